@@ -1,0 +1,350 @@
+//! **The seam** between planner and codegen: plain data, no methods that decide anything.
+//!
+//! A plan has two parts. [`Dataflow`] says what is computed where and what travels: nodes that
+//! agree on its hash can work together whatever their processors. [`TargetPlan`] says how one
+//! instruction set computes it: buffers, kernels, packing. [`Estimates`] stand beside both and
+//! are covered by neither hash.
+//!
+//! Geometry is final here. Codegen prints it; it recomputes nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::{Activation, Darknet, TensorIx};
+use crate::region::{Region, Shape};
+
+/// Version of the plan's form; a change of meaning or layout bumps it (see CHANGELOG).
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A complete plan, as written to `plan.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema: u32,
+    /// Hex SHA-256 of the canonical form of `dataflow`; goes on the wire.
+    pub hash: String,
+    /// Name of the emitted crate: `<model>-<grid>-<target>`.
+    pub name: String,
+    /// The command that makes this plan again (no absolute paths).
+    pub command: String,
+    /// What is computed where, and what travels.
+    pub dataflow: Dataflow,
+    /// How each instruction set computes it, by target name.
+    pub target: BTreeMap<String, TargetPlan>,
+    /// Predictions, outside of both hashes.
+    pub estimates: Estimates,
+}
+
+/// What is computed where, and what travels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dataflow {
+    /// Name of the model.
+    pub model: String,
+    /// Hex of [`crate::model::Model::digest`].
+    pub digest: String,
+    /// Whose semantics.
+    pub darknet: Darknet,
+    /// Shape of the network's input.
+    pub input: Shape,
+    /// Tensors that cross a boundary: the input, stage outputs, the tail's outputs.
+    pub tensors: Vec<Tensor>,
+    /// Tiled stages, run on edges, in order.
+    pub stages: Vec<Stage>,
+    /// What the gateway computes after merging.
+    pub tail: Tail,
+}
+
+/// A tensor that crosses a boundary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tensor {
+    /// Which tensor of the graph.
+    pub id: TensorIx,
+    /// cfg layer whose output it is (the last one that names it), -1 for the input. Used by `--dump`.
+    pub layer: i32,
+    /// Its shape.
+    pub shape: Shape,
+    /// How its objects are stored and travel.
+    pub format: Format,
+}
+
+/// Storage format of an object: rounded once by its producer, read alike everywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// IEEE single precision.
+    #[default]
+    F32,
+}
+
+/// How tiles get what they need beyond their own share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Border {
+    /// Every tile computes its own halo (FTP).
+    #[default]
+    Recompute,
+}
+
+/// How a grid cuts an axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Cuts that balance the tiles' multiply-adds.
+    #[default]
+    Balanced,
+    /// The paper's: every part `ceil(extent / parts)`, the last what is left.
+    Equal,
+}
+
+/// Consecutive layers that one task runs through.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Leading cfg layer.
+    pub first_layer: usize,
+    /// First cfg layer behind the stage.
+    pub end_layer: usize,
+    /// Rows and columns of tiles.
+    pub grid: [usize; 2],
+    /// How the axes were cut.
+    pub split: Split,
+    /// Border policy.
+    pub border: Border,
+    /// Tensors the stage reads.
+    pub inputs: Vec<TensorIx>,
+    /// Tensors the stage makes for others.
+    pub outputs: Vec<TensorIx>,
+    /// Tiles, row-major. Task ids count through all stages in order.
+    pub tiles: Vec<Tile>,
+}
+
+/// One tile of a stage: one task per frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tile {
+    /// Row in the grid.
+    pub row: usize,
+    /// Column in the grid.
+    pub col: usize,
+    /// Index into the target's `classes` of this stage (same index for every target).
+    pub class: usize,
+    /// Region needed of each of the stage's inputs; may be empty (`0..0`) if a tile needs none.
+    pub inputs: Vec<Region>,
+    /// Region made of each of the stage's outputs. Over all tiles they cover each map exactly once;
+    /// may be empty for a tensor coarser than the grid.
+    pub outputs: Vec<Region>,
+    /// Exact multiply-adds.
+    pub macs: u64,
+}
+
+/// What the gateway computes: layers from the offload point on, on whole maps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tail {
+    /// First layer of the tail: the offload point.
+    pub first_layer: usize,
+    /// Number of layers of the network.
+    pub end_layer: usize,
+    /// Tensors read (whole).
+    pub inputs: Vec<TensorIx>,
+    /// Tensors made (whole): the network's outputs and what `--dump` asks for. An output that
+    /// a stage already made is listed in `inputs` too and passed through.
+    pub outputs: Vec<TensorIx>,
+}
+
+/// How one instruction set computes the dataflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetPlan {
+    /// Kernel generator.
+    pub kernels: Isa,
+    /// Rust target triple the crate is built for.
+    pub triple: String,
+    /// Per stage its chain classes.
+    pub stages: Vec<Vec<Chain>>,
+    /// The tail, as a chain over whole maps. Absent steps: a pure pass-through.
+    pub tail: Chain,
+    /// Packed weights, by node: once per node however many chains use it.
+    pub packing: Vec<Packing>,
+    /// Sections of `weights.bin`: one per stage, then the tail.
+    pub sections: Vec<Section>,
+}
+
+/// A family of generated kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Isa {
+    /// Plain scalar Rust; the oracle, and what armv7 and aarch64 use for now.
+    #[serde(rename = "portable")]
+    Portable,
+    /// AVX2 and FMA.
+    #[serde(rename = "x86-64-v3")]
+    X86_64V3,
+}
+
+/// Tiles of equal shape share one chain class: layers with literal shapes, buffers in one arena.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Name of the emitted module: `r0_c2` (row class, column class), `tail`.
+    pub name: String,
+    /// Values (float32) of the arena; the emitted crate's constant.
+    pub arena_floats: usize,
+    /// Buffers in the arena. Their memory overlaps when their lives do not.
+    pub buffers: Vec<Buffer>,
+    /// Buffer that each stage input is loaded into (`None`: this class needs nothing of it).
+    pub loads: Vec<Option<View>>,
+    /// Layers in execution order.
+    pub steps: Vec<Step>,
+    /// Where each stage output lies when all steps have run (`None`: this class makes nothing of it).
+    pub stores: Vec<Option<View>>,
+    /// Multiply-adds of one run.
+    pub macs: u64,
+}
+
+/// Rows of pixels of channels inside the arena, with zero columns beside and a zero row before.
+///
+/// Layout in float32 values from `offset`: `[zero_row as usize][row_floats]`, then
+/// `[h][pad_left + w + pad_right][c]`, with `row_floats = (pad_left + w + pad_right) * c`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Buffer {
+    /// What it holds.
+    pub tensor: TensorIx,
+    /// First value in the arena; a multiple of 16 (64 bytes).
+    pub offset: usize,
+    /// Values it takes, zero row and columns included.
+    pub floats: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns without padding.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+    /// Zero columns on the left.
+    pub pad_left: usize,
+    /// Zero columns on the right.
+    pub pad_right: usize,
+    /// Whether a zero row stands before the rows: for windows that reach above or below the map.
+    pub zero_row: bool,
+}
+
+/// A box inside a buffer: `h x w` pixels, all channels, beginning at row `y`, column `x` (not
+/// counting zero row and columns).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// Index into the chain's buffers.
+    pub buffer: usize,
+    /// First row.
+    pub y: usize,
+    /// First column.
+    pub x: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+}
+
+/// One layer of a chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Node of the graph.
+    pub node: usize,
+    /// cfg layer.
+    pub layer: usize,
+    /// Name of the emitted function: `l02_conv`.
+    pub name: String,
+    /// What is read of each of the node's inputs: exactly what `out` needs, clipped to the map.
+    pub inputs: Vec<View>,
+    /// What is written: always the whole of its buffer.
+    pub out: View,
+    /// Position of `out` in its whole map: first row and column. Only operations whose result
+    /// depends on position (upsample, resized shortcut, reorg3d) look at it, and only at its
+    /// remainder by their stride; equal in all tiles of a class.
+    pub phase: [usize; 2],
+    /// Windows of input 0 reach this many rows and columns outside of the map:
+    /// `[top, bottom, left, right]`. Convolutions read zeros there, pools skip them.
+    pub pad: [usize; 4],
+    /// Rows of `out` per call: the input rows of one block stay in the cache while all
+    /// output channels are computed.
+    pub row_block: usize,
+    /// Kernel, where the operation is a convolution.
+    pub conv: Option<ConvKernel>,
+    /// Multiply-adds.
+    pub macs: u64,
+}
+
+/// Parameters of a generated convolution kernel: the kernel exists once per distinct value.
+///
+/// A call computes one row of `cols >= mr` output pixels for one block of `lanes <= nr` output
+/// channels: bias, then taps in the order (ky, kx, cin), then the activation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConvKernel {
+    /// Kernel side.
+    pub size: usize,
+    /// Columns between windows.
+    pub stride_x: usize,
+    /// Columns (and rows) between taps.
+    pub dilation: usize,
+    /// Input channels per group: the depth of one tap. 1 with `depthwise`.
+    pub cin: usize,
+    /// Values between neighbouring input pixels: all channels of the input buffer.
+    pub x_stride: usize,
+    /// Values between neighbouring output pixels: all channels of the output buffer.
+    pub y_stride: usize,
+    /// Pixels per microkernel block.
+    pub mr: usize,
+    /// Output channels per packed weight block; a multiple of the vector width.
+    pub nr: usize,
+    /// Applied to the accumulators; [`Activation::is_inline`] ones only, else `Linear` here and a
+    /// pass over the rows afterwards.
+    pub activation: Activation,
+    /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output
+    /// reads channel `c` of the input; blocks of `nr` channels.
+    pub depthwise: bool,
+}
+
+/// How the weights of one node are stored.
+///
+/// Convolution: per group, per block of `nr` output channels (the last one padded with zeros):
+/// `[nr]` bias, then `[ky][kx][cin][nr]`. Depthwise: per block of `nr` channels: `[nr]` bias, then
+/// `[ky][kx][nr]`. Everything else: `weights` then `bias` in the order of
+/// [`crate::model::NodeWeights`], except Connected, stored input-major in H, W, C order:
+/// `[out]` bias, then `[h][w][c][out]`, and Local, `[oh][ow][cout]` bias, then `[oh][ow][ky][kx][cin][cout]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Packing {
+    /// Node.
+    pub node: usize,
+    /// Name: `l02_conv`.
+    pub name: String,
+    /// Section it lies in.
+    pub section: usize,
+    /// First value (float32), counted from the end of the file's header page(s); a multiple of 16.
+    pub offset: usize,
+    /// Number of values.
+    pub floats: usize,
+    /// Output channels per block (convolutions), 0 elsewhere.
+    pub nr: usize,
+}
+
+/// A section of `weights.bin`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// `s0`, `s1`, ..., `tail`.
+    pub name: String,
+    /// First value (float32) behind the header; a multiple of 1024 (a page).
+    pub offset: usize,
+    /// Number of values, a multiple of 1024.
+    pub floats: usize,
+}
+
+/// What the planner expects.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimates {
+    /// Number of edges planned for.
+    pub edges: usize,
+    /// Multiply-adds of the stages, relative to untiled.
+    pub redundancy: f64,
+    /// Bytes that travel per frame, by kind (exact for the assumed placement).
+    pub traffic: BTreeMap<String, u64>,
+    /// Memory per role in exact bytes: `edge.arena`, `edge.weights`, `edge.objects`, `gateway.arena`, ...
+    pub memory: BTreeMap<String, u64>,
+    /// Predicted seconds, by part.
+    pub seconds: BTreeMap<String, f64>,
+    /// Why this plan: one line per reason.
+    pub why: Vec<String>,
+}

@@ -1,0 +1,210 @@
+//! What a running task sees: pieces of its inputs, weights, its arena, places for its outputs.
+//!
+//! Emitted drivers are safe code. They name buffers by literal ranges of the arena; [`Arena::io`]
+//! hands out one buffer to write and several to read, and checks once per layer that they do not
+//! overlap.
+
+use std::ops::Range;
+
+use crate::{program::Port, region::Region, team::Team};
+
+/// A box of a tensor that lies somewhere in readable memory, packed `[h][w][c]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// Which box of the tensor lies in `data`.
+    pub region: Region,
+    /// `region.len()` values.
+    pub data: &'a [f32],
+}
+
+/// Everything a task touches.
+#[derive(Debug)]
+pub struct TaskIo<'a> {
+    /// What the task reads: for tasks [`crate::program::TaskSpec::inputs`], for the tail whole tensors.
+    pub ports_in: &'a [Port],
+    /// What the task makes.
+    pub ports_out: &'a [Port],
+    /// Per input, the pieces that together cover its box; they may be larger than the box.
+    pub inputs: &'a [&'a [Piece<'a>]],
+    /// Per output its packed box.
+    pub outputs: &'a mut [&'a mut [f32]],
+    /// `weights.bin` behind its header.
+    pub weights: &'a [f32],
+    /// Working memory of at least `arena_floats` values, 64-byte aligned. Its content is undefined.
+    pub arena: Arena<'a>,
+    /// The threads that may share this task's layers.
+    pub team: &'a Team,
+}
+
+/// A buffer of a chain, as literals in emitted code; see the planner's `plan::Buffer`.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffer {
+    /// First value in the arena.
+    pub offset: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns without padding.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+    /// Zero columns on the left.
+    pub pad_left: usize,
+    /// Zero columns on the right.
+    pub pad_right: usize,
+    /// Whether a zero row stands before the rows.
+    pub zero_row: bool,
+}
+
+/// A box of pixels inside a buffer, all channels.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// First row.
+    pub y: usize,
+    /// First column.
+    pub x: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+}
+
+/// Working memory of one task.
+#[derive(Debug)]
+pub struct Arena<'a> {
+    floats: &'a mut [f32],
+}
+
+impl Buffer {
+    /// Values of one padded row.
+    pub const fn row_floats(&self) -> usize {
+        (self.pad_left + self.w + self.pad_right) * self.c
+    }
+
+    /// Values of the whole buffer, zero row included.
+    pub const fn floats(&self) -> usize {
+        self.row_floats() * (self.h + self.zero_row as usize)
+    }
+
+    /// The buffer's place in the arena, zero row included.
+    pub const fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.floats()
+    }
+
+    /// Index of pixel (`y`, `x`) from the buffer's first value, zero row and columns counted.
+    pub const fn at(&self, y: usize, x: usize) -> usize {
+        (y + self.zero_row as usize) * self.row_floats() + (self.pad_left + x) * self.c
+    }
+}
+
+impl<'a> Arena<'a> {
+    /// Working memory over `floats`.
+    pub fn new(floats: &'a mut [f32]) -> Self {
+        Self { floats }
+    }
+
+    /// Buffers `ins` to read and `out` to write, at the same time. `ins` may overlap each other.
+    ///
+    /// # Panics
+    /// If a range leaves the arena or an input overlaps the output: an error of the plan.
+    pub fn io<const N: usize>(
+        &mut self,
+        ins: [Range<usize>; N],
+        out: Range<usize>,
+    ) -> ([&[f32]; N], &mut [f32]) {
+        assert!(
+            out.start <= out.end && out.end <= self.floats.len(),
+            "output leaves the arena"
+        );
+        let (before, rest) = self.floats.split_at_mut(out.start);
+        let (y, after) = rest.split_at_mut(out.end - out.start);
+        let (before, after): (&[f32], &[f32]) = (before, after);
+        let xs = ins.map(|r| {
+            if r.end <= out.start {
+                &before[r]
+            } else {
+                assert!(r.start >= out.end, "an input overlaps the output");
+                &after[r.start - out.end..r.end - out.end]
+            }
+        });
+        (xs, y)
+    }
+
+    /// Zeroes the zero row and the zero columns of a buffer. Emitted code calls it before the
+    /// buffer's rows are written: the arena's memory is shared by buffers of different shapes.
+    pub fn clear_padding(&mut self, b: &Buffer) {
+        let row = b.row_floats();
+        let all = &mut self.floats[b.range()];
+        let body = if b.zero_row {
+            let (zero, body) = all.split_at_mut(row);
+            zero.fill(0.0);
+            body
+        } else {
+            all
+        };
+        if b.pad_left + b.pad_right == 0 {
+            return;
+        }
+        for r in body.chunks_exact_mut(row) {
+            r[..b.pad_left * b.c].fill(0.0);
+            r[(b.pad_left + b.w) * b.c..].fill(0.0);
+        }
+    }
+}
+
+impl TaskIo<'_> {
+    /// Copies input `k` from its pieces into the whole of buffer `b` and clears the padding.
+    ///
+    /// # Panics
+    /// If the buffer's shape differs from the input's box: an error of the plan. Values that no
+    /// piece covers keep what the arena held; the caller checks coverage before it runs a task.
+    pub fn load(&mut self, k: usize, b: &Buffer) {
+        let want = self.ports_in[k].region;
+        assert_eq!(
+            (want.h(), want.w(), want.ch()),
+            (b.h, b.w, b.c),
+            "input {k} does not fit its buffer"
+        );
+        self.arena.clear_padding(b);
+        let dst = &mut self.arena.floats[b.range()];
+        for p in self.inputs[k] {
+            let m = want.meet(p.region);
+            if m.is_empty() {
+                continue;
+            }
+            let n = m.ch();
+            for y in m.y[0]..m.y[1] {
+                let (sy, dy) = ((y - p.region.y[0]) as usize, (y - want.y[0]) as usize);
+                let src_px = |x: u32| {
+                    (sy * p.region.w() + (x - p.region.x[0]) as usize) * p.region.ch()
+                        + (m.c[0] - p.region.c[0]) as usize
+                };
+                let dst_px =
+                    |x: u32| b.at(dy, (x - want.x[0]) as usize) + (m.c[0] - want.c[0]) as usize;
+                if n == b.c && n == p.region.ch() {
+                    let (s, d, len) = (src_px(m.x[0]), dst_px(m.x[0]), m.w() * n);
+                    dst[d..d + len].copy_from_slice(&p.data[s..s + len]);
+                } else {
+                    for x in m.x[0]..m.x[1] {
+                        let (s, d) = (src_px(x), dst_px(x));
+                        dst[d..d + n].copy_from_slice(&p.data[s..s + n]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies box `v` of buffer `b` to output `k`.
+    ///
+    /// # Panics
+    /// If the box's size differs from the output's: an error of the plan.
+    pub fn store(&mut self, k: usize, b: &Buffer, v: View) {
+        let src = &self.arena.floats[b.range()];
+        let out = &mut *self.outputs[k];
+        let len = v.w * b.c;
+        assert_eq!(out.len(), v.h * len, "output {k} does not fit its box");
+        for (y, row) in out.chunks_exact_mut(len.max(1)).enumerate() {
+            let s = b.at(v.y + y, v.x);
+            row.copy_from_slice(&src[s..s + len]);
+        }
+    }
+}

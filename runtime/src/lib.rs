@@ -1,0 +1,15 @@
+//! Tessera's runtime: executes emitted crates on clusters of small boards.
+//!
+//! It knows tasks, regions, objects and nodes; it never sees a layer or a grid, and depends on
+//! neither planner nor codegen. State machines ([`proto`]) have no clock, socket, thread or random
+//! source inside; the shells around them do.
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("weights, segments and datagrams are little-endian");
+
+pub mod io;
+pub mod program;
+pub mod proto;
+pub mod region;
+pub mod store;
+pub mod team;

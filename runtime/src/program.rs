@@ -1,0 +1,156 @@
+//! The ABI that emitted crates fill: what a node must know of a model.
+//!
+//! A [`Program`] is constant data plus function pointers. The runtime moves task ids and boxes of
+//! tensors and calls [`TaskSpec::run`]; it never sees a layer or a grid.
+
+use crate::{io::TaskIo, region::Region};
+
+/// An emitted crate, as the runtime sees it.
+#[derive(Debug)]
+pub struct Program {
+    /// Name of the crate.
+    pub name: &'static str,
+    /// Name of the target the crate was emitted for: `x86-64-v3`.
+    pub target: &'static str,
+    /// Hash of the plan's dataflow part: nodes that agree on it can work together.
+    pub plan_hash: [u8; 32],
+    /// Digest of the model; equals the one in the header of `weights.bin`.
+    pub model_digest: [u8; 32],
+    /// Tensors that cross a boundary. Tensor 0 is the network's input.
+    pub tensors: &'static [TensorSpec],
+    /// Tasks of all stages, in stage order; the index is the task id.
+    pub tasks: &'static [TaskSpec],
+    /// First task of every stage, then the number of tasks.
+    pub stage_starts: &'static [u32],
+    /// What the gateway computes when all stages are done.
+    pub tail: TailSpec,
+    /// Detection layers, in order.
+    pub heads: &'static [Head],
+    /// NMS rule: the last head's.
+    pub nms: NmsKind,
+    /// Whether the model asks for letterboxed input.
+    pub letterbox: bool,
+    /// Whether region boxes carry objectness 1 into NMS (AlexeyAB's fork).
+    pub region_objectness_one: bool,
+    /// Sections of `weights.bin`: one per stage, then the tail's.
+    pub sections: &'static [SectionSpec],
+    /// Checks that this processor has what the kernels need; the error names what is missing.
+    pub check_cpu: fn() -> Result<(), &'static str>,
+}
+
+/// A tensor that crosses a boundary: `[h, w, c]` float32.
+#[derive(Debug)]
+pub struct TensorSpec {
+    /// cfg layer whose output it is; -1 for the network's input.
+    pub layer: i32,
+    /// Rows.
+    pub h: u32,
+    /// Columns.
+    pub w: u32,
+    /// Channels.
+    pub c: u32,
+}
+
+/// A box of a boundary tensor that a task reads or makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Index into [`Program::tensors`].
+    pub tensor: u16,
+    /// Which box; may be empty.
+    pub region: Region,
+}
+
+/// A task: pure, same inputs, same bits, wherever it runs.
+#[derive(Debug)]
+pub struct TaskSpec {
+    /// Stage, from 0.
+    pub stage: u16,
+    /// Row of the tile in its grid.
+    pub row: u16,
+    /// Column of the tile in its grid.
+    pub col: u16,
+    /// What it reads.
+    pub inputs: &'static [Port],
+    /// What it makes; output `k` is object (frame, task, k). Over a stage's tasks the boxes cover
+    /// each tensor exactly once.
+    pub outputs: &'static [Port],
+    /// float32 values of working memory.
+    pub arena_floats: usize,
+    /// Multiply-adds, for estimates.
+    pub macs: u64,
+    /// Computes it.
+    pub run: TaskFn,
+}
+
+/// What the gateway computes.
+#[derive(Debug)]
+pub struct TailSpec {
+    /// Whole tensors read.
+    pub inputs: &'static [u16],
+    /// Whole tensors made: the heads' maps or the network's output, and those to be dumped.
+    pub outputs: &'static [u16],
+    /// float32 values of working memory.
+    pub arena_floats: usize,
+    /// Multiply-adds, for estimates.
+    pub macs: u64,
+    /// Computes it.
+    pub run: TaskFn,
+}
+
+/// Runs a task: loads its inputs into the arena, computes, stores its outputs.
+pub type TaskFn = fn(&mut TaskIo<'_>);
+
+/// A section of `weights.bin`.
+#[derive(Debug)]
+pub struct SectionSpec {
+    /// `s0`, ..., `tail`.
+    pub name: &'static str,
+    /// First float32 value behind the file's header.
+    pub offset: usize,
+    /// Number of float32 values.
+    pub floats: usize,
+}
+
+/// How NMS compares boxes (`darknet/src/box.c`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum NmsKind {
+    /// Plain IoU, class by class.
+    Default,
+    /// IoU minus the normalised centre distance to the power 0.6.
+    Greedy,
+    /// The same with exponent `beta`.
+    Diou {
+        /// The exponent.
+        beta: f32,
+    },
+}
+
+/// A detection layer.
+#[derive(Debug)]
+pub struct Head {
+    /// cfg layer.
+    pub layer: u16,
+    /// Index into [`Program::tensors`] of its map.
+    pub tensor: u16,
+    /// Number of classes.
+    pub classes: u32,
+    /// Anchor of every slot, width and height: pixels of the network's input (yolo, Gaussian),
+    /// grid cells (region). Empty for detection (v1).
+    pub anchors: &'static [(f32, f32)],
+    /// How boxes are read off the map.
+    pub kind: HeadKind,
+}
+
+/// How boxes are read off a detection map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "fields carry Darknet's key names")]
+pub enum HeadKind {
+    /// `[yolo]`.
+    Yolo { new_coords: bool },
+    /// `[Gaussian_yolo]`; `point`: -1 right_bottom, 0 center, 1 left_top.
+    Gaussian { point: i8 },
+    /// `[region]`.
+    Region,
+    /// `[detection]`, the flat map of YOLO v1 in Darknet's order.
+    Detection { side: u32, num: u32, sqrt: bool },
+}
