@@ -1,3 +1,42 @@
-//! The one command people type.
+//! The one command people type: `cargo xtask`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod annotate;
+mod bench;
+mod build;
+mod ci;
+mod cluster;
+mod demo;
+mod emit;
+mod exit;
+mod flags;
+mod inspect;
+mod model;
+mod plan;
+mod progress;
+mod run;
+mod size;
+mod summary;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use flags::{Cli, Command};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo(a) => demo::run(&a),
+        Command::Inspect(a) => inspect::run(&a),
+        Command::Plan(a) => plan::run(&a),
+        Command::Build(a) => build::run(&a),
+        Command::Run(a) => run::run(&a),
+        Command::Bench(a) => bench::run(&a),
+        Command::Weights(c) => inspect::weights(&c),
+        Command::Ci(a) => ci::run(&a),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => exit::report(&e),
+    }
+}

@@ -1,0 +1,114 @@
+//! Compiles emitted crates with plain cargo, in one shared target folder.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use tessera_planner::{options::Target, plan::Plan};
+
+use crate::{
+    emit,
+    flags::BuildArgs,
+    model::{self, Loaded},
+    plan,
+    progress::Step,
+    workspace,
+};
+
+/// The target folder that all emitted crates share, so that the runtime is compiled once.
+pub fn shared_target() -> PathBuf {
+    workspace::root().join("target").join("nodes")
+}
+
+/// Compiles the crate in `dir` for `plan`'s target; gives the binary's path.
+///
+/// # Errors
+/// When cargo or a linker is missing, or the build fails.
+pub fn compile(plan: &Plan, target: Target, dir: &Path) -> Result<PathBuf> {
+    let triple = target.triple();
+    let step = Step::begin(format!("Compiling {} for {}", plan.name, target.name()));
+    let out = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--quiet", "--target", triple, "--target-dir"])
+        .arg(shared_target())
+        // From inside the workspace, so that .cargo/config.toml with the cross linkers applies.
+        .arg("--manifest-path")
+        .arg(dir.join("Cargo.toml"))
+        .current_dir(workspace::root())
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start cargo")?;
+    if !out.status.success() {
+        bail!("{}\n{}", String::from_utf8_lossy(&out.stderr).trim_end(), build_help(target));
+    }
+    let built = shared_target().join(triple).join("release").join(&plan.name);
+    // The shared folder holds one binary per name; a crate keeps its own copy.
+    let node = dir.join("target").join("node");
+    std::fs::create_dir_all(dir.join("target"))?;
+    let part = dir.join("target").join("node.part");
+    std::fs::copy(&built, &part).with_context(|| format!("the build left no {}", built.display()))?;
+    std::fs::rename(&part, &node)?;
+    step.done(&workspace::show(&node));
+    Ok(node)
+}
+
+fn build_help(target: Target) -> String {
+    let (linker, package) = match target.triple() {
+        "armv7-unknown-linux-gnueabihf" => ("arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"),
+        "aarch64-unknown-linux-gnu" => ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+        _ => return "the emitted crate did not compile: please report this plan".into(),
+    };
+    format!(
+        "cross-compiling for {} failed\n  help: it needs `rustup target add {}` and the linker {linker} (Debian: apt install {package})",
+        target.name(),
+        target.triple()
+    )
+}
+
+/// A crate on disk with its compiled node.
+#[derive(Debug)]
+pub struct Built {
+    /// The crate's folder.
+    pub dir: PathBuf,
+    /// The node.
+    pub node: PathBuf,
+    /// The packed weights.
+    pub weights: PathBuf,
+}
+
+/// Emits and compiles under `target/tessera/<name>-<digest>`: plans that differ never share a folder.
+///
+/// # Errors
+/// As [`emit::write_crate`] and [`compile`].
+pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
+    let key = &plan.hash[..plan.hash.len().min(12)];
+    let dir = workspace::root().join("target").join("tessera").join(format!("{}-{key}", plan.name));
+    emit::write_crate(plan, &loaded.model, target, &dir)?;
+    let node = compile(plan, target, &dir)?;
+    Ok(Built { weights: emit::weights_file(&dir), node, dir })
+}
+
+/// Runs `cargo xtask build`.
+///
+/// # Errors
+/// As planning, emitting, compiling.
+pub fn run(args: &BuildArgs) -> Result<()> {
+    let loaded = model::load(&args.model)?;
+    let shown = args.model.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let options = plan::options(&args.plan, &shown, false)?;
+    let made = plan::make_plan(&loaded.model, &options)?;
+    let target = options.targets[0];
+    let dir = workspace::root().join("generated").join(&made.name);
+    let written = emit::write_crate(&made, &loaded.model, target, &dir)?;
+    let node = compile(&made, target, &dir)?;
+    println!("node:    {}", workspace::show(&node));
+    match (&loaded.source, written.weights_bytes) {
+        (model::Source::None { looked }, _) => println!("{}", plan::missing_weights(looked, &shown)),
+        _ => println!("weights: {}", workspace::show(&emit::weights_file(&dir))),
+    }
+    println!("On the gateway board:  ./node gateway --listen ADDR:PORT --weights weights.bin");
+    println!("On every edge board:   ./node edge --gateway ADDR:PORT --id N --weights weights.bin [--image FILE..]");
+    println!("Boards do not authenticate each other yet: off loopback every node needs --insecure-lan.");
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask ci`: what a change must pass, in the order that fails fastest.
+
+use std::{process::Command, time::Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{flags::CiArgs, workspace};
+
+fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
+    let begun = Instant::now();
+    eprintln!("$ cargo {}", args.join(" "));
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(args)
+        .envs(env.iter().copied())
+        .current_dir(workspace::root())
+        .status()
+        .context("cannot start cargo")?;
+    if !status.success() {
+        bail!("cargo {} failed", args.join(" "));
+    }
+    eprintln!("  {:.0} s", begun.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Runs the checks.
+///
+/// # Errors
+/// At the first one that fails.
+pub fn run(args: &CiArgs) -> Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])?;
+    // With TESSERA_CROSS set, the tests that need cross compilers and qemu fail without them
+    // instead of passing by with a note.
+    let cross: &[(&str, &str)] = if args.cross { &[("TESSERA_CROSS", "1")] } else { &[] };
+    cargo(&["test", "--workspace"], cross)?;
+    cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])?;
+    eprintln!("all checks passed");
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! A local cluster of real processes: one gateway, edges, their workers.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+/// What an edge computes frames from.
+#[derive(Clone, Debug)]
+pub enum Frames {
+    /// Picture files.
+    Images(Vec<PathBuf>),
+    /// Raw C, H, W float32 files.
+    Tensors(Vec<PathBuf>),
+}
+
+impl Frames {
+    /// Number of frames.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Images(f) | Self::Tensors(f) => f.len(),
+        }
+    }
+
+    /// What source `i` of `n` gets: every n-th file, or all of them when there are too few.
+    pub fn share(&self, i: usize, n: usize) -> Self {
+        let pick = |files: &[PathBuf]| -> Vec<PathBuf> {
+            if files.len() < n { files.to_vec() } else { files.iter().skip(i).step_by(n).cloned().collect() }
+        };
+        match self {
+            Self::Images(f) => Self::Images(pick(f)),
+            Self::Tensors(f) => Self::Tensors(pick(f)),
+        }
+    }
+}
+
+/// What to start.
+#[derive(Debug)]
+pub struct Config<'a> {
+    /// The compiled node.
+    pub node: &'a Path,
+    /// Its packed weights.
+    pub weights: &'a Path,
+    /// Number of edges; the first `sources` of them hold frames.
+    pub edges: usize,
+    /// Number of sources.
+    pub sources: usize,
+    /// Worker processes per edge.
+    pub workers: usize,
+    /// Threads of the tail.
+    pub threads: usize,
+    /// The frames.
+    pub frames: Frames,
+    /// Score threshold.
+    pub thresh: f32,
+    /// NMS threshold.
+    pub nms: f32,
+    /// Keep pictures' shape.
+    pub letterbox: bool,
+    /// Where to dump tensors.
+    pub dump: Option<&'a Path>,
+    /// A command in front of the node: an emulator for cross-built nodes.
+    pub runner: Vec<String>,
+}
+
+/// What a run gave.
+#[derive(Debug)]
+pub struct Outcome {
+    /// One record per frame, as the gateway wrote them.
+    pub records: Vec<Value>,
+    /// Statistics of the gateway, then of every edge; `None` for a node that died.
+    pub stats: Vec<Option<Value>>,
+    /// Seconds from the first edge's start to the last record.
+    pub seconds: f64,
+}
+
+/// How long nothing may happen before the cluster is given up.
+const STALL: Duration = Duration::from_secs(300);
+/// How long a node may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(20);
+
+struct Node {
+    name: String,
+    child: Child,
+    stats: PathBuf,
+    log: PathBuf,
+}
+
+impl Node {
+    fn terminate(&self) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+
+    /// The last lines it wrote to stderr.
+    fn complaint(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join("\n")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(config: &Config<'_>, name: String, args: &[String], dir: &Path) -> Result<Node> {
+    let stats = dir.join(format!("{name}.stats.json"));
+    let log = dir.join(format!("{name}.log"));
+    let mut words = config.runner.iter().map(String::as_str);
+    let mut command = match words.next() {
+        Some(runner) => {
+            let mut c = Command::new(runner);
+            c.args(words).arg(config.node);
+            c
+        }
+        None => Command::new(config.node),
+    };
+    let child = command
+        .args(args)
+        .arg("--stats")
+        .arg(&stats)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&log)?)
+        .spawn()
+        .with_context(|| format!("cannot start {}", config.node.display()))?;
+    Ok(Node { name, child, stats, log })
+}
+
+/// Waits for the gateway's `listening` line.
+fn listening(gateway: &mut Node) -> Result<SocketAddr> {
+    let out = gateway.child.stdout.take().context("the gateway has no stdout")?;
+    let mut lines = BufReader::new(out.take(1 << 20)).lines();
+    while let Some(Ok(line)) = lines.next() {
+        let Ok(v) = serde_json::from_str::<Value>(&line) else { continue };
+        if v["event"] == "listening" {
+            return v["addr"].as_str().and_then(|a| a.parse().ok()).context("the gateway printed no address");
+        }
+    }
+    let _ = gateway.child.wait();
+    bail!("the gateway did not start:\n{}", gateway.complaint())
+}
+
+fn records(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+    complete.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+}
+
+/// Starts a cluster, waits for all its frames, ends it, and collects what the nodes tell.
+///
+/// # Errors
+/// When a node cannot start, all work is stuck, or the gateway dies.
+pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Outcome> {
+    let dir = tempfile::tempdir()?;
+    let weights = config.weights.display().to_string();
+    let record_file = dir.path().join("records.jsonl");
+    let shares: Vec<Frames> = (0..config.sources).map(|i| config.frames.share(i, config.sources)).collect();
+    let total: usize = shares.iter().map(Frames::len).sum();
+
+    let mut args: Vec<String> = ["gateway", "--listen", "127.0.0.1:0", "--weights", &weights].map(String::from).to_vec();
+    let mut flag = |name: &str, value: String| args.extend([name.to_string(), value]);
+    flag("--threads", config.threads.to_string());
+    flag("--records", record_file.display().to_string());
+    flag("--thresh", config.thresh.to_string());
+    flag("--nms", config.nms.to_string());
+    if let Some(d) = config.dump {
+        std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
+        flag("--dump", d.display().to_string());
+    }
+    let mut nodes = vec![spawn(config, "gateway".into(), &args, dir.path())?];
+    let addr = listening(&mut nodes[0])?;
+
+    let begun = Instant::now();
+    for i in 0..config.edges {
+        let mut args: Vec<String> = ["edge", "--weights", &weights].map(String::from).to_vec();
+        let mut flag = |name: &str, value: String| args.extend([name.to_string(), value]);
+        flag("--gateway", addr.to_string());
+        flag("--id", (i + 1).to_string());
+        flag("--workers", config.workers.to_string());
+        let (name, files) = match shares.get(i) {
+            Some(Frames::Images(f)) => ("--image", f.as_slice()),
+            Some(Frames::Tensors(f)) => ("--input-f32", f.as_slice()),
+            None => ("--image", &[][..]),
+        };
+        for f in files {
+            flag(name, f.display().to_string());
+        }
+        if config.letterbox {
+            args.push("--letterbox".into());
+        }
+        nodes.push(spawn(config, format!("edge {}", i + 1), &args, dir.path())?);
+    }
+
+    let (mut seen, mut last_news) = (0, Instant::now());
+    let found = loop {
+        let found = records(&record_file);
+        if found.len() != seen {
+            seen = found.len();
+            last_news = Instant::now();
+            progress(seen, total);
+        }
+        if seen >= total {
+            break found;
+        }
+        for (i, n) in nodes.iter_mut().enumerate() {
+            if let Some(status) = n.child.try_wait()? {
+                // A dead edge is the cluster's business; without the gateway, or a source that
+                // never began, nothing more will come.
+                if i == 0 || !status.success() {
+                    bail!("{} ended early ({status}):\n{}", n.name, n.complaint());
+                }
+            }
+        }
+        if last_news.elapsed() > STALL {
+            let tell: Vec<String> = nodes.iter().map(|n| format!("{}: {}", n.name, n.complaint())).collect();
+            bail!("no frame for {} s, given up\n{}", STALL.as_secs(), tell.join("\n"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    Ok(Outcome { records: found, stats: end(nodes), seconds })
+}
+
+/// Ends the nodes, edges first, and reads their statistics.
+fn end(mut nodes: Vec<Node>) -> Vec<Option<Value>> {
+    let patience = Instant::now();
+    for n in nodes.iter().rev() {
+        n.terminate();
+    }
+    for n in &mut nodes {
+        while patience.elapsed() < GRACE && matches!(n.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    nodes
+        .iter()
+        .map(|n| std::fs::read_to_string(&n.stats).ok().and_then(|t| serde_json::from_str(&t).ok()))
+        .collect()
+}

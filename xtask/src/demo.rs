@@ -1,0 +1,43 @@
+//! `cargo xtask demo`: the first five minutes.
+
+use anyhow::Result;
+
+use crate::{
+    flags::{DemoArgs, Fork, ModelArgs, PlanArgs, RunArgs},
+    run, summary, workspace,
+};
+
+/// The demo's plan: tiles for two edges, small enough that both get several.
+pub fn plan_args(edges: u16) -> PlanArgs {
+    PlanArgs { grid: Some("3x3".into()), edges, workers: 1, ..PlanArgs::default() }
+}
+
+/// Runs the shipped detector on the shipped picture.
+///
+/// # Errors
+/// When any step fails.
+pub fn run(args: &DemoArgs) -> Result<()> {
+    let folder = workspace::root().join("models").join("demo");
+    println!("Tessera demo: a small detector trained by this project, on a gateway and {} edges.\n", args.edges);
+    let run_args = RunArgs {
+        model: ModelArgs { model: folder.join("demo.cfg"), weights: None, darknet: Fork::Alexey },
+        plan: plan_args(args.edges),
+        names: Some(folder.join("demo.names")),
+        sources: 1,
+        image: vec![folder.join("demo.png")],
+        input_f32: Vec::new(),
+        thresh: 0.25,
+        nms: 0.45,
+        letterbox: false,
+        threads: None,
+        dump: None,
+        json: None,
+        annotate: Some(args.annotate.clone()),
+    };
+    let finished = run::execute(&run_args)?;
+    print!("\n{}", summary::detections(&finished.images));
+    print!("\n{}", summary::cluster(&finished.outcome));
+    println!("\nThe picture with its boxes: {}", workspace::show(&args.annotate));
+    println!("Next: cargo xtask plan --model yolov2.cfg --grid 5x5   (README.md has the tour)");
+    Ok(())
+}

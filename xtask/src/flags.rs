@@ -1,0 +1,243 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Plans, compiles and runs Darknet networks on clusters of small boards.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the shipped detector on a shipped picture: a gateway and two edges on this machine
+    Demo(DemoArgs),
+    /// Show a network: layers, shapes, weights, multiply-adds, memory
+    Inspect(InspectArgs),
+    /// Choose or obey stages and grids; write the plan and the node crate under generated/
+    Plan(PlanCommand),
+    /// Plan, then compile the node crate (cross-compiles for other targets)
+    Build(BuildArgs),
+    /// Plan, compile and run a local cluster on pictures or tensors
+    Run(Box<RunArgs>),
+    /// Measure a plan on this machine in one process
+    Bench(BenchArgs),
+    /// Work with Darknet weights files
+    #[command(subcommand)]
+    Weights(WeightsCommand),
+    /// Run the checks that a change must pass
+    Ci(CiArgs),
+}
+
+/// Which Darknet is followed where the forks differ.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Fork {
+    /// AlexeyAB's fork: nearly all v3, v4 and v7 models
+    #[default]
+    Alexey,
+    /// The original: v1, v2, v3, classifiers, ResNets
+    Pjreddie,
+}
+
+/// How a grid cuts the map.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum SplitFlag {
+    /// Tiles of about equal cost
+    #[default]
+    Balanced,
+    /// The paper's rule: ceil(extent / parts) each, the rest for the last
+    Equal,
+}
+
+/// The network.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// Darknet cfg; a bare name such as yolov2.cfg is also looked up in models/
+    #[arg(long, value_name = "CFG")]
+    pub model: PathBuf,
+    /// Darknet weights, or random:SEED [default: the file beside the cfg]
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<String>,
+    /// Which Darknet is followed where the forks differ
+    #[arg(long, value_enum, default_value_t, value_name = "FORK")]
+    pub darknet: Fork,
+}
+
+/// Choices of the plan.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PlanArgs {
+    /// Rows x columns of tiles: 5x5 for all stages, or one per stage: 5x5,3x2 [default: searched]
+    #[arg(long, value_name = "RxC,..")]
+    pub grid: Option<String>,
+    /// Number of leading layers that run on edges [default: searched]
+    #[arg(long, value_name = "N", conflicts_with = "cuts")]
+    pub offload: Option<usize>,
+    /// Ends of the stages, the last one being the offload point: 4,8,12,16
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub cuts: Vec<usize>,
+    /// How a grid cuts the map
+    #[arg(long, value_enum, default_value_t, value_name = "RULE")]
+    pub split: SplitFlag,
+    /// Plan only bit-exact kernels and float32 objects
+    #[arg(long)]
+    pub exact: bool,
+    /// Number of edge nodes
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub edges: u16,
+    /// Worker processes per edge node
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: u16,
+    /// Memory limit of an edge node: 64MiB
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// x86-64-v3, portable, aarch64 or armv7 [default: the best for this machine]
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanCommand {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Folder that receives the crate [default: generated/<model>-<grid>-<target>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Only print the report
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the plan as JSON instead of the report
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Class names, one per line [default: <model>.names beside the cfg, or coco.names for 80 classes]
+    #[arg(long, value_name = "FILE")]
+    pub names: Option<PathBuf>,
+    /// Edges that hold pictures; fewer pictures than sources are given to every source
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub sources: u16,
+    /// Pictures (PNG, JPEG, BMP, PNM)
+    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present = "input_f32", conflicts_with = "input_f32")]
+    pub image: Vec<PathBuf>,
+    /// Raw little-endian float32 tensors, C x H x W, as the network's input
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub input_f32: Vec<PathBuf>,
+    /// Report boxes that score above this
+    #[arg(long, default_value_t = 0.25, value_name = "T", value_parser = unit)]
+    pub thresh: f32,
+    /// Suppress boxes that overlap a better one by more than this
+    #[arg(long, default_value_t = 0.45, value_name = "T", value_parser = unit)]
+    pub nms: f32,
+    /// Keep the picture's shape, with grey bars, instead of stretching it
+    #[arg(long)]
+    pub letterbox: bool,
+    /// Threads of the gateway's tail [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Write layer_K.f32 (C x H x W) of stage boundaries, heads and the convolutions before them
+    #[arg(long, value_name = "DIR")]
+    pub dump: Option<PathBuf>,
+    /// Write detections as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the first picture with its boxes as PNG
+    #[arg(long, value_name = "FILE", conflicts_with = "input_f32")]
+    pub annotate: Option<PathBuf>,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The annotated picture
+    #[arg(long, default_value = "out/demo.png", value_name = "FILE")]
+    pub annotate: PathBuf,
+    /// Number of edge nodes
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub edges: u16,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Darknet cfg; a bare name is also looked up in models/
+    pub cfg: PathBuf,
+    /// Which Darknet is followed where the forks differ
+    #[arg(long, value_enum, default_value_t, value_name = "FORK")]
+    pub darknet: Fork,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Frames to time
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub repeat: u32,
+    /// Threads that share every layer
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub threads: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `weights`.
+#[derive(Debug, Subcommand)]
+pub enum WeightsCommand {
+    /// Write deterministic random weights with sane statistics as a Darknet file
+    Random {
+        /// Darknet cfg; a bare name is also looked up in models/
+        #[arg(long, value_name = "CFG")]
+        model: PathBuf,
+        /// Seed; the same seed gives the same file
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// File to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// `ci`.
+#[derive(Debug, Args)]
+pub struct CiArgs {
+    /// Also cross-build a node for armv7 and aarch64 and run it under qemu
+    #[arg(long)]
+    pub cross: bool,
+}
+
+fn unit(s: &str) -> Result<f32, String> {
+    let v: f32 = s.parse().map_err(|_| format!("{s:?} is no number"))?;
+    if (0.0..=1.0).contains(&v) { Ok(v) } else { Err("must lie between 0 and 1".into()) }
+}

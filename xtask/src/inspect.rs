@@ -1,0 +1,37 @@
+//! `cargo xtask inspect` and `cargo xtask weights`.
+
+use anyhow::{Context, Result};
+use tessera_planner::{inspect, weights};
+
+use crate::{
+    flags::{Fork, InspectArgs, WeightsCommand},
+    model, size,
+};
+
+/// Prints a network.
+///
+/// # Errors
+/// When the cfg cannot be used.
+pub fn run(args: &InspectArgs) -> Result<()> {
+    let (graph, _) = model::graph(&args.cfg, args.darknet)?;
+    let table = inspect::table(&graph);
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&table)?);
+    } else {
+        println!("{}", inspect::render(&table));
+    }
+    Ok(())
+}
+
+/// Writes weights.
+///
+/// # Errors
+/// When the cfg cannot be used or the file not be written.
+pub fn weights(command: &WeightsCommand) -> Result<()> {
+    let WeightsCommand::Random { model, seed, out } = command;
+    let (graph, _) = model::graph(model, Fork::Alexey)?;
+    let bytes = weights::random_file(&graph, *seed);
+    std::fs::write(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    println!("wrote {}: {} ({} float32 values)", out.display(), size::show(bytes.len() as u64), (bytes.len() - 20) / 4);
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Loads a model as the user named it, and reports what is wrong with it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tessera_planner::{
+    cfg::{self, diag::Severity},
+    graph::{Darknet, Graph},
+    model::Model,
+    weights,
+};
+
+use crate::{
+    exit::Unsupported,
+    flags::{Fork, ModelArgs},
+    progress::Step,
+    workspace,
+};
+
+/// Largest cfg that is read: the longest published one has under 40 KB.
+const CFG_BYTES_MAX: u64 = 16 << 20;
+
+/// Where the weights of a loaded model came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A Darknet weights file.
+    File(PathBuf),
+    /// `random:SEED`.
+    Random(u64),
+    /// There are none: plans and sources can be made, nothing can run.
+    None {
+        /// Where they were looked for.
+        looked: PathBuf,
+    },
+}
+
+/// A model ready to be planned.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The model.
+    pub model: Model,
+    /// The cfg it was read from.
+    pub cfg: PathBuf,
+    /// Where its weights came from.
+    pub source: Source,
+}
+
+impl From<Fork> for Darknet {
+    fn from(f: Fork) -> Self {
+        match f {
+            Fork::Alexey => Self::Alexey,
+            Fork::Pjreddie => Self::Pjreddie,
+        }
+    }
+}
+
+/// Reads a cfg; prints every warning and error to stderr.
+///
+/// # Errors
+/// When the file cannot be read or is no network that Tessera can run.
+pub fn graph(path: &Path, fork: Fork) -> Result<(Graph, PathBuf)> {
+    let Some(file) = workspace::find_model(path) else {
+        bail!(
+            "there is no cfg {}\n  help: give the path of a Darknet cfg, or one of models/: {}",
+            path.display(),
+            workspace::shipped_models().join(", ")
+        );
+    };
+    let len = std::fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    if len > CFG_BYTES_MAX {
+        bail!("{} has {len} bytes: no cfg is that large; were --model and --weights swapped?", file.display());
+    }
+    let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("model").to_string();
+    let (graph, diagnostics) = cfg::read(&text, &name, fork.into());
+    let shown = workspace::show(&file);
+    for d in &diagnostics {
+        eprintln!("{}", d.render_plain(&shown, &text));
+    }
+    let count = |s: Severity| diagnostics.iter().filter(|d| d.severity == s).count();
+    let (errors, unsupported) = (count(Severity::Error), count(Severity::Unsupported));
+    match graph {
+        Some(g) if errors + unsupported == 0 => Ok((g, file)),
+        _ if errors == 0 && unsupported > 0 => Err(Unsupported.into()),
+        _ => bail!("{shown}: {} problem(s), see above", errors + unsupported),
+    }
+}
+
+/// Loads cfg and weights.
+///
+/// # Errors
+/// When either cannot be used; the message says what to do.
+pub fn load(args: &ModelArgs) -> Result<Loaded> {
+    let (graph, cfg) = graph(&args.model, args.darknet)?;
+    let beside = cfg.with_extension("weights");
+    let source = match args.weights.as_deref() {
+        Some(w) => match w.strip_prefix("random:") {
+            Some(seed) => Source::Random(
+                seed.parse().with_context(|| format!("--weights {w}: the seed must be a whole number, as in random:1"))?,
+            ),
+            None => Source::File(PathBuf::from(w)),
+        },
+        None if beside.exists() => Source::File(beside),
+        None => Source::None { looked: beside },
+    };
+    let step = Step::begin("Reading weights");
+    let model = match &source {
+        Source::File(path) => {
+            let (model, warnings) = weights::load(path, graph).with_context(|| format!("cannot use {}", path.display()))?;
+            for w in warnings {
+                eprintln!("warning: {}: {w}", path.display());
+            }
+            model
+        }
+        Source::Random(seed) => weights::from_bytes("random weights", &weights::random_file(&graph, *seed), graph)?.0,
+        Source::None { .. } => weights::without(graph),
+    };
+    step.done(&match &source {
+        Source::File(p) => workspace::show(p),
+        Source::Random(s) => format!("random, seed {s}"),
+        Source::None { .. } => "none".into(),
+    });
+    Ok(Loaded { model, cfg, source })
+}

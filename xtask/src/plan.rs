@@ -1,0 +1,155 @@
+//! `cargo xtask plan`: chooses or obeys, reports, and writes the crate.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use tessera_planner::{
+    make,
+    model::Model,
+    options::{PlanOptions, Target},
+    plan::{Plan, Split},
+    report,
+};
+
+use crate::{
+    emit,
+    flags::{PlanArgs, PlanCommand, SplitFlag},
+    model::{self, Source},
+    progress::Step,
+    size, workspace,
+};
+
+/// The best target for the machine that xtask runs on.
+fn host_target() -> Target {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        return Target::X86_64V3;
+    }
+    Target::Portable
+}
+
+fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    text.split(',')
+        .map(|g| {
+            let parse = || -> Option<[usize; 2]> {
+                let (r, c) = g.trim().split_once(['x', 'X'])?;
+                Some([r.parse().ok()?, c.parse().ok()?])
+            };
+            parse().with_context(|| format!("--grid {text}: {g:?} is no grid; write rows x columns, as in 5x5 or 5x5,3x2"))
+        })
+        .collect()
+}
+
+/// The planner's options from the flags; `command` is what the plan records as its origin.
+///
+/// # Errors
+/// When a flag makes no sense.
+pub fn options(args: &PlanArgs, model: &str, dump: bool) -> Result<PlanOptions> {
+    let target = match args.target.as_deref() {
+        Some(t) => Target::from_name(t).with_context(|| {
+            format!("--target {t}: unknown; known are {}", Target::ALL.map(Target::name).join(", "))
+        })?,
+        None => host_target(),
+    };
+    let memory = args.memory.as_deref().map(size::parse).transpose().context("--memory")?;
+    let mut command = format!("cargo xtask plan --model {model}");
+    if let Some(g) = &args.grid {
+        command += &format!(" --grid {g}");
+    }
+    if let Some(n) = args.offload {
+        command += &format!(" --offload {n}");
+    }
+    if !args.cuts.is_empty() {
+        let cuts: Vec<String> = args.cuts.iter().map(ToString::to_string).collect();
+        command += &format!(" --cuts {}", cuts.join(","));
+    }
+    let split = match args.split {
+        SplitFlag::Balanced => Split::Balanced,
+        SplitFlag::Equal => {
+            command += " --split equal";
+            Split::Equal
+        }
+    };
+    if args.exact {
+        command += " --exact";
+    }
+    command += &format!(" --edges {} --target {}", args.edges, target.name());
+    Ok(PlanOptions {
+        grids: grids(args.grid.as_deref())?,
+        offload: args.offload,
+        cuts: args.cuts.clone(),
+        split,
+        exact: args.exact,
+        edges: usize::from(args.edges),
+        workers: usize::from(args.workers),
+        memory,
+        targets: vec![target],
+        dump,
+        command,
+    })
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// When the planner refuses.
+pub fn make_plan(model: &Model, options: &PlanOptions) -> Result<Plan> {
+    let step = Step::begin("Planning");
+    let plan = make::plan(model, options).context("no plan")?;
+    step.done(&plan.name);
+    Ok(plan)
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the model cannot be used, the plan is refused, or a file cannot be written.
+pub fn run(args: &PlanCommand) -> Result<()> {
+    let loaded = model::load(&args.model)?;
+    let shown = args.model.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let options = options(&args.plan, &shown, false)?;
+    let plan = make_plan(&loaded.model, &options)?;
+    let target = options.targets[0];
+    let out: PathBuf = args.out.clone().unwrap_or_else(|| workspace::root().join("generated").join(&plan.name));
+    let written = if args.dry_run {
+        None
+    } else {
+        Some(emit::write_crate(&plan, &loaded.model, target, &out)?)
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&plan)?);
+    } else {
+        println!("{}", report::render(&plan, &loaded.model.graph));
+    }
+    if let Some(w) = written {
+        eprintln!("wrote {}: {} files, {} of sources", workspace::show(&out), w.files, size::show(w.source_bytes));
+        match (&loaded.source, w.weights_bytes) {
+            (Source::None { looked }, _) => eprintln!("{}", missing_weights(looked, &shown)),
+            (_, Some(bytes)) => eprintln!("wrote {}: {}", workspace::show(&out.join("weights.bin")), size::show(bytes)),
+            (_, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What is missing when a model has no weights, and how to get it.
+pub fn missing_weights(looked: &std::path::Path, model: &str) -> String {
+    format!(
+        "note: no weights: {} does not exist, so weights.bin was not written; `run` will need it\n  \
+         help: put the model's Darknet weights there or give --weights FILE; to try without them:\n        \
+         cargo xtask run --model {model} --weights random:1 ...",
+        workspace::show(looked)
+    )
+}
+
+/// Refuses to go on without weights.
+///
+/// # Errors
+/// When there are none.
+pub fn require_weights(source: &Source, model: &str) -> Result<()> {
+    if let Source::None { looked } = source {
+        bail!("{}", missing_weights(looked, model).trim_start_matches("note: "));
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Progress on long work: a line that moves on a terminal, plain lines elsewhere.
+
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A step under way; ends when dropped or with [`Step::done`].
+#[derive(Debug)]
+pub struct Step {
+    bar: Option<ProgressBar>,
+    label: String,
+    begun: Instant,
+}
+
+impl Step {
+    /// Begins a step: `Packing weights`.
+    pub fn begin(label: impl Into<String>) -> Self {
+        let label = label.into();
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a literal template"));
+            bar.set_message(label.clone());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Self { bar, label, begun: Instant::now() }
+    }
+
+    /// Says how far the step is.
+    pub fn note(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{}: {text}", self.label));
+        }
+    }
+
+    /// Ends the step and leaves one line.
+    pub fn done(self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let sep = if text.is_empty() { "" } else { ": " };
+        eprintln!("{}{sep}{text} ({:.1} s)", self.label, self.begun.elapsed().as_secs_f32());
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
