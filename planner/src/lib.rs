@@ -4,7 +4,9 @@
 //! no clock, no hash-map order, no absolute path reaches the output.
 #![forbid(unsafe_code)]
 
+pub mod cfg;
 pub mod graph;
+mod lower;
 pub mod model;
 pub mod plan;
 pub mod region;

@@ -1,0 +1,198 @@
+//! Detection layers: their maps become nodes, their parameters [`Head`]s (semantics section 5).
+
+use super::{Lowering, Made, Value};
+use crate::{
+    cfg::keys::Keys,
+    graph::{Darknet, Head, HeadKind, NmsKind, Op},
+    region::Shape,
+};
+
+/// Largest number of classes that is accepted.
+const CLASSES_MAX: i64 = 1 << 20;
+
+fn classes(keys: &Keys<'_>) -> Option<usize> {
+    let n = keys.size("classes", 20, 1)?;
+    if n as u64 > CLASSES_MAX.unsigned_abs() {
+        keys.error("classes", format!("{n} classes are too many"), "correct the number");
+        return None;
+    }
+    Some(n)
+}
+
+/// Pairs of the `anchors` key; the first `num` must be there when it is given.
+fn anchors(keys: &Keys<'_>, num: usize, here: usize) -> Option<Vec<(f32, f32)>> {
+    if keys.text("anchors").is_none() {
+        return Some(vec![(0.5, 0.5); num]);
+    }
+    let flat = keys.floats("anchors");
+    if flat.len() < 2 * num {
+        keys.error("anchors", format!("layer {here}: {} anchor values for num={num} pairs", flat.len()), format!("give {} values", 2 * num));
+        return None;
+    }
+    Some(flat.chunks_exact(2).map(|p| (p[0], p[1])).collect())
+}
+
+fn nms(keys: &Keys<'_>) -> NmsKind {
+    let beta = keys.float("beta_nms", 0.6);
+    match keys.text("nms_kind").unwrap_or("default") {
+        "greedynms" => NmsKind::Greedy,
+        "diounms" => NmsKind::Diou { beta },
+        "default" | "cornersnms" => NmsKind::Default,
+        other => {
+            keys.error("nms_kind", format!("unknown nms_kind `{other}`"), "default, greedynms or diounms");
+            NmsKind::Default
+        }
+    }
+}
+
+/// Checks that the layer before has `want` channels; names the sum otherwise.
+fn channels(l: &Lowering<'_>, keys: &Keys<'_>, v: Value, want: Option<usize>, sum: &str) -> bool {
+    if want == Some(v.shape.c) {
+        return true;
+    }
+    keys.error(
+        "classes",
+        format!("layer {} [{}]: filters of the layer before is {}, must be {} = {sum}", l.here(), keys.name(), v.shape.c, want.map_or("too large".into(), |w| w.to_string())),
+        "correct filters, classes or mask: all three must agree",
+    );
+    false
+}
+
+struct Slots {
+    classes: usize,
+    anchors: Vec<(f32, f32)>,
+}
+
+/// What yolo and Gaussian_yolo share.
+fn masked(l: &Lowering<'_>, keys: &Keys<'_>) -> Option<Slots> {
+    let here = l.here();
+    let classes = classes(keys);
+    let num = keys.size("num", 1, 1);
+    let mask = keys.text("mask").map(|_| keys.ints("mask"));
+    let (classes, num) = (classes?, num?);
+    if num > 4096 {
+        keys.error("num", format!("layer {here}: num={num} is too large"), "num counts the pairs in anchors");
+        return None;
+    }
+    let all = anchors(keys, num, here)?;
+    let mask = mask.unwrap_or_else(|| (0..i64::try_from(num).unwrap_or(0)).collect());
+    let mut picked = Vec::new();
+    for m in mask {
+        let Some(a) = usize::try_from(m).ok().filter(|m| *m < num).and_then(|m| all.get(m)) else {
+            keys.error("mask", format!("layer {here}: mask entry {m} is not below num={num}"), "mask picks pairs of anchors, counted from 0");
+            return None;
+        };
+        picked.push(*a);
+    }
+    if picked.is_empty() {
+        keys.error("mask", format!("layer {here}: mask picks no anchors"), "name at least one pair, as in mask=0,1,2");
+        return None;
+    }
+    Some(Slots { classes, anchors: picked })
+}
+
+fn head(l: &mut Lowering<'_>, value: Option<Value>, classes: usize, anchors: Vec<(f32, f32)>, kind: HeadKind, nms: NmsKind) {
+    if let Some(v) = value {
+        let layer = l.here();
+        l.heads.push(Head { layer, tensor: v.tensor, shape: v.shape, classes, anchors, kind, nms });
+    }
+}
+
+pub(super) fn yolo(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
+    let slots = masked(l, keys);
+    let scale_x_y = keys.float("scale_x_y", 1.0);
+    let new_coords = keys.flag("new_coords");
+    let nms = nms(keys);
+    let (Some(s), Some(v)) = (slots, l.previous()) else { return Made::nothing() };
+    let masks = s.anchors.len();
+    let sum = format!("{masks} masks * ({} classes + 5)", s.classes);
+    if !channels(l, keys, v, masks.checked_mul(s.classes + 5), &sum) {
+        return Made::nothing();
+    }
+    let op = Op::Yolo { masks, classes: s.classes, scale_x_y, new_coords };
+    let value = l.add(keys, "yolo", op, vec![v.tensor], v.shape);
+    head(l, value, s.classes, s.anchors, HeadKind::Yolo { new_coords }, nms);
+    Made::value(value)
+}
+
+pub(super) fn gaussian(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
+    let slots = masked(l, keys);
+    let scale_x_y = keys.float("scale_x_y", 1.0);
+    let nms = nms(keys);
+    let point = match keys.text("yolo_point").unwrap_or("center") {
+        "center" => 0,
+        "left_top" => 1,
+        "right_bottom" => -1,
+        other => {
+            keys.error("yolo_point", format!("unknown yolo_point `{other}`"), "center, left_top or right_bottom");
+            0
+        }
+    };
+    let (Some(s), Some(v)) = (slots, l.previous()) else { return Made::nothing() };
+    let masks = s.anchors.len();
+    let sum = format!("{masks} masks * ({} classes + 9)", s.classes);
+    if !channels(l, keys, v, masks.checked_mul(s.classes + 9), &sum) {
+        return Made::nothing();
+    }
+    let op = Op::GaussianYolo { masks, classes: s.classes, scale_x_y };
+    let value = l.add(keys, "gaussian_yolo", op, vec![v.tensor], v.shape);
+    head(l, value, s.classes, s.anchors, HeadKind::Gaussian { point }, nms);
+    Made::value(value)
+}
+
+pub(super) fn region(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
+    let here = l.here();
+    let classes = classes(keys);
+    let num = keys.size("num", 1, 1).filter(|n| *n <= 4096);
+    let coords = keys.size("coords", 4, 1);
+    let softmax = keys.flag("softmax");
+    let nms = nms(keys);
+    if keys.text("tree").is_some() {
+        keys.unsupported("tree", "[region] with a softmax tree is not supported", "use a network with plain classes");
+        return Made::nothing();
+    }
+    let (Some(classes), Some(num), Some(coords), Some(v)) = (classes, num, coords, l.previous()) else { return Made::nothing() };
+    if coords != 4 {
+        keys.unsupported("coords", format!("layer {here} [region]: coords={coords}; boxes have 4"), "use coords=4");
+        return Made::nothing();
+    }
+    let Some(anchors) = anchors(keys, num, here) else { return Made::nothing() };
+    let sum = format!("{num} num * ({classes} classes + 4 coords + 1)");
+    if !channels(l, keys, v, num.checked_mul(classes + 5), &sum) {
+        return Made::nothing();
+    }
+    let logistic_classes = !softmax && l.darknet == Darknet::Pjreddie;
+    let value = l.add(keys, "region", Op::Region { num, classes, softmax, logistic_classes }, vec![v.tensor], v.shape);
+    head(l, value, classes, anchors[..num].to_vec(), HeadKind::Region, nms);
+    Made::value(value)
+}
+
+pub(super) fn detection(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
+    let classes = keys.size("classes", 1, 1).filter(|n| *n <= 1 << 20);
+    let coords = keys.size("coords", 1, 1);
+    let num = keys.size("num", 1, 1).filter(|n| *n <= 4096);
+    let side = keys.size("side", 7, 1).filter(|n| *n <= 4096);
+    let softmax = keys.flag("softmax");
+    let sqrt = keys.flag("sqrt");
+    let (Some(classes), Some(coords), Some(num), Some(side), Some(v)) = (classes, coords, num, side, l.previous()) else {
+        return Made::nothing();
+    };
+    let here = l.here();
+    if coords != 4 {
+        keys.unsupported("coords", format!("layer {here} [detection]: coords={coords}; boxes have 4"), "use coords=4");
+        return Made::nothing();
+    }
+    let want = side * side * (5 * num + classes);
+    if v.shape.len() != want {
+        keys.error(
+            "classes",
+            format!("layer {here} [detection]: the layer before gives {} values, must be {want} = {side} * {side} * (5 * {num} + {classes})", v.shape.len()),
+            "correct output, side, num or classes",
+        );
+        return Made::nothing();
+    }
+    let op = Op::Detection { side, num, classes, softmax };
+    let value = l.add(keys, "detection", op, vec![v.tensor], Shape::new(1, 1, want));
+    head(l, value, classes, Vec::new(), HeadKind::Detection { side, num, sqrt }, NmsKind::Default);
+    Made::value(value)
+}

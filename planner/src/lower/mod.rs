@@ -1,0 +1,283 @@
+//! From cfg sections to graph nodes: one function per layer kind resolves its keys and shapes.
+//!
+//! A layer with an error has no shape; layers that read it check their own keys and stay silent
+//! about shapes, so that one mistake is reported once.
+
+mod conv;
+mod dense;
+mod detect;
+mod elementwise;
+mod net;
+mod pool;
+mod prune;
+mod refs;
+mod reorg;
+mod route;
+mod shortcut;
+
+use crate::{
+    cfg::{
+        diag::{Diagnostic, Severity, Span},
+        keys::{Keys, nearest},
+        lex::Section,
+    },
+    graph::{Darknet, Graph, Head, Layer, Node, Op, Stored, TensorIx},
+    region::Shape,
+};
+
+/// Longest side of a map that is accepted.
+pub(crate) const SIDE_MAX: usize = 1 << 16;
+/// Largest number of values of a tensor, and of a layer's weights.
+pub(crate) const VALUES_MAX: usize = 1 << 30;
+
+/// The output of a layer so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Value {
+    /// The tensor.
+    pub tensor: TensorIx,
+    /// Its shape.
+    pub shape: Shape,
+}
+
+/// What is known of a finished layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub kind: String,
+    pub span: Span,
+    /// `None`: wrong, or nothing (cost).
+    pub value: Option<Value>,
+    pub stored: Stored,
+    pub macs: u64,
+    /// Geometry that a `share_index` must match; for convolutions.
+    pub conv: Option<conv::Shared>,
+    /// Antialiased layers cannot be referred to (semantics 4.1.2).
+    pub antialiased: bool,
+}
+
+/// The graph under construction.
+pub(crate) struct Lowering<'a> {
+    pub darknet: Darknet,
+    pub input: Option<Value>,
+    pub nodes: Vec<Node>,
+    pub layers: Vec<Done>,
+    pub heads: Vec<Head>,
+    pub out: &'a mut Vec<Diagnostic>,
+}
+
+/// What a layer function gives.
+pub(crate) struct Made {
+    pub value: Option<Value>,
+    pub stored: Stored,
+    pub macs: u64,
+    pub conv: Option<conv::Shared>,
+    pub antialiased: bool,
+}
+
+impl Made {
+    pub fn nothing() -> Self {
+        Self { value: None, stored: Stored::Nothing, macs: 0, conv: None, antialiased: false }
+    }
+
+    pub fn value(value: Option<Value>) -> Self {
+        Self { value, ..Self::nothing() }
+    }
+}
+
+const KNOWN: &[&str] = &[
+    "convolutional", "conv", "maxpool", "max", "local_avgpool", "avgpool", "avg", "route", "upsample", "reorg", "reorg3d",
+    "shortcut", "connected", "conn", "local", "dropout", "cost", "crop", "batchnorm", "activation", "empty", "silence",
+    "contrastive", "softmax", "soft", "sam", "scale_channels", "normalization", "lrn", "yolo", "Gaussian_yolo", "region",
+    "detection", "net", "network",
+];
+const REFUSED: &[&str] = &[
+    "rnn", "crnn", "gru", "lstm", "conv_lstm", "history", "implicit", "deconvolutional", "deconv", "logistic", "l2norm", "iseg",
+];
+
+impl Lowering<'_> {
+    /// Index of the layer being made.
+    pub fn here(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Output of the previous layer, or the input.
+    pub fn previous(&self) -> Option<Value> {
+        match self.layers.last() {
+            Some(l) => l.value,
+            None => self.input,
+        }
+    }
+
+    /// Adds a node of this layer; refuses maps that are too large.
+    pub fn add(&mut self, keys: &Keys<'_>, suffix: &str, op: Op, inputs: Vec<TensorIx>, shape: Shape) -> Option<Value> {
+        let layer = self.here();
+        let fits = shape.h <= SIDE_MAX
+            && shape.w <= SIDE_MAX
+            && shape.h.checked_mul(shape.w).and_then(|n| n.checked_mul(shape.c)).is_some_and(|n| (1..=VALUES_MAX).contains(&n));
+        if !fits {
+            keys.error(
+                "",
+                format!("layer {layer} [{}]: output {} x {} x {} is empty or too large", keys.name(), shape.h, shape.w, shape.c),
+                format!("sides up to {SIDE_MAX} and up to {VALUES_MAX} values are possible"),
+            );
+            return None;
+        }
+        self.nodes.push(Node { layer, name: format!("l{layer:02}_{suffix}"), op, inputs, shape });
+        Some(Value { tensor: TensorIx::node(self.nodes.len() - 1), shape })
+    }
+}
+
+/// Lowers all sections. The result may be incomplete when diagnostics carry an error.
+pub(crate) fn lower(sections: &[Section], name: &str, darknet: Darknet, out: &mut Vec<Diagnostic>) -> Option<Graph> {
+    let (first, rest) = sections.split_first()?;
+    let net = net::net(first, out);
+    let mut l = Lowering {
+        darknet,
+        input: net.as_ref().map(|n| Value { tensor: TensorIx::INPUT, shape: n.shape }),
+        nodes: Vec::new(),
+        layers: Vec::new(),
+        heads: Vec::new(),
+        out,
+    };
+    for section in rest {
+        layer(&mut l, section);
+    }
+    if rest.is_empty() {
+        l.out.push(Diagnostic::new(
+            Severity::Error,
+            first.span,
+            "the network has no layers",
+            "nothing follows",
+            "add layers, for example [convolutional]",
+        ));
+    }
+    let net = net?;
+    let outputs = outputs(&l)?;
+    let layers = l
+        .layers
+        .iter()
+        .map(|d| Layer {
+            kind: d.kind.clone(),
+            line: d.span.line,
+            tensor: d.value.map(|v| v.tensor),
+            shape: d.value.map_or(Shape::new(0, 0, 0), |v| v.shape),
+            weights: d.stored.floats().unwrap_or(0),
+            stored: d.stored.clone(),
+            macs: d.macs,
+        })
+        .collect();
+    let mut graph = Graph {
+        name: name.to_string(),
+        darknet,
+        input: net.shape,
+        letterbox: net.letterbox,
+        nodes: l.nodes,
+        layers,
+        heads: l.heads,
+        outputs,
+    };
+    prune::prune(&mut graph);
+    Some(graph)
+}
+
+/// All detection maps, else the last layer that computes something.
+fn outputs(l: &Lowering<'_>) -> Option<Vec<TensorIx>> {
+    if !l.heads.is_empty() {
+        return Some(l.heads.iter().map(|h| h.tensor).collect());
+    }
+    let last = l.layers.iter().rev().find(|d| !matches!(d.kind.as_str(), "cost" | "contrastive"))?;
+    last.value.map(|v| vec![v.tensor])
+}
+
+fn layer(l: &mut Lowering<'_>, section: &Section) {
+    let keys = Keys::new(section);
+    let name = section.name.as_str();
+    let made = match name {
+        "convolutional" | "conv" => conv::conv(l, &keys),
+        "maxpool" | "max" => pool::maxpool(l, &keys),
+        "local_avgpool" => pool::local_avgpool(l, &keys),
+        "avgpool" | "avg" => pool::avgpool(l, &keys),
+        "route" => route::route(l, &keys),
+        "upsample" => reorg::upsample(l, &keys),
+        "reorg" => reorg::reorg(l, &keys),
+        "reorg3d" => reorg::reorg3d(l, &keys),
+        "shortcut" => shortcut::shortcut(l, &keys),
+        "sam" => elementwise::sam(l, &keys),
+        "scale_channels" => elementwise::scale_channels(l, &keys),
+        "batchnorm" => elementwise::batchnorm(l, &keys),
+        "activation" => elementwise::activation(l, &keys),
+        "normalization" | "lrn" => elementwise::lrn(l, &keys),
+        "dropout" | "empty" | "silence" | "contrastive" => {
+            elementwise::ignore_all(&keys);
+            Made::value(l.previous())
+        }
+        "cost" => {
+            elementwise::ignore_all(&keys);
+            Made::value(l.previous())
+        }
+        "connected" | "conn" => dense::connected(l, &keys),
+        "local" => dense::local(l, &keys),
+        "crop" => dense::crop(l, &keys),
+        "softmax" | "soft" => dense::softmax(l, &keys),
+        "yolo" => detect::yolo(l, &keys),
+        "Gaussian_yolo" => detect::gaussian(l, &keys),
+        "region" => detect::region(l, &keys),
+        "detection" => detect::detection(l, &keys),
+        _ => {
+            elementwise::ignore_all(&keys);
+            unknown(&keys, name);
+            Made::nothing()
+        }
+    };
+    let mut made = made;
+    if keys.flag("dontload") {
+        made.stored = Stored::Nothing;
+        if made.macs > 0 {
+            keys.unsupported(
+                "dontload",
+                format!("layer {} [{name}] has dontload=1: its weights are not in the file", l.here()),
+                "delete the key if the weights file holds them",
+            );
+        }
+    }
+    if made.stored.floats().is_none_or(|n| n > VALUES_MAX) {
+        keys.error("", format!("layer {} [{name}]: its weights are too large", l.here()), format!("up to {VALUES_MAX} values are possible"));
+        made = Made::nothing();
+    }
+    let kind = match name {
+        "conv" => "convolutional",
+        "max" => "maxpool",
+        "avg" => "avgpool",
+        "conn" => "connected",
+        "soft" => "softmax",
+        "lrn" => "normalization",
+        "silence" => "empty",
+        other => other,
+    };
+    keys.finish(l.out);
+    l.layers.push(Done {
+        kind: kind.to_string(),
+        span: section.span,
+        value: made.value,
+        stored: made.stored,
+        macs: made.macs,
+        conv: made.conv,
+        antialiased: made.antialiased,
+    });
+}
+
+fn unknown(keys: &Keys<'_>, name: &str) {
+    if REFUSED.contains(&name) {
+        let why = match name {
+            "rnn" | "crnn" | "gru" | "lstm" | "conv_lstm" | "history" => "recurrent networks keep state between frames; Tessera runs feed-forward networks",
+            _ => "no published network uses it at inference",
+        };
+        keys.unsupported("", format!("section [{name}] is not supported"), why);
+        return;
+    }
+    let help = match nearest(name, KNOWN) {
+        Some(n) => format!("did you mean [{n}]?"),
+        None if KNOWN.iter().any(|k| k.eq_ignore_ascii_case(name)) => "section names are lower case".into(),
+        None => format!("known sections: {}", KNOWN.join(", ")),
+    };
+    keys.error("", format!("unknown section [{name}]"), help);
+}
