@@ -166,20 +166,37 @@ impl Stored {
     pub fn floats(&self) -> Option<usize> {
         match *self {
             Self::Nothing => Some(0),
-            Self::Conv { n, k, batch_norm, no_scales, .. } => {
+            Self::Conv {
+                n,
+                k,
+                batch_norm,
+                no_scales,
+                ..
+            } => {
                 let arrays = if batch_norm && !no_scales { 4 } else { 1 };
                 n.checked_mul(k)?.checked_add(n.checked_mul(arrays)?)
             }
-            Self::Connected { inputs, outputs, batch_norm } => {
+            Self::Connected {
+                inputs,
+                outputs,
+                batch_norm,
+            } => {
                 let arrays = if batch_norm { 4 } else { 1 };
-                inputs.checked_mul(outputs)?.checked_add(outputs.checked_mul(arrays)?)
+                inputs
+                    .checked_mul(outputs)?
+                    .checked_add(outputs.checked_mul(arrays)?)
             }
             Self::BatchNorm { c } => c.checked_mul(4),
             Self::Local { positions, n, k } => {
                 let each = n.checked_mul(positions)?;
                 each.checked_mul(k)?.checked_add(each)
             }
-            Self::Shortcut { inputs, c, per_channel, .. } => inputs.checked_mul(if per_channel { c } else { 1 }),
+            Self::Shortcut {
+                inputs,
+                c,
+                per_channel,
+                ..
+            } => inputs.checked_mul(if per_channel { c } else { 1 }),
         }
     }
 }

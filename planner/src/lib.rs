@@ -6,7 +6,10 @@
 
 pub mod cfg;
 pub mod graph;
+pub mod inspect;
 mod lower;
 pub mod model;
+pub mod names;
 pub mod plan;
 pub mod region;
+pub mod weights;

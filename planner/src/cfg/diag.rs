@@ -55,7 +55,13 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A diagnostic without secondary labels.
-    pub fn new(severity: Severity, span: Span, message: impl Into<String>, label: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn new(
+        severity: Severity,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self {
             severity,
             message: message.into(),
@@ -104,10 +110,19 @@ fn excerpt(text: &[u8], span: Span) -> (String, String) {
     let start = span.start.min(text.len());
     let begin = start - span.column.saturating_sub(1).min(start);
     let rest = &text[begin..];
-    let len = rest.iter().position(|&b| b == b'\n' || b == b'\r').unwrap_or(rest.len()).min(SHOWN_MAX);
-    let line: String =
-        String::from_utf8_lossy(&rest[..len]).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let len = rest
+        .iter()
+        .position(|&b| b == b'\n' || b == b'\r')
+        .unwrap_or(rest.len())
+        .min(SHOWN_MAX);
+    let line: String = String::from_utf8_lossy(&rest[..len])
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let from = (start - begin).min(len);
-    let width = span.end.saturating_sub(start).clamp(1, SHOWN_MAX.saturating_sub(from).max(1));
+    let width = span
+        .end
+        .saturating_sub(start)
+        .clamp(1, SHOWN_MAX.saturating_sub(from).max(1));
     (line, format!("{}{}", " ".repeat(from), "^".repeat(width)))
 }

@@ -22,24 +22,109 @@ pub struct Keys<'a> {
 
 /// Keys that any section may carry and that mean nothing at inference.
 const TRAINING: &[&str] = &[
-    "onlyforward", "stopbackward", "dont_update", "burnin_update", "train_only_bn", "learning_rate", "clip", "stream",
-    "wait_stream", "dot", "reverse", "grad_centr", "coordconv", "angle", "sway", "rotate", "stretch", "stretch_sway",
-    "assisted_excitation", "jitter", "ignore_thresh", "truth_thresh", "iou_loss", "iou_normalizer", "obj_normalizer",
-    "cls_normalizer", "delta_normalizer", "uc_normalizer", "objectness_smooth", "max_delta", "random", "resize",
-    "iou_thresh", "iou_thresh_kind", "max", "map", "counters_per_class", "label_smooth_eps", "embedding_layer",
-    "embedding", "sim_thresh", "dets_for_track", "dets_for_show", "track_ciou_norm", "track_history_size", "focal_loss",
-    "object_scale", "noobject_scale", "class_scale", "coord_scale", "absolute", "thresh", "bias_match", "rescore",
-    "forced", "sqrt_", "probability", "dropblock", "dropblock_size_rel", "dropblock_size_abs", "flip", "saturation",
-    "exposure", "shift", "hue", "classfix", "show_details", "type", "smooth", "noloss", "ratio", "scale_loss",
-    "contrastive_delta", "cls_norm", "max_boxes", "weights_normalizion", "nms_threshold", "binary", "rewrite_bbox",
-    "tanh", "state_constrain", "peephole", "bottleneck", "time_normalizer", "detection_layer", "cbn", "new_lr", "background",
-    "temperature_", "embedding_size", "yolo_layer", "contrastive_layer", "dynamic_minibatch",
+    "onlyforward",
+    "stopbackward",
+    "dont_update",
+    "burnin_update",
+    "train_only_bn",
+    "learning_rate",
+    "clip",
+    "stream",
+    "wait_stream",
+    "dot",
+    "reverse",
+    "grad_centr",
+    "coordconv",
+    "angle",
+    "sway",
+    "rotate",
+    "stretch",
+    "stretch_sway",
+    "assisted_excitation",
+    "jitter",
+    "ignore_thresh",
+    "truth_thresh",
+    "iou_loss",
+    "iou_normalizer",
+    "obj_normalizer",
+    "cls_normalizer",
+    "delta_normalizer",
+    "uc_normalizer",
+    "objectness_smooth",
+    "max_delta",
+    "random",
+    "resize",
+    "iou_thresh",
+    "iou_thresh_kind",
+    "max",
+    "map",
+    "counters_per_class",
+    "label_smooth_eps",
+    "embedding_layer",
+    "embedding",
+    "sim_thresh",
+    "dets_for_track",
+    "dets_for_show",
+    "track_ciou_norm",
+    "track_history_size",
+    "focal_loss",
+    "object_scale",
+    "noobject_scale",
+    "class_scale",
+    "coord_scale",
+    "absolute",
+    "thresh",
+    "bias_match",
+    "rescore",
+    "forced",
+    "sqrt_",
+    "probability",
+    "dropblock",
+    "dropblock_size_rel",
+    "dropblock_size_abs",
+    "flip",
+    "saturation",
+    "exposure",
+    "shift",
+    "hue",
+    "classfix",
+    "show_details",
+    "type",
+    "smooth",
+    "noloss",
+    "ratio",
+    "scale_loss",
+    "contrastive_delta",
+    "cls_norm",
+    "max_boxes",
+    "weights_normalizion",
+    "nms_threshold",
+    "binary",
+    "rewrite_bbox",
+    "tanh",
+    "state_constrain",
+    "peephole",
+    "bottleneck",
+    "time_normalizer",
+    "detection_layer",
+    "cbn",
+    "new_lr",
+    "background",
+    "temperature_",
+    "embedding_size",
+    "yolo_layer",
+    "contrastive_layer",
+    "dynamic_minibatch",
 ];
 
 impl<'a> Keys<'a> {
     /// Begins to interpret `section`.
     pub fn new(section: &'a Section) -> Self {
-        Self { section, used: RefCell::default(), out: RefCell::default() }
+        Self {
+            section,
+            used: RefCell::default(),
+            out: RefCell::default(),
+        }
     }
 
     /// Where the section's header stands.
@@ -70,18 +155,32 @@ impl<'a> Keys<'a> {
 
     /// Adds an error at `key`.
     pub fn error(&self, key: &str, message: impl Into<String>, help: impl Into<String>) {
-        self.say(Diagnostic::new(Severity::Error, self.at(key), message, "here", help));
+        self.say(Diagnostic::new(
+            Severity::Error,
+            self.at(key),
+            message,
+            "here",
+            help,
+        ));
     }
 
     /// Adds a refusal at `key`.
     pub fn unsupported(&self, key: &str, message: impl Into<String>, help: impl Into<String>) {
-        self.say(Diagnostic::new(Severity::Unsupported, self.at(key), message, "here", help));
+        self.say(Diagnostic::new(
+            Severity::Unsupported,
+            self.at(key),
+            message,
+            "here",
+            help,
+        ));
     }
 
     /// A whole number. Text after `#` is dropped, as real files rely on; anything else that is no
     /// number is an error (Darknet would read 0 or a prefix).
     pub fn int(&self, key: &'static str, default: i64) -> i64 {
-        let Some(text) = self.text(key) else { return default };
+        let Some(text) = self.text(key) else {
+            return default;
+        };
         self.parse_int(key, text).unwrap_or(default)
     }
 
@@ -89,22 +188,37 @@ impl<'a> Keys<'a> {
         let digits = text.split('#').next().unwrap_or_default();
         let n = digits.parse::<i64>().ok().filter(|n| n.abs() <= INT_MAX);
         if n.is_none() {
-            let why = if digits.trim_start_matches(['-', '+']).bytes().all(|b| b.is_ascii_digit()) && !digits.is_empty() {
+            let why = if digits
+                .trim_start_matches(['-', '+'])
+                .bytes()
+                .all(|b| b.is_ascii_digit())
+                && !digits.is_empty()
+            {
                 "too large"
             } else {
                 "not a whole number"
             };
-            self.error(key, format!("`{key}={text}` is {why}"), "write plain decimal digits");
+            self.error(
+                key,
+                format!("`{key}={text}` is {why}"),
+                "write plain decimal digits",
+            );
         }
         n
     }
 
     /// A whole number of at least `min`; `None` after an error.
     pub fn size(&self, key: &'static str, default: i64, min: i64) -> Option<usize> {
-        let Some(text) = self.text(key) else { return usize::try_from(default).ok() };
+        let Some(text) = self.text(key) else {
+            return usize::try_from(default).ok();
+        };
         let n = self.parse_int(key, text)?;
         if n < min {
-            self.error(key, format!("`{key}={text}` in [{}] must be at least {min}", self.name()), "correct the number");
+            self.error(
+                key,
+                format!("`{key}={text}` in [{}] must be at least {min}", self.name()),
+                "correct the number",
+            );
             return None;
         }
         usize::try_from(n).ok()
@@ -117,36 +231,58 @@ impl<'a> Keys<'a> {
 
     /// A number with a fraction.
     pub fn float(&self, key: &'static str, default: f32) -> f32 {
-        let Some(text) = self.text(key) else { return default };
+        let Some(text) = self.text(key) else {
+            return default;
+        };
         self.parse_float(key, text).unwrap_or(default)
     }
 
     fn parse_float(&self, key: &str, text: &str) -> Option<f32> {
-        let n = text.split('#').next().unwrap_or_default().parse::<f32>().ok().filter(|n| n.is_finite());
+        let n = text
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .parse::<f32>()
+            .ok()
+            .filter(|n| n.is_finite());
         if n.is_none() {
-            self.error(key, format!("`{key}={text}`: `{text}` is not a number"), "write decimal digits, as in 0.25");
+            self.error(
+                key,
+                format!("`{key}={text}`: `{text}` is not a number"),
+                "write decimal digits, as in 0.25",
+            );
         }
         n
     }
 
     /// A comma-separated list of whole numbers; empty when the key is missing.
     pub fn ints(&self, key: &'static str) -> Vec<i64> {
-        self.list(key).filter_map(|t| self.parse_int(key, t)).collect()
+        self.list(key)
+            .filter_map(|t| self.parse_int(key, t))
+            .collect()
     }
 
     /// A comma-separated list of numbers; empty when the key is missing.
     pub fn floats(&self, key: &'static str) -> Vec<f32> {
-        self.list(key).filter_map(|t| self.parse_float(key, t)).collect()
+        self.list(key)
+            .filter_map(|t| self.parse_float(key, t))
+            .collect()
     }
 
     fn list(&self, key: &'static str) -> impl Iterator<Item = &'a str> {
         let text = self.text(key).unwrap_or_default();
-        text.split('#').next().unwrap_or_default().split(',').filter(|t| !t.is_empty())
+        text.split('#')
+            .next()
+            .unwrap_or_default()
+            .split(',')
+            .filter(|t| !t.is_empty())
     }
 
     /// The `activation` key.
     pub fn activation(&self, default: Activation) -> Activation {
-        let Some(text) = self.text("activation") else { return default };
+        let Some(text) = self.text("activation") else {
+            return default;
+        };
         let name = text.split('#').next().unwrap_or_default();
         let found = match name {
             "revleaky" => Some(Activation::Leaky),
@@ -155,7 +291,11 @@ impl<'a> Keys<'a> {
         found.unwrap_or_else(|| {
             let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
             let near = nearest(name, &names).unwrap_or("leaky");
-            self.error("activation", format!("unknown activation `{name}` (Darknet would take relu)"), format!("did you mean {near}?"));
+            self.error(
+                "activation",
+                format!("unknown activation `{name}` (Darknet would take relu)"),
+                format!("did you mean {near}?"),
+            );
             Activation::Relu
         })
     }
@@ -167,7 +307,10 @@ impl<'a> Keys<'a> {
         for e in &self.section.entries {
             if !used.contains(e.key.as_str()) && !TRAINING.contains(&e.key.as_str()) {
                 let known: Vec<&str> = used.iter().copied().collect();
-                let help = nearest(&e.key, &known).map_or_else(|| "it is ignored".into(), |n| format!("it is ignored; did you mean `{n}`?"));
+                let help = nearest(&e.key, &known).map_or_else(
+                    || "it is ignored".into(),
+                    |n| format!("it is ignored; did you mean `{n}`?"),
+                );
                 out.push(Diagnostic::new(
                     Severity::Warning,
                     e.span,
@@ -181,10 +324,27 @@ impl<'a> Keys<'a> {
 }
 
 const ALL: [Activation; 22] = [
-    Activation::Linear, Activation::Logistic, Activation::Loggy, Activation::Relu, Activation::Relu6, Activation::Leaky,
-    Activation::Relie, Activation::Ramp, Activation::Elu, Activation::Selu, Activation::Gelu, Activation::Tanh,
-    Activation::Plse, Activation::Stair, Activation::Hardtan, Activation::Lhtan, Activation::Swish, Activation::Mish,
-    Activation::HardMish, Activation::NormalizeChannels, Activation::NormalizeChannelsSoftmax,
+    Activation::Linear,
+    Activation::Logistic,
+    Activation::Loggy,
+    Activation::Relu,
+    Activation::Relu6,
+    Activation::Leaky,
+    Activation::Relie,
+    Activation::Ramp,
+    Activation::Elu,
+    Activation::Selu,
+    Activation::Gelu,
+    Activation::Tanh,
+    Activation::Plse,
+    Activation::Stair,
+    Activation::Hardtan,
+    Activation::Lhtan,
+    Activation::Swish,
+    Activation::Mish,
+    Activation::HardMish,
+    Activation::NormalizeChannels,
+    Activation::NormalizeChannelsSoftmax,
     Activation::NormalizeChannelsSoftmaxMaxval,
 ];
 
@@ -193,7 +353,13 @@ pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     if name.len() > 40 {
         return None;
     }
-    known.iter().copied().map(|k| (edits(name, k), k)).filter(|(d, _)| *d <= 2).min().map(|(_, k)| k)
+    known
+        .iter()
+        .copied()
+        .map(|k| (edits(name, k), k))
+        .filter(|(d, _)| *d <= 2)
+        .min()
+        .map(|(_, k)| k)
 }
 
 /// Edit distance where a swap of neighbours counts one (optimal string alignment).
@@ -203,7 +369,9 @@ fn edits(a: &str, b: &str) -> usize {
     for i in 1..=a.len() {
         let mut row = vec![i];
         for j in 1..=b.len() {
-            let mut d = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]));
+            let mut d = (rows[i - 1][j] + 1)
+                .min(row[j - 1] + 1)
+                .min(rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]));
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 d = d.min(rows[i - 2][j - 2] + 1);
             }

@@ -45,13 +45,26 @@ pub fn lex(text: &[u8], out: &mut Vec<Diagnostic>) -> Vec<Section> {
         out.push(Diagnostic::new(severity, span, message, label, help));
     };
     let whole = Span::default();
-    let bom = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let bom = if text.starts_with(b"\xef\xbb\xbf") {
+        3
+    } else {
+        0
+    };
     let head = &text[bom..];
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-        say(Severity::Error, whole, "this is UTF-16, not a text cfg".into(), "", "save it as UTF-8 or plain ASCII");
+        say(
+            Severity::Error,
+            whole,
+            "this is UTF-16, not a text cfg".into(),
+            "",
+            "save it as UTF-8 or plain ASCII",
+        );
         return Vec::new();
     }
-    if head.iter().any(|&b| b == 0 || (b < 32 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c))) {
+    if head
+        .iter()
+        .any(|&b| b == 0 || (b < 32 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c)))
+    {
         say(
             Severity::Error,
             whole,
@@ -71,18 +84,33 @@ pub fn lex(text: &[u8], out: &mut Vec<Diagnostic>) -> Vec<Section> {
         start += raw.len() + 1;
         let lead = raw.iter().take_while(|b| b.is_ascii_whitespace()).count();
         let shown = raw.trim_ascii().len();
-        let span = Span { start: at + lead, end: at + lead + shown, line: i + 1, column: lead + 1 };
+        let span = Span {
+            start: at + lead,
+            end: at + lead + shown,
+            line: i + 1,
+            column: lead + 1,
+        };
         if raw.len() > LINE_BYTES_MAX {
             say(
                 Severity::Error,
-                Span { end: span.start + 1, ..span },
-                format!("a line of {} bytes: the limit is {LINE_BYTES_MAX}", raw.len()),
+                Span {
+                    end: span.start + 1,
+                    ..span
+                },
+                format!(
+                    "a line of {} bytes: the limit is {LINE_BYTES_MAX}",
+                    raw.len()
+                ),
                 "here",
                 "no Darknet cfg needs such a line; is this the right file?",
             );
             return Vec::new();
         }
-        let line: Vec<u8> = raw.iter().copied().filter(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0x0c)).collect();
+        let line: Vec<u8> = raw
+            .iter()
+            .copied()
+            .filter(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0x0c))
+            .collect();
         let line = String::from_utf8_lossy(&line).into_owned();
         match line.bytes().next() {
             None | Some(b'#' | b';') => {}
@@ -114,12 +142,18 @@ pub fn lex(text: &[u8], out: &mut Vec<Diagnostic>) -> Vec<Section> {
                     say(
                         Severity::Warning,
                         span,
-                        format!("`{rest}` after the section name is ignored; Darknet would not know this section"),
+                        format!(
+                            "`{rest}` after the section name is ignored; Darknet would not know this section"
+                        ),
                         "this header",
                         "put the comment on a line of its own",
                     );
                 }
-                sections.push(Section { name, span, entries: Vec::new() });
+                sections.push(Section {
+                    name,
+                    span,
+                    entries: Vec::new(),
+                });
             }
             Some(_) => entry(&line, span, &mut sections, &mut say),
         }
@@ -144,7 +178,13 @@ fn entry(
         return;
     };
     let Some((key, value)) = line.split_once('=') else {
-        say(Severity::Warning, span, format!("`{line}` has no `=` and is ignored"), "no key", "write key=value, or # before a comment");
+        say(
+            Severity::Warning,
+            span,
+            format!("`{line}` has no `=` and is ignored"),
+            "no key",
+            "write key=value, or # before a comment",
+        );
         return;
     };
     if value.is_empty() {
@@ -162,8 +202,18 @@ fn entry(
             "key `{key}` is given twice in [{}]: line {} counts, line {} is ignored",
             section.name, first.span.line, span.line
         );
-        say(Severity::Warning, span, message, "ignored", "delete one of the two");
+        say(
+            Severity::Warning,
+            span,
+            message,
+            "ignored",
+            "delete one of the two",
+        );
         return;
     }
-    section.entries.push(Entry { key: key.to_string(), value: value.to_string(), span });
+    section.entries.push(Entry {
+        key: key.to_string(),
+        value: value.to_string(),
+        span,
+    });
 }

@@ -28,7 +28,11 @@ pub fn read(text: &[u8], name: &str, darknet: Darknet) -> (Option<Graph>, Vec<Di
             "a cfg begins with [net]; is this the right file?",
         ));
     }
-    let graph = if sections.is_empty() { None } else { lower::lower(&sections, name, darknet, &mut diagnostics) };
+    let graph = if sections.is_empty() {
+        None
+    } else {
+        lower::lower(&sections, name, darknet, &mut diagnostics)
+    };
     diagnostics.sort_by_key(|d| d.span.start);
     let fatal = diagnostics.iter().any(|d| d.severity != Severity::Warning);
     (graph.filter(|_| !fatal), diagnostics)

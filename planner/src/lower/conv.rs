@@ -32,7 +32,11 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let dilation = keys.size("dilation", 1, 1);
     let groups = usize::try_from(keys.int("groups", 1).max(1)).ok();
     if keys.text("groups").is_some() && keys.int("groups", 1) < 1 {
-        keys.error("groups", "`groups` must be at least 1", "delete the key for an ordinary convolution");
+        keys.error(
+            "groups",
+            "`groups` must be at least 1",
+            "delete the key for an ordinary convolution",
+        );
     }
     let batch_norm = keys.flag("batch_normalize") || keys.flag("cbn");
     let no_scales = keys.flag("dontloadscales");
@@ -41,12 +45,35 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let antialiasing = keys.int("antialiasing", 0);
     for key in ["xnor", "bin_output"] {
         if keys.flag(if key == "xnor" { "xnor" } else { "bin_output" }) {
-            keys.unsupported(key, format!("`{key}=1`: binary (xnor) networks are not supported"), "use the float version of this network");
+            keys.unsupported(
+                key,
+                format!("`{key}=1`: binary (xnor) networks are not supported"),
+                "use the float version of this network",
+            );
         }
     }
-    let share = keys.text("share_index").map(|_| keys.int("share_index", -1));
-    let (Some(n), Some(size), Some(sx), Some(sy), Some(padding), Some(dilation), Some(groups), Some(input)) =
-        (n, size, stride_x, stride_y, padding, dilation, groups, l.previous())
+    let share = keys
+        .text("share_index")
+        .map(|_| keys.int("share_index", -1));
+    let (
+        Some(n),
+        Some(size),
+        Some(sx),
+        Some(sy),
+        Some(padding),
+        Some(dilation),
+        Some(groups),
+        Some(input),
+    ) = (
+        n,
+        size,
+        stride_x,
+        stride_y,
+        padding,
+        dilation,
+        groups,
+        l.previous(),
+    )
     else {
         return Made::nothing();
     };
@@ -71,28 +98,58 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         return Made::nothing();
     }
     let (stride_x, stride_y) = if antialiasing != 0 { (1, 1) } else { (sx, sy) };
-    let axis = |extent: usize, stride: usize| (extent + 2 * p).checked_sub(size).map(|v| v / stride + 1);
-    let (Some(oh), Some(ow)) = (axis(input.shape.h, stride_y), axis(input.shape.w, stride_x)) else {
+    let axis =
+        |extent: usize, stride: usize| (extent + 2 * p).checked_sub(size).map(|v| v / stride + 1);
+    let (Some(oh), Some(ow)) = (axis(input.shape.h, stride_y), axis(input.shape.w, stride_x))
+    else {
         keys.error(
             "size",
-            format!("layer {here}: size {size} is larger than its padded input of {} x {}", input.shape.h + 2 * p, input.shape.w + 2 * p),
+            format!(
+                "layer {here}: size {size} is larger than its padded input of {} x {}",
+                input.shape.h + 2 * p,
+                input.shape.w + 2 * p
+            ),
             "enlarge the network's input or use pad=1",
         );
         return Made::nothing();
     };
-    let mine = Shared { layer: here, filters: n, size, cin: c, groups };
+    let mine = Shared {
+        layer: here,
+        filters: n,
+        size,
+        cin: c,
+        groups,
+    };
     let (owner, stored) = match share {
         None => {
             let k = (c / groups).checked_mul(size * size);
             let Some(k) = k else { return Made::nothing() };
-            (mine, Stored::Conv { n, k, batch_norm, no_scales, flipped })
+            (
+                mine,
+                Stored::Conv {
+                    n,
+                    k,
+                    batch_norm,
+                    no_scales,
+                    flipped,
+                },
+            )
         }
         Some(index) => match shared(l, keys, index, mine) {
             Some(owner) => (owner, Stored::Nothing),
             None => return Made::nothing(),
         },
     };
-    let op = Op::Conv(Conv { size, stride_y, stride_x, pad: p * dilation, dilation, groups, activation, source: WeightSource::Layer(owner.layer) });
+    let op = Op::Conv(Conv {
+        size,
+        stride_y,
+        stride_x,
+        pad: p * dilation,
+        dilation,
+        groups,
+        activation,
+        source: WeightSource::Layer(owner.layer),
+    });
     let shape = Shape::new(oh, ow, n);
     let value = l.add(keys, "conv", op, vec![input.tensor], shape);
     let macs = (oh * ow) as u64 * n as u64 * (c / groups) as u64 * (size * size) as u64;
@@ -101,16 +158,31 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         (_, None) => None,
         (mode, Some(v)) => blur(l, keys, v, mode, sy, sx),
     };
-    Made { value, stored, macs, conv: Some(owner), antialiased: antialiasing != 0 }
+    Made {
+        value,
+        stored,
+        macs,
+        conv: Some(owner),
+        antialiased: antialiasing != 0,
+    }
 }
 
 fn shared(l: &Lowering<'_>, keys: &Keys<'_>, index: i64, mine: Shared) -> Option<Shared> {
     let (to, _) = super::refs::layer(l, keys, "share_index", index)?;
     let Some(theirs) = l.layers[to].conv else {
-        keys.error("share_index", format!("layer {} shares weights with layer {to}, which is no convolution", l.here()), "point at a [convolutional] layer");
+        keys.error(
+            "share_index",
+            format!(
+                "layer {} shares weights with layer {to}, which is no convolution",
+                l.here()
+            ),
+            "point at a [convolutional] layer",
+        );
         return None;
     };
-    if (theirs.filters, theirs.size, theirs.cin, theirs.groups) != (mine.filters, mine.size, mine.cin, mine.groups) {
+    if (theirs.filters, theirs.size, theirs.cin, theirs.groups)
+        != (mine.filters, mine.size, mine.cin, mine.groups)
+    {
         keys.error(
             "share_index",
             format!("layer {} shares weights with layer {to}, but filters, size, channels or groups differ", l.here()),
@@ -122,18 +194,34 @@ fn shared(l: &Lowering<'_>, keys: &Keys<'_>, index: i64, mine: Shared) -> Option
 }
 
 /// The blur of `antialiasing`: 1 is a 3x3 binomial with padding 1, 2 a 2x2 mean without padding.
-pub(super) fn blur(l: &mut Lowering<'_>, keys: &Keys<'_>, v: Value, mode: i64, stride_y: usize, stride_x: usize) -> Option<Value> {
+pub(super) fn blur(
+    l: &mut Lowering<'_>,
+    keys: &Keys<'_>,
+    v: Value,
+    mode: i64,
+    stride_y: usize,
+    stride_x: usize,
+) -> Option<Value> {
     let (size, pad) = match mode {
         1 => (3, 1),
         2 => (2, 0),
         _ => {
-            keys.error("antialiasing", format!("`antialiasing={mode}` is unknown"), "1 (3x3) or 2 (2x2)");
+            keys.error(
+                "antialiasing",
+                format!("`antialiasing={mode}` is unknown"),
+                "1 (3x3) or 2 (2x2)",
+            );
             return None;
         }
     };
-    let axis = |extent: usize, stride: usize| (extent + 2 * pad).checked_sub(size).map(|e| e / stride + 1);
+    let axis =
+        |extent: usize, stride: usize| (extent + 2 * pad).checked_sub(size).map(|e| e / stride + 1);
     let (Some(oh), Some(ow)) = (axis(v.shape.h, stride_y), axis(v.shape.w, stride_x)) else {
-        keys.error("antialiasing", "the map is too small to be blurred", "enlarge the network's input");
+        keys.error(
+            "antialiasing",
+            "the map is too small to be blurred",
+            "enlarge the network's input",
+        );
         return None;
     };
     let op = Op::Conv(Conv {
@@ -146,5 +234,11 @@ pub(super) fn blur(l: &mut Lowering<'_>, keys: &Keys<'_>, v: Value, mode: i64, s
         activation: Activation::Linear,
         source: WeightSource::Blur,
     });
-    l.add(keys, "blur", op, vec![v.tensor], Shape::new(oh, ow, v.shape.c))
+    l.add(
+        keys,
+        "blur",
+        op,
+        vec![v.tensor],
+        Shape::new(oh, ow, v.shape.c),
+    )
 }

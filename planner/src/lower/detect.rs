@@ -13,7 +13,11 @@ const CLASSES_MAX: i64 = 1 << 20;
 fn classes(keys: &Keys<'_>) -> Option<usize> {
     let n = keys.size("classes", 20, 1)?;
     if n as u64 > CLASSES_MAX.unsigned_abs() {
-        keys.error("classes", format!("{n} classes are too many"), "correct the number");
+        keys.error(
+            "classes",
+            format!("{n} classes are too many"),
+            "correct the number",
+        );
         return None;
     }
     Some(n)
@@ -26,7 +30,14 @@ fn anchors(keys: &Keys<'_>, num: usize, here: usize) -> Option<Vec<(f32, f32)>> 
     }
     let flat = keys.floats("anchors");
     if flat.len() < 2 * num {
-        keys.error("anchors", format!("layer {here}: {} anchor values for num={num} pairs", flat.len()), format!("give {} values", 2 * num));
+        keys.error(
+            "anchors",
+            format!(
+                "layer {here}: {} anchor values for num={num} pairs",
+                flat.len()
+            ),
+            format!("give {} values", 2 * num),
+        );
         return None;
     }
     Some(flat.chunks_exact(2).map(|p| (p[0], p[1])).collect())
@@ -39,7 +50,11 @@ fn nms(keys: &Keys<'_>) -> NmsKind {
         "diounms" => NmsKind::Diou { beta },
         "default" | "cornersnms" => NmsKind::Default,
         other => {
-            keys.error("nms_kind", format!("unknown nms_kind `{other}`"), "default, greedynms or diounms");
+            keys.error(
+                "nms_kind",
+                format!("unknown nms_kind `{other}`"),
+                "default, greedynms or diounms",
+            );
             NmsKind::Default
         }
     }
@@ -52,7 +67,13 @@ fn channels(l: &Lowering<'_>, keys: &Keys<'_>, v: Value, want: Option<usize>, su
     }
     keys.error(
         "classes",
-        format!("layer {} [{}]: filters of the layer before is {}, must be {} = {sum}", l.here(), keys.name(), v.shape.c, want.map_or("too large".into(), |w| w.to_string())),
+        format!(
+            "layer {} [{}]: filters of the layer before is {}, must be {} = {sum}",
+            l.here(),
+            keys.name(),
+            v.shape.c,
+            want.map_or("too large".into(), |w| w.to_string())
+        ),
         "correct filters, classes or mask: all three must agree",
     );
     false
@@ -71,30 +92,64 @@ fn masked(l: &Lowering<'_>, keys: &Keys<'_>) -> Option<Slots> {
     let mask = keys.text("mask").map(|_| keys.ints("mask"));
     let (classes, num) = (classes?, num?);
     if num > 4096 {
-        keys.error("num", format!("layer {here}: num={num} is too large"), "num counts the pairs in anchors");
+        keys.error(
+            "num",
+            format!("layer {here}: num={num} is too large"),
+            "num counts the pairs in anchors",
+        );
         return None;
     }
     let all = anchors(keys, num, here)?;
     let mask = mask.unwrap_or_else(|| (0..i64::try_from(num).unwrap_or(0)).collect());
     let mut picked = Vec::new();
     for m in mask {
-        let Some(a) = usize::try_from(m).ok().filter(|m| *m < num).and_then(|m| all.get(m)) else {
-            keys.error("mask", format!("layer {here}: mask entry {m} is not below num={num}"), "mask picks pairs of anchors, counted from 0");
+        let Some(a) = usize::try_from(m)
+            .ok()
+            .filter(|m| *m < num)
+            .and_then(|m| all.get(m))
+        else {
+            keys.error(
+                "mask",
+                format!("layer {here}: mask entry {m} is not below num={num}"),
+                "mask picks pairs of anchors, counted from 0",
+            );
             return None;
         };
         picked.push(*a);
     }
     if picked.is_empty() {
-        keys.error("mask", format!("layer {here}: mask picks no anchors"), "name at least one pair, as in mask=0,1,2");
+        keys.error(
+            "mask",
+            format!("layer {here}: mask picks no anchors"),
+            "name at least one pair, as in mask=0,1,2",
+        );
         return None;
     }
-    Some(Slots { classes, anchors: picked })
+    Some(Slots {
+        classes,
+        anchors: picked,
+    })
 }
 
-fn head(l: &mut Lowering<'_>, value: Option<Value>, classes: usize, anchors: Vec<(f32, f32)>, kind: HeadKind, nms: NmsKind) {
+fn head(
+    l: &mut Lowering<'_>,
+    value: Option<Value>,
+    classes: usize,
+    anchors: Vec<(f32, f32)>,
+    kind: HeadKind,
+    nms: NmsKind,
+) {
     if let Some(v) = value {
         let layer = l.here();
-        l.heads.push(Head { layer, tensor: v.tensor, shape: v.shape, classes, anchors, kind, nms });
+        l.heads.push(Head {
+            layer,
+            tensor: v.tensor,
+            shape: v.shape,
+            classes,
+            anchors,
+            kind,
+            nms,
+        });
     }
 }
 
@@ -103,15 +158,29 @@ pub(super) fn yolo(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let scale_x_y = keys.float("scale_x_y", 1.0);
     let new_coords = keys.flag("new_coords");
     let nms = nms(keys);
-    let (Some(s), Some(v)) = (slots, l.previous()) else { return Made::nothing() };
+    let (Some(s), Some(v)) = (slots, l.previous()) else {
+        return Made::nothing();
+    };
     let masks = s.anchors.len();
     let sum = format!("{masks} masks * ({} classes + 5)", s.classes);
     if !channels(l, keys, v, masks.checked_mul(s.classes + 5), &sum) {
         return Made::nothing();
     }
-    let op = Op::Yolo { masks, classes: s.classes, scale_x_y, new_coords };
+    let op = Op::Yolo {
+        masks,
+        classes: s.classes,
+        scale_x_y,
+        new_coords,
+    };
     let value = l.add(keys, "yolo", op, vec![v.tensor], v.shape);
-    head(l, value, s.classes, s.anchors, HeadKind::Yolo { new_coords }, nms);
+    head(
+        l,
+        value,
+        s.classes,
+        s.anchors,
+        HeadKind::Yolo { new_coords },
+        nms,
+    );
     Made::value(value)
 }
 
@@ -124,19 +193,36 @@ pub(super) fn gaussian(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         "left_top" => 1,
         "right_bottom" => -1,
         other => {
-            keys.error("yolo_point", format!("unknown yolo_point `{other}`"), "center, left_top or right_bottom");
+            keys.error(
+                "yolo_point",
+                format!("unknown yolo_point `{other}`"),
+                "center, left_top or right_bottom",
+            );
             0
         }
     };
-    let (Some(s), Some(v)) = (slots, l.previous()) else { return Made::nothing() };
+    let (Some(s), Some(v)) = (slots, l.previous()) else {
+        return Made::nothing();
+    };
     let masks = s.anchors.len();
     let sum = format!("{masks} masks * ({} classes + 9)", s.classes);
     if !channels(l, keys, v, masks.checked_mul(s.classes + 9), &sum) {
         return Made::nothing();
     }
-    let op = Op::GaussianYolo { masks, classes: s.classes, scale_x_y };
+    let op = Op::GaussianYolo {
+        masks,
+        classes: s.classes,
+        scale_x_y,
+    };
     let value = l.add(keys, "gaussian_yolo", op, vec![v.tensor], v.shape);
-    head(l, value, s.classes, s.anchors, HeadKind::Gaussian { point }, nms);
+    head(
+        l,
+        value,
+        s.classes,
+        s.anchors,
+        HeadKind::Gaussian { point },
+        nms,
+    );
     Made::value(value)
 }
 
@@ -148,22 +234,53 @@ pub(super) fn region(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let softmax = keys.flag("softmax");
     let nms = nms(keys);
     if keys.text("tree").is_some() {
-        keys.unsupported("tree", "[region] with a softmax tree is not supported", "use a network with plain classes");
+        keys.unsupported(
+            "tree",
+            "[region] with a softmax tree is not supported",
+            "use a network with plain classes",
+        );
         return Made::nothing();
     }
-    let (Some(classes), Some(num), Some(coords), Some(v)) = (classes, num, coords, l.previous()) else { return Made::nothing() };
+    let (Some(classes), Some(num), Some(coords), Some(v)) = (classes, num, coords, l.previous())
+    else {
+        return Made::nothing();
+    };
     if coords != 4 {
-        keys.unsupported("coords", format!("layer {here} [region]: coords={coords}; boxes have 4"), "use coords=4");
+        keys.unsupported(
+            "coords",
+            format!("layer {here} [region]: coords={coords}; boxes have 4"),
+            "use coords=4",
+        );
         return Made::nothing();
     }
-    let Some(anchors) = anchors(keys, num, here) else { return Made::nothing() };
+    let Some(anchors) = anchors(keys, num, here) else {
+        return Made::nothing();
+    };
     let sum = format!("{num} num * ({classes} classes + 4 coords + 1)");
     if !channels(l, keys, v, num.checked_mul(classes + 5), &sum) {
         return Made::nothing();
     }
     let logistic_classes = !softmax && l.darknet == Darknet::Pjreddie;
-    let value = l.add(keys, "region", Op::Region { num, classes, softmax, logistic_classes }, vec![v.tensor], v.shape);
-    head(l, value, classes, anchors[..num].to_vec(), HeadKind::Region, nms);
+    let value = l.add(
+        keys,
+        "region",
+        Op::Region {
+            num,
+            classes,
+            softmax,
+            logistic_classes,
+        },
+        vec![v.tensor],
+        v.shape,
+    );
+    head(
+        l,
+        value,
+        classes,
+        anchors[..num].to_vec(),
+        HeadKind::Region,
+        nms,
+    );
     Made::value(value)
 }
 
@@ -174,12 +291,18 @@ pub(super) fn detection(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let side = keys.size("side", 7, 1).filter(|n| *n <= 4096);
     let softmax = keys.flag("softmax");
     let sqrt = keys.flag("sqrt");
-    let (Some(classes), Some(coords), Some(num), Some(side), Some(v)) = (classes, coords, num, side, l.previous()) else {
+    let (Some(classes), Some(coords), Some(num), Some(side), Some(v)) =
+        (classes, coords, num, side, l.previous())
+    else {
         return Made::nothing();
     };
     let here = l.here();
     if coords != 4 {
-        keys.unsupported("coords", format!("layer {here} [detection]: coords={coords}; boxes have 4"), "use coords=4");
+        keys.unsupported(
+            "coords",
+            format!("layer {here} [detection]: coords={coords}; boxes have 4"),
+            "use coords=4",
+        );
         return Made::nothing();
     }
     let want = side * side * (5 * num + classes);
@@ -191,8 +314,26 @@ pub(super) fn detection(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         );
         return Made::nothing();
     }
-    let op = Op::Detection { side, num, classes, softmax };
-    let value = l.add(keys, "detection", op, vec![v.tensor], Shape::new(1, 1, want));
-    head(l, value, classes, Vec::new(), HeadKind::Detection { side, num, sqrt }, NmsKind::Default);
+    let op = Op::Detection {
+        side,
+        num,
+        classes,
+        softmax,
+    };
+    let value = l.add(
+        keys,
+        "detection",
+        op,
+        vec![v.tensor],
+        Shape::new(1, 1, want),
+    );
+    head(
+        l,
+        value,
+        classes,
+        Vec::new(),
+        HeadKind::Detection { side, num, sqrt },
+        NmsKind::Default,
+    );
     Made::value(value)
 }

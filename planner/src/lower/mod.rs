@@ -75,22 +75,73 @@ pub(crate) struct Made {
 
 impl Made {
     pub fn nothing() -> Self {
-        Self { value: None, stored: Stored::Nothing, macs: 0, conv: None, antialiased: false }
+        Self {
+            value: None,
+            stored: Stored::Nothing,
+            macs: 0,
+            conv: None,
+            antialiased: false,
+        }
     }
 
     pub fn value(value: Option<Value>) -> Self {
-        Self { value, ..Self::nothing() }
+        Self {
+            value,
+            ..Self::nothing()
+        }
     }
 }
 
 const KNOWN: &[&str] = &[
-    "convolutional", "conv", "maxpool", "max", "local_avgpool", "avgpool", "avg", "route", "upsample", "reorg", "reorg3d",
-    "shortcut", "connected", "conn", "local", "dropout", "cost", "crop", "batchnorm", "activation", "empty", "silence",
-    "contrastive", "softmax", "soft", "sam", "scale_channels", "normalization", "lrn", "yolo", "Gaussian_yolo", "region",
-    "detection", "net", "network",
+    "convolutional",
+    "conv",
+    "maxpool",
+    "max",
+    "local_avgpool",
+    "avgpool",
+    "avg",
+    "route",
+    "upsample",
+    "reorg",
+    "reorg3d",
+    "shortcut",
+    "connected",
+    "conn",
+    "local",
+    "dropout",
+    "cost",
+    "crop",
+    "batchnorm",
+    "activation",
+    "empty",
+    "silence",
+    "contrastive",
+    "softmax",
+    "soft",
+    "sam",
+    "scale_channels",
+    "normalization",
+    "lrn",
+    "yolo",
+    "Gaussian_yolo",
+    "region",
+    "detection",
+    "net",
+    "network",
 ];
 const REFUSED: &[&str] = &[
-    "rnn", "crnn", "gru", "lstm", "conv_lstm", "history", "implicit", "deconvolutional", "deconv", "logistic", "l2norm", "iseg",
+    "rnn",
+    "crnn",
+    "gru",
+    "lstm",
+    "conv_lstm",
+    "history",
+    "implicit",
+    "deconvolutional",
+    "deconv",
+    "logistic",
+    "l2norm",
+    "iseg",
 ];
 
 impl Lowering<'_> {
@@ -108,31 +159,65 @@ impl Lowering<'_> {
     }
 
     /// Adds a node of this layer; refuses maps that are too large.
-    pub fn add(&mut self, keys: &Keys<'_>, suffix: &str, op: Op, inputs: Vec<TensorIx>, shape: Shape) -> Option<Value> {
+    pub fn add(
+        &mut self,
+        keys: &Keys<'_>,
+        suffix: &str,
+        op: Op,
+        inputs: Vec<TensorIx>,
+        shape: Shape,
+    ) -> Option<Value> {
         let layer = self.here();
         let fits = shape.h <= SIDE_MAX
             && shape.w <= SIDE_MAX
-            && shape.h.checked_mul(shape.w).and_then(|n| n.checked_mul(shape.c)).is_some_and(|n| (1..=VALUES_MAX).contains(&n));
+            && shape
+                .h
+                .checked_mul(shape.w)
+                .and_then(|n| n.checked_mul(shape.c))
+                .is_some_and(|n| (1..=VALUES_MAX).contains(&n));
         if !fits {
             keys.error(
                 "",
-                format!("layer {layer} [{}]: output {} x {} x {} is empty or too large", keys.name(), shape.h, shape.w, shape.c),
+                format!(
+                    "layer {layer} [{}]: output {} x {} x {} is empty or too large",
+                    keys.name(),
+                    shape.h,
+                    shape.w,
+                    shape.c
+                ),
                 format!("sides up to {SIDE_MAX} and up to {VALUES_MAX} values are possible"),
             );
             return None;
         }
-        self.nodes.push(Node { layer, name: format!("l{layer:02}_{suffix}"), op, inputs, shape });
-        Some(Value { tensor: TensorIx::node(self.nodes.len() - 1), shape })
+        self.nodes.push(Node {
+            layer,
+            name: format!("l{layer:02}_{suffix}"),
+            op,
+            inputs,
+            shape,
+        });
+        Some(Value {
+            tensor: TensorIx::node(self.nodes.len() - 1),
+            shape,
+        })
     }
 }
 
 /// Lowers all sections. The result may be incomplete when diagnostics carry an error.
-pub(crate) fn lower(sections: &[Section], name: &str, darknet: Darknet, out: &mut Vec<Diagnostic>) -> Option<Graph> {
+pub(crate) fn lower(
+    sections: &[Section],
+    name: &str,
+    darknet: Darknet,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Graph> {
     let (first, rest) = sections.split_first()?;
     let net = net::net(first, out);
     let mut l = Lowering {
         darknet,
-        input: net.as_ref().map(|n| Value { tensor: TensorIx::INPUT, shape: n.shape }),
+        input: net.as_ref().map(|n| Value {
+            tensor: TensorIx::INPUT,
+            shape: n.shape,
+        }),
         nodes: Vec::new(),
         layers: Vec::new(),
         heads: Vec::new(),
@@ -184,7 +269,11 @@ fn outputs(l: &Lowering<'_>) -> Option<Vec<TensorIx>> {
     if !l.heads.is_empty() {
         return Some(l.heads.iter().map(|h| h.tensor).collect());
     }
-    let last = l.layers.iter().rev().find(|d| !matches!(d.kind.as_str(), "cost" | "contrastive"))?;
+    let last = l
+        .layers
+        .iter()
+        .rev()
+        .find(|d| !matches!(d.kind.as_str(), "cost" | "contrastive"))?;
     last.value.map(|v| vec![v.tensor])
 }
 
@@ -234,13 +323,20 @@ fn layer(l: &mut Lowering<'_>, section: &Section) {
         if made.macs > 0 {
             keys.unsupported(
                 "dontload",
-                format!("layer {} [{name}] has dontload=1: its weights are not in the file", l.here()),
+                format!(
+                    "layer {} [{name}] has dontload=1: its weights are not in the file",
+                    l.here()
+                ),
                 "delete the key if the weights file holds them",
             );
         }
     }
     if made.stored.floats().is_none_or(|n| n > VALUES_MAX) {
-        keys.error("", format!("layer {} [{name}]: its weights are too large", l.here()), format!("up to {VALUES_MAX} values are possible"));
+        keys.error(
+            "",
+            format!("layer {} [{name}]: its weights are too large", l.here()),
+            format!("up to {VALUES_MAX} values are possible"),
+        );
         made = Made::nothing();
     }
     let kind = match name {
@@ -268,7 +364,9 @@ fn layer(l: &mut Lowering<'_>, section: &Section) {
 fn unknown(keys: &Keys<'_>, name: &str) {
     if REFUSED.contains(&name) {
         let why = match name {
-            "rnn" | "crnn" | "gru" | "lstm" | "conv_lstm" | "history" => "recurrent networks keep state between frames; Tessera runs feed-forward networks",
+            "rnn" | "crnn" | "gru" | "lstm" | "conv_lstm" | "history" => {
+                "recurrent networks keep state between frames; Tessera runs feed-forward networks"
+            }
             _ => "no published network uses it at inference",
         };
         keys.unsupported("", format!("section [{name}] is not supported"), why);
@@ -276,7 +374,9 @@ fn unknown(keys: &Keys<'_>, name: &str) {
     }
     let help = match nearest(name, KNOWN) {
         Some(n) => format!("did you mean [{n}]?"),
-        None if KNOWN.iter().any(|k| k.eq_ignore_ascii_case(name)) => "section names are lower case".into(),
+        None if KNOWN.iter().any(|k| k.eq_ignore_ascii_case(name)) => {
+            "section names are lower case".into()
+        }
         None => format!("known sections: {}", KNOWN.join(", ")),
     };
     keys.error("", format!("unknown section [{name}]"), help);

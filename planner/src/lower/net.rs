@@ -18,7 +18,9 @@ pub(super) struct Net {
 
 pub(super) fn net(section: &Section, out: &mut Vec<Diagnostic>) -> Option<Net> {
     if !matches!(section.name.as_str(), "net" | "network") {
-        let help = if section.name.eq_ignore_ascii_case("net") || section.name.eq_ignore_ascii_case("network") {
+        let help = if section.name.eq_ignore_ascii_case("net")
+            || section.name.eq_ignore_ascii_case("network")
+        {
             "section names are lower case: write [net]"
         } else {
             "begin the file with [net] and its width, height and channels"
@@ -26,7 +28,10 @@ pub(super) fn net(section: &Section, out: &mut Vec<Diagnostic>) -> Option<Net> {
         out.push(Diagnostic::new(
             Severity::Error,
             section.span,
-            format!("line {}: the first section must be [net], not [{}]", section.span.line, section.name),
+            format!(
+                "line {}: the first section must be [net], not [{}]",
+                section.span.line, section.name
+            ),
             "this section",
             help,
         ));
@@ -35,7 +40,11 @@ pub(super) fn net(section: &Section, out: &mut Vec<Diagnostic>) -> Option<Net> {
     let keys = Keys::new(section);
     let side = |key: &'static str| -> Option<usize> {
         if keys.text(key).is_none() {
-            keys.error(key, format!("[net] has no `{key}`"), "width, height and channels of the input must all be given");
+            keys.error(
+                key,
+                format!("[net] has no `{key}`"),
+                "width, height and channels of the input must all be given",
+            );
             return None;
         }
         keys.size(key, 0, 1)
@@ -47,12 +56,18 @@ pub(super) fn net(section: &Section, out: &mut Vec<Diagnostic>) -> Option<Net> {
     keys.finish(&mut own);
     out.extend(own.into_iter().filter(|d| d.severity != Severity::Warning));
     let shape = Shape::new(h?, w?, c?);
-    let values = shape.h.checked_mul(shape.w).and_then(|n| n.checked_mul(shape.c));
+    let values = shape
+        .h
+        .checked_mul(shape.w)
+        .and_then(|n| n.checked_mul(shape.c));
     if shape.h > SIDE_MAX || shape.w > SIDE_MAX || values.is_none_or(|n| n > VALUES_MAX) {
         out.push(Diagnostic::new(
             Severity::Error,
             section.get("width").map_or(section.span, |e| e.span),
-            format!("an input of {} x {} x {} is too large", shape.w, shape.h, shape.c),
+            format!(
+                "an input of {} x {} x {} is too large",
+                shape.w, shape.h, shape.c
+            ),
             "here",
             format!("sides up to {SIDE_MAX} and up to {VALUES_MAX} values are possible"),
         ));

@@ -14,37 +14,74 @@ fn pool(l: &mut Lowering<'_>, keys: &Keys<'_>, suffix: &str, op: fn(Pool) -> Op)
         Some(_) => keys.size(key, 1, 1),
     };
     let (stride_x, stride_y) = (axis("stride_x"), axis("stride_y"));
-    let size = keys.size("size", stride.map_or(1, |s| i64::try_from(s).unwrap_or(i64::MAX)), 1);
-    let padding = keys.size("padding", size.map_or(0, |s| i64::try_from(s - 1).unwrap_or(i64::MAX)), 0);
+    let size = keys.size(
+        "size",
+        stride.map_or(1, |s| i64::try_from(s).unwrap_or(i64::MAX)),
+        1,
+    );
+    let padding = keys.size(
+        "padding",
+        size.map_or(0, |s| i64::try_from(s - 1).unwrap_or(i64::MAX)),
+        0,
+    );
     let depth = keys.flag("maxpool_depth");
     let out_channels = keys.size("out_channels", 1, 1);
-    let antialiasing = if suffix == "maxpool" { keys.int("antialiasing", 0) } else { 0 };
-    let (Some(sx), Some(sy), Some(size), Some(padding), Some(out_channels), Some(v)) =
-        (stride_x, stride_y, size, padding, out_channels, l.previous())
-    else {
+    let antialiasing = if suffix == "maxpool" {
+        keys.int("antialiasing", 0)
+    } else {
+        0
+    };
+    let (Some(sx), Some(sy), Some(size), Some(padding), Some(out_channels), Some(v)) = (
+        stride_x,
+        stride_y,
+        size,
+        padding,
+        out_channels,
+        l.previous(),
+    ) else {
         return Made::nothing();
     };
     let here = l.here();
     if depth {
         if v.shape.c % out_channels != 0 {
-            keys.error("out_channels", format!("layer {here}: {} channels are no multiple of out_channels {out_channels}", v.shape.c), "choose a divisor");
+            keys.error(
+                "out_channels",
+                format!(
+                    "layer {here}: {} channels are no multiple of out_channels {out_channels}",
+                    v.shape.c
+                ),
+                "choose a divisor",
+            );
             return Made::nothing();
         }
         let shape = Shape::new(v.shape.h, v.shape.w, out_channels);
-        return Made::value(l.add(keys, suffix, Op::MaxPoolDepth { out_channels }, vec![v.tensor], shape));
+        return Made::value(l.add(
+            keys,
+            suffix,
+            Op::MaxPoolDepth { out_channels },
+            vec![v.tensor],
+            shape,
+        ));
     }
     let (stride_x, stride_y) = if antialiasing != 0 { (1, 1) } else { (sx, sy) };
-    let axis = |extent: usize, stride: usize| (extent + padding).checked_sub(size).map(|e| e / stride + 1);
+    let axis =
+        |extent: usize, stride: usize| (extent + padding).checked_sub(size).map(|e| e / stride + 1);
     let (Some(oh), Some(ow)) = (axis(v.shape.h, stride_y), axis(v.shape.w, stride_x)) else {
         keys.error(
             "size",
-            format!("layer {here}: size {size} is larger than its padded input of {} x {}", v.shape.h + padding, v.shape.w + padding),
+            format!(
+                "layer {here}: size {size} is larger than its padded input of {} x {}",
+                v.shape.h + padding,
+                v.shape.w + padding
+            ),
             "enlarge the network's input or lower the size",
         );
         return Made::nothing();
     };
     let pad_before = padding / 2;
-    let outside = |n: usize, stride: usize, extent: usize| pad_before >= size || (n - 1) * stride >= extent + pad_before;
+    let outside = |n: usize, stride: usize, extent: usize| {
+        pad_before >= size || (n - 1) * stride >= extent + pad_before
+    };
     if outside(oh, stride_y, v.shape.h) || outside(ow, stride_x, v.shape.w) {
         keys.unsupported(
             "padding",
@@ -53,14 +90,28 @@ fn pool(l: &mut Lowering<'_>, keys: &Keys<'_>, suffix: &str, op: fn(Pool) -> Op)
         );
         return Made::nothing();
     }
-    let pool = Pool { size, stride_y, stride_x, pad_before };
-    let value = l.add(keys, suffix, op(pool), vec![v.tensor], Shape::new(oh, ow, v.shape.c));
+    let pool = Pool {
+        size,
+        stride_y,
+        stride_x,
+        pad_before,
+    };
+    let value = l.add(
+        keys,
+        suffix,
+        op(pool),
+        vec![v.tensor],
+        Shape::new(oh, ow, v.shape.c),
+    );
     let value: Option<Value> = match (antialiasing, value) {
         (0, v) => v,
         (_, None) => None,
         (mode, Some(v)) => conv::blur(l, keys, v, mode, sy, sx),
     };
-    Made { antialiased: antialiasing != 0, ..Made::value(value) }
+    Made {
+        antialiased: antialiasing != 0,
+        ..Made::value(value)
+    }
 }
 
 pub(super) fn maxpool(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
@@ -72,6 +123,14 @@ pub(super) fn local_avgpool(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
 }
 
 pub(super) fn avgpool(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
-    let Some(v) = l.previous() else { return Made::nothing() };
-    Made::value(l.add(keys, "avgpool", Op::AvgPool, vec![v.tensor], Shape::new(1, 1, v.shape.c)))
+    let Some(v) = l.previous() else {
+        return Made::nothing();
+    };
+    Made::value(l.add(
+        keys,
+        "avgpool",
+        Op::AvgPool,
+        vec![v.tensor],
+        Shape::new(1, 1, v.shape.c),
+    ))
 }

@@ -1,14 +1,32 @@
 //! References to other layers: relative when negative, else absolute.
 
 use super::{Lowering, Value};
-use crate::cfg::{diag::{Diagnostic, Severity}, keys::Keys};
+use crate::cfg::{
+    diag::{Diagnostic, Severity},
+    keys::Keys,
+};
 
 /// Resolves one index of `key`. `None` after an error, or when the layer meant is itself wrong.
-pub(super) fn layer(l: &Lowering<'_>, keys: &Keys<'_>, key: &str, index: i64) -> Option<(usize, Value)> {
+pub(super) fn layer(
+    l: &Lowering<'_>,
+    keys: &Keys<'_>,
+    key: &str,
+    index: i64,
+) -> Option<(usize, Value)> {
     let here = l.here();
-    let target = if index < 0 { i64::try_from(here).unwrap_or(i64::MAX) + index } else { index };
+    let target = if index < 0 {
+        i64::try_from(here).unwrap_or(i64::MAX) + index
+    } else {
+        index
+    };
     let Some(to) = usize::try_from(target).ok().filter(|t| *t < here) else {
-        let what = if target < 0 { "before the first layer" } else if usize::try_from(target) == Ok(here) { "itself" } else { "a later layer" };
+        let what = if target < 0 {
+            "before the first layer"
+        } else if usize::try_from(target) == Ok(here) {
+            "itself"
+        } else {
+            "a later layer"
+        };
         keys.error(
             key,
             format!("layer {here} [{}] refers to layer {target}: that is {what}", keys.name()),

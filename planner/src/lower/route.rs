@@ -16,17 +16,34 @@ pub(super) fn route(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let group = keys.size("group_id", 0, 0).unwrap_or(0);
     let here = l.here();
     if indices.is_empty() {
-        keys.error("layers", format!("layer {here} [route] has no `layers`"), "name the layers to concatenate, as in layers=-1,8");
+        keys.error(
+            "layers",
+            format!("layer {here} [route] has no `layers`"),
+            "name the layers to concatenate, as in layers=-1,8",
+        );
         return Made::nothing();
     }
     // The original fork ignores groups silently.
-    let (groups, group) = if l.darknet == Darknet::Pjreddie { (1, 0) } else { (groups, group) };
+    let (groups, group) = if l.darknet == Darknet::Pjreddie {
+        (1, 0)
+    } else {
+        (groups, group)
+    };
     if group >= groups {
-        keys.error("group_id", format!("layer {here}: group_id {group} must be below groups {groups}"), "groups count from 0");
+        keys.error(
+            "group_id",
+            format!("layer {here}: group_id {group} must be below groups {groups}"),
+            "groups count from 0",
+        );
         return Made::nothing();
     }
-    let found: Vec<_> = indices.iter().map(|i| refs::layer(l, keys, "layers", *i)).collect();
-    let Some(found) = found.into_iter().collect::<Option<Vec<_>>>() else { return Made::nothing() };
+    let found: Vec<_> = indices
+        .iter()
+        .map(|i| refs::layer(l, keys, "layers", *i))
+        .collect();
+    let Some(found) = found.into_iter().collect::<Option<Vec<_>>>() else {
+        return Made::nothing();
+    };
     let (first, v0) = found[0];
     let mut parts = Vec::new();
     for (k, &(to, v)) in found.iter().enumerate() {
@@ -48,16 +65,32 @@ pub(super) fn route(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
             return Made::nothing();
         }
         if v.shape.c % groups != 0 {
-            keys.error("groups", format!("layer {here}: {} channels of layer {to} are no multiple of groups {groups}", v.shape.c), "choose a divisor");
+            keys.error(
+                "groups",
+                format!(
+                    "layer {here}: {} channels of layer {to} are no multiple of groups {groups}",
+                    v.shape.c
+                ),
+                "choose a divisor",
+            );
             return Made::nothing();
         }
         let n = v.shape.c / groups;
-        parts.push(Part { input: k, c: Span::new(group * n, (group + 1) * n) });
+        parts.push(Part {
+            input: k,
+            c: Span::new(group * n, (group + 1) * n),
+        });
     }
     if parts.len() == 1 && groups == 1 {
         return Made::value(Some(v0));
     }
     let c = parts.iter().map(|p| p.c.len()).sum();
     let inputs = found.iter().map(|(_, v)| v.tensor).collect();
-    Made::value(l.add(keys, "route", Op::Concat(parts), inputs, Shape::new(v0.shape.h, v0.shape.w, c)))
+    Made::value(l.add(
+        keys,
+        "route",
+        Op::Concat(parts),
+        inputs,
+        Shape::new(v0.shape.h, v0.shape.w, c),
+    ))
 }

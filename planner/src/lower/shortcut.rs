@@ -18,18 +18,30 @@ pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         "relu" | "avg_relu" => Normalization::Relu,
         "softmax" => Normalization::Softmax,
         other => {
-            keys.error("weights_normalization", format!("unknown weights_normalization `{other}`"), "none, relu or softmax");
+            keys.error(
+                "weights_normalization",
+                format!("unknown weights_normalization `{other}`"),
+                "none, relu or softmax",
+            );
             Normalization::None
         }
     };
     let (alpha, beta) = (keys.float("alpha", 1.0), keys.float("beta", 1.0));
     let here = l.here();
     if from.is_empty() {
-        keys.error("from", format!("layer {here} [shortcut] has no `from`"), "name the layer to add, as in from=-3");
+        keys.error(
+            "from",
+            format!("layer {here} [shortcut] has no `from`"),
+            "name the layer to add, as in from=-3",
+        );
         return Made::nothing();
     }
-    let found: Vec<_> = from.iter().map(|i| refs::layer(l, keys, "from", *i)).collect();
-    let (Some(found), Some(v0)) = (found.into_iter().collect::<Option<Vec<_>>>(), l.previous()) else {
+    let found: Vec<_> = from
+        .iter()
+        .map(|i| refs::layer(l, keys, "from", *i))
+        .collect();
+    let (Some(found), Some(v0)) = (found.into_iter().collect::<Option<Vec<_>>>(), l.previous())
+    else {
         return Made::nothing();
     };
     let per_channel = match weights_type {
@@ -37,19 +49,34 @@ pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         "per_feature" | "per_layer" => Some(false),
         "per_channel" => Some(true),
         other => {
-            keys.error("weights_type", format!("unknown weights_type `{other}`"), "none, per_feature or per_channel");
+            keys.error(
+                "weights_type",
+                format!("unknown weights_type `{other}`"),
+                "none, per_feature or per_channel",
+            );
             return Made::nothing();
         }
     };
     let mut inputs = vec![v0.tensor];
     inputs.extend(found.iter().map(|(_, v)| v.tensor));
-    let same_side = found.iter().all(|(_, v)| (v.shape.h, v.shape.w) == (v0.shape.h, v0.shape.w));
+    let same_side = found
+        .iter()
+        .all(|(_, v)| (v.shape.h, v.shape.w) == (v0.shape.h, v0.shape.w));
     let (kind, stored) = if let Some(per_channel) = per_channel {
         if !found.iter().all(|(_, v)| v.shape == v0.shape) {
-            keys.unsupported("weights_type", format!("layer {here}: a weighted shortcut needs layers of one shape"), "make the shapes equal");
+            keys.unsupported(
+                "weights_type",
+                format!("layer {here}: a weighted shortcut needs layers of one shape"),
+                "make the shapes equal",
+            );
             return Made::nothing();
         }
-        let stored = Stored::Shortcut { inputs: inputs.len(), c: v0.shape.c, per_channel, normalization };
+        let stored = Stored::Shortcut {
+            inputs: inputs.len(),
+            c: v0.shape.c,
+            per_channel,
+            normalization,
+        };
         (ShortcutKind::Weighted, stored)
     } else if same_side && !(l.darknet == Darknet::Pjreddie && (alpha, beta) != (1.0, 1.0)) {
         (ShortcutKind::Add, Stored::Nothing)
@@ -59,12 +86,28 @@ pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
             None => return Made::nothing(),
         }
     };
-    let value = l.add(keys, "shortcut", Op::Shortcut { kind, activation }, inputs, v0.shape);
-    Made { stored, ..Made::value(value) }
+    let value = l.add(
+        keys,
+        "shortcut",
+        Op::Shortcut { kind, activation },
+        inputs,
+        v0.shape,
+    );
+    Made {
+        stored,
+        ..Made::value(value)
+    }
 }
 
 /// The original fork's shortcut between maps of different size, where the ratio is whole.
-fn resized(l: &Lowering<'_>, keys: &Keys<'_>, v0: Value, found: &[(usize, Value)], alpha: f32, beta: f32) -> Option<ShortcutKind> {
+fn resized(
+    l: &Lowering<'_>,
+    keys: &Keys<'_>,
+    v0: Value,
+    found: &[(usize, Value)],
+    alpha: f32,
+    beta: f32,
+) -> Option<ShortcutKind> {
     let (to, from) = found[0];
     let (s, o) = (from.shape, v0.shape);
     let down = (s.w / o.w).max(1);
@@ -81,7 +124,11 @@ fn resized(l: &Lowering<'_>, keys: &Keys<'_>, v0: Value, found: &[(usize, Value)
                 keys.at("from"),
                 format!(
                     "layer {} [shortcut] adds layer {to} of {} x {} to a map of {} x {}",
-                    l.here(), s.w, s.h, o.w, o.h
+                    l.here(),
+                    s.w,
+                    s.h,
+                    o.w,
+                    o.h
                 ),
                 "added here",
                 "width and height must be equal, or one a whole multiple of the other",
@@ -90,5 +137,10 @@ fn resized(l: &Lowering<'_>, keys: &Keys<'_>, v0: Value, found: &[(usize, Value)
         );
         return None;
     }
-    Some(ShortcutKind::Resized { down, up, alpha, beta })
+    Some(ShortcutKind::Resized {
+        down,
+        up,
+        alpha,
+        beta,
+    })
 }
