@@ -2,7 +2,7 @@
 
     python3 evaluate.py                 measures, and prints the table of README.md
     python3 evaluate.py --draw          draws eval-*.png and eval.json anew
-    python3 evaluate.py --expect        writes demo.png's detections to expected.json
+    python3 evaluate.py --expect        writes expected.json: detections on demo.png, average precisions
 
 `eval.json` names the sheets, how pictures lie on them (row by row, sheet by sheet) and the things in each picture:
 `[class, cx, cy, w, h]`, relative to the picture.
@@ -116,6 +116,7 @@ def main():
             for score, c, box in darknet.detect(net, picture, 0.25)
         ]
         head = {"picture": "demo.png", "width": 640, "height": 480, "thresh": 0.25, "nms": 0.45}
+        head["average_precision"] = {name: round(ap, 4) for name, _, ap in measure(net)}
         lines = ",\n".join("  " + json.dumps(r) for r in rows)
         (HERE / "expected.json").write_text(json.dumps(head, indent=1)[:-2] + ',\n "detections": [\n' + lines + "\n ]\n}\n")
         print(lines)

@@ -1,6 +1,6 @@
 """Trains the demo network and writes demo.weights. The network itself is `demo.cfg`.
 
-    python3 train.py [--epochs 36] [--pictures 12000] [--threads 1]
+    python3 train.py [--epochs 22] [--pictures 12000] [--threads 1]
 
 Draws its pictures first, then trains at float32 on the CPU, then keeps the running average of the weights.
 Same seeds, versions and thread count give the same file; others give one as good.
@@ -105,7 +105,7 @@ def loss_of(net, raw, t):
 
 def main():
     args = argparse.ArgumentParser()
-    args.add_argument("--epochs", type=int, default=36)
+    args.add_argument("--epochs", type=int, default=22)
     args.add_argument("--pictures", type=int, default=12000)
     args.add_argument("--threads", type=int, default=1)
     args.add_argument("--batch", type=int, default=32)
