@@ -9,7 +9,7 @@ pub struct SlotId(pub u32);
 
 /// A bounded pool of slots.
 pub trait Store {
-    /// A slot for `floats` values, content undefined; `None` when the pool is full.
+    /// A slot for `floats` values (0 is allowed), content undefined; `None` when the pool is full.
     fn alloc(&mut self, floats: usize) -> Option<SlotId>;
 
     /// Gives a slot back.

@@ -1,2 +1,42 @@
 //! The two roles as state machines without I/O: `handle` one input, then drain `poll`.
+//!
+//! There is no clock, socket, thread or random source in here: time is an argument, datagrams are
+//! byte slices, and objects lie in a [`crate::store::Store`] that the caller owns. The same code
+//! runs under sockets and under [`crate::sim`].
+//!
+//! ```text
+//!            frame ──> source edge (owner: task table)          gateway (ring, merge, tail)
+//!                        │  Beat(has work) ──────────────────────> ring of victims
+//!        thief ── HintAsk ───────────────────────────────────────> │
+//!        thief <───────────────────────────────────────── Hint ─── │
+//!        thief ── StealAsk ──> owner
+//!        thief <── Lease ───── owner   (first bytes of the input ride along)
+//!        thief ── Pull ──────> holders ── Data ──> thief, into slots
+//!        thief ── Done ──────> owner ── Results ─────────────────> │
+//!                                        holders <──── Pull ─────── │  Data, into whole tensors
+//!        everybody <──────────────────────────────── FrameState ── │  after the tail
+//! ```
+//!
+//! Every control message is idempotent and repeated until its answer arrives or its reason is
+//! gone; nothing depends on a datagram arriving, arriving once, or arriving in order.
 #![forbid(unsafe_code)]
+
+mod api;
+mod config;
+pub mod edge;
+pub mod gateway;
+mod ids;
+mod info;
+
+pub use api::{
+    Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, GatewayInput, GatewayOutput, Job,
+    Outcome, Refusal,
+};
+pub use config::{EdgeConfig, GatewayConfig, TransferConfig};
+pub use edge::Edge;
+pub use gateway::Gateway;
+pub use ids::{Epoch, FrameId, GATEWAY, JobId, NodeId, ObjectId, Part};
+pub use info::{InfoError, Need, ProgramInfo, TaskInfo};
+
+/// Microseconds since any fixed moment; never goes backwards. Nodes need not agree on it.
+pub type Now = u64;
