@@ -4,12 +4,25 @@
 //! no clock, no hash-map order, no absolute path reaches the output.
 #![forbid(unsafe_code)]
 
+pub mod buffers;
 pub mod cfg;
+pub mod chain;
+pub mod check;
+pub mod cost;
+pub mod estimate;
+pub mod form;
+pub mod ftp;
 pub mod graph;
 pub mod inspect;
+pub mod kernel;
 mod lower;
+pub mod make;
 pub mod model;
 pub mod names;
+pub mod options;
+pub mod packing;
 pub mod plan;
 pub mod region;
+pub mod report;
+pub mod search;
 pub mod weights;

@@ -97,6 +97,14 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         );
         return Made::nothing();
     }
+    if p > 0 && p * dilation > (size - 1) * dilation {
+        keys.unsupported(
+            "padding",
+            format!("layer {here}: padding {p} with size {size}: some windows lie wholly outside the map"),
+            "use a padding below size",
+        );
+        return Made::nothing();
+    }
     let (stride_x, stride_y) = if antialiasing != 0 { (1, 1) } else { (sx, sy) };
     let axis =
         |extent: usize, stride: usize| (extent + 2 * p).checked_sub(size).map(|v| v / stride + 1);

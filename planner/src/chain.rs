@@ -1,0 +1,240 @@
+//! A chain class: the steps of one tile shape with buffers in one arena.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    buffers,
+    ftp::{Axis, Trace, axis, cuts::per_pixel, stage::extent},
+    graph::{Graph, Op, TensorIx},
+    kernel,
+    plan::{Buffer, Chain, Isa, Step, View},
+    region::{Region, Span},
+};
+
+/// What a chain computes.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainSpec<'a> {
+    /// Emitted module's name.
+    pub name: &'a str,
+    /// Nodes, in order.
+    pub nodes: &'a [usize],
+    /// Tensors loaded.
+    pub inputs: &'a [TensorIx],
+    /// Tensors stored.
+    pub outputs: &'a [TensorIx],
+    /// Rows needed of every tensor.
+    pub y: &'a Trace,
+    /// Columns needed of every tensor.
+    pub x: &'a Trace,
+}
+
+/// The region of a tensor that a pair of traces names; all channels.
+pub fn region(graph: &Graph, t: TensorIx, y: &Trace, x: &Trace) -> Region {
+    let (ys, xs) = (y.span(t), x.span(t));
+    if ys.is_empty() || xs.is_empty() {
+        let none = Span::new(0, 0);
+        return Region {
+            y: none,
+            x: none,
+            c: none,
+        };
+    }
+    Region {
+        y: ys,
+        x: xs,
+        c: Span::new(0, graph.shape(t).c),
+    }
+}
+
+/// Everything relative about a tile along one axis: equal signatures, equal code.
+pub fn signature(
+    graph: &Graph,
+    nodes: &[usize],
+    inputs: &[TensorIx],
+    outputs: &[TensorIx],
+    ends: &[Span],
+    trace: &Trace,
+    axis: Axis,
+) -> Vec<usize> {
+    let mut s = Vec::new();
+    for t in inputs {
+        s.push(trace.span(*t).len());
+    }
+    for &n in nodes {
+        let node = &graph.nodes[n];
+        let out = trace.span(TensorIx::node(n));
+        s.extend([out.len(), axis::phase(node, out)]);
+        if out.is_empty() {
+            continue;
+        }
+        for (k, &t) in node.inputs.iter().enumerate() {
+            let need = axis::need(node, k, out, axis, extent(graph, t, axis));
+            s.extend([
+                need.span.lo - trace.span(t).lo,
+                need.span.len(),
+                need.before,
+                need.after,
+            ]);
+        }
+    }
+    for (t, e) in outputs.iter().zip(ends) {
+        s.extend([e.lo - trace.span(*t).lo.min(e.lo), e.len()]);
+    }
+    s
+}
+
+/// Builds the chain of a tile whose outputs are `ends` (rows, columns per output).
+pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], isa: Isa) -> Chain {
+    let mut index: BTreeMap<TensorIx, usize> = BTreeMap::new();
+    let mut buffers: Vec<Buffer> = Vec::new();
+    let mut place = |t: TensorIx| -> Option<usize> {
+        let r = region(graph, t, spec.y, spec.x);
+        if r.is_empty() {
+            return None;
+        }
+        index.insert(t, buffers.len());
+        buffers.push(Buffer {
+            tensor: t,
+            offset: 0,
+            floats: 0,
+            h: r.y.len(),
+            w: r.x.len(),
+            c: r.c.len(),
+            pad_left: 0,
+            pad_right: 0,
+            zero_row: false,
+        });
+        Some(buffers.len() - 1)
+    };
+    let loads: Vec<Option<View>> = spec
+        .inputs
+        .iter()
+        .map(|t| place(*t).map(|b| whole(&spec.region(graph, *t), b)))
+        .collect();
+
+    let mut steps = Vec::new();
+    for &n in spec.nodes {
+        let node = &graph.nodes[n];
+        let t = TensorIx::node(n);
+        let out = spec.region(graph, t);
+        let Some(b) = place(t) else { continue };
+        let mut pad = [0; 4];
+        let mut inputs = Vec::new();
+        for (k, &i) in node.inputs.iter().enumerate() {
+            let held = spec.region(graph, i);
+            let y = axis::need(node, k, out.y, Axis::Y, graph.shape(i).h);
+            let x = axis::need(node, k, out.x, Axis::X, graph.shape(i).w);
+            if k == 0 {
+                pad = [y.before, y.after, x.before, x.after];
+            }
+            inputs.push((
+                i,
+                View {
+                    buffer: 0,
+                    y: y.span.lo - held.y.lo,
+                    x: x.span.lo - held.x.lo,
+                    h: y.span.len(),
+                    w: x.span.len(),
+                },
+            ));
+        }
+        let macs = per_pixel(graph, n) * (out.y.len() * out.x.len()) as u64;
+        steps.push((
+            n,
+            b,
+            inputs,
+            pad,
+            [axis::phase(node, out.y), axis::phase(node, out.x)],
+            macs,
+        ));
+    }
+    // Zero columns and rows that convolutions reach.
+    for (n, _, inputs, pad, _, _) in &steps {
+        if matches!(graph.nodes[*n].op, Op::Conv(_)) {
+            let b = &mut buffers[index[&inputs[0].0]];
+            b.zero_row |= pad[0] + pad[1] > 0;
+            b.pad_left = b.pad_left.max(pad[2]);
+            b.pad_right = b.pad_right.max(pad[3]);
+        }
+    }
+    let stores: Vec<Option<View>> = spec
+        .outputs
+        .iter()
+        .zip(ends)
+        .map(|(t, (y, x))| {
+            let b = *index.get(t)?;
+            let held = spec.region(graph, *t);
+            (!y.is_empty() && !x.is_empty()).then(|| View {
+                buffer: b,
+                y: y.lo - held.y.lo,
+                x: x.lo - held.x.lo,
+                h: y.len(),
+                w: x.len(),
+            })
+        })
+        .collect();
+    let steps: Vec<Step> = steps
+        .into_iter()
+        .map(|(n, b, inputs, pad, phase, macs)| {
+            let node = &graph.nodes[n];
+            let inputs: Vec<View> = inputs
+                .into_iter()
+                .map(|(t, v)| View {
+                    buffer: index[&t],
+                    ..v
+                })
+                .collect();
+            let (out, first) = (&buffers[b], inputs.first().map(|v| &buffers[v.buffer]));
+            let conv = first.and_then(|x| kernel::choose(graph, node, x.c, out, isa));
+            let row_block = match (&conv, first) {
+                (Some(k), Some(x)) => kernel::row_block(node, k, x, out),
+                _ => out.h,
+            };
+            Step {
+                node: n,
+                layer: node.layer,
+                name: node.name.clone(),
+                out: View {
+                    buffer: b,
+                    y: 0,
+                    x: 0,
+                    h: out.h,
+                    w: out.w,
+                },
+                inputs,
+                phase,
+                pad,
+                row_block,
+                conv,
+                macs,
+            }
+        })
+        .collect();
+    let arena_floats = buffers::allocate(&mut buffers, &loads, &steps, &stores);
+    let macs = steps.iter().map(|s| s.macs).sum();
+    Chain {
+        name: spec.name.to_string(),
+        arena_floats,
+        buffers,
+        loads,
+        steps,
+        stores,
+        macs,
+    }
+}
+
+impl ChainSpec<'_> {
+    fn region(&self, graph: &Graph, t: TensorIx) -> Region {
+        region(graph, t, self.y, self.x)
+    }
+}
+
+fn whole(r: &Region, buffer: usize) -> View {
+    View {
+        buffer,
+        y: 0,
+        x: 0,
+        h: r.y.len(),
+        w: r.x.len(),
+    }
+}

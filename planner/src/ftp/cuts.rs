@@ -1,0 +1,181 @@
+//! Where a grid cuts an axis.
+
+use super::{Axis, StageGraph, stage::extent};
+use crate::{
+    graph::{Graph, Op, TensorIx},
+    plan::Split,
+    region::Span,
+};
+
+/// An axis cannot be cut as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{parts} {what} of tiles do not fit: {extent} {what} of the stage's output can be cut into at most {largest} parts that are not empty{hint}"
+)]
+pub struct TooFine {
+    /// Parts asked for.
+    pub parts: usize,
+    /// `rows` or `columns`.
+    pub what: &'static str,
+    /// Rows or columns of the coarsest output.
+    pub extent: usize,
+    /// Largest number of parts.
+    pub largest: usize,
+    /// What else would work.
+    pub hint: &'static str,
+}
+
+/// The paper's rule: every part `ceil(extent / parts)`, the last what is left.
+fn equal(extent: usize, parts: usize) -> Option<Vec<usize>> {
+    let step = extent.div_ceil(parts);
+    if (parts - 1) * step >= extent {
+        return None;
+    }
+    Some((0..parts).map(|i| i * step).chain([extent]).collect())
+}
+
+/// Multiply-adds that output rows (columns) `part` of the stage cost over the full width
+/// (height), halo included.
+fn cost(graph: &Graph, stage: &StageGraph, axis: Axis, ends: &[Span]) -> u64 {
+    let trace = stage.trace(graph, axis, ends);
+    stage
+        .nodes
+        .iter()
+        .map(|&n| {
+            let node = &graph.nodes[n];
+            let across = if axis == Axis::Y {
+                node.shape.w
+            } else {
+                node.shape.h
+            } as u64;
+            // Layers without multiply-adds still move their values.
+            per_pixel(graph, n).max(node.shape.c as u64)
+                * across
+                * trace.span(TensorIx::node(n)).len() as u64
+        })
+        .sum()
+}
+
+/// Multiply-adds per output pixel of a node.
+pub fn per_pixel(graph: &Graph, n: usize) -> u64 {
+    let node = &graph.nodes[n];
+    match &node.op {
+        Op::Conv(c) => {
+            let cin = graph.shape(node.inputs[0]).c / c.groups;
+            (cin * c.size * c.size * node.shape.c) as u64
+        }
+        Op::Local { size, .. } => {
+            (graph.shape(node.inputs[0]).c * size * size * node.shape.c) as u64
+        }
+        Op::Connected { .. } => (graph.shape(node.inputs[0]).len() * node.shape.c) as u64,
+        _ => 0,
+    }
+}
+
+/// The cut list of one axis on the coarsest output: `parts + 1` positions from 0 to its extent.
+///
+/// # Errors
+/// When a part would be empty.
+pub fn cut(
+    graph: &Graph,
+    stage: &StageGraph,
+    axis: Axis,
+    parts: usize,
+    split: Split,
+) -> Result<Vec<usize>, TooFine> {
+    let extent = coarsest(graph, stage, axis);
+    let what = if axis == Axis::Y { "rows" } else { "columns" };
+    let fail = |largest, hint| TooFine {
+        parts,
+        what,
+        extent,
+        largest,
+        hint,
+    };
+    if parts == 0 || parts > extent {
+        return Err(fail(extent, ""));
+    }
+    match split {
+        Split::Equal => equal(extent, parts).ok_or_else(|| {
+            let largest = (1..parts)
+                .rev()
+                .find(|p| equal(extent, *p).is_some())
+                .unwrap_or(1);
+            fail(largest, " by --split equal; --split balanced can cut finer")
+        }),
+        Split::Balanced => Ok(balanced(graph, stage, axis, extent, parts)),
+    }
+}
+
+/// Rows or columns of the coarsest output.
+pub fn coarsest(graph: &Graph, stage: &StageGraph, axis: Axis) -> usize {
+    stage
+        .outputs
+        .iter()
+        .map(|t| extent(graph, *t, axis))
+        .min()
+        .unwrap_or(0)
+}
+
+/// The part `lo..hi` of the coarsest output on every output of the stage.
+pub fn scale(graph: &Graph, stage: &StageGraph, axis: Axis, lo: usize, hi: usize) -> Vec<Span> {
+    let base = coarsest(graph, stage, axis).max(1);
+    stage
+        .outputs
+        .iter()
+        .map(|t| {
+            let e = extent(graph, *t, axis);
+            Span::new(lo * e / base, hi * e / base)
+        })
+        .collect()
+}
+
+/// Cuts such that the dearest part is as cheap as possible; exact, by dynamic programming over
+/// the positions of the cuts. Among equals the earliest cut wins, so the result is deterministic.
+fn balanced(
+    graph: &Graph,
+    stage: &StageGraph,
+    axis: Axis,
+    extent: usize,
+    parts: usize,
+) -> Vec<usize> {
+    if parts == 1 {
+        return vec![0, extent];
+    }
+    // A part much longer than the mean is never best; this bounds the work for large maps.
+    let longest = (extent.div_ceil(parts) * 3).min(extent);
+    let price = |lo: usize, hi: usize| cost(graph, stage, axis, &scale(graph, stage, axis, lo, hi));
+    let mut prices = vec![Vec::new(); extent];
+    for (lo, row) in prices.iter_mut().enumerate() {
+        *row = (lo + 1..=(lo + longest).min(extent))
+            .map(|hi| price(lo, hi))
+            .collect();
+    }
+    // best[p][i]: cheapest dearest part when the first i positions form p parts.
+    let mut best = vec![vec![u64::MAX; extent + 1]; parts + 1];
+    let mut from = vec![vec![0usize; extent + 1]; parts + 1];
+    best[0][0] = 0;
+    for p in 1..=parts {
+        for i in p..=extent {
+            for j in i.saturating_sub(longest).max(p - 1)..i {
+                let b = best[p - 1][j];
+                if b == u64::MAX {
+                    continue;
+                }
+                let worst = b.max(prices[j][i - j - 1]);
+                if worst < best[p][i] {
+                    best[p][i] = worst;
+                    from[p][i] = j;
+                }
+            }
+        }
+    }
+    let mut cuts = vec![extent];
+    let mut at = extent;
+    for p in (1..=parts).rev() {
+        at = from[p][at];
+        cuts.push(at);
+    }
+    cuts.reverse();
+    cuts
+}

@@ -1,0 +1,8 @@
+//! Fused Tile Partitioning on the DAG: stages, grids, regions traced back through branches.
+
+pub mod axis;
+pub mod cuts;
+pub mod stage;
+
+pub use axis::{Axis, Need};
+pub use stage::{Bad, StageGraph, Trace};

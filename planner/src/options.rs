@@ -1,0 +1,102 @@
+//! What a plan is asked to be.
+
+use crate::plan::{Isa, Split};
+
+/// What emitted code is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// x86-64 with AVX2 and FMA.
+    X86_64V3,
+    /// Plain Rust for the host.
+    Portable,
+    /// 64-bit ARM Linux; portable kernels for now.
+    Aarch64,
+    /// 32-bit ARM Linux with hard floats; portable kernels for now.
+    Armv7,
+}
+
+impl Target {
+    /// All targets.
+    pub const ALL: [Self; 4] = [Self::X86_64V3, Self::Portable, Self::Aarch64, Self::Armv7];
+
+    /// The name people type.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64V3 => "x86-64-v3",
+            Self::Portable => "portable",
+            Self::Aarch64 => "aarch64",
+            Self::Armv7 => "armv7",
+        }
+    }
+
+    /// The target of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.name() == name)
+    }
+
+    /// Rust target triple.
+    pub const fn triple(self) -> &'static str {
+        match self {
+            Self::X86_64V3 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+            Self::Armv7 => "armv7-unknown-linux-gnueabihf",
+            #[cfg(target_arch = "aarch64")]
+            Self::Portable => "aarch64-unknown-linux-gnu",
+            #[cfg(not(target_arch = "aarch64"))]
+            Self::Portable => "x86_64-unknown-linux-gnu",
+        }
+    }
+
+    /// Kernel generator.
+    pub const fn kernels(self) -> Isa {
+        match self {
+            Self::X86_64V3 => Isa::X86_64V3,
+            Self::Portable | Self::Aarch64 | Self::Armv7 => Isa::Portable,
+        }
+    }
+}
+
+/// What a plan is asked to be.
+#[derive(Clone, Debug)]
+pub struct PlanOptions {
+    /// Rows and columns of tiles: one grid for all stages, one per stage, or none (search).
+    pub grids: Vec<[usize; 2]>,
+    /// Number of leading layers on edges; `None` with empty `cuts`: search.
+    pub offload: Option<usize>,
+    /// Stage ends, the last one being the offload point. Excludes `offload`.
+    pub cuts: Vec<usize>,
+    /// How grids cut.
+    pub split: Split,
+    /// Only bit-exact kernels and float32 objects.
+    pub exact: bool,
+    /// Number of edges.
+    pub edges: usize,
+    /// Worker processes per edge.
+    pub workers: usize,
+    /// Memory limit of an edge, in bytes.
+    pub memory: Option<u64>,
+    /// What to plan for; at least one.
+    pub targets: Vec<Target>,
+    /// Whether boundary tensors and the convolutions before heads leave the tail, for `--dump`.
+    pub dump: bool,
+    /// The command that makes the plan again.
+    pub command: String,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            grids: Vec::new(),
+            offload: None,
+            cuts: Vec::new(),
+            split: Split::Balanced,
+            exact: false,
+            edges: 2,
+            workers: 1,
+            memory: None,
+            targets: vec![Target::Portable],
+            dump: false,
+            command: String::new(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Where every node's weights lie in `weights.bin`.
+
+use crate::{
+    ftp::StageGraph,
+    graph::{Graph, Op, ShortcutKind},
+    plan::{Chain, Packing, Section},
+};
+
+/// A page, in float32 values.
+const PAGE: usize = 1024;
+
+/// Packs sections: one per stage, then the tail. `chains` gives the kernel of every node.
+pub fn pack(
+    graph: &Graph,
+    stages: &[StageGraph],
+    tail: &StageGraph,
+    chains: &[&Chain],
+) -> (Vec<Packing>, Vec<Section>) {
+    let nr_of = |node: usize| {
+        chains
+            .iter()
+            .flat_map(|c| &c.steps)
+            .find(|s| s.node == node)
+            .and_then(|s| s.conv.as_ref())
+            .map_or(0, |k| k.nr)
+    };
+    let mut packing = Vec::new();
+    let mut sections = Vec::new();
+    let mut at = 0;
+    for (i, stage) in stages.iter().chain([tail]).enumerate() {
+        let first = at;
+        for &n in &stage.nodes {
+            let nr = nr_of(n);
+            let floats = floats(graph, n, nr);
+            if floats == 0 {
+                continue;
+            }
+            packing.push(Packing {
+                node: n,
+                name: graph.nodes[n].name.clone(),
+                section: i,
+                offset: at,
+                floats,
+                nr,
+            });
+            at = (at + floats).next_multiple_of(PAGE);
+        }
+        let name = if i < stages.len() {
+            format!("s{i}")
+        } else {
+            "tail".into()
+        };
+        sections.push(Section {
+            name,
+            offset: first,
+            floats: at - first,
+        });
+    }
+    (packing, sections)
+}
+
+/// Packed float32 values of a node.
+pub fn floats(graph: &Graph, n: usize, nr: usize) -> usize {
+    let node = &graph.nodes[n];
+    let input = node.inputs.first().map(|t| graph.shape(*t));
+    match (&node.op, input) {
+        (Op::Conv(c), Some(x)) => {
+            let taps = c.size * c.size;
+            if c.groups > 1 && c.groups == x.c && c.groups == node.shape.c {
+                return node.shape.c.div_ceil(nr) * nr * (1 + taps);
+            }
+            let filters = node.shape.c / c.groups;
+            c.groups * filters.div_ceil(nr) * nr * (1 + taps * (x.c / c.groups))
+        }
+        (Op::Connected { .. }, Some(x)) => node.shape.c * (1 + x.len()),
+        (Op::Local { size, .. }, Some(x)) => node.shape.len() * (1 + size * size * x.c),
+        (Op::BatchNorm, _) => 2 * node.shape.c,
+        (
+            Op::Shortcut {
+                kind: ShortcutKind::Weighted,
+                ..
+            },
+            _,
+        ) => node.inputs.len() * node.shape.c,
+        _ => 0,
+    }
+}
