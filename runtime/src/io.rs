@@ -90,6 +90,11 @@ impl Buffer {
         self.offset..self.offset + self.floats()
     }
 
+    /// The rows without the zero row: what a layer writes.
+    pub const fn body(&self) -> Range<usize> {
+        self.offset + self.zero_row as usize * self.row_floats()..self.offset + self.floats()
+    }
+
     /// Index of pixel (`y`, `x`) from the buffer's first value, zero row and columns counted.
     pub const fn at(&self, y: usize, x: usize) -> usize {
         (y + self.zero_row as usize) * self.row_floats() + (self.pad_left + x) * self.c

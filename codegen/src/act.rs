@@ -1,0 +1,35 @@
+//! Activations in emitted code: inside a kernel's epilogue, or as a pass over finished rows.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use tessera_planner::graph::Activation;
+
+use crate::names::{ident, int};
+
+/// `f(value)`: a call of the scalar function; `value` itself for linear.
+pub(crate) fn scalar(activation: Activation, value: TokenStream) -> TokenStream {
+    if activation == Activation::Linear {
+        return value;
+    }
+    let name = ident(activation.name());
+    quote!(math::#name(#value))
+}
+
+/// Statements that apply the function to `pixels`, a place of pixels of `c` channels.
+pub(crate) fn pass(activation: Activation, pixels: &TokenStream, c: usize) -> TokenStream {
+    let name = ident(activation.name());
+    match activation {
+        Activation::Linear => TokenStream::new(),
+        Activation::NormalizeChannels
+        | Activation::NormalizeChannelsSoftmax
+        | Activation::NormalizeChannelsSoftmaxMaxval => {
+            let c = int(c);
+            quote! {
+                for y in #pixels.chunks_exact_mut(#c) { math::#name(y); }
+            }
+        }
+        _ => quote! {
+            for v in #pixels.iter_mut() { *v = math::#name(*v); }
+        },
+    }
+}

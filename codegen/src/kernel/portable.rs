@@ -1,0 +1,107 @@
+//! Scalar kernels: `mr x nr` accumulators in arrays of literal size, which the compiler unrolls;
+//! multiplication and addition stay separate. The oracle, and what armv7 and aarch64 use for now.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use tessera_planner::plan::ConvKernel;
+
+use super::asserts;
+use crate::{
+    act,
+    names::{affine, grouped, ident, int},
+};
+
+/// The items of a kernel's module: one safe function.
+pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
+    let fn_name = ident(name);
+    let (mr, nr, size) = (int(k.mr), int(k.nr), int(k.size));
+    // Tail blocks of depthwise kernels must not read channels of the next pixel; the others compute
+    // the padding of the packed block along, it is zero.
+    let acc_lanes = if k.depthwise { lanes } else { k.nr };
+    let acc = int(acc_lanes);
+    let lanes_l = int(lanes);
+    let asserts = asserts(k, lanes);
+
+    // One tap: `x` begins at the tap's first channel of the block's first pixel.
+    let step = k.stride_x * k.x_stride;
+    let at = affine(&[(quote!(i), step)], 0);
+    let tap_at = affine(
+        &[
+            (quote!(tap), 1),
+            (quote!(col), step),
+            (quote!(kx), k.dilation * k.x_stride),
+        ],
+        0,
+    );
+    let span = int((k.mr - 1) * step + if k.depthwise { lanes } else { k.cin });
+    let depth_floats = int(k.nr * if k.depthwise { 1 } else { k.cin });
+    let per_tap = if k.depthwise {
+        quote! {
+            for (i, acc) in acc.iter_mut().enumerate() {
+                for ((acc, w), x) in acc.iter_mut().zip(w).zip(&x[#at..]) { *acc += x * w; }
+            }
+        }
+    } else {
+        let at = affine(&[(quote!(i), step), (quote!(c), 1)], 0);
+        quote! {
+            for (c, w) in w.chunks_exact(#nr).enumerate() {
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    let x = x[#at];
+                    for (acc, w) in acc.iter_mut().zip(w) { *acc += x * w; }
+                }
+            }
+        }
+    };
+    let value = act::scalar(k.activation, quote!(*acc));
+    let y_at = affine(&[(quote!((col + i)), k.y_stride)], 0);
+    let taken = if lanes == acc_lanes {
+        quote!(acc)
+    } else {
+        quote!(&acc[..#lanes_l])
+    };
+    let uses_math = if k.activation == tessera_planner::graph::Activation::Linear {
+        quote!()
+    } else {
+        quote!(
+            use crate::math;
+        )
+    };
+    let depth = if k.depthwise { 1 } else { k.cin };
+    let doc = format!(
+        " One row, {lanes} channels: {0}x{0} stride {1}, depth {2}, {3}; blocks of {4} pixels x {5} channels.",
+        k.size,
+        k.stride_x,
+        grouped(depth as u64),
+        k.activation.name(),
+        k.mr,
+        k.nr
+    );
+    // `col.min`: the last block ends with the row and overlaps the one before.
+    quote! {
+        #uses_math
+
+        #[doc = #doc]
+        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+            #asserts
+            let (bias, w) = w.split_at(#nr);
+            let mut start = [0.0; #acc];
+            start.copy_from_slice(&bias[..#acc]);
+            let mut col = 0;
+            while col < cols {
+                col = col.min(cols - #mr);
+                let mut acc = [start; #mr];
+                let mut w = w.chunks_exact(#depth_floats);
+                for tap in taps {
+                    for (kx, w) in (0..#size).zip(&mut w) {
+                        let x = &x[#tap_at..][..#span];
+                        #per_tap
+                    }
+                }
+                for (i, acc) in acc.iter().enumerate() {
+                    for (y, acc) in y[#y_at..].iter_mut().zip(#taken) { *y = #value; }
+                }
+                col += #mr;
+            }
+        }
+    }
+}

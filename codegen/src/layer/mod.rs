@@ -1,0 +1,309 @@
+//! One file per kind of layer: each turns a step of a chain into a function over output rows.
+//!
+//! A layer function has the shape `fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>)`:
+//! `x` is the whole input buffer, zero row included (`x0`, `x1`, ... when there are several), `w` the
+//! node's packed weights (where it has any), and `y` exactly the padded rows `rows` of the output
+//! buffer. So a team of threads can split a layer, and who computes a row never changes its bits.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use tessera_planner::{
+    graph::{Node, Op},
+    plan::{Chain, ConvKernel, Isa, Step},
+};
+
+use crate::{
+    EmitError,
+    names::{ident, int, upper},
+};
+
+mod activate;
+mod batchnorm;
+mod concat;
+mod connected;
+mod conv;
+mod crop;
+mod detect;
+mod local;
+mod lrn;
+mod pool;
+mod reorg;
+mod sam;
+mod scale_channels;
+mod shortcut;
+mod softmax;
+mod upsample;
+mod view;
+
+use view::{In, Out};
+
+/// What a layer's emitter sees.
+pub(crate) struct LayerCx<'a> {
+    /// The graph's node.
+    pub node: &'a Node,
+    /// The plan's step.
+    pub step: &'a Step,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
+    /// Views of the inputs.
+    pub ins: Vec<In>,
+    /// The output.
+    pub out: Out,
+}
+
+/// A layer, emitted.
+pub(crate) struct Layer {
+    /// The function, with its doc comment.
+    pub item: TokenStream,
+    /// Statements in `run` that call it.
+    pub call: TokenStream,
+    /// Kernels it calls, with their lanes.
+    pub kernels: BTreeSet<(ConvKernel, usize)>,
+    /// What the chain's table says about how it is computed.
+    pub how: String,
+    /// What it is: `conv 3x3/1, 32 -> 64, leaky`.
+    pub what: String,
+}
+
+/// A layer function's body and what goes with it; the frame around it is common to all.
+pub(crate) struct Body {
+    /// Short description for the doc comment and the table.
+    pub what: String,
+    /// Statements; they see `x` (or `x0`...), `w`, `y`, `rows`.
+    pub code: TokenStream,
+    /// Whether the function takes packed weights.
+    pub weights: bool,
+    /// Kernels called.
+    pub kernels: BTreeSet<(ConvKernel, usize)>,
+    /// How it is computed.
+    pub how: String,
+    /// The function takes output channels of the only pixel instead of rows.
+    pub by_channel: bool,
+}
+
+impl Body {
+    /// A plain loop without weights.
+    fn plain(what: impl Into<String>, code: TokenStream) -> Self {
+        Self {
+            what: what.into(),
+            code,
+            weights: false,
+            kernels: BTreeSet::new(),
+            how: "loop".to_owned(),
+            by_channel: false,
+        }
+    }
+
+    /// A plain loop over packed weights.
+    fn weighted(what: impl Into<String>, code: TokenStream) -> Self {
+        Self {
+            weights: true,
+            ..Self::plain(what, code)
+        }
+    }
+}
+
+impl LayerCx<'_> {
+    /// The only input.
+    fn input(&self) -> In {
+        self.ins[0]
+    }
+
+    /// Name of input `i` inside the function.
+    fn x(&self, i: usize) -> TokenStream {
+        if self.ins.len() == 1 {
+            quote!(x)
+        } else {
+            let x = ident(&format!("x{i}"));
+            quote!(#x)
+        }
+    }
+}
+
+/// Emits the function of `step` and its call.
+///
+/// # Errors
+/// When step and node disagree: a plan that its own check refuses.
+pub(crate) fn emit(node: &Node, step: &Step, chain: &Chain, isa: Isa) -> Result<Layer, EmitError> {
+    let bad = |rule: &'static str| EmitError::Step {
+        step: step.name.clone(),
+        rule,
+    };
+    if step.inputs.len() != node.inputs.len() || step.inputs.is_empty() {
+        return Err(bad("a step reads every input of its node"));
+    }
+    let buffer = |i: usize| {
+        chain
+            .buffers
+            .get(i)
+            .ok_or_else(|| bad("a view names a buffer"))
+    };
+    let mut ins = Vec::with_capacity(step.inputs.len());
+    for v in &step.inputs {
+        let b = buffer(v.buffer)?;
+        if v.y + v.h > b.h || v.x + v.w > b.w {
+            return Err(bad("a view lies inside its buffer"));
+        }
+        ins.push(In::new(b, v));
+    }
+    let out_buffer = buffer(step.out.buffer)?;
+    if (step.out.y, step.out.x) != (0, 0)
+        || (step.out.h, step.out.w) != (out_buffer.h, out_buffer.w)
+        || out_buffer.c != node.shape.c
+    {
+        return Err(bad("a step writes the whole of its buffer"));
+    }
+    let cx = LayerCx {
+        node,
+        step,
+        isa,
+        ins,
+        out: Out::new(out_buffer),
+    };
+    let body = body(&cx)?;
+    Ok(frame(&cx, body))
+}
+
+fn body(cx: &LayerCx) -> Result<Body, EmitError> {
+    Ok(match &cx.node.op {
+        Op::Conv(c) => conv::emit(cx, c)?,
+        Op::MaxPool(p) => pool::max(cx, p),
+        Op::LocalAvgPool(p) => pool::local_avg(cx, p),
+        Op::MaxPoolDepth { out_channels } => pool::depth(cx, *out_channels),
+        Op::AvgPool => pool::avg(cx),
+        Op::Concat(parts) => concat::emit(cx, parts),
+        Op::Upsample { stride, scale } => upsample::up(cx, *stride, *scale),
+        Op::Downsample { stride, scale } => upsample::down(cx, *stride, *scale),
+        Op::Reorg { stride, reverse } => reorg::scrambled(cx, *stride, *reverse),
+        Op::Reorg3d { stride, reverse } => reorg::true3d(cx, *stride, *reverse),
+        Op::Shortcut { kind, activation } => shortcut::emit(cx, kind, *activation),
+        Op::BatchNorm => batchnorm::emit(cx),
+        Op::Activate(a) => activate::emit(cx, *a),
+        Op::Sam { activation } => sam::emit(cx, *activation),
+        Op::ScaleChannels {
+            per_pixel,
+            activation,
+        } => scale_channels::emit(cx, *per_pixel, *activation),
+        Op::Lrn {
+            size,
+            alpha,
+            beta,
+            kappa,
+        } => lrn::emit(cx, *size, *alpha, *beta, *kappa),
+        Op::Connected { activation } => connected::emit(cx, *activation),
+        Op::Local {
+            size,
+            stride,
+            pad,
+            activation,
+        } => local::emit(cx, *size, *stride, *pad, *activation),
+        Op::Crop { y, x, adjust } => crop::emit(cx, *y, *x, *adjust),
+        Op::Softmax {
+            groups,
+            temperature,
+        } => softmax::emit(cx, *groups, *temperature),
+        Op::Yolo {
+            masks,
+            classes,
+            scale_x_y,
+            new_coords,
+        } => detect::yolo(cx, *masks, *classes, *scale_x_y, *new_coords),
+        Op::GaussianYolo {
+            masks,
+            classes,
+            scale_x_y,
+        } => detect::gaussian(cx, *masks, *classes, *scale_x_y),
+        Op::Region {
+            num,
+            classes,
+            softmax,
+            logistic_classes,
+        } => detect::region(cx, *num, *classes, *softmax, *logistic_classes),
+        Op::Detection {
+            side,
+            num,
+            classes,
+            softmax,
+        } => detect::detection(cx, *side, *num, *classes, *softmax),
+    })
+}
+
+/// The function around a body, and its call.
+fn frame(cx: &LayerCx, body: Body) -> Layer {
+    let (step, out) = (cx.step, cx.out);
+    let name = ident(&step.name);
+    let ins: Vec<String> = cx
+        .ins
+        .iter()
+        .map(|i| format!("{}x{}x{}", i.h, i.w, i.c))
+        .collect();
+    let border = match step.pad {
+        [0, 0, 0, 0] => String::new(),
+        [t, b, l, r] => format!(" (border {t} {b} {l} {r})"),
+    };
+    let doc = format!(
+        " Layer {}: {}. In {}{border}, out {}x{}x{}, f32 HWC.",
+        step.layer,
+        body.what,
+        ins.join(" and "),
+        out.h,
+        out.w,
+        out.c
+    );
+
+    let xs: Vec<TokenStream> = (0..cx.ins.len()).map(|i| cx.x(i)).collect();
+    let (w_param, w_arg) = if body.weights {
+        let constant = upper(&cx.node.name);
+        (quote!(w: &[f32],), quote!(&io.weights[layout::#constant],))
+    } else {
+        (quote!(), quote!())
+    };
+    let over = if body.by_channel {
+        quote!(lanes)
+    } else {
+        quote!(rows)
+    };
+    let code = &body.code;
+    let item = quote! {
+        #[doc = #doc]
+        pub fn #name(#(#xs: &[f32],)* #w_param y: &mut [f32], #over: Range<usize>) { #code }
+    };
+
+    let bufs: Vec<_> = step.inputs.iter().map(|v| ident_buffer(v.buffer)).collect();
+    let to = ident_buffer(step.out.buffer);
+    let run = if body.by_channel {
+        let c = int(out.c);
+        let place = if out.is_padded() {
+            let (lo, hi) = (int(out.lo), int(out.hi));
+            quote!(&mut y[#lo..#hi])
+        } else {
+            quote!(y)
+        };
+        quote! {
+            io.team.rows(#c, 1, #place, |lanes, y| #name(#(#xs,)* #w_arg y, lanes));
+        }
+    } else {
+        let (rows, row) = (int(out.h), int(out.row));
+        quote! {
+            io.team.rows(#rows, #row, y, |rows, y| #name(#(#xs,)* #w_arg y, rows));
+        }
+    };
+    let call = quote! {
+        let ([#(#xs),*], y) = io.arena.io([#(#bufs.range()),*], #to.body());
+        #run
+    };
+    Layer {
+        item,
+        call,
+        kernels: body.kernels,
+        how: body.how,
+        what: body.what,
+    }
+}
+
+/// Name of a buffer's constant.
+pub(crate) fn ident_buffer(i: usize) -> proc_macro2::Ident {
+    upper(&format!("b{i}"))
+}

@@ -1,0 +1,374 @@
+//! `weights.bin`: folded weights in the order the emitted layers read them.
+//!
+//! ```text
+//! 0    magic "TSRWGT01"
+//! 8    u32 version = 1
+//! 12   u32 number of sections (<= 62)
+//! 16   [u8; 32] model digest
+//! 48   16 zero bytes
+//! 64   per section: [u8; 16] name, zero padded; u64 offset, u64 length (float32 values behind
+//!      the header); [u8; 32] SHA-256 of the section's bytes
+//! ...  zero up to 4096
+//! 4096 float32 values, little-endian; sections begin on pages, tensors on 64 bytes
+//! ```
+//!
+//! Layouts of tensors: [`Packing`](tessera_planner::plan::Packing). Nothing is held in memory but
+//! one block of one layer; every value is made twice, once for the digests.
+
+use std::io::{self, Write};
+
+use sha2::{Digest, Sha256};
+use tessera_planner::{
+    graph::{Graph, Op, WeightSource},
+    model::{Model, NodeWeights},
+    plan::{Packing, Plan, Section, TargetPlan},
+};
+
+/// First bytes of the file.
+pub const MAGIC: &[u8; 8] = b"TSRWGT01";
+/// Version of the layout.
+pub const VERSION: u32 = 1;
+/// Bytes before the data.
+pub const HEADER_BYTES: usize = 4096;
+/// Most sections that the header holds.
+pub const MAX_SECTIONS: usize = 62;
+
+/// Why weights cannot be packed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The model was read without weights.
+    #[error("the model has no weights: plan with a weights file to pack them")]
+    NoWeights,
+    /// The plan knows no such target.
+    #[error("the plan has no target {target:?}")]
+    UnknownTarget {
+        /// What was asked for.
+        target: String,
+    },
+    /// More sections than the header holds.
+    #[error("{found} weight sections, at most {MAX_SECTIONS} fit the header")]
+    TooManySections {
+        /// Number of sections.
+        found: usize,
+    },
+    /// A section's name does not fit its entry.
+    #[error("section name {name:?} is longer than 16 bytes")]
+    SectionName {
+        /// The name.
+        name: String,
+    },
+    /// Plan and model disagree.
+    #[error("weights of {name}: the plan gives {expected} values, the model's fill {found}")]
+    Size {
+        /// Name of the node.
+        name: String,
+        /// What the plan says.
+        expected: usize,
+        /// What the model's weights need.
+        found: usize,
+    },
+    /// A packing lies outside of its section or overlaps another.
+    #[error("weights of {name} do not lie in order inside their section")]
+    Place {
+        /// Name of the node.
+        name: String,
+    },
+    /// A plan names a node that has no weights.
+    #[error("{name} has no weights in this model")]
+    NoNodeWeights {
+        /// Name of the node.
+        name: String,
+    },
+    /// The model digest in the plan is no SHA-256 in hex.
+    #[error("the plan's model digest {digest:?} is not 64 hex digits")]
+    Digest {
+        /// What stands in the plan.
+        digest: String,
+    },
+    /// Writing failed.
+    #[error("writing weights")]
+    Io(#[from] io::Error),
+}
+
+/// Writes `weights.bin` of `target`.
+///
+/// # Errors
+/// When the model has no weights, plan and model disagree, or `out` fails.
+pub fn write(
+    plan: &Plan,
+    model: &Model,
+    target: &str,
+    out: &mut impl Write,
+) -> Result<(), PackError> {
+    let tp = plan
+        .target
+        .get(target)
+        .ok_or_else(|| PackError::UnknownTarget {
+            target: target.to_owned(),
+        })?;
+    let weights = model.weights.as_ref().ok_or(PackError::NoWeights)?;
+    let found = tp.sections.len();
+    if found > MAX_SECTIONS {
+        return Err(PackError::TooManySections { found });
+    }
+    let digest = crate::table::hex32(&plan.dataflow.digest).ok_or_else(|| PackError::Digest {
+        digest: plan.dataflow.digest.clone(),
+    })?;
+
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    header.extend_from_slice(MAGIC);
+    header.extend_from_slice(&VERSION.to_le_bytes());
+    header.extend_from_slice(&(found as u32).to_le_bytes());
+    header.extend_from_slice(&digest);
+    header.resize(64, 0);
+    for (i, s) in tp.sections.iter().enumerate() {
+        let mut name = [0; 16];
+        name.get_mut(..s.name.len())
+            .ok_or_else(|| PackError::SectionName {
+                name: s.name.clone(),
+            })?
+            .copy_from_slice(s.name.as_bytes());
+        let mut hash = Hasher(Sha256::new());
+        section(tp, i, &model.graph, weights, &mut hash)?;
+        header.extend_from_slice(&name);
+        header.extend_from_slice(&(s.offset as u64).to_le_bytes());
+        header.extend_from_slice(&(s.floats as u64).to_le_bytes());
+        header.extend_from_slice(&hash.0.finalize());
+    }
+    header.resize(HEADER_BYTES, 0);
+    out.write_all(&header)?;
+
+    let mut at = 0;
+    for (i, s) in tp.sections.iter().enumerate() {
+        zeros(out, s.offset.checked_sub(at).ok_or_else(|| place(&s.name))?)?;
+        section(tp, i, &model.graph, weights, out)?;
+        at = s.offset + s.floats;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Feeds what is written to SHA-256.
+struct Hasher(Sha256);
+
+impl Write for Hasher {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.update(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn place(name: &str) -> PackError {
+    PackError::Place {
+        name: name.to_owned(),
+    }
+}
+
+/// Writes the bytes of section `i`, gaps as zeros.
+fn section(
+    tp: &TargetPlan,
+    i: usize,
+    graph: &Graph,
+    weights: &[Option<NodeWeights>],
+    out: &mut impl Write,
+) -> Result<(), PackError> {
+    let Section { offset, floats, .. } = tp.sections[i];
+    let mut members: Vec<&Packing> = tp.packing.iter().filter(|p| p.section == i).collect();
+    members.sort_by_key(|p| p.offset);
+    let mut at = offset;
+    for p in members {
+        zeros(out, p.offset.checked_sub(at).ok_or_else(|| place(&p.name))?)?;
+        let mut sink = Sink {
+            out,
+            buf: Vec::new(),
+            written: 0,
+        };
+        tensor(p, graph, weights, &mut sink)?;
+        let found = sink.written + sink.buf.len();
+        sink.flush()?;
+        if found != p.floats {
+            return Err(PackError::Size {
+                name: p.name.clone(),
+                expected: p.floats,
+                found,
+            });
+        }
+        at = p.offset + p.floats;
+    }
+    let tail = (offset + floats).checked_sub(at);
+    zeros(out, tail.ok_or_else(|| place(&tp.sections[i].name))?)
+}
+
+fn zeros(out: &mut impl Write, floats: usize) -> Result<(), PackError> {
+    const CHUNK: [u8; 4096] = [0; 4096];
+    let mut bytes = floats * 4;
+    while bytes > 0 {
+        let n = bytes.min(CHUNK.len());
+        out.write_all(&CHUNK[..n])?;
+        bytes -= n;
+    }
+    Ok(())
+}
+
+/// Collects values and writes them in chunks.
+struct Sink<'a, W> {
+    out: &'a mut W,
+    buf: Vec<f32>,
+    written: usize,
+}
+
+impl<W: Write> Sink<'_, W> {
+    fn extend(&mut self, values: impl Iterator<Item = f32>) -> Result<(), PackError> {
+        self.buf.extend(values);
+        if self.buf.len() >= 1 << 16 {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), PackError> {
+        let mut bytes = Vec::with_capacity(self.buf.len() * 4);
+        for v in &self.buf {
+            bytes.extend_from_slice(&v.to_le_bytes());
+        }
+        self.out.write_all(&bytes)?;
+        self.written += self.buf.len();
+        self.buf.clear();
+        Ok(())
+    }
+}
+
+/// The packed values of one node.
+fn tensor<W: Write>(
+    p: &Packing,
+    graph: &Graph,
+    weights: &[Option<NodeWeights>],
+    out: &mut Sink<W>,
+) -> Result<(), PackError> {
+    let missing = || PackError::NoNodeWeights {
+        name: p.name.clone(),
+    };
+    let node = graph.nodes.get(p.node).ok_or_else(missing)?;
+    let own = weights.get(p.node).and_then(Option::as_ref);
+    let cout = node.shape.c;
+    let input = node
+        .inputs
+        .first()
+        .map(|t| graph.shape(*t))
+        .ok_or_else(missing)?;
+    let check = |w: &NodeWeights, factors: usize, addends: usize| {
+        if (w.weights.len(), w.bias.len()) == (factors, addends) {
+            Ok(())
+        } else {
+            Err(PackError::Size {
+                name: p.name.clone(),
+                expected: factors + addends,
+                found: w.weights.len() + w.bias.len(),
+            })
+        }
+    };
+    match &node.op {
+        Op::Conv(c) => {
+            let blur;
+            let w = match (own, c.source) {
+                (Some(w), _) => w,
+                (None, WeightSource::Blur) => {
+                    blur = binomial(c.size, cout);
+                    &blur
+                }
+                _ => return Err(missing()),
+            };
+            let groups = c.groups.max(1);
+            let (cin, per_group, taps) = (input.c / groups, cout / groups, c.size * c.size);
+            check(w, cout * cin * taps, cout)?;
+            let nr = p.nr.max(1);
+            // A depthwise kernel's blocks run over all channels, one input channel each.
+            let (groups, per_group) = if cin == 1
+                && per_group == 1
+                && groups > 1
+                && p.floats == blocks(cout, nr) * nr * (1 + taps)
+            {
+                (1, cout)
+            } else {
+                (groups, per_group)
+            };
+            for g in 0..groups {
+                for first in (0..per_group).step_by(nr) {
+                    let lanes = |lane: usize| {
+                        (first + lane < per_group).then_some(g * per_group + first + lane)
+                    };
+                    out.extend((0..nr).map(|l| lanes(l).map_or(0.0, |o| w.bias[o])))?;
+                    for tap in 0..taps {
+                        for ci in 0..cin {
+                            out.extend((0..nr).map(|l| {
+                                lanes(l).map_or(0.0, |o| w.weights[(o * cin + ci) * taps + tap])
+                            }))?;
+                        }
+                    }
+                }
+            }
+        }
+        Op::Connected { .. } => {
+            let w = own.ok_or_else(missing)?;
+            let n = input.len();
+            check(w, cout * n, cout)?;
+            out.extend(w.bias.iter().copied())?;
+            for y in 0..input.h {
+                for x in 0..input.w {
+                    for c in 0..input.c {
+                        let flat = (c * input.h + y) * input.w + x;
+                        out.extend((0..cout).map(|o| w.weights[o * n + flat]))?;
+                    }
+                }
+            }
+        }
+        Op::Local { size, .. } => {
+            let w = own.ok_or_else(missing)?;
+            let (cells, taps) = (node.shape.h * node.shape.w, size * size);
+            check(w, cells * cout * input.c * taps, cells * cout)?;
+            for cell in 0..cells {
+                out.extend((0..cout).map(|o| w.bias[o * cells + cell]))?;
+            }
+            for cell in 0..cells {
+                for tap in 0..taps {
+                    for ci in 0..input.c {
+                        out.extend(
+                            (0..cout).map(|o| {
+                                w.weights[((cell * cout + o) * input.c + ci) * taps + tap]
+                            }),
+                        )?;
+                    }
+                }
+            }
+        }
+        _ => {
+            let w = own.ok_or_else(missing)?;
+            out.extend(w.weights.iter().chain(&w.bias).copied())?;
+        }
+    }
+    Ok(())
+}
+
+const fn blocks(channels: usize, nr: usize) -> usize {
+    channels.div_ceil(nr)
+}
+
+/// The blur of `antialiasing` (semantics 4.1.2): binomial 3x3, or the mean of 2x2; one per channel.
+fn binomial(size: usize, channels: usize) -> NodeWeights {
+    let row: &[f32] = match size {
+        3 => &[0.25, 0.5, 0.25],
+        2 => &[0.5, 0.5],
+        _ => &[1.0],
+    };
+    let kernel = row.iter().flat_map(|a| row.iter().map(move |b| a * b));
+    NodeWeights {
+        weights: kernel.collect::<Vec<_>>().repeat(channels),
+        bias: vec![0.0; channels],
+    }
+}
