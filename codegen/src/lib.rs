@@ -115,9 +115,6 @@ pub enum EmitError {
         /// What the parser says.
         source: syn::Error,
     },
-    /// The plan cannot be written as TOML.
-    #[error("plan.toml")]
-    PlanToml(#[from] toml::ser::Error),
 }
 
 /// Emits the node crate of `plan` for one of its targets.
@@ -134,7 +131,7 @@ pub fn emit(
     let programs = out.program(&plan.name, plan, model, None)?;
     let description = format!("{} for {target}, planned by Tessera", plan.dataflow.model);
     out.files
-        .insert("plan.toml".into(), toml::to_string(plan)?.into_bytes());
+        .insert("plan.toml".into(), plan.to_toml().into_bytes());
     out.finish(&plan.name, &description, &[programs], options)
 }
 
@@ -161,7 +158,7 @@ pub fn emit_bundle(
         paths.push(out.program(name, plan, model, Some(&module))?);
         out.files.insert(
             format!("plans/{}.toml", names::package(name)),
-            toml::to_string(plan)?.into_bytes(),
+            plan.to_toml().into_bytes(),
         );
     }
     out.finish("bundle", "Several plans in one crate", &paths, options)

@@ -9,14 +9,23 @@ use tessera_planner::{
 };
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 fn read(path: &Path, darknet: Darknet) -> Graph {
     let text = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let (graph, diagnostics) = cfg::read(&text, "net", darknet);
     graph.unwrap_or_else(|| {
-        panic!("{}", diagnostics.iter().map(|d| d.render_plain(&path.display().to_string(), &text)).collect::<String>())
+        panic!(
+            "{}",
+            diagnostics
+                .iter()
+                .map(|d| d.render_plain(&path.display().to_string(), &text))
+                .collect::<String>()
+        )
     })
 }
 
@@ -30,8 +39,15 @@ fn shipped_networks_have_the_real_counts() {
         ("yolov4-tiny", 6_062_814),
         ("darknet19", 20_856_776),
     ] {
-        let g = read(&root().join("models").join(name).with_extension("cfg"), Darknet::Alexey);
-        assert_eq!(g.layers.iter().map(|l| l.weights).sum::<usize>(), floats, "{name}");
+        let g = read(
+            &root().join("models").join(name).with_extension("cfg"),
+            Darknet::Alexey,
+        );
+        assert_eq!(
+            g.layers.iter().map(|l| l.weights).sum::<usize>(),
+            floats,
+            "{name}"
+        );
     }
 }
 
@@ -49,15 +65,34 @@ fn golden_networks_have_darknets_shapes_and_weights() {
         if !cfg.is_file() {
             continue;
         }
-        let expected: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
-        let darknet = if expected["fork"] == "pj" { Darknet::Pjreddie } else { Darknet::Alexey };
+        let expected: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
+        let darknet = if expected["fork"] == "pj" {
+            Darknet::Pjreddie
+        } else {
+            Darknet::Alexey
+        };
         let g = read(&cfg, darknet);
         let total: usize = g.layers.iter().map(|l| l.weights).sum();
-        assert_eq!(Some(total as u64), expected["weights_floats"].as_u64(), "{}", dir.display());
+        assert_eq!(
+            Some(total as u64),
+            expected["weights_floats"].as_u64(),
+            "{}",
+            dir.display()
+        );
         for (i, l) in expected["layers"].as_array().unwrap().iter().enumerate() {
-            let want: Vec<u64> = l["shape"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect();
+            let want: Vec<u64> = l["shape"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|v| v.as_u64().unwrap())
+                .collect();
             let s = g.layers[i].shape;
-            let have = if s.h * s.w == 1 || want[1..] == [1, 1] { vec![s.len() as u64, 1, 1] } else { vec![s.c as u64, s.h as u64, s.w as u64] };
+            let have = if s.h * s.w == 1 || want[1..] == [1, 1] {
+                vec![s.len() as u64, 1, 1]
+            } else {
+                vec![s.c as u64, s.h as u64, s.w as u64]
+            };
             assert_eq!(have, want, "{} layer {i} {}", dir.display(), l["type"]);
         }
         let (model, warnings) = weights::load(&dir.join("model.weights"), g).unwrap();

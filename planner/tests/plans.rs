@@ -13,12 +13,17 @@ use tessera_planner::{
 };
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 fn model(name: &str) -> Model {
     let text = std::fs::read(root().join("models").join(name)).unwrap();
-    let graph: Graph = cfg::read(&text, name.trim_end_matches(".cfg"), Darknet::Alexey).0.unwrap();
+    let graph: Graph = cfg::read(&text, name.trim_end_matches(".cfg"), Darknet::Alexey)
+        .0
+        .unwrap();
     weights::without(graph)
 }
 
@@ -47,8 +52,19 @@ fn yolov2_equal_split_has_the_papers_numbers() {
         ([2, 3], 1.380, 7.01),
         ([1, 6], 1.572, 8.26),
     ] {
-        let plan = make::plan(&m, &PlanOptions { split: Split::Equal, ..options(grid, 16) }).unwrap();
-        assert!((plan.estimates.redundancy - flop).abs() < 6e-4, "{grid:?}: {}", plan.estimates.redundancy);
+        let plan = make::plan(
+            &m,
+            &PlanOptions {
+                split: Split::Equal,
+                ..options(grid, 16)
+            },
+        )
+        .unwrap();
+        assert!(
+            (plan.estimates.redundancy - flop).abs() < 6e-4,
+            "{grid:?}: {}",
+            plan.estimates.redundancy
+        );
         let mib = plan.estimates.traffic["stage0.inputs"] as f64 / f64::from(1 << 20);
         assert!((mib - inputs).abs() < 6e-3, "{grid:?}: {mib}");
         assert_eq!(plan.estimates.traffic["results"], 38 * 38 * 256 * 4);
@@ -58,16 +74,39 @@ fn yolov2_equal_split_has_the_papers_numbers() {
 #[test]
 fn balanced_cuts_are_cheaper_than_equal_ones_at_their_dearest() {
     let m = model("yolov2.cfg");
-    let dearest = |p: &Plan| p.dataflow.stages[0].tiles.iter().map(|t| t.macs).max().unwrap();
-    let equal = make::plan(&m, &PlanOptions { split: Split::Equal, ..options([5, 5], 16) }).unwrap();
+    let dearest = |p: &Plan| {
+        p.dataflow.stages[0]
+            .tiles
+            .iter()
+            .map(|t| t.macs)
+            .max()
+            .unwrap()
+    };
+    let equal = make::plan(
+        &m,
+        &PlanOptions {
+            split: Split::Equal,
+            ..options([5, 5], 16)
+        },
+    )
+    .unwrap();
     let balanced = make::plan(&m, &options([5, 5], 16)).unwrap();
-    assert!(dearest(&balanced) < dearest(&equal), "{} {}", dearest(&balanced), dearest(&equal));
+    assert!(
+        dearest(&balanced) < dearest(&equal),
+        "{} {}",
+        dearest(&balanced),
+        dearest(&equal)
+    );
 }
 
 #[test]
 fn plans_survive_toml_and_repeat() {
     let m = model("yolov3-tiny.cfg");
-    let o = PlanOptions { cuts: vec![4, 8, 12], grids: vec![[2, 2]], ..PlanOptions::default() };
+    let o = PlanOptions {
+        cuts: vec![4, 8, 12],
+        grids: vec![[2, 2]],
+        ..PlanOptions::default()
+    };
     let plan = make::plan(&m, &o).unwrap();
     let text = plan.to_toml();
     assert_eq!(Plan::from_toml(&text).unwrap(), plan);
@@ -82,27 +121,56 @@ fn refusals_say_what_would_work() {
     assert!(e.contains("whole maps") && e.contains("27"), "{e}");
     let e = refuse(options([50, 5], 16));
     assert!(e.contains("at most 38"), "{e}");
-    let e = refuse(PlanOptions { split: Split::Equal, ..options([12, 5], 16) });
+    let e = refuse(PlanOptions {
+        split: Split::Equal,
+        ..options([12, 5], 16)
+    });
     assert!(e.contains("balanced"), "{e}");
     let e = refuse(options([2, 2], 99));
     assert!(e.contains("behind"), "{e}");
-    let e = refuse(PlanOptions { cuts: vec![4, 16], ..options([2, 2], 16) });
+    let e = refuse(PlanOptions {
+        cuts: vec![4, 16],
+        ..options([2, 2], 16)
+    });
     assert!(e.contains("contradict"), "{e}");
-    let e = refuse(PlanOptions { cuts: vec![8, 4], offload: None, ..options([2, 2], 16) });
+    let e = refuse(PlanOptions {
+        cuts: vec![8, 4],
+        offload: None,
+        ..options([2, 2], 16)
+    });
     assert!(e.contains("rise"), "{e}");
 }
 
 #[test]
 fn search_obeys_the_memory_limit_and_explains() {
     let m = model("yolov2.cfg");
-    let free = make::plan(&m, &PlanOptions { edges: 6, ..PlanOptions::default() }).unwrap();
+    let free = make::plan(
+        &m,
+        &PlanOptions {
+            edges: 6,
+            ..PlanOptions::default()
+        },
+    )
+    .unwrap();
     println!("{}", report::render(&free, &m.graph));
-    let tight = PlanOptions { edges: 6, memory: Some(40 << 20), ..PlanOptions::default() };
+    let tight = PlanOptions {
+        edges: 6,
+        memory: Some(40 << 20),
+        ..PlanOptions::default()
+    };
     let plan = make::plan(&m, &tight).unwrap();
     let e = &plan.estimates;
     let bytes = tessera_planner::estimate::edge_bytes(e, 1);
     assert!(bytes <= 40 << 20, "{bytes}");
     assert!(e.why.iter().any(|w| w.contains("above the memory limit")));
-    let none = make::plan(&m, &PlanOptions { memory: Some(1 << 20), ..tight }).unwrap_err().to_string();
+    let none = make::plan(
+        &m,
+        &PlanOptions {
+            memory: Some(1 << 20),
+            ..tight
+        },
+    )
+    .unwrap_err()
+    .to_string();
     assert!(none.contains("smallest"), "{none}");
 }

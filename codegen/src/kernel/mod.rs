@@ -21,7 +21,10 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::plan::{ConvKernel, Isa};
+use tessera_planner::{
+    kernel::kernel_name,
+    plan::{ConvKernel, Isa},
+};
 
 pub mod portable;
 
@@ -91,27 +94,4 @@ pub fn asserts(k: &ConvKernel, lanes: usize) -> TokenStream {
             assert!(x.len() >= tap + #reach, "input rows");
         }
     }
-}
-
-// Until the planner provides it.
-fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
-    let isa = match isa {
-        Isa::Portable => "portable",
-        Isa::X86_64V3 => "avx2",
-    };
-    let op = if k.depthwise { "dwconv" } else { "conv" };
-    let d = if k.dilation > 1 {
-        format!("d{}", k.dilation)
-    } else {
-        String::new()
-    };
-    let depth = format!("k{}x{}y{}", k.cin, k.x_stride, k.y_stride);
-    format!(
-        "f32_{op}{0}x{0}s{1}{d}_{2}_{3}x{4}_{depth}_{isa}",
-        k.size,
-        k.stride_x,
-        k.activation.name(),
-        k.mr,
-        k.nr
-    )
 }
