@@ -7,9 +7,13 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("weights, segments and datagrams are little-endian");
 
+pub mod detect;
 pub mod io;
+pub mod memory;
+pub mod picture;
 pub mod program;
 pub mod proto;
 pub mod region;
 pub mod store;
 pub mod team;
+pub mod weights;

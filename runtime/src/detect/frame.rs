@@ -1,0 +1,54 @@
+//! From the network's input back to the picture (semantics 5.5).
+
+/// The picture that a tensor was made from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageFrame {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Whether it was letterboxed instead of stretched.
+    pub letterbox: bool,
+}
+
+/// Size of a letterboxed picture inside `w x h` (Darknet `letterbox_image`).
+pub fn letterbox_size(iw: u32, ih: u32, w: u32, h: u32) -> (u32, u32) {
+    let (iw, ih) = (iw.max(1), ih.max(1));
+    let part = |a: u32, b: u32, c: u32| {
+        u32::try_from(u64::from(a) * u64::from(b) / u64::from(c)).unwrap_or(u32::MAX)
+    };
+    if (w as f32 / iw as f32) < (h as f32 / ih as f32) {
+        (w, part(ih, w, iw))
+    } else {
+        (part(iw, h, ih), h)
+    }
+}
+
+impl ImageFrame {
+    /// A box relative to the network's input as one relative to the picture.
+    pub fn correct(&self, b: [f32; 4], net_w: u32, net_h: u32) -> [f32; 4] {
+        if !self.letterbox {
+            return b;
+        }
+        let (nw, nh) = letterbox_size(self.width, self.height, net_w, net_h);
+        let (nw, nh, w, h) = (nw as f32, nh as f32, net_w as f32, net_h as f32);
+        [
+            (b[0] - (w - nw) / 2.0 / w) / (nw / w),
+            (b[1] - (h - nh) / 2.0 / h) / (nh / h),
+            b[2] * w / nw,
+            b[3] * h / nh,
+        ]
+    }
+
+    /// A relative box as left, top, width, height in pixels: rounded, not clipped.
+    pub fn pixels(&self, b: [f32; 4]) -> [i64; 4] {
+        let (w, h) = (self.width as f32, self.height as f32);
+        let round = |v: f32| if v.is_finite() { v.round() as i64 } else { 0 };
+        [
+            round((b[0] - b[2] / 2.0) * w),
+            round((b[1] - b[3] / 2.0) * h),
+            round(b[2] * w),
+            round(b[3] * h),
+        ]
+    }
+}

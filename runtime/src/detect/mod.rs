@@ -1,0 +1,109 @@
+//! From detection maps to boxes, as Darknet does it: decoding, thresholds, suppression.
+
+mod decode;
+mod frame;
+mod iou;
+mod nms;
+
+pub use frame::{ImageFrame, letterbox_size};
+pub use nms::{Kind, suppress, suppress_by_objectness};
+
+use crate::program::{NmsKind, Program};
+
+/// A box before or after suppression, with its score for every class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Centre x, centre y, width, height, relative to the picture.
+    pub bbox: [f32; 4],
+    /// Objectness; region layers of AlexeyAB's fork set it to 1.
+    pub objectness: f32,
+    /// Per class objectness times class score, 0 unless above the threshold.
+    pub probs: Vec<f32>,
+}
+
+/// A found object: one entry per class above the threshold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detection {
+    /// Class number.
+    pub class: u32,
+    /// Objectness times class score.
+    pub score: f32,
+    /// Objectness alone.
+    pub objectness: f32,
+    /// Centre x, centre y, width, height, relative to the picture.
+    pub bbox: [f32; 4],
+}
+
+/// All boxes of all heads above `thresh`, not suppressed. `maps` holds one `[h, w, c]` map per
+/// head; in the order rows, columns, slots, heads as in the cfg.
+pub fn candidates(
+    program: &Program,
+    maps: &[&[f32]],
+    image: ImageFrame,
+    thresh: f32,
+) -> Vec<Candidate> {
+    let input = &program.tensors[0];
+    let net = (input.w as f32, input.h as f32);
+    let mut all = Vec::new();
+    for (head, map) in program.heads.iter().zip(maps) {
+        let t = &program.tensors[head.tensor as usize];
+        let shape = (t.h as usize, t.w as usize, t.c as usize);
+        decode::decode(
+            head,
+            map,
+            shape,
+            net,
+            program.region_objectness_one,
+            thresh,
+            &mut all,
+        );
+    }
+    for c in &mut all {
+        c.bbox = image.correct(c.bbox, input.w, input.h);
+    }
+    all
+}
+
+/// Detections above `thresh` after suppression of boxes that overlap by more than `nms`.
+pub fn detections(
+    program: &Program,
+    maps: &[&[f32]],
+    image: ImageFrame,
+    thresh: f32,
+    nms: f32,
+) -> Vec<Detection> {
+    let mut all = candidates(program, maps, image, thresh);
+    let kind = match program.nms {
+        NmsKind::Default => Kind::Plain,
+        NmsKind::Greedy => Kind::Distance(0.6),
+        NmsKind::Diou { beta } => Kind::Distance(beta),
+    };
+    suppress(&mut all, nms, kind);
+    let mut list = Vec::new();
+    for c in &all {
+        for (class, &score) in c.probs.iter().enumerate() {
+            if score > thresh {
+                list.push(Detection {
+                    class: class as u32,
+                    score,
+                    objectness: c.objectness,
+                    bbox: c.bbox,
+                });
+            }
+        }
+    }
+    list.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.class.cmp(&b.class)));
+    list
+}
+
+/// The `k` largest values of a classifier's output, as (class, score).
+pub fn top(output: &[f32], k: usize) -> Vec<(u32, f32)> {
+    let mut list: Vec<(u32, f32)> = output
+        .iter()
+        .enumerate()
+        .map(|(i, v)| (i as u32, *v))
+        .collect();
+    list.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    list.truncate(k);
+    list
+}

@@ -1,0 +1,60 @@
+//! How much memory this process used.
+
+use serde::Serialize;
+
+/// Resident memory as Linux counts it, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Peak resident set (`VmHWM`), shared pages included.
+    pub peak_bytes: u64,
+    /// Now resident, private (`RssAnon`).
+    pub anonymous_bytes: u64,
+    /// Now resident, mapped files (`RssFile`).
+    pub file_bytes: u64,
+    /// Now resident, shared memory (`RssShmem`).
+    pub shared_bytes: u64,
+}
+
+impl Memory {
+    /// Reads `/proc/self/status`; zeros where the system does not tell.
+    pub fn now() -> Self {
+        Self::parse(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
+    }
+
+    fn parse(status: &str) -> Self {
+        let get = |key: &str| {
+            let line = status
+                .lines()
+                .find_map(|l| l.strip_prefix(key)?.strip_prefix(':'));
+            let kb = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+            kb.unwrap_or(0) * 1024
+        };
+        Self {
+            peak_bytes: get("VmHWM"),
+            anonymous_bytes: get("RssAnon"),
+            file_bytes: get("RssFile"),
+            shared_bytes: get("RssShmem"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+
+    #[test]
+    fn status_is_read() {
+        let m =
+            Memory::parse("Name:\tnode\nVmHWM:\t    2048 kB\nRssAnon:\t 4 kB\nRssFile:\t 8 kB\n");
+        assert_eq!(
+            m,
+            Memory {
+                peak_bytes: 2 << 20,
+                anonymous_bytes: 4096,
+                file_bytes: 8192,
+                shared_bytes: 0
+            }
+        );
+        assert!(Memory::now().peak_bytes > 0);
+    }
+}
