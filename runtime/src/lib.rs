@@ -10,6 +10,7 @@ compile_error!("weights, segments and datagrams are little-endian");
 pub mod detect;
 pub mod io;
 pub mod memory;
+pub mod node;
 pub mod picture;
 pub mod program;
 pub mod proto;

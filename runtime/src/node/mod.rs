@@ -1,0 +1,107 @@
+//! A node: one process, started with a role.
+//!
+//! | role | does |
+//! |---|---|
+//! | `gateway` | registers nodes, matches thieves with victims, merges, runs the tail, writes records |
+//! | `edge` | computes tasks; a source when it has pictures or tensors |
+//! | `worker` | computes tasks of an edge's shared segment (started by the edge) |
+//! | `solo` | everything in one process, without a network |
+//! | `info` | says what was compiled in |
+
+mod args;
+mod input;
+mod output;
+mod solo;
+
+use std::process::ExitCode;
+
+use crate::program::Program;
+
+/// Why a node ended with an error: the message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The command line makes no sense.
+    #[error("{0}\nsee `{name} --help`", name = args::program_name())]
+    Usage(String),
+    /// This processor cannot run the kernels.
+    #[error(
+        "this node was compiled for {target}, but this processor {missing}; compile it for another target"
+    )]
+    Cpu {
+        /// The crate's target.
+        target: &'static str,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// The weights cannot be used.
+    #[error(transparent)]
+    Weights(#[from] crate::weights::WeightsError),
+    /// A picture cannot be used.
+    #[error(transparent)]
+    Picture(#[from] crate::picture::PictureError),
+    /// A tensor file has another size than the input.
+    #[error("{path}: {source}")]
+    Tensor {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The sizes.
+        source: crate::picture::TensorSizeError,
+    },
+    /// Something of the system failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Threads cannot be started.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+impl NodeError {
+    /// Wraps an I/O error with what was tried.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// Runs the role that the command line names, on one of `programs`.
+pub fn main(programs: &'static [&'static Program]) -> ExitCode {
+    match args::parse(programs, std::env::args_os()).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(if matches!(e, NodeError::Usage(_)) {
+                2
+            } else {
+                1
+            })
+        }
+    }
+}
+
+fn run(command: args::Command) -> Result<(), NodeError> {
+    match command {
+        args::Command::Help(text) => {
+            println!("{text}");
+            Ok(())
+        }
+        args::Command::Info(p) => {
+            println!("{}", output::info(p));
+            Ok(())
+        }
+        args::Command::Solo(p, a) => solo::run(p, &a),
+    }
+}
+
+/// Checks the processor before any kernel runs.
+fn check_cpu(program: &Program) -> Result<(), NodeError> {
+    (program.check_cpu)().map_err(|missing| NodeError::Cpu {
+        target: program.target,
+        missing,
+    })
+}

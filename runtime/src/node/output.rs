@@ -1,0 +1,137 @@
+//! Records, dumps and what a node says of itself.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::Path,
+};
+
+use serde_json::{Value, json};
+
+use super::NodeError;
+use crate::{
+    detect::{self, ImageFrame},
+    picture,
+    program::Program,
+};
+
+/// What is compiled in, as JSON.
+pub fn info(p: &Program) -> Value {
+    let hex = |b: &[u8]| b.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    json!({
+        "program": p.name, "target": p.target, "plan_hash": hex(&p.plan_hash), "model_digest": hex(&p.model_digest),
+        "tasks": p.tasks.len(), "stages": p.stage_starts.len().saturating_sub(1),
+        "arena_bytes": p.tasks.iter().map(|t| 4 * t.arena_floats).max().unwrap_or(0),
+        "tail_arena_bytes": 4 * p.tail.arena_floats,
+    })
+}
+
+/// Where records go: a file, or standard output.
+#[derive(Debug)]
+pub struct Records {
+    file: Option<File>,
+}
+
+impl Records {
+    /// Opens `path` for appending; none: standard output.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open(path: Option<&Path>) -> Result<Self, NodeError> {
+        let file = path
+            .map(|p| {
+                OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(p)
+                    .map_err(NodeError::io(format!("cannot write {}", p.display())))
+            })
+            .transpose()?;
+        Ok(Self { file })
+    }
+
+    /// Writes one record as one line.
+    ///
+    /// # Errors
+    /// When the file is full or gone.
+    pub fn write(&mut self, record: &Value) -> Result<(), NodeError> {
+        let line = format!("{record}\n");
+        let done = match &mut self.file {
+            Some(f) => f.write_all(line.as_bytes()),
+            None => std::io::stdout().write_all(line.as_bytes()),
+        };
+        done.map_err(NodeError::io("cannot write a record"))
+    }
+}
+
+/// Thresholds of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    /// Score.
+    pub score: f32,
+    /// NMS.
+    pub nms: f32,
+}
+
+/// The detections record of a frame. `outputs` are the tail's outputs, whole.
+pub fn record(
+    p: &Program,
+    source: u64,
+    frame: u64,
+    file: &str,
+    image: ImageFrame,
+    outputs: &[&[f32]],
+    t: Thresholds,
+) -> Value {
+    let mut record = json!({
+        "source": source, "frame": frame, "file": file, "width": image.width, "height": image.height,
+    });
+    let of = |tensor: u16| {
+        p.tail
+            .outputs
+            .iter()
+            .position(|o| *o == tensor)
+            .map_or(&[][..], |i| outputs[i])
+    };
+    let maps: Vec<&[f32]> = p.heads.iter().map(|h| of(h.tensor)).collect();
+    let found = detect::detections(p, &maps, image, t.score, t.nms);
+    record["detections"] = found
+        .iter()
+        .map(|d| {
+            json!({ "class": d.class, "score": d.score, "objectness": d.objectness, "box": d.bbox, "box_px": image.pixels(d.bbox) })
+        })
+        .collect();
+    if p.heads.is_empty()
+        && let Some(first) = outputs.first()
+    {
+        record["top"] = detect::top(first, 5)
+            .iter()
+            .map(|(class, score)| json!({ "class": class, "score": score }))
+            .collect();
+    }
+    record
+}
+
+/// Writes `layer_K.f32` of boundary tensors: `tensors` are indices into [`Program::tensors`].
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn dump<'a>(
+    p: &Program,
+    dir: &Path,
+    tensors: impl IntoIterator<Item = (u16, &'a [f32])>,
+) -> Result<(), NodeError> {
+    std::fs::create_dir_all(dir)
+        .map_err(NodeError::io(format!("cannot make {}", dir.display())))?;
+    for (t, map) in tensors {
+        let s = &p.tensors[t as usize];
+        if s.layer < 0 {
+            continue;
+        }
+        let path = dir.join(format!("layer_{}.f32", s.layer));
+        let bytes = picture::chw_from_tensor(map, s.h as usize, s.w as usize, s.c as usize);
+        std::fs::write(&path, bytes)
+            .map_err(NodeError::io(format!("cannot write {}", path.display())))?;
+    }
+    Ok(())
+}

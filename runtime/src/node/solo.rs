@@ -1,0 +1,233 @@
+//! Everything in one process, without a network: tasks in order, then the tail.
+//!
+//! Stage boundaries are real: every task reads pieces and writes its packed boxes, as on a cluster.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::{
+    NodeError,
+    args::Args,
+    check_cpu,
+    input::Frames,
+    output::{self, Records, Thresholds},
+};
+use crate::{
+    io::{Arena, Piece, TaskIo},
+    memory::Memory,
+    program::{Port, Program},
+    region::Region,
+    team::Team,
+    weights::{Use, Weights},
+};
+
+/// Working memory on a 64-byte boundary.
+pub struct ArenaMemory {
+    memory: Vec<f32>,
+    skip: usize,
+    floats: usize,
+}
+
+impl ArenaMemory {
+    /// Zeroed memory for `floats` values.
+    pub fn new(floats: usize) -> Self {
+        let memory = vec![0.0f32; floats + 16];
+        let skip = memory.as_ptr().align_offset(64).min(16);
+        Self {
+            memory,
+            skip,
+            floats,
+        }
+    }
+
+    /// The memory.
+    pub fn floats(&mut self) -> &mut [f32] {
+        &mut self.memory[self.skip..self.skip + self.floats]
+    }
+}
+
+/// A frame's tensors: the boxes made so far.
+pub struct Frame<'p> {
+    program: &'p Program,
+    /// Per boundary tensor the packed boxes made of it.
+    boxes: Vec<Vec<(Region, Vec<f32>)>>,
+}
+
+impl<'p> Frame<'p> {
+    /// A frame with its input.
+    pub fn new(program: &'p Program, input: Vec<f32>) -> Self {
+        let mut boxes: Vec<Vec<(Region, Vec<f32>)>> =
+            program.tensors.iter().map(|_| Vec::new()).collect();
+        boxes[0].push((whole(program, 0), input));
+        Self { program, boxes }
+    }
+
+    fn run(&mut self, run: crate::program::TaskFn, ins: &[Port], outs: &[Port], env: &mut Env<'_>) {
+        let pieces: Vec<Vec<Piece<'_>>> = ins
+            .iter()
+            .map(|port| {
+                self.boxes[port.tensor as usize]
+                    .iter()
+                    .filter(|(r, _)| !r.meet(port.region).is_empty())
+                    .map(|(region, data)| Piece {
+                        region: *region,
+                        data,
+                    })
+                    .collect()
+            })
+            .collect();
+        let inputs: Vec<&[Piece<'_>]> = pieces.iter().map(Vec::as_slice).collect();
+        let mut made: Vec<Vec<f32>> = outs.iter().map(|p| vec![0.0; p.region.len()]).collect();
+        let mut outputs: Vec<&mut [f32]> = made.iter_mut().map(Vec::as_mut_slice).collect();
+        run(&mut TaskIo {
+            ports_in: ins,
+            ports_out: outs,
+            inputs: &inputs,
+            outputs: &mut outputs,
+            weights: env.weights,
+            arena: Arena::new(env.arena.floats()),
+            team: env.team,
+        });
+        for (port, data) in outs.iter().zip(made) {
+            self.boxes[port.tensor as usize].push((port.region, data));
+        }
+    }
+
+    /// Runs all tasks.
+    pub fn stages(&mut self, env: &mut Env<'_>) {
+        for t in self.program.tasks {
+            self.run(t.run, t.inputs, t.outputs, env);
+        }
+    }
+
+    /// Runs the tail; gives its outputs.
+    pub fn tail(&mut self, env: &mut Env<'_>) -> Vec<Vec<f32>> {
+        let p = self.program;
+        let port = |t: &u16| Port {
+            tensor: *t,
+            region: whole(p, *t),
+        };
+        let ins: Vec<Port> = p.tail.inputs.iter().map(port).collect();
+        let outs: Vec<Port> = p.tail.outputs.iter().map(port).collect();
+        // Stage outputs that pass through stay as they are; the tail's own copies go aside.
+        let before: Vec<usize> = self.boxes.iter().map(Vec::len).collect();
+        self.run(p.tail.run, &ins, &outs, env);
+        outs.iter()
+            .map(|o| {
+                self.boxes[o.tensor as usize]
+                    .split_off(before[o.tensor as usize])
+                    .swap_remove(0)
+                    .1
+            })
+            .collect()
+    }
+}
+
+/// What tasks need beside their inputs.
+pub struct Env<'a> {
+    /// All weights.
+    pub weights: &'a [f32],
+    /// Working memory.
+    pub arena: &'a mut ArenaMemory,
+    /// Threads.
+    pub team: &'a Team,
+}
+
+fn whole(p: &Program, tensor: u16) -> Region {
+    let t = &p.tensors[tensor as usize];
+    Region::whole(t.h, t.w, t.c)
+}
+
+/// Runs the role.
+pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
+    check_cpu(program)?;
+    let weights = Weights::open(&a.weights, program, Use::All)?;
+    let team = Team::new(a.threads)?;
+    let largest = program
+        .tasks
+        .iter()
+        .map(|t| t.arena_floats)
+        .max()
+        .unwrap_or(0)
+        .max(program.tail.arena_floats);
+    let mut arena = ArenaMemory::new(largest);
+    let mut env = Env {
+        weights: weights.floats(),
+        arena: &mut arena,
+        team: &team,
+    };
+    let frames = Frames::new(program, a);
+    let mut records = Records::open(a.records.as_deref())?;
+    let thresholds = Thresholds {
+        score: a.thresh,
+        nms: a.nms,
+    };
+    let mut times = Times::default();
+    for i in 0..frames.len() {
+        let mut input = vec![0.0f32; whole(program, 0).len()];
+        let image = frames.read(i, program, &mut input)?;
+        let repeats = if i == 0 { a.repeat } else { 0 };
+        for _ in 0..repeats {
+            let mut frame = Frame::new(program, input.clone());
+            let begun = Instant::now();
+            frame.stages(&mut env);
+            let stages = begun.elapsed().as_secs_f64();
+            frame.tail(&mut env);
+            times.push(stages, begun.elapsed().as_secs_f64() - stages);
+        }
+        let mut frame = Frame::new(program, input);
+        frame.stages(&mut env);
+        let outputs = frame.tail(&mut env);
+        let maps: Vec<&[f32]> = outputs.iter().map(Vec::as_slice).collect();
+        if let Some(dir) = &a.dump {
+            output::dump(
+                program,
+                dir,
+                program
+                    .tail
+                    .outputs
+                    .iter()
+                    .copied()
+                    .zip(maps.iter().copied()),
+            )?;
+        }
+        records.write(&output::record(
+            program,
+            0,
+            i as u64,
+            &frames.name(i),
+            image,
+            &maps,
+            thresholds,
+        ))?;
+    }
+    let memory = Memory::now();
+    if a.repeat > 0 {
+        println!(
+            "{}",
+            json!({ "event": "timing", "seconds": times.total, "stages_seconds": times.stages, "tail_seconds": times.tail, "memory": memory })
+        );
+    }
+    if let Some(path) = &a.stats {
+        let stats = json!({ "role": "solo", "pid": std::process::id(), "memory": memory, "frames": frames.len() });
+        std::fs::write(path, format!("{stats}\n"))
+            .map_err(NodeError::io(format!("cannot write {}", path.display())))?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Times {
+    total: Vec<f64>,
+    stages: Vec<f64>,
+    tail: Vec<f64>,
+}
+
+impl Times {
+    fn push(&mut self, stages: f64, tail: f64) {
+        self.total.push(stages + tail);
+        self.stages.push(stages);
+        self.tail.push(tail);
+    }
+}
