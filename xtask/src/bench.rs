@@ -19,7 +19,11 @@ fn spread(mut v: Vec<f64>) -> Option<(f64, f64, f64)> {
 /// When the model cannot be planned or compiled, or the node fails.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let loaded = model::load(&args.model)?;
-    let shown = args.model.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let shown = args
+        .model
+        .model
+        .file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     plan::require_weights(&loaded.source, &shown)?;
     let options = plan::options(&args.plan, &shown, false)?;
     let made = plan::make_plan(&loaded.model, &options)?;
@@ -37,7 +41,12 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         .arg(&built.weights)
         .arg("--input-f32")
         .arg(&tensor)
-        .args(["--threads", &args.threads.to_string(), "--repeat", &args.repeat.to_string()])
+        .args([
+            "--threads",
+            &args.threads.to_string(),
+            "--repeat",
+            &args.repeat.to_string(),
+        ])
         .output()
         .context("cannot start the node")?;
     if !out.status.success() {
@@ -50,25 +59,53 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         .filter_map(|l| serde_json::from_str::<Value>(l).ok())
         .find(|v| v["event"] == "timing")
         .context("the node printed no timing")?;
-    let list = |key: &str| -> Vec<f64> { timing[key].as_array().into_iter().flatten().filter_map(Value::as_f64).collect() };
-    let stages: u64 = made.dataflow.stages.iter().flat_map(|s| &s.tiles).map(|t| t.macs).sum();
+    let list = |key: &str| -> Vec<f64> {
+        timing[key]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_f64)
+            .collect()
+    };
+    let stages: u64 = made
+        .dataflow
+        .stages
+        .iter()
+        .flat_map(|s| &s.tiles)
+        .map(|t| t.macs)
+        .sum();
     let tail = made.target.values().next().map_or(0, |t| t.tail.macs);
     let mut rows = Vec::new();
-    for (part, key, macs) in
-        [("stages", "stages_seconds", stages), ("tail", "tail_seconds", tail), ("frame", "seconds", stages + tail)]
-    {
-        let Some((min, median, max)) = spread(list(key)) else { continue };
+    for (part, key, macs) in [
+        ("stages", "stages_seconds", stages),
+        ("tail", "tail_seconds", tail),
+        ("frame", "seconds", stages + tail),
+    ] {
+        let Some((min, median, max)) = spread(list(key)) else {
+            continue;
+        };
         #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
         let gflops = 2.0 * macs as f64 / min.max(1e-9) / 1e9;
         rows.push(json!({"part": part, "min_s": min, "median_s": median, "max_s": max, "macs": macs, "gflops": gflops}));
     }
     let peak = timing["memory"]["peak_bytes"].as_u64().unwrap_or(0);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&json!({"plan": made.name, "threads": args.threads, "parts": rows, "peak_bytes": peak}))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(
+                &json!({"plan": made.name, "threads": args.threads, "parts": rows, "peak_bytes": peak})
+            )?
+        );
         return Ok(());
     }
-    println!("{}, {} thread(s), {} frames", made.name, args.threads, args.repeat);
-    println!("  {:<8} {:>10} {:>10} {:>10} {:>14} {:>9}", "part", "min ms", "median ms", "max ms", "multiply-adds", "GFLOP/s");
+    println!(
+        "{}, {} thread(s), {} frames",
+        made.name, args.threads, args.repeat
+    );
+    println!(
+        "  {:<8} {:>10} {:>10} {:>10} {:>14} {:>9}",
+        "part", "min ms", "median ms", "max ms", "multiply-adds", "GFLOP/s"
+    );
     for r in &rows {
         let ms = |k: &str| r[k].as_f64().unwrap_or(0.0) * 1e3;
         println!(

@@ -30,7 +30,14 @@ pub fn compile(plan: &Plan, target: Target, dir: &Path) -> Result<PathBuf> {
     let triple = target.triple();
     let step = Step::begin(format!("Compiling {} for {}", plan.name, target.name()));
     let out = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--quiet", "--target", triple, "--target-dir"])
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--target",
+            triple,
+            "--target-dir",
+        ])
         .arg(shared_target())
         // From inside the workspace, so that .cargo/config.toml with the cross linkers applies.
         .arg("--manifest-path")
@@ -40,14 +47,22 @@ pub fn compile(plan: &Plan, target: Target, dir: &Path) -> Result<PathBuf> {
         .output()
         .context("cannot start cargo")?;
     if !out.status.success() {
-        bail!("{}\n{}", String::from_utf8_lossy(&out.stderr).trim_end(), build_help(target));
+        bail!(
+            "{}\n{}",
+            String::from_utf8_lossy(&out.stderr).trim_end(),
+            build_help(target)
+        );
     }
-    let built = shared_target().join(triple).join("release").join(&plan.name);
+    let built = shared_target()
+        .join(triple)
+        .join("release")
+        .join(&plan.name);
     // The shared folder holds one binary per name; a crate keeps its own copy.
     let node = dir.join("target").join("node");
     std::fs::create_dir_all(dir.join("target"))?;
     let part = dir.join("target").join("node.part");
-    std::fs::copy(&built, &part).with_context(|| format!("the build left no {}", built.display()))?;
+    std::fs::copy(&built, &part)
+        .with_context(|| format!("the build left no {}", built.display()))?;
     std::fs::rename(&part, &node)?;
     step.done(&workspace::show(&node));
     Ok(node)
@@ -69,8 +84,6 @@ fn build_help(target: Target) -> String {
 /// A crate on disk with its compiled node.
 #[derive(Debug)]
 pub struct Built {
-    /// The crate's folder.
-    pub dir: PathBuf,
     /// The node.
     pub node: PathBuf,
     /// The packed weights.
@@ -83,10 +96,17 @@ pub struct Built {
 /// As [`emit::write_crate`] and [`compile`].
 pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
     let key = &plan.hash[..plan.hash.len().min(12)];
-    let dir = workspace::root().join("target").join("tessera").join(format!("{}-{key}", plan.name));
+    let dir = workspace::root()
+        .join("target")
+        .join("tessera")
+        .join(format!("{}-{key}", plan.name));
     emit::write_crate(plan, &loaded.model, target, &dir)?;
     let node = compile(plan, target, &dir)?;
-    Ok(Built { weights: emit::weights_file(&dir), node, dir })
+    Ok(Built {
+        weights: emit::weights_file(&dir),
+        node,
+        dir,
+    })
 }
 
 /// Runs `cargo xtask build`.
@@ -95,7 +115,11 @@ pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
 /// As planning, emitting, compiling.
 pub fn run(args: &BuildArgs) -> Result<()> {
     let loaded = model::load(&args.model)?;
-    let shown = args.model.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let shown = args
+        .model
+        .model
+        .file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = plan::options(&args.plan, &shown, false)?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let target = options.targets[0];
@@ -104,11 +128,17 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     let node = compile(&made, target, &dir)?;
     println!("node:    {}", workspace::show(&node));
     match (&loaded.source, written.weights_bytes) {
-        (model::Source::None { looked }, _) => println!("{}", plan::missing_weights(looked, &shown)),
+        (model::Source::None { looked }, _) => {
+            println!("{}", plan::missing_weights(looked, &shown))
+        }
         _ => println!("weights: {}", workspace::show(&emit::weights_file(&dir))),
     }
     println!("On the gateway board:  ./node gateway --listen ADDR:PORT --weights weights.bin");
-    println!("On every edge board:   ./node edge --gateway ADDR:PORT --id N --weights weights.bin [--image FILE..]");
-    println!("Boards do not authenticate each other yet: off loopback every node needs --insecure-lan.");
+    println!(
+        "On every edge board:   ./node edge --gateway ADDR:PORT --id N --weights weights.bin [--image FILE..]"
+    );
+    println!(
+        "Boards do not authenticate each other yet: off loopback every node needs --insecure-lan."
+    );
     Ok(())
 }

@@ -28,12 +28,30 @@ fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
 /// At the first one that fails.
 pub fn run(args: &CiArgs) -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])?;
+    cargo(
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        &[],
+    )?;
     // With TESSERA_CROSS set, the tests that need cross compilers and qemu fail without them
     // instead of passing by with a note.
-    let cross: &[(&str, &str)] = if args.cross { &[("TESSERA_CROSS", "1")] } else { &[] };
+    let cross: &[(&str, &str)] = if args.cross {
+        &[("TESSERA_CROSS", "1")]
+    } else {
+        &[]
+    };
     cargo(&["test", "--workspace"], cross)?;
-    cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])?;
+    cargo(
+        &["doc", "--workspace", "--no-deps", "--quiet"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
     eprintln!("all checks passed");
     Ok(())
 }

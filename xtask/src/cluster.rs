@@ -36,7 +36,11 @@ impl Frames {
     /// What source `i` of `n` gets: every n-th file, or all of them when there are too few.
     pub fn share(&self, i: usize, n: usize) -> Self {
         let pick = |files: &[PathBuf]| -> Vec<PathBuf> {
-            if files.len() < n { files.to_vec() } else { files.iter().skip(i).step_by(n).cloned().collect() }
+            if files.len() < n {
+                files.to_vec()
+            } else {
+                files.iter().skip(i).step_by(n).cloned().collect()
+            }
         };
         match self {
             Self::Images(f) => Self::Images(pick(f)),
@@ -140,17 +144,31 @@ fn spawn(config: &Config<'_>, name: String, args: &[String], dir: &Path) -> Resu
         .stderr(File::create(&log)?)
         .spawn()
         .with_context(|| format!("cannot start {}", config.node.display()))?;
-    Ok(Node { name, child, stats, log })
+    Ok(Node {
+        name,
+        child,
+        stats,
+        log,
+    })
 }
 
 /// Waits for the gateway's `listening` line.
 fn listening(gateway: &mut Node) -> Result<SocketAddr> {
-    let out = gateway.child.stdout.take().context("the gateway has no stdout")?;
+    let out = gateway
+        .child
+        .stdout
+        .take()
+        .context("the gateway has no stdout")?;
     let mut lines = BufReader::new(out.take(1 << 20)).lines();
     while let Some(Ok(line)) = lines.next() {
-        let Ok(v) = serde_json::from_str::<Value>(&line) else { continue };
+        let Ok(v) = serde_json::from_str::<Value>(&line) else {
+            continue;
+        };
         if v["event"] == "listening" {
-            return v["addr"].as_str().and_then(|a| a.parse().ok()).context("the gateway printed no address");
+            return v["addr"]
+                .as_str()
+                .and_then(|a| a.parse().ok())
+                .context("the gateway printed no address");
         }
     }
     let _ = gateway.child.wait();
@@ -160,7 +178,10 @@ fn listening(gateway: &mut Node) -> Result<SocketAddr> {
 fn records(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    complete.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    complete
+        .lines()
+        .filter_map(|l| serde_json::from_str(l).ok())
+        .collect()
 }
 
 /// Starts a cluster, waits for all its frames, ends it, and collects what the nodes tell.
@@ -171,10 +192,14 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Outco
     let dir = tempfile::tempdir()?;
     let weights = config.weights.display().to_string();
     let record_file = dir.path().join("records.jsonl");
-    let shares: Vec<Frames> = (0..config.sources).map(|i| config.frames.share(i, config.sources)).collect();
+    let shares: Vec<Frames> = (0..config.sources)
+        .map(|i| config.frames.share(i, config.sources))
+        .collect();
     let total: usize = shares.iter().map(Frames::len).sum();
 
-    let mut args: Vec<String> = ["gateway", "--listen", "127.0.0.1:0", "--weights", &weights].map(String::from).to_vec();
+    let mut args: Vec<String> = ["gateway", "--listen", "127.0.0.1:0", "--weights", &weights]
+        .map(String::from)
+        .to_vec();
     let mut flag = |name: &str, value: String| args.extend([name.to_string(), value]);
     flag("--threads", config.threads.to_string());
     flag("--records", record_file.display().to_string());
@@ -229,13 +254,24 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Outco
             }
         }
         if last_news.elapsed() > STALL {
-            let tell: Vec<String> = nodes.iter().map(|n| format!("{}: {}", n.name, n.complaint())).collect();
-            bail!("no frame for {} s, given up\n{}", STALL.as_secs(), tell.join("\n"));
+            let tell: Vec<String> = nodes
+                .iter()
+                .map(|n| format!("{}: {}", n.name, n.complaint()))
+                .collect();
+            bail!(
+                "no frame for {} s, given up\n{}",
+                STALL.as_secs(),
+                tell.join("\n")
+            );
         }
         std::thread::sleep(Duration::from_millis(5));
     };
     let seconds = begun.elapsed().as_secs_f64();
-    Ok(Outcome { records: found, stats: end(nodes), seconds })
+    Ok(Outcome {
+        records: found,
+        stats: end(nodes),
+        seconds,
+    })
 }
 
 /// Ends the nodes, edges first, and reads their statistics.
@@ -251,6 +287,10 @@ fn end(mut nodes: Vec<Node>) -> Vec<Option<Value>> {
     }
     nodes
         .iter()
-        .map(|n| std::fs::read_to_string(&n.stats).ok().and_then(|t| serde_json::from_str(&t).ok()))
+        .map(|n| {
+            std::fs::read_to_string(&n.stats)
+                .ok()
+                .and_then(|t| serde_json::from_str(&t).ok())
+        })
         .collect()
 }

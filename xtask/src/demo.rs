@@ -9,7 +9,12 @@ use crate::{
 
 /// The demo's plan: tiles for two edges, small enough that both get several.
 pub fn plan_args(edges: u16) -> PlanArgs {
-    PlanArgs { grid: Some("3x3".into()), edges, workers: 1, ..PlanArgs::default() }
+    PlanArgs {
+        grid: Some("3x3".into()),
+        edges,
+        workers: 1,
+        ..PlanArgs::default()
+    }
 }
 
 /// Runs the shipped detector on the shipped picture.
@@ -18,9 +23,16 @@ pub fn plan_args(edges: u16) -> PlanArgs {
 /// When any step fails.
 pub fn run(args: &DemoArgs) -> Result<()> {
     let folder = workspace::root().join("models").join("demo");
-    println!("Tessera demo: a small detector trained by this project, on a gateway and {} edges.\n", args.edges);
+    println!(
+        "Tessera demo: a small detector trained by this project, on a gateway and {} edges.\n",
+        args.edges
+    );
     let run_args = RunArgs {
-        model: ModelArgs { model: folder.join("demo.cfg"), weights: None, darknet: Fork::Alexey },
+        model: ModelArgs {
+            model: folder.join("demo.cfg"),
+            weights: None,
+            darknet: Fork::Alexey,
+        },
         plan: plan_args(args.edges),
         names: Some(folder.join("demo.names")),
         sources: 1,
@@ -37,7 +49,10 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let finished = run::execute(&run_args)?;
     print!("\n{}", summary::detections(&finished.images));
     print!("\n{}", summary::cluster(&finished.outcome));
-    println!("\nThe picture with its boxes: {}", workspace::show(&args.annotate));
+    println!(
+        "\nThe picture with its boxes: {}",
+        workspace::show(&args.annotate)
+    );
     println!("Next: cargo xtask plan --model yolov2.cfg --grid 5x5   (README.md has the tour)");
     Ok(())
 }

@@ -25,11 +25,19 @@ pub struct Written {
 
 /// The runtime's path as seen from `dir`, both absolute, with `..` where they part.
 fn runtime_path(dir: &Path) -> Result<String> {
-    let runtime = fs::canonicalize(workspace::root().join("runtime")).context("the runtime crate is missing")?;
+    let runtime = fs::canonicalize(workspace::root().join("runtime"))
+        .context("the runtime crate is missing")?;
     let dir = fs::canonicalize(dir)?;
-    let common = runtime.components().zip(dir.components()).take_while(|(a, b)| a == b).count();
+    let common = runtime
+        .components()
+        .zip(dir.components())
+        .take_while(|(a, b)| a == b)
+        .count();
     let up = dir.components().skip(common).map(|_| "..".to_string());
-    let down = runtime.components().skip(common).map(|c| c.as_os_str().to_string_lossy().into_owned());
+    let down = runtime
+        .components()
+        .skip(common)
+        .map(|c| c.as_os_str().to_string_lossy().into_owned());
     Ok(up.chain(down).collect::<Vec<_>>().join("/"))
 }
 
@@ -64,13 +72,18 @@ fn remove_stale(src: &Path, keep: &dyn Fn(&Path) -> bool) -> Result<()> {
 pub fn write_crate(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Result<Written> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let step = Step::begin("Emitting sources");
-    let options = EmitOptions { runtime_path: runtime_path(dir)? };
+    let options = EmitOptions {
+        runtime_path: runtime_path(dir)?,
+    };
     let files = emit(plan, model, target.name(), &options)?;
     for (name, content) in &files {
         write_if_changed(&dir.join(name), content)?;
     }
     let src = dir.join("src");
-    remove_stale(&src, &|p| p.strip_prefix(dir).is_ok_and(|rel| files.contains_key(&*rel.to_string_lossy())))?;
+    remove_stale(&src, &|p| {
+        p.strip_prefix(dir)
+            .is_ok_and(|rel| files.contains_key(&*rel.to_string_lossy()))
+    })?;
     // The same dependency versions as the workspace's own.
     let lock = dir.join("Cargo.lock");
     if !lock.exists() {
@@ -78,8 +91,16 @@ pub fn write_crate(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Re
     }
     let source_bytes = files.values().map(|f| f.len() as u64).sum();
     step.done(&workspace::show(dir));
-    let weights_bytes = if model.weights.is_some() { Some(pack_weights(plan, model, target, dir)?) } else { None };
-    Ok(Written { files: files.len(), source_bytes, weights_bytes })
+    let weights_bytes = if model.weights.is_some() {
+        Some(pack_weights(plan, model, target, dir)?)
+    } else {
+        None
+    };
+    Ok(Written {
+        files: files.len(),
+        source_bytes,
+        weights_bytes,
+    })
 }
 
 /// Path of the packed weights inside an emitted crate.
@@ -92,7 +113,10 @@ fn pack_weights(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Resul
     let step = Step::begin("Packing weights");
     // A half-written file never carries the real name.
     let part = dir.join("weights.bin.part");
-    let mut w = BufWriter::with_capacity(1 << 20, fs::File::create(&part).with_context(|| format!("cannot write {}", part.display()))?);
+    let mut w = BufWriter::with_capacity(
+        1 << 20,
+        fs::File::create(&part).with_context(|| format!("cannot write {}", part.display()))?,
+    );
     pack::write(plan, model, target.name(), &mut w)?;
     w.flush()?;
     drop(w);

@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Plans, compiles and runs Darknet networks on clusters of small boards.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -239,5 +244,9 @@ pub struct CiArgs {
 
 fn unit(s: &str) -> Result<f32, String> {
     let v: f32 = s.parse().map_err(|_| format!("{s:?} is no number"))?;
-    if (0.0..=1.0).contains(&v) { Ok(v) } else { Err("must lie between 0 and 1".into()) }
+    if (0.0..=1.0).contains(&v) {
+        Ok(v)
+    } else {
+        Err("must lie between 0 and 1".into())
+    }
 }

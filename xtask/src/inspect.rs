@@ -32,6 +32,11 @@ pub fn weights(command: &WeightsCommand) -> Result<()> {
     let (graph, _) = model::graph(model, Fork::Alexey)?;
     let bytes = weights::random_file(&graph, *seed);
     std::fs::write(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
-    println!("wrote {}: {} ({} float32 values)", out.display(), size::show(bytes.len() as u64), (bytes.len() - 20) / 4);
+    println!(
+        "wrote {}: {} ({} float32 values)",
+        out.display(),
+        size::show(bytes.len() as u64),
+        (bytes.len() - 20) / 4
+    );
     Ok(())
 }

@@ -66,12 +66,21 @@ pub fn graph(path: &Path, fork: Fork) -> Result<(Graph, PathBuf)> {
             workspace::shipped_models().join(", ")
         );
     };
-    let len = std::fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    let len = std::fs::metadata(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?
+        .len();
     if len > CFG_BYTES_MAX {
-        bail!("{} has {len} bytes: no cfg is that large; were --model and --weights swapped?", file.display());
+        bail!(
+            "{} has {len} bytes: no cfg is that large; were --model and --weights swapped?",
+            file.display()
+        );
     }
     let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("model").to_string();
+    let name = file
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or("model")
+        .to_string();
     let (graph, diagnostics) = cfg::read(&text, &name, fork.into());
     let shown = workspace::show(&file);
     for d in &diagnostics {
@@ -95,9 +104,9 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
     let beside = cfg.with_extension("weights");
     let source = match args.weights.as_deref() {
         Some(w) => match w.strip_prefix("random:") {
-            Some(seed) => Source::Random(
-                seed.parse().with_context(|| format!("--weights {w}: the seed must be a whole number, as in random:1"))?,
-            ),
+            Some(seed) => Source::Random(seed.parse().with_context(|| {
+                format!("--weights {w}: the seed must be a whole number, as in random:1")
+            })?),
             None => Source::File(PathBuf::from(w)),
         },
         None if beside.exists() => Source::File(beside),
@@ -106,13 +115,21 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
     let step = Step::begin("Reading weights");
     let model = match &source {
         Source::File(path) => {
-            let (model, warnings) = weights::load(path, graph).with_context(|| format!("cannot use {}", path.display()))?;
+            let (model, warnings) = weights::load(path, graph)
+                .with_context(|| format!("cannot use {}", path.display()))?;
             for w in warnings {
                 eprintln!("warning: {}: {w}", path.display());
             }
             model
         }
-        Source::Random(seed) => weights::from_bytes("random weights", &weights::random_file(&graph, *seed), graph)?.0,
+        Source::Random(seed) => {
+            weights::from_bytes(
+                "random weights",
+                &weights::random_file(&graph, *seed),
+                graph,
+            )?
+            .0
+        }
         Source::None { .. } => weights::without(graph),
     };
     step.done(&match &source {

@@ -29,14 +29,20 @@ fn host_target() -> Target {
 }
 
 fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
-    let Some(text) = text else { return Ok(Vec::new()) };
+    let Some(text) = text else {
+        return Ok(Vec::new());
+    };
     text.split(',')
         .map(|g| {
             let parse = || -> Option<[usize; 2]> {
                 let (r, c) = g.trim().split_once(['x', 'X'])?;
                 Some([r.parse().ok()?, c.parse().ok()?])
             };
-            parse().with_context(|| format!("--grid {text}: {g:?} is no grid; write rows x columns, as in 5x5 or 5x5,3x2"))
+            parse().with_context(|| {
+                format!(
+                    "--grid {text}: {g:?} is no grid; write rows x columns, as in 5x5 or 5x5,3x2"
+                )
+            })
         })
         .collect()
 }
@@ -48,11 +54,19 @@ fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
 pub fn options(args: &PlanArgs, model: &str, dump: bool) -> Result<PlanOptions> {
     let target = match args.target.as_deref() {
         Some(t) => Target::from_name(t).with_context(|| {
-            format!("--target {t}: unknown; known are {}", Target::ALL.map(Target::name).join(", "))
+            format!(
+                "--target {t}: unknown; known are {}",
+                Target::ALL.map(Target::name).join(", ")
+            )
         })?,
         None => host_target(),
     };
-    let memory = args.memory.as_deref().map(size::parse).transpose().context("--memory")?;
+    let memory = args
+        .memory
+        .as_deref()
+        .map(size::parse)
+        .transpose()
+        .context("--memory")?;
     let mut command = format!("cargo xtask plan --model {model}");
     if let Some(g) = &args.grid {
         command += &format!(" --grid {g}");
@@ -107,11 +121,18 @@ pub fn make_plan(model: &Model, options: &PlanOptions) -> Result<Plan> {
 /// When the model cannot be used, the plan is refused, or a file cannot be written.
 pub fn run(args: &PlanCommand) -> Result<()> {
     let loaded = model::load(&args.model)?;
-    let shown = args.model.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let shown = args
+        .model
+        .model
+        .file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = options(&args.plan, &shown, false)?;
     let plan = make_plan(&loaded.model, &options)?;
     let target = options.targets[0];
-    let out: PathBuf = args.out.clone().unwrap_or_else(|| workspace::root().join("generated").join(&plan.name));
+    let out: PathBuf = args
+        .out
+        .clone()
+        .unwrap_or_else(|| workspace::root().join("generated").join(&plan.name));
     let written = if args.dry_run {
         None
     } else {
@@ -123,10 +144,19 @@ pub fn run(args: &PlanCommand) -> Result<()> {
         println!("{}", report::render(&plan, &loaded.model.graph));
     }
     if let Some(w) = written {
-        eprintln!("wrote {}: {} files, {} of sources", workspace::show(&out), w.files, size::show(w.source_bytes));
+        eprintln!(
+            "wrote {}: {} files, {} of sources",
+            workspace::show(&out),
+            w.files,
+            size::show(w.source_bytes)
+        );
         match (&loaded.source, w.weights_bytes) {
             (Source::None { looked }, _) => eprintln!("{}", missing_weights(looked, &shown)),
-            (_, Some(bytes)) => eprintln!("wrote {}: {}", workspace::show(&out.join("weights.bin")), size::show(bytes)),
+            (_, Some(bytes)) => eprintln!(
+                "wrote {}: {}",
+                workspace::show(&out.join("weights.bin")),
+                size::show(bytes)
+            ),
             (_, None) => {}
         }
     }
@@ -149,7 +179,10 @@ pub fn missing_weights(looked: &std::path::Path, model: &str) -> String {
 /// When there are none.
 pub fn require_weights(source: &Source, model: &str) -> Result<()> {
     if let Source::None { looked } = source {
-        bail!("{}", missing_weights(looked, model).trim_start_matches("note: "));
+        bail!(
+            "{}",
+            missing_weights(looked, model).trim_start_matches("note: ")
+        );
     }
     Ok(())
 }

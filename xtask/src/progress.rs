@@ -21,12 +21,19 @@ impl Step {
         let label = label.into();
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
-            bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a literal template"));
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+                    .expect("a literal template"),
+            );
             bar.set_message(label.clone());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, label, begun: Instant::now() }
+        Self {
+            bar,
+            label,
+            begun: Instant::now(),
+        }
     }
 
     /// Says how far the step is.
@@ -42,7 +49,11 @@ impl Step {
             bar.finish_and_clear();
         }
         let sep = if text.is_empty() { "" } else { ": " };
-        eprintln!("{}{sep}{text} ({:.1} s)", self.label, self.begun.elapsed().as_secs_f32());
+        eprintln!(
+            "{}{sep}{text} ({:.1} s)",
+            self.label,
+            self.begun.elapsed().as_secs_f32()
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use tessera_planner::{graph::Graph, names, options::Target, plan::Plan};
+use tessera_planner::{graph::Graph, names, options::Target};
 
 use crate::{
     annotate::{LabelledBox, annotate},
@@ -22,7 +22,10 @@ use crate::{
 /// When a file given by the user cannot be read.
 pub fn labels(given: Option<&Path>, cfg: &Path, graph: &Graph) -> Result<Vec<String>> {
     let Some(classes) = graph.heads.last().map(|h| h.classes) else {
-        return given.map_or_else(|| Ok(Vec::new()), |p| Ok(names::read(p, graph.outputs_len())?.0));
+        return given.map_or_else(
+            || Ok(Vec::new()),
+            |p| Ok(names::read(p, graph.outputs_len())?.0),
+        );
     };
     let beside = cfg.with_extension("names");
     let coco = workspace::root().join("models").join("coco.names");
@@ -32,7 +35,8 @@ pub fn labels(given: Option<&Path>, cfg: &Path, graph: &Graph) -> Result<Vec<Str
         None if classes == 80 && coco.is_file() => coco,
         None => return Ok(Vec::new()),
     };
-    let (list, warnings) = names::read(&file, classes).with_context(|| format!("cannot use {}", file.display()))?;
+    let (list, warnings) =
+        names::read(&file, classes).with_context(|| format!("cannot use {}", file.display()))?;
     for w in warnings {
         eprintln!("warning: {}: {w}", file.display());
     }
@@ -45,8 +49,13 @@ pub fn images(outcome: &Outcome, labels: &[String]) -> Vec<Value> {
         .records
         .iter()
         .map(|r| {
-            let order = format!("{:08}/{:08}", r["source"].as_u64().unwrap_or(0), r["frame"].as_u64().unwrap_or(0));
-            let mut image = json!({ "file": r["file"], "width": r["width"], "height": r["height"] });
+            let order = format!(
+                "{:08}/{:08}",
+                r["source"].as_u64().unwrap_or(0),
+                r["frame"].as_u64().unwrap_or(0)
+            );
+            let mut image =
+                json!({ "file": r["file"], "width": r["width"], "height": r["height"] });
             if let Some(reason) = r.get("dropped") {
                 image["dropped"] = reason.clone();
             }
@@ -56,7 +65,10 @@ pub fn images(outcome: &Outcome, labels: &[String]) -> Vec<Value> {
             let labelled = r["detections"].as_array().into_iter().flatten().map(|d| {
                 let mut d = d.clone();
                 let class = d["class"].as_u64().unwrap_or(0);
-                let label = usize::try_from(class).ok().and_then(|c| labels.get(c)).cloned();
+                let label = usize::try_from(class)
+                    .ok()
+                    .and_then(|c| labels.get(c))
+                    .cloned();
                 d["label"] = Value::from(label.unwrap_or_else(|| class.to_string()));
                 d
             });
@@ -77,16 +89,29 @@ fn check_inputs(frames: &Frames, graph: &Graph) -> Result<()> {
                     .with_context(|| format!("cannot read {}", f.display()))?
                     .with_guessed_format()?
                     .into_dimensions()
-                    .with_context(|| format!("{} is no picture that can be decoded (PNG, JPEG, BMP or PNM)", f.display()))?;
+                    .with_context(|| {
+                        format!(
+                            "{} is no picture that can be decoded (PNG, JPEG, BMP or PNM)",
+                            f.display()
+                        )
+                    })?;
             }
         }
         Frames::Tensors(files) => {
             let s = graph.input;
             let want = 4 * s.len() as u64;
             for f in files {
-                let have = std::fs::metadata(f).with_context(|| format!("cannot read {}", f.display()))?.len();
+                let have = std::fs::metadata(f)
+                    .with_context(|| format!("cannot read {}", f.display()))?
+                    .len();
                 if have != want {
-                    bail!("{} has {have} bytes; the network's input {}x{}x{} (C,H,W float32) takes {want}", f.display(), s.c, s.h, s.w);
+                    bail!(
+                        "{} has {have} bytes; the network's input {}x{}x{} (C,H,W float32) takes {want}",
+                        f.display(),
+                        s.c,
+                        s.h,
+                        s.w
+                    );
                 }
             }
         }
@@ -97,8 +122,6 @@ fn check_inputs(frames: &Frames, graph: &Graph) -> Result<()> {
 /// Everything of a finished run.
 #[derive(Debug)]
 pub struct Finished {
-    /// The plan that ran.
-    pub plan: Plan,
     /// What the cluster gave.
     pub outcome: Outcome,
     /// Labelled images, as in `--json`.
@@ -122,13 +145,26 @@ fn runner(target: Target) -> Vec<String> {
 /// When any step fails; the message says which.
 pub fn execute(args: &RunArgs) -> Result<Finished> {
     if args.sources > args.plan.edges {
-        bail!("--sources {} needs as many edges; --edges is {}", args.sources, args.plan.edges);
+        bail!(
+            "--sources {} needs as many edges; --edges is {}",
+            args.sources,
+            args.plan.edges
+        );
     }
-    let shown = args.model.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let shown = args
+        .model
+        .model
+        .file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let loaded = model::load(&args.model)?;
     plan::require_weights(&loaded.source, &shown)?;
     let labels = labels(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
-    let absolute = |files: &[PathBuf]| files.iter().map(std::path::absolute).collect::<std::io::Result<Vec<_>>>();
+    let absolute = |files: &[PathBuf]| {
+        files
+            .iter()
+            .map(std::path::absolute)
+            .collect::<std::io::Result<Vec<_>>>()
+    };
     let frames = if args.input_f32.is_empty() {
         Frames::Images(absolute(&args.image)?)
     } else {
@@ -141,7 +177,9 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
     let built = build::cached(&made, &loaded, target)?;
     drop(loaded);
 
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = args
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
     let config = Config {
         node: &built.node,
@@ -158,7 +196,9 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
         runner: runner(target),
     };
     let step = Step::begin("Running");
-    let outcome = cluster::run(&config, &|seen, total| step.note(&format!("{seen} of {total} frames")))?;
+    let outcome = cluster::run(&config, &|seen, total| {
+        step.note(&format!("{seen} of {total} frames"))
+    })?;
     step.done(&format!("{} frame(s)", outcome.records.len()));
     let images = images(&outcome, &labels);
     if let Some(file) = &args.json {
@@ -168,12 +208,22 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
     if let (Some(file), Some(picture)) = (&args.annotate, args.image.first()) {
         write_annotated(picture, images.first(), file)?;
     }
-    Ok(Finished { plan: made, outcome, images })
+    Ok(Finished {
+        plan: made,
+        outcome,
+        images,
+    })
 }
 
 fn write_annotated(picture: &Path, image: Option<&Value>, file: &Path) -> Result<()> {
-    let rgb = image::open(picture).with_context(|| format!("cannot read {}", picture.display()))?.to_rgb8();
-    let boxes = image.and_then(|i| i["detections"].as_array()).into_iter().flatten().filter_map(labelled_box);
+    let rgb = image::open(picture)
+        .with_context(|| format!("cannot read {}", picture.display()))?
+        .to_rgb8();
+    let boxes = image
+        .and_then(|i| i["detections"].as_array())
+        .into_iter()
+        .flatten()
+        .filter_map(labelled_box);
     let drawn = annotate(&rgb, &boxes.collect::<Vec<_>>());
     if let Some(parent) = file.parent() {
         std::fs::create_dir_all(parent)?;

@@ -17,11 +17,18 @@ pub fn parse(text: &str) -> Result<u64> {
         "g" | "gb" | "gib" => 1024.0 * 1024.0 * 1024.0,
         _ => bail!("{text:?}: unknown unit {unit:?}; write for example 64MiB"),
     };
-    let n: f64 = number.trim().parse().with_context(|| format!("{text:?} is no size; write for example 64MiB"))?;
+    let n: f64 = number
+        .trim()
+        .parse()
+        .with_context(|| format!("{text:?} is no size; write for example 64MiB"))?;
     if !(n > 0.0 && n * factor < 1e15) {
         bail!("{text:?}: a size must be above 0 and below 1 PB");
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range was checked")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "range was checked"
+    )]
     Ok((n * factor) as u64)
 }
 
@@ -44,7 +51,12 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_shown() {
-        for (text, bytes) in [("64MiB", 64 << 20), ("1.5 GiB", 3 << 29), ("65536", 65536), ("12k", 12288)] {
+        for (text, bytes) in [
+            ("64MiB", 64 << 20),
+            ("1.5 GiB", 3 << 29),
+            ("65536", 65536),
+            ("12k", 12288),
+        ] {
             assert_eq!(parse(text).unwrap(), bytes, "{text}");
         }
         for bad in ["", "MiB", "12 parsecs", "-3MiB", "0", "1e30GiB", "NaN"] {

@@ -10,16 +10,26 @@ use crate::{cluster::Outcome, size};
 pub fn detections(images: &[Value]) -> String {
     let mut s = String::new();
     for image in images {
-        let (w, h) = (image["width"].as_u64().unwrap_or(0), image["height"].as_u64().unwrap_or(0));
+        let (w, h) = (
+            image["width"].as_u64().unwrap_or(0),
+            image["height"].as_u64().unwrap_or(0),
+        );
         let _ = writeln!(s, "{} ({w} x {h})", image["file"].as_str().unwrap_or("?"));
         if let Some(reason) = image.get("dropped") {
             let _ = writeln!(s, "  dropped: {}", reason.as_str().unwrap_or("?"));
             continue;
         }
         for t in image["top"].as_array().into_iter().flatten() {
-            let _ = writeln!(s, "  class {:>4}  {:>6.4}", t["class"], t["score"].as_f64().unwrap_or(0.0));
+            let _ = writeln!(
+                s,
+                "  class {:>4}  {:>6.4}",
+                t["class"],
+                t["score"].as_f64().unwrap_or(0.0)
+            );
         }
-        let found = image["detections"].as_array().map_or(&[][..], Vec::as_slice);
+        let found = image["detections"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         if found.is_empty() && image.get("top").is_none() {
             let _ = writeln!(s, "  nothing above the threshold");
         }
@@ -41,7 +51,10 @@ pub fn detections(images: &[Value]) -> String {
 }
 
 fn count(v: &Value, path: &[&str]) -> u64 {
-    path.iter().try_fold(v, |v, k| v.get(k)).and_then(Value::as_u64).unwrap_or(0)
+    path.iter()
+        .try_fold(v, |v, k| v.get(k))
+        .and_then(Value::as_u64)
+        .unwrap_or(0)
 }
 
 /// Who computed what, what was stolen, memory and traffic per node.
@@ -55,9 +68,16 @@ pub fn cluster(outcome: &Outcome) -> String {
         "process", "tasks", "stolen", "given", "re-issued", "sent", "received", "peak memory"
     );
     for (i, stats) in outcome.stats.iter().enumerate() {
-        let name = if i == 0 { "gateway".to_string() } else { format!("edge {i}") };
+        let name = if i == 0 {
+            "gateway".to_string()
+        } else {
+            format!("edge {i}")
+        };
         let Some(v) = stats else {
-            let _ = writeln!(s, "  {name:<12} left no statistics (it did not end by itself)");
+            let _ = writeln!(
+                s,
+                "  {name:<12} left no statistics (it did not end by itself)"
+            );
             continue;
         };
         let memory = size::show(count(v, &["memory", "peak_bytes"]));

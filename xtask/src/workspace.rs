@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 /// The workspace's root: the folder above this crate at build time, or the current one.
 pub fn root() -> PathBuf {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf);
-    built.filter(|p| p.join("models").is_dir()).unwrap_or_else(|| PathBuf::from("."))
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf);
+    built
+        .filter(|p| p.join("models").is_dir())
+        .unwrap_or_else(|| PathBuf::from("."))
 }
 
 /// Finds a model file: as given, or a bare name in `models/` or `models/<stem>/`.
@@ -17,7 +21,9 @@ pub fn find_model(path: &Path) -> Option<PathBuf> {
     let file = path.with_extension("cfg");
     let models = root().join("models");
     let nested = models.join(path.file_stem()?).join(&file);
-    [models.join(&file), nested].into_iter().find(|p| bare && p.is_file())
+    [models.join(&file), nested]
+        .into_iter()
+        .find(|p| bare && p.is_file())
 }
 
 /// Names of the cfg files in `models/`, for messages.
@@ -36,5 +42,8 @@ pub fn shipped_models() -> Vec<String> {
 /// `path` as seen from the current folder, for messages.
 pub fn show(path: &Path) -> String {
     let cwd = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&cwd).unwrap_or(path).display().to_string()
+    path.strip_prefix(&cwd)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
