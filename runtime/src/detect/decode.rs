@@ -28,7 +28,7 @@ pub fn decode(
             5
         };
     let (h, w, c) = shape;
-    if map.len() != h * w * c || c != entries * head.anchors.len() {
+    if c == 0 || map.len() != h * w * c || c != entries * head.anchors.len() {
         return;
     }
     for (cell, pixel) in map.chunks_exact(c).enumerate() {
@@ -40,10 +40,16 @@ pub fn decode(
                 anchor,
                 net,
             };
+            // A cell counts when its objectness lies above the threshold; NaN does not.
             match head.kind {
-                HeadKind::Yolo { new_coords } => yolo(v, &place, new_coords, thresh, out),
-                HeadKind::Gaussian { point } => gaussian(v, &place, point, thresh, out),
-                _ => region(v, &place, objectness_one, thresh, out),
+                HeadKind::Yolo { new_coords } if v[4] > thresh => {
+                    out.push(yolo(v, &place, new_coords, thresh));
+                }
+                HeadKind::Gaussian { point } if v[8] > thresh => {
+                    out.push(gaussian(v, &place, point, thresh));
+                }
+                HeadKind::Region => out.extend(region(v, &place, objectness_one, thresh)),
+                _ => {}
             }
         }
     }
@@ -69,12 +75,8 @@ fn probs(scores: &[f32], factor: f32, thresh: f32) -> Vec<f32> {
         .collect()
 }
 
-fn yolo(v: &[f32], p: &Place, new_coords: bool, thresh: f32, out: &mut Vec<Candidate>) {
+fn yolo(v: &[f32], p: &Place, new_coords: bool, thresh: f32) -> Candidate {
     let objectness = v[4];
-    // Written so that NaN fails.
-    if !(objectness > thresh) {
-        return;
-    }
     let side = |t: f32, anchor: f32, net: f32| {
         if new_coords {
             (2.0 * t) * (2.0 * t) * anchor / net
@@ -88,18 +90,15 @@ fn yolo(v: &[f32], p: &Place, new_coords: bool, thresh: f32, out: &mut Vec<Candi
         side(v[2], p.anchor.0, p.net.0),
         side(v[3], p.anchor.1, p.net.1),
     ];
-    out.push(Candidate {
+    Candidate {
         bbox,
         objectness,
         probs: probs(&v[5..], objectness, thresh),
-    });
+    }
 }
 
-fn gaussian(v: &[f32], p: &Place, point: i8, thresh: f32, out: &mut Vec<Candidate>) {
+fn gaussian(v: &[f32], p: &Place, point: i8, thresh: f32) -> Candidate {
     let objectness = v[8];
-    if !(objectness > thresh) {
-        return;
-    }
     let (w, h) = (
         v[4].exp() * p.anchor.0 / p.net.0,
         v[6].exp() * p.anchor.1 / p.net.1,
@@ -119,14 +118,15 @@ fn gaussian(v: &[f32], p: &Place, point: i8, thresh: f32, out: &mut Vec<Candidat
             if p > thresh { p } else { 0.0 }
         })
         .collect();
-    out.push(Candidate {
+    Candidate {
         bbox,
         objectness,
         probs,
-    });
+    }
 }
 
-fn region(v: &[f32], p: &Place, objectness_one: bool, thresh: f32, out: &mut Vec<Candidate>) {
+/// A box without any class above the threshold takes part in nothing.
+fn region(v: &[f32], p: &Place, objectness_one: bool, thresh: f32) -> Option<Candidate> {
     let logistic = |x: f32| 1.0 / (1.0 + (-x).exp());
     let bbox = [
         (p.at.0 + logistic(v[0])) / p.size.0,
@@ -135,15 +135,11 @@ fn region(v: &[f32], p: &Place, objectness_one: bool, thresh: f32, out: &mut Vec
         v[3].exp() * p.anchor.1 / p.size.1,
     ];
     let probs = probs(&v[5..], v[4], thresh);
-    // A box without any class above the threshold takes part in nothing.
-    if probs.iter().all(|p| *p == 0.0) {
-        return;
-    }
-    out.push(Candidate {
+    probs.iter().any(|p| *p > 0.0).then_some(Candidate {
         bbox,
         objectness: if objectness_one { 1.0 } else { v[4] },
         probs,
-    });
+    })
 }
 
 fn detection(

@@ -61,10 +61,14 @@ pub fn candidates(
     for c in &mut all {
         c.bbox = image.correct(c.bbox, input.w, input.h);
     }
+    // Darknet would go on to print them; no reader of a record can use such a box.
+    all.retain(|c| c.bbox.iter().all(|v| v.is_finite()));
     all
 }
 
-/// Detections above `thresh` after suppression of boxes that overlap by more than `nms`.
+/// Detections above `thresh` after suppression of boxes that overlap by more than `nms`, in the
+/// order in which Darknet prints them (`image.c`, `draw_detections_v3`): boxes from left to right
+/// by their left edge, the classes of one box with the best first, then by number.
 pub fn detections(
     program: &Program,
     maps: &[&[f32]],
@@ -79,8 +83,11 @@ pub fn detections(
         NmsKind::Diou { beta } => Kind::Distance(beta),
     };
     suppress(&mut all, nms, kind);
+    let left = |c: &Candidate| c.bbox[0] - c.bbox[2] / 2.0;
+    all.sort_by(|a, b| left(a).total_cmp(&left(b)));
     let mut list = Vec::new();
     for c in &all {
+        let first = list.len();
         for (class, &score) in c.probs.iter().enumerate() {
             if score > thresh {
                 list.push(Detection {
@@ -91,19 +98,36 @@ pub fn detections(
                 });
             }
         }
+        best_first(&mut list[first..]);
     }
-    list.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.class.cmp(&b.class)));
     list
 }
 
-/// The `k` largest values of a classifier's output, as (class, score).
+/// Moves the first of the best scores to the front; the others keep their order.
+fn best_first(classes: &mut [Detection]) {
+    let mut best = 0;
+    for (i, d) in classes.iter().enumerate() {
+        if d.score > classes[best].score {
+            best = i;
+        }
+    }
+    if let Some(upto_best) = classes.get_mut(..=best) {
+        upto_best.rotate_right(1);
+    }
+}
+
+/// The `k` largest values of a classifier's output, as (class, score); NaN is no score.
 pub fn top(output: &[f32], k: usize) -> Vec<(u32, f32)> {
     let mut list: Vec<(u32, f32)> = output
         .iter()
         .enumerate()
+        .filter(|(_, v)| !v.is_nan())
         .map(|(i, v)| (i as u32, *v))
         .collect();
     list.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     list.truncate(k);
     list
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,9 @@ impl Frames {
         let (h, w, c) = (t.h as usize, t.w as usize, t.c as usize);
         let path = &self.files[i];
         if self.pictures {
+            if c != 1 && c != 3 {
+                return Err(picture::PictureError::Channels { channels: c }.into());
+            }
             let p = picture::load(path)?;
             picture::to_tensor(&p, h, w, c, self.letterbox, out);
             return Ok(ImageFrame {

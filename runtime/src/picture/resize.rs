@@ -6,21 +6,26 @@
 use super::Picture;
 use crate::detect::letterbox_size;
 
-/// Row `y` of the picture, its columns resized to `w`, as `[w][3]` values 0..1.
-fn columns(p: &Picture, y: usize, w: usize, out: &mut [f32]) {
+/// Row `y` of the picture, its columns resized to `w`, as `[w][c]` values 0..1.
+fn columns(p: &Picture, y: usize, (w, c): (usize, usize), out: &mut [f32]) {
     let iw = p.width as usize;
     let row = &p.rgb[3 * iw * y..3 * iw * (y + 1)];
-    let value = |x: usize, ch: usize| f32::from(row[3 * x + ch]) / 255.0;
+    let value = |x: usize, ch: usize| {
+        let pixel = &row[3 * x..3 * x + 3];
+        f32::from(if c == 1 { grey(pixel) } else { pixel[ch] }) / 255.0
+    };
     if w == iw {
-        for (i, v) in out.iter_mut().enumerate() {
-            *v = f32::from(row[i]) / 255.0;
+        for x in 0..w {
+            for ch in 0..c {
+                out[c * x + ch] = value(x, ch);
+            }
         }
         return;
     }
     let scale = (iw as f32 - 1.0) / (w as f32 - 1.0);
     for x in 0..w {
-        for ch in 0..3 {
-            out[3 * x + ch] = if x == w - 1 || iw == 1 {
+        for ch in 0..c {
+            out[c * x + ch] = if x == w - 1 || iw == 1 {
                 value(iw - 1, ch)
             } else {
                 let sx = x as f32 * scale;
@@ -32,46 +37,63 @@ fn columns(p: &Picture, y: usize, w: usize, out: &mut [f32]) {
     }
 }
 
+/// Grey as Darknet's decoder makes it, before any resizing (`stb_image.h`, `stbi__compute_y`).
+fn grey(rgb: &[u8]) -> u8 {
+    let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
+    // The factors add up to 256.
+    ((77 * r + 150 * g + 29 * b) >> 8) as u8
+}
+
 /// Makes sure that source row `want`, its columns resized, is held; says in which of the two rows.
 fn fetch(
     p: &Picture,
     want: usize,
-    w: usize,
+    (w, c): (usize, usize),
     rows: &mut [Vec<f32>; 2],
     held: &mut [usize; 2],
 ) -> usize {
     let k = want % 2;
     if held[k] != want {
-        columns(p, want, w, &mut rows[k]);
+        columns(p, want, (w, c), &mut rows[k]);
         held[k] = want;
     }
     k
 }
 
-/// Resizes to `w x h` and hands over every row as `[w][3]` values.
-pub fn resize_into(p: &Picture, w: usize, h: usize, mut put: impl FnMut(usize, &[f32])) {
+/// Resizes to `w x h` and hands over every row as `[w][c]` values, `c` being 3 (R, G, B) or
+/// 1 (grey).
+///
+/// # Panics
+/// If the picture is empty or `c` is neither.
+pub fn resize_into(
+    p: &Picture,
+    (w, h, c): (usize, usize, usize),
+    mut put: impl FnMut(usize, &[f32]),
+) {
+    assert!(c == 1 || c == 3, "pictures have 1 or 3 channels");
+    assert!(p.width > 0 && p.height > 0, "there are pixels");
     let ih = p.height as usize;
-    let mut rows = [vec![0.0f32; 3 * w], vec![0.0f32; 3 * w]];
+    let mut rows = [vec![0.0f32; c * w], vec![0.0f32; c * w]];
     if ih == h {
         for y in 0..h {
-            columns(p, y, w, &mut rows[0]);
+            columns(p, y, (w, c), &mut rows[0]);
             put(y, &rows[0]);
         }
         return;
     }
     let scale = (ih as f32 - 1.0) / (h as f32 - 1.0);
     let mut held = [usize::MAX; 2];
-    let mut out = vec![0.0f32; 3 * w];
+    let mut out = vec![0.0f32; c * w];
     for y in 0..h {
         let sy = y as f32 * scale;
         let iy = if h == 1 { 0 } else { sy as usize };
         let dy = if h == 1 { 0.0 } else { sy - iy as f32 };
-        let first = fetch(p, iy, w, &mut rows, &mut held);
+        let first = fetch(p, iy, (w, c), &mut rows, &mut held);
         for (o, v) in out.iter_mut().zip(&rows[first]) {
             *o = (1.0 - dy) * v;
         }
         if y != h - 1 && ih != 1 {
-            let second = fetch(p, iy + 1, w, &mut rows, &mut held);
+            let second = fetch(p, iy + 1, (w, c), &mut rows, &mut held);
             for (o, v) in out.iter_mut().zip(&rows[second]) {
                 *o += dy * v;
             }
@@ -83,7 +105,7 @@ pub fn resize_into(p: &Picture, w: usize, h: usize, mut put: impl FnMut(usize, &
 /// Writes the picture as a network input: `[h, w, c]` values 0..1, `c` being 3 or 1 (grey).
 ///
 /// # Panics
-/// If `out` is no `[h, w, c]` slice.
+/// If `out` is no `[h, w, c]` slice, the picture is empty, or `c` is neither 3 nor 1.
 pub fn to_tensor(p: &Picture, h: usize, w: usize, c: usize, letterbox: bool, out: &mut [f32]) {
     assert_eq!(out.len(), h * w * c, "the slot holds the whole input");
     let (nw, nh) = if letterbox {
@@ -96,17 +118,9 @@ pub fn to_tensor(p: &Picture, h: usize, w: usize, c: usize, letterbox: bool, out
         out.fill(0.5);
     }
     let (x0, y0) = ((w - nw) / 2, (h - nh) / 2);
-    resize_into(p, nw, nh, |y, row| {
+    resize_into(p, (nw, nh, c), |y, row| {
         let at = ((y0 + y) * w + x0) * c;
-        let dst = &mut out[at..at + nw * c];
-        if c == 3 {
-            dst.copy_from_slice(row);
-        } else {
-            for (px, d) in row.chunks_exact(3).zip(dst.chunks_exact_mut(c)) {
-                // ITU-R BT.601 luma, as picture decoders convert to grey.
-                d.fill(0.299 * px[0] + 0.587 * px[1] + 0.114 * px[2]);
-            }
-        }
+        out[at..at + nw * c].copy_from_slice(row);
     });
 }
 
@@ -135,6 +149,106 @@ mod tests {
         let mut boxed = vec![0.0; 4 * 8 * 3];
         to_tensor(&p, 4, 8, 3, true, &mut boxed);
         assert_eq!(boxed[..6], [0.5; 6]);
+    }
+
+    /// The definition in semantics section 6, on a whole float picture, channel by channel.
+    fn by_definition(p: &Picture, w: usize, h: usize, ch: usize) -> Vec<f32> {
+        let (iw, ih) = (p.width as usize, p.height as usize);
+        let at = |x: usize, y: usize| f32::from(p.rgb[3 * (iw * y + x) + ch]) / 255.0;
+        let ws = (iw as f32 - 1.0) / (w as f32 - 1.0);
+        let hs = (ih as f32 - 1.0) / (h as f32 - 1.0);
+        let mut part = vec![0.0f32; w * ih];
+        for y in 0..ih {
+            for x in 0..w {
+                part[y * w + x] = if w == iw {
+                    at(x, y)
+                } else if x == w - 1 || iw == 1 {
+                    at(iw - 1, y)
+                } else {
+                    let sx = x as f32 * ws;
+                    let i = sx as usize;
+                    let d = sx - i as f32;
+                    (1.0 - d) * at(i, y) + d * at(i + 1, y)
+                };
+            }
+        }
+        if h == ih {
+            return part;
+        }
+        let mut out = vec![0.0f32; w * h];
+        for y in 0..h {
+            let sy = y as f32 * hs;
+            let i = sy as usize;
+            let d = sy - i as f32;
+            for x in 0..w {
+                out[y * w + x] = (1.0 - d) * part[i * w + x];
+                if y != h - 1 && ih != 1 {
+                    out[y * w + x] += d * part[(i + 1) * w + x];
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn rows_as_they_come_give_what_the_definition_gives() {
+        for (iw, ih, w, h) in [
+            (1, 1, 5, 4),
+            (7, 5, 3, 11),
+            (5, 7, 11, 3),
+            (64, 48, 10, 9),
+            (2, 9, 9, 2),
+            (13, 1, 6, 6),
+            (1, 13, 6, 6),
+        ] {
+            let rgb = (0..3 * iw * ih).map(|i| (i * 37 % 251) as u8).collect();
+            let p = Picture {
+                rgb,
+                width: iw as u32,
+                height: ih as u32,
+            };
+            let mut out = vec![f32::NAN; 3 * w * h];
+            to_tensor(&p, h, w, 3, false, &mut out);
+            for ch in 0..3 {
+                let have: Vec<f32> = out.iter().skip(ch).step_by(3).copied().collect();
+                assert_eq!(have, by_definition(&p, w, h, ch), "{iw}x{ih} {w}x{h}");
+            }
+        }
+    }
+
+    #[test]
+    fn sides_of_one_pixel_are_no_trouble() {
+        let p = Picture {
+            rgb: vec![255; 3 * 9 * 7],
+            width: 9,
+            height: 7,
+        };
+        for (w, h, letterbox) in [(1, 1, false), (1, 5, false), (5, 1, false), (64, 1, true)] {
+            let mut out = vec![f32::NAN; 3 * w * h];
+            to_tensor(&p, h, w, 3, letterbox, &mut out);
+            assert!(out.iter().all(|v| *v == 1.0 || letterbox && *v == 0.5));
+        }
+        // So wide that the letterboxed height rounds to no row at all.
+        let strip = Picture {
+            rgb: vec![255; 3 * 4000],
+            width: 4000,
+            height: 1,
+        };
+        let mut out = vec![f32::NAN; 3 * 32 * 32];
+        to_tensor(&strip, 32, 32, 3, true, &mut out);
+        assert_eq!(out.iter().filter(|v| **v == 1.0).count(), 3 * 32);
+    }
+
+    #[test]
+    fn one_channel_is_the_grey_of_the_decoder() {
+        let p = Picture {
+            rgb: vec![255, 255, 255, 200, 100, 50],
+            width: 2,
+            height: 1,
+        };
+        let mut out = vec![0.0; 2];
+        to_tensor(&p, 1, 2, 1, false, &mut out);
+        assert_eq!(out, [1.0, f32::from(124u8) / 255.0]);
     }
 
     #[test]
