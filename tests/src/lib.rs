@@ -1,1 +1,3 @@
 //! Whole-system tests live in `tests/`; this crate holds what they share.
+
+pub mod relay;

@@ -1,0 +1,78 @@
+//! What happens to one datagram.
+
+use std::time::Duration;
+
+use rand_chacha::rand_core::RngCore;
+
+/// How a relay treats datagrams. Probabilities lie between 0 and 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// Share that is lost.
+    pub loss: f64,
+    /// Share of the others that arrives twice; the copy is delayed on its own.
+    pub duplicate: f64,
+    /// Share that is held back for [`Faults::hold`], so that later ones overtake it.
+    pub reorder: f64,
+    /// How long it is held back.
+    pub hold: Duration,
+    /// Delay of every datagram.
+    pub delay: Duration,
+    /// Up to so much is added to every delay, evenly distributed.
+    pub jitter: Duration,
+}
+
+impl Faults {
+    /// None at all.
+    pub const NONE: Self = Self {
+        loss: 0.0,
+        duplicate: 0.0,
+        reorder: 0.0,
+        hold: Duration::ZERO,
+        delay: Duration::ZERO,
+        jitter: Duration::ZERO,
+    };
+
+    /// A bad radio: `loss`, 5 % duplicates, 10 % held back for 5 ms, up to 1 ms of jitter.
+    pub const fn rough(loss: f64) -> Self {
+        Self {
+            loss,
+            duplicate: 0.05,
+            reorder: 0.1,
+            hold: Duration::from_millis(5),
+            delay: Duration::ZERO,
+            jitter: Duration::from_millis(1),
+        }
+    }
+
+    /// Draws the fate of one datagram.
+    pub(super) fn draw(&self, rng: &mut impl RngCore) -> Fate {
+        // Always as many draws: changing one share does not move the others' victims.
+        let [lost, doubled, held] =
+            [self.loss, self.duplicate, self.reorder].map(|share| share_of_one(rng) < share);
+        let jitter = [(); 2].map(|()| self.jitter.mul_f64(share_of_one(rng)));
+        if lost {
+            return Fate {
+                copies: Vec::new(),
+                held: false,
+            };
+        }
+        let mut copies =
+            vec![self.delay + jitter[0] + if held { self.hold } else { Duration::ZERO }];
+        if doubled {
+            copies.push(self.delay + jitter[1]);
+        }
+        Fate { copies, held }
+    }
+}
+
+/// Delays of the copies that arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fate {
+    pub copies: Vec<Duration>,
+    pub held: bool,
+}
+
+/// Evenly distributed in 0..1.
+fn share_of_one(rng: &mut impl RngCore) -> f64 {
+    f64::from(rng.next_u32()) / (f64::from(u32::MAX) + 1.0)
+}
