@@ -122,7 +122,7 @@ pub fn program_name() -> String {
 
 /// Parses the command line.
 pub fn parse(
-    programs: &'static [&'static Program],
+    programs: &[&'static Program],
     words: impl IntoIterator<Item = OsString>,
 ) -> Result<Command, NodeError> {
     let usage = |e: lexopt::Error| NodeError::Usage(e.to_string());
@@ -188,7 +188,7 @@ pub fn parse(
 }
 
 fn pick(
-    programs: &'static [&'static Program],
+    programs: &[&'static Program],
     name: Option<&str>,
 ) -> Result<&'static Program, NodeError> {
     match (name, programs) {

@@ -70,7 +70,7 @@ impl NodeError {
 }
 
 /// Runs the role that the command line names, on one of `programs`.
-pub fn main(programs: &'static [&'static Program]) -> ExitCode {
+pub fn main(programs: &[&'static Program]) -> ExitCode {
     match args::parse(programs, std::env::args_os()).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
