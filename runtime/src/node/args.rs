@@ -187,10 +187,7 @@ pub fn parse(
     }
 }
 
-fn pick(
-    programs: &[&'static Program],
-    name: Option<&str>,
-) -> Result<&'static Program, NodeError> {
+fn pick(programs: &[&'static Program], name: Option<&str>) -> Result<&'static Program, NodeError> {
     match (name, programs) {
         (None, [one]) => Ok(one),
         (None, _) => Err(NodeError::Usage(
