@@ -105,7 +105,6 @@ pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
     Ok(Built {
         weights: emit::weights_file(&dir),
         node,
-        dir,
     })
 }
 

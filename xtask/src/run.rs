@@ -209,7 +209,6 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
         write_annotated(picture, images.first(), file)?;
     }
     Ok(Finished {
-        plan: made,
         outcome,
         images,
     })
