@@ -32,7 +32,7 @@ pub(super) fn check_size(graph: &Graph, h: &Header, found: u64) -> Result<(), We
         )
     } else if found < expected {
         ends_in(graph, h.bytes as u64, found)
-    } else if found % 4 != 0 {
+    } else if !found.is_multiple_of(4) {
         format!(
             "{} bytes too many, and no whole number of values: the download is damaged",
             found - expected
@@ -66,7 +66,7 @@ fn ends_in(graph: &Graph, header: u64, found: u64) -> String {
         }
         let end = at + 4 * l.weights as u64;
         if found < end {
-            let odd = if found % 4 == 0 {
+            let odd = if found.is_multiple_of(4) {
                 ""
             } else {
                 ", in the middle of a value"

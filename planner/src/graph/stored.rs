@@ -1,0 +1,108 @@
+//! Which arrays of a layer the weights file holds.
+
+/// The arrays of one layer in the weights file (semantics section 3), in file order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Stored {
+    /// The file holds nothing for this layer.
+    #[default]
+    Nothing,
+    /// `biases[n]`, with batch norm `scales[n] mean[n] variance[n]`, then `weights[n * k]`.
+    Conv {
+        /// Filters.
+        n: usize,
+        /// Weights per filter: channels of its group times window.
+        k: usize,
+        /// Whether batch norm follows.
+        batch_norm: bool,
+        /// The three batch-norm arrays are not in the file (`dontloadscales`).
+        no_scales: bool,
+        /// The matrix is stored transposed (`flipped`).
+        flipped: bool,
+    },
+    /// `biases[out] weights[out * in]`, with batch norm `scales[out] mean[out] variance[out]` behind.
+    Connected {
+        /// Inputs.
+        inputs: usize,
+        /// Outputs.
+        outputs: usize,
+        /// Whether batch norm follows.
+        batch_norm: bool,
+    },
+    /// `biases[c] scales[c] mean[c] variance[c]`.
+    BatchNorm {
+        /// Channels.
+        c: usize,
+    },
+    /// `biases[n * positions] weights[positions * n * k]`.
+    Local {
+        /// Output positions.
+        positions: usize,
+        /// Filters.
+        n: usize,
+        /// Weights per filter and position.
+        k: usize,
+    },
+    /// `weights[inputs * c]` (`per_channel`) or `weights[inputs]`, to be normalised.
+    Shortcut {
+        /// Number of summed layers.
+        inputs: usize,
+        /// Channels of the output.
+        c: usize,
+        /// One weight per channel instead of one per input.
+        per_channel: bool,
+        /// `weights_normalization`.
+        normalization: Normalization,
+    },
+}
+
+/// How the weights of a weighted shortcut are normalised over its inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Normalization {
+    /// Not at all.
+    #[default]
+    None,
+    /// `max(w, 0) / (0.0001 + sum)`.
+    Relu,
+    /// `exp(w - max) / (0.0001 + sum)`.
+    Softmax,
+}
+
+impl Stored {
+    /// float32 values in the file; `None` when the count overflows.
+    pub fn floats(&self) -> Option<usize> {
+        match *self {
+            Self::Nothing => Some(0),
+            Self::Conv {
+                n,
+                k,
+                batch_norm,
+                no_scales,
+                ..
+            } => {
+                let arrays = if batch_norm && !no_scales { 4 } else { 1 };
+                n.checked_mul(k)?.checked_add(n.checked_mul(arrays)?)
+            }
+            Self::Connected {
+                inputs,
+                outputs,
+                batch_norm,
+            } => {
+                let arrays = if batch_norm { 4 } else { 1 };
+                inputs
+                    .checked_mul(outputs)?
+                    .checked_add(outputs.checked_mul(arrays)?)
+            }
+            Self::BatchNorm { c } => c.checked_mul(4),
+            Self::Local { positions, n, k } => {
+                let each = n.checked_mul(positions)?;
+                each.checked_mul(k)?.checked_add(each)
+            }
+            Self::Shortcut {
+                inputs,
+                c,
+                per_channel,
+                ..
+            } => inputs.checked_mul(if per_channel { c } else { 1 }),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Why there is no plan, and what would work.
+
+use crate::ftp::{Bad, cuts::TooFine};
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// `--offload` and `--cuts` together.
+    #[error("--offload and --cuts contradict each other: the last cut is the offload point")]
+    OffloadAndCuts,
+    /// Cuts that do not rise.
+    #[error(
+        "--cuts {cuts:?}: cuts must rise; each is the end of a stage, counted in layers from 0"
+    )]
+    CutsOrder {
+        /// The cuts.
+        cuts: Vec<usize>,
+    },
+    /// An offload point behind the last layer.
+    #[error("offload point {offload} lies behind the network's {layers} layers")]
+    OffloadTooLarge {
+        /// The point.
+        offload: usize,
+        /// Layers of the network.
+        layers: usize,
+    },
+    /// Grids do not fit the stages.
+    #[error("{grids} grids for {stages} stages: give one grid for all, or one per stage")]
+    GridCount {
+        /// Grids given.
+        grids: usize,
+        /// Stages.
+        stages: usize,
+    },
+    /// A grid without rows or columns, or of more tiles than the wire can count.
+    #[error("grid {rows}x{cols}: rows and columns must be at least 1 and tiles at most {max}")]
+    Grid {
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        cols: usize,
+        /// Largest number of tiles.
+        max: usize,
+    },
+    /// Layers cannot form a stage.
+    #[error(transparent)]
+    Stage(#[from] Bad),
+    /// A grid is too fine.
+    #[error("stage of layers {first} to {last}: {source}")]
+    TooFine {
+        /// First layer.
+        first: usize,
+        /// Last layer.
+        last: usize,
+        /// What does not fit.
+        source: TooFine,
+    },
+    /// Nothing fits the memory limit.
+    #[error(
+        "no plan needs less than {limit} bytes on an edge; the smallest found needs {smallest}"
+    )]
+    Memory {
+        /// The limit.
+        limit: u64,
+        /// The smallest found.
+        smallest: u64,
+    },
+    /// Every searched plan was refused.
+    #[error("none of the searched plans is possible: {reason}")]
+    NothingFound {
+        /// The first refusal.
+        reason: String,
+    },
+    /// The result breaks a rule of plans: an error of the planner.
+    #[error("the planner made a plan that breaks a rule: {0}")]
+    Broken(#[from] crate::check::CheckError),
+}
+
+/// Largest number of tiles of a stage.
+pub const TILES_MAX: usize = 4096;

@@ -1,0 +1,90 @@
+//! The target part of a plan: chains, packing, sections.
+
+use std::collections::BTreeMap;
+
+use super::Parts;
+use crate::{
+    chain::{self, ChainSpec},
+    ftp::{StageGraph, Trace},
+    graph::{Graph, TensorIx},
+    options::Target,
+    packing,
+    plan::{Chain, Isa, TargetPlan},
+    region::Span,
+};
+
+pub(super) fn target(
+    graph: &Graph,
+    stages: &[StageGraph],
+    tiled: &[(Parts, Parts)],
+    tail: &StageGraph,
+    target: Target,
+) -> TargetPlan {
+    let isa = target.kernels();
+    let chains: Vec<Vec<Chain>> = stages
+        .iter()
+        .zip(tiled)
+        .map(|(stage, (ys, xs))| {
+            let mut list = Vec::new();
+            for (i, &r) in ys.firsts.iter().enumerate() {
+                for (j, &c) in xs.firsts.iter().enumerate() {
+                    let name = format!("r{i}_c{j}");
+                    let spec = ChainSpec {
+                        name: &name,
+                        nodes: &stage.nodes,
+                        inputs: &stage.inputs,
+                        outputs: &stage.outputs,
+                        y: &ys.traces[r],
+                        x: &xs.traces[c],
+                    };
+                    let ends: Vec<(Span, Span)> = ys.ends[r]
+                        .iter()
+                        .copied()
+                        .zip(xs.ends[c].iter().copied())
+                        .collect();
+                    list.push(chain::build(graph, &spec, &ends, isa));
+                }
+            }
+            list
+        })
+        .collect();
+    let tail_chain = tail_chain(graph, tail, isa);
+    let all: Vec<&Chain> = chains.iter().flatten().chain([&tail_chain]).collect();
+    let (packing, sections) = packing::pack(graph, stages, tail, &all);
+    TargetPlan {
+        kernels: isa,
+        triple: target.triple().to_string(),
+        stages: chains,
+        tail: tail_chain,
+        packing,
+        sections,
+    }
+}
+
+/// The tail works on whole maps.
+fn tail_chain(graph: &Graph, tail: &StageGraph, isa: Isa) -> Chain {
+    let mut y = Trace {
+        spans: BTreeMap::new(),
+    };
+    let mut x = y.clone();
+    let nodes = tail.nodes.iter().map(|n| TensorIx::node(*n));
+    for t in tail.inputs.iter().copied().chain(nodes) {
+        let s = graph.shape(t);
+        y.spans.insert(t, Span::new(0, s.h));
+        x.spans.insert(t, Span::new(0, s.w));
+    }
+    let ends: Vec<(Span, Span)> = tail
+        .outputs
+        .iter()
+        .map(|t| (y.span(*t), x.span(*t)))
+        .collect();
+    let spec = ChainSpec {
+        name: "tail",
+        nodes: &tail.nodes,
+        inputs: &tail.inputs,
+        outputs: &tail.outputs,
+        y: &y,
+        x: &x,
+    };
+    chain::build(graph, &spec, &ends, isa)
+}
