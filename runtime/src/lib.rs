@@ -17,4 +17,5 @@ pub mod proto;
 pub mod region;
 pub mod store;
 pub mod team;
+pub mod udp;
 pub mod weights;

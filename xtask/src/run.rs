@@ -208,10 +208,7 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
     if let (Some(file), Some(picture)) = (&args.annotate, args.image.first()) {
         write_annotated(picture, images.first(), file)?;
     }
-    Ok(Finished {
-        outcome,
-        images,
-    })
+    Ok(Finished { outcome, images })
 }
 
 fn write_annotated(picture: &Path, image: Option<&Value>, file: &Path) -> Result<()> {

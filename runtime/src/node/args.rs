@@ -15,7 +15,7 @@ pub enum Command {
     /// Say what was compiled in.
     Info(&'static Program),
     /// Everything in one process.
-    Solo(&'static Program, Args),
+    Solo(&'static Program, Box<Args>),
 }
 
 /// Flags of all roles; a role uses its own.
@@ -176,7 +176,7 @@ pub fn parse(
             if a.images.is_empty() && a.tensors.is_empty() {
                 return Err(NodeError::Usage("solo needs --image or --input-f32".into()));
             }
-            Ok(Command::Solo(program, a))
+            Ok(Command::Solo(program, Box::new(a)))
         }
         Some(other) => Err(NodeError::Usage(format!(
             "unknown role {other:?}: gateway, edge, solo or info"

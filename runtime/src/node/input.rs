@@ -40,11 +40,6 @@ impl Frames {
             .map_or_else(String::new, |p| p.display().to_string())
     }
 
-    /// Whether pictures are letterboxed.
-    pub fn letterbox(&self) -> bool {
-        self.letterbox
-    }
-
     /// Reads frame `i` into an `[h, w, c]` input.
     ///
     /// # Errors
