@@ -20,10 +20,6 @@ publish = false
 # Its own workspace: built for its board, not with Tessera.
 [workspace]
 
-[[bin]]
-name = "node"
-path = "src/main.rs"
-
 [dependencies]
 tessera-runtime = {{ path = {runtime_path} }}
 
