@@ -5,7 +5,8 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -28,8 +29,13 @@ pub enum Frames {
 impl Frames {
     /// Number of frames.
     pub fn len(&self) -> usize {
+        self.files().len()
+    }
+
+    /// The files.
+    pub fn files(&self) -> &[PathBuf] {
         match self {
-            Self::Images(f) | Self::Tensors(f) => f.len(),
+            Self::Images(f) | Self::Tensors(f) => f,
         }
     }
 
@@ -81,8 +87,10 @@ pub struct Config<'a> {
 /// What a run gave.
 #[derive(Debug)]
 pub struct Outcome {
-    /// One record per frame, as the gateway wrote them.
+    /// One record per frame, as the gateway wrote them, with the names of their files.
     pub records: Vec<Value>,
+    /// Inputs that a source could not read: its events, with `file` and `error`.
+    pub skipped: Vec<Value>,
     /// Statistics of the gateway, then of every edge; `None` for a node that died.
     pub stats: Vec<Option<Value>>,
     /// Seconds from the first edge's start to the last record.
@@ -94,11 +102,18 @@ const STALL: Duration = Duration::from_secs(300);
 /// How long a node may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Most events of one node that are kept.
+const EVENTS_MAX: usize = 10_000;
+
+/// JSON lines of a node's standard output.
+type Events = Arc<Mutex<Vec<Value>>>;
+
 struct Node {
     name: String,
     child: Child,
     stats: PathBuf,
     log: PathBuf,
+    events: Events,
 }
 
 impl Node {
@@ -106,6 +121,15 @@ impl Node {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
+    }
+
+    /// What it told so far under the name `event`.
+    fn events(&self, event: &str) -> Vec<Value> {
+        let all = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .filter(|v| v["event"] == event)
+            .cloned()
+            .collect()
     }
 
     /// The last lines it wrote to stderr.
@@ -135,7 +159,7 @@ fn spawn(config: &Config<'_>, name: String, args: &[String], dir: &Path) -> Resu
         }
         None => Command::new(config.node),
     };
-    let child = command
+    let mut child = command
         .args(args)
         .arg("--stats")
         .arg(&stats)
@@ -144,35 +168,66 @@ fn spawn(config: &Config<'_>, name: String, args: &[String], dir: &Path) -> Resu
         .stderr(File::create(&log)?)
         .spawn()
         .with_context(|| format!("cannot start {}", config.node.display()))?;
+    let events = Events::default();
+    if let Some(out) = child.stdout.take() {
+        let into = Arc::clone(&events);
+        // Ends when the last process that has the pipe does.
+        std::thread::spawn(move || collect(out, &into));
+    }
     Ok(Node {
         name,
         child,
         stats,
         log,
+        events,
     })
 }
 
-/// Waits for the gateway's `listening` line.
+fn collect(out: ChildStdout, into: &Mutex<Vec<Value>>) {
+    let mut out = BufReader::new(out);
+    let mut line = String::new();
+    while matches!((&mut out).take(1 << 20).read_line(&mut line), Ok(n) if n > 0) {
+        if let Ok(event) = serde_json::from_str(&line) {
+            let mut all = into.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() < EVENTS_MAX {
+                all.push(event);
+            }
+        }
+        line.clear();
+    }
+}
+
+/// Waits for the gateway's `listening` event.
 fn listening(gateway: &mut Node) -> Result<SocketAddr> {
-    let out = gateway
-        .child
-        .stdout
-        .take()
-        .context("the gateway has no stdout")?;
-    let mut lines = BufReader::new(out.take(1 << 20)).lines();
-    while let Some(Ok(line)) = lines.next() {
-        let Ok(v) = serde_json::from_str::<Value>(&line) else {
-            continue;
-        };
-        if v["event"] == "listening" {
+    let begun = Instant::now();
+    while begun.elapsed() < STALL {
+        // In this order: what it told before its end counts.
+        let ended = gateway.child.try_wait()?.is_some();
+        if let Some(v) = gateway.events("listening").first() {
             return v["addr"]
                 .as_str()
                 .and_then(|a| a.parse().ok())
-                .context("the gateway printed no address");
+                .context("the gateway told no address");
+        }
+        if ended {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    bail!("the gateway did not start:\n{}", gateway.complaint())
+}
+
+/// Names the file of every record: its tag counts its source's inputs.
+fn name_files(records: &mut [Value], shares: &[Frames]) {
+    for r in records {
+        let index = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
+        let file = index(&r["source"])
+            .and_then(|s| shares.get(s.checked_sub(1)?))
+            .and_then(|share| share.files().get(index(&r["tag"])?));
+        if let Some(file) = file {
+            r["file"] = file.display().to_string().into();
         }
     }
-    let _ = gateway.child.wait();
-    bail!("the gateway did not start:\n{}", gateway.complaint())
 }
 
 fn records(path: &Path) -> Vec<Value> {
@@ -234,14 +289,15 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Outco
     }
 
     let (mut seen, mut last_news) = (0, Instant::now());
-    let found = loop {
+    let mut found = loop {
         let found = records(&record_file);
+        let skipped: usize = nodes.iter().map(|n| n.events("skipped").len()).sum();
         if found.len() != seen {
             seen = found.len();
             last_news = Instant::now();
             progress(seen, total);
         }
-        if seen >= total {
+        if seen + skipped >= total {
             break found;
         }
         for (i, n) in nodes.iter_mut().enumerate() {
@@ -267,8 +323,11 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Outco
         std::thread::sleep(Duration::from_millis(5));
     };
     let seconds = begun.elapsed().as_secs_f64();
+    name_files(&mut found, &shares);
+    let skipped = nodes.iter().flat_map(|n| n.events("skipped")).collect();
     Ok(Outcome {
         records: found,
+        skipped,
         stats: end(nodes),
         seconds,
     })

@@ -239,6 +239,13 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let finished = execute(args)?;
     print!("{}", summary::detections(&finished.images));
     print!("{}", summary::cluster(&finished.outcome));
+    for s in &finished.outcome.skipped {
+        let text = |key: &str| s[key].as_str().unwrap_or("?").to_string();
+        eprintln!("error: skipped {}: {}", text("file"), text("error"));
+    }
+    if !finished.outcome.skipped.is_empty() {
+        bail!("not every input could be read");
+    }
     if finished.images.iter().all(|i| i.get("dropped").is_some()) {
         bail!("every frame was dropped");
     }
