@@ -27,6 +27,9 @@ pub mod edge;
 pub mod gateway;
 mod ids;
 mod info;
+#[cfg(test)]
+mod testkit;
+pub mod wire;
 
 pub use api::{
     Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, GatewayInput, GatewayOutput, Job,

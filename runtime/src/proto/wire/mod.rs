@@ -1,0 +1,52 @@
+//! The wire: what datagrams look like, and how they are checked.
+//!
+//! A datagram is a [`RawHeader`](header), a fixed body by [`Kind`], and for some kinds lists whose
+//! lengths the body counts. All integers are little-endian, all pieces are unaligned zerocopy
+//! structs, so [`parse`] is comparisons and pointer casts. It checks everything that can be
+//! checked without a state: lengths, counts, ids and boxes against the program; what it gives
+//! needs no further checks of that sort, and never panics.
+//!
+//! The same [`Message`] is written by [`Message::encode`] into a buffer that the caller keeps, so
+//! that sending allocates nothing.
+//!
+//! | kind | from, to | body | lists (most) |
+//! |---|---|---|---|
+//! | Beat | edge, gateway | seq, flags, floor, next, plan hash, model digest | frames (32), nodes asked about (24) |
+//! | State | gateway, edge | seq, verdict | frames (32), book (24) |
+//! | HintAsk, Hint | thief, gateway | seq; a node or none | |
+//! | StealAsk, NoWork | thief, victim | ask | |
+//! | Lease | victim, thief | ask, frame, task, duration | holders (32), a holder per need (512) |
+//! | Renew, Renewed | thief, owner | seq; which are still wanted | leases (64) |
+//! | Done, Failed, Reported | thief, owner | frame, task, ask; why; whether kept | lost parts (64) |
+//! | Results, ResultsAck | owner, gateway | frame | nodes (16), tasks (100) |
+//! | Lost | gateway, owner | frame | tasks (64) |
+//! | Pull, Grant, Nack | receiver, holder | pull, object, box, chunk size | ranges (64) |
+//! | Data | holder, receiver | pull, offset | bytes |
+//! | Absent | holder, receiver | pull | |
+//! | Stop, Bye | gateway, edge | | |
+
+mod gateway;
+mod header;
+mod kind;
+mod list;
+mod message;
+mod results;
+mod steal;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+pub use gateway::{Beat, Book, Stand, State, Verdict};
+pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix};
+pub use kind::Kind;
+pub use list::{
+    BookEntry, ChunkRange, FrameEntry, FrameNote, LeaseRef, LostPart, LostResult, Node, RawRegion,
+    ResultEntry, ResultNote, part_from_wire, part_to_wire,
+};
+pub use message::{Message, parse};
+pub use results::{LostResults, Results, ResultsAck};
+pub use steal::{Failed, Lease, Renew, Report, Reported, Why};
+pub use transfer::{Data, Request};
+
+/// Stands for a task where the frame itself is meant.
+pub const NO_TASK: u32 = u32::MAX;
