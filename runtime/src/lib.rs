@@ -15,6 +15,7 @@ pub mod picture;
 pub mod program;
 pub mod proto;
 pub mod region;
+pub mod sim;
 pub mod store;
 pub mod team;
 pub mod udp;

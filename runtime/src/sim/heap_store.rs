@@ -1,0 +1,256 @@
+//! A [`Store`] on the heap that watches how it is used.
+
+use std::collections::HashMap;
+
+use crate::store::{SlotId, Store};
+
+/// Slots of fixed sizes. Slot numbers are never used twice, so that every use of a slot after its
+/// end is found; slots that a job uses are locked.
+///
+/// # Panics
+/// On a use after free, a double free, a free or a write while a job reads the slot, any touch
+/// while a job writes it.
+#[derive(Debug)]
+pub struct HeapStore {
+    /// By size, ascending.
+    classes: Vec<Class>,
+    slots: HashMap<SlotId, Slot>,
+    made: u32,
+    /// Most float32 values in use at a time.
+    peak_floats: usize,
+    used_floats: usize,
+    refused: u64,
+}
+
+#[derive(Debug)]
+struct Class {
+    floats: usize,
+    free: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    class: usize,
+    bytes: Vec<u8>,
+    readers: u32,
+    writer: bool,
+}
+
+impl HeapStore {
+    /// `classes`: `(floats, count)` per size, as of [`crate::proto::EdgeConfig::slots`].
+    pub fn new(classes: &[(usize, usize)]) -> Self {
+        let mut classes: Vec<Class> = classes
+            .iter()
+            .map(|&(floats, free)| Class { floats, free })
+            .collect();
+        classes.sort_by_key(|c| c.floats);
+        Self {
+            classes,
+            slots: HashMap::new(),
+            made: 0,
+            peak_floats: 0,
+            used_floats: 0,
+            refused: 0,
+        }
+    }
+
+    /// Slots in use.
+    pub fn used(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Slots in use and not locked by a job, `(slot, floats)`, ascending.
+    pub fn list(&self) -> Vec<(SlotId, usize)> {
+        let mut all: Vec<_> = self
+            .slots
+            .iter()
+            .map(|(&id, s)| (id, s.bytes.len() / 4))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Most float32 values in use at a time so far.
+    pub const fn peak_floats(&self) -> usize {
+        self.peak_floats
+    }
+
+    /// Times that [`Store::alloc`] found its size used up.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// A job begins to read a slot.
+    pub fn lock_read(&mut self, slot: SlotId) {
+        let s = self.slot_mut(slot, "read by a job");
+        assert!(!s.writer, "{slot:?}: read by a job while another writes it");
+        s.readers += 1;
+    }
+
+    /// A job begins to write a slot.
+    pub fn lock_write(&mut self, slot: SlotId) {
+        let s = self.slot_mut(slot, "written by a job");
+        assert!(
+            !s.writer && s.readers == 0,
+            "{slot:?}: written by a job while another uses it"
+        );
+        s.writer = true;
+    }
+
+    /// A job no longer reads a slot.
+    pub fn unlock_read(&mut self, slot: SlotId) {
+        let s = self.slot_mut(slot, "read by a job");
+        s.readers -= 1;
+    }
+
+    /// A job no longer writes a slot.
+    pub fn unlock_write(&mut self, slot: SlotId) {
+        let s = self.slot_mut(slot, "written by a job");
+        s.writer = false;
+    }
+
+    /// A slot's bytes as a job sees them.
+    pub fn job_bytes(&self, slot: SlotId) -> &[u8] {
+        &self.slot(slot, "read by a job").bytes
+    }
+
+    /// A slot's bytes as the job that writes it sees them.
+    pub fn job_bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
+        let s = self.slot_mut(slot, "written by a job");
+        assert!(s.writer, "{slot:?}: not locked for writing");
+        &mut s.bytes
+    }
+
+    fn slot(&self, slot: SlotId, what: &str) -> &Slot {
+        let s = self.slots.get(&slot);
+        s.unwrap_or_else(|| panic!("{slot:?}: {what} after it was freed"))
+    }
+
+    fn slot_mut(&mut self, slot: SlotId, what: &str) -> &mut Slot {
+        let s = self.slots.get_mut(&slot);
+        s.unwrap_or_else(|| panic!("{slot:?}: {what} after it was freed"))
+    }
+}
+
+impl Store for HeapStore {
+    /// Takes a slot of the smallest size that fits, and of no other.
+    fn alloc(&mut self, floats: usize) -> Option<SlotId> {
+        let class = self.classes.iter().position(|c| c.floats >= floats);
+        let Some(class) = class.filter(|&k| self.classes[k].free > 0) else {
+            self.refused += 1;
+            return None;
+        };
+        self.classes[class].free -= 1;
+        let id = SlotId(self.made);
+        self.made += 1;
+        // Signalling NaNs that differ from slot to slot: values nobody wrote spoil every result.
+        let poison = (0xff80_0001 | (self.made << 1)).to_le_bytes();
+        let bytes = poison.repeat(floats);
+        self.used_floats += floats;
+        self.peak_floats = self.peak_floats.max(self.used_floats);
+        let slot = Slot {
+            class,
+            bytes,
+            readers: 0,
+            writer: false,
+        };
+        self.slots.insert(id, slot);
+        Some(id)
+    }
+
+    fn free(&mut self, slot: SlotId) {
+        let s = self.slots.remove(&slot);
+        let s = s.unwrap_or_else(|| panic!("{slot:?}: freed twice"));
+        assert!(
+            s.readers == 0 && !s.writer,
+            "{slot:?}: freed while a job uses it"
+        );
+        self.classes[s.class].free += 1;
+        self.used_floats -= s.bytes.len() / 4;
+    }
+
+    fn bytes(&self, slot: SlotId) -> &[u8] {
+        let s = self.slot(slot, "read");
+        assert!(!s.writer, "{slot:?}: read while a job writes it");
+        &s.bytes
+    }
+
+    fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
+        let s = self.slot_mut(slot, "written");
+        assert!(
+            !s.writer && s.readers == 0,
+            "{slot:?}: written while a job uses it"
+        );
+        &mut s.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> HeapStore {
+        HeapStore::new(&[(10, 1), (4, 2)])
+    }
+
+    #[test]
+    fn bounded_per_size() {
+        let mut s = store();
+        let a = s.alloc(3).unwrap();
+        let b = s.alloc(4).unwrap();
+        assert_eq!((s.bytes(a).len(), s.bytes(b).len()), (12, 16));
+        assert_eq!((s.alloc(4), s.alloc(11)), (None, None));
+        let c = s.alloc(5).unwrap();
+        assert_eq!(s.peak_floats(), 12);
+        for slot in [b, a, c] {
+            s.free(slot);
+        }
+        assert_eq!((s.used(), s.refused()), (0, 2));
+        let again = s.alloc(4).unwrap();
+        assert!(again > c);
+    }
+
+    #[test]
+    fn unwritten_values_differ_between_slots() {
+        let mut s = store();
+        let a = s.alloc(4).unwrap();
+        let b = s.alloc(4).unwrap();
+        assert_ne!(s.bytes(a), s.bytes(b));
+    }
+
+    #[test]
+    #[should_panic(expected = "freed twice")]
+    fn double_free() {
+        let mut s = store();
+        let a = s.alloc(1).unwrap();
+        s.free(a);
+        s.free(a);
+    }
+
+    #[test]
+    #[should_panic(expected = "read after it was freed")]
+    fn use_after_free() {
+        let mut s = store();
+        let a = s.alloc(1).unwrap();
+        s.free(a);
+        s.bytes(a);
+    }
+
+    #[test]
+    #[should_panic(expected = "freed while a job uses it")]
+    fn free_under_a_job() {
+        let mut s = store();
+        let a = s.alloc(1).unwrap();
+        s.lock_read(a);
+        s.free(a);
+    }
+
+    #[test]
+    #[should_panic(expected = "read while a job writes it")]
+    fn read_of_what_a_job_writes() {
+        let mut s = store();
+        let a = s.alloc(1).unwrap();
+        s.lock_write(a);
+        s.bytes(a);
+    }
+}

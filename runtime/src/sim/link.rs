@@ -1,0 +1,325 @@
+//! The network between nodes: bandwidth, delay, and what goes wrong.
+//!
+//! ```text
+//!   node ─ uplink ─┬─ (shared channel) ─ delay, weather ─┬─ port queue ─ downlink ─ node
+//!                  └─ its own queue                      └─ drops what does not fit
+//! ```
+//!
+//! Every node hangs on a switch with a link of its own, equally fast in both directions; all may
+//! share one radio channel besides. A datagram that is lost has used the air all the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::draw::Draw;
+
+/// How a node hangs on the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Bits per second in each direction; 0 for no limit.
+    pub bits_per_s: u64,
+    /// Microseconds between the node and the middle of the network.
+    pub delay: u64,
+    /// Bytes that may wait before the link in either direction; the rest is dropped.
+    pub queue_bytes: u64,
+}
+
+impl Default for Attachment {
+    /// Without limits, 100 microseconds away.
+    fn default() -> Self {
+        Self {
+            bits_per_s: 0,
+            delay: 100,
+            queue_bytes: 256 * 1024,
+        }
+    }
+}
+
+/// What goes wrong between two nodes. Shares are parts per million of datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// Lost.
+    pub loss_ppm: u32,
+    /// Delivered twice.
+    pub duplicate_ppm: u32,
+    /// Held back by up to `reorder`, so that others overtake them.
+    pub reorder_ppm: u32,
+    /// Microseconds.
+    pub reorder: u64,
+    /// Up to so many microseconds more delay for every datagram.
+    pub jitter: u64,
+}
+
+/// The network.
+#[derive(Clone, Debug, Default)]
+pub struct NetConfig {
+    /// Bits per second of a channel that all datagrams pass one by one; 0 for none.
+    pub shared_bits_per_s: u64,
+    /// Bytes of headers, preamble and gap around every datagram.
+    pub overhead_bytes: u64,
+    /// Everywhere, unless changed for a pair.
+    pub weather: Weather,
+}
+
+impl NetConfig {
+    /// Ethernet (38), IPv4 (20) and UDP (8).
+    pub const ETHERNET_OVERHEAD: u64 = 66;
+}
+
+/// What the network has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetCounters {
+    /// Datagrams sent by nodes.
+    pub sent: u64,
+    /// Their payload bytes.
+    pub sent_bytes: u64,
+    /// Lost by weather.
+    pub lost: u64,
+    /// Doubled by weather.
+    pub duplicated: u64,
+    /// Held back by weather.
+    pub reordered: u64,
+    /// Dropped because the pair is cut.
+    pub cut: u64,
+    /// Dropped by full queues.
+    pub overflowed: u64,
+}
+
+/// A queue before a line of fixed rate. Times are nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Pipe {
+    bits_per_s: u64,
+    queue_bytes: u64,
+    free_at: u64,
+}
+
+impl Pipe {
+    const fn new(bits_per_s: u64, queue_bytes: u64) -> Self {
+        Self {
+            bits_per_s,
+            queue_bytes,
+            free_at: 0,
+        }
+    }
+
+    const fn ns(&self, bytes: u64) -> u64 {
+        (bytes as u128 * 8_000_000_000 / self.bits_per_s as u128) as u64
+    }
+
+    /// When the last bit of a datagram that came at `now` leaves; `None` when it does not fit.
+    fn pass(&mut self, now: u64, bytes: u64) -> Option<u64> {
+        if self.bits_per_s == 0 {
+            return Some(now);
+        }
+        if self.free_at.saturating_sub(now) > self.ns(self.queue_bytes) {
+            return None;
+        }
+        self.free_at = self.free_at.max(now) + self.ns(bytes);
+        Some(self.free_at)
+    }
+}
+
+#[derive(Debug)]
+struct Node {
+    delay: u64,
+    up: Pipe,
+    down: Pipe,
+}
+
+/// The network's state. Nodes are indices.
+#[derive(Debug)]
+pub struct Network {
+    config: NetConfig,
+    shared: Pipe,
+    nodes: Vec<Node>,
+    /// Pairs with weather of their own, by (from, to).
+    paths: BTreeMap<(usize, usize), Weather>,
+    /// Pairs that hear nothing, by (from, to).
+    cuts: BTreeSet<(usize, usize)>,
+    draw: Draw,
+    /// What has happened.
+    pub counters: NetCounters,
+}
+
+/// When a datagram reaches the queue before the receiver's link: never, once or twice.
+pub type Arrivals = [Option<u64>; 2];
+
+impl Network {
+    /// A network of `nodes`, without cuts.
+    pub fn new(config: NetConfig, nodes: &[Attachment], draw: Draw) -> Self {
+        let nodes = nodes
+            .iter()
+            .map(|a| Node {
+                delay: a.delay,
+                up: Pipe::new(a.bits_per_s, a.queue_bytes),
+                down: Pipe::new(a.bits_per_s, a.queue_bytes),
+            })
+            .collect();
+        Self {
+            // A radio has no queue of its own: the wait is at the senders, which bound it.
+            shared: Pipe::new(config.shared_bits_per_s, u64::MAX >> 32),
+            config,
+            nodes,
+            paths: BTreeMap::new(),
+            cuts: BTreeSet::new(),
+            draw,
+            counters: NetCounters::default(),
+        }
+    }
+
+    /// Changes the weather between all pairs.
+    pub fn set_weather(&mut self, weather: Weather) {
+        self.config.weather = weather;
+        self.paths.clear();
+    }
+
+    /// Changes the weather for datagrams from one node to another.
+    pub fn set_path(&mut self, from: usize, to: usize, weather: Weather) {
+        self.paths.insert((from, to), weather);
+    }
+
+    /// Lets nothing pass from one node to another.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        self.cuts.insert((from, to));
+    }
+
+    /// Undoes a cut.
+    pub fn heal(&mut self, from: usize, to: usize) {
+        self.cuts.remove(&(from, to));
+    }
+
+    /// Undoes all cuts.
+    pub fn heal_all(&mut self) {
+        self.cuts.clear();
+    }
+
+    /// A datagram of `len` bytes leaves a node at `now`.
+    pub fn send(&mut self, now: u64, from: usize, to: usize, len: usize) -> Arrivals {
+        self.counters.sent += 1;
+        self.counters.sent_bytes += len as u64;
+        if self.cuts.contains(&(from, to)) {
+            self.counters.cut += 1;
+            return [None; 2];
+        }
+        let bytes = len as u64 + self.config.overhead_bytes;
+        let left = self.nodes[from].up.pass(now * 1000, bytes);
+        let Some(left) = left.and_then(|t| self.shared.pass(t, bytes)) else {
+            self.counters.overflowed += 1;
+            return [None; 2];
+        };
+        let left = left.div_ceil(1000) + self.nodes[from].delay + self.nodes[to].delay;
+        let w = self.paths.get(&(from, to)).copied();
+        let w = w.unwrap_or(self.config.weather);
+        if self.draw.chance(w.loss_ppm) {
+            self.counters.lost += 1;
+            return [None; 2];
+        }
+        let mut arrive = |c: &mut NetCounters| {
+            let mut t = left + self.draw.below(w.jitter + 1);
+            if self.draw.chance(w.reorder_ppm) {
+                c.reordered += 1;
+                t += self.draw.below(w.reorder + 1);
+            }
+            Some(t)
+        };
+        let first = arrive(&mut self.counters);
+        let mut second = None;
+        if w.duplicate_ppm > 0 {
+            let again = arrive(&mut self.counters);
+            if self.draw.chance(w.duplicate_ppm) {
+                self.counters.duplicated += 1;
+                second = again;
+            }
+        }
+        [first, second]
+    }
+
+    /// A datagram of `len` bytes reaches the queue before its receiver's link at `now`: when the
+    /// receiver has it.
+    pub fn deliver(&mut self, now: u64, to: usize, len: usize) -> Option<u64> {
+        let bytes = len as u64 + self.config.overhead_bytes;
+        let t = self.nodes[to].down.pass(now * 1000, bytes);
+        if t.is_none() {
+            self.counters.overflowed += 1;
+        }
+        t.map(|t| t.div_ceil(1000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(shared: u64, a: Attachment, weather: Weather) -> Network {
+        let config = NetConfig {
+            shared_bits_per_s: shared,
+            overhead_bytes: 0,
+            weather,
+        };
+        Network::new(config, &[a; 3], Draw::new(1))
+    }
+
+    #[test]
+    fn links_take_the_time_of_their_bits() {
+        let a = Attachment {
+            bits_per_s: 8_000_000,
+            delay: 50,
+            queue_bytes: 2_000,
+        };
+        let mut n = net(0, a, Weather::default());
+        // One byte per microsecond: 1000 up, 100 on the way.
+        assert_eq!(n.send(0, 0, 1, 1000), [Some(1100), None]);
+        assert_eq!(n.send(0, 0, 1, 1000), [Some(2100), None]);
+        assert_eq!(n.send(0, 2, 1, 1000), [Some(1100), None]);
+        // Two came at once; the second waits for the first.
+        assert_eq!(n.deliver(1100, 1, 1000), Some(2100));
+        assert_eq!(n.deliver(1100, 1, 1000), Some(3100));
+        assert_eq!(n.deliver(1100, 1, 1000), Some(4100));
+        assert_eq!(n.deliver(1100, 1, 1000), None);
+        assert_eq!(n.counters.overflowed, 1);
+    }
+
+    #[test]
+    fn a_shared_channel_serves_one_at_a_time() {
+        let mut n = net(8_000_000, Attachment::default(), Weather::default());
+        assert_eq!(n.send(0, 0, 1, 1000), [Some(1200), None]);
+        assert_eq!(n.send(0, 2, 1, 1000), [Some(2200), None]);
+        assert_eq!(n.deliver(2200, 1, 1000), Some(2200));
+    }
+
+    #[test]
+    fn weather_takes_its_share() {
+        let w = Weather {
+            loss_ppm: 100_000,
+            duplicate_ppm: 200_000,
+            reorder_ppm: 300_000,
+            reorder: 1000,
+            jitter: 10,
+        };
+        let mut n = net(0, Attachment::default(), w);
+        let (mut none, mut twice, mut late) = (0, 0, 0);
+        for _ in 0..10_000 {
+            match n.send(0, 0, 1, 100) {
+                [None, _] => none += 1,
+                [Some(t), again] => {
+                    assert!((200..=1210).contains(&t));
+                    late += u32::from(t > 210);
+                    twice += u32::from(again.is_some());
+                }
+            }
+        }
+        assert!((900..1100).contains(&none), "{none}");
+        assert!((1600..2000).contains(&twice), "{twice}");
+        assert!((2450..2950).contains(&late), "{late}");
+    }
+
+    #[test]
+    fn cuts_have_a_direction() {
+        let mut n = net(0, Attachment::default(), Weather::default());
+        n.cut(0, 1);
+        assert_eq!(n.send(0, 0, 1, 1), [None; 2]);
+        assert_eq!(n.send(0, 1, 0, 1), [Some(200), None]);
+        n.heal(0, 1);
+        assert_eq!(n.send(0, 0, 1, 1), [Some(200), None]);
+        assert_eq!(n.counters.cut, 1);
+    }
+}

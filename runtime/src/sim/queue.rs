@@ -1,0 +1,104 @@
+//! What happens when: events in the order of their time, and of their making at equal times.
+
+use std::{cmp::Ordering, collections::BinaryHeap};
+
+/// Events to come. `now` is the time of the last one taken.
+#[derive(Debug)]
+pub struct Queue<E> {
+    heap: BinaryHeap<Entry<E>>,
+    made: u64,
+    now: u64,
+}
+
+#[derive(Debug)]
+struct Entry<E> {
+    at: u64,
+    number: u64,
+    event: E,
+}
+
+impl<E> Entry<E> {
+    const fn key(&self) -> (u64, u64) {
+        (self.at, self.number)
+    }
+}
+
+impl<E> PartialEq for Entry<E> {
+    fn eq(&self, o: &Self) -> bool {
+        self.key() == o.key()
+    }
+}
+
+impl<E> Eq for Entry<E> {}
+
+impl<E> PartialOrd for Entry<E> {
+    fn partial_cmp(&self, o: &Self) -> Option<Ordering> {
+        Some(self.cmp(o))
+    }
+}
+
+impl<E> Ord for Entry<E> {
+    /// The heap's greatest entry is the earliest.
+    fn cmp(&self, o: &Self) -> Ordering {
+        o.key().cmp(&self.key())
+    }
+}
+
+impl<E> Default for Queue<E> {
+    fn default() -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+            made: 0,
+            now: 0,
+        }
+    }
+}
+
+impl<E> Queue<E> {
+    /// Virtual time in microseconds.
+    pub const fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Number of events to come.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Makes an event; times that have passed mean now.
+    pub fn push(&mut self, at: u64, event: E) {
+        let at = at.max(self.now);
+        let number = self.made;
+        self.made += 1;
+        self.heap.push(Entry { at, number, event });
+    }
+
+    /// Takes the next event that is due by `until`, and moves `now` there; without one, `now`
+    /// becomes `until`.
+    pub fn pop(&mut self, until: u64) -> Option<E> {
+        if self.heap.peek().is_none_or(|e| e.at > until) {
+            self.now = self.now.max(until);
+            return None;
+        }
+        let e = self.heap.pop()?;
+        self.now = e.at;
+        Some(e.event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Queue;
+
+    #[test]
+    fn ordered_by_time_then_by_making() {
+        let mut q = Queue::default();
+        for (at, e) in [(5, 'c'), (1, 'a'), (5, 'd'), (3, 'b'), (9, 'z')] {
+            q.push(at, e);
+        }
+        let taken: String = std::iter::from_fn(|| q.pop(8)).collect();
+        assert_eq!((taken.as_str(), q.now(), q.len()), ("abcd", 8, 1));
+        q.push(2, 'y');
+        assert_eq!((q.pop(8), q.now()), (Some('y'), 8));
+    }
+}

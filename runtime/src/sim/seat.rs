@@ -1,0 +1,166 @@
+//! A node's place in the world: address, clock, timer, socket.
+
+use std::{collections::VecDeque, net::SocketAddr, rc::Rc};
+
+use super::core::{Core, Event};
+
+/// A clock that began at another time and runs at another rate than virtual time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Virtual time of its start.
+    pub start: u64,
+    /// What it showed then.
+    pub offset: u64,
+    /// Parts per million that it runs fast.
+    pub ppm: i32,
+}
+
+impl Clock {
+    const fn rate(self) -> u128 {
+        (1_000_000 + self.ppm as i128) as u128
+    }
+
+    /// What it shows at virtual time `t`.
+    pub const fn local(self, t: u64) -> u64 {
+        let d = t.saturating_sub(self.start) as u128;
+        self.offset + (d * self.rate() / 1_000_000) as u64
+    }
+
+    /// First virtual time at which it shows `local` or later.
+    pub const fn global(self, local: u64) -> u64 {
+        let d = local.saturating_sub(self.offset) as u128;
+        let t = (d * 1_000_000).div_ceil(self.rate());
+        if t > u64::MAX as u128 / 2 {
+            return u64::MAX / 2;
+        }
+        self.start + t as u64
+    }
+}
+
+/// A datagram with its sender.
+pub(super) type Arrived = (SocketAddr, Rc<[u8]>);
+
+/// A node's place in the world.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// 0 is the gateway; equals the node's id.
+    pub index: usize,
+    pub address: SocketAddr,
+    /// Counts the node's processes from 0.
+    pub life: u32,
+    pub clock: Clock,
+    /// Until when the node stands still.
+    pub paused: Option<u64>,
+    /// What arrived meanwhile.
+    socket: VecDeque<Arrived>,
+    socket_bytes: usize,
+    /// Virtual time the machine waits for.
+    wake: u64,
+    /// Virtual time of the timer's event.
+    timer: Option<u64>,
+    spins: u32,
+    spun_at: u64,
+}
+
+impl Seat {
+    /// Bytes a socket buffer holds while nobody reads it, counting the kernel's overhead.
+    const SOCKET_BYTES: usize = 208 * 1024;
+    /// The kernel's overhead per datagram.
+    const SOCKET_OVERHEAD: usize = 512;
+    /// Ticks in a row at one time before the machine counts as spinning.
+    const SPINS: u32 = 64;
+
+    pub const fn new(index: usize, address: SocketAddr, life: u32, clock: Clock) -> Self {
+        Self {
+            index,
+            address,
+            life,
+            clock,
+            paused: None,
+            socket: VecDeque::new(),
+            socket_bytes: 0,
+            wake: u64::MAX,
+            timer: None,
+            spins: 0,
+            spun_at: 0,
+        }
+    }
+
+    /// Sets the timer to the local time that the machine waits for.
+    pub fn wait(&mut self, core: &mut Core, local: u64) {
+        self.wake = self.clock.global(local).max(core.queue.now());
+        self.arm(core);
+    }
+
+    fn arm(&mut self, core: &mut Core) {
+        if self.timer.is_none_or(|t| self.wake < t) && self.wake < u64::MAX / 2 {
+            self.timer = Some(self.wake);
+            let (node, life) = (self.index, self.life);
+            core.queue.push(self.wake, Event::Tick { node, life });
+        }
+    }
+
+    /// The timer's event came: whether the machine is to be told. `Err` when it spins.
+    pub fn tick(&mut self, core: &mut Core) -> Result<bool, ()> {
+        let now = core.queue.now();
+        if self.timer != Some(now) {
+            return Ok(false);
+        }
+        self.timer = None;
+        if self.wake > now {
+            self.arm(core);
+            return Ok(false);
+        }
+        self.spins = if self.spun_at == now {
+            self.spins + 1
+        } else {
+            0
+        };
+        self.spun_at = now;
+        if self.spins > Self::SPINS {
+            Err(())
+        } else {
+            Ok(true)
+        }
+    }
+
+    /// Keeps a datagram for a node that stands still; `false` when its buffer is full.
+    pub fn keep(&mut self, arrived: Arrived) -> bool {
+        let bytes = arrived.1.len() + Self::SOCKET_OVERHEAD;
+        if self.socket_bytes + bytes > Self::SOCKET_BYTES {
+            return false;
+        }
+        self.socket_bytes += bytes;
+        self.socket.push_back(arrived);
+        true
+    }
+
+    /// What arrived while the node stood still.
+    pub fn kept(&mut self) -> VecDeque<Arrived> {
+        self.socket_bytes = 0;
+        std::mem::take(&mut self.socket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+
+    #[test]
+    fn clocks_invert() {
+        for ppm in [-300, 0, 70] {
+            let c = Clock {
+                start: 1_000,
+                offset: 77_777,
+                ppm,
+            };
+            for t in (1_000..50_000_000).step_by(99_991) {
+                let local = c.local(t);
+                let back = c.global(local);
+                assert!(back <= t && c.local(back) >= local, "{t} {ppm}");
+                assert!(back == 1_000 || c.local(back - 1) < local, "{t} {ppm}");
+            }
+            assert!(c.global(u64::MAX) >= u64::MAX / 2);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A cluster in virtual time: one gateway, its edges, the network between them.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{
+    check::{Failure, Ledger, Violation},
+    core::{Core, Counters, Event},
+    draw::Draw,
+    edge_node::{EdgeNode, EdgeSpec},
+    fault::{Fault, Scheduled},
+    gateway_node::{GatewayNode, GatewaySpec},
+    link::{NetConfig, NetCounters, Network},
+    oracle::Oracle,
+    queue::Queue,
+    storm::{Storm, StormConfig},
+};
+use crate::proto::{Drained, GatewayInput, NodeId, ProgramInfo};
+
+/// A world before it begins.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// Of every chance in it.
+    pub seed: u64,
+    /// What is computed.
+    pub info: Arc<ProgramInfo>,
+    /// The gateway; node 0.
+    pub gateway: GatewaySpec,
+    /// The edges; nodes 1, 2, ...
+    pub edges: Vec<EdgeSpec>,
+    /// Between them.
+    pub net: NetConfig,
+    /// Bad datagrams.
+    pub storm: StormConfig,
+    /// A task that no worker survives.
+    pub broken_task: Option<u32>,
+    /// What breaks when.
+    pub faults: Vec<Scheduled>,
+    /// Whether to print everything that happens to standard error.
+    pub trace: bool,
+}
+
+/// A cluster in virtual time.
+#[derive(Debug)]
+pub struct World {
+    pub(super) core: Core,
+    pub(super) gateway_spec: GatewaySpec,
+    pub(super) gateway: Option<GatewayNode>,
+    pub(super) edge_specs: Vec<EdgeSpec>,
+    pub(super) edges: Vec<Option<EdgeNode>>,
+    /// Lives of every node, the gateway's first.
+    pub(super) lives: Vec<u32>,
+    /// Addresses, the gateway's first; killed nodes keep theirs.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// Ends of jobs and tails of nodes that stand still.
+    pub(super) held: Vec<(usize, Event)>,
+}
+
+/// Address of a node; `port` tells lives apart that moved.
+pub(super) fn address(node: usize, port: u32) -> SocketAddr {
+    let [_, _, hi, lo] = (node as u32).to_be_bytes();
+    SocketAddr::from(([10, 0, hi, lo], 7000 + port as u16))
+}
+
+impl World {
+    /// Events under way before a world counts as broken.
+    const EVENTS: usize = 2_000_000;
+
+    /// A world at time 0; all nodes start within the first milliseconds.
+    pub fn new(config: &WorldConfig) -> Self {
+        let draw = Draw::new(config.seed);
+        let attachments: Vec<_> = std::iter::once(config.gateway.attachment)
+            .chain(config.edges.iter().map(|e| e.attachment))
+            .collect();
+        let n = attachments.len();
+        let core = Core {
+            queue: Queue::default(),
+            net: Network::new(config.net.clone(), &attachments, draw.fork(1)),
+            info: Arc::clone(&config.info),
+            ledger: Ledger::default(),
+            oracle: Oracle::new(Arc::clone(&config.info)),
+            storm: Storm::new(config.storm, draw.fork(2)),
+            draw: draw.fork(3),
+            counters: Counters::default(),
+            trace: config.trace,
+            addresses: std::collections::BTreeMap::new(),
+            broken: config.broken_task,
+        };
+        let mut world = Self {
+            core,
+            gateway_spec: config.gateway,
+            gateway: None,
+            edge_specs: config.edges.clone(),
+            edges: (1..n).map(|_| None).collect(),
+            lives: vec![0; n],
+            addresses: (0..n).map(|k| address(k, 0)).collect(),
+            held: Vec::new(),
+        };
+        for node in 0..n {
+            let at = world.core.draw.below(3000);
+            let start = Fault::Start { node, moved: false };
+            world.schedule(at, start);
+        }
+        for &(at, fault) in &config.faults {
+            world.schedule(at, fault);
+        }
+        if config.storm.every > 0 {
+            world.core.queue.push(config.storm.every, Event::Storm);
+        }
+        world
+    }
+
+    /// Virtual time in microseconds.
+    pub const fn now(&self) -> u64 {
+        self.core.queue.now()
+    }
+
+    /// All frames.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.core.ledger
+    }
+
+    /// What jobs and frames came to.
+    pub const fn counters(&self) -> Counters {
+        self.core.counters
+    }
+
+    /// What the network did.
+    pub const fn net(&self) -> NetCounters {
+        self.core.net.counters
+    }
+
+    /// Whether every source that lives has brought all its frames and heard of their ends, and no
+    /// job is out.
+    pub fn finished(&self) -> bool {
+        self.core.ledger.waiting() == 0 && !self.edges.iter().flatten().any(EdgeNode::busy)
+    }
+
+    /// What the gateway thinks of the run; `None` while it is dead.
+    pub fn drained(&self) -> Option<Drained> {
+        self.gateway.as_ref().map(GatewayNode::drained)
+    }
+
+    /// Per living node, the gateway first, the slots in use.
+    pub fn slots_used(&self) -> Vec<(NodeId, usize)> {
+        let gateway = self.gateway.as_ref().map(|g| (NodeId(0), g.store.used()));
+        let edges = self.edges.iter().flatten();
+        let edges = edges
+            .filter(|e| !e.stopped)
+            .map(|e| (e.spec.config.id, e.store.used()));
+        gateway.into_iter().chain(edges).collect()
+    }
+
+    /// Per living node, the gateway first, the most float32 values in use at a time, and how often
+    /// its store was used up.
+    pub fn peaks(&self) -> Vec<(NodeId, usize, u64)> {
+        let peak = |id, s: &super::HeapStore| (id, s.peak_floats(), s.refused());
+        let gateway = self.gateway.as_ref().map(|g| peak(NodeId(0), &g.store));
+        let edges = self.edges.iter().flatten();
+        let edges = edges.map(|e| peak(e.spec.config.id, &e.store));
+        gateway.into_iter().chain(edges).collect()
+    }
+
+    /// Living edges that have not left.
+    pub fn edges_alive(&self) -> usize {
+        self.edges.iter().flatten().filter(|e| !e.stopped).count()
+    }
+
+    /// Edges that left because they were told to.
+    pub fn edges_stopped(&self) -> usize {
+        self.edges.iter().flatten().filter(|e| e.stopped).count()
+    }
+
+    /// Edges that were refused, and why.
+    pub fn refusals(&self) -> Vec<(NodeId, crate::proto::Refusal)> {
+        let edges = self.edges.iter().flatten();
+        edges
+            .filter_map(|e| e.refused.map(|r| (e.spec.config.id, r)))
+            .collect()
+    }
+
+    /// Lets something break or be repaired at a time to come.
+    pub fn schedule(&mut self, at: u64, fault: Fault) {
+        self.core.queue.push(at, Event::Fault(fault));
+    }
+
+    /// Ends the storm.
+    pub fn calm(&mut self) {
+        self.core.storm.config = StormConfig::CALM;
+    }
+
+    /// Tells the gateway to end the run.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn stop(&mut self) -> Result<(), Failure> {
+        match &mut self.gateway {
+            Some(g) => g.input(&mut self.core, GatewayInput::Stop),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs until a time.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn run_until(&mut self, until: u64) -> Result<(), Failure> {
+        while self.step(until)? {}
+        Ok(())
+    }
+
+    /// Runs until [`World::finished`] or a time; whether it is finished.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn run_until_finished(&mut self, until: u64) -> Result<bool, Failure> {
+        while !self.finished() {
+            if !self.step(until)? {
+                return Ok(self.finished());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes one event; `false` when none is due by `until`.
+    fn step(&mut self, until: u64) -> Result<bool, Failure> {
+        let Some(event) = self.core.queue.pop(until) else {
+            return Ok(false);
+        };
+        let events = self.core.queue.len();
+        if events > Self::EVENTS {
+            return Err(self.core.fail(Violation::TooManyEvents { events }));
+        }
+        self.event(event)?;
+        Ok(true)
+    }
+}
