@@ -7,6 +7,7 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("weights, segments and datagrams are little-endian");
 
+pub mod arena;
 pub mod detect;
 pub mod io;
 pub mod memory;
@@ -15,8 +16,10 @@ pub mod picture;
 pub mod program;
 pub mod proto;
 pub mod region;
+pub mod shm;
 pub mod sim;
 pub mod store;
+pub mod sync;
 pub mod team;
 pub mod udp;
 pub mod weights;

@@ -21,7 +21,8 @@ impl Memory {
         Self::parse(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
     }
 
-    fn parse(status: &str) -> Self {
+    /// Reads the text of `/proc/self/status`.
+    pub(crate) fn parse(status: &str) -> Self {
         let get = |key: &str| {
             let line = status
                 .lines()

@@ -16,6 +16,8 @@ pub enum Command {
     Info(&'static Program),
     /// Everything in one process.
     Solo(&'static Program, Box<Args>),
+    /// Compute jobs of the edge that started this process; not for people, so not in the help.
+    Worker(&'static Program, Box<Args>),
 }
 
 /// Flags of all roles; a role uses its own.
@@ -172,6 +174,7 @@ pub fn parse(
     bounds(&a)?;
     match role.as_deref() {
         Some("info") => Ok(Command::Info(program)),
+        Some("worker") => Ok(Command::Worker(program, Box::new(a))),
         Some("solo") => {
             if a.images.is_empty() && a.tensors.is_empty() {
                 return Err(NodeError::Usage("solo needs --image or --input-f32".into()));

@@ -9,9 +9,12 @@
 //! | `info` | says what was compiled in |
 
 mod args;
+mod handover;
 mod input;
 mod output;
 mod solo;
+mod worker;
+pub mod workers;
 
 use std::process::ExitCode;
 
@@ -56,6 +59,12 @@ pub enum NodeError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// There is no shared segment.
+    #[error(transparent)]
+    Segment(#[from] crate::shm::SegmentError),
+    /// Workers cannot be started, or do not stay.
+    #[error(transparent)]
+    Workers(#[from] workers::WorkersError),
     /// Threads cannot be started.
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
@@ -95,6 +104,7 @@ fn run(command: args::Command) -> Result<(), NodeError> {
             Ok(())
         }
         args::Command::Solo(p, a) => solo::run(p, &a),
+        args::Command::Worker(p, a) => worker::run(p, &a),
     }
 }
 

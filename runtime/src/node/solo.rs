@@ -14,6 +14,7 @@ use super::{
     output::{self, Records, Thresholds},
 };
 use crate::{
+    arena::ArenaMemory,
     io::{Arena, Piece, TaskIo},
     memory::Memory,
     program::{Port, Program},
@@ -21,31 +22,6 @@ use crate::{
     team::Team,
     weights::{Use, Weights},
 };
-
-/// Working memory on a 64-byte boundary.
-pub struct ArenaMemory {
-    memory: Vec<f32>,
-    skip: usize,
-    floats: usize,
-}
-
-impl ArenaMemory {
-    /// Zeroed memory for `floats` values.
-    pub fn new(floats: usize) -> Self {
-        let memory = vec![0.0f32; floats + 16];
-        let skip = memory.as_ptr().align_offset(64).min(16);
-        Self {
-            memory,
-            skip,
-            floats,
-        }
-    }
-
-    /// The memory.
-    pub fn floats(&mut self) -> &mut [f32] {
-        &mut self.memory[self.skip..self.skip + self.floats]
-    }
-}
 
 /// A frame's tensors: the boxes made so far.
 pub struct Frame<'p> {

@@ -1,0 +1,29 @@
+//! One board: a shared segment with slots, the job table and the deque, and who may touch what.
+//!
+//! | file | is |
+//! |---|---|
+//! | [`layout`] | the segment's bytes |
+//! | [`segment`] | the sealed memfd and its mappings |
+//! | [`slots`] | the store of objects; loans |
+//! | [`deque`] | bounded work stealing |
+//! | [`jobs`] | states of jobs, leases |
+//! | [`entry`] | a job's inputs and outputs as words |
+//! | [`record`] | what workers say of themselves |
+//! | [`handed`] | the slots that a lease hands to its worker |
+//!
+//! `README.md` beside them argues why a worker may be killed at any instruction.
+
+pub mod deque;
+pub mod entry;
+pub mod handed;
+pub mod jobs;
+pub mod layout;
+pub mod record;
+pub mod segment;
+pub mod slots;
+
+pub use handed::{BadJob, Handed};
+pub use jobs::{Dispatcher, Lease, Status, Taker};
+pub use layout::Layout;
+pub use segment::{Segment, SegmentError, ShmWords};
+pub use slots::{SegmentStore, SlotLoan, SlotView, Usage};

@@ -1,0 +1,56 @@
+//! What a worker process says of itself, in its line of the segment. For statistics only.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::layout::LINE_WORDS;
+use crate::sync::Words;
+
+/// Word of the peak resident memory, in KiB.
+const PEAK_KIB: usize = 0;
+/// Word that is 1 once the worker waits for jobs.
+const READY: usize = 1;
+
+/// A worker's line.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a, W> {
+    words: &'a W,
+    line: usize,
+}
+
+impl<'a, W: Words> Record<'a, W> {
+    /// The line of worker number `worker`.
+    pub fn new(words: &'a W, worker: usize) -> Self {
+        Self {
+            words,
+            line: worker * LINE_WORDS,
+        }
+    }
+
+    /// Empties it, for a new process.
+    pub fn clear(&self) {
+        for i in 0..LINE_WORDS {
+            self.words.store(self.line + i, 0, Relaxed);
+        }
+    }
+
+    /// The worker waits for jobs.
+    pub fn set_ready(&self) {
+        self.words.store(self.line + READY, 1, Relaxed);
+    }
+
+    /// Whether the worker has begun to wait for jobs.
+    pub fn is_ready(&self) -> bool {
+        self.words.load(self.line + READY, Relaxed) == 1
+    }
+
+    /// Notes the peak resident memory (`VmHWM`).
+    pub fn set_peak_bytes(&self, bytes: u64) {
+        let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        self.words.store(self.line + PEAK_KIB, kib, Relaxed);
+    }
+
+    /// The peak resident memory, when last noted.
+    pub fn peak_bytes(&self) -> u64 {
+        u64::from(self.words.load(self.line + PEAK_KIB, Relaxed)) * 1024
+    }
+}
