@@ -256,7 +256,7 @@ pub struct Step {
     /// depends on position (upsample, resized shortcut, reorg3d) look at it, and only at its
     /// remainder by their stride; equal in all tiles of a class.
     pub phase: [usize; 2],
-    /// Windows of input 0 reach this many rows and columns outside of the map:
+    /// Windows of input 0 reach this many rows and columns beyond its view, where the map ends:
     /// `[top, bottom, left, right]`. Convolutions read zeros there, pools skip them.
     pub pad: [usize; 4],
     /// Rows of `out` per call: the input rows of one block stay in the cache while all

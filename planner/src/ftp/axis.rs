@@ -21,11 +21,11 @@ pub enum Axis {
 /// What a range of outputs needs of one input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Need {
-    /// The range, clipped to the map.
+    /// The range: from the first to the last row (column) that is read.
     pub span: Span,
-    /// How far windows reach before the map.
+    /// How far windows reach before the range; nothing there is read but padding.
     pub before: usize,
-    /// How far windows reach behind the map.
+    /// How far windows reach behind the range.
     pub after: usize,
 }
 
@@ -43,7 +43,8 @@ pub fn need(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) -> Need
             out,
             stride(c.stride_y, c.stride_x),
             c.pad,
-            (c.size - 1) * c.dilation + 1,
+            c.size,
+            c.dilation,
             extent,
         ),
         Op::MaxPool(p) | Op::LocalAvgPool(p) => window(
@@ -51,6 +52,7 @@ pub fn need(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) -> Need
             stride(p.stride_y, p.stride_x),
             p.pad_before,
             p.size,
+            1,
             extent,
         ),
         Op::Upsample { stride, .. }
@@ -81,14 +83,54 @@ pub fn need(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) -> Need
     }
 }
 
-fn window(out: Span, stride: usize, pad: usize, reach: usize, extent: usize) -> Need {
-    let lo = out.lo * stride;
-    let hi = (out.hi - 1) * stride + reach;
-    let span = Span::new(lo.saturating_sub(pad), (hi.saturating_sub(pad)).min(extent));
-    Need {
-        span,
-        before: pad.saturating_sub(lo),
-        after: hi.saturating_sub(extent + pad),
+/// Windows of `size` taps, `dilation` apart, every `stride`: the box of the taps that lie inside
+/// the map. With dilation the first window at a border may begin on a tap inside the map that is
+/// not the map's first row, so taps are looked at, not just ends.
+fn window(
+    out: Span,
+    stride: usize,
+    pad: usize,
+    size: usize,
+    dilation: usize,
+    extent: usize,
+) -> Need {
+    // Positions count from `pad` rows before the map.
+    let reach = (size - 1) * dilation + 1;
+    let (begin, end) = (out.lo * stride, (out.hi - 1) * stride + reach);
+    let (top, bottom) = (pad, pad + extent);
+    // First tap inside the map of a window, and the last one, where there are any.
+    let first = |o: usize| {
+        let w = o * stride;
+        let t = w + top.saturating_sub(w).div_ceil(dilation) * dilation;
+        (t < (w + reach).min(bottom)).then_some(t)
+    };
+    let last = |o: usize| {
+        let w = o * stride;
+        let t = w + ((bottom - 1).saturating_sub(w) / dilation).min(size - 1) * dilation;
+        (t >= top && t < bottom).then_some(t)
+    };
+    // Windows that begin inside the map begin later and later; the others are few.
+    let lo = (out.lo..out.hi)
+        .take_while(|o| *o == out.lo || (o - 1) * stride < top)
+        .filter_map(first)
+        .min();
+    let hi = (out.lo..out.hi)
+        .rev()
+        .take_while(|o| *o + 1 == out.hi || (o + 1) * stride + reach > bottom)
+        .filter_map(last)
+        .max();
+    match (lo, hi) {
+        (Some(lo), Some(hi)) => Need {
+            span: Span::new(lo - top, hi + 1 - top),
+            before: lo - begin,
+            after: end - (hi + 1),
+        },
+        // The front end refuses windows wholly outside of the map.
+        _ => Need {
+            span: Span::new(0, 0),
+            before: 0,
+            after: 0,
+        },
     }
 }
 

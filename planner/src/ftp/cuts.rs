@@ -9,20 +9,46 @@ use crate::{
 
 /// An axis cannot be cut as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{parts} {what} of tiles do not fit: {extent} {what} of the stage's output can be cut into at most {largest} parts that are not empty{hint}"
-)]
-pub struct TooFine {
-    /// Parts asked for.
-    pub parts: usize,
-    /// `rows` or `columns`.
-    pub what: &'static str,
-    /// Rows or columns of the coarsest output.
-    pub extent: usize,
-    /// Largest number of parts.
-    pub largest: usize,
-    /// What else would work.
-    pub hint: &'static str,
+#[non_exhaustive]
+pub enum TooFine {
+    /// Nothing to cut.
+    #[error("0 {what} of tiles are no grid")]
+    None {
+        /// `rows` or `columns`.
+        what: &'static str,
+        /// Rows or columns of the coarsest output: the largest number of parts.
+        extent: usize,
+    },
+    /// More parts than the map has rows or columns.
+    #[error(
+        "{parts} {what} of tiles are too many: the stage's coarsest output has {extent} {what}"
+    )]
+    Extent {
+        /// Parts asked for.
+        parts: usize,
+        /// `rows` or `columns`.
+        what: &'static str,
+        /// Rows or columns of the coarsest output.
+        extent: usize,
+    },
+    /// The paper's rule leaves nothing for the last part.
+    #[error(
+        "{parts} {what} of tiles leave the last one empty: --split equal gives each ceil({extent} / {parts}) = {step} of the {extent} {what}; {largest} or {next} work, or --split balanced"
+    )]
+    LastEmpty {
+        /// Parts asked for.
+        parts: usize,
+        /// `rows` or `columns`.
+        what: &'static str,
+        /// Rows or columns of the coarsest output.
+        extent: usize,
+        /// Rows or columns of every part but the last.
+        step: usize,
+        /// Largest smaller number that works.
+        largest: usize,
+        /// Smallest larger number that works.
+        next: usize,
+    },
 }
 
 /// The paper's rule: every part `ceil(extent / parts)`, the last what is left.
@@ -83,27 +109,59 @@ pub fn cut(
     parts: usize,
     split: Split,
 ) -> Result<Vec<usize>, TooFine> {
+    fits(graph, stage, axis, parts, split)?;
+    let extent = coarsest(graph, stage, axis);
+    Ok(match split {
+        Split::Equal => equal(extent, parts).unwrap_or_else(|| vec![0, extent]),
+        Split::Balanced => balanced(graph, stage, axis, extent, parts),
+    })
+}
+
+/// Whether an axis can be cut into `parts`.
+///
+/// # Errors
+/// When a part would be empty; the error says what would work.
+pub fn fits(
+    graph: &Graph,
+    stage: &StageGraph,
+    axis: Axis,
+    parts: usize,
+    split: Split,
+) -> Result<(), TooFine> {
     let extent = coarsest(graph, stage, axis);
     let what = if axis == Axis::Y { "rows" } else { "columns" };
-    let fail = |largest, hint| TooFine {
-        parts,
-        what,
-        extent,
-        largest,
-        hint,
-    };
-    if parts == 0 || parts > extent {
-        return Err(fail(extent, ""));
+    if parts == 0 {
+        return Err(TooFine::None { what, extent });
     }
-    match split {
-        Split::Equal => equal(extent, parts).ok_or_else(|| {
-            let largest = (1..parts)
-                .rev()
-                .find(|p| equal(extent, *p).is_some())
-                .unwrap_or(1);
-            fail(largest, " by --split equal; --split balanced can cut finer")
-        }),
-        Split::Balanced => Ok(balanced(graph, stage, axis, extent, parts)),
+    if parts > extent {
+        return Err(TooFine::Extent {
+            parts,
+            what,
+            extent,
+        });
+    }
+    if split == Split::Equal && equal(extent, parts).is_none() {
+        // One part and `extent` parts always work.
+        let works = |p: &usize| equal(extent, *p).is_some();
+        return Err(TooFine::LastEmpty {
+            parts,
+            what,
+            extent,
+            step: extent.div_ceil(parts),
+            largest: (1..parts).rev().find(works).unwrap_or(1),
+            next: (parts..=extent).find(works).unwrap_or(extent),
+        });
+    }
+    Ok(())
+}
+
+/// The largest number of parts up to `parts` that works; 1 for 0.
+pub fn largest(graph: &Graph, stage: &StageGraph, axis: Axis, parts: usize, split: Split) -> usize {
+    match fits(graph, stage, axis, parts, split) {
+        Ok(()) => parts,
+        Err(TooFine::None { .. }) => 1,
+        Err(TooFine::Extent { extent, .. }) => extent,
+        Err(TooFine::LastEmpty { largest, .. }) => largest,
     }
 }
 

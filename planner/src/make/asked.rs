@@ -17,7 +17,9 @@ pub(super) fn asked(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> 
         return Err(PlanError::OffloadAndCuts);
     }
     let layers = graph.layers.len();
-    for &[rows, cols] in &o.grids {
+    // With an offload point every grid is checked against its stage, which says what fits.
+    let open = o.offload.is_none() && o.cuts.is_empty();
+    for &[rows, cols] in o.grids.iter().filter(|_| open) {
         if rows == 0 || cols == 0 || rows.checked_mul(cols).is_none_or(|n| n > TILES_MAX) {
             return Err(PlanError::Grid {
                 rows,

@@ -1,9 +1,9 @@
 //! The dataflow part of a plan, and the plan around it.
 
-use super::{Parts, PlanError, Shape, parts, stages, target::target};
+use super::{Parts, PlanError, Shape, grid_parts, stages, target::target};
 use crate::{
     chain, estimate,
-    ftp::{Axis, StageGraph, cuts},
+    ftp::{StageGraph, cuts},
     graph::{Graph, TensorIx},
     model::Model,
     options::{PlanOptions, Target},
@@ -21,8 +21,7 @@ pub fn build(model: &Model, options: &PlanOptions, shape: &Shape) -> Result<Plan
     let mut dataflow_stages = Vec::new();
     let mut tiled = Vec::new();
     for (stage, &[rows, cols]) in stages.iter().zip(&shape.grids) {
-        let ys = parts(graph, stage, Axis::Y, rows, options.split)?;
-        let xs = parts(graph, stage, Axis::X, cols, options.split)?;
+        let (ys, xs) = grid_parts(graph, stage, [rows, cols], options.split)?;
         dataflow_stages.push(stage_data(graph, stage, [rows, cols], options, &ys, &xs));
         tiled.push((ys, xs));
     }

@@ -11,7 +11,7 @@ use asked::Asked;
 pub use self::{
     build::build,
     refusals::{PlanError, TILES_MAX},
-    stages::{Parts, parts, stages, wanted},
+    stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
 use crate::{model::Model, options::PlanOptions, plan::Plan, search};
 

@@ -3,7 +3,7 @@
 use crate::ftp::{Bad, cuts::TooFine};
 
 /// Why there is no plan.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
     /// `--offload` and `--cuts` together.
@@ -46,15 +46,33 @@ pub enum PlanError {
     /// Layers cannot form a stage.
     #[error(transparent)]
     Stage(#[from] Bad),
-    /// A grid is too fine.
-    #[error("stage of layers {first} to {last}: {source}")]
+    /// A grid is empty or too fine for its stage.
+    #[error(
+        "grid {}x{} does not fit layers {first} to {last}: {}; the largest grid up to it that works is {}x{}",
+        grid[0], grid[1], list(reasons), largest[0], largest[1]
+    )]
     TooFine {
         /// First layer.
         first: usize,
         /// Last layer.
         last: usize,
-        /// What does not fit.
-        source: TooFine,
+        /// The grid.
+        grid: [usize; 2],
+        /// What does not fit, per axis.
+        reasons: Vec<TooFine>,
+        /// Largest grid with no more rows and columns that works.
+        largest: [usize; 2],
+    },
+    /// More tiles than task ids allow.
+    #[error(
+        "grid {}x{} has more than {TILES_MAX} tiles; {}x{} is the largest up to it that works",
+        grid[0], grid[1], largest[0], largest[1]
+    )]
+    Tiles {
+        /// The grid.
+        grid: [usize; 2],
+        /// Largest grid with no more rows and columns that works.
+        largest: [usize; 2],
     },
     /// Nothing fits the memory limit.
     #[error(
@@ -79,3 +97,8 @@ pub enum PlanError {
 
 /// Largest number of tiles of a stage.
 pub const TILES_MAX: usize = 4096;
+
+fn list(reasons: &[TooFine]) -> String {
+    let texts: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::PlanError;
+use super::{PlanError, TILES_MAX};
 use crate::{
     chain,
-    ftp::{Axis, StageGraph, Trace, cuts},
+    ftp::{
+        Axis, StageGraph, Trace,
+        cuts::{self, TooFine},
+    },
     graph::{Graph, TensorIx},
+    plan::Split,
     region::Span,
 };
 
@@ -77,6 +81,65 @@ pub struct Parts {
     pub firsts: Vec<usize>,
 }
 
+/// Checks a stage's grid.
+///
+/// # Errors
+/// When it has an empty tile or too many; the error names the largest grid that works.
+pub fn check_grid(
+    graph: &Graph,
+    stage: &StageGraph,
+    grid: [usize; 2],
+    split: Split,
+) -> Result<(), PlanError> {
+    let axes = [(Axis::Y, grid[0]), (Axis::X, grid[1])];
+    let reasons: Vec<TooFine> = axes
+        .iter()
+        .filter_map(|(axis, n)| cuts::fits(graph, stage, *axis, *n, split).err())
+        .collect();
+    let [mut rows, cols] = axes.map(|(axis, n)| cuts::largest(graph, stage, axis, n, split));
+    let cols = cols.min(TILES_MAX);
+    if rows.saturating_mul(cols) > TILES_MAX {
+        rows = cuts::largest(graph, stage, Axis::Y, TILES_MAX / cols, split);
+    }
+    let largest = [rows, cols];
+    if !reasons.is_empty() {
+        return Err(PlanError::TooFine {
+            first: stage.first_layer,
+            last: stage.end_layer.saturating_sub(1),
+            grid,
+            reasons,
+            largest,
+        });
+    }
+    if largest != grid {
+        return Err(PlanError::Tiles { grid, largest });
+    }
+    Ok(())
+}
+
+/// Cuts both axes of a stage.
+///
+/// # Errors
+/// As [`check_grid`].
+pub fn grid_parts(
+    graph: &Graph,
+    stage: &StageGraph,
+    grid: [usize; 2],
+    split: Split,
+) -> Result<(Parts, Parts), PlanError> {
+    check_grid(graph, stage, grid, split)?;
+    let axis = |axis, n| {
+        parts(graph, stage, axis, n, split).map_err(|e| PlanError::TooFine {
+            first: stage.first_layer,
+            last: stage.end_layer.saturating_sub(1),
+            grid,
+            reasons: vec![e],
+            largest: [1, 1],
+        })
+    };
+    Ok((axis(Axis::Y, grid[0])?, axis(Axis::X, grid[1])?))
+}
+
 /// Cuts one axis of a stage and finds the classes of its parts.
 ///
 /// # Errors
@@ -86,13 +149,9 @@ pub fn parts(
     stage: &StageGraph,
     axis: Axis,
     n: usize,
-    split: crate::plan::Split,
-) -> Result<Parts, PlanError> {
-    let cut = cuts::cut(graph, stage, axis, n, split).map_err(|source| PlanError::TooFine {
-        first: stage.first_layer,
-        last: stage.end_layer.saturating_sub(1),
-        source,
-    })?;
+    split: Split,
+) -> Result<Parts, TooFine> {
+    let cut = cuts::cut(graph, stage, axis, n, split)?;
     let mut p = Parts {
         ends: Vec::new(),
         traces: Vec::new(),
