@@ -18,6 +18,10 @@ pub enum Command {
     Solo(&'static Program, Box<Args>),
     /// Compute jobs of the edge that started this process; not for people, so not in the help.
     Worker(&'static Program, Box<Args>),
+    /// Match, merge, run the tail, write records.
+    Gateway(&'static Program, Box<Args>),
+    /// Compute tasks; bring frames, with inputs.
+    Edge(&'static Program, Box<Args>),
 }
 
 /// Flags of all roles; a role uses its own.
@@ -87,28 +91,45 @@ impl Default for Args {
 }
 
 const HELP: &str = "\
+A node of a cluster that computes one compiled network.
+
 Usage: node [--program NAME] ROLE [FLAGS]
 
 Roles
-  gateway   --listen ADDR:PORT [--threads N] [--frames N]
-  edge      --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [inputs]
-  solo      [inputs] [--threads N] [--repeat N]: everything in this process, no network
-  info      what was compiled in
+  gateway   matches nodes, merges what they computed, computes the rest, writes records
+            --listen ADDR:PORT [--threads N] [--frames N] [--dump DIR]
+  edge      computes tasks; brings frames when it has inputs
+            --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [inputs]
+  solo      everything in this process, no network
+            inputs [--threads N] [--repeat N] [--dump DIR]
+  info      prints what was compiled in
 
-Inputs (an edge with inputs is a source)
+Inputs
   --image FILE...       pictures (PNG, JPEG, BMP, PNM)
   --input-f32 FILE...   raw little-endian float32 tensors, C x H x W
   --letterbox           keep the pictures' shape instead of stretching them
 
 Flags
   --weights FILE        packed weights [default: weights.bin]
+  --listen ADDR:PORT    address of this node; port 0 lets the system choose, the gateway prints it
+                        [edge default: any port of loopback, or of all interfaces]
+  --gateway ADDR:PORT   where the gateway listens; it may be started later
+  --id N                number of this edge, from 1; every edge of a cluster has another
+  --workers N           worker processes of an edge, one task each [default: 1]
+  --threads N           threads that share the layers of the tail, or of solo [default: 1]
+  --frames N            end after so many records [default: run until SIGTERM]
   --thresh T            report boxes that score above T [default: 0.25]
   --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]
-  --records FILE        write records there, one JSON line a frame
+  --records FILE        append records there, one JSON line a frame [default: standard output]
   --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
-  --stats FILE          write statistics there at the end
+  --stats FILE          write statistics there at the end, as JSON
+  --repeat N            time so many runs of the first frame
+  --program NAME        which network, when several were compiled in
   --insecure-lan        bind to other addresses than loopback; boards do not authenticate each
-                        other yet, so everybody who reaches the port can take part";
+                        other yet, so everybody who reaches the port can take part
+
+SIGTERM and Ctrl-C end a node orderly. Exit status: 0; 1 after an error, or when an input could
+not be read; 2 when the command line makes no sense.";
 
 /// Name under which this program was started.
 pub fn program_name() -> String {
@@ -181,6 +202,8 @@ pub fn parse(
             }
             Ok(Command::Solo(program, Box::new(a)))
         }
+        Some("gateway") => Ok(Command::Gateway(program, Box::new(a))),
+        Some("edge") => Ok(Command::Edge(program, Box::new(a))),
         Some(other) => Err(NodeError::Usage(format!(
             "unknown role {other:?}: gateway, edge, solo or info"
         ))),

@@ -9,10 +9,20 @@
 //! | `info` | says what was compiled in |
 
 mod args;
+mod edge;
+mod gateway;
 mod handover;
 mod input;
+mod net;
 mod output;
 mod solo;
+mod source;
+mod stats;
+mod tag;
+mod tail;
+#[cfg(test)]
+mod testing;
+mod wait;
 mod worker;
 pub mod workers;
 
@@ -65,6 +75,18 @@ pub enum NodeError {
     /// Workers cannot be started, or do not stay.
     #[error(transparent)]
     Workers(#[from] workers::WorkersError),
+    /// The program's dataflow contradicts itself.
+    #[error("this node was not compiled from a valid plan: {0}")]
+    Program(#[from] crate::proto::InfoError),
+    /// The node must not listen there.
+    #[error(transparent)]
+    Bind(#[from] crate::udp::BindError),
+    /// A decoder gave up on an input.
+    #[error("{0} cannot be decoded")]
+    Decoder(String),
+    /// Some inputs could not be read; each was named before.
+    #[error("{0} input(s) could not be read and were skipped")]
+    Skipped(u64),
     /// Threads cannot be started.
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
@@ -75,6 +97,15 @@ impl NodeError {
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+
+    /// Wraps a failed system call with what was tried.
+    pub fn errno(what: impl Into<String>) -> impl FnOnce(nix::errno::Errno) -> Self {
+        let what = what.into();
+        move |e| Self::Io {
+            what,
+            source: e.into(),
+        }
     }
 }
 
@@ -105,6 +136,8 @@ fn run(command: args::Command) -> Result<(), NodeError> {
         }
         args::Command::Solo(p, a) => solo::run(p, &a),
         args::Command::Worker(p, a) => worker::run(p, &a),
+        args::Command::Gateway(p, a) => gateway::run(p, &a),
+        args::Command::Edge(p, a) => edge::run(p, &a),
     }
 }
 

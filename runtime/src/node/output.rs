@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::NodeError;
@@ -13,6 +14,7 @@ use crate::{
     detect::{self, ImageFrame},
     picture,
     program::Program,
+    proto::DropReason,
 };
 
 /// What is compiled in, as JSON.
@@ -73,19 +75,53 @@ pub struct Thresholds {
     pub nms: f32,
 }
 
+/// Which frame a record is about.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Subject {
+    /// Node that brought it; 0 without a cluster.
+    pub source: u16,
+    /// Which life of that node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// Counts the source's accepted frames from 0.
+    pub frame: u32,
+    /// Index into the source's list of inputs.
+    pub tag: u32,
+    /// The input's name, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl Subject {
+    fn record(&self, image: ImageFrame) -> Value {
+        let mut record = json!(self);
+        record["width"] = image.width.into();
+        record["height"] = image.height.into();
+        record
+    }
+}
+
+/// The drop record of a frame.
+pub fn drop_record(subject: &Subject, image: ImageFrame, reason: DropReason) -> Value {
+    let mut record = subject.record(image);
+    record["dropped"] = match reason {
+        DropReason::SourceLost => "its source was lost",
+        DropReason::TaskFailed => "a task failed on every attempt",
+        DropReason::TailFailed => "the tail failed",
+    }
+    .into();
+    record
+}
+
 /// The detections record of a frame. `outputs` are the tail's outputs, whole.
 pub fn record(
     p: &Program,
-    source: u64,
-    frame: u64,
-    file: &str,
+    subject: &Subject,
     image: ImageFrame,
     outputs: &[&[f32]],
     t: Thresholds,
 ) -> Value {
-    let mut record = json!({
-        "source": source, "frame": frame, "file": file, "width": image.width, "height": image.height,
-    });
+    let mut record = subject.record(image);
     let of = |tensor: u16| {
         p.tail
             .outputs

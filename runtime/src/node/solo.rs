@@ -11,7 +11,7 @@ use super::{
     args::Args,
     check_cpu,
     input::Frames,
-    output::{self, Records, Thresholds},
+    output::{self, Records, Subject, Thresholds},
 };
 use crate::{
     arena::ArenaMemory,
@@ -170,9 +170,12 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         }
         records.write(&output::record(
             program,
-            0,
-            i as u64,
-            &frames.name(i),
+            &Subject {
+                frame: i as u32,
+                tag: i as u32,
+                file: Some(frames.name(i)),
+                ..Subject::default()
+            },
             image,
             &maps,
             thresholds,

@@ -78,6 +78,7 @@ pub struct SlotView {
 /// A slot lent for writing. Gives it back when dropped.
 #[derive(Debug)]
 pub struct SlotLoan {
+    segment: Segment,
     loans: Arc<[AtomicU32]>,
     slot: SlotId,
     place: u32,
@@ -232,6 +233,7 @@ impl SegmentStore {
         }
         self.loans[slot.0 as usize].store(WRITER, Ordering::Relaxed);
         Some(SlotLoan {
+            segment: self.segment.clone(),
             loans: Arc::clone(&self.loans),
             slot,
             place: s.place,
@@ -307,6 +309,16 @@ impl SlotLoan {
     /// Number of values.
     pub fn floats(&self) -> usize {
         self.floats
+    }
+
+    /// The values, to be written by this process. A loan whose place another process was told is
+    /// kept for that process alone.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        let values = self.segment.floats(self.place, self.floats);
+        // SAFETY: while the slot is lent for writing, the store neither frees it nor lends it again
+        // nor touches its values; there is one loan, and it is borrowed mutably. Workers write only
+        // slots whose loans `Workers` holds, which never calls this.
+        values.map_or(&mut [], |mut v| unsafe { v.as_mut() })
     }
 }
 

@@ -213,6 +213,31 @@ impl Process {
         Ok(())
     }
 
+    /// Stops one of [`Process::children`] in its tracks, or lets it go on.
+    ///
+    /// # Errors
+    /// When it is not a child of this process.
+    pub fn pause_child(&self, id: i32, on: bool) -> Result<()> {
+        if !self.children()?.contains(&id) {
+            bail!("{id} was not started by {}", self.name);
+        }
+        let signal = if on { Signal::SIGSTOP } else { Signal::SIGCONT };
+        kill(Pid::from_raw(id), signal)?;
+        Ok(())
+    }
+
+    /// Asks it for its statistics so far (SIGUSR1) and waits for them. Only when it is known to
+    /// listen for signals: it has told something.
+    ///
+    /// # Errors
+    /// When they do not come in time.
+    pub fn ask(&self, within: Duration) -> Result<Value> {
+        let _ = fs::remove_file(&self.stats);
+        kill(self.group, Signal::SIGUSR1)?;
+        let stats = wait_for(within, || Ok(self.stats.exists().then(|| self.stats())))?;
+        stats.with_context(|| format!("{}: statistics", self.name))
+    }
+
     /// Waits until no process that it started runs any more; it has ended itself.
     ///
     /// # Errors
