@@ -27,6 +27,14 @@ pub mod edge;
 pub mod gateway;
 mod ids;
 mod info;
+#[allow(dead_code)]
+mod peer;
+#[allow(dead_code)]
+mod pull;
+#[allow(dead_code)]
+mod serve;
+#[allow(dead_code)]
+mod stats;
 #[cfg(test)]
 mod testkit;
 pub mod wire;
@@ -40,6 +48,9 @@ pub use edge::Edge;
 pub use gateway::Gateway;
 pub use ids::{Epoch, FrameId, GATEWAY, JobId, NodeId, ObjectId, Part};
 pub use info::{InfoError, Need, ProgramInfo, TaskInfo};
+pub use stats::{
+    Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
+};
 
 /// Microseconds since any fixed moment; never goes backwards. Nodes need not agree on it.
 pub type Now = u64;

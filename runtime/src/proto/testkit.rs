@@ -1,7 +1,18 @@
-//! Programs for the tests in here.
+//! Programs, slots and a network for the tests in here.
 
-use super::{ProgramInfo, TaskInfo};
-use crate::{program::Port, region::Region};
+use std::collections::BTreeMap;
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+
+use super::{Now, ProgramInfo, TaskInfo};
+use crate::{
+    program::Port,
+    region::Region,
+    store::{SlotId, Store},
+};
 
 /// A box of rows and columns, all of `c` channels.
 pub fn region(y: [u32; 2], x: [u32; 2], c: u32) -> Region {
@@ -48,4 +59,105 @@ pub fn two_stages(n: u32) -> ProgramInfo {
     }
     let maps = [2, 3, 2].map(|c| Region::whole(side, side, c));
     ProgramInfo::new([7; 32], [9; 32], maps.to_vec(), tasks, vec![1, 2]).expect("a sound program")
+}
+
+/// Slots on the heap, any number of them.
+#[derive(Debug, Default)]
+pub struct Heap {
+    slots: Vec<Option<Vec<u8>>>,
+    /// Most slots at a time; 0 for any number.
+    pub most: usize,
+}
+
+impl Heap {
+    /// Slots in use.
+    pub fn used(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+}
+
+impl Store for Heap {
+    fn alloc(&mut self, floats: usize) -> Option<SlotId> {
+        if self.most > 0 && self.used() >= self.most {
+            return None;
+        }
+        let i = self.slots.iter().position(Option::is_none);
+        let i = i.unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        // Not zeroes: whoever reads what was never written should notice.
+        self.slots[i] = Some(vec![0xa5; 4 * floats]);
+        Some(SlotId(i as u32))
+    }
+
+    fn free(&mut self, slot: SlotId) {
+        assert!(self.slots[slot.0 as usize].take().is_some(), "freed twice");
+    }
+
+    fn bytes(&self, slot: SlotId) -> &[u8] {
+        self.slots[slot.0 as usize].as_ref().expect("a slot in use")
+    }
+
+    fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
+        self.slots[slot.0 as usize].as_mut().expect("a slot in use")
+    }
+}
+
+/// How a link treats datagrams: shares of 1000, and microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Link {
+    pub loss: u32,
+    pub duplicate: u32,
+    pub delay: u64,
+    pub jitter: u64,
+}
+
+/// Datagrams under way, delivered in the order of their seeded fates.
+#[derive(Debug)]
+pub struct Net<A> {
+    rng: ChaCha8Rng,
+    pub link: Link,
+    under_way: BTreeMap<(Now, u64), (A, Vec<u8>)>,
+    count: u64,
+}
+
+impl<A: Copy> Net<A> {
+    pub fn new(seed: u64, link: Link) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            link,
+            under_way: BTreeMap::new(),
+            count: 0,
+        }
+    }
+
+    /// A number below `n`.
+    pub fn draw(&mut self, n: u64) -> u64 {
+        self.rng.next_u64() % n.max(1)
+    }
+
+    /// Takes a datagram to `to`.
+    pub fn send(&mut self, now: Now, to: A, bytes: &[u8]) {
+        let copies = 1 + u64::from(self.draw(1000) < u64::from(self.link.duplicate));
+        for _ in 0..copies {
+            let at = now + self.link.delay + self.draw(self.link.jitter + 1);
+            if self.draw(1000) >= u64::from(self.link.loss) {
+                self.count += 1;
+                self.under_way
+                    .insert((at, self.count), (to, bytes.to_vec()));
+            }
+        }
+    }
+
+    /// When the next datagram arrives.
+    pub fn next(&self) -> Option<Now> {
+        self.under_way.keys().next().map(|&(at, _)| at)
+    }
+
+    /// A datagram that has arrived by `now`.
+    pub fn take(&mut self, now: Now) -> Option<(A, Vec<u8>)> {
+        let (&key, _) = self.under_way.iter().next()?;
+        (key.0 <= now).then(|| self.under_way.remove(&key))?
+    }
 }

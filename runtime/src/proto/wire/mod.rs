@@ -46,6 +46,7 @@ pub use list::{
 pub use message::{Message, parse};
 pub use results::{LostResults, Results, ResultsAck};
 pub use steal::{Failed, Lease, Renew, Report, Reported, Why};
+pub(super) use transfer::chunks_of;
 pub use transfer::{Data, Request};
 
 /// Stands for a task where the frame itself is meant.
