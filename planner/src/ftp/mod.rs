@@ -2,6 +2,7 @@
 
 pub mod axis;
 pub mod cuts;
+pub mod reuse;
 pub mod stage;
 
 pub use axis::{Axis, Need};
