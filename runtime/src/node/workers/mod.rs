@@ -274,6 +274,11 @@ impl Workers {
         self.out.iter().flatten().count()
     }
 
+    /// Jobs that no worker has leased yet.
+    pub fn queued(&self) -> usize {
+        self.jobs.queued()
+    }
+
     /// Reports jobs that are over, each once, and looks after the workers: buries dead ones, starts
     /// others. Call it when [`Workers::as_fd`] is readable; at any other time it does no harm. When
     /// `report` is called the job's slots are no longer lent.
