@@ -1,4 +1,5 @@
-//! Tokens to source text: prettyplease per item, blank lines between items, module docs in front.
+//! Tokens to source text: prettyplease per item, blank lines between items, module docs in front,
+//! comments where [`crate::names::comment`] put them.
 
 use proc_macro2::TokenStream;
 
@@ -32,7 +33,22 @@ pub fn module(path: &str, docs: &[String], tokens: TokenStream) -> Result<Vec<u8
         out.push_str(&unparse(Vec::new(), vec![item]));
         last = kind;
     }
-    Ok(out.into_bytes())
+    Ok(comments(&out).into_bytes())
+}
+
+/// Turns the statements of [`crate::names::comment`] into comments, however they were laid out.
+fn comments(source: &str) -> String {
+    let mut parts = source.split("__comment!(");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let Some((text, rest)) = part.split_once(");") else {
+            continue;
+        };
+        out.push_str("// ");
+        out.push_str(text.trim().trim_end_matches(',').trim_matches('"'));
+        out.push_str(rest);
+    }
+    out
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,4 +77,21 @@ fn unparse(attrs: Vec<syn::Attribute>, items: Vec<syn::Item>) -> String {
         attrs,
         items,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    #[test]
+    fn comments_stand_before_their_statement() {
+        let why = crate::names::comment(
+            "a long reason that needs more than a single line of text to be given in full length",
+        );
+        let source = module("x.rs", &["Doc.".into()], quote!(fn f() { #why g(); })).unwrap();
+        let want = "//! Doc.\n\nfn f() {\n    // a long reason that needs more than a single line of text to be given\n    // in full length\n    g();\n}\n";
+        assert_eq!(String::from_utf8(source).unwrap(), want);
+    }
 }

@@ -356,6 +356,11 @@ impl<'a> Crate<'a> {
         }
         let list: Vec<_> = by_name.keys().map(|n| ident(n)).collect();
         let check = kernel::check_cpu(isa);
+        let assert = if by_name.is_empty() {
+            TokenStream::new()
+        } else {
+            kernel::assert_cpu(isa)
+        };
         let docs = header::shared_docs(
             "Microkernels: one row of pixels, one block of channels.",
             self.target,
@@ -364,6 +369,7 @@ impl<'a> Crate<'a> {
             #(mod #list;)*
             #(pub use #list::#list;)*
             #check
+            #assert
         };
         self.add("src/kernels/mod.rs".into(), &docs, tokens)
     }

@@ -99,6 +99,25 @@ pub fn float(v: f32) -> TokenStream {
     }
 }
 
+/// Widest emitted comment, so that the printer keeps it on one line.
+const COMMENT_WIDTH: usize = 72;
+
+/// `//` comment lines before a statement, wrapped. Tokens carry no comments, so they travel as calls
+/// of a macro that does not exist; [`crate::format::module`] turns them into comments.
+pub fn comment(text: &str) -> TokenStream {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= COMMENT_WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    quote!(#(__comment!(#lines);)*)
+}
+
 /// `sum of var * factor, plus constant`, leaving out what is zero and factors of one, so that
 /// emitted arithmetic is what a person would write. Every `var` is a single token or a call.
 pub fn affine(terms: &[(TokenStream, usize)], constant: isize) -> TokenStream {

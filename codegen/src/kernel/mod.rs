@@ -26,7 +26,13 @@ use tessera_planner::{
     plan::{ConvKernel, Isa},
 };
 
+use crate::names::{affine, grouped, int};
+
 pub mod portable;
+pub mod x86_64;
+
+/// Widest row of pixels: keeps every index a kernel computes far from overflow.
+const COLS_MAX: usize = 1 << 16;
 
 /// Name of the kernel function for blocks of `lanes` channels: the planner's name, with `_t{lanes}`
 /// for a tail block.
@@ -47,7 +53,8 @@ pub const fn block_floats(k: &ConvKernel) -> usize {
 /// The items of a kernel's module.
 pub fn conv(k: &ConvKernel, isa: Isa, lanes: usize) -> TokenStream {
     match isa {
-        Isa::Portable | Isa::X86_64V3 => portable::conv(k, &name(k, isa, lanes), lanes),
+        Isa::Portable => portable::conv(k, &name(k, isa, lanes), lanes),
+        Isa::X86_64V3 => x86_64::conv(k, &name(k, isa, lanes), lanes),
     }
 }
 
@@ -71,27 +78,60 @@ pub fn check_cpu(isa: Isa) -> TokenStream {
                 }
                 Ok(())
             }
+
         },
     }
 }
 
-/// What must hold of slices for a call: the common assertions of every kernel.
-pub fn asserts(k: &ConvKernel, lanes: usize) -> TokenStream {
-    use crate::names::{affine, int};
-    let (mr, floats) = (int(k.mr), int(block_floats(k)));
+/// `assert_cpu`: what makes kernels with `#[target_feature]` safe to call.
+pub fn assert_cpu(isa: Isa) -> TokenStream {
+    match isa {
+        Isa::Portable => TokenStream::new(),
+        Isa::X86_64V3 => quote! {
+            /// Stops on a processor that [`check_cpu`] refuses.
+            #[inline]
+            fn assert_cpu() {
+                let there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+                assert!(there, "no AVX2 or FMA");
+            }
+        },
+    }
+}
+
+/// A kernel's doc comment.
+fn describe(k: &ConvKernel, lanes: usize) -> String {
+    let what = if k.depthwise { ", depthwise" } else { "" };
+    format!(
+        " One row, {lanes} channels: {0}x{0} stride {1}{what}, depth {2}, {3}; blocks of {4} pixels x {5} channels.",
+        k.size,
+        k.stride_x,
+        grouped(if k.depthwise { 1 } else { k.cin } as u64),
+        k.activation.name(),
+        k.mr,
+        k.nr
+    )
+}
+
+/// What must hold of slices for a call: the common assertions of every kernel. After them, index
+/// `tap + (col * stride_x + kx * dilation) * x_stride + c` lies in `x` for every tap, column, `kx`
+/// and channel of the block, and `col * y_stride + lane` in `y`.
+fn asserts(k: &ConvKernel, lanes: usize) -> TokenStream {
+    let (mr, floats, widest) = (int(k.mr), int(block_floats(k)), int(COLS_MAX));
     let channels = if k.depthwise { lanes } else { k.cin };
-    // Index behind the last value that column `cols - 1` reads, from its tap.
+    // Values from a tap to behind the last one that column `cols - 1` reads.
     let reach = affine(
         &[(quote!((cols - 1)), k.stride_x * k.x_stride)],
         ((k.size - 1) * k.dilation * k.x_stride + channels) as isize,
     );
     let last = affine(&[(quote!((cols - 1)), k.y_stride)], lanes as isize);
     quote! {
-        assert!(cols >= #mr, "a row is at least one block wide");
+        assert!((#mr..=#widest).contains(&cols), "a row is at least one block wide");
         assert_eq!(w.len(), #floats, "one packed block");
         assert!(y.len() >= #last, "the row's pixels");
+        let reach = #reach;
+        assert!(x.len() >= reach, "an input row");
         for tap in taps {
-            assert!(x.len() >= tap + #reach, "input rows");
+            assert!(*tap <= x.len() - reach, "input rows");
         }
     }
 }

@@ -5,10 +5,10 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::plan::ConvKernel;
 
-use super::asserts;
+use super::{asserts, describe};
 use crate::{
     act,
-    names::{affine, grouped, ident, int},
+    names::{affine, ident, int},
 };
 
 /// The items of a kernel's module: one safe function.
@@ -66,16 +66,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
             use crate::math;
         )
     };
-    let depth = if k.depthwise { 1 } else { k.cin };
-    let doc = format!(
-        " One row, {lanes} channels: {0}x{0} stride {1}, depth {2}, {3}; blocks of {4} pixels x {5} channels.",
-        k.size,
-        k.stride_x,
-        grouped(depth as u64),
-        k.activation.name(),
-        k.mr,
-        k.nr
-    );
+    let doc = describe(k, lanes);
     // `col.min`: the last block ends with the row and overlaps the one before.
     quote! {
         #uses_math

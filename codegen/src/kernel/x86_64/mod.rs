@@ -1,0 +1,181 @@
+//! AVX2 and FMA kernels: `mr x nr` running sums in registers, unrolled by name, literal strides.
+//!
+//! A kernel's module has two functions. The one that drivers call has the common signature, asks
+//! for the processor's features once and passes on. The other carries `#[target_feature]`, asserts
+//! bounds, and loops over blocks of `mr` pixels; inside a block everything is an index plus a literal.
+//!
+//! ```text
+//! (b0, b1) = bias                         nr / 8 vectors of output channels
+//! (p0_0, p0_1) ... (p5_0, p5_1) = bias    6 pixels x 16 channels: 12 of 16 registers
+//! for ky, kx, c:                          the order of every direct kernel
+//!     (w0, w1) = next weights             2 registers
+//!     x = pixel i, channel c              1 register, 8 times the same value
+//!     pi_v = x * wv + pi_v                fused
+//! y = activation(pi_v)
+//! ```
+//!
+//! Where windows are contiguous in a row (no groups, no dilation), `kx` and `c` run as one loop.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use tessera_planner::plan::ConvKernel;
+
+use super::{asserts, describe};
+use crate::names::{affine, comment, ident, int};
+
+mod dense;
+mod depthwise;
+mod epilogue;
+
+/// Lanes of a vector.
+const LANES: usize = 8;
+
+/// The items of a kernel's module.
+pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
+    let block = Block { k, lanes };
+    let (fn_name, doc) = (ident(name), describe(k, lanes));
+    let (size, mr, nr) = (int(k.size), int(k.mr), int(k.nr));
+    let asserts = asserts(k, lanes);
+    let features = comment("SAFETY: the processor has AVX2 and FMA.");
+    let bounds = comment(
+        "SAFETY: a block's pixels end at or before `cols`, and the assertions say that x, w and y \
+         reach as far as the last pixel's last tap, weight and channel.",
+    );
+    let sums = block.start();
+    let taps = if k.depthwise {
+        depthwise::taps(&block)
+    } else {
+        dense::taps(&block)
+    };
+    let finish = block.finish();
+    let mask = block.mask();
+    let constants = epilogue::constants(k.activation);
+    quote! {
+        use std::arch::x86_64::*;
+
+        #[doc = #doc]
+        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+            super::assert_cpu();
+            #features
+            unsafe { row(x, taps, w, y, cols) }
+        }
+
+        #[target_feature(enable = "avx2,fma")]
+        fn row(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+            #asserts
+            #mask
+            #constants
+            let mut col = 0;
+            while col < cols {
+                col = col.min(cols - #mr);
+                #bounds
+                unsafe {
+                    let w = w.as_ptr();
+                    #sums
+                    let mut w = w.add(#nr);
+                    #taps
+                    #finish
+                }
+                col += #mr;
+            }
+        }
+    }
+}
+
+/// One block of pixels and channels, in tokens.
+struct Block<'a> {
+    k: &'a ConvKernel,
+    /// Output channels that exist; the others are padding of the packed weights.
+    lanes: usize,
+}
+
+impl Block<'_> {
+    /// Vectors that hold an existing channel.
+    fn vectors(&self) -> usize {
+        self.lanes.div_ceil(LANES)
+    }
+
+    /// Channels of the last vector, if it is not full.
+    fn partial(&self) -> Option<usize> {
+        Some(self.lanes % LANES).filter(|n| *n > 0)
+    }
+
+    /// Whether vector `v` is the partial one.
+    fn is_partial(&self, v: usize) -> bool {
+        self.partial().is_some() && v + 1 == self.vectors()
+    }
+
+    /// Values between the windows of neighbouring output pixels.
+    fn step(&self) -> usize {
+        self.k.stride_x * self.k.x_stride
+    }
+
+    /// The running sum of pixel `i`, vector `v`.
+    fn sum(i: usize, v: usize) -> Ident {
+        format_ident!("p{i}_{v}")
+    }
+
+    /// `let mask = ..` where a vector is not full.
+    fn mask(&self) -> TokenStream {
+        let Some(n) = self.partial() else {
+            return TokenStream::new();
+        };
+        let lane = (0..LANES).map(|l| if l < n { quote!(-1) } else { quote!(0) });
+        quote!(let mask = _mm256_setr_epi32(#(#lane),*);)
+    }
+
+    /// The sums begin with the bias.
+    fn start(&self) -> TokenStream {
+        let mut out = self.load("b");
+        for i in 0..self.k.mr {
+            for v in 0..self.vectors() {
+                let (sum, bias) = (Self::sum(i, v), format_ident!("b{v}"));
+                out.extend(quote!(let mut #sum = #bias;));
+            }
+        }
+        out
+    }
+
+    /// The next weights: `let w0 = ..; let w1 = ..;`.
+    fn weights(&self) -> TokenStream {
+        self.load("w")
+    }
+
+    /// Names the vectors that `w` points to.
+    fn load(&self, name: &str) -> TokenStream {
+        (0..self.vectors())
+            .map(|v| {
+                let (name, from) = (format_ident!("{name}{v}"), offset(&quote!(w), v * LANES));
+                quote!(let #name = _mm256_loadu_ps(#from);)
+            })
+            .collect()
+    }
+
+    /// Activation and stores.
+    fn finish(&self) -> TokenStream {
+        let y_stride = self.k.y_stride;
+        let at = affine(&[(quote!(col), y_stride)], 0);
+        let mut out = quote!(let y = y.as_mut_ptr().add(#at););
+        for i in 0..self.k.mr {
+            for v in 0..self.vectors() {
+                let value = epilogue::apply(self.k.activation, &Self::sum(i, v));
+                let to = offset(&quote!(y), i * y_stride + v * LANES);
+                out.extend(if self.is_partial(v) {
+                    quote!(_mm256_maskstore_ps(#to, mask, #value);)
+                } else {
+                    quote!(_mm256_storeu_ps(#to, #value);)
+                });
+            }
+        }
+        out
+    }
+}
+
+/// `pointer.add(n)`.
+fn offset(pointer: &TokenStream, n: usize) -> TokenStream {
+    if n == 0 {
+        return pointer.clone();
+    }
+    let n = int(n);
+    quote!(#pointer.add(#n))
+}
