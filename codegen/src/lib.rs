@@ -308,16 +308,8 @@ impl<'a> Crate<'a> {
         options: &EmitOptions,
     ) -> Result<Files, EmitError> {
         self.kernels()?;
-        let docs = {
-            let sources = self
-                .files
-                .values()
-                .filter_map(|f| std::str::from_utf8(f).ok());
-            math::select(sources)
-        };
-        if let Some((docs, tokens)) = docs {
-            let docs = [header::shared_docs(&docs[0], self.target)].concat();
-            self.add("src/math.rs".into(), &docs, tokens)?;
+        if let Some(math) = emit_math(&self.files, self.target)? {
+            self.files.insert("src/math.rs".into(), math);
             self.modules.insert("math".to_owned());
         }
         self.modules.insert("kernels".to_owned());
@@ -339,38 +331,74 @@ impl<'a> Crate<'a> {
         Ok(self.files)
     }
 
-    /// `src/kernels`: one file per kernel, and the processor check.
+    /// `src/kernels`, with what the programs use.
     fn kernels(&mut self) -> Result<(), EmitError> {
         let isa = self.isa.unwrap_or(Isa::Portable);
-        let mut by_name = BTreeMap::new();
-        for (k, lanes) in std::mem::take(&mut self.kernels) {
-            let name = kernel::name(&k, isa, lanes);
-            if by_name.insert(name.clone(), (k, lanes)).is_some() {
-                return Err(EmitError::KernelName { name });
-            }
-        }
-        for (name, (k, lanes)) in &by_name {
-            let docs = header::shared_docs(&format!("Microkernel `{name}`."), self.target);
-            let tokens = kernel::conv(k, isa, *lanes);
-            self.add(format!("src/kernels/{name}.rs"), &docs, tokens)?;
-        }
-        let list: Vec<_> = by_name.keys().map(|n| ident(n)).collect();
-        let check = kernel::check_cpu(isa);
-        let assert = if by_name.is_empty() {
-            TokenStream::new()
-        } else {
-            kernel::assert_cpu(isa)
-        };
-        let docs = header::shared_docs(
-            "Microkernels: one row of pixels, one block of channels.",
-            self.target,
-        );
-        let tokens = quote! {
-            #(mod #list;)*
-            #(pub use #list::#list;)*
-            #check
-            #assert
-        };
-        self.add("src/kernels/mod.rs".into(), &docs, tokens)
+        let kernels = std::mem::take(&mut self.kernels);
+        let files = emit_kernels(&kernels, isa, self.target, "src/kernels")?;
+        self.files.extend(files);
+        Ok(())
     }
+}
+
+/// Emits kernels alone, each with its number of existing channels: one file per kernel under `dir`,
+/// and its `mod.rs` with the processor check. Kernels may call functions of `crate::math`: see
+/// [`emit_math`].
+///
+/// # Errors
+/// When two different kernels have the same name.
+pub fn emit_kernels(
+    kernels: &BTreeSet<(ConvKernel, usize)>,
+    isa: Isa,
+    target: &str,
+    dir: &str,
+) -> Result<Files, EmitError> {
+    let mut by_name = BTreeMap::new();
+    for (k, lanes) in kernels {
+        let name = kernel::name(k, isa, *lanes);
+        if by_name.insert(name.clone(), (k, *lanes)).is_some() {
+            return Err(EmitError::KernelName { name });
+        }
+    }
+    let mut files = Files::new();
+    for (name, (k, lanes)) in &by_name {
+        let docs = header::shared_docs(&format!("Microkernel `{name}`."), target);
+        let path = format!("{dir}/{name}.rs");
+        let source = format::module(&path, &docs, kernel::conv(k, isa, *lanes))?;
+        files.insert(path, source);
+    }
+    let list: Vec<_> = by_name.keys().map(|n| ident(n)).collect();
+    let check = kernel::check_cpu(isa);
+    let assert = if by_name.is_empty() {
+        TokenStream::new()
+    } else {
+        kernel::assert_cpu(isa)
+    };
+    let docs = header::shared_docs(
+        "Microkernels: one row of pixels, one block of channels.",
+        target,
+    );
+    let tokens = quote! {
+        #(mod #list;)*
+        #(pub use #list::#list;)*
+        #check
+        #assert
+    };
+    let path = format!("{dir}/mod.rs");
+    let source = format::module(&path, &docs, tokens)?;
+    files.insert(path, source);
+    Ok(files)
+}
+
+/// Emits `src/math.rs` with the functions that `files` call, if any.
+///
+/// # Errors
+/// Only by an error of this crate.
+pub fn emit_math(files: &Files, target: &str) -> Result<Option<Vec<u8>>, EmitError> {
+    let sources = files.values().filter_map(|f| std::str::from_utf8(f).ok());
+    let Some((docs, tokens)) = math::select(sources) else {
+        return Ok(None);
+    };
+    let docs = header::shared_docs(&docs[0], target);
+    format::module("src/math.rs", &docs, tokens).map(Some)
 }

@@ -1,0 +1,205 @@
+//! Every kernel against a scalar oracle in double precision: a crate with many kernels is emitted,
+//! built and run once per instruction set.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tessera_codegen::{emit_kernels, emit_math, kernel};
+use tessera_planner::{
+    graph::Activation,
+    plan::{ConvKernel, Isa},
+};
+
+/// What runs inside the emitted crate.
+const ORACLE: &str = include_str!("oracle.rs");
+
+/// Number of kernels beside the chosen ones.
+const DRAWN: usize = 110;
+
+const ACTIVATIONS: [Activation; 6] = [
+    Activation::Linear,
+    Activation::Relu,
+    Activation::Relu6,
+    Activation::Leaky,
+    Activation::Relie,
+    Activation::Ramp,
+];
+
+/// A fixed sequence of numbers (xorshift64).
+struct Draw(u64);
+
+impl Draw {
+    fn from<T: Copy>(&mut self, list: &[T]) -> T {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        list[(self.0 >> 33) as usize % list.len()]
+    }
+}
+
+/// Kernels of every kind, size, depth, block and activation, with their channels.
+fn matrix() -> BTreeSet<(ConvKernel, usize)> {
+    let mut draw = Draw(0x7e55_e7a0_0000_0001);
+    let mut set = BTreeSet::new();
+    let kernel = |size, stride_x, dilation, cin, more_in, cout, mr, nr, activation, depthwise| {
+        let depth = if depthwise { 1 } else { cin };
+        let k = ConvKernel {
+            size,
+            stride_x,
+            dilation,
+            cin: depth,
+            x_stride: if depthwise { cout } else { cin + more_in },
+            y_stride: cout,
+            mr,
+            nr,
+            activation,
+            depthwise,
+        };
+        let full = (k.clone(), nr);
+        let rest = (cout % nr > 0).then_some((k, cout % nr));
+        [(cout >= nr).then_some(full), rest].into_iter().flatten()
+    };
+    // What large networks consist of.
+    for (size, stride, cin, cout) in [
+        (3, 1, 3, 32),
+        (3, 1, 64, 128),
+        (1, 1, 128, 64),
+        (3, 2, 32, 64),
+        (1, 1, 64, 425),
+    ] {
+        for mr in [4, 5, 6] {
+            set.extend(kernel(
+                size,
+                stride,
+                1,
+                cin,
+                0,
+                cout,
+                mr,
+                16,
+                Activation::Leaky,
+                false,
+            ));
+        }
+    }
+    while set.len() < DRAWN {
+        let size = draw.from(&[1, 1, 3, 3, 3, 5, 7, 2]);
+        let nr = draw.from(&[8, 16]);
+        let depthwise = draw.from(&[false, false, true]);
+        let mr = draw.from(match nr {
+            8 => &[1, 2, 3, 5, 7, 8, 10, 12],
+            _ => &[1, 2, 3, 4, 5, 6, 6, 6],
+        });
+        set.extend(kernel(
+            size,
+            draw.from(&[1, 1, 1, 2, 2, 3]),
+            draw.from(&[1, 1, 1, 2, 3]),
+            draw.from(&[1, 3, 8, 17, 32]),
+            // Other groups' channels lie beside.
+            draw.from(&[0, 0, 5]),
+            draw.from(&[1, 5, 8, 16, 24, 37, 64]),
+            mr,
+            nr,
+            draw.from(&ACTIVATIONS),
+            depthwise,
+        ));
+    }
+    set
+}
+
+/// `main.rs` of the crate: the oracle and a table of kernels.
+fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
+    let mut s = String::from("mod kernels;\n");
+    if math {
+        s.push_str("mod math;\n");
+    }
+    s.push_str(ORACLE);
+    s.push_str("\nconst CASES: &[Case] = &[\n");
+    for (k, lanes) in kernels {
+        let name = kernel::name(k, isa, *lanes);
+        let ConvKernel {
+            size,
+            stride_x,
+            dilation,
+            cin,
+            x_stride,
+            y_stride,
+            mr,
+            nr,
+            depthwise,
+            ..
+        } = k;
+        writeln!(
+            s,
+            "Case {{ name: {name:?}, size: {size}, stride: {stride_x}, dilation: {dilation}, cin: {cin}, \
+             x_stride: {x_stride}, y_stride: {y_stride}, mr: {mr}, nr: {nr}, lanes: {lanes}, \
+             depthwise: {depthwise}, activation: {:?}, \
+             run: |x, t, w, y, n| kernels::{name}(x, t.try_into().unwrap(), w, y, n) }},",
+            k.activation.name()
+        )
+        .expect("a string takes all text");
+    }
+    s.push_str("];\n");
+    s
+}
+
+fn write(dir: &Path, name: &str, content: &[u8]) {
+    let path = dir.join(name);
+    fs::create_dir_all(path.parent().expect("inside of the crate")).expect("folder");
+    // Unchanged files keep their time, so that cargo keeps its work.
+    if fs::read(&path).ok().as_deref() != Some(content) {
+        fs::write(path, content).expect("file");
+    }
+}
+
+fn check(isa: Isa, target: &str) {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kernels-{target}"));
+    let kernels = matrix();
+    let mut files =
+        emit_kernels(&kernels, isa, target, "src/kernels").expect("kernels are emitted");
+    let math = emit_math(&files, target).expect("math is emitted");
+    let has_math = math.is_some();
+    files.extend(math.map(|m| ("src/math.rs".to_owned(), m)));
+    let main = main_rs(&kernels, isa, has_math);
+    files.insert("src/main.rs".into(), main.into_bytes());
+    let manifest = "[package]\nname = \"kernels\"\nedition = \"2024\"\n[workspace]\n[profile.dev]\nopt-level = 1\ndebug = false\n";
+    files.insert("Cargo.toml".into(), manifest.into());
+    let _ = fs::remove_dir_all(dir.join("src"));
+    for (name, content) in &files {
+        write(&dir, name, content);
+    }
+    let out = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--offline", "--manifest-path"])
+        .arg(dir.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(dir.join("target"))
+        .output()
+        .expect("cargo starts");
+    let (text, errors) = (
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr),
+    );
+    assert!(out.status.success(), "{text}\n{errors}");
+    if text.starts_with("skipped") {
+        eprintln!("{target}: {text}");
+        return;
+    }
+    let want = format!("{} kernels agree", kernels.len());
+    assert_eq!(text.trim(), want, "every kernel is compared");
+}
+
+#[test]
+fn portable_kernels_compute_what_the_oracle_does() {
+    check(Isa::Portable, "portable");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn avx2_kernels_compute_what_the_oracle_does() {
+    check(Isa::X86_64V3, "x86-64-v3");
+}
