@@ -136,11 +136,13 @@ pub fn emit(
 }
 
 /// Emits one crate that holds several programs, as modules that share kernels: many plans for one
-/// build. `main` hands all of them to the runtime, which picks by `--program NAME`.
+/// build. `main` hands all of them to the runtime, which picks by `--program NAME`. The package is
+/// called `name`.
 ///
 /// # Errors
 /// As [`emit`]; and when the programs' instruction sets differ or two share a name.
 pub fn emit_bundle(
+    name: &str,
     programs: &[(&str, &Plan, &Model)],
     target: &str,
     options: &EmitOptions,
@@ -161,7 +163,7 @@ pub fn emit_bundle(
             plan.to_toml().into_bytes(),
         );
     }
-    out.finish("bundle", "Several plans in one crate", &paths, options)
+    out.finish(name, "Several plans in one crate", &paths, options)
 }
 
 /// A crate in the making.

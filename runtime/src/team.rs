@@ -47,13 +47,24 @@ impl Team {
         y: &mut [f32],
         f: impl Fn(Range<usize>, &mut [f32]) + Sync,
     ) {
+        // Not generic inside: emitted crates call this once per layer and chain, and the thread
+        // pool's machinery would be compiled anew for every call.
+        self.split(rows, row_floats, y, &f);
+    }
+
+    fn split(
+        &self,
+        rows: usize,
+        row_floats: usize,
+        y: &mut [f32],
+        f: &(dyn Fn(Range<usize>, &mut [f32]) + Sync),
+    ) {
         assert_eq!(y.len(), rows * row_floats, "a layer's rows fill its buffer");
         let Some(pool) = &self.pool else {
             return f(0..rows, y);
         };
         let per_part = rows.div_ceil(pool.current_num_threads()).max(1);
         pool.scope(|scope| {
-            let f = &f;
             for (i, part) in y.chunks_mut((per_part * row_floats).max(1)).enumerate() {
                 let first = i * per_part;
                 scope.spawn(move |_| f(first..(first + per_part).min(rows), part));

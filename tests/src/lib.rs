@@ -1,5 +1,9 @@
 //! Whole-system tests live in `tests/`; this crate holds what they share.
 #![forbid(unsafe_code)]
 
+pub mod bundle;
+pub mod compare;
+pub mod golden;
+pub mod model;
 pub mod relay;
 pub mod rig;

@@ -141,15 +141,24 @@ impl NodeBinary {
         dump: Option<&Path>,
         within: Duration,
     ) -> Result<Vec<Value>> {
+        let mut flags: Vec<OsString> = vec!["--threads".into(), threads.to_string().into()];
+        if let Some(dump) = dump {
+            flags.extend(["--dump".into(), dump.into()]);
+        }
+        flags.push("--input-f32".into());
+        flags.extend(tensors.iter().map(Into::into));
+        self.solo_with(&flags, within)
+    }
+
+    /// As [`NodeBinary::solo`], with flags of the caller's choice: pictures, thresholds.
+    ///
+    /// # Errors
+    /// As [`NodeBinary::solo`].
+    pub fn solo_with(&self, flags: &[OsString], within: Duration) -> Result<Vec<Value>> {
         let dir = tempfile::tempdir()?;
         let records = dir.path().join("records.jsonl");
         let mut command = self.command("solo");
-        command.args(["--threads", &threads.to_string(), "--records"]);
-        command.arg(&records);
-        if let Some(dump) = dump {
-            command.arg("--dump").arg(dump);
-        }
-        command.arg("--input-f32").args(tensors);
+        command.arg("--records").arg(&records).args(flags);
         let node = Process::start(command, "solo", dir.path())?;
         let end = node.wait(within)?;
         ensure!(end == End::Code(0), "solo: {end:?}:\n{}", node.complaint());

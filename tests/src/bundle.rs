@@ -1,0 +1,269 @@
+//! Many plans in one emitted crate: compiled once, so that whole-system tests stay affordable.
+//!
+//! A bundle is known by its name and target: `target/tessera-tests/<name>-<target>`. Files are
+//! written only when they differ and cargo decides what is stale, so a second run compiles nothing.
+//! Test processes that run side by side take turns.
+//!
+//! Drivers of many chains are compiled lightly ([`OPT_LEVEL`], no debug information): compiling
+//! dominates these tests, and optimisation must not change a bit.
+//!
+//! ```no_run
+//! # use tessera_tests::{bundle::{self, Entry}, model};
+//! # use tessera_planner::{graph::Darknet, options::{PlanOptions, Target}};
+//! # fn main() -> anyhow::Result<()> {
+//! let model = model::random("mini", "[net]\nwidth=8\nheight=8\nchannels=3\n[maxpool]\nsize=2\n", Darknet::Alexey, 1)?;
+//! let options = PlanOptions { grids: vec![[2, 2]], offload: Some(1), ..PlanOptions::default() };
+//! let entry = Entry { name: "mini".into(), model: &model, options };
+//! let bundle = bundle::build("example", Target::Portable, &[entry])?;
+//! let node = bundle.node("mini")?; // a `rig::NodeBinary`
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tessera_codegen::{EmitOptions, Files, emit_bundle, pack};
+use tessera_planner::{
+    make,
+    model::Model,
+    options::{PlanOptions, Target},
+    plan::Plan,
+};
+
+use crate::rig::NodeBinary;
+
+/// Optimisation of a bundle's own code; the runtime below it is compiled as in every node. Per 1000
+/// emitted lines rustc takes 0.63 s at level 3 with line tables, 0.38 s at level 1 without, and
+/// 0.07 s at level 0, whose kernels are too slow (yolov3-tiny-mini in seven plans, 22,500 lines).
+const OPT_LEVEL: u8 = 1;
+
+/// A program of a bundle.
+#[derive(Clone, Debug)]
+pub struct Entry<'m> {
+    /// What `--program` takes: letters, digits, `-` and `_`; different in every entry.
+    pub name: String,
+    /// The network with its weights.
+    pub model: &'m Model,
+    /// Its plan. The target is the bundle's, whatever stands here.
+    pub options: PlanOptions,
+}
+
+/// A compiled bundle.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    dir: PathBuf,
+    node: PathBuf,
+    runner: Vec<OsString>,
+    plans: BTreeMap<String, Plan>,
+}
+
+impl Bundle {
+    /// The node as program `name`.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn node(&self, name: &str) -> Result<NodeBinary> {
+        self.plan(name)?;
+        Ok(NodeBinary {
+            program: Some(name.to_owned()),
+            runner: self.runner.clone(),
+            ..NodeBinary::new(&self.node, self.dir.join(weights_file(name)))
+        })
+    }
+
+    /// The plan of program `name`.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn plan(&self, name: &str) -> Result<&Plan> {
+        self.plans
+            .get(name)
+            .with_context(|| format!("the bundle holds no program {name}"))
+    }
+
+    /// Names of the programs.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.plans.keys().map(String::as_str)
+    }
+}
+
+/// Plans all entries, emits them as crate `name`, packs their weights, compiles.
+///
+/// # Errors
+/// When an entry cannot be planned or emitted, or the crate does not compile.
+pub fn build(name: &str, target: Target, entries: &[Entry<'_>]) -> Result<Bundle> {
+    let package = format!("{name}-{}", target.name());
+    let dir = root().join("target/tessera-tests").join(&package);
+    let plans: Vec<Plan> = entries
+        .iter()
+        .map(|e| {
+            let options = PlanOptions {
+                targets: vec![target],
+                ..e.options.clone()
+            };
+            make::plan(e.model, &options).with_context(|| format!("{}: no plan", e.name))
+        })
+        .collect::<Result<_>>()?;
+    let programs: Vec<(&str, &Plan, &Model)> = entries
+        .iter()
+        .zip(&plans)
+        .map(|(e, plan)| (e.name.as_str(), plan, e.model))
+        .collect();
+    let options = EmitOptions {
+        runtime_path: "../../../runtime".into(),
+    };
+    let files = emit_bundle(&package, &programs, target.name(), &options)?;
+
+    fs::create_dir_all(&dir)?;
+    let lock = File::create(dir.with_extension("lock"))?;
+    lock.lock().context("waiting for another test's bundle")?;
+    write_sources(&dir, &files)?;
+    for (name, plan, model) in &programs {
+        write_weights(&dir.join(weights_file(name)), plan, model, target)
+            .with_context(|| format!("{name}: weights"))?;
+    }
+    let node = compile(&dir, &package, target)?;
+    Ok(Bundle {
+        runner: runner(target)?,
+        node,
+        plans: entries.iter().map(|e| e.name.clone()).zip(plans).collect(),
+        dir,
+    })
+}
+
+/// The targets whose code this processor runs: the best one first, `portable` always.
+pub fn host_targets() -> Vec<Target> {
+    let mut list = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        list.push(Target::X86_64V3);
+    }
+    list.push(Target::Portable);
+    list
+}
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_path_buf()
+}
+
+/// Writes emitted files where they differ and removes what an earlier bundle left.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_sources(dir: &Path, files: &Files) -> Result<()> {
+    for (name, content) in files {
+        write_if_changed(&dir.join(name), content)?;
+    }
+    remove_stale(&dir.join("src"), &|path| {
+        path.strip_prefix(dir)
+            .is_ok_and(|p| files.contains_key(&*p.to_string_lossy()))
+    })
+}
+
+fn weights_file(program: &str) -> PathBuf {
+    Path::new("weights").join(format!("{program}.bin"))
+}
+
+fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn remove_stale(dir: &Path, keep: &dyn Fn(&Path) -> bool) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_stale(&path, keep)?;
+            let _ = fs::remove_dir(&path); // succeeds only when empty
+        } else if !keep(&path) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Packs into a file of its own first: a node of another test may hold the old one mapped.
+fn write_weights(path: &Path, plan: &Plan, model: &Model, target: Target) -> Result<()> {
+    fs::create_dir_all(path.parent().context("a file in a folder")?)?;
+    let part = path.with_extension("part");
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(&part)?);
+    pack::write(plan, model, target.name(), &mut out)?;
+    out.flush()?;
+    fs::rename(&part, path)?;
+    Ok(())
+}
+
+/// Compiles the crate in `dir` in the folder that all emitted crates share, so that the runtime is
+/// compiled once; gives the crate's own copy of the node.
+fn compile(dir: &Path, package: &str, target: Target) -> Result<PathBuf> {
+    // The same versions as the workspace's own; cargo strikes out what is not needed.
+    fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock"))?;
+    let shared = root().join("target/nodes");
+    let cargo = |offline: bool| -> Result<_> {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command
+            .args(["build", "--release", "--quiet", "--target", target.triple()])
+            .arg("--target-dir")
+            .arg(&shared)
+            .arg("--manifest-path")
+            .arg(dir.join("Cargo.toml"))
+            .args([
+                "--config",
+                &format!("profile.release.package.{package}.opt-level={OPT_LEVEL}"),
+                "--config",
+                &format!("profile.release.package.{package}.debug=0"),
+            ])
+            // From inside the workspace, for the cross linkers in its configuration.
+            .current_dir(root())
+            .stdin(Stdio::null());
+        if offline {
+            command.arg("--offline");
+        }
+        command.output().context("cannot start cargo")
+    };
+    // What this workspace was built from suffices, unless another target needs more.
+    let mut out = cargo(true)?;
+    if !out.status.success() {
+        out = cargo(false)?;
+    }
+    if !out.status.success() {
+        let said = String::from_utf8_lossy(&out.stderr);
+        bail!("{package} does not compile:\n{}", said.trim_end());
+    }
+    let built = shared.join(target.triple()).join("release").join(package);
+    let (node, part) = (dir.join("node"), dir.join("node.part"));
+    fs::copy(&built, &part).with_context(|| format!("the build left no {}", built.display()))?;
+    fs::rename(&part, &node)?;
+    Ok(node)
+}
+
+/// What runs a target's programs here: nothing, or the emulator that `.cargo/config.toml` names.
+fn runner(target: Target) -> Result<Vec<OsString>> {
+    if target.triple() == Target::Portable.triple() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(root().join(".cargo/config.toml"))?;
+    let config: toml::Table = text.parse()?;
+    let runner = config
+        .get("target")
+        .and_then(|t| t.get(target.triple())?.get("runner")?.as_str())
+        .with_context(|| format!("no runner for {} in .cargo/config.toml", target.triple()))?;
+    let words: Vec<OsString> = runner.split_whitespace().map(OsString::from).collect();
+    ensure!(!words.is_empty(), "an empty runner");
+    Ok(words)
+}

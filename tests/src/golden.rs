@@ -1,0 +1,239 @@
+//! Outputs of the real Darknet, in `../shared/golden` beside the workspace; not part of it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tessera_planner::{graph::Darknet, model::Model};
+
+use crate::{bundle, compare, model};
+
+/// Networks that Darknet has run.
+pub const NETS: [&str; 7] = [
+    "yolov2-mini",
+    "yolov3-tiny-mini",
+    "darknet53-mini",
+    "yolov4-tiny-mini",
+    "fastest-mini",
+    "resnet-mini",
+    "yolo-fastest-1.1-dog",
+];
+
+/// How far scores and relative boxes may lie from Darknet's, and scores from the threshold to
+/// fall on either side.
+const CLOSE: f64 = 1e-3;
+
+/// A network, its input, and what Darknet made of it.
+#[derive(Debug)]
+pub struct Case {
+    /// Folder of its files.
+    pub dir: PathBuf,
+    /// The network with its weights.
+    pub model: Model,
+    /// Largest distance of a layer from Darknet's.
+    pub tolerance: f64,
+    expected: Value,
+}
+
+/// The folder of the cases, if it is there; says so otherwise.
+pub fn folder() -> Option<PathBuf> {
+    let dir = bundle::root().join("../shared/golden");
+    if dir.is_dir() {
+        Some(dir)
+    } else {
+        println!("note: no ../shared/golden here, nothing compared");
+        None
+    }
+}
+
+/// Loads the case of `name`, if the folder is there.
+///
+/// # Errors
+/// When the folder is there but the case cannot be used.
+pub fn case(name: &str) -> Result<Option<Case>> {
+    let Some(folder) = folder() else {
+        return Ok(None);
+    };
+    let dir = folder.join(name);
+    let expected: Value = serde_json::from_slice(&fs::read(dir.join("expected.json"))?)?;
+    let darknet = match expected["fork"].as_str() {
+        Some("pj") => Darknet::Pjreddie,
+        _ => Darknet::Alexey,
+    };
+    let model = model::load(&dir.join("model.cfg"), &dir.join("model.weights"), darknet)
+        .with_context(|| name.to_owned())?;
+    Ok(Some(Case {
+        tolerance: expected["tolerance"].as_f64().context("a tolerance")?,
+        dir,
+        model,
+        expected,
+    }))
+}
+
+impl Case {
+    /// The input tensor's file.
+    pub fn input(&self) -> PathBuf {
+        self.dir.join("input.f32")
+    }
+
+    /// Shape of layer `k` as Darknet reports it: C, H, W.
+    pub fn shape(&self, k: usize) -> Vec<usize> {
+        let sides = self.expected["layers"][k]["shape"].as_array();
+        sides.map_or_else(Vec::new, |s| {
+            s.iter()
+                .filter_map(|v| usize::try_from(v.as_u64()?).ok())
+                .collect()
+        })
+    }
+
+    /// Every layer as Darknet computed it, C, H, W; only of one case.
+    ///
+    /// # Errors
+    /// When the file is not there or has another length.
+    pub fn all_layers(&self) -> Result<Vec<Vec<f32>>> {
+        let all = compare::read_f32(&self.dir.join("all_layers.f32"))?;
+        let mut rest = all.as_slice();
+        let layers = self.expected["layers"].as_array().context("layers")?;
+        let mut list = Vec::new();
+        for k in 0..layers.len() {
+            let len = self.shape(k).iter().product();
+            let (layer, behind) = rest.split_at_checked(len).context("a short file")?;
+            list.push(layer.to_vec());
+            rest = behind;
+        }
+        ensure!(rest.is_empty(), "a long file");
+        Ok(list)
+    }
+
+    /// What Darknet printed: label, percent, then left, top, width and height in pixels of the
+    /// picture; only of one case.
+    ///
+    /// # Errors
+    /// When the file is not there or reads otherwise.
+    pub fn printed(&self) -> Result<Vec<(String, [i64; 5])>> {
+        let text = fs::read_to_string(self.dir.join("dets.printed.txt"))?;
+        let number = |word: &str| -> Result<i64> { Ok(word.trim_end_matches(['%', ')']).parse()?) };
+        text.lines()
+            .map(|line| {
+                let (label, rest) = line.split_once(':').context("a label")?;
+                let words: Vec<&str> = rest.split_whitespace().collect();
+                let [percent, _, left, _, top, _, width, _, height] = words[..] else {
+                    anyhow::bail!("{line:?} is no detection");
+                };
+                let mut values = [0; 5];
+                for (v, word) in values.iter_mut().zip([percent, left, top, width, height]) {
+                    *v = number(word)?;
+                }
+                Ok((label.to_owned(), values))
+            })
+            .collect()
+    }
+
+    /// Width and height of the picture that the input was made from.
+    ///
+    /// # Errors
+    /// When they are not given.
+    pub fn image_size(&self) -> Result<[u32; 2]> {
+        let side = |i: usize| -> Result<u32> {
+            let v = self.expected["input"]["image_size"][i].as_u64();
+            Ok(u32::try_from(v.context("a size")?)?)
+        };
+        Ok([side(0)?, side(1)?])
+    }
+
+    /// Compares all tensors dumped to `dump` with Darknet's, whole where Darknet's are there and at
+    /// 16 places where only those are; gives the numbers of both.
+    ///
+    /// # Errors
+    /// When one lies too far off, or an output was not dumped.
+    pub fn check_dump(&self, dump: &Path) -> Result<(usize, usize)> {
+        let (mut whole, mut sampled) = (0, 0);
+        let layers = self.expected["layers"].as_array().context("layers")?;
+        for (k, layer) in layers.iter().enumerate() {
+            let file = format!("layer_{k}.f32");
+            let (want, have) = (self.dir.join(&file), dump.join(&file));
+            if want.exists() {
+                let d = compare::distance(&compare::read_f32(&have)?, &compare::read_f32(&want)?);
+                ensure!(
+                    d <= self.tolerance,
+                    "layer {k} is {d:.2e} away from Darknet's"
+                );
+                whole += 1;
+            } else if have.exists() {
+                self.check_samples(k, layer, &compare::read_f32(&have)?)?;
+                sampled += 1;
+            }
+        }
+        Ok((whole, sampled))
+    }
+
+    fn check_samples(&self, k: usize, layer: &Value, have: &[f32]) -> Result<()> {
+        let number = |key: &str| layer[key].as_f64().context("a number");
+        let rms = number("mean")?.hypot(number("std")?);
+        let samples = layer["samples"].as_array().context("samples")?;
+        ensure!(!samples.is_empty(), "no samples of layer {k}");
+        for sample in samples {
+            let at = usize::try_from(sample[0].as_u64().context("an index")?)?;
+            let want = sample[1].as_f64().context("a value")?;
+            let have = *have
+                .get(at)
+                .with_context(|| format!("layer {k} is short"))?;
+            let d = (f64::from(have) - want).abs() / (1e-6 + rms);
+            ensure!(
+                d <= self.tolerance,
+                "layer {k} at {at}: {have}, not {want}: {d:.2e}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Compares a record's detections with Darknet's, class by class, score and box; gives their
+    /// number, 0 for a network without heads.
+    ///
+    /// # Errors
+    /// When one is missing, too many, or lies elsewhere.
+    pub fn check_detections(&self, record: &Value) -> Result<usize> {
+        let Some(file) = self.expected["detections"]["file"].as_str() else {
+            return Ok(0);
+        };
+        let thresh = self.expected["detections"]["thresh"]
+            .as_f64()
+            .context("a threshold")?;
+        let text = fs::read_to_string(self.dir.join(file))?;
+        let mut want: Vec<Vec<f64>> = text
+            .lines()
+            .filter_map(|l| l.strip_prefix("nms "))
+            .map(|l| l.split_whitespace().map(str::parse).collect())
+            .collect::<Result<_, _>>()?;
+        ensure!(!want.is_empty(), "no detections to compare with");
+        let count = want.len();
+        let list = record["detections"].as_array().context("detections")?;
+        for d in list {
+            let mut have = vec![
+                d["class"].as_f64().context("a class")?,
+                d["score"].as_f64().context("a score")?,
+                d["objectness"].as_f64().context("an objectness")?,
+            ];
+            let sides = d["box"].as_array().context("a box")?;
+            have.extend(sides.iter().filter_map(Value::as_f64));
+            let close = |w: &Vec<f64>| {
+                w.len() == have.len() && w.iter().zip(&have).all(|(a, b)| (a - b).abs() <= CLOSE)
+            };
+            match want.iter().position(close) {
+                Some(i) => {
+                    want.swap_remove(i);
+                }
+                None => ensure!(
+                    (have[1] - thresh).abs() <= CLOSE,
+                    "Darknet has no {have:?}; left: {want:?}"
+                ),
+            }
+        }
+        want.retain(|w| (w[1] - thresh).abs() > CLOSE);
+        ensure!(want.is_empty(), "Darknet also has {want:?}");
+        Ok(count)
+    }
+}

@@ -1,0 +1,53 @@
+//! Models for tests: from cfg text, with random weights or a Darknet file's.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use tessera_planner::{
+    cfg,
+    graph::{Darknet, Graph},
+    model::Model,
+    weights,
+};
+
+/// The graph of a cfg.
+///
+/// # Errors
+/// When the front end refuses it; the error holds all its diagnostics.
+pub fn graph(name: &str, text: &str, darknet: Darknet) -> Result<Graph> {
+    let (graph, diagnostics) = cfg::read(text.as_bytes(), name, darknet);
+    let Some(graph) = graph else {
+        let said: Vec<String> = diagnostics
+            .iter()
+            .map(|d| d.render_plain(name, text.as_bytes()))
+            .collect();
+        bail!("{}", said.join("\n"));
+    };
+    Ok(graph)
+}
+
+/// A model with the random weights of `seed`.
+///
+/// # Errors
+/// When the cfg is refused.
+pub fn random(name: &str, text: &str, darknet: Darknet, seed: u64) -> Result<Model> {
+    let graph = graph(name, text, darknet)?;
+    let bytes = weights::random_file(&graph, seed);
+    Ok(weights::from_bytes(name, &bytes, graph)?.0)
+}
+
+/// A model from a cfg and a Darknet weights file; named after the cfg's file or, when that is
+/// `model.cfg`, its folder.
+///
+/// # Errors
+/// When either cannot be used.
+pub fn load(cfg: &Path, weights: &Path, darknet: Darknet) -> Result<Model> {
+    let text = std::fs::read_to_string(cfg).with_context(|| format!("{}", cfg.display()))?;
+    let name = match cfg.file_stem() {
+        Some(stem) if stem == "model" => cfg.parent().and_then(Path::file_name),
+        stem => stem,
+    };
+    let name = name.map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+    let graph = graph(&name, &text, darknet)?;
+    Ok(tessera_planner::weights::load(weights, graph)?.0)
+}

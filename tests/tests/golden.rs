@@ -1,0 +1,258 @@
+//! Emitted, compiled nodes compute what the real Darknet computed, however the network is cut.
+//!
+//! Cases come from `../shared/golden`; without that folder the tests say so and pass.
+//! `mini_nets.rs` has nets of the same kinds that the project made itself.
+
+use std::{sync::OnceLock, time::Duration};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use tessera_planner::{
+    graph::Graph,
+    inspect,
+    model::Model,
+    options::{PlanOptions, Target},
+};
+use tessera_runtime::detect::ImageFrame;
+use tessera_tests::{
+    bundle::{self, Bundle, Entry},
+    compare,
+    golden::{self, Case},
+};
+
+/// Longest run of a node.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// A plan of a case: a name, grids (one, or one a stage), stage ends.
+type Cut = (&'static str, Vec<[usize; 2]>, Vec<usize>);
+
+/// Every case on three grids and on stages with halos between them; one layer by layer.
+fn plans(name: &str, graph: &Graph) -> Vec<Cut> {
+    let deep = inspect::first_barrier(graph).unwrap_or(graph.layers.len());
+    // Where the 2x2 and the 3x3 grid end, and the stages.
+    let (two, three, stages): (usize, usize, &[usize]) = match name {
+        "yolov2-mini" => (deep, 12, &[4, 8, 12, 17]),
+        "yolov3-tiny-mini" => (deep, 8, &[4, 8, 12, deep]),
+        "darknet53-mini" => (deep, 9, &[5, 9, 16]),
+        "yolov4-tiny-mini" => (deep, 10, &[9, 17, deep]),
+        "fastest-mini" => (deep, 17, &[9, 22, 38, deep]),
+        "resnet-mini" => (deep, 10, &[6, 14, deep]),
+        _ => (38, 9, &[9, 21]),
+    };
+    let mut list: Vec<Cut> = vec![
+        ("1x1", vec![[1, 1]], vec![deep]),
+        ("2x2", vec![[2, 2]], vec![two]),
+        ("3x3", vec![[3, 3]], vec![three]),
+        ("stages", vec![[2, 2]], stages.to_vec()),
+    ];
+    if name == "yolov3-tiny-mini" {
+        let mut ends: Vec<usize> = Vec::new();
+        for end in 1..=deep {
+            if computes(graph, ends.last().copied().unwrap_or(0), end) {
+                ends.push(end);
+            }
+        }
+        list.push(("every", vec![[1, 1]], ends));
+        list.push(("tail", vec![], vec![]));
+    }
+    list
+}
+
+/// Whether layers `first..end` make something that is read later.
+fn computes(graph: &Graph, first: usize, end: usize) -> bool {
+    let made = |t: tessera_planner::graph::TensorIx| {
+        t.producer()
+            .is_some_and(|n| (first..end).contains(&graph.nodes[n].layer))
+    };
+    graph.outputs.iter().any(|t| made(*t))
+        || graph
+            .nodes
+            .iter()
+            .any(|n| n.layer >= end && n.inputs.iter().any(|t| made(*t)))
+}
+
+fn options((_, grids, cuts): &Cut) -> PlanOptions {
+    PlanOptions {
+        grids: grids.clone(),
+        offload: cuts.is_empty().then_some(0),
+        cuts: cuts.clone(),
+        dump: true,
+        ..PlanOptions::default()
+    }
+}
+
+/// All cases and plans of a target in one crate; `None` without the folder.
+fn bundle(target: Target) -> Result<Option<&'static Bundle>> {
+    static BUNDLES: [OnceLock<Result<Option<Bundle>, String>>; 2] =
+        [OnceLock::new(), OnceLock::new()];
+    let cell = &BUNDLES[usize::from(target == Target::Portable)];
+    let bundle = cell.get_or_init(|| make(target).map_err(|e| format!("{e:#}")));
+    bundle
+        .as_ref()
+        .map(Option::as_ref)
+        .map_err(|e| anyhow!("{e}"))
+}
+
+fn make(target: Target) -> Result<Option<Bundle>> {
+    let models: Vec<(&str, Model)> = golden::NETS
+        .iter()
+        .filter_map(|n| Some(golden::case(n).transpose()?.map(|c| (*n, c.model))))
+        .collect::<Result<_>>()?;
+    let mut entries = Vec::new();
+    for (name, model) in &models {
+        for plan in plans(name, &model.graph) {
+            if target != bundle::host_targets()[0] && !["1x1", "3x3", "tail"].contains(&plan.0) {
+                continue;
+            }
+            entries.push(Entry {
+                name: program(name, plan.0),
+                model,
+                options: options(&plan),
+            });
+        }
+    }
+    Ok(if entries.is_empty() {
+        None
+    } else {
+        Some(bundle::build("golden", target, &entries)?)
+    })
+}
+
+fn program(case: &str, plan: &str) -> String {
+    format!("{}-{plan}", case.replace('.', "-"))
+}
+
+fn run(case: &Case, bundle: &Bundle, program: &str) -> Result<()> {
+    let dump = tempfile::tempdir()?;
+    let node = bundle.node(program)?;
+    let records = node.solo(&[case.input()], 2, Some(dump.path()), WITHIN)?;
+    ensure!(records.len() == 1, "{} records", records.len());
+    let (whole, sampled) = case.check_dump(dump.path())?;
+    ensure!(whole > 0, "nothing to compare");
+    let found = case.check_detections(&records[0])?;
+    println!("{program}: {whole} layers, {sampled} by samples, {found} detections");
+    Ok(())
+}
+
+fn check(name: &str) -> Result<()> {
+    for target in bundle::host_targets() {
+        let Some(bundle) = bundle(target)? else {
+            return Ok(());
+        };
+        let case = golden::case(name)?.context("the case was there before")?;
+        let prefix = program(name, "");
+        let mut ran = 0;
+        for program in bundle.names().filter(|n| n.starts_with(&prefix)) {
+            run(&case, bundle, program)
+                .with_context(|| format!("{program} on {}", target.name()))?;
+            ran += 1;
+        }
+        ensure!(ran > 0, "no plans of {name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn yolov2_mini() -> Result<()> {
+    check("yolov2-mini")
+}
+
+#[test]
+fn yolov3_tiny_mini() -> Result<()> {
+    check("yolov3-tiny-mini")
+}
+
+/// One layer a stage: every layer's map travels, and all of them are Darknet's.
+#[test]
+fn every_layer_of_yolov3_tiny_mini() -> Result<()> {
+    let (Some(case), Some(bundle)) = (
+        golden::case("yolov3-tiny-mini")?,
+        bundle(bundle::host_targets()[0])?,
+    ) else {
+        return Ok(());
+    };
+    let dump = tempfile::tempdir()?;
+    let node = bundle.node("yolov3-tiny-mini-every")?;
+    node.solo(&[case.input()], 1, Some(dump.path()), WITHIN)?;
+    let mut compared = 0;
+    for (k, want) in case.all_layers()?.iter().enumerate() {
+        let file = dump.path().join(format!("layer_{k}.f32"));
+        if file.exists() {
+            let d = compare::distance(&compare::read_f32(&file)?, want);
+            ensure!(d <= case.tolerance, "layer {k} is {d:.2e} away");
+            compared += 1;
+        }
+    }
+    // A route to one layer is that layer under another name, and not dumped again.
+    ensure!(compared == 23, "{compared} layers");
+    Ok(())
+}
+
+#[test]
+fn darknet53_mini() -> Result<()> {
+    check("darknet53-mini")
+}
+
+#[test]
+fn yolov4_tiny_mini() -> Result<()> {
+    check("yolov4-tiny-mini")
+}
+
+#[test]
+fn fastest_mini() -> Result<()> {
+    check("fastest-mini")
+}
+
+#[test]
+fn resnet_mini() -> Result<()> {
+    check("resnet-mini")
+}
+
+#[test]
+fn yolo_fastest_on_the_dog() -> Result<()> {
+    check("yolo-fastest-1.1-dog")
+}
+
+/// The same labels at the same pixels as Darknet printed.
+#[test]
+fn yolo_fastest_prints_the_same_objects() -> Result<()> {
+    let (Some(case), Some(bundle)) = (
+        golden::case("yolo-fastest-1.1-dog")?,
+        bundle(bundle::host_targets()[0])?,
+    ) else {
+        return Ok(());
+    };
+    let labels = std::fs::read_to_string(case.dir.join("coco.names"))?;
+    let labels: Vec<&str> = labels.lines().collect();
+    let [width, height] = case.image_size()?;
+    let image = ImageFrame {
+        width,
+        height,
+        letterbox: false,
+    };
+    let node = bundle.node(&program("yolo-fastest-1.1-dog", "stages"))?;
+    let records = node.solo(&[case.input()], 1, None, WITHIN)?;
+    let mut printed = case.printed()?;
+    for found in records[0]["detections"].as_array().context("detections")? {
+        let detection: Found = serde_json::from_value(found.clone())?;
+        let [left, top, w, h] = image.pixels(detection.bbox).map(i64::from);
+        let have = [(detection.score * 100.0).round() as i64, left, top, w, h];
+        // Rounding to whole percents and pixels may fall on either side.
+        let same = |(label, values): &(String, [i64; 5])| {
+            label == labels[detection.class]
+                && values.iter().zip(have).all(|(a, b)| (a - b).abs() <= 1)
+        };
+        let at = printed.iter().position(same);
+        printed.remove(at.with_context(|| format!("not printed: {found}"))?);
+    }
+    ensure!(printed.is_empty(), "not found: {printed:?}");
+    Ok(())
+}
+
+/// What a record says of a detection.
+#[derive(serde::Deserialize)]
+struct Found {
+    class: usize,
+    score: f32,
+    #[serde(rename = "box")]
+    bbox: [f32; 4],
+}
