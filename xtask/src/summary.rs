@@ -57,22 +57,32 @@ fn count(v: &Value, path: &[&str]) -> u64 {
         .unwrap_or(0)
 }
 
+/// One line of the table of processes.
+fn row(s: &mut String, name: &str, cells: [String; 7]) {
+    let [tasks, stolen, given, again, sent, received, memory] = cells;
+    let _ = writeln!(
+        s,
+        "  {name:<12} {tasks:>6} {stolen:>7} {given:>6} {again:>10} {sent:>12} {received:>12} {memory:>12}"
+    );
+}
+
 /// Who computed what, what was stolen, memory and traffic per node.
 pub fn cluster(outcome: &Outcome) -> String {
     let mut s = String::new();
     let frames = outcome.records.len();
     let _ = writeln!(s, "{frames} frame(s) in {:.3} s", outcome.seconds);
-    let _ = writeln!(
-        s,
-        "  {:<12} {:>6} {:>7} {:>6} {:>10} {:>12} {:>12} {:>12}",
-        "process", "tasks", "stolen", "given", "re-issued", "sent", "received", "peak memory"
-    );
+    let head = [
+        "tasks",
+        "stolen",
+        "given",
+        "re-issued",
+        "sent",
+        "received",
+        "peak memory",
+    ];
+    row(&mut s, "process", head.map(String::from));
     for (i, stats) in outcome.stats.iter().enumerate() {
-        let name = if i == 0 {
-            "gateway".to_string()
-        } else {
-            format!("edge {i}")
-        };
+        let name = node_name(i as u64);
         let Some(v) = stats else {
             let _ = writeln!(
                 s,
@@ -80,31 +90,83 @@ pub fn cluster(outcome: &Outcome) -> String {
             );
             continue;
         };
+        let counter = |key: &str| count(v, &["counters", key]);
+        let own = counter("tasks_own");
+        let stolen = counter("tasks_stolen");
+        let numbers = if i == 0 {
+            // The tail is no task that could be stolen.
+            [(); 4].map(|()| String::new())
+        } else {
+            [
+                own + stolen,
+                stolen,
+                counter("leases_issued"),
+                counter("tasks_reissued"),
+            ]
+            .map(|n| n.to_string())
+        };
+        let [tasks, stolen, given, again] = numbers;
+        let sent = size::show(count(v, &["socket", "bytes_sent"]));
+        let received = size::show(count(v, &["socket", "bytes_received"]));
         let memory = size::show(count(v, &["memory", "peak_bytes"]));
-        let _ = writeln!(
-            s,
-            "  {name:<12} {:>6} {:>7} {:>6} {:>10} {:>12} {:>12} {memory:>12}",
-            count(v, &["counters", "tasks_computed"]),
-            count(v, &["counters", "tasks_stolen"]),
-            count(v, &["counters", "tasks_given"]),
-            count(v, &["counters", "reissues"]),
-            size::show(count(v, &["counters", "bytes_sent"])),
-            size::show(count(v, &["counters", "bytes_received"])),
+        row(
+            &mut s,
+            &name,
+            [tasks, stolen, given, again, sent, received, memory],
         );
         for w in v["workers"].as_array().into_iter().flatten() {
-            let memory = size::show(count(w, &["memory", "peak_bytes"]));
-            let _ = writeln!(
-                s,
-                "  {:<12} {:>6} {:>7} {:>6} {:>10} {:>12} {:>12} {memory:>12}",
-                "  worker",
-                count(w, &["tasks"]),
-                "",
-                "",
-                "",
-                "",
-                ""
-            );
+            let mut cells = [(); 7].map(|()| String::new());
+            cells[0] = count(w, &["jobs"]).to_string();
+            cells[6] = size::show(count(w, &["peak_bytes"]));
+            row(&mut s, "  worker", cells);
+        }
+    }
+    for (i, stats) in outcome.stats.iter().enumerate().skip(1) {
+        if let Some(v) = stats
+            && count(v, &["frames", "accepted"]) > 0
+        {
+            source(&mut s, &node_name(i as u64), v);
         }
     }
     s
+}
+
+/// Of a source's frames: who computed their tasks, and how long they took.
+fn source(s: &mut String, name: &str, v: &Value) {
+    let shares: Vec<String> = v["counters"]["tasks_by_node"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(node, tasks)| format!("{} {tasks}", node_name(node.parse().unwrap_or(0))))
+        .collect();
+    if !shares.is_empty() {
+        let _ = writeln!(s, "Tasks of {name}'s frames: {}", shares.join(", "));
+    }
+    let mut took: Vec<u64> = v["frames"]["each"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|f| f["dropped"] == false)
+        .filter_map(|f| f["latency_us"].as_u64())
+        .collect();
+    took.sort_unstable();
+    if let (Some(best), Some(worst)) = (took.first(), took.last()) {
+        let middle = took[took.len() / 2];
+        let ms = |us: u64| us as f64 / 1e3;
+        let _ = writeln!(
+            s,
+            "From {name}'s picture to its record: {:.1} ms (median; {:.1} to {:.1})",
+            ms(middle),
+            ms(*best),
+            ms(*worst)
+        );
+    }
+}
+
+fn node_name(id: u64) -> String {
+    if id == 0 {
+        "gateway".into()
+    } else {
+        format!("edge {id}")
+    }
 }
