@@ -353,3 +353,33 @@ fn end(mut nodes: Vec<Node>) -> Vec<Option<Value>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn frames(names: &[&str]) -> Frames {
+        Frames::Images(names.iter().map(PathBuf::from).collect())
+    }
+
+    #[test]
+    fn files_are_dealt_to_sources_and_found_again_by_their_records() {
+        let all = frames(&["a", "b", "c", "d", "e"]);
+        let shares = [all.share(0, 2), all.share(1, 2)];
+        assert_eq!(shares[0].files(), frames(&["a", "c", "e"]).files());
+        assert_eq!(shares[1].files(), frames(&["b", "d"]).files());
+        // Too few for everybody: all get all.
+        assert_eq!(frames(&["a"]).share(1, 2).len(), 1);
+        let mut records = [
+            json!({ "source": 1, "tag": 2 }),
+            json!({ "source": 2, "tag": 0 }),
+            json!({ "source": 2, "tag": 9 }),
+            json!({ "source": 0, "tag": 0 }),
+        ];
+        name_files(&mut records, &shares);
+        let named: Vec<_> = records.iter().map(|r| r["file"].as_str()).collect();
+        assert_eq!(named, [Some("e"), Some("b"), None, None]);
+    }
+}
