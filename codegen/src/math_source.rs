@@ -165,13 +165,7 @@ pub fn stair(x: f32) -> f32 {
 /// `x` clamped to -1 and 1.
 #[inline]
 pub fn hardtan(x: f32) -> f32 {
-    if x < -1.0 {
-        -1.0
-    } else if x > 1.0 {
-        1.0
-    } else {
-        x
-    }
+    x.clamp(-1.0, 1.0)
 }
 
 /// `x` between 0 and 1, slope 0.001 outside.

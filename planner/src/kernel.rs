@@ -21,27 +21,18 @@ pub fn choose(
     let cin = graph.shape(node.inputs[0]).c;
     let depthwise = c.groups > 1 && c.groups == cin && c.groups == node.shape.c;
     let filters = node.shape.c / c.groups;
-    let nr = match (isa, depthwise) {
-        (Isa::X86_64V3, true) => {
-            if node.shape.c <= 8 {
-                8
-            } else {
-                16
-            }
-        }
-        (Isa::X86_64V3, false) => {
-            if filters <= 8 {
-                8
-            } else {
-                16
-            }
-        }
-        (Isa::Portable, _) => 8,
+    let work = Work {
+        filters: if depthwise { node.shape.c } else { filters },
+        depth: c.size * c.size * if depthwise { 1 } else { cin / c.groups },
+        depthwise,
     };
-    let mr = match (isa, nr) {
-        (Isa::X86_64V3, 16) => best_mr(out.w, 6),
-        (Isa::X86_64V3, _) => best_mr(out.w, 10),
-        (Isa::Portable, _) => best_mr(out.w, 4),
+    // Tiles of every width share the packed weights, so `nr` must not depend on the tile.
+    let (nr, mr) = match isa {
+        Isa::Portable => (8, best_mr(out.w)),
+        Isa::X86_64V3 => {
+            let nr = work.best_nr(node.shape.w);
+            (nr, work.best_mr(nr, out.w))
+        }
     };
     let activation = if c.activation.is_inline() {
         c.activation
@@ -62,25 +53,101 @@ pub fn choose(
     })
 }
 
-/// Pixels per block, at most `max`, such that a row of `w` pixels is covered with the least work.
-/// A block of `m` pixels costs about `max(m, 4.5)`: fewer than ten running sums do not fill the
-/// pipeline of two fused multiply-adds of four cycles each.
-fn best_mr(w: usize, max: usize) -> usize {
+/// Pixels per block of portable kernels, at most four, such that a row of `w` pixels is covered with
+/// the least work.
+fn best_mr(w: usize) -> usize {
     let cost = |m: usize| w.div_ceil(m) * (2 * m).max(9);
-    (1..=max.min(w))
+    (1..=4.min(w))
         .min_by_key(|m| (cost(*m), std::cmp::Reverse(*m)))
         .unwrap_or(1)
 }
 
-/// Output rows per block: the block's input rows stay in the second-level cache while all output
-/// channels are computed.
+/// What one row of an AVX2 kernel has to do, to weigh block sizes.
+///
+/// Costs are half cycles of a core that begins two fused multiply-adds and two loads a cycle and
+/// finishes a multiply-add after four (Haswell and later, Zen 2 and later). Measured shares of the
+/// peak on long rows that blocks divide: 6x16 92 %, 5x16 87 %, 4x16 78 %, 12x8 93 %, 10x8 85 %,
+/// 8x8 76 %; 4x24 and 3x32 need all 16 registers, spill, and reach 57 and 49 % (Xeon, Sapphire
+/// Rapids family, 110.8 GFLOP/s at best, rustc 1.95, 2025-11, spread 3 %).
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    /// Output channels of a group; all of them if depthwise.
+    filters: usize,
+    /// Multiply-adds per output value.
+    depth: usize,
+    depthwise: bool,
+}
+
+impl Work {
+    /// Begin and end of a call.
+    const CALL: usize = 60;
+    /// Begin and end of a block.
+    const BLOCK: usize = 10;
+
+    /// A block of `m` pixels and `v` vectors of channels.
+    fn block(self, m: usize, v: usize) -> usize {
+        let loads = if self.depthwise { m * v + v } else { m + v };
+        // Sums that are too few wait for each other; eight do not quite fill four cycles of latency.
+        let step = (m * v).max(loads).max(9) + 1;
+        // Beside the steps: activation and store of every sum.
+        self.depth * step + 3 * m * v + Self::BLOCK
+    }
+
+    /// A row of `w` pixels, all channels.
+    fn row(self, nr: usize, m: usize, w: usize) -> usize {
+        let (full, rest) = (self.filters / nr, self.filters % nr);
+        let blocks = w.div_ceil(m);
+        let of = |lanes: usize| Self::CALL + blocks * self.block(m, lanes.div_ceil(8));
+        full * of(nr) + if rest > 0 { of(rest) } else { 0 }
+    }
+
+    /// Most pixels for which the sums, the weights and a pixel fit 16 registers.
+    const fn most(nr: usize) -> usize {
+        if nr == 8 { 12 } else { 6 }
+    }
+
+    fn best_mr(self, nr: usize, w: usize) -> usize {
+        (1..=Self::most(nr).min(w))
+            .min_by_key(|m| (self.row(nr, *m, w), std::cmp::Reverse(*m)))
+            .unwrap_or(1)
+    }
+
+    fn best_nr(self, w: usize) -> usize {
+        [16, 8]
+            .into_iter()
+            .min_by_key(|nr| self.row(*nr, self.best_mr(*nr, w), w))
+            .unwrap_or(16)
+    }
+}
+
+/// Output rows per block of a convolution.
+///
+/// All output channels pass over a row block before the next begins. If its input rows fit the
+/// second-level cache, they are fetched once and the weights once per block; a single block of all
+/// rows fetches the weights once and the input rows once per pass. What fetches less is taken.
 pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer) -> usize {
     let Op::Conv(c) = &node.op else { return out.h };
-    let row_bytes = 4 * (x.pad_left + x.w + x.pad_right) * x.c * c.stride_y;
-    let extra = (k.size.saturating_sub(1)) * k.dilation;
-    (BLOCK_BYTES / row_bytes.max(1))
-        .saturating_sub(extra)
-        .clamp(1.min(out.h), out.h)
+    let row_bytes = 4 * (x.pad_left + x.w + x.pad_right) * x.c;
+    let extra = k.size.saturating_sub(1) * k.dilation;
+    let fitting = (BLOCK_BYTES / row_bytes.max(1)).saturating_sub(extra) / c.stride_y.max(1);
+    if fitting == 0 || fitting >= out.h {
+        return out.h;
+    }
+    let filters = if k.depthwise {
+        node.shape.c
+    } else {
+        node.shape.c / c.groups.max(1)
+    };
+    let passes = filters.div_ceil(k.nr);
+    let weights = 4 * node.shape.c * (1 + k.size * k.size * k.cin);
+    let map = row_bytes * (x.h + extra);
+    let in_blocks = weights * out.h.div_ceil(fitting) + map;
+    let at_once = weights + map * if k.depthwise { 1 } else { passes };
+    if weights > BLOCK_BYTES && at_once < in_blocks {
+        out.h
+    } else {
+        fitting
+    }
 }
 
 /// Output channels of the last block of `filters` channels.
@@ -115,4 +182,34 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
         k.x_stride,
         k.y_stride
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_divide_rows_and_channels_with_little_waste() {
+        let check = |filters, w, want| {
+            let work = Work {
+                filters,
+                depth: 9 * 256,
+                depthwise: false,
+            };
+            let nr = work.best_nr(w);
+            assert_eq!(
+                (work.best_mr(nr, w), nr),
+                want,
+                "{filters} channels, {w} wide"
+            );
+        };
+        check(64, 304, (6, 16));
+        check(128, 152, (6, 16));
+        check(256, 76, (6, 16));
+        check(512, 38, (5, 16));
+        check(1024, 19, (5, 16));
+        check(24, 48, (12, 8));
+        check(8, 7, (7, 8));
+        check(16, 1, (1, 16));
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::{program::Port, region::Region, team::Team};
+use crate::{profile::Profile, program::Port, region::Region, team::Team};
 
 /// A box of a tensor that lies somewhere in readable memory, packed `[h][w][c]`.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +72,7 @@ pub struct View {
 #[derive(Debug)]
 pub struct Arena<'a> {
     floats: &'a mut [f32],
+    profile: Option<&'a mut Profile>,
 }
 
 impl Buffer {
@@ -104,10 +105,22 @@ impl Buffer {
 impl<'a> Arena<'a> {
     /// Working memory over `floats`.
     pub fn new(floats: &'a mut [f32]) -> Self {
-        Self { floats }
+        Self {
+            floats,
+            profile: None,
+        }
+    }
+
+    /// The same, noting in `profile` when every layer begins.
+    pub fn profiled(floats: &'a mut [f32], profile: &'a mut Profile) -> Self {
+        Self {
+            floats,
+            profile: Some(profile),
+        }
     }
 
     /// Buffers `ins` to read and `out` to write, at the same time. `ins` may overlap each other.
+    /// A layer begins with this call.
     ///
     /// # Panics
     /// If a range leaves the arena or an input overlaps the output: an error of the plan.
@@ -120,6 +133,9 @@ impl<'a> Arena<'a> {
             out.start <= out.end && out.end <= self.floats.len(),
             "output leaves the arena"
         );
+        if let Some(profile) = &mut self.profile {
+            profile.step();
+        }
         let (before, rest) = self.floats.split_at_mut(out.start);
         let (y, after) = rest.split_at_mut(out.end - out.start);
         let (before, after): (&[f32], &[f32]) = (before, after);

@@ -13,6 +13,7 @@ pub mod io;
 pub mod memory;
 pub mod node;
 pub mod picture;
+pub mod profile;
 pub mod program;
 pub mod proto;
 pub mod region;

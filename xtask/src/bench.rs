@@ -5,7 +5,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use self::profile::Profile;
 use crate::{build, flags::BenchArgs, model, plan, progress::Step};
+
+mod profile;
 
 /// Minimum, median and maximum.
 fn spread(mut v: Vec<f64>) -> Option<(f64, f64, f64)> {
@@ -47,6 +50,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             "--repeat",
             &args.repeat.to_string(),
         ])
+        .args(args.profile.then_some("--profile"))
         .output()
         .context("cannot start the node")?;
     if !out.status.success() {
@@ -59,6 +63,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         .filter_map(|l| serde_json::from_str::<Value>(l).ok())
         .find(|v| v["event"] == "timing")
         .context("the node printed no timing")?;
+    let profile = profile::read(&text, &made)?;
     let list = |key: &str| -> Vec<f64> {
         timing[key]
             .as_array()
@@ -92,9 +97,10 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     if args.json {
         println!(
             "{}",
-            serde_json::to_string_pretty(
-                &json!({"plan": made.name, "threads": args.threads, "parts": rows, "peak_bytes": peak})
-            )?
+            serde_json::to_string_pretty(&json!({
+                "plan": made.name, "threads": args.threads, "parts": rows, "peak_bytes": peak,
+                "profile": profile.as_ref().map(Profile::json),
+            }))?
         );
         return Ok(());
     }
@@ -119,5 +125,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         );
     }
     println!("  peak memory {}", crate::size::show(peak));
+    if let Some(p) = &profile {
+        println!("\n{p}");
+    }
     Ok(())
 }

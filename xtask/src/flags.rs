@@ -212,6 +212,9 @@ pub struct BenchArgs {
     /// Threads that share every layer
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub threads: usize,
+    /// Time every layer too, against the fused multiply-adds that a core can do at best
+    #[arg(long)]
+    pub profile: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

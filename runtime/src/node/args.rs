@@ -51,6 +51,8 @@ pub struct Args {
     pub nms: f32,
     /// Timed repetitions; 0: none.
     pub repeat: u32,
+    /// Time layers too.
+    pub profile: bool,
     /// Address to bind.
     pub listen: Option<SocketAddr>,
     /// Address of the gateway.
@@ -80,6 +82,7 @@ impl Default for Args {
             thresh: 0.25,
             nms: 0.45,
             repeat: 0,
+            profile: false,
             listen: None,
             gateway: None,
             id: 0,
@@ -101,7 +104,7 @@ Roles
   edge      computes tasks; brings frames when it has inputs
             --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [inputs]
   solo      everything in this process, no network
-            inputs [--threads N] [--repeat N] [--dump DIR]
+            inputs [--threads N] [--repeat N [--profile]] [--dump DIR]
   info      prints what was compiled in
 
 Inputs
@@ -124,6 +127,7 @@ Flags
   --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
   --stats FILE          write statistics there at the end, as JSON
   --repeat N            time so many runs of the first frame
+  --profile             time every layer of them, and the processor's best possible speed
   --program NAME        which network, when several were compiled in
   --insecure-lan        bind to other addresses than loopback; boards do not authenticate each
                         other yet, so everybody who reaches the port can take part
@@ -173,6 +177,7 @@ pub fn parse(
             Long("thresh") => a.thresh = parser.value().and_then(|v| v.parse()).map_err(usage)?,
             Long("nms") => a.nms = parser.value().and_then(|v| v.parse()).map_err(usage)?,
             Long("repeat") => a.repeat = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("profile") => a.profile = true,
             Long("listen") => {
                 a.listen = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
             }

@@ -15,6 +15,7 @@ mod handover;
 mod input;
 mod net;
 mod output;
+mod peak;
 mod solo;
 mod source;
 mod stats;

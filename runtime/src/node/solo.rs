@@ -12,11 +12,13 @@ use super::{
     check_cpu,
     input::Frames,
     output::{self, Records, Subject, Thresholds},
+    peak,
 };
 use crate::{
     arena::ArenaMemory,
     io::{Arena, Piece, TaskIo},
     memory::Memory,
+    profile::Profile,
     program::{Port, Program},
     region::Region,
     team::Team,
@@ -39,7 +41,13 @@ impl<'p> Frame<'p> {
         Self { program, boxes }
     }
 
-    fn run(&mut self, run: crate::program::TaskFn, ins: &[Port], outs: &[Port], env: &mut Env<'_>) {
+    /// Runs task number `task`; the tail comes behind the stages' tasks.
+    fn run(&mut self, task: usize, ins: &[Port], outs: &[Port], env: &mut Env<'_>) {
+        let run = self
+            .program
+            .tasks
+            .get(task)
+            .map_or(self.program.tail.run, |t| t.run);
         let pieces: Vec<Vec<Piece<'_>>> = ins
             .iter()
             .map(|port| {
@@ -62,9 +70,15 @@ impl<'p> Frame<'p> {
             inputs: &inputs,
             outputs: &mut outputs,
             weights: env.weights,
-            arena: Arena::new(env.arena.floats()),
+            arena: match &mut env.profile {
+                None => Arena::new(env.arena.floats()),
+                Some(p) => Arena::profiled(env.arena.floats(), p),
+            },
             team: env.team,
         });
+        if let Some(p) = &mut env.profile {
+            p.done(task);
+        }
         for (port, data) in outs.iter().zip(made) {
             self.boxes[port.tensor as usize].push((port.region, data));
         }
@@ -72,8 +86,8 @@ impl<'p> Frame<'p> {
 
     /// Runs all tasks.
     pub fn stages(&mut self, env: &mut Env<'_>) {
-        for t in self.program.tasks {
-            self.run(t.run, t.inputs, t.outputs, env);
+        for (i, t) in self.program.tasks.iter().enumerate() {
+            self.run(i, t.inputs, t.outputs, env);
         }
     }
 
@@ -88,7 +102,7 @@ impl<'p> Frame<'p> {
         let outs: Vec<Port> = p.tail.outputs.iter().map(port).collect();
         // Stage outputs that pass through stay as they are; the tail's own copies go aside.
         let before: Vec<usize> = self.boxes.iter().map(Vec::len).collect();
-        self.run(p.tail.run, &ins, &outs, env);
+        self.run(p.tasks.len(), &ins, &outs, env);
         outs.iter()
             .map(|o| {
                 self.boxes[o.tensor as usize]
@@ -108,6 +122,8 @@ pub struct Env<'a> {
     pub arena: &'a mut ArenaMemory,
     /// Threads.
     pub team: &'a Team,
+    /// Times of layers, if they are asked for.
+    pub profile: Option<Profile>,
 }
 
 fn whole(p: &Program, tensor: u16) -> Region {
@@ -132,6 +148,8 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         weights: weights.floats(),
         arena: &mut arena,
         team: &team,
+        profile: (a.profile && a.repeat > 0)
+            .then(|| Profile::new(program.tasks.len() + 1, team.threads())),
     };
     let frames = Frames::new(program, a);
     let mut records = Records::open(a.records.as_deref())?;
@@ -145,12 +163,21 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         let image = frames.read(i, program, &mut input)?;
         let repeats = if i == 0 { a.repeat } else { 0 };
         for _ in 0..repeats {
+            if a.profile {
+                times.peak = peak::flops().map(|f| f.max(times.peak.unwrap_or(0.0)));
+            }
             let mut frame = Frame::new(program, input.clone());
             let begun = Instant::now();
             frame.stages(&mut env);
             let stages = begun.elapsed().as_secs_f64();
             frame.tail(&mut env);
             times.push(stages, begun.elapsed().as_secs_f64() - stages);
+        }
+        if let Some(p) = env.profile.take() {
+            println!(
+                "{}",
+                json!({ "event": "profile", "seconds": p.seconds(), "peak_flops": times.peak })
+            );
         }
         let mut frame = Frame::new(program, input);
         frame.stages(&mut env);
@@ -201,6 +228,8 @@ struct Times {
     total: Vec<f64>,
     stages: Vec<f64>,
     tail: Vec<f64>,
+    /// Best possible speed of a core.
+    peak: Option<f64>,
 }
 
 impl Times {
