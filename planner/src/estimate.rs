@@ -3,27 +3,25 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cost::{self, Work},
+    cost::{self, Cluster, Outcome},
     ftp::cuts::per_pixel,
     graph::{Graph, TensorIx},
+    memory,
     options::PlanOptions,
-    plan::{Estimates, Plan, Stage},
+    plan::{Dataflow, Estimates, Plan, Stage},
+    region::Region,
 };
 
 const F32: u64 = 4;
 
-/// Tasks of a stage, as the schedule sees them.
-pub fn works(stage: &Stage) -> Vec<Work> {
-    let bytes = |r: &[crate::region::Region]| F32 * r.iter().map(|r| r.len() as u64).sum::<u64>();
-    stage
-        .tiles
-        .iter()
-        .map(|t| Work {
-            macs: t.macs,
-            input_bytes: bytes(&t.inputs),
-            output_bytes: bytes(&t.outputs),
-        })
-        .collect()
+/// Bytes of regions, float32.
+pub fn bytes(regions: &[Region]) -> u64 {
+    F32 * regions.iter().map(|r| r.len() as u64).sum::<u64>()
+}
+
+/// Bytes that all tiles of a stage read together.
+pub fn input_bytes(stage: &Stage) -> u64 {
+    stage.tiles.iter().map(|t| bytes(&t.inputs)).sum()
 }
 
 /// Multiply-adds of layers `first..end`, untiled.
@@ -34,96 +32,120 @@ pub fn untiled_macs(graph: &Graph, first: usize, end: usize) -> u64 {
         .sum()
 }
 
-/// Estimates for the first target of the plan.
+/// Multiply-adds of all tiles relative to layers `0..offload` untiled.
 #[expect(clippy::cast_precision_loss, reason = "a ratio")]
-pub fn estimate(graph: &Graph, plan: &Plan, o: &PlanOptions) -> Estimates {
-    let d = &plan.dataflow;
-    let tiled: u64 = d.stages.iter().flat_map(|s| &s.tiles).map(|t| t.macs).sum();
-    let untiled = untiled_macs(graph, 0, d.tail.first_layer);
-    let mut e = Estimates {
-        edges: o.edges,
-        redundancy: if untiled == 0 {
-            1.0
-        } else {
-            tiled as f64 / untiled as f64
-        },
-        ..Estimates::default()
-    };
-    let tensor_bytes = |t: TensorIx| F32 * graph.shape(t).len() as u64;
-    let frame = tensor_bytes(TensorIx::INPUT);
-    let results: u64 = d.tail.inputs.iter().map(|t| tensor_bytes(*t)).sum();
-    let put = |map: &mut BTreeMap<String, u64>, k: &str, v: u64| {
-        map.insert(k.to_string(), v);
-    };
-    for (i, s) in d.stages.iter().enumerate() {
-        let inputs: u64 = works(s).iter().map(|w| w.input_bytes).sum();
-        put(&mut e.traffic, &format!("stage{i}.inputs"), inputs);
+pub fn redundancy(graph: &Graph, stages: &[Stage], offload: usize) -> f64 {
+    let tiled: u64 = stages.iter().flat_map(|s| &s.tiles).map(|t| t.macs).sum();
+    let untiled = untiled_macs(graph, 0, offload);
+    if untiled == 0 {
+        1.0
+    } else {
+        tiled as f64 / untiled as f64
     }
-    put(&mut e.traffic, "results", results);
-    let first = d
-        .stages
-        .first()
-        .map_or(0, |s| works(s).iter().map(|w| w.input_bytes).sum());
-    put(&mut e.traffic, "work_sharing", frame + first + results);
-
-    if let Some(t) = plan.target.values().next() {
-        let chains = t.stages.iter().flatten();
-        let arena = F32
-            * chains
-                .clone()
-                .map(|c| c.arena_floats as u64)
-                .max()
-                .unwrap_or(0);
-        let (tail, edge): (Vec<_>, Vec<_>) = t.sections.iter().partition(|s| s.name == "tail");
-        let floats =
-            |s: &[&crate::plan::Section]| F32 * s.iter().map(|s| s.floats as u64).sum::<u64>();
-        let objects = d
-            .stages
-            .iter()
-            .flat_map(works)
-            .map(|w| w.input_bytes + w.output_bytes)
-            .max()
-            .unwrap_or(0);
-        put(&mut e.memory, "edge.arena_per_worker", arena);
-        put(&mut e.memory, "edge.weights", floats(&edge));
-        put(
-            &mut e.memory,
-            "edge.objects",
-            objects * (o.workers as u64 + 1),
-        );
-        put(&mut e.memory, "source.frame", frame);
-        put(
-            &mut e.memory,
-            "gateway.arena",
-            F32 * t.tail.arena_floats as u64,
-        );
-        put(&mut e.memory, "gateway.weights", floats(&tail));
-        put(&mut e.memory, "gateway.merged", results);
-    }
-    let mut stages_s = 0.0;
-    for s in &d.stages {
-        stages_s += cost::stage_s(&works(s), o.edges, o.workers);
-    }
-    let tail_macs = untiled_macs(graph, d.tail.first_layer, d.tail.end_layer);
-    let tail_s = cost::compute_s(tail_macs, cost::GATEWAY_CORES)
-        + if d.stages.is_empty() {
-            cost::link_s(frame)
-        } else {
-            0.0
-        };
-    e.seconds.insert("stages".into(), round(stages_s));
-    e.seconds.insert("tail".into(), round(tail_s));
-    e.seconds.insert("frame".into(), round(stages_s + tail_s));
-    e
 }
 
-/// Bytes that an edge needs: a worker's arena each, weights, objects, and the frame at a source.
-pub fn edge_bytes(e: &Estimates, workers: usize) -> u64 {
-    let get = |k: &str| e.memory.get(k).copied().unwrap_or(0);
-    get("edge.arena_per_worker") * workers as u64
-        + get("edge.weights")
-        + get("edge.objects")
-        + get("source.frame")
+/// Expected seconds of a frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seconds {
+    /// The schedule of the stages.
+    pub outcome: Outcome,
+    /// From the last result's arrival to the network's outputs.
+    pub tail: f64,
+}
+
+impl Seconds {
+    /// From the frame's arrival at its source to the network's outputs.
+    pub fn frame(&self) -> f64 {
+        self.outcome.seconds + self.tail
+    }
+}
+
+/// Expected seconds of stages, and of the tail behind them that reads `results`.
+pub fn seconds(
+    graph: &Graph,
+    stages: &[Stage],
+    offload: usize,
+    results: &[TensorIx],
+    cluster: Cluster,
+) -> Seconds {
+    let outcome = cost::schedule(&cost::jobs(stages, results), cluster);
+    let macs = untiled_macs(graph, offload, graph.layers.len());
+    let frame = if results.contains(&TensorIx::INPUT) {
+        F32 * graph.input.len() as u64
+    } else {
+        0
+    };
+    Seconds {
+        outcome,
+        tail: cost::link_s(frame) + cost::compute_s(macs, cost::GATEWAY_CORES),
+    }
+}
+
+/// Estimates for the first target of the plan.
+pub fn estimate(graph: &Graph, plan: &Plan, o: &PlanOptions) -> Estimates {
+    let d = &plan.dataflow;
+    let cluster = Cluster {
+        edges: o.edges,
+        workers: o.workers,
+    };
+    let s = seconds(
+        graph,
+        &d.stages,
+        d.tail.first_layer,
+        &d.tail.inputs,
+        cluster,
+    );
+    let rounded = [
+        ("stages", s.outcome.seconds),
+        ("tail", s.tail),
+        ("frame", s.frame()),
+        ("cores_busy", s.outcome.busy_s),
+        ("channel_busy", s.outcome.channel_s),
+    ];
+    Estimates {
+        edges: o.edges,
+        workers: o.workers,
+        redundancy: redundancy(graph, &d.stages, d.tail.first_layer),
+        traffic: traffic(graph, d, &s.outcome),
+        memory: plan
+            .target
+            .values()
+            .next()
+            .map(|t| memory::memory(d, t, o.workers))
+            .unwrap_or_default(),
+        seconds: rounded
+            .into_iter()
+            .map(|(k, v)| (k.to_string(), round(v)))
+            .collect(),
+        why: Vec::new(),
+    }
+}
+
+/// Bytes per frame, under the keys of [`Estimates::traffic`].
+fn traffic(graph: &Graph, d: &Dataflow, expected: &Outcome) -> BTreeMap<String, u64> {
+    let tensor_bytes = |t: TensorIx| F32 * graph.shape(t).len() as u64;
+    let results: u64 = d.tail.inputs.iter().map(|t| tensor_bytes(*t)).sum();
+    let mut map: BTreeMap<String, u64> = d
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(i, s)| (format!("stage{i}.inputs"), input_bytes(s)))
+        .collect();
+    let first = d.stages.first().map_or(0, input_bytes);
+    let mut put = |k: &str, v: u64| map.insert(k.to_string(), v);
+    put("results", results);
+    put(
+        "work_sharing",
+        tensor_bytes(TensorIx::INPUT) + first + results,
+    );
+    put("expected.frame", expected.frame_bytes);
+    put("expected.halos", expected.halo_bytes);
+    put("expected.results", results);
+    put(
+        "expected.total",
+        expected.frame_bytes + expected.halo_bytes + results,
+    );
+    map
 }
 
 /// Three digits: estimates do not pretend to more, and plans stay readable.

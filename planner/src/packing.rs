@@ -16,21 +16,13 @@ pub fn pack(
     tail: &StageGraph,
     chains: &[&Chain],
 ) -> (Vec<Packing>, Vec<Section>) {
-    let nr_of = |node: usize| {
-        chains
-            .iter()
-            .flat_map(|c| &c.steps)
-            .find(|s| s.node == node)
-            .and_then(|s| s.conv.as_ref())
-            .map_or(0, |k| k.nr)
-    };
     let mut packing = Vec::new();
     let mut sections = Vec::new();
     let mut at = 0;
     for (i, stage) in stages.iter().chain([tail]).enumerate() {
         let first = at;
         for &n in &stage.nodes {
-            let nr = nr_of(n);
+            let nr = nr_of(chains, n);
             let floats = floats(graph, n, nr);
             if floats == 0 {
                 continue;
@@ -57,6 +49,22 @@ pub fn pack(
         });
     }
     (packing, sections)
+}
+
+/// Output channels per packed block of a node, as its kernel wants them; 0 for other operations.
+fn nr_of(chains: &[&Chain], node: usize) -> usize {
+    chains
+        .iter()
+        .flat_map(|c| &c.steps)
+        .find(|s| s.node == node)
+        .and_then(|s| s.conv.as_ref())
+        .map_or(0, |k| k.nr)
+}
+
+/// Values of a stage's section.
+pub fn stage_floats(graph: &Graph, stage: &StageGraph, chains: &[&Chain]) -> usize {
+    let of = |n: &usize| floats(graph, *n, nr_of(chains, *n)).next_multiple_of(PAGE);
+    stage.nodes.iter().map(of).sum()
 }
 
 /// Packed float32 values of a node.

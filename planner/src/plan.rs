@@ -337,13 +337,18 @@ pub struct Section {
 pub struct Estimates {
     /// Number of edges planned for.
     pub edges: usize,
+    /// Workers of each.
+    pub workers: usize,
     /// Multiply-adds of the stages, relative to untiled.
     pub redundancy: f64,
-    /// Bytes that travel per frame, by kind (exact for the assumed placement).
+    /// Bytes per frame: `stage<N>.inputs`, what all tiles of a stage read together; `results`,
+    /// what the gateway receives; `work_sharing`, picture, all tiles' inputs and results through
+    /// the gateway, as without stealing; `expected.*`, what travels in [`crate::cost::schedule`].
     pub traffic: BTreeMap<String, u64>,
-    /// Memory per role in exact bytes: `edge.arena`, `edge.weights`, `edge.objects`, `gateway.arena`, ...
+    /// Memory per role in exact bytes; see [`crate::memory::memory`] for the keys.
     pub memory: BTreeMap<String, u64>,
-    /// Predicted seconds, by part.
+    /// Predicted seconds: `stages`, `tail`, `frame` (both), `cores_busy` (all cores together),
+    /// `channel_busy`.
     pub seconds: BTreeMap<String, f64>,
     /// Why this plan: one line per reason.
     pub why: Vec<String>,

@@ -1,8 +1,8 @@
 //! Where a grid cuts an axis.
 
-use super::{Axis, StageGraph, stage::extent};
+use super::{Axis, StageGraph, balance, stage::extent};
 use crate::{
-    graph::{Graph, Op, TensorIx},
+    graph::{Graph, Op},
     plan::Split,
     region::Span,
 };
@@ -60,28 +60,6 @@ fn equal(extent: usize, parts: usize) -> Option<Vec<usize>> {
     Some((0..parts).map(|i| i * step).chain([extent]).collect())
 }
 
-/// Multiply-adds that output rows (columns) `part` of the stage cost over the full width
-/// (height), halo included.
-fn cost(graph: &Graph, stage: &StageGraph, axis: Axis, ends: &[Span]) -> u64 {
-    let trace = stage.trace(graph, axis, ends);
-    stage
-        .nodes
-        .iter()
-        .map(|&n| {
-            let node = &graph.nodes[n];
-            let across = if axis == Axis::Y {
-                node.shape.w
-            } else {
-                node.shape.h
-            } as u64;
-            // Layers without multiply-adds still move their values.
-            per_pixel(graph, n).max(node.shape.c as u64)
-                * across
-                * trace.span(TensorIx::node(n)).len() as u64
-        })
-        .sum()
-}
-
 /// Multiply-adds per output pixel of a node.
 pub fn per_pixel(graph: &Graph, n: usize) -> u64 {
     let node = &graph.nodes[n];
@@ -113,7 +91,7 @@ pub fn cut(
     let extent = coarsest(graph, stage, axis);
     Ok(match split {
         Split::Equal => equal(extent, parts).unwrap_or_else(|| vec![0, extent]),
-        Split::Balanced => balanced(graph, stage, axis, extent, parts),
+        Split::Balanced => balance::balanced(graph, stage, axis, extent, parts),
     })
 }
 
@@ -186,54 +164,4 @@ pub fn scale(graph: &Graph, stage: &StageGraph, axis: Axis, lo: usize, hi: usize
             Span::new(lo * e / base, hi * e / base)
         })
         .collect()
-}
-
-/// Cuts such that the dearest part is as cheap as possible; exact, by dynamic programming over
-/// the positions of the cuts. Among equals the earliest cut wins, so the result is deterministic.
-fn balanced(
-    graph: &Graph,
-    stage: &StageGraph,
-    axis: Axis,
-    extent: usize,
-    parts: usize,
-) -> Vec<usize> {
-    if parts == 1 {
-        return vec![0, extent];
-    }
-    // A part much longer than the mean is never best; this bounds the work for large maps.
-    let longest = (extent.div_ceil(parts) * 3).min(extent);
-    let price = |lo: usize, hi: usize| cost(graph, stage, axis, &scale(graph, stage, axis, lo, hi));
-    let mut prices = vec![Vec::new(); extent];
-    for (lo, row) in prices.iter_mut().enumerate() {
-        *row = (lo + 1..=(lo + longest).min(extent))
-            .map(|hi| price(lo, hi))
-            .collect();
-    }
-    // best[p][i]: cheapest dearest part when the first i positions form p parts.
-    let mut best = vec![vec![u64::MAX; extent + 1]; parts + 1];
-    let mut from = vec![vec![0usize; extent + 1]; parts + 1];
-    best[0][0] = 0;
-    for p in 1..=parts {
-        for i in p..=extent {
-            for j in i.saturating_sub(longest).max(p - 1)..i {
-                let b = best[p - 1][j];
-                if b == u64::MAX {
-                    continue;
-                }
-                let worst = b.max(prices[j][i - j - 1]);
-                if worst < best[p][i] {
-                    best[p][i] = worst;
-                    from[p][i] = j;
-                }
-            }
-        }
-    }
-    let mut cuts = vec![extent];
-    let mut at = extent;
-    for p in (1..=parts).rev() {
-        at = from[p][at];
-        cuts.push(at);
-    }
-    cuts.reverse();
-    cuts
 }

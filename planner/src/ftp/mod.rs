@@ -1,6 +1,7 @@
 //! Fused Tile Partitioning on the DAG: stages, grids, regions traced back through branches.
 
 pub mod axis;
+mod balance;
 pub mod cuts;
 pub mod reuse;
 pub mod stage;

@@ -8,7 +8,7 @@ pub(super) enum Asked {
     Exactly(Shape),
     Search {
         grids: Option<Vec<[usize; 2]>>,
-        offloads: Option<Vec<usize>>,
+        cuts: Option<Vec<usize>>,
     },
 }
 
@@ -50,7 +50,7 @@ pub(super) fn asked(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> 
     Ok(match (cuts, o.grids.as_slice()) {
         (Some(cuts), []) => Asked::Search {
             grids: None,
-            offloads: Some(cuts),
+            cuts: Some(cuts),
         },
         (Some(cuts), [one]) => Asked::Exactly(Shape {
             grids: vec![*one; cuts.len()],
@@ -68,11 +68,11 @@ pub(super) fn asked(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> 
         }
         (None, []) => Asked::Search {
             grids: None,
-            offloads: None,
+            cuts: None,
         },
         (None, [one]) => Asked::Search {
             grids: Some(vec![*one]),
-            offloads: None,
+            cuts: None,
         },
         (None, many) => {
             return Err(PlanError::GridCount {

@@ -67,7 +67,7 @@ pub fn build(model: &Model, options: &PlanOptions, shape: &Shape) -> Result<Plan
     Ok(plan)
 }
 
-fn stage_data(
+pub(crate) fn stage_data(
     graph: &Graph,
     stage: &StageGraph,
     grid: [usize; 2],

@@ -8,12 +8,13 @@ mod target;
 
 use asked::Asked;
 
+pub(crate) use self::build::stage_data;
 pub use self::{
     build::build,
     refusals::{PlanError, TILES_MAX},
     stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
-use crate::{model::Model, options::PlanOptions, plan::Plan, search};
+use crate::{memory, model::Model, options::PlanOptions, plan::Plan, search};
 
 /// The structure of a plan before kernels and buffers.
 #[derive(Clone, Debug)]
@@ -30,16 +31,25 @@ pub struct Shape {
 /// When what is asked for is impossible; the error says what would work.
 pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
     let graph = &model.graph;
-    let asked = asked::asked(graph, options)?;
-    let (shape, why) = match asked {
-        Asked::Exactly(shape) => (
-            shape,
-            vec!["asked for: grid and offload point were given".to_string()],
-        ),
-        Asked::Search { grids, offloads } => search::search(graph, options, &grids, &offloads)?,
+    let (shape, why) = match asked::asked(graph, options)? {
+        Asked::Exactly(shape) => (shape, None),
+        Asked::Search { grids, cuts } => {
+            let all = search::all_grids();
+            let given = search::Given {
+                grids: grids.as_deref().unwrap_or(&all),
+                cuts: cuts.as_deref(),
+                more_stages: grids.is_none(),
+            };
+            let (shape, why) = search::search(graph, options, given)?;
+            (shape, Some(why))
+        }
     };
     let mut plan = build(model, options, &shape)?;
-    plan.estimates.why = why;
+    let needed = memory::source_bytes(&plan.estimates.memory);
+    if let Some(limit) = options.memory.filter(|limit| needed > *limit) {
+        return Err(PlanError::OverLimit { limit, needed });
+    }
+    plan.estimates.why = why.unwrap_or_else(|| search::asked(&plan.estimates, options.memory));
     crate::check::check(&plan)?;
     Ok(plan)
 }

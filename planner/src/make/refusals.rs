@@ -1,6 +1,9 @@
 //! Why there is no plan, and what would work.
 
-use crate::ftp::{Bad, cuts::TooFine};
+use crate::{
+    ftp::{Bad, cuts::TooFine},
+    text::bytes,
+};
 
 /// Why there is no plan.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -76,13 +79,25 @@ pub enum PlanError {
     },
     /// Nothing fits the memory limit.
     #[error(
-        "no plan needs less than {limit} bytes on an edge; the smallest found needs {smallest}"
+        "no plan was found that needs at most {} on an edge that is a source; the smallest one needs {}",
+        bytes(*limit), bytes(*smallest)
     )]
     Memory {
         /// The limit.
         limit: u64,
         /// The smallest found.
         smallest: u64,
+    },
+    /// What was asked for is above the memory limit.
+    #[error(
+        "the plan asked for needs {} on an edge that is a source, above --memory {}; finer grids, more cuts or a smaller offload point need less, or leave --grid out to have them searched",
+        bytes(*needed), bytes(*limit)
+    )]
+    OverLimit {
+        /// The limit.
+        limit: u64,
+        /// What the plan needs.
+        needed: u64,
     },
     /// Every searched plan was refused.
     #[error("none of the searched plans is possible: {reason}")]

@@ -1,0 +1,284 @@
+//! Cuts that balance cost: the dearest part of an axis is as cheap as it can be.
+//!
+//! A part's price grows with its range, so for a limit `T` the fewest parts are found by making
+//! each as long as `T` allows; the smallest `T` that needs no more than the wanted parts is the
+//! answer. Between the earliest and the latest position that a cut may then take, the middle is
+//! taken: symmetric maps get symmetric cuts, and with them few chain classes.
+
+use super::{Axis, StageGraph, axis, cuts, stage::extent};
+use crate::{
+    graph::{Graph, Node, TensorIx},
+    region::Span,
+};
+
+/// One node along one axis; tensors are numbered within the stage.
+struct Line<'a> {
+    node: &'a Node,
+    out: usize,
+    /// Number and extent of every input.
+    inputs: Vec<(usize, usize)>,
+    /// Cost of one row (column) of its output.
+    weight: u64,
+}
+
+/// What parts of a stage's output cost along one axis.
+pub(super) struct Prices<'a> {
+    lines: Vec<Line<'a>>,
+    /// Number and extent of every output.
+    outputs: Vec<(usize, usize)>,
+    /// Extent of the coarsest output.
+    base: usize,
+    spans: Vec<Span>,
+}
+
+impl<'a> Prices<'a> {
+    pub(super) fn new(graph: &'a Graph, stage: &StageGraph, axis: Axis) -> Self {
+        let tensors: Vec<TensorIx> = stage
+            .inputs
+            .iter()
+            .copied()
+            .chain(stage.nodes.iter().map(|n| TensorIx::node(*n)))
+            .collect();
+        // Both lists rise, so that positions are found by halving.
+        let number = |t: &TensorIx| {
+            let k = stage.inputs.len();
+            match stage.inputs.binary_search(t) {
+                Ok(i) => i,
+                Err(_) => k + tensors[k..].binary_search(t).unwrap_or(0),
+            }
+        };
+        let lines = stage
+            .nodes
+            .iter()
+            .map(|&n| {
+                let node = &graph.nodes[n];
+                let across = match axis {
+                    Axis::Y => node.shape.w,
+                    Axis::X => node.shape.h,
+                } as u64;
+                Line {
+                    node,
+                    out: number(&TensorIx::node(n)),
+                    inputs: node
+                        .inputs
+                        .iter()
+                        .map(|t| (number(t), extent(graph, *t, axis)))
+                        .collect(),
+                    // Layers without multiply-adds still move their values.
+                    weight: cuts::per_pixel(graph, n).max(node.shape.c as u64) * across,
+                }
+            })
+            .collect();
+        Self {
+            lines,
+            outputs: stage
+                .outputs
+                .iter()
+                .map(|t| (number(t), extent(graph, *t, axis)))
+                .collect(),
+            base: cuts::coarsest(graph, stage, axis).max(1),
+            spans: vec![Span::new(0, 0); tensors.len()],
+        }
+    }
+
+    /// Cost of positions `lo..hi` of the coarsest output over the whole other axis, halo included.
+    pub(super) fn of(&mut self, axis: Axis, lo: usize, hi: usize) -> u64 {
+        self.spans.fill(Span::new(0, 0));
+        for &(t, e) in &self.outputs {
+            self.spans[t] = Span::new(lo * e / self.base, hi * e / self.base);
+        }
+        let mut sum = 0;
+        for line in self.lines.iter().rev() {
+            let out = self.spans[line.out];
+            if out.is_empty() {
+                continue;
+            }
+            sum += line.weight * out.len() as u64;
+            for (k, &(t, e)) in line.inputs.iter().enumerate() {
+                let need = axis::need(line.node, k, out, axis, e).span;
+                self.spans[t] = self.spans[t].join(need);
+            }
+        }
+        sum
+    }
+}
+
+/// Searches cuts of one axis; remembers prices.
+struct Search<'a> {
+    prices: Prices<'a>,
+    axis: Axis,
+    extent: usize,
+    known: std::collections::HashMap<(usize, usize), u64>,
+}
+
+impl Search<'_> {
+    fn price(&mut self, lo: usize, hi: usize) -> u64 {
+        let (prices, axis) = (&mut self.prices, self.axis);
+        *self
+            .known
+            .entry((lo, hi))
+            .or_insert_with(|| prices.of(axis, lo, hi))
+    }
+
+    /// The largest `hi` such that `lo..hi` costs at most `limit`; `lo` if not even one position does.
+    fn reach(&mut self, lo: usize, limit: u64) -> usize {
+        let (mut ok, mut over) = (lo, self.extent + 1);
+        while over - ok > 1 {
+            let mid = ok + (over - ok) / 2;
+            if self.price(lo, mid) <= limit {
+                ok = mid;
+            } else {
+                over = mid;
+            }
+        }
+        ok
+    }
+
+    /// The smallest `lo` such that `lo..hi` costs at most `limit`; `hi` if not even one position does.
+    fn reach_back(&mut self, hi: usize, limit: u64) -> usize {
+        let (mut ok, mut over) = (hi, None::<usize>);
+        while ok > over.map_or(0, |o| o + 1) {
+            let floor = over.map_or(0, |o| o + 1);
+            let mid = floor + (ok - floor) / 2;
+            if self.price(mid, hi) <= limit {
+                ok = mid;
+            } else {
+                over = Some(mid);
+            }
+        }
+        ok
+    }
+
+    /// Latest positions of all cuts under `limit`, both ends included; `None` when `parts` parts
+    /// do not suffice.
+    fn latest(&mut self, parts: usize, limit: u64) -> Option<Vec<usize>> {
+        let mut cuts = vec![0];
+        for p in 1..=parts {
+            let lo = cuts[p - 1];
+            // Later parts need a position each.
+            let hi = self.reach(lo, limit).min(self.extent - (parts - p));
+            if hi <= lo {
+                return None;
+            }
+            cuts.push(hi);
+        }
+        (cuts[parts] == self.extent).then_some(cuts)
+    }
+
+    /// Earliest positions of all cuts under `limit`.
+    fn earliest(&mut self, parts: usize, limit: u64) -> Vec<usize> {
+        let mut cuts = vec![self.extent; parts + 1];
+        for p in (0..parts).rev() {
+            cuts[p] = self.reach_back(cuts[p + 1], limit).max(p);
+        }
+        cuts
+    }
+
+    /// Price of the dearest part.
+    fn dearest(&mut self, cuts: &[usize]) -> u64 {
+        let price = |w: &[usize]| self.price(w[0], w[1]);
+        cuts.windows(2).map(price).max().unwrap_or(0)
+    }
+}
+
+/// The cut list of one axis: `parts + 1` positions from 0 to `extent`.
+pub(super) fn balanced(
+    graph: &Graph,
+    stage: &StageGraph,
+    axis: Axis,
+    extent: usize,
+    parts: usize,
+) -> Vec<usize> {
+    if parts <= 1 || extent == 0 {
+        return vec![0, extent];
+    }
+    let mut s = Search {
+        prices: Prices::new(graph, stage, axis),
+        axis,
+        extent,
+        known: std::collections::HashMap::new(),
+    };
+    let even: Vec<usize> = (0..=parts).map(|i| i * extent / parts).collect();
+    // `limit` is possible, `below` is not.
+    let mut limit = s.dearest(&even);
+    let mut below = s.price(0, extent) / (parts as u64 + 1);
+    // Windows that leave gaps make the whole dearer than its parts.
+    if below >= limit || s.latest(parts, below).is_some() {
+        below = 0;
+    }
+    while limit - below > 1 {
+        let mid = below + (limit - below) / 2;
+        match s.latest(parts, mid) {
+            // What was found may be cheaper still.
+            Some(cuts) => limit = s.dearest(&cuts).clamp(below + 1, mid),
+            None => below = mid,
+        }
+    }
+    let latest = s.latest(parts, limit).unwrap_or(even);
+    let earliest = s.earliest(parts, limit);
+    let mut cuts = vec![0];
+    for p in 1..parts {
+        let sum = earliest[p].min(latest[p]) + latest[p];
+        // Odd sums round towards the middle, so that both halves mirror each other.
+        let middle = if 2 * p <= parts {
+            sum.div_ceil(2)
+        } else {
+            sum / 2
+        };
+        let before = cuts[p - 1];
+        let furthest = s.reach(before, limit).min(extent - (parts - p));
+        cuts.push(middle.min(furthest).max(before + 1));
+    }
+    cuts.push(extent);
+    if s.dearest(&cuts) > limit {
+        return latest;
+    }
+    cuts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cfg, graph::Darknet};
+
+    /// The cheapest dearest part over all cut lists.
+    fn brute(p: &mut Prices<'_>, lo: usize, extent: usize, parts: usize) -> u64 {
+        if parts == 1 {
+            return p.of(Axis::Y, lo, extent);
+        }
+        (lo + 1..=extent - (parts - 1))
+            .map(|hi| p.of(Axis::Y, lo, hi).max(brute(p, hi, extent, parts - 1)))
+            .min()
+            .unwrap()
+    }
+
+    #[test]
+    fn no_cut_list_is_better() {
+        let texts = [
+            "[convolutional]\nfilters=4\nsize=3\npad=1\n[convolutional]\nfilters=4\nsize=5\npad=1\n",
+            "[convolutional]\nfilters=4\nsize=3\npad=1\nstride=2\n[convolutional]\nfilters=9\nsize=3\npad=1\n[upsample]\n[route]\nlayers=-1\n",
+            "[maxpool]\nsize=3\nstride=1\n[convolutional]\nfilters=2\nsize=3\npad=1\n[convolutional]\nfilters=2\n[shortcut]\nfrom=-2\n",
+        ];
+        for text in texts {
+            let text = format!("[net]\nwidth=4\nheight=14\nchannels=3\n{text}");
+            let g = cfg::read(text.as_bytes(), "net", Darknet::Alexey)
+                .0
+                .unwrap();
+            let stage = StageGraph::new(&g, 0, g.layers.len(), &g.outputs);
+            let extent = cuts::coarsest(&g, &stage, Axis::Y);
+            for parts in 1..=extent.min(5) {
+                let cuts = balanced(&g, &stage, Axis::Y, extent, parts);
+                assert_eq!((cuts[0], cuts[parts], cuts.len()), (0, extent, parts + 1));
+                assert!(cuts.windows(2).all(|w| w[0] < w[1]), "{cuts:?}");
+                let mut p = Prices::new(&g, &stage, Axis::Y);
+                let have = cuts.windows(2).map(|w| p.of(Axis::Y, w[0], w[1])).max();
+                assert_eq!(have, Some(brute(&mut p, 0, extent, parts)), "{cuts:?}");
+                let mirrored: Vec<usize> = cuts.iter().rev().map(|c| extent - c).collect();
+                // Only where all windows are centred is the map symmetric.
+                if !text.contains("stride=2") {
+                    assert_eq!(mirrored, cuts, "{parts} parts of {extent}");
+                }
+            }
+        }
+    }
+}

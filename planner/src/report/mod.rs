@@ -1,0 +1,326 @@
+//! What a plan tells people: stages, chain classes, multiply-adds, bytes, memory, reasons.
+
+mod layers;
+
+use std::fmt::Write as _;
+
+use crate::{
+    estimate::{bytes as region_bytes, input_bytes, untiled_macs},
+    ftp::reuse,
+    graph::Graph,
+    memory,
+    plan::{Plan, Stage},
+    text::{Table, bytes, count, plural},
+};
+
+/// Chain classes of a stage that are listed.
+const CLASSES_SHOWN: usize = 16;
+
+/// Renders the report.
+pub fn render(plan: &Plan, graph: &Graph) -> String {
+    let mut s = head(plan, graph);
+    s += &stages(plan, graph);
+    s += &classes(plan);
+    s += &layers::render(plan, graph);
+    s += &traffic(plan);
+    s += &with_reuse(plan, graph);
+    s += &memory_of_nodes(plan);
+    s += &time(plan);
+    s.push_str("\nwhy\n");
+    for w in &plan.estimates.why {
+        let _ = writeln!(s, "  {w}");
+    }
+    s
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
+fn ratio(a: u64, b: u64) -> f64 {
+    a as f64 / b.max(1) as f64
+}
+
+fn head(plan: &Plan, graph: &Graph) -> String {
+    let d = &plan.dataflow;
+    let mut t = Table::plain("<<");
+    let input = format!("{} x {} x {}", d.input.w, d.input.h, d.input.c);
+    t.row(&[
+        "model",
+        &format!(
+            "{}, input {input} (w x h x c), {}",
+            d.model,
+            plural(graph.layers.len(), "layer")
+        ),
+    ]);
+    for (name, target) in &plan.target {
+        t.row(&["target", &format!("{name} ({})", target.triple)]);
+    }
+    t.row(&["hash", plan.hash.get(..16).unwrap_or(&plan.hash)]);
+    format!("plan {}\n{}", plan.name, t.render(2))
+}
+
+fn layers_of(s: &Stage) -> String {
+    format!("{}..{}", s.first_layer, s.end_layer.saturating_sub(1))
+}
+
+fn classes_in(s: &Stage) -> usize {
+    s.tiles.iter().map(|t| t.class + 1).max().unwrap_or(0)
+}
+
+fn stages(plan: &Plan, graph: &Graph) -> String {
+    let d = &plan.dataflow;
+    let mut t = Table::new(
+        "<<<<>>>>>>>",
+        &[
+            "stage",
+            "layers",
+            "grid",
+            "split",
+            "tiles",
+            "classes",
+            "multiply-adds",
+            "redundancy",
+            "dearest/cheapest",
+            "tile inputs",
+            "tile outputs",
+        ],
+    );
+    for (i, s) in d.stages.iter().enumerate() {
+        let macs = || s.tiles.iter().map(|t| t.macs);
+        let total: u64 = macs().sum();
+        let outputs: u64 = s.tiles.iter().map(|t| region_bytes(&t.outputs)).sum();
+        let split = format!("{:?}", s.split).to_lowercase();
+        let untiled = untiled_macs(graph, s.first_layer, s.end_layer);
+        let times = |x: f64| format!("{x:.3}x");
+        t.row(&[
+            &i.to_string(),
+            &layers_of(s),
+            &format!("{}x{}", s.grid[0], s.grid[1]),
+            &split,
+            &s.tiles.len().to_string(),
+            &classes_in(s).to_string(),
+            &count(total),
+            &times(if untiled == 0 {
+                1.0
+            } else {
+                ratio(total, untiled)
+            }),
+            &times(ratio(macs().max().unwrap_or(0), macs().min().unwrap_or(0))),
+            &bytes(input_bytes(s)),
+            &bytes(outputs),
+        ]);
+    }
+    let (first, end) = (d.tail.first_layer, d.tail.end_layer);
+    if first < end {
+        let layers = format!("{first}..{}", end - 1);
+        let macs = count(untiled_macs(graph, first, end));
+        t.row(&["tail", &layers, "-", "-", "-", "-", &macs]);
+    }
+    format!("\nstages\n{}", t.render(2))
+}
+
+/// Per stage its distinct tile shapes.
+fn classes(plan: &Plan) -> String {
+    let Some(target) = plan.target.values().next() else {
+        return String::new();
+    };
+    if plan.dataflow.stages.is_empty() {
+        return String::new();
+    }
+    let mut t = Table::new(
+        "<<>>>>>",
+        &[
+            "stage",
+            "class",
+            "tiles",
+            "output h x w",
+            "input h x w",
+            "multiply-adds",
+            "arena bytes",
+        ],
+    );
+    let mut hidden = 0;
+    for (i, (s, chains)) in plan.dataflow.stages.iter().zip(&target.stages).enumerate() {
+        for (k, chain) in chains.iter().enumerate() {
+            let of_class = || s.tiles.iter().filter(|t| t.class == k);
+            let Some(tile) = of_class().next() else {
+                continue;
+            };
+            if k >= CLASSES_SHOWN {
+                hidden += 1;
+                continue;
+            }
+            let size = |r: Option<&crate::region::Region>| {
+                r.map_or_else(String::new, |r| format!("{} x {}", r.y.len(), r.x.len()))
+            };
+            t.row(&[
+                &i.to_string(),
+                &chain.name,
+                &of_class().count().to_string(),
+                &size(tile.outputs.first()),
+                &size(tile.inputs.first()),
+                &count(chain.macs),
+                &count(4 * chain.arena_floats as u64),
+            ]);
+        }
+    }
+    let more = if hidden > 0 {
+        format!("  and {hidden} more\n")
+    } else {
+        String::new()
+    };
+    format!(
+        "\nchain classes (tiles of one shape share code; first output and input shown)\n{}{more}",
+        t.render(2)
+    )
+}
+
+fn traffic(plan: &Plan) -> String {
+    let d = &plan.dataflow;
+    let get = |k: &str| plan.estimates.traffic.get(k).copied().unwrap_or(0);
+    let mut t = Table::plain(">><");
+    let mut row = |n: u64, what: &str| t.row(&[&count(n), &bytes(n), what]);
+    if !d.stages.is_empty() {
+        row(
+            get("expected.frame"),
+            "of the picture, from its source to other edges",
+        );
+        if d.stages.len() > 1 {
+            row(get("expected.halos"), "between stages, from edge to edge");
+        }
+    }
+    row(
+        get("expected.results"),
+        if d.stages.is_empty() {
+            "the picture to the gateway"
+        } else {
+            "results to the gateway"
+        },
+    );
+    row(get("expected.total"), "in all");
+    let mut s = format!(
+        "\nbytes moved per frame (float32 payload; {} of {}, as scheduled below)\n{}",
+        plural(plan.estimates.edges, "edge"),
+        plural(plan.estimates.workers, "worker"),
+        t.render(2)
+    );
+    if !d.stages.is_empty() {
+        let mut t = Table::plain(">><");
+        for i in 0..d.stages.len() {
+            let n = get(&format!("stage{i}.inputs"));
+            let what = format!("inputs of all tiles of stage {i}, if each ran elsewhere");
+            t.row(&[&count(n), &bytes(n), &what]);
+        }
+        let n = get("work_sharing");
+        t.row(&[
+            &count(n),
+            &bytes(n),
+            "work sharing: picture, tile inputs and results all through the gateway",
+        ]);
+        s += &format!("  by way of comparison\n{}", t.render(2));
+    }
+    s
+}
+
+/// What DeepThings' reuse of borders would come to, where a stage is a chain.
+fn with_reuse(plan: &Plan, graph: &Graph) -> String {
+    let mut t = Table::new(
+        "<>>>>>",
+        &[
+            "stage",
+            "multiply-adds",
+            "redundancy",
+            "tile inputs",
+            "strips handed over",
+            "largest of one tile",
+        ],
+    );
+    let mut any = false;
+    for (i, stage) in plan.dataflow.stages.iter().enumerate() {
+        let Some(r) = reuse::reuse(graph, stage).filter(|r| r.plain.len() > 1) else {
+            continue;
+        };
+        any = true;
+        let macs: u64 = r.tiles.iter().map(|t| r.macs(graph, t)).sum();
+        let inputs: u64 = r.tiles.iter().map(|t| r.input_bytes(graph, t)).sum();
+        let donated = r.donated(graph);
+        let untiled = untiled_macs(graph, stage.first_layer, stage.end_layer);
+        t.row(&[
+            &i.to_string(),
+            &count(macs),
+            &format!("{:.3}x", ratio(macs, untiled)),
+            &bytes(inputs),
+            &format!("{} bytes", count(donated.iter().sum())),
+            &bytes(donated.iter().copied().max().unwrap_or(0)),
+        ]);
+    }
+    if !any {
+        return String::new();
+    }
+    format!(
+        "\nby way of comparison: borders reused in two colours (DeepThings)\n{}",
+        t.render(2)
+    )
+}
+
+fn memory_of_nodes(plan: &Plan) -> String {
+    let m = &plan.estimates.memory;
+    let workers = plan.estimates.workers;
+    let get = |k: &str| m.get(k).copied().unwrap_or(0);
+    let mut t = Table::plain("<>><");
+    let mut row = |role: &str, n: u64, what: &str| t.row(&[role, &count(n), &bytes(n), what]);
+    if !plan.dataflow.stages.is_empty() {
+        row(
+            "edge",
+            memory::edge_bytes(m),
+            &format!(
+                "arenas {}, weights {}, tasks at hand {}, results kept {}",
+                bytes(get("edge.arena")),
+                bytes(get("edge.weights")),
+                bytes(get("edge.jobs")),
+                bytes(get("edge.kept")),
+            ),
+        );
+        row(
+            "source",
+            memory::source_bytes(m),
+            &format!(
+                "an edge, and {} frames in flight {}",
+                memory::FRAMES_IN_FLIGHT,
+                bytes(get("source.frames"))
+            ),
+        );
+    }
+    row(
+        "gateway",
+        memory::gateway_bytes(m),
+        &format!(
+            "arena {}, weights {}, {} frames merged {}",
+            bytes(get("gateway.arena")),
+            bytes(get("gateway.weights")),
+            memory::GATEWAY_FRAMES,
+            bytes(get("gateway.merged"))
+        ),
+    );
+    format!(
+        "\nmemory per node in bytes ({} per edge; code, stacks and socket buffers not counted)\n{}",
+        plural(workers, "worker"),
+        t.render(2)
+    )
+}
+
+fn time(plan: &Plan) -> String {
+    let e = &plan.estimates;
+    let get = |k: &str| e.seconds.get(k).copied().unwrap_or(0.0);
+    let mut t = Table::plain(">><");
+    let mut row = |k: &str, what: &str| t.row(&[&format!("{:.3}", get(k)), "s", what]);
+    if !plan.dataflow.stages.is_empty() {
+        row("stages", "from the frame's arrival to the last result's");
+    }
+    row("tail", "tail on the gateway");
+    row("frame", "a frame");
+    format!(
+        "\nestimated time ({} of {} on Cortex-A53 cores, one shared 100 Mbit/s channel)\n{}",
+        plural(e.edges, "edge"),
+        plural(e.workers, "worker"),
+        t.render(2)
+    )
+}

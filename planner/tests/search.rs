@@ -1,0 +1,191 @@
+//! The first planner choice: never worse than one stage, inside the memory limit, explained, and
+//! the same for any number of threads.
+
+use std::path::Path;
+
+use tessera_planner::{
+    cfg,
+    graph::Darknet,
+    make::{self, PlanError},
+    memory,
+    model::Model,
+    options::{PlanOptions, Target},
+    plan::Plan,
+    weights,
+};
+
+fn model(name: &str) -> Model {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let text = std::fs::read(models.join(name).with_extension("cfg")).unwrap();
+    weights::without(cfg::read(&text, name, Darknet::Alexey).0.unwrap())
+}
+
+fn options(edges: usize) -> PlanOptions {
+    PlanOptions {
+        edges,
+        targets: vec![Target::X86_64V3],
+        ..PlanOptions::default()
+    }
+}
+
+fn frame(p: &Plan) -> f64 {
+    p.estimates.seconds["frame"]
+}
+
+#[test]
+fn never_slower_than_the_best_single_stage() {
+    for (name, edges) in [("yolov2", 6), ("yolov3-tiny", 2), ("yolov4-tiny", 4)] {
+        let m = model(name);
+        let chosen = make::plan(&m, &options(edges)).unwrap();
+        let layers = m.graph.layers.len();
+        let last = tessera_planner::inspect::first_barrier(&m.graph).unwrap_or(layers);
+        let mut best = f64::MAX;
+        for offload in 1..=last {
+            for grid in [
+                [1, 1],
+                [2, 2],
+                [2, 3],
+                [3, 2],
+                [3, 3],
+                [4, 3],
+                [5, 5],
+                [6, 6],
+            ] {
+                let one = PlanOptions {
+                    grids: vec![grid],
+                    offload: Some(offload),
+                    ..options(edges)
+                };
+                if let Ok(p) = make::plan(&m, &one) {
+                    best = best.min(frame(&p));
+                }
+            }
+        }
+        // Times are rounded to milliseconds.
+        assert!(
+            frame(&chosen) <= best + 0.0011,
+            "{name}: {} {best}",
+            frame(&chosen)
+        );
+    }
+}
+
+#[test]
+fn several_stages_are_chosen_where_only_halos_travel() {
+    let m = model("yolov2");
+    let o = PlanOptions {
+        offload: Some(16),
+        ..options(6)
+    };
+    let p = make::plan(&m, &o).unwrap();
+    assert!(p.dataflow.stages.len() > 1);
+    assert_eq!(p.dataflow.tail.first_layer, 16);
+    assert!(p.estimates.redundancy < 1.1, "{}", p.estimates.redundancy);
+    assert!(p.estimates.traffic["expected.halos"] > 0);
+    let why = p.estimates.why.join("\n");
+    for words in ["searched", "chosen", "best with one stage", "bind"] {
+        assert!(why.contains(words), "{why}");
+    }
+    // The design's example: cuts after layers 4, 8 and 12 cost 1.04x and move 1.4 MiB of halos.
+    let design = PlanOptions {
+        grids: vec![[3, 2]],
+        cuts: vec![4, 8, 12, 16],
+        ..options(6)
+    };
+    let d = make::plan(&m, &design).unwrap();
+    assert!((d.estimates.redundancy - 1.04).abs() < 0.005);
+    let halos = d.estimates.traffic["expected.halos"];
+    assert!((1_400_000..1_500_000).contains(&halos), "{halos}");
+    assert!(frame(&p) <= frame(&d));
+}
+
+#[test]
+fn a_grid_alone_leaves_the_offload_point_to_the_search() {
+    let m = model("yolov2");
+    let o = PlanOptions {
+        grids: vec![[5, 5]],
+        ..options(6)
+    };
+    let p = make::plan(&m, &o).unwrap();
+    assert_eq!(p.dataflow.stages.len(), 1);
+    assert_eq!(p.dataflow.stages[0].grid, [5, 5]);
+    for offload in [2, 4, 8, 12, 16, 20] {
+        let other = PlanOptions {
+            offload: Some(offload),
+            ..o.clone()
+        };
+        let other = make::plan(&m, &other).unwrap();
+        assert!(frame(&p) <= frame(&other) + 0.0011, "offload {offload}");
+    }
+}
+
+#[test]
+fn the_memory_limit_is_kept() {
+    let m = model("yolov2");
+    let mut before = 0.0;
+    for mib in [400, 60, 30, 20] {
+        let o = PlanOptions {
+            memory: Some(mib << 20),
+            ..options(6)
+        };
+        let p = make::plan(&m, &o).unwrap();
+        let bytes = memory::source_bytes(&p.estimates.memory);
+        assert!(bytes <= mib << 20, "{mib} MiB: {bytes}");
+        // Less memory never helps, but for the hundredth that fewer stages may cost.
+        assert!(frame(&p) * 1.011 >= before, "{mib} MiB");
+        before = frame(&p);
+    }
+    let tight = PlanOptions {
+        memory: Some(20 << 20),
+        ..options(6)
+    };
+    let why = make::plan(&m, &tight).unwrap().estimates.why.join("\n");
+    assert!(why.contains("above the memory limit"), "{why}");
+    let none = PlanOptions {
+        memory: Some(1 << 20),
+        ..options(6)
+    };
+    let Err(e @ PlanError::Memory { limit, smallest }) = make::plan(&m, &none) else {
+        panic!("1 MiB is too little");
+    };
+    assert!(limit == 1 << 20 && smallest > limit);
+    assert!(e.to_string().contains("MiB"), "{e}");
+    // What the refusal names is possible.
+    let least = PlanOptions {
+        memory: Some(smallest),
+        ..options(6)
+    };
+    assert!(make::plan(&m, &least).is_ok());
+    // And so is a limit for a plan that was asked for.
+    let asked = PlanOptions {
+        grids: vec![[5, 5]],
+        offload: Some(16),
+        memory: Some(30 << 20),
+        ..options(6)
+    };
+    let Err(PlanError::OverLimit { needed, .. }) = make::plan(&m, &asked) else {
+        panic!("5x5 of 16 layers needs more than 30 MiB at a source");
+    };
+    let more = PlanOptions {
+        memory: Some(needed),
+        ..asked
+    };
+    assert!(make::plan(&m, &more).is_ok());
+}
+
+#[test]
+fn the_same_bytes_for_any_number_of_threads() {
+    let plan = |name: &str, threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| make::plan(&model(name), &options(5)).unwrap().to_toml())
+    };
+    for name in ["yolov3-tiny", "darknet19"] {
+        let one = plan(name, 1);
+        for threads in [1, 2, 5] {
+            assert!(plan(name, threads) == one, "{name} with {threads} threads");
+        }
+    }
+}
