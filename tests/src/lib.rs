@@ -5,5 +5,6 @@ pub mod bundle;
 pub mod compare;
 pub mod golden;
 pub mod model;
+pub mod reference;
 pub mod relay;
 pub mod rig;

@@ -1,0 +1,149 @@
+//! Darknet's inference, layer by layer, the slow and obvious way: double precision, C, H, W order,
+//! one value at a time.
+//!
+//! It shares nothing with planner and codegen: it reads cfg text and weights bytes itself, works
+//! out shapes itself, and folds nothing. Every function follows the description of Darknet's layer
+//! of that name; keys, defaults and oddities are those of AlexeyAB's fork unless [`Fork::Original`]
+//! is asked for.
+
+mod activation;
+mod boxes;
+mod cfg;
+mod conv;
+mod dense;
+mod heads;
+mod join;
+mod map;
+mod norm;
+mod pool;
+mod shape;
+mod weights;
+
+use anyhow::{Context, Result, ensure};
+
+pub use boxes::{Found, boxes};
+pub use map::Map;
+
+use self::{cfg::Section, weights::Reader};
+
+/// Whose Darknet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fork {
+    /// AlexeyAB's.
+    Alexey,
+    /// The original.
+    Original,
+}
+
+/// A layer's output.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Name of its section.
+    pub kind: String,
+    /// What it computes.
+    pub map: Map,
+    section: Section,
+    conv: Option<conv::Weights>,
+}
+
+/// What a layer sees.
+struct Cx<'a> {
+    fork: Fork,
+    section: &'a Section,
+    /// Everything before; the layer's own number is their count.
+    before: &'a [Layer],
+    /// The network's input.
+    input: &'a Map,
+}
+
+impl Cx<'_> {
+    /// Output of the layer before.
+    fn previous(&self) -> &Map {
+        self.before.last().map_or(self.input, |l| &l.map)
+    }
+
+    /// Number of the layer that `index` means: as written if not negative, else relative.
+    fn number(&self, index: i64) -> Result<usize> {
+        let here = self.before.len();
+        let at = if index < 0 {
+            i64::try_from(here)? + index
+        } else {
+            index
+        };
+        let at = usize::try_from(at).context("a layer before the first")?;
+        ensure!(at < here, "layer {here} refers to layer {at}");
+        Ok(at)
+    }
+
+    fn output(&self, index: i64) -> Result<&Map> {
+        Ok(&self.before[self.number(index)?].map)
+    }
+}
+
+/// Runs the network of `text` with the weights file `bytes` on `input` (C, H, W); gives every layer.
+///
+/// # Errors
+/// When the cfg or the file is not understood, or sizes do not fit.
+pub fn run(text: &str, bytes: &[u8], input: &[f32], fork: Fork) -> Result<Vec<Layer>> {
+    let sections = cfg::parse(text)?;
+    let (net, sections) = sections.split_first().context("no [net]")?;
+    let input = Map::new(
+        net.size("channels", 0)?,
+        net.size("height", 0)?,
+        net.size("width", 0)?,
+        input.iter().map(|v| f64::from(*v)).collect(),
+    )?;
+    let mut reader = Reader::new(bytes)?;
+    let mut layers: Vec<Layer> = Vec::new();
+    for section in sections {
+        let cx = Cx {
+            fork,
+            section,
+            before: &layers,
+            input: &input,
+        };
+        let (map, conv) = layer(&cx, &mut reader)
+            .with_context(|| format!("layer {} [{}]", layers.len(), section.name))?;
+        layers.push(Layer {
+            kind: section.name.clone(),
+            map,
+            section: section.clone(),
+            conv,
+        });
+    }
+    reader.finish()?;
+    Ok(layers)
+}
+
+fn layer(cx: &Cx<'_>, reader: &mut Reader<'_>) -> Result<(Map, Option<conv::Weights>)> {
+    let map = match cx.section.name.as_str() {
+        "convolutional" | "conv" => {
+            return conv::convolutional(cx, reader).map(|(m, w)| (m, Some(w)));
+        }
+        "maxpool" | "max" => pool::maxpool(cx)?,
+        "local_avgpool" => pool::local_avgpool(cx)?,
+        "avgpool" | "avg" => pool::avgpool(cx),
+        "route" => join::route(cx)?,
+        "shortcut" => join::shortcut(cx, reader)?,
+        "sam" => join::sam(cx)?,
+        "scale_channels" => join::scale_channels(cx)?,
+        "upsample" => shape::upsample(cx)?,
+        "reorg" => shape::reorg(cx)?,
+        "reorg3d" => shape::reorg3d(cx)?,
+        "crop" => shape::crop(cx)?,
+        "connected" | "conn" => dense::connected(cx, reader)?,
+        "local" => dense::local(cx, reader)?,
+        "softmax" | "soft" => dense::softmax(cx)?,
+        "batchnorm" => norm::batchnorm(cx, reader)?,
+        "normalization" | "lrn" => norm::lrn(cx)?,
+        "activation" => activation::layer(cx)?,
+        "yolo" => heads::yolo(cx)?,
+        "Gaussian_yolo" => heads::gaussian(cx)?,
+        "region" => heads::region(cx)?,
+        "detection" => heads::detection(cx)?,
+        // Nothing at inference, and counted all the same.
+        "dropout" | "cost" | "empty" | "silence" | "contrastive" => cx.previous().clone(),
+        other => anyhow::bail!("[{other}] is not known here"),
+    };
+    Ok((map, None))
+}
