@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod compare;
+pub mod cuts;
 pub mod golden;
 pub mod model;
 pub mod reference;

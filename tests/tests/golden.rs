@@ -8,14 +8,13 @@ use std::{sync::OnceLock, time::Duration};
 use anyhow::{Context, Result, anyhow, ensure};
 use tessera_planner::{
     graph::Graph,
-    inspect,
     model::Model,
     options::{PlanOptions, Target},
 };
 use tessera_runtime::detect::ImageFrame;
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
-    compare,
+    compare, cuts,
     golden::{self, Case},
 };
 
@@ -27,7 +26,7 @@ type Cut = (&'static str, Vec<[usize; 2]>, Vec<usize>);
 
 /// Every case on three grids and on stages with halos between them; one layer by layer.
 fn plans(name: &str, graph: &Graph) -> Vec<Cut> {
-    let deep = inspect::first_barrier(graph).unwrap_or(graph.layers.len());
+    let deep = cuts::deepest(graph);
     // Where the 2x2 and the 3x3 grid end, and the stages.
     let (two, three, stages): (usize, usize, &[usize]) = match name {
         "yolov2-mini" => (deep, 12, &[4, 8, 12, 17]),
@@ -45,29 +44,10 @@ fn plans(name: &str, graph: &Graph) -> Vec<Cut> {
         ("stages", vec![[2, 2]], stages.to_vec()),
     ];
     if name == "yolov3-tiny-mini" {
-        let mut ends: Vec<usize> = Vec::new();
-        for end in 1..=deep {
-            if computes(graph, ends.last().copied().unwrap_or(0), end) {
-                ends.push(end);
-            }
-        }
-        list.push(("every", vec![[1, 1]], ends));
+        list.push(("every", vec![[1, 1]], cuts::every(graph, deep)));
         list.push(("tail", vec![], vec![]));
     }
     list
-}
-
-/// Whether layers `first..end` make something that is read later.
-fn computes(graph: &Graph, first: usize, end: usize) -> bool {
-    let made = |t: tessera_planner::graph::TensorIx| {
-        t.producer()
-            .is_some_and(|n| (first..end).contains(&graph.nodes[n].layer))
-    };
-    graph.outputs.iter().any(|t| made(*t))
-        || graph
-            .nodes
-            .iter()
-            .any(|n| n.layer >= end && n.inputs.iter().any(|t| made(*t)))
 }
 
 fn options((_, grids, cuts): &Cut) -> PlanOptions {

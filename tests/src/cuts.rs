@@ -1,0 +1,33 @@
+//! Where to cut a network into stages.
+
+use tessera_planner::graph::{Graph, TensorIx};
+
+/// Largest offload point: all layers before it can be tiled.
+pub fn deepest(graph: &Graph) -> usize {
+    tessera_planner::inspect::first_barrier(graph).unwrap_or(graph.layers.len())
+}
+
+/// Ends of the shortest possible stages of layers `0..end`: one layer each, unless it makes nothing
+/// that is read later.
+pub fn every(graph: &Graph, end: usize) -> Vec<usize> {
+    let mut ends: Vec<usize> = Vec::new();
+    for at in 1..=end {
+        if computes(graph, ends.last().copied().unwrap_or(0), at) {
+            ends.push(at);
+        }
+    }
+    ends
+}
+
+/// Whether layers `first..end` make something that is read later, or is an output.
+pub fn computes(graph: &Graph, first: usize, end: usize) -> bool {
+    let made = |t: &TensorIx| {
+        t.producer()
+            .is_some_and(|n| (first..end).contains(&graph.nodes[n].layer))
+    };
+    graph.outputs.iter().any(made)
+        || graph
+            .nodes
+            .iter()
+            .any(|n| n.layer >= end && n.inputs.iter().any(made))
+}
