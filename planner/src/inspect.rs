@@ -1,10 +1,11 @@
 //! What a network consists of: the table of `cargo xtask inspect`.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
-use crate::graph::Graph;
+use crate::{
+    graph::Graph,
+    text::{self, bytes, count, plural},
+};
 
 /// A network's layers and sums.
 #[derive(Clone, Debug, Serialize)]
@@ -42,7 +43,9 @@ pub struct Row {
     pub weights: usize,
     /// Multiply-adds.
     pub macs: u64,
-    /// What it reads: layer numbers, -1 for the input.
+    /// Bytes of its inputs and its output together, float32: what the paper counts as its memory.
+    pub bytes: u64,
+    /// What it reads: layer numbers, -1 for the input. Empty for what no output needs.
     pub reads: Vec<i64>,
 }
 
@@ -60,6 +63,7 @@ pub fn first_barrier(graph: &Graph) -> Option<usize> {
 pub fn table(graph: &Graph) -> Table {
     let layer_of =
         |t: crate::graph::TensorIx| t.producer().map_or(-1, |n| graph.nodes[n].layer as i64);
+    let bytes = |t: crate::graph::TensorIx| 4 * graph.shape(t).len() as u64;
     let layers: Vec<Row> = graph
         .layers
         .iter()
@@ -71,65 +75,50 @@ pub fn table(graph: &Graph) -> Table {
             output: l.shape.into(),
             weights: l.weights,
             macs: l.macs,
-            reads: graph
+            bytes: graph
                 .nodes
                 .iter()
-                .find(|n| n.layer == i)
-                .map_or(Vec::new(), |n| {
-                    n.inputs.iter().map(|t| layer_of(*t)).collect()
-                }),
+                .filter(|n| n.layer == i)
+                .map(|n| 4 * n.shape.len() as u64 + n.inputs.iter().map(|t| bytes(*t)).sum::<u64>())
+                .max()
+                .unwrap_or(0),
+            reads: graph.nodes.iter().find(|n| n.layer == i).map_or_else(
+                // Other names of a tensor (a route to one layer, dropout) read their origin.
+                || l.tensor.map(layer_of).into_iter().collect(),
+                |n| n.inputs.iter().map(|t| layer_of(*t)).collect(),
+            ),
         })
         .collect();
-    let bytes = |t: crate::graph::TensorIx| 4 * graph.shape(t).len() as u64;
     Table {
         name: graph.name.clone(),
         input: graph.input.into(),
         weights: graph.layers.iter().map(|l| l.weights).sum(),
         macs: graph.layers.iter().map(|l| l.macs).sum(),
         activation_bytes: graph.nodes.iter().map(|n| 4 * n.shape.len() as u64).sum(),
-        largest_layer_bytes: graph
-            .nodes
-            .iter()
-            .map(|n| 4 * n.shape.len() as u64 + n.inputs.iter().map(|t| bytes(*t)).sum::<u64>())
-            .max()
-            .unwrap_or(0),
+        largest_layer_bytes: layers.iter().map(|r| r.bytes).max().unwrap_or(0),
         first_barrier: first_barrier(graph),
         layers,
     }
 }
 
-/// `12345678` as `12_345_678`.
-fn digits(n: u64) -> String {
-    let s = n.to_string();
-    let mut out = String::new();
-    for (i, c) in s.chars().enumerate() {
-        if i > 0 && (s.len() - i).is_multiple_of(3) {
-            out.push('_');
-        }
-        out.push(c);
-    }
-    out
-}
-
 /// Renders the table for people.
-#[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 pub fn render(t: &Table) -> String {
-    let mib = |b: u64| b as f64 / f64::from(1 << 20);
-    let mut s = format!(
-        "{}: input {} x {} x {} (w x h x c)\n",
-        t.name, t.input[1], t.input[0], t.input[2]
-    );
-    let _ = writeln!(
-        s,
-        "{:>5}  {:<15} {:>20} {:>12} {:>16}  reads",
-        "layer", "kind", "output w x h x c", "weights", "multiply-adds"
+    let size = |[h, w, c]: [usize; 3]| format!("{w} x {h} x {c}");
+    let mut rows = text::Table::new(
+        "><>>>>><",
+        &[
+            "layer",
+            "kind",
+            "line",
+            "output w x h x c",
+            "weights",
+            "multiply-adds",
+            "in + out",
+            "reads",
+        ],
     );
     for r in &t.layers {
-        let out = if r.output[0] == 0 {
-            "-".into()
-        } else {
-            format!("{} x {} x {}", r.output[1], r.output[0], r.output[2])
-        };
         let reads: Vec<String> = r
             .reads
             .iter()
@@ -141,42 +130,54 @@ pub fn render(t: &Table) -> String {
                 }
             })
             .collect();
-        let _ = writeln!(
-            s,
-            "{:>5}  {:<15} {:>20} {:>12} {:>16}  {}",
-            r.layer,
-            r.kind,
-            out,
-            digits(r.weights as u64),
-            digits(r.macs),
-            reads.join(", ")
-        );
+        let nothing_or = |n: u64, text: String| if n == 0 { "-".into() } else { text };
+        rows.row(&[
+            &r.layer.to_string(),
+            &r.kind,
+            &r.line.to_string(),
+            &nothing_or(r.output[0] as u64, size(r.output)),
+            &nothing_or(r.weights as u64, count(r.weights as u64)),
+            &nothing_or(r.macs, count(r.macs)),
+            &nothing_or(r.bytes, bytes(r.bytes)),
+            &reads.join(", "),
+        ]);
     }
-    let _ = writeln!(
-        s,
-        "weights        {} values, {:.2} MiB",
-        digits(t.weights as u64),
-        mib(4 * t.weights as u64)
-    );
-    let _ = writeln!(
-        s,
-        "multiply-adds  {} per frame ({:.3} GFLOP)",
-        digits(t.macs),
-        2.0 * t.macs as f64 / 1e9
-    );
-    let _ = writeln!(
-        s,
-        "activations    {:.2} MiB in all, largest layer {:.2} MiB (input + output)",
-        mib(t.activation_bytes),
-        mib(t.largest_layer_bytes)
-    );
-    let _ = match t.first_barrier {
-        Some(l) => writeln!(
-            s,
-            "tiling         layers 0 to {} can run on edges; layer {l} needs whole maps",
-            l.saturating_sub(1)
+    let weights = t.weights as u64;
+    let mut sums = text::Table::plain("<><");
+    sums.row(&[
+        "weights",
+        &count(weights),
+        &format!("float32 values, {}", bytes(4 * weights)),
+    ]);
+    sums.row(&[
+        "multiply-adds",
+        &count(t.macs),
+        &format!("per frame, {:.3} GFLOP", 2.0 * t.macs as f64 / 1e9),
+    ]);
+    sums.row(&[
+        "activations",
+        &count(t.activation_bytes),
+        &format!(
+            "bytes over all layers, {}; {} for input and output of the largest",
+            bytes(t.activation_bytes),
+            bytes(t.largest_layer_bytes)
         ),
-        None => writeln!(s, "tiling         every layer can run on edges"),
+    ]);
+    let tiling = match t.first_barrier {
+        Some(0) => "layer 0 needs whole maps: nothing can be tiled, all runs on the gateway".into(),
+        Some(l) => format!(
+            "layers 0 to {} can be tiled and run on edges; layer {l} [{}] needs whole maps",
+            l - 1,
+            t.layers.get(l).map_or("", |r| &r.kind)
+        ),
+        None => "every layer can be tiled and run on edges".into(),
     };
-    s
+    format!(
+        "{}: input {} (w x h x c), {}\n{}\n{}  tiling         {tiling}\n",
+        t.name,
+        size(t.input),
+        plural(t.layers.len(), "layer"),
+        rows.render(1),
+        sums.render(2)
+    )
 }

@@ -28,7 +28,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     plan::require_weights(&loaded.source, &shown)?;
-    let options = plan::options(&args.plan, &shown, false)?;
+    let options = plan::options(&args.plan, &args.model, false)?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let built = build::cached(&made, &loaded, options.targets[0])?;
     let input = loaded.model.graph.input;

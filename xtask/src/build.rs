@@ -119,7 +119,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         .model
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let options = plan::options(&args.plan, &shown, false)?;
+    let options = plan::options(&args.plan, &args.model, false)?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let target = options.targets[0];
     let dir = workspace::root().join("generated").join(&made.name);

@@ -1,6 +1,6 @@
 //! `cargo xtask plan`: chooses or obeys, reports, and writes the crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use tessera_planner::{
@@ -13,7 +13,7 @@ use tessera_planner::{
 
 use crate::{
     emit,
-    flags::{PlanArgs, PlanCommand, SplitFlag},
+    flags::{Fork, ModelArgs, PlanArgs, PlanCommand, SplitFlag},
     model::{self, Source},
     progress::Step,
     size, workspace,
@@ -47,11 +47,17 @@ fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
         .collect()
 }
 
-/// The planner's options from the flags; `command` is what the plan records as its origin.
+/// A file's name without its folders: plans record no paths.
+fn name_of(file: &Path) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The planner's options from the flags; their `command` is what the plan records as its origin.
 ///
 /// # Errors
 /// When a flag makes no sense.
-pub fn options(args: &PlanArgs, model: &str, dump: bool) -> Result<PlanOptions> {
+pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOptions> {
     let target = match args.target.as_deref() {
         Some(t) => Target::from_name(t).with_context(|| {
             format!(
@@ -67,7 +73,18 @@ pub fn options(args: &PlanArgs, model: &str, dump: bool) -> Result<PlanOptions> 
         .map(size::parse)
         .transpose()
         .context("--memory")?;
-    let mut command = format!("cargo xtask plan --model {model}");
+    let mut command = format!("cargo xtask plan --model {}", name_of(&model.model));
+    if let Some(w) = &model.weights {
+        let shown = if w.starts_with("random:") {
+            w.clone()
+        } else {
+            name_of(Path::new(w))
+        };
+        command += &format!(" --weights {shown}");
+    }
+    if matches!(model.darknet, Fork::Pjreddie) {
+        command += " --darknet pjreddie";
+    }
     if let Some(g) = &args.grid {
         command += &format!(" --grid {g}");
     }
@@ -88,7 +105,14 @@ pub fn options(args: &PlanArgs, model: &str, dump: bool) -> Result<PlanOptions> 
     if args.exact {
         command += " --exact";
     }
-    command += &format!(" --edges {} --target {}", args.edges, target.name());
+    command += &format!(" --edges {}", args.edges);
+    if args.workers != 1 {
+        command += &format!(" --workers {}", args.workers);
+    }
+    if let Some(m) = &args.memory {
+        command += &format!(" --memory {}", m.replace(char::is_whitespace, ""));
+    }
+    command += &format!(" --target {}", target.name());
     Ok(PlanOptions {
         grids: grids(args.grid.as_deref())?,
         offload: args.offload,
@@ -126,7 +150,7 @@ pub fn run(args: &PlanCommand) -> Result<()> {
         .model
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let options = options(&args.plan, &shown, false)?;
+    let options = options(&args.plan, &args.model, false)?;
     let plan = make_plan(&loaded.model, &options)?;
     let target = options.targets[0];
     let out: PathBuf = args
@@ -164,7 +188,7 @@ pub fn run(args: &PlanCommand) -> Result<()> {
 }
 
 /// What is missing when a model has no weights, and how to get it.
-pub fn missing_weights(looked: &std::path::Path, model: &str) -> String {
+pub fn missing_weights(looked: &Path, model: &str) -> String {
     format!(
         "note: no weights: {} does not exist, so weights.bin was not written; `run` will need it\n  \
          help: put the model's Darknet weights there or give --weights FILE; to try without them:\n        \

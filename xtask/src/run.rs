@@ -171,7 +171,7 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
         Frames::Tensors(absolute(&args.input_f32)?)
     };
     check_inputs(&frames, &loaded.model.graph)?;
-    let options = plan::options(&args.plan, &shown, args.dump.is_some())?;
+    let options = plan::options(&args.plan, &args.model, args.dump.is_some())?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let target = options.targets[0];
     let built = build::cached(&made, &loaded, target)?;
