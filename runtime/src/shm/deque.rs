@@ -194,3 +194,6 @@ impl<W: Words> Thief<W> {
         length(top, self.words.load(BOTTOM, Relaxed)) <= 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -328,3 +328,6 @@ impl Drop for SlotLoan {
         self.loans[self.slot.0 as usize].store(0, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests;
