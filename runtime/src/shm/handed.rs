@@ -129,3 +129,6 @@ fn checked_len(r: crate::region::Region) -> Option<usize> {
     let axis = |a: [u32; 2]| a[1].checked_sub(a[0]).map(|n| n as usize);
     axis(r.y)?.checked_mul(axis(r.x)?)?.checked_mul(axis(r.c)?)
 }
+
+#[cfg(test)]
+mod tests;

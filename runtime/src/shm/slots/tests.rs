@@ -166,7 +166,7 @@ proptest! {
         for (line, floats) in places {
             let start = line * LINE;
             prop_assert!(start >= end);
-            prop_assert!(4 * floats < PAGE || start % PAGE == 0);
+            prop_assert!(4 * floats < PAGE || start.is_multiple_of(PAGE));
             // Even empty slots have a place of their own.
             end = start + (4 * floats).max(1);
         }
