@@ -195,7 +195,11 @@ impl Worker<'_> {
         let id = self.content.task;
         let task = self.program.tasks.get(id as usize);
         let task = task.ok_or(BadJob::Task(id))?;
-        let mut handed = Handed::new(lease, &self.segment, &self.content, task)?;
+        // SAFETY: `taker` takes leases from this segment's table, and the content was read from the
+        // entry of this one. The table is filled by `Workers::submit` of the parent process, which
+        // keeps the slots lent until the job is finished or this process is reaped.
+        let handed = unsafe { Handed::new(lease, &self.segment, &self.content, task) };
+        let mut handed = handed?;
         let (weights, arena) = (self.weights, self.arena.floats());
         // What a panic leaves behind is undefined content of the arena and of outputs that nobody
         // will read: the job fails.

@@ -48,7 +48,12 @@ impl<'l> Handed<'l> {
     ///
     /// # Errors
     /// When a piece leaves the slots or an output overlaps anything.
-    pub fn new(
+    ///
+    /// # Safety
+    /// `lease` and `content` come from `segment`'s own job table, and whoever filled the table keeps
+    /// the pieces' slots as they are until the job has ended: nobody writes the inputs, nobody else
+    /// touches the outputs. [`crate::node::workers::Workers::submit`] sees to that by loans.
+    pub unsafe fn new(
         _lease: &'l mut Lease,
         segment: &'l Segment,
         content: &Content,
@@ -85,11 +90,10 @@ impl<'l> Handed<'l> {
             if let PortIx::Input(i) = p.port {
                 inputs[i as usize].push(Piece {
                     region: p.region,
-                    // SAFETY: the values lie in the segment, which outlives `'l`. The lease was
-                    // taken from this segment's job table and is borrowed for `'l`, so the job is
-                    // not finished: until it is, the network process keeps the slots lent and
-                    // neither writes nor frees them, and hands an output to no other job. This
-                    // job's own outputs do not overlap this piece (checked above).
+                    // SAFETY: the values lie in the segment, which outlives `'l`. The lease is
+                    // borrowed for `'l`, so the job has not ended: by the caller's promise nobody
+                    // writes its inputs. This job's own outputs do not overlap this piece (checked
+                    // above).
                     data: unsafe { values.as_ref() },
                 });
             }
@@ -97,7 +101,7 @@ impl<'l> Handed<'l> {
         let mut outputs = Vec::with_capacity(slot_of.len());
         for (o, k) in slot_of.into_iter().enumerate() {
             let mut values = spans[k.ok_or(BadJob::Output(o))?];
-            // SAFETY: as above; the network process lent the slot to this job alone, and no other
+            // SAFETY: as above; by the caller's promise nobody else touches the output, and no other
             // piece of the job overlaps it.
             outputs.push(unsafe { values.as_mut() });
         }
