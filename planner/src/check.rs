@@ -315,6 +315,15 @@ fn chain(c: &Chain, place: &str) -> Rule {
                 &at,
                 "parameters of a kernel",
             )?;
+            let taps = k.size.checked_mul(k.size);
+            let block = taps.and_then(|n| n.checked_mul(k.cin)?.checked_mul(k.nr));
+            rule(
+                block.is_some_and(|n| n < VALUES_MAX)
+                    && k.stride_x.max(k.dilation) < LIST_MAX
+                    && (k.depthwise || k.cin <= k.x_stride),
+                &at,
+                "a kernel is too large",
+            )?;
             rule(
                 k.x_stride == b.c && k.y_stride == out.c,
                 &at,

@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod compare;
 pub mod cuts;
+pub mod fuzz;
 pub mod golden;
 pub mod model;
 pub mod reference;

@@ -11,7 +11,10 @@ use super::{
     queue::Queue,
     storm::Storm,
 };
-use crate::proto::{FrameId, JobId, NodeId, ProgramInfo, TransferConfig};
+use crate::proto::{
+    FrameId, JobId, NodeId, ProgramInfo, TransferConfig,
+    wire::{self, Message},
+};
 
 /// Something that happens.
 #[derive(Debug)]
@@ -133,7 +136,13 @@ impl Core {
         };
         let now = self.queue.now();
         let arrivals = self.net.send(now, node, target, bytes.len());
-        self.trace(|| format!("{node} -> {target} {:?} {}", arrivals, describe(bytes)));
+        self.trace(|| {
+            format!(
+                "{node} -> {target} {:?} {}",
+                arrivals,
+                describe(bytes, &self.info)
+            )
+        });
         for at in arrivals.into_iter().flatten() {
             self.queue.push(at, Event::Port(flight.clone()));
         }
@@ -142,10 +151,10 @@ impl Core {
 }
 
 /// A datagram for people.
-fn describe(bytes: &[u8]) -> String {
-    format!(
-        "{} bytes {:02x?}",
-        bytes.len(),
-        &bytes[..bytes.len().min(48)]
-    )
+fn describe(bytes: &[u8], info: &ProgramInfo) -> String {
+    match wire::parse(bytes, info) {
+        Ok((_, Message::Data(d))) => format!("Data of pull {} at {}", d.pull, d.offset),
+        Ok((_, message)) => format!("{message:?}"),
+        Err(e) => format!("{} bytes, {e:?}", bytes.len()),
+    }
 }

@@ -44,6 +44,8 @@ pub struct EdgeSpec {
     pub frame_every: u64,
     /// Frames' worth of slots for stolen tasks' outputs.
     pub steal_frames: usize,
+    /// Whether larger slots serve when those of a size are used up.
+    pub spill: bool,
     /// Parts per million that its clock runs fast.
     pub clock_ppm: i32,
 }
@@ -65,6 +67,7 @@ impl EdgeSpec {
             frames: 0,
             frame_every: 0,
             steal_frames: 1,
+            spill: true,
             clock_ppm: 0,
         }
     }
@@ -128,7 +131,7 @@ impl EdgeNode {
         Self {
             spec,
             seat,
-            store: HeapStore::new(&slots),
+            store: HeapStore::new(&slots, spec.spill),
             machine: Edge::new(spec.config, info),
             jobs: BTreeMap::new(),
             waiting: VecDeque::new(),

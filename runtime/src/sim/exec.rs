@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn pieces_are_put_together() {
-        let mut s = HeapStore::new(&[(64, 8)]);
+        let mut s = HeapStore::new(&[(64, 8)], false);
         let value = |y, x| y * 10 + x;
         let left = piece(&mut s, boxed([0, 4], [0, 3]), value);
         let right = piece(&mut s, boxed([0, 4], [2, 5]), value);
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn holes_and_disagreements_are_found() {
-        let mut s = HeapStore::new(&[(64, 8)]);
+        let mut s = HeapStore::new(&[(64, 8)], false);
         let value = |y, x| y * 10 + x;
         let left = piece(&mut s, boxed([0, 2], [0, 2]), value);
         let want = boxed([0, 2], [0, 3]);

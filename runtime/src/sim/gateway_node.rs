@@ -72,7 +72,7 @@ impl GatewayNode {
         Self {
             spec,
             seat,
-            store: HeapStore::new(&spec.config.slots(&info)),
+            store: HeapStore::new(&spec.config.slots(&info), true),
             machine: Gateway::new(spec.config, info),
             tails: BTreeMap::new(),
             busy_until: 0,

@@ -98,7 +98,7 @@ impl World {
         self.seat(node).is_some_and(|s| s.paused.is_some())
     }
 
-    fn deliver(&mut self, flight: Flight) -> Result<(), Failure> {
+    pub(super) fn deliver(&mut self, flight: Flight) -> Result<(), Failure> {
         let Some(&node) = self.core.addresses.get(&flight.to) else {
             self.core.counters.unreachable += 1;
             return Ok(());

@@ -16,6 +16,8 @@ pub struct HeapStore {
     classes: Vec<Class>,
     slots: HashMap<SlotId, Slot>,
     made: u32,
+    /// Whether a larger size serves when one is used up.
+    spill: bool,
     /// Most float32 values in use at a time.
     peak_floats: usize,
     used_floats: usize,
@@ -37,8 +39,9 @@ struct Slot {
 }
 
 impl HeapStore {
-    /// `classes`: `(floats, count)` per size, as of [`crate::proto::EdgeConfig::slots`].
-    pub fn new(classes: &[(usize, usize)]) -> Self {
+    /// `classes`: `(floats, count)` per size, as of [`crate::proto::EdgeConfig::slots`]. When a size
+    /// is used up, larger ones serve if `spill`, as in the shared segment; else none.
+    pub fn new(classes: &[(usize, usize)], spill: bool) -> Self {
         let mut classes: Vec<Class> = classes
             .iter()
             .map(|&(floats, free)| Class { floats, free })
@@ -48,6 +51,7 @@ impl HeapStore {
             classes,
             slots: HashMap::new(),
             made: 0,
+            spill,
             peak_floats: 0,
             used_floats: 0,
             refused: 0,
@@ -133,10 +137,16 @@ impl HeapStore {
 }
 
 impl Store for HeapStore {
-    /// Takes a slot of the smallest size that fits, and of no other.
     fn alloc(&mut self, floats: usize) -> Option<SlotId> {
-        let class = self.classes.iter().position(|c| c.floats >= floats);
-        let Some(class) = class.filter(|&k| self.classes[k].free > 0) else {
+        let first = self.classes.partition_point(|c| c.floats < floats);
+        let end = if self.spill {
+            self.classes.len()
+        } else {
+            first + 1
+        };
+        let fitting = self.classes.iter().enumerate().take(end).skip(first);
+        let free = fitting.filter(|(_, c)| c.free > 0).map(|(k, _)| k).next();
+        let Some(class) = free else {
             self.refused += 1;
             return None;
         };
@@ -190,7 +200,7 @@ mod tests {
     use super::*;
 
     fn store() -> HeapStore {
-        HeapStore::new(&[(10, 1), (4, 2)])
+        HeapStore::new(&[(10, 1), (4, 2)], false)
     }
 
     #[test]
@@ -208,6 +218,13 @@ mod tests {
         assert_eq!((s.used(), s.refused()), (0, 2));
         let again = s.alloc(4).unwrap();
         assert!(again > c);
+    }
+
+    #[test]
+    fn larger_sizes_may_serve() {
+        let mut s = HeapStore::new(&[(10, 1), (4, 1)], true);
+        let all = [s.alloc(4), s.alloc(4), s.alloc(4)];
+        assert!(all[1].is_some() && all[2].is_none(), "{all:?}");
     }
 
     #[test]

@@ -430,6 +430,7 @@ fn edge(info: &ProgramInfo, source: bool, d: &mut Draw) -> EdgeSpec {
     e.macs_per_us = d.between(5, 100);
     e.task_us = d.between(10, 500);
     e.steal_frames = d.index(0, 2);
+    e.spill = d.chance(500_000);
     e.clock_ppm = d.below(200) as i32 - 100;
     e.frame_every = if d.chance(300_000) {
         d.below(200_000)

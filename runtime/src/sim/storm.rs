@@ -73,6 +73,12 @@ impl Storm {
         }
     }
 
+    /// Real datagrams of any age, `(from, to, bytes)`.
+    pub fn seen(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr, &[u8])> {
+        let all = self.recent.iter().chain(&self.sample);
+        all.map(|f| (f.from, f.to, &*f.bytes))
+    }
+
     /// The next bad datagram; `None` while no real one was seen.
     pub fn next(&mut self, strangers: &[SocketAddr]) -> Option<Flight> {
         let c = self.config;

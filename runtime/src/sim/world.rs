@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::{
     check::{Failure, Ledger, Violation},
-    core::{Core, Counters, Event},
+    core::{Core, Counters, Event, Flight},
     draw::Draw,
     edge_node::{EdgeNode, EdgeSpec},
     fault::{Fault, Scheduled},
@@ -181,6 +181,29 @@ impl World {
     /// Lets something break or be repaired at a time to come.
     pub fn schedule(&mut self, at: u64, fault: Fault) {
         self.core.queue.push(at, Event::Fault(fault));
+    }
+
+    /// A node's address, also while it is dead.
+    pub fn address(&self, node: usize) -> SocketAddr {
+        self.addresses[node]
+    }
+
+    /// Delivers a datagram that nobody sent.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn inject(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) -> Result<(), Failure> {
+        let to = self.addresses[node];
+        self.deliver(Flight {
+            from,
+            to,
+            bytes: bytes.into(),
+        })
+    }
+
+    /// A sample of the datagrams sent so far, `(from, to, bytes)`; only with a storm configured.
+    pub fn seen(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr, &[u8])> {
+        self.core.storm.seen()
     }
 
     /// Ends the storm.
