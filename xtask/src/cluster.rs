@@ -99,6 +99,8 @@ pub struct Outcome {
 
 /// How long nothing may happen before the cluster is given up.
 const STALL: Duration = Duration::from_secs(300);
+/// How long edges may take to leave when their gateway tells them to.
+const TOLD: Duration = Duration::from_secs(3);
 /// How long a node may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -333,16 +335,26 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Outco
     })
 }
 
-/// Ends the nodes, edges first, and reads their statistics.
+/// Ends the nodes and reads their statistics: the gateway tells its edges to leave; who does not
+/// hear it is told by a signal.
 fn end(mut nodes: Vec<Node>) -> Vec<Option<Value>> {
-    let patience = Instant::now();
-    for n in nodes.iter().rev() {
-        n.terminate();
-    }
-    for n in &mut nodes {
-        while patience.elapsed() < GRACE && matches!(n.child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(5));
+    let begun = Instant::now();
+    let ended = |nodes: &mut [Node], within: Duration| {
+        let running = |n: &mut Node| matches!(n.child.try_wait(), Ok(None));
+        while begun.elapsed() < within {
+            if !nodes.iter_mut().any(running) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
+        false
+    };
+    nodes[0].terminate();
+    if !ended(&mut nodes, TOLD) {
+        for n in &nodes {
+            n.terminate();
+        }
+        ended(&mut nodes, GRACE);
     }
     nodes
         .iter()
