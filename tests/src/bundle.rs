@@ -13,8 +13,8 @@
 //! # fn main() -> anyhow::Result<()> {
 //! let model = model::random("mini", "[net]\nwidth=8\nheight=8\nchannels=3\n[maxpool]\nsize=2\n", Darknet::Alexey, 1)?;
 //! let options = PlanOptions { grids: vec![[2, 2]], offload: Some(1), ..PlanOptions::default() };
-//! let entry = Entry { name: "mini".into(), model: &model, options };
-//! let bundle = bundle::build("example", Target::Portable, &[entry])?;
+//! let entries = [Entry::new("mini", &model, options)];
+//! let bundle = bundle::build("example", Target::Portable, &entries)?;
 //! let node = bundle.node("mini")?; // a `rig::NodeBinary`
 //! # Ok(())
 //! # }
@@ -54,6 +54,20 @@ pub struct Entry<'m> {
     pub model: &'m Model,
     /// Its plan. The target is the bundle's, whatever stands here.
     pub options: PlanOptions,
+    /// Rows that a layer computes per call, instead of the planner's choice.
+    pub row_block: Option<usize>,
+}
+
+impl<'m> Entry<'m> {
+    /// A program with the planner's own row blocks.
+    pub fn new(name: impl Into<String>, model: &'m Model, options: PlanOptions) -> Self {
+        Self {
+            name: name.into(),
+            model,
+            options,
+            row_block: None,
+        }
+    }
 }
 
 /// A compiled bundle.
@@ -109,7 +123,12 @@ pub fn build(name: &str, target: Target, entries: &[Entry<'_>]) -> Result<Bundle
                 targets: vec![target],
                 ..e.options.clone()
             };
-            make::plan(e.model, &options).with_context(|| format!("{}: no plan", e.name))
+            let mut plan =
+                make::plan(e.model, &options).with_context(|| format!("{}: no plan", e.name))?;
+            if let Some(rows) = e.row_block {
+                block_rows(&mut plan, rows);
+            }
+            Ok(plan)
         })
         .collect::<Result<_>>()?;
     let programs: Vec<(&str, &Plan, &Model)> = entries
@@ -137,6 +156,15 @@ pub fn build(name: &str, target: Target, entries: &[Entry<'_>]) -> Result<Bundle
         plans: entries.iter().map(|e| e.name.clone()).zip(plans).collect(),
         dir,
     })
+}
+
+fn block_rows(plan: &mut Plan, rows: usize) {
+    for target in plan.target.values_mut() {
+        let chains = target.stages.iter_mut().flatten().chain([&mut target.tail]);
+        for step in chains.flat_map(|c| &mut c.steps) {
+            step.row_block = rows.min(step.out.h);
+        }
+    }
 }
 
 /// The targets whose code this processor runs: the best one first, `portable` always.

@@ -7,6 +7,7 @@ pub mod cuts;
 pub mod fuzz;
 pub mod golden;
 pub mod model;
+pub mod random_net;
 pub mod reference;
 pub mod relay;
 pub mod rig;

@@ -83,11 +83,7 @@ fn make(target: Target) -> Result<Option<Bundle>> {
             if target != bundle::host_targets()[0] && !["1x1", "3x3", "tail"].contains(&plan.0) {
                 continue;
             }
-            entries.push(Entry {
-                name: program(name, plan.0),
-                model,
-                options: options(&plan),
-            });
+            entries.push(Entry::new(program(name, plan.0), model, options(&plan)));
         }
     }
     Ok(if entries.is_empty() {

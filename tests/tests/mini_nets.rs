@@ -106,17 +106,14 @@ fn bundle(target: Target) -> Result<Bundle> {
         } else {
             (vec![[1, 2], [2, 1]], vec![half, deep])
         };
-        entries.push(Entry {
-            name: net.name.clone(),
-            model: &net.model,
-            options: PlanOptions {
-                offload: (deep == 0).then_some(0),
-                grids,
-                cuts,
-                dump: true,
-                ..PlanOptions::default()
-            },
-        });
+        let options = PlanOptions {
+            offload: (deep == 0).then_some(0),
+            grids,
+            cuts,
+            dump: true,
+            ..PlanOptions::default()
+        };
+        entries.push(Entry::new(&net.name, &net.model, options));
     }
     bundle::build("mini", target, &entries)
 }

@@ -1,0 +1,221 @@
+//! However a network is cut, every bit of its outputs is the same: random small DAGs through
+//! emitted, compiled code, each in four plans of different grids, cuts, splits and row blocks.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use tessera_planner::{
+    graph::{Darknet, Graph},
+    make,
+    model::Model,
+    options::{PlanOptions, Target},
+    plan::Split,
+    weights,
+};
+use tessera_tests::{
+    bundle::{self, Bundle, Entry},
+    compare, cuts, model,
+    random_net::{self, Dice},
+    reference::{self, Fork},
+};
+
+/// Float32 against double precision, for one plan of each net.
+const TOLERANCE: f64 = 5e-5;
+const WITHIN: Duration = Duration::from_secs(60);
+/// Plans of each net, the untiled one among them.
+const PLANS: usize = 4;
+
+struct Net {
+    seed: u64,
+    text: String,
+    weights: Vec<u8>,
+    model: Model,
+}
+
+fn net(seed: u64) -> Result<Net> {
+    let text = random_net::cfg(seed);
+    let name = format!("net{seed}");
+    let graph = model::graph(&name, &text, Darknet::Alexey)?;
+    let weights = weights::random_file(&graph, seed);
+    Ok(Net {
+        seed,
+        model: weights::from_bytes(&name, &weights, graph)?.0,
+        text,
+        weights,
+    })
+}
+
+/// Untiled; one stage; two stages of different grids; as many as three, cut in equal parts and
+/// computed in small row blocks.
+fn entries(net: &Net) -> Result<Vec<Entry<'_>>> {
+    let graph = &net.model.graph;
+    let mut dice = Dice::new(net.seed + 1000);
+    let deep = cuts::deepest(graph);
+    let whole = PlanOptions {
+        grids: vec![[1, 1]],
+        cuts: vec![deep],
+        dump: true,
+        ..PlanOptions::default()
+    };
+    let mut list = vec![Entry::new(program(net.seed, 0), &net.model, whole.clone())];
+    for (plan, (stages, split)) in [
+        (1, Split::Balanced),
+        (2, Split::Balanced),
+        (3, Split::Equal),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let cuts = some_cuts(&mut dice, graph, deep, stages);
+        let mut options = PlanOptions {
+            split,
+            grids: cuts.iter().map(|_| grid(&mut dice)).collect(),
+            cuts,
+            ..whole.clone()
+        };
+        fit(&net.model, &mut options)
+            .with_context(|| format!("net {}: {options:?}\n{}", net.seed, net.text))?;
+        let mut entry = Entry::new(program(net.seed, plan + 1), &net.model, options);
+        if split == Split::Equal {
+            entry.row_block = Some(dice.between(1, 3));
+        }
+        list.push(entry);
+    }
+    Ok(list)
+}
+
+fn program(seed: u64, plan: usize) -> String {
+    format!("net{seed}-{plan}")
+}
+
+fn grid(dice: &mut Dice) -> [usize; 2] {
+    dice.pick(&[[2, 2], [1, 2], [2, 1], [3, 1], [1, 3], [2, 3], [3, 2]])
+}
+
+/// Up to `stages` stage ends that end at `deep`.
+fn some_cuts(dice: &mut Dice, graph: &Graph, deep: usize, stages: usize) -> Vec<usize> {
+    let mut cuts = vec![deep];
+    for _ in 1..stages {
+        cuts.push(dice.between(1, deep));
+        cuts.sort_unstable();
+        cuts.dedup();
+        let first = |i: usize| if i == 0 { 0 } else { cuts[i - 1] };
+        let idle = (0..cuts.len()).find(|i| !cuts::computes(graph, first(*i), cuts[*i]));
+        if let Some(i) = idle.filter(|i| cuts[*i] != deep) {
+            cuts.remove(i);
+        }
+    }
+    if cuts.len() > 1 && !cuts::computes(graph, cuts[cuts.len() - 2], deep) {
+        cuts.remove(cuts.len() - 2);
+    }
+    cuts
+}
+
+/// Takes coarser grids until they fit.
+fn fit(model: &Model, options: &mut PlanOptions) -> Result<()> {
+    for _ in 0..16 {
+        match make::plan(model, options) {
+            Ok(_) => return Ok(()),
+            Err(e) => {
+                let finest = options.grids.iter_mut().flatten().max();
+                let finest = finest.filter(|n| **n > 1);
+                *finest.with_context(|| e.to_string())? -= 1;
+            }
+        }
+    }
+    anyhow::bail!("no grid fits")
+}
+
+/// All files of a dump.
+fn dumped(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().context("a name")?.to_string_lossy();
+        files.push((name.into_owned(), fs::read(&path)?));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn check(bundle: &Bundle, net: &Net) -> Result<usize> {
+    let dir = tempfile::tempdir()?;
+    let input = dir.path().join("input.f32");
+    let mut dice = Dice::new(net.seed + 2000);
+    let values: Vec<f32> = (0..net.model.graph.input.len())
+        .map(|_| dice.unit())
+        .collect();
+    compare::write_f32(&input, &values)?;
+    let run = |plan: usize| -> Result<Vec<(String, Vec<u8>)>> {
+        let dump = dir.path().join(plan.to_string());
+        let node = bundle.node(&program(net.seed, plan))?;
+        node.solo(&[input.clone()], 1 + plan % 3, Some(&dump), WITHIN)?;
+        dumped(&dump)
+    };
+    let want = run(0)?;
+    let outputs = net.model.graph.outputs.len();
+    ensure!(want.len() >= outputs, "{} of {outputs} outputs", want.len());
+    let layers = reference::run(&net.text, &net.weights, &values, Fork::Alexey)?;
+    for (name, bytes) in &want {
+        let k: usize = name
+            .trim_matches(|c: char| !c.is_ascii_digit())
+            .split('.')
+            .next()
+            .context("a layer")?
+            .parse()?;
+        let (have, _) = bytes.as_chunks::<4>();
+        let have: Vec<f32> = have.iter().map(|v| f32::from_le_bytes(*v)).collect();
+        let d = compare::distance(&have, &layers[k].map.to_f32());
+        ensure!(
+            d <= TOLERANCE,
+            "layer {k} is {d:.2e} away from the reference"
+        );
+    }
+    let mut compared = 0;
+    for plan in 1..PLANS {
+        let have = run(plan)?;
+        for (name, bytes) in &want {
+            let same = have.iter().find(|(n, _)| n == name);
+            let (_, same) = same.with_context(|| format!("plan {plan}: no {name}"))?;
+            ensure!(same == bytes, "plan {plan}: {name} differs");
+            compared += bytes.len() / 4;
+        }
+    }
+    Ok(compared)
+}
+
+fn check_all(target: Target, seeds: std::ops::Range<u64>) -> Result<()> {
+    let nets: Vec<Net> = seeds.map(net).collect::<Result<_>>()?;
+    let lists: Vec<Vec<Entry<'_>>> = nets.iter().map(entries).collect::<Result<_>>()?;
+    let bundle = bundle::build("random", target, &lists.concat())?;
+    let mut bad = Vec::new();
+    let mut values = 0;
+    for net in &nets {
+        match check(&bundle, net) {
+            Ok(n) => values += n,
+            Err(e) => bad.push(format!("seed {}: {e:#}\n{}", net.seed, net.text)),
+        }
+    }
+    ensure!(
+        bad.is_empty(),
+        "{} of {} nets:\n{}",
+        bad.len(),
+        nets.len(),
+        bad.join("\n")
+    );
+    println!("{} nets, {values} values compared", nets.len());
+    Ok(())
+}
+
+#[test]
+fn every_cut_gives_the_same_bits() -> Result<()> {
+    check_all(bundle::host_targets()[0], 0..24)
+}
+
+#[test]
+fn every_cut_gives_the_same_bits_on_portable_kernels() -> Result<()> {
+    if bundle::host_targets().len() == 1 {
+        return Ok(()); // The other test did that.
+    }
+    check_all(Target::Portable, 24..30)
+}
