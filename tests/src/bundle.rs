@@ -4,8 +4,9 @@
 //! written only when they differ and cargo decides what is stale, so a second run compiles nothing.
 //! Test processes that run side by side take turns.
 //!
-//! Drivers of many chains are compiled lightly ([`OPT_LEVEL`], no debug information): compiling
-//! dominates these tests, and optimisation must not change a bit.
+//! Compiling dominates these tests, so bundles are compiled lightly, without debug information.
+//! Seconds of one core per 1000 emitted lines: 0.63 as nodes are shipped (level 3, line tables),
+//! 0.38 at level 1, 0.07 at level 0 (yolov3-tiny-mini in seven plans, 22,500 lines).
 //!
 //! ```no_run
 //! # use tessera_tests::{bundle::{self, Entry}, model};
@@ -39,11 +40,6 @@ use tessera_planner::{
 };
 
 use crate::rig::NodeBinary;
-
-/// Optimisation of a bundle's own code; the runtime below it is compiled as in every node. Per 1000
-/// emitted lines rustc takes 0.63 s at level 3 with line tables, 0.38 s at level 1 without, and
-/// 0.07 s at level 0, whose kernels are too slow (yolov3-tiny-mini in seven plans, 22,500 lines).
-const OPT_LEVEL: u8 = 1;
 
 /// A program of a bundle.
 #[derive(Clone, Debug)]
@@ -109,11 +105,20 @@ impl Bundle {
     }
 }
 
-/// Plans all entries, emits them as crate `name`, packs their weights, compiles.
+/// Plans all entries, emits them as crate `name`, packs their weights, compiles at level 1.
 ///
 /// # Errors
 /// When an entry cannot be planned or emitted, or the crate does not compile.
 pub fn build(name: &str, target: Target, entries: &[Entry<'_>]) -> Result<Bundle> {
+    build_at(1, name, target, entries)
+}
+
+/// As [`build`], with the crate's own code at optimisation level `level`; the runtime below it is
+/// compiled as in every node.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) -> Result<Bundle> {
     let package = format!("{name}-{}", target.name());
     let dir = root().join("target/tessera-tests").join(&package);
     let plans: Vec<Plan> = entries
@@ -149,7 +154,7 @@ pub fn build(name: &str, target: Target, entries: &[Entry<'_>]) -> Result<Bundle
         write_weights(&dir.join(weights_file(name)), plan, model, target)
             .with_context(|| format!("{name}: weights"))?;
     }
-    let node = compile(&dir, &package, target)?;
+    let node = compile(&dir, &package, target, level)?;
     Ok(Bundle {
         runner: runner(target)?,
         node,
@@ -238,7 +243,7 @@ fn write_weights(path: &Path, plan: &Plan, model: &Model, target: Target) -> Res
 
 /// Compiles the crate in `dir` in the folder that all emitted crates share, so that the runtime is
 /// compiled once; gives the crate's own copy of the node.
-fn compile(dir: &Path, package: &str, target: Target) -> Result<PathBuf> {
+fn compile(dir: &Path, package: &str, target: Target, level: u8) -> Result<PathBuf> {
     // The same versions as the workspace's own; cargo strikes out what is not needed.
     fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock"))?;
     let shared = root().join("target/nodes");
@@ -252,7 +257,7 @@ fn compile(dir: &Path, package: &str, target: Target) -> Result<PathBuf> {
             .arg(dir.join("Cargo.toml"))
             .args([
                 "--config",
-                &format!("profile.release.package.{package}.opt-level={OPT_LEVEL}"),
+                &format!("profile.release.package.{package}.opt-level={level}"),
                 "--config",
                 &format!("profile.release.package.{package}.debug=0"),
             ])

@@ -89,7 +89,9 @@ fn make(target: Target) -> Result<Option<Bundle>> {
     Ok(if entries.is_empty() {
         None
     } else {
-        Some(bundle::build("golden", target, &entries)?)
+        // The portable kernels as they are shipped; of the others, too many for that.
+        let level = if target == Target::Portable { 3 } else { 1 };
+        Some(bundle::build_at(level, "golden", target, &entries)?)
     })
 }
 
