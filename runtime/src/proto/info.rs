@@ -219,6 +219,30 @@ impl ProgramInfo {
         lo..hi
     }
 
+    /// What own frames need besides themselves, `(floats, count)` per size: all their outputs, and
+    /// the copies of inputs for `jobs` jobs.
+    pub(super) fn reserve(&self, own_frames: usize, jobs: usize) -> Vec<(usize, usize)> {
+        let mut by_size = BTreeMap::new();
+        let mut copies: BTreeMap<usize, usize> = BTreeMap::new();
+        for t in &self.tasks {
+            for p in &t.outputs {
+                *by_size.entry(p.region.len()).or_insert(0) += own_frames;
+            }
+            let mut of_task: BTreeMap<usize, usize> = BTreeMap::new();
+            for n in t.needs.iter().filter(|n| n.part != Part::Frame) {
+                *of_task.entry(n.region.len()).or_insert(0) += 1;
+            }
+            for (len, n) in of_task {
+                let most = copies.entry(len).or_insert(0);
+                *most = (*most).max(n);
+            }
+        }
+        for (len, n) in copies {
+            *by_size.entry(len).or_insert(0) += n * jobs;
+        }
+        by_size.into_iter().collect()
+    }
+
     /// See [`super::EdgeConfig::slots`].
     pub(super) fn slots(
         &self,

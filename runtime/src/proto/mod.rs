@@ -27,16 +27,14 @@ pub mod edge;
 pub mod gateway;
 mod ids;
 mod info;
-#[allow(dead_code)]
 mod peer;
-#[allow(dead_code)]
 mod pull;
-#[allow(dead_code)]
 mod serve;
-#[allow(dead_code)]
 mod stats;
 #[cfg(test)]
 mod testkit;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 pub use api::{

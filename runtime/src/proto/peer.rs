@@ -26,7 +26,7 @@ pub struct Speaker {
     /// Which life.
     pub epoch: Epoch,
     /// First bytes of the plan's hash.
-    pub plan: u64,
+    pub plan: u32,
 }
 
 impl Peer {

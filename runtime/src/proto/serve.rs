@@ -10,7 +10,7 @@ use super::{
     peer::{Peer, Speaker},
     pull::gather,
     stats::TransferStats,
-    wire::{Data, Message, Request},
+    wire::{Data, Message, Request, seal},
 };
 use crate::{
     region::Region,
@@ -95,8 +95,9 @@ impl Serve {
                 offset: offset as u32,
                 bytes: &[],
             };
-            Message::Data(head).encode(me.to(Some(turn.to.epoch)), out);
+            Message::Data(head).encode_open(me.to(Some(turn.to.epoch)), out);
             gather(store.bytes(slot), whole, turn.region, offset..end, out);
+            seal(out);
             stats.chunks_sent += 1;
             stats.bytes_sent += (end - offset) as u64;
             let to = turn.to;

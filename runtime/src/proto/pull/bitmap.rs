@@ -38,11 +38,6 @@ impl Bitmap {
     pub const fn full(&self) -> bool {
         self.set == self.bits
     }
-
-    /// Number of zeroes.
-    pub const fn missing(&self) -> u32 {
-        self.bits - self.set
-    }
 }
 
 #[cfg(test)]
@@ -55,10 +50,9 @@ mod tests {
             let mut b = Bitmap::new(bits);
             assert_eq!(b.full(), bits == 0);
             for i in (0..bits).rev() {
-                assert_eq!(b.missing(), i + 1);
-                assert!(!b.get(i) && b.set(i) && b.get(i) && !b.set(i));
+                assert!(!b.full() && !b.get(i) && b.set(i) && b.get(i) && !b.set(i));
             }
-            assert!(b.full() && b.missing() == 0);
+            assert!(b.full());
             assert!(!b.set(bits) && !b.get(bits) && !b.set(u32::MAX));
         }
     }

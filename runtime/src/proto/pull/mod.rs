@@ -13,7 +13,6 @@ mod runs;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports)]
 pub use receiver::{Place, Receiver};
 pub(super) use runs::gather;
 

@@ -277,6 +277,11 @@ impl<T: Copy> Receiver<T> {
         self.ended.pop_front()
     }
 
+    /// Whether [`Receiver::take_ended`] has something.
+    pub fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
     /// When to call [`Receiver::poll`] again, if nothing else happens.
     pub fn next(&self) -> Option<Now> {
         (self.paths.values())

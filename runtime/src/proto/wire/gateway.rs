@@ -40,6 +40,8 @@ pub struct State<'a> {
     pub seq: u32,
     /// Whether the node belongs.
     pub verdict: Verdict,
+    /// Whether anybody has tasks to steal.
+    pub work: bool,
     /// How the receiver's frames stand.
     pub frames: &'a [FrameNote],
     /// Other nodes.
@@ -101,7 +103,7 @@ piece! {
         verdict: u8,
         frames: u8,
         book: u8,
-        pad: u8,
+        work: u8,
     }
 }
 
@@ -283,6 +285,7 @@ impl<'a> State<'a> {
         Ok(Self {
             seq: raw.seq.get(),
             verdict: Verdict::from_wire(raw.verdict).ok_or(Reject::Value)?,
+            work: raw.work != 0,
             frames,
             book,
         })
@@ -294,7 +297,7 @@ impl<'a> State<'a> {
             verdict: self.verdict.to_wire(),
             frames: self.frames.len() as u8,
             book: self.book.len() as u8,
-            pad: 0,
+            work: self.work.into(),
         });
         w.list(self.frames, EdgeConfig::MAX_FRAMES);
         w.list(self.book, Self::MAX_BOOK);

@@ -5,7 +5,7 @@ use zerocopy::{Immutable, IntoBytes, little_endian::U32};
 use super::{
     Beat, Data, Envelope, Failed, Kind, Lease, LostResults, Node, Reject, Renew, Report, Reported,
     Request, Results, ResultsAck, State,
-    header::{RawHeader, plan_prefix},
+    header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
 };
@@ -60,7 +60,7 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
     }
     let mut r = Reader::new(bytes);
     let raw = r.piece::<RawHeader>()?;
-    let envelope = raw.open()?;
+    let envelope = raw.open(bytes)?;
     let kind = Kind::from_wire(raw.kind).ok_or(Reject::Kind)?;
     if envelope.plan != plan_prefix(info) && !matches!(kind, Kind::Beat | Kind::State) {
         return Err(Reject::Plan);
@@ -142,6 +142,12 @@ impl Message<'_> {
     /// # Panics
     /// When a list is longer than its bound: an error of the caller.
     pub fn encode(&self, envelope: Envelope, out: &mut Vec<u8>) {
+        self.encode_open(envelope, out);
+        seal(out);
+    }
+
+    /// The same without the sum: bytes are appended, then [`seal`] completes it.
+    pub(in crate::proto) fn encode_open(&self, envelope: Envelope, out: &mut Vec<u8>) {
         out.clear();
         let mut w = Writer { out };
         w.piece(&envelope.raw(self.kind() as u8));

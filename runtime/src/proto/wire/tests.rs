@@ -199,6 +199,7 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
                 1 => Verdict::Refused(Refusal::Plan),
                 _ => Verdict::Refused(Refusal::BadId),
             },
+            work: n & 1 == 1,
             frames: &l.notes,
             book: &l.book,
         }),
@@ -296,7 +297,8 @@ proptest! {
 
     #[test]
     fn damage_is_survived(
-        l in lists(), n: u32, hits in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        l in lists(), n: u32, sealed: bool,
+        hits in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         let info = info();
         let mut out = Vec::new();
@@ -305,6 +307,10 @@ proptest! {
             for (at, value) in &hits {
                 let at = at.index(out.len());
                 out[at] = *value;
+            }
+            // A damaged datagram has a wrong sum; a liar's has not.
+            if sealed {
+                seal(&mut out);
             }
             if let Ok((_, m)) = parse(&out, &info) {
                 // What passes can be written again.
@@ -324,6 +330,7 @@ proptest! {
             Message::Stop.encode(envelope(&info), &mut out);
             out[5] = kind % Kind::COUNT as u8;
             out.extend_from_slice(&bytes);
+            seal(&mut out);
             bytes = out;
         }
         let _ = parse(&bytes, &info);
@@ -335,6 +342,9 @@ fn reject(change: impl Fn(&mut Vec<u8>), message: Message<'_>) -> Reject {
     let mut out = Vec::new();
     message.encode(envelope(&info), &mut out);
     change(&mut out);
+    if out.len() >= 32 {
+        seal(&mut out);
+    }
     parse(&out, &info).expect_err("a bad datagram")
 }
 
@@ -363,6 +373,25 @@ fn rejections_say_why() {
         needs: &[0],
     });
     assert_eq!(reject(|_| {}, lease), Reject::Id);
+}
+
+#[test]
+fn a_changed_bit_is_noticed() {
+    let info = info();
+    let mut out = Vec::new();
+    let bytes: Vec<u8> = (0..44).collect();
+    let data = Data {
+        pull: 1,
+        offset: 8,
+        bytes: &bytes,
+    };
+    Message::Data(data).encode(envelope(&info), &mut out);
+    for bit in 0..8 * out.len() {
+        out[bit / 8] ^= 1 << (bit % 8);
+        assert!(parse(&out, &info).is_err());
+        out[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert!(parse(&out, &info).is_ok());
 }
 
 #[test]
@@ -440,6 +469,7 @@ fn beats_and_states_of_other_plans_pass() {
     let state = Message::State(State {
         seq: 1,
         verdict: Verdict::Refused(Refusal::Plan),
+        work: false,
         frames: &[],
         book: &[],
     });

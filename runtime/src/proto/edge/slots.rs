@@ -1,0 +1,133 @@
+//! The slots of an edge: what own frames need is set aside before anything is kept for others.
+//!
+//! Otherwise two sources could wait for each other for ever: each with a store full of the other's
+//! stolen outputs, and no slot for its own next task. A node without frames of its own sets
+//! nothing aside.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    proto::{EdgeConfig, ProgramInfo, stats::EdgeStats},
+    store::{SlotId, Store},
+};
+
+/// For whom a slot is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// An own frame: outputs, and inputs pulled for a job.
+    Own,
+    /// Another's frame.
+    Guest,
+}
+
+/// Keeps slots set aside for own frames.
+#[derive(Debug)]
+pub struct Slots {
+    /// By size, how many are to be set aside.
+    quota: Vec<(usize, usize)>,
+    spare: BTreeMap<usize, Vec<SlotId>>,
+    primed: bool,
+    used: BTreeMap<SlotId, (usize, Use)>,
+    guest_floats: usize,
+}
+
+impl Slots {
+    /// Nothing is set aside before it is needed.
+    pub fn new(config: &EdgeConfig, info: &ProgramInfo) -> Self {
+        let quota = if config.max_frames == 0 {
+            Vec::new()
+        } else {
+            info.reserve(config.max_frames, config.max_jobs)
+        };
+        Self {
+            quota,
+            spare: BTreeMap::new(),
+            primed: false,
+            used: BTreeMap::new(),
+            guest_floats: 0,
+        }
+    }
+
+    fn prime(&mut self, store: &mut impl Store) {
+        if self.primed {
+            return;
+        }
+        self.primed = true;
+        for &(floats, count) in &self.quota {
+            let spare = self.spare.entry(floats).or_default();
+            while spare.len() < count
+                && let Some(slot) = store.alloc(floats)
+            {
+                spare.push(slot);
+            }
+        }
+    }
+
+    /// A slot, if there is one.
+    pub fn take(
+        &mut self,
+        floats: usize,
+        who: Use,
+        store: &mut impl Store,
+        stats: &mut EdgeStats,
+    ) -> Option<SlotId> {
+        self.prime(store);
+        let spare = match who {
+            Use::Own => self.spare.get_mut(&floats).and_then(Vec::pop),
+            Use::Guest => None,
+        };
+        let slot = spare.or_else(|| store.alloc(floats))?;
+        self.note(slot, floats, who, stats);
+        Some(slot)
+    }
+
+    /// A slot that somebody else took is this node's now.
+    pub fn adopt(&mut self, slot: SlotId, floats: usize, stats: &mut EdgeStats) {
+        self.note(slot, floats, Use::Own, stats);
+    }
+
+    fn note(&mut self, slot: SlotId, floats: usize, who: Use, stats: &mut EdgeStats) {
+        self.used.insert(slot, (floats, who));
+        if who == Use::Guest {
+            self.guest_floats += floats;
+        }
+        stats.slots += 1;
+        stats.floats += floats as u64;
+        stats.slots_peak = stats.slots_peak.max(stats.slots);
+        stats.floats_peak = stats.floats_peak.max(stats.floats);
+    }
+
+    /// Gives a slot back.
+    pub fn give(&mut self, slot: SlotId, store: &mut impl Store, stats: &mut EdgeStats) {
+        let Some((floats, who)) = self.used.remove(&slot) else {
+            return;
+        };
+        stats.slots -= 1;
+        stats.floats -= floats as u64;
+        if who == Use::Guest {
+            self.guest_floats -= floats;
+        }
+        let quota = self.quota.iter().find(|q| q.0 == floats).map_or(0, |q| q.1);
+        let spare = self.spare.entry(floats).or_default();
+        if who == Use::Own && spare.len() < quota {
+            spare.push(slot);
+        } else {
+            store.free(slot);
+        }
+    }
+
+    /// float32 values used for other nodes' frames.
+    pub const fn guest_floats(&self) -> usize {
+        self.guest_floats
+    }
+
+    /// Nothing is in use: what was set aside goes back too.
+    pub fn rest(&mut self, store: &mut impl Store) {
+        if self.primed && self.used.is_empty() {
+            self.primed = false;
+            for slot in std::mem::take(&mut self.spare).into_values().flatten() {
+                store.free(slot);
+            }
+        }
+    }
+}
