@@ -139,9 +139,13 @@ impl World {
             0 => self.gateway.as_mut().map(|g| &mut g.seat),
             _ => self.edges[node - 1].as_mut().map(|e| &mut e.seat),
         };
-        let Some(seat) = seat.filter(|s| s.life == life && s.paused.is_none()) else {
+        let Some(seat) = seat.filter(|s| s.life == life) else {
             return Ok(());
         };
+        if seat.paused.is_some() {
+            seat.miss(core);
+            return Ok(());
+        }
         match seat.tick(core) {
             Ok(false) => Ok(()),
             Ok(true) => self.tell_tick(node),

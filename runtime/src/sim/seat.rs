@@ -100,6 +100,14 @@ impl Seat {
         }
     }
 
+    /// The timer's event came while the node stands still: it is told when it resumes, and sets the
+    /// timer again.
+    pub fn miss(&mut self, core: &Core) {
+        if self.timer == Some(core.queue.now()) {
+            self.timer = None;
+        }
+    }
+
     /// The timer's event came: whether the machine is to be told. `Err` when it spins.
     pub fn tick(&mut self, core: &mut Core) -> Result<bool, ()> {
         let now = core.queue.now();
