@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::text::plural;
+
 /// Why a names file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,7 +49,13 @@ pub fn parse(bytes: &[u8], classes: usize) -> Result<(Vec<String>, Vec<String>),
     let mut warnings = Vec::new();
     if used != classes {
         warnings.push(format!(
-            "{used} names for {classes} classes; classes without a name are shown by number"
+            "{} for {}; classes without a name are shown by number",
+            plural(used, "name"),
+            if classes == 1 {
+                "1 class".into()
+            } else {
+                format!("{classes} classes")
+            }
         ));
     }
     Ok((names[..used.min(classes)].to_vec(), warnings))

@@ -22,10 +22,11 @@ use crate::{
 /// When a file given by the user cannot be read.
 pub fn labels(given: Option<&Path>, cfg: &Path, graph: &Graph) -> Result<Vec<String>> {
     let Some(classes) = graph.heads.last().map(|h| h.classes) else {
-        return given.map_or_else(
-            || Ok(Vec::new()),
-            |p| Ok(names::read(p, graph.outputs_len())?.0),
-        );
+        // A classifier's names are given, or not shown.
+        let Some(file) = given else {
+            return Ok(Vec::new());
+        };
+        return read_names(file, graph.outputs_len());
     };
     let beside = cfg.with_extension("names");
     let coco = workspace::root().join("models").join("coco.names");
@@ -35,8 +36,13 @@ pub fn labels(given: Option<&Path>, cfg: &Path, graph: &Graph) -> Result<Vec<Str
         None if classes == 80 && coco.is_file() => coco,
         None => return Ok(Vec::new()),
     };
+    read_names(&file, classes)
+}
+
+/// The names in `file`; says when there are too few or too many.
+fn read_names(file: &Path, classes: usize) -> Result<Vec<String>> {
     let (list, warnings) =
-        names::read(&file, classes).with_context(|| format!("cannot use {}", file.display()))?;
+        names::read(file, classes).with_context(|| format!("cannot use {}", file.display()))?;
     for w in warnings {
         eprintln!("warning: {}: {w}", file.display());
     }

@@ -64,7 +64,7 @@ impl Diagnostic {
     ) -> Self {
         Self {
             severity,
-            message: message.into(),
+            message: shortened(message.into()),
             span,
             label: label.into(),
             help: help.into(),
@@ -104,6 +104,37 @@ impl Diagnostic {
     }
 }
 
+/// Most characters of a message: values of a cfg are quoted in it, however long they are.
+const MESSAGE_CHARS_MAX: usize = 400;
+
+fn shortened(mut message: String) -> String {
+    if let Some((cut, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        message.truncate(cut);
+        message.push_str(" ...");
+    }
+    message
+}
+
+/// Most diagnostics that are collected before the later ones are let go.
+const COLLECTED_MAX: usize = 8192;
+
+/// Keeps the first `max` warnings and the first `max` of the others.
+pub(crate) fn keep_first(list: &mut Vec<Diagnostic>, max: usize) {
+    let mut seen = [0, 0];
+    list.retain(|d| {
+        let n = &mut seen[usize::from(d.severity == Severity::Warning)];
+        *n += 1;
+        *n <= max
+    });
+}
+
+/// Bounds a growing list: a file full of mistakes must not fill the memory with messages.
+pub(crate) fn bound(list: &mut Vec<Diagnostic>) {
+    if list.len() > COLLECTED_MAX {
+        keep_first(list, COLLECTED_MAX / 4);
+    }
+}
+
 /// The span's line, at most 100 characters of it, and carets under the span.
 fn excerpt(text: &[u8], span: Span) -> (String, String) {
     const SHOWN_MAX: usize = 100;
@@ -120,9 +151,9 @@ fn excerpt(text: &[u8], span: Span) -> (String, String) {
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     let from = (start - begin).min(len);
-    let width = span
-        .end
-        .saturating_sub(start)
-        .clamp(1, SHOWN_MAX.saturating_sub(from).max(1));
-    (line, format!("{}{}", " ".repeat(from), "^".repeat(width)))
+    let to = (span.end.saturating_sub(begin)).clamp(from, len);
+    // Columns as they are seen, not bytes.
+    let columns = |a: usize, b: usize| String::from_utf8_lossy(&rest[a..b]).chars().count();
+    let carets = "^".repeat(columns(from, to).max(1));
+    (line, format!("{}{carets}", " ".repeat(columns(0, from))))
 }

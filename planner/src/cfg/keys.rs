@@ -7,15 +7,19 @@ use super::{
     diag::{Diagnostic, Severity, Span},
     lex::Section,
 };
-use crate::graph::Activation;
+use crate::graph::{Activation, Darknet};
 
 /// Largest magnitude of any whole number in a cfg: products of a few stay inside `i64`.
 const INT_MAX: i64 = 1 << 31;
+
+/// Most entries of a list.
+const LIST_MAX: usize = 4096;
 
 /// A section under interpretation.
 #[derive(Debug)]
 pub struct Keys<'a> {
     section: &'a Section,
+    darknet: Darknet,
     used: RefCell<BTreeSet<&'a str>>,
     out: RefCell<Vec<Diagnostic>>,
 }
@@ -119,9 +123,10 @@ const TRAINING: &[&str] = &[
 
 impl<'a> Keys<'a> {
     /// Begins to interpret `section`.
-    pub fn new(section: &'a Section) -> Self {
+    pub fn new(section: &'a Section, darknet: Darknet) -> Self {
         Self {
             section,
+            darknet,
             used: RefCell::default(),
             out: RefCell::default(),
         }
@@ -257,25 +262,63 @@ impl<'a> Keys<'a> {
 
     /// A comma-separated list of whole numbers; empty when the key is missing.
     pub fn ints(&self, key: &'static str) -> Vec<i64> {
-        self.list(key)
-            .filter_map(|t| self.parse_int(key, t))
-            .collect()
+        self.list(key, |t| self.parse_int(key, t))
     }
 
     /// A comma-separated list of numbers; empty when the key is missing.
     pub fn floats(&self, key: &'static str) -> Vec<f32> {
-        self.list(key)
-            .filter_map(|t| self.parse_float(key, t))
-            .collect()
+        self.list(key, |t| self.parse_float(key, t))
     }
 
-    fn list(&self, key: &'static str) -> impl Iterator<Item = &'a str> {
+    /// The entries of a list up to the first `#`; stops after the first that is none.
+    fn list<T>(&self, key: &'static str, parse: impl Fn(&'a str) -> Option<T>) -> Vec<T> {
         let text = self.text(key).unwrap_or_default();
-        text.split('#')
-            .next()
-            .unwrap_or_default()
-            .split(',')
-            .filter(|t| !t.is_empty())
+        let text = text.split('#').next().unwrap_or_default();
+        let mut list = Vec::new();
+        for t in text.split(',').filter(|t| !t.is_empty()) {
+            if list.len() >= LIST_MAX {
+                self.error(
+                    key,
+                    format!("`{key}` has more than {LIST_MAX} entries"),
+                    "no Darknet layer has that many",
+                );
+                break;
+            }
+            match parse(t) {
+                Some(v) => list.push(v),
+                None => break,
+            }
+        }
+        list
+    }
+
+    /// The `activation` key of a layer where Darknet's CPU build computes zeros for the newer
+    /// functions, a defect (semantics 4.1.1).
+    pub fn activation_elsewhere(&self, default: Activation) -> Activation {
+        let found = self.activation(default);
+        let zeros = matches!(
+            found,
+            Activation::Swish
+                | Activation::Mish
+                | Activation::HardMish
+                | Activation::NormalizeChannels
+                | Activation::NormalizeChannelsSoftmax
+                | Activation::NormalizeChannelsSoftmaxMaxval
+        );
+        if zeros {
+            self.say(Diagnostic::new(
+                Severity::Warning,
+                self.at("activation"),
+                format!(
+                    "Darknet's CPU build computes zeros for `{}` in [{}]",
+                    found.name(),
+                    self.name()
+                ),
+                "computed by its formula here",
+                "put it into the convolution before, where Darknet computes it",
+            ));
+        }
+        found
     }
 
     /// The `activation` key.
@@ -288,6 +331,17 @@ impl<'a> Keys<'a> {
             "revleaky" => Some(Activation::Leaky),
             _ => ALL.iter().copied().find(|a| a.name() == name),
         };
+        if let (Darknet::Pjreddie, Some(a)) = (self.darknet, found)
+            && !original_knows(a, name)
+        {
+            self.error(
+                "activation",
+                format!(
+                    "the original Darknet does not know activation `{name}` (it would take relu)"
+                ),
+                "for models of AlexeyAB's fork leave --darknet pjreddie out",
+            );
+        }
         found.unwrap_or_else(|| {
             let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
             let near = nearest(name, &names).unwrap_or("leaky");
@@ -348,7 +402,22 @@ const ALL: [Activation; 22] = [
     Activation::NormalizeChannelsSoftmaxMaxval,
 ];
 
-/// The name among `known` that is at most two edits away.
+/// Whether the original fork knows an activation.
+fn original_knows(a: Activation, name: &str) -> bool {
+    !matches!(
+        a,
+        Activation::Relu6
+            | Activation::Gelu
+            | Activation::Swish
+            | Activation::Mish
+            | Activation::HardMish
+            | Activation::NormalizeChannels
+            | Activation::NormalizeChannelsSoftmax
+            | Activation::NormalizeChannelsSoftmaxMaxval
+    ) && name != "revleaky"
+}
+
+/// The name among `known` that is at most two edits away, and not all made of edits.
 pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     if name.len() > 40 {
         return None;
@@ -357,7 +426,7 @@ pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
         .iter()
         .copied()
         .map(|k| (edits(name, k), k))
-        .filter(|(d, _)| *d <= 2)
+        .filter(|(d, _)| *d <= 2 && *d < name.len())
         .min()
         .map(|(_, k)| k)
 }

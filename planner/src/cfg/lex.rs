@@ -3,12 +3,14 @@
 //! Darknet deletes every space, tab, CR and LF of a line before it looks at it, also inside
 //! values; so does this. Numbers are not read here.
 
-use super::diag::{Diagnostic, Severity, Span};
+use super::diag::{Diagnostic, Severity, Span, bound};
 
 /// Longest line that is accepted.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// Largest number of sections that is accepted.
 pub const SECTIONS_MAX: usize = 10_000;
+/// Largest number of keys of one section.
+pub const KEYS_MAX: usize = 1000;
 
 /// `key=value`.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Section {
     pub span: Span,
     /// Entries in order, first of every key only.
     pub entries: Vec<Entry>,
+    /// Whether more than [`KEYS_MAX`] keys were given.
+    pub full: bool,
 }
 
 impl Section {
@@ -43,6 +47,7 @@ impl Section {
 pub fn lex(text: &[u8], out: &mut Vec<Diagnostic>) -> Vec<Section> {
     let mut say = |severity, span, message: String, label: &str, help: &str| {
         out.push(Diagnostic::new(severity, span, message, label, help));
+        bound(out);
     };
     let whole = Span::default();
     let bom = if text.starts_with(b"\xef\xbb\xbf") {
@@ -153,6 +158,7 @@ pub fn lex(text: &[u8], out: &mut Vec<Diagnostic>) -> Vec<Section> {
                     name,
                     span,
                     entries: Vec::new(),
+                    full: false,
                 });
             }
             Some(_) => entry(&line, span, &mut sections, &mut say),
@@ -209,6 +215,20 @@ fn entry(
             "ignored",
             "delete one of the two",
         );
+        return;
+    }
+    if section.entries.len() >= KEYS_MAX {
+        // Said once: the first key too many is kept out, like all that follow.
+        if !section.full {
+            section.full = true;
+            say(
+                Severity::Error,
+                span,
+                format!("[{}] has more than {KEYS_MAX} keys", section.name),
+                "the first one too many",
+                "no Darknet layer has that many; is this the right file?",
+            );
+        }
         return;
     }
     section.entries.push(Entry {

@@ -11,6 +11,38 @@ use crate::{
     lower,
 };
 
+/// Most warnings, and most errors, that one run reports.
+pub const DIAGNOSTICS_MAX: usize = 100;
+
+/// Keeps the first [`DIAGNOSTICS_MAX`] warnings and as many errors, and says when there are more.
+fn limit(diagnostics: &mut Vec<Diagnostic>) {
+    let is_warning = |d: &Diagnostic| d.severity == Severity::Warning;
+    let warnings = diagnostics.iter().filter(|d| is_warning(d)).count();
+    let others = diagnostics.len() - warnings;
+    let unsupported = diagnostics.iter().all(|d| d.severity != Severity::Error);
+    diag::keep_first(diagnostics, DIAGNOSTICS_MAX);
+    let mut more = |severity, what: &str| {
+        diagnostics.push(Diagnostic::new(
+            severity,
+            diag::Span::default(),
+            format!("there are more {what}; the first {DIAGNOSTICS_MAX} are shown"),
+            "",
+            "correct those above first",
+        ));
+    };
+    if warnings > DIAGNOSTICS_MAX {
+        more(Severity::Warning, "warnings");
+    }
+    if others > DIAGNOSTICS_MAX {
+        let severity = if unsupported {
+            Severity::Unsupported
+        } else {
+            Severity::Error
+        };
+        more(severity, "errors");
+    }
+}
+
 /// Reads a cfg. One run reports all problems; the graph is there exactly when none of them is an
 /// error or a refusal.
 ///
@@ -35,5 +67,6 @@ pub fn read(text: &[u8], name: &str, darknet: Darknet) -> (Option<Graph>, Vec<Di
     };
     diagnostics.sort_by_key(|d| d.span.start);
     let fatal = diagnostics.iter().any(|d| d.severity != Severity::Warning);
+    limit(&mut diagnostics);
     (graph.filter(|_| !fatal), diagnostics)
 }

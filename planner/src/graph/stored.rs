@@ -14,8 +14,6 @@ pub enum Stored {
         k: usize,
         /// Whether batch norm follows.
         batch_norm: bool,
-        /// The three batch-norm arrays are not in the file (`dontloadscales`).
-        no_scales: bool,
         /// The matrix is stored transposed (`flipped`).
         flipped: bool,
     },
@@ -73,13 +71,9 @@ impl Stored {
         match *self {
             Self::Nothing => Some(0),
             Self::Conv {
-                n,
-                k,
-                batch_norm,
-                no_scales,
-                ..
+                n, k, batch_norm, ..
             } => {
-                let arrays = if batch_norm && !no_scales { 4 } else { 1 };
+                let arrays = if batch_norm { 4 } else { 1 };
                 n.checked_mul(k)?.checked_add(n.checked_mul(arrays)?)
             }
             Self::Connected {

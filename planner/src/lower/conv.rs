@@ -39,12 +39,18 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         );
     }
     let batch_norm = keys.flag("batch_normalize") || keys.flag("cbn");
-    let no_scales = keys.flag("dontloadscales");
+    if keys.flag("dontloadscales") && batch_norm {
+        keys.unsupported(
+            "dontloadscales",
+            "`dontloadscales=1` with batch norm: the file holds no statistics to normalise with (Darknet divides by a variance of 0)",
+            "delete the key if the weights file holds them",
+        );
+    }
     let flipped = keys.flag("flipped");
     let activation = keys.activation(Activation::Logistic);
     let antialiasing = keys.int("antialiasing", 0);
     for key in ["xnor", "bin_output"] {
-        if keys.flag(if key == "xnor" { "xnor" } else { "bin_output" }) {
+        if keys.flag(key) {
             keys.unsupported(
                 key,
                 format!("`{key}=1`: binary (xnor) networks are not supported"),
@@ -130,15 +136,19 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     };
     let (owner, stored) = match share {
         None => {
-            let k = (c / groups).checked_mul(size * size);
-            let Some(k) = k else { return Made::nothing() };
+            let k = size
+                .checked_mul(size)
+                .and_then(|n| n.checked_mul(c / groups));
+            let Some(k) = k else {
+                too_large(keys, here);
+                return Made::nothing();
+            };
             (
                 mine,
                 Stored::Conv {
                     n,
                     k,
                     batch_norm,
-                    no_scales,
                     flipped,
                 },
             )
@@ -160,7 +170,9 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     });
     let shape = Shape::new(oh, ow, n);
     let value = l.add(keys, "conv", op, vec![input.tensor], shape);
-    let macs = (oh * ow) as u64 * n as u64 * (c / groups) as u64 * (size * size) as u64;
+    let macs = [oh, ow, n, c / groups, size, size]
+        .iter()
+        .fold(1u64, |product, f| product.saturating_mul(*f as u64));
     let value = match (antialiasing, value) {
         (0, v) => v,
         (_, None) => None,
@@ -173,6 +185,14 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         conv: Some(owner),
         antialiased: antialiasing != 0,
     }
+}
+
+fn too_large(keys: &Keys<'_>, here: usize) {
+    keys.error(
+        "size",
+        format!("layer {here}: its windows are too large"),
+        "correct size or filters",
+    );
 }
 
 fn shared(l: &Lowering<'_>, keys: &Keys<'_>, index: i64, mine: Shared) -> Option<Shared> {

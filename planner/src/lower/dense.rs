@@ -9,7 +9,7 @@ use crate::{
 
 pub(super) fn connected(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let output = keys.size("output", 1, 1);
-    let activation = keys.activation(Activation::Logistic);
+    let activation = keys.activation_elsewhere(Activation::Logistic);
     let batch_norm = keys.flag("batch_normalize");
     let (Some(outputs), Some(v)) = (output, l.previous()) else {
         return Made::nothing();
@@ -22,7 +22,7 @@ pub(super) fn connected(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         vec![v.tensor],
         Shape::new(1, 1, outputs),
     );
-    let macs = inputs as u64 * outputs as u64;
+    let macs = (inputs as u64).saturating_mul(outputs as u64);
     Made {
         stored: Stored::Connected {
             inputs,
@@ -39,7 +39,7 @@ pub(super) fn local(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let size = keys.size("size", 1, 1);
     let stride = keys.size("stride", 1, 1);
     let pad = keys.size("pad", 0, 0);
-    let activation = keys.activation(Activation::Logistic);
+    let activation = keys.activation_elsewhere(Activation::Logistic);
     let (Some(n), Some(size), Some(stride), Some(pad), Some(v)) =
         (n, size, stride, pad, l.previous())
     else {
@@ -66,7 +66,7 @@ pub(super) fn local(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         );
         return Made::nothing();
     };
-    let k = v.shape.c * size * size;
+    let k = v.shape.c.saturating_mul(size * size);
     let value = l.add(
         keys,
         "local",
@@ -79,7 +79,9 @@ pub(super) fn local(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         vec![v.tensor],
         Shape::new(oh, ow, n),
     );
-    let macs = (oh * ow) as u64 * n as u64 * k as u64;
+    let macs = ((oh * ow) as u64)
+        .saturating_mul(n as u64)
+        .saturating_mul(k as u64);
     Made {
         stored: Stored::Local {
             positions: oh * ow,

@@ -33,7 +33,7 @@ pub(super) fn ignore_all(keys: &Keys<'_>) {
 
 pub(super) fn sam(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let from = keys.int("from", 0);
-    let activation = keys.activation(Activation::Linear);
+    let activation = keys.activation_elsewhere(Activation::Linear);
     if keys.text("from").is_none() {
         keys.error(
             "from",
@@ -68,7 +68,7 @@ pub(super) fn sam(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
 pub(super) fn scale_channels(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let from = keys.int("from", 0);
     let per_pixel = keys.flag("scale_wh");
-    let activation = keys.activation(Activation::Linear);
+    let activation = keys.activation_elsewhere(Activation::Linear);
     if keys.text("from").is_none() {
         keys.error(
             "from",
@@ -125,7 +125,7 @@ pub(super) fn batchnorm(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
 }
 
 pub(super) fn activation(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
-    let activation = keys.activation(Activation::Linear);
+    let activation = keys.activation_elsewhere(Activation::Linear);
     let Some(v) = l.previous() else {
         return Made::nothing();
     };

@@ -17,7 +17,7 @@ mod shortcut;
 
 use crate::{
     cfg::{
-        diag::{Diagnostic, Severity, Span},
+        diag::{Diagnostic, Severity, Span, bound},
         keys::{Keys, nearest},
         lex::Section,
     },
@@ -211,7 +211,7 @@ pub(crate) fn lower(
     out: &mut Vec<Diagnostic>,
 ) -> Option<Graph> {
     let (first, rest) = sections.split_first()?;
-    let net = net::net(first, out);
+    let net = net::net(first, darknet, out);
     let mut l = Lowering {
         darknet,
         input: net.as_ref().map(|n| Value {
@@ -278,7 +278,7 @@ fn outputs(l: &Lowering<'_>) -> Option<Vec<TensorIx>> {
 }
 
 fn layer(l: &mut Lowering<'_>, section: &Section) {
-    let keys = Keys::new(section);
+    let keys = Keys::new(section, l.darknet);
     let name = section.name.as_str();
     let made = match name {
         "convolutional" | "conv" => conv::conv(l, &keys),
@@ -318,18 +318,16 @@ fn layer(l: &mut Lowering<'_>, section: &Section) {
         }
     };
     let mut made = made;
-    if keys.flag("dontload") {
+    if keys.flag("dontload") && made.stored != Stored::Nothing {
         made.stored = Stored::Nothing;
-        if made.macs > 0 {
-            keys.unsupported(
-                "dontload",
-                format!(
-                    "layer {} [{name}] has dontload=1: its weights are not in the file",
-                    l.here()
-                ),
-                "delete the key if the weights file holds them",
-            );
-        }
+        keys.unsupported(
+            "dontload",
+            format!(
+                "layer {} [{name}] has dontload=1: its weights are not in the file",
+                l.here()
+            ),
+            "delete the key if the weights file holds them",
+        );
     }
     if made.stored.floats().is_none_or(|n| n > VALUES_MAX) {
         keys.error(
@@ -350,6 +348,7 @@ fn layer(l: &mut Lowering<'_>, section: &Section) {
         other => other,
     };
     keys.finish(l.out);
+    bound(l.out);
     l.layers.push(Done {
         kind: kind.to_string(),
         span: section.span,
@@ -370,6 +369,14 @@ fn unknown(keys: &Keys<'_>, name: &str) {
             _ => "no published network uses it at inference",
         };
         keys.unsupported("", format!("section [{name}] is not supported"), why);
+        return;
+    }
+    if matches!(name, "net" | "network") {
+        keys.error(
+            "",
+            format!("a second [{name}]: only the first section may be one"),
+            "one file describes one network; delete this section",
+        );
         return;
     }
     let help = match nearest(name, KNOWN) {

@@ -4,9 +4,10 @@ use super::{SIDE_MAX, VALUES_MAX};
 use crate::{
     cfg::{
         diag::{Diagnostic, Severity},
-        keys::Keys,
+        keys::{Keys, nearest},
         lex::Section,
     },
+    graph::Darknet,
     region::Shape,
 };
 
@@ -16,7 +17,7 @@ pub(super) struct Net {
     pub letterbox: bool,
 }
 
-pub(super) fn net(section: &Section, out: &mut Vec<Diagnostic>) -> Option<Net> {
+pub(super) fn net(section: &Section, darknet: Darknet, out: &mut Vec<Diagnostic>) -> Option<Net> {
     if !matches!(section.name.as_str(), "net" | "network") {
         let help = if section.name.eq_ignore_ascii_case("net")
             || section.name.eq_ignore_ascii_case("network")
@@ -37,14 +38,15 @@ pub(super) fn net(section: &Section, out: &mut Vec<Diagnostic>) -> Option<Net> {
         ));
         return None;
     }
-    let keys = Keys::new(section);
+    let keys = Keys::new(section, darknet);
     let side = |key: &'static str| -> Option<usize> {
         if keys.text(key).is_none() {
-            keys.error(
-                key,
-                format!("[net] has no `{key}`"),
-                "width, height and channels of the input must all be given",
+            let written: Vec<&str> = section.entries.iter().map(|e| e.key.as_str()).collect();
+            let help = nearest(key, &written).map_or_else(
+                || "width, height and channels of the input must all be given".into(),
+                |near| format!("it says `{near}`; did you mean `{key}`?"),
             );
+            keys.error(key, format!("[net] has no `{key}`"), help);
             return None;
         }
         keys.size(key, 0, 1)

@@ -4,6 +4,7 @@ mod fold;
 mod header;
 mod random;
 mod read;
+mod size;
 mod sniff;
 
 use std::{fs, path::Path};
@@ -142,7 +143,7 @@ fn parse(
 ) -> Result<(Model, Vec<WeightsWarning>), WeightsError> {
     sniff::sniff(bytes)?;
     let header = header::resolved(&header::parse(bytes, len)?, &graph);
-    read::check_size(&graph, &header, len)?;
+    size::check_size(&graph, &header, len)?;
     let mut warnings = Vec::new();
     let raw = read::arrays(&graph, &bytes[header.bytes..], &header, &mut warnings)?;
     let weights = fold::fold(&graph, raw);

@@ -53,15 +53,11 @@ pub fn random_file(graph: &Graph, seed: u64) -> Vec<u8> {
         match layer.stored {
             Stored::Nothing => {}
             Stored::Conv {
-                n,
-                k,
-                batch_norm,
-                no_scales,
-                ..
+                n, k, batch_norm, ..
             } => {
                 let he = (2.0 / k as f32).sqrt() * if feeds_head { 0.5 } else { 1.0 };
                 (0..n).for_each(|_| put(d.between(-0.1, 0.1)));
-                if batch_norm && !no_scales {
+                if batch_norm {
                     statistics(&mut d, n, &mut put);
                 }
                 (0..n * k).for_each(|_| put(d.spread(he)));

@@ -18,69 +18,6 @@ pub(super) fn floats(graph: &Graph) -> usize {
     graph.layers.iter().map(|l| l.weights).sum()
 }
 
-pub(super) fn check_size(graph: &Graph, h: &Header, found: u64) -> Result<(), WeightsError> {
-    let expected = h.bytes as u64 + 4 * floats(graph) as u64;
-    if found == expected {
-        return Ok(());
-    }
-    let help = if found == expected + 4 || found + 4 == expected {
-        format!(
-            "they differ by 4: the header says version {}.{} (a counter of {} bytes), but the file was written with the other width",
-            h.major,
-            h.minor,
-            h.bytes - 12
-        )
-    } else if found < expected {
-        ends_in(graph, h.bytes as u64, found)
-    } else if !found.is_multiple_of(4) {
-        format!(
-            "{} bytes too many, and no whole number of values: the download is damaged",
-            found - expected
-        )
-    } else {
-        format!(
-            "{} bytes ({} values) too many: the file belongs to another cfg, perhaps one with another number of classes",
-            found - expected,
-            (found - expected) / 4
-        )
-    };
-    Err(WeightsError::Size {
-        expected,
-        found,
-        help,
-    })
-}
-
-/// Says where a short file ends.
-fn ends_in(graph: &Graph, header: u64, found: u64) -> String {
-    let mut at = header;
-    for (i, l) in graph.layers.iter().enumerate() {
-        if l.weights == 0 {
-            continue;
-        }
-        if at == found && i > 0 {
-            return format!(
-                "it ends exactly before layer {i} [{}]: this is a backbone file (as used to begin training), the rest is missing",
-                l.kind
-            );
-        }
-        let end = at + 4 * l.weights as u64;
-        if found < end {
-            let odd = if found.is_multiple_of(4) {
-                ""
-            } else {
-                ", in the middle of a value"
-            };
-            return format!(
-                "it ends in layer {i} [{}]{odd}: the file is truncated; fetch it again, or it belongs to another cfg",
-                l.kind
-            );
-        }
-        at = end;
-    }
-    "fetch it again".into()
-}
-
 /// Reads floats one array after the other.
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -143,11 +80,10 @@ pub(super) fn arrays(
                 n,
                 k,
                 batch_norm,
-                no_scales,
                 flipped,
             } => {
                 raw.biases = r.take(i, "biases", n)?;
-                if batch_norm && !no_scales {
+                if batch_norm {
                     bn(&mut r, i, n, &mut raw)?;
                 }
                 raw.weights = r.take(i, "weights", n * k)?;

@@ -46,6 +46,9 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<(), WeightsError> {
     if head.starts_with(b"\x89HDF") {
         return foreign("a Keras (HDF5) model", "give weights in Darknet's format");
     }
+    if head.starts_with(b"\x89PNG") || head.starts_with(b"\xff\xd8\xff") {
+        return foreign("a picture", "give the .weights file");
+    }
     let section = text.first() == Some(&b'[')
         || (text.first() == Some(&b'#') && head.windows(5).any(|w| w == b"[net]"));
     if section && head.iter().all(|b| (9..127).contains(b)) {

@@ -1,0 +1,487 @@
+//! Rows about the cfg: 1 to 32, 49, 50.
+
+use crate::rig::{CONV, Folder, inspect, net};
+
+/// `inspect` of `[net]` and `layers`.
+fn layers(layers: &str) -> crate::rig::Ran {
+    inspect(net(layers))
+}
+
+#[test]
+fn row_01_empty_cfg() {
+    inspect("").says(1, &["no sections", "net.cfg", "help:"]);
+    inspect("# only a comment\n\n").says(1, &["no sections"]);
+}
+
+#[test]
+fn row_02_first_section_is_not_net() {
+    inspect(CONV).says(
+        1,
+        &["net.cfg:1:1", "line 1: the first section must be [net]"],
+    );
+    inspect(net(CONV).replace("[net]", "\n[NET]")).says(1, &["net.cfg:2:1", "lower case"]);
+}
+
+#[test]
+fn row_03_key_before_any_section() {
+    inspect(format!("width=3\n{}", net(CONV))).says(
+        1,
+        &["net.cfg:1:1", "`width=3` stands before the first section"],
+    );
+}
+
+#[test]
+fn row_04_unknown_section() {
+    layers(&format!("{CONV}[upsampel]\nstride=2\n")).says(
+        1,
+        &[
+            "net.cfg:10:1",
+            "unknown section [upsampel]",
+            "did you mean [upsample]",
+        ],
+    );
+    layers(&format!("{CONV}[CONVOLUTIONAL]\n")).says(1, &["lower case"]);
+    layers("[something]\n").says(1, &["known sections:"]);
+    layers(&format!("{CONV}{}", net(CONV))).says(1, &["a second [net]"]);
+}
+
+#[test]
+fn row_05_comment_after_a_section_name() {
+    layers(&format!("{CONV}[maxpool]#x\nsize=2\nstride=2\n")).says(
+        0,
+        &[
+            "warning:",
+            "net.cfg:10:1",
+            "`#x` after the section name is ignored",
+        ],
+    );
+    layers(&format!("{CONV}[maxpool \n")).says(1, &["does not end in ]"]);
+}
+
+#[test]
+fn row_06_key_without_value() {
+    inspect(net(CONV).replace("width=32", "width="))
+        .says(1, &["net.cfg:2:1", "key `width` has no value"]);
+}
+
+#[test]
+fn row_07_line_without_equals() {
+    layers(&format!("{CONV}batch_normalize\n")).says(
+        0,
+        &["warning:", "net.cfg:10:1", "`batch_normalize` has no `=`"],
+    );
+}
+
+#[test]
+fn row_08_duplicate_key() {
+    let ran = layers(&format!("{CONV}filters=9\n"));
+    ran.says(0, &["net.cfg:10:1", "line 6 counts, line 10 is ignored"]);
+    assert!(ran.out.contains("32 x 32 x 4"), "{}", ran.out);
+}
+
+#[test]
+fn row_09_unknown_key() {
+    layers(&format!("{CONV}dilations=2\n")).says(
+        0,
+        &[
+            "net.cfg:10:1",
+            "unknown key `dilations`",
+            "did you mean `dilation`?",
+        ],
+    );
+    layers(&format!(
+        "{CONV}burnin_update=2\nlearning_rate=1\nstopbackward=1\n"
+    ))
+    .is_fine();
+}
+
+#[test]
+fn row_10_crlf() {
+    inspect(net(CONV).replace('\n', "\r\n")).is_fine();
+}
+
+#[test]
+fn row_11_cr_only() {
+    inspect(net(CONV).replace('\n', "\r")).is_fine();
+    inspect(net(&CONV.replace("filters=4", "filters=x")).replace('\n', "\r"))
+        .says(1, &["net.cfg:6:1", "`filters=x`"]);
+}
+
+#[test]
+fn row_12_byte_order_mark() {
+    inspect(format!("\u{feff}{}", net(CONV))).is_fine();
+}
+
+#[test]
+fn row_13_not_a_text() {
+    let wide: Vec<u8> = net(CONV).bytes().flat_map(|b| [b, 0]).collect();
+    inspect([&b"\xff\xfe"[..], &wide].concat()).says(1, &["UTF-16"]);
+    inspect(&wide).says(1, &["binary data"]);
+    inspect((0..=255u8).cycle().take(5000).collect::<Vec<u8>>()).says(1, &["binary data"]);
+}
+
+#[test]
+fn row_14_no_final_newline() {
+    inspect(net(CONV).trim_end()).is_fine();
+}
+
+#[test]
+fn row_15_comment_in_a_value() {
+    let ran = inspect(net(&CONV.replace("filters=4", "filters = 8 # not 4")));
+    ran.is_fine();
+    assert!(ran.out.contains("32 x 32 x 8"), "{}", ran.out);
+    layers(&format!("{CONV}[route]\nlayers=0#9\n")).is_fine();
+}
+
+#[test]
+fn row_16_numbers_that_are_none() {
+    for bad in [
+        "abc",
+        "1e3",
+        "99999999999",
+        "99999999999999999999999",
+        "0x10",
+        "3.5",
+        "--2",
+    ] {
+        layers(&CONV.replace("filters=4", &format!("filters={bad}")))
+            .says(1, &["net.cfg:6:1", &format!("`filters={bad}`"), "help:"]);
+    }
+    for bad in ["1,2", "nan", "inf", "x"] {
+        layers(&format!("{CONV}[upsample]\nscale={bad}\n"))
+            .says(1, &["net.cfg:11:1", "is not a number"]);
+    }
+}
+
+#[test]
+fn row_17_no_input_size() {
+    for key in ["width", "height", "channels"] {
+        let without = net(CONV).replace(&format!("{key}="), "momentum=");
+        inspect(without).says(1, &["net.cfg:1:1", &format!("[net] has no `{key}`")]);
+        for bad in ["0", "-32"] {
+            let text = net(CONV).replace(&format!("{key}=3"), &format!("{key}={bad} #"));
+            inspect(text).says(1, &[&format!("`{key}={bad}#"), "at least 1"]);
+        }
+    }
+    inspect(net(CONV).replace("width", "widht")).says(1, &["did you mean `width`"]);
+}
+
+#[test]
+fn row_18_sides_that_are_no_multiple_of_32() {
+    let text = net(&format!(
+        "{CONV}[maxpool]\nsize=2\nstride=2\n[upsample]\n[route]\nlayers=-1,0\n"
+    ));
+    inspect(text.replace("width=32", "width=34")).is_fine();
+    inspect(text.replace("width=32", "width=33")).says(
+        1,
+        &[
+            "net.cfg:15:1",
+            "layer 2 is 34 x 32, layer 0 is 33 x 32",
+            "multiples of 32",
+        ],
+    );
+}
+
+#[test]
+fn row_19_stride_zero_or_negative() {
+    for (section, line) in [
+        ("convolutional", 6),
+        ("maxpool", 6),
+        ("reorg", 6),
+        ("reorg3d", 6),
+    ] {
+        for bad in ["0", "-2"] {
+            layers(&format!("[{section}]\nstride={bad}\n"))
+                .says(1, &[&format!("net.cfg:{line}:1"), "stride", "at least 1"]);
+        }
+    }
+    layers("[upsample]\nstride=0\n").says(1, &["layer 0", "stride 0"]);
+}
+
+#[test]
+fn row_20_sizes_zero_negative_or_too_large() {
+    for key in ["filters", "size", "groups", "dilation"] {
+        for bad in ["0", "-1"] {
+            layers(&format!("[convolutional]\n{key}={bad}\n"))
+                .says(1, &["net.cfg:6:1", key, "at least 1"]);
+        }
+    }
+    layers("[convolutional]\nsize=33\n").says(
+        1,
+        &[
+            "layer 0",
+            "size 33 is larger than its padded input of 32 x 32",
+        ],
+    );
+    layers("[maxpool]\nsize=40\npadding=0\n").says(1, &["size 40 is larger"]);
+    layers("[local]\nsize=40\n").says(1, &["size 40 is larger"]);
+    layers("[crop]\ncrop_width=99\ncrop_height=2\n").says(1, &["does not fit"]);
+}
+
+#[test]
+fn row_21_groups_that_do_not_divide() {
+    layers(&format!("{CONV}groups=2\n"))
+        .says(1, &["net.cfg:10:1", "3 input channels and 4 filters"]);
+    layers(&format!("{CONV}[route]\nlayers=-1\ngroups=3\n"))
+        .says(1, &["net.cfg:12:1", "no multiple of groups 3"]);
+    layers(&format!("{CONV}[route]\nlayers=-1\ngroups=2\ngroup_id=2\n"))
+        .says(1, &["group_id 2 must be below groups 2"]);
+}
+
+#[test]
+fn row_22_references_that_lead_nowhere() {
+    for section in ["route", "shortcut", "sam", "scale_channels"] {
+        let key = if section == "route" { "layers" } else { "from" };
+        for (to, words) in [
+            ("1", "layer 1: that is itself"),
+            ("7", "layer 7: that is a later layer"),
+            ("-2", "layer -1: that is before the first layer"),
+        ] {
+            layers(&format!("{CONV}[{section}]\n{key}={to}\n")).says(
+                1,
+                &[
+                    "net.cfg:11:1",
+                    &format!("layer 1 [{section}] refers to"),
+                    words,
+                ],
+            );
+        }
+    }
+    layers(&format!("{CONV}{CONV}share_index=5\n")).says(1, &["layer 5: that is a later layer"]);
+}
+
+#[test]
+fn row_23_route_of_different_sizes() {
+    layers(&format!(
+        "{CONV}[maxpool]\nsize=2\nstride=2\n[route]\nlayers=-1,0\n"
+    ))
+    .says(
+        1,
+        &[
+            "net.cfg:14:1",
+            "layer 1 is 16 x 16, layer 0 is 32 x 32",
+            "::: net.cfg:10:1",
+            "::: net.cfg:5:1",
+        ],
+    );
+}
+
+#[test]
+fn row_24_reference_missing() {
+    layers(&format!("{CONV}[route]\n"))
+        .says(1, &["net.cfg:10:1", "layer 1 [route] has no `layers`"]);
+    for section in ["shortcut", "sam", "scale_channels"] {
+        layers(&format!("{CONV}[{section}]\n")).says(
+            1,
+            &[
+                "net.cfg:10:1",
+                &format!("layer 1 [{section}] has no `from`"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn row_25_shortcut_of_another_size() {
+    let pool = "[maxpool]\nsize=2\nstride=2\n";
+    layers(&format!("{CONV}{pool}[shortcut]\nfrom=0\n")).is_fine();
+    let text = net(&format!(
+        "{CONV}[maxpool]\nsize=3\nstride=3\n[shortcut]\nfrom=0\n"
+    ));
+    inspect(&text).says(1, &["net.cfg:14:1", "32 x 32", "11 x 11", "whole multiple"]);
+    layers(&format!("{CONV}{}[sam]\nfrom=0\n", pool)).says(1, &["shape differs"]);
+}
+
+#[test]
+fn row_26_huge_sizes() {
+    inspect(net(CONV).replace("width=32", "width=2000000")).says(1, &["net.cfg:2:1", "too large"]);
+    for filters in ["2147483647", "2147483648", "4294967296"] {
+        layers(&CONV.replace("filters=4", &format!("filters={filters}"))).says(1, &["too large"]);
+    }
+    layers("[convolutional]\nsize=2147483647\npad=1\n").says(1, &["too large"]);
+    layers("[connected]\noutput=2147483647\n").says(1, &["too large"]);
+    layers("[local]\nfilters=2147483647\nsize=3\n").says(1, &["too large"]);
+    layers("[upsample]\nstride=1024\n[upsample]\nstride=1024\n").says(1, &["too large"]);
+    let wide = net("[convolutional]\nfilters=2000000000\nsize=9999\npad=1\n");
+    inspect(wide.replace("=32", "=65536")).says(1, &["too large"]);
+    layers("[maxpool]\nsize=7\npadding=99\n").says(3, &["outside"]);
+}
+
+#[test]
+fn row_27_filters_that_do_not_fit_the_classes() {
+    let conv = "[convolutional]\nfilters=20\n";
+    layers(&format!(
+        "{conv}[yolo]\nclasses=3\nnum=2\nanchors=1,2,3,4\n"
+    ))
+    .says(
+        1,
+        &["filters of the layer before is 20, must be 16 = 2 masks * (3 classes + 5)"],
+    );
+    layers(&format!("{conv}[region]\nclasses=3\nnum=2\n")).says(1, &["must be 16 = 2 num"]);
+    layers(&format!("{conv}[Gaussian_yolo]\nclasses=3\nnum=2\n")).says(1, &["must be 24"]);
+    layers(&format!("{conv}[detection]\nclasses=3\ncoords=4\n")).says(1, &["must be 392"]);
+}
+
+#[test]
+fn row_28_mask_and_anchors() {
+    let conv = "[convolutional]\nfilters=8\n";
+    for (mask, entry) in [("0,2", "2"), ("-1", "-1")] {
+        layers(&format!(
+            "{conv}[yolo]\nclasses=3\nnum=2\nmask={mask}\nanchors=1,2,3,4\n"
+        ))
+        .says(
+            1,
+            &[
+                "net.cfg:10:1",
+                &format!("mask entry {entry} is not below num=2"),
+            ],
+        );
+    }
+    layers(&format!(
+        "{conv}[yolo]\nclasses=3\nnum=3\nmask=0\nanchors=1,2,3,4\n"
+    ))
+    .says(1, &["net.cfg:11:1", "4 anchor values for num=3 pairs"]);
+    layers(&format!("{conv}[yolo]\nclasses=3\nmask=,\n")).says(1, &["mask picks no anchors"]);
+    layers(&format!("{conv}[yolo]\nclasses=3\nanchors=1,x\n"))
+        .says(1, &["net.cfg:9:1", "not a number"]);
+}
+
+#[test]
+fn row_29_unknown_activation() {
+    layers(&CONV.replace("leaky", "leeky")).says(
+        1,
+        &[
+            "net.cfg:9:1",
+            "unknown activation `leeky`",
+            "relu",
+            "did you mean leaky?",
+        ],
+    );
+    let mish = net(&CONV.replace("leaky", "mish"));
+    inspect(&mish).is_fine();
+    Folder::new()
+        .with("net.cfg", mish)
+        .run(&["inspect", "net.cfg", "--darknet", "pjreddie"])
+        .says(1, &["net.cfg:9:1", "does not know activation `mish`"]);
+}
+
+#[test]
+fn row_30_unsupported() {
+    for section in ["rnn", "crnn", "gru", "lstm", "conv_lstm"] {
+        layers(&format!("{CONV}[{section}]\noutput=9\n")).says(
+            3,
+            &[
+                "unsupported:",
+                "net.cfg:10:1",
+                &format!("[{section}]"),
+                "recurrent",
+            ],
+        );
+    }
+    for (text, line, words) in [
+        (format!("{CONV}xnor=1\n"), 10, "binary (xnor)"),
+        (format!("{CONV}bin_output=1\n"), 10, "binary (xnor)"),
+        (format!("{CONV}[softmax]\ntree=a.tree\n"), 11, "`tree`"),
+        (format!("{CONV}[softmax]\nspatial=1\n"), 11, "`spatial`"),
+        (format!("{CONV}[region]\ntree=a.tree\n"), 11, "tree"),
+        (format!("{CONV}[reorg]\nextra=1\n"), 11, "`extra`"),
+        (format!("{CONV}[reorg]\nflatten=1\n"), 11, "`flatten`"),
+        (format!("{CONV}dontload=1\n"), 10, "dontload=1"),
+        (
+            format!("{CONV}batch_normalize=1\ndontloadscales=1\n"),
+            11,
+            "no statistics",
+        ),
+        (
+            format!("{CONV}[deconvolutional]\n"),
+            10,
+            "[deconvolutional]",
+        ),
+    ] {
+        layers(&text).says(
+            3,
+            &["unsupported:", &format!("net.cfg:{line}:1"), words, "help:"],
+        );
+    }
+    // An error beside it: the file is wrong whatever Tessera supports.
+    layers(&format!("{CONV}xnor=1\nfilters=\n")).says(1, &["unsupported:", "error:"]);
+}
+
+#[test]
+fn row_31_training_cfg() {
+    let keys = "batch=64\nsubdivisions=16\nmomentum=0.9\ndecay=0.0005\nangle=0\nsaturation=1.5\n\
+        exposure=1.5\nhue=.1\nlearning_rate=0.001\nburn_in=1000\nmax_batches=500200\npolicy=steps\n\
+        steps=400000,450000\nscales=.1,.1\nmosaic=1\nmixup=0\n";
+    inspect(format!(
+        "[net]\nwidth=32\nheight=32\nchannels=3\n{keys}{CONV}[cost]\ntype=sse\n"
+    ))
+    .is_fine();
+}
+
+#[test]
+fn row_32_batch_zero() {
+    inspect(format!(
+        "[net]\nwidth=32\nheight=32\nchannels=3\nbatch=0\nsubdivisions=0\n{CONV}"
+    ))
+    .is_fine();
+}
+
+#[test]
+fn row_49_endless_lines_and_sections() {
+    layers(&format!(
+        "{CONV}[route]\nlayers={}\n",
+        "-1,".repeat(400_000)
+    ))
+    .says(1, &["net.cfg:11:1", "a line of 1200007 bytes"]);
+    layers(&"[convolutional]\n".repeat(1_000_000)).says(1, &["more than 10000 sections"]);
+    layers(&"[a]\n".repeat(1_000_000)).says(1, &["[a]", "there are more errors"]);
+    // The same for keys, mistakes and lists.
+    let keys: String = (0..300_000).map(|i| format!("k{i}=1\n")).collect();
+    layers(&format!("{CONV}{keys}")).says(1, &["more than 1000 keys", "there are more warnings"]);
+    layers(&"x\n".repeat(2_000_000)).says(1, &["there are more warnings"]);
+    layers(&format!(
+        "{CONV}[route]\nlayers={}\n",
+        "-1,".repeat(300_000)
+    ))
+    .says(1, &["more than 4096 entries"]);
+    layers(&format!("{CONV}filters={}\n", "9".repeat(1_000_000))).says(0, &["given twice"]);
+    let ran = layers(&format!("[{}]\n", "9".repeat(1_000_000)));
+    ran.says(1, &["unknown section"]);
+    assert!(ran.err.len() < 5000, "{} bytes", ran.err.len());
+    let huge = Folder::new().with("net.cfg", vec![b'#'; (16 << 20) + 1]);
+    huge.run(&["inspect", "net.cfg"])
+        .says(1, &["no cfg is that large"]);
+}
+
+#[test]
+fn row_50_heads_anywhere() {
+    let head = "[convolutional]\nfilters=6\n[yolo]\nclasses=1\n";
+    // Not last.
+    layers(&format!("{CONV}{head}[route]\nlayers=0\n{CONV}")).is_fine();
+    // Several.
+    layers(&format!(
+        "{CONV}{head}[route]\nlayers=0\n[maxpool]\nsize=2\nstride=2\n{head}"
+    ))
+    .is_fine();
+    // None; cost does not count.
+    layers(&format!("{CONV}[avgpool]\n[softmax]\n[cost]\n")).is_fine();
+    layers(CONV).is_fine();
+    layers("").says(1, &["the network has no layers"]);
+}
+
+#[test]
+fn all_mistakes_are_reported_in_one_run() {
+    let ran =
+        layers("[convolutional]\nfilters=x\n[maxpool]\nstride=0\n[upsampel]\n[route]\nlayers=9\n");
+    ran.says(
+        1,
+        &[
+            "net.cfg:6:1",
+            "net.cfg:8:1",
+            "net.cfg:9:1",
+            "net.cfg:11:1",
+            "4 problem(s)",
+        ],
+    );
+    assert_eq!(ran.err.matches("help:").count(), 4, "{}", ran.err);
+}

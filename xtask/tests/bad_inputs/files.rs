@@ -1,0 +1,336 @@
+//! Rows about weights, names, paths and pictures: 33 to 48.
+
+use crate::rig::{CONV, Folder, Ran, net};
+
+/// Two convolutions with batch norm, a head of two classes.
+fn cfg() -> String {
+    net(&format!(
+        "{CONV}batch_normalize=1\n{CONV}batch_normalize=1\n\
+         [convolutional]\nfilters=7\n[yolo]\nclasses=2\n"
+    ))
+}
+
+/// Good weights for [`cfg`].
+fn weights() -> Vec<u8> {
+    let folder = Folder::new().with("net.cfg", cfg());
+    let args = ["weights", "random", "--model", "net.cfg", "--out", "w"];
+    folder.run(&args).is_fine();
+    std::fs::read(folder.at("w")).unwrap()
+}
+
+fn plan(folder: &Folder) -> Ran {
+    folder.run(&[
+        "plan",
+        "--model",
+        "net.cfg",
+        "--grid",
+        "2x2",
+        "--offload",
+        "2",
+        "--dry-run",
+        "--target",
+        "portable",
+        "--weights",
+        "net.weights",
+    ])
+}
+
+/// Plans [`cfg`] with a weights file of these bytes.
+fn with(bytes: impl AsRef<[u8]>) -> Ran {
+    plan(
+        &Folder::new()
+            .with("net.cfg", cfg())
+            .with("net.weights", bytes),
+    )
+}
+
+/// Bytes of a value: counted from the end of the header.
+fn at(value: usize) -> std::ops::Range<usize> {
+    20 + 4 * value..24 + 4 * value
+}
+
+fn changed(value: usize, v: f32) -> Vec<u8> {
+    let mut w = weights();
+    w[at(value)].copy_from_slice(&v.to_le_bytes());
+    w
+}
+
+#[test]
+fn good_weights_are_fine() {
+    with(weights()).is_fine();
+    // Without any the plan is made, and says what is missing where.
+    let folder = Folder::new().with("net.cfg", cfg());
+    let args = [
+        "plan",
+        "--model",
+        "net.cfg",
+        "--out",
+        "crate",
+        "--grid",
+        "1x1",
+        "--offload",
+        "1",
+    ];
+    folder.run(&args).says(
+        0,
+        &[
+            "net.weights does not exist",
+            "`run` will need it",
+            "--weights random:1",
+        ],
+    );
+    assert!(folder.at("crate/plan.toml").is_file());
+}
+
+#[test]
+fn row_33_no_weights_file() {
+    let folder = Folder::new().with("net.cfg", cfg());
+    plan(&folder).says(1, &["net.weights", "No such file"]);
+    std::fs::create_dir(folder.at("net.weights")).unwrap();
+    plan(&folder).says(1, &["net.weights", "no regular file"]);
+    let folder = Folder::new().with("net.cfg", cfg()).with("net.weights", "");
+    let mut mode = std::fs::metadata(folder.at("net.weights"))
+        .unwrap()
+        .permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0);
+    std::fs::set_permissions(folder.at("net.weights"), mode).unwrap();
+    plan(&folder).says(1, &["net.weights"]);
+}
+
+#[test]
+fn row_34_no_header() {
+    with("").says(
+        1,
+        &[
+            "net.weights",
+            "the file has 0 bytes, a Darknet header alone has",
+        ],
+    );
+    with([0, 0, 0, 0, 2, 0, 0, 0, 5, 0]).says(1, &["the file has 10 bytes"]);
+    with([0, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0]).says(1, &["the file has 16 bytes"]);
+}
+
+#[test]
+fn row_35_truncated() {
+    let w = weights();
+    let words = [
+        &format!("the cfg needs {} bytes", w.len())[..],
+        &format!("the file has {}", w.len() - 40),
+        "ends in layer 2 [convolutional]",
+    ];
+    with(&w[..w.len() - 40]).says(1, &words);
+    with(&w[..100]).says(1, &["ends in layer 0 [convolutional]"]);
+}
+
+#[test]
+fn row_36_too_long() {
+    let mut w = weights();
+    w.extend([0; 400]);
+    with(&w).says(1, &["400 bytes (100 values) too many"]);
+    // Five values more per class: four weights and a bias.
+    w.truncate(w.len() - 400 + 4 * 5 * 3);
+    with(&w).says(1, &["with classes=5 instead of 2"]);
+}
+
+#[test]
+fn row_37_no_whole_number_of_values() {
+    let mut w = weights();
+    with(&w[..w.len() - 3]).says(1, &["in the middle of a value"]);
+    w.extend([0; 9]);
+    with(&w).says(1, &["no whole number of values"]);
+}
+
+#[test]
+fn row_38_backbone_only() {
+    let w = weights();
+    let end = at(4 * 4 + 4 * 27).start;
+    with(&w[..end]).says(1, &["exactly before layer 1 [convolutional]", "backbone"]);
+}
+
+#[test]
+fn row_39_counter_of_the_other_width() {
+    let w = weights();
+    // Version 0.1 and a counter of eight bytes.
+    let mut narrow = w.clone();
+    narrow[4] = 1;
+    with(&narrow).says(1, &["differ by 4", "version 0.1", "other width"]);
+    // Version 0.2 and a counter of four.
+    let mut wide = w[..16].to_vec();
+    wide.extend(&w[20..]);
+    with(&wide).says(1, &["differ by 4", "version 0.2", "other width"]);
+    // Both right.
+    wide[4] = 1;
+    with(&wide).is_fine();
+}
+
+#[test]
+fn row_40_mangled_by_a_text_encoding() {
+    let text = String::from_utf8_lossy(&weights()).into_owned();
+    with(text).says(
+        1,
+        &[
+            "net.weights",
+            "mangled by a text encoding",
+            "fetch it again",
+        ],
+    );
+}
+
+#[test]
+fn row_41_another_kind_of_file() {
+    let pad = |head: &[u8]| [head, &[7; 300]].concat();
+    for (bytes, words) in [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n".to_vec(),
+            "Git LFS pointer",
+        ),
+        (
+            b"\n<!DOCTYPE html>\n<html><head></head></html>".to_vec(),
+            "HTML page",
+        ),
+        (pad(b"PK\x03\x04"), "zip archive"),
+        (pad(b"\x80\x02}q"), "Python pickle"),
+        (pad(b"\x08\x03\x12\x07pytorch"), "ONNX"),
+        (pad(b"\x1f\x8b\x08"), "gzip"),
+        (pad(b"\x89HDF\r\n"), "HDF5"),
+        (pad(b"\x89PNG\r\n"), "picture"),
+        (b"just some text that somebody wrote".to_vec(), "text"),
+    ] {
+        with(bytes).says(
+            1,
+            &[
+                "net.weights",
+                "this looks like",
+                words,
+                "not a Darknet weights file",
+            ],
+        );
+    }
+}
+
+#[test]
+fn row_42_values_that_no_network_has() {
+    // Layer 0: 4 biases, 4 scales, 4 means, 4 variances, 108 weights.
+    with(changed(1, f32::NAN)).says(1, &["layer 0: biases[1] is NaN"]);
+    with(changed(16 + 9, f32::INFINITY)).says(1, &["layer 0: weights[9] is inf"]);
+    with(changed(12 + 2, -0.5)).says(1, &["layer 0: variance[2] is -0.5"]);
+}
+
+#[test]
+fn row_43_absurd_header() {
+    let mut w = weights();
+    w[..12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5]);
+    with(&w).says(1, &["the header says version 0.33554432", "swapped"]);
+    w[..4].copy_from_slice(&200_000i32.to_le_bytes());
+    with(&w).says(1, &["version 200000"]);
+    w[..4].copy_from_slice(&(-1i32).to_le_bytes());
+    with(&w).says(1, &["version -1"]);
+}
+
+#[test]
+fn row_44_weights_of_another_cfg() {
+    // Of the same size nothing can be seen, but for statistics that make no sense.
+    with(changed(12, 3e7)).says(0, &["warning", "layer 0", "variances are above 1e6"]);
+    with(changed(12, -3e7)).says(1, &["variance[0]"]);
+}
+
+#[test]
+fn row_45_swapped_arguments() {
+    let folder = Folder::new()
+        .with("net.cfg", cfg())
+        .with("net.weights", weights());
+    folder
+        .run(&[
+            "plan",
+            "--model",
+            "net.weights",
+            "--weights",
+            "net.cfg",
+            "--dry-run",
+        ])
+        .says(
+            1,
+            &["net.weights", "binary data, not a text cfg", "swapped?"],
+        );
+    folder
+        .run(&[
+            "plan",
+            "--model",
+            "net.cfg",
+            "--weights",
+            "net.cfg",
+            "--dry-run",
+        ])
+        .says(1, &["net.cfg", "this looks like a cfg", "swapped?"]);
+}
+
+/// Runs a network on a picture that does not exist, so that it ends before anything is built.
+fn run(folder: &Folder, more: &[&str]) -> Ran {
+    let base = [
+        "run",
+        "--model",
+        "net.cfg",
+        "--weights",
+        "random:1",
+        "--grid",
+        "1x1",
+        "--offload",
+        "1",
+    ];
+    folder.run(&[&base, more].concat())
+}
+
+#[test]
+fn row_46_names_of_another_length() {
+    let folder = Folder::new()
+        .with("net.cfg", cfg())
+        .with("short", "one\n")
+        .with("long", "one\ntwo\nthree\n")
+        .with("right", "one\ntwo\n")
+        .with("binary", [0, 159, 146, 150]);
+    let names = |file| run(&folder, &["--names", file, "--image", "none.png"]);
+    names("short").says(
+        1,
+        &["warning: short: 1 name for 2 classes", "shown by number"],
+    );
+    names("long").says(1, &["warning: long: 3 names for 2 classes"]);
+    assert!(!names("right").err.contains("warning"));
+    names("binary").says(1, &["binary", "no list of names"]);
+    names("missing").says(1, &["missing", "No such file"]);
+}
+
+#[test]
+fn row_47_paths_with_spaces_and_letters() {
+    let name = "my nét 網/it's a net.cfg";
+    let folder = Folder::new();
+    std::fs::create_dir(folder.at("my nét 網")).unwrap();
+    let folder = folder
+        .with(name, cfg())
+        .with("my nét 網/it's a net.weights", weights());
+    let ran = folder.run(&["inspect", name]);
+    ran.is_fine();
+    assert!(ran.out.starts_with("it's a net:"), "{}", ran.out);
+    let ran = folder.run(&["plan", "--model", name, "--dry-run", "--target", "portable"]);
+    ran.is_fine();
+    assert!(ran.out.starts_with("plan it-s-a-net-"), "{}", ran.out);
+    let folder = folder.with(name, "[net]");
+    folder
+        .run(&["inspect", name])
+        .says(1, &[&format!("{name}:1:1")]);
+}
+
+#[test]
+fn row_48_pictures() {
+    // Grey, alpha and 1 x 1 pictures are converted: see the tests of `runtime::picture`.
+    let folder = Folder::new()
+        .with("net.cfg", cfg())
+        .with("empty.png", "")
+        .with("broken.png", b"\x89PNG\r\n\x1a\nand no more")
+        .with("text.jpg", "this is no picture at all");
+    for file in ["empty.png", "broken.png", "text.jpg", "missing.png", "."] {
+        run(&folder, &["--image", file]).says(1, &[file]);
+    }
+    // Raw tensors are checked by their length.
+    let folder = folder.with("short.f32", [0; 16]);
+    run(&folder, &["--input-f32", "short.f32"]).says(1, &["short.f32 has 16 bytes", "takes 12288"]);
+}

@@ -1,0 +1,128 @@
+//! Runs the command on files in a folder of its own.
+
+use std::{
+    io::Read,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Longest run.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Address space of a run, in KiB.
+const ADDRESS_KIB: u32 = 1 << 20;
+
+/// How a run ended.
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// A folder with files.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.at(name), bytes).unwrap();
+        self
+    }
+
+    /// Runs `xtask` inside the folder.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(format!("ulimit -v {ADDRESS_KIB}; exec \"$@\""))
+            .args(["sh", env!("CARGO_BIN_EXE_xtask")])
+            .args(args)
+            .env("RUST_BACKTRACE", "0")
+            .env("RAYON_NUM_THREADS", "2")
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Both pipes are emptied while the child runs.
+        let read = |mut from: Box<dyn Read + Send>| {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                from.read_to_end(&mut bytes).unwrap();
+                String::from_utf8(bytes).unwrap()
+            })
+        };
+        let out = read(Box::new(child.stdout.take().unwrap()));
+        let err = read(Box::new(child.stderr.take().unwrap()));
+        let begin = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if begin.elapsed() > LIMIT {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("{args:?} did not end");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let ran = Ran {
+            code: status.code().unwrap_or(-1),
+            out: out.join().unwrap(),
+            err: err.join().unwrap(),
+        };
+        assert!(!ran.err.contains("panicked"), "{args:?}: {}", ran.err);
+        assert!(
+            (0..=3).contains(&ran.code),
+            "{args:?}: {status} {}",
+            ran.err
+        );
+        ran
+    }
+}
+
+impl Ran {
+    /// Checks the exit code, and that every one of `words` was said.
+    #[track_caller]
+    pub fn says(&self, code: i32, words: &[&str]) -> &Self {
+        assert_eq!(self.code, code, "{}", self.err);
+        for w in words {
+            assert!(self.err.contains(w), "{w:?} is missing in:\n{}", self.err);
+        }
+        // Whoever fails says so and how to go on.
+        if code != 0 {
+            assert!(self.err.contains("error: "), "{}", self.err);
+        }
+        self
+    }
+
+    /// Checks that all went well without a word of warning.
+    #[track_caller]
+    pub fn is_fine(&self) -> &Self {
+        self.says(0, &[]);
+        assert!(!self.err.contains("warning"), "{}", self.err);
+        self
+    }
+}
+
+/// Runs `inspect` on a cfg.
+pub fn inspect(cfg: impl AsRef<[u8]>) -> Ran {
+    Folder::new()
+        .with("net.cfg", cfg)
+        .run(&["inspect", "net.cfg"])
+}
+
+/// A cfg of `[net]` for 32 x 32 x 3 and what follows; what follows begins in line 5.
+pub fn net(layers: &str) -> String {
+    format!("[net]\nwidth=32\nheight=32\nchannels=3\n{layers}")
+}
+
+/// A convolution of four filters, 5 lines.
+pub const CONV: &str = "[convolutional]\nfilters=4\nsize=3\npad=1\nactivation=leaky\n";
