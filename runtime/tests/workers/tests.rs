@@ -286,9 +286,26 @@ pub fn parent() {
     std::thread::sleep(PATIENCE);
 }
 
-pub fn workers_do_not_outlive_their_parent() {
+/// The command that is put before this binary: an emulator, when it is another machine's.
+fn runner() -> String {
+    std::env::var("TESSERA_RUNNER").unwrap_or_default()
+}
+
+/// This binary again.
+fn again() -> Command {
     let exe = std::env::current_exe().expect("this binary");
-    let mut parent = Command::new(exe)
+    let runner = runner();
+    let mut words = runner.split_whitespace();
+    let Some(first) = words.next() else {
+        return Command::new(exe);
+    };
+    let mut command = Command::new(first);
+    command.args(words).arg(exe);
+    command
+}
+
+pub fn workers_do_not_outlive_their_parent() {
+    let mut parent = again()
         .arg(PARENT)
         .stdout(Stdio::piped())
         .spawn()
@@ -308,20 +325,16 @@ pub fn workers_do_not_outlive_their_parent() {
 }
 
 pub fn a_runner_is_put_in_front() {
-    let exe = std::env::current_exe().expect("this binary");
     let run = |runner: &str| {
-        let out = Command::new(&exe)
+        again()
             .arg("malformed_jobs_are_refused")
             .arg("a_panic_fails_its_job_alone")
             .env("TESSERA_RUNNER", runner)
-            .output();
-        out.expect("starts")
+            .output()
+            .expect("starts")
     };
-    let with = run("env TESSERA_TEST=1");
-    assert!(
-        with.status.success(),
-        "{}",
-        String::from_utf8_lossy(&with.stderr)
-    );
+    let with = run(&format!("env TESSERA_TEST=1 {}", runner()));
+    let complaint = String::from_utf8_lossy(&with.stderr);
+    assert!(with.status.success(), "{complaint}");
     assert!(!run("/nowhere/emulator").status.success());
 }
