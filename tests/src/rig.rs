@@ -6,7 +6,7 @@
 mod process;
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -119,6 +119,8 @@ impl NodeBinary {
             Some((runner, flags)) => {
                 let mut c = Command::new(runner);
                 c.args(flags).arg(&self.path);
+                // An edge starts its workers the same way.
+                c.env("TESSERA_RUNNER", self.runner.join(OsStr::new(" ")));
                 c
             }
             None => Command::new(&self.path),

@@ -157,6 +157,8 @@ fn spawn(config: &Config<'_>, name: String, args: &[String], dir: &Path) -> Resu
         Some(runner) => {
             let mut c = Command::new(runner);
             c.args(words).arg(config.node);
+            // An edge starts its workers the same way.
+            c.env("TESSERA_RUNNER", config.runner.join(" "));
             c
         }
         None => Command::new(config.node),
