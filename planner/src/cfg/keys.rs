@@ -142,9 +142,10 @@ impl<'a> Keys<'a> {
         &self.section.name
     }
 
-    /// Where `key` stands; the header when it is missing.
+    /// Where the value of `key` stands; the header when it is missing.
     pub fn at(&self, key: &str) -> Span {
-        self.section.get(key).map_or(self.section.span, |e| e.span)
+        let found = self.section.get(key);
+        found.map_or(self.section.span, |e| e.value_span)
     }
 
     /// The raw value of a key.

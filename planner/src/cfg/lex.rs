@@ -21,6 +21,8 @@ pub struct Entry {
     pub value: String,
     /// The whole line.
     pub span: Span,
+    /// The value, as it stands in the line.
+    pub value_span: Span,
 }
 
 /// `[name]` and its entries.
@@ -161,15 +163,33 @@ pub fn lex(text: &[u8], out: &mut Vec<Diagnostic>) -> Vec<Section> {
                     full: false,
                 });
             }
-            Some(_) => entry(&line, span, &mut sections, &mut say),
+            Some(_) => entry(&line, span, value_span(raw, span), &mut sections, &mut say),
         }
     }
     sections
 }
 
+/// Where the value stands in a line `key = value`.
+fn value_span(raw: &[u8], line: Span) -> Span {
+    let Some(equals) = raw.iter().position(|b| *b == b'=') else {
+        return line;
+    };
+    let rest = &raw[equals + 1..];
+    let first = equals + 1 + rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
+    // The line begins `column - 1` bytes before its span.
+    let begin = line.start - (line.column - 1);
+    let start = (begin + first).min(line.end);
+    Span {
+        start,
+        column: start - begin + 1,
+        ..line
+    }
+}
+
 fn entry(
     line: &str,
     span: Span,
+    value_span: Span,
     sections: &mut [Section],
     say: &mut impl FnMut(Severity, Span, String, &str, &str),
 ) {
@@ -235,5 +255,6 @@ fn entry(
         key: key.to_string(),
         value: value.to_string(),
         span,
+        value_span,
     });
 }

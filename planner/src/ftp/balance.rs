@@ -2,8 +2,9 @@
 //!
 //! A part's price grows with its range, so for a limit `T` the fewest parts are found by making
 //! each as long as `T` allows; the smallest `T` that needs no more than the wanted parts is the
-//! answer. Between the earliest and the latest position that a cut may then take, the middle is
-//! taken: symmetric maps get symmetric cuts, and with them few chain classes.
+//! answer. Between the earliest and the latest position that a cut may then take, it is put next to
+//! where parts of equal length would have it: symmetric maps get symmetric cuts, and with them few
+//! chain classes, and the cuts of stages that follow each other nearly meet.
 
 use super::{Axis, StageGraph, axis, cuts, stage::extent};
 use crate::{
@@ -181,6 +182,17 @@ impl Search<'_> {
     }
 }
 
+/// Where cut `p` of equal parts lies, rounded; halves go towards the middle, so that both ends mirror
+/// each other.
+const fn even_cut(p: usize, parts: usize, extent: usize) -> usize {
+    let twice = 2 * p * extent;
+    if 2 * p < parts {
+        (twice + parts) / (2 * parts)
+    } else {
+        (twice + parts - 1) / (2 * parts)
+    }
+}
+
 /// The cut list of one axis: `parts + 1` positions from 0 to `extent`.
 pub(super) fn balanced(
     graph: &Graph,
@@ -218,16 +230,10 @@ pub(super) fn balanced(
     let earliest = s.earliest(parts, limit);
     let mut cuts = vec![0];
     for p in 1..parts {
-        let sum = earliest[p].min(latest[p]) + latest[p];
-        // Odd sums round towards the middle, so that both halves mirror each other.
-        let middle = if 2 * p <= parts {
-            sum.div_ceil(2)
-        } else {
-            sum / 2
-        };
+        let wanted = even_cut(p, parts, extent).clamp(earliest[p].min(latest[p]), latest[p]);
         let before = cuts[p - 1];
         let furthest = s.reach(before, limit).min(extent - (parts - p));
-        cuts.push(middle.min(furthest).max(before + 1));
+        cuts.push(wanted.min(furthest).max(before + 1));
     }
     cuts.push(extent);
     if s.dearest(&cuts) > limit {

@@ -13,7 +13,7 @@ use crate::{
     text::{Table, bytes, count, plural},
 };
 
-/// Chain classes of a stage that are listed.
+/// Chain classes of a plan that are listed one by one.
 const CLASSES_SHOWN: usize = 16;
 
 /// Renders the report.
@@ -117,14 +117,64 @@ fn stages(plan: &Plan, graph: &Graph) -> String {
     format!("\nstages\n{}", t.render(2))
 }
 
-/// Per stage its distinct tile shapes.
+/// Distinct tile shapes: all of them, or where they are many their ranges per stage.
 fn classes(plan: &Plan) -> String {
+    let all: usize = plan.dataflow.stages.iter().map(classes_in).sum();
+    match all {
+        0 => String::new(),
+        1..=CLASSES_SHOWN => every_class(plan),
+        _ => class_ranges(plan),
+    }
+}
+
+fn class_ranges(plan: &Plan) -> String {
     let Some(target) = plan.target.values().next() else {
         return String::new();
     };
-    if plan.dataflow.stages.is_empty() {
-        return String::new();
+    let mut t = Table::new(
+        "<>>>>>",
+        &[
+            "stage",
+            "classes",
+            "output h x w",
+            "input h x w",
+            "multiply-adds",
+            "arena bytes",
+        ],
+    );
+    let range = |values: &mut dyn Iterator<Item = u64>| {
+        let (lo, hi) = values.fold((u64::MAX, 0), |(lo, hi), v| (lo.min(v), hi.max(v)));
+        if lo >= hi {
+            count(hi)
+        } else {
+            format!("{}..{}", count(lo), count(hi))
+        }
+    };
+    for (i, (s, chains)) in plan.dataflow.stages.iter().zip(&target.stages).enumerate() {
+        let size = |of: fn(&crate::plan::Tile) -> Option<&crate::region::Region>| {
+            let mut rows = s.tiles.iter().filter_map(of).map(|r| r.y.len() as u64);
+            let mut cols = s.tiles.iter().filter_map(of).map(|r| r.x.len() as u64);
+            format!("{} x {}", range(&mut rows), range(&mut cols))
+        };
+        t.row(&[
+            &i.to_string(),
+            &chains.len().to_string(),
+            &size(|t| t.outputs.first()),
+            &size(|t| t.inputs.first()),
+            &range(&mut chains.iter().map(|c| c.macs)),
+            &range(&mut chains.iter().map(|c| 4 * c.arena_floats as u64)),
+        ]);
     }
+    format!(
+        "\nchain classes (tiles of one shape share code; first output and input shown)\n{}",
+        t.render(2)
+    )
+}
+
+fn every_class(plan: &Plan) -> String {
+    let Some(target) = plan.target.values().next() else {
+        return String::new();
+    };
     let mut t = Table::new(
         "<<>>>>>",
         &[
@@ -137,17 +187,12 @@ fn classes(plan: &Plan) -> String {
             "arena bytes",
         ],
     );
-    let mut hidden = 0;
     for (i, (s, chains)) in plan.dataflow.stages.iter().zip(&target.stages).enumerate() {
         for (k, chain) in chains.iter().enumerate() {
             let of_class = || s.tiles.iter().filter(|t| t.class == k);
             let Some(tile) = of_class().next() else {
                 continue;
             };
-            if k >= CLASSES_SHOWN {
-                hidden += 1;
-                continue;
-            }
             let size = |r: Option<&crate::region::Region>| {
                 r.map_or_else(String::new, |r| format!("{} x {}", r.y.len(), r.x.len()))
             };
@@ -162,13 +207,8 @@ fn classes(plan: &Plan) -> String {
             ]);
         }
     }
-    let more = if hidden > 0 {
-        format!("  and {hidden} more\n")
-    } else {
-        String::new()
-    };
     format!(
-        "\nchain classes (tiles of one shape share code; first output and input shown)\n{}{more}",
+        "\nchain classes (tiles of one shape share code; first output and input shown)\n{}",
         t.render(2)
     )
 }

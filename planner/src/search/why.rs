@@ -141,7 +141,7 @@ fn binds(o: &PlanOptions, c: &Candidate) -> String {
 
 /// The line for a plan that was asked for.
 pub(crate) fn asked(e: &Estimates, limit: Option<u64>) -> Vec<String> {
-    let mut why = vec!["asked for: cuts and grids were given".to_string()];
+    let mut why = vec!["asked for: nothing was left to choose".to_string()];
     if let Some(limit) = limit {
         why.push(format!(
             "memory: {} of {} bytes on a source edge",
