@@ -105,6 +105,8 @@ pub enum Violation {
     Lingers { node: NodeId },
     #[error("{events} events are under way")]
     TooManyEvents { events: usize },
+    #[error("{events} events have happened, and no end")]
+    Endless { events: u64 },
 }
 
 /// State of a frame's tail in one life of the gateway.

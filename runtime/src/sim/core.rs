@@ -77,6 +77,20 @@ pub struct Counters {
     pub inputs: u64,
 }
 
+impl Counters {
+    /// Adds another world's.
+    pub const fn add(&mut self, o: &Self) {
+        self.jobs += o.jobs;
+        self.stolen += o.stolen;
+        self.lost_jobs += o.lost_jobs;
+        self.unplaced += o.unplaced;
+        self.storm += o.storm;
+        self.unreachable += o.unreachable;
+        self.socket_full += o.socket_full;
+        self.inputs += o.inputs;
+    }
+}
+
 /// What all nodes share.
 #[derive(Debug)]
 pub(super) struct Core {

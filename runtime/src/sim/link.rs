@@ -84,6 +84,19 @@ pub struct NetCounters {
     pub overflowed: u64,
 }
 
+impl NetCounters {
+    /// Adds another network's.
+    pub const fn add(&mut self, o: &Self) {
+        self.sent += o.sent;
+        self.sent_bytes += o.sent_bytes;
+        self.lost += o.lost;
+        self.duplicated += o.duplicated;
+        self.reordered += o.reordered;
+        self.cut += o.cut;
+        self.overflowed += o.overflowed;
+    }
+}
+
 /// A queue before a line of fixed rate. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Pipe {

@@ -10,6 +10,12 @@
 //! values that the [`oracle`] computes, the tail too; no frame ends twice; datagrams fit; slots are
 //! used as their owner may. A [`Scenario`] besides heals its world and then asks that every frame
 //! ends, everything is forgotten, and idle nodes are quiet.
+//!
+//! ```
+//! use tessera_runtime::sim::{Kind, Scenario};
+//! let summary = Scenario::new(Kind::Perfect, 1).run().unwrap();
+//! assert_eq!(summary.detections, summary.frames);
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod check;

@@ -34,6 +34,22 @@ pub struct Summary {
     pub store_refused: u64,
 }
 
+impl Summary {
+    /// Adds another scenario's numbers; peaks become the greater of both.
+    pub fn add(&mut self, o: &Self) {
+        self.frames += o.frames;
+        self.detections += o.detections;
+        self.dropped += o.dropped;
+        self.unknown += o.unknown;
+        self.busy_us += o.busy_us;
+        self.counters.add(&o.counters);
+        self.net.add(&o.net);
+        self.idle_per_s += o.idle_per_s;
+        self.edge_peak_floats = self.edge_peak_floats.max(o.edge_peak_floats);
+        self.store_refused += o.store_refused;
+    }
+}
+
 /// Virtual time after the last fault within which all frames must have ended.
 const LIMIT: u64 = 200_000_000;
 /// Virtual time in which nodes forget what is over.

@@ -427,7 +427,7 @@ fn edge(info: &ProgramInfo, source: bool, d: &mut Draw) -> EdgeSpec {
     let mut e = EdgeSpec::new();
     e.config.workers = d.index(1, 3);
     e.config.max_jobs = e.config.workers + d.index(0, 2);
-    e.macs_per_us = d.between(5, 100);
+    e.macs_per_us = d.between(1, 20);
     e.task_us = d.between(10, 500);
     e.steal_frames = d.index(0, 2);
     e.spill = d.chance(500_000);
@@ -440,8 +440,8 @@ fn edge(info: &ProgramInfo, source: bool, d: &mut Draw) -> EdgeSpec {
     if source {
         // Large programs get fewer frames: a scenario is to take milliseconds.
         let floats: usize = info.tensors.iter().map(|t| t.len()).sum();
-        let most = (24_000 / (floats + 2_000)).max(1);
-        e = e.source(d.index(1, most.min(5)) as u32);
+        let most = (40_000 / (floats + 2_000)).max(2);
+        e = e.source(d.index(1, most.min(8)) as u32);
         e.config.max_frames = d.index(1, 3);
     }
     e

@@ -53,6 +53,7 @@ pub struct World {
     pub(super) addresses: Vec<SocketAddr>,
     /// Ends of jobs and tails of nodes that stand still.
     pub(super) held: Vec<(usize, Event)>,
+    happened: u64,
 }
 
 /// Address of a node; `port` tells lives apart that moved.
@@ -64,6 +65,11 @@ pub(super) fn address(node: usize, port: u32) -> SocketAddr {
 impl World {
     /// Events under way before a world counts as broken.
     const EVENTS: usize = 2_000_000;
+    /// Events of a world before it counts as broken.
+    const EVENTS_EVER: u64 = 1_000_000_000;
+
+    /// Virtual time by which all nodes have started.
+    const START: u64 = 3_000;
 
     /// A world at time 0; all nodes start within the first milliseconds.
     pub fn new(config: &WorldConfig) -> Self {
@@ -94,9 +100,10 @@ impl World {
             lives: vec![0; n],
             addresses: (0..n).map(|k| address(k, 0)).collect(),
             held: Vec::new(),
+            happened: 0,
         };
         for node in 0..n {
-            let at = world.core.draw.below(3000);
+            let at = world.core.draw.below(Self::START);
             let start = Fault::Start { node, moved: false };
             world.schedule(at, start);
         }
@@ -132,7 +139,10 @@ impl World {
     /// Whether every source that lives has brought all its frames and heard of their ends, and no
     /// job is out.
     pub fn finished(&self) -> bool {
-        self.core.ledger.waiting() == 0 && !self.edges.iter().flatten().any(EdgeNode::busy)
+        let started = self.now() > Self::START;
+        started
+            && self.core.ledger.waiting() == 0
+            && !self.edges.iter().flatten().any(EdgeNode::busy)
     }
 
     /// What the gateway thinks of the run; `None` while it is dead.
@@ -252,6 +262,11 @@ impl World {
         let events = self.core.queue.len();
         if events > Self::EVENTS {
             return Err(self.core.fail(Violation::TooManyEvents { events }));
+        }
+        self.happened += 1;
+        if self.happened > Self::EVENTS_EVER {
+            let events = self.happened;
+            return Err(self.core.fail(Violation::Endless { events }));
         }
         self.event(event)?;
         Ok(true)
