@@ -6,7 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Edge, slots::Use, tasks::Life};
+use super::{
+    Edge,
+    slots::Use,
+    tasks::{Life, Task},
+};
 use crate::{
     proto::{
         FrameId, Job, JobId, Now, ObjectId, ProgramInfo,
@@ -150,12 +154,14 @@ impl Edge {
     pub(super) fn start_own_jobs(&mut self, now: Now, store: &mut impl Store) {
         self.next_backup = None;
         while self.jobs.len() < self.config.max_jobs {
-            let Some((number, task)) = self.pick_own().or_else(|| self.pick_backup(now)) else {
+            let picked = self.pick_own();
+            let Some((number, task)) = picked.or_else(|| self.pick_backup(now)) else {
                 return;
             };
             if !self.start_own(number, task, store) {
                 return;
             }
+            self.stats.backups += u64::from(picked.is_none());
         }
     }
 
@@ -177,7 +183,9 @@ impl Edge {
         let out = (self.frames.lives())
             .filter(|(_, f)| !f.failed)
             .flat_map(|(n, f)| {
-                let out = f.tasks.iter().filter(|(_, t)| t.job.is_none() && !t.done());
+                // An input may have been lost since the task was given away.
+                let runnable = |t: &Task| t.job.is_none() && !t.done() && t.missing == 0;
+                let out = f.tasks.iter().filter(move |(_, t)| runnable(t));
                 out.filter_map(move |(k, t)| {
                     let at = t.lease?.since.checked_add(after)?;
                     Some((at, n, k))
@@ -188,7 +196,6 @@ impl Edge {
             self.next_backup = Some(at);
             return None;
         }
-        self.stats.backups += 1;
         Some((number, task))
     }
 

@@ -14,7 +14,9 @@ use crate::{
 /// For whom a slot is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// An own frame: outputs, and inputs pulled for a job.
+    /// An own frame itself; the shell takes its slot from the store.
+    Frame,
+    /// An own frame's outputs, and inputs pulled for a job.
     Own,
     /// Another's frame.
     Guest,
@@ -74,16 +76,16 @@ impl Slots {
         self.prime(store);
         let spare = match who {
             Use::Own => self.spare.get_mut(&floats).and_then(Vec::pop),
-            Use::Guest => None,
+            Use::Guest | Use::Frame => None,
         };
         let slot = spare.or_else(|| store.alloc(floats))?;
         self.note(slot, floats, who, stats);
         Some(slot)
     }
 
-    /// A slot that somebody else took is this node's now.
+    /// The slot of a new frame.
     pub fn adopt(&mut self, slot: SlotId, floats: usize, stats: &mut EdgeStats) {
-        self.note(slot, floats, Use::Own, stats);
+        self.note(slot, floats, Use::Frame, stats);
     }
 
     fn note(&mut self, slot: SlotId, floats: usize, who: Use, stats: &mut EdgeStats) {
