@@ -49,10 +49,12 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     }
     let sys = |e: Errno| NodeError::io("cannot set up the worker")(e.into());
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(sys)?;
-    // A Ctrl-C reaches the whole process group; the edge decides when its workers leave.
-    let mut interrupt = SigSet::empty();
-    interrupt.add(Signal::SIGINT);
-    interrupt.thread_block().map_err(sys)?;
+    // Signals to a whole process group (Ctrl-C, a service manager) reach workers too; the edge
+    // decides when they leave.
+    let mut theirs = SigSet::empty();
+    theirs.add(Signal::SIGINT);
+    theirs.add(Signal::SIGTERM);
+    theirs.thread_block().map_err(sys)?;
     // What `ps` shows; the command is /proc/self/exe.
     prctl::set_name(c"tessera-worker").map_err(sys)?;
     check_cpu(program)?;

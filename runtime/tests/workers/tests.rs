@@ -185,14 +185,19 @@ pub fn kills_at_any_instant() {
             rig.submit(if sent % 2 == 0 { TOIL } else { quarter(sent) }, sent);
             sent += 1;
         }
-        // Somewhere between the bell and the end of the last job; or the worker is only starting.
+        // Somewhere between the bell and the end of the last job, every other time after some job
+        // was leased; or the worker is only starting.
         let instant = Instant::now() + Duration::from_micros(u64::from(rng.next_u32() % 100));
+        let patient = rng.next_u32().is_multiple_of(2);
         let victim = (rng.next_u32() % 2) as usize;
         if rng.next_u32().is_multiple_of(8)
             && kills < KILLS
             && rig.workers.stats()[victim].pid.is_some()
         {
-            while Instant::now() < instant {
+            let latest = instant + Duration::from_millis(if patient { 2 } else { 0 });
+            while Instant::now() < instant
+                || (Instant::now() < latest && rig.workers.queued() == rig.jobs_out())
+            {
                 std::hint::spin_loop();
             }
             rig.kill(victim);

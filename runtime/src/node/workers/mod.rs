@@ -70,14 +70,26 @@ pub enum WorkersError {
         /// The segment's.
         places: usize,
     },
-    /// All of them ended again and again before they were ready.
-    #[error("workers: they end before they are ready ({status}), {times} times in a row")]
+    /// None is left, and none can be had.
+    #[error("workers: given up after {times} starts in a row; the last one {why}")]
     Hopeless {
-        /// How the last one ended.
-        status: std::process::ExitStatus,
-        /// How often.
+        /// How often each was started in vain.
         times: u32,
+        /// What became of the last one.
+        why: Failure,
     },
+}
+
+/// Why a worker process did not become ready.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It ended first.
+    #[error("ended before it was ready ({0})")]
+    Ended(std::process::ExitStatus),
+    /// It could not be started.
+    #[error("could not be started ({0})")]
+    NotStarted(#[source] std::sync::Arc<WorkersError>),
 }
 
 /// Why a job was not taken.
@@ -198,7 +210,7 @@ impl Workers {
             epoll,
             content: Content::default(),
         };
-        workers.staff.fill(&workers.epoll)?;
+        workers.staff.start_all(&workers.epoll)?;
         Ok(workers)
     }
 

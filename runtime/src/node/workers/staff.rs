@@ -8,7 +8,8 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,7 @@ use nix::sys::{
 };
 use serde::Serialize;
 
-use super::{Finished, WorkersError, failed};
+use super::{Failure, Finished, WorkersError, failed};
 use crate::{
     node::handover,
     shm::{Segment, ShmWords, record::Record},
@@ -72,7 +73,7 @@ struct Member {
     started: Option<Instant>,
     /// Ends before it was ready, in a row.
     barren: u32,
-    ended: Option<ExitStatus>,
+    failure: Option<Failure>,
 }
 
 /// All workers.
@@ -154,7 +155,7 @@ impl Staff {
                     },
                     started: None,
                     barren: 0,
-                    ended: None,
+                    failure: None,
                 })
                 .collect(),
             dismissed: false,
@@ -201,10 +202,16 @@ impl Staff {
             }
             let pause = RESTART_AFTER * 2u32.pow(m.barren);
             let due = m.started.map_or(now, |s| s + pause);
-            if due <= now {
-                self.start(worker, epoll)?;
-            } else {
+            if due > now {
                 next = Some(next.map_or(due, |n| n.min(due)));
+            } else if let Err(e) = self.start(worker, epoll) {
+                // Short of processes or memory, say: that passes, or does not.
+                let m = &mut self.members[worker];
+                m.started = Some(now);
+                m.barren += 1;
+                m.failure = Some(Failure::NotStarted(Arc::new(e)));
+                let again = now + pause;
+                next = Some(next.map_or(again, |n| n.min(again)));
             }
         }
         if let Some(due) = next {
@@ -221,13 +228,21 @@ impl Staff {
     /// Whether anybody works or will.
     fn hope(&self) -> Result<(), WorkersError> {
         let given_up = |m: &Member| m.running.is_none() && m.barren >= BARREN_MAX;
-        match self.members.iter().find_map(|m| m.ended) {
-            Some(status) if self.members.iter().all(given_up) => Err(WorkersError::Hopeless {
-                status,
+        match self.members.iter().find_map(|m| m.failure.clone()) {
+            Some(why) if self.members.iter().all(given_up) => Err(WorkersError::Hopeless {
+                why,
                 times: BARREN_MAX,
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Starts everybody for the first time.
+    ///
+    /// # Errors
+    /// When one cannot be started; the others are killed when `self` is dropped.
+    pub(super) fn start_all(&mut self, epoll: &Epoll) -> Result<(), WorkersError> {
+        (0..self.members.len()).try_for_each(|worker| self.start(worker, epoll))
     }
 
     fn start(&mut self, worker: usize, epoll: &Epoll) -> Result<(), WorkersError> {
@@ -237,6 +252,8 @@ impl Staff {
         handover::send(&ours, worker, fds).map_err(failed("hand the segment over"))?;
         // Hanging up is always told; there is nothing to read.
         let event = EpollEvent::new(EpollFlags::EPOLLRDHUP, worker as u64);
+        epoll.add(&ours, event).map_err(failed("watch a worker"))?;
+        // Its end of the pair is now the child's alone; on failure ours closes and is forgotten.
         let child = self
             .launch
             .start(theirs)
@@ -245,13 +262,11 @@ impl Staff {
         m.started = Some(Instant::now());
         m.stats.pid = Some(child.id());
         m.stats.starts += 1;
-        let socket = m.running.insert(Running {
+        m.running = Some(Running {
             child,
             socket: ours,
         });
-        epoll
-            .add(&socket.socket, event)
-            .map_err(failed("watch a worker"))
+        Ok(())
     }
 
     /// Sees a worker off whose socket has ended: it is dead, or as good as.
@@ -266,9 +281,10 @@ impl Staff {
         // A worker never closes its socket while it lives; should it, it ends here. The process is
         // not reaped before `wait`, so the id is still its own.
         let _ = r.child.kill();
-        m.ended = r.child.wait().ok().or(m.ended);
+        let status = r.child.wait();
         let record = Record::new(&self.records, worker);
         m.barren = if record.is_ready() { 0 } else { m.barren + 1 };
+        m.failure = status.ok().map(Failure::Ended).or(m.failure.take());
         m.stats.peak_bytes = m.stats.peak_bytes.max(record.peak_bytes());
         m.stats.pid = None;
     }
