@@ -20,9 +20,7 @@ impl Edge {
         bytes: &[u8],
         store: &mut impl Store,
     ) -> Result<(), Reject> {
-        // Borrowed apart from the machine: the message borrows the datagram only.
-        let info = std::sync::Arc::clone(&self.info);
-        let (envelope, message) = parse(bytes, &info)?;
+        let (envelope, message) = parse(bytes, &self.info)?;
         let kind = message.kind();
         if let Message::Pull(r) | Message::Grant(r) | Message::Nack(r) = &message {
             // Another life of this node may be meant: then the answer is that it is gone.

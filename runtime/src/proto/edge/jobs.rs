@@ -8,144 +8,26 @@ use std::collections::BTreeMap;
 
 use super::{
     Edge,
+    job::{From, Piece, Stage, Stolen, Tag, Under},
     slots::Use,
     tasks::{Life, Task},
 };
 use crate::{
     proto::{
-        FrameId, Job, JobId, Now, ObjectId, ProgramInfo,
+        FrameId, Job, JobId, Now, ObjectId,
         info::{Need, task_of},
-        peer::Peer,
         pull::{Fault, Place},
         wire::{LostPart, Why, part_to_wire},
     },
-    region::Region,
-    store::{SlotId, Store},
+    store::Store,
 };
-
-/// What a pull is for: a need of a job's task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tag {
-    job: JobId,
-    need: usize,
-}
-
-/// How far a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Inputs are on their way.
-    Loading,
-    /// Nothing is missing.
-    Loaded,
-    /// A worker has it.
-    Running,
-}
-
-/// For whom a job runs, if not for an own frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stolen {
-    /// Who owns the frame.
-    pub owner: Peer,
-    /// Number of the request that the lease answered.
-    pub ask: u32,
-    /// How long the lease holds without being renewed.
-    pub lease_us: u64,
-    /// Whether its owner no longer wants it.
-    pub void: bool,
-}
-
-/// A task on its way.
-#[derive(Debug)]
-pub struct Under {
-    /// Of which frame.
-    pub frame: FrameId,
-    /// Which.
-    pub task: u32,
-    /// For whom.
-    pub stolen: Option<Stolen>,
-    /// How far.
-    pub stage: Stage,
-    pieces: Vec<Piece>,
-    /// Per need that is on its way: the pull and from whom.
-    pulls: BTreeMap<usize, (u32, Peer)>,
-    outputs: Vec<SlotId>,
-}
-
-/// A piece of an input.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    input: u16,
-    slot: SlotId,
-    region: Region,
-    /// Whether the slot is this job's own.
-    copy: bool,
-}
-
-/// Where a need can be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// In this slot, which holds this box.
-    Here(SlotId, Region),
-    /// With another node.
-    There(Peer),
-}
-
-/// All jobs.
-#[derive(Debug, Default)]
-pub struct Jobs {
-    jobs: BTreeMap<JobId, Under>,
-    next: u32,
-}
-
-impl Jobs {
-    /// Number of jobs.
-    pub fn len(&self) -> usize {
-        self.jobs.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
-    }
-
-    /// All jobs, by id.
-    pub fn iter(&self) -> impl Iterator<Item = (JobId, &Under)> {
-        self.jobs.iter().map(|(&id, j)| (id, j))
-    }
-
-    /// All jobs, by id.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (JobId, &mut Under)> {
-        self.jobs.iter_mut().map(|(&id, j)| (id, j))
-    }
-}
-
-impl Under {
-    fn to_job(&self, id: JobId, info: &ProgramInfo) -> Job {
-        let mut inputs = vec![Vec::new(); info.tasks[self.task as usize].inputs.len()];
-        for p in &self.pieces {
-            // One object may cover several needs of an input; its box is named once.
-            let pieces: &mut Vec<(SlotId, Region)> = &mut inputs[usize::from(p.input)];
-            if !pieces.contains(&(p.slot, p.region)) {
-                pieces.push((p.slot, p.region));
-            }
-        }
-        Job {
-            id,
-            task: self.task,
-            frame: self.frame,
-            stolen: self.stolen.is_some(),
-            inputs,
-            outputs: self.outputs.clone(),
-        }
-    }
-}
 
 impl Edge {
     /// The next job for a worker.
     pub(super) fn next_run(&mut self) -> Option<Job> {
         let info = &self.info;
-        let mut all = self.jobs.jobs.iter_mut();
-        let (&id, job) = all.find(|(_, j)| j.stage == Stage::Loaded)?;
+        let mut all = self.jobs.iter_mut();
+        let (id, job) = all.find(|(_, j)| j.stage == Stage::Loaded)?;
         job.stage = Stage::Running;
         Some(job.to_job(id, info))
     }
@@ -290,8 +172,7 @@ impl Edge {
             }
         }
         let mut copies = slots.split_off(spec.outputs.len()).into_iter();
-        let id = JobId(self.jobs.next);
-        self.jobs.next = self.jobs.next.wrapping_add(1);
+        let id = self.jobs.next_id();
         let (mut pieces, mut pulls) = (Vec::new(), BTreeMap::new());
         for (k, (need, from)) in spec.needs.iter().zip(from).enumerate() {
             let Need {
@@ -337,7 +218,7 @@ impl Edge {
             pulls,
             outputs: slots,
         };
-        self.jobs.jobs.insert(id, job);
+        self.jobs.insert(id, job);
         Some(id)
     }
 
@@ -348,7 +229,7 @@ impl Edge {
         how: Result<(), Fault>,
         store: &mut impl Store,
     ) {
-        let Some(job) = self.jobs.jobs.get_mut(&tag.job) else {
+        let Some(job) = self.jobs.get_mut(tag.job) else {
             return;
         };
         let Some((_, holder)) = job.pulls.remove(&tag.need) else {
@@ -380,7 +261,7 @@ impl Edge {
 
     /// Ends a job that no worker has yet, without a result.
     pub(super) fn give_up(&mut self, id: JobId, store: &mut impl Store) {
-        if let Some(job) = self.jobs.jobs.remove(&id) {
+        if let Some(job) = self.jobs.remove(id) {
             self.put_away(id, job, false, store);
         }
     }
@@ -487,8 +368,8 @@ impl Edge {
     }
 
     fn take_running(&mut self, id: JobId) -> Option<Under> {
-        let runs = self.jobs.jobs.get(&id)?.stage == Stage::Running;
-        runs.then(|| self.jobs.jobs.remove(&id))?
+        let runs = self.jobs.get_mut(id)?.stage == Stage::Running;
+        runs.then(|| self.jobs.remove(id))?
     }
 
     /// Ends the jobs of a frame that no worker has yet.

@@ -6,8 +6,9 @@
 //! | `frames`, `tasks` | own frames and their tasks |
 //! | `victim` | leases given to thieves, what becomes of them |
 //! | `results` | telling the gateway where finished tiles lie |
-//! | `thief` | hints, requests, leases taken, reports and renewals |
-//! | `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
+//! | `thief` | hints, requests, leases taken |
+//! | `reports` | telling owners what became of leases, and that work goes on |
+//! | `job`, `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
 //! | `guests`, `slots` | what is kept for others, and what is set aside for own frames |
 //!
 //! Control messages are written when they are sent, from what is known then; all of them may be
@@ -17,9 +18,11 @@
 mod frames;
 mod guests;
 mod hear;
+mod job;
 mod jobs;
 mod link;
 mod peers;
+mod reports;
 mod results;
 mod say;
 mod slots;
@@ -30,7 +33,7 @@ mod victim;
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use self::{
-    frames::Frames, guests::Guests, jobs::Jobs, link::Link, peers::Peers, say::Post, slots::Slots,
+    frames::Frames, guests::Guests, job::Jobs, link::Link, peers::Peers, say::Post, slots::Slots,
     thief::Thief,
 };
 use super::{
@@ -67,7 +70,7 @@ pub struct Edge {
     next_expiry: Now,
     /// When a task that is out may get a backup run.
     next_backup: Option<Now>,
-    receiver: Receiver<jobs::Tag>,
+    receiver: Receiver<job::Tag>,
     serve: Serve,
     /// Datagrams that wait to be taken.
     post: VecDeque<Post>,

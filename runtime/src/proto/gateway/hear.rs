@@ -19,9 +19,7 @@ impl Gateway {
         bytes: &[u8],
         store: &mut impl Store,
     ) -> Result<(), Reject> {
-        // Borrowed apart from the machine: the message borrows the datagram only.
-        let info = std::sync::Arc::clone(&self.info);
-        let (envelope, message) = parse(bytes, &info)?;
+        let (envelope, message) = parse(bytes, &self.info)?;
         let kind = message.kind();
         if let Message::Beat(beat) = message {
             self.on_beat(now, addr, &envelope, &beat, store)?;

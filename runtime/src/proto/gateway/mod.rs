@@ -49,6 +49,8 @@ pub struct Gateway {
     receiver: Receiver<Tag>,
     /// Datagrams that wait to be taken.
     post: VecDeque<Post>,
+    /// Nobody has been silent for too long before.
+    next_silence: Now,
     /// What the shell is to do.
     todo: VecDeque<Todo>,
     /// Something may have become possible that was not: more pulls, or opening a frame.
@@ -94,6 +96,7 @@ impl Gateway {
             ring: Ring::default(),
             frames: Frames::default(),
             post: VecDeque::new(),
+            next_silence: 0,
             todo: VecDeque::new(),
             stirred: false,
             stopping: None,
@@ -189,12 +192,8 @@ impl Gateway {
                 n.heard += gap;
             }
         }
-        let silent: Vec<_> = (self.nodes.iter())
-            .filter(|n| n.alive && now.saturating_sub(n.heard) > self.config.dead_after)
-            .map(|n| n.peer.id)
-            .collect();
-        for id in silent {
-            self.lose(now, id, store);
+        if now >= self.next_silence {
+            self.look_for_silence(now, store);
         }
         while let Some((tag, how)) = self.receiver.take_ended() {
             self.pull_ended(now, tag, how);
@@ -205,11 +204,24 @@ impl Gateway {
         }
     }
 
+    fn look_for_silence(&mut self, now: Now, store: &mut impl Store) {
+        let limit = self.config.dead_after;
+        let silent = |n: &&nodes::Node| n.alive && now.saturating_sub(n.heard) > limit;
+        let silent: Vec<_> = (self.nodes.iter().filter(silent))
+            .map(|n| n.peer.id)
+            .collect();
+        for id in silent {
+            self.lose(now, id, store);
+        }
+        let alive = self.nodes.iter().filter(|n| n.alive);
+        let next = alive.map(|n| n.heard + limit + 1).min();
+        // Whoever joins meanwhile is not silent before that.
+        self.next_silence = next.unwrap_or(now + limit);
+    }
+
     /// Until nothing can be done but wait.
     fn wake(&self, now: Now) -> Now {
-        let silence = (self.nodes.iter())
-            .filter(|n| n.alive)
-            .map(|n| n.heard + self.config.dead_after + 1);
+        let silence = [self.next_silence].into_iter();
         let pushes = self.nodes.iter().filter_map(|n| n.push.map(|p| p.0));
         let lost = self.frames.iter().filter_map(|(_, f)| f.next_repeat());
         let stop = self.stopping.iter().map(|s| s.0);

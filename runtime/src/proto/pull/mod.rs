@@ -7,13 +7,15 @@
 //! a [`Fault`] and its owner decides what next: another holder, or having the task done again.
 
 mod bitmap;
+mod one;
 mod path;
 mod receiver;
 mod runs;
 #[cfg(test)]
 mod tests;
 
-pub use receiver::{Place, Receiver};
+pub use one::Place;
+pub use receiver::Receiver;
 pub(super) use runs::gather;
 
 /// Why a pull ended without its box.

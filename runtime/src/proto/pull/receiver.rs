@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Fault,
-    bitmap::Bitmap,
+    one::{Place, Pull},
     path::{Asked, Path},
     runs::scatter,
 };
@@ -17,20 +17,11 @@ use crate::{
         ids::NodeId,
         peer::{Peer, Speaker},
         stats::TransferStats,
-        wire::{ChunkRange, Data, Envelope, Kind, Message, Reject, Request, chunks_of},
+        wire::{ChunkRange, Data, Envelope, Kind, Message, Reject, chunks_of},
     },
     region::Region,
-    store::{SlotId, Store},
+    store::Store,
 };
-
-/// Where a pulled box goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The slot.
-    pub slot: SlotId,
-    /// The packed box that lies in the slot; the pulled box is inside it.
-    pub region: Region,
-}
 
 /// Fetches boxes of objects. `T` is what the owner knows a pull by.
 #[derive(Debug)]
@@ -56,25 +47,6 @@ struct Line {
     queue: VecDeque<u32>,
     /// Pulls from this holder.
     pulls: usize,
-}
-
-#[derive(Debug)]
-struct Pull<T> {
-    tag: T,
-    holder: Peer,
-    object: ObjectId,
-    region: Region,
-    place: Place,
-    got: Bitmap,
-    chunks: u32,
-    /// First chunk never asked for.
-    fresh: u32,
-    /// Chunks to be asked for again.
-    again: VecDeque<u32>,
-    queued: bool,
-    begun: bool,
-    /// Chunks asked for again of which no second copy has come.
-    repeated: u32,
 }
 
 impl<T: Copy> Receiver<T> {
@@ -129,20 +101,7 @@ impl<T: Copy> Receiver<T> {
             self.ended.push_back((tag, Ok(())));
             return id;
         }
-        let pull = Pull {
-            tag,
-            holder,
-            object,
-            region,
-            place,
-            got: Bitmap::new(chunks),
-            chunks,
-            fresh: 0,
-            again: VecDeque::new(),
-            queued: true,
-            begun: false,
-            repeated: 0,
-        };
+        let pull = Pull::new(tag, holder, object, region, place, chunks);
         self.pulls.insert(id, pull);
         let line = self.paths.entry(holder.id).or_insert_with(|| Line {
             path: Path::new(&self.config),
@@ -351,39 +310,12 @@ impl<T: Copy> Receiver<T> {
     ) -> Option<(Peer, Kind)> {
         let line = self.paths.get_mut(&id)?;
         let pull = self.pulls.get_mut(&front)?;
-        let mut room = room.min(line.path.window().saturating_sub(line.path.under_way()));
-        self.ranges.clear();
-        let repeats = !pull.again.is_empty();
-        while room > 0 && self.ranges.len() < Request::MAX_RANGES {
-            let (start, count, again) = match pull.again.pop_front() {
-                Some(chunk) if pull.got.get(chunk) => continue,
-                Some(chunk) => (chunk, 1, true),
-                None if pull.fresh < pull.chunks => {
-                    let count = (pull.chunks - pull.fresh).min(room as u32);
-                    pull.fresh += count;
-                    (pull.fresh - count, count, false)
-                }
-                None => break,
-            };
-            for chunk in start..start + count {
-                line.path.ask(now, front, chunk, again);
-            }
-            room -= count as usize;
-            self.under_way += count as usize;
-            if again {
-                stats.chunks_rerequested += 1;
-                pull.repeated += 1;
-            }
-            match self.ranges.last_mut() {
-                Some(r) if r.start.get() + r.count.get() == start => {
-                    r.count = (r.count.get() + count).into();
-                }
-                _ => self.ranges.push(ChunkRange {
-                    start: start.into(),
-                    count: count.into(),
-                }),
-            }
-        }
+        let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
+        let repeats = pull.repeats();
+        let before = line.path.under_way();
+        let again = pull.take_wanted(now, front, room, &mut line.path, &mut self.ranges);
+        self.under_way += line.path.under_way() - before;
+        stats.chunks_rerequested += u64::from(again);
         if pull.wanted() == 0 {
             line.queue.pop_front();
             pull.queued = false;
@@ -391,13 +323,7 @@ impl<T: Copy> Receiver<T> {
         if self.ranges.is_empty() {
             return None;
         }
-        let request = Request {
-            pull: front,
-            object: pull.object,
-            region: pull.region,
-            chunk_bytes: self.config.chunk_bytes as u16,
-            ranges: &self.ranges,
-        };
+        let request = pull.request(front, &self.config, &self.ranges);
         let message = match (repeats, pull.begun) {
             (true, _) => Message::Nack(request),
             (false, true) => Message::Grant(request),
@@ -421,10 +347,7 @@ impl<T: Copy> Receiver<T> {
                 let Some(pull) = pulls.get_mut(&a.pull) else {
                     return;
                 };
-                if pull.got.get(a.chunk) {
-                    return;
-                }
-                pull.again.push_back(a.chunk);
+                pull.miss(a.chunk);
                 if !pull.queued {
                     pull.queued = true;
                     queue.push_front(a.pull);
@@ -445,12 +368,5 @@ impl<T: Copy> Receiver<T> {
             // A new life of the path begins with the next pull.
             self.paths.remove(&id);
         }
-    }
-}
-
-impl<T> Pull<T> {
-    /// Chunks to be asked for.
-    fn wanted(&self) -> usize {
-        self.again.len() + (self.chunks - self.fresh) as usize
     }
 }

@@ -30,6 +30,8 @@ mod header;
 mod kind;
 mod list;
 mod message;
+#[cfg(test)]
+mod refusals;
 mod results;
 mod steal;
 #[cfg(test)]
