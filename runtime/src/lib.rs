@@ -18,6 +18,7 @@ pub mod program;
 pub mod proto;
 pub mod region;
 pub mod shm;
+#[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod store;
 pub mod sync;
