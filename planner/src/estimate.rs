@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cost::{self, Cluster, Outcome},
+    cost::{self, Cluster, Job, Outcome},
     ftp::cuts::per_pixel,
     graph::{Graph, TensorIx},
     memory,
@@ -60,15 +60,15 @@ impl Seconds {
     }
 }
 
-/// Expected seconds of stages, and of the tail behind them that reads `results`.
+/// Expected seconds of `jobs`, and of the tail behind them that reads `results`.
 pub fn seconds(
     graph: &Graph,
-    stages: &[Stage],
+    jobs: &[Job],
     offload: usize,
     results: &[TensorIx],
     cluster: Cluster,
 ) -> Seconds {
-    let outcome = cost::schedule(&cost::jobs(stages, results), cluster);
+    let outcome = cost::schedule(jobs, cluster);
     let macs = untiled_macs(graph, offload, graph.layers.len());
     let frame = if results.contains(&TensorIx::INPUT) {
         F32 * graph.input.len() as u64
@@ -88,13 +88,8 @@ pub fn estimate(graph: &Graph, plan: &Plan, o: &PlanOptions) -> Estimates {
         edges: o.edges,
         workers: o.workers,
     };
-    let s = seconds(
-        graph,
-        &d.stages,
-        d.tail.first_layer,
-        &d.tail.inputs,
-        cluster,
-    );
+    let jobs = cost::jobs(&d.stages, &d.tail.inputs);
+    let s = seconds(graph, &jobs, d.tail.first_layer, &d.tail.inputs, cluster);
     let rounded = [
         ("stages", s.outcome.seconds),
         ("tail", s.tail),
@@ -111,7 +106,7 @@ pub fn estimate(graph: &Graph, plan: &Plan, o: &PlanOptions) -> Estimates {
             .target
             .values()
             .next()
-            .map(|t| memory::memory(d, t, o.workers))
+            .map(|t| memory::memory(d, t, &jobs, o.workers))
             .unwrap_or_default(),
         seconds: rounded
             .into_iter()

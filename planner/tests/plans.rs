@@ -140,3 +140,43 @@ fn refusals_say_what_would_work() {
     });
     assert!(e.contains("rise"), "{e}");
 }
+
+#[test]
+fn what_the_runtime_cannot_name_is_refused() {
+    let net = |side: usize, layers: &str| {
+        let text = format!("[net]\nwidth={side}\nheight={side}\nchannels=3\n{layers}");
+        weights::without(
+            cfg::read(text.as_bytes(), "net", Darknet::Alexey)
+                .0
+                .unwrap(),
+        )
+    };
+    let conv = "[convolutional]\nfilters=1\nsize=3\npad=1\n";
+    let m = net(64, &conv.repeat(2));
+    let plan = |first: [usize; 2], second: [usize; 2]| {
+        let o = PlanOptions {
+            grids: vec![first, second],
+            cuts: vec![1, 2],
+            ..PlanOptions::default()
+        };
+        make::plan(&m, &o).map(|_| ()).map_err(|e| e.to_string())
+    };
+    let e = plan([30, 30], [1, 1]).unwrap_err();
+    assert!(e.contains("stage 1 would read from 900 tiles"), "{e}");
+    assert!(plan([30, 30], [2, 2]).is_ok());
+    let m = net(64, &conv.repeat(17));
+    let o = PlanOptions {
+        grids: vec![[64, 64]],
+        cuts: (1..=17).collect(),
+        ..PlanOptions::default()
+    };
+    let e = make::plan(&m, &o).unwrap_err().to_string();
+    assert!(e.contains("69632 tiles"), "{e}");
+    let m = net(6000, conv);
+    let o = options([2, 2], 1);
+    let e = make::plan(&m, &o).unwrap_err().to_string();
+    assert!(
+        e.contains("the network's input has 108000000 values"),
+        "{e}"
+    );
+}

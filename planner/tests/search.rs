@@ -123,7 +123,7 @@ fn a_grid_alone_leaves_the_offload_point_to_the_search() {
 fn the_memory_limit_is_kept() {
     let m = model("yolov2");
     let mut before = 0.0;
-    for mib in [400, 60, 30, 20] {
+    for mib in [400, 60, 40, 24] {
         let o = PlanOptions {
             memory: Some(mib << 20),
             ..options(6)
@@ -136,7 +136,7 @@ fn the_memory_limit_is_kept() {
         before = frame(&p);
     }
     let tight = PlanOptions {
-        memory: Some(20 << 20),
+        memory: Some(24 << 20),
         ..options(6)
     };
     let why = make::plan(&m, &tight).unwrap().estimates.why.join("\n");

@@ -15,6 +15,8 @@ pub struct Job {
     pub macs: u64,
     /// What it reads.
     pub needs: Vec<Need>,
+    /// Bytes of each of its outputs.
+    pub outputs: Vec<u64>,
     /// Bytes that go to the gateway when it is done.
     pub result_bytes: u64,
 }
@@ -59,6 +61,7 @@ pub fn jobs(stages: &[Stage], results: &[TensorIx]) -> Vec<Job> {
                 }
             }
             for (t, made) in stage.outputs.iter().zip(&tile.outputs) {
+                job.outputs.push(bytes(made));
                 if results.contains(t) {
                     job.result_bytes += bytes(made);
                 }

@@ -206,6 +206,7 @@ mod tests {
                 .iter()
                 .map(|&(producer, bytes)| Need { producer, bytes })
                 .collect(),
+            outputs: vec![result_bytes],
             result_bytes,
         }
     }

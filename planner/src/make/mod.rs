@@ -11,10 +11,10 @@ use asked::Asked;
 pub(crate) use self::build::stage_data;
 pub use self::{
     build::build,
-    refusals::{PlanError, TILES_MAX},
+    refusals::{PIECES_MAX, PlanError, TASKS_MAX, TENSOR_VALUES_MAX, TILES_MAX},
     stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
-use crate::{memory, model::Model, options::PlanOptions, plan::Plan, search};
+use crate::{cost, memory, model::Model, options::PlanOptions, plan::Plan, search};
 
 /// The structure of a plan before kernels and buffers.
 #[derive(Clone, Debug)]
@@ -45,6 +45,7 @@ pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
         }
     };
     let mut plan = build(model, options, &shape)?;
+    travels(&plan)?;
     let needed = memory::source_bytes(&plan.estimates.memory);
     if let Some(limit) = options.memory.filter(|limit| needed > *limit) {
         return Err(PlanError::OverLimit { limit, needed });
@@ -52,4 +53,33 @@ pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
     plan.estimates.why = why.unwrap_or_else(|| search::asked(&plan.estimates, options.memory));
     crate::check::check(&plan)?;
     Ok(plan)
+}
+
+/// Checks what the runtime's tables bound: tasks, pieces, tensors.
+fn travels(plan: &Plan) -> Result<(), PlanError> {
+    let d = &plan.dataflow;
+    let jobs = cost::jobs(&d.stages, &d.tail.inputs);
+    if jobs.len() > TASKS_MAX {
+        return Err(PlanError::Tasks { tasks: jobs.len() });
+    }
+    let mut first = 0;
+    for (stage, s) in d.stages.iter().enumerate() {
+        let of_stage = &jobs[first..first + s.tiles.len()];
+        first += s.tiles.len();
+        let pieces = of_stage.iter().map(|j| j.needs.len()).max().unwrap_or(0);
+        if pieces > PIECES_MAX {
+            return Err(PlanError::Pieces { stage, pieces });
+        }
+    }
+    for t in &d.tensors {
+        let values = t.shape.len();
+        if values > TENSOR_VALUES_MAX {
+            let what = match t.layer {
+                -1 => "the network's input".to_string(),
+                layer => format!("the output of layer {layer}"),
+            };
+            return Err(PlanError::Tensor { what, values });
+        }
+    }
+    Ok(())
 }

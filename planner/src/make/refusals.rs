@@ -77,6 +77,32 @@ pub enum PlanError {
         /// Largest grid with no more rows and columns that works.
         largest: [usize; 2],
     },
+    /// More tasks in all stages than ids go round.
+    #[error("{tasks} tiles in all stages are too many: a frame has at most {TASKS_MAX} tasks")]
+    Tasks {
+        /// Tiles.
+        tasks: usize,
+    },
+    /// A tile reads the outputs of too many others.
+    #[error(
+        "a tile of stage {stage} would read from {pieces} tiles before it, at most {PIECES_MAX} are possible; give the stage a finer grid, or those before a coarser one"
+    )]
+    Pieces {
+        /// The stage, from 0.
+        stage: usize,
+        /// What a tile reads from.
+        pieces: usize,
+    },
+    /// A tensor that crosses a boundary is too large.
+    #[error(
+        "{what} has {values} values; what travels has at most {TENSOR_VALUES_MAX}: choose other cuts, or a smaller network input"
+    )]
+    Tensor {
+        /// The input, or the output of which layer.
+        what: String,
+        /// Its values.
+        values: usize,
+    },
     /// Nothing fits the memory limit.
     #[error(
         "no plan was found that needs at most {} on an edge that is a source; the smallest one needs {}",
@@ -112,6 +138,12 @@ pub enum PlanError {
 
 /// Largest number of tiles of a stage.
 pub const TILES_MAX: usize = 4096;
+/// Largest number of tiles of all stages: the runtime's ids.
+pub const TASKS_MAX: usize = 1 << 16;
+/// Most tiles that one tile may read from: the runtime's leases name their holders.
+pub const PIECES_MAX: usize = 512;
+/// Most values of a tensor that crosses a boundary: the runtime's transfers.
+pub const TENSOR_VALUES_MAX: usize = 1 << 26;
 
 fn list(reasons: &[TooFine]) -> String {
     let texts: Vec<String> = reasons.iter().map(ToString::to_string).collect();

@@ -312,20 +312,19 @@ fn memory_of_nodes(plan: &Plan) -> String {
             "edge",
             memory::edge_bytes(m),
             &format!(
-                "arenas {}, weights {}, tasks at hand {}, results kept {}",
+                "arenas {}, weights {}, objects {}",
                 bytes(get("edge.arena")),
                 bytes(get("edge.weights")),
-                bytes(get("edge.jobs")),
-                bytes(get("edge.kept")),
+                bytes(get("edge.objects")),
             ),
         );
         row(
             "source",
             memory::source_bytes(m),
             &format!(
-                "an edge, and {} frames in flight {}",
+                "the same, with {} of its own frames in flight: objects {}",
                 memory::FRAMES_IN_FLIGHT,
-                bytes(get("source.frames"))
+                bytes(get("source.objects"))
             ),
         );
     }

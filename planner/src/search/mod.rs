@@ -27,7 +27,7 @@ use self::{
     pieces::{Piece, Pieces},
 };
 use crate::{
-    cost::Cluster,
+    cost::{self, Cluster},
     estimate::{self, Seconds},
     graph::Graph,
     make::{self, PlanError, Shape},
@@ -260,16 +260,15 @@ fn candidate(graph: &Graph, o: &PlanOptions, pieces: &Pieces, shape: &Shape) -> 
         edges: o.edges,
         workers: o.workers,
     };
-    let seconds = estimate::seconds(graph, &stages, offload, &tail.inputs, cluster);
-    let workers = o.workers as u64;
+    let jobs = cost::jobs(&stages, &tail.inputs);
+    let seconds = estimate::seconds(graph, &jobs, offload, &tail.inputs, cluster);
     let most = |f: fn(&Piece) -> u64| list.iter().map(|p| f(p)).max().unwrap_or(0);
     let sum = |f: fn(&Piece) -> u64| list.iter().map(|p| f(p)).sum::<u64>();
-    let (made, frame) = (sum(|p| p.made), 4 * graph.input.len() as u64);
-    let bytes = most(|p| p.arena) * workers
+    let frame = 4 * graph.input.len() as u64;
+    let own = memory::FRAMES_IN_FLIGHT;
+    let bytes = most(|p| p.arena) * o.workers as u64
         + sum(|p| p.weights)
-        + most(|p| p.job) * (workers + 1)
-        + made
-        + memory::FRAMES_IN_FLIGHT * (frame + made);
+        + memory::objects(&jobs, frame, own, o.workers);
     Some(Candidate {
         shape: shape.clone(),
         seconds,

@@ -8,7 +8,7 @@ use super::Given;
 use crate::{
     chain::{self, ChainSpec},
     cost,
-    estimate::{bytes, input_bytes},
+    estimate::input_bytes,
     ftp::{Axis, StageGraph},
     graph::Graph,
     make::{self, Parts, PlanError},
@@ -25,10 +25,6 @@ pub(super) struct Piece {
     pub arena: u64,
     /// Bytes of its weights, packed.
     pub weights: u64,
-    /// Bytes of inputs and outputs of its largest task.
-    pub job: u64,
-    /// Bytes that all its tiles make.
-    pub made: u64,
     /// Rough seconds: arithmetic on all cores.
     pub compute_s: f64,
     /// Rough bytes that its tiles read beyond their own shares.
@@ -149,13 +145,6 @@ fn piece(
     Piece {
         arena: 4 * chain.arena_floats as u64,
         weights: 4 * packing::stage_floats(graph, stage, &[&chain]) as u64,
-        job: data
-            .tiles
-            .iter()
-            .map(|t| bytes(&t.inputs) + bytes(&t.outputs))
-            .max()
-            .unwrap_or(0),
-        made: data.tiles.iter().map(|t| bytes(&t.outputs)).sum(),
         compute_s: spread_s(&data, o.edges.max(1) * o.workers.max(1)),
         halo: inputs.saturating_sub(whole),
         inputs,
