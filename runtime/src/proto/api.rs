@@ -109,6 +109,8 @@ pub enum EdgeInput<'a> {
     },
     /// This source will bring no more frames.
     NoMoreFrames,
+    /// This node is about to leave: drain once more, then go. Own frames in flight are dropped.
+    Leave,
 }
 
 /// What an edge's machine asks of its shell.

@@ -330,6 +330,21 @@ fn stop_ends_every_node() {
     assert!(rig.nodes.iter().all(|n| n.stopped));
 }
 
+#[test]
+fn a_node_that_leaves_is_not_waited_for() {
+    let mut rig = Rig::new(8, QUIET, &[1, 0]);
+    rig.check();
+    let now = rig.now;
+    let node = &mut rig.nodes[1];
+    assert!(node.machine.joined());
+    node.machine.handle(now, EdgeInput::Leave, &mut node.store);
+    // Much sooner than silence would tell.
+    rig.run(|r| r.gateway.drained().alive == 1 || r.now > now + 100_000);
+    assert_eq!(rig.gateway.drained().alive, 1);
+    let joined: Vec<_> = rig.nodes.iter().map(|n| n.machine.joined()).collect();
+    assert_eq!(joined, [true, false]);
+}
+
 /// A datagram as a stranger would make it.
 fn forged(info: &ProgramInfo, to: Epoch, message: Message<'_>) -> Vec<u8> {
     let mut out = Vec::new();

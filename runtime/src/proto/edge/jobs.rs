@@ -119,7 +119,11 @@ impl Edge {
         };
         if let Some(frame) = self.frames.live_mut(number) {
             frame.jobs += 1;
-            frame.tasks.get_mut(task).job = Some(id);
+            let t = frame.tasks.get_mut(task);
+            if t.returned > 0 && t.lease.is_none() {
+                self.stats.tasks_reissued += 1;
+            }
+            t.job = Some(id);
             frame.tasks.refresh(task);
         }
         true

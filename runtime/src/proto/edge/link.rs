@@ -271,6 +271,14 @@ impl Edge {
         }
     }
 
+    /// Takes no part any more; the gateway is told once, and finds out by itself if that gets lost.
+    pub(super) fn leave(&mut self) {
+        if self.link.joined() {
+            self.send(super::say::Post::Bye);
+        }
+        self.link.stopped = true;
+    }
+
     pub(super) fn on_stop(&mut self) -> Result<(), Reject> {
         if !self.link.joined() && !self.link.stopped {
             return Err(Reject::Unexpected);

@@ -154,6 +154,7 @@ impl Edge {
                 self.link.no_more = true;
                 self.link.changed = true;
             }
+            EdgeInput::Leave => self.leave(),
         }
     }
 
@@ -174,6 +175,11 @@ impl Edge {
             },
             Step::Wait(until) => EdgeOutput::WaitUntil(until),
         }
+    }
+
+    /// Whether the gateway has taken this node in.
+    pub fn joined(&self) -> bool {
+        self.link.joined()
     }
 
     /// Whether the machine has room for another frame of this source.
