@@ -50,8 +50,6 @@ struct Shell {
     wake_at: Now,
     /// When to complain next about a gateway that does not answer; none: it has answered.
     complain_at: Option<Now>,
-    /// Whether the gateway has answered.
-    heard: bool,
     refused: Option<Refusal>,
     stopped: bool,
     /// Values of a frame.
@@ -71,7 +69,6 @@ impl Shell {
     ) -> Result<(), NodeError> {
         while !self.stopped {
             net.receive(|now, from, bytes, sending| {
-                self.heard |= Some(from) == a.gateway;
                 self.handle(now, EdgeInput::Datagram { from, bytes }, sending);
             });
             let now = net.clock.now();
@@ -86,7 +83,11 @@ impl Shell {
             self.tell(now, &net, a);
             while let Some(asked) = signals.next() {
                 match asked {
-                    Asked::End => self.stopped = true,
+                    Asked::End => {
+                        self.handle(now, EdgeInput::Leave, &mut net.sending());
+                        net.flush();
+                        self.stopped = true;
+                    }
                     Asked::Stats => {
                         let mut all = self.stats(&net, program, a);
                         all["workers"] = json!(self.workers.stats());
@@ -220,7 +221,7 @@ impl Shell {
 
     /// Says what changed between this node and its gateway.
     fn tell(&mut self, now: Now, net: &Net, a: &Args) {
-        if self.complain_at.is_some() && self.heard {
+        if self.complain_at.is_some() && self.machine.joined() {
             self.complain_at = None;
             let addr = net.socket().local().to_string();
             stats::event(&json!({ "event": "joined", "id": a.id, "addr": addr }));
@@ -249,6 +250,7 @@ impl Shell {
     /// All but the workers'.
     fn stats(&self, net: &Net, program: &Program, a: &Args) -> Value {
         let mut all = stats::of_process("edge", a.id, program);
+        all["counters"] = json!(self.machine.stats());
         all["socket"] = net.stats();
         all["frames"] = self.progress.stats();
         all["slots"] = json!(self.store.usage());

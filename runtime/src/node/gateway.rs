@@ -12,7 +12,8 @@ use super::{
     args::Args,
     check_cpu,
     net::{self, Net, Sending},
-    output::{self, Records, Subject},
+    output::{self, Subject},
+    records::Records,
     stats,
     tag::Tag,
     tail::{self, Finished, Tail},
@@ -220,6 +221,7 @@ impl Shell {
             return Ok(());
         };
         let mut all = stats::of_process("gateway", 0, program);
+        all["counters"] = json!(self.machine.stats());
         all["socket"] = net.stats();
         all["frames"] = json!({
             "detections": self.counts.detections, "dropped": self.counts.drops, "tail_us": self.counts.tail_us,

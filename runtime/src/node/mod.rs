@@ -16,6 +16,7 @@ mod input;
 mod net;
 mod output;
 mod peak;
+mod records;
 mod solo;
 mod source;
 mod stats;

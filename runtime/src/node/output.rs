@@ -1,10 +1,6 @@
 //! Records, dumps and what a node says of itself.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::Write,
-    path::Path,
-};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -26,44 +22,6 @@ pub fn info(p: &Program) -> Value {
         "arena_bytes": p.tasks.iter().map(|t| 4 * t.arena_floats).max().unwrap_or(0),
         "tail_arena_bytes": 4 * p.tail.arena_floats,
     })
-}
-
-/// Where records go: a file, or standard output.
-#[derive(Debug)]
-pub struct Records {
-    file: Option<File>,
-}
-
-impl Records {
-    /// Opens `path` for appending; none: standard output.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
-    pub fn open(path: Option<&Path>) -> Result<Self, NodeError> {
-        let file = path
-            .map(|p| {
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(p)
-                    .map_err(NodeError::io(format!("cannot write {}", p.display())))
-            })
-            .transpose()?;
-        Ok(Self { file })
-    }
-
-    /// Writes one record as one line.
-    ///
-    /// # Errors
-    /// When the file is full or gone.
-    pub fn write(&mut self, record: &Value) -> Result<(), NodeError> {
-        let line = format!("{record}\n");
-        let done = match &mut self.file {
-            Some(f) => f.write_all(line.as_bytes()),
-            None => std::io::stdout().write_all(line.as_bytes()),
-        };
-        done.map_err(NodeError::io("cannot write a record"))
-    }
 }
 
 /// Thresholds of a record.

@@ -11,8 +11,9 @@ use super::{
     args::Args,
     check_cpu,
     input::Frames,
-    output::{self, Records, Subject, Thresholds},
+    output::{self, Subject, Thresholds},
     peak,
+    records::Records,
 };
 use crate::{
     arena::ArenaMemory,

@@ -17,7 +17,8 @@ use std::{
 use super::{
     NodeError,
     args::Args,
-    output::{self, Records, Subject, Thresholds},
+    output::{self, Subject, Thresholds},
+    records::Records,
     wait::Waker,
 };
 use crate::{

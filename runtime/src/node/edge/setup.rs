@@ -65,7 +65,6 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         progress: Progress::default(),
         wake_at: 0,
         complain_at: Some(net.clock.now() + super::STILL_WAITING_US / 10),
-        heard: false,
         refused: None,
         stopped: false,
         over: Vec::new(),
