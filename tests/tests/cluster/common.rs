@@ -1,0 +1,236 @@
+//! One compiled bundle for all tests, frames, and what one process makes of them.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use nix::{fcntl::OFlag, sys::stat::Mode, unistd::mkfifo};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tessera_planner::{
+    graph::Darknet,
+    options::{PlanOptions, Target},
+};
+use tessera_tests::{
+    bundle::{self, Bundle, Entry},
+    model,
+    rig::{Cluster, NodeBinary, wait_for},
+};
+
+/// How long a cluster may take for a few frames: generous, machines are busy.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// A small detector: two poolings, so that tiles of every stage differ in shape.
+const CFG: &str = "
+[net]
+width=64
+height=64
+channels=3
+
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[maxpool]
+size=2
+stride=2
+
+[convolutional]
+batch_normalize=1
+filters=12
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[maxpool]
+size=2
+stride=2
+
+[convolutional]
+batch_normalize=1
+filters=16
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[convolutional]
+filters=14
+size=1
+stride=1
+pad=1
+activation=linear
+
+[yolo]
+mask=0,1
+anchors=8,10, 20,16
+classes=2
+num=2
+";
+
+/// Values of a frame.
+const FRAME: usize = 64 * 64 * 3;
+
+/// A plan's name, its stages' ends and grids.
+type PlanOf = (&'static str, &'static [usize], &'static [[usize; 2]]);
+
+/// Plans of the bundle.
+const PLANS: [PlanOf; 4] = [
+    ("one-1x1", &[4], &[[1, 1]]),
+    ("one-2x3", &[4], &[[2, 3]]),
+    ("one-4x4", &[5], &[[4, 4]]),
+    ("two-3x3-2x2", &[2, 5], &[[3, 3], [2, 2]]),
+];
+
+/// Names of all programs.
+pub fn programs() -> impl Iterator<Item = &'static str> {
+    PLANS.iter().map(|(name, ..)| *name)
+}
+
+static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
+    let model = model::random("cluster", CFG, Darknet::Alexey, 7)?;
+    let entries: Vec<Entry<'_>> = PLANS
+        .iter()
+        .map(|(name, cuts, grids)| {
+            let options = PlanOptions {
+                grids: grids.to_vec(),
+                cuts: cuts.to_vec(),
+                dump: true,
+                ..PlanOptions::default()
+            };
+            Entry::new(*name, &model, options)
+        })
+        .collect();
+    bundle::build("cluster", Target::Portable, &entries)
+});
+
+/// The compiled node as program `name`.
+pub fn node(name: &str) -> NodeBinary {
+    match BUNDLE.as_ref() {
+        Ok(bundle) => bundle.node(name).unwrap(),
+        Err(e) => panic!("{e:#}"),
+    }
+}
+
+/// Frames of one source, and what one process makes of them.
+pub struct Frames {
+    dir: TempDir,
+    /// Raw C, H, W tensors.
+    pub files: Vec<PathBuf>,
+    /// Records of one process.
+    pub expected: Vec<Value>,
+}
+
+impl Frames {
+    /// `count` frames of random values; different ones for every `seed`.
+    pub fn new(node: &NodeBinary, count: usize, seed: u64) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let files: Vec<PathBuf> = (0..count)
+            .map(|i| {
+                let path = dir.path().join(format!("{i}.f32"));
+                let value = |_| rng.next_u32() as f32 / u32::MAX as f32;
+                let bytes: Vec<u8> = (0..FRAME).map(value).flat_map(f32::to_le_bytes).collect();
+                fs::write(&path, bytes)?;
+                Ok(path)
+            })
+            .collect::<Result<_>>()?;
+        let dump = dir.path().join("dump");
+        let expected = node.solo(&files, 1, Some(&dump), LONG)?;
+        ensure!(expected.len() == count);
+        // A test that compares nothing would always pass.
+        ensure!(
+            expected
+                .iter()
+                .all(|r| r["detections"].as_array().is_some_and(|d| d.len() > 3)),
+            "the detector finds something in noise: {expected:?}"
+        );
+        Ok(Self {
+            dir,
+            files,
+            expected,
+        })
+    }
+
+    /// A FIFO that a source reads frame `i` from when [`Frames::feed`] is called, under a name of
+    /// its own.
+    pub fn fifo(&self, name: &str) -> Result<PathBuf> {
+        let path = self.dir.path().join(name);
+        mkfifo(&path, Mode::S_IRWXU)?;
+        Ok(path)
+    }
+
+    /// Gives frame `i` to the source that waits at `fifo`.
+    pub fn feed(&self, fifo: &Path, i: usize) -> Result<()> {
+        // The source opens it as soon as it has room for a frame; nobody there yet is ENXIO.
+        let mut open = OpenOptions::new();
+        open.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let mut pipe = wait_for(LONG, || Ok(open.open(fifo).ok()))?;
+        // Fits a pipe's buffer as a whole.
+        Ok(pipe.write_all(&fs::read(&self.files[i])?)?)
+    }
+
+    /// Checks that `records` of `source` are exactly one per frame, with the same bits.
+    pub fn check(&self, source: usize, records: &[Value]) -> Result<()> {
+        let mut mine: Vec<&Value> = records.iter().filter(|r| r["source"] == source).collect();
+        mine.sort_by_key(|r| r["tag"].as_u64());
+        ensure!(
+            mine.len() == self.expected.len(),
+            "{} of {} records: {mine:?}",
+            mine.len(),
+            self.expected.len()
+        );
+        for (r, e) in mine.iter().zip(&self.expected) {
+            same(r, e)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the tensors that the cluster dumped for its last frame, which was the last of
+    /// these, are the same bit for bit.
+    pub fn check_dump(&self, cluster: &Cluster) -> Result<()> {
+        let mut compared = 0;
+        for entry in fs::read_dir(self.dir.path().join("dump"))? {
+            let path = entry?.path();
+            let name = path.file_stem().and_then(|s| s.to_str()).unwrap_or("");
+            let layer = name.strip_prefix("layer_").context("a dumped layer")?;
+            let found = cluster.dumped(layer.parse()?)?;
+            ensure!(found == fs::read(&path)?, "layer {layer} differs");
+            compared += 1;
+        }
+        ensure!(compared >= 3, "{compared} layers compared");
+        Ok(())
+    }
+}
+
+/// Checks that a record says the same as one process'.
+pub fn same(record: &Value, expected: &Value) -> Result<()> {
+    for key in ["tag", "width", "height", "detections"] {
+        ensure!(
+            record[key] == expected[key],
+            "{key} differs:\n{record}\n{expected}"
+        );
+    }
+    Ok(())
+}
+
+/// A number somewhere in statistics; 0 where there is none would hide a misspelt name.
+pub fn number(stats: &Value, pointer: &str) -> u64 {
+    let found = stats.pointer(pointer).and_then(Value::as_u64);
+    found.unwrap_or_else(|| panic!("no number {pointer} in {stats}"))
+}

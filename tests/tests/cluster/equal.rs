@@ -1,0 +1,105 @@
+//! Clusters without trouble: the same bits as one process, for any plan, edges, workers, sources.
+
+use anyhow::Result;
+use tessera_tests::rig::{Cluster, Edge, SHORT, Setup};
+
+use crate::common::{Frames, LONG, node, number, programs};
+
+fn cluster_equals_solo(edges: usize, workers: usize) -> Result<()> {
+    for name in programs() {
+        let node = node(name);
+        let frames = Frames::new(&node, 2, edges as u64)?;
+        let mut all = vec![Edge::source(workers, frames.files.clone())];
+        all.resize(edges, Edge::thief(workers));
+        let setup = Setup {
+            edges: all,
+            threads: 2,
+            ..Setup::default()
+        };
+        let cluster = Cluster::start(&node, setup)?;
+        let records = cluster.wait_records(2, LONG)?;
+        frames.check(1, &records)?;
+        // The dump is the last frame's to be finished; frames of one source may overtake.
+        if records[1]["tag"] == 1 {
+            frames.check_dump(&cluster)?;
+        }
+        cluster.edges[0].event("finished", SHORT)?;
+        let (gateway, edges) = cluster.stop()?;
+        assert_eq!(number(&gateway, "/frames/detections"), 2);
+        let tasks: u64 = edges
+            .iter()
+            .flatten()
+            .map(|e| number(e, "/counters/tasks_own") + number(e, "/counters/tasks_stolen"))
+            .sum();
+        assert!(tasks > 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn one_edge_one_worker() -> Result<()> {
+    cluster_equals_solo(1, 1)
+}
+
+#[test]
+fn one_edge_two_workers() -> Result<()> {
+    cluster_equals_solo(1, 2)
+}
+
+#[test]
+fn two_edges() -> Result<()> {
+    cluster_equals_solo(2, 1)
+}
+
+#[test]
+fn three_edges_two_workers() -> Result<()> {
+    cluster_equals_solo(3, 2)
+}
+
+#[test]
+fn several_sources_at_once() -> Result<()> {
+    let node = node("two-3x3-2x2");
+    let frames: Vec<Frames> = (0..3)
+        .map(|i| Frames::new(&node, 4, 10 + i))
+        .collect::<Result<_>>()?;
+    let sources = frames.iter().map(|f| Edge::source(1, f.files.clone()));
+    let setup = Setup {
+        edges: sources.chain([Edge::thief(1)]).collect(),
+        ..Setup::default()
+    };
+    let cluster = Cluster::start(&node, setup)?;
+    let records = cluster.wait_records(12, LONG)?;
+    for (i, f) in frames.iter().enumerate() {
+        f.check(i + 1, &records)?;
+        let event = cluster.edges[i].event("finished", SHORT)?;
+        assert_eq!(
+            (&event["detections"], &event["dropped"]),
+            (&4.into(), &0.into())
+        );
+    }
+    let (_, edges) = cluster.stop()?;
+    for stats in edges.iter().take(3).flatten() {
+        let each = stats["frames"]["each"].as_array().map_or(0, Vec::len);
+        assert_eq!(each, 4, "one latency per frame");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_gateway_with_a_count_ends_the_run() -> Result<()> {
+    let node = node("one-2x3");
+    let frames = Frames::new(&node, 2, 5)?;
+    let setup = Setup {
+        edges: vec![Edge::source(1, frames.files.clone()), Edge::thief(1)],
+        frames: Some(2),
+        ..Setup::default()
+    };
+    let cluster = Cluster::start(&node, setup)?;
+    let records = cluster.wait_records(2, LONG)?;
+    frames.check(1, &records)?;
+    for process in [&cluster.gateway, &cluster.edges[0], &cluster.edges[1]] {
+        assert_eq!(process.wait(LONG)?, tessera_tests::rig::End::Code(0));
+        process.stats()?;
+    }
+    Ok(())
+}

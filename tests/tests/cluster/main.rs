@@ -1,0 +1,11 @@
+//! Clusters of real processes on loopback: what they compute equals what one process computes, bit
+//! for bit, whatever dies or gets lost meanwhile.
+//!
+//! Nothing here depends on speed. Where a test needs a task to be under way it stops the worker
+//! (SIGSTOP) that has it; where it needs a frame to come late it feeds the source through a FIFO.
+
+mod common;
+mod deaths;
+mod equal;
+mod refusals;
+mod rough;
