@@ -7,7 +7,7 @@
 //! event queue, and chance comes from [`Draw`] alone.
 //!
 //! What must hold whatever happens is checked at every step ([`check`]): tasks read exactly the
-//! values that the [`oracle`] computes, the tail too; no frame ends twice; datagrams fit; slots are
+//! values that the `oracle` computes, the tail too; no frame ends twice; datagrams fit; slots are
 //! used as their owner may. A [`Scenario`] besides heals its world and then asks that every frame
 //! ends, everything is forgotten, and idle nodes are quiet.
 //!

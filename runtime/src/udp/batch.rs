@@ -209,7 +209,7 @@ impl Socket {
         outbox.count += 1;
     }
 
-    /// Sends all that waits. When the send buffer stays full for [`ROOM`] the rest is dropped, as
+    /// Sends all that waits. When the send buffer stays full for 10 ms the rest is dropped, as
     /// a full queue on the way would do; so the outbox is empty afterwards.
     pub fn flush(&mut self, outbox: &mut Outbox) {
         let mut headers = Headers::new();

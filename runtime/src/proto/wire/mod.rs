@@ -1,6 +1,6 @@
 //! The wire: what datagrams look like, and how they are checked.
 //!
-//! A datagram is a [`RawHeader`](header), a fixed body by [`Kind`], and for some kinds lists whose
+//! A datagram is a `RawHeader`, a fixed body by [`Kind`], and for some kinds lists whose
 //! lengths the body counts. All integers are little-endian, all pieces are unaligned zerocopy
 //! structs, so [`parse`] is comparisons and pointer casts. It checks everything that can be
 //! checked without a state: lengths, counts, ids and boxes against the program; what it gives
