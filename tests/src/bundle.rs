@@ -154,7 +154,7 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
         write_weights(&dir.join(weights_file(name)), plan, model, target)
             .with_context(|| format!("{name}: weights"))?;
     }
-    let node = compile(&dir, &package, target, level)?;
+    let node = compile(&dir, &dir, &package, target, Some(level))?;
     Ok(Bundle {
         runner: runner(target)?,
         node,
@@ -241,9 +241,37 @@ fn write_weights(path: &Path, plan: &Plan, model: &Model, target: Target) -> Res
     Ok(())
 }
 
+/// Compiles the crate of a plan that lies in `dir`, just as it is, and packs its weights.
+///
+/// # Errors
+/// When the plan there cannot be read, is not `model`'s, or the crate does not compile.
+pub fn committed(dir: &Path, model: &Model) -> Result<NodeBinary> {
+    let text = fs::read_to_string(dir.join("plan.toml"))?;
+    let plan = Plan::from_toml(&text)?;
+    let target = plan.target.keys().find_map(|t| Target::from_name(t));
+    let target = target.context("a plan without a known target")?;
+    let out = root().join("target/tessera-tests").join(&plan.name);
+    fs::create_dir_all(&out)?;
+    let lock = File::create(out.with_extension("lock"))?;
+    lock.lock().context("waiting for another test's crate")?;
+    let weights = out.join("weights.bin");
+    write_weights(&weights, &plan, model, target)?;
+    let node = compile(dir, &out, &plan.name, target, None)?;
+    Ok(NodeBinary {
+        runner: runner(target)?,
+        ..NodeBinary::new(node, weights)
+    })
+}
+
 /// Compiles the crate in `dir` in the folder that all emitted crates share, so that the runtime is
-/// compiled once; gives the crate's own copy of the node.
-fn compile(dir: &Path, package: &str, target: Target, level: u8) -> Result<PathBuf> {
+/// compiled once; gives a copy of the node in `out`.
+fn compile(
+    dir: &Path,
+    out: &Path,
+    package: &str,
+    target: Target,
+    level: Option<u8>,
+) -> Result<PathBuf> {
     // The same versions as the workspace's own; cargo strikes out what is not needed.
     fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock"))?;
     let shared = root().join("target/nodes");
@@ -255,48 +283,68 @@ fn compile(dir: &Path, package: &str, target: Target, level: u8) -> Result<PathB
             .arg(&shared)
             .arg("--manifest-path")
             .arg(dir.join("Cargo.toml"))
-            .args([
-                "--config",
-                &format!("profile.release.package.{package}.opt-level={level}"),
-                "--config",
-                &format!("profile.release.package.{package}.debug=0"),
-            ])
             // From inside the workspace, for the cross linkers in its configuration.
             .current_dir(root())
             .stdin(Stdio::null());
+        if let Some(level) = level {
+            for setting in [format!("opt-level={level}"), "debug=0".into()] {
+                let setting = format!("profile.release.package.{package}.{setting}");
+                command.args(["--config", &setting]);
+            }
+        }
         if offline {
             command.arg("--offline");
         }
         command.output().context("cannot start cargo")
     };
     // What this workspace was built from suffices, unless another target needs more.
-    let mut out = cargo(true)?;
-    if !out.status.success() {
-        out = cargo(false)?;
+    let mut done = cargo(true)?;
+    if !done.status.success() {
+        done = cargo(false)?;
     }
-    if !out.status.success() {
-        let said = String::from_utf8_lossy(&out.stderr);
+    if !done.status.success() {
+        let said = String::from_utf8_lossy(&done.stderr);
         bail!("{package} does not compile:\n{}", said.trim_end());
     }
     let built = shared.join(target.triple()).join("release").join(package);
-    let (node, part) = (dir.join("node"), dir.join("node.part"));
+    let (node, part) = (out.join("node"), out.join("node.part"));
     fs::copy(&built, &part).with_context(|| format!("the build left no {}", built.display()))?;
     fs::rename(&part, &node)?;
     Ok(node)
 }
 
-/// What runs a target's programs here: nothing, or the emulator that `.cargo/config.toml` names.
-fn runner(target: Target) -> Result<Vec<OsString>> {
+/// A setting of a target in `.cargo/config.toml`.
+fn setting(target: Target, key: &str) -> Result<String> {
+    let text = fs::read_to_string(root().join(".cargo/config.toml"))?;
+    let config: toml::Table = text.parse()?;
+    let value = config
+        .get("target")
+        .and_then(|t| t.get(target.triple())?.get(key)?.as_str());
+    let value =
+        value.with_context(|| format!("no {key} for {} in .cargo/config.toml", target.triple()))?;
+    Ok(value.to_owned())
+}
+
+/// The linker of a foreign target.
+///
+/// # Errors
+/// When none is configured.
+pub fn linker(target: Target) -> Result<OsString> {
+    Ok(setting(target, "linker")?.into())
+}
+
+/// The command in front of a target's programs here: nothing, or an emulator.
+///
+/// # Errors
+/// When it is a foreign target and none is configured.
+pub fn runner(target: Target) -> Result<Vec<OsString>> {
     if target.triple() == Target::Portable.triple() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(root().join(".cargo/config.toml"))?;
-    let config: toml::Table = text.parse()?;
-    let runner = config
-        .get("target")
-        .and_then(|t| t.get(target.triple())?.get("runner")?.as_str())
-        .with_context(|| format!("no runner for {} in .cargo/config.toml", target.triple()))?;
-    let words: Vec<OsString> = runner.split_whitespace().map(OsString::from).collect();
+    let words: Vec<OsString> = setting(target, "runner")?
+        .split_whitespace()
+        .map(OsString::from)
+        .collect();
     ensure!(!words.is_empty(), "an empty runner");
     Ok(words)
 }

@@ -10,6 +10,8 @@ mod demo;
 mod emit;
 mod exit;
 mod flags;
+#[cfg(test)]
+mod generated;
 mod inspect;
 mod model;
 mod plan;

@@ -1,0 +1,148 @@
+//! The demo's network finds what it was trained to find, through the committed crate,
+//! `generated/demo-3x3-x86-64-v3`, built as it lies there.
+
+use std::{ffi::OsString, fs, path::PathBuf, sync::OnceLock, time::Duration};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
+use tessera_planner::{
+    graph::Darknet,
+    options::{PlanOptions, Target},
+};
+use tessera_tests::{
+    bundle::{self, Entry},
+    model,
+    precision::{self, Found, Sheets, Thing},
+    rig::NodeBinary,
+};
+
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// What a record says of a detection.
+#[derive(Debug, Deserialize)]
+struct Box {
+    class: usize,
+    score: f32,
+    #[serde(rename = "box")]
+    bbox: [f32; 4],
+}
+
+fn folder() -> PathBuf {
+    bundle::root().join("models/demo")
+}
+
+/// The committed node; a portable one where the processor cannot run it.
+fn node() -> Result<&'static NodeBinary> {
+    static NODE: OnceLock<Result<NodeBinary, String>> = OnceLock::new();
+    let node = NODE.get_or_init(|| make().map_err(|e| format!("{e:#}")));
+    node.as_ref().map_err(|e| anyhow!("{e}"))
+}
+
+fn make() -> Result<NodeBinary> {
+    let dir = folder();
+    let (cfg, weights) = (dir.join("demo.cfg"), dir.join("demo.weights"));
+    let model = model::load(&cfg, &weights, Darknet::Alexey)?;
+    if bundle::host_targets()[0] == Target::X86_64V3 {
+        let committed = bundle::root().join("generated/demo-3x3-x86-64-v3");
+        return bundle::committed(&committed, &model);
+    }
+    let options = PlanOptions {
+        grids: vec![[3, 3]],
+        ..PlanOptions::default()
+    };
+    let entry = Entry::new("demo", &model, options);
+    bundle::build("demo", Target::Portable, &[entry])?.node("demo")
+}
+
+/// Detections on every picture, in order.
+fn detect(pictures: &[PathBuf], thresh: &str) -> Result<Vec<Vec<Box>>> {
+    let mut flags: Vec<OsString> = ["--thresh", thresh, "--nms", "0.45", "--threads", "2"]
+        .map(OsString::from)
+        .to_vec();
+    flags.push("--image".into());
+    flags.extend(pictures.iter().map(Into::into));
+    let records = node()?.solo_with(&flags, WITHIN)?;
+    ensure!(records.len() == pictures.len(), "{} records", records.len());
+    records
+        .iter()
+        .map(|r| Ok(serde_json::from_value(r["detections"].clone())?))
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    average_precision: std::collections::BTreeMap<String, f64>,
+    detections: Vec<Want>,
+}
+
+#[derive(Deserialize)]
+struct Want {
+    class: usize,
+    score: f32,
+    cx: f32,
+    cy: f32,
+    w: f32,
+    h: f32,
+}
+
+fn expected() -> Result<Expected> {
+    Ok(serde_json::from_slice(&fs::read(
+        folder().join("expected.json"),
+    )?)?)
+}
+
+/// The six things of the shipped picture, as the Python reference found them.
+#[test]
+fn the_shipped_picture() -> Result<()> {
+    let mut found = detect(&[folder().join("demo.png")], "0.25")?.remove(0);
+    let want = expected()?.detections;
+    ensure!(want.len() == 6 && found.len() == 6, "{found:?}");
+    for w in want {
+        let near = |f: &Box| {
+            let close = |(a, b): (f32, f32)| (a - b).abs() < 1e-3;
+            f.class == w.class
+                && close((f.score, w.score))
+                && f.bbox.into_iter().zip([w.cx, w.cy, w.w, w.h]).all(close)
+        };
+        let at = found.iter().position(near);
+        found.remove(at.with_context(|| format!("class {} is missing: {found:?}", w.class))?);
+    }
+    Ok(())
+}
+
+/// Mean average precision on 200 pictures of another seed, as `models/demo/README.md` states it.
+#[test]
+fn average_precision() -> Result<()> {
+    let sheets = Sheets::read(&folder().join("eval.json"))?;
+    let dir = tempfile::tempdir()?;
+    let pictures = sheets.cut(&folder(), dir.path())?;
+    ensure!(pictures.len() == 200, "{} pictures", pictures.len());
+    let found: Vec<Found> = detect(&pictures, "0.005")?
+        .into_iter()
+        .enumerate()
+        .flat_map(|(picture, boxes)| {
+            boxes.into_iter().map(move |b| Found {
+                picture,
+                score: b.score,
+                thing: Thing {
+                    class: b.class,
+                    bbox: b.bbox,
+                },
+            })
+        })
+        .collect();
+    let things = sheets.things();
+    let stated = expected()?.average_precision;
+    let mut mean = 0.0;
+    for (class, name) in sheets.names.iter().enumerate() {
+        let ap = precision::average(&found, &things, class, 0.5)?;
+        let want = stated
+            .get(name)
+            .with_context(|| format!("{name} is not stated"))?;
+        ensure!((ap - want).abs() < 2e-3, "{name}: {ap:.4}, stated {want}");
+        mean += ap / sheets.names.len() as f64;
+    }
+    println!("mean average precision {mean:.4}");
+    ensure!(mean >= 0.85, "mean average precision {mean:.4}");
+    Ok(())
+}
