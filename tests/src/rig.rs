@@ -281,12 +281,17 @@ impl Cluster {
         Ok(records)
     }
 
+    /// The folder that the gateway dumps to.
+    pub fn dump(&self) -> PathBuf {
+        self.dir.path().join("dump")
+    }
+
     /// A tensor that the gateway dumped: `layer_K.f32` of the last frame, C, H, W.
     ///
     /// # Errors
     /// When there is none.
     pub fn dumped(&self, layer: usize) -> Result<Vec<u8>> {
-        let path = self.dir.path().join(format!("dump/layer_{layer}.f32"));
+        let path = self.dump().join(format!("layer_{layer}.f32"));
         fs::read(&path).with_context(|| format!("layer {layer} was not dumped"))
     }
 

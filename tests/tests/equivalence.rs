@@ -1,9 +1,15 @@
 //! However a network is cut, every bit of its outputs is the same: random small DAGs through
-//! emitted, compiled code, each in four plans of different grids, cuts, splits and row blocks.
+//! emitted, compiled code, each in four plans of different grids, cuts, splits and row blocks, in one
+//! process and on clusters of several edges and workers.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use tessera_planner::{
     graph::{Darknet, Graph},
     make,
@@ -17,6 +23,7 @@ use tessera_tests::{
     compare, cuts, model,
     random_net::{self, Dice},
     reference::{self, Fork},
+    rig::{Cluster, Edge, Setup},
 };
 
 /// Float32 against double precision, for one plan of each net.
@@ -127,7 +134,7 @@ fn fit(model: &Model, options: &mut PlanOptions) -> Result<()> {
 }
 
 /// All files of a dump.
-fn dumped(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+fn dumped(dir: &Path) -> Result<Dump> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -138,36 +145,96 @@ fn dumped(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
-fn check(bundle: &Bundle, net: &Net) -> Result<usize> {
-    let dir = tempfile::tempdir()?;
-    let input = dir.path().join("input.f32");
+/// Nets and the bundle of all their plans.
+struct Set {
+    nets: Vec<Net>,
+    bundle: Bundle,
+}
+
+fn set(target: Target, seeds: std::ops::Range<u64>) -> Result<Set> {
+    let nets: Vec<Net> = seeds.map(net).collect::<Result<_>>()?;
+    let lists: Vec<Vec<Entry<'_>>> = nets.iter().map(entries).collect::<Result<_>>()?;
+    // Drivers are at stake here, and there are many; kernels are optimised in other tests.
+    let bundle = bundle::build_at(0, "random", target, &lists.concat())?;
+    Ok(Set { nets, bundle })
+}
+
+/// The nets on the best target here.
+fn best() -> Result<&'static Set> {
+    static SET: OnceLock<Result<Set, String>> = OnceLock::new();
+    let make = || set(bundle::host_targets()[0], 0..24).map_err(|e| format!("{e:#}"));
+    SET.get_or_init(make).as_ref().map_err(|e| anyhow!("{e}"))
+}
+
+/// A dump: file names and their bytes.
+type Dump = Vec<(String, Vec<u8>)>;
+
+impl Set {
+    fn solo(&self, net: &Net, plan: usize, input: &Path) -> Result<Dump> {
+        let dump = tempfile::tempdir()?;
+        let node = self.bundle.node(&program(net.seed, plan))?;
+        node.solo(&[input.into()], 1 + plan % 3, Some(dump.path()), WITHIN)?;
+        dumped(dump.path())
+    }
+
+    /// Runs `check` on every net; gives the sum of what was compared.
+    fn each(&self, check: impl Fn(&Self, &Net) -> Result<usize>) -> Result<()> {
+        let mut bad = Vec::new();
+        let mut values = 0;
+        for net in &self.nets {
+            match check(self, net) {
+                Ok(n) => values += n,
+                Err(e) => bad.push(format!("seed {}: {e:#}\n{}", net.seed, net.text)),
+            }
+        }
+        let nets = self.nets.len();
+        ensure!(
+            bad.is_empty(),
+            "{} of {nets} nets:\n{}",
+            bad.len(),
+            bad.join("\n")
+        );
+        println!("{nets} nets, {values} values compared");
+        Ok(())
+    }
+}
+
+/// The input of a net, as a file.
+fn input(net: &Net, dir: &Path) -> Result<(Vec<f32>, PathBuf)> {
     let mut dice = Dice::new(net.seed + 2000);
     let values: Vec<f32> = (0..net.model.graph.input.len())
         .map(|_| dice.unit())
         .collect();
-    compare::write_f32(&input, &values)?;
-    let run = |plan: usize| -> Result<Vec<(String, Vec<u8>)>> {
-        let dump = dir.path().join(plan.to_string());
-        let node = bundle.node(&program(net.seed, plan))?;
-        node.solo(
-            std::slice::from_ref(&input),
-            1 + plan % 3,
-            Some(&dump),
-            WITHIN,
-        )?;
-        dumped(&dump)
-    };
-    let want = run(0)?;
+    let path = dir.join("input.f32");
+    compare::write_f32(&path, &values)?;
+    Ok((values, path))
+}
+
+/// Everything in `want` is in `have`, bit for bit; gives the number of values.
+fn same(want: &Dump, have: &Dump) -> Result<usize> {
+    let mut values = 0;
+    for (name, bytes) in want {
+        let found = have.iter().find(|(n, _)| n == name);
+        let (_, found) = found.with_context(|| format!("no {name}"))?;
+        ensure!(found == bytes, "{name} differs");
+        values += bytes.len() / 4;
+    }
+    Ok(values)
+}
+
+/// The untiled plan against the reference, the others against the untiled plan.
+fn plans_agree(set: &Set, net: &Net) -> Result<usize> {
+    let dir = tempfile::tempdir()?;
+    let (values, input) = input(net, dir.path())?;
+    let want = set.solo(net, 0, &input)?;
     let outputs = net.model.graph.outputs.len();
     ensure!(want.len() >= outputs, "{} of {outputs} outputs", want.len());
     let layers = reference::run(&net.text, &net.weights, &values, Fork::Alexey)?;
     for (name, bytes) in &want {
-        let k: usize = name
-            .trim_matches(|c: char| !c.is_ascii_digit())
-            .split('.')
-            .next()
-            .context("a layer")?
-            .parse()?;
+        let number = name
+            .strip_prefix("layer_")
+            .and_then(|n| n.strip_suffix(".f32"));
+        let k: usize = number.context("a layer")?.parse()?;
         let (have, _) = bytes.as_chunks::<4>();
         let have: Vec<f32> = have.iter().map(|v| f32::from_le_bytes(*v)).collect();
         let d = compare::distance(&have, &layers[k].map.to_f32());
@@ -178,44 +245,52 @@ fn check(bundle: &Bundle, net: &Net) -> Result<usize> {
     }
     let mut compared = 0;
     for plan in 1..PLANS {
-        let have = run(plan)?;
-        for (name, bytes) in &want {
-            let same = have.iter().find(|(n, _)| n == name);
-            let (_, same) = same.with_context(|| format!("plan {plan}: no {name}"))?;
-            ensure!(same == bytes, "plan {plan}: {name} differs");
-            compared += bytes.len() / 4;
-        }
+        let have = set.solo(net, plan, &input)?;
+        compared += same(&want, &have).with_context(|| format!("plan {plan}"))?;
     }
     Ok(compared)
 }
 
-fn check_all(target: Target, seeds: std::ops::Range<u64>) -> Result<()> {
-    let nets: Vec<Net> = seeds.map(net).collect::<Result<_>>()?;
-    let lists: Vec<Vec<Entry<'_>>> = nets.iter().map(entries).collect::<Result<_>>()?;
-    // Drivers are at stake here, and there are many; kernels are optimised in other tests.
-    let bundle = bundle::build_at(0, "random", target, &lists.concat())?;
-    let mut bad = Vec::new();
-    let mut values = 0;
-    for net in &nets {
-        match check(&bundle, net) {
-            Ok(n) => values += n,
-            Err(e) => bad.push(format!("seed {}: {e:#}\n{}", net.seed, net.text)),
-        }
-    }
-    ensure!(
-        bad.is_empty(),
-        "{} of {} nets:\n{}",
-        bad.len(),
-        nets.len(),
-        bad.join("\n")
-    );
-    println!("{} nets, {values} values compared", nets.len());
-    Ok(())
+/// One of the tiled plans on one to three edges of one or two workers, one or two of them sources.
+fn cluster_agrees(set: &Set, net: &Net) -> Result<usize> {
+    let dir = tempfile::tempdir()?;
+    let (_, input) = input(net, dir.path())?;
+    let want = set.solo(net, 0, &input)?;
+    let seed = usize::try_from(net.seed)?;
+    let (edges, workers) = (1 + seed % 3, 1 + seed / 3 % 2);
+    let sources = if edges > 1 { 1 + seed % 2 } else { 1 };
+    let setup = Setup {
+        edges: (0..edges)
+            .map(|e| {
+                if e < sources {
+                    Edge::source(workers, [input.clone()])
+                } else {
+                    Edge::thief(workers)
+                }
+            })
+            .collect(),
+        threads: 1 + seed % 2,
+        ..Setup::default()
+    };
+    let plan = 1 + seed / 6 % (PLANS - 1);
+    let node = set.bundle.node(&program(net.seed, plan))?;
+    let cluster = Cluster::start(&node, setup)?;
+    let agreed = cluster
+        .wait_records(sources, WITHIN)
+        .and_then(|_| same(&want, &dumped(&cluster.dump())?))
+        .with_context(|| format!("plan {plan}, {edges} edges of {workers}, {sources} sources"))?;
+    cluster.stop()?;
+    Ok(agreed)
 }
 
 #[test]
 fn every_cut_gives_the_same_bits() -> Result<()> {
-    check_all(bundle::host_targets()[0], 0..24)
+    best()?.each(plans_agree)
+}
+
+#[test]
+fn every_cluster_gives_the_same_bits() -> Result<()> {
+    best()?.each(cluster_agrees)
 }
 
 #[test]
@@ -223,5 +298,5 @@ fn every_cut_gives_the_same_bits_on_portable_kernels() -> Result<()> {
     if bundle::host_targets().len() == 1 {
         return Ok(()); // The other test did that.
     }
-    check_all(Target::Portable, 24..30)
+    set(Target::Portable, 24..30)?.each(plans_agree)
 }

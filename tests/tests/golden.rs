@@ -16,6 +16,7 @@ use tessera_tests::{
     bundle::{self, Bundle, Entry},
     compare, cuts,
     golden::{self, Case},
+    rig::{Cluster, Edge, Setup},
 };
 
 /// Longest run of a node.
@@ -223,6 +224,42 @@ fn yolo_fastest_prints_the_same_objects() -> Result<()> {
         printed.remove(at.with_context(|| format!("not printed: {found}"))?);
     }
     ensure!(printed.is_empty(), "not found: {printed:?}");
+    Ok(())
+}
+
+/// A gateway, the source, and an edge with two workers, as processes: what crosses between them is
+/// what Darknet computed.
+#[test]
+fn through_clusters() -> Result<()> {
+    let Some(bundle) = bundle(bundle::host_targets()[0])? else {
+        return Ok(());
+    };
+    for (name, plan) in [
+        ("yolov2-mini", "3x3"),
+        ("yolov3-tiny-mini", "every"),
+        ("yolov4-tiny-mini", "2x2"),
+        ("fastest-mini", "stages"),
+        ("resnet-mini", "stages"),
+        ("yolo-fastest-1.1-dog", "stages"),
+    ] {
+        let case = golden::case(name)?.context("the case was there before")?;
+        let program = program(name, plan);
+        let setup = Setup {
+            edges: vec![Edge::source(1, [case.input()]), Edge::thief(2)],
+            threads: 2,
+            ..Setup::default()
+        };
+        let cluster = Cluster::start(&bundle.node(&program)?, setup)?;
+        let check = || -> Result<usize> {
+            let records = cluster.wait_records(1, WITHIN)?;
+            let (whole, _) = case.check_dump(&cluster.dump())?;
+            ensure!(whole > 0, "nothing to compare");
+            case.check_detections(&records[0])
+        };
+        let found = check().with_context(|| program.clone())?;
+        println!("{program} through a cluster: {found} detections");
+        cluster.stop()?;
+    }
     Ok(())
 }
 
