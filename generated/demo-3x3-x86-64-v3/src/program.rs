@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: b0a1331aa15fb0ac01d1f2e36769a773661ec355a36b3057245b572255348e4b
+//! - plan: 5c7dd95f146fb69bb68804673370df4f785750f010a9c3109a4186d12c02f476
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 #![forbid(unsafe_code)]
@@ -20,9 +20,9 @@ pub static PROGRAM: Program = Program {
     name: "demo-3x3-x86-64-v3",
     target: "x86-64-v3",
     plan_hash: [
-        0xb0, 0xa1, 0x33, 0x1a, 0xa1, 0x5f, 0xb0, 0xac, 0x01, 0xd1, 0xf2, 0xe3, 0x67,
-        0x69, 0xa7, 0x73, 0x66, 0x1e, 0xc3, 0x55, 0xa3, 0x6b, 0x30, 0x57, 0x24, 0x5b,
-        0x57, 0x22, 0x55, 0x34, 0x8e, 0x4b,
+        0x5c, 0x7d, 0xd9, 0x5f, 0x14, 0x6f, 0xb6, 0x9b, 0xb6, 0x88, 0x04, 0x67, 0x33,
+        0x70, 0xdf, 0x4f, 0x78, 0x57, 0x50, 0xf0, 0x10, 0xa9, 0xc3, 0x10, 0x9a, 0x41,
+        0x86, 0xd1, 0x2c, 0x02, 0xf4, 0x76,
     ],
     model_digest: [
         0xd5, 0x16, 0xe0, 0xce, 0xd8, 0xa6, 0xbc, 0xdb, 0x8b, 0xac, 0x80, 0x26, 0xa8,
@@ -64,7 +64,7 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 0,
                     region: Region {
-                        y: [0, 79],
+                        y: [0, 63],
                         x: [0, 79],
                         c: [0, 3],
                     },
@@ -74,14 +74,14 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 1,
                     region: Region {
-                        y: [0, 4],
+                        y: [0, 3],
                         x: [0, 4],
                         c: [0, 48],
                     },
                 },
             ],
             arena_floats: s0::r0_c0::ARENA_FLOATS,
-            macs: 5_355_360,
+            macs: 4_182_624,
             run: s0::r0_c0::run,
         },
         TaskSpec {
@@ -92,7 +92,7 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 0,
                     region: Region {
-                        y: [0, 79],
+                        y: [0, 63],
                         x: [49, 143],
                         c: [0, 3],
                     },
@@ -102,14 +102,14 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 1,
                     region: Region {
-                        y: [0, 4],
+                        y: [0, 3],
                         x: [4, 8],
                         c: [0, 48],
                     },
                 },
             ],
             arena_floats: s0::r0_c1::ARENA_FLOATS,
-            macs: 6_019_776,
+            macs: 4_706_496,
             run: s0::r0_c1::run,
         },
         TaskSpec {
@@ -120,7 +120,7 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 0,
                     region: Region {
-                        y: [0, 79],
+                        y: [0, 63],
                         x: [113, 192],
                         c: [0, 3],
                     },
@@ -130,14 +130,14 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 1,
                     region: Region {
-                        y: [0, 4],
+                        y: [0, 3],
                         x: [8, 12],
                         c: [0, 48],
                     },
                 },
             ],
             arena_floats: s0::r0_c2::ARENA_FLOATS,
-            macs: 5_355_360,
+            macs: 4_182_624,
             run: s0::r0_c2::run,
         },
         TaskSpec {
@@ -148,7 +148,7 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 0,
                     region: Region {
-                        y: [49, 111],
+                        y: [33, 111],
                         x: [0, 79],
                         c: [0, 3],
                     },
@@ -158,14 +158,14 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 1,
                     region: Region {
-                        y: [4, 6],
+                        y: [3, 6],
                         x: [0, 4],
                         c: [0, 48],
                     },
                 },
             ],
             arena_floats: s0::r1_c0::ARENA_FLOATS,
-            macs: 3_674_304,
+            macs: 4_847_040,
             run: s0::r1_c0::run,
         },
         TaskSpec {
@@ -176,7 +176,7 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 0,
                     region: Region {
-                        y: [49, 111],
+                        y: [33, 111],
                         x: [49, 143],
                         c: [0, 3],
                     },
@@ -186,14 +186,14 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 1,
                     region: Region {
-                        y: [4, 6],
+                        y: [3, 6],
                         x: [4, 8],
                         c: [0, 48],
                     },
                 },
             ],
             arena_floats: s0::r1_c1::ARENA_FLOATS,
-            macs: 4_159_872,
+            macs: 5_473_152,
             run: s0::r1_c1::run,
         },
         TaskSpec {
@@ -204,7 +204,7 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 0,
                     region: Region {
-                        y: [49, 111],
+                        y: [33, 111],
                         x: [113, 192],
                         c: [0, 3],
                     },
@@ -214,14 +214,14 @@ pub static PROGRAM: Program = Program {
                 Port {
                     tensor: 1,
                     region: Region {
-                        y: [4, 6],
+                        y: [3, 6],
                         x: [8, 12],
                         c: [0, 48],
                     },
                 },
             ],
             arena_floats: s0::r1_c2::ARENA_FLOATS,
-            macs: 3_674_304,
+            macs: 4_847_040,
             run: s0::r1_c2::run,
         },
         TaskSpec {

@@ -4,20 +4,20 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: b0a1331aa15fb0ac01d1f2e36769a773661ec355a36b3057245b572255348e4b
+//! - plan: 5c7dd95f146fb69bb68804673370df4f785750f010a9c3109a4186d12c02f476
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
 //! | layer                         | in       | out      | kernel                                    |
 //! | ----------------------------- | -------- | -------- | ----------------------------------------- |
-//! | 0 conv 3x3/1, 3 -> 8, leaky   | 79x79x3  | 78x78x8  | f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8    |
-//! | 1 maxpool 2x2/2               | 78x78x8  | 39x39x8  | loop                                      |
-//! | 2 conv 3x3/1, 8 -> 16, leaky  | 39x39x8  | 38x38x16 | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
-//! | 3 maxpool 2x2/2               | 38x38x16 | 19x19x16 | loop                                      |
-//! | 4 conv 3x3/1, 16 -> 32, leaky | 19x19x16 | 18x18x32 | f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32 |
-//! | 5 maxpool 2x2/2               | 18x18x32 | 9x9x32   | loop                                      |
-//! | 6 conv 3x3/1, 32 -> 48, leaky | 9x9x32   | 8x8x48   | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
-//! | 7 maxpool 2x2/2               | 8x8x48   | 4x4x48   | loop                                      |
+//! | 0 conv 3x3/1, 3 -> 8, leaky   | 63x79x3  | 62x78x8  | f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8    |
+//! | 1 maxpool 2x2/2               | 62x78x8  | 31x39x8  | loop                                      |
+//! | 2 conv 3x3/1, 8 -> 16, leaky  | 31x39x8  | 30x38x16 | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
+//! | 3 maxpool 2x2/2               | 30x38x16 | 15x19x16 | loop                                      |
+//! | 4 conv 3x3/1, 16 -> 32, leaky | 15x19x16 | 14x18x32 | f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32 |
+//! | 5 maxpool 2x2/2               | 14x18x32 | 7x9x32   | loop                                      |
+//! | 6 conv 3x3/1, 32 -> 48, leaky | 7x9x32   | 6x8x48   | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
+//! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | loop                                      |
 #![forbid(unsafe_code)]
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo, View};
@@ -26,12 +26,12 @@ use crate::kernels;
 use crate::math;
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 67_872;
+pub const ARENA_FLOATS: usize = 54_048;
 
-/// The network's input: 79x79x3.
+/// The network's input: 63x79x3.
 const B0: Buffer = Buffer {
-    offset: 48_672,
-    h: 79,
+    offset: 38_688,
+    h: 63,
     w: 79,
     c: 3,
     pad_left: 1,
@@ -39,10 +39,10 @@ const B0: Buffer = Buffer {
     zero_row: true,
 };
 
-/// Output of layer 0, l00_conv: 78x78x8.
+/// Output of layer 0, l00_conv: 62x78x8.
 const B1: Buffer = Buffer {
     offset: 0,
-    h: 78,
+    h: 62,
     w: 78,
     c: 8,
     pad_left: 0,
@@ -50,10 +50,10 @@ const B1: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 1, l01_maxpool: 39x39x8.
+/// Output of layer 1, l01_maxpool: 31x39x8.
 const B2: Buffer = Buffer {
-    offset: 48_672,
-    h: 39,
+    offset: 38_688,
+    h: 31,
     w: 39,
     c: 8,
     pad_left: 1,
@@ -61,10 +61,10 @@ const B2: Buffer = Buffer {
     zero_row: true,
 };
 
-/// Output of layer 2, l02_conv: 38x38x16.
+/// Output of layer 2, l02_conv: 30x38x16.
 const B3: Buffer = Buffer {
     offset: 0,
-    h: 38,
+    h: 30,
     w: 38,
     c: 16,
     pad_left: 0,
@@ -72,10 +72,10 @@ const B3: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 3, l03_maxpool: 19x19x16.
+/// Output of layer 3, l03_maxpool: 15x19x16.
 const B4: Buffer = Buffer {
-    offset: 23_104,
-    h: 19,
+    offset: 18_240,
+    h: 15,
     w: 19,
     c: 16,
     pad_left: 1,
@@ -83,10 +83,10 @@ const B4: Buffer = Buffer {
     zero_row: true,
 };
 
-/// Output of layer 4, l04_conv: 18x18x32.
+/// Output of layer 4, l04_conv: 14x18x32.
 const B5: Buffer = Buffer {
     offset: 0,
-    h: 18,
+    h: 14,
     w: 18,
     c: 32,
     pad_left: 0,
@@ -94,10 +94,10 @@ const B5: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 5, l05_maxpool: 9x9x32.
+/// Output of layer 5, l05_maxpool: 7x9x32.
 const B6: Buffer = Buffer {
-    offset: 10_368,
-    h: 9,
+    offset: 8_064,
+    h: 7,
     w: 9,
     c: 32,
     pad_left: 1,
@@ -105,10 +105,10 @@ const B6: Buffer = Buffer {
     zero_row: true,
 };
 
-/// Output of layer 6, l06_conv: 8x8x48.
+/// Output of layer 6, l06_conv: 6x8x48.
 const B7: Buffer = Buffer {
     offset: 0,
-    h: 8,
+    h: 6,
     w: 8,
     c: 48,
     pad_left: 0,
@@ -116,10 +116,10 @@ const B7: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 7, l07_maxpool: 4x4x48.
+/// Output of layer 7, l07_maxpool: 3x4x48.
 const B8: Buffer = Buffer {
-    offset: 3_072,
-    h: 4,
+    offset: 2_304,
+    h: 3,
     w: 4,
     c: 48,
     pad_left: 0,
@@ -132,31 +132,31 @@ pub fn run(io: &mut TaskIo<'_>) {
     io.load(0, &B0);
     let ([x], y) = io.arena.io([B0.range()], B1.body());
     io.team
-        .rows(78, 624, y, |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows));
+        .rows(62, 624, y, |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows));
     io.arena.clear_padding(&B2);
     let ([x], y) = io.arena.io([B1.range()], B2.body());
-    io.team.rows(39, 320, y, |rows, y| l01_maxpool(x, y, rows));
+    io.team.rows(31, 320, y, |rows, y| l01_maxpool(x, y, rows));
     let ([x], y) = io.arena.io([B2.range()], B3.body());
     io.team
-        .rows(38, 608, y, |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows));
+        .rows(30, 608, y, |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows));
     io.arena.clear_padding(&B4);
     let ([x], y) = io.arena.io([B3.range()], B4.body());
-    io.team.rows(19, 320, y, |rows, y| l03_maxpool(x, y, rows));
+    io.team.rows(15, 320, y, |rows, y| l03_maxpool(x, y, rows));
     let ([x], y) = io.arena.io([B4.range()], B5.body());
     io.team
-        .rows(18, 576, y, |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows));
+        .rows(14, 576, y, |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows));
     io.arena.clear_padding(&B6);
     let ([x], y) = io.arena.io([B5.range()], B6.body());
-    io.team.rows(9, 320, y, |rows, y| l05_maxpool(x, y, rows));
+    io.team.rows(7, 320, y, |rows, y| l05_maxpool(x, y, rows));
     let ([x], y) = io.arena.io([B6.range()], B7.body());
     io.team
-        .rows(8, 384, y, |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows));
+        .rows(6, 384, y, |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows));
     let ([x], y) = io.arena.io([B7.range()], B8.body());
-    io.team.rows(4, 192, y, |rows, y| l07_maxpool(x, y, rows));
-    io.store(0, &B8, View { y: 0, x: 0, h: 4, w: 4 });
+    io.team.rows(3, 192, y, |rows, y| l07_maxpool(x, y, rows));
+    io.store(0, &B8, View { y: 0, x: 0, h: 3, w: 4 });
 }
 
-/// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 79x79x3 (border 1 0 1 0), out 78x78x8, f32 HWC.
+/// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 63x79x3 (border 1 0 1 0), out 62x78x8, f32 HWC.
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 240 } else { 0 };
     let first = rows.start;
@@ -168,7 +168,7 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 1: maxpool 2x2/2. In 78x78x8, out 39x39x8, f32 HWC.
+/// Layer 1: maxpool 2x2/2. In 62x78x8, out 31x39x8, f32 HWC.
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_248..][..624].chunks_exact(16);
@@ -186,7 +186,7 @@ pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 39x39x8 (border 1 0 1 0), out 38x38x16, f32 HWC.
+/// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 31x39x8 (border 1 0 1 0), out 30x38x16, f32 HWC.
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 320 } else { 0 };
     let first = rows.start;
@@ -198,7 +198,7 @@ pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 3: maxpool 2x2/2. In 38x38x16, out 19x19x16, f32 HWC.
+/// Layer 3: maxpool 2x2/2. In 30x38x16, out 15x19x16, f32 HWC.
 pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_216..][..608].chunks_exact(32);
@@ -217,7 +217,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 19x19x16 (border 1 0 1 0), out 18x18x32, f32 HWC.
+/// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 15x19x16 (border 1 0 1 0), out 14x18x32, f32 HWC.
 pub fn l04_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 320 } else { 0 };
     let first = rows.start;
@@ -231,7 +231,7 @@ pub fn l04_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 5: maxpool 2x2/2. In 18x18x32, out 9x9x32, f32 HWC.
+/// Layer 5: maxpool 2x2/2. In 14x18x32, out 7x9x32, f32 HWC.
 pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_152..][..576].chunks_exact(64);
@@ -250,7 +250,7 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 9x9x32 (border 1 0 1 0), out 8x8x48, f32 HWC.
+/// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 7x9x32 (border 1 0 1 0), out 6x8x48, f32 HWC.
 pub fn l06_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 320 } else { 0 };
     let first = rows.start;
@@ -264,7 +264,7 @@ pub fn l06_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 7: maxpool 2x2/2. In 8x8x48, out 4x4x48, f32 HWC.
+/// Layer 7: maxpool 2x2/2. In 6x8x48, out 3x4x48, f32 HWC.
 pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
         let upper = x[row * 768..][..384].chunks_exact(96);

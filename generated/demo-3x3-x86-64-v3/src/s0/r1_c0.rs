@@ -4,20 +4,20 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: b0a1331aa15fb0ac01d1f2e36769a773661ec355a36b3057245b572255348e4b
+//! - plan: 5c7dd95f146fb69bb68804673370df4f785750f010a9c3109a4186d12c02f476
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
 //! | layer                         | in       | out      | kernel                                    |
 //! | ----------------------------- | -------- | -------- | ----------------------------------------- |
-//! | 0 conv 3x3/1, 3 -> 8, leaky   | 62x79x3  | 60x78x8  | f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8    |
-//! | 1 maxpool 2x2/2               | 60x78x8  | 30x39x8  | loop                                      |
-//! | 2 conv 3x3/1, 8 -> 16, leaky  | 30x39x8  | 28x38x16 | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
-//! | 3 maxpool 2x2/2               | 28x38x16 | 14x19x16 | loop                                      |
-//! | 4 conv 3x3/1, 16 -> 32, leaky | 14x19x16 | 12x18x32 | f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32 |
-//! | 5 maxpool 2x2/2               | 12x18x32 | 6x9x32   | loop                                      |
-//! | 6 conv 3x3/1, 32 -> 48, leaky | 6x9x32   | 4x8x48   | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
-//! | 7 maxpool 2x2/2               | 4x8x48   | 2x4x48   | loop                                      |
+//! | 0 conv 3x3/1, 3 -> 8, leaky   | 78x79x3  | 76x78x8  | f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8    |
+//! | 1 maxpool 2x2/2               | 76x78x8  | 38x39x8  | loop                                      |
+//! | 2 conv 3x3/1, 8 -> 16, leaky  | 38x39x8  | 36x38x16 | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
+//! | 3 maxpool 2x2/2               | 36x38x16 | 18x19x16 | loop                                      |
+//! | 4 conv 3x3/1, 16 -> 32, leaky | 18x19x16 | 16x18x32 | f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32 |
+//! | 5 maxpool 2x2/2               | 16x18x32 | 8x9x32   | loop                                      |
+//! | 6 conv 3x3/1, 32 -> 48, leaky | 8x9x32   | 6x8x48   | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
+//! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | loop                                      |
 #![forbid(unsafe_code)]
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo, View};
@@ -26,12 +26,12 @@ use crate::kernels;
 use crate::math;
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 52_320;
+pub const ARENA_FLOATS: usize = 66_144;
 
-/// The network's input: 62x79x3.
+/// The network's input: 78x79x3.
 const B0: Buffer = Buffer {
-    offset: 37_440,
-    h: 62,
+    offset: 47_424,
+    h: 78,
     w: 79,
     c: 3,
     pad_left: 1,
@@ -39,10 +39,10 @@ const B0: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 0, l00_conv: 60x78x8.
+/// Output of layer 0, l00_conv: 76x78x8.
 const B1: Buffer = Buffer {
     offset: 0,
-    h: 60,
+    h: 76,
     w: 78,
     c: 8,
     pad_left: 0,
@@ -50,10 +50,10 @@ const B1: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 1, l01_maxpool: 30x39x8.
+/// Output of layer 1, l01_maxpool: 38x39x8.
 const B2: Buffer = Buffer {
-    offset: 37_440,
-    h: 30,
+    offset: 47_424,
+    h: 38,
     w: 39,
     c: 8,
     pad_left: 1,
@@ -61,10 +61,10 @@ const B2: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 2, l02_conv: 28x38x16.
+/// Output of layer 2, l02_conv: 36x38x16.
 const B3: Buffer = Buffer {
     offset: 0,
-    h: 28,
+    h: 36,
     w: 38,
     c: 16,
     pad_left: 0,
@@ -72,10 +72,10 @@ const B3: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 3, l03_maxpool: 14x19x16.
+/// Output of layer 3, l03_maxpool: 18x19x16.
 const B4: Buffer = Buffer {
-    offset: 17_024,
-    h: 14,
+    offset: 21_888,
+    h: 18,
     w: 19,
     c: 16,
     pad_left: 1,
@@ -83,10 +83,10 @@ const B4: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 4, l04_conv: 12x18x32.
+/// Output of layer 4, l04_conv: 16x18x32.
 const B5: Buffer = Buffer {
     offset: 0,
-    h: 12,
+    h: 16,
     w: 18,
     c: 32,
     pad_left: 0,
@@ -94,10 +94,10 @@ const B5: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 5, l05_maxpool: 6x9x32.
+/// Output of layer 5, l05_maxpool: 8x9x32.
 const B6: Buffer = Buffer {
-    offset: 6_912,
-    h: 6,
+    offset: 9_216,
+    h: 8,
     w: 9,
     c: 32,
     pad_left: 1,
@@ -105,10 +105,10 @@ const B6: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 6, l06_conv: 4x8x48.
+/// Output of layer 6, l06_conv: 6x8x48.
 const B7: Buffer = Buffer {
     offset: 0,
-    h: 4,
+    h: 6,
     w: 8,
     c: 48,
     pad_left: 0,
@@ -116,10 +116,10 @@ const B7: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 7, l07_maxpool: 2x4x48.
+/// Output of layer 7, l07_maxpool: 3x4x48.
 const B8: Buffer = Buffer {
-    offset: 1_536,
-    h: 2,
+    offset: 2_304,
+    h: 3,
     w: 4,
     c: 48,
     pad_left: 0,
@@ -132,31 +132,31 @@ pub fn run(io: &mut TaskIo<'_>) {
     io.load(0, &B0);
     let ([x], y) = io.arena.io([B0.range()], B1.body());
     io.team
-        .rows(60, 624, y, |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows));
+        .rows(76, 624, y, |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows));
     io.arena.clear_padding(&B2);
     let ([x], y) = io.arena.io([B1.range()], B2.body());
-    io.team.rows(30, 320, y, |rows, y| l01_maxpool(x, y, rows));
+    io.team.rows(38, 320, y, |rows, y| l01_maxpool(x, y, rows));
     let ([x], y) = io.arena.io([B2.range()], B3.body());
     io.team
-        .rows(28, 608, y, |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows));
+        .rows(36, 608, y, |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows));
     io.arena.clear_padding(&B4);
     let ([x], y) = io.arena.io([B3.range()], B4.body());
-    io.team.rows(14, 320, y, |rows, y| l03_maxpool(x, y, rows));
+    io.team.rows(18, 320, y, |rows, y| l03_maxpool(x, y, rows));
     let ([x], y) = io.arena.io([B4.range()], B5.body());
     io.team
-        .rows(12, 576, y, |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows));
+        .rows(16, 576, y, |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows));
     io.arena.clear_padding(&B6);
     let ([x], y) = io.arena.io([B5.range()], B6.body());
-    io.team.rows(6, 320, y, |rows, y| l05_maxpool(x, y, rows));
+    io.team.rows(8, 320, y, |rows, y| l05_maxpool(x, y, rows));
     let ([x], y) = io.arena.io([B6.range()], B7.body());
     io.team
-        .rows(4, 384, y, |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows));
+        .rows(6, 384, y, |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows));
     let ([x], y) = io.arena.io([B7.range()], B8.body());
-    io.team.rows(2, 192, y, |rows, y| l07_maxpool(x, y, rows));
-    io.store(0, &B8, View { y: 0, x: 0, h: 2, w: 4 });
+    io.team.rows(3, 192, y, |rows, y| l07_maxpool(x, y, rows));
+    io.store(0, &B8, View { y: 0, x: 0, h: 3, w: 4 });
 }
 
-/// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 62x79x3 (border 0 0 1 0), out 60x78x8, f32 HWC.
+/// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 78x79x3 (border 0 0 1 0), out 76x78x8, f32 HWC.
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 240;
     let first = rows.start;
@@ -168,7 +168,7 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 1: maxpool 2x2/2. In 60x78x8, out 30x39x8, f32 HWC.
+/// Layer 1: maxpool 2x2/2. In 76x78x8, out 38x39x8, f32 HWC.
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_248..][..624].chunks_exact(16);
@@ -186,7 +186,7 @@ pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 30x39x8 (border 0 0 1 0), out 28x38x16, f32 HWC.
+/// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 38x39x8 (border 0 0 1 0), out 36x38x16, f32 HWC.
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 320;
     let first = rows.start;
@@ -198,7 +198,7 @@ pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 3: maxpool 2x2/2. In 28x38x16, out 14x19x16, f32 HWC.
+/// Layer 3: maxpool 2x2/2. In 36x38x16, out 18x19x16, f32 HWC.
 pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_216..][..608].chunks_exact(32);
@@ -217,7 +217,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 14x19x16 (border 0 0 1 0), out 12x18x32, f32 HWC.
+/// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 18x19x16 (border 0 0 1 0), out 16x18x32, f32 HWC.
 pub fn l04_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 320;
     let first = rows.start;
@@ -231,7 +231,7 @@ pub fn l04_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 5: maxpool 2x2/2. In 12x18x32, out 6x9x32, f32 HWC.
+/// Layer 5: maxpool 2x2/2. In 16x18x32, out 8x9x32, f32 HWC.
 pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_152..][..576].chunks_exact(64);
@@ -250,7 +250,7 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 6x9x32 (border 0 0 1 0), out 4x8x48, f32 HWC.
+/// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 8x9x32 (border 0 0 1 0), out 6x8x48, f32 HWC.
 pub fn l06_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 320;
     let first = rows.start;
@@ -264,7 +264,7 @@ pub fn l06_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 7: maxpool 2x2/2. In 4x8x48, out 2x4x48, f32 HWC.
+/// Layer 7: maxpool 2x2/2. In 6x8x48, out 3x4x48, f32 HWC.
 pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
         let upper = x[row * 768..][..384].chunks_exact(96);

@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: b0a1331aa15fb0ac01d1f2e36769a773661ec355a36b3057245b572255348e4b
+//! - plan: 5c7dd95f146fb69bb68804673370df4f785750f010a9c3109a4186d12c02f476
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
