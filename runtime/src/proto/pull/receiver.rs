@@ -8,7 +8,7 @@ use std::{
 use super::{
     Fault,
     one::{Place, Pull},
-    path::{Asked, Path},
+    path::{Asked, Path, Rtt},
     runs::scatter,
 };
 use crate::{
@@ -32,6 +32,8 @@ pub struct Receiver<T> {
     next: u32,
     /// Chunks under way over all paths.
     under_way: usize,
+    /// Round trips over all paths.
+    load: Rtt,
     /// The path that was served last: the next one is looked at first.
     turn: NodeId,
     /// Nothing can be asked for before something changes.
@@ -59,6 +61,7 @@ impl<T: Copy> Receiver<T> {
             paths: BTreeMap::new(),
             next: 1,
             under_way: 0,
+            load: Rtt::default(),
             turn: NodeId(0),
             settled: true,
             ended: VecDeque::new(),
@@ -209,7 +212,10 @@ impl<T: Copy> Receiver<T> {
         let chunk = (offset / size) as u32;
         if let Some(line) = self.paths.get_mut(&envelope.from) {
             self.under_way -= line.path.under_way();
-            line.path.arrive(now, data.pull, chunk, &self.config);
+            let rtt = line.path.arrive(now, data.pull, chunk, &self.config);
+            if let Some(sample) = rtt {
+                self.load.measure(sample);
+            }
             self.under_way += line.path.under_way();
             self.settled = false;
             if pull.got.get(chunk) && pull.repeated > 0 {
@@ -244,7 +250,7 @@ impl<T: Copy> Receiver<T> {
     /// When to call [`Receiver::poll`] again, if nothing else happens.
     pub fn next(&self) -> Option<Now> {
         (self.paths.values())
-            .filter_map(|l| l.path.next(&self.config))
+            .filter_map(|l| l.path.next(&self.load, &self.config))
             .min()
     }
 
@@ -337,22 +343,28 @@ impl<T: Copy> Receiver<T> {
     fn look_for_losses(&mut self, now: Now, stats: &mut TransferStats) {
         let mut dead = Vec::new();
         for (&id, line) in &mut self.paths {
-            if line.path.next(&self.config).is_none_or(|due| due > now) {
+            if line
+                .path
+                .next(&self.load, &self.config)
+                .is_none_or(|due| due > now)
+            {
                 continue;
             }
             self.settled = false;
             let (pulls, queue) = (&mut self.pulls, &mut line.queue);
             let before = line.path.under_way();
-            let found = line.path.overdue(now, &self.config, |a: Asked| {
-                let Some(pull) = pulls.get_mut(&a.pull) else {
-                    return;
-                };
-                pull.miss(a.chunk);
-                if !pull.queued {
-                    pull.queued = true;
-                    queue.push_front(a.pull);
-                }
-            });
+            let found = line
+                .path
+                .overdue(now, &self.load, &self.config, |a: Asked| {
+                    let Some(pull) = pulls.get_mut(&a.pull) else {
+                        return;
+                    };
+                    pull.miss(a.chunk);
+                    if !pull.queued {
+                        pull.queued = true;
+                        queue.push_front(a.pull);
+                    }
+                });
             self.under_way -= before - line.path.under_way();
             match found {
                 Ok(found) => {
