@@ -28,6 +28,7 @@ use crate::{
     shm::{
         BadJob, Handed, Lease, Segment, ShmWords, Taker,
         entry::{Content, Spoiled},
+        handed,
         record::Record,
     },
     weights::{Use, Weights},
@@ -39,6 +40,10 @@ const SPINS: u32 = 64;
 const NOTE_EVERY: Duration = Duration::from_millis(50);
 /// Idle milliseconds after which it is noted: not in the way of the next job.
 const NOTE_IDLE_MS: u16 = 5;
+
+/// float32 values of a slot from which on its pages are let go after the job: 16 pages, what the
+/// system maps at once. Mapping them again takes microseconds, tasks on them milliseconds.
+const LET_GO_FLOATS: usize = 16 << 10;
 
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
@@ -146,6 +151,7 @@ impl Worker<'_> {
             }
             let ring = self.finished.write(&1u64.to_ne_bytes());
             ring.map_err(NodeError::io("cannot tell the edge"))?;
+            self.let_go();
         }
         self.note();
         Ok(())
@@ -207,6 +213,17 @@ impl Worker<'_> {
         // will read: the job fails.
         catch_unwind(AssertUnwindSafe(|| handed.run(task, weights, arena)))
             .map_err(|_| Failure::Panic(id))
+    }
+
+    /// Keeps the resident memory to what one job touches, not to all slots that jobs ever touched.
+    fn let_go(&self) {
+        for p in &self.content.pieces {
+            if let Some(floats) = handed::checked_len(p.region)
+                && floats >= LET_GO_FLOATS
+            {
+                self.segment.let_go(p.place, floats);
+            }
+        }
     }
 
     /// Publishes the peak memory.

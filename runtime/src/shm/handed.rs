@@ -10,6 +10,7 @@ use super::{
 use crate::{
     io::{Arena, Piece, TaskIo},
     program::TaskSpec,
+    region::Region,
     team::Team,
 };
 
@@ -128,8 +129,8 @@ impl<'l> Handed<'l> {
     }
 }
 
-/// Values of a box from an untrusted word list.
-fn checked_len(r: crate::region::Region) -> Option<usize> {
+/// Values of a box that was read from shared memory; `None` when it is inside out or absurd.
+pub(crate) fn checked_len(r: Region) -> Option<usize> {
     let axis = |a: [u32; 2]| a[1].checked_sub(a[0]).map(|n| n as usize);
     axis(r.y)?.checked_mul(axis(r.x)?)?.checked_mul(axis(r.c)?)
 }

@@ -78,6 +78,24 @@ fn pages_that_nobody_touches_stay_absent() {
 }
 
 #[test]
+fn what_is_let_go_leaves_this_process_and_stays_what_it_is() {
+    const FLOATS: usize = 2 << 20;
+    let shared = || Memory::now().shared_bytes;
+    let mut s = store(&[(FLOATS, 2)]);
+    let (a, b) = (s.alloc(FLOATS).unwrap(), s.alloc(FLOATS).unwrap());
+    s.floats_mut(a).fill(2.0);
+    s.floats_mut(b).fill(3.0);
+    let full = shared();
+    let place = s.lend(a).unwrap().place();
+    s.segment().let_go(place, FLOATS);
+    // 8 MiB less; other tests of this process share far less.
+    assert!(shared() + (6 << 20) < full);
+    assert!(s.floats(a).iter().all(|v| *v == 2.0));
+    assert!(s.floats(b).iter().all(|v| *v == 3.0));
+    s.segment().let_go(u32::MAX, FLOATS);
+}
+
+#[test]
 fn a_lent_slot_is_read_by_all_and_written_by_nobody() {
     let mut s = store(&[(8, 2)]);
     let id = s.alloc(8).unwrap();
