@@ -12,7 +12,7 @@
 //! 4096 float32 values, little-endian; sections begin on pages, tensors on 64 bytes
 //! ```
 //!
-//! Layouts of tensors: [`Packing`](tessera_planner::plan::Packing). Nothing is held in memory but
+//! Layouts of tensors: [`Packing`]. Nothing is held in memory but
 //! one block of one layer; every value is made twice, once for the digests.
 
 use std::io::{self, Write};

@@ -1,4 +1,8 @@
 //! The command line.
+#![expect(
+    rustdoc::invalid_html_tags,
+    reason = "these comments are shown as help, where <name> is no tag"
+)]
 
 use std::path::PathBuf;
 
