@@ -91,7 +91,7 @@ mod tests {
             "a long reason that needs more than a single line of text to be given in full length",
         );
         let source = module("x.rs", &["Doc.".into()], quote!(fn f() { #why g(); })).unwrap();
-        let want = "//! Doc.\n\nfn f() {\n    // a long reason that needs more than a single line of text to be given\n    // in full length\n    g();\n}\n";
+        let want = "//! Doc.\n\nfn f() {\n    // a long reason that needs more than a single line of text to be given in\n    // full length\n    g();\n}\n";
         assert_eq!(String::from_utf8(source).unwrap(), want);
     }
 }

@@ -1,0 +1,213 @@
+//! What is emitted, kept as snapshots: a change is looked at (`cargo insta review`) before it is
+//! taken. Every kind of module once, from a tiny network with the odd sizes of a real one.
+
+use std::collections::BTreeSet;
+
+use tessera_codegen::{EmitOptions, Files, emit, emit_bundle, emit_kernels};
+use tessera_planner::{
+    cfg,
+    graph::{Activation, Darknet},
+    make,
+    model::Model,
+    options::{PlanOptions, Target},
+    plan::{ConvKernel, Isa, Plan},
+    weights,
+};
+
+const CFG: &str = "[net]\nwidth=20\nheight=20\nchannels=3\n\
+    [convolutional]\nbatch_normalize=1\nfilters=16\nsize=3\npad=1\nactivation=leaky\n\
+    [maxpool]\nsize=2\nstride=2\n\
+    [convolutional]\nfilters=24\nsize=1\nactivation=mish\n\
+    [convolutional]\nfilters=24\ngroups=24\nsize=3\npad=1\nactivation=relu\n\
+    [shortcut]\nfrom=-2\n\
+    [convolutional]\nfilters=21\nsize=3\nstride=2\npad=1\nactivation=swish\n\
+    [convolutional]\nfilters=21\nsize=1\nactivation=linear\n\
+    [yolo]\nclasses=2\nmask=0,1,2\nanchors=1,2,3,4,5,6\nnum=3\n\
+    [route]\nlayers=-3\n\
+    [upsample]\nstride=2\n\
+    [route]\nlayers=-1,4\n\
+    [convolutional]\nfilters=21\nsize=1\nactivation=linear\n\
+    [yolo]\nclasses=2\nmask=0,1,2\nanchors=1,2,3,4,5,6\nnum=3\n";
+
+const FLAT: &str = "[net]\nwidth=6\nheight=4\nchannels=8\n\
+    [avgpool]\n\
+    [connected]\noutput=5\nactivation=logistic\n\
+    [softmax]\n";
+
+fn model(name: &str, cfg: &str) -> Model {
+    let (graph, diagnostics) = cfg::read(cfg.as_bytes(), name, Darknet::Alexey);
+    weights::without(graph.unwrap_or_else(|| panic!("{diagnostics:?}")))
+}
+
+fn plan(model: &Model, target: Target) -> Plan {
+    let options = PlanOptions {
+        grids: vec![[2, 2]],
+        offload: Some(5),
+        targets: vec![target],
+        command: "cargo xtask plan --model tiny.cfg --grid 2x2 --offload 5".into(),
+        ..PlanOptions::default()
+    };
+    make::plan(model, &options).expect("a plan")
+}
+
+fn files(target: Target) -> Files {
+    let model = model("tiny", CFG);
+    let plan = plan(&model, target);
+    let emitted = emit(&plan, &model, target.name(), &runtime()).expect("a crate");
+    let again = emit(&plan, &model, target.name(), &runtime()).expect("a crate");
+    assert!(emitted == again, "two runs differ");
+    emitted
+}
+
+fn runtime() -> EmitOptions {
+    EmitOptions {
+        runtime_path: "../../runtime".into(),
+    }
+}
+
+fn text<'a>(files: &'a Files, path: &str) -> &'a str {
+    let bytes = files
+        .get(path)
+        .unwrap_or_else(|| panic!("no {path} in {:?}", files.keys()));
+    std::str::from_utf8(bytes).expect("text")
+}
+
+/// Paths, with lines.
+fn list(files: &Files) -> String {
+    files
+        .iter()
+        .map(|(path, bytes)| {
+            let lines = bytes.iter().filter(|b| **b == b'\n').count();
+            format!("{lines:>5} {path}\n")
+        })
+        .collect()
+}
+
+#[test]
+fn files_of_a_crate() {
+    insta::assert_snapshot!("files_x86_64_v3", list(&files(Target::X86_64V3)));
+    insta::assert_snapshot!("files_portable", list(&files(Target::Portable)));
+}
+
+#[test]
+fn modules_of_a_crate() {
+    let x86 = files(Target::X86_64V3);
+    for (name, path) in [
+        ("manifest", "Cargo.toml"),
+        ("main", "src/main.rs"),
+        ("program", "src/program.rs"),
+        ("layout", "src/layout.rs"),
+        ("stage", "src/s0/mod.rs"),
+        ("chain", "src/s0/r0_c0.rs"),
+        ("tail", "src/tail.rs"),
+        ("kernels", "src/kernels/mod.rs"),
+        ("math", "src/math.rs"),
+    ] {
+        insta::assert_snapshot!(name, text(&x86, path));
+    }
+    let portable = files(Target::Portable);
+    insta::assert_snapshot!("kernels_portable", text(&portable, "src/kernels/mod.rs"));
+}
+
+#[test]
+fn tail_of_flat_layers() {
+    let model = model("flat", FLAT);
+    let options = PlanOptions {
+        offload: Some(0),
+        command: "cargo xtask plan --model flat.cfg --offload 0".into(),
+        ..PlanOptions::default()
+    };
+    let plan = make::plan(&model, &options).expect("a plan");
+    let files = emit(&plan, &model, "portable", &runtime()).expect("a crate");
+    insta::assert_snapshot!("tail_flat", text(&files, "src/tail.rs"));
+}
+
+/// Only kernels and passes may hold unsafe code.
+#[test]
+fn drivers_forbid_unsafe_code() {
+    for target in Target::ALL {
+        for (path, bytes) in &files(target) {
+            let source = std::str::from_utf8(bytes).expect("text");
+            let may = path.starts_with("src/kernels/") || path == "src/activations.rs";
+            if path.ends_with(".rs") && !may {
+                assert!(!source.contains("unsafe {"), "{}: {path}", target.name());
+            }
+            let driver = path.starts_with("src/s0/r") || path == "src/tail.rs";
+            assert_eq!(
+                driver || path == "src/program.rs",
+                source.contains("#![forbid(unsafe_code)]"),
+                "{path}"
+            );
+        }
+    }
+}
+
+fn kernel(size: usize, cin: usize, more_in: usize, cout: usize) -> ConvKernel {
+    ConvKernel {
+        size,
+        stride_x: 1,
+        dilation: 1,
+        cin,
+        x_stride: cin + more_in,
+        y_stride: cout,
+        mr: 2,
+        nr: 8,
+        activation: Activation::Linear,
+        depthwise: false,
+    }
+}
+
+#[test]
+fn kernels_of_every_kind() {
+    let dense = ConvKernel {
+        nr: 16,
+        activation: Activation::Leaky,
+        ..kernel(3, 32, 0, 64)
+    };
+    let grouped = ConvKernel {
+        stride_x: 2,
+        dilation: 2,
+        activation: Activation::Relu6,
+        ..kernel(3, 4, 4, 16)
+    };
+    let partial = (kernel(1, 16, 0, 21), 5);
+    let depthwise = ConvKernel {
+        x_stride: 13,
+        y_stride: 13,
+        cin: 1,
+        activation: Activation::Ramp,
+        depthwise: true,
+        ..kernel(5, 1, 0, 13)
+    };
+    for (name, (k, lanes)) in [
+        ("dense", (dense, 16)),
+        ("grouped", (grouped, 8)),
+        ("partial", partial),
+        ("depthwise", (depthwise, 5)),
+    ] {
+        for (isa, target) in [(Isa::Portable, "portable"), (Isa::X86_64V3, "x86-64-v3")] {
+            let set = BTreeSet::from([(k.clone(), lanes)]);
+            let files = emit_kernels(&set, isa, target, "src/kernels").expect("a kernel");
+            let (path, _) = files
+                .iter()
+                .find(|(path, _)| path.contains("f32_"))
+                .expect("its file");
+            insta::assert_snapshot!(format!("kernel_{name}_{target}"), text(&files, path));
+        }
+    }
+}
+
+#[test]
+fn bundles_share_kernels() {
+    let model = model("tiny", CFG);
+    let plan = plan(&model, Target::X86_64V3);
+    let programs = [("one", &plan, &model), ("two", &plan, &model)];
+    let bundle = emit_bundle("bundle", &programs, "x86-64-v3", &runtime()).expect("a bundle");
+    insta::assert_snapshot!("files_bundle", list(&bundle));
+    insta::assert_snapshot!("main_bundle", text(&bundle, "src/main.rs"));
+    let kernels = |files: &Files| files.keys().filter(|p| p.contains("f32_")).count();
+    assert_eq!(kernels(&bundle), kernels(&files(Target::X86_64V3)));
+    let twice = [("one", &plan, &model), ("one", &plan, &model)];
+    assert!(emit_bundle("bundle", &twice, "x86-64-v3", &runtime()).is_err());
+    assert!(emit(&plan, &model, "armv7", &runtime()).is_err());
+}
