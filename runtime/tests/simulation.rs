@@ -171,6 +171,27 @@ fn mutations() {
 }
 
 #[test]
+fn strangers() {
+    seeds("strangers", Kind::Strangers, 40);
+}
+
+#[test]
+fn many_nodes_and_tiles() {
+    seeds("many_nodes_and_tiles", Kind::Wide, 5).nothing_dropped();
+}
+
+#[test]
+fn hundreds_of_frames() {
+    seeds("hundreds_of_frames", Kind::Long, 5).nothing_dropped();
+}
+
+#[test]
+fn rough_but_no_source_lost() {
+    let s = seeds("rough_but_no_source_lost", Kind::Rough, 80);
+    s.nothing_dropped();
+}
+
+#[test]
 fn chaos() {
     seeds("chaos", Kind::Chaos, 60);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::exec::PieceError;
-use crate::proto::{DropReason, FrameId, FrameMeta, NodeId, Outcome, Refusal};
+use crate::proto::{DropReason, Epoch, FrameId, FrameMeta, NodeId, Outcome, Refusal};
 
 /// A rule that was broken, and when.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,8 +85,13 @@ pub enum Violation {
     TailTwice { frame: FrameId },
     #[error("the tail of {frame:?} ran after its source knew of its end")]
     TailAfterEnd { frame: FrameId },
-    #[error("node {node:?} was refused: {refusal:?}")]
-    Refused { node: NodeId, refusal: Refusal },
+    #[error("refused were {found:?} instead of {expected:?}")]
+    Refused {
+        found: Vec<(usize, Refusal)>,
+        expected: Vec<(usize, Refusal)>,
+    },
+    #[error("node {node:?} has grown: its state takes {bytes} bytes of text, idle")]
+    Grown { node: NodeId, bytes: usize },
     #[error("node {node:?} left without being told to")]
     LeftAlone { node: NodeId },
     #[error("{frames} frames have not ended, first {first:?}")]
@@ -191,7 +196,7 @@ impl Ledger {
     pub fn run(&self, node: NodeId, frame: FrameId, task: u32) -> Result<(), Violation> {
         match self.frames.get(&frame) {
             None => Err(Violation::UnknownFrame { node, frame }),
-            Some(r) if node == frame.source && r.over() => {
+            Some(r) if node == frame.source && r.heard.is_some() => {
                 Err(Violation::RunAfterEnd { node, frame, task })
             }
             Some(_) => Ok(()),
@@ -224,10 +229,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// A node was killed: its frames in flight end with it.
-    pub fn died(&mut self, at: u64, node: NodeId) {
+    /// A life of a node was ended: its frames in flight end with it.
+    pub fn died(&mut self, at: u64, node: NodeId, life: Epoch) {
         for (f, r) in &mut self.frames {
-            if f.source == node && !r.over() {
+            if f.source == node && f.epoch == life && !r.over() {
                 r.source_died_at = Some(at);
                 self.waiting -= 1;
             }
@@ -312,7 +317,6 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::Epoch;
 
     const META: FrameMeta = FrameMeta {
         tag: 1,

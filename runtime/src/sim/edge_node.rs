@@ -48,6 +48,24 @@ pub struct EdgeSpec {
     pub spill: bool,
     /// Parts per million that its clock runs fast.
     pub clock_ppm: i32,
+    /// Virtual time of its first start; 0 for any within the first milliseconds.
+    pub start_at: u64,
+    /// Whether it does not belong.
+    pub stranger: Option<Stranger>,
+}
+
+/// Why an edge does not belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// It was built from another plan.
+    Plan,
+    /// Its weights are another model's.
+    Model,
+    /// It has another node's id. The life that began later is the node's.
+    Twin {
+        /// Whose.
+        of: usize,
+    },
 }
 
 impl EdgeSpec {
@@ -69,6 +87,8 @@ impl EdgeSpec {
             steal_frames: 1,
             spill: true,
             clock_ppm: 0,
+            start_at: 0,
+            stranger: None,
         }
     }
 
@@ -126,7 +146,12 @@ impl EdgeNode {
 
     /// `spec.config` complete.
     pub fn new(spec: EdgeSpec, seat: Seat, core: &Core) -> Self {
-        let info = Arc::clone(&core.info);
+        let mut info = Arc::clone(&core.info);
+        match spec.stranger {
+            Some(Stranger::Plan) => Arc::make_mut(&mut info).plan_hash[7] ^= 1,
+            Some(Stranger::Model) => Arc::make_mut(&mut info).model_digest[0] ^= 1,
+            Some(Stranger::Twin { .. }) | None => {}
+        }
         let slots = spec.config.slots(&info, spec.steal_frames);
         Self {
             spec,
@@ -158,7 +183,17 @@ impl EdgeNode {
 
     /// Whether it has frames to bring or jobs out.
     pub fn busy(&self) -> bool {
-        !self.stopped && (!self.said_all || !self.jobs.is_empty())
+        self.belongs() && (!self.said_all || !self.jobs.is_empty())
+    }
+
+    /// Whether it is one of the cluster: neither refused nor gone.
+    pub const fn belongs(&self) -> bool {
+        !self.stopped && self.refused.is_none()
+    }
+
+    /// Length of the machine's state as text: bounded, however long it ran.
+    pub fn state_bytes(&self) -> usize {
+        format!("{:?}", self.machine).len()
     }
 
     /// Gives the machine an input and does what it asks for.
@@ -199,7 +234,12 @@ impl EdgeNode {
                     let heard = core.ledger.heard(frame, meta, outcome);
                     heard.map_err(|v| core.fail(v))?;
                 }
-                Step::Refused(r) => self.refused = Some(r),
+                Step::Refused(r) => {
+                    core.trace(|| format!("{} is refused: {r:?}", self.seat.index));
+                    self.refused = Some(r);
+                    let (at, c) = (core.queue.now(), &self.spec.config);
+                    core.ledger.died(at, c.id, c.epoch);
+                }
                 Step::Stopped => self.stopped = true,
                 Step::Wait(t) => {
                     self.seat.wait(core, t);

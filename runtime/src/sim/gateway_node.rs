@@ -84,6 +84,11 @@ impl GatewayNode {
         self.machine.drained()
     }
 
+    /// Length of the machine's state as text: bounded, however long it ran.
+    pub fn state_bytes(&self) -> usize {
+        format!("{:?}", self.machine).len()
+    }
+
     /// Gives the machine an input and does what it asks for.
     pub fn input(&mut self, core: &mut Core, input: GatewayInput<'_>) -> Result<(), Failure> {
         core.counters.inputs += 1;

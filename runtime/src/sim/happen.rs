@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{
     check::{Failure, Violation},
     core::{Core, Event, Flight},
-    edge_node::EdgeNode,
+    edge_node::{EdgeNode, Stranger},
     fault::Fault,
     gateway_node::GatewayNode,
     seat::{Clock, Seat},
@@ -245,9 +245,11 @@ impl World {
             self.gateway = None;
             return;
         }
-        self.edges[node - 1] = None;
-        let now = self.now();
-        self.core.ledger.died(now, NodeId(node as u16));
+        if let Some(e) = self.edges[node - 1].take() {
+            let now = self.now();
+            let config = &e.spec.config;
+            self.core.ledger.died(now, config.id, config.epoch);
+        }
     }
 
     fn start(&mut self, node: usize, moved: bool) -> Result<(), Failure> {
@@ -283,7 +285,10 @@ impl World {
             self.gateway = Some(GatewayNode::new(spec, seat, &self.core));
         } else {
             let mut spec = self.edge_specs[node - 1];
-            spec.config.id = NodeId(node as u16);
+            spec.config.id = NodeId(match spec.stranger {
+                Some(Stranger::Twin { of }) => of as u16,
+                _ => node as u16,
+            });
             spec.config.epoch = epoch;
             spec.config.gateway = address(0, 0);
             let seat = Seat::new(node, at, life, clock(spec.clock_ppm));

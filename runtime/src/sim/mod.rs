@@ -35,13 +35,14 @@ mod run;
 mod scenario;
 mod seat;
 mod storm;
+mod trouble;
 mod world;
 
 pub use self::{
     check::{Failure, Ledger, Violation},
     core::Counters,
     draw::Draw,
-    edge_node::EdgeSpec,
+    edge_node::{EdgeSpec, Stranger},
     exec::PieceError,
     fault::{Fault, Scheduled},
     gateway_node::GatewaySpec,

@@ -22,6 +22,10 @@ pub struct Summary {
     pub unknown: usize,
     /// Virtual microseconds until the last frame had ended.
     pub busy_us: u64,
+    /// Longest that frames took to end after the last fault, in virtual microseconds.
+    pub recovery_us: u64,
+    /// Length of the largest idle machine's state as text.
+    pub state_bytes: usize,
     /// Jobs and frames.
     pub counters: Counters,
     /// The network, until the last frame had ended.
@@ -42,6 +46,8 @@ impl Summary {
         self.dropped += o.dropped;
         self.unknown += o.unknown;
         self.busy_us += o.busy_us;
+        self.recovery_us = self.recovery_us.max(o.recovery_us);
+        self.state_bytes = self.state_bytes.max(o.state_bytes);
         self.counters.add(&o.counters);
         self.net.add(&o.net);
         self.idle_per_s += o.idle_per_s;
@@ -52,6 +58,8 @@ impl Summary {
 
 /// Virtual time after the last fault within which all frames must have ended.
 const LIMIT: u64 = 200_000_000;
+/// Length of an idle machine's state as text; mostly the program's tables.
+const STATE: usize = 1_000_000;
 /// Virtual time in which nodes forget what is over.
 const SETTLE: u64 = 8_000_000;
 /// Virtual time in which idle nodes are watched.
@@ -78,6 +86,7 @@ impl Scenario {
         }
         let mut s = Summary {
             busy_us: w.now(),
+            recovery_us: w.now() - self.faults_end,
             net: w.net(),
             ..Summary::default()
         };
@@ -106,6 +115,7 @@ impl Scenario {
             }
             s.store_refused += refused;
         }
+        s.state_bytes = w.state_bytes().into_iter().map(|b| b.1).max().unwrap_or(0);
         s.counters = w.counters();
         leave(&mut w)?;
         Ok(s)
@@ -123,8 +133,13 @@ impl Scenario {
         if let Some((node, slots)) = w.slots_used().into_iter().find(|(_, n)| *n > 0) {
             return Err(fail(w, Violation::Leak { node, slots }));
         }
-        if let Some((node, refusal)) = w.refusals().pop() {
-            return Err(fail(w, Violation::Refused { node, refusal }));
+        let found = w.refusals();
+        if found != self.refused {
+            let expected = self.refused.clone();
+            return Err(fail(w, Violation::Refused { found, expected }));
+        }
+        if let Some((node, bytes)) = (w.state_bytes().into_iter()).find(|s| s.1 > STATE) {
+            return Err(fail(w, Violation::Grown { node, bytes }));
         }
         if w.edges_stopped() > 0 {
             return Err(fail(w, Violation::LeftAlone { node: NodeId(0) }));

@@ -66,9 +66,9 @@ impl World {
     /// Events under way before a world counts as broken.
     const EVENTS: usize = 2_000_000;
     /// Events of a world before it counts as broken.
-    const EVENTS_EVER: u64 = 1_000_000_000;
+    const EVENTS_EVER: u64 = 20_000_000;
 
-    /// Virtual time by which all nodes have started.
+    /// Virtual time by which all nodes have started that do not start late.
     const START: u64 = 3_000;
 
     /// A world at time 0; all nodes start within the first milliseconds.
@@ -103,7 +103,9 @@ impl World {
             happened: 0,
         };
         for node in 0..n {
-            let at = world.core.draw.below(Self::START);
+            let first = world.core.draw.below(Self::START);
+            let late = node.checked_sub(1).map_or(0, |k| config.edges[k].start_at);
+            let at = if late > 0 { late } else { first };
             let start = Fault::Start { node, moved: false };
             world.schedule(at, start);
         }
@@ -150,13 +152,18 @@ impl World {
         self.gateway.as_ref().map(GatewayNode::drained)
     }
 
-    /// Per living node, the gateway first, the slots in use.
+    /// Per node of the cluster, the gateway first, the slots in use.
     pub fn slots_used(&self) -> Vec<(NodeId, usize)> {
         let gateway = self.gateway.as_ref().map(|g| (NodeId(0), g.store.used()));
-        let edges = self.edges.iter().flatten();
-        let edges = edges
-            .filter(|e| !e.stopped)
-            .map(|e| (e.spec.config.id, e.store.used()));
+        let edges = self.members().map(|e| (e.spec.config.id, e.store.used()));
+        gateway.into_iter().chain(edges).collect()
+    }
+
+    /// Per node of the cluster, the gateway first, the length of its machine's state as text.
+    pub fn state_bytes(&self) -> Vec<(NodeId, usize)> {
+        let gateway = self.gateway.as_ref();
+        let gateway = gateway.map(|g| (NodeId(0), g.state_bytes()));
+        let edges = self.members().map(|e| (e.spec.config.id, e.state_bytes()));
         gateway.into_iter().chain(edges).collect()
     }
 
@@ -170,9 +177,14 @@ impl World {
         gateway.into_iter().chain(edges).collect()
     }
 
-    /// Living edges that have not left.
+    /// Edges of the cluster: alive, not refused, not gone.
+    fn members(&self) -> impl Iterator<Item = &EdgeNode> {
+        self.edges.iter().flatten().filter(|e| e.belongs())
+    }
+
+    /// How many edges there are: alive, not refused, not gone.
     pub fn edges_alive(&self) -> usize {
-        self.edges.iter().flatten().filter(|e| !e.stopped).count()
+        self.members().count()
     }
 
     /// Edges that left because they were told to.
@@ -180,11 +192,11 @@ impl World {
         self.edges.iter().flatten().filter(|e| e.stopped).count()
     }
 
-    /// Edges that were refused, and why.
-    pub fn refusals(&self) -> Vec<(NodeId, crate::proto::Refusal)> {
+    /// Edges that were refused, and why; by index.
+    pub fn refusals(&self) -> Vec<(usize, crate::proto::Refusal)> {
         let edges = self.edges.iter().flatten();
         edges
-            .filter_map(|e| e.refused.map(|r| (e.spec.config.id, r)))
+            .filter_map(|e| e.refused.map(|r| (e.seat.index, r)))
             .collect()
     }
 

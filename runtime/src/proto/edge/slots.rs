@@ -125,7 +125,8 @@ impl Slots {
 
     /// Nothing is in use: what was set aside goes back too.
     pub fn rest(&mut self, store: &mut impl Store) {
-        if self.primed && self.used.is_empty() {
+        // A frame's slot may have been set aside although no task ever needed one.
+        if self.used.is_empty() {
             self.primed = false;
             for slot in std::mem::take(&mut self.spare).into_values().flatten() {
                 store.free(slot);
