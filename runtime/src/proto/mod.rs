@@ -2,7 +2,7 @@
 //!
 //! There is no clock, socket, thread or random source in here: time is an argument, datagrams are
 //! byte slices, and objects lie in a [`crate::store::Store`] that the caller owns. The same code
-//! runs under sockets and under [`crate::sim`].
+//! runs under sockets and under the simulator (`sim`).
 //!
 //! ```text
 //!            frame ──> source edge (owner: task table)          gateway (ring, merge, tail)
@@ -10,7 +10,7 @@
 //!        thief ── HintAsk ───────────────────────────────────────> │
 //!        thief <───────────────────────────────────────── Hint ─── │
 //!        thief ── StealAsk ──> owner
-//!        thief <── Lease ───── owner   (first bytes of the input ride along)
+//!        thief <── Lease ───── owner   (with who holds the inputs)
 //!        thief ── Pull ──────> holders ── Data ──> thief, into slots
 //!        thief ── Done ──────> owner ── Results ─────────────────> │
 //!                                        holders <──── Pull ─────── │  Data, into whole tensors
