@@ -103,7 +103,7 @@ pub fn float(v: f32) -> TokenStream {
 const COMMENT_WIDTH: usize = 72;
 
 /// `//` comment lines before a statement, wrapped. Tokens carry no comments, so they travel as calls
-/// of a macro that does not exist; [`crate::format::module`] turns them into comments.
+/// of a macro that does not exist; `format::module` turns them into comments.
 pub fn comment(text: &str) -> TokenStream {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

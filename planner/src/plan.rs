@@ -343,7 +343,7 @@ pub struct Estimates {
     pub redundancy: f64,
     /// Bytes per frame: `stage<N>.inputs`, what all tiles of a stage read together; `results`,
     /// what the gateway receives; `work_sharing`, picture, all tiles' inputs and results through
-    /// the gateway, as without stealing; `expected.*`, what travels in [`crate::cost::schedule`].
+    /// the gateway, as without stealing; `expected.*`, what travels in [`mod@crate::cost::schedule`].
     pub traffic: BTreeMap<String, u64>,
     /// Memory per role in exact bytes; see [`crate::memory::memory`] for the keys.
     pub memory: BTreeMap<String, u64>,

@@ -1,12 +1,12 @@
 //! Chooses cuts, grid and offload point: the cheapest frame by the cost model, under the memory
 //! limit.
 //!
-//! 1. Stage ends worth trying ([`points`]): where little has to be handed on.
+//! 1. Stage ends worth trying (`points`): where little has to be handed on.
 //! 2. Every stage between two of them, with every grid up to 6 x 6, is evaluated once
-//!    ([`pieces`]), in parallel.
+//!    (`pieces`), in parallel.
 //! 3. For every grid and offload point: the one-stage plan, and the cut lists that are cheapest by
-//!    rough costs ([`paths`]).
-//! 4. All of these are scheduled ([`crate::cost::schedule`]). Of those whose built plans keep the
+//!    rough costs (`paths`).
+//! 4. All of these are scheduled ([`mod@crate::cost::schedule`]). Of those whose built plans keep the
 //!    memory limit the fastest is taken, or one with fewer stages that is at most 1 % slower: the
 //!    model is not exact enough to pay for a boundary with so little. One-stage plans are always
 //!    among them, so the choice is never slower than the best of these.
