@@ -27,6 +27,8 @@ mod results;
 mod say;
 mod slots;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod thief;
 mod victim;
 
