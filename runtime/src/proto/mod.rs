@@ -14,7 +14,7 @@
 //!        thief ── Pull ──────> holders ── Data ──> thief, into slots
 //!        thief ── Done ──────> owner ── Results ─────────────────> │
 //!                                        holders <──── Pull ─────── │  Data, into whole tensors
-//!        everybody <──────────────────────────────── FrameState ── │  after the tail
+//!        everybody <───────────────────────────────────── State ── │  after the tail
 //! ```
 //!
 //! Every control message is idempotent and repeated until its answer arrives or its reason is
