@@ -30,6 +30,8 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod thief;
+#[cfg(test)]
+mod thief_tests;
 mod victim;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};

@@ -10,12 +10,19 @@ use crate::proto::{
 impl Edge {
     /// When results are to be told again.
     pub(super) fn results_next(&self) -> Option<Now> {
+        if !self.link.joined() {
+            return None;
+        }
         let again = self.frames.lives().filter_map(|(_, f)| f.results_again);
         again.map(|a| a.0).min()
     }
 
     /// Queues what the gateway must be told now.
     pub(super) fn repeat_results(&mut self, now: Now) {
+        if !self.link.joined() {
+            // A gateway that will not have this node will not have its results either.
+            return;
+        }
         let most = self.config.retry[1];
         let mut due = Vec::new();
         for (number, f) in self.frames.lives_mut().filter(|(_, f)| f.open) {

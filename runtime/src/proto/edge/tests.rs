@@ -7,21 +7,21 @@ use crate::proto::{
     Epoch, GATEWAY, NodeId, ObjectId, Part,
     testkit::{self, Heap},
     wire::{
-        self, ChunkRange, Data, Envelope, FrameNote, LeaseRef, LostResult, LostResults, Message,
-        Node, Renew, Report, Request, Stand, State, Verdict, parse,
+        self, ChunkRange, Envelope, FrameNote, LeaseRef, LostResult, LostResults, Message, Renew,
+        Report, Request, Stand, State, Verdict, parse,
     },
 };
 
 const ME: NodeId = NodeId(1);
-const LIFE: Epoch = Epoch(50);
+pub(super) const LIFE: Epoch = Epoch(50);
 
-fn addr(id: NodeId) -> SocketAddr {
+pub(super) fn addr(id: NodeId) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 100 + id.0))
 }
 
 /// What the edge was seen to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+pub(super) enum Said {
     Beat {
         seq: u32,
         frames: usize,
@@ -59,17 +59,17 @@ enum Said {
     Other(Kind),
 }
 
-struct Rig {
-    info: Arc<ProgramInfo>,
-    edge: Edge,
-    store: Heap,
-    now: Now,
-    jobs: Vec<Job>,
-    beats: u32,
+pub(super) struct Rig {
+    pub info: Arc<ProgramInfo>,
+    pub edge: Edge,
+    pub store: Heap,
+    pub now: Now,
+    pub jobs: Vec<Job>,
+    pub beats: u32,
 }
 
 impl Rig {
-    fn new(change: impl FnOnce(&mut EdgeConfig)) -> Self {
+    pub fn new(change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let mut config = EdgeConfig::new(ME, LIFE, addr(GATEWAY), 1);
         config.max_jobs = 1;
         change(&mut config);
@@ -92,7 +92,7 @@ impl Rig {
     }
 
     /// One with a frame of its own: it runs task 0 itself, the others are ready.
-    fn source(change: impl FnOnce(&mut EdgeConfig)) -> Self {
+    pub fn source(change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let mut rig = Self::new(change);
         assert!(rig.edge.wants_frame());
         let floats = rig.info.tensors[0].len();
@@ -104,16 +104,16 @@ impl Rig {
         rig
     }
 
-    fn input(&mut self, input: EdgeInput<'_>) {
+    pub fn input(&mut self, input: EdgeInput<'_>) {
         self.edge.handle(self.now, input, &mut self.store);
     }
 
     /// A datagram from somebody's life to this life.
-    fn hear(&mut self, from: (NodeId, u64), message: &Message<'_>) {
+    pub fn hear(&mut self, from: (NodeId, u64), message: &Message<'_>) {
         self.hear_for(from, LIFE, message);
     }
 
-    fn hear_for(&mut self, from: (NodeId, u64), to: Epoch, message: &Message<'_>) {
+    pub fn hear_for(&mut self, from: (NodeId, u64), to: Epoch, message: &Message<'_>) {
         let mut bytes = Vec::new();
         let envelope = Envelope {
             from: from.0,
@@ -131,7 +131,7 @@ impl Rig {
     }
 
     /// The gateway's answer to the latest beat.
-    fn state(&mut self, frames: &[FrameNote]) {
+    pub fn state(&mut self, frames: &[FrameNote]) {
         let state = State {
             seq: self.beats,
             verdict: Verdict::Welcome,
@@ -143,7 +143,7 @@ impl Rig {
     }
 
     /// Drains the machine.
-    fn said(&mut self) -> Vec<Said> {
+    pub fn said(&mut self) -> Vec<Said> {
         let mut said = Vec::new();
         for _ in 0..10_000 {
             match self.edge.poll(self.now, &mut self.store) {
@@ -163,18 +163,18 @@ impl Rig {
         panic!("it does not wait");
     }
 
-    fn ask(&mut self, thief: (NodeId, u64), ask: u32) -> Vec<Said> {
+    pub fn ask(&mut self, thief: (NodeId, u64), ask: u32) -> Vec<Said> {
         self.hear(thief, &Message::StealAsk { ask });
         self.said()
     }
 
-    fn done(&mut self, thief: (NodeId, u64), task: u32, ask: u32) -> Vec<Said> {
+    pub fn done(&mut self, thief: (NodeId, u64), task: u32, ask: u32) -> Vec<Said> {
         self.hear(thief, &Message::Done(report(task, ask)));
         self.said()
     }
 }
 
-fn report(task: u32, ask: u32) -> Report {
+pub(super) fn report(task: u32, ask: u32) -> Report {
     Report {
         number: 0,
         task,
@@ -400,84 +400,34 @@ fn requests_for_another_life_are_answered_absent() {
     assert_eq!(rig.said(), [Said::Absent]);
 }
 
-/// A lease of task 0 whose input lies with its owner.
-fn given<'a>(ask: u32, holder: &'a [Node]) -> Message<'a> {
-    Message::Lease(wire::Lease {
-        ask,
-        number: 0,
-        task: 0,
-        lease_us: 1_000_000,
-        holders: holder,
-        needs: &[0],
-    })
-}
-
 #[test]
-fn a_lease_counts_once_and_only_when_it_was_asked_for() {
-    let mut rig = Rig::new(|_| {});
-    let victim = (NodeId(5), 3);
-    let node = [Node::new(victim.0, Epoch(victim.1), addr(victim.0))];
-    let hint = Message::Hint {
-        seq: 0,
-        victim: Some(node[0]),
-    };
+fn a_node_that_is_refused_keeps_its_results_to_itself() {
+    let mut rig = Rig::source(|_| {});
+    rig.state(&[FrameNote::new(0, Stand::Open)]);
+    let (_, task) = lease(&rig.ask(THIEF, 1));
+    let said = rig.done(THIEF, task, 1);
+    assert!(said.iter().any(|s| matches!(s, Said::Results { .. })));
+    rig.now += 1_000_000;
     rig.said();
-    rig.hear((GATEWAY, 7), &hint);
-    let asks: Vec<u32> = (rig.said().iter())
-        .filter_map(|s| match s {
-            Said::StealAsk { ask, .. } => Some(*ask),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(asks, [1]);
-    // From the future, from somebody else.
-    rig.hear(victim, &given(2, &node));
-    assert_eq!(rig.edge.jobs.len(), 0);
-    rig.hear(victim, &given(1, &node));
-    rig.hear(victim, &given(1, &node));
-    assert_eq!(rig.edge.jobs.len(), 1);
-    assert_eq!(rig.edge.stats().steals_taken, 1);
-    assert!(rig.said().contains(&Said::Other(Kind::Pull)));
-    // A chunk for another pull changes nothing.
-    let bytes = [1; 16];
-    let data = Data {
-        pull: 99,
-        offset: 0,
-        bytes: &bytes,
+    let refused = State {
+        seq: rig.beats,
+        verdict: Verdict::Refused(Refusal::Superseded),
+        work: false,
+        frames: &[],
+        book: &[],
     };
-    rig.hear(victim, &Message::Data(data));
-    assert_eq!(rig.edge.stats().transfer.chunks_late, 1);
-}
-
-#[test]
-fn a_lease_that_comes_too_late_is_given_back() {
-    let mut rig = Rig::new(|_| {});
-    let (first, second) = ((NodeId(5), 3), (NodeId(6), 3));
-    let node = |n: (NodeId, u64)| [Node::new(n.0, Epoch(n.1), addr(n.0))];
-    let hint = |n| Message::Hint {
-        seq: 0,
-        victim: Some(node(n)[0]),
-    };
+    rig.hear((GATEWAY, 7), &Message::State(refused));
     rig.said();
-    rig.hear((GATEWAY, 7), &hint(first));
-    rig.said();
-    // No answer, for so long that another victim is asked.
-    for _ in 0..40 {
-        rig.now += 60_000;
-        rig.said();
-        rig.state(&[]);
+    for _ in 0..20 {
+        rig.now += 100_000;
+        let said = rig.said();
+        assert!(!said.iter().any(|s| matches!(s, Said::Results { .. })));
     }
-    assert!(rig.edge.stats().steals_unanswered > 0);
-    rig.hear((GATEWAY, 7), &hint(second));
+    // Taken in again, it says what it has.
+    rig.now += 2_000_000;
     rig.said();
-    rig.hear(first, &given(1, &node(first)));
+    rig.state(&[]);
+    assert!(rig.edge.joined());
     let said = rig.said();
-    assert!(
-        said.contains(&Said::Failed {
-            ask: 1,
-            declined: true
-        }),
-        "{said:?}"
-    );
-    assert_eq!(rig.edge.jobs.len(), 0);
+    assert!(said.iter().any(|s| matches!(s, Said::Results { .. })));
 }
