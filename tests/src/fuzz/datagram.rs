@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tessera_runtime::{
     program::Port,
-    proto::{ProgramInfo, TaskInfo, TransferConfig},
+    proto::{ProgramInfo, TaskInfo, TransferConfig, wire},
     region::Region,
     sim::{EdgeSpec, GatewaySpec, NetConfig, StormConfig, World, WorldConfig},
 };
@@ -58,12 +58,13 @@ pub fn datagram(bytes: &[u8]) {
 /// Virtual time at which the datagrams begin.
 const START: u64 = 30_000;
 
-/// Sets everything but the kind.
+/// Sets everything but the kind, the sum last.
 fn fix(payload: &mut [u8], header: &[u8; HEADER]) {
     if let Some(place) = payload.first_chunk_mut::<HEADER>() {
         let kind = place[5];
         *place = *header;
         place[5] = kind;
+        wire::seal(payload);
     }
 }
 

@@ -39,7 +39,7 @@ mod tests;
 mod transfer;
 
 pub use gateway::{Beat, Book, Stand, State, Verdict};
-pub(super) use header::seal;
+pub use header::seal;
 pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix};
 pub use kind::Kind;
 pub use list::{
