@@ -10,7 +10,7 @@ use tessera_planner::{
 };
 
 use crate::{
-    EmitError, header,
+    EmitError, drive, header,
     layer::{self, ident_buffer},
     names::int,
 };
@@ -24,6 +24,9 @@ pub(crate) struct Module {
     /// Kernels called, with their lanes.
     pub kernels: BTreeSet<(ConvKernel, usize)>,
 }
+
+/// What an operation does with given rows.
+pub(crate) type Operation = Box<dyn Fn(TokenStream) -> TokenStream>;
 
 /// What all chains of a program share.
 pub(crate) struct ChainCx<'a> {
@@ -66,33 +69,32 @@ pub(crate) fn emit(
             .ok_or_else(|| bad("a view names a buffer"))
     };
 
-    let mut run = TokenStream::new();
+    // What every operation does with the rows `rows`; in the order of the plan's numbers.
+    let mut ops: Vec<Operation> = Vec::new();
     for (k, view) in chain.loads.iter().enumerate() {
-        if let Some(v) = view {
-            let b = buffer(v.buffer)?;
-            if (v.y, v.x, v.h, v.w) != (0, 0, b.h, b.w) {
-                return Err(bad("an input fills its buffer"));
-            }
-            let (k, b) = (int(k), ident_buffer(v.buffer));
-            run.extend(quote!(io.load(#k, &#b);));
+        let Some(v) = view else {
+            ops.push(Box::new(|_| TokenStream::new()));
+            continue;
+        };
+        let b = buffer(v.buffer)?;
+        if (v.y, v.x, v.h, v.w) != (0, 0, b.h, b.w) {
+            return Err(bad("an input fills its buffer"));
         }
+        let (k, b) = (int(k), ident_buffer(v.buffer));
+        ops.push(Box::new(move |rows| quote!(io.load(#k, &#b, #rows);)));
     }
     let mut rows = Vec::new();
     let mut items = TokenStream::new();
     let mut kernels = BTreeSet::new();
-    for step in &chain.steps {
+    for (number, step) in chain.steps.iter().enumerate() {
         let node = cx
             .graph
             .nodes
             .get(step.node)
             .ok_or_else(|| bad("a step names a node of the graph"))?;
-        let layer = layer::emit(node, step, chain, cx.isa)?;
+        let layer = layer::emit(node, number, chain, cx.isa)?;
         let out = buffer(step.out.buffer)?;
-        if out.zero_row || out.pad_left + out.pad_right > 0 {
-            let b = ident_buffer(step.out.buffer);
-            run.extend(quote!(io.arena.clear_padding(&#b);));
-        }
-        run.extend(layer.call);
+        ops.push(layer.call);
         items.extend(layer.item);
         kernels.extend(layer.kernels);
         let ins: Vec<String> = step
@@ -104,18 +106,25 @@ pub(crate) fn emit(
             format!("{} {}", step.layer, layer.what),
             ins.join(", "),
             format!("{}x{}x{}", out.h, out.w, out.c),
+            step.firing.to_string(),
+            out.ring.to_string(),
             layer.how,
         ]);
     }
     let mut view = false;
     for (k, store) in chain.stores.iter().enumerate() {
-        if let Some(v) = store {
-            buffer(v.buffer)?;
-            view = true;
-            let (k, b, v) = (int(k), ident_buffer(v.buffer), view_tokens(v));
-            run.extend(quote!(io.store(#k, &#b, #v);));
-        }
+        let Some(v) = store else {
+            ops.push(Box::new(|_| TokenStream::new()));
+            continue;
+        };
+        buffer(v.buffer)?;
+        view = true;
+        let (k, b, v) = (int(k), ident_buffer(v.buffer), view_tokens(v));
+        ops.push(Box::new(move |rows| quote!(io.store(#k, &#b, #v, #rows);)));
     }
+    let drive =
+        drive::emit(&chain.order, &ops).ok_or_else(|| bad("a firing names an operation"))?;
+    let run = drive.body;
 
     let buffers = chain.buffers.iter().enumerate().map(|(i, b)| {
         let (name, literal) = (ident_buffer(i), buffer_tokens(b));
@@ -170,19 +179,29 @@ pub(crate) fn emit(
     } else {
         quote!(io)
     };
+    if drive.order.is_some() {
+        uses.extend(quote!(
+            use tessera_runtime::order::{Firing, Order};
+        ));
+    }
+    let order = drive.order;
     let tokens = quote! {
         #![forbid(unsafe_code)]
         #uses
         /// Working memory: float32 values.
         pub const ARENA_FLOATS: usize = #arena;
         #(#buffers)*
+        #order
         /// Computes the chain.
         pub fn run(#io: &mut TaskIo<'_>) { #run }
         #items
     };
     let mut docs = header::docs(title, cx.plan, cx.target);
     if !rows.is_empty() {
-        docs.extend(header::table(&["layer", "in", "out", "kernel"], &rows));
+        docs.extend(header::table(
+            &["layer", "in", "out", "rows", "ring", "kernel"],
+            &rows,
+        ));
     }
     Ok(Module {
         docs,
@@ -200,12 +219,13 @@ fn tensor_name(graph: &Graph, t: TensorIx) -> String {
 
 fn buffer_tokens(b: &Buffer) -> TokenStream {
     let Buffer { zero_row, .. } = *b;
-    let [offset, h, w, c, pad_left, pad_right] =
-        [b.offset, b.h, b.w, b.c, b.pad_left, b.pad_right].map(int);
+    let [offset, h, ring, w, c, pad_left, pad_right] =
+        [b.offset, b.h, b.ring, b.w, b.c, b.pad_left, b.pad_right].map(int);
     quote! {
         Buffer {
             offset: #offset,
             h: #h,
+            ring: #ring,
             w: #w,
             c: #c,
             pad_left: #pad_left,

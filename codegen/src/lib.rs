@@ -26,6 +26,7 @@ use tessera_planner::{
 mod act;
 mod cargo_toml;
 mod chain;
+mod drive;
 mod format;
 pub mod header;
 pub mod kernel;

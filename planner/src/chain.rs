@@ -7,9 +7,22 @@ use crate::{
     ftp::{Axis, Trace, axis, cuts::per_pixel, stage::extent},
     graph::{Graph, Op, TensorIx},
     kernel,
+    options::Rows,
     plan::{Buffer, Chain, Isa, Step, View},
     region::{Region, Span},
+    rows::{self, Op as Flow, Reads},
 };
+
+/// How chains are computed.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Instruction set.
+    pub isa: Isa,
+    /// How rows move.
+    pub rows: Rows,
+    /// Whether a team of threads shares a firing.
+    pub team: bool,
+}
 
 /// What a chain computes.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +97,7 @@ pub fn signature(
 }
 
 /// Builds the chain of a tile whose outputs are `ends` (rows, columns per output).
-pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], isa: Isa) -> Chain {
+pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: How) -> Chain {
     let mut index: BTreeMap<TensorIx, usize> = BTreeMap::new();
     let mut buffers: Vec<Buffer> = Vec::new();
     let mut place = |t: TensorIx| -> Option<usize> {
@@ -98,6 +111,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], isa: Is
             offset: 0,
             floats: 0,
             h: r.y.len(),
+            ring: r.y.len(),
             w: r.x.len(),
             c: r.c.len(),
             pad_left: 0,
@@ -185,11 +199,21 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], isa: Is
                 })
                 .collect();
             let (out, first) = (&buffers[b], inputs.first().map(|v| &buffers[v.buffer]));
-            let conv = first.and_then(|x| kernel::choose(graph, node, x.c, out, isa));
+            let conv = first.and_then(|x| kernel::choose(graph, node, x.c, out, how.isa));
             let row_block = match (&conv, first) {
                 (Some(k), Some(x)) => kernel::row_block(node, k, x, out),
                 _ => out.h,
             };
+            let firing = rows::heights(
+                &rows::Layer {
+                    op: &node.op,
+                    conv: conv.as_ref(),
+                    out: [out.h, out.w, out.c],
+                    whole: needs_all(graph, spec, n),
+                    team: how.team,
+                },
+                how.rows,
+            );
             Step {
                 node: n,
                 layer: node.layer,
@@ -204,13 +228,21 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], isa: Is
                 inputs,
                 phase,
                 pad,
-                row_block,
+                firing,
+                row_block: row_block.min(firing),
                 conv,
                 macs,
             }
         })
         .collect();
-    let arena_floats = buffers::allocate(&mut buffers, &loads, &steps, &stores);
+    let schedule = rows::schedule(
+        &flow(graph, spec, how.rows, &buffers, &loads, &steps, &stores),
+        &buffers.iter().map(|b| b.h).collect::<Vec<_>>(),
+    );
+    for (b, ring) in buffers.iter_mut().zip(&schedule.rings) {
+        b.ring = *ring;
+    }
+    let arena_floats = buffers::allocate(&mut buffers, &schedule.lives);
     let macs = steps.iter().map(|s| s.macs).sum();
     Chain {
         name: spec.name.to_string(),
@@ -219,8 +251,89 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], isa: Is
         loads,
         steps,
         stores,
+        order: schedule.order,
         macs,
     }
+}
+
+/// The rows of input `k` that rows `first..end` of node `n` need, counted from the first row held.
+fn rows_read(
+    graph: &Graph,
+    spec: &ChainSpec<'_>,
+    n: usize,
+    k: usize,
+    first: usize,
+    end: usize,
+) -> [usize; 2] {
+    let node = &graph.nodes[n];
+    let out = spec.y.span(TensorIx::node(n));
+    let (t, rows) = (node.inputs[k], Span::new(out.lo + first, out.lo + end));
+    let need = axis::need(node, k, rows, Axis::Y, graph.shape(t).h).span;
+    let held = spec.y.span(t);
+    [
+        need.lo.saturating_sub(held.lo),
+        need.hi.saturating_sub(held.lo),
+    ]
+}
+
+/// Whether the first row of a node of several needs as much of an input of several as all rows do.
+fn needs_all(graph: &Graph, spec: &ChainSpec<'_>, n: usize) -> bool {
+    let h = spec.y.span(TensorIx::node(n)).len();
+    h > 1
+        && (0..graph.nodes[n].inputs.len()).any(|k| {
+            let [lo, hi] = rows_read(graph, spec, n, k, 0, 1);
+            hi - lo > 1 && [lo, hi] == rows_read(graph, spec, n, k, 0, h)
+        })
+}
+
+/// Loads, steps and stores for the schedule, numbered as [`crate::plan::Order`] says.
+fn flow<'a>(
+    graph: &'a Graph,
+    spec: &'a ChainSpec<'a>,
+    rows: Rows,
+    buffers: &[Buffer],
+    loads: &'a [Option<View>],
+    steps: &'a [Step],
+    stores: &'a [Option<View>],
+) -> Vec<Flow<'a>> {
+    let block = |b: &Buffer| rows::plain_height(b, rows);
+    let load = |v: &'a Option<View>| Flow {
+        h: v.as_ref().map_or(0, |v| buffers[v.buffer].h),
+        block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
+        writes: v.as_ref().map(|v| v.buffer),
+        reads: Box::new(|_, _| Vec::new()),
+    };
+    let step = |s: &'a Step| Flow {
+        h: s.out.h,
+        block: s.firing,
+        writes: Some(s.out.buffer),
+        reads: Box::new(move |first, end| {
+            let of = |(k, v): (usize, &View)| {
+                let [lo, hi] = rows_read(graph, spec, s.node, k, first, end);
+                Reads {
+                    buffer: v.buffer,
+                    lo,
+                    hi,
+                }
+            };
+            s.inputs.iter().enumerate().map(of).collect()
+        }),
+    };
+    let store = |v: &'a Option<View>| Flow {
+        h: v.as_ref().map_or(0, |v| v.h),
+        block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
+        writes: None,
+        reads: Box::new(move |first, end| {
+            let of = |v: &View| Reads {
+                buffer: v.buffer,
+                lo: v.y + first,
+                hi: v.y + end,
+            };
+            v.iter().map(of).collect()
+        }),
+    };
+    let (loads, steps) = (loads.iter().map(load), steps.iter().map(step));
+    loads.chain(steps).chain(stores.iter().map(store)).collect()
 }
 
 impl ChainSpec<'_> {

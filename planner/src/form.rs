@@ -46,15 +46,23 @@ impl Dataflow {
     /// # Panics
     /// Never: every field has a TOML form.
     pub fn hash(&self) -> String {
-        let text = toml::to_string(self).expect("plain data has a TOML form");
-        Sha256::digest(text.as_bytes())
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect()
+        digest(&toml::to_string(self).expect("plain data has a TOML form"))
     }
 }
 
+fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
 impl Plan {
+    /// Hex SHA-256 of all of the plan: what crates differ by.
+    pub fn digest(&self) -> String {
+        digest(&self.to_toml())
+    }
+
     /// The plan as `plan.toml`.
     ///
     /// # Panics

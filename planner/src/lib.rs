@@ -25,6 +25,7 @@ pub mod packing;
 pub mod plan;
 pub mod region;
 pub mod report;
+mod rows;
 pub mod search;
 pub mod text;
 pub mod weights;

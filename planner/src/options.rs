@@ -69,6 +69,8 @@ pub struct PlanOptions {
     pub split: Split,
     /// Only bit-exact kernels and float32 objects.
     pub exact: bool,
+    /// How rows move through a chain.
+    pub rows: Rows,
     /// Number of edges.
     pub edges: usize,
     /// Worker processes per edge.
@@ -83,6 +85,18 @@ pub struct PlanOptions {
     pub command: String,
 }
 
+/// How rows move through a chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rows {
+    /// Through rings, in row blocks whose heights the planner chooses.
+    #[default]
+    Rolling,
+    /// Layer by layer, whole maps: the order of the DeepThings paper.
+    Whole,
+    /// Through rings, in row blocks of this many rows, for all layers.
+    Blocks(usize),
+}
+
 impl Default for PlanOptions {
     fn default() -> Self {
         Self {
@@ -91,6 +105,7 @@ impl Default for PlanOptions {
             cuts: Vec::new(),
             split: Split::Balanced,
             exact: false,
+            rows: Rows::Rolling,
             edges: 2,
             workers: 1,
             memory: None,

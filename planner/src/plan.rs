@@ -191,16 +191,66 @@ pub struct Chain {
     pub loads: Vec<Option<View>>,
     /// Layers in execution order.
     pub steps: Vec<Step>,
-    /// Where each stage output lies when all steps have run (`None`: this class makes nothing of it).
+    /// Where each stage output lies (`None`: this class makes nothing of it).
     pub stores: Vec<Option<View>>,
+    /// In which order rows are loaded, computed and stored.
+    pub order: Order,
     /// Multiply-adds of one run.
     pub macs: u64,
 }
 
+/// The order of a chain's firings: `prologue`, then `period` over and over, then `epilogue`.
+///
+/// Operations are numbered: the loads, then the steps, then the stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Fills the rings.
+    pub prologue: Vec<Firing>,
+    /// One turn of the steady state, as its first turn runs it.
+    pub period: Vec<Firing>,
+    /// Turns of the period.
+    pub repeats: usize,
+    /// Empties the rings.
+    pub epilogue: Vec<Firing>,
+}
+
+/// A row block of one operation. In `plan.toml`: `[op, first, rows, advance]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[usize; 4]", into = "[usize; 4]")]
+pub struct Firing {
+    /// Which load, step or store.
+    pub op: usize,
+    /// First row: of the buffer that is written, or (stores) of the output's box.
+    pub first: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// What `first` grows by with every turn of the period; 0 outside of it.
+    pub advance: usize,
+}
+
+impl From<[usize; 4]> for Firing {
+    fn from([op, first, rows, advance]: [usize; 4]) -> Self {
+        Self {
+            op,
+            first,
+            rows,
+            advance,
+        }
+    }
+}
+
+impl From<Firing> for [usize; 4] {
+    fn from(f: Firing) -> Self {
+        [f.op, f.first, f.rows, f.advance]
+    }
+}
+
 /// Rows of pixels of channels inside the arena, with zero columns beside and a zero row before.
 ///
+/// A ring of `ring` rows: row `y` lies in place `y % ring`, where it replaces row `y - ring`.
+///
 /// Layout in float32 values from `offset`: `[zero_row as usize][row_floats]`, then
-/// `[h][pad_left + w + pad_right][c]`, with `row_floats = (pad_left + w + pad_right) * c`.
+/// `[ring][pad_left + w + pad_right][c]`, with `row_floats = (pad_left + w + pad_right) * c`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Buffer {
     /// What it holds.
@@ -209,8 +259,10 @@ pub struct Buffer {
     pub offset: usize,
     /// Values it takes, zero row and columns included.
     pub floats: usize,
-    /// Rows.
+    /// Rows of the map's part that passes through.
     pub h: usize,
+    /// Rows held at a time: `h`, or fewer.
+    pub ring: usize,
     /// Columns without padding.
     pub w: usize,
     /// Channels.
@@ -259,8 +311,10 @@ pub struct Step {
     /// Windows of input 0 reach this many rows and columns beyond its view, where the map ends:
     /// `[top, bottom, left, right]`. Convolutions read zeros there, pools skip them.
     pub pad: [usize; 4],
-    /// Rows of `out` per call: the input rows of one block stay in the cache while all
-    /// output channels are computed.
+    /// Rows of `out` per firing; the last one of a map may have fewer.
+    pub firing: usize,
+    /// Rows of `out` that pass through all output channels together, inside a firing: their input
+    /// rows stay in the cache.
     pub row_block: usize,
     /// Kernel, where the operation is a convolution.
     pub conv: Option<ConvKernel>,

@@ -41,8 +41,10 @@ pub struct TaskIo<'a> {
 pub struct Buffer {
     /// First value in the arena.
     pub offset: usize,
-    /// Rows.
+    /// Rows that pass through.
     pub h: usize,
+    /// Rows held at a time: row `y` lies in place `y % ring`.
+    pub ring: usize,
     /// Columns without padding.
     pub w: usize,
     /// Channels.
@@ -83,7 +85,7 @@ impl Buffer {
 
     /// Values of the whole buffer, zero row included.
     pub const fn floats(&self) -> usize {
-        self.row_floats() * (self.h + self.zero_row as usize)
+        self.row_floats() * (self.ring + self.zero_row as usize)
     }
 
     /// The buffer's place in the arena, zero row included.
@@ -91,14 +93,20 @@ impl Buffer {
         self.offset..self.offset + self.floats()
     }
 
-    /// The rows without the zero row: what a layer writes.
-    pub const fn body(&self) -> Range<usize> {
-        self.offset + self.zero_row as usize * self.row_floats()..self.offset + self.floats()
+    /// The place of rows `rows`, zero row left out: what a firing writes.
+    ///
+    /// # Panics
+    /// If the rows do not lie side by side: an error of the plan.
+    pub const fn rows(&self, rows: &Range<usize>) -> Range<usize> {
+        let (first, count) = (rows.start % self.ring, rows.end - rows.start);
+        assert!(first + count <= self.ring, "rows lie side by side");
+        let at = self.offset + (first + self.zero_row as usize) * self.row_floats();
+        at..at + count * self.row_floats()
     }
 
     /// Index of pixel (`y`, `x`) from the buffer's first value, zero row and columns counted.
     pub const fn at(&self, y: usize, x: usize) -> usize {
-        (y + self.zero_row as usize) * self.row_floats() + (self.pad_left + x) * self.c
+        (y % self.ring + self.zero_row as usize) * self.row_floats() + (self.pad_left + x) * self.c
     }
 }
 
@@ -119,13 +127,14 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// Buffers `ins` to read and `out` to write, at the same time. `ins` may overlap each other.
-    /// A layer begins with this call.
+    /// Buffers `ins` to read and rows `out` to write, at the same time. `ins` may overlap each other.
+    /// A firing of layer `layer` (counted in the chain) begins with this call.
     ///
     /// # Panics
     /// If a range leaves the arena or an input overlaps the output: an error of the plan.
     pub fn io<const N: usize>(
         &mut self,
+        layer: usize,
         ins: [Range<usize>; N],
         out: Range<usize>,
     ) -> ([&[f32]; N], &mut [f32]) {
@@ -134,7 +143,7 @@ impl<'a> Arena<'a> {
             "output leaves the arena"
         );
         if let Some(profile) = &mut self.profile {
-            profile.step();
+            profile.begin(layer);
         }
         let (before, rest) = self.floats.split_at_mut(out.start);
         let (y, after) = rest.split_at_mut(out.end - out.start);
@@ -173,19 +182,25 @@ impl<'a> Arena<'a> {
 }
 
 impl TaskIo<'_> {
-    /// Copies input `k` from its pieces into the whole of buffer `b` and clears the padding.
+    /// Copies rows `rows` of input `k` from its pieces into buffer `b`; with the first rows it clears
+    /// the padding.
     ///
     /// # Panics
     /// If the buffer's shape differs from the input's box: an error of the plan. Values that no
     /// piece covers keep what the arena held; the caller checks coverage before it runs a task.
-    pub fn load(&mut self, k: usize, b: &Buffer) {
-        let want = self.ports_in[k].region;
+    pub fn load(&mut self, k: usize, b: &Buffer, rows: Range<usize>) {
+        let whole = self.ports_in[k].region;
         assert_eq!(
-            (want.h(), want.w(), want.ch()),
+            (whole.h(), whole.w(), whole.ch()),
             (b.h, b.w, b.c),
             "input {k} does not fit its buffer"
         );
-        self.arena.clear_padding(b);
+        assert!(rows.end <= b.h, "rows of input {k}");
+        if rows.start == 0 {
+            self.arena.clear_padding(b);
+        }
+        let mut want = whole;
+        want.y = [whole.y[0] + rows.start as u32, whole.y[0] + rows.end as u32];
         let dst = &mut self.arena.floats[b.range()];
         for p in self.inputs[k] {
             let m = want.meet(p.region);
@@ -194,7 +209,7 @@ impl TaskIo<'_> {
             }
             let n = m.ch();
             for y in m.y[0]..m.y[1] {
-                let (sy, dy) = ((y - p.region.y[0]) as usize, (y - want.y[0]) as usize);
+                let (sy, dy) = ((y - p.region.y[0]) as usize, (y - whole.y[0]) as usize);
                 let src_px = |x: u32| {
                     (sy * p.region.w() + (x - p.region.x[0]) as usize) * p.region.ch()
                         + (m.c[0] - p.region.c[0]) as usize
@@ -214,16 +229,17 @@ impl TaskIo<'_> {
         }
     }
 
-    /// Copies box `v` of buffer `b` to output `k`.
+    /// Copies rows `rows` of box `v` of buffer `b` to output `k`.
     ///
     /// # Panics
     /// If the box's size differs from the output's: an error of the plan.
-    pub fn store(&mut self, k: usize, b: &Buffer, v: View) {
+    pub fn store(&mut self, k: usize, b: &Buffer, v: View, rows: Range<usize>) {
         let src = &self.arena.floats[b.range()];
         let out = &mut *self.outputs[k];
         let len = v.w * b.c;
         assert_eq!(out.len(), v.h * len, "output {k} does not fit its box");
-        for (y, row) in out.chunks_exact_mut(len.max(1)).enumerate() {
+        let out = &mut out[rows.start * len..rows.end * len];
+        for (y, row) in rows.zip(out.chunks_exact_mut(len.max(1))) {
             let s = b.at(v.y + y, v.x);
             row.copy_from_slice(&src[s..s + len]);
         }

@@ -12,6 +12,7 @@ pub mod detect;
 pub mod io;
 pub mod memory;
 pub mod node;
+pub mod order;
 pub mod picture;
 pub mod profile;
 pub mod program;

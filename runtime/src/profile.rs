@@ -1,13 +1,14 @@
 //! How long every layer of a task takes, for `solo --profile`.
 //!
-//! A task asks its arena for buffers exactly once per layer, when the layer begins; an arena that
-//! carries a [`Profile`] notes the time then. Without one a layer costs a single comparison more.
+//! A task asks its arena for buffers once per firing of a layer, when the firing begins; an arena
+//! that carries a [`Profile`] notes the time then. Without one a firing costs a single comparison
+//! more. Loads and stores count for the layer before them.
 
 use std::time::Instant;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Most layers that are told apart in a task; the last one holds the time of all behind it.
+/// Most layers that are told apart in a task; those behind are left out.
 const STEPS_MAX: usize = 1 << 12;
 
 /// Shortest time of every layer of every task.
@@ -18,10 +19,10 @@ pub struct Profile {
     begun: Instant,
     /// Per task, per layer, seconds.
     best: Vec<Vec<f64>>,
-    /// Seconds of the layers of the current task that are done.
+    /// Seconds of every layer of the current task so far.
     current: Vec<f64>,
-    /// When the current layer began.
-    last: Option<f64>,
+    /// The current firing's layer, and when it began.
+    last: Option<(usize, f64)>,
 }
 
 impl Profile {
@@ -45,21 +46,28 @@ impl Profile {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// The current task's next layer begins.
-    pub fn step(&mut self) {
+    /// A firing of layer `layer` begins.
+    pub fn begin(&mut self, layer: usize) {
         let now = self.now();
-        if let Some(last) = self.last
-            && self.current.len() < STEPS_MAX
-        {
-            self.current.push(now - last);
+        self.end(now);
+        self.last = Some((layer, now));
+    }
+
+    fn end(&mut self, now: f64) {
+        let Some((layer, begun)) = self.last.take() else {
+            return;
+        };
+        if layer < STEPS_MAX {
+            let layers = self.current.len().max(layer + 1);
+            self.current.resize(layers, 0.0);
+            self.current[layer] += now - begun;
         }
-        self.last = Some(now);
     }
 
     /// The current task was number `task`, and is done.
     pub fn done(&mut self, task: usize) {
-        self.step();
-        self.last = None;
+        let now = self.now();
+        self.end(now);
         let best = &mut self.best[task];
         if best.len() == self.current.len() {
             for (best, now) in best.iter_mut().zip(&self.current) {
@@ -86,8 +94,10 @@ mod tests {
         for threads in [1, 2] {
             let mut p = Profile::new(2, threads);
             for _ in 0..3 {
-                for _layer in 0..4 {
-                    p.step();
+                for _block in 0..2 {
+                    for layer in 0..4 {
+                        p.begin(layer);
+                    }
                 }
                 p.done(1);
             }

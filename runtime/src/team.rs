@@ -35,14 +35,14 @@ impl Team {
             .map_or(1, rayon::ThreadPool::current_num_threads)
     }
 
-    /// Splits `y`, `rows` rows of `row_floats` values, and calls `f(range, part)` for every part.
+    /// Splits `y`, rows `rows` of `row_floats` values each, and calls `f(range, part)` for every part.
     /// Which thread computes a row never changes its bits.
     ///
     /// # Panics
-    /// If `y` does not hold exactly `rows` rows.
+    /// If `y` does not hold exactly these rows.
     pub fn rows(
         &self,
-        rows: usize,
+        rows: Range<usize>,
         row_floats: usize,
         y: &mut [f32],
         f: impl Fn(Range<usize>, &mut [f32]) + Sync,
@@ -54,20 +54,25 @@ impl Team {
 
     fn split(
         &self,
-        rows: usize,
+        rows: Range<usize>,
         row_floats: usize,
         y: &mut [f32],
         f: &(dyn Fn(Range<usize>, &mut [f32]) + Sync),
     ) {
-        assert_eq!(y.len(), rows * row_floats, "a layer's rows fill its buffer");
+        assert_eq!(
+            y.len(),
+            rows.len() * row_floats,
+            "a firing's rows fill their place"
+        );
         let Some(pool) = &self.pool else {
-            return f(0..rows, y);
+            return f(rows, y);
         };
-        let per_part = rows.div_ceil(pool.current_num_threads()).max(1);
+        let per_part = rows.len().div_ceil(pool.current_num_threads()).max(1);
         pool.scope(|scope| {
             for (i, part) in y.chunks_mut((per_part * row_floats).max(1)).enumerate() {
-                let first = i * per_part;
-                scope.spawn(move |_| f(first..(first + per_part).min(rows), part));
+                let first = rows.start + i * per_part;
+                let end = (first + per_part).min(rows.end);
+                scope.spawn(move |_| f(first..end, part));
             }
         });
     }

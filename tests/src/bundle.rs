@@ -50,18 +50,15 @@ pub struct Entry<'m> {
     pub model: &'m Model,
     /// Its plan. The target is the bundle's, whatever stands here.
     pub options: PlanOptions,
-    /// Rows that a layer computes per call, instead of the planner's choice.
-    pub row_block: Option<usize>,
 }
 
 impl<'m> Entry<'m> {
-    /// A program with the planner's own row blocks.
+    /// A program.
     pub fn new(name: impl Into<String>, model: &'m Model, options: PlanOptions) -> Self {
         Self {
             name: name.into(),
             model,
             options,
-            row_block: None,
         }
     }
 }
@@ -128,12 +125,7 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
                 targets: vec![target],
                 ..e.options.clone()
             };
-            let mut plan =
-                make::plan(e.model, &options).with_context(|| format!("{}: no plan", e.name))?;
-            if let Some(rows) = e.row_block {
-                block_rows(&mut plan, rows);
-            }
-            Ok(plan)
+            make::plan(e.model, &options).with_context(|| format!("{}: no plan", e.name))
         })
         .collect::<Result<_>>()?;
     let programs: Vec<(&str, &Plan, &Model)> = entries
@@ -161,15 +153,6 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
         plans: entries.iter().map(|e| e.name.clone()).zip(plans).collect(),
         dir,
     })
-}
-
-fn block_rows(plan: &mut Plan, rows: usize) {
-    for target in plan.target.values_mut() {
-        let chains = target.stages.iter_mut().flatten().chain([&mut target.tail]);
-        for step in chains.flat_map(|c| &mut c.steps) {
-            step.row_block = rows.min(step.out.h);
-        }
-    }
 }
 
 /// The targets whose code this processor runs: the best one first, `portable` always.

@@ -14,7 +14,7 @@ use tessera_planner::{
     graph::{Darknet, Graph},
     make,
     model::Model,
-    options::{PlanOptions, Target},
+    options::{PlanOptions, Rows, Target},
     plan::Split,
     weights,
 };
@@ -52,8 +52,8 @@ fn net(seed: u64) -> Result<Net> {
     })
 }
 
-/// Untiled; one stage; two stages of different grids; as many as three, cut in equal parts and
-/// computed in small row blocks.
+/// Untiled and layer by layer; one stage; two stages of different grids; as many as three, cut in
+/// equal parts and computed in small row blocks. All but the first roll their rows.
 fn entries(net: &Net) -> Result<Vec<Entry<'_>>> {
     let graph = &net.model.graph;
     let mut dice = Dice::new(net.seed + 1000);
@@ -62,6 +62,7 @@ fn entries(net: &Net) -> Result<Vec<Entry<'_>>> {
         grids: vec![[1, 1]],
         cuts: vec![deep],
         dump: true,
+        rows: Rows::Whole,
         ..PlanOptions::default()
     };
     let mut list = vec![Entry::new(program(net.seed, 0), &net.model, whole.clone())];
@@ -78,15 +79,15 @@ fn entries(net: &Net) -> Result<Vec<Entry<'_>>> {
             split,
             grids: cuts.iter().map(|_| grid(&mut dice)).collect(),
             cuts,
+            rows: match split {
+                Split::Balanced => Rows::Rolling,
+                Split::Equal => Rows::Blocks(dice.between(1, 3)),
+            },
             ..whole.clone()
         };
         fit(&net.model, &mut options)
             .with_context(|| format!("net {}: {options:?}\n{}", net.seed, net.text))?;
-        let mut entry = Entry::new(program(net.seed, plan + 1), &net.model, options);
-        if split == Split::Equal {
-            entry.row_block = Some(dice.between(1, 3));
-        }
-        list.push(entry);
+        list.push(Entry::new(program(net.seed, plan + 1), &net.model, options));
     }
     Ok(list)
 }

@@ -95,7 +95,7 @@ pub struct Built {
 /// # Errors
 /// As [`emit::write_crate`] and [`compile`].
 pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
-    let key = &plan.hash[..plan.hash.len().min(12)];
+    let key = &plan.digest()[..12];
     let dir = workspace::root()
         .join("target")
         .join("tessera")

@@ -96,6 +96,12 @@ pub struct PlanArgs {
     /// Plan only bit-exact kernels and float32 objects
     #[arg(long)]
     pub exact: bool,
+    /// Compute layer by layer on whole maps, as the paper does, instead of rolling rows
+    #[arg(long, conflicts_with = "row_block")]
+    pub no_rolling: bool,
+    /// Rows per firing, for all layers [default: chosen per layer]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub row_block: Option<u16>,
     /// Number of edge nodes
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub edges: u16,

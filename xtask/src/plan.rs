@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use tessera_planner::{
     make,
     model::Model,
-    options::{PlanOptions, Target},
+    options::{PlanOptions, Rows, Target},
     plan::{Plan, Split},
     report,
 };
@@ -105,6 +105,17 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
     if args.exact {
         command += " --exact";
     }
+    let rows = match (args.no_rolling, args.row_block) {
+        (true, _) => {
+            command += " --no-rolling";
+            Rows::Whole
+        }
+        (false, Some(n)) => {
+            command += &format!(" --row-block {n}");
+            Rows::Blocks(usize::from(n))
+        }
+        (false, None) => Rows::Rolling,
+    };
     command += &format!(" --edges {}", args.edges);
     if args.workers != 1 {
         command += &format!(" --workers {}", args.workers);
@@ -119,6 +130,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         cuts: args.cuts.clone(),
         split,
         exact: args.exact,
+        rows,
         edges: usize::from(args.edges),
         workers: usize::from(args.workers),
         memory,

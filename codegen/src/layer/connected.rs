@@ -4,10 +4,7 @@ use quote::quote;
 use tessera_planner::graph::Activation;
 
 use super::{Body, LayerCx};
-use crate::{
-    act,
-    names::{affine, int},
-};
+use crate::{act, names::int};
 
 /// Packed weights: `[out]` bias, then `[h][w][c][out]`: the input is read as it lies, the flattening
 /// to Darknet's C, H, W happened when the weights were packed.
@@ -17,14 +14,14 @@ pub(super) fn emit(cx: &LayerCx, activation: Activation) -> Body {
         for (y, w) in y.iter_mut().zip(&w[lanes.clone()]) { *y += x * w; }
     };
     let sum = if x.is_packed() {
-        let (start, len) = (int(x.start), int(x.h * x.w * x.c));
+        let (start, len) = (int(x.start()), int(x.h * x.w * x.c));
         quote! {
             for (x, w) in x[#start..][..#len].iter().zip(w[#n..].chunks_exact(#n)) { #each }
         }
     } else {
         let (h, len) = (int(x.h), int(x.w * x.c));
         let row_floats = int(x.w * x.c * cx.out.c);
-        let from = affine(&[(quote!(row), x.row)], x.start as isize);
+        let from = x.index(&[(quote!(row), 1)], 0, &[], 0);
         quote! {
             for (row, w) in (0..#h).zip(w[#n..].chunks_exact(#row_floats)) {
                 for (x, w) in x[#from..][..#len].iter().zip(w.chunks_exact(#n)) { #each }

@@ -57,7 +57,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
         }
     };
     let tap = tap(cx);
-    let over_blocks = if cx.step.row_block == 0 || cx.step.row_block >= cx.out.h {
+    let over_blocks = if cx.step.row_block >= cx.step.firing {
         quote! {
             let first = rows.start;
             let block = rows;
@@ -174,8 +174,7 @@ fn tap(cx: &LayerCx) -> TokenStream {
     let x = cx.input();
     let [top, bottom, left, _] = cx.step.pad;
     let shift = left * x.c;
-    let base = x.start as isize - shift as isize - (top * x.row) as isize;
-    let inside = affine(&[(quote!(y), x.row)], base);
+    let inside = x.index(&[(quote!(y), 1)], -(top as isize), &[], -(shift as isize));
     if top + bottom == 0 {
         return quote! { let tap = |y: usize| #inside; };
     }

@@ -12,7 +12,8 @@ pub(super) fn emit(cx: &LayerCx, y: usize, x: usize, adjust: bool) -> Body {
         if v.w == cx.out.w { 0 } else { x },
     );
     let inner = In {
-        start: v.start + dy * v.row + dx * v.c,
+        y: v.y + dy,
+        base: v.base + dx * v.c,
         h: cx.out.h,
         w: cx.out.w,
         ..v

@@ -43,6 +43,8 @@ use view::{In, Out};
 pub(crate) struct LayerCx<'a> {
     /// The graph's node.
     pub node: &'a Node,
+    /// The step's number in its chain.
+    pub number: usize,
     /// The plan's step.
     pub step: &'a Step,
     /// Instruction set of the kernels.
@@ -57,8 +59,8 @@ pub(crate) struct LayerCx<'a> {
 pub(crate) struct Layer {
     /// The function, with its doc comment.
     pub item: TokenStream,
-    /// Statements in `run` that call it.
-    pub call: TokenStream,
+    /// Statements in `run` that compute the rows `rows` (an expression without side effects).
+    pub call: Box<dyn Fn(TokenStream) -> TokenStream>,
     /// Kernels it calls, with their lanes.
     pub kernels: BTreeSet<(ConvKernel, usize)>,
     /// What the chain's table says about how it is computed.
@@ -122,11 +124,17 @@ impl LayerCx<'_> {
     }
 }
 
-/// Emits the function of `step` and its call.
+/// Emits the function of step `number` and its call.
 ///
 /// # Errors
 /// When step and node disagree: a plan that its own check refuses.
-pub(crate) fn emit(node: &Node, step: &Step, chain: &Chain, isa: Isa) -> Result<Layer, EmitError> {
+pub(crate) fn emit(
+    node: &Node,
+    number: usize,
+    chain: &Chain,
+    isa: Isa,
+) -> Result<Layer, EmitError> {
+    let step = &chain.steps[number];
     let bad = |rule: &'static str| EmitError::Step {
         step: step.name.clone(),
         rule,
@@ -157,6 +165,7 @@ pub(crate) fn emit(node: &Node, step: &Step, chain: &Chain, isa: Isa) -> Result<
     }
     let cx = LayerCx {
         node,
+        number,
         step,
         isa,
         ins,
@@ -273,7 +282,8 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
 
     let bufs: Vec<_> = step.inputs.iter().map(|v| ident_buffer(v.buffer)).collect();
     let to = ident_buffer(step.out.buffer);
-    let run = if body.by_channel {
+    let (number, row, by_channel) = (int(cx.number), int(out.row), body.by_channel);
+    let run = if by_channel {
         let c = int(out.c);
         let place = if out.is_padded() {
             let (lo, hi) = (int(out.lo), int(out.hi));
@@ -282,21 +292,41 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
             quote!(y)
         };
         quote! {
-            io.team.rows(#c, 1, #place, |lanes, y| #name(#(#xs,)* #w_arg y, lanes));
+            io.team.rows(0..#c, 1, #place, |lanes, y| #name(#(#xs,)* #w_arg y, lanes));
         }
     } else {
-        let (rows, row) = (int(out.h), int(out.row));
-        quote! {
-            io.team.rows(#rows, #row, y, |rows, y| #name(#(#xs,)* #w_arg y, rows));
-        }
+        quote!(|rows, y| #name(#(#xs,)* #w_arg y, rows))
     };
-    let call = quote! {
-        let ([#(#xs),*], y) = io.arena.io([#(#bufs.range()),*], #to.body());
-        #run
+    let clear = if out.is_padded() || out.zero_row {
+        quote!(io.arena.clear_padding(&#to);)
+    } else {
+        quote!()
+    };
+    let call = move |rows: TokenStream| {
+        let first_only = if clear.is_empty() || rows.to_string() != "rows" {
+            clear.clone()
+        } else {
+            quote!(if rows.start == 0 { #clear })
+        };
+        let place = if rows.to_string() == "rows" {
+            quote!(&rows)
+        } else {
+            quote!(&(#rows))
+        };
+        let run = if by_channel {
+            run.clone()
+        } else {
+            quote!(io.team.rows(#rows, #row, y, #run);)
+        };
+        quote! {
+            #first_only
+            let ([#(#xs),*], y) = io.arena.io(#number, [#(#bufs.range()),*], #to.rows(#place));
+            #run
+        }
     };
     Layer {
         item,
-        call,
+        call: Box::new(call),
         kernels: body.kernels,
         how: body.how,
         what: body.what,

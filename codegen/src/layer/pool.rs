@@ -32,11 +32,8 @@ fn max_2x2(cx: &LayerCx, p: &Pool) -> TokenStream {
     let x = cx.input();
     let (c, pair) = (int(x.c), int(2 * x.c));
     let len = int(x.w * x.c);
-    let upper = affine(&[(quote!(row), p.stride_y * x.row)], x.start as isize);
-    let lower = affine(
-        &[(quote!(row), p.stride_y * x.row)],
-        (x.start + x.row) as isize,
-    );
+    let upper = x.index(&[(quote!(row), p.stride_y)], 0, &[], 0);
+    let lower = x.index(&[(quote!(row), p.stride_y)], 1, &[], 0);
     let px = cx.out.pixels();
     cx.out.for_rows(quote! {
         let upper = x[#upper..][..#len].chunks_exact(#pair);
@@ -81,7 +78,8 @@ fn windows(
     let [top, bottom, left, right] = cx.step.pad;
     let wy = window(&quote!(row), p.stride_y, p.size, top, bottom, x.h);
     let wx = window(&quote!(col), p.stride_x, p.size, left, right, x.w);
-    let at = x.at((quote!(wy), 1), (quote!(wx), 1));
+    let from = x.index(&[(quote!(wy), 1)], 0, &[], 0);
+    let at = affine(&[(quote!(from), 1), (quote!(wx), x.c)], 0);
     let (px, c) = (cx.out.pixels(), int(cx.out.c));
     cx.out.for_rows(quote! {
         let wy = #wy;
@@ -89,6 +87,7 @@ fn windows(
             let wx = #wx;
             #before
             for wy in wy.clone() {
+                let from = #from;
                 for wx in wx.clone() {
                     let at = #at;
                     #each

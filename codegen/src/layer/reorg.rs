@@ -27,13 +27,11 @@ pub(super) fn scrambled(cx: &LayerCx, stride: usize, reverse: bool) -> Body {
     let (oh, ow) = (int(out.h), int(out.w));
     let (h, w) = (int(x.h), int(x.w));
     let (hs, ws) = (int(x.h * stride), int(x.w * stride));
-    let at = affine(
-        &[
-            (quote!(row_in), x.row),
-            (quote!(col_in), x.c),
-            (quote!(c_in), 1),
-        ],
-        x.start as isize,
+    let at = x.index(
+        &[(quote!(row_in), 1)],
+        0,
+        &[(quote!(col_in), x.c), (quote!(c_in), 1)],
+        0,
     );
     let code = out.for_rows(quote! {
         for (col, y) in #pixels.chunks_exact_mut(#c).enumerate() {
@@ -71,16 +69,18 @@ pub(super) fn true3d(cx: &LayerCx, stride: usize, reverse: bool) -> Body {
         });
         return Body::plain(format!("reorg3d by {stride}, reverse"), code);
     }
-    let at = affine(
-        &[(quote!(row), stride * x.row), (quote!(col), stride * x.c)],
-        x.start as isize,
+    let at = x.index(
+        &[(quote!(row), stride), (quote!(dy), 1)],
+        0,
+        &[(quote!(col), stride * x.c)],
+        0,
     );
-    let (row, run) = (int(x.row), int(stride * x.c));
+    let run = int(stride * x.c);
     // The `stride` pixels of one input row lie side by side, in the order of the output's channels.
     let code = out.for_rows(quote! {
         for (col, y) in #pixels.chunks_exact_mut(#c).enumerate() {
             for (dy, y) in y.chunks_exact_mut(#run).enumerate() {
-                y.copy_from_slice(&x[#at + dy * #row..][..#run]);
+                y.copy_from_slice(&x[#at..][..#run]);
             }
         }
     });

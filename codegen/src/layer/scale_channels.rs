@@ -4,10 +4,7 @@ use quote::quote;
 use tessera_planner::graph::Activation;
 
 use super::{Body, LayerCx};
-use crate::{
-    act,
-    names::{affine, int},
-};
+use crate::{act, names::int};
 
 /// Input 0 holds the factors, input 1 the map.
 pub(super) fn emit(cx: &LayerCx, per_pixel: bool, activation: Activation) -> Body {
@@ -26,7 +23,7 @@ pub(super) fn emit(cx: &LayerCx, per_pixel: bool, activation: Activation) -> Bod
         });
         return Body::plain(format!("scale per pixel, {}", activation.name()), code);
     }
-    let at = affine(&[], factors.start as isize);
+    let at = int(factors.start());
     let rows = cx.out.for_rows(quote! {
         let x1 = #row;
         for (y, x1) in #pixels.chunks_exact_mut(#c).zip(x1.chunks_exact(#c)) {

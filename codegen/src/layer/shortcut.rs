@@ -119,10 +119,7 @@ fn resized(cx: &LayerCx, down: usize, up: usize, alpha: f32, beta: f32) -> Body 
         place(quote!(row), cx.step.phase[0]),
         place(quote!(col), cx.step.phase[1]),
     );
-    let at = affine(
-        &[(quote!(j), down * from.row), (quote!(i), down * from.c)],
-        from.start as isize,
-    );
+    let at = from.at((quote!(j), down), (quote!(i), down));
     let when = |test: Option<TokenStream>, body: TokenStream| match test {
         Some(t) => quote! { if #t { #body } },
         None => body,

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{Body, In, LayerCx, Out};
-use crate::names::{affine, float, int};
+use crate::names::{float, int};
 
 /// Copies the input in Darknet's flat order, then normalises group by group.
 pub(super) fn emit(cx: &LayerCx, groups: usize, temperature: f32) -> Body {
@@ -34,13 +34,11 @@ pub(super) fn flatten(x: &In, out: &Out) -> TokenStream {
         return quote!(y.copy_from_slice(#row););
     }
     let (w, cells) = (int(x.w), int(x.w * x.h));
-    let at = affine(
-        &[
-            (quote!((cell / #w)), x.row),
-            (quote!((cell % #w)), x.c),
-            (quote!(c), 1),
-        ],
-        x.start as isize,
+    let at = x.index(
+        &[(quote!((cell / #w)), 1)],
+        0,
+        &[(quote!((cell % #w)), x.c), (quote!(c), 1)],
+        0,
     );
     quote! {
         for (c, y) in y.chunks_exact_mut(#cells).enumerate() {

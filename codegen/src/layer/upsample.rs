@@ -19,10 +19,7 @@ pub(super) fn up(cx: &LayerCx, stride: usize, scale: f32) -> Body {
         }
     };
     let (y_in, x_in) = (div(quote!(row), py), div(quote!(col), px));
-    let (row_len, from) = (
-        int(x.w * x.c),
-        affine(&[(quote!(y_in), x.row)], x.start as isize),
-    );
+    let (row_len, from) = (int(x.w * x.c), x.index(&[(quote!(y_in), 1)], 0, &[], 0));
     let copy = if scale == 1.0 {
         quote! { y.copy_from_slice(x); }
     } else {
@@ -46,14 +43,11 @@ pub(super) fn up(cx: &LayerCx, stride: usize, scale: f32) -> Body {
 pub(super) fn down(cx: &LayerCx, stride: usize, scale: f32) -> Body {
     let x = cx.input();
     let (s, c, pixels) = (int(stride), int(x.c), cx.out.pixels());
-    let at = affine(
-        &[
-            (quote!(row), stride * x.row),
-            (quote!(dy), x.row),
-            (quote!(col), stride * x.c),
-            (quote!(dx), x.c),
-        ],
-        x.start as isize,
+    let at = x.index(
+        &[(quote!(row), stride), (quote!(dy), 1)],
+        0,
+        &[(quote!(col), stride * x.c), (quote!(dx), x.c)],
+        0,
     );
     let add = if scale == 1.0 {
         quote!(*y += x;)

@@ -9,8 +9,14 @@ use crate::names::{affine, int};
 /// A view of an input buffer as literals; indices count from the buffer's first value.
 #[derive(Clone, Copy, Debug)]
 pub struct In {
-    /// Index of the view's first pixel.
-    pub start: usize,
+    /// First row of the view in the buffer's map.
+    pub y: usize,
+    /// Rows of the buffer's map.
+    pub map_h: usize,
+    /// Rows that the buffer holds.
+    pub ring: usize,
+    /// Index of the view's column 0 in the buffer's first row.
+    pub base: usize,
     /// Values of one padded row.
     pub row: usize,
     /// Rows of the view.
@@ -29,7 +35,10 @@ impl In {
         let row = (buffer.pad_left + buffer.w + buffer.pad_right) * buffer.c;
         let zero = (buffer.pad_left + view.x) * buffer.c;
         Self {
-            start: (view.y + usize::from(buffer.zero_row)) * row + zero,
+            y: view.y,
+            map_h: buffer.h,
+            ring: buffer.ring,
+            base: usize::from(buffer.zero_row) * row + zero,
             row,
             h: view.h,
             w: view.w,
@@ -38,22 +47,66 @@ impl In {
         }
     }
 
+    /// Whether the buffer holds fewer rows than pass through it.
+    pub fn is_ring(&self) -> bool {
+        self.ring < self.map_h
+    }
+
+    /// Index of the view's first pixel, where the buffer holds all rows.
+    pub fn start(&self) -> usize {
+        debug_assert!(
+            !self.is_ring(),
+            "an operation on whole maps reads a whole map"
+        );
+        self.base + self.y * self.row
+    }
+
+    /// Index of the value `values` (affine, with `constant`) in row `rows` (affine, with `shift`) of
+    /// the view.
+    pub fn index(
+        &self,
+        rows: &[(TokenStream, usize)],
+        shift: isize,
+        values: &[(TokenStream, usize)],
+        constant: isize,
+    ) -> TokenStream {
+        let first = self.y as isize + shift;
+        let constant = constant + self.base as isize;
+        if !self.is_ring() {
+            let mut terms: Vec<_> = rows
+                .iter()
+                .map(|(v, f)| (v.clone(), f * self.row))
+                .collect();
+            terms.extend_from_slice(values);
+            return affine(&terms, constant + first * self.row as isize);
+        }
+        let place = affine(rows, first);
+        let ring = int(self.ring);
+        let place = match rows {
+            // One variable, as it is.
+            [(_, 1)] if first == 0 => quote!(#place % #ring),
+            _ => quote!((#place) % #ring),
+        };
+        let mut terms = vec![(place, self.row)];
+        terms.extend_from_slice(values);
+        affine(&terms, constant)
+    }
+
     /// Index of pixel (`y`, `x`): both affine, given as (variable, factor) with an offset in pixels.
     pub fn at(&self, y: (TokenStream, usize), x: (TokenStream, usize)) -> TokenStream {
-        let terms = [(y.0, y.1 * self.row), (x.0, x.1 * self.c)];
-        affine(&terms, self.start as isize)
+        self.index(&[y], 0, &[(x.0, x.1 * self.c)], 0)
     }
 
     /// Row `y * factor` of the view, without padding: `&x[start..][..w * c]`.
     pub fn row_slice(&self, x: &TokenStream, y: TokenStream, factor: usize) -> TokenStream {
-        let from = affine(&[(y, factor * self.row)], self.start as isize);
+        let from = self.index(&[(y, factor)], 0, &[], 0);
         let len = int(self.w * self.c);
         quote!(&#x[#from..][..#len])
     }
 
     /// Whether the view's rows follow each other without a gap.
     pub fn is_packed(&self) -> bool {
-        self.row == self.w * self.c || self.h == 1
+        !self.is_ring() && self.row == self.w * self.c || self.h == 1
     }
 }
 
@@ -72,6 +125,8 @@ pub struct Out {
     pub w: usize,
     /// Channels.
     pub c: usize,
+    /// Whether a zero row stands before the rows.
+    pub zero_row: bool,
 }
 
 impl Out {
@@ -84,6 +139,7 @@ impl Out {
             h: buffer.h,
             w: buffer.w,
             c: buffer.c,
+            zero_row: buffer.zero_row,
         }
     }
 

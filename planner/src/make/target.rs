@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Parts;
 use crate::{
-    chain::{self, ChainSpec},
+    chain::{self, ChainSpec, How},
     ftp::{StageGraph, Trace},
     graph::{Graph, TensorIx},
-    options::Target,
+    options::{Rows, Target},
     packing,
-    plan::{Chain, Isa, TargetPlan},
+    plan::{Chain, TargetPlan},
     region::Span,
 };
 
@@ -19,8 +19,13 @@ pub(super) fn target(
     tiled: &[(Parts, Parts)],
     tail: &StageGraph,
     target: Target,
+    rows: Rows,
 ) -> TargetPlan {
-    let isa = target.kernels();
+    let how = How {
+        isa: target.kernels(),
+        rows,
+        team: false,
+    };
     let chains: Vec<Vec<Chain>> = stages
         .iter()
         .zip(tiled)
@@ -42,17 +47,17 @@ pub(super) fn target(
                         .copied()
                         .zip(xs.ends[c].iter().copied())
                         .collect();
-                    list.push(chain::build(graph, &spec, &ends, isa));
+                    list.push(chain::build(graph, &spec, &ends, how));
                 }
             }
             list
         })
         .collect();
-    let tail_chain = tail_chain(graph, tail, isa);
+    let tail_chain = tail_chain(graph, tail, How { team: true, ..how });
     let all: Vec<&Chain> = chains.iter().flatten().chain([&tail_chain]).collect();
     let (packing, sections) = packing::pack(graph, stages, tail, &all);
     TargetPlan {
-        kernels: isa,
+        kernels: how.isa,
         triple: target.triple().to_string(),
         stages: chains,
         tail: tail_chain,
@@ -62,7 +67,7 @@ pub(super) fn target(
 }
 
 /// The tail works on whole maps.
-fn tail_chain(graph: &Graph, tail: &StageGraph, isa: Isa) -> Chain {
+fn tail_chain(graph: &Graph, tail: &StageGraph, how: How) -> Chain {
     let mut y = Trace {
         spans: BTreeMap::new(),
     };
@@ -86,5 +91,5 @@ fn tail_chain(graph: &Graph, tail: &StageGraph, isa: Isa) -> Chain {
         y: &y,
         x: &x,
     };
-    chain::build(graph, &spec, &ends, isa)
+    chain::build(graph, &spec, &ends, how)
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::Given;
 use crate::{
-    chain::{self, ChainSpec},
+    chain::{self, ChainSpec, How},
     cost,
     estimate::input_bytes,
     ftp::{Axis, StageGraph},
@@ -135,7 +135,12 @@ fn piece(
         .copied()
         .zip(xs.ends[c].iter().copied())
         .collect();
-    let chain = chain::build(graph, &spec, &ends, isa);
+    let how = How {
+        isa,
+        rows: o.rows,
+        team: false,
+    };
+    let chain = chain::build(graph, &spec, &ends, how);
     let inputs = input_bytes(&data);
     let whole: u64 = stage
         .inputs

@@ -13,6 +13,7 @@ use crate::{
 const MAP: Buffer = Buffer {
     offset: 0,
     h: 2,
+    ring: 2,
     w: 3,
     c: 1,
     pad_left: 0,
@@ -59,9 +60,9 @@ pub static PROGRAM: Program = Program {
 
 /// Panics on a frame that begins with NaN, to show that a frame's trouble stays its own.
 fn add(io: &mut TaskIo<'_>) {
-    io.load(0, &MAP);
+    io.load(0, &MAP, 0..2);
     let weight = io.weights[0];
-    let ([], y) = io.arena.io([], MAP.range());
+    let ([], y) = io.arena.io(0, [], MAP.range());
     assert!(!y[0].is_nan(), "a frame that the tail cannot bear");
     for v in y {
         *v += weight;
@@ -72,7 +73,7 @@ fn add(io: &mut TaskIo<'_>) {
         h: 2,
         w: 3,
     };
-    io.store(0, &MAP, all);
+    io.store(0, &MAP, all, 0..2);
 }
 
 /// Writes the program's `weights.bin` into `dir`; its one weight is `weight`.

@@ -1,5 +1,7 @@
 //! The rules that every plan obeys, whoever wrote it. Codegen and nodes rely on them.
 
+mod order;
+
 use crate::plan::{Buffer, Chain, Plan, Stage, View};
 
 /// A broken rule.
@@ -257,9 +259,9 @@ fn chain(c: &Chain, place: &str) -> Rule {
             .and_then(|n| n.checked_add(b.pad_right));
         let floats = columns
             .and_then(|n| n.checked_mul(b.c))
-            .and_then(|n| n.checked_mul(b.h.checked_add(usize::from(b.zero_row))?));
+            .and_then(|n| n.checked_mul(b.ring.checked_add(usize::from(b.zero_row))?));
         rule(
-            floats == Some(b.floats) && b.floats > 0,
+            floats == Some(b.floats) && b.floats > 0 && (1..=b.h).contains(&b.ring),
             &at,
             "a buffer's size does not fit its shape",
         )?;
@@ -291,9 +293,9 @@ fn chain(c: &Chain, place: &str) -> Rule {
             "a step writes the whole of its buffer",
         )?;
         rule(
-            (1..=out.h).contains(&s.row_block),
+            (1..=out.h).contains(&s.firing) && (1..=s.firing).contains(&s.row_block),
             &at,
-            "row_block must lie between 1 and the rows",
+            "firing must lie between 1 and the rows, row_block between 1 and firing",
         )?;
         for v in &s.inputs {
             let b = &c.buffers[v.buffer];
@@ -353,7 +355,7 @@ fn chain(c: &Chain, place: &str) -> Rule {
             )?;
         }
     }
-    Ok(())
+    order::order(c, place)
 }
 
 fn sections(t: &crate::plan::TargetPlan, name: &str) -> Rule {

@@ -1,0 +1,88 @@
+//! How many rows a step computes per firing.
+//!
+//! Low blocks keep rings small; every firing reads the layer's weights once, so that large weights
+//! want high blocks: their time on the way from memory must stay small beside the arithmetic.
+
+use crate::{
+    graph::Op,
+    options::Rows,
+    plan::{Buffer, ConvKernel},
+};
+
+/// Output bytes below which a firing would cost more to begin than it is worth.
+const BLOCK_BYTES: usize = 16 << 10;
+/// Bytes of weights that stay in a core's own cache from one firing to the next.
+const CACHED: usize = 256 << 10;
+/// Bytes of weights that stay in a cache that cores share.
+const SHARED: usize = 8 << 20;
+/// Pixels of a firing for which weights out of the shared cache cost under a twentieth of the
+/// arithmetic: 4 bytes at 25 GB/s against 2 operations per pixel at 100 GFLOP/s, mostly fetched
+/// ahead of time.
+const PIXELS_SHARED: usize = 96;
+/// The same for weights out of memory at 10 GB/s.
+const PIXELS_MEMORY: usize = 400;
+/// Rows that a team of threads has enough of to share.
+const TEAM_ROWS: usize = 4;
+
+/// What the height of a step's row blocks depends on.
+pub(crate) struct Layer<'a> {
+    /// The operation.
+    pub op: &'a Op,
+    /// Its kernel, if it is a convolution.
+    pub conv: Option<&'a ConvKernel>,
+    /// Shape of the output: rows, columns, channels.
+    pub out: [usize; 3],
+    /// Whether some output rows need all rows of an input: then rows come in one block.
+    pub whole: bool,
+    /// Whether threads share a firing.
+    pub team: bool,
+}
+
+/// Rows per firing.
+pub(crate) fn heights(layer: &Layer<'_>, rows: Rows) -> usize {
+    let [h, w, c] = layer.out;
+    let wanted = match rows {
+        _ if layer.whole => h,
+        Rows::Whole => h,
+        Rows::Blocks(n) => n,
+        Rows::Rolling => rolling(layer, w, c),
+    };
+    wanted.clamp(1, h.max(1))
+}
+
+/// Rows that are loaded or stored together.
+pub(crate) fn plain_height(b: &Buffer, rows: Rows) -> usize {
+    let wanted = match rows {
+        Rows::Whole => b.h,
+        Rows::Blocks(n) => n,
+        Rows::Rolling => BLOCK_BYTES.div_ceil(4 * b.w * b.c),
+    };
+    wanted.clamp(1, b.h.max(1))
+}
+
+fn rolling(layer: &Layer<'_>, w: usize, c: usize) -> usize {
+    let least = BLOCK_BYTES.div_ceil(4 * w * c);
+    let pixels = match (layer.op, layer.conv) {
+        (Op::Conv(conv), Some(k)) => {
+            let depth = if k.depthwise { 1 } else { k.cin };
+            match 4 * c * conv.size * conv.size * depth {
+                0..=CACHED => 1,
+                0..=SHARED => PIXELS_SHARED,
+                _ => PIXELS_MEMORY,
+            }
+        }
+        _ => 1,
+    };
+    let rows = least.max(pixels.div_ceil(w));
+    let rows = if layer.team {
+        rows.max(TEAM_ROWS)
+    } else {
+        rows
+    };
+    // Even heights: windows of a stride of two, as pools have, then take whole blocks.
+    match rows {
+        1 if layer.conv.is_some() => 2,
+        1 => 1,
+        n => n.next_multiple_of(2),
+    }
+}

@@ -1,0 +1,260 @@
+//! Rolling rows: a chain's rows stream through rings instead of whole maps.
+//!
+//! Every layer keeps a ring of just the rows that later layers still read. Work is driven from the
+//! end: to make the next rows of an output, a step asks its inputs for the rows that these need, and
+//! so on back to the loads; then it fires. So rows are made as late as they can be, a branch
+//! (route, shortcut, upsample) keeps its rows exactly until its last reader is past them, and a pool
+//! empties the ring of its convolution while it is in the cache. No multiply-add is done twice.
+//!
+//! A ring is a whole number of row blocks high, so that the rows of a firing lie side by side. With
+//! blocks as high as the maps, all this is the order of the DeepThings paper: layer by layer.
+
+use crate::plan::{Firing, Order};
+
+mod height;
+mod period;
+
+pub(crate) use height::{Layer, heights, plain_height};
+
+/// Rows of a buffer that an operation reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reads {
+    /// The buffer.
+    pub buffer: usize,
+    /// First row.
+    pub lo: usize,
+    /// First row behind them.
+    pub hi: usize,
+}
+
+/// A load, step or store, as the schedule sees it.
+pub(crate) struct Op<'a> {
+    /// Rows that pass through it in all.
+    pub h: usize,
+    /// Rows of a firing.
+    pub block: usize,
+    /// Buffer that it fills; `None`: a store.
+    pub writes: Option<usize>,
+    /// What rows `first..end` read. Neither bound of an input's rows may shrink as `first` grows.
+    pub reads: Box<dyn Fn(usize, usize) -> Vec<Reads> + 'a>,
+}
+
+/// A scheduled chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Schedule {
+    /// All firings.
+    pub order: Order,
+    /// Rows of every buffer's ring.
+    pub rings: Vec<usize>,
+    /// Firings (counted from 0) during which a buffer holds something: first and last.
+    pub lives: Vec<[usize; 2]>,
+}
+
+/// Schedules `ops` over buffers of `heights` rows. Every buffer is filled by exactly one of them.
+pub(crate) fn schedule(ops: &[Op<'_>], heights: &[usize]) -> Schedule {
+    let mut run = Run::new(ops, heights);
+    // What nobody reads ends the chain; ends advance side by side.
+    let ends: Vec<usize> = (0..ops.len())
+        .filter(|o| ops[*o].writes.is_none_or(|b| run.readers[b].is_empty()))
+        .collect();
+    let behind = |run: &Run<'_>| {
+        ends.iter()
+            .copied()
+            .filter(|o| run.done[*o] < ops[*o].h)
+            .min_by(|a, b| {
+                // done / h, compared without division.
+                (run.done[*a] * ops[*b].h).cmp(&(run.done[*b] * ops[*a].h))
+            })
+    };
+    while let Some(op) = behind(&run) {
+        run.fire(op);
+    }
+    let rings = run
+        .rings
+        .iter()
+        .zip(heights)
+        .zip(&run.writer)
+        .map(|((need, h), op)| need.next_multiple_of(ops[*op].block).min(*h))
+        .collect();
+    Schedule {
+        order: period::compress(&run.firings),
+        rings,
+        lives: run.lives,
+    }
+}
+
+/// The state of the schedule as it is made.
+struct Run<'a> {
+    ops: &'a [Op<'a>],
+    /// Operation that fills each buffer.
+    writer: Vec<usize>,
+    /// Operations that read each buffer.
+    readers: Vec<Vec<usize>>,
+    /// Rows that each operation has done.
+    done: Vec<usize>,
+    firings: Vec<Firing>,
+    /// Most rows of each buffer that were alive together.
+    rings: Vec<usize>,
+    lives: Vec<[usize; 2]>,
+}
+
+impl<'a> Run<'a> {
+    fn new(ops: &'a [Op<'a>], heights: &[usize]) -> Self {
+        let mut writer = vec![0; heights.len()];
+        let mut readers = vec![Vec::new(); heights.len()];
+        for (i, op) in ops.iter().enumerate() {
+            if let Some(b) = op.writes {
+                writer[b] = i;
+            }
+            for r in (op.reads)(0, op.h) {
+                readers[r.buffer].push(i);
+            }
+        }
+        Self {
+            ops,
+            writer,
+            readers,
+            done: vec![0; ops.len()],
+            firings: Vec::new(),
+            rings: vec![0; heights.len()],
+            lives: vec![[usize::MAX, 0]; heights.len()],
+        }
+    }
+
+    /// The next rows of an operation, read by its next firing.
+    fn next(&self, op: usize) -> (usize, usize) {
+        let (first, o) = (self.done[op], &self.ops[op]);
+        (first, (first + o.block).min(o.h))
+    }
+
+    /// Fires an operation once, after everything that it needs.
+    fn fire(&mut self, op: usize) {
+        let (first, end) = self.next(op);
+        let reads = (self.ops[op].reads)(first, end);
+        for r in &reads {
+            while self.done[self.writer[r.buffer]] < r.hi {
+                self.fire(self.writer[r.buffer]);
+            }
+        }
+        let now = self.firings.len();
+        for b in reads.iter().map(|r| r.buffer).chain(self.ops[op].writes) {
+            let [from, to] = &mut self.lives[b];
+            (*from, *to) = (now.min(*from), now);
+        }
+        if let Some(b) = self.ops[op].writes {
+            let kept = self.oldest(b).min(first);
+            self.rings[b] = self.rings[b].max(end - kept);
+        }
+        self.firings.push(Firing {
+            op,
+            first,
+            rows: end - first,
+            advance: 0,
+        });
+        self.done[op] = end;
+    }
+
+    /// First row of a buffer that somebody will still read.
+    fn oldest(&self, buffer: usize) -> usize {
+        self.readers[buffer]
+            .iter()
+            .filter(|op| self.done[**op] < self.ops[**op].h)
+            .flat_map(|op| {
+                let (first, end) = self.next(*op);
+                (self.ops[*op].reads)(first, end)
+            })
+            .filter(|r| r.buffer == buffer && r.lo < r.hi)
+            .map(|r| r.lo)
+            .min()
+            .unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Windows of `size` rows, one apart, over a map with `pad` rows around it.
+    fn window(
+        buffer: usize,
+        h: usize,
+        size: usize,
+        pad: usize,
+    ) -> impl Fn(usize, usize) -> Vec<Reads> {
+        move |first, end| {
+            vec![Reads {
+                buffer,
+                lo: first.saturating_sub(pad),
+                hi: (end - 1 + size - pad).min(h),
+            }]
+        }
+    }
+
+    fn op<'a>(
+        h: usize,
+        block: usize,
+        writes: Option<usize>,
+        reads: impl Fn(usize, usize) -> Vec<Reads> + 'a,
+    ) -> Op<'a> {
+        Op {
+            h,
+            block,
+            writes,
+            reads: Box::new(reads),
+        }
+    }
+
+    #[test]
+    fn a_row_waits_for_its_window_and_no_longer() {
+        let ops = [
+            op(8, 1, Some(0), |_, _| Vec::new()),
+            op(8, 1, Some(1), window(0, 8, 3, 1)),
+            op(8, 1, None, window(1, 8, 1, 0)),
+        ];
+        let s = schedule(&ops, &[8, 8]);
+        assert_eq!(s.rings, [3, 1]);
+        assert_eq!(s.order.firings().count(), 24);
+    }
+
+    #[test]
+    fn blocks_as_high_as_the_map_run_layer_by_layer() {
+        let ops = [
+            op(8, 8, Some(0), |_, _| Vec::new()),
+            op(8, 8, Some(1), window(0, 8, 3, 1)),
+            op(8, 8, None, window(1, 8, 1, 0)),
+        ];
+        let s = schedule(&ops, &[8, 8]);
+        assert_eq!(s.rings, [8, 8]);
+        assert_eq!(s.lives, [[0, 1], [1, 2]]);
+        let order: Vec<usize> = s.order.firings().map(|f| f.op).collect();
+        assert_eq!(order, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_branch_keeps_its_rows_for_the_slower_reader() {
+        // 0 -> 1 -> 2 by windows of five rows, then 3 = 2 beside 0.
+        let both = |first, end| {
+            vec![
+                Reads {
+                    buffer: 2,
+                    lo: first,
+                    hi: end,
+                },
+                Reads {
+                    buffer: 0,
+                    lo: first,
+                    hi: end,
+                },
+            ]
+        };
+        let ops = [
+            op(32, 1, Some(0), |_, _| Vec::new()),
+            op(32, 1, Some(1), window(0, 32, 5, 2)),
+            op(32, 1, Some(2), window(1, 32, 5, 2)),
+            op(32, 1, Some(3), both),
+            op(32, 1, None, window(3, 32, 1, 0)),
+        ];
+        let s = schedule(&ops, &[32; 4]);
+        assert_eq!(s.rings, [5, 5, 1, 1]);
+    }
+}
