@@ -2,6 +2,8 @@
 //!
 //! Low blocks keep rings small; every firing reads the layer's weights once, so that large weights
 //! want high blocks: their time on the way from memory must stay small beside the arithmetic.
+//!
+//! Heights are powers of two, so that layers fall into step soon and the steady state is short.
 
 use crate::{
     graph::Op,
@@ -55,7 +57,7 @@ pub(crate) fn plain_height(b: &Buffer, rows: Rows) -> usize {
     let wanted = match rows {
         Rows::Whole => b.h,
         Rows::Blocks(n) => n,
-        Rows::Rolling => BLOCK_BYTES.div_ceil(4 * b.w * b.c),
+        Rows::Rolling => BLOCK_BYTES.div_ceil(4 * b.w * b.c).next_power_of_two(),
     };
     wanted.clamp(1, b.h.max(1))
 }
@@ -79,10 +81,7 @@ fn rolling(layer: &Layer<'_>, w: usize, c: usize) -> usize {
     } else {
         rows
     };
-    // Even heights: windows of a stride of two, as pools have, then take whole blocks.
-    match rows {
-        1 if layer.conv.is_some() => 2,
-        1 => 1,
-        n => n.next_multiple_of(2),
-    }
+    // Pools of stride two take convolutions' rows two by two.
+    let rows = rows.max(1 + usize::from(layer.conv.is_some()));
+    rows.next_power_of_two()
 }

@@ -35,7 +35,7 @@ pub(crate) struct Op<'a> {
     pub block: usize,
     /// Buffer that it fills; `None`: a store.
     pub writes: Option<usize>,
-    /// What rows `first..end` read. Neither bound of an input's rows may shrink as `first` grows.
+    /// What rows `first..end` read.
     pub reads: Box<dyn Fn(usize, usize) -> Vec<Reads> + 'a>,
 }
 
@@ -159,10 +159,8 @@ impl<'a> Run<'a> {
         self.readers[buffer]
             .iter()
             .filter(|op| self.done[**op] < self.ops[**op].h)
-            .flat_map(|op| {
-                let (first, end) = self.next(*op);
-                (self.ops[*op].reads)(first, end)
-            })
+            // All rows to come: with padding and dilation a later window may begin before an earlier one.
+            .flat_map(|op| (self.ops[*op].reads)(self.done[*op], self.ops[*op].h))
             .filter(|r| r.buffer == buffer && r.lo < r.hi)
             .map(|r| r.lo)
             .min()
