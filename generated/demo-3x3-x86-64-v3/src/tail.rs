@@ -8,36 +8,38 @@
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
-//! | layer                                | in                 | out      | kernel                                     |
-//! | ------------------------------------ | ------------------ | -------- | ------------------------------------------ |
-//! | 8 conv 3x3/1, 48 -> 64, leaky        | 10x12x48           | 10x12x64 | f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64  |
-//! | 9 maxpool 2x2/2                      | 10x12x64           | 5x6x64   | loop                                       |
-//! | 10 conv 3x3/1, 64 -> 80, leaky       | 5x6x64             | 5x6x80   | f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80  |
-//! | 11 maxpool 2x2/1                     | 5x6x80             | 5x6x80   | loop                                       |
-//! | 12 conv 1x1/1, 80 -> 48, leaky       | 5x6x80             | 5x6x48   | f32_conv1x1s1_leaky_6x16_avx2_k80_x80_y48  |
-//! | 13 conv 3x3/1, 48 -> 64, leaky       | 5x6x48             | 5x6x64   | f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64  |
-//! | 14 conv 1x1/1, 64 -> 30, linear      | 5x6x64             | 5x6x30   | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
-//! | 15 yolo, 3 anchors, 5 classes        | 5x6x30             | 5x6x30   | loop                                       |
-//! | 17 conv 1x1/1, 48 -> 32, leaky       | 5x6x48             | 5x6x32   | f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32  |
-//! | 18 upsample by 2                     | 5x6x32             | 10x12x32 | loop                                       |
-//! | 19 concatenation of channels 32 + 64 | 10x12x32, 10x12x64 | 10x12x96 | loop                                       |
-//! | 20 conv 3x3/1, 96 -> 64, leaky       | 10x12x96           | 10x12x64 | f32_conv3x3s1_leaky_6x16_avx2_k96_x96_y64  |
-//! | 21 conv 1x1/1, 64 -> 30, linear      | 10x12x64           | 10x12x30 | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
-//! | 22 yolo, 3 anchors, 5 classes        | 10x12x30           | 10x12x30 | loop                                       |
+//! | layer                                | in                 | out      | rows | ring | kernel                                     |
+//! | ------------------------------------ | ------------------ | -------- | ---- | ---- | ------------------------------------------ |
+//! | 8 conv 3x3/1, 48 -> 64, leaky        | 10x12x48           | 10x12x64 | 8    | 10   | f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64  |
+//! | 9 maxpool 2x2/2                      | 10x12x64           | 5x6x64   | 5    | 5    | loop                                       |
+//! | 10 conv 3x3/1, 64 -> 80, leaky       | 5x6x64             | 5x6x80   | 5    | 5    | f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80  |
+//! | 11 maxpool 2x2/1                     | 5x6x80             | 5x6x80   | 5    | 5    | loop                                       |
+//! | 12 conv 1x1/1, 80 -> 48, leaky       | 5x6x80             | 5x6x48   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k80_x80_y48  |
+//! | 13 conv 3x3/1, 48 -> 64, leaky       | 5x6x48             | 5x6x64   | 5    | 5    | f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64  |
+//! | 14 conv 1x1/1, 64 -> 30, linear      | 5x6x64             | 5x6x30   | 5    | 5    | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
+//! | 15 yolo, 3 anchors, 5 classes        | 5x6x30             | 5x6x30   | 5    | 5    | loop                                       |
+//! | 17 conv 1x1/1, 48 -> 32, leaky       | 5x6x48             | 5x6x32   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32  |
+//! | 18 upsample by 2                     | 5x6x32             | 10x12x32 | 10   | 10   | loop                                       |
+//! | 19 concatenation of channels 32 + 64 | 10x12x32, 10x12x64 | 10x12x96 | 4    | 10   | loop                                       |
+//! | 20 conv 3x3/1, 96 -> 64, leaky       | 10x12x96           | 10x12x64 | 8    | 10   | f32_conv3x3s1_leaky_6x16_avx2_k96_x96_y64  |
+//! | 21 conv 1x1/1, 64 -> 30, linear      | 10x12x64           | 10x12x30 | 10   | 10   | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
+//! | 22 yolo, 3 anchors, 5 classes        | 10x12x30           | 10x12x30 | 10   | 10   | loop                                       |
 #![forbid(unsafe_code)]
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo, View};
 use crate::layout;
 use crate::kernels;
 use crate::math;
+use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 27_216;
+pub const ARENA_FLOATS: usize = 26_304;
 
 /// Output of layer 7, l07_maxpool: 10x12x48.
 const B0: Buffer = Buffer {
     offset: 0,
     h: 10,
+    ring: 10,
     w: 12,
     c: 48,
     pad_left: 1,
@@ -49,6 +51,7 @@ const B0: Buffer = Buffer {
 const B1: Buffer = Buffer {
     offset: 14_784,
     h: 10,
+    ring: 10,
     w: 12,
     c: 64,
     pad_left: 0,
@@ -60,6 +63,7 @@ const B1: Buffer = Buffer {
 const B2: Buffer = Buffer {
     offset: 0,
     h: 5,
+    ring: 5,
     w: 6,
     c: 64,
     pad_left: 1,
@@ -71,6 +75,7 @@ const B2: Buffer = Buffer {
 const B3: Buffer = Buffer {
     offset: 3_072,
     h: 5,
+    ring: 5,
     w: 6,
     c: 80,
     pad_left: 0,
@@ -82,6 +87,7 @@ const B3: Buffer = Buffer {
 const B4: Buffer = Buffer {
     offset: 0,
     h: 5,
+    ring: 5,
     w: 6,
     c: 80,
     pad_left: 0,
@@ -93,6 +99,7 @@ const B4: Buffer = Buffer {
 const B5: Buffer = Buffer {
     offset: 2_400,
     h: 5,
+    ring: 5,
     w: 6,
     c: 48,
     pad_left: 1,
@@ -104,6 +111,7 @@ const B5: Buffer = Buffer {
 const B6: Buffer = Buffer {
     offset: 0,
     h: 5,
+    ring: 5,
     w: 6,
     c: 64,
     pad_left: 0,
@@ -115,6 +123,7 @@ const B6: Buffer = Buffer {
 const B7: Buffer = Buffer {
     offset: 4_704,
     h: 5,
+    ring: 5,
     w: 6,
     c: 30,
     pad_left: 0,
@@ -124,8 +133,9 @@ const B7: Buffer = Buffer {
 
 /// Output of layer 15, l15_yolo: 5x6x30.
 const B8: Buffer = Buffer {
-    offset: 26_304,
+    offset: 0,
     h: 5,
+    ring: 5,
     w: 6,
     c: 30,
     pad_left: 0,
@@ -137,6 +147,7 @@ const B8: Buffer = Buffer {
 const B9: Buffer = Buffer {
     offset: 0,
     h: 5,
+    ring: 5,
     w: 6,
     c: 32,
     pad_left: 0,
@@ -148,6 +159,7 @@ const B9: Buffer = Buffer {
 const B10: Buffer = Buffer {
     offset: 22_464,
     h: 10,
+    ring: 10,
     w: 12,
     c: 32,
     pad_left: 0,
@@ -159,6 +171,7 @@ const B10: Buffer = Buffer {
 const B11: Buffer = Buffer {
     offset: 0,
     h: 10,
+    ring: 10,
     w: 12,
     c: 96,
     pad_left: 1,
@@ -170,6 +183,7 @@ const B11: Buffer = Buffer {
 const B12: Buffer = Buffer {
     offset: 14_784,
     h: 10,
+    ring: 10,
     w: 12,
     c: 64,
     pad_left: 0,
@@ -181,6 +195,7 @@ const B12: Buffer = Buffer {
 const B13: Buffer = Buffer {
     offset: 0,
     h: 10,
+    ring: 10,
     w: 12,
     c: 30,
     pad_left: 0,
@@ -192,6 +207,7 @@ const B13: Buffer = Buffer {
 const B14: Buffer = Buffer {
     offset: 3_600,
     h: 10,
+    ring: 10,
     w: 12,
     c: 30,
     pad_left: 0,
@@ -199,50 +215,168 @@ const B14: Buffer = Buffer {
     zero_row: false,
 };
 
+/// Firings: operation, first row, rows, and how far it moves down with every turn.
+const ORDER: Order = Order {
+    prologue: &[
+        Firing::new([0, 0, 8, 0]),
+        Firing::new([0, 8, 2, 0]),
+        Firing::new([1, 0, 8, 0]),
+        Firing::new([1, 8, 2, 0]),
+        Firing::new([2, 0, 5, 0]),
+        Firing::new([3, 0, 5, 0]),
+        Firing::new([4, 0, 5, 0]),
+        Firing::new([5, 0, 5, 0]),
+        Firing::new([6, 0, 5, 0]),
+        Firing::new([7, 0, 5, 0]),
+        Firing::new([8, 0, 5, 0]),
+        Firing::new([15, 0, 5, 0]),
+        Firing::new([9, 0, 5, 0]),
+        Firing::new([10, 0, 10, 0]),
+    ],
+    period: &[Firing::new([11, 0, 4, 4])],
+    repeats: 2,
+    epilogue: &[
+        Firing::new([11, 8, 2, 0]),
+        Firing::new([12, 0, 8, 0]),
+        Firing::new([12, 8, 2, 0]),
+        Firing::new([13, 0, 10, 0]),
+        Firing::new([14, 0, 10, 0]),
+        Firing::new([16, 0, 10, 0]),
+    ],
+};
+
 /// Computes the chain.
 pub fn run(io: &mut TaskIo<'_>) {
-    io.load(0, &B0);
-    let ([x], y) = io.arena.io([B0.range()], B1.body());
-    io.team
-        .rows(10, 768, y, |rows, y| l08_conv(x, &io.weights[layout::L08_CONV], y, rows));
-    io.arena.clear_padding(&B2);
-    let ([x], y) = io.arena.io([B1.range()], B2.body());
-    io.team.rows(5, 512, y, |rows, y| l09_maxpool(x, y, rows));
-    let ([x], y) = io.arena.io([B2.range()], B3.body());
-    io.team
-        .rows(5, 480, y, |rows, y| l10_conv(x, &io.weights[layout::L10_CONV], y, rows));
-    let ([x], y) = io.arena.io([B3.range()], B4.body());
-    io.team.rows(5, 480, y, |rows, y| l11_maxpool(x, y, rows));
-    io.arena.clear_padding(&B5);
-    let ([x], y) = io.arena.io([B4.range()], B5.body());
-    io.team
-        .rows(5, 384, y, |rows, y| l12_conv(x, &io.weights[layout::L12_CONV], y, rows));
-    let ([x], y) = io.arena.io([B5.range()], B6.body());
-    io.team
-        .rows(5, 384, y, |rows, y| l13_conv(x, &io.weights[layout::L13_CONV], y, rows));
-    let ([x], y) = io.arena.io([B6.range()], B7.body());
-    io.team
-        .rows(5, 180, y, |rows, y| l14_conv(x, &io.weights[layout::L14_CONV], y, rows));
-    let ([x], y) = io.arena.io([B7.range()], B8.body());
-    io.team.rows(5, 180, y, |rows, y| l15_yolo(x, y, rows));
-    let ([x], y) = io.arena.io([B5.range()], B9.body());
-    io.team
-        .rows(5, 192, y, |rows, y| l17_conv(x, &io.weights[layout::L17_CONV], y, rows));
-    let ([x], y) = io.arena.io([B9.range()], B10.body());
-    io.team.rows(10, 384, y, |rows, y| l18_upsample(x, y, rows));
-    io.arena.clear_padding(&B11);
-    let ([x0, x1], y) = io.arena.io([B10.range(), B1.range()], B11.body());
-    io.team.rows(10, 1_344, y, |rows, y| l19_route(x0, x1, y, rows));
-    let ([x], y) = io.arena.io([B11.range()], B12.body());
-    io.team
-        .rows(10, 768, y, |rows, y| l20_conv(x, &io.weights[layout::L20_CONV], y, rows));
-    let ([x], y) = io.arena.io([B12.range()], B13.body());
-    io.team
-        .rows(10, 360, y, |rows, y| l21_conv(x, &io.weights[layout::L21_CONV], y, rows));
-    let ([x], y) = io.arena.io([B13.range()], B14.body());
-    io.team.rows(10, 360, y, |rows, y| l22_yolo(x, y, rows));
-    io.store(0, &B8, View { y: 0, x: 0, h: 5, w: 6 });
-    io.store(1, &B14, View { y: 0, x: 0, h: 10, w: 12 });
+    ORDER
+        .run(
+            &mut |op, rows| match op {
+                0 => {
+                    io.load(0, &B0, rows);
+                }
+                1 => {
+                    let ([x], y) = io.arena.io(0, [B0.range()], B1.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            768,
+                            y,
+                            |rows, y| l08_conv(x, &io.weights[layout::L08_CONV], y, rows),
+                        );
+                }
+                2 => {
+                    if rows.start == 0 {
+                        io.arena.clear_padding(&B2);
+                    }
+                    let ([x], y) = io.arena.io(1, [B1.range()], B2.rows(&rows));
+                    io.team.rows(rows, 512, y, |rows, y| l09_maxpool(x, y, rows));
+                }
+                3 => {
+                    let ([x], y) = io.arena.io(2, [B2.range()], B3.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            480,
+                            y,
+                            |rows, y| l10_conv(x, &io.weights[layout::L10_CONV], y, rows),
+                        );
+                }
+                4 => {
+                    let ([x], y) = io.arena.io(3, [B3.range()], B4.rows(&rows));
+                    io.team.rows(rows, 480, y, |rows, y| l11_maxpool(x, y, rows));
+                }
+                5 => {
+                    if rows.start == 0 {
+                        io.arena.clear_padding(&B5);
+                    }
+                    let ([x], y) = io.arena.io(4, [B4.range()], B5.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            384,
+                            y,
+                            |rows, y| l12_conv(x, &io.weights[layout::L12_CONV], y, rows),
+                        );
+                }
+                6 => {
+                    let ([x], y) = io.arena.io(5, [B5.range()], B6.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            384,
+                            y,
+                            |rows, y| l13_conv(x, &io.weights[layout::L13_CONV], y, rows),
+                        );
+                }
+                7 => {
+                    let ([x], y) = io.arena.io(6, [B6.range()], B7.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            180,
+                            y,
+                            |rows, y| l14_conv(x, &io.weights[layout::L14_CONV], y, rows),
+                        );
+                }
+                8 => {
+                    let ([x], y) = io.arena.io(7, [B7.range()], B8.rows(&rows));
+                    io.team.rows(rows, 180, y, |rows, y| l15_yolo(x, y, rows));
+                }
+                9 => {
+                    let ([x], y) = io.arena.io(8, [B5.range()], B9.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            192,
+                            y,
+                            |rows, y| l17_conv(x, &io.weights[layout::L17_CONV], y, rows),
+                        );
+                }
+                10 => {
+                    let ([x], y) = io.arena.io(9, [B9.range()], B10.rows(&rows));
+                    io.team.rows(rows, 384, y, |rows, y| l18_upsample(x, y, rows));
+                }
+                11 => {
+                    if rows.start == 0 {
+                        io.arena.clear_padding(&B11);
+                    }
+                    let ([x0, x1], y) = io
+                        .arena
+                        .io(10, [B10.range(), B1.range()], B11.rows(&rows));
+                    io.team.rows(rows, 1_344, y, |rows, y| l19_route(x0, x1, y, rows));
+                }
+                12 => {
+                    let ([x], y) = io.arena.io(11, [B11.range()], B12.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            768,
+                            y,
+                            |rows, y| l20_conv(x, &io.weights[layout::L20_CONV], y, rows),
+                        );
+                }
+                13 => {
+                    let ([x], y) = io.arena.io(12, [B12.range()], B13.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            360,
+                            y,
+                            |rows, y| l21_conv(x, &io.weights[layout::L21_CONV], y, rows),
+                        );
+                }
+                14 => {
+                    let ([x], y) = io.arena.io(13, [B13.range()], B14.rows(&rows));
+                    io.team.rows(rows, 360, y, |rows, y| l22_yolo(x, y, rows));
+                }
+                15 => {
+                    io.store(0, &B8, View { y: 0, x: 0, h: 5, w: 6 }, rows);
+                }
+                16 => {
+                    io.store(1, &B14, View { y: 0, x: 0, h: 10, w: 12 }, rows);
+                }
+                _ => unreachable!("operation {op}"),
+            },
+        );
 }
 
 /// Layer 8: conv 3x3/1, 48 -> 64, leaky. In 10x12x48 (border 1 1 1 1), out 10x12x64, f32 HWC.
@@ -300,8 +434,9 @@ pub fn l11_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
             let wx = col..6.min(col + 2);
             y.fill(f32::MIN);
             for wy in wy.clone() {
+                let from = wy * 480;
                 for wx in wx.clone() {
-                    let at = wy * 480 + wx * 80;
+                    let at = from + wx * 80;
                     for (y, x) in y.iter_mut().zip(&x[at..][..80]) {
                         *y = math::max(*x, *y);
                     }

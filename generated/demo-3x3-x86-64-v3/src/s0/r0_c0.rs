@@ -8,30 +8,32 @@
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
-//! | layer                         | in       | out      | kernel                                    |
-//! | ----------------------------- | -------- | -------- | ----------------------------------------- |
-//! | 0 conv 3x3/1, 3 -> 8, leaky   | 63x79x3  | 62x78x8  | f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8    |
-//! | 1 maxpool 2x2/2               | 62x78x8  | 31x39x8  | loop                                      |
-//! | 2 conv 3x3/1, 8 -> 16, leaky  | 31x39x8  | 30x38x16 | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
-//! | 3 maxpool 2x2/2               | 30x38x16 | 15x19x16 | loop                                      |
-//! | 4 conv 3x3/1, 16 -> 32, leaky | 15x19x16 | 14x18x32 | f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32 |
-//! | 5 maxpool 2x2/2               | 14x18x32 | 7x9x32   | loop                                      |
-//! | 6 conv 3x3/1, 32 -> 48, leaky | 7x9x32   | 6x8x48   | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
-//! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | loop                                      |
+//! | layer                         | in       | out      | rows | ring | kernel                                    |
+//! | ----------------------------- | -------- | -------- | ---- | ---- | ----------------------------------------- |
+//! | 0 conv 3x3/1, 3 -> 8, leaky   | 63x79x3  | 62x78x8  | 8    | 32   | f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8    |
+//! | 1 maxpool 2x2/2               | 62x78x8  | 31x39x8  | 16   | 31   | loop                                      |
+//! | 2 conv 3x3/1, 8 -> 16, leaky  | 31x39x8  | 30x38x16 | 8    | 30   | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
+//! | 3 maxpool 2x2/2               | 30x38x16 | 15x19x16 | 15   | 15   | loop                                      |
+//! | 4 conv 3x3/1, 16 -> 32, leaky | 15x19x16 | 14x18x32 | 8    | 14   | f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32 |
+//! | 5 maxpool 2x2/2               | 14x18x32 | 7x9x32   | 7    | 7    | loop                                      |
+//! | 6 conv 3x3/1, 32 -> 48, leaky | 7x9x32   | 6x8x48   | 6    | 6    | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
+//! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | 3    | 3    | loop                                      |
 #![forbid(unsafe_code)]
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo, View};
 use crate::layout;
 use crate::kernels;
 use crate::math;
+use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 54_048;
+pub const ARENA_FLOATS: usize = 63_808;
 
 /// The network's input: 63x79x3.
 const B0: Buffer = Buffer {
-    offset: 38_688,
+    offset: 38_208,
     h: 63,
+    ring: 63,
     w: 79,
     c: 3,
     pad_left: 1,
@@ -43,6 +45,7 @@ const B0: Buffer = Buffer {
 const B1: Buffer = Buffer {
     offset: 0,
     h: 62,
+    ring: 32,
     w: 78,
     c: 8,
     pad_left: 0,
@@ -52,8 +55,9 @@ const B1: Buffer = Buffer {
 
 /// Output of layer 1, l01_maxpool: 31x39x8.
 const B2: Buffer = Buffer {
-    offset: 38_688,
+    offset: 53_568,
     h: 31,
+    ring: 31,
     w: 39,
     c: 8,
     pad_left: 1,
@@ -63,8 +67,9 @@ const B2: Buffer = Buffer {
 
 /// Output of layer 2, l02_conv: 30x38x16.
 const B3: Buffer = Buffer {
-    offset: 0,
+    offset: 19_968,
     h: 30,
+    ring: 30,
     w: 38,
     c: 16,
     pad_left: 0,
@@ -74,8 +79,9 @@ const B3: Buffer = Buffer {
 
 /// Output of layer 3, l03_maxpool: 15x19x16.
 const B4: Buffer = Buffer {
-    offset: 18_240,
+    offset: 8_064,
     h: 15,
+    ring: 15,
     w: 19,
     c: 16,
     pad_left: 1,
@@ -87,6 +93,7 @@ const B4: Buffer = Buffer {
 const B5: Buffer = Buffer {
     offset: 0,
     h: 14,
+    ring: 14,
     w: 18,
     c: 32,
     pad_left: 0,
@@ -98,6 +105,7 @@ const B5: Buffer = Buffer {
 const B6: Buffer = Buffer {
     offset: 8_064,
     h: 7,
+    ring: 7,
     w: 9,
     c: 32,
     pad_left: 1,
@@ -109,6 +117,7 @@ const B6: Buffer = Buffer {
 const B7: Buffer = Buffer {
     offset: 0,
     h: 6,
+    ring: 6,
     w: 8,
     c: 48,
     pad_left: 0,
@@ -120,6 +129,7 @@ const B7: Buffer = Buffer {
 const B8: Buffer = Buffer {
     offset: 2_304,
     h: 3,
+    ring: 3,
     w: 4,
     c: 48,
     pad_left: 0,
@@ -127,33 +137,113 @@ const B8: Buffer = Buffer {
     zero_row: false,
 };
 
+/// Firings: operation, first row, rows, and how far it moves down with every turn.
+const ORDER: Order = Order {
+    prologue: &[Firing::new([0, 0, 32, 0])],
+    period: &[Firing::new([1, 0, 8, 8])],
+    repeats: 3,
+    epilogue: &[
+        Firing::new([0, 32, 31, 0]),
+        Firing::new([1, 24, 8, 0]),
+        Firing::new([2, 0, 16, 0]),
+        Firing::new([3, 0, 8, 0]),
+        Firing::new([1, 32, 8, 0]),
+        Firing::new([1, 40, 8, 0]),
+        Firing::new([1, 48, 8, 0]),
+        Firing::new([1, 56, 6, 0]),
+        Firing::new([2, 16, 15, 0]),
+        Firing::new([3, 8, 8, 0]),
+        Firing::new([3, 16, 8, 0]),
+        Firing::new([3, 24, 6, 0]),
+        Firing::new([4, 0, 15, 0]),
+        Firing::new([5, 0, 8, 0]),
+        Firing::new([5, 8, 6, 0]),
+        Firing::new([6, 0, 7, 0]),
+        Firing::new([7, 0, 6, 0]),
+        Firing::new([8, 0, 3, 0]),
+        Firing::new([9, 0, 3, 0]),
+    ],
+};
+
 /// Computes the chain.
 pub fn run(io: &mut TaskIo<'_>) {
-    io.load(0, &B0);
-    let ([x], y) = io.arena.io([B0.range()], B1.body());
-    io.team
-        .rows(62, 624, y, |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows));
-    io.arena.clear_padding(&B2);
-    let ([x], y) = io.arena.io([B1.range()], B2.body());
-    io.team.rows(31, 320, y, |rows, y| l01_maxpool(x, y, rows));
-    let ([x], y) = io.arena.io([B2.range()], B3.body());
-    io.team
-        .rows(30, 608, y, |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows));
-    io.arena.clear_padding(&B4);
-    let ([x], y) = io.arena.io([B3.range()], B4.body());
-    io.team.rows(15, 320, y, |rows, y| l03_maxpool(x, y, rows));
-    let ([x], y) = io.arena.io([B4.range()], B5.body());
-    io.team
-        .rows(14, 576, y, |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows));
-    io.arena.clear_padding(&B6);
-    let ([x], y) = io.arena.io([B5.range()], B6.body());
-    io.team.rows(7, 320, y, |rows, y| l05_maxpool(x, y, rows));
-    let ([x], y) = io.arena.io([B6.range()], B7.body());
-    io.team
-        .rows(6, 384, y, |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows));
-    let ([x], y) = io.arena.io([B7.range()], B8.body());
-    io.team.rows(3, 192, y, |rows, y| l07_maxpool(x, y, rows));
-    io.store(0, &B8, View { y: 0, x: 0, h: 3, w: 4 });
+    ORDER
+        .run(
+            &mut |op, rows| match op {
+                0 => {
+                    io.load(0, &B0, rows);
+                }
+                1 => {
+                    let ([x], y) = io.arena.io(0, [B0.range()], B1.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            624,
+                            y,
+                            |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows),
+                        );
+                }
+                2 => {
+                    if rows.start == 0 {
+                        io.arena.clear_padding(&B2);
+                    }
+                    let ([x], y) = io.arena.io(1, [B1.range()], B2.rows(&rows));
+                    io.team.rows(rows, 320, y, |rows, y| l01_maxpool(x, y, rows));
+                }
+                3 => {
+                    let ([x], y) = io.arena.io(2, [B2.range()], B3.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            608,
+                            y,
+                            |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows),
+                        );
+                }
+                4 => {
+                    if rows.start == 0 {
+                        io.arena.clear_padding(&B4);
+                    }
+                    let ([x], y) = io.arena.io(3, [B3.range()], B4.rows(&rows));
+                    io.team.rows(rows, 320, y, |rows, y| l03_maxpool(x, y, rows));
+                }
+                5 => {
+                    let ([x], y) = io.arena.io(4, [B4.range()], B5.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            576,
+                            y,
+                            |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows),
+                        );
+                }
+                6 => {
+                    if rows.start == 0 {
+                        io.arena.clear_padding(&B6);
+                    }
+                    let ([x], y) = io.arena.io(5, [B5.range()], B6.rows(&rows));
+                    io.team.rows(rows, 320, y, |rows, y| l05_maxpool(x, y, rows));
+                }
+                7 => {
+                    let ([x], y) = io.arena.io(6, [B6.range()], B7.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            384,
+                            y,
+                            |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows),
+                        );
+                }
+                8 => {
+                    let ([x], y) = io.arena.io(7, [B7.range()], B8.rows(&rows));
+                    io.team.rows(rows, 192, y, |rows, y| l07_maxpool(x, y, rows));
+                }
+                9 => {
+                    io.store(0, &B8, View { y: 0, x: 0, h: 3, w: 4 }, rows);
+                }
+                _ => unreachable!("operation {op}"),
+            },
+        );
 }
 
 /// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 63x79x3 (border 1 0 1 0), out 62x78x8, f32 HWC.
@@ -171,8 +261,8 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 /// Layer 1: maxpool 2x2/2. In 62x78x8, out 31x39x8, f32 HWC.
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
-        let upper = x[row * 1_248..][..624].chunks_exact(16);
-        let lower = x[row * 1_248 + 624..][..624].chunks_exact(16);
+        let upper = x[(row * 2) % 32 * 624..][..624].chunks_exact(16);
+        let lower = x[(row * 2 + 1) % 32 * 624..][..624].chunks_exact(16);
         for ((y, upper), lower) in y[8..320].chunks_exact_mut(8).zip(upper).zip(lower) {
             let ((x0, x1), (x2, x3)) = (upper.split_at(8), lower.split_at(8));
             for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)

@@ -8,30 +8,32 @@
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
-//! | layer                         | in       | out      | kernel                                    |
-//! | ----------------------------- | -------- | -------- | ----------------------------------------- |
-//! | 0 conv 3x3/1, 3 -> 8, leaky   | 78x94x3  | 76x92x8  | f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8    |
-//! | 1 maxpool 2x2/2               | 76x92x8  | 38x46x8  | loop                                      |
-//! | 2 conv 3x3/1, 8 -> 16, leaky  | 38x46x8  | 36x44x16 | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
-//! | 3 maxpool 2x2/2               | 36x44x16 | 18x22x16 | loop                                      |
-//! | 4 conv 3x3/1, 16 -> 32, leaky | 18x22x16 | 16x20x32 | f32_conv3x3s1_leaky_5x16_avx2_k16_x16_y32 |
-//! | 5 maxpool 2x2/2               | 16x20x32 | 8x10x32  | loop                                      |
-//! | 6 conv 3x3/1, 32 -> 48, leaky | 8x10x32  | 6x8x48   | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
-//! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | loop                                      |
+//! | layer                         | in       | out      | rows | ring | kernel                                    |
+//! | ----------------------------- | -------- | -------- | ---- | ---- | ----------------------------------------- |
+//! | 0 conv 3x3/1, 3 -> 8, leaky   | 78x94x3  | 76x92x8  | 8    | 32   | f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8    |
+//! | 1 maxpool 2x2/2               | 76x92x8  | 38x46x8  | 16   | 32   | loop                                      |
+//! | 2 conv 3x3/1, 8 -> 16, leaky  | 38x46x8  | 36x44x16 | 8    | 32   | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
+//! | 3 maxpool 2x2/2               | 36x44x16 | 18x22x16 | 16   | 16   | loop                                      |
+//! | 4 conv 3x3/1, 16 -> 32, leaky | 18x22x16 | 16x20x32 | 8    | 16   | f32_conv3x3s1_leaky_5x16_avx2_k16_x16_y32 |
+//! | 5 maxpool 2x2/2               | 16x20x32 | 8x10x32  | 8    | 8    | loop                                      |
+//! | 6 conv 3x3/1, 32 -> 48, leaky | 8x10x32  | 6x8x48   | 6    | 6    | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
+//! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | 3    | 3    | loop                                      |
 #![forbid(unsafe_code)]
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo, View};
 use crate::layout;
 use crate::kernels;
 use crate::math;
+use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 77_936;
+pub const ARENA_FLOATS: usize = 66_880;
 
 /// The network's input: 78x94x3.
 const B0: Buffer = Buffer {
-    offset: 55_936,
+    offset: 57_856,
     h: 78,
+    ring: 32,
     w: 94,
     c: 3,
     pad_left: 0,
@@ -43,6 +45,7 @@ const B0: Buffer = Buffer {
 const B1: Buffer = Buffer {
     offset: 0,
     h: 76,
+    ring: 32,
     w: 92,
     c: 8,
     pad_left: 0,
@@ -52,8 +55,9 @@ const B1: Buffer = Buffer {
 
 /// Output of layer 1, l01_maxpool: 38x46x8.
 const B2: Buffer = Buffer {
-    offset: 55_936,
+    offset: 46_080,
     h: 38,
+    ring: 32,
     w: 46,
     c: 8,
     pad_left: 0,
@@ -63,8 +67,9 @@ const B2: Buffer = Buffer {
 
 /// Output of layer 2, l02_conv: 36x44x16.
 const B3: Buffer = Buffer {
-    offset: 0,
+    offset: 23_552,
     h: 36,
+    ring: 32,
     w: 44,
     c: 16,
     pad_left: 0,
@@ -74,8 +79,9 @@ const B3: Buffer = Buffer {
 
 /// Output of layer 3, l03_maxpool: 18x22x16.
 const B4: Buffer = Buffer {
-    offset: 25_344,
+    offset: 10_240,
     h: 18,
+    ring: 16,
     w: 22,
     c: 16,
     pad_left: 0,
@@ -87,6 +93,7 @@ const B4: Buffer = Buffer {
 const B5: Buffer = Buffer {
     offset: 0,
     h: 16,
+    ring: 16,
     w: 20,
     c: 32,
     pad_left: 0,
@@ -98,6 +105,7 @@ const B5: Buffer = Buffer {
 const B6: Buffer = Buffer {
     offset: 10_240,
     h: 8,
+    ring: 8,
     w: 10,
     c: 32,
     pad_left: 0,
@@ -109,6 +117,7 @@ const B6: Buffer = Buffer {
 const B7: Buffer = Buffer {
     offset: 0,
     h: 6,
+    ring: 6,
     w: 8,
     c: 48,
     pad_left: 0,
@@ -120,6 +129,7 @@ const B7: Buffer = Buffer {
 const B8: Buffer = Buffer {
     offset: 2_304,
     h: 3,
+    ring: 3,
     w: 4,
     c: 48,
     pad_left: 0,
@@ -127,35 +137,118 @@ const B8: Buffer = Buffer {
     zero_row: false,
 };
 
+/// Firings: operation, first row, rows, and how far it moves down with every turn.
+const ORDER: Order = Order {
+    prologue: &[Firing::new([0, 0, 16, 0])],
+    period: &[
+        Firing::new([1, 0, 8, 16]),
+        Firing::new([0, 16, 16, 16]),
+        Firing::new([1, 8, 8, 16]),
+    ],
+    repeats: 2,
+    epilogue: &[
+        Firing::new([2, 0, 16, 0]),
+        Firing::new([3, 0, 8, 0]),
+        Firing::new([1, 32, 8, 0]),
+        Firing::new([0, 48, 16, 0]),
+        Firing::new([1, 40, 8, 0]),
+        Firing::new([1, 48, 8, 0]),
+        Firing::new([0, 64, 14, 0]),
+        Firing::new([1, 56, 8, 0]),
+        Firing::new([2, 16, 16, 0]),
+        Firing::new([3, 8, 8, 0]),
+        Firing::new([3, 16, 8, 0]),
+        Firing::new([1, 64, 8, 0]),
+        Firing::new([1, 72, 4, 0]),
+        Firing::new([2, 32, 6, 0]),
+        Firing::new([3, 24, 8, 0]),
+        Firing::new([4, 0, 16, 0]),
+        Firing::new([5, 0, 8, 0]),
+        Firing::new([3, 32, 4, 0]),
+        Firing::new([4, 16, 2, 0]),
+        Firing::new([5, 8, 8, 0]),
+        Firing::new([6, 0, 8, 0]),
+        Firing::new([7, 0, 6, 0]),
+        Firing::new([8, 0, 3, 0]),
+        Firing::new([9, 0, 3, 0]),
+    ],
+};
+
 /// Computes the chain.
 pub fn run(io: &mut TaskIo<'_>) {
-    io.load(0, &B0);
-    let ([x], y) = io.arena.io([B0.range()], B1.body());
-    io.team
-        .rows(76, 736, y, |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows));
-    let ([x], y) = io.arena.io([B1.range()], B2.body());
-    io.team.rows(38, 368, y, |rows, y| l01_maxpool(x, y, rows));
-    let ([x], y) = io.arena.io([B2.range()], B3.body());
-    io.team
-        .rows(36, 704, y, |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows));
-    let ([x], y) = io.arena.io([B3.range()], B4.body());
-    io.team.rows(18, 352, y, |rows, y| l03_maxpool(x, y, rows));
-    let ([x], y) = io.arena.io([B4.range()], B5.body());
-    io.team
-        .rows(16, 640, y, |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows));
-    let ([x], y) = io.arena.io([B5.range()], B6.body());
-    io.team.rows(8, 320, y, |rows, y| l05_maxpool(x, y, rows));
-    let ([x], y) = io.arena.io([B6.range()], B7.body());
-    io.team
-        .rows(6, 384, y, |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows));
-    let ([x], y) = io.arena.io([B7.range()], B8.body());
-    io.team.rows(3, 192, y, |rows, y| l07_maxpool(x, y, rows));
-    io.store(0, &B8, View { y: 0, x: 0, h: 3, w: 4 });
+    ORDER
+        .run(
+            &mut |op, rows| match op {
+                0 => {
+                    io.load(0, &B0, rows);
+                }
+                1 => {
+                    let ([x], y) = io.arena.io(0, [B0.range()], B1.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            736,
+                            y,
+                            |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows),
+                        );
+                }
+                2 => {
+                    let ([x], y) = io.arena.io(1, [B1.range()], B2.rows(&rows));
+                    io.team.rows(rows, 368, y, |rows, y| l01_maxpool(x, y, rows));
+                }
+                3 => {
+                    let ([x], y) = io.arena.io(2, [B2.range()], B3.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            704,
+                            y,
+                            |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows),
+                        );
+                }
+                4 => {
+                    let ([x], y) = io.arena.io(3, [B3.range()], B4.rows(&rows));
+                    io.team.rows(rows, 352, y, |rows, y| l03_maxpool(x, y, rows));
+                }
+                5 => {
+                    let ([x], y) = io.arena.io(4, [B4.range()], B5.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            640,
+                            y,
+                            |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows),
+                        );
+                }
+                6 => {
+                    let ([x], y) = io.arena.io(5, [B5.range()], B6.rows(&rows));
+                    io.team.rows(rows, 320, y, |rows, y| l05_maxpool(x, y, rows));
+                }
+                7 => {
+                    let ([x], y) = io.arena.io(6, [B6.range()], B7.rows(&rows));
+                    io.team
+                        .rows(
+                            rows,
+                            384,
+                            y,
+                            |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows),
+                        );
+                }
+                8 => {
+                    let ([x], y) = io.arena.io(7, [B7.range()], B8.rows(&rows));
+                    io.team.rows(rows, 192, y, |rows, y| l07_maxpool(x, y, rows));
+                }
+                9 => {
+                    io.store(0, &B8, View { y: 0, x: 0, h: 3, w: 4 }, rows);
+                }
+                _ => unreachable!("operation {op}"),
+            },
+        );
 }
 
 /// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 78x94x3, out 76x92x8, f32 HWC.
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
-    let tap = |y: usize| y * 282;
+    let tap = |y: usize| y % 32 * 282;
     let first = rows.start;
     let block = rows;
     for row in block.clone() {
@@ -168,8 +261,8 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 /// Layer 1: maxpool 2x2/2. In 76x92x8, out 38x46x8, f32 HWC.
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(368)) {
-        let upper = x[row * 1_472..][..736].chunks_exact(16);
-        let lower = x[row * 1_472 + 736..][..736].chunks_exact(16);
+        let upper = x[(row * 2) % 32 * 736..][..736].chunks_exact(16);
+        let lower = x[(row * 2 + 1) % 32 * 736..][..736].chunks_exact(16);
         for ((y, upper), lower) in y.chunks_exact_mut(8).zip(upper).zip(lower) {
             let ((x0, x1), (x2, x3)) = (upper.split_at(8), lower.split_at(8));
             for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
@@ -185,7 +278,7 @@ pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 
 /// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 38x46x8, out 36x44x16, f32 HWC.
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
-    let tap = |y: usize| y * 368;
+    let tap = |y: usize| y % 32 * 368;
     let first = rows.start;
     let block = rows;
     for row in block.clone() {
@@ -198,8 +291,8 @@ pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 /// Layer 3: maxpool 2x2/2. In 36x44x16, out 18x22x16, f32 HWC.
 pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(352)) {
-        let upper = x[row * 1_408..][..704].chunks_exact(32);
-        let lower = x[row * 1_408 + 704..][..704].chunks_exact(32);
+        let upper = x[(row * 2) % 32 * 704..][..704].chunks_exact(32);
+        let lower = x[(row * 2 + 1) % 32 * 704..][..704].chunks_exact(32);
         for ((y, upper), lower) in y.chunks_exact_mut(16).zip(upper).zip(lower) {
             let ((x0, x1), (x2, x3)) = (upper.split_at(16), lower.split_at(16));
             for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
@@ -215,7 +308,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 
 /// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 18x22x16, out 16x20x32, f32 HWC.
 pub fn l04_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
-    let tap = |y: usize| y * 352;
+    let tap = |y: usize| y % 16 * 352;
     let first = rows.start;
     let block = rows;
     for (co, w) in w.chunks_exact(2_320).enumerate() {
