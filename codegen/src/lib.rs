@@ -369,6 +369,10 @@ pub fn emit_kernels(
         let path = format!("{dir}/{name}.rs");
         let source = format::module(&path, &docs, kernel::conv(k, isa, *lanes))?;
         files.insert(path, source);
+        if let Some(text) = kernel::assembly(k, isa, *lanes) {
+            let head: String = docs.iter().map(|line| format!("@ {line}\n")).collect();
+            files.insert(format!("{dir}/{name}.S"), (head + &text).into_bytes());
+        }
     }
     let list: Vec<_> = by_name.keys().map(|n| ident(n)).collect();
     let check = kernel::check_cpu(isa);

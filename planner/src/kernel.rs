@@ -5,6 +5,8 @@ use crate::{
     plan::{Buffer, ConvKernel, Isa},
 };
 
+pub mod neon;
+
 /// Bytes of input rows that a row block may take: half of a 512 KiB second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;
 
@@ -33,6 +35,12 @@ pub fn choose(
             let nr = work.best_nr(node.shape.w);
             (nr, work.best_mr(nr, out.w))
         }
+        Isa::Aarch64 | Isa::Armv7 => neon::Row {
+            filters: work.filters,
+            depth: work.depth,
+            depthwise,
+        }
+        .best(isa, node.shape.w, out.w),
     };
     let activation = if c.activation.is_inline() {
         c.activation
@@ -170,6 +178,8 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
     let isa = match isa {
         Isa::Portable => "scalar",
         Isa::X86_64V3 => "avx2",
+        Isa::Aarch64 => "neon",
+        Isa::Armv7 => "armv7",
     };
     let s = k.size;
     format!(

@@ -9,9 +9,9 @@ pub enum Target {
     X86_64V3,
     /// Plain Rust for the host.
     Portable,
-    /// 64-bit ARM Linux; portable kernels for now.
+    /// 64-bit ARM Linux.
     Aarch64,
-    /// 32-bit ARM Linux with hard floats; portable kernels for now.
+    /// 32-bit ARM Linux with hard floats and NEON.
     Armv7,
 }
 
@@ -51,7 +51,9 @@ impl Target {
     pub const fn kernels(self) -> Isa {
         match self {
             Self::X86_64V3 => Isa::X86_64V3,
-            Self::Portable | Self::Aarch64 | Self::Armv7 => Isa::Portable,
+            Self::Portable => Isa::Portable,
+            Self::Aarch64 => Isa::Aarch64,
+            Self::Armv7 => Isa::Armv7,
         }
     }
 }

@@ -170,12 +170,18 @@ pub struct TargetPlan {
 /// A family of generated kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Isa {
-    /// Plain scalar Rust; the oracle, and what armv7 and aarch64 use for now.
+    /// Plain scalar Rust; the oracle.
     #[serde(rename = "portable")]
     Portable,
     /// AVX2 and FMA.
     #[serde(rename = "x86-64-v3")]
     X86_64V3,
+    /// NEON of 64-bit ARM.
+    #[serde(rename = "aarch64")]
+    Aarch64,
+    /// NEON of 32-bit ARM.
+    #[serde(rename = "armv7")]
+    Armv7,
 }
 
 /// Tiles of equal shape share one chain class: layers with literal shapes, buffers in one arena.

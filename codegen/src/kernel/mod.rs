@@ -28,6 +28,8 @@ use tessera_planner::{
 
 use crate::names::{affine, grouped, int};
 
+pub mod aarch64;
+pub mod armv7;
 pub mod portable;
 pub mod x86_64;
 
@@ -50,12 +52,24 @@ pub const fn block_floats(k: &ConvKernel) -> usize {
     k.nr * (1 + k.size * k.size * k.cin)
 }
 
+/// Whether a generator can make the kernel: armv7's keep a block in 16 registers by number.
+pub const fn fits(k: &ConvKernel, isa: Isa) -> bool {
+    !matches!(isa, Isa::Armv7) || (k.mr <= armv7::PIXELS && k.nr == armv7::CHANNELS)
+}
+
 /// The items of a kernel's module.
 pub fn conv(k: &ConvKernel, isa: Isa, lanes: usize) -> TokenStream {
     match isa {
         Isa::Portable => portable::conv(k, &name(k, isa, lanes), lanes),
         Isa::X86_64V3 => x86_64::conv(k, &name(k, isa, lanes), lanes),
+        Isa::Aarch64 => aarch64::conv(k, &name(k, isa, lanes), lanes),
+        Isa::Armv7 => armv7::conv(k, &name(k, isa, lanes), lanes),
     }
+}
+
+/// A kernel's assembly, which its module includes as a file of its name.
+pub fn assembly(k: &ConvKernel, isa: Isa, lanes: usize) -> Option<String> {
+    (isa == Isa::Armv7).then(|| armv7::assembly(k, lanes))
 }
 
 /// `check_cpu`: whether this processor has what the kernels of `isa` need.
@@ -80,13 +94,21 @@ pub fn check_cpu(isa: Isa) -> TokenStream {
             }
 
         },
+        Isa::Aarch64 => quote! {
+            /// Kernels need nothing beyond the target's baseline, which has NEON.
+            pub fn check_cpu() -> Result<(), &'static str> {
+                Ok(())
+            }
+        },
+        Isa::Armv7 => armv7::check_cpu(),
     }
 }
 
 /// `assert_cpu`: what makes kernels with `#[target_feature]` safe to call.
 pub fn assert_cpu(isa: Isa) -> TokenStream {
     match isa {
-        Isa::Portable => TokenStream::new(),
+        Isa::Portable | Isa::Aarch64 => TokenStream::new(),
+        Isa::Armv7 => armv7::assert_cpu(),
         Isa::X86_64V3 => quote! {
             /// Stops on a processor that [`check_cpu`] refuses.
             #[inline]

@@ -29,7 +29,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
     if cx.ins.len() != 1 || k.size != conv.size || k.stride_x != conv.stride_x {
         return Err(bad("a kernel has its convolution's geometry"));
     }
-    if k.mr == 0 || k.nr == 0 || k.mr > cx.out.w {
+    if k.mr == 0 || k.nr == 0 || k.mr > cx.out.w || !kernel::fits(k, cx.isa) {
         return Err(bad("a kernel's block fits the row"));
     }
     if k.x_stride != cx.ins[0].c || k.y_stride != cx.out.c {

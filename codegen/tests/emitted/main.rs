@@ -107,6 +107,8 @@ fn modules_of_a_crate() {
     }
     let portable = files(Target::Portable);
     insta::assert_snapshot!("kernels_portable", text(&portable, "src/kernels/mod.rs"));
+    let armv7 = files(Target::Armv7);
+    insta::assert_snapshot!("kernels_armv7", text(&armv7, "src/kernels/mod.rs"));
 }
 
 #[test]
@@ -185,14 +187,23 @@ fn kernels_of_every_kind() {
         ("partial", partial),
         ("depthwise", (depthwise, 5)),
     ] {
-        for (isa, target) in [(Isa::Portable, "portable"), (Isa::X86_64V3, "x86-64-v3")] {
-            let set = BTreeSet::from([(k.clone(), lanes)]);
+        for (isa, target) in [
+            (Isa::Portable, "portable"),
+            (Isa::X86_64V3, "x86-64-v3"),
+            (Isa::Aarch64, "aarch64"),
+            (Isa::Armv7, "armv7"),
+        ] {
+            let nr = if isa == Isa::Armv7 { 8 } else { k.nr };
+            let k = ConvKernel { nr, ..k.clone() };
+            let set = BTreeSet::from([(k, lanes.min(nr))]);
             let files = emit_kernels(&set, isa, target, "src/kernels").expect("a kernel");
-            let (path, _) = files
-                .iter()
-                .find(|(path, _)| path.contains("f32_"))
-                .expect("its file");
-            insta::assert_snapshot!(format!("kernel_{name}_{target}"), text(&files, path));
+            for (path, _) in files.iter().filter(|(path, _)| path.contains("f32_")) {
+                let part = if path.ends_with(".S") { "_asm" } else { "" };
+                insta::assert_snapshot!(
+                    format!("kernel_{name}_{target}{part}"),
+                    text(&files, path)
+                );
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use tessera_codegen::{emit_kernels, emit_math, kernel};
 use tessera_planner::{
     graph::Activation,
+    options::Target,
     plan::{ConvKernel, Isa},
 };
 
@@ -42,8 +43,26 @@ impl Draw {
     }
 }
 
+/// Channels and pixels per block to draw from.
+fn blocks(isa: Isa) -> &'static [(usize, &'static [usize])] {
+    match isa {
+        Isa::Armv7 => &[(8, &[1, 2, 3, 4, 4])],
+        Isa::Aarch64 => &[
+            (8, &[1, 2, 3, 5, 7, 8]),
+            (12, &[1, 2, 4, 7]),
+            (16, &[1, 2, 3, 4, 5, 5]),
+        ],
+        _ => &[
+            (8, &[1, 2, 3, 5, 7, 8, 10, 12]),
+            (16, &[1, 2, 3, 4, 5, 6, 6, 6]),
+        ],
+    }
+}
+
 /// Kernels of every kind, size, depth, block and activation, with their channels.
-fn matrix() -> BTreeSet<(ConvKernel, usize)> {
+fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
+    let blocks = blocks(isa);
+    let (widest, most) = *blocks.last().expect("a list");
     let mut draw = Draw(0x7e55_e7a0_0000_0001);
     let mut set = BTreeSet::new();
     let kernel = |size, stride_x, dilation, cin, more_in, cout, mr, nr, activation, depthwise| {
@@ -72,7 +91,7 @@ fn matrix() -> BTreeSet<(ConvKernel, usize)> {
         (3, 2, 32, 64),
         (1, 1, 64, 425),
     ] {
-        for mr in [4, 5, 6] {
+        for mr in BTreeSet::from_iter(most.iter().copied().filter(|m| *m >= 4)) {
             set.extend(kernel(
                 size,
                 stride,
@@ -81,7 +100,7 @@ fn matrix() -> BTreeSet<(ConvKernel, usize)> {
                 0,
                 cout,
                 mr,
-                16,
+                widest,
                 Activation::Leaky,
                 false,
             ));
@@ -89,12 +108,9 @@ fn matrix() -> BTreeSet<(ConvKernel, usize)> {
     }
     while set.len() < DRAWN {
         let size = draw.from(&[1, 1, 3, 3, 3, 5, 7, 2]);
-        let nr = draw.from(&[8, 16]);
+        let (nr, pixels) = draw.from(blocks);
         let depthwise = draw.from(&[false, false, true]);
-        let mr = draw.from(match nr {
-            8 => &[1, 2, 3, 5, 7, 8, 10, 12],
-            _ => &[1, 2, 3, 4, 5, 6, 6, 6],
-        });
+        let mr = draw.from(pixels);
         set.extend(kernel(
             size,
             draw.from(&[1, 1, 1, 2, 2, 3]),
@@ -157,9 +173,10 @@ fn write(dir: &Path, name: &str, content: &[u8]) {
     }
 }
 
-fn check(isa: Isa, target: &str) {
+fn check(isa: Isa, target: Target) {
+    let (triple, target) = (target.triple(), target.name());
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kernels-{target}"));
-    let kernels = matrix();
+    let kernels = matrix(isa);
     let mut files =
         emit_kernels(&kernels, isa, target, "src/kernels").expect("kernels are emitted");
     let math = emit_math(&files, target).expect("math is emitted");
@@ -174,7 +191,8 @@ fn check(isa: Isa, target: &str) {
         write(&dir, name, content);
     }
     let out = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["run", "--quiet", "--offline", "--manifest-path"])
+        .args(["run", "--quiet", "--offline", "--target", triple])
+        .arg("--manifest-path")
         .arg(dir.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(dir.join("target"))
@@ -193,13 +211,41 @@ fn check(isa: Isa, target: &str) {
     assert_eq!(text.trim(), want, "every kernel is compared");
 }
 
+/// Whether programs for a foreign target can be built and run here. With `TESSERA_CROSS=1` they must
+/// be: what is missing then shows when cargo runs.
+fn foreign(target: Target, linker: &str, emulator: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    let able = has(linker) && has(emulator);
+    if !able {
+        eprintln!("{}: no {linker} or no {emulator}", target.name());
+    }
+    able || std::env::var_os("TESSERA_CROSS").is_some_and(|v| v == *"1")
+}
+
 #[test]
 fn portable_kernels_compute_what_the_oracle_does() {
-    check(Isa::Portable, "portable");
+    check(Isa::Portable, Target::Portable);
 }
 
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn avx2_kernels_compute_what_the_oracle_does() {
-    check(Isa::X86_64V3, "x86-64-v3");
+    check(Isa::X86_64V3, Target::X86_64V3);
+}
+
+#[test]
+fn aarch64_kernels_compute_what_the_oracle_does() {
+    let target = Target::Aarch64;
+    if foreign(target, "aarch64-linux-gnu-gcc", "qemu-aarch64") {
+        check(Isa::Aarch64, target);
+    }
+}
+
+#[test]
+fn armv7_kernels_compute_what_the_oracle_does() {
+    let target = Target::Armv7;
+    if foreign(target, "arm-linux-gnueabihf-gcc", "qemu-arm") {
+        check(Isa::Armv7, target);
+    }
 }

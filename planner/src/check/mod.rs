@@ -308,7 +308,7 @@ fn chain(c: &Chain, place: &str) -> Rule {
             };
             let b = &c.buffers[x.buffer];
             rule(
-                (1..=16).contains(&k.mr) && k.mr <= out.w && (k.nr == 8 || k.nr == 16),
+                (1..=16).contains(&k.mr) && k.mr <= out.w && matches!(k.nr, 8 | 12 | 16),
                 &at,
                 "block sizes of a kernel",
             )?;

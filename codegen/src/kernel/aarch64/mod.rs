@@ -1,0 +1,204 @@
+//! NEON kernels for 64-bit ARM: `mr x nr` running sums in registers, unrolled by name, literal
+//! strides. A safe function calls one that asserts bounds; NEON belongs to the target's baseline.
+//!
+//! ```text
+//! (p0_0 .. p0_3) ... (p4_0 .. p4_3) = bias   5 pixels x 16 channels: 20 of 32 registers
+//! for ky, then kx and c in fours:            the order of every direct kernel
+//!     xi = pixel i, channels c .. c + 4      5 registers
+//!     for each of the four:
+//!         (w0 .. w3) = next weights          4 registers
+//!         pi_v = xi[lane] * wv + pi_v        fused
+//! y = activation(pi_v)
+//! ```
+//!
+//! A row ends with a block of half as many pixels if that covers what is left, else with a whole one;
+//! either overlaps the block before.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use tessera_planner::{kernel::neon::half, plan::ConvKernel};
+
+use super::{asserts, describe};
+use crate::names::{affine, comment, ident, int};
+
+mod dense;
+mod depthwise;
+mod epilogue;
+
+/// Lanes of a vector.
+const LANES: usize = 4;
+
+/// The items of a kernel's module.
+pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
+    let (fn_name, doc) = (ident(name), describe(k, lanes));
+    let (size, mr) = (int(k.size), int(k.mr));
+    let asserts = asserts(k, lanes);
+    let baseline = comment("SAFETY: NEON belongs to the target's baseline.");
+    let constants = epilogue::constants(k.activation);
+    let bounds = comment(
+        "SAFETY: a block's pixels end at or before `cols`, and the assertions say that x, w and y \
+         reach as far as the last pixel's last tap, weight and channel.",
+    );
+    let whole = Block::new(k, lanes, k.mr).body();
+    let whole = quote! {
+        col = col.min(cols - #mr);
+        #bounds
+        unsafe { #whole }
+        col += #mr;
+    };
+    let blocks = if half(k.mr) == k.mr {
+        whole
+    } else {
+        let (few, part) = (int(half(k.mr)), Block::new(k, lanes, half(k.mr)).body());
+        quote! {
+            if cols - col > #few {
+                #whole
+            } else {
+                col = cols - #few;
+                #bounds
+                unsafe { #part }
+                col += #few;
+            }
+        }
+    };
+    quote! {
+        use std::arch::aarch64::*;
+
+        #[doc = #doc]
+        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+            #baseline
+            unsafe { row(x, taps, w, y, cols) }
+        }
+
+        #[target_feature(enable = "neon")]
+        fn row(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+            #asserts
+            #constants
+            let mut col = 0;
+            while col < cols {
+                #blocks
+            }
+        }
+    }
+}
+
+/// One block of pixels and channels, in tokens.
+struct Block<'a> {
+    k: &'a ConvKernel,
+    /// Output channels that exist; the others are padding of the packed weights.
+    lanes: usize,
+    /// Pixels.
+    pixels: usize,
+}
+
+impl<'a> Block<'a> {
+    const fn new(k: &'a ConvKernel, lanes: usize, pixels: usize) -> Self {
+        Self { k, lanes, pixels }
+    }
+
+    /// Everything from the bias to the stores, for the pixels from `col` on.
+    fn body(&self) -> TokenStream {
+        let nr = int(self.k.nr);
+        let sums = self.start();
+        let taps = if self.k.depthwise {
+            depthwise::taps(self)
+        } else {
+            dense::taps(self)
+        };
+        let finish = self.finish();
+        quote! {
+            let w = w.as_ptr();
+            #sums
+            let mut w = w.add(#nr);
+            #taps
+            #finish
+        }
+    }
+
+    /// Vectors that hold an existing channel.
+    const fn vectors(&self) -> usize {
+        self.lanes.div_ceil(LANES)
+    }
+
+    /// Existing channels of vector `v`.
+    fn filled(&self, v: usize) -> usize {
+        (self.lanes - v * LANES).min(LANES)
+    }
+
+    /// Values between the windows of neighbouring output pixels.
+    const fn step(&self) -> usize {
+        self.k.stride_x * self.k.x_stride
+    }
+
+    /// The running sum of pixel `i`, vector `v`.
+    fn sum(i: usize, v: usize) -> Ident {
+        format_ident!("p{i}_{v}")
+    }
+
+    /// The sums begin with the bias.
+    fn start(&self) -> TokenStream {
+        let mut out = self.load("b");
+        for i in 0..self.pixels {
+            for v in 0..self.vectors() {
+                let (sum, bias) = (Self::sum(i, v), format_ident!("b{v}"));
+                out.extend(quote!(let mut #sum = #bias;));
+            }
+        }
+        out
+    }
+
+    /// Names the vectors that `w` points to: `let w0 = ..; let w1 = ..;`.
+    fn load(&self, name: &str) -> TokenStream {
+        (0..self.vectors())
+            .map(|v| {
+                let (name, from) = (format_ident!("{name}{v}"), offset(&quote!(w), v * LANES));
+                quote!(let #name = vld1q_f32(#from);)
+            })
+            .collect()
+    }
+
+    /// Activation and stores.
+    fn finish(&self) -> TokenStream {
+        let y_stride = self.k.y_stride;
+        let at = affine(&[(quote!(col), y_stride)], 0);
+        let mut out = quote!(let y = y.as_mut_ptr().add(#at););
+        for i in 0..self.pixels {
+            for v in 0..self.vectors() {
+                let (value, place) = (Self::sum(i, v), i * y_stride + v * LANES);
+                let to = |more| offset(&quote!(y), place + more);
+                let (to, to_2) = (to(0), to(2));
+                out.extend(epilogue::apply(self.k.activation, &value));
+                out.extend(match self.filled(v) {
+                    1 => quote!(vst1q_lane_f32::<0>(#to, #value);),
+                    2 => quote!(vst1_f32(#to, vget_low_f32(#value));),
+                    3 => quote! {
+                        vst1_f32(#to, vget_low_f32(#value));
+                        vst1q_lane_f32::<2>(#to_2, #value);
+                    },
+                    _ => quote!(vst1q_f32(#to, #value);),
+                });
+            }
+        }
+        out
+    }
+}
+
+/// A vector with `n <= 4` values from `pointer + at` on, and anything behind them.
+fn load(pointer: &TokenStream, at: usize, n: usize) -> TokenStream {
+    let (from, third) = (offset(pointer, at), offset(pointer, at + 2));
+    match n {
+        1 => quote!(vdupq_n_f32(*#from)),
+        2 => quote!(vcombine_f32(vld1_f32(#from), vdup_n_f32(0.0))),
+        3 => quote!(vcombine_f32(vld1_f32(#from), vdup_n_f32(*#third))),
+        _ => quote!(vld1q_f32(#from)),
+    }
+}
+
+/// `pointer.add(n)`.
+fn offset(pointer: &TokenStream, n: usize) -> TokenStream {
+    if n == 0 {
+        return pointer.clone();
+    }
+    let n = int(n);
+    quote!(#pointer.add(#n))
+}

@@ -1,0 +1,114 @@
+//! Block sizes of NEON kernels.
+//!
+//! Costs are estimates, not measurements: quarters of a cycle of a core that begins one multiply-add
+//! of four lanes a cycle, with loads beside it at the price of a quarter each (cortex-a53 and
+//! cortex-a7 issue them together when they do not wait).
+
+use crate::plan::Isa;
+
+/// Lanes of a vector.
+const LANES: usize = 4;
+/// Begin and end of a call.
+const CALL: usize = 240;
+/// Begin and end of a block.
+const BLOCK: usize = 60;
+/// Running sums below which multiply-adds wait for each other.
+const SUMS: usize = 8;
+
+/// Pixels of the smaller block that ends a row when no more are left: `mr / 2`, rounded up.
+pub const fn half(mr: usize) -> usize {
+    mr.div_ceil(2)
+}
+
+/// What one row has to do, to weigh block sizes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// Output channels of a group; all of them if depthwise.
+    pub filters: usize,
+    /// Multiply-adds per output value.
+    pub depth: usize,
+    /// Every output channel reads one input channel.
+    pub depthwise: bool,
+}
+
+impl Row {
+    /// A block of `m` pixels and `v` vectors of channels.
+    const fn block(self, m: usize, v: usize) -> usize {
+        let sums = if m * v < SUMS { SUMS } else { m * v };
+        // Four steps of the depth come with one load per pixel; weights come two vectors at a time.
+        let loads = if self.depthwise { 4 * m * v } else { m } + 2 * v;
+        self.depth * (4 * sums + loads + 1) + 12 * m * v + BLOCK
+    }
+
+    /// A row of `w` pixels, all channels.
+    fn row(self, nr: usize, m: usize, w: usize) -> usize {
+        let of = |lanes: usize| {
+            let v = lanes.div_ceil(LANES);
+            let last = match w % m {
+                0 => 0,
+                n if n <= half(m) => self.block(half(m), v),
+                _ => self.block(m, v),
+            };
+            CALL + w / m * self.block(m, v) + last
+        };
+        let (full, rest) = (self.filters / nr, self.filters % nr);
+        full * of(nr) + if rest > 0 { of(rest) } else { 0 }
+    }
+
+    fn best_mr(self, isa: Isa, nr: usize, w: usize) -> usize {
+        (1..=most(isa, nr).min(w))
+            .min_by_key(|m| (self.row(nr, *m, w), std::cmp::Reverse(*m)))
+            .unwrap_or(1)
+    }
+
+    /// Output channels per block, for rows of `whole` pixels, and pixels per block for rows of `w`:
+    /// tiles of every width share the packed weights.
+    pub(super) fn best(self, isa: Isa, whole: usize, w: usize) -> (usize, usize) {
+        let widths: &[usize] = if isa == Isa::Armv7 {
+            &[8]
+        } else {
+            &[16, 12, 8]
+        };
+        let nr = widths
+            .iter()
+            .copied()
+            .min_by_key(|nr| self.row(*nr, self.best_mr(isa, *nr, whole), whole))
+            .unwrap_or(8);
+        (nr, self.best_mr(isa, nr, w))
+    }
+}
+
+/// Most pixels for which sums, pixels and weights fit the registers: 16 on armv7, of which two steps
+/// of weights take four; 32 on aarch64.
+const fn most(isa: Isa, nr: usize) -> usize {
+    match (isa, nr) {
+        (Isa::Armv7, _) => 4,
+        (_, 8) => 8,
+        (_, 12) => 7,
+        _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_divide_rows_and_channels_with_little_waste() {
+        let check = |isa, filters, w, want| {
+            let row = Row {
+                filters,
+                depth: 9 * 64,
+                depthwise: false,
+            };
+            assert_eq!(row.best(isa, w, w), want, "{filters} channels, {w} wide");
+        };
+        check(Isa::Armv7, 64, 38, (8, 4));
+        check(Isa::Armv7, 24, 3, (8, 3));
+        check(Isa::Aarch64, 64, 38, (16, 5));
+        check(Isa::Aarch64, 64, 40, (16, 5));
+        check(Isa::Aarch64, 24, 48, (12, 7));
+        check(Isa::Aarch64, 8, 16, (8, 8));
+        check(Isa::Aarch64, 64, 1, (16, 1));
+    }
+}
