@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use self::profile::Profile;
 use crate::{build, flags::BenchArgs, model, plan, progress::Step};
 
+mod instructions;
 mod profile;
 
 /// Minimum, median and maximum.
@@ -38,6 +39,9 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let tensor = dir.path().join("input.f32");
     std::fs::write(&tensor, 0.5f32.to_le_bytes().repeat(input.len()))?;
+    if args.instructions {
+        return instructions::report(options.targets[0], &built, &tensor, args.json);
+    }
     let step = Step::begin(format!("Timing {} frames", args.repeat));
     let out = Command::new(&built.node)
         .args(["solo", "--weights"])

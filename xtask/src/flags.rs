@@ -222,6 +222,9 @@ pub struct BenchArgs {
     /// Threads that share every layer
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub threads: usize,
+    /// Count executed instructions of a frame instead of timing it, under qemu: armv7 and aarch64
+    #[arg(long, conflicts_with_all = ["repeat", "threads", "profile"])]
+    pub instructions: bool,
     /// Time every layer too, against the fused multiply-adds that a core can do at best
     #[arg(long)]
     pub profile: bool,

@@ -1,0 +1,64 @@
+//! Instructions of ARM programs, counted by a plugin of our own inside of qemu's user mode.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use tessera_planner::options::Target;
+
+use crate::workspace;
+
+/// Executed instructions of `binary` with `args`, start-up included: take the difference of two runs
+/// that differ in what is of interest only. The same run gives the same count, for one thread.
+///
+/// # Errors
+/// When the target is not ARM, a tool is missing, or the program fails.
+pub fn count<S: AsRef<OsStr>>(target: Target, binary: &Path, args: &[S]) -> Result<u64> {
+    let (emulator, libraries) = match target {
+        Target::Aarch64 => ("qemu-aarch64", "/usr/aarch64-linux-gnu"),
+        Target::Armv7 => ("qemu-arm", "/usr/arm-linux-gnueabihf"),
+        _ => bail!("instructions of {} are not counted by qemu", target.name()),
+    };
+    let out = Command::new(emulator)
+        .args(["-L", libraries, "-plugin"])
+        .arg(plugin()?)
+        .arg(binary)
+        .args(args)
+        .output()
+        .with_context(|| format!("cannot start {emulator} (Debian: apt install qemu-user)"))?;
+    let errors = String::from_utf8_lossy(&out.stderr);
+    if !out.status.success() {
+        bail!("{emulator} {}: {}", binary.display(), errors.trim_end());
+    }
+    errors
+        .lines()
+        .find_map(|line| line.strip_prefix("instructions ")?.parse().ok())
+        .with_context(|| format!("{emulator} counted nothing: {}", errors.trim_end()))
+}
+
+/// The plugin, compiled with the host's C compiler where its source is newer.
+fn plugin() -> Result<PathBuf> {
+    let source = workspace::root().join("xtask/instructions/count.c");
+    let made = workspace::root().join("target/instructions/count.so");
+    let time = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    if time(&made) > time(&source) {
+        return Ok(made);
+    }
+    if let Some(dir) = made.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let status = Command::new("cc")
+        .args(["-O2", "-shared", "-fPIC"])
+        .arg(&source)
+        .arg("-o")
+        .arg(&made)
+        .status()
+        .context("cannot start cc, which compiles the counting plugin")?;
+    if !status.success() {
+        bail!("{} does not compile", source.display());
+    }
+    Ok(made)
+}
