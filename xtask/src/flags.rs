@@ -37,6 +37,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Measure a plan on this machine in one process
     Bench(BenchArgs),
+    /// Look at the inner loops of ARM kernels with llvm-mca
+    Mca,
     /// Work with Darknet weights files
     #[command(subcommand)]
     Weights(WeightsCommand),

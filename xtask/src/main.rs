@@ -13,6 +13,7 @@ mod flags;
 #[cfg(test)]
 mod generated;
 mod inspect;
+mod mca;
 mod model;
 mod plan;
 mod progress;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Build(a) => build::run(&a),
         Command::Run(a) => run::run(&a),
         Command::Bench(a) => bench::run(&a),
+        Command::Mca => mca::run(),
         Command::Weights(c) => inspect::weights(&c),
         Command::Ci(a) => ci::run(&a),
     };

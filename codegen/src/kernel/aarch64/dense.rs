@@ -25,35 +25,37 @@ pub(super) fn taps(b: &Block) -> TokenStream {
     }
 }
 
-/// `n` values of every pixel that lie side by side from `at` on: in fours, then what is left.
+/// `n` values of every pixel that lie side by side from `at` on: in eights, then what is left.
 fn depth(b: &Block, at: &TokenStream, n: usize) -> TokenStream {
-    let (fours, rest) = (n / LANES, steps(b, n % LANES));
-    let (count, lanes, four) = (int(fours), int(LANES), steps(b, LANES));
-    match (fours, n % LANES) {
-        (0, _) => quote! { let x = x.as_ptr().add(#at); #rest },
-        (1, 0) => quote! { let x = x.as_ptr().add(#at); #four },
-        (1, _) => quote! {
-            let x = x.as_ptr().add(#at);
-            #four
-            let x = x.add(#lanes);
-            #rest
-        },
-        _ => quote! {
-            let mut x = x.as_ptr().add(#at);
-            for _ in 0..#count {
-                #four
-                x = x.add(#lanes);
-            }
-            #rest
-        },
+    const EIGHT: usize = 2 * LANES;
+    let looped = if n < 2 * EIGHT { 0 } else { n / EIGHT * EIGHT };
+    // Steps from the `first`th on, up to the `end`th.
+    let straight = |first: usize, end: usize| -> TokenStream {
+        let groups = (first..end).step_by(LANES);
+        groups
+            .map(|k| steps(b, k - first, LANES.min(end - k)))
+            .collect()
+    };
+    let rest = straight(looped, n);
+    if looped == 0 {
+        return quote! { let x = x.as_ptr().add(#at); #rest };
+    }
+    let (count, eight, steps) = (int(looped / EIGHT), int(EIGHT), straight(0, EIGHT));
+    quote! {
+        let mut x = x.as_ptr().add(#at);
+        for _ in 0..#count {
+            #steps
+            x = x.add(#eight);
+        }
+        #rest
     }
 }
 
-/// `n` steps of the depth, at most four; `w` moves along.
-fn steps(b: &Block, n: usize) -> TokenStream {
+/// `n` steps of the depth, at most four, with input from `x + skip` on; `w` moves along.
+fn steps(b: &Block, skip: usize, n: usize) -> TokenStream {
     let mut out = TokenStream::new();
     for i in 0..b.pixels {
-        let (x, at) = (format_ident!("x{i}"), i * b.step());
+        let (x, at) = (format_ident!("x{i}"), i * b.step() + skip);
         let value = load(&quote!(x), at, n);
         out.extend(quote!(let #x = #value;));
     }
@@ -70,5 +72,5 @@ fn steps(b: &Block, n: usize) -> TokenStream {
         }
         out.extend(quote!(w = w.add(#nr);));
     }
-    if n == 0 { TokenStream::new() } else { out }
+    out
 }
