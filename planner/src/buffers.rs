@@ -38,5 +38,5 @@ pub fn allocate(buffers: &mut [Buffer], lives: &[[usize; 2]]) -> usize {
         total = total.max(at + buffers[b].floats);
         placed.push(b);
     }
-    total.next_multiple_of(ALIGN)
+    total
 }

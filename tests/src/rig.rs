@@ -157,6 +157,18 @@ impl NodeBinary {
     /// # Errors
     /// As [`NodeBinary::solo`].
     pub fn solo_with(&self, flags: &[OsString], within: Duration) -> Result<Vec<Value>> {
+        Ok(self.solo_says(flags, within)?.0)
+    }
+
+    /// As [`NodeBinary::solo_with`], with the lines that the node printed.
+    ///
+    /// # Errors
+    /// As [`NodeBinary::solo`].
+    pub fn solo_says(
+        &self,
+        flags: &[OsString],
+        within: Duration,
+    ) -> Result<(Vec<Value>, Vec<String>)> {
         let dir = tempfile::tempdir()?;
         let records = dir.path().join("records.jsonl");
         let mut command = self.command("solo");
@@ -164,7 +176,7 @@ impl NodeBinary {
         let node = Process::start(command, "solo", dir.path())?;
         let end = node.wait(within)?;
         ensure!(end == End::Code(0), "solo: {end:?}:\n{}", node.complaint());
-        read_records(&records)
+        Ok((read_records(&records)?, node.lines()))
     }
 }
 

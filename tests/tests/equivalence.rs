@@ -3,6 +3,7 @@
 //! process and on clusters of several edges and workers.
 
 use std::{
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
 use tessera_planner::{
     graph::{Darknet, Graph},
     make,
@@ -174,7 +176,12 @@ impl Set {
     fn solo(&self, net: &Net, plan: usize, input: &Path) -> Result<Dump> {
         let dump = tempfile::tempdir()?;
         let node = self.bundle.node(&program(net.seed, plan))?;
-        node.solo(&[input.into()], 1 + plan % 3, Some(dump.path()), WITHIN)?;
+        let threads = 1 + plan % 3;
+        let mut flags: Vec<OsString> = vec!["--input-f32".into(), input.into(), "--guard".into()];
+        flags.extend(["--threads".into(), threads.to_string().into()]);
+        flags.extend(["--dump".into(), dump.path().into()]);
+        let (_, said) = node.solo_says(&flags, WITHIN)?;
+        arenas_are_full(&said)?;
         dumped(dump.path())
     }
 
@@ -198,6 +205,23 @@ impl Set {
         println!("{nets} nets, {values} values compared");
         Ok(())
     }
+}
+
+/// Every task writes its arena up to the last value, and none behind.
+fn arenas_are_full(said: &[String]) -> Result<()> {
+    let lines = said
+        .iter()
+        .filter_map(|l| serde_json::from_str::<Value>(l).ok());
+    let mut tasks = 0;
+    for line in lines.filter(|l| l["event"] == "arena") {
+        tasks += 1;
+        ensure!(
+            line["floats"] == line["high_water"],
+            "working memory: {line}"
+        );
+    }
+    ensure!(tasks > 0, "no word about working memory");
+    Ok(())
 }
 
 /// The input of a net, as a file.

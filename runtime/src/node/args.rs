@@ -51,6 +51,8 @@ pub struct Args {
     pub nms: f32,
     /// Timed repetitions; 0: none.
     pub repeat: u32,
+    /// Put a guard page behind working memory, and say how much of it each task uses.
+    pub guard: bool,
     /// Time layers too.
     pub profile: bool,
     /// Address to bind.
@@ -83,6 +85,7 @@ impl Default for Args {
             nms: 0.45,
             repeat: 0,
             profile: false,
+            guard: false,
             listen: None,
             gateway: None,
             id: 0,
@@ -104,7 +107,7 @@ Roles
   edge      computes tasks; brings frames when it has inputs
             --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [inputs]
   solo      everything in this process, no network
-            inputs [--threads N] [--repeat N [--profile]] [--dump DIR]
+            inputs [--threads N] [--repeat N [--profile]] [--guard] [--dump DIR]
   info      prints what was compiled in
 
 Inputs
@@ -128,6 +131,8 @@ Flags
   --stats FILE          write statistics there at the end, as JSON
   --repeat N            time so many runs of the first frame
   --profile             time every layer of them, and the processor's best possible speed
+  --guard               poison working memory, put a page behind it that nobody may touch, and
+                        print how much of it each task uses
   --program NAME        which network, when several were compiled in
   --insecure-lan        bind to other addresses than loopback; boards do not authenticate each
                         other yet, so everybody who reaches the port can take part
@@ -178,6 +183,7 @@ pub fn parse(
             Long("nms") => a.nms = parser.value().and_then(|v| v.parse()).map_err(usage)?,
             Long("repeat") => a.repeat = parser.value().and_then(|v| v.parse()).map_err(usage)?,
             Long("profile") => a.profile = true,
+            Long("guard") => a.guard = true,
             Long("listen") => {
                 a.listen = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
             }

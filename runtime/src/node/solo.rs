@@ -16,7 +16,10 @@ use super::{
     records::Records,
 };
 use crate::{
-    arena::ArenaMemory,
+    arena::{
+        ArenaMemory,
+        guarded::{self, GuardedArena},
+    },
     io::{Arena, Piece, TaskIo},
     memory::Memory,
     profile::Profile,
@@ -44,11 +47,12 @@ impl<'p> Frame<'p> {
 
     /// Runs task number `task`; the tail comes behind the stages' tasks.
     fn run(&mut self, task: usize, ins: &[Port], outs: &[Port], env: &mut Env<'_>) {
-        let run = self
+        let tail = &self.program.tail;
+        let (run, floats) = self
             .program
             .tasks
             .get(task)
-            .map_or(self.program.tail.run, |t| t.run);
+            .map_or((tail.run, tail.arena_floats), |t| (t.run, t.arena_floats));
         let pieces: Vec<Vec<Piece<'_>>> = ins
             .iter()
             .map(|port| {
@@ -71,12 +75,20 @@ impl<'p> Frame<'p> {
             inputs: &inputs,
             outputs: &mut outputs,
             weights: env.weights,
-            arena: match &mut env.profile {
-                None => Arena::new(env.arena.floats()),
-                Some(p) => Arena::profiled(env.arena.floats(), p),
+            arena: match (&mut env.profile, &mut env.guard) {
+                (Some(p), _) => Arena::profiled(env.arena.floats(), p),
+                (None, Some(guard)) => Arena::new(guard.floats(floats)),
+                (None, None) => Arena::new(env.arena.floats()),
             },
             team: env.team,
         });
+        if let Some(guard) = &env.guard {
+            let high_water = guarded::high_water(guard.last(floats));
+            println!(
+                "{}",
+                json!({ "event": "arena", "task": task, "floats": floats, "high_water": high_water })
+            );
+        }
         if let Some(p) = &mut env.profile {
             p.done(task);
         }
@@ -123,6 +135,8 @@ pub struct Env<'a> {
     pub arena: &'a mut ArenaMemory,
     /// Threads.
     pub team: &'a Team,
+    /// Memory that shows its use, instead of `arena`.
+    pub guard: Option<GuardedArena>,
     /// Times of layers, if they are asked for.
     pub profile: Option<Profile>,
 }
@@ -145,10 +159,13 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         .unwrap_or(0)
         .max(program.tail.arena_floats);
     let mut arena = ArenaMemory::new(largest);
+    let guard = a.guard.then(|| GuardedArena::new(largest)).transpose();
+    let guard = guard.map_err(NodeError::errno("no memory to guard"))?;
     let mut env = Env {
         weights: weights.floats(),
         arena: &mut arena,
         team: &team,
+        guard,
         profile: (a.profile && a.repeat > 0)
             .then(|| Profile::new(program.tasks.len() + 1, team.threads())),
     };

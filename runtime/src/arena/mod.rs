@@ -1,5 +1,7 @@
 //! Working memory of tasks: one block, allocated once, on a 64-byte boundary.
 
+pub mod guarded;
+
 /// float32 values in a cache line: what the memory is aligned to.
 const LINE: usize = 16;
 
