@@ -91,7 +91,7 @@ pub enum NodeError {
     Skipped(u64),
     /// Threads cannot be started.
     #[error("cannot start threads: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    Threads(std::io::Error),
 }
 
 impl NodeError {

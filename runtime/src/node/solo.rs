@@ -150,7 +150,7 @@ fn whole(p: &Program, tensor: u16) -> Region {
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     check_cpu(program)?;
     let weights = Weights::open(&a.weights, program, Use::All)?;
-    let team = Team::new(a.threads)?;
+    let team = Team::new(a.threads).map_err(NodeError::Threads)?;
     let largest = program
         .tasks
         .iter()

@@ -93,7 +93,7 @@ impl Tail {
         let work = Work {
             program,
             weights,
-            team: Team::new(a.threads)?,
+            team: Team::new(a.threads).map_err(NodeError::Threads)?,
             arena: ArenaMemory::new(program.tail.arena_floats),
             maps: whole(program, program.tail.outputs)
                 .iter()
