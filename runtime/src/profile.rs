@@ -7,18 +7,35 @@
 use std::time::Instant;
 
 use nix::time::{ClockId, clock_gettime};
+use serde::Serialize;
 
 /// Most layers that are told apart in a task; those behind are left out.
 const STEPS_MAX: usize = 1 << 12;
 
-/// Shortest time of every layer of every task.
+/// Most frames whose times are kept: a profile must not show in the memory of what it measures.
+const FRAMES_MAX: usize = 128;
+
+/// What a layer took, over the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LayerTimes {
+    /// Shortest, in seconds.
+    pub min_s: f64,
+    /// Median.
+    pub median_s: f64,
+    /// Longest.
+    pub max_s: f64,
+    /// From the first to the third quartile.
+    pub spread_s: f64,
+}
+
+/// Times of every layer of every task.
 #[derive(Debug)]
 pub struct Profile {
     /// Reads this thread's processor time: right for teams of one, and deaf to other processes.
     processor: bool,
     begun: Instant,
-    /// Per task, per layer, seconds.
-    best: Vec<Vec<f64>>,
+    /// Per task, per frame, per layer: seconds.
+    frames: Vec<Vec<Vec<f32>>>,
     /// Seconds of every layer of the current task so far.
     current: Vec<f64>,
     /// The current firing's layer, and when it began.
@@ -31,7 +48,7 @@ impl Profile {
         Self {
             processor: threads <= 1,
             begun: Instant::now(),
-            best: vec![Vec::new(); tasks],
+            frames: vec![Vec::new(); tasks],
             current: Vec::new(),
             last: None,
         }
@@ -68,29 +85,45 @@ impl Profile {
     pub fn done(&mut self, task: usize) {
         let now = self.now();
         self.end(now);
-        let best = &mut self.best[task];
-        if best.len() == self.current.len() {
-            for (best, now) in best.iter_mut().zip(&self.current) {
-                *best = best.min(*now);
-            }
-        } else {
-            best.clone_from(&self.current);
+        let frames = &mut self.frames[task];
+        if frames.len() < FRAMES_MAX {
+            #[expect(clippy::cast_possible_truncation, reason = "seven digits are plenty")]
+            frames.push(self.current.iter().map(|s| *s as f32).collect());
         }
         self.current.clear();
     }
 
-    /// Per task the shortest seconds of its layers, in order.
-    pub fn seconds(&self) -> &[Vec<f64>] {
-        &self.best
+    /// Per task the times of its layers, in order.
+    pub fn layers(&self) -> Vec<Vec<LayerTimes>> {
+        let task = |frames: &Vec<Vec<f32>>| {
+            let layers = frames.iter().map(Vec::len).min().unwrap_or(0);
+            let layer = |i| LayerTimes::of(frames.iter().map(|f| f64::from(f[i])).collect());
+            (0..layers).map(layer).collect()
+        };
+        self.frames.iter().map(task).collect()
+    }
+}
+
+impl LayerTimes {
+    /// Of at least one time.
+    fn of(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        let last = seconds.len() - 1;
+        Self {
+            min_s: seconds[0],
+            median_s: seconds[seconds.len() / 2],
+            max_s: seconds[last],
+            spread_s: seconds[3 * last / 4] - seconds[last / 4],
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Profile;
+    use super::{LayerTimes, Profile};
 
     #[test]
-    fn layers_are_counted_and_the_shortest_kept() {
+    fn firings_are_summed_by_layer_and_times_kept() {
         for threads in [1, 2] {
             let mut p = Profile::new(2, threads);
             for _ in 0..3 {
@@ -101,9 +134,25 @@ mod tests {
                 }
                 p.done(1);
             }
-            assert!(p.seconds()[0].is_empty());
-            assert_eq!(p.seconds()[1].len(), 4);
-            assert!(p.seconds()[1].iter().all(|s| *s >= 0.0));
+            let layers = p.layers();
+            assert!(layers[0].is_empty());
+            assert_eq!(layers[1].len(), 4);
+            for l in &layers[1] {
+                assert!(0.0 <= l.min_s && l.min_s <= l.median_s && l.median_s <= l.max_s);
+            }
         }
+    }
+
+    #[test]
+    fn quartiles_bound_the_middle_half() {
+        let t = LayerTimes::of((0..=8).rev().map(f64::from).collect());
+        let [min_s, median_s, max_s, spread_s] = [0.0, 4.0, 8.0, 4.0];
+        let want = LayerTimes {
+            min_s,
+            median_s,
+            max_s,
+            spread_s,
+        };
+        assert_eq!(t, want);
     }
 }

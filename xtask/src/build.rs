@@ -22,13 +22,13 @@ pub fn shared_target() -> PathBuf {
     workspace::root().join("target").join("nodes")
 }
 
-/// Compiles the crate in `dir` for `plan`'s target; gives the binary's path.
+/// Compiles the crate `name` in `dir` for a target; gives the binary's path.
 ///
 /// # Errors
 /// When cargo or a linker is missing, or the build fails.
-pub fn compile(plan: &Plan, target: Target, dir: &Path) -> Result<PathBuf> {
+pub fn compile(name: &str, target: Target, dir: &Path) -> Result<PathBuf> {
     let triple = target.triple();
-    let step = Step::begin(format!("Compiling {} for {}", plan.name, target.name()));
+    let step = Step::begin(format!("Compiling {name} for {}", target.name()));
     let out = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([
             "build",
@@ -53,10 +53,7 @@ pub fn compile(plan: &Plan, target: Target, dir: &Path) -> Result<PathBuf> {
             build_help(target)
         );
     }
-    let built = shared_target()
-        .join(triple)
-        .join("release")
-        .join(&plan.name);
+    let built = shared_target().join(triple).join("release").join(name);
     // The shared folder holds one binary per name; a crate keeps its own copy.
     let node = dir.join("target").join("node");
     std::fs::create_dir_all(dir.join("target"))?;
@@ -101,7 +98,7 @@ pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
         .join("tessera")
         .join(format!("{}-{key}", plan.name));
     emit::write_crate(plan, &loaded.model, target, &dir)?;
-    let node = compile(plan, target, &dir)?;
+    let node = compile(&plan.name, target, &dir)?;
     Ok(Built {
         weights: emit::weights_file(&dir),
         node,
@@ -124,7 +121,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     let target = options.targets[0];
     let dir = workspace::root().join("generated").join(&made.name);
     let written = emit::write_crate(&made, &loaded.model, target, &dir)?;
-    let node = compile(&made, target, &dir)?;
+    let node = compile(&made.name, target, &dir)?;
     println!("node:    {}", workspace::show(&node));
     match (&loaded.source, written.weights_bytes) {
         (model::Source::None { looked }, _) => {

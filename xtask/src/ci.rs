@@ -4,7 +4,11 @@ use std::{process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{flags::CiArgs, workspace};
+use crate::{
+    bench::instructions::{self, Asked},
+    flags::CiArgs,
+    workspace,
+};
 
 fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
     let begun = Instant::now();
@@ -73,6 +77,12 @@ pub fn run(args: &CiArgs) -> Result<()> {
         &["doc", "--workspace", "--no-deps", "--quiet"],
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
+    // A kernel that takes more instructions than recorded is a slower kernel.
+    instructions::run(&Asked {
+        check: true,
+        strict: args.cross,
+        ..Asked::default()
+    })?;
     eprintln!("all checks passed");
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tessera_codegen::{EmitOptions, emit, pack};
+use tessera_codegen::{EmitOptions, Files, emit, pack};
 use tessera_planner::{model::Model, options::Target, plan::Plan};
 
 use crate::{progress::Step, workspace};
@@ -76,19 +76,7 @@ pub fn write_crate(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Re
         runtime_path: runtime_path(dir)?,
     };
     let files = emit(plan, model, target.name(), &options)?;
-    for (name, content) in &files {
-        write_if_changed(&dir.join(name), content)?;
-    }
-    let src = dir.join("src");
-    remove_stale(&src, &|p| {
-        p.strip_prefix(dir)
-            .is_ok_and(|rel| files.contains_key(&*rel.to_string_lossy()))
-    })?;
-    // The same dependency versions as the workspace's own.
-    let lock = dir.join("Cargo.lock");
-    if !lock.exists() {
-        let _ = fs::copy(workspace::root().join("Cargo.lock"), &lock);
-    }
+    write_sources(dir, &files)?;
     let source_bytes = files.values().map(|f| f.len() as u64).sum();
     step.done(&workspace::show(dir));
     let weights_bytes = if model.weights.is_some() {
@@ -101,6 +89,26 @@ pub fn write_crate(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Re
         source_bytes,
         weights_bytes,
     })
+}
+
+/// Writes emitted files where they differ, and removes sources that an earlier plan left.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_sources(dir: &Path, files: &Files) -> Result<()> {
+    for (name, content) in files {
+        write_if_changed(&dir.join(name), content)?;
+    }
+    remove_stale(&dir.join("src"), &|p| {
+        p.strip_prefix(dir)
+            .is_ok_and(|rel| files.contains_key(&*rel.to_string_lossy()))
+    })?;
+    // The same dependency versions as the workspace's own.
+    let lock = dir.join("Cargo.lock");
+    if !lock.exists() {
+        let _ = fs::copy(workspace::root().join("Cargo.lock"), &lock);
+    }
+    Ok(())
 }
 
 /// Path of the packed weights inside an emitted crate.

@@ -213,26 +213,65 @@ pub struct InspectArgs {
 
 /// `bench`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |a| a.required(false).required_unless_present("instructions")))]
 pub struct BenchArgs {
     #[command(flatten)]
-    pub model: ModelArgs,
+    pub model: Option<ModelArgs>,
     #[command(flatten)]
     pub plan: PlanArgs,
+    /// Count executed instructions of a frame instead of timing it; without --model those of a fixed list
+    /// of small networks
+    #[arg(long, conflicts_with_all = ["peers", "threads"])]
+    pub instructions: bool,
+    /// Write the counts of the list to xtask/instructions.toml
+    #[arg(long, requires = "instructions", conflicts_with = "model")]
+    pub record: bool,
+    /// Fail if a count of the list is above its record
+    #[arg(long, requires = "instructions", conflicts_with = "model")]
+    pub check: bool,
     /// Frames to time
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub repeat: u32,
-    /// Threads that share every layer
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub threads: usize,
-    /// Count executed instructions of a frame instead of timing it, under qemu: armv7 and aarch64
-    #[arg(long, conflicts_with_all = ["repeat", "threads", "profile"])]
-    pub instructions: bool,
-    /// Time every layer too, against the fused multiply-adds that a core can do at best
-    #[arg(long)]
-    pub profile: bool,
+    /// Threads that share every layer; several numbers are timed in turn [default: 1; with --peers 1,2]
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub threads: Vec<usize>,
+    /// Time other engines too, turn by turn: with this Python [default: TESSERA_PEERS_PYTHON, or .venv]
+    #[arg(long, value_name = "PYTHON", num_args = 0..=1)]
+    pub peers: Option<Option<PathBuf>>,
+    /// Folder of the scripts that drive other engines [default: ../shared/peers]
+    #[arg(long, value_name = "DIR", requires = "peers")]
+    pub peers_dir: Option<PathBuf>,
+    /// Other engines to time, with options: ncnn+nowino,ort [default: all that are installed]
+    #[arg(
+        long,
+        value_name = "NAME,..",
+        value_delimiter = ',',
+        requires = "peers"
+    )]
+    pub engines: Vec<String>,
+    /// With --peers and --offload: time the whole network too, not only its leading layers
+    #[arg(long, requires = "peers")]
+    pub whole: bool,
+    /// Processes per engine
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Seconds that each process spends on frames, about
+    #[arg(long, default_value_t = 3.0, value_name = "S")]
+    pub seconds: f64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl BenchArgs {
+    /// The thread counts asked for, or `default`.
+    pub fn threads_or(&self, default: &[usize]) -> Vec<usize> {
+        if self.threads.is_empty() {
+            default.to_vec()
+        } else {
+            self.threads.clone()
+        }
+    }
 }
 
 /// `weights`.

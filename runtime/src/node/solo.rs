@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use super::{
@@ -166,9 +167,10 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         arena: &mut arena,
         team: &team,
         guard,
-        profile: (a.profile && a.repeat > 0)
-            .then(|| Profile::new(program.tasks.len() + 1, team.threads())),
+        profile: None,
     };
+    let mut profile =
+        (a.profile && a.repeat > 0).then(|| Profile::new(program.tasks.len() + 1, team.threads()));
     let frames = Frames::new(program, a);
     let mut records = Records::open(a.records.as_deref())?;
     let thresholds = Thresholds {
@@ -181,20 +183,27 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         let image = frames.read(i, program, &mut input)?;
         let repeats = if i == 0 { a.repeat } else { 0 };
         for _ in 0..repeats {
-            if a.profile {
-                times.peak = peak::flops().map(|f| f.max(times.peak.unwrap_or(0.0)));
-            }
             let mut frame = Frame::new(program, input.clone());
-            let begun = Instant::now();
+            let (begun, used) = (Instant::now(), processor_s());
             frame.stages(&mut env);
             let stages = begun.elapsed().as_secs_f64();
             frame.tail(&mut env);
             times.push(stages, begun.elapsed().as_secs_f64() - stages);
+            times.processor.push(processor_s() - used);
+            if profile.is_some() {
+                // In a frame of its own: reading the clock for every firing would show in the whole.
+                env.profile = profile.take();
+                let mut frame = Frame::new(program, input.clone());
+                frame.stages(&mut env);
+                frame.tail(&mut env);
+                profile = env.profile.take();
+                times.peak = peak::flops().map(|f| f.max(times.peak.unwrap_or(0.0)));
+            }
         }
-        if let Some(p) = env.profile.take() {
+        if let Some(p) = profile.take() {
             println!(
                 "{}",
-                json!({ "event": "profile", "seconds": p.seconds(), "peak_flops": times.peak })
+                json!({ "event": "profile", "tasks": p.layers(), "peak_flops": times.peak })
             );
         }
         let mut frame = Frame::new(program, input);
@@ -230,7 +239,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     if a.repeat > 0 {
         println!(
             "{}",
-            json!({ "event": "timing", "seconds": times.total, "stages_seconds": times.stages, "tail_seconds": times.tail, "memory": memory })
+            json!({ "event": "timing", "seconds": times.total, "stages_seconds": times.stages, "tail_seconds": times.tail, "processor_seconds": times.processor, "memory": memory })
         );
     }
     if let Some(path) = &a.stats {
@@ -241,11 +250,19 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     Ok(())
 }
 
+/// Processor time of this process so far, in seconds.
+fn processor_s() -> f64 {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .map_or(0.0, |t| std::time::Duration::from(t).as_secs_f64())
+}
+
 #[derive(Default)]
 struct Times {
     total: Vec<f64>,
     stages: Vec<f64>,
     tail: Vec<f64>,
+    /// Processor time of all threads.
+    processor: Vec<f64>,
     /// Best possible speed of a core.
     peak: Option<f64>,
 }

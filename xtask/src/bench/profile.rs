@@ -1,10 +1,12 @@
-//! `bench --profile`: what every layer takes, summed over a frame's tasks, against the peak.
+//! What every layer takes, summed over a frame's tasks, against the peak.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tessera_planner::plan::{Chain, Plan};
+
+use super::times::Times;
 
 /// A layer, over all tiles of a frame.
 #[derive(Debug, Default)]
@@ -13,7 +15,7 @@ struct Layer {
     /// Kernel, without its strides; `loop` where there is none.
     kernel: String,
     macs: u64,
-    seconds: f64,
+    times: Times,
 }
 
 /// Times of a frame's layers.
@@ -21,22 +23,19 @@ struct Layer {
 pub struct Profile {
     /// By node, in order.
     layers: BTreeMap<usize, Layer>,
-    /// float32 operations per second of one core at best.
-    peak: Option<f64>,
+    /// float32 operations per second of one core at best, if that is known.
+    pub peak: Option<f64>,
 }
 
-/// Finds the profile in a node's output; `None` if it printed none.
+/// Finds the profile among a node's events.
 ///
 /// # Errors
-/// When it does not fit the plan.
-pub fn read(text: &str, plan: &Plan) -> Result<Option<Profile>> {
-    let Some(event) = text
-        .lines()
-        .filter_map(|l| serde_json::from_str::<Value>(l).ok())
+/// When there is none or it does not fit the plan.
+pub fn read(events: &[Value], plan: &Plan) -> Result<Profile> {
+    let event = events
+        .iter()
         .find(|v| v["event"] == "profile")
-    else {
-        return Ok(None);
-    };
+        .context("the node printed no profile")?;
     let target = plan.target.values().next().context("a plan has a target")?;
     let tiles = plan
         .dataflow
@@ -45,16 +44,13 @@ pub fn read(text: &str, plan: &Plan) -> Result<Option<Profile>> {
         .zip(&target.stages)
         .flat_map(|(stage, classes)| stage.tiles.iter().map(|t| &classes[t.class]));
     let chains: Vec<&Chain> = tiles.chain([&target.tail]).collect();
-    let tasks = event["seconds"].as_array().context("seconds of tasks")?;
+    let tasks = event["tasks"].as_array().context("times of tasks")?;
     ensure!(tasks.len() == chains.len(), "the node ran other tasks");
     let mut layers: BTreeMap<usize, Layer> = BTreeMap::new();
-    for (chain, seconds) in chains.into_iter().zip(tasks) {
-        let seconds = seconds.as_array().context("seconds of layers")?;
-        ensure!(
-            seconds.len() == chain.steps.len(),
-            "the node ran other layers"
-        );
-        for (step, seconds) in chain.steps.iter().zip(seconds) {
+    for (chain, seen) in chains.into_iter().zip(tasks) {
+        let seen = seen.as_array().context("times of layers")?;
+        ensure!(seen.len() == chain.steps.len(), "the node ran other layers");
+        for (step, seen) in chain.steps.iter().zip(seen) {
             let layer = layers.entry(step.node).or_default();
             if layer.name.is_empty() {
                 layer.name.clone_from(&step.name);
@@ -67,67 +63,74 @@ pub fn read(text: &str, plan: &Plan) -> Result<Option<Profile>> {
                 );
             }
             layer.macs += step.macs;
-            layer.seconds += seconds.as_f64().unwrap_or(0.0);
+            let seconds = |key: &str| seen[key].as_f64().unwrap_or(0.0);
+            layer.times.min_s += seconds("min_s");
+            layer.times.median_s += seconds("median_s");
+            layer.times.max_s += seconds("max_s");
+            layer.times.spread_s += seconds("spread_s");
         }
     }
     let peak = event["peak_flops"].as_f64();
-    Ok(Some(Profile { layers, peak }))
+    Ok(Profile { layers, peak })
 }
 
-impl Layer {
-    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-    fn flops(&self) -> f64 {
-        2.0 * self.macs as f64 / self.seconds.max(1e-9)
+/// Operations per second, two per multiply-add.
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+pub fn flops(macs: u64, seconds: f64) -> f64 {
+    2.0 * macs as f64 / seconds.max(1e-9)
+}
+
+/// The head over lines of [`line()`].
+pub const HEAD: &str = "  layer            kernel                   min ms  median ms  spread  multiply-adds  GFLOP/s  of peak";
+
+/// A line of the table: rates are those of the shortest time.
+pub fn line(name: &str, kernel: &str, t: Times, macs: u64, peak: Option<f64>) -> String {
+    let mut text = format!(
+        "  {name:<16} {kernel:<20} {:>10.3} {:>10.3} {:>5.0} % {macs:>14}",
+        t.min_s * 1e3,
+        t.median_s * 1e3,
+        t.spread() * 100.0
+    );
+    if macs > 0 {
+        let flops = flops(macs, t.min_s);
+        let _ = write!(text, " {:>8.1}", flops / 1e9);
+        if let Some(peak) = peak {
+            let _ = write!(text, " {:>6.0} %", 100.0 * flops / peak);
+        }
     }
+    text
 }
 
 impl Profile {
+    /// float32 operations per second that `threads` cores do at best.
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    fn peak_of(&self, threads: usize) -> Option<f64> {
+        self.peak.map(|p| p * threads as f64)
+    }
+
     /// For machines.
-    pub fn json(&self) -> Value {
-        let layers: Vec<Value> = self
-            .layers
+    pub fn json(&self, threads: usize) -> Vec<Value> {
+        let peak = self.peak_of(threads);
+        self.layers
             .values()
             .map(|l| {
-                json!({"layer": l.name, "kernel": l.kernel, "macs": l.macs, "min_s": l.seconds, "gflops": l.flops() / 1e9})
+                let flops = flops(l.macs, l.times.min_s);
+                json!({
+                    "layer": l.name, "kernel": l.kernel, "macs": l.macs, "min_s": l.times.min_s,
+                    "median_s": l.times.median_s, "spread": l.times.spread(), "gflops": flops / 1e9,
+                    "of_peak": peak.map(|p| flops / p),
+                })
             })
-            .collect();
-        json!({"peak_gflops": self.peak.map(|p| p / 1e9), "layers": layers})
+            .collect()
     }
-}
 
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "  {:<16} {:<20} {:>10} {:>14} {:>9} {:>8}",
-            "layer", "kernel", "min ms", "multiply-adds", "GFLOP/s", "of peak"
-        )?;
-        for l in self.layers.values() {
-            let share = match self.peak {
-                Some(p) if l.macs > 0 => format!("{:.0} %", 100.0 * l.flops() / p),
-                _ => String::new(),
-            };
-            let flops = if l.macs > 0 {
-                format!("{:.1}", l.flops() / 1e9)
-            } else {
-                String::new()
-            };
-            writeln!(
-                f,
-                "  {:<16} {:<20} {:>10.3} {:>14} {flops:>9} {share:>8}",
-                l.name,
-                l.kernel,
-                l.seconds * 1e3,
-                l.macs
-            )?;
-        }
-        match self.peak {
-            Some(p) => write!(
-                f,
-                "  one core's fused multiply-adds at best: {:.1} GFLOP/s",
-                p / 1e9
-            ),
-            None => write!(f, "  the peak of this processor's kernels is not known"),
-        }
+    /// For people, one line per layer.
+    pub fn table(&self, threads: usize) -> String {
+        let peak = self.peak_of(threads);
+        self.layers.values().fold(String::new(), |mut text, l| {
+            text += &line(&l.name, &l.kernel, l.times, l.macs, peak);
+            text.push('\n');
+            text
+        })
     }
 }

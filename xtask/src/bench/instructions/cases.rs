@@ -1,0 +1,169 @@
+//! The networks that are counted, and the one crate that holds them all.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use tessera_codegen::{EmitOptions, emit_bundle, pack};
+use tessera_planner::{
+    make,
+    model::Model,
+    options::{PlanOptions, Target},
+    plan::Plan,
+};
+
+use super::Run;
+use crate::{
+    build, emit,
+    flags::{Fork, ModelArgs},
+    model, workspace,
+};
+
+/// Layers behind `[net]`, by name. Names say side, channels in and out, side of the map.
+const CASES: [(&str, [usize; 2], &str); 5] = [
+    (
+        "conv3x3-64-128-38",
+        [38, 64],
+        "[convolutional]\nfilters=128\nsize=3\npad=1\nactivation=leaky\n",
+    ),
+    (
+        "conv1x1-128-64-38",
+        [38, 128],
+        "[convolutional]\nfilters=64\nsize=1\nactivation=leaky\n",
+    ),
+    (
+        "first3x3-3-32-152",
+        [152, 3],
+        "[convolutional]\nfilters=32\nsize=3\npad=1\nactivation=leaky\n",
+    ),
+    (
+        "depthwise3x3-96-40",
+        [40, 96],
+        "[convolutional]\nfilters=96\ngroups=96\nsize=3\npad=1\nactivation=leaky\n",
+    ),
+    (
+        "tiny",
+        [96, 3],
+        "[convolutional]\nfilters=16\nsize=3\npad=1\nactivation=leaky\n\
+         [maxpool]\nsize=2\nstride=2\n\
+         [convolutional]\nfilters=32\nsize=3\npad=1\nactivation=leaky\n\
+         [maxpool]\nsize=2\nstride=2\n\
+         [convolutional]\nfilters=64\nsize=3\npad=1\nactivation=leaky\n\
+         [maxpool]\nsize=2\nstride=2\n\
+         [convolutional]\nfilters=128\nsize=3\npad=1\nactivation=leaky\n\
+         [convolutional]\nfilters=64\nsize=1\nactivation=leaky\n\
+         [upsample]\nstride=2\n\
+         [route]\nlayers=-1,4\n\
+         [convolutional]\nfilters=64\nsize=3\nstride=2\npad=1\nactivation=leaky\n\
+         [convolutional]\nfilters=36\nsize=1\nactivation=linear\n",
+    ),
+];
+/// The shipped detector, all of it.
+const DEMO: &str = "demo";
+
+/// All cases for one target, compiled as nodes are.
+pub struct Bundle {
+    dir: PathBuf,
+    node: PathBuf,
+    names: Vec<&'static str>,
+}
+
+impl Bundle {
+    /// Plans every case as one board runs it, emits them as one crate, compiles it.
+    ///
+    /// # Errors
+    /// When one cannot be planned or the crate does not compile.
+    pub fn build(target: Target) -> Result<Self> {
+        let name = format!("instructions-{}", target.name());
+        let dir = workspace::root().join("target").join("tessera").join(&name);
+        fs::create_dir_all(dir.join("cases"))?;
+        let mut made: Vec<(&'static str, Plan, Model)> = Vec::new();
+        for (case, [side, channels], layers) in CASES {
+            let cfg = dir.join("cases").join(format!("{case}.cfg"));
+            let net = format!("[net]\nwidth={side}\nheight={side}\nchannels={channels}\n{layers}");
+            fs::write(&cfg, net)?;
+            made.push(one(case, &cfg, target)?);
+        }
+        made.push(one(DEMO, Path::new("demo.cfg"), target)?);
+
+        let programs: Vec<(&str, &Plan, &Model)> =
+            made.iter().map(|(n, p, m)| (*n, p, m)).collect();
+        let options = EmitOptions {
+            runtime_path: "../../../runtime".into(),
+        };
+        let files = emit_bundle(&name, &programs, target.name(), &options)?;
+        emit::write_sources(&dir, &files)?;
+        for (case, plan, model) in &programs {
+            write_case(&dir, case, plan, model, target)?;
+        }
+        let node = build::compile(&name, target, &dir)?;
+        Ok(Self {
+            names: made.iter().map(|m| m.0).collect(),
+            dir,
+            node,
+        })
+    }
+
+    /// Names of the cases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().copied()
+    }
+
+    /// The command line that computes a case `frames` times, by one thread.
+    pub fn run(&self, case: &str, frames: u32) -> Run {
+        let file = |ending: &str| self.dir.join("cases").join(format!("{case}.{ending}"));
+        let words: [OsString; 11] = [
+            "--program".into(),
+            case.into(),
+            "solo".into(),
+            "--weights".into(),
+            file("bin").into(),
+            "--input-f32".into(),
+            file("f32").into(),
+            "--threads".into(),
+            "1".into(),
+            "--repeat".into(),
+            frames.to_string().into(),
+        ];
+        Run {
+            node: self.node.clone(),
+            args: words.into(),
+        }
+    }
+}
+
+/// Loads and plans a case.
+fn one(name: &'static str, cfg: &Path, target: Target) -> Result<(&'static str, Plan, Model)> {
+    let loaded = model::load(&ModelArgs {
+        model: cfg.to_path_buf(),
+        weights: Some("random:1".into()),
+        darknet: Fork::Alexey,
+    })?;
+    let options = PlanOptions {
+        offload: Some(0),
+        edges: 1,
+        targets: vec![target],
+        command: format!(
+            "cargo xtask bench --instructions --target {}",
+            target.name()
+        ),
+        ..PlanOptions::default()
+    };
+    let plan = make::plan(&loaded.model, &options).with_context(|| format!("{name}: no plan"))?;
+    Ok((name, plan, loaded.model))
+}
+
+/// Weights and a frame of mid grey.
+fn write_case(dir: &Path, case: &str, plan: &Plan, model: &Model, target: Target) -> Result<()> {
+    let file = |ending: &str| dir.join("cases").join(format!("{case}.{ending}"));
+    let mut out = BufWriter::new(File::create(file("bin"))?);
+    pack::write(plan, model, target.name(), &mut out)?;
+    out.flush()?;
+    let values = model.graph.input.len();
+    fs::write(file("f32"), 0.5f32.to_le_bytes().repeat(values))?;
+    Ok(())
+}

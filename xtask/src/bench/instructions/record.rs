@@ -1,0 +1,198 @@
+//! The recorded counts: `xtask/instructions.toml`.
+
+use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::workspace;
+
+/// How much more than recorded is let pass.
+pub const TOLERANCE: f64 = 0.03;
+
+/// Instructions of a frame, by case.
+pub type Counts = BTreeMap<String, u64>;
+
+/// What was counted, and with which compiler: another one shifts counts.
+#[derive(Debug, Default, Deserialize)]
+pub struct Record {
+    /// As `rustc --version` says it.
+    pub compiler: String,
+    /// By target.
+    #[serde(flatten)]
+    pub targets: BTreeMap<String, Counts>,
+}
+
+fn path() -> PathBuf {
+    workspace::root().join("xtask").join("instructions.toml")
+}
+
+/// `1_234_567`, as TOML and people read it.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, d) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push('_');
+        }
+        text.push(d);
+    }
+    text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn ratio(now: u64, old: u64) -> f64 {
+    now as f64 / old.max(1) as f64
+}
+
+impl Record {
+    /// The committed record; empty without one.
+    ///
+    /// # Errors
+    /// When it cannot be understood.
+    pub fn read() -> Result<Self> {
+        let path = path();
+        let Ok(text) = fs::read_to_string(&path) else {
+            return Ok(Self::default());
+        };
+        toml::from_str(&text).with_context(|| format!("cannot read {}", workspace::show(&path)))
+    }
+
+    /// An empty one for this compiler.
+    ///
+    /// # Errors
+    /// When the compiler does not say what it is.
+    pub fn here() -> Result<Self> {
+        // From inside the workspace, whose toolchain file picks the compiler.
+        let out = Command::new("rustc")
+            .arg("--version")
+            .current_dir(workspace::root())
+            .output()
+            .context("cannot start rustc")?;
+        Ok(Self {
+            compiler: String::from_utf8_lossy(&out.stdout).trim().to_owned(),
+            targets: BTreeMap::new(),
+        })
+    }
+
+    /// Takes over what was found; targets that were not counted stay.
+    pub fn take(&mut self, found: Self) {
+        self.compiler = found.compiler;
+        self.targets.extend(found.targets);
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn write(&self) -> Result<()> {
+        let path = path();
+        fs::write(&path, self.text())
+            .with_context(|| format!("cannot write {}", workspace::show(&path)))?;
+        eprintln!("wrote {}", workspace::show(&path));
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "# Instructions that a frame takes, per case; see xtask/src/bench/instructions/cases.rs.\n\
+             # Made by: cargo xtask bench --instructions --record\n\
+             compiler = \"{}\"\n",
+            self.compiler
+        );
+        for (target, counts) in &self.targets {
+            let _ = write!(text, "\n[{target}]\n");
+            for (case, n) in counts {
+                let _ = writeln!(text, "{case} = {}", grouped(*n));
+            }
+        }
+        text
+    }
+
+    /// A line that tells of another compiler, if it is another.
+    pub fn compiler_note(&self, here: &Self) -> String {
+        if self.compiler == here.compiler {
+            String::new()
+        } else {
+            format!(
+                "  note: recorded with {}, this is {}\n",
+                self.compiler, here.compiler
+            )
+        }
+    }
+}
+
+/// For people: counts beside the record.
+pub fn table(target: &str, counts: &Counts, old: Option<&Counts>) -> String {
+    let mut text = format!("{target}: instructions per frame\n");
+    for (case, n) in counts {
+        let _ = write!(text, "  {case:<24} {:>14}", grouped(*n));
+        if let Some(old) = old.and_then(|o| o.get(case)) {
+            let _ = write!(text, "  {:.3} of the record", ratio(*n, *old));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A line for each count that is above its record by more than [`TOLERANCE`], or has none.
+pub fn slower(target: &str, counts: &Counts, old: Option<&Counts>) -> Vec<String> {
+    let line = |(case, n): (&String, &u64)| match old.and_then(|o| o.get(case)) {
+        None => Some(format!("  {target} {case}: {}, not recorded", grouped(*n))),
+        Some(old) if ratio(*n, *old) > 1.0 + TOLERANCE => Some(format!(
+            "  {target} {case}: {}, recorded {}: {:.3}",
+            grouped(*n),
+            grouped(*old),
+            ratio(*n, *old)
+        )),
+        Some(_) => None,
+    };
+    counts.iter().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, Record, grouped, slower};
+
+    fn counts(list: &[(&str, u64)]) -> Counts {
+        list.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect()
+    }
+
+    #[test]
+    fn a_record_is_read_as_written() {
+        let mut record = Record {
+            compiler: "rustc 1.2.3 (abc 2026-01-01)".into(),
+            ..Record::default()
+        };
+        let list = counts(&[("conv1x1-128-64-38", 4_140_000), ("demo", 999)]);
+        record.targets.insert("armv7".into(), list.clone());
+        record
+            .targets
+            .insert("x86-64-v3".into(), counts(&[("demo", 1000)]));
+        let back: Record = toml::from_str(&record.text()).unwrap();
+        assert_eq!(back.compiler, record.compiler);
+        assert_eq!(back.targets, record.targets);
+        assert!(record.text().contains("conv1x1-128-64-38 = 4_140_000\n"));
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        for (n, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1_000"),
+            (1_234_567, "1_234_567"),
+        ] {
+            assert_eq!(grouped(n), text);
+        }
+    }
+
+    #[test]
+    fn only_more_than_the_tolerance_is_slower() {
+        let old = counts(&[("a", 1000), ("b", 1000), ("c", 1000)]);
+        let now = counts(&[("a", 1029), ("b", 1031), ("c", 10)]);
+        let found = slower("t", &now, Some(&old));
+        assert_eq!(found, ["  t b: 1_031, recorded 1_000: 1.031"]);
+        assert_eq!(slower("t", &now, None).len(), 3);
+    }
+}

@@ -1,0 +1,150 @@
+//! `bench --peers`: other engines on the same network, weights and input, turn by turn with ours.
+//!
+//! The engines are driven by scripts that are no part of this project ([`engines`] says which and
+//! where). They write one folder per network with everything in every engine's form; the emitted
+//! node reads its cfg, weights and input from there too. One round is one process per engine and
+//! thread count, ours first, so that whatever else the machine does meets all of them alike.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use self::{engines::Peers, network::Network, table::Row};
+use super::{node, times::Times};
+use crate::{
+    build::{self, Built},
+    flags::{BenchArgs, Fork, ModelArgs, PlanArgs},
+    model, plan,
+    progress::Step,
+};
+
+mod agree;
+mod engines;
+mod network;
+mod table;
+
+/// Frames of our own in one process: at least, at most.
+const FRAMES: (f64, f64) = (3.0, 200.0);
+
+/// Runs the command.
+///
+/// # Errors
+/// When scripts or engines are missing, or our own node cannot be made or run. A peer that fails
+/// is reported in the table.
+pub fn run(args: &BenchArgs, from: &ModelArgs, python: Option<&Path>) -> Result<()> {
+    let peers = Peers::find(python, args.peers_dir.as_deref(), &args.engines)?;
+    let whole = args.plan.offload.is_none() || args.whole;
+    let mut reports = Vec::new();
+    for first in args
+        .plan
+        .offload
+        .map(Some)
+        .into_iter()
+        .chain(whole.then_some(None))
+    {
+        let network = Network::prepare(&peers, &from.model, first)?;
+        let report = one(args, from.darknet, &peers, &network)?;
+        if !args.json {
+            println!("{}", table::render(&network, &report));
+        }
+        reports.push(table::json(&network, &report));
+    }
+    if args.json {
+        let all = json!({ "rounds": args.rounds, "networks": Value::from(reports) });
+        println!("{}", serde_json::to_string_pretty(&all)?);
+    }
+    Ok(())
+}
+
+/// What a network's rounds gave.
+struct Report {
+    /// Name of our plan.
+    plan: String,
+    /// Per thread count: ours, then the peers.
+    rows: Vec<(usize, Vec<Row>)>,
+    /// Largest differences of outputs, relative to the largest value, as `ours against ncnn`.
+    differences: Vec<(String, f64)>,
+}
+
+/// Measures one network.
+fn one(args: &BenchArgs, darknet: Fork, peers: &Peers, network: &Network) -> Result<Report> {
+    let (plan, built) = ours(args, darknet, network)?;
+    let mut rows = Vec::new();
+    for threads in args.threads_or(&[1, 2]) {
+        let step = Step::begin(format!("{}, {threads} thread(s)", network.name));
+        let run = |frames: u32| {
+            node::time(node::Run {
+                built: &built,
+                tensor: &network.input(),
+                frames,
+                threads,
+                layers: false,
+            })
+        };
+        let shortest = |seconds: &[f64]| Times::of(seconds).map_or(1.0, |t| t.min_s);
+        let once = shortest(&run(2)?.frame);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped"
+        )]
+        let frames = (args.seconds / once).clamp(FRAMES.0, FRAMES.1) as u32;
+        let mut list = vec![Row::new("tessera")];
+        list.extend(peers.engines.iter().map(|e| Row::new(e)));
+        for round in 0..args.rounds {
+            for row in &mut list {
+                step.note(&format!(
+                    "round {} of {}, {}",
+                    round + 1,
+                    args.rounds,
+                    row.engine
+                ));
+                if row.engine == "tessera" {
+                    let said = run(frames)?;
+                    row.add(&said);
+                } else {
+                    match peers.run(&row.engine, &network.dir, threads, args.seconds) {
+                        Ok(sample) => row.samples.push(sample),
+                        Err(e) => row.error = Some(format!("{e:#}")),
+                    }
+                }
+            }
+        }
+        step.done(&format!("{} rounds", args.rounds));
+        rows.push((threads, list));
+    }
+    let differences = agree::differences(network, &built, &peers.engines)?;
+    Ok(Report {
+        plan,
+        rows,
+        differences,
+    })
+}
+
+/// Our node: leading layers as one tile (or the grid asked for) that an edge runs; a whole network
+/// as one board runs it.
+fn ours(args: &BenchArgs, darknet: Fork, network: &Network) -> Result<(String, Built)> {
+    let model = ModelArgs {
+        model: network.cfg.clone(),
+        weights: Some(network.weights().to_string_lossy().into_owned()),
+        darknet,
+    };
+    let loaded = model::load(&model)?;
+    let mut choices = PlanArgs {
+        edges: 1,
+        ..args.plan.clone()
+    };
+    if let Some(layers) = network.first {
+        choices.offload = Some(layers);
+        choices.grid.get_or_insert_with(|| "1x1".into());
+    } else {
+        choices.offload = Some(0);
+        choices.grid = None;
+    }
+    let options = plan::options(&choices, &model, false)?;
+    let made = plan::make_plan(&loaded.model, &options)?;
+    let built = build::cached(&made, &loaded, options.targets[0])
+        .context("our own node of this network")?;
+    Ok((made.name, built))
+}

@@ -1,0 +1,58 @@
+//! A model planned and compiled as the flags say, and a frame for it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use tempfile::TempDir;
+use tessera_planner::{options::Target, plan::Plan};
+
+use crate::{
+    build::{self, Built},
+    flags::{BenchArgs, ModelArgs},
+    model, plan,
+};
+
+/// What is measured.
+#[derive(Debug)]
+pub struct Subject {
+    /// The plan.
+    pub plan: Plan,
+    /// Its target.
+    pub target: Target,
+    /// Its node.
+    pub built: Built,
+    dir: TempDir,
+}
+
+impl Subject {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When the model cannot be planned or compiled.
+    pub fn make(args: &BenchArgs, from: &ModelArgs) -> Result<Self> {
+        let loaded = model::load(from)?;
+        let shown = from
+            .model
+            .file_name()
+            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        plan::require_weights(&loaded.source, &shown)?;
+        let options = plan::options(&args.plan, from, false)?;
+        let made = plan::make_plan(&loaded.model, &options)?;
+        let target = options.targets[0];
+        let subject = Self {
+            built: build::cached(&made, &loaded, target)?,
+            plan: made,
+            target,
+            dir: tempfile::tempdir()?,
+        };
+        // Mid grey: kernels take the same time for every picture.
+        let values = loaded.model.graph.input.len();
+        std::fs::write(subject.frame(), 0.5f32.to_le_bytes().repeat(values))?;
+        Ok(subject)
+    }
+
+    /// The frame: C, H, W, float32.
+    pub fn frame(&self) -> PathBuf {
+        self.dir.path().join("input.f32")
+    }
+}
