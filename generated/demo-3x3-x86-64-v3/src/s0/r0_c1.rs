@@ -27,7 +27,7 @@ use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 65_760;
+pub const ARENA_FLOATS: usize = 65_754;
 
 /// The network's input: 63x94x3.
 const B0: Buffer = Buffer {

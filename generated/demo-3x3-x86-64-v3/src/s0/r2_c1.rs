@@ -27,7 +27,7 @@ use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 67_536;
+pub const ARENA_FLOATS: usize = 67_530;
 
 /// The network's input: 79x94x3.
 const B0: Buffer = Buffer {
