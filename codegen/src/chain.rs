@@ -141,6 +141,17 @@ pub(crate) fn emit(
         }
     });
     let arena = int(chain.arena_floats);
+    let scratch = chain.scratch.map(|s| {
+        let [offset, floats, parts] = [s.offset, s.floats, s.parts].map(int);
+        quote! {
+            /// Working memory of layers while they run.
+            const SCRATCH: Scratch = Scratch {
+                offset: #offset,
+                floats: #floats,
+                parts: #parts,
+            };
+        }
+    });
     let body = items.to_string();
     let root = &cx.root;
     let mut uses = TokenStream::new();
@@ -149,18 +160,26 @@ pub(crate) fn emit(
             use std::ops::Range;
         ));
     }
-    let io_names = match (chain.buffers.is_empty(), view) {
-        (true, _) => quote!(
-            use tessera_runtime::io::TaskIo;
-        ),
-        (_, false) => quote!(
-            use tessera_runtime::io::{Buffer, TaskIo};
-        ),
-        _ => quote!(
-            use tessera_runtime::io::{Buffer, TaskIo, View};
-        ),
-    };
-    uses.extend(io_names);
+    let mut names = Vec::new();
+    if !chain.buffers.is_empty() {
+        names.push(quote!(Buffer));
+    }
+    if chain.scratch.is_some() {
+        names.push(quote!(Scratch));
+    }
+    names.push(quote!(TaskIo));
+    if view {
+        names.push(quote!(View));
+    }
+    uses.extend(match names.as_slice() {
+        [one] => quote!(use tessera_runtime::io::#one;),
+        all => quote!(use tessera_runtime::io::{#(#all),*};),
+    });
+    if run.to_string().contains("rows_scratch") {
+        uses.extend(quote!(
+            use tessera_runtime::team::Split;
+        ));
+    }
     if run.to_string().contains("layout ::") {
         uses.extend(quote!(use #root::layout;));
     }
@@ -192,6 +211,7 @@ pub(crate) fn emit(
         pub const ARENA_FLOATS: usize = #arena;
         #(#buffers)*
         #order
+        #scratch
         /// Computes the chain.
         pub fn run(#io: &mut TaskIo<'_>) { #run }
         #items

@@ -374,7 +374,12 @@ pub fn emit_kernels(
             files.insert(format!("{dir}/{name}.S"), (head + &text).into_bytes());
         }
     }
-    let list: Vec<_> = by_name.keys().map(|n| ident(n)).collect();
+    // Winograd kernels are called by the path of their module, which has two functions.
+    let (direct, modules): (Vec<_>, Vec<_>) = by_name
+        .iter()
+        .partition(|(_, (k, _))| k.algorithm.is_direct());
+    let list: Vec<_> = direct.iter().map(|(n, _)| ident(n)).collect();
+    let modules: Vec<_> = modules.iter().map(|(n, _)| ident(n)).collect();
     let check = kernel::check_cpu(isa);
     let assert = if by_name.is_empty() {
         TokenStream::new()
@@ -387,6 +392,7 @@ pub fn emit_kernels(
     );
     let tokens = quote! {
         #(mod #list;)*
+        #(pub mod #modules;)*
         #(pub use #list::#list;)*
         #check
         #assert

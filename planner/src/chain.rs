@@ -8,16 +8,21 @@ use crate::{
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, Isa, Step, View},
+    plan::{Buffer, Chain, Isa, Scratch, Step, View},
     region::{Region, Span},
     rows::{self, Op as Flow, Reads},
 };
+
+/// Threads of a team for which a chain has working memory; more share what these have.
+const TEAM: usize = 4;
 
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct How {
     /// Instruction set.
     pub isa: Isa,
+    /// Kernels to choose from.
+    pub kernels: kernel::Family,
     /// How rows move.
     pub rows: Rows,
     /// Whether a team of threads shares a firing.
@@ -199,7 +204,8 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 })
                 .collect();
             let (out, first) = (&buffers[b], inputs.first().map(|v| &buffers[v.buffer]));
-            let conv = first.and_then(|x| kernel::choose(graph, node, x.c, out, how.isa));
+            let conv =
+                first.and_then(|x| kernel::choose(graph, node, x.c, out, how.isa, how.kernels));
             let row_block = match (&conv, first) {
                 (Some(k), Some(x)) => kernel::row_block(node, k, x, out),
                 _ => out.h,
@@ -214,6 +220,9 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 },
                 how.rows,
             );
+            let row_block = row_block.min(firing);
+            let sizes = conv.as_ref().and_then(kernel::winograd::Sizes::new);
+            let scratch = sizes.map_or(0, |s| s.scratch(s.tiles(row_block, out.w)));
             Step {
                 node: n,
                 layer: node.layer,
@@ -229,8 +238,9 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 phase,
                 pad,
                 firing,
-                row_block: row_block.min(firing),
+                row_block,
                 conv,
+                scratch,
                 macs,
             }
         })
@@ -242,7 +252,14 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     for (b, ring) in buffers.iter_mut().zip(&schedule.rings) {
         b.ring = *ring;
     }
-    let arena_floats = buffers::allocate(&mut buffers, &schedule.lives);
+    let buffers_floats = buffers::allocate(&mut buffers, &schedule.lives);
+    let scratch = steps.iter().map(|s| s.scratch).max().filter(|n| *n > 0);
+    let scratch = scratch.map(|floats| Scratch {
+        offset: buffers_floats,
+        floats,
+        parts: if how.team { TEAM } else { 1 },
+    });
+    let arena_floats = buffers_floats + scratch.map_or(0, |s| s.floats * s.parts);
     let macs = steps.iter().map(|s| s.macs).sum();
     Chain {
         name: spec.name.to_string(),
@@ -253,6 +270,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         stores,
         order: schedule.order,
         macs,
+        scratch,
     }
 }
 

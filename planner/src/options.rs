@@ -1,6 +1,9 @@
 //! What a plan is asked to be.
 
-use crate::plan::{Isa, Split};
+use crate::{
+    kernel::Family,
+    plan::{Isa, Split},
+};
 
 /// What emitted code is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,8 @@ pub struct PlanOptions {
     pub exact: bool,
     /// How rows move through a chain.
     pub rows: Rows,
+    /// Kernels to choose from; direct ones if `exact`.
+    pub kernels: Family,
     /// Number of edges.
     pub edges: usize,
     /// Worker processes per edge.
@@ -108,12 +113,24 @@ impl Default for PlanOptions {
             split: Split::Balanced,
             exact: false,
             rows: Rows::Rolling,
+            kernels: Family::Auto,
             edges: 2,
             workers: 1,
             memory: None,
             targets: vec![Target::Portable],
             dump: false,
             command: String::new(),
+        }
+    }
+}
+
+impl PlanOptions {
+    /// Kernels to choose from.
+    pub const fn family(&self) -> Family {
+        if self.exact {
+            Family::Direct
+        } else {
+            self.kernels
         }
     }
 }

@@ -203,6 +203,21 @@ pub struct Chain {
     pub order: Order,
     /// Multiply-adds of one run.
     pub macs: u64,
+    /// Memory that steps use while they run, where one needs any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<Scratch>,
+}
+
+/// Memory in the arena that belongs to no buffer: every call of a step may use one part of it, and
+/// finds and leaves no values there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scratch {
+    /// First value in the arena; a multiple of 16 (64 bytes).
+    pub offset: usize,
+    /// Values of a part; a multiple of 16.
+    pub floats: usize,
+    /// Number of parts: calls that may run side by side.
+    pub parts: usize,
 }
 
 /// The order of a chain's firings: `prologue`, then `period` over and over, then `epilogue`.
@@ -324,6 +339,9 @@ pub struct Step {
     pub row_block: usize,
     /// Kernel, where the operation is a convolution.
     pub conv: Option<ConvKernel>,
+    /// Values of [`Chain::scratch`] that one call needs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub scratch: usize,
     /// Multiply-adds.
     pub macs: u64,
 }
@@ -356,6 +374,41 @@ pub struct ConvKernel {
     /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output
     /// reads channel `c` of the input; blocks of `nr` channels.
     pub depthwise: bool,
+    /// How sums are formed. Weights are packed alike for all.
+    #[serde(default, skip_serializing_if = "Algorithm::is_direct")]
+    pub algorithm: Algorithm,
+}
+
+/// How a convolution kernel forms its sums.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// Tap by tap.
+    #[default]
+    Direct,
+    /// F(m x m, 3 x 3): see [`crate::kernel::winograd`]. A call computes all rows of a row block; `mr`
+    /// counts tiles of `m x m` pixels. Tiles begin at the first row of a block and at every
+    /// `m`-th column, the last ones of a row at `w - m`.
+    Winograd {
+        /// Side of a tile: 2, 4 or 6.
+        m: usize,
+        /// Input channels that are summed at once; a multiple of 8.
+        depth: usize,
+    },
+}
+
+impl Algorithm {
+    /// Whether this is [`Self::Direct`].
+    pub const fn is_direct(&self) -> bool {
+        matches!(self, Self::Direct)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// How the weights of one node are stored.

@@ -57,6 +57,18 @@ pub struct Buffer {
     pub zero_row: bool,
 }
 
+/// Memory that a layer's calls use while they run, as a literal in emitted code; see the planner's
+/// `plan::Scratch`.
+#[derive(Clone, Copy, Debug)]
+pub struct Scratch {
+    /// First value in the arena.
+    pub offset: usize,
+    /// Values that one call may use.
+    pub floats: usize,
+    /// Calls that may run side by side.
+    pub parts: usize,
+}
+
 /// A box of pixels inside a buffer, all channels.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
@@ -138,25 +150,35 @@ impl<'a> Arena<'a> {
         ins: [Range<usize>; N],
         out: Range<usize>,
     ) -> ([&[f32]; N], &mut [f32]) {
+        self.begin(layer);
+        buffers(self.floats, ins, out)
+    }
+
+    /// As [`Self::io`], and working memory for the firing, which lies behind all buffers.
+    ///
+    /// # Panics
+    /// As [`Self::io`]; and if the working memory leaves the arena or overlaps an input or the output.
+    pub fn io_scratch<const N: usize>(
+        &mut self,
+        layer: usize,
+        ins: [Range<usize>; N],
+        out: Range<usize>,
+        scratch: &Scratch,
+    ) -> ([&[f32]; N], &mut [f32], &mut [f32]) {
         assert!(
-            out.start <= out.end && out.end <= self.floats.len(),
-            "output leaves the arena"
+            out.start <= out.end && out.end <= scratch.offset,
+            "working memory overlaps the output"
         );
+        self.begin(layer);
+        let (below, rest) = self.floats.split_at_mut(scratch.offset);
+        let (xs, y) = buffers(below, ins, out);
+        (xs, y, &mut rest[..scratch.floats * scratch.parts])
+    }
+
+    fn begin(&mut self, layer: usize) {
         if let Some(profile) = &mut self.profile {
             profile.begin(layer);
         }
-        let (before, rest) = self.floats.split_at_mut(out.start);
-        let (y, after) = rest.split_at_mut(out.end - out.start);
-        let (before, after): (&[f32], &[f32]) = (before, after);
-        let xs = ins.map(|r| {
-            if r.end <= out.start {
-                &before[r]
-            } else {
-                assert!(r.start >= out.end, "an input overlaps the output");
-                &after[r.start - out.end..r.end - out.end]
-            }
-        });
-        (xs, y)
     }
 
     /// Zeroes the zero row and the zero columns of a buffer. Emitted code calls it before the
@@ -179,6 +201,30 @@ impl<'a> Arena<'a> {
             r[(b.pad_left + b.w) * b.c..].fill(0.0);
         }
     }
+}
+
+/// Ranges `ins` of `floats` to read and `out` to write.
+fn buffers<const N: usize>(
+    floats: &mut [f32],
+    ins: [Range<usize>; N],
+    out: Range<usize>,
+) -> ([&[f32]; N], &mut [f32]) {
+    assert!(
+        out.start <= out.end && out.end <= floats.len(),
+        "output leaves the arena"
+    );
+    let (before, rest) = floats.split_at_mut(out.start);
+    let (y, after) = rest.split_at_mut(out.end - out.start);
+    let (before, after): (&[f32], &[f32]) = (before, after);
+    let xs = ins.map(|r| {
+        if r.end <= out.start {
+            &before[r]
+        } else {
+            assert!(r.start >= out.end, "an input overlaps the output");
+            &after[r.start - out.end..r.end - out.end]
+        }
+    });
+    (xs, y)
 }
 
 impl TaskIo<'_> {

@@ -66,6 +66,22 @@ pub enum SplitFlag {
     Equal,
 }
 
+/// Kernels to choose from.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum KernelsFlag {
+    /// What is faster
+    #[default]
+    Auto,
+    /// Sums in one order: the same bits wherever tiles lie
+    Direct,
+    /// Winograd's F(2x2, 3x3) wherever it is possible
+    Winograd2,
+    /// F(4x4, 3x3)
+    Winograd4,
+    /// F(6x6, 3x3)
+    Winograd6,
+}
+
 /// The network.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
@@ -96,7 +112,7 @@ pub struct PlanArgs {
     #[arg(long, value_enum, default_value_t, value_name = "RULE")]
     pub split: SplitFlag,
     /// Plan only bit-exact kernels and float32 objects
-    #[arg(long)]
+    #[arg(long, conflicts_with = "kernels")]
     pub exact: bool,
     /// Compute layer by layer on whole maps, as the paper does, instead of rolling rows
     #[arg(long, conflicts_with = "row_block")]
@@ -104,6 +120,9 @@ pub struct PlanArgs {
     /// Rows per firing, for all layers [default: chosen per layer]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub row_block: Option<u16>,
+    /// Kernels of convolutions
+    #[arg(long, value_enum, default_value_t, value_name = "FAMILY")]
+    pub kernels: KernelsFlag,
     /// Number of edge nodes
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub edges: u16,

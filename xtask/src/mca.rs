@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use tessera_codegen::{emit_kernels, kernel};
 use tessera_planner::{
     graph::Activation,
-    plan::{ConvKernel, Isa},
+    plan::{Algorithm, ConvKernel, Isa},
 };
 
 /// Cores and the names of their models.
@@ -65,6 +65,7 @@ fn kernels(isa: Isa) -> [ConvKernel; 2] {
         nr,
         activation: Activation::Leaky,
         depthwise: false,
+        algorithm: Algorithm::Direct,
     };
     let three = ConvKernel {
         size: 3,

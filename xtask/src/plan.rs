@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use tessera_planner::{
+    kernel::Family,
     make,
     model::Model,
     options::{PlanOptions, Rows, Target},
@@ -13,7 +15,7 @@ use tessera_planner::{
 
 use crate::{
     emit,
-    flags::{Fork, ModelArgs, PlanArgs, PlanCommand, SplitFlag},
+    flags::{Fork, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag},
     model::{self, Source},
     progress::Step,
     size, workspace,
@@ -116,6 +118,16 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         }
         (false, None) => Rows::Rolling,
     };
+    let kernels = match args.kernels {
+        KernelsFlag::Auto => Family::Auto,
+        KernelsFlag::Direct => Family::Direct,
+        KernelsFlag::Winograd2 => Family::Winograd(2),
+        KernelsFlag::Winograd4 => Family::Winograd(4),
+        KernelsFlag::Winograd6 => Family::Winograd(6),
+    };
+    if let (false, Some(flag)) = (kernels == Family::Auto, args.kernels.to_possible_value()) {
+        command += &format!(" --kernels {}", flag.get_name());
+    }
     command += &format!(" --edges {}", args.edges);
     if args.workers != 1 {
         command += &format!(" --workers {}", args.workers);
@@ -131,6 +143,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         split,
         exact: args.exact,
         rows,
+        kernels,
         edges: usize::from(args.edges),
         workers: usize::from(args.workers),
         memory,

@@ -1,6 +1,7 @@
 //! The registry of microkernel generators.
 //!
-//! Every kernel has one signature, with `KH` the kernel side:
+//! Winograd kernels are modules with two functions: see [`winograd`]. Every other kernel has one
+//! signature, with `KH` the kernel side:
 //!
 //! ```text
 //! pub fn name(x: &[f32], taps: &[usize; KH], w: &[f32], y: &mut [f32], cols: usize)
@@ -22,7 +23,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::{
-    kernel::kernel_name,
+    kernel::{kernel_name, winograd::Sizes},
     plan::{ConvKernel, Isa},
 };
 
@@ -31,6 +32,7 @@ use crate::names::{affine, grouped, int};
 pub mod aarch64;
 pub mod armv7;
 pub mod portable;
+pub mod winograd;
 pub mod x86_64;
 
 /// Widest row of pixels: keeps every index a kernel computes far from overflow.
@@ -59,6 +61,14 @@ pub const fn fits(k: &ConvKernel, isa: Isa) -> bool {
 
 /// The items of a kernel's module.
 pub fn conv(k: &ConvKernel, isa: Isa, lanes: usize) -> TokenStream {
+    if let Some(sizes) = Sizes::new(k) {
+        let vectors: &dyn winograd::Lanes = match isa {
+            Isa::X86_64V3 => &x86_64::Avx2,
+            // No vectors yet: the planner asks for none.
+            Isa::Portable | Isa::Aarch64 | Isa::Armv7 => &portable::Scalar,
+        };
+        return winograd::conv(k, sizes, lanes, vectors);
+    }
     match isa {
         Isa::Portable => portable::conv(k, &name(k, isa, lanes), lanes),
         Isa::X86_64V3 => x86_64::conv(k, &name(k, isa, lanes), lanes),

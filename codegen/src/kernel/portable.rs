@@ -1,11 +1,14 @@
 //! Scalar kernels: `mr x nr` accumulators in arrays of literal size, which the compiler unrolls;
 //! multiplication and addition stay separate. The oracle, and what armv7 and aarch64 use for now.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_planner::plan::ConvKernel;
 
-use super::{asserts, describe};
+use super::{
+    asserts, describe,
+    winograd::{Lanes, literal},
+};
 use crate::{
     act,
     names::{affine, ident, int},
@@ -94,5 +97,102 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
                 col += #mr;
             }
         }
+    }
+}
+
+/// How Winograd kernels compute on single values.
+pub struct Scalar;
+
+impl Lanes for Scalar {
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    fn ty(&self) -> TokenStream {
+        quote!(f32)
+    }
+
+    fn uses(&self, k: &ConvKernel) -> TokenStream {
+        if k.activation == tessera_planner::graph::Activation::Linear {
+            TokenStream::new()
+        } else {
+            quote!(
+                use crate::math;
+            )
+        }
+    }
+
+    fn attributes(&self) -> TokenStream {
+        TokenStream::new()
+    }
+
+    fn entry(&self) -> TokenStream {
+        TokenStream::new()
+    }
+
+    fn is_unsafe(&self) -> bool {
+        false
+    }
+
+    fn zero(&self) -> TokenStream {
+        quote!(0.0)
+    }
+
+    fn constant(&self, c: f64) -> TokenStream {
+        literal(c)
+    }
+
+    fn broadcast(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
+        quote!(#slice[#at])
+    }
+
+    fn load(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
+        quote!(#slice[#at])
+    }
+
+    fn prefetch(&self, _: TokenStream, _: TokenStream) -> TokenStream {
+        TokenStream::new()
+    }
+
+    fn store(
+        &self,
+        slice: TokenStream,
+        at: TokenStream,
+        v: TokenStream,
+        _: Option<usize>,
+    ) -> TokenStream {
+        quote!(#slice[#at] = #v;)
+    }
+
+    fn constants(&self, _: &ConvKernel, _: Option<usize>) -> TokenStream {
+        TokenStream::new()
+    }
+
+    fn add(&self, a: TokenStream, b: TokenStream) -> TokenStream {
+        quote!(#a + #b)
+    }
+
+    fn sub(&self, a: TokenStream, b: TokenStream) -> TokenStream {
+        quote!(#a - #b)
+    }
+
+    fn mul(&self, a: TokenStream, b: TokenStream) -> TokenStream {
+        quote!(#a * #b)
+    }
+
+    fn mul_add(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream {
+        quote!(#c + #a * #b)
+    }
+
+    fn mul_sub(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream {
+        quote!(#c - #a * #b)
+    }
+
+    fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
+        act::scalar(k.activation, quote!(#v))
+    }
+
+    fn call(&self, call: TokenStream) -> TokenStream {
+        call
     }
 }

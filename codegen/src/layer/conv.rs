@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{graph::Conv, plan::ConvKernel};
+use tessera_planner::{graph::Conv, kernel::winograd::Sizes, plan::ConvKernel};
 
-use super::{Body, LayerCx};
+use super::{Body, LayerCx, winograd};
 use crate::{
     EmitError, act, kernel,
     names::{affine, ident, int},
@@ -29,7 +29,9 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
     if cx.ins.len() != 1 || k.size != conv.size || k.stride_x != conv.stride_x {
         return Err(bad("a kernel has its convolution's geometry"));
     }
-    if k.mr == 0 || k.nr == 0 || k.mr > cx.out.w || !kernel::fits(k, cx.isa) {
+    let sizes = Sizes::new(k);
+    let fits = sizes.is_some() || (k.mr <= cx.out.w && kernel::fits(k, cx.isa));
+    if k.mr == 0 || k.nr == 0 || !fits {
         return Err(bad("a kernel's block fits the row"));
     }
     if k.x_stride != cx.ins[0].c || k.y_stride != cx.out.c {
@@ -45,7 +47,6 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
         blocks,
         kernels: BTreeSet::new(),
     };
-    let channels = calls.all();
 
     let pass = if k.activation == conv.activation {
         TokenStream::new()
@@ -57,6 +58,17 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
         }
     };
     let tap = tap(cx);
+    if let Some(sizes) = sizes {
+        let (code, lanes) = winograd::rows(cx, k, sizes, &pass);
+        return Ok(Body {
+            weights: true,
+            kernels: lanes.into_iter().map(|l| (k.clone(), l)).collect(),
+            how: kernel::name(k, cx.isa, k.nr),
+            scratch: Some(sizes.m),
+            ..Body::plain(what(conv, cx), quote! { #tap #code })
+        });
+    }
+    let channels = calls.all();
     let over_blocks = if cx.step.row_block >= cx.step.firing {
         quote! {
             let first = rows.start;

@@ -36,6 +36,7 @@ mod shortcut;
 mod softmax;
 mod upsample;
 mod view;
+mod winograd;
 
 use view::{In, Out};
 
@@ -83,6 +84,8 @@ pub(crate) struct Body {
     pub how: String,
     /// The function takes output channels of the only pixel instead of rows.
     pub by_channel: bool,
+    /// The function takes `scratch` too, and its rows are split at multiples of this.
+    pub scratch: Option<usize>,
 }
 
 impl Body {
@@ -95,6 +98,7 @@ impl Body {
             kernels: BTreeSet::new(),
             how: "loop".to_owned(),
             by_channel: false,
+            scratch: None,
         }
     }
 
@@ -275,9 +279,10 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         quote!(rows)
     };
     let code = &body.code;
+    let scratch = body.scratch.map(|_| quote!(scratch: &mut [f32],));
     let item = quote! {
         #[doc = #doc]
-        pub fn #name(#(#xs: &[f32],)* #w_param y: &mut [f32], #over: Range<usize>) { #code }
+        pub fn #name(#(#xs: &[f32],)* #w_param #scratch y: &mut [f32], #over: Range<usize>) { #code }
     };
 
     let bufs: Vec<_> = step.inputs.iter().map(|v| ident_buffer(v.buffer)).collect();
@@ -294,9 +299,12 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         quote! {
             io.team.rows(0..#c, 1, #place, |lanes, y| #name(#(#xs,)* #w_arg y, lanes));
         }
+    } else if body.scratch.is_some() {
+        quote!(|rows, y, scratch| #name(#(#xs,)* #w_arg scratch, y, rows))
     } else {
         quote!(|rows, y| #name(#(#xs,)* #w_arg y, rows))
     };
+    let quantum = body.scratch.map(int);
     let clear = if out.is_padded() || out.zero_row {
         quote!(io.arena.clear_padding(&#to);)
     } else {
@@ -313,14 +321,31 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         } else {
             quote!(&(#rows))
         };
-        let run = if by_channel {
-            run.clone()
+        let take = |what, method, more| {
+            quote! {
+                let ([#(#xs),*], #what) =
+                    io.arena.#method(#number, [#(#bufs.range()),*], #to.rows(#place) #more);
+            }
+        };
+        let (take, run) = if let Some(quantum) = &quantum {
+            let split = quote! {
+                Split { row_floats: #row, quantum: #quantum, scratch_floats: SCRATCH.floats }
+            };
+            (
+                take(quote!(y, scratch), quote!(io_scratch), quote!(, &SCRATCH)),
+                quote!(io.team.rows_scratch(#rows, #split, y, scratch, #run);),
+            )
         } else {
-            quote!(io.team.rows(#rows, #row, y, #run);)
+            let run = if by_channel {
+                run.clone()
+            } else {
+                quote!(io.team.rows(#rows, #row, y, #run);)
+            };
+            (take(quote!(y), quote!(io), quote!()), run)
         };
         quote! {
             #first_only
-            let ([#(#xs),*], y) = io.arena.io(#number, [#(#bufs.range()),*], #to.rows(#place));
+            #take
             #run
         }
     };

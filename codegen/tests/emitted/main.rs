@@ -10,7 +10,7 @@ use tessera_planner::{
     make,
     model::Model,
     options::{PlanOptions, Target},
-    plan::{ConvKernel, Isa, Plan},
+    plan::{Algorithm, ConvKernel, Isa, Plan},
     weights,
 };
 
@@ -156,6 +156,7 @@ fn kernel(size: usize, cin: usize, more_in: usize, cout: usize) -> ConvKernel {
         nr: 8,
         activation: Activation::Linear,
         depthwise: false,
+        algorithm: Algorithm::Direct,
     }
 }
 

@@ -13,8 +13,10 @@ use tessera_codegen::{emit_kernels, emit_math, kernel};
 use tessera_planner::{
     graph::Activation,
     options::Target,
-    plan::{ConvKernel, Isa},
+    plan::{Algorithm, ConvKernel, Isa},
 };
+
+mod winograd;
 
 /// What runs inside the emitted crate.
 const ORACLE: &str = include_str!("oracle.rs");
@@ -78,6 +80,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
             nr,
             activation,
             depthwise,
+            algorithm: Algorithm::Direct,
         };
         let full = (k.clone(), nr);
         let rest = (cout % nr > 0).then_some((k, cout % nr));
@@ -174,15 +177,24 @@ fn write(dir: &Path, name: &str, content: &[u8]) {
 }
 
 fn check(isa: Isa, target: Target) {
+    run("kernels", &matrix(isa), isa, target, main_rs);
+}
+
+/// Emits `kernels` and the program that `main_rs` makes of them, builds it and runs it.
+fn run(
+    name: &str,
+    kernels: &BTreeSet<(ConvKernel, usize)>,
+    isa: Isa,
+    target: Target,
+    main_rs: fn(&BTreeSet<(ConvKernel, usize)>, Isa, bool) -> String,
+) {
     let (triple, target) = (target.triple(), target.name());
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kernels-{target}"));
-    let kernels = matrix(isa);
-    let mut files =
-        emit_kernels(&kernels, isa, target, "src/kernels").expect("kernels are emitted");
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{target}"));
+    let mut files = emit_kernels(kernels, isa, target, "src/kernels").expect("kernels are emitted");
     let math = emit_math(&files, target).expect("math is emitted");
     let has_math = math.is_some();
     files.extend(math.map(|m| ("src/math.rs".to_owned(), m)));
-    let main = main_rs(&kernels, isa, has_math);
+    let main = main_rs(kernels, isa, has_math);
     files.insert("src/main.rs".into(), main.into_bytes());
     let manifest = "[package]\nname = \"kernels\"\nedition = \"2024\"\n[workspace]\n[profile.dev]\nopt-level = 1\ndebug = false\n";
     files.insert("Cargo.toml".into(), manifest.into());

@@ -2,7 +2,10 @@
 
 mod order;
 
-use crate::plan::{Buffer, Chain, Plan, Stage, View};
+use crate::{
+    kernel::winograd::Sizes,
+    plan::{Buffer, Chain, ConvKernel, Plan, Stage, Step, View},
+};
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -307,8 +310,9 @@ fn chain(c: &Chain, place: &str) -> Rule {
                 return rule(false, &at, "a convolution without input");
             };
             let b = &c.buffers[x.buffer];
+            let widest = Sizes::new(k).map_or(out.w, |_| usize::MAX);
             rule(
-                (1..=16).contains(&k.mr) && k.mr <= out.w && matches!(k.nr, 8 | 12 | 16),
+                (1..=16).contains(&k.mr) && k.mr <= widest && matches!(k.nr, 8 | 12 | 16),
                 &at,
                 "block sizes of a kernel",
             )?;
@@ -353,9 +357,49 @@ fn chain(c: &Chain, place: &str) -> Rule {
                 &at,
                 "a kernel reads behind its rows",
             )?;
+            winograd(c, s, k, &at)?;
         }
     }
     order::order(c, place)
+}
+
+/// What a Winograd kernel needs beyond the rules of all kernels.
+fn winograd(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rule {
+    let Some(sizes) = Sizes::new(k) else {
+        return rule(
+            s.scratch == 0,
+            at,
+            "a direct kernel needs no working memory",
+        );
+    };
+    rule(
+        [2, 4, 6].contains(&sizes.m)
+            && (k.size, k.stride_x, k.dilation, k.depthwise) == (3, 1, 1, false)
+            && k.cin == k.x_stride
+            && k.cin % 8 == 0
+            && sizes.depth % 8 == 0
+            && (8..=k.cin).contains(&sizes.depth)
+            && s.out.w >= sizes.m,
+        at,
+        "a Winograd kernel's geometry",
+    )?;
+    let place = c.scratch.filter(|p| {
+        let end = p
+            .floats
+            .checked_mul(p.parts)
+            .and_then(|n| n.checked_add(p.offset));
+        p.parts > 0
+            && p.offset % 16 == 0
+            && p.floats % 16 == 0
+            && end.is_some_and(|e| e <= c.arena_floats)
+            && c.buffers.iter().all(|b| b.offset + b.floats <= p.offset)
+    });
+    let needed = sizes.scratch(sizes.tiles(s.row_block, s.out.w));
+    rule(
+        s.scratch >= needed && place.is_some_and(|p| s.scratch <= p.floats),
+        at,
+        "a Winograd kernel's working memory",
+    )
 }
 
 fn sections(t: &crate::plan::TargetPlan, name: &str) -> Rule {

@@ -31,7 +31,7 @@ pub fn build(model: &Model, options: &PlanOptions, shape: &Shape) -> Result<Plan
         .map(|t| {
             (
                 t.name().to_string(),
-                target(graph, &stages, &tiled, &tail, *t, options.rows),
+                target(graph, &stages, &tiled, &tail, *t, options),
             )
         })
         .collect();

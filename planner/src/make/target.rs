@@ -7,7 +7,7 @@ use crate::{
     chain::{self, ChainSpec, How},
     ftp::{StageGraph, Trace},
     graph::{Graph, TensorIx},
-    options::{Rows, Target},
+    options::{PlanOptions, Target},
     packing,
     plan::{Chain, TargetPlan},
     region::Span,
@@ -19,11 +19,12 @@ pub(super) fn target(
     tiled: &[(Parts, Parts)],
     tail: &StageGraph,
     target: Target,
-    rows: Rows,
+    options: &PlanOptions,
 ) -> TargetPlan {
     let how = How {
         isa: target.kernels(),
-        rows,
+        kernels: options.family(),
+        rows: options.rows,
         team: false,
     };
     let chains: Vec<Vec<Chain>> = stages

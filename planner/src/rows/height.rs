@@ -7,6 +7,7 @@
 
 use crate::{
     graph::Op,
+    kernel::winograd::Sizes,
     options::Rows,
     plan::{Buffer, ConvKernel},
 };
@@ -42,12 +43,12 @@ pub(crate) struct Layer<'a> {
 
 /// Rows per firing.
 pub(crate) fn heights(layer: &Layer<'_>, rows: Rows) -> usize {
-    let [h, w, c] = layer.out;
+    let [h, ..] = layer.out;
     let wanted = match rows {
         _ if layer.whole => h,
         Rows::Whole => h,
         Rows::Blocks(n) => n,
-        Rows::Rolling => rolling(layer, w, c),
+        Rows::Rolling => rolling(layer),
     };
     wanted.clamp(1, h.max(1))
 }
@@ -62,8 +63,13 @@ pub(crate) fn plain_height(b: &Buffer, rows: Rows) -> usize {
     wanted.clamp(1, b.h.max(1))
 }
 
-fn rolling(layer: &Layer<'_>, w: usize, c: usize) -> usize {
+fn rolling(layer: &Layer<'_>) -> usize {
+    let [h, w, c] = layer.out;
     let least = BLOCK_BYTES.div_ceil(4 * w * c);
+    if let Some(sizes) = layer.conv.and_then(Sizes::new) {
+        let least = if layer.team { TEAM_ROWS * sizes.m } else { 1 };
+        return sizes.row_block(h, w).max(least);
+    }
     let pixels = match (layer.op, layer.conv) {
         (Op::Conv(conv), Some(k)) => {
             let depth = if k.depthwise { 1 } else { k.cin };

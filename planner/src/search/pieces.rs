@@ -12,9 +12,9 @@ use crate::{
     ftp::{Axis, StageGraph},
     graph::Graph,
     make::{self, Parts, PlanError},
-    options::PlanOptions,
+    options::{PlanOptions, Target},
     packing,
-    plan::{Isa, Stage},
+    plan::Stage,
 };
 
 /// A stage with one grid.
@@ -115,7 +115,7 @@ fn piece(
     xs: &Parts,
 ) -> Piece {
     let data = make::stage_data(graph, stage, grid, o, ys, xs);
-    let isa = o.targets.first().map_or(Isa::Portable, |t| t.kernels());
+    let target = o.targets.first().copied().unwrap_or(Target::Portable);
     // The class that holds most rows and columns over all layers.
     let longest = |p: &Parts| {
         let size = |i: &usize| p.traces[*i].spans.values().map(|s| s.len()).sum::<usize>();
@@ -136,7 +136,8 @@ fn piece(
         .zip(xs.ends[c].iter().copied())
         .collect();
     let how = How {
-        isa,
+        isa: target.kernels(),
+        kernels: o.family(),
         rows: o.rows,
         team: false,
     };

@@ -26,6 +26,9 @@ use crate::names::{affine, comment, ident, int};
 mod dense;
 mod depthwise;
 mod epilogue;
+mod winograd;
+
+pub use winograd::Avx2;
 
 /// Lanes of a vector.
 const LANES: usize = 8;
@@ -120,8 +123,7 @@ impl Block<'_> {
         let Some(n) = self.partial() else {
             return TokenStream::new();
         };
-        let lane = (0..LANES).map(|l| if l < n { quote!(-1) } else { quote!(0) });
-        quote!(let mask = _mm256_setr_epi32(#(#lane),*);)
+        mask(n)
     }
 
     /// The sums begin with the bias.
@@ -169,6 +171,12 @@ impl Block<'_> {
         }
         out
     }
+}
+
+/// `let mask = ..` for the first `n` lanes.
+fn mask(n: usize) -> TokenStream {
+    let lane = (0..LANES).map(|l| if l < n { quote!(-1) } else { quote!(0) });
+    quote!(let mask = _mm256_setr_epi32(#(#lane),*);)
 }
 
 /// `pointer.add(n)`.

@@ -2,10 +2,23 @@
 
 use crate::{
     graph::{Activation, Graph, Node, Op},
-    plan::{Buffer, ConvKernel, Isa},
+    plan::{Algorithm, Buffer, ConvKernel, Isa},
 };
 
 pub mod neon;
+pub mod winograd;
+
+/// Which kernels may be planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// What is faster.
+    #[default]
+    Auto,
+    /// Direct ones: sums in one order, the same bits wherever tiles lie.
+    Direct,
+    /// Winograd's F(m x m, 3 x 3) wherever it is possible.
+    Winograd(usize),
+}
 
 /// Bytes of input rows that a row block may take: half of a 512 KiB second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -18,6 +31,7 @@ pub fn choose(
     x_channels: usize,
     out: &Buffer,
     isa: Isa,
+    family: Family,
 ) -> Option<ConvKernel> {
     let Op::Conv(c) = &node.op else { return None };
     let cin = graph.shape(node.inputs[0]).c;
@@ -47,7 +61,7 @@ pub fn choose(
     } else {
         Activation::Linear
     };
-    Some(ConvKernel {
+    let direct = ConvKernel {
         size: c.size,
         stride_x: c.stride_x,
         dilation: c.dilation,
@@ -58,6 +72,16 @@ pub fn choose(
         nr,
         activation,
         depthwise,
+        algorithm: Algorithm::Direct,
+    };
+    let m = match family {
+        Family::Winograd(m) if winograd::is_possible(c, node, cin, out.w, m, isa) => m,
+        _ => return Some(direct),
+    };
+    Some(ConvKernel {
+        mr: Work::most(nr),
+        algorithm: winograd::algorithm(m, cin),
+        ..direct
     })
 }
 
@@ -110,7 +134,7 @@ impl Work {
     }
 
     /// Most pixels for which the sums, the weights and a pixel fit 16 registers.
-    const fn most(nr: usize) -> usize {
+    pub(crate) const fn most(nr: usize) -> usize {
         if nr == 8 { 12 } else { 6 }
     }
 
@@ -135,6 +159,9 @@ impl Work {
 /// rows fetches the weights once and the input rows once per pass. What fetches less is taken.
 pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer) -> usize {
     let Op::Conv(c) = &node.op else { return out.h };
+    if let Some(sizes) = winograd::Sizes::new(k) {
+        return sizes.row_block(out.h, out.w);
+    }
     let row_bytes = 4 * (x.pad_left + x.w + x.pad_right) * x.c;
     let extra = k.size.saturating_sub(1) * k.dilation;
     let fitting = (BLOCK_BYTES / row_bytes.max(1)).saturating_sub(extra) / c.stride_y.max(1);
@@ -182,6 +209,16 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
         Isa::Armv7 => "armv7",
     };
     let s = k.size;
+    if let Algorithm::Winograd { m, depth } = k.algorithm {
+        return format!(
+            "f32_winograd{m}_{}_{}x{}_{isa}_k{}d{depth}_y{}",
+            k.activation.name(),
+            k.mr,
+            k.nr,
+            k.cin,
+            k.y_stride
+        );
+    }
     format!(
         "f32_{op}{s}x{s}s{}{dilation}_{}_{}x{}_{isa}_k{}_x{}_y{}",
         k.stride_x,

@@ -1,0 +1,108 @@
+//! Winograd kernels against a convolution in double precision.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use tessera_codegen::kernel;
+use tessera_planner::{
+    graph::Activation,
+    kernel::winograd::Sizes,
+    options::Target,
+    plan::{Algorithm, ConvKernel, Isa},
+};
+
+/// What runs inside the emitted crate.
+const ORACLE: &str = include_str!("winograd_oracle.rs");
+
+/// Every tile, with one and several parts of the input channels, equal and not; full and partial
+/// blocks of output channels.
+fn matrix() -> BTreeSet<(ConvKernel, usize)> {
+    let mut set = BTreeSet::new();
+    for m in [2, 4, 6] {
+        for (cin, depth, cout, nr, activation) in [
+            (8, 8, 16, 16, Activation::Leaky),
+            (24, 24, 37, 16, Activation::Linear),
+            (32, 16, 5, 8, Activation::Relu),
+            (40, 16, 24, 8, Activation::Leaky),
+            (64, 64, 11, 16, Activation::Relu6),
+        ] {
+            let k = ConvKernel {
+                size: 3,
+                stride_x: 1,
+                dilation: 1,
+                cin,
+                x_stride: cin,
+                y_stride: cout,
+                mr: if nr == 8 { 12 } else { 6 },
+                nr,
+                activation,
+                depthwise: false,
+                algorithm: Algorithm::Winograd { m, depth },
+            };
+            if cout >= nr {
+                set.insert((k.clone(), nr));
+            }
+            if cout % nr > 0 {
+                set.insert((k, cout % nr));
+            }
+        }
+    }
+    set
+}
+
+/// `main.rs` of the crate: the oracle and a table of kernels.
+fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
+    let mut s = String::from("mod kernels;\n");
+    if math {
+        s.push_str("mod math;\n");
+    }
+    s.push_str(ORACLE);
+    s.push_str("\nconst CASES: &[Case] = &[\n");
+    for (k, lanes) in kernels {
+        let name = kernel::name(k, isa, *lanes);
+        let Some(sizes) = Sizes::new(k) else { continue };
+        // The input's transform stands with the first block of channels.
+        let input = kernel::name(k, isa, k.nr.min(k.y_stride));
+        writeln!(
+            s,
+            "Case {{ name: {name:?}, m: {}, cin: {}, y_stride: {}, nr: {}, lanes: {lanes}, activation: {:?}, \
+             v_tile: {}, v_floats: {}, u: {}, product: {}, \
+             input: |x, t, v, c, f, n| kernels::{input}::input(x, t.try_into().unwrap(), v, c, f, n), \
+             channels: kernels::{name}::channels }},",
+            sizes.m,
+            k.cin,
+            k.y_stride,
+            k.nr,
+            k.activation.name(),
+            sizes.v(1) - sizes.v(0),
+            sizes.v(0),
+            sizes.u(),
+            sizes.products(1),
+        )
+        .expect("a string takes all text");
+    }
+    s.push_str("];\n");
+    s
+}
+
+#[test]
+fn portable_winograd_convolves() {
+    super::run(
+        "winograd",
+        &matrix(),
+        Isa::Portable,
+        Target::Portable,
+        main_rs,
+    );
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn avx2_winograd_convolves() {
+    super::run(
+        "winograd",
+        &matrix(),
+        Isa::X86_64V3,
+        Target::X86_64V3,
+        main_rs,
+    );
+}

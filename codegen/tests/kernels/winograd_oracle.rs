@@ -1,0 +1,208 @@
+/// A kernel and what it should compute.
+struct Case {
+    name: &'static str,
+    m: usize,
+    cin: usize,
+    y_stride: usize,
+    nr: usize,
+    lanes: usize,
+    activation: &'static str,
+    /// Values of V per tile, and beside all tiles.
+    v_tile: usize,
+    v_floats: usize,
+    /// Values of U.
+    u: usize,
+    /// Values of M per tile.
+    product: usize,
+    input: fn(&[f32], &[usize], &mut [f32], usize, usize, usize),
+    channels: fn(&[f32], &[f32], &mut [f32], &mut [f32], usize, usize, usize),
+}
+
+/// A fixed sequence of values around zero.
+struct Values(u64);
+
+impl Values {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        ((self.0 >> 40) as f32 / 16_777_216.0 - 0.5) * 2.0
+    }
+
+    fn list(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.next()).collect()
+    }
+}
+
+fn activate(name: &str, v: f64) -> f64 {
+    match name {
+        "linear" => v,
+        "relu" => v.max(0.0),
+        "relu6" => v.clamp(0.0, 6.0),
+        "leaky" => if v > 0.0 { v } else { 0.1 * v },
+        other => panic!("no oracle for {other}"),
+    }
+}
+
+const MARK: u32 = 0x7fc0_1234;
+
+/// Largest error over the root mean square of a kernel's outputs.
+struct Errors {
+    largest: f64,
+    squares: f64,
+    count: usize,
+}
+
+impl Case {
+    /// Computes rows `rows` of the map whose input row `y` begins at `at[y]`, into `y`.
+    fn run(&self, x: &[f32], at: &[usize], w: &[f32], y: &mut [f32], y_row: usize, cols: usize, rows: std::ops::Range<usize>) {
+        let across = cols.div_ceil(self.m);
+        let down = rows.len().div_ceil(self.m);
+        let tiles = across * down;
+        let last = rows.end + 1;
+        // What memory holds must not matter.
+        let mut v = vec![f32::from_bits(MARK); self.v_floats + tiles * self.v_tile];
+        let mut work = vec![f32::from_bits(MARK); self.u + tiles * self.product];
+        for i in 0..down {
+            let taps: Vec<usize> = (0..self.m + 2).map(|k| at[(rows.start + i * self.m + k).min(last)]).collect();
+            (self.input)(x, &taps, &mut v, cols, i * across, tiles);
+        }
+        (self.channels)(&v, w, &mut work, y, y_row, cols, rows.len());
+    }
+
+    fn check(&self, cols: usize, rows: usize, values: &mut Values, errors: &mut Errors) -> Result<(), String> {
+        // Rows lie anywhere, the last one at the very end.
+        let reach = (cols + 2) * self.cin;
+        let at: Vec<usize> = (0..rows + 2).map(|y| (y * 7919) % (3 * reach)).collect();
+        let x = values.list(at.iter().max().unwrap() + reach);
+        let mut w = values.list(self.nr * (1 + 9 * self.cin));
+        for (i, w) in w.iter_mut().enumerate() {
+            if i % self.nr >= self.lanes {
+                *w = 0.0;
+            }
+        }
+        let y_row = cols * self.y_stride + 3;
+        let mut y = vec![f32::from_bits(MARK); (rows - 1) * y_row + (cols - 1) * self.y_stride + self.lanes];
+        self.run(&x, &at, &w, &mut y, y_row, cols, 0..rows);
+        for (i, got) in y.iter().enumerate() {
+            let (row, in_row) = (i / y_row, i % y_row);
+            let (col, lane) = (in_row / self.y_stride, in_row % self.y_stride);
+            if lane >= self.lanes || col >= cols {
+                if got.to_bits() != MARK {
+                    return Err(format!("row {row}, column {col}: lane {lane} is not the kernel's, but written"));
+                }
+                continue;
+            }
+            let mut sum = f64::from(w[lane]);
+            for ky in 0..3 {
+                for kx in 0..3 {
+                    for c in 0..self.cin {
+                        let x = x[at[row + ky] + (col + kx) * self.cin + c];
+                        let w = w[self.nr * (1 + (ky * 3 + kx) * self.cin + c) + lane];
+                        sum += f64::from(x) * f64::from(w);
+                    }
+                }
+            }
+            let want = activate(self.activation, sum);
+            let error = (f64::from(*got) - want).abs();
+            // Also refuses values that are no numbers.
+            if !(error < 1e-2) {
+                return Err(format!("row {row}, column {col}, lane {lane}: {got}, not {want}"));
+            }
+            errors.largest = errors.largest.max(error);
+            errors.squares += sum * sum;
+            errors.count += 1;
+        }
+        // The same bits in blocks of fewer rows, as threads share them.
+        let m = self.m;
+        if rows > m {
+            let mut parts = vec![f32::from_bits(MARK); y.len()];
+            self.run(&x, &at, &w, &mut parts, y_row, cols, 0..m);
+            self.run(&x, &at, &w, &mut parts[m * y_row..], y_row, cols, m..rows);
+            if parts.iter().zip(&y).any(|(a, b)| a.to_bits() != b.to_bits()) {
+                return Err("other bits in parts".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls that a kernel must refuse rather than read or write out of bounds.
+    fn check_bounds(&self, values: &mut Values) -> Result<(), String> {
+        let (cols, rows) = (self.m + 1, self.m);
+        let reach = (cols + 2) * self.cin;
+        let x = values.list(reach);
+        let tiles = 2;
+        let refused = |x: &[f32], tap: usize, v: usize, cols: usize, first: usize| {
+            let (mut v, taps) = (vec![0.0; v], vec![tap; self.m + 2]);
+            let call = std::panic::AssertUnwindSafe(|| (self.input)(x, &taps, &mut v, cols, first, tiles));
+            std::panic::catch_unwind(call).is_err()
+        };
+        let v = self.v_floats + tiles * self.v_tile;
+        let mut calls = vec![
+            ("good input", refused(&x, 0, v, cols, 0), false),
+            ("short input", refused(&x[1..], 0, v, cols, 0), true),
+            ("far tap", refused(&x, 1, v, cols, 0), true),
+            ("absurd tap", refused(&x, usize::MAX, v, cols, 0), true),
+            ("short V", refused(&x, 0, v - 1, cols, 0), true),
+            ("narrow row", refused(&x, 0, v, self.m - 1, 0), true),
+            ("absurd row", refused(&x, 0, v, usize::MAX, 0), true),
+            ("tile behind the last", refused(&x, 0, v, cols, 1), true),
+        ];
+        let y_row = cols * self.y_stride;
+        let y = (rows - 1) * y_row + (cols - 1) * self.y_stride + self.lanes;
+        let work = self.u + tiles * self.product;
+        let refused = |v: usize, w: usize, work: usize, y: usize, y_row: usize, cols: usize, rows: usize| {
+            let (v, w, mut work, mut y) = (vec![0.0; v], vec![0.0; w], vec![0.0; work], vec![0.0; y]);
+            let call = std::panic::AssertUnwindSafe(|| (self.channels)(&v, &w, &mut work, &mut y, y_row, cols, rows));
+            std::panic::catch_unwind(call).is_err()
+        };
+        let w = self.nr * (1 + 9 * self.cin);
+        calls.extend([
+            ("good block", refused(v, w, work, y, y_row, cols, rows), false),
+            ("V too short", refused(v - 1, w, work, y, y_row, cols, rows), true),
+            ("short weights", refused(v, w - 1, work, y, y_row, cols, rows), true),
+            ("short U", refused(v, w, self.u - 1, y, y_row, cols, rows), true),
+            ("short M", refused(v, w, work - 1, y, y_row, cols, rows), true),
+            ("short output", refused(v, w, work, y - 1, y_row, cols, rows), true),
+            ("long rows", refused(v, w, work, y, usize::MAX / 2, cols, rows), true),
+            ("narrow block", refused(v, w, work, y, y_row, self.m - 1, rows), true),
+            ("no row", refused(v, w, work, y, y_row, cols, 0), true),
+        ]);
+        match calls.iter().find(|(_, got, want)| got != want) {
+            None => Ok(()),
+            Some((name, ..)) => Err(format!("{name}: wrongly accepted or refused")),
+        }
+    }
+}
+
+fn main() {
+    if let Err(what) = kernels::check_cpu() {
+        println!("skipped: this processor has no {what}");
+        return;
+    }
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut values = Values(1);
+    let mut wrong = 0;
+    for case in CASES {
+        let m = case.m;
+        let mut errors = Errors { largest: 0.0, squares: 0.0, count: 0 };
+        let shapes = [(m, m), (m + 1, 1), (2 * m + 1, 2 * m + 1), (19, m + 1), (40, 3 * m)];
+        let result = shapes
+            .iter()
+            .try_for_each(|(cols, rows)| {
+                let checked = case.check(*cols, *rows, &mut values, &mut errors);
+                checked.map_err(|e| format!("{rows} x {cols}, {e}"))
+            })
+            .and_then(|()| case.check_bounds(&mut values));
+        let error = errors.largest / (errors.squares / errors.count.max(1) as f64).sqrt();
+        let limit = if m == 6 { 5e-5 } else { 1e-5 };
+        let result = result.and(if error < limit { Ok(()) } else { Err(format!("an error of {error:.1e}")) });
+        eprintln!("{}: {error:.1e}", case.name);
+        if let Err(e) = result {
+            println!("{}: {e}", case.name);
+            wrong += 1;
+        }
+    }
+    if wrong > 0 {
+        std::process::exit(1);
+    }
+    println!("{} kernels agree", CASES.len());
+}

@@ -1,0 +1,172 @@
+//! When a convolution is computed by Winograd's F(m x m, 3 x 3), in which blocks, and in how much
+//! working memory.
+//!
+//! A call computes a block of output rows as tiles of `m x m` pixels. It transforms their inputs,
+//! and then, for every packed block of `nr` output channels, the weights, which are stored as for
+//! direct kernels: nothing grows in `weights.bin`. What this costs is shared by all tiles of the
+//! call, so calls take many of them.
+//!
+//! ```text
+//! V[part of cin][(m + 2)^2][tile][depth]   transformed inputs of all tiles of the call
+//! U[(m + 2)^2][depth][nr]                  transformed weights: one block, one part of cin
+//! M[tile][(m + 2)^2][nr]                   their products, summed over all of cin
+//! ```
+//!
+//! `depth` divides the input channels into parts such that `U` stays in the second-level cache.
+
+use crate::{
+    graph::{Conv, Node},
+    plan::{Algorithm, ConvKernel, Isa},
+};
+
+/// Values between the matrices of neighbouring points in `U` and `V`, beyond their own: a cache line,
+/// so that a transform's stores do not fall into one set of the cache.
+pub const GAP: usize = 16;
+
+/// Largest number of input channels in a part: `U` then takes 295 KB (m = 4) or less.
+const fn depth_most(m: usize) -> usize {
+    match m {
+        2 => 256,
+        4 => 128,
+        _ => 64,
+    }
+}
+
+/// Tiles per call worth waiting for: transforming weights then costs about 5 % (per tile and pair
+/// of channels a multiply-add per point; per pair of channels about two and a half operations).
+const TILES: usize = 64;
+
+/// Values of `V` that a call may take: 4 MB.
+const V_MOST: usize = 1 << 20;
+
+/// Whether kernels of F(m x m, 3 x 3) are generated for `isa` and can compute a convolution to `w` columns.
+pub fn is_possible(c: &Conv, node: &Node, cin: usize, w: usize, m: usize, isa: Isa) -> bool {
+    let generated = matches!(isa, Isa::Portable | Isa::X86_64V3);
+    let plain = c.size == 3 && c.stride_x == 1 && c.stride_y == 1 && c.dilation == 1;
+    generated
+        && plain
+        && c.groups == 1
+        && w >= m
+        && cin >= 8
+        && cin.is_multiple_of(8)
+        && node.shape.c > 0
+}
+
+/// The algorithm's parameters: parts of equal depth, all multiples of 8, as few as possible.
+pub fn algorithm(m: usize, cin: usize) -> Algorithm {
+    let parts = cin.div_ceil(depth_most(m));
+    Algorithm::Winograd {
+        m,
+        depth: cin.div_ceil(8 * parts) * 8,
+    }
+}
+
+/// Sizes of a Winograd kernel's working memory, in float32 values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Output pixels of a tile's side.
+    pub m: usize,
+    /// Input channels.
+    pub cin: usize,
+    /// Input channels of a part; the last one may have fewer.
+    pub depth: usize,
+    /// Output channels of a packed block.
+    pub nr: usize,
+}
+
+impl Sizes {
+    /// Of `k`; `None` if it is a direct kernel.
+    pub const fn new(k: &ConvKernel) -> Option<Self> {
+        match k.algorithm {
+            Algorithm::Direct => None,
+            Algorithm::Winograd { m, depth } => Some(Self {
+                m,
+                cin: k.cin,
+                depth,
+                nr: k.nr,
+            }),
+        }
+    }
+
+    /// Products per tile and pair of channels.
+    pub const fn points(&self) -> usize {
+        (self.m + 2) * (self.m + 2)
+    }
+
+    /// Parts of the input channels.
+    pub const fn parts(&self) -> usize {
+        self.cin.div_ceil(self.depth)
+    }
+
+    /// `V` of `tiles` tiles.
+    pub const fn v(&self, tiles: usize) -> usize {
+        self.points() * (tiles * self.cin + self.parts() * GAP)
+    }
+
+    /// `U`.
+    pub const fn u(&self) -> usize {
+        self.points() * (self.depth * self.nr + GAP)
+    }
+
+    /// `M` of `tiles` tiles.
+    pub const fn products(&self, tiles: usize) -> usize {
+        self.points() * self.nr * tiles
+    }
+
+    /// Tiles of `rows` rows of `cols` pixels.
+    pub const fn tiles(&self, rows: usize, cols: usize) -> usize {
+        rows.div_ceil(self.m) * cols.div_ceil(self.m)
+    }
+
+    /// All working memory of a call with `tiles` tiles; whole cache lines.
+    pub const fn scratch(&self, tiles: usize) -> usize {
+        (self.v(tiles) + self.u() + self.products(tiles)).next_multiple_of(16)
+    }
+
+    /// Output rows per call, of `h` rows of `w` pixels.
+    pub fn row_block(&self, h: usize, w: usize) -> usize {
+        let across = w.div_ceil(self.m);
+        let down = h.div_ceil(self.m);
+        let most = (V_MOST / (self.points() * across * self.cin)).max(1);
+        // Powers of two, so that layers fall into step soon; or everything.
+        let wanted = TILES.div_ceil(across).next_power_of_two();
+        let rows = if 3 * down <= 4 * wanted && down <= most {
+            down
+        } else {
+            wanted.min(1 << most.ilog2())
+        };
+        (rows * self.m).clamp(1, h.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_take_many_tiles_and_little_memory() {
+        let check = |cin, h, w, want| {
+            let Algorithm::Winograd { m, depth } = algorithm(4, cin) else {
+                panic!("asked for it")
+            };
+            let s = Sizes {
+                m,
+                cin,
+                depth,
+                nr: 16,
+            };
+            assert_eq!(
+                (depth, s.row_block(h, w)),
+                want,
+                "{cin} channels, {h} x {w}"
+            );
+        };
+        check(32, 304, 304, (32, 4));
+        check(64, 152, 152, (64, 8));
+        check(128, 76, 76, (128, 16));
+        check(256, 38, 38, (128, 38));
+        check(1024, 19, 19, (128, 19));
+        check(1280, 19, 19, (128, 19));
+        check(24, 3, 5, (24, 3));
+    }
+}
