@@ -16,7 +16,7 @@ pub(super) fn taps(b: &Block) -> TokenStream {
         let depth = depth(b, k.size * k.cin);
         return quote! {
             for tap in taps {
-                let mut x = x.as_ptr().add(#first);
+                let x = x.as_ptr().add(#first);
                 #depth
             }
         };
@@ -33,32 +33,113 @@ pub(super) fn taps(b: &Block) -> TokenStream {
     quote! {
         for tap in taps {
             for kx in 0..#size {
-                let mut x = x.as_ptr().add(#at);
+                let x = x.as_ptr().add(#at);
                 #depth
             }
         }
     }
 }
 
+/// Values that one turn of the loop takes: a short loop is written out.
+const fn unroll(n: usize) -> usize {
+    if n <= 12 { n } else { 4 }
+}
+
 /// The loop over `n` values that lie side by side, `x` and `w` moving along.
 fn depth(b: &Block, n: usize) -> TokenStream {
-    let weights = b.weights();
-    let mut pixels = TokenStream::new();
+    let turn = unroll(n);
+    let steps = |count: usize| (0..count).map(|u| step(b, u)).collect::<TokenStream>();
+    let ahead = Ahead::new(b, turn);
+    let (begin, fetch) = (ahead.begin(), ahead.fetch());
+    let (each, by, floats) = (steps(turn), int(turn), int(turn * b.k.nr));
+    let mut out = if n == turn {
+        quote! {
+            #each
+            w = w.add(#floats);
+        }
+    } else {
+        let turns = int(n / turn);
+        quote! {
+            #begin
+            for _ in 0..#turns {
+                #fetch
+                #each
+                x = x.add(#by);
+                w = w.add(#floats);
+            }
+        }
+    };
+    let rest = n % turn;
+    if rest > 0 {
+        let (rest, floats) = (steps(rest), int(rest * b.k.nr));
+        out.extend(quote! {
+            #rest
+            w = w.add(#floats);
+        });
+    }
+    if n == turn {
+        quote!(#out)
+    } else {
+        quote!(let mut x = x; #out)
+    }
+}
+
+/// Value `u` of a turn.
+fn step(b: &Block, u: usize) -> TokenStream {
+    let mut out = b.load("w", u * b.k.nr);
     for i in 0..b.k.mr {
-        let from = offset(&quote!(x), i * b.step());
-        pixels.extend(quote!(let v = _mm256_broadcast_ss(&*#from);));
+        let from = offset(&quote!(x), i * b.step() + u);
+        out.extend(quote!(let v = _mm256_broadcast_ss(&*#from);));
         for v in 0..b.vectors() {
             let (sum, w) = (Block::sum(i, v), quote::format_ident!("w{v}"));
-            pixels.extend(quote!(#sum = _mm256_fmadd_ps(v, #w, #sum);));
+            out.extend(quote!(#sum = _mm256_fmadd_ps(v, #w, #sum);));
         }
     }
-    let (n, nr) = (int(n), int(b.k.nr));
-    quote! {
-        for _ in 0..#n {
-            #weights
-            #pixels
-            x = x.add(1);
-            w = w.add(#nr);
+    out
+}
+
+/// Pixels of the next block, fetched while this one is computed: those of 1x1 kernels follow each
+/// other, and no pixel is read twice in a pass, so that only this hides their way from memory.
+struct Ahead {
+    /// From this block's pixels to the next one's; none where nothing is fetched.
+    distance: Option<usize>,
+    /// Values that a turn consumes.
+    consumed: usize,
+}
+
+impl Ahead {
+    fn new(b: &Block, turn: usize) -> Self {
+        let follow = b.k.size == 1 && b.k.stride_x == 1 && b.k.x_stride == b.k.cin;
+        Self {
+            distance: follow.then_some(b.k.mr * b.k.cin),
+            consumed: b.k.mr * turn,
+        }
+    }
+
+    fn begin(&self) -> TokenStream {
+        let Some(n) = self.distance.map(int) else {
+            return TokenStream::new();
+        };
+        quote!(let mut next = x.wrapping_add(#n);)
+    }
+
+    fn fetch(&self) -> TokenStream {
+        if self.distance.is_none() {
+            return TokenStream::new();
+        }
+        let lines = (0..self.consumed).step_by(16).map(|at| {
+            let at = if at == 0 {
+                quote!(next)
+            } else {
+                let at = int(at);
+                quote!(next.wrapping_add(#at))
+            };
+            quote!(_mm_prefetch::<_MM_HINT_T0>(#at.cast());)
+        });
+        let n = int(self.consumed);
+        quote! {
+            #(#lines)*
+            next = next.wrapping_add(#n);
         }
     }
 }

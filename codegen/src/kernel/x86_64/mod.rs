@@ -128,7 +128,7 @@ impl Block<'_> {
 
     /// The sums begin with the bias.
     fn start(&self) -> TokenStream {
-        let mut out = self.load("b");
+        let mut out = self.load("b", 0);
         for i in 0..self.k.mr {
             for v in 0..self.vectors() {
                 let (sum, bias) = (Self::sum(i, v), format_ident!("b{v}"));
@@ -140,14 +140,15 @@ impl Block<'_> {
 
     /// The next weights: `let w0 = ..; let w1 = ..;`.
     fn weights(&self) -> TokenStream {
-        self.load("w")
+        self.load("w", 0)
     }
 
-    /// Names the vectors that `w` points to.
-    fn load(&self, name: &str) -> TokenStream {
+    /// Names the vectors `at` values behind `w`.
+    fn load(&self, name: &str, at: usize) -> TokenStream {
         (0..self.vectors())
             .map(|v| {
-                let (name, from) = (format_ident!("{name}{v}"), offset(&quote!(w), v * LANES));
+                let name = format_ident!("{name}{v}");
+                let from = offset(&quote!(w), at + v * LANES);
                 quote!(let #name = _mm256_loadu_ps(#from);)
             })
             .collect()
