@@ -65,6 +65,8 @@ fn entries(net: &Net) -> Result<Vec<Entry<'_>>> {
         cuts: vec![deep],
         dump: true,
         rows: Rows::Whole,
+        // Winograd's bits depend on where its tiles begin.
+        exact: true,
         ..PlanOptions::default()
     };
     let mut list = vec![Entry::new(program(net.seed, 0), &net.model, whole.clone())];

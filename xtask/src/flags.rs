@@ -69,11 +69,11 @@ pub enum SplitFlag {
 /// Kernels to choose from.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum KernelsFlag {
-    /// What is faster
-    #[default]
-    Auto,
     /// Sums in one order: the same bits wherever tiles lie
+    #[default]
     Direct,
+    /// Whatever costs less
+    Auto,
     /// Winograd's F(2x2, 3x3) wherever it is possible
     Winograd2,
     /// F(4x4, 3x3)

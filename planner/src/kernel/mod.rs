@@ -11,17 +11,21 @@ pub mod winograd;
 /// Which kernels may be planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
-    /// What is faster.
-    #[default]
-    Auto,
     /// Direct ones: sums in one order, the same bits wherever tiles lie.
+    #[default]
     Direct,
+    /// What costs less.
+    Auto,
     /// Winograd's F(m x m, 3 x 3) wherever it is possible.
     Winograd(usize),
 }
 
 /// Bytes of input rows that a row block may take: half of a 512 KiB second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;
+
+/// Channels on either side from which on Winograd is planned without being asked for: costs of fewer
+/// were not measured.
+const CHANNELS: usize = 16;
 
 /// The kernel of a convolution whose input buffer has `x_channels` channels; `None` for other
 /// operations.
@@ -74,15 +78,30 @@ pub fn choose(
         depthwise,
         algorithm: Algorithm::Direct,
     };
-    let m = match family {
-        Family::Winograd(m) if winograd::is_possible(c, node, cin, out.w, m, isa) => m,
-        _ => return Some(direct),
+    let by_winograd = |m: usize| {
+        winograd::is_possible(c, node, cin, out.w, m, isa).then(|| ConvKernel {
+            mr: Work::most(nr),
+            algorithm: winograd::algorithm(m, cin),
+            ..direct.clone()
+        })
     };
-    Some(ConvKernel {
-        mr: Work::most(nr),
-        algorithm: winograd::algorithm(m, cin),
-        ..direct
-    })
+    let chosen = match family {
+        Family::Winograd(m) => by_winograd(m),
+        Family::Auto if isa == Isa::X86_64V3 && cin.min(filters) >= CHANNELS => {
+            let size = [out.h, out.w];
+            let mut best = (None, work.row(nr, direct.mr, out.w) * out.h);
+            for k in [2, 4, 6].into_iter().filter_map(by_winograd) {
+                let cost = work.winograd(&k, size);
+                // Larger tiles round more; they are for large gains.
+                if 11 * cost < 10 * best.1 {
+                    best = (Some(k), cost);
+                }
+            }
+            best.0
+        }
+        _ => None,
+    };
+    Some(chosen.unwrap_or(direct))
 }
 
 /// Pixels per block of portable kernels, at most four, such that a row of `w` pixels is covered with
@@ -136,6 +155,12 @@ impl Work {
     /// Most pixels for which the sums, the weights and a pixel fit 16 registers.
     pub(crate) const fn most(nr: usize) -> usize {
         if nr == 8 { 12 } else { 6 }
+    }
+
+    /// A map of `size` (rows, columns) by a Winograd kernel.
+    fn winograd(self, k: &ConvKernel, size: [usize; 2]) -> usize {
+        let step = (k.mr * k.nr / 8).max(k.mr + k.nr / 8) + 1;
+        winograd::Sizes::new(k).map_or(usize::MAX, |s| s.cost(self.filters, size, k.mr, step))
     }
 
     fn best_mr(self, nr: usize, w: usize) -> usize {
@@ -234,6 +259,38 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn winograd_pays_where_channels_are_many() {
+        let check = |cin, filters, w: usize, want: &[usize]| {
+            let work = Work {
+                filters,
+                depth: 9 * cin,
+                depthwise: false,
+            };
+            let direct = work.row(16, work.best_mr(16, w), w) * w;
+            let faster: Vec<usize> = [2, 4, 6]
+                .into_iter()
+                .filter(|m| {
+                    let algorithm = winograd::algorithm(*m, cin);
+                    let Algorithm::Winograd { depth, .. } = algorithm else {
+                        return false;
+                    };
+                    let s = winograd::Sizes {
+                        m: *m,
+                        cin,
+                        depth,
+                        nr: 16,
+                    };
+                    11 * s.cost(filters, [w, w], 6, 13) < 10 * direct
+                })
+                .collect();
+            assert_eq!(faster, want, "{cin} -> {filters}, {w} wide");
+        };
+        check(32, 64, 304, &[2, 4, 6]);
+        check(256, 512, 38, &[2, 4, 6]);
+        check(1024, 1024, 19, &[2, 4, 6]);
+    }
 
     #[test]
     fn blocks_divide_rows_and_channels_with_little_waste() {

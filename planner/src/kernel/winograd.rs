@@ -36,8 +36,8 @@ const fn depth_most(m: usize) -> usize {
 /// of channels a multiply-add per point; per pair of channels about two and a half operations).
 const TILES: usize = 64;
 
-/// Values of `V` that a call may take: 4 MB.
-const V_MOST: usize = 1 << 20;
+/// Values of `V` that a call may take: 6 MB.
+const V_MOST: usize = 3 << 19;
 
 /// Whether kernels of F(m x m, 3 x 3) are generated for `isa` and can compute a convolution to `w` columns.
 pub fn is_possible(c: &Conv, node: &Node, cin: usize, w: usize, m: usize, isa: Isa) -> bool {
@@ -136,6 +136,45 @@ impl Sizes {
             wanted.min(1 << most.ilog2())
         };
         (rows * self.m).clamp(1, h.max(1))
+    }
+}
+
+/// Operations of the one-dimensional transforms of inputs, weights and outputs, as codegen's
+/// `kernel::winograd::transform` makes them.
+const fn operations(m: usize) -> [usize; 3] {
+    match m {
+        2 => [4, 5, 4],
+        4 => [12, 8, 12],
+        _ => [24, 13, 24],
+    }
+}
+
+impl Sizes {
+    /// What `filters` output channels of `h` rows of `w` pixels cost, in the half cycles of
+    /// the costs of direct kernels; `block` is what a step of `mr` tiles and all of `nr` costs. Instructions beside
+    /// multiply-adds count as one each: they wait for loads and stores.
+    pub(super) fn cost(
+        &self,
+        filters: usize,
+        [h, w]: [usize; 2],
+        mr: usize,
+        block: usize,
+    ) -> usize {
+        let (m, n) = (self.m, self.m + 2);
+        let [of_input, of_weights, of_output] = operations(m);
+        let rows = self.row_block(h, w).max(1);
+        let call = |rows: usize| {
+            let tiles = self.tiles(rows, w);
+            let (passes, vectors) = (filters.div_ceil(self.nr), filters.div_ceil(8));
+            let blocks = self.points() * tiles.div_ceil(mr);
+            let multiply =
+                passes * blocks * (self.cin * block + self.parts() * 4 * mr * self.nr / 8);
+            let input = tiles * self.cin / 8 * (2 * n * of_input + 4 * n * n);
+            let output = tiles * vectors * ((n + m) * of_output + n * n + 2 * n * m + 5 * m * m);
+            let weights = self.cin * vectors * ((3 + n) * of_weights + 6 * n + n * n);
+            multiply + input + output + weights
+        };
+        h / rows * call(rows) + if h % rows > 0 { call(h % rows) } else { 0 }
     }
 }
 
