@@ -255,11 +255,11 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     let buffers_floats = buffers::allocate(&mut buffers, &schedule.lives);
     let scratch = steps.iter().map(|s| s.scratch).max().filter(|n| *n > 0);
     let scratch = scratch.map(|floats| Scratch {
-        offset: buffers_floats,
+        offset: buffers_floats.next_multiple_of(16),
         floats,
         parts: if how.team { TEAM } else { 1 },
     });
-    let arena_floats = buffers_floats + scratch.map_or(0, |s| s.floats * s.parts);
+    let arena_floats = scratch.map_or(buffers_floats, |s| s.offset + s.floats * s.parts);
     let macs = steps.iter().map(|s| s.macs).sum();
     Chain {
         name: spec.name.to_string(),

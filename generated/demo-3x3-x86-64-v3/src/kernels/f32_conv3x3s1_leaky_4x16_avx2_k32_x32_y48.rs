@@ -48,8 +48,9 @@ fn row(x: &[f32], taps: &[usize; 3], w: &[f32], y: &mut [f32], cols: usize) {
             let mut p3_1 = b1;
             let mut w = w.add(16);
             for tap in taps {
-                let mut x = x.as_ptr().add(tap + col * 32);
-                for _ in 0..96 {
+                let x = x.as_ptr().add(tap + col * 32);
+                let mut x = x;
+                for _ in 0..24 {
                     let w0 = _mm256_loadu_ps(w);
                     let w1 = _mm256_loadu_ps(w.add(8));
                     let v = _mm256_broadcast_ss(&*x);
@@ -64,8 +65,50 @@ fn row(x: &[f32], taps: &[usize; 3], w: &[f32], y: &mut [f32], cols: usize) {
                     let v = _mm256_broadcast_ss(&*x.add(96));
                     p3_0 = _mm256_fmadd_ps(v, w0, p3_0);
                     p3_1 = _mm256_fmadd_ps(v, w1, p3_1);
-                    x = x.add(1);
-                    w = w.add(16);
+                    let w0 = _mm256_loadu_ps(w.add(16));
+                    let w1 = _mm256_loadu_ps(w.add(24));
+                    let v = _mm256_broadcast_ss(&*x.add(1));
+                    p0_0 = _mm256_fmadd_ps(v, w0, p0_0);
+                    p0_1 = _mm256_fmadd_ps(v, w1, p0_1);
+                    let v = _mm256_broadcast_ss(&*x.add(33));
+                    p1_0 = _mm256_fmadd_ps(v, w0, p1_0);
+                    p1_1 = _mm256_fmadd_ps(v, w1, p1_1);
+                    let v = _mm256_broadcast_ss(&*x.add(65));
+                    p2_0 = _mm256_fmadd_ps(v, w0, p2_0);
+                    p2_1 = _mm256_fmadd_ps(v, w1, p2_1);
+                    let v = _mm256_broadcast_ss(&*x.add(97));
+                    p3_0 = _mm256_fmadd_ps(v, w0, p3_0);
+                    p3_1 = _mm256_fmadd_ps(v, w1, p3_1);
+                    let w0 = _mm256_loadu_ps(w.add(32));
+                    let w1 = _mm256_loadu_ps(w.add(40));
+                    let v = _mm256_broadcast_ss(&*x.add(2));
+                    p0_0 = _mm256_fmadd_ps(v, w0, p0_0);
+                    p0_1 = _mm256_fmadd_ps(v, w1, p0_1);
+                    let v = _mm256_broadcast_ss(&*x.add(34));
+                    p1_0 = _mm256_fmadd_ps(v, w0, p1_0);
+                    p1_1 = _mm256_fmadd_ps(v, w1, p1_1);
+                    let v = _mm256_broadcast_ss(&*x.add(66));
+                    p2_0 = _mm256_fmadd_ps(v, w0, p2_0);
+                    p2_1 = _mm256_fmadd_ps(v, w1, p2_1);
+                    let v = _mm256_broadcast_ss(&*x.add(98));
+                    p3_0 = _mm256_fmadd_ps(v, w0, p3_0);
+                    p3_1 = _mm256_fmadd_ps(v, w1, p3_1);
+                    let w0 = _mm256_loadu_ps(w.add(48));
+                    let w1 = _mm256_loadu_ps(w.add(56));
+                    let v = _mm256_broadcast_ss(&*x.add(3));
+                    p0_0 = _mm256_fmadd_ps(v, w0, p0_0);
+                    p0_1 = _mm256_fmadd_ps(v, w1, p0_1);
+                    let v = _mm256_broadcast_ss(&*x.add(35));
+                    p1_0 = _mm256_fmadd_ps(v, w0, p1_0);
+                    p1_1 = _mm256_fmadd_ps(v, w1, p1_1);
+                    let v = _mm256_broadcast_ss(&*x.add(67));
+                    p2_0 = _mm256_fmadd_ps(v, w0, p2_0);
+                    p2_1 = _mm256_fmadd_ps(v, w1, p2_1);
+                    let v = _mm256_broadcast_ss(&*x.add(99));
+                    p3_0 = _mm256_fmadd_ps(v, w0, p3_0);
+                    p3_1 = _mm256_fmadd_ps(v, w1, p3_1);
+                    x = x.add(4);
+                    w = w.add(64);
                 }
             }
             let y = y.as_mut_ptr().add(col * 48);

@@ -50,8 +50,9 @@ fn row(x: &[f32], taps: &[usize; 3], w: &[f32], y: &mut [f32], cols: usize) {
             let mut p4_1 = b1;
             let mut w = w.add(16);
             for tap in taps {
-                let mut x = x.as_ptr().add(tap + col * 16);
-                for _ in 0..48 {
+                let x = x.as_ptr().add(tap + col * 16);
+                let mut x = x;
+                for _ in 0..12 {
                     let w0 = _mm256_loadu_ps(w);
                     let w1 = _mm256_loadu_ps(w.add(8));
                     let v = _mm256_broadcast_ss(&*x);
@@ -69,8 +70,59 @@ fn row(x: &[f32], taps: &[usize; 3], w: &[f32], y: &mut [f32], cols: usize) {
                     let v = _mm256_broadcast_ss(&*x.add(64));
                     p4_0 = _mm256_fmadd_ps(v, w0, p4_0);
                     p4_1 = _mm256_fmadd_ps(v, w1, p4_1);
-                    x = x.add(1);
-                    w = w.add(16);
+                    let w0 = _mm256_loadu_ps(w.add(16));
+                    let w1 = _mm256_loadu_ps(w.add(24));
+                    let v = _mm256_broadcast_ss(&*x.add(1));
+                    p0_0 = _mm256_fmadd_ps(v, w0, p0_0);
+                    p0_1 = _mm256_fmadd_ps(v, w1, p0_1);
+                    let v = _mm256_broadcast_ss(&*x.add(17));
+                    p1_0 = _mm256_fmadd_ps(v, w0, p1_0);
+                    p1_1 = _mm256_fmadd_ps(v, w1, p1_1);
+                    let v = _mm256_broadcast_ss(&*x.add(33));
+                    p2_0 = _mm256_fmadd_ps(v, w0, p2_0);
+                    p2_1 = _mm256_fmadd_ps(v, w1, p2_1);
+                    let v = _mm256_broadcast_ss(&*x.add(49));
+                    p3_0 = _mm256_fmadd_ps(v, w0, p3_0);
+                    p3_1 = _mm256_fmadd_ps(v, w1, p3_1);
+                    let v = _mm256_broadcast_ss(&*x.add(65));
+                    p4_0 = _mm256_fmadd_ps(v, w0, p4_0);
+                    p4_1 = _mm256_fmadd_ps(v, w1, p4_1);
+                    let w0 = _mm256_loadu_ps(w.add(32));
+                    let w1 = _mm256_loadu_ps(w.add(40));
+                    let v = _mm256_broadcast_ss(&*x.add(2));
+                    p0_0 = _mm256_fmadd_ps(v, w0, p0_0);
+                    p0_1 = _mm256_fmadd_ps(v, w1, p0_1);
+                    let v = _mm256_broadcast_ss(&*x.add(18));
+                    p1_0 = _mm256_fmadd_ps(v, w0, p1_0);
+                    p1_1 = _mm256_fmadd_ps(v, w1, p1_1);
+                    let v = _mm256_broadcast_ss(&*x.add(34));
+                    p2_0 = _mm256_fmadd_ps(v, w0, p2_0);
+                    p2_1 = _mm256_fmadd_ps(v, w1, p2_1);
+                    let v = _mm256_broadcast_ss(&*x.add(50));
+                    p3_0 = _mm256_fmadd_ps(v, w0, p3_0);
+                    p3_1 = _mm256_fmadd_ps(v, w1, p3_1);
+                    let v = _mm256_broadcast_ss(&*x.add(66));
+                    p4_0 = _mm256_fmadd_ps(v, w0, p4_0);
+                    p4_1 = _mm256_fmadd_ps(v, w1, p4_1);
+                    let w0 = _mm256_loadu_ps(w.add(48));
+                    let w1 = _mm256_loadu_ps(w.add(56));
+                    let v = _mm256_broadcast_ss(&*x.add(3));
+                    p0_0 = _mm256_fmadd_ps(v, w0, p0_0);
+                    p0_1 = _mm256_fmadd_ps(v, w1, p0_1);
+                    let v = _mm256_broadcast_ss(&*x.add(19));
+                    p1_0 = _mm256_fmadd_ps(v, w0, p1_0);
+                    p1_1 = _mm256_fmadd_ps(v, w1, p1_1);
+                    let v = _mm256_broadcast_ss(&*x.add(35));
+                    p2_0 = _mm256_fmadd_ps(v, w0, p2_0);
+                    p2_1 = _mm256_fmadd_ps(v, w1, p2_1);
+                    let v = _mm256_broadcast_ss(&*x.add(51));
+                    p3_0 = _mm256_fmadd_ps(v, w0, p3_0);
+                    p3_1 = _mm256_fmadd_ps(v, w1, p3_1);
+                    let v = _mm256_broadcast_ss(&*x.add(67));
+                    p4_0 = _mm256_fmadd_ps(v, w0, p4_0);
+                    p4_1 = _mm256_fmadd_ps(v, w1, p4_1);
+                    x = x.add(4);
+                    w = w.add(64);
                 }
             }
             let y = y.as_mut_ptr().add(col * 32);
