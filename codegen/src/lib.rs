@@ -369,9 +369,9 @@ pub fn emit_kernels(
         let path = format!("{dir}/{name}.rs");
         let source = format::module(&path, &docs, kernel::conv(k, isa, *lanes))?;
         files.insert(path, source);
-        if let Some(text) = kernel::assembly(k, isa, *lanes) {
+        for (end, text) in kernel::assembly(k, isa, *lanes) {
             let head: String = docs.iter().map(|line| format!("@ {line}\n")).collect();
-            files.insert(format!("{dir}/{name}.S"), (head + &text).into_bytes());
+            files.insert(format!("{dir}/{name}{end}.S"), (head + &text).into_bytes());
         }
     }
     // Winograd kernels are called by the path of their module, which has two functions.

@@ -63,9 +63,10 @@ pub const fn fits(k: &ConvKernel, isa: Isa) -> bool {
 pub fn conv(k: &ConvKernel, isa: Isa, lanes: usize) -> TokenStream {
     if let Some(sizes) = Sizes::new(k) {
         let vectors: &dyn winograd::Lanes = match isa {
+            Isa::Portable => &portable::Scalar,
             Isa::X86_64V3 => &x86_64::Avx2,
-            // No vectors yet: the planner asks for none.
-            Isa::Portable | Isa::Aarch64 | Isa::Armv7 => &portable::Scalar,
+            Isa::Aarch64 => &aarch64::Neon,
+            Isa::Armv7 => return armv7::winograd::conv(k, sizes, lanes, &name(k, isa, lanes)),
         };
         return winograd::conv(k, sizes, lanes, vectors);
     }
@@ -77,9 +78,13 @@ pub fn conv(k: &ConvKernel, isa: Isa, lanes: usize) -> TokenStream {
     }
 }
 
-/// A kernel's assembly, which its module includes as a file of its name.
-pub fn assembly(k: &ConvKernel, isa: Isa, lanes: usize) -> Option<String> {
-    (isa == Isa::Armv7).then(|| armv7::assembly(k, lanes))
+/// A kernel's assembly, which its module includes: files of its name and these endings.
+pub fn assembly(k: &ConvKernel, isa: Isa, lanes: usize) -> Vec<(String, String)> {
+    match (isa, Sizes::new(k)) {
+        (Isa::Armv7, Some(sizes)) => armv7::winograd::assembly(k, sizes, lanes),
+        (Isa::Armv7, None) => vec![(String::new(), armv7::assembly(k, lanes))],
+        _ => Vec::new(),
+    }
 }
 
 /// `check_cpu`: whether this processor has what the kernels of `isa` need.

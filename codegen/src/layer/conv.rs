@@ -30,7 +30,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
         return Err(bad("a kernel has its convolution's geometry"));
     }
     let sizes = Sizes::new(k);
-    let fits = sizes.is_some() || (k.mr <= cx.out.w && kernel::fits(k, cx.isa));
+    let fits = kernel::fits(k, cx.isa) && (sizes.is_some() || k.mr <= cx.out.w);
     if k.mr == 0 || k.nr == 0 || !fits {
         return Err(bad("a kernel's block fits the row"));
     }

@@ -15,7 +15,7 @@ const ORACLE: &str = include_str!("winograd_oracle.rs");
 
 /// Every tile, with one and several parts of the input channels, equal and not; full and partial
 /// blocks of output channels.
-fn matrix() -> BTreeSet<(ConvKernel, usize)> {
+fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
     let mut set = BTreeSet::new();
     for m in [2, 4, 6] {
         for (cin, depth, cout, nr, activation) in [
@@ -25,6 +25,13 @@ fn matrix() -> BTreeSet<(ConvKernel, usize)> {
             (40, 16, 24, 8, Activation::Leaky),
             (64, 64, 11, 16, Activation::Relu6),
         ] {
+            let (mr, nr) = match (isa, nr) {
+                (Isa::Armv7, _) => (4, 8),
+                (Isa::Aarch64, 8) => (8, 8),
+                (Isa::Aarch64, _) => (5, nr),
+                (_, 8) => (12, nr),
+                _ => (6, nr),
+            };
             let k = ConvKernel {
                 size: 3,
                 stride_x: 1,
@@ -32,7 +39,7 @@ fn matrix() -> BTreeSet<(ConvKernel, usize)> {
                 cin,
                 x_stride: cin,
                 y_stride: cout,
-                mr: if nr == 8 { 12 } else { 6 },
+                mr,
                 nr,
                 activation,
                 depthwise: false,
@@ -84,25 +91,31 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
     s
 }
 
+fn check(isa: Isa, target: Target) {
+    super::run("winograd", &matrix(isa), isa, target, main_rs);
+}
+
 #[test]
 fn portable_winograd_convolves() {
-    super::run(
-        "winograd",
-        &matrix(),
-        Isa::Portable,
-        Target::Portable,
-        main_rs,
-    );
+    check(Isa::Portable, Target::Portable);
 }
 
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn avx2_winograd_convolves() {
-    super::run(
-        "winograd",
-        &matrix(),
-        Isa::X86_64V3,
-        Target::X86_64V3,
-        main_rs,
-    );
+    check(Isa::X86_64V3, Target::X86_64V3);
+}
+
+#[test]
+fn aarch64_winograd_convolves() {
+    if super::foreign(Target::Aarch64, "aarch64-linux-gnu-gcc", "qemu-aarch64") {
+        check(Isa::Aarch64, Target::Aarch64);
+    }
+}
+
+#[test]
+fn armv7_winograd_convolves() {
+    if super::foreign(Target::Armv7, "arm-linux-gnueabihf-gcc", "qemu-arm") {
+        check(Isa::Armv7, Target::Armv7);
+    }
 }

@@ -79,8 +79,11 @@ pub fn choose(
         algorithm: Algorithm::Direct,
     };
     let by_winograd = |m: usize| {
-        winograd::is_possible(c, node, cin, out.w, m, isa).then(|| ConvKernel {
-            mr: Work::most(nr),
+        winograd::is_possible(c, node, cin, out.w, m).then(|| ConvKernel {
+            mr: match isa {
+                Isa::Aarch64 | Isa::Armv7 => neon::most(isa, nr),
+                Isa::Portable | Isa::X86_64V3 => Work::most(nr),
+            },
             algorithm: winograd::algorithm(m, cin),
             ..direct.clone()
         })

@@ -80,7 +80,7 @@ impl Row {
 
 /// Most pixels for which sums, pixels and weights fit the registers: 16 on armv7, of which two steps
 /// of weights take four; 32 on aarch64.
-const fn most(isa: Isa, nr: usize) -> usize {
+pub(super) const fn most(isa: Isa, nr: usize) -> usize {
     match (isa, nr) {
         (Isa::Armv7, _) => 4,
         (_, 8) => 8,

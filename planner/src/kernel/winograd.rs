@@ -16,7 +16,7 @@
 
 use crate::{
     graph::{Conv, Node},
-    plan::{Algorithm, ConvKernel, Isa},
+    plan::{Algorithm, ConvKernel},
 };
 
 /// Values between the matrices of neighbouring points in `U` and `V`, beyond their own: a cache line,
@@ -39,17 +39,10 @@ const TILES: usize = 64;
 /// Values of `V` that a call may take: 6 MB.
 const V_MOST: usize = 3 << 19;
 
-/// Whether kernels of F(m x m, 3 x 3) are generated for `isa` and can compute a convolution to `w` columns.
-pub fn is_possible(c: &Conv, node: &Node, cin: usize, w: usize, m: usize, isa: Isa) -> bool {
-    let generated = matches!(isa, Isa::Portable | Isa::X86_64V3);
+/// Whether F(m x m, 3 x 3) can compute a convolution to `w` columns.
+pub fn is_possible(c: &Conv, node: &Node, cin: usize, w: usize, m: usize) -> bool {
     let plain = c.size == 3 && c.stride_x == 1 && c.stride_y == 1 && c.dilation == 1;
-    generated
-        && plain
-        && c.groups == 1
-        && w >= m
-        && cin >= 8
-        && cin.is_multiple_of(8)
-        && node.shape.c > 0
+    plain && c.groups == 1 && w >= m && cin >= 8 && cin.is_multiple_of(8) && node.shape.c > 0
 }
 
 /// The algorithm's parameters: parts of equal depth, all multiples of 8, as few as possible.

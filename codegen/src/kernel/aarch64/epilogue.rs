@@ -17,15 +17,23 @@ pub(super) fn constants(a: Activation) -> TokenStream {
     }
 }
 
-/// Lets `p` be `f(p)`. Sums are never signalling NaN, so `maxnm` of NaN and zero is zero, as in the
-/// scalar functions; `max` keeps NaN, as they do.
+/// Lets `p` be `f(p)`.
 pub(super) fn apply(a: Activation, p: &Ident) -> TokenStream {
-    let value = match a {
+    if constants(a).is_empty() {
+        return TokenStream::new();
+    }
+    let value = value(a, p);
+    quote!(let #p = #value;)
+}
+
+/// `f(p)`. Sums are never signalling NaN, so `maxnm` of NaN and zero is zero, as in the scalar
+/// functions; `max` keeps NaN, as they do.
+pub(super) fn value(a: Activation, p: &Ident) -> TokenStream {
+    match a {
         Activation::Relu => quote!(vmaxnmq_f32(#p, zero)),
         Activation::Relu6 => quote!(vminnmq_f32(vmaxnmq_f32(#p, zero), six)),
         Activation::Leaky | Activation::Relie => quote!(vmaxq_f32(vmulq_f32(#p, slope), #p)),
         Activation::Ramp => quote!(vaddq_f32(vmaxnmq_f32(#p, zero), vmulq_f32(#p, slope))),
-        _ => return TokenStream::new(),
-    };
-    quote!(let #p = #value;)
+        _ => quote!(#p),
+    }
 }

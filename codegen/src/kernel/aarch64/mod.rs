@@ -24,6 +24,9 @@ use crate::names::{affine, comment, ident, int};
 mod dense;
 mod depthwise;
 mod epilogue;
+mod winograd;
+
+pub use winograd::Neon;
 
 /// Lanes of a vector.
 const LANES: usize = 4;

@@ -19,17 +19,15 @@ const NEAR: usize = 16 << 10;
 /// One row of the kernel.
 pub(super) fn row(b: &Block, a: &mut Asm) {
     let k = b.k;
+    let ahead = 4 * crate::kernel::block_floats(k) > NEAR;
+    let depth = |n| Depth { b, n, ahead };
     if k.size == 1 || (k.dilation == 1 && k.x_stride == k.cin) {
-        Depth {
-            b,
-            n: k.size * k.cin,
-        }
-        .emit(a);
+        depth(k.size * k.cin).emit(a);
         return;
     }
     a.ins(format!("mov r3, #{}", k.size));
     a.label(3);
-    Depth { b, n: k.cin }.emit(a);
+    depth(k.cin).emit(a);
     // From behind the values of one kernel column to the next one.
     let skip = 4 * (k.dilation * k.x_stride - k.cin);
     for i in 0..b.pixels {
@@ -39,21 +37,36 @@ pub(super) fn row(b: &Block, a: &mut Asm) {
     a.ins("bne 3b");
 }
 
+/// Eight times `r3 >= 1` values of every pixel that lie side by side.
+pub(super) fn eights(b: &Block, a: &mut Asm) {
+    // Far from the end, and at the end.
+    let depth = |n| Depth { b, n, ahead: false };
+    let (far, last) = (depth(4 * LANES), depth(LANES));
+    far.begin(a);
+    far.steps(a, 0);
+    a.ins("subs r9, r3, #1");
+    a.ins("beq 7f");
+    a.label(4);
+    far.steps(a, 0);
+    far.steps(a, 0);
+    a.ins("subs r9, r9, #1");
+    a.ins("bne 4b");
+    a.label(7);
+    last.steps(a, 0);
+}
+
 /// `n` values of every pixel that lie side by side.
 struct Depth<'a> {
     b: &'a Block<'a>,
     n: usize,
+    /// Weights are far away: they are asked for ahead of time.
+    ahead: bool,
 }
 
 impl Depth<'_> {
     fn emit(&self, a: &mut Asm) {
         let fours = self.n / LANES;
-        for i in 0..self.b.pixels {
-            self.load(a, i, self.n.min(LANES));
-        }
-        for k in 0..self.n.min(2) {
-            self.weights(a, k);
-        }
+        self.begin(a);
         // Steps behind which all of the next four are loaded ahead; they look alike.
         let alike = fours.saturating_sub(1);
         if alike > 3 {
@@ -74,6 +87,16 @@ impl Depth<'_> {
         }
         for first in (LANES * alike..self.n).step_by(LANES) {
             self.steps(a, first);
+        }
+    }
+
+    /// What the first step needs.
+    fn begin(&self, a: &mut Asm) {
+        for i in 0..self.b.pixels {
+            self.load(a, i, self.n.min(LANES));
+        }
+        for k in 0..self.n.min(2) {
+            self.weights(a, k);
         }
     }
 
@@ -109,8 +132,7 @@ impl Depth<'_> {
 
     /// The next weights, to the registers of step `k`.
     fn weights(&self, a: &mut Asm, k: usize) {
-        let block = 4 * crate::kernel::block_floats(self.b.k);
-        if block > NEAR && k % 2 == 0 {
+        if self.ahead && k % 2 == 0 {
             a.ins("pld [r8, #192]");
         }
         self.b.weights(a, Self::register(k));

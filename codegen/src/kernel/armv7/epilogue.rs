@@ -6,59 +6,79 @@ use super::{asm::Asm, row::Block};
 
 /// Replaces every sum by its function's value. The taps' registers q0 to q7 are free here.
 pub(super) fn apply(b: &Block, a: &mut Asm) {
-    let activation = b.k.activation;
-    match activation {
-        Activation::Leaky | Activation::Ramp => constant(a, "q0", 0.1),
-        Activation::Relie => constant(a, "q0", 0.01),
-        Activation::Relu6 => a.ins("vmov.f32 q0, #6.0"),
-        Activation::Relu => {}
-        _ => return,
+    if let Some(slope) = slope(b.k.activation) {
+        a.constant("lr", slope.to_bits() as usize);
+        a.ins("vmov.32 d0[0], lr");
     }
     let sums: Vec<usize> = (0..b.pixels)
         .flat_map(|i| (0..b.vectors()).map(move |v| (i, v)))
         .map(|(i, v)| b.sum(i, v))
         .collect();
-    // Four at a time, so that no instruction waits for the one before.
-    for sums in sums.chunks(4) {
-        let each = |a: &mut Asm, f: &dyn Fn(usize, usize) -> String| {
-            for (i, p) in sums.iter().enumerate() {
-                a.ins(f(*p, i + 1));
-            }
-        };
-        match activation {
-            Activation::Leaky | Activation::Relie => {
-                each(a, &|p, t| format!("vmul.f32 q{t}, q{p}, q0"));
-                each(a, &|p, t| format!("vmax.f32 q{p}, q{p}, q{t}"));
-            }
-            Activation::Ramp => {
-                each(a, &|p, t| format!("vmul.f32 q{t}, q{p}, q0"));
-                positive(a, sums, 4);
-                each(a, &|p, t| format!("vadd.f32 q{p}, q{p}, q{t}"));
-            }
-            Activation::Relu => positive(a, sums, 0),
-            _ => {
-                positive(a, sums, 0);
-                each(a, &|p, _| format!("vmin.f32 q{p}, q{p}, q0"));
-            }
-        }
+    each(b.k.activation, a, &sums, &[1, 2, 3, 4, 5, 6], "d0[0]");
+}
+
+/// The factor below zero.
+pub(super) const fn slope(activation: Activation) -> Option<f32> {
+    match activation {
+        Activation::Leaky | Activation::Ramp => Some(0.1),
+        Activation::Relie => Some(0.01),
+        _ => None,
     }
 }
 
-/// What is not greater than zero becomes zero, NaN included, which `vmax` would keep; masks go to
-/// the registers after `q{free}`.
-fn positive(a: &mut Asm, sums: &[usize], free: usize) {
-    for chunk in sums.chunks(7 - free) {
-        for (i, p) in chunk.iter().enumerate() {
-            a.ins(format!("vcgt.f32 q{}, q{p}, #0", free + i + 1));
+/// Replaces the values of registers `list` by their function's; `slope` is the lane with
+/// [`slope()`]; `temps` may be overwritten. As many at a time as there are registers for, so that no
+/// instruction waits for the one before.
+pub(super) fn each(
+    activation: Activation,
+    a: &mut Asm,
+    list: &[usize],
+    temps: &[usize],
+    slope: &str,
+) {
+    match activation {
+        Activation::Leaky | Activation::Relie => {
+            for some in list.chunks(temps.len()) {
+                two(a, some, temps, |p, t| {
+                    format!("vmul.f32 q{t}, q{p}, {slope}")
+                });
+                two(a, some, temps, |p, t| format!("vmax.f32 q{p}, q{p}, q{t}"));
+            }
         }
-        for (i, p) in chunk.iter().enumerate() {
-            a.ins(format!("vand q{p}, q{p}, q{}", free + i + 1));
+        Activation::Ramp => {
+            let (products, masks) = temps.split_at(temps.len() / 2);
+            for some in list.chunks(products.len()) {
+                two(a, some, products, |p, t| {
+                    format!("vmul.f32 q{t}, q{p}, {slope}")
+                });
+                positive(a, some, masks);
+                two(a, some, products, |p, t| {
+                    format!("vadd.f32 q{p}, q{p}, q{t}")
+                });
+            }
         }
+        Activation::Relu => positive(a, list, temps),
+        Activation::Relu6 => {
+            positive(a, list, temps);
+            let six = temps[0];
+            a.ins(format!("vmov.f32 q{six}, #6.0"));
+            two(a, list, list, |p, _| format!("vmin.f32 q{p}, q{p}, q{six}"));
+        }
+        _ => {}
     }
 }
 
-/// Every lane of `q` is `value`.
-fn constant(a: &mut Asm, q: &str, value: f32) {
-    a.constant("lr", value.to_bits() as usize);
-    a.ins(format!("vdup.32 {q}, lr"));
+/// What is not greater than zero becomes zero, NaN included, which `vmax` would keep.
+fn positive(a: &mut Asm, list: &[usize], masks: &[usize]) {
+    for some in list.chunks(masks.len()) {
+        two(a, some, masks, |p, t| format!("vcgt.f32 q{t}, q{p}, #0"));
+        two(a, some, masks, |p, t| format!("vand q{p}, q{p}, q{t}"));
+    }
+}
+
+/// One instruction for every value and the register beside it.
+fn two(a: &mut Asm, list: &[usize], beside: &[usize], text: impl Fn(usize, usize) -> String) {
+    for (p, t) in list.iter().zip(beside) {
+        a.ins(text(*p, *t));
+    }
 }

@@ -30,6 +30,7 @@ mod dense;
 mod depthwise;
 mod epilogue;
 mod row;
+pub mod winograd;
 
 /// Most pixels of a block.
 pub const PIXELS: usize = 4;

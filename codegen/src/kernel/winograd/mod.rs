@@ -84,6 +84,16 @@ pub trait Lanes {
     fn mul_add(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream;
     /// `c - a * b`.
     fn mul_sub(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream;
+    /// `values[lane] * b + c`, where that is one instruction: then inputs are loaded four at a time.
+    fn mul_add_lane(
+        &self,
+        _values: TokenStream,
+        _lane: usize,
+        _b: TokenStream,
+        _c: TokenStream,
+    ) -> Option<TokenStream> {
+        None
+    }
     /// The activation of `v`.
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream;
     /// A call from a public function to one that uses vectors.
@@ -370,6 +380,42 @@ impl Printer<'_> {
             let at = affine(&[(quote!(TILES * (deep + c)), 1)], line as isize);
             self.isa.prefetch(quote!(x), at)
         });
+        let by_lane: Option<TokenStream> = (0..4)
+            .map(|k| {
+                let values = quote!(values);
+                let fused = self.isa.mul_add_lane(values, k, quote!(w), quote!(*sum))?;
+                let weights = (0..vectors).map(|v| {
+                    self.isa.load(
+                        quote!(u),
+                        affine(&[(quote!(c), nr)], (k * nr + v * lanes) as isize),
+                    )
+                });
+                Some(quote! {
+                    let w = [#(#weights),*];
+                    for (sums, values) in sums.iter_mut().zip(values) {
+                        for (sum, w) in sums.iter_mut().zip(w) { *sum = #fused; }
+                    }
+                })
+            })
+            .collect();
+        let four = if let Some(steps) = by_lane {
+            let load = self.isa.load(quote!(x), quote!(i * deep + c));
+            quote! {
+                let mut values: [#ty; TILES] = [#zero; TILES];
+                for (i, values) in values.iter_mut().enumerate() { *values = #load; }
+                #steps
+            }
+        } else {
+            quote! {
+                for k in 0..4 {
+                    let w = [#(#weights),*];
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let value = #broadcast;
+                        for (sum, w) in sums.iter_mut().zip(w) { *sum = #fused; }
+                    }
+                }
+            }
+        };
         let steps = self.guard(
             "the caller's tiles and part lie in the slices.",
             quote! {
@@ -380,13 +426,7 @@ impl Printer<'_> {
                 }
                 for c in (0..deep).step_by(4) {
                     #(#ahead)*
-                    for k in 0..4 {
-                        let w = [#(#weights),*];
-                        for (i, sums) in sums.iter_mut().enumerate() {
-                            let value = #broadcast;
-                            for (sum, w) in sums.iter_mut().zip(w) { *sum = #fused; }
-                        }
-                    }
+                    #four
                 }
                 for (i, sums) in sums.iter().enumerate() {
                     for (v, sum) in sums.iter().enumerate() { #store }

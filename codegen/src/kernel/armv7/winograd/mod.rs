@@ -1,0 +1,273 @@
+//! Winograd kernels: safe drivers with the functions of [`crate::kernel::winograd`], around four naked
+//! functions in assembly.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use tessera_planner::{
+    kernel::winograd::{GAP, Sizes},
+    plan::ConvKernel,
+};
+
+use crate::{
+    kernel::{COLS_MAX, block_floats},
+    names::{affine, comment, grouped, int},
+};
+
+mod straight;
+mod text;
+
+use text::Text;
+
+/// Assembly files of a kernel: what their names end with, and their text.
+pub fn assembly(k: &ConvKernel, s: Sizes, lanes: usize) -> Vec<(String, String)> {
+    let t = Text { k, m: s.m, lanes };
+    let mut list = vec![
+        ("_expand".to_owned(), t.expand()),
+        ("_multiply".to_owned(), t.multiply()),
+        ("_backward".to_owned(), t.backward()),
+    ];
+    if has_input(k, lanes) {
+        list.push(("_forward".to_owned(), t.forward()));
+    }
+    list
+}
+
+/// Widths and rows share the input's transform: it stands with the first block of channels.
+fn has_input(k: &ConvKernel, lanes: usize) -> bool {
+    lanes == k.nr.min(k.y_stride)
+}
+
+/// The items of a kernel's module.
+pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, name: &str) -> TokenStream {
+    let input = if has_input(k, lanes) {
+        input(&s, name)
+    } else {
+        TokenStream::new()
+    };
+    let channels = channels(k, &s, lanes, name);
+    quote! {
+        use std::arch::naked_asm;
+        #input
+        #channels
+    }
+}
+
+/// A naked function with the text of a file.
+fn naked(function: &str, name: &str, doc: &str, params: &TokenStream) -> TokenStream {
+    let (file, function) = (
+        format!("{name}_{function}.S"),
+        quote::format_ident!("{function}"),
+    );
+    quote! {
+        #[doc = #doc]
+        #[unsafe(naked)]
+        unsafe extern "C" fn #function(#params) {
+            naked_asm!(include_str!(#file), options(raw))
+        }
+    }
+}
+
+/// Values of V in front of part `part`.
+fn part_at(s: &Sizes) -> TokenStream {
+    let terms = [(quote!(tiles), s.points() * s.depth)];
+    let part = affine(&terms, (s.points() * GAP).cast_signed());
+    quote!(part * (#part))
+}
+
+/// `input`: V of a row of tiles.
+fn input(s: &Sizes, name: &str) -> TokenStream {
+    let [n, m, cin, depth, gap, v_tile, gaps, reach, widest] = [
+        s.m + 2,
+        s.m,
+        s.cin,
+        s.depth,
+        GAP,
+        s.points() * s.cin,
+        s.v(0),
+        3 * s.cin,
+        COLS_MAX,
+    ]
+    .map(int);
+    let part = part_at(s);
+    let doc = format!(
+        " Transforms the inputs of one row of tiles, {0} x {0} pixels each.",
+        s.m
+    );
+    let why = comment(
+        "SAFETY: the processor has NEON; taps reach as far as the last tile's last column, and V as \
+         far as the last tile.",
+    );
+    let forward = naked(
+        "forward",
+        name,
+        " A tile's values at the points: its rows begin at `rows`, its first plane at `v`; planes are \
+         `plane` bytes apart. Four channels per group.",
+        &quote!(rows: *const *const f32, v: *mut f32, plane: usize, groups: usize),
+    );
+    quote! {
+        #[doc = #doc]
+        pub fn input(x: &[f32], taps: &[usize; #n], v: &mut [f32], cols: usize, first: usize, tiles: usize) {
+            super::assert_cpu();
+            assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
+            let across = cols.div_ceil(#m);
+            assert!(first <= tiles && across <= tiles - first, "a row of tiles");
+            assert!(v.len() >= #gaps && tiles <= (v.len() - #gaps) / #v_tile, "the transformed inputs");
+            let reach = (cols - 1) * #cin + #reach;
+            assert!(x.len() >= reach, "an input row");
+            for tap in taps {
+                assert!(*tap <= x.len() - reach, "input rows");
+            }
+            for tile in 0..across {
+                let col = (tile * #m).min(cols - #m);
+                let tile = first + tile;
+                for (part, c) in (0..#cin).step_by(#depth).enumerate() {
+                    let deep = #depth.min(#cin - c);
+                    let plane = tiles * deep + #gap;
+                    let rows = taps.map(|tap| x[tap + col * #cin + c..].as_ptr());
+                    let v = &mut v[#part + tile * deep..];
+                    #why
+                    unsafe { forward(rows.as_ptr(), v.as_mut_ptr(), 4 * plane, deep / 4) }
+                }
+            }
+        }
+
+        #forward
+    }
+}
+
+/// `channels`: everything behind the input's transform.
+fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream {
+    let points = s.points();
+    let [
+        m,
+        nr,
+        cin,
+        depth,
+        gap,
+        points_l,
+        tile,
+        u_floats,
+        v_tile,
+        gaps,
+        w_floats,
+        widest,
+    ] = [
+        s.m,
+        k.nr,
+        s.cin,
+        s.depth,
+        GAP,
+        points,
+        points * k.nr,
+        s.u(),
+        points * s.cin,
+        s.v(0),
+        block_floats(k),
+        COLS_MAX,
+    ]
+    .map(int);
+    let last = affine(&[(quote!((cols - 1)), k.y_stride)], lanes.cast_signed());
+    let pixel = affine(&[(quote!(row * y_row), 1), (quote!(col), k.y_stride)], 0);
+    let part = part_at(s);
+    let doc = format!(
+        " Multiplies and finishes all tiles for {lanes} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}; blocks of 4 tiles x {3} channels.",
+        s.m,
+        grouped(s.cin as u64),
+        k.activation.name(),
+        k.nr,
+    );
+    let weights = comment("SAFETY: NEON is there; the part lies in the weights, and U holds it.");
+    let tiles = comment("SAFETY: as above; V and the products hold all tiles.");
+    let pixels = comment("SAFETY: as above; the tile's rows up to `rows` lie in y.");
+    let expand = naked(
+        "expand",
+        name,
+        " Weights of `deep` input channels from `w` on, at the points; planes of `u` are `plane` bytes apart.",
+        &quote!(w: *const f32, u: *mut f32, plane: usize, deep: usize),
+    );
+    let multiply = naked(
+        "multiply",
+        name,
+        " Products of `tiles` tiles at one point over eight times `eights` input channels: to `m` if \
+         `first`, else added.",
+        &quote!(x: *const f32, u: *const f32, m: *mut f32, eights: usize, tiles: usize, first: usize),
+    );
+    let backward = naked(
+        "backward",
+        name,
+        " The first `rows` rows of a tile's pixels, `y_row` bytes apart.",
+        &quote!(products: *const f32, bias: *const f32, y: *mut f32, y_row: usize, rows: usize),
+    );
+    quote! {
+        #[doc = #doc]
+        pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut [f32], y_row: usize, cols: usize, rows: usize) {
+            super::assert_cpu();
+            assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
+            assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
+            assert_eq!(w.len(), #w_floats, "one packed block");
+            let last = #last;
+            assert!(y.len() >= last && (rows - 1).saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
+            let across = cols.div_ceil(#m);
+            let tiles = across * rows.div_ceil(#m);
+            assert!(v.len() >= #gaps && tiles <= (v.len() - #gaps) / #v_tile, "the transformed inputs");
+            let (bias, w) = w.split_at(#nr);
+            let (u, products) = work.split_at_mut(#u_floats);
+            assert!(products.len() >= tiles * #tile, "room for the products");
+            for (part, first) in (0..#cin).step_by(#depth).enumerate() {
+                let deep = #depth.min(#cin - first);
+                let v = &v[#part..];
+                let (plane, u_plane) = (tiles * deep + #gap, deep * #nr + #gap);
+                let w = &w[first * #nr..];
+                #weights
+                unsafe { expand(w.as_ptr(), u.as_mut_ptr(), 4 * u_plane, deep) }
+                for point in 0..#points_l {
+                    let (v, u) = (&v[point * plane..], &u[point * u_plane..]);
+                    let m = &mut products[point * #nr..];
+                    let first = usize::from(part == 0);
+                    #tiles
+                    unsafe { multiply(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), deep / 8, tiles, first) }
+                }
+            }
+            for (tile, products) in products.chunks_exact(#tile).take(tiles).enumerate() {
+                let (row, col) = (tile / across * #m, (tile % across * #m).min(cols - #m));
+                let y = &mut y[#pixel..];
+                #pixels
+                unsafe { backward(products.as_ptr(), bias.as_ptr(), y.as_mut_ptr(), 4 * y_row, #m.min(rows - row)) }
+            }
+        }
+
+        #expand
+        #multiply
+        #backward
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tessera_planner::{graph::Activation, plan::Algorithm};
+
+    use super::*;
+
+    #[test]
+    fn registers_suffice_for_all_transforms() {
+        for m in [2, 4, 6] {
+            for activation in [Activation::Leaky, Activation::Ramp, Activation::Relu6] {
+                let k = ConvKernel {
+                    size: 3,
+                    stride_x: 1,
+                    dilation: 1,
+                    cin: 8,
+                    x_stride: 8,
+                    y_stride: 8,
+                    mr: 4,
+                    nr: 8,
+                    activation,
+                    depthwise: false,
+                    algorithm: Algorithm::Winograd { m, depth: 8 },
+                };
+                let sizes = Sizes::new(&k).expect("no direct kernel");
+                assert_eq!(assembly(&k, sizes, 8).len(), 4);
+            }
+        }
+    }
+}
