@@ -113,7 +113,7 @@ impl Default for PlanOptions {
             split: Split::Balanced,
             exact: false,
             rows: Rows::Rolling,
-            kernels: Family::Direct,
+            kernels: Family::Auto,
             edges: 2,
             workers: 1,
             memory: None,

@@ -70,9 +70,9 @@ pub enum SplitFlag {
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum KernelsFlag {
     /// Sums in one order: the same bits wherever tiles lie
-    #[default]
     Direct,
     /// Whatever costs less
+    #[default]
     Auto,
     /// Winograd's F(2x2, 3x3) wherever it is possible
     Winograd2,

@@ -125,7 +125,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         KernelsFlag::Winograd4 => Family::Winograd(4),
         KernelsFlag::Winograd6 => Family::Winograd(6),
     };
-    if let (false, Some(flag)) = (kernels == Family::Direct, args.kernels.to_possible_value()) {
+    if let (false, Some(flag)) = (kernels == Family::Auto, args.kernels.to_possible_value()) {
         command += &format!(" --kernels {}", flag.get_name());
     }
     command += &format!(" --edges {}", args.edges);

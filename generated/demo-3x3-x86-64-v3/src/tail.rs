@@ -10,7 +10,7 @@
 //!
 //! | layer                                | in                 | out      | rows | ring | kernel                                     |
 //! | ------------------------------------ | ------------------ | -------- | ---- | ---- | ------------------------------------------ |
-//! | 8 conv 3x3/1, 48 -> 64, leaky        | 10x12x48           | 10x12x64 | 8    | 10   | f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64  |
+//! | 8 conv 3x3/1, 48 -> 64, leaky        | 10x12x48           | 10x12x64 | 10   | 10   | f32_winograd2_leaky_6x16_avx2_k48d48_y64   |
 //! | 9 maxpool 2x2/2                      | 10x12x64           | 5x6x64   | 5    | 5    | loop                                       |
 //! | 10 conv 3x3/1, 64 -> 80, leaky       | 5x6x64             | 5x6x80   | 5    | 5    | f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80  |
 //! | 11 maxpool 2x2/1                     | 5x6x80             | 5x6x80   | 5    | 5    | loop                                       |
@@ -21,19 +21,20 @@
 //! | 17 conv 1x1/1, 48 -> 32, leaky       | 5x6x48             | 5x6x32   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32  |
 //! | 18 upsample by 2                     | 5x6x32             | 10x12x32 | 10   | 10   | loop                                       |
 //! | 19 concatenation of channels 32 + 64 | 10x12x32, 10x12x64 | 10x12x96 | 4    | 10   | loop                                       |
-//! | 20 conv 3x3/1, 96 -> 64, leaky       | 10x12x96           | 10x12x64 | 8    | 10   | f32_conv3x3s1_leaky_6x16_avx2_k96_x96_y64  |
+//! | 20 conv 3x3/1, 96 -> 64, leaky       | 10x12x96           | 10x12x64 | 10   | 10   | f32_winograd2_leaky_6x16_avx2_k96d96_y64   |
 //! | 21 conv 1x1/1, 64 -> 30, linear      | 10x12x64           | 10x12x30 | 10   | 10   | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
 //! | 22 yolo, 3 anchors, 5 classes        | 10x12x30           | 10x12x30 | 10   | 10   | loop                                       |
 #![forbid(unsafe_code)]
 use std::ops::Range;
-use tessera_runtime::io::{Buffer, TaskIo, View};
+use tessera_runtime::io::{Buffer, Scratch, TaskIo, View};
+use tessera_runtime::team::Split;
 use crate::layout;
 use crate::kernels;
 use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 26_304;
+pub const ARENA_FLOATS: usize = 341_696;
 
 /// Output of layer 7, l07_maxpool: 10x12x48.
 const B0: Buffer = Buffer {
@@ -220,8 +221,7 @@ const ORDER: Order = Order {
     prologue: &[
         Firing::new([0, 0, 8, 0]),
         Firing::new([0, 8, 2, 0]),
-        Firing::new([1, 0, 8, 0]),
-        Firing::new([1, 8, 2, 0]),
+        Firing::new([1, 0, 10, 0]),
         Firing::new([2, 0, 5, 0]),
         Firing::new([3, 0, 5, 0]),
         Firing::new([4, 0, 5, 0]),
@@ -237,12 +237,18 @@ const ORDER: Order = Order {
     repeats: 2,
     epilogue: &[
         Firing::new([11, 8, 2, 0]),
-        Firing::new([12, 0, 8, 0]),
-        Firing::new([12, 8, 2, 0]),
+        Firing::new([12, 0, 10, 0]),
         Firing::new([13, 0, 10, 0]),
         Firing::new([14, 0, 10, 0]),
         Firing::new([16, 0, 10, 0]),
     ],
+};
+
+/// Working memory of layers while they run.
+const SCRATCH: Scratch = Scratch {
+    offset: 26_304,
+    floats: 78_848,
+    parts: 4,
 };
 
 /// Computes the chain.
@@ -254,13 +260,26 @@ pub fn run(io: &mut TaskIo<'_>) {
                     io.load(0, &B0, rows);
                 }
                 1 => {
-                    let ([x], y) = io.arena.io(0, [B0.range()], B1.rows(&rows));
+                    let ([x], y, scratch) = io
+                        .arena
+                        .io_scratch(0, [B0.range()], B1.rows(&rows), &SCRATCH);
                     io.team
-                        .rows(
+                        .rows_scratch(
                             rows,
-                            768,
+                            Split {
+                                row_floats: 768,
+                                quantum: 2,
+                                scratch_floats: SCRATCH.floats,
+                            },
                             y,
-                            |rows, y| l08_conv(x, &io.weights[layout::L08_CONV], y, rows),
+                            scratch,
+                            |rows, y, scratch| l08_conv(
+                                x,
+                                &io.weights[layout::L08_CONV],
+                                scratch,
+                                y,
+                                rows,
+                            ),
                         );
                 }
                 2 => {
@@ -345,13 +364,26 @@ pub fn run(io: &mut TaskIo<'_>) {
                     io.team.rows(rows, 1_344, y, |rows, y| l19_route(x0, x1, y, rows));
                 }
                 12 => {
-                    let ([x], y) = io.arena.io(11, [B11.range()], B12.rows(&rows));
+                    let ([x], y, scratch) = io
+                        .arena
+                        .io_scratch(11, [B11.range()], B12.rows(&rows), &SCRATCH);
                     io.team
-                        .rows(
+                        .rows_scratch(
                             rows,
-                            768,
+                            Split {
+                                row_floats: 768,
+                                quantum: 2,
+                                scratch_floats: SCRATCH.floats,
+                            },
                             y,
-                            |rows, y| l20_conv(x, &io.weights[layout::L20_CONV], y, rows),
+                            scratch,
+                            |rows, y, scratch| l20_conv(
+                                x,
+                                &io.weights[layout::L20_CONV],
+                                scratch,
+                                y,
+                                rows,
+                            ),
                         );
                 }
                 13 => {
@@ -380,16 +412,40 @@ pub fn run(io: &mut TaskIo<'_>) {
 }
 
 /// Layer 8: conv 3x3/1, 48 -> 64, leaky. In 10x12x48 (border 1 1 1 1), out 10x12x64, f32 HWC.
-pub fn l08_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
+pub fn l08_conv(
+    x: &[f32],
+    w: &[f32],
+    scratch: &mut [f32],
+    y: &mut [f32],
+    rows: Range<usize>,
+) {
     let tap = |y: usize| if (1..11).contains(&y) { y * 672 } else { 0 };
-    let first = rows.start;
-    let block = rows;
+    let (v, work) = scratch.split_at_mut(23_296);
+    let (first, block) = (rows.start, rows);
+    let tiles = block.len().div_ceil(2) * 6;
+    let last = block.end + 1;
+    for (i, row) in block.clone().step_by(2).enumerate() {
+        let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+        kernels::f32_winograd2_leaky_6x16_avx2_k48d48_y64::input(
+            x,
+            &taps,
+            v,
+            12,
+            i * 6,
+            tiles,
+        );
+    }
     for (co, w) in w.chunks_exact(6_928).enumerate() {
-        for row in block.clone() {
-            let taps = [tap(row), tap(row + 1), tap(row + 2)];
-            let y = &mut y[(row - first) * 768 + co * 16..];
-            kernels::f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64(x, &taps, w, y, 12);
-        }
+        let y = &mut y[(block.start - first) * 768 + co * 16..];
+        kernels::f32_winograd2_leaky_6x16_avx2_k48d48_y64::channels(
+            v,
+            w,
+            work,
+            y,
+            768,
+            12,
+            block.len(),
+        );
     }
 }
 
@@ -552,16 +608,40 @@ pub fn l19_route(x0: &[f32], x1: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 20: conv 3x3/1, 96 -> 64, leaky. In 10x12x96 (border 1 1 1 1), out 10x12x64, f32 HWC.
-pub fn l20_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
+pub fn l20_conv(
+    x: &[f32],
+    w: &[f32],
+    scratch: &mut [f32],
+    y: &mut [f32],
+    rows: Range<usize>,
+) {
     let tap = |y: usize| if (1..11).contains(&y) { y * 1_344 } else { 0 };
-    let first = rows.start;
-    let block = rows;
+    let (v, work) = scratch.split_at_mut(46_336);
+    let (first, block) = (rows.start, rows);
+    let tiles = block.len().div_ceil(2) * 6;
+    let last = block.end + 1;
+    for (i, row) in block.clone().step_by(2).enumerate() {
+        let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+        kernels::f32_winograd2_leaky_6x16_avx2_k96d96_y64::input(
+            x,
+            &taps,
+            v,
+            12,
+            i * 6,
+            tiles,
+        );
+    }
     for (co, w) in w.chunks_exact(13_840).enumerate() {
-        for row in block.clone() {
-            let taps = [tap(row), tap(row + 1), tap(row + 2)];
-            let y = &mut y[(row - first) * 768 + co * 16..];
-            kernels::f32_conv3x3s1_leaky_6x16_avx2_k96_x96_y64(x, &taps, w, y, 12);
-        }
+        let y = &mut y[(block.start - first) * 768 + co * 16..];
+        kernels::f32_winograd2_leaky_6x16_avx2_k96d96_y64::channels(
+            v,
+            w,
+            work,
+            y,
+            768,
+            12,
+            block.len(),
+        );
     }
 }
 

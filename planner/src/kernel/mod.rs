@@ -12,9 +12,9 @@ pub mod winograd;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
     /// Direct ones: sums in one order, the same bits wherever tiles lie.
-    #[default]
     Direct,
     /// What costs less.
+    #[default]
     Auto,
     /// Winograd's F(m x m, 3 x 3) wherever it is possible.
     Winograd(usize),

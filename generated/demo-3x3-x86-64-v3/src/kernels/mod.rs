@@ -8,13 +8,15 @@ mod f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30;
 mod f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14;
 mod f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8;
 mod f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8;
-mod f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48;
-mod f32_conv3x3s1_leaky_5x16_avx2_k16_x16_y32;
 mod f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16;
-mod f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32;
 mod f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64;
 mod f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80;
-mod f32_conv3x3s1_leaky_6x16_avx2_k96_x96_y64;
+pub mod f32_winograd2_leaky_6x16_avx2_k16d16_y32;
+pub mod f32_winograd2_leaky_6x16_avx2_k32d32_y48;
+pub mod f32_winograd2_leaky_6x16_avx2_k48d48_y64;
+pub mod f32_winograd2_leaky_6x16_avx2_k96d96_y64;
+pub mod f32_winograd4_leaky_6x16_avx2_k16d16_y32;
+pub mod f32_winograd6_leaky_6x16_avx2_k16d16_y32;
 
 pub use f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32::f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32;
 pub use f32_conv1x1s1_leaky_6x16_avx2_k80_x80_y48::f32_conv1x1s1_leaky_6x16_avx2_k80_x80_y48;
@@ -22,13 +24,9 @@ pub use f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30::f32_conv1x1s1_linear_6x16_av
 pub use f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14;
 pub use f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8::f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8;
 pub use f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8::f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8;
-pub use f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48::f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48;
-pub use f32_conv3x3s1_leaky_5x16_avx2_k16_x16_y32::f32_conv3x3s1_leaky_5x16_avx2_k16_x16_y32;
 pub use f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16::f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16;
-pub use f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32::f32_conv3x3s1_leaky_6x16_avx2_k16_x16_y32;
 pub use f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64::f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64;
 pub use f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80::f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80;
-pub use f32_conv3x3s1_leaky_6x16_avx2_k96_x96_y64::f32_conv3x3s1_leaky_6x16_avx2_k96_x96_y64;
 
 /// Whether this processor has what the kernels need.
 pub fn check_cpu() -> Result<(), &'static str> {

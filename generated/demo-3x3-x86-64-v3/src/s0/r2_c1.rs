@@ -8,26 +8,27 @@
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
-//! | layer                         | in       | out      | rows | ring | kernel                                    |
-//! | ----------------------------- | -------- | -------- | ---- | ---- | ----------------------------------------- |
-//! | 0 conv 3x3/1, 3 -> 8, leaky   | 79x94x3  | 78x92x8  | 8    | 32   | f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8    |
-//! | 1 maxpool 2x2/2               | 78x92x8  | 39x46x8  | 16   | 32   | loop                                      |
-//! | 2 conv 3x3/1, 8 -> 16, leaky  | 39x46x8  | 38x44x16 | 8    | 32   | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16   |
-//! | 3 maxpool 2x2/2               | 38x44x16 | 19x22x16 | 16   | 16   | loop                                      |
-//! | 4 conv 3x3/1, 16 -> 32, leaky | 19x22x16 | 18x20x32 | 8    | 18   | f32_conv3x3s1_leaky_5x16_avx2_k16_x16_y32 |
-//! | 5 maxpool 2x2/2               | 18x20x32 | 9x10x32  | 9    | 9    | loop                                      |
-//! | 6 conv 3x3/1, 32 -> 48, leaky | 9x10x32  | 8x8x48   | 8    | 8    | f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48 |
-//! | 7 maxpool 2x2/2               | 8x8x48   | 4x4x48   | 4    | 4    | loop                                      |
+//! | layer                         | in       | out      | rows | ring | kernel                                   |
+//! | ----------------------------- | -------- | -------- | ---- | ---- | ---------------------------------------- |
+//! | 0 conv 3x3/1, 3 -> 8, leaky   | 79x94x3  | 78x92x8  | 8    | 32   | f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8   |
+//! | 1 maxpool 2x2/2               | 78x92x8  | 39x46x8  | 16   | 32   | loop                                     |
+//! | 2 conv 3x3/1, 8 -> 16, leaky  | 39x46x8  | 38x44x16 | 8    | 32   | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16  |
+//! | 3 maxpool 2x2/2               | 38x44x16 | 19x22x16 | 16   | 19   | loop                                     |
+//! | 4 conv 3x3/1, 16 -> 32, leaky | 19x22x16 | 18x20x32 | 18   | 18   | f32_winograd6_leaky_6x16_avx2_k16d16_y32 |
+//! | 5 maxpool 2x2/2               | 18x20x32 | 9x10x32  | 9    | 9    | loop                                     |
+//! | 6 conv 3x3/1, 32 -> 48, leaky | 9x10x32  | 8x8x48   | 8    | 8    | f32_winograd2_leaky_6x16_avx2_k32d32_y48 |
+//! | 7 maxpool 2x2/2               | 8x8x48   | 4x4x48   | 4    | 4    | loop                                     |
 #![forbid(unsafe_code)]
 use std::ops::Range;
-use tessera_runtime::io::{Buffer, TaskIo, View};
+use tessera_runtime::io::{Buffer, Scratch, TaskIo, View};
+use tessera_runtime::team::Split;
 use crate::layout;
 use crate::kernels;
 use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 67_530;
+pub const ARENA_FLOATS: usize = 110_544;
 
 /// The network's input: 79x94x3.
 const B0: Buffer = Buffer {
@@ -81,7 +82,7 @@ const B3: Buffer = Buffer {
 const B4: Buffer = Buffer {
     offset: 11_520,
     h: 19,
-    ring: 16,
+    ring: 19,
     w: 22,
     c: 16,
     pad_left: 0,
@@ -163,16 +164,21 @@ const ORDER: Order = Order {
         Firing::new([2, 32, 7, 0]),
         Firing::new([3, 24, 8, 0]),
         Firing::new([4, 0, 16, 0]),
-        Firing::new([5, 0, 8, 0]),
         Firing::new([3, 32, 6, 0]),
         Firing::new([4, 16, 3, 0]),
-        Firing::new([5, 8, 8, 0]),
-        Firing::new([5, 16, 2, 0]),
+        Firing::new([5, 0, 18, 0]),
         Firing::new([6, 0, 9, 0]),
         Firing::new([7, 0, 8, 0]),
         Firing::new([8, 0, 4, 0]),
         Firing::new([9, 0, 4, 0]),
     ],
+};
+
+/// Working memory of layers while they run.
+const SCRATCH: Scratch = Scratch {
+    offset: 67_536,
+    floats: 43_008,
+    parts: 1,
 };
 
 /// Computes the chain.
@@ -218,13 +224,26 @@ pub fn run(io: &mut TaskIo<'_>) {
                     io.team.rows(rows, 352, y, |rows, y| l03_maxpool(x, y, rows));
                 }
                 5 => {
-                    let ([x], y) = io.arena.io(4, [B4.range()], B5.rows(&rows));
+                    let ([x], y, scratch) = io
+                        .arena
+                        .io_scratch(4, [B4.range()], B5.rows(&rows), &SCRATCH);
                     io.team
-                        .rows(
+                        .rows_scratch(
                             rows,
-                            640,
+                            Split {
+                                row_floats: 640,
+                                quantum: 6,
+                                scratch_floats: SCRATCH.floats,
+                            },
                             y,
-                            |rows, y| l04_conv(x, &io.weights[layout::L04_CONV], y, rows),
+                            scratch,
+                            |rows, y, scratch| l04_conv(
+                                x,
+                                &io.weights[layout::L04_CONV],
+                                scratch,
+                                y,
+                                rows,
+                            ),
                         );
                 }
                 6 => {
@@ -235,13 +254,26 @@ pub fn run(io: &mut TaskIo<'_>) {
                     io.team.rows(rows, 320, y, |rows, y| l05_maxpool(x, y, rows));
                 }
                 7 => {
-                    let ([x], y) = io.arena.io(6, [B6.range()], B7.rows(&rows));
+                    let ([x], y, scratch) = io
+                        .arena
+                        .io_scratch(6, [B6.range()], B7.rows(&rows), &SCRATCH);
                     io.team
-                        .rows(
+                        .rows_scratch(
                             rows,
-                            384,
+                            Split {
+                                row_floats: 384,
+                                quantum: 2,
+                                scratch_floats: SCRATCH.floats,
+                            },
                             y,
-                            |rows, y| l06_conv(x, &io.weights[layout::L06_CONV], y, rows),
+                            scratch,
+                            |rows, y, scratch| l06_conv(
+                                x,
+                                &io.weights[layout::L06_CONV],
+                                scratch,
+                                y,
+                                rows,
+                            ),
                         );
                 }
                 8 => {
@@ -317,16 +349,40 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 19x22x16 (border 0 1 0 0), out 18x20x32, f32 HWC.
-pub fn l04_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
-    let tap = |y: usize| if y < 19 { y % 16 * 352 + 352 } else { 0 };
-    let first = rows.start;
-    let block = rows;
+pub fn l04_conv(
+    x: &[f32],
+    w: &[f32],
+    scratch: &mut [f32],
+    y: &mut [f32],
+    rows: Range<usize>,
+) {
+    let tap = |y: usize| if y < 19 { y * 352 + 352 } else { 0 };
+    let (v, work) = scratch.split_at_mut(13_312);
+    let (first, block) = (rows.start, rows);
+    let tiles = block.len().div_ceil(6) * 4;
+    let last = block.end + 1;
+    for (i, row) in block.clone().step_by(6).enumerate() {
+        let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+        kernels::f32_winograd6_leaky_6x16_avx2_k16d16_y32::input(
+            x,
+            &taps,
+            v,
+            20,
+            i * 4,
+            tiles,
+        );
+    }
     for (co, w) in w.chunks_exact(2_320).enumerate() {
-        for row in block.clone() {
-            let taps = [tap(row), tap(row + 1), tap(row + 2)];
-            let y = &mut y[(row - first) * 640 + co * 16..];
-            kernels::f32_conv3x3s1_leaky_5x16_avx2_k16_x16_y32(x, &taps, w, y, 20);
-        }
+        let y = &mut y[(block.start - first) * 640 + co * 16..];
+        kernels::f32_winograd6_leaky_6x16_avx2_k16d16_y32::channels(
+            v,
+            w,
+            work,
+            y,
+            640,
+            20,
+            block.len(),
+        );
     }
 }
 
@@ -349,16 +405,40 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 9x10x32 (border 0 1 0 0), out 8x8x48, f32 HWC.
-pub fn l06_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
+pub fn l06_conv(
+    x: &[f32],
+    w: &[f32],
+    scratch: &mut [f32],
+    y: &mut [f32],
+    rows: Range<usize>,
+) {
     let tap = |y: usize| if y < 9 { y * 320 + 320 } else { 0 };
-    let first = rows.start;
-    let block = rows;
+    let (v, work) = scratch.split_at_mut(8_448);
+    let (first, block) = (rows.start, rows);
+    let tiles = block.len().div_ceil(2) * 4;
+    let last = block.end + 1;
+    for (i, row) in block.clone().step_by(2).enumerate() {
+        let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+        kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::input(
+            x,
+            &taps,
+            v,
+            8,
+            i * 4,
+            tiles,
+        );
+    }
     for (co, w) in w.chunks_exact(4_624).enumerate() {
-        for row in block.clone() {
-            let taps = [tap(row), tap(row + 1), tap(row + 2)];
-            let y = &mut y[(row - first) * 384 + co * 16..];
-            kernels::f32_conv3x3s1_leaky_4x16_avx2_k32_x32_y48(x, &taps, w, y, 8);
-        }
+        let y = &mut y[(block.start - first) * 384 + co * 16..];
+        kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::channels(
+            v,
+            w,
+            work,
+            y,
+            384,
+            8,
+            block.len(),
+        );
     }
 }
 
