@@ -176,7 +176,7 @@ impl NodeBinary {
         let node = Process::start(command, "solo", dir.path())?;
         let end = node.wait(within)?;
         ensure!(end == End::Code(0), "solo: {end:?}:\n{}", node.complaint());
-        Ok((read_records(&records)?, node.lines()))
+        Ok((read_records(&records)?, node.all_lines(within)?))
     }
 }
 

@@ -107,7 +107,7 @@ mod tests {
         check(Isa::Armv7, 24, 3, (8, 3));
         check(Isa::Aarch64, 64, 38, (16, 5));
         check(Isa::Aarch64, 64, 40, (16, 5));
-        check(Isa::Aarch64, 24, 48, (12, 7));
+        check(Isa::Aarch64, 24, 48, (12, 6));
         check(Isa::Aarch64, 8, 16, (8, 8));
         check(Isa::Aarch64, 64, 1, (16, 1));
     }

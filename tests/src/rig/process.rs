@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -45,6 +46,8 @@ pub struct Process {
     child: Child,
     group: Pid,
     lines: Arc<Mutex<VecDeque<String>>>,
+    /// Fills `lines`.
+    reader: Option<JoinHandle<()>>,
     stderr: PathBuf,
     stats: PathBuf,
 }
@@ -69,16 +72,17 @@ impl Process {
             .with_context(|| format!("cannot start {:?}", command.get_program()))?;
         let group = Pid::from_raw(i32::try_from(child.id())?);
         let lines = Arc::new(Mutex::new(VecDeque::new()));
-        if let Some(out) = child.stdout.take() {
+        let reader = child.stdout.take().map(|out| {
             let into = Arc::clone(&lines);
             // Ends when the last process of the group closes its output.
-            std::thread::spawn(move || collect(out, &into));
-        }
+            std::thread::spawn(move || collect(out, &into))
+        });
         Ok(Self {
             name: name.into(),
             child,
             group,
             lines,
+            reader,
             stderr,
             stats,
         })
@@ -98,6 +102,17 @@ impl Process {
     pub fn lines(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().cloned().collect()
+    }
+
+    /// Lines of standard output once nobody writes there any more.
+    ///
+    /// # Errors
+    /// When somebody still does after `within`.
+    pub fn all_lines(&self, within: Duration) -> Result<Vec<String>> {
+        let ended = || self.reader.as_ref().is_none_or(JoinHandle::is_finished);
+        wait_for(within, || Ok(ended().then_some(())))
+            .with_context(|| format!("{}: waiting for the end of its output", self.name))?;
+        Ok(self.lines())
     }
 
     /// Waits for a JSON line whose `event` is `name`.

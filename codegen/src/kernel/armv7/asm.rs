@@ -85,8 +85,9 @@ mod tests {
             (1022, false),
             (0xff00_0000, true),
             (0xf000_000f, true),
-            (0x0001_fe00, true),
-            (0x0003_fe00, false),
+            (0x0003_fc00, true),
+            // Rotations are even.
+            (0x0001_fe00, false),
         ] {
             assert_eq!(is_immediate(value), want, "{value:#x}");
         }
