@@ -376,7 +376,7 @@ fn winograd(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rul
         [2, 4, 6].contains(&sizes.m)
             && (k.size, k.stride_x, k.dilation, k.depthwise) == (3, 1, 1, false)
             && k.cin == k.x_stride
-            && k.cin % 8 == 0
+            && k.cin.is_multiple_of(8)
             && sizes.depth % 8 == 0
             && (8..=k.cin).contains(&sizes.depth)
             && s.out.w >= sizes.m,

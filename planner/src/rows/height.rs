@@ -74,8 +74,8 @@ fn rolling(layer: &Layer<'_>) -> usize {
         (Op::Conv(conv), Some(k)) => {
             let depth = if k.depthwise { 1 } else { k.cin };
             match 4 * c * conv.size * conv.size * depth {
-                0..=CACHED => 1,
-                0..=SHARED => PIXELS_SHARED,
+                n if n <= CACHED => 1,
+                n if n <= SHARED => PIXELS_SHARED,
                 _ => PIXELS_MEMORY,
             }
         }

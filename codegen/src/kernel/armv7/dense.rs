@@ -132,7 +132,7 @@ impl Depth<'_> {
 
     /// The next weights, to the registers of step `k`.
     fn weights(&self, a: &mut Asm, k: usize) {
-        if self.ahead && k % 2 == 0 {
+        if self.ahead && k.is_multiple_of(2) {
             a.ins("pld [r8, #192]");
         }
         self.b.weights(a, Self::register(k));
