@@ -1,5 +1,5 @@
 //! Scalar kernels: `mr x nr` accumulators in arrays of literal size, which the compiler unrolls;
-//! multiplication and addition stay separate. The oracle, and what armv7 and aarch64 use for now.
+//! multiplication and addition stay separate. The oracle.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
