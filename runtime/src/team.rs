@@ -3,7 +3,7 @@
 //! A frame is hundreds of small layers' parts, some of them microseconds long, so handing one out
 //! must cost little. The threads live as long as the team and look for work for a bounded short
 //! time before they sleep. The caller takes part, and rows are handed out piece by piece
-//! ([`ledger`]): nobody waits for a thread that another process keeps from running, but for the
+//! (`ledger`): nobody waits for a thread that another process keeps from running, but for the
 //! piece that it already holds.
 
 use std::{
