@@ -20,6 +20,7 @@ mod winograd;
 
 /// What runs inside the emitted crate.
 const ORACLE: &str = include_str!("oracle.rs");
+const VALUES: &str = include_str!("values.rs");
 
 /// Number of kernels beside the chosen ones.
 const DRAWN: usize = 110;
@@ -131,13 +132,15 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
     set
 }
 
+/// How a `main.rs` begins: the kernels, what all oracles use, and `oracle`.
+fn begin(math: bool, oracle: &str) -> String {
+    let math = if math { "mod math;\n" } else { "" };
+    format!("mod kernels;\n{math}{VALUES}{oracle}")
+}
+
 /// `main.rs` of the crate: the oracle and a table of kernels.
 fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
-    let mut s = String::from("mod kernels;\n");
-    if math {
-        s.push_str("mod math;\n");
-    }
-    s.push_str(ORACLE);
+    let mut s = begin(math, ORACLE);
     s.push_str("\nconst CASES: &[Case] = &[\n");
     for (k, lanes) in kernels {
         let name = kernel::name(k, isa, *lanes);

@@ -58,11 +58,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
 
 /// `main.rs` of the crate: the oracle and a table of kernels.
 fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
-    let mut s = String::from("mod kernels;\n");
-    if math {
-        s.push_str("mod math;\n");
-    }
-    s.push_str(ORACLE);
+    let mut s = super::begin(math, ORACLE);
     s.push_str("\nconst CASES: &[Case] = &[\n");
     for (k, lanes) in kernels {
         let name = kernel::name(k, isa, *lanes);
