@@ -126,10 +126,6 @@ impl Lanes for Scalar {
         TokenStream::new()
     }
 
-    fn entry(&self) -> TokenStream {
-        TokenStream::new()
-    }
-
     fn is_unsafe(&self) -> bool {
         false
     }
@@ -148,10 +144,6 @@ impl Lanes for Scalar {
 
     fn load(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
         quote!(#slice[#at])
-    }
-
-    fn prefetch(&self, _: TokenStream, _: TokenStream) -> TokenStream {
-        TokenStream::new()
     }
 
     fn store(

@@ -32,10 +32,6 @@ impl Lanes for Neon {
         quote!(#[target_feature(enable = "neon")])
     }
 
-    fn entry(&self) -> TokenStream {
-        TokenStream::new()
-    }
-
     fn is_unsafe(&self) -> bool {
         true
     }
@@ -55,11 +51,6 @@ impl Lanes for Neon {
 
     fn load(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
         quote!(vld1q_f32(#slice.as_ptr().add(#at)))
-    }
-
-    /// Not stable for this instruction set.
-    fn prefetch(&self, _: TokenStream, _: TokenStream) -> TokenStream {
-        TokenStream::new()
     }
 
     fn store(

@@ -50,8 +50,10 @@ pub trait Lanes {
     fn uses(&self, k: &ConvKernel) -> TokenStream;
     /// Attributes of functions that use vectors.
     fn attributes(&self) -> TokenStream;
-    /// Statements at the entry of public functions: that the processor can.
-    fn entry(&self) -> TokenStream;
+    /// Statements at the entry of public functions: that the processor can, if it might not.
+    fn entry(&self) -> TokenStream {
+        TokenStream::new()
+    }
     /// Whether loads and stores are unchecked.
     fn is_unsafe(&self) -> bool;
     /// All lanes zero.
@@ -62,8 +64,11 @@ pub trait Lanes {
     fn broadcast(&self, slice: TokenStream, at: TokenStream) -> TokenStream;
     /// Lanes from `slice[at]` on.
     fn load(&self, slice: TokenStream, at: TokenStream) -> TokenStream;
-    /// Fetches what `slice[at]` and its neighbours hold, which may lie behind the slice.
-    fn prefetch(&self, slice: TokenStream, at: TokenStream) -> TokenStream;
+    /// Fetches what `slice[at]` and its neighbours hold, which may lie behind the slice; nothing
+    /// where stable Rust has no word for it.
+    fn prefetch(&self, _slice: TokenStream, _at: TokenStream) -> TokenStream {
+        TokenStream::new()
+    }
     /// Stores lanes from `slice[at]` on; only the first `part` if it is given.
     fn store(
         &self,
