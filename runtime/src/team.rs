@@ -136,45 +136,17 @@ impl Team {
         y: &mut [f32],
         f: impl Fn(Range<usize>, &mut [f32]) + Sync,
     ) {
-        // Not generic inside: emitted crates call this once per layer and chain, and the team's
-        // machinery would be compiled anew for every call.
-        self.split(1, rows, row_floats, y, &f);
-    }
-
-    /// As [`Self::rows`], cut only at multiples of `quantum` rows, counted from the first one: for
-    /// kernels that make several rows at once and whose bits depend on where they begin.
-    ///
-    /// # Panics
-    /// As [`Self::rows`]; and if `quantum` is 0.
-    pub fn rows_by(
-        &self,
-        quantum: usize,
-        rows: Range<usize>,
-        row_floats: usize,
-        y: &mut [f32],
-        f: impl Fn(Range<usize>, &mut [f32]) + Sync,
-    ) {
-        self.split(quantum, rows, row_floats, y, &f);
-    }
-
-    fn split(
-        &self,
-        quantum: usize,
-        rows: Range<usize>,
-        row_floats: usize,
-        y: &mut [f32],
-        f: &(dyn Fn(Range<usize>, &mut [f32]) + Sync),
-    ) {
         let split = Split {
             row_floats,
-            quantum,
+            quantum: 1,
             scratch_floats: 0,
         };
         self.share(rows, split, y, &mut [], &|rows, y, _| f(rows, y));
     }
 
-    /// As [`Self::rows`], for layers that need working memory: there are no more parts than
-    /// `scratch` has room for, and no more than threads.
+    /// As [`Self::rows`], cut only at multiples of the quantum: for kernels that make several rows at
+    /// once and whose bits depend on where they begin. Where `split` asks for working memory there
+    /// are no more parts than `scratch` has room for, and no more than threads.
     ///
     /// # Panics
     /// As [`Self::rows`]; and if `scratch` has no room for a single part or the quantum is 0.
@@ -191,6 +163,9 @@ impl Team {
 
     /// Splits `y` in pieces of whole quanta; with working memory, in as many as there is memory for
     /// and no more than there are threads.
+    ///
+    /// Not generic: emitted crates come here once per layer and chain, and the team's machinery
+    /// would be compiled anew for every call.
     fn share(
         &self,
         rows: Range<usize>,

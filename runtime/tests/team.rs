@@ -11,18 +11,33 @@ use std::{
 
 use tessera_runtime::team::{Split, Team};
 
+/// A split that asks for no working memory.
+fn plain(quantum: usize, row_floats: usize) -> Split {
+    Split {
+        row_floats,
+        quantum,
+        scratch_floats: 0,
+    }
+}
+
 /// Computes `rows` rows of two values and checks that each was computed once.
 fn check(team: &Team, quantum: usize, rows: usize, salt: usize) {
     let mut y = vec![0.0; rows * 2];
     let calls = AtomicUsize::new(0);
-    team.rows_by(quantum, 0..rows, 2, &mut y, |range, part| {
-        assert_eq!(part.len(), range.len() * 2);
-        calls.fetch_add(range.len(), Ordering::Relaxed);
-        for (row, values) in range.zip(part.chunks_exact_mut(2)) {
-            values[0] += (row + salt) as f32;
-            values[1] += 1.0;
-        }
-    });
+    team.rows_scratch(
+        0..rows,
+        plain(quantum, 2),
+        &mut y,
+        &mut [],
+        |range, part, _| {
+            assert_eq!(part.len(), range.len() * 2);
+            calls.fetch_add(range.len(), Ordering::Relaxed);
+            for (row, values) in range.zip(part.chunks_exact_mut(2)) {
+                values[0] += (row + salt) as f32;
+                values[1] += 1.0;
+            }
+        },
+    );
     assert_eq!(calls.into_inner(), rows);
     for (row, values) in y.chunks_exact(2).enumerate() {
         assert_eq!(values, [(row + salt) as f32, 1.0], "row {row} of {rows}");
@@ -37,10 +52,16 @@ fn parts_begin_at_multiples_and_fill_all_rows() {
         for (quantum, rows) in [(1, 7), (4, 4), (4, 13), (6, 38), (6, 5), (3, 0), (1, 1)] {
             let mut y = vec![0.0; rows];
             let parts = Mutex::new(Vec::new());
-            team.rows_by(quantum, 0..rows, 1, &mut y, |range, part| {
-                part.fill(1.0);
-                parts.lock().expect("parts").push(range);
-            });
+            team.rows_scratch(
+                0..rows,
+                plain(quantum, 1),
+                &mut y,
+                &mut [],
+                |range, part, _| {
+                    part.fill(1.0);
+                    parts.lock().expect("parts").push(range);
+                },
+            );
             let mut parts = parts.into_inner().expect("parts");
             parts.sort_by_key(|r| r.start);
             let mut next = 0;
