@@ -7,7 +7,7 @@
 use crate::plan::Buffer;
 
 /// Alignment of offsets in float32 values: one cache line.
-const ALIGN: usize = 16;
+pub(crate) const ALIGN: usize = 16;
 
 /// Sets offsets and sizes; gives the arena's size in float32 values. `lives` are the first and the
 /// last firing during which a buffer holds something.

@@ -255,7 +255,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     let buffers_floats = buffers::allocate(&mut buffers, &schedule.lives);
     let scratch = steps.iter().map(|s| s.scratch).max().filter(|n| *n > 0);
     let scratch = scratch.map(|floats| Scratch {
-        offset: buffers_floats.next_multiple_of(16),
+        offset: buffers_floats.next_multiple_of(buffers::ALIGN),
         floats,
         parts: if how.team { TEAM } else { 1 },
     });

@@ -15,6 +15,7 @@
 //! `depth` divides the input channels into parts such that `U` stays in the second-level cache.
 
 use crate::{
+    buffers::ALIGN,
     graph::{Conv, Node},
     plan::{Algorithm, ConvKernel},
 };
@@ -113,7 +114,7 @@ impl Sizes {
 
     /// All working memory of a call with `tiles` tiles; whole cache lines.
     pub const fn scratch(&self, tiles: usize) -> usize {
-        (self.v(tiles) + self.u() + self.products(tiles)).next_multiple_of(16)
+        (self.v(tiles) + self.u() + self.products(tiles)).next_multiple_of(ALIGN)
     }
 
     /// Output rows per call, of `h` rows of `w` pixels.
