@@ -142,14 +142,10 @@ pub(crate) fn emit(
     });
     let arena = int(chain.arena_floats);
     let scratch = chain.scratch.map(|s| {
-        let [offset, floats, parts] = [s.offset, s.floats, s.parts].map(int);
+        let [start, end] = [s.offset, s.offset + s.floats].map(int);
         quote! {
             /// Working memory of layers while they run.
-            const SCRATCH: Scratch = Scratch {
-                offset: #offset,
-                floats: #floats,
-                parts: #parts,
-            };
+            const SCRATCH: Range<usize> = #start..#end;
         }
     });
     let body = items.to_string();
@@ -164,9 +160,6 @@ pub(crate) fn emit(
     if !chain.buffers.is_empty() {
         names.push(quote!(Buffer));
     }
-    if chain.scratch.is_some() {
-        names.push(quote!(Scratch));
-    }
     names.push(quote!(TaskIo));
     if view {
         names.push(quote!(View));
@@ -175,9 +168,9 @@ pub(crate) fn emit(
         [one] => quote!(use tessera_runtime::io::#one;),
         all => quote!(use tessera_runtime::io::{#(#all),*};),
     });
-    if run.to_string().contains("rows_scratch") {
+    if body.contains("Across") {
         uses.extend(quote!(
-            use tessera_runtime::team::Split;
+            use tessera_runtime::team::{Across, Team};
         ));
     }
     if run.to_string().contains("layout ::") {

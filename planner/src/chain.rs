@@ -103,6 +103,7 @@ pub fn signature(
 
 /// Builds the chain of a tile whose outputs are `ends` (rows, columns per output).
 pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: How) -> Chain {
+    let threads = if how.team { TEAM } else { 1 };
     let mut index: BTreeMap<TensorIx, usize> = BTreeMap::new();
     let mut buffers: Vec<Buffer> = Vec::new();
     let mut place = |t: TensorIx| -> Option<usize> {
@@ -222,7 +223,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             );
             let row_block = row_block.min(firing);
             let sizes = conv.as_ref().and_then(kernel::winograd::Sizes::new);
-            let scratch = sizes.map_or(0, |s| s.scratch(s.tiles(row_block, out.w)));
+            let scratch = sizes.map_or(0, |s| s.scratch(s.tiles(row_block, out.w), threads));
             Step {
                 node: n,
                 layer: node.layer,
@@ -257,9 +258,9 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     let scratch = scratch.map(|floats| Scratch {
         offset: buffers_floats.next_multiple_of(buffers::ALIGN),
         floats,
-        parts: if how.team { TEAM } else { 1 },
+        threads,
     });
-    let arena_floats = scratch.map_or(buffers_floats, |s| s.offset + s.floats * s.parts);
+    let arena_floats = scratch.map_or(buffers_floats, |s| s.offset + s.floats);
     let macs = steps.iter().map(|s| s.macs).sum();
     Chain {
         name: spec.name.to_string(),

@@ -208,16 +208,16 @@ pub struct Chain {
     pub scratch: Option<Scratch>,
 }
 
-/// Memory in the arena that belongs to no buffer: every call of a step may use one part of it, and
-/// finds and leaves no values there.
+/// Memory in the arena that belongs to no buffer: a step may use it while it runs, and finds and
+/// leaves no values there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scratch {
     /// First value in the arena; a multiple of 16 (64 bytes).
     pub offset: usize,
-    /// Values of a part; a multiple of 16.
+    /// Number of values; a multiple of 16.
     pub floats: usize,
-    /// Number of parts: calls that may run side by side.
-    pub parts: usize,
+    /// Threads that it suffices for.
+    pub threads: usize,
 }
 
 /// The order of a chain's firings: `prologue`, then `period` over and over, then `epilogue`.

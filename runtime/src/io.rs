@@ -57,18 +57,6 @@ pub struct Buffer {
     pub zero_row: bool,
 }
 
-/// Memory that a layer's calls use while they run, as a literal in emitted code; see the planner's
-/// `plan::Scratch`.
-#[derive(Clone, Copy, Debug)]
-pub struct Scratch {
-    /// First value in the arena.
-    pub offset: usize,
-    /// Values that one call may use.
-    pub floats: usize,
-    /// Calls that may run side by side.
-    pub parts: usize,
-}
-
 /// A box of pixels inside a buffer, all channels.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
@@ -163,16 +151,16 @@ impl<'a> Arena<'a> {
         layer: usize,
         ins: [Range<usize>; N],
         out: Range<usize>,
-        scratch: &Scratch,
+        scratch: Range<usize>,
     ) -> ([&[f32]; N], &mut [f32], &mut [f32]) {
         assert!(
-            out.start <= out.end && out.end <= scratch.offset,
+            out.start <= out.end && out.end <= scratch.start,
             "working memory overlaps the output"
         );
         self.begin(layer);
-        let (below, rest) = self.floats.split_at_mut(scratch.offset);
+        let (below, rest) = self.floats.split_at_mut(scratch.start);
         let (xs, y) = buffers(below, ins, out);
-        (xs, y, &mut rest[..scratch.floats * scratch.parts])
+        (xs, y, &mut rest[..scratch.len()])
     }
 
     fn begin(&mut self, layer: usize) {

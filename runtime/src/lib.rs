@@ -22,6 +22,7 @@ pub mod shm;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod store;
+pub mod strip;
 pub mod sync;
 pub mod team;
 pub mod udp;

@@ -1,4 +1,4 @@
-//! A team of threads that share the rows of a layer.
+//! A team of threads that share the rows of a layer, or its channels.
 //!
 //! A frame is hundreds of small layers' parts, some of them microseconds long, so handing one out
 //! must cost little. The threads live as long as the team and look for work for a bounded short
@@ -9,6 +9,7 @@
 use std::{
     any::Any,
     io,
+    marker::PhantomData,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     slice,
@@ -20,6 +21,7 @@ use std::{
 };
 
 use self::ledger::Ledger;
+use crate::strip::Strip;
 
 mod ledger;
 /// What [`ledger`] is made of; loom's kind in its test.
@@ -69,19 +71,74 @@ pub struct Split {
     pub scratch_floats: usize,
 }
 
-/// A layer's rows and what makes them.
+/// How memory is cut into strips.
+#[derive(Clone, Copy, Debug)]
+pub struct Across {
+    /// Values of a strip's piece; the last strip's may be fewer.
+    pub width: usize,
+    /// From a piece of a strip to its next, in values.
+    pub stride: usize,
+    /// Working memory of a thread, in values.
+    pub scratch_floats: usize,
+}
+
+/// What a team works at: so many pieces, and what computes a range of them. The second argument is
+/// the thread's number in the team.
 struct Layer<'a> {
-    f: &'a Part<'a>,
-    rows: Range<usize>,
-    split: Split,
-    /// First value of the rows, written by nobody but this team.
-    y: *mut f32,
-    /// First value of the working memory.
-    scratch: *mut f32,
+    f: &'a (dyn Fn(Range<usize>, usize) + Sync + 'a),
+    quanta: usize,
 }
 
 /// Computes rows into their place, with working memory.
 type Part<'a> = dyn Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync + 'a;
+/// Computes strips, with working memory.
+type StripPart<'a> = dyn Fn(Range<usize>, Strip<'_>, &mut [f32]) + Sync + 'a;
+
+/// Memory that threads have disjoint parts of.
+#[derive(Clone, Copy)]
+struct Memory<'a> {
+    first: *mut f32,
+    len: usize,
+    borrowed: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: whoever takes a part promises that nobody else has it.
+unsafe impl Sync for Memory<'_> {}
+
+impl<'a> Memory<'a> {
+    const fn new(memory: &'a mut [f32]) -> Self {
+        Self {
+            first: memory.as_mut_ptr(),
+            len: memory.len(),
+            borrowed: PhantomData,
+        }
+    }
+
+    /// A part of it.
+    ///
+    /// # Safety
+    /// Nobody else has any of it while the result lives.
+    ///
+    /// # Panics
+    /// If the part leaves the memory.
+    unsafe fn part(&self, part: Range<usize>) -> &'a mut [f32] {
+        assert!(part.start <= part.end && part.end <= self.len, "a part");
+        // SAFETY: it lies inside a slice that was borrowed mutably, and the caller has it alone.
+        unsafe { slice::from_raw_parts_mut(self.first.add(part.start), part.len()) }
+    }
+
+    /// Values `own` of every `stride`.
+    ///
+    /// # Safety
+    /// As for [`Self::part`].
+    ///
+    /// # Panics
+    /// As [`Strip::new`].
+    unsafe fn strip(&self, stride: usize, own: Range<usize>) -> Strip<'a> {
+        // SAFETY: it is a part of a slice that was borrowed mutably, and the caller has it alone.
+        unsafe { Strip::from_raw(self.first, self.len, stride, own) }
+    }
+}
 
 impl Team {
     /// The caller's thread alone.
@@ -113,7 +170,7 @@ impl Team {
             // Dropping a team that is not whole ends the threads it has.
             let helper = thread::Builder::new()
                 .name(format!("team-{i}"))
-                .spawn(move || shared.help())?;
+                .spawn(move || shared.help(i))?;
             team.helpers.push(helper);
         }
         Ok(team)
@@ -141,7 +198,7 @@ impl Team {
             quantum: 1,
             scratch_floats: 0,
         };
-        self.share(rows, split, y, &mut [], &|rows, y, _| f(rows, y));
+        self.share_rows(rows, split, y, &mut [], &|rows, y, _| f(rows, y));
     }
 
     /// As [`Self::rows`], cut only at multiples of the quantum: for kernels that make several rows at
@@ -158,18 +215,60 @@ impl Team {
         scratch: &mut [f32],
         f: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
     ) {
-        self.share(rows, split, y, scratch, &f);
+        self.share_rows(rows, split, y, scratch, &f);
     }
 
-    /// Splits `y` in pieces of whole quanta; with working memory, in as many as there is memory for
-    /// and no more than there are threads.
+    /// Cuts `y` across: strip `i` has values `i * width..(i + 1) * width` of every `stride`. Calls
+    /// `f(range, part, scratch)` for ranges of the `count` strips; `part` is what these have together,
+    /// `scratch` the calling thread's own. Which thread computes a strip never changes its bits.
+    ///
+    /// # Panics
+    /// If a strip lies outside of the stride or of `y`, there is no working memory for a single
+    /// thread, or `f` panics.
+    pub fn strips(
+        &self,
+        count: usize,
+        across: Across,
+        y: &mut [f32],
+        scratch: &mut [f32],
+        f: impl Fn(Range<usize>, Strip<'_>, &mut [f32]) + Sync,
+    ) {
+        self.share_strips(count, across, y, scratch, &f);
+    }
+
+    /// Not generic, as [`Self::share_rows`].
+    fn share_strips(
+        &self,
+        count: usize,
+        across: Across,
+        y: &mut [f32],
+        scratch: &mut [f32],
+        f: &StripPart<'_>,
+    ) {
+        let (group, by_seat) = self.groups(count, across.scratch_floats, scratch.len());
+        let (y, scratch) = (Memory::new(y), Memory::new(scratch));
+        self.share(count.div_ceil(group), &|groups, seat| {
+            let place = if by_seat { seat } else { groups.start };
+            let first = place * across.scratch_floats;
+            let strips = groups.start * group..count.min(groups.end * group);
+            let own = strips.start * across.width..across.stride.min(strips.end * across.width);
+            // SAFETY: strips do not overlap and every one is given out once; a thread's place in the
+            // working memory is its own, as is a group's where there are no more groups than places.
+            unsafe {
+                let part = y.strip(across.stride, own);
+                f(strips, part, scratch.part(first..first + across.scratch_floats));
+            }
+        });
+    }
+
+    /// Splits `y` in pieces of whole quanta.
     ///
     /// Not generic: emitted crates come here once per layer and chain, and the team's machinery
     /// would be compiled anew for every call.
-    fn share(
+    fn share_rows(
         &self,
         rows: Range<usize>,
-        mut split: Split,
+        split: Split,
         y: &mut [f32],
         scratch: &mut [f32],
         f: &Part<'_>,
@@ -181,28 +280,53 @@ impl Team {
             count * split.row_floats,
             "a firing's rows fill their place"
         );
-        if let Some(places) = scratch.len().checked_div(split.scratch_floats) {
-            assert!(places > 0, "working memory of a part");
-            let parts = places.min(self.threads());
-            split.quantum *= count.div_ceil(split.quantum).div_ceil(parts).max(1);
-        }
-        let shared = self.shared.as_deref().filter(|_| count > split.quantum);
-        let Some(shared) = shared.filter(|s| !s.busy.swap(true, Ordering::Acquire)) else {
-            return f(rows, y, &mut scratch[..split.scratch_floats]);
-        };
         let quanta = count.div_ceil(split.quantum);
-        let layer = Layer {
-            f,
-            rows,
-            split,
-            y: y.as_mut_ptr(),
-            scratch: scratch.as_mut_ptr(),
+        let (group, by_seat) = self.groups(quanta, split.scratch_floats, scratch.len());
+        let height = group * split.quantum;
+        let (y, scratch) = (Memory::new(y), Memory::new(scratch));
+        self.share(quanta.div_ceil(group), &|groups, seat| {
+            let place = if by_seat { seat } else { groups.start };
+            let at = place * split.scratch_floats;
+            let (first, end) = (groups.start * height, count.min(groups.end * height));
+            // SAFETY: as for strips.
+            unsafe {
+                f(
+                    rows.start + first..rows.start + end,
+                    y.part(first * split.row_floats..end * split.row_floats),
+                    scratch.part(at..at + split.scratch_floats),
+                );
+            }
+        });
+    }
+
+    /// How many pieces are given out together, and whether every thread has working memory: `have`
+    /// values for parts of `each`. Where threads are more than places, there are no more groups
+    /// of pieces than places, and a group has its own.
+    fn groups(&self, pieces: usize, each: usize, have: usize) -> (usize, bool) {
+        match have.checked_div(each) {
+            Some(places) if places < self.threads() => {
+                assert!(places > 0, "working memory of a part");
+                (pieces.div_ceil(places).max(1), false)
+            }
+            _ => (1, true),
+        }
+    }
+
+    /// Calls `f` for pieces of `0..quanta`, from all threads.
+    fn share(&self, quanta: usize, f: &(dyn Fn(Range<usize>, usize) + Sync)) {
+        let shared = self.shared.as_deref().filter(|_| quanta > 1);
+        let Some(shared) = shared.filter(|s| !s.busy.swap(true, Ordering::Acquire)) else {
+            if quanta > 0 {
+                f(0..quanta, 0);
+            }
+            return;
         };
+        let layer = Layer { f, quanta };
         // Helpers look at it only between the ledger's opening and the last piece's `done`.
         let layer = (&raw const layer).cast_mut().cast();
         shared.layer.store(layer, Ordering::Relaxed);
         shared.ledger.open(quanta);
-        shared.work();
+        shared.work(0);
         shared.ledger.wait_until_done();
         let panic = lock(&shared.panic).take();
         shared.busy.store(false, Ordering::Release);
@@ -226,14 +350,14 @@ impl Drop for Team {
 
 impl Shared {
     /// What a helper does all its life.
-    fn help(&self) {
+    fn help(&self, seat: usize) {
         while self.ledger.wait_for_work() {
-            self.work();
+            self.work(seat);
         }
     }
 
-    /// Takes pieces of the layer at work until there are none.
-    fn work(&self) {
+    /// Takes pieces of the layer at work until there are none, as thread `seat` of the team.
+    fn work(&self, seat: usize) {
         while let Some(piece) = self.ledger.take() {
             // SAFETY: `share` stored a pointer to a layer on its stack before it opened the ledger,
             // and a piece that was taken and is not done keeps it from returning. The ledger's
@@ -241,7 +365,7 @@ impl Shared {
             // not used after `done`.
             let layer = unsafe { &*self.layer.load(Ordering::Relaxed) };
             let left = piece.left.clone();
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| layer.run(left))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| layer.run(left, seat))) {
                 lock(&self.panic).get_or_insert(panic);
             }
             self.ledger.done(piece);
@@ -251,27 +375,8 @@ impl Shared {
 
 impl Layer<'_> {
     /// Runs quanta; `left` counts them from the layer's end.
-    fn run(&self, left: Range<usize>) {
-        let s = &self.split;
-        let rows = self.rows.len();
-        let quanta = rows.div_ceil(s.quantum);
-        let number = quanta - left.end;
-        let first = number * s.quantum;
-        let end = ((quanta - left.start) * s.quantum).min(rows);
-        // SAFETY: `y` holds `rows * row_floats` values (asserted by `share`) that `share` borrows
-        // mutably until every piece is done; `first <= end <= rows`; and pieces do not overlap, so
-        // nobody else has these rows.
-        let y = unsafe {
-            let begin = self.y.add(first * s.row_floats);
-            slice::from_raw_parts_mut(begin, (end - first) * s.row_floats)
-        };
-        // SAFETY: `scratch` holds `scratch_floats` values for every quantum (`share` made as few),
-        // borrowed like `y`, and no other piece has this quantum.
-        let scratch = unsafe {
-            let begin = self.scratch.add(number * s.scratch_floats);
-            slice::from_raw_parts_mut(begin, s.scratch_floats)
-        };
-        (self.f)(self.rows.start + first..self.rows.start + end, y, scratch);
+    fn run(&self, left: Range<usize>, seat: usize) {
+        (self.f)(self.quanta - left.end..self.quanta - left.start, seat);
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
             weights: true,
             kernels: lanes.into_iter().map(|l| (k.clone(), l)).collect(),
             how: kernel::name(k, cx.isa, k.nr),
-            scratch: Some(sizes.m),
+            team: true,
             ..Body::plain(what(conv, cx), quote! { #tap #code })
         });
     }

@@ -84,8 +84,8 @@ pub(crate) struct Body {
     pub how: String,
     /// The function takes output channels of the only pixel instead of rows.
     pub by_channel: bool,
-    /// The function takes `scratch` too, and its rows are split at multiples of this.
-    pub scratch: Option<usize>,
+    /// The function takes the team, which it shares its work with itself, and `scratch`.
+    pub team: bool,
 }
 
 impl Body {
@@ -98,7 +98,7 @@ impl Body {
             kernels: BTreeSet::new(),
             how: "loop".to_owned(),
             by_channel: false,
-            scratch: None,
+            team: false,
         }
     }
 
@@ -279,10 +279,14 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         quote!(rows)
     };
     let code = &body.code;
-    let scratch = body.scratch.map(|_| quote!(scratch: &mut [f32],));
+    let (team, scratch) = if body.team {
+        (quote!(team: &Team,), quote!(scratch: &mut [f32],))
+    } else {
+        (quote!(), quote!())
+    };
     let item = quote! {
         #[doc = #doc]
-        pub fn #name(#(#xs: &[f32],)* #w_param #scratch y: &mut [f32], #over: Range<usize>) { #code }
+        pub fn #name(#team #(#xs: &[f32],)* #w_param #scratch y: &mut [f32], #over: Range<usize>) { #code }
     };
 
     let bufs: Vec<_> = step.inputs.iter().map(|v| ident_buffer(v.buffer)).collect();
@@ -299,12 +303,9 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         quote! {
             io.team.rows(0..#c, 1, #place, |lanes, y| #name(#(#xs,)* #w_arg y, lanes));
         }
-    } else if body.scratch.is_some() {
-        quote!(|rows, y, scratch| #name(#(#xs,)* #w_arg scratch, y, rows))
     } else {
         quote!(|rows, y| #name(#(#xs,)* #w_arg y, rows))
     };
-    let quantum = body.scratch.map(int);
     let clear = if out.is_padded() || out.zero_row {
         quote!(io.arena.clear_padding(&#to);)
     } else {
@@ -327,13 +328,10 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
                     io.arena.#method(#number, [#(#bufs.range()),*], #to.rows(#place) #more);
             }
         };
-        let (take, run) = if let Some(quantum) = &quantum {
-            let split = quote! {
-                Split { row_floats: #row, quantum: #quantum, scratch_floats: SCRATCH.floats }
-            };
+        let (take, run) = if body.team {
             (
-                take(quote!(y, scratch), quote!(io_scratch), quote!(, &SCRATCH)),
-                quote!(io.team.rows_scratch(#rows, #split, y, scratch, #run);),
+                take(quote!(y, scratch), quote!(io_scratch), quote!(, SCRATCH)),
+                quote!(#name(io.team, #(#xs,)* #w_arg scratch, y, #rows);),
             )
         } else {
             let run = if by_channel {

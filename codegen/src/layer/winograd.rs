@@ -1,5 +1,5 @@
 //! Convolutions by Winograd: row blocks, the input's transform once per row of tiles, then one call per
-//! block of output channels.
+//! block of output channels. A team shares both.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -11,10 +11,11 @@ use crate::{
     names::{affine, ident, int},
 };
 
-/// Statements that compute `rows` of `y`, and the kernels they call, by their lanes. They see `x`, `w`,
-/// `y`, `rows`, `scratch` and `tap(y)`; `pass` activates rows `block` of `y`, which begins at row `first`.
+/// Statements that compute `rows` of `y`, and the kernels they call, by their lanes. They see `team`,
+/// `x`, `w`, `y`, `rows`, `scratch` and `tap(y)`; `pass` activates rows `block` of `y`, which begins at
+/// row `first`.
 ///
-/// `scratch` holds V, then U and M of the planner's drawing.
+/// `scratch` holds V, then U and M of every thread, of the planner's drawing.
 pub(super) fn rows(
     cx: &LayerCx,
     k: &ConvKernel,
@@ -23,59 +24,52 @@ pub(super) fn rows(
 ) -> (TokenStream, Vec<usize>) {
     let out = cx.out;
     let row_block = cx.step.row_block;
-    let v_floats = int(s.v(s.tiles(row_block, out.w)));
-    let (m, cols, y_row) = (int(s.m), int(out.w), int(out.row));
+    let tiles_most = s.tiles(row_block, out.w);
     let per_row = out.w.div_ceil(s.m);
-    let tiles = affine(&[(quote!(block.len().div_ceil(#m)), per_row)], 0);
-    let first_tile = affine(&[(quote!(i), per_row)], 0);
-
-    let (full, rest) = (out.c / k.nr, out.c % k.nr);
-    let floats = kernel::block_floats(k);
-    let path = |lanes: usize| ident(&kernel::name(k, cx.isa, lanes));
-    let mut lanes = Vec::new();
-    let call = |channel: &[(TokenStream, usize)], constant: usize, path| {
-        let mut terms = vec![(quote!((block.start - first)), out.row)];
-        terms.extend_from_slice(channel);
-        let at = affine(&terms, (out.lo + constant) as isize);
+    let [v_floats, work, m, cols, y_row] =
+        [s.v(tiles_most), s.work(tiles_most), s.m, out.w, out.row].map(int);
+    let (blocks, kernels, lanes) = channels(cx, k);
+    let input = ident(&kernel::name(k, cx.isa, lanes[0]));
+    let planes = s.points() * s.parts();
+    let plane = affine(
+        &[(quote!(down), per_row * s.depth)],
+        s.plane(0).cast_signed(),
+    );
+    let at_row = affine(&[(quote!(i), per_row * s.depth)], 0);
+    let [tile_row, planes, nr, stride] = [per_row * s.depth, planes, k.nr, out.c].map(int);
+    let at_block = affine(&[(quote!(i), k.nr)], out.lo.cast_signed());
+    let pass = if pass.is_empty() {
+        TokenStream::new()
+    } else {
         quote! {
-            let y = &mut y[#at..];
-            kernels::#path::channels(v, w, work, y, #y_row, #cols, block.len());
+            team.rows(block.clone(), #y_row, done, |block, y| {
+                let first = block.start;
+                #pass
+            });
         }
     };
-    let mut channels = TokenStream::new();
-    let (block, of_full) = (int(floats), int(full * floats));
-    if full > 0 {
-        lanes.push(k.nr);
-        let inner = call(&[(quote!(co), k.nr)], 0, path(k.nr));
-        let w = if rest == 0 {
-            quote!(w)
-        } else {
-            quote!(w[..#of_full])
-        };
-        channels.extend(quote! {
-            for (co, w) in #w.chunks_exact(#block).enumerate() { #inner }
-        });
-    }
-    if rest > 0 {
-        lanes.push(rest);
-        let inner = call(&[], full * k.nr, path(rest));
-        let w = if full == 0 {
-            quote!()
-        } else {
-            quote!(let w = &w[#of_full..];)
-        };
-        channels.extend(quote! { { #w #inner } });
-    }
-    let input = path(lanes[0]);
     let each = quote! {
-        let tiles = #tiles;
         // The row of the last output's last tap: tiles that reach below it read it again.
-        let last = block.end + 1;
-        for (i, row) in block.clone().step_by(#m).enumerate() {
-            let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-            kernels::#input::input(x, &taps, v, #cols, #first_tile, tiles);
-        }
-        #channels
+        let (down, last) = (block.len().div_ceil(#m), block.end + 1);
+        let plane = #plane;
+        let v = &mut v[..#planes * plane];
+        let across = Across { width: #tile_row, stride: plane, scratch_floats: 0 };
+        team.strips(down, across, v, &mut [], |list, mut v, _| {
+            for (i, number) in list.enumerate() {
+                let row = block.start + number * #m;
+                let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+                kernels::#input::input(x, &taps, &mut v.part(#at_row, #tile_row), #cols);
+            }
+        });
+        let v = &*v;
+        let done = &mut y[(block.start - first) * #y_row..(block.end - first) * #y_row];
+        let across = Across { width: #nr, stride: #stride, scratch_floats: #work };
+        team.strips(#blocks, across, done, work, |list, mut y, work| {
+            for (i, number) in list.enumerate() {
+                let at = #at_block;
+                #kernels
+            }
+        });
         #pass
     };
     let code = if row_block >= cx.step.firing {
@@ -98,4 +92,41 @@ pub(super) fn rows(
         #code
     };
     (code, lanes)
+}
+
+/// Number of blocks of output channels; the call of block `number`, whose first value lies at `at` of
+/// the strip `y`; and the kernels called, by their lanes.
+fn channels(cx: &LayerCx, k: &ConvKernel) -> (TokenStream, TokenStream, Vec<usize>) {
+    let out = cx.out;
+    let (full, rest) = (out.c / k.nr, out.c % k.nr);
+    let floats = int(kernel::block_floats(k));
+    let (cols, y_row) = (int(out.w), int(out.row));
+    let call = |lanes: usize| {
+        let (name, width) = (ident(&kernel::name(k, cx.isa, lanes)), int(lanes));
+        quote! {
+            let mut y = y.part(at, #width);
+            kernels::#name::channels(v, w, work, &mut y, #y_row, #cols, block.len());
+        }
+    };
+    let mut lanes = Vec::new();
+    if full > 0 {
+        lanes.push(k.nr);
+    }
+    if rest > 0 {
+        lanes.push(rest);
+    }
+    let calls = match lanes.as_slice() {
+        [one] => call(*one),
+        _ => {
+            let (full, wide, narrow) = (int(full), call(k.nr), call(rest));
+            quote! {
+                if number < #full { #wide } else { #narrow }
+            }
+        }
+    };
+    let block = quote! {
+        let w = &w[number * #floats..][..#floats];
+        #calls
+    };
+    (int(full + lanes.len() - usize::from(full > 0)), block, lanes)
 }

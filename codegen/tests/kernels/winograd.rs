@@ -5,13 +5,15 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use tessera_codegen::kernel;
 use tessera_planner::{
     graph::Activation,
-    kernel::winograd::Sizes,
+    kernel::winograd::{GAP, Sizes},
     options::Target,
     plan::{Algorithm, ConvKernel, Isa},
 };
 
 /// What runs inside the emitted crate.
 const ORACLE: &str = include_str!("winograd_oracle.rs");
+
+const STRIP: &str = include_str!("../../../runtime/src/strip.rs");
 
 /// Every tile, with one and several parts of the input channels, equal and not; full and partial
 /// blocks of output channels.
@@ -59,6 +61,8 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
 /// `main.rs` of the crate: the oracle and a table of kernels.
 fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
     let mut s = super::begin(math, ORACLE);
+    // Kernels name the runtime's strips; the file is all they need of it.
+    writeln!(s, "extern crate self as tessera_runtime;\npub mod strip {{\n{STRIP}}}").expect("text");
     s.push_str("\nconst CASES: &[Case] = &[\n");
     for (k, lanes) in kernels {
         let name = kernel::name(k, isa, *lanes);
@@ -68,16 +72,17 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
         writeln!(
             s,
             "Case {{ name: {name:?}, m: {}, cin: {}, y_stride: {}, nr: {}, lanes: {lanes}, activation: {:?}, \
-             v_tile: {}, v_floats: {}, u: {}, product: {}, \
-             input: |x, t, v, c, f, n| kernels::{input}::input(x, t.try_into().unwrap(), v, c, f, n), \
+             depth: {}, planes: {}, gap: {}, u: {}, product: {}, \
+             input: |x, t, v, c| kernels::{input}::input(x, t.try_into().unwrap(), v, c), \
              channels: kernels::{name}::channels }},",
             sizes.m,
             k.cin,
             k.y_stride,
             k.nr,
             k.activation.name(),
-            sizes.v(1) - sizes.v(0),
-            sizes.v(0),
+            sizes.depth,
+            sizes.points() * sizes.parts(),
+            GAP,
             sizes.u(),
             sizes.products(1),
         )

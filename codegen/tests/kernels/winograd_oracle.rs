@@ -1,3 +1,5 @@
+use strip::Strip;
+
 /// A kernel and what it should compute.
 struct Case {
     name: &'static str,
@@ -7,15 +9,16 @@ struct Case {
     nr: usize,
     lanes: usize,
     activation: &'static str,
-    /// Values of V per tile, and beside all tiles.
-    v_tile: usize,
-    v_floats: usize,
+    /// Input channels of a part of V, points of all parts, and values between neighbouring ones.
+    depth: usize,
+    planes: usize,
+    gap: usize,
     /// Values of U.
     u: usize,
     /// Values of M per tile.
     product: usize,
-    input: fn(&[f32], &[usize], &mut [f32], usize, usize, usize),
-    channels: fn(&[f32], &[f32], &mut [f32], &mut [f32], usize, usize, usize),
+    input: fn(&[f32], &[usize], &mut Strip, usize),
+    channels: fn(&[f32], &[f32], &mut [f32], &mut Strip, usize, usize, usize),
 }
 
 const MARK: u32 = 0x7fc0_1234;
@@ -35,13 +38,16 @@ impl Case {
         let tiles = across * down;
         let last = rows.end + 1;
         // What memory holds must not matter.
-        let mut v = vec![f32::from_bits(MARK); self.v_floats + tiles * self.v_tile];
+        let plane = tiles * self.depth + self.gap;
+        let mut v = vec![f32::from_bits(MARK); self.planes * plane];
         let mut work = vec![f32::from_bits(MARK); self.u + tiles * self.product];
         for i in 0..down {
             let taps: Vec<usize> = (0..self.m + 2).map(|k| at[(rows.start + i * self.m + k).min(last)]).collect();
-            (self.input)(x, &taps, &mut v, cols, i * across, tiles);
+            let own = i * across * self.depth..(i + 1) * across * self.depth;
+            (self.input)(x, &taps, &mut Strip::new(&mut v, plane, own), cols);
         }
-        (self.channels)(&v, w, &mut work, y, y_row, cols, rows.len());
+        let mut y = Strip::new(y, self.y_stride, 0..self.lanes);
+        (self.channels)(&v, w, &mut work, &mut y, y_row, cols, rows.len());
     }
 
     fn check(&self, cols: usize, rows: usize, values: &mut Values, errors: &mut Errors) -> Result<(), String> {
@@ -55,7 +61,7 @@ impl Case {
                 *w = 0.0;
             }
         }
-        let y_row = cols * self.y_stride + 3;
+        let y_row = (cols + 2) * self.y_stride;
         let mut y = vec![f32::from_bits(MARK); (rows - 1) * y_row + (cols - 1) * self.y_stride + self.lanes];
         self.run(&x, &at, &w, &mut y, y_row, cols, 0..rows);
         for (i, got) in y.iter().enumerate() {
@@ -106,27 +112,33 @@ impl Case {
         let reach = (cols + 2) * self.cin;
         let x = values.list(reach);
         let tiles = 2;
-        let refused = |x: &[f32], tap: usize, v: usize, cols: usize, first: usize| {
+        let plane = tiles * self.depth + self.gap;
+        let width = tiles * self.depth;
+        let refused = |x: &[f32], tap: usize, v: usize, cols: usize, own: std::ops::Range<usize>| {
             let (mut v, taps) = (vec![0.0; v], vec![tap; self.m + 2]);
-            let call = std::panic::AssertUnwindSafe(|| (self.input)(x, &taps, &mut v, cols, first, tiles));
+            let mut v = Strip::new(&mut v, plane, own);
+            let call = std::panic::AssertUnwindSafe(|| (self.input)(x, &taps, &mut v, cols));
             std::panic::catch_unwind(call).is_err()
         };
-        let v = self.v_floats + tiles * self.v_tile;
+        let v = (self.planes - 1) * plane + width;
         let mut calls = vec![
-            ("good input", refused(&x, 0, v, cols, 0), false),
-            ("short input", refused(&x[1..], 0, v, cols, 0), true),
-            ("far tap", refused(&x, 1, v, cols, 0), true),
-            ("absurd tap", refused(&x, usize::MAX, v, cols, 0), true),
-            ("short V", refused(&x, 0, v - 1, cols, 0), true),
-            ("narrow row", refused(&x, 0, v, self.m - 1, 0), true),
-            ("absurd row", refused(&x, 0, v, usize::MAX, 0), true),
-            ("tile behind the last", refused(&x, 0, v, cols, 1), true),
+            ("good input", refused(&x, 0, v, cols, 0..width), false),
+            ("short input", refused(&x[1..], 0, v, cols, 0..width), true),
+            ("far tap", refused(&x, 1, v, cols, 0..width), true),
+            ("absurd tap", refused(&x, usize::MAX, v, cols, 0..width), true),
+            ("short V", refused(&x, 0, v - 1, cols, 0..width), true),
+            ("narrow row", refused(&x, 0, v, self.m - 1, 0..width), true),
+            ("absurd row", refused(&x, 0, v, usize::MAX, 0..width), true),
+            ("tiles of others", refused(&x, 0, v, cols, 0..width - 1), true),
+            ("tiles behind the last", refused(&x, 0, v, cols, 1..width + 1), true),
         ];
+        let v = self.planes * plane;
         let y_row = cols * self.y_stride;
         let y = (rows - 1) * y_row + (cols - 1) * self.y_stride + self.lanes;
         let work = self.u + tiles * self.product;
         let refused = |v: usize, w: usize, work: usize, y: usize, y_row: usize, cols: usize, rows: usize| {
             let (v, w, mut work, mut y) = (vec![0.0; v], vec![0.0; w], vec![0.0; work], vec![0.0; y]);
+            let mut y = Strip::new(&mut y, self.y_stride, 0..self.lanes);
             let call = std::panic::AssertUnwindSafe(|| (self.channels)(&v, &w, &mut work, &mut y, y_row, cols, rows));
             std::panic::catch_unwind(call).is_err()
         };
@@ -138,6 +150,7 @@ impl Case {
             ("short U", refused(v, w, self.u - 1, y, y_row, cols, rows), true),
             ("short M", refused(v, w, work - 1, y, y_row, cols, rows), true),
             ("short output", refused(v, w, work, y - 1, y_row, cols, rows), true),
+            ("rows of parts of pixels", refused(v, w, work, 2 * y, y_row + 1, cols, rows), self.y_stride > 1),
             ("long rows", refused(v, w, work, y, usize::MAX / 2, cols, rows), true),
             ("narrow block", refused(v, w, work, y, y_row, self.m - 1, rows), true),
             ("no row", refused(v, w, work, y, y_row, cols, 0), true),

@@ -20,6 +20,7 @@ pub struct CheckError {
 /// Bounds on plans read from files.
 const LIST_MAX: usize = 1 << 16;
 const VALUES_MAX: usize = 1 << 33;
+const TEAM_MOST: usize = 1 << 10;
 
 type Rule = Result<(), CheckError>;
 
@@ -384,22 +385,18 @@ fn winograd(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rul
         "a Winograd kernel's geometry",
     )?;
     let place = c.scratch.filter(|p| {
-        let end = p
-            .floats
-            .checked_mul(p.parts)
-            .and_then(|n| n.checked_add(p.offset));
-        p.parts > 0
+        let end = p.floats.checked_add(p.offset);
+        (1..=TEAM_MOST).contains(&p.threads)
             && p.offset % 16 == 0
             && p.floats % 16 == 0
             && end.is_some_and(|e| e <= c.arena_floats)
             && c.buffers.iter().all(|b| b.offset + b.floats <= p.offset)
     });
-    let needed = sizes.scratch(sizes.tiles(s.row_block, s.out.w));
-    rule(
-        s.scratch >= needed && place.is_some_and(|p| s.scratch <= p.floats),
-        at,
-        "a Winograd kernel's working memory",
-    )
+    let tiles = sizes.tiles(s.row_block, s.out.w);
+    let fits = place.is_some_and(|p| {
+        s.scratch >= sizes.scratch(tiles, p.threads) && s.scratch <= p.floats
+    });
+    rule(fits, at, "a Winograd kernel's working memory")
 }
 
 fn sections(t: &crate::plan::TargetPlan, name: &str) -> Rule {

@@ -4,7 +4,8 @@
 //! A call computes a block of output rows as tiles of `m x m` pixels. It transforms their inputs,
 //! and then, for every packed block of `nr` output channels, the weights, which are stored as for
 //! direct kernels: nothing grows in `weights.bin`. What this costs is shared by all tiles of the
-//! call, so calls take many of them.
+//! call, so calls take many of them. Threads share first the rows of tiles, then the blocks of
+//! channels: `V` is common to them, `U` and `M` are a thread's own.
 //!
 //! ```text
 //! V[part of cin][(m + 2)^2][tile][depth]   transformed inputs of all tiles of the call
@@ -12,7 +13,8 @@
 //! M[tile][(m + 2)^2][nr]                   their products, summed over all of cin
 //! ```
 //!
-//! `depth` divides the input channels into parts such that `U` stays in the second-level cache.
+//! `depth` divides the input channels into parts such that `U` stays in the second-level cache; the
+//! last part may be less deep.
 
 use crate::{
     buffers::ALIGN,
@@ -92,9 +94,14 @@ impl Sizes {
         self.cin.div_ceil(self.depth)
     }
 
+    /// From a point of `V` of `tiles` tiles to the next.
+    pub const fn plane(&self, tiles: usize) -> usize {
+        tiles * self.depth + GAP
+    }
+
     /// `V` of `tiles` tiles.
     pub const fn v(&self, tiles: usize) -> usize {
-        self.points() * (tiles * self.cin + self.parts() * GAP)
+        self.parts() * self.points() * self.plane(tiles)
     }
 
     /// `U`.
@@ -112,9 +119,14 @@ impl Sizes {
         rows.div_ceil(self.m) * cols.div_ceil(self.m)
     }
 
+    /// What every thread needs beside `V` in a call with `tiles` tiles: `U` and `M`.
+    pub const fn work(&self, tiles: usize) -> usize {
+        self.u() + self.products(tiles)
+    }
+
     /// All working memory of a call with `tiles` tiles; whole cache lines.
-    pub const fn scratch(&self, tiles: usize) -> usize {
-        (self.v(tiles) + self.u() + self.products(tiles)).next_multiple_of(ALIGN)
+    pub const fn scratch(&self, tiles: usize, threads: usize) -> usize {
+        (self.v(tiles) + threads * self.work(tiles)).next_multiple_of(ALIGN)
     }
 
     /// Output rows per call, of `h` rows of `w` pixels.

@@ -8,7 +8,7 @@ mod target;
 
 use asked::Asked;
 
-pub(crate) use self::build::stage_data;
+pub(crate) use self::{build::stage_data, target::is_for_team};
 pub use self::{
     build::build,
     refusals::{PIECES_MAX, PlanError, TASKS_MAX, TENSOR_VALUES_MAX, TILES_MAX},

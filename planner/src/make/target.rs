@@ -32,6 +32,10 @@ pub(super) fn target(
         .zip(tiled)
         .map(|(stage, (ys, xs))| {
             let mut list = Vec::new();
+            let how = How {
+                team: is_for_team(ys, xs),
+                ..how
+            };
             for (i, &r) in ys.firsts.iter().enumerate() {
                 for (j, &c) in xs.firsts.iter().enumerate() {
                     let name = format!("r{i}_c{j}");
@@ -65,6 +69,12 @@ pub(super) fn target(
         packing,
         sections,
     }
+}
+
+/// Whether a stage of these parts is for a team: a single tile leaves a second thread nothing but a
+/// share of it.
+pub(crate) fn is_for_team(ys: &Parts, xs: &Parts) -> bool {
+    ys.classes.len() * xs.classes.len() == 1
 }
 
 /// The tail works on whole maps.

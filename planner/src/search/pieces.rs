@@ -139,7 +139,7 @@ fn piece(
         isa: target.kernels(),
         kernels: o.family(),
         rows: o.rows,
-        team: false,
+        team: make::is_for_team(ys, xs),
     };
     let chain = chain::build(graph, &spec, &ends, how);
     let inputs = input_bytes(&data);

@@ -3,20 +3,20 @@
 //! A kernel's module has two functions that drivers call by its path:
 //!
 //! ```text
-//! pub fn input(x: &[f32], taps: &[usize; N], v: &mut [f32], cols: usize, first: usize, tiles: usize)
-//! pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut [f32], y_row: usize, cols: usize, rows: usize)
+//! pub fn input(x: &[f32], taps: &[usize; N], v: &mut Strip, cols: usize)
+//! pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip, y_row: usize, cols: usize, rows: usize)
 //! ```
 //!
 //! `N = m + 2`. A row block of `rows` rows of `cols >= m` pixels has `rows / m` rows of `cols / m` tiles,
 //! both rounded up: `tiles` in all.
-//! - `input` transforms one row of tiles, number `first` and following, into `v`: `taps[i]` is the index
-//!   in `x` of what column 0 reads at row `i` of the tiles, `kx = 0`. Rows below the block's last tap may
-//!   lie anywhere; what they hold must not depend on how work is shared, since it rounds.
+//! - `input` transforms one row of tiles into `v`, which is these tiles' strip of V: `taps[i]` is the
+//!   index in `x` of what column 0 reads at row `i` of the tiles, `kx = 0`. Rows below the block's last
+//!   tap may lie anywhere; what they hold must not depend on how work is shared, since it rounds.
 //! - `channels` multiplies all tiles for one packed block of weights, as direct kernels take it, and
 //!   writes `y[row * y_row + col * y_stride + lane]`, `lane < lanes`. `work` holds the transformed weights
 //!   and the products.
 //!
-//! `planner::kernel::winograd` draws `v` and `work` and computes their sizes. The last tile of a row
+//! `planner::kernel::winograd` draws V and `work` and computes their sizes. The last tile of a row
 //! overlaps the one before; rows of the last tiles behind `rows` are not written.
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
@@ -130,7 +130,10 @@ pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, isa: &dyn Lanes) -> TokenStr
     };
     let (weights, multiply) = (p.weights(), p.multiply());
     let (outputs, channels) = (p.outputs(), p.channels());
-    quote! { #uses #input #channels #weights #multiply #outputs }
+    quote! {
+        use tessera_runtime::strip::Strip;
+        #uses #input #channels #weights #multiply #outputs
+    }
 }
 
 /// A kernel being printed.
@@ -254,21 +257,18 @@ impl Printer<'_> {
             });
             quote!(#(#stores)*)
         });
-        // Where a part of the input channels lies in V, and how deep it is.
-        let points = n * n;
-        let (place, deep) = if self.s.parts() == 1 {
-            (quote!(c), quote!(#c_l))
+        // Where channel `c` lies in V: in its part, whose points are planes.
+        let (points, d) = (n * n, int(depth));
+        let (part, place) = if self.s.parts() == 1 {
+            (TokenStream::new(), quote!(c))
         } else {
-            let d = int(depth);
-            let part = affine(&[(quote!(tiles), points * depth)], (points * GAP) as isize);
+            let planes = int(points);
             (
-                quote!(c / #d * (#part) + c % #d),
-                quote!(#d.min(#c_l - c / #d * #d)),
+                quote!(let part = c / #d * #planes * plane;),
+                quote!(part + c % #d),
             )
         };
-        let plane = affine(&[(quote!(tiles), 1)], 0);
-        let gap = int(GAP);
-        let (v_tile, gaps) = (int(points * cin), int(self.s.v(0)));
+        let planes = int(points * self.s.parts() - 1);
         let reach = affine(&[(quote!((cols - 1)), cin)], (3 * cin) as isize);
         let body = self.guard(
             "taps reach as far as the last tile's last column, and V as far as the last tile.",
@@ -278,22 +278,21 @@ impl Printer<'_> {
             int(COLS_MAX),
             format!(" Transforms the inputs of one row of tiles, {m} x {m} pixels each."),
         );
-        let call = self
-            .isa
-            .call(quote!(input_row(x, taps, v, cols, first, tiles)));
+        let call = self.isa.call(quote!(input_row(x, taps, v, cols)));
         quote! {
             #[doc = #doc]
-            pub fn input(x: &[f32], taps: &[usize; #n_l], v: &mut [f32], cols: usize, first: usize, tiles: usize) {
+            pub fn input(x: &[f32], taps: &[usize; #n_l], v: &mut Strip<'_>, cols: usize) {
                 #entry
                 #call
             }
 
             #attributes
-            fn input_row(x: &[f32], taps: &[usize; #n_l], v: &mut [f32], cols: usize, first: usize, tiles: usize) {
+            fn input_row(x: &[f32], taps: &[usize; #n_l], v: &mut Strip<'_>, cols: usize) {
                 assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
-                let across = cols.div_ceil(#m_l);
-                assert!(first <= tiles && across <= tiles - first, "a row of tiles");
-                assert!(v.len() >= #gaps && tiles <= (v.len() - #gaps) / #v_tile, "the transformed inputs");
+                let (across, plane) = (cols.div_ceil(#m_l), v.stride());
+                let tiles = across * #d;
+                assert!(v.width() >= tiles && v.len() >= tiles, "the transformed inputs");
+                assert!(plane <= (v.len() - tiles) / #planes, "the transformed inputs");
                 let reach = #reach;
                 assert!(x.len() >= reach, "an input row");
                 for tap in taps {
@@ -301,11 +300,9 @@ impl Printer<'_> {
                 }
                 for tile in 0..across {
                     let col = (tile * #m_l).min(cols - #m_l);
-                    let tile = first + tile;
                     for c in (0..#c_l).step_by(#lanes_l) {
-                        let deep = #deep;
-                        let plane = #plane * deep + #gap;
-                        let (from, at) = (col * #c_l + c, #place + tile * deep);
+                        #part
+                        let (from, at) = (col * #c_l + c, #place + tile * #d);
                         #body
                     }
                 }
@@ -378,11 +375,12 @@ impl Printer<'_> {
             let at = affine(&[(quote!((c + k)), nr)], (v * lanes) as isize);
             self.isa.load(quote!(u), at)
         });
-        let broadcast = self.isa.broadcast(quote!(x), quote!(i * deep + c + k));
+        let depth = int(self.s.depth);
+        let broadcast = self.isa.broadcast(quote!(x), quote!(i * #depth + c + k));
         let fused = self.isa.mul_add(quote!(value), quote!(w), quote!(*sum));
         // The next block's inputs follow this one's: as many values as this step consumes, in lines.
         let ahead = (0..4 * self.k.mr).step_by(16).map(|line| {
-            let at = affine(&[(quote!(TILES * (deep + c)), 1)], line as isize);
+            let at = affine(&[(quote!(TILES * (#depth + c)), 1)], line as isize);
             self.isa.prefetch(quote!(x), at)
         });
         let by_lane: Option<TokenStream> = (0..4)
@@ -404,7 +402,7 @@ impl Printer<'_> {
             })
             .collect();
         let four = if let Some(steps) = by_lane {
-            let load = self.isa.load(quote!(x), quote!(i * deep + c));
+            let load = self.isa.load(quote!(x), quote!(i * #depth + c));
             quote! {
                 let mut values: [#ty; TILES] = [#zero; TILES];
                 for (i, values) in values.iter_mut().enumerate() { *values = #load; }
@@ -443,8 +441,8 @@ impl Printer<'_> {
             /// `x` tile by tile, `u` input channel by input channel, both of one part.
             #attributes
             fn multiply<const TILES: usize>(x: &[f32], u: &[f32], m: &mut [f32], [deep, blocks]: [usize; 2], is_first: bool) {
-                assert!(deep.is_multiple_of(4) && u.len() >= deep * #nr_l);
-                let xs = x.chunks_exact(TILES * deep);
+                assert!(deep.is_multiple_of(4) && deep <= #depth && u.len() >= deep * #nr_l);
+                let xs = x.chunks_exact(TILES * #depth);
                 let ms = m.chunks_mut(TILES * #tile);
                 for (x, m) in xs.zip(ms).take(blocks) {
                     assert!(m.len() >= (TILES - 1) * #tile + #nr_l);
@@ -483,7 +481,7 @@ impl Printer<'_> {
                     let store = self.isa.store(quote!(y), at, activated.clone(), part);
                     quote! { let value = #sum; #store }
                 });
-                let at = affine(&[(quote!(y_row), i), (quote!(lane), 1)], 0);
+                let at = affine(&[(quote!(pixel), 1), (quote!(y_row), i), (quote!(lane), 1)], 0);
                 let code = quote! { let at = #at; #(#stores)* };
                 if i == 0 {
                     code
@@ -510,12 +508,12 @@ impl Printer<'_> {
         let (points, nr_l) = (int(n * n * nr), int(nr));
         let last = int((m - 1) * self.k.y_stride + self.lanes);
         quote! {
-            /// The first `rows` rows of pixels of a tile, of its products; `y` begins with the first pixel.
+            /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
             #attributes
-            fn outputs(products: &[f32], bias: &[f32], y: &mut [f32], y_row: usize, rows: usize) {
+            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, [pixel, y_row, rows]: [usize; 3]) {
                 assert!(products.len() >= #points && bias.len() >= #nr_l);
-                assert!((1..=#m_l).contains(&rows) && y.len() >= #last);
-                assert!((rows - 1).saturating_mul(y_row) <= y.len() - #last);
+                assert!((1..=#m_l).contains(&rows) && y.len() >= #last && pixel <= y.len() - #last);
+                assert!((rows - 1).saturating_mul(y_row) <= y.len() - #last - pixel);
                 #constants
                 #code
             }
@@ -532,7 +530,7 @@ impl Printer<'_> {
         let (m_l, nr_l, cin_l, points_l) = (int(m), int(nr), int(cin), int(points));
         let (attributes, entry) = (self.isa.attributes(), self.isa.entry());
         let (gap, u_floats, tile) = (int(GAP), int(self.s.u()), int(points * nr));
-        let (v_tile, gaps) = (int(points * cin), int(self.s.v(0)));
+        let (d, planes) = (int(depth), int(points * self.s.parts()));
         let most = self.k.mr;
         let most_l = int(most);
         let arms = (1..=most).map(|i| {
@@ -544,7 +542,7 @@ impl Printer<'_> {
             quote!(#i => {
                 multiply::<#i>(x, u, m, [deep, large], is_first);
                 if large < blocks {
-                    let (x, m) = (&x[large * #i * deep..], &mut m[large * #i * #tile..]);
+                    let (x, m) = (&x[large * #i * #d..], &mut m[large * #i * #tile..]);
                     multiply::<#less>(x, u, m, [deep, blocks - large], is_first);
                 }
             })
@@ -555,10 +553,9 @@ impl Printer<'_> {
             let blocks = strip.len().div_ceil(#most_l);
             let most = strip.len().div_ceil(blocks);
             let large = strip.len() - blocks * (most - 1);
-            let plane = tiles * deep + #gap;
             for point in 0..#points_l {
                 let u = &u[point * (deep * #nr_l + #gap)..];
-                let x = &v[point * plane + strip.start * deep..];
+                let x = &v[point * plane + strip.start * #d..];
                 let m = &mut products[point * #nr_l..];
                 match most {
                     #(#arms)*
@@ -571,7 +568,7 @@ impl Printer<'_> {
         let finish = quote! {
             for (tile, products) in strip.zip(products.chunks_exact(#tile)) {
                 let (row, col) = (tile / across * #m_l, (tile % across * #m_l).min(cols - #m_l));
-                outputs(products, bias, &mut y[#pixel..], y_row, #m_l.min(rows - row));
+                outputs(products, bias, y, [#pixel, y_row, #m_l.min(rows - row)]);
             }
         };
         let body = if self.s.parts() == 1 {
@@ -586,13 +583,11 @@ impl Printer<'_> {
                 }
             }
         } else {
-            let d = int(depth);
-            let part = affine(&[(quote!(tiles), points * depth)], (points * GAP) as isize);
             quote! {
                 let strip = 0..tiles;
                 for (part, first) in (0..#cin_l).step_by(#d).enumerate() {
                     let (deep, is_first) = (#d.min(#cin_l - first), part == 0);
-                    let v = &v[part * (#part)..];
+                    let v = &v[part * #points_l * plane..];
                     weights(w, u, first, deep);
                     #products
                 }
@@ -610,23 +605,27 @@ impl Printer<'_> {
             .isa
             .call(quote!(block(v, w, work, y, [y_row, cols, rows])));
         let last = affine(&[(quote!((cols - 1)), y_stride)], self.lanes as isize);
+        let (y_stride_l, lanes_l) = (int(y_stride), int(self.lanes));
         quote! {
             #[doc = #doc]
-            pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut [f32], y_row: usize, cols: usize, rows: usize) {
+            pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, y_row: usize, cols: usize, rows: usize) {
                 #entry
                 #call
             }
 
             #attributes
-            fn block(v: &[f32], w: &[f32], work: &mut [f32], y: &mut [f32], [y_row, cols, rows]: [usize; 3]) {
+            fn block(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, [y_row, cols, rows]: [usize; 3]) {
                 assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
                 assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
                 assert_eq!(w.len(), #w_floats, "one packed block");
                 let last = #last;
                 assert!(y.len() >= last && (rows - 1).saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
+                assert!(y.stride() == #y_stride_l && y.width() >= #lanes_l, "the block's channels");
+                assert!(y_row.is_multiple_of(#y_stride_l), "rows of whole pixels");
                 let across = cols.div_ceil(#m_l);
                 let tiles = across * rows.div_ceil(#m_l);
-                assert!(v.len() >= #gaps && tiles <= (v.len() - #gaps) / #v_tile, "the transformed inputs");
+                let plane = tiles * #d + #gap;
+                assert!(v.len() >= plane * #planes, "the transformed inputs");
                 let (bias, w) = w.split_at(#nr_l);
                 let (u, products) = work.split_at_mut(#u_floats);
                 assert!(products.len() >= tiles * #tile, "room for the products");

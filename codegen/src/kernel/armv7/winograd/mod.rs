@@ -20,7 +20,12 @@ use text::Text;
 
 /// Assembly files of a kernel: what their names end with, and their text.
 pub fn assembly(k: &ConvKernel, s: Sizes, lanes: usize) -> Vec<(String, String)> {
-    let t = Text { k, m: s.m, lanes };
+    let t = Text {
+        k,
+        m: s.m,
+        depth: s.depth,
+        lanes,
+    };
     let mut list = vec![
         ("_expand".to_owned(), t.expand()),
         ("_multiply".to_owned(), t.multiply()),
@@ -47,6 +52,7 @@ pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, name: &str) -> TokenStream {
     let channels = channels(k, &s, lanes, name);
     quote! {
         use std::arch::naked_asm;
+        use tessera_runtime::strip::Strip;
         #input
         #channels
     }
@@ -67,28 +73,19 @@ fn naked(function: &str, name: &str, doc: &str, params: &TokenStream) -> TokenSt
     }
 }
 
-/// Values of V in front of part `part`.
-fn part_at(s: &Sizes) -> TokenStream {
-    let terms = [(quote!(tiles), s.points() * s.depth)];
-    let part = affine(&terms, (s.points() * GAP).cast_signed());
-    quote!(part * (#part))
-}
-
 /// `input`: V of a row of tiles.
 fn input(s: &Sizes, name: &str) -> TokenStream {
-    let [n, m, cin, depth, gap, v_tile, gaps, reach, widest] = [
+    let [n, m, cin, depth, points, planes, reach, widest] = [
         s.m + 2,
         s.m,
         s.cin,
         s.depth,
-        GAP,
-        s.points() * s.cin,
-        s.v(0),
+        s.points(),
+        s.points() * s.parts() - 1,
         3 * s.cin,
         COLS_MAX,
     ]
     .map(int);
-    let part = part_at(s);
     let doc = format!(
         " Transforms the inputs of one row of tiles, {0} x {0} pixels each.",
         s.m
@@ -106,12 +103,13 @@ fn input(s: &Sizes, name: &str) -> TokenStream {
     );
     quote! {
         #[doc = #doc]
-        pub fn input(x: &[f32], taps: &[usize; #n], v: &mut [f32], cols: usize, first: usize, tiles: usize) {
+        pub fn input(x: &[f32], taps: &[usize; #n], v: &mut Strip<'_>, cols: usize) {
             super::assert_cpu();
             assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
-            let across = cols.div_ceil(#m);
-            assert!(first <= tiles && across <= tiles - first, "a row of tiles");
-            assert!(v.len() >= #gaps && tiles <= (v.len() - #gaps) / #v_tile, "the transformed inputs");
+            let (across, plane) = (cols.div_ceil(#m), v.stride());
+            let tiles = across * #depth;
+            assert!(v.width() >= tiles && v.len() >= tiles, "the transformed inputs");
+            assert!(plane <= (v.len() - tiles) / #planes, "the transformed inputs");
             let reach = (cols - 1) * #cin + #reach;
             assert!(x.len() >= reach, "an input row");
             for tap in taps {
@@ -119,14 +117,12 @@ fn input(s: &Sizes, name: &str) -> TokenStream {
             }
             for tile in 0..across {
                 let col = (tile * #m).min(cols - #m);
-                let tile = first + tile;
                 for (part, c) in (0..#cin).step_by(#depth).enumerate() {
                     let deep = #depth.min(#cin - c);
-                    let plane = tiles * deep + #gap;
                     let rows = taps.map(|tap| x[tap + col * #cin + c..].as_ptr());
-                    let v = &mut v[#part + tile * deep..];
+                    let at = part * #points * plane + tile * #depth;
                     #why
-                    unsafe { forward(rows.as_ptr(), v.as_mut_ptr(), 4 * plane, deep / 4) }
+                    unsafe { forward(rows.as_ptr(), v.as_mut_ptr().add(at), 4 * plane, deep / 4) }
                 }
             }
         }
@@ -147,8 +143,9 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
         points_l,
         tile,
         u_floats,
-        v_tile,
-        gaps,
+        planes,
+        y_stride,
+        lanes_l,
         w_floats,
         widest,
     ] = [
@@ -160,15 +157,15 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
         points,
         points * k.nr,
         s.u(),
-        points * s.cin,
-        s.v(0),
+        points * s.parts(),
+        k.y_stride,
+        lanes,
         block_floats(k),
         COLS_MAX,
     ]
     .map(int);
     let last = affine(&[(quote!((cols - 1)), k.y_stride)], lanes.cast_signed());
     let pixel = affine(&[(quote!(row * y_row), 1), (quote!(col), k.y_stride)], 0);
-    let part = part_at(s);
     let doc = format!(
         " Multiplies and finishes all tiles for {lanes} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}; blocks of 4 tiles x {3} channels.",
         s.m,
@@ -200,23 +197,26 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
     );
     quote! {
         #[doc = #doc]
-        pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut [f32], y_row: usize, cols: usize, rows: usize) {
+        pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, y_row: usize, cols: usize, rows: usize) {
             super::assert_cpu();
             assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
             assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
             assert_eq!(w.len(), #w_floats, "one packed block");
             let last = #last;
             assert!(y.len() >= last && (rows - 1).saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
+            assert!(y.stride() == #y_stride && y.width() >= #lanes_l, "the block's channels");
+            assert!(y_row.is_multiple_of(#y_stride), "rows of whole pixels");
             let across = cols.div_ceil(#m);
             let tiles = across * rows.div_ceil(#m);
-            assert!(v.len() >= #gaps && tiles <= (v.len() - #gaps) / #v_tile, "the transformed inputs");
+            let plane = tiles * #depth + #gap;
+            assert!(v.len() >= plane * #planes, "the transformed inputs");
             let (bias, w) = w.split_at(#nr);
             let (u, products) = work.split_at_mut(#u_floats);
             assert!(products.len() >= tiles * #tile, "room for the products");
             for (part, first) in (0..#cin).step_by(#depth).enumerate() {
                 let deep = #depth.min(#cin - first);
-                let v = &v[#part..];
-                let (plane, u_plane) = (tiles * deep + #gap, deep * #nr + #gap);
+                let v = &v[part * #points_l * plane..];
+                let u_plane = deep * #nr + #gap;
                 let w = &w[first * #nr..];
                 #weights
                 unsafe { expand(w.as_ptr(), u.as_mut_ptr(), 4 * u_plane, deep) }
@@ -230,9 +230,8 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
             }
             for (tile, products) in products.chunks_exact(#tile).take(tiles).enumerate() {
                 let (row, col) = (tile / across * #m, (tile % across * #m).min(cols - #m));
-                let y = &mut y[#pixel..];
                 #pixels
-                unsafe { backward(products.as_ptr(), bias.as_ptr(), y.as_mut_ptr(), 4 * y_row, #m.min(rows - row)) }
+                unsafe { backward(products.as_ptr(), bias.as_ptr(), y.as_mut_ptr().add(#pixel), 4 * y_row, #m.min(rows - row)) }
             }
         }
 

@@ -24,6 +24,8 @@ pub(super) struct Text<'a> {
     pub k: &'a ConvKernel,
     /// Side of a tile's outputs.
     pub m: usize,
+    /// Input channels of a part of V.
+    pub depth: usize,
     /// Output channels that exist.
     pub lanes: usize,
 }
@@ -173,18 +175,18 @@ impl Text<'_> {
     pub fn multiply(&self) -> String {
         let mut a = Asm::default();
         a.comment("r0 x, r1 u, r2 m, r3 eights of input channels; tiles and first on the stack.");
-        a.comment("r11 tiles left, r10 first, r12 bytes of a tile's input.");
+        a.comment("r11 tiles left, r10 first, r12 from a tile's input to the next in bytes.");
         a.ins(".fpu neon");
         a.ins("push {r4-r11, lr}");
         a.ins("vpush {d8-d15}");
         a.ins("ldr r11, [sp, #100]");
         a.ins("ldr r10, [sp, #104]");
-        a.ins("lsl r12, r3, #5");
+        a.constant("r12", 4 * self.depth);
         a.ins("subs r11, r11, #4");
         a.ins("blo 2f");
         a.label(1);
         self.block(&mut a, 4);
-        a.ins("mov r0, r7");
+        a.ins("add r0, r0, r12, lsl #2");
         a.ins("subs r11, r11, #4");
         a.ins("bhs 1b");
         a.label(2);
