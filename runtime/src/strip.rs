@@ -44,12 +44,7 @@ impl<'a> Strip<'a> {
     ///
     /// # Panics
     /// As [`Self::new`].
-    pub unsafe fn from_raw(
-        memory: *mut f32,
-        len: usize,
-        stride: usize,
-        own: Range<usize>,
-    ) -> Self {
+    pub unsafe fn from_raw(memory: *mut f32, len: usize, stride: usize, own: Range<usize>) -> Self {
         assert!(
             own.start < own.end && own.end <= stride && own.start < len,
             "a strip of its memory"

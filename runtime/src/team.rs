@@ -65,9 +65,7 @@ struct Shared {
 pub struct Split {
     /// Values of a row.
     pub row_floats: usize,
-    /// Parts begin at multiples of this many rows, counted from the first one.
-    pub quantum: usize,
-    /// Working memory of a part, in values.
+    /// Working memory of a thread, in values.
     pub scratch_floats: usize,
 }
 
@@ -82,8 +80,8 @@ pub struct Across {
     pub scratch_floats: usize,
 }
 
-/// What a team works at: so many pieces, and what computes a range of them. The second argument is
-/// the thread's number in the team.
+/// What a team works at: so many pieces, and what computes a range of them, given the thread's number
+/// in the team.
 struct Layer<'a> {
     f: &'a (dyn Fn(Range<usize>, usize) + Sync + 'a),
     quanta: usize,
@@ -195,18 +193,16 @@ impl Team {
     ) {
         let split = Split {
             row_floats,
-            quantum: 1,
             scratch_floats: 0,
         };
         self.share_rows(rows, split, y, &mut [], &|rows, y, _| f(rows, y));
     }
 
-    /// As [`Self::rows`], cut only at multiples of the quantum: for kernels that make several rows at
-    /// once and whose bits depend on where they begin. Where `split` asks for working memory there
-    /// are no more parts than `scratch` has room for, and no more than threads.
+    /// As [`Self::rows`], with working memory: `f(range, part, scratch)`, where `scratch` is the calling
+    /// thread's own. Threads that are more than there is memory for leave the rows to the others.
     ///
     /// # Panics
-    /// As [`Self::rows`]; and if `scratch` has no room for a single part or the quantum is 0.
+    /// As [`Self::rows`]; and if there is no working memory for a single thread.
     pub fn rows_scratch(
         &self,
         rows: Range<usize>,
@@ -256,13 +252,15 @@ impl Team {
             // working memory is its own, as is a group's where there are no more groups than places.
             unsafe {
                 let part = y.strip(across.stride, own);
-                f(strips, part, scratch.part(first..first + across.scratch_floats));
+                f(
+                    strips,
+                    part,
+                    scratch.part(first..first + across.scratch_floats),
+                );
             }
         });
     }
 
-    /// Splits `y` in pieces of whole quanta.
-    ///
     /// Not generic: emitted crates come here once per layer and chain, and the team's machinery
     /// would be compiled anew for every call.
     fn share_rows(
@@ -273,21 +271,18 @@ impl Team {
         scratch: &mut [f32],
         f: &Part<'_>,
     ) {
-        assert!(split.quantum > 0, "a part has rows");
         let count = rows.len();
         assert_eq!(
             y.len(),
             count * split.row_floats,
             "a firing's rows fill their place"
         );
-        let quanta = count.div_ceil(split.quantum);
-        let (group, by_seat) = self.groups(quanta, split.scratch_floats, scratch.len());
-        let height = group * split.quantum;
+        let (group, by_seat) = self.groups(count, split.scratch_floats, scratch.len());
         let (y, scratch) = (Memory::new(y), Memory::new(scratch));
-        self.share(quanta.div_ceil(group), &|groups, seat| {
+        self.share(count.div_ceil(group), &|groups, seat| {
             let place = if by_seat { seat } else { groups.start };
             let at = place * split.scratch_floats;
-            let (first, end) = (groups.start * height, count.min(groups.end * height));
+            let (first, end) = (groups.start * group, count.min(groups.end * group));
             // SAFETY: as for strips.
             unsafe {
                 f(

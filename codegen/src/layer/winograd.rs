@@ -128,5 +128,9 @@ fn channels(cx: &LayerCx, k: &ConvKernel) -> (TokenStream, TokenStream, Vec<usiz
         let w = &w[number * #floats..][..#floats];
         #calls
     };
-    (int(full + lanes.len() - usize::from(full > 0)), block, lanes)
+    (
+        int(full + lanes.len() - usize::from(full > 0)),
+        block,
+        lanes,
+    )
 }

@@ -62,7 +62,11 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
 fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
     let mut s = super::begin(math, ORACLE);
     // Kernels name the runtime's strips; the file is all they need of it.
-    writeln!(s, "extern crate self as tessera_runtime;\npub mod strip {{\n{STRIP}}}").expect("text");
+    writeln!(
+        s,
+        "extern crate self as tessera_runtime;\npub mod strip {{\n{STRIP}}}"
+    )
+    .expect("text");
     s.push_str("\nconst CASES: &[Case] = &[\n");
     for (k, lanes) in kernels {
         let name = kernel::name(k, isa, *lanes);

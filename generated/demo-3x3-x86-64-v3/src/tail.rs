@@ -26,15 +26,15 @@
 //! | 22 yolo, 3 anchors, 5 classes        | 10x12x30           | 10x12x30 | 10   | 10   | loop                                       |
 #![forbid(unsafe_code)]
 use std::ops::Range;
-use tessera_runtime::io::{Buffer, Scratch, TaskIo, View};
-use tessera_runtime::team::Split;
+use tessera_runtime::io::{Buffer, TaskIo, View};
+use tessera_runtime::team::{Across, Team};
 use crate::layout;
 use crate::kernels;
 use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 341_696;
+pub const ARENA_FLOATS: usize = 202_688;
 
 /// Output of layer 7, l07_maxpool: 10x12x48.
 const B0: Buffer = Buffer {
@@ -245,11 +245,7 @@ const ORDER: Order = Order {
 };
 
 /// Working memory of layers while they run.
-const SCRATCH: Scratch = Scratch {
-    offset: 26_304,
-    floats: 78_848,
-    parts: 4,
-};
+const SCRATCH: Range<usize> = 26_304..202_688;
 
 /// Computes the chain.
 pub fn run(io: &mut TaskIo<'_>) {
@@ -262,25 +258,15 @@ pub fn run(io: &mut TaskIo<'_>) {
                 1 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(0, [B0.range()], B1.rows(&rows), &SCRATCH);
-                    io.team
-                        .rows_scratch(
-                            rows,
-                            Split {
-                                row_floats: 768,
-                                quantum: 2,
-                                scratch_floats: SCRATCH.floats,
-                            },
-                            y,
-                            scratch,
-                            |rows, y, scratch| l08_conv(
-                                x,
-                                &io.weights[layout::L08_CONV],
-                                scratch,
-                                y,
-                                rows,
-                            ),
-                        );
+                        .io_scratch(0, [B0.range()], B1.rows(&rows), SCRATCH);
+                    l08_conv(
+                        io.team,
+                        x,
+                        &io.weights[layout::L08_CONV],
+                        scratch,
+                        y,
+                        rows,
+                    );
                 }
                 2 => {
                     if rows.start == 0 {
@@ -366,25 +352,15 @@ pub fn run(io: &mut TaskIo<'_>) {
                 12 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(11, [B11.range()], B12.rows(&rows), &SCRATCH);
-                    io.team
-                        .rows_scratch(
-                            rows,
-                            Split {
-                                row_floats: 768,
-                                quantum: 2,
-                                scratch_floats: SCRATCH.floats,
-                            },
-                            y,
-                            scratch,
-                            |rows, y, scratch| l20_conv(
-                                x,
-                                &io.weights[layout::L20_CONV],
-                                scratch,
-                                y,
-                                rows,
-                            ),
-                        );
+                        .io_scratch(11, [B11.range()], B12.rows(&rows), SCRATCH);
+                    l20_conv(
+                        io.team,
+                        x,
+                        &io.weights[layout::L20_CONV],
+                        scratch,
+                        y,
+                        rows,
+                    );
                 }
                 13 => {
                     let ([x], y) = io.arena.io(12, [B12.range()], B13.rows(&rows));
@@ -413,6 +389,7 @@ pub fn run(io: &mut TaskIo<'_>) {
 
 /// Layer 8: conv 3x3/1, 48 -> 64, leaky. In 10x12x48 (border 1 1 1 1), out 10x12x64, f32 HWC.
 pub fn l08_conv(
+    team: &Team,
     x: &[f32],
     w: &[f32],
     scratch: &mut [f32],
@@ -422,31 +399,61 @@ pub fn l08_conv(
     let tap = |y: usize| if (1..11).contains(&y) { y * 672 } else { 0 };
     let (v, work) = scratch.split_at_mut(23_296);
     let (first, block) = (rows.start, rows);
-    let tiles = block.len().div_ceil(2) * 6;
-    let last = block.end + 1;
-    for (i, row) in block.clone().step_by(2).enumerate() {
-        let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-        kernels::f32_winograd2_leaky_6x16_avx2_k48d48_y64::input(
-            x,
-            &taps,
-            v,
-            12,
-            i * 6,
-            tiles,
-        );
-    }
-    for (co, w) in w.chunks_exact(6_928).enumerate() {
-        let y = &mut y[(block.start - first) * 768 + co * 16..];
-        kernels::f32_winograd2_leaky_6x16_avx2_k48d48_y64::channels(
-            v,
-            w,
-            work,
-            y,
-            768,
-            12,
-            block.len(),
-        );
-    }
+    let (down, last) = (block.len().div_ceil(2), block.end + 1);
+    let plane = down * 288 + 16;
+    let v = &mut v[..16 * plane];
+    let across = Across {
+        width: 288,
+        stride: plane,
+        scratch_floats: 0,
+    };
+    team.strips(
+        down,
+        across,
+        v,
+        &mut [],
+        |list, mut v, _| {
+            for (i, number) in list.enumerate() {
+                let row = block.start + number * 2;
+                let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+                kernels::f32_winograd2_leaky_6x16_avx2_k48d48_y64::input(
+                    x,
+                    &taps,
+                    &mut v.part(i * 288, 288),
+                    12,
+                );
+            }
+        },
+    );
+    let v = &*v;
+    let done = &mut y[(block.start - first) * 768..(block.end - first) * 768];
+    let across = Across {
+        width: 16,
+        stride: 64,
+        scratch_floats: 20_224,
+    };
+    team.strips(
+        4,
+        across,
+        done,
+        work,
+        |list, mut y, work| {
+            for (i, number) in list.enumerate() {
+                let at = i * 16;
+                let w = &w[number * 6_928..][..6_928];
+                let mut y = y.part(at, 16);
+                kernels::f32_winograd2_leaky_6x16_avx2_k48d48_y64::channels(
+                    v,
+                    w,
+                    work,
+                    &mut y,
+                    768,
+                    12,
+                    block.len(),
+                );
+            }
+        },
+    );
 }
 
 /// Layer 9: maxpool 2x2/2. In 10x12x64, out 5x6x64, f32 HWC.
@@ -609,6 +616,7 @@ pub fn l19_route(x0: &[f32], x1: &[f32], y: &mut [f32], rows: Range<usize>) {
 
 /// Layer 20: conv 3x3/1, 96 -> 64, leaky. In 10x12x96 (border 1 1 1 1), out 10x12x64, f32 HWC.
 pub fn l20_conv(
+    team: &Team,
     x: &[f32],
     w: &[f32],
     scratch: &mut [f32],
@@ -618,31 +626,61 @@ pub fn l20_conv(
     let tap = |y: usize| if (1..11).contains(&y) { y * 1_344 } else { 0 };
     let (v, work) = scratch.split_at_mut(46_336);
     let (first, block) = (rows.start, rows);
-    let tiles = block.len().div_ceil(2) * 6;
-    let last = block.end + 1;
-    for (i, row) in block.clone().step_by(2).enumerate() {
-        let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-        kernels::f32_winograd2_leaky_6x16_avx2_k96d96_y64::input(
-            x,
-            &taps,
-            v,
-            12,
-            i * 6,
-            tiles,
-        );
-    }
-    for (co, w) in w.chunks_exact(13_840).enumerate() {
-        let y = &mut y[(block.start - first) * 768 + co * 16..];
-        kernels::f32_winograd2_leaky_6x16_avx2_k96d96_y64::channels(
-            v,
-            w,
-            work,
-            y,
-            768,
-            12,
-            block.len(),
-        );
-    }
+    let (down, last) = (block.len().div_ceil(2), block.end + 1);
+    let plane = down * 576 + 16;
+    let v = &mut v[..16 * plane];
+    let across = Across {
+        width: 576,
+        stride: plane,
+        scratch_floats: 0,
+    };
+    team.strips(
+        down,
+        across,
+        v,
+        &mut [],
+        |list, mut v, _| {
+            for (i, number) in list.enumerate() {
+                let row = block.start + number * 2;
+                let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+                kernels::f32_winograd2_leaky_6x16_avx2_k96d96_y64::input(
+                    x,
+                    &taps,
+                    &mut v.part(i * 576, 576),
+                    12,
+                );
+            }
+        },
+    );
+    let v = &*v;
+    let done = &mut y[(block.start - first) * 768..(block.end - first) * 768];
+    let across = Across {
+        width: 16,
+        stride: 64,
+        scratch_floats: 32_512,
+    };
+    team.strips(
+        4,
+        across,
+        done,
+        work,
+        |list, mut y, work| {
+            for (i, number) in list.enumerate() {
+                let at = i * 16;
+                let w = &w[number * 13_840..][..13_840];
+                let mut y = y.part(at, 16);
+                kernels::f32_winograd2_leaky_6x16_avx2_k96d96_y64::channels(
+                    v,
+                    w,
+                    work,
+                    &mut y,
+                    768,
+                    12,
+                    block.len(),
+                );
+            }
+        },
+    );
 }
 
 /// Layer 21: conv 1x1/1, 64 -> 30, linear. In 10x12x64, out 10x12x30, f32 HWC.

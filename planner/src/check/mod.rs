@@ -393,9 +393,8 @@ fn winograd(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rul
             && c.buffers.iter().all(|b| b.offset + b.floats <= p.offset)
     });
     let tiles = sizes.tiles(s.row_block, s.out.w);
-    let fits = place.is_some_and(|p| {
-        s.scratch >= sizes.scratch(tiles, p.threads) && s.scratch <= p.floats
-    });
+    let fits = place
+        .is_some_and(|p| s.scratch >= sizes.scratch(tiles, p.threads) && s.scratch <= p.floats);
     rule(fits, at, "a Winograd kernel's working memory")
 }
 

@@ -8,12 +8,12 @@ mod target;
 
 use asked::Asked;
 
-pub(crate) use self::{build::stage_data, target::is_for_team};
 pub use self::{
     build::build,
     refusals::{PIECES_MAX, PlanError, TASKS_MAX, TENSOR_VALUES_MAX, TILES_MAX},
     stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
+pub(crate) use self::{build::stage_data, target::is_for_team};
 use crate::{cost, memory, model::Model, options::PlanOptions, plan::Plan, search};
 
 /// The structure of a plan before kernels and buffers.

@@ -481,7 +481,10 @@ impl Printer<'_> {
                     let store = self.isa.store(quote!(y), at, activated.clone(), part);
                     quote! { let value = #sum; #store }
                 });
-                let at = affine(&[(quote!(pixel), 1), (quote!(y_row), i), (quote!(lane), 1)], 0);
+                let at = affine(
+                    &[(quote!(pixel), 1), (quote!(y_row), i), (quote!(lane), 1)],
+                    0,
+                );
                 let code = quote! { let at = #at; #(#stores)* };
                 if i == 0 {
                     code

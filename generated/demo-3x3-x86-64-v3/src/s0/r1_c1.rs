@@ -20,8 +20,8 @@
 //! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | 3    | 3    | loop                                     |
 #![forbid(unsafe_code)]
 use std::ops::Range;
-use tessera_runtime::io::{Buffer, Scratch, TaskIo, View};
-use tessera_runtime::team::Split;
+use tessera_runtime::io::{Buffer, TaskIo, View};
+use tessera_runtime::team::{Across, Team};
 use crate::layout;
 use crate::kernels;
 use crate::math;
@@ -175,11 +175,7 @@ const ORDER: Order = Order {
 };
 
 /// Working memory of layers while they run.
-const SCRATCH: Scratch = Scratch {
-    offset: 66_880,
-    floats: 33_408,
-    parts: 1,
-};
+const SCRATCH: Range<usize> = 66_880..100_288;
 
 /// Computes the chain.
 pub fn run(io: &mut TaskIo<'_>) {
@@ -220,25 +216,15 @@ pub fn run(io: &mut TaskIo<'_>) {
                 5 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(4, [B4.range()], B5.rows(&rows), &SCRATCH);
-                    io.team
-                        .rows_scratch(
-                            rows,
-                            Split {
-                                row_floats: 640,
-                                quantum: 4,
-                                scratch_floats: SCRATCH.floats,
-                            },
-                            y,
-                            scratch,
-                            |rows, y, scratch| l04_conv(
-                                x,
-                                &io.weights[layout::L04_CONV],
-                                scratch,
-                                y,
-                                rows,
-                            ),
-                        );
+                        .io_scratch(4, [B4.range()], B5.rows(&rows), SCRATCH);
+                    l04_conv(
+                        io.team,
+                        x,
+                        &io.weights[layout::L04_CONV],
+                        scratch,
+                        y,
+                        rows,
+                    );
                 }
                 6 => {
                     let ([x], y) = io.arena.io(5, [B5.range()], B6.rows(&rows));
@@ -247,25 +233,15 @@ pub fn run(io: &mut TaskIo<'_>) {
                 7 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(6, [B6.range()], B7.rows(&rows), &SCRATCH);
-                    io.team
-                        .rows_scratch(
-                            rows,
-                            Split {
-                                row_floats: 384,
-                                quantum: 2,
-                                scratch_floats: SCRATCH.floats,
-                            },
-                            y,
-                            scratch,
-                            |rows, y, scratch| l06_conv(
-                                x,
-                                &io.weights[layout::L06_CONV],
-                                scratch,
-                                y,
-                                rows,
-                            ),
-                        );
+                        .io_scratch(6, [B6.range()], B7.rows(&rows), SCRATCH);
+                    l06_conv(
+                        io.team,
+                        x,
+                        &io.weights[layout::L06_CONV],
+                        scratch,
+                        y,
+                        rows,
+                    );
                 }
                 8 => {
                     let ([x], y) = io.arena.io(7, [B7.range()], B8.rows(&rows));
@@ -341,6 +317,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 
 /// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 18x22x16, out 16x20x32, f32 HWC.
 pub fn l04_conv(
+    team: &Team,
     x: &[f32],
     w: &[f32],
     scratch: &mut [f32],
@@ -350,31 +327,61 @@ pub fn l04_conv(
     let tap = |y: usize| y * 352;
     let (v, work) = scratch.split_at_mut(12_096);
     let (first, block) = (rows.start, rows);
-    let tiles = block.len().div_ceil(4) * 5;
-    let last = block.end + 1;
-    for (i, row) in block.clone().step_by(4).enumerate() {
-        let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-        kernels::f32_winograd4_leaky_6x16_avx2_k16d16_y32::input(
-            x,
-            &taps,
-            v,
-            20,
-            i * 5,
-            tiles,
-        );
-    }
-    for (co, w) in w.chunks_exact(2_320).enumerate() {
-        let y = &mut y[(block.start - first) * 640 + co * 16..];
-        kernels::f32_winograd4_leaky_6x16_avx2_k16d16_y32::channels(
-            v,
-            w,
-            work,
-            y,
-            640,
-            20,
-            block.len(),
-        );
-    }
+    let (down, last) = (block.len().div_ceil(4), block.end + 1);
+    let plane = down * 80 + 16;
+    let v = &mut v[..36 * plane];
+    let across = Across {
+        width: 80,
+        stride: plane,
+        scratch_floats: 0,
+    };
+    team.strips(
+        down,
+        across,
+        v,
+        &mut [],
+        |list, mut v, _| {
+            for (i, number) in list.enumerate() {
+                let row = block.start + number * 4;
+                let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+                kernels::f32_winograd4_leaky_6x16_avx2_k16d16_y32::input(
+                    x,
+                    &taps,
+                    &mut v.part(i * 80, 80),
+                    20,
+                );
+            }
+        },
+    );
+    let v = &*v;
+    let done = &mut y[(block.start - first) * 640..(block.end - first) * 640];
+    let across = Across {
+        width: 16,
+        stride: 32,
+        scratch_floats: 21_312,
+    };
+    team.strips(
+        2,
+        across,
+        done,
+        work,
+        |list, mut y, work| {
+            for (i, number) in list.enumerate() {
+                let at = i * 16;
+                let w = &w[number * 2_320..][..2_320];
+                let mut y = y.part(at, 16);
+                kernels::f32_winograd4_leaky_6x16_avx2_k16d16_y32::channels(
+                    v,
+                    w,
+                    work,
+                    &mut y,
+                    640,
+                    20,
+                    block.len(),
+                );
+            }
+        },
+    );
 }
 
 /// Layer 5: maxpool 2x2/2. In 16x20x32, out 8x10x32, f32 HWC.
@@ -397,6 +404,7 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 
 /// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 8x10x32, out 6x8x48, f32 HWC.
 pub fn l06_conv(
+    team: &Team,
     x: &[f32],
     w: &[f32],
     scratch: &mut [f32],
@@ -406,31 +414,61 @@ pub fn l06_conv(
     let tap = |y: usize| y * 320;
     let (v, work) = scratch.split_at_mut(6_400);
     let (first, block) = (rows.start, rows);
-    let tiles = block.len().div_ceil(2) * 4;
-    let last = block.end + 1;
-    for (i, row) in block.clone().step_by(2).enumerate() {
-        let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-        kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::input(
-            x,
-            &taps,
-            v,
-            8,
-            i * 4,
-            tiles,
-        );
-    }
-    for (co, w) in w.chunks_exact(4_624).enumerate() {
-        let y = &mut y[(block.start - first) * 384 + co * 16..];
-        kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::channels(
-            v,
-            w,
-            work,
-            y,
-            384,
-            8,
-            block.len(),
-        );
-    }
+    let (down, last) = (block.len().div_ceil(2), block.end + 1);
+    let plane = down * 128 + 16;
+    let v = &mut v[..16 * plane];
+    let across = Across {
+        width: 128,
+        stride: plane,
+        scratch_floats: 0,
+    };
+    team.strips(
+        down,
+        across,
+        v,
+        &mut [],
+        |list, mut v, _| {
+            for (i, number) in list.enumerate() {
+                let row = block.start + number * 2;
+                let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+                kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::input(
+                    x,
+                    &taps,
+                    &mut v.part(i * 128, 128),
+                    8,
+                );
+            }
+        },
+    );
+    let v = &*v;
+    let done = &mut y[(block.start - first) * 384..(block.end - first) * 384];
+    let across = Across {
+        width: 16,
+        stride: 48,
+        scratch_floats: 11_520,
+    };
+    team.strips(
+        3,
+        across,
+        done,
+        work,
+        |list, mut y, work| {
+            for (i, number) in list.enumerate() {
+                let at = i * 16;
+                let w = &w[number * 4_624..][..4_624];
+                let mut y = y.part(at, 16);
+                kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::channels(
+                    v,
+                    w,
+                    work,
+                    &mut y,
+                    384,
+                    8,
+                    block.len(),
+                );
+            }
+        },
+    );
 }
 
 /// Layer 7: maxpool 2x2/2. In 6x8x48, out 3x4x48, f32 HWC.
