@@ -10,7 +10,7 @@ use tessera_planner::{
 };
 
 use crate::{
-    EmitError, drive, header,
+    EmitError, drive, header, kernel,
     layer::{self, ident_buffer},
     names::int,
 };
@@ -197,6 +197,7 @@ pub(crate) fn emit(
         ));
     }
     let order = drive.order;
+    let attributes = kernel::attributes(cx.isa);
     let tokens = quote! {
         #![forbid(unsafe_code)]
         #uses
@@ -206,6 +207,7 @@ pub(crate) fn emit(
         #order
         #scratch
         /// Computes the chain.
+        #attributes
         pub fn run(#io: &mut TaskIo<'_>) { #run }
         #items
     };

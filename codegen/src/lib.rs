@@ -338,7 +338,8 @@ impl<'a> Crate<'a> {
     fn kernels(&mut self) -> Result<(), EmitError> {
         let isa = self.isa.unwrap_or(Isa::Portable);
         let kernels = std::mem::take(&mut self.kernels);
-        let files = emit_kernels(&kernels, isa, self.target, "src/kernels")?;
+        let call = kernel::call(isa);
+        let files = kernel_files(&kernels, isa, self.target, "src/kernels", call)?;
         self.files.extend(files);
         Ok(())
     }
@@ -355,6 +356,17 @@ pub fn emit_kernels(
     isa: Isa,
     target: &str,
     dir: &str,
+) -> Result<Files, EmitError> {
+    kernel_files(kernels, isa, target, dir, TokenStream::new())
+}
+
+/// As [`emit_kernels`]; `more` stands in `mod.rs` and may call `assert_cpu`.
+fn kernel_files(
+    kernels: &BTreeSet<(ConvKernel, usize)>,
+    isa: Isa,
+    target: &str,
+    dir: &str,
+    more: TokenStream,
 ) -> Result<Files, EmitError> {
     let mut by_name = BTreeMap::new();
     for (k, lanes) in kernels {
@@ -381,7 +393,7 @@ pub fn emit_kernels(
     let list: Vec<_> = direct.iter().map(|(n, _)| ident(n)).collect();
     let modules: Vec<_> = modules.iter().map(|(n, _)| ident(n)).collect();
     let check = kernel::check_cpu(isa);
-    let assert = if by_name.is_empty() {
+    let assert = if by_name.is_empty() && more.is_empty() {
         TokenStream::new()
     } else {
         kernel::assert_cpu(isa)
@@ -390,12 +402,21 @@ pub fn emit_kernels(
         "Microkernels: one row of pixels, one block of channels.",
         target,
     );
+    let uses = if more.is_empty() {
+        TokenStream::new()
+    } else {
+        quote!(
+            use tessera_runtime::io::TaskIo;
+        )
+    };
     let tokens = quote! {
+        #uses
         #(mod #list;)*
         #(pub mod #modules;)*
         #(pub use #list::#list;)*
         #check
         #assert
+        #more
     };
     let path = format!("{dir}/mod.rs");
     let source = format::module(&path, &docs, tokens)?;

@@ -7,12 +7,12 @@ use quote::quote;
 use tessera_planner::{
     graph::{Darknet, HeadKind, NmsKind, TensorIx},
     model::Model,
-    plan::{Plan, TargetPlan},
+    plan::{Isa, Plan, TargetPlan},
     region::Region,
 };
 
 use crate::{
-    EmitError,
+    EmitError, kernel,
     names::{float, ident, int, int64, upper},
 };
 
@@ -99,6 +99,7 @@ pub(crate) fn program(
             let outputs = ports(&stage.outputs, &tile.outputs)?;
             let [stage, row, col] = [s, tile.row, tile.col].map(int);
             let macs = int64(tile.macs);
+            let run = run(tp.kernels, quote!(#module::#class::run));
             tasks.extend(quote! {
                 TaskSpec {
                     stage: #stage,
@@ -108,7 +109,7 @@ pub(crate) fn program(
                     outputs: &[#(#outputs),*],
                     arena_floats: #module::#class::ARENA_FLOATS,
                     macs: #macs,
-                    run: #module::#class::run,
+                    run: #run,
                 },
             });
             count += 1;
@@ -191,6 +192,7 @@ pub(crate) fn program(
         );
     }
     types.sort_unstable();
+    let run_tail = run(tp.kernels, quote!(tail::run));
     let types = types.iter().map(|t| ident_type(t));
     Ok(quote! {
         #![forbid(unsafe_code)]
@@ -212,7 +214,7 @@ pub(crate) fn program(
                 outputs: &[#(#tail_out),*],
                 arena_floats: tail::ARENA_FLOATS,
                 macs: #tail_macs,
-                run: tail::run,
+                run: #run_tail,
             },
             heads: &[#heads],
             nms: #nms,
@@ -222,6 +224,15 @@ pub(crate) fn program(
             check_cpu: kernels::check_cpu,
         };
     })
+}
+
+/// A driver as a safe function.
+fn run(isa: Isa, driver: TokenStream) -> TokenStream {
+    if kernel::call(isa).is_empty() {
+        driver
+    } else {
+        quote!(|io| kernels::call(#driver, io))
+    }
 }
 
 fn ident_type(name: &str) -> proc_macro2::Ident {

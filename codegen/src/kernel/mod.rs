@@ -27,7 +27,7 @@ use tessera_planner::{
     plan::{ConvKernel, Isa},
 };
 
-use crate::names::{affine, grouped, int};
+use crate::names::{affine, comment, grouped, int};
 
 pub mod aarch64;
 pub mod armv7;
@@ -116,6 +116,33 @@ pub fn check_cpu(isa: Isa) -> TokenStream {
             }
         },
         Isa::Armv7 => armv7::check_cpu(),
+    }
+}
+
+/// What layer functions and drivers carry, so that their loops are compiled for the instructions that
+/// kernels use: nothing where these are the target's baseline.
+pub fn attributes(isa: Isa) -> TokenStream {
+    match isa {
+        Isa::X86_64V3 => quote!(#[target_feature(enable = "avx2,fma")]),
+        Isa::Portable | Isa::Aarch64 | Isa::Armv7 => TokenStream::new(),
+    }
+}
+
+/// `call`: how a program calls a driver that carries [`attributes`].
+pub fn call(isa: Isa) -> TokenStream {
+    if attributes(isa).is_empty() {
+        return TokenStream::new();
+    }
+    let why = comment(
+        "SAFETY: drivers are safe but for the instructions that they use, and the processor has those.",
+    );
+    quote! {
+        /// Calls a chain's driver on a processor that has the instructions it uses.
+        pub fn call(driver: unsafe fn(&mut TaskIo<'_>), io: &mut TaskIo<'_>) {
+            assert_cpu();
+            #why
+            unsafe { driver(io) }
+        }
     }
 }
 

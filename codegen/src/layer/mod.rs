@@ -15,7 +15,7 @@ use tessera_planner::{
 };
 
 use crate::{
-    EmitError,
+    EmitError, kernel,
     names::{ident, int, upper},
 };
 
@@ -284,8 +284,10 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
     } else {
         (quote!(), quote!())
     };
+    let attributes = kernel::attributes(cx.isa);
     let item = quote! {
         #[doc = #doc]
+        #attributes
         pub fn #name(#team #(#xs: &[f32],)* #w_param #scratch y: &mut [f32], #over: Range<usize>) { #code }
     };
 

@@ -82,7 +82,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r0_c0::ARENA_FLOATS,
             macs: 4_182_624,
-            run: s0::r0_c0::run,
+            run: |io| kernels::call(s0::r0_c0::run, io),
         },
         TaskSpec {
             stage: 0,
@@ -110,7 +110,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r0_c1::ARENA_FLOATS,
             macs: 4_706_496,
-            run: s0::r0_c1::run,
+            run: |io| kernels::call(s0::r0_c1::run, io),
         },
         TaskSpec {
             stage: 0,
@@ -138,7 +138,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r0_c2::ARENA_FLOATS,
             macs: 4_182_624,
-            run: s0::r0_c2::run,
+            run: |io| kernels::call(s0::r0_c2::run, io),
         },
         TaskSpec {
             stage: 0,
@@ -166,7 +166,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r1_c0::ARENA_FLOATS,
             macs: 4_847_040,
-            run: s0::r1_c0::run,
+            run: |io| kernels::call(s0::r1_c0::run, io),
         },
         TaskSpec {
             stage: 0,
@@ -194,7 +194,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r1_c1::ARENA_FLOATS,
             macs: 5_473_152,
-            run: s0::r1_c1::run,
+            run: |io| kernels::call(s0::r1_c1::run, io),
         },
         TaskSpec {
             stage: 0,
@@ -222,7 +222,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r1_c2::ARENA_FLOATS,
             macs: 4_847_040,
-            run: s0::r1_c2::run,
+            run: |io| kernels::call(s0::r1_c2::run, io),
         },
         TaskSpec {
             stage: 0,
@@ -250,7 +250,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r2_c0::ARENA_FLOATS,
             macs: 5_355_360,
-            run: s0::r2_c0::run,
+            run: |io| kernels::call(s0::r2_c0::run, io),
         },
         TaskSpec {
             stage: 0,
@@ -278,7 +278,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r2_c1::ARENA_FLOATS,
             macs: 6_019_776,
-            run: s0::r2_c1::run,
+            run: |io| kernels::call(s0::r2_c1::run, io),
         },
         TaskSpec {
             stage: 0,
@@ -306,7 +306,7 @@ pub static PROGRAM: Program = Program {
             ],
             arena_floats: s0::r2_c2::ARENA_FLOATS,
             macs: 5_355_360,
-            run: s0::r2_c2::run,
+            run: |io| kernels::call(s0::r2_c2::run, io),
         },
     ],
     stage_starts: &[0, 9],
@@ -315,7 +315,7 @@ pub static PROGRAM: Program = Program {
         outputs: &[2, 3],
         arena_floats: tail::ARENA_FLOATS,
         macs: 12_614_400,
-        run: tail::run,
+        run: |io| kernels::call(tail::run, io),
     },
     heads: &[
         Head {

@@ -248,6 +248,7 @@ const ORDER: Order = Order {
 const SCRATCH: Range<usize> = 26_304..202_688;
 
 /// Computes the chain.
+#[target_feature(enable = "avx2,fma")]
 pub fn run(io: &mut TaskIo<'_>) {
     ORDER
         .run(
@@ -388,6 +389,7 @@ pub fn run(io: &mut TaskIo<'_>) {
 }
 
 /// Layer 8: conv 3x3/1, 48 -> 64, leaky. In 10x12x48 (border 1 1 1 1), out 10x12x64, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l08_conv(
     team: &Team,
     x: &[f32],
@@ -457,6 +459,7 @@ pub fn l08_conv(
 }
 
 /// Layer 9: maxpool 2x2/2. In 10x12x64, out 5x6x64, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l09_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(512)) {
         let upper = x[row * 1_536..][..768].chunks_exact(128);
@@ -476,6 +479,7 @@ pub fn l09_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 10: conv 3x3/1, 64 -> 80, leaky. In 5x6x64 (border 1 1 1 1), out 5x6x80, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l10_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if (1..6).contains(&y) { y * 512 } else { 0 };
     let first = rows.start;
@@ -490,6 +494,7 @@ pub fn l10_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 11: maxpool 2x2/1. In 5x6x80 (border 0 1 0 1), out 5x6x80, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l11_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(480)) {
         let wy = row..5.min(row + 2);
@@ -510,6 +515,7 @@ pub fn l11_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 12: conv 1x1/1, 80 -> 48, leaky. In 5x6x80, out 5x6x48, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l12_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 480;
     let first = rows.start;
@@ -524,6 +530,7 @@ pub fn l12_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 13: conv 3x3/1, 48 -> 64, leaky. In 5x6x48 (border 1 1 1 1), out 5x6x64, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l13_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if (1..6).contains(&y) { y * 384 } else { 0 };
     let first = rows.start;
@@ -538,6 +545,7 @@ pub fn l13_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 14: conv 1x1/1, 64 -> 30, linear. In 5x6x64, out 5x6x30, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l14_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 384;
     let first = rows.start;
@@ -559,6 +567,7 @@ pub fn l14_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 15: yolo, 3 anchors, 5 classes. In 5x6x30, out 5x6x30, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l15_yolo(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(180)) {
         y.copy_from_slice(&x[row * 180..][..180]);
@@ -574,6 +583,7 @@ pub fn l15_yolo(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 17: conv 1x1/1, 48 -> 32, leaky. In 5x6x48, out 5x6x32, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l17_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 384 + 432;
     let first = rows.start;
@@ -588,6 +598,7 @@ pub fn l17_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 18: upsample by 2. In 5x6x32, out 10x12x32, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l18_upsample(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(384)) {
         let y_in = row / 2;
@@ -601,6 +612,7 @@ pub fn l18_upsample(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 19: concatenation of channels 32 + 64. In 10x12x32 and 10x12x64, out 10x12x96, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l19_route(x0: &[f32], x1: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(1_344)) {
         let x = &x0[row * 384..][..384];
@@ -615,6 +627,7 @@ pub fn l19_route(x0: &[f32], x1: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 20: conv 3x3/1, 96 -> 64, leaky. In 10x12x96 (border 1 1 1 1), out 10x12x64, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l20_conv(
     team: &Team,
     x: &[f32],
@@ -684,6 +697,7 @@ pub fn l20_conv(
 }
 
 /// Layer 21: conv 1x1/1, 64 -> 30, linear. In 10x12x64, out 10x12x30, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l21_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 768;
     let first = rows.start;
@@ -705,6 +719,7 @@ pub fn l21_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 22: yolo, 3 anchors, 5 classes. In 10x12x30, out 10x12x30, f32 HWC.
+#[target_feature(enable = "avx2,fma")]
 pub fn l22_yolo(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(360)) {
         y.copy_from_slice(&x[row * 360..][..360]);
