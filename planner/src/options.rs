@@ -10,6 +10,8 @@ use crate::{
 pub enum Target {
     /// x86-64 with AVX2 and FMA.
     X86_64V3,
+    /// x86-64 with AVX-512.
+    X86_64V4,
     /// Plain Rust for the host.
     Portable,
     /// 64-bit ARM Linux.
@@ -20,12 +22,19 @@ pub enum Target {
 
 impl Target {
     /// All targets.
-    pub const ALL: [Self; 4] = [Self::X86_64V3, Self::Portable, Self::Aarch64, Self::Armv7];
+    pub const ALL: [Self; 5] = [
+        Self::X86_64V3,
+        Self::X86_64V4,
+        Self::Portable,
+        Self::Aarch64,
+        Self::Armv7,
+    ];
 
     /// The name people type.
     pub const fn name(self) -> &'static str {
         match self {
             Self::X86_64V3 => "x86-64-v3",
+            Self::X86_64V4 => "x86-64-v4",
             Self::Portable => "portable",
             Self::Aarch64 => "aarch64",
             Self::Armv7 => "armv7",
@@ -40,7 +49,7 @@ impl Target {
     /// Rust target triple.
     pub const fn triple(self) -> &'static str {
         match self {
-            Self::X86_64V3 => "x86_64-unknown-linux-gnu",
+            Self::X86_64V3 | Self::X86_64V4 => "x86_64-unknown-linux-gnu",
             Self::Aarch64 => "aarch64-unknown-linux-gnu",
             Self::Armv7 => "armv7-unknown-linux-gnueabihf",
             #[cfg(target_arch = "aarch64")]
@@ -54,6 +63,7 @@ impl Target {
     pub const fn kernels(self) -> Isa {
         match self {
             Self::X86_64V3 => Isa::X86_64V3,
+            Self::X86_64V4 => Isa::X86_64V4,
             Self::Portable => Isa::Portable,
             Self::Aarch64 => Isa::Aarch64,
             Self::Armv7 => Isa::Armv7,

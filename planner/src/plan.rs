@@ -176,6 +176,9 @@ pub enum Isa {
     /// AVX2 and FMA.
     #[serde(rename = "x86-64-v3")]
     X86_64V3,
+    /// AVX-512 (F, BW, DQ, VL), AVX2 and FMA.
+    #[serde(rename = "x86-64-v4")]
+    X86_64V4,
     /// NEON of 64-bit ARM.
     #[serde(rename = "aarch64")]
     Aarch64,

@@ -42,7 +42,7 @@ fn make() -> Result<NodeBinary> {
     let dir = folder();
     let (cfg, weights) = (dir.join("demo.cfg"), dir.join("demo.weights"));
     let model = model::load(&cfg, &weights, Darknet::Alexey)?;
-    if bundle::host_targets()[0] == Target::X86_64V3 {
+    if bundle::host_targets().contains(&Target::X86_64V3) {
         let committed = bundle::root().join("generated/demo-3x3-x86-64-v3");
         return bundle::committed(&committed, &model);
     }

@@ -132,7 +132,7 @@ pub struct PlanArgs {
     /// Memory limit of an edge node: 64MiB
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
-    /// x86-64-v3, portable, aarch64 or armv7 [default: the best for this machine]
+    /// x86-64-v4, x86-64-v3, portable, aarch64 or armv7 [default: the best for this machine]
     #[arg(long, value_name = "TARGET")]
     pub target: Option<String>,
 }

@@ -24,8 +24,16 @@ use crate::{
 /// The best target for the machine that xtask runs on.
 fn host_target() -> Target {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        return Target::X86_64V3;
+    {
+        use std::arch::is_x86_feature_detected as has;
+        if has!("avx2") && has!("fma") {
+            let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+            return if wide {
+                Target::X86_64V4
+            } else {
+                Target::X86_64V3
+            };
+        }
     }
     Target::Portable
 }

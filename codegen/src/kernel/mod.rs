@@ -64,7 +64,7 @@ pub fn conv(k: &ConvKernel, isa: Isa, lanes: usize) -> TokenStream {
     if let Some(sizes) = Sizes::new(k) {
         let vectors: &dyn winograd::Lanes = match isa {
             Isa::Portable => &portable::Scalar,
-            Isa::X86_64V3 => &x86_64::Avx2,
+            Isa::X86_64V3 | Isa::X86_64V4 => &x86_64::Vectors(isa),
             Isa::Aarch64 => &aarch64::Neon,
             Isa::Armv7 => return armv7::winograd::conv(k, sizes, lanes, &name(k, isa, lanes)),
         };
@@ -72,7 +72,7 @@ pub fn conv(k: &ConvKernel, isa: Isa, lanes: usize) -> TokenStream {
     }
     match isa {
         Isa::Portable => portable::conv(k, &name(k, isa, lanes), lanes),
-        Isa::X86_64V3 => x86_64::conv(k, &name(k, isa, lanes), lanes),
+        Isa::X86_64V3 | Isa::X86_64V4 => x86_64::conv(k, isa, &name(k, isa, lanes), lanes),
         Isa::Aarch64 => aarch64::conv(k, &name(k, isa, lanes), lanes),
         Isa::Armv7 => armv7::conv(k, &name(k, isa, lanes), lanes),
     }
@@ -96,19 +96,23 @@ pub fn check_cpu(isa: Isa) -> TokenStream {
                 Ok(())
             }
         },
-        Isa::X86_64V3 => quote! {
-            /// Whether this processor has what the kernels need.
-            pub fn check_cpu() -> Result<(), &'static str> {
-                if !is_x86_feature_detected!("avx2") {
-                    return Err("AVX2");
+        Isa::X86_64V3 | Isa::X86_64V4 => {
+            let checks = x86_64::features(isa).split(',').map(|feature| {
+                let missing = feature.to_uppercase().replace("AVX512", "AVX-512");
+                quote! {
+                    if !is_x86_feature_detected!(#feature) {
+                        return Err(#missing);
+                    }
                 }
-                if !is_x86_feature_detected!("fma") {
-                    return Err("FMA");
+            });
+            quote! {
+                /// Whether this processor has what the kernels need.
+                pub fn check_cpu() -> Result<(), &'static str> {
+                    #(#checks)*
+                    Ok(())
                 }
-                Ok(())
             }
-
-        },
+        }
         Isa::Aarch64 => quote! {
             /// Kernels need nothing beyond the target's baseline, which has NEON.
             pub fn check_cpu() -> Result<(), &'static str> {
@@ -123,7 +127,10 @@ pub fn check_cpu(isa: Isa) -> TokenStream {
 /// kernels use: nothing where these are the target's baseline.
 pub fn attributes(isa: Isa) -> TokenStream {
     match isa {
-        Isa::X86_64V3 => quote!(#[target_feature(enable = "avx2,fma")]),
+        Isa::X86_64V3 | Isa::X86_64V4 => {
+            let features = x86_64::features(isa);
+            quote!(#[target_feature(enable = #features)])
+        }
         Isa::Portable | Isa::Aarch64 | Isa::Armv7 => TokenStream::new(),
     }
 }
@@ -151,14 +158,20 @@ pub fn assert_cpu(isa: Isa) -> TokenStream {
     match isa {
         Isa::Portable | Isa::Aarch64 => TokenStream::new(),
         Isa::Armv7 => armv7::assert_cpu(),
-        Isa::X86_64V3 => quote! {
-            /// Stops on a processor that [`check_cpu`] refuses.
-            #[inline]
-            fn assert_cpu() {
-                let there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-                assert!(there, "no AVX2 or FMA");
+        Isa::X86_64V3 | Isa::X86_64V4 => {
+            let there = x86_64::features(isa)
+                .split(',')
+                .map(|feature| quote!(is_x86_feature_detected!(#feature)));
+            let text = format!("no {}", x86_64::features(isa));
+            quote! {
+                /// Stops on a processor that [`check_cpu`] refuses.
+                #[inline]
+                fn assert_cpu() {
+                    let there = #(#there)&&*;
+                    assert!(there, #text);
+                }
             }
-        },
+        }
     }
 }
 

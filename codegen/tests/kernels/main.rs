@@ -55,6 +55,13 @@ fn blocks(isa: Isa) -> &'static [(usize, &'static [usize])] {
             (12, &[1, 2, 4, 7]),
             (16, &[1, 2, 3, 4, 5, 5]),
         ],
+        Isa::X86_64V4 => &[
+            (8, &[1, 2, 5, 12, 24]),
+            (16, &[1, 3, 7, 24]),
+            (48, &[1, 4, 9]),
+            (64, &[1, 5, 6]),
+            (32, &[1, 2, 3, 5, 12, 13, 14]),
+        ],
         _ => &[
             (8, &[1, 2, 3, 5, 7, 8, 10, 12]),
             (16, &[1, 2, 3, 4, 5, 6, 6, 6]),
@@ -66,6 +73,11 @@ fn blocks(isa: Isa) -> &'static [(usize, &'static [usize])] {
 fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
     let blocks = blocks(isa);
     let (widest, most) = *blocks.last().expect("a list");
+    // One more number would change what the others' draws are.
+    let couts: &[usize] = match isa {
+        Isa::X86_64V4 => &[1, 5, 8, 16, 24, 37, 64, 75, 128],
+        _ => &[1, 5, 8, 16, 24, 37, 64],
+    };
     let mut draw = Draw(0x7e55_e7a0_0000_0001);
     let mut set = BTreeSet::new();
     let kernel = |size, stride_x, dilation, cin, more_in, cout, mr, nr, activation, depthwise| {
@@ -122,7 +134,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
             draw.from(&[1, 3, 8, 17, 32]),
             // Other groups' channels lie beside.
             draw.from(&[0, 0, 5]),
-            draw.from(&[1, 5, 8, 16, 24, 37, 64]),
+            draw.from(couts),
             mr,
             nr,
             draw.from(&ACTIVATIONS),
@@ -247,6 +259,12 @@ fn portable_kernels_compute_what_the_oracle_does() {
 #[cfg(target_arch = "x86_64")]
 fn avx2_kernels_compute_what_the_oracle_does() {
     check(Isa::X86_64V3, Target::X86_64V3);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn avx512_kernels_compute_what_the_oracle_does() {
+    check(Isa::X86_64V4, Target::X86_64V4);
 }
 
 #[test]

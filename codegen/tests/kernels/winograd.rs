@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use tessera_codegen::kernel;
 use tessera_planner::{
     graph::Activation,
-    kernel::winograd::{GAP, Sizes},
+    kernel::{
+        vector,
+        winograd::{GAP, Sizes},
+    },
     options::Target,
     plan::{Algorithm, ConvKernel, Isa},
 };
@@ -27,8 +30,12 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
             (40, 16, 24, 8, Activation::Leaky),
             (64, 64, 11, 16, Activation::Relu6),
         ] {
+            let by = vector(isa) / 8;
+            let (cin, depth) = (by * cin, by * depth);
             let (mr, nr) = match (isa, nr) {
                 (Isa::Armv7, _) => (4, 8),
+                (Isa::X86_64V4, 8) => (24, 16),
+                (Isa::X86_64V4, _) => (14, 32),
                 (Isa::Aarch64, 8) => (8, 8),
                 (Isa::Aarch64, _) => (5, nr),
                 (_, 8) => (12, nr),
@@ -109,6 +116,12 @@ fn portable_winograd_convolves() {
 #[cfg(target_arch = "x86_64")]
 fn avx2_winograd_convolves() {
     check(Isa::X86_64V3, Target::X86_64V3);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn avx512_winograd_convolves() {
+    check(Isa::X86_64V4, Target::X86_64V4);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 mod order;
 
 use crate::{
-    kernel::winograd::Sizes,
-    plan::{Buffer, Chain, ConvKernel, Plan, Stage, Step, View},
+    kernel::{takes_winograd, vector, winograd::Sizes},
+    plan::{Buffer, Chain, ConvKernel, Isa, Plan, Stage, Step, View},
 };
 
 /// A broken rule.
@@ -119,7 +119,7 @@ pub fn check(plan: &Plan) -> Rule {
                     &|| place.clone(),
                     "loads or stores do not match the stage",
                 )?;
-                chain(c, &place)?;
+                chain(c, t.kernels, &place)?;
             }
             for tile in &s.tiles {
                 fits(
@@ -136,7 +136,7 @@ pub fn check(plan: &Plan) -> Rule {
             &|| place.clone(),
             "loads or stores do not match",
         )?;
-        chain(&t.tail, &place)?;
+        chain(&t.tail, t.kernels, &place)?;
         sections(t, name)?;
     }
     Ok(())
@@ -249,7 +249,7 @@ fn inside(v: &View, buffers: &[Buffer]) -> bool {
     })
 }
 
-fn chain(c: &Chain, place: &str) -> Rule {
+fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
     let at = || place.to_string();
     rule(
         c.buffers.len() <= LIST_MAX && c.steps.len() <= LIST_MAX && c.arena_floats < VALUES_MAX,
@@ -358,14 +358,15 @@ fn chain(c: &Chain, place: &str) -> Rule {
                 &at,
                 "a kernel reads behind its rows",
             )?;
-            winograd(c, s, k, &at)?;
+            winograd(c, s, k, isa, &at)?;
         }
     }
     order::order(c, place)
 }
 
 /// What a Winograd kernel needs beyond the rules of all kernels.
-fn winograd(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rule {
+fn winograd(c: &Chain, s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> String) -> Rule {
+    let lanes = vector(isa);
     let Some(sizes) = Sizes::new(k) else {
         return rule(
             s.scratch == 0,
@@ -377,9 +378,10 @@ fn winograd(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rul
         [2, 4, 6].contains(&sizes.m)
             && (k.size, k.stride_x, k.dilation, k.depthwise) == (3, 1, 1, false)
             && k.cin == k.x_stride
-            && k.cin.is_multiple_of(8)
-            && sizes.depth % 8 == 0
-            && (8..=k.cin).contains(&sizes.depth)
+            && k.cin.is_multiple_of(lanes)
+            && takes_winograd(isa, k.nr)
+            && sizes.depth.is_multiple_of(lanes)
+            && (lanes..=k.cin).contains(&sizes.depth)
             && s.out.w >= sizes.m,
         at,
         "a Winograd kernel's geometry",

@@ -45,11 +45,12 @@ pub fn choose(
         filters: if depthwise { node.shape.c } else { filters },
         depth: c.size * c.size * if depthwise { 1 } else { cin / c.groups },
         depthwise,
+        isa,
     };
     // Tiles of every width share the packed weights, so `nr` must not depend on the tile.
     let (nr, mr) = match isa {
         Isa::Portable => (8, best_mr(out.w)),
-        Isa::X86_64V3 => {
+        Isa::X86_64V3 | Isa::X86_64V4 => {
             let nr = work.best_nr(node.shape.w);
             (nr, work.best_mr(nr, out.w))
         }
@@ -79,18 +80,23 @@ pub fn choose(
         algorithm: Algorithm::Direct,
     };
     let by_winograd = |m: usize| {
-        winograd::is_possible(c, node, cin, out.w, m).then(|| ConvKernel {
+        let lanes = vector(isa);
+        let possible = winograd::is_possible(c, node, [cin, out.w], m, lanes);
+        (possible && takes_winograd(isa, nr)).then(|| ConvKernel {
             mr: match isa {
                 Isa::Aarch64 | Isa::Armv7 => neon::most(isa, nr),
-                Isa::Portable | Isa::X86_64V3 => Work::most(nr),
+                Isa::Portable => 12.min(96 / nr),
+                Isa::X86_64V3 | Isa::X86_64V4 => work.most(nr),
             },
-            algorithm: winograd::algorithm(m, cin),
+            algorithm: winograd::algorithm(m, cin, nr, lanes),
             ..direct.clone()
         })
     };
     let chosen = match family {
         Family::Winograd(m) => by_winograd(m),
-        Family::Auto if isa == Isa::X86_64V3 && cin.min(filters) >= CHANNELS => {
+        Family::Auto
+            if matches!(isa, Isa::X86_64V3 | Isa::X86_64V4) && cin.min(filters) >= CHANNELS =>
+        {
             let size = [out.h, out.w];
             let mut best = (None, work.row(nr, direct.mr, out.w) * out.h);
             for k in [2, 4, 6].into_iter().filter_map(by_winograd) {
@@ -130,6 +136,24 @@ struct Work {
     /// Multiply-adds per output value.
     depth: usize,
     depthwise: bool,
+    isa: Isa,
+}
+
+/// Input channels that Winograd kernels transform at a time, and a multiple of which they need.
+pub const fn vector(isa: Isa) -> usize {
+    match isa {
+        Isa::X86_64V4 => 16,
+        Isa::Portable | Isa::X86_64V3 | Isa::Aarch64 | Isa::Armv7 => 8,
+    }
+}
+
+/// Whether Winograd kernels take packed blocks of `nr` channels: they use whole vectors of them.
+pub const fn takes_winograd(isa: Isa, nr: usize) -> bool {
+    match isa {
+        Isa::X86_64V4 => nr.is_multiple_of(16),
+        Isa::X86_64V3 => nr.is_multiple_of(8),
+        Isa::Portable | Isa::Aarch64 | Isa::Armv7 => nr.is_multiple_of(4),
+    }
 }
 
 impl Work {
@@ -151,30 +175,57 @@ impl Work {
     fn row(self, nr: usize, m: usize, w: usize) -> usize {
         let (full, rest) = (self.filters / nr, self.filters % nr);
         let blocks = w.div_ceil(m);
-        let of = |lanes: usize| Self::CALL + blocks * self.block(m, lanes.div_ceil(8));
+        let of = |lanes: usize| Self::CALL + blocks * self.block(m, self.vectors(lanes));
         full * of(nr) + if rest > 0 { of(rest) } else { 0 }
     }
 
-    /// Most pixels for which the sums, the weights and a pixel fit 16 registers.
-    pub(crate) const fn most(nr: usize) -> usize {
-        if nr == 8 { 12 } else { 6 }
+    /// Vectors of a block of `lanes` channels: AVX-512 kernels of eight or fewer use half vectors.
+    const fn vectors(self, lanes: usize) -> usize {
+        match self.isa {
+            Isa::X86_64V4 => lanes.div_ceil(16),
+            _ => lanes.div_ceil(8),
+        }
+    }
+
+    /// Most pixels for which the sums, the weights and a pixel fit the registers: 16, or 32.
+    const fn most(self, nr: usize) -> usize {
+        match (self.isa, nr) {
+            (Isa::X86_64V4, ..=16) => 24,
+            (Isa::X86_64V4, 17..=32) => 14,
+            (Isa::X86_64V4, 33..=48) => 9,
+            (Isa::X86_64V4, _) => 6,
+            (_, ..=8) => 12,
+            (..) => 6,
+        }
+    }
+
+    /// Channels of a block to choose from.
+    const fn widths(self) -> &'static [usize] {
+        match self.isa {
+            Isa::X86_64V4 => &[32, 48, 64, 16, 8],
+            _ => &[16, 8],
+        }
     }
 
     /// A map of `size` (rows, columns) by a Winograd kernel.
     fn winograd(self, k: &ConvKernel, size: [usize; 2]) -> usize {
-        let step = (k.mr * k.nr / 8).max(k.mr + k.nr / 8) + 1;
-        winograd::Sizes::new(k).map_or(usize::MAX, |s| s.cost(self.filters, size, k.mr, step))
+        let v = self.vectors(k.nr);
+        let step = (k.mr * v).max(k.mr + v) + 1;
+        let lanes = vector(self.isa);
+        winograd::Sizes::new(k).map_or(usize::MAX, |s| {
+            s.cost(self.filters, size, [k.mr, step, lanes])
+        })
     }
 
     fn best_mr(self, nr: usize, w: usize) -> usize {
-        (1..=Self::most(nr).min(w))
+        (1..=self.most(nr).min(w))
             .min_by_key(|m| (self.row(nr, *m, w), std::cmp::Reverse(*m)))
             .unwrap_or(1)
     }
 
     fn best_nr(self, w: usize) -> usize {
-        [16, 8]
-            .into_iter()
+        let widths = self.widths().iter().copied();
+        widths
             .min_by_key(|nr| self.row(*nr, self.best_mr(*nr, w), w))
             .unwrap_or(16)
     }
@@ -233,6 +284,7 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
     let isa = match isa {
         Isa::Portable => "scalar",
         Isa::X86_64V3 => "avx2",
+        Isa::X86_64V4 => "avx512",
         Isa::Aarch64 => "neon",
         Isa::Armv7 => "armv7",
     };
@@ -270,12 +322,13 @@ mod tests {
                 filters,
                 depth: 9 * cin,
                 depthwise: false,
+                isa: Isa::X86_64V3,
             };
             let direct = work.row(16, work.best_mr(16, w), w) * w;
             let faster: Vec<usize> = [2, 4, 6]
                 .into_iter()
                 .filter(|m| {
-                    let algorithm = winograd::algorithm(*m, cin);
+                    let algorithm = winograd::algorithm(*m, cin, 16, 8);
                     let Algorithm::Winograd { depth, .. } = algorithm else {
                         return false;
                     };
@@ -285,7 +338,7 @@ mod tests {
                         depth,
                         nr: 16,
                     };
-                    11 * s.cost(filters, [w, w], 6, 13) < 10 * direct
+                    11 * s.cost(filters, [w, w], [6, 13, 8]) < 10 * direct
                 })
                 .collect();
             assert_eq!(faster, want, "{cin} -> {filters}, {w} wide");
@@ -302,6 +355,7 @@ mod tests {
                 filters,
                 depth: 9 * 256,
                 depthwise: false,
+                isa: Isa::X86_64V3,
             };
             let nr = work.best_nr(w);
             assert_eq!(

@@ -26,13 +26,14 @@ use crate::{
 /// so that a transform's stores do not fall into one set of the cache.
 pub const GAP: usize = 16;
 
-/// Largest number of input channels in a part: `U` then takes 295 KB (m = 4) or less.
-const fn depth_most(m: usize) -> usize {
-    match m {
-        2 => 256,
-        4 => 128,
-        _ => 64,
-    }
+/// Values of `U` that a part's input channels may take: 295 KB (m = 4) or less.
+const fn depth_most(m: usize, nr: usize) -> usize {
+    let values = match m {
+        2 => 4096,
+        4 => 2048,
+        _ => 1024,
+    };
+    values / nr
 }
 
 /// Tiles per call worth waiting for: transforming weights then costs about 5 % (per tile and pair
@@ -42,18 +43,25 @@ const TILES: usize = 64;
 /// Values of `V` that a call may take: 6 MB.
 const V_MOST: usize = 3 << 19;
 
-/// Whether F(m x m, 3 x 3) can compute a convolution to `w` columns.
-pub fn is_possible(c: &Conv, node: &Node, cin: usize, w: usize, m: usize) -> bool {
+/// Whether F(m x m, 3 x 3) can compute a convolution of `cin` channels to `w` columns, with vectors of
+/// `lanes` values.
+pub fn is_possible(c: &Conv, node: &Node, [cin, w]: [usize; 2], m: usize, lanes: usize) -> bool {
     let plain = c.size == 3 && c.stride_x == 1 && c.stride_y == 1 && c.dilation == 1;
-    plain && c.groups == 1 && w >= m && cin >= 8 && cin.is_multiple_of(8) && node.shape.c > 0
+    plain
+        && c.groups == 1
+        && w >= m
+        && cin >= lanes
+        && cin.is_multiple_of(lanes)
+        && node.shape.c > 0
 }
 
-/// The algorithm's parameters: parts of equal depth, all multiples of 8, as few as possible.
-pub fn algorithm(m: usize, cin: usize) -> Algorithm {
-    let parts = cin.div_ceil(depth_most(m));
+/// The algorithm's parameters for blocks of `nr` output channels: parts of equal depth, all
+/// multiples of `lanes`, as few as possible.
+pub fn algorithm(m: usize, cin: usize, nr: usize, lanes: usize) -> Algorithm {
+    let parts = cin.div_ceil(depth_most(m, nr));
     Algorithm::Winograd {
         m,
-        depth: cin.div_ceil(8 * parts) * 8,
+        depth: cin.div_ceil(lanes * parts) * lanes,
     }
 }
 
@@ -157,25 +165,25 @@ const fn operations(m: usize) -> [usize; 3] {
 
 impl Sizes {
     /// What `filters` output channels of `h` rows of `w` pixels cost, in the half cycles of
-    /// the costs of direct kernels; `block` is what a step of `mr` tiles and all of `nr` costs. Instructions beside
-    /// multiply-adds count as one each: they wait for loads and stores.
+    /// the costs of direct kernels; `block` is what a step of `mr` tiles and all of `nr` costs, `lanes`
+    /// a vector's values. Instructions beside multiply-adds count as one each: they wait for loads and
+    /// stores.
     pub(super) fn cost(
         &self,
         filters: usize,
         [h, w]: [usize; 2],
-        mr: usize,
-        block: usize,
+        [mr, block, lanes]: [usize; 3],
     ) -> usize {
         let (m, n) = (self.m, self.m + 2);
         let [of_input, of_weights, of_output] = operations(m);
         let rows = self.row_block(h, w).max(1);
         let call = |rows: usize| {
             let tiles = self.tiles(rows, w);
-            let (passes, vectors) = (filters.div_ceil(self.nr), filters.div_ceil(8));
+            let (passes, vectors) = (filters.div_ceil(self.nr), filters.div_ceil(lanes));
             let blocks = self.points() * tiles.div_ceil(mr);
             let multiply =
-                passes * blocks * (self.cin * block + self.parts() * 4 * mr * self.nr / 8);
-            let input = tiles * self.cin / 8 * (2 * n * of_input + 4 * n * n);
+                passes * blocks * (self.cin * block + self.parts() * 4 * mr * self.nr / lanes);
+            let input = tiles * self.cin / lanes * (2 * n * of_input + 4 * n * n);
             let output = tiles * vectors * ((n + m) * of_output + n * n + 2 * n * m + 5 * m * m);
             let weights = self.cin * vectors * ((3 + n) * of_weights + 6 * n + n * n);
             multiply + input + output + weights
@@ -191,7 +199,7 @@ mod tests {
     #[test]
     fn calls_take_many_tiles_and_little_memory() {
         let check = |cin, h, w, want| {
-            let Algorithm::Winograd { m, depth } = algorithm(4, cin) else {
+            let Algorithm::Winograd { m, depth } = algorithm(4, cin, 16, 8) else {
                 panic!("asked for it")
             };
             let s = Sizes {

@@ -1,49 +1,90 @@
 //! What one core can do at best: a loop of nothing but fused multiply-adds, to compare kernels with.
 
-/// Fused multiply-adds of one vector in the loop.
+/// Turns of the loop.
 #[cfg(target_arch = "x86_64")]
 const TURNS: usize = 1 << 20;
-
-/// float32 operations per second of one core with AVX2 and FMA, two per fused multiply-add; `None`
-/// where they are missing. Takes a few milliseconds; other processes can only lower it.
-pub fn flops() -> Option<f64> {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        let begun = std::time::Instant::now();
-        // SAFETY: the processor has AVX2 and FMA.
-        let sums = unsafe { fused(TURNS, std::hint::black_box(0.999)) };
-        std::hint::black_box(sums);
-        let seconds = begun.elapsed().as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a small number")]
-        return Some((2 * SUMS * 8 * TURNS) as f64 / seconds.max(1e-9));
-    }
-    None
-}
 
 /// Independent sums: more than the four cycles of latency of two units need.
 #[cfg(target_arch = "x86_64")]
 const SUMS: usize = 12;
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn fused(turns: usize, factor: f32) -> [std::arch::x86_64::__m256; SUMS] {
-    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
-    let mut sums = [_mm256_set1_ps(1.0); SUMS];
-    let (factor, addend) = (_mm256_set1_ps(factor), _mm256_set1_ps(1e-3));
-    for _ in 0..turns {
-        for sum in &mut sums {
-            *sum = _mm256_fmadd_ps(*sum, factor, addend);
-        }
+/// float32 operations per second of one core with the instructions of `target`, two per fused
+/// multiply-add; `None` where they are missing or nobody measures them. Takes a few milliseconds;
+/// other processes can only lower it.
+pub fn flops(target: &str) -> Option<f64> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let factor = std::hint::black_box(0.999);
+        let begun = std::time::Instant::now();
+        let lanes = match target {
+            "x86-64-v4" if is_x86_feature_detected!("avx512f") => {
+                // SAFETY: the processor has AVX-512.
+                std::hint::black_box(unsafe { fused_512(TURNS, factor) });
+                16
+            }
+            "x86-64-v3" if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
+                // SAFETY: the processor has AVX2 and FMA.
+                std::hint::black_box(unsafe { fused_256(TURNS, factor) });
+                8
+            }
+            _ => return None,
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        return Some((2 * SUMS * lanes * TURNS) as f64 / seconds.max(1e-9));
     }
-    sums
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = target;
+        None
+    }
 }
+
+/// A loop over sums of one kind of vector.
+#[cfg(target_arch = "x86_64")]
+macro_rules! fused {
+    ($name:ident, $features:literal, $vector:ident, $set:ident, $fused:ident) => {
+        #[target_feature(enable = $features)]
+        fn $name(turns: usize, factor: f32) -> [std::arch::x86_64::$vector; SUMS] {
+            use std::arch::x86_64::{$fused, $set};
+            let mut sums = [$set(1.0); SUMS];
+            let (factor, addend) = ($set(factor), $set(1e-3));
+            for _ in 0..turns {
+                for sum in &mut sums {
+                    *sum = $fused(*sum, factor, addend);
+                }
+            }
+            sums
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+fused!(
+    fused_256,
+    "avx2,fma",
+    __m256,
+    _mm256_set1_ps,
+    _mm256_fmadd_ps
+);
+#[cfg(target_arch = "x86_64")]
+fused!(
+    fused_512,
+    "avx512f",
+    __m512,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps
+);
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn a_peak_is_positive() {
-        if let Some(flops) = super::flops() {
-            assert!(flops.is_finite() && flops > 0.0);
+        assert_eq!(super::flops("no such target"), None);
+        for target in ["x86-64-v3", "x86-64-v4"] {
+            if let Some(flops) = super::flops(target) {
+                assert!(flops.is_finite() && flops > 0.0);
+            }
         }
     }
 }

@@ -197,7 +197,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
                 frame.stages(&mut env);
                 frame.tail(&mut env);
                 profile = env.profile.take();
-                times.peak = peak::flops().map(|f| f.max(times.peak.unwrap_or(0.0)));
+                times.peak = peak::flops(program.target).map(|f| f.max(times.peak.unwrap_or(0.0)));
             }
         }
         if let Some(p) = profile.take() {

@@ -86,13 +86,14 @@ fn depth(b: &Block, n: usize) -> TokenStream {
 
 /// Value `u` of a turn.
 fn step(b: &Block, u: usize) -> TokenStream {
-    let mut out = b.load("w", u * b.k.nr);
+    let (mut out, fused) = (b.load("w", u * b.k.nr), b.width.op("fmadd_ps"));
     for i in 0..b.k.mr {
         let from = offset(&quote!(x), i * b.step() + u);
-        out.extend(quote!(let v = _mm256_broadcast_ss(&*#from);));
+        let value = b.width.broadcast(&from);
+        out.extend(quote!(let v = #value;));
         for v in 0..b.vectors() {
             let (sum, w) = (Block::sum(i, v), quote::format_ident!("w{v}"));
-            out.extend(quote!(#sum = _mm256_fmadd_ps(v, #w, #sum);));
+            out.extend(quote!(#sum = #fused(v, #w, #sum);));
         }
     }
     out

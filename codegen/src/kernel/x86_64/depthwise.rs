@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{Block, LANES, offset};
+use super::{Block, offset};
 use crate::names::{affine, int};
 
 /// Loops over the taps of a block.
@@ -17,19 +17,15 @@ pub(super) fn taps(b: &Block) -> TokenStream {
         ],
         0,
     );
-    let weights = b.weights();
+    let (weights, fused) = (b.weights(), b.width.op("fmadd_ps"));
     let mut pixels = TokenStream::new();
     for i in 0..k.mr {
         for v in 0..b.vectors() {
-            let from = offset(&quote!(x), i * b.step() + v * LANES);
+            let from = offset(&quote!(x), i * b.step() + v * b.width.lanes());
             // Lanes behind the last channel belong to the next pixel, or to nobody.
-            let x = if b.is_partial(v) {
-                quote!(_mm256_maskload_ps(#from, mask))
-            } else {
-                quote!(_mm256_loadu_ps(#from))
-            };
+            let x = b.width.load(&from, b.is_partial(v));
             let (sum, w) = (Block::sum(i, v), format_ident!("w{v}"));
-            pixels.extend(quote!(#sum = _mm256_fmadd_ps(#x, #w, #sum);));
+            pixels.extend(quote!(#sum = #fused(#x, #w, #sum);));
         }
     }
     let (size, nr) = (int(k.size), int(k.nr));

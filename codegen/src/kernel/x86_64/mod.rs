@@ -1,4 +1,4 @@
-//! AVX2 and FMA kernels: `mr x nr` running sums in registers, unrolled by name, literal strides.
+//! AVX2 and AVX-512 kernels: `mr x nr` running sums in registers, unrolled by name, literal strides.
 //!
 //! A kernel's module has two functions. The one that drivers call has the common signature, asks
 //! for the processor's features once and passes on. The other carries `#[target_feature]`, asserts
@@ -18,7 +18,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use tessera_planner::plan::ConvKernel;
+use tessera_planner::plan::{ConvKernel, Isa};
 
 use super::{asserts, describe};
 use crate::names::{affine, comment, ident, int};
@@ -26,20 +26,20 @@ use crate::names::{affine, comment, ident, int};
 mod dense;
 mod depthwise;
 mod epilogue;
+mod width;
 mod winograd;
 
-pub use winograd::Avx2;
-
-/// Lanes of a vector.
-const LANES: usize = 8;
+pub use width::{Width, features};
+pub use winograd::Vectors;
 
 /// The items of a kernel's module.
-pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
-    let block = Block { k, lanes };
+pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
+    let width = Width::of(isa, lanes);
+    let block = Block { k, lanes, width };
     let (fn_name, doc) = (ident(name), describe(k, lanes));
     let (size, mr, nr) = (int(k.size), int(k.mr), int(k.nr));
     let asserts = asserts(k, lanes);
-    let features = comment("SAFETY: the processor has AVX2 and FMA.");
+    let (enabled, safety) = (features(isa), width::safety());
     let bounds = comment(
         "SAFETY: a block's pixels end at or before `cols`, and the assertions say that x, w and y \
          reach as far as the last pixel's last tap, weight and channel.",
@@ -52,18 +52,18 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     };
     let finish = block.finish();
     let mask = block.mask();
-    let constants = epilogue::constants(k.activation);
+    let constants = epilogue::constants(k.activation, width);
     quote! {
         use std::arch::x86_64::*;
 
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
             super::assert_cpu();
-            #features
+            #safety
             unsafe { row(x, taps, w, y, cols) }
         }
 
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = #enabled)]
         fn row(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
             #asserts
             #mask
@@ -90,17 +90,18 @@ struct Block<'a> {
     k: &'a ConvKernel,
     /// Output channels that exist; the others are padding of the packed weights.
     lanes: usize,
+    width: Width,
 }
 
 impl Block<'_> {
     /// Vectors that hold an existing channel.
     fn vectors(&self) -> usize {
-        self.lanes.div_ceil(LANES)
+        self.lanes.div_ceil(self.width.lanes())
     }
 
     /// Channels of the last vector, if it is not full.
     fn partial(&self) -> Option<usize> {
-        Some(self.lanes % LANES).filter(|n| *n > 0)
+        Some(self.lanes % self.width.lanes()).filter(|n| *n > 0)
     }
 
     /// Whether vector `v` is the partial one.
@@ -123,7 +124,7 @@ impl Block<'_> {
         let Some(n) = self.partial() else {
             return TokenStream::new();
         };
-        mask(n)
+        self.width.mask(n)
     }
 
     /// The sums begin with the bias.
@@ -148,8 +149,9 @@ impl Block<'_> {
         (0..self.vectors())
             .map(|v| {
                 let name = format_ident!("{name}{v}");
-                let from = offset(&quote!(w), at + v * LANES);
-                quote!(let #name = _mm256_loadu_ps(#from);)
+                let from = offset(&quote!(w), at + v * self.width.lanes());
+                let value = self.width.load(&from, false);
+                quote!(let #name = #value;)
             })
             .collect()
     }
@@ -161,23 +163,13 @@ impl Block<'_> {
         let mut out = quote!(let y = y.as_mut_ptr().add(#at););
         for i in 0..self.k.mr {
             for v in 0..self.vectors() {
-                let value = epilogue::apply(self.k.activation, &Self::sum(i, v));
-                let to = offset(&quote!(y), i * y_stride + v * LANES);
-                out.extend(if self.is_partial(v) {
-                    quote!(_mm256_maskstore_ps(#to, mask, #value);)
-                } else {
-                    quote!(_mm256_storeu_ps(#to, #value);)
-                });
+                let value = epilogue::apply(self.k.activation, &Self::sum(i, v), self.width);
+                let to = offset(&quote!(y), i * y_stride + v * self.width.lanes());
+                out.extend(self.width.store(&to, &value, self.is_partial(v)));
             }
         }
         out
     }
-}
-
-/// `let mask = ..` for the first `n` lanes.
-fn mask(n: usize) -> TokenStream {
-    let lane = (0..LANES).map(|l| if l < n { quote!(-1) } else { quote!(0) });
-    quote!(let mask = _mm256_setr_epi32(#(#lane),*);)
 }
 
 /// `pointer.add(n)`.

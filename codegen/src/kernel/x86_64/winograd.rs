@@ -1,30 +1,42 @@
-//! How Winograd kernels compute with AVX2 and FMA.
+//! How Winograd kernels compute with AVX2 and AVX-512.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use tessera_planner::plan::ConvKernel;
+use tessera_planner::plan::{ConvKernel, Isa};
 
-use super::{LANES, epilogue, mask};
-use crate::{
-    kernel::winograd::{Lanes, literal},
-    names::comment,
+use super::{
+    Width, epilogue,
+    width::{features, safety},
 };
+use crate::kernel::winograd::{Lanes, literal};
 
-/// Vectors of eight values.
-pub struct Avx2;
+/// An instruction set's widest vectors.
+pub struct Vectors(pub Isa);
+
+impl Vectors {
+    fn width(&self) -> Width {
+        Width::of(self.0, usize::MAX)
+    }
+
+    /// A call of an intrinsic.
+    fn op<const N: usize>(&self, name: &str, operands: [TokenStream; N]) -> TokenStream {
+        let op = self.width().op(name);
+        quote!(#op(#(#operands),*))
+    }
+}
 
 /// `slice.as_ptr().add(at)`.
 fn from(slice: &TokenStream, at: &TokenStream) -> TokenStream {
     quote!(#slice.as_ptr().add(#at))
 }
 
-impl Lanes for Avx2 {
+impl Lanes for Vectors {
     fn lanes(&self) -> usize {
-        LANES
+        self.width().lanes()
     }
 
     fn ty(&self) -> TokenStream {
-        quote!(__m256)
+        self.width().ty()
     }
 
     fn uses(&self, _: &ConvKernel) -> TokenStream {
@@ -34,7 +46,8 @@ impl Lanes for Avx2 {
     }
 
     fn attributes(&self) -> TokenStream {
-        quote!(#[target_feature(enable = "avx2,fma")])
+        let features = features(self.0);
+        quote!(#[target_feature(enable = #features)])
     }
 
     fn entry(&self) -> TokenStream {
@@ -46,22 +59,19 @@ impl Lanes for Avx2 {
     }
 
     fn zero(&self) -> TokenStream {
-        quote!(_mm256_setzero_ps())
+        self.op("setzero_ps", [])
     }
 
     fn constant(&self, c: f64) -> TokenStream {
-        let c = literal(c);
-        quote!(_mm256_set1_ps(#c))
+        self.op("set1_ps", [literal(c)])
     }
 
     fn broadcast(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
-        let from = from(&slice, &at);
-        quote!(_mm256_broadcast_ss(&*#from))
+        self.width().broadcast(&from(&slice, &at))
     }
 
     fn load(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
-        let from = from(&slice, &at);
-        quote!(_mm256_loadu_ps(#from))
+        self.width().load(&from(&slice, &at), false)
     }
 
     fn prefetch(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
@@ -76,45 +86,41 @@ impl Lanes for Avx2 {
         part: Option<usize>,
     ) -> TokenStream {
         let to = quote!(#slice.as_mut_ptr().add(#at));
-        if part.is_some() {
-            quote!(_mm256_maskstore_ps(#to, mask, #v);)
-        } else {
-            quote!(_mm256_storeu_ps(#to, #v);)
-        }
+        self.width().store(&to, &v, part.is_some())
     }
 
     fn constants(&self, k: &ConvKernel, part: Option<usize>) -> TokenStream {
-        let mut out = epilogue::constants(k.activation);
-        out.extend(part.map(mask));
+        let mut out = epilogue::constants(k.activation, self.width());
+        out.extend(part.map(|n| self.width().mask(n)));
         out
     }
 
     fn add(&self, a: TokenStream, b: TokenStream) -> TokenStream {
-        quote!(_mm256_add_ps(#a, #b))
+        self.op("add_ps", [a, b])
     }
 
     fn sub(&self, a: TokenStream, b: TokenStream) -> TokenStream {
-        quote!(_mm256_sub_ps(#a, #b))
+        self.op("sub_ps", [a, b])
     }
 
     fn mul(&self, a: TokenStream, b: TokenStream) -> TokenStream {
-        quote!(_mm256_mul_ps(#a, #b))
+        self.op("mul_ps", [a, b])
     }
 
     fn mul_add(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream {
-        quote!(_mm256_fmadd_ps(#a, #b, #c))
+        self.op("fmadd_ps", [a, b, c])
     }
 
     fn mul_sub(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream {
-        quote!(_mm256_fnmadd_ps(#a, #b, #c))
+        self.op("fnmadd_ps", [a, b, c])
     }
 
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
-        epilogue::apply(k.activation, v)
+        epilogue::apply(k.activation, v, self.width())
     }
 
     fn call(&self, call: TokenStream) -> TokenStream {
-        let why = comment("SAFETY: the processor has AVX2 and FMA.");
+        let why = safety();
         quote! { #why unsafe { #call } }
     }
 }
