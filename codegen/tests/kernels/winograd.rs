@@ -34,8 +34,8 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
             let (cin, depth) = (by * cin, by * depth);
             let (mr, nr) = match (isa, nr) {
                 (Isa::Armv7, _) => (4, 8),
-                (Isa::X86_64V4, 8) => (24, 16),
-                (Isa::X86_64V4, _) => (14, 32),
+                (Isa::X86_64V4, 8) => (12, 16),
+                (Isa::X86_64V4, _) => (8, 32),
                 (Isa::Aarch64, 8) => (8, 8),
                 (Isa::Aarch64, _) => (5, nr),
                 (_, 8) => (12, nr),

@@ -313,7 +313,7 @@ fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
             let b = &c.buffers[x.buffer];
             let widest = Sizes::new(k).map_or(out.w, |_| usize::MAX);
             rule(
-                (1..=16).contains(&k.mr) && k.mr <= widest && matches!(k.nr, 8 | 12 | 16),
+                (1..=16).contains(&k.mr) && k.mr <= widest && matches!(k.nr, 8 | 12 | 16 | 32),
                 &at,
                 "block sizes of a kernel",
             )?;

@@ -167,7 +167,7 @@ impl Sizes {
     /// What `filters` output channels of `h` rows of `w` pixels cost, in the half cycles of
     /// the costs of direct kernels; `block` is what a step of `mr` tiles and all of `nr` costs, `lanes`
     /// a vector's values. Instructions beside multiply-adds count as one each: they wait for loads and
-    /// stores.
+    /// stores; as two where vectors are cache lines, which come and go one at a time.
     pub(super) fn cost(
         &self,
         filters: usize,
@@ -186,7 +186,7 @@ impl Sizes {
             let input = tiles * self.cin / lanes * (2 * n * of_input + 4 * n * n);
             let output = tiles * vectors * ((n + m) * of_output + n * n + 2 * n * m + 5 * m * m);
             let weights = self.cin * vectors * ((3 + n) * of_weights + 6 * n + n * n);
-            multiply + input + output + weights
+            multiply + lanes.div_ceil(8) * (input + output + weights)
         };
         h / rows * call(rows) + if h % rows > 0 { call(h % rows) } else { 0 }
     }

@@ -13,7 +13,7 @@ pub fn f32_conv1x1s1_leaky_6x16_avx2_k80_x80_y48(
     cols: usize,
 ) {
     super::assert_cpu();
-    // SAFETY: the processor has AVX2 and FMA.
+    // SAFETY: the processor has what `assert_cpu` looks for.
     unsafe { row(x, taps, w, y, cols) }
 }
 

@@ -13,7 +13,7 @@ pub fn f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8(
     cols: usize,
 ) {
     super::assert_cpu();
-    // SAFETY: the processor has AVX2 and FMA.
+    // SAFETY: the processor has what `assert_cpu` looks for.
     unsafe { row(x, taps, w, y, cols) }
 }
 

@@ -13,7 +13,7 @@ pub fn f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16(
     cols: usize,
 ) {
     super::assert_cpu();
-    // SAFETY: the processor has AVX2 and FMA.
+    // SAFETY: the processor has what `assert_cpu` looks for.
     unsafe { row(x, taps, w, y, cols) }
 }
 

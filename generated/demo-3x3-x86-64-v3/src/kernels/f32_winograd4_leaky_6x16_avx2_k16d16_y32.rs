@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// Transforms the inputs of one row of tiles, 4 x 4 pixels each.
 pub fn input(x: &[f32], taps: &[usize; 6], v: &mut Strip<'_>, cols: usize) {
     super::assert_cpu();
-    // SAFETY: the processor has AVX2 and FMA.
+    // SAFETY: the processor has what `assert_cpu` looks for.
     unsafe { input_row(x, taps, v, cols) }
 }
 
@@ -199,7 +199,7 @@ pub fn channels(
     rows: usize,
 ) {
     super::assert_cpu();
-    // SAFETY: the processor has AVX2 and FMA.
+    // SAFETY: the processor has what `assert_cpu` looks for.
     unsafe { block(v, w, work, y, [y_row, cols, rows]) }
 }
 

@@ -45,7 +45,7 @@ pub fn check_cpu() -> Result<(), &'static str> {
 #[inline]
 fn assert_cpu() {
     let there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    assert!(there, "no AVX2 or FMA");
+    assert!(there, "no avx2,fma");
 }
 
 /// Calls a chain's driver on a processor that has the instructions it uses.

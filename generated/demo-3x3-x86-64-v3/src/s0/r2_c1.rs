@@ -14,7 +14,7 @@
 //! | 1 maxpool 2x2/2               | 78x92x8  | 39x46x8  | 16   | 32   | loop                                     |
 //! | 2 conv 3x3/1, 8 -> 16, leaky  | 39x46x8  | 38x44x16 | 8    | 32   | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16  |
 //! | 3 maxpool 2x2/2               | 38x44x16 | 19x22x16 | 16   | 19   | loop                                     |
-//! | 4 conv 3x3/1, 16 -> 32, leaky | 19x22x16 | 18x20x32 | 18   | 18   | f32_winograd6_leaky_6x16_avx2_k16d16_y32 |
+//! | 4 conv 3x3/1, 16 -> 32, leaky | 19x22x16 | 18x20x32 | 18   | 18   | f32_winograd4_leaky_6x16_avx2_k16d16_y32 |
 //! | 5 maxpool 2x2/2               | 18x20x32 | 9x10x32  | 9    | 9    | loop                                     |
 //! | 6 conv 3x3/1, 32 -> 48, leaky | 9x10x32  | 8x8x48   | 8    | 8    | f32_winograd2_leaky_6x16_avx2_k32d32_y48 |
 //! | 7 maxpool 2x2/2               | 8x8x48   | 4x4x48   | 4    | 4    | loop                                     |
@@ -28,7 +28,7 @@ use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 110_544;
+pub const ARENA_FLOATS: usize = 106_704;
 
 /// The network's input: 79x94x3.
 const B0: Buffer = Buffer {
@@ -175,7 +175,7 @@ const ORDER: Order = Order {
 };
 
 /// Working memory of layers while they run.
-const SCRATCH: Range<usize> = 67_536..110_544;
+const SCRATCH: Range<usize> = 67_536..106_704;
 
 /// Computes the chain.
 #[target_feature(enable = "avx2,fma")]
@@ -340,13 +340,13 @@ pub fn l04_conv(
     rows: Range<usize>,
 ) {
     let tap = |y: usize| if y < 19 { y * 352 + 352 } else { 0 };
-    let (v, work) = scratch.split_at_mut(13_312);
+    let (v, work) = scratch.split_at_mut(14_976);
     let (first, block) = (rows.start, rows);
-    let (down, last) = (block.len().div_ceil(6), block.end + 1);
-    let plane = down * 64 + 16;
-    let v = &mut v[..64 * plane];
+    let (down, last) = (block.len().div_ceil(4), block.end + 1);
+    let plane = down * 80 + 16;
+    let v = &mut v[..36 * plane];
     let across = Across {
-        width: 64,
+        width: 80,
         stride: plane,
         scratch_floats: 0,
     };
@@ -357,12 +357,12 @@ pub fn l04_conv(
         &mut [],
         |list, mut v, _| {
             for (i, number) in list.enumerate() {
-                let row = block.start + number * 6;
+                let row = block.start + number * 4;
                 let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-                kernels::f32_winograd6_leaky_6x16_avx2_k16d16_y32::input(
+                kernels::f32_winograd4_leaky_6x16_avx2_k16d16_y32::input(
                     x,
                     &taps,
-                    &mut v.part(i * 64, 64),
+                    &mut v.part(i * 80, 80),
                     20,
                 );
             }
@@ -373,7 +373,7 @@ pub fn l04_conv(
     let across = Across {
         width: 16,
         stride: 32,
-        scratch_floats: 29_696,
+        scratch_floats: 24_192,
     };
     team.strips(
         2,
@@ -385,7 +385,7 @@ pub fn l04_conv(
                 let at = i * 16;
                 let w = &w[number * 2_320..][..2_320];
                 let mut y = y.part(at, 16);
-                kernels::f32_winograd6_leaky_6x16_avx2_k16d16_y32::channels(
+                kernels::f32_winograd4_leaky_6x16_avx2_k16d16_y32::channels(
                     v,
                     w,
                     work,
