@@ -141,13 +141,6 @@ pub(crate) fn emit(
         }
     });
     let arena = int(chain.arena_floats);
-    let scratch = chain.scratch.map(|s| {
-        let [start, end] = [s.offset, s.offset + s.floats].map(int);
-        quote! {
-            /// Working memory of layers while they run.
-            const SCRATCH: Range<usize> = #start..#end;
-        }
-    });
     let body = items.to_string();
     let root = &cx.root;
     let mut uses = TokenStream::new();
@@ -205,7 +198,6 @@ pub(crate) fn emit(
         pub const ARENA_FLOATS: usize = #arena;
         #(#buffers)*
         #order
-        #scratch
         /// Computes the chain.
         #attributes
         pub fn run(#io: &mut TaskIo<'_>) { #run }

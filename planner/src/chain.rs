@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    buffers,
+    buffers::{self, Taken},
     ftp::{Axis, Trace, axis, cuts::per_pixel, stage::extent},
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, Isa, Scratch, Step, View},
+    plan::{Buffer, Chain, Isa, Step, View},
     region::{Region, Span},
     rows::{self, Op as Flow, Reads},
 };
@@ -253,15 +253,19 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     for (b, ring) in buffers.iter_mut().zip(&schedule.rings) {
         b.ring = *ring;
     }
-    let buffers_floats = buffers::allocate(&mut buffers, &schedule.lives);
-    let scratch = steps.iter().map(|s| s.scratch).max().filter(|n| *n > 0);
-    let scratch = scratch.map(|floats| Scratch {
-        offset: buffers_floats.next_multiple_of(buffers::ALIGN),
-        floats,
-        threads,
-    });
-    let arena_floats = scratch.map_or(buffers_floats, |s| s.offset + s.floats);
+    let taken: Vec<Taken> = steps
+        .iter()
+        .zip(&schedule.spans[loads.len()..])
+        .filter_map(|(s, span)| {
+            span.map(|span| Taken {
+                floats: s.scratch,
+                span,
+            })
+        })
+        .collect();
+    let arena_floats = buffers::allocate(&mut buffers, &schedule.lives, &taken);
     let macs = steps.iter().map(|s| s.macs).sum();
+    let works = steps.iter().any(|s| s.scratch > 0);
     Chain {
         name: spec.name.to_string(),
         arena_floats,
@@ -271,7 +275,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         stores,
         order: schedule.order,
         macs,
-        scratch,
+        threads: if works { threads } else { 1 },
     }
 }
 

@@ -206,20 +206,8 @@ pub struct Chain {
     pub order: Order,
     /// Multiply-adds of one run.
     pub macs: u64,
-    /// Memory that steps use while they run, where one needs any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scratch: Option<Scratch>,
-}
-
-/// Memory in the arena that belongs to no buffer: a step may use it while it runs, and finds and
-/// leaves no values there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scratch {
-    /// First value in the arena; a multiple of 16 (64 bytes).
-    pub offset: usize,
-    /// Number of values; a multiple of 16.
-    pub floats: usize,
-    /// Threads that it suffices for.
+    /// Threads for which the steps' scratch suffices; more share what these have.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub threads: usize,
 }
 
@@ -342,7 +330,8 @@ pub struct Step {
     pub row_block: usize,
     /// Kernel, where the operation is a convolution.
     pub conv: Option<ConvKernel>,
-    /// Values of [`Chain::scratch`] that one call needs.
+    /// Values at the beginning of the arena that a firing works in: no buffer that holds something
+    /// between the step's first firing and its last begins before their end. A multiple of 16.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub scratch: usize,
     /// Multiply-adds.
@@ -412,6 +401,15 @@ impl Algorithm {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 const fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// How the weights of one node are stored.

@@ -142,7 +142,7 @@ impl<'a> Arena<'a> {
         buffers(self.floats, ins, out)
     }
 
-    /// As [`Self::io`], and working memory for the firing, which lies behind all buffers.
+    /// As [`Self::io`], and working memory for the firing: the arena's first `scratch` values.
     ///
     /// # Panics
     /// As [`Self::io`]; and if the working memory leaves the arena or overlaps an input or the output.
@@ -151,16 +151,16 @@ impl<'a> Arena<'a> {
         layer: usize,
         ins: [Range<usize>; N],
         out: Range<usize>,
-        scratch: Range<usize>,
+        scratch: usize,
     ) -> ([&[f32]; N], &mut [f32], &mut [f32]) {
-        assert!(
-            out.start <= out.end && out.end <= scratch.start,
-            "working memory overlaps the output"
-        );
+        let behind = |r: Range<usize>| {
+            assert!(r.start >= scratch, "working memory overlaps a buffer");
+            r.start - scratch..r.end - scratch
+        };
         self.begin(layer);
-        let (below, rest) = self.floats.split_at_mut(scratch.start);
-        let (xs, y) = buffers(below, ins, out);
-        (xs, y, &mut rest[..scratch.len()])
+        let (work, rest) = self.floats.split_at_mut(scratch);
+        let (xs, y) = buffers(rest, ins.map(behind), behind(out));
+        (xs, y, work)
     }
 
     fn begin(&mut self, layer: usize) {

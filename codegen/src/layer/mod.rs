@@ -291,6 +291,7 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         pub fn #name(#team #(#xs: &[f32],)* #w_param #scratch y: &mut [f32], #over: Range<usize>) { #code }
     };
 
+    let of_scratch = int(step.scratch);
     let bufs: Vec<_> = step.inputs.iter().map(|v| ident_buffer(v.buffer)).collect();
     let to = ident_buffer(step.out.buffer);
     let (number, row, by_channel) = (int(cx.number), int(out.row), body.by_channel);
@@ -332,7 +333,11 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         };
         let (take, run) = if body.team {
             (
-                take(quote!(y, scratch), quote!(io_scratch), quote!(, SCRATCH)),
+                take(
+                    quote!(y, scratch),
+                    quote!(io_scratch),
+                    quote!(, #of_scratch),
+                ),
                 quote!(#name(io.team, #(#xs,)* #w_arg scratch, y, #rows);),
             )
         } else {

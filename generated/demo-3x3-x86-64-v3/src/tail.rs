@@ -34,11 +34,11 @@ use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 202_688;
+pub const ARENA_FLOATS: usize = 198_848;
 
 /// Output of layer 7, l07_maxpool: 10x12x48.
 const B0: Buffer = Buffer {
-    offset: 0,
+    offset: 111_872,
     h: 10,
     ring: 10,
     w: 12,
@@ -50,7 +50,7 @@ const B0: Buffer = Buffer {
 
 /// Output of layer 8, l08_conv: 10x12x64.
 const B1: Buffer = Buffer {
-    offset: 14_784,
+    offset: 104_192,
     h: 10,
     ring: 10,
     w: 12,
@@ -146,7 +146,7 @@ const B8: Buffer = Buffer {
 
 /// Output of layer 17, l17_conv: 5x6x32.
 const B9: Buffer = Buffer {
-    offset: 0,
+    offset: 4_704,
     h: 5,
     ring: 5,
     w: 6,
@@ -158,7 +158,7 @@ const B9: Buffer = Buffer {
 
 /// Output of layer 18, l18_upsample: 10x12x32.
 const B10: Buffer = Buffer {
-    offset: 22_464,
+    offset: 0,
     h: 10,
     ring: 10,
     w: 12,
@@ -170,7 +170,7 @@ const B10: Buffer = Buffer {
 
 /// Output of layer 19, l19_route: 10x12x96.
 const B11: Buffer = Buffer {
-    offset: 0,
+    offset: 176_384,
     h: 10,
     ring: 10,
     w: 12,
@@ -182,7 +182,7 @@ const B11: Buffer = Buffer {
 
 /// Output of layer 20, l20_conv: 10x12x64.
 const B12: Buffer = Buffer {
-    offset: 14_784,
+    offset: 191_168,
     h: 10,
     ring: 10,
     w: 12,
@@ -244,9 +244,6 @@ const ORDER: Order = Order {
     ],
 };
 
-/// Working memory of layers while they run.
-const SCRATCH: Range<usize> = 26_304..202_688;
-
 /// Computes the chain.
 #[target_feature(enable = "avx2,fma")]
 pub fn run(io: &mut TaskIo<'_>) {
@@ -259,7 +256,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 1 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(0, [B0.range()], B1.rows(&rows), SCRATCH);
+                        .io_scratch(0, [B0.range()], B1.rows(&rows), 104_192);
                     l08_conv(
                         io.team,
                         x,
@@ -353,7 +350,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 12 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(11, [B11.range()], B12.rows(&rows), SCRATCH);
+                        .io_scratch(11, [B11.range()], B12.rows(&rows), 176_384);
                     l20_conv(
                         io.team,
                         x,

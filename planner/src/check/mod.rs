@@ -1,6 +1,7 @@
 //! The rules that every plan obeys, whoever wrote it. Codegen and nodes rely on them.
 
 mod order;
+mod scratch;
 
 use crate::{
     kernel::{takes_winograd, vector, winograd::Sizes},
@@ -361,7 +362,8 @@ fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
             winograd(c, s, k, isa, &at)?;
         }
     }
-    order::order(c, place)
+    order::order(c, place)?;
+    scratch::scratch(c, place)
 }
 
 /// What a Winograd kernel needs beyond the rules of all kernels.
@@ -386,18 +388,15 @@ fn winograd(c: &Chain, s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> Stri
         at,
         "a Winograd kernel's geometry",
     )?;
-    let place = c.scratch.filter(|p| {
-        let end = p.floats.checked_add(p.offset);
-        (1..=TEAM_MOST).contains(&p.threads)
-            && p.offset % 16 == 0
-            && p.floats % 16 == 0
-            && end.is_some_and(|e| e <= c.arena_floats)
-            && c.buffers.iter().all(|b| b.offset + b.floats <= p.offset)
-    });
     let tiles = sizes.tiles(s.row_block, s.out.w);
-    let fits = place
-        .is_some_and(|p| s.scratch >= sizes.scratch(tiles, p.threads) && s.scratch <= p.floats);
-    rule(fits, at, "a Winograd kernel's working memory")
+    rule(
+        (1..=TEAM_MOST).contains(&c.threads)
+            && s.scratch.is_multiple_of(16)
+            && s.scratch <= c.arena_floats
+            && s.scratch >= sizes.scratch(tiles, c.threads),
+        at,
+        "a Winograd kernel's working memory",
+    )
 }
 
 fn sections(t: &crate::plan::TargetPlan, name: &str) -> Rule {

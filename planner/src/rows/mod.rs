@@ -48,6 +48,8 @@ pub(crate) struct Schedule {
     pub rings: Vec<usize>,
     /// Firings (counted from 0) during which a buffer holds something: first and last.
     pub lives: Vec<[usize; 2]>,
+    /// First and last firing of every operation; `None` if it never fires.
+    pub spans: Vec<Option<[usize; 2]>>,
 }
 
 /// Schedules `ops` over buffers of `heights` rows. Every buffer is filled by exactly one of them.
@@ -76,7 +78,13 @@ pub(crate) fn schedule(ops: &[Op<'_>], heights: &[usize]) -> Schedule {
         .zip(&run.writer)
         .map(|((need, h), op)| need.next_multiple_of(ops[*op].block).min(*h))
         .collect();
+    let mut spans = vec![None; ops.len()];
+    for (now, f) in run.firings.iter().enumerate() {
+        let [first, _] = spans[f.op].unwrap_or([now, now]);
+        spans[f.op] = Some([first, now]);
+    }
     Schedule {
+        spans,
         order: period::compress(&run.firings),
         rings,
         lives: run.lives,
@@ -224,6 +232,7 @@ mod tests {
         let s = schedule(&ops, &[8, 8]);
         assert_eq!(s.rings, [8, 8]);
         assert_eq!(s.lives, [[0, 1], [1, 2]]);
+        assert_eq!(s.spans, [Some([0, 0]), Some([1, 1]), Some([2, 2])]);
         let order: Vec<usize> = s.order.firings().map(|f| f.op).collect();
         assert_eq!(order, [0, 1, 2]);
     }

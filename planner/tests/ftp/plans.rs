@@ -256,7 +256,7 @@ fn position(node: &tessera_planner::graph::Node, phase: [usize; 2], out: Box2) {
 fn memory_is_kept(graph: &Graph, chain: &Chain, boxes: &BTreeMap<TensorIx, Box2>) {
     let mut memory = Memory {
         chain,
-        owner: vec![(usize::MAX, 0); chain.arena_floats],
+        owner: vec![Memory::NOBODY; chain.arena_floats],
     };
     let (loads, steps) = (chain.loads.len(), chain.steps.len());
     for f in chain.order.firings() {
@@ -269,6 +269,7 @@ fn memory_is_kept(graph: &Graph, chain: &Chain, boxes: &BTreeMap<TensorIx, Box2>
         } else if f.op < loads + steps {
             let s = &chain.steps[f.op - loads];
             let read = reads(graph, s, boxes, &rows);
+            memory.owner[..s.scratch].fill(Memory::NOBODY);
             memory.kept(&read, &s.name);
             memory.write(s.out.buffer, rows);
             memory.kept(&read, &s.name);
@@ -313,6 +314,8 @@ struct Memory<'a> {
 impl Memory<'_> {
     /// The row number of zero rows; they are written with the first rows.
     const ZERO: usize = usize::MAX;
+    /// Owner of what holds nothing: at first, and where a step worked.
+    const NOBODY: (usize, usize) = (usize::MAX, 0);
 
     fn place(&self, buffer: usize, row: usize) -> Range<usize> {
         let b = &self.chain.buffers[buffer];

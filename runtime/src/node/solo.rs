@@ -2,7 +2,7 @@
 //!
 //! Stage boundaries are real: every task reads pieces and writes its packed boxes, as on a cluster.
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
@@ -33,14 +33,14 @@ use crate::{
 /// A frame's tensors: the boxes made so far.
 pub struct Frame<'p> {
     program: &'p Program,
-    /// Per boundary tensor the packed boxes made of it.
-    boxes: Vec<Vec<(Region, Vec<f32>)>>,
+    /// Per boundary tensor the packed boxes made of it; the input is shared by frames.
+    boxes: Vec<Vec<(Region, Rc<Vec<f32>>)>>,
 }
 
 impl<'p> Frame<'p> {
     /// A frame with its input.
-    pub fn new(program: &'p Program, input: Vec<f32>) -> Self {
-        let mut boxes: Vec<Vec<(Region, Vec<f32>)>> =
+    pub fn new(program: &'p Program, input: Rc<Vec<f32>>) -> Self {
+        let mut boxes: Vec<Vec<(Region, Rc<Vec<f32>>)>> =
             program.tensors.iter().map(|_| Vec::new()).collect();
         boxes[0].push((whole(program, 0), input));
         Self { program, boxes }
@@ -94,7 +94,7 @@ impl<'p> Frame<'p> {
             p.done(task);
         }
         for (port, data) in outs.iter().zip(made) {
-            self.boxes[port.tensor as usize].push((port.region, data));
+            self.boxes[port.tensor as usize].push((port.region, Rc::new(data)));
         }
     }
 
@@ -106,7 +106,7 @@ impl<'p> Frame<'p> {
     }
 
     /// Runs the tail; gives its outputs.
-    pub fn tail(&mut self, env: &mut Env<'_>) -> Vec<Vec<f32>> {
+    pub fn tail(&mut self, env: &mut Env<'_>) -> Vec<Rc<Vec<f32>>> {
         let p = self.program;
         let port = |t: &u16| Port {
             tensor: *t,
@@ -181,9 +181,10 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     for i in 0..frames.len() {
         let mut input = vec![0.0f32; whole(program, 0).len()];
         let image = frames.read(i, program, &mut input)?;
+        let input = Rc::new(input);
         let repeats = if i == 0 { a.repeat } else { 0 };
         for _ in 0..repeats {
-            let mut frame = Frame::new(program, input.clone());
+            let mut frame = Frame::new(program, Rc::clone(&input));
             let (begun, used) = (Instant::now(), processor_s());
             frame.stages(&mut env);
             let stages = begun.elapsed().as_secs_f64();
@@ -193,7 +194,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
             if profile.is_some() {
                 // In a frame of its own: reading the clock for every firing would show in the whole.
                 env.profile = profile.take();
-                let mut frame = Frame::new(program, input.clone());
+                let mut frame = Frame::new(program, Rc::clone(&input));
                 frame.stages(&mut env);
                 frame.tail(&mut env);
                 profile = env.profile.take();
@@ -209,7 +210,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         let mut frame = Frame::new(program, input);
         frame.stages(&mut env);
         let outputs = frame.tail(&mut env);
-        let maps: Vec<&[f32]> = outputs.iter().map(Vec::as_slice).collect();
+        let maps: Vec<&[f32]> = outputs.iter().map(|o| o.as_slice()).collect();
         if let Some(dir) = &a.dump {
             output::dump(
                 program,

@@ -28,7 +28,7 @@ use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 100_288;
+pub const ARENA_FLOATS: usize = 66_880;
 
 /// The network's input: 78x94x3.
 const B0: Buffer = Buffer {
@@ -80,7 +80,7 @@ const B3: Buffer = Buffer {
 
 /// Output of layer 3, l03_maxpool: 18x22x16.
 const B4: Buffer = Buffer {
-    offset: 10_240,
+    offset: 57_856,
     h: 18,
     ring: 18,
     w: 22,
@@ -92,7 +92,7 @@ const B4: Buffer = Buffer {
 
 /// Output of layer 4, l04_conv: 16x20x32.
 const B5: Buffer = Buffer {
-    offset: 0,
+    offset: 33_408,
     h: 16,
     ring: 16,
     w: 20,
@@ -104,7 +104,7 @@ const B5: Buffer = Buffer {
 
 /// Output of layer 5, l05_maxpool: 8x10x32.
 const B6: Buffer = Buffer {
-    offset: 10_240,
+    offset: 17_920,
     h: 8,
     ring: 8,
     w: 10,
@@ -116,7 +116,7 @@ const B6: Buffer = Buffer {
 
 /// Output of layer 6, l06_conv: 6x8x48.
 const B7: Buffer = Buffer {
-    offset: 0,
+    offset: 20_480,
     h: 6,
     ring: 6,
     w: 8,
@@ -128,7 +128,7 @@ const B7: Buffer = Buffer {
 
 /// Output of layer 7, l07_maxpool: 3x4x48.
 const B8: Buffer = Buffer {
-    offset: 2_304,
+    offset: 0,
     h: 3,
     ring: 3,
     w: 4,
@@ -174,9 +174,6 @@ const ORDER: Order = Order {
     ],
 };
 
-/// Working memory of layers while they run.
-const SCRATCH: Range<usize> = 66_880..100_288;
-
 /// Computes the chain.
 #[target_feature(enable = "avx2,fma")]
 pub fn run(io: &mut TaskIo<'_>) {
@@ -217,7 +214,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 5 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(4, [B4.range()], B5.rows(&rows), SCRATCH);
+                        .io_scratch(4, [B4.range()], B5.rows(&rows), 33_408);
                     l04_conv(
                         io.team,
                         x,
@@ -234,7 +231,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 7 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(6, [B6.range()], B7.rows(&rows), SCRATCH);
+                        .io_scratch(6, [B6.range()], B7.rows(&rows), 17_920);
                     l06_conv(
                         io.team,
                         x,

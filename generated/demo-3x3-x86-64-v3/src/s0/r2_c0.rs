@@ -28,7 +28,7 @@ use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 102_448;
+pub const ARENA_FLOATS: usize = 65_584;
 
 /// The network's input: 79x79x3.
 const B0: Buffer = Buffer {
@@ -80,7 +80,7 @@ const B3: Buffer = Buffer {
 
 /// Output of layer 3, l03_maxpool: 19x19x16.
 const B4: Buffer = Buffer {
-    offset: 10_368,
+    offset: 47_232,
     h: 19,
     ring: 19,
     w: 19,
@@ -92,7 +92,7 @@ const B4: Buffer = Buffer {
 
 /// Output of layer 4, l04_conv: 18x18x32.
 const B5: Buffer = Buffer {
-    offset: 0,
+    offset: 36_864,
     h: 18,
     ring: 18,
     w: 18,
@@ -104,7 +104,7 @@ const B5: Buffer = Buffer {
 
 /// Output of layer 5, l05_maxpool: 9x9x32.
 const B6: Buffer = Buffer {
-    offset: 10_368,
+    offset: 20_992,
     h: 9,
     ring: 9,
     w: 9,
@@ -116,7 +116,7 @@ const B6: Buffer = Buffer {
 
 /// Output of layer 6, l06_conv: 8x8x48.
 const B7: Buffer = Buffer {
-    offset: 0,
+    offset: 24_192,
     h: 8,
     ring: 8,
     w: 8,
@@ -128,7 +128,7 @@ const B7: Buffer = Buffer {
 
 /// Output of layer 7, l07_maxpool: 4x4x48.
 const B8: Buffer = Buffer {
-    offset: 3_072,
+    offset: 0,
     h: 4,
     ring: 4,
     w: 4,
@@ -174,9 +174,6 @@ const ORDER: Order = Order {
     repeats: 0,
     epilogue: &[],
 };
-
-/// Working memory of layers while they run.
-const SCRATCH: Range<usize> = 65_584..102_448;
 
 /// Computes the chain.
 #[target_feature(enable = "avx2,fma")]
@@ -224,7 +221,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 5 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(4, [B4.range()], B5.rows(&rows), SCRATCH);
+                        .io_scratch(4, [B4.range()], B5.rows(&rows), 36_864);
                     l04_conv(
                         io.team,
                         x,
@@ -244,7 +241,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 7 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(6, [B6.range()], B7.rows(&rows), SCRATCH);
+                        .io_scratch(6, [B6.range()], B7.rows(&rows), 20_992);
                     l06_conv(
                         io.team,
                         x,

@@ -28,7 +28,7 @@ use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 106_704;
+pub const ARENA_FLOATS: usize = 67_530;
 
 /// The network's input: 79x94x3.
 const B0: Buffer = Buffer {
@@ -80,7 +80,7 @@ const B3: Buffer = Buffer {
 
 /// Output of layer 3, l03_maxpool: 19x22x16.
 const B4: Buffer = Buffer {
-    offset: 11_520,
+    offset: 58_224,
     h: 19,
     ring: 19,
     w: 22,
@@ -92,7 +92,7 @@ const B4: Buffer = Buffer {
 
 /// Output of layer 4, l04_conv: 18x20x32.
 const B5: Buffer = Buffer {
-    offset: 0,
+    offset: 39_168,
     h: 18,
     ring: 18,
     w: 20,
@@ -104,7 +104,7 @@ const B5: Buffer = Buffer {
 
 /// Output of layer 5, l05_maxpool: 9x10x32.
 const B6: Buffer = Buffer {
-    offset: 11_520,
+    offset: 20_992,
     h: 9,
     ring: 9,
     w: 10,
@@ -116,7 +116,7 @@ const B6: Buffer = Buffer {
 
 /// Output of layer 6, l06_conv: 8x8x48.
 const B7: Buffer = Buffer {
-    offset: 0,
+    offset: 24_192,
     h: 8,
     ring: 8,
     w: 8,
@@ -128,7 +128,7 @@ const B7: Buffer = Buffer {
 
 /// Output of layer 7, l07_maxpool: 4x4x48.
 const B8: Buffer = Buffer {
-    offset: 3_072,
+    offset: 0,
     h: 4,
     ring: 4,
     w: 4,
@@ -173,9 +173,6 @@ const ORDER: Order = Order {
         Firing::new([9, 0, 4, 0]),
     ],
 };
-
-/// Working memory of layers while they run.
-const SCRATCH: Range<usize> = 67_536..106_704;
 
 /// Computes the chain.
 #[target_feature(enable = "avx2,fma")]
@@ -223,7 +220,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 5 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(4, [B4.range()], B5.rows(&rows), SCRATCH);
+                        .io_scratch(4, [B4.range()], B5.rows(&rows), 39_168);
                     l04_conv(
                         io.team,
                         x,
@@ -243,7 +240,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 7 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(6, [B6.range()], B7.rows(&rows), SCRATCH);
+                        .io_scratch(6, [B6.range()], B7.rows(&rows), 20_992);
                     l06_conv(
                         io.team,
                         x,
