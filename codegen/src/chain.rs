@@ -161,11 +161,19 @@ pub(crate) fn emit(
         [one] => quote!(use tessera_runtime::io::#one;),
         all => quote!(use tessera_runtime::io::{#(#all),*};),
     });
-    if body.contains("Across") {
-        uses.extend(quote!(
+    let splits = run.to_string().contains("Split {");
+    uses.extend(match (body.contains("Across"), splits) {
+        (true, true) => quote!(
+            use tessera_runtime::team::{Across, Split, Team};
+        ),
+        (true, false) => quote!(
             use tessera_runtime::team::{Across, Team};
-        ));
-    }
+        ),
+        (false, true) => quote!(
+            use tessera_runtime::team::Split;
+        ),
+        (false, false) => TokenStream::new(),
+    });
     if run.to_string().contains("layout ::") {
         uses.extend(quote!(use #root::layout;));
     }

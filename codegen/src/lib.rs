@@ -34,6 +34,7 @@ mod layer;
 mod math;
 pub mod names;
 pub mod pack;
+pub mod rounding;
 mod table;
 
 use chain::ChainCx;
@@ -175,6 +176,8 @@ struct Crate<'a> {
     modules: BTreeSet<String>,
     kernels: BTreeSet<(ConvKernel, usize)>,
     isa: Option<Isa>,
+    /// Whether a program's weights are stored in half precision.
+    halves: bool,
 }
 
 impl<'a> Crate<'a> {
@@ -185,6 +188,7 @@ impl<'a> Crate<'a> {
             modules: BTreeSet::new(),
             kernels: BTreeSet::new(),
             isa: None,
+            halves: false,
         }
     }
 
@@ -219,6 +223,7 @@ impl<'a> Crate<'a> {
                 )
             }
         };
+        self.halves |= tp.packing.iter().any(|p| !p.weights.is_f32());
         let cx = ChainCx {
             plan,
             graph: &model.graph,
@@ -338,7 +343,10 @@ impl<'a> Crate<'a> {
     fn kernels(&mut self) -> Result<(), EmitError> {
         let isa = self.isa.unwrap_or(Isa::Portable);
         let kernels = std::mem::take(&mut self.kernels);
-        let call = kernel::call(isa);
+        let mut call = kernel::call(isa);
+        if self.halves {
+            call.extend(kernel::widen(isa));
+        }
         let files = kernel_files(&kernels, isa, self.target, "src/kernels", call)?;
         self.files.extend(files);
         Ok(())
@@ -402,13 +410,17 @@ fn kernel_files(
         "Microkernels: one row of pixels, one block of channels.",
         target,
     );
-    let uses = if more.is_empty() {
-        TokenStream::new()
-    } else {
-        quote!(
+    let (body, mut uses) = (more.to_string(), TokenStream::new());
+    if body.contains("_mm256_cvtph_ps") {
+        uses.extend(quote!(
+            use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
+        ));
+    }
+    if body.contains("TaskIo") {
+        uses.extend(quote!(
             use tessera_runtime::io::TaskIo;
-        )
-    };
+        ));
+    }
     let tokens = quote! {
         #uses
         #(mod #list;)*

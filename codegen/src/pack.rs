@@ -12,7 +12,7 @@
 //! 4096 float32 values, little-endian; sections begin on pages, tensors on 64 bytes
 //! ```
 //!
-//! Layouts of tensors: [`Packing`]. Nothing is held in memory but
+//! Layouts of tensors: [`Packing`]; halves lie two in a float32 value's place. Nothing is held in memory but
 //! one block of one layer; every value is made twice, once for the digests.
 
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use tessera_planner::{
     graph::{Graph, Op, WeightSource},
     model::{Model, NodeWeights},
-    plan::{Packing, Plan, Section, TargetPlan},
+    plan::{Packing, Plan, Section, TargetPlan, WeightFormat},
 };
 
 /// First bytes of the file.
@@ -67,6 +67,16 @@ pub enum PackError {
         expected: usize,
         /// What the model's weights need.
         found: usize,
+    },
+    /// A weight is too large for half precision.
+    #[error(
+        "{name}: a weight of {value} cannot be stored in half precision (at most 65504); leave out --weights-format f16"
+    )]
+    Half {
+        /// Name of the node.
+        name: String,
+        /// The weight.
+        value: f32,
     },
     /// A packing lies outside of its section or overlaps another.
     #[error("weights of {name} do not lie in order inside their section")]
@@ -232,6 +242,26 @@ impl<W: Write> Sink<'_, W> {
         }
     }
 
+    /// Values in half precision, two in the place of one; a last one without a second beside zero.
+    fn halves(
+        &mut self,
+        mut values: impl Iterator<Item = f32>,
+        name: &str,
+    ) -> Result<(), PackError> {
+        let half = |value: f32| match half::f16::from_f32(value) {
+            h if h.is_finite() => Ok(u32::from(h.to_bits())),
+            _ => Err(PackError::Half {
+                name: name.to_owned(),
+                value,
+            }),
+        };
+        while let Some(low) = values.next() {
+            let (low, high) = (half(low)?, half(values.next().unwrap_or(0.0))?);
+            self.extend([f32::from_bits(low | high << 16)].into_iter())?;
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<(), PackError> {
         let mut bytes = Vec::with_capacity(self.buf.len() * 4);
         for v in &self.buf {
@@ -306,9 +336,13 @@ fn tensor<W: Write>(
                     out.extend((0..nr).map(|l| lanes(l).map_or(0.0, |o| w.bias[o])))?;
                     for tap in 0..taps {
                         for ci in 0..cin {
-                            out.extend((0..nr).map(|l| {
+                            let values = (0..nr).map(|l| {
                                 lanes(l).map_or(0.0, |o| w.weights[(o * cin + ci) * taps + tap])
-                            }))?;
+                            });
+                            match p.weights {
+                                WeightFormat::F32 => out.extend(values)?,
+                                WeightFormat::F16 => out.halves(values, &p.name)?,
+                            }
                         }
                     }
                 }

@@ -8,7 +8,7 @@ use crate::{
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, Isa, Step, View},
+    plan::{Buffer, Chain, Isa, Step, View, WeightFormat},
     region::{Region, Span},
     rows::{self, Op as Flow, Reads},
 };
@@ -25,6 +25,8 @@ pub struct How {
     pub kernels: kernel::Family,
     /// How rows move.
     pub rows: Rows,
+    /// How weights are stored.
+    pub weights: WeightFormat,
     /// Whether a team of threads shares a firing.
     pub team: bool,
 }
@@ -222,8 +224,10 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 how.rows,
             );
             let row_block = row_block.min(firing);
-            let sizes = conv.as_ref().and_then(kernel::winograd::Sizes::new);
-            let scratch = sizes.map_or(0, |s| s.scratch(s.tiles(row_block, out.w), threads));
+            let weights = kernel::weights(conv.as_ref(), how.weights);
+            let scratch = conv.as_ref().map_or(0, |k| {
+                kernel::scratch(k, weights, [row_block, out.w], threads)
+            });
             Step {
                 node: n,
                 layer: node.layer,
@@ -241,6 +245,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 firing,
                 row_block,
                 conv,
+                weights,
                 scratch,
                 macs,
             }

@@ -2,7 +2,7 @@
 
 use crate::{
     kernel::Family,
-    plan::{Isa, Split},
+    plan::{Isa, Split, WeightFormat},
 };
 
 /// What emitted code is compiled for.
@@ -88,6 +88,8 @@ pub struct PlanOptions {
     pub rows: Rows,
     /// Kernels to choose from; direct ones if `exact`.
     pub kernels: Family,
+    /// How weights of convolutions are stored.
+    pub weights: WeightFormat,
     /// Number of edges.
     pub edges: usize,
     /// Worker processes per edge.
@@ -124,6 +126,7 @@ impl Default for PlanOptions {
             exact: false,
             rows: Rows::Rolling,
             kernels: Family::Auto,
+            weights: WeightFormat::F32,
             edges: 2,
             workers: 1,
             memory: None,

@@ -3,7 +3,8 @@
 use crate::{
     ftp::StageGraph,
     graph::{Graph, Op, ShortcutKind},
-    plan::{Chain, Packing, Section},
+    kernel::block_floats,
+    plan::{Chain, Packing, Section, WeightFormat},
 };
 
 /// A page, in float32 values.
@@ -22,8 +23,8 @@ pub fn pack(
     for (i, stage) in stages.iter().chain([tail]).enumerate() {
         let first = at;
         for &n in &stage.nodes {
-            let nr = nr_of(chains, n);
-            let floats = floats(graph, n, nr);
+            let (nr, weights) = kernel_of(chains, n);
+            let floats = floats(graph, n, nr, weights);
             if floats == 0 {
                 continue;
             }
@@ -34,6 +35,7 @@ pub fn pack(
                 offset: at,
                 floats,
                 nr,
+                weights,
             });
             at = (at + floats).next_multiple_of(PAGE);
         }
@@ -51,24 +53,29 @@ pub fn pack(
     (packing, sections)
 }
 
-/// Output channels per packed block of a node, as its kernel wants them; 0 for other operations.
-fn nr_of(chains: &[&Chain], node: usize) -> usize {
+/// Output channels per packed block of a node, as its kernel wants them, 0 for other operations; and
+/// how weights are stored.
+fn kernel_of(chains: &[&Chain], node: usize) -> (usize, WeightFormat) {
     chains
         .iter()
         .flat_map(|c| &c.steps)
         .find(|s| s.node == node)
-        .and_then(|s| s.conv.as_ref())
-        .map_or(0, |k| k.nr)
+        .map_or((0, WeightFormat::F32), |s| {
+            (s.conv.as_ref().map_or(0, |k| k.nr), s.weights)
+        })
 }
 
 /// Values of a stage's section.
 pub fn stage_floats(graph: &Graph, stage: &StageGraph, chains: &[&Chain]) -> usize {
-    let of = |n: &usize| floats(graph, *n, nr_of(chains, *n)).next_multiple_of(PAGE);
+    let of = |n: &usize| {
+        let (nr, weights) = kernel_of(chains, *n);
+        floats(graph, *n, nr, weights).next_multiple_of(PAGE)
+    };
     stage.nodes.iter().map(of).sum()
 }
 
 /// Packed float32 values of a node.
-pub fn floats(graph: &Graph, n: usize, nr: usize) -> usize {
+pub fn floats(graph: &Graph, n: usize, nr: usize, weights: WeightFormat) -> usize {
     let node = &graph.nodes[n];
     let input = node.inputs.first().map(|t| graph.shape(*t));
     match (&node.op, input) {
@@ -78,7 +85,8 @@ pub fn floats(graph: &Graph, n: usize, nr: usize) -> usize {
                 return node.shape.c.div_ceil(nr) * nr * (1 + taps);
             }
             let filters = node.shape.c / c.groups;
-            c.groups * filters.div_ceil(nr) * nr * (1 + taps * (x.c / c.groups))
+            let depth = taps * (x.c / c.groups);
+            c.groups * filters.div_ceil(nr) * block_floats(nr, depth, weights)
         }
         (Op::Connected { .. }, Some(x)) => node.shape.c * (1 + x.len()),
         (Op::Local { size, .. }, Some(x)) => node.shape.len() * (1 + size * size * x.c),

@@ -330,6 +330,9 @@ pub struct Step {
     pub row_block: usize,
     /// Kernel, where the operation is a convolution.
     pub conv: Option<ConvKernel>,
+    /// How its weights are stored; kernels see float32.
+    #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
+    pub weights: WeightFormat,
     /// Values at the beginning of the arena that a firing works in: no buffer that holds something
     /// between the step's first firing and its last begins before their end. A multiple of 16.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -403,6 +406,26 @@ const fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
+/// How the weights of convolutions are stored. Biases are always float32.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightFormat {
+    /// float32.
+    #[default]
+    F32,
+    /// IEEE 754 half precision, two in the place of a float32: the first one in its lower bits.
+    F16,
+}
+
+impl WeightFormat {
+    /// Whether this is [`Self::F32`].
+    pub const fn is_f32(&self) -> bool {
+        matches!(self, Self::F32)
+    }
+}
+
 const fn one() -> usize {
     1
 }
@@ -415,7 +438,7 @@ const fn is_one(n: &usize) -> bool {
 /// How the weights of one node are stored.
 ///
 /// Convolution: per group, per block of `nr` output channels (the last one padded with zeros):
-/// `[nr]` bias, then `[ky][kx][cin][nr]`. Depthwise: per block of `nr` channels: `[nr]` bias, then
+/// `[nr]` bias, then `[ky][kx][cin][nr]`, the latter in half the places if they are halves. Depthwise: per block of `nr` channels: `[nr]` bias, then
 /// `[ky][kx][nr]`. Everything else: `weights` then `bias` in the order of
 /// [`crate::model::NodeWeights`], except Connected, stored input-major in H, W, C order:
 /// `[out]` bias, then `[h][w][c][out]`, and Local, `[oh][ow][cout]` bias, then `[oh][ow][ky][kx][cin][cout]`.
@@ -433,6 +456,9 @@ pub struct Packing {
     pub floats: usize,
     /// Output channels per block (convolutions), 0 elsewhere.
     pub nr: usize,
+    /// How weights, not biases, are stored.
+    #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
+    pub weights: WeightFormat,
 }
 
 /// A section of `weights.bin`.

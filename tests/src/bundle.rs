@@ -159,7 +159,10 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
 pub fn host_targets() -> Vec<Target> {
     let mut list = Vec::new();
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+    if is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+    {
         use std::arch::is_x86_feature_detected as has;
         if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
             list.push(Target::X86_64V4);

@@ -2,21 +2,16 @@
 //!
 //! What is missing for that is named, and the tests pass; with `TESSERA_CROSS=1` they fail.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{ffi::OsString, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tessera_planner::{
     model::Model,
     options::{PlanOptions, Target},
 };
 use tessera_tests::{
     bundle::{self, Entry},
-    cuts, golden, mini,
+    cross, cuts, golden, mini,
 };
 
 const WITHIN: Duration = Duration::from_secs(300);
@@ -29,38 +24,6 @@ const NETS: [&str; 5] = [
     "yolo",
 ];
 
-fn in_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
-}
-
-fn sysroot() -> Result<PathBuf> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let out = Command::new(rustc).args(["--print", "sysroot"]).output()?;
-    ensure!(out.status.success(), "rustc --print sysroot fails");
-    Ok(Path::new(String::from_utf8(out.stdout)?.trim()).to_path_buf())
-}
-
-/// What this machine lacks, with how to get it.
-fn missing(target: Target) -> Result<Vec<String>> {
-    let triple = target.triple();
-    let mut list = Vec::new();
-    if !sysroot()?
-        .join("lib/rustlib")
-        .join(triple)
-        .join("lib")
-        .is_dir()
-    {
-        list.push(format!("the standard library (rustup target add {triple})"));
-    }
-    for tool in [bundle::linker(target)?, bundle::runner(target)?[0].clone()] {
-        if !in_path(&tool.to_string_lossy()) {
-            list.push(format!("{}", tool.display()));
-        }
-    }
-    Ok(list)
-}
-
 fn entry<'m>(name: &str, model: &'m Model) -> Entry<'m> {
     let options = PlanOptions {
         grids: vec![[2, 2]],
@@ -72,13 +35,7 @@ fn entry<'m>(name: &str, model: &'m Model) -> Entry<'m> {
 }
 
 fn check(target: Target) -> Result<()> {
-    let missing = missing(target)?;
-    if !missing.is_empty() {
-        let said = format!("{}: no {}", target.name(), missing.join(", no "));
-        if std::env::var_os("TESSERA_CROSS").is_some_and(|v| v == *"1") {
-            bail!("{said}");
-        }
-        println!("note: {said}; nothing compared");
+    if !cross::is_able(target)? {
         return Ok(());
     }
     let mut nets = mini::all()?;

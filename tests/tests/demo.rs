@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tessera_planner::{
     graph::Darknet,
     options::{PlanOptions, Target},
+    plan::WeightFormat,
 };
 use tessera_tests::{
     bundle::{self, Entry},
@@ -54,14 +55,28 @@ fn make() -> Result<NodeBinary> {
     bundle::build("demo", Target::Portable, &[entry])?.node("demo")
 }
 
+/// The node with weights in half precision, on the best target here.
+fn node_of_halves() -> Result<NodeBinary> {
+    let dir = folder();
+    let (cfg, weights) = (dir.join("demo.cfg"), dir.join("demo.weights"));
+    let model = model::load(&cfg, &weights, Darknet::Alexey)?;
+    let options = PlanOptions {
+        grids: vec![[3, 3]],
+        weights: WeightFormat::F16,
+        ..PlanOptions::default()
+    };
+    let entry = Entry::new("demo", &model, options);
+    bundle::build("demo-f16", bundle::host_targets()[0], &[entry])?.node("demo")
+}
+
 /// Detections on every picture, in order.
-fn detect(pictures: &[PathBuf], thresh: &str) -> Result<Vec<Vec<Box>>> {
+fn detect(node: &NodeBinary, pictures: &[PathBuf], thresh: &str) -> Result<Vec<Vec<Box>>> {
     let mut flags: Vec<OsString> = ["--thresh", thresh, "--nms", "0.45", "--threads", "2"]
         .map(OsString::from)
         .to_vec();
     flags.push("--image".into());
     flags.extend(pictures.iter().map(Into::into));
-    let records = node()?.solo_with(&flags, WITHIN)?;
+    let records = node.solo_with(&flags, WITHIN)?;
     ensure!(records.len() == pictures.len(), "{} records", records.len());
     records
         .iter()
@@ -94,7 +109,7 @@ fn expected() -> Result<Expected> {
 /// The six things of the shipped picture, as the Python reference found them.
 #[test]
 fn the_shipped_picture() -> Result<()> {
-    let mut found = detect(&[folder().join("demo.png")], "0.25")?.remove(0);
+    let mut found = detect(node()?, &[folder().join("demo.png")], "0.25")?.remove(0);
     let want = expected()?.detections;
     ensure!(want.len() == 6 && found.len() == 6, "{found:?}");
     for w in want {
@@ -113,11 +128,22 @@ fn the_shipped_picture() -> Result<()> {
 /// Mean average precision on 200 pictures of another seed, as `models/demo/README.md` states it.
 #[test]
 fn average_precision() -> Result<()> {
+    precise(node()?)
+}
+
+/// Weights of 11 bits change none of the stated figures.
+#[test]
+fn average_precision_of_halves() -> Result<()> {
+    precise(&node_of_halves()?)
+}
+
+/// That a node reaches the stated average precision.
+fn precise(node: &NodeBinary) -> Result<()> {
     let sheets = Sheets::read(&folder().join("eval.json"))?;
     let dir = tempfile::tempdir()?;
     let pictures = sheets.cut(&folder(), dir.path())?;
     ensure!(pictures.len() == 200, "{} pictures", pictures.len());
-    let found: Vec<Found> = detect(&pictures, "0.005")?
+    let found: Vec<Found> = detect(node, &pictures, "0.005")?
         .into_iter()
         .enumerate()
         .flat_map(|(picture, boxes)| {

@@ -1,40 +1,84 @@
 //! Every family of kernels, forced on wherever it is possible, computes what the real Darknet
-//! computed; and the same bits whatever number of threads share a layer.
+//! computed, on every target that runs here; and the same bits whatever number of threads share a
+//! layer. Weights in half precision are what they say: the same network with rounded weights.
 //!
-//! Cases come from `../shared/golden`; without that folder the tests say so and pass.
+//! Cases come from `../shared/golden`; without that folder the tests that need them say so and pass.
+//! What emulated targets lack is named, and their tests pass; with `TESSERA_CROSS=1` they fail.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tessera_planner::{
+    graph::{Darknet, Op},
     kernel::Family,
     model::Model,
-    options::PlanOptions,
-    plan::{Algorithm, Plan},
+    options::{PlanOptions, Target},
+    plan::{Algorithm, Plan, WeightFormat},
 };
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
-    cuts, golden,
+    cross, cuts, golden, model,
 };
 
 /// Longest run of a node.
-const WITHIN: Duration = Duration::from_secs(120);
+const WITHIN: Duration = Duration::from_secs(300);
 
-/// Output pixels of a tile's side.
-const TILES: [usize; 3] = [2, 4, 6];
+/// Families and grids.
+const PLANS: [(&str, Family, [usize; 2]); 5] = [
+    ("direct", Family::Direct, [1, 1]),
+    ("winograd2", Family::Winograd(2), [1, 1]),
+    ("winograd4", Family::Winograd(4), [1, 1]),
+    ("winograd6", Family::Winograd(6), [1, 1]),
+    ("winograd4-2x2", Family::Winograd(4), [2, 2]),
+];
 
-/// Convolutions that a plan computes by F(m x m, 3 x 3).
-fn counted(plan: &Plan, m: usize) -> usize {
+/// Every target that runs here, natively or emulated.
+fn targets() -> Result<Vec<Target>> {
+    let mut list = bundle::host_targets();
+    for target in [Target::Aarch64, Target::Armv7] {
+        if !list.contains(&target) && cross::is_able(target)? {
+            list.push(target);
+        }
+    }
+    Ok(list)
+}
+
+/// Convolutions of a plan by the side of their Winograd tiles, 0 for direct ones.
+fn counted(plan: &Plan) -> BTreeMap<usize, usize> {
     let chains = plan
         .target
         .values()
         .flat_map(|t| t.stages.iter().flatten().chain([&t.tail]));
     let kernels = chains.flat_map(|c| c.steps.iter().filter_map(|s| s.conv.as_ref()));
-    kernels
-        .filter(|k| matches!(k.algorithm, Algorithm::Winograd { m: found, .. } if found == m))
-        .count()
+    let mut count = BTreeMap::new();
+    for k in kernels {
+        let side = match k.algorithm {
+            Algorithm::Direct => 0,
+            Algorithm::Winograd { m, .. } => m,
+        };
+        *count.entry(side).or_default() += 1;
+    }
+    count
 }
 
+/// That both folders hold the same files.
+fn same(a: &Path, b: &Path) -> Result<()> {
+    let mut files = 0;
+    for entry in fs::read_dir(a)? {
+        let path = entry?.path();
+        let other = b.join(path.file_name().context("a name")?);
+        ensure!(
+            fs::read(&path)? == fs::read(&other)?,
+            "{} differs",
+            path.display()
+        );
+        files += 1;
+    }
+    ensure!(files > 0, "nothing to compare");
+    Ok(())
+}
+
+/// The case by one program, with one thread and with three.
 fn check(bundle: &Bundle, case: &golden::Case, program: &str) -> Result<()> {
     let node = bundle.node(program)?;
     let dumps = [tempfile::tempdir()?, tempfile::tempdir()?];
@@ -45,49 +89,171 @@ fn check(bundle: &Bundle, case: &golden::Case, program: &str) -> Result<()> {
         ensure!(whole > 0, "nothing to compare");
         case.check_detections(&records[0])?;
     }
-    for entry in fs::read_dir(dumps[0].path())? {
-        let path = entry?.path();
-        let other = dumps[1].path().join(path.file_name().context("a name")?);
-        let same = fs::read(&path)? == fs::read(&other)?;
-        ensure!(same, "{} depends on threads", path.display());
-    }
-    Ok(())
+    same(dumps[0].path(), dumps[1].path()).context("one thread and three")
 }
 
-#[test]
-fn winograd_stays_within_golden_tolerances() -> Result<()> {
-    let target = bundle::host_targets()[0];
-    let models: Vec<(&str, Model)> = golden::NETS
+/// Every family on the golden cases `nets` of a target.
+fn families(target: Target, nets: &[&str]) -> Result<()> {
+    let models: Vec<(&str, Model)> = nets
         .iter()
         .filter_map(|n| Some(golden::case(n).transpose()?.map(|c| (*n, c.model))))
         .collect::<Result<_>>()?;
-    let name = |net: &str, m: usize| format!("{}-winograd{m}", net.replace('.', "-"));
+    let name = |net: &str, plan: &str| format!("{}-{plan}", net.replace('.', "-"));
     let mut entries = Vec::new();
     for (net, model) in &models {
-        for m in TILES {
+        for (plan, kernels, grid) in PLANS {
             let options = PlanOptions {
-                grids: vec![[1, 1]],
+                grids: vec![grid],
                 cuts: vec![cuts::deepest(&model.graph)],
-                kernels: Family::Winograd(m),
+                kernels,
                 dump: true,
                 ..PlanOptions::default()
             };
-            entries.push(Entry::new(name(net, m), model, options));
+            entries.push(Entry::new(name(net, plan), model, options));
         }
     }
     if entries.is_empty() {
         return Ok(());
     }
     let bundle = bundle::build("families", target, &entries)?;
-    let mut layers = 0;
+    let mut layers: BTreeMap<usize, usize> = BTreeMap::new();
     for (net, _) in &models {
         let case = golden::case(net)?.context("the case was there before")?;
-        for m in TILES {
-            let program = name(net, m);
-            layers += counted(bundle.plan(&program)?, m);
-            check(&bundle, &case, &program).with_context(|| program.clone())?;
+        for (plan, ..) in PLANS {
+            let program = name(net, plan);
+            for (m, n) in counted(bundle.plan(&program)?) {
+                *layers.entry(m).or_default() += n;
+            }
+            check(&bundle, &case, &program)
+                .with_context(|| format!("{program} on {}", target.name()))?;
         }
     }
-    ensure!(layers > 30, "{layers} layers by Winograd");
+    for m in [0, 2, 4, 6] {
+        let n = layers.get(&m).copied().unwrap_or(0);
+        ensure!(
+            n > models.len(),
+            "{n} layers by F({m}) on {}",
+            target.name()
+        );
+    }
+    println!(
+        "{}: convolutions by side of tiles {layers:?}",
+        target.name()
+    );
+    Ok(())
+}
+
+#[test]
+fn on_this_processor() -> Result<()> {
+    for target in bundle::host_targets() {
+        families(target, &golden::NETS)?;
+    }
+    Ok(())
+}
+
+/// Emulated, so only what is quick: every kind of net, small maps.
+const EMULATED: [&str; 3] = ["yolov2-mini", "yolov3-tiny-mini", "fastest-mini"];
+
+#[test]
+fn on_aarch64() -> Result<()> {
+    if cross::is_able(Target::Aarch64)? {
+        families(Target::Aarch64, &EMULATED)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn on_armv7() -> Result<()> {
+    if cross::is_able(Target::Armv7)? {
+        families(Target::Armv7, &EMULATED)?;
+    }
+    Ok(())
+}
+
+/// Groups, strides, depthwise and narrow layers, channels that blocks do not divide.
+const HALVES: &str = "[net]\nwidth=24\nheight=20\nchannels=3\n\
+    [convolutional]\nfilters=16\nsize=3\npad=1\nactivation=leaky\n\
+    [convolutional]\nfilters=40\nsize=3\nstride=2\npad=1\nactivation=leaky\n\
+    [convolutional]\nfilters=40\nsize=3\npad=1\ngroups=40\nactivation=relu\n\
+    [convolutional]\nfilters=48\nsize=1\nactivation=mish\n\
+    [convolutional]\nfilters=36\nsize=3\npad=1\ngroups=2\nactivation=linear\n\
+    [convolutional]\nfilters=16\nsize=1\nactivation=leaky\n\
+    [convolutional]\nfilters=75\nsize=3\npad=1\nactivation=leaky\n";
+
+#[test]
+fn halves_give_the_bits_of_rounded_weights() -> Result<()> {
+    let whole = model::random("halves", HALVES, Darknet::Alexey, 7)?;
+    let mut rounded = whole.clone();
+    let (mut values, mut changed) = (0, 0);
+    let weights = rounded.weights.as_mut().context("weights")?;
+    for (node, w) in whole.graph.nodes.iter().zip(weights.iter_mut()) {
+        let (Op::Conv(c), Some(w)) = (&node.op, w) else {
+            continue;
+        };
+        // Depthwise weights are few and stay as they are.
+        if c.groups == node.shape.c {
+            continue;
+        }
+        for v in &mut w.weights {
+            let half = half::f16::from_f32(*v).to_f32();
+            values += 1;
+            changed += usize::from(half.to_bits() != v.to_bits());
+            *v = half;
+        }
+    }
+    ensure!(10 * changed > 9 * values, "{changed} of {values} rounded");
+    let dir = tempfile::tempdir()?;
+    let input = dir.path().join("input.f32");
+    let len = whole.graph.input.len();
+    let bytes = (0..len).flat_map(|i| (((i * 37) % 101) as f32 / 101.0).to_le_bytes());
+    fs::write(&input, bytes.collect::<Vec<u8>>())?;
+    for target in targets()? {
+        let mut entries = Vec::new();
+        for (family, kernels) in [
+            ("direct", Family::Direct),
+            ("winograd4", Family::Winograd(4)),
+        ] {
+            for (format, model, weights) in [
+                ("f32", &rounded, WeightFormat::F32),
+                ("f16", &whole, WeightFormat::F16),
+            ] {
+                let options = PlanOptions {
+                    grids: vec![[2, 1]],
+                    cuts: vec![4],
+                    kernels,
+                    weights,
+                    dump: true,
+                    ..PlanOptions::default()
+                };
+                entries.push(Entry::new(format!("{family}-{format}"), model, options));
+            }
+        }
+        let bundle = bundle::build("halves", target, &entries)?;
+        for family in ["direct", "winograd4"] {
+            let dumps = [tempfile::tempdir()?, tempfile::tempdir()?];
+            for (dump, (format, threads)) in dumps.iter().zip([("f32", 1), ("f16", 3)]) {
+                let node = bundle.node(&format!("{family}-{format}"))?;
+                node.solo(
+                    std::slice::from_ref(&input),
+                    threads,
+                    Some(dump.path()),
+                    WITHIN,
+                )?;
+            }
+            same(dumps[0].path(), dumps[1].path())
+                .with_context(|| format!("{family} on {}", target.name()))?;
+        }
+        let size = |format: &str| -> Result<usize> {
+            let plan = bundle.plan(&format!("direct-{format}"))?;
+            let target = plan.target.values().next().context("a target")?;
+            Ok(target.packing.iter().map(|p| p.floats).sum())
+        };
+        let (f32s, f16s) = (size("f32")?, size("f16")?);
+        ensure!(
+            10 * f16s < 6 * f32s,
+            "{f16s} values instead of {f32s} on {}",
+            target.name()
+        );
+    }
     Ok(())
 }

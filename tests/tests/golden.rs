@@ -63,9 +63,10 @@ fn options((_, grids, cuts): &Cut) -> PlanOptions {
 
 /// All cases and plans of a target in one crate; `None` without the folder.
 fn bundle(target: Target) -> Result<Option<&'static Bundle>> {
-    static BUNDLES: [OnceLock<Result<Option<Bundle>, String>>; 2] =
-        [OnceLock::new(), OnceLock::new()];
-    let cell = &BUNDLES[usize::from(target == Target::Portable)];
+    static BUNDLES: [OnceLock<Result<Option<Bundle>, String>>; Target::ALL.len()] =
+        [const { OnceLock::new() }; Target::ALL.len()];
+    let at = Target::ALL.iter().position(|t| *t == target);
+    let cell = &BUNDLES[at.context("a target")?];
     let bundle = cell.get_or_init(|| make(target).map_err(|e| format!("{e:#}")));
     bundle
         .as_ref()

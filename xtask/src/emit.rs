@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tessera_codegen::{EmitOptions, Files, emit, pack};
+use tessera_codegen::{EmitOptions, Files, emit, pack, rounding::rounding};
 use tessera_planner::{model::Model, options::Target, plan::Plan};
 
 use crate::{progress::Step, workspace};
@@ -130,6 +130,15 @@ fn pack_weights(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Resul
     drop(w);
     fs::rename(&part, &file)?;
     let bytes = fs::metadata(&file)?.len();
-    step.done(&crate::size::show(bytes));
+    let tp = plan.target.get(target.name());
+    let changed = tp.and_then(|tp| rounding(tp, model)).map(|r| {
+        format!(
+            ", of which {} weights in half precision: changed by {:.3} % (root mean square), {} became zero",
+            r.weights,
+            100.0 * r.relative,
+            r.zeros
+        )
+    });
+    step.done(&(crate::size::show(bytes) + &changed.unwrap_or_default()));
     Ok(bytes)
 }

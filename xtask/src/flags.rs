@@ -82,6 +82,16 @@ pub enum KernelsFlag {
     Winograd6,
 }
 
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum WeightsFlag {
+    /// float32, as trained
+    #[default]
+    F32,
+    /// Half precision: half the memory, every weight rounded to 11 bits
+    F16,
+}
+
 /// The network.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
@@ -123,6 +133,9 @@ pub struct PlanArgs {
     /// Kernels of convolutions
     #[arg(long, value_enum, default_value_t, value_name = "FAMILY")]
     pub kernels: KernelsFlag,
+    /// How weights of convolutions are stored
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub weights_format: WeightsFlag,
     /// Number of edge nodes
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub edges: u16,

@@ -9,13 +9,13 @@ use tessera_planner::{
     make,
     model::Model,
     options::{PlanOptions, Rows, Target},
-    plan::{Plan, Split},
+    plan::{Plan, Split, WeightFormat},
     report,
 };
 
 use crate::{
     emit,
-    flags::{Fork, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag},
+    flags::{Fork, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag},
     model::{self, Source},
     progress::Step,
     size, workspace,
@@ -26,7 +26,7 @@ fn host_target() -> Target {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::is_x86_feature_detected as has;
-        if has!("avx2") && has!("fma") {
+        if has!("avx2") && has!("fma") && has!("f16c") {
             let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
             return if wide {
                 Target::X86_64V4
@@ -136,6 +136,13 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
     if let (false, Some(flag)) = (kernels == Family::Auto, args.kernels.to_possible_value()) {
         command += &format!(" --kernels {}", flag.get_name());
     }
+    let weights = match args.weights_format {
+        WeightsFlag::F32 => WeightFormat::F32,
+        WeightsFlag::F16 => {
+            command += " --weights-format f16";
+            WeightFormat::F16
+        }
+    };
     command += &format!(" --edges {}", args.edges);
     if args.workers != 1 {
         command += &format!(" --workers {}", args.workers);
@@ -152,6 +159,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         exact: args.exact,
         rows,
         kernels,
+        weights,
         edges: usize::from(args.edges),
         workers: usize::from(args.workers),
         memory,

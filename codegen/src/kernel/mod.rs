@@ -27,10 +27,13 @@ use tessera_planner::{
     plan::{ConvKernel, Isa},
 };
 
+pub use halves::widen;
+
 use crate::names::{affine, comment, grouped, int};
 
 pub mod aarch64;
 pub mod armv7;
+mod halves;
 pub mod portable;
 pub mod winograd;
 pub mod x86_64;
@@ -49,7 +52,7 @@ pub fn name(k: &ConvKernel, isa: Isa, lanes: usize) -> String {
     }
 }
 
-/// Values of one packed block.
+/// Values of one packed block as kernels read it.
 pub const fn block_floats(k: &ConvKernel) -> usize {
     k.nr * (1 + k.size * k.size * k.cin)
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{graph::Conv, kernel::winograd::Sizes, plan::ConvKernel};
+use tessera_planner::{
+    graph::Conv,
+    kernel::{block_floats, wide_floats, winograd::Sizes},
+    plan::{ConvKernel, WeightFormat},
+};
 
 use super::{Body, LayerCx, winograd};
 use crate::{
@@ -37,7 +41,8 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
     if k.x_stride != cx.ins[0].c || k.y_stride != cx.out.c {
         return Err(bad("a kernel's strides are its buffers' channels"));
     }
-    let blocks = Blocks::new(conv, k, cx.out.c).ok_or_else(|| bad("groups divide the filters"))?;
+    let blocks = Blocks::new(conv, k, cx.out.c, cx.step.weights)
+        .ok_or_else(|| bad("groups divide the filters"))?;
 
     let y_row = int(cx.out.row);
     let mut calls = Calls {
@@ -93,6 +98,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
         weights: true,
         kernels: calls.kernels,
         how: kernel::name(k, cx.isa, k.nr),
+        wide: wide_floats(k, cx.step.weights),
         ..Body::plain(what(conv, cx), code)
     })
 }
@@ -159,6 +165,7 @@ impl Calls<'_> {
     /// A row block of `lanes` output channels from `channel + constant` on.
     fn rows(&mut self, lanes: usize, channel: &Channel, constant: usize) -> TokenStream {
         self.kernels.insert((self.k.clone(), lanes));
+        let widen = widen(self.k, self.cx.step.weights);
         let name = ident(&kernel::name(self.k, self.cx.isa, lanes));
         let (y_row, cols) = (int(self.cx.out.row), int(self.cx.out.w));
         // Where the block's channels begin: in the input per group (depthwise: per block), in the
@@ -171,6 +178,7 @@ impl Calls<'_> {
             quote!(+ #at)
         };
         quote! {
+            #widen
             for row in block.clone() {
                 let taps = #taps;
                 let y = &mut y[(row - first) * #y_row #at..];
@@ -178,6 +186,15 @@ impl Calls<'_> {
             }
         }
     }
+}
+
+/// Makes the packed block `w` float32 in `wide`, where it is stored otherwise.
+pub(super) fn widen(k: &ConvKernel, weights: WeightFormat) -> TokenStream {
+    if weights.is_f32() {
+        return TokenStream::new();
+    }
+    let nr = int(k.nr);
+    quote! { let w = kernels::widen(w, #nr, wide); }
 }
 
 /// `tap(y)`: index in `x` of the first pixel of input row `y`, counted from `pad` rows above the
@@ -235,7 +252,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn new(conv: &Conv, k: &ConvKernel, cout: usize) -> Option<Self> {
+    fn new(conv: &Conv, k: &ConvKernel, cout: usize, weights: WeightFormat) -> Option<Self> {
         let groups = if k.depthwise { 1 } else { conv.groups };
         if groups == 0 || !cout.is_multiple_of(groups) {
             return None;
@@ -246,7 +263,7 @@ impl Blocks {
             per_group,
             full: per_group / k.nr,
             rest: per_group % k.nr,
-            floats: kernel::block_floats(k),
+            floats: block_floats(k.nr, k.size * k.size * k.cin, weights),
             depthwise: k.depthwise,
             cin: k.cin,
         })

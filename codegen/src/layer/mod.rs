@@ -86,6 +86,8 @@ pub(crate) struct Body {
     pub by_channel: bool,
     /// The function takes the team, which it shares its work with itself, and `scratch`.
     pub team: bool,
+    /// The function takes `wide`, so many values of working memory of the thread that calls it; 0: none.
+    pub wide: usize,
 }
 
 impl Body {
@@ -99,6 +101,7 @@ impl Body {
             how: "loop".to_owned(),
             by_channel: false,
             team: false,
+            wide: 0,
         }
     }
 
@@ -279,10 +282,10 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         quote!(rows)
     };
     let code = &body.code;
-    let (team, scratch) = if body.team {
-        (quote!(team: &Team,), quote!(scratch: &mut [f32],))
-    } else {
-        (quote!(), quote!())
+    let (team, scratch) = match (body.team, body.wide) {
+        (true, _) => (quote!(team: &Team,), quote!(scratch: &mut [f32],)),
+        (false, 0) => (quote!(), quote!()),
+        (false, _) => (quote!(), quote!(wide: &mut [f32],)),
     };
     let attributes = kernel::attributes(cx.isa);
     let item = quote! {
@@ -295,6 +298,8 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
     let bufs: Vec<_> = step.inputs.iter().map(|v| ident_buffer(v.buffer)).collect();
     let to = ident_buffer(step.out.buffer);
     let (number, row, by_channel) = (int(cx.number), int(out.row), body.by_channel);
+    let wide = int(body.wide);
+    let (alone, has_wide) = (!body.team && body.wide == 0, body.wide > 0);
     let run = if by_channel {
         let c = int(out.c);
         let place = if out.is_padded() {
@@ -331,22 +336,28 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
                     io.arena.#method(#number, [#(#bufs.range()),*], #to.rows(#place) #more);
             }
         };
-        let (take, run) = if body.team {
-            (
-                take(
-                    quote!(y, scratch),
-                    quote!(io_scratch),
-                    quote!(, #of_scratch),
-                ),
-                quote!(#name(io.team, #(#xs,)* #w_arg scratch, y, #rows);),
-            )
+        let take = if alone {
+            take(quote!(y), quote!(io), quote!())
         } else {
-            let run = if by_channel {
-                run.clone()
-            } else {
-                quote!(io.team.rows(#rows, #row, y, #run);)
-            };
-            (take(quote!(y), quote!(io), quote!()), run)
+            take(
+                quote!(y, scratch),
+                quote!(io_scratch),
+                quote!(, #of_scratch),
+            )
+        };
+        let run = if body.team {
+            quote!(#name(io.team, #(#xs,)* #w_arg scratch, y, #rows);)
+        } else if has_wide {
+            quote! {
+                let split = Split { row_floats: #row, scratch_floats: #wide };
+                io.team.rows_scratch(#rows, split, y, scratch, |rows, y, wide| {
+                    #name(#(#xs,)* #w_arg wide, y, rows)
+                });
+            }
+        } else if by_channel {
+            run.clone()
+        } else {
+            quote!(io.team.rows(#rows, #row, y, #run);)
         };
         quote! {
             #first_only

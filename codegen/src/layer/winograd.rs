@@ -3,9 +3,12 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{kernel::winograd::Sizes, plan::ConvKernel};
+use tessera_planner::{
+    kernel::{block_floats, wide_floats, winograd::Sizes},
+    plan::ConvKernel,
+};
 
-use super::LayerCx;
+use super::{LayerCx, conv::widen};
 use crate::{
     kernel,
     names::{affine, ident, int},
@@ -15,7 +18,8 @@ use crate::{
 /// `x`, `w`, `y`, `rows`, `scratch` and `tap(y)`; `pass` activates rows `block` of `y`, which begins at
 /// row `first`.
 ///
-/// `scratch` holds V, then U and M of every thread, of the planner's drawing.
+/// `scratch` holds V, then of every thread a wide block of weights, where these are halves, U and M, of
+/// the planner's drawing.
 pub(super) fn rows(
     cx: &LayerCx,
     k: &ConvKernel,
@@ -26,8 +30,15 @@ pub(super) fn rows(
     let row_block = cx.step.row_block;
     let tiles_most = s.tiles(row_block, out.w);
     let per_row = out.w.div_ceil(s.m);
-    let [v_floats, work, m, cols, y_row] =
-        [s.v(tiles_most), s.work(tiles_most), s.m, out.w, out.row].map(int);
+    let wide = wide_floats(k, cx.step.weights);
+    let work = wide + s.work(tiles_most);
+    let [v_floats, work, m, cols, y_row] = [s.v(tiles_most), work, s.m, out.w, out.row].map(int);
+    let split = if wide > 0 {
+        let wide = int(wide);
+        quote! { let (wide, work) = work.split_at_mut(#wide); }
+    } else {
+        TokenStream::new()
+    };
     let (blocks, kernels, lanes) = channels(cx, k);
     let input = ident(&kernel::name(k, cx.isa, lanes[0]));
     let planes = s.points() * s.parts();
@@ -65,6 +76,7 @@ pub(super) fn rows(
         let done = &mut y[(block.start - first) * #y_row..(block.end - first) * #y_row];
         let across = Across { width: #nr, stride: #stride, scratch_floats: #work };
         team.strips(#blocks, across, done, work, |list, mut y, work| {
+            #split
             for (i, number) in list.enumerate() {
                 let at = #at_block;
                 #kernels
@@ -99,7 +111,9 @@ pub(super) fn rows(
 fn channels(cx: &LayerCx, k: &ConvKernel) -> (TokenStream, TokenStream, Vec<usize>) {
     let out = cx.out;
     let (full, rest) = (out.c / k.nr, out.c % k.nr);
-    let floats = int(kernel::block_floats(k));
+    let weights = cx.step.weights;
+    let floats = int(block_floats(k.nr, k.size * k.size * k.cin, weights));
+    let widen = widen(k, weights);
     let (cols, y_row) = (int(out.w), int(out.row));
     let call = |lanes: usize| {
         let (name, width) = (ident(&kernel::name(k, cx.isa, lanes)), int(lanes));
@@ -126,6 +140,7 @@ fn channels(cx: &LayerCx, k: &ConvKernel) -> (TokenStream, TokenStream, Vec<usiz
     };
     let block = quote! {
         let w = &w[number * #floats..][..#floats];
+        #widen
         #calls
     };
     (

@@ -245,7 +245,7 @@ const ORDER: Order = Order {
 };
 
 /// Computes the chain.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn run(io: &mut TaskIo<'_>) {
     ORDER
         .run(
@@ -386,7 +386,7 @@ pub fn run(io: &mut TaskIo<'_>) {
 }
 
 /// Layer 8: conv 3x3/1, 48 -> 64, leaky. In 10x12x48 (border 1 1 1 1), out 10x12x64, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l08_conv(
     team: &Team,
     x: &[f32],
@@ -456,7 +456,7 @@ pub fn l08_conv(
 }
 
 /// Layer 9: maxpool 2x2/2. In 10x12x64, out 5x6x64, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l09_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(512)) {
         let upper = x[row * 1_536..][..768].chunks_exact(128);
@@ -476,7 +476,7 @@ pub fn l09_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 10: conv 3x3/1, 64 -> 80, leaky. In 5x6x64 (border 1 1 1 1), out 5x6x80, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l10_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if (1..6).contains(&y) { y * 512 } else { 0 };
     let first = rows.start;
@@ -491,7 +491,7 @@ pub fn l10_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 11: maxpool 2x2/1. In 5x6x80 (border 0 1 0 1), out 5x6x80, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l11_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(480)) {
         let wy = row..5.min(row + 2);
@@ -512,7 +512,7 @@ pub fn l11_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 12: conv 1x1/1, 80 -> 48, leaky. In 5x6x80, out 5x6x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l12_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 480;
     let first = rows.start;
@@ -527,7 +527,7 @@ pub fn l12_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 13: conv 3x3/1, 48 -> 64, leaky. In 5x6x48 (border 1 1 1 1), out 5x6x64, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l13_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if (1..6).contains(&y) { y * 384 } else { 0 };
     let first = rows.start;
@@ -542,7 +542,7 @@ pub fn l13_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 14: conv 1x1/1, 64 -> 30, linear. In 5x6x64, out 5x6x30, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l14_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 384;
     let first = rows.start;
@@ -564,7 +564,7 @@ pub fn l14_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 15: yolo, 3 anchors, 5 classes. In 5x6x30, out 5x6x30, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l15_yolo(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(180)) {
         y.copy_from_slice(&x[row * 180..][..180]);
@@ -580,7 +580,7 @@ pub fn l15_yolo(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 17: conv 1x1/1, 48 -> 32, leaky. In 5x6x48, out 5x6x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l17_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 384 + 432;
     let first = rows.start;
@@ -595,7 +595,7 @@ pub fn l17_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 18: upsample by 2. In 5x6x32, out 10x12x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l18_upsample(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(384)) {
         let y_in = row / 2;
@@ -609,7 +609,7 @@ pub fn l18_upsample(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 19: concatenation of channels 32 + 64. In 10x12x32 and 10x12x64, out 10x12x96, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l19_route(x0: &[f32], x1: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(1_344)) {
         let x = &x0[row * 384..][..384];
@@ -624,7 +624,7 @@ pub fn l19_route(x0: &[f32], x1: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 20: conv 3x3/1, 96 -> 64, leaky. In 10x12x96 (border 1 1 1 1), out 10x12x64, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l20_conv(
     team: &Team,
     x: &[f32],
@@ -694,7 +694,7 @@ pub fn l20_conv(
 }
 
 /// Layer 21: conv 1x1/1, 64 -> 30, linear. In 10x12x64, out 10x12x30, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l21_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y * 768;
     let first = rows.start;
@@ -716,7 +716,7 @@ pub fn l21_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 22: yolo, 3 anchors, 5 classes. In 10x12x30, out 10x12x30, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l22_yolo(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(360)) {
         y.copy_from_slice(&x[row * 360..][..360]);

@@ -3,9 +3,11 @@
 mod order;
 mod scratch;
 
+use std::collections::BTreeMap;
+
 use crate::{
-    kernel::{takes_winograd, vector, winograd::Sizes},
-    plan::{Buffer, Chain, ConvKernel, Isa, Plan, Stage, Step, View},
+    kernel::{scratch as scratch_floats, takes_winograd, vector, winograd::Sizes},
+    plan::{Buffer, Chain, ConvKernel, Isa, Plan, Stage, Step, TargetPlan, View, WeightFormat},
 };
 
 /// A broken rule.
@@ -139,6 +141,7 @@ pub fn check(plan: &Plan) -> Rule {
         )?;
         chain(&t.tail, t.kernels, &place)?;
         sections(t, name)?;
+        formats(t, name)?;
     }
     Ok(())
 }
@@ -359,7 +362,14 @@ fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
                 &at,
                 "a kernel reads behind its rows",
             )?;
-            winograd(c, s, k, isa, &at)?;
+            winograd(s, k, isa, &at)?;
+            working_memory(c, s, k, &at)?;
+        } else {
+            rule(
+                s.scratch == 0 && s.weights.is_f32(),
+                &at,
+                "only convolutions have working memory and halves",
+            )?;
         }
     }
     order::order(c, place)?;
@@ -367,14 +377,10 @@ fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
 }
 
 /// What a Winograd kernel needs beyond the rules of all kernels.
-fn winograd(c: &Chain, s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> String) -> Rule {
+fn winograd(s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> String) -> Rule {
     let lanes = vector(isa);
     let Some(sizes) = Sizes::new(k) else {
-        return rule(
-            s.scratch == 0,
-            at,
-            "a direct kernel needs no working memory",
-        );
+        return Ok(());
     };
     rule(
         [2, 4, 6].contains(&sizes.m)
@@ -387,19 +393,44 @@ fn winograd(c: &Chain, s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> Stri
             && s.out.w >= sizes.m,
         at,
         "a Winograd kernel's geometry",
+    )
+}
+
+/// A kernel's working memory, in whole cache lines at the beginning of the arena.
+fn working_memory(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rule {
+    rule(
+        s.weights.is_f32() || (!k.depthwise && k.nr.is_multiple_of(2)),
+        at,
+        "halves of a depthwise kernel",
     )?;
-    let tiles = sizes.tiles(s.row_block, s.out.w);
     rule(
         (1..=TEAM_MOST).contains(&c.threads)
             && s.scratch.is_multiple_of(16)
             && s.scratch <= c.arena_floats
-            && s.scratch >= sizes.scratch(tiles, c.threads),
+            && s.scratch >= scratch_floats(k, s.weights, [s.row_block, s.out.w], c.threads),
         at,
-        "a Winograd kernel's working memory",
+        "a kernel's working memory",
     )
 }
 
-fn sections(t: &crate::plan::TargetPlan, name: &str) -> Rule {
+/// Steps read weights as they are stored.
+fn formats(t: &TargetPlan, name: &str) -> Rule {
+    let stored: BTreeMap<usize, WeightFormat> =
+        t.packing.iter().map(|p| (p.node, p.weights)).collect();
+    let mut steps = t
+        .stages
+        .iter()
+        .flatten()
+        .chain([&t.tail])
+        .flat_map(|c| &c.steps);
+    rule(
+        steps.all(|s| stored.get(&s.node).copied().unwrap_or_default() == s.weights),
+        &|| format!("target {name}, weights"),
+        "a step reads its weights in another format than they are stored in",
+    )
+}
+
+fn sections(t: &TargetPlan, name: &str) -> Rule {
     let at = || format!("target {name}, weights");
     rule(
         t.sections.len() == t.stages.len() + 1,

@@ -1,8 +1,9 @@
 //! Which generated kernel computes a convolution, and what it is called.
 
 use crate::{
+    buffers::ALIGN,
     graph::{Activation, Graph, Node, Op},
-    plan::{Algorithm, Buffer, ConvKernel, Isa},
+    plan::{Algorithm, Buffer, ConvKernel, Isa, WeightFormat},
 };
 
 pub mod neon;
@@ -265,6 +266,41 @@ pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer) -> usize
     } else {
         fitting
     }
+}
+
+/// How the weights of a step with kernel `k` are stored where `asked` is asked for: those of depthwise
+/// kernels are few, those of other operations are read without a kernel.
+pub fn weights(k: Option<&ConvKernel>, asked: WeightFormat) -> WeightFormat {
+    match k {
+        Some(k) if !k.depthwise => asked,
+        _ => WeightFormat::F32,
+    }
+}
+
+/// Values (float32) that a packed block takes: biases, then weights.
+pub const fn block_floats(nr: usize, depth: usize, weights: WeightFormat) -> usize {
+    match weights {
+        WeightFormat::F32 => nr * (1 + depth),
+        WeightFormat::F16 => nr + (nr * depth).div_ceil(2),
+    }
+}
+
+/// Values of a thread's working memory for a block that is made float32 before kernels read it: whole
+/// cache lines, none if it is stored so.
+pub const fn wide_floats(k: &ConvKernel, weights: WeightFormat) -> usize {
+    match weights {
+        WeightFormat::F32 => 0,
+        WeightFormat::F16 => {
+            block_floats(k.nr, k.size * k.size * k.cin, WeightFormat::F32).next_multiple_of(ALIGN)
+        }
+    }
+}
+
+/// Values of working memory of a call that computes row blocks of `[rows, columns]`, for `threads`
+/// threads: what all of them share, then a wide block and what Winograd needs of every thread.
+pub fn scratch(k: &ConvKernel, w: WeightFormat, [h, cols]: [usize; 2], threads: usize) -> usize {
+    let wide = threads * wide_floats(k, w);
+    wide + winograd::Sizes::new(k).map_or(0, |s| s.scratch(s.tiles(h, cols), threads))
 }
 
 /// Output channels of the last block of `filters` channels.

@@ -24,6 +24,7 @@ pub(super) fn target(
     let how = How {
         isa: target.kernels(),
         kernels: options.family(),
+        weights: options.weights,
         rows: options.rows,
         team: false,
     };

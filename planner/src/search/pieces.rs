@@ -138,6 +138,7 @@ fn piece(
     let how = How {
         isa: target.kernels(),
         kernels: o.family(),
+        weights: o.weights,
         rows: o.rows,
         team: make::is_for_team(ys, xs),
     };

@@ -29,7 +29,7 @@ mod epilogue;
 mod width;
 mod winograd;
 
-pub use width::{Width, features};
+pub use width::{Width, features, safety};
 pub use winograd::Vectors;
 
 /// The items of a kernel's module.

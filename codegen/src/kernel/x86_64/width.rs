@@ -9,8 +9,8 @@ use crate::names::comment;
 /// The instructions of an instruction set's kernels, as `#[target_feature]` takes them.
 pub const fn features(isa: Isa) -> &'static str {
     match isa {
-        Isa::X86_64V4 => "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
-        _ => "avx2,fma",
+        Isa::X86_64V4 => "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c",
+        _ => "avx2,fma,f16c",
     }
 }
 

@@ -17,7 +17,7 @@ pub fn f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30(
     unsafe { row(x, taps, w, y, cols) }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn row(x: &[f32], taps: &[usize; 1], w: &[f32], y: &mut [f32], cols: usize) {
     assert!((6..= 65_536).contains(& cols), "a row is at least one block wide");
     assert_eq!(w.len(), 1_040, "one packed block");

@@ -17,7 +17,7 @@ pub fn f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8(
     unsafe { row(x, taps, w, y, cols) }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn row(x: &[f32], taps: &[usize; 3], w: &[f32], y: &mut [f32], cols: usize) {
     assert!((12..= 65_536).contains(& cols), "a row is at least one block wide");
     assert_eq!(w.len(), 224, "one packed block");

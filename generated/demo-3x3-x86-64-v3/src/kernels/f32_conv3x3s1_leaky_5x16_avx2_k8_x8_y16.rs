@@ -17,7 +17,7 @@ pub fn f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16(
     unsafe { row(x, taps, w, y, cols) }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn row(x: &[f32], taps: &[usize; 3], w: &[f32], y: &mut [f32], cols: usize) {
     assert!((5..= 65_536).contains(& cols), "a row is at least one block wide");
     assert_eq!(w.len(), 1_168, "one packed block");

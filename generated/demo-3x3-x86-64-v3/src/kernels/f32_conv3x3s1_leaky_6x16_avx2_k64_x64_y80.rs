@@ -17,7 +17,7 @@ pub fn f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80(
     unsafe { row(x, taps, w, y, cols) }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn row(x: &[f32], taps: &[usize; 3], w: &[f32], y: &mut [f32], cols: usize) {
     assert!((6..= 65_536).contains(& cols), "a row is at least one block wide");
     assert_eq!(w.len(), 9_232, "one packed block");

@@ -12,7 +12,7 @@ pub fn input(x: &[f32], taps: &[usize; 4], v: &mut Strip<'_>, cols: usize) {
     unsafe { input_row(x, taps, v, cols) }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn input_row(x: &[f32], taps: &[usize; 4], v: &mut Strip<'_>, cols: usize) {
     assert!((2..= 65_536).contains(& cols), "a row is at least one tile wide");
     let (across, plane) = (cols.div_ceil(2), v.stride());
@@ -82,7 +82,7 @@ fn input_row(x: &[f32], taps: &[usize; 4], v: &mut Strip<'_>, cols: usize) {
 
 /// Values at the points, of a row or column of inputs.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn forward(x: [__m256; 4]) -> [__m256; 4] {
     let [x0, x1, x2, x3] = x;
     let t0 = _mm256_sub_ps(x2, x0);
@@ -107,7 +107,7 @@ pub fn channels(
     unsafe { block(v, w, work, y, [y_row, cols, rows]) }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn block(
     v: &[f32],
     w: &[f32],
@@ -216,7 +216,7 @@ fn block(
 }
 
 /// Transforms the weights of input channels `first..first + deep`: `w` without the bias.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
     let plane = deep * 16 + 16;
     assert!(w.len() == 6_912 && first + deep <= 48 && u.len() >= plane * 16);
@@ -267,7 +267,7 @@ fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
 
 /// Values at the points, of a row or column of weights.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn expand(x: [__m256; 3]) -> [__m256; 4] {
     let [x0, x1, x2] = x;
     let t0 = _mm256_mul_ps(_mm256_set1_ps(-1.0), x0);
@@ -280,7 +280,7 @@ fn expand(x: [__m256; 3]) -> [__m256; 4] {
 
 /// Adds the products of `blocks` times `TILES` tiles at one point to `m`, or begins there:
 /// `x` tile by tile, `u` input channel by input channel, both of one part.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn multiply<const TILES: usize>(
     x: &[f32],
     u: &[f32],
@@ -337,7 +337,7 @@ fn multiply<const TILES: usize>(
 }
 
 /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn outputs(
     products: &[f32],
     bias: &[f32],
@@ -411,7 +411,7 @@ fn outputs(
 
 /// Outputs of a row or column, of the products at the points.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn backward(x: [__m256; 4]) -> [__m256; 2] {
     let [x0, x1, x2, x3] = x;
     let t0 = _mm256_add_ps(x1, x2);

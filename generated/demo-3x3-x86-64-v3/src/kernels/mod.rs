@@ -38,14 +38,18 @@ pub fn check_cpu() -> Result<(), &'static str> {
     if !is_x86_feature_detected!("fma") {
         return Err("FMA");
     }
+    if !is_x86_feature_detected!("f16c") {
+        return Err("F16C");
+    }
     Ok(())
 }
 
 /// Stops on a processor that [`check_cpu`] refuses.
 #[inline]
 fn assert_cpu() {
-    let there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    assert!(there, "no avx2,fma");
+    let there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
+    assert!(there, "no avx2,fma,f16c");
 }
 
 /// Calls a chain's driver on a processor that has the instructions it uses.

@@ -168,7 +168,7 @@ const ORDER: Order = Order {
 };
 
 /// Computes the chain.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn run(io: &mut TaskIo<'_>) {
     ORDER
         .run(
@@ -256,7 +256,7 @@ pub fn run(io: &mut TaskIo<'_>) {
 }
 
 /// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 63x94x3 (border 1 0 0 0), out 62x92x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { (y - 1) % 32 * 282 + 282 } else { 0 };
     let first = rows.start;
@@ -269,7 +269,7 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 1: maxpool 2x2/2. In 62x92x8, out 31x46x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(368)) {
         let upper = x[(row * 2) % 32 * 736..][..736].chunks_exact(16);
@@ -288,7 +288,7 @@ pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 31x46x8 (border 1 0 0 0), out 30x44x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 368 } else { 0 };
     let first = rows.start;
@@ -301,7 +301,7 @@ pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 3: maxpool 2x2/2. In 30x44x16, out 15x22x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(352)) {
         let upper = x[row * 1_408..][..704].chunks_exact(32);
@@ -320,7 +320,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 15x22x16 (border 1 0 0 0), out 14x20x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l04_conv(
     team: &Team,
     x: &[f32],
@@ -390,7 +390,7 @@ pub fn l04_conv(
 }
 
 /// Layer 5: maxpool 2x2/2. In 14x20x32, out 7x10x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_280..][..640].chunks_exact(64);
@@ -409,7 +409,7 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 7x10x32 (border 1 0 0 0), out 6x8x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l06_conv(
     team: &Team,
     x: &[f32],
@@ -479,7 +479,7 @@ pub fn l06_conv(
 }
 
 /// Layer 7: maxpool 2x2/2. In 6x8x48, out 3x4x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
         let upper = x[row * 768..][..384].chunks_exact(96);

@@ -170,7 +170,7 @@ const ORDER: Order = Order {
 };
 
 /// Computes the chain.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn run(io: &mut TaskIo<'_>) {
     ORDER
         .run(
@@ -258,7 +258,7 @@ pub fn run(io: &mut TaskIo<'_>) {
 }
 
 /// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 63x79x3 (border 1 0 0 1), out 62x78x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 240 } else { 0 };
     let first = rows.start;
@@ -271,7 +271,7 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 1: maxpool 2x2/2. In 62x78x8, out 31x39x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[(row * 2) % 32 * 624..][..624].chunks_exact(16);
@@ -290,7 +290,7 @@ pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 31x39x8 (border 1 0 0 1), out 30x38x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 320 } else { 0 };
     let first = rows.start;
@@ -303,7 +303,7 @@ pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 3: maxpool 2x2/2. In 30x38x16, out 15x19x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_216..][..608].chunks_exact(32);
@@ -322,7 +322,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 15x19x16 (border 1 0 0 1), out 14x18x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l04_conv(
     team: &Team,
     x: &[f32],
@@ -392,7 +392,7 @@ pub fn l04_conv(
 }
 
 /// Layer 5: maxpool 2x2/2. In 14x18x32, out 7x9x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_152..][..576].chunks_exact(64);
@@ -411,7 +411,7 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 7x9x32 (border 1 0 0 1), out 6x8x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l06_conv(
     team: &Team,
     x: &[f32],
@@ -481,7 +481,7 @@ pub fn l06_conv(
 }
 
 /// Layer 7: maxpool 2x2/2. In 6x8x48, out 3x4x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
         let upper = x[row * 768..][..384].chunks_exact(96);

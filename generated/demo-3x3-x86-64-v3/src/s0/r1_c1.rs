@@ -175,7 +175,7 @@ const ORDER: Order = Order {
 };
 
 /// Computes the chain.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn run(io: &mut TaskIo<'_>) {
     ORDER
         .run(
@@ -254,7 +254,7 @@ pub fn run(io: &mut TaskIo<'_>) {
 }
 
 /// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 78x94x3, out 76x92x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y % 32 * 282;
     let first = rows.start;
@@ -267,7 +267,7 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 1: maxpool 2x2/2. In 76x92x8, out 38x46x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(368)) {
         let upper = x[(row * 2) % 32 * 736..][..736].chunks_exact(16);
@@ -286,7 +286,7 @@ pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 38x46x8, out 36x44x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| y % 32 * 368;
     let first = rows.start;
@@ -299,7 +299,7 @@ pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 3: maxpool 2x2/2. In 36x44x16, out 18x22x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(352)) {
         let upper = x[(row * 2) % 32 * 704..][..704].chunks_exact(32);
@@ -318,7 +318,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 18x22x16, out 16x20x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l04_conv(
     team: &Team,
     x: &[f32],
@@ -388,7 +388,7 @@ pub fn l04_conv(
 }
 
 /// Layer 5: maxpool 2x2/2. In 16x20x32, out 8x10x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_280..][..640].chunks_exact(64);
@@ -407,7 +407,7 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 8x10x32, out 6x8x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l06_conv(
     team: &Team,
     x: &[f32],
@@ -477,7 +477,7 @@ pub fn l06_conv(
 }
 
 /// Layer 7: maxpool 2x2/2. In 6x8x48, out 3x4x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
         let upper = x[row * 768..][..384].chunks_exact(96);

@@ -175,7 +175,7 @@ const ORDER: Order = Order {
 };
 
 /// Computes the chain.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn run(io: &mut TaskIo<'_>) {
     ORDER
         .run(
@@ -263,7 +263,7 @@ pub fn run(io: &mut TaskIo<'_>) {
 }
 
 /// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 79x94x3 (border 0 1 0 0), out 78x92x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y < 79 { y % 32 * 282 + 282 } else { 0 };
     let first = rows.start;
@@ -276,7 +276,7 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 1: maxpool 2x2/2. In 78x92x8, out 39x46x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(368)) {
         let upper = x[(row * 2) % 32 * 736..][..736].chunks_exact(16);
@@ -295,7 +295,7 @@ pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 39x46x8 (border 0 1 0 0), out 38x44x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y < 39 { y % 32 * 368 + 368 } else { 0 };
     let first = rows.start;
@@ -308,7 +308,7 @@ pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 3: maxpool 2x2/2. In 38x44x16, out 19x22x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(352)) {
         let upper = x[(row * 2) % 32 * 704..][..704].chunks_exact(32);
@@ -327,7 +327,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 19x22x16 (border 0 1 0 0), out 18x20x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l04_conv(
     team: &Team,
     x: &[f32],
@@ -397,7 +397,7 @@ pub fn l04_conv(
 }
 
 /// Layer 5: maxpool 2x2/2. In 18x20x32, out 9x10x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_280..][..640].chunks_exact(64);
@@ -416,7 +416,7 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 9x10x32 (border 0 1 0 0), out 8x8x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l06_conv(
     team: &Team,
     x: &[f32],
@@ -486,7 +486,7 @@ pub fn l06_conv(
 }
 
 /// Layer 7: maxpool 2x2/2. In 8x8x48, out 4x4x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
         let upper = x[row * 768..][..384].chunks_exact(96);

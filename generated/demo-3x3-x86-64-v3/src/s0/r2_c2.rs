@@ -176,7 +176,7 @@ const ORDER: Order = Order {
 };
 
 /// Computes the chain.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn run(io: &mut TaskIo<'_>) {
     ORDER
         .run(
@@ -264,7 +264,7 @@ pub fn run(io: &mut TaskIo<'_>) {
 }
 
 /// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 79x79x3 (border 0 1 0 1), out 78x78x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y < 79 { y % 64 * 240 + 240 } else { 0 };
     let first = rows.start;
@@ -277,7 +277,7 @@ pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 1: maxpool 2x2/2. In 78x78x8, out 39x39x8, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[(row * 2) % 32 * 624..][..624].chunks_exact(16);
@@ -296,7 +296,7 @@ pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 39x39x8 (border 0 1 0 1), out 38x38x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y < 39 { y % 32 * 320 + 320 } else { 0 };
     let first = rows.start;
@@ -309,7 +309,7 @@ pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 3: maxpool 2x2/2. In 38x38x16, out 19x19x16, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[(row * 2) % 32 * 608..][..608].chunks_exact(32);
@@ -328,7 +328,7 @@ pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 19x19x16 (border 0 1 0 1), out 18x18x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l04_conv(
     team: &Team,
     x: &[f32],
@@ -398,7 +398,7 @@ pub fn l04_conv(
 }
 
 /// Layer 5: maxpool 2x2/2. In 18x18x32, out 9x9x32, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
         let upper = x[row * 1_152..][..576].chunks_exact(64);
@@ -417,7 +417,7 @@ pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
 }
 
 /// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 9x9x32 (border 0 1 0 1), out 8x8x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l06_conv(
     team: &Team,
     x: &[f32],
@@ -487,7 +487,7 @@ pub fn l06_conv(
 }
 
 /// Layer 7: maxpool 2x2/2. In 8x8x48, out 4x4x48, f32 HWC.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
         let upper = x[row * 768..][..384].chunks_exact(96);

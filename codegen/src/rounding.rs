@@ -1,0 +1,85 @@
+//! What storing weights in half precision changes.
+
+use tessera_planner::{
+    graph::Op,
+    model::Model,
+    plan::{TargetPlan, WeightFormat},
+};
+
+/// The difference between a model's weights and what a plan stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rounding {
+    /// Weights that are stored in half precision.
+    pub weights: u64,
+    /// Root mean square of their changes, relative to that of the weights.
+    pub relative: f64,
+    /// Weights that become zero: smaller than 2^-25.
+    pub zeros: u64,
+}
+
+/// Compares `model`'s weights with their halves, where the plan stores those; `None` where it stores
+/// none, or the model has no weights.
+pub fn rounding(tp: &TargetPlan, model: &Model) -> Option<Rounding> {
+    let all = model.weights.as_ref()?;
+    let (mut found, mut change, mut size) = (Rounding::default(), 0.0, 0.0);
+    for p in &tp.packing {
+        let node = model.graph.nodes.get(p.node)?;
+        let halves = p.weights == WeightFormat::F16 && matches!(node.op, Op::Conv(_));
+        let Some(w) = all.get(p.node)?.as_ref().filter(|_| halves) else {
+            continue;
+        };
+        for v in &w.weights {
+            let (exact, stored) = (f64::from(*v), half::f16::from_f32(*v).to_f64());
+            found.weights += 1;
+            found.zeros += u64::from(stored == 0.0 && exact != 0.0);
+            change += (stored - exact).powi(2);
+            size += exact * exact;
+        }
+    }
+    found.relative = if size > 0.0 {
+        f64::sqrt(change / size)
+    } else {
+        0.0
+    };
+    (found.weights > 0).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use tessera_planner::{
+        cfg,
+        graph::Darknet,
+        make,
+        options::{PlanOptions, Target},
+        weights,
+    };
+
+    use super::*;
+
+    #[test]
+    fn halves_change_a_little() {
+        let text =
+            b"[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\nfilters=8\nsize=3\npad=1\n";
+        let (graph, _) = cfg::read(text, "t", Darknet::Alexey);
+        let graph = graph.expect("a graph");
+        let bytes = weights::random_file(&graph, 1);
+        let mut model = weights::from_bytes("t", &bytes, graph).expect("weights").0;
+        let of = |model: &Model, weights| {
+            let options = PlanOptions {
+                offload: Some(0),
+                weights,
+                ..PlanOptions::default()
+            };
+            let plan = make::plan(model, &options).expect("a plan");
+            rounding(&plan.target[Target::Portable.name()], model)
+        };
+        assert_eq!(of(&model, WeightFormat::F32), None);
+        let found = of(&model, WeightFormat::F16).expect("halves");
+        assert_eq!((found.weights, found.zeros), (216, 0));
+        // Steps of 2^-11 at most, evenly spread.
+        assert!((5e-5..5e-4).contains(&found.relative), "{}", found.relative);
+        let all = model.weights.as_mut().expect("weights");
+        all[0].as_mut().expect("a convolution").weights[..2].copy_from_slice(&[1e-9, 0.0]);
+        assert_eq!(of(&model, WeightFormat::F16).expect("halves").zeros, 1);
+    }
+}
