@@ -8,13 +8,10 @@ use crate::{
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, Isa, Step, View, WeightFormat},
+    plan::{Buffer, Chain, Isa, Order, Step, View, WeightFormat},
     region::{Region, Span},
-    rows::{self, Op as Flow, Reads},
+    rows::{self, Map, Op as Flow, Reads, Schedule, When},
 };
-
-/// Threads of a team for which a chain has working memory; more share what these have.
-const TEAM: usize = 4;
 
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +24,8 @@ pub struct How {
     pub rows: Rows,
     /// How weights are stored.
     pub weights: WeightFormat,
-    /// Whether a team of threads shares a firing.
-    pub team: bool,
+    /// Threads that share a firing.
+    pub team: usize,
 }
 
 /// What a chain computes.
@@ -105,7 +102,7 @@ pub fn signature(
 
 /// Builds the chain of a tile whose outputs are `ends` (rows, columns per output).
 pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: How) -> Chain {
-    let threads = if how.team { TEAM } else { 1 };
+    let threads = how.team.max(1);
     let mut index: BTreeMap<TensorIx, usize> = BTreeMap::new();
     let mut buffers: Vec<Buffer> = Vec::new();
     let mut place = |t: TensorIx| -> Option<usize> {
@@ -219,7 +216,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                     conv: conv.as_ref(),
                     out: [out.h, out.w, out.c],
                     whole: needs_all(graph, spec, n),
-                    team: how.team,
+                    team: threads,
                 },
                 how.rows,
             );
@@ -251,10 +248,61 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             }
         })
         .collect();
-    let schedule = rows::schedule(
-        &flow(graph, spec, how.rows, &buffers, &loads, &steps, &stores),
-        &buffers.iter().map(|b| b.h).collect::<Vec<_>>(),
-    );
+    let placed = {
+        let ops = flow(graph, spec, how.rows, &buffers, &loads, &steps, &stores);
+        let maps: Vec<Map> = buffers
+            .iter()
+            .map(|b| Map {
+                h: b.h,
+                row: b.w * b.c,
+            })
+            .collect();
+        let placed =
+            |when| place_buffers(rows::schedule(&ops, &maps, when), &buffers, &loads, &steps);
+        let lazy = placed(When::Needed);
+        // Only a buffer with several readers has one that others can be early for.
+        if rows::branches(&ops, &maps) {
+            let eager = placed(When::Smaller);
+            if eager.floats < lazy.floats {
+                eager
+            } else {
+                lazy
+            }
+        } else {
+            lazy
+        }
+    };
+    let (buffers, arena_floats) = (placed.buffers, placed.floats);
+    let macs = steps.iter().map(|s| s.macs).sum();
+    let works = steps.iter().any(|s| s.scratch > 0);
+    Chain {
+        name: spec.name.to_string(),
+        arena_floats,
+        buffers,
+        loads,
+        steps,
+        stores,
+        order: placed.order,
+        macs,
+        threads: if works { threads } else { 1 },
+    }
+}
+
+/// Buffers in their places, for one order of firings.
+struct Placed {
+    buffers: Vec<Buffer>,
+    order: Order,
+    /// Values of the arena.
+    floats: usize,
+}
+
+fn place_buffers(
+    schedule: Schedule,
+    buffers: &[Buffer],
+    loads: &[Option<View>],
+    steps: &[Step],
+) -> Placed {
+    let mut buffers = buffers.to_vec();
     for (b, ring) in buffers.iter_mut().zip(&schedule.rings) {
         b.ring = *ring;
     }
@@ -268,19 +316,11 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             })
         })
         .collect();
-    let arena_floats = buffers::allocate(&mut buffers, &schedule.lives, &taken);
-    let macs = steps.iter().map(|s| s.macs).sum();
-    let works = steps.iter().any(|s| s.scratch > 0);
-    Chain {
-        name: spec.name.to_string(),
-        arena_floats,
+    let floats = buffers::allocate(&mut buffers, &schedule.lives, &taken);
+    Placed {
         buffers,
-        loads,
-        steps,
-        stores,
         order: schedule.order,
-        macs,
-        threads: if works { threads } else { 1 },
+        floats,
     }
 }
 

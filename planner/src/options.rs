@@ -94,6 +94,9 @@ pub struct PlanOptions {
     pub edges: usize,
     /// Worker processes per edge.
     pub workers: usize,
+    /// Threads of a board that share the layers of a task it has to itself: the tail, or a stage of one
+    /// tile. With fewer, more wait; with more, some do.
+    pub team: usize,
     /// Memory limit of an edge, in bytes.
     pub memory: Option<u64>,
     /// What to plan for; at least one.
@@ -103,6 +106,9 @@ pub struct PlanOptions {
     /// The command that makes the plan again.
     pub command: String,
 }
+
+/// Threads of a team unless asked for otherwise: the cores of a Raspberry Pi.
+pub const TEAM: usize = 4;
 
 /// How rows move through a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,6 +135,7 @@ impl Default for PlanOptions {
             weights: WeightFormat::F32,
             edges: 2,
             workers: 1,
+            team: TEAM,
             memory: None,
             targets: vec![Target::Portable],
             dump: false,

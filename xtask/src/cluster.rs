@@ -70,6 +70,8 @@ pub struct Config<'a> {
     pub workers: usize,
     /// Threads of the tail.
     pub threads: usize,
+    /// Threads of every worker.
+    pub worker_threads: usize,
     /// The frames.
     pub frames: Frames,
     /// Score threshold.
@@ -278,6 +280,7 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Outco
         flag("--gateway", addr.to_string());
         flag("--id", (i + 1).to_string());
         flag("--workers", config.workers.to_string());
+        flag("--threads", config.worker_threads.to_string());
         let (name, files) = match shares.get(i) {
             Some(Frames::Images(f)) => ("--image", f.as_slice()),
             Some(Frames::Tensors(f)) => ("--input-f32", f.as_slice()),

@@ -15,6 +15,7 @@ pub fn plan_args(edges: u16) -> PlanArgs {
         offload: Some(8),
         edges,
         workers: 1,
+        team: 4,
         ..PlanArgs::default()
     }
 }

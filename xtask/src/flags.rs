@@ -142,6 +142,9 @@ pub struct PlanArgs {
     /// Worker processes per edge node
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
+    /// Threads of a board that share the layers of a task it has to itself: the tail, a stage of one tile
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub team: u16,
     /// Memory limit of an edge node: 64MiB
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,

@@ -8,7 +8,7 @@ use tessera_planner::{
     kernel::Family,
     make,
     model::Model,
-    options::{PlanOptions, Rows, Target},
+    options::{PlanOptions, Rows, TEAM, Target},
     plan::{Plan, Split, WeightFormat},
     report,
 };
@@ -147,6 +147,9 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
     if args.workers != 1 {
         command += &format!(" --workers {}", args.workers);
     }
+    if usize::from(args.team) != TEAM {
+        command += &format!(" --team {}", args.team);
+    }
     if let Some(m) = &args.memory {
         command += &format!(" --memory {}", m.replace(char::is_whitespace, ""));
     }
@@ -162,6 +165,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         weights,
         edges: usize::from(args.edges),
         workers: usize::from(args.workers),
+        team: usize::from(args.team),
         memory,
         targets: vec![target],
         dump,

@@ -186,6 +186,9 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
     let threads = args
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    // A single tile leaves a worker's other cores nothing but a share of it.
+    let one_tile = made.dataflow.stages.iter().all(|s| s.tiles.len() == 1);
+    let worker_threads = if one_tile { threads } else { 1 };
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
     let config = Config {
         node: &built.node,
@@ -194,6 +197,7 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
         sources: usize::from(args.sources),
         workers: usize::from(args.plan.workers),
         threads,
+        worker_threads,
         frames,
         thresh: args.thresh,
         nms: args.nms,

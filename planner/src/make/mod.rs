@@ -13,7 +13,7 @@ pub use self::{
     refusals::{PIECES_MAX, PlanError, TASKS_MAX, TENSOR_VALUES_MAX, TILES_MAX},
     stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
-pub(crate) use self::{build::stage_data, target::is_for_team};
+pub(crate) use self::{build::stage_data, target::team};
 use crate::{cost, memory, model::Model, options::PlanOptions, plan::Plan, search};
 
 /// The structure of a plan before kernels and buffers.

@@ -26,7 +26,7 @@ pub(super) fn target(
         kernels: options.family(),
         weights: options.weights,
         rows: options.rows,
-        team: false,
+        team: 1,
     };
     let chains: Vec<Vec<Chain>> = stages
         .iter()
@@ -34,7 +34,7 @@ pub(super) fn target(
         .map(|(stage, (ys, xs))| {
             let mut list = Vec::new();
             let how = How {
-                team: is_for_team(ys, xs),
+                team: team(ys, xs, options),
                 ..how
             };
             for (i, &r) in ys.firsts.iter().enumerate() {
@@ -59,7 +59,14 @@ pub(super) fn target(
             list
         })
         .collect();
-    let tail_chain = tail_chain(graph, tail, How { team: true, ..how });
+    let tail_chain = tail_chain(
+        graph,
+        tail,
+        How {
+            team: options.team,
+            ..how
+        },
+    );
     let all: Vec<&Chain> = chains.iter().flatten().chain([&tail_chain]).collect();
     let (packing, sections) = packing::pack(graph, stages, tail, &all);
     TargetPlan {
@@ -72,10 +79,14 @@ pub(super) fn target(
     }
 }
 
-/// Whether a stage of these parts is for a team: a single tile leaves a second thread nothing but a
-/// share of it.
-pub(crate) fn is_for_team(ys: &Parts, xs: &Parts) -> bool {
-    ys.classes.len() * xs.classes.len() == 1
+/// Threads that share a tile of a stage of these parts: a single tile leaves a second thread nothing
+/// but a share of it.
+pub(crate) fn team(ys: &Parts, xs: &Parts, options: &PlanOptions) -> usize {
+    if ys.classes.len() * xs.classes.len() == 1 {
+        options.team
+    } else {
+        1
+    }
 }
 
 /// The tail works on whole maps.

@@ -24,8 +24,6 @@ const SHARED: usize = 8 << 20;
 const PIXELS_SHARED: usize = 96;
 /// The same for weights out of memory at 10 GB/s.
 const PIXELS_MEMORY: usize = 400;
-/// Rows that a team of threads has enough of to share.
-const TEAM_ROWS: usize = 4;
 
 /// What the height of a step's row blocks depends on.
 pub(crate) struct Layer<'a> {
@@ -37,8 +35,8 @@ pub(crate) struct Layer<'a> {
     pub out: [usize; 3],
     /// Whether some output rows need all rows of an input: then rows come in one block.
     pub whole: bool,
-    /// Whether threads share a firing.
-    pub team: bool,
+    /// Threads that share a firing.
+    pub team: usize,
 }
 
 /// Rows per firing.
@@ -67,8 +65,7 @@ fn rolling(layer: &Layer<'_>) -> usize {
     let [h, w, c] = layer.out;
     let least = BLOCK_BYTES.div_ceil(4 * w * c);
     if let Some(sizes) = layer.conv.and_then(Sizes::new) {
-        let least = if layer.team { TEAM_ROWS * sizes.m } else { 1 };
-        return sizes.row_block(h, w).max(least);
+        return sizes.row_block(h, w);
     }
     let pixels = match (layer.op, layer.conv) {
         (Op::Conv(conv), Some(k)) => {
@@ -82,11 +79,8 @@ fn rolling(layer: &Layer<'_>) -> usize {
         _ => 1,
     };
     let rows = least.max(pixels.div_ceil(w));
-    let rows = if layer.team {
-        rows.max(TEAM_ROWS)
-    } else {
-        rows
-    };
+    // A row for every thread.
+    let rows = rows.max(layer.team);
     // Pools of stride two take convolutions' rows two by two.
     let rows = rows.max(1 + usize::from(layer.conv.is_some()));
     rows.next_power_of_two()

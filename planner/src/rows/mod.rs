@@ -27,6 +27,25 @@ pub(crate) struct Reads {
     pub hi: usize,
 }
 
+/// A buffer's map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Map {
+    /// Rows.
+    pub h: usize,
+    /// Values of a row.
+    pub row: usize,
+}
+
+/// When an operation fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// When its rows are asked for.
+    Needed,
+    /// That, or as soon as it can where it makes less out of a buffer that others read too: rows wait
+    /// for their last reader in the form that takes the least memory.
+    Smaller,
+}
+
 /// A load, step or store, as the schedule sees it.
 pub(crate) struct Op<'a> {
     /// Rows that pass through it in all.
@@ -52,9 +71,17 @@ pub(crate) struct Schedule {
     pub spans: Vec<Option<[usize; 2]>>,
 }
 
-/// Schedules `ops` over buffers of `heights` rows. Every buffer is filled by exactly one of them.
-pub(crate) fn schedule(ops: &[Op<'_>], heights: &[usize]) -> Schedule {
-    let mut run = Run::new(ops, heights);
+/// Whether some buffer has several readers, so that [`When::Smaller`] may make a difference.
+pub(crate) fn branches(ops: &[Op<'_>], maps: &[Map]) -> bool {
+    Run::new(ops, maps, When::Needed)
+        .readers
+        .iter()
+        .any(|r| r.len() > 1)
+}
+
+/// Schedules `ops` over the buffers of `maps`. Every buffer is filled by exactly one of them.
+pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
+    let mut run = Run::new(ops, maps, when);
     // What nobody reads ends the chain; ends advance side by side.
     let ends: Vec<usize> = (0..ops.len())
         .filter(|o| ops[*o].writes.is_none_or(|b| run.readers[b].is_empty()))
@@ -74,9 +101,9 @@ pub(crate) fn schedule(ops: &[Op<'_>], heights: &[usize]) -> Schedule {
     let rings = run
         .rings
         .iter()
-        .zip(heights)
+        .zip(maps)
         .zip(&run.writer)
-        .map(|((need, h), op)| need.next_multiple_of(ops[*op].block).min(*h))
+        .map(|((need, map), op)| need.next_multiple_of(ops[*op].block).min(map.h))
         .collect();
     let mut spans = vec![None; ops.len()];
     for (now, f) in run.firings.iter().enumerate() {
@@ -98,6 +125,8 @@ struct Run<'a> {
     writer: Vec<usize>,
     /// Operations that read each buffer.
     readers: Vec<Vec<usize>>,
+    /// For each buffer the readers that fire as soon as they can.
+    eager: Vec<Vec<usize>>,
     /// Rows that each operation has done.
     done: Vec<usize>,
     firings: Vec<Firing>,
@@ -107,9 +136,9 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(ops: &'a [Op<'a>], heights: &[usize]) -> Self {
-        let mut writer = vec![0; heights.len()];
-        let mut readers = vec![Vec::new(); heights.len()];
+    fn new(ops: &'a [Op<'a>], maps: &[Map], when: When) -> Self {
+        let mut writer = vec![0; maps.len()];
+        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); maps.len()];
         for (i, op) in ops.iter().enumerate() {
             if let Some(b) = op.writes {
                 writer[b] = i;
@@ -118,14 +147,24 @@ impl<'a> Run<'a> {
                 readers[r.buffer].push(i);
             }
         }
+        let floats = |b: usize| maps[b].h * maps[b].row;
+        let eager = (0..maps.len())
+            .map(|b| {
+                let smaller = |op: &usize| ops[*op].writes.is_some_and(|y| floats(y) < floats(b));
+                let wanted = when == When::Smaller && readers[b].len() > 1;
+                let list = readers[b].iter().copied();
+                list.filter(|op| wanted && smaller(op)).collect()
+            })
+            .collect();
         Self {
             ops,
             writer,
             readers,
+            eager,
             done: vec![0; ops.len()],
             firings: Vec::new(),
-            rings: vec![0; heights.len()],
-            lives: vec![[usize::MAX, 0]; heights.len()],
+            rings: vec![0; maps.len()],
+            lives: vec![[usize::MAX, 0]; maps.len()],
         }
     }
 
@@ -144,6 +183,10 @@ impl<'a> Run<'a> {
                 self.fire(self.writer[r.buffer]);
             }
         }
+        // What it needed may have let it fire already.
+        if self.done[op] != first {
+            return;
+        }
         let now = self.firings.len();
         for b in reads.iter().map(|r| r.buffer).chain(self.ops[op].writes) {
             let [from, to] = &mut self.lives[b];
@@ -160,6 +203,22 @@ impl<'a> Run<'a> {
             advance: 0,
         });
         self.done[op] = end;
+        if let Some(b) = self.ops[op].writes {
+            for i in 0..self.eager[b].len() {
+                let reader = self.eager[b][i];
+                while self.can_fire(reader) {
+                    self.fire(reader);
+                }
+            }
+        }
+    }
+
+    /// Whether an operation has rows left to make, whole blocks of them, and all rows that the next
+    /// block needs are there.
+    fn can_fire(&self, op: usize) -> bool {
+        let (first, end) = self.next(op);
+        let there = |r: &Reads| self.done[self.writer[r.buffer]] >= r.hi;
+        first < end && (self.ops[op].reads)(first, end).iter().all(there)
     }
 
     /// First row of a buffer that somebody will still read.
@@ -210,6 +269,11 @@ mod tests {
         }
     }
 
+    /// Maps of `heights` rows of one value.
+    fn maps<const N: usize>(heights: [usize; N]) -> [Map; N] {
+        heights.map(|h| Map { h, row: 1 })
+    }
+
     #[test]
     fn a_row_waits_for_its_window_and_no_longer() {
         let ops = [
@@ -217,7 +281,7 @@ mod tests {
             op(8, 1, Some(1), window(0, 8, 3, 1)),
             op(8, 1, None, window(1, 8, 1, 0)),
         ];
-        let s = schedule(&ops, &[8, 8]);
+        let s = schedule(&ops, &maps([8, 8]), When::Needed);
         assert_eq!(s.rings, [3, 1]);
         assert_eq!(s.order.firings().count(), 24);
     }
@@ -229,7 +293,7 @@ mod tests {
             op(8, 8, Some(1), window(0, 8, 3, 1)),
             op(8, 8, None, window(1, 8, 1, 0)),
         ];
-        let s = schedule(&ops, &[8, 8]);
+        let s = schedule(&ops, &maps([8, 8]), When::Needed);
         assert_eq!(s.rings, [8, 8]);
         assert_eq!(s.lives, [[0, 1], [1, 2]]);
         assert_eq!(s.spans, [Some([0, 0]), Some([1, 1]), Some([2, 2])]);
@@ -261,7 +325,49 @@ mod tests {
             op(32, 1, Some(3), both),
             op(32, 1, None, window(3, 32, 1, 0)),
         ];
-        let s = schedule(&ops, &[32; 4]);
+        let s = schedule(&ops, &maps([32; 4]), When::Needed);
         assert_eq!(s.rings, [5, 5, 1, 1]);
+    }
+
+    #[test]
+    fn rows_wait_in_the_form_that_takes_least() {
+        // 0 -> 1, a quarter as large; 2 = everything of 3, which pools 0; end: 1 beside 2.
+        let part = |buffer, step: usize| {
+            move |first: usize, end: usize| {
+                vec![Reads {
+                    buffer,
+                    lo: step * first,
+                    hi: step * end,
+                }]
+            }
+        };
+        let all = |_, _| {
+            vec![Reads {
+                buffer: 3,
+                lo: 0,
+                hi: 8,
+            }]
+        };
+        let both = |first, end| {
+            [2, 1]
+                .map(|buffer| Reads {
+                    buffer,
+                    lo: first,
+                    hi: end,
+                })
+                .to_vec()
+        };
+        let ops = [
+            op(16, 1, Some(0), |_, _| Vec::new()),
+            op(16, 1, Some(1), part(0, 1)),
+            op(8, 1, Some(3), part(0, 2)),
+            op(8, 8, Some(2), all),
+            op(8, 1, None, both),
+        ];
+        let maps = [(16, 8), (16, 2), (8, 8), (8, 4)].map(|(h, row)| Map { h, row });
+        let lazy = schedule(&ops, &maps, When::Needed);
+        assert_eq!(lazy.rings, [16, 1, 8, 8]);
+        let eager = schedule(&ops, &maps, When::Smaller);
+        assert_eq!(eager.rings, [2, 16, 8, 8]);
     }
 }

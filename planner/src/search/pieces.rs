@@ -140,7 +140,7 @@ fn piece(
         kernels: o.family(),
         weights: o.weights,
         rows: o.rows,
-        team: make::is_for_team(ys, xs),
+        team: make::team(ys, xs, o),
     };
     let chain = chain::build(graph, &spec, &ends, how);
     let inputs = input_bytes(&data);

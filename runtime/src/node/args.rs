@@ -35,7 +35,7 @@ pub struct Args {
     pub tensors: Vec<PathBuf>,
     /// Keep pictures' shape.
     pub letterbox: bool,
-    /// Threads of the tail; of everything in `solo`.
+    /// Threads of the tail; of every worker; of everything in `solo`.
     pub threads: usize,
     /// Worker processes.
     pub workers: usize,
@@ -105,7 +105,7 @@ Roles
   gateway   matches nodes, merges what they computed, computes the rest, writes records
             --listen ADDR:PORT [--threads N] [--frames N] [--dump DIR]
   edge      computes tasks; brings frames when it has inputs
-            --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [inputs]
+            --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
   solo      everything in this process, no network
             inputs [--threads N] [--repeat N [--profile]] [--guard] [--dump DIR]
   info      prints what was compiled in
@@ -122,7 +122,8 @@ Flags
   --gateway ADDR:PORT   where the gateway listens; it may be started later
   --id N                number of this edge, from 1; every edge of a cluster has another
   --workers N           worker processes of an edge, one task each [default: 1]
-  --threads N           threads that share the layers of the tail, or of solo [default: 1]
+  --threads N           threads that share the layers of the tail, of a worker's task, or of solo;
+                        for workers where stages have fewer tiles than boards have cores [default: 1]
   --frames N            end after so many records [default: run until SIGTERM]
   --thresh T            report boxes that score above T [default: 0.25]
   --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]

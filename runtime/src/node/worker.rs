@@ -31,6 +31,7 @@ use crate::{
         handed,
         record::Record,
     },
+    team::Team,
     weights::{Use, Weights},
 };
 
@@ -73,8 +74,10 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     }
     let weights = Weights::open(&a.weights, program, Use::Verified)?;
     let floats = program.tasks.iter().map(|t| t.arena_floats).max();
+    let team = Team::new(a.threads).map_err(NodeError::Threads)?;
     let mut worker = Worker {
         program,
+        team,
         weights: weights.floats(),
         arena: ArenaMemory::new(floats.unwrap_or(0)),
         taker: Taker::new(
@@ -110,6 +113,7 @@ enum Failure {
 
 struct Worker<'w> {
     program: &'static Program,
+    team: Team,
     weights: &'w [f32],
     arena: ArenaMemory,
     segment: Segment,
@@ -208,10 +212,10 @@ impl Worker<'_> {
         // keeps the slots lent until the job is finished or this process is reaped.
         let handed = unsafe { Handed::new(lease, &self.segment, &self.content, task) };
         let mut handed = handed?;
-        let (weights, arena) = (self.weights, self.arena.floats());
+        let (weights, arena, team) = (self.weights, self.arena.floats(), &self.team);
         // What a panic leaves behind is undefined content of the arena and of outputs that nobody
         // will read: the job fails.
-        catch_unwind(AssertUnwindSafe(|| handed.run(task, weights, arena)))
+        catch_unwind(AssertUnwindSafe(|| handed.run(task, weights, arena, team)))
             .map_err(|_| Failure::Panic(id))
     }
 

@@ -113,8 +113,8 @@ impl<'l> Handed<'l> {
         })
     }
 
-    /// Runs the task on this thread.
-    pub fn run(&mut self, task: &TaskSpec, weights: &[f32], arena: &mut [f32]) {
+    /// Runs the task on a team's threads.
+    pub fn run(&mut self, task: &TaskSpec, weights: &[f32], arena: &mut [f32], team: &Team) {
         let inputs: Vec<&[Piece<'_>]> = self.inputs.iter().map(Vec::as_slice).collect();
         let mut outputs: Vec<&mut [f32]> = self.outputs.iter_mut().map(|o| &mut **o).collect();
         (task.run)(&mut TaskIo {
@@ -124,7 +124,7 @@ impl<'l> Handed<'l> {
             outputs: &mut outputs,
             weights,
             arena: Arena::new(arena),
-            team: &Team::solo(),
+            team,
         });
     }
 }

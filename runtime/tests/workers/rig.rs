@@ -97,7 +97,7 @@ impl Rig {
         let segment = Segment::create(&layout).expect("a segment");
         Self {
             store: SegmentStore::new(&segment, &slots(jobs)).expect("a store"),
-            workers: Workers::start(&PROGRAM, weights, &segment, workers).expect("workers"),
+            workers: Workers::start(&PROGRAM, weights, &segment, workers, 1).expect("workers"),
             dir,
             out: BTreeMap::new(),
             next: 0,

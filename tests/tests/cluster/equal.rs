@@ -6,11 +6,19 @@ use tessera_tests::rig::{Cluster, Edge, SHORT, Setup};
 use crate::common::{Frames, LONG, node, number, programs};
 
 fn cluster_equals_solo(edges: usize, workers: usize) -> Result<()> {
+    teams_equal_solo(edges, workers, 1)
+}
+
+/// `threads` share a worker's task.
+fn teams_equal_solo(edges: usize, workers: usize, threads: usize) -> Result<()> {
     for name in programs() {
         let node = node(name);
         let frames = Frames::new(&node, 2, edges as u64)?;
         let mut all = vec![Edge::source(workers, frames.files.clone())];
         all.resize(edges, Edge::thief(workers));
+        for edge in &mut all {
+            edge.flags = vec!["--threads".into(), threads.to_string()];
+        }
         let setup = Setup {
             edges: all,
             threads: 2,
@@ -54,6 +62,11 @@ fn two_edges() -> Result<()> {
 #[test]
 fn three_edges_two_workers() -> Result<()> {
     cluster_equals_solo(3, 2)
+}
+
+#[test]
+fn two_edges_whose_workers_have_three_threads() -> Result<()> {
+    teams_equal_solo(2, 1, 3)
 }
 
 #[test]

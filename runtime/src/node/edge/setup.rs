@@ -51,7 +51,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let layout = Layout::new(&info, &slots, config.max_jobs, config.workers);
     let segment = Segment::create(&layout)?;
     let store = SegmentStore::new(&segment, &slots)?;
-    let workers = Workers::start(program, &a.weights, &segment, config.workers)?;
+    let workers = Workers::start(program, &a.weights, &segment, config.workers, a.threads)?;
     let waker = Waker::new()?;
     let shell = Shell {
         frame_floats: info.tensors[0].len(),

@@ -7,7 +7,7 @@
 //! let layout = Layout::new(info, &slots, config.max_jobs, config.workers);
 //! let segment = Segment::create(&layout)?;
 //! let mut store = SegmentStore::new(&segment, &slots)?;
-//! let mut workers = Workers::start(program, "weights.bin".as_ref(), &segment, config.workers)?;
+//! let mut workers = Workers::start(program, "weights.bin".as_ref(), &segment, config.workers, 1)?;
 //! workers.submit(&job, &mut store)?;
 //! // Poll `workers.as_fd()` beside the sockets; when it is readable:
 //! workers.drain(|id, finished| println!("{id:?}: {finished:?}"))?;
@@ -159,7 +159,8 @@ fn failed<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> WorkersEr
 }
 
 impl Workers {
-    /// Starts `count` workers: this binary again, in its `worker` role, with the given weights.
+    /// Starts `count` workers of `threads` threads each, which share the layers of a task: this binary
+    /// again, in its `worker` role, with the given weights.
     ///
     /// `TESSERA_RUNNER` names a command that is put before the binary (an emulator). Call it from a
     /// thread that lives as long as the workers should: they are killed when it ends. Only one set
@@ -173,6 +174,7 @@ impl Workers {
         weights: &Path,
         segment: &Segment,
         count: usize,
+        threads: usize,
     ) -> Result<Self, WorkersError> {
         let places = segment.layout().workers;
         if count == 0 || count > places {
@@ -186,7 +188,7 @@ impl Workers {
             EventFd::from_value_and_flags(0, flags).map_err(failed("make a bell"))
         };
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed("watch"))?;
-        let launch = Launch::new(program.name, weights);
+        let launch = Launch::new(program.name, weights, threads);
         let jobs = bell(EfdFlags::EFD_SEMAPHORE)?;
         let finished = bell(EfdFlags::empty())?;
         let staff = Staff::new(launch, segment, jobs, finished, count)?;

@@ -92,7 +92,7 @@ pub(super) struct Staff {
 
 impl Launch {
     /// This binary's worker role.
-    pub(super) fn new(program: &str, weights: &Path) -> Self {
+    pub(super) fn new(program: &str, weights: &Path, threads: usize) -> Self {
         let exe = std::env::current_exe().ok();
         let runner = std::env::var("TESSERA_RUNNER").unwrap_or_default();
         let mut words: Vec<OsString> = runner.split_whitespace().map(OsString::from).collect();
@@ -108,6 +108,7 @@ impl Launch {
         let args = ["--program", program, "worker", "--socket", "0", "--weights"];
         words.extend(args.map(OsString::from));
         words.push(weights.into());
+        words.extend(["--threads".into(), threads.to_string().into()]);
         Self { words, name }
     }
 

@@ -66,7 +66,7 @@ fn hand(pieces: Vec<PieceAt>) -> Result<Segment, BadJob> {
     taker.read(&lease, &mut read).unwrap();
     // SAFETY: lease and content are this table's, and nobody else uses the segment.
     let handed = unsafe { Handed::new(&mut lease, &s, &read, &TASK) };
-    handed?.run(&TASK, &[], &mut []);
+    handed?.run(&TASK, &[], &mut [], &Team::solo());
     assert!(taker.finish(lease, true, 0));
     Ok(s)
 }
