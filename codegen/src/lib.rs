@@ -11,6 +11,7 @@
 //!             src/tail.rs                 what the gateway computes
 //!             src/kernels/*.rs            the microkernels, each once
 //!             src/math.rs                 scalar functions of the layers
+//!             .cargo/config.toml          how it is linked
 //! ```
 #![forbid(unsafe_code)]
 
@@ -119,6 +120,10 @@ pub enum EmitError {
     },
 }
 
+/// Path of the settings that an emitted crate is built with: for `cargo --config`, where cargo is called
+/// from another folder.
+pub const SETTINGS: &str = ".cargo/config.toml";
+
 /// Emits the node crate of `plan` for one of its targets.
 ///
 /// # Errors
@@ -176,6 +181,8 @@ struct Crate<'a> {
     modules: BTreeSet<String>,
     kernels: BTreeSet<(ConvKernel, usize)>,
     isa: Option<Isa>,
+    /// What Rust calls the target.
+    triple: &'a str,
     /// Whether a program's weights are stored in half precision.
     halves: bool,
 }
@@ -188,6 +195,7 @@ impl<'a> Crate<'a> {
             modules: BTreeSet::new(),
             kernels: BTreeSet::new(),
             isa: None,
+            triple: "",
             halves: false,
         }
     }
@@ -196,7 +204,7 @@ impl<'a> Crate<'a> {
     fn program(
         &mut self,
         name: &str,
-        plan: &Plan,
+        plan: &'a Plan,
         model: &Model,
         module: Option<&str>,
     ) -> Result<TokenStream, EmitError> {
@@ -223,6 +231,7 @@ impl<'a> Crate<'a> {
                 )
             }
         };
+        self.triple = &tp.triple;
         self.halves |= tp.packing.iter().any(|p| !p.weights.is_f32());
         let cx = ChainCx {
             plan,
@@ -333,6 +342,10 @@ impl<'a> Crate<'a> {
         self.files.insert(
             "Cargo.toml".into(),
             cargo_toml::text(name, description, &options.runtime_path).into_bytes(),
+        );
+        self.files.insert(
+            SETTINGS.into(),
+            cargo_toml::settings(self.triple).into_bytes(),
         );
         self.files
             .insert(".gitignore".into(), b"/target\nweights.bin\n".to_vec());

@@ -31,7 +31,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use tessera_codegen::{EmitOptions, Files, emit_bundle, pack};
+use tessera_codegen::{EmitOptions, Files, SETTINGS, emit_bundle, pack};
 use tessera_planner::{
     make,
     model::Model,
@@ -265,7 +265,7 @@ fn compile(
     // The same versions as the workspace's own; cargo strikes out what is not needed.
     fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock"))?;
     let shared = root().join("target/nodes");
-    let cargo = |offline: bool| -> Result<_> {
+    let cargo = |offline: bool, by_settings: bool| -> Result<_> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .args(["build", "--release", "--quiet", "--target", target.triple()])
@@ -285,12 +285,19 @@ fn compile(
         if offline {
             command.arg("--offline");
         }
+        if by_settings {
+            command.arg("--config").arg(dir.join(SETTINGS));
+        }
         command.output().context("cannot start cargo")
     };
     // What this workspace was built from suffices, unless another target needs more.
-    let mut done = cargo(true)?;
+    let mut done = cargo(true, true)?;
     if !done.status.success() {
-        done = cargo(false)?;
+        done = cargo(false, true)?;
+    }
+    // Some systems have no static C library.
+    if !done.status.success() {
+        done = cargo(false, false)?;
     }
     if !done.status.success() {
         let said = String::from_utf8_lossy(&done.stderr);

@@ -2,10 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
+use tessera_codegen::SETTINGS;
 use tessera_planner::{options::Target, plan::Plan};
 
 use crate::{
@@ -29,23 +30,14 @@ pub fn shared_target() -> PathBuf {
 pub fn compile(name: &str, target: Target, dir: &Path) -> Result<PathBuf> {
     let triple = target.triple();
     let step = Step::begin(format!("Compiling {name} for {}", target.name()));
-    let out = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "--target",
-            triple,
-            "--target-dir",
-        ])
-        .arg(shared_target())
-        // From inside the workspace, so that .cargo/config.toml with the cross linkers applies.
-        .arg("--manifest-path")
-        .arg(dir.join("Cargo.toml"))
-        .current_dir(workspace::root())
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot start cargo")?;
+    let mut out = cargo_build(triple, dir, true)?;
+    if lacks_static_library(&out) {
+        eprintln!(
+            "note: no static C library for {triple} (Fedora: install glibc-static): the node is linked \
+             dynamically and needs a C library as new as this machine's"
+        );
+        out = cargo_build(triple, dir, false)?;
+    }
     if !out.status.success() {
         bail!(
             "{}\n{}",
@@ -63,6 +55,31 @@ pub fn compile(name: &str, target: Target, dir: &Path) -> Result<PathBuf> {
     std::fs::rename(&part, &node)?;
     step.done(&workspace::show(&node));
     Ok(node)
+}
+
+fn cargo_build(triple: &str, dir: &Path, by_settings: bool) -> Result<Output> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args(["build", "--release", "--quiet", "--target", triple])
+        .arg("--target-dir")
+        .arg(shared_target())
+        // From inside the workspace, so that .cargo/config.toml with the cross linkers applies.
+        .arg("--manifest-path")
+        .arg(dir.join("Cargo.toml"))
+        .current_dir(workspace::root())
+        .stdin(Stdio::null());
+    if by_settings {
+        cargo.arg("--config").arg(dir.join(SETTINGS));
+    }
+    cargo.output().context("cannot start cargo")
+}
+
+/// Whether linking failed because only a shared C library is installed.
+fn lacks_static_library(out: &Output) -> bool {
+    let said = String::from_utf8_lossy(&out.stderr);
+    !out.status.success()
+        && ["-lc", "-lm", "rcrt1.o"].iter().any(|l| said.contains(l))
+        && said.contains("cannot find")
 }
 
 fn build_help(target: Target) -> String {

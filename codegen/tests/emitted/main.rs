@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use tessera_codegen::{EmitOptions, Files, emit, emit_bundle, emit_kernels};
+use tessera_codegen::{EmitOptions, Files, SETTINGS, emit, emit_bundle, emit_kernels};
 use tessera_planner::{
     cfg,
     graph::{Activation, Darknet},
@@ -109,6 +109,7 @@ fn modules_of_a_crate() {
     insta::assert_snapshot!("kernels_portable", text(&portable, "src/kernels/mod.rs"));
     let armv7 = files(Target::Armv7);
     insta::assert_snapshot!("kernels_armv7", text(&armv7, "src/kernels/mod.rs"));
+    insta::assert_snapshot!("settings_armv7", text(&armv7, SETTINGS));
 }
 
 #[test]
