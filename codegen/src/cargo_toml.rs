@@ -3,7 +3,11 @@
 use crate::names;
 
 /// A stand-alone package: own (empty) workspace, the runtime by relative path.
-pub(crate) fn text(name: &str, description: &str, runtime_path: &str) -> String {
+///
+/// `content` is a digest of its sources. It is part of the version: crates of one name that lie in
+/// several folders and share a target folder would be one crate to cargo, which then takes the node
+/// of another plan for a fresh build of this one.
+pub(crate) fn text(name: &str, content: &str, description: &str, runtime_path: &str) -> String {
     let name = names::package(name);
     let quote = |s: &str| toml::Value::String(s.to_owned()).to_string();
     let (description, runtime_path) = (quote(description), quote(runtime_path));
@@ -12,7 +16,7 @@ pub(crate) fn text(name: &str, description: &str, runtime_path: &str) -> String 
 
 [package]
 name = "{name}"
-version = "0.1.0"
+version = "0.1.0+{content}"
 edition = "2024"
 description = {description}
 publish = false

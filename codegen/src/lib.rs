@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use sha2::{Digest, Sha256};
 use tessera_planner::{
     model::Model,
     plan::{ConvKernel, Isa, Plan},
@@ -339,9 +340,10 @@ impl<'a> Crate<'a> {
             }
         };
         self.add("src/main.rs".into(), &docs, tokens)?;
+        let content = digest(&self.files);
         self.files.insert(
             "Cargo.toml".into(),
-            cargo_toml::text(name, description, &options.runtime_path).into_bytes(),
+            cargo_toml::text(name, &content, description, &options.runtime_path).into_bytes(),
         );
         self.files.insert(
             SETTINGS.into(),
@@ -364,6 +366,19 @@ impl<'a> Crate<'a> {
         self.files.extend(files);
         Ok(())
     }
+}
+
+/// The first 12 hex digits of the SHA-256 of all files.
+fn digest(files: &Files) -> String {
+    let mut hash = Sha256::new();
+    for (path, bytes) in files {
+        for part in [path.as_bytes(), bytes] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    let digits = hash.finalize();
+    digits[..6].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Emits kernels alone, each with its number of existing channels: one file per kernel under `dir`,

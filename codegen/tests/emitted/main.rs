@@ -9,7 +9,7 @@ use tessera_planner::{
     graph::{Activation, Darknet},
     make,
     model::Model,
-    options::{PlanOptions, Target},
+    options::{PlanOptions, Rows, Target},
     plan::{Algorithm, ConvKernel, Isa, Plan},
     weights,
 };
@@ -110,6 +110,26 @@ fn modules_of_a_crate() {
     let armv7 = files(Target::Armv7);
     insta::assert_snapshot!("kernels_armv7", text(&armv7, "src/kernels/mod.rs"));
     insta::assert_snapshot!("settings_armv7", text(&armv7, SETTINGS));
+}
+
+/// Crates of different plans in folders that share a target folder are different packages, though
+/// their names are equal.
+#[test]
+fn packages_of_different_plans_differ() {
+    let model = model("tiny", CFG);
+    let manifest = |rows| {
+        let options = PlanOptions {
+            offload: Some(0),
+            rows,
+            command: "the same".into(),
+            ..PlanOptions::default()
+        };
+        let plan = make::plan(&model, &options).expect("a plan");
+        let files = emit(&plan, &model, "portable", &runtime()).expect("a crate");
+        text(&files, "Cargo.toml").to_owned()
+    };
+    assert_eq!(manifest(Rows::Whole), manifest(Rows::Whole));
+    assert_ne!(manifest(Rows::Whole), manifest(Rows::Blocks(1)));
 }
 
 #[test]
