@@ -42,9 +42,10 @@ const NOTE_EVERY: Duration = Duration::from_millis(50);
 /// Idle milliseconds after which it is noted: not in the way of the next job.
 const NOTE_IDLE_MS: u16 = 5;
 
-/// float32 values of a slot from which on its pages are let go after the job: 16 pages, what the
-/// system maps at once. Mapping them again takes microseconds, tasks on them milliseconds.
-const LET_GO_FLOATS: usize = 16 << 10;
+/// float32 values of a slot from which on its pages are let go after the job: 4 pages, so that the
+/// outputs of all tasks of a frame do not add up. Mapping them again takes a microsecond or two,
+/// tasks on them milliseconds.
+const LET_GO_FLOATS: usize = 4 << 10;
 
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
