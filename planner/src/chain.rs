@@ -8,7 +8,7 @@ use crate::{
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, Isa, Order, Step, View, WeightFormat},
+    plan::{Buffer, Chain, Order, Step, View, WeightFormat},
     region::{Region, Span},
     rows::{self, Map, Op as Flow, Reads, Schedule, When},
 };
@@ -16,10 +16,8 @@ use crate::{
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct How {
-    /// Instruction set.
-    pub isa: Isa,
-    /// Kernels to choose from.
-    pub kernels: kernel::Family,
+    /// Which kernels.
+    pub kernels: kernel::Wanted,
     /// How rows move.
     pub rows: Rows,
     /// How weights are stored.
@@ -204,10 +202,9 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 })
                 .collect();
             let (out, first) = (&buffers[b], inputs.first().map(|v| &buffers[v.buffer]));
-            let conv =
-                first.and_then(|x| kernel::choose(graph, node, x.c, out, how.isa, how.kernels));
+            let conv = first.and_then(|x| kernel::choose(graph, node, x.c, out, how.kernels));
             let row_block = match (&conv, first) {
-                (Some(k), Some(x)) => kernel::row_block(node, k, x, out),
+                (Some(k), Some(x)) => kernel::row_block(node, k, x, out, how.kernels.tiles),
                 _ => out.h,
             };
             let firing = rows::heights(
@@ -217,6 +214,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                     out: [out.h, out.w, out.c],
                     whole: needs_all(graph, spec, n),
                     team: threads,
+                    tiles: how.kernels.tiles,
                 },
                 how.rows,
             );

@@ -1,7 +1,7 @@
 //! What a plan is asked to be.
 
 use crate::{
-    kernel::Family,
+    kernel::{Family, Wanted, winograd::TILES},
     plan::{Isa, Split, WeightFormat},
 };
 
@@ -88,6 +88,8 @@ pub struct PlanOptions {
     pub rows: Rows,
     /// Kernels to choose from; direct ones if `exact`.
     pub kernels: Family,
+    /// Tiles per call of a Winograd kernel, about: fewer take less memory and more time.
+    pub tiles: usize,
     /// How weights of convolutions are stored.
     pub weights: WeightFormat,
     /// Number of edges.
@@ -132,6 +134,7 @@ impl Default for PlanOptions {
             exact: false,
             rows: Rows::Rolling,
             kernels: Family::Auto,
+            tiles: TILES,
             weights: WeightFormat::F32,
             edges: 2,
             workers: 1,
@@ -151,6 +154,15 @@ impl PlanOptions {
             Family::Direct
         } else {
             self.kernels
+        }
+    }
+
+    /// What kernels of `target` are chosen for.
+    pub const fn kernels_for(&self, target: Target) -> Wanted {
+        Wanted {
+            isa: target.kernels(),
+            family: self.family(),
+            tiles: self.tiles,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use tessera_planner::{
     cfg,
     graph::Darknet,
+    kernel::Family,
     make::{self, PlanError},
     memory,
     model::Model,
@@ -171,6 +172,53 @@ fn the_memory_limit_is_kept() {
         ..asked
     };
     assert!(make::plan(&m, &more).is_ok());
+}
+
+#[test]
+fn kernels_work_in_the_memory_that_is_left() {
+    let m = model("yolov2");
+    let asked = PlanOptions {
+        grids: vec![[5, 5]],
+        offload: Some(16),
+        targets: vec![Target::X86_64V3],
+        ..options(2)
+    };
+    let needs = |o: &PlanOptions| {
+        let p = make::plan(&m, o).unwrap();
+        memory::source_bytes(&p.estimates.memory)
+    };
+    let with = |kernels, tiles| PlanOptions {
+        kernels,
+        tiles,
+        ..asked.clone()
+    };
+    let (most, fewer, direct) = (
+        needs(&asked),
+        needs(&with(Family::Auto, 16)),
+        needs(&with(Family::Direct, 64)),
+    );
+    assert!(direct < fewer && fewer < most, "{direct} {fewer} {most}");
+    let kept = |limit, word: &str| {
+        let o = PlanOptions {
+            memory: Some(limit),
+            ..asked.clone()
+        };
+        let p = make::plan(&m, &o).unwrap();
+        assert!(memory::source_bytes(&p.estimates.memory) <= limit);
+        let why = p.estimates.why.join("\n");
+        assert!(why.contains(word), "{why}");
+    };
+    kept(fewer, "tiles a call");
+    kept(direct, "direct ones, for the memory limit");
+    // What was asked for by name stays.
+    let forced = PlanOptions {
+        memory: Some(direct),
+        ..with(Family::Winograd(4), 64)
+    };
+    assert!(matches!(
+        make::plan(&m, &forced),
+        Err(PlanError::OverLimit { .. })
+    ));
 }
 
 #[test]

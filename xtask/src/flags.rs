@@ -133,6 +133,10 @@ pub struct PlanArgs {
     /// Kernels of convolutions
     #[arg(long, value_enum, default_value_t, value_name = "FAMILY")]
     pub kernels: KernelsFlag,
+    /// Tiles per call of Winograd kernels, about: fewer take less memory and more time [default: 64, or
+    /// what --memory leaves]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub tiles: Option<u16>,
     /// How weights of convolutions are stored
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub weights_format: WeightsFlag,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use tessera_planner::{
-    kernel::Family,
+    kernel::{Family, winograd::TILES},
     make,
     model::Model,
     options::{PlanOptions, Rows, TEAM, Target},
@@ -136,6 +136,9 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
     if let (false, Some(flag)) = (kernels == Family::Auto, args.kernels.to_possible_value()) {
         command += &format!(" --kernels {}", flag.get_name());
     }
+    if let Some(n) = args.tiles {
+        command += &format!(" --tiles {n}");
+    }
     let weights = match args.weights_format {
         WeightsFlag::F32 => WeightFormat::F32,
         WeightsFlag::F16 => {
@@ -162,6 +165,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         exact: args.exact,
         rows,
         kernels,
+        tiles: args.tiles.map_or(TILES, usize::from),
         weights,
         edges: usize::from(args.edges),
         workers: usize::from(args.workers),

@@ -21,6 +21,17 @@ pub enum Family {
     Winograd(usize),
 }
 
+/// What kernels are chosen for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Instruction set.
+    pub isa: Isa,
+    /// Kernels to choose from.
+    pub family: Family,
+    /// Tiles per call of a Winograd kernel, about: see [`winograd::TILES`].
+    pub tiles: usize,
+}
+
 /// Bytes of input rows that a row block may take: half of a 512 KiB second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;
 
@@ -35,8 +46,7 @@ pub fn choose(
     node: &Node,
     x_channels: usize,
     out: &Buffer,
-    isa: Isa,
-    family: Family,
+    Wanted { isa, family, tiles }: Wanted,
 ) -> Option<ConvKernel> {
     let Op::Conv(c) = &node.op else { return None };
     let cin = graph.shape(node.inputs[0]).c;
@@ -101,7 +111,7 @@ pub fn choose(
             let size = [out.h, out.w];
             let mut best = (None, work.row(nr, direct.mr, out.w) * out.h);
             for k in [2, 4, 6].into_iter().filter_map(by_winograd) {
-                let cost = work.winograd(&k, size);
+                let cost = work.winograd(&k, size, tiles);
                 // Larger tiles round more, the largest ones ten times as much: they are for large gains.
                 let largest = matches!(k.algorithm, Algorithm::Winograd { m: 6, .. });
                 let margin = if largest { 12 } else { 11 };
@@ -212,12 +222,12 @@ impl Work {
     }
 
     /// A map of `size` (rows, columns) by a Winograd kernel.
-    fn winograd(self, k: &ConvKernel, size: [usize; 2]) -> usize {
+    fn winograd(self, k: &ConvKernel, size: [usize; 2], tiles: usize) -> usize {
         let v = self.vectors(k.nr);
         let step = (k.mr * v).max(k.mr + v) + 1;
         let lanes = vector(self.isa);
         winograd::Sizes::new(k).map_or(usize::MAX, |s| {
-            s.cost(self.filters, size, [k.mr, step, lanes])
+            s.cost(self.filters, size, tiles, [k.mr, step, lanes])
         })
     }
 
@@ -240,10 +250,12 @@ impl Work {
 /// All output channels pass over a row block before the next begins. If its input rows fit the
 /// second-level cache, they are fetched once and the weights once per block; a single block of all
 /// rows fetches the weights once and the input rows once per pass. What fetches less is taken.
-pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer) -> usize {
+///
+/// A Winograd kernel's has about `tiles` tiles.
+pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer, tiles: usize) -> usize {
     let Op::Conv(c) = &node.op else { return out.h };
     if let Some(sizes) = winograd::Sizes::new(k) {
-        return sizes.row_block(out.h, out.w);
+        return sizes.row_block([out.h, out.w], tiles);
     }
     let row_bytes = 4 * (x.pad_left + x.w + x.pad_right) * x.c;
     let extra = k.size.saturating_sub(1) * k.dilation;
@@ -377,7 +389,7 @@ mod tests {
                         depth,
                         nr: 16,
                     };
-                    11 * s.cost(filters, [w, w], [6, 13, 8]) < 10 * direct
+                    11 * s.cost(filters, [w, w], winograd::TILES, [6, 13, 8]) < 10 * direct
                 })
                 .collect();
             assert_eq!(faster, want, "{cin} -> {filters}, {w} wide");

@@ -37,8 +37,9 @@ const fn depth_most(m: usize, nr: usize) -> usize {
 }
 
 /// Tiles per call worth waiting for: transforming weights then costs about 5 % (per tile and pair
-/// of channels a multiply-add per point; per pair of channels about two and a half operations).
-const TILES: usize = 64;
+/// of channels a multiply-add per point; per pair of channels about two and a half operations). With
+/// fewer it costs more of the time, and working memory becomes smaller nearly in proportion.
+pub const TILES: usize = 64;
 
 /// Values of `V` that a call may take: 6 MB.
 const V_MOST: usize = 3 << 19;
@@ -137,13 +138,15 @@ impl Sizes {
         (self.v(tiles) + threads * self.work(tiles)).next_multiple_of(ALIGN)
     }
 
-    /// Output rows per call, of `h` rows of `w` pixels.
-    pub fn row_block(&self, h: usize, w: usize) -> usize {
+    /// Output rows per call of about `wanted` tiles, of `h` rows of `w` pixels.
+    pub fn row_block(&self, [h, w]: [usize; 2], wanted: usize) -> usize {
         let across = w.div_ceil(self.m);
         let down = h.div_ceil(self.m);
         let most = (V_MOST / (self.points() * across * self.cin)).max(1);
-        // Powers of two, so that layers fall into step soon; or everything.
-        let wanted = TILES.div_ceil(across).next_power_of_two();
+        // Powers of two, so that layers fall into step soon, three quarters of the tiles will do; or everything.
+        let above = wanted.div_ceil(across).next_power_of_two();
+        let enough = 4 * (above / 2) * across >= 3 * wanted;
+        let wanted = if enough { above / 2 } else { above };
         let rows = if 3 * down <= 4 * wanted && down <= most {
             down
         } else {
@@ -172,11 +175,12 @@ impl Sizes {
         &self,
         filters: usize,
         [h, w]: [usize; 2],
+        tiles: usize,
         [mr, block, lanes]: [usize; 3],
     ) -> usize {
         let (m, n) = (self.m, self.m + 2);
         let [of_input, of_weights, of_output] = operations(m);
-        let rows = self.row_block(h, w).max(1);
+        let rows = self.row_block([h, w], tiles).max(1);
         let call = |rows: usize| {
             let tiles = self.tiles(rows, w);
             let (passes, vectors) = (filters.div_ceil(self.nr), filters.div_ceil(lanes));
@@ -209,7 +213,7 @@ mod tests {
                 nr: 16,
             };
             assert_eq!(
-                (depth, s.row_block(h, w)),
+                (depth, s.row_block([h, w], TILES)),
                 want,
                 "{cin} channels, {h} x {w}"
             );
@@ -221,5 +225,7 @@ mod tests {
         check(1024, 19, 19, (128, 19));
         check(1280, 19, 19, (128, 19));
         check(24, 3, 5, (24, 3));
+        // Four rows of 14 tiles are enough of 64.
+        check(64, 45, 54, (64, 16));
     }
 }

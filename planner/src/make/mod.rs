@@ -14,7 +14,7 @@ pub use self::{
     stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
 pub(crate) use self::{build::stage_data, target::team};
-use crate::{cost, memory, model::Model, options::PlanOptions, plan::Plan, search};
+use crate::{cost, kernel::Family, memory, model::Model, options::PlanOptions, plan::Plan, search};
 
 /// The structure of a plan before kernels and buffers.
 #[derive(Clone, Debug)]
@@ -25,11 +25,63 @@ pub struct Shape {
     pub grids: Vec<[usize; 2]>,
 }
 
-/// Makes the plan of `options` for `model`.
+/// Makes the plan of `options` for `model`. Where nothing fits the memory limit, kernels are made to
+/// work in less: Winograd's with fewer tiles a call, then direct ones.
 ///
 /// # Errors
 /// When what is asked for is impossible; the error says what would work.
 pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
+    let mut result = plan_as_asked(model, options);
+    for (leaner, why) in leaner(options) {
+        if !matches!(
+            result,
+            Err(PlanError::OverLimit { .. } | PlanError::Memory { .. })
+        ) {
+            break;
+        }
+        result = plan_as_asked(model, &leaner);
+        if let Ok(plan) = &mut result {
+            plan.estimates.why.push(why);
+        }
+    }
+    result
+}
+
+/// The same with kernels that work in less memory, each in less than the one before, and what is said
+/// of them.
+fn leaner(options: &PlanOptions) -> Vec<(PlanOptions, String)> {
+    if options.family() == Family::Direct {
+        return Vec::new();
+    }
+    let mut list: Vec<_> = TILES_LEAN
+        .into_iter()
+        .filter(|n| *n < options.tiles)
+        .map(|tiles| {
+            let why = format!(
+                "kernels: Winograd's take about {tiles} tiles a call instead of {}, for the memory limit",
+                options.tiles
+            );
+            let lean = PlanOptions {
+                tiles,
+                ..options.clone()
+            };
+            (lean, why)
+        })
+        .collect();
+    if options.kernels == Family::Auto {
+        let lean = PlanOptions {
+            kernels: Family::Direct,
+            ..options.clone()
+        };
+        list.push((lean, "kernels: direct ones, for the memory limit".into()));
+    }
+    list
+}
+
+/// Tiles a call that a memory limit may bring Winograd kernels down to.
+const TILES_LEAN: [usize; 3] = [32, 16, 8];
+
+fn plan_as_asked(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
     let graph = &model.graph;
     let (shape, why) = match asked::asked(graph, options)? {
         Asked::Exactly(shape) => (shape, None),

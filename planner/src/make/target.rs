@@ -22,8 +22,7 @@ pub(super) fn target(
     options: &PlanOptions,
 ) -> TargetPlan {
     let how = How {
-        isa: target.kernels(),
-        kernels: options.family(),
+        kernels: options.kernels_for(target),
         weights: options.weights,
         rows: options.rows,
         team: 1,
@@ -70,7 +69,7 @@ pub(super) fn target(
     let all: Vec<&Chain> = chains.iter().flatten().chain([&tail_chain]).collect();
     let (packing, sections) = packing::pack(graph, stages, tail, &all);
     TargetPlan {
-        kernels: how.isa,
+        kernels: target.kernels(),
         triple: target.triple().to_string(),
         stages: chains,
         tail: tail_chain,

@@ -37,6 +37,8 @@ pub(crate) struct Layer<'a> {
     pub whole: bool,
     /// Threads that share a firing.
     pub team: usize,
+    /// Tiles per call of a Winograd kernel, about.
+    pub tiles: usize,
 }
 
 /// Rows per firing.
@@ -65,7 +67,7 @@ fn rolling(layer: &Layer<'_>) -> usize {
     let [h, w, c] = layer.out;
     let least = BLOCK_BYTES.div_ceil(4 * w * c);
     if let Some(sizes) = layer.conv.and_then(Sizes::new) {
-        return sizes.row_block(h, w);
+        return sizes.row_block([h, w], layer.tiles);
     }
     let pixels = match (layer.op, layer.conv) {
         (Op::Conv(conv), Some(k)) => {

@@ -136,8 +136,7 @@ fn piece(
         .zip(xs.ends[c].iter().copied())
         .collect();
     let how = How {
-        isa: target.kernels(),
-        kernels: o.family(),
+        kernels: o.kernels_for(target),
         weights: o.weights,
         rows: o.rows,
         team: make::team(ys, xs, o),
