@@ -9,6 +9,7 @@
 //! | `info` | says what was compiled in |
 
 mod args;
+mod code;
 mod edge;
 mod gateway;
 mod handover;

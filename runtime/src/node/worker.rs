@@ -20,7 +20,7 @@ use nix::{
     },
 };
 
-use super::{NodeError, args::Args, check_cpu, handover};
+use super::{NodeError, args::Args, check_cpu, code, handover};
 use crate::{
     arena::ArenaMemory,
     memory::Memory,
@@ -42,10 +42,10 @@ const NOTE_EVERY: Duration = Duration::from_millis(50);
 /// Idle milliseconds after which it is noted: not in the way of the next job.
 const NOTE_IDLE_MS: u16 = 5;
 
-/// float32 values of a slot from which on its pages are let go after the job: 4 pages, so that the
-/// outputs of all tasks of a frame do not add up. Mapping them again takes a microsecond or two,
-/// tasks on them milliseconds.
-const LET_GO_FLOATS: usize = 4 << 10;
+/// float32 values of slots that jobs may read and write before their pages are let go: 256 KiB. The
+/// system maps 64 KiB around every touched page; slots of many small jobs would add up, and mapping
+/// these again takes less than a hundredth of the time of tasks on them.
+const LET_GO_FLOATS: usize = 64 << 10;
 
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
@@ -97,7 +97,9 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         status: File::open("/proc/self/status").ok(),
         noted: Instant::now(),
         news: false,
+        touched: 0,
     };
+    code::let_go();
     worker.serve()
 }
 
@@ -129,6 +131,8 @@ struct Worker<'w> {
     noted: Instant,
     /// Whether jobs were computed since.
     news: bool,
+    /// Values of slots that jobs used since these were let go.
+    touched: usize,
 }
 
 impl Worker<'_> {
@@ -220,14 +224,14 @@ impl Worker<'_> {
             .map_err(|_| Failure::Panic(id))
     }
 
-    /// Keeps the resident memory to what one job touches, not to all slots that jobs ever touched.
-    fn let_go(&self) {
-        for p in &self.content.pieces {
-            if let Some(floats) = handed::checked_len(p.region)
-                && floats >= LET_GO_FLOATS
-            {
-                self.segment.let_go(p.place, floats);
-            }
+    /// Keeps the resident memory to what some jobs touch, not to all slots that jobs ever touched.
+    fn let_go(&mut self) {
+        let floats = self.content.pieces.iter();
+        let floats = floats.filter_map(|p| handed::checked_len(p.region)).sum();
+        self.touched = self.touched.saturating_add(floats);
+        if self.touched >= LET_GO_FLOATS {
+            self.touched = 0;
+            self.segment.let_go();
         }
     }
 

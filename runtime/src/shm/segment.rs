@@ -226,20 +226,16 @@ impl Segment {
         NonNull::new(at.cast::<f32>()).map(|p| NonNull::slice_from_raw_parts(p, floats))
     }
 
-    /// Takes `floats` values that begin `place` lines into the slots out of this process' resident
-    /// memory. They stay what they are, in memory that other processes share, and come back when
-    /// they are touched.
-    pub fn let_go(&self, place: u32, floats: usize) {
-        let Some(values) = self.floats(place, floats) else {
-            return;
-        };
-        let start = values.cast::<u8>().addr().get() - self.map.as_mut_ptr().addr();
+    /// Takes all slots out of this process' resident memory. They stay what they are, in memory that
+    /// other processes share, and come back when they are touched.
+    pub fn let_go(&self) {
+        let slots = &self.areas.slots;
         // SAFETY: the mapping is shared and backed by a file: `MADV_DONTNEED` drops page table
         // entries of this process, and an access maps the same pages with the same content again
         // (madvise(2)). So it changes nothing that any reference could see.
         let done = unsafe {
             self.map
-                .unchecked_advise_range(UncheckedAdvice::DontNeed, start, 4 * floats)
+                .unchecked_advise_range(UncheckedAdvice::DontNeed, slots.start, slots.len())
         };
         // Pages that stay cost memory and nothing else.
         let _ = done;
