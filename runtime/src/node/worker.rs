@@ -42,10 +42,10 @@ const NOTE_EVERY: Duration = Duration::from_millis(50);
 /// Idle milliseconds after which it is noted: not in the way of the next job.
 const NOTE_IDLE_MS: u16 = 5;
 
-/// float32 values of slots that jobs may read and write before their pages are let go: 256 KiB. The
+/// float32 values of slots that jobs may read and write before their pages are let go: 128 KiB. The
 /// system maps 64 KiB around every touched page; slots of many small jobs would add up, and mapping
 /// these again takes less than a hundredth of the time of tasks on them.
-const LET_GO_FLOATS: usize = 64 << 10;
+const LET_GO_FLOATS: usize = 32 << 10;
 
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
