@@ -30,7 +30,7 @@ mod primitives {
         hint::spin_loop,
         sync::{
             Condvar, Mutex,
-            atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+            atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
         },
     };
 
@@ -84,7 +84,6 @@ pub struct Across {
 /// in the team.
 struct Layer<'a> {
     f: &'a (dyn Fn(Range<usize>, usize) + Sync + 'a),
-    quanta: usize,
 }
 
 /// Computes rows into their place, with working memory.
@@ -316,7 +315,7 @@ impl Team {
             }
             return;
         };
-        let layer = Layer { f, quanta };
+        let layer = Layer { f };
         // Helpers look at it only between the ledger's opening and the last piece's `done`.
         let layer = (&raw const layer).cast_mut().cast();
         shared.layer.store(layer, Ordering::Relaxed);
@@ -353,25 +352,18 @@ impl Shared {
 
     /// Takes pieces of the layer at work until there are none, as thread `seat` of the team.
     fn work(&self, seat: usize) {
-        while let Some(piece) = self.ledger.take() {
+        while let Some(piece) = self.ledger.take(seat) {
             // SAFETY: `share` stored a pointer to a layer on its stack before it opened the ledger,
             // and a piece that was taken and is not done keeps it from returning. The ledger's
             // opening was released and the taking acquired it, so the layer is seen whole. It is
             // not used after `done`.
             let layer = unsafe { &*self.layer.load(Ordering::Relaxed) };
-            let left = piece.left.clone();
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| layer.run(left, seat))) {
+            let quanta = piece.quanta.clone();
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (layer.f)(quanta, seat))) {
                 lock(&self.panic).get_or_insert(panic);
             }
             self.ledger.done(piece);
         }
-    }
-}
-
-impl Layer<'_> {
-    /// Runs quanta; `left` counts them from the layer's end.
-    fn run(&self, left: Range<usize>, seat: usize) {
-        (self.f)(self.quanta - left.end..self.quanta - left.start, seat);
     }
 }
 

@@ -13,7 +13,7 @@ mod primitives {
         hint::spin_loop,
         sync::{
             Condvar, Mutex,
-            atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+            atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
         },
     };
 
@@ -36,11 +36,11 @@ struct Shared {
 }
 
 impl Shared {
-    fn work(&self) {
-        while let Some(piece) = self.ledger.take() {
+    fn work(&self, seat: usize) {
+        while let Some(piece) = self.ledger.take(seat) {
             // SAFETY: what is tested here: only the caller writes, when no piece is taken.
             let layer = self.layer.with(|p| unsafe { *p });
-            for i in piece.left.clone() {
+            for i in piece.quanta.clone() {
                 // SAFETY: what is tested here: one thread has this piece.
                 self.rows[i].with_mut(|p| unsafe { *p += layer });
             }
@@ -58,11 +58,11 @@ fn run(helpers: usize, layers: usize, quanta: usize) {
             rows: [UnsafeCell::new(0), UnsafeCell::new(0)],
         });
         let threads: Vec<_> = (0..helpers)
-            .map(|_| {
+            .map(|helper| {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
                     while shared.ledger.wait_for_work() {
-                        shared.work();
+                        shared.work(helper + 1);
                     }
                 })
             })
@@ -73,7 +73,7 @@ fn run(helpers: usize, layers: usize, quanta: usize) {
             // SAFETY: what is tested here: no piece of an earlier layer is at work.
             shared.layer.with_mut(|p| unsafe { *p = layer });
             shared.ledger.open(quanta);
-            shared.work();
+            shared.work(0);
             shared.ledger.wait_until_done();
             for row in &shared.rows[..quanta] {
                 // SAFETY: what is tested here: all pieces are done.

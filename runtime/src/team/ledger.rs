@@ -1,25 +1,27 @@
 //! Who takes which piece of the work at hand, and how its threads wait: the team's only shared
 //! state, without the work itself, so that loom can walk through it (`tests/team_loom.rs`).
 //!
-//! Two counters. `left` says how many quanta nobody has taken; taking a piece is one
-//! compare-and-swap that lowers it. `undone` says how many are not finished. A caller opens the
-//! ledger by raising both, and is done when `undone` is 0 again. Whoever takes a piece holds the
-//! caller up until it is done, so what the caller published before opening stays valid exactly that
-//! long, and a helper that wakes late finds `left` at 0 and touches nothing. There is no generation
-//! count: a compare-and-swap that meets a later opening with an equal `left` takes a piece of that
-//! one, rightly.
+//! Every seat has a share: an equal part of the quanta, the same part of every layer, so that what a
+//! thread reads is mostly what it wrote a layer ago and still has in its cache. A share is one word,
+//! first and end of what nobody has taken. Its owner takes from the front; who has none left takes
+//! from the end of the others'. Both are one compare-and-swap. `undone` says how many quanta are not
+//! finished. A caller opens the ledger by raising it and filling the shares, and is done when it
+//! is 0 again. Whoever takes a piece holds the caller up until it is done, so what the caller published
+//! before opening stays valid exactly that long, and a helper that wakes late finds empty shares and
+//! touches nothing. There is no generation count: a compare-and-swap that meets a later opening's
+//! equal share takes a piece of that one, rightly.
 //!
-//! Pieces shrink as the work does (guided self-scheduling, Polychronopoulos and Kuck 1987): half of an
-//! even share of what is left. So few pieces are cut when all threads run, and one that is held up
-//! by another process holds up little.
+//! Pieces shrink as a share does (guided self-scheduling, Polychronopoulos and Kuck 1987): half of
+//! what is left. So few pieces are cut when all threads run, and one that is held up by another process
+//! holds up little.
 //!
 //! ## Sync points
-//! - OPEN: [`Ledger::open`] writes `left`, [`Ledger::take`] reads it: what the caller published is
+//! - OPEN: [`Ledger::open`] writes a share, [`Ledger::take`] reads it: what the caller published is
 //!   seen by whoever takes a piece (other takes in between continue the release sequence).
 //! - DONE: [`Ledger::done`] lowers `undone`, [`Ledger::wait_until_done`] reads 0: what all pieces wrote
 //!   is seen by the caller.
 //! - SLEEP: a waiter counts itself in and looks once more before it sleeps; a waker changes
-//!   `left` or `undone` before it looks for sleepers. Between the two steps both have a sequentially
+//!   a share or `undone` before it looks for sleepers. Between the two steps both have a sequentially
 //!   consistent fence, so one of them sees the other.
 
 use std::{
@@ -28,7 +30,7 @@ use std::{
 };
 
 use super::primitives::{
-    AtomicBool, AtomicUsize, Condvar, LOOK, Mutex, Ordering, fence, spin_loop,
+    AtomicBool, AtomicU64, AtomicUsize, Condvar, LOOK, Mutex, Ordering, fence, spin_loop,
 };
 
 /// How often a waiter looks before it reads the clock.
@@ -42,11 +44,11 @@ struct Apart<T>(T);
 /// The state; see the module.
 #[derive(Debug)]
 pub struct Ledger {
-    threads: usize,
+    /// By seat: first and end (the upper half) of the quanta that nobody has taken.
+    shares: Box<[Apart<AtomicU64>]>,
     /// How long waiters look before they sleep. Not at all when there are more threads than cores:
     /// then the core that looks may be the one that is waited for.
     look: Duration,
-    left: Apart<AtomicUsize>,
     undone: Apart<AtomicUsize>,
     closed: AtomicBool,
     /// Helpers without work.
@@ -58,9 +60,8 @@ pub struct Ledger {
 /// A piece that was taken and must be given to [`Ledger::done`].
 #[derive(Debug)]
 pub struct Piece {
-    /// Its quanta, by what was left when each was next: the first quantum of the work is the
-    /// highest number.
-    pub left: Range<usize>,
+    /// Its quanta, counted from the work's first.
+    pub quanta: Range<usize>,
 }
 
 /// Where threads sleep until something they wait for has changed.
@@ -76,13 +77,14 @@ impl Ledger {
     pub fn new(threads: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            threads,
+            shares: (0..threads.max(1))
+                .map(|_| Apart(AtomicU64::new(0)))
+                .collect(),
             look: if threads <= cores {
                 LOOK
             } else {
                 Duration::ZERO
             },
-            left: Apart(AtomicUsize::new(0)),
             undone: Apart(AtomicUsize::new(0)),
             closed: AtomicBool::new(false),
             idle: Bed::new(),
@@ -91,36 +93,61 @@ impl Ledger {
     }
 
     /// Offers `quanta` to everybody. Only one caller at a time, and only when nothing is undone.
+    ///
+    /// # Panics
+    /// If a share's ends do not fit half a word.
     pub fn open(&self, quanta: usize) {
+        assert!(u32::try_from(quanta).is_ok(), "more than 2^32 quanta");
         self.undone.0.store(quanta, Ordering::Relaxed);
-        // OPEN
-        self.left.0.store(quanta, Ordering::Release);
+        let seats = self.shares.len();
+        for (seat, share) in self.shares.iter().enumerate() {
+            let [first, end] = [seat, seat + 1].map(|s| (quanta as u64 * s as u64) / seats as u64);
+            // OPEN
+            share.0.store(word(first, end), Ordering::Release);
+        }
         self.idle.wake();
     }
 
-    /// Takes a piece, if there is one left.
-    pub fn take(&self) -> Option<Piece> {
-        let mut left = self.left.0.load(Ordering::Relaxed);
-        while left > 0 {
-            let rest = left - left.div_ceil(2 * self.threads);
+    /// Takes a piece for `seat`, if there is one left: of its own share, or else of the next one's that
+    /// has some.
+    pub fn take(&self, seat: usize) -> Option<Piece> {
+        let seats = self.shares.len();
+        let own = (0..seats).map(|i| (seat + i) % seats);
+        own.enumerate()
+            .find_map(|(i, share)| self.take_of(share, i == 0))
+    }
+
+    fn take_of(&self, share: usize, own: bool) -> Option<Piece> {
+        let share = &self.shares[share].0;
+        let mut now = share.load(Ordering::Relaxed);
+        loop {
+            let (first, end) = ends(now);
+            if first == end {
+                return None;
+            }
+            let half = (end - first).div_ceil(2);
+            let (quanta, rest) = if own {
+                (first..first + half, word(first + half, end))
+            } else {
+                (end - half..end, word(first, end - half))
+            };
             // OPEN
-            match self.left.0.compare_exchange_weak(
-                left,
-                rest,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Some(Piece { left: rest..left }),
-                Err(now) => left = now,
+            match share.compare_exchange_weak(now, rest, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => {
+                    return Some(Piece {
+                        quanta: quanta.start as usize..quanta.end as usize,
+                    });
+                }
+                Err(other) => now = other,
             }
         }
-        None
     }
 
     /// A piece's work is finished.
     pub fn done(&self, piece: Piece) {
         // DONE
-        if self.undone.0.fetch_sub(piece.left.len(), Ordering::AcqRel) == piece.left.len() {
+        let len = piece.quanta.len();
+        if self.undone.0.fetch_sub(len, Ordering::AcqRel) == len {
             self.caller.wake();
         }
     }
@@ -135,7 +162,11 @@ impl Ledger {
     /// A helper waits for an offer; `false` when there will be none any more.
     pub fn wait_for_work(&self) -> bool {
         let closed = || self.closed.load(Ordering::Relaxed);
-        let awake = || self.left.0.load(Ordering::Relaxed) > 0 || closed();
+        let some = |share: &Apart<AtomicU64>| {
+            let (first, end) = ends(share.0.load(Ordering::Relaxed));
+            first < end
+        };
+        let awake = || self.shares.iter().any(some) || closed();
         self.idle.wait(self.look, &awake);
         !closed()
     }
@@ -145,6 +176,16 @@ impl Ledger {
         self.closed.store(true, Ordering::Relaxed);
         self.idle.wake();
     }
+}
+
+/// A share's word.
+const fn word(first: u64, end: u64) -> u64 {
+    first | end << 32
+}
+
+/// First and end of a share.
+const fn ends(word: u64) -> (u64, u64) {
+    (word & 0xffff_ffff, word >> 32)
 }
 
 impl Bed {
