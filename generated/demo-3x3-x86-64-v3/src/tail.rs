@@ -20,7 +20,7 @@
 //! | 15 yolo, 3 anchors, 5 classes        | 5x6x30             | 5x6x30   | 5    | 5    | loop                                       |
 //! | 17 conv 1x1/1, 48 -> 32, leaky       | 5x6x48             | 5x6x32   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32  |
 //! | 18 upsample by 2                     | 5x6x32             | 10x12x32 | 10   | 10   | loop                                       |
-//! | 19 concatenation of channels 32 + 64 | 10x12x32, 10x12x64 | 10x12x96 | 4    | 10   | loop                                       |
+//! | 19 concatenation of channels 32 + 64 | 10x12x32, 10x12x64 | 10x12x96 | 10   | 10   | loop                                       |
 //! | 20 conv 3x3/1, 96 -> 64, leaky       | 10x12x96           | 10x12x64 | 10   | 10   | f32_winograd2_leaky_6x16_avx2_k96d96_y64   |
 //! | 21 conv 1x1/1, 64 -> 30, linear      | 10x12x64           | 10x12x30 | 10   | 10   | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
 //! | 22 yolo, 3 anchors, 5 classes        | 10x12x30           | 10x12x30 | 10   | 10   | loop                                       |
@@ -232,16 +232,15 @@ const ORDER: Order = Order {
         Firing::new([15, 0, 5, 0]),
         Firing::new([9, 0, 5, 0]),
         Firing::new([10, 0, 10, 0]),
-    ],
-    period: &[Firing::new([11, 0, 4, 4])],
-    repeats: 2,
-    epilogue: &[
-        Firing::new([11, 8, 2, 0]),
+        Firing::new([11, 0, 10, 0]),
         Firing::new([12, 0, 10, 0]),
         Firing::new([13, 0, 10, 0]),
         Firing::new([14, 0, 10, 0]),
         Firing::new([16, 0, 10, 0]),
     ],
+    period: &[],
+    repeats: 0,
+    epilogue: &[],
 };
 
 /// Computes the chain.
