@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     NodeError,
     args::Args,
-    check_cpu,
+    check_cpu, code,
     input::Frames,
     output::{self, Subject, Thresholds},
     peak,
@@ -68,7 +68,7 @@ impl<'p> Frame<'p> {
             })
             .collect();
         let inputs: Vec<&[Piece<'_>]> = pieces.iter().map(Vec::as_slice).collect();
-        let mut made: Vec<Vec<f32>> = outs.iter().map(|p| vec![0.0; p.region.len()]).collect();
+        let mut made: Vec<Vec<f32>> = outs.iter().map(|p| env.place(p.region.len())).collect();
         let mut outputs: Vec<&mut [f32]> = made.iter_mut().map(Vec::as_mut_slice).collect();
         run(&mut TaskIo {
             ports_in: ins,
@@ -103,6 +103,14 @@ impl<'p> Frame<'p> {
         for (i, t) in self.program.tasks.iter().enumerate() {
             self.run(i, t.inputs, t.outputs, env);
         }
+    }
+
+    /// Gives the memory of all boxes but the input and of `outputs` back, for the next frame's.
+    pub fn end(self, outputs: Vec<Rc<Vec<f32>>>, env: &mut Env<'_>) {
+        let made = self.boxes.into_iter().skip(1).flatten();
+        let made = made.map(|(_, data)| data).chain(outputs);
+        env.spare
+            .extend(made.filter_map(|data| Rc::try_unwrap(data).ok()));
     }
 
     /// Runs the tail; gives its outputs.
@@ -140,6 +148,18 @@ pub struct Env<'a> {
     pub guard: Option<GuardedArena>,
     /// Times of layers, if they are asked for.
     pub profile: Option<Profile>,
+    /// Memory of boxes of frames that are over.
+    pub spare: Vec<Vec<f32>>,
+}
+
+impl Env<'_> {
+    /// Memory for `floats` values, of any content: a task writes all of them.
+    fn place(&mut self, floats: usize) -> Vec<f32> {
+        match self.spare.iter().position(|v| v.len() == floats) {
+            Some(i) => self.spare.swap_remove(i),
+            None => vec![0.0; floats],
+        }
+    }
 }
 
 fn whole(p: &Program, tensor: u16) -> Region {
@@ -168,10 +188,12 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         team: &team,
         guard,
         profile: None,
+        spare: Vec::new(),
     };
     let mut profile =
         (a.profile && a.repeat > 0).then(|| Profile::new(program.tasks.len() + 1, team.threads()));
     let frames = Frames::new(program, a);
+    code::let_go();
     let mut records = Records::open(a.records.as_deref())?;
     let thresholds = Thresholds {
         score: a.thresh,
@@ -188,9 +210,10 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
             let (begun, used) = (Instant::now(), processor_s());
             frame.stages(&mut env);
             let stages = begun.elapsed().as_secs_f64();
-            frame.tail(&mut env);
+            let outputs = frame.tail(&mut env);
             times.push(stages, begun.elapsed().as_secs_f64() - stages);
             times.processor.push(processor_s() - used);
+            frame.end(outputs, &mut env);
             if profile.is_some() {
                 // In a frame of its own: reading the clock for every firing would show in the whole.
                 env.profile = profile.take();
@@ -235,6 +258,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
             &maps,
             thresholds,
         ))?;
+        frame.end(outputs, &mut env);
     }
     let memory = Memory::now();
     if a.repeat > 0 {
