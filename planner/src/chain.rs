@@ -202,7 +202,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 })
                 .collect();
             let (out, first) = (&buffers[b], inputs.first().map(|v| &buffers[v.buffer]));
-            let conv = first.and_then(|x| kernel::choose(graph, node, x.c, out, how.kernels));
+            let conv = first.and_then(|x| kernel::choose(graph, node, x, out, how.kernels));
             let row_block = match (&conv, first) {
                 (Some(k), Some(x)) => kernel::row_block(node, k, x, out, how.kernels.tiles),
                 _ => out.h,
@@ -220,6 +220,10 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             );
             let row_block = row_block.min(firing);
             let weights = kernel::weights(conv.as_ref(), how.weights);
+            let joined = match (&node.op, first) {
+                (Op::Conv(c), Some(x)) => kernel::is_joined(c, x, out),
+                _ => false,
+            };
             let scratch = conv.as_ref().map_or(0, |k| {
                 kernel::scratch(k, weights, [row_block, out.w], threads)
             });
@@ -240,6 +244,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 firing,
                 row_block,
                 conv,
+                joined,
                 weights,
                 scratch,
                 macs,

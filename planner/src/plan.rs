@@ -330,6 +330,9 @@ pub struct Step {
     pub row_block: usize,
     /// Kernel, where the operation is a convolution.
     pub conv: Option<ConvKernel>,
+    /// Whether rows that lie side by side are one long row to the kernel.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub joined: bool,
     /// How its weights are stored; kernels see float32.
     #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
     pub weights: WeightFormat,
@@ -424,6 +427,11 @@ impl WeightFormat {
     pub const fn is_f32(&self) -> bool {
         matches!(self, Self::F32)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(b: &bool) -> bool {
+    !*b
 }
 
 const fn one() -> usize {

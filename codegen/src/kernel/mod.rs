@@ -39,7 +39,7 @@ pub mod winograd;
 pub mod x86_64;
 
 /// Widest row of pixels: keeps every index a kernel computes far from overflow.
-const COLS_MAX: usize = 1 << 16;
+pub const COLS_MAX: usize = 1 << 16;
 
 /// Name of the kernel function for blocks of `lanes` channels: the planner's name, with `_t{lanes}`
 /// for a tail block.

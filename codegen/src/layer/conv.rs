@@ -177,6 +177,20 @@ impl Calls<'_> {
         } else {
             quote!(+ #at)
         };
+        if self.cx.step.joined {
+            let rows = self.joined();
+            return quote! {
+                #widen
+                let mut row = block.start;
+                while row < block.end {
+                    let taps = #taps;
+                    let y = &mut y[(row - first) * #y_row #at..];
+                    let rows = #rows;
+                    kernels::#name(x, &taps, w, y, rows * #cols);
+                    row += rows;
+                }
+            };
+        }
         quote! {
             #widen
             for row in block.clone() {
@@ -185,6 +199,24 @@ impl Calls<'_> {
                 kernels::#name(x, &taps, w, y, #cols);
             }
         }
+    }
+}
+
+impl Calls<'_> {
+    /// Rows from `row` on that are one row to the kernel: up to the end of the ring, and of what it takes.
+    fn joined(&self) -> TokenStream {
+        let (x, most) = (self.cx.input(), kernel::COLS_MAX / self.cx.out.w);
+        let mut rows = quote!(block.end - row);
+        if x.is_ring() {
+            let (place, ring) = (affine(&[(quote!(row), 1)], x.y as isize), int(x.ring));
+            let place = if x.y == 0 { place } else { quote!((#place)) };
+            rows = quote!((#rows).min(#ring - #place % #ring));
+        }
+        if self.cx.step.row_block > most {
+            let most = int(most);
+            rows = quote!((#rows).min(#most));
+        }
+        rows
     }
 }
 

@@ -548,17 +548,35 @@ pub fn l14_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let block = rows;
     {
         let w = &w[..1_040];
-        for row in block.clone() {
+        let mut row = block.start;
+        while row < block.end {
             let taps = [tap(row)];
             let y = &mut y[(row - first) * 180..];
-            kernels::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30(x, &taps, w, y, 6);
+            let rows = block.end - row;
+            kernels::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30(
+                x,
+                &taps,
+                w,
+                y,
+                rows * 6,
+            );
+            row += rows;
         }
     }
     let w = &w[1_040..];
-    for row in block.clone() {
+    let mut row = block.start;
+    while row < block.end {
         let taps = [tap(row)];
         let y = &mut y[(row - first) * 180 + 16..];
-        kernels::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14(x, &taps, w, y, 6);
+        let rows = block.end - row;
+        kernels::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14(
+            x,
+            &taps,
+            w,
+            y,
+            rows * 6,
+        );
+        row += rows;
     }
 }
 
@@ -700,17 +718,35 @@ pub fn l21_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let block = rows;
     {
         let w = &w[..1_040];
-        for row in block.clone() {
+        let mut row = block.start;
+        while row < block.end {
             let taps = [tap(row)];
             let y = &mut y[(row - first) * 360..];
-            kernels::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30(x, &taps, w, y, 12);
+            let rows = block.end - row;
+            kernels::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30(
+                x,
+                &taps,
+                w,
+                y,
+                rows * 12,
+            );
+            row += rows;
         }
     }
     let w = &w[1_040..];
-    for row in block.clone() {
+    let mut row = block.start;
+    while row < block.end {
         let taps = [tap(row)];
         let y = &mut y[(row - first) * 360 + 16..];
-        kernels::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14(x, &taps, w, y, 12);
+        let rows = block.end - row;
+        kernels::f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14(
+            x,
+            &taps,
+            w,
+            y,
+            rows * 12,
+        );
+        row += rows;
     }
 }
 

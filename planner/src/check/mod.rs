@@ -362,13 +362,22 @@ fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
                 &at,
                 "a kernel reads behind its rows",
             )?;
+            rule(
+                !s.joined
+                    || ((k.size, k.stride_x) == (1, 1)
+                        && x.w == b.w
+                        && b.w == out.w
+                        && [b, out].iter().all(|b| b.pad_left + b.pad_right == 0)),
+                &at,
+                "rows that are joined have gaps",
+            )?;
             winograd(s, k, isa, &at)?;
             working_memory(c, s, k, &at)?;
         } else {
             rule(
-                s.scratch == 0 && s.weights.is_f32(),
+                s.scratch == 0 && s.weights.is_f32() && !s.joined,
                 &at,
-                "only convolutions have working memory and halves",
+                "only convolutions have working memory, halves and joined rows",
             )?;
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     buffers::ALIGN,
-    graph::{Activation, Graph, Node, Op},
+    graph::{Activation, Conv, Graph, Node, Op},
     plan::{Algorithm, Buffer, ConvKernel, Isa, WeightFormat},
 };
 
@@ -39,12 +39,18 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// were not measured.
 const CHANNELS: usize = 16;
 
-/// The kernel of a convolution whose input buffer has `x_channels` channels; `None` for other
-/// operations.
+/// Whether rows of a convolution from `x` to `out` are one long row: windows of one pixel, and nothing
+/// between the end of a row and the next one's begin.
+pub fn is_joined(c: &Conv, x: &Buffer, out: &Buffer) -> bool {
+    let pads = x.pad_left + x.pad_right + out.pad_left + out.pad_right;
+    (c.size, c.stride_x, c.stride_y, c.pad) == (1, 1, 1, 0) && x.w == out.w && pads == 0
+}
+
+/// The kernel of a convolution from `x` to `out`; `None` for other operations.
 pub fn choose(
     graph: &Graph,
     node: &Node,
-    x_channels: usize,
+    x: &Buffer,
     out: &Buffer,
     Wanted { isa, family, tiles }: Wanted,
 ) -> Option<ConvKernel> {
@@ -58,19 +64,25 @@ pub fn choose(
         depthwise,
         isa,
     };
+    // A row of pixels, and the most that a block may have: rows may come one by one.
+    let row = if is_joined(c, x, out) {
+        [out.w * out.h, out.w]
+    } else {
+        [out.w; 2]
+    };
     // Tiles of every width share the packed weights, so `nr` must not depend on the tile.
     let (nr, mr) = match isa {
-        Isa::Portable => (8, best_mr(out.w)),
+        Isa::Portable => (8, best_mr(row)),
         Isa::X86_64V3 | Isa::X86_64V4 => {
             let nr = work.best_nr(node.shape.w);
-            (nr, work.best_mr(nr, out.w))
+            (nr, work.best_mr(nr, row))
         }
         Isa::Aarch64 | Isa::Armv7 => neon::Row {
             filters: work.filters,
             depth: work.depth,
             depthwise,
         }
-        .best(isa, node.shape.w, out.w),
+        .best(isa, node.shape.w, row),
     };
     let activation = if c.activation.is_inline() {
         c.activation
@@ -82,7 +94,7 @@ pub fn choose(
         stride_x: c.stride_x,
         dilation: c.dilation,
         cin: if depthwise { 1 } else { cin / c.groups },
-        x_stride: x_channels,
+        x_stride: x.c,
         y_stride: out.c,
         mr,
         nr,
@@ -126,11 +138,11 @@ pub fn choose(
     Some(chosen.unwrap_or(direct))
 }
 
-/// Pixels per block of portable kernels, at most four, such that a row of `w` pixels is covered with
-/// the least work.
-fn best_mr(w: usize) -> usize {
+/// Pixels per block of portable kernels, at most four and `most`, such that a row of `w` pixels is
+/// covered with the least work.
+fn best_mr([w, most]: [usize; 2]) -> usize {
     let cost = |m: usize| w.div_ceil(m) * (2 * m).max(9);
-    (1..=4.min(w))
+    (1..=4.min(most))
         .min_by_key(|m| (cost(*m), std::cmp::Reverse(*m)))
         .unwrap_or(1)
 }
@@ -231,8 +243,9 @@ impl Work {
         })
     }
 
-    fn best_mr(self, nr: usize, w: usize) -> usize {
-        (1..=self.most(nr).min(w))
+    /// Pixels of a block, at most `most`, for rows of `w` pixels.
+    fn best_mr(self, nr: usize, [w, most]: [usize; 2]) -> usize {
+        (1..=self.most(nr).min(most))
             .min_by_key(|m| (self.row(nr, *m, w), std::cmp::Reverse(*m)))
             .unwrap_or(1)
     }
@@ -240,7 +253,7 @@ impl Work {
     fn best_nr(self, w: usize) -> usize {
         let widths = self.widths().iter().copied();
         widths
-            .min_by_key(|nr| self.row(*nr, self.best_mr(*nr, w), w))
+            .min_by_key(|nr| self.row(*nr, self.best_mr(*nr, [w; 2]), w))
             .unwrap_or(16)
     }
 }
@@ -375,7 +388,7 @@ mod tests {
                 depthwise: false,
                 isa: Isa::X86_64V3,
             };
-            let direct = work.row(16, work.best_mr(16, w), w) * w;
+            let direct = work.row(16, work.best_mr(16, [w; 2]), w) * w;
             let faster: Vec<usize> = [2, 4, 6]
                 .into_iter()
                 .filter(|m| {
@@ -410,7 +423,7 @@ mod tests {
             };
             let nr = work.best_nr(w);
             assert_eq!(
-                (work.best_mr(nr, w), nr),
+                (work.best_mr(nr, [w; 2]), nr),
                 want,
                 "{filters} channels, {w} wide"
             );

@@ -55,15 +55,16 @@ impl Row {
         full * of(nr) + if rest > 0 { of(rest) } else { 0 }
     }
 
-    fn best_mr(self, isa: Isa, nr: usize, w: usize) -> usize {
-        (1..=most(isa, nr).min(w))
+    /// Pixels of a block, at most `most_of_row`, for rows of `w` pixels.
+    fn best_mr(self, isa: Isa, nr: usize, [w, most_of_row]: [usize; 2]) -> usize {
+        (1..=most(isa, nr).min(most_of_row))
             .min_by_key(|m| (self.row(nr, *m, w), std::cmp::Reverse(*m)))
             .unwrap_or(1)
     }
 
-    /// Output channels per block, for rows of `whole` pixels, and pixels per block for rows of `w`:
-    /// tiles of every width share the packed weights.
-    pub(super) fn best(self, isa: Isa, whole: usize, w: usize) -> (usize, usize) {
+    /// Output channels per block, for rows of `whole` pixels, and pixels per block for rows of so many
+    /// pixels and at least so few: tiles of every width share the packed weights.
+    pub(super) fn best(self, isa: Isa, whole: usize, row: [usize; 2]) -> (usize, usize) {
         let widths: &[usize] = if isa == Isa::Armv7 {
             &[8]
         } else {
@@ -72,9 +73,9 @@ impl Row {
         let nr = widths
             .iter()
             .copied()
-            .min_by_key(|nr| self.row(*nr, self.best_mr(isa, *nr, whole), whole))
+            .min_by_key(|nr| self.row(*nr, self.best_mr(isa, *nr, [whole; 2]), whole))
             .unwrap_or(8);
-        (nr, self.best_mr(isa, nr, w))
+        (nr, self.best_mr(isa, nr, row))
     }
 }
 
@@ -101,7 +102,11 @@ mod tests {
                 depth: 9 * 64,
                 depthwise: false,
             };
-            assert_eq!(row.best(isa, w, w), want, "{filters} channels, {w} wide");
+            assert_eq!(
+                row.best(isa, w, [w; 2]),
+                want,
+                "{filters} channels, {w} wide"
+            );
         };
         check(Isa::Armv7, 64, 38, (8, 4));
         check(Isa::Armv7, 24, 3, (8, 3));
