@@ -15,9 +15,9 @@ use crate::{
 
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
-pub struct How {
+pub struct How<'a> {
     /// Which kernels.
-    pub kernels: kernel::Wanted,
+    pub kernels: kernel::Wanted<'a>,
     /// How rows move.
     pub rows: Rows,
     /// How weights are stored.
@@ -99,7 +99,7 @@ pub fn signature(
 }
 
 /// Builds the chain of a tile whose outputs are `ends` (rows, columns per output).
-pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: How) -> Chain {
+pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: How<'_>) -> Chain {
     let threads = how.team.max(1);
     let mut index: BTreeMap<TensorIx, usize> = BTreeMap::new();
     let mut buffers: Vec<Buffer> = Vec::new();

@@ -1,7 +1,13 @@
 //! What a plan is asked to be.
 
+use std::sync::Arc;
+
 use crate::{
-    kernel::{Family, Wanted, winograd::TILES},
+    kernel::{
+        Family, Wanted,
+        costs::{self, CostTable},
+        winograd::TILES,
+    },
     plan::{Isa, Split, WeightFormat},
 };
 
@@ -92,6 +98,8 @@ pub struct PlanOptions {
     pub tiles: usize,
     /// How weights of convolutions are stored.
     pub weights: WeightFormat,
+    /// How fast kernels are.
+    pub costs: Costs,
     /// Number of edges.
     pub edges: usize,
     /// Worker processes per edge.
@@ -107,6 +115,29 @@ pub struct PlanOptions {
     pub dump: bool,
     /// The command that makes the plan again.
     pub command: String,
+}
+
+/// Where the speed of kernels is read.
+#[derive(Clone, Debug, Default)]
+pub enum Costs {
+    /// In the table that is shipped for a target's slowest usual core, or in formulas where none is.
+    #[default]
+    Shipped,
+    /// In a table; targets that are not its own are as without.
+    Table(Arc<CostTable>),
+}
+
+/// The core whose table counts for a target unless asked for otherwise.
+pub const CORE: &str = "cortex-a53";
+
+impl Costs {
+    /// The table for a target.
+    pub fn of(&self, target: Target) -> Option<&CostTable> {
+        match self {
+            Self::Table(t) if t.target == target.name() => Some(t),
+            _ => costs::shipped(CORE, target),
+        }
+    }
 }
 
 /// Threads of a team unless asked for otherwise: the cores of a Raspberry Pi.
@@ -135,6 +166,7 @@ impl Default for PlanOptions {
             rows: Rows::Rolling,
             kernels: Family::Auto,
             tiles: TILES,
+            costs: Costs::default(),
             weights: WeightFormat::F32,
             edges: 2,
             workers: 1,
@@ -158,11 +190,12 @@ impl PlanOptions {
     }
 
     /// What kernels of `target` are chosen for.
-    pub const fn kernels_for(&self, target: Target) -> Wanted {
+    pub fn kernels_for(&self, target: Target) -> Wanted<'_> {
         Wanted {
             isa: target.kernels(),
             family: self.family(),
             tiles: self.tiles,
+            costs: self.costs.of(target),
         }
     }
 }

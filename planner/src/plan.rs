@@ -402,6 +402,14 @@ impl Algorithm {
     pub const fn is_direct(&self) -> bool {
         matches!(self, Self::Direct)
     }
+
+    /// Side of a tile; `None` without tiles.
+    pub const fn tile(&self) -> Option<usize> {
+        match self {
+            Self::Direct => None,
+            Self::Winograd { m, .. } => Some(*m),
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

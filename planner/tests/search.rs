@@ -1,16 +1,19 @@
 //! The first planner choice: never worse than one stage, inside the memory limit, explained, and
 //! the same for any number of threads.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use tessera_planner::{
     cfg,
     graph::Darknet,
-    kernel::Family,
+    kernel::{
+        Family,
+        costs::{CostTable, Kernel, Row},
+    },
     make::{self, PlanError},
     memory,
     model::Model,
-    options::{PlanOptions, Target},
+    options::{Costs, PlanOptions, Target},
     plan::Plan,
     weights,
 };
@@ -172,6 +175,63 @@ fn the_memory_limit_is_kept() {
         ..asked
     };
     assert!(make::plan(&m, &more).is_ok());
+}
+
+/// Convolutions of a plan's tail by Winograd tiles.
+fn by_winograd(p: &Plan) -> usize {
+    let steps = p.target.values().flat_map(|t| &t.tail.steps);
+    let kernels = steps.filter_map(|s| s.conv.as_ref());
+    kernels.filter(|k| k.algorithm.tile().is_some()).count()
+}
+
+#[test]
+fn tables_choose_kernels() {
+    let m = model("yolov2");
+    let plan = |target, costs: Costs| {
+        let o = PlanOptions {
+            offload: Some(0),
+            targets: vec![target],
+            costs,
+            ..options(1)
+        };
+        make::plan(&m, &o).unwrap()
+    };
+    // Two kernels, the other one faster by so much.
+    let table = |target: Target, winograd4: f64| {
+        let row = |kernel, gmacs| Row {
+            kernel,
+            cin: 64,
+            filters: 64,
+            side: 64,
+            gmacs,
+        };
+        Costs::Table(Arc::new(CostTable {
+            schema: 1,
+            target: target.name().into(),
+            core: "drawn".into(),
+            how: "by hand".into(),
+            rows: vec![row(Kernel::Direct, 1.0), row(Kernel::Winograd4, winograd4)],
+        }))
+    };
+    for target in [Target::X86_64V3, Target::Aarch64, Target::Armv7] {
+        let fast = plan(target, table(target, 1.2));
+        // All 3x3 convolutions but the first, of three channels.
+        assert_eq!(by_winograd(&fast), 14, "{}", target.name());
+        let why = fast.estimates.why.join("\n");
+        assert!(why.contains("the table of drawn"), "{why}");
+        assert_eq!(by_winograd(&plan(target, table(target, 1.05))), 0);
+    }
+    // Another target's table is not this one's.
+    let other = plan(Target::Aarch64, table(Target::Armv7, 0.5));
+    assert!(by_winograd(&other) > 8);
+    assert!(other.estimates.why.join("").contains("cortex-a53"));
+    let exact = PlanOptions {
+        exact: true,
+        offload: Some(0),
+        targets: vec![Target::Aarch64],
+        ..options(1)
+    };
+    assert_eq!(by_winograd(&make::plan(&m, &exact).unwrap()), 0);
 }
 
 #[test]

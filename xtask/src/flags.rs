@@ -37,6 +37,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Measure a plan on this machine in one process
     Bench(BenchArgs),
+    /// Measure how fast kernels are on this machine, for plans to choose by: some minutes
+    Calibrate(CalibrateArgs),
     /// Look at the inner loops of ARM kernels with llvm-mca
     Mca,
     /// Work with Darknet weights files
@@ -133,6 +135,10 @@ pub struct PlanArgs {
     /// Kernels of convolutions
     #[arg(long, value_enum, default_value_t, value_name = "FAMILY")]
     pub kernels: KernelsFlag,
+    /// How fast kernels are: a table of cargo xtask calibrate, or cortex-a53 or cortex-a72 [default: the
+    /// formulas for x86-64, cortex-a53 for ARM]
+    #[arg(long, value_name = "FILE|NAME")]
+    pub costs: Option<String>,
     /// Tiles per call of Winograd kernels, about: fewer take less memory and more time [default: 64, or
     /// what --memory leaves]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -311,6 +317,29 @@ impl BenchArgs {
             self.threads.clone()
         }
     }
+}
+
+/// `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// x86-64-v4, x86-64-v3, portable, aarch64 or armv7 [default: the best for this machine]
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// Only write a node, layers and a script that times them on a board
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["from", "core", "out"])]
+    pub build_only: Option<PathBuf>,
+    /// Make the table of what the script printed on a board
+    #[arg(long, value_name = "FILE", conflicts_with = "core")]
+    pub from: Option<PathBuf>,
+    /// Estimate for a core instead, from instructions counted under qemu: cortex-a53 or cortex-a72
+    #[arg(long, value_name = "NAME")]
+    pub core: Option<String>,
+    /// The table [default: out/costs-<target>.toml]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How often every layer is timed
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub rounds: u16,
 }
 
 /// `weights`.

@@ -4,6 +4,7 @@
 mod annotate;
 mod bench;
 mod build;
+mod calibrate;
 mod ci;
 mod cluster;
 mod demo;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Build(a) => build::run(&a),
         Command::Run(a) => run::run(&a),
         Command::Bench(a) => bench::run(&a),
+        Command::Calibrate(a) => calibrate::run(&a),
         Command::Mca => mca::run(),
         Command::Weights(c) => inspect::weights(&c),
         Command::Ci(a) => ci::run(&a),

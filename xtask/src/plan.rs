@@ -1,14 +1,21 @@
 //! `cargo xtask plan`: chooses or obeys, reports, and writes the crate.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use tessera_planner::{
-    kernel::{Family, winograd::TILES},
+    kernel::{
+        Family,
+        costs::{self, CostTable},
+        winograd::TILES,
+    },
     make,
     model::Model,
-    options::{PlanOptions, Rows, TEAM, Target},
+    options::{Costs, PlanOptions, Rows, TEAM, Target},
     plan::{Plan, Split, WeightFormat},
     report,
 };
@@ -22,7 +29,7 @@ use crate::{
 };
 
 /// The best target for the machine that xtask runs on.
-fn host_target() -> Target {
+pub fn host_target() -> Target {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::is_x86_feature_detected as has;
@@ -136,6 +143,10 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
     if let (false, Some(flag)) = (kernels == Family::Auto, args.kernels.to_possible_value()) {
         command += &format!(" --kernels {}", flag.get_name());
     }
+    let costs = costs(args.costs.as_deref(), target)?;
+    if let Some(c) = &args.costs {
+        command += &format!(" --costs {}", name_of(Path::new(c)));
+    }
     if let Some(n) = args.tiles {
         command += &format!(" --tiles {n}");
     }
@@ -165,6 +176,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         exact: args.exact,
         rows,
         kernels,
+        costs,
         tiles: args.tiles.map_or(TILES, usize::from),
         weights,
         edges: usize::from(args.edges),
@@ -175,6 +187,38 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         dump,
         command,
     })
+}
+
+/// The table that `--costs` names.
+fn costs(name: Option<&str>, target: Target) -> Result<Costs> {
+    let Some(name) = name else {
+        return Ok(Costs::Shipped);
+    };
+    let table = if costs::SHIPPED.iter().any(|(core, ..)| *core == name) {
+        let shipped = costs::shipped(name, target);
+        shipped.cloned().with_context(|| {
+            format!(
+                "--costs {name}: there is no table of it for {}; measure one with cargo xtask calibrate",
+                target.name()
+            )
+        })?
+    } else {
+        let shown = || format!("--costs {name}");
+        let size = std::fs::metadata(name).with_context(shown)?.len();
+        if size > costs::BYTES_MAX as u64 {
+            return Err(costs::CostError::Long).with_context(shown);
+        }
+        let text = std::fs::read_to_string(name).with_context(shown)?;
+        CostTable::from_toml(&text).with_context(shown)?
+    };
+    if table.target != target.name() {
+        bail!(
+            "--costs {name}: the table is of {}, the plan is for {}; give --target {0} or measure another",
+            table.target,
+            target.name()
+        );
+    }
+    Ok(Costs::Table(Arc::new(table)))
 }
 
 /// Makes the plan.

@@ -6,8 +6,11 @@ use crate::{
     plan::{Algorithm, Buffer, ConvKernel, Isa, WeightFormat},
 };
 
+pub mod costs;
 pub mod neon;
 pub mod winograd;
+
+use costs::{CostTable, Kernel};
 
 /// Which kernels may be planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,13 +26,15 @@ pub enum Family {
 
 /// What kernels are chosen for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct Wanted<'a> {
     /// Instruction set.
     pub isa: Isa,
     /// Kernels to choose from.
     pub family: Family,
     /// Tiles per call of a Winograd kernel, about: see [`winograd::TILES`].
     pub tiles: usize,
+    /// How fast kernels are; without it formulas for x86-64 say it, and others are direct.
+    pub costs: Option<&'a CostTable>,
 }
 
 /// Bytes of input rows that a row block may take: half of a 512 KiB second-level cache.
@@ -52,8 +57,11 @@ pub fn choose(
     node: &Node,
     x: &Buffer,
     out: &Buffer,
-    Wanted { isa, family, tiles }: Wanted,
+    wanted: Wanted<'_>,
 ) -> Option<ConvKernel> {
+    let Wanted {
+        isa, family, tiles, ..
+    } = wanted;
     let Op::Conv(c) = &node.op else { return None };
     let cin = graph.shape(node.inputs[0]).c;
     let depthwise = c.groups > 1 && c.groups == cin && c.groups == node.shape.c;
@@ -117,6 +125,27 @@ pub fn choose(
     };
     let chosen = match family {
         Family::Winograd(m) => by_winograd(m),
+        Family::Auto if wanted.costs.is_some() => {
+            let seconds = |kernel| {
+                let costs = wanted.costs?;
+                costs.seconds(kernel, cin, node.shape.c, [out.h, out.w])
+            };
+            seconds(Kernel::Direct).and_then(|direct| {
+                let mut best = (None, direct);
+                for k in [2, 4, 6].into_iter().filter_map(by_winograd) {
+                    let s = k
+                        .algorithm
+                        .tile()
+                        .and_then(Kernel::of_tile)
+                        .and_then(seconds);
+                    let Some(s) = s else { continue };
+                    if f64::from(margin(&k)) * s < 10.0 * best.1 {
+                        best = (Some(k), s);
+                    }
+                }
+                best.0
+            })
+        }
         Family::Auto
             if matches!(isa, Isa::X86_64V3 | Isa::X86_64V4) && cin.min(filters) >= CHANNELS =>
         {
@@ -124,10 +153,7 @@ pub fn choose(
             let mut best = (None, work.row(nr, direct.mr, out.w) * out.h);
             for k in [2, 4, 6].into_iter().filter_map(by_winograd) {
                 let cost = work.winograd(&k, size, tiles);
-                // Larger tiles round more, the largest ones ten times as much: they are for large gains.
-                let largest = matches!(k.algorithm, Algorithm::Winograd { m: 6, .. });
-                let margin = if largest { 12 } else { 11 };
-                if margin * cost < 10 * best.1 {
+                if margin(&k) as usize * cost < 10 * best.1 {
                     best = (Some(k), cost);
                 }
             }
@@ -136,6 +162,16 @@ pub fn choose(
         _ => None,
     };
     Some(chosen.unwrap_or(direct))
+}
+
+/// Tenths by which a kernel must be faster than one of smaller tiles. Larger tiles round more, the
+/// largest ones ten times as much: they are for large gains.
+fn margin(k: &ConvKernel) -> u32 {
+    if k.algorithm.tile() == Some(6) {
+        12
+    } else {
+        11
+    }
 }
 
 /// Pixels per block of portable kernels, at most four and `most`, such that a row of `w` pixels is

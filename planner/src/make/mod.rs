@@ -103,6 +103,12 @@ fn plan_as_asked(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError
         return Err(PlanError::OverLimit { limit, needed });
     }
     plan.estimates.why = why.unwrap_or_else(|| search::asked(&plan.estimates, options.memory));
+    if options.family() == Family::Auto {
+        let tables = options.targets.iter().filter_map(|t| options.costs.of(*t));
+        plan.estimates
+            .why
+            .extend(tables.map(|t| format!("kernels for {} by the table of {}", t.target, t.core)));
+    }
     crate::check::check(&plan)?;
     Ok(plan)
 }

@@ -89,7 +89,7 @@ pub(crate) fn team(ys: &Parts, xs: &Parts, options: &PlanOptions) -> usize {
 }
 
 /// The tail works on whole maps.
-fn tail_chain(graph: &Graph, tail: &StageGraph, how: How) -> Chain {
+fn tail_chain(graph: &Graph, tail: &StageGraph, how: How<'_>) -> Chain {
     let mut y = Trace {
         spans: BTreeMap::new(),
     };

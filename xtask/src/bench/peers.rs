@@ -34,15 +34,11 @@ const FRAMES: (f64, f64) = (3.0, 200.0);
 /// is reported in the table.
 pub fn run(args: &BenchArgs, from: &ModelArgs, python: Option<&Path>) -> Result<()> {
     let peers = Peers::find(python, args.peers_dir.as_deref(), &args.engines)?;
-    let whole = args.plan.offload.is_none() || args.whole;
+    // No layers on edges: the whole network on this machine.
+    let leading = args.plan.offload.filter(|n| *n > 0);
+    let whole = leading.is_none() || args.whole;
     let mut reports = Vec::new();
-    for first in args
-        .plan
-        .offload
-        .map(Some)
-        .into_iter()
-        .chain(whole.then_some(None))
-    {
+    for first in leading.map(Some).into_iter().chain(whole.then_some(None)) {
         let network = Network::prepare(&peers, &from.model, first)?;
         let report = one(args, from.darknet, &peers, &network)?;
         if !args.json {

@@ -334,3 +334,57 @@ fn row_48_pictures() {
     let folder = folder.with("short.f32", [0; 16]);
     run(&folder, &["--input-f32", "short.f32"]).says(1, &["short.f32 has 16 bytes", "takes 12288"]);
 }
+
+/// A table of one row for armv7.
+const COSTS: &str = "schema = 1\ntarget = \"armv7\"\ncore = \"c\"\nhow = \"h\"\n\
+     rows = [{ kernel = \"direct\", cin = 8, filters = 8, side = 8, gmacs = 1.0 }]\n";
+
+/// Plans [`cfg`] for armv7 with a cost table of this text.
+fn with_costs(table: &str) -> Ran {
+    let folder = Folder::new()
+        .with("net.cfg", cfg())
+        .with("costs.toml", table);
+    let words = "plan --model net.cfg --offload 0 --dry-run --target armv7 --costs costs.toml";
+    folder.run(&words.split(' ').collect::<Vec<_>>())
+}
+
+#[test]
+fn tables_of_costs() {
+    with_costs(COSTS).is_fine();
+    with_costs("gibberish").says(1, &["costs.toml", "calibrate"]);
+    with_costs(&COSTS.replace("armv7", "x86-64-v3")).says(1, &["x86-64-v3", "armv7", "--target"]);
+    with_costs(&COSTS.replace("1.0", "-1.0")).says(1, &["row 1", "gmacs"]);
+    with_costs(&COSTS.replace("schema = 1", "schema = 2")).says(1, &["schema 2", "calibrate"]);
+    let folder = Folder::new().with("net.cfg", cfg());
+    let plan = |costs: &str, target: &str| {
+        let words =
+            format!("plan --model net.cfg --offload 0 --dry-run --target {target} --costs {costs}");
+        folder.run(&words.split(' ').collect::<Vec<_>>())
+    };
+    plan("cortex-a72", "aarch64").is_fine();
+    plan("cortex-a72", "portable").says(1, &["no table", "calibrate"]);
+    plan("missing.toml", "armv7").says(1, &["missing.toml", "No such file"]);
+}
+
+#[test]
+fn results_of_calibration() {
+    let folder = Folder::new().with("results", "core C\ncase x\nnonsense\n");
+    let from = |file: &str| {
+        let words = format!("calibrate --target armv7 --from {file} --out table.toml");
+        folder.run(&words.split(' ').collect::<Vec<_>>())
+    };
+    from("results").says(1, &["results", "line 3", "measure.sh"]);
+    from("missing").says(1, &["missing", "No such file"]);
+    let folder = Folder::new().with("results", "core C\n");
+    let words = "calibrate --target armv7 --from results --out table.toml";
+    let words: Vec<&str> = words.split(' ').collect();
+    folder.run(&words).says(1, &["no layer was timed"]);
+    let case = "case direct-64-128-26\n{\"event\":\"timing\",\"seconds\":[0.1,0.2]}\n";
+    let folder = Folder::new().with("results", format!("core C\n{case}"));
+    folder.run(&words).is_fine();
+    let table = std::fs::read_to_string(folder.at("table.toml")).unwrap();
+    // 9 * 64 * 128 * 26 * 26 multiply-adds in a tenth of a second.
+    assert!(table.contains("gmacs = 0.498"), "{table}");
+    let core = ["calibrate", "--target", "armv7", "--core", "z80"];
+    folder.run(&core).says(1, &["z80", "cortex-a53"]);
+}

@@ -1,0 +1,234 @@
+//! `cargo xtask calibrate`: how fast kernels are, as a table that plans choose kernels by.
+//!
+//! Every kernel computes layers of several sizes, each as a network of its own. Where they run here they
+//! are timed; for another board everything that this takes is written to a folder, with a script, and
+//! what the script prints becomes the table. For ARM cores that nobody has at hand, instructions are
+//! counted under qemu instead.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tessera_planner::{
+    kernel::costs::{CostTable, Row, SCHEMA},
+    options::Target,
+};
+
+use self::{cases::Bundle, results::Results};
+use crate::{
+    bench::instructions::qemu, flags::CalibrateArgs, plan::host_target, progress::Step, workspace,
+};
+
+mod cases;
+mod results;
+
+/// A core that instructions stand for: clock in Hz and instructions a cycle, which are LLVM's for the
+/// inner loop of the target's direct kernel (codegen/src/kernel/README.md).
+struct Core {
+    name: &'static str,
+    target: Target,
+    board: &'static str,
+    hz: f64,
+    per_cycle: f64,
+}
+
+const CORES: [Core; 4] = [
+    Core {
+        name: "cortex-a53",
+        target: Target::Aarch64,
+        board: "Raspberry Pi 3 B",
+        hz: 1.2e9,
+        per_cycle: 189.0 / 256.0,
+    },
+    Core {
+        name: "cortex-a72",
+        target: Target::Aarch64,
+        board: "Raspberry Pi 4 B",
+        hz: 1.5e9,
+        per_cycle: 189.0 / 160.2,
+    },
+    Core {
+        name: "cortex-a53",
+        target: Target::Armv7,
+        board: "Raspberry Pi 3 B",
+        hz: 1.2e9,
+        per_cycle: 85.0 / 213.0,
+    },
+    Core {
+        name: "cortex-a72",
+        target: Target::Armv7,
+        board: "Raspberry Pi 4 B",
+        hz: 1.5e9,
+        per_cycle: 85.0 / 64.1,
+    },
+];
+
+/// Runs the command.
+///
+/// # Errors
+/// When a layer cannot be built, run or counted, results make no sense, or a file cannot be written.
+pub fn run(args: &CalibrateArgs) -> Result<()> {
+    let target = match &args.target {
+        Some(name) => Target::from_name(name).with_context(|| {
+            format!(
+                "--target {name}: unknown; known are {}",
+                Target::ALL.map(Target::name).join(", ")
+            )
+        })?,
+        None => host_target(),
+    };
+    if let Some(dir) = &args.build_only {
+        return build_only(target, dir);
+    }
+    let table = if let Some(file) = &args.from {
+        let text =
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let results = Results::read(&text).with_context(|| file.display().to_string())?;
+        measured(target, &results, "by measure.sh")?
+    } else if let Some(core) = &args.core {
+        estimate(target, core)?
+    } else {
+        measure(target, args.rounds)?
+    };
+    let out = args.out.clone().unwrap_or_else(|| {
+        let name = format!("costs-{}.toml", target.name());
+        workspace::root().join("out").join(name)
+    });
+    if let Some(dir) = out.parent() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    // What is written can be read.
+    let text = table.to_toml();
+    CostTable::from_toml(&text)?;
+    fs::write(&out, text).with_context(|| format!("cannot write {}", out.display()))?;
+    println!("{}: {}", table.core, table.how);
+    println!("wrote {}: plan with --costs {0}", workspace::show(&out));
+    Ok(())
+}
+
+/// Writes what a board needs.
+fn build_only(target: Target, dir: &Path) -> Result<()> {
+    let bundle = Bundle::build(target, dir)?;
+    println!(
+        "{} has a node, its layers and a script. On the board:",
+        workspace::show(dir)
+    );
+    println!(
+        "  ./measure.sh > results.txt    # {} layers, some minutes",
+        bundle.cases().len()
+    );
+    println!("and here, with what it wrote:");
+    println!(
+        "  cargo xtask calibrate --target {} --from results.txt",
+        target.name()
+    );
+    Ok(())
+}
+
+/// The folder for what runs here.
+fn folder(target: Target) -> PathBuf {
+    let name = format!("calibrate-{}", target.name());
+    workspace::root().join("target").join("tessera").join(name)
+}
+
+/// Times everything here, `rounds` times over.
+fn measure(target: Target, rounds: u16) -> Result<CostTable> {
+    if target.triple() != Target::Portable.triple() {
+        bail!(
+            "kernels of {} do not run here\n  help: --build-only DIR writes what a board needs to measure them; \
+             --core cortex-a53 or cortex-a72 estimates them from counted instructions",
+            target.name()
+        );
+    }
+    let dir = folder(target);
+    let bundle = Bundle::build(target, &dir)?;
+    let step = Step::begin(format!(
+        "Timing {} layers, {rounds} rounds",
+        bundle.cases().len()
+    ));
+    let mut all = Results::default();
+    for round in 0..rounds {
+        step.note(&format!("round {} of {rounds}", round + 1));
+        let out = Command::new("sh")
+            .arg(dir.join("measure.sh"))
+            .output()
+            .context("cannot start sh")?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        ensure!(
+            out.status.success(),
+            "measure.sh failed:\n{}",
+            said.trim_end()
+        );
+        all.add(Results::read(&String::from_utf8_lossy(&out.stdout))?);
+    }
+    step.done("");
+    let by = format!("in {rounds} rounds");
+    measured(target, &all, &by)
+}
+
+/// A table of times.
+fn measured(target: Target, results: &Results, by: &str) -> Result<CostTable> {
+    let rows = cases::all()
+        .filter_map(|c| Some((c, results.best(&c.name())?)))
+        .map(|(c, seconds)| c.row(seconds))
+        .collect::<Vec<Row>>();
+    ensure!(
+        !rows.is_empty(),
+        "no layer was timed: give the whole output of measure.sh"
+    );
+    Ok(CostTable {
+        schema: SCHEMA,
+        target: target.name().into(),
+        core: results.core().unwrap_or("unknown").into(),
+        how: format!(
+            "measured {by}, one thread, the least time of each layer; times of a layer spread {:.0} % (median)",
+            100.0 * results.spread()
+        ),
+        rows,
+    })
+}
+
+/// A table of counted instructions.
+fn estimate(target: Target, core: &str) -> Result<CostTable> {
+    let Some(core) = CORES.iter().find(|c| (c.name, c.target) == (core, target)) else {
+        let known = CORES.map(|c| format!("--target {} --core {}", c.target.name(), c.name));
+        bail!(
+            "--core {core} for {}: unknown; known are {}",
+            target.name(),
+            known.join(", ")
+        );
+    };
+    let bundle = Bundle::build(target, &folder(target))?;
+    let step = Step::begin(format!(
+        "Counting instructions of {} layers",
+        bundle.cases().len()
+    ));
+    let mut rows = Vec::new();
+    for c in bundle.cases() {
+        step.note(&c.name());
+        let count = |frames| -> Result<u64> {
+            qemu::count(target, &bundle.node(), &bundle.args(c, frames))
+        };
+        // Starting and ending are in both.
+        let frame = count(1)?.saturating_sub(count(0)?).max(1);
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        rows.push(c.row(frame as f64 / (core.hz * core.per_cycle)));
+    }
+    step.done("");
+    Ok(CostTable {
+        schema: SCHEMA,
+        target: target.name().into(),
+        core: core.name.into(),
+        how: format!(
+            "estimated: instructions of a frame under qemu, at {:.1} GHz ({}) and {:.2} a cycle, which is llvm-mca's \
+             figure for the inner loop of direct kernels; caches and memory are not in it",
+            core.hz / 1e9,
+            core.board,
+            core.per_cycle
+        ),
+        rows,
+    })
+}

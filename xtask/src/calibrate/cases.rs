@@ -1,0 +1,257 @@
+//! The layers that are timed, and the crate that computes them.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use tessera_codegen::{EmitOptions, emit_bundle, pack};
+use tessera_planner::{
+    kernel::{
+        Family,
+        costs::{Kernel, Row},
+    },
+    make,
+    model::Model,
+    options::{PlanOptions, Target},
+    plan::Plan,
+};
+
+use crate::{
+    build, emit,
+    flags::{Fork, ModelArgs},
+    model,
+    progress::Step,
+    workspace,
+};
+
+/// Channels in and out, and sides of the map: what networks have, and what tiles of them are.
+const SHAPES: [(usize, usize, &[usize]); 7] = [
+    (16, 32, &[104, 26]),
+    (32, 64, &[104, 26]),
+    (64, 128, &[76, 26, 10]),
+    (128, 256, &[52, 26, 10]),
+    (256, 512, &[38, 13, 8]),
+    (512, 1024, &[19, 10]),
+    (1024, 1024, &[19]),
+];
+/// Multiply-adds that a case is repeated to, about.
+const ENOUGH: usize = 1 << 31;
+
+/// A layer and how it is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    kernel: Kernel,
+    cin: usize,
+    filters: usize,
+    side: usize,
+}
+
+/// Every kernel at every size.
+pub fn all() -> impl Iterator<Item = Case> {
+    let shapes = SHAPES
+        .iter()
+        .flat_map(|(cin, filters, sides)| sides.iter().map(|side| (*cin, *filters, *side)));
+    shapes.flat_map(|(cin, filters, side)| {
+        Kernel::ALL.map(|kernel| Case {
+            kernel,
+            cin,
+            filters,
+            side,
+        })
+    })
+}
+
+impl Case {
+    /// `winograd4-64-128-26`.
+    pub fn name(&self) -> String {
+        let kernel = format!("{:?}", self.kernel).to_lowercase();
+        format!("{kernel}-{}", self.shape())
+    }
+
+    /// `64-128-26`: all kernels share a shape's weights and input.
+    fn shape(&self) -> String {
+        format!("{}-{}-{}", self.cin, self.filters, self.side)
+    }
+
+    const fn macs(&self) -> usize {
+        9 * self.cin * self.filters * self.side * self.side
+    }
+
+    /// Frames that are worth timing.
+    fn frames(&self) -> usize {
+        (ENOUGH / self.macs()).clamp(3, 50)
+    }
+
+    /// What the table says of it.
+    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+    pub fn row(&self, seconds: f64) -> Row {
+        Row {
+            kernel: self.kernel,
+            cin: self.cin,
+            filters: self.filters,
+            side: self.side,
+            gmacs: self.macs() as f64 / seconds.max(1e-9) / 1e9,
+        }
+    }
+
+    fn family(&self) -> Family {
+        match self.kernel {
+            Kernel::Direct => Family::Direct,
+            Kernel::Winograd2 => Family::Winograd(2),
+            Kernel::Winograd4 => Family::Winograd(4),
+            Kernel::Winograd6 => Family::Winograd(6),
+        }
+    }
+
+    /// The layer planned with its kernel; `None` if the target has none for it.
+    fn plan(&self, dir: &Path, target: Target) -> Result<Option<(Plan, Model)>> {
+        let cfg = dir.join("cases").join(format!("{}.cfg", self.shape()));
+        let net = format!(
+            "[net]\nwidth={0}\nheight={0}\nchannels={1}\n[convolutional]\nfilters={2}\nsize=3\npad=1\nactivation=leaky\n",
+            self.side, self.cin, self.filters
+        );
+        fs::write(&cfg, net).with_context(|| format!("cannot write {}", cfg.display()))?;
+        let model = model::load(&ModelArgs {
+            model: cfg,
+            weights: Some("random:1".into()),
+            darknet: Fork::Alexey,
+        })?
+        .model;
+        let options = PlanOptions {
+            offload: Some(0),
+            edges: 1,
+            team: 1,
+            kernels: self.family(),
+            targets: vec![target],
+            command: format!("cargo xtask calibrate --target {}", target.name()),
+            ..PlanOptions::default()
+        };
+        let plan =
+            make::plan(&model, &options).with_context(|| format!("{}: no plan", self.name()))?;
+        let steps = plan.target.values().flat_map(|t| &t.tail.steps);
+        let tile = steps
+            .filter_map(|s| s.conv.as_ref())
+            .find_map(|k| k.algorithm.tile());
+        let made = tile.map_or(Some(Kernel::Direct), Kernel::of_tile);
+        Ok((made == Some(self.kernel)).then_some((plan, model)))
+    }
+}
+
+/// All cases in one crate, compiled, with their weights and inputs, in one folder.
+pub struct Bundle {
+    dir: PathBuf,
+    cases: Vec<Case>,
+}
+
+impl Bundle {
+    /// Plans, emits, packs and compiles into `dir`, with a script that times everything.
+    ///
+    /// # Errors
+    /// When one of that fails.
+    pub fn build(target: Target, dir: &Path) -> Result<Self> {
+        let made = dir.join("cases");
+        fs::create_dir_all(&made).with_context(|| format!("cannot make {}", made.display()))?;
+        let step = Step::begin("Planning layers");
+        let mut list: Vec<(Case, String, Plan, Model)> = Vec::new();
+        for case in all() {
+            if let Some((plan, model)) = case.plan(dir, target)? {
+                list.push((case, case.name(), plan, model));
+            }
+        }
+        step.done(&format!("{} of them", list.len()));
+        let name = format!("calibrate-{}", target.name());
+        let programs: Vec<(&str, &Plan, &Model)> =
+            list.iter().map(|(_, n, p, m)| (n.as_str(), p, m)).collect();
+        // The crate lies where the runtime's path is known; only the node goes along.
+        let sources = workspace::root()
+            .join("target/tessera")
+            .join(&name)
+            .join("crate");
+        fs::create_dir_all(&sources)?;
+        let options = EmitOptions {
+            runtime_path: "../../../../runtime".into(),
+        };
+        let files = emit_bundle(&name, &programs, target.name(), &options)?;
+        emit::write_sources(&sources, &files)?;
+        for (case, _, plan, model) in &list {
+            write_case(&made, case, plan, model, target)?;
+        }
+        let node = build::compile(&name, target, &sources)?;
+        fs::copy(&node, dir.join("node")).context("cannot copy the node")?;
+        let bundle = Self {
+            dir: dir.to_path_buf(),
+            cases: list.iter().map(|l| l.0).collect(),
+        };
+        bundle.write_script()?;
+        Ok(bundle)
+    }
+
+    /// What can be timed.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// The node.
+    pub fn node(&self) -> PathBuf {
+        self.dir.join("node")
+    }
+
+    /// Arguments that compute a case `frames` times, by one thread.
+    pub fn args(&self, case: &Case, frames: usize) -> Vec<OsString> {
+        let file = |ending: &str| {
+            let name = format!("{}.{ending}", case.shape());
+            self.dir.join("cases").join(name).into_os_string()
+        };
+        vec![
+            "--program".into(),
+            case.name().into(),
+            "solo".into(),
+            "--weights".into(),
+            file("bin"),
+            "--input-f32".into(),
+            file("f32"),
+            "--threads".into(),
+            "1".into(),
+            "--repeat".into(),
+            frames.to_string().into(),
+        ]
+    }
+
+    /// A script for any shell: a line that names the core, then per case a line and what the node says.
+    fn write_script(&self) -> Result<()> {
+        let mut text = String::from(
+            "#!/bin/sh\n# Generated by tessera: times every layer, by one thread. Let nothing else run meanwhile.\n\
+             cd \"$(dirname \"$0\")\" || exit 1\n\
+             echo \"core $(sed -n 's/^\\(model name\\|Model\\)[^:]*: *//p' /proc/cpuinfo | tail -n 1)\"\n\
+             layer() {\n    echo \"case $1\"\n    ./node --program \"$1\" solo --weights \"cases/$2.bin\" \\\n        \
+             --input-f32 \"cases/$2.f32\" --threads 1 --repeat \"$3\" | grep '\"timing\"' || exit 1\n}\n",
+        );
+        for c in &self.cases {
+            text += &format!("layer {} {} {}\n", c.name(), c.shape(), c.frames());
+        }
+        let file = self.dir.join("measure.sh");
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        let mut mode = fs::metadata(&file)?.permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        fs::set_permissions(&file, mode)?;
+        Ok(())
+    }
+}
+
+/// Weights and a frame of mid grey, once per shape.
+fn write_case(dir: &Path, case: &Case, plan: &Plan, model: &Model, target: Target) -> Result<()> {
+    if case.kernel != Kernel::Direct {
+        return Ok(());
+    }
+    let file = |ending: &str| dir.join(format!("{}.{ending}", case.shape()));
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(file("bin"))?);
+    pack::write(plan, model, target.name(), &mut out)?;
+    out.flush()?;
+    let values = model.graph.input.len();
+    fs::write(file("f32"), 0.5f32.to_le_bytes().repeat(values))?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! What `measure.sh` prints: which core, and the seconds of every layer's frames.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// Most lines that are read.
+const LINES_MAX: usize = 1 << 16;
+
+/// Times by layer.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    core: Option<String>,
+    /// Seconds of frames.
+    times: BTreeMap<String, Vec<f64>>,
+}
+
+impl Results {
+    /// Reads the script's output.
+    ///
+    /// # Errors
+    /// When a line is something else.
+    pub fn read(text: &str) -> Result<Self> {
+        let mut found = Self::default();
+        let mut case = None;
+        for (i, line) in text.lines().enumerate() {
+            ensure!(
+                i < LINES_MAX,
+                "more than {LINES_MAX} lines: this is not measure.sh's output"
+            );
+            let at = || format!("line {}: give what measure.sh printed, as it is", i + 1);
+            if let Some(core) = line.strip_prefix("core ") {
+                found.core = Some(core.trim().to_owned()).filter(|c| !c.is_empty());
+            } else if let Some(name) = line.strip_prefix("case ") {
+                case = Some(name.trim().to_owned());
+            } else if !line.trim().is_empty() {
+                let event: Value = serde_json::from_str(line).with_context(at)?;
+                let seconds = event["seconds"].as_array().with_context(at)?;
+                let seconds: Vec<f64> = seconds
+                    .iter()
+                    .filter_map(Value::as_f64)
+                    .filter(|s| *s > 0.0)
+                    .collect();
+                ensure!(!seconds.is_empty(), at());
+                let case = case.take().with_context(at)?;
+                found.times.entry(case).or_default().extend(seconds);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes another round's times.
+    pub fn add(&mut self, other: Self) {
+        self.core = other.core.or(self.core.take());
+        for (case, seconds) in other.times {
+            self.times.entry(case).or_default().extend(seconds);
+        }
+    }
+
+    /// The processor, if the script found its name.
+    pub fn core(&self) -> Option<&str> {
+        self.core.as_deref()
+    }
+
+    /// Least time of a layer.
+    pub fn best(&self, case: &str) -> Option<f64> {
+        self.times.get(case)?.iter().copied().min_by(f64::total_cmp)
+    }
+
+    /// By how much the median time of a layer is above its least: the median of all layers.
+    pub fn spread(&self) -> f64 {
+        let of = |times: &Vec<f64>| {
+            let mut times = times.clone();
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2] / times[0] - 1.0
+        };
+        let mut all: Vec<f64> = self.times.values().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "core Some Core\ncase a\n{\"event\":\"timing\",\"seconds\":[2.0,1.0,1.1]}\n\
+                        case b\n{\"event\":\"timing\",\"seconds\":[0.5]}\n";
+
+    #[test]
+    fn output_is_read_and_rounds_add_up() {
+        let mut r = Results::read(TEXT).unwrap();
+        assert_eq!(r.core(), Some("Some Core"));
+        assert_eq!(
+            (r.best("a"), r.best("b"), r.best("c")),
+            (Some(1.0), Some(0.5), None)
+        );
+        r.add(Results::read("case b\n{\"seconds\":[0.4]}\n").unwrap());
+        assert_eq!((r.best("b"), r.core()), (Some(0.4), Some("Some Core")));
+        assert!(r.spread() > 0.0);
+        assert!(Results::default().spread().abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_no_output_is_refused_by_line() {
+        for (text, line) in [
+            ("nonsense", "line 1"),
+            ("case a\n{}", "line 2"),
+            ("case a\n{\"seconds\":[]}", "line 2"),
+            ("case a\n{\"seconds\":[0.0]}", "line 2"),
+            ("{\"seconds\":[1.0]}", "line 1"),
+        ] {
+            let e = format!("{:#}", Results::read(text).unwrap_err());
+            assert!(e.contains(line) && e.contains("measure.sh"), "{e}");
+        }
+    }
+}
