@@ -37,7 +37,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Measure a plan on this machine in one process
     Bench(BenchArgs),
-    /// Measure how fast kernels are on this machine, for plans to choose by: some minutes
+    /// Measure how fast kernels are on this machine, for plans to choose by
     Calibrate(CalibrateArgs),
     /// Look at the inner loops of ARM kernels with llvm-mca
     Mca,
