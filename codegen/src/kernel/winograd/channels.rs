@@ -1,0 +1,129 @@
+//! The function for one packed block of output channels, which calls the others.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use tessera_planner::kernel::winograd::{GAP, Sizes};
+
+use super::Printer;
+use crate::{
+    kernel::{COLS_MAX, block_floats},
+    names::{affine, grouped, int},
+};
+
+/// Values of products that are kept before they become outputs, where all input channels are summed at
+/// once: 176 KB, a third of the second-level cache.
+const PRODUCTS: usize = 44 << 10;
+
+impl Printer<'_> {
+    /// `channels`: everything behind the input's transform.
+    pub(super) fn channels(&self) -> TokenStream {
+        let (n, m, nr) = (self.n(), self.s.m, self.s.nr);
+        let Sizes { cin, depth, .. } = self.s;
+        let points = n * n;
+        let (m_l, nr_l, cin_l, points_l) = (int(m), int(nr), int(cin), int(points));
+        let (attributes, entry) = (self.isa.attributes(), self.isa.entry());
+        let (gap, u_floats, tile) = (int(GAP), int(self.s.u()), int(points * nr));
+        let (d, planes) = (int(depth), int(points * self.s.parts()));
+        let most = self.k.mr;
+        let most_l = int(most);
+        let arms = (1..=most).map(|i| {
+            let less = int(i - 1);
+            if i == 1 {
+                return quote!(1 => multiply::<1>(x, u, m, [deep, large], is_first),);
+            }
+            let i = int(i);
+            quote!(#i => {
+                multiply::<#i>(x, u, m, [deep, large], is_first);
+                if large < blocks {
+                    let (x, m) = (&x[large * #i * #d..], &mut m[large * #i * #tile..]);
+                    multiply::<#less>(x, u, m, [deep, blocks - large], is_first);
+                }
+            })
+        });
+        let products = quote! {
+            // As few blocks as possible, as equal as possible: `large` ones of `most` tiles, the
+            // others of one less.
+            let blocks = strip.len().div_ceil(#most_l);
+            let most = strip.len().div_ceil(blocks);
+            let large = strip.len() - blocks * (most - 1);
+            for point in 0..#points_l {
+                let u = &u[point * (deep * #nr_l + #gap)..];
+                let x = &v[point * plane + strip.start * #d..];
+                let m = &mut products[point * #nr_l..];
+                match most {
+                    #(#arms)*
+                    _ => unreachable!("blocks are equal"),
+                }
+            }
+        };
+        let y_stride = self.k.y_stride;
+        let pixel = affine(&[(quote!(row * y_row), 1), (quote!(col), y_stride)], 0);
+        let finish = quote! {
+            for (tile, products) in strip.zip(products.chunks_exact(#tile)) {
+                let (row, col) = (tile / across * #m_l, (tile % across * #m_l).min(cols - #m_l));
+                outputs(products, bias, y, [#pixel, y_row, #m_l.min(rows - row)]);
+            }
+        };
+        let body = if self.s.parts() == 1 {
+            let strip = int((PRODUCTS / (points * nr)).max(most));
+            quote! {
+                let (deep, is_first) = (#cin_l, true);
+                weights(w, u, 0, deep);
+                for begin in (0..tiles).step_by(#strip) {
+                    let strip = begin..tiles.min(begin + #strip);
+                    { #products }
+                    #finish
+                }
+            }
+        } else {
+            quote! {
+                let strip = 0..tiles;
+                for (part, first) in (0..#cin_l).step_by(#d).enumerate() {
+                    let (deep, is_first) = (#d.min(#cin_l - first), part == 0);
+                    let v = &v[part * #points_l * plane..];
+                    weights(w, u, first, deep);
+                    #products
+                }
+                #finish
+            }
+        };
+        let (w_floats, widest) = (int(block_floats(self.k)), int(COLS_MAX));
+        let doc = format!(
+            " Multiplies and finishes all tiles for {} channels: 3x3 by F({m}x{m}, 3x3), depth {}, {}; blocks of {most} tiles x {nr} channels.",
+            self.lanes,
+            grouped(cin as u64),
+            self.k.activation.name(),
+        );
+        let call = self
+            .isa
+            .call(quote!(block(v, w, work, y, [y_row, cols, rows])));
+        let last = affine(&[(quote!((cols - 1)), y_stride)], self.lanes as isize);
+        let (y_stride_l, lanes_l) = (int(y_stride), int(self.lanes));
+        quote! {
+            #[doc = #doc]
+            pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, y_row: usize, cols: usize, rows: usize) {
+                #entry
+                #call
+            }
+
+            #attributes
+            fn block(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, [y_row, cols, rows]: [usize; 3]) {
+                assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
+                assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
+                assert_eq!(w.len(), #w_floats, "one packed block");
+                let last = #last;
+                assert!(y.len() >= last && (rows - 1).saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
+                assert!(y.stride() == #y_stride_l && y.width() >= #lanes_l, "the block's channels");
+                assert!(y_row.is_multiple_of(#y_stride_l), "rows of whole pixels");
+                let across = cols.div_ceil(#m_l);
+                let tiles = across * rows.div_ceil(#m_l);
+                let plane = tiles * #d + #gap;
+                assert!(v.len() >= plane * #planes, "the transformed inputs");
+                let (bias, w) = w.split_at(#nr_l);
+                let (u, products) = work.split_at_mut(#u_floats);
+                assert!(products.len() >= tiles * #tile, "room for the products");
+                #body
+            }
+        }
+    }
+}

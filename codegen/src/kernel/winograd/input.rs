@@ -1,0 +1,91 @@
+//! The transform of inputs to V.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use tessera_planner::kernel::winograd::Sizes;
+
+use super::{Printer, transform};
+use crate::{
+    kernel::COLS_MAX,
+    names::{affine, int},
+};
+
+impl Printer<'_> {
+    /// `input`: V of a row of tiles.
+    pub(super) fn input(&self) -> TokenStream {
+        let (n, m, lanes) = (self.n(), self.s.m, self.isa.lanes());
+        let Sizes { cin, depth, .. } = self.s;
+        let transform = self.transform(
+            "forward",
+            " Values at the points, of a row or column of inputs.",
+            &transform::input(m),
+        );
+        let (n_l, m_l, c_l, lanes_l) = (int(n), int(m), int(cin), int(lanes));
+        let (attributes, entry) = (self.isa.attributes(), self.isa.entry());
+        let load = |i: usize, j: usize| {
+            let (i, at) = (int(i), affine(&[(quote!(from), 1)], (j * cin) as isize));
+            self.isa.load(quote!(x), quote!(taps[#i] + #at))
+        };
+        let transformed = self.both_ways("forward", [n, n], load, |i, row| {
+            let stores = (0..n).map(|j| {
+                let at = affine(&[(quote!(at), 1), (quote!(plane), i * n + j)], 0);
+                let j = int(j);
+                self.isa.store(quote!(v), at, quote!(#row[#j]), None)
+            });
+            quote!(#(#stores)*)
+        });
+        // Where channel `c` lies in V: in its part, whose points are planes.
+        let (points, d) = (n * n, int(depth));
+        let (part, place) = if self.s.parts() == 1 {
+            (TokenStream::new(), quote!(c))
+        } else {
+            let planes = int(points);
+            (
+                quote!(let part = c / #d * #planes * plane;),
+                quote!(part + c % #d),
+            )
+        };
+        let planes = int(points * self.s.parts() - 1);
+        let reach = affine(&[(quote!((cols - 1)), cin)], (3 * cin) as isize);
+        let body = self.guard(
+            "taps reach as far as the last tile's last column, and V as far as the last tile.",
+            transformed,
+        );
+        let (widest, doc) = (
+            int(COLS_MAX),
+            format!(" Transforms the inputs of one row of tiles, {m} x {m} pixels each."),
+        );
+        let call = self.isa.call(quote!(input_row(x, taps, v, cols)));
+        quote! {
+            #[doc = #doc]
+            pub fn input(x: &[f32], taps: &[usize; #n_l], v: &mut Strip<'_>, cols: usize) {
+                #entry
+                #call
+            }
+
+            #attributes
+            fn input_row(x: &[f32], taps: &[usize; #n_l], v: &mut Strip<'_>, cols: usize) {
+                assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
+                let (across, plane) = (cols.div_ceil(#m_l), v.stride());
+                let tiles = across * #d;
+                assert!(v.width() >= tiles && v.len() >= tiles, "the transformed inputs");
+                assert!(plane <= (v.len() - tiles) / #planes, "the transformed inputs");
+                let reach = #reach;
+                assert!(x.len() >= reach, "an input row");
+                for tap in taps {
+                    assert!(*tap <= x.len() - reach, "input rows");
+                }
+                for tile in 0..across {
+                    let col = (tile * #m_l).min(cols - #m_l);
+                    for c in (0..#c_l).step_by(#lanes_l) {
+                        #part
+                        let (from, at) = (col * #c_l + c, #place + tile * #d);
+                        #body
+                    }
+                }
+            }
+
+            #transform
+        }
+    }
+}

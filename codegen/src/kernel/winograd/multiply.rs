@@ -1,0 +1,104 @@
+//! Products of V and U.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::Printer;
+use crate::names::{affine, int};
+
+impl Printer<'_> {
+    /// `multiply`: products of a few tiles at one point.
+    pub(super) fn multiply(&self) -> TokenStream {
+        let (nr, lanes, vectors) = (self.s.nr, self.isa.lanes(), self.vectors());
+        let (ty, attributes, zero) = (self.isa.ty(), self.isa.attributes(), self.isa.zero());
+        let (nr_l, vec_l, lanes_l) = (int(nr), int(vectors), int(lanes));
+        let tile = int(self.s.points() * nr);
+        let load = self.isa.load(quote!(m), quote!(i * #tile + v * #lanes_l));
+        let store = self.isa.store(
+            quote!(m),
+            quote!(i * #tile + v * #lanes_l),
+            quote!(*sum),
+            None,
+        );
+        let weights = (0..vectors).map(|v| {
+            let at = affine(&[(quote!((c + k)), nr)], (v * lanes) as isize);
+            self.isa.load(quote!(u), at)
+        });
+        let depth = int(self.s.depth);
+        let broadcast = self.isa.broadcast(quote!(x), quote!(i * #depth + c + k));
+        let fused = self.isa.mul_add(quote!(value), quote!(w), quote!(*sum));
+        // The next block's inputs follow this one's: as many values as this step consumes, in lines.
+        let ahead = (0..4 * self.k.mr).step_by(16).map(|line| {
+            let at = affine(&[(quote!(TILES * (#depth + c)), 1)], line as isize);
+            self.isa.prefetch(quote!(x), at)
+        });
+        let by_lane: Option<TokenStream> = (0..4)
+            .map(|k| {
+                let values = quote!(values);
+                let fused = self.isa.mul_add_lane(values, k, quote!(w), quote!(*sum))?;
+                let weights = (0..vectors).map(|v| {
+                    self.isa.load(
+                        quote!(u),
+                        affine(&[(quote!(c), nr)], (k * nr + v * lanes) as isize),
+                    )
+                });
+                Some(quote! {
+                    let w = [#(#weights),*];
+                    for (sums, values) in sums.iter_mut().zip(values) {
+                        for (sum, w) in sums.iter_mut().zip(w) { *sum = #fused; }
+                    }
+                })
+            })
+            .collect();
+        let four = if let Some(steps) = by_lane {
+            let load = self.isa.load(quote!(x), quote!(i * #depth + c));
+            quote! {
+                let mut values: [#ty; TILES] = [#zero; TILES];
+                for (i, values) in values.iter_mut().enumerate() { *values = #load; }
+                #steps
+            }
+        } else {
+            quote! {
+                for k in 0..4 {
+                    let w = [#(#weights),*];
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let value = #broadcast;
+                        for (sum, w) in sums.iter_mut().zip(w) { *sum = #fused; }
+                    }
+                }
+            }
+        };
+        let steps = self.guard(
+            "the caller's tiles and part lie in the slices.",
+            quote! {
+                if !is_first {
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        for (v, sum) in sums.iter_mut().enumerate() { *sum = #load; }
+                    }
+                }
+                for c in (0..deep).step_by(4) {
+                    #(#ahead)*
+                    #four
+                }
+                for (i, sums) in sums.iter().enumerate() {
+                    for (v, sum) in sums.iter().enumerate() { #store }
+                }
+            },
+        );
+        quote! {
+            /// Adds the products of `blocks` times `TILES` tiles at one point to `m`, or begins there:
+            /// `x` tile by tile, `u` input channel by input channel, both of one part.
+            #attributes
+            fn multiply<const TILES: usize>(x: &[f32], u: &[f32], m: &mut [f32], [deep, blocks]: [usize; 2], is_first: bool) {
+                assert!(deep.is_multiple_of(4) && deep <= #depth && u.len() >= deep * #nr_l);
+                let xs = x.chunks_exact(TILES * #depth);
+                let ms = m.chunks_mut(TILES * #tile);
+                for (x, m) in xs.zip(ms).take(blocks) {
+                    assert!(m.len() >= (TILES - 1) * #tile + #nr_l);
+                    let mut sums: [[#ty; #vec_l]; TILES] = [[#zero; #vec_l]; TILES];
+                    #steps
+                }
+            }
+        }
+    }
+}

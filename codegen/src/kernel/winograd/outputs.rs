@@ -1,0 +1,81 @@
+//! The transform of products to the pixels of a tile.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::{Printer, transform};
+use crate::names::{affine, int};
+
+impl Printer<'_> {
+    /// `outputs`: the pixels of one tile.
+    pub(super) fn outputs(&self) -> TokenStream {
+        let (n, m, nr, lanes) = (self.n(), self.s.m, self.s.nr, self.isa.lanes());
+        let transform = self.transform(
+            "backward",
+            " Outputs of a row or column, of the products at the points.",
+            &transform::output(m),
+        );
+        let (m_l, attributes) = (int(m), self.isa.attributes());
+        let load = |i: usize, j: usize| {
+            let at = affine(&[(quote!(lane), 1)], ((i * n + j) * nr) as isize);
+            self.isa.load(quote!(products), at)
+        };
+        let bias = self.isa.load(quote!(bias), quote!(lane));
+        let value = format_ident!("value");
+        let activated = self.isa.activate(self.k, &value);
+        let rest = self.lanes % lanes;
+        let part = (rest > 0).then_some(rest);
+        let constants = self.isa.constants(self.k, part);
+        let vector = |part: Option<usize>| {
+            let transformed = self.both_ways("backward", [n, m], load, |i, row| {
+                let stores = (0..m).map(|j| {
+                    let at = affine(&[(quote!(at), 1)], (j * self.k.y_stride) as isize);
+                    let j = int(j);
+                    let sum = self.isa.add(quote!(#row[#j]), quote!(bias));
+                    let store = self.isa.store(quote!(y), at, activated.clone(), part);
+                    quote! { let value = #sum; #store }
+                });
+                let at = affine(
+                    &[(quote!(pixel), 1), (quote!(y_row), i), (quote!(lane), 1)],
+                    0,
+                );
+                let code = quote! { let at = #at; #(#stores)* };
+                if i == 0 {
+                    code
+                } else {
+                    let i = int(i);
+                    quote! { if rows > #i { #code } }
+                }
+            });
+            self.guard(
+                "a tile's products and its pixels up to `rows` lie in the slices.",
+                quote! { let bias = #bias; #transformed },
+            )
+        };
+        let (full, lanes_l) = (int(self.lanes / lanes * lanes), int(lanes));
+        let mut code = TokenStream::new();
+        if self.lanes >= lanes {
+            let each = vector(None);
+            code.extend(quote! { for lane in (0..#full).step_by(#lanes_l) { #each } });
+        }
+        if part.is_some() {
+            let last = vector(part);
+            code.extend(quote! { let lane = #full; #last });
+        }
+        let (points, nr_l) = (int(n * n * nr), int(nr));
+        let last = int((m - 1) * self.k.y_stride + self.lanes);
+        quote! {
+            /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
+            #attributes
+            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, [pixel, y_row, rows]: [usize; 3]) {
+                assert!(products.len() >= #points && bias.len() >= #nr_l);
+                assert!((1..=#m_l).contains(&rows) && y.len() >= #last && pixel <= y.len() - #last);
+                assert!((rows - 1).saturating_mul(y_row) <= y.len() - #last - pixel);
+                #constants
+                #code
+            }
+
+            #transform
+        }
+    }
+}
