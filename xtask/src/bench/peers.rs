@@ -35,7 +35,8 @@ const FRAMES: (f64, f64) = (3.0, 200.0);
 pub fn run(args: &BenchArgs, from: &ModelArgs, python: Option<&Path>) -> Result<()> {
     let peers = Peers::find(python, args.peers_dir.as_deref(), &args.engines)?;
     // No layers on edges: the whole network on this machine.
-    let leading = args.plan.offload.filter(|n| *n > 0);
+    let last_cut = args.plan.cuts.last().copied();
+    let leading = args.plan.offload.or(last_cut).filter(|n| *n > 0);
     let whole = leading.is_none() || args.whole;
     let mut reports = Vec::new();
     for first in leading.map(Some).into_iter().chain(whole.then_some(None)) {
@@ -132,9 +133,12 @@ fn ours(args: &BenchArgs, darknet: Fork, network: &Network) -> Result<(String, B
         ..args.plan.clone()
     };
     if let Some(layers) = network.first {
-        choices.offload = Some(layers);
+        if choices.cuts.is_empty() {
+            choices.offload = Some(layers);
+        }
         choices.grid.get_or_insert_with(|| "1x1".into());
     } else {
+        choices.cuts = Vec::new();
         choices.offload = Some(0);
         choices.grid = None;
     }
