@@ -18,9 +18,7 @@ use tessera_planner::{
 };
 
 use self::{cases::Bundle, results::Results};
-use crate::{
-    bench::instructions::qemu, flags::CalibrateArgs, plan::host_target, progress::Step, workspace,
-};
+use crate::{bench::instructions::qemu, flags::CalibrateArgs, plan, progress::Step, workspace};
 
 mod cases;
 mod results;
@@ -71,15 +69,7 @@ const CORES: [Core; 4] = [
 /// # Errors
 /// When a layer cannot be built, run or counted, results make no sense, or a file cannot be written.
 pub fn run(args: &CalibrateArgs) -> Result<()> {
-    let target = match &args.target {
-        Some(name) => Target::from_name(name).with_context(|| {
-            format!(
-                "--target {name}: unknown; known are {}",
-                Target::ALL.map(Target::name).join(", ")
-            )
-        })?,
-        None => host_target(),
-    };
+    let target = plan::target(args.target.as_deref())?;
     if let Some(dir) = &args.build_only {
         return build_only(target, dir);
     }

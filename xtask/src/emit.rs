@@ -142,3 +142,23 @@ fn pack_weights(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Resul
     step.done(&(crate::size::show(bytes) + &changed.unwrap_or_default()));
     Ok(bytes)
 }
+
+/// Writes `<name>.bin` and `<name>.f32` into `dir`: packed weights, and a frame of mid grey.
+///
+/// # Errors
+/// When the plan's weights cannot be packed or a file cannot be written.
+pub fn write_case(
+    dir: &Path,
+    name: &str,
+    plan: &Plan,
+    model: &Model,
+    target: Target,
+) -> Result<()> {
+    let file = |ending: &str| dir.join(format!("{name}.{ending}"));
+    let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(file("bin"))?);
+    pack::write(plan, model, target.name(), &mut out)?;
+    out.flush()?;
+    let values = model.graph.input.len();
+    fs::write(file("f32"), 0.5f32.to_le_bytes().repeat(values))?;
+    Ok(())
+}

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The best target for the machine that xtask runs on.
-pub fn host_target() -> Target {
+fn host_target() -> Target {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::is_x86_feature_detected as has;
@@ -43,6 +43,22 @@ pub fn host_target() -> Target {
         }
     }
     Target::Portable
+}
+
+/// The target that `--target` names, or the best for this machine.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn target(name: Option<&str>) -> Result<Target> {
+    let Some(name) = name else {
+        return Ok(host_target());
+    };
+    Target::from_name(name).with_context(|| {
+        format!(
+            "--target {name}: unknown; known are {}",
+            Target::ALL.map(Target::name).join(", ")
+        )
+    })
 }
 
 fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
@@ -75,15 +91,7 @@ fn name_of(file: &Path) -> String {
 /// # Errors
 /// When a flag makes no sense.
 pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOptions> {
-    let target = match args.target.as_deref() {
-        Some(t) => Target::from_name(t).with_context(|| {
-            format!(
-                "--target {t}: unknown; known are {}",
-                Target::ALL.map(Target::name).join(", ")
-            )
-        })?,
-        None => host_target(),
-    };
+    let target = target(args.target.as_deref())?;
     let memory = args
         .memory
         .as_deref()

@@ -2,13 +2,12 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
-    io::{BufWriter, Write},
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
-use tessera_codegen::{EmitOptions, emit_bundle, pack};
+use tessera_codegen::{EmitOptions, emit_bundle};
 use tessera_planner::{
     kernel::{
         Family,
@@ -177,8 +176,9 @@ impl Bundle {
         };
         let files = emit_bundle(&name, &programs, target.name(), &options)?;
         emit::write_sources(&sources, &files)?;
-        for (case, _, plan, model) in &list {
-            write_case(&made, case, plan, model, target)?;
+        // All kernels of a shape share its weights and frame.
+        for (case, _, plan, model) in list.iter().filter(|l| l.0.kernel == Kernel::Direct) {
+            emit::write_case(&made, &case.shape(), plan, model, target)?;
         }
         let node = build::compile(&name, target, &sources)?;
         fs::copy(&node, dir.join("node")).context("cannot copy the node")?;
@@ -240,18 +240,4 @@ impl Bundle {
         fs::set_permissions(&file, mode)?;
         Ok(())
     }
-}
-
-/// Weights and a frame of mid grey, once per shape.
-fn write_case(dir: &Path, case: &Case, plan: &Plan, model: &Model, target: Target) -> Result<()> {
-    if case.kernel != Kernel::Direct {
-        return Ok(());
-    }
-    let file = |ending: &str| dir.join(format!("{}.{ending}", case.shape()));
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(file("bin"))?);
-    pack::write(plan, model, target.name(), &mut out)?;
-    out.flush()?;
-    let values = model.graph.input.len();
-    fs::write(file("f32"), 0.5f32.to_le_bytes().repeat(values))?;
-    Ok(())
 }

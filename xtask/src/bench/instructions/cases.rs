@@ -2,13 +2,12 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
-    io::{BufWriter, Write},
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
-use tessera_codegen::{EmitOptions, emit_bundle, pack};
+use tessera_codegen::{EmitOptions, emit_bundle};
 use tessera_planner::{
     make,
     model::Model,
@@ -98,7 +97,7 @@ impl Bundle {
         let files = emit_bundle(&name, &programs, target.name(), &options)?;
         emit::write_sources(&dir, &files)?;
         for (case, plan, model) in &programs {
-            write_case(&dir, case, plan, model, target)?;
+            emit::write_case(&dir.join("cases"), case, plan, model, target)?;
         }
         let node = build::compile(&name, target, &dir)?;
         Ok(Self {
@@ -155,15 +154,4 @@ fn one(name: &'static str, cfg: &Path, target: Target) -> Result<(&'static str, 
     };
     let plan = make::plan(&loaded.model, &options).with_context(|| format!("{name}: no plan"))?;
     Ok((name, plan, loaded.model))
-}
-
-/// Weights and a frame of mid grey.
-fn write_case(dir: &Path, case: &str, plan: &Plan, model: &Model, target: Target) -> Result<()> {
-    let file = |ending: &str| dir.join("cases").join(format!("{case}.{ending}"));
-    let mut out = BufWriter::new(File::create(file("bin"))?);
-    pack::write(plan, model, target.name(), &mut out)?;
-    out.flush()?;
-    let values = model.graph.input.len();
-    fs::write(file("f32"), 0.5f32.to_le_bytes().repeat(values))?;
-    Ok(())
 }
