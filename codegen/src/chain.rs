@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::{
     graph::{Graph, TensorIx},
-    plan::{Buffer, Chain, ConvKernel, Isa, Plan, View},
+    plan::{Buffer, Chain, ConvKernel, Isa, Place, Plan, View},
 };
 
 use crate::{
@@ -117,8 +117,8 @@ pub(crate) fn emit(
             ops.push(Box::new(|_| TokenStream::new()));
             continue;
         };
-        buffer(v.buffer)?;
-        view = true;
+        let b = buffer(v.buffer)?;
+        view |= !matches!(b.place, Place::Output(_));
         let (k, b, v) = (int(k), ident_buffer(v.buffer), view_tokens(v));
         ops.push(Box::new(move |rows| quote!(io.store(#k, &#b, #v, #rows);)));
     }
@@ -128,8 +128,13 @@ pub(crate) fn emit(
 
     let buffers = chain.buffers.iter().enumerate().map(|(i, b)| {
         let (name, literal) = (ident_buffer(i), buffer_tokens(b));
+        let place = match b.place {
+            Place::Arena => "",
+            Place::Input(_) => ", where it arrived",
+            Place::Output(_) => ", where it is handed over",
+        };
         let doc = format!(
-            " {}: {}x{}x{}.",
+            " {}: {}x{}x{}{place}.",
             tensor_name(cx.graph, b.tensor),
             b.h,
             b.w,

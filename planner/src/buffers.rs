@@ -22,7 +22,7 @@ const fn meet(a: [usize; 2], b: [usize; 2]) -> bool {
     a[0] <= b[1] && b[0] <= a[1]
 }
 
-/// Sets offsets and sizes; gives the arena's size in float32 values. `lives` are the first and the
+/// Sets offsets and sizes of the buffers in the arena; gives the arena's size in float32 values. `lives` are the first and the
 /// last firing during which a buffer holds something; `taken` is what steps need for themselves: all
 /// at the same place, since only one step runs at a time.
 pub fn allocate(buffers: &mut [Buffer], lives: &[[usize; 2]], taken: &[Taken]) -> usize {
@@ -30,7 +30,9 @@ pub fn allocate(buffers: &mut [Buffer], lives: &[[usize; 2]], taken: &[Taken]) -
         let row = (b.pad_left + b.w + b.pad_right) * b.c;
         b.floats = row * (b.ring + usize::from(b.zero_row));
     }
-    let mut order: Vec<usize> = (0..buffers.len()).collect();
+    let mut order: Vec<usize> = (0..buffers.len())
+        .filter(|b| buffers[*b].place.is_arena())
+        .collect();
     order.sort_by_key(|b| (std::cmp::Reverse(buffers[*b].floats), *b));
     let mut placed: Vec<usize> = Vec::new();
     let mut total = taken.iter().map(|t| t.floats).max().unwrap_or(0);
@@ -63,7 +65,7 @@ pub fn allocate(buffers: &mut [Buffer], lives: &[[usize; 2]], taken: &[Taken]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::TensorIx;
+    use crate::{graph::TensorIx, plan::Place};
 
     fn row(w: usize) -> Buffer {
         Buffer {
@@ -77,6 +79,7 @@ mod tests {
             pad_left: 0,
             pad_right: 0,
             zero_row: false,
+            place: Place::Arena,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A chain class: the steps of one tile shape with buffers in one arena.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     buffers::{self, Taken},
@@ -8,7 +8,7 @@ use crate::{
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, Order, Step, View, WeightFormat},
+    plan::{Buffer, Chain, Order, Place, Step, View, WeightFormat},
     region::{Region, Span},
     rows::{self, Map, Op as Flow, Reads, Schedule, When},
 };
@@ -41,6 +41,8 @@ pub struct ChainSpec<'a> {
     pub y: &'a Trace,
     /// Columns needed of every tensor.
     pub x: &'a Trace,
+    /// Whether every input arrives as one packed map, as a tail's does, so that it can be read there.
+    pub packed: bool,
 }
 
 /// The region of a tensor that a pair of traces names; all channels.
@@ -120,6 +122,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             pad_left: 0,
             pad_right: 0,
             zero_row: false,
+            place: Place::Arena,
         });
         Some(buffers.len() - 1)
     };
@@ -190,6 +193,11 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             })
         })
         .collect();
+    let read: BTreeSet<usize> = steps
+        .iter()
+        .flat_map(|(_, _, inputs, ..)| inputs.iter().map(|(t, _)| index[t]))
+        .collect();
+    put_in_place(&mut buffers, &loads, &stores, &read, spec.packed);
     let steps: Vec<Step> = steps
         .into_iter()
         .map(|(n, b, inputs, pad, phase, macs)| {
@@ -258,6 +266,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             .map(|b| Map {
                 h: b.h,
                 row: b.w * b.c,
+                stays: !b.place.is_arena(),
             })
             .collect();
         let placed =
@@ -288,6 +297,36 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         order: placed.order,
         macs,
         threads: if works { threads } else { 1 },
+    }
+}
+
+/// Inputs that can be read where they arrive and outputs that can be written where they are handed
+/// over, without a copy: packed maps without padding, and of outputs those that no step (`read`)
+/// reads.
+fn put_in_place(
+    buffers: &mut [Buffer],
+    loads: &[Option<View>],
+    stores: &[Option<View>],
+    read: &BTreeSet<usize>,
+    packed: bool,
+) {
+    let padded = |b: &Buffer| b.zero_row || b.pad_left + b.pad_right > 0;
+    let stored = |b: usize| stores.iter().flatten().filter(|v| v.buffer == b).count();
+    for (k, v) in loads.iter().enumerate().filter(|_| packed) {
+        let Some(v) = v else { continue };
+        if !padded(&buffers[v.buffer]) && stored(v.buffer) == 0 {
+            buffers[v.buffer].place = Place::Input(k);
+        }
+    }
+    let loaded: BTreeSet<usize> = loads.iter().flatten().map(|v| v.buffer).collect();
+    for (k, v) in stores.iter().enumerate() {
+        let Some(v) = v else { continue };
+        let b = &buffers[v.buffer];
+        let whole = (v.h, v.w) == (b.h, b.w);
+        let alone = !read.contains(&v.buffer) && !loaded.contains(&v.buffer);
+        if whole && alone && !padded(b) && stored(v.buffer) == 1 {
+            buffers[v.buffer].place = Place::Output(k);
+        }
     }
 }
 
@@ -366,13 +405,16 @@ fn flow<'a>(
     stores: &'a [Option<View>],
 ) -> Vec<Flow<'a>> {
     let block = |b: &Buffer| rows::plain_height(b, rows);
+    let copied = |v: &View| buffers[v.buffer].place.is_arena();
     let load = |v: &'a Option<View>| Flow {
+        there: v.as_ref().is_some_and(|v| !copied(v)),
         h: v.as_ref().map_or(0, |v| buffers[v.buffer].h),
         block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
         writes: v.as_ref().map(|v| v.buffer),
         reads: Box::new(|_, _| Vec::new()),
     };
     let step = |s: &'a Step| Flow {
+        there: false,
         h: s.out.h,
         block: s.firing,
         writes: Some(s.out.buffer),
@@ -388,8 +430,10 @@ fn flow<'a>(
             s.inputs.iter().enumerate().map(of).collect()
         }),
     };
+    let stored = |v: &View| !matches!(buffers[v.buffer].place, Place::Output(_));
     let store = |v: &'a Option<View>| Flow {
-        h: v.as_ref().map_or(0, |v| v.h),
+        there: false,
+        h: v.as_ref().filter(|v| stored(v)).map_or(0, |v| v.h),
         block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
         writes: None,
         reads: Box::new(move |first, end| {
@@ -398,7 +442,7 @@ fn flow<'a>(
                 lo: v.y + first,
                 hi: v.y + end,
             };
-            v.iter().map(of).collect()
+            v.iter().filter(|_| first < end).map(of).collect()
         }),
     };
     let (loads, steps) = (loads.iter().map(load), steps.iter().map(step));

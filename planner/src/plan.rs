@@ -285,6 +285,31 @@ pub struct Buffer {
     pub pad_right: usize,
     /// Whether a zero row stands before the rows: for windows that reach above or below the map.
     pub zero_row: bool,
+    /// Where it lies.
+    #[serde(default, skip_serializing_if = "Place::is_arena")]
+    pub place: Place,
+}
+
+/// Where a buffer lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In the arena, from its offset on.
+    #[default]
+    Arena,
+    /// It is the chain's input of this number, read where it arrived. Inputs of a tail alone arrive
+    /// as one packed map.
+    Input(usize),
+    /// It is the chain's output of this number, written where it is handed over.
+    Output(usize),
+}
+
+impl Place {
+    /// Whether it lies in the arena.
+    #[must_use]
+    pub const fn is_arena(&self) -> bool {
+        matches!(self, Self::Arena)
+    }
 }
 
 /// A box inside a buffer: `h x w` pixels, all channels, beginning at row `y`, column `x` (not

@@ -104,6 +104,15 @@ impl Buffer {
         at..at + count * self.row_floats()
     }
 
+    /// Rows `rows` of an output that the buffer is, and that a firing writes.
+    ///
+    /// # Panics
+    /// If the output's size is another: an error of the plan.
+    pub fn handed<'o>(&self, output: &'o mut [f32], rows: &Range<usize>) -> &'o mut [f32] {
+        assert_eq!(output.len(), self.floats(), "an output in its place");
+        &mut output[self.rows(rows)]
+    }
+
     /// Index of pixel (`y`, `x`) from the buffer's first value, zero row and columns counted.
     pub const fn at(&self, y: usize, x: usize) -> usize {
         (y % self.ring + self.zero_row as usize) * self.row_floats() + (self.pad_left + x) * self.c
@@ -163,6 +172,27 @@ impl<'a> Arena<'a> {
         (xs, y, work)
     }
 
+    /// Buffers `ins` to read and the arena's first `scratch` values to work in, for a firing of layer
+    /// `layer` that writes outside the arena.
+    ///
+    /// # Panics
+    /// If a range leaves the arena or overlaps the working memory: an error of the plan.
+    pub fn read<const N: usize>(
+        &mut self,
+        layer: usize,
+        ins: [Range<usize>; N],
+        scratch: usize,
+    ) -> ([&[f32]; N], &mut [f32]) {
+        self.begin(layer);
+        let (work, rest) = self.floats.split_at_mut(scratch);
+        let rest: &[f32] = rest;
+        let xs = ins.map(|r| {
+            assert!(r.start >= scratch, "working memory overlaps a buffer");
+            &rest[r.start - scratch..r.end - scratch]
+        });
+        (xs, work)
+    }
+
     fn begin(&mut self, layer: usize) {
         if let Some(profile) = &mut self.profile {
             profile.begin(layer);
@@ -215,7 +245,7 @@ fn buffers<const N: usize>(
     (xs, y)
 }
 
-impl TaskIo<'_> {
+impl<'a> TaskIo<'a> {
     /// Copies rows `rows` of input `k` from its pieces into buffer `b`; with the first rows it clears
     /// the padding.
     ///
@@ -260,6 +290,20 @@ impl TaskIo<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Input `k`, which arrived as one packed map and is buffer `b`.
+    ///
+    /// # Panics
+    /// If it arrived otherwise: an error of the plan.
+    pub fn packed(&self, k: usize, b: &Buffer) -> &'a [f32] {
+        match self.inputs[k] {
+            [piece] if piece.region == self.ports_in[k].region => {
+                assert_eq!(piece.data.len(), b.floats(), "input {k} in its place");
+                piece.data
+            }
+            _ => panic!("input {k} must arrive as one packed map"),
         }
     }
 

@@ -11,7 +11,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::{
     graph::{Node, Op},
-    plan::{Chain, ConvKernel, Isa, Step},
+    plan::{Chain, ConvKernel, Isa, Place, Step},
 };
 
 use crate::{
@@ -54,6 +54,10 @@ pub(crate) struct LayerCx<'a> {
     pub ins: Vec<In>,
     /// The output.
     pub out: Out,
+    /// Where the inputs lie.
+    pub places: Vec<Place>,
+    /// Where the output lies.
+    pub place: Place,
 }
 
 /// A layer, emitted.
@@ -156,12 +160,14 @@ pub(crate) fn emit(
             .ok_or_else(|| bad("a view names a buffer"))
     };
     let mut ins = Vec::with_capacity(step.inputs.len());
+    let mut places = Vec::with_capacity(step.inputs.len());
     for v in &step.inputs {
         let b = buffer(v.buffer)?;
         if v.y + v.h > b.h || v.x + v.w > b.w {
             return Err(bad("a view lies inside its buffer"));
         }
         ins.push(In::new(b, v));
+        places.push(b.place);
     }
     let out_buffer = buffer(step.out.buffer)?;
     if (step.out.y, step.out.x) != (0, 0)
@@ -177,6 +183,8 @@ pub(crate) fn emit(
         isa,
         ins,
         out: Out::new(out_buffer),
+        places,
+        place: out_buffer.place,
     };
     let body = body(&cx)?;
     Ok(frame(&cx, body))
@@ -294,10 +302,9 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         pub fn #name(#team #(#xs: &[f32],)* #w_param #scratch y: &mut [f32], #over: Range<usize>) { #code }
     };
 
-    let of_scratch = int(step.scratch);
-    let bufs: Vec<_> = step.inputs.iter().map(|v| ident_buffer(v.buffer)).collect();
+    let places = Places::new(cx, &xs);
     let to = ident_buffer(step.out.buffer);
-    let (number, row, by_channel) = (int(cx.number), int(out.row), body.by_channel);
+    let (row, by_channel) = (int(out.row), body.by_channel);
     let wide = int(body.wide);
     let (alone, has_wide) = (!body.team && body.wide == 0, body.wide > 0);
     let run = if by_channel {
@@ -325,26 +332,12 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         } else {
             quote!(if rows.start == 0 { #clear })
         };
-        let place = if rows.to_string() == "rows" {
+        let range = if rows.to_string() == "rows" {
             quote!(&rows)
         } else {
             quote!(&(#rows))
         };
-        let take = |what, method, more| {
-            quote! {
-                let ([#(#xs),*], #what) =
-                    io.arena.#method(#number, [#(#bufs.range()),*], #to.rows(#place) #more);
-            }
-        };
-        let take = if alone {
-            take(quote!(y), quote!(io), quote!())
-        } else {
-            take(
-                quote!(y, scratch),
-                quote!(io_scratch),
-                quote!(, #of_scratch),
-            )
-        };
+        let take = places.take(&range, !alone);
         let run = if body.team {
             quote!(#name(io.team, #(#xs,)* #w_arg scratch, y, #rows);)
         } else if has_wide {
@@ -371,6 +364,83 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         kernels: body.kernels,
         how: body.how,
         what: body.what,
+    }
+}
+
+/// Where a layer's buffers lie.
+struct Places {
+    /// The step's number.
+    number: TokenStream,
+    /// Names and constants of the inputs in the arena.
+    arena: Vec<(TokenStream, proc_macro2::Ident)>,
+    /// Statements that name the inputs that are read where they arrived.
+    arrived: TokenStream,
+    /// The output's constant.
+    to: proc_macro2::Ident,
+    /// The output's number, if it is written where it is handed over.
+    handed: Option<usize>,
+    /// Values of working memory.
+    scratch: TokenStream,
+}
+
+impl Places {
+    fn new(cx: &LayerCx, xs: &[TokenStream]) -> Self {
+        let step = cx.step;
+        let mut arena = Vec::new();
+        let mut arrived = TokenStream::new();
+        for ((x, v), place) in xs.iter().zip(&step.inputs).zip(&cx.places) {
+            let b = ident_buffer(v.buffer);
+            if let Place::Input(k) = place {
+                let k = int(*k);
+                arrived.extend(quote!(let #x = io.packed(#k, &#b);));
+            } else {
+                arena.push((x.clone(), b));
+            }
+        }
+        Self {
+            number: int(cx.number),
+            arena,
+            arrived,
+            to: ident_buffer(step.out.buffer),
+            handed: match cx.place {
+                Place::Output(k) => Some(k),
+                _ => None,
+            },
+            scratch: int(step.scratch),
+        }
+    }
+
+    /// Statements that name the inputs, the rows `range` of the output `y` and, if the layer
+    /// `works` in it, `scratch`.
+    fn take(&self, range: &TokenStream, works: bool) -> TokenStream {
+        let Self {
+            number,
+            arrived,
+            to,
+            scratch,
+            ..
+        } = self;
+        let (xs, bufs): (Vec<_>, Vec<_>) = self.arena.iter().cloned().unzip();
+        let ins = quote!([#(#bufs.range()),*]);
+        let place = quote!(#to.rows(#range));
+        let taken = match (self.handed, works) {
+            (None, false) => quote! {
+                let ([#(#xs),*], y) = io.arena.io(#number, #ins, #place);
+            },
+            (None, true) => quote! {
+                let ([#(#xs),*], y, scratch) =
+                    io.arena.io_scratch(#number, #ins, #place, #scratch);
+            },
+            (Some(k), works) => {
+                let (k, scratch) = (int(k), if works { scratch.clone() } else { int(0) });
+                let work = if works { quote!(scratch) } else { quote!(_) };
+                quote! {
+                    let y = #to.handed(io.outputs[#k], #range);
+                    let ([#(#xs),*], #work) = io.arena.read(#number, #ins, #scratch);
+                }
+            }
+        };
+        quote! { #arrived #taken }
     }
 }
 

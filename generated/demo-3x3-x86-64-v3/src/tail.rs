@@ -26,7 +26,7 @@
 //! | 22 yolo, 3 anchors, 5 classes        | 10x12x30           | 10x12x30 | 10   | 10   | loop                                       |
 #![forbid(unsafe_code)]
 use std::ops::Range;
-use tessera_runtime::io::{Buffer, TaskIo, View};
+use tessera_runtime::io::{Buffer, TaskIo};
 use tessera_runtime::team::{Across, Team};
 use crate::layout;
 use crate::kernels;
@@ -132,7 +132,7 @@ const B7: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 15, l15_yolo: 5x6x30.
+/// Output of layer 15, l15_yolo: 5x6x30, where it is handed over.
 const B8: Buffer = Buffer {
     offset: 0,
     h: 5,
@@ -204,9 +204,9 @@ const B13: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 22, l22_yolo: 10x12x30.
+/// Output of layer 22, l22_yolo: 10x12x30, where it is handed over.
 const B14: Buffer = Buffer {
-    offset: 3_600,
+    offset: 0,
     h: 10,
     ring: 10,
     w: 12,
@@ -229,14 +229,12 @@ const ORDER: Order = Order {
         Firing::new([6, 0, 5, 0]),
         Firing::new([7, 0, 5, 0]),
         Firing::new([8, 0, 5, 0]),
-        Firing::new([15, 0, 5, 0]),
         Firing::new([9, 0, 5, 0]),
         Firing::new([10, 0, 10, 0]),
         Firing::new([11, 0, 10, 0]),
         Firing::new([12, 0, 10, 0]),
         Firing::new([13, 0, 10, 0]),
         Firing::new([14, 0, 10, 0]),
-        Firing::new([16, 0, 10, 0]),
     ],
     period: &[],
     repeats: 0,
@@ -320,7 +318,8 @@ pub fn run(io: &mut TaskIo<'_>) {
                         );
                 }
                 8 => {
-                    let ([x], y) = io.arena.io(7, [B7.range()], B8.rows(&rows));
+                    let y = B8.handed(io.outputs[0], &rows);
+                    let ([x], _) = io.arena.read(7, [B7.range()], 0);
                     io.team.rows(rows, 180, y, |rows, y| l15_yolo(x, y, rows));
                 }
                 9 => {
@@ -370,14 +369,9 @@ pub fn run(io: &mut TaskIo<'_>) {
                         );
                 }
                 14 => {
-                    let ([x], y) = io.arena.io(13, [B13.range()], B14.rows(&rows));
+                    let y = B14.handed(io.outputs[1], &rows);
+                    let ([x], _) = io.arena.read(13, [B13.range()], 0);
                     io.team.rows(rows, 360, y, |rows, y| l22_yolo(x, y, rows));
-                }
-                15 => {
-                    io.store(0, &B8, View { y: 0, x: 0, h: 5, w: 6 }, rows);
-                }
-                16 => {
-                    io.store(1, &B14, View { y: 0, x: 0, h: 10, w: 12 }, rows);
                 }
                 _ => unreachable!("operation {op}"),
             },

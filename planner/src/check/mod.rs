@@ -1,6 +1,7 @@
 //! The rules that every plan obeys, whoever wrote it. Codegen and nodes rely on them.
 
 mod order;
+mod place;
 mod scratch;
 
 use std::collections::BTreeMap;
@@ -122,7 +123,7 @@ pub fn check(plan: &Plan) -> Rule {
                     &|| place.clone(),
                     "loads or stores do not match the stage",
                 )?;
-                chain(c, t.kernels, &place)?;
+                chain(c, t.kernels, false, &place)?;
             }
             for tile in &s.tiles {
                 fits(
@@ -139,7 +140,7 @@ pub fn check(plan: &Plan) -> Rule {
             &|| place.clone(),
             "loads or stores do not match",
         )?;
-        chain(&t.tail, t.kernels, &place)?;
+        chain(&t.tail, t.kernels, true, &place)?;
         sections(t, name)?;
         formats(t, name)?;
     }
@@ -253,7 +254,7 @@ fn inside(v: &View, buffers: &[Buffer]) -> bool {
     })
 }
 
-fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
+fn chain(c: &Chain, isa: Isa, is_packed: bool, place: &str) -> Rule {
     let at = || place.to_string();
     rule(
         c.buffers.len() <= LIST_MAX && c.steps.len() <= LIST_MAX && c.arena_floats < VALUES_MAX,
@@ -274,10 +275,11 @@ fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
             "a buffer's size does not fit its shape",
         )?;
         rule(
-            b.offset % 16 == 0
-                && b.offset
-                    .checked_add(b.floats)
-                    .is_some_and(|e| e <= c.arena_floats),
+            !b.place.is_arena()
+                || (b.offset % 16 == 0
+                    && b.offset
+                        .checked_add(b.floats)
+                        .is_some_and(|e| e <= c.arena_floats)),
             &at,
             "a buffer leaves the arena or is not aligned",
         )?;
@@ -293,6 +295,7 @@ fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
         &at,
         "a view leaves its buffer",
     )?;
+    place::places(c, is_packed, place)?;
     for s in &c.steps {
         let out = &c.buffers[s.out.buffer];
         rule(
@@ -307,7 +310,9 @@ fn chain(c: &Chain, isa: Isa, place: &str) -> Rule {
         )?;
         for v in &s.inputs {
             let b = &c.buffers[v.buffer];
-            let apart = b.offset + b.floats <= out.offset || out.offset + out.floats <= b.offset;
+            let apart = v.buffer != s.out.buffer && [b, out].iter().any(|b| !b.place.is_arena())
+                || b.offset + b.floats <= out.offset
+                || out.offset + out.floats <= b.offset;
             rule(apart, &at, "a step's input overlaps its output")?;
         }
         if let Some(k) = &s.conv {

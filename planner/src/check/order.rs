@@ -2,7 +2,7 @@
 //! side in its ring.
 
 use super::{LIST_MAX, Rule, rule};
-use crate::plan::Chain;
+use crate::plan::{Chain, Place, View};
 
 /// Most firings of a chain.
 const FIRINGS_MAX: usize = 1 << 20;
@@ -19,16 +19,21 @@ pub(super) fn order(c: &Chain, place: &str) -> Rule {
         "too many firings",
     )?;
     let h_of = |b: usize| c.buffers[b].h;
-    // Rows, and the ring that is written.
+    // Rows, and the ring that is written. What is read or written in its place is not copied.
+    let place_of = |v: &View| c.buffers[v.buffer].place;
     let loads = c.loads.iter().map(|v| {
-        v.as_ref()
-            .map_or((0, None), |v| (h_of(v.buffer), Some(v.buffer)))
+        let copied = v.as_ref().filter(|v| place_of(v).is_arena());
+        copied.map_or((0, None), |v| (h_of(v.buffer), Some(v.buffer)))
     });
     let steps = c.steps.iter().map(|s| (s.out.h, Some(s.out.buffer)));
     let stores = c
         .stores
         .iter()
-        .map(|v| (v.as_ref().map_or(0, |v| v.h), None));
+        .map(|v| {
+            v.as_ref()
+                .filter(|v| !matches!(place_of(v), Place::Output(_)))
+        })
+        .map(|v| (v.map_or(0, |v| v.h), None));
     let ops: Vec<(usize, Option<usize>)> = loads.chain(steps).chain(stores).collect();
     let mut done = vec![0; ops.len()];
     let bounded = o
@@ -51,9 +56,9 @@ pub(super) fn order(c: &Chain, place: &str) -> Rule {
         done[f.op] = next + f.rows;
     }
     // Rows that nobody reads (behind the last window of a stride) need not be made.
-    let stored = ops
-        .iter()
-        .zip(&done)
-        .all(|((h, ring), done)| ring.is_some() || h == done);
+    let stored = ops.iter().zip(&done).all(|((h, ring), done)| {
+        let kept = ring.is_some_and(|b| c.buffers[b].place.is_arena());
+        kept || h == done
+    });
     rule(stored, &at, "firings store every row")
 }

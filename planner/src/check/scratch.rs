@@ -42,7 +42,9 @@ pub(super) fn scratch(c: &Chain, place: &str) -> Rule {
     for (step, span) in c.steps.iter().zip(&of_steps) {
         let Some([from, to]) = *span else { continue };
         let apart = c.buffers.iter().zip(&of_buffers).all(|(b, life)| {
-            b.offset >= step.scratch || life.is_none_or(|[first, last]| last < from || to < first)
+            !b.place.is_arena()
+                || b.offset >= step.scratch
+                || life.is_none_or(|[first, last]| last < from || to < first)
         });
         rule(
             apart,

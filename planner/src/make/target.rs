@@ -46,6 +46,7 @@ pub(super) fn target(
                         outputs: &stage.outputs,
                         y: &ys.traces[r],
                         x: &xs.traces[c],
+                        packed: false,
                     };
                     let ends: Vec<(Span, Span)> = ys.ends[r]
                         .iter()
@@ -112,6 +113,7 @@ fn tail_chain(graph: &Graph, tail: &StageGraph, how: How<'_>) -> Chain {
         outputs: &tail.outputs,
         y: &y,
         x: &x,
+        packed: true,
     };
     chain::build(graph, &spec, &ends, how)
 }

@@ -34,6 +34,8 @@ pub(crate) struct Map {
     pub h: usize,
     /// Values of a row.
     pub row: usize,
+    /// Whether all rows stay: a map that lies outside the arena, whole.
+    pub stays: bool,
 }
 
 /// When an operation fires.
@@ -48,6 +50,8 @@ pub(crate) enum When {
 
 /// A load, step or store, as the schedule sees it.
 pub(crate) struct Op<'a> {
+    /// Whether its rows are there from the beginning: it never fires.
+    pub there: bool,
     /// Rows that pass through it in all.
     pub h: usize,
     /// Rows of a firing.
@@ -103,7 +107,13 @@ pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
         .iter()
         .zip(maps)
         .zip(&run.writer)
-        .map(|((need, map), op)| need.next_multiple_of(ops[*op].block).min(map.h))
+        .map(|((need, map), op)| {
+            if map.stays {
+                map.h
+            } else {
+                need.next_multiple_of(ops[*op].block).min(map.h)
+            }
+        })
         .collect();
     let mut spans = vec![None; ops.len()];
     for (now, f) in run.firings.iter().enumerate() {
@@ -161,7 +171,10 @@ impl<'a> Run<'a> {
             writer,
             readers,
             eager,
-            done: vec![0; ops.len()],
+            done: ops
+                .iter()
+                .map(|op| if op.there { op.h } else { 0 })
+                .collect(),
             firings: Vec::new(),
             rings: vec![0; maps.len()],
             lives: vec![[usize::MAX, 0]; maps.len()],
@@ -262,6 +275,7 @@ mod tests {
         reads: impl Fn(usize, usize) -> Vec<Reads> + 'a,
     ) -> Op<'a> {
         Op {
+            there: false,
             h,
             block,
             writes,
@@ -271,7 +285,11 @@ mod tests {
 
     /// Maps of `heights` rows of one value.
     fn maps<const N: usize>(heights: [usize; N]) -> [Map; N] {
-        heights.map(|h| Map { h, row: 1 })
+        heights.map(|h| Map {
+            h,
+            row: 1,
+            stays: false,
+        })
     }
 
     #[test]
@@ -299,6 +317,21 @@ mod tests {
         assert_eq!(s.spans, [Some([0, 0]), Some([1, 1]), Some([2, 2])]);
         let order: Vec<usize> = s.order.firings().map(|f| f.op).collect();
         assert_eq!(order, [0, 1, 2]);
+    }
+
+    #[test]
+    fn maps_outside_the_arena_stay_and_are_not_copied() {
+        let mut ops = [
+            op(8, 1, Some(0), |_, _| Vec::new()),
+            op(8, 2, Some(1), window(0, 8, 3, 1)),
+            op(0, 1, None, |_, _| Vec::new()),
+        ];
+        ops[0].there = true;
+        let maps = maps([8, 8]).map(|m| Map { stays: true, ..m });
+        let s = schedule(&ops, &maps, When::Needed);
+        assert_eq!(s.rings, [8, 8]);
+        let order: Vec<_> = s.order.firings().map(|f| (f.op, f.first)).collect();
+        assert_eq!(order, [(1, 0), (1, 2), (1, 4), (1, 6)]);
     }
 
     #[test]
@@ -364,7 +397,11 @@ mod tests {
             op(8, 8, Some(2), all),
             op(8, 1, None, both),
         ];
-        let maps = [(16, 8), (16, 2), (8, 8), (8, 4)].map(|(h, row)| Map { h, row });
+        let maps = [(16, 8), (16, 2), (8, 8), (8, 4)].map(|(h, row)| Map {
+            h,
+            row,
+            stays: false,
+        });
         let lazy = schedule(&ops, &maps, When::Needed);
         assert_eq!(lazy.rings, [16, 1, 8, 8]);
         let eager = schedule(&ops, &maps, When::Smaller);

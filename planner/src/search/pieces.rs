@@ -129,6 +129,7 @@ fn piece(
         outputs: &stage.outputs,
         y: &ys.traces[r],
         x: &xs.traces[c],
+        packed: false,
     };
     let ends: Vec<_> = ys.ends[r]
         .iter()

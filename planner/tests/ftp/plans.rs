@@ -11,7 +11,7 @@ use tessera_planner::{
     graph::{Graph, TensorIx},
     make::{self, PlanError},
     options::{PlanOptions, Rows},
-    plan::{Chain, Plan, Split, Stage, Step, View},
+    plan::{Chain, Place, Plan, Split, Stage, Step, View},
     region::Region,
     weights,
 };
@@ -254,10 +254,7 @@ fn position(node: &tessera_planner::graph::Node, phase: [usize; 2], out: Box2) {
 /// Runs a chain's firings with owners for values: whoever writes a row owns its place in the arena
 /// until somebody else writes there, and every row that is read must still be there.
 fn memory_is_kept(graph: &Graph, chain: &Chain, boxes: &BTreeMap<TensorIx, Box2>) {
-    let mut memory = Memory {
-        chain,
-        owner: vec![Memory::NOBODY; chain.arena_floats],
-    };
+    let mut memory = Memory::new(chain);
     let (loads, steps) = (chain.loads.len(), chain.steps.len());
     for f in chain.order.firings() {
         let rows = f.first..f.first + f.rows;
@@ -281,6 +278,7 @@ fn memory_is_kept(graph: &Graph, chain: &Chain, boxes: &BTreeMap<TensorIx, Box2>
             memory.kept(&read, "store");
         }
     }
+    memory.handed();
 }
 
 /// Rows of buffers that rows `rows` of a step need, by the oracle.
@@ -309,6 +307,8 @@ fn reads(
 struct Memory<'a> {
     chain: &'a Chain,
     owner: Vec<(usize, usize)>,
+    /// Where every buffer begins: maps outside the arena have places of their own behind it.
+    begins: Vec<usize>,
 }
 
 impl Memory<'_> {
@@ -317,13 +317,45 @@ impl Memory<'_> {
     /// Owner of what holds nothing: at first, and where a step worked.
     const NOBODY: (usize, usize) = (usize::MAX, 0);
 
+    fn new(chain: &Chain) -> Memory<'_> {
+        let mut end = chain.arena_floats;
+        let mut begins = Vec::new();
+        for b in &chain.buffers {
+            begins.push(if b.place.is_arena() { b.offset } else { end });
+            end += if b.place.is_arena() { 0 } else { b.floats };
+        }
+        let owner = vec![Memory::NOBODY; end];
+        let mut memory = Memory {
+            chain,
+            owner,
+            begins,
+        };
+        for (i, b) in chain.buffers.iter().enumerate() {
+            if matches!(b.place, Place::Input(_)) {
+                memory.write(i, 0..b.h);
+            }
+        }
+        memory
+    }
+
+    /// Every row of an output that is written where it is handed over has been.
+    fn handed(&self) {
+        for (i, b) in self.chain.buffers.iter().enumerate() {
+            if matches!(b.place, Place::Output(_)) {
+                let rows: Vec<(usize, usize)> = (0..b.h).map(|y| (i, y)).collect();
+                self.kept(&rows, "output");
+            }
+        }
+    }
+
     fn place(&self, buffer: usize, row: usize) -> Range<usize> {
         let b = &self.chain.buffers[buffer];
         let floats = (b.pad_left + b.w + b.pad_right) * b.c;
         if row == Self::ZERO {
-            return b.offset..b.offset + floats * usize::from(b.zero_row);
+            let begin = self.begins[buffer];
+            return begin..begin + floats * usize::from(b.zero_row);
         }
-        let at = b.offset + (row % b.ring + usize::from(b.zero_row)) * floats;
+        let at = self.begins[buffer] + (row % b.ring + usize::from(b.zero_row)) * floats;
         at..at + floats
     }
 

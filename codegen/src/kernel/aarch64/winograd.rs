@@ -108,6 +108,11 @@ impl Lanes for Neon {
         Some(quote!(vfmaq_laneq_f32::<#lane>(#c, #b, #values)))
     }
 
+    fn mul_lane(&self, values: TokenStream, lane: usize, b: TokenStream) -> Option<TokenStream> {
+        let lane = int(lane);
+        Some(quote!(vmulq_laneq_f32::<#lane>(#b, #values)))
+    }
+
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
         epilogue::value(k.activation, v)
     }

@@ -20,20 +20,22 @@ impl Printer<'_> {
             " Values at the points, of a row or column of inputs.",
             &transform::input(m),
         );
-        let (n_l, m_l, c_l, lanes_l) = (int(n), int(m), int(cin), int(lanes));
+        let [n_l, m_l, c_l, lanes_l] = [n, m, cin, lanes].map(int);
         let (attributes, entry) = (self.isa.attributes(), self.isa.entry());
-        let load = |i: usize, j: usize| {
-            let (i, at) = (int(i), affine(&[(quote!(from), 1)], (j * cin) as isize));
+        let load = |i: usize, j: &TokenStream| {
+            let (i, at) = (int(i), affine(&[(quote!(from), 1), (j.clone(), cin)], 0));
             self.isa.load(quote!(x), quote!(taps[#i] + #at))
         };
-        let transformed = self.both_ways("forward", [n, n], load, |i, row| {
+        let transformed = self.both_ways("forward", n, &n_l, load, |i, row| {
             let stores = (0..n).map(|j| {
-                let at = affine(&[(quote!(at), 1), (quote!(plane), i * n + j)], 0);
+                let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
                 let j = int(j);
                 self.isa.store(quote!(v), at, quote!(#row[#j]), None)
             });
-            quote!(#(#stores)*)
+            let at = affine(&[(quote!(at), 1), (quote!((#i * plane)), n)], 0);
+            quote! { let at = #at; #(#stores)* }
         });
+        let columns = self.columns(n, n);
         // Where channel `c` lies in V: in its part, whose points are planes.
         let (points, d) = (n * n, int(depth));
         let (part, place) = if self.s.parts() == 1 {
@@ -75,6 +77,7 @@ impl Printer<'_> {
                 for tap in taps {
                     assert!(*tap <= x.len() - reach, "input rows");
                 }
+                #columns
                 for tile in 0..across {
                     let col = (tile * #m_l).min(cols - #m_l);
                     for c in (0..#c_l).step_by(#lanes_l) {

@@ -68,6 +68,10 @@ pub trait Lanes {
     ) -> Option<TokenStream> {
         None
     }
+    /// `values[lane] * b`, where that is one instruction.
+    fn mul_lane(&self, _values: TokenStream, _lane: usize, _b: TokenStream) -> Option<TokenStream> {
+        None
+    }
     /// The activation of `v`.
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream;
     /// A call from a public function to one that uses vectors.

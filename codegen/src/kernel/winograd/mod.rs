@@ -125,30 +125,39 @@ impl Printer<'_> {
     }
 
     /// Transforms columns, then rows: `load(i, j)` gives the value at row `i`, column `j` of a square
-    /// of `sides[0]`; `finish(i, name)` takes row `i` of the `sides[1]` rows made of it, an array.
+    /// of `side`; `finish(i, name)` takes row `i` of the `rows` rows made of it, an array.
+    ///
+    /// Both are loops over `columns`, an array in memory ([`Self::columns`]): what lies between the
+    /// passes is more than registers hold, and a compiler that sees all of it at once moves most of it
+    /// twice.
     fn both_ways(
         &self,
         name: &str,
-        sides: [usize; 2],
-        load: impl Fn(usize, usize) -> TokenStream,
-        finish: impl Fn(usize, &Ident) -> TokenStream,
+        side: usize,
+        rows: &TokenStream,
+        load: impl Fn(usize, &TokenStream) -> TokenStream,
+        finish: impl Fn(&TokenStream, &Ident) -> TokenStream,
     ) -> TokenStream {
-        let name = format_ident!("{name}");
-        let column = |j: usize| format_ident!("column{j}");
-        let mut out = TokenStream::new();
-        for j in 0..sides[0] {
-            let (to, loads) = (column(j), (0..sides[0]).map(|i| load(i, j)));
-            out.extend(quote!(let #to = #name([#(#loads),*]);));
+        let (name, row) = (format_ident!("{name}"), format_ident!("row"));
+        let (i, j) = (quote!(i), quote!(j));
+        let loads = (0..side).map(|i| load(i, &j));
+        let values = (0..side).map(|j| {
+            let j = int(j);
+            quote!(columns[#j][#i])
+        });
+        let finish = finish(&i, &row);
+        quote! {
+            for (j, column) in columns.iter_mut().enumerate() { *column = #name([#(#loads),*]); }
+            for i in 0..#rows {
+                let #row = #name([#(#values),*]);
+                #finish
+            }
         }
-        for i in 0..sides[1] {
-            let from = (0..sides[0]).map(|j| {
-                let (column, i) = (column(j), int(i));
-                quote!(#column[#i])
-            });
-            let row = format_ident!("row");
-            let finish = finish(i, &row);
-            out.extend(quote! { let #row = #name([#(#from),*]); #finish });
-        }
-        out
+    }
+
+    /// Declares the array for a transform of `from` columns to `to` rows.
+    fn columns(&self, from: usize, to: usize) -> TokenStream {
+        let (zero, from, to) = (self.isa.zero(), int(from), int(to));
+        quote!(let mut columns = [[#zero; #to]; #from];)
     }
 }

@@ -32,10 +32,16 @@ impl Printer<'_> {
             let at = affine(&[(quote!(TILES * (#depth + c)), 1)], line as isize);
             self.isa.prefetch(quote!(x), at)
         });
-        let by_lane: Option<TokenStream> = (0..4)
-            .map(|k| {
-                let values = quote!(values);
-                let fused = self.isa.mul_add_lane(values, k, quote!(w), quote!(*sum))?;
+        // Four steps of the depth, where values are lanes; the first may begin the sums.
+        let by_lane = |begins: bool| -> Option<TokenStream> {
+            let load = self.isa.load(quote!(x), quote!(i * #depth + c));
+            let step = |k| {
+                let (values, w) = (quote!(values), quote!(w));
+                let fused = if begins && k == 0 {
+                    self.isa.mul_lane(values, k, w)?
+                } else {
+                    self.isa.mul_add_lane(values, k, w, quote!(*sum))?
+                };
                 let weights = (0..vectors).map(|v| {
                     self.isa.load(
                         quote!(u),
@@ -48,16 +54,15 @@ impl Printer<'_> {
                         for (sum, w) in sums.iter_mut().zip(w) { *sum = #fused; }
                     }
                 })
-            })
-            .collect();
-        let four = if let Some(steps) = by_lane {
-            let load = self.isa.load(quote!(x), quote!(i * #depth + c));
-            quote! {
+            };
+            let steps: TokenStream = (0..4).map(step).collect::<Option<_>>()?;
+            Some(quote! {
                 let mut values: [#ty; TILES] = [#zero; TILES];
                 for (i, values) in values.iter_mut().enumerate() { *values = #load; }
                 #steps
-            }
-        } else {
+            })
+        };
+        let four = by_lane(false).unwrap_or_else(|| {
             quote! {
                 for k in 0..4 {
                     let w = [#(#weights),*];
@@ -67,18 +72,46 @@ impl Printer<'_> {
                     }
                 }
             }
+        });
+        let load_sums = quote! {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() { *sum = #load; }
+            }
+        };
+        // A turn of the loop is eight steps where the depth allows it.
+        let by_eight =
+            by_lane(true).is_some() && [self.s.cin, self.s.depth].iter().all(|n| n % 8 == 0);
+        let second = if by_eight {
+            quote! { { let c = c + 4; #four } }
+        } else {
+            TokenStream::new()
+        };
+        let turn = int(if by_eight { 8 } else { 4 });
+        let (begin, from) = match by_lane(true) {
+            Some(first) => (
+                quote! {
+                    let mut begin = 0;
+                    if is_first {
+                        let c = 0;
+                        #first
+                        #second
+                        begin = #turn;
+                    } else {
+                        #load_sums
+                    }
+                },
+                quote!(begin),
+            ),
+            None => (quote! { if !is_first { #load_sums } }, quote!(0)),
         };
         let steps = self.guard(
             "the caller's tiles and part lie in the slices.",
             quote! {
-                if !is_first {
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        for (v, sum) in sums.iter_mut().enumerate() { *sum = #load; }
-                    }
-                }
-                for c in (0..deep).step_by(4) {
+                #begin
+                for c in (#from..deep).step_by(#turn) {
                     #(#ahead)*
                     #four
+                    #second
                 }
                 for (i, sums) in sums.iter().enumerate() {
                     for (v, sum) in sums.iter().enumerate() { #store }
@@ -90,7 +123,7 @@ impl Printer<'_> {
             /// `x` tile by tile, `u` input channel by input channel, both of one part.
             #attributes
             fn multiply<const TILES: usize>(x: &[f32], u: &[f32], m: &mut [f32], [deep, blocks]: [usize; 2], is_first: bool) {
-                assert!(deep.is_multiple_of(4) && deep <= #depth && u.len() >= deep * #nr_l);
+                assert!(deep.is_multiple_of(#turn) && deep <= #depth && u.len() >= deep * #nr_l);
                 let xs = x.chunks_exact(TILES * #depth);
                 let ms = m.chunks_mut(TILES * #tile);
                 for (x, m) in xs.zip(ms).take(blocks) {

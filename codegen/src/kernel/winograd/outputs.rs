@@ -15,9 +15,10 @@ impl Printer<'_> {
             " Outputs of a row or column, of the products at the points.",
             &transform::output(m),
         );
-        let (m_l, attributes) = (int(m), self.isa.attributes());
-        let load = |i: usize, j: usize| {
-            let at = affine(&[(quote!(lane), 1)], ((i * n + j) * nr) as isize);
+        let (n_l, m_l, ty) = (int(n), int(m), self.isa.ty());
+        let attributes = self.isa.attributes();
+        let load = |i: usize, j: &TokenStream| {
+            let at = affine(&[(quote!(lane), 1), (j.clone(), nr)], (i * n * nr) as isize);
             self.isa.load(quote!(products), at)
         };
         let bias = self.isa.load(quote!(bias), quote!(lane));
@@ -27,7 +28,7 @@ impl Printer<'_> {
         let part = (rest > 0).then_some(rest);
         let constants = self.isa.constants(self.k, part);
         let vector = |part: Option<usize>| {
-            let transformed = self.both_ways("backward", [n, m], load, |i, row| {
+            let transformed = self.both_ways("backward", n, &quote!(rows), load, |i, row| {
                 let stores = (0..m).map(|j| {
                     let at = affine(&[(quote!(at), 1)], (j * self.k.y_stride) as isize);
                     let j = int(j);
@@ -36,16 +37,14 @@ impl Printer<'_> {
                     quote! { let value = #sum; #store }
                 });
                 let at = affine(
-                    &[(quote!(pixel), 1), (quote!(y_row), i), (quote!(lane), 1)],
+                    &[
+                        (quote!(pixel), 1),
+                        (quote!(#i * y_row), 1),
+                        (quote!(lane), 1),
+                    ],
                     0,
                 );
-                let code = quote! { let at = #at; #(#stores)* };
-                if i == 0 {
-                    code
-                } else {
-                    let i = int(i);
-                    quote! { if rows > #i { #code } }
-                }
+                quote! { let at = #at; #(#stores)* }
             });
             self.guard(
                 "a tile's products and its pixels up to `rows` lie in the slices.",
@@ -67,7 +66,7 @@ impl Printer<'_> {
         quote! {
             /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
             #attributes
-            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, [pixel, y_row, rows]: [usize; 3]) {
+            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, columns: &mut [[#ty; #m_l]; #n_l], [pixel, y_row, rows]: [usize; 3]) {
                 assert!(products.len() >= #points && bias.len() >= #nr_l);
                 assert!((1..=#m_l).contains(&rows) && y.len() >= #last && pixel <= y.len() - #last);
                 assert!((rows - 1).saturating_mul(y_row) <= y.len() - #last - pixel);

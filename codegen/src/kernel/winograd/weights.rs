@@ -17,18 +17,24 @@ impl Printer<'_> {
             &transform::weights(self.s.m),
         );
         let (nr_l, attributes) = (int(nr), self.isa.attributes());
-        let load = |ky: usize, kx: usize| {
-            let tap = ((ky * 3 + kx) * self.s.cin * nr) as isize;
-            self.isa.load(quote!(w), affine(&[(quote!(from), 1)], tap))
+        let load = |ky: usize, kx: &TokenStream| {
+            let tap = self.s.cin * nr;
+            let at = affine(
+                &[(quote!(from), 1), (kx.clone(), tap)],
+                (ky * 3 * tap) as isize,
+            );
+            self.isa.load(quote!(w), at)
         };
-        let transformed = self.both_ways("expand", [3, n], load, |i, row| {
+        let transformed = self.both_ways("expand", 3, &int(n), load, |i, row| {
             let stores = (0..n).map(|j| {
-                let at = affine(&[(quote!(at), 1), (quote!(plane), i * n + j)], 0);
+                let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
                 let j = int(j);
                 self.isa.store(quote!(u), at, quote!(#row[#j]), None)
             });
-            quote!(#(#stores)*)
+            let at = affine(&[(quote!(at), 1), (quote!((#i * plane)), n)], 0);
+            quote! { let at = #at; #(#stores)* }
         });
+        let columns = self.columns(3, n);
         let body = self.guard(
             "all input channels lie in the block, and U holds a part.",
             transformed,
@@ -42,6 +48,7 @@ impl Printer<'_> {
             fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
                 let plane = deep * #nr_l + #gap;
                 assert!(w.len() == #floats && first + deep <= #cin && u.len() >= plane * #points);
+                #columns
                 for c in 0..deep {
                     for lane in (0..#used).step_by(#lanes_l) {
                         let (from, at) = ((first + c) * #nr_l + lane, c * #nr_l + lane);

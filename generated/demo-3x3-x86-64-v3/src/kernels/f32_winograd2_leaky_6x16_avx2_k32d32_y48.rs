@@ -24,6 +24,7 @@ fn input_row(x: &[f32], taps: &[usize; 4], v: &mut Strip<'_>, cols: usize) {
     for tap in taps {
         assert!(* tap <= x.len() - reach, "input rows");
     }
+    let mut columns = [[_mm256_setzero_ps(); 4]; 4];
     for tile in 0..across {
         let col = (tile * 2).min(cols - 2);
         for c in (0..32).step_by(8) {
@@ -31,50 +32,27 @@ fn input_row(x: &[f32], taps: &[usize; 4], v: &mut Strip<'_>, cols: usize) {
             // SAFETY: taps reach as far as the last tile's last column, and V as far
             // as the last tile.
             unsafe {
-                let column0 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from)),
-                ]);
-                let column1 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 32)),
-                ]);
-                let column2 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 64)),
-                ]);
-                let column3 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 96)),
-                ]);
-                let row = forward([column0[0], column1[0], column2[0], column3[0]]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 2), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 3), row[3]);
-                let row = forward([column0[1], column1[1], column2[1], column3[1]]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 4), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 5), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 6), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 7), row[3]);
-                let row = forward([column0[2], column1[2], column2[2], column3[2]]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 8), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 9), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 10), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 11), row[3]);
-                let row = forward([column0[3], column1[3], column2[3], column3[3]]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 12), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 13), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 14), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 15), row[3]);
+                for (j, column) in columns.iter_mut().enumerate() {
+                    *column = forward([
+                        _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + j * 32)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + j * 32)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + j * 32)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + j * 32)),
+                    ]);
+                }
+                for i in 0..4 {
+                    let row = forward([
+                        columns[0][i],
+                        columns[1][i],
+                        columns[2][i],
+                        columns[3][i],
+                    ]);
+                    let at = at + (i * plane) * 4;
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at), row[0]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane), row[1]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 2), row[2]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 3), row[3]);
+                }
             }
         }
     }
@@ -135,6 +113,7 @@ fn block(
     let (bias, w) = w.split_at(16);
     let (u, products) = work.split_at_mut(8_448);
     assert!(products.len() >= tiles * 256, "room for the products");
+    let mut columns = [[_mm256_setzero_ps(); 2]; 4];
     let (deep, is_first) = (32, true);
     weights(w, u, 0, deep);
     for begin in (0..tiles).step_by(176) {
@@ -209,6 +188,7 @@ fn block(
                 products,
                 bias,
                 y,
+                &mut columns,
                 [row * y_row + col * 48, y_row, 2.min(rows - row)],
             );
         }
@@ -220,46 +200,27 @@ fn block(
 fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
     let plane = deep * 16 + 16;
     assert!(w.len() == 4_608 && first + deep <= 32 && u.len() >= plane * 16);
+    let mut columns = [[_mm256_setzero_ps(); 4]; 3];
     for c in 0..deep {
         for lane in (0..16).step_by(8) {
             let (from, at) = ((first + c) * 16 + lane, c * 16 + lane);
             // SAFETY: all input channels lie in the block, and U holds a part.
             unsafe {
-                let column0 = expand([
-                    _mm256_loadu_ps(w.as_ptr().add(from)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 1_536)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 3_072)),
-                ]);
-                let column1 = expand([
-                    _mm256_loadu_ps(w.as_ptr().add(from + 512)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 2_048)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 3_584)),
-                ]);
-                let column2 = expand([
-                    _mm256_loadu_ps(w.as_ptr().add(from + 1_024)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 2_560)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 4_096)),
-                ]);
-                let row = expand([column0[0], column1[0], column2[0]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 2), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 3), row[3]);
-                let row = expand([column0[1], column1[1], column2[1]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 4), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 5), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 6), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 7), row[3]);
-                let row = expand([column0[2], column1[2], column2[2]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 8), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 9), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 10), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 11), row[3]);
-                let row = expand([column0[3], column1[3], column2[3]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 12), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 13), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 14), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 15), row[3]);
+                for (j, column) in columns.iter_mut().enumerate() {
+                    *column = expand([
+                        _mm256_loadu_ps(w.as_ptr().add(from + j * 512)),
+                        _mm256_loadu_ps(w.as_ptr().add(from + j * 512 + 1_536)),
+                        _mm256_loadu_ps(w.as_ptr().add(from + j * 512 + 3_072)),
+                    ]);
+                }
+                for i in 0..4 {
+                    let row = expand([columns[0][i], columns[1][i], columns[2][i]]);
+                    let at = at + (i * plane) * 4;
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at), row[0]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane), row[1]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 2), row[2]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 3), row[3]);
+                }
             }
         }
     }
@@ -342,6 +303,7 @@ fn outputs(
     products: &[f32],
     bias: &[f32],
     y: &mut Strip<'_>,
+    columns: &mut [[__m256; 2]; 4],
     [pixel,
     y_row,
     rows,
@@ -355,45 +317,22 @@ fn outputs(
         // SAFETY: a tile's products and its pixels up to `rows` lie in the slices.
         unsafe {
             let bias = _mm256_loadu_ps(bias.as_ptr().add(lane));
-            let column0 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 64)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 128)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 192)),
-            ]);
-            let column1 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 16)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 80)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 144)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 208)),
-            ]);
-            let column2 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 32)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 96)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 160)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 224)),
-            ]);
-            let column3 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 48)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 112)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 176)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 240)),
-            ]);
-            let row = backward([column0[0], column1[0], column2[0], column3[0]]);
-            let at = pixel + lane;
-            let value = _mm256_add_ps(row[0], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let value = _mm256_add_ps(row[1], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at + 48),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let row = backward([column0[1], column1[1], column2[1], column3[1]]);
-            if rows > 1 {
-                let at = pixel + y_row + lane;
+            for (j, column) in columns.iter_mut().enumerate() {
+                *column = backward([
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 64)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 128)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 192)),
+                ]);
+            }
+            for i in 0..rows {
+                let row = backward([
+                    columns[0][i],
+                    columns[1][i],
+                    columns[2][i],
+                    columns[3][i],
+                ]);
+                let at = pixel + i * y_row + lane;
                 let value = _mm256_add_ps(row[0], bias);
                 _mm256_storeu_ps(
                     y.as_mut_ptr().add(at),

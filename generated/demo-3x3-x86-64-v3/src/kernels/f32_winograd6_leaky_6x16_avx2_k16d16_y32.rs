@@ -24,6 +24,7 @@ fn input_row(x: &[f32], taps: &[usize; 8], v: &mut Strip<'_>, cols: usize) {
     for tap in taps {
         assert!(* tap <= x.len() - reach, "input rows");
     }
+    let mut columns = [[_mm256_setzero_ps(); 8]; 8];
     for tile in 0..across {
         let col = (tile * 6).min(cols - 6);
         for c in (0..16).step_by(8) {
@@ -31,230 +32,39 @@ fn input_row(x: &[f32], taps: &[usize; 8], v: &mut Strip<'_>, cols: usize) {
             // SAFETY: taps reach as far as the last tile's last column, and V as far
             // as the last tile.
             unsafe {
-                let column0 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[4] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[5] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[6] + from)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[7] + from)),
-                ]);
-                let column1 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 16)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 16)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 16)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 16)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + 16)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + 16)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + 16)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + 16)),
-                ]);
-                let column2 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + 32)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + 32)),
-                ]);
-                let column3 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 48)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 48)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 48)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 48)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + 48)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + 48)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + 48)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + 48)),
-                ]);
-                let column4 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + 64)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + 64)),
-                ]);
-                let column5 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 80)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 80)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 80)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 80)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + 80)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + 80)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + 80)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + 80)),
-                ]);
-                let column6 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + 96)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + 96)),
-                ]);
-                let column7 = forward([
-                    _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + 112)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + 112)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + 112)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + 112)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + 112)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + 112)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + 112)),
-                    _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + 112)),
-                ]);
-                let row = forward([
-                    column0[0],
-                    column1[0],
-                    column2[0],
-                    column3[0],
-                    column4[0],
-                    column5[0],
-                    column6[0],
-                    column7[0],
-                ]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 2), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 3), row[3]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 4), row[4]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 5), row[5]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 6), row[6]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 7), row[7]);
-                let row = forward([
-                    column0[1],
-                    column1[1],
-                    column2[1],
-                    column3[1],
-                    column4[1],
-                    column5[1],
-                    column6[1],
-                    column7[1],
-                ]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 8), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 9), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 10), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 11), row[3]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 12), row[4]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 13), row[5]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 14), row[6]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 15), row[7]);
-                let row = forward([
-                    column0[2],
-                    column1[2],
-                    column2[2],
-                    column3[2],
-                    column4[2],
-                    column5[2],
-                    column6[2],
-                    column7[2],
-                ]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 16), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 17), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 18), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 19), row[3]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 20), row[4]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 21), row[5]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 22), row[6]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 23), row[7]);
-                let row = forward([
-                    column0[3],
-                    column1[3],
-                    column2[3],
-                    column3[3],
-                    column4[3],
-                    column5[3],
-                    column6[3],
-                    column7[3],
-                ]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 24), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 25), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 26), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 27), row[3]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 28), row[4]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 29), row[5]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 30), row[6]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 31), row[7]);
-                let row = forward([
-                    column0[4],
-                    column1[4],
-                    column2[4],
-                    column3[4],
-                    column4[4],
-                    column5[4],
-                    column6[4],
-                    column7[4],
-                ]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 32), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 33), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 34), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 35), row[3]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 36), row[4]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 37), row[5]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 38), row[6]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 39), row[7]);
-                let row = forward([
-                    column0[5],
-                    column1[5],
-                    column2[5],
-                    column3[5],
-                    column4[5],
-                    column5[5],
-                    column6[5],
-                    column7[5],
-                ]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 40), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 41), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 42), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 43), row[3]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 44), row[4]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 45), row[5]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 46), row[6]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 47), row[7]);
-                let row = forward([
-                    column0[6],
-                    column1[6],
-                    column2[6],
-                    column3[6],
-                    column4[6],
-                    column5[6],
-                    column6[6],
-                    column7[6],
-                ]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 48), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 49), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 50), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 51), row[3]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 52), row[4]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 53), row[5]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 54), row[6]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 55), row[7]);
-                let row = forward([
-                    column0[7],
-                    column1[7],
-                    column2[7],
-                    column3[7],
-                    column4[7],
-                    column5[7],
-                    column6[7],
-                    column7[7],
-                ]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 56), row[0]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 57), row[1]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 58), row[2]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 59), row[3]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 60), row[4]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 61), row[5]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 62), row[6]);
-                _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 63), row[7]);
+                for (j, column) in columns.iter_mut().enumerate() {
+                    *column = forward([
+                        _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + j * 16)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + j * 16)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + j * 16)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + j * 16)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + j * 16)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + j * 16)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + j * 16)),
+                        _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + j * 16)),
+                    ]);
+                }
+                for i in 0..8 {
+                    let row = forward([
+                        columns[0][i],
+                        columns[1][i],
+                        columns[2][i],
+                        columns[3][i],
+                        columns[4][i],
+                        columns[5][i],
+                        columns[6][i],
+                        columns[7][i],
+                    ]);
+                    let at = at + (i * plane) * 8;
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at), row[0]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane), row[1]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 2), row[2]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 3), row[3]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 4), row[4]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 5), row[5]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 6), row[6]);
+                    _mm256_storeu_ps(v.as_mut_ptr().add(at + plane * 7), row[7]);
+                }
             }
         }
     }
@@ -335,6 +145,7 @@ fn block(
     let (bias, w) = w.split_at(16);
     let (u, products) = work.split_at_mut(17_408);
     assert!(products.len() >= tiles * 1_024, "room for the products");
+    let mut columns = [[_mm256_setzero_ps(); 6]; 8];
     let (deep, is_first) = (16, true);
     weights(w, u, 0, deep);
     for begin in (0..tiles).step_by(44) {
@@ -409,6 +220,7 @@ fn block(
                 products,
                 bias,
                 y,
+                &mut columns,
                 [row * y_row + col * 32, y_row, 6.min(rows - row)],
             );
         }
@@ -420,98 +232,31 @@ fn block(
 fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
     let plane = deep * 16 + 16;
     assert!(w.len() == 2_304 && first + deep <= 16 && u.len() >= plane * 64);
+    let mut columns = [[_mm256_setzero_ps(); 8]; 3];
     for c in 0..deep {
         for lane in (0..16).step_by(8) {
             let (from, at) = ((first + c) * 16 + lane, c * 16 + lane);
             // SAFETY: all input channels lie in the block, and U holds a part.
             unsafe {
-                let column0 = expand([
-                    _mm256_loadu_ps(w.as_ptr().add(from)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 768)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 1_536)),
-                ]);
-                let column1 = expand([
-                    _mm256_loadu_ps(w.as_ptr().add(from + 256)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 1_024)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 1_792)),
-                ]);
-                let column2 = expand([
-                    _mm256_loadu_ps(w.as_ptr().add(from + 512)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 1_280)),
-                    _mm256_loadu_ps(w.as_ptr().add(from + 2_048)),
-                ]);
-                let row = expand([column0[0], column1[0], column2[0]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 2), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 3), row[3]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 4), row[4]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 5), row[5]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 6), row[6]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 7), row[7]);
-                let row = expand([column0[1], column1[1], column2[1]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 8), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 9), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 10), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 11), row[3]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 12), row[4]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 13), row[5]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 14), row[6]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 15), row[7]);
-                let row = expand([column0[2], column1[2], column2[2]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 16), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 17), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 18), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 19), row[3]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 20), row[4]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 21), row[5]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 22), row[6]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 23), row[7]);
-                let row = expand([column0[3], column1[3], column2[3]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 24), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 25), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 26), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 27), row[3]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 28), row[4]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 29), row[5]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 30), row[6]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 31), row[7]);
-                let row = expand([column0[4], column1[4], column2[4]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 32), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 33), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 34), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 35), row[3]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 36), row[4]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 37), row[5]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 38), row[6]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 39), row[7]);
-                let row = expand([column0[5], column1[5], column2[5]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 40), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 41), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 42), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 43), row[3]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 44), row[4]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 45), row[5]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 46), row[6]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 47), row[7]);
-                let row = expand([column0[6], column1[6], column2[6]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 48), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 49), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 50), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 51), row[3]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 52), row[4]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 53), row[5]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 54), row[6]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 55), row[7]);
-                let row = expand([column0[7], column1[7], column2[7]]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 56), row[0]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 57), row[1]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 58), row[2]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 59), row[3]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 60), row[4]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 61), row[5]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 62), row[6]);
-                _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 63), row[7]);
+                for (j, column) in columns.iter_mut().enumerate() {
+                    *column = expand([
+                        _mm256_loadu_ps(w.as_ptr().add(from + j * 256)),
+                        _mm256_loadu_ps(w.as_ptr().add(from + j * 256 + 768)),
+                        _mm256_loadu_ps(w.as_ptr().add(from + j * 256 + 1_536)),
+                    ]);
+                }
+                for i in 0..8 {
+                    let row = expand([columns[0][i], columns[1][i], columns[2][i]]);
+                    let at = at + (i * plane) * 8;
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at), row[0]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane), row[1]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 2), row[2]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 3), row[3]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 4), row[4]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 5), row[5]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 6), row[6]);
+                    _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 7), row[7]);
+                }
             }
         }
     }
@@ -602,6 +347,7 @@ fn outputs(
     products: &[f32],
     bias: &[f32],
     y: &mut Strip<'_>,
+    columns: &mut [[__m256; 6]; 8],
     [pixel,
     y_row,
     rows,
@@ -615,311 +361,30 @@ fn outputs(
         // SAFETY: a tile's products and its pixels up to `rows` lie in the slices.
         unsafe {
             let bias = _mm256_loadu_ps(bias.as_ptr().add(lane));
-            let column0 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 128)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 256)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 384)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 512)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 640)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 768)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 896)),
-            ]);
-            let column1 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 16)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 144)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 272)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 400)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 528)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 656)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 784)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 912)),
-            ]);
-            let column2 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 32)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 160)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 288)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 416)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 544)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 672)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 800)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 928)),
-            ]);
-            let column3 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 48)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 176)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 304)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 432)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 560)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 688)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 816)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 944)),
-            ]);
-            let column4 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 64)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 192)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 320)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 448)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 576)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 704)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 832)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 960)),
-            ]);
-            let column5 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 80)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 208)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 336)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 464)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 592)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 720)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 848)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 976)),
-            ]);
-            let column6 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 96)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 224)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 352)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 480)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 608)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 736)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 864)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 992)),
-            ]);
-            let column7 = backward([
-                _mm256_loadu_ps(products.as_ptr().add(lane + 112)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 240)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 368)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 496)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 624)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 752)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 880)),
-                _mm256_loadu_ps(products.as_ptr().add(lane + 1_008)),
-            ]);
-            let row = backward([
-                column0[0],
-                column1[0],
-                column2[0],
-                column3[0],
-                column4[0],
-                column5[0],
-                column6[0],
-                column7[0],
-            ]);
-            let at = pixel + lane;
-            let value = _mm256_add_ps(row[0], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let value = _mm256_add_ps(row[1], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at + 32),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let value = _mm256_add_ps(row[2], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at + 64),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let value = _mm256_add_ps(row[3], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at + 96),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let value = _mm256_add_ps(row[4], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at + 128),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let value = _mm256_add_ps(row[5], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at + 160),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let row = backward([
-                column0[1],
-                column1[1],
-                column2[1],
-                column3[1],
-                column4[1],
-                column5[1],
-                column6[1],
-                column7[1],
-            ]);
-            if rows > 1 {
-                let at = pixel + y_row + lane;
-                let value = _mm256_add_ps(row[0], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[1], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 32),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[2], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 64),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[3], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 96),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[4], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 128),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[5], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 160),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
+            for (j, column) in columns.iter_mut().enumerate() {
+                *column = backward([
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 128)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 256)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 384)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 512)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 640)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 768)),
+                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 896)),
+                ]);
             }
-            let row = backward([
-                column0[2],
-                column1[2],
-                column2[2],
-                column3[2],
-                column4[2],
-                column5[2],
-                column6[2],
-                column7[2],
-            ]);
-            if rows > 2 {
-                let at = pixel + y_row * 2 + lane;
-                let value = _mm256_add_ps(row[0], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[1], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 32),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[2], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 64),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[3], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 96),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[4], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 128),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[5], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 160),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-            }
-            let row = backward([
-                column0[3],
-                column1[3],
-                column2[3],
-                column3[3],
-                column4[3],
-                column5[3],
-                column6[3],
-                column7[3],
-            ]);
-            if rows > 3 {
-                let at = pixel + y_row * 3 + lane;
-                let value = _mm256_add_ps(row[0], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[1], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 32),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[2], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 64),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[3], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 96),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[4], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 128),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[5], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 160),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-            }
-            let row = backward([
-                column0[4],
-                column1[4],
-                column2[4],
-                column3[4],
-                column4[4],
-                column5[4],
-                column6[4],
-                column7[4],
-            ]);
-            if rows > 4 {
-                let at = pixel + y_row * 4 + lane;
-                let value = _mm256_add_ps(row[0], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[1], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 32),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[2], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 64),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[3], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 96),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[4], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 128),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-                let value = _mm256_add_ps(row[5], bias);
-                _mm256_storeu_ps(
-                    y.as_mut_ptr().add(at + 160),
-                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-                );
-            }
-            let row = backward([
-                column0[5],
-                column1[5],
-                column2[5],
-                column3[5],
-                column4[5],
-                column5[5],
-                column6[5],
-                column7[5],
-            ]);
-            if rows > 5 {
-                let at = pixel + y_row * 5 + lane;
+            for i in 0..rows {
+                let row = backward([
+                    columns[0][i],
+                    columns[1][i],
+                    columns[2][i],
+                    columns[3][i],
+                    columns[4][i],
+                    columns[5][i],
+                    columns[6][i],
+                    columns[7][i],
+                ]);
+                let at = pixel + i * y_row + lane;
                 let value = _mm256_add_ps(row[0], bias);
                 _mm256_storeu_ps(
                     y.as_mut_ptr().add(at),
