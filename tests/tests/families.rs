@@ -151,13 +151,10 @@ fn on_this_processor() -> Result<()> {
     Ok(())
 }
 
-/// Emulated, so only what is quick: every kind of net, small maps.
-const EMULATED: [&str; 3] = ["yolov2-mini", "yolov3-tiny-mini", "fastest-mini"];
-
 #[test]
 fn on_aarch64() -> Result<()> {
     if cross::is_able(Target::Aarch64)? {
-        families(Target::Aarch64, &EMULATED)?;
+        families(Target::Aarch64, &golden::NETS)?;
     }
     Ok(())
 }
@@ -165,7 +162,7 @@ fn on_aarch64() -> Result<()> {
 #[test]
 fn on_armv7() -> Result<()> {
     if cross::is_able(Target::Armv7)? {
-        families(Target::Armv7, &EMULATED)?;
+        families(Target::Armv7, &golden::NETS)?;
     }
     Ok(())
 }

@@ -76,7 +76,9 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     let table = if let Some(file) = &args.from {
         let text =
             fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let results = Results::read(&text).with_context(|| file.display().to_string())?;
+        let results = Results::read(&text)
+            .and_then(|r| r.are_all_of(target.name()).map(|()| r))
+            .with_context(|| file.display().to_string())?;
         measured(target, &results, "by measure.sh")?
     } else if let Some(core) = &args.core {
         estimate(target, core)?

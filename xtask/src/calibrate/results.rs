@@ -1,4 +1,5 @@
-//! What `measure.sh` prints: which core, and the seconds of every layer's frames.
+//! What `measure.sh` prints: for which target, which core, the seconds of every layer's frames, and that
+//! this was all.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,10 @@ const LINES_MAX: usize = 1 << 16;
 /// Times by layer.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
+    target: Option<String>,
     core: Option<String>,
+    /// Whether the last layer's are there.
+    is_whole: bool,
     /// Seconds of frames.
     times: BTreeMap<String, Vec<f64>>,
 }
@@ -32,6 +36,10 @@ impl Results {
             let at = || format!("line {}: give what measure.sh printed, as it is", i + 1);
             if let Some(core) = line.strip_prefix("core ") {
                 found.core = Some(core.trim().to_owned()).filter(|c| !c.is_empty());
+            } else if let Some(target) = line.strip_prefix("target ") {
+                found.target = Some(target.trim().to_owned());
+            } else if line == "end" {
+                found.is_whole = true;
             } else if let Some(name) = line.strip_prefix("case ") {
                 case = Some(name.trim().to_owned());
             } else if !line.trim().is_empty() {
@@ -48,6 +56,26 @@ impl Results {
             }
         }
         Ok(found)
+    }
+
+    /// That these are all results, and of kernels for `target`.
+    ///
+    /// # Errors
+    /// When they are of another target, or were cut off.
+    pub fn are_all_of(&self, target: &str) -> Result<()> {
+        let found = self
+            .target
+            .as_deref()
+            .unwrap_or("a target it does not name");
+        ensure!(
+            found == target,
+            "was measured for {found}, not for {target}\n  help: give --target as for --build-only"
+        );
+        ensure!(
+            self.is_whole,
+            "ends before the last layer\n  help: run measure.sh again, and let it come to its end"
+        );
+        Ok(())
     }
 
     /// Takes another round's times.
@@ -100,6 +128,23 @@ mod tests {
         assert_eq!((r.best("b"), r.core()), (Some(0.4), Some("Some Core")));
         assert!(r.spread() > 0.0);
         assert!(Results::default().spread().abs() < 1e-12);
+    }
+
+    #[test]
+    fn results_of_another_target_and_parts_of_results_are_refused() {
+        let of = |text: &str| Results::read(text).unwrap().are_all_of("armv7");
+        of(&format!("target armv7\n{TEXT}end\n")).unwrap();
+        for (text, why) in [
+            (format!("target armv7\n{TEXT}"), "ends before"),
+            (
+                format!("target aarch64\n{TEXT}end\n"),
+                "for aarch64, not for armv7",
+            ),
+            (format!("{TEXT}end\n"), "does not name"),
+        ] {
+            let e = of(&text).unwrap_err().to_string();
+            assert!(e.contains(why), "{e}");
+        }
     }
 
     #[test]

@@ -375,12 +375,18 @@ fn results_of_calibration() {
     };
     from("results").says(1, &["results", "line 3", "measure.sh"]);
     from("missing").says(1, &["missing", "No such file"]);
-    let folder = Folder::new().with("results", "core C\n");
+    let folder = Folder::new().with("results", "target armv7\ncore C\nend\n");
     let words = "calibrate --target armv7 --from results --out table.toml";
     let words: Vec<&str> = words.split(' ').collect();
     folder.run(&words).says(1, &["no layer was timed"]);
     let case = "case direct-64-128-26\n{\"event\":\"timing\",\"seconds\":[0.1,0.2]}\n";
-    let folder = Folder::new().with("results", format!("core C\n{case}"));
+    let folder = Folder::new().with("results", format!("target armv7\ncore C\n{case}"));
+    folder.run(&words).says(1, &["before the last layer"]);
+    let text = format!("target aarch64\ncore C\n{case}end\n");
+    let folder = Folder::new().with("results", text);
+    folder.run(&words).says(1, &["aarch64", "armv7"]);
+    let text = format!("target armv7\ncore C\n{case}end\n");
+    let folder = Folder::new().with("results", text);
     folder.run(&words).is_fine();
     let table = std::fs::read_to_string(folder.at("table.toml")).unwrap();
     // 9 * 64 * 128 * 26 * 26 multiply-adds in a tenth of a second.
