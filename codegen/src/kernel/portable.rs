@@ -176,6 +176,10 @@ impl Lanes for Scalar {
         quote!(#c + #a * #b)
     }
 
+    fn accumulate(&self, sum: TokenStream, a: TokenStream, b: TokenStream) -> TokenStream {
+        quote!(#sum += #a * #b;)
+    }
+
     fn mul_sub(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream {
         quote!(#c - #a * #b)
     }

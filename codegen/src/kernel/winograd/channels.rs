@@ -61,7 +61,7 @@ impl Printer<'_> {
         let finish = quote! {
             for (tile, products) in strip.zip(products.chunks_exact(#tile)) {
                 let (row, col) = (tile / across * #m_l, (tile % across * #m_l).min(cols - #m_l));
-                outputs(products, bias, y, &mut columns, [#pixel, y_row, #m_l.min(rows - row)]);
+                outputs(products, bias, y, &mut between, [#pixel, y_row, #m_l.min(rows - row)]);
             }
         };
         let body = if self.s.parts() == 1 {
@@ -98,7 +98,7 @@ impl Printer<'_> {
             .isa
             .call(quote!(block(v, w, work, y, [y_row, cols, rows])));
         let last = affine(&[(quote!((cols - 1)), y_stride)], self.lanes as isize);
-        let columns = self.columns(n, m);
+        let between = self.between(n, m);
         let (y_stride_l, lanes_l) = (int(y_stride), int(self.lanes));
         quote! {
             #[doc = #doc]
@@ -123,7 +123,7 @@ impl Printer<'_> {
                 let (bias, w) = w.split_at(#nr_l);
                 let (u, products) = work.split_at_mut(#u_floats);
                 assert!(products.len() >= tiles * #tile, "room for the products");
-                #columns
+                #between
                 #body
             }
         }

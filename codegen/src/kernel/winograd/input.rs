@@ -26,7 +26,7 @@ impl Printer<'_> {
             let (i, at) = (int(i), affine(&[(quote!(from), 1), (j.clone(), cin)], 0));
             self.isa.load(quote!(x), quote!(taps[#i] + #at))
         };
-        let transformed = self.both_ways("forward", n, &n_l, load, |i, row| {
+        let transformed = self.both_ways("forward", n, None, load, |i, row| {
             let stores = (0..n).map(|j| {
                 let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
                 let j = int(j);
@@ -35,7 +35,7 @@ impl Printer<'_> {
             let at = affine(&[(quote!(at), 1), (quote!((#i * plane)), n)], 0);
             quote! { let at = #at; #(#stores)* }
         });
-        let columns = self.columns(n, n);
+        let between = self.between(n, n);
         // Where channel `c` lies in V: in its part, whose points are planes.
         let (points, d) = (n * n, int(depth));
         let (part, place) = if self.s.parts() == 1 {
@@ -77,7 +77,7 @@ impl Printer<'_> {
                 for tap in taps {
                     assert!(*tap <= x.len() - reach, "input rows");
                 }
-                #columns
+                #between
                 for tile in 0..across {
                     let col = (tile * #m_l).min(cols - #m_l);
                     for c in (0..#c_l).step_by(#lanes_l) {

@@ -56,6 +56,11 @@ pub trait Lanes {
     fn mul(&self, a: TokenStream, b: TokenStream) -> TokenStream;
     /// `a * b + c`.
     fn mul_add(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream;
+    /// The statement that adds `a * b` to `sum`, a place.
+    fn accumulate(&self, sum: TokenStream, a: TokenStream, b: TokenStream) -> TokenStream {
+        let fused = self.mul_add(a, b, sum.clone());
+        quote!(#sum = #fused;)
+    }
     /// `c - a * b`.
     fn mul_sub(&self, a: TokenStream, b: TokenStream, c: TokenStream) -> TokenStream;
     /// `values[lane] * b + c`, where that is one instruction: then inputs are loaded four at a time.

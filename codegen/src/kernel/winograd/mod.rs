@@ -104,6 +104,7 @@ impl Printer<'_> {
             let e = match *op {
                 Op::Add(a, b) => isa.add(token(a), token(b)),
                 Op::Sub(a, b) => isa.sub(token(a), token(b)),
+                Op::Mul(-1.0, a) => isa.sub(isa.zero(), token(a)),
                 Op::Mul(c, a) => isa.mul(isa.constant(c), token(a)),
                 Op::MulAdd(c, a, b) => isa.mul_add(isa.constant(c), token(a), token(b)),
                 Op::MulSub(c, a, b) => isa.mul_sub(isa.constant(c), token(a), token(b)),
@@ -125,39 +126,40 @@ impl Printer<'_> {
     }
 
     /// Transforms columns, then rows: `load(i, j)` gives the value at row `i`, column `j` of a square
-    /// of `side`; `finish(i, name)` takes row `i` of the `rows` rows made of it, an array.
+    /// of `side`; `finish(i, name)` takes row `i` of the rows made of it, an array: of all of them, or
+    /// of the first `rows`.
     ///
-    /// Both are loops over `columns`, an array in memory ([`Self::columns`]): what lies between the
+    /// Both are loops over `between`, an array in memory ([`Self::between`]): what lies between the
     /// passes is more than registers hold, and a compiler that sees all of it at once moves most of it
     /// twice.
     fn both_ways(
         &self,
         name: &str,
         side: usize,
-        rows: &TokenStream,
+        rows: Option<TokenStream>,
         load: impl Fn(usize, &TokenStream) -> TokenStream,
         finish: impl Fn(&TokenStream, &Ident) -> TokenStream,
     ) -> TokenStream {
         let (name, row) = (format_ident!("{name}"), format_ident!("row"));
         let (i, j) = (quote!(i), quote!(j));
         let loads = (0..side).map(|i| load(i, &j));
-        let values = (0..side).map(|j| {
-            let j = int(j);
-            quote!(columns[#j][#i])
-        });
-        let finish = finish(&i, &row);
+        let (side, finish) = (int(side), finish(&i, &row));
+        let take = rows.map(|n| quote!(.take(#n)));
         quote! {
-            for (j, column) in columns.iter_mut().enumerate() { *column = #name([#(#loads),*]); }
-            for i in 0..#rows {
-                let #row = #name([#(#values),*]);
+            for j in 0..#side {
+                let column = #name([#(#loads),*]);
+                for (row, value) in between.iter_mut().zip(column) { row[j] = value; }
+            }
+            for (i, row) in between.iter().enumerate() #take {
+                let #row = #name(*row);
                 #finish
             }
         }
     }
 
     /// Declares the array for a transform of `from` columns to `to` rows.
-    fn columns(&self, from: usize, to: usize) -> TokenStream {
+    fn between(&self, from: usize, to: usize) -> TokenStream {
         let (zero, from, to) = (self.isa.zero(), int(from), int(to));
-        quote!(let mut columns = [[#zero; #to]; #from];)
+        quote!(let mut between = [[#zero; #from]; #to];)
     }
 }

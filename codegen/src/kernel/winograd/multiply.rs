@@ -11,22 +11,17 @@ impl Printer<'_> {
     pub(super) fn multiply(&self) -> TokenStream {
         let (nr, lanes, vectors) = (self.s.nr, self.isa.lanes(), self.vectors());
         let (ty, attributes, zero) = (self.isa.ty(), self.isa.attributes(), self.isa.zero());
-        let (nr_l, vec_l, lanes_l) = (int(nr), int(vectors), int(lanes));
-        let tile = int(self.s.points() * nr);
-        let load = self.isa.load(quote!(m), quote!(i * #tile + v * #lanes_l));
-        let store = self.isa.store(
-            quote!(m),
-            quote!(i * #tile + v * #lanes_l),
-            quote!(*sum),
-            None,
-        );
+        let [nr_l, vec_l, tile] = [nr, vectors, self.s.points() * nr].map(int);
+        let of_sum = affine(&[(quote!(i), self.s.points() * nr), (quote!(v), lanes)], 0);
+        let load = self.isa.load(quote!(m), of_sum.clone());
+        let store = self.isa.store(quote!(m), of_sum, quote!(*sum), None);
         let weights = (0..vectors).map(|v| {
             let at = affine(&[(quote!((c + k)), nr)], (v * lanes) as isize);
             self.isa.load(quote!(u), at)
         });
         let depth = int(self.s.depth);
         let broadcast = self.isa.broadcast(quote!(x), quote!(i * #depth + c + k));
-        let fused = self.isa.mul_add(quote!(value), quote!(w), quote!(*sum));
+        let fused = self.isa.accumulate(quote!(*sum), quote!(value), quote!(w));
         // The next block's inputs follow this one's: as many values as this step consumes, in lines.
         let ahead = (0..4 * self.k.mr).step_by(16).map(|line| {
             let at = affine(&[(quote!(TILES * (#depth + c)), 1)], line as isize);
@@ -68,7 +63,7 @@ impl Printer<'_> {
                     let w = [#(#weights),*];
                     for (i, sums) in sums.iter_mut().enumerate() {
                         let value = #broadcast;
-                        for (sum, w) in sums.iter_mut().zip(w) { *sum = #fused; }
+                        for (sum, w) in sums.iter_mut().zip(w) { #fused }
                     }
                 }
             }

@@ -28,7 +28,7 @@ impl Printer<'_> {
         let part = (rest > 0).then_some(rest);
         let constants = self.isa.constants(self.k, part);
         let vector = |part: Option<usize>| {
-            let transformed = self.both_ways("backward", n, &quote!(rows), load, |i, row| {
+            let transformed = self.both_ways("backward", n, Some(quote!(rows)), load, |i, row| {
                 let stores = (0..m).map(|j| {
                     let at = affine(&[(quote!(at), 1)], (j * self.k.y_stride) as isize);
                     let j = int(j);
@@ -66,7 +66,7 @@ impl Printer<'_> {
         quote! {
             /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
             #attributes
-            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, columns: &mut [[#ty; #m_l]; #n_l], [pixel, y_row, rows]: [usize; 3]) {
+            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, between: &mut [[#ty; #n_l]; #m_l], [pixel, y_row, rows]: [usize; 3]) {
                 assert!(products.len() >= #points && bias.len() >= #nr_l);
                 assert!((1..=#m_l).contains(&rows) && y.len() >= #last && pixel <= y.len() - #last);
                 assert!((rows - 1).saturating_mul(y_row) <= y.len() - #last - pixel);

@@ -25,7 +25,7 @@ impl Printer<'_> {
             );
             self.isa.load(quote!(w), at)
         };
-        let transformed = self.both_ways("expand", 3, &int(n), load, |i, row| {
+        let transformed = self.both_ways("expand", 3, None, load, |i, row| {
             let stores = (0..n).map(|j| {
                 let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
                 let j = int(j);
@@ -34,7 +34,7 @@ impl Printer<'_> {
             let at = affine(&[(quote!(at), 1), (quote!((#i * plane)), n)], 0);
             quote! { let at = #at; #(#stores)* }
         });
-        let columns = self.columns(3, n);
+        let between = self.between(3, n);
         let body = self.guard(
             "all input channels lie in the block, and U holds a part.",
             transformed,
@@ -48,7 +48,7 @@ impl Printer<'_> {
             fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
                 let plane = deep * #nr_l + #gap;
                 assert!(w.len() == #floats && first + deep <= #cin && u.len() >= plane * #points);
-                #columns
+                #between
                 for c in 0..deep {
                     for lane in (0..#used).step_by(#lanes_l) {
                         let (from, at) = ((first + c) * #nr_l + lane, c * #nr_l + lane);

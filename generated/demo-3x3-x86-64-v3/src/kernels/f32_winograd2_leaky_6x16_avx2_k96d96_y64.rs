@@ -24,7 +24,7 @@ fn input_row(x: &[f32], taps: &[usize; 4], v: &mut Strip<'_>, cols: usize) {
     for tap in taps {
         assert!(* tap <= x.len() - reach, "input rows");
     }
-    let mut columns = [[_mm256_setzero_ps(); 4]; 4];
+    let mut between = [[_mm256_setzero_ps(); 4]; 4];
     for tile in 0..across {
         let col = (tile * 2).min(cols - 2);
         for c in (0..96).step_by(8) {
@@ -32,21 +32,19 @@ fn input_row(x: &[f32], taps: &[usize; 4], v: &mut Strip<'_>, cols: usize) {
             // SAFETY: taps reach as far as the last tile's last column, and V as far
             // as the last tile.
             unsafe {
-                for (j, column) in columns.iter_mut().enumerate() {
-                    *column = forward([
+                for j in 0..4 {
+                    let column = forward([
                         _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + j * 96)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + j * 96)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + j * 96)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[3] + from + j * 96)),
                     ]);
+                    for (row, value) in between.iter_mut().zip(column) {
+                        row[j] = value;
+                    }
                 }
-                for i in 0..4 {
-                    let row = forward([
-                        columns[0][i],
-                        columns[1][i],
-                        columns[2][i],
-                        columns[3][i],
-                    ]);
+                for (i, row) in between.iter().enumerate() {
+                    let row = forward(*row);
                     let at = at + (i * plane) * 4;
                     _mm256_storeu_ps(v.as_mut_ptr().add(at), row[0]);
                     _mm256_storeu_ps(v.as_mut_ptr().add(at + plane), row[1]);
@@ -113,7 +111,7 @@ fn block(
     let (bias, w) = w.split_at(16);
     let (u, products) = work.split_at_mut(24_832);
     assert!(products.len() >= tiles * 256, "room for the products");
-    let mut columns = [[_mm256_setzero_ps(); 2]; 4];
+    let mut between = [[_mm256_setzero_ps(); 4]; 2];
     let (deep, is_first) = (96, true);
     weights(w, u, 0, deep);
     for begin in (0..tiles).step_by(176) {
@@ -188,7 +186,7 @@ fn block(
                 products,
                 bias,
                 y,
-                &mut columns,
+                &mut between,
                 [row * y_row + col * 64, y_row, 2.min(rows - row)],
             );
         }
@@ -200,21 +198,24 @@ fn block(
 fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
     let plane = deep * 16 + 16;
     assert!(w.len() == 13_824 && first + deep <= 96 && u.len() >= plane * 16);
-    let mut columns = [[_mm256_setzero_ps(); 4]; 3];
+    let mut between = [[_mm256_setzero_ps(); 3]; 4];
     for c in 0..deep {
         for lane in (0..16).step_by(8) {
             let (from, at) = ((first + c) * 16 + lane, c * 16 + lane);
             // SAFETY: all input channels lie in the block, and U holds a part.
             unsafe {
-                for (j, column) in columns.iter_mut().enumerate() {
-                    *column = expand([
+                for j in 0..3 {
+                    let column = expand([
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 1_536)),
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 1_536 + 4_608)),
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 1_536 + 9_216)),
                     ]);
+                    for (row, value) in between.iter_mut().zip(column) {
+                        row[j] = value;
+                    }
                 }
-                for i in 0..4 {
-                    let row = expand([columns[0][i], columns[1][i], columns[2][i]]);
+                for (i, row) in between.iter().enumerate() {
+                    let row = expand(*row);
                     let at = at + (i * plane) * 4;
                     _mm256_storeu_ps(u.as_mut_ptr().add(at), row[0]);
                     _mm256_storeu_ps(u.as_mut_ptr().add(at + plane), row[1]);
@@ -231,7 +232,7 @@ fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn expand(x: [__m256; 3]) -> [__m256; 4] {
     let [x0, x1, x2] = x;
-    let t0 = _mm256_mul_ps(_mm256_set1_ps(-1.0), x0);
+    let t0 = _mm256_sub_ps(_mm256_setzero_ps(), x0);
     let t1 = _mm256_mul_ps(_mm256_set1_ps(0.5), x0);
     let t2 = _mm256_fmadd_ps(_mm256_set1_ps(0.5), x2, t1);
     let t3 = _mm256_fmadd_ps(_mm256_set1_ps(0.5), x1, t2);
@@ -303,7 +304,7 @@ fn outputs(
     products: &[f32],
     bias: &[f32],
     y: &mut Strip<'_>,
-    columns: &mut [[__m256; 2]; 4],
+    between: &mut [[__m256; 4]; 2],
     [pixel,
     y_row,
     rows,
@@ -317,21 +318,19 @@ fn outputs(
         // SAFETY: a tile's products and its pixels up to `rows` lie in the slices.
         unsafe {
             let bias = _mm256_loadu_ps(bias.as_ptr().add(lane));
-            for (j, column) in columns.iter_mut().enumerate() {
-                *column = backward([
+            for j in 0..4 {
+                let column = backward([
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 64)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 128)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 192)),
                 ]);
+                for (row, value) in between.iter_mut().zip(column) {
+                    row[j] = value;
+                }
             }
-            for i in 0..rows {
-                let row = backward([
-                    columns[0][i],
-                    columns[1][i],
-                    columns[2][i],
-                    columns[3][i],
-                ]);
+            for (i, row) in between.iter().enumerate().take(rows) {
+                let row = backward(*row);
                 let at = pixel + i * y_row + lane;
                 let value = _mm256_add_ps(row[0], bias);
                 _mm256_storeu_ps(

@@ -24,7 +24,7 @@ fn input_row(x: &[f32], taps: &[usize; 6], v: &mut Strip<'_>, cols: usize) {
     for tap in taps {
         assert!(* tap <= x.len() - reach, "input rows");
     }
-    let mut columns = [[_mm256_setzero_ps(); 6]; 6];
+    let mut between = [[_mm256_setzero_ps(); 6]; 6];
     for tile in 0..across {
         let col = (tile * 4).min(cols - 4);
         for c in (0..16).step_by(8) {
@@ -32,8 +32,8 @@ fn input_row(x: &[f32], taps: &[usize; 6], v: &mut Strip<'_>, cols: usize) {
             // SAFETY: taps reach as far as the last tile's last column, and V as far
             // as the last tile.
             unsafe {
-                for (j, column) in columns.iter_mut().enumerate() {
-                    *column = forward([
+                for j in 0..6 {
+                    let column = forward([
                         _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + j * 16)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + j * 16)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + j * 16)),
@@ -41,16 +41,12 @@ fn input_row(x: &[f32], taps: &[usize; 6], v: &mut Strip<'_>, cols: usize) {
                         _mm256_loadu_ps(x.as_ptr().add(taps[4] + from + j * 16)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[5] + from + j * 16)),
                     ]);
+                    for (row, value) in between.iter_mut().zip(column) {
+                        row[j] = value;
+                    }
                 }
-                for i in 0..6 {
-                    let row = forward([
-                        columns[0][i],
-                        columns[1][i],
-                        columns[2][i],
-                        columns[3][i],
-                        columns[4][i],
-                        columns[5][i],
-                    ]);
+                for (i, row) in between.iter().enumerate() {
+                    let row = forward(*row);
                     let at = at + (i * plane) * 6;
                     _mm256_storeu_ps(v.as_mut_ptr().add(at), row[0]);
                     _mm256_storeu_ps(v.as_mut_ptr().add(at + plane), row[1]);
@@ -127,7 +123,7 @@ fn block(
     let (bias, w) = w.split_at(16);
     let (u, products) = work.split_at_mut(9_792);
     assert!(products.len() >= tiles * 576, "room for the products");
-    let mut columns = [[_mm256_setzero_ps(); 4]; 6];
+    let mut between = [[_mm256_setzero_ps(); 6]; 4];
     let (deep, is_first) = (16, true);
     weights(w, u, 0, deep);
     for begin in (0..tiles).step_by(78) {
@@ -202,7 +198,7 @@ fn block(
                 products,
                 bias,
                 y,
-                &mut columns,
+                &mut between,
                 [row * y_row + col * 32, y_row, 4.min(rows - row)],
             );
         }
@@ -214,21 +210,24 @@ fn block(
 fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
     let plane = deep * 16 + 16;
     assert!(w.len() == 2_304 && first + deep <= 16 && u.len() >= plane * 36);
-    let mut columns = [[_mm256_setzero_ps(); 6]; 3];
+    let mut between = [[_mm256_setzero_ps(); 3]; 6];
     for c in 0..deep {
         for lane in (0..16).step_by(8) {
             let (from, at) = ((first + c) * 16 + lane, c * 16 + lane);
             // SAFETY: all input channels lie in the block, and U holds a part.
             unsafe {
-                for (j, column) in columns.iter_mut().enumerate() {
-                    *column = expand([
+                for j in 0..3 {
+                    let column = expand([
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 256)),
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 256 + 768)),
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 256 + 1_536)),
                     ]);
+                    for (row, value) in between.iter_mut().zip(column) {
+                        row[j] = value;
+                    }
                 }
-                for i in 0..6 {
-                    let row = expand([columns[0][i], columns[1][i], columns[2][i]]);
+                for (i, row) in between.iter().enumerate() {
+                    let row = expand(*row);
                     let at = at + (i * plane) * 6;
                     _mm256_storeu_ps(u.as_mut_ptr().add(at), row[0]);
                     _mm256_storeu_ps(u.as_mut_ptr().add(at + plane), row[1]);
@@ -322,7 +321,7 @@ fn outputs(
     products: &[f32],
     bias: &[f32],
     y: &mut Strip<'_>,
-    columns: &mut [[__m256; 4]; 6],
+    between: &mut [[__m256; 6]; 4],
     [pixel,
     y_row,
     rows,
@@ -336,8 +335,8 @@ fn outputs(
         // SAFETY: a tile's products and its pixels up to `rows` lie in the slices.
         unsafe {
             let bias = _mm256_loadu_ps(bias.as_ptr().add(lane));
-            for (j, column) in columns.iter_mut().enumerate() {
-                *column = backward([
+            for j in 0..6 {
+                let column = backward([
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 96)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 192)),
@@ -345,16 +344,12 @@ fn outputs(
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 384)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 480)),
                 ]);
+                for (row, value) in between.iter_mut().zip(column) {
+                    row[j] = value;
+                }
             }
-            for i in 0..rows {
-                let row = backward([
-                    columns[0][i],
-                    columns[1][i],
-                    columns[2][i],
-                    columns[3][i],
-                    columns[4][i],
-                    columns[5][i],
-                ]);
+            for (i, row) in between.iter().enumerate().take(rows) {
+                let row = backward(*row);
                 let at = pixel + i * y_row + lane;
                 let value = _mm256_add_ps(row[0], bias);
                 _mm256_storeu_ps(

@@ -24,7 +24,7 @@ fn input_row(x: &[f32], taps: &[usize; 8], v: &mut Strip<'_>, cols: usize) {
     for tap in taps {
         assert!(* tap <= x.len() - reach, "input rows");
     }
-    let mut columns = [[_mm256_setzero_ps(); 8]; 8];
+    let mut between = [[_mm256_setzero_ps(); 8]; 8];
     for tile in 0..across {
         let col = (tile * 6).min(cols - 6);
         for c in (0..16).step_by(8) {
@@ -32,8 +32,8 @@ fn input_row(x: &[f32], taps: &[usize; 8], v: &mut Strip<'_>, cols: usize) {
             // SAFETY: taps reach as far as the last tile's last column, and V as far
             // as the last tile.
             unsafe {
-                for (j, column) in columns.iter_mut().enumerate() {
-                    *column = forward([
+                for j in 0..8 {
+                    let column = forward([
                         _mm256_loadu_ps(x.as_ptr().add(taps[0] + from + j * 16)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[1] + from + j * 16)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[2] + from + j * 16)),
@@ -43,18 +43,12 @@ fn input_row(x: &[f32], taps: &[usize; 8], v: &mut Strip<'_>, cols: usize) {
                         _mm256_loadu_ps(x.as_ptr().add(taps[6] + from + j * 16)),
                         _mm256_loadu_ps(x.as_ptr().add(taps[7] + from + j * 16)),
                     ]);
+                    for (row, value) in between.iter_mut().zip(column) {
+                        row[j] = value;
+                    }
                 }
-                for i in 0..8 {
-                    let row = forward([
-                        columns[0][i],
-                        columns[1][i],
-                        columns[2][i],
-                        columns[3][i],
-                        columns[4][i],
-                        columns[5][i],
-                        columns[6][i],
-                        columns[7][i],
-                    ]);
+                for (i, row) in between.iter().enumerate() {
+                    let row = forward(*row);
                     let at = at + (i * plane) * 8;
                     _mm256_storeu_ps(v.as_mut_ptr().add(at), row[0]);
                     _mm256_storeu_ps(v.as_mut_ptr().add(at + plane), row[1]);
@@ -145,7 +139,7 @@ fn block(
     let (bias, w) = w.split_at(16);
     let (u, products) = work.split_at_mut(17_408);
     assert!(products.len() >= tiles * 1_024, "room for the products");
-    let mut columns = [[_mm256_setzero_ps(); 6]; 8];
+    let mut between = [[_mm256_setzero_ps(); 8]; 6];
     let (deep, is_first) = (16, true);
     weights(w, u, 0, deep);
     for begin in (0..tiles).step_by(44) {
@@ -220,7 +214,7 @@ fn block(
                 products,
                 bias,
                 y,
-                &mut columns,
+                &mut between,
                 [row * y_row + col * 32, y_row, 6.min(rows - row)],
             );
         }
@@ -232,21 +226,24 @@ fn block(
 fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
     let plane = deep * 16 + 16;
     assert!(w.len() == 2_304 && first + deep <= 16 && u.len() >= plane * 64);
-    let mut columns = [[_mm256_setzero_ps(); 8]; 3];
+    let mut between = [[_mm256_setzero_ps(); 3]; 8];
     for c in 0..deep {
         for lane in (0..16).step_by(8) {
             let (from, at) = ((first + c) * 16 + lane, c * 16 + lane);
             // SAFETY: all input channels lie in the block, and U holds a part.
             unsafe {
-                for (j, column) in columns.iter_mut().enumerate() {
-                    *column = expand([
+                for j in 0..3 {
+                    let column = expand([
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 256)),
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 256 + 768)),
                         _mm256_loadu_ps(w.as_ptr().add(from + j * 256 + 1_536)),
                     ]);
+                    for (row, value) in between.iter_mut().zip(column) {
+                        row[j] = value;
+                    }
                 }
-                for i in 0..8 {
-                    let row = expand([columns[0][i], columns[1][i], columns[2][i]]);
+                for (i, row) in between.iter().enumerate() {
+                    let row = expand(*row);
                     let at = at + (i * plane) * 8;
                     _mm256_storeu_ps(u.as_mut_ptr().add(at), row[0]);
                     _mm256_storeu_ps(u.as_mut_ptr().add(at + plane), row[1]);
@@ -267,7 +264,7 @@ fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn expand(x: [__m256; 3]) -> [__m256; 8] {
     let [x0, x1, x2] = x;
-    let t0 = _mm256_mul_ps(_mm256_set1_ps(-1.0), x0);
+    let t0 = _mm256_sub_ps(_mm256_setzero_ps(), x0);
     let t1 = _mm256_mul_ps(_mm256_set1_ps(0.7111111), x0);
     let t2 = _mm256_fmadd_ps(_mm256_set1_ps(0.17777778), x2, t1);
     let t3 = _mm256_fmadd_ps(_mm256_set1_ps(0.35555556), x1, t2);
@@ -347,7 +344,7 @@ fn outputs(
     products: &[f32],
     bias: &[f32],
     y: &mut Strip<'_>,
-    columns: &mut [[__m256; 6]; 8],
+    between: &mut [[__m256; 8]; 6],
     [pixel,
     y_row,
     rows,
@@ -361,8 +358,8 @@ fn outputs(
         // SAFETY: a tile's products and its pixels up to `rows` lie in the slices.
         unsafe {
             let bias = _mm256_loadu_ps(bias.as_ptr().add(lane));
-            for (j, column) in columns.iter_mut().enumerate() {
-                *column = backward([
+            for j in 0..8 {
+                let column = backward([
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 128)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 256)),
@@ -372,18 +369,12 @@ fn outputs(
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 768)),
                     _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 896)),
                 ]);
+                for (row, value) in between.iter_mut().zip(column) {
+                    row[j] = value;
+                }
             }
-            for i in 0..rows {
-                let row = backward([
-                    columns[0][i],
-                    columns[1][i],
-                    columns[2][i],
-                    columns[3][i],
-                    columns[4][i],
-                    columns[5][i],
-                    columns[6][i],
-                    columns[7][i],
-                ]);
+            for (i, row) in between.iter().enumerate().take(rows) {
+                let row = backward(*row);
                 let at = pixel + i * y_row + lane;
                 let value = _mm256_add_ps(row[0], bias);
                 _mm256_storeu_ps(
