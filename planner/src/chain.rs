@@ -310,11 +310,10 @@ fn put_in_place(
     read: &BTreeSet<usize>,
     packed: bool,
 ) {
-    let padded = |b: &Buffer| b.zero_row || b.pad_left + b.pad_right > 0;
     let stored = |b: usize| stores.iter().flatten().filter(|v| v.buffer == b).count();
     for (k, v) in loads.iter().enumerate().filter(|_| packed) {
         let Some(v) = v else { continue };
-        if !padded(&buffers[v.buffer]) && stored(v.buffer) == 0 {
+        if !buffers[v.buffer].is_padded() && stored(v.buffer) == 0 {
             buffers[v.buffer].place = Place::Input(k);
         }
     }
@@ -324,7 +323,7 @@ fn put_in_place(
         let b = &buffers[v.buffer];
         let whole = (v.h, v.w) == (b.h, b.w);
         let alone = !read.contains(&v.buffer) && !loaded.contains(&v.buffer);
-        if whole && alone && !padded(b) && stored(v.buffer) == 1 {
+        if whole && alone && !b.is_padded() && stored(v.buffer) == 1 {
             buffers[v.buffer].place = Place::Output(k);
         }
     }

@@ -290,6 +290,14 @@ pub struct Buffer {
     pub place: Place,
 }
 
+impl Buffer {
+    /// Whether zero rows or columns surround its rows.
+    #[must_use]
+    pub const fn is_padded(&self) -> bool {
+        self.zero_row || self.pad_left + self.pad_right > 0
+    }
+}
+
 /// Where a buffer lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

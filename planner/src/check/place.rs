@@ -34,5 +34,5 @@ pub(super) fn places(c: &Chain, is_packed: bool, place: &str) -> Rule {
 
 /// Whether a view is all of an unpadded buffer.
 fn fills(v: &View, b: &Buffer) -> bool {
-    (v.y, v.x, v.h, v.w) == (0, 0, b.h, b.w) && !b.zero_row && b.pad_left + b.pad_right == 0
+    (v.y, v.x, v.h, v.w) == (0, 0, b.h, b.w) && !b.is_padded()
 }

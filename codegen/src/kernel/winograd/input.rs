@@ -27,13 +27,7 @@ impl Printer<'_> {
             self.isa.load(quote!(x), quote!(taps[#i] + #at))
         };
         let transformed = self.both_ways("forward", n, None, load, |i, row| {
-            let stores = (0..n).map(|j| {
-                let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
-                let j = int(j);
-                self.isa.store(quote!(v), at, quote!(#row[#j]), None)
-            });
-            let at = affine(&[(quote!(at), 1), (quote!((#i * plane)), n)], 0);
-            quote! { let at = #at; #(#stores)* }
+            self.to_planes(&quote!(v), i, row)
         });
         let between = self.between(n, n);
         // Where channel `c` lies in V: in its part, whose points are planes.

@@ -23,7 +23,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_planner::{kernel::winograd::Sizes, plan::ConvKernel};
 
-use crate::names::{comment, int};
+use crate::names::{affine, comment, int};
 
 mod channels;
 mod input;
@@ -155,6 +155,19 @@ impl Printer<'_> {
                 #finish
             }
         }
+    }
+
+    /// Stores row `i` of a square's points in `slice`, which is V or U: from index `at` on, every
+    /// point in its plane.
+    fn to_planes(&self, slice: &TokenStream, i: &TokenStream, row: &Ident) -> TokenStream {
+        let n = self.n();
+        let stores = (0..n).map(|j| {
+            let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
+            let j = int(j);
+            self.isa.store(slice.clone(), at, quote!(#row[#j]), None)
+        });
+        let at = affine(&[(quote!(at), 1), (quote!((#i * plane)), n)], 0);
+        quote! { let at = #at; #(#stores)* }
     }
 
     /// Declares the array for a transform of `from` columns to `to` rows.

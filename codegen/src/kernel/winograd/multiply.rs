@@ -74,15 +74,15 @@ impl Printer<'_> {
             }
         };
         // A turn of the loop is eight steps where the depth allows it.
-        let by_eight =
-            by_lane(true).is_some() && [self.s.cin, self.s.depth].iter().all(|n| n % 8 == 0);
+        let first = by_lane(true);
+        let by_eight = first.is_some() && [self.s.cin, self.s.depth].iter().all(|n| n % 8 == 0);
         let second = if by_eight {
             quote! { { let c = c + 4; #four } }
         } else {
             TokenStream::new()
         };
         let turn = int(if by_eight { 8 } else { 4 });
-        let (begin, from) = match by_lane(true) {
+        let (begin, from) = match first {
             Some(first) => (
                 quote! {
                     let mut begin = 0;

@@ -26,13 +26,7 @@ impl Printer<'_> {
             self.isa.load(quote!(w), at)
         };
         let transformed = self.both_ways("expand", 3, None, load, |i, row| {
-            let stores = (0..n).map(|j| {
-                let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
-                let j = int(j);
-                self.isa.store(quote!(u), at, quote!(#row[#j]), None)
-            });
-            let at = affine(&[(quote!(at), 1), (quote!((#i * plane)), n)], 0);
-            quote! { let at = #at; #(#stores)* }
+            self.to_planes(&quote!(u), i, row)
         });
         let between = self.between(3, n);
         let body = self.guard(
