@@ -233,7 +233,7 @@ impl<'a> Crate<'a> {
             }
         };
         self.triple = &tp.triple;
-        self.halves |= tp.packing.iter().any(|p| !p.weights.is_f32());
+        self.halves |= tp.packing.iter().any(|p| p.weights.is_f16());
         let cx = ChainCx {
             plan,
             graph: &model.graph,

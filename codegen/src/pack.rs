@@ -20,9 +20,12 @@ use std::io::{self, Write};
 use sha2::{Digest, Sha256};
 use tessera_planner::{
     graph::{Graph, Op, WeightSource},
+    kernel::winograd::GAP,
     model::{Model, NodeWeights},
     plan::{Packing, Plan, Section, TargetPlan, WeightFormat},
 };
+
+use crate::kernel::winograd::transform;
 
 /// First bytes of the file.
 pub const MAGIC: &[u8; 8] = b"TSRWGT01";
@@ -334,13 +337,22 @@ fn tensor<W: Write>(
                         (first + lane < per_group).then_some(g * per_group + first + lane)
                     };
                     out.extend((0..nr).map(|l| lanes(l).map_or(0.0, |o| w.bias[o])))?;
+                    if let WeightFormat::Transformed { m, depth } = p.weights {
+                        let of = |l: usize, ci: usize| {
+                            lanes(l).map(|o| &w.weights[(o * cin + ci) * taps..][..taps])
+                        };
+                        transformed(m, [cin, depth], nr, of, out)?;
+                        continue;
+                    }
                     for tap in 0..taps {
                         for ci in 0..cin {
                             let values = (0..nr).map(|l| {
                                 lanes(l).map_or(0.0, |o| w.weights[(o * cin + ci) * taps + tap])
                             });
                             match p.weights {
-                                WeightFormat::F32 => out.extend(values)?,
+                                WeightFormat::F32 | WeightFormat::Transformed { .. } => {
+                                    out.extend(values)?;
+                                }
                                 WeightFormat::F16 => out.halves(values, &p.name)?,
                             }
                         }
@@ -384,6 +396,44 @@ fn tensor<W: Write>(
         _ => {
             let w = own.ok_or_else(missing)?;
             out.extend(w.weights.iter().chain(&w.bias).copied())?;
+        }
+    }
+    Ok(())
+}
+
+/// `G g G^T` of a block of `nr` output channels: per part of `depth` input channels, per point, per input
+/// channel. `of(lane, channel)` are the nine weights of a pair, if there is one. Computed in double
+/// precision, rounded once.
+#[expect(clippy::cast_possible_truncation, reason = "rounded once, here")]
+fn transformed<'a, W: Write>(
+    m: usize,
+    [cin, depth]: [usize; 2],
+    nr: usize,
+    of: impl Fn(usize, usize) -> Option<&'a [f32]>,
+    out: &mut Sink<W>,
+) -> Result<(), PackError> {
+    let g = transform::weights_matrix(m);
+    let dot = |row: &[f64; 3], x: [f64; 3]| row[0] * x[0] + row[1] * x[1] + row[2] * x[2];
+    for first in (0..cin).step_by(depth) {
+        let part = first..cin.min(first + depth);
+        for rows in &g {
+            // G's row by the weights: a row of three.
+            let halfway: Vec<[f64; 3]> = part
+                .clone()
+                .flat_map(|ci| (0..nr).map(move |l| (l, ci)))
+                .map(|(l, ci)| {
+                    let w = of(l, ci);
+                    std::array::from_fn(|kx| {
+                        w.map_or(0.0, |w| {
+                            dot(rows, [0, 3, 6].map(|ky| f64::from(w[ky + kx])))
+                        })
+                    })
+                })
+                .collect();
+            for columns in &g {
+                let point = halfway.iter().map(|x| dot(columns, *x) as f32);
+                out.extend(point.chain([0.0; GAP]))?;
+            }
         }
     }
     Ok(())

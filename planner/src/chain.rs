@@ -22,6 +22,8 @@ pub struct How<'a> {
     pub rows: Rows,
     /// How weights are stored.
     pub weights: WeightFormat,
+    /// Nodes whose chains do not agree on a kernel: their weights are not stored transformed.
+    pub apart: &'a BTreeSet<usize>,
     /// Threads that share a firing.
     pub team: usize,
 }
@@ -210,7 +212,11 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 })
                 .collect();
             let (out, first) = (&buffers[b], inputs.first().map(|v| &buffers[v.buffer]));
-            let conv = first.and_then(|x| kernel::choose(graph, node, x, out, how.kernels));
+            let wanted = kernel::Wanted {
+                transformed: how.kernels.transformed && !how.apart.contains(&n),
+                ..how.kernels
+            };
+            let conv = first.and_then(|x| kernel::choose(graph, node, x, out, wanted));
             let row_block = match (&conv, first) {
                 (Some(k), Some(x)) => kernel::row_block(node, k, x, out, how.kernels.tiles),
                 _ => out.h,

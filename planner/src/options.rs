@@ -98,6 +98,9 @@ pub struct PlanOptions {
     pub tiles: usize,
     /// How weights of convolutions are stored.
     pub weights: WeightFormat,
+    /// Whether Winograd kernels find their weights transformed: more memory for less work. Overrules
+    /// `weights` there.
+    pub transformed: bool,
     /// How fast kernels are.
     pub costs: Costs,
     /// Number of edges.
@@ -167,6 +170,7 @@ impl Default for PlanOptions {
             kernels: Family::Auto,
             tiles: TILES,
             costs: Costs::default(),
+            transformed: false,
             weights: WeightFormat::F32,
             edges: 2,
             workers: 1,
@@ -195,6 +199,7 @@ impl PlanOptions {
             isa: target.kernels(),
             family: self.family(),
             tiles: self.tiles,
+            transformed: self.transformed,
             costs: self.costs.of(target),
         }
     }

@@ -405,7 +405,7 @@ pub struct ConvKernel {
     /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output
     /// reads channel `c` of the input; blocks of `nr` channels.
     pub depthwise: bool,
-    /// How sums are formed. Weights are packed alike for all.
+    /// How sums are formed. Weights are packed alike for all, but where they are stored transformed.
     #[serde(default, skip_serializing_if = "Algorithm::is_direct")]
     pub algorithm: Algorithm,
 }
@@ -427,6 +427,9 @@ pub enum Algorithm {
         m: usize,
         /// Input channels that are summed at once; a multiple of 8.
         depth: usize,
+        /// Whether weights are stored transformed: [`WeightFormat::Transformed`].
+        #[serde(default, skip_serializing_if = "is_false")]
+        stored: bool,
     },
 }
 
@@ -461,12 +464,25 @@ pub enum WeightFormat {
     F32,
     /// IEEE 754 half precision, two in the place of a float32: the first one in its lower bits.
     F16,
+    /// float32, as Winograd kernels of these sizes multiply them: `U` of every part of the input channels,
+    /// see [`crate::kernel::winograd`].
+    Transformed {
+        /// Side of a tile.
+        m: usize,
+        /// Input channels of a part.
+        depth: usize,
+    },
 }
 
 impl WeightFormat {
     /// Whether this is [`Self::F32`].
     pub const fn is_f32(&self) -> bool {
         matches!(self, Self::F32)
+    }
+
+    /// Whether this is [`Self::F16`].
+    pub const fn is_f16(&self) -> bool {
+        matches!(self, Self::F16)
     }
 }
 
@@ -487,7 +503,8 @@ const fn is_one(n: &usize) -> bool {
 /// How the weights of one node are stored.
 ///
 /// Convolution: per group, per block of `nr` output channels (the last one padded with zeros):
-/// `[nr]` bias, then `[ky][kx][cin][nr]`, the latter in half the places if they are halves. Depthwise: per block of `nr` channels: `[nr]` bias, then
+/// `[nr]` bias, then `[ky][kx][cin][nr]`, the latter in half the places if they are halves; or, transformed,
+/// `[part of cin][point][depth of the part * nr + GAP]`, see [`crate::kernel::winograd`]. Depthwise: per block of `nr` channels: `[nr]` bias, then
 /// `[ky][kx][nr]`. Everything else: `weights` then `bias` in the order of
 /// [`crate::model::NodeWeights`], except Connected, stored input-major in H, W, C order:
 /// `[out]` bias, then `[h][w][c][out]`, and Local, `[oh][ow][cout]` bias, then `[oh][ow][ky][kx][cin][cout]`.

@@ -23,13 +23,15 @@ use tessera_tests::{
 /// Longest run of a node.
 const WITHIN: Duration = Duration::from_secs(300);
 
-/// Families and grids.
-const PLANS: [(&str, Family, [usize; 2]); 5] = [
-    ("direct", Family::Direct, [1, 1]),
-    ("winograd2", Family::Winograd(2), [1, 1]),
-    ("winograd4", Family::Winograd(4), [1, 1]),
-    ("winograd6", Family::Winograd(6), [1, 1]),
-    ("winograd4-2x2", Family::Winograd(4), [2, 2]),
+/// Families, grids, and whether weights are stored transformed.
+const PLANS: [(&str, Family, [usize; 2], bool); 7] = [
+    ("direct", Family::Direct, [1, 1], false),
+    ("winograd2", Family::Winograd(2), [1, 1], false),
+    ("winograd4", Family::Winograd(4), [1, 1], false),
+    ("winograd6", Family::Winograd(6), [1, 1], false),
+    ("winograd4-2x2", Family::Winograd(4), [2, 2], false),
+    ("winograd6-stored", Family::Winograd(6), [1, 1], true),
+    ("winograd4-2x2-stored", Family::Winograd(4), [2, 2], true),
 ];
 
 /// Every target that runs here, natively or emulated.
@@ -101,11 +103,12 @@ fn families(target: Target) -> Result<()> {
     let name = |net: &str, plan: &str| format!("{}-{plan}", net.replace('.', "-"));
     let mut entries = Vec::new();
     for (net, model) in &models {
-        for (plan, kernels, grid) in PLANS {
+        for (plan, kernels, grid, transformed) in PLANS {
             let options = PlanOptions {
                 grids: vec![grid],
                 cuts: vec![cuts::deepest(&model.graph)],
                 kernels,
+                transformed,
                 dump: true,
                 ..PlanOptions::default()
             };

@@ -92,6 +92,8 @@ pub enum WeightsFlag {
     F32,
     /// Half precision: half the memory, every weight rounded to 11 bits
     F16,
+    /// float32, transformed where kernels are Winograd's: up to seven times the memory, and no transform per frame
+    Transformed,
 }
 
 /// The network.

@@ -164,6 +164,10 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
             command += " --weights-format f16";
             WeightFormat::F16
         }
+        WeightsFlag::Transformed => {
+            command += " --weights-format transformed";
+            WeightFormat::F32
+        }
     };
     command += &format!(" --edges {}", args.edges);
     if args.workers != 1 {
@@ -187,6 +191,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         costs,
         tiles: args.tiles.map_or(TILES, usize::from),
         weights,
+        transformed: matches!(args.weights_format, WeightsFlag::Transformed),
         edges: usize::from(args.edges),
         workers: usize::from(args.workers),
         team: usize::from(args.team),

@@ -24,7 +24,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::{
     kernel::{kernel_name, winograd::Sizes},
-    plan::{ConvKernel, Isa},
+    plan::{ConvKernel, Isa, WeightFormat},
 };
 
 pub use halves::widen;
@@ -53,8 +53,9 @@ pub fn name(k: &ConvKernel, isa: Isa, lanes: usize) -> String {
 }
 
 /// Values of one packed block as kernels read it.
-pub const fn block_floats(k: &ConvKernel) -> usize {
-    k.nr * (1 + k.size * k.size * k.cin)
+pub fn block_floats(k: &ConvKernel) -> usize {
+    let stored = tessera_planner::kernel::weights(Some(k), WeightFormat::F32);
+    tessera_planner::kernel::block_floats(k.nr, k.size * k.size * k.cin, stored)
 }
 
 /// Whether a generator can make the kernel: armv7's keep a block in 16 registers by number.

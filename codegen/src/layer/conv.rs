@@ -222,7 +222,7 @@ impl Calls<'_> {
 
 /// Makes the packed block `w` float32 in `wide`, where it is stored otherwise.
 pub(super) fn widen(k: &ConvKernel, weights: WeightFormat) -> TokenStream {
-    if weights.is_f32() {
+    if !weights.is_f16() {
         return TokenStream::new();
     }
     let nr = int(k.nr);

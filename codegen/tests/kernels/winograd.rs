@@ -52,7 +52,11 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
                 nr,
                 activation,
                 depthwise: false,
-                algorithm: Algorithm::Winograd { m, depth },
+                algorithm: Algorithm::Winograd {
+                    m,
+                    depth,
+                    stored: false,
+                },
             };
             if cout >= nr {
                 set.insert((k.clone(), nr));

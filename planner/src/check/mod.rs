@@ -4,10 +4,10 @@ mod order;
 mod place;
 mod scratch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    kernel::{scratch as scratch_floats, takes_winograd, vector, winograd::Sizes},
+    kernel::{reads, scratch as scratch_floats, takes_winograd, vector, winograd::Sizes},
     plan::{Buffer, Chain, ConvKernel, Isa, Plan, Stage, Step, TargetPlan, View, WeightFormat},
 };
 
@@ -413,6 +413,11 @@ fn winograd(s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> String) -> Rule
 /// A kernel's working memory, in whole cache lines at the beginning of the arena.
 fn working_memory(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rule {
     rule(
+        reads(k, s.weights),
+        at,
+        "a kernel reads weights that are stored otherwise",
+    )?;
+    rule(
         s.weights.is_f32() || (!k.depthwise && k.nr.is_multiple_of(2)),
         at,
         "halves of a depthwise kernel",
@@ -441,6 +446,13 @@ fn formats(t: &TargetPlan, name: &str) -> Rule {
         steps.all(|s| stored.get(&s.node).copied().unwrap_or_default() == s.weights),
         &|| format!("target {name}, weights"),
         "a step reads its weights in another format than they are stored in",
+    )?;
+    let chains = t.stages.iter().flatten().chain([&t.tail]);
+    let read: BTreeSet<usize> = chains.flat_map(|c| &c.steps).map(|s| s.node).collect();
+    rule(
+        t.packing.iter().all(|p| read.contains(&p.node)),
+        &|| format!("target {name}, weights"),
+        "weights that no step reads",
     )
 }
 

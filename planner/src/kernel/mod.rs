@@ -33,6 +33,8 @@ pub struct Wanted<'a> {
     pub family: Family,
     /// Tiles per call of a Winograd kernel, about: see [`winograd::TILES`].
     pub tiles: usize,
+    /// Whether Winograd kernels find their weights transformed.
+    pub transformed: bool,
     /// How fast kernels are; without it formulas for x86-64 say it, and others are direct.
     pub costs: Option<&'a CostTable>,
 }
@@ -119,7 +121,14 @@ pub fn choose(
                 Isa::Portable => 12.min(96 / nr),
                 Isa::X86_64V3 | Isa::X86_64V4 => work.most(nr),
             },
-            algorithm: winograd::algorithm(m, cin, nr, lanes),
+            algorithm: match winograd::algorithm(m, cin, nr, lanes) {
+                Algorithm::Winograd { m, depth, .. } => Algorithm::Winograd {
+                    m,
+                    depth,
+                    stored: wanted.transformed,
+                },
+                direct => direct,
+            },
             ..direct.clone()
         })
     };
@@ -330,8 +339,17 @@ pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer, tiles: u
 }
 
 /// How the weights of a step with kernel `k` are stored where `asked` is asked for: those of depthwise
-/// kernels are few, those of other operations are read without a kernel.
+/// kernels are few, those of other operations are read without a kernel. A kernel that wants them
+/// transformed gets them so.
 pub fn weights(k: Option<&ConvKernel>, asked: WeightFormat) -> WeightFormat {
+    if let Some(Algorithm::Winograd {
+        m,
+        depth,
+        stored: true,
+    }) = k.map(|k| k.algorithm)
+    {
+        return WeightFormat::Transformed { m, depth };
+    }
     match k {
         Some(k) if !k.depthwise => asked,
         _ => WeightFormat::F32,
@@ -343,6 +361,17 @@ pub const fn block_floats(nr: usize, depth: usize, weights: WeightFormat) -> usi
     match weights {
         WeightFormat::F32 => nr * (1 + depth),
         WeightFormat::F16 => nr + (nr * depth).div_ceil(2),
+        WeightFormat::Transformed { m, depth: part } => {
+            nr + winograd::transformed_floats(m, [depth / 9, part], nr)
+        }
+    }
+}
+
+/// Whether a kernel reads weights that are stored so.
+pub fn reads(k: &ConvKernel, stored: WeightFormat) -> bool {
+    match weights(Some(k), WeightFormat::F32) {
+        own @ WeightFormat::Transformed { .. } => own == stored,
+        _ => !matches!(stored, WeightFormat::Transformed { .. }),
     }
 }
 
@@ -350,7 +379,7 @@ pub const fn block_floats(nr: usize, depth: usize, weights: WeightFormat) -> usi
 /// cache lines, none if it is stored so.
 pub const fn wide_floats(k: &ConvKernel, weights: WeightFormat) -> usize {
     match weights {
-        WeightFormat::F32 => 0,
+        WeightFormat::F32 | WeightFormat::Transformed { .. } => 0,
         WeightFormat::F16 => {
             block_floats(k.nr, k.size * k.size * k.cin, WeightFormat::F32).next_multiple_of(ALIGN)
         }
@@ -389,9 +418,10 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
         Isa::Armv7 => "armv7",
     };
     let s = k.size;
-    if let Algorithm::Winograd { m, depth } = k.algorithm {
+    if let Algorithm::Winograd { m, depth, stored } = k.algorithm {
+        let stored = if stored { "u" } else { "" };
         return format!(
-            "f32_winograd{m}_{}_{}x{}_{isa}_k{}d{depth}_y{}",
+            "f32_winograd{m}{stored}_{}_{}x{}_{isa}_k{}d{depth}_y{}",
             k.activation.name(),
             k.mr,
             k.nr,
@@ -437,6 +467,7 @@ mod tests {
                         cin,
                         depth,
                         nr: 16,
+                        stored: false,
                     };
                     11 * s.cost(filters, [w, w], winograd::TILES, [6, 13, 8]) < 10 * direct
                 })

@@ -4,7 +4,8 @@
 //! A call computes a block of output rows as tiles of `m x m` pixels. It transforms their inputs,
 //! and then, for every packed block of `nr` output channels, the weights, which are stored as for
 //! direct kernels: nothing grows in `weights.bin`. What this costs is shared by all tiles of the
-//! call, so calls take many of them. Threads share first the rows of tiles, then the blocks of
+//! call, so calls take many of them. Asked for, weights are stored transformed instead: then `U` is read
+//! where it lies, and takes `(m + 2)^2 / 9` times as much of the file. Threads share first the rows of tiles, then the blocks of
 //! channels: `V` is common to them, `U` and `M` are a thread's own.
 //!
 //! ```text
@@ -63,7 +64,13 @@ pub fn algorithm(m: usize, cin: usize, nr: usize, lanes: usize) -> Algorithm {
     Algorithm::Winograd {
         m,
         depth: cin.div_ceil(lanes * parts) * lanes,
+        stored: false,
     }
+}
+
+/// Values of `U` of all of `cin` input channels, in parts of `depth`, for `nr` output channels.
+pub const fn transformed_floats(m: usize, [cin, depth]: [usize; 2], nr: usize) -> usize {
+    (m + 2) * (m + 2) * (cin * nr + cin.div_ceil(depth) * GAP)
 }
 
 /// Sizes of a Winograd kernel's working memory, in float32 values.
@@ -77,6 +84,8 @@ pub struct Sizes {
     pub depth: usize,
     /// Output channels of a packed block.
     pub nr: usize,
+    /// Whether weights are stored transformed.
+    pub stored: bool,
 }
 
 impl Sizes {
@@ -84,11 +93,12 @@ impl Sizes {
     pub const fn new(k: &ConvKernel) -> Option<Self> {
         match k.algorithm {
             Algorithm::Direct => None,
-            Algorithm::Winograd { m, depth } => Some(Self {
+            Algorithm::Winograd { m, depth, stored } => Some(Self {
                 m,
                 cin: k.cin,
                 depth,
                 nr: k.nr,
+                stored,
             }),
         }
     }
@@ -113,9 +123,13 @@ impl Sizes {
         self.parts() * self.points() * self.plane(tiles)
     }
 
-    /// `U`.
+    /// `U` in working memory: nothing where it is stored.
     pub const fn u(&self) -> usize {
-        self.points() * (self.depth * self.nr + GAP)
+        if self.stored {
+            0
+        } else {
+            self.points() * (self.depth * self.nr + GAP)
+        }
     }
 
     /// `M` of `tiles` tiles.
@@ -189,7 +203,11 @@ impl Sizes {
                 passes * blocks * (self.cin * block + self.parts() * 4 * mr * self.nr / lanes);
             let input = tiles * self.cin / lanes * (2 * n * of_input + 4 * n * n);
             let output = tiles * vectors * ((n + m) * of_output + n * n + 2 * n * m + 5 * m * m);
-            let weights = self.cin * vectors * ((3 + n) * of_weights + 6 * n + n * n);
+            let weights = if self.stored {
+                0
+            } else {
+                self.cin * vectors * ((3 + n) * of_weights + 6 * n + n * n)
+            };
             multiply + lanes.div_ceil(8) * (input + output + weights)
         };
         h / rows * call(rows) + if h % rows > 0 { call(h % rows) } else { 0 }
@@ -203,7 +221,7 @@ mod tests {
     #[test]
     fn calls_take_many_tiles_and_little_memory() {
         let check = |cin, h, w, want| {
-            let Algorithm::Winograd { m, depth } = algorithm(4, cin, 16, 8) else {
+            let Algorithm::Winograd { m, depth, stored } = algorithm(4, cin, 16, 8) else {
                 panic!("asked for it")
             };
             let s = Sizes {
@@ -211,6 +229,7 @@ mod tests {
                 cin,
                 depth,
                 nr: 16,
+                stored,
             };
             assert_eq!(
                 (depth, s.row_block([h, w], TILES)),

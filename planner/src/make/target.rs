@@ -1,6 +1,6 @@
 //! The target part of a plan: chains, packing, sections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Parts;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     graph::{Graph, TensorIx},
     options::{PlanOptions, Target},
     packing,
-    plan::{Chain, TargetPlan},
+    plan::{Chain, TargetPlan, WeightFormat},
     region::Span,
 };
 
@@ -21,10 +21,57 @@ pub(super) fn target(
     target: Target,
     options: &PlanOptions,
 ) -> TargetPlan {
+    let (mut chains, mut tail_chain) = chains(
+        graph,
+        stages,
+        tiled,
+        tail,
+        target,
+        options,
+        &BTreeSet::new(),
+    );
+    let apart = apart(chains.iter().flatten().chain([&tail_chain]));
+    if !apart.is_empty() {
+        (chains, tail_chain) = self::chains(graph, stages, tiled, tail, target, options, &apart);
+    }
+    let all: Vec<&Chain> = chains.iter().flatten().chain([&tail_chain]).collect();
+    let (packing, sections) = packing::pack(graph, stages, tail, &all);
+    TargetPlan {
+        kernels: target.kernels(),
+        triple: target.triple().to_string(),
+        stages: chains,
+        tail: tail_chain,
+        packing,
+        sections,
+    }
+}
+
+/// Nodes whose weights are wanted transformed in one chain and otherwise in another: tiles of a stage may be
+/// too narrow for a kernel that others of it take.
+fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<usize> {
+    let mut formats: BTreeMap<usize, WeightFormat> = BTreeMap::new();
+    chains
+        .flat_map(|c| &c.steps)
+        .filter(|s| *formats.entry(s.node).or_insert(s.weights) != s.weights)
+        .map(|s| s.node)
+        .collect()
+}
+
+/// The chains of every stage, and the tail's.
+fn chains(
+    graph: &Graph,
+    stages: &[StageGraph],
+    tiled: &[(Parts, Parts)],
+    tail: &StageGraph,
+    target: Target,
+    options: &PlanOptions,
+    apart: &BTreeSet<usize>,
+) -> (Vec<Vec<Chain>>, Chain) {
     let how = How {
         kernels: options.kernels_for(target),
         weights: options.weights,
         rows: options.rows,
+        apart,
         team: 1,
     };
     let chains: Vec<Vec<Chain>> = stages
@@ -59,7 +106,7 @@ pub(super) fn target(
             list
         })
         .collect();
-    let tail_chain = tail_chain(
+    let tail = tail_chain(
         graph,
         tail,
         How {
@@ -67,16 +114,7 @@ pub(super) fn target(
             ..how
         },
     );
-    let all: Vec<&Chain> = chains.iter().flatten().chain([&tail_chain]).collect();
-    let (packing, sections) = packing::pack(graph, stages, tail, &all);
-    TargetPlan {
-        kernels: target.kernels(),
-        triple: target.triple().to_string(),
-        stages: chains,
-        tail: tail_chain,
-        packing,
-        sections,
-    }
+    (chains, tail)
 }
 
 /// Threads that share a tile of a stage of these parts: a single tile leaves a second thread nothing

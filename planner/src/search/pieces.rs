@@ -1,6 +1,6 @@
 //! Single stages, evaluated once for every pair of ends and every grid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
@@ -140,6 +140,7 @@ fn piece(
         kernels: o.kernels_for(target),
         weights: o.weights,
         rows: o.rows,
+        apart: &BTreeSet::new(),
         team: make::team(ys, xs, o),
     };
     let chain = chain::build(graph, &spec, &ends, how);

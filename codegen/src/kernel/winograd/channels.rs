@@ -64,11 +64,21 @@ impl Printer<'_> {
                 outputs(products, bias, y, &mut between, [#pixel, y_row, #m_l.min(rows - row)]);
             }
         };
+        // U is made, or read where it is stored.
+        let part = int(points * (depth * nr + GAP));
+        let (whole, of_part) = if self.s.stored {
+            (quote!(let u = w;), quote!(let u = &w[part * #part..];))
+        } else {
+            (
+                quote!(weights(w, u, 0, deep);),
+                quote!(weights(w, u, first, deep);),
+            )
+        };
         let body = if self.s.parts() == 1 {
             let strip = int((PRODUCTS / (points * nr)).max(most));
             quote! {
                 let (deep, is_first) = (#cin_l, true);
-                weights(w, u, 0, deep);
+                #whole
                 for begin in (0..tiles).step_by(#strip) {
                     let strip = begin..tiles.min(begin + #strip);
                     { #products }
@@ -81,7 +91,7 @@ impl Printer<'_> {
                 for (part, first) in (0..#cin_l).step_by(#d).enumerate() {
                     let (deep, is_first) = (#d.min(#cin_l - first), part == 0);
                     let v = &v[part * #points_l * plane..];
-                    weights(w, u, first, deep);
+                    #of_part
                     #products
                 }
                 #finish
@@ -98,6 +108,11 @@ impl Printer<'_> {
             .isa
             .call(quote!(block(v, w, work, y, [y_row, cols, rows])));
         let last = affine(&[(quote!((cols - 1)), y_stride)], self.lanes as isize);
+        let split = if self.s.stored {
+            quote!(let products = work;)
+        } else {
+            quote!(let (u, products) = work.split_at_mut(#u_floats);)
+        };
         let between = self.between(n, m);
         let (y_stride_l, lanes_l) = (int(y_stride), int(self.lanes));
         quote! {
@@ -121,7 +136,7 @@ impl Printer<'_> {
                 let plane = tiles * #d + #gap;
                 assert!(v.len() >= plane * #planes, "the transformed inputs");
                 let (bias, w) = w.split_at(#nr_l);
-                let (u, products) = work.split_at_mut(#u_floats);
+                #split
                 assert!(products.len() >= tiles * #tile, "room for the products");
                 #between
                 #body

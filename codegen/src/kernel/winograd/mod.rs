@@ -13,8 +13,8 @@
 //!   index in `x` of what column 0 reads at row `i` of the tiles, `kx = 0`. Rows below the block's last
 //!   tap may lie anywhere; what they hold must not depend on how work is shared, since it rounds.
 //! - `channels` multiplies all tiles for one packed block of weights, as direct kernels take it, and
-//!   writes `y[row * y_row + col * y_stride + lane]`, `lane < lanes`. `work` holds the transformed weights
-//!   and the products.
+//!   writes `y[row * y_row + col * y_stride + lane]`, `lane < lanes`. `work` holds the transformed weights,
+//!   where they are not stored so, and the products.
 //!
 //! `planner::kernel::winograd` draws V and `work` and computes their sizes. The last tile of a row
 //! overlaps the one before; rows of the last tiles behind `rows` are not written.
@@ -46,7 +46,12 @@ pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, isa: &dyn Lanes) -> TokenStr
     } else {
         TokenStream::new()
     };
-    let (weights, multiply) = (p.weights(), p.multiply());
+    let weights = if s.stored {
+        TokenStream::new()
+    } else {
+        p.weights()
+    };
+    let multiply = p.multiply();
     let (outputs, channels) = (p.outputs(), p.channels());
     quote! {
         use tessera_runtime::strip::Strip;

@@ -211,26 +211,36 @@ pub fn output(m: usize) -> Transform {
     t.finish(out)
 }
 
+/// `G` as a matrix of `m + 2` rows.
+pub fn weights_matrix(m: usize) -> Vec<[f64; 3]> {
+    let t = weights(m);
+    let columns = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|unit| t.run(&unit));
+    (0..m + 2)
+        .map(|i| std::array::from_fn(|k| columns[k][i]))
+        .collect()
+}
+
+impl Transform {
+    /// The values of `x`, in double precision.
+    fn run(&self, x: &[f64]) -> Vec<f64> {
+        assert_eq!(x.len(), self.inputs, "as many values as it takes");
+        let mut v = x.to_vec();
+        for op in &self.ops {
+            v.push(match *op {
+                Op::Add(a, b) => v[a] + v[b],
+                Op::Sub(a, b) => v[a] - v[b],
+                Op::Mul(c, a) => c * v[a],
+                Op::MulAdd(c, a, b) => c * v[a] + v[b],
+                Op::MulSub(c, a, b) => v[b] - c * v[a],
+            });
+        }
+        self.outputs.iter().map(|o| v[*o]).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    impl Transform {
-        fn run(&self, x: &[f64]) -> Vec<f64> {
-            assert_eq!(x.len(), self.inputs);
-            let mut v = x.to_vec();
-            for op in &self.ops {
-                v.push(match *op {
-                    Op::Add(a, b) => v[a] + v[b],
-                    Op::Sub(a, b) => v[a] - v[b],
-                    Op::Mul(c, a) => c * v[a],
-                    Op::MulAdd(c, a, b) => c * v[a] + v[b],
-                    Op::MulSub(c, a, b) => v[b] - c * v[a],
-                });
-            }
-            self.outputs.iter().map(|o| v[*o]).collect()
-        }
-    }
 
     #[test]
     fn transforms_filter() {

@@ -27,10 +27,12 @@ pub fn assembly(k: &ConvKernel, s: Sizes, lanes: usize) -> Vec<(String, String)>
         lanes,
     };
     let mut list = vec![
-        ("_expand".to_owned(), t.expand()),
         ("_multiply".to_owned(), t.multiply()),
         ("_backward".to_owned(), t.backward()),
     ];
+    if !s.stored {
+        list.push(("_expand".to_owned(), t.expand()));
+    }
     if has_input(k, lanes) {
         list.push(("_forward".to_owned(), t.forward()));
     }
@@ -182,6 +184,23 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
         " Weights of `deep` input channels from `w` on, at the points; planes of `u` are `plane` bytes apart.",
         &quote!(w: *const f32, u: *mut f32, plane: usize, deep: usize),
     );
+    let (split, u) = if s.stored {
+        let part = int(points * (s.depth * k.nr + GAP));
+        (
+            quote!(let products = work;),
+            quote!(let u = &w[part * #part..];),
+        )
+    } else {
+        (
+            quote!(let (u, products) = work.split_at_mut(#u_floats);),
+            quote! {
+                let w = &w[first * #nr..];
+                #weights
+                unsafe { expand(w.as_ptr(), u.as_mut_ptr(), 4 * u_plane, deep) }
+            },
+        )
+    };
+    let expand = if s.stored { TokenStream::new() } else { expand };
     let multiply = naked(
         "multiply",
         name,
@@ -211,15 +230,13 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
             let plane = tiles * #depth + #gap;
             assert!(v.len() >= plane * #planes, "the transformed inputs");
             let (bias, w) = w.split_at(#nr);
-            let (u, products) = work.split_at_mut(#u_floats);
+            #split
             assert!(products.len() >= tiles * #tile, "room for the products");
             for (part, first) in (0..#cin).step_by(#depth).enumerate() {
                 let deep = #depth.min(#cin - first);
                 let v = &v[part * #points_l * plane..];
                 let u_plane = deep * #nr + #gap;
-                let w = &w[first * #nr..];
-                #weights
-                unsafe { expand(w.as_ptr(), u.as_mut_ptr(), 4 * u_plane, deep) }
+                #u
                 for point in 0..#points_l {
                     let (v, u) = (&v[point * plane..], &u[point * u_plane..]);
                     let m = &mut products[point * #nr..];
@@ -262,7 +279,11 @@ mod tests {
                     nr: 8,
                     activation,
                     depthwise: false,
-                    algorithm: Algorithm::Winograd { m, depth: 8 },
+                    algorithm: Algorithm::Winograd {
+                        m,
+                        depth: 8,
+                        stored: false,
+                    },
                 };
                 let sizes = Sizes::new(&k).expect("no direct kernel");
                 assert_eq!(assembly(&k, sizes, 8).len(), 4);
