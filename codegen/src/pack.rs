@@ -337,24 +337,24 @@ fn tensor<W: Write>(
                         (first + lane < per_group).then_some(g * per_group + first + lane)
                     };
                     out.extend((0..nr).map(|l| lanes(l).map_or(0.0, |o| w.bias[o])))?;
-                    if let WeightFormat::Transformed { m, depth } = p.weights {
-                        let of = |l: usize, ci: usize| {
-                            lanes(l).map(|o| &w.weights[(o * cin + ci) * taps..][..taps])
-                        };
-                        transformed(m, [cin, depth], nr, of, out)?;
-                        continue;
-                    }
-                    for tap in 0..taps {
-                        for ci in 0..cin {
-                            let values = (0..nr).map(|l| {
-                                lanes(l).map_or(0.0, |o| w.weights[(o * cin + ci) * taps + tap])
-                            });
-                            match p.weights {
-                                WeightFormat::F32 | WeightFormat::Transformed { .. } => {
-                                    out.extend(values)?;
-                                }
-                                WeightFormat::F16 => out.halves(values, &p.name)?,
+                    let of = |l: usize, ci: usize| {
+                        lanes(l).map(|o| &w.weights[(o * cin + ci) * taps..][..taps])
+                    };
+                    let trained =
+                        |i: usize| (0..nr).map(move |l| of(l, i % cin).map_or(0.0, |w| w[i / cin]));
+                    match p.weights {
+                        WeightFormat::F32 => {
+                            for i in 0..taps * cin {
+                                out.extend(trained(i))?;
                             }
+                        }
+                        WeightFormat::F16 => {
+                            for i in 0..taps * cin {
+                                out.halves(trained(i), &p.name)?;
+                            }
+                        }
+                        WeightFormat::Transformed { m, depth } => {
+                            transformed(m, [cin, depth], nr, of, out)?;
                         }
                     }
                 }

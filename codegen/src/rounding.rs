@@ -49,6 +49,7 @@ mod tests {
     use tessera_planner::{
         cfg,
         graph::Darknet,
+        kernel::Storage,
         make,
         options::{PlanOptions, Target},
         weights,
@@ -73,13 +74,13 @@ mod tests {
             let plan = make::plan(model, &options).expect("a plan");
             rounding(&plan.target[Target::Portable.name()], model)
         };
-        assert_eq!(of(&model, WeightFormat::F32), None);
-        let found = of(&model, WeightFormat::F16).expect("halves");
+        assert_eq!(of(&model, Storage::Trained), None);
+        let found = of(&model, Storage::Halves).expect("halves");
         assert_eq!((found.weights, found.zeros), (216, 0));
         // Steps of 2^-11 at most, evenly spread.
         assert!((5e-5..5e-4).contains(&found.relative), "{}", found.relative);
         let all = model.weights.as_mut().expect("weights");
         all[0].as_mut().expect("a convolution").weights[..2].copy_from_slice(&[1e-9, 0.0]);
-        assert_eq!(of(&model, WeightFormat::F16).expect("halves").zeros, 1);
+        assert_eq!(of(&model, Storage::Halves).expect("halves").zeros, 1);
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, Order, Place, Step, View, WeightFormat},
+    plan::{Buffer, Chain, Order, Place, Step, View},
     region::{Region, Span},
     rows::{self, Map, Op as Flow, Reads, Schedule, When},
 };
@@ -20,8 +20,6 @@ pub struct How<'a> {
     pub kernels: kernel::Wanted<'a>,
     /// How rows move.
     pub rows: Rows,
-    /// How weights are stored.
-    pub weights: WeightFormat,
     /// Nodes whose chains do not agree on a kernel: their weights are not stored transformed.
     pub apart: &'a BTreeSet<usize>,
     /// Threads that share a firing.
@@ -212,10 +210,10 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 })
                 .collect();
             let (out, first) = (&buffers[b], inputs.first().map(|v| &buffers[v.buffer]));
-            let wanted = kernel::Wanted {
-                transformed: how.kernels.transformed && !how.apart.contains(&n),
-                ..how.kernels
-            };
+            let mut wanted = how.kernels;
+            if how.apart.contains(&n) {
+                wanted.weights = wanted.weights.plain();
+            }
             let conv = first.and_then(|x| kernel::choose(graph, node, x, out, wanted));
             let row_block = match (&conv, first) {
                 (Some(k), Some(x)) => kernel::row_block(node, k, x, out, how.kernels.tiles),
@@ -233,7 +231,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 how.rows,
             );
             let row_block = row_block.min(firing);
-            let weights = kernel::weights(conv.as_ref(), how.weights);
+            let weights = kernel::weights(conv.as_ref(), wanted.weights);
             let joined = match (&node.op, first) {
                 (Op::Conv(c), Some(x)) => kernel::is_joined(c, x, out),
                 _ => false,

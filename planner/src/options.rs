@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     kernel::{
-        Family, Wanted,
+        Family, Storage, Wanted,
         costs::{self, CostTable},
         winograd::TILES,
     },
-    plan::{Isa, Split, WeightFormat},
+    plan::{Isa, Split},
 };
 
 /// What emitted code is compiled for.
@@ -97,10 +97,7 @@ pub struct PlanOptions {
     /// Tiles per call of a Winograd kernel, about: fewer take less memory and more time.
     pub tiles: usize,
     /// How weights of convolutions are stored.
-    pub weights: WeightFormat,
-    /// Whether Winograd kernels find their weights transformed: more memory for less work. Overrules
-    /// `weights` there.
-    pub transformed: bool,
+    pub weights: Storage,
     /// How fast kernels are.
     pub costs: Costs,
     /// Number of edges.
@@ -170,8 +167,7 @@ impl Default for PlanOptions {
             kernels: Family::Auto,
             tiles: TILES,
             costs: Costs::default(),
-            transformed: false,
-            weights: WeightFormat::F32,
+            weights: Storage::Auto,
             edges: 2,
             workers: 1,
             team: TEAM,
@@ -199,7 +195,7 @@ impl PlanOptions {
             isa: target.kernels(),
             family: self.family(),
             tiles: self.tiles,
-            transformed: self.transformed,
+            weights: self.weights,
             costs: self.costs.of(target),
         }
     }

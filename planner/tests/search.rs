@@ -7,14 +7,14 @@ use tessera_planner::{
     cfg,
     graph::Darknet,
     kernel::{
-        Family,
+        Family, Storage,
         costs::{CostTable, Kernel, Row},
     },
     make::{self, PlanError},
     memory,
     model::Model,
     options::{Costs, PlanOptions, Target},
-    plan::Plan,
+    plan::{Plan, WeightFormat},
     weights,
 };
 
@@ -296,4 +296,38 @@ fn the_same_bytes_for_any_number_of_threads() {
             assert!(plan(name, threads) == one, "{name} with {threads} threads");
         }
     }
+}
+
+#[test]
+fn weights_are_stored_transformed_where_memory_allows() {
+    let text = b"[net]\nwidth=32\nheight=32\nchannels=16\n\
+        [convolutional]\nfilters=32\nsize=3\npad=1\n\
+        [convolutional]\nfilters=256\nsize=3\npad=1\n";
+    let m = weights::without(cfg::read(text, "two", Darknet::Alexey).0.unwrap());
+    let asked = |weights, memory| PlanOptions {
+        grids: vec![[1, 1]],
+        cuts: vec![2],
+        weights,
+        memory,
+        ..options(1)
+    };
+    // Per layer: whether it is a Winograd kernel's, and whether its weights are stored transformed.
+    let stored = |o: &PlanOptions| {
+        let p = make::plan(&m, o).unwrap();
+        let layers: Vec<_> = p.target["x86-64-v3"]
+            .packing
+            .iter()
+            .map(|p| matches!(p.weights, WeightFormat::Transformed { .. }))
+            .collect();
+        (layers, memory::source_bytes(&p.estimates.memory))
+    };
+    let (layers, most) = stored(&asked(Storage::Auto, None));
+    assert_eq!(layers, [true, false], "only what stays in a cache");
+    let (layers, least) = stored(&asked(Storage::Trained, None));
+    assert_eq!(layers, [false, false]);
+    let (layers, all) = stored(&asked(Storage::Transformed, None));
+    assert_eq!(layers, [true, true]);
+    assert!(least < most && most < all, "{least} {most} {all}");
+    let (layers, _) = stored(&asked(Storage::Auto, Some(most - 1)));
+    assert_eq!(layers, [false, false]);
 }

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use tessera_planner::{
     graph::Darknet,
+    kernel::Storage,
     options::{PlanOptions, Target},
-    plan::WeightFormat,
 };
 use tessera_tests::{
     bundle::{self, Entry},
@@ -62,7 +62,7 @@ fn node_of_halves() -> Result<NodeBinary> {
     let model = model::load(&cfg, &weights, Darknet::Alexey)?;
     let options = PlanOptions {
         grids: vec![[3, 3]],
-        weights: WeightFormat::F16,
+        weights: Storage::Halves,
         ..PlanOptions::default()
     };
     let entry = Entry::new("demo", &model, options);

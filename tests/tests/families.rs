@@ -10,10 +10,10 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use tessera_planner::{
     graph::{Darknet, Op},
-    kernel::Family,
+    kernel::{Family, Storage},
     model::Model,
     options::{PlanOptions, Target},
-    plan::{Algorithm, Plan, WeightFormat},
+    plan::{Algorithm, Plan},
 };
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
@@ -23,15 +23,18 @@ use tessera_tests::{
 /// Longest run of a node.
 const WITHIN: Duration = Duration::from_secs(300);
 
-/// Families, grids, and whether weights are stored transformed.
-const PLANS: [(&str, Family, [usize; 2], bool); 7] = [
-    ("direct", Family::Direct, [1, 1], false),
-    ("winograd2", Family::Winograd(2), [1, 1], false),
-    ("winograd4", Family::Winograd(4), [1, 1], false),
-    ("winograd6", Family::Winograd(6), [1, 1], false),
-    ("winograd4-2x2", Family::Winograd(4), [2, 2], false),
-    ("winograd6-stored", Family::Winograd(6), [1, 1], true),
-    ("winograd4-2x2-stored", Family::Winograd(4), [2, 2], true),
+/// Families, grids, and how weights are stored.
+const PLANS: [(&str, Family, [usize; 2], Storage); 5] = [
+    ("direct", Family::Direct, [1, 1], Storage::Trained),
+    ("winograd2", Family::Winograd(2), [1, 1], Storage::Trained),
+    ("winograd4", Family::Winograd(4), [1, 1], Storage::Trained),
+    ("winograd6", Family::Winograd(6), [1, 1], Storage::Trained),
+    (
+        "winograd6-2x2-stored",
+        Family::Winograd(6),
+        [2, 2],
+        Storage::Transformed,
+    ),
 ];
 
 /// Every target that runs here, natively or emulated.
@@ -103,12 +106,12 @@ fn families(target: Target) -> Result<()> {
     let name = |net: &str, plan: &str| format!("{}-{plan}", net.replace('.', "-"));
     let mut entries = Vec::new();
     for (net, model) in &models {
-        for (plan, kernels, grid, transformed) in PLANS {
+        for (plan, kernels, grid, weights) in PLANS {
             let options = PlanOptions {
                 grids: vec![grid],
                 cuts: vec![cuts::deepest(&model.graph)],
                 kernels,
-                transformed,
+                weights,
                 dump: true,
                 ..PlanOptions::default()
             };
@@ -214,8 +217,8 @@ fn halves_give_the_bits_of_rounded_weights() -> Result<()> {
             ("winograd4", Family::Winograd(4)),
         ] {
             for (format, model, weights) in [
-                ("f32", &rounded, WeightFormat::F32),
-                ("f16", &whole, WeightFormat::F16),
+                ("f32", &rounded, Storage::Trained),
+                ("f16", &whole, Storage::Halves),
             ] {
                 let options = PlanOptions {
                     grids: vec![[2, 1]],

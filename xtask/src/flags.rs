@@ -87,12 +87,14 @@ pub enum KernelsFlag {
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum WeightsFlag {
-    /// float32, as trained
+    /// float32, transformed where that saves time and --memory leaves room
     #[default]
+    Auto,
+    /// float32, as trained
     F32,
     /// Half precision: half the memory, every weight rounded to 11 bits
     F16,
-    /// float32, transformed where kernels are Winograd's: up to seven times the memory, and no transform per frame
+    /// float32, transformed for all Winograd kernels: up to seven times the memory
     Transformed,
 }
 

@@ -9,14 +9,14 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use tessera_planner::{
     kernel::{
-        Family,
+        Family, Storage,
         costs::{self, CostTable},
         winograd::TILES,
     },
     make,
     model::Model,
     options::{Costs, PlanOptions, Rows, TEAM, Target},
-    plan::{Plan, Split, WeightFormat},
+    plan::{Plan, Split},
     report,
 };
 
@@ -159,16 +159,17 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         command += &format!(" --tiles {n}");
     }
     let weights = match args.weights_format {
-        WeightsFlag::F32 => WeightFormat::F32,
-        WeightsFlag::F16 => {
-            command += " --weights-format f16";
-            WeightFormat::F16
-        }
-        WeightsFlag::Transformed => {
-            command += " --weights-format transformed";
-            WeightFormat::F32
-        }
+        WeightsFlag::Auto => Storage::Auto,
+        WeightsFlag::F32 => Storage::Trained,
+        WeightsFlag::F16 => Storage::Halves,
+        WeightsFlag::Transformed => Storage::Transformed,
     };
+    if let (false, Some(flag)) = (
+        weights == Storage::Auto,
+        args.weights_format.to_possible_value(),
+    ) {
+        command += &format!(" --weights-format {}", flag.get_name());
+    }
     command += &format!(" --edges {}", args.edges);
     if args.workers != 1 {
         command += &format!(" --workers {}", args.workers);
@@ -191,7 +192,6 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         costs,
         tiles: args.tiles.map_or(TILES, usize::from),
         weights,
-        transformed: matches!(args.weights_format, WeightsFlag::Transformed),
         edges: usize::from(args.edges),
         workers: usize::from(args.workers),
         team: usize::from(args.team),

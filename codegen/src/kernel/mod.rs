@@ -24,7 +24,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::{
     kernel::{kernel_name, winograd::Sizes},
-    plan::{ConvKernel, Isa, WeightFormat},
+    plan::{ConvKernel, Isa},
 };
 
 pub use halves::widen;
@@ -54,7 +54,8 @@ pub fn name(k: &ConvKernel, isa: Isa, lanes: usize) -> String {
 
 /// Values of one packed block as kernels read it.
 pub fn block_floats(k: &ConvKernel) -> usize {
-    let stored = tessera_planner::kernel::weights(Some(k), WeightFormat::F32);
+    let stored =
+        tessera_planner::kernel::weights(Some(k), tessera_planner::kernel::Storage::Trained);
     tessera_planner::kernel::block_floats(k.nr, k.size * k.size * k.cin, stored)
 }
 

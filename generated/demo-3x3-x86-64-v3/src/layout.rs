@@ -23,25 +23,25 @@ pub const L04_CONV: Range<usize> = 3_072..7_712;
 pub const L06_CONV: Range<usize> = 8_192..22_064;
 
 /// In section tail, blocks of 16 output channels.
-pub const L08_CONV: Range<usize> = 22_528..50_240;
+pub const L08_CONV: Range<usize> = 22_528..72_768;
 
 /// In section tail, blocks of 16 output channels.
-pub const L10_CONV: Range<usize> = 51_200..97_360;
+pub const L10_CONV: Range<usize> = 73_728..119_888;
 
 /// In section tail, blocks of 16 output channels.
-pub const L12_CONV: Range<usize> = 98_304..102_192;
+pub const L12_CONV: Range<usize> = 120_832..124_720;
 
 /// In section tail, blocks of 16 output channels.
-pub const L13_CONV: Range<usize> = 102_400..130_112;
+pub const L13_CONV: Range<usize> = 124_928..175_168;
 
 /// In section tail, blocks of 16 output channels.
-pub const L14_CONV: Range<usize> = 131_072..133_152;
+pub const L14_CONV: Range<usize> = 176_128..178_208;
 
 /// In section tail, blocks of 16 output channels.
-pub const L17_CONV: Range<usize> = 134_144..135_712;
+pub const L17_CONV: Range<usize> = 179_200..180_768;
 
 /// In section tail, blocks of 16 output channels.
-pub const L20_CONV: Range<usize> = 136_192..191_552;
+pub const L20_CONV: Range<usize> = 181_248..236_608;
 
 /// In section tail, blocks of 16 output channels.
-pub const L21_CONV: Range<usize> = 192_512..194_592;
+pub const L21_CONV: Range<usize> = 237_568..239_648;

@@ -349,7 +349,7 @@ pub static PROGRAM: Program = Program {
         SectionSpec {
             name: "tail",
             offset: 22_528,
-            floats: 173_056,
+            floats: 218_112,
         },
     ],
     check_cpu: kernels::check_cpu,

@@ -10,12 +10,12 @@
 //!
 //! | layer                                | in                 | out      | rows | ring | kernel                                     |
 //! | ------------------------------------ | ------------------ | -------- | ---- | ---- | ------------------------------------------ |
-//! | 8 conv 3x3/1, 48 -> 64, leaky        | 10x12x48           | 10x12x64 | 10   | 10   | f32_winograd2_leaky_6x16_avx2_k48d48_y64   |
+//! | 8 conv 3x3/1, 48 -> 64, leaky        | 10x12x48           | 10x12x64 | 10   | 10   | f32_winograd2u_leaky_6x16_avx2_k48d48_y64  |
 //! | 9 maxpool 2x2/2                      | 10x12x64           | 5x6x64   | 5    | 5    | loop                                       |
 //! | 10 conv 3x3/1, 64 -> 80, leaky       | 5x6x64             | 5x6x80   | 5    | 5    | f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80  |
 //! | 11 maxpool 2x2/1                     | 5x6x80             | 5x6x80   | 5    | 5    | loop                                       |
 //! | 12 conv 1x1/1, 80 -> 48, leaky       | 5x6x80             | 5x6x48   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k80_x80_y48  |
-//! | 13 conv 3x3/1, 48 -> 64, leaky       | 5x6x48             | 5x6x64   | 5    | 5    | f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64  |
+//! | 13 conv 3x3/1, 48 -> 64, leaky       | 5x6x48             | 5x6x64   | 5    | 5    | f32_winograd2u_leaky_6x16_avx2_k48d48_y64  |
 //! | 14 conv 1x1/1, 64 -> 30, linear      | 5x6x64             | 5x6x30   | 5    | 5    | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
 //! | 15 yolo, 3 anchors, 5 classes        | 5x6x30             | 5x6x30   | 5    | 5    | loop                                       |
 //! | 17 conv 1x1/1, 48 -> 32, leaky       | 5x6x48             | 5x6x32   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32  |
@@ -38,7 +38,7 @@ pub const ARENA_FLOATS: usize = 198_848;
 
 /// Output of layer 7, l07_maxpool: 10x12x48.
 const B0: Buffer = Buffer {
-    offset: 111_872,
+    offset: 61_696,
     h: 10,
     ring: 10,
     w: 12,
@@ -50,7 +50,7 @@ const B0: Buffer = Buffer {
 
 /// Output of layer 8, l08_conv: 10x12x64.
 const B1: Buffer = Buffer {
-    offset: 104_192,
+    offset: 54_016,
     h: 10,
     ring: 10,
     w: 12,
@@ -98,7 +98,7 @@ const B4: Buffer = Buffer {
 
 /// Output of layer 12, l12_conv: 5x6x48.
 const B5: Buffer = Buffer {
-    offset: 2_400,
+    offset: 16_384,
     h: 5,
     ring: 5,
     w: 6,
@@ -110,7 +110,7 @@ const B5: Buffer = Buffer {
 
 /// Output of layer 13, l13_conv: 5x6x64.
 const B6: Buffer = Buffer {
-    offset: 0,
+    offset: 18_688,
     h: 5,
     ring: 5,
     w: 6,
@@ -122,7 +122,7 @@ const B6: Buffer = Buffer {
 
 /// Output of layer 14, l14_conv: 5x6x30.
 const B7: Buffer = Buffer {
-    offset: 4_704,
+    offset: 0,
     h: 5,
     ring: 5,
     w: 6,
@@ -146,7 +146,7 @@ const B8: Buffer = Buffer {
 
 /// Output of layer 17, l17_conv: 5x6x32.
 const B9: Buffer = Buffer {
-    offset: 4_704,
+    offset: 3_840,
     h: 5,
     ring: 5,
     w: 6,
@@ -253,7 +253,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                 1 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(0, [B0.range()], B1.rows(&rows), 104_192);
+                        .io_scratch(0, [B0.range()], B1.rows(&rows), 54_016);
                     l08_conv(
                         io.team,
                         x,
@@ -298,14 +298,17 @@ pub fn run(io: &mut TaskIo<'_>) {
                         );
                 }
                 6 => {
-                    let ([x], y) = io.arena.io(5, [B5.range()], B6.rows(&rows));
-                    io.team
-                        .rows(
-                            rows,
-                            384,
-                            y,
-                            |rows, y| l13_conv(x, &io.weights[layout::L13_CONV], y, rows),
-                        );
+                    let ([x], y, scratch) = io
+                        .arena
+                        .io_scratch(5, [B5.range()], B6.rows(&rows), 16_384);
+                    l13_conv(
+                        io.team,
+                        x,
+                        &io.weights[layout::L13_CONV],
+                        scratch,
+                        y,
+                        rows,
+                    );
                 }
                 7 => {
                     let ([x], y) = io.arena.io(6, [B6.range()], B7.rows(&rows));
@@ -408,7 +411,7 @@ pub fn l08_conv(
             for (i, number) in list.enumerate() {
                 let row = block.start + number * 2;
                 let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-                kernels::f32_winograd2_leaky_6x16_avx2_k48d48_y64::input(
+                kernels::f32_winograd2u_leaky_6x16_avx2_k48d48_y64::input(
                     x,
                     &taps,
                     &mut v.part(i * 288, 288),
@@ -422,7 +425,7 @@ pub fn l08_conv(
     let across = Across {
         width: 16,
         stride: 64,
-        scratch_floats: 20_224,
+        scratch_floats: 7_680,
     };
     team.strips(
         4,
@@ -432,9 +435,9 @@ pub fn l08_conv(
         |list, mut y, work| {
             for (i, number) in list.enumerate() {
                 let at = i * 16;
-                let w = &w[number * 6_928..][..6_928];
+                let w = &w[number * 12_560..][..12_560];
                 let mut y = y.part(at, 16);
-                kernels::f32_winograd2_leaky_6x16_avx2_k48d48_y64::channels(
+                kernels::f32_winograd2u_leaky_6x16_avx2_k48d48_y64::channels(
                     v,
                     w,
                     work,
@@ -521,17 +524,72 @@ pub fn l12_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 
 /// Layer 13: conv 3x3/1, 48 -> 64, leaky. In 5x6x48 (border 1 1 1 1), out 5x6x64, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn l13_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
+pub fn l13_conv(
+    team: &Team,
+    x: &[f32],
+    w: &[f32],
+    scratch: &mut [f32],
+    y: &mut [f32],
+    rows: Range<usize>,
+) {
     let tap = |y: usize| if (1..6).contains(&y) { y * 384 } else { 0 };
-    let first = rows.start;
-    let block = rows;
-    for (co, w) in w.chunks_exact(6_928).enumerate() {
-        for row in block.clone() {
-            let taps = [tap(row), tap(row + 1), tap(row + 2)];
-            let y = &mut y[(row - first) * 384 + co * 16..];
-            kernels::f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64(x, &taps, w, y, 6);
-        }
-    }
+    let (v, work) = scratch.split_at_mut(7_168);
+    let (first, block) = (rows.start, rows);
+    let (down, last) = (block.len().div_ceil(2), block.end + 1);
+    let plane = down * 144 + 16;
+    let v = &mut v[..16 * plane];
+    let across = Across {
+        width: 144,
+        stride: plane,
+        scratch_floats: 0,
+    };
+    team.strips(
+        down,
+        across,
+        v,
+        &mut [],
+        |list, mut v, _| {
+            for (i, number) in list.enumerate() {
+                let row = block.start + number * 2;
+                let taps = std::array::from_fn(|k| tap((row + k).min(last)));
+                kernels::f32_winograd2u_leaky_6x16_avx2_k48d48_y64::input(
+                    x,
+                    &taps,
+                    &mut v.part(i * 144, 144),
+                    6,
+                );
+            }
+        },
+    );
+    let v = &*v;
+    let done = &mut y[(block.start - first) * 384..(block.end - first) * 384];
+    let across = Across {
+        width: 16,
+        stride: 64,
+        scratch_floats: 2_304,
+    };
+    team.strips(
+        4,
+        across,
+        done,
+        work,
+        |list, mut y, work| {
+            for (i, number) in list.enumerate() {
+                let at = i * 16;
+                let w = &w[number * 12_560..][..12_560];
+                let mut y = y.part(at, 16);
+                kernels::f32_winograd2u_leaky_6x16_avx2_k48d48_y64::channels(
+                    v,
+                    w,
+                    work,
+                    &mut y,
+                    384,
+                    6,
+                    block.len(),
+                );
+            }
+        },
+    );
 }
 
 /// Layer 14: conv 1x1/1, 64 -> 30, linear. In 5x6x64, out 5x6x30, f32 HWC.

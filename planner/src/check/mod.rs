@@ -436,6 +436,11 @@ fn working_memory(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) 
 fn formats(t: &TargetPlan, name: &str) -> Rule {
     let stored: BTreeMap<usize, WeightFormat> =
         t.packing.iter().map(|p| (p.node, p.weights)).collect();
+    rule(
+        stored.len() == t.packing.len(),
+        &|| format!("target {name}, weights"),
+        "weights that are stored twice",
+    )?;
     let mut steps = t
         .stages
         .iter()

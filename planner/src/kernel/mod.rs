@@ -1,16 +1,17 @@
 //! Which generated kernel computes a convolution, and what it is called.
 
 use crate::{
-    buffers::ALIGN,
     graph::{Activation, Conv, Graph, Node, Op},
     plan::{Algorithm, Buffer, ConvKernel, Isa, WeightFormat},
 };
 
 pub mod costs;
 pub mod neon;
+mod weights;
 pub mod winograd;
 
 use costs::{CostTable, Kernel};
+pub use weights::{Storage, block_floats, reads, weights, wide_floats};
 
 /// Which kernels may be planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +34,8 @@ pub struct Wanted<'a> {
     pub family: Family,
     /// Tiles per call of a Winograd kernel, about: see [`winograd::TILES`].
     pub tiles: usize,
-    /// Whether Winograd kernels find their weights transformed.
-    pub transformed: bool,
+    /// How weights are stored.
+    pub weights: Storage,
     /// How fast kernels are; without it formulas for x86-64 say it, and others are direct.
     pub costs: Option<&'a CostTable>,
 }
@@ -121,13 +122,12 @@ pub fn choose(
                 Isa::Portable => 12.min(96 / nr),
                 Isa::X86_64V3 | Isa::X86_64V4 => work.most(nr),
             },
-            algorithm: match winograd::algorithm(m, cin, nr, lanes) {
-                Algorithm::Winograd { m, depth, .. } => Algorithm::Winograd {
-                    m,
-                    depth,
-                    stored: wanted.transformed,
-                },
-                direct => direct,
+            algorithm: {
+                let depth = winograd::depth(m, cin, nr, lanes);
+                let floats =
+                    filters.div_ceil(nr) * winograd::transformed_floats(m, [cin, depth], nr);
+                let stored = wanted.weights.transforms(floats);
+                Algorithm::Winograd { m, depth, stored }
             },
             ..direct.clone()
         })
@@ -338,54 +338,6 @@ pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer, tiles: u
     }
 }
 
-/// How the weights of a step with kernel `k` are stored where `asked` is asked for: those of depthwise
-/// kernels are few, those of other operations are read without a kernel. A kernel that wants them
-/// transformed gets them so.
-pub fn weights(k: Option<&ConvKernel>, asked: WeightFormat) -> WeightFormat {
-    if let Some(Algorithm::Winograd {
-        m,
-        depth,
-        stored: true,
-    }) = k.map(|k| k.algorithm)
-    {
-        return WeightFormat::Transformed { m, depth };
-    }
-    match k {
-        Some(k) if !k.depthwise => asked,
-        _ => WeightFormat::F32,
-    }
-}
-
-/// Values (float32) that a packed block takes: biases, then weights.
-pub const fn block_floats(nr: usize, depth: usize, weights: WeightFormat) -> usize {
-    match weights {
-        WeightFormat::F32 => nr * (1 + depth),
-        WeightFormat::F16 => nr + (nr * depth).div_ceil(2),
-        WeightFormat::Transformed { m, depth: part } => {
-            nr + winograd::transformed_floats(m, [depth / 9, part], nr)
-        }
-    }
-}
-
-/// Whether a kernel reads weights that are stored so.
-pub fn reads(k: &ConvKernel, stored: WeightFormat) -> bool {
-    match weights(Some(k), WeightFormat::F32) {
-        own @ WeightFormat::Transformed { .. } => own == stored,
-        _ => !matches!(stored, WeightFormat::Transformed { .. }),
-    }
-}
-
-/// Values of a thread's working memory for a block that is made float32 before kernels read it: whole
-/// cache lines, none if it is stored so.
-pub const fn wide_floats(k: &ConvKernel, weights: WeightFormat) -> usize {
-    match weights {
-        WeightFormat::F32 | WeightFormat::Transformed { .. } => 0,
-        WeightFormat::F16 => {
-            block_floats(k.nr, k.size * k.size * k.cin, WeightFormat::F32).next_multiple_of(ALIGN)
-        }
-    }
-}
-
 /// Values of working memory of a call that computes row blocks of `[rows, columns]`, for `threads`
 /// threads: what all of them share, then a wide block and what Winograd needs of every thread.
 pub fn scratch(k: &ConvKernel, w: WeightFormat, [h, cols]: [usize; 2], threads: usize) -> usize {
@@ -458,14 +410,10 @@ mod tests {
             let faster: Vec<usize> = [2, 4, 6]
                 .into_iter()
                 .filter(|m| {
-                    let algorithm = winograd::algorithm(*m, cin, 16, 8);
-                    let Algorithm::Winograd { depth, .. } = algorithm else {
-                        return false;
-                    };
                     let s = winograd::Sizes {
                         m: *m,
                         cin,
-                        depth,
+                        depth: winograd::depth(*m, cin, 16, 8),
                         nr: 16,
                         stored: false,
                     };

@@ -4,9 +4,10 @@
 //! A call computes a block of output rows as tiles of `m x m` pixels. It transforms their inputs,
 //! and then, for every packed block of `nr` output channels, the weights, which are stored as for
 //! direct kernels: nothing grows in `weights.bin`. What this costs is shared by all tiles of the
-//! call, so calls take many of them. Asked for, weights are stored transformed instead: then `U` is read
-//! where it lies, and takes `(m + 2)^2 / 9` times as much of the file. Threads share first the rows of tiles, then the blocks of
-//! channels: `V` is common to them, `U` and `M` are a thread's own.
+//! call, so calls take many of them. Or weights are stored transformed ([`super::Storage`]): then
+//! `U` is read where it lies, and takes `(m + 2)^2 / 9` times as much of the file. Threads share
+//! first the rows of tiles, then the blocks of channels: `V` is common to them, `U` and `M` are a
+//! thread's own.
 //!
 //! ```text
 //! V[part of cin][(m + 2)^2][tile][depth]   transformed inputs of all tiles of the call
@@ -57,15 +58,11 @@ pub fn is_possible(c: &Conv, node: &Node, [cin, w]: [usize; 2], m: usize, lanes:
         && node.shape.c > 0
 }
 
-/// The algorithm's parameters for blocks of `nr` output channels: parts of equal depth, all
-/// multiples of `lanes`, as few as possible.
-pub fn algorithm(m: usize, cin: usize, nr: usize, lanes: usize) -> Algorithm {
+/// Depth of the parts of `cin` input channels for blocks of `nr` output channels: equal ones, all multiples
+/// of `lanes`, as few as possible.
+pub const fn depth(m: usize, cin: usize, nr: usize, lanes: usize) -> usize {
     let parts = cin.div_ceil(depth_most(m, nr));
-    Algorithm::Winograd {
-        m,
-        depth: cin.div_ceil(lanes * parts) * lanes,
-        stored: false,
-    }
+    cin.div_ceil(lanes * parts) * lanes
 }
 
 /// Values of `U` of all of `cin` input channels, in parts of `depth`, for `nr` output channels.
@@ -221,18 +218,15 @@ mod tests {
     #[test]
     fn calls_take_many_tiles_and_little_memory() {
         let check = |cin, h, w, want| {
-            let Algorithm::Winograd { m, depth, stored } = algorithm(4, cin, 16, 8) else {
-                panic!("asked for it")
-            };
             let s = Sizes {
-                m,
+                m: 4,
                 cin,
-                depth,
+                depth: depth(4, cin, 16, 8),
                 nr: 16,
-                stored,
+                stored: false,
             };
             assert_eq!(
-                (depth, s.row_block([h, w], TILES)),
+                (s.depth, s.row_block([h, w], TILES)),
                 want,
                 "{cin} channels, {h} x {w}"
             );

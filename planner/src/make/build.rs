@@ -1,6 +1,6 @@
 //! The dataflow part of a plan, and the plan around it.
 
-use super::{Parts, PlanError, Shape, grid_parts, stages, target::target};
+use super::{Parts, PlanError, Shape, grid_parts, stages, target::Parted};
 use crate::{
     chain, estimate,
     ftp::{StageGraph, cuts},
@@ -25,15 +25,17 @@ pub fn build(model: &Model, options: &PlanOptions, shape: &Shape) -> Result<Plan
         dataflow_stages.push(stage_data(graph, stage, [rows, cols], options, &ys, &xs));
         tiled.push((ys, xs));
     }
+    let parted = Parted {
+        graph,
+        stages: &stages,
+        tiled: &tiled,
+        tail: &tail,
+        options,
+    };
     let target = options
         .targets
         .iter()
-        .map(|t| {
-            (
-                t.name().to_string(),
-                target(graph, &stages, &tiled, &tail, *t, options),
-            )
-        })
+        .map(|t| (t.name().to_string(), parted.target(*t)))
         .collect();
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let dataflow = Dataflow {

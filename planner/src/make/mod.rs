@@ -14,7 +14,15 @@ pub use self::{
     stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
 pub(crate) use self::{build::stage_data, target::team};
-use crate::{cost, kernel::Family, memory, model::Model, options::PlanOptions, plan::Plan, search};
+use crate::{
+    cost,
+    kernel::{Family, Storage},
+    memory,
+    model::Model,
+    options::PlanOptions,
+    plan::Plan,
+    search,
+};
 
 /// The structure of a plan before kernels and buffers.
 #[derive(Clone, Debug)]
@@ -26,7 +34,7 @@ pub struct Shape {
 }
 
 /// Makes the plan of `options` for `model`. Where nothing fits the memory limit, kernels are made to
-/// work in less: Winograd's with fewer tiles a call, then direct ones.
+/// work in less: with weights as trained, Winograd's with fewer tiles a call, then direct ones.
 ///
 /// # Errors
 /// When what is asked for is impossible; the error says what would work.
@@ -53,7 +61,14 @@ fn leaner(options: &PlanOptions) -> Vec<(PlanOptions, String)> {
     if options.family() == Family::Direct {
         return Vec::new();
     }
-    let mut list: Vec<_> = TILES_LEAN
+    let mut list = Vec::new();
+    let mut options = options.clone();
+    if options.weights == Storage::Auto {
+        options.weights = options.weights.plain();
+        let why = "weights: none stored transformed, for the memory limit".into();
+        list.push((options.clone(), why));
+    }
+    let tiles = TILES_LEAN
         .into_iter()
         .filter(|n| *n < options.tiles)
         .map(|tiles| {
@@ -66,12 +81,12 @@ fn leaner(options: &PlanOptions) -> Vec<(PlanOptions, String)> {
                 ..options.clone()
             };
             (lean, why)
-        })
-        .collect();
+        });
+    list.extend(tiles);
     if options.kernels == Family::Auto {
         let lean = PlanOptions {
             kernels: Family::Direct,
-            ..options.clone()
+            ..options
         };
         list.push((lean, "kernels: direct ones, for the memory limit".into()));
     }

@@ -13,37 +13,89 @@ use crate::{
     region::Span,
 };
 
-pub(super) fn target(
+/// What chains are built from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parted<'a> {
+    /// The network.
+    pub graph: &'a Graph,
+    /// The stages' nodes and tensors.
+    pub stages: &'a [StageGraph],
+    /// Rows and columns of the tiles of every stage.
+    pub tiled: &'a [(Parts, Parts)],
+    /// The tail's nodes and tensors.
+    pub tail: &'a StageGraph,
+    /// What was asked for.
+    pub options: &'a PlanOptions,
+}
+
+impl Parted<'_> {
+    /// The part of a plan for one target.
+    pub(super) fn target(self, target: Target) -> TargetPlan {
+        let (mut chains, mut tail) = self.chains(target, &BTreeSet::new());
+        let apart = apart(chains.iter().flatten().chain([&tail]));
+        if !apart.is_empty() {
+            (chains, tail) = self.chains(target, &apart);
+        }
+        let all: Vec<&Chain> = chains.iter().flatten().chain([&tail]).collect();
+        let (packing, sections) = packing::pack(self.graph, self.stages, self.tail, &all);
+        TargetPlan {
+            kernels: target.kernels(),
+            triple: target.triple().to_string(),
+            stages: chains,
+            tail,
+            packing,
+            sections,
+        }
+    }
+
+    /// The chains of every stage, and the tail's.
+    fn chains(self, target: Target, apart: &BTreeSet<usize>) -> (Vec<Vec<Chain>>, Chain) {
+        let how = How {
+            kernels: self.options.kernels_for(target),
+            rows: self.options.rows,
+            apart,
+            team: self.options.team,
+        };
+        let stages = self.stages.iter().zip(self.tiled);
+        let chains = stages
+            .map(|(stage, (ys, xs))| {
+                let team = team(ys, xs, self.options);
+                stage_chains(self.graph, stage, [ys, xs], How { team, ..how })
+            })
+            .collect();
+        (chains, tail_chain(self.graph, self.tail, how))
+    }
+}
+
+/// The chains of a stage: one for every class of tiles.
+fn stage_chains(
     graph: &Graph,
-    stages: &[StageGraph],
-    tiled: &[(Parts, Parts)],
-    tail: &StageGraph,
-    target: Target,
-    options: &PlanOptions,
-) -> TargetPlan {
-    let (mut chains, mut tail_chain) = chains(
-        graph,
-        stages,
-        tiled,
-        tail,
-        target,
-        options,
-        &BTreeSet::new(),
-    );
-    let apart = apart(chains.iter().flatten().chain([&tail_chain]));
-    if !apart.is_empty() {
-        (chains, tail_chain) = self::chains(graph, stages, tiled, tail, target, options, &apart);
+    stage: &StageGraph,
+    [ys, xs]: [&Parts; 2],
+    how: How<'_>,
+) -> Vec<Chain> {
+    let mut list = Vec::new();
+    for (i, &r) in ys.firsts.iter().enumerate() {
+        for (j, &c) in xs.firsts.iter().enumerate() {
+            let name = format!("r{i}_c{j}");
+            let spec = ChainSpec {
+                name: &name,
+                nodes: &stage.nodes,
+                inputs: &stage.inputs,
+                outputs: &stage.outputs,
+                y: &ys.traces[r],
+                x: &xs.traces[c],
+                packed: false,
+            };
+            let ends: Vec<(Span, Span)> = ys.ends[r]
+                .iter()
+                .copied()
+                .zip(xs.ends[c].iter().copied())
+                .collect();
+            list.push(chain::build(graph, &spec, &ends, how));
+        }
     }
-    let all: Vec<&Chain> = chains.iter().flatten().chain([&tail_chain]).collect();
-    let (packing, sections) = packing::pack(graph, stages, tail, &all);
-    TargetPlan {
-        kernels: target.kernels(),
-        triple: target.triple().to_string(),
-        stages: chains,
-        tail: tail_chain,
-        packing,
-        sections,
-    }
+    list
 }
 
 /// Nodes whose weights are wanted transformed in one chain and otherwise in another: tiles of a stage may be
@@ -55,66 +107,6 @@ fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<usize> {
         .filter(|s| *formats.entry(s.node).or_insert(s.weights) != s.weights)
         .map(|s| s.node)
         .collect()
-}
-
-/// The chains of every stage, and the tail's.
-fn chains(
-    graph: &Graph,
-    stages: &[StageGraph],
-    tiled: &[(Parts, Parts)],
-    tail: &StageGraph,
-    target: Target,
-    options: &PlanOptions,
-    apart: &BTreeSet<usize>,
-) -> (Vec<Vec<Chain>>, Chain) {
-    let how = How {
-        kernels: options.kernels_for(target),
-        weights: options.weights,
-        rows: options.rows,
-        apart,
-        team: 1,
-    };
-    let chains: Vec<Vec<Chain>> = stages
-        .iter()
-        .zip(tiled)
-        .map(|(stage, (ys, xs))| {
-            let mut list = Vec::new();
-            let how = How {
-                team: team(ys, xs, options),
-                ..how
-            };
-            for (i, &r) in ys.firsts.iter().enumerate() {
-                for (j, &c) in xs.firsts.iter().enumerate() {
-                    let name = format!("r{i}_c{j}");
-                    let spec = ChainSpec {
-                        name: &name,
-                        nodes: &stage.nodes,
-                        inputs: &stage.inputs,
-                        outputs: &stage.outputs,
-                        y: &ys.traces[r],
-                        x: &xs.traces[c],
-                        packed: false,
-                    };
-                    let ends: Vec<(Span, Span)> = ys.ends[r]
-                        .iter()
-                        .copied()
-                        .zip(xs.ends[c].iter().copied())
-                        .collect();
-                    list.push(chain::build(graph, &spec, &ends, how));
-                }
-            }
-            list
-        })
-        .collect();
-    let tail = tail_chain(
-        graph,
-        tail,
-        How {
-            team: options.team,
-            ..how
-        },
-    );
-    (chains, tail)
 }
 
 /// Threads that share a tile of a stage of these parts: a single tile leaves a second thread nothing

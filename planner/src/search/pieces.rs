@@ -138,7 +138,6 @@ fn piece(
         .collect();
     let how = How {
         kernels: o.kernels_for(target),
-        weights: o.weights,
         rows: o.rows,
         apart: &BTreeSet::new(),
         team: make::team(ys, xs, o),

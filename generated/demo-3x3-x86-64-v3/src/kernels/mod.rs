@@ -11,12 +11,11 @@ mod f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14;
 mod f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8;
 mod f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8;
 mod f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16;
-mod f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64;
 mod f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80;
 pub mod f32_winograd2_leaky_6x16_avx2_k16d16_y32;
 pub mod f32_winograd2_leaky_6x16_avx2_k32d32_y48;
-pub mod f32_winograd2_leaky_6x16_avx2_k48d48_y64;
 pub mod f32_winograd2_leaky_6x16_avx2_k96d96_y64;
+pub mod f32_winograd2u_leaky_6x16_avx2_k48d48_y64;
 pub mod f32_winograd4_leaky_6x16_avx2_k16d16_y32;
 pub mod f32_winograd6_leaky_6x16_avx2_k16d16_y32;
 
@@ -27,7 +26,6 @@ pub use f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30_t14::f32_conv1x1s1_linear_6x1
 pub use f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8::f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8;
 pub use f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8::f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8;
 pub use f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16::f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16;
-pub use f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64::f32_conv3x3s1_leaky_6x16_avx2_k48_x48_y64;
 pub use f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80::f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80;
 
 /// Whether this processor has what the kernels need.

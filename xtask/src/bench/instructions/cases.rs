@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use tessera_codegen::{EmitOptions, emit_bundle};
 use tessera_planner::{
+    kernel::{Family, Storage},
     make,
     model::Model,
     options::{PlanOptions, Target},
@@ -22,29 +23,44 @@ use crate::{
     model, workspace,
 };
 
-/// Layers behind `[net]`, by name. Names say side, channels in and out, side of the map.
-const CASES: [(&str, [usize; 2], &str); 5] = [
-    (
-        "conv3x3-64-128-38",
-        [38, 64],
-        "[convolutional]\nfilters=128\nsize=3\npad=1\nactivation=leaky\n",
-    ),
-    (
+/// A network of a few layers.
+struct Case {
+    /// Says side, channels in and out, side of the map.
+    name: &'static str,
+    /// Side and channels of the input.
+    input: [usize; 2],
+    /// What stands behind `[net]`.
+    layers: &'static str,
+    kernels: Family,
+    weights: Storage,
+}
+
+const CONV3X3: &str = "[convolutional]\nfilters=128\nsize=3\npad=1\nactivation=leaky\n";
+
+const CASES: [Case; 6] = [
+    Case::new("conv3x3-64-128-38", [38, 64], CONV3X3),
+    // What ncnn computes so too, on ARM.
+    Case {
+        kernels: Family::Winograd(6),
+        weights: Storage::Transformed,
+        ..Case::new("winograd6-64-128-38", [38, 64], CONV3X3)
+    },
+    Case::new(
         "conv1x1-128-64-38",
         [38, 128],
         "[convolutional]\nfilters=64\nsize=1\nactivation=leaky\n",
     ),
-    (
+    Case::new(
         "first3x3-3-32-152",
         [152, 3],
         "[convolutional]\nfilters=32\nsize=3\npad=1\nactivation=leaky\n",
     ),
-    (
+    Case::new(
         "depthwise3x3-96-40",
         [40, 96],
         "[convolutional]\nfilters=96\ngroups=96\nsize=3\npad=1\nactivation=leaky\n",
     ),
-    (
+    Case::new(
         "tiny",
         [96, 3],
         "[convolutional]\nfilters=16\nsize=3\npad=1\nactivation=leaky\n\
@@ -61,8 +77,46 @@ const CASES: [(&str, [usize; 2], &str); 5] = [
          [convolutional]\nfilters=36\nsize=1\nactivation=linear\n",
     ),
 ];
+
+impl Case {
+    /// With the kernels that the planner chooses.
+    const fn new(name: &'static str, input: [usize; 2], layers: &'static str) -> Self {
+        Self {
+            name,
+            input,
+            layers,
+            kernels: Family::Auto,
+            weights: Storage::Auto,
+        }
+    }
+
+    /// Loads and plans the network that stands in `cfg`.
+    fn plan(&self, cfg: &Path, target: Target) -> Result<(&'static str, Plan, Model)> {
+        let loaded = model::load(&ModelArgs {
+            model: cfg.to_path_buf(),
+            weights: Some("random:1".into()),
+            darknet: Fork::Alexey,
+        })?;
+        let options = PlanOptions {
+            offload: Some(0),
+            edges: 1,
+            kernels: self.kernels,
+            weights: self.weights,
+            targets: vec![target],
+            command: format!(
+                "cargo xtask bench --instructions --target {}",
+                target.name()
+            ),
+            ..PlanOptions::default()
+        };
+        let plan = make::plan(&loaded.model, &options)
+            .with_context(|| format!("{}: no plan", self.name))?;
+        Ok((self.name, plan, loaded.model))
+    }
+}
+
 /// The shipped detector, all of it.
-const DEMO: &str = "demo";
+const DEMO: Case = Case::new("demo", [0; 2], "");
 
 /// All cases for one target, compiled as nodes are.
 pub struct Bundle {
@@ -81,13 +135,14 @@ impl Bundle {
         let dir = workspace::root().join("target").join("tessera").join(&name);
         fs::create_dir_all(dir.join("cases"))?;
         let mut made: Vec<(&'static str, Plan, Model)> = Vec::new();
-        for (case, [side, channels], layers) in CASES {
-            let cfg = dir.join("cases").join(format!("{case}.cfg"));
+        for case in CASES {
+            let cfg = dir.join("cases").join(format!("{}.cfg", case.name));
+            let ([side, channels], layers) = (case.input, case.layers);
             let net = format!("[net]\nwidth={side}\nheight={side}\nchannels={channels}\n{layers}");
             fs::write(&cfg, net)?;
-            made.push(one(case, &cfg, target)?);
+            made.push(case.plan(&cfg, target)?);
         }
-        made.push(one(DEMO, Path::new("demo.cfg"), target)?);
+        made.push(DEMO.plan(Path::new("demo.cfg"), target)?);
 
         let programs: Vec<(&str, &Plan, &Model)> =
             made.iter().map(|(n, p, m)| (*n, p, m)).collect();
@@ -133,25 +188,4 @@ impl Bundle {
             args: words.into(),
         }
     }
-}
-
-/// Loads and plans a case.
-fn one(name: &'static str, cfg: &Path, target: Target) -> Result<(&'static str, Plan, Model)> {
-    let loaded = model::load(&ModelArgs {
-        model: cfg.to_path_buf(),
-        weights: Some("random:1".into()),
-        darknet: Fork::Alexey,
-    })?;
-    let options = PlanOptions {
-        offload: Some(0),
-        edges: 1,
-        targets: vec![target],
-        command: format!(
-            "cargo xtask bench --instructions --target {}",
-            target.name()
-        ),
-        ..PlanOptions::default()
-    };
-    let plan = make::plan(&loaded.model, &options).with_context(|| format!("{name}: no plan"))?;
-    Ok((name, plan, loaded.model))
 }
