@@ -87,6 +87,7 @@ pub fn estimate(graph: &Graph, plan: &Plan, o: &PlanOptions) -> Estimates {
     let cluster = Cluster {
         edges: o.edges,
         workers: o.workers,
+        team: o.team,
     };
     let jobs = cost::jobs(&d.stages, &d.tail.inputs);
     let s = seconds(graph, &jobs, d.tail.first_layer, &d.tail.inputs, cluster);

@@ -331,3 +331,25 @@ fn weights_are_stored_transformed_where_memory_allows() {
     let (layers, _) = stored(&asked(Storage::Auto, Some(most - 1)));
     assert_eq!(layers, [false, false]);
 }
+
+#[test]
+fn a_board_shares_one_tile_or_computes_several() {
+    let m = model("yolov2");
+    let made = |edges, team| {
+        let o = PlanOptions {
+            cuts: vec![8, 16],
+            workers: 4,
+            team,
+            ..options(edges)
+        };
+        let p = make::plan(&m, &o).unwrap();
+        (p.dataflow.stages[0].grid, p.estimates.why.join("\n"))
+    };
+    let (grid, why) = made(1, 4);
+    assert_eq!(grid, [1, 1], "{why}");
+    assert!(why.contains("one tile a stage, best with a tile per core"));
+    let (grid, why) = made(1, 1);
+    assert_ne!(grid, [1, 1], "nobody to share a tile with: {why}");
+    let (grid, why) = made(4, 4);
+    assert_ne!(grid, [1, 1], "other boards would idle: {why}");
+}

@@ -77,6 +77,18 @@ pub fn run(args: &CiArgs) -> Result<()> {
         &["doc", "--workspace", "--no-deps", "--quiet"],
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
+    // Every kernel of this processor computes every layer of a cost table.
+    cargo(
+        &[
+            "xtask",
+            "calibrate",
+            "--rounds",
+            "1",
+            "--out",
+            "target/tessera/costs.toml",
+        ],
+        &[],
+    )?;
     // A kernel that takes more instructions than recorded is a slower kernel.
     instructions::run(&Asked {
         check: true,

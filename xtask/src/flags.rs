@@ -153,10 +153,11 @@ pub struct PlanArgs {
     /// Number of edge nodes
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub edges: u16,
-    /// Worker processes per edge node
+    /// Worker processes per edge node: as many of a board's cores compute
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
-    /// Threads of a board that share the layers of a task it has to itself: the tail, a stage of one tile
+    /// Threads of a board that share the layers of a task it has to itself: the tail, a stage of one tile. The
+    /// search weighs such a stage, with up to --workers of them, against one of several tiles
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub team: u16,
     /// Memory limit of an edge node: 64MiB

@@ -186,8 +186,8 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
     let threads = args
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    // A single tile leaves a worker's other cores nothing but a share of it.
-    let one_tile = made.dataflow.stages.iter().all(|s| s.tiles.len() == 1);
+    // A single tile leaves a board's other cores nothing but a share of it.
+    let one_tile = made.dataflow.stages.iter().any(|s| s.tiles.len() == 1);
     let worker_threads = if one_tile { threads } else { 1 };
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
     let config = Config {

@@ -19,6 +19,8 @@ pub struct Job {
     pub outputs: Vec<u64>,
     /// Bytes that go to the gateway when it is done.
     pub result_bytes: u64,
+    /// Whether it is all of its stage: a team computes it.
+    pub alone: bool,
 }
 
 /// Bytes that a task reads of another one's outputs, or of the frame.
@@ -44,6 +46,7 @@ pub fn jobs(stages: &[Stage], results: &[TensorIx]) -> Vec<Job> {
         for tile in &stage.tiles {
             let mut job = Job {
                 macs: tile.macs,
+                alone: stage.tiles.len() == 1,
                 ..Job::default()
             };
             for (t, wanted) in stage.inputs.iter().zip(&tile.inputs) {

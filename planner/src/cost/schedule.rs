@@ -3,6 +3,8 @@
 //! The model, meant to be simple and to promise nothing that a cluster does not do:
 //! - Node 0 is the frame's source. A free core takes a ready task: first the one of whose inputs
 //!   the largest share lies with its node, then the one with the lowest number.
+//! - A task that is all of its stage is computed by a team of its node's cores; while it runs, the
+//!   others have nothing to do, as far as one frame goes.
 //! - Inputs that lie elsewhere are asked for (one round trip) and travel over the channel before
 //!   the task begins; the channel moves one thing at a time, in the order asked for. A core waits
 //!   for its inputs (no prefetch).
@@ -11,7 +13,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-use super::{ROUND_TRIP_S, TASK_OVERHEAD_S, compute_s, flow::Job, link_s};
+use super::{ROUND_TRIP_S, TASK_OVERHEAD_S, compute_s, flow::Job, link_s, team_cores};
 
 /// The nodes that compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,24 @@ pub struct Cluster {
     pub edges: usize,
     /// Workers of each; at least 1.
     pub workers: usize,
+    /// Most threads that share a task which is all of its stage; no more than there are workers.
+    pub team: usize,
+}
+
+impl Cluster {
+    /// Threads that share a task.
+    fn threads(self, alone: bool) -> usize {
+        if alone {
+            self.team.clamp(1, self.workers.max(1))
+        } else {
+            1
+        }
+    }
+
+    /// Seconds of a task of `macs` multiply-adds.
+    pub fn task_s(self, macs: u64, alone: bool) -> f64 {
+        compute_s(macs, team_cores(self.threads(alone))) + TASK_OVERHEAD_S
+    }
 }
 
 /// How a frame went.
@@ -64,6 +84,7 @@ impl PartialOrd for End {
 
 struct State<'a> {
     jobs: &'a [Job],
+    cluster: Cluster,
     workers: usize,
     /// Node that computed a finished task.
     place: Vec<Option<usize>>,
@@ -135,8 +156,11 @@ impl State<'_> {
             } else {
                 now
             };
-            let seconds = compute_s(self.jobs[job].macs, 1.0) + TASK_OVERHEAD_S;
-            self.outcome.busy_s += seconds;
+            let Job { macs, alone, .. } = self.jobs[job];
+            let seconds = self.cluster.task_s(macs, alone);
+            #[expect(clippy::cast_precision_loss, reason = "few threads")]
+            let threads = self.cluster.threads(alone) as f64;
+            self.outcome.busy_s += threads * seconds;
             self.ends.push(End {
                 at: begin + seconds,
                 order: self.started,
@@ -164,6 +188,7 @@ pub fn schedule(jobs: &[Job], cluster: Cluster) -> Outcome {
     }
     let mut s = State {
         jobs,
+        cluster,
         workers,
         place: vec![None; jobs.len()],
         ready: (0..jobs.len()).filter(|k| missing[*k] == 0).collect(),
@@ -208,11 +233,19 @@ mod tests {
                 .collect(),
             outputs: vec![result_bytes],
             result_bytes,
+            alone: false,
         }
     }
 
     fn run(jobs: &[Job], edges: usize) -> Outcome {
-        schedule(jobs, Cluster { edges, workers: 1 })
+        schedule(
+            jobs,
+            Cluster {
+                edges,
+                workers: 1,
+                team: 1,
+            },
+        )
     }
 
     #[test]

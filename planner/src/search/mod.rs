@@ -259,6 +259,7 @@ fn candidate(graph: &Graph, o: &PlanOptions, pieces: &Pieces, shape: &Shape) -> 
     let cluster = Cluster {
         edges: o.edges,
         workers: o.workers,
+        team: o.team,
     };
     let jobs = cost::jobs(&stages, &tail.inputs);
     let seconds = estimate::seconds(graph, &jobs, offload, &tail.inputs, cluster);

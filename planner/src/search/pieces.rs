@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::Given;
 use crate::{
     chain::{self, ChainSpec, How},
-    cost,
+    cost::Cluster,
     estimate::input_bytes,
     ftp::{Axis, StageGraph},
     graph::Graph,
@@ -152,23 +152,28 @@ fn piece(
     Piece {
         arena: 4 * chain.arena_floats as u64,
         weights: 4 * packing::stage_floats(graph, stage, &[&chain]) as u64,
-        compute_s: spread_s(&data, o.edges.max(1) * o.workers.max(1)),
+        compute_s: spread_s(&data, o),
         halo: inputs.saturating_sub(whole),
         inputs,
         stage: data,
     }
 }
 
-/// Seconds of all tiles on `cores` cores that take them in order, nothing else counted.
-fn spread_s(stage: &Stage, cores: usize) -> f64 {
-    let mut free = vec![0.0f64; cores];
+/// Seconds of all tiles on all cores that take them in order, nothing else counted.
+fn spread_s(stage: &Stage, o: &PlanOptions) -> f64 {
+    let cluster = Cluster {
+        edges: o.edges.max(1),
+        workers: o.workers.max(1),
+        team: o.team,
+    };
+    let mut free = vec![0.0f64; cluster.edges * cluster.workers];
     for t in &stage.tiles {
         let first = free
             .iter()
             .enumerate()
             .min_by(|a, b| a.1.total_cmp(b.1))
             .map_or(0, |(i, _)| i);
-        free[first] += cost::compute_s(t.macs, 1.0) + cost::TASK_OVERHEAD_S;
+        free[first] += cluster.task_s(t.macs, stage.tiles.len() == 1);
     }
     free.into_iter().fold(0.0, f64::max)
 }

@@ -105,6 +105,32 @@ pub(super) fn lines(
     if let Some(c) = others(many) {
         why.push(format!("next best: {}: {}", name(c), price(c)));
     }
+    // One task on all cores of a board, or one task per core.
+    let team = o.team.min(o.workers);
+    if team > 1 {
+        let shared = |c: &Candidate| c.tiles() == c.shape.cuts.len();
+        let of = |team: bool| {
+            if team {
+                "one tile a stage"
+            } else {
+                "a tile per core"
+            }
+        };
+        let other = found
+            .iter()
+            .skip(first_fit)
+            .find(|c| c.bytes <= limit && shared(c) != shared(choice));
+        why.push(match other {
+            Some(c) => format!(
+                "a board's cores: {}, best with {}: {}: {}",
+                of(shared(choice)),
+                of(shared(c)),
+                name(c),
+                price(c)
+            ),
+            None => format!("a board's cores: {}", of(shared(choice))),
+        });
+    }
     if given.cuts.is_none() {
         let frame = 4 * graph.input.len() as u64;
         let all = estimate::untiled_macs(graph, 0, graph.layers.len());

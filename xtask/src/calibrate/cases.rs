@@ -40,49 +40,69 @@ const SHAPES: [(usize, usize, &[usize]); 7] = [
 /// Multiply-adds that a case is repeated to, about.
 const ENOUGH: usize = 1 << 31;
 
-/// A layer and how it is computed.
+/// A layer: a 3x3 convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Case {
-    kernel: Kernel,
+struct Shape {
     cin: usize,
     filters: usize,
     side: usize,
 }
 
+/// A layer and how it is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    kernel: Kernel,
+    shape: Shape,
+}
+
+fn shapes() -> impl Iterator<Item = Shape> {
+    SHAPES.iter().flat_map(|&(cin, filters, sides)| {
+        sides.iter().map(move |&side| Shape { cin, filters, side })
+    })
+}
+
 /// Every kernel at every size.
 pub fn all() -> impl Iterator<Item = Case> {
-    let shapes = SHAPES
-        .iter()
-        .flat_map(|(cin, filters, sides)| sides.iter().map(|side| (*cin, *filters, *side)));
-    shapes.flat_map(|(cin, filters, side)| {
-        Kernel::ALL.map(|kernel| Case {
-            kernel,
-            cin,
-            filters,
-            side,
-        })
-    })
+    shapes().flat_map(|shape| Kernel::ALL.map(|kernel| Case { kernel, shape }))
+}
+
+impl Shape {
+    /// `64-128-26`: all kernels share a shape's input.
+    fn name(self) -> String {
+        format!("{}-{}-{}", self.cin, self.filters, self.side)
+    }
+
+    const fn macs(self) -> usize {
+        9 * self.cin * self.filters * self.side * self.side
+    }
+
+    /// The layer as a network, whose cfg is written to `dir`.
+    fn model(self, dir: &Path) -> Result<Model> {
+        let cfg = dir.join(format!("{}.cfg", self.name()));
+        let net = format!(
+            "[net]\nwidth={0}\nheight={0}\nchannels={1}\n[convolutional]\nfilters={2}\nsize=3\npad=1\nactivation=leaky\n",
+            self.side, self.cin, self.filters
+        );
+        fs::write(&cfg, net).with_context(|| format!("cannot write {}", cfg.display()))?;
+        let loaded = model::load(&ModelArgs {
+            model: cfg,
+            weights: Some("random:1".into()),
+            darknet: Fork::Alexey,
+        })?;
+        Ok(loaded.model)
+    }
 }
 
 impl Case {
     /// `winograd4-64-128-26`.
     pub fn name(&self) -> String {
         let kernel = format!("{:?}", self.kernel).to_lowercase();
-        format!("{kernel}-{}", self.shape())
-    }
-
-    /// `64-128-26`: all kernels share a shape's weights and input.
-    fn shape(&self) -> String {
-        format!("{}-{}-{}", self.cin, self.filters, self.side)
-    }
-
-    const fn macs(&self) -> usize {
-        9 * self.cin * self.filters * self.side * self.side
+        format!("{kernel}-{}", self.shape.name())
     }
 
     /// Frames that are worth timing.
     fn frames(&self) -> usize {
-        (ENOUGH / self.macs()).clamp(3, 50)
+        (ENOUGH / self.shape.macs()).clamp(3, 50)
     }
 
     /// What the table says of it.
@@ -90,10 +110,10 @@ impl Case {
     pub fn row(&self, seconds: f64) -> Row {
         Row {
             kernel: self.kernel,
-            cin: self.cin,
-            filters: self.filters,
-            side: self.side,
-            gmacs: self.macs() as f64 / seconds.max(1e-9) / 1e9,
+            cin: self.shape.cin,
+            filters: self.shape.filters,
+            side: self.shape.side,
+            gmacs: self.shape.macs() as f64 / seconds.max(1e-9) / 1e9,
         }
     }
 
@@ -107,19 +127,7 @@ impl Case {
     }
 
     /// The layer planned with its kernel; `None` if the target has none for it.
-    fn plan(&self, dir: &Path, target: Target) -> Result<Option<(Plan, Model)>> {
-        let cfg = dir.join("cases").join(format!("{}.cfg", self.shape()));
-        let net = format!(
-            "[net]\nwidth={0}\nheight={0}\nchannels={1}\n[convolutional]\nfilters={2}\nsize=3\npad=1\nactivation=leaky\n",
-            self.side, self.cin, self.filters
-        );
-        fs::write(&cfg, net).with_context(|| format!("cannot write {}", cfg.display()))?;
-        let model = model::load(&ModelArgs {
-            model: cfg,
-            weights: Some("random:1".into()),
-            darknet: Fork::Alexey,
-        })?
-        .model;
+    fn plan(&self, model: &Model, target: Target) -> Result<Option<Plan>> {
         let options = PlanOptions {
             offload: Some(0),
             edges: 1,
@@ -130,13 +138,23 @@ impl Case {
             ..PlanOptions::default()
         };
         let plan =
-            make::plan(&model, &options).with_context(|| format!("{}: no plan", self.name()))?;
+            make::plan(model, &options).with_context(|| format!("{}: no plan", self.name()))?;
         let steps = plan.target.values().flat_map(|t| &t.tail.steps);
         let tile = steps
             .filter_map(|s| s.conv.as_ref())
             .find_map(|k| k.algorithm.tile());
         let made = tile.map_or(Some(Kernel::Direct), Kernel::of_tile);
-        Ok((made == Some(self.kernel)).then_some((plan, model)))
+        Ok((made == Some(self.kernel)).then_some(plan))
+    }
+}
+
+/// The name of the files with a case's weights: all kernels that read them as trained share them.
+fn weights_name(case: &Case, plan: &Plan) -> String {
+    let mut packing = plan.target.values().flat_map(|t| &t.packing);
+    if packing.all(|p| p.weights.is_f32()) {
+        case.shape.name()
+    } else {
+        case.name()
     }
 }
 
@@ -145,6 +163,8 @@ pub struct Bundle {
     target: Target,
     dir: PathBuf,
     cases: Vec<Case>,
+    /// Of every case: the name of its weights and input.
+    files: Vec<String>,
 }
 
 impl Bundle {
@@ -156,16 +176,27 @@ impl Bundle {
         let made = dir.join("cases");
         fs::create_dir_all(&made).with_context(|| format!("cannot make {}", made.display()))?;
         let step = Step::begin("Planning layers");
-        let mut list: Vec<(Case, String, Plan, Model)> = Vec::new();
-        for case in all() {
-            if let Some((plan, model)) = case.plan(dir, target)? {
-                list.push((case, case.name(), plan, model));
+        let models: Vec<(Shape, Model)> = shapes()
+            .map(|s| Ok((s, s.model(&made)?)))
+            .collect::<Result<_>>()?;
+        let mut list: Vec<(Case, String, Plan, &Model)> = Vec::new();
+        for (shape, model) in &models {
+            for kernel in Kernel::ALL {
+                let case = Case {
+                    kernel,
+                    shape: *shape,
+                };
+                if let Some(plan) = case.plan(model, target)? {
+                    list.push((case, case.name(), plan, model));
+                }
             }
         }
         step.done(&format!("{} of them", list.len()));
         let name = format!("calibrate-{}", target.name());
-        let programs: Vec<(&str, &Plan, &Model)> =
-            list.iter().map(|(_, n, p, m)| (n.as_str(), p, m)).collect();
+        let programs: Vec<(&str, &Plan, &Model)> = list
+            .iter()
+            .map(|(_, n, p, m)| (n.as_str(), p, *m))
+            .collect();
         // The crate lies where the runtime's path is known; only the node goes along.
         let sources = workspace::root()
             .join("target/tessera")
@@ -177,9 +208,13 @@ impl Bundle {
         };
         let files = emit_bundle(&name, &programs, target.name(), &options)?;
         emit::write_sources(&sources, &files)?;
-        // All kernels of a shape share its weights and frame.
-        for (case, _, plan, model) in list.iter().filter(|l| l.0.kernel == Kernel::Direct) {
-            emit::write_case(&made, &case.shape(), plan, model, target)?;
+        let mut names = Vec::new();
+        for (case, _, plan, model) in &list {
+            let name = weights_name(case, plan);
+            if !names.contains(&name) {
+                emit::write_case(&made, &name, plan, model, target)?;
+            }
+            names.push(name);
         }
         let node = build::compile(&name, target, &sources)?;
         fs::copy(&node, dir.join("node")).context("cannot copy the node")?;
@@ -187,6 +222,7 @@ impl Bundle {
             target,
             dir: dir.to_path_buf(),
             cases: list.iter().map(|l| l.0).collect(),
+            files: names,
         };
         bundle.write_script()?;
         Ok(bundle)
@@ -204,9 +240,11 @@ impl Bundle {
 
     /// Arguments that compute a case `frames` times, by one thread.
     pub fn args(&self, case: &Case, frames: usize) -> Vec<OsString> {
+        let mut known = self.cases.iter().zip(&self.files);
+        let name = known.find(|(c, _)| *c == case).map_or("", |(_, f)| f);
         let file = |ending: &str| {
-            let name = format!("{}.{ending}", case.shape());
-            self.dir.join("cases").join(name).into_os_string()
+            let file = format!("{name}.{ending}");
+            self.dir.join("cases").join(file).into_os_string()
         };
         vec![
             "--program".into(),
@@ -234,8 +272,8 @@ impl Bundle {
              --input-f32 \"cases/$2.f32\" --threads 1 --repeat \"$3\" | grep '\"timing\"' || exit 1\n}}\n",
             self.target.name()
         );
-        for c in &self.cases {
-            text += &format!("layer {} {} {}\n", c.name(), c.shape(), c.frames());
+        for (c, file) in self.cases.iter().zip(&self.files) {
+            text += &format!("layer {} {file} {}\n", c.name(), c.frames());
         }
         text += "echo end\n";
         let file = self.dir.join("measure.sh");
