@@ -116,6 +116,9 @@ mod tests {
         assert!(math::exp(-100.0) > 0.0, "subnormal results are kept");
         assert_eq!(math::logistic(-200.0), 0.0);
         assert_eq!(math::logistic(200.0), 1.0);
+        assert_eq!(math::one_plus_exp(-1e30), 1.0);
+        assert_eq!(math::one_plus_exp(1e30), f32::INFINITY);
+        assert!(math::one_plus_exp(f32::NAN).is_nan());
     }
 
     /// Largest error relative to `1e-3 + |want|` over -30 ..= 30.
@@ -223,7 +226,7 @@ mod tests {
                 _ => unreachable!("only functions"),
             })
             .collect();
-        assert_eq!(names, ["exp", "mish"]);
+        assert_eq!(names, ["exp", "exp_from", "mish"]);
         assert!(select(["nothing"].into_iter()).is_none());
     }
 }

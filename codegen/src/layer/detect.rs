@@ -14,28 +14,19 @@ pub(super) fn yolo(
     scale_x_y: f32,
     new_coords: bool,
 ) -> Body {
-    let scale = scale_xy(quote!(*e), scale_x_y);
-    let xy = match (new_coords, scale) {
-        (true, None) => quote!(),
-        (true, Some(scaled)) => quote! { for e in &mut y[..2] { *e = #scaled; } },
-        (false, None) => quote! { for e in &mut y[..2] { *e = math::logistic(*e); } },
-        (false, Some(scaled)) => quote! {
-            for e in &mut y[..2] {
-                *e = math::logistic(*e);
-                *e = #scaled;
-            }
-        },
-    };
-    let rest = if new_coords {
-        quote!()
-    } else {
-        quote! { for e in &mut y[4..] { *e = math::logistic(*e); } }
-    };
-    slots(
+    let scale = scale_xy(quote!(*e), scale_x_y).map_or_else(
+        TokenStream::new,
+        |s| quote!(for e in &mut y[..2] { *e = #s; }),
+    );
+    let what = format!("yolo, {masks} anchors, {classes} classes");
+    if new_coords {
+        return slots(cx, classes + 5, scale, what);
+    }
+    logistic_slots(
         cx,
         classes + 5,
-        quote!(#xy #rest),
-        format!("yolo, {masks} anchors, {classes} classes"),
+        quote! { y[2..4].copy_from_slice(&raw[2..4]); #scale },
+        what,
     )
 }
 
@@ -46,15 +37,10 @@ pub(super) fn gaussian(cx: &LayerCx, masks: usize, classes: usize, scale_x_y: f3
         |s| quote!(for at in [0, 2] { y[at] = #s; }),
     );
     // Entries 4 and 6 are the raw width and height.
-    let code = quote! {
-        for at in [0, 1, 2, 3, 5, 7] { y[at] = math::logistic(y[at]); }
-        for e in &mut y[8..] { *e = math::logistic(*e); }
-        #scale
-    };
-    slots(
+    logistic_slots(
         cx,
         classes + 9,
-        code,
+        quote! { for at in [4, 6] { y[at] = raw[at]; } #scale },
         format!("gaussian yolo, {masks} anchors, {classes} classes"),
     )
 }
@@ -124,6 +110,19 @@ fn slots(cx: &LayerCx, entries: usize, each: TokenStream, what: String) -> Body 
             #pixels.copy_from_slice(#row);
             for y in #pixels.chunks_exact_mut(#n) { #each }
         }
+    };
+    Body::plain(what, cx.out.for_rows(code))
+}
+
+/// The logistic function of whole rows, which takes whole vectors, then `each` on every slot's `entries`
+/// values `y`, computed from `raw`, to put back what stays as it is.
+fn logistic_slots(cx: &LayerCx, entries: usize, each: TokenStream, what: String) -> Body {
+    let row = cx.input().row_slice(&quote!(x), quote!(row), 1);
+    let (pixels, n) = (cx.out.pixels(), int(entries));
+    let code = quote! {
+        let raw = #row;
+        for (y, raw) in #pixels.iter_mut().zip(raw) { *y = math::logistic(*raw); }
+        for (y, raw) in #pixels.chunks_exact_mut(#n).zip(raw.chunks_exact(#n)) { #each }
     };
     Body::plain(what, cx.out.for_rows(code))
 }

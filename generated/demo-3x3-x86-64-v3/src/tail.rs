@@ -636,14 +636,12 @@ pub fn l14_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l15_yolo(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(180)) {
-        y.copy_from_slice(&x[row * 180..][..180]);
-        for y in y.chunks_exact_mut(10) {
-            for e in &mut y[..2] {
-                *e = math::logistic(*e);
-            }
-            for e in &mut y[4..] {
-                *e = math::logistic(*e);
-            }
+        let raw = &x[row * 180..][..180];
+        for (y, raw) in y.iter_mut().zip(raw) {
+            *y = math::logistic(*raw);
+        }
+        for (y, raw) in y.chunks_exact_mut(10).zip(raw.chunks_exact(10)) {
+            y[2..4].copy_from_slice(&raw[2..4]);
         }
     }
 }
@@ -806,14 +804,12 @@ pub fn l21_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l22_yolo(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(360)) {
-        y.copy_from_slice(&x[row * 360..][..360]);
-        for y in y.chunks_exact_mut(10) {
-            for e in &mut y[..2] {
-                *e = math::logistic(*e);
-            }
-            for e in &mut y[4..] {
-                *e = math::logistic(*e);
-            }
+        let raw = &x[row * 360..][..360];
+        for (y, raw) in y.iter_mut().zip(raw) {
+            *y = math::logistic(*raw);
+        }
+        for (y, raw) in y.chunks_exact_mut(10).zip(raw.chunks_exact(10)) {
+            y[2..4].copy_from_slice(&raw[2..4]);
         }
     }
 }
