@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapOptions};
 use sha2::{Digest, Sha256};
 
 use crate::program::{Program, SectionSpec};
@@ -103,9 +103,36 @@ pub enum Use {
     Tail,
     /// All: one process for everything.
     All,
-    /// None is verified: a worker, whose parent did.
+    /// The stages', unverified: a worker, whose parent did that.
     Verified,
 }
+
+impl Use {
+    /// Whether a section is read and compared with its digest.
+    fn verifies(self, section: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Stages => section != TAIL,
+            Self::Tail => section == TAIL,
+            Self::Verified => false,
+        }
+    }
+
+    /// Bytes of the file that are mapped. Pages come in by larger pieces than are touched, so a map that goes on
+    /// behind the stages' weights would make some of the tail's resident.
+    fn mapped(self, program: &Program) -> usize {
+        let with_tail = matches!(self, Self::All | Self::Tail);
+        let ends = program
+            .sections
+            .iter()
+            .filter(|s| with_tail || s.name != TAIL)
+            .map(|s| s.offset + s.floats);
+        HEADER_BYTES + 4 * ends.max().unwrap_or(0)
+    }
+}
+
+/// Name of the section that the gateway reads; the planner gives it.
+const TAIL: &str = "tail";
 
 impl Weights {
     /// Opens, checks and maps `path` for `program`.
@@ -184,13 +211,7 @@ impl Weights {
             });
         }
         for (i, s) in program.sections.iter().enumerate() {
-            let wanted = match sections {
-                Use::All => true,
-                Use::Stages => s.name != "tail",
-                Use::Tail => s.name == "tail",
-                Use::Verified => false,
-            };
-            if wanted && digest(&mut file, s).map_err(io)? != entry(&header, i).digest {
+            if sections.verifies(s.name) && digest(&mut file, s).map_err(io)? != entry(&header, i).digest {
                 return Err(WeightsError::Damaged {
                     path: path.into(),
                     section: s.name,
@@ -200,11 +221,13 @@ impl Weights {
         // SAFETY: the file is mapped read-only and only ever read as bytes reinterpreted as f32, for
         // which every bit pattern is valid. Truncating it while a node runs would raise SIGBUS;
         // packing replaces files by rename, so a mapped one is never written.
-        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Ok(Self { map })
+        let map = unsafe { MmapOptions::new().len(sections.mapped(program)).map(&file) };
+        Ok(Self {
+            map: map.map_err(io)?,
+        })
     }
 
-    /// All values behind the header. Touching them makes their pages resident.
+    /// The values behind the header, as far as they are mapped. Touching them makes their pages resident.
     pub fn floats(&self) -> &[f32] {
         let bytes = &self.map[HEADER_BYTES..];
         let whole = &bytes[..bytes.len() / 4 * 4];
