@@ -211,7 +211,9 @@ impl Weights {
             });
         }
         for (i, s) in program.sections.iter().enumerate() {
-            if sections.verifies(s.name) && digest(&mut file, s).map_err(io)? != entry(&header, i).digest {
+            if sections.verifies(s.name)
+                && digest(&mut file, s).map_err(io)? != entry(&header, i).digest
+            {
                 return Err(WeightsError::Damaged {
                     path: path.into(),
                     section: s.name,

@@ -108,6 +108,10 @@ impl Lanes for Scalar {
         1
     }
 
+    fn registers(&self) -> usize {
+        16
+    }
+
     fn ty(&self) -> TokenStream {
         quote!(f32)
     }

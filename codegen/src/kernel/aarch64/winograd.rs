@@ -18,6 +18,10 @@ impl Lanes for Neon {
         LANES
     }
 
+    fn registers(&self) -> usize {
+        32
+    }
+
     fn ty(&self) -> TokenStream {
         quote!(float32x4_t)
     }

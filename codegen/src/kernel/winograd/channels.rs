@@ -58,10 +58,11 @@ impl Printer<'_> {
         };
         let y_stride = self.k.y_stride;
         let pixel = affine(&[(quote!(row * y_row), 1), (quote!(col), y_stride)], 0);
+        let passed = (!self.is_straight([n, m])).then(|| quote!(&mut between,));
         let finish = quote! {
             for (tile, products) in strip.zip(products.chunks_exact(#tile)) {
                 let (row, col) = (tile / across * #m_l, (tile % across * #m_l).min(cols - #m_l));
-                outputs(products, bias, y, &mut between, [#pixel, y_row, #m_l.min(rows - row)]);
+                outputs(products, bias, y, #passed [#pixel, y_row, #m_l.min(rows - row)]);
             }
         };
         // U is made, or read where it is stored.
@@ -113,7 +114,7 @@ impl Printer<'_> {
         } else {
             quote!(let (u, products) = work.split_at_mut(#u_floats);)
         };
-        let between = self.between(n, m);
+        let between = self.between([n, m]);
         let (y_stride_l, lanes_l) = (int(y_stride), int(self.lanes));
         quote! {
             #[doc = #doc]

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::kernel::winograd::Sizes;
 
-use super::{Printer, transform};
+use super::{Index, Printer, transform};
 use crate::{
     kernel::COLS_MAX,
     names::{affine, int},
@@ -22,14 +22,15 @@ impl Printer<'_> {
         );
         let [n_l, m_l, c_l, lanes_l] = [n, m, cin, lanes].map(int);
         let (attributes, entry) = (self.isa.attributes(), self.isa.entry());
-        let load = |i: usize, j: &TokenStream| {
-            let (i, at) = (int(i), affine(&[(quote!(from), 1), (j.clone(), cin)], 0));
+        let load = |i: usize, j: &Index| {
+            let (column, known) = j.times(cin);
+            let (i, at) = (int(i), affine(&[(quote!(from), 1), column], known));
             self.isa.load(quote!(x), quote!(taps[#i] + #at))
         };
-        let transformed = self.both_ways("forward", n, None, load, |i, row| {
+        let transformed = self.both_ways("forward", [n, n], None, load, |i, row| {
             self.to_planes(&quote!(v), i, row)
         });
-        let between = self.between(n, n);
+        let between = self.between([n, n]);
         // Where channel `c` lies in V: in its part, whose points are planes.
         let (points, d) = (n * n, int(depth));
         let (part, place) = if self.s.parts() == 1 {

@@ -13,6 +13,8 @@ use crate::names::float;
 pub trait Lanes {
     /// Values of a vector.
     fn lanes(&self) -> usize;
+    /// Registers that hold a vector.
+    fn registers(&self) -> usize;
     /// The vector's type.
     fn ty(&self) -> TokenStream;
     /// Imports of the module.

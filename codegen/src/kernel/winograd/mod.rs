@@ -67,6 +67,31 @@ struct Printer<'a> {
     isa: &'a dyn Lanes,
 }
 
+/// Number of a row or column: known where code is straight, a variable in a loop.
+enum Index {
+    Known(usize),
+    Variable(TokenStream),
+}
+
+impl Index {
+    /// This many times `by`, as a term of [`affine`] and a part of its constant.
+    fn times(&self, by: usize) -> ((TokenStream, usize), isize) {
+        match self {
+            Self::Known(i) => ((TokenStream::new(), 0), (i * by) as isize),
+            Self::Variable(i) => ((i.clone(), by), 0),
+        }
+    }
+
+    /// This many times `by` steps that only the emitted code knows, as a term of [`affine`].
+    fn steps(&self, step: &TokenStream, by: usize) -> (TokenStream, usize) {
+        match self {
+            Self::Known(i) => (step.clone(), i * by),
+            Self::Variable(i) if by == 1 => (quote!(#i * #step), 1),
+            Self::Variable(i) => (quote!((#i * #step)), by),
+        }
+    }
+}
+
 impl Printer<'_> {
     /// Side of a tile's input.
     const fn n(&self) -> usize {
@@ -131,22 +156,41 @@ impl Printer<'_> {
     }
 
     /// Transforms columns, then rows: `load(i, j)` gives the value at row `i`, column `j` of a square
-    /// of `side`; `finish(i, name)` takes row `i` of the rows made of it, an array: of all of them, or
+    /// of `side`; `finish(i, name)` takes row `i` of the `to` rows made of it, an array: of all of them, or
     /// of the first `rows`.
     ///
-    /// Both are loops over `between`, an array in memory ([`Self::between`]): what lies between the
-    /// passes is more than registers hold, and a compiler that sees all of it at once moves most of it
-    /// twice.
+    /// What lies between the passes stays in registers where it can. Otherwise both are loops over
+    /// `between`, an array in memory ([`Self::between`]): a compiler that sees all of it at once moves
+    /// most of it twice.
     fn both_ways(
         &self,
         name: &str,
-        side: usize,
+        [side, to]: [usize; 2],
         rows: Option<TokenStream>,
-        load: impl Fn(usize, &TokenStream) -> TokenStream,
-        finish: impl Fn(&TokenStream, &Ident) -> TokenStream,
+        load: impl Fn(usize, &Index) -> TokenStream,
+        finish: impl Fn(&Index, &Ident) -> TokenStream,
     ) -> TokenStream {
         let (name, row) = (format_ident!("{name}"), format_ident!("row"));
-        let (i, j) = (quote!(i), quote!(j));
+        if self.is_straight([side, to]) {
+            let column = |j: usize| format_ident!("column{j}");
+            let mut code = TokenStream::new();
+            for j in 0..side {
+                let (at, column) = (Index::Known(j), column(j));
+                let loads = (0..side).map(|i| load(i, &at));
+                code.extend(quote! { let #column = #name([#(#loads),*]); });
+            }
+            for i in 0..to {
+                let (at, columns) = (int(i), (0..side).map(column));
+                let finish = finish(&Index::Known(i), &row);
+                let one = quote! { let #row = #name([#(#columns[#at]),*]); #finish };
+                code.extend(match &rows {
+                    Some(rows) if i > 0 => quote! { if #rows > #at { #one } },
+                    _ => one,
+                });
+            }
+            return code;
+        }
+        let [i, j] = [quote!(i), quote!(j)].map(Index::Variable);
         let loads = (0..side).map(|i| load(i, &j));
         let (side, finish) = (int(side), finish(&i, &row));
         let take = rows.map(|n| quote!(.take(#n)));
@@ -162,21 +206,30 @@ impl Printer<'_> {
         }
     }
 
+    /// Whether what lies between the passes of a transform of `from` columns to `to` rows takes half of the
+    /// registers, or less. With more the straight code is no faster (F(4,3), 24 of 32).
+    fn is_straight(&self, [from, to]: [usize; 2]) -> bool {
+        2 * from * to <= self.isa.registers()
+    }
+
     /// Stores row `i` of a square's points in `slice`, which is V or U: from index `at` on, every
     /// point in its plane.
-    fn to_planes(&self, slice: &TokenStream, i: &TokenStream, row: &Ident) -> TokenStream {
+    fn to_planes(&self, slice: &TokenStream, i: &Index, row: &Ident) -> TokenStream {
         let n = self.n();
         let stores = (0..n).map(|j| {
             let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
             let j = int(j);
             self.isa.store(slice.clone(), at, quote!(#row[#j]), None)
         });
-        let at = affine(&[(quote!(at), 1), (quote!((#i * plane)), n)], 0);
+        let at = affine(&[(quote!(at), 1), i.steps(&quote!(plane), n)], 0);
         quote! { let at = #at; #(#stores)* }
     }
 
-    /// Declares the array for a transform of `from` columns to `to` rows.
-    fn between(&self, from: usize, to: usize) -> TokenStream {
+    /// Declares the array for a transform of `from` columns to `to` rows, if it needs one.
+    fn between(&self, [from, to]: [usize; 2]) -> TokenStream {
+        if self.is_straight([from, to]) {
+            return TokenStream::new();
+        }
         let (zero, from, to) = (self.isa.zero(), int(from), int(to));
         quote!(let mut between = [[#zero; #from]; #to];)
     }

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{Printer, transform};
+use super::{Index, Printer, transform};
 use crate::names::{affine, int};
 
 impl Printer<'_> {
@@ -17,8 +17,10 @@ impl Printer<'_> {
         );
         let (n_l, m_l, ty) = (int(n), int(m), self.isa.ty());
         let attributes = self.isa.attributes();
-        let load = |i: usize, j: &TokenStream| {
-            let at = affine(&[(quote!(lane), 1), (j.clone(), nr)], (i * n * nr) as isize);
+        let load = |i: usize, j: &Index| {
+            let (column, known) = j.times(nr);
+            let row = (i * n * nr) as isize;
+            let at = affine(&[(quote!(lane), 1), column], row + known);
             self.isa.load(quote!(products), at)
         };
         let bias = self.isa.load(quote!(bias), quote!(lane));
@@ -28,24 +30,25 @@ impl Printer<'_> {
         let part = (rest > 0).then_some(rest);
         let constants = self.isa.constants(self.k, part);
         let vector = |part: Option<usize>| {
-            let transformed = self.both_ways("backward", n, Some(quote!(rows)), load, |i, row| {
-                let stores = (0..m).map(|j| {
-                    let at = affine(&[(quote!(at), 1)], (j * self.k.y_stride) as isize);
-                    let j = int(j);
-                    let sum = self.isa.add(quote!(#row[#j]), quote!(bias));
-                    let store = self.isa.store(quote!(y), at, activated.clone(), part);
-                    quote! { let value = #sum; #store }
+            let transformed =
+                self.both_ways("backward", [n, m], Some(quote!(rows)), load, |i, row| {
+                    let stores = (0..m).map(|j| {
+                        let at = affine(&[(quote!(at), 1)], (j * self.k.y_stride) as isize);
+                        let j = int(j);
+                        let sum = self.isa.add(quote!(#row[#j]), quote!(bias));
+                        let store = self.isa.store(quote!(y), at, activated.clone(), part);
+                        quote! { let value = #sum; #store }
+                    });
+                    let at = affine(
+                        &[
+                            (quote!(pixel), 1),
+                            i.steps(&quote!(y_row), 1),
+                            (quote!(lane), 1),
+                        ],
+                        0,
+                    );
+                    quote! { let at = #at; #(#stores)* }
                 });
-                let at = affine(
-                    &[
-                        (quote!(pixel), 1),
-                        (quote!(#i * y_row), 1),
-                        (quote!(lane), 1),
-                    ],
-                    0,
-                );
-                quote! { let at = #at; #(#stores)* }
-            });
             self.guard(
                 "a tile's products and its pixels up to `rows` lie in the slices.",
                 quote! { let bias = #bias; #transformed },
@@ -62,11 +65,13 @@ impl Printer<'_> {
             code.extend(quote! { let lane = #full; #last });
         }
         let (points, nr_l) = (int(n * n * nr), int(nr));
+        let between =
+            (!self.is_straight([n, m])).then(|| quote!(between: &mut [[#ty; #n_l]; #m_l],));
         let last = int((m - 1) * self.k.y_stride + self.lanes);
         quote! {
             /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
             #attributes
-            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, between: &mut [[#ty; #n_l]; #m_l], [pixel, y_row, rows]: [usize; 3]) {
+            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, #between [pixel, y_row, rows]: [usize; 3]) {
                 assert!(products.len() >= #points && bias.len() >= #nr_l);
                 assert!((1..=#m_l).contains(&rows) && y.len() >= #last && pixel <= y.len() - #last);
                 assert!((rows - 1).saturating_mul(y_row) <= y.len() - #last - pixel);

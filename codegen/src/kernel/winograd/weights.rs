@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::kernel::winograd::GAP;
 
-use super::{Printer, transform};
+use super::{Index, Printer, transform};
 use crate::names::{affine, int};
 
 impl Printer<'_> {
@@ -17,18 +17,17 @@ impl Printer<'_> {
             &transform::weights(self.s.m),
         );
         let (nr_l, attributes) = (int(nr), self.isa.attributes());
-        let load = |ky: usize, kx: &TokenStream| {
+        let load = |ky: usize, kx: &Index| {
             let tap = self.s.cin * nr;
-            let at = affine(
-                &[(quote!(from), 1), (kx.clone(), tap)],
-                (ky * 3 * tap) as isize,
-            );
+            let (column, known) = kx.times(tap);
+            let row = (ky * 3 * tap) as isize;
+            let at = affine(&[(quote!(from), 1), column], row + known);
             self.isa.load(quote!(w), at)
         };
-        let transformed = self.both_ways("expand", 3, None, load, |i, row| {
+        let transformed = self.both_ways("expand", [3, n], None, load, |i, row| {
             self.to_planes(&quote!(u), i, row)
         });
-        let between = self.between(3, n);
+        let between = self.between([3, n]);
         let body = self.guard(
             "all input channels lie in the block, and U holds a part.",
             transformed,

@@ -35,6 +35,13 @@ impl Lanes for Vectors {
         self.width().lanes()
     }
 
+    fn registers(&self) -> usize {
+        match self.width() {
+            Width::V256 => 16,
+            Width::V512 => 32,
+        }
+    }
+
     fn ty(&self) -> TokenStream {
         self.width().ty()
     }

@@ -111,7 +111,6 @@ fn block(
     let (bias, w) = w.split_at(16);
     let (u, products) = work.split_at_mut(8_448);
     assert!(products.len() >= tiles * 256, "room for the products");
-    let mut between = [[_mm256_setzero_ps(); 4]; 2];
     let (deep, is_first) = (32, true);
     weights(w, u, 0, deep);
     for begin in (0..tiles).step_by(176) {
@@ -186,7 +185,6 @@ fn block(
                 products,
                 bias,
                 y,
-                &mut between,
                 [row * y_row + col * 48, y_row, 2.min(rows - row)],
             );
         }
@@ -304,7 +302,6 @@ fn outputs(
     products: &[f32],
     bias: &[f32],
     y: &mut Strip<'_>,
-    between: &mut [[__m256; 4]; 2],
     [pixel,
     y_row,
     rows,
@@ -318,20 +315,45 @@ fn outputs(
         // SAFETY: a tile's products and its pixels up to `rows` lie in the slices.
         unsafe {
             let bias = _mm256_loadu_ps(bias.as_ptr().add(lane));
-            for j in 0..4 {
-                let column = backward([
-                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16)),
-                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 64)),
-                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 128)),
-                    _mm256_loadu_ps(products.as_ptr().add(lane + j * 16 + 192)),
-                ]);
-                for (row, value) in between.iter_mut().zip(column) {
-                    row[j] = value;
-                }
-            }
-            for (i, row) in between.iter().enumerate().take(rows) {
-                let row = backward(*row);
-                let at = pixel + i * y_row + lane;
+            let column0 = backward([
+                _mm256_loadu_ps(products.as_ptr().add(lane)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 64)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 128)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 192)),
+            ]);
+            let column1 = backward([
+                _mm256_loadu_ps(products.as_ptr().add(lane + 16)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 80)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 144)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 208)),
+            ]);
+            let column2 = backward([
+                _mm256_loadu_ps(products.as_ptr().add(lane + 32)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 96)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 160)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 224)),
+            ]);
+            let column3 = backward([
+                _mm256_loadu_ps(products.as_ptr().add(lane + 48)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 112)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 176)),
+                _mm256_loadu_ps(products.as_ptr().add(lane + 240)),
+            ]);
+            let row = backward([column0[0], column1[0], column2[0], column3[0]]);
+            let at = pixel + lane;
+            let value = _mm256_add_ps(row[0], bias);
+            _mm256_storeu_ps(
+                y.as_mut_ptr().add(at),
+                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
+            );
+            let value = _mm256_add_ps(row[1], bias);
+            _mm256_storeu_ps(
+                y.as_mut_ptr().add(at + 48),
+                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
+            );
+            if rows > 1 {
+                let row = backward([column0[1], column1[1], column2[1], column3[1]]);
+                let at = pixel + y_row + lane;
                 let value = _mm256_add_ps(row[0], bias);
                 _mm256_storeu_ps(
                     y.as_mut_ptr().add(at),
