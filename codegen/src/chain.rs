@@ -92,14 +92,17 @@ pub(crate) fn emit(
             .nodes
             .get(step.node)
             .ok_or_else(|| bad("a step names a node of the graph"))?;
+        if step.is_there() {
+            ops.push(Box::new(|_| TokenStream::new()));
+            continue;
+        }
         let layer = layer::emit(node, number, chain, cx.isa)?;
         let out = buffer(step.out.buffer)?;
         ops.push(layer.call);
         items.extend(layer.item);
         kernels.extend(layer.kernels);
         let ins: Vec<String> = step
-            .inputs
-            .iter()
+            .copied()
             .map(|v| format!("{}x{}x{}", v.h, v.w, chain.buffers[v.buffer].c))
             .collect();
         rows.push(vec![

@@ -105,10 +105,13 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     let threads = how.team.max(1);
     let mut index: BTreeMap<TensorIx, usize> = BTreeMap::new();
     let mut buffers: Vec<Buffer> = Vec::new();
-    let mut place = |t: TensorIx| -> Option<usize> {
+    let mut place = |t: TensorIx, index: &mut BTreeMap<TensorIx, usize>| -> Option<usize> {
         let r = region(graph, t, spec.y, spec.x);
         if r.is_empty() {
             return None;
+        }
+        if let Some(b) = index.get(&t) {
+            return Some(*b);
         }
         index.insert(t, buffers.len());
         buffers.push(Buffer {
@@ -126,10 +129,11 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         });
         Some(buffers.len() - 1)
     };
+    let parts = parts_in_place(graph, spec);
     let loads: Vec<Option<View>> = spec
         .inputs
         .iter()
-        .map(|t| place(*t).map(|b| whole(&spec.region(graph, *t), b)))
+        .map(|t| place(*t, &mut index).map(|b| whole(&spec.region(graph, *t), b)))
         .collect();
 
     let mut steps = Vec::new();
@@ -137,7 +141,12 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         let node = &graph.nodes[n];
         let t = TensorIx::node(n);
         let out = spec.region(graph, t);
-        let Some(b) = place(t) else { continue };
+        // The concatenation's buffer is there from its first part on.
+        let whole = TensorIx::node(parts.get(&n).map_or(n, |p| p.node));
+        let Some(b) = place(whole, &mut index) else {
+            continue;
+        };
+        index.insert(t, b);
         let mut pad = [0; 4];
         let mut inputs = Vec::new();
         for (k, &i) in node.inputs.iter().enumerate() {
@@ -195,7 +204,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         .collect();
     let read: BTreeSet<usize> = steps
         .iter()
-        .flat_map(|(_, _, inputs, ..)| inputs.iter().map(|(t, _)| index[t]))
+        .flat_map(|(_, b, inputs, ..)| inputs.iter().map(|(t, _)| index[t]).filter(move |i| i != b))
         .collect();
     put_in_place(&mut buffers, &loads, &stores, &read, spec.packed);
     let steps: Vec<Step> = steps
@@ -223,7 +232,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 &rows::Layer {
                     op: &node.op,
                     conv: conv.as_ref(),
-                    out: [out.h, out.w, out.c],
+                    out: [out.h, out.w, node.shape.c],
                     whole: needs_all(graph, spec, n),
                     team: threads,
                     tiles: how.kernels.tiles,
@@ -250,6 +259,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                     h: out.h,
                     w: out.w,
                 },
+                channel: parts.get(&n).map_or(0, |p| p.channel),
                 inputs,
                 phase,
                 pad,
@@ -302,6 +312,54 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         macs,
         threads: if works { threads } else { 1 },
     }
+}
+
+/// A place among the channels of a concatenation.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// The node that concatenates.
+    node: usize,
+    /// First channel of its output.
+    channel: usize,
+}
+
+/// Fewest channels of a convolution that writes into a concatenation: all of every kernel's widest block.
+const PART_CHANNELS: usize = 32;
+
+/// Convolutions that can write their channels where a concatenation, their only reader, would copy
+/// them to; by node.
+fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<usize, Part> {
+    let readers = |t: TensorIx| {
+        let inputs = spec.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+        inputs.filter(|i| **i == t).count()
+    };
+    // Its activation must be the kernel's: a pass over rows would touch other parts.
+    let writes = |n: usize| match &graph.nodes[n].op {
+        Op::Conv(c) => c.groups == 1 && c.activation.is_inline(),
+        _ => false,
+    };
+    let mut found = BTreeMap::new();
+    for &node in spec.nodes {
+        let Op::Concat(list) = &graph.nodes[node].op else {
+            continue;
+        };
+        let mut channel = 0;
+        for part in list {
+            let t = graph.nodes[node].inputs[part.input];
+            let c = graph.shape(t).c;
+            let maker = spec.nodes.iter().find(|n| TensorIx::node(**n) == t);
+            let whole = part.c == Span::new(0, c) && c >= PART_CHANNELS && list.len() > 1;
+            let alike = region(graph, t, spec.y, spec.x);
+            let out = region(graph, TensorIx::node(node), spec.y, spec.x);
+            let alike = (alike.y, alike.x) == (out.y, out.x);
+            let alone = readers(t) == 1 && !spec.outputs.contains(&t);
+            if let Some(&maker) = maker.filter(|n| writes(**n) && whole && alike && alone) {
+                found.insert(maker, Part { node, channel });
+            }
+            channel += part.c.len();
+        }
+    }
+    found
 }
 
 /// Inputs that can be read where they arrive and outputs that can be written where they are handed
@@ -417,7 +475,7 @@ fn flow<'a>(
         reads: Box::new(|_, _| Vec::new()),
     };
     let step = |s: &'a Step| Flow {
-        there: false,
+        there: s.is_there(),
         h: s.out.h,
         block: s.firing,
         writes: Some(s.out.buffer),
@@ -430,7 +488,11 @@ fn flow<'a>(
                     hi,
                 }
             };
-            s.inputs.iter().enumerate().map(of).collect()
+            let inputs = s.inputs.iter().enumerate();
+            inputs
+                .filter(|(_, v)| v.buffer != s.out.buffer)
+                .map(of)
+                .collect()
         }),
     };
     let stored = |v: &View| !matches!(buffers[v.buffer].place, Place::Output(_));

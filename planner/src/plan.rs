@@ -347,8 +347,12 @@ pub struct Step {
     pub name: String,
     /// What is read of each of the node's inputs: exactly what `out` needs, clipped to the map.
     pub inputs: Vec<View>,
-    /// What is written: always the whole of its buffer.
+    /// What is written: always all rows and columns of its buffer.
     pub out: View,
+    /// First channel of `out` that is written. A convolution whose only reader concatenates channels
+    /// writes its own among those of the result; there, the reader's view is its own output.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub channel: usize,
     /// Position of `out` in its whole map: first row and column. Only operations whose result
     /// depends on position (upsample, resized shortcut, reorg3d) look at it, and only at its
     /// remainder by their stride; equal in all tiles of a class.
@@ -375,6 +379,18 @@ pub struct Step {
     pub scratch: usize,
     /// Multiply-adds.
     pub macs: u64,
+}
+
+impl Step {
+    /// Whether all it would copy lies in its output already: it never fires.
+    pub fn is_there(&self) -> bool {
+        !self.inputs.is_empty() && self.copied().next().is_none()
+    }
+
+    /// What is read of inputs that do not lie in its output.
+    pub fn copied(&self) -> impl Iterator<Item = &View> {
+        self.inputs.iter().filter(|v| v.buffer != self.out.buffer)
+    }
 }
 
 /// Parameters of a generated convolution kernel: the kernel exists once per distinct value.

@@ -164,6 +164,8 @@ impl Net {
         let (groups, filters) = match d.between(0, 5) {
             0 => (c, c),
             1 if c % 2 == 0 => (2, 2 * d.between(2, 9)),
+            // Enough to write into a concatenation.
+            2 => (1, d.between(32, 36)),
             _ => (1, d.between(2, 19)),
         };
         let f = d.pick(&ACTIVATIONS);

@@ -6,7 +6,7 @@ use tessera_planner::graph::Part;
 use super::{Body, LayerCx};
 use crate::names::int;
 
-/// Copies every part's channels of every pixel.
+/// Copies every part's channels of every pixel, but for those that lie there already.
 pub(super) fn emit(cx: &LayerCx, parts: &[Part]) -> Body {
     let px = cx.out.pixels();
     let mut code = quote!();
@@ -15,6 +15,10 @@ pub(super) fn emit(cx: &LayerCx, parts: &[Part]) -> Body {
     for part in parts {
         let i = part.input;
         let (x, n) = (cx.ins[i], part.c.len());
+        if cx.is_there(i) {
+            at += n;
+            continue;
+        }
         let row = x.row_slice(&cx.x(i), quote!(row), 1);
         let (y0, y1, cin) = (int(at), int(at + n), int(x.c));
         let (c0, c1) = (int(part.c.lo), int(part.c.hi));
@@ -43,7 +47,9 @@ pub(super) fn emit(cx: &LayerCx, parts: &[Part]) -> Body {
     let list: Vec<String> = parts
         .iter()
         .map(|p| {
-            if p.c.len() == cx.ins[p.input].c {
+            if cx.is_there(p.input) {
+                format!("{} in place", p.c.len())
+            } else if p.c.len() == cx.ins[p.input].c {
                 format!("{}", p.c.len())
             } else {
                 format!("{}..{}", p.c.lo, p.c.hi)

@@ -41,7 +41,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
     if k.x_stride != cx.ins[0].c || k.y_stride != cx.out.c {
         return Err(bad("a kernel's strides are its buffers' channels"));
     }
-    let blocks = Blocks::new(conv, k, cx.out.c, cx.step.weights)
+    let blocks = Blocks::new(conv, k, cx.node.shape.c, cx.step.weights)
         .ok_or_else(|| bad("groups divide the filters"))?;
 
     let y_row = int(cx.out.row);
@@ -53,6 +53,9 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
         kernels: BTreeSet::new(),
     };
 
+    if k.activation != conv.activation && cx.node.shape.c != cx.out.c {
+        return Err(bad("a pass over rows would touch other steps' channels"));
+    }
     let pass = if k.activation == conv.activation {
         TokenStream::new()
     } else {
@@ -331,7 +334,7 @@ fn what(conv: &Conv, cx: &LayerCx) -> String {
         "conv {0}x{0}/{stride}, {1} -> {2}, {3}",
         conv.size,
         cx.input().c,
-        cx.out.c,
+        cx.node.shape.c,
         conv.activation.name()
     );
     if conv.groups > 1 {

@@ -124,6 +124,16 @@ impl LayerCx<'_> {
         self.ins[0]
     }
 
+    /// Whether input `i` lies in the output already.
+    fn is_there(&self, i: usize) -> bool {
+        self.step.inputs[i].buffer == self.step.out.buffer
+    }
+
+    /// Inputs that the function takes.
+    fn taken(&self) -> impl Iterator<Item = usize> {
+        (0..self.ins.len()).filter(|i| !self.is_there(*i))
+    }
+
     /// Name of input `i` inside the function.
     fn x(&self, i: usize) -> TokenStream {
         if self.ins.len() == 1 {
@@ -172,9 +182,19 @@ pub(crate) fn emit(
     let out_buffer = buffer(step.out.buffer)?;
     if (step.out.y, step.out.x) != (0, 0)
         || (step.out.h, step.out.w) != (out_buffer.h, out_buffer.w)
-        || out_buffer.c != node.shape.c
     {
-        return Err(bad("a step writes the whole of its buffer"));
+        return Err(bad("a step writes all rows and columns of its buffer"));
+    }
+    let writes_part = matches!(node.op, Op::Conv(_)) && step.channel < out_buffer.c;
+    if out_buffer.c != node.shape.c && !(writes_part && node.shape.c <= out_buffer.c - step.channel)
+    {
+        return Err(bad(
+            "a step writes all channels of its buffer, or a convolution some",
+        ));
+    }
+    let there = step.copied().count() < step.inputs.len();
+    if there && !matches!(node.op, Op::Concat(_)) {
+        return Err(bad("only a concatenation finds inputs in its output"));
     }
     let cx = LayerCx {
         node,
@@ -182,7 +202,7 @@ pub(crate) fn emit(
         step,
         isa,
         ins,
-        out: Out::new(out_buffer),
+        out: Out::new(out_buffer, step.channel),
         places,
         place: out_buffer.place,
     };
@@ -259,8 +279,8 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
     let (step, out) = (cx.step, cx.out);
     let name = ident(&step.name);
     let ins: Vec<String> = cx
-        .ins
-        .iter()
+        .taken()
+        .map(|i| cx.ins[i])
         .map(|i| format!("{}x{}x{}", i.h, i.w, i.c))
         .collect();
     let border = match step.pad {
@@ -274,10 +294,15 @@ fn frame(cx: &LayerCx, body: Body) -> Layer {
         ins.join(" and "),
         out.h,
         out.w,
-        out.c
+        if cx.node.shape.c == out.c {
+            out.c.to_string()
+        } else {
+            let end = step.channel + cx.node.shape.c;
+            format!("{}, channels {}..{end}", out.c, step.channel)
+        }
     );
 
-    let xs: Vec<TokenStream> = (0..cx.ins.len()).map(|i| cx.x(i)).collect();
+    let xs: Vec<TokenStream> = cx.taken().map(|i| cx.x(i)).collect();
     let (w_param, w_arg) = if body.weights {
         let constant = upper(&cx.node.name);
         (quote!(w: &[f32],), quote!(&io.weights[layout::#constant],))
@@ -388,10 +413,10 @@ impl Places {
         let step = cx.step;
         let mut arena = Vec::new();
         let mut arrived = TokenStream::new();
-        for ((x, v), place) in xs.iter().zip(&step.inputs).zip(&cx.places) {
-            let b = ident_buffer(v.buffer);
-            if let Place::Input(k) = place {
-                let k = int(*k);
+        for (x, i) in xs.iter().zip(cx.taken()) {
+            let b = ident_buffer(step.inputs[i].buffer);
+            if let Place::Input(k) = cx.places[i] {
+                let k = int(k);
                 arrived.extend(quote!(let #x = io.packed(#k, &#b);));
             } else {
                 arena.push((x.clone(), b));

@@ -115,9 +115,9 @@ impl In {
 pub struct Out {
     /// Values of one padded row.
     pub row: usize,
-    /// First value of a row that is no padding.
+    /// First value of a row that is written: behind padding, and behind channels of other steps.
     pub lo: usize,
-    /// First value behind it.
+    /// First value behind the row's pixels.
     pub hi: usize,
     /// Rows.
     pub h: usize,
@@ -130,11 +130,11 @@ pub struct Out {
 }
 
 impl Out {
-    /// The literals of `buffer`.
-    pub fn new(buffer: &Buffer) -> Self {
+    /// The literals of `buffer`, written from channel `channel` on.
+    pub fn new(buffer: &Buffer, channel: usize) -> Self {
         Self {
             row: (buffer.pad_left + buffer.w + buffer.pad_right) * buffer.c,
-            lo: buffer.pad_left * buffer.c,
+            lo: buffer.pad_left * buffer.c + channel,
             hi: (buffer.pad_left + buffer.w) * buffer.c,
             h: buffer.h,
             w: buffer.w,
@@ -145,7 +145,7 @@ impl Out {
 
     /// Whether rows have padding columns.
     pub fn is_padded(&self) -> bool {
-        self.hi - self.lo != self.row
+        self.w * self.c != self.row
     }
 
     /// The pixels of a row `y`, padding left out, as a place expression to call methods on.

@@ -110,7 +110,8 @@ pub(super) fn rows(
 /// the strip `y`; and the kernels called, by their lanes.
 fn channels(cx: &LayerCx, k: &ConvKernel) -> (TokenStream, TokenStream, Vec<usize>) {
     let out = cx.out;
-    let (full, rest) = (out.c / k.nr, out.c % k.nr);
+    let cout = cx.node.shape.c;
+    let (full, rest) = (cout / k.nr, cout % k.nr);
     let weights = cx.step.weights;
     let floats = int(block_floats(k.nr, k.size * k.size * k.cin, weights));
     let widen = widen(k, weights);

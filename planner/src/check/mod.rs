@@ -308,9 +308,10 @@ fn chain(c: &Chain, isa: Isa, is_packed: bool, place: &str) -> Rule {
             &at,
             "firing must lie between 1 and the rows, row_block between 1 and firing",
         )?;
-        for v in &s.inputs {
+        place::part(c, s, place)?;
+        for v in s.copied() {
             let b = &c.buffers[v.buffer];
-            let apart = v.buffer != s.out.buffer && [b, out].iter().any(|b| !b.place.is_arena())
+            let apart = [b, out].iter().any(|b| !b.place.is_arena())
                 || b.offset + b.floats <= out.offset
                 || out.offset + out.floats <= b.offset;
             rule(apart, &at, "a step's input overlaps its output")?;

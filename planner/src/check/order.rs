@@ -25,7 +25,13 @@ pub(super) fn order(c: &Chain, place: &str) -> Rule {
         let copied = v.as_ref().filter(|v| place_of(v).is_arena());
         copied.map_or((0, None), |v| (h_of(v.buffer), Some(v.buffer)))
     });
-    let steps = c.steps.iter().map(|s| (s.out.h, Some(s.out.buffer)));
+    let steps = c.steps.iter().map(|s| {
+        if s.is_there() {
+            (0, None)
+        } else {
+            (s.out.h, Some(s.out.buffer))
+        }
+    });
     let stores = c
         .stores
         .iter()

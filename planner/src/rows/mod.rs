@@ -83,7 +83,8 @@ pub(crate) fn branches(ops: &[Op<'_>], maps: &[Map]) -> bool {
         .any(|r| r.len() > 1)
 }
 
-/// Schedules `ops` over the buffers of `maps`. Every buffer is filled by exactly one of them.
+/// Schedules `ops` over the buffers of `maps`. Every buffer is filled by one of them, or by several, each with
+/// its channels of every row.
 pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
     let mut run = Run::new(ops, maps, when);
     // What nobody reads ends the chain; ends advance side by side.
@@ -106,12 +107,13 @@ pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
         .rings
         .iter()
         .zip(maps)
-        .zip(&run.writer)
-        .map(|((need, map), op)| {
+        .zip(&run.writers)
+        .map(|((need, map), list)| {
             if map.stays {
                 map.h
             } else {
-                need.next_multiple_of(ops[*op].block).min(map.h)
+                let block = list.iter().map(|op| ops[*op].block).fold(1, common);
+                need.next_multiple_of(block).min(map.h)
             }
         })
         .collect();
@@ -128,11 +130,20 @@ pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
     }
 }
 
+/// The least common multiple.
+fn common(a: usize, b: usize) -> usize {
+    let (mut x, mut y) = (a, b);
+    while y > 0 {
+        (x, y) = (y, x % y);
+    }
+    a / x.max(1) * b
+}
+
 /// The state of the schedule as it is made.
 struct Run<'a> {
     ops: &'a [Op<'a>],
-    /// Operation that fills each buffer.
-    writer: Vec<usize>,
+    /// Operations that fill each buffer.
+    writers: Vec<Vec<usize>>,
     /// Operations that read each buffer.
     readers: Vec<Vec<usize>>,
     /// For each buffer the readers that fire as soon as they can.
@@ -147,11 +158,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(ops: &'a [Op<'a>], maps: &[Map], when: When) -> Self {
-        let mut writer = vec![0; maps.len()];
+        let mut writers: Vec<Vec<usize>> = vec![Vec::new(); maps.len()];
         let mut readers: Vec<Vec<usize>> = vec![Vec::new(); maps.len()];
         for (i, op) in ops.iter().enumerate() {
             if let Some(b) = op.writes {
-                writer[b] = i;
+                writers[b].push(i);
             }
             for r in (op.reads)(0, op.h) {
                 readers[r.buffer].push(i);
@@ -168,7 +179,7 @@ impl<'a> Run<'a> {
             .collect();
         Self {
             ops,
-            writer,
+            writers,
             readers,
             eager,
             done: ops
@@ -192,8 +203,11 @@ impl<'a> Run<'a> {
         let (first, end) = self.next(op);
         let reads = (self.ops[op].reads)(first, end);
         for r in &reads {
-            while self.done[self.writer[r.buffer]] < r.hi {
-                self.fire(self.writer[r.buffer]);
+            for i in 0..self.writers[r.buffer].len() {
+                let writer = self.writers[r.buffer][i];
+                while self.done[writer] < r.hi {
+                    self.fire(writer);
+                }
             }
         }
         // What it needed may have let it fire already.
@@ -206,8 +220,12 @@ impl<'a> Run<'a> {
             (*from, *to) = (now.min(*from), now);
         }
         if let Some(b) = self.ops[op].writes {
-            let kept = self.oldest(b).min(first);
-            self.rings[b] = self.rings[b].max(end - kept);
+            // Writers of a row's channels may be at different rows.
+            let others = self.writers[b].iter().filter(|w| !self.ops[**w].there);
+            let others = others.map(|w| self.done[*w]);
+            let (least, most) = others.fold((first, end), |(l, m), d| (l.min(d), m.max(d)));
+            let kept = self.oldest(b).min(least);
+            self.rings[b] = self.rings[b].max(most - kept);
         }
         self.firings.push(Firing {
             op,
@@ -230,7 +248,7 @@ impl<'a> Run<'a> {
     /// block needs are there.
     fn can_fire(&self, op: usize) -> bool {
         let (first, end) = self.next(op);
-        let there = |r: &Reads| self.done[self.writer[r.buffer]] >= r.hi;
+        let there = |r: &Reads| self.writers[r.buffer].iter().all(|w| self.done[*w] >= r.hi);
         first < end && (self.ops[op].reads)(first, end).iter().all(there)
     }
 

@@ -119,7 +119,8 @@ impl Choice {
                 let groups = pick(d, &[1, 1, 1, 2, last.c as i64]);
                 let size = pick(a, &[1, 1, 2, 3, 3, 3, 4, 5]);
                 let mut keys = vec![
-                    ("filters", groups * pick(b, &[1, 2, 3])),
+                    // With 32, convolutions may write into a concatenation.
+                    ("filters", groups * pick(b, &[1, 2, 3, 32])),
                     ("size", size),
                     ("groups", groups),
                     ("stride", pick(c, &[1, 1, 1, 2, 3])),
@@ -131,6 +132,9 @@ impl Choice {
                     _ => keys.extend([("pad", 1), ("stride_x", pick(b, &[1, 2]))]),
                 }
                 section(&mut s, "convolutional", &keys);
+                if d % 4 > 0 {
+                    s.push_str("activation=leaky\n");
+                }
             }
             8 | 9 => {
                 let mut keys = vec![
@@ -152,6 +156,22 @@ impl Choice {
                     },
                     &keys,
                 );
+            }
+            // Two convolutions of the same map, which write side by side.
+            10 if shapes.len() > 1 && c % 2 == 0 => {
+                let size = pick(a, &[1, 3]);
+                let conv = |filters: i64, size: i64| {
+                    format!(
+                        "[convolutional]\nfilters={filters}\nsize={size}\npad=1\nactivation=leaky\n"
+                    )
+                };
+                s.push_str(&conv(32, size));
+                section(&mut s, "route", &[("layers", -2)]);
+                s.push_str(&conv(33, 3));
+                match earlier(b, &same_side).filter(|_| d % 2 == 0) {
+                    Some(to) => s.push_str(&format!("[route]\nlayers=-1,{to},-3\n")),
+                    None => s.push_str("[route]\nlayers=-3,-1\n"),
+                }
             }
             10 | 11 => {
                 if let Some(to) = earlier(a, &same_side) {

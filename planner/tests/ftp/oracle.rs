@@ -219,3 +219,20 @@ pub fn macs(graph: &Graph, node: &Node, out: Box2) -> u64 {
     }
     out.pixels().map(|_| per_pixel).sum()
 }
+
+/// Where the channels of `t` begin among those that a concatenation puts side by side, all of them
+/// at once; for every time it does.
+pub fn parts(node: &Node, t: TensorIx) -> Vec<usize> {
+    let Op::Concat(list) = &node.op else {
+        return Vec::new();
+    };
+    let mut begins = Vec::new();
+    let mut at = 0;
+    for part in list {
+        if node.inputs[part.input] == t && part.c.lo == 0 {
+            begins.push(at);
+        }
+        at += part.c.len();
+    }
+    begins
+}

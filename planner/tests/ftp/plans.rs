@@ -66,6 +66,8 @@ fn plan(net: &Net, graph: &Graph) -> Result<Plan, PlanError> {
 #[test]
 fn random_plans_are_exact() {
     let (planned, stages, refused) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    // Steps that write into a concatenation, and such that find all of it there.
+    let (parts, whole) = (Cell::new(0), Cell::new(0));
     runner(1500)
         .run(&any_net(), |net| {
             let (text, graph) = net.build();
@@ -88,6 +90,12 @@ fn random_plans_are_exact() {
             flows(&graph, &plan);
             for target in plan.target.values() {
                 tail(&graph, &plan, &target.tail);
+                let chains = target.stages.iter().flatten().chain([&target.tail]);
+                for s in chains.flat_map(|c| &c.steps) {
+                    let there = s.inputs.len() - s.copied().count();
+                    parts.set(parts.get() + there);
+                    whole.set(whole.get() + usize::from(s.is_there()));
+                }
             }
             Ok(())
         })
@@ -96,6 +104,11 @@ fn random_plans_are_exact() {
     assert!(
         planned > 1200 && stages > planned + 400,
         "{planned} plans of {stages} stages, {refused} refusals: the nets became too tame"
+    );
+    let (parts, whole) = (parts.get(), whole.get());
+    assert!(
+        parts > 100 && whole > 5,
+        "{parts} parts written in place, {whole} by all"
     );
 }
 
@@ -207,11 +220,28 @@ fn steps(
     for s in &chain.steps {
         let node = &graph.nodes[s.node];
         let out = boxes[&TensorIx::node(s.node)];
-        assert_eq!(chain.buffers[s.out.buffer].tensor, TensorIx::node(s.node));
+        let to = chain.buffers[s.out.buffer].tensor;
+        if to == TensorIx::node(s.node) {
+            assert_eq!(s.channel, 0);
+        } else {
+            // Channels of a concatenation, and nobody else's.
+            let maker = to.producer().expect("a step writes no input");
+            let begins = oracle::parts(&graph.nodes[maker], TensorIx::node(s.node));
+            assert_eq!(begins, [s.channel], "{}\n{text}", s.name);
+            let readers = nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+            assert_eq!(readers.filter(|t| **t == TensorIx::node(s.node)).count(), 1);
+        }
         assert_eq!(place(chain, Some(&s.out), boxes), Some(out));
         assert_eq!(s.macs, oracle::macs(graph, node, out));
         for (k, v) in s.inputs.iter().enumerate() {
-            assert_eq!(chain.buffers[v.buffer].tensor, node.inputs[k]);
+            let there = v.buffer == s.out.buffer;
+            let made = |o: &Step| TensorIx::node(o.node) == node.inputs[k];
+            let maker = chain.steps.iter().find(|o| made(o));
+            if there {
+                assert_eq!(maker.map(|o| o.out.buffer), Some(v.buffer), "{text}");
+            } else {
+                assert_eq!(chain.buffers[v.buffer].tensor, node.inputs[k]);
+            }
             let (want, pad) = oracle::need(graph, node, k, out);
             assert_eq!(
                 place(chain, Some(v), boxes),
@@ -262,13 +292,14 @@ fn memory_is_kept(graph: &Graph, chain: &Chain, boxes: &BTreeMap<TensorIx, Box2>
             let v = chain.loads[f.op]
                 .as_ref()
                 .expect("only what is there fires");
-            memory.write(v.buffer, rows);
+            let channels: Vec<usize> = (0..chain.buffers[v.buffer].c).collect();
+            memory.write(v.buffer, rows, &channels);
         } else if f.op < loads + steps {
             let s = &chain.steps[f.op - loads];
             let read = reads(graph, s, boxes, &rows);
             memory.owner[..s.scratch].fill(Memory::NOBODY);
             memory.kept(&read, &s.name);
-            memory.write(s.out.buffer, rows);
+            memory.write(s.out.buffer, rows, &written(graph, chain, s));
             memory.kept(&read, &s.name);
         } else {
             let v = chain.stores[f.op - loads - steps]
@@ -300,7 +331,25 @@ fn reads(
         let rows: BTreeSet<i64> = all.map(|p| p.0).filter(|y| (0..h).contains(y)).collect();
         rows.into_iter().map(move |y| (buffer, (y - held) as usize))
     };
-    s.inputs.iter().enumerate().flat_map(of).collect()
+    let inputs = s.inputs.iter().enumerate();
+    inputs
+        .filter(|(_, v)| v.buffer != s.out.buffer)
+        .flat_map(of)
+        .collect()
+}
+
+/// Channels of its buffer that a step writes: a concatenation none that lie there already.
+fn written(graph: &Graph, chain: &Chain, s: &Step) -> Vec<usize> {
+    let all = |o: &Step| o.channel..o.channel + graph.shape(TensorIx::node(o.node)).c;
+    let parts = chain
+        .steps
+        .iter()
+        .filter(|o| o.conv.is_some() && o.node != s.node);
+    let there: BTreeSet<usize> = parts
+        .filter(|o| o.out.buffer == s.out.buffer && s.conv.is_none())
+        .flat_map(all)
+        .collect();
+    all(s).filter(|c| !there.contains(c)).collect()
 }
 
 /// Who wrote what into an arena: buffer and row.
@@ -332,7 +381,7 @@ impl Memory<'_> {
         };
         for (i, b) in chain.buffers.iter().enumerate() {
             if matches!(b.place, Place::Input(_)) {
-                memory.write(i, 0..b.h);
+                memory.write(i, 0..b.h, &(0..b.c).collect::<Vec<usize>>());
             }
         }
         memory
@@ -359,11 +408,19 @@ impl Memory<'_> {
         at..at + floats
     }
 
-    fn write(&mut self, buffer: usize, rows: Range<usize>) {
+    fn write(&mut self, buffer: usize, rows: Range<usize>, channels: &[usize]) {
+        let b = &self.chain.buffers[buffer];
         let zero = (rows.start == 0).then_some(Self::ZERO);
         for row in rows.chain(zero) {
             let place = self.place(buffer, row);
-            self.owner[place].fill((buffer, row));
+            for (x, pixel) in self.owner[place].chunks_mut(b.c).enumerate() {
+                let inside = (b.pad_left..b.pad_left + b.w).contains(&x) && row != Self::ZERO;
+                if inside {
+                    channels.iter().for_each(|c| pixel[*c] = (buffer, row));
+                } else {
+                    pixel.fill((buffer, row));
+                }
+            }
         }
     }
 
@@ -409,7 +466,9 @@ fn tail(graph: &Graph, plan: &Plan, chain: &Chain) {
         let (y, x) = ((0, s.h as i64), (0, s.w as i64));
         (t, Box2 { y, x })
     };
-    let boxes = chain.buffers.iter().map(|b| whole(b.tensor)).collect();
+    let held = chain.buffers.iter().map(|b| b.tensor);
+    let made = nodes.iter().map(|n| TensorIx::node(*n));
+    let boxes = held.chain(made).map(whole).collect();
     memory_is_kept(graph, chain, &boxes);
     for (t, v) in tail
         .inputs

@@ -185,7 +185,8 @@ impl Printer<'_> {
                 let one = quote! { let #row = #name([#(#columns[#at]),*]); #finish };
                 code.extend(match &rows {
                     Some(rows) if i > 0 => quote! { if #rows > #at { #one } },
-                    _ => one,
+                    // Names are a row's own.
+                    _ => quote! { { #one } },
                 });
             }
             return code;

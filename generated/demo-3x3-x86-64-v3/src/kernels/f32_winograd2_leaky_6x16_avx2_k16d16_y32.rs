@@ -339,18 +339,20 @@ fn outputs(
                 _mm256_loadu_ps(products.as_ptr().add(lane + 176)),
                 _mm256_loadu_ps(products.as_ptr().add(lane + 240)),
             ]);
-            let row = backward([column0[0], column1[0], column2[0], column3[0]]);
-            let at = pixel + lane;
-            let value = _mm256_add_ps(row[0], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
-            let value = _mm256_add_ps(row[1], bias);
-            _mm256_storeu_ps(
-                y.as_mut_ptr().add(at + 32),
-                _mm256_max_ps(_mm256_mul_ps(value, slope), value),
-            );
+            {
+                let row = backward([column0[0], column1[0], column2[0], column3[0]]);
+                let at = pixel + lane;
+                let value = _mm256_add_ps(row[0], bias);
+                _mm256_storeu_ps(
+                    y.as_mut_ptr().add(at),
+                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
+                );
+                let value = _mm256_add_ps(row[1], bias);
+                _mm256_storeu_ps(
+                    y.as_mut_ptr().add(at + 32),
+                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
+                );
+            }
             if rows > 1 {
                 let row = backward([column0[1], column1[1], column2[1], column3[1]]);
                 let at = pixel + y_row + lane;
