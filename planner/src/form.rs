@@ -70,7 +70,7 @@ impl Plan {
     pub fn to_toml(&self) -> String {
         let body = toml::to_string(self).expect("plain data has a TOML form");
         format!(
-            "# A plan of Tessera. Made by: {}\n# Regions are half-open [lo, hi]; see planner/src/plan.rs.\n\n{body}",
+            "# A plan of Tessera. Made by: {}\n# Regions are half-open [lo, hi]; see planner/src/plan/mod.rs.\n\n{body}",
             self.command
         )
     }

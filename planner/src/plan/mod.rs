@@ -11,7 +11,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{Activation, Darknet, TensorIx};
+mod defaults;
+mod kernel;
+mod weights;
+
+use defaults::{is_false, is_one, is_zero, one};
+pub use kernel::{Algorithm, ConvKernel, Isa};
+pub use weights::{Packing, Section, WeightFormat};
+
+use crate::graph::{Darknet, TensorIx};
 use crate::region::{Region, Shape};
 
 /// Version of the plan's form; a change of meaning or layout bumps it (see CHANGELOG).
@@ -165,26 +173,6 @@ pub struct TargetPlan {
     pub packing: Vec<Packing>,
     /// Sections of `weights.bin`: one per stage, then the tail.
     pub sections: Vec<Section>,
-}
-
-/// A family of generated kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Isa {
-    /// Plain scalar Rust; the oracle.
-    #[serde(rename = "portable")]
-    Portable,
-    /// AVX2 and FMA.
-    #[serde(rename = "x86-64-v3")]
-    X86_64V3,
-    /// AVX-512 (F, BW, DQ, VL), AVX2 and FMA.
-    #[serde(rename = "x86-64-v4")]
-    X86_64V4,
-    /// NEON of 64-bit ARM.
-    #[serde(rename = "aarch64")]
-    Aarch64,
-    /// NEON of 32-bit ARM.
-    #[serde(rename = "armv7")]
-    Armv7,
 }
 
 /// Tiles of equal shape share one chain class: layers with literal shapes, buffers in one arena.
@@ -391,167 +379,6 @@ impl Step {
     pub fn copied(&self) -> impl Iterator<Item = &View> {
         self.inputs.iter().filter(|v| v.buffer != self.out.buffer)
     }
-}
-
-/// Parameters of a generated convolution kernel: the kernel exists once per distinct value.
-///
-/// A call computes one row of `cols >= mr` output pixels for one block of `lanes <= nr` output
-/// channels: bias, then taps in the order (ky, kx, cin), then the activation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ConvKernel {
-    /// Kernel side.
-    pub size: usize,
-    /// Columns between windows.
-    pub stride_x: usize,
-    /// Columns (and rows) between taps.
-    pub dilation: usize,
-    /// Input channels per group: the depth of one tap. 1 with `depthwise`.
-    pub cin: usize,
-    /// Values between neighbouring input pixels: all channels of the input buffer.
-    pub x_stride: usize,
-    /// Values between neighbouring output pixels: all channels of the output buffer.
-    pub y_stride: usize,
-    /// Pixels per microkernel block.
-    pub mr: usize,
-    /// Output channels per packed weight block; a multiple of the vector width.
-    pub nr: usize,
-    /// Applied to the accumulators; [`Activation::is_inline`] ones only, else `Linear` here and a
-    /// pass over the rows afterwards.
-    pub activation: Activation,
-    /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output
-    /// reads channel `c` of the input; blocks of `nr` channels.
-    pub depthwise: bool,
-    /// How sums are formed. Weights are packed alike for all, but where they are stored transformed.
-    #[serde(default, skip_serializing_if = "Algorithm::is_direct")]
-    pub algorithm: Algorithm,
-}
-
-/// How a convolution kernel forms its sums.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Algorithm {
-    /// Tap by tap.
-    #[default]
-    Direct,
-    /// F(m x m, 3 x 3): see [`crate::kernel::winograd`]. A call computes all rows of a row block; `mr`
-    /// counts tiles of `m x m` pixels. Tiles begin at the first row of a block and at every
-    /// `m`-th column, the last ones of a row at `w - m`.
-    Winograd {
-        /// Side of a tile: 2, 4 or 6.
-        m: usize,
-        /// Input channels that are summed at once; a multiple of 8.
-        depth: usize,
-        /// Whether weights are stored transformed: [`WeightFormat::Transformed`].
-        #[serde(default, skip_serializing_if = "is_false")]
-        stored: bool,
-    },
-}
-
-impl Algorithm {
-    /// Whether this is [`Self::Direct`].
-    pub const fn is_direct(&self) -> bool {
-        matches!(self, Self::Direct)
-    }
-
-    /// Side of a tile; `None` without tiles.
-    pub const fn tile(&self) -> Option<usize> {
-        match self {
-            Self::Direct => None,
-            Self::Winograd { m, .. } => Some(*m),
-        }
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_zero(n: &usize) -> bool {
-    *n == 0
-}
-
-/// How the weights of convolutions are stored. Biases are always float32.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum WeightFormat {
-    /// float32.
-    #[default]
-    F32,
-    /// IEEE 754 half precision, two in the place of a float32: the first one in its lower bits.
-    F16,
-    /// float32, as Winograd kernels of these sizes multiply them: `U` of every part of the input channels,
-    /// see [`crate::kernel::winograd`].
-    Transformed {
-        /// Side of a tile.
-        m: usize,
-        /// Input channels of a part.
-        depth: usize,
-    },
-}
-
-impl WeightFormat {
-    /// Whether this is [`Self::F32`].
-    pub const fn is_f32(&self) -> bool {
-        matches!(self, Self::F32)
-    }
-
-    /// Whether this is [`Self::F16`].
-    pub const fn is_f16(&self) -> bool {
-        matches!(self, Self::F16)
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_false(b: &bool) -> bool {
-    !*b
-}
-
-const fn one() -> usize {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_one(n: &usize) -> bool {
-    *n == 1
-}
-
-/// How the weights of one node are stored.
-///
-/// Convolution: per group, per block of `nr` output channels (the last one padded with zeros):
-/// `[nr]` bias, then `[ky][kx][cin][nr]`, the latter in half the places if they are halves; or, transformed,
-/// `[part of cin][point][depth of the part * nr + GAP]`, see [`crate::kernel::winograd`]. Depthwise: per block of `nr` channels: `[nr]` bias, then
-/// `[ky][kx][nr]`. Everything else: `weights` then `bias` in the order of
-/// [`crate::model::NodeWeights`], except Connected, stored input-major in H, W, C order:
-/// `[out]` bias, then `[h][w][c][out]`, and Local, `[oh][ow][cout]` bias, then `[oh][ow][ky][kx][cin][cout]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Packing {
-    /// Node.
-    pub node: usize,
-    /// Name: `l02_conv`.
-    pub name: String,
-    /// Section it lies in.
-    pub section: usize,
-    /// First value (float32), counted from the end of the file's header page(s); a multiple of 16.
-    pub offset: usize,
-    /// Number of values.
-    pub floats: usize,
-    /// Output channels per block (convolutions), 0 elsewhere.
-    pub nr: usize,
-    /// How weights, not biases, are stored.
-    #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
-    pub weights: WeightFormat,
-}
-
-/// A section of `weights.bin`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Section {
-    /// `s0`, `s1`, ..., `tail`.
-    pub name: String,
-    /// First value (float32) behind the header; a multiple of 1024 (a page).
-    pub offset: usize,
-    /// Number of values, a multiple of 1024.
-    pub floats: usize,
 }
 
 /// What the planner expects.

@@ -1,0 +1,20 @@
+//! Values that a plan's text leaves out.
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(super) const fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(super) const fn is_false(b: &bool) -> bool {
+    !*b
+}
+
+pub(super) const fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(super) const fn is_one(n: &usize) -> bool {
+    *n == 1
+}

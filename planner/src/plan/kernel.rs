@@ -1,0 +1,97 @@
+//! Which generated kernel computes a convolution.
+
+use serde::{Deserialize, Serialize};
+
+use super::defaults::is_false;
+use crate::graph::Activation;
+
+/// A family of generated kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Isa {
+    /// Plain scalar Rust; the oracle.
+    #[serde(rename = "portable")]
+    Portable,
+    /// AVX2 and FMA.
+    #[serde(rename = "x86-64-v3")]
+    X86_64V3,
+    /// AVX-512 (F, BW, DQ, VL), AVX2 and FMA.
+    #[serde(rename = "x86-64-v4")]
+    X86_64V4,
+    /// NEON of 64-bit ARM.
+    #[serde(rename = "aarch64")]
+    Aarch64,
+    /// NEON of 32-bit ARM.
+    #[serde(rename = "armv7")]
+    Armv7,
+}
+
+/// Parameters of a generated convolution kernel: the kernel exists once per distinct value.
+///
+/// A call computes one row of `cols >= mr` output pixels for one block of `lanes <= nr` output
+/// channels: bias, then taps in the order (ky, kx, cin), then the activation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConvKernel {
+    /// Kernel side.
+    pub size: usize,
+    /// Columns between windows.
+    pub stride_x: usize,
+    /// Columns (and rows) between taps.
+    pub dilation: usize,
+    /// Input channels per group: the depth of one tap. 1 with `depthwise`.
+    pub cin: usize,
+    /// Values between neighbouring input pixels: all channels of the input buffer.
+    pub x_stride: usize,
+    /// Values between neighbouring output pixels: all channels of the output buffer.
+    pub y_stride: usize,
+    /// Pixels per microkernel block.
+    pub mr: usize,
+    /// Output channels per packed weight block; a multiple of the vector width.
+    pub nr: usize,
+    /// Applied to the accumulators; [`Activation::is_inline`] ones only, else `Linear` here and a
+    /// pass over the rows afterwards.
+    pub activation: Activation,
+    /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output
+    /// reads channel `c` of the input; blocks of `nr` channels.
+    pub depthwise: bool,
+    /// How sums are formed. Weights are packed alike for all, but where they are stored transformed.
+    #[serde(default, skip_serializing_if = "Algorithm::is_direct")]
+    pub algorithm: Algorithm,
+}
+
+/// How a convolution kernel forms its sums.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// Tap by tap.
+    #[default]
+    Direct,
+    /// F(m x m, 3 x 3): see [`crate::kernel::winograd`]. A call computes all rows of a row block; `mr`
+    /// counts tiles of `m x m` pixels. Tiles begin at the first row of a block and at every
+    /// `m`-th column, the last ones of a row at `w - m`.
+    Winograd {
+        /// Side of a tile: 2, 4 or 6.
+        m: usize,
+        /// Input channels that are summed at once; a multiple of 8.
+        depth: usize,
+        /// Whether weights are stored transformed: [`WeightFormat::Transformed`].
+        #[serde(default, skip_serializing_if = "is_false")]
+        stored: bool,
+    },
+}
+
+impl Algorithm {
+    /// Whether this is [`Self::Direct`].
+    pub const fn is_direct(&self) -> bool {
+        matches!(self, Self::Direct)
+    }
+
+    /// Side of a tile; `None` without tiles.
+    pub const fn tile(&self) -> Option<usize> {
+        match self {
+            Self::Direct => None,
+            Self::Winograd { m, .. } => Some(*m),
+        }
+    }
+}
