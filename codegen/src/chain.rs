@@ -93,6 +93,9 @@ pub(crate) fn emit(
             .get(step.node)
             .ok_or_else(|| bad("a step names a node of the graph"))?;
         if step.is_there() {
+            if !layer::finds_parts(node, step, chain) {
+                return Err(bad("channels lie where they belong"));
+            }
             ops.push(Box::new(|_| TokenStream::new()));
             continue;
         }

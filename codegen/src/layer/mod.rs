@@ -192,9 +192,10 @@ pub(crate) fn emit(
             "a step writes all channels of its buffer, or a convolution some",
         ));
     }
-    let there = step.copied().count() < step.inputs.len();
-    if there && !matches!(node.op, Op::Concat(_)) {
-        return Err(bad("only a concatenation finds inputs in its output"));
+    if !finds_parts(node, step, chain) {
+        return Err(bad(
+            "only a concatenation finds inputs in its output, each where its channels belong",
+        ));
     }
     let cx = LayerCx {
         node,
@@ -208,6 +209,28 @@ pub(crate) fn emit(
     };
     let body = body(&cx)?;
     Ok(frame(&cx, body))
+}
+
+/// Whether inputs that lie in the step's output were written where a concatenation would copy them to.
+pub(crate) fn finds_parts(node: &Node, step: &Step, chain: &Chain) -> bool {
+    if step.is_there() || step.copied().count() < step.inputs.len() {
+        let Op::Concat(parts) = &node.op else {
+            return false;
+        };
+        let mut at = 0;
+        return parts.iter().all(|part| {
+            let channel = at;
+            at += part.c.len();
+            let Some(v) = step.inputs.get(part.input) else {
+                return false;
+            };
+            let made = |s: &&Step| Some(s.node) == node.inputs[part.input].producer();
+            let maker = chain.steps.iter().find(made);
+            v.buffer != step.out.buffer
+                || maker.is_some_and(|s| (s.out.buffer, s.channel) == (v.buffer, channel))
+        });
+    }
+    true
 }
 
 fn body(cx: &LayerCx) -> Result<Body, EmitError> {

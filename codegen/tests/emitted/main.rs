@@ -244,3 +244,42 @@ fn bundles_share_kernels() {
     assert!(emit_bundle("bundle", &twice, "x86-64-v3", &runtime()).is_err());
     assert!(emit(&plan, &model, "armv7", &runtime()).is_err());
 }
+
+/// Two convolutions of one map side by side, and something beside them.
+const SIDE_BY_SIDE: &str = "[net]\nwidth=16\nheight=12\nchannels=3\n\
+    [convolutional]\nfilters=8\nsize=3\npad=1\nactivation=leaky\n\
+    [convolutional]\nfilters=32\nsize=3\npad=1\nactivation=leaky\n\
+    [route]\nlayers=-2\n\
+    [convolutional]\nfilters=40\nsize=1\nactivation=relu\n\
+    [route]\nlayers=-1,-3\n\
+    [convolutional]\nfilters=8\nsize=3\npad=1\nactivation=linear\n";
+
+#[test]
+fn parts_of_a_route_are_written_where_they_belong() {
+    let model = model("beside", SIDE_BY_SIDE);
+    let options = PlanOptions {
+        offload: Some(0),
+        ..PlanOptions::default()
+    };
+    let plan = make::plan(&model, &options).expect("a plan");
+    let files = emit(&plan, &model, "portable", &runtime()).expect("a crate");
+    let tail = text(&files, "src/tail.rs");
+    assert!(!tail.contains("fn l04_route"), "nothing is left to copy");
+    assert!(tail.contains("channels 40..72") && tail.contains("channels 0..40"));
+    // Parts elsewhere would be read as each other.
+    let mut swapped = plan;
+    let chain = &mut swapped.target.get_mut("portable").expect("it").tail;
+    let parts: Vec<usize> = (0..chain.steps.len())
+        .filter(|i| chain.steps[*i].name.ends_with("_conv") && chain.steps[*i].macs > 0)
+        .filter(|i| chain.buffers[chain.steps[*i].out.buffer].c == 72)
+        .collect();
+    let [a, b] = parts[..] else {
+        panic!("{parts:?} write into the route")
+    };
+    (chain.steps[a].channel, chain.steps[b].channel) = (0, 32);
+    let refused = emit(&swapped, &model, "portable", &runtime()).expect_err("the wrong order");
+    assert!(
+        refused.to_string().contains("where they belong"),
+        "{refused}"
+    );
+}

@@ -40,7 +40,9 @@ pub(super) fn part(c: &Chain, s: &Step, place: &str) -> Rule {
                 || k.y_stride > s.channel && others(s.out.buffer).filter(joins).count() == 1
         }
         None => {
+            let joined = others(s.out.buffer).filter(|o| o.conv.is_none());
             s.channel == 0
+                && joined.count() == 1
                 && s.inputs
                     .iter()
                     .filter(|v| v.buffer == s.out.buffer)
