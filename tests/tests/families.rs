@@ -17,7 +17,7 @@ use tessera_planner::{
 };
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
-    cross, cuts, golden, model,
+    compare, cross, cuts, golden, model,
 };
 
 /// Longest run of a node.
@@ -257,6 +257,105 @@ fn halves_give_the_bits_of_rounded_weights() -> Result<()> {
             "{f16s} values instead of {f32s} on {}",
             target.name()
         );
+    }
+    Ok(())
+}
+
+/// Two convolutions side by side in a route, at odd channels, and a layer with a border behind it. Behind
+/// `COPIED`, pools of one cell keep the route as their reader, and it has to copy.
+fn side_by_side(between: &str) -> String {
+    let conv = |filters: usize, size: usize, activation: &str| {
+        format!("[convolutional]\nfilters={filters}\nsize={size}\npad=1\nactivation={activation}\n")
+    };
+    let pool = usize::from(!between.is_empty());
+    [
+        "[net]\nwidth=26\nheight=22\nchannels=3\n".to_owned(),
+        conv(16, 3, "leaky"),
+        conv(37, 3, "leaky"),
+        between.to_owned(),
+        format!("[route]\nlayers={}\n", 0),
+        conv(50, 3, "relu"),
+        between.to_owned(),
+        format!("[route]\nlayers=-1,0,-{}\n", 3 + pool),
+        conv(24, 3, "leaky"),
+        conv(8, 1, "linear"),
+    ]
+    .concat()
+}
+
+/// That the last layer in both folders is equal, or, for Winograd's kernels, near: tiles begin where firings do.
+fn near(a: &Path, b: &Path, equal: bool) -> Result<()> {
+    let values = |dir: &Path| -> Result<Vec<f32>> {
+        let files = fs::read_dir(dir)?.map(|e| Ok(e?.path()));
+        let files = files.collect::<Result<Vec<_>>>()?;
+        compare::read_f32(files.iter().max().context("a layer")?)
+    };
+    let (a, b) = (values(a)?, values(b)?);
+    let off = compare::distance(&a, &b);
+    ensure!(!b.is_empty() && b.iter().any(|v| *v != 0.0), "no values");
+    ensure!(
+        off <= if equal { 0.0 } else { 1e-4 },
+        "off by {off} of the rms"
+    );
+    Ok(())
+}
+
+/// A pool that changes nothing.
+const COPIED: &str = "[maxpool]\nsize=1\nstride=1\n";
+
+#[test]
+fn parts_of_a_route_are_what_copies_are() -> Result<()> {
+    let in_place = model::random("beside", &side_by_side(""), Darknet::Alexey, 3)?;
+    let copied = model::random("beside", &side_by_side(COPIED), Darknet::Alexey, 3)?;
+    let dir = tempfile::tempdir()?;
+    let input = dir.path().join("input.f32");
+    let bytes =
+        (0..in_place.graph.input.len()).flat_map(|i| (((i * 29) % 97) as f32 / 97.0).to_le_bytes());
+    fs::write(&input, bytes.collect::<Vec<u8>>())?;
+    let families = [
+        ("direct", Family::Direct),
+        ("winograd2", Family::Winograd(2)),
+        ("winograd4", Family::Winograd(4)),
+    ];
+    for target in targets()? {
+        let mut entries = Vec::new();
+        for (family, kernels) in families {
+            for (way, model) in [("parts", &in_place), ("copies", &copied)] {
+                let options = PlanOptions {
+                    offload: Some(0),
+                    kernels,
+                    dump: true,
+                    ..PlanOptions::default()
+                };
+                entries.push(Entry::new(format!("{family}-{way}"), model, options));
+            }
+        }
+        let bundle = bundle::build("parts", target, &entries)?;
+        for (family, _) in families {
+            let mut made = Vec::new();
+            for (way, threads, parts) in [("parts", 1, 2), ("parts", 3, 2), ("copies", 1, 0)] {
+                let program = format!("{family}-{way}");
+                let plan = bundle.plan(&program)?;
+                let tail = &plan.target.values().next().context("a target")?.tail;
+                let there: usize = tail
+                    .steps
+                    .iter()
+                    .map(|s| s.inputs.len() - s.copied().count())
+                    .sum();
+                ensure!(there == parts, "{program}: {there} parts in place");
+                let dump = tempfile::tempdir()?;
+                bundle.node(&program)?.solo(
+                    std::slice::from_ref(&input),
+                    threads,
+                    Some(dump.path()),
+                    WITHIN,
+                )?;
+                made.push(dump);
+            }
+            let what = || format!("{family} on {}", target.name());
+            same(made[0].path(), made[1].path()).with_context(what)?;
+            near(made[0].path(), made[2].path(), family == "direct").with_context(what)?;
+        }
     }
     Ok(())
 }

@@ -48,7 +48,13 @@ pub(super) fn rows(
     );
     let at_row = affine(&[(quote!(i), per_row * s.depth)], 0);
     let [tile_row, planes, nr, stride] = [per_row * s.depth, planes, k.nr, out.c].map(int);
-    let at_block = affine(&[(quote!(i), k.nr)], out.lo.cast_signed());
+    // Strips begin with the step's first channel.
+    let channel = cx.step.channel;
+    let at_block = affine(&[(quote!(i), k.nr)], (out.lo - channel).cast_signed());
+    let begin = affine(
+        &[(quote!((block.start - first)), out.row)],
+        channel.cast_signed(),
+    );
     let pass = if pass.is_empty() {
         TokenStream::new()
     } else {
@@ -73,7 +79,7 @@ pub(super) fn rows(
             }
         });
         let v = &*v;
-        let done = &mut y[(block.start - first) * #y_row..(block.end - first) * #y_row];
+        let done = &mut y[#begin..(block.end - first) * #y_row];
         let across = Across { width: #nr, stride: #stride, scratch_floats: #work };
         team.strips(#blocks, across, done, work, |list, mut y, work| {
             #split
