@@ -254,12 +254,18 @@ pub fn normalize_channels_softmax_maxval(y: &mut [f32]) {
     normalize_channels_softmax(y);
 }
 
-/// Softmax of `y / temperature` in place (Darknet `blas.c`, `softmax`).
+/// Softmax of `y / temperature` in place (Darknet `blas.c`, `softmax`); 0 below `e^-80` of the greatest, where
+/// subnormal numbers begin.
 pub fn softmax(y: &mut [f32], temperature: f32) {
     let top = y.iter().fold(f32::MIN, |top, v| max(*v, top));
-    let mut sum = 0.0;
+    // Apart from the sum, whose order keeps the compiler from making vectors.
     for v in y.iter_mut() {
-        *v = exp(*v / temperature - top / temperature);
+        let x = *v / temperature - top / temperature;
+        let e = exp_from(x, -80.0);
+        *v = if x < -80.0 { 0.0 } else { e };
+    }
+    let mut sum = 0.0;
+    for v in y.iter() {
         sum += *v;
     }
     for v in y {

@@ -5,7 +5,7 @@ use quote::quote;
 use tessera_planner::graph::Pool;
 
 use super::{Body, LayerCx};
-use crate::names::{affine, int};
+use crate::names::{affine, comment, int};
 
 /// Maximum over windows. Starts from `f32::MIN` and keeps the first of equals in every form, so
 /// that clipped and unclipped windows give the same bits.
@@ -28,6 +28,9 @@ pub(super) fn max(cx: &LayerCx, p: &Pool) -> Body {
 }
 
 /// 2x2 windows side by side, wholly inside the map: two rows in step, four channel vectors.
+///
+/// `black_box` keeps the compiler from making vectors of pixels, where channels are few, by gathering and
+/// scattering: 416 x 416 x 16 took 0.87 ms so, and takes 0.07 (AVX-512, Zen 5, rustc 1.95).
 fn max_2x2(cx: &LayerCx, p: &Pool) -> TokenStream {
     let x = cx.input();
     let (c, pair) = (int(x.c), int(2 * x.c));
@@ -35,6 +38,7 @@ fn max_2x2(cx: &LayerCx, p: &Pool) -> TokenStream {
     let upper = x.index(&[(quote!(row), p.stride_y)], 0, &[], 0);
     let lower = x.index(&[(quote!(row), p.stride_y)], 1, &[], 0);
     let px = cx.out.pixels();
+    let why = comment("Channels are vectors, not pixels.");
     cx.out.for_rows(quote! {
         let upper = x[#upper..][..#len].chunks_exact(#pair);
         let lower = x[#lower..][..#len].chunks_exact(#pair);
@@ -43,6 +47,8 @@ fn max_2x2(cx: &LayerCx, p: &Pool) -> TokenStream {
             for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3) {
                 *y = math::max(*x3, math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))));
             }
+            #why
+            std::hint::black_box(());
         }
     })
 }
