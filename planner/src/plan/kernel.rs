@@ -75,7 +75,7 @@ pub enum Algorithm {
         m: usize,
         /// Input channels that are summed at once; a multiple of 8.
         depth: usize,
-        /// Whether weights are stored transformed: [`WeightFormat::Transformed`].
+        /// Whether weights are stored transformed: [`super::WeightFormat::Transformed`].
         #[serde(default, skip_serializing_if = "is_false")]
         stored: bool,
     },
