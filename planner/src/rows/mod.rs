@@ -203,7 +203,9 @@ impl<'a> Run<'a> {
         let (first, end) = self.next(op);
         let reads = (self.ops[op].reads)(first, end);
         for r in &reads {
-            for i in 0..self.writers[r.buffer].len() {
+            // The last first: what is copied of a route's parts often waits for more rows than what is
+            // written in its place, which can then come as late as these.
+            for i in (0..self.writers[r.buffer].len()).rev() {
                 let writer = self.writers[r.buffer][i];
                 while self.done[writer] < r.hi {
                     self.fire(writer);
