@@ -92,10 +92,12 @@ pub(crate) fn emit(
             .nodes
             .get(step.node)
             .ok_or_else(|| bad("a step names a node of the graph"))?;
+        if !layer::finds_parts(node, step, chain) {
+            return Err(bad(
+                "only a concatenation finds inputs in its output, all of them where they belong",
+            ));
+        }
         if step.is_there() {
-            if !layer::finds_parts(node, step, chain) {
-                return Err(bad("channels lie where they belong"));
-            }
             ops.push(Box::new(|_| TokenStream::new()));
             continue;
         }

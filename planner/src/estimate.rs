@@ -84,11 +84,7 @@ pub fn seconds(
 /// Estimates for the first target of the plan.
 pub fn estimate(graph: &Graph, plan: &Plan, o: &PlanOptions) -> Estimates {
     let d = &plan.dataflow;
-    let cluster = Cluster {
-        edges: o.edges,
-        workers: o.workers,
-        team: o.team,
-    };
+    let cluster = Cluster::of(o);
     let jobs = cost::jobs(&d.stages, &d.tail.inputs);
     let s = seconds(graph, &jobs, d.tail.first_layer, &d.tail.inputs, cluster);
     let rounded = [

@@ -207,9 +207,8 @@ fn halves_give_the_bits_of_rounded_weights() -> Result<()> {
     ensure!(10 * changed > 9 * values, "{changed} of {values} rounded");
     let dir = tempfile::tempdir()?;
     let input = dir.path().join("input.f32");
-    let len = whole.graph.input.len();
-    let bytes = (0..len).flat_map(|i| (((i * 37) % 101) as f32 / 101.0).to_le_bytes());
-    fs::write(&input, bytes.collect::<Vec<u8>>())?;
+    let values = (0..whole.graph.input.len()).map(|i| ((i * 37) % 101) as f32 / 101.0);
+    compare::write_f32(&input, &values.collect::<Vec<f32>>())?;
     for target in targets()? {
         let mut entries = Vec::new();
         for (family, kernels) in [
@@ -309,9 +308,8 @@ fn parts_of_a_route_are_what_copies_are() -> Result<()> {
     let copied = model::random("beside", &side_by_side(COPIED), Darknet::Alexey, 3)?;
     let dir = tempfile::tempdir()?;
     let input = dir.path().join("input.f32");
-    let bytes =
-        (0..in_place.graph.input.len()).flat_map(|i| (((i * 29) % 97) as f32 / 97.0).to_le_bytes());
-    fs::write(&input, bytes.collect::<Vec<u8>>())?;
+    let values = (0..in_place.graph.input.len()).map(|i| ((i * 29) % 97) as f32 / 97.0);
+    compare::write_f32(&input, &values.collect::<Vec<f32>>())?;
     let families = [
         ("direct", Family::Direct),
         ("winograd2", Family::Winograd(2)),

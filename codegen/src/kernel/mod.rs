@@ -23,7 +23,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::{
-    kernel::{kernel_name, winograd::Sizes},
+    kernel::{self, Storage, kernel_name, winograd::Sizes},
     plan::{ConvKernel, Isa},
 };
 
@@ -54,9 +54,8 @@ pub fn name(k: &ConvKernel, isa: Isa, lanes: usize) -> String {
 
 /// Values of one packed block as kernels read it.
 pub fn block_floats(k: &ConvKernel) -> usize {
-    let stored =
-        tessera_planner::kernel::weights(Some(k), tessera_planner::kernel::Storage::Trained);
-    tessera_planner::kernel::block_floats(k.nr, k.size * k.size * k.cin, stored)
+    let stored = kernel::weights(Some(k), Storage::Trained);
+    kernel::block_floats(k.nr, k.size * k.size * k.cin, stored)
 }
 
 /// Whether a generator can make the kernel: armv7's keep a block in 16 registers by number.

@@ -126,7 +126,7 @@ impl LayerCx<'_> {
 
     /// Whether input `i` lies in the output already.
     fn is_there(&self, i: usize) -> bool {
-        self.step.inputs[i].buffer == self.step.out.buffer
+        self.step.finds(&self.step.inputs[i])
     }
 
     /// Inputs that the function takes.
@@ -192,11 +192,6 @@ pub(crate) fn emit(
             "a step writes all channels of its buffer, or a convolution some",
         ));
     }
-    if !finds_parts(node, step, chain) {
-        return Err(bad(
-            "only a concatenation finds inputs in its output, each where its channels belong",
-        ));
-    }
     let cx = LayerCx {
         node,
         number,
@@ -213,24 +208,22 @@ pub(crate) fn emit(
 
 /// Whether inputs that lie in the step's output were written where a concatenation would copy them to.
 pub(crate) fn finds_parts(node: &Node, step: &Step, chain: &Chain) -> bool {
-    if step.is_there() || step.copied().count() < step.inputs.len() {
-        let Op::Concat(parts) = &node.op else {
+    if step.copied().count() == step.inputs.len() {
+        return true;
+    }
+    let Op::Concat(parts) = &node.op else {
+        return false;
+    };
+    let mut at = 0;
+    parts.iter().all(|part| {
+        let channel = at;
+        at += part.c.len();
+        let (Some(v), Some(t)) = (step.inputs.get(part.input), node.inputs.get(part.input)) else {
             return false;
         };
-        let mut at = 0;
-        return parts.iter().all(|part| {
-            let channel = at;
-            at += part.c.len();
-            let Some(v) = step.inputs.get(part.input) else {
-                return false;
-            };
-            let made = |s: &&Step| Some(s.node) == node.inputs[part.input].producer();
-            let maker = chain.steps.iter().find(made);
-            v.buffer != step.out.buffer
-                || maker.is_some_and(|s| (s.out.buffer, s.channel) == (v.buffer, channel))
-        });
-    }
-    true
+        let maker = chain.steps.iter().find(|s| Some(s.node) == t.producer());
+        !step.finds(v) || maker.is_some_and(|s| (s.out.buffer, s.channel) == (v.buffer, channel))
+    })
 }
 
 fn body(cx: &LayerCx) -> Result<Body, EmitError> {

@@ -43,10 +43,7 @@ pub(super) fn part(c: &Chain, s: &Step, place: &str) -> Rule {
             let joined = others(s.out.buffer).filter(|o| o.conv.is_none());
             s.channel == 0
                 && joined.count() == 1
-                && s.inputs
-                    .iter()
-                    .filter(|v| v.buffer == s.out.buffer)
-                    .all(|v| *v == s.out)
+                && s.inputs.iter().filter(|v| s.finds(v)).all(|v| *v == s.out)
         }
     };
     let of_one = s.conv.is_none() || s.copied().count() == s.inputs.len();

@@ -14,6 +14,7 @@
 use std::{cmp::Ordering, collections::BinaryHeap};
 
 use super::{ROUND_TRIP_S, TASK_OVERHEAD_S, compute_s, flow::Job, link_s, team_cores};
+use crate::options::PlanOptions;
 
 /// The nodes that compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,20 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// The one that a plan is asked for.
+    pub const fn of(o: &PlanOptions) -> Self {
+        Self {
+            edges: o.edges,
+            workers: o.workers,
+            team: o.team,
+        }
+    }
+
+    /// Workers of all edges.
+    pub fn cores(self) -> usize {
+        self.edges.max(1) * self.workers.max(1)
+    }
+
     /// Threads that share a task.
     fn threads(self, alone: bool) -> usize {
         if alone {
@@ -193,7 +208,7 @@ pub fn schedule(jobs: &[Job], cluster: Cluster) -> Outcome {
         place: vec![None; jobs.len()],
         ready: (0..jobs.len()).filter(|k| missing[*k] == 0).collect(),
         missing,
-        idle: (0..cluster.edges.max(1) * workers).collect(),
+        idle: (0..cluster.cores()).collect(),
         ends: BinaryHeap::new(),
         started: 0,
         channel_free: 0.0,

@@ -13,7 +13,10 @@ pub use self::{
     refusals::{PIECES_MAX, PlanError, TASKS_MAX, TENSOR_VALUES_MAX, TILES_MAX},
     stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
-pub(crate) use self::{build::stage_data, target::team};
+pub(crate) use self::{
+    build::stage_data,
+    target::{team, tile_chain},
+};
 use crate::{
     cost,
     kernel::{Family, Storage},

@@ -78,24 +78,31 @@ fn stage_chains(
     for (i, &r) in ys.firsts.iter().enumerate() {
         for (j, &c) in xs.firsts.iter().enumerate() {
             let name = format!("r{i}_c{j}");
-            let spec = ChainSpec {
-                name: &name,
-                nodes: &stage.nodes,
-                inputs: &stage.inputs,
-                outputs: &stage.outputs,
-                y: &ys.traces[r],
-                x: &xs.traces[c],
-                packed: false,
-            };
-            let ends: Vec<(Span, Span)> = ys.ends[r]
-                .iter()
-                .copied()
-                .zip(xs.ends[c].iter().copied())
-                .collect();
-            list.push(chain::build(graph, &spec, &ends, how));
+            list.push(tile_chain(graph, stage, &name, [(ys, r), (xs, c)], how));
         }
     }
     list
+}
+
+/// The chain of the tile at these rows and columns: parts of an axis, and which of them.
+pub(crate) fn tile_chain(
+    graph: &Graph,
+    stage: &StageGraph,
+    name: &str,
+    [(ys, r), (xs, c)]: [(&Parts, usize); 2],
+    how: How<'_>,
+) -> Chain {
+    let spec = ChainSpec {
+        name,
+        nodes: &stage.nodes,
+        inputs: &stage.inputs,
+        outputs: &stage.outputs,
+        y: &ys.traces[r],
+        x: &xs.traces[c],
+        packed: false,
+    };
+    let ends = ys.ends[r].iter().copied().zip(xs.ends[c].iter().copied());
+    chain::build(graph, &spec, &ends.collect::<Vec<(Span, Span)>>(), how)
 }
 
 /// Nodes whose weights are wanted transformed in one chain and otherwise in another: tiles of a stage may be

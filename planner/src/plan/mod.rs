@@ -375,9 +375,14 @@ impl Step {
         !self.inputs.is_empty() && self.copied().next().is_none()
     }
 
+    /// Whether an input of its own lies in its output.
+    pub const fn finds(&self, input: &View) -> bool {
+        input.buffer == self.out.buffer
+    }
+
     /// What is read of inputs that do not lie in its output.
     pub fn copied(&self) -> impl Iterator<Item = &View> {
-        self.inputs.iter().filter(|v| v.buffer != self.out.buffer)
+        self.inputs.iter().filter(|v| !self.finds(v))
     }
 }
 

@@ -256,11 +256,7 @@ fn candidate(graph: &Graph, o: &PlanOptions, pieces: &Pieces, shape: &Shape) -> 
     let stages: Vec<_> = list.iter().map(|p| p.stage.clone()).collect();
     let offload = shape.cuts.last().copied().unwrap_or(0);
     let (_, tail) = make::stages(graph, &shape.cuts, o.dump).ok()?;
-    let cluster = Cluster {
-        edges: o.edges,
-        workers: o.workers,
-        team: o.team,
-    };
+    let cluster = Cluster::of(o);
     let jobs = cost::jobs(&stages, &tail.inputs);
     let seconds = estimate::seconds(graph, &jobs, offload, &tail.inputs, cluster);
     let most = |f: fn(&Piece) -> u64| list.iter().map(|p| f(p)).max().unwrap_or(0);

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::Given;
 use crate::{
-    chain::{self, ChainSpec, How},
+    chain::How,
     cost::Cluster,
     estimate::input_bytes,
     ftp::{Axis, StageGraph},
@@ -122,27 +122,13 @@ fn piece(
         p.firsts.iter().copied().max_by_key(size).unwrap_or(0)
     };
     let (r, c) = (longest(ys), longest(xs));
-    let spec = ChainSpec {
-        name: "",
-        nodes: &stage.nodes,
-        inputs: &stage.inputs,
-        outputs: &stage.outputs,
-        y: &ys.traces[r],
-        x: &xs.traces[c],
-        packed: false,
-    };
-    let ends: Vec<_> = ys.ends[r]
-        .iter()
-        .copied()
-        .zip(xs.ends[c].iter().copied())
-        .collect();
     let how = How {
         kernels: o.kernels_for(target),
         rows: o.rows,
         apart: &BTreeSet::new(),
         team: make::team(ys, xs, o),
     };
-    let chain = chain::build(graph, &spec, &ends, how);
+    let chain = make::tile_chain(graph, stage, "", [(ys, r), (xs, c)], how);
     let inputs = input_bytes(&data);
     let whole: u64 = stage
         .inputs
@@ -161,12 +147,8 @@ fn piece(
 
 /// Seconds of all tiles on all cores that take them in order, nothing else counted.
 fn spread_s(stage: &Stage, o: &PlanOptions) -> f64 {
-    let cluster = Cluster {
-        edges: o.edges.max(1),
-        workers: o.workers.max(1),
-        team: o.team,
-    };
-    let mut free = vec![0.0f64; cluster.edges * cluster.workers];
+    let cluster = Cluster::of(o);
+    let mut free = vec![0.0f64; cluster.cores()];
     for t in &stage.tiles {
         let first = free
             .iter()

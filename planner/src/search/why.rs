@@ -145,7 +145,7 @@ pub(super) fn lines(
 /// What takes the time.
 fn binds(o: &PlanOptions, c: &Candidate) -> String {
     let out = &c.seconds.outcome;
-    let cores = o.edges.max(1) * o.workers.max(1);
+    let cores = cost::Cluster::of(o).cores();
     let total = out.seconds.max(1e-9);
     #[expect(clippy::cast_precision_loss, reason = "few cores")]
     let busy = 100.0 * out.busy_s / (total * cores as f64);

@@ -13,6 +13,10 @@ use crate::{
     rows::{self, Map, Op as Flow, Reads, Schedule, When},
 };
 
+mod parts;
+
+use parts::parts_in_place;
+
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct How<'a> {
@@ -314,54 +318,6 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     }
 }
 
-/// A place among the channels of a concatenation.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    /// The node that concatenates.
-    node: usize,
-    /// First channel of its output.
-    channel: usize,
-}
-
-/// Fewest channels of a convolution that writes into a concatenation: all of every kernel's widest block.
-const PART_CHANNELS: usize = 32;
-
-/// Convolutions that can write their channels where a concatenation, their only reader, would copy
-/// them to; by node.
-fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<usize, Part> {
-    let readers = |t: TensorIx| {
-        let inputs = spec.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
-        inputs.filter(|i| **i == t).count()
-    };
-    // Its activation must be the kernel's: a pass over rows would touch other parts.
-    let writes = |n: usize| match &graph.nodes[n].op {
-        Op::Conv(c) => c.groups == 1 && c.activation.is_inline(),
-        _ => false,
-    };
-    let mut found = BTreeMap::new();
-    for &node in spec.nodes {
-        let Op::Concat(list) = &graph.nodes[node].op else {
-            continue;
-        };
-        let mut channel = 0;
-        for part in list {
-            let t = graph.nodes[node].inputs[part.input];
-            let c = graph.shape(t).c;
-            let maker = spec.nodes.iter().find(|n| TensorIx::node(**n) == t);
-            let whole = part.c == Span::new(0, c) && c >= PART_CHANNELS && list.len() > 1;
-            let alike = region(graph, t, spec.y, spec.x);
-            let out = region(graph, TensorIx::node(node), spec.y, spec.x);
-            let alike = (alike.y, alike.x) == (out.y, out.x);
-            let alone = readers(t) == 1 && !spec.outputs.contains(&t);
-            if let Some(&maker) = maker.filter(|n| writes(**n) && whole && alike && alone) {
-                found.insert(maker, Part { node, channel });
-            }
-            channel += part.c.len();
-        }
-    }
-    found
-}
-
 /// Inputs that can be read where they arrive and outputs that can be written where they are handed
 /// over, without a copy: packed maps without padding, and of outputs those that no step (`read`)
 /// reads.
@@ -489,10 +445,7 @@ fn flow<'a>(
                 }
             };
             let inputs = s.inputs.iter().enumerate();
-            inputs
-                .filter(|(_, v)| v.buffer != s.out.buffer)
-                .map(of)
-                .collect()
+            inputs.filter(|(_, v)| !s.finds(v)).map(of).collect()
         }),
     };
     let stored = |v: &View| !matches!(buffers[v.buffer].place, Place::Output(_));

@@ -1,0 +1,57 @@
+//! Which convolutions write among the channels of a concatenation.
+
+use std::collections::BTreeMap;
+
+use super::{ChainSpec, region};
+use crate::{
+    graph::{Graph, Op, TensorIx},
+    region::Span,
+};
+
+/// A place among the channels of a concatenation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// The node that concatenates.
+    pub node: usize,
+    /// First channel of its output.
+    pub channel: usize,
+}
+
+/// Fewest channels of a convolution that writes into a concatenation: all of every kernel's widest block.
+const PART_CHANNELS: usize = 32;
+
+/// Convolutions that can write their channels where a concatenation, their only reader, would copy
+/// them to; by node.
+pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<usize, Part> {
+    let readers = |t: TensorIx| {
+        let inputs = spec.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+        inputs.filter(|i| **i == t).count()
+    };
+    // Its activation must be the kernel's: a pass over rows would touch other parts.
+    let writes = |n: usize| match &graph.nodes[n].op {
+        Op::Conv(c) => c.groups == 1 && c.activation.is_inline(),
+        _ => false,
+    };
+    let mut found = BTreeMap::new();
+    for &node in spec.nodes {
+        let Op::Concat(list) = &graph.nodes[node].op else {
+            continue;
+        };
+        let out = region(graph, TensorIx::node(node), spec.y, spec.x);
+        let mut channel = 0;
+        for part in list {
+            let t = graph.nodes[node].inputs[part.input];
+            let c = graph.shape(t).c;
+            let maker = spec.nodes.iter().find(|n| TensorIx::node(**n) == t);
+            let whole = part.c == Span::new(0, c) && c >= PART_CHANNELS && list.len() > 1;
+            let own = region(graph, t, spec.y, spec.x);
+            let alike = (own.y, own.x) == (out.y, out.x);
+            let alone = readers(t) == 1 && !spec.outputs.contains(&t);
+            if let Some(&maker) = maker.filter(|n| writes(**n) && whole && alike && alone) {
+                found.insert(maker, Part { node, channel });
+            }
+            channel += part.c.len();
+        }
+    }
+    found
+}
