@@ -79,6 +79,21 @@ impl<'a> Strip<'a> {
         }
     }
 
+    /// The `n` values from index `at` on, which lie in one piece.
+    ///
+    /// # Panics
+    /// If they are not all the strip's own.
+    pub fn values(&mut self, at: usize, n: usize) -> &mut [f32] {
+        assert!(
+            n <= self.width.min(self.len)
+                && at % self.stride <= self.width - n
+                && at <= self.len - n,
+            "values of the strip"
+        );
+        // SAFETY: they are the strip's own and inside the memory, which is borrowed for longer.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(at), n) }
+    }
+
     /// Number of values from the strip's first one to the memory's end, others' included.
     pub const fn len(&self) -> usize {
         self.len
@@ -143,6 +158,7 @@ mod tests {
         for at in [0, 1, 4, 5, 8, 9, 12] {
             strip[at] = 1.0;
         }
+        assert_eq!(strip.values(4, 2), [1.0, 1.0]);
         let mut part = strip.part(5, 1);
         part[0] = 2.0;
         part[4] = 2.0;
@@ -165,6 +181,9 @@ mod tests {
         assert!(refused(&|s| _ = s.part(2, 1)));
         assert!(refused(&|s| _ = s.part(0, 0)));
         assert!(refused(&|s| _ = s.part(12, 1)));
+        assert!(refused(&|s| _ = s.values(1, 2)));
+        assert!(refused(&|s| _ = s.values(0, usize::MAX)));
+        assert!(refused(&|s| _ = s.values(12, 1)));
         assert!(refused(&|s| s.part(1, 1)[1] = 1.0));
     }
 }

@@ -29,7 +29,10 @@ use tessera_planner::{
 
 pub use halves::widen;
 
-use crate::names::{affine, comment, grouped, int};
+use crate::{
+    act,
+    names::{affine, comment, grouped, int},
+};
 
 pub mod aarch64;
 pub mod armv7;
@@ -191,6 +194,32 @@ fn describe(k: &ConvKernel, lanes: usize) -> String {
         k.mr,
         k.nr
     )
+}
+
+/// The import and the statements of an activation that has no form in registers: of the `lanes` channels
+/// of `pixels` pixels from the pointer `y` on, just stored. Channels are a loop of known length, of which
+/// the compiler makes vectors, with the bits of the scalar function.
+fn stored(k: &ConvKernel, pixels: usize, lanes: usize) -> TokenStream {
+    if act::is_in_registers(k.activation) {
+        return TokenStream::new();
+    }
+    let at = affine(&[(quote!(i), k.y_stride)], 0);
+    let value = act::scalar(k.activation, quote!(*v));
+    let (pixels, lanes) = (int(pixels), int(lanes));
+    quote! {
+        for i in 0..#pixels {
+            for v in std::slice::from_raw_parts_mut(y.add(#at), #lanes) { *v = #value; }
+        }
+    }
+}
+
+/// What [`stored`] needs.
+fn stored_import(k: &ConvKernel) -> TokenStream {
+    if act::is_in_registers(k.activation) {
+        TokenStream::new()
+    } else {
+        act::import(k.activation)
+    }
 }
 
 /// What must hold of slices for a call: the common assertions of every kernel. After them, index

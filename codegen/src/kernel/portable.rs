@@ -62,13 +62,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     } else {
         quote!(&acc[..#lanes_l])
     };
-    let uses_math = if k.activation == tessera_planner::graph::Activation::Linear {
-        quote!()
-    } else {
-        quote!(
-            use crate::math;
-        )
-    };
+    let uses_math = act::import(k.activation);
     let doc = describe(k, lanes);
     // `col.min`: the last block ends with the row and overlaps the one before.
     quote! {
@@ -117,13 +111,7 @@ impl Lanes for Scalar {
     }
 
     fn uses(&self, k: &ConvKernel) -> TokenStream {
-        if k.activation == tessera_planner::graph::Activation::Linear {
-            TokenStream::new()
-        } else {
-            quote!(
-                use crate::math;
-            )
-        }
+        act::import(k.activation)
     }
 
     fn attributes(&self) -> TokenStream {
@@ -189,7 +177,11 @@ impl Lanes for Scalar {
     }
 
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
-        act::scalar(k.activation, quote!(#v))
+        if act::is_in_registers(k.activation) {
+            act::scalar(k.activation, quote!(#v))
+        } else {
+            quote!(#v)
+        }
     }
 
     fn call(&self, call: TokenStream) -> TokenStream {

@@ -25,13 +25,17 @@ const VALUES: &str = include_str!("values.rs");
 /// Number of kernels beside the chosen ones.
 const DRAWN: usize = 110;
 
-const ACTIVATIONS: [Activation; 6] = [
+const ACTIVATIONS: [Activation; 10] = [
     Activation::Linear,
     Activation::Relu,
     Activation::Relu6,
     Activation::Leaky,
     Activation::Relie,
     Activation::Ramp,
+    Activation::Mish,
+    Activation::Swish,
+    Activation::Logistic,
+    Activation::Tanh,
 ];
 
 /// A fixed sequence of numbers (xorshift64).

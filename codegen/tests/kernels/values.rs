@@ -20,6 +20,10 @@ fn activate(name: &str, v: f64) -> f64 {
         "leaky" => if v > 0.0 { v } else { 0.1 * v },
         "relie" => if v > 0.0 { v } else { 0.01 * v },
         "ramp" => v.max(0.0) + 0.1 * v,
+        "mish" => v * v.exp().ln_1p().tanh(),
+        "swish" => v / (1.0 + (-v).exp()),
+        "logistic" => 1.0 / (1.0 + (-v).exp()),
+        "tanh" => v.tanh(),
         other => panic!("no oracle for {other}"),
     }
 }

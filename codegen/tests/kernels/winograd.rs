@@ -29,6 +29,10 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
             (32, 16, 5, 8, Activation::Relu),
             (40, 16, 24, 8, Activation::Leaky),
             (64, 64, 11, 16, Activation::Relu6),
+            (8, 8, 19, 16, Activation::Mish),
+            (8, 8, 6, 8, Activation::Swish),
+            (8, 8, 17, 8, Activation::Logistic),
+            (8, 8, 8, 8, Activation::Tanh),
         ] {
             let by = vector(isa) / 8;
             let (cin, depth) = (by * cin, by * depth);

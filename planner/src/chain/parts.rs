@@ -29,7 +29,7 @@ pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<us
     };
     // Its activation must be the kernel's: a pass over rows would touch other parts.
     let writes = |n: usize| match &graph.nodes[n].op {
-        Op::Conv(c) => c.groups == 1 && c.activation.is_inline(),
+        Op::Conv(c) => c.groups == 1 && c.activation.is_pointwise(),
         _ => false,
     };
     let mut found = BTreeMap::new();

@@ -66,12 +66,14 @@ impl Activation {
         }
     }
 
-    /// Whether convolution kernels apply it to their accumulators; the others are a pass over the
-    /// finished rows.
-    pub const fn is_inline(self) -> bool {
-        matches!(
+    /// Whether it maps every value on its own, so that kernels apply it to what they compute; the others
+    /// normalise the channels of a pixel and are a pass over finished rows.
+    pub const fn is_pointwise(self) -> bool {
+        !matches!(
             self,
-            Self::Linear | Self::Relu | Self::Relu6 | Self::Leaky | Self::Relie | Self::Ramp
+            Self::NormalizeChannels
+                | Self::NormalizeChannelsSoftmax
+                | Self::NormalizeChannelsSoftmaxMaxval
         )
     }
 }

@@ -97,7 +97,7 @@ pub fn choose(
         }
         .best(isa, node.shape.w, row),
     };
-    let activation = if c.activation.is_inline() {
+    let activation = if c.activation.is_pointwise() {
         c.activation
     } else {
         Activation::Linear

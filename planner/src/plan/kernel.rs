@@ -47,7 +47,7 @@ pub struct ConvKernel {
     pub mr: usize,
     /// Output channels per packed weight block; a multiple of the vector width.
     pub nr: usize,
-    /// Applied to the accumulators; [`Activation::is_inline`] ones only, else `Linear` here and a
+    /// Applied to the accumulators; [`Activation::is_pointwise`] ones only, else `Linear` here and a
     /// pass over the rows afterwards.
     pub activation: Activation,
     /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output

@@ -18,7 +18,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_planner::{kernel::neon::half, plan::ConvKernel};
 
-use super::{asserts, describe};
+use super::{asserts, describe, stored, stored_import};
 use crate::names::{affine, comment, ident, int};
 
 mod dense;
@@ -64,8 +64,10 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
             }
         }
     };
+    let math = stored_import(k);
     quote! {
         use std::arch::aarch64::*;
+        #math
 
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
@@ -182,6 +184,7 @@ impl<'a> Block<'a> {
                 });
             }
         }
+        out.extend(stored(self.k, self.pixels, self.lanes));
         out
     }
 }

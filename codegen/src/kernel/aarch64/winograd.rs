@@ -6,7 +6,10 @@ use tessera_planner::plan::ConvKernel;
 
 use super::{LANES, epilogue};
 use crate::{
-    kernel::winograd::{Lanes, literal},
+    kernel::{
+        stored_import,
+        winograd::{Lanes, literal},
+    },
     names::{comment, int},
 };
 
@@ -26,10 +29,12 @@ impl Lanes for Neon {
         quote!(float32x4_t)
     }
 
-    fn uses(&self, _: &ConvKernel) -> TokenStream {
-        quote!(
+    fn uses(&self, k: &ConvKernel) -> TokenStream {
+        let math = stored_import(k);
+        quote! {
             use std::arch::aarch64::*;
-        )
+            #math
+        }
     }
 
     fn attributes(&self) -> TokenStream {

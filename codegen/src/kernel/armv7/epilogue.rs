@@ -1,8 +1,31 @@
 //! Activations of running sums with the results of the scalar functions; denormals are zero.
 
-use tessera_planner::graph::Activation;
+use proc_macro2::TokenStream;
+use quote::quote;
+use tessera_planner::{graph::Activation, plan::ConvKernel};
 
-use super::{asm::Asm, row::Block};
+use super::{asm::Asm, exp, row::Block};
+use crate::{act, names::int};
+
+/// Whether assembly applies the function. For the others, and NEON has no form that would be faster, safe
+/// functions do.
+pub(super) const fn is_assembly(activation: Activation) -> bool {
+    act::is_in_registers(activation) || exp::has_routine(activation)
+}
+
+/// Statements that activate the row `y` that a kernel's assembly left as sums.
+pub(super) fn stored(k: &ConvKernel, lanes: usize) -> TokenStream {
+    if is_assembly(k.activation) {
+        return TokenStream::new();
+    }
+    let value = act::scalar(k.activation, quote!(*v));
+    let (stride, lanes) = (int(k.y_stride), int(lanes));
+    quote! {
+        for y in y.chunks_mut(#stride).take(cols) {
+            for v in &mut y[..#lanes] { *v = #value; }
+        }
+    }
+}
 
 /// Replaces every sum by its function's value. The taps' registers q0 to q7 are free here.
 pub(super) fn apply(b: &Block, a: &mut Asm) {
@@ -14,6 +37,9 @@ pub(super) fn apply(b: &Block, a: &mut Asm) {
         .flat_map(|i| (0..b.vectors()).map(move |v| (i, v)))
         .map(|(i, v)| b.sum(i, v))
         .collect();
+    if exp::has_routine(b.k.activation) {
+        exp::each(a, &sums);
+    }
     each(b.k.activation, a, &sums, &[1, 2, 3, 4, 5, 6], "d0[0]");
 }
 

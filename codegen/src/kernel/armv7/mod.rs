@@ -23,12 +23,16 @@ use quote::quote;
 use tessera_planner::plan::ConvKernel;
 
 use super::{asserts, describe};
-use crate::names::{comment, ident, int};
+use crate::{
+    act,
+    names::{comment, ident, int},
+};
 
 mod asm;
 mod dense;
 mod depthwise;
 mod epilogue;
+mod exp;
 mod row;
 pub mod winograd;
 
@@ -41,6 +45,7 @@ pub const CHANNELS: usize = 8;
 pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     let (fn_name, doc) = (ident(name), describe(k, lanes));
     let (size, file) = (int(k.size), format!("{name}.S"));
+    let (math, activate) = (import(k), epilogue::stored(k, lanes));
     let asserts = asserts(k, lanes);
     let bounds = comment(
         "SAFETY: the processor has NEON; a block's pixels end at or before `cols`, and the assertions \
@@ -48,6 +53,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     );
     quote! {
         use std::arch::naked_asm;
+        #math
 
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
@@ -55,6 +61,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
             #asserts
             #bounds
             unsafe { row(x.as_ptr(), taps.as_ptr(), w.as_ptr(), y.as_mut_ptr(), cols) }
+            #activate
         }
 
         /// The whole row. Needs NEON and the assertions above.
@@ -64,6 +71,15 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         ) {
             naked_asm!(include_str!(#file), options(raw))
         }
+    }
+}
+
+/// The scalar function's import, where assembly has no form of it.
+fn import(k: &ConvKernel) -> TokenStream {
+    if epilogue::is_assembly(k.activation) {
+        TokenStream::new()
+    } else {
+        act::import(k.activation)
     }
 }
 

@@ -4,7 +4,7 @@ use tessera_planner::{kernel::neon::half, plan::ConvKernel};
 
 use super::{
     asm::{Asm, doubles},
-    dense, depthwise, epilogue,
+    dense, depthwise, epilogue, exp,
 };
 
 /// Lanes of a vector.
@@ -70,6 +70,9 @@ pub(super) fn text(k: &ConvKernel, lanes: usize) -> String {
     a.label(9);
     a.ins("vpop {d8-d15}");
     a.ins("pop {r3-r11, pc}");
+    if exp::has_routine(k.activation) {
+        exp::routine(k.activation, &mut a);
+    }
     a.finish()
 }
 

@@ -79,7 +79,7 @@ pub trait Lanes {
     fn mul_lane(&self, _values: TokenStream, _lane: usize, _b: TokenStream) -> Option<TokenStream> {
         None
     }
-    /// The activation of `v`.
+    /// The activation of `v`, if it has a form in registers, else `v`.
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream;
     /// A call from a public function to one that uses vectors.
     fn call(&self, call: TokenStream) -> TokenStream;

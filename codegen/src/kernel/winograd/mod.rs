@@ -34,6 +34,7 @@ pub mod transform;
 mod weights;
 
 pub use lanes::{Lanes, literal};
+pub use outputs::stored_tile;
 use transform::{Op, Transform};
 
 /// The items of a kernel's module for blocks of `lanes` output channels.

@@ -2,9 +2,13 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use tessera_planner::plan::ConvKernel;
 
 use super::{Index, Printer, transform};
-use crate::names::{affine, int};
+use crate::{
+    act,
+    names::{affine, int},
+};
 
 impl Printer<'_> {
     /// `outputs`: the pixels of one tile.
@@ -64,6 +68,9 @@ impl Printer<'_> {
             let last = vector(part);
             code.extend(quote! { let lane = #full; #last });
         }
+        if !act::is_in_registers(self.k.activation) {
+            code.extend(stored_tile(self.k, m, self.lanes));
+        }
         let (points, nr_l) = (int(n * n * nr), int(nr));
         let between =
             (!self.is_straight([n, m])).then(|| quote!(between: &mut [[#ty; #n_l]; #m_l],));
@@ -80,6 +87,28 @@ impl Printer<'_> {
             }
 
             #transform
+        }
+    }
+}
+
+/// Statements that activate `lanes` channels of the first `rows` rows of pixels of a tile, which were just
+/// stored in the strip `y` from index `pixel` on.
+pub fn stored_tile(k: &ConvKernel, m: usize, lanes: usize) -> TokenStream {
+    let at = affine(
+        &[
+            (quote!(pixel), 1),
+            (quote!(i * y_row), 1),
+            (quote!(j), k.y_stride),
+        ],
+        0,
+    );
+    let value = act::scalar(k.activation, quote!(*v));
+    let (m, lanes) = (int(m), int(lanes));
+    quote! {
+        for i in 0..rows {
+            for j in 0..#m {
+                for v in y.values(#at, #lanes) { *v = #value; }
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_planner::plan::{ConvKernel, Isa};
 
-use super::{asserts, describe};
+use super::{asserts, describe, stored, stored_import};
 use crate::names::{affine, comment, ident, int};
 
 mod dense;
@@ -53,8 +53,10 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
     let finish = block.finish();
     let mask = block.mask();
     let constants = epilogue::constants(k.activation, width);
+    let math = stored_import(k);
     quote! {
         use std::arch::x86_64::*;
+        #math
 
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
@@ -168,6 +170,7 @@ impl Block<'_> {
                 out.extend(self.width.store(&to, &value, self.is_partial(v)));
             }
         }
+        out.extend(stored(self.k, self.k.mr, self.lanes));
         out
     }
 }

@@ -8,7 +8,10 @@ use super::{
     Width, epilogue,
     width::{features, safety},
 };
-use crate::kernel::winograd::{Lanes, literal};
+use crate::kernel::{
+    stored_import,
+    winograd::{Lanes, literal},
+};
 
 /// An instruction set's widest vectors.
 pub struct Vectors(pub Isa);
@@ -46,10 +49,12 @@ impl Lanes for Vectors {
         self.width().ty()
     }
 
-    fn uses(&self, _: &ConvKernel) -> TokenStream {
-        quote!(
+    fn uses(&self, k: &ConvKernel) -> TokenStream {
+        let math = stored_import(k);
+        quote! {
             use std::arch::x86_64::*;
-        )
+            #math
+        }
     }
 
     fn attributes(&self) -> TokenStream {

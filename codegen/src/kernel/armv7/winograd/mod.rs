@@ -8,8 +8,9 @@ use tessera_planner::{
     plan::ConvKernel,
 };
 
+use super::{epilogue, import};
 use crate::{
-    kernel::{COLS_MAX, block_floats},
+    kernel::{COLS_MAX, block_floats, winograd::stored_tile},
     names::{affine, comment, grouped, int},
 };
 
@@ -52,9 +53,11 @@ pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, name: &str) -> TokenStream {
         TokenStream::new()
     };
     let channels = channels(k, &s, lanes, name);
+    let math = import(k);
     quote! {
         use std::arch::naked_asm;
         use tessera_runtime::strip::Strip;
+        #math
         #input
         #channels
     }
@@ -184,6 +187,12 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
         " Weights of `deep` input channels from `w` on, at the points; planes of `u` are `plane` bytes apart.",
         &quote!(w: *const f32, u: *mut f32, plane: usize, deep: usize),
     );
+    let activate = if epilogue::is_assembly(k.activation) {
+        TokenStream::new()
+    } else {
+        let activate = stored_tile(k, s.m, lanes);
+        quote! { let (pixel, rows) = (#pixel, #m.min(rows - row)); #activate }
+    };
     let (split, u) = if s.stored {
         let part = int(points * (s.depth * k.nr + GAP));
         (
@@ -249,6 +258,7 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
                 let (row, col) = (tile / across * #m, (tile % across * #m).min(cols - #m));
                 #pixels
                 unsafe { backward(products.as_ptr(), bias.as_ptr(), y.as_mut_ptr().add(#pixel), 4 * y_row, #m.min(rows - row)) }
+                #activate
             }
         }
 

@@ -8,7 +8,7 @@ use super::straight::{Constants, emit};
 use crate::kernel::{
     armv7::{
         asm::{Asm, doubles},
-        dense, epilogue,
+        dense, epilogue, exp,
         row::{Block, LANES},
     },
     winograd::transform::{self, Transform},
@@ -298,8 +298,58 @@ impl Text<'_> {
             a.ins("subs r9, r9, #1");
             a.ins("bne 3b");
         }
+        if exp::has_routine(self.k.activation) {
+            self.activate(&mut a, bytes);
+        }
         leave(&mut a, bytes);
+        if exp::has_routine(self.k.activation) {
+            exp::routine(self.k.activation, &mut a);
+        }
         a.finish()
+    }
+
+    /// Activates the pixels, two by two: the transform leaves no room in registers. `bytes` of the stack
+    /// are taken.
+    fn activate(&self, a: &mut Asm, bytes: usize) {
+        a.comment("The activation, of what was just stored.");
+        a.ins(format!("ldr r9, [sp, #{}]", bytes + 96));
+        a.ins("mov r5, r2");
+        a.label(4);
+        a.ins("mov r7, r5");
+        for _ in 0..self.m / 2 {
+            for v in 0..self.vectors() {
+                let lanes = self.lanes - v * LANES;
+                a.add("r8", "r7", v * VECTOR);
+                Self::load_pixels(a, 2, lanes);
+                exp::call(a);
+                a.add("r6", "r7", v * VECTOR);
+                self.pixels(a, &[0, 1], lanes);
+            }
+            a.ins("add r7, r7, r10, lsl #1");
+        }
+        a.ins("add r5, r5, r3");
+        a.ins("subs r9, r9, #1");
+        a.ins("bne 4b");
+    }
+
+    /// Loads `lanes` channels of `n` pixels from `r8` on, `r10` bytes apart, to registers from q0 on.
+    fn load_pixels(a: &mut Asm, n: usize, lanes: usize) {
+        if lanes >= LANES {
+            load(a, n, 0, "r8", "r10");
+            return;
+        }
+        for q in 0..n {
+            let low = 2 * q;
+            match lanes {
+                1 => a.ins(format!("vld1.32 {{d{low}[0]}}, [r8], r10")),
+                2 => a.ins(format!("vld1.32 {{d{low}}}, [r8], r10")),
+                _ => {
+                    a.ins("add lr, r8, #8");
+                    a.ins(format!("vld1.32 {{d{}[0]}}, [lr]", low + 1));
+                    a.ins(format!("vld1.32 {{d{low}}}, [r8], r10"));
+                }
+            }
+        }
     }
 
     /// Stores `lanes` channels of pixels from `r6` on, `r10` bytes apart.
