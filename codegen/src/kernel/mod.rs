@@ -196,24 +196,65 @@ fn describe(k: &ConvKernel, lanes: usize) -> String {
     )
 }
 
-/// The import and the statements of an activation that has no form in registers: of the `lanes` channels
-/// of `pixels` pixels from the pointer `y` on, just stored. Channels are a loop of known length, of which
-/// the compiler makes vectors, with the bits of the scalar function.
-fn stored(k: &ConvKernel, pixels: usize, lanes: usize) -> TokenStream {
-    if act::is_in_registers(k.activation) {
-        return TokenStream::new();
-    }
-    let at = affine(&[(quote!(i), k.y_stride)], 0);
-    let value = act::scalar(k.activation, quote!(*v));
-    let (pixels, lanes) = (int(pixels), int(lanes));
-    quote! {
-        for i in 0..#pixels {
-            for v in std::slice::from_raw_parts_mut(y.add(#at), #lanes) { *v = #value; }
+/// Pixels that are activated together where that has no form in registers: few enough for a first-level
+/// cache, many enough to hide how long one takes.
+const TOGETHER: usize = 64;
+
+/// An activation that has no form in registers, applied by a direct kernel to what it stored.
+struct Stored {
+    /// The import that it needs.
+    import: TokenStream,
+    /// In front of the loop over blocks.
+    before: TokenStream,
+    /// In front of a block, whose first pixel is `col`.
+    begin: TokenStream,
+    /// Behind it, `col` being the pixel behind its last one.
+    end: TokenStream,
+}
+
+impl Stored {
+    /// Of `lanes` channels. Channels are a loop of known length, of which the compiler makes vectors, with
+    /// the bits of the scalar function.
+    fn new(k: &ConvKernel, lanes: usize) -> Self {
+        let import = stored_import(k);
+        if import.is_empty() {
+            let none = TokenStream::new;
+            return Self {
+                import,
+                before: none(),
+                begin: none(),
+                end: none(),
+            };
+        }
+        let at = affine(&[(quote!(i), k.y_stride)], 0);
+        let value = act::scalar(k.activation, quote!(*v));
+        let (together, lanes) = (int(TOGETHER), int(lanes));
+        let bounds = comment("SAFETY: as above.");
+        let overlap = comment("The last block overlaps pixels that may be done: they are sums again.");
+        Self {
+            import,
+            before: quote!(
+                let mut done = 0;
+            ),
+            begin: quote! {
+                #overlap
+                done = done.min(col);
+            },
+            end: quote! {
+                if col == cols || col - done >= #together {
+                    for i in done..col {
+                        #bounds
+                        let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().add(#at), #lanes) };
+                        for v in y { *v = #value; }
+                    }
+                    done = col;
+                }
+            },
         }
     }
 }
 
-/// What [`stored`] needs.
+/// The import of an activation that has no form in registers.
 fn stored_import(k: &ConvKernel) -> TokenStream {
     if act::is_in_registers(k.activation) {
         TokenStream::new()

@@ -18,7 +18,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_planner::{kernel::neon::half, plan::ConvKernel};
 
-use super::{asserts, describe, stored, stored_import};
+use super::{Stored, asserts, describe};
 use crate::names::{affine, comment, ident, int};
 
 mod dense;
@@ -42,9 +42,16 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         "SAFETY: a block's pixels end at or before `cols`, and the assertions say that x, w and y \
          reach as far as the last pixel's last tap, weight and channel.",
     );
+    let Stored {
+        import,
+        before,
+        begin,
+        end,
+    } = Stored::new(k, lanes);
     let whole = Block::new(k, lanes, k.mr).body();
     let whole = quote! {
         col = col.min(cols - #mr);
+        #begin
         #bounds
         unsafe { #whole }
         col += #mr;
@@ -58,16 +65,16 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
                 #whole
             } else {
                 col = cols - #few;
+                #begin
                 #bounds
                 unsafe { #part }
                 col += #few;
             }
         }
     };
-    let math = stored_import(k);
     quote! {
         use std::arch::aarch64::*;
-        #math
+        #import
 
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
@@ -80,8 +87,10 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
             #asserts
             #constants
             let mut col = 0;
+            #before
             while col < cols {
                 #blocks
+                #end
             }
         }
     }
@@ -184,7 +193,6 @@ impl<'a> Block<'a> {
                 });
             }
         }
-        out.extend(stored(self.k, self.pixels, self.lanes));
         out
     }
 }

@@ -7,7 +7,7 @@ use tessera_planner::plan::ConvKernel;
 use super::{Index, Printer, transform};
 use crate::{
     act,
-    names::{affine, int},
+    names::{affine, comment, int},
 };
 
 impl Printer<'_> {
@@ -69,7 +69,7 @@ impl Printer<'_> {
             code.extend(quote! { let lane = #full; #last });
         }
         if !act::is_in_registers(self.k.activation) {
-            code.extend(stored_tile(self.k, m, self.lanes));
+            code.extend(stored_tile(self.k, m, self.lanes, self.isa.is_unsafe()));
         }
         let (points, nr_l) = (int(n * n * nr), int(nr));
         let between =
@@ -92,8 +92,8 @@ impl Printer<'_> {
 }
 
 /// Statements that activate `lanes` channels of the first `rows` rows of pixels of a tile, which were just
-/// stored in the strip `y` from index `pixel` on.
-pub fn stored_tile(k: &ConvKernel, m: usize, lanes: usize) -> TokenStream {
+/// stored in the strip `y` from index `pixel` on; by unchecked pointers if `is_unsafe`.
+pub fn stored_tile(k: &ConvKernel, m: usize, lanes: usize, is_unsafe: bool) -> TokenStream {
     let at = affine(
         &[
             (quote!(pixel), 1),
@@ -104,10 +104,20 @@ pub fn stored_tile(k: &ConvKernel, m: usize, lanes: usize) -> TokenStream {
     );
     let value = act::scalar(k.activation, quote!(*v));
     let (m, lanes) = (int(m), int(lanes));
+    let values = if is_unsafe {
+        let bounds = comment("SAFETY: the tile's pixels up to `rows` lie in the strip.");
+        quote! {
+            #bounds
+            let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().add(#at), #lanes) };
+        }
+    } else {
+        quote!(let y = y.values(#at, #lanes);)
+    };
     quote! {
         for i in 0..rows {
             for j in 0..#m {
-                for v in y.values(#at, #lanes) { *v = #value; }
+                #values
+                for v in y { *v = #value; }
             }
         }
     }

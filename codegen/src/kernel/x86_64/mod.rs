@@ -20,7 +20,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_planner::plan::{ConvKernel, Isa};
 
-use super::{asserts, describe, stored, stored_import};
+use super::{Stored, asserts, describe};
 use crate::names::{affine, comment, ident, int};
 
 mod dense;
@@ -53,10 +53,15 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
     let finish = block.finish();
     let mask = block.mask();
     let constants = epilogue::constants(k.activation, width);
-    let math = stored_import(k);
+    let Stored {
+        import,
+        before,
+        begin,
+        end,
+    } = Stored::new(k, lanes);
     quote! {
         use std::arch::x86_64::*;
-        #math
+        #import
 
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
@@ -71,8 +76,10 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
             #mask
             #constants
             let mut col = 0;
+            #before
             while col < cols {
                 col = col.min(cols - #mr);
+                #begin
                 #bounds
                 unsafe {
                     let w = w.as_ptr();
@@ -82,6 +89,7 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
                     #finish
                 }
                 col += #mr;
+                #end
             }
         }
     }
@@ -170,7 +178,6 @@ impl Block<'_> {
                 out.extend(self.width.store(&to, &value, self.is_partial(v)));
             }
         }
-        out.extend(stored(self.k, self.k.mr, self.lanes));
         out
     }
 }

@@ -190,7 +190,7 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
     let activate = if epilogue::is_assembly(k.activation) {
         TokenStream::new()
     } else {
-        let activate = stored_tile(k, s.m, lanes);
+        let activate = stored_tile(k, s.m, lanes, false);
         quote! { let (pixel, rows) = (#pixel, #m.min(rows - row)); #activate }
     };
     let (split, u) = if s.stored {
