@@ -6,20 +6,6 @@ use tessera_planner::graph::Activation;
 
 use crate::names::{ident, int};
 
-/// Whether kernels apply it to sums in registers, in one to three vector instructions. What else maps
-/// single values is applied to what was just stored and is in the first-level cache.
-pub(crate) const fn is_in_registers(activation: Activation) -> bool {
-    matches!(
-        activation,
-        Activation::Linear
-            | Activation::Relu
-            | Activation::Relu6
-            | Activation::Leaky
-            | Activation::Relie
-            | Activation::Ramp
-    )
-}
-
 /// `use crate::math;` where the function is a call.
 pub(crate) fn import(activation: Activation) -> TokenStream {
     if activation == Activation::Linear {

@@ -66,6 +66,7 @@ fn kernels(isa: Isa) -> [ConvKernel; 2] {
         nr,
         activation: Activation::Leaky,
         depthwise: false,
+        pool: false,
         algorithm: Algorithm::Direct,
     };
     let three = ConvKernel {

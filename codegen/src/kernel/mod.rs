@@ -16,6 +16,9 @@
 //! - `w`: one packed block: `[nr]` bias, then `[ky][kx][cin][nr]` (depthwise: `[ky][kx][nr]`).
 //! - `y`: `y[j * y_stride + lane]`, `lane < lanes`, is written.
 //!
+//! Kernels that pool write maxima of 2x2 values: `y[j / 2 * y_stride + lane]`. They are called once per row
+//! of sums, `second` telling the lower of two, which joins what the upper one left.
+//!
 //! Each value is `acc = bias`, then `acc + x * w` (fused where the instruction set has it) in the
 //! order (ky, kx, cin), then the activation: the same bits whichever block a pixel falls in. The
 //! last block of a row overlaps the one before. Bounds are asserted once on entry.
@@ -185,8 +188,9 @@ pub fn assert_cpu(isa: Isa) -> TokenStream {
 /// A kernel's doc comment.
 fn describe(k: &ConvKernel, lanes: usize) -> String {
     let what = if k.depthwise { ", depthwise" } else { "" };
+    let pool = pooled(k);
     format!(
-        " One row, {lanes} channels: {0}x{0} stride {1}{what}, depth {2}, {3}; blocks of {4} pixels x {5} channels.",
+        " One row, {lanes} channels: {0}x{0} stride {1}{what}, depth {2}, {3}{pool}; blocks of {4} pixels x {5} channels.",
         k.size,
         k.stride_x,
         grouped(if k.depthwise { 1 } else { k.cin } as u64),
@@ -194,6 +198,26 @@ fn describe(k: &ConvKernel, lanes: usize) -> String {
         k.mr,
         k.nr
     )
+}
+
+/// The parameter of direct kernels that pool, with a comma before it, and its name in a call: whether this
+/// is the second of two rows of sums, whose maxima join those of the first.
+fn second(k: &ConvKernel) -> (TokenStream, TokenStream) {
+    if k.pool {
+        (quote!(, second: bool), quote!(, second))
+    } else {
+        (TokenStream::new(), TokenStream::new())
+    }
+}
+
+/// What a kernel's description says of a pool in it.
+const fn pooled(k: &ConvKernel) -> &'static str {
+    if k.pool { ", maxima of 2x2" } else { "" }
+}
+
+/// Place among the outputs of the pixel at column `col` of the sums.
+fn column(k: &ConvKernel, col: TokenStream) -> TokenStream {
+    if k.pool { quote!((#col / 2)) } else { col }
 }
 
 /// Pixels that are activated together where that has no form in registers: few enough for a first-level
@@ -230,7 +254,8 @@ impl Stored {
         let value = act::scalar(k.activation, quote!(*v));
         let (together, lanes) = (int(TOGETHER), int(lanes));
         let bounds = comment("SAFETY: as above.");
-        let overlap = comment("The last block overlaps pixels that may be done: they are sums again.");
+        let overlap =
+            comment("The last block overlaps pixels that may be done: they are sums again.");
         Self {
             import,
             before: quote!(
@@ -256,11 +281,19 @@ impl Stored {
 
 /// The import of an activation that has no form in registers.
 fn stored_import(k: &ConvKernel) -> TokenStream {
-    if act::is_in_registers(k.activation) {
+    if k.activation.is_in_registers() {
         TokenStream::new()
     } else {
         act::import(k.activation)
     }
+}
+
+/// The assertion that `n` rows or columns of sums are pairs, where a kernel pools.
+fn pairs(k: &ConvKernel, n: &TokenStream) -> TokenStream {
+    if !k.pool {
+        return TokenStream::new();
+    }
+    quote!(assert!(#n.is_multiple_of(2), "squares of 2x2");)
 }
 
 /// What must hold of slices for a call: the common assertions of every kernel. After them, index
@@ -274,9 +307,16 @@ fn asserts(k: &ConvKernel, lanes: usize) -> TokenStream {
         &[(quote!((cols - 1)), k.stride_x * k.x_stride)],
         ((k.size - 1) * k.dilation * k.x_stride + channels) as isize,
     );
-    let last = affine(&[(quote!((cols - 1)), k.y_stride)], lanes as isize);
+    let last_col = if k.pool {
+        quote!((cols / 2 - 1))
+    } else {
+        quote!((cols - 1))
+    };
+    let last = affine(&[(last_col, k.y_stride)], lanes as isize);
+    let pairs = pairs(k, &quote!(cols));
     quote! {
         assert!((#mr..=#widest).contains(&cols), "a row is at least one block wide");
+        #pairs
         assert_eq!(w.len(), #floats, "one packed block");
         assert!(y.len() >= #last, "the row's pixels");
         let reach = #reach;

@@ -6,7 +6,7 @@ use quote::quote;
 use tessera_planner::plan::ConvKernel;
 
 use super::{
-    asserts, describe,
+    asserts, column, describe, second,
     winograd::{Lanes, literal},
 };
 use crate::{
@@ -56,20 +56,29 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         }
     };
     let value = act::scalar(k.activation, quote!(*acc));
-    let y_at = affine(&[(quote!((col + i)), k.y_stride)], 0);
+    let y_at = affine(&[(column(k, quote!((col + i))), k.y_stride)], 0);
+    let value = if k.pool {
+        quote! {{
+            let most = if second || i % 2 == 1 { *y } else { f32::MIN };
+            math::max(#value, most)
+        }}
+    } else {
+        value
+    };
     let taken = if lanes == acc_lanes {
         quote!(acc)
     } else {
         quote!(&acc[..#lanes_l])
     };
-    let uses_math = act::import(k.activation);
+    let uses_math = import(k);
+    let (param, _) = second(k);
     let doc = describe(k, lanes);
     // `col.min`: the last block ends with the row and overlaps the one before.
     quote! {
         #uses_math
 
         #[doc = #doc]
-        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             #asserts
             let (bias, w) = w.split_at(#nr);
             let mut start = [0.0; #acc];
@@ -94,6 +103,17 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     }
 }
 
+/// The scalar functions' import, where a kernel calls one.
+fn import(k: &ConvKernel) -> TokenStream {
+    if k.pool {
+        quote!(
+            use crate::math;
+        )
+    } else {
+        act::import(k.activation)
+    }
+}
+
 /// How Winograd kernels compute on single values.
 pub struct Scalar;
 
@@ -111,7 +131,7 @@ impl Lanes for Scalar {
     }
 
     fn uses(&self, k: &ConvKernel) -> TokenStream {
-        act::import(k.activation)
+        import(k)
     }
 
     fn attributes(&self) -> TokenStream {
@@ -176,8 +196,20 @@ impl Lanes for Scalar {
         quote!(#c - #a * #b)
     }
 
+    fn least(&self) -> TokenStream {
+        quote!(f32::MIN)
+    }
+
+    fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream {
+        quote!(math::max(#value, #most))
+    }
+
+    fn load_part(&self, slice: TokenStream, at: TokenStream, _: Option<usize>) -> TokenStream {
+        quote!(#slice[#at])
+    }
+
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
-        if act::is_in_registers(k.activation) {
+        if k.activation.is_in_registers() {
             act::scalar(k.activation, quote!(#v))
         } else {
             quote!(#v)

@@ -34,7 +34,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
         return Err(bad("a kernel has its convolution's geometry"));
     }
     let sizes = Sizes::new(k);
-    let fits = kernel::fits(k, cx.isa) && (sizes.is_some() || k.mr <= cx.out.w);
+    let fits = kernel::fits(k, cx.isa) && (sizes.is_some() || k.mr <= k.side() * cx.out.w);
     if k.mr == 0 || k.nr == 0 || !fits {
         return Err(bad("a kernel's block fits the row"));
     }
@@ -170,10 +170,19 @@ impl Calls<'_> {
         self.kernels.insert((self.k.clone(), lanes));
         let widen = widen(self.k, self.cx.step.weights);
         let name = ident(&kernel::name(self.k, self.cx.isa, lanes));
-        let (y_row, cols) = (int(self.cx.out.row), int(self.cx.out.w));
+        let (y_row, cols) = (int(self.cx.out.row), int(self.k.side() * self.cx.out.w));
         // Where the block's channels begin: in the input per group (depthwise: per block), in the
         // output always.
-        let taps = taps(self.conv, &self.blocks.input_channel(channel, constant));
+        let input = self.blocks.input_channel(channel, constant);
+        let rows = if self.k.pool {
+            vec![
+                (quote!(row), 2 * self.conv.stride_y),
+                (quote!(half), self.conv.stride_y),
+            ]
+        } else {
+            vec![(quote!(row), self.conv.stride_y)]
+        };
+        let taps = taps(self.conv, &rows, &input);
         let at = affine(channel, (self.cx.out.lo + constant) as isize);
         let at = if at.to_string() == "0" {
             quote!()
@@ -191,6 +200,18 @@ impl Calls<'_> {
                     let rows = #rows;
                     kernels::#name(x, &taps, w, y, rows * #cols);
                     row += rows;
+                }
+            };
+        }
+        if self.k.pool {
+            return quote! {
+                #widen
+                for row in block.clone() {
+                    let y = &mut y[(row - first) * #y_row #at..];
+                    for half in 0..2 {
+                        let taps = #taps;
+                        kernels::#name(x, &taps, w, y, #cols, half == 1);
+                    }
                 }
             };
         }
@@ -252,13 +273,10 @@ fn tap(cx: &LayerCx) -> TokenStream {
     quote! { let tap = |y: usize| if #test { #inside } else { #zero }; }
 }
 
-/// The `taps` argument: one index per kernel row.
-fn taps(conv: &Conv, channel: &Channel) -> TokenStream {
+/// The `taps` argument: one index per kernel row, the first one being the sum `row`.
+fn taps(conv: &Conv, row: &[(TokenStream, usize)], channel: &Channel) -> TokenStream {
     let rows = (0..conv.size).map(|ky| {
-        let y = affine(
-            &[(quote!(row), conv.stride_y)],
-            (ky * conv.dilation) as isize,
-        );
+        let y = affine(row, (ky * conv.dilation) as isize);
         let c = affine(channel, 0);
         if c.to_string() == "0" {
             quote!(tap(#y))
@@ -342,6 +360,9 @@ fn what(conv: &Conv, cx: &LayerCx) -> String {
     }
     if conv.dilation > 1 {
         s += &format!(", dilation {}", conv.dilation);
+    }
+    if cx.step.conv.as_ref().is_some_and(|k| k.pool) {
+        s += ", maxpool 2x2/2";
     }
     s
 }

@@ -28,11 +28,12 @@ pub(super) fn rows(
 ) -> (TokenStream, Vec<usize>) {
     let out = cx.out;
     let row_block = cx.step.row_block;
-    let tiles_most = s.tiles(row_block, out.w);
-    let per_row = out.w.div_ceil(s.m);
+    let (side, wide_out) = (k.side(), k.side() * out.w);
+    let tiles_most = s.tiles(side * row_block, wide_out);
+    let per_row = wide_out.div_ceil(s.m);
     let wide = wide_floats(k, cx.step.weights);
     let work = wide + s.work(tiles_most);
-    let [v_floats, work, m, cols, y_row] = [s.v(tiles_most), work, s.m, out.w, out.row].map(int);
+    let [v_floats, work, m, cols, y_row] = [s.v(tiles_most), work, s.m, wide_out, out.row].map(int);
     let split = if wide > 0 {
         let wide = int(wide);
         quote! { let (wide, work) = work.split_at_mut(#wide); }
@@ -65,15 +66,22 @@ pub(super) fn rows(
             });
         }
     };
+    let of = |n: TokenStream| affine(&[(n, side)], 0);
+    let (start, end) = (of(quote!(block.start)), of(quote!(block.end)));
+    let height = if k.pool {
+        quote!((2 * block.len()))
+    } else {
+        quote!(block.len())
+    };
     let each = quote! {
         // The row of the last output's last tap: tiles that reach below it read it again.
-        let (down, last) = (block.len().div_ceil(#m), block.end + 1);
+        let (down, last) = (#height.div_ceil(#m), #end + 1);
         let plane = #plane;
         let v = &mut v[..#planes * plane];
         let across = Across { width: #tile_row, stride: plane, scratch_floats: 0 };
         team.strips(down, across, v, &mut [], |list, mut v, _| {
             for (i, number) in list.enumerate() {
-                let row = block.start + number * #m;
+                let row = #start + number * #m;
                 let taps = std::array::from_fn(|k| tap((row + k).min(last)));
                 kernels::#input::input(x, &taps, &mut v.part(#at_row, #tile_row), #cols);
             }
@@ -121,12 +129,13 @@ fn channels(cx: &LayerCx, k: &ConvKernel) -> (TokenStream, TokenStream, Vec<usiz
     let weights = cx.step.weights;
     let floats = int(block_floats(k.nr, k.size * k.size * k.cin, weights));
     let widen = widen(k, weights);
-    let (cols, y_row) = (int(out.w), int(out.row));
+    let (cols, y_row) = (int(k.side() * out.w), int(out.row));
+    let height = affine(&[(quote!(block.len()), k.side())], 0);
     let call = |lanes: usize| {
         let (name, width) = (ident(&kernel::name(k, cx.isa, lanes)), int(lanes));
         quote! {
             let mut y = y.part(at, #width);
-            kernels::#name::channels(v, w, work, &mut y, #y_row, #cols, block.len());
+            kernels::#name::channels(v, w, work, &mut y, #y_row, #cols, #height);
         }
     };
     let mut lanes = Vec::new();

@@ -177,6 +177,7 @@ fn kernel(size: usize, cin: usize, more_in: usize, cout: usize) -> ConvKernel {
         nr: 8,
         activation: Activation::Linear,
         depthwise: false,
+        pool: false,
         algorithm: Algorithm::Direct,
     }
 }

@@ -82,7 +82,17 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
     };
     let mut draw = Draw(0x7e55_e7a0_0000_0001);
     let mut set = BTreeSet::new();
-    let kernel = |size, stride_x, dilation, cin, more_in, cout, mr, nr, activation, depthwise| {
+    let kernel = |size,
+                  stride_x,
+                  dilation,
+                  cin,
+                  more_in,
+                  cout,
+                  mr: usize,
+                  nr,
+                  activation: Activation,
+                  depthwise,
+                  pool| {
         let depth = if depthwise { 1 } else { cin };
         let k = ConvKernel {
             size,
@@ -95,6 +105,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
             nr,
             activation,
             depthwise,
+            pool: pool && mr.is_multiple_of(2) && activation.is_in_registers(),
             algorithm: Algorithm::Direct,
         };
         let full = (k.clone(), nr);
@@ -121,6 +132,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
                 widest,
                 Activation::Leaky,
                 false,
+                cout == 32,
             ));
         }
     }
@@ -141,6 +153,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
             nr,
             draw.from(&ACTIVATIONS),
             depthwise,
+            draw.from(&[false, true]),
         ));
     }
     set
@@ -174,9 +187,12 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
             s,
             "Case {{ name: {name:?}, size: {size}, stride: {stride_x}, dilation: {dilation}, cin: {cin}, \
              x_stride: {x_stride}, y_stride: {y_stride}, mr: {mr}, nr: {nr}, lanes: {lanes}, \
-             depthwise: {depthwise}, activation: {:?}, \
-             run: |x, t, w, y, n| kernels::{name}(x, t.try_into().unwrap(), w, y, n) }},",
-            k.activation.name()
+             depthwise: {depthwise}, activation: {:?}, side: {}, \
+             run: |x, t, w, y, n, {}| kernels::{name}(x, t.try_into().unwrap(), w, y, n{}) }},",
+            k.activation.name(),
+            k.side(),
+            if k.pool { "s" } else { "_" },
+            if k.pool { ", s" } else { "" }
         )
         .expect("a string takes all text");
     }

@@ -56,6 +56,11 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
                 nr,
                 activation,
                 depthwise: false,
+                // Full and partial blocks, one part and several.
+                pool: matches!(
+                    (cin / by, activation),
+                    (24 | 40 | 64, _) | (_, Activation::Relu)
+                ),
                 algorithm: Algorithm::Winograd {
                     m,
                     depth,
@@ -90,7 +95,7 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
         let input = kernel::name(k, isa, k.nr.min(k.y_stride));
         writeln!(
             s,
-            "Case {{ name: {name:?}, m: {}, cin: {}, y_stride: {}, nr: {}, lanes: {lanes}, activation: {:?}, \
+            "Case {{ name: {name:?}, m: {}, cin: {}, y_stride: {}, nr: {}, lanes: {lanes}, activation: {:?}, side: {}, \
              depth: {}, planes: {}, gap: {}, u: {}, product: {}, \
              input: |x, t, v, c| kernels::{input}::input(x, t.try_into().unwrap(), v, c), \
              channels: kernels::{name}::channels }},",
@@ -99,6 +104,7 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
             k.y_stride,
             k.nr,
             k.activation.name(),
+            k.side(),
             sizes.depth,
             sizes.points() * sizes.parts(),
             GAP,

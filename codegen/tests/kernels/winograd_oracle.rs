@@ -9,6 +9,8 @@ struct Case {
     nr: usize,
     lanes: usize,
     activation: &'static str,
+    /// Outputs are maxima of squares of this side: 1 or 2.
+    side: usize,
     /// Input channels of a part of V, points of all parts, and values between neighbouring ones.
     depth: usize,
     planes: usize,
@@ -61,28 +63,36 @@ impl Case {
                 *w = 0.0;
             }
         }
-        let y_row = (cols + 2) * self.y_stride;
-        let mut y = vec![f32::from_bits(MARK); (rows - 1) * y_row + (cols - 1) * self.y_stride + self.lanes];
+        let side = self.side;
+        let [down, across] = [rows / side, cols / side];
+        let y_row = (across + 2) * self.y_stride;
+        let mut y = vec![f32::from_bits(MARK); (down - 1) * y_row + (across - 1) * self.y_stride + self.lanes];
         self.run(&x, &at, &w, &mut y, y_row, cols, 0..rows);
         for (i, got) in y.iter().enumerate() {
             let (row, in_row) = (i / y_row, i % y_row);
             let (col, lane) = (in_row / self.y_stride, in_row % self.y_stride);
-            if lane >= self.lanes || col >= cols {
+            if lane >= self.lanes || col >= across {
                 if got.to_bits() != MARK {
                     return Err(format!("row {row}, column {col}: lane {lane} is not the kernel's, but written"));
                 }
                 continue;
             }
-            let mut sum = f64::from(w[lane]);
-            for ky in 0..3 {
-                for kx in 0..3 {
-                    for c in 0..self.cin {
-                        let x = x[at[row + ky] + (col + kx) * self.cin + c];
-                        let w = w[self.nr * (1 + (ky * 3 + kx) * self.cin + c) + lane];
-                        sum += f64::from(x) * f64::from(w);
+            let sum = |row: usize, col: usize| {
+                let mut sum = f64::from(w[lane]);
+                for ky in 0..3 {
+                    for kx in 0..3 {
+                        for c in 0..self.cin {
+                            let x = x[at[row + ky] + (col + kx) * self.cin + c];
+                            let w = w[self.nr * (1 + (ky * 3 + kx) * self.cin + c) + lane];
+                            sum += f64::from(x) * f64::from(w);
+                        }
                     }
                 }
-            }
+                sum
+            };
+            let square = (0..side * side).map(|i| sum(side * row + i / side, side * col + i % side));
+            // Activations that pools follow grow with their argument.
+            let sum = square.fold(f64::MIN, f64::max);
             let want = activate(self.activation, sum);
             let error = (f64::from(*got) - want).abs();
             // Also refuses values that are no numbers.
@@ -98,7 +108,7 @@ impl Case {
         if rows > m {
             let mut parts = vec![f32::from_bits(MARK); y.len()];
             self.run(&x, &at, &w, &mut parts, y_row, cols, 0..m);
-            self.run(&x, &at, &w, &mut parts[m * y_row..], y_row, cols, m..rows);
+            self.run(&x, &at, &w, &mut parts[m / side * y_row..], y_row, cols, m..rows);
             if parts.iter().zip(&y).any(|(a, b)| a.to_bits() != b.to_bits()) {
                 return Err("other bits in parts".into());
             }
@@ -108,7 +118,7 @@ impl Case {
 
     /// Calls that a kernel must refuse rather than read or write out of bounds.
     fn check_bounds(&self, values: &mut Values) -> Result<(), String> {
-        let (cols, rows) = (self.m + 1, self.m);
+        let (cols, rows) = (self.m + self.side, self.m);
         let reach = (cols + 2) * self.cin;
         let x = values.list(reach);
         let tiles = 2;
@@ -133,8 +143,8 @@ impl Case {
             ("tiles behind the last", refused(&x, 0, v, cols, 1..width + 1), true),
         ];
         let v = self.planes * plane;
-        let y_row = cols * self.y_stride;
-        let y = (rows - 1) * y_row + (cols - 1) * self.y_stride + self.lanes;
+        let y_row = cols / self.side * self.y_stride;
+        let y = (rows / self.side - 1) * y_row + (cols / self.side - 1) * self.y_stride + self.lanes;
         let work = self.u + tiles * self.product;
         let refused = |v: usize, w: usize, work: usize, y: usize, y_row: usize, cols: usize, rows: usize| {
             let (v, w, mut work, mut y) = (vec![0.0; v], vec![0.0; w], vec![0.0; work], vec![0.0; y]);
@@ -149,10 +159,12 @@ impl Case {
             ("short weights", refused(v, w - 1, work, y, y_row, cols, rows), true),
             ("short U", refused(v, w, self.u - 1, y, y_row, cols, rows), true),
             ("short M", refused(v, w, work - 1, y, y_row, cols, rows), true),
+            ("half a square", refused(v, w, work, y, y_row, cols - 1, rows), self.side > 1),
+            ("half a row of squares", refused(v, w, work, y, y_row, cols, rows - 1), self.side > 1),
             ("short output", refused(v, w, work, y - 1, y_row, cols, rows), true),
             ("rows of parts of pixels", refused(v, w, work, 2 * y, y_row + 1, cols, rows), self.y_stride > 1),
             ("long rows", refused(v, w, work, y, usize::MAX / 2, cols, rows), true),
-            ("narrow block", refused(v, w, work, y, y_row, self.m - 1, rows), true),
+            ("narrow block", refused(v, w, work, y, y_row, self.m - self.side, rows), true),
             ("no row", refused(v, w, work, y, y_row, cols, 0), true),
         ]);
         match calls.iter().find(|(_, got, want)| got != want) {
@@ -177,7 +189,8 @@ fn main() {
         let result = shapes
             .iter()
             .try_for_each(|(cols, rows)| {
-                let checked = case.check(*cols, *rows, &mut values, &mut errors);
+                let [cols, rows] = [cols, rows].map(|n| n.next_multiple_of(case.side));
+                let checked = case.check(cols, rows, &mut values, &mut errors);
                 checked.map_err(|e| format!("{rows} x {cols}, {e}"))
             })
             .and_then(|()| case.check_bounds(&mut values));

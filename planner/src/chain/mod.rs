@@ -8,14 +8,16 @@ use crate::{
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, Order, Place, Step, View},
+    plan::{Buffer, Chain, ConvKernel, Order, Place, Step, View},
     region::{Region, Span},
     rows::{self, Map, Op as Flow, Reads, Schedule, When},
 };
 
 mod parts;
+mod pools;
 
 use parts::parts_in_place;
+use pools::pools_in_kernels;
 
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +136,11 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         Some(buffers.len() - 1)
     };
     let parts = parts_in_place(graph, spec);
+    let pools = match how.rows {
+        Rows::Whole => BTreeMap::new(),
+        Rows::Rolling | Rows::Blocks(_) => pools_in_kernels(graph, spec),
+    };
+    let done: BTreeSet<usize> = pools.values().copied().collect();
     let loads: Vec<Option<View>> = spec
         .inputs
         .iter()
@@ -141,13 +148,14 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         .collect();
 
     let mut steps = Vec::new();
-    for &n in spec.nodes {
+    for &n in spec.nodes.iter().filter(|n| !done.contains(n)) {
         let node = &graph.nodes[n];
         let t = TensorIx::node(n);
         let out = spec.region(graph, t);
-        // The concatenation's buffer is there from its first part on.
-        let whole = TensorIx::node(parts.get(&n).map_or(n, |p| p.node));
-        let Some(b) = place(whole, &mut index) else {
+        // The concatenation's buffer is there from its first part on, a convolution's that pools is the
+        // pool's.
+        let written = parts.get(&n).map(|p| p.node).or(pools.get(&n).copied());
+        let Some(b) = place(TensorIx::node(written.unwrap_or(n)), &mut index) else {
             continue;
         };
         index.insert(t, b);
@@ -227,7 +235,8 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             if how.apart.contains(&n) {
                 wanted.weights = wanted.weights.plain();
             }
-            let conv = first.and_then(|x| kernel::choose(graph, node, x, out, wanted));
+            let conv = first
+                .and_then(|x| kernel::choose(graph, node, x, out, pools.contains_key(&n), wanted));
             let row_block = match (&conv, first) {
                 (Some(k), Some(x)) => kernel::row_block(node, k, x, out, how.kernels.tiles),
                 _ => out.h,
@@ -237,7 +246,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                     op: &node.op,
                     conv: conv.as_ref(),
                     out: [out.h, out.w, node.shape.c],
-                    whole: needs_all(graph, spec, n),
+                    whole: needs_all(graph, spec, n, conv.as_ref()),
                     team: threads,
                     tiles: how.kernels.tiles,
                 },
@@ -246,7 +255,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
             let row_block = row_block.min(firing);
             let weights = kernel::weights(conv.as_ref(), wanted.weights);
             let joined = match (&node.op, first) {
-                (Op::Conv(c), Some(x)) => kernel::is_joined(c, x, out),
+                (Op::Conv(c), Some(x)) => !pools.contains_key(&n) && kernel::is_joined(c, x, out),
                 _ => false,
             };
             let scratch = conv.as_ref().map_or(0, |k| {
@@ -383,18 +392,20 @@ fn place_buffers(
     }
 }
 
-/// The rows of input `k` that rows `first..end` of node `n` need, counted from the first row held.
+/// The rows of input `k` that rows `rows` of what node `n` writes need, counted from the first row held.
 fn rows_read(
     graph: &Graph,
     spec: &ChainSpec<'_>,
     n: usize,
     k: usize,
-    first: usize,
-    end: usize,
+    conv: Option<&ConvKernel>,
+    rows: [usize; 2],
 ) -> [usize; 2] {
     let node = &graph.nodes[n];
     let out = spec.y.span(TensorIx::node(n));
-    let (t, rows) = (node.inputs[k], Span::new(out.lo + first, out.lo + end));
+    let side = conv.map_or(1, ConvKernel::side);
+    let [first, end] = rows.map(|row| out.lo + side * row);
+    let (t, rows) = (node.inputs[k], Span::new(first, end));
     let need = axis::need(node, k, rows, Axis::Y, graph.shape(t).h).span;
     // A resized shortcut names a row for outputs that read none; it need not be held.
     let held = spec.y.span(t);
@@ -402,12 +413,12 @@ fn rows_read(
 }
 
 /// Whether the first row of a node of several needs as much of an input of several as all rows do.
-fn needs_all(graph: &Graph, spec: &ChainSpec<'_>, n: usize) -> bool {
-    let h = spec.y.span(TensorIx::node(n)).len();
+fn needs_all(graph: &Graph, spec: &ChainSpec<'_>, n: usize, conv: Option<&ConvKernel>) -> bool {
+    let h = spec.y.span(TensorIx::node(n)).len() / conv.map_or(1, ConvKernel::side);
     h > 1
         && (0..graph.nodes[n].inputs.len()).any(|k| {
-            let [lo, hi] = rows_read(graph, spec, n, k, 0, 1);
-            hi - lo > 1 && [lo, hi] == rows_read(graph, spec, n, k, 0, h)
+            let [lo, hi] = rows_read(graph, spec, n, k, conv, [0, 1]);
+            hi - lo > 1 && [lo, hi] == rows_read(graph, spec, n, k, conv, [0, h])
         })
 }
 
@@ -437,7 +448,7 @@ fn flow<'a>(
         writes: Some(s.out.buffer),
         reads: Box::new(move |first, end| {
             let of = |(k, v): (usize, &View)| {
-                let [lo, hi] = rows_read(graph, spec, s.node, k, first, end);
+                let [lo, hi] = rows_read(graph, spec, s.node, k, s.conv.as_ref(), [first, end]);
                 Reads {
                     buffer: v.buffer,
                     lo,

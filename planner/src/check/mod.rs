@@ -321,7 +321,8 @@ fn chain(c: &Chain, isa: Isa, is_packed: bool, place: &str) -> Rule {
                 return rule(false, &at, "a convolution without input");
             };
             let b = &c.buffers[x.buffer];
-            let widest = Sizes::new(k).map_or(out.w, |_| usize::MAX);
+            let cols = out.w.saturating_mul(k.side());
+            let widest = Sizes::new(k).map_or(cols, |_| usize::MAX);
             rule(
                 (1..=16).contains(&k.mr) && k.mr <= widest && matches!(k.nr, 8 | 12 | 16 | 32),
                 &at,
@@ -358,7 +359,7 @@ fn chain(c: &Chain, isa: Isa, is_packed: bool, place: &str) -> Rule {
             )?;
             let reach = (k.size - 1)
                 .checked_mul(k.dilation)
-                .and_then(|n| n.checked_add((out.w - 1).checked_mul(k.stride_x)?));
+                .and_then(|n| n.checked_add((cols - 1).checked_mul(k.stride_x)?));
             let have = b.pad_left + b.w + b.pad_right;
             let start = b.pad_left + x.x - s.pad[2].min(b.pad_left + x.x);
             rule(
@@ -369,8 +370,15 @@ fn chain(c: &Chain, isa: Isa, is_packed: bool, place: &str) -> Rule {
                 "a kernel reads behind its rows",
             )?;
             rule(
+                !k.pool
+                    || ((k.mr.is_multiple_of(2) || !k.algorithm.is_direct())
+                        && k.activation.is_in_registers()),
+                &at,
+                "a kernel that pools has blocks of pairs, and activates in registers",
+            )?;
+            rule(
                 !s.joined
-                    || ((k.size, k.stride_x) == (1, 1)
+                    || ((k.size, k.stride_x, k.pool) == (1, 1, false)
                         && x.w == b.w
                         && b.w == out.w
                         && [b, out].iter().all(|b| b.pad_left + b.pad_right == 0)),
@@ -405,7 +413,7 @@ fn winograd(s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> String) -> Rule
             && takes_winograd(isa, k.nr)
             && sizes.depth.is_multiple_of(lanes)
             && (lanes..=k.cin).contains(&sizes.depth)
-            && s.out.w >= sizes.m,
+            && s.out.w.saturating_mul(k.side()) >= sizes.m,
         at,
         "a Winograd kernel's geometry",
     )

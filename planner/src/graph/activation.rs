@@ -66,6 +66,15 @@ impl Activation {
         }
     }
 
+    /// Whether kernels apply it to sums in registers, in one to three vector instructions. What else maps
+    /// single values is applied to what was just stored and is in the first-level cache.
+    pub const fn is_in_registers(self) -> bool {
+        matches!(
+            self,
+            Self::Linear | Self::Relu | Self::Relu6 | Self::Leaky | Self::Relie | Self::Ramp
+        )
+    }
+
     /// Whether it maps every value on its own, so that kernels apply it to what they compute; the others
     /// normalise the channels of a pixel and are a pass over finished rows.
     pub const fn is_pointwise(self) -> bool {

@@ -56,12 +56,14 @@ pub fn is_joined(c: &Conv, x: &Buffer, out: &Buffer) -> bool {
     (c.size, c.stride_x, c.stride_y, c.pad) == (1, 1, 1, 0) && x.w == out.w && pads == 0
 }
 
-/// The kernel of a convolution from `x` to `out`; `None` for other operations.
+/// The kernel of a convolution from `x` to `out`, which holds its maxima if `pool`; `None` for other
+/// operations.
 pub fn choose(
     graph: &Graph,
     node: &Node,
     x: &Buffer,
     out: &Buffer,
+    pool: bool,
     wanted: Wanted<'_>,
 ) -> Option<ConvKernel> {
     let Wanted {
@@ -77,25 +79,26 @@ pub fn choose(
         depthwise,
         isa,
     };
+    let [h, w] = [out.h, out.w].map(|n| if pool { 2 * n } else { n });
     // A row of pixels, and the most that a block may have: rows may come one by one.
-    let row = if is_joined(c, x, out) {
-        [out.w * out.h, out.w]
+    let row = if !pool && is_joined(c, x, out) {
+        [w * h, w]
     } else {
-        [out.w; 2]
+        [w; 2]
     };
     // Tiles of every width share the packed weights, so `nr` must not depend on the tile.
     let (nr, mr) = match isa {
-        Isa::Portable => (8, best_mr(row)),
+        Isa::Portable => (8, best_mr(row, pool)),
         Isa::X86_64V3 | Isa::X86_64V4 => {
             let nr = work.best_nr(node.shape.w);
-            (nr, work.best_mr(nr, row))
+            (nr, work.best_mr(nr, row, pool))
         }
         Isa::Aarch64 | Isa::Armv7 => neon::Row {
             filters: work.filters,
             depth: work.depth,
             depthwise,
         }
-        .best(isa, node.shape.w, row),
+        .best(isa, node.shape.w, row, pool),
     };
     let activation = if c.activation.is_pointwise() {
         c.activation
@@ -113,11 +116,12 @@ pub fn choose(
         nr,
         activation,
         depthwise,
+        pool,
         algorithm: Algorithm::Direct,
     };
     let by_winograd = |m: usize| {
         let lanes = vector(isa);
-        let possible = winograd::is_possible(c, node, [cin, out.w], m, lanes);
+        let possible = winograd::is_possible(c, node, [cin, w], m, lanes);
         (possible && takes_winograd(isa, nr)).then(|| ConvKernel {
             mr: match isa {
                 Isa::Aarch64 | Isa::Armv7 => neon::most(isa, nr),
@@ -139,7 +143,7 @@ pub fn choose(
         Family::Auto if wanted.costs.is_some() => {
             let seconds = |kernel| {
                 let costs = wanted.costs?;
-                costs.seconds(kernel, cin, node.shape.c, [out.h, out.w])
+                costs.seconds(kernel, cin, node.shape.c, [h, w])
             };
             seconds(Kernel::Direct).and_then(|direct| {
                 let mut best = (None, direct);
@@ -160,8 +164,8 @@ pub fn choose(
         Family::Auto
             if matches!(isa, Isa::X86_64V3 | Isa::X86_64V4) && cin.min(filters) >= CHANNELS =>
         {
-            let size = [out.h, out.w];
-            let mut best = (None, work.row(nr, direct.mr, out.w) * out.h);
+            let size = [h, w];
+            let mut best = (None, work.row(nr, direct.mr, w) * h);
             for k in [2, 4, 6].into_iter().filter_map(by_winograd) {
                 let cost = work.winograd(&k, size, tiles);
                 if margin(&k) as usize * cost < 10 * best.1 {
@@ -186,10 +190,11 @@ fn margin(k: &ConvKernel) -> u32 {
 }
 
 /// Pixels per block of portable kernels, at most four and `most`, such that a row of `w` pixels is
-/// covered with the least work.
-fn best_mr([w, most]: [usize; 2]) -> usize {
+/// covered with the least work; pairs of them where kernels `pool`.
+fn best_mr([w, most]: [usize; 2], pool: bool) -> usize {
     let cost = |m: usize| w.div_ceil(m) * (2 * m).max(9);
     (1..=4.min(most))
+        .filter(|m| !pool || m.is_multiple_of(2))
         .min_by_key(|m| (cost(*m), std::cmp::Reverse(*m)))
         .unwrap_or(1)
 }
@@ -220,12 +225,14 @@ pub const fn takes_winograd(isa: Isa, nr: usize) -> bool {
 /// A Winograd kernel's has about `tiles` tiles.
 pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer, tiles: usize) -> usize {
     let Op::Conv(c) = &node.op else { return out.h };
+    let side = k.side();
     if let Some(sizes) = winograd::Sizes::new(k) {
-        return sizes.row_block([out.h, out.w], tiles);
+        return sizes.row_block([side * out.h, side * out.w], tiles) / side;
     }
     let row_bytes = 4 * (x.pad_left + x.w + x.pad_right) * x.c;
     let extra = k.size.saturating_sub(1) * k.dilation;
-    let fitting = (BLOCK_BYTES / row_bytes.max(1)).saturating_sub(extra) / c.stride_y.max(1);
+    let fitting =
+        (BLOCK_BYTES / row_bytes.max(1)).saturating_sub(extra) / (side * c.stride_y.max(1));
     if fitting == 0 || fitting >= out.h {
         return out.h;
     }
@@ -249,8 +256,9 @@ pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer, tiles: u
 /// Values of working memory of a call that computes row blocks of `[rows, columns]`, for `threads`
 /// threads: what all of them share, then a wide block and what Winograd needs of every thread.
 pub fn scratch(k: &ConvKernel, w: WeightFormat, [h, cols]: [usize; 2], threads: usize) -> usize {
-    let wide = threads * wide_floats(k, w);
-    wide + winograd::Sizes::new(k).map_or(0, |s| s.scratch(s.tiles(h, cols), threads))
+    let (wide, side) = (threads * wide_floats(k, w), k.side());
+    let tiles = |s: &winograd::Sizes| s.tiles(side * h, side * cols);
+    wide + winograd::Sizes::new(k).map_or(0, |s| s.scratch(tiles(&s), threads))
 }
 
 /// Output channels of the last block of `filters` channels.
@@ -262,7 +270,7 @@ pub const fn last_lanes(filters: usize, nr: usize) -> usize {
 }
 
 /// The kernel's name, unique per parameter set: `f32_conv3x3s1_leaky_6x16_avx2_k32`, with `d2`
-/// for dilation and `x..`, `y..` where the pixel strides differ from what the name implies.
+/// for dilation, `_pool2` behind the activation where squares are stored as their maxima, and `x..`, `y..` where the pixel strides differ from what the name implies.
 pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
     let op = if k.depthwise { "dwconv" } else { "conv" };
     let dilation = if k.dilation > 1 {
@@ -278,10 +286,11 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
         Isa::Armv7 => "armv7",
     };
     let s = k.size;
+    let pool = if k.pool { "_pool2" } else { "" };
     if let Algorithm::Winograd { m, depth, stored } = k.algorithm {
         let stored = if stored { "u" } else { "" };
         return format!(
-            "f32_winograd{m}{stored}_{}_{}x{}_{isa}_k{}d{depth}_y{}",
+            "f32_winograd{m}{stored}_{}{pool}_{}x{}_{isa}_k{}d{depth}_y{}",
             k.activation.name(),
             k.mr,
             k.nr,
@@ -290,7 +299,7 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
         );
     }
     format!(
-        "f32_{op}{s}x{s}s{}{dilation}_{}_{}x{}_{isa}_k{}_x{}_y{}",
+        "f32_{op}{s}x{s}s{}{dilation}_{}{pool}_{}x{}_{isa}_k{}_x{}_y{}",
         k.stride_x,
         k.activation.name(),
         k.mr,

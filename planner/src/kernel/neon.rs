@@ -15,9 +15,11 @@ const BLOCK: usize = 60;
 /// Running sums below which multiply-adds wait for each other.
 const SUMS: usize = 8;
 
-/// Pixels of the smaller block that ends a row when no more are left: `mr / 2`, rounded up.
-pub const fn half(mr: usize) -> usize {
-    mr.div_ceil(2)
+/// Pixels of the smaller block that ends a row when no more are left: `mr / 2`, rounded up; as many as of
+/// any block where kernels pool and that is odd.
+pub const fn half(mr: usize, pool: bool) -> usize {
+    let half = mr.div_ceil(2);
+    if pool && half % 2 == 1 { mr } else { half }
 }
 
 /// What one row has to do, to weigh block sizes.
@@ -41,12 +43,12 @@ impl Row {
     }
 
     /// A row of `w` pixels, all channels.
-    fn row(self, nr: usize, m: usize, w: usize) -> usize {
+    fn row(self, nr: usize, m: usize, w: usize, pool: bool) -> usize {
         let of = |lanes: usize| {
             let v = lanes.div_ceil(LANES);
             let last = match w % m {
                 0 => 0,
-                n if n <= half(m) => self.block(half(m), v),
+                n if n <= half(m, pool) => self.block(half(m, pool), v),
                 _ => self.block(m, v),
             };
             CALL + w / m * self.block(m, v) + last
@@ -55,16 +57,23 @@ impl Row {
         full * of(nr) + if rest > 0 { of(rest) } else { 0 }
     }
 
-    /// Pixels of a block, at most `most_of_row`, for rows of `w` pixels.
-    fn best_mr(self, isa: Isa, nr: usize, [w, most_of_row]: [usize; 2]) -> usize {
+    /// Pixels of a block, at most `most_of_row`, for rows of `w` pixels; pairs of them where kernels `pool`.
+    fn best_mr(self, isa: Isa, nr: usize, [w, most_of_row]: [usize; 2], pool: bool) -> usize {
         (1..=most(isa, nr).min(most_of_row))
-            .min_by_key(|m| (self.row(nr, *m, w), std::cmp::Reverse(*m)))
+            .filter(|m| !pool || m.is_multiple_of(2))
+            .min_by_key(|m| (self.row(nr, *m, w, pool), std::cmp::Reverse(*m)))
             .unwrap_or(1)
     }
 
     /// Output channels per block, for rows of `whole` pixels, and pixels per block for rows of so many
     /// pixels and at least so few: tiles of every width share the packed weights.
-    pub(super) fn best(self, isa: Isa, whole: usize, row: [usize; 2]) -> (usize, usize) {
+    pub(super) fn best(
+        self,
+        isa: Isa,
+        whole: usize,
+        row: [usize; 2],
+        pool: bool,
+    ) -> (usize, usize) {
         let widths: &[usize] = if isa == Isa::Armv7 {
             &[8]
         } else {
@@ -73,9 +82,12 @@ impl Row {
         let nr = widths
             .iter()
             .copied()
-            .min_by_key(|nr| self.row(*nr, self.best_mr(isa, *nr, [whole; 2]), whole))
+            .min_by_key(|nr| {
+                let mr = self.best_mr(isa, *nr, [whole; 2], false);
+                self.row(*nr, mr, whole, false)
+            })
             .unwrap_or(8);
-        (nr, self.best_mr(isa, nr, row))
+        (nr, self.best_mr(isa, nr, row, pool))
     }
 }
 
@@ -103,7 +115,7 @@ mod tests {
                 depthwise: false,
             };
             assert_eq!(
-                row.best(isa, w, [w; 2]),
+                row.best(isa, w, [w; 2], false),
                 want,
                 "{filters} channels, {w} wide"
             );

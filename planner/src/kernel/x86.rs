@@ -82,9 +82,10 @@ impl Work {
         })
     }
 
-    /// Pixels of a block, at most `most`, for rows of `w` pixels.
-    pub fn best_mr(self, nr: usize, [w, most]: [usize; 2]) -> usize {
+    /// Pixels of a block, at most `most`, for rows of `w` pixels; pairs of them where kernels `pool`.
+    pub fn best_mr(self, nr: usize, [w, most]: [usize; 2], pool: bool) -> usize {
         (1..=self.most(nr).min(most))
+            .filter(|m| !pool || m.is_multiple_of(2))
             .min_by_key(|m| (self.row(nr, *m, w), std::cmp::Reverse(*m)))
             .unwrap_or(1)
     }
@@ -92,7 +93,7 @@ impl Work {
     pub fn best_nr(self, w: usize) -> usize {
         let widths = self.widths().iter().copied();
         widths
-            .min_by_key(|nr| self.row(*nr, self.best_mr(*nr, [w; 2]), w))
+            .min_by_key(|nr| self.row(*nr, self.best_mr(*nr, [w; 2], false), w))
             .unwrap_or(16)
     }
 }
@@ -110,7 +111,7 @@ mod tests {
                 depthwise: false,
                 isa: Isa::X86_64V3,
             };
-            let direct = work.row(16, work.best_mr(16, [w; 2]), w) * w;
+            let direct = work.row(16, work.best_mr(16, [w; 2], false), w) * w;
             let faster: Vec<usize> = [2, 4, 6]
                 .into_iter()
                 .filter(|m| {
@@ -142,7 +143,7 @@ mod tests {
             };
             let nr = work.best_nr(w);
             assert_eq!(
-                (work.best_mr(nr, [w; 2]), nr),
+                (work.best_mr(nr, [w; 2], false), nr),
                 want,
                 "{filters} channels, {w} wide"
             );

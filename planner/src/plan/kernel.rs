@@ -53,9 +53,20 @@ pub struct ConvKernel {
     /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output
     /// reads channel `c` of the input; blocks of `nr` channels.
     pub depthwise: bool,
+    /// Whether it stores the maxima of squares of 2x2 values, as the pool behind it would, in place of
+    /// the values: a row of its output is two rows of sums, of an even number of columns each.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pool: bool,
     /// How sums are formed. Weights are packed alike for all, but where they are stored transformed.
     #[serde(default, skip_serializing_if = "Algorithm::is_direct")]
     pub algorithm: Algorithm,
+}
+
+impl ConvKernel {
+    /// Rows, and columns, of sums per row of its output.
+    pub const fn side(&self) -> usize {
+        if self.pool { 2 } else { 1 }
+    }
 }
 
 /// How a convolution kernel forms its sums.

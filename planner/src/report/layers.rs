@@ -41,10 +41,17 @@ pub(super) fn render(plan: &Plan, graph: &Graph) -> String {
                 largest: 0,
             };
             for (chain, tiles) in chains.iter().zip(&tiles) {
-                for step in chain.steps.iter().filter(|s| s.node == n) {
-                    row.macs += tiles * step.macs;
-                    let values = step.out.h * step.out.w * shape.c;
-                    row.largest = row.largest.max(4 * values as u64);
+                for step in &chain.steps {
+                    if step.node == n {
+                        row.macs += tiles * step.macs;
+                    }
+                    // A convolution that pools makes the pool's output.
+                    let pools = step.conv.as_ref().is_some_and(|k| k.pool);
+                    let pooled = chain.buffers[step.out.buffer].tensor == TensorIx::node(n);
+                    if if pools { pooled } else { step.node == n } {
+                        let values = step.out.h * step.out.w * shape.c;
+                        row.largest = row.largest.max(4 * values as u64);
+                    }
                 }
             }
             rows.push(row);

@@ -72,8 +72,9 @@ pub(crate) fn plain_height(b: &Buffer, rows: Rows) -> usize {
 fn rolling(layer: &Layer<'_>) -> usize {
     let [h, w, c] = layer.out;
     let least = BLOCK_BYTES.div_ceil(4 * w * c);
+    let side = layer.conv.map_or(1, ConvKernel::side);
     if let Some(sizes) = layer.conv.and_then(Sizes::new) {
-        return sizes.row_block([h, w], layer.tiles);
+        return sizes.row_block([side * h, side * w], layer.tiles) / side;
     }
     let pixels = match (layer.op, layer.conv) {
         (Op::Conv(conv), Some(k)) => {
@@ -86,7 +87,7 @@ fn rolling(layer: &Layer<'_>) -> usize {
         }
         _ => 1,
     };
-    let rows = least.max(pixels.div_ceil(w));
+    let rows = least.max(pixels.div_ceil(side * side * w));
     // A row for every thread.
     let rows = match layer.team {
         0 | 1 => rows,

@@ -211,8 +211,7 @@ fn steps(
         .copied()
         .filter(|n| boxes.contains_key(&TensorIx::node(*n)))
         .collect();
-    let made: Vec<usize> = chain.steps.iter().map(|s| s.node).collect();
-    assert_eq!(made, needed, "{text}");
+    assert_eq!(made(chain), needed, "{text}");
     for b in &chain.buffers {
         assert_eq!((b.h, b.w), boxes[&b.tensor].size());
         assert_eq!(b.c, graph.shape(b.tensor).c);
@@ -223,6 +222,9 @@ fn steps(
         let to = chain.buffers[s.out.buffer].tensor;
         if to == TensorIx::node(s.node) {
             assert_eq!(s.channel, 0);
+        } else if let Some(pool) = pool(chain, s) {
+            assert_eq!(s.channel, 0);
+            squares(graph, nodes, s.node, pool, boxes);
         } else {
             // Channels of a concatenation, and nobody else's.
             let maker = to.producer().expect("a step writes no input");
@@ -231,7 +233,8 @@ fn steps(
             let readers = nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
             assert_eq!(readers.filter(|t| **t == TensorIx::node(s.node)).count(), 1);
         }
-        assert_eq!(place(chain, Some(&s.out), boxes), Some(out));
+        let written = pool(chain, s).map_or(out, |n| boxes[&TensorIx::node(n)]);
+        assert_eq!(place(chain, Some(&s.out), boxes), Some(written));
         assert_eq!(s.macs, oracle::macs(graph, node, out));
         for (k, v) in s.inputs.iter().enumerate() {
             let there = v.buffer == s.out.buffer;
@@ -255,6 +258,48 @@ fn steps(
         }
         position(node, s.phase, out);
     }
+}
+
+/// The pool that a convolution's kernel does.
+fn pool(chain: &Chain, s: &Step) -> Option<usize> {
+    s.conv.as_ref().filter(|k| k.pool)?;
+    chain.buffers[s.out.buffer].tensor.producer()
+}
+
+/// Nodes that a chain's steps make, in order.
+fn made(chain: &Chain) -> Vec<usize> {
+    let steps = chain.steps.iter();
+    let mut list: Vec<usize> = steps
+        .flat_map(|s| [Some(s.node), pool(chain, s)])
+        .flatten()
+        .collect();
+    list.sort_unstable();
+    list
+}
+
+/// A pool that the convolution before it does has windows of 2x2 cells side by side, which are all that is
+/// made of its map, and that map has no other reader.
+fn squares(
+    graph: &Graph,
+    nodes: &[usize],
+    conv: usize,
+    pool: usize,
+    boxes: &BTreeMap<TensorIx, Box2>,
+) {
+    let (map, node) = (TensorIx::node(conv), &graph.nodes[pool]);
+    assert_eq!(node.inputs, [map]);
+    let readers = nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+    assert_eq!(readers.filter(|t| **t == map).count(), 1);
+    let (out, held) = (boxes[&TensorIx::node(pool)], boxes[&map]);
+    for p in out.pixels() {
+        let read: BTreeSet<_> = oracle::reads(graph, node, 0, p).into_iter().collect();
+        let y = held.y.0 + 2 * (p.0 - out.y.0);
+        let x = held.x.0 + 2 * (p.1 - out.x.0);
+        let cells = [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)];
+        assert_eq!(read, BTreeSet::from(cells), "{}", node.name);
+    }
+    let (h, w) = out.size();
+    assert_eq!(held.size(), (2 * h, 2 * w));
 }
 
 /// Operations that look at their position find its remainder in `phase`.
@@ -320,8 +365,10 @@ fn reads(
     rows: &Range<usize>,
 ) -> Vec<(usize, usize)> {
     let (node, out) = (&graph.nodes[s.node], boxes[&TensorIx::node(s.node)]);
+    let side = s.conv.as_ref().map_or(1, |k| k.side());
+    let [first, end] = [rows.start, rows.end].map(|row| out.y.0 + (side * row) as i64);
     let part = Box2 {
-        y: (out.y.0 + rows.start as i64, out.y.0 + rows.end as i64),
+        y: (first, end),
         ..out
     };
     let of = |(k, v): (usize, &View)| {
@@ -459,8 +506,7 @@ fn tail(graph: &Graph, plan: &Plan, chain: &Chain) {
     let nodes: Vec<usize> = (0..graph.nodes.len())
         .filter(|n| graph.nodes[*n].layer >= first)
         .collect();
-    let made: Vec<usize> = chain.steps.iter().map(|s| s.node).collect();
-    assert_eq!(made, nodes);
+    assert_eq!(made(chain), nodes);
     let whole = |t: TensorIx| {
         let s = graph.shape(t);
         let (y, x) = ((0, s.h as i64), (0, s.w as i64));

@@ -18,7 +18,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_planner::{kernel::neon::half, plan::ConvKernel};
 
-use super::{Stored, asserts, describe};
+use super::{Stored, asserts, column, describe, second};
 use crate::names::{affine, comment, ident, int};
 
 mod dense;
@@ -37,7 +37,11 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     let (size, mr) = (int(k.size), int(k.mr));
     let asserts = asserts(k, lanes);
     let baseline = comment("SAFETY: NEON belongs to the target's baseline.");
-    let constants = epilogue::constants(k.activation);
+    let mut constants = epilogue::constants(k.activation);
+    if k.pool {
+        constants.extend(quote!(let least = vdupq_n_f32(f32::MIN);));
+    }
+    let (param, arg) = second(k);
     let bounds = comment(
         "SAFETY: a block's pixels end at or before `cols`, and the assertions say that x, w and y \
          reach as far as the last pixel's last tap, weight and channel.",
@@ -56,10 +60,11 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         unsafe { #whole }
         col += #mr;
     };
-    let blocks = if half(k.mr) == k.mr {
+    let few = half(k.mr, k.pool);
+    let blocks = if few == k.mr {
         whole
     } else {
-        let (few, part) = (int(half(k.mr)), Block::new(k, lanes, half(k.mr)).body());
+        let (few, part) = (int(few), Block::new(k, lanes, few).body());
         quote! {
             if cols - col > #few {
                 #whole
@@ -77,13 +82,13 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         #import
 
         #[doc = #doc]
-        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             #baseline
-            unsafe { row(x, taps, w, y, cols) }
+            unsafe { row(x, taps, w, y, cols #arg) }
         }
 
         #[target_feature(enable = "neon")]
-        fn row(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+        fn row(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             #asserts
             #constants
             let mut col = 0;
@@ -173,28 +178,52 @@ impl<'a> Block<'a> {
 
     /// Activation and stores.
     fn finish(&self) -> TokenStream {
-        let y_stride = self.k.y_stride;
-        let at = affine(&[(quote!(col), y_stride)], 0);
+        let (y_stride, side) = (self.k.y_stride, self.k.side());
+        let at = affine(&[(column(self.k, quote!(col)), y_stride)], 0);
         let mut out = quote!(let y = y.as_mut_ptr().add(#at););
-        for i in 0..self.pixels {
+        for i in (0..self.pixels).step_by(side) {
             for v in 0..self.vectors() {
-                let (value, place) = (Self::sum(i, v), i * y_stride + v * LANES);
-                let to = |more| offset(&quote!(y), place + more);
-                let (to, to_2) = (to(0), to(2));
+                let (value, place) = (Self::sum(i, v), i / side * y_stride + v * LANES);
                 out.extend(epilogue::apply(self.k.activation, &value));
-                out.extend(match self.filled(v) {
-                    1 => quote!(vst1q_lane_f32::<0>(#to, #value);),
-                    2 => quote!(vst1_f32(#to, vget_low_f32(#value));),
-                    3 => quote! {
-                        vst1_f32(#to, vget_low_f32(#value));
-                        vst1q_lane_f32::<2>(#to_2, #value);
-                    },
-                    _ => quote!(vst1q_f32(#to, #value);),
-                });
+                if self.k.pool {
+                    let right = Self::sum(i + 1, v);
+                    out.extend(epilogue::apply(self.k.activation, &right));
+                    let (before, most) = (load(&quote!(y), place, self.filled(v)), quote!(most));
+                    let (left, right) = (max(&quote!(#value), &most), max(&quote!(#right), &most));
+                    let store = self.store(place, v, &most);
+                    out.extend(quote! {
+                        let most = if second { #before } else { least };
+                        let most = #left;
+                        let most = #right;
+                        #store
+                    });
+                } else {
+                    out.extend(self.store(place, v, &quote!(#value)));
+                }
             }
         }
         out
     }
+
+    /// Stores the channels of vector `v` from `y + place` on.
+    fn store(&self, place: usize, v: usize, value: &TokenStream) -> TokenStream {
+        let to = |more| offset(&quote!(y), place + more);
+        let (to, to_2) = (to(0), to(2));
+        match self.filled(v) {
+            1 => quote!(vst1q_lane_f32::<0>(#to, #value);),
+            2 => quote!(vst1_f32(#to, vget_low_f32(#value));),
+            3 => quote! {
+                vst1_f32(#to, vget_low_f32(#value));
+                vst1q_lane_f32::<2>(#to_2, #value);
+            },
+            _ => quote!(vst1q_f32(#to, #value);),
+        }
+    }
+}
+
+/// `value` where it is greater than `most`, else `most`: as the scalar pool chooses.
+fn max(value: &TokenStream, most: &TokenStream) -> TokenStream {
+    quote!(vbslq_f32(vcgtq_f32(#value, #most), #value, #most))
 }
 
 /// A vector with `n <= 4` values from `pointer + at` on, and anything behind them.

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_planner::plan::ConvKernel;
 
-use super::{LANES, epilogue};
+use super::{LANES, epilogue, load, max};
 use crate::{
     kernel::{
         stored_import,
@@ -120,6 +120,19 @@ impl Lanes for Neon {
     fn mul_lane(&self, values: TokenStream, lane: usize, b: TokenStream) -> Option<TokenStream> {
         let lane = int(lane);
         Some(quote!(vmulq_laneq_f32::<#lane>(#b, #values)))
+    }
+
+    fn least(&self) -> TokenStream {
+        quote!(vdupq_n_f32(f32::MIN))
+    }
+
+    fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream {
+        max(&value, &most)
+    }
+
+    fn load_part(&self, slice: TokenStream, at: TokenStream, part: Option<usize>) -> TokenStream {
+        let from = quote!(#slice.as_mut_ptr().add(#at));
+        load(&from, 0, part.unwrap_or(LANES))
     }
 
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {

@@ -10,7 +10,7 @@ use crate::{act, names::int};
 /// Whether assembly applies the function. For the others, and NEON has no form that would be faster, safe
 /// functions do.
 pub(super) const fn is_assembly(activation: Activation) -> bool {
-    act::is_in_registers(activation) || exp::has_routine(activation)
+    activation.is_in_registers() || exp::has_routine(activation)
 }
 
 /// Statements that activate the row `y` that a kernel's assembly left as sums.
@@ -92,6 +92,12 @@ pub(super) fn each(
         }
         _ => {}
     }
+}
+
+/// Lets `q` register `most` be `value` where that is greater, as the scalar pool chooses; changes `mask`.
+pub(super) fn max(a: &mut Asm, value: usize, most: usize, mask: usize) {
+    a.ins(format!("vcgt.f32 q{mask}, q{value}, q{most}"));
+    a.ins(format!("vbit q{most}, q{value}, q{mask}"));
 }
 
 /// What is not greater than zero becomes zero, NaN included, which `vmax` would keep.

@@ -133,7 +133,8 @@ impl Routine<'_> {
             self.both(|v| format!("vmls.f32 q{v}, q{}, q2", 6 + v));
         }
         self.both(|v| format!("vsub.i32 q{0}, q{0}, q3", 4 + v));
-        self.a.comment("The polynomial of r, from two registers to two others and back.");
+        self.a
+            .comment("The polynomial of r, from two registers to two others and back.");
         self.constant(6, 1.0 / 5040.0);
         self.a.ins("vmov q7, q6");
         let (mut from, mut to) = (6, 2);

@@ -12,7 +12,7 @@
 //! q8 .. q15   sums: 4 pixels x 8 channels
 //! q0 .. q3    a vector of 4 input channels per pixel
 //! q4 .. q7    weights of two steps of the depth, 8 channels each
-//! r0 x   r1 taps   r2 w   [y and cols on the stack]
+//! r0 x   r1 taps   r2 w   [y, cols and, where kernels pool, second on the stack]
 //! r4 .. r7   where the pixels' input continues    r8 where the weights continue
 //! r9  steps left   r10 next tap   r3 kernel columns left
 //! r11 column   r12 the block's first input value   lr anything
@@ -22,7 +22,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_planner::plan::ConvKernel;
 
-use super::{asserts, describe};
+use super::{asserts, describe, second};
 use crate::{
     act,
     names::{comment, ident, int},
@@ -45,6 +45,7 @@ pub const CHANNELS: usize = 8;
 pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     let (fn_name, doc) = (ident(name), describe(k, lanes));
     let (size, file) = (int(k.size), format!("{name}.S"));
+    let (param, arg) = second(k);
     let (math, activate) = (import(k), epilogue::stored(k, lanes));
     let asserts = asserts(k, lanes);
     let bounds = comment(
@@ -56,18 +57,18 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         #math
 
         #[doc = #doc]
-        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             super::assert_cpu();
             #asserts
             #bounds
-            unsafe { row(x.as_ptr(), taps.as_ptr(), w.as_ptr(), y.as_mut_ptr(), cols) }
+            unsafe { row(x.as_ptr(), taps.as_ptr(), w.as_ptr(), y.as_mut_ptr(), cols #arg) }
             #activate
         }
 
         /// The whole row. Needs NEON and the assertions above.
         #[unsafe(naked)]
         unsafe extern "C" fn row(
-            x: *const f32, taps: *const usize, w: *const f32, y: *mut f32, cols: usize,
+            x: *const f32, taps: *const usize, w: *const f32, y: *mut f32, cols: usize #param
         ) {
             naked_asm!(include_str!(#file), options(raw))
         }

@@ -16,6 +16,8 @@ const SUMS: usize = 8;
 /// Where the arguments `y` and `cols` lie, behind eight saved `d` and ten core registers.
 const Y: &str = "[sp, #64]";
 const COLS: &str = "[sp, #104]";
+/// The same of `second`, which kernels that pool take.
+const SECOND: &str = "[sp, #108]";
 
 /// Registers that say where the pixels' input continues.
 const PIXELS: [&str; super::PIXELS] = ["r4", "r5", "r6", "r7"];
@@ -40,7 +42,7 @@ pub(super) fn text(k: &ConvKernel, lanes: usize) -> String {
     a.ins("push {r3-r11, lr}");
     a.ins("vpush {d8-d15}");
     a.ins("mov r11, #0");
-    let few = half(k.mr);
+    let few = half(k.mr, k.pool);
     a.label(1);
     a.ins(format!("ldr r4, {COLS}"));
     if few < k.mr {
@@ -154,23 +156,53 @@ impl Block<'_> {
         }
     }
 
-    /// Stores the sums.
+    /// Stores the sums, or the maxima of pairs.
     fn store(&self, a: &mut Asm) {
         a.ins(format!("ldr r4, {Y}"));
+        let mut column = "r11";
+        if self.k.pool {
+            column = "r5";
+            a.ins("lsr r5, r11, #1");
+            a.ins(format!("ldr r6, {SECOND}"));
+            a.constant("lr", f32::MIN.to_bits() as usize);
+            a.ins("vdup.32 q4, lr");
+        }
         a.constant("lr", 4 * self.k.y_stride);
-        a.ins("mla r4, r11, lr, r4");
-        let (pairs, odd) = (self.lanes / 2, self.lanes % 2);
-        for i in 0..self.pixels {
-            let first = 2 * self.sum(i, 0);
-            match (pairs, odd) {
-                (_, 0) => a.ins(format!("vst1.32 {}, [r4], lr", doubles(first, pairs))),
-                (0, _) => a.ins(format!("vst1.32 {{d{first}[0]}}, [r4], lr")),
-                _ => {
-                    a.ins(format!("add r5, r4, #{}", 8 * pairs));
-                    a.ins(format!("vst1.32 {{d{}[0]}}, [r5]", first + pairs));
-                    a.ins(format!("vst1.32 {}, [r4], lr", doubles(first, pairs)));
+        a.ins(format!("mla r4, {column}, lr, r4"));
+        for i in (0..self.pixels).step_by(self.k.side()) {
+            let sum = self.sum(i, 0);
+            if !self.k.pool {
+                transfer(a, "vst1", self.lanes, 2 * sum, Some("lr"));
+                continue;
+            }
+            for v in 0..self.vectors() {
+                a.ins(format!("vmov q{v}, q4"));
+            }
+            a.ins("cmp r6, #0");
+            a.ins("beq 5f");
+            transfer(a, "vld1", self.lanes, 0, None);
+            a.label(5);
+            for pixel in [i, i + 1] {
+                for v in 0..self.vectors() {
+                    epilogue::max(a, self.sum(pixel, v), v, 2 + v);
                 }
             }
+            transfer(a, "vst1", self.lanes, 0, Some("lr"));
+        }
+    }
+}
+
+/// Loads or stores `lanes` channels at `r4`, from `d` register `first` on, and goes on by `step`.
+fn transfer(a: &mut Asm, what: &str, lanes: usize, first: usize, step: Option<&str>) {
+    let next = step.map_or_else(String::new, |by| format!(", {by}"));
+    let (pairs, odd) = (lanes / 2, lanes % 2);
+    match (pairs, odd) {
+        (_, 0) => a.ins(format!("{what}.32 {}, [r4]{next}", doubles(first, pairs))),
+        (0, _) => a.ins(format!("{what}.32 {{d{first}[0]}}, [r4]{next}")),
+        _ => {
+            a.ins(format!("add r5, r4, #{}", 8 * pairs));
+            a.ins(format!("{what}.32 {{d{}[0]}}, [r5]", first + pairs));
+            a.ins(format!("{what}.32 {}, [r4]{next}", doubles(first, pairs)));
         }
     }
 }

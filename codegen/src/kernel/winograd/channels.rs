@@ -2,17 +2,48 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::kernel::winograd::{GAP, Sizes};
+use tessera_planner::{
+    kernel::winograd::{GAP, Sizes},
+    plan::ConvKernel,
+};
 
 use super::Printer;
 use crate::{
-    kernel::{COLS_MAX, block_floats},
+    kernel::{COLS_MAX, block_floats, column, pairs, pooled},
     names::{affine, grouped, int},
 };
 
 /// Values of products that are kept before they become outputs, where all input channels are summed at
 /// once: 176 KB, a third of the second-level cache.
 const PRODUCTS: usize = 44 << 10;
+
+/// Index in `y` of a tile's first output: the tile's sums begin at `row` and `col`.
+pub fn pixel(k: &ConvKernel) -> TokenStream {
+    let (row, col) = (column(k, quote!(row)), column(k, quote!(col)));
+    affine(&[(quote!(#row * y_row), 1), (col, k.y_stride)], 0)
+}
+
+/// What must hold of `y` for `lanes` channels of `rows` rows of `cols` columns of sums.
+pub fn outputs(k: &ConvKernel, lanes: usize) -> TokenStream {
+    let of = |n: TokenStream| {
+        if k.pool {
+            quote!((#n / 2 - 1))
+        } else {
+            quote!((#n - 1))
+        }
+    };
+    let last = affine(&[(of(quote!(cols)), k.y_stride)], lanes.cast_signed());
+    let (down, stride, lanes) = (of(quote!(rows)), int(k.y_stride), int(lanes));
+    let (in_row, in_block) = (pairs(k, &quote!(cols)), pairs(k, &quote!(rows)));
+    quote! {
+        #in_row
+        #in_block
+        let last = #last;
+        assert!(y.len() >= last && #down.saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
+        assert!(y.stride() == #stride && y.width() >= #lanes, "the block's channels");
+        assert!(y_row.is_multiple_of(#stride), "rows of whole pixels");
+    }
+}
 
 impl Printer<'_> {
     /// `channels`: everything behind the input's transform.
@@ -56,8 +87,7 @@ impl Printer<'_> {
                 }
             }
         };
-        let y_stride = self.k.y_stride;
-        let pixel = affine(&[(quote!(row * y_row), 1), (quote!(col), y_stride)], 0);
+        let pixel = pixel(self.k);
         let passed = (!self.is_straight([n, m])).then(|| quote!(&mut between,));
         let finish = quote! {
             for (tile, products) in strip.zip(products.chunks_exact(#tile)) {
@@ -100,22 +130,22 @@ impl Printer<'_> {
         };
         let (w_floats, widest) = (int(block_floats(self.k)), int(COLS_MAX));
         let doc = format!(
-            " Multiplies and finishes all tiles for {} channels: 3x3 by F({m}x{m}, 3x3), depth {}, {}; blocks of {most} tiles x {nr} channels.",
+            " Multiplies and finishes all tiles for {} channels: 3x3 by F({m}x{m}, 3x3), depth {}, {}{}; blocks of {most} tiles x {nr} channels.",
             self.lanes,
             grouped(cin as u64),
             self.k.activation.name(),
+            pooled(self.k),
         );
         let call = self
             .isa
             .call(quote!(block(v, w, work, y, [y_row, cols, rows])));
-        let last = affine(&[(quote!((cols - 1)), y_stride)], self.lanes as isize);
+        let asserts = outputs(self.k, self.lanes);
         let split = if self.s.stored {
             quote!(let products = work;)
         } else {
             quote!(let (u, products) = work.split_at_mut(#u_floats);)
         };
         let between = self.between([n, m]);
-        let (y_stride_l, lanes_l) = (int(y_stride), int(self.lanes));
         quote! {
             #[doc = #doc]
             pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, y_row: usize, cols: usize, rows: usize) {
@@ -128,10 +158,7 @@ impl Printer<'_> {
                 assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
                 assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
                 assert_eq!(w.len(), #w_floats, "one packed block");
-                let last = #last;
-                assert!(y.len() >= last && (rows - 1).saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
-                assert!(y.stride() == #y_stride_l && y.width() >= #lanes_l, "the block's channels");
-                assert!(y_row.is_multiple_of(#y_stride_l), "rows of whole pixels");
+                #asserts
                 let across = cols.div_ceil(#m_l);
                 let tiles = across * rows.div_ceil(#m_l);
                 let plane = tiles * #d + #gap;

@@ -79,6 +79,12 @@ pub trait Lanes {
     fn mul_lane(&self, _values: TokenStream, _lane: usize, _b: TokenStream) -> Option<TokenStream> {
         None
     }
+    /// All lanes `f32::MIN`, which maxima begin with.
+    fn least(&self) -> TokenStream;
+    /// `value` where it is greater than `most`, else `most`; both are names.
+    fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream;
+    /// Lanes from `slice[at]` on, of a strip; of no others than the first `part` if it is given.
+    fn load_part(&self, slice: TokenStream, at: TokenStream, part: Option<usize>) -> TokenStream;
     /// The activation of `v`, if it has a form in registers, else `v`.
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream;
     /// A call from a public function to one that uses vectors.

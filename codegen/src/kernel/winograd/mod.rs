@@ -33,6 +33,7 @@ mod outputs;
 pub mod transform;
 mod weights;
 
+pub use channels::{outputs, pixel};
 pub use lanes::{Lanes, literal};
 pub use outputs::stored_tile;
 use transform::{Op, Transform};

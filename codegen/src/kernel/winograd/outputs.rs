@@ -1,12 +1,13 @@
 //! The transform of products to the pixels of a tile.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_planner::plan::ConvKernel;
 
 use super::{Index, Printer, transform};
 use crate::{
     act,
+    kernel::pairs,
     names::{affine, comment, int},
 };
 
@@ -28,30 +29,17 @@ impl Printer<'_> {
             self.isa.load(quote!(products), at)
         };
         let bias = self.isa.load(quote!(bias), quote!(lane));
-        let value = format_ident!("value");
-        let activated = self.isa.activate(self.k, &value);
         let rest = self.lanes % lanes;
         let part = (rest > 0).then_some(rest);
-        let constants = self.isa.constants(self.k, part);
+        let mut constants = self.isa.constants(self.k, part);
+        if self.k.pool {
+            let least = self.isa.least();
+            constants.extend(quote!(let least = #least;));
+        }
         let vector = |part: Option<usize>| {
             let transformed =
                 self.both_ways("backward", [n, m], Some(quote!(rows)), load, |i, row| {
-                    let stores = (0..m).map(|j| {
-                        let at = affine(&[(quote!(at), 1)], (j * self.k.y_stride) as isize);
-                        let j = int(j);
-                        let sum = self.isa.add(quote!(#row[#j]), quote!(bias));
-                        let store = self.isa.store(quote!(y), at, activated.clone(), part);
-                        quote! { let value = #sum; #store }
-                    });
-                    let at = affine(
-                        &[
-                            (quote!(pixel), 1),
-                            i.steps(&quote!(y_row), 1),
-                            (quote!(lane), 1),
-                        ],
-                        0,
-                    );
-                    quote! { let at = #at; #(#stores)* }
+                    self.pixels(i, row, part)
                 });
             self.guard(
                 "a tile's products and its pixels up to `rows` lie in the slices.",
@@ -68,26 +56,85 @@ impl Printer<'_> {
             let last = vector(part);
             code.extend(quote! { let lane = #full; #last });
         }
-        if !act::is_in_registers(self.k.activation) {
+        if !self.k.activation.is_in_registers() {
             code.extend(stored_tile(self.k, m, self.lanes, self.isa.is_unsafe()));
         }
         let (points, nr_l) = (int(n * n * nr), int(nr));
         let between =
             (!self.is_straight([n, m])).then(|| quote!(between: &mut [[#ty; #n_l]; #m_l],));
-        let last = int((m - 1) * self.k.y_stride + self.lanes);
+        let side = self.k.side();
+        let last = int((m / side - 1) * self.k.y_stride + self.lanes);
+        let pairs = pairs(self.k, &quote!(rows));
+        let last_row = if self.k.pool {
+            quote!((rows / 2 - 1))
+        } else {
+            quote!((rows - 1))
+        };
         quote! {
             /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
             #attributes
             fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, #between [pixel, y_row, rows]: [usize; 3]) {
                 assert!(products.len() >= #points && bias.len() >= #nr_l);
                 assert!((1..=#m_l).contains(&rows) && y.len() >= #last && pixel <= y.len() - #last);
-                assert!((rows - 1).saturating_mul(y_row) <= y.len() - #last - pixel);
+                #pairs
+                assert!(#last_row.saturating_mul(y_row) <= y.len() - #last - pixel);
                 #constants
                 #code
             }
 
             #transform
         }
+    }
+}
+
+impl Printer<'_> {
+    /// Row `i` of a tile, an array `row` of its sums but for the bias: activated and stored, or their maxima.
+    fn pixels(&self, i: &Index, row: &Ident, part: Option<usize>) -> TokenStream {
+        let (k, isa, side) = (self.k, self.isa, self.k.side());
+        let value = |name: &str, j: usize| {
+            let (name, j) = (format_ident!("{name}"), int(j));
+            let (sum, active) = (
+                isa.add(quote!(#row[#j]), quote!(bias)),
+                isa.activate(k, &name),
+            );
+            (quote!(let #name = #sum;), active)
+        };
+        let stores = (0..self.s.m).step_by(side).map(|j| {
+            let at = affine(&[(quote!(at), 1)], (j / side * k.y_stride) as isize);
+            if !k.pool {
+                let (sum, active) = value("value", j);
+                let store = isa.store(quote!(y), at, active, part);
+                return quote! { #sum #store };
+            }
+            let before = isa.load_part(quote!(y), at.clone(), part);
+            let before = match i {
+                Index::Known(i) if i % 2 == 0 => quote!(least),
+                Index::Known(_) => before,
+                Index::Variable(i) => quote!(if #i % 2 == 1 { #before } else { least }),
+            };
+            let both = [("left", j), ("right", j + 1)].map(|(name, j)| {
+                let (sum, active) = value(name, j);
+                let name = format_ident!("{name}");
+                let max = isa.max(quote!(#name), quote!(most));
+                quote! { #sum let #name = #active; let most = #max; }
+            });
+            let store = isa.store(quote!(y), at, quote!(most), part);
+            quote! { let most = #before; #(#both)* #store }
+        });
+        let down = match i {
+            Index::Known(i) => Index::Known(i / side),
+            Index::Variable(i) if k.pool => Index::Variable(quote!(#i / 2)),
+            Index::Variable(i) => Index::Variable(i.clone()),
+        };
+        let at = affine(
+            &[
+                (quote!(pixel), 1),
+                down.steps(&quote!(y_row), 1),
+                (quote!(lane), 1),
+            ],
+            0,
+        );
+        quote! { let at = #at; #(#stores)* }
     }
 }
 

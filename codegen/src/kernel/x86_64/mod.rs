@@ -20,7 +20,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_planner::plan::{ConvKernel, Isa};
 
-use super::{Stored, asserts, describe};
+use super::{Stored, asserts, column, describe, second};
 use crate::names::{affine, comment, ident, int};
 
 mod dense;
@@ -52,7 +52,9 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
     };
     let finish = block.finish();
     let mask = block.mask();
-    let constants = epilogue::constants(k.activation, width);
+    let mut constants = epilogue::constants(k.activation, width);
+    constants.extend(block.least());
+    let (param, arg) = second(k);
     let Stored {
         import,
         before,
@@ -64,14 +66,14 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
         #import
 
         #[doc = #doc]
-        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             super::assert_cpu();
             #safety
-            unsafe { row(x, taps, w, y, cols) }
+            unsafe { row(x, taps, w, y, cols #arg) }
         }
 
         #[target_feature(enable = #enabled)]
-        fn row(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize) {
+        fn row(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             #asserts
             #mask
             #constants
@@ -169,16 +171,39 @@ impl Block<'_> {
     /// Activation and stores.
     fn finish(&self) -> TokenStream {
         let y_stride = self.k.y_stride;
-        let at = affine(&[(quote!(col), y_stride)], 0);
+        let at = affine(&[(column(self.k, quote!(col)), y_stride)], 0);
         let mut out = quote!(let y = y.as_mut_ptr().add(#at););
-        for i in 0..self.k.mr {
+        let side = self.k.side();
+        for i in (0..self.k.mr).step_by(side) {
             for v in 0..self.vectors() {
-                let value = epilogue::apply(self.k.activation, &Self::sum(i, v), self.width);
-                let to = offset(&quote!(y), i * y_stride + v * self.width.lanes());
-                out.extend(self.width.store(&to, &value, self.is_partial(v)));
+                let value = |i| epilogue::apply(self.k.activation, &Self::sum(i, v), self.width);
+                let to = offset(&quote!(y), i / side * y_stride + v * self.width.lanes());
+                let partial = self.is_partial(v);
+                if self.k.pool {
+                    let (max, load) = (self.width.op("max_ps"), self.width.load(&to, partial));
+                    let (left, right) = (value(i), value(i + 1));
+                    let store = self.width.store(&to, &quote!(most), partial);
+                    out.extend(quote! {
+                        let most = if second { #load } else { least };
+                        let most = #max(#left, most);
+                        let most = #max(#right, most);
+                        #store
+                    });
+                } else {
+                    out.extend(self.width.store(&to, &value(i), partial));
+                }
             }
         }
         out
+    }
+
+    /// What maxima begin with, as the pool's do.
+    fn least(&self) -> TokenStream {
+        if !self.k.pool {
+            return TokenStream::new();
+        }
+        let set1 = self.width.op("set1_ps");
+        quote!(let least = #set1(f32::MIN);)
     }
 }
 

@@ -8,31 +8,26 @@
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
-//! | layer                         | in       | out      | rows | ring | kernel                                   |
-//! | ----------------------------- | -------- | -------- | ---- | ---- | ---------------------------------------- |
-//! | 0 conv 3x3/1, 3 -> 8, leaky   | 63x79x3  | 62x78x8  | 8    | 32   | f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8   |
-//! | 1 maxpool 2x2/2               | 62x78x8  | 31x39x8  | 16   | 31   | loop                                     |
-//! | 2 conv 3x3/1, 8 -> 16, leaky  | 31x39x8  | 30x38x16 | 8    | 30   | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16  |
-//! | 3 maxpool 2x2/2               | 30x38x16 | 15x19x16 | 15   | 15   | loop                                     |
-//! | 4 conv 3x3/1, 16 -> 32, leaky | 15x19x16 | 14x18x32 | 14   | 14   | f32_winograd2_leaky_6x16_avx2_k16d16_y32 |
-//! | 5 maxpool 2x2/2               | 14x18x32 | 7x9x32   | 7    | 7    | loop                                     |
-//! | 6 conv 3x3/1, 32 -> 48, leaky | 7x9x32   | 6x8x48   | 6    | 6    | f32_winograd2_leaky_6x16_avx2_k32d32_y48 |
-//! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | 3    | 3    | loop                                     |
+//! | layer                                        | in       | out      | rows | ring | kernel                                         |
+//! | -------------------------------------------- | -------- | -------- | ---- | ---- | ---------------------------------------------- |
+//! | 0 conv 3x3/1, 3 -> 8, leaky, maxpool 2x2/2   | 63x79x3  | 31x39x8  | 16   | 31   | f32_conv3x3s1_leaky_pool2_10x8_avx2_k3_x3_y8   |
+//! | 2 conv 3x3/1, 8 -> 16, leaky, maxpool 2x2/2  | 31x39x8  | 15x19x16 | 15   | 15   | f32_conv3x3s1_leaky_pool2_6x16_avx2_k8_x8_y16  |
+//! | 4 conv 3x3/1, 16 -> 32, leaky, maxpool 2x2/2 | 15x19x16 | 7x9x32   | 7    | 7    | f32_winograd2_leaky_pool2_6x16_avx2_k16d16_y32 |
+//! | 6 conv 3x3/1, 32 -> 48, leaky, maxpool 2x2/2 | 7x9x32   | 3x4x48   | 3    | 3    | f32_winograd2_leaky_pool2_6x16_avx2_k32d32_y48 |
 #![forbid(unsafe_code)]
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo};
 use tessera_runtime::team::{Across, Team};
 use crate::layout;
 use crate::kernels;
-use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 63_808;
+pub const ARENA_FLOATS: usize = 44_544;
 
 /// The network's input: 63x79x3.
 const B0: Buffer = Buffer {
-    offset: 38_208,
+    offset: 0,
     h: 63,
     ring: 63,
     w: 79,
@@ -42,21 +37,9 @@ const B0: Buffer = Buffer {
     zero_row: true,
 };
 
-/// Output of layer 0, l00_conv: 62x78x8.
-const B1: Buffer = Buffer {
-    offset: 0,
-    h: 62,
-    ring: 32,
-    w: 78,
-    c: 8,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
 /// Output of layer 1, l01_maxpool: 31x39x8.
-const B2: Buffer = Buffer {
-    offset: 53_568,
+const B1: Buffer = Buffer {
+    offset: 15_360,
     h: 31,
     ring: 31,
     w: 39,
@@ -66,21 +49,9 @@ const B2: Buffer = Buffer {
     zero_row: true,
 };
 
-/// Output of layer 2, l02_conv: 30x38x16.
-const B3: Buffer = Buffer {
-    offset: 19_968,
-    h: 30,
-    ring: 30,
-    w: 38,
-    c: 16,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
 /// Output of layer 3, l03_maxpool: 15x19x16.
-const B4: Buffer = Buffer {
-    offset: 44_928,
+const B2: Buffer = Buffer {
+    offset: 36_864,
     h: 15,
     ring: 15,
     w: 19,
@@ -90,21 +61,9 @@ const B4: Buffer = Buffer {
     zero_row: true,
 };
 
-/// Output of layer 4, l04_conv: 14x18x32.
-const B5: Buffer = Buffer {
-    offset: 36_864,
-    h: 14,
-    ring: 14,
-    w: 18,
-    c: 32,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
 /// Output of layer 5, l05_maxpool: 7x9x32.
-const B6: Buffer = Buffer {
-    offset: 17_920,
+const B3: Buffer = Buffer {
+    offset: 41_984,
     h: 7,
     ring: 7,
     w: 9,
@@ -114,20 +73,8 @@ const B6: Buffer = Buffer {
     zero_row: true,
 };
 
-/// Output of layer 6, l06_conv: 6x8x48.
-const B7: Buffer = Buffer {
-    offset: 20_480,
-    h: 6,
-    ring: 6,
-    w: 8,
-    c: 48,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
 /// Output of layer 7, l07_maxpool: 3x4x48, where it is handed over.
-const B8: Buffer = Buffer {
+const B4: Buffer = Buffer {
     offset: 0,
     h: 3,
     ring: 3,
@@ -142,26 +89,12 @@ const B8: Buffer = Buffer {
 const ORDER: Order = Order {
     prologue: &[
         Firing::new([0, 0, 32, 0]),
-        Firing::new([1, 0, 8, 0]),
-        Firing::new([1, 8, 8, 0]),
-        Firing::new([1, 16, 8, 0]),
         Firing::new([0, 32, 31, 0]),
-        Firing::new([1, 24, 8, 0]),
-        Firing::new([2, 0, 16, 0]),
-        Firing::new([3, 0, 8, 0]),
-        Firing::new([1, 32, 8, 0]),
-        Firing::new([1, 40, 8, 0]),
-        Firing::new([1, 48, 8, 0]),
-        Firing::new([1, 56, 6, 0]),
-        Firing::new([2, 16, 15, 0]),
-        Firing::new([3, 8, 8, 0]),
-        Firing::new([3, 16, 8, 0]),
-        Firing::new([3, 24, 6, 0]),
-        Firing::new([4, 0, 15, 0]),
-        Firing::new([5, 0, 14, 0]),
-        Firing::new([6, 0, 7, 0]),
-        Firing::new([7, 0, 6, 0]),
-        Firing::new([8, 0, 3, 0]),
+        Firing::new([1, 0, 16, 0]),
+        Firing::new([1, 16, 15, 0]),
+        Firing::new([2, 0, 15, 0]),
+        Firing::new([3, 0, 7, 0]),
+        Firing::new([4, 0, 3, 0]),
     ],
     period: &[],
     repeats: 0,
@@ -178,11 +111,14 @@ pub fn run(io: &mut TaskIo<'_>) {
                     io.load(0, &B0, rows);
                 }
                 1 => {
+                    if rows.start == 0 {
+                        io.arena.clear_padding(&B1);
+                    }
                     let ([x], y) = io.arena.io(0, [B0.range()], B1.rows(&rows));
                     io.team
                         .rows(
                             rows,
-                            624,
+                            320,
                             y,
                             |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows),
                         );
@@ -192,29 +128,21 @@ pub fn run(io: &mut TaskIo<'_>) {
                         io.arena.clear_padding(&B2);
                     }
                     let ([x], y) = io.arena.io(1, [B1.range()], B2.rows(&rows));
-                    io.team.rows(rows, 320, y, |rows, y| l01_maxpool(x, y, rows));
-                }
-                3 => {
-                    let ([x], y) = io.arena.io(2, [B2.range()], B3.rows(&rows));
                     io.team
                         .rows(
                             rows,
-                            608,
+                            320,
                             y,
                             |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows),
                         );
                 }
-                4 => {
+                3 => {
                     if rows.start == 0 {
-                        io.arena.clear_padding(&B4);
+                        io.arena.clear_padding(&B3);
                     }
-                    let ([x], y) = io.arena.io(3, [B3.range()], B4.rows(&rows));
-                    io.team.rows(rows, 320, y, |rows, y| l03_maxpool(x, y, rows));
-                }
-                5 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(4, [B4.range()], B5.rows(&rows), 36_864);
+                        .io_scratch(2, [B2.range()], B3.rows(&rows), 36_864);
                     l04_conv(
                         io.team,
                         x,
@@ -224,17 +152,9 @@ pub fn run(io: &mut TaskIo<'_>) {
                         rows,
                     );
                 }
-                6 => {
-                    if rows.start == 0 {
-                        io.arena.clear_padding(&B6);
-                    }
-                    let ([x], y) = io.arena.io(5, [B5.range()], B6.rows(&rows));
-                    io.team.rows(rows, 320, y, |rows, y| l05_maxpool(x, y, rows));
-                }
-                7 => {
-                    let ([x], y, scratch) = io
-                        .arena
-                        .io_scratch(6, [B6.range()], B7.rows(&rows), 17_920);
+                4 => {
+                    let y = B4.handed(io.outputs[0], &rows);
+                    let ([x], scratch) = io.arena.read(3, [B3.range()], 17_920);
                     l06_conv(
                         io.team,
                         x,
@@ -244,85 +164,64 @@ pub fn run(io: &mut TaskIo<'_>) {
                         rows,
                     );
                 }
-                8 => {
-                    let y = B8.handed(io.outputs[0], &rows);
-                    let ([x], _) = io.arena.read(7, [B7.range()], 0);
-                    io.team.rows(rows, 192, y, |rows, y| l07_maxpool(x, y, rows));
-                }
                 _ => unreachable!("operation {op}"),
             },
         );
 }
 
-/// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 63x79x3 (border 1 0 0 1), out 62x78x8, f32 HWC.
+/// Layer 0: conv 3x3/1, 3 -> 8, leaky, maxpool 2x2/2. In 63x79x3 (border 1 0 0 1), out 31x39x8, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 240 } else { 0 };
     let first = rows.start;
     let block = rows;
     for row in block.clone() {
-        let taps = [tap(row), tap(row + 1), tap(row + 2)];
-        let y = &mut y[(row - first) * 624..];
-        kernels::f32_conv3x3s1_leaky_10x8_avx2_k3_x3_y8(x, &taps, w, y, 78);
-    }
-}
-
-/// Layer 1: maxpool 2x2/2. In 62x78x8, out 31x39x8, f32 HWC.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
-        let upper = x[(row * 2) % 32 * 624..][..624].chunks_exact(16);
-        let lower = x[(row * 2 + 1) % 32 * 624..][..624].chunks_exact(16);
-        for ((y, upper), lower) in y[0..312].chunks_exact_mut(8).zip(upper).zip(lower) {
-            let ((x0, x1), (x2, x3)) = (upper.split_at(8), lower.split_at(8));
-            for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
-            {
-                *y = math::max(
-                    *x3,
-                    math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))),
-                );
-            }
-            // Channels are vectors, not pixels.
-            std::hint::black_box(());
+        let y = &mut y[(row - first) * 320..];
+        for half in 0..2 {
+            let taps = [
+                tap(row * 2 + half),
+                tap(row * 2 + half + 1),
+                tap(row * 2 + half + 2),
+            ];
+            kernels::f32_conv3x3s1_leaky_pool2_10x8_avx2_k3_x3_y8(
+                x,
+                &taps,
+                w,
+                y,
+                78,
+                half == 1,
+            );
         }
     }
 }
 
-/// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 31x39x8 (border 1 0 0 1), out 30x38x16, f32 HWC.
+/// Layer 2: conv 3x3/1, 8 -> 16, leaky, maxpool 2x2/2. In 31x39x8 (border 1 0 0 1), out 15x19x16, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     let tap = |y: usize| if y >= 1 { y * 320 } else { 0 };
     let first = rows.start;
     let block = rows;
     for row in block.clone() {
-        let taps = [tap(row), tap(row + 1), tap(row + 2)];
-        let y = &mut y[(row - first) * 608..];
-        kernels::f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16(x, &taps, w, y, 38);
-    }
-}
-
-/// Layer 3: maxpool 2x2/2. In 30x38x16, out 15x19x16, f32 HWC.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
-        let upper = x[row * 1_216..][..608].chunks_exact(32);
-        let lower = x[row * 1_216 + 608..][..608].chunks_exact(32);
-        for ((y, upper), lower) in y[0..304].chunks_exact_mut(16).zip(upper).zip(lower) {
-            let ((x0, x1), (x2, x3)) = (upper.split_at(16), lower.split_at(16));
-            for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
-            {
-                *y = math::max(
-                    *x3,
-                    math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))),
-                );
-            }
-            // Channels are vectors, not pixels.
-            std::hint::black_box(());
+        let y = &mut y[(row - first) * 320..];
+        for half in 0..2 {
+            let taps = [
+                tap(row * 2 + half),
+                tap(row * 2 + half + 1),
+                tap(row * 2 + half + 2),
+            ];
+            kernels::f32_conv3x3s1_leaky_pool2_6x16_avx2_k8_x8_y16(
+                x,
+                &taps,
+                w,
+                y,
+                38,
+                half == 1,
+            );
         }
     }
 }
 
-/// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 15x19x16 (border 1 0 0 1), out 14x18x32, f32 HWC.
+/// Layer 4: conv 3x3/1, 16 -> 32, leaky, maxpool 2x2/2. In 15x19x16 (border 1 0 0 1), out 7x9x32, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l04_conv(
     team: &Team,
@@ -335,7 +234,7 @@ pub fn l04_conv(
     let tap = |y: usize| if y >= 1 { y * 320 } else { 0 };
     let (v, work) = scratch.split_at_mut(16_384);
     let (first, block) = (rows.start, rows);
-    let (down, last) = (block.len().div_ceil(2), block.end + 1);
+    let (down, last) = ((2 * block.len()).div_ceil(2), block.end * 2 + 1);
     let plane = down * 144 + 16;
     let v = &mut v[..16 * plane];
     let across = Across {
@@ -350,9 +249,9 @@ pub fn l04_conv(
         &mut [],
         |list, mut v, _| {
             for (i, number) in list.enumerate() {
-                let row = block.start + number * 2;
+                let row = block.start * 2 + number * 2;
                 let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-                kernels::f32_winograd2_leaky_6x16_avx2_k16d16_y32::input(
+                kernels::f32_winograd2_leaky_pool2_6x16_avx2_k16d16_y32::input(
                     x,
                     &taps,
                     &mut v.part(i * 144, 144),
@@ -362,7 +261,7 @@ pub fn l04_conv(
         },
     );
     let v = &*v;
-    let done = &mut y[(block.start - first) * 576..(block.end - first) * 576];
+    let done = &mut y[(block.start - first) * 320..(block.end - first) * 320];
     let across = Across {
         width: 16,
         stride: 32,
@@ -378,42 +277,21 @@ pub fn l04_conv(
                 let at = i * 16;
                 let w = &w[number * 2_320..][..2_320];
                 let mut y = y.part(at, 16);
-                kernels::f32_winograd2_leaky_6x16_avx2_k16d16_y32::channels(
+                kernels::f32_winograd2_leaky_pool2_6x16_avx2_k16d16_y32::channels(
                     v,
                     w,
                     work,
                     &mut y,
-                    576,
+                    320,
                     18,
-                    block.len(),
+                    block.len() * 2,
                 );
             }
         },
     );
 }
 
-/// Layer 5: maxpool 2x2/2. In 14x18x32, out 7x9x32, f32 HWC.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
-        let upper = x[row * 1_152..][..576].chunks_exact(64);
-        let lower = x[row * 1_152 + 576..][..576].chunks_exact(64);
-        for ((y, upper), lower) in y[0..288].chunks_exact_mut(32).zip(upper).zip(lower) {
-            let ((x0, x1), (x2, x3)) = (upper.split_at(32), lower.split_at(32));
-            for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
-            {
-                *y = math::max(
-                    *x3,
-                    math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))),
-                );
-            }
-            // Channels are vectors, not pixels.
-            std::hint::black_box(());
-        }
-    }
-}
-
-/// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 7x9x32 (border 1 0 0 1), out 6x8x48, f32 HWC.
+/// Layer 6: conv 3x3/1, 32 -> 48, leaky, maxpool 2x2/2. In 7x9x32 (border 1 0 0 1), out 3x4x48, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l06_conv(
     team: &Team,
@@ -426,7 +304,7 @@ pub fn l06_conv(
     let tap = |y: usize| if y >= 1 { y * 320 } else { 0 };
     let (v, work) = scratch.split_at_mut(6_400);
     let (first, block) = (rows.start, rows);
-    let (down, last) = (block.len().div_ceil(2), block.end + 1);
+    let (down, last) = ((2 * block.len()).div_ceil(2), block.end * 2 + 1);
     let plane = down * 128 + 16;
     let v = &mut v[..16 * plane];
     let across = Across {
@@ -441,9 +319,9 @@ pub fn l06_conv(
         &mut [],
         |list, mut v, _| {
             for (i, number) in list.enumerate() {
-                let row = block.start + number * 2;
+                let row = block.start * 2 + number * 2;
                 let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-                kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::input(
+                kernels::f32_winograd2_leaky_pool2_6x16_avx2_k32d32_y48::input(
                     x,
                     &taps,
                     &mut v.part(i * 128, 128),
@@ -453,7 +331,7 @@ pub fn l06_conv(
         },
     );
     let v = &*v;
-    let done = &mut y[(block.start - first) * 384..(block.end - first) * 384];
+    let done = &mut y[(block.start - first) * 192..(block.end - first) * 192];
     let across = Across {
         width: 16,
         stride: 48,
@@ -469,37 +347,16 @@ pub fn l06_conv(
                 let at = i * 16;
                 let w = &w[number * 4_624..][..4_624];
                 let mut y = y.part(at, 16);
-                kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::channels(
+                kernels::f32_winograd2_leaky_pool2_6x16_avx2_k32d32_y48::channels(
                     v,
                     w,
                     work,
                     &mut y,
-                    384,
+                    192,
                     8,
-                    block.len(),
+                    block.len() * 2,
                 );
             }
         },
     );
-}
-
-/// Layer 7: maxpool 2x2/2. In 6x8x48, out 3x4x48, f32 HWC.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
-        let upper = x[row * 768..][..384].chunks_exact(96);
-        let lower = x[row * 768 + 384..][..384].chunks_exact(96);
-        for ((y, upper), lower) in y.chunks_exact_mut(48).zip(upper).zip(lower) {
-            let ((x0, x1), (x2, x3)) = (upper.split_at(48), lower.split_at(48));
-            for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
-            {
-                *y = math::max(
-                    *x3,
-                    math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))),
-                );
-            }
-            // Channels are vectors, not pixels.
-            std::hint::black_box(());
-        }
-    }
 }

@@ -8,33 +8,28 @@
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
-//! | layer                         | in       | out      | rows | ring | kernel                                   |
-//! | ----------------------------- | -------- | -------- | ---- | ---- | ---------------------------------------- |
-//! | 0 conv 3x3/1, 3 -> 8, leaky   | 78x94x3  | 76x92x8  | 8    | 32   | f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8   |
-//! | 1 maxpool 2x2/2               | 76x92x8  | 38x46x8  | 16   | 32   | loop                                     |
-//! | 2 conv 3x3/1, 8 -> 16, leaky  | 38x46x8  | 36x44x16 | 8    | 32   | f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16  |
-//! | 3 maxpool 2x2/2               | 36x44x16 | 18x22x16 | 16   | 18   | loop                                     |
-//! | 4 conv 3x3/1, 16 -> 32, leaky | 18x22x16 | 16x20x32 | 16   | 16   | f32_winograd4_leaky_6x16_avx2_k16d16_y32 |
-//! | 5 maxpool 2x2/2               | 16x20x32 | 8x10x32  | 8    | 8    | loop                                     |
-//! | 6 conv 3x3/1, 32 -> 48, leaky | 8x10x32  | 6x8x48   | 6    | 6    | f32_winograd2_leaky_6x16_avx2_k32d32_y48 |
-//! | 7 maxpool 2x2/2               | 6x8x48   | 3x4x48   | 3    | 3    | loop                                     |
+//! | layer                                        | in       | out      | rows | ring | kernel                                         |
+//! | -------------------------------------------- | -------- | -------- | ---- | ---- | ---------------------------------------------- |
+//! | 0 conv 3x3/1, 3 -> 8, leaky, maxpool 2x2/2   | 78x94x3  | 38x46x8  | 16   | 38   | f32_conv3x3s1_leaky_pool2_12x8_avx2_k3_x3_y8   |
+//! | 2 conv 3x3/1, 8 -> 16, leaky, maxpool 2x2/2  | 38x46x8  | 18x22x16 | 16   | 18   | f32_conv3x3s1_leaky_pool2_6x16_avx2_k8_x8_y16  |
+//! | 4 conv 3x3/1, 16 -> 32, leaky, maxpool 2x2/2 | 18x22x16 | 8x10x32  | 8    | 8    | f32_winograd4_leaky_pool2_6x16_avx2_k16d16_y32 |
+//! | 6 conv 3x3/1, 32 -> 48, leaky, maxpool 2x2/2 | 8x10x32  | 3x4x48   | 3    | 3    | f32_winograd2_leaky_pool2_6x16_avx2_k32d32_y48 |
 #![forbid(unsafe_code)]
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo};
 use tessera_runtime::team::{Across, Team};
 use crate::layout;
 use crate::kernels;
-use crate::math;
 use tessera_runtime::order::{Firing, Order};
 
 /// Working memory: float32 values.
-pub const ARENA_FLOATS: usize = 66_880;
+pub const ARENA_FLOATS: usize = 42_304;
 
 /// The network's input: 78x94x3.
 const B0: Buffer = Buffer {
-    offset: 57_856,
+    offset: 13_984,
     h: 78,
-    ring: 32,
+    ring: 48,
     w: 94,
     c: 3,
     pad_left: 0,
@@ -42,23 +37,11 @@ const B0: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 0, l00_conv: 76x92x8.
+/// Output of layer 1, l01_maxpool: 38x46x8.
 const B1: Buffer = Buffer {
     offset: 0,
-    h: 76,
-    ring: 32,
-    w: 92,
-    c: 8,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
-/// Output of layer 1, l01_maxpool: 38x46x8.
-const B2: Buffer = Buffer {
-    offset: 46_080,
     h: 38,
-    ring: 32,
+    ring: 38,
     w: 46,
     c: 8,
     pad_left: 0,
@@ -66,21 +49,9 @@ const B2: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 2, l02_conv: 36x44x16.
-const B3: Buffer = Buffer {
-    offset: 23_552,
-    h: 36,
-    ring: 32,
-    w: 44,
-    c: 16,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
 /// Output of layer 3, l03_maxpool: 18x22x16.
-const B4: Buffer = Buffer {
-    offset: 57_856,
+const B2: Buffer = Buffer {
+    offset: 33_408,
     h: 18,
     ring: 18,
     w: 22,
@@ -90,21 +61,9 @@ const B4: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 4, l04_conv: 16x20x32.
-const B5: Buffer = Buffer {
-    offset: 33_408,
-    h: 16,
-    ring: 16,
-    w: 20,
-    c: 32,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
 /// Output of layer 5, l05_maxpool: 8x10x32.
-const B6: Buffer = Buffer {
-    offset: 17_920,
+const B3: Buffer = Buffer {
+    offset: 39_744,
     h: 8,
     ring: 8,
     w: 10,
@@ -114,20 +73,8 @@ const B6: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 6, l06_conv: 6x8x48.
-const B7: Buffer = Buffer {
-    offset: 20_480,
-    h: 6,
-    ring: 6,
-    w: 8,
-    c: 48,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
 /// Output of layer 7, l07_maxpool: 3x4x48, where it is handed over.
-const B8: Buffer = Buffer {
+const B4: Buffer = Buffer {
     offset: 0,
     h: 3,
     ring: 3,
@@ -140,36 +87,19 @@ const B8: Buffer = Buffer {
 
 /// Firings: operation, first row, rows, and how far it moves down with every turn.
 const ORDER: Order = Order {
-    prologue: &[Firing::new([0, 0, 16, 0])],
-    period: &[
-        Firing::new([1, 0, 8, 16]),
-        Firing::new([0, 16, 16, 16]),
-        Firing::new([1, 8, 8, 16]),
-    ],
-    repeats: 2,
+    prologue: &[],
+    period: &[Firing::new([0, 0, 16, 16])],
+    repeats: 3,
     epilogue: &[
-        Firing::new([2, 0, 16, 0]),
-        Firing::new([3, 0, 8, 0]),
-        Firing::new([1, 32, 8, 0]),
+        Firing::new([1, 0, 16, 0]),
         Firing::new([0, 48, 16, 0]),
-        Firing::new([1, 40, 8, 0]),
-        Firing::new([1, 48, 8, 0]),
         Firing::new([0, 64, 14, 0]),
-        Firing::new([1, 56, 8, 0]),
-        Firing::new([2, 16, 16, 0]),
-        Firing::new([3, 8, 8, 0]),
-        Firing::new([3, 16, 8, 0]),
-        Firing::new([1, 64, 8, 0]),
-        Firing::new([1, 72, 4, 0]),
-        Firing::new([2, 32, 6, 0]),
-        Firing::new([3, 24, 8, 0]),
-        Firing::new([4, 0, 16, 0]),
-        Firing::new([3, 32, 4, 0]),
-        Firing::new([4, 16, 2, 0]),
-        Firing::new([5, 0, 16, 0]),
-        Firing::new([6, 0, 8, 0]),
-        Firing::new([7, 0, 6, 0]),
-        Firing::new([8, 0, 3, 0]),
+        Firing::new([1, 16, 16, 0]),
+        Firing::new([1, 32, 6, 0]),
+        Firing::new([2, 0, 16, 0]),
+        Firing::new([2, 16, 2, 0]),
+        Firing::new([3, 0, 8, 0]),
+        Firing::new([4, 0, 3, 0]),
     ],
 };
 
@@ -187,33 +117,25 @@ pub fn run(io: &mut TaskIo<'_>) {
                     io.team
                         .rows(
                             rows,
-                            736,
+                            368,
                             y,
                             |rows, y| l00_conv(x, &io.weights[layout::L00_CONV], y, rows),
                         );
                 }
                 2 => {
                     let ([x], y) = io.arena.io(1, [B1.range()], B2.rows(&rows));
-                    io.team.rows(rows, 368, y, |rows, y| l01_maxpool(x, y, rows));
-                }
-                3 => {
-                    let ([x], y) = io.arena.io(2, [B2.range()], B3.rows(&rows));
                     io.team
                         .rows(
                             rows,
-                            704,
+                            352,
                             y,
                             |rows, y| l02_conv(x, &io.weights[layout::L02_CONV], y, rows),
                         );
                 }
-                4 => {
-                    let ([x], y) = io.arena.io(3, [B3.range()], B4.rows(&rows));
-                    io.team.rows(rows, 352, y, |rows, y| l03_maxpool(x, y, rows));
-                }
-                5 => {
+                3 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(4, [B4.range()], B5.rows(&rows), 33_408);
+                        .io_scratch(2, [B2.range()], B3.rows(&rows), 33_408);
                     l04_conv(
                         io.team,
                         x,
@@ -223,14 +145,9 @@ pub fn run(io: &mut TaskIo<'_>) {
                         rows,
                     );
                 }
-                6 => {
-                    let ([x], y) = io.arena.io(5, [B5.range()], B6.rows(&rows));
-                    io.team.rows(rows, 320, y, |rows, y| l05_maxpool(x, y, rows));
-                }
-                7 => {
-                    let ([x], y, scratch) = io
-                        .arena
-                        .io_scratch(6, [B6.range()], B7.rows(&rows), 17_920);
+                4 => {
+                    let y = B4.handed(io.outputs[0], &rows);
+                    let ([x], scratch) = io.arena.read(3, [B3.range()], 17_920);
                     l06_conv(
                         io.team,
                         x,
@@ -240,85 +157,64 @@ pub fn run(io: &mut TaskIo<'_>) {
                         rows,
                     );
                 }
-                8 => {
-                    let y = B8.handed(io.outputs[0], &rows);
-                    let ([x], _) = io.arena.read(7, [B7.range()], 0);
-                    io.team.rows(rows, 192, y, |rows, y| l07_maxpool(x, y, rows));
-                }
                 _ => unreachable!("operation {op}"),
             },
         );
 }
 
-/// Layer 0: conv 3x3/1, 3 -> 8, leaky. In 78x94x3, out 76x92x8, f32 HWC.
+/// Layer 0: conv 3x3/1, 3 -> 8, leaky, maxpool 2x2/2. In 78x94x3, out 38x46x8, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l00_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
-    let tap = |y: usize| y % 32 * 282;
+    let tap = |y: usize| y % 48 * 282;
     let first = rows.start;
     let block = rows;
     for row in block.clone() {
-        let taps = [tap(row), tap(row + 1), tap(row + 2)];
-        let y = &mut y[(row - first) * 736..];
-        kernels::f32_conv3x3s1_leaky_12x8_avx2_k3_x3_y8(x, &taps, w, y, 92);
-    }
-}
-
-/// Layer 1: maxpool 2x2/2. In 76x92x8, out 38x46x8, f32 HWC.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn l01_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(368)) {
-        let upper = x[(row * 2) % 32 * 736..][..736].chunks_exact(16);
-        let lower = x[(row * 2 + 1) % 32 * 736..][..736].chunks_exact(16);
-        for ((y, upper), lower) in y.chunks_exact_mut(8).zip(upper).zip(lower) {
-            let ((x0, x1), (x2, x3)) = (upper.split_at(8), lower.split_at(8));
-            for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
-            {
-                *y = math::max(
-                    *x3,
-                    math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))),
-                );
-            }
-            // Channels are vectors, not pixels.
-            std::hint::black_box(());
+        let y = &mut y[(row - first) * 368..];
+        for half in 0..2 {
+            let taps = [
+                tap(row * 2 + half),
+                tap(row * 2 + half + 1),
+                tap(row * 2 + half + 2),
+            ];
+            kernels::f32_conv3x3s1_leaky_pool2_12x8_avx2_k3_x3_y8(
+                x,
+                &taps,
+                w,
+                y,
+                92,
+                half == 1,
+            );
         }
     }
 }
 
-/// Layer 2: conv 3x3/1, 8 -> 16, leaky. In 38x46x8, out 36x44x16, f32 HWC.
+/// Layer 2: conv 3x3/1, 8 -> 16, leaky, maxpool 2x2/2. In 38x46x8, out 18x22x16, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l02_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
-    let tap = |y: usize| y % 32 * 368;
+    let tap = |y: usize| y * 368;
     let first = rows.start;
     let block = rows;
     for row in block.clone() {
-        let taps = [tap(row), tap(row + 1), tap(row + 2)];
-        let y = &mut y[(row - first) * 704..];
-        kernels::f32_conv3x3s1_leaky_5x16_avx2_k8_x8_y16(x, &taps, w, y, 44);
-    }
-}
-
-/// Layer 3: maxpool 2x2/2. In 36x44x16, out 18x22x16, f32 HWC.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn l03_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(352)) {
-        let upper = x[(row * 2) % 32 * 704..][..704].chunks_exact(32);
-        let lower = x[(row * 2 + 1) % 32 * 704..][..704].chunks_exact(32);
-        for ((y, upper), lower) in y.chunks_exact_mut(16).zip(upper).zip(lower) {
-            let ((x0, x1), (x2, x3)) = (upper.split_at(16), lower.split_at(16));
-            for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
-            {
-                *y = math::max(
-                    *x3,
-                    math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))),
-                );
-            }
-            // Channels are vectors, not pixels.
-            std::hint::black_box(());
+        let y = &mut y[(row - first) * 352..];
+        for half in 0..2 {
+            let taps = [
+                tap(row * 2 + half),
+                tap(row * 2 + half + 1),
+                tap(row * 2 + half + 2),
+            ];
+            kernels::f32_conv3x3s1_leaky_pool2_6x16_avx2_k8_x8_y16(
+                x,
+                &taps,
+                w,
+                y,
+                44,
+                half == 1,
+            );
         }
     }
 }
 
-/// Layer 4: conv 3x3/1, 16 -> 32, leaky. In 18x22x16, out 16x20x32, f32 HWC.
+/// Layer 4: conv 3x3/1, 16 -> 32, leaky, maxpool 2x2/2. In 18x22x16, out 8x10x32, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l04_conv(
     team: &Team,
@@ -331,7 +227,7 @@ pub fn l04_conv(
     let tap = |y: usize| y * 352;
     let (v, work) = scratch.split_at_mut(12_096);
     let (first, block) = (rows.start, rows);
-    let (down, last) = (block.len().div_ceil(4), block.end + 1);
+    let (down, last) = ((2 * block.len()).div_ceil(4), block.end * 2 + 1);
     let plane = down * 80 + 16;
     let v = &mut v[..36 * plane];
     let across = Across {
@@ -346,9 +242,9 @@ pub fn l04_conv(
         &mut [],
         |list, mut v, _| {
             for (i, number) in list.enumerate() {
-                let row = block.start + number * 4;
+                let row = block.start * 2 + number * 4;
                 let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-                kernels::f32_winograd4_leaky_6x16_avx2_k16d16_y32::input(
+                kernels::f32_winograd4_leaky_pool2_6x16_avx2_k16d16_y32::input(
                     x,
                     &taps,
                     &mut v.part(i * 80, 80),
@@ -358,7 +254,7 @@ pub fn l04_conv(
         },
     );
     let v = &*v;
-    let done = &mut y[(block.start - first) * 640..(block.end - first) * 640];
+    let done = &mut y[(block.start - first) * 320..(block.end - first) * 320];
     let across = Across {
         width: 16,
         stride: 32,
@@ -374,42 +270,21 @@ pub fn l04_conv(
                 let at = i * 16;
                 let w = &w[number * 2_320..][..2_320];
                 let mut y = y.part(at, 16);
-                kernels::f32_winograd4_leaky_6x16_avx2_k16d16_y32::channels(
+                kernels::f32_winograd4_leaky_pool2_6x16_avx2_k16d16_y32::channels(
                     v,
                     w,
                     work,
                     &mut y,
-                    640,
+                    320,
                     20,
-                    block.len(),
+                    block.len() * 2,
                 );
             }
         },
     );
 }
 
-/// Layer 5: maxpool 2x2/2. In 16x20x32, out 8x10x32, f32 HWC.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn l05_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(320)) {
-        let upper = x[row * 1_280..][..640].chunks_exact(64);
-        let lower = x[row * 1_280 + 640..][..640].chunks_exact(64);
-        for ((y, upper), lower) in y.chunks_exact_mut(32).zip(upper).zip(lower) {
-            let ((x0, x1), (x2, x3)) = (upper.split_at(32), lower.split_at(32));
-            for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
-            {
-                *y = math::max(
-                    *x3,
-                    math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))),
-                );
-            }
-            // Channels are vectors, not pixels.
-            std::hint::black_box(());
-        }
-    }
-}
-
-/// Layer 6: conv 3x3/1, 32 -> 48, leaky. In 8x10x32, out 6x8x48, f32 HWC.
+/// Layer 6: conv 3x3/1, 32 -> 48, leaky, maxpool 2x2/2. In 8x10x32, out 3x4x48, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l06_conv(
     team: &Team,
@@ -422,7 +297,7 @@ pub fn l06_conv(
     let tap = |y: usize| y * 320;
     let (v, work) = scratch.split_at_mut(6_400);
     let (first, block) = (rows.start, rows);
-    let (down, last) = (block.len().div_ceil(2), block.end + 1);
+    let (down, last) = ((2 * block.len()).div_ceil(2), block.end * 2 + 1);
     let plane = down * 128 + 16;
     let v = &mut v[..16 * plane];
     let across = Across {
@@ -437,9 +312,9 @@ pub fn l06_conv(
         &mut [],
         |list, mut v, _| {
             for (i, number) in list.enumerate() {
-                let row = block.start + number * 2;
+                let row = block.start * 2 + number * 2;
                 let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-                kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::input(
+                kernels::f32_winograd2_leaky_pool2_6x16_avx2_k32d32_y48::input(
                     x,
                     &taps,
                     &mut v.part(i * 128, 128),
@@ -449,7 +324,7 @@ pub fn l06_conv(
         },
     );
     let v = &*v;
-    let done = &mut y[(block.start - first) * 384..(block.end - first) * 384];
+    let done = &mut y[(block.start - first) * 192..(block.end - first) * 192];
     let across = Across {
         width: 16,
         stride: 48,
@@ -465,37 +340,16 @@ pub fn l06_conv(
                 let at = i * 16;
                 let w = &w[number * 4_624..][..4_624];
                 let mut y = y.part(at, 16);
-                kernels::f32_winograd2_leaky_6x16_avx2_k32d32_y48::channels(
+                kernels::f32_winograd2_leaky_pool2_6x16_avx2_k32d32_y48::channels(
                     v,
                     w,
                     work,
                     &mut y,
-                    384,
+                    192,
                     8,
-                    block.len(),
+                    block.len() * 2,
                 );
             }
         },
     );
-}
-
-/// Layer 7: maxpool 2x2/2. In 6x8x48, out 3x4x48, f32 HWC.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn l07_maxpool(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(192)) {
-        let upper = x[row * 768..][..384].chunks_exact(96);
-        let lower = x[row * 768 + 384..][..384].chunks_exact(96);
-        for ((y, upper), lower) in y.chunks_exact_mut(48).zip(upper).zip(lower) {
-            let ((x0, x1), (x2, x3)) = (upper.split_at(48), lower.split_at(48));
-            for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3)
-            {
-                *y = math::max(
-                    *x3,
-                    math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))),
-                );
-            }
-            // Channels are vectors, not pixels.
-            std::hint::black_box(());
-        }
-    }
 }

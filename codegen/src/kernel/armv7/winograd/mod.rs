@@ -10,8 +10,11 @@ use tessera_planner::{
 
 use super::{epilogue, import};
 use crate::{
-    kernel::{COLS_MAX, block_floats, winograd::stored_tile},
-    names::{affine, comment, grouped, int},
+    kernel::{
+        COLS_MAX, block_floats, pooled,
+        winograd::{outputs, pixel, stored_tile},
+    },
+    names::{comment, grouped, int},
 };
 
 mod straight;
@@ -149,8 +152,6 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
         tile,
         u_floats,
         planes,
-        y_stride,
-        lanes_l,
         w_floats,
         widest,
     ] = [
@@ -163,20 +164,18 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
         points * k.nr,
         s.u(),
         points * s.parts(),
-        k.y_stride,
-        lanes,
         block_floats(k),
         COLS_MAX,
     ]
     .map(int);
-    let last = affine(&[(quote!((cols - 1)), k.y_stride)], lanes.cast_signed());
-    let pixel = affine(&[(quote!(row * y_row), 1), (quote!(col), k.y_stride)], 0);
+    let (asserts, pixel) = (outputs(k, lanes), pixel(k));
     let doc = format!(
-        " Multiplies and finishes all tiles for {lanes} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}; blocks of 4 tiles x {3} channels.",
+        " Multiplies and finishes all tiles for {lanes} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}{4}; blocks of 4 tiles x {3} channels.",
         s.m,
         grouped(s.cin as u64),
         k.activation.name(),
         k.nr,
+        pooled(k),
     );
     let weights = comment("SAFETY: NEON is there; the part lies in the weights, and U holds it.");
     let tiles = comment("SAFETY: as above; V and the products hold all tiles.");
@@ -230,10 +229,7 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
             assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
             assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
             assert_eq!(w.len(), #w_floats, "one packed block");
-            let last = #last;
-            assert!(y.len() >= last && (rows - 1).saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
-            assert!(y.stride() == #y_stride && y.width() >= #lanes_l, "the block's channels");
-            assert!(y_row.is_multiple_of(#y_stride), "rows of whole pixels");
+            #asserts
             let across = cols.div_ceil(#m);
             let tiles = across * rows.div_ceil(#m);
             let plane = tiles * #depth + #gap;
@@ -289,6 +285,7 @@ mod tests {
                     nr: 8,
                     activation,
                     depthwise: false,
+                    pool: m == 4,
                     algorithm: Algorithm::Winograd {
                         m,
                         depth: 8,

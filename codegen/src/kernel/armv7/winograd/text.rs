@@ -282,20 +282,27 @@ impl Text<'_> {
             a.ins("mov r7, sp");
             a.ins(format!("mov r4, #{}", m * VECTOR));
             a.label(3);
-            a.ins("mov r6, r7");
-            load(&mut a, n, first, "r6", "r4");
-            let outputs = emit(&mut a, &t, &c, first);
-            for q in &outputs {
-                a.ins(format!("vadd.f32 q{q}, q{q}, q{bias}"));
-            }
             let slope = slope.map_or_else(String::new, |s| c.lane(s));
-            let temps: Vec<usize> = (first..16).filter(|q| !outputs.contains(q)).collect();
-            epilogue::each(self.k.activation, &mut a, &outputs, &temps, &slope);
-            a.ins("mov r6, r5");
-            self.pixels(&mut a, &outputs, self.lanes - v * LANES);
-            a.ins(format!("add r7, r7, #{VECTOR}"));
+            for second in 0..self.k.side() {
+                a.ins("mov r6, r7");
+                load(&mut a, n, first, "r6", "r4");
+                let outputs = emit(&mut a, &t, &c, first);
+                for q in &outputs {
+                    a.ins(format!("vadd.f32 q{q}, q{q}, q{bias}"));
+                }
+                let temps: Vec<usize> = (first..16).filter(|q| !outputs.contains(q)).collect();
+                epilogue::each(self.k.activation, &mut a, &outputs, &temps, &slope);
+                a.ins("mov r6, r5");
+                let lanes = self.lanes - v * LANES;
+                if self.k.pool {
+                    self.maxima(&mut a, &outputs, &temps, lanes, second == 1);
+                } else {
+                    self.pixels(&mut a, &outputs, lanes);
+                }
+                a.ins(format!("add r7, r7, #{VECTOR}"));
+            }
             a.ins("add r5, r5, r3");
-            a.ins("subs r9, r9, #1");
+            a.ins(format!("subs r9, r9, #{}", self.k.side()));
             a.ins("bne 3b");
         }
         if exp::has_routine(self.k.activation) {
@@ -349,6 +356,37 @@ impl Text<'_> {
                     a.ins(format!("vld1.32 {{d{low}}}, [r8], r10"));
                 }
             }
+        }
+    }
+
+    /// Stores `lanes` channels of the maxima of pairs from `r6` on, `r10` bytes apart; joins what is there,
+    /// if they are the `second` row's.
+    fn maxima(&self, a: &mut Asm, list: &[usize], temps: &[usize], lanes: usize, second: bool) {
+        let [most, mask, least] = [temps[0], temps[1], temps[2]];
+        if !second {
+            a.constant("lr", f32::MIN.to_bits() as usize);
+            a.ins(format!("vdup.32 q{least}, lr"));
+        }
+        let low = 2 * most;
+        for pair in list.chunks(2) {
+            if !second {
+                a.ins(format!("vmov q{most}, q{least}"));
+            } else {
+                match lanes {
+                    1 => a.ins(format!("vld1.32 {{d{low}[0]}}, [r6]")),
+                    2 => a.ins(format!("vld1.32 {{d{low}}}, [r6]")),
+                    3 => {
+                        a.ins("add lr, r6, #8");
+                        a.ins(format!("vld1.32 {{d{}[0]}}, [lr]", low + 1));
+                        a.ins(format!("vld1.32 {{d{low}}}, [r6]"));
+                    }
+                    _ => a.ins(format!("vld1.32 {}, [r6]", doubles(low, 2))),
+                }
+            }
+            for value in pair {
+                epilogue::max(a, *value, most, mask);
+            }
+            self.pixels(a, &[most], lanes);
         }
     }
 
