@@ -12,8 +12,8 @@ use tessera_planner::{
     graph::{Darknet, Op},
     kernel::{Family, Storage},
     model::Model,
-    options::{PlanOptions, Target},
-    plan::{Algorithm, Plan},
+    options::{PlanOptions, Rows, Target},
+    plan::{Algorithm, Chain, Plan, Step},
 };
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
@@ -302,49 +302,49 @@ fn near(a: &Path, b: &Path, equal: bool) -> Result<()> {
 /// A pool that changes nothing.
 const COPIED: &str = "[maxpool]\nsize=1\nstride=1\n";
 
-#[test]
-fn parts_of_a_route_are_what_copies_are() -> Result<()> {
-    let in_place = model::random("beside", &side_by_side(""), Darknet::Alexey, 3)?;
-    let copied = model::random("beside", &side_by_side(COPIED), Darknet::Alexey, 3)?;
+/// A way to compute a network: its plan's name, how rows move, threads, and how often the plan does what is
+/// compared.
+type Way<'a> = (&'a str, &'a Model, Rows, usize, usize);
+
+/// That networks computed in three ways, the first two by one plan, give equal values on every target, by
+/// direct kernels and, nearly, by Winograd's. `count` counts in the whole network's chain what is compared.
+fn alike(bundle: &str, ways: &[Way<'_>; 3], count: fn(&Chain) -> usize) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let input = dir.path().join("input.f32");
-    let values = (0..in_place.graph.input.len()).map(|i| ((i * 29) % 97) as f32 / 97.0);
+    let values = (0..ways[0].1.graph.input.len()).map(|i| ((i * 29) % 97) as f32 / 97.0);
     compare::write_f32(&input, &values.collect::<Vec<f32>>())?;
     let families = [
         ("direct", Family::Direct),
         ("winograd2", Family::Winograd(2)),
         ("winograd4", Family::Winograd(4)),
+        ("winograd6", Family::Winograd(6)),
     ];
     for target in targets()? {
         let mut entries = Vec::new();
         for (family, kernels) in families {
-            for (way, model) in [("parts", &in_place), ("copies", &copied)] {
+            for (way, model, rows, ..) in &ways[1..] {
                 let options = PlanOptions {
                     offload: Some(0),
                     kernels,
+                    rows: *rows,
                     dump: true,
                     ..PlanOptions::default()
                 };
                 entries.push(Entry::new(format!("{family}-{way}"), model, options));
             }
         }
-        let bundle = bundle::build("parts", target, &entries)?;
+        let bundle = bundle::build(bundle, target, &entries)?;
         for (family, _) in families {
             let mut made = Vec::new();
-            for (way, threads, parts) in [("parts", 1, 2), ("parts", 3, 2), ("copies", 1, 0)] {
+            for (way, _, _, threads, wanted) in ways {
                 let program = format!("{family}-{way}");
                 let plan = bundle.plan(&program)?;
-                let tail = &plan.target.values().next().context("a target")?.tail;
-                let there: usize = tail
-                    .steps
-                    .iter()
-                    .map(|s| s.inputs.len() - s.copied().count())
-                    .sum();
-                ensure!(there == parts, "{program}: {there} parts in place");
+                let seen = count(&plan.target.values().next().context("a target")?.tail);
+                ensure!(seen == *wanted, "{program}: {seen}, not {wanted}");
                 let dump = tempfile::tempdir()?;
                 bundle.node(&program)?.solo(
                     std::slice::from_ref(&input),
-                    threads,
+                    *threads,
                     Some(dump.path()),
                     WITHIN,
                 )?;
@@ -356,4 +356,75 @@ fn parts_of_a_route_are_what_copies_are() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn parts_of_a_route_are_what_copies_are() -> Result<()> {
+    let in_place = model::random("beside", &side_by_side(""), Darknet::Alexey, 3)?;
+    let copied = model::random("beside", &side_by_side(COPIED), Darknet::Alexey, 3)?;
+    let parts = |chain: &Chain| {
+        let there = |s: &Step| s.inputs.len() - s.copied().count();
+        chain.steps.iter().map(there).sum()
+    };
+    let ways = [
+        ("parts", &in_place, Rows::Rolling, 1, 2),
+        ("parts", &in_place, Rows::Rolling, 3, 2),
+        ("copies", &copied, Rows::Rolling, 1, 0),
+    ];
+    alike("parts", &ways, parts)
+}
+
+/// Convolutions of every kind with pools behind: full and partial blocks of channels, depthwise, strided.
+const POOLED: &str = "[net]
+width=88
+height=72
+channels=3
+[convolutional]
+filters=16
+size=3
+pad=1
+activation=relu6
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=37
+size=3
+pad=1
+activation=leaky
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=37
+groups=37
+size=3
+pad=1
+activation=ramp
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=24
+size=1
+activation=linear
+[maxpool]
+size=2
+stride=2
+";
+
+#[test]
+fn pools_in_kernels_are_what_pools_are() -> Result<()> {
+    // The pool that nobody follows is the network's output all the same; nine rows have no pairs.
+    let model = model::random("pooled", POOLED, Darknet::Alexey, 5)?;
+    let pools = |chain: &Chain| {
+        let kernels = chain.steps.iter().filter_map(|s| s.conv.as_ref());
+        kernels.filter(|k| k.pool).count()
+    };
+    let ways = [
+        ("kernels", &model, Rows::Rolling, 1, 3),
+        ("kernels", &model, Rows::Rolling, 3, 3),
+        ("pools", &model, Rows::Whole, 1, 0),
+    ];
+    alike("pools", &ways, pools)
 }
