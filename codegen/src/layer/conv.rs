@@ -183,7 +183,7 @@ impl Calls<'_> {
             vec![(quote!(row), self.conv.stride_y)]
         };
         let taps = taps(self.conv, &rows, &input);
-        let at = affine(channel, (self.cx.out.lo + constant) as isize);
+        let at = affine(channel, (self.cx.out.lo + self.cx.out.channel + constant) as isize);
         let at = if at.to_string() == "0" {
             quote!()
         } else {

@@ -185,11 +185,14 @@ pub(crate) fn emit(
     {
         return Err(bad("a step writes all rows and columns of its buffer"));
     }
-    let writes_part = matches!(node.op, Op::Conv(_)) && step.channel < out_buffer.c;
+    let writes_part = matches!(
+        node.op,
+        Op::Conv(_) | Op::Upsample { .. } | Op::MaxPool(_)
+    ) && step.channel < out_buffer.c;
     if out_buffer.c != node.shape.c && !(writes_part && node.shape.c <= out_buffer.c - step.channel)
     {
         return Err(bad(
-            "a step writes all channels of its buffer, or a convolution some",
+            "a step writes all channels of its buffer, or a convolution, pool or upsampling some",
         ));
     }
     let cx = LayerCx {
@@ -198,7 +201,7 @@ pub(crate) fn emit(
         step,
         isa,
         ins,
-        out: Out::new(out_buffer, step.channel),
+        out: Out::new(out_buffer, step.channel, node.shape.c),
         places,
         place: out_buffer.place,
     };

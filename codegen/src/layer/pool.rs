@@ -14,7 +14,7 @@ pub(super) fn max(cx: &LayerCx, p: &Pool) -> Body {
     if cx.step.pad == [0; 4] && p.size == 2 && p.stride_x == 2 && cx.ins[0].w == 2 * cx.out.w {
         return Body::plain(what, max_2x2(cx, p));
     }
-    let c = int(cx.out.c);
+    let c = int(cx.out.own);
     let code = windows(
         cx,
         p,
@@ -37,12 +37,13 @@ fn max_2x2(cx: &LayerCx, p: &Pool) -> TokenStream {
     let len = int(x.w * x.c);
     let upper = x.index(&[(quote!(row), p.stride_y)], 0, &[], 0);
     let lower = x.index(&[(quote!(row), p.stride_y)], 1, &[], 0);
-    let px = cx.out.pixels();
+    let (px, of_pixel, narrow) = (cx.out.pixels(), int(cx.out.c), cx.out.narrow());
     let why = comment("Channels are vectors, not pixels.");
     cx.out.for_rows(quote! {
         let upper = x[#upper..][..#len].chunks_exact(#pair);
         let lower = x[#lower..][..#len].chunks_exact(#pair);
-        for ((y, upper), lower) in #px.chunks_exact_mut(#c).zip(upper).zip(lower) {
+        for ((y, upper), lower) in #px.chunks_exact_mut(#of_pixel).zip(upper).zip(lower) {
+            #narrow
             let ((x0, x1), (x2, x3)) = (upper.split_at(#c), lower.split_at(#c));
             for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3) {
                 *y = math::max(*x3, math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))));
@@ -86,10 +87,11 @@ fn windows(
     let wx = window(&quote!(col), p.stride_x, p.size, left, right, x.w);
     let from = x.index(&[(quote!(wy), 1)], 0, &[], 0);
     let at = affine(&[(quote!(from), 1), (quote!(wx), x.c)], 0);
-    let (px, c) = (cx.out.pixels(), int(cx.out.c));
+    let (px, c, narrow) = (cx.out.pixels(), int(cx.out.c), cx.out.narrow());
     cx.out.for_rows(quote! {
         let wy = #wy;
         for (col, y) in #px.chunks_exact_mut(#c).enumerate() {
+            #narrow
             let wx = #wx;
             #before
             for wy in wy.clone() {

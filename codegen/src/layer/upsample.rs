@@ -10,6 +10,7 @@ pub(super) fn up(cx: &LayerCx, stride: usize, scale: f32) -> Body {
     let x = cx.input();
     let [py, px] = cx.step.phase.map(|p| p % stride);
     let (s, c, pixels) = (int(stride), int(x.c), cx.out.pixels());
+    let (of_pixel, narrow) = (int(cx.out.c), cx.out.narrow());
     let div = |var: proc_macro2::TokenStream, phase: usize| {
         let v = affine(&[(var, 1)], phase as isize);
         if phase == 0 {
@@ -30,7 +31,8 @@ pub(super) fn up(cx: &LayerCx, stride: usize, scale: f32) -> Body {
     let code = cx.out.for_rows(quote! {
         let y_in = #y_in;
         let x = &x[#from..][..#row_len];
-        for (col, y) in #pixels.chunks_exact_mut(#c).enumerate() {
+        for (col, y) in #pixels.chunks_exact_mut(#of_pixel).enumerate() {
+            #narrow
             let x_in = #x_in;
             let x = &x[#at..][..#c];
             #copy

@@ -115,8 +115,12 @@ impl In {
 pub struct Out {
     /// Values of one padded row.
     pub row: usize,
-    /// First value of a row that is written: behind padding, and behind channels of other steps.
+    /// First value of a row's pixels, behind padding.
     pub lo: usize,
+    /// First channel that is written: others before and behind may be other steps'.
+    pub channel: usize,
+    /// Channels that are written.
+    pub own: usize,
     /// First value behind the row's pixels.
     pub hi: usize,
     /// Rows.
@@ -130,11 +134,13 @@ pub struct Out {
 }
 
 impl Out {
-    /// The literals of `buffer`, written from channel `channel` on.
-    pub fn new(buffer: &Buffer, channel: usize) -> Self {
+    /// The literals of `buffer`, of whose channels `own` are written from `channel` on.
+    pub fn new(buffer: &Buffer, channel: usize, own: usize) -> Self {
         Self {
             row: (buffer.pad_left + buffer.w + buffer.pad_right) * buffer.c,
-            lo: buffer.pad_left * buffer.c + channel,
+            lo: buffer.pad_left * buffer.c,
+            channel,
+            own,
             hi: (buffer.pad_left + buffer.w) * buffer.c,
             h: buffer.h,
             w: buffer.w,
@@ -156,6 +162,15 @@ impl Out {
         } else {
             quote!(y)
         }
+    }
+
+    /// Narrows `y`, all channels of a pixel, to those that are written.
+    pub fn narrow(&self) -> TokenStream {
+        if self.own == self.c {
+            return TokenStream::new();
+        }
+        let (channel, own) = (int(self.channel), int(self.own));
+        quote!(let y = &mut y[#channel..][..#own];)
     }
 
     /// The pixels of a row `y` as a mutable slice.

@@ -51,7 +51,7 @@ pub(super) fn rows(
     let [tile_row, planes, nr, stride] = [per_row * s.depth, planes, k.nr, out.c].map(int);
     // Strips begin with the step's first channel.
     let channel = cx.step.channel;
-    let at_block = affine(&[(quote!(i), k.nr)], (out.lo - channel).cast_signed());
+    let at_block = affine(&[(quote!(i), k.nr)], out.lo.cast_signed());
     let begin = affine(
         &[(quote!((block.start - first)), out.row)],
         channel.cast_signed(),

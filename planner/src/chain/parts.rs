@@ -1,4 +1,4 @@
-//! Which convolutions write among the channels of a concatenation.
+//! What writes among the channels of a concatenation, which then copies nothing.
 
 use std::collections::BTreeMap;
 
@@ -20,16 +20,20 @@ pub(super) struct Part {
 /// Fewest channels of a convolution that writes into a concatenation: all of every kernel's widest block.
 const PART_CHANNELS: usize = 32;
 
-/// Convolutions that can write their channels where a concatenation, their only reader, would copy
-/// them to; by node.
+/// Convolutions, pools and upsamplings that can write their channels where a concatenation, their only
+/// reader, would copy them to; by node.
 pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<usize, Part> {
     let readers = |t: TensorIx| {
         let inputs = spec.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
         inputs.filter(|i| **i == t).count()
     };
-    // Its activation must be the kernel's: a pass over rows would touch other parts.
+    // An activation must be the kernel's: a pass over rows would touch other parts.
     let writes = |n: usize| match &graph.nodes[n].op {
-        Op::Conv(c) => c.groups == 1 && c.activation.is_pointwise(),
+        Op::Conv(c) => {
+            let wide = graph.nodes[n].shape.c >= PART_CHANNELS;
+            wide && c.groups == 1 && c.activation.is_pointwise()
+        }
+        Op::MaxPool(_) | Op::Upsample { .. } => true,
         _ => false,
     };
     let mut found = BTreeMap::new();
@@ -43,7 +47,7 @@ pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<us
             let t = graph.nodes[node].inputs[part.input];
             let c = graph.shape(t).c;
             let maker = spec.nodes.iter().find(|n| TensorIx::node(**n) == t);
-            let whole = part.c == Span::new(0, c) && c >= PART_CHANNELS && list.len() > 1;
+            let whole = part.c == Span::new(0, c) && list.len() > 1;
             let own = region(graph, t, spec.y, spec.x);
             let alike = (own.y, own.x) == (out.y, out.x);
             let alone = readers(t) == 1 && !spec.outputs.contains(&t);

@@ -27,30 +27,26 @@ pub(super) fn places(c: &Chain, is_packed: bool, place: &str) -> Rule {
     Ok(())
 }
 
-/// A step that writes some channels of a buffer is a convolution, and one other step, no convolution, finds
-/// them in its own output.
+/// Steps write buffers of their own, or channels of one that another step, no convolution, finds them in: its
+/// own output.
 pub(super) fn part(c: &Chain, s: &Step, place: &str) -> Rule {
-    let others = |b: usize| c.steps.iter().filter(move |o| o.out.buffer == b);
-    let joins = |o: &&Step| o.conv.is_none() && o.copied().count() < o.inputs.len();
-    let fits = match &s.conv {
-        // Whole blocks of channels: how many follow, the packed weights say.
-        Some(k) => {
-            let alone = others(s.out.buffer).count() == 1;
-            alone && s.channel == 0
-                || k.y_stride > s.channel && others(s.out.buffer).filter(joins).count() == 1
-        }
-        None => {
-            let joined = others(s.out.buffer).filter(|o| o.conv.is_none());
-            s.channel == 0
-                && joined.count() == 1
-                && s.inputs.iter().filter(|v| s.finds(v)).all(|v| *v == s.out)
-        }
+    let writers = || c.steps.iter().filter(|o| o.out.buffer == s.out.buffer);
+    let joins = |o: &&Step| o.copied().count() < o.inputs.len();
+    let joining = writers().filter(joins).count();
+    // Whole blocks of a convolution's channels: how many follow, the packed weights say.
+    let in_buffer = s.channel < c.buffers[s.out.buffer].c;
+    let fits = if joins(&s) {
+        s.conv.is_none()
+            && s.channel == 0
+            && joining == 1
+            && s.inputs.iter().filter(|v| s.finds(v)).all(|v| *v == s.out)
+    } else {
+        in_buffer && (joining == 1 || s.channel == 0 && writers().count() == 1)
     };
-    let of_one = s.conv.is_none() || s.copied().count() == s.inputs.len();
     rule(
-        fits && of_one,
+        fits,
         &|| format!("{place}, {}", s.name),
-        "steps that share a buffer are convolutions and the one that joins them",
+        "steps that share a buffer are its parts' makers and the one that joins them",
     )
 }
 

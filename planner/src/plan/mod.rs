@@ -337,8 +337,9 @@ pub struct Step {
     pub inputs: Vec<View>,
     /// What is written: always all rows and columns of its buffer.
     pub out: View,
-    /// First channel of `out` that is written. A convolution whose only reader concatenates channels
-    /// writes its own among those of the result; there, the reader's view is its own output.
+    /// First channel of `out` that is written. A convolution, pool or upsampling whose only reader
+    /// concatenates channels writes its own among those of the result; there, the reader's view is its own
+    /// output.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub channel: usize,
     /// Position of `out` in its whole map: first row and column. Only operations whose result

@@ -388,12 +388,10 @@ fn reads(
 /// Channels of its buffer that a step writes: a concatenation none that lie there already.
 fn written(graph: &Graph, chain: &Chain, s: &Step) -> Vec<usize> {
     let all = |o: &Step| o.channel..o.channel + graph.shape(TensorIx::node(o.node)).c;
-    let parts = chain
-        .steps
-        .iter()
-        .filter(|o| o.conv.is_some() && o.node != s.node);
+    let joins = s.copied().count() < s.inputs.len();
+    let parts = chain.steps.iter().filter(|o| o.node != s.node);
     let there: BTreeSet<usize> = parts
-        .filter(|o| o.out.buffer == s.out.buffer && s.conv.is_none())
+        .filter(|o| o.out.buffer == s.out.buffer && joins)
         .flat_map(all)
         .collect();
     all(s).filter(|c| !there.contains(c)).collect()
