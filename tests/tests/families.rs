@@ -260,22 +260,32 @@ fn halves_give_the_bits_of_rounded_weights() -> Result<()> {
     Ok(())
 }
 
-/// Two convolutions side by side in a route, at odd channels, and a layer with a border behind it. Behind
-/// `COPIED`, pools of one cell keep the route as their reader, and it has to copy.
+/// Two convolutions side by side in a route, at odd channels, and a layer with a border behind it; half of its
+/// channels to a convolution; what was upsampled beside what was not. With `COPIED` between, nothing of all
+/// that is found where it is wanted.
 fn side_by_side(between: &str) -> String {
     let conv = |filters: usize, size: usize, activation: &str| {
         format!("[convolutional]\nfilters={filters}\nsize={size}\npad=1\nactivation={activation}\n")
     };
-    let pool = usize::from(!between.is_empty());
+    let copy = usize::from(!between.is_empty());
     [
         "[net]\nwidth=26\nheight=22\nchannels=3\n".to_owned(),
         conv(16, 3, "leaky"),
         conv(37, 3, "leaky"),
         between.to_owned(),
         format!("[route]\nlayers={}\n", 0),
-        conv(50, 3, "relu"),
+        conv(50, 3, "mish"),
         between.to_owned(),
-        format!("[route]\nlayers=-1,0,-{}\n", 3 + pool),
+        format!("[route]\nlayers=-1,0,-{}\n", 3 + copy),
+        conv(32, 3, "leaky"),
+        "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n".to_owned(),
+        between.to_owned(),
+        conv(24, 3, "leaky"),
+        "[maxpool]\nsize=2\nstride=2\n".to_owned(),
+        conv(11, 1, "swish"),
+        "[upsample]\nstride=2\n".to_owned(),
+        between.to_owned(),
+        format!("[route]\nlayers=-1,-{}\n", 4 + copy),
         conv(24, 3, "leaky"),
         conv(8, 1, "linear"),
     ]
@@ -299,8 +309,8 @@ fn near(a: &Path, b: &Path, equal: bool) -> Result<()> {
     Ok(())
 }
 
-/// A pool that changes nothing.
-const COPIED: &str = "[maxpool]\nsize=1\nstride=1\n";
+/// A layer that changes nothing.
+const COPIED: &str = "[local_avgpool]\nsize=1\nstride=1\n";
 
 /// A way to compute a network: its plan's name, how rows move, threads, and how often the plan does what is
 /// compared.
@@ -364,11 +374,12 @@ fn parts_of_a_route_are_what_copies_are() -> Result<()> {
     let copied = model::random("beside", &side_by_side(COPIED), Darknet::Alexey, 3)?;
     let parts = |chain: &Chain| {
         let there = |s: &Step| s.inputs.len() - s.copied().count();
-        chain.steps.iter().map(there).sum()
+        let slices = |s: &Step| s.inputs.iter().filter(|v| v.channel > 0).count();
+        chain.steps.iter().map(|s| there(s) + slices(s)).sum()
     };
     let ways = [
-        ("parts", &in_place, Rows::Rolling, 1, 2),
-        ("parts", &in_place, Rows::Rolling, 3, 2),
+        ("parts", &in_place, Rows::Rolling, 1, 4),
+        ("parts", &in_place, Rows::Rolling, 3, 4),
         ("copies", &copied, Rows::Rolling, 1, 0),
     ];
     alike("parts", &ways, parts)

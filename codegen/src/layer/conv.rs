@@ -33,6 +33,10 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
     if cx.ins.len() != 1 || k.size != conv.size || k.stride_x != conv.stride_x {
         return Err(bad("a kernel has its convolution's geometry"));
     }
+    let channel = cx.step.inputs[0].channel;
+    if channel > 0 && (conv.groups > 1 || k.cin > cx.ins[0].c - channel) {
+        return Err(bad("channels of a slice lie in their buffer"));
+    }
     let sizes = Sizes::new(k);
     let fits = kernel::fits(k, cx.isa) && (sizes.is_some() || k.mr <= k.side() * cx.out.w);
     if k.mr == 0 || k.nr == 0 || !fits {
@@ -73,7 +77,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
             kernels: lanes.into_iter().map(|l| (k.clone(), l)).collect(),
             how: kernel::name(k, cx.isa, k.nr),
             team: true,
-            ..Body::plain(what(conv, cx), quote! { #tap #code })
+            ..Body::plain(what(conv, k, cx), quote! { #tap #code })
         });
     }
     let channels = calls.all();
@@ -102,7 +106,7 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
         kernels: calls.kernels,
         how: kernel::name(k, cx.isa, k.nr),
         wide: wide_floats(k, cx.step.weights),
-        ..Body::plain(what(conv, cx), code)
+        ..Body::plain(what(conv, k, cx), code)
     })
 }
 
@@ -183,7 +187,10 @@ impl Calls<'_> {
             vec![(quote!(row), self.conv.stride_y)]
         };
         let taps = taps(self.conv, &rows, &input);
-        let at = affine(channel, (self.cx.out.lo + self.cx.out.channel + constant) as isize);
+        let at = affine(
+            channel,
+            (self.cx.out.lo + self.cx.out.channel + constant) as isize,
+        );
         let at = if at.to_string() == "0" {
             quote!()
         } else {
@@ -342,7 +349,7 @@ impl Blocks {
     }
 }
 
-fn what(conv: &Conv, cx: &LayerCx) -> String {
+fn what(conv: &Conv, k: &ConvKernel, cx: &LayerCx) -> String {
     let stride = if conv.stride_x == conv.stride_y {
         conv.stride_x.to_string()
     } else {
@@ -351,17 +358,21 @@ fn what(conv: &Conv, cx: &LayerCx) -> String {
     let mut s = format!(
         "conv {0}x{0}/{stride}, {1} -> {2}, {3}",
         conv.size,
-        cx.input().c,
+        k.cin * conv.groups,
         cx.node.shape.c,
         conv.activation.name()
     );
+    if k.cin * conv.groups < cx.input().c {
+        let channel = cx.step.inputs[0].channel;
+        s += &format!(", channels {channel}..{}", channel + k.cin);
+    }
     if conv.groups > 1 {
         s += &format!(", {} groups", conv.groups);
     }
     if conv.dilation > 1 {
         s += &format!(", dilation {}", conv.dilation);
     }
-    if cx.step.conv.as_ref().is_some_and(|k| k.pool) {
+    if k.pool {
         s += ", maxpool 2x2/2";
     }
     s

@@ -185,10 +185,8 @@ pub(crate) fn emit(
     {
         return Err(bad("a step writes all rows and columns of its buffer"));
     }
-    let writes_part = matches!(
-        node.op,
-        Op::Conv(_) | Op::Upsample { .. } | Op::MaxPool(_)
-    ) && step.channel < out_buffer.c;
+    let writes_part = matches!(node.op, Op::Conv(_) | Op::Upsample { .. } | Op::MaxPool(_))
+        && step.channel < out_buffer.c;
     if out_buffer.c != node.shape.c && !(writes_part && node.shape.c <= out_buffer.c - step.channel)
     {
         return Err(bad(

@@ -15,7 +15,7 @@ pub struct In {
     pub map_h: usize,
     /// Rows that the buffer holds.
     pub ring: usize,
-    /// Index of the view's column 0 in the buffer's first row.
+    /// Index of the view's first channel of column 0 in the buffer's first row.
     pub base: usize,
     /// Values of one padded row.
     pub row: usize,
@@ -23,7 +23,7 @@ pub struct In {
     pub h: usize,
     /// Columns of the view.
     pub w: usize,
-    /// Channels.
+    /// Channels of the buffer.
     pub c: usize,
     /// Index of column 0 of the view in the zero row.
     pub zero: usize,
@@ -33,7 +33,7 @@ impl In {
     /// The literals of `view` in `buffer`.
     pub fn new(buffer: &Buffer, view: &View) -> Self {
         let row = (buffer.pad_left + buffer.w + buffer.pad_right) * buffer.c;
-        let zero = (buffer.pad_left + view.x) * buffer.c;
+        let zero = (buffer.pad_left + view.x) * buffer.c + view.channel;
         Self {
             y: view.y,
             map_h: buffer.h,

@@ -50,7 +50,8 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
                 stride_x: 1,
                 dilation: 1,
                 cin,
-                x_stride: cin,
+                // Others' channels lie beside a slice's.
+                x_stride: if cout == 24 { cin + 5 } else { cin },
                 y_stride: cout,
                 mr,
                 nr,
@@ -95,12 +96,13 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
         let input = kernel::name(k, isa, k.nr.min(k.y_stride));
         writeln!(
             s,
-            "Case {{ name: {name:?}, m: {}, cin: {}, y_stride: {}, nr: {}, lanes: {lanes}, activation: {:?}, side: {}, \
+            "Case {{ name: {name:?}, m: {}, cin: {}, x_stride: {}, y_stride: {}, nr: {}, lanes: {lanes}, activation: {:?}, side: {}, \
              depth: {}, planes: {}, gap: {}, u: {}, product: {}, \
              input: |x, t, v, c| kernels::{input}::input(x, t.try_into().unwrap(), v, c), \
              channels: kernels::{name}::channels }},",
             sizes.m,
             k.cin,
+            k.x_stride,
             k.y_stride,
             k.nr,
             k.activation.name(),

@@ -5,6 +5,7 @@ struct Case {
     name: &'static str,
     m: usize,
     cin: usize,
+    x_stride: usize,
     y_stride: usize,
     nr: usize,
     lanes: usize,
@@ -54,7 +55,7 @@ impl Case {
 
     fn check(&self, cols: usize, rows: usize, values: &mut Values, errors: &mut Errors) -> Result<(), String> {
         // Rows lie anywhere, the last one at the very end.
-        let reach = (cols + 2) * self.cin;
+        let reach = (cols + 1) * self.x_stride + self.cin;
         let at: Vec<usize> = (0..rows + 2).map(|y| (y * 7919) % (3 * reach)).collect();
         let x = values.list(at.iter().max().unwrap() + reach);
         let mut w = values.list(self.nr * (1 + 9 * self.cin));
@@ -82,7 +83,7 @@ impl Case {
                 for ky in 0..3 {
                     for kx in 0..3 {
                         for c in 0..self.cin {
-                            let x = x[at[row + ky] + (col + kx) * self.cin + c];
+                            let x = x[at[row + ky] + (col + kx) * self.x_stride + c];
                             let w = w[self.nr * (1 + (ky * 3 + kx) * self.cin + c) + lane];
                             sum += f64::from(x) * f64::from(w);
                         }
@@ -119,7 +120,7 @@ impl Case {
     /// Calls that a kernel must refuse rather than read or write out of bounds.
     fn check_bounds(&self, values: &mut Values) -> Result<(), String> {
         let (cols, rows) = (self.m + self.side, self.m);
-        let reach = (cols + 2) * self.cin;
+        let reach = (cols + 1) * self.x_stride + self.cin;
         let x = values.list(reach);
         let tiles = 2;
         let plane = tiles * self.depth + self.gap;

@@ -8,22 +8,22 @@
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
-//! | layer                                | in                 | out      | rows | ring | kernel                                     |
-//! | ------------------------------------ | ------------------ | -------- | ---- | ---- | ------------------------------------------ |
-//! | 8 conv 3x3/1, 48 -> 64, leaky        | 10x12x48           | 10x12x64 | 10   | 10   | f32_winograd2u_leaky_6x16_avx2_k48d48_y64  |
-//! | 9 maxpool 2x2/2                      | 10x12x64           | 5x6x64   | 5    | 5    | loop                                       |
-//! | 10 conv 3x3/1, 64 -> 80, leaky       | 5x6x64             | 5x6x80   | 5    | 5    | f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80  |
-//! | 11 maxpool 2x2/1                     | 5x6x80             | 5x6x80   | 5    | 5    | loop                                       |
-//! | 12 conv 1x1/1, 80 -> 48, leaky       | 5x6x80             | 5x6x48   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k80_x80_y48  |
-//! | 13 conv 3x3/1, 48 -> 64, leaky       | 5x6x48             | 5x6x64   | 5    | 5    | f32_winograd2u_leaky_6x16_avx2_k48d48_y64  |
-//! | 14 conv 1x1/1, 64 -> 30, linear      | 5x6x64             | 5x6x30   | 5    | 5    | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
-//! | 15 yolo, 3 anchors, 5 classes        | 5x6x30             | 5x6x30   | 5    | 5    | loop                                       |
-//! | 17 conv 1x1/1, 48 -> 32, leaky       | 5x6x48             | 5x6x32   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32  |
-//! | 18 upsample by 2                     | 5x6x32             | 10x12x32 | 10   | 10   | loop                                       |
-//! | 19 concatenation of channels 32 + 64 | 10x12x32, 10x12x64 | 10x12x96 | 10   | 10   | loop                                       |
-//! | 20 conv 3x3/1, 96 -> 64, leaky       | 10x12x96           | 10x12x64 | 10   | 10   | f32_winograd2_leaky_6x16_avx2_k96d96_y64   |
-//! | 21 conv 1x1/1, 64 -> 30, linear      | 10x12x64           | 10x12x30 | 10   | 10   | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
-//! | 22 yolo, 3 anchors, 5 classes        | 10x12x30           | 10x12x30 | 10   | 10   | loop                                       |
+//! | layer                                         | in       | out      | rows | ring | kernel                                     |
+//! | --------------------------------------------- | -------- | -------- | ---- | ---- | ------------------------------------------ |
+//! | 8 conv 3x3/1, 48 -> 64, leaky                 | 10x12x48 | 10x12x64 | 10   | 10   | f32_winograd2u_leaky_6x16_avx2_k48d48_y64  |
+//! | 9 maxpool 2x2/2                               | 10x12x64 | 5x6x64   | 5    | 5    | loop                                       |
+//! | 10 conv 3x3/1, 64 -> 80, leaky                | 5x6x64   | 5x6x80   | 5    | 5    | f32_conv3x3s1_leaky_6x16_avx2_k64_x64_y80  |
+//! | 11 maxpool 2x2/1                              | 5x6x80   | 5x6x80   | 5    | 5    | loop                                       |
+//! | 12 conv 1x1/1, 80 -> 48, leaky                | 5x6x80   | 5x6x48   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k80_x80_y48  |
+//! | 13 conv 3x3/1, 48 -> 64, leaky                | 5x6x48   | 5x6x64   | 5    | 5    | f32_winograd2u_leaky_6x16_avx2_k48d48_y64  |
+//! | 14 conv 1x1/1, 64 -> 30, linear               | 5x6x64   | 5x6x30   | 5    | 5    | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
+//! | 15 yolo, 3 anchors, 5 classes                 | 5x6x30   | 5x6x30   | 5    | 5    | loop                                       |
+//! | 17 conv 1x1/1, 48 -> 32, leaky                | 5x6x48   | 5x6x32   | 5    | 5    | f32_conv1x1s1_leaky_6x16_avx2_k48_x48_y32  |
+//! | 18 upsample by 2                              | 5x6x32   | 10x12x96 | 10   | 10   | loop                                       |
+//! | 19 concatenation of channels 32 in place + 64 | 10x12x64 | 10x12x96 | 10   | 10   | loop                                       |
+//! | 20 conv 3x3/1, 96 -> 64, leaky                | 10x12x96 | 10x12x64 | 10   | 10   | f32_winograd2_leaky_6x16_avx2_k96d96_y64   |
+//! | 21 conv 1x1/1, 64 -> 30, linear               | 10x12x64 | 10x12x30 | 10   | 10   | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
+//! | 22 yolo, 3 anchors, 5 classes                 | 10x12x30 | 10x12x30 | 10   | 10   | loop                                       |
 #![forbid(unsafe_code)]
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo};
@@ -146,7 +146,7 @@ const B8: Buffer = Buffer {
 
 /// Output of layer 17, l17_conv: 5x6x32.
 const B9: Buffer = Buffer {
-    offset: 3_840,
+    offset: 0,
     h: 5,
     ring: 5,
     w: 6,
@@ -156,20 +156,8 @@ const B9: Buffer = Buffer {
     zero_row: false,
 };
 
-/// Output of layer 18, l18_upsample: 10x12x32.
-const B10: Buffer = Buffer {
-    offset: 0,
-    h: 10,
-    ring: 10,
-    w: 12,
-    c: 32,
-    pad_left: 0,
-    pad_right: 0,
-    zero_row: false,
-};
-
 /// Output of layer 19, l19_route: 10x12x96.
-const B11: Buffer = Buffer {
+const B10: Buffer = Buffer {
     offset: 176_384,
     h: 10,
     ring: 10,
@@ -181,7 +169,7 @@ const B11: Buffer = Buffer {
 };
 
 /// Output of layer 20, l20_conv: 10x12x64.
-const B12: Buffer = Buffer {
+const B11: Buffer = Buffer {
     offset: 191_168,
     h: 10,
     ring: 10,
@@ -193,7 +181,7 @@ const B12: Buffer = Buffer {
 };
 
 /// Output of layer 21, l21_conv: 10x12x30.
-const B13: Buffer = Buffer {
+const B12: Buffer = Buffer {
     offset: 0,
     h: 10,
     ring: 10,
@@ -205,7 +193,7 @@ const B13: Buffer = Buffer {
 };
 
 /// Output of layer 22, l22_yolo: 10x12x30, where it is handed over.
-const B14: Buffer = Buffer {
+const B13: Buffer = Buffer {
     offset: 0,
     h: 10,
     ring: 10,
@@ -229,9 +217,9 @@ const ORDER: Order = Order {
         Firing::new([6, 0, 5, 0]),
         Firing::new([7, 0, 5, 0]),
         Firing::new([8, 0, 5, 0]),
+        Firing::new([11, 0, 10, 0]),
         Firing::new([9, 0, 5, 0]),
         Firing::new([10, 0, 10, 0]),
-        Firing::new([11, 0, 10, 0]),
         Firing::new([12, 0, 10, 0]),
         Firing::new([13, 0, 10, 0]),
         Firing::new([14, 0, 10, 0]),
@@ -336,22 +324,23 @@ pub fn run(io: &mut TaskIo<'_>) {
                         );
                 }
                 10 => {
+                    if rows.start == 0 {
+                        io.arena.clear_padding(&B10);
+                    }
                     let ([x], y) = io.arena.io(9, [B9.range()], B10.rows(&rows));
-                    io.team.rows(rows, 384, y, |rows, y| l18_upsample(x, y, rows));
+                    io.team.rows(rows, 1_344, y, |rows, y| l18_upsample(x, y, rows));
                 }
                 11 => {
                     if rows.start == 0 {
-                        io.arena.clear_padding(&B11);
+                        io.arena.clear_padding(&B10);
                     }
-                    let ([x0, x1], y) = io
-                        .arena
-                        .io(10, [B10.range(), B1.range()], B11.rows(&rows));
-                    io.team.rows(rows, 1_344, y, |rows, y| l19_route(x0, x1, y, rows));
+                    let ([x1], y) = io.arena.io(10, [B1.range()], B10.rows(&rows));
+                    io.team.rows(rows, 1_344, y, |rows, y| l19_route(x1, y, rows));
                 }
                 12 => {
                     let ([x], y, scratch) = io
                         .arena
-                        .io_scratch(11, [B11.range()], B12.rows(&rows), 176_384);
+                        .io_scratch(11, [B10.range()], B11.rows(&rows), 176_384);
                     l20_conv(
                         io.team,
                         x,
@@ -362,7 +351,7 @@ pub fn run(io: &mut TaskIo<'_>) {
                     );
                 }
                 13 => {
-                    let ([x], y) = io.arena.io(12, [B12.range()], B13.rows(&rows));
+                    let ([x], y) = io.arena.io(12, [B11.range()], B12.rows(&rows));
                     io.team
                         .rows(
                             rows,
@@ -372,8 +361,8 @@ pub fn run(io: &mut TaskIo<'_>) {
                         );
                 }
                 14 => {
-                    let y = B14.handed(io.outputs[1], &rows);
-                    let ([x], _) = io.arena.read(13, [B13.range()], 0);
+                    let y = B13.handed(io.outputs[1], &rows);
+                    let ([x], _) = io.arena.read(13, [B12.range()], 0);
                     io.team.rows(rows, 360, y, |rows, y| l22_yolo(x, y, rows));
                 }
                 _ => unreachable!("operation {op}"),
@@ -663,13 +652,14 @@ pub fn l17_conv(x: &[f32], w: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 18: upsample by 2. In 5x6x32, out 10x12x32, f32 HWC.
+/// Layer 18: upsample by 2. In 5x6x32, out 10x12x96, channels 0..32, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub fn l18_upsample(x: &[f32], y: &mut [f32], rows: Range<usize>) {
-    for (row, y) in rows.zip(y.chunks_exact_mut(384)) {
+    for (row, y) in rows.zip(y.chunks_exact_mut(1_344)) {
         let y_in = row / 2;
         let x = &x[y_in * 192..][..192];
-        for (col, y) in y.chunks_exact_mut(32).enumerate() {
+        for (col, y) in y[96..1_248].chunks_exact_mut(96).enumerate() {
+            let y = &mut y[0..][..32];
             let x_in = col / 2;
             let x = &x[x_in * 32..][..32];
             y.copy_from_slice(x);
@@ -677,14 +667,10 @@ pub fn l18_upsample(x: &[f32], y: &mut [f32], rows: Range<usize>) {
     }
 }
 
-/// Layer 19: concatenation of channels 32 + 64. In 10x12x32 and 10x12x64, out 10x12x96, f32 HWC.
+/// Layer 19: concatenation of channels 32 in place + 64. In 10x12x64, out 10x12x96, f32 HWC.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn l19_route(x0: &[f32], x1: &[f32], y: &mut [f32], rows: Range<usize>) {
+pub fn l19_route(x1: &[f32], y: &mut [f32], rows: Range<usize>) {
     for (row, y) in rows.zip(y.chunks_exact_mut(1_344)) {
-        let x = &x0[row * 384..][..384];
-        for (y, x) in y[96..1_248].chunks_exact_mut(96).zip(x.chunks_exact(32)) {
-            y[0..32].copy_from_slice(x);
-        }
         let x = &x1[row * 768..][..768];
         for (y, x) in y[96..1_248].chunks_exact_mut(96).zip(x.chunks_exact(64)) {
             y[32..96].copy_from_slice(x);

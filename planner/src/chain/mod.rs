@@ -15,9 +15,11 @@ use crate::{
 
 mod parts;
 mod pools;
+mod slices;
 
 use parts::parts_in_place;
 use pools::pools_in_kernels;
+use slices::{Slice, slices_in_place};
 
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +142,15 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         Rows::Whole => BTreeMap::new(),
         Rows::Rolling | Rows::Blocks(_) => pools_in_kernels(graph, spec),
     };
-    let done: BTreeSet<usize> = pools.values().copied().collect();
+    let slices = slices_in_place(graph, spec);
+    let reading = Reading {
+        graph,
+        spec,
+        slices: &slices,
+    };
+    // What other steps do along.
+    let sliced = slices.keys().filter_map(|t| t.producer());
+    let done: BTreeSet<usize> = pools.values().copied().chain(sliced).collect();
     let loads: Vec<Option<View>> = spec
         .inputs
         .iter()
@@ -162,20 +172,22 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         let mut pad = [0; 4];
         let mut inputs = Vec::new();
         for (k, &i) in node.inputs.iter().enumerate() {
-            let held = spec.region(graph, i);
+            let Slice { of, channel } = reading.source(i);
+            let held = spec.region(graph, of);
             let y = axis::need(node, k, out.y, Axis::Y, graph.shape(i).h);
             let x = axis::need(node, k, out.x, Axis::X, graph.shape(i).w);
             if k == 0 {
                 pad = [y.before, y.after, x.before, x.after];
             }
             inputs.push((
-                i,
+                of,
                 View {
                     buffer: 0,
                     y: y.span.lo - held.y.lo,
                     x: x.span.lo - held.x.lo,
                     h: y.span.len(),
                     w: x.span.len(),
+                    channel,
                 },
             ));
         }
@@ -211,6 +223,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 x: x.lo - held.x.lo,
                 h: y.len(),
                 w: x.len(),
+                channel: 0,
             })
         })
         .collect();
@@ -246,7 +259,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                     op: &node.op,
                     conv: conv.as_ref(),
                     out: [out.h, out.w, node.shape.c],
-                    whole: needs_all(graph, spec, n, conv.as_ref()),
+                    whole: reading.needs_all(n, conv.as_ref()),
                     team: threads,
                     tiles: how.kernels.tiles,
                 },
@@ -271,6 +284,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                     x: 0,
                     h: out.h,
                     w: out.w,
+                    channel: 0,
                 },
                 channel: parts.get(&n).map_or(0, |p| p.channel),
                 inputs,
@@ -287,7 +301,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         })
         .collect();
     let placed = {
-        let ops = flow(graph, spec, how.rows, &buffers, &loads, &steps, &stores);
+        let ops = flow(&reading, how.rows, &buffers, &loads, &steps, &stores);
         let maps: Vec<Map> = buffers
             .iter()
             .map(|b| Map {
@@ -392,40 +406,49 @@ fn place_buffers(
     }
 }
 
-/// The rows of input `k` that rows `rows` of what node `n` writes need, counted from the first row held.
-fn rows_read(
-    graph: &Graph,
-    spec: &ChainSpec<'_>,
-    n: usize,
-    k: usize,
-    conv: Option<&ConvKernel>,
-    rows: [usize; 2],
-) -> [usize; 2] {
-    let node = &graph.nodes[n];
-    let out = spec.y.span(TensorIx::node(n));
-    let side = conv.map_or(1, ConvKernel::side);
-    let [first, end] = rows.map(|row| out.lo + side * row);
-    let (t, rows) = (node.inputs[k], Span::new(first, end));
-    let need = axis::need(node, k, rows, Axis::Y, graph.shape(t).h).span;
-    // A resized shortcut names a row for outputs that read none; it need not be held.
-    let held = spec.y.span(t);
-    [need.lo, need.hi].map(|y| y.clamp(held.lo, held.hi) - held.lo)
+/// What a chain's steps read.
+struct Reading<'a> {
+    graph: &'a Graph,
+    spec: &'a ChainSpec<'a>,
+    slices: &'a BTreeMap<TensorIx, Slice>,
 }
 
-/// Whether the first row of a node of several needs as much of an input of several as all rows do.
-fn needs_all(graph: &Graph, spec: &ChainSpec<'_>, n: usize, conv: Option<&ConvKernel>) -> bool {
-    let h = spec.y.span(TensorIx::node(n)).len() / conv.map_or(1, ConvKernel::side);
-    h > 1
-        && (0..graph.nodes[n].inputs.len()).any(|k| {
-            let [lo, hi] = rows_read(graph, spec, n, k, conv, [0, 1]);
-            hi - lo > 1 && [lo, hi] == rows_read(graph, spec, n, k, conv, [0, h])
-        })
+impl Reading<'_> {
+    /// The tensor whose buffer is read for `t`, and its first channel.
+    fn source(&self, t: TensorIx) -> Slice {
+        let whole = Slice { of: t, channel: 0 };
+        self.slices.get(&t).copied().unwrap_or(whole)
+    }
+
+    /// The rows of input `k` that rows `rows` of what node `n` writes need, counted from the first row
+    /// held.
+    fn rows(&self, n: usize, k: usize, conv: Option<&ConvKernel>, rows: [usize; 2]) -> [usize; 2] {
+        let Self { graph, spec, .. } = self;
+        let node = &graph.nodes[n];
+        let out = spec.y.span(TensorIx::node(n));
+        let side = conv.map_or(1, ConvKernel::side);
+        let [first, end] = rows.map(|row| out.lo + side * row);
+        let (t, rows) = (node.inputs[k], Span::new(first, end));
+        let need = axis::need(node, k, rows, Axis::Y, graph.shape(t).h).span;
+        // A resized shortcut names a row for outputs that read none; it need not be held.
+        let held = spec.y.span(self.source(t).of);
+        [need.lo, need.hi].map(|y| y.clamp(held.lo, held.hi) - held.lo)
+    }
+
+    /// Whether the first row of a node of several needs as much of an input of several as all rows do.
+    fn needs_all(&self, n: usize, conv: Option<&ConvKernel>) -> bool {
+        let h = self.spec.y.span(TensorIx::node(n)).len() / conv.map_or(1, ConvKernel::side);
+        h > 1
+            && (0..self.graph.nodes[n].inputs.len()).any(|k| {
+                let [lo, hi] = self.rows(n, k, conv, [0, 1]);
+                hi - lo > 1 && [lo, hi] == self.rows(n, k, conv, [0, h])
+            })
+    }
 }
 
 /// Loads, steps and stores for the schedule, numbered as [`crate::plan::Order`] says.
 fn flow<'a>(
-    graph: &'a Graph,
-    spec: &'a ChainSpec<'a>,
+    reading: &'a Reading<'a>,
     rows: Rows,
     buffers: &[Buffer],
     loads: &'a [Option<View>],
@@ -448,7 +471,7 @@ fn flow<'a>(
         writes: Some(s.out.buffer),
         reads: Box::new(move |first, end| {
             let of = |(k, v): (usize, &View)| {
-                let [lo, hi] = rows_read(graph, spec, s.node, k, s.conv.as_ref(), [first, end]);
+                let [lo, hi] = reading.rows(s.node, k, s.conv.as_ref(), [first, end]);
                 Reads {
                     buffer: v.buffer,
                     lo,
@@ -491,5 +514,6 @@ fn whole(r: &Region, buffer: usize) -> View {
         x: 0,
         h: r.y.len(),
         w: r.x.len(),
+        channel: 0,
     }
 }

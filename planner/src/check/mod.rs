@@ -249,7 +249,8 @@ fn fits(c: &Chain, tile: &crate::plan::Tile, place: &str) -> Rule {
 
 fn inside(v: &View, buffers: &[Buffer]) -> bool {
     buffers.get(v.buffer).is_some_and(|b| {
-        v.y.checked_add(v.h).is_some_and(|e| e <= b.h)
+        v.channel < b.c
+            && v.y.checked_add(v.h).is_some_and(|e| e <= b.h)
             && v.x.checked_add(v.w).is_some_and(|e| e <= b.w)
     })
 }
@@ -295,6 +296,15 @@ fn chain(c: &Chain, isa: Isa, is_packed: bool, place: &str) -> Rule {
         &at,
         "a view leaves its buffer",
     )?;
+    let loops = c.steps.iter().filter(|s| s.conv.is_none());
+    let whole = (c.loads.iter().chain(&c.stores).flatten())
+        .chain(c.steps.iter().map(|s| &s.out))
+        .chain(loops.flat_map(|s| &s.inputs));
+    rule(
+        whole.into_iter().all(|v| v.channel == 0),
+        &at,
+        "only convolutions read some channels",
+    )?;
     place::places(c, is_packed, place)?;
     for s in &c.steps {
         let out = &c.buffers[s.out.buffer];
@@ -338,7 +348,9 @@ fn chain(c: &Chain, isa: Isa, is_packed: bool, place: &str) -> Rule {
             rule(
                 block.is_some_and(|n| n < VALUES_MAX)
                     && k.stride_x.max(k.dilation) < LIST_MAX
-                    && (k.depthwise || k.cin <= k.x_stride),
+                    && (k.depthwise || k.cin <= k.x_stride)
+                    && (x.channel == 0
+                        || !k.depthwise && k.cin <= k.x_stride.saturating_sub(x.channel)),
                 &at,
                 "a kernel is too large",
             )?;
@@ -408,7 +420,7 @@ fn winograd(s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> String) -> Rule
     rule(
         [2, 4, 6].contains(&sizes.m)
             && (k.size, k.stride_x, k.dilation, k.depthwise) == (3, 1, 1, false)
-            && k.cin == k.x_stride
+            && k.cin <= k.x_stride
             && k.cin.is_multiple_of(lanes)
             && takes_winograd(isa, k.nr)
             && sizes.depth.is_multiple_of(lanes)

@@ -289,8 +289,13 @@ pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
     let pool = if k.pool { "_pool2" } else { "" };
     if let Algorithm::Winograd { m, depth, stored } = k.algorithm {
         let stored = if stored { "u" } else { "" };
+        let beside = if k.x_stride == k.cin {
+            String::new()
+        } else {
+            format!("_x{}", k.x_stride)
+        };
         return format!(
-            "f32_winograd{m}{stored}_{}{pool}_{}x{}_{isa}_k{}d{depth}_y{}",
+            "f32_winograd{m}{stored}_{}{pool}_{}x{}_{isa}_k{}d{depth}{beside}_y{}",
             k.activation.name(),
             k.mr,
             k.nr,

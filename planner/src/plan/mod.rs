@@ -308,8 +308,8 @@ impl Place {
     }
 }
 
-/// A box inside a buffer: `h x w` pixels, all channels, beginning at row `y`, column `x` (not
-/// counting zero row and columns).
+/// A box inside a buffer: `h x w` pixels, beginning at row `y`, column `x` (not counting zero row and
+/// columns); all channels, but where a convolution reads those from `channel` on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
     /// Index into the chain's buffers.
@@ -322,6 +322,9 @@ pub struct View {
     pub h: usize,
     /// Columns.
     pub w: usize,
+    /// First channel.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub channel: usize,
 }
 
 /// One layer of a chain.

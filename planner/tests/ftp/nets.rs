@@ -183,6 +183,13 @@ impl Choice {
                     );
                 }
             }
+            12 if last.c.is_multiple_of(2) && b % 3 > 0 => {
+                // A slice, read by a convolution or by whatever comes next.
+                let _ = writeln!(s, "[route]\nlayers=-1\ngroups=2\ngroup_id={}", b % 2);
+                if d % 2 == 0 {
+                    s.push_str("[convolutional]\nfilters=8\nsize=3\npad=1\nactivation=leaky\n");
+                }
+            }
             12 => {
                 if let Some(to) = earlier(a, &|_| true) {
                     section(&mut s, "route", &[("layers", to)]);

@@ -15,15 +15,17 @@ impl Printer<'_> {
     pub(super) fn input(&self) -> TokenStream {
         let (n, m, lanes) = (self.n(), self.s.m, self.isa.lanes());
         let Sizes { cin, depth, .. } = self.s;
+        // From a pixel to the next: other channels may lie beside.
+        let step = self.k.x_stride;
         let transform = self.transform(
             "forward",
             " Values at the points, of a row or column of inputs.",
             &transform::input(m),
         );
-        let [n_l, m_l, c_l, lanes_l] = [n, m, cin, lanes].map(int);
+        let [n_l, m_l, c_l, lanes_l, step_l] = [n, m, cin, lanes, step].map(int);
         let (attributes, entry) = (self.isa.attributes(), self.isa.entry());
         let load = |i: usize, j: &Index| {
-            let (column, known) = j.times(cin);
+            let (column, known) = j.times(step);
             let (i, at) = (int(i), affine(&[(quote!(from), 1), column], known));
             self.isa.load(quote!(x), quote!(taps[#i] + #at))
         };
@@ -43,7 +45,7 @@ impl Printer<'_> {
             )
         };
         let planes = int(points * self.s.parts() - 1);
-        let reach = affine(&[(quote!((cols - 1)), cin)], (3 * cin) as isize);
+        let reach = affine(&[(quote!((cols - 1)), step)], (2 * step + cin) as isize);
         let body = self.guard(
             "taps reach as far as the last tile's last column, and V as far as the last tile.",
             transformed,
@@ -77,7 +79,7 @@ impl Printer<'_> {
                     let col = (tile * #m_l).min(cols - #m_l);
                     for c in (0..#c_l).step_by(#lanes_l) {
                         #part
-                        let (from, at) = (col * #c_l + c, #place + tile * #d);
+                        let (from, at) = (col * #step_l + c, #place + tile * #d);
                         #body
                     }
                 }

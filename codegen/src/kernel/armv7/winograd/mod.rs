@@ -51,7 +51,7 @@ fn has_input(k: &ConvKernel, lanes: usize) -> bool {
 /// The items of a kernel's module.
 pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, name: &str) -> TokenStream {
     let input = if has_input(k, lanes) {
-        input(&s, name)
+        input(k, &s, name)
     } else {
         TokenStream::new()
     };
@@ -82,15 +82,16 @@ fn naked(function: &str, name: &str, doc: &str, params: &TokenStream) -> TokenSt
 }
 
 /// `input`: V of a row of tiles.
-fn input(s: &Sizes, name: &str) -> TokenStream {
-    let [n, m, cin, depth, points, planes, reach, widest] = [
+fn input(k: &ConvKernel, s: &Sizes, name: &str) -> TokenStream {
+    let [n, m, cin, step, depth, points, planes, reach, widest] = [
         s.m + 2,
         s.m,
         s.cin,
+        k.x_stride,
         s.depth,
         s.points(),
         s.points() * s.parts() - 1,
-        3 * s.cin,
+        2 * k.x_stride + s.cin,
         COLS_MAX,
     ]
     .map(int);
@@ -118,7 +119,7 @@ fn input(s: &Sizes, name: &str) -> TokenStream {
             let tiles = across * #depth;
             assert!(v.width() >= tiles && v.len() >= tiles, "the transformed inputs");
             assert!(plane <= (v.len() - tiles) / #planes, "the transformed inputs");
-            let reach = (cols - 1) * #cin + #reach;
+            let reach = (cols - 1) * #step + #reach;
             assert!(x.len() >= reach, "an input row");
             for tap in taps {
                 assert!(*tap <= x.len() - reach, "input rows");
@@ -127,7 +128,7 @@ fn input(s: &Sizes, name: &str) -> TokenStream {
                 let col = (tile * #m).min(cols - #m);
                 for (part, c) in (0..#cin).step_by(#depth).enumerate() {
                     let deep = #depth.min(#cin - c);
-                    let rows = taps.map(|tap| x[tap + col * #cin + c..].as_ptr());
+                    let rows = taps.map(|tap| x[tap + col * #step + c..].as_ptr());
                     let at = part * #points * plane + tile * #depth;
                     #why
                     unsafe { forward(rows.as_ptr(), v.as_mut_ptr().add(at), 4 * plane, deep / 4) }
