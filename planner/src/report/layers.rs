@@ -97,7 +97,12 @@ pub(super) fn render(plan: &Plan, graph: &Graph) -> String {
             &format!("{} x {} x {}", s.w, s.h, s.c),
             &count(r.macs),
             &times,
-            &bytes(r.largest),
+            // What a kernel pools is never stored.
+            &if r.largest == 0 {
+                "-".to_string()
+            } else {
+                bytes(r.largest)
+            },
         ]);
     }
     let more = if all > SHOWN {

@@ -3,8 +3,8 @@
 //! Every layer keeps a ring of just the rows that later layers still read. Work is driven from the
 //! end: to make the next rows of an output, a step asks its inputs for the rows that these need, and
 //! so on back to the loads; then it fires. So rows are made as late as they can be, a branch
-//! (route, shortcut, upsample) keeps its rows exactly until its last reader is past them, and a pool
-//! empties the ring of its convolution while it is in the cache. No multiply-add is done twice.
+//! (route, shortcut, upsample) keeps its rows exactly until its last reader is past them, and a layer
+//! empties the ring of the one before while it is in the cache. No multiply-add is done twice.
 //!
 //! A ring is a whole number of row blocks high, so that the rows of a firing lie side by side. With
 //! blocks as high as the maps, all this is the order of the DeepThings paper: layer by layer.

@@ -58,7 +58,11 @@ pub fn read(events: &[Value], plan: &Plan) -> Result<Profile> {
                     || "loop".into(),
                     |k| {
                         let what = if k.depthwise { "dwconv" } else { "conv" };
-                        format!("{what}{0}x{0}s{1} {2}x{3}", k.size, k.stride_x, k.mr, k.nr)
+                        let pool = if k.pool { " pool" } else { "" };
+                        format!(
+                            "{what}{0}x{0}s{1} {2}x{3}{pool}",
+                            k.size, k.stride_x, k.mr, k.nr
+                        )
                     },
                 );
             }
