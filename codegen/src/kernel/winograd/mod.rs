@@ -224,8 +224,14 @@ impl Printer<'_> {
             let j = int(j);
             self.isa.store(slice.clone(), at, quote!(#row[#j]), None)
         });
-        let at = affine(&[(quote!(at), 1), i.steps(&quote!(plane), n)], 0);
-        quote! { let at = #at; #(#stores)* }
+        let begin = match i {
+            Index::Known(0) => TokenStream::new(),
+            _ => {
+                let at = affine(&[(quote!(at), 1), i.steps(&quote!(plane), n)], 0);
+                quote!(let at = #at;)
+            }
+        };
+        quote! { #begin #(#stores)* }
     }
 
     /// Declares the array for a transform of `from` columns to `to` rows, if it needs one.
