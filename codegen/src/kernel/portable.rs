@@ -204,10 +204,6 @@ impl Lanes for Scalar {
         quote!(math::max(#value, #most))
     }
 
-    fn load_part(&self, slice: TokenStream, at: TokenStream, _: Option<usize>) -> TokenStream {
-        quote!(#slice[#at])
-    }
-
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
         if k.activation.is_in_registers() {
             act::scalar(k.activation, quote!(#v))

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_planner::plan::ConvKernel;
 
-use super::{LANES, epilogue, load, max};
+use super::{LANES, epilogue, max};
 use crate::{
     kernel::{
         stored_import,
@@ -128,11 +128,6 @@ impl Lanes for Neon {
 
     fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream {
         max(&value, &most)
-    }
-
-    fn load_part(&self, slice: TokenStream, at: TokenStream, part: Option<usize>) -> TokenStream {
-        let from = quote!(#slice.as_mut_ptr().add(#at));
-        load(&from, 0, part.unwrap_or(LANES))
     }
 
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {

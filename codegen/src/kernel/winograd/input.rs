@@ -29,8 +29,8 @@ impl Printer<'_> {
             let (i, at) = (int(i), affine(&[(quote!(from), 1), column], known));
             self.isa.load(quote!(x), quote!(taps[#i] + #at))
         };
-        let transformed = self.both_ways("forward", [n, n], None, load, |i, row| {
-            self.to_planes(&quote!(v), i, row)
+        let transformed = self.both_ways("forward", [n, n], None, load, |i, rows| {
+            self.to_planes(&quote!(v), i, rows)
         });
         let between = self.between([n, n]);
         // Where channel `c` lies in V: in its part, whose points are planes.

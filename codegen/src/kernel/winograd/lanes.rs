@@ -83,8 +83,6 @@ pub trait Lanes {
     fn least(&self) -> TokenStream;
     /// `value` where it is greater than `most`, else `most`; both are names.
     fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream;
-    /// Lanes from `slice[at]` on, of a strip; of no others than the first `part` if it is given.
-    fn load_part(&self, slice: TokenStream, at: TokenStream, part: Option<usize>) -> TokenStream;
     /// The activation of `v`, if it has a form in registers, else `v`.
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream;
     /// A call from a public function to one that uses vectors.

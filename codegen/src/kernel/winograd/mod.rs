@@ -19,7 +19,7 @@
 //! `planner::kernel::winograd` draws V and `work` and computes their sizes. The last tile of a row
 //! overlaps the one before; rows of the last tiles behind `rows` are not written.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use tessera_planner::{kernel::winograd::Sizes, plan::ConvKernel};
 
@@ -158,8 +158,9 @@ impl Printer<'_> {
     }
 
     /// Transforms columns, then rows: `load(i, j)` gives the value at row `i`, column `j` of a square
-    /// of `side`; `finish(i, name)` takes row `i` of the `to` rows made of it, an array: of all of them, or
-    /// of the first `rows`.
+    /// of `side`; `finish(i, rows)` takes group `i` of the `to` rows made of it, a group being as many as an
+    /// output has rows of sums: expressions that transform one each. All groups are taken, or those of the first
+    /// `rows` rows.
     ///
     /// What lies between the passes stays in registers where it can. Otherwise both are loops over
     /// `between`, an array in memory ([`Self::between`]): a compiler that sees all of it at once moves
@@ -170,9 +171,10 @@ impl Printer<'_> {
         [side, to]: [usize; 2],
         rows: Option<TokenStream>,
         load: impl Fn(usize, &Index) -> TokenStream,
-        finish: impl Fn(&Index, &Ident) -> TokenStream,
+        finish: impl Fn(&Index, &[TokenStream]) -> TokenStream,
     ) -> TokenStream {
-        let (name, row) = (format_ident!("{name}"), format_ident!("row"));
+        let name = format_ident!("{name}");
+        let group = if rows.is_some() { self.k.side() } else { 1 };
         if self.is_straight([side, to]) {
             let column = |j: usize| format_ident!("column{j}");
             let mut code = TokenStream::new();
@@ -181,13 +183,16 @@ impl Printer<'_> {
                 let loads = (0..side).map(|i| load(i, &at));
                 code.extend(quote! { let #column = #name([#(#loads),*]); });
             }
-            for i in 0..to {
-                let (at, columns) = (int(i), (0..side).map(column));
-                let finish = finish(&Index::Known(i), &row);
-                let one = quote! { let #row = #name([#(#columns[#at]),*]); #finish };
+            for i in (0..to).step_by(group) {
+                let row = |i: usize| {
+                    let (at, columns) = (int(i), (0..side).map(column));
+                    quote!(#name([#(#columns[#at]),*]))
+                };
+                let list: Vec<TokenStream> = (i..i + group).map(row).collect();
+                let (one, at) = (finish(&Index::Known(i / group), &list), int(i));
                 code.extend(match &rows {
                     Some(rows) if i > 0 => quote! { if #rows > #at { #one } },
-                    // Names are a row's own.
+                    // Names are a group's own.
                     _ => quote! { { #one } },
                 });
             }
@@ -195,17 +200,24 @@ impl Printer<'_> {
         }
         let [i, j] = [quote!(i), quote!(j)].map(Index::Variable);
         let loads = (0..side).map(|i| load(i, &j));
-        let (side, finish) = (int(side), finish(&i, &row));
-        let take = rows.map(|n| quote!(.take(#n)));
+        let side = int(side);
+        let second = if group == 1 {
+            let take = rows.map(|n| quote!(.take(#n)));
+            let finish = finish(&i, &[quote!(#name(*row))]);
+            quote! { for (i, row) in between.iter().enumerate() #take { #finish } }
+        } else {
+            let take = rows.map(|n| quote!(.take(#n / 2)));
+            let finish = finish(&i, &[quote!(#name(*above)), quote!(#name(*below))]);
+            quote! {
+                for (i, [above, below]) in between.as_chunks().0.iter().enumerate() #take { #finish }
+            }
+        };
         quote! {
             for j in 0..#side {
                 let column = #name([#(#loads),*]);
                 for (row, value) in between.iter_mut().zip(column) { row[j] = value; }
             }
-            for (i, row) in between.iter().enumerate() #take {
-                let #row = #name(*row);
-                #finish
-            }
+            #second
         }
     }
 
@@ -217,12 +229,12 @@ impl Printer<'_> {
 
     /// Stores row `i` of a square's points in `slice`, which is V or U: from index `at` on, every
     /// point in its plane.
-    fn to_planes(&self, slice: &TokenStream, i: &Index, row: &Ident) -> TokenStream {
+    fn to_planes(&self, slice: &TokenStream, i: &Index, rows: &[TokenStream]) -> TokenStream {
         let n = self.n();
         let stores = (0..n).map(|j| {
             let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
             let j = int(j);
-            self.isa.store(slice.clone(), at, quote!(#row[#j]), None)
+            self.isa.store(slice.clone(), at, quote!(row[#j]), None)
         });
         let begin = match i {
             Index::Known(0) => TokenStream::new(),
@@ -231,7 +243,7 @@ impl Printer<'_> {
                 quote!(let at = #at;)
             }
         };
-        quote! { #begin #(#stores)* }
+        quote! { #(let row = #rows;)* #begin #(#stores)* }
     }
 
     /// Declares the array for a transform of `from` columns to `to` rows, if it needs one.

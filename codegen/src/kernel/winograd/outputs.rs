@@ -1,6 +1,6 @@
 //! The transform of products to the pixels of a tile.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use tessera_planner::plan::ConvKernel;
 
@@ -38,8 +38,8 @@ impl Printer<'_> {
         }
         let vector = |part: Option<usize>| {
             let transformed =
-                self.both_ways("backward", [n, m], Some(quote!(rows)), load, |i, row| {
-                    self.pixels(i, row, part)
+                self.both_ways("backward", [n, m], Some(quote!(rows)), load, |i, rows| {
+                    self.pixels(i, rows, part)
                 });
             self.guard(
                 "a tile's products and its pixels up to `rows` lie in the slices.",
@@ -88,53 +88,56 @@ impl Printer<'_> {
 }
 
 impl Printer<'_> {
-    /// Row `i` of a tile, an array `row` of its sums but for the bias: activated and stored, or their maxima.
-    fn pixels(&self, i: &Index, row: &Ident, part: Option<usize>) -> TokenStream {
-        let (k, isa, side) = (self.k, self.isa, self.k.side());
-        let value = |name: &str, j: usize| {
-            let (name, j) = (format_ident!("{name}"), int(j));
+    /// Row `i` of a tile's outputs: `rows` are expressions for the arrays of sums, but for the bias, that they are
+    /// made of. Activated and stored, or their maxima.
+    fn pixels(&self, i: &Index, rows: &[TokenStream], part: Option<usize>) -> TokenStream {
+        let (k, isa, m) = (self.k, self.isa, self.s.m);
+        // Of the values of a row.
+        let value = |j: usize| {
+            let (j, name) = (int(j), format_ident!("value"));
             let (sum, active) = (
-                isa.add(quote!(#row[#j]), quote!(bias)),
+                isa.add(quote!(row[#j]), quote!(bias)),
                 isa.activate(k, &name),
             );
-            (quote!(let #name = #sum;), active)
+            (quote!(let value = #sum;), active)
         };
-        let stores = (0..self.s.m).step_by(side).map(|j| {
-            let at = affine(&[(quote!(at), 1)], (j / side * k.y_stride) as isize);
-            if !k.pool {
-                let (sum, active) = value("value", j);
-                let store = isa.store(quote!(y), at, active, part);
-                return quote! { #sum #store };
-            }
-            let before = isa.load_part(quote!(y), at.clone(), part);
-            let before = match i {
-                Index::Known(i) if i % 2 == 0 => quote!(least),
-                Index::Known(_) => before,
-                Index::Variable(i) => quote!(if #i % 2 == 1 { #before } else { least }),
-            };
-            let both = [("left", j), ("right", j + 1)].map(|(name, j)| {
-                let (sum, active) = value(name, j);
-                let name = format_ident!("{name}");
-                let max = isa.max(quote!(#name), quote!(most));
-                quote! { #sum let #name = #active; let most = #max; }
-            });
-            let store = isa.store(quote!(y), at, quote!(most), part);
-            quote! { let most = #before; #(#both)* #store }
-        });
-        let down = match i {
-            Index::Known(i) => Index::Known(i / side),
-            Index::Variable(i) if k.pool => Index::Variable(quote!(#i / 2)),
-            Index::Variable(i) => Index::Variable(i.clone()),
-        };
-        let at = affine(
+        let at = |j: usize| affine(&[(quote!(at), 1)], (j * k.y_stride) as isize);
+        let begin = affine(
             &[
                 (quote!(pixel), 1),
-                down.steps(&quote!(y_row), 1),
+                i.steps(&quote!(y_row), 1),
                 (quote!(lane), 1),
             ],
             0,
         );
-        quote! { let at = #at; #(#stores)* }
+        if !k.pool {
+            let stores = (0..m).map(|j| {
+                let (sum, active) = value(j);
+                let store = isa.store(quote!(y), at(j), active, part);
+                quote! { #sum #store }
+            });
+            return quote! { #(let row = #rows;)* let at = #begin; #(#stores)* };
+        }
+        let most = |j: usize| format_ident!("most{}", j / 2);
+        let mut code = TokenStream::new();
+        for (below, row) in rows.iter().enumerate() {
+            code.extend(quote!(let row = #row;));
+            for j in 0..m {
+                let (most, (sum, active)) = (most(j), value(j));
+                let before = if below + j % 2 == 0 {
+                    quote!(least)
+                } else {
+                    quote!(#most)
+                };
+                let max = isa.max(quote!(value), before);
+                code.extend(quote! { #sum let value = #active; let #most = #max; });
+            }
+        }
+        let stores = (0..m / 2).map(|j| {
+            let most = most(2 * j);
+            isa.store(quote!(y), at(j), quote!(#most), part)
+        });
+        quote! { #code let at = #begin; #(#stores)* }
     }
 }
 

@@ -24,8 +24,8 @@ impl Printer<'_> {
             let at = affine(&[(quote!(from), 1), column], row + known);
             self.isa.load(quote!(w), at)
         };
-        let transformed = self.both_ways("expand", [3, n], None, load, |i, row| {
-            self.to_planes(&quote!(u), i, row)
+        let transformed = self.both_ways("expand", [3, n], None, load, |i, rows| {
+            self.to_planes(&quote!(u), i, rows)
         });
         let between = self.between([3, n]);
         let body = self.guard(

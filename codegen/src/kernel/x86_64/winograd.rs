@@ -135,11 +135,6 @@ impl Lanes for Vectors {
         self.op("max_ps", [value, most])
     }
 
-    fn load_part(&self, slice: TokenStream, at: TokenStream, part: Option<usize>) -> TokenStream {
-        let from = quote!(#slice.as_mut_ptr().add(#at));
-        self.width().load(&from, part.is_some())
-    }
-
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
         epilogue::apply(k.activation, v, self.width())
     }

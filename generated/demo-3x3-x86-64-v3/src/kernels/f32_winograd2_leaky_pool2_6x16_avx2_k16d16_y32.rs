@@ -345,27 +345,21 @@ fn outputs(
             ]);
             {
                 let row = backward([column0[0], column1[0], column2[0], column3[0]]);
-                let at = pixel + lane;
-                let most = least;
-                let left = _mm256_add_ps(row[0], bias);
-                let left = _mm256_max_ps(_mm256_mul_ps(left, slope), left);
-                let most = _mm256_max_ps(left, most);
-                let right = _mm256_add_ps(row[1], bias);
-                let right = _mm256_max_ps(_mm256_mul_ps(right, slope), right);
-                let most = _mm256_max_ps(right, most);
-                _mm256_storeu_ps(y.as_mut_ptr().add(at), most);
-            }
-            if rows > 1 {
+                let value = _mm256_add_ps(row[0], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most0 = _mm256_max_ps(value, least);
+                let value = _mm256_add_ps(row[1], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most0 = _mm256_max_ps(value, most0);
                 let row = backward([column0[1], column1[1], column2[1], column3[1]]);
+                let value = _mm256_add_ps(row[0], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most0 = _mm256_max_ps(value, most0);
+                let value = _mm256_add_ps(row[1], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most0 = _mm256_max_ps(value, most0);
                 let at = pixel + lane;
-                let most = _mm256_loadu_ps(y.as_mut_ptr().add(at));
-                let left = _mm256_add_ps(row[0], bias);
-                let left = _mm256_max_ps(_mm256_mul_ps(left, slope), left);
-                let most = _mm256_max_ps(left, most);
-                let right = _mm256_add_ps(row[1], bias);
-                let right = _mm256_max_ps(_mm256_mul_ps(right, slope), right);
-                let most = _mm256_max_ps(right, most);
-                _mm256_storeu_ps(y.as_mut_ptr().add(at), most);
+                _mm256_storeu_ps(y.as_mut_ptr().add(at), most0);
             }
         }
     }

@@ -377,45 +377,55 @@ fn outputs(
                     row[j] = value;
                 }
             }
-            for (i, row) in between.iter().enumerate().take(rows) {
-                let row = backward(*row);
-                let at = pixel + i / 2 * y_row + lane;
-                let most = if i % 2 == 1 {
-                    _mm256_loadu_ps(y.as_mut_ptr().add(at))
-                } else {
-                    least
-                };
-                let left = _mm256_add_ps(row[0], bias);
-                let left = _mm256_max_ps(_mm256_mul_ps(left, slope), left);
-                let most = _mm256_max_ps(left, most);
-                let right = _mm256_add_ps(row[1], bias);
-                let right = _mm256_max_ps(_mm256_mul_ps(right, slope), right);
-                let most = _mm256_max_ps(right, most);
-                _mm256_storeu_ps(y.as_mut_ptr().add(at), most);
-                let most = if i % 2 == 1 {
-                    _mm256_loadu_ps(y.as_mut_ptr().add(at + 32))
-                } else {
-                    least
-                };
-                let left = _mm256_add_ps(row[2], bias);
-                let left = _mm256_max_ps(_mm256_mul_ps(left, slope), left);
-                let most = _mm256_max_ps(left, most);
-                let right = _mm256_add_ps(row[3], bias);
-                let right = _mm256_max_ps(_mm256_mul_ps(right, slope), right);
-                let most = _mm256_max_ps(right, most);
-                _mm256_storeu_ps(y.as_mut_ptr().add(at + 32), most);
-                let most = if i % 2 == 1 {
-                    _mm256_loadu_ps(y.as_mut_ptr().add(at + 64))
-                } else {
-                    least
-                };
-                let left = _mm256_add_ps(row[4], bias);
-                let left = _mm256_max_ps(_mm256_mul_ps(left, slope), left);
-                let most = _mm256_max_ps(left, most);
-                let right = _mm256_add_ps(row[5], bias);
-                let right = _mm256_max_ps(_mm256_mul_ps(right, slope), right);
-                let most = _mm256_max_ps(right, most);
-                _mm256_storeu_ps(y.as_mut_ptr().add(at + 64), most);
+            for (i, [above, below]) in between
+                .as_chunks()
+                .0
+                .iter()
+                .enumerate()
+                .take(rows / 2)
+            {
+                let row = backward(*above);
+                let value = _mm256_add_ps(row[0], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most0 = _mm256_max_ps(value, least);
+                let value = _mm256_add_ps(row[1], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most0 = _mm256_max_ps(value, most0);
+                let value = _mm256_add_ps(row[2], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most1 = _mm256_max_ps(value, least);
+                let value = _mm256_add_ps(row[3], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most1 = _mm256_max_ps(value, most1);
+                let value = _mm256_add_ps(row[4], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most2 = _mm256_max_ps(value, least);
+                let value = _mm256_add_ps(row[5], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most2 = _mm256_max_ps(value, most2);
+                let row = backward(*below);
+                let value = _mm256_add_ps(row[0], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most0 = _mm256_max_ps(value, most0);
+                let value = _mm256_add_ps(row[1], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most0 = _mm256_max_ps(value, most0);
+                let value = _mm256_add_ps(row[2], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most1 = _mm256_max_ps(value, most1);
+                let value = _mm256_add_ps(row[3], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most1 = _mm256_max_ps(value, most1);
+                let value = _mm256_add_ps(row[4], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most2 = _mm256_max_ps(value, most2);
+                let value = _mm256_add_ps(row[5], bias);
+                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
+                let most2 = _mm256_max_ps(value, most2);
+                let at = pixel + i * y_row + lane;
+                _mm256_storeu_ps(y.as_mut_ptr().add(at), most0);
+                _mm256_storeu_ps(y.as_mut_ptr().add(at + 32), most1);
+                _mm256_storeu_ps(y.as_mut_ptr().add(at + 64), most2);
             }
         }
     }
