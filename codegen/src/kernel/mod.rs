@@ -30,15 +30,14 @@ use tessera_planner::{
     plan::{ConvKernel, Isa},
 };
 
+use finish::{Stored, column, pairs, pooled, second, stored_import};
 pub use halves::widen;
 
-use crate::{
-    act,
-    names::{affine, comment, grouped, int},
-};
+use crate::names::{affine, comment, grouped, int};
 
 pub mod aarch64;
 pub mod armv7;
+mod finish;
 mod halves;
 pub mod portable;
 pub mod winograd;
@@ -198,102 +197,6 @@ fn describe(k: &ConvKernel, lanes: usize) -> String {
         k.mr,
         k.nr
     )
-}
-
-/// The parameter of direct kernels that pool, with a comma before it, and its name in a call: whether this
-/// is the second of two rows of sums, whose maxima join those of the first.
-fn second(k: &ConvKernel) -> (TokenStream, TokenStream) {
-    if k.pool {
-        (quote!(, second: bool), quote!(, second))
-    } else {
-        (TokenStream::new(), TokenStream::new())
-    }
-}
-
-/// What a kernel's description says of a pool in it.
-const fn pooled(k: &ConvKernel) -> &'static str {
-    if k.pool { ", maxima of 2x2" } else { "" }
-}
-
-/// Place among the outputs of the pixel at column `col` of the sums.
-fn column(k: &ConvKernel, col: TokenStream) -> TokenStream {
-    if k.pool { quote!((#col / 2)) } else { col }
-}
-
-/// Pixels that are activated together where that has no form in registers: few enough for a first-level
-/// cache, many enough to hide how long one takes.
-const TOGETHER: usize = 64;
-
-/// An activation that has no form in registers, applied by a direct kernel to what it stored.
-struct Stored {
-    /// The import that it needs.
-    import: TokenStream,
-    /// In front of the loop over blocks.
-    before: TokenStream,
-    /// In front of a block, whose first pixel is `col`.
-    begin: TokenStream,
-    /// Behind it, `col` being the pixel behind its last one.
-    end: TokenStream,
-}
-
-impl Stored {
-    /// Of `lanes` channels. Channels are a loop of known length, of which the compiler makes vectors, with
-    /// the bits of the scalar function.
-    fn new(k: &ConvKernel, lanes: usize) -> Self {
-        let import = stored_import(k);
-        if import.is_empty() {
-            let none = TokenStream::new;
-            return Self {
-                import,
-                before: none(),
-                begin: none(),
-                end: none(),
-            };
-        }
-        let at = affine(&[(quote!(i), k.y_stride)], 0);
-        let value = act::scalar(k.activation, quote!(*v));
-        let (together, lanes) = (int(TOGETHER), int(lanes));
-        let bounds = comment("SAFETY: as above.");
-        let overlap =
-            comment("The last block overlaps pixels that may be done: they are sums again.");
-        Self {
-            import,
-            before: quote!(
-                let mut done = 0;
-            ),
-            begin: quote! {
-                #overlap
-                done = done.min(col);
-            },
-            end: quote! {
-                if col == cols || col - done >= #together {
-                    for i in done..col {
-                        #bounds
-                        let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().add(#at), #lanes) };
-                        for v in y { *v = #value; }
-                    }
-                    done = col;
-                }
-            },
-        }
-    }
-}
-
-/// The import of an activation that has no form in registers.
-fn stored_import(k: &ConvKernel) -> TokenStream {
-    if k.activation.is_in_registers() {
-        TokenStream::new()
-    } else {
-        act::import(k.activation)
-    }
-}
-
-/// The assertion that `n` rows or columns of sums are pairs, where a kernel pools.
-fn pairs(k: &ConvKernel, n: &TokenStream) -> TokenStream {
-    if !k.pool {
-        return TokenStream::new();
-    }
-    quote!(assert!(#n.is_multiple_of(2), "squares of 2x2");)
 }
 
 /// What must hold of slices for a call: the common assertions of every kernel. After them, index

@@ -3,21 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    buffers::{self, Taken},
     ftp::{Axis, Trace, axis, cuts::per_pixel, stage::extent},
     graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
-    plan::{Buffer, Chain, ConvKernel, Order, Place, Step, View},
+    plan::{Buffer, Chain, Place, Step, View},
     region::{Region, Span},
-    rows::{self, Map, Op as Flow, Reads, Schedule, When},
+    rows::{self, Map, When},
 };
 
+mod flow;
 mod parts;
+mod place;
 mod pools;
 mod slices;
 
+use flow::{Reading, flow};
 use parts::parts_in_place;
+use place::{place_buffers, put_in_place};
 use pools::pools_in_kernels;
 use slices::{Slice, slices_in_place};
 
@@ -339,166 +342,6 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         macs,
         threads: if works { threads } else { 1 },
     }
-}
-
-/// Inputs that can be read where they arrive and outputs that can be written where they are handed
-/// over, without a copy: packed maps without padding, and of outputs those that no step (`read`)
-/// reads.
-fn put_in_place(
-    buffers: &mut [Buffer],
-    loads: &[Option<View>],
-    stores: &[Option<View>],
-    read: &BTreeSet<usize>,
-    packed: bool,
-) {
-    let stored = |b: usize| stores.iter().flatten().filter(|v| v.buffer == b).count();
-    for (k, v) in loads.iter().enumerate().filter(|_| packed) {
-        let Some(v) = v else { continue };
-        if !buffers[v.buffer].is_padded() && stored(v.buffer) == 0 {
-            buffers[v.buffer].place = Place::Input(k);
-        }
-    }
-    let loaded: BTreeSet<usize> = loads.iter().flatten().map(|v| v.buffer).collect();
-    for (k, v) in stores.iter().enumerate() {
-        let Some(v) = v else { continue };
-        let b = &buffers[v.buffer];
-        let whole = (v.h, v.w) == (b.h, b.w);
-        let alone = !read.contains(&v.buffer) && !loaded.contains(&v.buffer);
-        if whole && alone && !b.is_padded() && stored(v.buffer) == 1 {
-            buffers[v.buffer].place = Place::Output(k);
-        }
-    }
-}
-
-/// Buffers in their places, for one order of firings.
-struct Placed {
-    buffers: Vec<Buffer>,
-    order: Order,
-    /// Values of the arena.
-    floats: usize,
-}
-
-fn place_buffers(
-    schedule: Schedule,
-    buffers: &[Buffer],
-    loads: &[Option<View>],
-    steps: &[Step],
-) -> Placed {
-    let mut buffers = buffers.to_vec();
-    for (b, ring) in buffers.iter_mut().zip(&schedule.rings) {
-        b.ring = *ring;
-    }
-    let taken: Vec<Taken> = steps
-        .iter()
-        .zip(&schedule.spans[loads.len()..])
-        .filter_map(|(s, span)| {
-            span.map(|span| Taken {
-                floats: s.scratch,
-                span,
-            })
-        })
-        .collect();
-    let floats = buffers::allocate(&mut buffers, &schedule.lives, &taken);
-    Placed {
-        buffers,
-        order: schedule.order,
-        floats,
-    }
-}
-
-/// What a chain's steps read.
-struct Reading<'a> {
-    graph: &'a Graph,
-    spec: &'a ChainSpec<'a>,
-    slices: &'a BTreeMap<TensorIx, Slice>,
-}
-
-impl Reading<'_> {
-    /// The tensor whose buffer is read for `t`, and its first channel.
-    fn source(&self, t: TensorIx) -> Slice {
-        let whole = Slice { of: t, channel: 0 };
-        self.slices.get(&t).copied().unwrap_or(whole)
-    }
-
-    /// The rows of input `k` that rows `rows` of what node `n` writes need, counted from the first row
-    /// held.
-    fn rows(&self, n: usize, k: usize, conv: Option<&ConvKernel>, rows: [usize; 2]) -> [usize; 2] {
-        let Self { graph, spec, .. } = self;
-        let node = &graph.nodes[n];
-        let out = spec.y.span(TensorIx::node(n));
-        let side = conv.map_or(1, ConvKernel::side);
-        let [first, end] = rows.map(|row| out.lo + side * row);
-        let (t, rows) = (node.inputs[k], Span::new(first, end));
-        let need = axis::need(node, k, rows, Axis::Y, graph.shape(t).h).span;
-        // A resized shortcut names a row for outputs that read none; it need not be held.
-        let held = spec.y.span(self.source(t).of);
-        [need.lo, need.hi].map(|y| y.clamp(held.lo, held.hi) - held.lo)
-    }
-
-    /// Whether the first row of a node of several needs as much of an input of several as all rows do.
-    fn needs_all(&self, n: usize, conv: Option<&ConvKernel>) -> bool {
-        let h = self.spec.y.span(TensorIx::node(n)).len() / conv.map_or(1, ConvKernel::side);
-        h > 1
-            && (0..self.graph.nodes[n].inputs.len()).any(|k| {
-                let [lo, hi] = self.rows(n, k, conv, [0, 1]);
-                hi - lo > 1 && [lo, hi] == self.rows(n, k, conv, [0, h])
-            })
-    }
-}
-
-/// Loads, steps and stores for the schedule, numbered as [`crate::plan::Order`] says.
-fn flow<'a>(
-    reading: &'a Reading<'a>,
-    rows: Rows,
-    buffers: &[Buffer],
-    loads: &'a [Option<View>],
-    steps: &'a [Step],
-    stores: &'a [Option<View>],
-) -> Vec<Flow<'a>> {
-    let block = |b: &Buffer| rows::plain_height(b, rows);
-    let copied = |v: &View| buffers[v.buffer].place.is_arena();
-    let load = |v: &'a Option<View>| Flow {
-        there: v.as_ref().is_some_and(|v| !copied(v)),
-        h: v.as_ref().map_or(0, |v| buffers[v.buffer].h),
-        block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
-        writes: v.as_ref().map(|v| v.buffer),
-        reads: Box::new(|_, _| Vec::new()),
-    };
-    let step = |s: &'a Step| Flow {
-        there: s.is_there(),
-        h: s.out.h,
-        block: s.firing,
-        writes: Some(s.out.buffer),
-        reads: Box::new(move |first, end| {
-            let of = |(k, v): (usize, &View)| {
-                let [lo, hi] = reading.rows(s.node, k, s.conv.as_ref(), [first, end]);
-                Reads {
-                    buffer: v.buffer,
-                    lo,
-                    hi,
-                }
-            };
-            let inputs = s.inputs.iter().enumerate();
-            inputs.filter(|(_, v)| !s.finds(v)).map(of).collect()
-        }),
-    };
-    let stored = |v: &View| !matches!(buffers[v.buffer].place, Place::Output(_));
-    let store = |v: &'a Option<View>| Flow {
-        there: false,
-        h: v.as_ref().filter(|v| stored(v)).map_or(0, |v| v.h),
-        block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
-        writes: None,
-        reads: Box::new(move |first, end| {
-            let of = |v: &View| Reads {
-                buffer: v.buffer,
-                lo: v.y + first,
-                hi: v.y + end,
-            };
-            v.iter().filter(|_| first < end).map(of).collect()
-        }),
-    };
-    let (loads, steps) = (loads.iter().map(load), steps.iter().map(step));
-    loads.chain(steps).chain(stores.iter().map(store)).collect()
 }
 
 impl ChainSpec<'_> {

@@ -1,0 +1,114 @@
+//! What steps read, row by row: the schedule's view of a chain.
+
+use std::collections::BTreeMap;
+
+use super::{ChainSpec, slices::Slice};
+use crate::{
+    ftp::{Axis, axis},
+    graph::{Graph, TensorIx},
+    options::Rows,
+    plan::{Buffer, ConvKernel, Place, Step, View},
+    region::Span,
+    rows::{self, Op as Flow, Reads},
+};
+
+/// What a chain's steps read.
+pub(super) struct Reading<'a> {
+    pub graph: &'a Graph,
+    pub spec: &'a ChainSpec<'a>,
+    pub slices: &'a BTreeMap<TensorIx, Slice>,
+}
+
+impl Reading<'_> {
+    /// The tensor whose buffer is read for `t`, and its first channel.
+    pub fn source(&self, t: TensorIx) -> Slice {
+        let whole = Slice { of: t, channel: 0 };
+        self.slices.get(&t).copied().unwrap_or(whole)
+    }
+
+    /// The rows of input `k` that rows `rows` of what node `n` writes need, counted from the first row
+    /// held.
+    pub fn rows(
+        &self,
+        n: usize,
+        k: usize,
+        conv: Option<&ConvKernel>,
+        rows: [usize; 2],
+    ) -> [usize; 2] {
+        let Self { graph, spec, .. } = self;
+        let node = &graph.nodes[n];
+        let out = spec.y.span(TensorIx::node(n));
+        let side = conv.map_or(1, ConvKernel::side);
+        let [first, end] = rows.map(|row| out.lo + side * row);
+        let (t, rows) = (node.inputs[k], Span::new(first, end));
+        let need = axis::need(node, k, rows, Axis::Y, graph.shape(t).h).span;
+        // A resized shortcut names a row for outputs that read none; it need not be held.
+        let held = spec.y.span(self.source(t).of);
+        [need.lo, need.hi].map(|y| y.clamp(held.lo, held.hi) - held.lo)
+    }
+
+    /// Whether the first row of a node of several needs as much of an input of several as all rows do.
+    pub fn needs_all(&self, n: usize, conv: Option<&ConvKernel>) -> bool {
+        let h = self.spec.y.span(TensorIx::node(n)).len() / conv.map_or(1, ConvKernel::side);
+        h > 1
+            && (0..self.graph.nodes[n].inputs.len()).any(|k| {
+                let [lo, hi] = self.rows(n, k, conv, [0, 1]);
+                hi - lo > 1 && [lo, hi] == self.rows(n, k, conv, [0, h])
+            })
+    }
+}
+
+/// Loads, steps and stores for the schedule, numbered as [`crate::plan::Order`] says.
+pub(super) fn flow<'a>(
+    reading: &'a Reading<'a>,
+    rows: Rows,
+    buffers: &[Buffer],
+    loads: &'a [Option<View>],
+    steps: &'a [Step],
+    stores: &'a [Option<View>],
+) -> Vec<Flow<'a>> {
+    let block = |b: &Buffer| rows::plain_height(b, rows);
+    let copied = |v: &View| buffers[v.buffer].place.is_arena();
+    let load = |v: &'a Option<View>| Flow {
+        there: v.as_ref().is_some_and(|v| !copied(v)),
+        h: v.as_ref().map_or(0, |v| buffers[v.buffer].h),
+        block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
+        writes: v.as_ref().map(|v| v.buffer),
+        reads: Box::new(|_, _| Vec::new()),
+    };
+    let step = |s: &'a Step| Flow {
+        there: s.is_there(),
+        h: s.out.h,
+        block: s.firing,
+        writes: Some(s.out.buffer),
+        reads: Box::new(move |first, end| {
+            let of = |(k, v): (usize, &View)| {
+                let [lo, hi] = reading.rows(s.node, k, s.conv.as_ref(), [first, end]);
+                Reads {
+                    buffer: v.buffer,
+                    lo,
+                    hi,
+                }
+            };
+            let inputs = s.inputs.iter().enumerate();
+            inputs.filter(|(_, v)| !s.finds(v)).map(of).collect()
+        }),
+    };
+    let stored = |v: &View| !matches!(buffers[v.buffer].place, Place::Output(_));
+    let store = |v: &'a Option<View>| Flow {
+        there: false,
+        h: v.as_ref().filter(|v| stored(v)).map_or(0, |v| v.h),
+        block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
+        writes: None,
+        reads: Box::new(move |first, end| {
+            let of = |v: &View| Reads {
+                buffer: v.buffer,
+                lo: v.y + first,
+                hi: v.y + end,
+            };
+            v.iter().filter(|_| first < end).map(of).collect()
+        }),
+    };
+    let (loads, steps) = (loads.iter().map(load), steps.iter().map(step));
+    loads.chain(steps).chain(stores.iter().map(store)).collect()
+}
