@@ -196,10 +196,6 @@ impl Lanes for Scalar {
         quote!(#c - #a * #b)
     }
 
-    fn least(&self) -> TokenStream {
-        quote!(f32::MIN)
-    }
-
     fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream {
         quote!(math::max(#value, #most))
     }

@@ -169,8 +169,8 @@ impl Out {
         if self.own == self.c {
             return TokenStream::new();
         }
-        let (channel, own) = (int(self.channel), int(self.own));
-        quote!(let y = &mut y[#channel..][..#own];)
+        let (from, to) = (int(self.channel), int(self.channel + self.own));
+        quote!(let y = &mut y[#from..#to];)
     }
 
     /// The pixels of a row `y` as a mutable slice.

@@ -659,7 +659,7 @@ pub fn l18_upsample(x: &[f32], y: &mut [f32], rows: Range<usize>) {
         let y_in = row / 2;
         let x = &x[y_in * 192..][..192];
         for (col, y) in y[96..1_248].chunks_exact_mut(96).enumerate() {
-            let y = &mut y[0..][..32];
+            let y = &mut y[0..32];
             let x_in = col / 2;
             let x = &x[x_in * 32..][..32];
             y.copy_from_slice(x);

@@ -37,10 +37,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     let (size, mr) = (int(k.size), int(k.mr));
     let asserts = asserts(k, lanes);
     let baseline = comment("SAFETY: NEON belongs to the target's baseline.");
-    let mut constants = epilogue::constants(k.activation);
-    if k.pool {
-        constants.extend(quote!(let least = vdupq_n_f32(f32::MIN);));
-    }
+    let constants = epilogue::constants(k.activation);
     let (param, arg) = second(k);
     let bounds = comment(
         "SAFETY: a block's pixels end at or before `cols`, and the assertions say that x, w and y \
@@ -183,22 +180,21 @@ impl<'a> Block<'a> {
         let mut out = quote!(let y = y.as_mut_ptr().add(#at););
         for i in (0..self.pixels).step_by(side) {
             for v in 0..self.vectors() {
-                let (value, place) = (Self::sum(i, v), i / side * y_stride + v * LANES);
-                out.extend(epilogue::apply(self.k.activation, &value));
+                let (sum, place) = (Self::sum(i, v), i / side * y_stride + v * LANES);
                 if self.k.pool {
-                    let right = Self::sum(i + 1, v);
-                    out.extend(epilogue::apply(self.k.activation, &right));
-                    let (before, most) = (load(&quote!(y), place, self.filled(v)), quote!(most));
-                    let (left, right) = (max(&quote!(#value), &most), max(&quote!(#right), &most));
-                    let store = self.store(place, v, &most);
+                    let (right, most) = (Self::sum(i + 1, v), format_ident!("most"));
+                    let value = epilogue::value(self.k.activation, &most);
+                    let before = load(&quote!(y), place, self.filled(v));
+                    let store = self.store(place, v, &quote!(most));
                     out.extend(quote! {
-                        let most = if second { #before } else { least };
-                        let most = #left;
-                        let most = #right;
+                        let most = vmaxq_f32(#right, #sum);
+                        let most = #value;
+                        let most = if second { vmaxq_f32(most, #before) } else { most };
                         #store
                     });
                 } else {
-                    out.extend(self.store(place, v, &quote!(#value)));
+                    out.extend(epilogue::apply(self.k.activation, &sum));
+                    out.extend(self.store(place, v, &quote!(#sum)));
                 }
             }
         }
@@ -219,11 +215,6 @@ impl<'a> Block<'a> {
             _ => quote!(vst1q_f32(#to, #value);),
         }
     }
-}
-
-/// `value` where it is greater than `most`, else `most`: as the scalar pool chooses.
-fn max(value: &TokenStream, most: &TokenStream) -> TokenStream {
-    quote!(vbslq_f32(vcgtq_f32(#value, #most), #value, #most))
 }
 
 /// A vector with `n <= 4` values from `pointer + at` on, and anything behind them.

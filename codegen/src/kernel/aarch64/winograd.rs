@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_planner::plan::ConvKernel;
 
-use super::{LANES, epilogue, max};
+use super::{LANES, epilogue};
 use crate::{
     kernel::{
         stored_import,
@@ -122,12 +122,8 @@ impl Lanes for Neon {
         Some(quote!(vmulq_laneq_f32::<#lane>(#b, #values)))
     }
 
-    fn least(&self) -> TokenStream {
-        quote!(vdupq_n_f32(f32::MIN))
-    }
-
     fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream {
-        max(&value, &most)
+        quote!(vmaxq_f32(#value, #most))
     }
 
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {

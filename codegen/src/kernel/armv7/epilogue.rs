@@ -34,6 +34,7 @@ pub(super) fn apply(b: &Block, a: &mut Asm) {
         a.ins("vmov.32 d0[0], lr");
     }
     let sums: Vec<usize> = (0..b.pixels)
+        .step_by(b.k.side())
         .flat_map(|i| (0..b.vectors()).map(move |v| (i, v)))
         .map(|(i, v)| b.sum(i, v))
         .collect();
@@ -92,12 +93,6 @@ pub(super) fn each(
         }
         _ => {}
     }
-}
-
-/// Lets `q` register `most` be `value` where that is greater, as the scalar pool chooses; changes `mask`.
-pub(super) fn max(a: &mut Asm, value: usize, most: usize, mask: usize) {
-    a.ins(format!("vcgt.f32 q{mask}, q{value}, q{most}"));
-    a.ins(format!("vbit q{most}, q{value}, q{mask}"));
 }
 
 /// What is not greater than zero becomes zero, NaN included, which `vmax` would keep.

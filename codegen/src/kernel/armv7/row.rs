@@ -128,6 +128,9 @@ impl Block<'_> {
             }
         }
         self.taps(a);
+        if self.k.pool {
+            self.maxima(a);
+        }
         epilogue::apply(self, a);
         self.store(a);
     }
@@ -156,7 +159,17 @@ impl Block<'_> {
         }
     }
 
-    /// Stores the sums, or the maxima of pairs.
+    /// The sums of every second pixel become the greater of two.
+    fn maxima(&self, a: &mut Asm) {
+        for i in (0..self.pixels).step_by(2) {
+            for v in 0..self.vectors() {
+                let (left, right) = (self.sum(i, v), self.sum(i + 1, v));
+                a.ins(format!("vmax.f32 q{left}, q{left}, q{right}"));
+            }
+        }
+    }
+
+    /// Stores the values; maxima of a second row of sums join those of the first.
     fn store(&self, a: &mut Asm) {
         a.ins(format!("ldr r4, {Y}"));
         let mut column = "r11";
@@ -164,30 +177,21 @@ impl Block<'_> {
             column = "r5";
             a.ins("lsr r5, r11, #1");
             a.ins(format!("ldr r6, {SECOND}"));
-            a.constant("lr", f32::MIN.to_bits() as usize);
-            a.ins("vdup.32 q4, lr");
+            a.ins("cmp r6, #0");
         }
         a.constant("lr", 4 * self.k.y_stride);
         a.ins(format!("mla r4, {column}, lr, r4"));
         for i in (0..self.pixels).step_by(self.k.side()) {
-            let sum = self.sum(i, 0);
-            if !self.k.pool {
-                transfer(a, "vst1", self.lanes, 2 * sum, Some("lr"));
-                continue;
-            }
-            for v in 0..self.vectors() {
-                a.ins(format!("vmov q{v}, q4"));
-            }
-            a.ins("cmp r6, #0");
-            a.ins("beq 5f");
-            transfer(a, "vld1", self.lanes, 0, None);
-            a.label(5);
-            for pixel in [i, i + 1] {
+            if self.k.pool {
+                a.ins("beq 5f");
+                transfer(a, "vld1", self.lanes, 0, None);
                 for v in 0..self.vectors() {
-                    epilogue::max(a, self.sum(pixel, v), v, 2 + v);
+                    let sum = self.sum(i, v);
+                    a.ins(format!("vmax.f32 q{sum}, q{sum}, q{v}"));
                 }
+                a.label(5);
             }
-            transfer(a, "vst1", self.lanes, 0, Some("lr"));
+            transfer(a, "vst1", self.lanes, 2 * self.sum(i, 0), Some("lr"));
         }
     }
 }

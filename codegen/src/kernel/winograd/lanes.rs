@@ -79,9 +79,7 @@ pub trait Lanes {
     fn mul_lane(&self, _values: TokenStream, _lane: usize, _b: TokenStream) -> Option<TokenStream> {
         None
     }
-    /// All lanes `f32::MIN`, which maxima begin with.
-    fn least(&self) -> TokenStream;
-    /// `value` where it is greater than `most`, else `most`; both are names.
+    /// The greater of two values.
     fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream;
     /// The activation of `v`, if it has a form in registers, else `v`.
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream;

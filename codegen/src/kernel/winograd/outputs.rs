@@ -31,11 +31,7 @@ impl Printer<'_> {
         let bias = self.isa.load(quote!(bias), quote!(lane));
         let rest = self.lanes % lanes;
         let part = (rest > 0).then_some(rest);
-        let mut constants = self.isa.constants(self.k, part);
-        if self.k.pool {
-            let least = self.isa.least();
-            constants.extend(quote!(let least = #least;));
-        }
+        let constants = self.isa.constants(self.k, part);
         let vector = |part: Option<usize>| {
             let transformed =
                 self.both_ways("backward", [n, m], Some(quote!(rows)), load, |i, rows| {
@@ -92,14 +88,10 @@ impl Printer<'_> {
     /// made of. Activated and stored, or their maxima.
     fn pixels(&self, i: &Index, rows: &[TokenStream], part: Option<usize>) -> TokenStream {
         let (k, isa, m) = (self.k, self.isa, self.s.m);
-        // Of the values of a row.
-        let value = |j: usize| {
-            let (j, name) = (int(j), format_ident!("value"));
-            let (sum, active) = (
-                isa.add(quote!(row[#j]), quote!(bias)),
-                isa.activate(k, &name),
-            );
-            (quote!(let value = #sum;), active)
+        // A value, of a sum without bias.
+        let value = |sum: TokenStream| {
+            let (sum, name) = (isa.add(sum, quote!(bias)), format_ident!("value"));
+            (quote!(let value = #sum;), isa.activate(k, &name))
         };
         let at = |j: usize| affine(&[(quote!(at), 1)], (j * k.y_stride) as isize);
         let begin = affine(
@@ -112,30 +104,33 @@ impl Printer<'_> {
         );
         if !k.pool {
             let stores = (0..m).map(|j| {
-                let (sum, active) = value(j);
+                let j_l = int(j);
+                let (sum, active) = value(quote!(row[#j_l]));
                 let store = isa.store(quote!(y), at(j), active, part);
                 quote! { #sum #store }
             });
             return quote! { #(let row = #rows;)* let at = #begin; #(#stores)* };
         }
+        // Bias and activation keep the order of sums: the greatest one's value is the greatest.
         let most = |j: usize| format_ident!("most{}", j / 2);
         let mut code = TokenStream::new();
         for (below, row) in rows.iter().enumerate() {
             code.extend(quote!(let row = #row;));
             for j in 0..m {
-                let (most, (sum, active)) = (most(j), value(j));
-                let before = if below + j % 2 == 0 {
-                    quote!(least)
+                let (most, j_l) = (most(j), int(j));
+                let greater = if below + j % 2 == 0 {
+                    quote!(row[#j_l])
                 } else {
-                    quote!(#most)
+                    isa.max(quote!(row[#j_l]), quote!(#most))
                 };
-                let max = isa.max(quote!(value), before);
-                code.extend(quote! { #sum let value = #active; let #most = #max; });
+                code.extend(quote! { let #most = #greater; });
             }
         }
         let stores = (0..m / 2).map(|j| {
             let most = most(2 * j);
-            isa.store(quote!(y), at(j), quote!(#most), part)
+            let (sum, active) = value(quote!(#most));
+            let store = isa.store(quote!(y), at(j), active, part);
+            quote! { #sum #store }
         });
         quote! { #code let at = #begin; #(#stores)* }
     }

@@ -52,8 +52,7 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
     };
     let finish = block.finish();
     let mask = block.mask();
-    let mut constants = epilogue::constants(k.activation, width);
-    constants.extend(block.least());
+    let constants = epilogue::constants(k.activation, width);
     let (param, arg) = second(k);
     let Stored {
         import,
@@ -176,34 +175,28 @@ impl Block<'_> {
         let side = self.k.side();
         for i in (0..self.k.mr).step_by(side) {
             for v in 0..self.vectors() {
-                let value = |i| epilogue::apply(self.k.activation, &Self::sum(i, v), self.width);
+                let sum = Self::sum(i, v);
                 let to = offset(&quote!(y), i / side * y_stride + v * self.width.lanes());
                 let partial = self.is_partial(v);
                 if self.k.pool {
                     let (max, load) = (self.width.op("max_ps"), self.width.load(&to, partial));
-                    let (left, right) = (value(i), value(i + 1));
+                    let right = Self::sum(i + 1, v);
+                    let most = format_ident!("most");
+                    let value = epilogue::apply(self.k.activation, &most, self.width);
                     let store = self.width.store(&to, &quote!(most), partial);
                     out.extend(quote! {
-                        let most = if second { #load } else { least };
-                        let most = #max(#left, most);
-                        let most = #max(#right, most);
+                        let most = #max(#right, #sum);
+                        let most = #value;
+                        let most = if second { #max(most, #load) } else { most };
                         #store
                     });
                 } else {
-                    out.extend(self.width.store(&to, &value(i), partial));
+                    let value = epilogue::apply(self.k.activation, &sum, self.width);
+                    out.extend(self.width.store(&to, &value, partial));
                 }
             }
         }
         out
-    }
-
-    /// What maxima begin with, as the pool's do.
-    fn least(&self) -> TokenStream {
-        if !self.k.pool {
-            return TokenStream::new();
-        }
-        let set1 = self.width.op("set1_ps");
-        quote!(let least = #set1(f32::MIN);)
     }
 }
 

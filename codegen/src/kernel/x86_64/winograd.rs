@@ -127,10 +127,6 @@ impl Lanes for Vectors {
         self.op("fnmadd_ps", [a, b, c])
     }
 
-    fn least(&self) -> TokenStream {
-        self.op("set1_ps", [quote!(f32::MIN)])
-    }
-
     fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream {
         self.op("max_ps", [value, most])
     }

@@ -37,7 +37,6 @@ fn row(
         assert!(* tap <= x.len() - reach, "input rows");
     }
     let slope = _mm256_set1_ps(0.1);
-    let least = _mm256_set1_ps(f32::MIN);
     let mut col = 0;
     while col < cols {
         col = col.min(cols - 12);
@@ -290,65 +289,53 @@ fn row(
                 w = w.add(72);
             }
             let y = y.as_mut_ptr().add((col / 2) * 8);
-            let most = if second { _mm256_loadu_ps(y) } else { least };
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p0_0, slope), p0_0),
-                most,
-            );
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p1_0, slope), p1_0),
-                most,
-            );
+            let most = _mm256_max_ps(p1_0, p0_0);
+            let most = _mm256_max_ps(_mm256_mul_ps(most, slope), most);
+            let most = if second {
+                _mm256_max_ps(most, _mm256_loadu_ps(y))
+            } else {
+                most
+            };
             _mm256_storeu_ps(y, most);
-            let most = if second { _mm256_loadu_ps(y.add(8)) } else { least };
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p2_0, slope), p2_0),
-                most,
-            );
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p3_0, slope), p3_0),
-                most,
-            );
+            let most = _mm256_max_ps(p3_0, p2_0);
+            let most = _mm256_max_ps(_mm256_mul_ps(most, slope), most);
+            let most = if second {
+                _mm256_max_ps(most, _mm256_loadu_ps(y.add(8)))
+            } else {
+                most
+            };
             _mm256_storeu_ps(y.add(8), most);
-            let most = if second { _mm256_loadu_ps(y.add(16)) } else { least };
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p4_0, slope), p4_0),
-                most,
-            );
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p5_0, slope), p5_0),
-                most,
-            );
+            let most = _mm256_max_ps(p5_0, p4_0);
+            let most = _mm256_max_ps(_mm256_mul_ps(most, slope), most);
+            let most = if second {
+                _mm256_max_ps(most, _mm256_loadu_ps(y.add(16)))
+            } else {
+                most
+            };
             _mm256_storeu_ps(y.add(16), most);
-            let most = if second { _mm256_loadu_ps(y.add(24)) } else { least };
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p6_0, slope), p6_0),
-                most,
-            );
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p7_0, slope), p7_0),
-                most,
-            );
+            let most = _mm256_max_ps(p7_0, p6_0);
+            let most = _mm256_max_ps(_mm256_mul_ps(most, slope), most);
+            let most = if second {
+                _mm256_max_ps(most, _mm256_loadu_ps(y.add(24)))
+            } else {
+                most
+            };
             _mm256_storeu_ps(y.add(24), most);
-            let most = if second { _mm256_loadu_ps(y.add(32)) } else { least };
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p8_0, slope), p8_0),
-                most,
-            );
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p9_0, slope), p9_0),
-                most,
-            );
+            let most = _mm256_max_ps(p9_0, p8_0);
+            let most = _mm256_max_ps(_mm256_mul_ps(most, slope), most);
+            let most = if second {
+                _mm256_max_ps(most, _mm256_loadu_ps(y.add(32)))
+            } else {
+                most
+            };
             _mm256_storeu_ps(y.add(32), most);
-            let most = if second { _mm256_loadu_ps(y.add(40)) } else { least };
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p10_0, slope), p10_0),
-                most,
-            );
-            let most = _mm256_max_ps(
-                _mm256_max_ps(_mm256_mul_ps(p11_0, slope), p11_0),
-                most,
-            );
+            let most = _mm256_max_ps(p11_0, p10_0);
+            let most = _mm256_max_ps(_mm256_mul_ps(most, slope), most);
+            let most = if second {
+                _mm256_max_ps(most, _mm256_loadu_ps(y.add(40)))
+            } else {
+                most
+            };
             _mm256_storeu_ps(y.add(40), most);
         }
         col += 12;

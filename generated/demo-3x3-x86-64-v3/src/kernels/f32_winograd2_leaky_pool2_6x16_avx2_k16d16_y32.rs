@@ -314,7 +314,6 @@ fn outputs(
     assert!(rows.is_multiple_of(2), "squares of 2x2");
     assert!((rows / 2 - 1).saturating_mul(y_row) <= y.len() - 16 - pixel);
     let slope = _mm256_set1_ps(0.1);
-    let least = _mm256_set1_ps(f32::MIN);
     for lane in (0..16).step_by(8) {
         // SAFETY: a tile's products and its pixels up to `rows` lie in the slices.
         unsafe {
@@ -345,21 +344,17 @@ fn outputs(
             ]);
             {
                 let row = backward([column0[0], column1[0], column2[0], column3[0]]);
-                let value = _mm256_add_ps(row[0], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most0 = _mm256_max_ps(value, least);
-                let value = _mm256_add_ps(row[1], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most0 = _mm256_max_ps(value, most0);
+                let most0 = row[0];
+                let most0 = _mm256_max_ps(row[1], most0);
                 let row = backward([column0[1], column1[1], column2[1], column3[1]]);
-                let value = _mm256_add_ps(row[0], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most0 = _mm256_max_ps(value, most0);
-                let value = _mm256_add_ps(row[1], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most0 = _mm256_max_ps(value, most0);
+                let most0 = _mm256_max_ps(row[0], most0);
+                let most0 = _mm256_max_ps(row[1], most0);
                 let at = pixel + lane;
-                _mm256_storeu_ps(y.as_mut_ptr().add(at), most0);
+                let value = _mm256_add_ps(most0, bias);
+                _mm256_storeu_ps(
+                    y.as_mut_ptr().add(at),
+                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
+                );
             }
         }
     }

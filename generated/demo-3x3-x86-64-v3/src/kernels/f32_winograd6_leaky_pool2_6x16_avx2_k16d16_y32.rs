@@ -357,7 +357,6 @@ fn outputs(
     assert!(rows.is_multiple_of(2), "squares of 2x2");
     assert!((rows / 2 - 1).saturating_mul(y_row) <= y.len() - 80 - pixel);
     let slope = _mm256_set1_ps(0.1);
-    let least = _mm256_set1_ps(f32::MIN);
     for lane in (0..16).step_by(8) {
         // SAFETY: a tile's products and its pixels up to `rows` lie in the slices.
         unsafe {
@@ -385,47 +384,35 @@ fn outputs(
                 .take(rows / 2)
             {
                 let row = backward(*above);
-                let value = _mm256_add_ps(row[0], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most0 = _mm256_max_ps(value, least);
-                let value = _mm256_add_ps(row[1], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most0 = _mm256_max_ps(value, most0);
-                let value = _mm256_add_ps(row[2], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most1 = _mm256_max_ps(value, least);
-                let value = _mm256_add_ps(row[3], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most1 = _mm256_max_ps(value, most1);
-                let value = _mm256_add_ps(row[4], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most2 = _mm256_max_ps(value, least);
-                let value = _mm256_add_ps(row[5], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most2 = _mm256_max_ps(value, most2);
+                let most0 = row[0];
+                let most0 = _mm256_max_ps(row[1], most0);
+                let most1 = row[2];
+                let most1 = _mm256_max_ps(row[3], most1);
+                let most2 = row[4];
+                let most2 = _mm256_max_ps(row[5], most2);
                 let row = backward(*below);
-                let value = _mm256_add_ps(row[0], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most0 = _mm256_max_ps(value, most0);
-                let value = _mm256_add_ps(row[1], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most0 = _mm256_max_ps(value, most0);
-                let value = _mm256_add_ps(row[2], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most1 = _mm256_max_ps(value, most1);
-                let value = _mm256_add_ps(row[3], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most1 = _mm256_max_ps(value, most1);
-                let value = _mm256_add_ps(row[4], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most2 = _mm256_max_ps(value, most2);
-                let value = _mm256_add_ps(row[5], bias);
-                let value = _mm256_max_ps(_mm256_mul_ps(value, slope), value);
-                let most2 = _mm256_max_ps(value, most2);
+                let most0 = _mm256_max_ps(row[0], most0);
+                let most0 = _mm256_max_ps(row[1], most0);
+                let most1 = _mm256_max_ps(row[2], most1);
+                let most1 = _mm256_max_ps(row[3], most1);
+                let most2 = _mm256_max_ps(row[4], most2);
+                let most2 = _mm256_max_ps(row[5], most2);
                 let at = pixel + i * y_row + lane;
-                _mm256_storeu_ps(y.as_mut_ptr().add(at), most0);
-                _mm256_storeu_ps(y.as_mut_ptr().add(at + 32), most1);
-                _mm256_storeu_ps(y.as_mut_ptr().add(at + 64), most2);
+                let value = _mm256_add_ps(most0, bias);
+                _mm256_storeu_ps(
+                    y.as_mut_ptr().add(at),
+                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
+                );
+                let value = _mm256_add_ps(most1, bias);
+                _mm256_storeu_ps(
+                    y.as_mut_ptr().add(at + 32),
+                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
+                );
+                let value = _mm256_add_ps(most2, bias);
+                _mm256_storeu_ps(
+                    y.as_mut_ptr().add(at + 64),
+                    _mm256_max_ps(_mm256_mul_ps(value, slope), value),
+                );
             }
         }
     }

@@ -283,22 +283,25 @@ impl Text<'_> {
             a.ins(format!("mov r4, #{}", m * VECTOR));
             a.label(3);
             let slope = slope.map_or_else(String::new, |s| c.lane(s));
-            for second in 0..self.k.side() {
+            let lanes = self.lanes - v * LANES;
+            for last in (0..self.k.side()).map(|row| row + 1 == self.k.side()) {
                 a.ins("mov r6, r7");
                 load(&mut a, n, first, "r6", "r4");
                 let outputs = emit(&mut a, &t, &c, first);
-                for q in &outputs {
-                    a.ins(format!("vadd.f32 q{q}, q{q}, q{bias}"));
-                }
                 let temps: Vec<usize> = (first..16).filter(|q| !outputs.contains(q)).collect();
-                epilogue::each(self.k.activation, &mut a, &outputs, &temps, &slope);
-                a.ins("mov r6, r5");
-                let lanes = self.lanes - v * LANES;
-                if self.k.pool {
-                    self.maxima(&mut a, &outputs, &temps, lanes, second == 1);
+                let outputs = if self.k.pool {
+                    self.maxima(&mut a, &outputs, temps[0], lanes, last)
                 } else {
-                    self.pixels(&mut a, &outputs, lanes);
+                    outputs
+                };
+                if last {
+                    for q in &outputs {
+                        a.ins(format!("vadd.f32 q{q}, q{q}, q{bias}"));
+                    }
+                    epilogue::each(self.k.activation, &mut a, &outputs, &temps, &slope);
                 }
+                a.ins("mov r6, r5");
+                self.pixels(&mut a, &outputs, lanes);
                 a.ins(format!("add r7, r7, #{VECTOR}"));
             }
             a.ins("add r5, r5, r3");
@@ -359,35 +362,38 @@ impl Text<'_> {
         }
     }
 
-    /// Stores `lanes` channels of the maxima of pairs from `r6` on, `r10` bytes apart; joins what is there,
-    /// if they are the `second` row's.
-    fn maxima(&self, a: &mut Asm, list: &[usize], temps: &[usize], lanes: usize, second: bool) {
-        let [most, mask, least] = [temps[0], temps[1], temps[2]];
-        if !second {
-            a.constant("lr", f32::MIN.to_bits() as usize);
-            a.ins(format!("vdup.32 q{least}, lr"));
+    /// The greater of pairs of the sums `list`, and, if they are the `second` row's, of what the first left from
+    /// `r5` on; `temp` and `r6` change. Gives their registers.
+    fn maxima(
+        &self,
+        a: &mut Asm,
+        list: &[usize],
+        temp: usize,
+        lanes: usize,
+        second: bool,
+    ) -> Vec<usize> {
+        let low = 2 * temp;
+        if second {
+            a.ins("mov r6, r5");
         }
-        let low = 2 * most;
         for pair in list.chunks(2) {
+            a.ins(format!("vmax.f32 q{0}, q{0}, q{1}", pair[0], pair[1]));
             if !second {
-                a.ins(format!("vmov q{most}, q{least}"));
-            } else {
-                match lanes {
-                    1 => a.ins(format!("vld1.32 {{d{low}[0]}}, [r6]")),
-                    2 => a.ins(format!("vld1.32 {{d{low}}}, [r6]")),
-                    3 => {
-                        a.ins("add lr, r6, #8");
-                        a.ins(format!("vld1.32 {{d{}[0]}}, [lr]", low + 1));
-                        a.ins(format!("vld1.32 {{d{low}}}, [r6]"));
-                    }
-                    _ => a.ins(format!("vld1.32 {}, [r6]", doubles(low, 2))),
+                continue;
+            }
+            match lanes {
+                1 => a.ins(format!("vld1.32 {{d{low}[0]}}, [r6], r10")),
+                2 => a.ins(format!("vld1.32 {{d{low}}}, [r6], r10")),
+                3 => {
+                    a.ins("add lr, r6, #8");
+                    a.ins(format!("vld1.32 {{d{}[0]}}, [lr]", low + 1));
+                    a.ins(format!("vld1.32 {{d{low}}}, [r6], r10"));
                 }
+                _ => a.ins(format!("vld1.32 {}, [r6], r10", doubles(low, 2))),
             }
-            for value in pair {
-                epilogue::max(a, *value, most, mask);
-            }
-            self.pixels(a, &[most], lanes);
+            a.ins(format!("vmax.f32 q{0}, q{0}, q{temp}", pair[0]));
         }
+        list.iter().copied().step_by(2).collect()
     }
 
     /// Stores `lanes` channels of pixels from `r6` on, `r10` bytes apart.
