@@ -45,6 +45,9 @@ pub fn outputs(k: &ConvKernel, lanes: usize) -> TokenStream {
     }
 }
 
+/// Bytes of a layer's weights from which on they come from beyond the second-level cache.
+const FAR: usize = 1 << 20;
+
 impl Printer<'_> {
     /// `channels`: everything behind the input's transform.
     pub(super) fn channels(&self) -> TokenStream {
@@ -71,6 +74,7 @@ impl Printer<'_> {
                 }
             })
         });
+        let ahead = self.ahead();
         let products = quote! {
             // As few blocks as possible, as equal as possible: `large` ones of `most` tiles, the
             // others of one less.
@@ -78,6 +82,7 @@ impl Printer<'_> {
             let most = strip.len().div_ceil(blocks);
             let large = strip.len() - blocks * (most - 1);
             for point in 0..#points_l {
+                #ahead
                 let u = &u[point * (deep * #nr_l + #gap)..];
                 let x = &v[point * plane + strip.start * #d..];
                 let m = &mut products[point * #nr_l..];
@@ -105,10 +110,13 @@ impl Printer<'_> {
                 quote!(weights(w, u, first, deep);),
             )
         };
+        let w_floats = int(block_floats(self.k));
         let body = if self.s.parts() == 1 {
             let strip = int((PRODUCTS / (points * nr)).max(most));
+            let next = self.next(quote!(#w_floats));
             quote! {
                 let (deep, is_first) = (#cin_l, true);
+                #next
                 #whole
                 for begin in (0..tiles).step_by(#strip) {
                     let strip = begin..tiles.min(begin + #strip);
@@ -117,10 +125,14 @@ impl Printer<'_> {
                 }
             }
         } else {
+            let next = self.next(quote! {
+                if first + #d < #cin_l { (first + #d) * #nr_l } else { #w_floats }
+            });
             quote! {
                 let strip = 0..tiles;
                 for (part, first) in (0..#cin_l).step_by(#d).enumerate() {
                     let (deep, is_first) = (#d.min(#cin_l - first), part == 0);
+                    #next
                     let v = &v[part * #points_l * plane..];
                     #of_part
                     #products
@@ -128,7 +140,7 @@ impl Printer<'_> {
                 #finish
             }
         };
-        let (w_floats, widest) = (int(block_floats(self.k)), int(COLS_MAX));
+        let widest = int(COLS_MAX);
         let doc = format!(
             " Multiplies and finishes all tiles for {} channels: 3x3 by F({m}x{m}, 3x3), depth {}, {}{}; blocks of {most} tiles x {nr} channels.",
             self.lanes,
@@ -169,6 +181,44 @@ impl Printer<'_> {
                 #between
                 #body
             }
+        }
+    }
+
+    /// `let next = at`, where [`Self::ahead`] needs it.
+    fn next(&self, at: TokenStream) -> TokenStream {
+        if self.ahead().is_empty() {
+            return TokenStream::new();
+        }
+        quote!(let next = #at;)
+    }
+
+    /// Fetches a point's share of the weights that are transformed next, where all of a layer's do not stay in
+    /// the second-level cache: on their way from memory while products are formed, they cost nothing. `next` is
+    /// the index of the first one.
+    fn ahead(&self) -> TokenStream {
+        let Sizes { cin, depth, nr, .. } = self.s;
+        if self.s.stored || 36 * cin * self.k.y_stride < FAR {
+            return TokenStream::new();
+        }
+        // Cache lines of a tap, and of all of them for every point.
+        let lines = depth * nr / 16;
+        let share = (9 * lines).div_ceil(self.s.points());
+        let at = affine(
+            &[
+                (quote!(next), 1),
+                (quote!((line / LINES)), cin * nr),
+                (quote!((line % LINES)), 16),
+            ],
+            0,
+        );
+        let fetch = self.isa.prefetch_far(quote!(w), at);
+        if fetch.is_empty() {
+            return fetch;
+        }
+        let (lines, share) = (int(lines), int(share));
+        quote! {
+            const LINES: usize = #lines;
+            for line in point * #share..(point + 1) * #share { #fetch }
         }
     }
 }

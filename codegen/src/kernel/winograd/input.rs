@@ -30,7 +30,7 @@ impl Printer<'_> {
             self.isa.load(quote!(x), quote!(taps[#i] + #at))
         };
         let transformed = self.both_ways("forward", [n, n], None, load, |i, rows| {
-            self.to_planes(&quote!(v), i, rows)
+            self.to_planes(&quote!(v), i, rows, None)
         });
         let between = self.between([n, n]);
         // Where channel `c` lies in V: in its part, whose points are planes.

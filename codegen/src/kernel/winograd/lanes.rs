@@ -40,6 +40,14 @@ pub trait Lanes {
     fn prefetch(&self, _slice: TokenStream, _at: TokenStream) -> TokenStream {
         TokenStream::new()
     }
+    /// The same, as far as the second-level cache.
+    fn prefetch_far(&self, _slice: TokenStream, _at: TokenStream) -> TokenStream {
+        TokenStream::new()
+    }
+    /// Fetches what `slice[at]` and its neighbours hold, which will be written, and may lie behind the slice.
+    fn prefetch_write(&self, _slice: TokenStream, _at: TokenStream) -> TokenStream {
+        TokenStream::new()
+    }
     /// Stores lanes from `slice[at]` on; only the first `part` if it is given.
     fn store(
         &self,

@@ -228,8 +228,14 @@ impl Printer<'_> {
     }
 
     /// Stores row `i` of a square's points in `slice`, which is V or U: from index `at` on, every
-    /// point in its plane.
-    fn to_planes(&self, slice: &TokenStream, i: &Index, rows: &[TokenStream]) -> TokenStream {
+    /// point in its plane. What is stored so many values `ahead` is fetched.
+    fn to_planes(
+        &self,
+        slice: &TokenStream,
+        i: &Index,
+        rows: &[TokenStream],
+        ahead: Option<usize>,
+    ) -> TokenStream {
         let n = self.n();
         let stores = (0..n).map(|j| {
             let at = affine(&[(quote!(at), 1), (quote!(plane), j)], 0);
@@ -243,7 +249,16 @@ impl Printer<'_> {
                 quote!(let at = #at;)
             }
         };
-        quote! { #(let row = #rows;)* #begin #(#stores)* }
+        // The next channel's lines, which stores wait for.
+        let fetch = ahead.map(|values| {
+            (0..n)
+                .map(|j| {
+                    let at = affine(&[(quote!(at), 1), (quote!(plane), j)], values.cast_signed());
+                    self.isa.prefetch_write(slice.clone(), at)
+                })
+                .collect::<TokenStream>()
+        });
+        quote! { #(let row = #rows;)* #begin #fetch #(#stores)* }
     }
 
     /// Declares the array for a transform of `from` columns to `to` rows, if it needs one.

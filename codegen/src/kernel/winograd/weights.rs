@@ -25,7 +25,7 @@ impl Printer<'_> {
             self.isa.load(quote!(w), at)
         };
         let transformed = self.both_ways("expand", [3, n], None, load, |i, rows| {
-            self.to_planes(&quote!(u), i, rows)
+            self.to_planes(&quote!(u), i, rows, Some(nr))
         });
         let between = self.between([3, n]);
         let body = self.guard(

@@ -90,6 +90,14 @@ impl Lanes for Vectors {
         quote!(_mm_prefetch::<_MM_HINT_T0>(#slice.as_ptr().wrapping_add(#at).cast());)
     }
 
+    fn prefetch_far(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
+        quote!(_mm_prefetch::<_MM_HINT_T1>(#slice.as_ptr().wrapping_add(#at).cast());)
+    }
+
+    fn prefetch_write(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
+        quote!(_mm_prefetch::<_MM_HINT_ET0>(#slice.as_ptr().wrapping_add(#at).cast());)
+    }
+
     fn store(
         &self,
         slice: TokenStream,

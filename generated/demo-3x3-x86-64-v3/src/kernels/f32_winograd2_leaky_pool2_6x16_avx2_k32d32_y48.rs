@@ -217,6 +217,18 @@ fn weights(w: &[f32], u: &mut [f32], first: usize, deep: usize) {
                 for (i, row) in between.iter().enumerate() {
                     let row = expand(*row);
                     let at = at + (i * plane) * 4;
+                    _mm_prefetch::<
+                        _MM_HINT_ET0,
+                    >(u.as_ptr().wrapping_add(at + 16).cast());
+                    _mm_prefetch::<
+                        _MM_HINT_ET0,
+                    >(u.as_ptr().wrapping_add(at + plane + 16).cast());
+                    _mm_prefetch::<
+                        _MM_HINT_ET0,
+                    >(u.as_ptr().wrapping_add(at + plane * 2 + 16).cast());
+                    _mm_prefetch::<
+                        _MM_HINT_ET0,
+                    >(u.as_ptr().wrapping_add(at + plane * 3 + 16).cast());
                     _mm256_storeu_ps(u.as_mut_ptr().add(at), row[0]);
                     _mm256_storeu_ps(u.as_mut_ptr().add(at + plane), row[1]);
                     _mm256_storeu_ps(u.as_mut_ptr().add(at + plane * 2), row[2]);
