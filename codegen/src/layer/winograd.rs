@@ -28,12 +28,12 @@ pub(super) fn rows(
 ) -> (TokenStream, Vec<usize>) {
     let out = cx.out;
     let row_block = cx.step.row_block;
-    let (side, wide_out) = (k.side(), k.side() * out.w);
-    let tiles_most = s.tiles(side * row_block, wide_out);
-    let per_row = wide_out.div_ceil(s.m);
+    let (side, columns) = (k.side(), k.side() * out.w);
+    let tiles_most = s.tiles(side * row_block, columns);
+    let per_row = columns.div_ceil(s.m);
     let wide = wide_floats(k, cx.step.weights);
     let work = wide + s.work(tiles_most);
-    let [v_floats, work, m, cols, y_row] = [s.v(tiles_most), work, s.m, wide_out, out.row].map(int);
+    let [v_floats, work, m, cols, y_row] = [s.v(tiles_most), work, s.m, columns, out.row].map(int);
     let split = if wide > 0 {
         let wide = int(wide);
         quote! { let (wide, work) = work.split_at_mut(#wide); }

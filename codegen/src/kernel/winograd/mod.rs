@@ -13,8 +13,8 @@
 //!   index in `x` of what column 0 reads at row `i` of the tiles, `kx = 0`. Rows below the block's last
 //!   tap may lie anywhere; what they hold must not depend on how work is shared, since it rounds.
 //! - `channels` multiplies all tiles for one packed block of weights, as direct kernels take it, and
-//!   writes `y[row * y_row + col * y_stride + lane]`, `lane < lanes`. `work` holds the transformed weights,
-//!   where they are not stored so, and the products.
+//!   writes `y[row * y_row + col * y_stride + lane]`, `lane < lanes`; where it pools, the maxima of squares, at
+//!   half of `row` and `col`. `work` holds the transformed weights, where they are not stored so, and the products.
 //!
 //! `planner::kernel::winograd` draws V and `work` and computes their sizes. The last tile of a row
 //! overlaps the one before; rows of the last tiles behind `rows` are not written.
