@@ -30,6 +30,15 @@ pub(super) fn column(k: &ConvKernel, col: TokenStream) -> TokenStream {
     if k.pool { quote!((#col / 2)) } else { col }
 }
 
+/// Number of the last output of `n` rows or columns of sums.
+pub(super) fn last(k: &ConvKernel, n: &TokenStream) -> TokenStream {
+    if k.pool {
+        quote!((#n / 2 - 1))
+    } else {
+        quote!((#n - 1))
+    }
+}
+
 /// Pixels that are activated together where that has no form in registers: few enough for a first-level
 /// cache, many enough to hide how long one takes.
 const TOGETHER: usize = 64;

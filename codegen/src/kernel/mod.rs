@@ -30,7 +30,7 @@ use tessera_planner::{
     plan::{ConvKernel, Isa},
 };
 
-use finish::{Stored, column, pairs, pooled, second, stored_import};
+use finish::{Stored, column, last, pairs, pooled, second, stored_import};
 pub use halves::widen;
 
 use crate::names::{affine, comment, grouped, int};
@@ -210,12 +210,7 @@ fn asserts(k: &ConvKernel, lanes: usize) -> TokenStream {
         &[(quote!((cols - 1)), k.stride_x * k.x_stride)],
         ((k.size - 1) * k.dilation * k.x_stride + channels) as isize,
     );
-    let last_col = if k.pool {
-        quote!((cols / 2 - 1))
-    } else {
-        quote!((cols - 1))
-    };
-    let last = affine(&[(last_col, k.y_stride)], lanes as isize);
+    let last = affine(&[(last(k, &quote!(cols)), k.y_stride)], lanes as isize);
     let pairs = pairs(k, &quote!(cols));
     quote! {
         assert!((#mr..=#widest).contains(&cols), "a row is at least one block wide");

@@ -345,6 +345,12 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
 }
 
 impl ChainSpec<'_> {
+    /// Whether a tensor has one reader in the chain, and none behind it.
+    fn is_read_once(&self, graph: &Graph, t: TensorIx) -> bool {
+        let inputs = self.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+        inputs.filter(|i| **i == t).count() == 1 && !self.outputs.contains(&t)
+    }
+
     fn region(&self, graph: &Graph, t: TensorIx) -> Region {
         region(graph, t, self.y, self.x)
     }

@@ -23,10 +23,6 @@ const PART_CHANNELS: usize = 32;
 /// Convolutions, pools and upsamplings that can write their channels where a concatenation, their only
 /// reader, would copy them to; by node.
 pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<usize, Part> {
-    let readers = |t: TensorIx| {
-        let inputs = spec.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
-        inputs.filter(|i| **i == t).count()
-    };
     // An activation must be the kernel's: a pass over rows would touch other parts.
     let writes = |n: usize| match &graph.nodes[n].op {
         Op::Conv(c) => {
@@ -50,7 +46,7 @@ pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<us
             let whole = part.c == Span::new(0, c) && list.len() > 1;
             let own = region(graph, t, spec.y, spec.x);
             let alike = (own.y, own.x) == (out.y, out.x);
-            let alone = readers(t) == 1 && !spec.outputs.contains(&t);
+            let alone = spec.is_read_once(graph, t);
             if let Some(&maker) = maker.filter(|n| writes(**n) && whole && alike && alone) {
                 found.insert(maker, Part { node, channel });
             }

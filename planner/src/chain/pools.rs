@@ -21,8 +21,7 @@ pub(super) fn pools_in_kernels(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<
         let Some(conv) = spec.nodes.iter().find(|n| TensorIx::node(**n) == *t) else {
             continue;
         };
-        let readers = spec.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
-        let alone = readers.filter(|i| *i == t).count() == 1 && !spec.outputs.contains(t);
+        let alone = spec.is_read_once(graph, *t);
         let works = match &graph.nodes[*conv].op {
             Op::Conv(c) => c.activation.is_in_registers(),
             _ => false,

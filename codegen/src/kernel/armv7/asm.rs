@@ -50,6 +50,28 @@ impl Asm {
         }
     }
 
+    /// Loads or stores (`what`) `lanes` channels from the address in `at` on, the first ones in `d` register
+    /// `first`; then `at` grows by `step`. Of an odd number the last one goes by way of `spare`.
+    pub fn lanes(
+        &mut self,
+        what: &str,
+        [first, lanes]: [usize; 2],
+        at: &str,
+        step: Option<&str>,
+        spare: &str,
+    ) {
+        let next = step.map_or_else(String::new, |by| format!(", {by}"));
+        match (lanes / 2, lanes % 2) {
+            (pairs, 0) => self.ins(format!("{what}.32 {}, [{at}]{next}", doubles(first, pairs))),
+            (0, _) => self.ins(format!("{what}.32 {{d{first}[0]}}, [{at}]{next}")),
+            (pairs, _) => {
+                self.ins(format!("add {spare}, {at}, #{}", 8 * pairs));
+                self.ins(format!("{what}.32 {{d{}[0]}}, [{spare}]", first + pairs));
+                self.ins(format!("{what}.32 {}, [{at}]{next}", doubles(first, pairs)));
+            }
+        }
+    }
+
     /// The text, lines ended.
     pub fn finish(self) -> String {
         self.text

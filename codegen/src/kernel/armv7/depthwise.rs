@@ -3,10 +3,7 @@
 //! Input lies in q4 to q7, weights in q0 to q3; pairs take turns, so that the next values are on
 //! their way while the ones before are used.
 
-use super::{
-    asm::{Asm, doubles},
-    row::Block,
-};
+use super::{asm::Asm, row::Block};
 
 /// One row of the kernel.
 pub(super) fn row(b: &Block, a: &mut Asm) {
@@ -42,13 +39,5 @@ const fn input(n: usize) -> usize {
 /// or to nobody: they are not read.
 fn load(b: &Block, a: &mut Asm, i: usize, n: usize) {
     let (first, from) = (2 * input(n), Block::pixel(i));
-    match (b.lanes / 2, b.lanes % 2) {
-        (pairs, 0) => a.ins(format!("vld1.32 {}, [{from}], lr", doubles(first, pairs))),
-        (0, _) => a.ins(format!("vld1.32 {{d{first}[0]}}, [{from}], lr")),
-        (pairs, _) => {
-            a.ins(format!("add r9, {from}, #{}", 8 * pairs));
-            a.ins(format!("vld1.32 {{d{}[0]}}, [r9]", first + pairs));
-            a.ins(format!("vld1.32 {}, [{from}], lr", doubles(first, pairs)));
-        }
-    }
+    a.lanes("vld1", [first, b.lanes], from, Some("lr"), "r9");
 }

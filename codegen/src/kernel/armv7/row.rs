@@ -184,29 +184,15 @@ impl Block<'_> {
         for i in (0..self.pixels).step_by(self.k.side()) {
             if self.k.pool {
                 a.ins("beq 5f");
-                transfer(a, "vld1", self.lanes, 0, None);
+                a.lanes("vld1", [0, self.lanes], "r4", None, "r5");
                 for v in 0..self.vectors() {
                     let sum = self.sum(i, v);
                     a.ins(format!("vmax.f32 q{sum}, q{sum}, q{v}"));
                 }
                 a.label(5);
             }
-            transfer(a, "vst1", self.lanes, 2 * self.sum(i, 0), Some("lr"));
-        }
-    }
-}
-
-/// Loads or stores `lanes` channels at `r4`, from `d` register `first` on, and goes on by `step`.
-fn transfer(a: &mut Asm, what: &str, lanes: usize, first: usize, step: Option<&str>) {
-    let next = step.map_or_else(String::new, |by| format!(", {by}"));
-    let (pairs, odd) = (lanes / 2, lanes % 2);
-    match (pairs, odd) {
-        (_, 0) => a.ins(format!("{what}.32 {}, [r4]{next}", doubles(first, pairs))),
-        (0, _) => a.ins(format!("{what}.32 {{d{first}[0]}}, [r4]{next}")),
-        _ => {
-            a.ins(format!("add r5, r4, #{}", 8 * pairs));
-            a.ins(format!("{what}.32 {{d{}[0]}}, [r5]", first + pairs));
-            a.ins(format!("{what}.32 {}, [r4]{next}", doubles(first, pairs)));
+            let first = 2 * self.sum(i, 0);
+            a.lanes("vst1", [first, self.lanes], "r4", Some("lr"), "r5");
         }
     }
 }

@@ -9,7 +9,7 @@ use tessera_planner::{
 
 use super::Printer;
 use crate::{
-    kernel::{COLS_MAX, block_floats, column, pairs, pooled},
+    kernel::{self, COLS_MAX, block_floats, column, pairs, pooled},
     names::{affine, grouped, int},
 };
 
@@ -25,15 +25,9 @@ pub fn pixel(k: &ConvKernel) -> TokenStream {
 
 /// What must hold of `y` for `lanes` channels of `rows` rows of `cols` columns of sums.
 pub fn outputs(k: &ConvKernel, lanes: usize) -> TokenStream {
-    let of = |n: TokenStream| {
-        if k.pool {
-            quote!((#n / 2 - 1))
-        } else {
-            quote!((#n - 1))
-        }
-    };
-    let last = affine(&[(of(quote!(cols)), k.y_stride)], lanes.cast_signed());
-    let (down, stride, lanes) = (of(quote!(rows)), int(k.y_stride), int(lanes));
+    let across = kernel::last(k, &quote!(cols));
+    let last = affine(&[(across, k.y_stride)], lanes.cast_signed());
+    let (down, stride, lanes) = (kernel::last(k, &quote!(rows)), int(k.y_stride), int(lanes));
     let (in_row, in_block) = (pairs(k, &quote!(cols)), pairs(k, &quote!(rows)));
     quote! {
         #in_row

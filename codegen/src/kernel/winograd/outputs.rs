@@ -7,7 +7,7 @@ use tessera_planner::plan::ConvKernel;
 use super::{Index, Printer, transform};
 use crate::{
     act,
-    kernel::pairs,
+    kernel::{self, pairs},
     names::{affine, comment, int},
 };
 
@@ -61,11 +61,7 @@ impl Printer<'_> {
         let side = self.k.side();
         let last = int((m / side - 1) * self.k.y_stride + self.lanes);
         let pairs = pairs(self.k, &quote!(rows));
-        let last_row = if self.k.pool {
-            quote!((rows / 2 - 1))
-        } else {
-            quote!((rows - 1))
-        };
+        let last_row = kernel::last(self.k, &quote!(rows));
         quote! {
             /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
             #attributes

@@ -283,14 +283,14 @@ impl Text<'_> {
             a.ins(format!("mov r4, #{}", m * VECTOR));
             a.label(3);
             let slope = slope.map_or_else(String::new, |s| c.lane(s));
-            let lanes = self.lanes - v * LANES;
+            let lanes = self.of_vector(v);
             for last in (0..self.k.side()).map(|row| row + 1 == self.k.side()) {
                 a.ins("mov r6, r7");
                 load(&mut a, n, first, "r6", "r4");
                 let outputs = emit(&mut a, &t, &c, first);
                 let temps: Vec<usize> = (first..16).filter(|q| !outputs.contains(q)).collect();
                 let outputs = if self.k.pool {
-                    self.maxima(&mut a, &outputs, temps[0], lanes, last)
+                    maxima(&mut a, &outputs, temps[0], lanes, last)
                 } else {
                     outputs
                 };
@@ -301,7 +301,7 @@ impl Text<'_> {
                     epilogue::each(self.k.activation, &mut a, &outputs, &temps, &slope);
                 }
                 a.ins("mov r6, r5");
-                self.pixels(&mut a, &outputs, lanes);
+                pixels(&mut a, &outputs, lanes);
                 a.ins(format!("add r7, r7, #{VECTOR}"));
             }
             a.ins("add r5, r5, r3");
@@ -328,12 +328,14 @@ impl Text<'_> {
         a.ins("mov r7, r5");
         for _ in 0..self.m / 2 {
             for v in 0..self.vectors() {
-                let lanes = self.lanes - v * LANES;
+                let lanes = self.of_vector(v);
                 a.add("r8", "r7", v * VECTOR);
-                Self::load_pixels(a, 2, lanes);
+                for q in 0..2 {
+                    a.lanes("vld1", [2 * q, lanes], "r8", Some("r10"), "lr");
+                }
                 exp::call(a);
                 a.add("r6", "r7", v * VECTOR);
-                self.pixels(a, &[0, 1], lanes);
+                pixels(a, &[0, 1], lanes);
             }
             a.ins("add r7, r7, r10, lsl #1");
         }
@@ -342,77 +344,31 @@ impl Text<'_> {
         a.ins("bne 4b");
     }
 
-    /// Loads `lanes` channels of `n` pixels from `r8` on, `r10` bytes apart, to registers from q0 on.
-    fn load_pixels(a: &mut Asm, n: usize, lanes: usize) {
-        if lanes >= LANES {
-            load(a, n, 0, "r8", "r10");
-            return;
-        }
-        for q in 0..n {
-            let low = 2 * q;
-            match lanes {
-                1 => a.ins(format!("vld1.32 {{d{low}[0]}}, [r8], r10")),
-                2 => a.ins(format!("vld1.32 {{d{low}}}, [r8], r10")),
-                _ => {
-                    a.ins("add lr, r8, #8");
-                    a.ins(format!("vld1.32 {{d{}[0]}}, [lr]", low + 1));
-                    a.ins(format!("vld1.32 {{d{low}}}, [r8], r10"));
-                }
-            }
-        }
+    /// Existing channels of vector `v`.
+    fn of_vector(&self, v: usize) -> usize {
+        (self.lanes - v * LANES).min(LANES)
     }
+}
 
-    /// The greater of pairs of the sums `list`, and, if they are the `second` row's, of what the first left from
-    /// `r5` on; `temp` and `r6` change. Gives their registers.
-    fn maxima(
-        &self,
-        a: &mut Asm,
-        list: &[usize],
-        temp: usize,
-        lanes: usize,
-        second: bool,
-    ) -> Vec<usize> {
-        let low = 2 * temp;
+/// The greater of pairs of the sums `list`, and, if they are the `second` row's, of what the first left from
+/// `r5` on; `temp` and `r6` change. Gives their registers.
+fn maxima(a: &mut Asm, list: &[usize], temp: usize, lanes: usize, second: bool) -> Vec<usize> {
+    if second {
+        a.ins("mov r6, r5");
+    }
+    for pair in list.chunks(2) {
+        a.ins(format!("vmax.f32 q{0}, q{0}, q{1}", pair[0], pair[1]));
         if second {
-            a.ins("mov r6, r5");
-        }
-        for pair in list.chunks(2) {
-            a.ins(format!("vmax.f32 q{0}, q{0}, q{1}", pair[0], pair[1]));
-            if !second {
-                continue;
-            }
-            match lanes {
-                1 => a.ins(format!("vld1.32 {{d{low}[0]}}, [r6], r10")),
-                2 => a.ins(format!("vld1.32 {{d{low}}}, [r6], r10")),
-                3 => {
-                    a.ins("add lr, r6, #8");
-                    a.ins(format!("vld1.32 {{d{}[0]}}, [lr]", low + 1));
-                    a.ins(format!("vld1.32 {{d{low}}}, [r6], r10"));
-                }
-                _ => a.ins(format!("vld1.32 {}, [r6], r10", doubles(low, 2))),
-            }
+            a.lanes("vld1", [2 * temp, lanes], "r6", Some("r10"), "lr");
             a.ins(format!("vmax.f32 q{0}, q{0}, q{temp}", pair[0]));
         }
-        list.iter().copied().step_by(2).collect()
     }
+    list.iter().copied().step_by(2).collect()
+}
 
-    /// Stores `lanes` channels of pixels from `r6` on, `r10` bytes apart.
-    fn pixels(&self, a: &mut Asm, list: &[usize], lanes: usize) {
-        if lanes >= LANES {
-            store(a, list, "r6", Some("r10"));
-            return;
-        }
-        for q in list {
-            let low = 2 * q;
-            match lanes {
-                1 => a.ins(format!("vst1.32 {{d{low}[0]}}, [r6], r10")),
-                2 => a.ins(format!("vst1.32 {{d{low}}}, [r6], r10")),
-                _ => {
-                    a.ins("add lr, r6, #8");
-                    a.ins(format!("vst1.32 {{d{}[0]}}, [lr]", low + 1));
-                    a.ins(format!("vst1.32 {{d{low}}}, [r6], r10"));
-                }
-            }
-        }
+/// Stores `lanes` channels of pixels from `r6` on, `r10` bytes apart.
+fn pixels(a: &mut Asm, list: &[usize], lanes: usize) {
+    for q in list {
+        a.lanes("vst1", [2 * q, lanes], "r6", Some("r10"), "lr");
     }
 }
