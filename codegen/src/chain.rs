@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{
+use tessera_plan::{
     graph::{Graph, TensorIx},
     plan::{Buffer, Chain, ConvKernel, Isa, Place, Plan, View},
 };

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::plan::{Firing, Order};
+use tessera_plan::plan::{Firing, Order};
 
 use crate::{chain::Operation, names::int};
 

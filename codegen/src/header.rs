@@ -1,6 +1,6 @@
 //! The first lines of every emitted module: what it is, where it comes from, how to make it again.
 
-use tessera_planner::plan::Plan;
+use tessera_plan::plan::Plan;
 
 /// Version of this generator, in every header.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

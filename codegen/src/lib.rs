@@ -20,10 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::TokenStream;
 use quote::quote;
 use sha2::{Digest, Sha256};
-use tessera_planner::{
-    model::Model,
-    plan::{ConvKernel, Isa, Plan},
-};
+use tessera_plan::plan::{ConvKernel, Isa, Plan};
+use tessera_planner::model::Model;
 
 mod act;
 mod cargo_toml;
@@ -49,7 +47,8 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// What does not stand in the plan.
 #[derive(Clone, Debug)]
 pub struct EmitOptions {
-    /// Path of the runtime crate, relative to the emitted one: `../../runtime`.
+    /// Path of the runtime crate, relative to the emitted one: `../../runtime`. The node crate lies in its
+    /// folder `node`.
     pub runtime_path: String,
 }
 
@@ -336,7 +335,7 @@ impl<'a> Crate<'a> {
         let tokens = quote! {
             #(mod #list;)*
             fn main() -> std::process::ExitCode {
-                tessera_runtime::node::main(&[#(&#programs),*])
+                tessera_node::main(&[#(&#programs),*])
             }
         };
         self.add("src/main.rs".into(), &docs, tokens)?;

@@ -18,12 +18,12 @@
 use std::io::{self, Write};
 
 use sha2::{Digest, Sha256};
-use tessera_planner::{
-    graph::{Graph, Op, WeightSource},
+use tessera_plan::{
+    graph::{Graph, NodeWeights, Op, WeightSource},
     kernel::winograd::GAP,
-    model::{Model, NodeWeights},
     plan::{Packing, Plan, Section, TargetPlan, WeightFormat},
 };
+use tessera_planner::model::Model;
 
 use crate::kernel::winograd::transform;
 

@@ -1,10 +1,10 @@
 //! What storing weights in half precision changes.
 
-use tessera_planner::{
+use tessera_plan::{
     graph::Op,
-    model::Model,
     plan::{TargetPlan, WeightFormat},
 };
+use tessera_planner::model::Model;
 
 /// The difference between a model's weights and what a plan stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -46,9 +46,9 @@ pub fn rounding(tp: &TargetPlan, model: &Model) -> Option<Rounding> {
 
 #[cfg(test)]
 mod tests {
+    use tessera_plan::graph::Darknet;
     use tessera_planner::{
         cfg,
-        graph::Darknet,
         kernel::Storage,
         make,
         options::{PlanOptions, Target},

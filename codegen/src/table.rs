@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{
+use tessera_plan::{
     graph::{Darknet, HeadKind, NmsKind, TensorIx},
-    model::Model,
-    plan::{Isa, Plan, TargetPlan},
+    plan::{ElementType, Isa, Plan, TargetPlan},
     region::Region,
 };
+use tessera_planner::model::Model;
 
 use crate::{
     EmitError, kernel,
@@ -68,7 +68,8 @@ pub(crate) fn program(
             int(t.layer as usize)
         };
         let [h, w, c] = [t.shape.h, t.shape.w, t.shape.c].map(int);
-        quote!(TensorSpec { layer: #layer, h: #h, w: #w, c: #c })
+        let element = element(t.element);
+        quote!(TensorSpec { layer: #layer, h: #h, w: #w, c: #c, element: #element })
     });
 
     let mut tasks = TokenStream::new();
@@ -177,19 +178,21 @@ pub(crate) fn program(
     let letterbox = model.graph.letterbox;
     let one = flow.darknet == Darknet::Alexey;
     let stages = (0..flow.stages.len()).map(|s| ident(&format!("s{s}")));
-    let mut types = vec!["NmsKind", "Program", "TailSpec", "TensorSpec"];
+    let mut types = vec![
+        "ElementType",
+        "NmsKind",
+        "Program",
+        "TailSpec",
+        "TensorSpec",
+    ];
     if !model.graph.heads.is_empty() {
         types.extend(["Head", "HeadKind"]);
     }
     if !tp.sections.is_empty() {
         types.push("SectionSpec");
     }
-    let mut region_use = TokenStream::new();
     if count > 0 {
-        types.extend(["Port", "TaskSpec"]);
-        region_use = quote!(
-            use tessera_runtime::region::Region;
-        );
+        types.extend(["Port", "Region", "TaskSpec"]);
     }
     types.sort_unstable();
     let run_tail = run(tp.kernels, quote!(tail::run));
@@ -197,7 +200,6 @@ pub(crate) fn program(
     Ok(quote! {
         #![forbid(unsafe_code)]
         use tessera_runtime::program::{#(#types),*};
-        #region_use
         use super::{#(#stages,)* tail};
         use crate::kernels;
         /// What the runtime must know of the model.
@@ -252,7 +254,15 @@ fn region(r: &Region) -> TokenStream {
         return quote!(Region::EMPTY);
     }
     let [y0, y1, x0, x1, c0, c1] = [r.y.lo, r.y.hi, r.x.lo, r.x.hi, r.c.lo, r.c.hi].map(int);
-    quote!(Region { y: [#y0, #y1], x: [#x0, #x1], c: [#c0, #c1] })
+    quote!(Region::new([#y0, #y1], [#x0, #x1], [#c0, #c1]))
+}
+
+fn element(e: ElementType) -> TokenStream {
+    match e {
+        ElementType::U8 => quote!(ElementType::U8),
+        ElementType::F16 => quote!(ElementType::F16),
+        ElementType::F32 => quote!(ElementType::F32),
+    }
 }
 
 /// Items of `layout.rs`: where every node's packed weights lie behind the header of `weights.bin`.

@@ -4,10 +4,7 @@
 //! heuristic of Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
 //! inference", and the same with other orders where largest first leaves gaps.
 
-use crate::plan::Buffer;
-
-/// Alignment of offsets in float32 values: one cache line.
-pub(crate) const ALIGN: usize = 16;
+use tessera_plan::plan::{ALIGN_FLOATS, Buffer};
 
 /// Values at the beginning of the arena that a step works in, between two firings.
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +95,14 @@ fn place(
         let mut at = taken
             .iter()
             .filter(|t| meet(t.span, lives[b]))
-            .map(|t| t.floats.next_multiple_of(ALIGN))
+            .map(|t| t.floats.next_multiple_of(ALIGN_FLOATS))
             .max()
             .unwrap_or(0);
         for (lo, hi) in busy {
             if at + buffers[b].floats <= lo {
                 break;
             }
-            at = at.max(hi.next_multiple_of(ALIGN));
+            at = at.max(hi.next_multiple_of(ALIGN_FLOATS));
         }
         total = total.max(at + buffers[b].floats);
         placed.push((b, at));
@@ -116,7 +113,7 @@ fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{graph::TensorIx, plan::Place};
+    use tessera_plan::{graph::TensorIx, plan::Place};
 
     fn row(w: usize) -> Buffer {
         Buffer {

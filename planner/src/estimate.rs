@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use crate::{
     cost::{self, Cluster, Job, Outcome},
     ftp::cuts::per_pixel,
-    graph::{Graph, TensorIx},
     memory,
     options::PlanOptions,
+};
+use tessera_plan::{
+    graph::{Graph, TensorIx},
     plan::{Dataflow, Estimates, Plan, Stage},
     region::Region,
 };

@@ -2,10 +2,8 @@
 
 use serde::Serialize;
 
-use crate::{
-    graph::Graph,
-    text::{self, bytes, count, plural},
-};
+use crate::text::{self, bytes, count, plural};
+use tessera_plan::graph::Graph;
 
 /// A network's layers and sums.
 #[derive(Clone, Debug, Serialize)]
@@ -62,8 +60,8 @@ pub fn first_barrier(graph: &Graph) -> Option<usize> {
 /// Collects the table.
 pub fn table(graph: &Graph) -> Table {
     let layer_of =
-        |t: crate::graph::TensorIx| t.producer().map_or(-1, |n| graph.nodes[n].layer as i64);
-    let bytes = |t: crate::graph::TensorIx| 4 * graph.shape(t).len() as u64;
+        |t: tessera_plan::graph::TensorIx| t.producer().map_or(-1, |n| graph.nodes[n].layer as i64);
+    let bytes = |t: tessera_plan::graph::TensorIx| 4 * graph.shape(t).len() as u64;
     let layers: Vec<Row> = graph
         .layers
         .iter()

@@ -6,24 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    cost::Job,
-    plan::{Dataflow, Section, TargetPlan},
-};
+use crate::cost::Job;
+use tessera_plan::limits::{GATEWAY_FRAMES, KEPT_FRAMES, SOURCE_FRAMES};
+use tessera_plan::plan::{Dataflow, Section, TargetPlan};
 
 const F32: u64 = 4;
 /// Slots begin on lines, those of a page or more on pages.
 const LINE: u64 = 64;
 const PAGE: u64 = 4096;
 
-/// Frames that a source lets into the cluster before one of them ends.
-pub const FRAMES_IN_FLIGHT: usize = 2;
-/// Frames whose task outputs an edge keeps for others, beside its own frames.
-pub const FRAMES_KEPT: usize = 2;
-/// Frames of all sources together whose results the gateway holds.
-pub const GATEWAY_FRAMES: u64 = 8;
-
-/// Memory by role and kind, under the keys of [`crate::plan::Estimates::memory`].
+/// Memory by role and kind, under the keys of [`tessera_plan::plan::Estimates::memory`].
 ///
 /// - `edge.arena`: one arena per worker, large enough for every chain.
 /// - `edge.weights`: the stages' sections, mapped read-only, one copy for all workers.
@@ -54,11 +46,11 @@ pub fn memory(d: &Dataflow, t: &TargetPlan, jobs: &[Job], workers: usize) -> BTr
         ("edge.objects", objects(jobs, frame, 0, workers)),
         (
             "source.objects",
-            objects(jobs, frame, FRAMES_IN_FLIGHT, workers),
+            objects(jobs, frame, SOURCE_FRAMES, workers),
         ),
         ("gateway.arena", F32 * t.tail.arena_floats as u64),
         ("gateway.weights", floats(&tail)),
-        ("gateway.merged", GATEWAY_FRAMES * merged),
+        ("gateway.merged", GATEWAY_FRAMES as u64 * merged),
     ]
     .into_iter()
     .map(|(k, v)| (k.to_string(), v))
@@ -75,7 +67,7 @@ pub fn objects(jobs: &[Job], frame: u64, own: usize, workers: usize) -> u64 {
     for job in jobs {
         let outputs = || job.outputs.iter().copied();
         for bytes in outputs() {
-            *slots.entry(bytes).or_insert(0) += own + FRAMES_KEPT;
+            *slots.entry(bytes).or_insert(0) += own + KEPT_FRAMES;
         }
         let mut of_job: BTreeMap<u64, usize> = BTreeMap::new();
         for bytes in job.needs.iter().map(|n| n.bytes).chain(outputs()) {

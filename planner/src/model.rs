@@ -1,23 +1,6 @@
-//! A graph with its folded weights: what codegen packs.
+//! A network with its folded weights.
 
-use crate::graph::Graph;
-
-/// Weights of one node after batch-norm folding, in Darknet's order.
-///
-/// | op | `weights` | `bias` |
-/// |---|---|---|
-/// | Conv | `[cout][cin / groups][ky][kx]` | `[cout]` |
-/// | Connected | `[out][in]`, input flattened C, H, W | `[out]` |
-/// | Local | `[oh * ow][cout][cin][ky][kx]` | `[cout * oh * ow]` (C, H, W) |
-/// | BatchNorm | `[c]` factor | `[c]` shift |
-/// | Shortcut Weighted | `[inputs][c]`, normalised | empty |
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NodeWeights {
-    /// Factors.
-    pub weights: Vec<f32>,
-    /// Addends.
-    pub bias: Vec<f32>,
-}
+use tessera_plan::graph::{Graph, NodeWeights};
 
 /// A network and, unless only sources are wanted, its weights.
 #[derive(Clone, Debug)]

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{
-    kernel::{
-        Family, Storage, Wanted,
-        costs::{self, CostTable},
-        winograd::TILES,
-    },
-    plan::{Isa, Split},
+use crate::kernel::{
+    Family, Storage, Wanted,
+    costs::{self, CostTable},
+    winograd::TILES,
 };
+use tessera_plan::plan::{Isa, Split};
 
 /// What emitted code is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

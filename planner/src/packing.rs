@@ -1,7 +1,7 @@
 //! Where every node's weights lie in `weights.bin`.
 
-use crate::{
-    ftp::StageGraph,
+use crate::ftp::StageGraph;
+use tessera_plan::{
     graph::{Graph, Op, ShortcutKind},
     kernel::block_floats,
     plan::{Chain, Packing, Section, WeightFormat},

@@ -2,11 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tessera_planner::{
-    cfg,
-    graph::{Darknet, Graph},
-    weights,
-};
+use tessera_plan::graph::{Darknet, Graph};
+use tessera_planner::{cfg, weights};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

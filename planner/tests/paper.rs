@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tessera_plan::{
+    graph::{Darknet, Graph, Op},
+    plan::{Plan, Split},
+};
 use tessera_planner::{
     cfg,
     ftp::reuse::{Area, Reuse, ReuseTile, reuse},
-    graph::{Darknet, Graph, Op},
     make,
     model::Model,
     options::PlanOptions,
-    plan::{Plan, Split},
     weights,
 };
 

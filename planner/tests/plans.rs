@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use tessera_planner::{
-    cfg,
+use tessera_plan::{
     graph::{Darknet, Graph},
-    make,
+    plan::{Plan, Split},
+};
+use tessera_planner::{
+    cfg, make,
     model::Model,
     options::{PlanOptions, Target},
-    plan::{Plan, Split},
     weights,
 };
 

@@ -6,14 +6,11 @@ use proptest::{
     prelude::*,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use tessera_planner::{
-    cfg,
+use tessera_plan::{
     graph::{Darknet, Graph},
-    inspect, make,
-    options::PlanOptions,
     plan::{Plan, Split},
-    report, weights,
 };
+use tessera_planner::{cfg, inspect, make, options::PlanOptions, report, weights};
 
 fn runner(cases: u32) -> TestRunner {
     let config = Config {

@@ -3,9 +3,12 @@
 
 use std::{path::Path, sync::Arc};
 
+use tessera_plan::{
+    graph::Darknet,
+    plan::{Plan, WeightFormat},
+};
 use tessera_planner::{
     cfg,
-    graph::Darknet,
     kernel::{
         Family, Storage,
         costs::{CostTable, Kernel, Row},
@@ -14,7 +17,6 @@ use tessera_planner::{
     memory,
     model::Model,
     options::{Costs, PlanOptions, Target},
-    plan::{Plan, WeightFormat},
     weights,
 };
 

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
-use tessera_planner::{
-    cfg,
+use tessera_plan::{
     graph::{Darknet, Graph},
-    inspect, make,
+    plan::Split,
+};
+use tessera_planner::{
+    cfg, inspect, make,
     model::Model,
     options::{PlanOptions, Target},
-    plan::Split,
     report, weights,
 };
 

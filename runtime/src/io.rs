@@ -6,7 +6,11 @@
 
 use std::ops::Range;
 
-use crate::{profile::Profile, program::Port, region::Region, team::Team};
+use crate::{profile::Profile, team::Team};
+use tessera_plan::{
+    dataflow::Port,
+    region::{Region, Span},
+};
 
 /// A box of a tensor that lies somewhere in readable memory, packed `[h][w][c]`.
 #[derive(Clone, Copy, Debug)]
@@ -264,7 +268,7 @@ impl<'a> TaskIo<'a> {
             self.arena.clear_padding(b);
         }
         let mut want = whole;
-        want.y = [whole.y[0] + rows.start as u32, whole.y[0] + rows.end as u32];
+        want.y = Span::new(whole.y.lo + rows.start, whole.y.lo + rows.end);
         let dst = &mut self.arena.floats[b.range()];
         for p in self.inputs[k] {
             let m = want.meet(p.region);
@@ -272,19 +276,17 @@ impl<'a> TaskIo<'a> {
                 continue;
             }
             let n = m.ch();
-            for y in m.y[0]..m.y[1] {
-                let (sy, dy) = ((y - p.region.y[0]) as usize, (y - whole.y[0]) as usize);
-                let src_px = |x: u32| {
-                    (sy * p.region.w() + (x - p.region.x[0]) as usize) * p.region.ch()
-                        + (m.c[0] - p.region.c[0]) as usize
+            for y in m.y.lo..m.y.hi {
+                let (sy, dy) = (y - p.region.y.lo, y - whole.y.lo);
+                let src_px = |x: usize| {
+                    (sy * p.region.w() + x - p.region.x.lo) * p.region.ch() + m.c.lo - p.region.c.lo
                 };
-                let dst_px =
-                    |x: u32| b.at(dy, (x - want.x[0]) as usize) + (m.c[0] - want.c[0]) as usize;
+                let dst_px = |x: usize| b.at(dy, x - want.x.lo) + m.c.lo - want.c.lo;
                 if n == b.c && n == p.region.ch() {
-                    let (s, d, len) = (src_px(m.x[0]), dst_px(m.x[0]), m.w() * n);
+                    let (s, d, len) = (src_px(m.x.lo), dst_px(m.x.lo), m.w() * n);
                     dst[d..d + len].copy_from_slice(&p.data[s..s + len]);
                 } else {
-                    for x in m.x[0]..m.x[1] {
+                    for x in m.x.lo..m.x.hi {
                         let (s, d) = (src_px(x), dst_px(x));
                         dst[d..d + n].copy_from_slice(&p.data[s..s + n]);
                     }

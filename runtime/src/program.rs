@@ -3,7 +3,18 @@
 //! A [`Program`] is constant data plus function pointers. The runtime moves task ids and boxes of
 //! tensors and calls [`TaskSpec::run`]; it never sees a layer or a grid.
 
-use crate::{io::TaskIo, region::Region};
+pub use tessera_plan::{
+    dataflow::Port,
+    graph::{HeadKind, NmsKind},
+    plan::ElementType,
+    region::Region,
+};
+use tessera_plan::{
+    dataflow::{DataflowError, TaskGraph, TaskInfo, TensorInfo},
+    region::Shape,
+};
+
+use crate::io::TaskIo;
 
 /// An emitted crate, as the runtime sees it.
 #[derive(Debug)]
@@ -38,26 +49,26 @@ pub struct Program {
     pub check_cpu: fn() -> Result<(), &'static str>,
 }
 
-/// A tensor that crosses a boundary: `[h, w, c]` float32.
+/// A tensor that crosses a boundary: `[h, w, c]`.
 #[derive(Debug)]
 pub struct TensorSpec {
-    /// cfg layer whose output it is; -1 for the network's input.
+    /// cfg layer whose output it is; -1 for the network's input. Names dumps.
     pub layer: i32,
     /// Rows.
-    pub h: u32,
+    pub h: usize,
     /// Columns.
-    pub w: u32,
+    pub w: usize,
     /// Channels.
-    pub c: u32,
+    pub c: usize,
+    /// How its objects store values, in slots and on the wire.
+    pub element: ElementType,
 }
 
-/// A box of a boundary tensor that a task reads or makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// Index into [`Program::tensors`].
-    pub tensor: u16,
-    /// Which box; may be empty.
-    pub region: Region,
+impl TensorSpec {
+    /// All of it.
+    pub const fn region(&self) -> Region {
+        Region::whole(Shape::new(self.h, self.w, self.c))
+    }
 }
 
 /// A task: pure, same inputs, same bits, wherever it runs.
@@ -111,20 +122,6 @@ pub struct SectionSpec {
     pub floats: usize,
 }
 
-/// How NMS compares boxes (`darknet/src/box.c`).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum NmsKind {
-    /// Plain IoU, class by class.
-    Default,
-    /// IoU minus the normalised centre distance to the power 0.6.
-    Greedy,
-    /// The same with exponent `beta`.
-    Diou {
-        /// The exponent.
-        beta: f32,
-    },
-}
-
 /// A detection layer.
 #[derive(Debug)]
 pub struct Head {
@@ -133,7 +130,7 @@ pub struct Head {
     /// Index into [`Program::tensors`] of its map.
     pub tensor: u16,
     /// Number of classes.
-    pub classes: u32,
+    pub classes: usize,
     /// Anchor of every slot, width and height: pixels of the network's input (yolo, Gaussian),
     /// grid cells (region). Empty for detection (v1).
     pub anchors: &'static [(f32, f32)],
@@ -141,16 +138,27 @@ pub struct Head {
     pub kind: HeadKind,
 }
 
-/// How boxes are read off a detection map.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[expect(missing_docs, reason = "fields carry Darknet's key names")]
-pub enum HeadKind {
-    /// `[yolo]`.
-    Yolo { new_coords: bool },
-    /// `[Gaussian_yolo]`; `point`: -1 right_bottom, 0 center, 1 left_top.
-    Gaussian { point: i8 },
-    /// `[region]`.
-    Region,
-    /// `[detection]`, the flat map of YOLO v1 in Darknet's order.
-    Detection { side: u32, num: u32, sqrt: bool },
+impl Program {
+    /// Who needs what of whom.
+    ///
+    /// # Errors
+    /// When the dataflow contradicts itself: an error of whoever emitted the program.
+    pub fn task_graph(&self) -> Result<TaskGraph, DataflowError> {
+        let tensors = self.tensors.iter().map(|t| TensorInfo {
+            region: t.region(),
+            element: t.element,
+        });
+        let tasks = self.tasks.iter().map(|t| TaskInfo {
+            stage: t.stage,
+            inputs: t.inputs.to_vec(),
+            outputs: t.outputs.to_vec(),
+            macs: t.macs,
+            ..TaskInfo::default()
+        });
+        TaskGraph::new(
+            tensors.collect(),
+            tasks.collect(),
+            self.tail.inputs.to_vec(),
+        )
+    }
 }

@@ -32,11 +32,11 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use tessera_codegen::{EmitOptions, Files, SETTINGS, emit_bundle, pack};
+use tessera_plan::plan::Plan;
 use tessera_planner::{
     make,
     model::Model,
     options::{PlanOptions, Target},
-    plan::Plan,
 };
 
 use crate::rig::NodeBinary;

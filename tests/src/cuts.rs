@@ -1,6 +1,6 @@
 //! Where to cut a network into stages.
 
-use tessera_planner::graph::{Graph, TensorIx};
+use tessera_plan::graph::{Graph, TensorIx};
 
 /// Largest offload point: all layers before it can be tiled.
 pub fn deepest(graph: &Graph) -> usize {

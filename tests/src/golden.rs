@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tessera_planner::{graph::Darknet, model::Model};
+use tessera_plan::graph::Darknet;
+use tessera_planner::model::Model;
 
 use crate::{bundle, compare, model};
 

@@ -5,7 +5,8 @@ use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tessera_planner::{graph::Darknet, model::Model, weights};
+use tessera_plan::graph::Darknet;
+use tessera_planner::{model::Model, weights};
 
 use crate::{
     bundle, compare, model,

@@ -3,12 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use tessera_planner::{
-    cfg,
-    graph::{Darknet, Graph},
-    model::Model,
-    weights,
-};
+use tessera_plan::graph::{Darknet, Graph};
+use tessera_planner::{cfg, model::Model, weights};
 
 /// The graph of a cfg.
 ///

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use tessera_runtime::picture;
+use tessera_node::picture;
 
 /// A box of class `class`: centre and size, relative to its picture.
 #[derive(Clone, Copy, Debug)]

@@ -207,7 +207,7 @@ impl Net {
 
 #[cfg(test)]
 mod tests {
-    use tessera_planner::graph::Darknet;
+    use tessera_plan::graph::Darknet;
 
     use super::*;
     use crate::model;

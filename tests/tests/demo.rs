@@ -5,8 +5,8 @@ use std::{ffi::OsString, fs, path::PathBuf, sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
+use tessera_plan::graph::Darknet;
 use tessera_planner::{
-    graph::Darknet,
     kernel::Storage,
     options::{PlanOptions, Target},
 };

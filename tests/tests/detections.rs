@@ -8,12 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tessera_planner::{cfg, graph, region::Shape};
-use tessera_runtime::{
+use tessera_node::{
     detect::{self, Candidate, Detection, ImageFrame},
     picture,
-    program::{Head, HeadKind, NmsKind, Program, TailSpec, TensorSpec},
 };
+use tessera_plan::{graph, region::Shape};
+use tessera_planner::cfg;
+use tessera_runtime::program::{ElementType, Head, Program, TailSpec, TensorSpec};
 
 const THRESH: f32 = 0.25;
 const NMS: f32 = 0.45;
@@ -67,12 +68,12 @@ fn golden(name: &str) -> Option<Case> {
 
 /// A program that only has the graph's heads.
 fn program(graph: &graph::Graph) -> Program {
-    let int = |v: usize| u32::try_from(v).unwrap();
     let spec = |layer: i32, s: Shape| TensorSpec {
         layer,
-        h: int(s.h),
-        w: int(s.w),
-        c: int(s.c),
+        h: s.h,
+        w: s.w,
+        c: s.c,
+        element: ElementType::F32,
     };
     let mut tensors = vec![spec(-1, graph.input)];
     let mut heads = Vec::new();
@@ -80,18 +81,9 @@ fn program(graph: &graph::Graph) -> Program {
         heads.push(Head {
             layer: u16::try_from(h.layer).unwrap(),
             tensor: u16::try_from(tensors.len()).unwrap(),
-            classes: int(h.classes),
+            classes: h.classes,
             anchors: h.anchors.clone().leak(),
-            kind: match h.kind {
-                graph::HeadKind::Yolo { new_coords } => HeadKind::Yolo { new_coords },
-                graph::HeadKind::Gaussian { point } => HeadKind::Gaussian { point },
-                graph::HeadKind::Region => HeadKind::Region,
-                graph::HeadKind::Detection { side, num, sqrt } => HeadKind::Detection {
-                    side: int(side),
-                    num: int(num),
-                    sqrt,
-                },
-            },
+            kind: h.kind,
         });
         tensors.push(spec(i32::try_from(h.layer).unwrap(), h.shape));
     }
@@ -111,11 +103,7 @@ fn program(graph: &graph::Graph) -> Program {
             run: |_| {},
         },
         heads: heads.leak(),
-        nms: match graph.heads.last().unwrap().nms {
-            graph::NmsKind::Default => NmsKind::Default,
-            graph::NmsKind::Greedy => NmsKind::Greedy,
-            graph::NmsKind::Diou { beta } => NmsKind::Diou { beta },
-        },
+        nms: graph.heads.last().unwrap().nms,
         letterbox: graph.letterbox,
         region_objectness_one: graph.darknet == graph::Darknet::Alexey,
         sections: &[],

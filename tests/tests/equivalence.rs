@@ -12,12 +12,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
-use tessera_planner::{
+use tessera_plan::{
     graph::{Darknet, Graph},
+    plan::Split,
+};
+use tessera_planner::{
     make,
     model::Model,
     options::{PlanOptions, Rows, Target},
-    plan::Split,
     weights,
 };
 use tessera_tests::{

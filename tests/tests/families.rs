@@ -8,12 +8,14 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use tessera_planner::{
+use tessera_plan::{
     graph::{Darknet, Op},
+    plan::{Algorithm, Chain, Plan, Step},
+};
+use tessera_planner::{
     kernel::{Family, Storage},
     model::Model,
     options::{PlanOptions, Rows, Target},
-    plan::{Algorithm, Chain, Plan, Step},
 };
 use tessera_tests::{
     bundle::{self, Bundle, Entry},

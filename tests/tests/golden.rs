@@ -6,12 +6,12 @@
 use std::{sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use tessera_node::detect::ImageFrame;
+use tessera_plan::graph::Graph;
 use tessera_planner::{
-    graph::Graph,
     model::Model,
     options::{PlanOptions, Target},
 };
-use tessera_runtime::detect::ImageFrame;
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
     compare, cuts,

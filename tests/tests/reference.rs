@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use tessera_planner::graph::Darknet;
+use tessera_plan::graph::Darknet;
 use tessera_tests::{
     compare,
     golden::{self, NETS},

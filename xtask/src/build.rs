@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use tessera_codegen::SETTINGS;
-use tessera_planner::{options::Target, plan::Plan};
+use tessera_plan::plan::Plan;
+use tessera_planner::options::Target;
 
 use crate::{
     emit,

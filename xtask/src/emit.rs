@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use tessera_codegen::{EmitOptions, Files, emit, pack, rounding::rounding};
-use tessera_planner::{model::Model, options::Target, plan::Plan};
+use tessera_plan::plan::Plan;
+use tessera_planner::{model::Model, options::Target};
 
 use crate::{progress::Step, workspace};
 

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use tessera_codegen::{emit_kernels, kernel};
-use tessera_planner::{
+use tessera_plan::{
     graph::Activation,
     plan::{Algorithm, ConvKernel, Isa},
 };

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use tessera_plan::graph::{Darknet, Graph};
 use tessera_planner::{
     cfg::{self, diag::Severity},
-    graph::{Darknet, Graph},
     model::Model,
     weights,
 };

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use tessera_plan::plan::{Plan, Split};
 use tessera_planner::{
     kernel::{
         Family, Storage,
@@ -16,7 +17,6 @@ use tessera_planner::{
     make,
     model::Model,
     options::{Costs, PlanOptions, Rows, TEAM, Target},
-    plan::{Plan, Split},
     report,
 };
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use tessera_planner::{graph::Graph, names, options::Target};
+use tessera_plan::graph::Graph;
+use tessera_planner::{names, options::Target};
 
 use crate::{
     annotate::{LabelledBox, annotate},

@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::plan::ConvKernel;
+use tessera_plan::plan::ConvKernel;
 
 use crate::{
     act,

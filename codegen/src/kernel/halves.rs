@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::plan::Isa;
+use tessera_plan::plan::Isa;
 
 use super::{attributes, x86_64::safety};
 

@@ -25,8 +25,8 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{
-    kernel::{self, Storage, kernel_name, winograd::Sizes},
+use tessera_plan::{
+    kernel::{self, kernel_name, winograd::Sizes},
     plan::{ConvKernel, Isa},
 };
 
@@ -59,7 +59,7 @@ pub fn name(k: &ConvKernel, isa: Isa, lanes: usize) -> String {
 
 /// Values of one packed block as kernels read it.
 pub fn block_floats(k: &ConvKernel) -> usize {
-    let stored = kernel::weights(Some(k), Storage::Trained);
+    let stored = kernel::transformed(k.algorithm).unwrap_or_default();
     kernel::block_floats(k.nr, k.size * k.size * k.cin, stored)
 }
 

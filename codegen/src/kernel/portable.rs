@@ -3,7 +3,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use tessera_planner::plan::ConvKernel;
+use tessera_plan::plan::ConvKernel;
 
 use super::{
     asserts, column, describe, second,

@@ -1,7 +1,7 @@
 //! An activation on its own.
 
 use quote::quote;
-use tessera_planner::graph::Activation;
+use tessera_plan::graph::Activation;
 
 use super::{Body, LayerCx};
 use crate::act;

@@ -1,7 +1,7 @@
 //! Concatenation of channel ranges (`[route]`).
 
 use quote::quote;
-use tessera_planner::graph::Part;
+use tessera_plan::graph::Part;
 
 use super::{Body, LayerCx};
 use crate::names::int;

@@ -1,7 +1,7 @@
 //! Fully connected layers: split over output channels, vectors over output channels.
 
 use quote::quote;
-use tessera_planner::graph::Activation;
+use tessera_plan::graph::Activation;
 
 use super::{Body, LayerCx};
 use crate::{act, names::int};

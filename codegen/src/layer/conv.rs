@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{
+use tessera_plan::{
     graph::Conv,
     kernel::{block_floats, wide_floats, winograd::Sizes},
     plan::{ConvKernel, WeightFormat},

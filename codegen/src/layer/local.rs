@@ -1,7 +1,7 @@
 //! Convolution with its own weights for every output position (`[local]`).
 
 use quote::quote;
-use tessera_planner::graph::Activation;
+use tessera_plan::graph::Activation;
 
 use super::{Body, LayerCx};
 use crate::{

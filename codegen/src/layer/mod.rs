@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{
+use tessera_plan::{
     graph::{Node, Op},
     plan::{Chain, ConvKernel, Isa, Place, Step},
 };

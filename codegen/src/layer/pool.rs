@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::graph::Pool;
+use tessera_plan::graph::Pool;
 
 use super::{Body, LayerCx};
 use crate::names::{affine, comment, int};

@@ -1,7 +1,7 @@
 //! Product of two equal maps (`[sam]`).
 
 use quote::quote;
-use tessera_planner::graph::Activation;
+use tessera_plan::graph::Activation;
 
 use super::{Body, LayerCx};
 use crate::act;

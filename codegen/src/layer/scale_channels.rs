@@ -1,7 +1,7 @@
 //! Scaling of a map by one value per channel or per pixel (`[scale_channels]`).
 
 use quote::quote;
-use tessera_planner::graph::Activation;
+use tessera_plan::graph::Activation;
 
 use super::{Body, LayerCx};
 use crate::{act, names::int};

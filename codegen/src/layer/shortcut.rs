@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::graph::{Activation, ShortcutKind};
+use tessera_plan::graph::{Activation, ShortcutKind};
 
 use super::{Body, LayerCx};
 use crate::{

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::plan::{Buffer, View};
+use tessera_plan::plan::{Buffer, View};
 
 use crate::names::{affine, int};
 

@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{
+use tessera_plan::{
     kernel::{block_floats, wide_floats, winograd::Sizes},
     plan::ConvKernel,
 };

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 
 use tessera_codegen::{EmitOptions, Files, SETTINGS, emit, emit_bundle, emit_kernels};
-use tessera_planner::{
-    cfg,
+use tessera_plan::{
     graph::{Activation, Darknet},
-    make,
+    plan::{Algorithm, ConvKernel, Isa, Plan},
+};
+use tessera_planner::{
+    cfg, make,
     model::Model,
     options::{PlanOptions, Rows, Target},
-    plan::{Algorithm, ConvKernel, Isa, Plan},
     weights,
 };
 

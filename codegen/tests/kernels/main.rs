@@ -10,11 +10,11 @@ use std::{
 };
 
 use tessera_codegen::{emit_kernels, emit_math, kernel};
-use tessera_planner::{
+use tessera_plan::{
     graph::Activation,
-    options::Target,
     plan::{Algorithm, ConvKernel, Isa},
 };
+use tessera_planner::options::Target;
 
 mod winograd;
 

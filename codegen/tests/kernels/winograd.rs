@@ -3,15 +3,15 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use tessera_codegen::kernel;
-use tessera_planner::{
+use tessera_plan::{
     graph::Activation,
     kernel::{
         vector,
         winograd::{GAP, Sizes},
     },
-    options::Target,
     plan::{Algorithm, ConvKernel, Isa},
 };
+use tessera_planner::options::Target;
 
 /// What runs inside the emitted crate.
 const ORACLE: &str = include_str!("winograd_oracle.rs");

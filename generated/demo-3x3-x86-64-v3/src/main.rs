@@ -10,5 +10,5 @@ mod s0;
 mod tail;
 
 fn main() -> std::process::ExitCode {
-    tessera_runtime::node::main(&[&program::PROGRAM])
+    tessera_node::main(&[&program::PROGRAM])
 }

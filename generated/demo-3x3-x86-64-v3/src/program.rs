@@ -9,9 +9,9 @@
 //! - target: x86-64-v3
 #![forbid(unsafe_code)]
 use tessera_runtime::program::{
-    Head, HeadKind, NmsKind, Port, Program, SectionSpec, TailSpec, TaskSpec, TensorSpec,
+    ElementType, Head, HeadKind, NmsKind, Port, Program, Region, SectionSpec, TailSpec,
+    TaskSpec, TensorSpec,
 };
-use tessera_runtime::region::Region;
 use super::{s0, tail};
 use crate::kernels;
 
@@ -35,24 +35,28 @@ pub static PROGRAM: Program = Program {
             h: 160,
             w: 192,
             c: 3,
+            element: ElementType::F32,
         },
         TensorSpec {
             layer: 7,
             h: 10,
             w: 12,
             c: 48,
+            element: ElementType::F32,
         },
         TensorSpec {
             layer: 15,
             h: 5,
             w: 6,
             c: 30,
+            element: ElementType::F32,
         },
         TensorSpec {
             layer: 22,
             h: 10,
             w: 12,
             c: 30,
+            element: ElementType::F32,
         },
     ],
     tasks: &[
@@ -63,21 +67,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [0, 63],
-                        x: [0, 79],
-                        c: [0, 3],
-                    },
+                    region: Region::new([0, 63], [0, 79], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [0, 3],
-                        x: [0, 4],
-                        c: [0, 48],
-                    },
+                    region: Region::new([0, 3], [0, 4], [0, 48]),
                 },
             ],
             arena_floats: s0::r0_c0::ARENA_FLOATS,
@@ -91,21 +87,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [0, 63],
-                        x: [49, 143],
-                        c: [0, 3],
-                    },
+                    region: Region::new([0, 63], [49, 143], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [0, 3],
-                        x: [4, 8],
-                        c: [0, 48],
-                    },
+                    region: Region::new([0, 3], [4, 8], [0, 48]),
                 },
             ],
             arena_floats: s0::r0_c1::ARENA_FLOATS,
@@ -119,21 +107,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [0, 63],
-                        x: [113, 192],
-                        c: [0, 3],
-                    },
+                    region: Region::new([0, 63], [113, 192], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [0, 3],
-                        x: [8, 12],
-                        c: [0, 48],
-                    },
+                    region: Region::new([0, 3], [8, 12], [0, 48]),
                 },
             ],
             arena_floats: s0::r0_c2::ARENA_FLOATS,
@@ -147,21 +127,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [33, 111],
-                        x: [0, 79],
-                        c: [0, 3],
-                    },
+                    region: Region::new([33, 111], [0, 79], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [3, 6],
-                        x: [0, 4],
-                        c: [0, 48],
-                    },
+                    region: Region::new([3, 6], [0, 4], [0, 48]),
                 },
             ],
             arena_floats: s0::r1_c0::ARENA_FLOATS,
@@ -175,21 +147,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [33, 111],
-                        x: [49, 143],
-                        c: [0, 3],
-                    },
+                    region: Region::new([33, 111], [49, 143], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [3, 6],
-                        x: [4, 8],
-                        c: [0, 48],
-                    },
+                    region: Region::new([3, 6], [4, 8], [0, 48]),
                 },
             ],
             arena_floats: s0::r1_c1::ARENA_FLOATS,
@@ -203,21 +167,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [33, 111],
-                        x: [113, 192],
-                        c: [0, 3],
-                    },
+                    region: Region::new([33, 111], [113, 192], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [3, 6],
-                        x: [8, 12],
-                        c: [0, 48],
-                    },
+                    region: Region::new([3, 6], [8, 12], [0, 48]),
                 },
             ],
             arena_floats: s0::r1_c2::ARENA_FLOATS,
@@ -231,21 +187,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [81, 160],
-                        x: [0, 79],
-                        c: [0, 3],
-                    },
+                    region: Region::new([81, 160], [0, 79], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [6, 10],
-                        x: [0, 4],
-                        c: [0, 48],
-                    },
+                    region: Region::new([6, 10], [0, 4], [0, 48]),
                 },
             ],
             arena_floats: s0::r2_c0::ARENA_FLOATS,
@@ -259,21 +207,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [81, 160],
-                        x: [49, 143],
-                        c: [0, 3],
-                    },
+                    region: Region::new([81, 160], [49, 143], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [6, 10],
-                        x: [4, 8],
-                        c: [0, 48],
-                    },
+                    region: Region::new([6, 10], [4, 8], [0, 48]),
                 },
             ],
             arena_floats: s0::r2_c1::ARENA_FLOATS,
@@ -287,21 +227,13 @@ pub static PROGRAM: Program = Program {
             inputs: &[
                 Port {
                     tensor: 0,
-                    region: Region {
-                        y: [81, 160],
-                        x: [113, 192],
-                        c: [0, 3],
-                    },
+                    region: Region::new([81, 160], [113, 192], [0, 3]),
                 },
             ],
             outputs: &[
                 Port {
                     tensor: 1,
-                    region: Region {
-                        y: [6, 10],
-                        x: [8, 12],
-                        c: [0, 48],
-                    },
+                    region: Region::new([6, 10], [8, 12], [0, 48]),
                 },
             ],
             arena_floats: s0::r2_c2::ARENA_FLOATS,

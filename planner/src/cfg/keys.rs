@@ -7,7 +7,7 @@ use super::{
     diag::{Diagnostic, Severity, Span},
     lex::Section,
 };
-use crate::graph::{Activation, Darknet};
+use tessera_plan::graph::{Activation, Darknet};
 
 /// Largest magnitude of any whole number in a cfg: products of a few stay inside `i64`.
 const INT_MAX: i64 = 1 << 31;

@@ -6,10 +6,8 @@ pub mod lex;
 
 use diag::{Diagnostic, Severity};
 
-use crate::{
-    graph::{Darknet, Graph},
-    lower,
-};
+use crate::lower;
+use tessera_plan::graph::{Darknet, Graph};
 
 /// Most warnings, and most errors, that one run reports.
 pub const DIAGNOSTICS_MAX: usize = 100;

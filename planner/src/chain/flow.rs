@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::{ChainSpec, slices::Slice};
 use crate::{
     ftp::{Axis, axis},
-    graph::{Graph, TensorIx},
     options::Rows,
+    rows::{self, Op as Flow, Reads},
+};
+use tessera_plan::{
+    graph::{Graph, TensorIx},
     plan::{Buffer, ConvKernel, Place, Step, View},
     region::Span,
-    rows::{self, Op as Flow, Reads},
 };
 
 /// What a chain's steps read.
@@ -58,7 +60,7 @@ impl Reading<'_> {
     }
 }
 
-/// Loads, steps and stores for the schedule, numbered as [`crate::plan::Order`] says.
+/// Loads, steps and stores for the schedule, numbered as [`tessera_plan::plan::Order`] says.
 pub(super) fn flow<'a>(
     reading: &'a Reading<'a>,
     rows: Rows,

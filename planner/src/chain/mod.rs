@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ftp::{Axis, Trace, axis, cuts::per_pixel, stage::extent},
-    graph::{Graph, Op, TensorIx},
     kernel,
     options::Rows,
+    rows::{self, Map, When},
+};
+use tessera_plan::{
+    graph::{Graph, Op, TensorIx},
     plan::{Buffer, Chain, Place, Step, View},
     region::{Region, Span},
-    rows::{self, Map, When},
 };
 
 mod flow;
@@ -275,7 +277,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
                 _ => false,
             };
             let scratch = conv.as_ref().map_or(0, |k| {
-                kernel::scratch(k, weights, [row_block, out.w], threads)
+                tessera_plan::kernel::scratch(k, weights, [row_block, out.w], threads)
             });
             Step {
                 node: n,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ChainSpec, region};
-use crate::{
+use tessera_plan::{
     graph::{Graph, Op, TensorIx},
     region::Span,
 };

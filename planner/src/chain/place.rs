@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     buffers::{self, Taken},
-    plan::{Buffer, Order, Place, Step, View},
     rows::Schedule,
 };
+use tessera_plan::plan::{Buffer, Order, Place, Step, View};
 
 /// Inputs that can be read where they arrive and outputs that can be written where they are handed
 /// over, without a copy: packed maps without padding, and of outputs those that no step (`read`)

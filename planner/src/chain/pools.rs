@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::ChainSpec;
-use crate::{
-    ftp::{Axis, axis},
-    graph::{Graph, Op, Pool, TensorIx},
-};
+use crate::ftp::{Axis, axis};
+use tessera_plan::graph::{Graph, Op, Pool, TensorIx};
 
 /// Convolutions that store the maxima of squares of what they compute, each with its pool: the only
 /// reader of a map that nobody else asks for, whose windows lie side by side and wholly inside of it.

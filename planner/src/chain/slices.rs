@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ChainSpec;
-use crate::graph::{Graph, Op, TensorIx};
+use tessera_plan::graph::{Graph, Op, TensorIx};
 
 /// Channels of another tensor.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Which task needs how many bytes of which other task: the dataflow of one frame.
 
-use crate::{
+use tessera_plan::{
     graph::TensorIx,
     plan::Stage,
     region::{Region, Span},

@@ -4,7 +4,7 @@
 //! of a union of boxes is the product of the unions per axis (DeepThings 2018, section 3.2, with
 //! strides, dilation, clipping and branches added).
 
-use crate::{
+use tessera_plan::{
     graph::{Node, Op, ShortcutKind},
     region::Span,
 };

@@ -7,7 +7,7 @@
 //! chain classes, and the cuts of stages that follow each other nearly meet.
 
 use super::{Axis, StageGraph, axis, cuts, stage::extent};
-use crate::{
+use tessera_plan::{
     graph::{Graph, Node, TensorIx},
     region::Span,
 };
@@ -245,7 +245,8 @@ pub(super) fn balanced(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cfg, graph::Darknet};
+    use crate::cfg;
+    use tessera_plan::graph::Darknet;
 
     /// The cheapest dearest part over all cut lists.
     fn brute(p: &mut Prices<'_>, lo: usize, extent: usize, parts: usize) -> u64 {

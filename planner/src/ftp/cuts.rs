@@ -1,7 +1,7 @@
 //! Where a grid cuts an axis.
 
 use super::{Axis, StageGraph, balance, stage::extent};
-use crate::{
+use tessera_plan::{
     graph::{Graph, Op},
     plan::Split,
     region::Span,

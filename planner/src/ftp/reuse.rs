@@ -16,8 +16,8 @@
 //! areas here keep their (empty or inverted) ends for that reason.
 
 use super::StageGraph;
-use crate::{
-    ftp::cuts::per_pixel,
+use crate::ftp::cuts::per_pixel;
+use tessera_plan::{
     graph::{Graph, Op, TensorIx},
     plan::Stage,
     region::{Region, Span},

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::axis::{self, Axis};
-use crate::{
+use tessera_plan::{
     graph::{Graph, TensorIx},
     region::Span,
 };

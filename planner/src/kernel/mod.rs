@@ -1,18 +1,22 @@
 //! Which generated kernel computes a convolution, and what it is called.
 
-use crate::{
+use tessera_plan::{
     graph::{Activation, Conv, Graph, Node, Op},
-    plan::{Algorithm, Buffer, ConvKernel, Isa, WeightFormat},
+    plan::{Algorithm, Buffer, ConvKernel, Isa},
 };
 
 pub mod costs;
 pub mod neon;
-mod weights;
+mod stored;
 pub mod winograd;
 mod x86;
 
 use costs::{CostTable, Kernel};
-pub use weights::{Storage, block_floats, reads, weights, wide_floats};
+pub use stored::{Storage, weights};
+use tessera_plan::kernel::{
+    takes_winograd, vector,
+    winograd::{Sizes, transformed_floats},
+};
 use x86::Work;
 
 /// Which kernels may be planned.
@@ -130,8 +134,7 @@ pub fn choose(
             },
             algorithm: {
                 let depth = winograd::depth(m, cin, nr, lanes);
-                let floats =
-                    filters.div_ceil(nr) * winograd::transformed_floats(m, [cin, depth], nr);
+                let floats = filters.div_ceil(nr) * transformed_floats(m, [cin, depth], nr);
                 let stored = wanted.weights.transforms(floats);
                 Algorithm::Winograd { m, depth, stored }
             },
@@ -199,23 +202,6 @@ fn best_mr([w, most]: [usize; 2], pool: bool) -> usize {
         .unwrap_or(1)
 }
 
-/// Input channels that Winograd kernels transform at a time, and a multiple of which they need.
-pub const fn vector(isa: Isa) -> usize {
-    match isa {
-        Isa::X86_64V4 => 16,
-        Isa::Portable | Isa::X86_64V3 | Isa::Aarch64 | Isa::Armv7 => 8,
-    }
-}
-
-/// Whether Winograd kernels take packed blocks of `nr` channels: they use whole vectors of them.
-pub const fn takes_winograd(isa: Isa, nr: usize) -> bool {
-    match isa {
-        Isa::X86_64V4 => nr.is_multiple_of(16),
-        Isa::X86_64V3 => nr.is_multiple_of(8),
-        Isa::Portable | Isa::Aarch64 | Isa::Armv7 => nr.is_multiple_of(4),
-    }
-}
-
 /// Output rows per block of a convolution.
 ///
 /// All output channels pass over a row block before the next begins. If its input rows fit the
@@ -226,8 +212,8 @@ pub const fn takes_winograd(isa: Isa, nr: usize) -> bool {
 pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer, tiles: usize) -> usize {
     let Op::Conv(c) = &node.op else { return out.h };
     let side = k.side();
-    if let Some(sizes) = winograd::Sizes::new(k) {
-        return sizes.row_block([side * out.h, side * out.w], tiles) / side;
+    if let Some(sizes) = Sizes::new(k) {
+        return winograd::row_block(&sizes, [side * out.h, side * out.w], tiles) / side;
     }
     let row_bytes = 4 * (x.pad_left + x.w + x.pad_right) * x.c;
     let extra = k.size.saturating_sub(1) * k.dilation;
@@ -251,66 +237,4 @@ pub fn row_block(node: &Node, k: &ConvKernel, x: &Buffer, out: &Buffer, tiles: u
     } else {
         fitting
     }
-}
-
-/// Values of working memory of a call that computes row blocks of `[rows, columns]`, for `threads`
-/// threads: what all of them share, then a wide block and what Winograd needs of every thread.
-pub fn scratch(k: &ConvKernel, w: WeightFormat, [h, cols]: [usize; 2], threads: usize) -> usize {
-    let (wide, side) = (threads * wide_floats(k, w), k.side());
-    let tiles = |s: &winograd::Sizes| s.tiles(side * h, side * cols);
-    wide + winograd::Sizes::new(k).map_or(0, |s| s.scratch(tiles(&s), threads))
-}
-
-/// Output channels of the last block of `filters` channels.
-pub const fn last_lanes(filters: usize, nr: usize) -> usize {
-    match filters % nr {
-        0 => nr,
-        n => n,
-    }
-}
-
-/// The kernel's name, unique per parameter set: `f32_conv3x3s1_leaky_6x16_avx2_k32`, with `d2`
-/// for dilation, `_pool2` behind the activation where squares are stored as their maxima, and `x..`, `y..` where the pixel strides differ from what the name implies.
-pub fn kernel_name(k: &ConvKernel, isa: Isa) -> String {
-    let op = if k.depthwise { "dwconv" } else { "conv" };
-    let dilation = if k.dilation > 1 {
-        format!("d{}", k.dilation)
-    } else {
-        String::new()
-    };
-    let isa = match isa {
-        Isa::Portable => "scalar",
-        Isa::X86_64V3 => "avx2",
-        Isa::X86_64V4 => "avx512",
-        Isa::Aarch64 => "neon",
-        Isa::Armv7 => "armv7",
-    };
-    let s = k.size;
-    let pool = if k.pool { "_pool2" } else { "" };
-    if let Algorithm::Winograd { m, depth, stored } = k.algorithm {
-        let stored = if stored { "u" } else { "" };
-        let beside = if k.x_stride == k.cin {
-            String::new()
-        } else {
-            format!("_x{}", k.x_stride)
-        };
-        return format!(
-            "f32_winograd{m}{stored}_{}{pool}_{}x{}_{isa}_k{}d{depth}{beside}_y{}",
-            k.activation.name(),
-            k.mr,
-            k.nr,
-            k.cin,
-            k.y_stride
-        );
-    }
-    format!(
-        "f32_{op}{s}x{s}s{}{dilation}_{}{pool}_{}x{}_{isa}_k{}_x{}_y{}",
-        k.stride_x,
-        k.activation.name(),
-        k.mr,
-        k.nr,
-        k.cin,
-        k.x_stride,
-        k.y_stride
-    )
 }

@@ -4,7 +4,7 @@
 //! of four lanes a cycle, with loads beside it at the price of a quarter each (cortex-a53 and
 //! cortex-a7 issue them together when they do not wait).
 
-use crate::plan::Isa;
+use tessera_plan::{kernel::half_block, plan::Isa};
 
 /// Lanes of a vector.
 const LANES: usize = 4;
@@ -14,13 +14,6 @@ const CALL: usize = 240;
 const BLOCK: usize = 60;
 /// Running sums below which multiply-adds wait for each other.
 const SUMS: usize = 8;
-
-/// Pixels of the smaller block that ends a row when no more are left: `mr / 2`, rounded up; as many as of
-/// any block where kernels pool and that is odd.
-pub const fn half(mr: usize, pool: bool) -> usize {
-    let half = mr.div_ceil(2);
-    if pool && half % 2 == 1 { mr } else { half }
-}
 
 /// What one row has to do, to weigh block sizes.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +41,7 @@ impl Row {
             let v = lanes.div_ceil(LANES);
             let last = match w % m {
                 0 => 0,
-                n if n <= half(m, pool) => self.block(half(m, pool), v),
+                n if n <= half_block(m, pool) => self.block(half_block(m, pool), v),
                 _ => self.block(m, v),
             };
             CALL + w / m * self.block(m, v) + last

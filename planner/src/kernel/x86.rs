@@ -1,7 +1,9 @@
 //! Costs of x86-64 kernels by formulas, to choose among block sizes and algorithms.
 
-use super::{vector, winograd};
-use crate::plan::{ConvKernel, Isa};
+use tessera_plan::kernel::{vector, winograd::Sizes};
+
+use super::winograd;
+use tessera_plan::plan::{ConvKernel, Isa};
 
 /// What one row of an AVX2 kernel has to do, to weigh block sizes.
 ///
@@ -77,8 +79,8 @@ impl Work {
         let v = self.vectors(k.nr);
         let step = (k.mr * v).max(k.mr + v) + 1;
         let lanes = vector(self.isa);
-        winograd::Sizes::new(k).map_or(usize::MAX, |s| {
-            s.cost(self.filters, size, tiles, [k.mr, step, lanes])
+        Sizes::new(k).map_or(usize::MAX, |s| {
+            winograd::cost(&s, self.filters, size, tiles, [k.mr, step, lanes])
         })
     }
 
@@ -115,14 +117,15 @@ mod tests {
             let faster: Vec<usize> = [2, 4, 6]
                 .into_iter()
                 .filter(|m| {
-                    let s = winograd::Sizes {
+                    let s = Sizes {
                         m: *m,
                         cin,
                         depth: winograd::depth(*m, cin, 16, 8),
                         nr: 16,
                         stored: false,
                     };
-                    11 * s.cost(filters, [w, w], winograd::TILES, [6, 13, 8]) < 10 * direct
+                    11 * winograd::cost(&s, filters, [w, w], winograd::TILES, [6, 13, 8])
+                        < 10 * direct
                 })
                 .collect();
             assert_eq!(faster, want, "{cin} -> {filters}, {w} wide");

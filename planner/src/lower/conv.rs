@@ -1,8 +1,8 @@
 //! `[convolutional]` (Darknet `convolutional_layer.c`, semantics 4.1).
 
 use super::{Lowering, Made, Value};
-use crate::{
-    cfg::keys::Keys,
+use crate::cfg::keys::Keys;
+use tessera_plan::{
     graph::{Activation, Conv, Op, Stored, WeightSource},
     region::Shape,
 };

@@ -1,8 +1,8 @@
 //! Layers over whole maps: `[connected]`, `[local]`, `[crop]`, `[softmax]` (semantics 4.7, 4.8).
 
 use super::{Lowering, Made};
-use crate::{
-    cfg::keys::Keys,
+use crate::cfg::keys::Keys;
+use tessera_plan::{
     graph::{Activation, Op, Stored},
     region::Shape,
 };

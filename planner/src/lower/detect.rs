@@ -1,8 +1,8 @@
 //! Detection layers: their maps become nodes, their parameters [`Head`]s (semantics section 5).
 
 use super::{Lowering, Made, Value};
-use crate::{
-    cfg::keys::Keys,
+use crate::cfg::keys::Keys;
+use tessera_plan::{
     graph::{Darknet, Head, HeadKind, NmsKind, Op},
     region::Shape,
 };

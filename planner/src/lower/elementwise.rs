@@ -1,10 +1,8 @@
 //! Layers that work value by value, and layers that do nothing at inference.
 
 use super::{Lowering, Made, refs};
-use crate::{
-    cfg::keys::Keys,
-    graph::{Activation, Op, Stored},
-};
+use crate::cfg::keys::Keys;
+use tessera_plan::graph::{Activation, Op, Stored};
 
 /// Marks keys of layers that do nothing at inference as known.
 pub(super) fn ignore_all(keys: &Keys<'_>) {

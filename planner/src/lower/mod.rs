@@ -15,12 +15,12 @@ mod reorg;
 mod route;
 mod shortcut;
 
-use crate::{
-    cfg::{
-        diag::{Diagnostic, Severity, Span, bound},
-        keys::{Keys, nearest},
-        lex::Section,
-    },
+use crate::cfg::{
+    diag::{Diagnostic, Severity, Span, bound},
+    keys::{Keys, nearest},
+    lex::Section,
+};
+use tessera_plan::{
     graph::{Darknet, Graph, Head, Layer, Node, Op, Stored, TensorIx},
     region::Shape,
 };

@@ -1,15 +1,12 @@
 //! `[net]`: the input's shape. Everything else in it is training.
 
 use super::{SIDE_MAX, VALUES_MAX};
-use crate::{
-    cfg::{
-        diag::{Diagnostic, Severity},
-        keys::{Keys, nearest},
-        lex::Section,
-    },
-    graph::Darknet,
-    region::Shape,
+use crate::cfg::{
+    diag::{Diagnostic, Severity},
+    keys::{Keys, nearest},
+    lex::Section,
 };
+use tessera_plan::{graph::Darknet, region::Shape};
 
 /// What `[net]` says at inference.
 pub(super) struct Net {

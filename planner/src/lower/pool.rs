@@ -1,8 +1,8 @@
 //! `[maxpool]`, `[local_avgpool]`, `[avgpool]` (Darknet `maxpool_layer.c`, semantics 4.2).
 
 use super::{Lowering, Made, Value, conv};
-use crate::{
-    cfg::keys::Keys,
+use crate::cfg::keys::Keys;
+use tessera_plan::{
     graph::{Op, Pool},
     region::Shape,
 };

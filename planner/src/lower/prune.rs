@@ -1,6 +1,6 @@
 //! Drops nodes that no output needs. Their layers stay listed and their weights are skipped.
 
-use crate::graph::{Graph, TensorIx};
+use tessera_plan::graph::{Graph, TensorIx};
 
 /// Keeps what [`Graph::outputs`] need, in order, and renumbers.
 pub(super) fn prune(g: &mut Graph) {

@@ -1,7 +1,8 @@
 //! `[upsample]`, `[reorg]`, `[reorg3d]` (semantics 4.4, 4.5).
 
 use super::{Lowering, Made};
-use crate::{cfg::keys::Keys, graph::Op, region::Shape};
+use crate::cfg::keys::Keys;
+use tessera_plan::{graph::Op, region::Shape};
 
 pub(super) fn upsample(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let stride = keys.int("stride", 2);

@@ -1,11 +1,11 @@
 //! `[route]`: concatenation over channels (semantics 4.3).
 
 use super::{Lowering, Made, refs};
-use crate::{
-    cfg::{
-        diag::{Diagnostic, Severity},
-        keys::Keys,
-    },
+use crate::cfg::{
+    diag::{Diagnostic, Severity},
+    keys::Keys,
+};
+use tessera_plan::{
     graph::{Darknet, Op, Part},
     region::{Shape, Span},
 };

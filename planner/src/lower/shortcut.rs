@@ -1,13 +1,11 @@
 //! `[shortcut]`: sums of layers (semantics 4.6).
 
 use super::{Lowering, Made, Value, refs};
-use crate::{
-    cfg::{
-        diag::{Diagnostic, Severity},
-        keys::Keys,
-    },
-    graph::{Activation, Darknet, Normalization, Op, ShortcutKind, Stored},
+use crate::cfg::{
+    diag::{Diagnostic, Severity},
+    keys::Keys,
 };
+use tessera_plan::graph::{Activation, Darknet, Normalization, Op, ShortcutKind, Stored};
 
 pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let from = keys.ints("from");

@@ -1,7 +1,10 @@
 //! What the flags fix and what they leave open.
 
-use super::{PlanError, Shape, TILES_MAX};
-use crate::{graph::Graph, options::PlanOptions};
+use tessera_plan::limits::STAGE_TILES_MAX;
+
+use super::{PlanError, Shape};
+use crate::options::PlanOptions;
+use tessera_plan::graph::Graph;
 
 /// What the flags leave open.
 pub(super) enum Asked {
@@ -20,11 +23,11 @@ pub(super) fn asked(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> 
     // With an offload point every grid is checked against its stage, which says what fits.
     let open = o.offload.is_none() && o.cuts.is_empty();
     for &[rows, cols] in o.grids.iter().filter(|_| open) {
-        if rows == 0 || cols == 0 || rows.checked_mul(cols).is_none_or(|n| n > TILES_MAX) {
+        if rows == 0 || cols == 0 || rows.checked_mul(cols).is_none_or(|n| n > STAGE_TILES_MAX) {
             return Err(PlanError::Grid {
                 rows,
                 cols,
-                max: TILES_MAX,
+                max: STAGE_TILES_MAX,
             });
         }
     }

@@ -4,10 +4,12 @@ use super::{Parts, PlanError, Shape, grid_parts, stages, target::Parted};
 use crate::{
     chain, estimate,
     ftp::{StageGraph, cuts},
-    graph::{Graph, TensorIx},
     model::Model,
     options::{PlanOptions, Target},
-    plan::{Border, Dataflow, Format, Plan, SCHEMA_VERSION, Stage, Tail, Tensor, Tile},
+};
+use tessera_plan::{
+    graph::{Graph, TensorIx},
+    plan::{Border, Dataflow, ElementType, Plan, SCHEMA_VERSION, Stage, Tail, Tensor, Tile},
     region::{Region, Span},
 };
 
@@ -63,7 +65,7 @@ pub fn build(model: &Model, options: &PlanOptions, shape: &Shape) -> Result<Plan
         command: options.command.clone(),
         dataflow,
         target,
-        estimates: crate::plan::Estimates::default(),
+        estimates: tessera_plan::plan::Estimates::default(),
     };
     plan.estimates = estimate::estimate(graph, &plan, options);
     Ok(plan)
@@ -138,7 +140,7 @@ fn tensors(graph: &Graph, stages: &[StageGraph], tail: &StageGraph) -> Vec<Tenso
                 i32::try_from(graph.nodes[n].layer).unwrap_or(i32::MAX)
             }),
             shape: graph.shape(id),
-            format: Format::F32,
+            element: ElementType::F32,
         })
         .collect()
 }

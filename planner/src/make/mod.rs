@@ -10,22 +10,24 @@ use asked::Asked;
 
 pub use self::{
     build::build,
-    refusals::{PIECES_MAX, PlanError, TASKS_MAX, TENSOR_VALUES_MAX, TILES_MAX},
+    refusals::PlanError,
     stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
 };
 pub(crate) use self::{
     build::stage_data,
     target::{team, tile_chain},
 };
+use tessera_plan::limits::{PIECES_MAX, TASKS_MAX, TENSOR_VALUES_MAX};
+
 use crate::{
     cost,
     kernel::{Family, Storage},
     memory,
     model::Model,
     options::PlanOptions,
-    plan::Plan,
     search,
 };
+use tessera_plan::plan::Plan;
 
 /// The structure of a plan before kernels and buffers.
 #[derive(Clone, Debug)]
@@ -127,7 +129,7 @@ fn plan_as_asked(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError
             .why
             .extend(tables.map(|t| format!("kernels for {} by the table of {}", t.target, t.core)));
     }
-    crate::check::check(&plan)?;
+    tessera_plan::check::check(&plan)?;
     Ok(plan)
 }
 

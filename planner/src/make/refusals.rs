@@ -1,5 +1,7 @@
 //! Why there is no plan, and what would work.
 
+use tessera_plan::limits::{PIECES_MAX, STAGE_TILES_MAX, TASKS_MAX, TENSOR_VALUES_MAX};
+
 use crate::{
     ftp::{Bad, cuts::TooFine},
     text::bytes,
@@ -68,7 +70,7 @@ pub enum PlanError {
     },
     /// More tiles than task ids allow.
     #[error(
-        "grid {}x{} has more than {TILES_MAX} tiles; {}x{} is the largest up to it that works",
+        "grid {}x{} has more than {STAGE_TILES_MAX} tiles; {}x{} is the largest up to it that works",
         grid[0], grid[1], largest[0], largest[1]
     )]
     Tiles {
@@ -133,17 +135,8 @@ pub enum PlanError {
     },
     /// The result breaks a rule of plans: an error of the planner.
     #[error("the planner made a plan that breaks a rule: {0}")]
-    Broken(#[from] crate::check::CheckError),
+    Broken(#[from] tessera_plan::check::CheckError),
 }
-
-/// Largest number of tiles of a stage.
-pub const TILES_MAX: usize = 4096;
-/// Largest number of tiles of all stages: the runtime's ids.
-pub const TASKS_MAX: usize = 1 << 16;
-/// Most tiles that one tile may read from: the runtime's leases name their holders.
-pub const PIECES_MAX: usize = 512;
-/// Most values of a tensor that crosses a boundary: the runtime's transfers.
-pub const TENSOR_VALUES_MAX: usize = 1 << 26;
 
 fn list(reasons: &[TooFine]) -> String {
     let texts: Vec<String> = reasons.iter().map(ToString::to_string).collect();

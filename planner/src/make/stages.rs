@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{PlanError, TILES_MAX};
+use tessera_plan::limits::STAGE_TILES_MAX;
+
+use super::PlanError;
 use crate::{
     chain,
     ftp::{
         Axis, StageGraph, Trace,
         cuts::{self, TooFine},
     },
+};
+use tessera_plan::{
     graph::{Graph, TensorIx},
     plan::Split,
     region::Span,
@@ -97,9 +101,9 @@ pub fn check_grid(
         .filter_map(|(axis, n)| cuts::fits(graph, stage, *axis, *n, split).err())
         .collect();
     let [mut rows, cols] = axes.map(|(axis, n)| cuts::largest(graph, stage, axis, n, split));
-    let cols = cols.min(TILES_MAX);
-    if rows.saturating_mul(cols) > TILES_MAX {
-        rows = cuts::largest(graph, stage, Axis::Y, TILES_MAX / cols, split);
+    let cols = cols.min(STAGE_TILES_MAX);
+    if rows.saturating_mul(cols) > STAGE_TILES_MAX {
+        rows = cuts::largest(graph, stage, Axis::Y, STAGE_TILES_MAX / cols, split);
     }
     let largest = [rows, cols];
     if !reasons.is_empty() {

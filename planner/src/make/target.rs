@@ -6,9 +6,11 @@ use super::Parts;
 use crate::{
     chain::{self, ChainSpec, How},
     ftp::{StageGraph, Trace},
-    graph::{Graph, TensorIx},
     options::{PlanOptions, Target},
     packing,
+};
+use tessera_plan::{
+    graph::{Graph, TensorIx},
     plan::{Chain, TargetPlan, WeightFormat},
     region::Span,
 };

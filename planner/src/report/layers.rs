@@ -1,9 +1,9 @@
 //! What tiling costs, layer by layer.
 
-use crate::{
+use crate::text::{Table, bytes, count, plural};
+use tessera_plan::{
     graph::{Graph, TensorIx},
     plan::Plan,
-    text::{Table, bytes, count, plural},
 };
 
 /// Layers that are listed; of more, the dearest.

@@ -7,10 +7,13 @@ use std::fmt::Write as _;
 use crate::{
     estimate::{bytes as region_bytes, input_bytes, untiled_macs},
     ftp::reuse,
-    graph::Graph,
     memory,
-    plan::{Plan, Stage},
     text::{Table, bytes, count, plural},
+};
+use tessera_plan::limits;
+use tessera_plan::{
+    graph::Graph,
+    plan::{Plan, Stage},
 };
 
 /// Chain classes of a plan that are listed one by one.
@@ -151,7 +154,7 @@ fn class_ranges(plan: &Plan) -> String {
         }
     };
     for (i, (s, chains)) in plan.dataflow.stages.iter().zip(&target.stages).enumerate() {
-        let size = |of: fn(&crate::plan::Tile) -> Option<&crate::region::Region>| {
+        let size = |of: fn(&tessera_plan::plan::Tile) -> Option<&tessera_plan::region::Region>| {
             let mut rows = s.tiles.iter().filter_map(of).map(|r| r.y.len() as u64);
             let mut cols = s.tiles.iter().filter_map(of).map(|r| r.x.len() as u64);
             format!("{} x {}", range(&mut rows), range(&mut cols))
@@ -193,7 +196,7 @@ fn every_class(plan: &Plan) -> String {
             let Some(tile) = of_class().next() else {
                 continue;
             };
-            let size = |r: Option<&crate::region::Region>| {
+            let size = |r: Option<&tessera_plan::region::Region>| {
                 r.map_or_else(String::new, |r| format!("{} x {}", r.y.len(), r.x.len()))
             };
             t.row(&[
@@ -323,7 +326,7 @@ fn memory_of_nodes(plan: &Plan) -> String {
             memory::source_bytes(m),
             &format!(
                 "the same, with {} of its own frames in flight: objects {}",
-                memory::FRAMES_IN_FLIGHT,
+                limits::SOURCE_FRAMES,
                 bytes(get("source.objects"))
             ),
         );
@@ -335,7 +338,7 @@ fn memory_of_nodes(plan: &Plan) -> String {
             "arena {}, weights {}, {} frames merged {}",
             bytes(get("gateway.arena")),
             bytes(get("gateway.weights")),
-            memory::GATEWAY_FRAMES,
+            limits::GATEWAY_FRAMES,
             bytes(get("gateway.merged"))
         ),
     );

@@ -5,10 +5,11 @@
 //!
 //! Heights are powers of two, so that layers fall into step soon and the steady state is short.
 
-use crate::{
+use crate::kernel::winograd;
+use crate::options::Rows;
+use tessera_plan::{
     graph::Op,
     kernel::winograd::Sizes,
-    options::Rows,
     plan::{Buffer, ConvKernel},
 };
 
@@ -74,7 +75,7 @@ fn rolling(layer: &Layer<'_>) -> usize {
     let least = BLOCK_BYTES.div_ceil(4 * w * c);
     let side = layer.conv.map_or(1, ConvKernel::side);
     if let Some(sizes) = layer.conv.and_then(Sizes::new) {
-        return sizes.row_block([side * h, side * w], layer.tiles) / side;
+        return winograd::row_block(&sizes, [side * h, side * w], layer.tiles) / side;
     }
     let pixels = match (layer.op, layer.conv) {
         (Op::Conv(conv), Some(k)) => {

@@ -9,7 +9,7 @@
 //! A ring is a whole number of row blocks high, so that the rows of a firing lie side by side. With
 //! blocks as high as the maps, all this is the order of the DeepThings paper: layer by layer.
 
-use crate::plan::{Firing, Order};
+use tessera_plan::plan::{Firing, Order};
 
 mod height;
 mod period;

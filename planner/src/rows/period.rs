@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{Firing, Order};
+use tessera_plan::plan::{Firing, Order};
 
 /// A turn may hold this many firings of an operation.
 const LAGS: usize = 4;
@@ -78,34 +78,6 @@ fn split(all: &[Firing], at: usize, length: usize, turns: usize) -> Order {
         period: period.collect(),
         repeats: turns,
         epilogue: all[at + turns * length..].to_vec(),
-    }
-}
-
-impl Order {
-    /// All firings, one after the other.
-    pub fn firings(&self) -> impl Iterator<Item = Firing> {
-        let turns = (0..self.repeats).flat_map(|turn| {
-            self.period.iter().map(move |f| Firing {
-                first: f.first + turn * f.advance,
-                advance: 0,
-                ..*f
-            })
-        });
-        self.prologue
-            .iter()
-            .copied()
-            .chain(turns)
-            .chain(self.epilogue.iter().copied())
-    }
-
-    /// Number of firings.
-    pub fn len(&self) -> usize {
-        self.prologue.len() + self.period.len() * self.repeats + self.epilogue.len()
-    }
-
-    /// Whether nothing fires.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

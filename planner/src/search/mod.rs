@@ -29,12 +29,13 @@ use self::{
 use crate::{
     cost::{self, Cluster},
     estimate::{self, Seconds},
-    graph::Graph,
     make::{self, PlanError, Shape},
     memory,
     model::Model,
     options::PlanOptions,
 };
+use tessera_plan::graph::Graph;
+use tessera_plan::limits;
 
 /// Largest number of parts per axis that is searched.
 const PARTS_MAX: usize = 6;
@@ -262,7 +263,7 @@ fn candidate(graph: &Graph, o: &PlanOptions, pieces: &Pieces, shape: &Shape) -> 
     let most = |f: fn(&Piece) -> u64| list.iter().map(|p| f(p)).max().unwrap_or(0);
     let sum = |f: fn(&Piece) -> u64| list.iter().map(|p| f(p)).sum::<u64>();
     let frame = 4 * graph.input.len() as u64;
-    let own = memory::FRAMES_IN_FLIGHT;
+    let own = limits::SOURCE_FRAMES;
     let bytes = most(|p| p.arena) * o.workers as u64
         + sum(|p| p.weights)
         + memory::objects(&jobs, frame, own, o.workers);

@@ -10,12 +10,11 @@ use crate::{
     cost::Cluster,
     estimate::input_bytes,
     ftp::{Axis, StageGraph},
-    graph::Graph,
     make::{self, Parts, PlanError},
     options::{PlanOptions, Target},
     packing,
-    plan::Stage,
 };
+use tessera_plan::{graph::Graph, plan::Stage};
 
 /// A stage with one grid.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! Where a stage may end: layers behind which little has to be handed on.
 
-use crate::{graph::Graph, graph::TensorIx, inspect};
+use crate::inspect;
+use tessera_plan::graph::{Graph, TensorIx};
 
 /// Most stage ends that are searched; pairs of them are looked at, for every grid.
 const POINTS_MAX: usize = 14;
@@ -15,7 +16,7 @@ fn live(graph: &Graph, end: usize) -> u64 {
     tensors
         .chain([TensorIx::INPUT])
         .filter(|t| {
-            let read = |n: &crate::graph::Node| n.layer >= end && n.inputs.contains(t);
+            let read = |n: &tessera_plan::graph::Node| n.layer >= end && n.inputs.contains(t);
             graph.outputs.contains(t) || graph.nodes.iter().any(read)
         })
         .map(|t| graph.shape(t).len() as u64)
@@ -74,7 +75,8 @@ fn spread(list: &[usize], n: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cfg, graph::Darknet};
+    use crate::cfg;
+    use tessera_plan::graph::Darknet;
 
     #[test]
     fn pools_end_stages() {

@@ -2,13 +2,11 @@
 
 use super::{Candidate, Choice, Given};
 use crate::{
-    cost, estimate,
-    graph::Graph,
-    memory,
+    cost, estimate, memory,
     options::PlanOptions,
-    plan::Estimates,
     text::{bytes, count, plural},
 };
+use tessera_plan::{graph::Graph, plan::Estimates};
 
 /// `3x2 in 4 stages (cuts 4,8,12,16)`, `5x5 up to layer 15`.
 fn name(c: &Candidate) -> String {

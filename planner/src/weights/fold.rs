@@ -1,9 +1,8 @@
 //! Batch-norm folding (semantics 3.1), in double precision as Darknet's `fuse_conv_batchnorm`.
 
 use super::read::Raw;
-use crate::{
-    graph::{Darknet, Graph, Normalization, Op, ShortcutKind, Stored, WeightSource},
-    model::NodeWeights,
+use tessera_plan::graph::{
+    Darknet, Graph, NodeWeights, Normalization, Op, ShortcutKind, Stored, WeightSource,
 };
 
 /// Divisor of a channel's normalisation.
@@ -97,7 +96,7 @@ fn shortcut(
 pub(super) fn fold(graph: &Graph, mut raw: Vec<Raw>) -> Vec<Option<NodeWeights>> {
     // A layer's arrays are given up once nobody else shares them.
     let mut users = vec![0usize; raw.len()];
-    let owner = |n: &crate::graph::Node| match &n.op {
+    let owner = |n: &tessera_plan::graph::Node| match &n.op {
         Op::Conv(c) => match c.source {
             WeightSource::Layer(l) => Some(l),
             WeightSource::Blur => None,

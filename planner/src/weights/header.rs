@@ -1,7 +1,7 @@
 //! The header: three version words and the images-seen counter, 4 or 8 bytes wide.
 
 use super::WeightsError;
-use crate::graph::{Darknet, Graph};
+use tessera_plan::graph::{Darknet, Graph};
 
 /// A weights file's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

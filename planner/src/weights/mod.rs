@@ -12,10 +12,8 @@ use std::{fs, path::Path};
 use sha2::{Digest, Sha256};
 
 pub use self::{header::Header, random::random_file};
-use crate::{
-    graph::Graph,
-    model::{Model, NodeWeights},
-};
+use crate::model::Model;
+use tessera_plan::graph::{Graph, NodeWeights};
 
 /// Why a weights file cannot be used.
 #[derive(Debug, thiserror::Error)]

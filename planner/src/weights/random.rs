@@ -9,7 +9,7 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
-use crate::graph::{Graph, Stored};
+use tessera_plan::graph::{Graph, Stored};
 
 struct Draw(ChaCha8Rng);
 

@@ -1,7 +1,7 @@
 //! The arrays of every layer, in file order.
 
 use super::{Header, WeightsError, WeightsWarning};
-use crate::graph::{Graph, Stored};
+use tessera_plan::graph::{Graph, Stored};
 
 /// A layer's arrays as the file holds them, matrices already in Darknet's canonical order.
 #[derive(Clone, Debug, Default)]

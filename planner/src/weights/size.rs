@@ -1,7 +1,7 @@
 //! Whether a file is as long as its cfg says, and what else would explain its length.
 
 use super::{Header, WeightsError, read};
-use crate::graph::{Graph, HeadKind, Op, Stored, TensorIx};
+use tessera_plan::graph::{Graph, HeadKind, Op, Stored, TensorIx};
 
 pub(super) fn check_size(graph: &Graph, h: &Header, found: u64) -> Result<(), WeightsError> {
     let expected = h.bytes as u64 + 4 * read::floats(graph) as u64;

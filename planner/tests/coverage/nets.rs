@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use tessera_planner::{
-    cfg::{self, diag::Severity},
-    graph::Darknet,
-};
+use tessera_plan::graph::Darknet;
+use tessera_planner::cfg::{self, diag::Severity};
 
 use crate::{cfgs, sections};
 

@@ -1,6 +1,7 @@
 //! Shapes by the formulas of the semantics page (section 4), worked out apart from the front end.
 
-use tessera_planner::{cfg, graph::Darknet, region::Shape};
+use tessera_plan::{graph::Darknet, region::Shape};
+use tessera_planner::cfg;
 
 use crate::{cfgs, sections};
 

@@ -1,11 +1,7 @@
 //! Both headers, transposed and flipped matrices, shared weights, blurs, both epsilons.
 
-use tessera_planner::{
-    cfg,
-    graph::{Darknet, Graph},
-    model::NodeWeights,
-    weights,
-};
+use tessera_plan::graph::{Darknet, Graph, NodeWeights};
+use tessera_planner::{cfg, weights};
 
 fn graph(layers: &str, darknet: Darknet) -> Graph {
     let text = format!("[net]\nwidth=4\nheight=4\nchannels=2\n{layers}");

@@ -1,10 +1,10 @@
 //! One step back, for every small geometry.
 
-use tessera_planner::{
-    ftp::{Axis, axis},
+use tessera_plan::{
     graph::{Activation, Conv, Darknet, Graph, Node, Op, Pool, TensorIx, WeightSource},
     region::{Shape, Span},
 };
+use tessera_planner::ftp::{Axis, axis};
 
 use crate::oracle::{self, Box2};
 

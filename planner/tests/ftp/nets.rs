@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
-use tessera_planner::{
-    cfg,
+use tessera_plan::{
     graph::{Darknet, Graph},
     region::Shape,
 };
+use tessera_planner::cfg;
 
 /// Longest side of a generated map.
 const SIDE_MAX: usize = 48;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tessera_planner::{
+use tessera_plan::{
     graph::{Graph, Node, Op, ShortcutKind, TensorIx},
     region::{Region, Span},
 };

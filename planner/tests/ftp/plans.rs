@@ -7,12 +7,14 @@ use std::{
     ops::Range,
 };
 
-use tessera_planner::{
+use tessera_plan::{
     graph::{Graph, Op, TensorIx},
-    make::{self, PlanError},
-    options::{PlanOptions, Rows},
     plan::{Chain, Place, Plan, Split, Stage, Step, View},
     region::Region,
+};
+use tessera_planner::{
+    make::{self, PlanError},
+    options::{PlanOptions, Rows},
     weights,
 };
 
@@ -325,8 +327,8 @@ fn squares(
 }
 
 /// Operations that look at their position find its remainder in `phase`.
-fn position(node: &tessera_planner::graph::Node, phase: [usize; 2], out: Box2) {
-    use tessera_planner::graph::{Op, ShortcutKind};
+fn position(node: &tessera_plan::graph::Node, phase: [usize; 2], out: Box2) {
+    use tessera_plan::graph::{Op, ShortcutKind};
     let stride = match &node.op {
         Op::Upsample { stride, .. }
         | Op::Reorg3d {

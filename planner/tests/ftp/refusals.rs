@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
+use tessera_plan::limits::STAGE_TILES_MAX;
+use tessera_plan::{graph::Graph, plan::Split};
 use tessera_planner::{
-    graph::Graph,
-    make::{self, PlanError, TILES_MAX},
+    make::{self, PlanError},
     options::PlanOptions,
-    plan::Split,
     weights,
 };
 
@@ -95,5 +95,5 @@ fn tiles_are_bounded() {
         assert!(check(&graph, 1, grid, Split::Equal), "{grid:?}");
     }
     assert!(plan(&graph, 1, [64, 64], Split::Equal).is_ok());
-    const { assert!(64 * 64 == TILES_MAX) };
+    const { assert!(64 * 64 == STAGE_TILES_MAX) };
 }

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use tessera_runtime::{
-    program::Port,
-    proto::{ProgramInfo, TaskInfo, TransferConfig, wire},
+use tessera_plan::{
+    dataflow::{Port, TaskGraph, TaskInfo, TensorInfo},
+    plan::ElementType,
     region::Region,
-    sim::{EdgeSpec, GatewaySpec, NetConfig, StormConfig, World, WorldConfig},
 };
+use tessera_protocol::{ProgramInfo, TransferConfig, wire};
+use tessera_sim::{EdgeSpec, GatewaySpec, NetConfig, StormConfig, World, WorldConfig};
 
 /// Datagrams of one input.
 const MOST: usize = 64;
@@ -88,7 +89,7 @@ fn headers(world: &World) -> std::collections::BTreeMap<(usize, usize), [u8; HEA
 
 /// Four tiles, then two that read three of their maps each.
 fn program() -> ProgramInfo {
-    let boxed = |y, x, c| Region { y, x, c: [0, c] };
+    let boxed = |y, x, c| Region::new(y, x, [0, c]);
     let mut tasks = Vec::new();
     for k in 0..4 {
         let (y, x) = (k / 2 * 8, k % 2 * 8);
@@ -120,8 +121,15 @@ fn program() -> ProgramInfo {
             ..TaskInfo::default()
         });
     }
-    let maps = [3, 4, 2].map(|c| Region::whole(16, 16, c)).to_vec();
-    ProgramInfo::new([3; 32], [5; 32], maps, tasks, vec![2, 0]).expect("a program")
+    let tensors = [3, 4, 2].map(|c| TensorInfo {
+        region: boxed([0, 16], [0, 16], c),
+        element: ElementType::F32,
+    });
+    ProgramInfo {
+        plan_hash: [3; 32],
+        model_digest: [5; 32],
+        graph: TaskGraph::new(tensors.to_vec(), tasks, vec![2, 0]).expect("a program"),
+    }
 }
 
 /// One source, one other edge.

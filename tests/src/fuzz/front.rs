@@ -1,9 +1,11 @@
 //! Any bytes as a cfg, any bytes as weights.
 
-use tessera_planner::{
-    cfg::{self, diag::Severity},
+use tessera_plan::{
     check,
     graph::{Darknet, Graph},
+};
+use tessera_planner::{
+    cfg::{self, diag::Severity},
     inspect, make,
     options::PlanOptions,
     report,

@@ -1,13 +1,11 @@
 //! Any text as a plan; any plan that passes its check through the code generator.
 
 use tessera_codegen::EmitOptions;
+use tessera_plan::{check, graph::Darknet, plan::Plan};
 use tessera_planner::{
-    cfg, check,
-    graph::Darknet,
-    make,
+    cfg, make,
     model::Model,
     options::{PlanOptions, Target},
-    plan::Plan,
     weights,
 };
 

@@ -17,10 +17,8 @@ use rand_chacha::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera_planner::{
-    graph::Darknet,
-    options::{PlanOptions, Target},
-};
+use tessera_plan::graph::Darknet;
+use tessera_planner::options::{PlanOptions, Target};
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
     model,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tessera_planner::plan::{Plan, TargetPlan};
+use tessera_plan::plan::{Plan, TargetPlan};
 
 use super::{
     node::{self, Said},

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tessera_planner::plan::{Chain, Plan};
+use tessera_plan::plan::{Chain, Plan};
 
 use super::times::Times;
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use tempfile::TempDir;
-use tessera_planner::{options::Target, plan::Plan};
+use tessera_plan::plan::Plan;
+use tessera_planner::options::Target;
 
 use crate::{
     build::{self, Built},

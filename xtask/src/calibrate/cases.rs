@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use tessera_codegen::{EmitOptions, emit_bundle};
+use tessera_plan::plan::Plan;
 use tessera_planner::{
     kernel::{
         Family,
@@ -16,7 +17,6 @@ use tessera_planner::{
     make,
     model::Model,
     options::{PlanOptions, Target},
-    plan::Plan,
 };
 
 use crate::{

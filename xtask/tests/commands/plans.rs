@@ -1,6 +1,6 @@
 //! `inspect` and `plan` on shipped networks.
 
-use tessera_planner::plan::Plan;
+use tessera_plan::plan::Plan;
 
 use crate::rig::Folder;
 
@@ -56,7 +56,7 @@ fn plan_works_as_typed() {
     let (a, b) = (folder.run(&json), folder.run(&json));
     assert!(a.out == b.out);
     let plan: Plan = serde_json::from_str(&a.out).unwrap();
-    tessera_planner::check::check(&plan).unwrap();
+    tessera_plan::check::check(&plan).unwrap();
     assert_eq!(plan.dataflow.stages[0].grid, [5, 5]);
     assert_eq!(plan.hash, plan.dataflow.hash());
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use tessera_planner::graph::Activation;
+use tessera_plan::graph::Activation;
 
 /// Constants that [`apply`] uses, set before the loop.
 pub(super) fn constants(a: Activation) -> TokenStream {

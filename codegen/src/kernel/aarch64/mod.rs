@@ -16,7 +16,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use tessera_planner::{kernel::neon::half, plan::ConvKernel};
+use tessera_plan::{kernel::half_block, plan::ConvKernel};
 
 use super::{Stored, asserts, column, describe, second};
 use crate::names::{affine, comment, ident, int};
@@ -57,7 +57,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         unsafe { #whole }
         col += #mr;
     };
-    let few = half(k.mr, k.pool);
+    let few = half_block(k.mr, k.pool);
     let blocks = if few == k.mr {
         whole
     } else {

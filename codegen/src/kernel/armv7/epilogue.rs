@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{graph::Activation, plan::ConvKernel};
+use tessera_plan::{graph::Activation, plan::ConvKernel};
 
 use super::{asm::Asm, exp, row::Block};
 use crate::{act, names::int};

@@ -4,7 +4,7 @@
 
 use std::f32::consts::LOG2_E;
 
-use tessera_planner::graph::Activation;
+use tessera_plan::graph::Activation;
 
 use super::asm::Asm;
 

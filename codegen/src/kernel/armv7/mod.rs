@@ -20,7 +20,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::plan::ConvKernel;
+use tessera_plan::plan::ConvKernel;
 
 use super::{asserts, describe, second};
 use crate::{

@@ -1,6 +1,6 @@
 //! The frame of a kernel: one row of pixels in blocks, one block's taps.
 
-use tessera_planner::{kernel::neon::half, plan::ConvKernel};
+use tessera_plan::{kernel::half_block, plan::ConvKernel};
 
 use super::{
     asm::{Asm, doubles},
@@ -42,7 +42,7 @@ pub(super) fn text(k: &ConvKernel, lanes: usize) -> String {
     a.ins("push {r3-r11, lr}");
     a.ins("vpush {d8-d15}");
     a.ins("mov r11, #0");
-    let few = half(k.mr, k.pool);
+    let few = half_block(k.mr, k.pool);
     a.label(1);
     a.ins(format!("ldr r4, {COLS}"));
     if few < k.mr {

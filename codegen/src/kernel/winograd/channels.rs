@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{
+use tessera_plan::{
     kernel::winograd::{GAP, Sizes},
     plan::ConvKernel,
 };

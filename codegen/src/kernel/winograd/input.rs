@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::kernel::winograd::Sizes;
+use tessera_plan::kernel::winograd::Sizes;
 
 use super::{Index, Printer, transform};
 use crate::{

@@ -4,7 +4,7 @@ use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use tessera_planner::plan::ConvKernel;
+use tessera_plan::plan::ConvKernel;
 
 use crate::names::float;
 

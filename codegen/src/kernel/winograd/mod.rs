@@ -21,7 +21,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use tessera_planner::{kernel::winograd::Sizes, plan::ConvKernel};
+use tessera_plan::{kernel::winograd::Sizes, plan::ConvKernel};
 
 use crate::names::{affine, comment, int};
 

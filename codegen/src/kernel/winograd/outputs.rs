@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use tessera_planner::plan::ConvKernel;
+use tessera_plan::plan::ConvKernel;
 
 use super::{Index, Printer, transform};
 use crate::{

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use tessera_planner::graph::Activation;
+use tessera_plan::graph::Activation;
 
 use super::Width;
 

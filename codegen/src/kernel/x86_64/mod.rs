@@ -18,7 +18,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use tessera_planner::plan::{ConvKernel, Isa};
+use tessera_plan::plan::{ConvKernel, Isa};
 
 use super::{Stored, asserts, column, describe, second};
 use crate::names::{affine, comment, ident, int};

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use tessera_planner::plan::Isa;
+use tessera_plan::plan::Isa;
 
 use crate::names::comment;
 

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use tessera_planner::plan::{ConvKernel, Isa};
+use tessera_plan::plan::{ConvKernel, Isa};
 
 use super::{
     Width, epilogue,

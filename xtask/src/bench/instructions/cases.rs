@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use tessera_codegen::{EmitOptions, emit_bundle};
+use tessera_plan::plan::Plan;
 use tessera_planner::{
     kernel::{Family, Storage},
     make,
     model::Model,
     options::{PlanOptions, Target},
-    plan::Plan,
 };
 
 use super::Run;

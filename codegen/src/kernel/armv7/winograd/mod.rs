@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_planner::{
+use tessera_plan::{
     kernel::winograd::{GAP, Sizes},
     plan::ConvKernel,
 };
@@ -267,7 +267,7 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
 
 #[cfg(test)]
 mod tests {
-    use tessera_planner::{graph::Activation, plan::Algorithm};
+    use tessera_plan::{graph::Activation, plan::Algorithm};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 //! themselves. Rows are transformed first, then columns, by way of the stack (products: the other way
 //! round, so that pixels of a row come out side by side).
 
-use tessera_planner::plan::ConvKernel;
+use tessera_plan::plan::ConvKernel;
 
 use super::straight::{Constants, emit};
 use crate::kernel::{

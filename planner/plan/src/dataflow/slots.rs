@@ -1,0 +1,116 @@
+//! How many slots of which size objects take: for nodes that set them aside, and for planners that count
+//! memory.
+
+use std::collections::BTreeMap;
+
+use super::{Part, TaskGraph};
+
+/// Slots of one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotCount {
+    /// Bytes of each.
+    pub bytes: usize,
+    /// How many.
+    pub count: usize,
+}
+
+/// A slot of this size or larger begins on a page.
+const PAGE_BYTES: usize = 4096;
+/// Every slot begins on a cache line.
+const LINE_BYTES: usize = 64;
+
+/// Slots that let an edge never wait for itself: `own_frames` frames of its own with all that they
+/// produce, copies of inputs and outputs for `jobs` running tasks, and as many frames' worth of stolen
+/// outputs as `kept_frames`.
+pub fn edge_slots(
+    graph: &TaskGraph,
+    own_frames: usize,
+    jobs: usize,
+    kept_frames: usize,
+) -> Vec<SlotCount> {
+    let mut slots = BTreeMap::new();
+    if let Some(frame) = graph.tensors.first() {
+        *slots.entry(frame.bytes(frame.region)).or_insert(0) += own_frames;
+    }
+    for port in graph.tasks.iter().flat_map(|t| &t.outputs) {
+        *slots.entry(graph.port_bytes(port)).or_insert(0) += own_frames + kept_frames;
+    }
+    // A job writes its own outputs even when the object arrives from elsewhere first.
+    let copies = most_of_one_task(graph, |_| true, true);
+    for (bytes, n) in copies {
+        *slots.entry(bytes).or_insert(0) += n * jobs;
+    }
+    list(slots)
+}
+
+/// What an edge's own frames need besides themselves: all their outputs, and copies of inputs for `jobs`
+/// running tasks.
+pub fn own_slots(graph: &TaskGraph, own_frames: usize, jobs: usize) -> Vec<SlotCount> {
+    let mut slots = BTreeMap::new();
+    for port in graph.tasks.iter().flat_map(|t| &t.outputs) {
+        *slots.entry(graph.port_bytes(port)).or_insert(0) += own_frames;
+    }
+    let copies = most_of_one_task(graph, |part| part != Part::Frame, false);
+    for (bytes, n) in copies {
+        *slots.entry(bytes).or_insert(0) += n * jobs;
+    }
+    slots
+        .into_iter()
+        .map(|(bytes, count)| SlotCount { bytes, count })
+        .collect()
+}
+
+/// Slots in which a gateway merges the tail's whole inputs of `frames` frames.
+pub fn gateway_slots(graph: &TaskGraph, frames: usize) -> Vec<SlotCount> {
+    let mut slots = BTreeMap::new();
+    for &t in &graph.tail_inputs {
+        let tensor = &graph.tensors[t as usize];
+        *slots.entry(tensor.bytes(tensor.region)).or_insert(0) += frames;
+    }
+    list(slots)
+}
+
+/// Bytes that slots take side by side, ascending by size: small ones begin on cache lines, others on pages.
+pub fn slots_bytes(slots: &[SlotCount]) -> u64 {
+    let mut end: u64 = 0;
+    for s in slots.iter().filter(|s| s.count > 0) {
+        let align = if s.bytes >= PAGE_BYTES {
+            PAGE_BYTES
+        } else {
+            LINE_BYTES
+        };
+        let stride = s.bytes.next_multiple_of(align).max(LINE_BYTES);
+        end = end.next_multiple_of(align as u64) + s.count as u64 * stride as u64;
+    }
+    end
+}
+
+/// Per size, the most copies that any one task needs: of the objects that it reads and `counts` accepts,
+/// and, with `outputs`, of what it makes.
+fn most_of_one_task(
+    graph: &TaskGraph,
+    counts: impl Fn(Part) -> bool,
+    outputs: bool,
+) -> BTreeMap<usize, usize> {
+    let mut most = BTreeMap::new();
+    for t in &graph.tasks {
+        let mut of_task: BTreeMap<usize, usize> = BTreeMap::new();
+        for need in t.needs.iter().filter(|n| counts(n.part)) {
+            *of_task.entry(graph.need_bytes(need)).or_insert(0) += 1;
+        }
+        for port in t.outputs.iter().filter(|_| outputs) {
+            *of_task.entry(graph.port_bytes(port)).or_insert(0) += 1;
+        }
+        for (bytes, n) in of_task {
+            let known = most.entry(bytes).or_insert(0);
+            *known = n.max(*known);
+        }
+    }
+    most
+}
+
+fn list(slots: BTreeMap<usize, usize>) -> Vec<SlotCount> {
+    let used = slots.into_iter().filter(|s| s.1 > 0);
+    used.map(|(bytes, count)| SlotCount { bytes, count })
+        .collect()
+}

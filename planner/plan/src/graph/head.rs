@@ -1,0 +1,53 @@
+//! Detection layers: what the runtime needs to read boxes off their maps.
+
+use super::TensorIx;
+use crate::region::Shape;
+
+/// How NMS compares boxes (semantics 5.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum NmsKind {
+    /// Plain IoU.
+    #[default]
+    Default,
+    /// IoU minus a centre-distance term with exponent 0.6.
+    Greedy,
+    /// The same with exponent `beta`.
+    Diou {
+        /// The exponent, `beta_nms`.
+        beta: f32,
+    },
+}
+
+/// A detection layer's decoding parameters: data for the runtime.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// cfg layer.
+    pub layer: usize,
+    /// Its map, `[h, w, slots * entries]`.
+    pub tensor: TensorIx,
+    /// Shape of the map.
+    pub shape: Shape,
+    /// Number of classes.
+    pub classes: usize,
+    /// Width and height of the anchor of every slot: pixels of the network's input (yolo), grid
+    /// cells (region), empty (detection). Masks are applied.
+    pub anchors: Vec<(f32, f32)>,
+    /// How boxes are read off the map.
+    pub kind: HeadKind,
+    /// NMS asked for by this layer; the last head's counts.
+    pub nms: NmsKind,
+}
+
+/// How boxes are read off a detection map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "fields carry Darknet's key names")]
+pub enum HeadKind {
+    /// `[yolo]`, semantics 5.1.
+    Yolo { new_coords: bool },
+    /// `[Gaussian_yolo]`, semantics 5.2; `point`: -1 right_bottom, 0 center, 1 left_top.
+    Gaussian { point: i8 },
+    /// `[region]`, semantics 5.3.
+    Region,
+    /// `[detection]`, semantics 5.4.
+    Detection { side: usize, num: usize, sqrt: bool },
+}

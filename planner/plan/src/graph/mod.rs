@@ -1,0 +1,123 @@
+//! The network as a DAG of operations with resolved shapes: what the rest of Tessera works on.
+//!
+//! The front end ([`crate::cfg`]) turns a Darknet cfg into a [`Graph`]. One cfg layer becomes no
+//! node (dropout, cost, a route to one layer: they are other names of an existing tensor), one
+//! node (nearly all), or two (an antialiased convolution: the convolution, then the blur).
+//! Shapes, paddings and strides are resolved; nothing here needs the cfg again.
+
+mod activation;
+mod head;
+mod op;
+mod stored;
+mod weights;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    activation::Activation,
+    head::{Head, HeadKind, NmsKind},
+    op::{Conv, Op, Part, Pool, ShortcutKind, WeightSource},
+    stored::{Normalization, Stored},
+    weights::NodeWeights,
+};
+use crate::region::Shape;
+
+/// A tensor of the graph: the network's input, or the output of a node.
+///
+/// Serialised as an integer: -1 is the input, `k >= 0` the output of node `k`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TensorIx(pub i32);
+
+impl TensorIx {
+    /// The network's input.
+    pub const INPUT: Self = Self(-1);
+
+    /// Output of node `node`.
+    pub fn node(node: usize) -> Self {
+        Self(i32::try_from(node).expect("node counts are bounded by the front end"))
+    }
+
+    /// The producing node; `None` for the network's input.
+    pub fn producer(self) -> Option<usize> {
+        usize::try_from(self.0).ok()
+    }
+}
+
+/// Which Darknet is followed where the forks differ (`--darknet`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Darknet {
+    /// AlexeyAB's fork: `sqrt(variance + 1e-5)`, objectness 1 for region boxes before NMS.
+    #[default]
+    Alexey,
+    /// The original: `sqrt(variance) + 1e-6`, shortcuts that change size.
+    Pjreddie,
+}
+
+/// A network: nodes in topological order, what each cfg layer became, and its detection heads.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// Name of the model: the cfg's file stem.
+    pub name: String,
+    /// Whose semantics were applied.
+    pub darknet: Darknet,
+    /// Shape of the network's input.
+    pub input: Shape,
+    /// `letter_box=1` in `[net]`.
+    pub letterbox: bool,
+    /// Operations; a node reads only tensors of earlier nodes.
+    pub nodes: Vec<Node>,
+    /// One entry per cfg section after `[net]`, in order.
+    pub layers: Vec<Layer>,
+    /// Detection layers in cfg order.
+    pub heads: Vec<Head>,
+    /// What the network computes: the detection maps, else the last layer's tensor.
+    pub outputs: Vec<TensorIx>,
+}
+
+impl Graph {
+    /// Number of values of the first output: the classes of a classifier.
+    pub fn outputs_len(&self) -> usize {
+        self.outputs.first().map_or(0, |t| self.shape(*t).len())
+    }
+
+    /// Shape of a tensor.
+    pub fn shape(&self, t: TensorIx) -> Shape {
+        t.producer().map_or(self.input, |n| self.nodes[n].shape)
+    }
+}
+
+/// A section of the cfg, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Darknet's name of the section, without brackets: `convolutional`.
+    pub kind: String,
+    /// Line of the section header in the cfg, from 1.
+    pub line: usize,
+    /// The tensor that a reference to this layer means. `None`: nothing (cost after softmax).
+    pub tensor: Option<TensorIx>,
+    /// Output shape as Darknet reports it.
+    pub shape: Shape,
+    /// float32 values that the weights file holds for this layer.
+    pub weights: usize,
+    /// The arrays that those values are.
+    pub stored: Stored,
+    /// Multiply-adds of the whole layer (convolution, connected, local; 0 elsewhere).
+    pub macs: u64,
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Index of the cfg layer it comes from.
+    pub layer: usize,
+    /// Name in emitted code: `l02_conv`. Unique.
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// What it reads.
+    pub inputs: Vec<TensorIx>,
+    /// Shape of its output.
+    pub shape: Shape,
+}

@@ -1,0 +1,25 @@
+//! Bounds that several crates must agree on: the planner refuses what exceeds them, nodes and readers of
+//! files rely on them.
+
+/// Own frames of a source in flight at a time.
+pub const SOURCE_FRAMES: usize = 2;
+/// Frames' worth of outputs that an edge keeps for others.
+pub const KEPT_FRAMES: usize = 2;
+/// Frames that a gateway merges at a time, of all sources.
+pub const GATEWAY_FRAMES: usize = 8;
+/// Most tiles of a stage.
+pub const STAGE_TILES_MAX: usize = 4096;
+/// Most tiles of all stages: task ids on the wire have 16 bits.
+pub const TASKS_MAX: usize = 1 << 16;
+/// Most objects that one task may read from: a lease names their holders in one datagram.
+pub const PIECES_MAX: usize = 512;
+/// Most values of a tensor that crosses a boundary: a transfer's bitmap holds its chunks.
+pub const TENSOR_VALUES_MAX: usize = 1 << 26;
+/// Most entries of a list in a plan.
+pub const LIST_MAX: usize = 1 << 16;
+/// Values of an arena or of a weights file stay below this number.
+pub const VALUES_MAX: usize = 1 << 33;
+/// Most threads that a plan may ask for.
+pub const TEAM_MAX: usize = 1 << 10;
+/// Longest `plan.toml`, in bytes.
+pub const PLAN_BYTES_MAX: usize = 64 << 20;

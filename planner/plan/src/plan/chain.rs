@@ -1,0 +1,255 @@
+//! Chain classes: layers with literal shapes over buffers in one arena, and the order of their firings.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ConvKernel, WeightFormat,
+    defaults::{is_false, is_one, is_zero, one},
+};
+use crate::graph::TensorIx;
+
+/// Alignment of buffers in an arena, in float32 values: one cache line.
+pub const ALIGN_FLOATS: usize = 16;
+
+/// Tiles of equal shape share one chain class: layers with literal shapes, buffers in one arena.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Name of the emitted module: `r0_c2` (row class, column class), `tail`.
+    pub name: String,
+    /// Values (float32) of the arena; the emitted crate's constant.
+    pub arena_floats: usize,
+    /// Buffers in the arena. Their memory overlaps when their lives do not.
+    pub buffers: Vec<Buffer>,
+    /// Buffer that each stage input is loaded into (`None`: this class needs nothing of it).
+    pub loads: Vec<Option<View>>,
+    /// Layers in execution order.
+    pub steps: Vec<Step>,
+    /// Where each stage output lies (`None`: this class makes nothing of it).
+    pub stores: Vec<Option<View>>,
+    /// In which order rows are loaded, computed and stored.
+    pub order: Order,
+    /// Multiply-adds of one run.
+    pub macs: u64,
+    /// Threads for which the steps' scratch suffices; more share what these have.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub threads: usize,
+}
+
+/// The order of a chain's firings: `prologue`, then `period` over and over, then `epilogue`.
+///
+/// Operations are numbered: the loads, then the steps, then the stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Fills the rings.
+    pub prologue: Vec<Firing>,
+    /// One turn of the steady state, as its first turn runs it.
+    pub period: Vec<Firing>,
+    /// Turns of the period.
+    pub repeats: usize,
+    /// Empties the rings.
+    pub epilogue: Vec<Firing>,
+}
+
+impl Order {
+    /// All firings, one after the other.
+    pub fn firings(&self) -> impl Iterator<Item = Firing> {
+        let turns = (0..self.repeats).flat_map(|turn| {
+            self.period.iter().map(move |f| Firing {
+                first: f.first + turn * f.advance,
+                advance: 0,
+                ..*f
+            })
+        });
+        self.prologue
+            .iter()
+            .copied()
+            .chain(turns)
+            .chain(self.epilogue.iter().copied())
+    }
+
+    /// Number of firings.
+    pub fn len(&self) -> usize {
+        self.prologue.len() + self.period.len() * self.repeats + self.epilogue.len()
+    }
+
+    /// Whether nothing fires.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A row block of one operation. In `plan.toml`: `[op, first, rows, advance]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[usize; 4]", into = "[usize; 4]")]
+pub struct Firing {
+    /// Which load, step or store.
+    pub op: usize,
+    /// First row: of the buffer that is written, or (stores) of the output's box.
+    pub first: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// What `first` grows by with every turn of the period; 0 outside of it.
+    pub advance: usize,
+}
+
+impl From<[usize; 4]> for Firing {
+    fn from([op, first, rows, advance]: [usize; 4]) -> Self {
+        Self {
+            op,
+            first,
+            rows,
+            advance,
+        }
+    }
+}
+
+impl From<Firing> for [usize; 4] {
+    fn from(f: Firing) -> Self {
+        [f.op, f.first, f.rows, f.advance]
+    }
+}
+
+/// Rows of pixels of channels inside the arena, with zero columns beside and a zero row before.
+///
+/// A ring of `ring` rows: row `y` lies in place `y % ring`, where it replaces row `y - ring`.
+///
+/// Layout in float32 values from `offset`: `[zero_row as usize][row_floats]`, then
+/// `[ring][pad_left + w + pad_right][c]`, with `row_floats = (pad_left + w + pad_right) * c`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Buffer {
+    /// What it holds.
+    pub tensor: TensorIx,
+    /// First value in the arena; a multiple of 16 (64 bytes).
+    pub offset: usize,
+    /// Values it takes, zero row and columns included.
+    pub floats: usize,
+    /// Rows of the map's part that passes through.
+    pub h: usize,
+    /// Rows held at a time: `h`, or fewer.
+    pub ring: usize,
+    /// Columns without padding.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+    /// Zero columns on the left.
+    pub pad_left: usize,
+    /// Zero columns on the right.
+    pub pad_right: usize,
+    /// Whether a zero row stands before the rows: for windows that reach above or below the map.
+    pub zero_row: bool,
+    /// Where it lies.
+    #[serde(default, skip_serializing_if = "Place::is_arena")]
+    pub place: Place,
+}
+
+impl Buffer {
+    /// Whether zero rows or columns surround its rows.
+    #[must_use]
+    pub const fn is_padded(&self) -> bool {
+        self.zero_row || self.pad_left + self.pad_right > 0
+    }
+}
+
+/// Where a buffer lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In the arena, from its offset on.
+    #[default]
+    Arena,
+    /// It is the chain's input of this number, read where it arrived. Inputs of a tail alone arrive
+    /// as one packed map.
+    Input(usize),
+    /// It is the chain's output of this number, written where it is handed over.
+    Output(usize),
+}
+
+impl Place {
+    /// Whether it lies in the arena.
+    #[must_use]
+    pub const fn is_arena(&self) -> bool {
+        matches!(self, Self::Arena)
+    }
+}
+
+/// A box inside a buffer: `h x w` pixels, beginning at row `y`, column `x` (not counting zero row and
+/// columns); all channels, but where a convolution reads those from `channel` on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// Index into the chain's buffers.
+    pub buffer: usize,
+    /// First row.
+    pub y: usize,
+    /// First column.
+    pub x: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+    /// First channel.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub channel: usize,
+}
+
+/// One layer of a chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Node of the graph.
+    pub node: usize,
+    /// cfg layer.
+    pub layer: usize,
+    /// Name of the emitted function: `l02_conv`.
+    pub name: String,
+    /// What is read of each of the node's inputs: exactly what `out` needs, clipped to the map.
+    pub inputs: Vec<View>,
+    /// What is written: always all rows and columns of its buffer.
+    pub out: View,
+    /// First channel of `out` that is written. A convolution, pool or upsampling whose only reader
+    /// concatenates channels writes its own among those of the result; there, the reader's view is its own
+    /// output.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub channel: usize,
+    /// Position of `out` in its whole map: first row and column. Only operations whose result
+    /// depends on position (upsample, resized shortcut, reorg3d) look at it, and only at its
+    /// remainder by their stride; equal in all tiles of a class.
+    pub phase: [usize; 2],
+    /// Windows of input 0 reach this many rows and columns beyond its view, where the map ends:
+    /// `[top, bottom, left, right]`. Convolutions read zeros there, pools skip them.
+    pub pad: [usize; 4],
+    /// Rows of `out` per firing; the last one of a map may have fewer.
+    pub firing: usize,
+    /// Rows of `out` that pass through all output channels together, inside a firing: their input
+    /// rows stay in the cache.
+    pub row_block: usize,
+    /// Kernel, where the operation is a convolution.
+    pub conv: Option<ConvKernel>,
+    /// Whether rows that lie side by side are one long row to the kernel.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub joined: bool,
+    /// How its weights are stored; kernels see float32.
+    #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
+    pub weights: WeightFormat,
+    /// Values at the beginning of the arena that a firing works in: no buffer that holds something
+    /// between the step's first firing and its last begins before their end. A multiple of 16.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub scratch: usize,
+    /// Multiply-adds.
+    pub macs: u64,
+}
+
+impl Step {
+    /// Whether all it would copy lies in its output already: it never fires.
+    pub fn is_there(&self) -> bool {
+        !self.inputs.is_empty() && self.copied().next().is_none()
+    }
+
+    /// Whether an input of its own lies in its output.
+    pub const fn finds(&self, input: &View) -> bool {
+        input.buffer == self.out.buffer
+    }
+
+    /// What is read of inputs that do not lie in its output.
+    pub fn copied(&self) -> impl Iterator<Item = &View> {
+        self.inputs.iter().filter(|v| !self.finds(v))
+    }
+}

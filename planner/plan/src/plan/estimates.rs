@@ -1,0 +1,27 @@
+//! What the planner expects of a plan.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What the planner expects.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimates {
+    /// Number of edges planned for.
+    pub edges: usize,
+    /// Workers of each.
+    pub workers: usize,
+    /// Multiply-adds of the stages, relative to untiled.
+    pub redundancy: f64,
+    /// Bytes per frame: `stage<N>.inputs`, what all tiles of a stage read together; `results`,
+    /// what the gateway receives; `work_sharing`, picture, all tiles' inputs and results through
+    /// the gateway, as without stealing; `expected.*`, what travels in the schedule of one frame.
+    pub traffic: BTreeMap<String, u64>,
+    /// Memory per role in exact bytes; the keys are `role.what`.
+    pub memory: BTreeMap<String, u64>,
+    /// Predicted seconds: `stages`, `tail`, `frame` (both), `cores_busy` (all cores together),
+    /// `channel_busy`.
+    pub seconds: BTreeMap<String, f64>,
+    /// Why this plan: one line per reason.
+    pub why: Vec<String>,
+}

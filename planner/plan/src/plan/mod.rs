@@ -1,0 +1,49 @@
+//! **The seam** between planner and codegen: plain data, no methods that decide anything.
+//!
+//! A plan has two parts. [`Dataflow`] says what is computed where and what travels: nodes that
+//! agree on its hash can work together whatever their processors. [`TargetPlan`] says how one
+//! instruction set computes it: buffers, kernels, packing. [`Estimates`] stand beside both and
+//! are covered by neither hash.
+//!
+//! Geometry is final here. Codegen prints it; it recomputes nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+mod chain;
+mod dataflow;
+mod defaults;
+mod estimates;
+mod kernel;
+mod target;
+mod weights;
+
+pub use chain::{ALIGN_FLOATS, Buffer, Chain, Firing, Order, Place, Step, View};
+pub use dataflow::{Border, Dataflow, ElementType, Split, Stage, Tail, Tensor, Tile};
+pub use estimates::Estimates;
+pub use kernel::{Algorithm, ConvKernel, Isa};
+pub use target::TargetPlan;
+pub use weights::{Packing, Section, WeightFormat};
+
+/// Version of the plan's form; a change of meaning or layout bumps it (see CHANGELOG).
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A complete plan, as written to `plan.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema: u32,
+    /// Hex SHA-256 of the canonical form of `dataflow`; goes on the wire.
+    pub hash: String,
+    /// Name of the emitted crate: `<model>-<grid>-<target>`.
+    pub name: String,
+    /// The command that makes this plan again (no absolute paths).
+    pub command: String,
+    /// What is computed where, and what travels.
+    pub dataflow: Dataflow,
+    /// How each instruction set computes it, by target name.
+    pub target: BTreeMap<String, TargetPlan>,
+    /// Predictions, outside of both hashes.
+    pub estimates: Estimates,
+}

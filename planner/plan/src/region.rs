@@ -1,0 +1,203 @@
+//! Boxes of a feature map: half-open ranges of rows, columns and channels.
+//!
+//! Every place that speaks of a part of a map speaks of a [`Region`]: tiles, halos, objects,
+//! pulls. Rows alone are never enough (a grid cuts both axes).
+
+use serde::{Deserialize, Serialize};
+
+/// A half-open range `lo..hi` along one axis. Serialised as `[lo, hi]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "[usize; 2]", into = "[usize; 2]")]
+pub struct Span {
+    /// First index inside.
+    pub lo: usize,
+    /// First index behind.
+    pub hi: usize,
+}
+
+impl From<[usize; 2]> for Span {
+    fn from([lo, hi]: [usize; 2]) -> Self {
+        Self { lo, hi }
+    }
+}
+
+impl From<Span> for [usize; 2] {
+    fn from(s: Span) -> Self {
+        [s.lo, s.hi]
+    }
+}
+
+impl Span {
+    /// The range `lo..hi`.
+    pub const fn new(lo: usize, hi: usize) -> Self {
+        Self { lo, hi }
+    }
+
+    /// Number of indices inside; 0 when empty.
+    pub const fn len(self) -> usize {
+        self.hi.saturating_sub(self.lo)
+    }
+
+    /// Whether nothing lies inside.
+    pub const fn is_empty(self) -> bool {
+        self.hi <= self.lo
+    }
+
+    /// Whether `o`, empty or not, begins and ends inside.
+    pub const fn contains(self, o: Self) -> bool {
+        self.lo <= o.lo && o.hi <= self.hi
+    }
+
+    /// What lies in both; empty ranges come back as `0..0`.
+    pub fn meet(self, other: Self) -> Self {
+        let (lo, hi) = (self.lo.max(other.lo), self.hi.min(other.hi));
+        if lo < hi {
+            Self { lo, hi }
+        } else {
+            Self::new(0, 0)
+        }
+    }
+
+    /// The smallest range that holds both (bounding range); an empty one adds nothing.
+    pub fn join(self, other: Self) -> Self {
+        match (self.is_empty(), other.is_empty()) {
+            (true, _) => other,
+            (_, true) => self,
+            _ => Self::new(self.lo.min(other.lo), self.hi.max(other.hi)),
+        }
+    }
+}
+
+/// Height, width and channels of a map. Inside Tessera maps lie in memory as `[h, w, c]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "[usize; 3]", into = "[usize; 3]")]
+pub struct Shape {
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+}
+
+impl From<[usize; 3]> for Shape {
+    fn from([h, w, c]: [usize; 3]) -> Self {
+        Self { h, w, c }
+    }
+}
+
+impl From<Shape> for [usize; 3] {
+    fn from(s: Shape) -> Self {
+        [s.h, s.w, s.c]
+    }
+}
+
+impl Shape {
+    /// A map of `h` rows, `w` columns and `c` channels.
+    pub const fn new(h: usize, w: usize, c: usize) -> Self {
+        Self { h, w, c }
+    }
+
+    /// Number of values in the map.
+    pub const fn len(self) -> usize {
+        self.h * self.w * self.c
+    }
+
+    /// Whether the map holds no value.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A box of a map: `{y, x, c}` of half-open ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Region {
+    /// Rows.
+    pub y: Span,
+    /// Columns.
+    pub x: Span,
+    /// Channels.
+    pub c: Span,
+}
+
+impl Region {
+    /// The box of nothing.
+    pub const EMPTY: Self = Self::new([0, 0], [0, 0], [0, 0]);
+
+    /// Rows `y`, columns `x` and channels `c`, each as `[lo, hi]`.
+    pub const fn new(y: [usize; 2], x: [usize; 2], c: [usize; 2]) -> Self {
+        Self {
+            y: Span::new(y[0], y[1]),
+            x: Span::new(x[0], x[1]),
+            c: Span::new(c[0], c[1]),
+        }
+    }
+
+    /// The whole of a map.
+    pub const fn whole(s: Shape) -> Self {
+        Self {
+            y: Span::new(0, s.h),
+            x: Span::new(0, s.w),
+            c: Span::new(0, s.c),
+        }
+    }
+
+    /// Rows inside.
+    pub const fn h(self) -> usize {
+        self.y.len()
+    }
+
+    /// Columns inside.
+    pub const fn w(self) -> usize {
+        self.x.len()
+    }
+
+    /// Channels inside.
+    pub const fn ch(self) -> usize {
+        self.c.len()
+    }
+
+    /// Number of values inside. Does not overflow for boxes that a [`crate::check`]ed plan holds or that
+    /// lie inside of such a one.
+    pub const fn len(self) -> usize {
+        self.h() * self.w() * self.ch()
+    }
+
+    /// Whether nothing lies inside.
+    pub const fn is_empty(self) -> bool {
+        self.y.is_empty() || self.x.is_empty() || self.c.is_empty()
+    }
+
+    /// Whether `o` lies inside.
+    pub const fn contains(self, o: Self) -> bool {
+        self.y.contains(o.y) && self.x.contains(o.x) && self.c.contains(o.c)
+    }
+
+    /// What lies in both; [`Self::EMPTY`] when nothing does.
+    pub fn meet(self, o: Self) -> Self {
+        let r = Self {
+            y: self.y.meet(o.y),
+            x: self.x.meet(o.x),
+            c: self.c.meet(o.c),
+        };
+        if r.is_empty() { Self::EMPTY } else { r }
+    }
+
+    /// Bounding box of both; an empty one adds nothing.
+    pub fn join(self, o: Self) -> Self {
+        match (self.is_empty(), o.is_empty()) {
+            (true, _) => o,
+            (_, true) => self,
+            _ => Self {
+                y: self.y.join(o.y),
+                x: self.x.join(o.x),
+                c: self.c.join(o.c),
+            },
+        }
+    }
+
+    /// Rows, columns and channels of the box.
+    pub const fn shape(self) -> Shape {
+        Shape::new(self.y.len(), self.x.len(), self.c.len())
+    }
+}

@@ -1,0 +1,265 @@
+//! The command line of a node.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use lexopt::prelude::*;
+
+use super::NodeError;
+use tessera_runtime::program::Program;
+
+/// What a node is asked to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Print this and leave.
+    Help(String),
+    /// Say what was compiled in.
+    Info(&'static Program),
+    /// Everything in one process.
+    Solo(&'static Program, Box<Args>),
+    /// Compute jobs of the edge that started this process; not for people, so not in the help.
+    Worker(&'static Program, Box<Args>),
+    /// Match, merge, run the tail, write records.
+    Gateway(&'static Program, Box<Args>),
+    /// Compute tasks; bring frames, with inputs.
+    Edge(&'static Program, Box<Args>),
+}
+
+/// Flags of all roles; a role uses its own.
+#[derive(Clone, Debug)]
+pub struct Args {
+    /// Packed weights.
+    pub weights: PathBuf,
+    /// Pictures.
+    pub images: Vec<PathBuf>,
+    /// Raw tensors.
+    pub tensors: Vec<PathBuf>,
+    /// Keep pictures' shape.
+    pub letterbox: bool,
+    /// Threads of the tail; of every worker; of everything in `solo`.
+    pub threads: usize,
+    /// Worker processes.
+    pub workers: usize,
+    /// Where tensors are dumped.
+    pub dump: Option<PathBuf>,
+    /// Where records go, one JSON line each; none: standard output.
+    pub records: Option<PathBuf>,
+    /// Where statistics go at the end.
+    pub stats: Option<PathBuf>,
+    /// Score threshold.
+    pub thresh: f32,
+    /// NMS threshold.
+    pub nms: f32,
+    /// Timed repetitions; 0: none.
+    pub repeat: u32,
+    /// Put a guard page behind working memory, and say how much of it each task uses.
+    pub guard: bool,
+    /// Time layers too.
+    pub profile: bool,
+    /// Address to bind.
+    pub listen: Option<SocketAddr>,
+    /// Address of the gateway.
+    pub gateway: Option<SocketAddr>,
+    /// Number of this node, from 1.
+    pub id: u16,
+    /// Frames after which a gateway ends; none: runs until told to end.
+    pub frames: Option<u64>,
+    /// Bind to other addresses than loopback, without authentication.
+    pub insecure_lan: bool,
+    /// Inherited socket of a worker.
+    pub socket: Option<i32>,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            weights: PathBuf::from("weights.bin"),
+            images: Vec::new(),
+            tensors: Vec::new(),
+            letterbox: false,
+            threads: 1,
+            workers: 1,
+            dump: None,
+            records: None,
+            stats: None,
+            thresh: 0.25,
+            nms: 0.45,
+            repeat: 0,
+            profile: false,
+            guard: false,
+            listen: None,
+            gateway: None,
+            id: 0,
+            frames: None,
+            insecure_lan: false,
+            socket: None,
+        }
+    }
+}
+
+const HELP: &str = "\
+A node of a cluster that computes one compiled network.
+
+Usage: node [--program NAME] ROLE [FLAGS]
+
+Roles
+  gateway   matches nodes, merges what they computed, computes the rest, writes records
+            --listen ADDR:PORT [--threads N] [--frames N] [--dump DIR]
+  edge      computes tasks; brings frames when it has inputs
+            --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
+  solo      everything in this process, no network
+            inputs [--threads N] [--repeat N [--profile]] [--guard] [--dump DIR]
+  info      prints what was compiled in
+
+Inputs
+  --image FILE...       pictures (PNG, JPEG, BMP, PNM)
+  --input-f32 FILE...   raw little-endian float32 tensors, C x H x W
+  --letterbox           keep the pictures' shape instead of stretching them
+
+Flags
+  --weights FILE        packed weights [default: weights.bin]
+  --listen ADDR:PORT    address of this node; port 0 lets the system choose, the gateway prints it
+                        [edge default: any port of loopback, or of all interfaces]
+  --gateway ADDR:PORT   where the gateway listens; it may be started later
+  --id N                number of this edge, from 1; every edge of a cluster has another
+  --workers N           worker processes of an edge, one task each [default: 1]
+  --threads N           threads that share the layers of the tail, of a worker's task, or of solo;
+                        for workers where stages have fewer tiles than boards have cores [default: 1]
+  --frames N            end after so many records [default: run until SIGTERM]
+  --thresh T            report boxes that score above T [default: 0.25]
+  --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]
+  --records FILE        append records there, one JSON line a frame [default: standard output]
+  --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
+  --stats FILE          write statistics there at the end, as JSON
+  --repeat N            time so many runs of the first frame
+  --profile             time every layer of them, and the processor's best possible speed
+  --guard               poison working memory, put a page behind it that nobody may touch, and
+                        print how much of it each task uses
+  --program NAME        which network, when several were compiled in
+  --insecure-lan        bind to other addresses than loopback; boards do not authenticate each
+                        other yet, so everybody who reaches the port can take part
+
+SIGTERM and Ctrl-C end a node orderly. Exit status: 0; 1 after an error, or when an input could
+not be read; 2 when the command line makes no sense.";
+
+/// Name under which this program was started.
+pub fn program_name() -> String {
+    std::env::args_os()
+        .next()
+        .and_then(|a| {
+            PathBuf::from(a)
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+        })
+        .unwrap_or_else(|| "node".into())
+}
+
+/// Parses the command line.
+pub fn parse(
+    programs: &[&'static Program],
+    words: impl IntoIterator<Item = OsString>,
+) -> Result<Command, NodeError> {
+    let usage = |e: lexopt::Error| NodeError::Usage(e.to_string());
+    let mut parser = lexopt::Parser::from_iter(words);
+    let mut role: Option<String> = None;
+    let mut name: Option<String> = None;
+    let mut a = Args::default();
+    while let Some(word) = parser.next().map_err(usage)? {
+        match word {
+            Short('h') | Long("help") => return Ok(Command::Help(HELP.into())),
+            Long("program") => name = Some(parser.value().and_then(|v| v.string()).map_err(usage)?),
+            Long("weights") => a.weights = parser.value().map_err(usage)?.into(),
+            Long("image") => a
+                .images
+                .extend(parser.values().map_err(usage)?.map(PathBuf::from)),
+            Long("input-f32") => a
+                .tensors
+                .extend(parser.values().map_err(usage)?.map(PathBuf::from)),
+            Long("letterbox") => a.letterbox = true,
+            Long("threads") => a.threads = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("workers") => a.workers = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("dump") => a.dump = Some(parser.value().map_err(usage)?.into()),
+            Long("records") => a.records = Some(parser.value().map_err(usage)?.into()),
+            Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
+            Long("thresh") => a.thresh = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("nms") => a.nms = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("repeat") => a.repeat = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("profile") => a.profile = true,
+            Long("guard") => a.guard = true,
+            Long("listen") => {
+                a.listen = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
+            }
+            Long("gateway") => {
+                a.gateway = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
+            }
+            Long("id") => a.id = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("frames") => {
+                a.frames = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
+            }
+            Long("insecure-lan") => a.insecure_lan = true,
+            Long("socket") => {
+                a.socket = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
+            }
+            Value(v) if role.is_none() => role = Some(v.to_string_lossy().into_owned()),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    let program = pick(programs, name.as_deref())?;
+    bounds(&a)?;
+    match role.as_deref() {
+        Some("info") => Ok(Command::Info(program)),
+        Some("worker") => Ok(Command::Worker(program, Box::new(a))),
+        Some("solo") => {
+            if a.images.is_empty() && a.tensors.is_empty() {
+                return Err(NodeError::Usage("solo needs --image or --input-f32".into()));
+            }
+            Ok(Command::Solo(program, Box::new(a)))
+        }
+        Some("gateway") => Ok(Command::Gateway(program, Box::new(a))),
+        Some("edge") => Ok(Command::Edge(program, Box::new(a))),
+        Some(other) => Err(NodeError::Usage(format!(
+            "unknown role {other:?}: gateway, edge, solo or info"
+        ))),
+        None => Err(NodeError::Usage(
+            "no role given: gateway, edge, solo or info".into(),
+        )),
+    }
+}
+
+fn pick(programs: &[&'static Program], name: Option<&str>) -> Result<&'static Program, NodeError> {
+    match (name, programs) {
+        (None, [one]) => Ok(one),
+        (None, _) => Err(NodeError::Usage(
+            "this binary holds several programs: name one with --program".into(),
+        )),
+        (Some(n), _) => programs
+            .iter()
+            .copied()
+            .find(|p| p.name == n)
+            .ok_or_else(|| NodeError::Usage(format!("there is no program {n:?} in this binary"))),
+    }
+}
+
+fn bounds(a: &Args) -> Result<(), NodeError> {
+    let share = |v: f32, flag: &str| {
+        if (0.0..=1.0).contains(&v) {
+            Ok(())
+        } else {
+            Err(NodeError::Usage(format!(
+                "{flag} {v} must lie between 0 and 1"
+            )))
+        }
+    };
+    share(a.thresh, "--thresh")?;
+    share(a.nms, "--nms")?;
+    if a.threads > 1024 || !(1..=64).contains(&a.workers) {
+        return Err(NodeError::Usage(
+            "--threads goes up to 1024, --workers from 1 to 64".into(),
+        ));
+    }
+    if !a.images.is_empty() && !a.tensors.is_empty() {
+        return Err(NodeError::Usage(
+            "give --image or --input-f32, not both".into(),
+        ));
+    }
+    Ok(())
+}

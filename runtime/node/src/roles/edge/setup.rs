@@ -1,0 +1,77 @@
+//! What an edge does before its loop: checks, socket, segment, workers.
+
+use std::sync::Arc;
+
+use super::{Progress, Shell};
+use crate::{
+    roles::{
+        NodeError,
+        args::Args,
+        check_cpu,
+        net::{self, Net},
+        source::Source,
+        wait::{Signals, Waker},
+        workers::Workers,
+    },
+    shm::{Layout, Segment, SegmentStore},
+    udp,
+};
+use tessera_plan::limits;
+use tessera_protocol::{Edge, EdgeConfig, NodeId, ProgramInfo};
+use tessera_runtime::{
+    program::Program,
+    weights::{Use, Weights},
+};
+
+/// Runs the role.
+pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
+    check_cpu(program)?;
+    let gateway = a
+        .gateway
+        .ok_or_else(|| NodeError::Usage("an edge needs --gateway ADDR:PORT".into()))?;
+    if a.id == 0 {
+        return Err(NodeError::Usage(
+            "an edge needs --id N: a number from 1, every edge another".into(),
+        ));
+    }
+    let signals = Signals::new()?;
+    let listen = udp::edge_address(a.listen, gateway, a.insecure_lan)?;
+    let net = Net::bind(listen, a.insecure_lan)?;
+    // Verified once, here; workers map it.
+    drop(Weights::open(&a.weights, program, Use::Stages)?);
+    let info = Arc::new(ProgramInfo {
+        plan_hash: program.plan_hash,
+        model_digest: program.model_digest,
+        graph: program.task_graph()?,
+    });
+    let is_source = a.images.len() + a.tensors.len() > 0;
+    let usual = EdgeConfig::new(NodeId(a.id), net::epoch(), gateway, a.workers);
+    let config = EdgeConfig {
+        max_frames: if is_source { usual.max_frames } else { 0 },
+        transfer: net.socket().transfer(),
+        ..usual
+    };
+    let slots = config.slots(&info, limits::KEPT_FRAMES);
+    let layout = Layout::new(&info, &slots, config.max_jobs, config.workers);
+    let segment = Segment::create(&layout)?;
+    let store = SegmentStore::new(&segment, &slots)?;
+    let workers = Workers::start(program, &a.weights, &segment, config.workers, a.threads)?;
+    let waker = Waker::new()?;
+    let shell = Shell {
+        frame_bytes: info.tensors[0].bytes(info.tensors[0].region),
+        machine: Edge::new(config, info),
+        store,
+        workers,
+        source: Source::start(program, a, waker.clone())?,
+        ready: None,
+        said_no_more: false,
+        said_finished: false,
+        progress: Progress::default(),
+        wake_at: 0,
+        complain_at: Some(net.clock.now() + super::STILL_WAITING_US / 10),
+        refused: None,
+        stopped: false,
+        over: Vec::new(),
+    };
+    shell.run(net, &signals, &waker, program, a)
+}

@@ -1,0 +1,115 @@
+//! What both roles' loops share: the socket with its batches, the clock, and where they may bind.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::{NodeError, wait::Clock};
+use crate::udp::{self, Inbox, Outbox, Socket};
+use tessera_protocol::{Epoch, Now};
+
+/// Most batches taken from the socket in one turn of a loop, so that completions get theirs.
+const TURN_BATCHES: usize = 4;
+
+/// A node's way to the others.
+#[derive(Debug)]
+pub struct Net {
+    socket: Socket,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// The node's time.
+    pub clock: Clock,
+}
+
+/// Where datagrams go while a machine is drained.
+#[derive(Debug)]
+pub struct Sending<'a> {
+    socket: &'a mut Socket,
+    outbox: &'a mut Outbox,
+}
+
+impl Sending<'_> {
+    /// Queues a datagram.
+    pub fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        self.socket.send(self.outbox, to, bytes);
+    }
+}
+
+impl Net {
+    /// Binds to `at`; off loopback only with `insecure_lan`, and then says so.
+    ///
+    /// # Errors
+    /// When the address must not or cannot be bound.
+    pub fn bind(at: SocketAddr, insecure_lan: bool) -> Result<Self, NodeError> {
+        let exposed = udp::check_bind(at, insecure_lan)?;
+        let socket = Socket::bind(at).map_err(NodeError::io(format!("cannot listen on {at}")))?;
+        if exposed {
+            eprintln!(
+                "WARNING: listening on {} without authentication: everybody who reaches this address can feed frames to this node, read its data and end its run (--insecure-lan)",
+                socket.local()
+            );
+        }
+        Ok(Self {
+            socket,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            clock: Clock::start(),
+        })
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Takes what has arrived, at most a turn's worth, and gives each datagram to `each` with the
+    /// time and the way to answer.
+    pub fn receive(&mut self, mut each: impl FnMut(Now, SocketAddr, &[u8], &mut Sending<'_>)) {
+        for _ in 0..TURN_BATCHES {
+            let count = self.socket.receive(&mut self.inbox);
+            let now = self.clock.now();
+            for i in 0..count {
+                let Some((from, bytes)) = self.inbox.get(i) else {
+                    continue;
+                };
+                let mut sending = Sending {
+                    socket: &mut self.socket,
+                    outbox: &mut self.outbox,
+                };
+                each(now, from, bytes, &mut sending);
+            }
+            self.socket.flush(&mut self.outbox);
+            if count < udp::BATCH {
+                return;
+            }
+        }
+    }
+
+    /// The way to send, for what did not arrive as a datagram.
+    pub fn sending(&mut self) -> Sending<'_> {
+        Sending {
+            socket: &mut self.socket,
+            outbox: &mut self.outbox,
+        }
+    }
+
+    /// Sends what is queued.
+    pub fn flush(&mut self) {
+        self.socket.flush(&mut self.outbox);
+    }
+
+    /// What the socket has done, for statistics.
+    pub fn stats(&self) -> Value {
+        let mut stats = json!(self.socket.counters);
+        stats["kernel_drops"] = json!(self.socket.drops());
+        stats["receive_buffer"] = json!(self.socket.receive_buffer());
+        stats["send_buffer"] = json!(self.socket.send_buffer());
+        stats
+    }
+}
+
+/// This life of a node: microseconds of the wall clock, so that a later life is greater.
+pub fn epoch() -> Epoch {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Epoch(since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
+}

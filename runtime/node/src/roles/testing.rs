@@ -1,0 +1,96 @@
+//! A hand-written program for the tests of this module: the tail adds its one weight to the input.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use tessera_runtime::{
+    io::{Buffer, TaskIo, View},
+    program::{ElementType, NmsKind, Program, SectionSpec, TailSpec, TensorSpec},
+    weights::{HEADER_BYTES, MAGIC, VERSION},
+};
+
+const MAP: Buffer = Buffer {
+    offset: 0,
+    h: 2,
+    ring: 2,
+    w: 3,
+    c: 1,
+    pad_left: 0,
+    pad_right: 0,
+    zero_row: false,
+};
+
+const fn map(layer: i32) -> TensorSpec {
+    TensorSpec {
+        layer,
+        h: 2,
+        w: 3,
+        c: 1,
+        element: ElementType::F32,
+    }
+}
+
+/// No tasks, no heads: a frame of 2 x 3 values goes straight to the tail.
+pub static PROGRAM: Program = Program {
+    name: "adder",
+    target: "portable",
+    plan_hash: [1; 32],
+    model_digest: [2; 32],
+    tensors: &[map(-1), map(0)],
+    tasks: &[],
+    stage_starts: &[0],
+    tail: TailSpec {
+        inputs: &[0],
+        outputs: &[1],
+        arena_floats: 6,
+        macs: 6,
+        run: add,
+    },
+    heads: &[],
+    nms: NmsKind::Default,
+    letterbox: false,
+    region_objectness_one: false,
+    sections: &[SectionSpec {
+        name: "tail",
+        offset: 0,
+        floats: 1024,
+    }],
+    check_cpu: || Ok(()),
+};
+
+/// Panics on a frame that begins with NaN, to show that a frame's trouble stays its own.
+fn add(io: &mut TaskIo<'_>) {
+    io.load(0, &MAP, 0..2);
+    let weight = io.weights[0];
+    let ([], y) = io.arena.io(0, [], MAP.range());
+    assert!(!y[0].is_nan(), "a frame that the tail cannot bear");
+    for v in y {
+        *v += weight;
+    }
+    let all = View {
+        y: 0,
+        x: 0,
+        h: 2,
+        w: 3,
+    };
+    io.store(0, &MAP, all, 0..2);
+}
+
+/// Writes the program's `weights.bin` into `dir`; its one weight is `weight`.
+pub fn weights(dir: &Path, weight: f32) -> PathBuf {
+    let mut values = vec![0u8; 4096];
+    values[..4].copy_from_slice(&weight.to_le_bytes());
+    let mut file = vec![0u8; HEADER_BYTES];
+    file[..8].copy_from_slice(&MAGIC);
+    file[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    file[12] = 1;
+    file[16..48].copy_from_slice(&PROGRAM.model_digest);
+    file[64..68].copy_from_slice(b"tail");
+    file[88..96].copy_from_slice(&1024u64.to_le_bytes());
+    file[96..128].copy_from_slice(&Sha256::digest(&values));
+    file.extend(values);
+    let path = dir.join("weights.bin");
+    std::fs::write(&path, file).unwrap();
+    path
+}

@@ -1,0 +1,157 @@
+//! What a node's loop waits for: its socket, its helpers, signals, the clock.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, ppoll},
+    sys::{
+        eventfd::{EfdFlags, EventFd},
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+        time::TimeSpec,
+    },
+};
+
+use super::NodeError;
+use tessera_protocol::Now;
+
+/// Microseconds since this process made its clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub fn start() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+
+    /// The time.
+    pub fn now(self) -> Now {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Wakes the loop from another thread; clones wake the same loop.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<EventFd>);
+
+impl Waker {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the process has too many open files.
+    pub fn new() -> Result<Self, NodeError> {
+        let fd = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(NodeError::errno("cannot make an event descriptor"))?;
+        Ok(Self(Arc::new(fd)))
+    }
+
+    /// Wakes the loop, now or when it next waits.
+    pub fn wake(&self) {
+        // Fails only when the counter is full: then the loop is awake already.
+        let _ = self.0.write(1);
+    }
+
+    /// Forgets earlier wakes; look for work afterwards.
+    pub fn clear(&self) {
+        let _ = self.0.read();
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGTERM, SIGINT: end orderly.
+    End,
+    /// SIGUSR1: write the statistics so far.
+    Stats,
+}
+
+/// Signals as something to wait for.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Takes them over; call before threads and processes are started, which inherit the mask.
+    /// Signals that come before the loop runs wait for it.
+    ///
+    /// # Errors
+    /// When the process has too many open files.
+    pub fn new() -> Result<Self, NodeError> {
+        let what = "cannot wait for signals";
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1] {
+            set.add(signal);
+        }
+        set.thread_block().map_err(NodeError::errno(what))?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let fd = SignalFd::with_flags(&set, flags).map_err(NodeError::errno(what))?;
+        Ok(Self(fd))
+    }
+
+    /// The next one that has arrived.
+    pub fn next(&self) -> Option<Asked> {
+        let signal = self.0.read_signal().ok().flatten()?;
+        let usr1 = u32::try_from(Signal::SIGUSR1 as i32).unwrap_or(0);
+        Some(if signal.ssi_signo == usr1 {
+            Asked::Stats
+        } else {
+            Asked::End
+        })
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits until one of `fds` can be read, at most `us` microseconds.
+///
+/// # Errors
+/// When the system cannot wait.
+pub fn wait<const N: usize>(fds: [BorrowedFd<'_>; N], us: u64) -> Result<(), NodeError> {
+    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    // A day at most: the kernel refuses times that it cannot count.
+    let timeout = TimeSpec::from_duration(Duration::from_micros(us.min(86_400_000_000)));
+    match ppoll(&mut fds, Some(timeout), None) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(e) => Err(NodeError::errno("cannot wait")(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waker_ends_a_wait_once() {
+        let waker = Waker::new().unwrap();
+        let other = waker.clone();
+        let thread = std::thread::spawn(move || other.wake());
+        // Would take a day otherwise.
+        wait([waker.as_fd()], u64::MAX).unwrap();
+        thread.join().unwrap();
+        waker.wake();
+        waker.clear();
+        let clock = Clock::start();
+        wait([waker.as_fd()], 2_000).unwrap();
+        assert!(clock.now() >= 2_000, "cleared wakes do not end a wait");
+    }
+}

@@ -1,0 +1,254 @@
+//! A worker process: leases jobs of its edge's segment, computes them, says so.
+//!
+//! It is started by [`super::workers::Workers`] with a socket as standard input, ends when that
+//! socket does, and is killed by the system should its parent die first.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read, Write, stdin},
+    os::{fd::AsFd, unix::fs::FileExt},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        prctl,
+        signal::{SigSet, Signal},
+    },
+};
+
+use super::{NodeError, args::Args, check_cpu, code, handover};
+use crate::{
+    memory::Memory,
+    shm::{
+        BadJob, Handed, Lease, Segment, ShmWords, Taker,
+        entry::{Content, Spoiled},
+        handed,
+        record::Record,
+    },
+};
+use tessera_runtime::{
+    arena::ArenaMemory,
+    program::Program,
+    team::Team,
+    weights::{Use, Weights},
+};
+
+/// Looks at the deque before going to sleep.
+const SPINS: u32 = 64;
+/// Between two notes of the peak memory while jobs come without pause.
+const NOTE_EVERY: Duration = Duration::from_millis(50);
+/// Idle milliseconds after which it is noted: not in the way of the next job.
+const NOTE_IDLE_MS: u16 = 5;
+
+/// float32 values of slots that jobs may read and write before their pages are let go: 128 KiB. The
+/// system maps 64 KiB around every touched page; slots of many small jobs would add up, and mapping
+/// these again takes less than a hundredth of the time of tasks on them.
+const LET_GO_FLOATS: usize = 32 << 10;
+
+/// Runs the role.
+pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
+    if a.socket != Some(0) {
+        return Err(NodeError::Usage(
+            "workers are started by their edge, with a socket as standard input".into(),
+        ));
+    }
+    let sys = |e: Errno| NodeError::io("cannot set up the worker")(e.into());
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(sys)?;
+    // Signals to a whole process group (Ctrl-C, a service manager) reach workers too; the edge
+    // decides when they leave.
+    let mut theirs = SigSet::empty();
+    theirs.add(Signal::SIGINT);
+    theirs.add(Signal::SIGTERM);
+    theirs.thread_block().map_err(sys)?;
+    // What `ps` shows; the command is /proc/self/exe.
+    prctl::set_name(c"tessera-worker").map_err(sys)?;
+    check_cpu(program)?;
+    let from = handover::receive(stdin()).map_err(NodeError::io("no segment from the edge"))?;
+    let segment = Segment::from_fd(from.segment, &program.plan_hash)?;
+    if from.worker >= segment.layout().workers {
+        return Err(NodeError::Usage(format!(
+            "there is no worker {}",
+            from.worker
+        )));
+    }
+    let weights = Weights::open(&a.weights, program, Use::Verified)?;
+    let floats = program.tasks.iter().map(|t| t.arena_floats).max();
+    let team = Team::new(a.threads).map_err(NodeError::Threads)?;
+    let mut worker = Worker {
+        program,
+        team,
+        weights: weights.floats(),
+        arena: ArenaMemory::new(floats.unwrap_or(0)),
+        taker: Taker::new(
+            segment.deque(),
+            segment.states(),
+            segment.entries(),
+            segment.layout(),
+            from.worker,
+        ),
+        records: segment.workers(),
+        number: from.worker,
+        segment,
+        jobs: from.jobs.into(),
+        finished: from.finished.into(),
+        content: Content::default(),
+        status: File::open("/proc/self/status").ok(),
+        noted: Instant::now(),
+        news: false,
+        touched: 0,
+    };
+    code::let_go();
+    worker.serve()
+}
+
+/// Why a job has no outputs.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Spoiled(#[from] Spoiled),
+    #[error(transparent)]
+    Bad(#[from] BadJob),
+    #[error("task {0} panicked")]
+    Panic(u32),
+}
+
+struct Worker<'w> {
+    program: &'static Program,
+    team: Team,
+    weights: &'w [f32],
+    arena: ArenaMemory,
+    segment: Segment,
+    taker: Taker<ShmWords>,
+    records: ShmWords,
+    number: usize,
+    jobs: File,
+    finished: File,
+    content: Content,
+    status: Option<File>,
+    /// When the peak memory was noted.
+    noted: Instant,
+    /// Whether jobs were computed since.
+    news: bool,
+    /// Values of slots that jobs used since these were let go.
+    touched: usize,
+}
+
+impl Worker<'_> {
+    fn serve(&mut self) -> Result<(), NodeError> {
+        self.note();
+        Record::new(&self.records, self.number).set_ready();
+        while self.wait()? {
+            // A token without a job: another worker was there first, or the job was taken back.
+            let Some(mut lease) = self.taker.lease() else {
+                continue;
+            };
+            let began = Instant::now();
+            let done = self.compute(&mut lease).inspect_err(|e| {
+                eprintln!("worker {}: {e}; the job has failed", self.number);
+            });
+            self.news = true;
+            if self.noted.elapsed() > NOTE_EVERY {
+                self.note();
+            }
+            let took_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+            if !self.taker.finish(lease, done.is_ok(), took_us) {
+                return Err(NodeError::Usage(
+                    "the edge took this worker for dead".into(),
+                ));
+            }
+            let ring = self.finished.write(&1u64.to_ne_bytes());
+            ring.map_err(NodeError::io("cannot tell the edge"))?;
+            self.let_go();
+        }
+        self.note();
+        Ok(())
+    }
+
+    /// Waits for a token that stands for a job; `false` when the edge wants no more.
+    fn wait(&mut self) -> Result<bool, NodeError> {
+        for _ in 0..SPINS {
+            if !self.taker.is_idle() {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        loop {
+            let mut token = [0u8; 8];
+            match self.jobs.read(&mut token) {
+                Ok(_) => return Ok(true),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(NodeError::io("cannot wait for jobs")(e)),
+            }
+            let input = stdin();
+            let idle = if self.news {
+                NOTE_IDLE_MS.into()
+            } else {
+                PollTimeout::NONE
+            };
+            let mut fds = [
+                PollFd::new(self.jobs.as_fd(), PollFlags::POLLIN),
+                PollFd::new(input.as_fd(), PollFlags::POLLIN),
+            ];
+            let woken = match poll(&mut fds, idle) {
+                Ok(n) => n,
+                Err(Errno::EINTR) => continue,
+                Err(e) => return Err(NodeError::io("cannot wait for jobs")(e.into())),
+            };
+            // The edge sends nothing more on the socket: any event is its end.
+            if fds[1].revents().is_some_and(|r| !r.is_empty()) {
+                return Ok(false);
+            }
+            if woken == 0 {
+                self.note();
+            }
+        }
+    }
+
+    fn compute(&mut self, lease: &mut Lease) -> Result<(), Failure> {
+        self.taker.read(lease, &mut self.content)?;
+        let id = self.content.task;
+        let task = self.program.tasks.get(id as usize);
+        let task = task.ok_or(BadJob::Task(id))?;
+        // SAFETY: `taker` takes leases from this segment's table, and the content was read from the
+        // entry of this one. The table is filled by `Workers::submit` of the parent process, which
+        // keeps the slots lent until the job is finished or this process is reaped.
+        let handed = unsafe { Handed::new(lease, &self.segment, &self.content, task) };
+        let mut handed = handed?;
+        let (weights, arena, team) = (self.weights, self.arena.floats(), &self.team);
+        // What a panic leaves behind is undefined content of the arena and of outputs that nobody
+        // will read: the job fails.
+        catch_unwind(AssertUnwindSafe(|| handed.run(task, weights, arena, team)))
+            .map_err(|_| Failure::Panic(id))
+    }
+
+    /// Keeps the resident memory to what some jobs touch, not to all slots that jobs ever touched.
+    fn let_go(&mut self) {
+        let floats = self.content.pieces.iter();
+        let floats = floats.filter_map(|p| handed::checked_len(p.region)).sum();
+        self.touched = self.touched.saturating_add(floats);
+        if self.touched >= LET_GO_FLOATS {
+            self.touched = 0;
+            self.segment.let_go();
+        }
+    }
+
+    /// Publishes the peak memory.
+    fn note(&mut self) {
+        let mut text = [0u8; 4096];
+        if let Some(n) = self
+            .status
+            .as_ref()
+            .and_then(|f| f.read_at(&mut text, 0).ok())
+        {
+            let status = String::from_utf8_lossy(&text[..n]);
+            Record::new(&self.records, self.number)
+                .set_peak_bytes(Memory::parse(&status).peak_bytes);
+        }
+        (self.noted, self.news) = (Instant::now(), false);
+    }
+}

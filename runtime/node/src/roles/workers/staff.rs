@@ -1,0 +1,340 @@
+//! Starting, watching and replacing worker processes.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nix::sys::{
+    epoll::{Epoll, EpollEvent, EpollFlags},
+    eventfd::EventFd,
+    time::TimeSpec,
+    timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+};
+use serde::Serialize;
+
+use super::{Failure, Finished, WorkersError, failed};
+use crate::{
+    roles::handover,
+    shm::{Segment, ShmWords, record::Record},
+};
+
+/// Shortest time between two starts of one worker; doubles while it does not become ready.
+const RESTART_AFTER: Duration = Duration::from_millis(50);
+/// Ends before it was ready, in a row, after which a worker is given up.
+const BARREN_MAX: u32 = 5;
+
+/// How a worker is started.
+#[derive(Debug)]
+pub(super) struct Launch {
+    /// Program and arguments.
+    words: Vec<OsString>,
+    /// What it is called in `ps`, when the program is not its own name.
+    name: Option<OsString>,
+}
+
+/// A worker's process, past and present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkerStats {
+    /// Its number.
+    pub worker: usize,
+    /// Process id; `None` while there is none.
+    pub pid: Option<u32>,
+    /// Processes started in its place.
+    pub starts: u32,
+    /// Jobs done.
+    pub jobs: u64,
+    /// Microseconds spent in them.
+    pub busy_us: u64,
+    /// Peak resident memory (`VmHWM`, shared pages included) of any of its processes, when last
+    /// noted: up to 50 ms ago, or at its end.
+    pub peak_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    /// Its end is the worker's, either way.
+    socket: UnixStream,
+}
+
+#[derive(Debug)]
+struct Member {
+    running: Option<Running>,
+    stats: WorkerStats,
+    started: Option<Instant>,
+    /// Ends before it was ready, in a row.
+    barren: u32,
+    failure: Option<Failure>,
+}
+
+/// All workers.
+#[derive(Debug)]
+pub(super) struct Staff {
+    launch: Launch,
+    segment: Segment,
+    records: ShmWords,
+    jobs: EventFd,
+    finished: EventFd,
+    timer: TimerFd,
+    members: Vec<Member>,
+    /// Nobody is started any more.
+    dismissed: bool,
+}
+
+impl Launch {
+    /// This binary's worker role.
+    pub(super) fn new(program: &str, weights: &Path, threads: usize) -> Self {
+        let exe = std::env::current_exe().ok();
+        let runner = std::env::var("TESSERA_RUNNER").unwrap_or_default();
+        let mut words: Vec<OsString> = runner.split_whitespace().map(OsString::from).collect();
+        let mut name = None;
+        match exe {
+            Some(exe) if !words.is_empty() => words.push(exe.into()),
+            // Works even when the file was replaced meanwhile.
+            exe => {
+                words = vec!["/proc/self/exe".into()];
+                name = exe.and_then(|e| e.file_name().map(OsString::from));
+            }
+        }
+        let args = ["--program", program, "worker", "--socket", "0", "--weights"];
+        words.extend(args.map(OsString::from));
+        words.push(weights.into());
+        words.extend(["--threads".into(), threads.to_string().into()]);
+        Self { words, name }
+    }
+
+    /// Starts the process; `input` becomes its standard input.
+    fn start(&self, input: UnixStream) -> io::Result<Child> {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]);
+        if let Some(name) = &self.name {
+            command.arg0(name);
+        }
+        command
+            .stdin(OwnedFd::from(input))
+            .stdout(Stdio::null())
+            .spawn()
+    }
+}
+
+impl Staff {
+    pub(super) fn new(
+        launch: Launch,
+        segment: &Segment,
+        jobs: EventFd,
+        finished: EventFd,
+        count: usize,
+    ) -> Result<Self, WorkersError> {
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags);
+        Ok(Self {
+            launch,
+            segment: segment.clone(),
+            records: segment.workers(),
+            jobs,
+            finished,
+            timer: timer.map_err(failed("make a timer"))?,
+            members: (0..count)
+                .map(|worker| Member {
+                    running: None,
+                    stats: WorkerStats {
+                        worker,
+                        pid: None,
+                        starts: 0,
+                        jobs: 0,
+                        busy_us: 0,
+                        peak_bytes: 0,
+                    },
+                    started: None,
+                    barren: 0,
+                    failure: None,
+                })
+                .collect(),
+            dismissed: false,
+        })
+    }
+
+    pub(super) fn finished(&self) -> &EventFd {
+        &self.finished
+    }
+
+    pub(super) fn timer(&self) -> BorrowedFd<'_> {
+        self.timer.as_fd()
+    }
+
+    /// Says that `jobs` jobs wait.
+    pub(super) fn ring(&self, jobs: u64) {
+        if jobs > 0 {
+            // Fails only when 2^64 - 2 tokens lie there.
+            let _ = self.jobs.write(jobs);
+        }
+    }
+
+    /// Jobs have finished: the bell may be rung again.
+    pub(super) fn hush(&self) {
+        let _ = self.finished.read();
+    }
+
+    pub(super) fn timer_rang(&self) {
+        // Not blocking; whether it rang is seen from the clock.
+        let _ = self.timer.wait();
+    }
+
+    /// Starts whoever is missing and due; sets the timer for the others.
+    ///
+    /// # Errors
+    /// When nobody is left.
+    pub(super) fn fill(&mut self, epoll: &Epoll) -> Result<(), WorkersError> {
+        let now = Instant::now();
+        let mut next: Option<Instant> = None;
+        for worker in 0..self.members.len() {
+            let m = &self.members[worker];
+            if m.running.is_some() || m.barren >= BARREN_MAX || self.dismissed {
+                continue;
+            }
+            let pause = RESTART_AFTER * 2u32.pow(m.barren);
+            let due = m.started.map_or(now, |s| s + pause);
+            if due > now {
+                next = Some(next.map_or(due, |n| n.min(due)));
+            } else if let Err(e) = self.start(worker, epoll) {
+                // Short of processes or memory, say: that passes, or does not.
+                let m = &mut self.members[worker];
+                m.started = Some(now);
+                m.barren += 1;
+                m.failure = Some(Failure::NotStarted(Arc::new(e)));
+                let again = now + pause;
+                next = Some(next.map_or(again, |n| n.min(again)));
+            }
+        }
+        if let Some(due) = next {
+            let wait = due
+                .saturating_duration_since(now)
+                .max(Duration::from_millis(1));
+            let once = Expiration::OneShot(TimeSpec::from_duration(wait));
+            let set = self.timer.set(once, TimerSetTimeFlags::empty());
+            set.map_err(failed("set a timer"))?;
+        }
+        self.hope()
+    }
+
+    /// Whether anybody works or will.
+    fn hope(&self) -> Result<(), WorkersError> {
+        let given_up = |m: &Member| m.running.is_none() && m.barren >= BARREN_MAX;
+        match self.members.iter().find_map(|m| m.failure.clone()) {
+            Some(why) if self.members.iter().all(given_up) => Err(WorkersError::Hopeless {
+                why,
+                times: BARREN_MAX,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts everybody for the first time.
+    ///
+    /// # Errors
+    /// When one cannot be started; the others are killed when `self` is dropped.
+    pub(super) fn start_all(&mut self, epoll: &Epoll) -> Result<(), WorkersError> {
+        (0..self.members.len()).try_for_each(|worker| self.start(worker, epoll))
+    }
+
+    fn start(&mut self, worker: usize, epoll: &Epoll) -> Result<(), WorkersError> {
+        Record::new(&self.records, worker).clear();
+        let (ours, theirs) = UnixStream::pair().map_err(failed("make a socket"))?;
+        let fds = [self.segment.fd(), self.jobs.as_fd(), self.finished.as_fd()];
+        handover::send(&ours, worker, fds).map_err(failed("hand the segment over"))?;
+        // Hanging up is always told; there is nothing to read.
+        let event = EpollEvent::new(EpollFlags::EPOLLRDHUP, worker as u64);
+        epoll.add(&ours, event).map_err(failed("watch a worker"))?;
+        // Its end of the pair is now the child's alone; on failure ours closes and is forgotten.
+        let child = self
+            .launch
+            .start(theirs)
+            .map_err(failed("start a worker"))?;
+        let m = &mut self.members[worker];
+        m.started = Some(Instant::now());
+        m.stats.pid = Some(child.id());
+        m.stats.starts += 1;
+        m.running = Some(Running {
+            child,
+            socket: ours,
+        });
+        Ok(())
+    }
+
+    /// Sees a worker off whose socket has ended: it is dead, or as good as.
+    pub(super) fn reap(&mut self, worker: usize) {
+        let Some(m) = self.members.get_mut(worker) else {
+            return;
+        };
+        // Closing its socket takes it out of the watch.
+        let Some(mut r) = m.running.take() else {
+            return;
+        };
+        // A worker never closes its socket while it lives; should it, it ends here. The process is
+        // not reaped before `wait`, so the id is still its own.
+        let _ = r.child.kill();
+        let status = r.child.wait();
+        let record = Record::new(&self.records, worker);
+        m.barren = if record.is_ready() { 0 } else { m.barren + 1 };
+        m.failure = status.ok().map(Failure::Ended).or(m.failure.take());
+        m.stats.peak_bytes = m.stats.peak_bytes.max(record.peak_bytes());
+        m.stats.pid = None;
+    }
+
+    pub(super) fn count(&mut self, finished: Finished) {
+        if let Finished::Done { worker, took_us } = finished
+            && let Some(m) = self.members.get_mut(worker)
+        {
+            m.stats.jobs += 1;
+            m.stats.busy_us += u64::from(took_us);
+        }
+    }
+
+    /// Asks all to leave.
+    pub(super) fn dismiss(&mut self) {
+        self.dismissed = true;
+        for r in self.members.iter().filter_map(|m| m.running.as_ref()) {
+            let _ = r.socket.shutdown(std::net::Shutdown::Write);
+        }
+    }
+
+    /// Whether anybody is there.
+    pub(super) fn any(&self) -> bool {
+        self.members.iter().any(|m| m.running.is_some())
+    }
+
+    /// Kills whoever is there.
+    pub(super) fn kill(&mut self) {
+        self.dismissed = true;
+        for worker in 0..self.members.len() {
+            self.reap(worker);
+        }
+    }
+
+    pub(super) fn stats(&self) -> Vec<WorkerStats> {
+        let with_peak = |m: &Member| {
+            let mut s = m.stats;
+            if m.running.is_some() {
+                let peak = Record::new(&self.records, s.worker).peak_bytes();
+                s.peak_bytes = s.peak_bytes.max(peak);
+            }
+            s
+        };
+        self.members.iter().map(with_peak).collect()
+    }
+}
+
+impl Drop for Staff {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

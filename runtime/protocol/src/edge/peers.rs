@@ -1,0 +1,85 @@
+//! Other edges, as far as they have spoken to this one.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use crate::{
+    NodeId, Now,
+    peer::Peer,
+    wire::{Envelope, Reject},
+};
+
+/// Another edge's latest life.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Which, and where it was seen last.
+    pub peer: Peer,
+    /// When it last spoke.
+    pub heard: Now,
+    /// Number of its latest request for a task, and whether it got none.
+    pub ask: (u32, bool),
+    /// Number of its latest renewal.
+    pub renew: u32,
+}
+
+/// All of them, within a bound.
+#[derive(Debug, Default)]
+pub struct Peers {
+    known: BTreeMap<NodeId, Known>,
+}
+
+impl Peers {
+    /// Most nodes; beyond it the one silent for longest is forgotten.
+    pub const MOST: usize = 1024;
+
+    /// A datagram has come. Gives the earlier life of its sender that has ended with it, if any.
+    ///
+    /// # Errors
+    /// [`Reject::Stale`] when it comes from an earlier life itself.
+    pub fn heard(
+        &mut self,
+        now: Now,
+        envelope: &Envelope,
+        addr: SocketAddr,
+    ) -> Result<Option<Peer>, Reject> {
+        let peer = Peer {
+            id: envelope.from,
+            epoch: envelope.epoch,
+            addr,
+        };
+        let mut ended = None;
+        if let Some(known) = self.known.get_mut(&peer.id) {
+            if known.peer.epoch > peer.epoch {
+                return Err(Reject::Stale);
+            }
+            if known.peer.epoch == peer.epoch {
+                known.peer.addr = addr;
+                known.heard = now;
+                return Ok(None);
+            }
+            ended = Some(known.peer);
+        } else if self.known.len() >= Self::MOST {
+            let oldest = self.known.iter().min_by_key(|(_, k)| k.heard);
+            if let Some(id) = oldest.map(|(&id, _)| id) {
+                self.known.remove(&id);
+            }
+        }
+        let known = Known {
+            peer,
+            heard: now,
+            ask: (0, false),
+            renew: 0,
+        };
+        self.known.insert(peer.id, known);
+        Ok(ended)
+    }
+
+    /// An edge by id.
+    pub fn get(&self, id: NodeId) -> Option<&Known> {
+        self.known.get(&id)
+    }
+
+    /// An edge by id.
+    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut Known> {
+        self.known.get_mut(&id)
+    }
+}

@@ -1,0 +1,143 @@
+//! The slots of an edge: what own frames need is set aside before anything is kept for others.
+//!
+//! Otherwise two sources could wait for each other for ever: each with a store full of the other's
+//! stolen outputs, and no slot for its own next task. A node without frames of its own sets
+//! nothing aside.
+
+use std::collections::BTreeMap;
+
+use tessera_plan::dataflow::{SlotCount, own_slots};
+
+use crate::{
+    EdgeConfig, ProgramInfo,
+    stats::EdgeStats,
+    store::{SlotId, Store},
+};
+
+/// For whom a slot is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// An own frame itself; the shell takes its slot from the store.
+    Frame,
+    /// An own frame's outputs, and inputs pulled for a job.
+    Own,
+    /// Another's frame.
+    Guest,
+}
+
+/// Keeps slots set aside for own frames.
+#[derive(Debug)]
+pub struct Slots {
+    /// By size, how many are to be set aside.
+    quota: Vec<SlotCount>,
+    spare: BTreeMap<usize, Vec<SlotId>>,
+    primed: bool,
+    used: BTreeMap<SlotId, (usize, Use)>,
+    guest_bytes: usize,
+}
+
+impl Slots {
+    /// Nothing is set aside before it is needed.
+    pub fn new(config: &EdgeConfig, info: &ProgramInfo) -> Self {
+        let quota = if config.max_frames == 0 {
+            Vec::new()
+        } else {
+            own_slots(info, config.max_frames, config.max_jobs)
+        };
+        Self {
+            quota,
+            spare: BTreeMap::new(),
+            primed: false,
+            used: BTreeMap::new(),
+            guest_bytes: 0,
+        }
+    }
+
+    fn prime(&mut self, store: &mut impl Store) {
+        if self.primed {
+            return;
+        }
+        self.primed = true;
+        for &SlotCount { bytes, count } in &self.quota {
+            let spare = self.spare.entry(bytes).or_default();
+            while spare.len() < count
+                && let Some(slot) = store.alloc(bytes)
+            {
+                spare.push(slot);
+            }
+        }
+    }
+
+    /// A slot, if there is one.
+    pub fn take(
+        &mut self,
+        bytes: usize,
+        who: Use,
+        store: &mut impl Store,
+        stats: &mut EdgeStats,
+    ) -> Option<SlotId> {
+        self.prime(store);
+        let spare = match who {
+            Use::Own => self.spare.get_mut(&bytes).and_then(Vec::pop),
+            Use::Guest | Use::Frame => None,
+        };
+        let slot = spare.or_else(|| store.alloc(bytes))?;
+        self.note(slot, bytes, who, stats);
+        Some(slot)
+    }
+
+    /// The slot of a new frame.
+    pub fn adopt(&mut self, slot: SlotId, bytes: usize, stats: &mut EdgeStats) {
+        self.note(slot, bytes, Use::Frame, stats);
+    }
+
+    fn note(&mut self, slot: SlotId, bytes: usize, who: Use, stats: &mut EdgeStats) {
+        self.used.insert(slot, (bytes, who));
+        if who == Use::Guest {
+            self.guest_bytes += bytes;
+        }
+        stats.slots += 1;
+        stats.bytes += bytes as u64;
+        stats.slots_peak = stats.slots_peak.max(stats.slots);
+        stats.bytes_peak = stats.bytes_peak.max(stats.bytes);
+    }
+
+    /// Gives a slot back.
+    pub fn give(&mut self, slot: SlotId, store: &mut impl Store, stats: &mut EdgeStats) {
+        let Some((bytes, who)) = self.used.remove(&slot) else {
+            return;
+        };
+        stats.slots -= 1;
+        stats.bytes -= bytes as u64;
+        if who == Use::Guest {
+            self.guest_bytes -= bytes;
+        }
+        let quota = self
+            .quota
+            .iter()
+            .find(|q| q.bytes == bytes)
+            .map_or(0, |q| q.count);
+        let spare = self.spare.entry(bytes).or_default();
+        if who == Use::Own && spare.len() < quota {
+            spare.push(slot);
+        } else {
+            store.free(slot);
+        }
+    }
+
+    /// Bytes used for other nodes' frames.
+    pub const fn guest_bytes(&self) -> usize {
+        self.guest_bytes
+    }
+
+    /// Nothing is in use: what was set aside goes back too.
+    pub fn rest(&mut self, store: &mut impl Store) {
+        // A frame's slot may have been set aside although no task ever needed one.
+        if self.used.is_empty() {
+            self.primed = false;
+            for slot in std::mem::take(&mut self.spare).into_values().flatten() {
+                store.free(slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Frames in flight: noted, merged, handed to the tail.
+
+use std::collections::BTreeMap;
+
+use crate::{FrameId, FrameMeta, Now, ProgramInfo, peer::Peer, store::SlotId, wire::NO_TASK};
+use tessera_plan::dataflow::Part;
+
+/// A frame that has no record yet.
+#[derive(Debug)]
+pub struct Flight {
+    /// As its source gave it.
+    pub meta: FrameMeta,
+    /// Counts frames as they were noted: first come, first served.
+    pub turn: u64,
+    /// How far it is.
+    pub state: State,
+}
+
+/// How far a frame is.
+#[derive(Debug)]
+pub enum State {
+    /// No room for its tensors yet.
+    Waiting,
+    /// Its parts are being pulled.
+    Open(Merge),
+    /// The tail has its tensors.
+    Tail(Vec<SlotId>),
+}
+
+/// A frame's tensors while they are put together.
+#[derive(Debug)]
+pub struct Merge {
+    /// Per input of the tail the whole tensor.
+    pub slots: Vec<SlotId>,
+    /// Per need of the tail.
+    pub needs: Vec<Piece>,
+    /// Needs that are not merged.
+    pub missing: usize,
+    /// Where the outputs of tasks lie ([`NO_TASK`]: where the frame does).
+    pub holders: BTreeMap<u32, Held>,
+    /// Outputs that were not where they should have been.
+    pub lost: BTreeMap<u32, Missed>,
+}
+
+/// Where a task's outputs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Who has them.
+    pub peer: Peer,
+    /// How often the owner has had the task done again.
+    pub make: u16,
+}
+
+/// Outputs that could not be had; their owner is told until it names another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// Who was asked.
+    pub held: Held,
+    /// When to say it again, and the pause after that.
+    pub again: (Now, u64),
+}
+
+/// How far a need of the tail is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Not asked for.
+    Wanted,
+    /// On its way, as this pull.
+    Pulling(u32),
+    /// In its place.
+    Merged,
+}
+
+/// All frames in flight.
+#[derive(Debug, Default)]
+pub struct Frames {
+    flights: BTreeMap<FrameId, Flight>,
+    turns: u64,
+}
+
+impl Merge {
+    /// Nothing is there yet; `source` has the frame itself.
+    pub fn new(slots: Vec<SlotId>, info: &ProgramInfo, source: Peer) -> Self {
+        let held = Held {
+            peer: source,
+            make: 0,
+        };
+        Self {
+            slots,
+            needs: vec![Piece::Wanted; info.tail_needs.len()],
+            missing: info.tail_needs.len(),
+            holders: BTreeMap::from([(NO_TASK, held)]),
+            lost: BTreeMap::new(),
+        }
+    }
+
+    /// Whether all that the tail needs of a task is merged.
+    pub fn has(&self, info: &ProgramInfo, task: u32) -> bool {
+        let range = info.tail_needs_of(task);
+        self.needs[range].iter().all(|n| *n == Piece::Merged)
+    }
+
+    /// The first need that can be pulled now, and from where.
+    pub fn startable(&self, now: Now, info: &ProgramInfo) -> Option<(usize, Peer)> {
+        if self.missing == 0 {
+            return None;
+        }
+        let needs = self.needs.iter().zip(&info.tail_needs).enumerate();
+        for (k, (piece, need)) in needs {
+            let task = key(need.part);
+            if *piece != Piece::Wanted || self.lost.get(&task).is_some_and(|l| l.again.0 > now) {
+                continue;
+            }
+            if let Some(held) = self.holders.get(&task) {
+                return Some((k, held.peer));
+            }
+        }
+        None
+    }
+}
+
+/// What [`Merge::holders`] knows a part's maker by.
+pub fn key(part: Part) -> u32 {
+    part.task().unwrap_or(NO_TASK)
+}
+
+impl Frames {
+    /// A frame by id.
+    pub fn get(&self, id: FrameId) -> Option<&Flight> {
+        self.flights.get(&id)
+    }
+
+    /// A frame by id.
+    pub fn get_mut(&mut self, id: FrameId) -> Option<&mut Flight> {
+        self.flights.get_mut(&id)
+    }
+
+    /// Notes a frame; says whether it is news.
+    pub fn note(&mut self, id: FrameId, meta: FrameMeta) -> bool {
+        if self.flights.contains_key(&id) {
+            return false;
+        }
+        self.turns += 1;
+        let flight = Flight {
+            meta,
+            turn: self.turns,
+            state: State::Waiting,
+        };
+        self.flights.insert(id, flight);
+        true
+    }
+
+    /// A frame is over.
+    pub fn remove(&mut self, id: FrameId) -> Option<Flight> {
+        self.flights.remove(&id)
+    }
+
+    /// All frames, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (FrameId, &Flight)> {
+        self.flights.iter().map(|(&id, f)| (id, f))
+    }
+
+    /// All frames, by id.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (FrameId, &mut Flight)> {
+        self.flights.iter_mut().map(|(&id, f)| (id, f))
+    }
+
+    /// Number of frames.
+    pub fn len(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Frames that have their tensors.
+    pub fn open(&self) -> usize {
+        let waits = |f: &&Flight| matches!(f.state, State::Waiting);
+        self.flights.len() - self.flights.values().filter(waits).count()
+    }
+
+    /// The frame that has waited longest for room.
+    pub fn longest_waiting(&self) -> Option<FrameId> {
+        let waiting = self
+            .iter()
+            .filter(|(_, f)| matches!(f.state, State::Waiting));
+        waiting.min_by_key(|(_, f)| f.turn).map(|(id, _)| id)
+    }
+}

@@ -1,0 +1,266 @@
+//! Who has registered, who is alive, and what became of their frames.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use crate::{
+    Epoch, NodeId, Now, Outcome,
+    peer::Peer,
+    wire::{Beat, Book, Node as WireNode},
+};
+
+/// The latest life of a node.
+#[derive(Debug)]
+pub struct Node {
+    /// Which life, and where it was seen last.
+    pub peer: Peer,
+    /// Whether it counts as alive.
+    pub alive: bool,
+    /// When it last proved to be.
+    pub heard: Now,
+    /// Number of its latest beat.
+    pub seq: u32,
+    /// Number of its latest request for a hint.
+    pub hint_seq: u32,
+    /// Whether the last hint named nobody: the next work is for it.
+    pub hungry: bool,
+    /// Whether no more frames will come.
+    pub no_more: bool,
+    /// As in its latest beat.
+    pub floor: u32,
+    /// As in its latest beat.
+    pub next: u32,
+    /// Bit `i`: its latest beat lists frame `floor + i` as in flight.
+    listed: u64,
+    /// Frames that ended here and that it still lists.
+    over: BTreeMap<u32, Outcome>,
+    /// Nodes that it asked about in its latest beat.
+    pub asked: Vec<NodeId>,
+    /// When to tell it again what it does not seem to know, and the pause after that.
+    pub push: Option<(Now, u64)>,
+}
+
+/// All nodes that were ever seen, within a bound.
+#[derive(Debug, Default)]
+pub struct Nodes {
+    nodes: BTreeMap<NodeId, Node>,
+    sources: BTreeSet<NodeId>,
+}
+
+impl Node {
+    fn new(peer: Peer, now: Now) -> Self {
+        Self {
+            peer,
+            alive: true,
+            heard: now,
+            seq: 0,
+            hint_seq: 0,
+            hungry: false,
+            no_more: false,
+            floor: 0,
+            next: 0,
+            listed: 0,
+            over: BTreeMap::new(),
+            asked: Vec::new(),
+            push: None,
+        }
+    }
+
+    /// Takes what a beat says of its frames.
+    pub fn beat(&mut self, now: Now, addr: SocketAddr, beat: &Beat<'_>) {
+        self.heard = now;
+        self.peer.addr = addr;
+        self.seq = beat.seq;
+        self.no_more = beat.no_more;
+        (self.floor, self.next) = (beat.floor, beat.next);
+        self.listed = 0;
+        for f in beat.frames {
+            // Numbers were checked to lie in the window.
+            self.listed |= 1 << (f.number.get() - beat.floor);
+        }
+        self.asked.clear();
+        self.asked.extend(beat.asked());
+        let (floor, listed) = (self.floor, self.listed);
+        self.over.retain(|&n, _| lists(floor, listed, n));
+        if self.over.is_empty() {
+            self.push = None;
+        }
+    }
+
+    /// Whether its latest beat lists a frame.
+    pub fn lists(&self, number: u32) -> bool {
+        lists(self.floor, self.listed, number)
+    }
+
+    /// How a frame ended, as long as the node lists it.
+    pub fn ended(&self, number: u32) -> Option<Outcome> {
+        self.over.get(&number).copied()
+    }
+
+    /// A frame has ended.
+    pub fn end(&mut self, number: u32, outcome: Outcome) {
+        self.over.insert(number, outcome);
+    }
+
+    /// What others may hear of it.
+    pub fn book(&self) -> Book {
+        let count = self.next - self.floor;
+        let all = if count >= u64::BITS {
+            u64::MAX
+        } else {
+            (1 << count) - 1
+        };
+        let mut ended = all & !self.listed;
+        for n in self.over.keys() {
+            if let Some(i) = n.checked_sub(self.floor).filter(|&i| i < u64::BITS) {
+                ended |= 1 << i;
+            }
+        }
+        Book {
+            node: self.peer.node(),
+            alive: self.alive,
+            floor: self.floor,
+            ended,
+        }
+    }
+}
+
+fn lists(floor: u32, listed: u64, number: u32) -> bool {
+    let i = number.checked_sub(floor).filter(|&i| i < u64::BITS);
+    i.is_some_and(|i| listed >> i & 1 == 1)
+}
+
+impl Nodes {
+    /// Most nodes.
+    pub const MOST: usize = 1024;
+
+    /// A node by id.
+    pub fn get(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(&id)
+    }
+
+    /// A node by id.
+    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(&id)
+    }
+
+    /// The living life `epoch` of a node.
+    pub fn living(&mut self, id: NodeId, epoch: Epoch) -> Option<&mut Node> {
+        let node = self.nodes.get_mut(&id)?;
+        (node.alive && node.peer.epoch == epoch).then_some(node)
+    }
+
+    /// A new life. `None` when the table is full of living nodes.
+    pub fn join(&mut self, peer: Peer, now: Now) -> Option<&mut Node> {
+        if self.nodes.len() >= Self::MOST && !self.nodes.contains_key(&peer.id) {
+            let dead = (self.nodes.iter())
+                .filter(|(_, n)| !n.alive)
+                .min_by_key(|(_, n)| n.heard)
+                .map(|(&id, _)| id)?;
+            self.nodes.remove(&dead);
+        }
+        self.nodes.insert(peer.id, Node::new(peer, now));
+        self.nodes.get_mut(&peer.id)
+    }
+
+    /// All nodes, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// All nodes, by id.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.nodes.values_mut()
+    }
+
+    /// A node has brought a frame.
+    pub fn brought(&mut self, id: NodeId) {
+        if self.sources.len() < Self::MOST {
+            self.sources.insert(id);
+        }
+    }
+
+    /// Nodes that ever brought a frame.
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// What is known of a node. One that never came although it had `waited` long enough counts as
+    /// dead, all its lives.
+    pub fn book(&self, id: NodeId, waited: bool) -> Option<Book> {
+        match self.nodes.get(&id) {
+            Some(n) => Some(n.book()),
+            None if waited => Some(Book {
+                node: WireNode::new(id, Epoch(u64::MAX), SocketAddr::from(([0; 4], 0))),
+                alive: false,
+                floor: 0,
+                ended: 0,
+            }),
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::little_endian::U16;
+
+    use super::*;
+    use crate::{FrameId, FrameMeta, wire::FrameEntry};
+
+    #[test]
+    fn books_tell_what_is_over() {
+        let peer = Peer {
+            id: NodeId(4),
+            epoch: Epoch(7),
+            addr: SocketAddr::from(([10, 0, 0, 4], 4)),
+        };
+        let mut nodes = Nodes::default();
+        let frames = [11, 14].map(|n| FrameEntry::new(n, false, FrameMeta::default()));
+        let ask = [U16::new(3)];
+        let beat = Beat {
+            seq: 1,
+            has_work: false,
+            no_more: false,
+            floor: 11,
+            next: 15,
+            plan_hash: [0; 32],
+            model_digest: [0; 32],
+            frames: &frames,
+            ask: &ask,
+        };
+        let node = nodes.join(peer, 0).expect("room");
+        node.beat(5, peer.addr, &beat);
+        node.end(14, Outcome::Detections);
+        assert_eq!(node.asked, [NodeId(3)]);
+        let over = |nodes: &Nodes| -> Vec<u32> {
+            let book = nodes.book(NodeId(4), false).expect("a known node");
+            let id = |number| FrameId {
+                source: NodeId(4),
+                epoch: Epoch(7),
+                number,
+            };
+            (9..17).filter(|&n| book.over(id(n))).collect()
+        };
+        assert_eq!(over(&nodes), [9, 10, 12, 13, 14]);
+        // The source has heard of it and no longer lists it; the last frames are newer.
+        let node = nodes.living(NodeId(4), Epoch(7)).expect("alive");
+        node.beat(
+            6,
+            peer.addr,
+            &Beat {
+                seq: 2,
+                next: 16,
+                frames: &frames[..1],
+                ..beat
+            },
+        );
+        assert_eq!(node.ended(14), None);
+        assert_eq!(over(&nodes), [9, 10, 12, 13, 14, 15]);
+        assert!(nodes.living(NodeId(4), Epoch(6)).is_none());
+        assert!(nodes.book(NodeId(5), false).is_none());
+        assert!(nodes.book(NodeId(5), true).is_some_and(|b| !b.alive));
+    }
+}

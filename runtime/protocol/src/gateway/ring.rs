@@ -1,0 +1,64 @@
+//! The ring of victims: nodes that have tasks to steal, taken in turn.
+
+use std::collections::VecDeque;
+
+use crate::NodeId;
+
+/// Nodes with work. A hint takes the first that is not the thief itself and puts it last.
+#[derive(Debug, Default)]
+pub struct Ring {
+    nodes: VecDeque<NodeId>,
+}
+
+impl Ring {
+    /// Notes whether a node has work; says whether that is news of work.
+    pub fn set(&mut self, node: NodeId, has_work: bool) -> bool {
+        let known = self.nodes.contains(&node);
+        match (known, has_work) {
+            (false, true) => self.nodes.push_back(node),
+            (true, false) => self.nodes.retain(|&n| n != node),
+            _ => {}
+        }
+        has_work && !known
+    }
+
+    /// The next victim for a thief.
+    pub fn next(&mut self, thief: NodeId) -> Option<NodeId> {
+        let i = self.nodes.iter().position(|&n| n != thief)?;
+        let node = self.nodes.remove(i)?;
+        self.nodes.push_back(node);
+        Some(node)
+    }
+
+    /// Whether nobody has work.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn victims_take_turns() {
+        let mut ring = Ring::default();
+        let node = NodeId;
+        assert_eq!(ring.next(node(9)), None);
+        for n in [1, 2, 3] {
+            assert!(ring.set(node(n), true));
+            assert!(!ring.set(node(n), true));
+        }
+        let turns: Vec<u16> = (0..6)
+            .filter_map(|_| ring.next(node(9)).map(|n| n.0))
+            .collect();
+        assert_eq!(turns, [1, 2, 3, 1, 2, 3]);
+        assert_eq!(ring.next(node(1)), Some(node(2)));
+        assert_eq!(ring.next(node(1)), Some(node(3)));
+        for n in [2, 3] {
+            assert!(!ring.set(node(n), false));
+        }
+        assert_eq!(ring.next(node(1)), None);
+        assert!(!ring.is_empty());
+    }
+}

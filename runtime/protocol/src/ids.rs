@@ -1,0 +1,40 @@
+//! Names of things that travel: nodes, frames, objects; and of jobs, which do not.
+
+use serde::Serialize;
+use tessera_plan::dataflow::Part;
+
+/// A node of the cluster, by configuration. 0 is the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct NodeId(pub u16);
+
+/// The gateway's id.
+pub const GATEWAY: NodeId = NodeId(0);
+
+/// One life of a node's process. A later life has a greater value; wall-clock microseconds at
+/// start do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Epoch(pub u64);
+
+/// A frame, cluster-wide and across restarts of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct FrameId {
+    /// The node that owns the frame.
+    pub source: NodeId,
+    /// Which life of the source.
+    pub epoch: Epoch,
+    /// Counts a source's accepted frames from 0.
+    pub number: u32,
+}
+
+/// An immutable box of a tensor: same name, same bits, wherever it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectId {
+    /// The frame it belongs to.
+    pub frame: FrameId,
+    /// Which part.
+    pub part: Part,
+}
+
+/// A job that a machine handed to its shell. Meaningless to other nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u32);

@@ -1,0 +1,383 @@
+//! All pulls of a node.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+};
+
+use super::{
+    Fault,
+    one::{Place, Pull},
+    path::{Asked, Path, Rtt},
+    runs::scatter,
+};
+use crate::{
+    Now, ObjectId, TransferConfig,
+    ids::NodeId,
+    peer::{Peer, Speaker},
+    stats::TransferStats,
+    store::Store,
+    wire::{ChunkRange, Data, Envelope, Kind, Message, Reject, chunks_of},
+};
+use tessera_plan::region::Region;
+
+/// Fetches boxes of objects. `T` is what the owner knows a pull by.
+#[derive(Debug)]
+pub struct Receiver<T> {
+    config: TransferConfig,
+    pulls: BTreeMap<u32, Pull<T>>,
+    paths: BTreeMap<NodeId, Line>,
+    next: u32,
+    /// Chunks under way over all paths.
+    under_way: usize,
+    /// Round trips over all paths.
+    load: Rtt,
+    /// The path that was served last: the next one is looked at first.
+    turn: NodeId,
+    /// Nothing can be asked for before something changes.
+    settled: bool,
+    ended: VecDeque<(T, Result<(), Fault>)>,
+    ranges: Vec<ChunkRange>,
+}
+
+/// A path, and the pulls that have something to ask over it, first come, first served.
+#[derive(Debug)]
+struct Line {
+    path: Path,
+    queue: VecDeque<u32>,
+    /// Pulls from this holder.
+    pulls: usize,
+}
+
+impl<T: Copy> Receiver<T> {
+    /// A receiver without pulls.
+    pub fn new(mut config: TransferConfig) -> Self {
+        config.chunk_bytes = (config.chunk_bytes & !3).clamp(4, TransferConfig::MAX_CHUNK);
+        Self {
+            config,
+            pulls: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            next: 1,
+            under_way: 0,
+            load: Rtt::default(),
+            turn: NodeId(0),
+            settled: true,
+            ended: VecDeque::new(),
+            ranges: Vec::new(),
+        }
+    }
+
+    /// Number of pulls.
+    pub fn len(&self) -> usize {
+        self.pulls.len()
+    }
+
+    /// Chunks under way.
+    #[cfg(test)]
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// Begins to fetch `region` of `object`. The slot is written until the pull ends or is
+    /// cancelled.
+    pub fn start(
+        &mut self,
+        tag: T,
+        holder: Peer,
+        object: ObjectId,
+        region: Region,
+        place: Place,
+        stats: &mut TransferStats,
+    ) -> u32 {
+        let chunks = chunks_of(region, place.element, self.config.chunk_bytes);
+        // Skips numbers in use after 2^32 pulls.
+        while self.pulls.contains_key(&self.next) {
+            self.next = self.next.wrapping_add(1);
+        }
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        stats.pulls += 1;
+        if chunks == 0 {
+            stats.pulled += 1;
+            self.ended.push_back((tag, Ok(())));
+            return id;
+        }
+        let pull = Pull::new(tag, holder, object, region, place, chunks);
+        self.pulls.insert(id, pull);
+        let line = self.paths.entry(holder.id).or_insert_with(|| Line {
+            path: Path::new(&self.config),
+            queue: VecDeque::new(),
+            pulls: 0,
+        });
+        line.pulls += 1;
+        line.queue.push_back(id);
+        self.settled = false;
+        id
+    }
+
+    /// Ends a pull without a word. Its slot is written no more.
+    pub fn cancel(&mut self, id: u32) {
+        self.remove(id);
+    }
+
+    fn remove(&mut self, id: u32) -> Option<Pull<T>> {
+        let pull = self.pulls.remove(&id)?;
+        if let Some(line) = self.paths.get_mut(&pull.holder.id) {
+            self.under_way -= line.path.under_way();
+            line.path.forget(id);
+            self.under_way += line.path.under_way();
+            if pull.queued {
+                line.queue.retain(|&p| p != id);
+            }
+            line.pulls -= 1;
+        }
+        self.settled = false;
+        Some(pull)
+    }
+
+    fn end(&mut self, id: u32, how: Result<(), Fault>, stats: &mut TransferStats) {
+        let Some(pull) = self.remove(id) else { return };
+        match how {
+            Ok(()) => stats.pulled += 1,
+            Err(Fault::Absent) => stats.absent += 1,
+            Err(Fault::Unreachable) => stats.unreachable += 1,
+        }
+        self.ended.push_back((pull.tag, how));
+    }
+
+    /// A node, or a life of it, is known to be gone: pulls from it end.
+    pub fn gone(&mut self, dead: impl Fn(&Peer) -> bool, stats: &mut TransferStats) {
+        let gone: Vec<u32> = (self.pulls.iter())
+            .filter(|(_, p)| dead(&p.holder))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in gone {
+            self.end(id, Err(Fault::Unreachable), stats);
+        }
+        self.drop_idle_paths();
+    }
+
+    /// Keeps what is known of paths bounded.
+    fn drop_idle_paths(&mut self) {
+        const MOST_IDLE: usize = 256;
+        if self.paths.len() > MOST_IDLE {
+            self.paths.retain(|_, l| l.pulls > 0);
+        }
+    }
+
+    /// A holder says that it has no such object.
+    ///
+    /// # Errors
+    /// [`Reject::Unexpected`] when it was not asked.
+    pub fn on_absent(
+        &mut self,
+        envelope: &Envelope,
+        id: u32,
+        stats: &mut TransferStats,
+    ) -> Result<(), Reject> {
+        let asked = self.pulls.get(&id).map(|p| p.holder.id);
+        if asked != Some(envelope.from) {
+            return Err(Reject::Unexpected);
+        }
+        self.end(id, Err(Fault::Absent), stats);
+        Ok(())
+    }
+
+    /// A chunk.
+    ///
+    /// # Errors
+    /// A [`Reject`] when it is not one that was asked for. Nothing is written then.
+    pub fn on_data(
+        &mut self,
+        now: Now,
+        envelope: &Envelope,
+        data: &Data<'_>,
+        store: &mut impl Store,
+        stats: &mut TransferStats,
+    ) -> Result<(), Reject> {
+        let Some(pull) = self.pulls.get_mut(&data.pull) else {
+            stats.chunks_late += 1;
+            return Ok(());
+        };
+        if pull.holder.id != envelope.from || pull.holder.epoch != envelope.epoch {
+            return Err(Reject::Unexpected);
+        }
+        let (size, offset) = (self.config.chunk_bytes, data.offset as usize);
+        let end = (offset + size).min(pull.bytes());
+        if !offset.is_multiple_of(size) || offset + data.bytes.len() != end {
+            return Err(Reject::Range);
+        }
+        let chunk = (offset / size) as u32;
+        if let Some(line) = self.paths.get_mut(&envelope.from) {
+            self.under_way -= line.path.under_way();
+            let rtt = line.path.arrive(now, data.pull, chunk, &self.config);
+            if let Some(sample) = rtt {
+                self.load.measure(sample);
+            }
+            self.under_way += line.path.under_way();
+            self.settled = false;
+            if pull.got.get(chunk) && pull.repeated > 0 {
+                pull.repeated -= 1;
+                line.path.spurious();
+            }
+        }
+        if !pull.got.set(chunk) {
+            stats.chunks_duplicate += 1;
+            return Ok(());
+        }
+        stats.chunks_received += 1;
+        stats.bytes_received += data.bytes.len() as u64;
+        let (bytes, place) = (store.bytes_mut(pull.place.slot), pull.place);
+        let n = place.element.bytes();
+        scatter(n, bytes, place.region, pull.region, offset, data.bytes);
+        if pull.got.full() {
+            self.end(data.pull, Ok(()), stats);
+        }
+        Ok(())
+    }
+
+    /// The next pull that has ended.
+    pub fn take_ended(&mut self) -> Option<(T, Result<(), Fault>)> {
+        self.ended.pop_front()
+    }
+
+    /// Whether [`Receiver::take_ended`] has something.
+    pub fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
+    /// When to call [`Receiver::poll`] again, if nothing else happens.
+    pub fn next(&self) -> Option<Now> {
+        (self.paths.values())
+            .filter_map(|l| l.path.next(&self.load, &self.config))
+            .min()
+    }
+
+    /// Writes the next request to `out`; says where it goes and what kind it is.
+    pub fn poll(
+        &mut self,
+        now: Now,
+        me: Speaker,
+        stats: &mut TransferStats,
+        out: &mut Vec<u8>,
+    ) -> Option<(Peer, Kind)> {
+        self.look_for_losses(now, stats);
+        if self.settled {
+            return None;
+        }
+        let budget = (self.config.receive_budget / self.config.chunk_bytes).max(1);
+        let room = budget.saturating_sub(self.under_way);
+        // Ends: a turn without a request takes a pull out of its queue.
+        while let Some((id, pull)) = self.next_turn(room) {
+            self.turn = id;
+            let asked = self.ask(now, id, pull, room, me, stats, out);
+            if asked.is_some() {
+                return asked;
+            }
+        }
+        self.settled = true;
+        None
+    }
+
+    /// The next holder, in turn, of which something may be asked now, and by which pull.
+    fn next_turn(&self, room: usize) -> Option<(NodeId, u32)> {
+        let after = self
+            .paths
+            .range((Bound::Excluded(self.turn), Bound::Unbounded));
+        let order = after.chain(self.paths.range(..=self.turn));
+        let mut ready = order.filter_map(|(&id, _)| self.ready(id, room).map(|pull| (id, pull)));
+        ready.next()
+    }
+
+    /// The pull that may ask something of a holder now, if any.
+    fn ready(&self, id: NodeId, room: usize) -> Option<u32> {
+        let line = self.paths.get(&id)?;
+        let front = *line.queue.front()?;
+        let wanted = self.pulls.get(&front)?.wanted();
+        let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
+        // A request for every chunk that has arrived would double the datagrams: ask in quarters
+        // of a window, unless less is wanted or nothing is under way.
+        let enough = (line.path.window() / 4).max(1);
+        let worth = room >= enough.min(wanted) || line.path.under_way() == 0;
+        (room > 0 && worth).then_some(front)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the second half of poll")]
+    fn ask(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        front: u32,
+        room: usize,
+        me: Speaker,
+        stats: &mut TransferStats,
+        out: &mut Vec<u8>,
+    ) -> Option<(Peer, Kind)> {
+        let line = self.paths.get_mut(&id)?;
+        let pull = self.pulls.get_mut(&front)?;
+        let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
+        let repeats = pull.repeats();
+        let before = line.path.under_way();
+        let again = pull.take_wanted(now, front, room, &mut line.path, &mut self.ranges);
+        self.under_way += line.path.under_way() - before;
+        stats.chunks_rerequested += u64::from(again);
+        if pull.wanted() == 0 {
+            line.queue.pop_front();
+            pull.queued = false;
+        }
+        if self.ranges.is_empty() {
+            return None;
+        }
+        let request = pull.request(front, &self.config, &self.ranges);
+        let message = match (repeats, pull.begun) {
+            (true, _) => Message::Nack(request),
+            (false, true) => Message::Grant(request),
+            (false, false) => Message::Pull(request),
+        };
+        pull.begun = true;
+        message.encode(me.to(Some(pull.holder.epoch)), out);
+        Some((pull.holder, message.kind()))
+    }
+
+    fn look_for_losses(&mut self, now: Now, stats: &mut TransferStats) {
+        let mut dead = Vec::new();
+        for (&id, line) in &mut self.paths {
+            if line
+                .path
+                .next(&self.load, &self.config)
+                .is_none_or(|due| due > now)
+            {
+                continue;
+            }
+            self.settled = false;
+            let (pulls, queue) = (&mut self.pulls, &mut line.queue);
+            let before = line.path.under_way();
+            let found = line
+                .path
+                .overdue(now, &self.load, &self.config, |a: Asked| {
+                    let Some(pull) = pulls.get_mut(&a.pull) else {
+                        return;
+                    };
+                    pull.miss(a.chunk);
+                    if !pull.queued {
+                        pull.queued = true;
+                        queue.push_front(a.pull);
+                    }
+                });
+            self.under_way -= before - line.path.under_way();
+            match found {
+                Ok(found) => {
+                    stats.gaps += u64::from(found.gap);
+                    stats.timeouts += u64::from(found.timeout);
+                }
+                Err(_) => dead.push(id),
+            }
+        }
+        for id in dead {
+            stats.timeouts += 1;
+            self.gone(|p| p.id == id, stats);
+            // A new life of the path begins with the next pull.
+            self.paths.remove(&id);
+        }
+    }
+}

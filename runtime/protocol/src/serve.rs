@@ -1,0 +1,111 @@
+//! Transfers out: chunks straight from slots, one by one, as the shell takes them.
+//!
+//! Nothing is remembered of a receiver but the ranges it has just asked for; there is a bound on
+//! their number, and one that does not fit is dropped: its receiver will ask again.
+
+use std::collections::VecDeque;
+
+use super::{
+    ObjectId,
+    peer::{Peer, Speaker},
+    pull::gather,
+    stats::TransferStats,
+    wire::{Data, Message, Request, seal},
+};
+use crate::store::{SlotId, Store};
+use tessera_plan::region::Region;
+
+/// Chunks to be sent.
+#[derive(Debug, Default)]
+pub struct Serve {
+    turns: VecDeque<Turn>,
+}
+
+/// A range of chunks of one pull.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    to: Peer,
+    pull: u32,
+    object: ObjectId,
+    region: Region,
+    value_bytes: usize,
+    chunk_bytes: usize,
+    next: u32,
+    end: u32,
+}
+
+impl Serve {
+    /// Most ranges that wait.
+    pub const MOST: usize = 1024;
+
+    /// Takes a request for an object that is here.
+    pub fn request(&mut self, to: Peer, request: &Request<'_>, stats: &mut TransferStats) {
+        for range in request.ranges {
+            let (next, end) = (range.start.get(), range.start.get() + range.count.get());
+            // A receiver that loses patience while its chunks still wait here gets them once.
+            let waits = |t: &Turn| {
+                t.to.id == to.id
+                    && t.to.epoch == to.epoch
+                    && t.pull == request.pull
+                    && t.next <= next
+                    && end <= t.end
+            };
+            if self.turns.iter().any(waits) {
+                continue;
+            }
+            if self.turns.len() >= Self::MOST {
+                stats.requests_refused += 1;
+                return;
+            }
+            self.turns.push_back(Turn {
+                to,
+                pull: request.pull,
+                object: request.object,
+                region: request.region,
+                value_bytes: request.element.bytes(),
+                chunk_bytes: request.chunk_bytes.into(),
+                next,
+                end,
+            });
+        }
+    }
+
+    /// Writes the next chunk to `out`; says where it goes. `lookup` knows where objects lie and
+    /// which box of their tensor they are.
+    pub fn poll(
+        &mut self,
+        me: Speaker,
+        lookup: impl Fn(&ObjectId) -> Option<(SlotId, Region)>,
+        store: &impl Store,
+        stats: &mut TransferStats,
+        out: &mut Vec<u8>,
+    ) -> Option<Peer> {
+        loop {
+            let turn = self.turns.front_mut()?;
+            let found = lookup(&turn.object).filter(|_| turn.next < turn.end);
+            let Some((slot, whole)) = found else {
+                self.turns.pop_front();
+                continue;
+            };
+            let offset = turn.next as usize * turn.chunk_bytes;
+            let end = (offset + turn.chunk_bytes).min(turn.value_bytes * turn.region.len());
+            turn.next += 1;
+            let head = Data {
+                pull: turn.pull,
+                offset: offset as u32,
+                bytes: &[],
+            };
+            Message::Data(head).encode_open(me.to(Some(turn.to.epoch)), out);
+            let (bytes, n) = (store.bytes(slot), turn.value_bytes);
+            gather(n, bytes, whole, turn.region, offset..end, out);
+            seal(out);
+            stats.chunks_sent += 1;
+            stats.bytes_sent += (end - offset) as u64;
+            let to = turn.to;
+            if turn.next == turn.end {
+                self.turns.pop_front();
+            }
+            return Some(to);
+        }
+    }
+}

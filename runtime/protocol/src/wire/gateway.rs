@@ -1,0 +1,305 @@
+//! Bodies of beats and their answers, between edges and the gateway.
+
+use zerocopy::little_endian::{U16, U32};
+
+use super::{
+    BookEntry, FrameEntry, FrameNote, Node, Reject,
+    list::{Reader, piece},
+    message::Writer,
+};
+use crate::{DropReason, EdgeConfig, FrameId, NodeId, Outcome, Refusal};
+
+/// An edge's whole state, as far as the gateway must know it. Every beat registers anew, so a
+/// gateway that was restarted needs nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat<'a> {
+    /// Counts beats.
+    pub seq: u32,
+    /// Whether there are tasks to steal.
+    pub has_work: bool,
+    /// Whether no more frames will come.
+    pub no_more: bool,
+    /// All frames before this one have ended.
+    pub floor: u32,
+    /// Frames taken up so far.
+    pub next: u32,
+    /// The plan.
+    pub plan_hash: [u8; 32],
+    /// The model.
+    pub model_digest: [u8; 32],
+    /// Frames in flight, numbers in `floor..next`.
+    pub frames: &'a [FrameEntry],
+    /// Nodes whose fate the edge wants to hear of.
+    pub ask: &'a [U16],
+}
+
+/// The gateway's answer to a beat; also sent unasked when a frame's state changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State<'a> {
+    /// The beat that it answers; 0 when unasked.
+    pub seq: u32,
+    /// Whether the node belongs.
+    pub verdict: Verdict,
+    /// Whether anybody has tasks to steal.
+    pub work: bool,
+    /// How the receiver's frames stand.
+    pub frames: &'a [FrameNote],
+    /// Other nodes.
+    pub book: &'a [BookEntry],
+}
+
+/// Whether a node belongs to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Welcome,
+    /// It does not.
+    Refused(Refusal),
+}
+
+/// How a frame stands at the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// Noted; the gateway has no room for its results yet.
+    Waiting,
+    /// Results are welcome.
+    Open,
+    /// It has its record.
+    Over(Outcome),
+}
+
+/// What a [`BookEntry`] says, in the machines' words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Book {
+    /// Where it was seen; its id and life.
+    pub node: Node,
+    /// Whether it is alive.
+    pub alive: bool,
+    /// All frames of this life before it have ended.
+    pub floor: u32,
+    /// Bit `i`: frame `floor + i` has ended.
+    pub ended: u64,
+}
+
+piece! {
+    /// Body of [`Beat`].
+    RawBeat {
+        seq: U32,
+        flags: u8,
+        frames: u8,
+        ask: u8,
+        pad: u8,
+        floor: U32,
+        next: U32,
+        plan_hash: [u8; 32],
+        model_digest: [u8; 32],
+    }
+}
+
+piece! {
+    /// Body of [`State`].
+    RawState {
+        seq: U32,
+        verdict: u8,
+        frames: u8,
+        book: u8,
+        work: u8,
+    }
+}
+
+const HAS_WORK: u8 = 1;
+const NO_MORE: u8 = 2;
+
+impl Verdict {
+    const fn to_wire(self) -> u8 {
+        match self {
+            Self::Welcome => 0,
+            Self::Refused(Refusal::Plan) => 1,
+            Self::Refused(Refusal::Model) => 2,
+            Self::Refused(Refusal::Superseded) => 3,
+            Self::Refused(Refusal::BadId) => 4,
+        }
+    }
+
+    const fn from_wire(v: u8) -> Option<Self> {
+        Some(match v {
+            0 => Self::Welcome,
+            1 => Self::Refused(Refusal::Plan),
+            2 => Self::Refused(Refusal::Model),
+            3 => Self::Refused(Refusal::Superseded),
+            4 => Self::Refused(Refusal::BadId),
+            _ => return None,
+        })
+    }
+}
+
+impl Stand {
+    const fn to_wire(self) -> u8 {
+        match self {
+            Self::Waiting => 0,
+            Self::Open => 1,
+            Self::Over(Outcome::Detections) => 2,
+            Self::Over(Outcome::Dropped(DropReason::SourceLost)) => 3,
+            Self::Over(Outcome::Dropped(DropReason::TaskFailed)) => 4,
+            Self::Over(Outcome::Dropped(DropReason::TailFailed)) => 5,
+        }
+    }
+
+    const fn from_wire(v: u8) -> Option<Self> {
+        Some(match v {
+            0 => Self::Waiting,
+            1 => Self::Open,
+            2 => Self::Over(Outcome::Detections),
+            3 => Self::Over(Outcome::Dropped(DropReason::SourceLost)),
+            4 => Self::Over(Outcome::Dropped(DropReason::TaskFailed)),
+            5 => Self::Over(Outcome::Dropped(DropReason::TailFailed)),
+            _ => return None,
+        })
+    }
+}
+
+impl FrameNote {
+    /// A note for the wire.
+    pub fn new(number: u32, stand: Stand) -> Self {
+        Self {
+            number: number.into(),
+            stand: stand.to_wire(),
+            pad: [0; 3],
+        }
+    }
+
+    /// How the frame stands. Values without a meaning do not pass [`super::parse`].
+    pub fn stand(&self) -> Stand {
+        Stand::from_wire(self.stand).unwrap_or(Stand::Waiting)
+    }
+}
+
+impl BookEntry {
+    /// An entry for the wire.
+    pub fn new(b: Book) -> Self {
+        Self {
+            node: b.node,
+            alive: b.alive.into(),
+            pad: [0; 3],
+            floor: b.floor.into(),
+            ended: b.ended.into(),
+        }
+    }
+
+    /// What it says.
+    pub fn book(&self) -> Book {
+        Book {
+            node: self.node,
+            alive: self.alive != 0,
+            floor: self.floor.get(),
+            ended: self.ended.get(),
+        }
+    }
+}
+
+impl Book {
+    /// Whether frame `id` has ended: by its number, or because its source's life has.
+    pub fn over(&self, id: FrameId) -> bool {
+        if self.node.id() != id.source || self.node.epoch() < id.epoch {
+            return false;
+        }
+        if self.node.epoch() > id.epoch || !self.alive {
+            return true;
+        }
+        match id.number.checked_sub(self.floor) {
+            None => true,
+            Some(i) => i < u64::BITS && self.ended >> i & 1 == 1,
+        }
+    }
+}
+
+impl<'a> Beat<'a> {
+    /// Most nodes asked about at once.
+    pub const MAX_ASK: usize = 24;
+    /// Frames lie in so many numbers from the oldest in flight.
+    pub const WINDOW: u32 = u64::BITS;
+
+    pub(super) fn read(mut r: Reader<'a>) -> Result<Self, Reject> {
+        let raw = r.piece::<RawBeat>()?;
+        let frames: &[FrameEntry] = r.list(raw.frames.into(), EdgeConfig::MAX_FRAMES)?;
+        let ask = r.list(raw.ask.into(), Self::MAX_ASK)?;
+        r.end()?;
+        let (floor, next) = (raw.floor.get(), raw.next.get());
+        let known = raw.flags & !(HAS_WORK | NO_MORE) == 0;
+        if !known || next.checked_sub(floor).is_none_or(|n| n > Self::WINDOW) {
+            return Err(Reject::Value);
+        }
+        if !frames
+            .iter()
+            .all(|f| (floor..next).contains(&f.number.get()))
+        {
+            return Err(Reject::Id);
+        }
+        Ok(Self {
+            seq: raw.seq.get(),
+            has_work: raw.flags & HAS_WORK != 0,
+            no_more: raw.flags & NO_MORE != 0,
+            floor,
+            next,
+            plan_hash: raw.plan_hash,
+            model_digest: raw.model_digest,
+            frames,
+            ask,
+        })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        w.piece(&RawBeat {
+            seq: self.seq.into(),
+            flags: u8::from(self.has_work) * HAS_WORK + u8::from(self.no_more) * NO_MORE,
+            frames: self.frames.len() as u8,
+            ask: self.ask.len() as u8,
+            pad: 0,
+            floor: self.floor.into(),
+            next: self.next.into(),
+            plan_hash: self.plan_hash,
+            model_digest: self.model_digest,
+        });
+        w.list(self.frames, EdgeConfig::MAX_FRAMES);
+        w.list(self.ask, Self::MAX_ASK);
+    }
+
+    /// The nodes asked about.
+    pub fn asked(&self) -> impl Iterator<Item = NodeId> + use<'a> {
+        self.ask.iter().map(|id| NodeId(id.get()))
+    }
+}
+
+impl<'a> State<'a> {
+    /// Most book entries at once.
+    pub const MAX_BOOK: usize = Beat::MAX_ASK;
+
+    pub(super) fn read(mut r: Reader<'a>) -> Result<Self, Reject> {
+        let raw = r.piece::<RawState>()?;
+        let frames: &[FrameNote] = r.list(raw.frames.into(), EdgeConfig::MAX_FRAMES)?;
+        let book = r.list(raw.book.into(), Self::MAX_BOOK)?;
+        r.end()?;
+        if !frames.iter().all(|f| Stand::from_wire(f.stand).is_some()) {
+            return Err(Reject::Value);
+        }
+        Ok(Self {
+            seq: raw.seq.get(),
+            verdict: Verdict::from_wire(raw.verdict).ok_or(Reject::Value)?,
+            work: raw.work != 0,
+            frames,
+            book,
+        })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        w.piece(&RawState {
+            seq: self.seq.into(),
+            verdict: self.verdict.to_wire(),
+            frames: self.frames.len() as u8,
+            book: self.book.len() as u8,
+            work: self.work.into(),
+        });
+        w.list(self.frames, EdgeConfig::MAX_FRAMES);
+        w.list(self.book, Self::MAX_BOOK);
+    }
+}

@@ -1,0 +1,330 @@
+//! Elements of the lists that bodies end with, and how lists are read and written.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use zerocopy::{
+    FromBytes, Immutable, KnownLayout, Unaligned,
+    little_endian::{U16, U32, U64},
+};
+
+use super::{NO_TASK, Reject};
+use crate::{Epoch, FrameMeta, NodeId, ProgramInfo};
+use tessera_plan::dataflow::Part;
+use tessera_plan::region::Region;
+
+/// Derives what every piece of a datagram has.
+macro_rules! piece {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(
+            Clone,
+            Copy,
+            Debug,
+            PartialEq,
+            Eq,
+            zerocopy::FromBytes,
+            zerocopy::IntoBytes,
+            zerocopy::KnownLayout,
+            zerocopy::Immutable,
+            zerocopy::Unaligned,
+        )]
+        #[repr(C)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $ty,)* }
+    };
+}
+pub(super) use piece;
+
+piece! {
+    /// A life of a node, and where it was seen. 28 bytes.
+    Node {
+        /// Which node.
+        id: U16,
+        /// UDP port.
+        port: U16,
+        /// Which life.
+        epoch: U64,
+        /// IPv6 address, or an IPv4 address mapped into one.
+        ip: [u8; 16],
+    }
+}
+
+piece! {
+    /// A frame in flight at its source. 32 bytes.
+    FrameEntry {
+        /// Its number.
+        number: U32,
+        /// 1 when a task of it failed on every attempt, else 0.
+        failed: u8,
+        /// Zero.
+        pad: [u8; 3],
+        /// As in [`FrameMeta`].
+        tag: U64,
+        /// As in [`FrameMeta`].
+        image_w: U32,
+        /// As in [`FrameMeta`].
+        image_h: U32,
+        /// As in [`FrameMeta`].
+        captured_us: U64,
+    }
+}
+
+piece! {
+    /// What the gateway has made of a frame. 8 bytes.
+    FrameNote {
+        /// Its number.
+        number: U32,
+        /// A [`super::Stand`].
+        stand: u8,
+        /// Zero.
+        pad: [u8; 3],
+    }
+}
+
+piece! {
+    /// What the gateway knows of a node, and of the frames it has brought. 44 bytes.
+    BookEntry {
+        /// Where it was seen.
+        node: Node,
+        /// 1: alive, 0: dead, or not seen for so long that it must be.
+        alive: u8,
+        /// Zero.
+        pad: [u8; 3],
+        /// All frames of this life before it have ended.
+        floor: U32,
+        /// Bit `i`: frame `floor + i` has ended.
+        ended: U64,
+    }
+}
+
+piece! {
+    /// A lease as its thief names it. 12 bytes.
+    LeaseRef {
+        /// Frame number at the owner.
+        number: U32,
+        /// Task.
+        task: U32,
+        /// Number of the request that it answered.
+        ask: U32,
+    }
+}
+
+piece! {
+    /// An object that a thief could not get from a holder. 16 bytes.
+    LostPart {
+        /// Task that made it; [`NO_TASK`] for the frame.
+        task: U32,
+        /// Output of the task.
+        output: U16,
+        /// Who was asked.
+        holder: U16,
+        /// Which life of it.
+        epoch: U64,
+    }
+}
+
+piece! {
+    /// Where a finished task's outputs lie. 8 bytes.
+    ResultEntry {
+        /// Task.
+        task: U32,
+        /// How often the owner has had to have the task done again.
+        make: U16,
+        /// Index into the datagram's nodes.
+        holder: u8,
+        /// Zero.
+        pad: u8,
+    }
+}
+
+piece! {
+    /// What the gateway has of a task. 8 bytes.
+    ResultNote {
+        /// Task.
+        task: U32,
+        /// As in [`ResultEntry`].
+        make: U16,
+        /// 1: merged, 0: known.
+        merged: u8,
+        /// Zero.
+        pad: u8,
+    }
+}
+
+piece! {
+    /// Outputs that the gateway could not get. 16 bytes.
+    LostResult {
+        /// Task; [`NO_TASK`] for the frame itself.
+        task: U32,
+        /// As in [`ResultEntry`].
+        make: U16,
+        /// Who was asked.
+        holder: U16,
+        /// Which life of it.
+        epoch: U64,
+    }
+}
+
+piece! {
+    /// Consecutive chunks. 8 bytes.
+    ChunkRange {
+        /// First chunk.
+        start: U32,
+        /// How many.
+        count: U32,
+    }
+}
+
+piece! {
+    /// A box. 24 bytes.
+    RawRegion {
+        /// `y`, `x`, `c`, each `lo, hi`.
+        axes: [U32; 6],
+    }
+}
+
+impl Node {
+    /// A node for the wire.
+    pub fn new(id: NodeId, epoch: Epoch, addr: SocketAddr) -> Self {
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        Self {
+            id: id.0.into(),
+            port: addr.port().into(),
+            epoch: epoch.0.into(),
+            ip: ip.octets(),
+        }
+    }
+
+    /// Which node.
+    pub fn id(&self) -> NodeId {
+        NodeId(self.id.get())
+    }
+
+    /// Which life.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.get())
+    }
+
+    /// Where.
+    pub fn addr(&self) -> SocketAddr {
+        let ip = Ipv6Addr::from(self.ip);
+        let ip = ip
+            .to_ipv4_mapped()
+            .map_or(IpAddr::V6(ip), std::net::IpAddr::V4);
+        SocketAddr::new(ip, self.port.get())
+    }
+}
+
+impl FrameEntry {
+    /// A frame for the wire.
+    pub fn new(number: u32, failed: bool, meta: FrameMeta) -> Self {
+        Self {
+            number: number.into(),
+            failed: failed.into(),
+            pad: [0; 3],
+            tag: meta.tag.into(),
+            image_w: meta.image_w.into(),
+            image_h: meta.image_h.into(),
+            captured_us: meta.captured_us.into(),
+        }
+    }
+
+    /// What its source says of it.
+    pub fn meta(&self) -> FrameMeta {
+        FrameMeta {
+            tag: self.tag.get(),
+            image_w: self.image_w.get(),
+            image_h: self.image_h.get(),
+            captured_us: self.captured_us.get(),
+        }
+    }
+}
+
+impl RawRegion {
+    /// A box for the wire.
+    pub fn new(r: Region) -> Self {
+        Self {
+            // Boxes of checked programs: sides are far below 2^32.
+            axes: [r.y.lo, r.y.hi, r.x.lo, r.x.hi, r.c.lo, r.c.hi].map(|n| U32::new(n as u32)),
+        }
+    }
+
+    /// The box.
+    pub fn region(&self) -> Region {
+        let [y0, y1, x0, x1, c0, c1] = self.axes.map(|n| n.get() as usize);
+        Region::new([y0, y1], [x0, x1], [c0, c1])
+    }
+}
+
+/// How a part travels: its task (or [`NO_TASK`]) and output.
+pub fn part_to_wire(part: Part) -> (u32, u16) {
+    match part {
+        Part::Frame => (NO_TASK, 0),
+        Part::Output { task, output } => (task, output),
+    }
+}
+
+/// The part that travelled so.
+///
+/// # Errors
+/// [`Reject::Id`] when the program has no such part.
+pub fn part_from_wire(task: u32, output: u16, info: &ProgramInfo) -> Result<Part, Reject> {
+    let part = if task == NO_TASK && output == 0 {
+        Part::Frame
+    } else {
+        Part::Output { task, output }
+    };
+    info.region(part).map(|_| part).ok_or(Reject::Id)
+}
+
+/// Reads bodies from the front of a datagram.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// A fixed piece.
+    pub fn piece<T: FromBytes + KnownLayout + Immutable + Unaligned>(
+        &mut self,
+    ) -> Result<&'a T, Reject> {
+        let (piece, rest) = T::ref_from_prefix(self.rest).map_err(|_| Reject::Length)?;
+        self.rest = rest;
+        Ok(piece)
+    }
+
+    /// `count` elements, at most `most`.
+    pub fn list<T: FromBytes + KnownLayout + Immutable + Unaligned>(
+        &mut self,
+        count: usize,
+        most: usize,
+    ) -> Result<&'a [T], Reject> {
+        if count > most {
+            return Err(Reject::Count);
+        }
+        let (list, rest) =
+            <[T]>::ref_from_prefix_with_elems(self.rest, count).map_err(|_| Reject::Count)?;
+        self.rest = rest;
+        Ok(list)
+    }
+
+    /// All that is left.
+    pub fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Nothing may be left.
+    pub fn end(self) -> Result<(), Reject> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Reject::Length)
+        }
+    }
+}

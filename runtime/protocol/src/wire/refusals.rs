@@ -1,0 +1,186 @@
+//! Datagrams that are turned away, and why.
+
+use super::{
+    tests::{envelope, info},
+    *,
+};
+use crate::{Epoch, FrameId, NodeId, ObjectId, Refusal, testkit};
+use tessera_plan::dataflow::Part;
+use tessera_plan::region::Region;
+
+fn reject(change: impl Fn(&mut Vec<u8>), message: Message<'_>) -> Reject {
+    let info = info();
+    let mut out = Vec::new();
+    message.encode(envelope(&info), &mut out);
+    change(&mut out);
+    if out.len() >= 32 {
+        seal(&mut out);
+    }
+    parse(&out, &info).expect_err("a bad datagram")
+}
+
+#[test]
+fn rejections_say_why() {
+    let ask = Message::StealAsk { ask: 1 };
+    assert_eq!(reject(|d| d.truncate(31), ask), Reject::Length);
+    assert_eq!(reject(|d| d.resize(1473, 0), ask), Reject::Length);
+    assert_eq!(reject(|d| d[0] ^= 1, ask), Reject::Magic);
+    assert_eq!(reject(|d| d[4] += 1, ask), Reject::Version);
+    assert_eq!(reject(|d| d[5] = Kind::COUNT as u8, ask), Reject::Kind);
+    assert_eq!(reject(|d| d[24] ^= 1, ask), Reject::Plan);
+    assert_eq!(reject(|d| d[8..16].fill(0), ask), Reject::Value);
+    let done = Message::Done(Report {
+        number: 0,
+        task: 6,
+        ask: 0,
+    });
+    assert_eq!(reject(|_| {}, done), Reject::Id);
+    let lease = Message::Lease(Lease {
+        ask: 0,
+        number: 0,
+        task: 0,
+        lease_us: 1,
+        holders: &[],
+        needs: &[0],
+    });
+    assert_eq!(reject(|_| {}, lease), Reject::Id);
+}
+
+#[test]
+fn a_changed_bit_is_noticed() {
+    let info = info();
+    let mut out = Vec::new();
+    let bytes: Vec<u8> = (0..44).collect();
+    let data = Data {
+        pull: 1,
+        offset: 8,
+        bytes: &bytes,
+    };
+    Message::Data(data).encode(envelope(&info), &mut out);
+    for bit in 0..8 * out.len() {
+        out[bit / 8] ^= 1 << (bit % 8);
+        assert!(parse(&out, &info).is_err());
+        out[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert!(parse(&out, &info).is_ok());
+}
+
+#[test]
+fn boxes_and_chunks_must_lie_inside() {
+    let check = |part, region: Region, chunk_bytes, range: (u32, u32), expected| {
+        let ranges = [ChunkRange {
+            start: range.0.into(),
+            count: range.1.into(),
+        }];
+        let request = Request {
+            pull: 1,
+            object: ObjectId {
+                frame: FrameId {
+                    source: NodeId(1),
+                    epoch: Epoch(1),
+                    number: 0,
+                },
+                part,
+            },
+            region,
+            element: tessera_plan::plan::ElementType::F32,
+            chunk_bytes,
+            ranges: &ranges,
+        };
+        let info = info();
+        let mut out = Vec::new();
+        Message::Pull(request).encode(envelope(&info), &mut out);
+        assert_eq!(parse(&out, &info).map(|_| ()), expected);
+    };
+    let tile = Part::Output { task: 3, output: 0 };
+    let inside = testkit::region([8, 10], [9, 16], 3);
+    // 42 values are 168 bytes: two chunks of 160.
+    check(tile, inside, 160, (0, 2), Ok(()));
+    check(tile, inside, 160, (1, 1), Ok(()));
+    check(tile, inside, 160, (2, 1), Err(Reject::Range));
+    check(tile, inside, 160, (0, 0), Err(Reject::Range));
+    check(tile, inside, 160, (1, u32::MAX), Err(Reject::Range));
+    check(tile, inside, 162, (0, 1), Err(Reject::Value));
+    check(tile, inside, 0, (0, 1), Err(Reject::Value));
+    check(tile, inside, 1412, (0, 1), Err(Reject::Value));
+    check(
+        tile,
+        testkit::region([7, 10], [9, 16], 3),
+        160,
+        (0, 1),
+        Err(Reject::Range),
+    );
+    check(tile, Region::EMPTY, 160, (0, 1), Err(Reject::Range));
+    check(
+        Part::Output { task: 3, output: 1 },
+        inside,
+        160,
+        (0, 1),
+        Err(Reject::Id),
+    );
+    check(
+        Part::Output { task: 6, output: 0 },
+        inside,
+        160,
+        (0, 1),
+        Err(Reject::Id),
+    );
+    check(
+        Part::Frame,
+        testkit::region([0, 16], [0, 16], 2),
+        160,
+        (0, 1),
+        Ok(()),
+    );
+}
+
+#[test]
+fn beats_and_states_of_other_plans_pass() {
+    let info = info();
+    let mut out = Vec::new();
+    let state = Message::State(State {
+        seq: 1,
+        verdict: Verdict::Refused(Refusal::Plan),
+        work: false,
+        frames: &[],
+        book: &[],
+    });
+    let other = Envelope {
+        plan: 5,
+        ..envelope(&info)
+    };
+    state.encode(other, &mut out);
+    assert_eq!(parse(&out, &info), Ok((other, state)));
+}
+
+#[test]
+fn a_book_tells_which_frames_are_over() {
+    let book = Book {
+        node: Node::new(
+            NodeId(2),
+            Epoch(5),
+            "10.0.0.1:99".parse().expect("an address"),
+        ),
+        alive: true,
+        floor: 10,
+        ended: 0b100,
+    };
+    let over = |source, epoch, number| {
+        book.over(FrameId {
+            source: NodeId(source),
+            epoch: Epoch(epoch),
+            number,
+        })
+    };
+    assert!(over(2, 5, 9) && over(2, 5, 12) && over(2, 4, 99));
+    assert!(!over(2, 5, 10) && !over(2, 5, 74) && !over(2, 6, 0) && !over(1, 5, 0));
+    let dead = Book {
+        alive: false,
+        ..book
+    };
+    assert!(dead.over(FrameId {
+        source: NodeId(2),
+        epoch: Epoch(5),
+        number: 74
+    }));
+}

@@ -1,0 +1,142 @@
+//! Bodies that speak of finished tasks, between owners and the gateway.
+
+use zerocopy::little_endian::{U16, U32};
+
+use super::{
+    LostResult, NO_TASK, Node, Reject, ResultEntry, ResultNote,
+    list::{Reader, piece},
+    message::Writer,
+};
+use crate::ProgramInfo;
+
+/// Finished tasks that the tail needs, and where their outputs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Results<'a> {
+    /// The frame's number; the sender owns it.
+    pub number: u32,
+    /// Nodes that hold outputs.
+    pub nodes: &'a [Node],
+    /// Tasks.
+    pub tasks: &'a [ResultEntry],
+}
+
+/// What the gateway has of tasks that it was told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResultsAck<'a> {
+    /// The frame's number; the receiver owns it.
+    pub number: u32,
+    /// Tasks.
+    pub tasks: &'a [ResultNote],
+}
+
+/// Outputs that the gateway could not get where it was told that they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostResults<'a> {
+    /// The frame's number; the receiver owns it.
+    pub number: u32,
+    /// Tasks.
+    pub tasks: &'a [LostResult],
+}
+
+piece! {
+    /// Body of the three that speak of results: a frame and two counts.
+    RawResults {
+        number: U32,
+        nodes: u8,
+        tasks: u8,
+        pad: U16,
+    }
+}
+
+impl<'a> Results<'a> {
+    /// Most nodes at once.
+    pub const MAX_NODES: usize = 16;
+    /// Most tasks at once.
+    pub const MAX_TASKS: usize = 100;
+
+    pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
+        let raw = r.piece::<RawResults>()?;
+        let nodes: &[Node] = r.list(raw.nodes.into(), Self::MAX_NODES)?;
+        let tasks: &[ResultEntry] = r.list(raw.tasks.into(), Self::MAX_TASKS)?;
+        r.end()?;
+        let exists = |t: &ResultEntry| {
+            (t.task.get() as usize) < info.tasks.len() && usize::from(t.holder) < nodes.len()
+        };
+        if !tasks.iter().all(exists) {
+            return Err(Reject::Id);
+        }
+        Ok(Self {
+            number: raw.number.get(),
+            nodes,
+            tasks,
+        })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        w.piece(&RawResults::new(
+            self.number,
+            self.nodes.len(),
+            self.tasks.len(),
+        ));
+        w.list(self.nodes, Self::MAX_NODES);
+        w.list(self.tasks, Self::MAX_TASKS);
+    }
+}
+
+impl<'a> ResultsAck<'a> {
+    pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
+        let raw = r.piece::<RawResults>()?;
+        let tasks: &[ResultNote] = r.list(raw.tasks.into(), Results::MAX_TASKS)?;
+        r.end()?;
+        if !tasks
+            .iter()
+            .all(|t| (t.task.get() as usize) < info.tasks.len())
+        {
+            return Err(Reject::Id);
+        }
+        Ok(Self {
+            number: raw.number.get(),
+            tasks,
+        })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        w.piece(&RawResults::new(self.number, 0, self.tasks.len()));
+        w.list(self.tasks, Results::MAX_TASKS);
+    }
+}
+
+impl<'a> LostResults<'a> {
+    /// Most tasks at once.
+    pub const MAX_TASKS: usize = 64;
+
+    pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
+        let raw = r.piece::<RawResults>()?;
+        let tasks: &[LostResult] = r.list(raw.tasks.into(), Self::MAX_TASKS)?;
+        r.end()?;
+        let exists = |t: u32| t == NO_TASK || (t as usize) < info.tasks.len();
+        if !tasks.iter().all(|t| exists(t.task.get())) {
+            return Err(Reject::Id);
+        }
+        Ok(Self {
+            number: raw.number.get(),
+            tasks,
+        })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        w.piece(&RawResults::new(self.number, 0, self.tasks.len()));
+        w.list(self.tasks, Self::MAX_TASKS);
+    }
+}
+
+impl RawResults {
+    fn new(number: u32, nodes: usize, tasks: usize) -> Self {
+        Self {
+            number: number.into(),
+            nodes: nodes as u8,
+            tasks: tasks as u8,
+            pad: 0.into(),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Bodies between thieves, victims and owners. An owner leases only its own frames' tasks, so a
+//! frame's number and one of the two nodes name it.
+
+use tessera_plan::limits::PIECES_MAX;
+use zerocopy::little_endian::{U16, U32, U64};
+
+use super::{
+    LeaseRef, LostPart, Node, Reject,
+    list::{Reader, part_from_wire, piece},
+    message::Writer,
+};
+use crate::ProgramInfo;
+
+/// The right to run a task for a while, and where its inputs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease<'a> {
+    /// Number of the request that it answers.
+    pub ask: u32,
+    /// Frame number at the sender, who owns it.
+    pub number: u32,
+    /// The task.
+    pub task: u32,
+    /// How long it holds without being renewed, in microseconds.
+    pub lease_us: u32,
+    /// Nodes that hold inputs.
+    pub holders: &'a [Node],
+    /// Per [`tessera_plan::dataflow::TaskInfo::needs`] an index into `holders`.
+    pub needs: &'a [u8],
+}
+
+/// A thief is still at work on these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renew<'a> {
+    /// Counts a thief's renewals.
+    pub seq: u32,
+    /// Leases of the receiver's frames.
+    pub leases: &'a [LeaseRef],
+}
+
+/// What became of a leased task, at its thief.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Frame number at the receiver, who owns it.
+    pub number: u32,
+    /// The task.
+    pub task: u32,
+    /// Number of the request that the lease answered.
+    pub ask: u32,
+}
+
+/// A leased task will not be finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed<'a> {
+    /// Which.
+    pub report: Report,
+    /// Why.
+    pub why: Why,
+    /// Inputs that could not be had.
+    pub lost: &'a [LostPart],
+}
+
+/// Why a leased task will not be finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The thief wants it no more, or has no room.
+    Declined,
+    /// Inputs could not be had.
+    Lost,
+    /// Its worker died or refused.
+    Worker,
+}
+
+/// The owner has heard a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Which.
+    pub report: Report,
+    /// Whether the outputs are to be kept for others.
+    pub keep: bool,
+}
+
+piece! {
+    /// Body of [`Lease`].
+    RawLease {
+        ask: U32,
+        number: U32,
+        task: U32,
+        lease_us: U32,
+        needs: U16,
+        holders: u8,
+        pad: u8,
+    }
+}
+
+piece! {
+    /// Body of [`Renew`].
+    RawRenew {
+        seq: U32,
+        leases: u8,
+        pad: [u8; 3],
+    }
+}
+
+piece! {
+    /// Body of the answer to [`Renew`].
+    RawRenewed {
+        seq: U32,
+        wanted: U64,
+    }
+}
+
+piece! {
+    /// Body of reports and their answer.
+    RawReport {
+        number: U32,
+        task: U32,
+        ask: U32,
+        detail: u8,
+        lost: u8,
+        pad: U16,
+    }
+}
+
+impl<'a> Lease<'a> {
+    /// Most nodes that hold inputs of one leased task.
+    pub const MAX_HOLDERS: usize = 32;
+
+    pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
+        let raw = r.piece::<RawLease>()?;
+        let holders: &[Node] = r.list(raw.holders.into(), Self::MAX_HOLDERS)?;
+        let needs: &[u8] = r.list(raw.needs.get().into(), PIECES_MAX)?;
+        r.end()?;
+        let task = info.tasks.get(raw.task.get() as usize).ok_or(Reject::Id)?;
+        if needs.len() != task.needs.len() {
+            return Err(Reject::Count);
+        }
+        if needs.iter().any(|&n| usize::from(n) >= holders.len()) {
+            return Err(Reject::Id);
+        }
+        if raw.lease_us.get() == 0 {
+            return Err(Reject::Value);
+        }
+        Ok(Self {
+            ask: raw.ask.get(),
+            number: raw.number.get(),
+            task: raw.task.get(),
+            lease_us: raw.lease_us.get(),
+            holders,
+            needs,
+        })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        w.piece(&RawLease {
+            ask: self.ask.into(),
+            number: self.number.into(),
+            task: self.task.into(),
+            lease_us: self.lease_us.into(),
+            needs: (self.needs.len() as u16).into(),
+            holders: self.holders.len() as u8,
+            pad: 0,
+        });
+        w.list(self.holders, Self::MAX_HOLDERS);
+        w.list(self.needs, PIECES_MAX);
+    }
+}
+
+impl<'a> Renew<'a> {
+    /// Most leases at once: the answer has a bit for each.
+    pub const MAX_LEASES: usize = u64::BITS as usize;
+
+    pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
+        let raw = r.piece::<RawRenew>()?;
+        let leases: &[LeaseRef] = r.list(raw.leases.into(), Self::MAX_LEASES)?;
+        r.end()?;
+        if leases
+            .iter()
+            .any(|l| l.task.get() as usize >= info.tasks.len())
+        {
+            return Err(Reject::Id);
+        }
+        Ok(Self {
+            seq: raw.seq.get(),
+            leases,
+        })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        w.piece(&RawRenew {
+            seq: self.seq.into(),
+            leases: self.leases.len() as u8,
+            pad: [0; 3],
+        });
+        w.list(self.leases, Self::MAX_LEASES);
+    }
+}
+
+pub(super) fn read_renewed(mut r: Reader<'_>) -> Result<(u32, u64), Reject> {
+    let raw = r.piece::<RawRenewed>()?;
+    r.end()?;
+    Ok((raw.seq.get(), raw.wanted.get()))
+}
+
+pub(super) fn write_renewed(seq: u32, wanted: u64, w: &mut Writer<'_>) {
+    w.piece(&RawRenewed {
+        seq: seq.into(),
+        wanted: wanted.into(),
+    });
+}
+
+impl Report {
+    fn open(raw: &RawReport, info: &ProgramInfo) -> Result<Self, Reject> {
+        if raw.task.get() as usize >= info.tasks.len() {
+            return Err(Reject::Id);
+        }
+        Ok(Self {
+            number: raw.number.get(),
+            task: raw.task.get(),
+            ask: raw.ask.get(),
+        })
+    }
+
+    fn raw(self, detail: u8, lost: usize) -> RawReport {
+        RawReport {
+            number: self.number.into(),
+            task: self.task.into(),
+            ask: self.ask.into(),
+            detail,
+            lost: lost as u8,
+            pad: 0.into(),
+        }
+    }
+
+    pub(super) fn read(mut r: Reader<'_>, info: &ProgramInfo) -> Result<Self, Reject> {
+        let raw = r.piece::<RawReport>()?;
+        r.end()?;
+        Self::open(raw, info)
+    }
+
+    pub(super) fn write(self, w: &mut Writer<'_>) {
+        w.piece(&self.raw(0, 0));
+    }
+}
+
+impl<'a> Failed<'a> {
+    /// Most lost parts at once.
+    pub const MAX_LOST: usize = 64;
+
+    pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
+        let raw = r.piece::<RawReport>()?;
+        let lost: &[LostPart] = r.list(raw.lost.into(), Self::MAX_LOST)?;
+        r.end()?;
+        let report = Report::open(raw, info)?;
+        for l in lost {
+            part_from_wire(l.task.get(), l.output.get(), info)?;
+        }
+        let why = match raw.detail {
+            0 => Why::Declined,
+            1 => Why::Lost,
+            2 => Why::Worker,
+            _ => return Err(Reject::Value),
+        };
+        Ok(Self { report, why, lost })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer<'_>) {
+        let why = match self.why {
+            Why::Declined => 0,
+            Why::Lost => 1,
+            Why::Worker => 2,
+        };
+        w.piece(&self.report.raw(why, self.lost.len()));
+        w.list(self.lost, Self::MAX_LOST);
+    }
+}
+
+impl Reported {
+    pub(super) fn read(mut r: Reader<'_>, info: &ProgramInfo) -> Result<Self, Reject> {
+        let raw = r.piece::<RawReport>()?;
+        r.end()?;
+        if raw.detail > 1 {
+            return Err(Reject::Value);
+        }
+        Ok(Self {
+            report: Report::open(raw, info)?,
+            keep: raw.detail == 1,
+        })
+    }
+
+    pub(super) fn write(self, w: &mut Writer<'_>) {
+        w.piece(&self.report.raw(self.keep.into(), 0));
+    }
+}

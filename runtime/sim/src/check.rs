@@ -1,0 +1,405 @@
+//! What must hold whatever happens: the ledger of all frames, and what breaks it.
+
+use std::collections::BTreeMap;
+
+use super::exec::PieceError;
+use tessera_protocol::{DropReason, Epoch, FrameId, FrameMeta, NodeId, Outcome, Refusal};
+
+/// A rule that was broken, and when.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at {at} us: {what}")]
+pub struct Failure {
+    /// Virtual time.
+    pub at: u64,
+    /// The rule.
+    pub what: Violation,
+}
+
+/// Rules that may be broken. Nodes are ids; 0 is the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Violation {
+    #[error("node {node:?} sent {bytes} bytes in one datagram")]
+    Datagram { node: NodeId, bytes: usize },
+    #[error("node {node:?} does not stop asking to be polled")]
+    Spins { node: NodeId },
+    #[error("node {node:?} has more than {most} jobs out")]
+    TooManyJobs { node: NodeId, most: usize },
+    #[error("node {node:?} gave two jobs one name")]
+    JobTwice { node: NodeId },
+    #[error("node {node:?} runs task {task}, which does not exist")]
+    NoTask { node: NodeId, task: u32 },
+    #[error("node {node:?} says of a job of {frame:?} that stolen is {stolen}")]
+    Stolen {
+        node: NodeId,
+        frame: FrameId,
+        stolen: bool,
+    },
+    #[error("node {node:?} uses {frame:?}, which nobody brought")]
+    UnknownFrame { node: NodeId, frame: FrameId },
+    #[error("node {node:?} runs task {task} of its own {frame:?} after that ended")]
+    RunAfterEnd {
+        node: NodeId,
+        frame: FrameId,
+        task: u32,
+    },
+    #[error("node {node:?}, task {task} of {frame:?}: {error}")]
+    Pieces {
+        node: NodeId,
+        frame: FrameId,
+        task: u32,
+        error: PieceError,
+    },
+    #[error("node {node:?} read wrong values for input {input} of task {task} of {frame:?}")]
+    WrongInput {
+        node: NodeId,
+        frame: FrameId,
+        task: u32,
+        input: usize,
+    },
+    #[error(
+        "the tail's input {input} of {frame:?} has wrong values, first at {position} of {floats}"
+    )]
+    WrongTail {
+        frame: FrameId,
+        input: usize,
+        position: usize,
+        floats: usize,
+    },
+    #[error("the tail got {found} inputs, not {expected}")]
+    TailInputs { found: usize, expected: usize },
+    #[error("the meta of {frame:?} came to the gateway changed")]
+    Meta { frame: FrameId },
+    #[error("{frame:?} ended twice")]
+    EndedTwice { frame: FrameId },
+    #[error("{frame:?} was dropped for {reason:?} when its tail was {tail:?}")]
+    DropOutOfTurn {
+        frame: FrameId,
+        reason: DropReason,
+        tail: Option<Tail>,
+    },
+    #[error("the source of {frame:?} heard of {outcome:?}, which no gateway had written")]
+    FalseEnd { frame: FrameId, outcome: Outcome },
+    #[error("the tail of {frame:?} ran twice in one life of the gateway")]
+    TailTwice { frame: FrameId },
+    #[error("the tail of {frame:?} ran after its source knew of its end")]
+    TailAfterEnd { frame: FrameId },
+    #[error("refused were {found:?} instead of {expected:?}")]
+    Refused {
+        found: Vec<(usize, Refusal)>,
+        expected: Vec<(usize, Refusal)>,
+    },
+    #[error("node {node:?} has grown: its state takes {bytes} bytes of text, idle")]
+    Grown { node: NodeId, bytes: usize },
+    #[error("node {node:?} left without being told to")]
+    LeftAlone { node: NodeId },
+    #[error("{frames} frames have not ended, first {first:?}")]
+    Stuck { frames: usize, first: FrameId },
+    #[error("{frame:?} was dropped for {reason:?} though nothing happened to its source")]
+    Spurious { frame: FrameId, reason: DropReason },
+    #[error("{frame:?} of a lost source has no record")]
+    NoRecord { frame: FrameId },
+    #[error("node {node:?} keeps {slots} slots after all frames ended")]
+    Leak { node: NodeId, slots: usize },
+    #[error("node {node:?} has work left after all frames ended")]
+    Unfinished { node: NodeId },
+    #[error("idle, the nodes sent {datagrams} datagrams in {us} us; {most} would do")]
+    Chatter { datagrams: u64, us: u64, most: u64 },
+    #[error("node {node:?} does not leave at the end of the run")]
+    Lingers { node: NodeId },
+    #[error("{events} events are under way")]
+    TooManyEvents { events: usize },
+    #[error("{events} events have happened, and no end")]
+    Endless { events: u64 },
+}
+
+/// State of a frame's tail in one life of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// Handed out.
+    Runs,
+    /// Failed; a drop must follow.
+    Failed,
+    /// A record was written.
+    Written(Outcome),
+}
+
+/// What the outside world knows of a frame.
+#[derive(Clone, Debug)]
+pub struct FrameRecord {
+    /// As the source gave it.
+    pub meta: FrameMeta,
+    /// Virtual time at which its source took it in.
+    pub accepted_at: u64,
+    /// Virtual time of its last record at a gateway.
+    pub written_at: Option<u64>,
+    /// What its source heard.
+    pub heard: Option<Outcome>,
+    /// Virtual time at which its source was killed with the frame in flight.
+    pub source_died_at: Option<u64>,
+    /// Tail per life of the gateway.
+    pub tails: BTreeMap<u32, Tail>,
+}
+
+impl FrameRecord {
+    /// Whether the outside world waits for it no longer.
+    pub fn over(&self) -> bool {
+        self.heard.is_some() || self.source_died_at.is_some()
+    }
+
+    /// Records written, over all lives of the gateway.
+    pub fn records(&self) -> impl Iterator<Item = Outcome> + '_ {
+        self.tails.values().filter_map(|t| match t {
+            Tail::Written(o) => Some(*o),
+            _ => None,
+        })
+    }
+}
+
+/// All frames ever accepted.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    frames: BTreeMap<FrameId, FrameRecord>,
+    waiting: usize,
+}
+
+impl Ledger {
+    /// All frames, by id.
+    pub const fn frames(&self) -> &BTreeMap<FrameId, FrameRecord> {
+        &self.frames
+    }
+
+    /// Frames whose source lives and waits.
+    pub const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// A source handed a frame to its machine.
+    pub fn accept(&mut self, at: u64, frame: FrameId, meta: FrameMeta) {
+        self.waiting += 1;
+        let record = FrameRecord {
+            meta,
+            accepted_at: at,
+            written_at: None,
+            heard: None,
+            source_died_at: None,
+            tails: BTreeMap::new(),
+        };
+        self.frames.insert(frame, record);
+    }
+
+    /// A node began a task.
+    ///
+    /// # Errors
+    /// When the frame is unknown, or the node's own and over.
+    pub fn run(&self, node: NodeId, frame: FrameId, task: u32) -> Result<(), Violation> {
+        match self.frames.get(&frame) {
+            None => Err(Violation::UnknownFrame { node, frame }),
+            Some(r) if node == frame.source && r.heard.is_some() => {
+                Err(Violation::RunAfterEnd { node, frame, task })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A source heard of its frame's end.
+    ///
+    /// # Errors
+    /// When it heard before, or of what no gateway wrote.
+    pub fn heard(
+        &mut self,
+        frame: FrameId,
+        meta: FrameMeta,
+        outcome: Outcome,
+    ) -> Result<(), Violation> {
+        let node = frame.source;
+        let r = self.frames.get_mut(&frame);
+        let r = r.ok_or(Violation::UnknownFrame { node, frame })?;
+        if r.heard.replace(outcome).is_some() {
+            return Err(Violation::EndedTwice { frame });
+        }
+        self.waiting -= 1;
+        if r.meta != meta {
+            return Err(Violation::Meta { frame });
+        }
+        if r.records().all(|o| o != outcome) {
+            return Err(Violation::FalseEnd { frame, outcome });
+        }
+        Ok(())
+    }
+
+    /// A life of a node was ended: its frames in flight end with it.
+    pub fn died(&mut self, at: u64, node: NodeId, life: Epoch) {
+        for (f, r) in &mut self.frames {
+            if f.source == node && f.epoch == life && !r.over() {
+                r.source_died_at = Some(at);
+                self.waiting -= 1;
+            }
+        }
+    }
+
+    /// The gateway in its life `life` hands out a frame's tail.
+    ///
+    /// # Errors
+    /// When it did before, or the source knows of the end, or the meta changed.
+    pub fn tail(&mut self, life: u32, frame: FrameId, meta: FrameMeta) -> Result<(), Violation> {
+        let r = self.at_gateway(frame, meta)?;
+        if r.heard.is_some() {
+            return Err(Violation::TailAfterEnd { frame });
+        }
+        if r.tails.insert(life, Tail::Runs).is_some() {
+            return Err(Violation::TailTwice { frame });
+        }
+        Ok(())
+    }
+
+    /// A tail ended.
+    pub fn tail_ended(&mut self, at: u64, life: u32, frame: FrameId, failed: bool) {
+        if let Some(r) = self.frames.get_mut(&frame) {
+            let state = if failed {
+                Tail::Failed
+            } else {
+                r.written_at = Some(at);
+                Tail::Written(Outcome::Detections)
+            };
+            r.tails.insert(life, state);
+        }
+    }
+
+    /// The gateway writes a drop record.
+    ///
+    /// # Errors
+    /// When the frame has ended, or its tail is out, or the meta changed.
+    pub fn dropped(
+        &mut self,
+        at: u64,
+        life: u32,
+        frame: FrameId,
+        meta: FrameMeta,
+        reason: DropReason,
+    ) -> Result<(), Violation> {
+        let r = self.at_gateway(frame, meta)?;
+        if r.heard.is_some() {
+            return Err(Violation::EndedTwice { frame });
+        }
+        let before = r
+            .tails
+            .insert(life, Tail::Written(Outcome::Dropped(reason)));
+        r.written_at = Some(at);
+        match (before, reason) {
+            (Some(Tail::Failed), DropReason::TailFailed) => Ok(()),
+            (None, r) if r != DropReason::TailFailed => Ok(()),
+            (Some(Tail::Written(_)), _) => Err(Violation::EndedTwice { frame }),
+            (tail, reason) => Err(Violation::DropOutOfTurn {
+                frame,
+                reason,
+                tail,
+            }),
+        }
+    }
+
+    fn at_gateway(
+        &mut self,
+        frame: FrameId,
+        meta: FrameMeta,
+    ) -> Result<&mut FrameRecord, Violation> {
+        let node = tessera_protocol::GATEWAY;
+        let r = self.frames.get_mut(&frame);
+        let r = r.ok_or(Violation::UnknownFrame { node, frame })?;
+        if r.meta != meta {
+            return Err(Violation::Meta { frame });
+        }
+        Ok(r)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const META: FrameMeta = FrameMeta {
+        tag: 1,
+        image_w: 2,
+        image_h: 3,
+        captured_us: 4,
+    };
+    const LOST: Outcome = Outcome::Dropped(DropReason::SourceLost);
+
+    fn frame(number: u32) -> FrameId {
+        FrameId {
+            source: NodeId(1),
+            epoch: Epoch(1),
+            number,
+        }
+    }
+
+    fn ledger() -> Ledger {
+        let mut l = Ledger::default();
+        l.accept(0, frame(0), META);
+        l
+    }
+
+    #[test]
+    fn a_frame_ends_once() {
+        let mut l = ledger();
+        l.tail(0, frame(0), META).unwrap();
+        let twice = l.tail(0, frame(0), META);
+        assert_eq!(twice, Err(Violation::TailTwice { frame: frame(0) }));
+        l.tail_ended(5, 0, frame(0), false);
+        let reason = DropReason::SourceLost;
+        let drop = l.dropped(6, 0, frame(0), META, reason);
+        assert_eq!(drop, Err(Violation::EndedTwice { frame: frame(0) }));
+    }
+
+    #[test]
+    fn drops_need_their_turn() {
+        let mut l = ledger();
+        l.tail(0, frame(0), META).unwrap();
+        let drop = l.dropped(6, 0, frame(0), META, DropReason::SourceLost);
+        assert!(
+            matches!(drop, Err(Violation::DropOutOfTurn { .. })),
+            "{drop:?}"
+        );
+        let mut l = ledger();
+        l.tail(0, frame(0), META).unwrap();
+        l.tail_ended(5, 0, frame(0), true);
+        l.dropped(6, 0, frame(0), META, DropReason::TailFailed)
+            .unwrap();
+    }
+
+    #[test]
+    fn sources_hear_what_was_written() {
+        let mut l = ledger();
+        let frame = frame(0);
+        let early = l.heard(frame, META, Outcome::Detections);
+        let outcome = Outcome::Detections;
+        assert_eq!(early, Err(Violation::FalseEnd { frame, outcome }));
+        let mut l = ledger();
+        l.dropped(6, 0, frame, META, DropReason::SourceLost)
+            .unwrap();
+        l.heard(frame, META, LOST).unwrap();
+        assert_eq!(l.waiting(), 0);
+        assert_eq!(
+            l.heard(frame, META, LOST),
+            Err(Violation::EndedTwice { frame })
+        );
+        let run = l.run(NodeId(1), frame, 0);
+        assert!(matches!(run, Err(Violation::RunAfterEnd { .. })), "{run:?}");
+        // A thief may not know yet.
+        l.run(NodeId(2), frame, 0).unwrap();
+    }
+
+    #[test]
+    fn meta_travels_unchanged() {
+        let mut l = ledger();
+        let other = FrameMeta { tag: 9, ..META };
+        let tail = l.tail(0, frame(0), other);
+        assert_eq!(tail, Err(Violation::Meta { frame: frame(0) }));
+        let unknown = l.tail(0, frame(1), META);
+        assert!(
+            matches!(unknown, Err(Violation::UnknownFrame { .. })),
+            "{unknown:?}"
+        );
+    }
+}

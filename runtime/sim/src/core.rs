@@ -1,0 +1,174 @@
+//! What all nodes of a world share: events to come, the network, the ledger.
+
+use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
+
+use super::{
+    check::{Failure, Ledger, Violation},
+    draw::Draw,
+    fault::Fault,
+    link::Network,
+    oracle::Oracle,
+    queue::Queue,
+    storm::Storm,
+};
+use tessera_protocol::{
+    FrameId, JobId, NodeId, ProgramInfo, TransferConfig,
+    wire::{self, Message},
+};
+
+/// Something that happens.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A datagram reaches the queue before its receiver's link.
+    Port(Flight),
+    /// A datagram reaches its receiver.
+    Deliver(Flight),
+    /// A timer went off.
+    Tick { node: usize, life: u32 },
+    /// A worker is through with a job, or died in it.
+    JobEnd {
+        node: usize,
+        life: u32,
+        job: JobId,
+        lost: bool,
+    },
+    /// A source may have its next frame ready.
+    Offer { node: usize, life: u32 },
+    /// A tail ended.
+    TailEnd {
+        life: u32,
+        frame: FrameId,
+        failed: bool,
+    },
+    /// A node that stood still goes on.
+    Resume { node: usize, life: u32 },
+    /// Something breaks or is repaired.
+    Fault(Fault),
+    /// A malformed datagram is due.
+    Storm,
+}
+
+/// A datagram under way.
+#[derive(Clone, Debug)]
+pub(super) struct Flight {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub bytes: Rc<[u8]>,
+}
+
+/// What jobs and frames came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Jobs that workers began.
+    pub jobs: u64,
+    /// Of them, other nodes' tasks.
+    pub stolen: u64,
+    /// Jobs lost by workers.
+    pub lost_jobs: u64,
+    /// Frames that a source could not place though its machine wanted one.
+    pub unplaced: u64,
+    /// Malformed and replayed datagrams delivered.
+    pub storm: u64,
+    /// Datagrams to addresses where nobody listens.
+    pub unreachable: u64,
+    /// Datagrams dropped by the socket of a node that stood still.
+    pub socket_full: u64,
+    /// Inputs given to machines.
+    pub inputs: u64,
+}
+
+impl Counters {
+    /// Adds another world's.
+    pub const fn add(&mut self, o: &Self) {
+        self.jobs += o.jobs;
+        self.stolen += o.stolen;
+        self.lost_jobs += o.lost_jobs;
+        self.unplaced += o.unplaced;
+        self.storm += o.storm;
+        self.unreachable += o.unreachable;
+        self.socket_full += o.socket_full;
+        self.inputs += o.inputs;
+    }
+}
+
+/// What all nodes share.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub queue: Queue<Event>,
+    pub net: Network,
+    pub info: Arc<ProgramInfo>,
+    pub ledger: Ledger,
+    pub oracle: Oracle,
+    pub draw: Draw,
+    pub storm: Storm,
+    pub counters: Counters,
+    pub trace: bool,
+    /// A task that no worker survives.
+    pub broken: Option<u32>,
+    /// Who listens where.
+    pub addresses: BTreeMap<SocketAddr, usize>,
+}
+
+impl Core {
+    /// Wraps a broken rule with the time.
+    pub const fn fail(&self, what: Violation) -> Failure {
+        Failure {
+            at: self.queue.now(),
+            what,
+        }
+    }
+
+    /// Says what happens, when asked to.
+    pub fn trace(&self, text: impl FnOnce() -> String) {
+        if self.trace {
+            eprintln!("{:>10} {}", self.queue.now(), text());
+        }
+    }
+
+    /// A node sends a datagram.
+    pub fn send(
+        &mut self,
+        node: usize,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Failure> {
+        if bytes.is_empty() || bytes.len() > TransferConfig::MAX_DATAGRAM {
+            let node = NodeId(node as u16);
+            let bytes = bytes.len();
+            return Err(self.fail(Violation::Datagram { node, bytes }));
+        }
+        let flight = Flight {
+            from,
+            to,
+            bytes: bytes.into(),
+        };
+        self.storm.saw(&flight);
+        let Some(&target) = self.addresses.get(&to) else {
+            self.counters.unreachable += 1;
+            return Ok(());
+        };
+        let now = self.queue.now();
+        let arrivals = self.net.send(now, node, target, bytes.len());
+        self.trace(|| {
+            format!(
+                "{node} -> {target} {:?} {}",
+                arrivals,
+                describe(bytes, &self.info)
+            )
+        });
+        for at in arrivals.into_iter().flatten() {
+            self.queue.push(at, Event::Port(flight.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// A datagram for people.
+fn describe(bytes: &[u8], info: &ProgramInfo) -> String {
+    match wire::parse(bytes, info) {
+        Ok((_, Message::Data(d))) => format!("Data of pull {} at {}", d.pull, d.offset),
+        Ok((_, message)) => format!("{message:?}"),
+        Err(e) => format!("{} bytes, {e:?}", bytes.len()),
+    }
+}

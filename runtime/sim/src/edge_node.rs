@@ -1,0 +1,447 @@
+//! An edge with its shell: workers that take virtual time, a source that brings frames.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use super::{
+    check::{Failure, Violation},
+    core::{Core, Event},
+    exec,
+    heap_store::HeapStore,
+    link::Attachment,
+    seat::Seat,
+};
+use tessera_protocol::{
+    Edge, EdgeConfig, EdgeInput, EdgeOutput, Epoch, FrameId, FrameMeta, Job, JobId, NodeId,
+    Outcome, Refusal, store::Store,
+};
+
+/// An edge, as a world is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeSpec {
+    /// Its machine's configuration. The world sets `id`, `epoch` and `gateway`.
+    pub config: EdgeConfig,
+    /// How it hangs on the network.
+    pub attachment: Attachment,
+    /// Multiply-adds per microsecond of one worker; not 0.
+    pub macs_per_us: u64,
+    /// Microseconds that every task takes besides.
+    pub task_us: u64,
+    /// Parts per million of jobs that take [`Self::straggle`] times as long.
+    pub straggle_ppm: u32,
+    /// See there.
+    pub straggle: u64,
+    /// Parts per million of jobs that a worker's death ends.
+    pub lose_ppm: u32,
+    /// Frames that each life of it brings, if it is a source.
+    pub frames: u32,
+    /// Microseconds between two frames at least; 0 for as fast as they are taken.
+    pub frame_every: u64,
+    /// Frames' worth of slots for stolen tasks' outputs.
+    pub steal_frames: usize,
+    /// Whether larger slots serve when those of a size are used up.
+    pub spill: bool,
+    /// Parts per million that its clock runs fast.
+    pub clock_ppm: i32,
+    /// Virtual time of its first start; 0 for any within the first milliseconds.
+    pub start_at: u64,
+    /// Whether it does not belong.
+    pub stranger: Option<Stranger>,
+}
+
+/// Why an edge does not belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// It was built from another plan.
+    Plan,
+    /// Its weights are another model's.
+    Model,
+    /// It has another node's id. The life that began later is the node's.
+    Twin {
+        /// Whose.
+        of: usize,
+    },
+}
+
+impl EdgeSpec {
+    /// An edge of one worker that computes 1000 multiply-adds per microsecond and is no source.
+    pub fn new() -> Self {
+        let gateway = super::world::address(0, 0);
+        let mut config = EdgeConfig::new(NodeId(1), Epoch(0), gateway, 1);
+        config.max_frames = 0;
+        Self {
+            config,
+            attachment: Attachment::default(),
+            macs_per_us: 1000,
+            task_us: 100,
+            straggle_ppm: 0,
+            straggle: 1,
+            lose_ppm: 0,
+            frames: 0,
+            frame_every: 0,
+            steal_frames: 1,
+            spill: true,
+            clock_ppm: 0,
+            start_at: 0,
+            stranger: None,
+        }
+    }
+
+    /// The same as a source of so many frames, two of them in flight.
+    pub const fn source(mut self, frames: u32) -> Self {
+        self.frames = frames;
+        self.config.max_frames = 2;
+        self
+    }
+}
+
+impl Default for EdgeSpec {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Something for the shell to do.
+enum Step {
+    Run(Job),
+    Ended(u32, FrameMeta, Outcome),
+    Refused(Refusal),
+    Stopped,
+    Wait(u64),
+}
+
+#[derive(Debug)]
+struct Out {
+    job: Job,
+    running: bool,
+}
+
+/// A running edge.
+#[derive(Debug)]
+pub(super) struct EdgeNode {
+    pub spec: EdgeSpec,
+    pub seat: Seat,
+    pub store: HeapStore,
+    machine: Edge,
+    jobs: BTreeMap<JobId, Out>,
+    waiting: VecDeque<JobId>,
+    idle: usize,
+    brought: u32,
+    next_frame_at: u64,
+    said_all: bool,
+    /// The gateway told it to leave.
+    pub stopped: bool,
+    /// The gateway would not have it.
+    pub refused: Option<Refusal>,
+}
+
+impl EdgeNode {
+    /// Outputs of a machine before it counts as spinning.
+    const OUTPUTS: usize = 100_000;
+
+    /// `spec.config` complete.
+    pub fn new(spec: EdgeSpec, seat: Seat, core: &Core) -> Self {
+        let mut info = Arc::clone(&core.info);
+        match spec.stranger {
+            Some(Stranger::Plan) => Arc::make_mut(&mut info).plan_hash[7] ^= 1,
+            Some(Stranger::Model) => Arc::make_mut(&mut info).model_digest[0] ^= 1,
+            Some(Stranger::Twin { .. }) | None => {}
+        }
+        let slots = spec.config.slots(&info, spec.steal_frames);
+        Self {
+            spec,
+            seat,
+            store: HeapStore::new(&slots, spec.spill),
+            machine: Edge::new(spec.config, info),
+            jobs: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            idle: spec.config.workers,
+            brought: 0,
+            next_frame_at: 0,
+            said_all: false,
+            stopped: false,
+            refused: None,
+        }
+    }
+
+    const fn id(&self) -> NodeId {
+        self.spec.config.id
+    }
+
+    const fn frame_id(&self, number: u32) -> FrameId {
+        FrameId {
+            source: self.spec.config.id,
+            epoch: self.spec.config.epoch,
+            number,
+        }
+    }
+
+    /// Whether it has frames to bring or jobs out.
+    pub fn busy(&self) -> bool {
+        self.belongs() && (!self.said_all || !self.jobs.is_empty())
+    }
+
+    /// Whether it is one of the cluster: neither refused nor gone.
+    pub const fn belongs(&self) -> bool {
+        !self.stopped && self.refused.is_none()
+    }
+
+    /// Length of the machine's state as text: bounded, however long it ran.
+    pub fn state_bytes(&self) -> usize {
+        format!("{:?}", self.machine).len()
+    }
+
+    /// Gives the machine an input and does what it asks for.
+    pub fn input(&mut self, core: &mut Core, input: EdgeInput<'_>) -> Result<(), Failure> {
+        if self.stopped {
+            return Ok(());
+        }
+        core.counters.inputs += 1;
+        let now = self.seat.clock.local(core.queue.now());
+        self.machine.handle(now, input, &mut self.store);
+        self.drain(core)?;
+        self.offer(core)
+    }
+
+    fn drain(&mut self, core: &mut Core) -> Result<(), Failure> {
+        let now = self.seat.clock.local(core.queue.now());
+        for _ in 0..Self::OUTPUTS {
+            let step = match self.machine.poll(now, &mut self.store) {
+                EdgeOutput::Send { to, bytes } => {
+                    core.send(self.seat.index, self.seat.address, to, bytes)?;
+                    continue;
+                }
+                EdgeOutput::Run(job) => Step::Run(job),
+                EdgeOutput::FrameEnded {
+                    number,
+                    meta,
+                    outcome,
+                } => Step::Ended(number, meta, outcome),
+                EdgeOutput::Refused(r) => Step::Refused(r),
+                EdgeOutput::Stopped => Step::Stopped,
+                EdgeOutput::WaitUntil(t) => Step::Wait(t),
+            };
+            match step {
+                Step::Run(job) => self.take(core, job)?,
+                Step::Ended(number, meta, outcome) => {
+                    let frame = self.frame_id(number);
+                    core.trace(|| format!("{} hears {frame:?} {outcome:?}", self.seat.index));
+                    let heard = core.ledger.heard(frame, meta, outcome);
+                    heard.map_err(|v| core.fail(v))?;
+                }
+                Step::Refused(r) => {
+                    core.trace(|| format!("{} is refused: {r:?}", self.seat.index));
+                    self.refused = Some(r);
+                    let (at, c) = (core.queue.now(), &self.spec.config);
+                    core.ledger.died(at, c.id, c.epoch);
+                }
+                Step::Stopped => self.stopped = true,
+                Step::Wait(t) => {
+                    self.seat.wait(core, t);
+                    return Ok(());
+                }
+            }
+        }
+        Err(core.fail(Violation::Spins { node: self.id() }))
+    }
+
+    /// Brings frames while the machine wants them.
+    fn offer(&mut self, core: &mut Core) -> Result<(), Failure> {
+        while self.brought < self.spec.frames && !self.stopped && self.machine.wants_frame() {
+            if core.queue.now() < self.next_frame_at {
+                let (node, life) = (self.seat.index, self.seat.life);
+                core.queue
+                    .push(self.next_frame_at, Event::Offer { node, life });
+                return Ok(());
+            }
+            let frame_tensor = core.info.tensors[0];
+            let values = frame_tensor.region.len();
+            let Some(slot) = self.store.alloc(frame_tensor.bytes(frame_tensor.region)) else {
+                core.counters.unplaced += 1;
+                return Ok(());
+            };
+            let frame = self.frame_id(self.brought);
+            exec::fill(
+                self.store.bytes_mut(slot),
+                &exec::frame_words(frame, values),
+            );
+            let meta = FrameMeta {
+                tag: core.draw.word(),
+                image_w: core.draw.word() as u32,
+                image_h: core.draw.word() as u32,
+                captured_us: self.seat.clock.local(core.queue.now()),
+            };
+            core.trace(|| format!("{} brings {frame:?}", self.seat.index));
+            core.ledger.accept(core.queue.now(), frame, meta);
+            self.brought += 1;
+            self.next_frame_at = core.queue.now() + self.spec.frame_every;
+            self.tell(core, EdgeInput::Frame { slot, meta })?;
+        }
+        if self.brought == self.spec.frames && !self.said_all {
+            self.said_all = true;
+            self.tell(core, EdgeInput::NoMoreFrames)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, core: &mut Core, input: EdgeInput<'_>) -> Result<(), Failure> {
+        core.counters.inputs += 1;
+        let now = self.seat.clock.local(core.queue.now());
+        self.machine.handle(now, input, &mut self.store);
+        self.drain(core)
+    }
+
+    /// Takes a job in; a worker begins it when one is idle.
+    fn take(&mut self, core: &mut Core, job: Job) -> Result<(), Failure> {
+        let node = self.id();
+        core.trace(|| {
+            format!(
+                "{} runs {:?} of {:?}, {:?}",
+                self.seat.index, job.task, job.frame, job.id
+            )
+        });
+        if job.task as usize >= core.info.tasks.len() {
+            let task = job.task;
+            return Err(core.fail(Violation::NoTask { node, task }));
+        }
+        if job.stolen != (job.frame.source != node) {
+            let (frame, stolen) = (job.frame, job.stolen);
+            return Err(core.fail(Violation::Stolen {
+                node,
+                frame,
+                stolen,
+            }));
+        }
+        let known = core.ledger.run(node, job.frame, job.task);
+        known.map_err(|v| core.fail(v))?;
+        for &(slot, _) in job.inputs.iter().flatten() {
+            self.store.lock_read(slot);
+        }
+        for &slot in &job.outputs {
+            self.store.lock_write(slot);
+        }
+        core.counters.stolen += u64::from(job.stolen);
+        let id = job.id;
+        let out = Out {
+            job,
+            running: false,
+        };
+        if self.jobs.insert(id, out).is_some() {
+            return Err(core.fail(Violation::JobTwice { node }));
+        }
+        if self.jobs.len() > self.spec.config.max_jobs {
+            let most = self.spec.config.max_jobs;
+            return Err(core.fail(Violation::TooManyJobs { node, most }));
+        }
+        self.waiting.push_back(id);
+        self.begin(core);
+        Ok(())
+    }
+
+    fn begin(&mut self, core: &mut Core) {
+        while self.idle > 0
+            && let Some(id) = self.waiting.pop_front()
+        {
+            let Some(out) = self.jobs.get_mut(&id) else {
+                continue;
+            };
+            out.running = true;
+            self.idle -= 1;
+            core.counters.jobs += 1;
+            let task = &core.info.tasks[out.job.task as usize];
+            let mut us = self.spec.task_us + task.macs / self.spec.macs_per_us;
+            if core.draw.chance(self.spec.straggle_ppm) {
+                us *= self.spec.straggle;
+            }
+            let lost = core.draw.chance(self.spec.lose_ppm) || core.broken == Some(out.job.task);
+            if lost {
+                us = core.draw.below(us + 1);
+            }
+            let event = Event::JobEnd {
+                node: self.seat.index,
+                life: self.seat.life,
+                job: id,
+                lost,
+            };
+            core.queue.push(core.queue.now() + us, event);
+        }
+    }
+
+    /// A worker dies in the middle of the job it began first.
+    pub fn crash_worker(&mut self, core: &mut Core) -> Result<(), Failure> {
+        let running = self.jobs.iter().find(|(_, o)| o.running);
+        match running.map(|(&id, _)| id) {
+            Some(id) => self.job_end(core, id, true),
+            None => Ok(()),
+        }
+    }
+
+    /// A worker is through with a job, or died in it.
+    pub fn job_end(&mut self, core: &mut Core, id: JobId, lost: bool) -> Result<(), Failure> {
+        // Ended before by a worker's death.
+        if !self.jobs.get(&id).is_some_and(|o| o.running) {
+            return Ok(());
+        }
+        let Some(Out { job, .. }) = self.jobs.remove(&id) else {
+            return Ok(());
+        };
+        if lost {
+            core.counters.lost_jobs += 1;
+            for &slot in &job.outputs {
+                // What it got done is of no use.
+                let bytes = self.store.job_bytes_mut(slot);
+                let half = bytes.len() / 2;
+                bytes[..half].fill(core.draw.word() as u8);
+            }
+        } else {
+            self.compute(core, &job)?;
+        }
+        for &(slot, _) in job.inputs.iter().flatten() {
+            self.store.unlock_read(slot);
+        }
+        for &slot in &job.outputs {
+            self.store.unlock_write(slot);
+        }
+        self.idle += 1;
+        self.begin(core);
+        core.trace(|| format!("{} ends {id:?}, lost {lost}", self.seat.index));
+        let input = if lost {
+            EdgeInput::Failed { job: id }
+        } else {
+            EdgeInput::Done { job: id }
+        };
+        self.input(core, input)
+    }
+
+    fn compute(&mut self, core: &mut Core, job: &Job) -> Result<(), Failure> {
+        let (node, frame, task) = (self.id(), job.frame, job.task);
+        let info = Arc::clone(&core.info);
+        let inputs = exec::gather(&self.store, &info, job).map_err(|error| {
+            core.fail(Violation::Pieces {
+                node,
+                frame,
+                task,
+                error,
+            })
+        })?;
+        let spec = &info.tasks[task as usize];
+        for (input, (port, words)) in spec.inputs.iter().zip(&inputs).enumerate() {
+            if *words != core.oracle.cut(frame, port.tensor, port.region) {
+                return Err(core.fail(Violation::WrongInput {
+                    node,
+                    frame,
+                    task,
+                    input,
+                }));
+            }
+        }
+        let digest = exec::digest(&inputs);
+        for (o, (&slot, port)) in job.outputs.iter().zip(&spec.outputs).enumerate() {
+            let words = exec::output_words(task, o, digest, port.region.len());
+            exec::fill(self.store.job_bytes_mut(slot), &words);
+        }
+        Ok(())
+    }
+}

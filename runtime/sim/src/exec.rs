@@ -1,0 +1,269 @@
+//! What simulated tasks compute.
+//!
+//! A task digests all values of its inputs' boxes, and every output value is a hash of that
+//! digest, the task, the output and the position. So one wrong bit anywhere spoils everything
+//! behind it, and the tail sees it. Values are words of 32 bits; nothing looks at them as numbers.
+
+use super::{draw::mix, heap_store::HeapStore};
+use tessera_plan::region::Region;
+use tessera_protocol::{FrameId, Job, ProgramInfo, store::SlotId};
+
+/// What is wrong with a job's pieces.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PieceError {
+    /// The job has another number of inputs or outputs than its task.
+    #[error("{inputs} inputs and {outputs} outputs do not fit the task")]
+    Ports {
+        /// The job's.
+        inputs: usize,
+        /// The job's.
+        outputs: usize,
+    },
+    /// A slot's size is not its box's.
+    #[error("slot {slot:?} of {bytes} bytes does not hold box {region:?}")]
+    Size {
+        /// The slot.
+        slot: SlotId,
+        /// Its bytes.
+        bytes: usize,
+        /// The box said to lie there.
+        region: Region,
+    },
+    /// The pieces leave holes.
+    #[error("input {input} is not covered at value {position} of box {region:?}")]
+    Hole {
+        /// Which input.
+        input: usize,
+        /// First value without a piece, counted in the input's box.
+        position: usize,
+        /// The input's box.
+        region: Region,
+    },
+    /// Two pieces disagree.
+    #[error("pieces of input {input} disagree at value {position} of box {region:?}")]
+    Disagree {
+        /// Which input.
+        input: usize,
+        /// First value they disagree on, counted in the input's box.
+        position: usize,
+        /// The input's box.
+        region: Region,
+    },
+}
+
+/// The pixels of a frame: all of tensor 0.
+pub fn frame_words(frame: FrameId, floats: usize) -> Vec<u32> {
+    let seed = mix(frame.epoch.0 ^ mix(u64::from(frame.source.0) << 32 | u64::from(frame.number)));
+    words(seed, floats)
+}
+
+/// Reads a slot's bytes as words.
+pub fn to_words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    let (words, _) = bytes.as_chunks::<4>();
+    words.iter().map(|w| u32::from_le_bytes(*w))
+}
+
+/// Writes words over the whole of a slot.
+///
+/// # Panics
+/// If the slot has another size.
+pub fn fill(bytes: &mut [u8], words: &[u32]) {
+    assert_eq!(bytes.len(), words.len() * 4, "slot size");
+    let (places, _) = bytes.as_chunks_mut::<4>();
+    for (place, w) in places.iter_mut().zip(words) {
+        *place = w.to_le_bytes();
+    }
+}
+
+/// An output of a task, given its inputs' boxes, each row by row.
+pub fn output_words(task: u32, output: usize, digest: u64, floats: usize) -> Vec<u32> {
+    let seed = mix(digest ^ mix(u64::from(task) << 16 | output as u64));
+    words(seed, floats)
+}
+
+/// Digest of the inputs' boxes, in order.
+pub fn digest(inputs: &[Vec<u32>]) -> u64 {
+    let mut h = 0x51_7c_c1_b7_27_22_0a_95_u64;
+    for input in inputs {
+        h = mix(h ^ input.len() as u64);
+        for &w in input {
+            // Two differing words never lead to the same state.
+            h = (h.rotate_left(23) ^ u64::from(w)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+    mix(h)
+}
+
+fn words(seed: u64, floats: usize) -> Vec<u32> {
+    let at = |k: u64| (mix(seed.wrapping_add(k)) >> 32) as u32;
+    (0..floats as u64).map(at).collect()
+}
+
+/// Collects the inputs of a job, each its box row by row.
+///
+/// # Errors
+/// [`PieceError`] when the pieces do not cover the boxes or disagree.
+pub fn gather(
+    store: &HeapStore,
+    info: &ProgramInfo,
+    job: &Job,
+) -> Result<Vec<Vec<u32>>, PieceError> {
+    let task = &info.tasks[job.task as usize];
+    if (task.inputs.len(), task.outputs.len()) != (job.inputs.len(), job.outputs.len()) {
+        return Err(PieceError::Ports {
+            inputs: job.inputs.len(),
+            outputs: job.outputs.len(),
+        });
+    }
+    for (&slot, port) in job.outputs.iter().zip(&task.outputs) {
+        size(slot, store.job_bytes(slot), port.region)?;
+    }
+    let inputs = task.inputs.iter().zip(&job.inputs).enumerate();
+    inputs
+        .map(|(k, (port, pieces))| gather_box(store, k, port.region, pieces))
+        .collect()
+}
+
+fn size(slot: SlotId, bytes: &[u8], region: Region) -> Result<(), PieceError> {
+    if bytes.len() == region.len() * 4 {
+        return Ok(());
+    }
+    Err(PieceError::Size {
+        slot,
+        bytes: bytes.len(),
+        region,
+    })
+}
+
+fn gather_box(
+    store: &HeapStore,
+    input: usize,
+    want: Region,
+    pieces: &[(SlotId, Region)],
+) -> Result<Vec<u32>, PieceError> {
+    let mut found: Vec<Option<u32>> = vec![None; want.len()];
+    for &(slot, region) in pieces {
+        let bytes = store.job_bytes(slot);
+        size(slot, bytes, region)?;
+        let part = region.meet(want);
+        for (to, from, n) in runs(part, want, region) {
+            let values = to_words(&bytes[from * 4..(from + n) * 4]);
+            for (k, (place, w)) in found[to..to + n].iter_mut().zip(values).enumerate() {
+                if place.is_some_and(|p| p != w) {
+                    return Err(PieceError::Disagree {
+                        input,
+                        position: to + k,
+                        region: want,
+                    });
+                }
+                *place = Some(w);
+            }
+        }
+    }
+    let hole = found.iter().position(Option::is_none);
+    if let Some(position) = hole {
+        return Err(PieceError::Hole {
+            input,
+            position,
+            region: want,
+        });
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Runs of neighbouring values of box `part`: `(index in box a, index in box b, values)`.
+pub fn runs(part: Region, a: Region, b: Region) -> impl Iterator<Item = (usize, usize, usize)> {
+    let n = part.ch();
+    let at = move |r: Region, y: usize, x: usize| {
+        ((y - r.y.lo) * r.w() + x - r.x.lo) * r.ch() + part.c.lo - r.c.lo
+    };
+    let rows = if part.is_empty() {
+        0..0
+    } else {
+        part.y.lo..part.y.hi
+    };
+    rows.flat_map(move |y| (part.x.lo..part.x.hi).map(move |x| (at(a, y, x), at(b, y, x), n)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_plan::dataflow::SlotCount;
+    use tessera_protocol::store::Store;
+
+    fn piece(
+        store: &mut HeapStore,
+        region: Region,
+        value: impl Fn(usize, usize) -> usize,
+    ) -> (SlotId, Region) {
+        let slot = store.alloc(4 * region.len()).unwrap();
+        let mut words = Vec::new();
+        for y in region.y.lo..region.y.hi {
+            for x in region.x.lo..region.x.hi {
+                words.extend((region.c.lo..region.c.hi).map(|c| (value(y, x) * 10 + c) as u32));
+            }
+        }
+        fill(store.bytes_mut(slot), &words);
+        (slot, region)
+    }
+
+    fn boxed(y: [usize; 2], x: [usize; 2]) -> Region {
+        Region::new(y, x, [0, 2])
+    }
+
+    #[test]
+    fn pieces_are_put_together() {
+        let mut s = HeapStore::new(
+            &[SlotCount {
+                bytes: 256,
+                count: 8,
+            }],
+            false,
+        );
+        let value = |y, x| y * 10 + x;
+        let left = piece(&mut s, boxed([0, 4], [0, 3]), value);
+        let right = piece(&mut s, boxed([0, 4], [2, 5]), value);
+        let want = boxed([1, 3], [1, 5]);
+        let got = gather_box(&s, 0, want, &[left, right]).unwrap();
+        let alone = piece(&mut s, want, value).0;
+        assert_eq!(got, to_words(s.bytes(alone)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn holes_and_disagreements_are_found() {
+        let mut s = HeapStore::new(
+            &[SlotCount {
+                bytes: 256,
+                count: 8,
+            }],
+            false,
+        );
+        let value = |y, x| y * 10 + x;
+        let left = piece(&mut s, boxed([0, 2], [0, 2]), value);
+        let want = boxed([0, 2], [0, 3]);
+        let hole = gather_box(&s, 0, want, &[left]);
+        assert!(
+            matches!(hole, Err(PieceError::Hole { position: 4, .. })),
+            "{hole:?}"
+        );
+        let other = piece(&mut s, boxed([1, 2], [1, 3]), |y, x| y * 10 + x + 1);
+        let odd = gather_box(&s, 0, want, &[left, other]);
+        assert!(
+            matches!(odd, Err(PieceError::Disagree { position: 8, .. })),
+            "{odd:?}"
+        );
+    }
+
+    #[test]
+    fn every_word_counts() {
+        let one = vec![vec![1, 2, 3], vec![4]];
+        let base = digest(&one);
+        for k in 0..3 {
+            let mut two = one.clone();
+            two[0][k] ^= 1 << 31;
+            assert_ne!(base, digest(&two));
+        }
+        assert_ne!(base, digest(&[vec![1, 2], vec![3, 4]]));
+    }
+}

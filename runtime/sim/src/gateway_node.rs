@@ -1,0 +1,197 @@
+//! The gateway with its shell: a tail that takes virtual time and checks what it is given.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    check::{Failure, Violation},
+    core::{Core, Event},
+    exec,
+    heap_store::HeapStore,
+    link::Attachment,
+    seat::Seat,
+};
+use tessera_protocol::{
+    Drained, DropReason, Epoch, FrameId, FrameMeta, GATEWAY, Gateway, GatewayConfig, GatewayInput,
+    GatewayOutput, store::SlotId,
+};
+
+/// The gateway, as a world is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct GatewaySpec {
+    /// Its machine's configuration. The world sets `epoch`.
+    pub config: GatewayConfig,
+    /// How it hangs on the network.
+    pub attachment: Attachment,
+    /// Microseconds that a tail takes.
+    pub tail_us: u64,
+    /// Parts per million of tails that fail.
+    pub fail_ppm: u32,
+    /// Parts per million that its clock runs fast.
+    pub clock_ppm: i32,
+}
+
+impl Default for GatewaySpec {
+    fn default() -> Self {
+        Self {
+            config: GatewayConfig::new(Epoch(0)),
+            attachment: Attachment::default(),
+            tail_us: 1000,
+            fail_ppm: 0,
+            clock_ppm: 0,
+        }
+    }
+}
+
+enum Step {
+    Tail(FrameId, FrameMeta, Vec<SlotId>),
+    Drop(FrameId, FrameMeta, DropReason),
+    Wait(u64),
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub(super) struct GatewayNode {
+    pub spec: GatewaySpec,
+    pub seat: Seat,
+    pub store: HeapStore,
+    machine: Gateway,
+    tails: BTreeMap<FrameId, Vec<SlotId>>,
+    /// Until when one tail after the other computes.
+    busy_until: u64,
+}
+
+impl GatewayNode {
+    const OUTPUTS: usize = 100_000;
+
+    /// `spec.config` complete.
+    pub fn new(spec: GatewaySpec, seat: Seat, core: &Core) -> Self {
+        let info = Arc::clone(&core.info);
+        Self {
+            spec,
+            seat,
+            store: HeapStore::new(&spec.config.slots(&info), true),
+            machine: Gateway::new(spec.config, info),
+            tails: BTreeMap::new(),
+            busy_until: 0,
+        }
+    }
+
+    /// What the machine thinks of the run.
+    pub fn drained(&self) -> Drained {
+        self.machine.drained()
+    }
+
+    /// Length of the machine's state as text: bounded, however long it ran.
+    pub fn state_bytes(&self) -> usize {
+        format!("{:?}", self.machine).len()
+    }
+
+    /// Gives the machine an input and does what it asks for.
+    pub fn input(&mut self, core: &mut Core, input: GatewayInput<'_>) -> Result<(), Failure> {
+        core.counters.inputs += 1;
+        let now = self.seat.clock.local(core.queue.now());
+        self.machine.handle(now, input, &mut self.store);
+        for _ in 0..Self::OUTPUTS {
+            let step = match self.machine.poll(now, &mut self.store) {
+                GatewayOutput::Send { to, bytes } => {
+                    core.send(self.seat.index, self.seat.address, to, bytes)?;
+                    continue;
+                }
+                GatewayOutput::RunTail {
+                    frame,
+                    meta,
+                    inputs,
+                } => Step::Tail(frame, meta, inputs),
+                GatewayOutput::Drop {
+                    frame,
+                    meta,
+                    reason,
+                } => Step::Drop(frame, meta, reason),
+                GatewayOutput::WaitUntil(t) => Step::Wait(t),
+            };
+            match step {
+                Step::Tail(frame, meta, inputs) => self.tail(core, frame, meta, inputs)?,
+                Step::Drop(frame, meta, reason) => {
+                    core.trace(|| format!("0 drops {frame:?} {reason:?}"));
+                    let (at, life) = (core.queue.now(), self.seat.life);
+                    let dropped = core.ledger.dropped(at, life, frame, meta, reason);
+                    dropped.map_err(|v| core.fail(v))?;
+                }
+                Step::Wait(t) => {
+                    self.seat.wait(core, t);
+                    return Ok(());
+                }
+            }
+        }
+        Err(core.fail(Violation::Spins { node: GATEWAY }))
+    }
+
+    fn tail(
+        &mut self,
+        core: &mut Core,
+        frame: FrameId,
+        meta: FrameMeta,
+        inputs: Vec<SlotId>,
+    ) -> Result<(), Failure> {
+        core.trace(|| format!("0 runs the tail of {frame:?}"));
+        let taken = core.ledger.tail(self.seat.life, frame, meta);
+        taken.map_err(|v| core.fail(v))?;
+        let expected = core.info.tail_inputs.len();
+        if inputs.len() != expected {
+            let found = inputs.len();
+            return Err(core.fail(Violation::TailInputs { found, expected }));
+        }
+        for &slot in &inputs {
+            self.store.lock_read(slot);
+        }
+        self.tails.insert(frame, inputs);
+        self.busy_until = self.busy_until.max(core.queue.now()) + self.spec.tail_us;
+        let event = Event::TailEnd {
+            life: self.seat.life,
+            frame,
+            failed: core.draw.chance(self.spec.fail_ppm),
+        };
+        core.queue.push(self.busy_until, event);
+        Ok(())
+    }
+
+    /// A tail ended.
+    pub fn tail_end(
+        &mut self,
+        core: &mut Core,
+        frame: FrameId,
+        failed: bool,
+    ) -> Result<(), Failure> {
+        let Some(inputs) = self.tails.remove(&frame) else {
+            return Ok(());
+        };
+        let tensors = core.oracle.tensors(frame);
+        let info = Arc::clone(&core.info);
+        for (input, (&slot, &t)) in inputs.iter().zip(&info.tail_inputs).enumerate() {
+            let expected = &tensors[t as usize];
+            let bytes = self.store.job_bytes(slot);
+            let wrong = exec::to_words(bytes)
+                .zip(expected)
+                .position(|(a, &b)| a != b);
+            let short = (bytes.len() != expected.len() * 4).then_some(expected.len());
+            if let Some(position) = wrong.or(short) {
+                return Err(core.fail(Violation::WrongTail {
+                    frame,
+                    input,
+                    position,
+                    floats: expected.len(),
+                }));
+            }
+            self.store.unlock_read(slot);
+        }
+        core.trace(|| format!("0 ends the tail of {frame:?}, failed {failed}"));
+        let at = core.queue.now();
+        core.ledger.tail_ended(at, self.seat.life, frame, failed);
+        let input = if failed {
+            GatewayInput::TailFailed { frame }
+        } else {
+            GatewayInput::TailDone { frame }
+        };
+        self.input(core, input)
+    }
+}

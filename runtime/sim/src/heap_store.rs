@@ -1,0 +1,282 @@
+//! A [`Store`] on the heap that watches how it is used.
+
+use std::collections::HashMap;
+
+use tessera_plan::dataflow::SlotCount;
+use tessera_protocol::store::{SlotId, Store};
+
+/// Slots of fixed sizes. Slot numbers are never used twice, so that every use of a slot after its
+/// end is found; slots that a job uses are locked.
+///
+/// # Panics
+/// On a use after free, a double free, a free or a write while a job reads the slot, any touch
+/// while a job writes it.
+#[derive(Debug)]
+pub struct HeapStore {
+    /// By size, ascending.
+    classes: Vec<Class>,
+    slots: HashMap<SlotId, Slot>,
+    made: u32,
+    /// Whether a larger size serves when one is used up.
+    spill: bool,
+    /// Most bytes in use at a time.
+    peak_bytes: usize,
+    used_bytes: usize,
+    refused: u64,
+}
+
+#[derive(Debug)]
+struct Class {
+    bytes: usize,
+    free: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    class: usize,
+    bytes: Vec<u8>,
+    readers: u32,
+    writer: bool,
+}
+
+impl HeapStore {
+    /// `classes`: what slots of each size there are, as of [`tessera_protocol::EdgeConfig::slots`]. When a size
+    /// is used up, larger ones serve if `spill`, as in the shared segment; else none.
+    pub fn new(classes: &[SlotCount], spill: bool) -> Self {
+        let mut classes: Vec<Class> = classes
+            .iter()
+            .map(|c| Class {
+                bytes: c.bytes,
+                free: c.count,
+            })
+            .collect();
+        classes.sort_by_key(|c| c.bytes);
+        Self {
+            classes,
+            slots: HashMap::new(),
+            made: 0,
+            spill,
+            peak_bytes: 0,
+            used_bytes: 0,
+            refused: 0,
+        }
+    }
+
+    /// Slots in use.
+    pub fn used(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Slots in use and not locked by a job, `(slot, bytes)`, ascending.
+    pub fn list(&self) -> Vec<(SlotId, usize)> {
+        let mut all: Vec<_> = self
+            .slots
+            .iter()
+            .map(|(&id, s)| (id, s.bytes.len()))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Most bytes in use at a time so far.
+    pub const fn peak_bytes(&self) -> usize {
+        self.peak_bytes
+    }
+
+    /// Times that [`Store::alloc`] found its size used up.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// A job begins to read a slot.
+    pub fn lock_read(&mut self, slot: SlotId) {
+        let s = self.slot_mut(slot, "read by a job");
+        assert!(!s.writer, "{slot:?}: read by a job while another writes it");
+        s.readers += 1;
+    }
+
+    /// A job begins to write a slot.
+    pub fn lock_write(&mut self, slot: SlotId) {
+        let s = self.slot_mut(slot, "written by a job");
+        assert!(
+            !s.writer && s.readers == 0,
+            "{slot:?}: written by a job while another uses it"
+        );
+        s.writer = true;
+    }
+
+    /// A job no longer reads a slot.
+    pub fn unlock_read(&mut self, slot: SlotId) {
+        let s = self.slot_mut(slot, "read by a job");
+        s.readers -= 1;
+    }
+
+    /// A job no longer writes a slot.
+    pub fn unlock_write(&mut self, slot: SlotId) {
+        let s = self.slot_mut(slot, "written by a job");
+        s.writer = false;
+    }
+
+    /// A slot's bytes as a job sees them.
+    pub fn job_bytes(&self, slot: SlotId) -> &[u8] {
+        &self.slot(slot, "read by a job").bytes
+    }
+
+    /// A slot's bytes as the job that writes it sees them.
+    pub fn job_bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
+        let s = self.slot_mut(slot, "written by a job");
+        assert!(s.writer, "{slot:?}: not locked for writing");
+        &mut s.bytes
+    }
+
+    fn slot(&self, slot: SlotId, what: &str) -> &Slot {
+        let s = self.slots.get(&slot);
+        s.unwrap_or_else(|| panic!("{slot:?}: {what} after it was freed"))
+    }
+
+    fn slot_mut(&mut self, slot: SlotId, what: &str) -> &mut Slot {
+        let s = self.slots.get_mut(&slot);
+        s.unwrap_or_else(|| panic!("{slot:?}: {what} after it was freed"))
+    }
+}
+
+impl Store for HeapStore {
+    fn alloc(&mut self, bytes: usize) -> Option<SlotId> {
+        let first = self.classes.partition_point(|c| c.bytes < bytes);
+        let end = if self.spill {
+            self.classes.len()
+        } else {
+            first + 1
+        };
+        let fitting = self.classes.iter().enumerate().take(end).skip(first);
+        let free = fitting.filter(|(_, c)| c.free > 0).map(|(k, _)| k).next();
+        let Some(class) = free else {
+            self.refused += 1;
+            return None;
+        };
+        self.classes[class].free -= 1;
+        let id = SlotId(self.made);
+        self.made += 1;
+        // Signalling NaNs that differ from slot to slot: values nobody wrote spoil every result.
+        let poison = (0xff80_0001 | (self.made << 1)).to_le_bytes();
+        self.used_bytes += bytes;
+        self.peak_bytes = self.peak_bytes.max(self.used_bytes);
+        let mut content = poison.repeat(bytes.div_ceil(4));
+        content.truncate(bytes);
+        let slot = Slot {
+            class,
+            bytes: content,
+            readers: 0,
+            writer: false,
+        };
+        self.slots.insert(id, slot);
+        Some(id)
+    }
+
+    fn free(&mut self, slot: SlotId) {
+        let s = self.slots.remove(&slot);
+        let s = s.unwrap_or_else(|| panic!("{slot:?}: freed twice"));
+        assert!(
+            s.readers == 0 && !s.writer,
+            "{slot:?}: freed while a job uses it"
+        );
+        self.classes[s.class].free += 1;
+        self.used_bytes -= s.bytes.len();
+    }
+
+    fn bytes(&self, slot: SlotId) -> &[u8] {
+        let s = self.slot(slot, "read");
+        assert!(!s.writer, "{slot:?}: read while a job writes it");
+        &s.bytes
+    }
+
+    fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
+        let s = self.slot_mut(slot, "written");
+        assert!(
+            !s.writer && s.readers == 0,
+            "{slot:?}: written while a job uses it"
+        );
+        &mut s.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(bytes: usize, count: usize) -> SlotCount {
+        SlotCount { bytes, count }
+    }
+
+    fn store() -> HeapStore {
+        HeapStore::new(&[slots(40, 1), slots(16, 2)], false)
+    }
+
+    #[test]
+    fn bounded_per_size() {
+        let mut s = store();
+        let a = s.alloc(12).unwrap();
+        let b = s.alloc(16).unwrap();
+        assert_eq!((s.bytes(a).len(), s.bytes(b).len()), (12, 16));
+        assert_eq!((s.alloc(16), s.alloc(44)), (None, None));
+        let c = s.alloc(20).unwrap();
+        assert_eq!(s.peak_bytes(), 48);
+        for slot in [b, a, c] {
+            s.free(slot);
+        }
+        assert_eq!((s.used(), s.refused()), (0, 2));
+        let again = s.alloc(16).unwrap();
+        assert!(again > c);
+    }
+
+    #[test]
+    fn larger_sizes_may_serve() {
+        let mut s = HeapStore::new(&[slots(40, 1), slots(16, 1)], true);
+        let all = [s.alloc(16), s.alloc(16), s.alloc(16)];
+        assert!(all[1].is_some() && all[2].is_none(), "{all:?}");
+    }
+
+    #[test]
+    fn unwritten_values_differ_between_slots() {
+        let mut s = store();
+        let a = s.alloc(16).unwrap();
+        let b = s.alloc(16).unwrap();
+        assert_ne!(s.bytes(a), s.bytes(b));
+    }
+
+    #[test]
+    #[should_panic(expected = "freed twice")]
+    fn double_free() {
+        let mut s = store();
+        let a = s.alloc(4).unwrap();
+        s.free(a);
+        s.free(a);
+    }
+
+    #[test]
+    #[should_panic(expected = "read after it was freed")]
+    fn use_after_free() {
+        let mut s = store();
+        let a = s.alloc(4).unwrap();
+        s.free(a);
+        s.bytes(a);
+    }
+
+    #[test]
+    #[should_panic(expected = "freed while a job uses it")]
+    fn free_under_a_job() {
+        let mut s = store();
+        let a = s.alloc(4).unwrap();
+        s.lock_read(a);
+        s.free(a);
+    }
+
+    #[test]
+    #[should_panic(expected = "read while a job writes it")]
+    fn read_of_what_a_job_writes() {
+        let mut s = store();
+        let a = s.alloc(4).unwrap();
+        s.lock_write(a);
+        s.bytes(a);
+    }
+}

@@ -1,0 +1,239 @@
+//! Random programs: stages, grids, halos, branches, tensors that skip stages.
+
+use super::draw::{Draw, mix};
+use tessera_plan::{
+    dataflow::{Port, TaskGraph, TaskInfo, TensorInfo},
+    plan::ElementType,
+    region::{Region, Shape, Span},
+};
+use tessera_protocol::ProgramInfo;
+
+/// What random programs look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramConfig {
+    /// Most stages; at least 1, except for the rare program that has only a tail.
+    pub stages: usize,
+    /// Most rows and columns of a grid.
+    pub grid: usize,
+    /// Most float32 values of a tensor.
+    pub floats: usize,
+    /// Most multiply-adds of a task.
+    pub macs: u64,
+}
+
+impl Default for ProgramConfig {
+    /// Up to three stages, 4 x 4 tiles, 32 KiB per tensor, a million multiply-adds per task.
+    fn default() -> Self {
+        Self {
+            stages: 3,
+            grid: 4,
+            floats: 8 * 1024,
+            macs: 1_000_000,
+        }
+    }
+}
+
+struct Made {
+    tensors: Vec<Region>,
+    tasks: Vec<TaskInfo>,
+}
+
+/// A program, the same for the same stream of chance.
+///
+/// # Panics
+/// If what it makes is no program: an error of this function.
+pub fn random(config: ProgramConfig, d: &mut Draw) -> ProgramInfo {
+    let mut made = Made {
+        tensors: vec![map(config, d)],
+        tasks: Vec::new(),
+    };
+    let stages = if d.chance(20_000) {
+        0
+    } else {
+        d.index(1, config.stages)
+    };
+    // First tensor of every boundary; boundary 0 is the frame.
+    let mut last = 0..1;
+    for stage in 0..stages {
+        let outputs: Vec<u16> = (0..d.index(1, 2)).map(|_| made.tensor(config, d)).collect();
+        let mut inputs = vec![d.index(last.start, last.end - 1) as u16];
+        if last.len() > 1 && d.chance(700_000) {
+            inputs = last.clone().map(|t| t as u16).collect();
+        }
+        // A shortcut from any earlier boundary.
+        if d.chance(300_000) {
+            let t = d.index(0, last.end - 1) as u16;
+            if !inputs.contains(&t) {
+                inputs.push(t);
+            }
+        }
+        made.stage(config, d, stage as u16, &inputs, &outputs);
+        last = outputs[0] as usize..made.tensors.len();
+    }
+    let mut tail: Vec<u16> = last.clone().map(|t| t as u16).collect();
+    for t in 0..last.start {
+        if d.chance(150_000) {
+            tail.push(t as u16);
+        }
+    }
+    // Now and then a tensor that nobody reads.
+    if tail.len() > 1 && d.chance(100_000) {
+        tail.remove(0);
+    }
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&d.word().to_le_bytes());
+    hash[24..].copy_from_slice(&mix(made.tasks.len() as u64).to_le_bytes());
+    let tensors = made.tensors.into_iter().map(|region| TensorInfo {
+        region,
+        element: ElementType::F32,
+    });
+    ProgramInfo {
+        plan_hash: hash,
+        model_digest: hash,
+        graph: TaskGraph::new(tensors.collect(), made.tasks, tail).expect("a program"),
+    }
+}
+
+/// Mostly small maps, seldom large ones, sometimes a few values.
+fn map(config: ProgramConfig, d: &mut Draw) -> Region {
+    let side = if d.chance(100_000) { 3 } else { 32 };
+    let (h, w) = (d.between(1, side), d.between(1, side));
+    let most = (config.floats as u64 / (h * w)).max(1);
+    let most = if d.chance(200_000) { most } else { most.min(6) };
+    let c = d.between(1, most.min(64));
+    Region::whole(Shape::new(h as usize, w as usize, c as usize))
+}
+
+impl Made {
+    fn tensor(&mut self, config: ProgramConfig, d: &mut Draw) -> u16 {
+        self.tensors.push(map(config, d));
+        (self.tensors.len() - 1) as u16
+    }
+
+    fn stage(
+        &mut self,
+        config: ProgramConfig,
+        d: &mut Draw,
+        stage: u16,
+        inputs: &[u16],
+        outputs: &[u16],
+    ) {
+        let (rows, cols) = (d.index(1, config.grid), d.index(1, config.grid));
+        // Late stages may be cut by channel instead of by map.
+        let by_channel = d.chance(100_000);
+        let cuts: Vec<[Vec<usize>; 2]> = outputs
+            .iter()
+            .map(|&t| {
+                let r = self.tensors[t as usize];
+                let y = if by_channel { r.c.hi } else { r.y.hi };
+                [cut_list(y, rows, d), cut_list(r.x.hi, cols, d)]
+            })
+            .collect();
+        let halo = d.below(4) as usize;
+        let dear = d.chance(300_000);
+        for row in 0..rows {
+            for col in 0..cols {
+                let mut ports_out = Vec::new();
+                for (&tensor, [ys, xs]) in outputs.iter().zip(&cuts) {
+                    let mut region = self.tensors[tensor as usize];
+                    let y = Span::new(ys[row], ys[row + 1]);
+                    *if by_channel {
+                        &mut region.c
+                    } else {
+                        &mut region.y
+                    } = y;
+                    region.x = Span::new(xs[col], xs[col + 1]);
+                    if region.is_empty() {
+                        region = Region::EMPTY;
+                    }
+                    ports_out.push(Port { tensor, region });
+                }
+                let ports_in = inputs
+                    .iter()
+                    .map(|&tensor| Port {
+                        tensor,
+                        region: self.read(tensor, &ports_out, by_channel, halo),
+                    })
+                    .collect();
+                let macs = if dear { config.macs } else { config.macs / 10 };
+                self.tasks.push(TaskInfo {
+                    stage,
+                    inputs: ports_in,
+                    outputs: ports_out,
+                    macs: d.between(macs / 4, macs),
+                    ..TaskInfo::default()
+                });
+            }
+        }
+    }
+
+    /// The box of a tensor below the bounding box of a task's outputs, grown by the halo.
+    fn read(&self, tensor: u16, outputs: &[Port], by_channel: bool, halo: usize) -> Region {
+        let whole = self.tensors[tensor as usize];
+        let mut region: Option<Region> = None;
+        for p in outputs.iter().filter(|p| !p.region.is_empty()) {
+            let of = self.tensors[p.tensor as usize];
+            let y = if by_channel {
+                whole.y
+            } else {
+                below(p.region.y, of.y.hi, whole.y.hi, halo)
+            };
+            let x = below(p.region.x, of.x.hi, whole.x.hi, halo);
+            let r = region.get_or_insert(Region { y, x, c: whole.c });
+            r.y = r.y.join(y);
+            r.x = r.x.join(x);
+        }
+        region.unwrap_or(Region::EMPTY)
+    }
+}
+
+/// The range of an axis of length `to` that lies below a range of an axis of length `from`.
+fn below(r: Span, from: usize, to: usize, halo: usize) -> Span {
+    let lo = (r.lo * to / from).saturating_sub(halo);
+    let hi = (r.hi * to).div_ceil(from) + halo;
+    Span::new(lo.min(to - 1), hi.min(to))
+}
+
+/// `n` ranges that cover `0..len`, mostly equal; empty ones when `n` is more than `len`.
+fn cut_list(len: usize, n: usize, d: &mut Draw) -> Vec<usize> {
+    let mut cuts: Vec<usize> = (0..=n).map(|k| k * len / n).collect();
+    for k in 1..cuts.len().saturating_sub(1) {
+        if d.chance(300_000) {
+            cuts[k] = d.index(cuts[k - 1], cuts[k + 1]);
+        }
+    }
+    cuts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn programs_are_many_and_valid() {
+        let mut shapes = BTreeSet::new();
+        let (mut skips, mut empties, mut branches) = (0, 0, 0);
+        for seed in 0..500 {
+            // Panics when the boxes do not cover what is read.
+            let p = random(ProgramConfig::default(), &mut Draw::new(seed));
+            let stages = p.tasks.last().map_or(0, |t| t.stage + 1);
+            shapes.insert((stages, p.tasks.len(), p.tensors.len()));
+            skips += usize::from(p.tail_inputs.contains(&0));
+            branches += usize::from(p.tasks.iter().any(|t| t.inputs.len() > 1));
+            let empty = |t: &TaskInfo| t.outputs.iter().any(|o| o.region.is_empty());
+            empties += usize::from(p.tasks.iter().any(empty));
+            assert!(p.tensors.iter().all(|t| t.region.len() <= 8 * 1024));
+        }
+        assert!(shapes.len() > 100, "{}", shapes.len());
+        assert!(skips > 20 && empties > 20 && branches > 100);
+        assert!(shapes.iter().any(|s| s.0 == 0) && shapes.iter().any(|s| s.0 == 3));
+    }
+
+    #[test]
+    fn same_seed_same_program() {
+        let program = || format!("{:?}", random(ProgramConfig::default(), &mut Draw::new(11)));
+        assert_eq!(program(), program());
+    }
+}

@@ -1,0 +1,222 @@
+//! Runs a scenario to its end and holds it to the rules.
+
+use super::{
+    check::{Failure, FrameRecord, Violation},
+    core::Counters,
+    link::NetCounters,
+    scenario::Scenario,
+    world::World,
+};
+use tessera_protocol::{DropReason, FrameId, NodeId, Outcome};
+
+/// What a scenario came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Frames accepted by sources.
+    pub frames: usize,
+    /// Frames with detections.
+    pub detections: usize,
+    /// Frames with a drop record.
+    pub dropped: usize,
+    /// Frames of killed sources without a record.
+    pub unknown: usize,
+    /// Virtual microseconds until the last frame had ended.
+    pub busy_us: u64,
+    /// Longest that frames took to end after the last fault, in virtual microseconds.
+    pub recovery_us: u64,
+    /// Length of the largest idle machine's state as text.
+    pub state_bytes: usize,
+    /// Jobs and frames.
+    pub counters: Counters,
+    /// The network, until the last frame had ended.
+    pub net: NetCounters,
+    /// Datagrams per second when idle, over all nodes.
+    pub idle_per_s: u64,
+    /// Most float32 values in use in one edge's store.
+    pub edge_peak_bytes: usize,
+    /// Times that a store was used up.
+    pub store_refused: u64,
+}
+
+impl Summary {
+    /// Adds another scenario's numbers; peaks become the greater of both.
+    pub fn add(&mut self, o: &Self) {
+        self.frames += o.frames;
+        self.detections += o.detections;
+        self.dropped += o.dropped;
+        self.unknown += o.unknown;
+        self.busy_us += o.busy_us;
+        self.recovery_us = self.recovery_us.max(o.recovery_us);
+        self.state_bytes = self.state_bytes.max(o.state_bytes);
+        self.counters.add(&o.counters);
+        self.net.add(&o.net);
+        self.idle_per_s += o.idle_per_s;
+        self.edge_peak_bytes = self.edge_peak_bytes.max(o.edge_peak_bytes);
+        self.store_refused += o.store_refused;
+    }
+}
+
+/// Virtual time after the last fault within which all frames must have ended.
+const LIMIT: u64 = 200_000_000;
+/// Length of an idle machine's state as text; mostly the program's tables.
+const STATE: usize = 1_000_000;
+/// Virtual time in which nodes forget what is over.
+const SETTLE: u64 = 8_000_000;
+/// Virtual time in which idle nodes are watched.
+const IDLE: u64 = 10_000_000;
+/// Virtual time in which edges must have left once the run is ended.
+const LEAVE: u64 = 10_000_000;
+/// Virtual time before its source's death by which a frame must be known to the gateway.
+const KNOWN: u64 = 50_000;
+
+impl Scenario {
+    /// Runs the world to its end.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    ///
+    /// # Panics
+    /// When a machine panics, or misuses its store.
+    pub fn run(&self) -> Result<Summary, Failure> {
+        let mut w = World::new(&self.world);
+        w.run_until(self.faults_end)?;
+        w.calm();
+        if !w.run_until_finished(self.faults_end + LIMIT)? {
+            return Err(fail(&w, stuck(&w)));
+        }
+        let mut s = Summary {
+            busy_us: w.now(),
+            recovery_us: w.now() - self.faults_end,
+            net: w.net(),
+            ..Summary::default()
+        };
+        w.run_until(w.now() + SETTLE)?;
+        self.forgotten(&w)?;
+        let before = w.net().sent;
+        w.run_until(w.now() + IDLE)?;
+        let idle = w.net().sent - before;
+        s.idle_per_s = idle * 1_000_000 / IDLE;
+        let most = self.idle_most(&w);
+        if idle > most {
+            return Err(fail(
+                &w,
+                Violation::Chatter {
+                    datagrams: idle,
+                    us: IDLE,
+                    most,
+                },
+            ));
+        }
+        self.forgotten(&w)?;
+        self.outcomes(&w, &mut s)?;
+        for (node, bytes, refused) in w.peaks() {
+            if node != NodeId(0) {
+                s.edge_peak_bytes = s.edge_peak_bytes.max(bytes);
+            }
+            s.store_refused += refused;
+        }
+        s.state_bytes = w.state_bytes().into_iter().map(|b| b.1).max().unwrap_or(0);
+        s.counters = w.counters();
+        leave(&mut w)?;
+        Ok(s)
+    }
+
+    /// Datagrams that idle nodes may send in [`IDLE`]: a beat each way per node and period, and
+    /// as many again.
+    fn idle_most(&self, w: &World) -> u64 {
+        let periods = IDLE / self.world.gateway.config.beat + 1;
+        2 * 2 * periods * w.edges_alive() as u64
+    }
+
+    /// Nothing is kept and nothing is left to do.
+    fn forgotten(&self, w: &World) -> Result<(), Failure> {
+        if let Some((node, slots)) = w.slots_used().into_iter().find(|(_, n)| *n > 0) {
+            return Err(fail(w, Violation::Leak { node, slots }));
+        }
+        let found = w.refusals();
+        if found != self.refused {
+            let expected = self.refused.clone();
+            return Err(fail(w, Violation::Refused { found, expected }));
+        }
+        if let Some((node, bytes)) = (w.state_bytes().into_iter()).find(|s| s.1 > STATE) {
+            return Err(fail(w, Violation::Grown { node, bytes }));
+        }
+        if w.edges_stopped() > 0 {
+            return Err(fail(w, Violation::LeftAlone { node: NodeId(0) }));
+        }
+        let d = w.drained().unwrap_or_default();
+        if d.frames > 0 || d.finished != d.alive || d.alive != w.edges_alive() {
+            return Err(fail(w, Violation::Unfinished { node: NodeId(0) }));
+        }
+        Ok(())
+    }
+
+    /// Every frame ended as it may.
+    fn outcomes(&self, w: &World, s: &mut Summary) -> Result<(), Failure> {
+        for (&frame, r) in w.ledger().frames() {
+            s.frames += 1;
+            let last = r.heard.or_else(|| r.records().last());
+            match last {
+                Some(Outcome::Detections) => s.detections += 1,
+                Some(Outcome::Dropped(reason)) => {
+                    s.dropped += 1;
+                    self.drop_is_due(w, frame, r, reason)?;
+                }
+                None => {
+                    s.unknown += 1;
+                    let died = r.source_died_at.unwrap_or(0);
+                    if self.records_of_dead && r.accepted_at + KNOWN < died {
+                        return Err(fail(w, Violation::NoRecord { frame }));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_is_due(
+        &self,
+        w: &World,
+        frame: FrameId,
+        r: &FrameRecord,
+        reason: DropReason,
+    ) -> Result<(), Failure> {
+        let due = self.may_drop.contains(&usize::from(frame.source.0));
+        let fits = match reason {
+            DropReason::TaskFailed => self.world.broken_task.is_some(),
+            DropReason::TailFailed => self.world.gateway.fail_ppm > 0,
+            DropReason::SourceLost => !self.records_of_dead || r.source_died_at.is_some(),
+        };
+        if due && fits {
+            return Ok(());
+        }
+        Err(fail(w, Violation::Spurious { frame, reason }))
+    }
+}
+
+/// All edges leave when the run is ended.
+fn leave(w: &mut World) -> Result<(), Failure> {
+    let until = w.now() + LEAVE;
+    w.stop()?;
+    w.run_until(until)?;
+    if w.edges_alive() > 0 {
+        let node = NodeId(w.edges_alive() as u16);
+        return Err(fail(w, Violation::Lingers { node }));
+    }
+    Ok(())
+}
+
+fn stuck(w: &World) -> Violation {
+    let mut waiting = w.ledger().frames().iter().filter(|(_, r)| !r.over());
+    match waiting.next() {
+        Some((&first, _)) => Violation::Stuck {
+            frames: 1 + waiting.count(),
+            first,
+        },
+        None => Violation::Unfinished { node: NodeId(1) },
+    }
+}
+
+const fn fail(w: &World, what: Violation) -> Failure {
+    Failure { at: w.now(), what }
+}

@@ -1,0 +1,286 @@
+//! A cluster in virtual time: one gateway, its edges, the network between them.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{
+    check::{Failure, Ledger, Violation},
+    core::{Core, Counters, Event, Flight},
+    draw::Draw,
+    edge_node::{EdgeNode, EdgeSpec},
+    fault::{Fault, Scheduled},
+    gateway_node::{GatewayNode, GatewaySpec},
+    link::{NetConfig, NetCounters, Network},
+    oracle::Oracle,
+    queue::Queue,
+    storm::{Storm, StormConfig},
+};
+use tessera_protocol::{Drained, GatewayInput, NodeId, ProgramInfo};
+
+/// A world before it begins.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// Of every chance in it.
+    pub seed: u64,
+    /// What is computed.
+    pub info: Arc<ProgramInfo>,
+    /// The gateway; node 0.
+    pub gateway: GatewaySpec,
+    /// The edges; nodes 1, 2, ...
+    pub edges: Vec<EdgeSpec>,
+    /// Between them.
+    pub net: NetConfig,
+    /// Bad datagrams.
+    pub storm: StormConfig,
+    /// A task that no worker survives.
+    pub broken_task: Option<u32>,
+    /// What breaks when.
+    pub faults: Vec<Scheduled>,
+    /// Whether to print everything that happens to standard error.
+    pub trace: bool,
+}
+
+/// A cluster in virtual time.
+#[derive(Debug)]
+pub struct World {
+    pub(super) core: Core,
+    pub(super) gateway_spec: GatewaySpec,
+    pub(super) gateway: Option<GatewayNode>,
+    pub(super) edge_specs: Vec<EdgeSpec>,
+    pub(super) edges: Vec<Option<EdgeNode>>,
+    /// Lives of every node, the gateway's first.
+    pub(super) lives: Vec<u32>,
+    /// Addresses, the gateway's first; killed nodes keep theirs.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// Ends of jobs and tails of nodes that stand still.
+    pub(super) held: Vec<(usize, Event)>,
+    happened: u64,
+}
+
+/// Address of a node; `port` tells lives apart that moved.
+pub(super) fn address(node: usize, port: u32) -> SocketAddr {
+    let [_, _, hi, lo] = (node as u32).to_be_bytes();
+    SocketAddr::from(([10, 0, hi, lo], 7000 + port as u16))
+}
+
+impl World {
+    /// Events under way before a world counts as broken.
+    const EVENTS: usize = 2_000_000;
+    /// Events of a world before it counts as broken.
+    const EVENTS_EVER: u64 = 20_000_000;
+
+    /// Virtual time by which all nodes have started that do not start late.
+    const START: u64 = 3_000;
+
+    /// A world at time 0; all nodes start within the first milliseconds.
+    pub fn new(config: &WorldConfig) -> Self {
+        let draw = Draw::new(config.seed);
+        let attachments: Vec<_> = std::iter::once(config.gateway.attachment)
+            .chain(config.edges.iter().map(|e| e.attachment))
+            .collect();
+        let n = attachments.len();
+        let core = Core {
+            queue: Queue::default(),
+            net: Network::new(config.net.clone(), &attachments, draw.fork(1)),
+            info: Arc::clone(&config.info),
+            ledger: Ledger::default(),
+            oracle: Oracle::new(Arc::clone(&config.info)),
+            storm: Storm::new(config.storm, draw.fork(2)),
+            draw: draw.fork(3),
+            counters: Counters::default(),
+            trace: config.trace,
+            addresses: std::collections::BTreeMap::new(),
+            broken: config.broken_task,
+        };
+        let mut world = Self {
+            core,
+            gateway_spec: config.gateway,
+            gateway: None,
+            edge_specs: config.edges.clone(),
+            edges: (1..n).map(|_| None).collect(),
+            lives: vec![0; n],
+            addresses: (0..n).map(|k| address(k, 0)).collect(),
+            held: Vec::new(),
+            happened: 0,
+        };
+        for node in 0..n {
+            let first = world.core.draw.below(Self::START);
+            let late = node.checked_sub(1).map_or(0, |k| config.edges[k].start_at);
+            let at = if late > 0 { late } else { first };
+            let start = Fault::Start { node, moved: false };
+            world.schedule(at, start);
+        }
+        for &(at, fault) in &config.faults {
+            world.schedule(at, fault);
+        }
+        if config.storm.every > 0 {
+            world.core.queue.push(config.storm.every, Event::Storm);
+        }
+        world
+    }
+
+    /// Virtual time in microseconds.
+    pub const fn now(&self) -> u64 {
+        self.core.queue.now()
+    }
+
+    /// All frames.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.core.ledger
+    }
+
+    /// What jobs and frames came to.
+    pub const fn counters(&self) -> Counters {
+        self.core.counters
+    }
+
+    /// What the network did.
+    pub const fn net(&self) -> NetCounters {
+        self.core.net.counters
+    }
+
+    /// Whether every source that lives has brought all its frames and heard of their ends, and no
+    /// job is out.
+    pub fn finished(&self) -> bool {
+        let started = self.now() > Self::START;
+        started
+            && self.core.ledger.waiting() == 0
+            && !self.edges.iter().flatten().any(EdgeNode::busy)
+    }
+
+    /// What the gateway thinks of the run; `None` while it is dead.
+    pub fn drained(&self) -> Option<Drained> {
+        self.gateway.as_ref().map(GatewayNode::drained)
+    }
+
+    /// Per node of the cluster, the gateway first, the slots in use.
+    pub fn slots_used(&self) -> Vec<(NodeId, usize)> {
+        let gateway = self.gateway.as_ref().map(|g| (NodeId(0), g.store.used()));
+        let edges = self.members().map(|e| (e.spec.config.id, e.store.used()));
+        gateway.into_iter().chain(edges).collect()
+    }
+
+    /// Per node of the cluster, the gateway first, the length of its machine's state as text.
+    pub fn state_bytes(&self) -> Vec<(NodeId, usize)> {
+        let gateway = self.gateway.as_ref();
+        let gateway = gateway.map(|g| (NodeId(0), g.state_bytes()));
+        let edges = self.members().map(|e| (e.spec.config.id, e.state_bytes()));
+        gateway.into_iter().chain(edges).collect()
+    }
+
+    /// Per living node, the gateway first, the most bytes in use at a time, and how often
+    /// its store was used up.
+    pub fn peaks(&self) -> Vec<(NodeId, usize, u64)> {
+        let peak = |id, s: &super::HeapStore| (id, s.peak_bytes(), s.refused());
+        let gateway = self.gateway.as_ref().map(|g| peak(NodeId(0), &g.store));
+        let edges = self.edges.iter().flatten();
+        let edges = edges.map(|e| peak(e.spec.config.id, &e.store));
+        gateway.into_iter().chain(edges).collect()
+    }
+
+    /// Edges of the cluster: alive, not refused, not gone.
+    fn members(&self) -> impl Iterator<Item = &EdgeNode> {
+        self.edges.iter().flatten().filter(|e| e.belongs())
+    }
+
+    /// How many edges there are: alive, not refused, not gone.
+    pub fn edges_alive(&self) -> usize {
+        self.members().count()
+    }
+
+    /// Edges that left because they were told to.
+    pub fn edges_stopped(&self) -> usize {
+        self.edges.iter().flatten().filter(|e| e.stopped).count()
+    }
+
+    /// Edges that were refused, and why; by index.
+    pub fn refusals(&self) -> Vec<(usize, tessera_protocol::Refusal)> {
+        let edges = self.edges.iter().flatten();
+        edges
+            .filter_map(|e| e.refused.map(|r| (e.seat.index, r)))
+            .collect()
+    }
+
+    /// Lets something break or be repaired at a time to come.
+    pub fn schedule(&mut self, at: u64, fault: Fault) {
+        self.core.queue.push(at, Event::Fault(fault));
+    }
+
+    /// A node's address, also while it is dead.
+    pub fn address(&self, node: usize) -> SocketAddr {
+        self.addresses[node]
+    }
+
+    /// Delivers a datagram that nobody sent.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn inject(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) -> Result<(), Failure> {
+        let to = self.addresses[node];
+        self.deliver(Flight {
+            from,
+            to,
+            bytes: bytes.into(),
+        })
+    }
+
+    /// A sample of the datagrams sent so far, `(from, to, bytes)`; only with a storm configured.
+    pub fn seen(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr, &[u8])> {
+        self.core.storm.seen()
+    }
+
+    /// Ends the storm.
+    pub fn calm(&mut self) {
+        self.core.storm.config = StormConfig::CALM;
+    }
+
+    /// Tells the gateway to end the run.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn stop(&mut self) -> Result<(), Failure> {
+        match &mut self.gateway {
+            Some(g) => g.input(&mut self.core, GatewayInput::Stop),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs until a time.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn run_until(&mut self, until: u64) -> Result<(), Failure> {
+        while self.step(until)? {}
+        Ok(())
+    }
+
+    /// Runs until [`World::finished`] or a time; whether it is finished.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn run_until_finished(&mut self, until: u64) -> Result<bool, Failure> {
+        while !self.finished() {
+            if !self.step(until)? {
+                return Ok(self.finished());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes one event; `false` when none is due by `until`.
+    fn step(&mut self, until: u64) -> Result<bool, Failure> {
+        let Some(event) = self.core.queue.pop(until) else {
+            return Ok(false);
+        };
+        let events = self.core.queue.len();
+        if events > Self::EVENTS {
+            return Err(self.core.fail(Violation::TooManyEvents { events }));
+        }
+        self.happened += 1;
+        if self.happened > Self::EVENTS_EVER {
+            let events = self.happened;
+            return Err(self.core.fail(Violation::Endless { events }));
+        }
+        self.event(event)?;
+        Ok(true)
+    }
+}
