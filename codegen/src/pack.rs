@@ -443,7 +443,7 @@ const fn blocks(channels: usize, nr: usize) -> usize {
     channels.div_ceil(nr)
 }
 
-/// The blur of `antialiasing` (semantics 4.1.2): binomial 3x3, or the mean of 2x2; one per channel.
+/// The blur of `antialiasing` (`docs/darknet.md#antialiasing`): binomial 3x3, or the mean of 2x2; one per channel.
 fn binomial(size: usize, channels: usize) -> NodeWeights {
     let row: &[f32] = match size {
         3 => &[0.25, 0.5, 0.25],

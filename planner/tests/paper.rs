@@ -268,8 +268,9 @@ fn every_number_equals_the_independent_script() {
 #[test]
 fn the_papers_own_figures() {
     let model = yolov2();
-    // deepthings.md section 7: largest tile, with weights; redundancy without and with reuse; tile
-    // inputs without and with reuse; strips; WSH and one device's traffic (figures 11 and 12).
+    // What the geometry of DeepThings (`src/ftp.c`) gives, MiB: largest tile, with weights; redundancy
+    // without and with reuse; tile inputs without and with reuse; strips; WSH and one device's traffic
+    // (DeepThings 2018, figures 11 and 12).
     let table = [
         (
             [1, 1],
@@ -331,7 +332,7 @@ fn the_papers_own_figures() {
             );
         }
     }
-    // Sections 1 and 2: 26.001 GFLOP, 13.08 MiB of weights; at 5x5 tiles of 1.23 to 2.86 GFLOP.
+    // The unpartitioned stage: 26.001 GFLOP, 13.08 MiB of weights; at 5x5 tiles of 1.23 to 2.86 GFLOP.
     let (plan5, reuse5) = plan(&model, [5, 5], 16);
     let facts = Facts {
         graph: &model.graph,
@@ -346,7 +347,7 @@ fn the_papers_own_figures() {
     ] {
         assert_eq!(format!("{:.3}", facts.field(key).unwrap()), want, "{key}");
     }
-    // Exact bytes, as the original's own counters have them (section 8).
+    // Exact bytes, as the counters in the original program have them.
     let inputs: usize = plan5.dataflow.stages[0]
         .tiles
         .iter()

@@ -42,7 +42,8 @@ fn options(grid: [usize; 2], offload: usize) -> PlanOptions {
 #[test]
 fn yolov2_equal_split_has_the_papers_numbers() {
     let m = model("yolov2.cfg");
-    // grid, multiply-adds relative to untiled, MiB of all tile inputs (deepthings.md section 7).
+    // grid, multiply-adds relative to untiled, MiB of all tile inputs: what the geometry of DeepThings
+    // (`src/ftp.c`) gives.
     for (grid, flop, inputs) in [
         ([1, 1], 1.000, 4.23),
         ([2, 2], 1.247, 6.03),

@@ -1,4 +1,5 @@
-//! Local response normalisation across channels (`[normalization]`, semantics 4.9).
+//! Local response normalisation across channels (`[normalization]`,
+//! `docs/darknet.md#normalization`).
 
 use quote::quote;
 

@@ -5,7 +5,7 @@ use quote::quote;
 use super::{Body, LayerCx};
 use crate::names::{affine, int};
 
-/// Darknet's `reorg_cpu` (`src/blas.c`; semantics 4.5). Forward, value `o` of the flat C, H, W
+/// Darknet's `reorg_cpu` (`src/blas.c`; `docs/darknet.md#reorg`). Forward, value `o` of the flat C, H, W
 /// output is the value that a space-to-depth of the input, *read as if it were
 /// `C/s^2 x H s x W s`*, has at place `o` of the input's own C, H, W order. In reverse the two
 /// indices swap roles, which makes it a true depth-to-space.

@@ -1,4 +1,4 @@
-//! Sums of layers (`[shortcut]`, semantics 4.6).
+//! Sums of layers (`[shortcut]`, `docs/darknet.md#shortcut`).
 
 use proc_macro2::TokenStream;
 use quote::quote;

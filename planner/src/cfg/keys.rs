@@ -294,7 +294,7 @@ impl<'a> Keys<'a> {
     }
 
     /// The `activation` key of a layer where Darknet's CPU build computes zeros for the newer
-    /// functions, a defect (semantics 4.1.1).
+    /// functions, a defect (`docs/darknet.md#activations`).
     pub fn activation_elsewhere(&self, default: Activation) -> Activation {
         let found = self.activation(default);
         let zeros = matches!(

@@ -1,7 +1,7 @@
 //! Lines, sections and keys of a cfg, each with its place (Darknet `option_list.c`, `parser.c`).
 //!
 //! Darknet deletes every space, tab, CR and LF of a line before it looks at it, also inside
-//! values; so does this. Numbers are not read here.
+//! values; so does this (`docs/darknet.md#cfg-lines`). Numbers are not read here.
 
 use super::diag::{Diagnostic, Severity, Span, bound};
 

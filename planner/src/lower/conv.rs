@@ -1,4 +1,4 @@
-//! `[convolutional]` (Darknet `convolutional_layer.c`, semantics 4.1).
+//! `[convolutional]` (Darknet `convolutional_layer.c`, `docs/darknet.md#convolutional`).
 
 use super::{Lowering, Made, Value};
 use crate::cfg::keys::Keys;

@@ -1,4 +1,5 @@
-//! Layers over whole maps: `[connected]`, `[local]`, `[crop]`, `[softmax]` (semantics 4.7, 4.8).
+//! Layers over whole maps: `[connected]`, `[local]`, `[crop]`, `[softmax]`
+//! (`docs/darknet.md#whole-maps`).
 
 use super::{Lowering, Made};
 use crate::cfg::keys::Keys;

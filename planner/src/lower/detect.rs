@@ -1,4 +1,5 @@
-//! Detection layers: their maps become nodes, their parameters [`Head`]s (semantics section 5).
+//! Detection layers: their maps become nodes, their parameters [`Head`]s
+//! (`docs/darknet.md#detection-layers`).
 
 use super::{Lowering, Made, Value};
 use crate::cfg::keys::Keys;

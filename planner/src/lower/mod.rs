@@ -50,7 +50,7 @@ pub(crate) struct Done {
     pub macs: u64,
     /// Geometry that a `share_index` must match; for convolutions.
     pub conv: Option<conv::Shared>,
-    /// Antialiased layers cannot be referred to (semantics 4.1.2).
+    /// Antialiased layers cannot be referred to (`docs/darknet.md#antialiasing`).
     pub antialiased: bool,
 }
 

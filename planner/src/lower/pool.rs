@@ -1,4 +1,4 @@
-//! `[maxpool]`, `[local_avgpool]`, `[avgpool]` (Darknet `maxpool_layer.c`, semantics 4.2).
+//! `[maxpool]`, `[local_avgpool]`, `[avgpool]` (Darknet `maxpool_layer.c`, `docs/darknet.md#pools`).
 
 use super::{Lowering, Made, Value, conv};
 use crate::cfg::keys::Keys;

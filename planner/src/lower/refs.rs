@@ -1,4 +1,4 @@
-//! References to other layers: relative when negative, else absolute.
+//! References to other layers: relative when negative, else absolute (`docs/darknet.md#references`).
 
 use super::{Lowering, Value};
 use crate::cfg::{

@@ -1,4 +1,4 @@
-//! `[upsample]`, `[reorg]`, `[reorg3d]` (semantics 4.4, 4.5).
+//! `[upsample]`, `[reorg]`, `[reorg3d]` (`docs/darknet.md#upsample`, `#reorg`, `#reorg3d`).
 
 use super::{Lowering, Made};
 use crate::cfg::keys::Keys;

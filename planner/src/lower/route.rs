@@ -1,4 +1,4 @@
-//! `[route]`: concatenation over channels (semantics 4.3).
+//! `[route]`: concatenation over channels (`docs/darknet.md#route`).
 
 use super::{Lowering, Made, refs};
 use crate::cfg::{

@@ -1,4 +1,4 @@
-//! `[shortcut]`: sums of layers (semantics 4.6).
+//! `[shortcut]`: sums of layers (`docs/darknet.md#shortcut`).
 
 use super::{Lowering, Made, Value, refs};
 use crate::cfg::{

@@ -1,4 +1,5 @@
-//! Batch-norm folding (semantics 3.1), in double precision as Darknet's `fuse_conv_batchnorm`.
+//! Batch-norm folding (`docs/darknet.md#batch-norm`), in double precision as Darknet's
+//! `fuse_conv_batchnorm`.
 
 use super::read::Raw;
 use tessera_plan::graph::{

@@ -1,4 +1,5 @@
-//! The header: three version words and the images-seen counter, 4 or 8 bytes wide.
+//! The header: three version words and the images-seen counter, 4 or 8 bytes wide
+//! (`docs/darknet.md#weights-header`).
 
 use super::WeightsError;
 use tessera_plan::graph::{Darknet, Graph};

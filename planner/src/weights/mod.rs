@@ -1,4 +1,4 @@
-//! Darknet weights files (semantics section 3): reading, checking, folding, making random ones.
+//! Darknet weights files (`docs/darknet.md#weights`): reading, checking, folding, making random ones.
 
 mod fold;
 mod header;

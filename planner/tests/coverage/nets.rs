@@ -7,7 +7,7 @@ use tessera_planner::cfg::{self, diag::Severity};
 
 use crate::{cfgs, sections};
 
-/// Sections of section 1 of the semantics page that are computed, under their common names.
+/// Sections that networks have at inference, by their long names (`docs/darknet.md#sections`).
 const SECTIONS: &[&str] = &[
     "convolutional",
     "maxpool",
@@ -35,7 +35,7 @@ const SECTIONS: &[&str] = &[
     "normalization",
 ];
 
-/// Options that change what is computed (sections 4 and 5).
+/// Options that change what is computed (`docs/darknet.md#layers`, `#detection-layers`).
 const OPTIONS: &[&str] = &[
     "filters",
     "size",

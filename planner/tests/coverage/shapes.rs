@@ -1,4 +1,4 @@
-//! Shapes by the formulas of the semantics page (section 4), worked out apart from the front end.
+//! Shapes by the formulas of `docs/darknet.md#layers`, worked out apart from the front end.
 
 use tessera_plan::{graph::Darknet, region::Shape};
 use tessera_planner::cfg;

@@ -1,5 +1,5 @@
 //! What a tile needs, found the slow way: pixel by pixel, from the definition of every operation
-//! (darknet-semantics.md section 4). Shares no geometry with the planner.
+//! (`docs/darknet.md#layers`). Shares no geometry with the planner.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,8 +3,8 @@
 //!
 //! It shares nothing with planner and codegen: it reads cfg text and weights bytes itself, works
 //! out shapes itself, and folds nothing. Every function follows the description of Darknet's layer
-//! of that name; keys, defaults and oddities are those of AlexeyAB's fork unless [`Fork::Original`]
-//! is asked for.
+//! of that name in `docs/darknet.md`; keys, defaults and oddities are those of AlexeyAB's fork unless
+//! [`Fork::Original`] is asked for.
 
 mod activation;
 mod boxes;

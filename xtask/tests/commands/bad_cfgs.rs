@@ -1,4 +1,4 @@
-//! Rows about the cfg: 1 to 32, 49, 50.
+//! Bad cfgs (`docs/darknet.md#bad-input`), and good ones that look bad.
 
 use crate::rig::{CONV, Folder, inspect, net};
 
@@ -8,13 +8,13 @@ fn layers(layers: &str) -> crate::rig::Ran {
 }
 
 #[test]
-fn row_01_empty_cfg() {
+fn a_cfg_without_sections_is_an_error() {
     inspect("").says(1, &["no sections", "net.cfg", "help:"]);
     inspect("# only a comment\n\n").says(1, &["no sections"]);
 }
 
 #[test]
-fn row_02_first_section_is_not_net() {
+fn the_first_section_must_be_net() {
     inspect(CONV).says(
         1,
         &["net.cfg:1:", "line 1: the first section must be [net]"],
@@ -23,7 +23,7 @@ fn row_02_first_section_is_not_net() {
 }
 
 #[test]
-fn row_03_key_before_any_section() {
+fn a_key_before_any_section_is_an_error() {
     inspect(format!("width=3\n{}", net(CONV))).says(
         1,
         &["net.cfg:1:", "`width=3` stands before the first section"],
@@ -31,7 +31,7 @@ fn row_03_key_before_any_section() {
 }
 
 #[test]
-fn row_04_unknown_section() {
+fn an_unknown_section_is_an_error_with_the_nearest_name() {
     layers(&format!("{CONV}[upsampel]\nstride=2\n")).says(
         1,
         &[
@@ -46,7 +46,7 @@ fn row_04_unknown_section() {
 }
 
 #[test]
-fn row_05_comment_after_a_section_name() {
+fn a_comment_behind_a_section_name_is_a_warning() {
     layers(&format!("{CONV}[maxpool]#x\nsize=2\nstride=2\n")).says(
         0,
         &[
@@ -59,13 +59,13 @@ fn row_05_comment_after_a_section_name() {
 }
 
 #[test]
-fn row_06_key_without_value() {
+fn a_key_without_value_is_an_error() {
     inspect(net(CONV).replace("width=32", "width="))
         .says(1, &["net.cfg:2:", "key `width` has no value"]);
 }
 
 #[test]
-fn row_07_line_without_equals() {
+fn a_line_without_equals_is_a_warning() {
     layers(&format!("{CONV}batch_normalize\n")).says(
         0,
         &["warning:", "net.cfg:10:", "`batch_normalize` has no `=`"],
@@ -73,14 +73,14 @@ fn row_07_line_without_equals() {
 }
 
 #[test]
-fn row_08_duplicate_key() {
+fn of_duplicate_keys_the_first_counts() {
     let ran = layers(&format!("{CONV}filters=9\n"));
     ran.says(0, &["net.cfg:10:", "line 6 counts, line 10 is ignored"]);
     assert!(ran.out.contains("32 x 32 x 4"), "{}", ran.out);
 }
 
 #[test]
-fn row_09_unknown_key() {
+fn an_unknown_key_is_a_warning_and_a_training_key_is_none() {
     layers(&format!("{CONV}dilations=2\n")).says(
         0,
         &[
@@ -96,24 +96,24 @@ fn row_09_unknown_key() {
 }
 
 #[test]
-fn row_10_crlf() {
+fn lines_may_end_with_crlf() {
     inspect(net(CONV).replace('\n', "\r\n")).is_fine();
 }
 
 #[test]
-fn row_11_cr_only() {
+fn lines_may_end_with_cr_alone() {
     inspect(net(CONV).replace('\n', "\r")).is_fine();
     inspect(net(&CONV.replace("filters=4", "filters=x")).replace('\n', "\r"))
         .says(1, &["net.cfg:6:", "`filters=x`"]);
 }
 
 #[test]
-fn row_12_byte_order_mark() {
+fn a_byte_order_mark_is_skipped() {
     inspect(format!("\u{feff}{}", net(CONV))).is_fine();
 }
 
 #[test]
-fn row_13_not_a_text() {
+fn binary_data_and_utf_16_are_errors() {
     let wide: Vec<u8> = net(CONV).bytes().flat_map(|b| [b, 0]).collect();
     inspect([&b"\xff\xfe"[..], &wide].concat()).says(1, &["UTF-16"]);
     inspect(&wide).says(1, &["binary data"]);
@@ -121,12 +121,12 @@ fn row_13_not_a_text() {
 }
 
 #[test]
-fn row_14_no_final_newline() {
+fn the_final_newline_may_be_missing() {
     inspect(net(CONV).trim_end()).is_fine();
 }
 
 #[test]
-fn row_15_comment_in_a_value() {
+fn a_value_ends_at_a_hash() {
     let ran = inspect(net(&CONV.replace("filters=4", "filters = 8 # not 4")));
     ran.is_fine();
     assert!(ran.out.contains("32 x 32 x 8"), "{}", ran.out);
@@ -134,7 +134,7 @@ fn row_15_comment_in_a_value() {
 }
 
 #[test]
-fn row_16_numbers_that_are_none() {
+fn values_that_are_no_numbers_are_errors() {
     for bad in [
         "abc",
         "1e3",
@@ -154,7 +154,7 @@ fn row_16_numbers_that_are_none() {
 }
 
 #[test]
-fn row_17_no_input_size() {
+fn the_input_size_must_be_given_and_positive() {
     for key in ["width", "height", "channels"] {
         let without = net(CONV).replace(&format!("{key}="), "momentum=");
         inspect(without).says(1, &["net.cfg:1:", &format!("[net] has no `{key}`")]);
@@ -167,7 +167,7 @@ fn row_17_no_input_size() {
 }
 
 #[test]
-fn row_18_sides_that_are_no_multiple_of_32() {
+fn sides_that_are_no_multiple_of_32_are_fine_while_joined_maps_fit() {
     let text = net(&format!(
         "{CONV}[maxpool]\nsize=2\nstride=2\n[upsample]\n[route]\nlayers=-1,0\n"
     ));
@@ -183,7 +183,7 @@ fn row_18_sides_that_are_no_multiple_of_32() {
 }
 
 #[test]
-fn row_19_stride_zero_or_negative() {
+fn a_stride_below_1_is_an_error() {
     for (section, line) in [
         ("convolutional", 6),
         ("maxpool", 6),
@@ -199,7 +199,7 @@ fn row_19_stride_zero_or_negative() {
 }
 
 #[test]
-fn row_20_sizes_zero_negative_or_too_large() {
+fn sizes_zero_negative_or_above_the_input_are_errors() {
     for key in ["filters", "size", "groups", "dilation"] {
         for bad in ["0", "-1"] {
             layers(&format!("[convolutional]\n{key}={bad}\n"))
@@ -219,7 +219,7 @@ fn row_20_sizes_zero_negative_or_too_large() {
 }
 
 #[test]
-fn row_21_groups_that_do_not_divide() {
+fn groups_must_divide_channels_and_filters() {
     layers(&format!("{CONV}groups=2\n"))
         .says(1, &["net.cfg:10:", "3 input channels and 4 filters"]);
     layers(&format!("{CONV}[route]\nlayers=-1\ngroups=3\n"))
@@ -229,7 +229,7 @@ fn row_21_groups_that_do_not_divide() {
 }
 
 #[test]
-fn row_22_references_that_lead_nowhere() {
+fn references_must_lead_to_an_earlier_layer() {
     for section in ["route", "shortcut", "sam", "scale_channels"] {
         let key = if section == "route" { "layers" } else { "from" };
         for (to, words) in [
@@ -251,7 +251,7 @@ fn row_22_references_that_lead_nowhere() {
 }
 
 #[test]
-fn row_23_route_of_different_sizes() {
+fn a_route_of_maps_with_different_sides_is_an_error() {
     layers(&format!(
         "{CONV}[maxpool]\nsize=2\nstride=2\n[route]\nlayers=-1,0\n"
     ))
@@ -267,7 +267,7 @@ fn row_23_route_of_different_sizes() {
 }
 
 #[test]
-fn row_24_reference_missing() {
+fn a_missing_reference_is_an_error() {
     layers(&format!("{CONV}[route]\n"))
         .says(1, &["net.cfg:10:", "layer 1 [route] has no `layers`"]);
     for section in ["shortcut", "sam", "scale_channels"] {
@@ -279,7 +279,7 @@ fn row_24_reference_missing() {
 }
 
 #[test]
-fn row_25_shortcut_of_another_size() {
+fn a_shortcut_between_different_sides_needs_a_whole_ratio() {
     let pool = "[maxpool]\nsize=2\nstride=2\n";
     layers(&format!("{CONV}{pool}[shortcut]\nfrom=0\n")).is_fine();
     let text = net(&format!(
@@ -290,7 +290,7 @@ fn row_25_shortcut_of_another_size() {
 }
 
 #[test]
-fn row_26_huge_sizes() {
+fn huge_sizes_are_errors_before_memory_is_taken() {
     inspect(net(CONV).replace("width=32", "width=2000000")).says(1, &["net.cfg:2:", "too large"]);
     for filters in ["2147483647", "2147483648", "4294967296"] {
         layers(&CONV.replace("filters=4", &format!("filters={filters}"))).says(1, &["too large"]);
@@ -305,7 +305,7 @@ fn row_26_huge_sizes() {
 }
 
 #[test]
-fn row_27_filters_that_do_not_fit_the_classes() {
+fn filters_must_fit_classes_and_masks() {
     let conv = "[convolutional]\nfilters=20\n";
     layers(&format!(
         "{conv}[yolo]\nclasses=3\nnum=2\nanchors=1,2,3,4\n"
@@ -320,7 +320,7 @@ fn row_27_filters_that_do_not_fit_the_classes() {
 }
 
 #[test]
-fn row_28_mask_and_anchors() {
+fn masks_must_pick_anchors_that_exist() {
     let conv = "[convolutional]\nfilters=8\n";
     for (mask, entry) in [("0,2", "2"), ("-1", "-1")] {
         layers(&format!(
@@ -344,7 +344,7 @@ fn row_28_mask_and_anchors() {
 }
 
 #[test]
-fn row_29_unknown_activation() {
+fn an_unknown_activation_is_an_error_with_the_nearest_name() {
     layers(&CONV.replace("leaky", "leeky")).says(
         1,
         &[
@@ -363,7 +363,7 @@ fn row_29_unknown_activation() {
 }
 
 #[test]
-fn row_30_unsupported() {
+fn unsupported_sections_and_options_are_refused_by_name() {
     for section in ["rnn", "crnn", "gru", "lstm", "conv_lstm"] {
         layers(&format!("{CONV}[{section}]\noutput=9\n")).says(
             3,
@@ -405,7 +405,7 @@ fn row_30_unsupported() {
 }
 
 #[test]
-fn row_31_training_cfg() {
+fn a_training_cfg_is_read_without_a_word() {
     let keys = "batch=64\nsubdivisions=16\nmomentum=0.9\ndecay=0.0005\nangle=0\nsaturation=1.5\n\
         exposure=1.5\nhue=.1\nlearning_rate=0.001\nburn_in=1000\nmax_batches=500200\npolicy=steps\n\
         steps=400000,450000\nscales=.1,.1\nmosaic=1\nmixup=0\n";
@@ -416,7 +416,7 @@ fn row_31_training_cfg() {
 }
 
 #[test]
-fn row_32_batch_zero() {
+fn batch_and_subdivisions_of_zero_are_fine() {
     inspect(format!(
         "[net]\nwidth=32\nheight=32\nchannels=3\nbatch=0\nsubdivisions=0\n{CONV}"
     ))
@@ -424,7 +424,7 @@ fn row_32_batch_zero() {
 }
 
 #[test]
-fn row_49_endless_lines_and_sections() {
+fn endless_lines_sections_keys_and_lists_end_at_limits() {
     layers(&format!(
         "{CONV}[route]\nlayers={}\n",
         "-1,".repeat(400_000)
@@ -451,7 +451,7 @@ fn row_49_endless_lines_and_sections() {
 }
 
 #[test]
-fn row_50_heads_anywhere() {
+fn heads_may_stand_anywhere_or_be_absent() {
     let head = "[convolutional]\nfilters=6\n[yolo]\nclasses=1\n";
     // Not last.
     layers(&format!("{CONV}{head}[route]\nlayers=0\n{CONV}")).is_fine();

@@ -1,4 +1,4 @@
-//! Rows about weights, names, paths and pictures: 33 to 48.
+//! Bad weights, names, paths and pictures (`docs/darknet.md#bad-input`).
 
 use crate::rig::{CONV, Folder, Ran, net};
 
@@ -83,7 +83,7 @@ fn good_weights_are_fine() {
 }
 
 #[test]
-fn row_33_no_weights_file() {
+fn weights_that_cannot_be_opened_are_named() {
     let folder = Folder::new().with("net.cfg", cfg());
     plan(&folder).says(1, &["net.weights", "No such file"]);
     std::fs::create_dir(folder.at("net.weights")).unwrap();
@@ -98,7 +98,7 @@ fn row_33_no_weights_file() {
 }
 
 #[test]
-fn row_34_no_header() {
+fn weights_shorter_than_their_header_are_an_error() {
     with("").says(
         1,
         &[
@@ -111,7 +111,7 @@ fn row_34_no_header() {
 }
 
 #[test]
-fn row_35_truncated() {
+fn truncated_weights_say_in_which_layer_they_end() {
     let w = weights();
     let words = [
         &format!("the cfg needs {} bytes", w.len())[..],
@@ -123,7 +123,7 @@ fn row_35_truncated() {
 }
 
 #[test]
-fn row_36_too_long() {
+fn weights_that_are_too_long_say_what_would_fit() {
     let mut w = weights();
     w.extend([0; 400]);
     with(&w).says(1, &["400 bytes (100 values) too many"]);
@@ -133,7 +133,7 @@ fn row_36_too_long() {
 }
 
 #[test]
-fn row_37_no_whole_number_of_values() {
+fn weights_of_no_whole_number_of_values_are_an_error() {
     let mut w = weights();
     with(&w[..w.len() - 3]).says(1, &["in the middle of a value"]);
     w.extend([0; 9]);
@@ -141,14 +141,14 @@ fn row_37_no_whole_number_of_values() {
 }
 
 #[test]
-fn row_38_backbone_only() {
+fn backbone_weights_are_recognised() {
     let w = weights();
     let end = at(4 * 4 + 4 * 27).start;
     with(&w[..end]).says(1, &["exactly before layer 1 [convolutional]", "backbone"]);
 }
 
 #[test]
-fn row_39_counter_of_the_other_width() {
+fn a_counter_of_the_other_width_is_recognised() {
     let w = weights();
     // Version 0.1 and a counter of eight bytes.
     let mut narrow = w.clone();
@@ -164,7 +164,7 @@ fn row_39_counter_of_the_other_width() {
 }
 
 #[test]
-fn row_40_mangled_by_a_text_encoding() {
+fn weights_mangled_by_a_text_encoding_are_recognised() {
     let text = String::from_utf8_lossy(&weights()).into_owned();
     with(text).says(
         1,
@@ -177,7 +177,7 @@ fn row_40_mangled_by_a_text_encoding() {
 }
 
 #[test]
-fn row_41_another_kind_of_file() {
+fn other_kinds_of_files_are_recognised() {
     let pad = |head: &[u8]| [head, &[7; 300]].concat();
     for (bytes, words) in [
         (
@@ -209,7 +209,7 @@ fn row_41_another_kind_of_file() {
 }
 
 #[test]
-fn row_42_values_that_no_network_has() {
+fn values_that_no_network_has_are_errors() {
     // Layer 0: 4 biases, 4 scales, 4 means, 4 variances, 108 weights.
     with(changed(1, f32::NAN)).says(1, &["layer 0: biases[1] is NaN"]);
     with(changed(16 + 9, f32::INFINITY)).says(1, &["layer 0: weights[9] is inf"]);
@@ -217,7 +217,7 @@ fn row_42_values_that_no_network_has() {
 }
 
 #[test]
-fn row_43_absurd_header() {
+fn an_absurd_header_version_is_an_error() {
     let mut w = weights();
     w[..12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5]);
     with(&w).says(1, &["the header says version 0.33554432", "swapped"]);
@@ -228,14 +228,14 @@ fn row_43_absurd_header() {
 }
 
 #[test]
-fn row_44_weights_of_another_cfg() {
+fn wild_variances_of_another_cfg_are_a_warning() {
     // Of the same size nothing can be seen, but for statistics that make no sense.
     with(changed(12, 3e7)).says(0, &["warning", "layer 0", "variances are above 1e6"]);
     with(changed(12, -3e7)).says(1, &["variance[0]"]);
 }
 
 #[test]
-fn row_45_swapped_arguments() {
+fn exchanged_cfg_and_weights_are_recognised() {
     let folder = Folder::new()
         .with("net.cfg", cfg())
         .with("net.weights", weights());
@@ -281,7 +281,7 @@ fn run(folder: &Folder, more: &[&str]) -> Ran {
 }
 
 #[test]
-fn row_46_names_of_another_length() {
+fn names_that_do_not_match_the_classes_are_a_warning() {
     let folder = Folder::new()
         .with("net.cfg", cfg())
         .with("short", "one\n")
@@ -300,7 +300,7 @@ fn row_46_names_of_another_length() {
 }
 
 #[test]
-fn row_47_paths_with_spaces_and_letters() {
+fn paths_may_have_spaces_and_any_letters() {
     let name = "my nét 網/it's a net.cfg";
     let folder = Folder::new();
     std::fs::create_dir(folder.at("my nét 網")).unwrap();
@@ -320,7 +320,7 @@ fn row_47_paths_with_spaces_and_letters() {
 }
 
 #[test]
-fn row_48_pictures() {
+fn pictures_that_cannot_be_read_are_named() {
     // Grey, alpha and 1 x 1 pictures are converted: see the tests of `runtime::picture`.
     let folder = Folder::new()
         .with("net.cfg", cfg())

@@ -3,7 +3,7 @@
 use super::TensorIx;
 use crate::region::Shape;
 
-/// How NMS compares boxes (semantics 5.5).
+/// How NMS compares boxes (`docs/darknet.md#nms`).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum NmsKind {
     /// Plain IoU.
@@ -42,12 +42,12 @@ pub struct Head {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "fields carry Darknet's key names")]
 pub enum HeadKind {
-    /// `[yolo]`, semantics 5.1.
+    /// `[yolo]`, `docs/darknet.md#yolo`.
     Yolo { new_coords: bool },
-    /// `[Gaussian_yolo]`, semantics 5.2; `point`: -1 right_bottom, 0 center, 1 left_top.
+    /// `[Gaussian_yolo]`, `docs/darknet.md#gaussian-yolo`; `point`: -1 right_bottom, 0 center, 1 left_top.
     Gaussian { point: i8 },
-    /// `[region]`, semantics 5.3.
+    /// `[region]`, `docs/darknet.md#region`.
     Region,
-    /// `[detection]`, semantics 5.4.
+    /// `[detection]`, `docs/darknet.md#detection-v1`.
     Detection { side: usize, num: usize, sqrt: bool },
 }

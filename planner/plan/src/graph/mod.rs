@@ -60,7 +60,7 @@ pub enum Darknet {
 pub struct Graph {
     /// Name of the model: the cfg's file stem.
     pub name: String,
-    /// Whose semantics were applied.
+    /// The fork whose rules were applied (`docs/darknet.md#forks`).
     pub darknet: Darknet,
     /// Shape of the network's input.
     pub input: Shape,

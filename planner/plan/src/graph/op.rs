@@ -53,7 +53,7 @@ pub enum ShortcutKind {
     Add,
     /// Weighted sum; the folded weights are `[inputs][c]`.
     Weighted,
-    /// The original fork's size-changing shortcut (semantics 4.6):
+    /// The original fork's size-changing shortcut (`docs/darknet.md#shortcut`):
     /// `y[j*up][i*up] = alpha*y + beta*from[j*down][i*down]` for the channels both have.
     Resized {
         /// Sampling step in the from-layer.
@@ -97,7 +97,7 @@ pub enum Op {
     Upsample { stride: usize, scale: f32 },
     /// `scale` times the sum of each `stride x stride` block.
     Downsample { stride: usize, scale: f32 },
-    /// Darknet's scrambled reorg (semantics 4.5).
+    /// Darknet's scrambled reorg (`docs/darknet.md#reorg`).
     Reorg { stride: usize, reverse: bool },
     /// True space-to-depth, offset-major (reverse: depth-to-space).
     Reorg3d { stride: usize, reverse: bool },

@@ -1,6 +1,6 @@
 //! Which arrays of a layer the weights file holds.
 
-/// The arrays of one layer in the weights file (semantics section 3), in file order.
+/// The arrays of one layer in the weights file (`docs/darknet.md#weights-order`), in file order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Stored {
     /// The file holds nothing for this layer.

@@ -14,7 +14,7 @@ pub struct Dataflow {
     pub model: String,
     /// Hex of [`crate::model::Model::digest`].
     pub digest: String,
-    /// Whose semantics.
+    /// The fork that is followed (`docs/darknet.md#forks`).
     pub darknet: Darknet,
     /// Shape of the network's input.
     pub input: Shape,

@@ -1,4 +1,4 @@
-//! Boxes off the maps of detection layers (semantics 5.1 to 5.4).
+//! Boxes off the maps of detection layers (`docs/darknet.md#detection-layers`).
 
 use super::Candidate;
 use tessera_runtime::program::{Head, HeadKind};

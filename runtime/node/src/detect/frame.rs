@@ -1,4 +1,4 @@
-//! From the network's input back to the picture (semantics 5.5).
+//! From the network's input back to the picture (`docs/darknet.md#image-frame`).
 
 /// The picture that a tensor was made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

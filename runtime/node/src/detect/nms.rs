@@ -1,4 +1,5 @@
-//! Non-maximum suppression (Darknet `do_nms_sort`, `diounms_sort`, `do_nms_obj`).
+//! Non-maximum suppression (Darknet `do_nms_sort`, `diounms_sort`, `do_nms_obj`;
+//! `docs/darknet.md#nms`).
 
 use super::{
     Candidate,

@@ -1,4 +1,4 @@
-//! Pictures as network inputs: loading, and Darknet's own resizing (semantics section 6).
+//! Pictures as network inputs: loading, and Darknet's own resizing (`docs/darknet.md#pictures`).
 
 mod load;
 mod resize;

@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(boxed[..6], [0.5; 6]);
     }
 
-    /// The definition in semantics section 6, on a whole float picture, channel by channel.
+    /// The definition (`docs/darknet.md#resize`), on a whole float picture, channel by channel.
     fn by_definition(p: &Picture, w: usize, h: usize, ch: usize) -> Vec<f32> {
         let (iw, ih) = (p.width as usize, p.height as usize);
         let at = |x: usize, y: usize| f32::from(p.rgb[3 * (iw * y + x) + ch]) / 255.0;
