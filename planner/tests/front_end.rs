@@ -20,7 +20,7 @@ fn read(path: &Path, darknet: Darknet) -> Graph {
             "{}",
             diagnostics
                 .iter()
-                .map(|d| d.render_plain(&path.display().to_string(), &text))
+                .map(|d| format!("{}: {d}\n", path.display()))
                 .collect::<String>()
         )
     })

@@ -13,10 +13,7 @@ use tessera_planner::{cfg, model::Model, weights};
 pub fn graph(name: &str, text: &str, darknet: Darknet) -> Result<Graph> {
     let (graph, diagnostics) = cfg::read(text.as_bytes(), name, darknet);
     let Some(graph) = graph else {
-        let said: Vec<String> = diagnostics
-            .iter()
-            .map(|d| d.render_plain(name, text.as_bytes()))
-            .collect();
+        let said: Vec<String> = diagnostics.iter().map(|d| format!("{name}: {d}")).collect();
         bail!("{}", said.join("\n"));
     };
     Ok(graph)

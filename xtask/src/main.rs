@@ -8,6 +8,7 @@ mod calibrate;
 mod ci;
 mod cluster;
 mod demo;
+mod diagnostics;
 mod emit;
 mod exit;
 mod flags;

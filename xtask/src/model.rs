@@ -11,6 +11,7 @@ use tessera_planner::{
 };
 
 use crate::{
+    diagnostics,
     exit::Unsupported,
     flags::{Fork, ModelArgs},
     progress::Step,
@@ -83,9 +84,7 @@ pub fn graph(path: &Path, fork: Fork) -> Result<(Graph, PathBuf)> {
         .to_string();
     let (graph, diagnostics) = cfg::read(&text, &name, fork.into());
     let shown = workspace::show(&file);
-    for d in &diagnostics {
-        eprintln!("{}", d.render_plain(&shown, &text));
-    }
+    diagnostics::print(&diagnostics, &shown, &text);
     let count = |s: Severity| diagnostics.iter().filter(|d| d.severity == s).count();
     let (errors, unsupported) = (count(Severity::Error), count(Severity::Unsupported));
     match graph {

@@ -1,6 +1,6 @@
-//! Diagnostics for the author of a cfg: what is wrong, where, and what to do.
+//! Diagnostics for the author of a cfg: what is wrong, where, and what to do. Plain data; `xtask` draws it.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub enum Severity {
 }
 
 impl Severity {
-    const fn word(self) -> &'static str {
+    /// The word that stands before a message.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Warning => "warning",
             Self::Error => "error",
@@ -78,29 +79,21 @@ impl Diagnostic {
         self.secondary.push((span, label.into()));
         self
     }
+}
 
-    /// Renders it in the manner of a compiler, without colours.
-    pub fn render_plain(&self, file: &str, text: &[u8]) -> String {
-        let mut s = format!("{}: {}\n", self.severity.word(), self.message);
-        let places = std::iter::once((self.span, self.label.as_str()))
-            .chain(self.secondary.iter().map(|(span, l)| (*span, l.as_str())));
-        for (i, (span, label)) in places.enumerate() {
-            if span.line == 0 {
-                let _ = writeln!(s, "  --> {file}");
-                continue;
-            }
-            let arrow = if i == 0 { "-->" } else { ":::" };
-            let _ = writeln!(s, "  {arrow} {file}:{}:{}", span.line, span.column);
-            let (line, caret) = excerpt(text, span);
-            let number = span.line.to_string();
-            let gap = " ".repeat(number.len());
-            let _ = writeln!(s, " {number} | {line}");
-            let _ = writeln!(s, " {gap} | {caret} {label}");
+/// One line of plain text, for logs and tests. People are shown the place itself: `cargo xtask` draws it.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.severity.word(), self.message)?;
+        let places = std::iter::once((&self.span, &self.label))
+            .chain(self.secondary.iter().map(|(span, label)| (span, label)));
+        for (Span { line, column, .. }, label) in places.filter(|(span, _)| span.line > 0) {
+            write!(f, "; line {line}, column {column}: {label}")?;
         }
         if !self.help.is_empty() {
-            let _ = writeln!(s, "  help: {}", self.help);
+            write!(f, "; help: {}", self.help)?;
         }
-        s
+        Ok(())
     }
 }
 
@@ -133,27 +126,4 @@ pub(crate) fn bound(list: &mut Vec<Diagnostic>) {
     if list.len() > COLLECTED_MAX {
         keep_first(list, COLLECTED_MAX / 4);
     }
-}
-
-/// The span's line, at most 100 characters of it, and carets under the span.
-fn excerpt(text: &[u8], span: Span) -> (String, String) {
-    const SHOWN_MAX: usize = 100;
-    let start = span.start.min(text.len());
-    let begin = start - span.column.saturating_sub(1).min(start);
-    let rest = &text[begin..];
-    let len = rest
-        .iter()
-        .position(|&b| b == b'\n' || b == b'\r')
-        .unwrap_or(rest.len())
-        .min(SHOWN_MAX);
-    let line: String = String::from_utf8_lossy(&rest[..len])
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let from = (start - begin).min(len);
-    let to = (span.end.saturating_sub(begin)).clamp(from, len);
-    // Columns as they are seen, not bytes.
-    let columns = |a: usize, b: usize| String::from_utf8_lossy(&rest[a..b]).chars().count();
-    let carets = "^".repeat(columns(from, to).max(1));
-    (line, format!("{}{carets}", " ".repeat(columns(0, from))))
 }

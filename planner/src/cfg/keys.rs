@@ -6,6 +6,7 @@ use std::{cell::RefCell, collections::BTreeSet};
 use super::{
     diag::{Diagnostic, Severity, Span},
     lex::Section,
+    suggest::nearest,
 };
 use tessera_plan::graph::{Activation, Darknet};
 
@@ -344,12 +345,10 @@ impl<'a> Keys<'a> {
             );
         }
         found.unwrap_or_else(|| {
-            let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
-            let near = nearest(name, &names).unwrap_or("leaky");
             self.error(
                 "activation",
                 format!("unknown activation `{name}` (Darknet would take relu)"),
-                format!("did you mean {near}?"),
+                activation_help(name),
             );
             Activation::Relu
         })
@@ -403,6 +402,36 @@ const ALL: [Activation; 22] = [
     Activation::NormalizeChannelsSoftmaxMaxval,
 ];
 
+/// Names that other frameworks give to functions, and the same function in Darknet, where it has one.
+/// They are no misspellings: `silu` is one letter from `selu`, another function.
+const ELSEWHERE: &[(&str, Option<Activation>)] = &[
+    ("silu", Some(Activation::Swish)),
+    ("sigmoid", Some(Activation::Logistic)),
+    ("identity", Some(Activation::Linear)),
+    ("none", Some(Activation::Linear)),
+    ("hardtanh", Some(Activation::Hardtan)),
+    ("leaky_relu", Some(Activation::Leaky)),
+    ("leakyrelu", Some(Activation::Leaky)),
+    ("lrelu", Some(Activation::Leaky)),
+    ("prelu", None),
+    ("celu", None),
+    ("hswish", None),
+    ("hardswish", None),
+    ("hard_swish", None),
+    ("softplus", None),
+];
+
+/// What to write instead of an unknown activation.
+fn activation_help(name: &str) -> String {
+    let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
+    let known = || format!("known are {}", names.join(", "));
+    match ELSEWHERE.iter().find(|(n, _)| *n == name) {
+        Some((_, Some(a))) => format!("Darknet calls {name} {}", a.name()),
+        Some((_, None)) => format!("Darknet has no {name}; {}", known()),
+        None => nearest(name, &names).map_or_else(known, |near| format!("did you mean {near}?")),
+    }
+}
+
 /// Whether the original fork knows an activation.
 fn original_knows(a: Activation, name: &str) -> bool {
     !matches!(
@@ -418,36 +447,25 @@ fn original_knows(a: Activation, name: &str) -> bool {
     ) && name != "revleaky"
 }
 
-/// The name among `known` that is at most two edits away, and not all made of edits.
-pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
-    if name.len() > 40 {
-        return None;
-    }
-    known
-        .iter()
-        .copied()
-        .map(|k| (edits(name, k), k))
-        .filter(|(d, _)| *d <= 2 && *d < name.len())
-        .min()
-        .map(|(_, k)| k)
-}
+#[cfg(test)]
+mod tests {
+    use super::activation_help;
 
-/// Edit distance where a swap of neighbours counts one (optimal string alignment).
-fn edits(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let mut d = (rows[i - 1][j] + 1)
-                .min(row[j - 1] + 1)
-                .min(rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]));
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                d = d.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(d);
+    #[test]
+    fn help_for_unknown_activations() {
+        for (name, help) in [
+            ("leeky", "did you mean leaky?"),
+            ("silu", "Darknet calls silu swish"),
+            ("sigmoid", "Darknet calls sigmoid logistic"),
+        ] {
+            assert_eq!(activation_help(name), help);
         }
-        rows.push(row);
+        let help = activation_help("garbage");
+        assert!(help.starts_with("known are linear, "), "{help}");
+        let help = activation_help("hard_swish");
+        assert!(
+            help.starts_with("Darknet has no hard_swish; known are "),
+            "{help}"
+        );
     }
-    rows[a.len()][b.len()]
 }

@@ -3,6 +3,7 @@
 pub mod diag;
 pub mod keys;
 pub mod lex;
+pub mod suggest;
 
 use diag::{Diagnostic, Severity};
 

@@ -17,8 +17,9 @@ mod shortcut;
 
 use crate::cfg::{
     diag::{Diagnostic, Severity, Span, bound},
-    keys::{Keys, nearest},
+    keys::Keys,
     lex::Section,
+    suggest::nearest,
 };
 use tessera_plan::{
     graph::{Darknet, Graph, Head, Layer, Node, Op, Stored, TensorIx},

@@ -3,8 +3,9 @@
 use super::{SIDE_MAX, VALUES_MAX};
 use crate::cfg::{
     diag::{Diagnostic, Severity},
-    keys::{Keys, nearest},
+    keys::Keys,
     lex::Section,
+    suggest::nearest,
 };
 use tessera_plan::{graph::Darknet, region::Shape};
 
