@@ -377,7 +377,7 @@ fn digest(files: &Files) -> String {
         }
     }
     let digits = hash.finalize();
-    digits[..6].iter().map(|b| format!("{b:02x}")).collect()
+    hex::encode(&digits[..6])
 }
 
 /// Emits kernels alone, each with its number of existing channels: one file per kernel under `dir`,

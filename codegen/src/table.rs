@@ -19,12 +19,7 @@ use crate::{
 /// 32 bytes from 64 hex digits.
 pub(crate) fn hex32(s: &str) -> Option<[u8; 32]> {
     let mut out = [0; 32];
-    if s.len() != 64 || !s.is_ascii() {
-        return None;
-    }
-    for (i, b) in out.iter_mut().enumerate() {
-        *b = u8::from_str_radix(&s[2 * i..2 * i + 2], 16).ok()?;
-    }
+    hex::decode_to_slice(s, &mut out).ok()?;
     Some(out)
 }
 

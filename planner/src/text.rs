@@ -1,4 +1,7 @@
-//! Numbers as people read them.
+//! Numbers as people read them, and tables of them.
+
+use bytesize::ByteSize;
+use unicode_width::UnicodeWidthStr;
 
 /// `12345678` as `12,345,678`.
 pub fn count(n: u64) -> String {
@@ -14,14 +17,9 @@ pub fn count(n: u64) -> String {
 }
 
 /// Bytes in the unit that suits: `512 B`, `3.1 KiB`, `13.35 MiB`.
-#[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
 pub fn bytes(n: u64) -> String {
-    match n {
-        0..1024 => format!("{n} B"),
-        1024..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.2} MiB", n as f64 / 1_048_576.0),
-        _ => format!("{:.2} GiB", n as f64 / 1_073_741_824.0),
-    }
+    let digits = if n < bytesize::MIB { 1 } else { 2 };
+    format!("{:.digits$}", ByteSize(n).display().iec())
 }
 
 /// `1 edge`, `6 edges`.
@@ -37,16 +35,22 @@ pub fn plural(n: usize, what: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Table {
     align: &'static str,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    cells: Vec<String>,
+    /// Stands in place of the cells that are missing, however wide they are.
+    note: String,
 }
 
 impl Table {
     /// A table with a header; one character of `align` per column.
     pub fn new(align: &'static str, header: &[&str]) -> Self {
-        Self {
-            align,
-            rows: vec![header.iter().map(ToString::to_string).collect()],
-        }
+        let mut table = Self::plain(align);
+        table.row(header);
+        table
     }
 
     /// A table without a header.
@@ -59,32 +63,36 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: &[&str]) {
-        self.rows
-            .push(cells.iter().map(ToString::to_string).collect());
+        self.row_with_note(cells, "");
+    }
+
+    /// Adds a row that has only its first cells, and a text behind them.
+    pub fn row_with_note(&mut self, cells: &[&str], note: &str) {
+        self.rows.push(Row {
+            cells: cells.iter().map(ToString::to_string).collect(),
+            note: note.into(),
+        });
     }
 
     /// The table, every line behind `indent` spaces, two spaces between columns.
     pub fn render(&self, indent: usize) -> String {
-        let cell = |row: &[String], k: usize| row.get(k).cloned().unwrap_or_default();
         let width = |k: usize| {
-            let of = |r: &Vec<String>| cell(r, k).chars().count();
-            self.rows.iter().map(of).max().unwrap_or(0)
+            let cells = self.rows.iter().filter_map(|r| r.cells.get(k));
+            cells.map(|c| c.width()).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..self.align.len()).map(width).collect();
+        let columns: Vec<(char, usize)> = self.align.chars().zip((0..).map(width)).collect();
         let mut out = String::new();
         for row in &self.rows {
             let mut line = " ".repeat(indent);
-            for (k, align) in self.align.chars().enumerate() {
-                let text = cell(row, k);
-                let fill = " ".repeat(widths[k] - text.chars().count());
-                if k > 0 {
-                    line += "  ";
-                }
+            for (text, (align, width)) in row.cells.iter().zip(&columns) {
+                // Not by format's own padding: it counts characters, of which some take two places.
+                let fill = " ".repeat(width - text.width());
                 line += &match align {
-                    '<' => text + &fill,
-                    _ => fill + &text,
+                    '<' => format!("{text}{fill}  "),
+                    _ => format!("{fill}{text}  "),
                 };
             }
+            line += &row.note;
             out += line.trim_end();
             out.push('\n');
         }
@@ -104,6 +112,7 @@ mod tests {
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(2048), "2.0 KiB");
         assert_eq!(bytes(13_996_800), "13.35 MiB");
+        assert_eq!(bytes(5 << 29), "2.50 GiB");
         assert_eq!(plural(1, "edge"), "1 edge");
         assert_eq!(plural(2, "edge"), "2 edges");
     }
@@ -117,5 +126,13 @@ mod tests {
             t.render(2),
             "  what    bytes\n  a          12\n  longer  1,234\n"
         );
+    }
+
+    #[test]
+    fn tables_hold_wide_characters_and_notes() {
+        let mut t = Table::plain("<>>");
+        t.row(&["\u{732b}", "1", "2"]);
+        t.row_with_note(&["dog", "10"], "none of them");
+        assert_eq!(t.render(0), "\u{732b}    1  2\ndog  10  none of them\n");
     }
 }

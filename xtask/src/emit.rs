@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use tessera_codegen::{EmitOptions, Files, emit, pack, rounding::rounding};
 use tessera_plan::plan::Plan;
-use tessera_planner::{model::Model, options::Target};
+use tessera_planner::{model::Model, options::Target, text};
 
 use crate::{progress::Step, workspace};
 
@@ -140,7 +140,7 @@ fn pack_weights(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Resul
             r.zeros
         )
     });
-    step.done(&(crate::size::show(bytes) + &changed.unwrap_or_default()));
+    step.done(&(text::bytes(bytes) + &changed.unwrap_or_default()));
     Ok(bytes)
 }
 

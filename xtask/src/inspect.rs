@@ -1,11 +1,11 @@
 //! `cargo xtask inspect` and `cargo xtask weights`.
 
 use anyhow::{Context, Result};
-use tessera_planner::{inspect, weights};
+use tessera_planner::{inspect, text, weights};
 
 use crate::{
     flags::{Fork, InspectArgs, WeightsCommand},
-    model, size,
+    model,
 };
 
 /// Prints a network.
@@ -35,7 +35,7 @@ pub fn weights(command: &WeightsCommand) -> Result<()> {
     println!(
         "wrote {}: {} ({} float32 values)",
         out.display(),
-        size::show(bytes.len() as u64),
+        text::bytes(bytes.len() as u64),
         (bytes.len() - 20) / 4
     );
     Ok(())

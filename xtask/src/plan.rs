@@ -17,7 +17,7 @@ use tessera_planner::{
     make,
     model::Model,
     options::{Costs, PlanOptions, Rows, TEAM, Target},
-    report,
+    report, text,
 };
 
 use crate::{
@@ -278,14 +278,14 @@ pub fn run(args: &PlanCommand) -> Result<()> {
             "wrote {}: {} files, {} of sources",
             workspace::show(&out),
             w.files,
-            size::show(w.source_bytes)
+            text::bytes(w.source_bytes)
         );
         match (&loaded.source, w.weights_bytes) {
             (Source::None { looked }, _) => eprintln!("{}", missing_weights(looked, &shown)),
             (_, Some(bytes)) => eprintln!(
                 "wrote {}: {}",
                 workspace::show(&out.join("weights.bin")),
-                size::show(bytes)
+                text::bytes(bytes)
             ),
             (_, None) => {}
         }

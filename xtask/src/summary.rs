@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::{cluster::Outcome, size};
+use tessera_planner::text::{Table, bytes};
+
+use crate::cluster::Outcome;
 
 /// Detections per picture.
 pub fn detections(images: &[Value]) -> String {
@@ -19,33 +21,32 @@ pub fn detections(images: &[Value]) -> String {
             let _ = writeln!(s, "  dropped: {}", reason.as_str().unwrap_or("?"));
             continue;
         }
+        let mut top = Table::plain("<>>");
         for t in image["top"].as_array().into_iter().flatten() {
-            let _ = writeln!(
-                s,
-                "  class {:>4}  {:>6.4}",
-                t["class"],
-                t["score"].as_f64().unwrap_or(0.0)
-            );
+            let score = t["score"].as_f64().unwrap_or(0.0);
+            top.row(&["class", &t["class"].to_string(), &format!("{score:.4}")]);
         }
+        s += &top.render(2);
         let found = image["detections"]
             .as_array()
             .map_or(&[][..], Vec::as_slice);
         if found.is_empty() && image.get("top").is_none() {
             let _ = writeln!(s, "  nothing above the threshold");
+            continue;
         }
+        let head = ["label", "score", "left", "top", "width", "height"];
+        let mut boxes = Table::new("<>>>>>", &head);
         for d in found {
-            let px = |k: usize| d["box_px"].get(k).and_then(Value::as_f64).unwrap_or(0.0);
+            let px = |k: usize| {
+                let px = d["box_px"].get(k).and_then(Value::as_f64);
+                format!("{:.0}", px.unwrap_or(0.0))
+            };
             let label = d["label"].as_str().unwrap_or("?");
             let score = d["score"].as_f64().unwrap_or(0.0) * 100.0;
-            let _ = writeln!(
-                s,
-                "  {label:<16} {score:5.1} %   left {:5.0}  top {:5.0}  width {:5.0}  height {:5.0}",
-                px(0),
-                px(1),
-                px(2),
-                px(3)
-            );
+            let score = format!("{score:.1} %");
+            boxes.row(&[label, &score, &px(0), &px(1), &px(2), &px(3)]);
         }
+        s += &boxes.render(2);
     }
     s
 }
@@ -57,21 +58,13 @@ fn count(v: &Value, path: &[&str]) -> u64 {
         .unwrap_or(0)
 }
 
-/// One line of the table of processes.
-fn row(s: &mut String, name: &str, cells: [String; 7]) {
-    let [tasks, stolen, given, again, sent, received, memory] = cells;
-    let _ = writeln!(
-        s,
-        "  {name:<12} {tasks:>6} {stolen:>7} {given:>6} {again:>10} {sent:>12} {received:>12} {memory:>12}"
-    );
-}
-
 /// Who computed what, what was stolen, memory and traffic per node.
 pub fn cluster(outcome: &Outcome) -> String {
     let mut s = String::new();
     let frames = outcome.records.len();
     let _ = writeln!(s, "{frames} frame(s) in {:.3} s", outcome.seconds);
     let head = [
+        "process",
         "tasks",
         "stolen",
         "given",
@@ -80,14 +73,11 @@ pub fn cluster(outcome: &Outcome) -> String {
         "received",
         "peak memory",
     ];
-    row(&mut s, "process", head.map(String::from));
+    let mut processes = Table::new("<>>>>>>>", &head);
     for (i, stats) in outcome.stats.iter().enumerate() {
         let name = node_name(i as u64);
         let Some(v) = stats else {
-            let _ = writeln!(
-                s,
-                "  {name:<12} left no statistics (it did not end by itself)"
-            );
+            processes.row_with_note(&[&name], "left no statistics (it did not end by itself)");
             continue;
         };
         let counter = |key: &str| count(v, &["counters", key]);
@@ -106,21 +96,19 @@ pub fn cluster(outcome: &Outcome) -> String {
             .map(|n| n.to_string())
         };
         let [tasks, stolen, given, again] = numbers;
-        let sent = size::show(count(v, &["socket", "bytes_sent"]));
-        let received = size::show(count(v, &["socket", "bytes_received"]));
-        let memory = size::show(count(v, &["memory", "peak_bytes"]));
-        row(
-            &mut s,
-            &name,
-            [tasks, stolen, given, again, sent, received, memory],
-        );
+        let sent = bytes(count(v, &["socket", "bytes_sent"]));
+        let received = bytes(count(v, &["socket", "bytes_received"]));
+        let memory = bytes(count(v, &["memory", "peak_bytes"]));
+        processes.row(&[
+            &name, &tasks, &stolen, &given, &again, &sent, &received, &memory,
+        ]);
         for w in v["workers"].as_array().into_iter().flatten() {
-            let mut cells = [(); 7].map(|()| String::new());
-            cells[0] = count(w, &["jobs"]).to_string();
-            cells[6] = size::show(count(w, &["peak_bytes"]));
-            row(&mut s, "  worker", cells);
+            let tasks = count(w, &["jobs"]).to_string();
+            let memory = bytes(count(w, &["peak_bytes"]));
+            processes.row(&["  worker", &tasks, "", "", "", "", "", &memory]);
         }
     }
+    s += &processes.render(2);
     for (i, stats) in outcome.stats.iter().enumerate().skip(1) {
         if let Some(v) = stats
             && count(v, &["frames", "accepted"]) > 0

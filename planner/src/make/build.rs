@@ -39,10 +39,9 @@ pub fn build(model: &Model, options: &PlanOptions, shape: &Shape) -> Result<Plan
         .iter()
         .map(|t| (t.name().to_string(), parted.target(*t)))
         .collect();
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let dataflow = Dataflow {
         model: graph.name.clone(),
-        digest: hex(&model.digest),
+        digest: hex::encode(model.digest),
         darknet: graph.darknet,
         input: graph.input,
         tensors: tensors(graph, &stages, &tail),

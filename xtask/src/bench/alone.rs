@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tessera_plan::plan::{Plan, TargetPlan};
+use tessera_planner::text;
 
 use super::{
     node::{self, Said},
@@ -13,7 +14,6 @@ use super::{
 use crate::{
     flags::{BenchArgs, ModelArgs},
     progress::Step,
-    size,
 };
 
 /// Runs the command.
@@ -135,18 +135,16 @@ impl<'a> Report<'a> {
             "{}, {} thread(s), {} frames",
             self.plan, self.threads, self.frames
         );
-        println!("{}", profile::HEAD);
-        print!("{}", self.layers.table(self.threads));
+        let mut table = profile::table();
+        self.layers.add_to(&mut table, self.threads);
         for p in &self.parts {
-            println!(
-                "{}",
-                profile::line(p.name, "", p.times, p.macs, self.peak())
-            );
+            profile::add(&mut table, p.name, "", p.times, p.macs, self.peak());
         }
+        print!("{}", table.render(2));
         for p in &self.parts {
-            println!("  arena of {}: {}", p.name, size::show(p.arena_bytes));
+            println!("  arena of {}: {}", p.name, text::bytes(p.arena_bytes));
         }
-        println!("  peak resident memory: {}", size::show(self.peak_bytes));
+        println!("  peak resident memory: {}", text::bytes(self.peak_bytes));
         match self.layers.peak {
             Some(p) => println!(
                 "  one core's fused multiply-adds at best: {:.1} GFLOP/s",

@@ -1,10 +1,11 @@
 //! What every layer takes, summed over a frame's tasks, against the peak.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tessera_plan::plan::{Chain, Plan};
+use tessera_planner::text::{Table, count};
 
 use super::times::Times;
 
@@ -84,25 +85,39 @@ pub fn flops(macs: u64, seconds: f64) -> f64 {
     2.0 * macs as f64 / seconds.max(1e-9)
 }
 
-/// The head over lines of [`line()`].
-pub const HEAD: &str = "  layer            kernel                   min ms  median ms  spread  multiply-adds  GFLOP/s  of peak";
+/// A table for rows of [`add`].
+pub fn table() -> Table {
+    Table::new(
+        "<<>>>>>>",
+        &[
+            "layer",
+            "kernel",
+            "min ms",
+            "median ms",
+            "spread",
+            "multiply-adds",
+            "GFLOP/s",
+            "of peak",
+        ],
+    )
+}
 
-/// A line of the table: rates are those of the shortest time.
-pub fn line(name: &str, kernel: &str, t: Times, macs: u64, peak: Option<f64>) -> String {
-    let mut text = format!(
-        "  {name:<16} {kernel:<20} {:>10.3} {:>10.3} {:>5.0} % {macs:>14}",
-        t.min_s * 1e3,
-        t.median_s * 1e3,
-        t.spread() * 100.0
-    );
-    if macs > 0 {
-        let flops = flops(macs, t.min_s);
-        let _ = write!(text, " {:>8.1}", flops / 1e9);
-        if let Some(peak) = peak {
-            let _ = write!(text, " {:>6.0} %", 100.0 * flops / peak);
-        }
-    }
-    text
+/// Adds a row: rates are those of the shortest time.
+pub fn add(table: &mut Table, name: &str, kernel: &str, t: Times, macs: u64, peak: Option<f64>) {
+    let ms = |s: f64| format!("{:.3}", s * 1e3);
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    let rate = (macs > 0).then(|| flops(macs, t.min_s));
+    let of_peak = rate.zip(peak).map(|(rate, peak)| percent(rate / peak));
+    table.row(&[
+        name,
+        kernel,
+        &ms(t.min_s),
+        &ms(t.median_s),
+        &percent(t.spread()),
+        &count(macs),
+        &rate.map_or_else(String::new, |r| format!("{:.1}", r / 1e9)),
+        &of_peak.unwrap_or_default(),
+    ]);
 }
 
 impl Profile {
@@ -128,13 +143,11 @@ impl Profile {
             .collect()
     }
 
-    /// For people, one line per layer.
-    pub fn table(&self, threads: usize) -> String {
+    /// For people: a row per layer.
+    pub fn add_to(&self, table: &mut Table, threads: usize) {
         let peak = self.peak_of(threads);
-        self.layers.values().fold(String::new(), |mut text, l| {
-            text += &line(&l.name, &l.kernel, l.times, l.macs, peak);
-            text.push('\n');
-            text
-        })
+        for l in self.layers.values() {
+            add(table, &l.name, &l.kernel, l.times, l.macs, peak);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, process::Command
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use tessera_planner::text::Table;
 
 use crate::workspace;
 
@@ -124,15 +125,13 @@ impl Record {
 
 /// For people: counts beside the record.
 pub fn table(target: &str, counts: &Counts, old: Option<&Counts>) -> String {
-    let mut text = format!("{target}: instructions per frame\n");
+    let mut rows = Table::plain("<>");
     for (case, n) in counts {
-        let _ = write!(text, "  {case:<24} {:>14}", grouped(*n));
-        if let Some(old) = old.and_then(|o| o.get(case)) {
-            let _ = write!(text, "  {:.3} of the record", ratio(*n, *old));
-        }
-        text.push('\n');
+        let old = old.and_then(|o| o.get(case));
+        let note = old.map(|old| format!("{:.3} of the record", ratio(*n, *old)));
+        rows.row_with_note(&[case.as_str(), &grouped(*n)], &note.unwrap_or_default());
     }
-    text
+    format!("{target}: instructions per frame\n{}", rows.render(2))
 }
 
 /// A line for each count that is above its record by more than [`TOLERANCE`]. A case that was never

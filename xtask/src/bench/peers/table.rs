@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+use tessera_planner::text::Table;
 
 use super::{Report, network::Network};
 use crate::bench::{node::Said, times::Times};
@@ -74,37 +75,53 @@ const MB: f64 = (1 << 20) as f64;
 
 /// For people: ratios below 1 mean that ours takes less.
 pub fn render(network: &Network, report: &Report) -> String {
-    let mut text = format!(
-        "{}, {:.2} GFLOP; ours: {}\n  engine           threads     min ms  median ms     cpu ms  GFLOP/s  peak MiB  ours / its: min  median    cpu\n",
-        network.name, network.gflop, report.plan
+    let mut table = Table::new(
+        "<>>>>>>>>>",
+        &[
+            "engine",
+            "threads",
+            "min ms",
+            "median ms",
+            "cpu ms",
+            "GFLOP/s",
+            "peak MiB",
+            "ours / its: min",
+            "median",
+            "cpu",
+        ],
     );
     let cpu = |s: Sample| s.processor_s.unwrap_or(f64::NAN);
     for (threads, rows) in &report.rows {
         let ours = rows.first().and_then(Row::sum);
         for row in rows {
-            let _ = match (row.sum(), ours) {
-                (Some(s), Some(o)) => writeln!(
-                    text,
-                    "  {:<16} {threads:>7} {:>10.2} {:>10.2} {:>10.2} {:>8.1} {:>9.0} {:>16.2} {:>7.2} {:>6.2}",
-                    row.engine,
-                    s.min_s * 1e3,
-                    s.median_s * 1e3,
-                    cpu(s) * 1e3,
-                    network.gflop / s.min_s,
-                    s.peak_bytes / MB,
-                    o.min_s / s.min_s,
-                    o.median_s / s.median_s,
-                    cpu(o) / cpu(s)
-                ),
-                _ => writeln!(
-                    text,
-                    "  {:<16} {threads:>7} {}",
-                    row.engine,
-                    row.error.as_deref().unwrap_or("no result")
-                ),
+            let (engine, threads) = (row.engine.as_str(), threads.to_string());
+            let (Some(s), Some(o)) = (row.sum(), ours) else {
+                let why = row.error.as_deref().unwrap_or("no result");
+                table.row_with_note(&[engine, &threads], why);
+                continue;
             };
+            let two = |x: f64| format!("{x:.2}");
+            table.row(&[
+                engine,
+                &threads,
+                &two(s.min_s * 1e3),
+                &two(s.median_s * 1e3),
+                &two(cpu(s) * 1e3),
+                &format!("{:.1}", network.gflop / s.min_s),
+                &format!("{:.0}", s.peak_bytes / MB),
+                &two(o.min_s / s.min_s),
+                &two(o.median_s / s.median_s),
+                &two(cpu(o) / cpu(s)),
+            ]);
         }
     }
+    let mut text = format!(
+        "{}, {:.2} GFLOP; ours: {}\n{}",
+        network.name,
+        network.gflop,
+        report.plan,
+        table.render(2)
+    );
     for (engine, difference) in &report.differences {
         let _ = writeln!(
             text,
