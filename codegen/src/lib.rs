@@ -1,6 +1,7 @@
 //! Tessera's code generator: turns a plan and its model into the sources of a node crate.
 //!
-//! It knows how a plan becomes source; it decides nothing. No I/O: files come back as bytes.
+//! It knows how a plan becomes source; it decides nothing. Emitting does no I/O: files come back as bytes;
+//! [`write_files`] alone touches a disk.
 //! Same plan, same bytes.
 //!
 //! ```text
@@ -36,6 +37,9 @@ pub mod names;
 pub mod pack;
 pub mod rounding;
 mod table;
+mod write;
+
+pub use write::{WriteError, write_files};
 
 use chain::ChainCx;
 use names::ident;

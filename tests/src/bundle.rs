@@ -31,7 +31,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use tessera_codegen::{EmitOptions, Files, SETTINGS, emit_bundle, pack};
+use tessera_codegen::{EmitOptions, SETTINGS, emit_bundle, pack, write_files};
 use tessera_plan::plan::Plan;
 use tessera_planner::{
     make,
@@ -141,7 +141,7 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
     fs::create_dir_all(&dir)?;
     let lock = File::create(dir.with_extension("lock"))?;
     lock.lock().context("waiting for another test's bundle")?;
-    write_sources(&dir, &files)?;
+    write_files(&dir, &files)?;
     for (name, plan, model) in &programs {
         write_weights(&dir.join(weights_file(name)), plan, model, target)
             .with_context(|| format!("{name}: weights"))?;
@@ -179,45 +179,8 @@ pub fn root() -> PathBuf {
     tests.parent().unwrap_or(tests).to_path_buf()
 }
 
-/// Writes emitted files where they differ and removes what an earlier bundle left.
-///
-/// # Errors
-/// When a file cannot be written.
-pub fn write_sources(dir: &Path, files: &Files) -> Result<()> {
-    for (name, content) in files {
-        write_if_changed(&dir.join(name), content)?;
-    }
-    remove_stale(&dir.join("src"), &|path| {
-        path.strip_prefix(dir)
-            .is_ok_and(|p| files.contains_key(&*p.to_string_lossy()))
-    })
-}
-
 fn weights_file(program: &str) -> PathBuf {
     Path::new("weights").join(format!("{program}.bin"))
-}
-
-fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|old| old == content) {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn remove_stale(dir: &Path, keep: &dyn Fn(&Path) -> bool) -> Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            remove_stale(&path, keep)?;
-            let _ = fs::remove_dir(&path); // succeeds only when empty
-        } else if !keep(&path) {
-            fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
 }
 
 /// Packs into a file of its own first: a node of another test may hold the old one mapped.

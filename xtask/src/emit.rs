@@ -1,4 +1,4 @@
-//! Writes emitted crates to disk: only files that changed, so that cargo rebuilds only then.
+//! Writes emitted crates to disk.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tessera_codegen::{EmitOptions, Files, emit, pack, rounding::rounding};
+use tessera_codegen::{EmitOptions, Files, emit, pack, rounding::rounding, write_files};
 use tessera_plan::plan::Plan;
 use tessera_planner::{model::Model, options::Target, text};
 
@@ -42,30 +42,6 @@ fn runtime_path(dir: &Path) -> Result<String> {
     Ok(up.chain(down).collect::<Vec<_>>().join("/"))
 }
 
-fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|old| old == content) {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Removes sources of an earlier plan that this one no longer has.
-fn remove_stale(src: &Path, keep: &dyn Fn(&Path) -> bool) -> Result<()> {
-    for entry in fs::read_dir(src).into_iter().flatten() {
-        let path = entry?.path();
-        if path.is_dir() {
-            remove_stale(&path, keep)?;
-            let _ = fs::remove_dir(&path); // succeeds only when empty
-        } else if !keep(&path) {
-            fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
 /// Emits the crate of `plan` into `dir`, and packs its weights.
 ///
 /// # Errors
@@ -92,19 +68,12 @@ pub fn write_crate(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Re
     })
 }
 
-/// Writes emitted files where they differ, and removes sources that an earlier plan left.
+/// Writes emitted files, and a `Cargo.lock` with the same dependency versions as the workspace's own.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn write_sources(dir: &Path, files: &Files) -> Result<()> {
-    for (name, content) in files {
-        write_if_changed(&dir.join(name), content)?;
-    }
-    remove_stale(&dir.join("src"), &|p| {
-        p.strip_prefix(dir)
-            .is_ok_and(|rel| files.contains_key(&*rel.to_string_lossy()))
-    })?;
-    // The same dependency versions as the workspace's own.
+    write_files(dir, files)?;
     let lock = dir.join("Cargo.lock");
     if !lock.exists() {
         let _ = fs::copy(workspace::root().join("Cargo.lock"), &lock);

@@ -1,15 +1,9 @@
 //! Every kernel against a scalar oracle in double precision: a crate with many kernels is emitted,
 //! built and run once per instruction set.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf, process::Command};
 
-use tessera_codegen::{emit_kernels, emit_math, kernel};
+use tessera_codegen::{emit_kernels, emit_math, kernel, write_files};
 use tessera_plan::{
     graph::Activation,
     plan::{Algorithm, ConvKernel, Isa},
@@ -200,15 +194,6 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
     s
 }
 
-fn write(dir: &Path, name: &str, content: &[u8]) {
-    let path = dir.join(name);
-    fs::create_dir_all(path.parent().expect("inside of the crate")).expect("folder");
-    // Unchanged files keep their time, so that cargo keeps its work.
-    if fs::read(&path).ok().as_deref() != Some(content) {
-        fs::write(path, content).expect("file");
-    }
-}
-
 fn check(isa: Isa, target: Target) {
     run("kernels", &matrix(isa), isa, target, main_rs);
 }
@@ -231,10 +216,7 @@ fn run(
     files.insert("src/main.rs".into(), main.into_bytes());
     let manifest = "[package]\nname = \"kernels\"\nedition = \"2024\"\n[workspace]\n[profile.dev]\nopt-level = 1\ndebug = false\n";
     files.insert("Cargo.toml".into(), manifest.into());
-    let _ = fs::remove_dir_all(dir.join("src"));
-    for (name, content) in &files {
-        write(&dir, name, content);
-    }
+    write_files(&dir, &files).expect("files are written");
     let out = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["run", "--quiet", "--offline", "--target", triple])
         .arg("--manifest-path")

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, process::Command
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use tessera_codegen::names::grouped;
 use tessera_planner::text::Table;
 
 use crate::workspace;
@@ -26,19 +27,6 @@ pub struct Record {
 
 fn path() -> PathBuf {
     workspace::root().join("xtask").join("instructions.toml")
-}
-
-/// `1_234_567`, as TOML and people read it.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, d) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push('_');
-        }
-        text.push(d);
-    }
-    text
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
@@ -151,7 +139,7 @@ pub fn slower(target: &str, counts: &Counts, old: Option<&Counts>) -> Vec<String
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Record, grouped, slower};
+    use super::{Counts, Record, slower};
 
     fn counts(list: &[(&str, u64)]) -> Counts {
         list.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect()
@@ -172,18 +160,6 @@ mod tests {
         assert_eq!(back.compiler, record.compiler);
         assert_eq!(back.targets, record.targets);
         assert!(record.text().contains("conv1x1-128-64-38 = 4_140_000\n"));
-    }
-
-    #[test]
-    fn digits_are_grouped() {
-        for (n, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1_000"),
-            (1_234_567, "1_234_567"),
-        ] {
-            assert_eq!(grouped(n), text);
-        }
     }
 
     #[test]
