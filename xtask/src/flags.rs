@@ -4,9 +4,10 @@
     reason = "these comments are shown as help, where <name> is no tag"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use serde::{Serialize, Serializer};
 
 /// Plans, compiles and runs Darknet networks on clusters of small boards.
 #[derive(Debug, Parser)]
@@ -49,7 +50,8 @@ pub enum Command {
 }
 
 /// Which Darknet is followed where the forks differ.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Fork {
     /// AlexeyAB's fork: nearly all v3, v4 and v7 models
     #[default]
@@ -59,7 +61,8 @@ pub enum Fork {
 }
 
 /// How a grid cuts the map.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum SplitFlag {
     /// Tiles of about equal cost
     #[default]
@@ -69,7 +72,8 @@ pub enum SplitFlag {
 }
 
 /// Kernels to choose from.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum KernelsFlag {
     /// Sums in one order: the same bits wherever tiles lie
     Direct,
@@ -85,7 +89,8 @@ pub enum KernelsFlag {
 }
 
 /// How weights are stored.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum WeightsFlag {
     /// float32, transformed where that saves time and --memory leaves room
     #[default]
@@ -98,14 +103,19 @@ pub enum WeightsFlag {
     Transformed,
 }
 
-/// The network.
-#[derive(Clone, Debug, Args)]
+fn lossy<S: Serializer>(path: &Path, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&path.to_string_lossy())
+}
+
+/// The network. [`command`](crate::command) makes the recorded command of this and [`PlanArgs`].
+#[derive(Clone, Debug, Args, Serialize)]
 pub struct ModelArgs {
     /// Darknet cfg; a bare name such as yolov2.cfg is also looked up in models/
-    #[arg(long, value_name = "CFG")]
+    #[arg(long, value_name = "CFG", value_hint = ValueHint::FilePath)]
+    #[serde(serialize_with = "lossy")]
     pub model: PathBuf,
     /// Darknet weights, or random:SEED [default: the file beside the cfg]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub weights: Option<String>,
     /// Which Darknet is followed where the forks differ
     #[arg(long, value_enum, default_value_t, value_name = "FORK")]
@@ -113,7 +123,7 @@ pub struct ModelArgs {
 }
 
 /// Choices of the plan.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct PlanArgs {
     /// Rows x columns of tiles: 5x5 for all stages, or one per stage: 5x5,3x2 [default: searched]
     #[arg(long, value_name = "RxC,..")]
@@ -141,7 +151,7 @@ pub struct PlanArgs {
     pub kernels: KernelsFlag,
     /// How fast kernels are: a table of cargo xtask calibrate, or cortex-a53 or cortex-a72 [default: the
     /// formulas for x86-64, cortex-a53 for ARM]
-    #[arg(long, value_name = "FILE|NAME")]
+    #[arg(long, value_name = "FILE|NAME", value_hint = ValueHint::FilePath)]
     pub costs: Option<String>,
     /// Tiles per call of Winograd kernels, about: fewer take less memory and more time [default: 64, or
     /// what --memory leaves]

@@ -7,6 +7,7 @@ mod build;
 mod calibrate;
 mod ci;
 mod cluster;
+mod command;
 mod demo;
 mod diagnostics;
 mod emit;

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 use tessera_plan::plan::{Plan, Split};
 use tessera_planner::{
     kernel::{
@@ -16,13 +15,13 @@ use tessera_planner::{
     },
     make,
     model::Model,
-    options::{Costs, PlanOptions, Rows, TEAM, Target},
+    options::{Costs, PlanOptions, Rows, Target},
     report, text,
 };
 
 use crate::{
-    emit,
-    flags::{Fork, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag},
+    command, emit,
+    flags::{KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag},
     model::{self, Source},
     progress::Step,
     size, workspace,
@@ -80,12 +79,6 @@ fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
         .collect()
 }
 
-/// A file's name without its folders: plans record no paths.
-fn name_of(file: &Path) -> String {
-    let name = file.file_name().unwrap_or(file.as_os_str());
-    name.to_string_lossy().into_owned()
-}
-
 /// The planner's options from the flags; their `command` is what the plan records as its origin.
 ///
 /// # Errors
@@ -98,47 +91,13 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         .map(size::parse)
         .transpose()
         .context("--memory")?;
-    let mut command = format!("cargo xtask plan --model {}", name_of(&model.model));
-    if let Some(w) = &model.weights {
-        let shown = if w.starts_with("random:") {
-            w.clone()
-        } else {
-            name_of(Path::new(w))
-        };
-        command += &format!(" --weights {shown}");
-    }
-    if matches!(model.darknet, Fork::Pjreddie) {
-        command += " --darknet pjreddie";
-    }
-    if let Some(g) = &args.grid {
-        command += &format!(" --grid {g}");
-    }
-    if let Some(n) = args.offload {
-        command += &format!(" --offload {n}");
-    }
-    if !args.cuts.is_empty() {
-        let cuts: Vec<String> = args.cuts.iter().map(ToString::to_string).collect();
-        command += &format!(" --cuts {}", cuts.join(","));
-    }
     let split = match args.split {
         SplitFlag::Balanced => Split::Balanced,
-        SplitFlag::Equal => {
-            command += " --split equal";
-            Split::Equal
-        }
+        SplitFlag::Equal => Split::Equal,
     };
-    if args.exact {
-        command += " --exact";
-    }
     let rows = match (args.no_rolling, args.row_block) {
-        (true, _) => {
-            command += " --no-rolling";
-            Rows::Whole
-        }
-        (false, Some(n)) => {
-            command += &format!(" --row-block {n}");
-            Rows::Blocks(usize::from(n))
-        }
+        (true, _) => Rows::Whole,
+        (false, Some(n)) => Rows::Blocks(usize::from(n)),
         (false, None) => Rows::Rolling,
     };
     let kernels = match args.kernels {
@@ -148,39 +107,16 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         KernelsFlag::Winograd4 => Family::Winograd(4),
         KernelsFlag::Winograd6 => Family::Winograd(6),
     };
-    if let (false, Some(flag)) = (kernels == Family::Auto, args.kernels.to_possible_value()) {
-        command += &format!(" --kernels {}", flag.get_name());
-    }
-    let costs = costs(args.costs.as_deref(), target)?;
-    if let Some(c) = &args.costs {
-        command += &format!(" --costs {}", name_of(Path::new(c)));
-    }
-    if let Some(n) = args.tiles {
-        command += &format!(" --tiles {n}");
-    }
     let weights = match args.weights_format {
         WeightsFlag::Auto => Storage::Auto,
         WeightsFlag::F32 => Storage::Trained,
         WeightsFlag::F16 => Storage::Halves,
         WeightsFlag::Transformed => Storage::Transformed,
     };
-    if let (false, Some(flag)) = (
-        weights == Storage::Auto,
-        args.weights_format.to_possible_value(),
-    ) {
-        command += &format!(" --weights-format {}", flag.get_name());
-    }
-    command += &format!(" --edges {}", args.edges);
-    if args.workers != 1 {
-        command += &format!(" --workers {}", args.workers);
-    }
-    if usize::from(args.team) != TEAM {
-        command += &format!(" --team {}", args.team);
-    }
-    if let Some(m) = &args.memory {
-        command += &format!(" --memory {}", m.replace(char::is_whitespace, ""));
-    }
-    command += &format!(" --target {}", target.name());
+    let resolved = PlanArgs {
+        target: Some(target.name().into()),
+        ..args.clone()
+    };
     Ok(PlanOptions {
         grids: grids(args.grid.as_deref())?,
         offload: args.offload,
@@ -189,7 +125,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         exact: args.exact,
         rows,
         kernels,
-        costs,
+        costs: costs(args.costs.as_deref(), target)?,
         tiles: args.tiles.map_or(TILES, usize::from),
         weights,
         edges: usize::from(args.edges),
@@ -198,7 +134,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         memory,
         targets: vec![target],
         dump,
-        command,
+        command: command::of(model, &resolved),
     })
 }
 
