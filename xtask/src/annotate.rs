@@ -2,6 +2,7 @@
 
 mod font;
 
+use font::Font;
 use image::{Rgb, RgbImage};
 
 /// A box with its label, in pixels.
@@ -37,6 +38,11 @@ const COLOURS: [[u8; 3]; 10] = [
     [70, 80, 110],
 ];
 
+/// Most characters of a name that are drawn.
+const CHARS_MAX: usize = 200;
+/// Smallest and largest height of a label's line.
+const TEXT_PX: (u16, u16) = (8, 160);
+
 /// Half-open columns and rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rect {
@@ -65,45 +71,95 @@ impl Rect {
 pub fn annotate(picture: &RgbImage, boxes: &[LabelledBox]) -> RgbImage {
     let mut out = picture.clone();
     let size = (i64::from(out.width()), i64::from(out.height()));
-    // Side of a font pixel: text takes about 3 % of the picture's shorter side.
-    let unit = ((size.0.min(size.1) + 120) / 240).clamp(1, 12);
+    let side = size.0.min(size.1);
+    let thick = ((side + 120) / 240).clamp(1, 12) + 1;
+    // Letters as high as people read them when the whole picture fills a screen, and not below 12 pixels.
+    let line_px = u16::try_from(side * 7 / 200).unwrap_or(u16::MAX);
+    let line_px = line_px.clamp(12, TEXT_PX.1);
+    let font = Font::new();
     let mut order: Vec<&LabelledBox> = boxes.iter().collect();
     order.sort_by(|a, b| b.score.total_cmp(&a.score));
     // Weak boxes first, so that strong ones stay on top.
     for b in order.iter().rev() {
-        frame(&mut out, edges(b, size), unit + 1, colour(b));
+        frame(&mut out, edges(b, size), thick, colour(b));
     }
     // The best box's label has the first choice.
     let mut chips: Vec<Rect> = Vec::new();
     for b in &order {
-        let text = format!("{} {:.0}%", b.label, b.score * 100.0);
-        let (chip, unit) = place(&text, edges(b, size), unit, size, &chips);
+        let text = Text::fitted(&font, b, line_px, size.0);
+        let chip = place(&text, edges(b, size), size, &chips);
         fill(&mut out, chip, colour(b));
-        font::draw(&text, |px, py| {
-            let (x0, y0) = (chip.x0 + (2 + px) * unit, chip.y0 + (2 + py) * unit);
-            let dot = Rect {
-                x0,
-                y0,
-                x1: x0 + unit,
-                y1: y0 + unit,
-            };
-            fill(&mut out, dot, Rgb([255, 255, 255]));
+        let pad = text.pad();
+        font.draw(&text.shown, text.line_px, |x, y, covered| {
+            whiten(&mut out, chip.x0 + pad + x, chip.y0 + pad + y, covered);
         });
         chips.push(chip);
     }
     out
 }
 
+/// A label that fits a picture.
+#[derive(Debug)]
+struct Text {
+    shown: String,
+    line_px: u16,
+    width_px: i64,
+}
+
+impl Text {
+    /// A box's label and score in lines of `line_px`, or lower ones as far as the picture is too narrow; what is
+    /// too wide even then loses its end, but not its score. A name that the font cannot write is replaced by
+    /// the class's number.
+    fn fitted(font: &Font, b: &LabelledBox, line_px: u16, picture_px: i64) -> Self {
+        let mut name = if font.has(&b.label) {
+            b.label.clone()
+        } else {
+            format!("class {}", b.class)
+        };
+        let mut cut = "";
+        if let Some((end, _)) = name.char_indices().nth(CHARS_MAX) {
+            name.truncate(end);
+            cut = "\u{2026}";
+        }
+        let score = format!("{:.0}%", b.score * 100.0);
+        let mut text = Self::new(font, format!("{name}{cut} {score}"), line_px);
+        while text.chip_px().0 > picture_px && text.line_px > TEXT_PX.0 {
+            text = Self::new(font, text.shown, text.line_px - 1);
+        }
+        while text.chip_px().0 > picture_px && name.pop().is_some() {
+            text = Self::new(font, format!("{name}\u{2026} {score}"), text.line_px);
+        }
+        text
+    }
+
+    fn new(font: &Font, shown: String, line_px: u16) -> Self {
+        Self {
+            width_px: font.width_px(&shown, line_px),
+            shown,
+            line_px,
+        }
+    }
+
+    /// Free pixels around the text.
+    fn pad(&self) -> i64 {
+        i64::from(self.line_px / 8).max(1)
+    }
+
+    /// Width and height with what is free around the text.
+    fn chip_px(&self) -> (i64, i64) {
+        let pad = 2 * self.pad();
+        (self.width_px + pad, i64::from(self.line_px) + pad)
+    }
+}
+
 fn colour(b: &LabelledBox) -> Rgb<u8> {
     Rgb(COLOURS[b.class % COLOURS.len()])
 }
 
-/// Where a label goes, and the side of its font's pixels: above the box, else inside its upper
-/// edge, else below it, else inside its lower edge; wherever it covers no other label.
-fn place(text: &str, b: Rect, unit: i64, (w, h): (i64, i64), taken: &[Rect]) -> (Rect, i64) {
-    let wide = |unit: i64| (font::width(text) + 4) * unit;
-    let unit = (1..=unit).rev().find(|u| wide(*u) <= w).unwrap_or(1);
-    let (cw, ch) = (wide(unit), (font::HEIGHT + 4) * unit);
+/// Where a label goes: above the box, else inside its upper edge, else below it, else inside its lower edge;
+/// wherever it covers no other label.
+fn place(text: &Text, b: Rect, (w, h): (i64, i64), taken: &[Rect]) -> Rect {
+    let (cw, ch) = text.chip_px();
     let x0 = b.x0.min(w - cw).max(0);
     let at = |y: i64| {
         let y0 = y.min(h - ch).max(0);
@@ -117,7 +173,7 @@ fn place(text: &str, b: Rect, unit: i64, (w, h): (i64, i64), taken: &[Rect]) -> 
     let above = if b.y0 >= ch { b.y0 - ch } else { b.y0 };
     let places = [above, b.y0, b.y1, b.y1 - ch].map(at);
     let free = |r: &Rect| !taken.iter().any(|t| t.meets(r));
-    (places.into_iter().find(free).unwrap_or(places[0]), unit)
+    places.into_iter().find(free).unwrap_or(places[0])
 }
 
 /// A frame of `thick` pixels inside `r`, with a dark hairline on both sides: it shows on any ground.
@@ -174,6 +230,23 @@ fn fill(out: &mut RgbImage, r: Rect, colour: Rgb<u8>) {
     }
 }
 
+/// Makes a pixel white by the share that a letter covers of it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between two colours"
+)]
+fn whiten(out: &mut RgbImage, x: i64, y: i64, covered: f32) {
+    let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else {
+        return;
+    };
+    if let Some(Rgb(colour)) = out.get_pixel_mut_checked(x, y) {
+        for c in colour {
+            *c += (f32::from(255 - *c) * covered.clamp(0.0, 1.0)) as u8;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +273,20 @@ mod tests {
         );
         assert_eq!(drawn.dimensions(), picture.dimensions());
         assert_eq!(*drawn.get_pixel(10, 35), Rgb(COLOURS[3]));
-        assert!(drawn.pixels().any(|p| *p == Rgb([255, 255, 255])));
+        // Letters of 8 pixels cover no pixel wholly.
+        assert!(drawn.pixels().any(|p| p.0.iter().all(|c| *c > 150)));
+    }
+
+    fn dog(label: &str) -> LabelledBox {
+        LabelledBox {
+            class: 16,
+            label: label.into(),
+            score: 0.65,
+            left: 300.0,
+            top: 200.0,
+            width: 100.0,
+            height: 100.0,
+        }
     }
 
     #[test]
@@ -212,29 +298,45 @@ mod tests {
             x1: 400,
             y1: 300,
         };
+        let text = Text::fitted(&Font::new(), &dog("dog"), 16, size.0);
         let mut taken = Vec::new();
         for _ in 0..4 {
-            let (chip, unit) = place("dog 65%", b, 2, size, &taken);
-            assert_eq!(unit, 2);
+            let chip = place(&text, b, size, &taken);
             assert!(!taken.iter().any(|t: &Rect| t.meets(&chip)), "{taken:?}");
             taken.push(chip);
         }
         let top = Rect { y0: 3, ..b };
-        let (chip, _) = place("dog 65%", top, 2, size, &[]);
-        assert_eq!(chip.y0, 3);
+        assert_eq!(place(&text, top, size, &[]).y0, 3);
     }
 
     #[test]
-    fn text_too_wide_for_the_picture_shrinks() {
-        let b = Rect {
-            x0: 90,
-            y0: 0,
-            x1: 95,
-            y1: 9,
-        };
-        let (chip, unit) = place("traffic light 99%", b, 4, (130, 480), &[]);
-        assert_eq!(unit, 1);
-        assert!(chip.x0 >= 0 && chip.x1 <= 130, "{chip:?}");
+    fn text_too_wide_for_the_picture_shrinks_and_then_loses_its_end() {
+        let font = Font::new();
+        for (label, picture_px, line_px, shown) in [
+            ("traffic light", 640, 16, "traffic light 65%"),
+            ("traffic light", 130, 14, "traffic light 65%"),
+            ("traffic light", 60, 8, "traffic l\u{2026} 65%"),
+            ("traffic light", 1, 8, "\u{2026} 65%"),
+        ] {
+            let text = Text::fitted(&font, &dog(label), 16, picture_px);
+            assert_eq!((text.line_px, text.shown.as_str()), (line_px, shown));
+            assert!(text.chip_px().0 <= picture_px.max(30), "{text:?}");
+            let b = edges(&dog(label), (picture_px, 480));
+            let chip = place(&text, b, (picture_px, 480), &[]);
+            assert!(chip.x0 >= 0 && chip.x1 <= picture_px, "{chip:?}");
+        }
+        let endless = Text::fitted(&font, &dog(&"m".repeat(1 << 20)), 16, 640);
+        assert!(endless.shown.len() < 600, "{}", endless.shown.len());
+    }
+
+    #[test]
+    fn names_that_the_font_cannot_write_are_numbers() {
+        let shown = |label: &str| Text::fitted(&Font::new(), &dog(label), 16, 640).shown;
+        assert_eq!(
+            shown("\u{441}\u{43e}\u{431}\u{430}\u{43a}\u{430}"),
+            "\u{441}\u{43e}\u{431}\u{430}\u{43a}\u{430} 65%"
+        );
+        assert_eq!(shown("\u{72ac}"), "class 16 65%");
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! `cargo xtask run`: a local cluster on pictures or tensors.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
+use image::ImageReader;
 use serde_json::{Value, json};
 use tessera_plan::graph::Graph;
 use tessera_planner::{names, options::Target};
@@ -87,21 +92,25 @@ pub fn images(outcome: &Outcome, labels: &[String]) -> Vec<Value> {
     list.into_iter().map(|(_, v)| v).collect()
 }
 
+/// A picture, of the format that its contents say, as nodes read it: names may say another.
+fn picture(file: &Path) -> Result<ImageReader<BufReader<File>>> {
+    let reader = ImageReader::open(file)
+        .and_then(ImageReader::with_guessed_format)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(reader)
+}
+
 /// Checks inputs before minutes are spent on planning and compiling.
 fn check_inputs(frames: &Frames, graph: &Graph) -> Result<()> {
     match frames {
         Frames::Images(files) => {
             for f in files {
-                image::ImageReader::open(f)
-                    .with_context(|| format!("cannot read {}", f.display()))?
-                    .with_guessed_format()?
-                    .into_dimensions()
-                    .with_context(|| {
-                        format!(
-                            "{} is no picture that can be decoded (PNG, JPEG, BMP or PNM)",
-                            f.display()
-                        )
-                    })?;
+                picture(f)?.into_dimensions().with_context(|| {
+                    format!(
+                        "{} is no picture that can be decoded (PNG, JPEG, BMP or PNM)",
+                        f.display()
+                    )
+                })?;
             }
         }
         Frames::Tensors(files) => {
@@ -222,9 +231,10 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
     Ok(Finished { outcome, images })
 }
 
-fn write_annotated(picture: &Path, image: Option<&Value>, file: &Path) -> Result<()> {
-    let rgb = image::open(picture)
-        .with_context(|| format!("cannot read {}", picture.display()))?
+fn write_annotated(from: &Path, image: Option<&Value>, file: &Path) -> Result<()> {
+    let rgb = picture(from)?
+        .decode()
+        .with_context(|| format!("cannot read {}", from.display()))?
         .to_rgb8();
     let boxes = image
         .and_then(|i| i["detections"].as_array())
@@ -275,4 +285,28 @@ fn labelled_box(d: &Value) -> Option<LabelledBox> {
         width: px(2)?,
         height: px(3)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_annotated_whatever_their_names_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (
+            dir.path().join("street.jpg"),
+            dir.path().join("out/found.png"),
+        );
+        let grey = image::RgbImage::from_pixel(64, 48, image::Rgb([9, 9, 9]));
+        grey.save_with_format(&from, image::ImageFormat::Png)
+            .unwrap();
+        let found = json!({ "detections": [
+            { "class": 0, "label": "dog", "score": 0.5, "box_px": [8.0, 20.0, 30.0, 20.0] }
+        ] });
+        write_annotated(&from, Some(&found), &to).unwrap();
+        let drawn = image::open(&to).unwrap().to_rgb8();
+        assert_eq!(drawn.dimensions(), grey.dimensions());
+        assert!(drawn != grey);
+    }
 }

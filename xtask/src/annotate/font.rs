@@ -1,441 +1,77 @@
-//! A 5 x 7 bitmap font for labels.
+//! The letters of labels: Hack, a scalable font that a dependency carries. It has Latin, Greek and Cyrillic.
 
-/// Rows of a glyph.
-pub const HEIGHT: i64 = 7;
-/// Columns from one glyph to the next.
-const ADVANCE: i64 = 6;
+use ab_glyph::{Font as _, FontRef, PxScale, ScaleFont as _, point};
 
-/// Glyphs: character, then rows from the top, the highest of five bits on the left.
-const GLYPHS: &[(char, [u8; 7])] = &[
-    (
-        'A',
-        [
-            0b01110, 0b10001, 0b10001, 0b11111, 0b10001, 0b10001, 0b10001,
-        ],
-    ),
-    (
-        'B',
-        [
-            0b11110, 0b10001, 0b11110, 0b10001, 0b10001, 0b10001, 0b11110,
-        ],
-    ),
-    (
-        'C',
-        [
-            0b01111, 0b10000, 0b10000, 0b10000, 0b10000, 0b10000, 0b01111,
-        ],
-    ),
-    (
-        'D',
-        [
-            0b11110, 0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b11110,
-        ],
-    ),
-    (
-        'E',
-        [
-            0b11111, 0b10000, 0b10000, 0b11110, 0b10000, 0b10000, 0b11111,
-        ],
-    ),
-    (
-        'F',
-        [
-            0b11111, 0b10000, 0b10000, 0b11110, 0b10000, 0b10000, 0b10000,
-        ],
-    ),
-    (
-        'G',
-        [
-            0b01111, 0b10000, 0b10000, 0b10011, 0b10001, 0b10001, 0b01111,
-        ],
-    ),
-    (
-        'H',
-        [
-            0b10001, 0b10001, 0b10001, 0b11111, 0b10001, 0b10001, 0b10001,
-        ],
-    ),
-    (
-        'I',
-        [
-            0b01110, 0b00100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110,
-        ],
-    ),
-    (
-        'J',
-        [
-            0b00111, 0b00010, 0b00010, 0b00010, 0b00010, 0b10010, 0b01100,
-        ],
-    ),
-    (
-        'K',
-        [
-            0b10001, 0b10010, 0b10100, 0b11000, 0b10100, 0b10010, 0b10001,
-        ],
-    ),
-    (
-        'L',
-        [
-            0b10000, 0b10000, 0b10000, 0b10000, 0b10000, 0b10000, 0b11111,
-        ],
-    ),
-    (
-        'M',
-        [
-            0b10001, 0b11011, 0b10101, 0b10101, 0b10001, 0b10001, 0b10001,
-        ],
-    ),
-    (
-        'N',
-        [
-            0b10001, 0b11001, 0b10101, 0b10011, 0b10001, 0b10001, 0b10001,
-        ],
-    ),
-    (
-        'O',
-        [
-            0b01110, 0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b01110,
-        ],
-    ),
-    (
-        'P',
-        [
-            0b11110, 0b10001, 0b10001, 0b11110, 0b10000, 0b10000, 0b10000,
-        ],
-    ),
-    (
-        'Q',
-        [
-            0b01110, 0b10001, 0b10001, 0b10001, 0b10101, 0b10010, 0b01101,
-        ],
-    ),
-    (
-        'R',
-        [
-            0b11110, 0b10001, 0b10001, 0b11110, 0b10100, 0b10010, 0b10001,
-        ],
-    ),
-    (
-        'S',
-        [
-            0b01111, 0b10000, 0b10000, 0b01110, 0b00001, 0b00001, 0b11110,
-        ],
-    ),
-    (
-        'T',
-        [
-            0b11111, 0b00100, 0b00100, 0b00100, 0b00100, 0b00100, 0b00100,
-        ],
-    ),
-    (
-        'U',
-        [
-            0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b01110,
-        ],
-    ),
-    (
-        'V',
-        [
-            0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b01010, 0b00100,
-        ],
-    ),
-    (
-        'W',
-        [
-            0b10001, 0b10001, 0b10001, 0b10101, 0b10101, 0b11011, 0b10001,
-        ],
-    ),
-    (
-        'X',
-        [
-            0b10001, 0b10001, 0b01010, 0b00100, 0b01010, 0b10001, 0b10001,
-        ],
-    ),
-    (
-        'Y',
-        [
-            0b10001, 0b10001, 0b01010, 0b00100, 0b00100, 0b00100, 0b00100,
-        ],
-    ),
-    (
-        'Z',
-        [
-            0b11111, 0b00001, 0b00010, 0b00100, 0b01000, 0b10000, 0b11111,
-        ],
-    ),
-    (
-        'a',
-        [
-            0b00000, 0b00000, 0b01110, 0b00001, 0b01111, 0b10001, 0b01111,
-        ],
-    ),
-    (
-        'b',
-        [
-            0b10000, 0b10000, 0b11110, 0b10001, 0b10001, 0b10001, 0b11110,
-        ],
-    ),
-    (
-        'c',
-        [
-            0b00000, 0b00000, 0b01111, 0b10000, 0b10000, 0b10000, 0b01111,
-        ],
-    ),
-    (
-        'd',
-        [
-            0b00001, 0b00001, 0b01111, 0b10001, 0b10001, 0b10001, 0b01111,
-        ],
-    ),
-    (
-        'e',
-        [
-            0b00000, 0b00000, 0b01110, 0b10001, 0b11111, 0b10000, 0b01110,
-        ],
-    ),
-    (
-        'f',
-        [
-            0b00110, 0b01001, 0b01000, 0b11100, 0b01000, 0b01000, 0b01000,
-        ],
-    ),
-    (
-        'g',
-        [
-            0b00000, 0b01111, 0b10001, 0b10001, 0b01111, 0b00001, 0b01110,
-        ],
-    ),
-    (
-        'h',
-        [
-            0b10000, 0b10000, 0b11110, 0b10001, 0b10001, 0b10001, 0b10001,
-        ],
-    ),
-    (
-        'i',
-        [
-            0b00100, 0b00000, 0b01100, 0b00100, 0b00100, 0b00100, 0b01110,
-        ],
-    ),
-    (
-        'j',
-        [
-            0b00010, 0b00000, 0b00110, 0b00010, 0b00010, 0b10010, 0b01100,
-        ],
-    ),
-    (
-        'k',
-        [
-            0b10000, 0b10000, 0b10010, 0b10100, 0b11000, 0b10100, 0b10010,
-        ],
-    ),
-    (
-        'l',
-        [
-            0b01100, 0b00100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110,
-        ],
-    ),
-    (
-        'm',
-        [
-            0b00000, 0b00000, 0b11010, 0b10101, 0b10101, 0b10101, 0b10101,
-        ],
-    ),
-    (
-        'n',
-        [
-            0b00000, 0b00000, 0b11110, 0b10001, 0b10001, 0b10001, 0b10001,
-        ],
-    ),
-    (
-        'o',
-        [
-            0b00000, 0b00000, 0b01110, 0b10001, 0b10001, 0b10001, 0b01110,
-        ],
-    ),
-    (
-        'p',
-        [
-            0b00000, 0b11110, 0b10001, 0b10001, 0b11110, 0b10000, 0b10000,
-        ],
-    ),
-    (
-        'q',
-        [
-            0b00000, 0b01111, 0b10001, 0b10001, 0b01111, 0b00001, 0b00001,
-        ],
-    ),
-    (
-        'r',
-        [
-            0b00000, 0b00000, 0b10110, 0b11001, 0b10000, 0b10000, 0b10000,
-        ],
-    ),
-    (
-        's',
-        [
-            0b00000, 0b00000, 0b01111, 0b10000, 0b01110, 0b00001, 0b11110,
-        ],
-    ),
-    (
-        't',
-        [
-            0b01000, 0b01000, 0b11100, 0b01000, 0b01000, 0b01001, 0b00110,
-        ],
-    ),
-    (
-        'u',
-        [
-            0b00000, 0b00000, 0b10001, 0b10001, 0b10001, 0b10011, 0b01101,
-        ],
-    ),
-    (
-        'v',
-        [
-            0b00000, 0b00000, 0b10001, 0b10001, 0b10001, 0b01010, 0b00100,
-        ],
-    ),
-    (
-        'w',
-        [
-            0b00000, 0b00000, 0b10001, 0b10001, 0b10101, 0b10101, 0b01010,
-        ],
-    ),
-    (
-        'x',
-        [
-            0b00000, 0b00000, 0b10001, 0b01010, 0b00100, 0b01010, 0b10001,
-        ],
-    ),
-    (
-        'y',
-        [
-            0b00000, 0b10001, 0b10001, 0b10001, 0b01111, 0b00001, 0b01110,
-        ],
-    ),
-    (
-        'z',
-        [
-            0b00000, 0b00000, 0b11111, 0b00010, 0b00100, 0b01000, 0b11111,
-        ],
-    ),
-    (
-        '0',
-        [
-            0b01110, 0b10001, 0b10011, 0b10101, 0b11001, 0b10001, 0b01110,
-        ],
-    ),
-    (
-        '1',
-        [
-            0b00100, 0b01100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110,
-        ],
-    ),
-    (
-        '2',
-        [
-            0b01110, 0b10001, 0b00001, 0b00110, 0b01000, 0b10000, 0b11111,
-        ],
-    ),
-    (
-        '3',
-        [
-            0b11110, 0b00001, 0b00001, 0b01110, 0b00001, 0b00001, 0b11110,
-        ],
-    ),
-    (
-        '4',
-        [
-            0b00010, 0b00110, 0b01010, 0b10010, 0b11111, 0b00010, 0b00010,
-        ],
-    ),
-    (
-        '5',
-        [
-            0b11111, 0b10000, 0b11110, 0b00001, 0b00001, 0b10001, 0b01110,
-        ],
-    ),
-    (
-        '6',
-        [
-            0b00110, 0b01000, 0b10000, 0b11110, 0b10001, 0b10001, 0b01110,
-        ],
-    ),
-    (
-        '7',
-        [
-            0b11111, 0b00001, 0b00010, 0b00100, 0b01000, 0b01000, 0b01000,
-        ],
-    ),
-    (
-        '8',
-        [
-            0b01110, 0b10001, 0b10001, 0b01110, 0b10001, 0b10001, 0b01110,
-        ],
-    ),
-    (
-        '9',
-        [
-            0b01110, 0b10001, 0b10001, 0b01111, 0b00001, 0b00010, 0b01100,
-        ],
-    ),
-    (
-        '%',
-        [
-            0b11001, 0b11001, 0b00010, 0b00100, 0b01000, 0b10011, 0b10011,
-        ],
-    ),
-    (
-        '.',
-        [
-            0b00000, 0b00000, 0b00000, 0b00000, 0b00000, 0b01100, 0b01100,
-        ],
-    ),
-    (
-        '-',
-        [
-            0b00000, 0b00000, 0b00000, 0b11111, 0b00000, 0b00000, 0b00000,
-        ],
-    ),
-    (
-        '_',
-        [
-            0b00000, 0b00000, 0b00000, 0b00000, 0b00000, 0b00000, 0b11111,
-        ],
-    ),
-    (
-        '/',
-        [
-            0b00001, 0b00001, 0b00010, 0b00100, 0b01000, 0b10000, 0b10000,
-        ],
-    ),
-    (
-        '?',
-        [
-            0b01110, 0b10001, 0b00001, 0b00110, 0b00100, 0b00000, 0b00100,
-        ],
-    ),
-];
+/// The font.
+pub struct Font(FontRef<'static>);
 
-/// Width of a text in font pixels.
-pub fn width(text: &str) -> i64 {
-    i64::try_from(text.chars().count()).map_or(0, |n| (n * ADVANCE - 1).max(0))
+impl Font {
+    /// Reads the font.
+    pub fn new() -> Self {
+        let font = FontRef::try_from_slice(epaint_default_fonts::HACK_REGULAR);
+        Self(font.expect("the dependency's font is one"))
+    }
+
+    /// Whether there is a glyph for every character.
+    pub fn has(&self, text: &str) -> bool {
+        text.chars().all(|c| self.0.glyph_id(c).0 != 0)
+    }
+
+    /// Columns that `text` takes in lines of `line_px`.
+    #[expect(clippy::cast_possible_truncation, reason = "labels are short")]
+    pub fn width_px(&self, text: &str, line_px: u16) -> i64 {
+        let font = self.0.as_scaled(f32::from(line_px));
+        let width: f32 = text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum();
+        width.ceil() as i64
+    }
+
+    /// Gives every pixel of `text` to `dot`: column, row, and how much of it is covered, 0 to 1. The line's upper
+    /// left corner is (0, 0).
+    pub fn draw(&self, text: &str, line_px: u16, mut dot: impl FnMut(i64, i64, f32)) {
+        let scale = PxScale::from(f32::from(line_px));
+        let font = self.0.as_scaled(scale);
+        let mut x = 0.0;
+        for c in text.chars() {
+            let id = font.glyph_id(c);
+            let glyph = id.with_scale_and_position(scale, point(x, font.ascent()));
+            x += font.h_advance(id);
+            let Some(outline) = font.outline_glyph(glyph) else {
+                continue; // a space
+            };
+            let corner = outline.px_bounds().min;
+            #[expect(clippy::cast_possible_truncation, reason = "whole numbers of pixels")]
+            let (left, top) = (corner.x as i64, corner.y as i64);
+            outline.draw(|x, y, covered| dot(left + i64::from(x), top + i64::from(y), covered));
+        }
+    }
 }
 
-/// Calls `dot` for every set pixel; characters without a glyph show as `?`, spaces as nothing.
-pub fn draw(text: &str, mut dot: impl FnMut(i64, i64)) {
-    let mut x = 0;
-    for ch in text.chars() {
-        let find = |c: char| GLYPHS.iter().find(|g| g.0 == c);
-        if ch != ' '
-            && let Some((_, rows)) = find(ch).or_else(|| find('?'))
-        {
-            for (y, row) in (0..).zip(rows) {
-                (0..5)
-                    .filter(|bit| row >> (4 - bit) & 1 == 1)
-                    .for_each(|bit| dot(x + bit, y));
-            }
+#[cfg(test)]
+mod tests {
+    use super::Font;
+
+    #[test]
+    fn letters_of_europe_are_there() {
+        let font = Font::new();
+        for text in ["dog 65%", "Zażółć gęślą", "Αλεπού", "Собака", "…"] {
+            assert!(font.has(text), "{text}");
         }
-        x += ADVANCE;
+        for text in ["犬", "a\tb", "\u{200b}"] {
+            assert!(!font.has(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_stays_in_its_line() {
+        let font = Font::new();
+        for line_px in [8, 17, 76] {
+            let (width, mut inked) = (font.width_px("Ågj 100%", line_px), 0.0);
+            font.draw("Ågj 100%", line_px, |x, y, covered| {
+                assert!((-1..=width).contains(&x), "{x}");
+                assert!((-1..=i64::from(line_px)).contains(&y), "{y}");
+                inked += covered;
+            });
+            assert!(inked > f32::from(line_px), "{inked}");
+        }
     }
 }
