@@ -65,7 +65,8 @@ fn excerpt(text: &[u8], span: Span) -> (String, Range<usize>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tessera_planner::{cfg, graph::Darknet};
+    use tessera_plan::graph::Darknet;
+    use tessera_planner::cfg;
 
     use super::*;
 
