@@ -6,7 +6,7 @@ const EDITS_MAX: usize = 2;
 const WORD_BYTES_MAX: usize = 40;
 
 /// The word among `known` with the fewest edits from `word`: one edit per three characters, at least one,
-/// at most [`EDITS_MAX`]. A swap of neighbours is one edit. `None` if no word is that near.
+/// at most two. A swap of neighbours is one edit. `None` if no word is that near.
 pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if word.len() > WORD_BYTES_MAX {
         return None;
