@@ -1,16 +1,5 @@
 //! `weights.bin`: folded weights in the order the emitted layers read them.
-//!
-//! ```text
-//! 0    magic "TSRWGT01"
-//! 8    u32 version = 1
-//! 12   u32 number of sections (<= 62)
-//! 16   [u8; 32] model digest
-//! 48   16 zero bytes
-//! 64   per section: [u8; 16] name, zero padded; u64 offset, u64 length (float32 values behind
-//!      the header); [u8; 32] SHA-256 of the section's bytes
-//! ...  zero up to 4096
-//! 4096 float32 values, little-endian; sections begin on pages, tensors on 64 bytes
-//! ```
+//! Its header: [`tessera_plan::files::weights`].
 //!
 //! Layouts of tensors: [`Packing`]; halves lie two in a float32 value's place. Nothing is held in memory but
 //! one block of one layer; every value is made twice, once for the digests.
@@ -19,6 +8,7 @@ use std::io::{self, Write};
 
 use sha2::{Digest, Sha256};
 use tessera_plan::{
+    files::weights::{Header, SectionEntry, UnwritableHeader},
     graph::{Graph, NodeWeights, Op, WeightSource},
     kernel::winograd::GAP,
     plan::{Packing, Plan, Section, TargetPlan, WeightFormat},
@@ -26,15 +16,6 @@ use tessera_plan::{
 use tessera_planner::model::Model;
 
 use crate::kernel::winograd::transform;
-
-/// First bytes of the file.
-pub const MAGIC: &[u8; 8] = b"TSRWGT01";
-/// Version of the layout.
-pub const VERSION: u32 = 1;
-/// Bytes before the data.
-pub const HEADER_BYTES: usize = 4096;
-/// Most sections that the header holds.
-pub const MAX_SECTIONS: usize = 62;
 
 /// Why weights cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -49,18 +30,9 @@ pub enum PackError {
         /// What was asked for.
         target: String,
     },
-    /// More sections than the header holds.
-    #[error("{found} weight sections, at most {MAX_SECTIONS} fit the header")]
-    TooManySections {
-        /// Number of sections.
-        found: usize,
-    },
-    /// A section's name does not fit its entry.
-    #[error("section name {name:?} is longer than 16 bytes")]
-    SectionName {
-        /// The name.
-        name: String,
-    },
+    /// The plan's sections do not fit a header.
+    #[error(transparent)]
+    Header(#[from] UnwritableHeader),
     /// Plan and model disagree.
     #[error("weights of {name}: the plan gives {expected} values, the model's fill {found}")]
     Size {
@@ -121,36 +93,25 @@ pub fn write(
             target: target.to_owned(),
         })?;
     let weights = model.weights.as_ref().ok_or(PackError::NoWeights)?;
-    let found = tp.sections.len();
-    if found > MAX_SECTIONS {
-        return Err(PackError::TooManySections { found });
-    }
     let digest = crate::table::hex32(&plan.dataflow.digest).ok_or_else(|| PackError::Digest {
         digest: plan.dataflow.digest.clone(),
     })?;
 
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.extend_from_slice(MAGIC);
-    header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&(found as u32).to_le_bytes());
-    header.extend_from_slice(&digest);
-    header.resize(64, 0);
+    let mut header = Header {
+        model_digest: digest,
+        sections: Vec::with_capacity(tp.sections.len()),
+    };
     for (i, s) in tp.sections.iter().enumerate() {
-        let mut name = [0; 16];
-        name.get_mut(..s.name.len())
-            .ok_or_else(|| PackError::SectionName {
-                name: s.name.clone(),
-            })?
-            .copy_from_slice(s.name.as_bytes());
         let mut hash = Hasher(Sha256::new());
         section(tp, i, &model.graph, weights, &mut hash)?;
-        header.extend_from_slice(&name);
-        header.extend_from_slice(&(s.offset as u64).to_le_bytes());
-        header.extend_from_slice(&(s.floats as u64).to_le_bytes());
-        header.extend_from_slice(&hash.0.finalize());
+        header.sections.push(SectionEntry {
+            name: s.name.clone(),
+            offset: s.offset as u64,
+            floats: s.floats as u64,
+            digest: hash.0.finalize().into(),
+        });
     }
-    header.resize(HEADER_BYTES, 0);
-    out.write_all(&header)?;
+    out.write_all(&header.to_bytes()?[..])?;
 
     let mut at = 0;
     for (i, s) in tp.sections.iter().enumerate() {

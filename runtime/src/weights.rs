@@ -1,14 +1,5 @@
-//! `weights.bin`: mapped read-only, checked without touching pages that this node does not use.
-//!
-//! ```text
-//! 0     8   magic "TSRWGT01"
-//! 8     4   version, u32
-//! 12    4   number of sections, u32, at most 62
-//! 16    32  model digest
-//! 48    16  zero
-//! 64    64  per section: name (16 bytes, zero padded), offset u64, length u64, SHA-256
-//! 4096      float32 values; offsets and lengths count values from here, both multiples of 1024
-//! ```
+//! `weights.bin`: mapped read-only, checked without touching pages that this node does not use. Its header is
+//! [`tessera_plan::files::weights`].
 
 use std::{
     fs::File,
@@ -20,15 +11,7 @@ use memmap2::{Mmap, MmapOptions};
 use sha2::{Digest, Sha256};
 
 use crate::program::{Program, SectionSpec};
-
-/// First bytes of every weights file.
-pub const MAGIC: [u8; 8] = *b"TSRWGT01";
-/// Version of the layout.
-pub const VERSION: u32 = 1;
-/// Bytes before the values.
-pub const HEADER_BYTES: usize = 4096;
-/// Most sections that fit the header.
-pub const SECTIONS_MAX: usize = 62;
+use tessera_plan::files::weights::{BadHeader, HEADER_BYTES, Header, MAGIC, TAIL, VERSION};
 
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,9 +114,6 @@ impl Use {
     }
 }
 
-/// Name of the section that the gateway reads; the planner gives it.
-const TAIL: &str = "tail";
-
 impl Weights {
     /// Opens, checks and maps `path` for `program`.
     ///
@@ -146,63 +126,13 @@ impl Weights {
         };
         let mut file = File::open(path).map_err(io)?;
         let found = file.metadata().map_err(io)?.len();
-        let mut header = [0u8; HEADER_BYTES];
-        if found < HEADER_BYTES as u64 {
-            let mut start = vec![0u8; usize::try_from(found.min(8)).unwrap_or(0)];
-            file.read_exact(&mut start).map_err(io)?;
-            return Err(if start == MAGIC {
-                WeightsError::Short {
-                    path: path.into(),
-                    found,
-                    expected: HEADER_BYTES as u64,
-                }
-            } else {
-                WeightsError::Magic { path: path.into() }
-            });
-        }
-        file.read_exact(&mut header).map_err(io)?;
-        if header[..8] != MAGIC {
-            return Err(WeightsError::Magic { path: path.into() });
-        }
-        let version = word(&header, 8);
-        if version != VERSION {
-            return Err(WeightsError::Version {
-                path: path.into(),
-                found: version,
-            });
-        }
-        if header[16..48] != program.model_digest {
-            return Err(WeightsError::Other {
-                path: path.into(),
-                what: "model",
-            });
-        }
-        let count = word(&header, 12) as usize;
-        if count > SECTIONS_MAX || count != program.sections.len() {
-            return Err(WeightsError::Other {
-                path: path.into(),
-                what: "plan",
-            });
-        }
-        for (i, s) in program.sections.iter().enumerate() {
-            let e = entry(&header, i);
-            if e.name() != s.name.as_bytes()
-                || e.offset != s.offset as u64
-                || e.floats != s.floats as u64
-            {
-                return Err(WeightsError::Other {
-                    path: path.into(),
-                    what: "plan",
-                });
-            }
-        }
-        let floats = program
-            .sections
-            .iter()
-            .map(|s| s.offset + s.floats)
-            .max()
-            .unwrap_or(0) as u64;
-        let expected = HEADER_BYTES as u64 + 4 * floats;
+        let header = read_header(path, &mut file, found)?;
+        check_program(&header, program).map_err(|what| WeightsError::Other {
+            path: path.into(),
+            what,
+        })?;
+        let floats = program.sections.iter().map(|s| s.offset + s.floats).max();
+        let expected = HEADER_BYTES as u64 + 4 * floats.unwrap_or(0) as u64;
         if found < expected {
             return Err(WeightsError::Short {
                 path: path.into(),
@@ -210,10 +140,8 @@ impl Weights {
                 expected,
             });
         }
-        for (i, s) in program.sections.iter().enumerate() {
-            if sections.verifies(s.name)
-                && digest(&mut file, s).map_err(io)? != entry(&header, i).digest
-            {
+        for (s, entry) in program.sections.iter().zip(&header.sections) {
+            if sections.verifies(s.name) && digest(&mut file, s).map_err(io)? != entry.digest {
                 return Err(WeightsError::Damaged {
                     path: path.into(),
                     section: s.name,
@@ -237,42 +165,51 @@ impl Weights {
     }
 }
 
-/// One line of the header's table.
-struct Entry {
-    name: [u8; 16],
-    offset: u64,
-    floats: u64,
-    digest: [u8; 32],
-}
-
-impl Entry {
-    fn name(&self) -> &[u8] {
-        let end = self.name.iter().position(|b| *b == 0).unwrap_or(16);
-        &self.name[..end]
+/// Reads the header of a file of `found` bytes.
+fn read_header(path: &Path, file: &mut File, found: u64) -> Result<Header, WeightsError> {
+    let io = |source| WeightsError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut bytes = [0u8; HEADER_BYTES];
+    if found < HEADER_BYTES as u64 {
+        let mut start = vec![0u8; usize::try_from(found.min(8)).unwrap_or(0)];
+        file.read_exact(&mut start).map_err(io)?;
+        return Err(if start == MAGIC {
+            WeightsError::Short {
+                path: path.into(),
+                found,
+                expected: HEADER_BYTES as u64,
+            }
+        } else {
+            WeightsError::Magic { path: path.into() }
+        });
     }
+    file.read_exact(&mut bytes).map_err(io)?;
+    Header::from_bytes(&bytes).map_err(|e| match e {
+        BadHeader::Magic => WeightsError::Magic { path: path.into() },
+        BadHeader::Version { found } => WeightsError::Version {
+            path: path.into(),
+            found,
+        },
+        // No plan of this program packs such sections.
+        _ => WeightsError::Other {
+            path: path.into(),
+            what: "plan",
+        },
+    })
 }
 
-fn word(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
-    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-}
-
-fn entry(header: &[u8; HEADER_BYTES], i: usize) -> Entry {
-    let e = &header[64 + 64 * i..128 + 64 * i];
-    let long = |at: usize| {
-        e[at..at + 8]
-            .iter()
-            .rev()
-            .fold(0u64, |n, b| n << 8 | u64::from(*b))
-    };
-    let mut out = Entry {
-        name: [0; 16],
-        offset: long(16),
-        floats: long(24),
-        digest: [0; 32],
-    };
-    out.name.copy_from_slice(&e[..16]);
-    out.digest.copy_from_slice(&e[32..]);
-    out
+/// Compares a header with what a program expects; the error says what differs.
+fn check_program(header: &Header, program: &Program) -> Result<(), &'static str> {
+    if header.model_digest != program.model_digest {
+        return Err("model");
+    }
+    let same = header.sections.len() == program.sections.len()
+        && header.sections.iter().zip(program.sections).all(|(e, s)| {
+            e.name == s.name && e.offset == s.offset as u64 && e.floats == s.floats as u64
+        });
+    if same { Ok(()) } else { Err("plan") }
 }
 
 /// Reads a section in small pieces, past the mapping: verified pages need not become resident here.

@@ -12,11 +12,13 @@
 //! | [`check`] | the rules that every plan obeys |
 //! | [`dataflow`] | which task needs what of which other task, and the slots that objects take |
 //! | [`kernel`] | the menu of generated kernels: packing, working memory, names |
+//! | [`files`] | files that one crate writes and another reads: weights header, records, statistics |
 //! | [`limits`] | bounds |
 #![forbid(unsafe_code)]
 
 pub mod check;
 pub mod dataflow;
+pub mod files;
 pub mod graph;
 pub mod kernel;
 pub mod limits;

@@ -9,6 +9,7 @@ use super::{
     ids::{FrameId, JobId},
 };
 use crate::store::SlotId;
+pub use tessera_plan::files::records::DropReason;
 use tessera_plan::region::Region;
 
 /// What a source knows of a frame beside its pixels; travels to the gateway unread.
@@ -31,17 +32,6 @@ pub enum Outcome {
     Detections,
     /// The gateway published a drop record.
     Dropped(DropReason),
-}
-
-/// Why a frame has no detections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub enum DropReason {
-    /// Its source fell silent, or was restarted, while the frame was in flight.
-    SourceLost,
-    /// A task failed on every attempt.
-    TaskFailed,
-    /// The tail failed at the gateway.
-    TailFailed,
 }
 
 /// Why the gateway turned a node away.

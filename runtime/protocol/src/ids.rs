@@ -4,7 +4,7 @@ use serde::Serialize;
 use tessera_plan::dataflow::Part;
 
 /// A node of the cluster, by configuration. 0 is the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct NodeId(pub u16);
 
 /// The gateway's id.

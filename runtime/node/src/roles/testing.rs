@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use tessera_plan::files::weights::{Header, SectionEntry};
 use tessera_runtime::{
     io::{Buffer, TaskIo, View},
     program::{ElementType, NmsKind, Program, SectionSpec, TailSpec, TensorSpec},
-    weights::{HEADER_BYTES, MAGIC, VERSION},
 };
 
 const MAP: Buffer = Buffer {
@@ -81,14 +81,16 @@ fn add(io: &mut TaskIo<'_>) {
 pub fn weights(dir: &Path, weight: f32) -> PathBuf {
     let mut values = vec![0u8; 4096];
     values[..4].copy_from_slice(&weight.to_le_bytes());
-    let mut file = vec![0u8; HEADER_BYTES];
-    file[..8].copy_from_slice(&MAGIC);
-    file[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    file[12] = 1;
-    file[16..48].copy_from_slice(&PROGRAM.model_digest);
-    file[64..68].copy_from_slice(b"tail");
-    file[88..96].copy_from_slice(&1024u64.to_le_bytes());
-    file[96..128].copy_from_slice(&Sha256::digest(&values));
+    let header = Header {
+        model_digest: PROGRAM.model_digest,
+        sections: vec![SectionEntry {
+            name: "tail".into(),
+            offset: 0,
+            floats: 1024,
+            digest: Sha256::digest(&values).into(),
+        }],
+    };
+    let mut file = header.to_bytes().unwrap().to_vec();
     file.extend(values);
     let path = dir.join("weights.bin");
     std::fs::write(&path, file).unwrap();

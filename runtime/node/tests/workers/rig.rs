@@ -18,12 +18,15 @@ use tessera_node::{
     roles::workers::{Finished, SubmitError, Workers, WorkersError},
     shm::{Layout, Segment, SegmentStore},
 };
-use tessera_plan::{dataflow::SlotCount, region::Region};
+use tessera_plan::{
+    dataflow::SlotCount,
+    files::weights::{Header, SectionEntry},
+    region::Region,
+};
 use tessera_protocol::{
     Epoch, FrameId, Job, JobId, NodeId,
     store::{SlotId, Store},
 };
-use tessera_runtime::weights;
 
 use super::program::{ADD, CHANNELS, FLOATS, PROGRAM, SIDE, WEIGHT, value};
 
@@ -57,14 +60,16 @@ pub struct Ended {
 /// Writes packed weights of [`PROGRAM`].
 pub fn write_weights(dir: &Path) -> PathBuf {
     let values: Vec<u8> = WEIGHT.to_le_bytes().to_vec();
-    let mut file = vec![0u8; weights::HEADER_BYTES];
-    file[..8].copy_from_slice(&weights::MAGIC);
-    file[8..12].copy_from_slice(&weights::VERSION.to_le_bytes());
-    file[12..16].copy_from_slice(&1u32.to_le_bytes());
-    file[16..48].copy_from_slice(&PROGRAM.model_digest);
-    file[64..66].copy_from_slice(b"s0");
-    file[88..96].copy_from_slice(&1u64.to_le_bytes());
-    file[96..128].copy_from_slice(&Sha256::digest(&values));
+    let header = Header {
+        model_digest: PROGRAM.model_digest,
+        sections: vec![SectionEntry {
+            name: "s0".into(),
+            offset: 0,
+            floats: 1,
+            digest: Sha256::digest(&values).into(),
+        }],
+    };
+    let mut file = header.to_bytes().expect("one short name").to_vec();
     file.extend(values);
     let path = dir.join("weights.bin");
     fs::write(&path, file).expect("weights are written");

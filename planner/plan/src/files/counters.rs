@@ -1,0 +1,191 @@
+//! What the state machines of edges and gateways count. Counters only ever grow, unless said otherwise.
+//!
+//! The machines keep datagrams by kind in tables of their own; in a file these are maps by name. `T` is
+//! whichever of the two, `N` the number of a node.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::records::DropReason;
+
+/// Counts by the name of what is counted, zeroes left out.
+pub type ByName<V> = BTreeMap<String, V>;
+
+/// Datagrams and their payload bytes, without IP and UDP headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What went through a machine's hands: `K` holds a [`Count`] per kind of datagram, `R` a number per reason to
+/// ignore one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic<K = ByName<Count>, R = ByName<u64>> {
+    /// Sent.
+    pub sent: K,
+    /// Received and taken.
+    pub received: K,
+    /// Received and ignored.
+    pub rejected: R,
+}
+
+/// Transfers, both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferStats {
+    /// Pulls begun.
+    pub pulls: u64,
+    /// Pulls that got everything.
+    pub pulled: u64,
+    /// Pulls ended because the holder had no such object.
+    pub absent: u64,
+    /// Pulls ended because the holder did not answer.
+    pub unreachable: u64,
+    /// Chunks received for the first time.
+    pub chunks_received: u64,
+    /// Bytes in them.
+    pub bytes_received: u64,
+    /// Chunks received again, while their pull lasted.
+    pub chunks_duplicate: u64,
+    /// Chunks received after their pull had ended.
+    pub chunks_late: u64,
+    /// Chunks asked for again.
+    pub chunks_rerequested: u64,
+    /// Times that later chunks overtook one for too long.
+    pub gaps: u64,
+    /// Times that a holder was silent for too long.
+    pub timeouts: u64,
+    /// Chunks sent.
+    pub chunks_sent: u64,
+    /// Bytes in them.
+    pub bytes_sent: u64,
+    /// Requests not taken because too many wait.
+    pub requests_refused: u64,
+}
+
+/// Frames that ended without detections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// [`DropReason::SourceLost`].
+    pub source_lost: u64,
+    /// [`DropReason::TaskFailed`].
+    pub task_failed: u64,
+    /// [`DropReason::TailFailed`].
+    pub tail_failed: u64,
+}
+
+/// An edge's counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>, N: Deserialize<'de> + Ord"))]
+pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
+    /// Datagrams.
+    pub traffic: T,
+    /// Objects.
+    pub transfer: TransferStats,
+    /// Own frames taken up.
+    pub frames_accepted: u64,
+    /// Own frames that ended with detections.
+    pub frames_detected: u64,
+    /// Own frames that ended without.
+    pub frames_dropped: Drops,
+    /// Tasks of own frames finished here.
+    pub tasks_own: u64,
+    /// Tasks of others' frames finished here.
+    pub tasks_stolen: u64,
+    /// Tasks of own frames, by who finished them first.
+    pub tasks_by_node: BTreeMap<N, u64>,
+    /// Who finished the last ended frame's tasks first, by task; 0 for nobody.
+    pub last_frame: Vec<N>,
+    /// As a thief: requests for a hint.
+    pub hints_asked: u64,
+    /// As a thief: hints that named a victim.
+    pub hints_found: u64,
+    /// As a thief: requests for a task, repeats left out.
+    pub steals_asked: u64,
+    /// As a thief: tasks got.
+    pub steals_taken: u64,
+    /// As a thief: answers that there is none.
+    pub steals_empty: u64,
+    /// As a thief: victims that did not answer.
+    pub steals_unanswered: u64,
+    /// As a thief: leases given back at once.
+    pub steals_declined: u64,
+    /// As an owner: leases given.
+    pub leases_issued: u64,
+    /// As an owner: renewals heard.
+    pub leases_renewed: u64,
+    /// As an owner: leases that ran out.
+    pub leases_expired: u64,
+    /// As an owner: leases ended because their thief died.
+    pub leases_orphaned: u64,
+    /// As an owner: tasks that were run or leased again after a lease had ended without a result.
+    pub tasks_reissued: u64,
+    /// As an owner: finished tasks whose outputs were lost with their holder.
+    pub tasks_unmade: u64,
+    /// As an owner: own runs of tasks that were leased to somebody.
+    pub backups: u64,
+    /// Jobs that workers failed.
+    pub jobs_failed: u64,
+    /// Jobs that ended because their inputs could not be had.
+    pub jobs_starved: u64,
+    /// Slots in use, now.
+    pub slots: u64,
+    /// Most slots in use.
+    pub slots_peak: u64,
+    /// Bytes in them, now.
+    pub bytes: u64,
+    /// Most bytes in them.
+    pub bytes_peak: u64,
+}
+
+/// The gateway's counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayCounters<T = Traffic> {
+    /// Datagrams.
+    pub traffic: T,
+    /// Objects.
+    pub transfer: TransferStats,
+    /// Lives of nodes registered.
+    pub nodes_joined: u64,
+    /// Lives of nodes that ended: silent, restarted or told.
+    pub nodes_lost: u64,
+    /// Beats of nodes that do not belong.
+    pub nodes_refused: u64,
+    /// Frames noted.
+    pub frames_accepted: u64,
+    /// Frames that ended with detections.
+    pub frames_detected: u64,
+    /// Frames that ended without.
+    pub frames_dropped: Drops,
+    /// Hints that named a victim.
+    pub hints_given: u64,
+    /// Requests for a hint when nobody had work.
+    pub hints_empty: u64,
+    /// Parts merged.
+    pub parts_merged: u64,
+    /// Parts that did not lie where their owner had said.
+    pub parts_lost: u64,
+    /// Slots in use, now.
+    pub slots: u64,
+    /// Most slots in use.
+    pub slots_peak: u64,
+}
+
+impl Drops {
+    /// For all reasons.
+    pub const fn total(&self) -> u64 {
+        self.source_lost + self.task_failed + self.tail_failed
+    }
+
+    /// Counts one.
+    pub const fn add(&mut self, why: DropReason) {
+        match why {
+            DropReason::SourceLost => self.source_lost += 1,
+            DropReason::TaskFailed => self.task_failed += 1,
+            DropReason::TailFailed => self.tail_failed += 1,
+        }
+    }
+}

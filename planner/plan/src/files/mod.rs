@@ -1,0 +1,14 @@
+//! Files that one crate writes and another reads, as structs: a field that is renamed on one side does not
+//! compile on the other.
+//!
+//! | module | file | written by | read by |
+//! |---|---|---|---|
+//! | [`weights`] | the header of `weights.bin` | codegen | nodes |
+//! | [`records`] | one JSON line a frame | gateways, `solo` | `xtask`, tests, whoever uses detections |
+//! | [`statistics`] | `--stats FILE`, one JSON object | nodes | `xtask`, tests |
+//! | [`counters`] | the part of statistics that the state machines count | nodes | as above |
+
+pub mod counters;
+pub mod records;
+pub mod statistics;
+pub mod weights;
