@@ -1,7 +1,8 @@
 //! The ABI that emitted crates fill: what a node must know of a model.
 //!
 //! A [`Program`] is constant data plus function pointers. The runtime moves task ids and boxes of
-//! tensors and calls [`TaskSpec::run`]; it never sees a layer or a grid.
+//! tensors and calls [`TaskSpec::run`]. Layers and tiles stand here as names for people, in dumps and
+//! reports ([`TensorSpec::layer`], [`TaskSpec::row`], [`TaskSpec::col`]); nothing is decided by them.
 
 pub use tessera_plan::{
     dataflow::Port,
@@ -52,7 +53,7 @@ pub struct Program {
 /// A tensor that crosses a boundary: `[h, w, c]`.
 #[derive(Debug)]
 pub struct TensorSpec {
-    /// cfg layer whose output it is; -1 for the network's input. Names dumps.
+    /// cfg layer whose output it is; -1 for the network's input. Names dumps, and nothing else.
     pub layer: i32,
     /// Rows.
     pub h: usize,
@@ -65,7 +66,12 @@ pub struct TensorSpec {
 }
 
 impl TensorSpec {
-    /// All of it.
+    /// Bytes of the whole packed tensor.
+    pub const fn bytes(&self) -> usize {
+        self.region().len() * self.element.bytes()
+    }
+
+    /// The region that is the whole tensor.
     pub const fn region(&self) -> Region {
         Region::whole(Shape::new(self.h, self.w, self.c))
     }
@@ -76,9 +82,9 @@ impl TensorSpec {
 pub struct TaskSpec {
     /// Stage, from 0.
     pub stage: u16,
-    /// Row of the tile in its grid.
+    /// Row of the tile in its stage's grid: for people.
     pub row: u16,
-    /// Column of the tile in its grid.
+    /// Column of the tile in its stage's grid: for people.
     pub col: u16,
     /// What it reads.
     pub inputs: &'static [Port],
@@ -125,7 +131,7 @@ pub struct SectionSpec {
 /// A detection layer.
 #[derive(Debug)]
 pub struct Head {
-    /// cfg layer.
+    /// cfg layer that it is: for people.
     pub layer: u16,
     /// Index into [`Program::tensors`] of its map.
     pub tensor: u16,

@@ -1,40 +1,64 @@
-//! Working memory of tasks: one block, allocated once, on a 64-byte boundary.
+//! Working memory of tasks, and memory for objects that lie outside of slots: allocated once, on a 64-byte
+//! boundary. Pages that nobody touches stay absent.
 
 pub mod guarded;
 
-/// float32 values in a cache line: what the memory is aligned to.
-const LINE: usize = 16;
+use crate::element;
 
-/// Working memory that outlives the tasks that use it. Pages that no task touches stay absent.
+/// Bytes of a cache line: what the memory is aligned to.
+const LINE_BYTES: usize = 64;
+
+/// Zeroed bytes on a 64-byte boundary.
 #[derive(Debug)]
-pub struct ArenaMemory {
-    memory: Vec<f32>,
-    skip: usize,
-    floats: usize,
+pub struct AlignedBytes {
+    memory: Vec<u8>,
+    /// Bytes before the boundary.
+    skipped: usize,
+    length: usize,
 }
+
+impl AlignedBytes {
+    /// So many.
+    pub fn new(length: usize) -> Self {
+        let memory = vec![0; length + LINE_BYTES];
+        let skipped = memory.as_ptr().align_offset(LINE_BYTES).min(LINE_BYTES);
+        Self {
+            memory,
+            skipped,
+            length,
+        }
+    }
+
+    /// All of them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory[self.skipped..self.skipped + self.length]
+    }
+
+    /// All of them, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.skipped..self.skipped + self.length]
+    }
+}
+
+/// Working memory that outlives the tasks that use it.
+#[derive(Debug)]
+pub struct ArenaMemory(AlignedBytes);
 
 impl ArenaMemory {
     /// Zeroed memory for `floats` values.
     pub fn new(floats: usize) -> Self {
-        let memory = vec![0.0f32; floats + LINE];
-        // Distances between aligned floats are whole floats, less than a line of them.
-        let skip = memory.as_ptr().align_offset(4 * LINE).min(LINE);
-        Self {
-            memory,
-            skip,
-            floats,
-        }
+        Self(AlignedBytes::new(4 * floats))
     }
 
     /// The memory; content is what the last task left.
     pub fn floats(&mut self) -> &mut [f32] {
-        &mut self.memory[self.skip..self.skip + self.floats]
+        element::floats_mut(self.0.bytes_mut())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ArenaMemory;
+    use super::{AlignedBytes, ArenaMemory};
 
     #[test]
     fn aligned_and_as_long_as_asked() {
@@ -42,6 +66,15 @@ mod tests {
             let mut a = ArenaMemory::new(floats);
             assert_eq!(a.floats().len(), floats);
             assert_eq!(a.floats().as_ptr() as usize % 64, 0);
+        }
+        for length in [0, 1, 63, 64, 65] {
+            let mut a = AlignedBytes::new(length);
+            assert_eq!(
+                (a.bytes().len(), a.bytes().as_ptr() as usize % 64),
+                (length, 0)
+            );
+            a.bytes_mut().fill(7);
+            assert!(a.bytes().iter().all(|b| *b == 7));
         }
     }
 }

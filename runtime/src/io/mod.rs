@@ -1,0 +1,183 @@
+//! What a running task sees: pieces of its inputs, weights, its arena, places for its outputs.
+//!
+//! Emitted drivers are safe code. They name buffers by literal ranges of the arena; [`Arena::io`]
+//! hands out one buffer to write and several to read, and checks once per layer that they do not
+//! overlap.
+//!
+//! In an arena all values are float32. Objects are bytes of their tensor's [`ElementType`]: [`TaskIo::load`]
+//! and [`TaskIo::store`] convert, row by row. What is read or written where it lies must be float32.
+
+mod arena;
+mod buffer;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crate::{element, team::Team};
+pub use arena::Arena;
+pub use buffer::{Buffer, View};
+use tessera_plan::{
+    dataflow::Port,
+    plan::ElementType,
+    region::{Region, Span},
+};
+
+/// A box of an input's tensor that lies somewhere in readable memory, packed `[h][w][c]`.
+#[derive(Clone, Copy, Debug)]
+pub struct InputPiece<'a> {
+    /// Which box of the tensor lies in `bytes`.
+    pub region: Region,
+    /// How its values are stored.
+    pub element: ElementType,
+    /// `region.len()` values, little-endian.
+    pub bytes: &'a [u8],
+}
+
+/// Everything a task touches.
+#[derive(Debug)]
+pub struct TaskIo<'a> {
+    /// What the task reads: for tasks [`crate::program::TaskSpec::inputs`], for the tail whole tensors.
+    pub ports_in: &'a [Port],
+    /// What the task makes.
+    pub ports_out: &'a [Port],
+    /// Per input, the pieces that together cover its box; they may be larger than the box.
+    pub inputs: &'a [&'a [InputPiece<'a>]],
+    /// Per output its packed box, as bytes.
+    pub outputs: &'a mut [&'a mut [u8]],
+    /// Per output how its values are stored.
+    pub elements_out: &'a [ElementType],
+    /// `weights.bin` behind its header.
+    pub weights: &'a [f32],
+    /// Working memory of at least `arena_floats` values, 64-byte aligned. Its content is undefined.
+    pub arena: Arena<'a>,
+    /// The threads that may share this task's layers.
+    pub team: &'a Team,
+}
+
+impl<'a> InputPiece<'a> {
+    /// The values, where they lie.
+    ///
+    /// # Panics
+    /// If they are not float32, or not aligned: an error of the plan.
+    pub fn floats(&self) -> &'a [f32] {
+        assert_eq!(self.element, ElementType::F32, "values read in place");
+        element::floats(self.bytes)
+    }
+}
+
+impl<'a> TaskIo<'a> {
+    /// Brings rows `rows` of input `k` from its pieces into buffer `b` as float32; with the first rows it
+    /// clears the padding.
+    ///
+    /// # Panics
+    /// If the buffer's shape differs from the input's box: an error of the plan. Values that no
+    /// piece covers keep what the arena held; the caller checks coverage before it runs a task.
+    pub fn load(&mut self, k: usize, b: &Buffer, rows: Range<usize>) {
+        let whole = self.ports_in[k].region;
+        assert_eq!(
+            (whole.h(), whole.w(), whole.ch()),
+            (b.h, b.w, b.c),
+            "input {k} does not fit its buffer"
+        );
+        assert!(rows.end <= b.h, "rows of input {k}");
+        if rows.start == 0 {
+            self.arena.clear_padding(b);
+        }
+        let mut want = whole;
+        want.y = Span::new(whole.y.lo + rows.start, whole.y.lo + rows.end);
+        let dst = &mut self.arena.floats[b.range()];
+        for p in self.inputs[k] {
+            match p.element {
+                ElementType::U8 => load_piece(p, whole, want, b, dst, element::u8_to_f32),
+                ElementType::F16 => load_piece(p, whole, want, b, dst, element::f16_to_f32),
+                ElementType::F32 => load_piece(p, whole, want, b, dst, element::f32_to_f32),
+            }
+        }
+    }
+
+    /// Input `k`, which arrived as one packed map and is buffer `b`. Only float32 inputs can be read in place.
+    ///
+    /// # Panics
+    /// If it arrived otherwise: an error of the plan.
+    pub fn packed(&self, k: usize, b: &Buffer) -> &'a [f32] {
+        match self.inputs[k] {
+            [piece] if piece.region == self.ports_in[k].region => {
+                let values = piece.floats();
+                assert_eq!(values.len(), b.floats(), "input {k} in its place");
+                values
+            }
+            _ => panic!("input {k} must arrive as one packed map"),
+        }
+    }
+
+    /// Brings rows `rows` of box `v` of buffer `b` to output `k`, rounded to its element type.
+    ///
+    /// # Panics
+    /// If the box's size differs from the output's: an error of the plan.
+    pub fn store(&mut self, k: usize, b: &Buffer, v: View, rows: Range<usize>) {
+        let src = &self.arena.floats[b.range()];
+        let (out, element) = (&mut *self.outputs[k], self.elements_out[k]);
+        let row_floats = v.w * b.c;
+        let row_bytes = row_floats * element.bytes();
+        assert_eq!(
+            out.len(),
+            v.h * row_bytes,
+            "output {k} does not fit its box"
+        );
+        let out = &mut out[rows.start * row_bytes..rows.end * row_bytes];
+        for (y, row) in rows.zip(out.chunks_exact_mut(row_bytes.max(1))) {
+            let s = b.at(v.y + y, v.x);
+            element::store(element, &src[s..s + row_floats], row);
+        }
+    }
+
+    /// All of output `k`, where it lies: for tasks written by hand.
+    ///
+    /// # Panics
+    /// If its values are not float32.
+    pub fn floats_out(&mut self, k: usize) -> &mut [f32] {
+        assert_eq!(
+            self.elements_out[k],
+            ElementType::F32,
+            "values written in place"
+        );
+        element::floats_mut(self.outputs[k])
+    }
+}
+
+/// Brings what `p` has of box `want` into buffer `b` of input box `whole`, whose memory is `dst`. `convert` writes the
+/// values of equally many elements.
+fn load_piece(
+    p: &InputPiece<'_>,
+    whole: Region,
+    want: Region,
+    b: &Buffer,
+    dst: &mut [f32],
+    convert: impl Fn(&[u8], &mut [f32]),
+) {
+    let m = want.meet(p.region);
+    if m.is_empty() {
+        return;
+    }
+    let (n, size) = (m.ch(), p.element.bytes());
+    for y in m.y.lo..m.y.hi {
+        let (sy, dy) = (y - p.region.y.lo, y - whole.y.lo);
+        let src_px = |x: usize| {
+            (sy * p.region.w() + x - p.region.x.lo) * p.region.ch() + m.c.lo - p.region.c.lo
+        };
+        let dst_px = |x: usize| b.at(dy, x - want.x.lo) + m.c.lo - want.c.lo;
+        let mut bring = |x: usize, floats: usize| {
+            let (s, d) = (src_px(x), dst_px(x));
+            convert(
+                &p.bytes[s * size..(s + floats) * size],
+                &mut dst[d..d + floats],
+            );
+        };
+        if n == b.c && n == p.region.ch() {
+            bring(m.x.lo, m.w() * n);
+        } else {
+            (m.x.lo..m.x.hi).for_each(|x| bring(x, n));
+        }
+    }
+}
