@@ -1,5 +1,6 @@
 //! The rules that every plan obeys, whoever wrote it. Codegen and nodes rely on them.
 
+mod element;
 mod order;
 mod place;
 mod scratch;
@@ -140,7 +141,7 @@ pub fn check(plan: &Plan) -> Rule {
         sections(t, name)?;
         formats(t, name)?;
     }
-    Ok(())
+    element::elements(plan)
 }
 
 fn is_crate_name(name: &str) -> bool {
