@@ -1,6 +1,6 @@
 //! What a job costs beside its computing: from `submit` to its report, through a worker process.
 //!
-//! `cargo bench -p tessera-runtime --bench dispatch`. Prints, asserts nothing about time.
+//! `cargo bench -p tessera-node --bench dispatch`. Prints, asserts nothing about time.
 
 #[path = "../tests/workers/program.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tessera_node::memory::Memory;
+use tessera_node::memory;
 
 use crate::{
     program::{ADD, PROGRAM},
@@ -101,6 +101,6 @@ fn memory() {
             println!("worker: {}", line.replace('\t', " "));
         }
     }
-    println!("network process: {:?}", Memory::now());
+    println!("network process: {:?}", memory::now());
     println!("as noted: {:?}", rig.workers.stop());
 }

@@ -1,18 +1,35 @@
 //! A node: the process that runs an emitted crate on a board.
 //!
 //! [`main`] starts the role that the command line names. Around the state machines of
-//! [`tessera_protocol`] stand sockets ([`udp`]), a shared segment with worker processes ([`shm`]),
-//! pictures ([`picture`]) and Darknet's decoding of detections ([`detect`]).
+//! [`tessera_protocol`] stand:
+//!
+//! | module | is |
+//! |---|---|
+//! | [`roles`] | gateway, edge, worker, solo: what a process does |
+//! | [`sources`], [`sinks`] | where frames come from, where records go |
+//! | [`udp`] | the socket |
+//! | [`shm`], [`workers`] | the board's shared segment, and the processes that compute in it |
+//! | [`picture`], [`detect`] | Darknet's resizing, and its decoding of detections |
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("segments and datagrams are little-endian");
 
+mod args;
 pub mod detect;
+mod error;
 pub mod memory;
 pub mod picture;
-pub mod roles;
+mod roles;
 pub mod shm;
+pub mod sinks;
+pub mod sources;
+mod statistics;
 pub mod sync;
+#[cfg(test)]
+mod testing;
 pub mod udp;
+mod wait;
+pub mod workers;
 
+pub use error::NodeError;
 pub use roles::main;

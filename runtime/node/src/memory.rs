@@ -1,52 +1,36 @@
-//! How much memory this process used.
+//! How much memory this process uses.
 
-use serde::Serialize;
+use tessera_plan::files::statistics::Memory;
 
-/// Resident memory as Linux counts it, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Memory {
-    /// Peak resident set (`VmHWM`), shared pages included.
-    pub peak_bytes: u64,
-    /// Now resident, private (`RssAnon`).
-    pub anonymous_bytes: u64,
-    /// Now resident, mapped files (`RssFile`).
-    pub file_bytes: u64,
-    /// Now resident, shared memory (`RssShmem`).
-    pub shared_bytes: u64,
+/// Reads `/proc/self/status`; zeros where the system does not tell.
+pub fn now() -> Memory {
+    parse(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
 }
 
-impl Memory {
-    /// Reads `/proc/self/status`; zeros where the system does not tell.
-    pub fn now() -> Self {
-        Self::parse(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
-    }
-
-    /// Reads the text of `/proc/self/status`.
-    pub(crate) fn parse(status: &str) -> Self {
-        let get = |key: &str| {
-            let line = status
-                .lines()
-                .find_map(|l| l.strip_prefix(key)?.strip_prefix(':'));
-            let kb = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
-            kb.unwrap_or(0) * 1024
-        };
-        Self {
-            peak_bytes: get("VmHWM"),
-            anonymous_bytes: get("RssAnon"),
-            file_bytes: get("RssFile"),
-            shared_bytes: get("RssShmem"),
-        }
+/// Reads the text of `/proc/self/status`.
+pub(crate) fn parse(status: &str) -> Memory {
+    let get = |key: &str| {
+        let line = status
+            .lines()
+            .find_map(|l| l.strip_prefix(key)?.strip_prefix(':'));
+        let kb = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+        kb.unwrap_or(0) * 1024
+    };
+    Memory {
+        peak_bytes: get("VmHWM"),
+        anonymous_bytes: get("RssAnon"),
+        file_bytes: get("RssFile"),
+        shared_bytes: get("RssShmem"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Memory;
+    use super::*;
 
     #[test]
     fn status_is_read() {
-        let m =
-            Memory::parse("Name:\tnode\nVmHWM:\t    2048 kB\nRssAnon:\t 4 kB\nRssFile:\t 8 kB\n");
+        let m = parse("Name:\tnode\nVmHWM:\t    2048 kB\nRssAnon:\t 4 kB\nRssFile:\t 8 kB\n");
         assert_eq!(
             m,
             Memory {
@@ -56,6 +40,6 @@ mod tests {
                 shared_bytes: 0
             }
         );
-        assert!(Memory::now().peak_bytes > 0);
+        assert!(now().peak_bytes > 0);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg loom" \
-//!     cargo test -p tessera-runtime --test loom --release --target-dir target/loom
+//!     cargo test -p tessera-node --test loom --release --target-dir target/loom
 //! ```
 
 #![cfg(loom)]

@@ -6,9 +6,11 @@
 //! | [`weights`] | the header of `weights.bin` | codegen | nodes |
 //! | [`records`] | one JSON line a frame | gateways, `solo` | `xtask`, tests, whoever uses detections |
 //! | [`statistics`] | `--stats FILE`, one JSON object | nodes | `xtask`, tests |
+//! | [`events`] | standard output of nodes, one JSON line an event | nodes | `xtask`, tests |
 //! | [`counters`] | the part of statistics that the state machines count | nodes | as above |
 
 pub mod counters;
+pub mod events;
 pub mod records;
 pub mod statistics;
 pub mod weights;

@@ -245,7 +245,10 @@ mod tests {
         assert_eq!(with(0, b't'), BadHeader::Magic);
         assert_eq!(with(8, 2), BadHeader::Version { found: 2 });
         assert_eq!(with(12, 63), BadHeader::Sections { found: 63 });
-        assert_eq!(with(15, 1).to_string(), "16777219 sections, at most 62 fit a header");
+        assert_eq!(
+            with(15, 1).to_string(),
+            "16777219 sections, at most 62 fit a header"
+        );
         assert_eq!(with(129, 0xff), BadHeader::Name { section: 1 });
     }
 }

@@ -6,7 +6,7 @@ mod iou;
 mod nms;
 
 pub use frame::{ImageFrame, letterbox_size};
-pub use nms::{Kind, suppress, suppress_by_objectness};
+pub use nms::{Overlap, suppress, suppress_by_objectness};
 
 use tessera_runtime::program::{NmsKind, Program};
 
@@ -78,9 +78,9 @@ pub fn detections(
 ) -> Vec<Detection> {
     let mut all = candidates(program, maps, image, thresh);
     let kind = match program.nms {
-        NmsKind::Default => Kind::Plain,
-        NmsKind::Greedy => Kind::Distance(0.6),
-        NmsKind::Diou { beta } => Kind::Distance(beta),
+        NmsKind::Default => Overlap::Plain,
+        NmsKind::Greedy => Overlap::Distance(0.6),
+        NmsKind::Diou { beta } => Overlap::Distance(beta),
     };
     suppress(&mut all, nms, kind);
     let left = |c: &Candidate| c.bbox[0] - c.bbox[2] / 2.0;

@@ -8,14 +8,14 @@ use super::{
 
 /// How boxes are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum Overlap {
     /// Plain IoU.
     Plain,
     /// IoU minus the centre-distance term with this exponent.
     Distance(f32),
 }
 
-impl Kind {
+impl Overlap {
     fn overlap(self, a: [f32; 4], b: [f32; 4]) -> f32 {
         match self {
             Self::Plain => iou(a, b),
@@ -26,7 +26,7 @@ impl Kind {
 
 /// Drops boxes with objectness 0, then, class by class in order of score, zeroes the score of every
 /// box that overlaps a better one by more than `thresh`.
-pub fn suppress(all: &mut Vec<Candidate>, thresh: f32, kind: Kind) {
+pub fn suppress(all: &mut Vec<Candidate>, thresh: f32, kind: Overlap) {
     all.retain(|c| c.objectness != 0.0);
     let classes = all.iter().map(|c| c.probs.len()).max().unwrap_or(0);
     let mut order: Vec<usize> = Vec::new();
@@ -102,10 +102,10 @@ mod tests {
         for kind in ["sort", "obj", "greedynms", "diounms0.6", "diounms1.0"] {
             let mut left = boxes.clone();
             match kind {
-                "sort" => suppress(&mut left, 0.45, Kind::Plain),
+                "sort" => suppress(&mut left, 0.45, Overlap::Plain),
                 "obj" => suppress_by_objectness(&mut left, 0.45),
-                "diounms1.0" => suppress(&mut left, 0.45, Kind::Distance(1.0)),
-                _ => suppress(&mut left, 0.45, Kind::Distance(0.6)),
+                "diounms1.0" => suppress(&mut left, 0.45, Overlap::Distance(1.0)),
+                _ => suppress(&mut left, 0.45, Overlap::Distance(0.6)),
             }
             let mut have = Vec::new();
             for c in &left {
@@ -161,7 +161,7 @@ mod tests {
             b(0.51, &[0.8, 0.7]),
             b(0.9, &[0.3, 0.0]),
         ];
-        suppress(&mut all, 0.45, Kind::Plain);
+        suppress(&mut all, 0.45, Overlap::Plain);
         let left: Vec<Vec<f32>> = all.iter().map(|c| c.probs.clone()).collect();
         assert_eq!(left, [vec![0.9, 0.0], vec![0.0, 0.7], vec![0.3, 0.0]]);
     }

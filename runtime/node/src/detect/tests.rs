@@ -201,7 +201,7 @@ fn not_a_number_is_nowhere_a_detection() {
         probs: vec![0.5, nan],
     };
     let mut all = vec![odd(nan, 0.5), odd(0.5, 0.5), odd(1.0, nan)];
-    suppress(&mut all, 0.45, Kind::Distance(0.6));
+    suppress(&mut all, 0.45, Overlap::Distance(0.6));
     suppress_by_objectness(&mut all, 0.45);
     assert_eq!(all.len(), 3);
 }

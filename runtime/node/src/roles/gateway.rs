@@ -1,30 +1,30 @@
 //! The gateway's process: the machine under a socket, the tail on its own thread, records.
 
-use std::{
-    os::fd::AsFd,
-    sync::{Arc, Mutex, PoisonError},
-};
-
-use serde_json::json;
+use std::{os::fd::AsFd, sync::Arc};
 
 use super::{
-    NodeError,
-    args::Args,
-    check_cpu,
     net::{self, Net, Sending},
-    output::{self, Subject},
-    records::Records,
-    stats,
-    tag::Tag,
-    tail::{self, Finished, Tail},
-    wait::{self, Asked, Signals, Waker},
+    record,
+    tail::{MergedFrame, Tail, TailEnd},
 };
 use crate::{
+    args::Args,
     detect::ImageFrame,
+    error::NodeError,
     shm::{Layout, Segment, SegmentStore},
+    sinks::{self, Records},
+    sources::Tag,
+    statistics::{self, tell},
+    wait::{self, Asked, Signals, Waker},
+};
+use tessera_plan::files::{
+    events::Event,
+    records::Subject,
+    statistics::{GatewayFrames, GatewayStatistics, Role},
 };
 use tessera_protocol::{
     FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Now, ProgramInfo,
+    Traffic,
 };
 use tessera_runtime::{
     program::Program,
@@ -36,7 +36,6 @@ const GOODBYE_US: u64 = 1_000_000;
 
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
-    check_cpu(program)?;
     let listen = a
         .listen
         .ok_or_else(|| NodeError::Usage("a gateway needs --listen ADDR:PORT".into()))?;
@@ -44,7 +43,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let signals = Signals::new()?;
     let net = Net::bind(listen, a.insecure_lan)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
-    let records = Arc::new(Mutex::new(Records::open(a.records.as_deref())?));
+    let records = sinks::open(a.records.as_deref())?;
     let info = Arc::new(ProgramInfo {
         plan_hash: program.plan_hash,
         model_digest: program.model_digest,
@@ -63,7 +62,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         program,
         weights,
         a,
-        Arc::clone(&records),
+        records.clone(),
         waker.clone(),
         config.max_frames,
     )?;
@@ -73,32 +72,28 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         tail,
         records,
         wake_at: 0,
-        counts: Counts::default(),
+        frames: GatewayFrames::default(),
+        tails_out: 0,
         failure: None,
     };
-    stats::event(&json!({
-        "event": "listening", "addr": net.socket().local().to_string(), "program": program.name,
-    }));
+    tell(&Event::Listening {
+        addr: net.socket().local().to_string(),
+        program: program.name.into(),
+    });
     shell.run(net, &signals, &waker, program, a)
-}
-
-/// What the gateway published.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    detections: u64,
-    drops: u64,
-    tail_us: u64,
-    tails_out: usize,
 }
 
 struct Shell {
     machine: Gateway,
     store: SegmentStore,
     tail: Tail,
-    records: Arc<Mutex<Records>>,
+    records: Records,
     /// When the machine wants to be called again.
     wake_at: Now,
-    counts: Counts,
+    /// What was published.
+    frames: GatewayFrames,
+    /// Frames that the tail works at or will.
+    tails_out: usize,
     /// Why the run must end.
     failure: Option<NodeError>,
 }
@@ -120,8 +115,8 @@ impl Shell {
                 self.drain(now, sending);
             });
             waker.clear();
-            while let Some(finished) = self.tail.next() {
-                self.tail_ended(finished, net.clock.now(), &mut net.sending());
+            while let Some(end) = self.tail.next() {
+                self.tail_ended(end, net.clock.now(), &mut net.sending());
             }
             let now = net.clock.now();
             if now >= self.wake_at {
@@ -133,10 +128,11 @@ impl Shell {
             while let Some(asked) = signals.next() {
                 match asked {
                     Asked::End => asked_to_end = true,
-                    Asked::Stats => self.write_stats(&net, program, a)?,
+                    Asked::Statistics => self.write_statistics(&net, program, a)?,
                 }
             }
-            let enough = a.frames.is_some_and(|n| self.counts.records() >= n);
+            let records = self.frames.detections + self.frames.dropped;
+            let enough = a.frames.is_some_and(|n| records >= n);
             if goodbye.is_none() && (asked_to_end || enough || self.failure.is_some()) {
                 goodbye = Some(now + GOODBYE_US);
                 self.machine
@@ -146,7 +142,7 @@ impl Shell {
             net.flush();
             if let Some(until) = goodbye {
                 let heard = self.machine.drained().alive == 0 || now >= until;
-                if heard && self.counts.tails_out == 0 {
+                if heard && self.tails_out == 0 {
                     break;
                 }
             }
@@ -154,8 +150,9 @@ impl Shell {
             let until = goodbye.map_or(self.wake_at, |g| g.min(self.wake_at).max(now + 1_000));
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
-        self.write_stats(&net, program, a)?;
-        self.failure.map_or(Ok(()), Err)
+        self.write_statistics(&net, program, a)?;
+        let flushed = self.records.flush();
+        self.failure.map_or(flushed, Err)
     }
 
     /// Does what the machine asks for until it waits.
@@ -169,15 +166,15 @@ impl Shell {
                     inputs,
                 } => {
                     let views = inputs.iter().map(|s| self.store.lend(*s)).collect();
-                    let job = |inputs| tail::Job {
+                    let merged = |inputs| MergedFrame {
                         frame,
                         subject: subject(frame, meta),
                         image: image(meta),
                         inputs,
                     };
                     let views: Option<Vec<_>> = views;
-                    if views.is_some_and(|v| self.tail.submit(job(v))) {
-                        self.counts.tails_out += 1;
+                    if views.is_some_and(|v| self.tail.submit(merged(v))) {
+                        self.tails_out += 1;
                     } else {
                         let input = GatewayInput::TailFailed { frame };
                         self.machine.handle(now, input, &mut self.store);
@@ -188,10 +185,9 @@ impl Shell {
                     meta,
                     reason,
                 } => {
-                    self.counts.drops += 1;
-                    let record = output::drop_record(&subject(frame, meta), image(meta), reason);
-                    let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Err(e) = records.write(&record) {
+                    self.frames.dropped += 1;
+                    let record = record::dropped(subject(frame, meta), image(meta), reason);
+                    if let Err(e) = self.records.accept(&record) {
                         self.failure.get_or_insert(e);
                     }
                 }
@@ -203,13 +199,13 @@ impl Shell {
         }
     }
 
-    fn tail_ended(&mut self, finished: Finished, now: Now, sending: &mut Sending<'_>) {
-        let frame = finished.frame;
-        self.counts.tails_out -= 1;
-        self.counts.tail_us += finished.busy_us;
-        let input = match finished.written {
+    fn tail_ended(&mut self, end: TailEnd, now: Now, sending: &mut Sending<'_>) {
+        let frame = end.frame;
+        self.tails_out -= 1;
+        self.frames.tail_us += end.busy_us;
+        let input = match end.written {
             Ok(true) => {
-                self.counts.detections += 1;
+                self.frames.detections += 1;
                 GatewayInput::TailDone { frame }
             }
             Ok(false) => GatewayInput::TailFailed { frame },
@@ -222,24 +218,21 @@ impl Shell {
         self.drain(now, sending);
     }
 
-    fn write_stats(&self, net: &Net, program: &Program, a: &Args) -> Result<(), NodeError> {
-        let Some(path) = &a.stats else {
-            return Ok(());
-        };
-        let mut all = stats::of_process("gateway", 0, program);
-        all["counters"] = json!(self.machine.stats());
-        all["socket"] = net.stats();
-        all["frames"] = json!({
-            "detections": self.counts.detections, "dropped": self.counts.drops, "tail_us": self.counts.tail_us,
-        });
-        all["slots"] = json!(self.store.usage());
-        stats::write(path, &all)
+    /// What this node says of itself, now.
+    fn statistics(&self, net: &Net, program: &Program) -> GatewayStatistics<Traffic> {
+        GatewayStatistics {
+            process: statistics::process(Role::Gateway, 0, program),
+            counters: self.machine.stats().clone(),
+            frames: self.frames,
+            slots: self.store.usage(),
+            socket: net.statistics(),
+        }
     }
-}
 
-impl Counts {
-    fn records(&self) -> u64 {
-        self.detections + self.drops
+    fn write_statistics(&self, net: &Net, program: &Program, a: &Args) -> Result<(), NodeError> {
+        a.stats.as_ref().map_or(Ok(()), |path| {
+            statistics::write(path, &self.statistics(net, program))
+        })
     }
 }
 

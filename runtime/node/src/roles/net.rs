@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 
-use serde_json::{Value, json};
-
-use super::{NodeError, wait::Clock};
-use crate::udp::{self, Inbox, Outbox, Socket};
+use crate::{
+    error::NodeError,
+    udp::{self, Inbox, Outbox, Socket},
+    wait::Clock,
+};
+use tessera_plan::files::statistics;
 use tessera_protocol::{Epoch, Now};
 
 /// Most batches taken from the socket in one turn of a loop, so that completions get theirs.
-const TURN_BATCHES: usize = 4;
+const TURN_BATCHES_MAX: usize = 4;
 
 /// A node's way to the others.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Net {
     /// Takes what has arrived, at most a turn's worth, and gives each datagram to `each` with the
     /// time and the way to answer.
     pub fn receive(&mut self, mut each: impl FnMut(Now, SocketAddr, &[u8], &mut Sending<'_>)) {
-        for _ in 0..TURN_BATCHES {
+        for _ in 0..TURN_BATCHES_MAX {
             let count = self.socket.receive(&mut self.inbox);
             let now = self.clock.now();
             for i in 0..count {
@@ -98,13 +100,14 @@ impl Net {
         self.socket.flush(&mut self.outbox);
     }
 
-    /// What the socket has done, for statistics.
-    pub fn stats(&self) -> Value {
-        let mut stats = json!(self.socket.counters);
-        stats["kernel_drops"] = json!(self.socket.drops());
-        stats["receive_buffer"] = json!(self.socket.receive_buffer());
-        stats["send_buffer"] = json!(self.socket.send_buffer());
-        stats
+    /// What the socket has done.
+    pub fn statistics(&self) -> statistics::Socket {
+        statistics::Socket {
+            counters: self.socket.counters,
+            kernel_drops: self.socket.drops(),
+            receive_buffer: self.socket.receive_buffer_bytes(),
+            send_buffer: self.socket.send_buffer_bytes(),
+        }
     }
 }
 

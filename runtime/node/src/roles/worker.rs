@@ -1,6 +1,6 @@
 //! A worker process: leases jobs of its edge's segment, computes them, says so.
 //!
-//! It is started by [`super::workers::Workers`] with a socket as standard input, ends when that
+//! It is started by [`crate::workers::Workers`] with a socket as standard input, ends when that
 //! socket does, and is killed by the system should its parent die first.
 
 use std::{
@@ -20,15 +20,17 @@ use nix::{
     },
 };
 
-use super::{NodeError, args::Args, check_cpu, code, handover};
+use super::{check_cpu, code};
 use crate::{
-    memory::Memory,
+    args::Args,
+    error::NodeError,
+    memory,
     shm::{
-        BadJob, Handed, Lease, Segment, ShmWords, Taker,
+        BadJob, Handed, JobLease, Segment, ShmWords, Taker,
         entry::{Content, Spoiled},
-        handed,
         record::Record,
     },
+    workers::handover,
 };
 use tessera_runtime::{
     arena::ArenaMemory,
@@ -37,17 +39,17 @@ use tessera_runtime::{
     weights::{Use, Weights},
 };
 
-/// Looks at the deque before going to sleep.
-const SPINS: u32 = 64;
+/// Most looks at the deque before going to sleep.
+const SPINS_MAX: u32 = 64;
 /// Between two notes of the peak memory while jobs come without pause.
 const NOTE_EVERY: Duration = Duration::from_millis(50);
 /// Idle milliseconds after which it is noted: not in the way of the next job.
 const NOTE_IDLE_MS: u16 = 5;
 
-/// float32 values of slots that jobs may read and write before their pages are let go: 128 KiB. The
-/// system maps 64 KiB around every touched page; slots of many small jobs would add up, and mapping
-/// these again takes less than a hundredth of the time of tasks on them.
-const LET_GO_FLOATS: usize = 32 << 10;
+/// Bytes of slots that jobs may read and write before their pages are let go. The system maps 64 KiB
+/// around every touched page; slots of many small jobs would add up, and mapping these again takes less
+/// than a hundredth of the time of tasks on them.
+const LET_GO_BYTES: usize = 128 << 10;
 
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
@@ -99,7 +101,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         status: File::open("/proc/self/status").ok(),
         noted: Instant::now(),
         news: false,
-        touched: 0,
+        touched_bytes: 0,
     };
     code::let_go();
     worker.serve()
@@ -107,7 +109,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
 
 /// Why a job has no outputs.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum JobFailure {
     #[error(transparent)]
     Spoiled(#[from] Spoiled),
     #[error(transparent)]
@@ -133,8 +135,8 @@ struct Worker<'w> {
     noted: Instant,
     /// Whether jobs were computed since.
     news: bool,
-    /// Values of slots that jobs used since these were let go.
-    touched: usize,
+    /// Bytes of slots that jobs used since these were let go.
+    touched_bytes: usize,
 }
 
 impl Worker<'_> {
@@ -170,7 +172,7 @@ impl Worker<'_> {
 
     /// Waits for a token that stands for a job; `false` when the edge wants no more.
     fn wait(&mut self) -> Result<bool, NodeError> {
-        for _ in 0..SPINS {
+        for _ in 0..SPINS_MAX {
             if !self.taker.is_idle() {
                 break;
             }
@@ -209,30 +211,26 @@ impl Worker<'_> {
         }
     }
 
-    fn compute(&mut self, lease: &mut Lease) -> Result<(), Failure> {
+    fn compute(&mut self, lease: &mut JobLease) -> Result<(), JobFailure> {
         self.taker.read(lease, &mut self.content)?;
         let id = self.content.task;
-        let task = self.program.tasks.get(id as usize);
-        let task = task.ok_or(BadJob::Task(id))?;
         // SAFETY: `taker` takes leases from this segment's table, and the content was read from the
         // entry of this one. The table is filled by `Workers::submit` of the parent process, which
         // keeps the slots lent until the job is finished or this process is reaped.
-        let handed = unsafe { Handed::new(lease, &self.segment, &self.content, task) };
+        let handed = unsafe { Handed::new(lease, &self.segment, &self.content, self.program) };
         let mut handed = handed?;
+        self.touched_bytes = self.touched_bytes.saturating_add(handed.bytes());
         let (weights, arena, team) = (self.weights, self.arena.floats(), &self.team);
         // What a panic leaves behind is undefined content of the arena and of outputs that nobody
         // will read: the job fails.
-        catch_unwind(AssertUnwindSafe(|| handed.run(task, weights, arena, team)))
-            .map_err(|_| Failure::Panic(id))
+        catch_unwind(AssertUnwindSafe(|| handed.run(weights, arena, team)))
+            .map_err(|_| JobFailure::Panic(id))
     }
 
     /// Keeps the resident memory to what some jobs touch, not to all slots that jobs ever touched.
     fn let_go(&mut self) {
-        let floats = self.content.pieces.iter();
-        let floats = floats.filter_map(|p| handed::checked_len(p.region)).sum();
-        self.touched = self.touched.saturating_add(floats);
-        if self.touched >= LET_GO_FLOATS {
-            self.touched = 0;
+        if self.touched_bytes >= LET_GO_BYTES {
+            self.touched_bytes = 0;
             self.segment.let_go();
         }
     }
@@ -247,7 +245,7 @@ impl Worker<'_> {
         {
             let status = String::from_utf8_lossy(&text[..n]);
             Record::new(&self.records, self.number)
-                .set_peak_bytes(Memory::parse(&status).peak_bytes);
+                .set_peak_bytes(memory::parse(&status).peak_bytes);
         }
         (self.noted, self.news) = (Instant::now(), false);
     }

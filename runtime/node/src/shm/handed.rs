@@ -1,16 +1,19 @@
 //! The slots that a lease hands to its worker, as a task sees them.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ptr::NonNull};
 
 use super::{
     entry::{Content, PortIx},
-    jobs::Lease,
+    jobs::JobLease,
     segment::Segment,
 };
-use tessera_plan::region::{Region, Span};
+use tessera_plan::{
+    plan::ElementType,
+    region::{Region, Span},
+};
 use tessera_runtime::{
-    io::{Arena, Piece, TaskIo},
-    program::TaskSpec,
+    io::{Arena, InputPiece, TaskIo},
+    program::{Program, TaskSpec},
     team::Team,
 };
 
@@ -38,14 +41,24 @@ pub enum BadJob {
 /// A leased job's inputs and outputs.
 #[derive(Debug)]
 pub struct Handed<'l> {
-    inputs: Vec<Vec<Piece<'l>>>,
-    outputs: Vec<&'l mut [f32]>,
-    lease: PhantomData<&'l mut Lease>,
+    task: &'static TaskSpec,
+    inputs: Vec<Vec<InputPiece<'l>>>,
+    outputs: Vec<&'l mut [u8]>,
+    elements_out: Vec<ElementType>,
+    lease: PhantomData<&'l mut JobLease>,
+}
+
+/// The pieces of a job, looked up and not yet borrowed.
+struct Found {
+    /// Per piece its bytes.
+    spans: Vec<NonNull<[u8]>>,
+    /// Per output of the task its piece.
+    output_pieces: Vec<usize>,
 }
 
 impl<'l> Handed<'l> {
-    /// Looks up and checks what `lease` hands over: `content` was read from its entry, `task` is
-    /// the task it names.
+    /// Looks up and checks what `lease` hands over: `content` was read from its entry, and names a task
+    /// of `program`.
     ///
     /// # Errors
     /// When a piece leaves the slots or an output overlaps anything.
@@ -53,75 +66,62 @@ impl<'l> Handed<'l> {
     /// # Safety
     /// `lease` and `content` come from `segment`'s own job table, and whoever filled the table keeps
     /// the pieces' slots as they are until the job has ended: nobody writes the inputs, nobody else
-    /// touches the outputs. [`crate::roles::workers::Workers::submit`] sees to that by loans.
+    /// touches the outputs. [`crate::workers::Workers::submit`] sees to that by loans.
     pub unsafe fn new(
-        _lease: &'l mut Lease,
+        _lease: &'l mut JobLease,
         segment: &'l Segment,
         content: &Content,
-        task: &TaskSpec,
+        program: &'static Program,
     ) -> Result<Self, BadJob> {
-        let mut spans = Vec::with_capacity(content.pieces.len());
-        let mut slot_of = vec![None; task.outputs.len()];
-        for (k, p) in content.pieces.iter().enumerate() {
-            let floats = match p.port {
-                PortIx::Input(i) if (i as usize) < task.inputs.len() => checked_len(p.region),
-                PortIx::Output(o) if (o as usize) < task.outputs.len() => {
-                    if slot_of[o as usize].replace(k).is_some() {
-                        return Err(BadJob::Output(o as usize));
-                    }
-                    checked_len(task.outputs[o as usize].region)
-                }
-                _ => return Err(BadJob::Port(k)),
-            };
-            let values = floats.and_then(|n| segment.floats(p.place, n));
-            spans.push(values.ok_or(BadJob::Outside(k))?);
-        }
-        for &k in slot_of.iter().flatten() {
-            let out = spans[k].as_ptr().cast::<f32>() as usize;
-            for (j, other) in spans.iter().enumerate() {
-                let start = other.as_ptr().cast::<f32>() as usize;
-                let apart = start >= out + 4 * spans[k].len() || out >= start + 4 * other.len();
-                if j != k && !apart {
-                    return Err(BadJob::Overlap(k, j));
-                }
-            }
-        }
+        let task = program.tasks.get(content.task as usize);
+        let task = task.ok_or(BadJob::Task(content.task))?;
+        let element = |tensor: u16| program.tensors[tensor as usize].element;
+        let found = find(segment, content, task, &element)?;
         let mut inputs = vec![Vec::new(); task.inputs.len()];
-        for (p, values) in content.pieces.iter().zip(&spans) {
+        for (p, span) in content.pieces.iter().zip(&found.spans) {
             if let PortIx::Input(i) = p.port {
-                inputs[i as usize].push(Piece {
+                inputs[i as usize].push(InputPiece {
                     region: p.region,
-                    // SAFETY: the values lie in the segment, which outlives `'l`. The lease is
+                    element: element(task.inputs[i as usize].tensor),
+                    // SAFETY: the bytes lie in the segment, which outlives `'l`. The lease is
                     // borrowed for `'l`, so the job has not ended: by the caller's promise nobody
-                    // writes its inputs. This job's own outputs do not overlap this piece (checked
-                    // above).
-                    data: unsafe { values.as_ref() },
+                    // writes its inputs. This job's own outputs do not overlap this piece (`find`
+                    // has checked that).
+                    bytes: unsafe { span.as_ref() },
                 });
             }
         }
-        let mut outputs = Vec::with_capacity(slot_of.len());
-        for (o, k) in slot_of.into_iter().enumerate() {
-            let mut values = spans[k.ok_or(BadJob::Output(o))?];
+        let outputs = found.output_pieces.iter().map(|&k| {
+            let mut span = found.spans[k];
             // SAFETY: as above; by the caller's promise nobody else touches the output, and no other
             // piece of the job overlaps it.
-            outputs.push(unsafe { values.as_mut() });
-        }
+            unsafe { span.as_mut() }
+        });
         Ok(Self {
+            task,
             inputs,
-            outputs,
+            outputs: outputs.collect(),
+            elements_out: task.outputs.iter().map(|p| element(p.tensor)).collect(),
             lease: PhantomData,
         })
     }
 
+    /// Bytes of all inputs and outputs.
+    pub fn bytes(&self) -> usize {
+        let inputs = self.inputs.iter().flatten().map(|p| p.bytes.len());
+        inputs.chain(self.outputs.iter().map(|o| o.len())).sum()
+    }
+
     /// Runs the task on a team's threads.
-    pub fn run(&mut self, task: &TaskSpec, weights: &[f32], arena: &mut [f32], team: &Team) {
-        let inputs: Vec<&[Piece<'_>]> = self.inputs.iter().map(Vec::as_slice).collect();
-        let mut outputs: Vec<&mut [f32]> = self.outputs.iter_mut().map(|o| &mut **o).collect();
-        (task.run)(&mut TaskIo {
-            ports_in: task.inputs,
-            ports_out: task.outputs,
+    pub fn run(&mut self, weights: &[f32], arena: &mut [f32], team: &Team) {
+        let inputs: Vec<&[InputPiece<'_>]> = self.inputs.iter().map(Vec::as_slice).collect();
+        let mut outputs: Vec<&mut [u8]> = self.outputs.iter_mut().map(|o| &mut **o).collect();
+        (self.task.run)(&mut TaskIo {
+            ports_in: self.task.inputs,
+            ports_out: self.task.outputs,
             inputs: &inputs,
             outputs: &mut outputs,
+            elements_out: &self.elements_out,
             weights,
             arena: Arena::new(arena),
             team,
@@ -129,10 +129,58 @@ impl<'l> Handed<'l> {
     }
 }
 
-/// Values of a box that was read from shared memory; `None` when it is inside out or absurd.
-pub(crate) fn checked_len(r: Region) -> Option<usize> {
+/// Looks all pieces up; checks that they lie in the slots, that every output has one, and that no output
+/// overlaps anything.
+fn find(
+    segment: &Segment,
+    content: &Content,
+    task: &TaskSpec,
+    element: &dyn Fn(u16) -> ElementType,
+) -> Result<Found, BadJob> {
+    let mut spans = Vec::with_capacity(content.pieces.len());
+    let mut piece_of = vec![None; task.outputs.len()];
+    for (k, p) in content.pieces.iter().enumerate() {
+        let (port, region) = match p.port {
+            PortIx::Input(i) => (task.inputs.get(i as usize), p.region),
+            PortIx::Output(o) => {
+                let port = task.outputs.get(o as usize);
+                if port.is_some() && piece_of[o as usize].replace(k).is_some() {
+                    return Err(BadJob::Output(o as usize));
+                }
+                (port, port.map_or(p.region, |port| port.region))
+            }
+        };
+        let port = port.ok_or(BadJob::Port(k))?;
+        let bytes = checked_bytes(region, element(port.tensor));
+        let span = bytes.and_then(|n| segment.bytes(p.place, n));
+        spans.push(span.ok_or(BadJob::Outside(k))?);
+    }
+    for &k in piece_of.iter().flatten() {
+        let (out, length) = (spans[k].as_ptr().cast::<u8>() as usize, spans[k].len());
+        for (j, other) in spans.iter().enumerate() {
+            let start = other.as_ptr().cast::<u8>() as usize;
+            let apart = start >= out + length || out >= start + other.len();
+            if j != k && !apart {
+                return Err(BadJob::Overlap(k, j));
+            }
+        }
+    }
+    let output_pieces = piece_of.into_iter().enumerate();
+    Ok(Found {
+        spans,
+        output_pieces: output_pieces
+            .map(|(o, k)| k.ok_or(BadJob::Output(o)))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// Bytes of a box that was read from shared memory; `None` when it is inside out or absurd.
+fn checked_bytes(r: Region, element: ElementType) -> Option<usize> {
     let axis = |a: Span| a.hi.checked_sub(a.lo);
-    axis(r.y)?.checked_mul(axis(r.x)?)?.checked_mul(axis(r.c)?)
+    let values = axis(r.y)?
+        .checked_mul(axis(r.x)?)?
+        .checked_mul(axis(r.c)?)?;
+    values.checked_mul(element.bytes())
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ pub struct Taker<W> {
 /// The right to run a job, until [`Taker::finish`] or death.
 #[derive(Debug)]
 #[must_use = "a lease that is not finished is lost until its worker dies"]
-pub struct Lease {
+pub struct JobLease {
     item: Item,
 }
 
@@ -274,7 +274,7 @@ impl<W: Words> Taker<W> {
     }
 
     /// Leases the oldest queued job.
-    pub fn lease(&self) -> Option<Lease> {
+    pub fn lease(&self) -> Option<JobLease> {
         // Every turn but the last removes an item from the deque, or sees another worker do it.
         loop {
             let top = self.deque.peek()?;
@@ -283,7 +283,7 @@ impl<W: Words> Taker<W> {
             // Leased, by us or by somebody who did not come so far: nobody's to find any more.
             self.deque.remove(top);
             if won {
-                return Some(Lease { item });
+                return Some(JobLease { item });
             }
         }
     }
@@ -306,14 +306,14 @@ impl<W: Words> Taker<W> {
     ///
     /// # Errors
     /// When the entry names more pieces than it can hold.
-    pub fn read(&self, lease: &Lease, into: &mut Content) -> Result<(), entry::Spoiled> {
+    pub fn read(&self, lease: &JobLease, into: &mut Content) -> Result<(), entry::Spoiled> {
         let at = lease.item.entry * self.layout.entry_words();
         entry::read(&self.entries, at, self.layout.pieces, into)
     }
 
     /// Ends a lease: the outputs are complete, or never will be. `false` when the lease was not
     /// this worker's any more: the owner took it for dead.
-    pub fn finish(&self, lease: Lease, done: bool, took_us: u32) -> bool {
+    pub fn finish(&self, lease: JobLease, done: bool, took_us: u32) -> bool {
         let item = lease.item;
         self.states.store(item.line() + TOOK, took_us, Relaxed);
         // SYNC POINT "finished", release side.

@@ -27,11 +27,11 @@ pub const MAGIC: [u8; 8] = *b"TSRSHM01";
 /// Version of this layout.
 pub const VERSION: u32 = 1;
 /// Bytes of a cache line: what slots and lines are aligned to.
-pub const LINE: usize = 64;
+pub const LINE_BYTES: usize = 64;
 /// Bytes of a page: what big slots and areas are aligned to.
-pub const PAGE: usize = 4096;
+pub const PAGE_BYTES: usize = 4096;
 /// Words of a line.
-pub const LINE_WORDS: usize = LINE / 4;
+pub const LINE_WORDS: usize = LINE_BYTES / 4;
 /// Most jobs of a table.
 pub const JOBS_MAX: usize = 1024;
 /// Most worker processes.
@@ -129,20 +129,23 @@ impl Layout {
                 return Err(SegmentError::Layout { what, found });
             }
         }
-        let mut end = PAGE;
+        let mut end = PAGE_BYTES;
         let mut area = |bytes: Option<usize>, align: usize| {
             let start = end.checked_next_multiple_of(align)?;
             end = start.checked_add(bytes?)?;
-            (end <= isize::MAX as usize - PAGE).then_some(start..end)
+            (end <= isize::MAX as usize - PAGE_BYTES).then_some(start..end)
         };
         let deque = area(
-            Some(LINE * 2 + (4 * self.deque_cells()).next_multiple_of(LINE)),
-            LINE,
+            Some(LINE_BYTES * 2 + (4 * self.deque_cells()).next_multiple_of(LINE_BYTES)),
+            LINE_BYTES,
         );
-        let states = area(Some(LINE * self.jobs), LINE);
-        let workers = area(Some(LINE * self.workers), LINE);
-        let entries = area((4 * self.entry_words()).checked_mul(self.jobs), LINE);
-        let slots = area(self.slot_bytes.checked_next_multiple_of(PAGE), PAGE);
+        let states = area(Some(LINE_BYTES * self.jobs), LINE_BYTES);
+        let workers = area(Some(LINE_BYTES * self.workers), LINE_BYTES);
+        let entries = area((4 * self.entry_words()).checked_mul(self.jobs), LINE_BYTES);
+        let slots = area(
+            self.slot_bytes.checked_next_multiple_of(PAGE_BYTES),
+            PAGE_BYTES,
+        );
         match (deque, states, workers, entries, slots) {
             (Some(deque), Some(states), Some(workers), Some(entries), Some(slots)) => Ok(Areas {
                 deque,

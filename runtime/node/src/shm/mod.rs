@@ -23,7 +23,7 @@ pub mod segment;
 pub mod slots;
 
 pub use handed::{BadJob, Handed};
-pub use jobs::{Dispatcher, Lease, Status, Taker};
+pub use jobs::{Dispatcher, JobLease, Status, Taker};
 pub use layout::Layout;
 pub use segment::{Segment, SegmentError, ShmWords};
-pub use slots::{SegmentStore, SlotLoan, SlotView, Usage};
+pub use slots::{SegmentStore, SlotLoan, SlotView};

@@ -24,7 +24,7 @@ pub const BATCH: usize = 64;
 const SLOT_BYTES: usize = TransferConfig::MAX_DATAGRAM;
 /// How long a full send buffer is waited for before the batch is given up: what a radio link takes
 /// to drain a few datagrams.
-const ROOM: Duration = Duration::from_millis(10);
+const ROOM_WAIT: Duration = Duration::from_millis(10);
 
 /// Received datagrams.
 #[derive(Debug)]
@@ -275,9 +275,9 @@ impl Socket {
         Ok(sent.clamp(1, messages.len()))
     }
 
-    /// Waits until the send buffer has room; `false` when it has none after [`ROOM`].
+    /// Waits until the send buffer has room; `false` when it has none after [`ROOM_WAIT`].
     fn wait_for_room(&self) -> bool {
-        let timeout = u16::try_from(ROOM.as_millis()).unwrap_or(1);
+        let timeout = u16::try_from(ROOM_WAIT.as_millis()).unwrap_or(1);
         let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
         matches!(poll(&mut fds, PollTimeout::from(timeout)), Ok(n) if n > 0)
     }

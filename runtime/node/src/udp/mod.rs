@@ -1,7 +1,7 @@
 //! The node's UDP socket: non-blocking, in batches, without allocation per datagram.
 //!
 //! One system call takes or gives up to [`BATCH`] datagrams. Whatever goes wrong with a single
-//! datagram (too long, no route, nobody listens) is counted in [`Counters`], never an error: the
+//! datagram (too long, no route, nobody listens) is counted in [`SocketCounters`], never an error: the
 //! state machines above repeat what was lost.
 //!
 //! ```text
@@ -20,12 +20,11 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-use nix::sys::socket::{getsockopt, setsockopt, sockopt};
-use serde::Serialize;
-
 pub use batch::{BATCH, Inbox, Outbox};
 pub use bind::{BindError, check as check_bind, edge_address};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
+use tessera_plan::files::statistics::SocketCounters;
 use tessera_protocol::TransferConfig;
 
 /// What is asked of the kernel for each direction, in bytes; it gives at most
@@ -35,46 +34,17 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// What one datagram of up to [`TransferConfig::MAX_DATAGRAM`] bytes takes of a receive buffer
 /// (`skb->truesize`): 2048 for the data and its shared info, 256 for the `sk_buff`. Seen on Linux
 /// 6.x for every size between 800 and 1472 bytes.
-pub const DATAGRAM_TRUESIZE: usize = 2304;
-
-/// What a socket has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counters {
-    /// Datagrams received.
-    pub datagrams_received: u64,
-    /// Their bytes.
-    pub bytes_received: u64,
-    /// `recvmmsg` calls.
-    pub receive_calls: u64,
-    /// Datagrams longer than any of ours; dropped.
-    pub truncated: u64,
-    /// Failed `recvmmsg` calls.
-    pub receive_errors: u64,
-    /// Datagrams sent.
-    pub datagrams_sent: u64,
-    /// Their bytes.
-    pub bytes_sent: u64,
-    /// `sendmmsg` calls.
-    pub send_calls: u64,
-    /// Datagrams that nobody listened for (`ECONNREFUSED`).
-    pub refused: u64,
-    /// Datagrams without a way (`ENETUNREACH`, `EHOSTUNREACH`, `ENETDOWN`).
-    pub unreachable: u64,
-    /// Datagrams not sent because the send buffer stayed full.
-    pub no_room: u64,
-    /// Datagrams that the system would not send for another reason.
-    pub send_errors: u64,
-}
+pub const DATAGRAM_TRUESIZE_BYTES: usize = 2304;
 
 /// A bound socket.
 #[derive(Debug)]
 pub struct Socket {
     socket: UdpSocket,
     local: SocketAddr,
-    receive_buffer: usize,
-    send_buffer: usize,
+    receive_buffer_bytes: usize,
+    send_buffer_bytes: usize,
     /// What it has done.
-    pub counters: Counters,
+    pub counters: SocketCounters,
 }
 
 impl Socket {
@@ -90,10 +60,10 @@ impl Socket {
         let _ = setsockopt(&socket, sockopt::SndBuf, &BUFFER_BYTES);
         Ok(Self {
             local: socket.local_addr()?,
-            receive_buffer: getsockopt(&socket, sockopt::RcvBuf)?,
-            send_buffer: getsockopt(&socket, sockopt::SndBuf)?,
+            receive_buffer_bytes: getsockopt(&socket, sockopt::RcvBuf)?,
+            send_buffer_bytes: getsockopt(&socket, sockopt::SndBuf)?,
             socket,
-            counters: Counters::default(),
+            counters: SocketCounters::default(),
         })
     }
 
@@ -103,13 +73,13 @@ impl Socket {
     }
 
     /// Bytes of datagrams with the kernel's overhead that may wait to be received.
-    pub fn receive_buffer(&self) -> usize {
-        self.receive_buffer
+    pub fn receive_buffer_bytes(&self) -> usize {
+        self.receive_buffer_bytes
     }
 
     /// Bytes that may wait to be sent.
-    pub fn send_buffer(&self) -> usize {
-        self.send_buffer
+    pub fn send_buffer_bytes(&self) -> usize {
+        self.send_buffer_bytes
     }
 
     /// Datagrams that the kernel dropped because the receive buffer was full; `None` where it does
@@ -122,7 +92,7 @@ impl Socket {
     /// receive buffer holds. A quarter is left for control messages.
     pub fn transfer(&self) -> TransferConfig {
         let usual = TransferConfig::default();
-        let datagrams = self.receive_buffer / DATAGRAM_TRUESIZE;
+        let datagrams = self.receive_buffer_bytes / DATAGRAM_TRUESIZE_BYTES;
         let chunks = (datagrams * 3 / 4).max(2);
         TransferConfig {
             receive_budget: chunks * usual.chunk_bytes,

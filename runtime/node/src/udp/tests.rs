@@ -117,9 +117,10 @@ fn the_budget_follows_the_receive_buffer() {
     let t = b.transfer();
     assert!(t.receive_budget >= 2 * t.chunk_bytes);
     assert!(
-        t.receive_budget < b.receive_buffer() && t.receive_budget.is_multiple_of(t.chunk_bytes)
+        t.receive_budget < b.receive_buffer_bytes()
+            && t.receive_budget.is_multiple_of(t.chunk_bytes)
     );
-    assert!(b.send_buffer() > 0);
+    assert!(b.send_buffer_bytes() > 0);
     // As much as the budget says does fit, though nobody reads meanwhile.
     let mut a = local();
     let mut outbox = Outbox::default();
@@ -136,7 +137,7 @@ fn the_budget_follows_the_receive_buffer() {
 fn drops_of_the_kernel_are_known() {
     let b = local();
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let many = 2 * b.receive_buffer() / DATAGRAM_TRUESIZE;
+    let many = 2 * b.receive_buffer_bytes() / DATAGRAM_TRUESIZE_BYTES;
     for _ in 0..many {
         let _ = stranger.send_to(&[0; TransferConfig::MAX_DATAGRAM], b.local());
     }

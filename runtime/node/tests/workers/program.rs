@@ -135,7 +135,8 @@ fn add(io: &mut TaskIo<'_>) {
                 let piece = piece.expect("pieces cover the input");
                 let (y, x) = (y - piece.region.y.lo, x - piece.region.x.lo);
                 let at = (y * piece.region.w() + x) * piece.region.ch() + c;
-                io.outputs[0][k] = piece.data[at] + io.weights[0];
+                let value = piece.floats()[at] + io.weights[0];
+                io.floats_out(0)[k] = value;
                 k += 1;
             }
         }
@@ -143,14 +144,14 @@ fn add(io: &mut TaskIo<'_>) {
 }
 
 fn sleep(io: &mut TaskIo<'_>) {
-    let ms = io.inputs[0][0].data[0];
+    let ms = io.inputs[0][0].floats()[0];
     std::thread::sleep(Duration::from_micros((ms * 1000.0) as u64));
     add(io);
 }
 
 fn toil(io: &mut TaskIo<'_>) {
     for _ in 0..100 {
-        io.outputs[0].fill(-1.0);
+        io.floats_out(0).fill(-1.0);
         add(io);
     }
 }

@@ -15,8 +15,8 @@ use nix::{
 };
 use sha2::{Digest, Sha256};
 use tessera_node::{
-    roles::workers::{Finished, SubmitError, Workers, WorkersError},
     shm::{Layout, Segment, SegmentStore},
+    workers::{JobEnd, SubmitError, Workers, WorkersError},
 };
 use tessera_plan::{
     dataflow::SlotCount,
@@ -27,6 +27,7 @@ use tessera_protocol::{
     Epoch, FrameId, Job, JobId, NodeId,
     store::{SlotId, Store},
 };
+use tessera_runtime::element;
 
 use super::program::{ADD, CHANNELS, FLOATS, PROGRAM, SIDE, WEIGHT, value};
 
@@ -120,7 +121,7 @@ impl Rig {
         for y in [[0, SIDE / 2 + 1], [SIDE / 2, SIDE]] {
             let region = Region::new(y, [0, SIDE], [0, CHANNELS]);
             let slot = self.store.alloc(4 * region.len())?;
-            let values = self.store.floats_mut(slot);
+            let values = element::floats_mut(self.store.bytes_mut(slot));
             for (k, v) in values.iter_mut().enumerate() {
                 let (k, c) = (k / CHANNELS, k % CHANNELS);
                 *v = value(frame, y[0] + k / SIDE, k % SIDE, c);
@@ -129,7 +130,7 @@ impl Rig {
         }
         let port = PROGRAM.tasks[task as usize].outputs[0];
         let output = self.store.alloc(4 * port.region.len())?;
-        self.store.floats_mut(output).fill(f32::NAN);
+        element::floats_mut(self.store.bytes_mut(output)).fill(f32::NAN);
         self.next += 1;
         Some(Job {
             id: JobId(self.next),
@@ -180,19 +181,23 @@ impl Rig {
         let mut fds = [PollFd::new(self.workers.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PATIENCE.as_millis() as u16).expect("poll");
         let mut over = Vec::new();
-        let result = self.workers.drain(|id, finished| over.push((id, finished)));
-        let ended = over.into_iter().map(|(id, f)| self.ended(id, f)).collect();
+        let result = self.workers.drain(|id, end| over.push((id, end)));
+        let ended = over
+            .into_iter()
+            .map(|(id, end)| self.ended(id, end))
+            .collect();
         result.map(|()| ended)
     }
 
-    fn ended(&mut self, id: JobId, finished: Finished) -> Ended {
+    fn ended(&mut self, id: JobId, end: JobEnd) -> Ended {
         let sent = self
             .out
             .remove(&id)
             .expect("a job is reported once, and was submitted");
-        let done = matches!(finished, Finished::Done { .. });
+        let done = matches!(end, JobEnd::Done { .. });
         // Not lent any more: this does not panic.
-        let made = done.then(|| self.store.floats_mut(sent.job.outputs[0]).to_vec());
+        let made =
+            done.then(|| element::floats_mut(self.store.bytes_mut(sent.job.outputs[0])).to_vec());
         self.free(&sent.job);
         Ended {
             id,
@@ -229,7 +234,7 @@ impl Rig {
 
     /// Process id of a running worker.
     pub fn pid(&self, worker: usize) -> i32 {
-        let pid = self.workers.stats()[worker].pid.expect("it runs");
+        let pid = self.workers.statistics()[worker].pid.expect("it runs");
         i32::try_from(pid).expect("a process id")
     }
 

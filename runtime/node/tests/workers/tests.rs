@@ -12,8 +12,8 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use tessera_node::{
-    roles::workers::{SubmitError, WorkersError},
     shm::jobs::Refused,
+    workers::{SubmitError, WorkersError},
 };
 
 use super::{
@@ -165,7 +165,7 @@ pub fn a_kill_costs_one_lease() {
     assert_eq!(other.len(), 1);
     assert!(other[0].made.is_none() && other[0].id != failed[0]);
     // A worker that was killed right after its start waits a little for its successor.
-    while rig.workers.stats().iter().any(|s| s.pid.is_none()) {
+    while rig.workers.statistics().iter().any(|s| s.pid.is_none()) {
         assert!(rig.step().expect("workers work").is_empty());
     }
     stream(&mut rig, 50, 6);
@@ -192,7 +192,7 @@ pub fn kills_at_any_instant() {
         let victim = (rng.next_u32() % 2) as usize;
         if rng.next_u32().is_multiple_of(8)
             && kills < KILLS
-            && rig.workers.stats()[victim].pid.is_some()
+            && rig.workers.statistics()[victim].pid.is_some()
         {
             let latest = instant + Duration::from_millis(if patient { 2 } else { 0 });
             while Instant::now() < instant
@@ -227,10 +227,7 @@ pub fn workers_that_cannot_start() {
     let began = Instant::now();
     let mut reported = Vec::new();
     let error = loop {
-        match rig
-            .workers
-            .drain(|id, finished| reported.push((id, finished)))
-        {
+        match rig.workers.drain(|id, end| reported.push((id, end))) {
             Ok(()) => std::thread::sleep(Duration::from_millis(2)),
             Err(e) => break e,
         }
@@ -242,7 +239,7 @@ pub fn workers_that_cannot_start() {
     );
     assert_eq!(reported.len(), 1);
     assert_eq!(reported[0].0, job.id);
-    assert!(rig.workers.stats().iter().all(|s| s.starts == 5));
+    assert!(rig.workers.statistics().iter().all(|s| s.starts == 5));
 }
 
 /// Whether a process runs; zombies do not.

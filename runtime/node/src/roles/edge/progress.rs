@@ -2,42 +2,33 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
-
+use super::Tag;
+use tessera_plan::files::{
+    events::Event,
+    statistics::{EndedFrame, SourceFrames},
+};
 use tessera_protocol::{FrameMeta, Now, Outcome};
 
 /// Most frames of which the latency is kept one by one; the oldest go first.
 const KEPT_MAX: usize = 4096;
 
-/// How one frame went.
-#[derive(Clone, Copy, Debug)]
-struct Ended {
-    number: u32,
-    tag: u64,
-    latency_us: u64,
-    outcome: Outcome,
-}
-
 /// Counts of a source.
 #[derive(Debug, Default)]
 pub struct Progress {
-    accepted: u64,
-    detections: u64,
-    dropped: u64,
-    skipped: u64,
-    latency_us: u64,
-    kept: VecDeque<Ended>,
+    /// All but the frames one by one.
+    counts: SourceFrames,
+    kept: VecDeque<EndedFrame>,
 }
 
 impl Progress {
     /// The machine took a frame.
     pub fn accepted(&mut self) {
-        self.accepted += 1;
+        self.counts.accepted += 1;
     }
 
     /// An input could not be read.
     pub fn skipped(&mut self) {
-        self.skipped += 1;
+        self.counts.skipped += 1;
     }
 
     /// A frame has its record.
@@ -45,60 +36,47 @@ impl Progress {
         let latency_us = now.saturating_sub(meta.captured_us);
         match outcome {
             Outcome::Detections => {
-                self.detections += 1;
-                self.latency_us += latency_us;
+                self.counts.detections += 1;
+                self.counts.latency_us += latency_us;
             }
-            Outcome::Dropped(_) => self.dropped += 1,
+            Outcome::Dropped(_) => self.counts.dropped += 1,
         }
         if self.kept.len() == KEPT_MAX {
             self.kept.pop_front();
         }
-        self.kept.push_back(Ended {
-            number,
-            tag: meta.tag,
+        self.kept.push_back(EndedFrame {
+            frame: number,
+            tag: Tag::decode(meta.tag).index,
             latency_us,
-            outcome,
+            dropped: matches!(outcome, Outcome::Dropped(_)),
         });
     }
 
     /// Inputs that could not be read.
     pub fn skips(&self) -> u64 {
-        self.skipped
+        self.counts.skipped
     }
 
     /// Whether all accepted frames have their records.
     pub fn all_ended(&self) -> bool {
-        self.detections + self.dropped == self.accepted
+        let c = &self.counts;
+        c.detections + c.dropped == c.accepted
     }
 
-    /// For the end of the inputs, as an event.
-    pub fn event(&self) -> Value {
-        json!({
-            "event": "finished", "detections": self.detections, "dropped": self.dropped, "skipped": self.skipped,
-        })
+    /// What is told at the end of the inputs.
+    pub fn event(&self) -> Event {
+        Event::Finished {
+            detections: self.counts.detections,
+            dropped: self.counts.dropped,
+            skipped: self.counts.skipped,
+        }
     }
 
-    /// For statistics.
-    pub fn stats(&self) -> Value {
-        let frames: Vec<Value> = self
-            .kept
-            .iter()
-            .map(|f| {
-                json!({
-                    "frame": f.number,
-                    "tag": super::Tag::decode(f.tag).index,
-                    "latency_us": f.latency_us,
-                    "dropped": matches!(f.outcome, Outcome::Dropped(_)),
-                })
-            })
-            .collect();
-        json!({
-            "accepted": self.accepted,
-            "detections": self.detections,
-            "dropped": self.dropped,
-            "skipped": self.skipped,
-            "latency_us": self.latency_us,
-            "each": frames,
-        })
+    /// The counts and the last frames.
+    pub fn statistics(&self) -> SourceFrames {
+        SourceFrames {
+            each: self.kept.iter().copied().collect(),
+            ..self.counts
+        }
     }
 }

@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use super::{Progress, Shell};
 use crate::{
-    roles::{
-        NodeError,
-        args::Args,
-        check_cpu,
-        net::{self, Net},
-        source::Source,
-        wait::{Signals, Waker},
-        workers::Workers,
-    },
+    args::Args,
+    error::NodeError,
+    roles::net::{self, Net},
     shm::{Layout, Segment, SegmentStore},
+    sources::{self, Reader},
     udp,
+    wait::{Signals, Waker},
+    workers::Workers,
 };
 use tessera_plan::limits;
 use tessera_protocol::{Edge, EdgeConfig, NodeId, ProgramInfo};
@@ -25,7 +22,6 @@ use tessera_runtime::{
 
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
-    check_cpu(program)?;
     let gateway = a
         .gateway
         .ok_or_else(|| NodeError::Usage("an edge needs --gateway ADDR:PORT".into()))?;
@@ -44,10 +40,14 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         model_digest: program.model_digest,
         graph: program.task_graph()?,
     });
-    let is_source = a.images.len() + a.tensors.len() > 0;
+    let source = sources::open(program, a);
     let usual = EdgeConfig::new(NodeId(a.id), net::epoch(), gateway, a.workers);
     let config = EdgeConfig {
-        max_frames: if is_source { usual.max_frames } else { 0 },
+        max_frames: if source.is_some() {
+            usual.max_frames
+        } else {
+            0
+        },
         transfer: net.socket().transfer(),
         ..usual
     };
@@ -62,7 +62,9 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         machine: Edge::new(config, info),
         store,
         workers,
-        source: Source::start(program, a, waker.clone())?,
+        source: source
+            .map(|s| Reader::start(s, waker.clone()))
+            .transpose()?,
         ready: None,
         said_no_more: false,
         said_finished: false,

@@ -2,15 +2,17 @@ use std::os::fd::AsFd;
 
 use super::*;
 use crate::{
-    roles::{
-        testing::{PROGRAM, weights},
-        wait::wait,
-    },
     shm::{Layout, Segment, SegmentStore},
+    sinks,
+    testing::{PROGRAM, weights},
+    wait::wait,
 };
-use tessera_plan::dataflow::SlotCount;
+use tessera_plan::{
+    dataflow::SlotCount,
+    files::records::{ClassScore, Ending, Found, Record},
+};
 use tessera_protocol::{Epoch, NodeId, ProgramInfo, store::Store};
-use tessera_runtime::weights::Use;
+use tessera_runtime::{element, weights::Use};
 
 fn frame(number: u32) -> FrameId {
     FrameId {
@@ -35,10 +37,10 @@ fn store() -> SegmentStore {
     SegmentStore::new(&segment, &slots).unwrap()
 }
 
-fn job(store: &mut SegmentStore, number: u32, floats: &[f32]) -> Job {
+fn merged(store: &mut SegmentStore, number: u32, floats: &[f32]) -> MergedFrame {
     let slot = store.alloc(4 * floats.len()).unwrap();
-    store.floats_mut(slot).copy_from_slice(floats);
-    Job {
+    element::store(ElementType::F32, floats, store.bytes_mut(slot));
+    MergedFrame {
         frame: frame(number),
         subject: Subject {
             source: 3,
@@ -56,8 +58,8 @@ fn job(store: &mut SegmentStore, number: u32, floats: &[f32]) -> Job {
     }
 }
 
-/// The next `count` finished jobs.
-fn ends(tail: &Tail, waker: &Waker, count: usize) -> Vec<Finished> {
+/// The next `count` ends.
+fn ends(tail: &Tail, waker: &Waker, count: usize) -> Vec<TailEnd> {
     let mut all = Vec::new();
     for _ in 0..count {
         if all.len() == count {
@@ -78,17 +80,20 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
         ..Args::default()
     };
     let file = dir.path().join("records.jsonl");
-    let records = Arc::new(Mutex::new(Records::open(Some(&file)).unwrap()));
+    let records = sinks::open(Some(&file)).unwrap();
     let weights = Weights::open(&weights(dir.path(), 0.5), &PROGRAM, Use::Tail).unwrap();
     let waker = Waker::new().unwrap();
     let mut store = store();
     let tail = Tail::start(&PROGRAM, weights, &args, records, waker.clone(), 3).unwrap();
     assert!(
-        tail.submit(job(&mut store, 0, &[f32::NAN; 6])),
+        tail.submit(merged(&mut store, 0, &[f32::NAN; 6])),
         "panics inside"
     );
-    assert!(tail.submit(job(&mut store, 1, &[1.0; 5])), "another size");
-    assert!(tail.submit(job(&mut store, 2, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])));
+    assert!(
+        tail.submit(merged(&mut store, 1, &[1.0; 5])),
+        "another size"
+    );
+    assert!(tail.submit(merged(&mut store, 2, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])));
     let ends: Vec<_> = ends(&tail, &waker, 3)
         .into_iter()
         .map(|f| (f.frame, f.written.unwrap()))
@@ -99,24 +104,28 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
     );
 
     let text = std::fs::read_to_string(&file).unwrap();
-    let lines: Vec<serde_json::Value> = text
+    let lines: Vec<Record> = text
         .lines()
         .map(|l| serde_json::from_str(l).unwrap())
         .collect();
-    assert_eq!(lines.len(), 1);
-    let r = &lines[0];
-    assert_eq!(
-        (
-            &r["source"],
-            &r["epoch"],
-            &r["frame"],
-            &r["tag"],
-            &r["width"]
-        ),
-        (&3.into(), &9.into(), &2.into(), &7.into(), &3.into())
-    );
-    assert_eq!(r["top"][0]["class"], 5);
-    assert_eq!(r["top"][0]["score"], 5.5);
+    let best = |(class, score)| ClassScore { class, score };
+    let top = [(5, 5.5), (4, 4.5), (3, 3.5), (2, 2.5), (1, 1.5)].map(best);
+    let expected = Record {
+        subject: Subject {
+            source: 3,
+            epoch: Some(9),
+            frame: 2,
+            tag: 7,
+            file: None,
+        },
+        width: 3,
+        height: 2,
+        ending: Ending::Computed(Found {
+            detections: vec![],
+            top: Some(top.into()),
+        }),
+    };
+    assert_eq!(lines, [expected]);
     let dumped = std::fs::read(dir.path().join("dump/layer_0.f32")).unwrap();
     let expected: Vec<u8> = [0.5f32, 1.5, 2.5, 3.5, 4.5, 5.5]
         .iter()
@@ -128,8 +137,7 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
 #[test]
 fn a_record_that_cannot_be_written_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let records = Records::open(Some(std::path::Path::new("/dev/full"))).unwrap();
-    let records = Arc::new(Mutex::new(records));
+    let records = sinks::open(Some(std::path::Path::new("/dev/full"))).unwrap();
     let weights = Weights::open(&weights(dir.path(), 0.5), &PROGRAM, Use::Tail).unwrap();
     let waker = Waker::new().unwrap();
     let mut store = store();
@@ -142,7 +150,7 @@ fn a_record_that_cannot_be_written_is_an_error() {
         1,
     )
     .unwrap();
-    assert!(tail.submit(job(&mut store, 0, &[0.0; 6])));
+    assert!(tail.submit(merged(&mut store, 0, &[0.0; 6])));
     let ends = ends(&tail, &waker, 1);
     let e = ends[0].written.as_ref().unwrap_err();
     assert!(e.to_string().contains("record"), "{e}");

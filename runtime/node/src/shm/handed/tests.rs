@@ -1,9 +1,7 @@
 use super::*;
 use crate::shm::{Dispatcher, Layout, Taker, entry::PieceAt};
-use tessera_plan::{
-    dataflow::Port,
-    region::{Region, Span},
-};
+use tessera_plan::dataflow::Port;
+use tessera_runtime::{element, program::TensorSpec};
 
 const fn port(tensor: u16) -> Port {
     Port {
@@ -12,7 +10,7 @@ const fn port(tensor: u16) -> Port {
     }
 }
 
-static TASK: TaskSpec = TaskSpec {
+const TASK: TaskSpec = TaskSpec {
     stage: 0,
     row: 0,
     col: 0,
@@ -22,11 +20,27 @@ static TASK: TaskSpec = TaskSpec {
     macs: 0,
     run: |io| {
         for k in 0..2 {
-            for (y, x) in io.outputs[k].iter_mut().zip(io.inputs[k][0].data) {
+            let x = io.inputs[k][0].floats();
+            for (y, x) in io.floats_out(k).iter_mut().zip(x) {
                 *y = x + 1.0;
             }
         }
     },
+};
+
+const TENSOR: TensorSpec = TensorSpec {
+    layer: 0,
+    h: 2,
+    w: 4,
+    c: 4,
+    element: ElementType::F32,
+};
+
+static PROGRAM: Program = Program {
+    tensors: &[TENSOR, TENSOR, TENSOR, TENSOR],
+    tasks: &[TASK],
+    stage_starts: &[0, 1],
+    ..crate::testing::ADDER
 };
 
 /// A piece of 32 values, two lines long.
@@ -48,7 +62,7 @@ fn pieces() -> Vec<PieceAt> {
 }
 
 /// Leases a job with these pieces, checks and runs it.
-fn hand(pieces: Vec<PieceAt>) -> Result<Segment, BadJob> {
+fn hand(task: u32, pieces: Vec<PieceAt>) -> Result<Segment, BadJob> {
     let layout = Layout {
         plan_hash: [0; 32],
         jobs: 1,
@@ -59,30 +73,32 @@ fn hand(pieces: Vec<PieceAt>) -> Result<Segment, BadJob> {
     let s = Segment::create(&layout).unwrap();
     let mut owner = Dispatcher::new(s.deque(), s.states(), s.entries(), &layout);
     let taker = Taker::new(s.deque(), s.states(), s.entries(), &layout, 0);
-    let content = Content { task: 0, pieces };
+    let content = Content { task, pieces };
     owner.submit(&content).unwrap();
     let mut lease = taker.lease().unwrap();
     let mut read = Content::default();
     taker.read(&lease, &mut read).unwrap();
     // SAFETY: lease and content are this table's, and nobody else uses the segment.
-    let handed = unsafe { Handed::new(&mut lease, &s, &read, &TASK) };
-    handed?.run(&TASK, &[], &mut [], &Team::solo());
+    let handed = unsafe { Handed::new(&mut lease, &s, &read, &PROGRAM) };
+    let mut handed = handed?;
+    assert_eq!(handed.bytes(), 4 * 4 * 32);
+    handed.run(&[], &mut [], &Team::solo());
     assert!(taker.finish(lease, true, 0));
     Ok(s)
 }
 
 #[test]
 fn outputs_are_written_in_place() {
-    let s = hand(pieces()).unwrap();
-    let values = s.floats(4, 64).unwrap();
+    let s = hand(0, pieces()).unwrap();
+    let made = s.bytes(4, 4 * 64).unwrap();
     // SAFETY: the only job is finished, nobody else uses the segment.
-    assert_eq!(unsafe { values.as_ref() }, [1.0; 64]);
+    assert_eq!(element::floats(unsafe { made.as_ref() }), [1.0; 64]);
 }
 
 fn bad(change: impl FnOnce(&mut Vec<PieceAt>)) -> BadJob {
     let mut p = pieces();
     change(&mut p);
-    hand(p).expect_err("must be refused")
+    hand(0, p).expect_err("must be refused")
 }
 
 #[test]
@@ -108,11 +124,12 @@ fn outputs_that_overlap_anything_are_refused() {
     // Inputs may overlap each other.
     let mut p = pieces();
     p[1].place = 1;
-    assert!(hand(p).is_ok());
+    assert!(hand(0, p).is_ok());
 }
 
 #[test]
-fn ports_that_do_not_exist_are_refused() {
+fn ports_and_tasks_that_do_not_exist_are_refused() {
+    assert_eq!(hand(1, pieces()).unwrap_err(), BadJob::Task(1));
     assert_eq!(bad(|p| p[0].port = PortIx::Input(2)), BadJob::Port(0));
     assert_eq!(bad(|p| p[2].port = PortIx::Output(2)), BadJob::Port(2));
     assert_eq!(bad(|p| p[3].port = PortIx::Output(0)), BadJob::Output(0));

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{memory::Memory, shm::Layout};
+use crate::{memory, shm::Layout};
+use tessera_runtime::element;
 
 /// Slots of so many float32 values each: `(values, count)`.
 fn counts(classes: &[(usize, usize)]) -> Vec<SlotCount> {
@@ -10,6 +11,15 @@ fn counts(classes: &[(usize, usize)]) -> Vec<SlotCount> {
         count,
     };
     classes.iter().map(class).collect()
+}
+
+/// A slot's float32 values.
+fn floats(s: &SegmentStore, id: SlotId) -> &[f32] {
+    element::floats(s.bytes(id))
+}
+
+fn floats_mut(s: &mut SegmentStore, id: SlotId) -> &mut [f32] {
+    element::floats_mut(s.bytes_mut(id))
 }
 
 fn store(classes: &[(usize, usize)]) -> SegmentStore {
@@ -30,7 +40,7 @@ fn segment(classes: &[(usize, usize)]) -> Segment {
 #[test]
 fn the_smallest_slot_that_fits_is_taken() {
     let mut s = store(&[(1000, 1), (10, 2), (100, 1)]);
-    let lens = |s: &SegmentStore, id| s.floats(id).len();
+    let lens = |s: &SegmentStore, id| floats(s, id).len();
     let a = s.alloc(4 * 10).unwrap();
     let b = s.alloc(4 * 3).unwrap();
     // Small ones are gone: the next larger class helps out.
@@ -53,15 +63,15 @@ fn content_stays_and_bytes_are_floats() {
     let mut s = store(&[(4, 3)]);
     let ids = [1.5f32, 2.5, 3.5].map(|v| {
         let id = s.alloc(4 * 4).unwrap();
-        s.floats_mut(id).fill(v);
+        floats_mut(&mut s, id).fill(v);
         (id, v)
     });
     for (id, v) in ids {
-        assert_eq!(s.floats(id), [v; 4]);
+        assert_eq!(floats(&s, id), [v; 4]);
         assert_eq!(s.bytes(id)[..4], v.to_le_bytes());
     }
     s.bytes_mut(ids[1].0)[4..8].copy_from_slice(&9.0f32.to_le_bytes());
-    assert_eq!(s.floats(ids[1].0), [2.5, 9.0, 2.5, 2.5]);
+    assert_eq!(floats(&s, ids[1].0), [2.5, 9.0, 2.5, 2.5]);
 }
 
 #[test]
@@ -69,7 +79,7 @@ fn the_last_freed_is_the_next_taken() {
     let mut s = store(&[(2000, 5)]);
     let a = s.alloc(4 * 2000).unwrap();
     let b = s.alloc(4 * 2000).unwrap();
-    assert!(s.floats(a).as_ptr() < s.floats(b).as_ptr());
+    assert!(floats(&s, a).as_ptr() < floats(&s, b).as_ptr());
     s.free(a);
     s.free(b);
     assert_eq!(s.alloc(4 * 2000), Some(b), "its pages are resident");
@@ -77,11 +87,11 @@ fn the_last_freed_is_the_next_taken() {
 
 #[test]
 fn pages_that_nobody_touches_stay_absent() {
-    let shared = || Memory::now().shared_bytes;
+    let shared = || memory::now().shared_bytes;
     let before = shared();
     let mut s = store(&[(16 << 20, 8)]);
     let id = s.alloc(16 << 20).unwrap();
-    s.floats_mut(id)[..1024].fill(1.0);
+    floats_mut(&mut s, id)[..1024].fill(1.0);
     // Other tests of this process share memory too, but nothing like half a gigabyte.
     assert!(shared() < before + (64 << 20));
 }
@@ -89,37 +99,40 @@ fn pages_that_nobody_touches_stay_absent() {
 #[test]
 fn what_is_let_go_leaves_this_process_and_stays_what_it_is() {
     const FLOATS: usize = 2 << 20;
-    let shared = || Memory::now().shared_bytes;
+    let shared = || memory::now().shared_bytes;
     let mut s = store(&[(FLOATS, 2)]);
     let (a, b) = (s.alloc(4 * FLOATS).unwrap(), s.alloc(4 * FLOATS).unwrap());
-    s.floats_mut(a).fill(2.0);
-    s.floats_mut(b).fill(3.0);
+    floats_mut(&mut s, a).fill(2.0);
+    floats_mut(&mut s, b).fill(3.0);
     let full = shared();
     s.segment().let_go();
     // 16 MiB less; other tests of this process share far less.
     assert!(shared() + (12 << 20) < full);
-    assert!(s.floats(a).iter().all(|v| *v == 2.0));
-    assert!(s.floats(b).iter().all(|v| *v == 3.0));
+    assert!(floats(&s, a).iter().all(|v| *v == 2.0));
+    assert!(floats(&s, b).iter().all(|v| *v == 3.0));
 }
 
 #[test]
 fn a_lent_slot_is_read_by_all_and_written_by_nobody() {
     let mut s = store(&[(8, 2)]);
     let id = s.alloc(4 * 8).unwrap();
-    s.floats_mut(id).fill(4.0);
+    floats_mut(&mut s, id).fill(4.0);
     let (a, b) = (s.lend(id).unwrap(), s.lend(id).unwrap());
     assert!(s.lend_mut(id).is_none());
     let other = s.alloc(4 * 8).unwrap();
-    s.floats_mut(other).fill(5.0);
-    let sum = std::thread::spawn(move || a.floats().iter().sum::<f32>());
+    floats_mut(&mut s, other).fill(5.0);
+    let sum = std::thread::spawn(move || element::floats(a.bytes()).iter().sum::<f32>());
     assert_eq!(sum.join().unwrap(), 32.0);
-    assert_eq!((s.floats(id), b.floats()), (&[4.0; 8][..], &[4.0; 8][..]));
+    assert_eq!(
+        (floats(&s, id), element::floats(b.bytes())),
+        (&[4.0; 8][..], &[4.0; 8][..])
+    );
     drop(b);
     let loan = s.lend_mut(id).unwrap();
-    assert_eq!(loan.floats(), 8);
+    assert_eq!(loan.length(), 4 * 8);
     assert!(s.lend(id).is_none() && s.lend_mut(id).is_none());
     drop(loan);
-    s.floats_mut(id).fill(6.0);
+    floats_mut(&mut s, id).fill(6.0);
     s.free(id);
 }
 
@@ -134,7 +147,7 @@ fn refuses(what: &str, f: impl FnOnce(&mut SegmentStore, SlotId)) {
 fn misuse_is_refused() {
     refuses("written while read", |s, id| {
         let _view = s.lend(id).unwrap();
-        s.floats_mut(id);
+        s.bytes_mut(id);
     });
     refuses("freed while read", |s, id| {
         let _view = s.lend(id).unwrap();
@@ -142,7 +155,7 @@ fn misuse_is_refused() {
     });
     refuses("read while written", |s, id| {
         let _loan = s.lend_mut(id).unwrap();
-        s.floats(id);
+        s.bytes(id);
     });
     refuses("freed while written", |s, id| {
         let _loan = s.lend_mut(id).unwrap();
@@ -189,9 +202,9 @@ proptest! {
         prop_assert_eq!(places.len(), classes.iter().map(|c| c.1).sum::<usize>());
         let mut end = 0;
         for (line, bytes) in places {
-            let start = line * LINE;
+            let start = line * LINE_BYTES;
             prop_assert!(start >= end);
-            prop_assert!(bytes < PAGE || start.is_multiple_of(PAGE));
+            prop_assert!(bytes < PAGE_BYTES || start.is_multiple_of(PAGE_BYTES));
             // Even empty slots have a place of their own.
             end = start + (bytes).max(1);
         }
@@ -205,11 +218,11 @@ proptest! {
         for (n, free) in steps {
             if free && !taken.is_empty() {
                 let (id, len) = taken.swap_remove(n % taken.len());
-                prop_assert!(s.floats(id).iter().all(|v| *v == id.0 as f32) && s.floats(id).len() == len);
+                prop_assert!(floats(&s, id).iter().all(|v| *v == id.0 as f32) && floats(&s, id).len() == len);
                 s.free(id);
             } else if let Some(id) = s.alloc(4 * n) {
                 prop_assert!(taken.iter().all(|t| t.0 != id));
-                s.floats_mut(id).fill(id.0 as f32);
+                floats_mut(&mut s, id).fill(id.0 as f32);
                 taken.push((id, n));
             } else {
                 // Every slot long enough is taken.

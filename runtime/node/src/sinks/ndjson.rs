@@ -1,4 +1,4 @@
-//! The file of records: one JSON line a frame, each frame once, also across restarts.
+//! Records as lines of JSON, each frame once, also across restarts.
 //!
 //! A gateway that was killed between a record and its source's hearing of it computes that frame
 //! again after its restart. It finds the record in its file then, and writes no second one.
@@ -10,26 +10,26 @@ use std::{
     path::Path,
 };
 
-use serde_json::Value;
-
-use super::NodeError;
+use super::RecordSink;
+use crate::{error::NodeError, statistics::json_line};
+use tessera_plan::files::records::{Record, Subject};
 
 /// Bytes at the end of an existing file that are looked at: far more than the frames that can be in
 /// flight when a gateway dies.
 const TAIL_BYTES: u64 = 4 << 20;
 
 /// What tells a frame from all others.
-type Key = (u64, u64, u64);
+type Key = (u16, u64, u32);
 
-/// Where records go: a file, or standard output.
+/// A file, or standard output. Every record is written at once.
 #[derive(Debug)]
-pub struct Records {
+pub struct Ndjson {
     file: Option<File>,
     /// Frames that an earlier life of this node wrote.
     earlier: HashSet<Key>,
 }
 
-impl Records {
+impl Ndjson {
     /// Opens `path` for appending; none: standard output.
     ///
     /// # Errors
@@ -58,21 +58,20 @@ impl Records {
             earlier,
         })
     }
+}
 
-    /// Writes one record as one line, unless an earlier life has.
-    ///
-    /// # Errors
-    /// When the file is full or gone.
-    pub fn write(&mut self, record: &Value) -> Result<(), NodeError> {
-        if key(record).is_some_and(|k| self.earlier.contains(&k)) {
+impl RecordSink for Ndjson {
+    /// Writes one line, unless an earlier life of this node has.
+    fn accept(&mut self, record: &Record) -> Result<(), NodeError> {
+        if key(&record.subject).is_some_and(|k| self.earlier.contains(&k)) {
             return Ok(());
         }
-        let line = format!("{record}\n");
-        let done = match &mut self.file {
-            Some(f) => f.write_all(line.as_bytes()),
-            None => std::io::stdout().write_all(line.as_bytes()),
-        };
-        done.map_err(NodeError::io("cannot write a record"))
+        json_line(record)
+            .and_then(|line| match &mut self.file {
+                Some(f) => f.write_all(line.as_bytes()),
+                None => std::io::stdout().write_all(line.as_bytes()),
+            })
+            .map_err(NodeError::io("cannot write a record"))
     }
 }
 
@@ -90,52 +89,67 @@ fn mend(path: &Path, file: &File, len: u64) -> std::io::Result<HashSet<Key>> {
             break;
         }
         end += line.len() as u64;
-        keys.extend(serde_json::from_slice(&line).ok().as_ref().and_then(key));
+        let subject = serde_json::from_slice::<Subject>(&line);
+        keys.extend(subject.ok().as_ref().and_then(key));
         line.clear();
     }
     Ok(keys)
 }
 
 /// A cluster's frame; frames of a single process have no life and may repeat.
-fn key(record: &Value) -> Option<Key> {
-    let n = |k: &str| record[k].as_u64();
-    Some((n("source")?, n("epoch")?, n("frame")?))
+fn key(subject: &Subject) -> Option<Key> {
+    Some((subject.source, subject.epoch?, subject.frame))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use tessera_plan::files::records::{Ending, Found};
 
     use super::*;
 
-    fn record(frame: u32, what: &str) -> Value {
-        json!({ "source": 1, "epoch": 7, "frame": frame, "what": what })
+    fn record(epoch: Option<u64>, frame: u32, what: &str) -> Record {
+        Record {
+            subject: Subject {
+                source: 1,
+                epoch,
+                frame,
+                tag: 0,
+                file: Some(what.into()),
+            },
+            width: 2,
+            height: 3,
+            ending: Ending::Computed(Found::default()),
+        }
     }
 
     #[test]
     fn a_restart_neither_repeats_nor_tears() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
-        let mut first = Records::open(Some(&path)).unwrap();
-        first.write(&record(0, "a")).unwrap();
-        first.write(&record(1, "b")).unwrap();
+        let mut first = Ndjson::open(Some(&path)).unwrap();
+        first.accept(&record(Some(7), 0, "a")).unwrap();
+        first.accept(&record(Some(7), 1, "b")).unwrap();
         drop(first);
         // Killed in the middle of a line, by a power cut, say.
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(br#"{"source":1,"epoch":7,"fra"#).unwrap();
-        let mut second = Records::open(Some(&path)).unwrap();
+        let mut second = Ndjson::open(Some(&path)).unwrap();
         for (frame, what) in [(1, "again"), (2, "c"), (0, "again")] {
-            second.write(&record(frame, what)).unwrap();
+            second.accept(&record(Some(7), frame, what)).unwrap();
         }
-        let mut other_life = record(0, "d");
-        other_life["epoch"] = 8.into();
-        second.write(&other_life).unwrap();
+        second.accept(&record(Some(8), 0, "d")).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let what: Vec<String> = text
             .lines()
-            .map(|l| serde_json::from_str::<Value>(l).unwrap()["what"].to_string())
+            .map(|l| {
+                serde_json::from_str::<Record>(l)
+                    .unwrap()
+                    .subject
+                    .file
+                    .unwrap()
+            })
             .collect();
-        assert_eq!(what, [r#""a""#, r#""b""#, r#""c""#, r#""d""#]);
+        assert_eq!(what, ["a", "b", "c", "d"]);
     }
 
     #[test]
@@ -143,8 +157,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
         for _ in 0..2 {
-            let mut records = Records::open(Some(&path)).unwrap();
-            records.write(&json!({ "source": 0, "frame": 0 })).unwrap();
+            let mut records = Ndjson::open(Some(&path)).unwrap();
+            records.accept(&record(None, 0, "a")).unwrap();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
     }

@@ -4,16 +4,19 @@
 //! values. A slot that is lent, to a job or to a thread, is counted: it can be read while others
 //! read it, and neither freed nor written before they are done.
 
+mod loan;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
 };
 
 use super::{
-    layout::{LINE, PAGE},
+    layout::{LINE_BYTES, PAGE_BYTES},
     segment::{Segment, SegmentError},
 };
-use tessera_plan::dataflow::SlotCount;
+pub use loan::{SlotLoan, SlotView};
+use tessera_plan::{dataflow::SlotCount, files::statistics::SlotUsage};
 use tessera_protocol::store::{SlotId, Store};
 
 /// In a loan count: one borrower who may write.
@@ -38,21 +41,6 @@ struct Slot {
     taken: bool,
 }
 
-/// How full a store is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Usage {
-    /// Slots there are.
-    pub slots: usize,
-    /// Slots taken.
-    pub taken: usize,
-    /// Bytes of what lies in them.
-    pub bytes: usize,
-    /// Most bytes at any time.
-    pub peak_bytes: usize,
-    /// Times that no slot was free.
-    pub full: u64,
-}
-
 /// The slots of a segment: a [`Store`].
 #[derive(Debug)]
 pub struct SegmentStore {
@@ -61,27 +49,7 @@ pub struct SegmentStore {
     slots: Vec<Slot>,
     /// Per slot its readers, or [`WRITER`].
     loans: Arc<[AtomicU32]>,
-    usage: Usage,
-}
-
-/// A slot lent for reading, to any thread. Gives it back when dropped.
-#[derive(Debug)]
-pub struct SlotView {
-    segment: Segment,
-    loans: Arc<[AtomicU32]>,
-    slot: SlotId,
-    place: u32,
-    bytes: usize,
-}
-
-/// A slot lent for writing. Gives it back when dropped.
-#[derive(Debug)]
-pub struct SlotLoan {
-    segment: Segment,
-    loans: Arc<[AtomicU32]>,
-    slot: SlotId,
-    place: u32,
-    bytes: usize,
+    usage: SlotUsage,
 }
 
 /// Where the slots of `classes` begin, in lines, with their bytes, ascending; and how many bytes all
@@ -92,14 +60,18 @@ pub(super) fn place(classes: &[SlotCount]) -> (Vec<(usize, usize)>, usize) {
     let mut places = Vec::new();
     let mut end = 0usize;
     for (bytes, count) in sorted {
-        let align = if bytes >= PAGE { PAGE } else { LINE };
+        let align = if bytes >= PAGE_BYTES {
+            PAGE_BYTES
+        } else {
+            LINE_BYTES
+        };
         let stride = bytes
             .checked_next_multiple_of(align)
             .unwrap_or(usize::MAX)
-            .max(LINE);
+            .max(LINE_BYTES);
         for _ in 0..count {
             let start = end.checked_next_multiple_of(align).unwrap_or(usize::MAX);
-            places.push((start / LINE, bytes));
+            places.push((start / LINE_BYTES, bytes));
             end = start.saturating_add(stride);
         }
     }
@@ -113,7 +85,7 @@ impl SegmentStore {
     /// When the segment is too small for them, was not created by this process, or has a store.
     pub fn new(segment: &Segment, classes: &[SlotCount]) -> Result<Self, SegmentError> {
         let (places, bytes) = place(classes);
-        if bytes > segment.layout().slot_bytes || bytes / LINE > u32::MAX as usize {
+        if bytes > segment.layout().slot_bytes || bytes / LINE_BYTES > u32::MAX as usize {
             return Err(SegmentError::Layout {
                 what: "slot bytes",
                 found: bytes,
@@ -125,9 +97,9 @@ impl SegmentStore {
             classes: Vec::new(),
             slots: Vec::with_capacity(places.len()),
             loans: (0..places.len()).map(|_| AtomicU32::new(0)).collect(),
-            usage: Usage {
+            usage: SlotUsage {
                 slots: places.len(),
-                ..Usage::default()
+                ..SlotUsage::default()
             },
         };
         for (at, bytes) in places {
@@ -151,7 +123,7 @@ impl SegmentStore {
     }
 
     /// How full it is.
-    pub fn usage(&self) -> Usage {
+    pub fn usage(&self) -> SlotUsage {
         self.usage
     }
 
@@ -164,33 +136,6 @@ impl SegmentStore {
     fn loan(&self, slot: SlotId) -> u32 {
         // SYNC POINT "returned", acquire side: what the borrower did is over and visible.
         self.loans[slot.0 as usize].load(Ordering::Acquire)
-    }
-
-    /// The slot's values.
-    ///
-    /// # Panics
-    /// If the slot is free or lent to somebody who writes it.
-    pub fn floats(&self, slot: SlotId) -> &[f32] {
-        let s = self.slot(slot);
-        assert!(self.loan(slot) != WRITER, "slot {} is written", slot.0);
-        let values = self.segment.floats(s.place, s.bytes / 4);
-        // SAFETY: this store alone manages the segment's slots (`Segment::manage`), and slots do not
-        // overlap (`place`). Values change through `floats_mut` and `lend_mut`, which need `&mut
-        // self`, or through an earlier loan for writing, which the check excludes.
-        values.map_or(&[], |v| unsafe { v.as_ref() })
-    }
-
-    /// The slot's values, to be written.
-    ///
-    /// # Panics
-    /// If the slot is free or lent.
-    pub fn floats_mut(&mut self, slot: SlotId) -> &mut [f32] {
-        let s = self.slot(slot);
-        assert!(self.loan(slot) == 0, "slot {} is lent", slot.0);
-        let values = self.segment.floats(s.place, s.bytes / 4);
-        // SAFETY: as in `floats`; nobody has borrowed the slot, and nobody can while `self` is
-        // borrowed mutably.
-        values.map_or(&mut [], |mut v| unsafe { v.as_mut() })
     }
 
     /// Lends the slot to be read, by any thread, until the view is dropped; `None` while somebody
@@ -266,72 +211,27 @@ impl Store for SegmentStore {
         self.usage.bytes -= s.bytes;
     }
 
+    /// # Panics
+    /// If the slot is free or lent to somebody who writes it.
     fn bytes(&self, slot: SlotId) -> &[u8] {
         let s = self.slot(slot);
         assert!(self.loan(slot) != WRITER, "slot {} is written", slot.0);
         let bytes = self.segment.bytes(s.place, s.bytes);
-        // SAFETY: as in `floats`.
+        // SAFETY: this store alone manages the segment's slots (`Segment::manage`), and slots do not
+        // overlap (`place`). Bytes change through `bytes_mut` and `lend_mut`, which need `&mut
+        // self`, or through an earlier loan for writing, which the check excludes.
         bytes.map_or(&[], |v| unsafe { v.as_ref() })
     }
 
+    /// # Panics
+    /// If the slot is free or lent.
     fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
         let s = self.slot(slot);
         assert!(self.loan(slot) == 0, "slot {} is lent", slot.0);
         let bytes = self.segment.bytes(s.place, s.bytes);
-        // SAFETY: as in `floats_mut`.
+        // SAFETY: as in `bytes`; nobody has borrowed the slot, and nobody can while `self` is
+        // borrowed mutably.
         bytes.map_or(&mut [], |mut v| unsafe { v.as_mut() })
-    }
-}
-
-impl SlotView {
-    /// The values.
-    pub fn floats(&self) -> &[f32] {
-        let values = self.segment.floats(self.place, self.bytes / 4);
-        // SAFETY: while this view is counted the store neither frees the slot nor lends it for
-        // writing nor writes it (all three assert that the count is zero), and loans for writing
-        // were excluded when the view was made.
-        values.map_or(&[], |v| unsafe { v.as_ref() })
-    }
-
-    /// Where it begins, in lines from the slots' start.
-    pub fn place(&self) -> u32 {
-        self.place
-    }
-}
-
-impl Drop for SlotView {
-    fn drop(&mut self) {
-        // SYNC POINT "returned", release side.
-        self.loans[self.slot.0 as usize].fetch_sub(1, Ordering::Release);
-    }
-}
-
-impl SlotLoan {
-    /// Where it begins, in lines from the slots' start.
-    pub fn place(&self) -> u32 {
-        self.place
-    }
-
-    /// Number of values.
-    pub fn floats(&self) -> usize {
-        self.bytes / 4
-    }
-
-    /// The values, to be written by this process. A loan whose place another process was told is
-    /// kept for that process alone.
-    pub fn values_mut(&mut self) -> &mut [f32] {
-        let values = self.segment.floats(self.place, self.bytes / 4);
-        // SAFETY: while the slot is lent for writing, the store neither frees it nor lends it again
-        // nor touches its values; there is one loan, and it is borrowed mutably. Workers write only
-        // slots whose loans `Workers` holds, which never calls this.
-        values.map_or(&mut [], |mut v| unsafe { v.as_mut() })
-    }
-}
-
-impl Drop for SlotLoan {
-    fn drop(&mut self) {
-        // SYNC POINT "returned", release side.
-        self.loans[self.slot.0 as usize].store(0, Ordering::Release);
     }
 }
 

@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use lexopt::prelude::*;
 
-use super::NodeError;
+use crate::error::NodeError;
 use tessera_runtime::program::Program;
 
 /// What a node is asked to do.
@@ -140,18 +140,6 @@ Flags
 
 SIGTERM and Ctrl-C end a node orderly. Exit status: 0; 1 after an error, or when an input could
 not be read; 2 when the command line makes no sense.";
-
-/// Name under which this program was started.
-pub fn program_name() -> String {
-    std::env::args_os()
-        .next()
-        .and_then(|a| {
-            PathBuf::from(a)
-                .file_name()
-                .map(|n| n.to_string_lossy().into_owned())
-        })
-        .unwrap_or_else(|| "node".into())
-}
 
 /// Parses the command line.
 pub fn parse(

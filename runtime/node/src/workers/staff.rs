@@ -1,14 +1,11 @@
-//! Starting, watching and replacing worker processes.
+//! Processes: started, watched, replaced.
 
 use std::{
-    ffi::OsString,
-    io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{net::UnixStream, process::CommandExt},
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
     },
-    path::Path,
-    process::{Child, Command, Stdio},
+    process::Child,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,45 +16,15 @@ use nix::sys::{
     time::TimeSpec,
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
-use serde::Serialize;
 
-use super::{Failure, Finished, WorkersError, failed};
-use crate::{
-    roles::handover,
-    shm::{Segment, ShmWords, record::Record},
-};
+use super::{JobEnd, StartFailure, WorkersError, failed, handover, launch::Launch};
+use crate::shm::{Segment, ShmWords, record::Record};
+use tessera_plan::files::statistics::Worker;
 
 /// Shortest time between two starts of one worker; doubles while it does not become ready.
 const RESTART_AFTER: Duration = Duration::from_millis(50);
 /// Ends before it was ready, in a row, after which a worker is given up.
 const BARREN_MAX: u32 = 5;
-
-/// How a worker is started.
-#[derive(Debug)]
-pub(super) struct Launch {
-    /// Program and arguments.
-    words: Vec<OsString>,
-    /// What it is called in `ps`, when the program is not its own name.
-    name: Option<OsString>,
-}
-
-/// A worker's process, past and present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct WorkerStats {
-    /// Its number.
-    pub worker: usize,
-    /// Process id; `None` while there is none.
-    pub pid: Option<u32>,
-    /// Processes started in its place.
-    pub starts: u32,
-    /// Jobs done.
-    pub jobs: u64,
-    /// Microseconds spent in them.
-    pub busy_us: u64,
-    /// Peak resident memory (`VmHWM`, shared pages included) of any of its processes, when last
-    /// noted: up to 50 ms ago, or at its end.
-    pub peak_bytes: u64,
-}
 
 #[derive(Debug)]
 struct Running {
@@ -69,11 +36,11 @@ struct Running {
 #[derive(Debug)]
 struct Member {
     running: Option<Running>,
-    stats: WorkerStats,
+    statistics: Worker,
     started: Option<Instant>,
     /// Ends before it was ready, in a row.
     barren: u32,
-    failure: Option<Failure>,
+    failure: Option<StartFailure>,
 }
 
 /// All workers.
@@ -88,42 +55,6 @@ pub(super) struct Staff {
     members: Vec<Member>,
     /// Nobody is started any more.
     dismissed: bool,
-}
-
-impl Launch {
-    /// This binary's worker role.
-    pub(super) fn new(program: &str, weights: &Path, threads: usize) -> Self {
-        let exe = std::env::current_exe().ok();
-        let runner = std::env::var("TESSERA_RUNNER").unwrap_or_default();
-        let mut words: Vec<OsString> = runner.split_whitespace().map(OsString::from).collect();
-        let mut name = None;
-        match exe {
-            Some(exe) if !words.is_empty() => words.push(exe.into()),
-            // Works even when the file was replaced meanwhile.
-            exe => {
-                words = vec!["/proc/self/exe".into()];
-                name = exe.and_then(|e| e.file_name().map(OsString::from));
-            }
-        }
-        let args = ["--program", program, "worker", "--socket", "0", "--weights"];
-        words.extend(args.map(OsString::from));
-        words.push(weights.into());
-        words.extend(["--threads".into(), threads.to_string().into()]);
-        Self { words, name }
-    }
-
-    /// Starts the process; `input` becomes its standard input.
-    fn start(&self, input: UnixStream) -> io::Result<Child> {
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]);
-        if let Some(name) = &self.name {
-            command.arg0(name);
-        }
-        command
-            .stdin(OwnedFd::from(input))
-            .stdout(Stdio::null())
-            .spawn()
-    }
 }
 
 impl Staff {
@@ -146,13 +77,9 @@ impl Staff {
             members: (0..count)
                 .map(|worker| Member {
                     running: None,
-                    stats: WorkerStats {
+                    statistics: Worker {
                         worker,
-                        pid: None,
-                        starts: 0,
-                        jobs: 0,
-                        busy_us: 0,
-                        peak_bytes: 0,
+                        ..Worker::default()
                     },
                     started: None,
                     barren: 0,
@@ -210,7 +137,7 @@ impl Staff {
                 let m = &mut self.members[worker];
                 m.started = Some(now);
                 m.barren += 1;
-                m.failure = Some(Failure::NotStarted(Arc::new(e)));
+                m.failure = Some(StartFailure::NotStarted(Arc::new(e)));
                 let again = now + pause;
                 next = Some(next.map_or(again, |n| n.min(again)));
             }
@@ -261,8 +188,8 @@ impl Staff {
             .map_err(failed("start a worker"))?;
         let m = &mut self.members[worker];
         m.started = Some(Instant::now());
-        m.stats.pid = Some(child.id());
-        m.stats.starts += 1;
+        m.statistics.pid = Some(child.id());
+        m.statistics.starts += 1;
         m.running = Some(Running {
             child,
             socket: ours,
@@ -285,17 +212,17 @@ impl Staff {
         let status = r.child.wait();
         let record = Record::new(&self.records, worker);
         m.barren = if record.is_ready() { 0 } else { m.barren + 1 };
-        m.failure = status.ok().map(Failure::Ended).or(m.failure.take());
-        m.stats.peak_bytes = m.stats.peak_bytes.max(record.peak_bytes());
-        m.stats.pid = None;
+        m.failure = status.ok().map(StartFailure::Ended).or(m.failure.take());
+        m.statistics.peak_bytes = m.statistics.peak_bytes.max(record.peak_bytes());
+        m.statistics.pid = None;
     }
 
-    pub(super) fn count(&mut self, finished: Finished) {
-        if let Finished::Done { worker, took_us } = finished
+    pub(super) fn count(&mut self, end: JobEnd) {
+        if let JobEnd::Done { worker, took_us } = end
             && let Some(m) = self.members.get_mut(worker)
         {
-            m.stats.jobs += 1;
-            m.stats.busy_us += u64::from(took_us);
+            m.statistics.jobs += 1;
+            m.statistics.busy_us += u64::from(took_us);
         }
     }
 
@@ -320,9 +247,9 @@ impl Staff {
         }
     }
 
-    pub(super) fn stats(&self) -> Vec<WorkerStats> {
+    pub(super) fn statistics(&self) -> Vec<Worker> {
         let with_peak = |m: &Member| {
-            let mut s = m.stats;
+            let mut s = m.statistics;
             if m.running.is_some() {
                 let peak = Record::new(&self.records, s.worker).peak_bytes();
                 s.peak_bytes = s.peak_bytes.max(peak);

@@ -6,38 +6,34 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
     time::Instant,
 };
 
 use super::{
-    NodeError,
-    args::Args,
-    output::{self, Subject, Thresholds},
-    records::Records,
-    wait::Waker,
+    dump::dump,
+    record::{self, Thresholds},
 };
-use crate::{detect::ImageFrame, shm::SlotView};
-use tessera_plan::dataflow::Port;
+use crate::{
+    args::Args, detect::ImageFrame, error::NodeError, shm::SlotView, sinks::Records, wait::Waker,
+};
+use tessera_plan::{dataflow::Port, files::records::Subject, plan::ElementType};
 use tessera_protocol::FrameId;
 use tessera_runtime::{
-    arena::ArenaMemory,
-    io::{Arena, Piece, TaskIo},
+    arena::{AlignedBytes, ArenaMemory},
+    io::{Arena, InputPiece, TaskIo},
     program::Program,
     team::Team,
     weights::Weights,
 };
 
-/// A merged frame.
+/// A frame whose tiles were merged.
 #[derive(Debug)]
-pub struct Job {
-    /// Which.
+pub struct MergedFrame {
+    /// The frame, for the machine.
     pub frame: FrameId,
-    /// As its record names it.
+    /// The frame, for its record.
     pub subject: Subject,
     /// The picture it was made from.
     pub image: ImageFrame,
@@ -45,22 +41,22 @@ pub struct Job {
     pub inputs: Vec<SlotView>,
 }
 
-/// How a job ended.
+/// How the tail of a frame ended.
 #[derive(Debug)]
-pub struct Finished {
-    /// Which frame.
+pub struct TailEnd {
+    /// The frame.
     pub frame: FrameId,
     /// Whether its record is written; an error is one of the record file.
     pub written: Result<bool, NodeError>,
-    /// Microseconds of computing.
+    /// Time of computing.
     pub busy_us: u64,
 }
 
 /// The running thread.
 #[derive(Debug)]
 pub struct Tail {
-    jobs: Option<SyncSender<Job>>,
-    finished: Receiver<Finished>,
+    frames: Option<SyncSender<MergedFrame>>,
+    ends: Receiver<TailEnd>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -70,14 +66,16 @@ struct Work {
     weights: Weights,
     team: Team,
     arena: ArenaMemory,
-    maps: Vec<Vec<f32>>,
+    /// The tail's outputs, whole.
+    maps: Vec<AlignedBytes>,
+    elements_out: Vec<ElementType>,
     thresholds: Thresholds,
     dump: Option<PathBuf>,
-    records: Arc<Mutex<Records>>,
+    records: Records,
 }
 
 impl Tail {
-    /// Starts the thread and its team; `most` jobs may wait.
+    /// Starts the thread and its team; `waiting_max` frames may wait.
     ///
     /// # Errors
     /// When threads cannot be started.
@@ -85,19 +83,19 @@ impl Tail {
         program: &'static Program,
         weights: Weights,
         a: &Args,
-        records: Arc<Mutex<Records>>,
+        records: Records,
         waker: Waker,
-        most: usize,
+        waiting_max: usize,
     ) -> Result<Self, NodeError> {
+        let tensor = |t: &u16| &program.tensors[*t as usize];
+        let outputs = || program.tail.outputs.iter().map(tensor);
         let work = Work {
             program,
             weights,
             team: Team::new(a.threads).map_err(NodeError::Threads)?,
             arena: ArenaMemory::new(program.tail.arena_floats),
-            maps: whole(program, program.tail.outputs)
-                .iter()
-                .map(|p| vec![0.0; p.region.len()])
-                .collect(),
+            maps: outputs().map(|t| AlignedBytes::new(t.bytes())).collect(),
+            elements_out: outputs().map(|t| t.element).collect(),
             thresholds: Thresholds {
                 score: a.thresh,
                 nms: a.nms,
@@ -105,31 +103,32 @@ impl Tail {
             dump: a.dump.clone(),
             records,
         };
-        let (jobs, todo) = sync_channel(most);
-        let (tell, finished) = sync_channel(most + 1);
+        let (frames, todo) = sync_channel(waiting_max);
+        let (tell, ends) = sync_channel(waiting_max + 1);
         let thread = std::thread::Builder::new()
             .name("tail".into())
             .spawn(move || run(work, &todo, &tell, &waker))
             .map_err(NodeError::io("cannot start a thread"))?;
         Ok(Self {
-            jobs: Some(jobs),
-            finished,
+            frames: Some(frames),
+            ends,
             thread: Some(thread),
         })
     }
 
-    /// Hands over a job; `false` when too many wait or the thread is gone.
-    pub fn submit(&self, job: Job) -> bool {
-        self.jobs.as_ref().is_some_and(|j| j.try_send(job).is_ok())
+    /// Hands over a frame; `false` when too many wait or the thread is gone.
+    pub fn submit(&self, frame: MergedFrame) -> bool {
+        let frames = self.frames.as_ref();
+        frames.is_some_and(|f| f.try_send(frame).is_ok())
     }
 
-    /// A finished job; `None` when there is none yet.
-    pub fn next(&self) -> Option<Finished> {
-        self.finished.try_recv().ok()
+    /// A frame that has ended; `None` when there is none yet.
+    pub fn next(&self) -> Option<TailEnd> {
+        self.ends.try_recv().ok()
     }
 
     fn end(&mut self) {
-        self.jobs = None;
+        self.frames = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -142,20 +141,20 @@ impl Drop for Tail {
     }
 }
 
-fn run(mut work: Work, todo: &Receiver<Job>, tell: &SyncSender<Finished>, waker: &Waker) {
-    while let Ok(job) = todo.recv() {
+fn run(mut work: Work, todo: &Receiver<MergedFrame>, tell: &SyncSender<TailEnd>, waker: &Waker) {
+    while let Ok(merged) = todo.recv() {
         let begun = Instant::now();
         // A driver that panics costs its frame; the next one overwrites all that it touched.
-        let written = catch_unwind(AssertUnwindSafe(|| work.frame(&job))).unwrap_or(Ok(false));
-        let frame = job.frame;
+        let written = catch_unwind(AssertUnwindSafe(|| work.frame(&merged))).unwrap_or(Ok(false));
+        let frame = merged.frame;
         // The slots go back before the machine hears that it may free them.
-        drop(job);
-        let finished = Finished {
+        drop(merged);
+        let end = TailEnd {
             frame,
             written,
             busy_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
         };
-        if tell.send(finished).is_err() {
+        if tell.send(end).is_err() {
             return;
         }
         waker.wake();
@@ -171,45 +170,47 @@ fn whole(p: &Program, tensors: &[u16]) -> Vec<Port> {
 }
 
 impl Work {
-    /// Computes a frame and writes its record; `false` when it does not fit the program.
-    fn frame(&mut self, job: &Job) -> Result<bool, NodeError> {
+    /// Computes a frame and hands its record over; `false` when it does not fit the program.
+    fn frame(&mut self, merged: &MergedFrame) -> Result<bool, NodeError> {
         let p = self.program;
         let (ports_in, ports_out) = (whole(p, p.tail.inputs), whole(p, p.tail.outputs));
-        let fits = |(view, port): (&SlotView, &Port)| view.floats().len() == port.region.len();
-        if job.inputs.len() != ports_in.len() || !job.inputs.iter().zip(&ports_in).all(fits) {
+        let tensor = |port: &Port| &p.tensors[port.tensor as usize];
+        let fits = |(view, port): (&SlotView, &Port)| view.bytes().len() == tensor(port).bytes();
+        let views = merged.inputs.iter().zip(&ports_in);
+        if merged.inputs.len() != ports_in.len() || !views.clone().all(fits) {
             return Ok(false);
         }
-        let pieces: Vec<[Piece<'_>; 1]> = job
-            .inputs
-            .iter()
-            .zip(&ports_in)
+        let pieces: Vec<[InputPiece<'_>; 1]> = views
             .map(|(view, port)| {
-                [Piece {
+                [InputPiece {
                     region: port.region,
-                    data: view.floats(),
+                    element: tensor(port).element,
+                    bytes: view.bytes(),
                 }]
             })
             .collect();
-        let inputs: Vec<&[Piece<'_>]> = pieces.iter().map(<[_; 1]>::as_slice).collect();
-        let mut outputs: Vec<&mut [f32]> = self.maps.iter_mut().map(Vec::as_mut_slice).collect();
+        let inputs: Vec<&[InputPiece<'_>]> = pieces.iter().map(<[_; 1]>::as_slice).collect();
+        let maps = self.maps.iter_mut();
+        let mut outputs: Vec<&mut [u8]> = maps.map(AlignedBytes::bytes_mut).collect();
         (p.tail.run)(&mut TaskIo {
             ports_in: &ports_in,
             ports_out: &ports_out,
             inputs: &inputs,
             outputs: &mut outputs,
+            elements_out: &self.elements_out,
             weights: self.weights.floats(),
             arena: Arena::new(self.arena.floats()),
             team: &self.team,
         });
-        let maps: Vec<&[f32]> = self.maps.iter().map(Vec::as_slice).collect();
+        let maps: Vec<&[u8]> = self.maps.iter().map(AlignedBytes::bytes).collect();
         if let Some(dir) = &self.dump {
             let made = p.tail.outputs.iter().copied().zip(maps.iter().copied());
-            let read = pieces.iter().map(|[piece]| piece.data);
-            output::dump(p, dir, p.tail.inputs.iter().copied().zip(read).chain(made))?;
+            let read = pieces.iter().map(|[piece]| piece.bytes);
+            dump(p, dir, p.tail.inputs.iter().copied().zip(read).chain(made))?;
         }
-        let record = output::record(p, &job.subject, job.image, &maps, self.thresholds);
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.write(&record)?;
+        let subject = merged.subject.clone();
+        let record = record::computed(p, subject, merged.image, &maps, self.thresholds);
+        self.records.accept(&record)?;
         Ok(true)
     }
 }

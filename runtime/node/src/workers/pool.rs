@@ -1,27 +1,6 @@
-//! The worker processes of a node, as its network process sees them.
-//!
-//! ```no_run
-//! # use tessera_runtime::{node::workers::*, program::Program, proto::*, shm::*};
-//! # fn f(program: &'static Program, info: &ProgramInfo, config: &EdgeConfig, job: Job) -> Result<(), Box<dyn std::error::Error>> {
-//! let slots = config.slots(info, 1);
-//! let layout = Layout::new(info, &slots, config.max_jobs, config.workers);
-//! let segment = Segment::create(&layout)?;
-//! let mut store = SegmentStore::new(&segment, &slots)?;
-//! let mut workers = Workers::start(program, "weights.bin".as_ref(), &segment, config.workers, 1)?;
-//! workers.submit(&job, &mut store)?;
-//! // Poll `workers.as_fd()` beside the sockets; when it is readable:
-//! workers.drain(|id, finished| println!("{id:?}: {finished:?}"))?;
-//! let stats = workers.stop();
-//! # Ok(()) }
-//! ```
-//!
-//! A worker that dies costs the job that it had leased, which is reported failed, once; another
-//! process takes its place. Everything happens in [`Workers::drain`]: there is no thread.
-
-mod staff;
+//! Jobs: lent slots on the way out, reports on the way back.
 
 use std::{
-    io,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
     time::Duration,
@@ -35,93 +14,17 @@ use nix::{
     },
 };
 
-pub use self::staff::WorkerStats;
-use self::staff::{Launch, Staff};
+use super::{JobEnd, SubmitError, WorkersError, failed, launch::Launch, staff::Staff};
 use crate::shm::{
     Dispatcher, Segment, SegmentStore, ShmWords, SlotLoan, SlotView, Status,
     entry::{Content, PieceAt, PortIx},
-    jobs::Refused,
 };
+use tessera_plan::{files::statistics::Worker, region::Region};
 use tessera_protocol::{Job, JobId};
 use tessera_runtime::program::Program;
 
 /// How long a worker may take to leave when it is asked to: it finishes its job first.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// Why there are no workers.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorkersError {
-    /// The system refused a step.
-    #[error("workers: cannot {step}: {source}")]
-    System {
-        /// Which step.
-        step: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// More workers than the segment was made for.
-    #[error("workers: {asked} asked for, the segment has places for {places}")]
-    Count {
-        /// Workers asked for.
-        asked: usize,
-        /// The segment's.
-        places: usize,
-    },
-    /// None is left, and none can be had.
-    #[error("workers: given up after {times} starts in a row; the last one {why}")]
-    Hopeless {
-        /// How often each was started in vain.
-        times: u32,
-        /// What became of the last one.
-        why: Failure,
-    },
-}
-
-/// Why a worker process did not become ready.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Failure {
-    /// It ended first.
-    #[error("ended before it was ready ({0})")]
-    Ended(std::process::ExitStatus),
-    /// It could not be started.
-    #[error("could not be started ({0})")]
-    NotStarted(#[source] std::sync::Arc<WorkersError>),
-}
-
-/// Why a job was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// As many jobs are out as the segment was made for.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The job does not fit its task: an error of whoever made it.
-    #[error("job {job:?} of task {task}: {what}")]
-    Malformed {
-        /// The job.
-        job: JobId,
-        /// Its task.
-        task: u32,
-        /// What is wrong.
-        what: &'static str,
-    },
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finished {
-    /// Its outputs are complete.
-    Done {
-        /// Number of the worker.
-        worker: usize,
-        /// Microseconds of computing.
-        took_us: u32,
-    },
-    /// Its worker died, or its task panicked. Its slots are quiet again.
-    Failed,
-}
 
 /// A job that is out. Its slots stay lent until it is over.
 #[derive(Debug)]
@@ -145,16 +48,10 @@ pub struct Workers {
     content: Content,
 }
 
-/// Names of what [`Workers::as_fd`] watches; workers have their numbers.
+/// Name of the bell that workers ring, among what [`Workers::as_fd`] watches; workers have their numbers.
 const FINISHED: u64 = 1 << 32;
+/// Name of the timer for starts.
 const RESTART: u64 = FINISHED + 1;
-
-fn failed<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> WorkersError {
-    move |e| WorkersError::System {
-        step,
-        source: e.into(),
-    }
-}
 
 impl Workers {
     /// Starts `count` workers of `threads` threads each, which share the layers of a task: this binary
@@ -233,13 +130,15 @@ impl Workers {
         if job.inputs.len() != task.inputs.len() || job.outputs.len() != task.outputs.len() {
             return Err(wrong("inputs or outputs are missing"));
         }
+        let tensors = self.program.tensors;
+        let bytes = |t: u16, r: Region| r.len() * tensors[t as usize].element.bytes();
         self.content.task = job.task;
         self.content.pieces.clear();
         let mut lent_out = Vec::with_capacity(job.outputs.len());
         for (o, (&slot, port)) in job.outputs.iter().zip(task.outputs).enumerate() {
             let loan = store.lend_mut(slot);
             let loan = loan.ok_or_else(|| wrong("an output's slot is in use"))?;
-            if loan.floats() < port.region.len() {
+            if loan.length() < bytes(port.tensor, port.region) {
                 return Err(wrong("an output's slot is too small"));
             }
             self.content.pieces.push(PieceAt {
@@ -256,7 +155,7 @@ impl Workers {
             for &(slot, region) in pieces {
                 let view = store.lend(slot);
                 let view = view.ok_or_else(|| wrong("an input's slot is being written"))?;
-                if view.floats().len() < region.len() {
+                if view.bytes().len() < bytes(port.tensor, region) {
                     return Err(wrong("an input's slot is too small"));
                 }
                 covered += port.region.meet(region).len();
@@ -297,7 +196,7 @@ impl Workers {
     ///
     /// # Errors
     /// When no worker is left and none can be had; all jobs have been reported failed then.
-    pub fn drain(&mut self, mut report: impl FnMut(JobId, Finished)) -> Result<(), WorkersError> {
+    pub fn drain(&mut self, mut report: impl FnMut(JobId, JobEnd)) -> Result<(), WorkersError> {
         let dead = self.look(Duration::ZERO)?;
         self.bury(&dead);
         let hopeless = self.staff.fill(&self.epoll).err();
@@ -309,15 +208,15 @@ impl Workers {
                 continue;
             };
             let id = out.id;
-            let finished = match self.jobs.status(entry) {
+            let end = match self.jobs.status(entry) {
                 Status::Queued | Status::Leased { .. } => continue,
-                Status::Failed => Finished::Failed,
-                Status::Done { worker, took_us } => Finished::Done { worker, took_us },
+                Status::Failed => JobEnd::Failed,
+                Status::Done { worker, took_us } => JobEnd::Done { worker, took_us },
             };
-            self.staff.count(finished);
+            self.staff.count(end);
             self.jobs.release(entry);
             self.out[entry] = None;
-            report(id, finished);
+            report(id, end);
         }
         hopeless.map_or(Ok(()), Err)
     }
@@ -353,13 +252,13 @@ impl Workers {
     }
 
     /// What the workers did, dead ones included.
-    pub fn stats(&self) -> Vec<WorkerStats> {
-        self.staff.stats()
+    pub fn statistics(&self) -> Vec<Worker> {
+        self.staff.statistics()
     }
 
     /// Ends the workers: they may finish their jobs, but only for two seconds. Jobs that are out
     /// are not reported any more.
-    pub fn stop(mut self) -> Vec<WorkerStats> {
+    pub fn stop(mut self) -> Vec<Worker> {
         self.jobs.withdraw();
         self.staff.dismiss();
         let end = std::time::Instant::now() + GRACE;
@@ -371,7 +270,7 @@ impl Workers {
             }
         }
         self.staff.kill();
-        self.staff.stats()
+        self.staff.statistics()
     }
 }
 

@@ -17,7 +17,7 @@ use nix::{
     },
 };
 
-use super::NodeError;
+use crate::error::NodeError;
 use tessera_protocol::Now;
 
 /// Microseconds since this process made its clock.
@@ -79,7 +79,7 @@ pub enum Asked {
     /// SIGTERM, SIGINT: end orderly.
     End,
     /// SIGUSR1: write the statistics so far.
-    Stats,
+    Statistics,
 }
 
 /// Signals as something to wait for.
@@ -109,7 +109,7 @@ impl Signals {
         let signal = self.0.read_signal().ok().flatten()?;
         let usr1 = u32::try_from(Signal::SIGUSR1 as i32).unwrap_or(0);
         Some(if signal.ssi_signo == usr1 {
-            Asked::Stats
+            Asked::Statistics
         } else {
             Asked::End
         })

@@ -8,24 +8,30 @@ mod setup;
 
 use std::os::fd::AsFd;
 
-use serde_json::{Value, json};
-
 use self::progress::Progress;
-use super::{
-    NodeError,
+use super::net::{Net, Sending};
+use crate::{
     args::Args,
-    net::{Net, Sending},
-    source::{Read, Source},
-    stats,
-    tag::Tag,
+    error::NodeError,
+    shm::SegmentStore,
+    sources::{ReadFrame, Reader, Reading, Tag},
+    statistics::{self, tell},
     wait::{self, Asked, Signals, Waker},
-    workers::{Finished, Workers},
+    workers::{JobEnd, Workers},
 };
-use crate::shm::SegmentStore;
-use tessera_protocol::{Edge, EdgeInput, EdgeOutput, JobId, Now, Refusal, store::Store};
+use tessera_plan::files::{
+    events::Event,
+    statistics::{EdgeStatistics, Role},
+};
+use tessera_protocol::{
+    Edge, EdgeInput, EdgeOutput, JobId, NodeId, Now, Refusal, Traffic, store::Store,
+};
 use tessera_runtime::program::Program;
 
 pub use setup::run;
+
+/// What an edge says of itself, as its machine counts it.
+type Statistics = EdgeStatistics<Traffic, NodeId>;
 
 /// Between two lines about a gateway that does not answer.
 const STILL_WAITING_US: Now = 10_000_000;
@@ -35,9 +41,9 @@ struct Shell {
     machine: Edge,
     store: SegmentStore,
     workers: Workers,
-    source: Option<Source>,
-    /// An input that was read while the machine had no room for it any more.
-    ready: Option<Read>,
+    source: Option<Reader>,
+    /// A frame that was read while the machine had no room for it any more.
+    ready: Option<Reading>,
     /// Whether the machine knows that no input is left.
     said_no_more: bool,
     /// Whether the end of all frames was told.
@@ -49,10 +55,10 @@ struct Shell {
     complain_at: Option<Now>,
     refused: Option<Refusal>,
     stopped: bool,
-    /// Values of a frame.
+    /// Bytes of a frame.
     frame_bytes: usize,
     /// Jobs that are over; empty between turns.
-    over: Vec<(JobId, Finished)>,
+    over: Vec<(JobId, JobEnd)>,
 }
 
 impl Shell {
@@ -77,7 +83,7 @@ impl Shell {
                 self.handle(now, EdgeInput::Tick, &mut sending);
             }
             net.flush();
-            self.tell(now, &net, a);
+            self.tell_of_gateway(now, &net, a);
             while let Some(asked) = signals.next() {
                 match asked {
                     Asked::End => {
@@ -85,11 +91,7 @@ impl Shell {
                         net.flush();
                         self.stopped = true;
                     }
-                    Asked::Stats => {
-                        let mut all = self.stats(&net, program, a);
-                        all["workers"] = json!(self.workers.stats());
-                        write(a, &all)?;
-                    }
+                    Asked::Statistics => write(a, &self.statistics(&net, program, a))?,
                 }
             }
             if self.stopped {
@@ -106,10 +108,10 @@ impl Shell {
                 .map_or(self.wake_at, |c| c.min(self.wake_at));
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
-        let mut all = self.stats(&net, program, a);
+        let mut last = self.statistics(&net, program, a);
         // They note their memory once more when they end.
-        all["workers"] = json!(self.workers.stop());
-        write(a, &all)?;
+        last.workers = self.workers.stop();
+        write(a, &last)?;
         match self.progress.skips() {
             0 => Ok(()),
             n => Err(NodeError::Skipped(n)),
@@ -154,8 +156,8 @@ impl Shell {
         let drained = self.workers.drain(|job, how| over.push((job, how)));
         for (job, how) in over.drain(..) {
             let input = match how {
-                Finished::Done { .. } => EdgeInput::Done { job },
-                Finished::Failed => EdgeInput::Failed { job },
+                JobEnd::Done { .. } => EdgeInput::Done { job },
+                JobEnd::Failed => EdgeInput::Failed { job },
             };
             self.handle(now, input, sending);
         }
@@ -163,7 +165,7 @@ impl Shell {
         Ok(drained?)
     }
 
-    /// Moves the source's inputs into the machine as fast as it wants them.
+    /// Moves the source's frames into the machine as fast as it wants them.
     fn feed(&mut self, now: Now, sending: &mut Sending<'_>) {
         let Some(source) = &mut self.source else {
             return;
@@ -171,40 +173,51 @@ impl Shell {
         if self.ready.is_none() {
             self.ready = source.next();
         }
-        if let Some(read) = self.ready.take() {
-            match read.meta {
-                Err(e) => {
-                    self.store.free(read.slot);
-                    self.progress.skipped();
-                    skipped(read.index, &source.name(read.index), &e);
-                }
-                Ok(_) if !self.machine.wants_frame() => self.ready = Some(read),
-                Ok(mut meta) => {
-                    meta.captured_us = now;
-                    self.progress.accepted();
-                    let slot = read.slot;
-                    self.handle(now, EdgeInput::Frame { slot, meta }, sending);
-                }
-            }
+        if let Some(reading) = self.ready.take() {
+            self.take(now, reading, sending);
         }
         self.read_next();
-        let exhausted = self.source.as_ref().is_some_and(Source::exhausted);
-        if exhausted && self.ready.is_none() && !self.said_no_more {
+        let is_over = self.source.as_ref().is_some_and(Reader::is_over);
+        if is_over && self.ready.is_none() && !self.said_no_more {
             self.said_no_more = true;
             self.handle(now, EdgeInput::NoMoreFrames, sending);
         }
         if self.said_no_more && !self.said_finished && self.progress.all_ended() {
             self.said_finished = true;
-            stats::event(&self.progress.event());
+            tell(&self.progress.event());
         }
     }
 
-    /// Starts to read the next input when the machine has room for it.
+    /// Gives what was read to the machine, or keeps it until there is room.
+    fn take(&mut self, now: Now, reading: Reading, sending: &mut Sending<'_>) {
+        let slot = reading.slot;
+        match &reading.frame {
+            None => self.store.free(slot),
+            Some(ReadFrame {
+                index,
+                name,
+                meta: Err(e),
+            }) => {
+                self.store.free(slot);
+                self.progress.skipped();
+                skipped(*index, name, e);
+            }
+            Some(_) if !self.machine.wants_frame() => self.ready = Some(reading),
+            Some(ReadFrame { meta: Ok(meta), .. }) => {
+                let mut meta = *meta;
+                meta.captured_us = now;
+                self.progress.accepted();
+                self.handle(now, EdgeInput::Frame { slot, meta }, sending);
+            }
+        }
+    }
+
+    /// Starts to read the next frame when the machine has room for it.
     fn read_next(&mut self) {
         let Some(source) = &mut self.source else {
             return;
         };
-        if !source.idle() || self.ready.is_some() || !self.machine.wants_frame() {
+        if !source.is_idle() || self.ready.is_some() || !self.machine.wants_frame() {
             return;
         }
         let Some(slot) = self.store.alloc(self.frame_bytes) else {
@@ -217,11 +230,13 @@ impl Shell {
     }
 
     /// Says what changed between this node and its gateway.
-    fn tell(&mut self, now: Now, net: &Net, a: &Args) {
+    fn tell_of_gateway(&mut self, now: Now, net: &Net, a: &Args) {
         if self.complain_at.is_some() && self.machine.joined() {
             self.complain_at = None;
-            let addr = net.socket().local().to_string();
-            stats::event(&json!({ "event": "joined", "id": a.id, "addr": addr }));
+            tell(&Event::Joined {
+                id: a.id,
+                addr: net.socket().local().to_string(),
+            });
         }
         if let Some(at) = self.complain_at
             && now >= at
@@ -244,21 +259,23 @@ impl Shell {
         }
     }
 
-    /// All but the workers'.
-    fn stats(&self, net: &Net, program: &Program, a: &Args) -> Value {
-        let mut all = stats::of_process("edge", a.id, program);
-        all["counters"] = json!(self.machine.stats());
-        all["socket"] = net.stats();
-        all["frames"] = self.progress.stats();
-        all["slots"] = json!(self.store.usage());
-        all
+    /// What this node says of itself, now.
+    fn statistics(&self, net: &Net, program: &Program, a: &Args) -> Statistics {
+        Statistics {
+            process: statistics::process(Role::Edge, a.id, program),
+            counters: self.machine.stats().clone(),
+            frames: self.progress.statistics(),
+            slots: self.store.usage(),
+            socket: net.statistics(),
+            workers: self.workers.statistics(),
+        }
     }
 }
 
-fn write(a: &Args, all: &Value) -> Result<(), NodeError> {
+fn write(a: &Args, all: &Statistics) -> Result<(), NodeError> {
     a.stats
         .as_ref()
-        .map_or(Ok(()), |path| stats::write(path, all))
+        .map_or(Ok(()), |path| statistics::write(path, all))
 }
 
 /// What to do about a refusal.
@@ -275,9 +292,11 @@ fn advice(why: Refusal) -> &'static str {
     }
 }
 
-fn skipped(index: usize, file: &str, e: &NodeError) {
+fn skipped(tag: u32, file: &str, e: &NodeError) {
     eprintln!("error: skipped: {e}");
-    stats::event(
-        &json!({ "event": "skipped", "tag": index, "file": file, "error": e.to_string() }),
-    );
+    tell(&Event::Skipped {
+        tag,
+        file: file.into(),
+        error: e.to_string(),
+    });
 }

@@ -1,4 +1,4 @@
-//! A hand-written program for the tests of this module: the tail adds its one weight to the input.
+//! A hand-written program for tests: the tail adds its one weight to the input.
 
 use std::path::{Path, PathBuf};
 
@@ -31,8 +31,8 @@ const fn map(layer: i32) -> TensorSpec {
     }
 }
 
-/// No tasks, no heads: a frame of 2 x 3 values goes straight to the tail.
-pub static PROGRAM: Program = Program {
+/// [`PROGRAM`], to be varied.
+pub const ADDER: Program = Program {
     name: "adder",
     target: "portable",
     plan_hash: [1; 32],
@@ -58,6 +58,9 @@ pub static PROGRAM: Program = Program {
     }],
     check_cpu: || Ok(()),
 };
+
+/// No tasks, no heads: a frame of 2 x 3 values goes straight to the tail.
+pub static PROGRAM: Program = ADDER;
 
 /// Panics on a frame that begins with NaN, to show that a frame's trouble stays its own.
 fn add(io: &mut TaskIo<'_>) {

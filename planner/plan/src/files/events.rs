@@ -1,0 +1,65 @@
+//! What a node tells on standard output while it runs: one JSON line each.
+
+use serde::{Deserialize, Serialize};
+
+use super::statistics::Memory;
+
+/// Something that happened. In a line the event's name stands under `event`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// A gateway can be reached.
+    Listening {
+        /// Address and port that it is bound to.
+        addr: String,
+        /// Name of the compiled program.
+        program: String,
+    },
+    /// An edge was registered by its gateway.
+    Joined {
+        /// Number of the edge.
+        id: u16,
+        /// Address and port that it is bound to.
+        addr: String,
+    },
+    /// An edge could not read an input.
+    Skipped {
+        /// Counts the source's inputs from 0.
+        tag: u32,
+        /// The input's name.
+        file: String,
+        /// Why.
+        error: String,
+    },
+    /// All frames of an edge have ended, and there will be no more.
+    Finished {
+        /// Frames with detections.
+        detections: u64,
+        /// Frames without.
+        dropped: u64,
+        /// Inputs that could not be read.
+        skipped: u64,
+    },
+    /// `solo --guard`: how much of its working memory a task used.
+    Arena {
+        /// Task id; the tail comes behind the stages' tasks.
+        task: usize,
+        /// float32 values of working memory.
+        floats: usize,
+        /// float32 values up to the last one written.
+        high_water: usize,
+    },
+    /// `solo --repeat`: how long the frames took.
+    Timing {
+        /// Seconds of each frame.
+        seconds: Vec<f64>,
+        /// The stages' part of them.
+        stages_seconds: Vec<f64>,
+        /// The tail's part of them.
+        tail_seconds: Vec<f64>,
+        /// Processor time of each frame, all threads together.
+        processor_seconds: Vec<f64>,
+        /// Memory afterwards.
+        memory: Memory,
+    },
+}

@@ -1,0 +1,32 @@
+//! Boundary tensors as files, for people who compare layers.
+
+use std::path::Path;
+
+use crate::{error::NodeError, picture};
+use tessera_runtime::{element, program::Program};
+
+/// Writes `layer_K.f32` (C x H x W, float32) of boundary tensors: indices into [`Program::tensors`], with
+/// their whole packed maps.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn dump<'a>(
+    p: &Program,
+    dir: &Path,
+    tensors: impl IntoIterator<Item = (u16, &'a [u8])>,
+) -> Result<(), NodeError> {
+    std::fs::create_dir_all(dir)
+        .map_err(NodeError::io(format!("cannot make {}", dir.display())))?;
+    for (t, map) in tensors {
+        let s = &p.tensors[t as usize];
+        if s.layer < 0 {
+            continue;
+        }
+        let path = dir.join(format!("layer_{}.f32", s.layer));
+        let values = element::values(s.element, map);
+        let bytes = picture::chw_from_tensor(&values, s.h, s.w, s.c);
+        std::fs::write(&path, bytes)
+            .map_err(NodeError::io(format!("cannot write {}", path.display())))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! A frame's objects, and the tasks that make them one after the other.
+
+use std::rc::Rc;
+
+use crate::statistics::tell;
+use tessera_plan::{dataflow::Port, files::events::Event, plan::ElementType, region::Region};
+use tessera_runtime::{
+    arena::{
+        AlignedBytes, ArenaMemory,
+        guarded::{self, GuardedArena},
+    },
+    io::{Arena, InputPiece, TaskIo},
+    profile::Profile,
+    program::{Program, TensorSpec},
+    team::Team,
+};
+
+/// An object: a packed box of a tensor.
+type Object = (Region, Rc<AlignedBytes>);
+
+/// A frame's objects, as far as they are made.
+pub struct SoloFrame<'p> {
+    program: &'p Program,
+    /// Per boundary tensor; the input is shared by frames.
+    objects: Vec<Vec<Object>>,
+}
+
+/// What tasks need beside their inputs.
+pub struct Env<'a> {
+    /// All weights.
+    pub weights: &'a [f32],
+    /// Working memory.
+    pub arena: &'a mut ArenaMemory,
+    /// Threads.
+    pub team: &'a Team,
+    /// Memory that shows its use, instead of `arena`.
+    pub guard: Option<GuardedArena>,
+    /// Times of layers, if they are asked for.
+    pub profile: Option<Profile>,
+    /// Memory of objects of frames that are over.
+    pub spare: Vec<AlignedBytes>,
+}
+
+impl Env<'_> {
+    /// Memory of any content: a task writes all of it.
+    fn place(&mut self, length: usize) -> AlignedBytes {
+        let fits = |m: &AlignedBytes| m.bytes().len() == length;
+        match self.spare.iter().position(fits) {
+            Some(i) => self.spare.swap_remove(i),
+            None => AlignedBytes::new(length),
+        }
+    }
+}
+
+impl<'p> SoloFrame<'p> {
+    /// A frame with its input.
+    pub fn new(program: &'p Program, input: Rc<AlignedBytes>) -> Self {
+        let mut objects: Vec<Vec<Object>> = program.tensors.iter().map(|_| Vec::new()).collect();
+        objects[0].push((program.tensors[0].region(), input));
+        Self { program, objects }
+    }
+
+    /// Runs all tasks.
+    pub fn stages(&mut self, env: &mut Env<'_>) {
+        for (i, t) in self.program.tasks.iter().enumerate() {
+            self.run(i, t.inputs, t.outputs, env);
+        }
+    }
+
+    /// Runs the tail; gives its outputs.
+    pub fn tail(&mut self, env: &mut Env<'_>) -> Vec<Rc<AlignedBytes>> {
+        let p = self.program;
+        let port = |t: &u16| Port {
+            tensor: *t,
+            region: p.tensors[*t as usize].region(),
+        };
+        let ins: Vec<Port> = p.tail.inputs.iter().map(port).collect();
+        let outs: Vec<Port> = p.tail.outputs.iter().map(port).collect();
+        // Stage outputs that pass through stay as they are; the tail's own copies go aside.
+        let before: Vec<usize> = self.objects.iter().map(Vec::len).collect();
+        self.run(p.tasks.len(), &ins, &outs, env);
+        outs.iter()
+            .map(|o| {
+                self.objects[o.tensor as usize]
+                    .split_off(before[o.tensor as usize])
+                    .swap_remove(0)
+                    .1
+            })
+            .collect()
+    }
+
+    /// Gives the memory of all objects but the input and of `outputs` back, for the next frame's.
+    pub fn end(self, outputs: Vec<Rc<AlignedBytes>>, env: &mut Env<'_>) {
+        let made = self.objects.into_iter().skip(1).flatten();
+        let made = made.map(|(_, memory)| memory).chain(outputs);
+        env.spare
+            .extend(made.filter_map(|memory| Rc::try_unwrap(memory).ok()));
+    }
+
+    fn tensor(&self, port: &Port) -> &'p TensorSpec {
+        &self.program.tensors[port.tensor as usize]
+    }
+
+    /// What was made of an input.
+    fn pieces(&self, port: &Port) -> Vec<InputPiece<'_>> {
+        let element = self.tensor(port).element;
+        self.objects[port.tensor as usize]
+            .iter()
+            .filter(|(r, _)| !r.meet(port.region).is_empty())
+            .map(|(region, memory)| InputPiece {
+                region: *region,
+                element,
+                bytes: memory.bytes(),
+            })
+            .collect()
+    }
+
+    /// Runs task number `task`; the tail comes behind the stages' tasks.
+    fn run(&mut self, task: usize, ins: &[Port], outs: &[Port], env: &mut Env<'_>) {
+        let tail = &self.program.tail;
+        let spec = self.program.tasks.get(task);
+        let (run, floats) = spec.map_or((tail.run, tail.arena_floats), |t| (t.run, t.arena_floats));
+        let elements: Vec<ElementType> = outs.iter().map(|p| self.tensor(p).element).collect();
+        let length = |(p, e): (&Port, &ElementType)| p.region.len() * e.bytes();
+        let mut made: Vec<AlignedBytes> = outs
+            .iter()
+            .zip(&elements)
+            .map(|o| env.place(length(o)))
+            .collect();
+        let pieces: Vec<Vec<InputPiece<'_>>> = ins.iter().map(|p| self.pieces(p)).collect();
+        let inputs: Vec<&[InputPiece<'_>]> = pieces.iter().map(Vec::as_slice).collect();
+        let mut outputs: Vec<&mut [u8]> = made.iter_mut().map(AlignedBytes::bytes_mut).collect();
+        run(&mut TaskIo {
+            ports_in: ins,
+            ports_out: outs,
+            inputs: &inputs,
+            outputs: &mut outputs,
+            elements_out: &elements,
+            weights: env.weights,
+            arena: match (&mut env.profile, &mut env.guard) {
+                (Some(p), _) => Arena::profiled(env.arena.floats(), p),
+                (None, Some(guard)) => Arena::new(guard.floats(floats)),
+                (None, None) => Arena::new(env.arena.floats()),
+            },
+            team: env.team,
+        });
+        if let Some(guard) = &env.guard {
+            tell(&Event::Arena {
+                task,
+                floats,
+                high_water: guarded::high_water(guard.last(floats)),
+            });
+        }
+        if let Some(p) = &mut env.profile {
+            p.done(task);
+        }
+        for (port, memory) in outs.iter().zip(made) {
+            self.objects[port.tensor as usize].push((port.region, Rc::new(memory)));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Everything in one process, without a network: tasks in order, then the tail.
+//!
+//! Stage boundaries are real: every task reads pieces and writes its packed boxes, as on a cluster.
+
+mod frame;
+mod peak;
+mod times;
+
+use std::rc::Rc;
+
+use serde_json::json;
+
+use self::{
+    frame::{Env, SoloFrame},
+    times::Times,
+};
+use super::{
+    code,
+    dump::dump,
+    record::{self, Thresholds},
+};
+use crate::{args::Args, detect::ImageFrame, error::NodeError, memory, sinks, sources, statistics};
+use tessera_plan::files::{
+    records::{Record, Subject},
+    statistics::{Role, SoloStatistics},
+};
+use tessera_runtime::{
+    arena::{AlignedBytes, ArenaMemory, guarded::GuardedArena},
+    profile::Profile,
+    program::Program,
+    team::Team,
+    weights::{Use, Weights},
+};
+
+/// Runs the role.
+pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
+    let weights = Weights::open(&a.weights, program, Use::All)?;
+    let team = Team::new(a.threads).map_err(NodeError::Threads)?;
+    let tasks = program.tasks.iter().map(|t| t.arena_floats);
+    let largest = tasks.chain([program.tail.arena_floats]).max().unwrap_or(0);
+    let mut arena = ArenaMemory::new(largest);
+    let guard = a.guard.then(|| GuardedArena::new(largest)).transpose();
+    let mut env = Env {
+        weights: weights.floats(),
+        arena: &mut arena,
+        team: &team,
+        guard: guard.map_err(NodeError::errno("no memory to guard"))?,
+        profile: None,
+        spare: Vec::new(),
+    };
+    let source = sources::open(program, a);
+    let mut source = source.ok_or_else(|| NodeError::Usage("solo needs inputs".into()))?;
+    code::let_go();
+    let records = sinks::open(a.records.as_deref())?;
+    let mut times = Times::default();
+    let mut frames = 0u32;
+    loop {
+        let (name, mut input) = (source.name(), AlignedBytes::new(program.tensors[0].bytes()));
+        let Some(image) = source.next(input.bytes_mut()) else {
+            break;
+        };
+        let (image, input) = (image?, Rc::new(input));
+        if frames == 0 {
+            time(program, a, &input, &mut env, &mut times);
+        }
+        let mut frame = SoloFrame::new(program, input);
+        frame.stages(&mut env);
+        let outputs = frame.tail(&mut env);
+        let subject = Subject {
+            frame: frames,
+            tag: frames,
+            file: Some(name),
+            ..Subject::default()
+        };
+        let record = publish(program, a, subject, image, &outputs)?;
+        records.accept(&record)?;
+        frame.end(outputs, &mut env);
+        frames += 1;
+    }
+    records.flush()?;
+    if a.repeat > 0 {
+        statistics::tell(&times.event());
+    }
+    if let Some(path) = &a.stats {
+        let all = SoloStatistics {
+            role: Role::Solo,
+            pid: std::process::id(),
+            memory: memory::now(),
+            frames: u64::from(frames),
+        };
+        statistics::write(path, &all)?;
+    }
+    Ok(())
+}
+
+/// Dumps a frame's tensors, if that is asked for; gives its record.
+fn publish(
+    program: &Program,
+    a: &Args,
+    subject: Subject,
+    image: ImageFrame,
+    outputs: &[Rc<AlignedBytes>],
+) -> Result<Record, NodeError> {
+    let maps: Vec<&[u8]> = outputs.iter().map(|o| o.bytes()).collect();
+    if let Some(dir) = &a.dump {
+        let tensors = program.tail.outputs.iter().copied();
+        dump(program, dir, tensors.zip(maps.iter().copied()))?;
+    }
+    let thresholds = Thresholds {
+        score: a.thresh,
+        nms: a.nms,
+    };
+    Ok(record::computed(program, subject, image, &maps, thresholds))
+}
+
+/// Computes a frame under the clock, as often as that is asked for, and tells the times of its layers.
+fn time(
+    program: &Program,
+    a: &Args,
+    input: &Rc<AlignedBytes>,
+    env: &mut Env<'_>,
+    times: &mut Times,
+) {
+    let tasks = program.tasks.len() + 1;
+    let mut profile = (a.profile && a.repeat > 0).then(|| Profile::new(tasks, env.team.threads()));
+    let mut peak_flops: Option<f64> = None;
+    for _ in 0..a.repeat {
+        let mut run = (SoloFrame::new(program, Rc::clone(input)), &mut *env);
+        let outputs = times.note(&mut run, |(f, env)| f.stages(env), |(f, env)| f.tail(env));
+        run.0.end(outputs, env);
+        if profile.is_some() {
+            // In a frame of its own: reading the clock for every firing would show in the whole.
+            env.profile = profile.take();
+            let mut frame = SoloFrame::new(program, Rc::clone(input));
+            frame.stages(env);
+            frame.tail(env);
+            profile = env.profile.take();
+            peak_flops = peak::flops(program.target).map(|f| f.max(peak_flops.unwrap_or(0.0)));
+        }
+    }
+    if let Some(p) = profile {
+        println!(
+            "{}",
+            json!({ "event": "profile", "tasks": p.layers(), "peak_flops": peak_flops })
+        );
+    }
+}

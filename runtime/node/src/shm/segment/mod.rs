@@ -1,0 +1,191 @@
+//! The shared segment: a sealed memfd, created by the network process, mapped by its workers.
+//!
+//! Nothing is named, so nothing is left behind: the memory goes when the last process that has it
+//! goes. Seals keep everybody from resizing the file, so no access to a mapping can fault.
+
+mod error;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::{
+    fs::File,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::unix::fs::FileExt,
+    ptr::NonNull,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
+use nix::{
+    fcntl::{FcntlArg, SealFlag, fcntl},
+    sys::memfd::{MFdFlags, memfd_create},
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::layout::{Areas, Header, LINE_BYTES, Layout};
+pub use error::SegmentError;
+use error::failed;
+pub use words::ShmWords;
+
+/// A mapped segment. Clones share the mapping.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    fd: Arc<OwnedFd>,
+    map: Arc<MmapRaw>,
+    layout: Layout,
+    areas: Areas,
+    /// Whether the right to manage the slots is still to be had.
+    unmanaged: Arc<AtomicBool>,
+}
+
+/// What nobody may do to the file any more.
+fn seals() -> SealFlag {
+    SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL
+}
+
+impl Segment {
+    /// Creates, sizes, seals and maps a segment; all bytes behind the header are zero and take no
+    /// memory until they are touched.
+    ///
+    /// # Errors
+    /// When counts are out of bounds or the system refuses.
+    pub fn create(layout: &Layout) -> Result<Self, SegmentError> {
+        let areas = layout.areas()?;
+        let fd = memfd_create(
+            c"tessera",
+            MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+        )
+        .map_err(failed("create a memfd"))?;
+        let file = File::from(fd);
+        file.set_len(areas.slots.end as u64)
+            .map_err(failed("size it"))?;
+        file.write_all_at(Header::new(layout, &areas).as_bytes(), 0)
+            .map_err(failed("write its header"))?;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals())).map_err(failed("seal it"))?;
+        Self::map(file.into(), *layout, areas, true)
+    }
+
+    /// Maps a segment that another process created, after checking all of it.
+    ///
+    /// # Errors
+    /// When the file is not a sealed segment for `plan_hash`.
+    pub fn from_fd(fd: OwnedFd, plan_hash: &[u8; 32]) -> Result<Self, SegmentError> {
+        let found = fcntl(&fd, FcntlArg::F_GET_SEALS).map_err(|_| SegmentError::Unsealed)?;
+        if !SealFlag::from_bits_truncate(found).contains(seals()) {
+            return Err(SegmentError::Unsealed);
+        }
+        let file = File::from(fd);
+        let bytes = file.metadata().map_err(failed("size it"))?.len();
+        let mut head = [0u8; size_of::<Header>()];
+        file.read_exact_at(&mut head, 0)
+            .map_err(|_| SegmentError::Magic)?;
+        let header = Header::read_from_bytes(&head).map_err(|_| SegmentError::Magic)?;
+        let (layout, areas) = header.read(plan_hash, bytes)?;
+        Self::map(file.into(), layout, areas, false)
+    }
+
+    fn map(fd: OwnedFd, layout: Layout, areas: Areas, own: bool) -> Result<Self, SegmentError> {
+        let map = MmapOptions::new()
+            .len(areas.slots.end)
+            .map_raw(&fd)
+            .map_err(failed("map it"))?;
+        Ok(Self {
+            fd: Arc::new(fd),
+            map: Arc::new(map),
+            layout,
+            areas,
+            unmanaged: Arc::new(AtomicBool::new(own)),
+        })
+    }
+
+    /// The counts it was made for.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The file, to be handed to workers.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Whether both are clones of one mapping.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.map, &other.map)
+    }
+
+    /// The deque's words.
+    pub fn deque(&self) -> ShmWords {
+        self.words(self.areas.deque.start, self.areas.deque.len())
+    }
+
+    /// The job table's states.
+    pub fn states(&self) -> ShmWords {
+        self.words(self.areas.states.start, self.areas.states.len())
+    }
+
+    /// The workers' records.
+    pub fn workers(&self) -> ShmWords {
+        self.words(self.areas.workers.start, self.areas.workers.len())
+    }
+
+    /// The jobs' entries.
+    pub fn entries(&self) -> ShmWords {
+        self.words(self.areas.entries.start, self.areas.entries.len())
+    }
+
+    fn words(&self, start: usize, bytes: usize) -> ShmWords {
+        assert!(
+            start.is_multiple_of(4) && start + bytes <= self.areas.slots.start,
+            "words lie before the slots"
+        );
+        ShmWords {
+            map: Arc::clone(&self.map),
+            start,
+            words: bytes / 4,
+        }
+    }
+
+    /// Where `length` bytes lie that begin `place` lines into the slots; `None` when they leave
+    /// them. The pointer is aligned to a line and valid for reads and writes while a clone of this
+    /// segment lives. Whoever dereferences it must know that nobody else accesses the bytes (to
+    /// write), or that nobody writes them (to read).
+    pub fn bytes(&self, place: u32, length: usize) -> Option<NonNull<[u8]>> {
+        let start = (place as usize).checked_mul(LINE_BYTES)?;
+        let end = start.checked_add(length)?;
+        if end > self.areas.slots.len() {
+            return None;
+        }
+        // SAFETY: slots.start + start <= slots.end, the length of the mapping, which is one
+        // allocation.
+        let at = unsafe { self.map.as_mut_ptr().add(self.areas.slots.start + start) };
+        NonNull::new(at).map(|p| NonNull::slice_from_raw_parts(p, length))
+    }
+
+    /// Takes all slots out of this process' resident memory. They stay what they are, in memory that
+    /// other processes share, and come back when they are touched.
+    pub fn let_go(&self) {
+        let slots = &self.areas.slots;
+        // SAFETY: the mapping is shared and backed by a file: `MADV_DONTNEED` drops page table
+        // entries of this process, and an access maps the same pages with the same content again
+        // (madvise(2)). So it changes nothing that any reference could see.
+        let done = unsafe {
+            self.map
+                .unchecked_advise_range(UncheckedAdvice::DontNeed, slots.start, slots.len())
+        };
+        // Pages that stay cost memory and nothing else.
+        let _ = done;
+    }
+
+    /// Takes the right to manage the slots: once, and only where the segment was created.
+    pub(super) fn manage(&self) -> Result<(), SegmentError> {
+        if self.unmanaged.swap(false, Ordering::AcqRel) {
+            Ok(())
+        } else {
+            Err(SegmentError::Managed)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Frames from picture files, resized as Darknet does.
+
+use std::path::{Path, PathBuf};
+
+use super::{FrameSource, files::Files, fill};
+use crate::{detect::ImageFrame, error::NodeError, picture};
+use tessera_runtime::program::TensorSpec;
+
+/// Picture files.
+#[derive(Clone, Debug)]
+pub struct Pictures {
+    files: Files,
+    input: &'static TensorSpec,
+    letterbox: bool,
+}
+
+impl Pictures {
+    /// Pictures for a network's `input`.
+    pub fn new(files: &[PathBuf], input: &'static TensorSpec, letterbox: bool) -> Self {
+        Self {
+            files: Files::new(files),
+            input,
+            letterbox,
+        }
+    }
+}
+
+impl FrameSource for Pictures {
+    fn name(&self) -> String {
+        self.files.name()
+    }
+
+    fn next(&mut self, into: &mut [u8]) -> Option<Result<ImageFrame, NodeError>> {
+        let file = self.files.next()?;
+        Some(read(file, self.input, self.letterbox, into))
+    }
+
+    fn is_over(&self) -> bool {
+        self.files.is_over()
+    }
+}
+
+fn read(
+    file: &Path,
+    input: &TensorSpec,
+    letterbox: bool,
+    into: &mut [u8],
+) -> Result<ImageFrame, NodeError> {
+    let (h, w, c) = (input.h, input.w, input.c);
+    if c != 1 && c != 3 {
+        return Err(picture::PictureError::Channels { channels: c }.into());
+    }
+    let p = picture::load(file)?;
+    fill(input.element, into, |values| {
+        picture::to_tensor(&p, h, w, c, letterbox, values);
+    });
+    Ok(ImageFrame {
+        width: p.width,
+        height: p.height,
+        letterbox,
+    })
+}

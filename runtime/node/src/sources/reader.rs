@@ -1,0 +1,160 @@
+//! A source on a thread of its own, which reads straight into slots, one frame at a time: decoding a
+//! picture must not keep the node from answering.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+};
+
+use super::{FrameSource, Tag};
+use crate::{detect::ImageFrame, error::NodeError, shm::SlotLoan, wait::Waker};
+use tessera_protocol::{FrameMeta, store::SlotId};
+
+/// What came of reading into a slot.
+#[derive(Debug)]
+pub struct Reading {
+    /// The slot, back.
+    pub slot: SlotId,
+    /// The frame; `None` at the source's end.
+    pub frame: Option<ReadFrame>,
+    /// Whether it is known that nothing is left.
+    is_over: bool,
+}
+
+/// A frame that was read, or could not be.
+#[derive(Debug)]
+pub struct ReadFrame {
+    /// Counts the source's frames from 0.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// What travels with the frame, without its time; or why there is none.
+    pub meta: Result<FrameMeta, NodeError>,
+}
+
+/// What the thread is asked to do: read the next frame into a slot.
+struct Errand {
+    slot: SlotId,
+    loan: SlotLoan,
+}
+
+/// Where the source stands, as far as its user knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Waits to be asked for the next frame.
+    Idle,
+    /// Reads.
+    Busy,
+    /// Has nothing more.
+    Over,
+}
+
+/// A running source.
+#[derive(Debug)]
+pub struct Reader {
+    state: State,
+    todo: SyncSender<Errand>,
+    done: Receiver<Reading>,
+}
+
+impl Reader {
+    /// Starts the thread. `waker` is woken whenever a reading can be had.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(source: Box<dyn FrameSource>, waker: Waker) -> Result<Self, NodeError> {
+        let (todo, errands) = sync_channel(1);
+        let (tell, done) = sync_channel(1);
+        let state = if source.is_over() {
+            State::Over
+        } else {
+            State::Idle
+        };
+        // Not joined at the end: an input that does not come (a pipe, a share that is gone) must
+        // not keep the node from leaving. The loan keeps the slot mapped and out of use.
+        std::thread::Builder::new()
+            .name("source".into())
+            .spawn(move || read_all(source, &errands, &tell, &waker))
+            .map_err(NodeError::io("cannot start a thread"))?;
+        Ok(Self { state, todo, done })
+    }
+
+    /// Whether it waits to be asked for the next frame.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
+    /// Whether all frames have been given back.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// Reads the next frame into `slot`, which `loan` is of; only while [`Reader::is_idle`].
+    pub fn read(&mut self, slot: SlotId, loan: SlotLoan) {
+        let sent = self.todo.try_send(Errand { slot, loan }).is_ok();
+        debug_assert!(sent, "the thread waits for one frame at a time");
+        self.state = if sent { State::Busy } else { State::Over };
+    }
+
+    /// What has been read meanwhile.
+    pub fn next(&mut self) -> Option<Reading> {
+        match self.done.try_recv() {
+            Ok(reading) => {
+                self.state = if reading.is_over {
+                    State::Over
+                } else {
+                    State::Idle
+                };
+                Some(reading)
+            }
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                self.state = State::Over;
+                None
+            }
+        }
+    }
+}
+
+fn read_all(
+    mut source: Box<dyn FrameSource>,
+    errands: &Receiver<Errand>,
+    tell: &SyncSender<Reading>,
+    waker: &Waker,
+) {
+    let mut index = 0u32;
+    while let Ok(Errand { slot, mut loan }) = errands.recv() {
+        let name = source.name();
+        let next = catch_unwind(AssertUnwindSafe(|| source.next(loan.bytes_mut())))
+            .unwrap_or_else(|_| Some(Err(NodeError::Decoder(name.clone()))));
+        // The slot goes back before the machine gets it.
+        drop(loan);
+        let reading = Reading {
+            slot,
+            is_over: next.is_none() || source.is_over(),
+            frame: next.map(|image| ReadFrame {
+                index,
+                name,
+                meta: image.map(|image| meta(index, image)),
+            }),
+        };
+        index = index.saturating_add(1);
+        if tell.send(reading).is_err() {
+            return;
+        }
+        waker.wake();
+    }
+}
+
+fn meta(index: u32, image: ImageFrame) -> FrameMeta {
+    let tag = Tag {
+        index,
+        letterbox: image.letterbox,
+    };
+    FrameMeta {
+        tag: tag.encode(),
+        image_w: image.width,
+        image_h: image.height,
+        captured_us: 0,
+    }
+}

@@ -1,0 +1,124 @@
+use std::os::fd::AsFd;
+
+use super::*;
+use crate::{
+    shm::{Layout, Segment, SegmentStore},
+    wait::{self, Waker},
+};
+use tessera_plan::dataflow::SlotCount;
+use tessera_protocol::store::Store;
+use tessera_runtime::program::TensorSpec;
+
+const fn input(element: ElementType) -> TensorSpec {
+    TensorSpec {
+        layer: -1,
+        h: 3,
+        w: 5,
+        c: 1,
+        element,
+    }
+}
+
+static BYTES: TensorSpec = input(ElementType::U8);
+static HALVES: TensorSpec = input(ElementType::F16);
+static FLOATS: TensorSpec = input(ElementType::F32);
+
+#[test]
+fn frames_are_written_in_the_inputs_element_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [dir.path().join("a.f32")];
+    // One channel: rows of pixels either way.
+    let values: Vec<f32> = (0..15u8).map(|k| f32::from(17 * k) / 255.0).collect();
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(&files[0], bytes).unwrap();
+    let picture = [dir.path().join("b.png")];
+    image::GrayImage::from_fn(5, 3, |x, y| image::Luma([17 * (5 * y + x) as u8]))
+        .save(&picture[0])
+        .unwrap();
+    for input in [&BYTES, &HALVES, &FLOATS] {
+        let mut want = vec![0; input.bytes()];
+        element::store(input.element, &values, &mut want);
+        let mut from_tensor = tessera_runtime::arena::AlignedBytes::new(input.bytes());
+        let mut source = tensors::Tensors::new(&files, input);
+        assert!(source.name().ends_with("a.f32"));
+        source.next(from_tensor.bytes_mut()).unwrap().unwrap();
+        assert_eq!(from_tensor.bytes(), want, "{:?}", input.element);
+        assert!(source.is_over() && source.next(from_tensor.bytes_mut()).is_none());
+
+        let mut source = pictures::Pictures::new(&picture, input, false);
+        from_tensor.bytes_mut().fill(9);
+        let image = source.next(from_tensor.bytes_mut()).unwrap().unwrap();
+        assert_eq!((image.width, image.height, image.letterbox), (5, 3, false));
+        assert_eq!(from_tensor.bytes(), want, "{:?}", input.element);
+    }
+}
+
+/// Frames of one byte, some of which cannot be had; knows its end only when it is there, as a stream does.
+struct Stream(u8);
+
+impl FrameSource for Stream {
+    fn name(&self) -> String {
+        format!("frame {}", self.0)
+    }
+
+    fn next(&mut self, into: &mut [u8]) -> Option<Result<ImageFrame, NodeError>> {
+        let k = self.0;
+        self.0 += 1;
+        match k {
+            1 => Some(Err(NodeError::Decoder("noise".into()))),
+            2 => panic!("a decoder's mistake"),
+            4.. => None,
+            _ => {
+                into.fill(k);
+                Some(Ok(ImageFrame::default()))
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reader_skips_what_cannot_be_had_and_ends() {
+    let slots = [SlotCount { bytes: 7, count: 1 }];
+    let layout = Layout {
+        plan_hash: [0; 32],
+        jobs: 1,
+        workers: 1,
+        pieces: 1,
+        slot_bytes: 64,
+    };
+    let segment = Segment::create(&layout).unwrap();
+    let mut store = SegmentStore::new(&segment, &slots).unwrap();
+    let waker = Waker::new().unwrap();
+    let mut reader = Reader::start(Box::new(Stream(0)), waker.clone()).unwrap();
+    let mut told = Vec::new();
+    while !reader.is_over() {
+        assert!(reader.is_idle());
+        let slot = store.alloc(7).unwrap();
+        let loan = store.lend_mut(slot).unwrap();
+        reader.read(slot, loan);
+        let reading = loop {
+            match reader.next() {
+                Some(reading) => break reading,
+                None => wait::wait([waker.as_fd()], 60_000_000).unwrap(),
+            }
+            waker.clear();
+        };
+        let content = store.bytes(reading.slot)[6];
+        store.free(reading.slot);
+        told.extend(reading.frame.map(|f| {
+            let what = f.meta.map(|m| (Tag::decode(m.tag).index, content));
+            (f.index, f.name, what.map_err(|e| e.to_string()))
+        }));
+    }
+    let lost = |name: &str| Err(format!("{name} cannot be decoded"));
+    let expected = [
+        (0, "frame 0", Ok((0, 0))),
+        (1, "frame 1", lost("noise")),
+        (2, "frame 2", lost("frame 2")),
+        (3, "frame 3", Ok((3, 3))),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(i, name, what)| (i, name.to_string(), what))
+    );
+}

@@ -1,0 +1,57 @@
+//! The command that starts a worker.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// How a worker is started.
+#[derive(Debug)]
+pub(super) struct Launch {
+    /// Program and arguments.
+    words: Vec<OsString>,
+    /// What it is called in `ps`, when the program is not its own name.
+    name: Option<OsString>,
+}
+
+impl Launch {
+    /// This binary's worker role.
+    pub(super) fn new(program: &str, weights: &Path, threads: usize) -> Self {
+        let exe = std::env::current_exe().ok();
+        let runner = std::env::var("TESSERA_RUNNER").unwrap_or_default();
+        let mut words: Vec<OsString> = runner.split_whitespace().map(OsString::from).collect();
+        let mut name = None;
+        match exe {
+            Some(exe) if !words.is_empty() => words.push(exe.into()),
+            // Works even when the file was replaced meanwhile.
+            exe => {
+                words = vec!["/proc/self/exe".into()];
+                name = exe.and_then(|e| e.file_name().map(OsString::from));
+            }
+        }
+        let args = ["--program", program, "worker", "--socket", "0", "--weights"];
+        words.extend(args.map(OsString::from));
+        words.push(weights.into());
+        words.extend(["--threads".into(), threads.to_string().into()]);
+        Self { words, name }
+    }
+
+    /// Starts the process; `input` becomes its standard input.
+    pub(super) fn start(&self, input: UnixStream) -> io::Result<Child> {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]);
+        if let Some(name) = &self.name {
+            command.arg0(name);
+        }
+        command
+            .stdin(OwnedFd::from(input))
+            .stdout(Stdio::null())
+            .spawn()
+    }
+}
