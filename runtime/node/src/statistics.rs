@@ -52,3 +52,185 @@ pub fn tell(event: &Event) {
         let _ = io::stdout().write_all(line.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+    use tessera_plan::files::{
+        records::{ClassScore, Detection, DropReason, Ending, Found, Record, Subject},
+        statistics::{
+            EdgeStatistics, EndedFrame, GatewayStatistics, SocketCounters, SoloStatistics, Worker,
+        },
+    };
+    use tessera_protocol::{NodeId, Traffic};
+
+    use super::*;
+
+    /// Checks the text of `value`, and that it is read as it was.
+    fn check<T: Serialize + DeserializeOwned + Debug + PartialEq>(value: &T, text: &str) {
+        let line = json_line(value).unwrap();
+        assert_eq!(line.trim_end(), text);
+        assert_eq!(&serde_json::from_str::<T>(&line).unwrap(), value);
+    }
+
+    fn record(epoch: Option<u64>, file: Option<&str>, ending: Ending) -> Record {
+        Record {
+            subject: Subject {
+                source: 1,
+                epoch,
+                frame: 2,
+                tag: 3,
+                file: file.map(Into::into),
+            },
+            width: 640,
+            height: 480,
+            ending,
+        }
+    }
+
+    #[test]
+    fn records_have_the_form_that_their_readers_know() {
+        let dog = Detection {
+            class: 16,
+            score: 0.9,
+            objectness: 0.5,
+            bbox: [0.5, 0.25, 0.125, 1.0],
+            box_px: [-1, 2, 80, 480],
+        };
+        let found = Found {
+            detections: vec![dog],
+            top: None,
+        };
+        check(
+            &record(Some(7), None, Ending::Computed(found)),
+            r#"{"detections":[{"box":[0.5,0.25,0.125,1.0],"box_px":[-1,2,80,480],"class":16,"objectness":0.5,"score":0.8999999761581421}],"epoch":7,"frame":2,"height":480,"source":1,"tag":3,"width":640}"#,
+        );
+        let best = ClassScore {
+            class: 4,
+            score: 2.5,
+        };
+        let found = Found {
+            detections: vec![],
+            top: Some(vec![best]),
+        };
+        check(
+            &record(None, Some("a.png"), Ending::Computed(found)),
+            r#"{"detections":[],"file":"a.png","frame":2,"height":480,"source":1,"tag":3,"top":[{"class":4,"score":2.5}],"width":640}"#,
+        );
+        for (dropped, text) in [
+            (DropReason::SourceLost, "its source was lost"),
+            (DropReason::TaskFailed, "a task failed on every attempt"),
+            (DropReason::TailFailed, "the tail failed"),
+        ] {
+            check(
+                &record(Some(7), None, Ending::Dropped { dropped }),
+                &format!(
+                    r#"{{"dropped":"{text}","epoch":7,"frame":2,"height":480,"source":1,"tag":3,"width":640}}"#
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_read_as_nan() {
+        let endless = Found {
+            detections: vec![],
+            top: Some(vec![ClassScore {
+                class: 0,
+                score: f32::INFINITY,
+            }]),
+        };
+        let line = json_line(&record(None, None, Ending::Computed(endless))).unwrap();
+        let back: Record = serde_json::from_str(&line).unwrap();
+        let Ending::Computed(Found { top: Some(top), .. }) = back.ending else {
+            panic!("{back:?}");
+        };
+        assert!(top[0].score.is_nan());
+        assert!(serde_json::from_str::<Record>(&line.replace("null", r#""x""#)).is_err());
+    }
+
+    fn a_process(role: Role, id: u16) -> Process {
+        Process {
+            role,
+            id,
+            program: "demo".into(),
+            pid: 77,
+            memory: Default::default(),
+        }
+    }
+
+    /// A node writes what its machine counts; others read it without the machine's tables.
+    #[test]
+    fn an_edges_statistics_are_read_by_name() {
+        let mut written = EdgeStatistics::<Traffic, NodeId> {
+            process: a_process(Role::Edge, 2),
+            counters: Default::default(),
+            frames: Default::default(),
+            slots: Default::default(),
+            socket: Default::default(),
+            workers: vec![Worker {
+                worker: 0,
+                jobs: 9,
+                ..Worker::default()
+            }],
+        };
+        written.counters.tasks_by_node.insert(NodeId(12), 5);
+        written.counters.last_frame = vec![NodeId(2), NodeId(12)];
+        written.socket.counters = SocketCounters {
+            bytes_sent: 4096,
+            ..SocketCounters::default()
+        };
+        written.frames.each.push(EndedFrame {
+            frame: 1,
+            tag: 2,
+            latency_us: 3,
+            dropped: true,
+        });
+        let line = json_line(&written).unwrap();
+        let read: EdgeStatistics = serde_json::from_str(&line).unwrap();
+        assert_eq!(read.process, written.process);
+        assert_eq!(read.counters.tasks_by_node[&12], 5);
+        assert_eq!(read.counters.last_frame, [2, 12]);
+        assert_eq!(read.socket, written.socket);
+        assert_eq!(
+            (&read.frames, &read.workers),
+            (&written.frames, &written.workers)
+        );
+        assert_eq!(json_line(&read).unwrap(), line);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
+        let expected = [
+            "counters", "frames", "id", "memory", "pid", "program", "role", "slots", "socket",
+            "workers",
+        ];
+        assert_eq!(keys, expected);
+        assert_eq!(value["role"], "edge");
+        assert_eq!(value["socket"]["bytes_sent"], 4096);
+        assert_eq!(value["socket"]["kernel_drops"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn other_roles_statistics_are_read_too() {
+        let gateway = GatewayStatistics::<Traffic> {
+            process: a_process(Role::Gateway, 0),
+            counters: Default::default(),
+            frames: Default::default(),
+            slots: Default::default(),
+            socket: Default::default(),
+        };
+        let line = json_line(&gateway).unwrap();
+        let read: GatewayStatistics = serde_json::from_str(&line).unwrap();
+        assert_eq!(json_line(&read).unwrap(), line);
+        check(
+            &SoloStatistics {
+                role: Role::Solo,
+                pid: 5,
+                memory: Default::default(),
+                frames: 3,
+            },
+            r#"{"frames":3,"memory":{"anonymous_bytes":0,"file_bytes":0,"peak_bytes":0,"shared_bytes":0},"pid":5,"role":"solo"}"#,
+        );
+    }
+}

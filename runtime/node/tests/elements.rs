@@ -1,0 +1,292 @@
+//! A gateway and two edges with their workers move objects of bytes and of halves, and steal from each other:
+//! every bit is compared with the same sums done here.
+//!
+//! Without the usual test harness, because this binary is its own node: started with a role it plays it.
+
+mod elements {
+    pub mod program;
+}
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Lines},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tessera_plan::files::{
+    events::Event,
+    records::{Ending, Record},
+    statistics::{EdgeStatistics, GatewayStatistics},
+    weights::{Header, SectionEntry},
+};
+
+use crate::elements::program::{CHANNELS, H, PROGRAM, SECTION_FLOATS, W, WEIGHT, digest, tap_sum};
+
+/// Frames of the source.
+const FRAMES: usize = 6;
+/// Longest time that nothing may happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words
+        .iter()
+        .any(|w| ["gateway", "edge", "worker"].contains(&w.as_str()))
+    {
+        return tessera_node::main(&[&PROGRAM]);
+    }
+    let name = "bytes_and_halves_move_through_a_cluster";
+    let filters: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
+    if !filters.is_empty() && !filters.iter().any(|f| name.contains(f.as_str())) {
+        return ExitCode::SUCCESS;
+    }
+    if words.iter().any(|w| w == "--list") {
+        println!("{name}: test");
+        return ExitCode::SUCCESS;
+    }
+    bytes_and_halves_move_through_a_cluster();
+    println!("test {name} ... ok");
+    ExitCode::SUCCESS
+}
+
+/// What a map holds, row by row.
+type Map = Vec<f32>;
+
+fn bytes_and_halves_move_through_a_cluster() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name);
+    write_weights(&at("weights.bin"));
+    let pictures: Vec<PathBuf> = (0..FRAMES).map(|k| at(&format!("{k}.png"))).collect();
+    for (k, path) in pictures.iter().enumerate() {
+        image::RgbImage::from_raw(W as u32, H as u32, pixels(k))
+            .expect("as many bytes as pixels have")
+            .save(path)
+            .expect("a picture is written");
+    }
+
+    let count = FRAMES.to_string();
+    let mut gateway = Node::start(dir.path(), "gateway", &["--listen", "127.0.0.1:0"], |c| {
+        c.args(["--frames", &count]);
+        c.arg("--records").arg(at("records.jsonl"));
+        c.arg("--dump").arg(at("dump"));
+    });
+    let Event::Listening { addr, .. } = gateway.event() else {
+        panic!("a gateway says first where it listens");
+    };
+    // The thief is there before the first frame.
+    let mut thief = Node::start(
+        dir.path(),
+        "edge",
+        &["--gateway", &addr, "--id", "2"],
+        |_| (),
+    );
+    assert!(matches!(thief.event(), Event::Joined { id: 2, .. }));
+    let source = ["--gateway", &addr, "--id", "1", "--image"];
+    let source = Node::start(dir.path(), "edge", &source, |c| {
+        c.args(&pictures);
+    });
+    let gateway: GatewayStatistics = gateway.end();
+    let (thief, source): (EdgeStatistics, EdgeStatistics) = (thief.end(), source.end());
+
+    // Whose work it was.
+    assert_eq!(gateway.frames.detections, FRAMES as u64);
+    assert_eq!(source.counters.frames_detected, FRAMES as u64);
+    assert!(thief.counters.tasks_stolen >= 3, "{:?}", thief.counters);
+    assert!(
+        source.counters.tasks_by_node[&2] >= 3,
+        "{:?}",
+        source.counters
+    );
+    assert!(source.counters.tasks_own >= 3, "{:?}", source.counters);
+    assert!(thief.counters.transfer.bytes_received > 0);
+
+    // What it made.
+    let text = std::fs::read_to_string(at("records.jsonl")).expect("records");
+    let records: Vec<Record> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("a record"))
+        .collect();
+    assert_eq!(records.len(), FRAMES);
+    for r in &records {
+        let Ending::Computed(found) = &r.ending else {
+            panic!("{r:?}");
+        };
+        let mut scores = [f32::NAN; 4];
+        for s in found.top.as_ref().expect("a classifier's") {
+            scores[s.class as usize] = s.score;
+        }
+        let halves = by_hand(r.subject.tag as usize);
+        assert_eq!(scores, digest(&halves), "frame {}", r.subject.tag);
+    }
+    // The last one again, value by value.
+    let last = records[FRAMES - 1].subject.tag as usize;
+    let dumped = std::fs::read(at("dump").join("layer_1.f32")).expect("a dump");
+    let expected = values_by_hand(last);
+    for (i, v) in dumped.chunks_exact(4).enumerate() {
+        let (c, px) = (i / (H * W), i % (H * W));
+        let want = expected[px * CHANNELS[2] + c];
+        assert_eq!(v, want.to_le_bytes(), "channel {c}, pixel {px}");
+    }
+    assert_eq!(dumped.len(), 4 * expected.len());
+}
+
+/// A frame's bytes, `[h, w, c]`.
+fn pixels(frame: usize) -> Vec<u8> {
+    (0..H * W * CHANNELS[0])
+        .map(|i| ((i * 37 + i / 7 * 11 + frame * 53) % 256) as u8)
+        .collect()
+}
+
+/// What the last stage makes of a frame.
+fn values_by_hand(frame: usize) -> Map {
+    let mut map: Map = pixels(frame)
+        .iter()
+        .map(|b| f32::from(*b) / 255.0)
+        .collect();
+    for stage in 0..2 {
+        let (cin, cout) = (CHANNELS[stage], CHANNELS[stage + 1]);
+        let mut made = Map::new();
+        for (y, x) in (0..H).flat_map(|y| (0..W).map(move |x| (y, x))) {
+            for c in 0..cout {
+                let at = |y: usize, x: usize, c: usize| map[(y * W + x) * cin + c];
+                made.push(to_half(tap_sum([y, x, c], cin, WEIGHT, at)));
+            }
+        }
+        map = made;
+    }
+    map
+}
+
+/// The same as halves, little-endian.
+fn by_hand(frame: usize) -> Vec<u8> {
+    let bits = |v: f32| {
+        let mantissa = (v / 2f32.powi(exponent(v)) - 1.0) * 1024.0;
+        ((exponent(v) + 15) as u16) << 10 | mantissa as u16
+    };
+    let values = values_by_hand(frame);
+    values.iter().flat_map(|v| bits(*v).to_le_bytes()).collect()
+}
+
+/// The nearest half, ties to even, of a positive value that halves hold as a normal number.
+fn to_half(v: f32) -> f32 {
+    assert!((2f32.powi(-14)..1000.0).contains(&v), "{v}");
+    let ulp = 2f32.powi(exponent(v) - 10);
+    (v / ulp).round_ties_even() * ulp
+}
+
+/// Of a normal number.
+fn exponent(v: f32) -> i32 {
+    (v.to_bits() >> 23 & 0xff) as i32 - 127
+}
+
+fn write_weights(path: &Path) {
+    let mut values = vec![0; 4 * SECTION_FLOATS];
+    values[..4].copy_from_slice(&WEIGHT.to_le_bytes());
+    let section = |name: &str, offset, bytes: &[u8]| SectionEntry {
+        name: name.into(),
+        offset,
+        floats: bytes.len() as u64 / 4,
+        digest: Sha256::digest(bytes).into(),
+    };
+    let header = Header {
+        model_digest: PROGRAM.model_digest,
+        sections: vec![
+            section("s0", 0, &values),
+            section("tail", SECTION_FLOATS as u64, &[]),
+        ],
+    };
+    let mut file = header.to_bytes().expect("two short names").to_vec();
+    file.extend(values);
+    std::fs::write(path, file).expect("weights are written");
+}
+
+/// A process of the cluster; killed when it is dropped.
+struct Node {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    statistics: PathBuf,
+    log: PathBuf,
+}
+
+impl Node {
+    fn start(dir: &Path, role: &str, args: &[&str], more: impl FnOnce(&mut Command)) -> Self {
+        let name = format!(
+            "{role}{}",
+            args.iter()
+                .position(|a| *a == "--id")
+                .map_or("", |i| args[i + 1])
+        );
+        let (statistics, log) = (
+            dir.join(format!("{name}.json")),
+            dir.join(format!("{name}.log")),
+        );
+        let exe = std::env::current_exe().expect("this binary");
+        let runner = std::env::var("TESSERA_RUNNER").unwrap_or_default();
+        let mut words = runner.split_whitespace();
+        let mut command = match words.next() {
+            Some(first) => {
+                let mut c = Command::new(first);
+                c.args(words).arg(exe);
+                c
+            }
+            None => Command::new(exe),
+        };
+        command.arg(role).args(args);
+        more(&mut command);
+        command
+            .arg("--weights")
+            .arg(dir.join("weights.bin"))
+            .arg("--stats")
+            .arg(&statistics)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("a log"));
+        let mut child = command.spawn().expect("it starts");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        Self {
+            child,
+            lines,
+            statistics,
+            log,
+        }
+    }
+
+    /// What it tells next.
+    fn event(&mut self) -> Event {
+        let line = self.lines.next();
+        let line = line.unwrap_or_else(|| panic!("it tells nothing:\n{}", self.complaint()));
+        serde_json::from_str(&line.expect("text")).expect("an event")
+    }
+
+    fn complaint(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits for its end; gives what it says of itself.
+    fn end<T: DeserializeOwned>(mut self) -> T {
+        let began = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("a child") {
+                Some(status) => break status,
+                None if began.elapsed() > PATIENCE => {
+                    panic!("it does not end:\n{}", self.complaint())
+                }
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        assert!(status.success(), "{status}:\n{}", self.complaint());
+        let text = std::fs::read_to_string(&self.statistics).expect("statistics");
+        serde_json::from_str(&text).expect("statistics of its role")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
