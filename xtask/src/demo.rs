@@ -49,9 +49,9 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         json: None,
         annotate: Some(args.annotate.clone()),
     };
-    let finished = run::execute(&run_args)?;
-    print!("\n{}", summary::detections(&finished.images));
-    print!("\n{}", summary::cluster(&finished.outcome));
+    let result = run::execute(&run_args)?;
+    print!("\n{}", summary::detections(&result.images));
+    print!("\n{}", summary::cluster(&result.run));
     println!(
         "\nThe picture with its boxes: {}",
         workspace::show(&args.annotate)

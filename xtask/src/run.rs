@@ -8,14 +8,18 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use image::ImageReader;
-use serde_json::{Value, json};
-use tessera_plan::graph::Graph;
+use serde::Serialize;
+use serde_json::json;
+use tessera_plan::{
+    files::records::{ClassScore, Detection, DropReason, Ending, Found, Record},
+    graph::Graph,
+};
 use tessera_planner::{names, options::Target};
 
 use crate::{
     annotate::{LabelledBox, annotate},
     build,
-    cluster::{self, Config, Frames, Outcome},
+    cluster::{self, ClusterRun, Config, Inputs},
     flags::RunArgs,
     model, plan,
     progress::Step,
@@ -55,41 +59,62 @@ fn read_names(file: &Path, classes: usize) -> Result<Vec<String>> {
     Ok(list)
 }
 
-/// The `images` entries of `--json`, labelled.
-pub fn images(outcome: &Outcome, labels: &[String]) -> Vec<Value> {
-    let mut list: Vec<(String, Value)> = outcome
-        .records
-        .iter()
-        .map(|r| {
-            let order = format!(
-                "{:08}/{:08}",
-                r["source"].as_u64().unwrap_or(0),
-                r["frame"].as_u64().unwrap_or(0)
-            );
-            let mut image =
-                json!({ "file": r["file"], "width": r["width"], "height": r["height"] });
-            if let Some(reason) = r.get("dropped") {
-                image["dropped"] = reason.clone();
-            }
-            if let Some(top) = r.get("top") {
-                image["top"] = top.clone();
-            }
-            let labelled = r["detections"].as_array().into_iter().flatten().map(|d| {
-                let mut d = d.clone();
-                let class = d["class"].as_u64().unwrap_or(0);
-                let label = usize::try_from(class)
-                    .ok()
-                    .and_then(|c| labels.get(c))
-                    .cloned();
-                d["label"] = Value::from(label.unwrap_or_else(|| class.to_string()));
-                d
-            });
-            image["detections"] = labelled.collect();
-            (order, image)
-        })
-        .collect();
-    list.sort_by(|a, b| a.0.cmp(&b.0));
-    list.into_iter().map(|(_, v)| v).collect()
+/// An entry of `--json`'s `images`: a frame's record, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct Image {
+    /// The file it was made from.
+    pub file: Option<String>,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Why there are no detections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<DropReason>,
+    /// The best classes, of networks without detection layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<Vec<ClassScore>>,
+    /// Boxes with their classes' names.
+    pub detections: Vec<Labelled>,
+}
+
+/// A detection with its class's name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Labelled {
+    /// What the node found.
+    #[serde(flatten)]
+    pub detection: Detection,
+    /// Name of the class; its number where names are not known.
+    pub label: String,
+}
+
+/// The frames of a run, labelled, by source and then in the order in which they entered.
+pub fn images(run: &ClusterRun, labels: &[String]) -> Vec<Image> {
+    let mut records: Vec<&Record> = run.records.iter().collect();
+    records.sort_by_key(|r| (r.subject.source, r.subject.frame));
+    records.into_iter().map(|r| image(r, labels)).collect()
+}
+
+fn image(record: &Record, labels: &[String]) -> Image {
+    let (dropped, found) = match &record.ending {
+        Ending::Dropped { dropped } => (Some(*dropped), Found::default()),
+        Ending::Computed(found) => (None, found.clone()),
+    };
+    let labelled = found.detections.into_iter().map(|detection| {
+        let label = labels.get(detection.class as usize).cloned();
+        Labelled {
+            detection,
+            label: label.unwrap_or_else(|| detection.class.to_string()),
+        }
+    });
+    Image {
+        file: record.subject.file.clone(),
+        width: record.width,
+        height: record.height,
+        dropped,
+        top: found.top,
+        detections: labelled.collect(),
+    }
 }
 
 /// A picture, of the format that its contents say, as nodes read it: names may say another.
@@ -101,9 +126,9 @@ fn picture(file: &Path) -> Result<ImageReader<BufReader<File>>> {
 }
 
 /// Checks inputs before minutes are spent on planning and compiling.
-fn check_inputs(frames: &Frames, graph: &Graph) -> Result<()> {
-    match frames {
-        Frames::Images(files) => {
+fn check_inputs(inputs: &Inputs, graph: &Graph) -> Result<()> {
+    match inputs {
+        Inputs::Images(files) => {
             for f in files {
                 picture(f)?.into_dimensions().with_context(|| {
                     format!(
@@ -113,7 +138,7 @@ fn check_inputs(frames: &Frames, graph: &Graph) -> Result<()> {
                 })?;
             }
         }
-        Frames::Tensors(files) => {
+        Inputs::Tensors(files) => {
             let s = graph.input;
             let want = 4 * s.len() as u64;
             for f in files {
@@ -137,11 +162,11 @@ fn check_inputs(frames: &Frames, graph: &Graph) -> Result<()> {
 
 /// Everything of a finished run.
 #[derive(Debug)]
-pub struct Finished {
+pub struct RunResult {
     /// What the cluster gave.
-    pub outcome: Outcome,
+    pub run: ClusterRun,
     /// Labelled images, as in `--json`.
-    pub images: Vec<Value>,
+    pub images: Vec<Image>,
 }
 
 /// An emulator for nodes of another architecture.
@@ -159,7 +184,7 @@ fn runner(target: Target) -> Vec<String> {
 ///
 /// # Errors
 /// When any step fails; the message says which.
-pub fn execute(args: &RunArgs) -> Result<Finished> {
+pub fn execute(args: &RunArgs) -> Result<RunResult> {
     if args.sources > args.plan.edges {
         bail!(
             "--sources {} needs as many edges; --edges is {}",
@@ -181,12 +206,12 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
             .map(std::path::absolute)
             .collect::<std::io::Result<Vec<_>>>()
     };
-    let frames = if args.input_f32.is_empty() {
-        Frames::Images(absolute(&args.image)?)
+    let inputs = if args.input_f32.is_empty() {
+        Inputs::Images(absolute(&args.image)?)
     } else {
-        Frames::Tensors(absolute(&args.input_f32)?)
+        Inputs::Tensors(absolute(&args.input_f32)?)
     };
-    check_inputs(&frames, &loaded.model.graph)?;
+    check_inputs(&inputs, &loaded.model.graph)?;
     let options = plan::options(&args.plan, &args.model, args.dump.is_some())?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let target = options.targets[0];
@@ -208,7 +233,7 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
         workers: usize::from(args.plan.workers),
         threads,
         worker_threads,
-        frames,
+        inputs,
         thresh: args.thresh,
         nms: args.nms,
         letterbox: args.letterbox,
@@ -216,11 +241,11 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
         runner: runner(target),
     };
     let step = Step::begin("Running");
-    let outcome = cluster::run(&config, &|seen, total| {
+    let run = cluster::run(&config, &|seen, total| {
         step.note(&format!("{seen} of {total} frames"))
     })?;
-    step.done(&format!("{} frame(s)", outcome.records.len()));
-    let images = images(&outcome, &labels);
+    step.done(&format!("{} frame(s)", run.records.len()));
+    let images = images(&run, &labels);
     if let Some(file) = &args.json {
         let text = serde_json::to_string_pretty(&json!({ "images": images }))? + "\n";
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -228,19 +253,16 @@ pub fn execute(args: &RunArgs) -> Result<Finished> {
     if let (Some(file), Some(picture)) = (&args.annotate, args.image.first()) {
         write_annotated(picture, images.first(), file)?;
     }
-    Ok(Finished { outcome, images })
+    Ok(RunResult { run, images })
 }
 
-fn write_annotated(from: &Path, image: Option<&Value>, file: &Path) -> Result<()> {
+fn write_annotated(from: &Path, image: Option<&Image>, file: &Path) -> Result<()> {
     let rgb = picture(from)?
         .decode()
         .with_context(|| format!("cannot read {}", from.display()))?
         .to_rgb8();
-    let boxes = image
-        .and_then(|i| i["detections"].as_array())
-        .into_iter()
-        .flatten()
-        .filter_map(labelled_box);
+    let found = image.map_or(&[][..], |i| &i.detections);
+    let boxes = found.iter().map(labelled_box);
     let drawn = annotate(&rgb, &boxes.collect::<Vec<_>>());
     if let Some(parent) = file.parent() {
         std::fs::create_dir_all(parent)?;
@@ -257,34 +279,33 @@ fn write_annotated(from: &Path, image: Option<&Value>, file: &Path) -> Result<()
 /// # Errors
 /// As [`execute`].
 pub fn run(args: &RunArgs) -> Result<()> {
-    let finished = execute(args)?;
-    print!("{}", summary::detections(&finished.images));
-    print!("{}", summary::cluster(&finished.outcome));
-    for s in &finished.outcome.skipped {
-        let text = |key: &str| s[key].as_str().unwrap_or("?").to_string();
-        eprintln!("error: skipped {}: {}", text("file"), text("error"));
+    let RunResult { run, images } = execute(args)?;
+    print!("{}", summary::detections(&images));
+    print!("{}", summary::cluster(&run));
+    for s in &run.skipped {
+        eprintln!("error: skipped {}: {}", s.file, s.error);
     }
-    if !finished.outcome.skipped.is_empty() {
+    if !run.skipped.is_empty() {
         bail!("not every input could be read");
     }
-    if finished.images.iter().all(|i| i.get("dropped").is_some()) {
+    if images.iter().all(|i| i.dropped.is_some()) {
         bail!("every frame was dropped");
     }
     Ok(())
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "boxes fit float32")]
-fn labelled_box(d: &Value) -> Option<LabelledBox> {
-    let px = |k: usize| d["box_px"].get(k).and_then(Value::as_f64).map(|v| v as f32);
-    Some(LabelledBox {
-        class: usize::try_from(d["class"].as_u64()?).ok()?,
-        label: d["label"].as_str()?.to_string(),
-        score: d["score"].as_f64()? as f32,
-        left: px(0)?,
-        top: px(1)?,
-        width: px(2)?,
-        height: px(3)?,
-    })
+#[expect(clippy::cast_precision_loss, reason = "pixels fit float32")]
+fn labelled_box(d: &Labelled) -> LabelledBox {
+    let [left, top, width, height] = d.detection.box_px.map(|v| v as f32);
+    LabelledBox {
+        class: d.detection.class as usize,
+        label: d.label.clone(),
+        score: d.detection.score,
+        left,
+        top,
+        width,
+        height,
+    }
 }
 
 #[cfg(test)]
@@ -301,9 +322,24 @@ mod tests {
         let grey = image::RgbImage::from_pixel(64, 48, image::Rgb([9, 9, 9]));
         grey.save_with_format(&from, image::ImageFormat::Png)
             .unwrap();
-        let found = json!({ "detections": [
-            { "class": 0, "label": "dog", "score": 0.5, "box_px": [8.0, 20.0, 30.0, 20.0] }
-        ] });
+        let dog = Detection {
+            class: 0,
+            score: 0.5,
+            objectness: 0.5,
+            bbox: [0.36, 0.63, 0.47, 0.42],
+            box_px: [8, 20, 30, 20],
+        };
+        let found = Image {
+            file: None,
+            width: 64,
+            height: 48,
+            dropped: None,
+            top: None,
+            detections: vec![Labelled {
+                detection: dog,
+                label: "dog".into(),
+            }],
+        };
         write_annotated(&from, Some(&found), &to).unwrap();
         let drawn = image::open(&to).unwrap().to_rgb8();
         assert_eq!(drawn.dimensions(), grey.dimensions());

@@ -2,67 +2,49 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
+use tessera_plan::files::statistics::{EdgeStatistics, Process, Socket};
 use tessera_planner::text::{Table, bytes};
 
-use crate::cluster::Outcome;
+use crate::{cluster::ClusterRun, run::Image};
 
 /// Detections per picture.
-pub fn detections(images: &[Value]) -> String {
+pub fn detections(images: &[Image]) -> String {
     let mut s = String::new();
     for image in images {
-        let (w, h) = (
-            image["width"].as_u64().unwrap_or(0),
-            image["height"].as_u64().unwrap_or(0),
-        );
-        let _ = writeln!(s, "{} ({w} x {h})", image["file"].as_str().unwrap_or("?"));
-        if let Some(reason) = image.get("dropped") {
-            let _ = writeln!(s, "  dropped: {}", reason.as_str().unwrap_or("?"));
+        let file = image.file.as_deref().unwrap_or("?");
+        let _ = writeln!(s, "{file} ({} x {})", image.width, image.height);
+        if let Some(reason) = image.dropped {
+            let _ = writeln!(s, "  dropped: {}", reason.text());
             continue;
         }
         let mut top = Table::plain("<>>");
-        for t in image["top"].as_array().into_iter().flatten() {
-            let score = t["score"].as_f64().unwrap_or(0.0);
-            top.row(&["class", &t["class"].to_string(), &format!("{score:.4}")]);
+        for t in image.top.iter().flatten() {
+            top.row(&["class", &t.class.to_string(), &format!("{:.4}", t.score)]);
         }
         s += &top.render(2);
-        let found = image["detections"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice);
-        if found.is_empty() && image.get("top").is_none() {
-            let _ = writeln!(s, "  nothing above the threshold");
+        if image.detections.is_empty() {
+            if image.top.is_none() {
+                let _ = writeln!(s, "  nothing above the threshold");
+            }
             continue;
         }
         let head = ["label", "score", "left", "top", "width", "height"];
         let mut boxes = Table::new("<>>>>>", &head);
-        for d in found {
-            let px = |k: usize| {
-                let px = d["box_px"].get(k).and_then(Value::as_f64);
-                format!("{:.0}", px.unwrap_or(0.0))
-            };
-            let label = d["label"].as_str().unwrap_or("?");
-            let score = d["score"].as_f64().unwrap_or(0.0) * 100.0;
-            let score = format!("{score:.1} %");
-            boxes.row(&[label, &score, &px(0), &px(1), &px(2), &px(3)]);
+        for d in &image.detections {
+            let score = format!("{:.1} %", d.detection.score * 100.0);
+            let [left, top, width, height] = d.detection.box_px.map(|px| px.to_string());
+            boxes.row(&[&d.label, &score, &left, &top, &width, &height]);
         }
         s += &boxes.render(2);
     }
     s
 }
 
-fn count(v: &Value, path: &[&str]) -> u64 {
-    path.iter()
-        .try_fold(v, |v, k| v.get(k))
-        .and_then(Value::as_u64)
-        .unwrap_or(0)
-}
-
 /// Who computed what, what was stolen, memory and traffic per node.
-pub fn cluster(outcome: &Outcome) -> String {
+pub fn cluster(run: &ClusterRun) -> String {
     let mut s = String::new();
-    let frames = outcome.records.len();
-    let _ = writeln!(s, "{frames} frame(s) in {:.3} s", outcome.seconds);
+    let frames = run.records.len();
+    let _ = writeln!(s, "{frames} frame(s) in {:.3} s", run.seconds);
     let head = [
         "process",
         "tasks",
@@ -74,69 +56,74 @@ pub fn cluster(outcome: &Outcome) -> String {
         "peak memory",
     ];
     let mut processes = Table::new("<>>>>>>>", &head);
-    for (i, stats) in outcome.stats.iter().enumerate() {
-        let name = node_name(i as u64);
-        let Some(v) = stats else {
-            processes.row_with_note(&[&name], "left no statistics (it did not end by itself)");
-            continue;
-        };
-        let counter = |key: &str| count(v, &["counters", key]);
-        let own = counter("tasks_own");
-        let stolen = counter("tasks_stolen");
-        let numbers = if i == 0 {
-            // The tail is no task that could be stolen.
-            [(); 4].map(|()| String::new())
-        } else {
-            [
-                own + stolen,
-                stolen,
-                counter("leases_issued"),
-                counter("tasks_reissued"),
-            ]
-            .map(|n| n.to_string())
-        };
-        let [tasks, stolen, given, again] = numbers;
-        let sent = bytes(count(v, &["socket", "bytes_sent"]));
-        let received = bytes(count(v, &["socket", "bytes_received"]));
-        let memory = bytes(count(v, &["memory", "peak_bytes"]));
-        processes.row(&[
-            &name, &tasks, &stolen, &given, &again, &sent, &received, &memory,
-        ]);
-        for w in v["workers"].as_array().into_iter().flatten() {
-            let tasks = count(w, &["jobs"]).to_string();
-            let memory = bytes(count(w, &["peak_bytes"]));
+    // The tail is no task that could be stolen.
+    let no_tasks = [(); 4].map(|()| String::new());
+    let gateway = run.gateway.as_ref();
+    let gateway = gateway.map(|g| (no_tasks, &g.socket, &g.process));
+    node_row(&mut processes, 0, gateway);
+    for (id, edge) in (1..).zip(&run.edges) {
+        let said = edge.as_ref();
+        let said = said.map(|e| (tasks_of(e), &e.socket, &e.process));
+        node_row(&mut processes, id, said);
+        for w in edge.iter().flat_map(|e| &e.workers) {
+            let (tasks, memory) = (w.jobs.to_string(), bytes(w.peak_bytes));
             processes.row(&["  worker", &tasks, "", "", "", "", "", &memory]);
         }
     }
     s += &processes.render(2);
-    for (i, stats) in outcome.stats.iter().enumerate().skip(1) {
-        if let Some(v) = stats
-            && count(v, &["frames", "accepted"]) > 0
+    for (id, edge) in (1..).zip(&run.edges) {
+        if let Some(e) = edge
+            && e.frames.accepted > 0
         {
-            source(&mut s, &node_name(i as u64), v);
+            source(&mut s, &node_name(id), e);
         }
     }
     s
 }
 
+/// A node's line: its cells for tasks, its socket and its process; or that it said nothing.
+fn node_row(table: &mut Table, id: u16, said: Option<([String; 4], &Socket, &Process)>) {
+    let name = node_name(id);
+    let Some(([tasks, stolen, given, again], socket, process)) = said else {
+        table.row_with_note(&[&name], "left no statistics (it did not end by itself)");
+        return;
+    };
+    let [sent, received, memory] = [
+        socket.counters.bytes_sent,
+        socket.counters.bytes_received,
+        process.memory.peak_bytes,
+    ]
+    .map(bytes);
+    table.row(&[
+        &name, &tasks, &stolen, &given, &again, &sent, &received, &memory,
+    ]);
+}
+
+/// Tasks computed, stolen from others, given to others, and issued again.
+fn tasks_of(edge: &EdgeStatistics) -> [String; 4] {
+    let c = &edge.counters;
+    [
+        c.tasks_own + c.tasks_stolen,
+        c.tasks_stolen,
+        c.leases_issued,
+        c.tasks_reissued,
+    ]
+    .map(|n| n.to_string())
+}
+
 /// Of a source's frames: who computed their tasks, and how long they took.
-fn source(s: &mut String, name: &str, v: &Value) {
-    let shares: Vec<String> = v["counters"]["tasks_by_node"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(node, tasks)| format!("{} {tasks}", node_name(node.parse().unwrap_or(0))))
+fn source(s: &mut String, name: &str, edge: &EdgeStatistics) {
+    let shares: Vec<String> = edge
+        .counters
+        .tasks_by_node
+        .iter()
+        .map(|(node, tasks)| format!("{} {tasks}", node_name(*node)))
         .collect();
     if !shares.is_empty() {
         let _ = writeln!(s, "Tasks of {name}'s frames: {}", shares.join(", "));
     }
-    let mut took: Vec<u64> = v["frames"]["each"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|f| f["dropped"] == false)
-        .filter_map(|f| f["latency_us"].as_u64())
-        .collect();
+    let ended = edge.frames.each.iter().filter(|f| !f.dropped);
+    let mut took: Vec<u64> = ended.map(|f| f.latency_us).collect();
     took.sort_unstable();
     if let (Some(best), Some(worst)) = (took.first(), took.last()) {
         let middle = took[took.len() / 2];
@@ -151,7 +138,7 @@ fn source(s: &mut String, name: &str, v: &Value) {
     }
 }
 
-fn node_name(id: u64) -> String {
+fn node_name(id: u16) -> String {
     if id == 0 {
         "gateway".into()
     } else {

@@ -1,0 +1,250 @@
+//! A local cluster of real processes: one gateway, edges, their workers.
+
+mod inputs;
+mod node;
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use tessera_plan::files::{
+    events::Event,
+    records::Record,
+    statistics::{EdgeStatistics, GatewayStatistics},
+};
+
+pub use inputs::Inputs;
+use inputs::name_files;
+use node::{Node, spawn};
+
+/// What to start.
+#[derive(Debug)]
+pub struct Config<'a> {
+    /// The compiled node.
+    pub node: &'a Path,
+    /// Its packed weights.
+    pub weights: &'a Path,
+    /// Number of edges; the first `sources` of them hold frames.
+    pub edges: usize,
+    /// Number of sources.
+    pub sources: usize,
+    /// Worker processes per edge.
+    pub workers: usize,
+    /// Threads of the tail.
+    pub threads: usize,
+    /// Threads of every worker.
+    pub worker_threads: usize,
+    /// What the frames are made of.
+    pub inputs: Inputs,
+    /// Score threshold.
+    pub thresh: f32,
+    /// NMS threshold.
+    pub nms: f32,
+    /// Keep pictures' shape.
+    pub letterbox: bool,
+    /// Where to dump tensors.
+    pub dump: Option<&'a Path>,
+    /// A command in front of the node: an emulator for cross-built nodes.
+    pub runner: Vec<String>,
+}
+
+/// What a run gave.
+#[derive(Debug)]
+pub struct ClusterRun {
+    /// One record per frame, as the gateway wrote them, with the names of their files.
+    pub records: Vec<Record>,
+    /// Inputs that a source could not read.
+    pub skipped: Vec<Skipped>,
+    /// What the gateway said of itself; `None` if it died.
+    pub gateway: Option<GatewayStatistics>,
+    /// The same of every edge.
+    pub edges: Vec<Option<EdgeStatistics>>,
+    /// Seconds from the first edge's start to the last record.
+    pub seconds: f64,
+}
+
+/// An input that a source could not read.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// Its file.
+    pub file: String,
+    /// Why.
+    pub error: String,
+}
+
+impl Skipped {
+    fn of(event: &Event) -> Option<Self> {
+        match event {
+            Event::Skipped { file, error, .. } => Some(Self {
+                file: file.clone(),
+                error: error.clone(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// How long nothing may happen before the cluster is given up.
+const STALL: Duration = Duration::from_secs(300);
+/// How long edges may take to leave when their gateway tells them to.
+const TOLD: Duration = Duration::from_secs(3);
+/// How long a node may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Waits for the gateway's `listening` event.
+fn listening(gateway: &mut Node) -> Result<SocketAddr> {
+    let begun = Instant::now();
+    while begun.elapsed() < STALL {
+        // In this order: what it told before its end counts.
+        let ended = gateway.child.try_wait()?.is_some();
+        let addr = |event: &Event| match event {
+            Event::Listening { addr, .. } => Some(addr.clone()),
+            _ => None,
+        };
+        if let Some(addr) = gateway.events(addr).first() {
+            return addr.parse().context("the gateway told no address");
+        }
+        if ended {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    bail!("the gateway did not start:\n{}", gateway.complaint())
+}
+
+/// The records that were written so far.
+fn records(path: &Path) -> Result<Vec<Record>> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+    complete
+        .lines()
+        .map(|l| {
+            serde_json::from_str(l).with_context(|| format!("cannot understand the record {l}"))
+        })
+        .collect()
+}
+
+/// Starts a cluster, waits for all its frames, ends it, and collects what the nodes tell.
+///
+/// # Errors
+/// When a node cannot start, all work is stuck, or the gateway dies.
+pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<ClusterRun> {
+    let dir = tempfile::tempdir()?;
+    let weights = config.weights.display().to_string();
+    let record_file = dir.path().join("records.jsonl");
+    let shares: Vec<Inputs> = (0..config.sources)
+        .map(|i| config.inputs.share(i, config.sources))
+        .collect();
+    let total: usize = shares.iter().map(Inputs::len).sum();
+
+    let mut args: Vec<String> = ["gateway", "--listen", "127.0.0.1:0", "--weights", &weights]
+        .map(String::from)
+        .to_vec();
+    let mut flag = |name: &str, value: String| args.extend([name.to_string(), value]);
+    flag("--threads", config.threads.to_string());
+    flag("--records", record_file.display().to_string());
+    flag("--thresh", config.thresh.to_string());
+    flag("--nms", config.nms.to_string());
+    if let Some(d) = config.dump {
+        std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
+        flag("--dump", d.display().to_string());
+    }
+    let mut nodes = vec![spawn(config, "gateway".into(), &args, dir.path())?];
+    let addr = listening(&mut nodes[0])?;
+
+    let begun = Instant::now();
+    for i in 0..config.edges {
+        let mut args: Vec<String> = ["edge", "--weights", &weights].map(String::from).to_vec();
+        let mut flag = |name: &str, value: String| args.extend([name.to_string(), value]);
+        flag("--gateway", addr.to_string());
+        flag("--id", (i + 1).to_string());
+        flag("--workers", config.workers.to_string());
+        flag("--threads", config.worker_threads.to_string());
+        let (name, files) = match shares.get(i) {
+            Some(Inputs::Images(f)) => ("--image", f.as_slice()),
+            Some(Inputs::Tensors(f)) => ("--input-f32", f.as_slice()),
+            None => ("--image", &[][..]),
+        };
+        for f in files {
+            flag(name, f.display().to_string());
+        }
+        if config.letterbox {
+            args.push("--letterbox".into());
+        }
+        nodes.push(spawn(config, format!("edge {}", i + 1), &args, dir.path())?);
+    }
+
+    let (mut seen, mut last_news) = (0, Instant::now());
+    let mut found = loop {
+        let found = records(&record_file)?;
+        let skipped: usize = nodes.iter().map(|n| n.events(Skipped::of).len()).sum();
+        if found.len() != seen {
+            seen = found.len();
+            last_news = Instant::now();
+            progress(seen, total);
+        }
+        if seen + skipped >= total {
+            break found;
+        }
+        for (i, n) in nodes.iter_mut().enumerate() {
+            if let Some(status) = n.child.try_wait()? {
+                // A dead edge is the cluster's business; without the gateway, or a source that
+                // never began, nothing more will come.
+                if i == 0 || !status.success() {
+                    bail!("{} ended early ({status}):\n{}", n.name, n.complaint());
+                }
+            }
+        }
+        if last_news.elapsed() > STALL {
+            let tell: Vec<String> = nodes
+                .iter()
+                .map(|n| format!("{}: {}", n.name, n.complaint()))
+                .collect();
+            bail!(
+                "no frame for {} s, given up\n{}",
+                STALL.as_secs(),
+                tell.join("\n")
+            );
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    name_files(&mut found, &shares);
+    let skipped = nodes.iter().flat_map(|n| n.events(Skipped::of)).collect();
+    let (gateway, edges) = end(nodes)?;
+    Ok(ClusterRun {
+        records: found,
+        skipped,
+        gateway,
+        edges,
+        seconds,
+    })
+}
+
+/// Ends the nodes and reads their statistics: the gateway tells its edges to leave; who does not
+/// hear it is told by a signal.
+fn end(mut nodes: Vec<Node>) -> Result<(Option<GatewayStatistics>, Vec<Option<EdgeStatistics>>)> {
+    let begun = Instant::now();
+    let ended = |nodes: &mut [Node], within: Duration| {
+        let running = |n: &mut Node| matches!(n.child.try_wait(), Ok(None));
+        while begun.elapsed() < within {
+            if !nodes.iter_mut().any(running) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        false
+    };
+    nodes[0].terminate();
+    if !ended(&mut nodes, TOLD) {
+        for n in &nodes {
+            n.terminate();
+        }
+        ended(&mut nodes, GRACE);
+    }
+    let edges = nodes[1..].iter().map(Node::statistics);
+    Ok((nodes[0].statistics()?, edges.collect::<Result<_>>()?))
+}

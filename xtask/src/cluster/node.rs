@@ -1,0 +1,134 @@
+//! A node's process: started, listened to, ended.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::de::DeserializeOwned;
+use tessera_plan::files::events::Event;
+
+use super::Config;
+
+/// Most events of one node that are kept.
+const EVENTS_MAX: usize = 10_000;
+
+/// What a node told on standard output.
+type Events = Arc<Mutex<Vec<Event>>>;
+
+/// A running node; killed when it is dropped.
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) child: Child,
+    statistics: PathBuf,
+    log: PathBuf,
+    events: Events,
+}
+
+impl Node {
+    /// Asks it to end.
+    pub(super) fn terminate(&self) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+
+    /// What it told so far, as far as `pick` wants it.
+    pub(super) fn events<T>(&self, pick: impl Fn(&Event) -> Option<T>) -> Vec<T> {
+        let all = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(pick).collect()
+    }
+
+    /// What it said of itself; `None` if it did not end by itself.
+    ///
+    /// # Errors
+    /// When what it wrote is of another form.
+    pub(super) fn statistics<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let Ok(text) = std::fs::read_to_string(&self.statistics) else {
+            return Ok(None);
+        };
+        let read = serde_json::from_str(&text);
+        read.with_context(|| format!("cannot understand the statistics of {}", self.name))
+            .map(Some)
+    }
+
+    /// The last lines it wrote to stderr.
+    pub(super) fn complaint(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join("\n")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts `config`'s node with `args`; its files lie in `dir`.
+pub(super) fn spawn(
+    config: &Config<'_>,
+    name: String,
+    args: &[String],
+    dir: &Path,
+) -> Result<Node> {
+    let statistics = dir.join(format!("{name}.stats.json"));
+    let log = dir.join(format!("{name}.log"));
+    let mut words = config.runner.iter().map(String::as_str);
+    let mut command = match words.next() {
+        Some(runner) => {
+            let mut c = Command::new(runner);
+            c.args(words).arg(config.node);
+            // An edge starts its workers the same way.
+            c.env("TESSERA_RUNNER", config.runner.join(" "));
+            c
+        }
+        None => Command::new(config.node),
+    };
+    let mut child = command
+        .args(args)
+        .arg("--stats")
+        .arg(&statistics)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&log)?)
+        .spawn()
+        .with_context(|| format!("cannot start {}", config.node.display()))?;
+    let events = Events::default();
+    if let Some(out) = child.stdout.take() {
+        let into = Arc::clone(&events);
+        // Ends when the last process that has the pipe does.
+        std::thread::spawn(move || collect(out, &into));
+    }
+    Ok(Node {
+        name,
+        child,
+        statistics,
+        log,
+        events,
+    })
+}
+
+fn collect(out: ChildStdout, into: &Mutex<Vec<Event>>) {
+    let mut out = BufReader::new(out);
+    let mut line = String::new();
+    while matches!((&mut out).take(1 << 20).read_line(&mut line), Ok(n) if n > 0) {
+        if let Ok(event) = serde_json::from_str(&line) {
+            let mut all = into.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() < EVENTS_MAX {
+                all.push(event);
+            }
+        }
+        line.clear();
+    }
+}
