@@ -20,11 +20,11 @@ const FRAMES_MAX: usize = 128;
 pub struct LayerTimes {
     /// Shortest, in seconds.
     pub min_s: f64,
-    /// Median.
+    /// Median, in seconds.
     pub median_s: f64,
-    /// Longest.
+    /// Longest, in seconds.
     pub max_s: f64,
-    /// From the first to the third quartile.
+    /// From the first to the third quartile, in seconds.
     pub spread_s: f64,
 }
 

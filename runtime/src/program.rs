@@ -55,11 +55,11 @@ pub struct Program {
 pub struct TensorSpec {
     /// cfg layer whose output it is; -1 for the network's input. Names dumps, and nothing else.
     pub layer: i32,
-    /// Rows.
+    /// Rows of pixels.
     pub h: usize,
-    /// Columns.
+    /// Columns of pixels.
     pub w: usize,
-    /// Channels.
+    /// Channels of a pixel.
     pub c: usize,
     /// How its objects store values, in slots and on the wire.
     pub element: ElementType,

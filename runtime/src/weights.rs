@@ -22,7 +22,7 @@ pub enum WeightsError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system answered.
         source: std::io::Error,
     },
     /// Another kind of file.
@@ -56,9 +56,9 @@ pub enum WeightsError {
     Short {
         /// The file.
         path: PathBuf,
-        /// Bytes.
+        /// Bytes of the file.
         found: u64,
-        /// Bytes needed.
+        /// Bytes that the header and the program ask for.
         expected: u64,
     },
     /// A section's bytes are not those that were written.

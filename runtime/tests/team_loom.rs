@@ -18,7 +18,7 @@ mod primitives {
     };
 
     /// Waiters sleep at once: looking is only more of the same.
-    pub const LOOK: std::time::Duration = std::time::Duration::ZERO;
+    pub const LOOK_MAX: std::time::Duration = std::time::Duration::ZERO;
 }
 #[path = "../src/team/ledger.rs"]
 mod ledger;

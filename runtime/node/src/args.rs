@@ -29,15 +29,15 @@ pub enum Command {
 pub struct Args {
     /// Packed weights.
     pub weights: PathBuf,
-    /// Pictures.
+    /// Picture files that frames are made of.
     pub images: Vec<PathBuf>,
-    /// Raw tensors.
+    /// Raw tensor files that frames are made of.
     pub tensors: Vec<PathBuf>,
     /// Keep pictures' shape.
     pub letterbox: bool,
     /// Threads of the tail; of every worker; of everything in `solo`.
     pub threads: usize,
-    /// Worker processes.
+    /// Worker processes of an edge.
     pub workers: usize,
     /// Where tensors are dumped.
     pub dump: Option<PathBuf>,
@@ -45,9 +45,9 @@ pub struct Args {
     pub records: Option<PathBuf>,
     /// Where statistics go at the end.
     pub stats: Option<PathBuf>,
-    /// Score threshold.
+    /// Boxes that score above it are reported.
     pub thresh: f32,
-    /// NMS threshold.
+    /// Boxes that overlap a better one by more are not reported.
     pub nms: f32,
     /// Timed repetitions; 0: none.
     pub repeat: u32,

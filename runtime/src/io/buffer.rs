@@ -17,7 +17,7 @@ pub struct Buffer {
     pub ring: usize,
     /// Columns without padding.
     pub w: usize,
-    /// Channels.
+    /// Channels of a pixel.
     pub c: usize,
     /// Zero columns on the left.
     pub pad_left: usize,
@@ -34,9 +34,9 @@ pub struct View {
     pub y: usize,
     /// First column.
     pub x: usize,
-    /// Rows.
+    /// Rows of the box.
     pub h: usize,
-    /// Columns.
+    /// Columns of the box.
     pub w: usize,
 }
 

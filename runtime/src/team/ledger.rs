@@ -30,7 +30,7 @@ use std::{
 };
 
 use super::primitives::{
-    AtomicBool, AtomicU64, AtomicUsize, Condvar, LOOK, Mutex, Ordering, fence, spin_loop,
+    AtomicBool, AtomicU64, AtomicUsize, Condvar, LOOK_MAX, Mutex, Ordering, fence, spin_loop,
 };
 
 /// How often a waiter looks before it reads the clock.
@@ -59,7 +59,7 @@ pub struct Ledger {
 
 /// A piece that was taken and must be given to [`Ledger::done`].
 #[derive(Debug)]
-pub struct Piece {
+pub struct Taken {
     /// Its quanta, counted from the work's first.
     pub quanta: Range<usize>,
 }
@@ -81,7 +81,7 @@ impl Ledger {
                 .map(|_| Apart(AtomicU64::new(0)))
                 .collect(),
             look: if threads <= cores {
-                LOOK
+                LOOK_MAX
             } else {
                 Duration::ZERO
             },
@@ -110,14 +110,14 @@ impl Ledger {
 
     /// Takes a piece for `seat`, if there is one left: of its own share, or else of the next one's that
     /// has some.
-    pub fn take(&self, seat: usize) -> Option<Piece> {
+    pub fn take(&self, seat: usize) -> Option<Taken> {
         let seats = self.shares.len();
         let own = (0..seats).map(|i| (seat + i) % seats);
         own.enumerate()
             .find_map(|(i, share)| self.take_of(share, i == 0))
     }
 
-    fn take_of(&self, share: usize, own: bool) -> Option<Piece> {
+    fn take_of(&self, share: usize, own: bool) -> Option<Taken> {
         let share = &self.shares[share].0;
         let mut now = share.load(Ordering::Relaxed);
         loop {
@@ -134,7 +134,7 @@ impl Ledger {
             // OPEN
             match share.compare_exchange_weak(now, rest, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => {
-                    return Some(Piece {
+                    return Some(Taken {
                         quanta: quanta.start as usize..quanta.end as usize,
                     });
                 }
@@ -144,9 +144,9 @@ impl Ledger {
     }
 
     /// A piece's work is finished.
-    pub fn done(&self, piece: Piece) {
+    pub fn done(&self, taken: Taken) {
         // DONE
-        let len = piece.quanta.len();
+        let len = taken.quanta.len();
         if self.undone.0.fetch_sub(len, Ordering::AcqRel) == len {
             self.caller.wake();
         }

@@ -15,9 +15,9 @@ pub type ByName<V> = BTreeMap<String, V>;
 /// Datagrams and their payload bytes, without IP and UDP headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// Datagrams.
+    /// Number of datagrams.
     pub datagrams: u64,
-    /// Bytes.
+    /// Their payload bytes.
     pub bytes: u64,
 }
 
@@ -25,11 +25,11 @@ pub struct Count {
 /// ignore one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic<K = ByName<Count>, R = ByName<u64>> {
-    /// Sent.
+    /// Datagrams sent.
     pub sent: K,
-    /// Received and taken.
+    /// Datagrams received and taken.
     pub received: K,
-    /// Received and ignored.
+    /// Datagrams received and ignored.
     pub rejected: R,
 }
 
@@ -81,9 +81,9 @@ pub struct Drops {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>, N: Deserialize<'de> + Ord"))]
 pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
-    /// Datagrams.
+    /// Datagrams that it sent and received.
     pub traffic: T,
-    /// Objects.
+    /// Objects that it pulled and served.
     pub transfer: TransferStats,
     /// Own frames taken up.
     pub frames_accepted: u64,
@@ -144,9 +144,9 @@ pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
 /// The gateway's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayCounters<T = Traffic> {
-    /// Datagrams.
+    /// Datagrams that it sent and received.
     pub traffic: T,
-    /// Objects.
+    /// Objects that it pulled and served.
     pub transfer: TransferStats,
     /// Lives of nodes registered.
     pub nodes_joined: u64,

@@ -28,7 +28,7 @@ pub enum Event {
         tag: u32,
         /// The input's name.
         file: String,
-        /// Why.
+        /// What is wrong with it.
         error: String,
     },
     /// All frames of an edge have ended, and there will be no more.

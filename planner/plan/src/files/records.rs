@@ -45,7 +45,7 @@ pub struct Subject {
 pub enum Ending {
     /// It was lost.
     Dropped {
-        /// Why.
+        /// What kept it from being computed.
         dropped: DropReason,
     },
     /// It was computed.

@@ -18,9 +18,9 @@ const DECODE_BYTES_MAX: u64 = 512 << 20;
 pub struct Picture {
     /// Pixels, rows of R, G, B.
     pub rgb: Vec<u8>,
-    /// Columns.
+    /// Columns of pixels.
     pub width: u32,
-    /// Rows.
+    /// Rows of pixels.
     pub height: u32,
 }
 
@@ -33,7 +33,7 @@ pub enum PictureError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system answered.
         source: std::io::Error,
     },
     /// The file holds nothing.
@@ -47,7 +47,7 @@ pub enum PictureError {
     Decode {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the decoder says.
         source: image::ImageError,
     },
     /// It would take too much memory.
@@ -64,9 +64,9 @@ pub enum PictureError {
     NoPixels {
         /// The file.
         path: PathBuf,
-        /// Columns.
+        /// Columns of pixels.
         width: u32,
-        /// Rows.
+        /// Rows of pixels.
         height: u32,
     },
     /// The network's input is no picture.

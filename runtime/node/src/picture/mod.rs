@@ -14,11 +14,11 @@ pub struct TensorSizeError {
     pub found: usize,
     /// Bytes needed.
     pub expected: usize,
-    /// Channels.
+    /// Channels of the input.
     pub c: usize,
-    /// Rows.
+    /// Rows of the input.
     pub h: usize,
-    /// Columns.
+    /// Columns of the input.
     pub w: usize,
 }
 

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::segment::SegmentError;
+use super::error::SegmentError;
 use tessera_plan::dataflow::SlotCount;
 use tessera_protocol::ProgramInfo;
 

@@ -15,6 +15,7 @@
 
 pub mod deque;
 pub mod entry;
+mod error;
 pub mod handed;
 pub mod jobs;
 pub mod layout;
@@ -22,8 +23,9 @@ pub mod record;
 pub mod segment;
 pub mod slots;
 
+pub use error::SegmentError;
 pub use handed::{BadJob, Handed};
 pub use jobs::{Dispatcher, JobLease, Status, Taker};
 pub use layout::Layout;
-pub use segment::{Segment, SegmentError, ShmWords};
+pub use segment::{Segment, ShmWords};
 pub use slots::{SegmentStore, SlotLoan, SlotView};

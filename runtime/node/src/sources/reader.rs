@@ -43,7 +43,7 @@ struct Errand {
 enum State {
     /// Waits to be asked for the next frame.
     Idle,
-    /// Reads.
+    /// Reads a frame into the slot that it was given.
     Busy,
     /// Has nothing more.
     Over,

@@ -49,7 +49,7 @@ pub enum WorkersError {
     System {
         /// Which step.
         step: &'static str,
-        /// Why.
+        /// What the system answered.
         source: io::Error,
     },
     /// More workers than the segment was made for.

@@ -31,7 +31,7 @@ pub struct Env<'a> {
     pub weights: &'a [f32],
     /// Working memory.
     pub arena: &'a mut ArenaMemory,
-    /// Threads.
+    /// Threads that share every layer.
     pub team: &'a Team,
     /// Memory that shows its use, instead of `arena`.
     pub guard: Option<GuardedArena>,

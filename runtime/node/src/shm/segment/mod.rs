@@ -3,7 +3,6 @@
 //! Nothing is named, so nothing is left behind: the memory goes when the last process that has it
 //! goes. Seals keep everybody from resizing the file, so no access to a mapping can fault.
 
-mod error;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -26,9 +25,10 @@ use nix::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::layout::{Areas, Header, LINE_BYTES, Layout};
-pub use error::SegmentError;
-use error::failed;
+use super::{
+    error::{SegmentError, failed},
+    layout::{Areas, Header, LINE_BYTES, Layout},
+};
 pub use words::ShmWords;
 
 /// A mapped segment. Clones share the mapping.

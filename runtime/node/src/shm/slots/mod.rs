@@ -12,8 +12,9 @@ use std::sync::{
 };
 
 use super::{
+    error::SegmentError,
     layout::{LINE_BYTES, PAGE_BYTES},
-    segment::{Segment, SegmentError},
+    segment::Segment,
 };
 pub use loan::{SlotLoan, SlotView};
 use tessera_plan::{dataflow::SlotCount, files::statistics::SlotUsage};

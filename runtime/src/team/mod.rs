@@ -9,10 +9,8 @@
 use std::{
     any::Any,
     io,
-    marker::PhantomData,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    slice,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicPtr, Ordering},
@@ -20,10 +18,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use self::ledger::Ledger;
+use self::{ledger::Ledger, shared_slice::SharedSlice};
 use crate::strip::Strip;
 
 mod ledger;
+mod shared_slice;
 /// What [`ledger`] is made of; loom's kind in its test.
 mod primitives {
     pub use std::{
@@ -36,7 +35,7 @@ mod primitives {
 
     /// How long a thread looks for what it waits for before it sleeps: longer than the gap between
     /// two layers and than most waits at a layer's end, shorter than what waking takes twice.
-    pub const LOOK: std::time::Duration = std::time::Duration::from_micros(50);
+    pub const LOOK_MAX: std::time::Duration = std::time::Duration::from_micros(50);
 }
 
 /// Threads that split a layer's rows. A team of one runs in place and owns no thread.
@@ -90,52 +89,6 @@ struct Layer<'a> {
 type Part<'a> = dyn Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync + 'a;
 /// Computes strips, with working memory.
 type StripPart<'a> = dyn Fn(Range<usize>, Strip<'_>, &mut [f32]) + Sync + 'a;
-
-/// Memory that threads have disjoint parts of.
-#[derive(Clone, Copy)]
-struct Memory<'a> {
-    first: *mut f32,
-    len: usize,
-    borrowed: PhantomData<&'a mut [f32]>,
-}
-
-// SAFETY: whoever takes a part promises that nobody else has it.
-unsafe impl Sync for Memory<'_> {}
-
-impl<'a> Memory<'a> {
-    const fn new(memory: &'a mut [f32]) -> Self {
-        Self {
-            first: memory.as_mut_ptr(),
-            len: memory.len(),
-            borrowed: PhantomData,
-        }
-    }
-
-    /// A part of it.
-    ///
-    /// # Safety
-    /// Nobody else has any of it while the result lives.
-    ///
-    /// # Panics
-    /// If the part leaves the memory.
-    unsafe fn part(&self, part: Range<usize>) -> &'a mut [f32] {
-        assert!(part.start <= part.end && part.end <= self.len, "a part");
-        // SAFETY: it lies inside a slice that was borrowed mutably, and the caller has it alone.
-        unsafe { slice::from_raw_parts_mut(self.first.add(part.start), part.len()) }
-    }
-
-    /// Values `own` of every `stride`.
-    ///
-    /// # Safety
-    /// As for [`Self::part`].
-    ///
-    /// # Panics
-    /// As [`Strip::new`].
-    unsafe fn strip(&self, stride: usize, own: Range<usize>) -> Strip<'a> {
-        // SAFETY: it is a part of a slice that was borrowed mutably, and the caller has it alone.
-        unsafe { Strip::from_raw(self.first, self.len, stride, own) }
-    }
-}
 
 impl Team {
     /// The caller's thread alone.
@@ -241,7 +194,7 @@ impl Team {
         f: &StripPart<'_>,
     ) {
         let (group, by_seat) = self.groups(count, across.scratch_floats, scratch.len());
-        let (y, scratch) = (Memory::new(y), Memory::new(scratch));
+        let (y, scratch) = (SharedSlice::new(y), SharedSlice::new(scratch));
         self.share(count.div_ceil(group), &|groups, seat| {
             let place = if by_seat { seat } else { groups.start };
             let first = place * across.scratch_floats;
@@ -277,7 +230,7 @@ impl Team {
             "a firing's rows fill their place"
         );
         let (group, by_seat) = self.groups(count, split.scratch_floats, scratch.len());
-        let (y, scratch) = (Memory::new(y), Memory::new(scratch));
+        let (y, scratch) = (SharedSlice::new(y), SharedSlice::new(scratch));
         self.share(count.div_ceil(group), &|groups, seat| {
             let place = if by_seat { seat } else { groups.start };
             let at = place * split.scratch_floats;
@@ -352,17 +305,17 @@ impl Shared {
 
     /// Takes pieces of the layer at work until there are none, as thread `seat` of the team.
     fn work(&self, seat: usize) {
-        while let Some(piece) = self.ledger.take(seat) {
+        while let Some(taken) = self.ledger.take(seat) {
             // SAFETY: `share` stored a pointer to a layer on its stack before it opened the ledger,
             // and a piece that was taken and is not done keeps it from returning. The ledger's
             // opening was released and the taking acquired it, so the layer is seen whole. It is
             // not used after `done`.
             let layer = unsafe { &*self.layer.load(Ordering::Relaxed) };
-            let quanta = piece.quanta.clone();
+            let quanta = taken.quanta.clone();
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (layer.f)(quanta, seat))) {
                 lock(&self.panic).get_or_insert(panic);
             }
-            self.ledger.done(piece);
+            self.ledger.done(taken);
         }
     }
 }

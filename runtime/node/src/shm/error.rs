@@ -9,7 +9,7 @@ pub enum SegmentError {
     System {
         /// Which step.
         step: &'static str,
-        /// Why.
+        /// What the system answered.
         source: std::io::Error,
     },
     /// A count leaves its bounds.
