@@ -122,14 +122,14 @@ impl AsFd for Signals {
     }
 }
 
-/// Waits until one of `fds` can be read, at most `us` microseconds.
+/// Waits until one of `fds` can be read, at most `timeout_us` microseconds.
 ///
 /// # Errors
 /// When the system cannot wait.
-pub fn wait<const N: usize>(fds: [BorrowedFd<'_>; N], us: u64) -> Result<(), NodeError> {
+pub fn wait<const N: usize>(fds: [BorrowedFd<'_>; N], timeout_us: u64) -> Result<(), NodeError> {
     let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     // A day at most: the kernel refuses times that it cannot count.
-    let timeout = TimeSpec::from_duration(Duration::from_micros(us.min(86_400_000_000)));
+    let timeout = TimeSpec::from_duration(Duration::from_micros(timeout_us.min(86_400_000_000)));
     match ppoll(&mut fds, Some(timeout), None) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(e) => Err(NodeError::errno("cannot wait")(e)),

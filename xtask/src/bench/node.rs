@@ -4,6 +4,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use tessera_plan::files::events::Event;
 
 use crate::build::Built;
 
@@ -39,12 +40,6 @@ pub struct Said {
     pub events: Vec<Value>,
 }
 
-/// Seconds of a list in an event.
-fn list(event: &Value, key: &str) -> Vec<f64> {
-    let all = event[key].as_array().into_iter().flatten();
-    all.filter_map(Value::as_f64).collect()
-}
-
 /// Runs the node.
 ///
 /// # Errors
@@ -68,16 +63,27 @@ pub fn time(run: Run<'_>) -> Result<Said> {
         .lines()
         .filter_map(|l| serde_json::from_str(l).ok())
         .collect();
-    let timing = events
-        .iter()
-        .find(|v| v["event"] == "timing")
-        .context("the node printed no timing")?;
+    let timing = text.lines().find_map(|l| match serde_json::from_str(l) {
+        Ok(Event::Timing {
+            seconds,
+            stages_seconds,
+            tail_seconds,
+            processor_seconds,
+            memory,
+        }) => Some((
+            [seconds, stages_seconds, tail_seconds, processor_seconds],
+            memory,
+        )),
+        _ => None,
+    });
+    let (times, memory) = timing.context("the node printed no timing")?;
+    let [frame, stages, tail, processor] = times;
     Ok(Said {
-        frame: list(timing, "seconds"),
-        stages: list(timing, "stages_seconds"),
-        tail: list(timing, "tail_seconds"),
-        processor: list(timing, "processor_seconds"),
-        peak_bytes: timing["memory"]["peak_bytes"].as_u64().unwrap_or(0),
+        frame,
+        stages,
+        tail,
+        processor,
+        peak_bytes: memory.peak_bytes,
         events,
     })
 }

@@ -28,7 +28,7 @@ use crate::{
     shm::{
         BadJob, Handed, JobLease, Segment, ShmWords, Taker,
         entry::{Content, Spoiled},
-        record::Record,
+        worker_line::WorkerLine,
     },
     workers::handover,
 };
@@ -92,7 +92,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
             segment.layout(),
             from.worker,
         ),
-        records: segment.workers(),
+        lines: segment.workers(),
         number: from.worker,
         segment,
         jobs: from.jobs.into(),
@@ -125,7 +125,7 @@ struct Worker<'w> {
     arena: ArenaMemory,
     segment: Segment,
     taker: Taker<ShmWords>,
-    records: ShmWords,
+    lines: ShmWords,
     number: usize,
     jobs: File,
     finished: File,
@@ -142,7 +142,7 @@ struct Worker<'w> {
 impl Worker<'_> {
     fn serve(&mut self) -> Result<(), NodeError> {
         self.note();
-        Record::new(&self.records, self.number).set_ready();
+        WorkerLine::new(&self.lines, self.number).set_ready();
         while self.wait()? {
             // A token without a job: another worker was there first, or the job was taken back.
             let Some(mut lease) = self.taker.lease() else {
@@ -244,7 +244,7 @@ impl Worker<'_> {
             .and_then(|f| f.read_at(&mut text, 0).ok())
         {
             let status = String::from_utf8_lossy(&text[..n]);
-            Record::new(&self.records, self.number)
+            WorkerLine::new(&self.lines, self.number)
                 .set_peak_bytes(memory::parse(&status).peak_bytes);
         }
         (self.noted, self.news) = (Instant::now(), false);

@@ -8,7 +8,7 @@
 //! | [`deque`] | bounded work stealing |
 //! | [`jobs`] | states of jobs, leases |
 //! | [`entry`] | a job's inputs and outputs as words |
-//! | [`record`] | what workers say of themselves |
+//! | [`worker_line`] | what workers say of themselves |
 //! | [`handed`] | the slots that a lease hands to its worker |
 //!
 //! `README.md` beside them argues why a worker may be killed at any instruction.
@@ -19,9 +19,9 @@ mod error;
 pub mod handed;
 pub mod jobs;
 pub mod layout;
-pub mod record;
 pub mod segment;
 pub mod slots;
+pub mod worker_line;
 
 pub use error::SegmentError;
 pub use handed::{BadJob, Handed};

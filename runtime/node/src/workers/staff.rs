@@ -18,7 +18,7 @@ use nix::sys::{
 };
 
 use super::{JobEnd, StartFailure, WorkersError, failed, handover, launch::Launch};
-use crate::shm::{Segment, ShmWords, record::Record};
+use crate::shm::{Segment, ShmWords, worker_line::WorkerLine};
 use tessera_plan::files::statistics::Worker;
 
 /// Shortest time between two starts of one worker; doubles while it does not become ready.
@@ -48,7 +48,7 @@ struct Member {
 pub(super) struct Staff {
     launch: Launch,
     segment: Segment,
-    records: ShmWords,
+    lines: ShmWords,
     jobs: EventFd,
     finished: EventFd,
     timer: TimerFd,
@@ -70,7 +70,7 @@ impl Staff {
         Ok(Self {
             launch,
             segment: segment.clone(),
-            records: segment.workers(),
+            lines: segment.workers(),
             jobs,
             finished,
             timer: timer.map_err(failed("make a timer"))?,
@@ -174,7 +174,7 @@ impl Staff {
     }
 
     fn start(&mut self, worker: usize, epoll: &Epoll) -> Result<(), WorkersError> {
-        Record::new(&self.records, worker).clear();
+        WorkerLine::new(&self.lines, worker).clear();
         let (ours, theirs) = UnixStream::pair().map_err(failed("make a socket"))?;
         let fds = [self.segment.fd(), self.jobs.as_fd(), self.finished.as_fd()];
         handover::send(&ours, worker, fds).map_err(failed("hand the segment over"))?;
@@ -210,10 +210,10 @@ impl Staff {
         // not reaped before `wait`, so the id is still its own.
         let _ = r.child.kill();
         let status = r.child.wait();
-        let record = Record::new(&self.records, worker);
-        m.barren = if record.is_ready() { 0 } else { m.barren + 1 };
+        let line = WorkerLine::new(&self.lines, worker);
+        m.barren = if line.is_ready() { 0 } else { m.barren + 1 };
         m.failure = status.ok().map(StartFailure::Ended).or(m.failure.take());
-        m.statistics.peak_bytes = m.statistics.peak_bytes.max(record.peak_bytes());
+        m.statistics.peak_bytes = m.statistics.peak_bytes.max(line.peak_bytes());
         m.statistics.pid = None;
     }
 
@@ -251,7 +251,7 @@ impl Staff {
         let with_peak = |m: &Member| {
             let mut s = m.statistics;
             if m.running.is_some() {
-                let peak = Record::new(&self.records, s.worker).peak_bytes();
+                let peak = WorkerLine::new(&self.lines, s.worker).peak_bytes();
                 s.peak_bytes = s.peak_bytes.max(peak);
             }
             s

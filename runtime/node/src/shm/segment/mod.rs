@@ -127,7 +127,7 @@ impl Segment {
         self.words(self.areas.states.start, self.areas.states.len())
     }
 
-    /// The workers' records.
+    /// The workers' lines.
     pub fn workers(&self) -> ShmWords {
         self.words(self.areas.workers.start, self.areas.workers.len())
     }

@@ -12,12 +12,12 @@ const READY: usize = 1;
 
 /// A worker's line.
 #[derive(Clone, Copy, Debug)]
-pub struct Record<'a, W> {
+pub struct WorkerLine<'a, W> {
     words: &'a W,
     line: usize,
 }
 
-impl<'a, W: Words> Record<'a, W> {
+impl<'a, W: Words> WorkerLine<'a, W> {
     /// The line of worker number `worker`.
     pub fn new(words: &'a W, worker: usize) -> Self {
         Self {
