@@ -47,7 +47,7 @@ pub fn candidates(
     let mut all = Vec::new();
     for (head, map) in program.heads.iter().zip(maps) {
         let t = &program.tensors[head.tensor as usize];
-        let shape = (t.h as usize, t.w as usize, t.c as usize);
+        let shape = (t.h, t.w, t.c);
         decode::decode(
             head,
             map,

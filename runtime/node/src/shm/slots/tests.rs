@@ -44,7 +44,7 @@ fn the_smallest_slot_that_fits_is_taken() {
     let a = s.alloc(4 * 10).unwrap();
     let b = s.alloc(4 * 3).unwrap();
     // Small ones are gone: the next larger class helps out.
-    let c = s.alloc(4 * 1).unwrap();
+    let c = s.alloc(4).unwrap();
     let d = s.alloc(4 * 11).unwrap();
     assert_eq!([a, b, c, d].map(|id| lens(&s, id)), [10, 3, 1, 11]);
     assert_eq!(s.alloc(0), None);
