@@ -233,7 +233,10 @@ mod tests {
 
     #[test]
     fn same_seed_same_program() {
-        let program = || format!("{:?}", random(ProgramConfig::default(), &mut Draw::new(11)));
+        let program = || {
+            let p = random(ProgramConfig::default(), &mut Draw::new(11));
+            format!("{:?} {:?}", p.plan_hash, p.graph)
+        };
         assert_eq!(program(), program());
     }
 }

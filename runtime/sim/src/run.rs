@@ -58,8 +58,8 @@ impl Summary {
 
 /// Virtual time after the last fault within which all frames must have ended.
 const LIMIT: u64 = 200_000_000;
-/// Length of an idle machine's state as text; mostly the program's tables.
-const STATE: usize = 1_000_000;
+/// Length of an idle machine's state as text.
+const STATE: usize = 100_000;
 /// Virtual time in which nodes forget what is over.
 const SETTLE: u64 = 8_000_000;
 /// Virtual time in which idle nodes are watched.
