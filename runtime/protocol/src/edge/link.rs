@@ -198,7 +198,7 @@ impl Edge {
                 // It does not know this node before it has heard a beat meant for it.
                 self.link.changed = true;
                 self.gateway_forgot();
-                self.thief_restart();
+                self.search_restart();
                 Ok(())
             }
         }

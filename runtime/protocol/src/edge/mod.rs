@@ -3,11 +3,13 @@
 //! | part | is about |
 //! |---|---|
 //! | `link` | beats to the gateway and what it answers: who is alive, how frames stand |
-//! | `frames`, `tasks` | own frames and their tasks |
-//! | `victim` | leases given to thieves, what becomes of them |
-//! | `results` | telling the gateway where finished tiles lie |
-//! | `thief` | hints, requests, leases taken |
+//! | `frames`, `tasks` | own frames, and the table of each one's tasks |
+//! | `own_tasks` | own tasks that this node runs, and what follows when anybody has finished one |
+//! | `leased_tasks` | own tasks in other nodes' hands: leases given, and what becomes of them |
+//! | `stolen_tasks` | other nodes' tasks in this node's hands: leases taken |
+//! | `search` | asking the gateway for a victim, and the victim for a task |
 //! | `reports` | telling owners what became of leases, and that work goes on |
+//! | `results` | telling the gateway where finished tiles lie |
 //! | `job`, `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
 //! | `guests`, `slots` | what is kept for others, and what is set aside for own frames |
 //!
@@ -20,25 +22,27 @@ mod guests;
 mod hear;
 mod job;
 mod jobs;
+mod leased_tasks;
 mod link;
+mod own_tasks;
 mod peers;
 mod reports;
 mod results;
 mod say;
+mod search;
 mod slots;
+mod stolen_tasks;
+#[cfg(test)]
+mod stolen_tests;
 mod tasks;
 #[cfg(test)]
 mod tests;
-mod thief;
-#[cfg(test)]
-mod thief_tests;
-mod victim;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use self::{
-    frames::Frames, guests::Guests, job::Jobs, link::Link, peers::Peers, say::Post, slots::Slots,
-    thief::Thief,
+    frames::Frames, guests::Guests, job::Jobs, link::Link, peers::Peers, reports::Reports,
+    say::Post, search::Search, slots::Slots,
 };
 use super::{
     EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, Job, Now, ObjectId, Outcome,
@@ -67,7 +71,8 @@ pub struct Edge {
     guests: Guests,
     slots: Slots,
     jobs: Jobs,
-    thief: Thief,
+    search: Search,
+    reports: Reports,
     /// No lease that was given ends before.
     next_expiry: Now,
     /// When a task that is out may get a backup run.
@@ -114,7 +119,8 @@ impl Edge {
             slots: Slots::new(&config, &info),
             receiver: Receiver::new(config.transfer),
             link: Link::new(&config),
-            thief: Thief::new(&config),
+            search: Search::new(&config),
+            reports: Reports::default(),
             config,
             info,
             me,
@@ -256,7 +262,8 @@ impl Edge {
     fn wake(&self, now: Now) -> Now {
         let times = [
             Some(self.link.next(now, self.has_work())),
-            self.thief_next(),
+            self.search_next(),
+            self.reports.next(),
             self.results_next(),
             (self.next_expiry < Now::MAX).then_some(self.next_expiry),
             self.next_backup,

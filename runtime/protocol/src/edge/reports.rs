@@ -2,12 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Edge,
-    job::{Stage, Stolen, Under},
-    next_pause,
-    say::Post,
-};
+use super::{Edge, job::Stolen, next_pause, say::Post};
 use crate::{
     FrameId, NodeId, Now,
     peer::Peer,
@@ -34,6 +29,32 @@ pub struct Owed {
 impl Owed {
     /// Reports of failure that nobody answers: their lease runs out anyway.
     const MOST_TRIES: u8 = 20;
+}
+
+/// What this node, as a thief, owes to owners.
+#[derive(Debug, Default)]
+pub struct Reports {
+    /// What owners have not heard yet, by request.
+    pub owed: BTreeMap<u32, Owed>,
+    /// When leases are renewed next.
+    renew_at: Option<Now>,
+    /// Number of the latest renewal.
+    renew_seq: u32,
+    /// Per owner the latest renewal and the requests that it named.
+    renewals: BTreeMap<NodeId, (u32, Vec<u32>)>,
+}
+
+impl Reports {
+    /// When something must be said again.
+    pub fn next(&self) -> Option<Now> {
+        let owed = self.owed.values().map(|r| r.again.0);
+        owed.chain(self.renew_at).min()
+    }
+
+    /// Leases are to be renewed by then.
+    pub fn renew_by(&mut self, at: Now) {
+        self.renew_at = Some(self.renew_at.map_or(at, |r| r.min(at)));
+    }
 }
 
 impl Edge {
@@ -71,7 +92,7 @@ impl Edge {
             again: (now, self.config.retry[0]),
             tries: 0,
         };
-        self.thief.reports.insert(stolen.ask, owed);
+        self.reports.owed.insert(stolen.ask, owed);
     }
 
     pub(super) fn on_reported(
@@ -81,7 +102,7 @@ impl Edge {
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         let ask = reported.report.ask;
-        let Some(owed) = self.thief.reports.get(&ask) else {
+        let Some(owed) = self.reports.owed.get(&ask) else {
             return Err(Reject::Unexpected);
         };
         let named = (
@@ -95,7 +116,7 @@ impl Edge {
             return Err(Reject::Unexpected);
         }
         let (frame, task, done) = (owed.frame, owed.task, owed.failed.is_none());
-        self.thief.reports.remove(&ask);
+        self.reports.owed.remove(&ask);
         if done && !reported.keep {
             // While jobs read what lies here it stays; the end of the frame takes it.
             if let Some(guest) = self.guests.get_mut(frame)
@@ -119,7 +140,7 @@ impl Edge {
         wanted: u64,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
-        let asks = match self.thief.renewals.get(&owner.id) {
+        let asks = match self.reports.renewals.get(&owner.id) {
             Some((s, asks)) if *s == seq => asks.clone(),
             _ => return Err(Reject::Unexpected),
         };
@@ -131,35 +152,11 @@ impl Edge {
         Ok(())
     }
 
-    fn void(&mut self, ask: u32, store: &mut impl Store) {
-        let about = |j: &Under| j.stolen.is_some_and(|s| s.ask == ask);
-        let mut loading = None;
-        for (id, job) in self.jobs.iter_mut().filter(|(_, j)| about(j)) {
-            if let Some(s) = &mut job.stolen {
-                s.void = true;
-            }
-            loading = (job.stage != Stage::Running).then_some(id);
-        }
-        if let Some(id) = loading {
-            self.give_up(id, store);
-        }
-    }
-
-    /// Another node's frame has ended.
-    pub(super) fn guest_over(&mut self, frame: FrameId, store: &mut impl Store) {
-        if let Some(guest) = self.guests.get_mut(frame) {
-            guest.over = true;
-        }
-        self.thief.reports.retain(|_, r| r.frame != frame);
-        self.give_up_frame(frame, store);
-        self.sweep_guest(frame, store);
-    }
-
     /// Queues reports and renewals that are due.
     pub(super) fn repeat_reports(&mut self, now: Now) {
         let most = self.config.retry[1];
         let mut due = Vec::new();
-        self.thief.reports.retain(|&ask, r| {
+        self.reports.owed.retain(|&ask, r| {
             if r.again.0 <= now {
                 r.again = next_pause(now, r.again.1, most);
                 r.tries = r.tries.saturating_add(1);
@@ -171,7 +168,7 @@ impl Edge {
         for ask in due {
             self.send(Post::Report { ask });
         }
-        if self.thief.renew_at.is_some_and(|at| at <= now) {
+        if self.reports.renew_at.is_some_and(|at| at <= now) {
             self.renew(now);
         }
     }
@@ -186,8 +183,8 @@ impl Edge {
                 soonest = Some(soonest.map_or(at, |a: Now| a.min(at)));
             }
         }
-        self.thief.renew_at = soonest;
-        self.thief.renewals.retain(|o, _| owners.contains_key(o));
+        self.reports.renew_at = soonest;
+        self.reports.renewals.retain(|o, _| owners.contains_key(o));
         for owner in owners.into_values() {
             self.send(Post::Renew { owner });
         }
@@ -202,10 +199,10 @@ impl Edge {
             })
             .take(Renew::MAX_LEASES)
             .collect();
-        self.thief.renew_seq += 1;
+        self.reports.renew_seq += 1;
         let asks = leases.iter().map(|l| l.0).collect();
-        let seq = self.thief.renew_seq;
-        self.thief.renewals.insert(owner, (seq, asks));
+        let seq = self.reports.renew_seq;
+        self.reports.renewals.insert(owner, (seq, asks));
         (seq, leases)
     }
 }

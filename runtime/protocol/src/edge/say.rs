@@ -79,11 +79,11 @@ impl Edge {
                 Some((self.config.gateway, Kind::Beat))
             }
             Post::HintAsk => {
-                let seq = self.thief.hint;
+                let seq = self.search.hint;
                 self.tell_gateway(&Message::HintAsk { seq })
             }
             Post::StealAsk { victim } => {
-                let ask = self.thief.ask;
+                let ask = self.search.ask;
                 self.tell(&Message::StealAsk { ask }, victim)
             }
             Post::Lease {
@@ -203,7 +203,7 @@ impl Edge {
     }
 
     fn write_report(&mut self, ask: u32) -> Option<(SocketAddr, Kind)> {
-        let owed = self.thief.reports.get(&ask)?.clone();
+        let owed = self.reports.owed.get(&ask)?.clone();
         let report = Report {
             number: owed.frame.number,
             task: owed.task,

@@ -1,0 +1,255 @@
+//! Own tasks: tasks of this node's frames, as far as this node runs them, and what follows when
+//! anybody has finished one.
+//!
+//! A task that is ready becomes a job ([`super::jobs`]); the job ends in `own_done` or `own_failed`.
+//! Whoever finishes a task, its outputs' place is noted by `made` and struck out by `holder_lost`.
+
+use super::{
+    Edge,
+    job::{From, Under},
+    tasks::{Life, Task, Told},
+};
+use crate::{JobId, Now, Outcome, peer::Peer, store::Store};
+
+impl Edge {
+    /// Begins tasks of own frames while there is room for jobs.
+    pub(super) fn start_own_jobs(&mut self, now: Now, store: &mut impl Store) {
+        self.next_backup = None;
+        while self.jobs.len() < self.config.max_jobs {
+            let picked = self.pick_own();
+            let Some((number, task)) = picked.or_else(|| self.pick_backup(now)) else {
+                return;
+            };
+            if !self.start_own(number, task, store) {
+                return;
+            }
+            self.stats.backups += u64::from(picked.is_none());
+        }
+    }
+
+    fn pick_own(&self) -> Option<(u32, u32)> {
+        (self.frames.lives())
+            .filter(|(_, f)| !f.failed)
+            .find_map(|(n, f)| {
+                let here = |t| f.outputs.contains_key(&t);
+                f.tasks.pick_own(&self.info, here).map(|t| (n, t))
+            })
+    }
+
+    /// A task that has been out for long, when a worker has nothing else to do.
+    fn pick_backup(&mut self, now: Now) -> Option<(u32, u32)> {
+        if self.jobs.len() >= self.config.workers.max(1) {
+            return None;
+        }
+        let after = self.config.backup_after;
+        let out = (self.frames.lives())
+            .filter(|(_, f)| !f.failed)
+            .flat_map(|(n, f)| {
+                // An input may have been lost since the task was given away.
+                let runnable = |t: &Task| t.job.is_none() && !t.done() && t.missing == 0;
+                let out = f.tasks.iter().filter(move |(_, t)| runnable(t));
+                out.filter_map(move |(k, t)| {
+                    let at = t.lease?.since.checked_add(after)?;
+                    Some((at, n, k))
+                })
+            });
+        let (at, number, task) = out.min()?;
+        if at > now {
+            self.next_backup = Some(at);
+            return None;
+        }
+        Some((number, task))
+    }
+
+    fn start_own(&mut self, number: u32, task: u32, store: &mut impl Store) -> bool {
+        let info = std::sync::Arc::clone(&self.info);
+        let Some(frame) = self.frames.live(number) else {
+            return false;
+        };
+        let me: Life = (self.config.id, self.config.epoch);
+        let mut from = Vec::with_capacity(info.tasks[task as usize].needs.len());
+        for need in &info.tasks[task as usize].needs {
+            let there = |maker: u32| {
+                let holders = &frame.tasks.get(maker).holders;
+                let peers = holders.iter().filter(|h| **h != me);
+                let known = peers.filter_map(|h| {
+                    let known = self.peers.get(h.0)?;
+                    (known.peer.epoch == h.1).then_some(known.peer)
+                });
+                known.max_by_key(|p| self.peers.get(p.id).map(|k| k.heard))
+            };
+            let found = match frame.find(&info, need.part) {
+                Some((slot, region)) => Some(From::Here(slot, region)),
+                None => need.part.task().and_then(there).map(From::There),
+            };
+            match found {
+                Some(f) => from.push(f),
+                None => {
+                    // A holder that this node forgot is none.
+                    if let Some(maker) = need.part.task() {
+                        self.unmake_unreachable(number, maker);
+                    }
+                    return true;
+                }
+            }
+        }
+        let frame_id = self.frame_id(number);
+        let Some(id) = self.begin(frame_id, task, None, &from, store) else {
+            return false;
+        };
+        if let Some(frame) = self.frames.live_mut(number) {
+            frame.jobs += 1;
+            let t = frame.tasks.get_mut(task);
+            if t.returned > 0 && t.lease.is_none() {
+                self.stats.tasks_reissued += 1;
+            }
+            t.job = Some(id);
+            frame.tasks.refresh(task);
+        }
+        true
+    }
+
+    fn unmake_unreachable(&mut self, number: u32, maker: u32) {
+        let info = std::sync::Arc::clone(&self.info);
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        for holder in frame.tasks.get(maker).holders.clone() {
+            if frame.tasks.lost(&info, maker, holder, false) {
+                self.stats.tasks_unmade += 1;
+            }
+        }
+        frame.fresh = true;
+    }
+
+    /// A worker has finished an own task.
+    pub(super) fn own_done(&mut self, job: &Under) {
+        self.stats.tasks_own += 1;
+        let me = (self.config.id, self.config.epoch);
+        self.made(job.frame.number, job.task, me);
+    }
+
+    /// An own task's job is over: keeps its outputs if they are `good` and not here yet. Says
+    /// whether they were kept.
+    pub(super) fn keep_own(&mut self, id: JobId, job: &Under, good: bool) -> bool {
+        let Some(frame) = self.frames.get_mut(job.frame.number) else {
+            return false;
+        };
+        frame.jobs -= 1;
+        let t = frame.tasks.get_mut(job.task);
+        if t.job == Some(id) {
+            t.job = None;
+        }
+        frame.tasks.refresh(job.task);
+        let keep = good && frame.over.is_none() && !frame.outputs.contains_key(&job.task);
+        if keep {
+            frame.outputs.insert(job.task, job.outputs.clone());
+        }
+        keep
+    }
+
+    /// A worker, here or at a thief, did not survive a task, or refused it.
+    pub(super) fn attempt_failed(&mut self, number: u32, task: u32) {
+        self.stirred = true;
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        let t = frame.tasks.get_mut(task);
+        t.failures = t.failures.saturating_add(1);
+        if t.failures >= self.config.max_failures && !t.done() && !frame.failed {
+            frame.failed = true;
+            self.link.changed = true;
+        }
+    }
+
+    /// Somebody has finished a task.
+    pub(super) fn made(&mut self, number: u32, task: u32, holder: Life) {
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        self.stirred = true;
+        let known = frame.tasks.get(task).first.is_some();
+        let first = frame.tasks.made(&self.info, task, holder);
+        if first && !known {
+            *self.stats.tasks_by_node.entry(holder.0).or_insert(0) += 1;
+        }
+        if self.info.tasks[task as usize].for_tail && frame.tasks.get(task).told == Told::No {
+            frame.fresh = true;
+        }
+    }
+
+    /// A holder does not have a task's outputs, or cannot be reached.
+    pub(super) fn holder_lost(&mut self, number: u32, task: u32, holder: Life, distrust: bool) {
+        if holder == (self.config.id, self.config.epoch) {
+            // What lies here is here, whoever cannot reach it.
+            return;
+        }
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        if frame.tasks.lost(&self.info, task, holder, distrust) {
+            self.stats.tasks_unmade += 1;
+        }
+        frame.fresh = true;
+        self.stirred = true;
+    }
+
+    /// Lives of a node have ended: what they held is lost, what they were given comes back.
+    pub(super) fn lives_ended(&mut self, dead: impl Fn(Life) -> bool) {
+        self.return_leases(&dead);
+        let info = std::sync::Arc::clone(&self.info);
+        for (_, frame) in self.frames.lives_mut() {
+            let mut lost = Vec::new();
+            for (k, t) in frame.tasks.iter() {
+                let gone = t.holders.iter().filter(|h| dead(**h));
+                lost.extend(gone.map(|h| (k, *h)));
+            }
+            self.stirred |= !lost.is_empty();
+            for (k, holder) in lost {
+                frame.fresh = true;
+                if frame.tasks.lost(&info, k, holder, false) {
+                    self.stats.tasks_unmade += 1;
+                }
+            }
+        }
+        let gone = |p: &Peer| dead((p.id, p.epoch));
+        self.receiver.gone(gone, &mut self.stats.transfer);
+    }
+
+    /// The gateway has written an own frame's record.
+    pub(super) fn frame_over(&mut self, number: u32, outcome: Outcome, store: &mut impl Store) {
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        frame.over = Some(outcome);
+        let meta = frame.meta;
+        let nobody = crate::GATEWAY;
+        let makers = frame.tasks.iter().map(|(_, t)| t.first.unwrap_or(nobody));
+        self.stats.last_frame = makers.collect();
+        match outcome {
+            Outcome::Detections => self.stats.frames_detected += 1,
+            Outcome::Dropped(why) => self.stats.frames_dropped.add(why),
+        }
+        self.events
+            .push_back(super::Event::FrameEnded(number, meta, outcome));
+        self.link.changed = true;
+        self.give_up_frame(self.frame_id(number), store);
+        self.sweep_frame(number, store);
+    }
+
+    /// Gives back a frame's slots when it is over and nothing uses them.
+    pub(super) fn sweep_frame(&mut self, number: u32, store: &mut impl Store) {
+        let quiet = (self.frames.get_mut(number)).is_some_and(|f| f.over.is_some() && f.jobs == 0);
+        if !quiet {
+            return;
+        }
+        let Some(frame) = self.frames.remove(number) else {
+            return;
+        };
+        let outputs = frame.outputs.into_values().flatten();
+        for slot in outputs.chain([frame.slot]) {
+            self.slots.give(slot, store, &mut self.stats);
+        }
+        self.stirred = true;
+    }
+}
