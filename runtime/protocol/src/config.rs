@@ -8,6 +8,7 @@ use tessera_plan::{
 };
 
 use super::{
+    edge::Placement,
     ids::{Epoch, NodeId},
     info::ProgramInfo,
 };
@@ -87,6 +88,8 @@ pub struct EdgeConfig {
     pub max_failures: u8,
     /// An idle owner runs a backup copy of a task leased for so long; `u64::MAX` for never.
     pub backup_after: u64,
+    /// Which tasks this node runs, gives away and asks for.
+    pub placement: Placement,
     /// How objects are pulled.
     pub transfer: TransferConfig,
 }
@@ -113,6 +116,7 @@ impl EdgeConfig {
             backoff: [2_000, 100_000],
             max_failures: 8,
             backup_after: 3_000_000,
+            placement: Placement::default(),
             transfer: TransferConfig::default(),
         }
     }

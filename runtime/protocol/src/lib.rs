@@ -43,7 +43,7 @@ pub use api::{
     Outcome, Refusal,
 };
 pub use config::{EdgeConfig, GatewayConfig, TransferConfig};
-pub use edge::Edge;
+pub use edge::{Edge, Placement};
 pub use gateway::Gateway;
 pub use ids::{Epoch, FrameId, GATEWAY, JobId, NodeId, ObjectId};
 pub use info::ProgramInfo;

@@ -5,6 +5,7 @@
 
 use super::{
     Edge,
+    placement::Choice,
     say::Post,
     tasks::{Lease, Life},
 };
@@ -41,7 +42,7 @@ impl Edge {
         if let Some(known) = self.peers.get_mut(thief.id) {
             known.ask = (ask, found.is_none());
         }
-        let Some((number, task)) = found else {
+        let Some(Choice { number, task }) = found else {
             self.send(Post::NoWork { to: thief, ask });
             return Ok(());
         };
@@ -76,16 +77,14 @@ impl Edge {
         }
     }
 
-    fn pick_for(&self, thief: Peer) -> Option<(u32, u32)> {
+    fn pick_for(&self, thief: Peer) -> Option<Choice> {
+        let fits = |c: Choice| {
+            let holders = self.holders_for(c.number, c.task);
+            holders.is_some_and(|(nodes, _)| nodes.len() <= wire::Lease::MAX_HOLDERS)
+        };
         let life = (thief.id, thief.epoch);
-        (self.frames.lives())
-            .filter(|(_, f)| !f.failed)
-            .find_map(|(n, f)| {
-                let here = |t| f.outputs.contains_key(&t);
-                let task = f.tasks.pick_for(&self.info, life, here)?;
-                let few = self.holders_for(n, task)?.0.len() <= wire::Lease::MAX_HOLDERS;
-                few.then_some((n, task))
-            })
+        let placement = self.config.placement;
+        placement.for_thief(&self.situation(), life, fits)
     }
 
     fn lease_of(&self, thief: Peer, ask: u32) -> Option<(u32, u32)> {

@@ -7,6 +7,7 @@
 //! | `own_tasks` | own tasks that this node runs, and what follows when anybody has finished one |
 //! | `leased_tasks` | own tasks in other nodes' hands: leases given, and what becomes of them |
 //! | `stolen_tasks` | other nodes' tasks in this node's hands: leases taken |
+//! | `placement` | the policy: which task runs where |
 //! | `search` | asking the gateway for a victim, and the victim for a task |
 //! | `reports` | telling owners what became of leases, and that work goes on |
 //! | `results` | telling the gateway where finished tiles lie |
@@ -26,6 +27,7 @@ mod leased_tasks;
 mod link;
 mod own_tasks;
 mod peers;
+mod placement;
 mod reports;
 mod results;
 mod say;
@@ -38,11 +40,13 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
+pub use self::placement::Placement;
+
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use self::{
-    frames::Frames, guests::Guests, job::Jobs, link::Link, peers::Peers, reports::Reports,
-    say::Post, search::Search, slots::Slots,
+    frames::Frames, guests::Guests, job::Jobs, link::Link, peers::Peers, placement::Situation,
+    reports::Reports, say::Post, search::Search, slots::Slots,
 };
 use super::{
     EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, Job, Now, ObjectId, Outcome,
@@ -326,9 +330,18 @@ impl Edge {
     }
 
     fn has_work(&self) -> bool {
-        self.frames
-            .lives()
-            .any(|(_, f)| !f.failed && f.tasks.any_leasable())
+        self.config.placement.offers_work(&self.situation())
+    }
+
+    /// What placement may look at.
+    fn situation(&self) -> Situation<'_> {
+        Situation {
+            info: &self.info,
+            config: &self.config,
+            frames: &self.frames,
+            jobs: self.jobs.len(),
+            guest_bytes: self.slots.guest_bytes(),
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 use super::{
     Edge,
     job::{From, Under},
-    tasks::{Life, Task, Told},
+    placement::{Backup, Choice},
+    tasks::{Life, Told},
 };
 use crate::{JobId, Now, Outcome, peer::Peer, store::Store};
 
@@ -16,52 +17,32 @@ impl Edge {
     pub(super) fn start_own_jobs(&mut self, now: Now, store: &mut impl Store) {
         self.next_backup = None;
         while self.jobs.len() < self.config.max_jobs {
-            let picked = self.pick_own();
-            let Some((number, task)) = picked.or_else(|| self.pick_backup(now)) else {
-                return;
-            };
-            if !self.start_own(number, task, store) {
-                return;
+            let placement = self.config.placement;
+            if let Some(choice) = placement.next_own(&self.situation()) {
+                if !self.start_own(choice, store) {
+                    return;
+                }
+                continue;
             }
-            self.stats.backups += u64::from(picked.is_none());
+            match placement.backup(&self.situation(), now) {
+                Backup::Now(choice) => {
+                    if !self.start_own(choice, store) {
+                        return;
+                    }
+                    self.stats.backups += 1;
+                }
+                Backup::NotBefore(at) => {
+                    self.next_backup = Some(at);
+                    return;
+                }
+                Backup::No => return,
+            }
         }
     }
 
-    fn pick_own(&self) -> Option<(u32, u32)> {
-        (self.frames.lives())
-            .filter(|(_, f)| !f.failed)
-            .find_map(|(n, f)| {
-                let here = |t| f.outputs.contains_key(&t);
-                f.tasks.pick_own(&self.info, here).map(|t| (n, t))
-            })
-    }
-
-    /// A task that has been out for long, when a worker has nothing else to do.
-    fn pick_backup(&mut self, now: Now) -> Option<(u32, u32)> {
-        if self.jobs.len() >= self.config.workers.max(1) {
-            return None;
-        }
-        let after = self.config.backup_after;
-        let out = (self.frames.lives())
-            .filter(|(_, f)| !f.failed)
-            .flat_map(|(n, f)| {
-                // An input may have been lost since the task was given away.
-                let runnable = |t: &Task| t.job.is_none() && !t.done() && t.missing == 0;
-                let out = f.tasks.iter().filter(move |(_, t)| runnable(t));
-                out.filter_map(move |(k, t)| {
-                    let at = t.lease?.since.checked_add(after)?;
-                    Some((at, n, k))
-                })
-            });
-        let (at, number, task) = out.min()?;
-        if at > now {
-            self.next_backup = Some(at);
-            return None;
-        }
-        Some((number, task))
-    }
-
-    fn start_own(&mut self, number: u32, task: u32, store: &mut impl Store) -> bool {
+    /// Begins a task; `false` when there are not enough slots.
+    fn start_own(&mut self, choice: Choice, store: &mut impl Store) -> bool {
+        let Choice { number, task } = choice;
         let info = std::sync::Arc::clone(&self.info);
         let Some(frame) = self.frames.live(number) else {
             return false;

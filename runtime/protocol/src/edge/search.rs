@@ -43,8 +43,7 @@ pub struct Search {
     pub ask: u32,
     /// Pause after the next disappointment.
     pause: u64,
-    /// The last victim, while it has tasks to give: with several stages, the next one's inputs
-    /// may lie here.
+    /// The last victim, while it has tasks to give and the placement keeps it.
     last: Option<Peer>,
 }
 
@@ -74,13 +73,7 @@ impl Search {
 impl Edge {
     /// Whether another task would be welcome.
     fn hungry(&self) -> bool {
-        self.link.joined()
-            && self.jobs.len() < self.config.max_jobs
-            && self.slots.guest_bytes() < self.config.steal_bytes
-            && !self
-                .frames
-                .lives()
-                .any(|(_, f)| !f.failed && f.tasks.ready().next().is_some())
+        self.link.joined() && self.config.placement.wants_work(&self.situation())
     }
 
     /// Takes the next step in search of work.
@@ -181,11 +174,11 @@ impl Edge {
         }
     }
 
-    /// A victim has given a task: the search may go on at once, and with several stages there.
+    /// A victim has given a task: the search may go on at once.
     pub(super) fn task_found(&mut self, now: Now, victim: Peer) {
         self.search.pause = self.config.backoff[0];
-        let several = self.info.tasks.last().is_some_and(|t| t.stage > 0);
-        self.search.last = several.then_some(victim);
+        let keeps = self.config.placement.keeps_victim(&self.info);
+        self.search.last = keeps.then_some(victim);
         self.search.state = State::Resting { until: now };
     }
 

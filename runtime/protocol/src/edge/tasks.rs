@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use crate::{Epoch, JobId, NodeId, Now, ProgramInfo, peer::Peer};
-use tessera_plan::dataflow::{Need, Part};
 
 /// A life of a node.
 pub type Life = (NodeId, Epoch);
@@ -209,53 +208,6 @@ impl Tasks {
         self.reconsider(info);
         true
     }
-
-    /// The ready task that this node should run: least of its inputs lies elsewhere, then the first.
-    /// `here` tells whether a task's outputs lie here; the frame always does.
-    pub fn pick_own(&self, info: &ProgramInfo, here: impl Fn(u32) -> bool) -> Option<u32> {
-        let elsewhere = |task: u32| -> usize {
-            (info.tasks[task as usize].needs.iter())
-                .filter(|n| n.part.task().is_some_and(|t| !here(t)))
-                .map(|n| n.region.len())
-                .sum()
-        };
-        self.candidates().min_by_key(|&t| elsewhere(t))
-    }
-
-    /// The ready task that a thief should have: most of its inputs lie with the thief, fewest with
-    /// this node, then the last: neighbours of what the thief had before.
-    pub fn pick_for(
-        &self,
-        info: &ProgramInfo,
-        thief: Life,
-        here: impl Fn(u32) -> bool,
-    ) -> Option<u32> {
-        let score = |task: u32| {
-            let (mut theirs, mut ours) = (0, 0);
-            for Need { part, region, .. } in &info.tasks[task as usize].needs {
-                match *part {
-                    Part::Output { task, .. } if self.get(task).holders.contains(&thief) => {
-                        theirs += region.len();
-                    }
-                    Part::Output { task, .. } if !here(task) => {}
-                    _ => ours += region.len(),
-                }
-            }
-            (theirs, std::cmp::Reverse(ours))
-        };
-        let leasable = |t: &u32| {
-            let task = self.get(*t);
-            task.leasable() && !task.distrusted.contains(&thief)
-        };
-        self.candidates().filter(leasable).max_by_key(|&t| score(t))
-    }
-
-    /// Ready tasks, as many as are worth a look.
-    fn candidates(&self) -> impl DoubleEndedIterator<Item = u32> {
-        const MOST: usize = 512;
-        let all: Vec<u32> = self.ready().take(MOST).collect();
-        all.into_iter()
-    }
 }
 
 #[cfg(test)]
@@ -310,27 +262,5 @@ mod tests {
         t.get_mut(2).told = Told::No;
         t.reconsider(&info);
         assert_eq!(ready(&t), [2]);
-    }
-
-    #[test]
-    fn nodes_take_what_lies_with_them_and_give_what_does_not() {
-        let info = testkit::two_stages(3);
-        let mut t = Tasks::new(&info);
-        // The frame lies here: the owner begins at the front, thieves at the back.
-        assert_eq!(t.pick_own(&info, |_| false), Some(0));
-        assert_eq!(t.pick_for(&info, THIEF, |_| false), Some(8));
-        // Tiles of the last rows lie with the thief.
-        for k in 0..9 {
-            t.made(&info, k, if k < 6 { ME } else { THIEF });
-        }
-        assert_eq!(ready(&t), [9, 10, 11]);
-        let here = |task: u32| task < 6;
-        assert_eq!(t.pick_own(&info, here), Some(9));
-        assert_eq!(t.pick_for(&info, THIEF, here), Some(11));
-        // Somebody who has nothing gets what costs the owner least.
-        let other = (NodeId(3), Epoch(1));
-        assert_eq!(t.pick_for(&info, other, here), Some(11));
-        t.get_mut(11).returned = 3;
-        assert_ne!(t.pick_for(&info, THIEF, here), Some(11));
     }
 }
