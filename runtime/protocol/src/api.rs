@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{
-    Now,
+    Micros,
     ids::{FrameId, JobId},
 };
 use crate::store::SlotId;
@@ -26,14 +26,14 @@ pub struct FrameMeta {
 
 /// How a frame ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Outcome {
+pub enum FrameOutcome {
     /// The gateway published its detections.
     Detections,
     /// The gateway published a drop record.
     Dropped(DropReason),
 }
 
-/// Why a frame has no detections.
+/// FailureReason a frame has no detections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum DropReason {
     /// Its source fell silent, or was restarted, while the frame was in flight.
@@ -44,7 +44,7 @@ pub enum DropReason {
     TailFailed,
 }
 
-/// Why the gateway turned a node away.
+/// FailureReason the gateway turned a node away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Refusal {
     /// The node was built from another plan.
@@ -115,14 +115,14 @@ pub enum EdgeInput<'a> {
 /// What an edge's machine asks of its shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EdgeOutput<'a> {
-    /// Send a datagram of at most [`super::TransferConfig::MAX_DATAGRAM`] bytes.
+    /// Send a datagram of at most [`super::TransferConfig::DATAGRAM_BYTES_MAX`] bytes.
     Send {
         /// Where to.
         to: SocketAddr,
         /// Payload, valid until the next call.
         bytes: &'a [u8],
     },
-    /// Run a job on a worker; at most [`super::EdgeConfig::max_jobs`] are out at a time.
+    /// Run a job on a worker; at most [`super::EdgeConfig::jobs_max`] are out at a time.
     Run(Job),
     /// A frame of this source is over; its record is the gateway's.
     FrameEnded {
@@ -131,14 +131,14 @@ pub enum EdgeOutput<'a> {
         /// Its meta, as it was given.
         meta: FrameMeta,
         /// How it ended.
-        outcome: Outcome,
+        outcome: FrameOutcome,
     },
     /// The gateway will not have this node. The machine keeps asking, seldom.
     Refused(Refusal),
     /// The gateway ends the run: leave.
     Stopped,
     /// Nothing more to do before this time or the next input.
-    WaitUntil(Now),
+    WaitUntil(Micros),
 }
 
 /// What a gateway's shell tells its machine.
@@ -194,11 +194,11 @@ pub enum GatewayOutput<'a> {
         frame: FrameId,
         /// As its source gave it.
         meta: FrameMeta,
-        /// Why.
+        /// FailureReason.
         reason: DropReason,
     },
     /// Nothing more to do before this time or the next input.
-    WaitUntil(Now),
+    WaitUntil(Micros),
 }
 
 /// Whether a run is over, as the gateway sees it.

@@ -6,10 +6,10 @@
 //!
 //! ```text
 //!            frame ──> source edge (owner: task table)          gateway (ring, merge, tail)
-//!                        │  Beat(has work) ──────────────────────> ring of victims
-//!        thief ── HintAsk ───────────────────────────────────────> │
+//!                        │  Heartbeat(has work) ──────────────────────> ring of victims
+//!        thief ── StealGateway ───────────────────────────────────────> │
 //!        thief <───────────────────────────────────────── Hint ─── │
-//!        thief ── StealAsk ──> owner
+//!        thief ── StealClient ──> owner
 //!        thief <── Lease ───── owner   (with who holds the inputs)
 //!        thief ── Pull ──────> holders ── Data ──> thief, into slots
 //!        thief ── Done ──────> owner ── Results ─────────────────> │
@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod chunk_server;
 mod config;
 pub mod edge;
 pub mod gateway;
@@ -29,7 +30,7 @@ mod ids;
 mod info;
 mod peer;
 mod pull;
-mod serve;
+mod retry;
 mod stats;
 pub mod store;
 #[cfg(test)]
@@ -39,17 +40,17 @@ mod tests;
 pub mod wire;
 
 pub use api::{
-    Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, GatewayInput, GatewayOutput, Job,
-    Outcome, Refusal,
+    Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, FrameOutcome, GatewayInput,
+    GatewayOutput, Job, Refusal,
 };
 pub use config::{EdgeConfig, GatewayConfig, TransferConfig};
 pub use edge::{Edge, Placement};
 pub use gateway::Gateway;
-pub use ids::{Epoch, FrameId, GATEWAY, JobId, NodeId, ObjectId};
+pub use ids::{FrameId, GATEWAY, Incarnation, JobId, NodeId, NodeIncarnation, ObjectId};
 pub use info::ProgramInfo;
 pub use stats::{
     Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
 };
 
 /// Microseconds since any fixed moment; never goes backwards. Nodes need not agree on it.
-pub type Now = u64;
+pub type Micros = u64;

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::{
-    Epoch, NodeId,
-    wire::{Envelope, Node},
+    Incarnation, NodeId, NodeIncarnation,
+    wire::{Envelope, PeerAddress},
 };
 
 /// One life of a node, and where it was seen.
@@ -13,46 +13,62 @@ pub struct Peer {
     /// Which node.
     pub id: NodeId,
     /// Which life.
-    pub epoch: Epoch,
+    pub incarnation: Incarnation,
     /// Where.
     pub addr: SocketAddr,
 }
 
 /// This node, as the sender of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Speaker {
+pub struct Sender {
     /// Which node.
     pub id: NodeId,
     /// Which life.
-    pub epoch: Epoch,
+    pub incarnation: Incarnation,
     /// First bytes of the plan's hash.
     pub plan: u32,
 }
 
 impl Peer {
+    /// Which process it is, wherever it was seen.
+    pub const fn who(self) -> NodeIncarnation {
+        NodeIncarnation {
+            id: self.id,
+            incarnation: self.incarnation,
+        }
+    }
+
     /// For the wire.
-    pub fn node(self) -> Node {
-        Node::new(self.id, self.epoch, self.addr)
+    pub fn address(self) -> PeerAddress {
+        PeerAddress::new(self.id, self.incarnation, self.addr)
     }
 }
 
-impl From<&Node> for Peer {
-    fn from(n: &Node) -> Self {
+impl From<&PeerAddress> for Peer {
+    fn from(n: &PeerAddress) -> Self {
         Self {
             id: n.id(),
-            epoch: n.epoch(),
+            incarnation: n.incarnation(),
             addr: n.addr(),
         }
     }
 }
 
-impl Speaker {
+impl Sender {
+    /// Which process it is.
+    pub const fn who(self) -> NodeIncarnation {
+        NodeIncarnation {
+            id: self.id,
+            incarnation: self.incarnation,
+        }
+    }
+
     /// The head of a datagram to a certain life of its receiver, or to whichever.
-    pub const fn to(self, to_epoch: Option<Epoch>) -> Envelope {
+    pub const fn to(self, to_incarnation: Option<Incarnation>) -> Envelope {
         Envelope {
             from: self.id,
-            epoch: self.epoch,
-            to_epoch,
+            incarnation: self.incarnation,
+            to_incarnation,
             plan: self.plan,
         }
     }

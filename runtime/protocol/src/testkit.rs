@@ -7,7 +7,7 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
-use super::{Now, ProgramInfo};
+use super::{Micros, ProgramInfo};
 use crate::store::{SlotId, Store};
 use tessera_plan::{
     dataflow::{Port, TaskGraph, TaskInfo, TensorInfo},
@@ -126,7 +126,7 @@ pub struct Link {
 pub struct Net<A> {
     rng: ChaCha8Rng,
     pub link: Link,
-    under_way: BTreeMap<(Now, u64), (A, Vec<u8>)>,
+    under_way: BTreeMap<(Micros, u64), (A, Vec<u8>)>,
     count: u64,
 }
 
@@ -146,10 +146,10 @@ impl<A: Copy> Net<A> {
     }
 
     /// Takes a datagram to `to`.
-    pub fn send(&mut self, now: Now, to: A, bytes: &[u8]) {
+    pub fn send(&mut self, now_us: Micros, to: A, bytes: &[u8]) {
         let copies = 1 + u64::from(self.draw(1000) < u64::from(self.link.duplicate));
         for _ in 0..copies {
-            let at = now + self.link.delay + self.draw(self.link.jitter + 1);
+            let at = now_us + self.link.delay + self.draw(self.link.jitter + 1);
             if self.draw(1000) >= u64::from(self.link.loss) {
                 self.count += 1;
                 self.under_way
@@ -159,13 +159,13 @@ impl<A: Copy> Net<A> {
     }
 
     /// When the next datagram arrives.
-    pub fn next(&self) -> Option<Now> {
+    pub fn next(&self) -> Option<Micros> {
         self.under_way.keys().next().map(|&(at, _)| at)
     }
 
     /// A datagram that has arrived by `now`.
-    pub fn take(&mut self, now: Now) -> Option<(A, Vec<u8>)> {
+    pub fn take(&mut self, now_us: Micros) -> Option<(A, Vec<u8>)> {
         let (&key, _) = self.under_way.iter().next()?;
-        (key.0 <= now).then(|| self.under_way.remove(&key))?
+        (key.0 <= now_us).then(|| self.under_way.remove(&key))?
     }
 }

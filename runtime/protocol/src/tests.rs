@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use super::{
     testkit::{self, Heap, Link, Net},
-    wire::{Envelope, Kind, Message, Reject, plan_prefix},
+    wire::{Envelope, Message, MessageKind, Reject, plan_prefix},
     *,
 };
 use crate::store::{SlotId, Store};
@@ -40,8 +40,8 @@ struct Node {
     store: Heap,
     frames: u32,
     brought: u32,
-    ended: Vec<(u32, Outcome)>,
-    running: BTreeMap<Now, Vec<Job>>,
+    ended: Vec<(u32, FrameOutcome)>,
+    running: BTreeMap<Micros, Vec<Job>>,
     refused: Option<Refusal>,
     stopped: bool,
 }
@@ -49,7 +49,7 @@ struct Node {
 struct Rig {
     info: Arc<ProgramInfo>,
     net: Net<(u16, u16)>,
-    now: Now,
+    now_us: Micros,
     gateway: Gateway,
     store: Heap,
     tails: BTreeMap<FrameId, FrameMeta>,
@@ -63,8 +63,8 @@ impl Rig {
         let info = Arc::new(testkit::two_stages(3));
         let edge = |(k, &frames): (usize, &u32)| {
             let id = NodeId(k as u16 + 1);
-            let mut config = EdgeConfig::new(id, Epoch(5), addr(GATEWAY_AT), 1);
-            config.max_frames = if frames > 0 { 2 } else { 0 };
+            let mut config = EdgeConfig::new(id, Incarnation(5), addr(GATEWAY_AT), 1);
+            config.frames_max = if frames > 0 { 2 } else { 0 };
             Node {
                 machine: Edge::new(config, Arc::clone(&info)),
                 store: Heap::default(),
@@ -78,8 +78,8 @@ impl Rig {
         };
         Self {
             net: Net::new(seed, link),
-            now: 1,
-            gateway: Gateway::new(GatewayConfig::new(Epoch(9)), Arc::clone(&info)),
+            now_us: 1,
+            gateway: Gateway::new(GatewayConfig::new(Incarnation(9)), Arc::clone(&info)),
             store: Heap::default(),
             tails: BTreeMap::new(),
             drops: Vec::new(),
@@ -105,10 +105,10 @@ impl Rig {
         }
     }
 
-    fn run_node(&mut self, k: usize) -> Now {
-        let (now, port) = (self.now, k as u16 + 1);
+    fn run_node(&mut self, k: usize) -> Micros {
+        let (now_us, port) = (self.now_us, k as u16 + 1);
         let node = &mut self.nodes[k];
-        let due: Vec<Now> = node.running.range(..=now).map(|(&t, _)| t).collect();
+        let due: Vec<Micros> = node.running.range(..=now_us).map(|(&t, _)| t).collect();
         for job in due
             .into_iter()
             .flat_map(|t| node.running.remove(&t))
@@ -116,13 +116,13 @@ impl Rig {
         {
             Self::compute(&self.info, &mut node.store, &job);
             let done = EdgeInput::Done { job: job.id };
-            node.machine.handle(now, done, &mut node.store);
+            node.machine.handle(now_us, done, &mut node.store);
         }
         loop {
             while node.brought < node.frames && node.machine.wants_frame() {
                 let frame = FrameId {
                     source: NodeId(port),
-                    epoch: Epoch(5),
+                    incarnation: Incarnation(5),
                     number: node.brought,
                 };
                 let whole = self.info.tensors[0].region;
@@ -135,19 +135,19 @@ impl Rig {
                 };
                 node.brought += 1;
                 let input = EdgeInput::Frame { slot, meta };
-                node.machine.handle(now, input, &mut node.store);
+                node.machine.handle(now_us, input, &mut node.store);
                 if node.brought == node.frames {
                     let last = EdgeInput::NoMoreFrames;
-                    node.machine.handle(now, last, &mut node.store);
+                    node.machine.handle(now_us, last, &mut node.store);
                 }
             }
-            match node.machine.poll(now, &mut node.store) {
+            match node.machine.poll(now_us, &mut node.store) {
                 EdgeOutput::Send { to, bytes } => {
-                    assert!(bytes.len() <= TransferConfig::MAX_DATAGRAM);
-                    self.net.send(now, (to.port(), port), bytes);
+                    assert!(bytes.len() <= TransferConfig::DATAGRAM_BYTES_MAX);
+                    self.net.send(now_us, (to.port(), port), bytes);
                 }
                 EdgeOutput::Run(job) => {
-                    let at = now + 300 + self.net.draw(700);
+                    let at = now_us + 300 + self.net.draw(700);
                     node.running.entry(at).or_default().push(job);
                 }
                 EdgeOutput::FrameEnded {
@@ -165,12 +165,12 @@ impl Rig {
         }
     }
 
-    fn run_gateway(&mut self) -> Now {
-        let now = self.now;
+    fn run_gateway(&mut self) -> Micros {
+        let now_us = self.now_us;
         loop {
-            let tail = match self.gateway.poll(now, &mut self.store) {
+            let tail = match self.gateway.poll(now_us, &mut self.store) {
                 GatewayOutput::Send { to, bytes } => {
-                    self.net.send(now, (to.port(), GATEWAY_AT), bytes);
+                    self.net.send(now_us, (to.port(), GATEWAY_AT), bytes);
                     continue;
                 }
                 GatewayOutput::Drop { frame, reason, .. } => {
@@ -191,14 +191,14 @@ impl Rig {
             }
             assert_eq!(self.tails.insert(frame, meta), None, "one record per frame");
             let done = GatewayInput::TailDone { frame };
-            self.gateway.handle(now, done, &mut self.store);
+            self.gateway.handle(now_us, done, &mut self.store);
         }
     }
 
     /// Runs until `enough` holds.
     fn run(&mut self, enough: impl Fn(&Self) -> bool) {
         for _ in 0..400_000 {
-            while let Some(((to, from), bytes)) = self.net.take(self.now) {
+            while let Some(((to, from), bytes)) = self.net.take(self.now_us) {
                 self.deliver(to, from, &bytes);
             }
             let mut next = self.run_gateway();
@@ -209,7 +209,7 @@ impl Rig {
                 return;
             }
             let arrival = self.net.next().unwrap_or(next);
-            self.now = next.min(arrival).max(self.now + 1);
+            self.now_us = next.min(arrival).max(self.now_us + 1);
         }
         panic!("it does not end");
     }
@@ -218,10 +218,10 @@ impl Rig {
         let from = addr(from);
         if to == GATEWAY_AT {
             let input = GatewayInput::Datagram { from, bytes };
-            self.gateway.handle(self.now, input, &mut self.store);
+            self.gateway.handle(self.now_us, input, &mut self.store);
         } else if let Some(node) = self.nodes.get_mut(usize::from(to) - 1) {
             let input = EdgeInput::Datagram { from, bytes };
-            node.machine.handle(self.now, input, &mut node.store);
+            node.machine.handle(self.now_us, input, &mut node.store);
         }
     }
 
@@ -232,8 +232,8 @@ impl Rig {
     /// All frames have detections, nothing is kept, counters agree.
     fn check(&mut self) {
         self.run(Self::all_ended);
-        let until = self.now + 3_000_000;
-        self.run(|r| r.now > until);
+        let until_us = self.now_us + 3_000_000;
+        self.run(|r| r.now_us > until_us);
         let frames: u32 = self.nodes.iter().map(|n| n.frames).sum();
         assert_eq!((self.tails.len(), self.drops.len()), (frames as usize, 0));
         for (frame, meta) in &self.tails {
@@ -322,8 +322,8 @@ fn loss_duplication_and_reordering_change_no_bit() {
 fn stop_ends_every_node() {
     let mut rig = Rig::new(4, QUIET, &[1, 0]);
     rig.check();
-    let (now, store) = (rig.now, &mut rig.store);
-    rig.gateway.handle(now, GatewayInput::Stop, store);
+    let (now_us, store) = (rig.now_us, &mut rig.store);
+    rig.gateway.handle(now_us, GatewayInput::Stop, store);
     rig.run(|r| r.gateway.drained().alive == 0);
     assert!(rig.nodes.iter().all(|n| n.stopped));
 }
@@ -332,24 +332,25 @@ fn stop_ends_every_node() {
 fn a_node_that_leaves_is_not_waited_for() {
     let mut rig = Rig::new(8, QUIET, &[1, 0]);
     rig.check();
-    let now = rig.now;
+    let now_us = rig.now_us;
     let node = &mut rig.nodes[1];
     assert!(node.machine.joined());
-    node.machine.handle(now, EdgeInput::Leave, &mut node.store);
+    node.machine
+        .handle(now_us, EdgeInput::Leave, &mut node.store);
     // Much sooner than silence would tell.
-    rig.run(|r| r.gateway.drained().alive == 1 || r.now > now + 100_000);
+    rig.run(|r| r.gateway.drained().alive == 1 || r.now_us > now_us + 100_000);
     assert_eq!(rig.gateway.drained().alive, 1);
     let joined: Vec<_> = rig.nodes.iter().map(|n| n.machine.joined()).collect();
     assert_eq!(joined, [true, false]);
 }
 
 /// A datagram as a stranger would make it.
-fn forged(info: &ProgramInfo, to: Epoch, message: Message<'_>) -> Vec<u8> {
+fn forged(info: &ProgramInfo, to: Incarnation, message: Message<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let envelope = Envelope {
         from: NodeId(77),
-        epoch: Epoch(1),
-        to_epoch: Some(to),
+        incarnation: Incarnation(1),
+        to_incarnation: Some(to),
         plan: plan_prefix(info),
     };
     message.encode(envelope, &mut out);
@@ -361,29 +362,29 @@ fn malformed_and_unasked_datagrams_are_counted() {
     let mut rig = Rig::new(5, QUIET, &[2, 0]);
     rig.run(|r| r.gateway.drained().alive == 2);
     let info = Arc::clone(&rig.info);
-    let mut wrong_sum = forged(&info, Epoch(9), Message::HintAsk { seq: 1 });
+    let mut wrong_sum = forged(&info, Incarnation(9), Message::StealGateway { seq: 1 });
     wrong_sum[33] ^= 1;
     rig.deliver(GATEWAY_AT, 77, b"hello");
     rig.deliver(GATEWAY_AT, 77, &wrong_sum);
     rig.deliver(
         GATEWAY_AT,
         77,
-        &forged(&info, Epoch(9), Message::HintAsk { seq: 1 }),
+        &forged(&info, Incarnation(9), Message::StealGateway { seq: 1 }),
     );
     rig.deliver(
         GATEWAY_AT,
         77,
-        &forged(&info, Epoch(8), Message::HintAsk { seq: 1 }),
+        &forged(&info, Incarnation(8), Message::StealGateway { seq: 1 }),
     );
     rig.deliver(
         1,
         77,
-        &forged(&info, Epoch(5), Message::NoWork { ask: 999 }),
+        &forged(&info, Incarnation(5), Message::NoWork { request: 999 }),
     );
     rig.deliver(
         1,
         77,
-        &forged(&info, Epoch(4), Message::StealAsk { ask: 1 }),
+        &forged(&info, Incarnation(4), Message::StealClient { request: 1 }),
     );
     rig.deliver(1, 77, &[]);
     rig.check();
@@ -392,12 +393,15 @@ fn malformed_and_unasked_datagrams_are_counted() {
     assert_eq!(count(g, Reject::Length), 1);
     assert_eq!(count(g, Reject::Sum), 1);
     assert_eq!(count(g, Reject::Stranger), 1);
-    assert_eq!(count(g, Reject::OtherLife), 1);
+    assert_eq!(count(g, Reject::OtherIncarnation), 1);
     let e = &rig.nodes[0].machine.stats().traffic;
     assert_eq!(count(e, Reject::Length), 1);
     assert_eq!(count(e, Reject::Unexpected), 1);
-    assert_eq!(count(e, Reject::OtherLife), 1);
-    assert!(e.sent.get(Kind::Beat).datagrams > 0 && e.received.get(Kind::State).bytes > 0);
+    assert_eq!(count(e, Reject::OtherIncarnation), 1);
+    assert!(
+        e.sent.get(MessageKind::Heartbeat).datagrams > 0
+            && e.received.get(MessageKind::State).bytes > 0
+    );
     let json = serde_json::to_value(rig.nodes[0].machine.stats()).expect("plain data");
     assert_eq!(json["traffic"]["rejected"]["length"], 1);
     assert!(json["tasks_by_node"]["1"].as_u64() > Some(0));
@@ -413,20 +417,27 @@ fn nodes_that_do_not_belong_are_told_why() {
         Arc::new(info)
     };
     let (plan, model) = (other(1, 0), other(0, 1));
-    let config = |id, epoch| EdgeConfig::new(NodeId(id), Epoch(epoch), addr(GATEWAY_AT), 1);
+    let config = |id, incarnation| {
+        EdgeConfig::new(NodeId(id), Incarnation(incarnation), addr(GATEWAY_AT), 1)
+    };
     rig.nodes[0].machine = Edge::new(config(1, 5), plan);
     rig.nodes[1].machine = Edge::new(config(2, 5), model);
     rig.nodes[2].machine = Edge::new(config(4, 4), Arc::clone(&rig.info));
-    rig.run(|r| r.gateway.drained().alive == 1 && r.now > 200_000);
-    let until = rig.now + 5_000_000;
-    rig.run(|r| r.now > until);
+    rig.run(|r| r.gateway.drained().alive == 1 && r.now_us > 200_000);
+    let until_us = rig.now_us + 5_000_000;
+    rig.run(|r| r.now_us > until_us);
     let told: Vec<_> = rig.nodes.iter().map(|n| n.refused).collect();
     let expected = [Refusal::Plan, Refusal::Model, Refusal::Superseded].map(Some);
     assert_eq!(told[..3], expected);
     assert_eq!(told[3], None);
     // They ask again, but seldom.
-    let beats = rig.nodes[0].machine.stats().traffic.sent.get(Kind::Beat);
-    assert!((2..12).contains(&beats.datagrams));
+    let heartbeats = rig.nodes[0]
+        .machine
+        .stats()
+        .traffic
+        .sent
+        .get(MessageKind::Heartbeat);
+    assert!((2..12).contains(&heartbeats.datagrams));
     assert_eq!(rig.gateway.stats().traffic.rejected.total(), 0);
 }
 
@@ -434,9 +445,9 @@ fn nodes_that_do_not_belong_are_told_why() {
 fn gateway_takes_no_more_frames_than_it_has_room_for() {
     let mut rig = Rig::new(7, QUIET, &[4, 4, 4]);
     let config = GatewayConfig {
-        max_frames: 1,
-        max_pulls: 1,
-        ..GatewayConfig::new(Epoch(9))
+        frames_max: 1,
+        pulls_max: 1,
+        ..GatewayConfig::new(Incarnation(9))
     };
     rig.gateway = Gateway::new(config, Arc::clone(&rig.info));
     rig.store.most = 2;
@@ -447,7 +458,7 @@ fn gateway_takes_no_more_frames_than_it_has_room_for() {
 #[test]
 fn slots_are_for_own_frames_first() {
     let mut rig = Rig::new(8, QUIET, &[3, 3]);
-    let config = EdgeConfig::new(NodeId(1), Epoch(5), addr(GATEWAY_AT), 1);
+    let config = EdgeConfig::new(NodeId(1), Incarnation(5), addr(GATEWAY_AT), 1);
     let enough: usize = config.slots(&rig.info, 0).iter().map(|s| s.count).sum();
     for n in &mut rig.nodes {
         n.store.most = enough;

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::exec::PieceError;
-use tessera_protocol::{DropReason, Epoch, FrameId, FrameMeta, NodeId, Outcome, Refusal};
+use tessera_protocol::{
+    DropReason, FrameId, FrameMeta, FrameOutcome, Incarnation, NodeId, Refusal,
+};
 
 /// A rule that was broken, and when.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("at {at} us: {what}")]
+#[error("at {at_us} us: {what}")]
 pub struct Failure {
     /// Virtual time.
-    pub at: u64,
+    pub at_us: u64,
     /// The rule.
     pub what: Violation,
 }
@@ -80,8 +82,11 @@ pub enum Violation {
         tail: Option<Tail>,
     },
     #[error("the source of {frame:?} heard of {outcome:?}, which no gateway had written")]
-    FalseEnd { frame: FrameId, outcome: Outcome },
-    #[error("the tail of {frame:?} ran twice in one life of the gateway")]
+    FalseEnd {
+        frame: FrameId,
+        outcome: FrameOutcome,
+    },
+    #[error("the tail of {frame:?} ran twice in one incarnation of the gateway")]
     TailTwice { frame: FrameId },
     #[error("the tail of {frame:?} ran after its source knew of its end")]
     TailAfterEnd { frame: FrameId },
@@ -122,7 +127,7 @@ pub enum Tail {
     /// Failed; a drop must follow.
     Failed,
     /// A record was written.
-    Written(Outcome),
+    Written(FrameOutcome),
 }
 
 /// What the outside world knows of a frame.
@@ -131,25 +136,25 @@ pub struct FrameRecord {
     /// As the source gave it.
     pub meta: FrameMeta,
     /// Virtual time at which its source took it in.
-    pub accepted_at: u64,
+    pub accepted_us: u64,
     /// Virtual time of its last record at a gateway.
-    pub written_at: Option<u64>,
+    pub written_us: Option<u64>,
     /// What its source heard.
-    pub heard: Option<Outcome>,
+    pub heard: Option<FrameOutcome>,
     /// Virtual time at which its source was killed with the frame in flight.
-    pub source_died_at: Option<u64>,
+    pub source_died_us: Option<u64>,
     /// Tail per life of the gateway.
-    pub tails: BTreeMap<u32, Tail>,
+    pub tails: BTreeMap<Incarnation, Tail>,
 }
 
 impl FrameRecord {
     /// Whether the outside world waits for it no longer.
     pub fn over(&self) -> bool {
-        self.heard.is_some() || self.source_died_at.is_some()
+        self.heard.is_some() || self.source_died_us.is_some()
     }
 
     /// Records written, over all lives of the gateway.
-    pub fn records(&self) -> impl Iterator<Item = Outcome> + '_ {
+    pub fn records(&self) -> impl Iterator<Item = FrameOutcome> + '_ {
         self.tails.values().filter_map(|t| match t {
             Tail::Written(o) => Some(*o),
             _ => None,
@@ -176,14 +181,14 @@ impl Ledger {
     }
 
     /// A source handed a frame to its machine.
-    pub fn accept(&mut self, at: u64, frame: FrameId, meta: FrameMeta) {
+    pub fn accept(&mut self, at_us: u64, frame: FrameId, meta: FrameMeta) {
         self.waiting += 1;
         let record = FrameRecord {
             meta,
-            accepted_at: at,
-            written_at: None,
+            accepted_us: at_us,
+            written_us: None,
             heard: None,
-            source_died_at: None,
+            source_died_us: None,
             tails: BTreeMap::new(),
         };
         self.frames.insert(frame, record);
@@ -211,7 +216,7 @@ impl Ledger {
         &mut self,
         frame: FrameId,
         meta: FrameMeta,
-        outcome: Outcome,
+        outcome: FrameOutcome,
     ) -> Result<(), Violation> {
         let node = frame.source;
         let r = self.frames.get_mut(&frame);
@@ -230,10 +235,10 @@ impl Ledger {
     }
 
     /// A life of a node was ended: its frames in flight end with it.
-    pub fn died(&mut self, at: u64, node: NodeId, life: Epoch) {
+    pub fn died(&mut self, at_us: u64, node: NodeId, incarnation: Incarnation) {
         for (f, r) in &mut self.frames {
-            if f.source == node && f.epoch == life && !r.over() {
-                r.source_died_at = Some(at);
+            if f.source == node && f.incarnation == incarnation && !r.over() {
+                r.source_died_us = Some(at_us);
                 self.waiting -= 1;
             }
         }
@@ -243,27 +248,38 @@ impl Ledger {
     ///
     /// # Errors
     /// When it did before, or the source knows of the end, or the meta changed.
-    pub fn tail(&mut self, life: u32, frame: FrameId, meta: FrameMeta) -> Result<(), Violation> {
+    pub fn tail(
+        &mut self,
+        incarnation: Incarnation,
+        frame: FrameId,
+        meta: FrameMeta,
+    ) -> Result<(), Violation> {
         let r = self.at_gateway(frame, meta)?;
         if r.heard.is_some() {
             return Err(Violation::TailAfterEnd { frame });
         }
-        if r.tails.insert(life, Tail::Runs).is_some() {
+        if r.tails.insert(incarnation, Tail::Runs).is_some() {
             return Err(Violation::TailTwice { frame });
         }
         Ok(())
     }
 
     /// A tail ended.
-    pub fn tail_ended(&mut self, at: u64, life: u32, frame: FrameId, failed: bool) {
+    pub fn tail_ended(
+        &mut self,
+        at_us: u64,
+        incarnation: Incarnation,
+        frame: FrameId,
+        failed: bool,
+    ) {
         if let Some(r) = self.frames.get_mut(&frame) {
             let state = if failed {
                 Tail::Failed
             } else {
-                r.written_at = Some(at);
-                Tail::Written(Outcome::Detections)
+                r.written_us = Some(at_us);
+                Tail::Written(FrameOutcome::Detections)
             };
-            r.tails.insert(life, state);
+            r.tails.insert(incarnation, state);
         }
     }
 
@@ -273,8 +289,8 @@ impl Ledger {
     /// When the frame has ended, or its tail is out, or the meta changed.
     pub fn dropped(
         &mut self,
-        at: u64,
-        life: u32,
+        at_us: u64,
+        incarnation: Incarnation,
         frame: FrameId,
         meta: FrameMeta,
         reason: DropReason,
@@ -285,8 +301,8 @@ impl Ledger {
         }
         let before = r
             .tails
-            .insert(life, Tail::Written(Outcome::Dropped(reason)));
-        r.written_at = Some(at);
+            .insert(incarnation, Tail::Written(FrameOutcome::Dropped(reason)));
+        r.written_us = Some(at_us);
         match (before, reason) {
             (Some(Tail::Failed), DropReason::TailFailed) => Ok(()),
             (None, r) if r != DropReason::TailFailed => Ok(()),
@@ -324,12 +340,13 @@ mod tests {
         image_h: 3,
         captured_us: 4,
     };
-    const LOST: Outcome = Outcome::Dropped(DropReason::SourceLost);
+    const FIRST: Incarnation = Incarnation(1);
+    const LOST: FrameOutcome = FrameOutcome::Dropped(DropReason::SourceLost);
 
     fn frame(number: u32) -> FrameId {
         FrameId {
             source: NodeId(1),
-            epoch: Epoch(1),
+            incarnation: Incarnation(1),
             number,
         }
     }
@@ -343,28 +360,28 @@ mod tests {
     #[test]
     fn a_frame_ends_once() {
         let mut l = ledger();
-        l.tail(0, frame(0), META).unwrap();
-        let twice = l.tail(0, frame(0), META);
+        l.tail(FIRST, frame(0), META).unwrap();
+        let twice = l.tail(FIRST, frame(0), META);
         assert_eq!(twice, Err(Violation::TailTwice { frame: frame(0) }));
-        l.tail_ended(5, 0, frame(0), false);
+        l.tail_ended(5, FIRST, frame(0), false);
         let reason = DropReason::SourceLost;
-        let drop = l.dropped(6, 0, frame(0), META, reason);
+        let drop = l.dropped(6, FIRST, frame(0), META, reason);
         assert_eq!(drop, Err(Violation::EndedTwice { frame: frame(0) }));
     }
 
     #[test]
     fn drops_need_their_turn() {
         let mut l = ledger();
-        l.tail(0, frame(0), META).unwrap();
-        let drop = l.dropped(6, 0, frame(0), META, DropReason::SourceLost);
+        l.tail(FIRST, frame(0), META).unwrap();
+        let drop = l.dropped(6, FIRST, frame(0), META, DropReason::SourceLost);
         assert!(
             matches!(drop, Err(Violation::DropOutOfTurn { .. })),
             "{drop:?}"
         );
         let mut l = ledger();
-        l.tail(0, frame(0), META).unwrap();
-        l.tail_ended(5, 0, frame(0), true);
-        l.dropped(6, 0, frame(0), META, DropReason::TailFailed)
+        l.tail(FIRST, frame(0), META).unwrap();
+        l.tail_ended(5, FIRST, frame(0), true);
+        l.dropped(6, FIRST, frame(0), META, DropReason::TailFailed)
             .unwrap();
     }
 
@@ -372,11 +389,11 @@ mod tests {
     fn sources_hear_what_was_written() {
         let mut l = ledger();
         let frame = frame(0);
-        let early = l.heard(frame, META, Outcome::Detections);
-        let outcome = Outcome::Detections;
+        let early = l.heard(frame, META, FrameOutcome::Detections);
+        let outcome = FrameOutcome::Detections;
         assert_eq!(early, Err(Violation::FalseEnd { frame, outcome }));
         let mut l = ledger();
-        l.dropped(6, 0, frame, META, DropReason::SourceLost)
+        l.dropped(6, FIRST, frame, META, DropReason::SourceLost)
             .unwrap();
         l.heard(frame, META, LOST).unwrap();
         assert_eq!(l.waiting(), 0);
@@ -394,9 +411,9 @@ mod tests {
     fn meta_travels_unchanged() {
         let mut l = ledger();
         let other = FrameMeta { tag: 9, ..META };
-        let tail = l.tail(0, frame(0), other);
+        let tail = l.tail(FIRST, frame(0), other);
         assert_eq!(tail, Err(Violation::Meta { frame: frame(0) }));
-        let unknown = l.tail(0, frame(1), META);
+        let unknown = l.tail(FIRST, frame(1), META);
         assert!(
             matches!(unknown, Err(Violation::UnknownFrame { .. })),
             "{unknown:?}"

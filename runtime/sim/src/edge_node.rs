@@ -8,20 +8,20 @@ use std::{
 use super::{
     check::{Failure, Violation},
     core::{Core, Event},
+    endpoint::Endpoint,
     exec,
-    heap_store::HeapStore,
     link::Attachment,
-    seat::Seat,
+    watched_store::WatchedStore,
 };
 use tessera_protocol::{
-    Edge, EdgeConfig, EdgeInput, EdgeOutput, Epoch, FrameId, FrameMeta, Job, JobId, NodeId,
-    Outcome, Refusal, store::Store,
+    Edge, EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameOutcome, Incarnation, Job,
+    JobId, NodeId, Refusal, store::Store,
 };
 
 /// An edge, as a world is told of it.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeSpec {
-    /// Its machine's configuration. The world sets `id`, `epoch` and `gateway`.
+    /// Its machine's configuration. The world sets `id`, `incarnation` and `gateway`.
     pub config: EdgeConfig,
     /// How it hangs on the network.
     pub attachment: Attachment,
@@ -32,13 +32,13 @@ pub struct EdgeSpec {
     /// Parts per million of jobs that take [`Self::straggle`] times as long.
     pub straggle_ppm: u32,
     /// See there.
-    pub straggle: u64,
+    pub straggle_factor: u64,
     /// Parts per million of jobs that a worker's death ends.
     pub lose_ppm: u32,
     /// Frames that each life of it brings, if it is a source.
     pub frames: u32,
     /// Microseconds between two frames at least; 0 for as fast as they are taken.
-    pub frame_every: u64,
+    pub frame_interval_us: u64,
     /// Frames' worth of slots for stolen tasks' outputs.
     pub steal_frames: usize,
     /// Whether larger slots serve when those of a size are used up.
@@ -46,7 +46,7 @@ pub struct EdgeSpec {
     /// Parts per million that its clock runs fast.
     pub clock_ppm: i32,
     /// Virtual time of its first start; 0 for any within the first milliseconds.
-    pub start_at: u64,
+    pub start_us: u64,
     /// Whether it does not belong.
     pub stranger: Option<Stranger>,
 }
@@ -69,22 +69,22 @@ impl EdgeSpec {
     /// An edge of one worker that computes 1000 multiply-adds per microsecond and is no source.
     pub fn new() -> Self {
         let gateway = super::world::address(0, 0);
-        let mut config = EdgeConfig::new(NodeId(1), Epoch(0), gateway, 1);
-        config.max_frames = 0;
+        let mut config = EdgeConfig::new(NodeId(1), Incarnation(0), gateway, 1);
+        config.frames_max = 0;
         Self {
             config,
             attachment: Attachment::default(),
             macs_per_us: 1000,
             task_us: 100,
             straggle_ppm: 0,
-            straggle: 1,
+            straggle_factor: 1,
             lose_ppm: 0,
             frames: 0,
-            frame_every: 0,
+            frame_interval_us: 0,
             steal_frames: 1,
             spill: true,
             clock_ppm: 0,
-            start_at: 0,
+            start_us: 0,
             stranger: None,
         }
     }
@@ -92,7 +92,7 @@ impl EdgeSpec {
     /// The same as a source of so many frames, two of them in flight.
     pub const fn source(mut self, frames: u32) -> Self {
         self.frames = frames;
-        self.config.max_frames = 2;
+        self.config.frames_max = 2;
         self
     }
 }
@@ -106,14 +106,14 @@ impl Default for EdgeSpec {
 /// Something for the shell to do.
 enum Step {
     Run(Job),
-    Ended(u32, FrameMeta, Outcome),
+    Ended(u32, FrameMeta, FrameOutcome),
     Refused(Refusal),
     Stopped,
     Wait(u64),
 }
 
 #[derive(Debug)]
-struct Out {
+struct AssignedJob {
     job: Job,
     running: bool,
 }
@@ -122,14 +122,14 @@ struct Out {
 #[derive(Debug)]
 pub(super) struct EdgeNode {
     pub spec: EdgeSpec,
-    pub seat: Seat,
-    pub store: HeapStore,
+    pub endpoint: Endpoint,
+    pub store: WatchedStore,
     machine: Edge,
-    jobs: BTreeMap<JobId, Out>,
+    jobs: BTreeMap<JobId, AssignedJob>,
     waiting: VecDeque<JobId>,
     idle: usize,
     brought: u32,
-    next_frame_at: u64,
+    next_frame_us: u64,
     said_all: bool,
     /// The gateway told it to leave.
     pub stopped: bool,
@@ -139,10 +139,10 @@ pub(super) struct EdgeNode {
 
 impl EdgeNode {
     /// Outputs of a machine before it counts as spinning.
-    const OUTPUTS: usize = 100_000;
+    const OUTPUTS_MAX: usize = 100_000;
 
     /// `spec.config` complete.
-    pub fn new(spec: EdgeSpec, seat: Seat, core: &Core) -> Self {
+    pub fn new(spec: EdgeSpec, endpoint: Endpoint, core: &Core) -> Self {
         let mut info = Arc::clone(&core.info);
         match spec.stranger {
             Some(Stranger::Plan) => Arc::make_mut(&mut info).plan_hash[7] ^= 1,
@@ -152,14 +152,14 @@ impl EdgeNode {
         let slots = spec.config.slots(&info, spec.steal_frames);
         Self {
             spec,
-            seat,
-            store: HeapStore::new(&slots, spec.spill),
+            endpoint,
+            store: WatchedStore::new(&slots, spec.spill),
             machine: Edge::new(spec.config, info),
             jobs: BTreeMap::new(),
             waiting: VecDeque::new(),
             idle: spec.config.workers,
             brought: 0,
-            next_frame_at: 0,
+            next_frame_us: 0,
             said_all: false,
             stopped: false,
             refused: None,
@@ -173,7 +173,7 @@ impl EdgeNode {
     const fn frame_id(&self, number: u32) -> FrameId {
         FrameId {
             source: self.spec.config.id,
-            epoch: self.spec.config.epoch,
+            incarnation: self.spec.config.incarnation,
             number,
         }
     }
@@ -199,18 +199,18 @@ impl EdgeNode {
             return Ok(());
         }
         core.counters.inputs += 1;
-        let now = self.seat.clock.local(core.queue.now());
-        self.machine.handle(now, input, &mut self.store);
+        let now_us = self.endpoint.clock.local(core.queue.now_us());
+        self.machine.handle(now_us, input, &mut self.store);
         self.drain(core)?;
         self.offer(core)
     }
 
     fn drain(&mut self, core: &mut Core) -> Result<(), Failure> {
-        let now = self.seat.clock.local(core.queue.now());
-        for _ in 0..Self::OUTPUTS {
-            let step = match self.machine.poll(now, &mut self.store) {
+        let now_us = self.endpoint.clock.local(core.queue.now_us());
+        for _ in 0..Self::OUTPUTS_MAX {
+            let step = match self.machine.poll(now_us, &mut self.store) {
                 EdgeOutput::Send { to, bytes } => {
-                    core.send(self.seat.index, self.seat.address, to, bytes)?;
+                    core.send(self.endpoint.index, self.endpoint.address, to, bytes)?;
                     continue;
                 }
                 EdgeOutput::Run(job) => Step::Run(job),
@@ -227,19 +227,19 @@ impl EdgeNode {
                 Step::Run(job) => self.take(core, job)?,
                 Step::Ended(number, meta, outcome) => {
                     let frame = self.frame_id(number);
-                    core.trace(|| format!("{} hears {frame:?} {outcome:?}", self.seat.index));
+                    core.trace(|| format!("{} hears {frame:?} {outcome:?}", self.endpoint.index));
                     let heard = core.ledger.heard(frame, meta, outcome);
                     heard.map_err(|v| core.fail(v))?;
                 }
                 Step::Refused(r) => {
-                    core.trace(|| format!("{} is refused: {r:?}", self.seat.index));
+                    core.trace(|| format!("{} is refused: {r:?}", self.endpoint.index));
                     self.refused = Some(r);
-                    let (at, c) = (core.queue.now(), &self.spec.config);
-                    core.ledger.died(at, c.id, c.epoch);
+                    let (at_us, c) = (core.queue.now_us(), &self.spec.config);
+                    core.ledger.died(at_us, c.id, c.incarnation);
                 }
                 Step::Stopped => self.stopped = true,
                 Step::Wait(t) => {
-                    self.seat.wait(core, t);
+                    self.endpoint.wait(core, t);
                     return Ok(());
                 }
             }
@@ -250,10 +250,10 @@ impl EdgeNode {
     /// Brings frames while the machine wants them.
     fn offer(&mut self, core: &mut Core) -> Result<(), Failure> {
         while self.brought < self.spec.frames && !self.stopped && self.machine.wants_frame() {
-            if core.queue.now() < self.next_frame_at {
-                let (node, life) = (self.seat.index, self.seat.life);
+            if core.queue.now_us() < self.next_frame_us {
+                let (node, incarnation) = (self.endpoint.index, self.endpoint.incarnation);
                 core.queue
-                    .push(self.next_frame_at, Event::Offer { node, life });
+                    .push(self.next_frame_us, Event::Offer { node, incarnation });
                 return Ok(());
             }
             let frame_tensor = core.info.tensors[0];
@@ -268,15 +268,15 @@ impl EdgeNode {
                 &exec::frame_words(frame, values),
             );
             let meta = FrameMeta {
-                tag: core.draw.word(),
-                image_w: core.draw.word() as u32,
-                image_h: core.draw.word() as u32,
-                captured_us: self.seat.clock.local(core.queue.now()),
+                tag: core.random.word(),
+                image_w: core.random.word() as u32,
+                image_h: core.random.word() as u32,
+                captured_us: self.endpoint.clock.local(core.queue.now_us()),
             };
-            core.trace(|| format!("{} brings {frame:?}", self.seat.index));
-            core.ledger.accept(core.queue.now(), frame, meta);
+            core.trace(|| format!("{} brings {frame:?}", self.endpoint.index));
+            core.ledger.accept(core.queue.now_us(), frame, meta);
             self.brought += 1;
-            self.next_frame_at = core.queue.now() + self.spec.frame_every;
+            self.next_frame_us = core.queue.now_us() + self.spec.frame_interval_us;
             self.tell(core, EdgeInput::Frame { slot, meta })?;
         }
         if self.brought == self.spec.frames && !self.said_all {
@@ -288,8 +288,8 @@ impl EdgeNode {
 
     fn tell(&mut self, core: &mut Core, input: EdgeInput<'_>) -> Result<(), Failure> {
         core.counters.inputs += 1;
-        let now = self.seat.clock.local(core.queue.now());
-        self.machine.handle(now, input, &mut self.store);
+        let now_us = self.endpoint.clock.local(core.queue.now_us());
+        self.machine.handle(now_us, input, &mut self.store);
         self.drain(core)
     }
 
@@ -299,7 +299,7 @@ impl EdgeNode {
         core.trace(|| {
             format!(
                 "{} runs {:?} of {:?}, {:?}",
-                self.seat.index, job.task, job.frame, job.id
+                self.endpoint.index, job.task, job.frame, job.id
             )
         });
         if job.task as usize >= core.info.tasks.len() {
@@ -324,15 +324,15 @@ impl EdgeNode {
         }
         core.counters.stolen += u64::from(job.stolen);
         let id = job.id;
-        let out = Out {
+        let out = AssignedJob {
             job,
             running: false,
         };
         if self.jobs.insert(id, out).is_some() {
             return Err(core.fail(Violation::JobTwice { node }));
         }
-        if self.jobs.len() > self.spec.config.max_jobs {
-            let most = self.spec.config.max_jobs;
+        if self.jobs.len() > self.spec.config.jobs_max {
+            let most = self.spec.config.jobs_max;
             return Err(core.fail(Violation::TooManyJobs { node, most }));
         }
         self.waiting.push_back(id);
@@ -352,20 +352,20 @@ impl EdgeNode {
             core.counters.jobs += 1;
             let task = &core.info.tasks[out.job.task as usize];
             let mut us = self.spec.task_us + task.macs / self.spec.macs_per_us;
-            if core.draw.chance(self.spec.straggle_ppm) {
-                us *= self.spec.straggle;
+            if core.random.chance(self.spec.straggle_ppm) {
+                us *= self.spec.straggle_factor;
             }
-            let lost = core.draw.chance(self.spec.lose_ppm) || core.broken == Some(out.job.task);
+            let lost = core.random.chance(self.spec.lose_ppm) || core.broken == Some(out.job.task);
             if lost {
-                us = core.draw.below(us + 1);
+                us = core.random.below(us + 1);
             }
             let event = Event::JobEnd {
-                node: self.seat.index,
-                life: self.seat.life,
+                node: self.endpoint.index,
+                incarnation: self.endpoint.incarnation,
                 job: id,
                 lost,
             };
-            core.queue.push(core.queue.now() + us, event);
+            core.queue.push(core.queue.now_us() + us, event);
         }
     }
 
@@ -384,7 +384,7 @@ impl EdgeNode {
         if !self.jobs.get(&id).is_some_and(|o| o.running) {
             return Ok(());
         }
-        let Some(Out { job, .. }) = self.jobs.remove(&id) else {
+        let Some(AssignedJob { job, .. }) = self.jobs.remove(&id) else {
             return Ok(());
         };
         if lost {
@@ -393,7 +393,7 @@ impl EdgeNode {
                 // What it got done is of no use.
                 let bytes = self.store.job_bytes_mut(slot);
                 let half = bytes.len() / 2;
-                bytes[..half].fill(core.draw.word() as u8);
+                bytes[..half].fill(core.random.word() as u8);
             }
         } else {
             self.compute(core, &job)?;
@@ -406,7 +406,7 @@ impl EdgeNode {
         }
         self.idle += 1;
         self.begin(core);
-        core.trace(|| format!("{} ends {id:?}, lost {lost}", self.seat.index));
+        core.trace(|| format!("{} ends {id:?}, lost {lost}", self.endpoint.index));
         let input = if lost {
             EdgeInput::Failed { job: id }
         } else {

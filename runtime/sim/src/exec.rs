@@ -4,7 +4,7 @@
 //! digest, the task, the output and the position. So one wrong bit anywhere spoils everything
 //! behind it, and the tail sees it. Values are words of 32 bits; nothing looks at them as numbers.
 
-use super::{draw::mix, heap_store::HeapStore};
+use super::{random::mix, watched_store::WatchedStore};
 use tessera_plan::region::Region;
 use tessera_protocol::{FrameId, Job, ProgramInfo, store::SlotId};
 
@@ -54,7 +54,8 @@ pub enum PieceError {
 
 /// The pixels of a frame: all of tensor 0.
 pub fn frame_words(frame: FrameId, floats: usize) -> Vec<u32> {
-    let seed = mix(frame.epoch.0 ^ mix(u64::from(frame.source.0) << 32 | u64::from(frame.number)));
+    let seed =
+        mix(frame.incarnation.0 ^ mix(u64::from(frame.source.0) << 32 | u64::from(frame.number)));
     words(seed, floats)
 }
 
@@ -105,7 +106,7 @@ fn words(seed: u64, floats: usize) -> Vec<u32> {
 /// # Errors
 /// [`PieceError`] when the pieces do not cover the boxes or disagree.
 pub fn gather(
-    store: &HeapStore,
+    store: &WatchedStore,
     info: &ProgramInfo,
     job: &Job,
 ) -> Result<Vec<Vec<u32>>, PieceError> {
@@ -137,7 +138,7 @@ fn size(slot: SlotId, bytes: &[u8], region: Region) -> Result<(), PieceError> {
 }
 
 fn gather_box(
-    store: &HeapStore,
+    store: &WatchedStore,
     input: usize,
     want: Region,
     pieces: &[(SlotId, Region)],
@@ -193,7 +194,7 @@ mod tests {
     use tessera_protocol::store::Store;
 
     fn piece(
-        store: &mut HeapStore,
+        store: &mut WatchedStore,
         region: Region,
         value: impl Fn(usize, usize) -> usize,
     ) -> (SlotId, Region) {
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn pieces_are_put_together() {
-        let mut s = HeapStore::new(
+        let mut s = WatchedStore::new(
             &[SlotCount {
                 bytes: 256,
                 count: 8,
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn holes_and_disagreements_are_found() {
-        let mut s = HeapStore::new(
+        let mut s = WatchedStore::new(
             &[SlotCount {
                 bytes: 256,
                 count: 8,

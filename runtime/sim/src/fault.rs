@@ -1,6 +1,6 @@
 //! What breaks, and what is repaired. Nodes are indices; 0 is the gateway.
 
-use super::link::Weather;
+use super::link::LinkConditions;
 
 /// Something that breaks or is repaired at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Fault {
         /// Which.
         node: usize,
     },
-    /// A killed node comes back with a later epoch. No effect on one that runs.
+    /// A killed node comes back with a later incarnation. No effect on one that runs.
     Start {
         /// Which.
         node: usize,
@@ -50,9 +50,9 @@ pub enum Fault {
     },
     /// Undoes all cuts.
     HealAll,
-    /// The weather between all pairs changes.
-    Weather(Weather),
+    /// The conditions between all pairs changes.
+    Conditions(LinkConditions),
 }
 
 /// A fault and its time in virtual microseconds.
-pub type Scheduled = (u64, Fault);
+pub type ScheduledFault = (u64, Fault);

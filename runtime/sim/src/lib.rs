@@ -1,10 +1,10 @@
 //! Clusters in virtual time: the real state machines, a simulated world.
 //!
-//! A [`World`] holds a gateway and edges ([`tessera_protocol`]), each with a [`HeapStore`] that watches
+//! A [`World`] holds a gateway and edges ([`tessera_protocol`]), each with a [`WatchedStore`] that watches
 //! how slots are used, workers that take virtual time, a clock of its own, and a place on a
 //! [`link`]ed network that loses, doubles, delays and reorders datagrams. Nodes crash, stand still
 //! and come back. The same seed gives the same run, to the microsecond and the bit: there is one
-//! event queue, and chance comes from [`Draw`] alone.
+//! event queue, and chance comes from [`RandomSource`] alone.
 //!
 //! What must hold whatever happens is checked at every step ([`check`]): tasks read exactly the
 //! values that the `oracle` computes, the tail too; no frame ends twice; datagrams fit; slots are
@@ -12,46 +12,46 @@
 //! ends, everything is forgotten, and idle nodes are quiet.
 //!
 //! ```
-//! use tessera_runtime::sim::{Kind, Scenario};
-//! let summary = Scenario::new(Kind::Perfect, 1).run().unwrap();
+//! use tessera_runtime::sim::{ScenarioKind, Scenario};
+//! let summary = Scenario::new(ScenarioKind::Perfect, 1).run().unwrap();
 //! assert_eq!(summary.detections, summary.frames);
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod check;
 mod core;
-mod draw;
 mod edge_node;
+mod endpoint;
+mod events;
 mod exec;
 mod fault;
+mod fault_schedule;
 mod gateway_node;
-mod happen;
-mod heap_store;
+mod hostile;
 pub mod link;
 mod oracle;
 pub mod program;
 mod queue;
+mod random;
 mod run;
 mod scenario;
-mod seat;
-mod storm;
-mod trouble;
+mod watched_store;
 mod world;
 
 pub use self::{
     check::{Failure, Ledger, Violation},
     core::Counters,
-    draw::Draw,
     edge_node::{EdgeSpec, Stranger},
     exec::PieceError,
-    fault::{Fault, Scheduled},
+    fault::{Fault, ScheduledFault},
     gateway_node::GatewaySpec,
-    heap_store::HeapStore,
-    link::{Attachment, NetConfig, NetCounters, Weather},
+    hostile::{HostileConfig, mutate, resize},
+    link::{Attachment, LinkConditions, NetConfig, NetCounters},
     oracle::Oracle,
     program::ProgramConfig,
+    random::RandomSource,
     run::Summary,
-    scenario::{Kind, Scenario},
-    storm::{StormConfig, mutate, resize},
+    scenario::{Scenario, ScenarioKind},
+    watched_store::WatchedStore,
     world::{World, WorldConfig},
 };

@@ -10,13 +10,13 @@ use tessera_protocol::{FrameId, ProgramInfo};
 #[derive(Debug)]
 pub struct Oracle {
     info: Arc<ProgramInfo>,
-    /// Frames computed last; bounded by [`Self::KEPT`].
+    /// Frames computed last; bounded by [`Self::KEPT_MAX`].
     kept: VecDeque<(FrameId, Rc<Vec<Vec<u32>>>)>,
 }
 
 impl Oracle {
     /// Frames whose tensors are kept.
-    pub const KEPT: usize = 64;
+    pub const KEPT_MAX: usize = 64;
 
     /// An oracle of a program.
     pub const fn new(info: Arc<ProgramInfo>) -> Self {
@@ -32,7 +32,7 @@ impl Oracle {
             return Rc::clone(t);
         }
         let tensors = Rc::new(self.compute(frame));
-        if self.kept.len() == Self::KEPT {
+        if self.kept.len() == Self::KEPT_MAX {
             self.kept.pop_front();
         }
         self.kept.push_back((frame, Rc::clone(&tensors)));

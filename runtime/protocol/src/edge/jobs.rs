@@ -1,4 +1,4 @@
-//! Tasks on their way to a worker and back: inputs pulled, run, outputs kept or given up.
+//! TaskTable on their way to a worker and back: inputs pulled, run, outputs kept or given up.
 //!
 //! A job takes all slots that it needs when it begins, or does not begin: nobody waits for a slot
 //! while holding others. Its slots are free again when it is over; one that a worker has cannot be
@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use super::{
     Edge,
-    job::{From, Piece, Stage, Stolen, Tag, Under},
-    slots::Use,
+    pending_job::{HeldLease, InputPiece, InputPull, InputSource, JobStage, PendingJob},
+    slots::SlotUse,
 };
 use crate::{
-    FrameId, Job, JobId, Now, ObjectId,
-    pull::{Fault, Place},
+    FrameId, Job, JobId, Micros, ObjectId,
+    pull::{Destination, PullError},
     store::Store,
 };
 use tessera_plan::dataflow::Need;
@@ -23,8 +23,8 @@ impl Edge {
     pub(super) fn next_run(&mut self) -> Option<Job> {
         let info = &self.info;
         let mut all = self.jobs.iter_mut();
-        let (id, job) = all.find(|(_, j)| j.stage == Stage::Loaded)?;
-        job.stage = Stage::Running;
+        let (id, job) = all.find(|(_, j)| j.stage == JobStage::Loaded)?;
+        job.stage = JobStage::Running;
         Some(job.to_job(id, info))
     }
 
@@ -33,19 +33,19 @@ impl Edge {
         &mut self,
         frame: FrameId,
         task: u32,
-        stolen: Option<Stolen>,
-        from: &[From],
+        stolen: Option<HeldLease>,
+        from: &[InputSource],
         store: &mut impl Store,
     ) -> Option<JobId> {
         let info = std::sync::Arc::clone(&self.info);
         let spec = &info.tasks[task as usize];
         let who = if stolen.is_some() {
-            Use::Guest
+            SlotUse::Foreign
         } else {
-            Use::Own
+            SlotUse::Own
         };
         let copies = spec.needs.iter().zip(from);
-        let copies = copies.filter(|(_, f)| matches!(f, From::There(_)));
+        let copies = copies.filter(|(_, f)| matches!(f, InputSource::Remote(_)));
         let sizes: Vec<usize> = (spec.outputs.iter().map(|p| info.port_bytes(p)))
             .chain(copies.map(|(n, _)| info.need_bytes(n)))
             .collect();
@@ -65,24 +65,20 @@ impl Edge {
         let id = self.jobs.next_id();
         let (mut pieces, mut pulls) = (Vec::new(), BTreeMap::new());
         for (k, (need, from)) in spec.needs.iter().zip(from).enumerate() {
-            let Need {
-                input,
-                part,
-                region,
-            } = *need;
+            let Need { input, key, region } = *need;
             pieces.push(match *from {
-                From::Here(slot, region) => Piece {
+                InputSource::Local(slot, region) => InputPiece {
                     input,
                     slot,
                     region,
                     copy: false,
                 },
-                From::There(peer) => {
+                InputSource::Remote(peer) => {
                     let slot = copies.next()?;
-                    let object = ObjectId { frame, part };
-                    let tag = Tag { job: id, need: k };
-                    let element = info.element(part).unwrap_or_default();
-                    let place = Place {
+                    let object = ObjectId { frame, key };
+                    let tag = InputPull { job: id, need: k };
+                    let element = info.element(key).unwrap_or_default();
+                    let place = Destination {
                         slot,
                         region,
                         element,
@@ -90,7 +86,7 @@ impl Edge {
                     let transfer = &mut self.stats.transfer;
                     let pull = (self.receiver).start(tag, peer, object, region, place, transfer);
                     pulls.insert(k, (pull, peer));
-                    Piece {
+                    InputPiece {
                         input,
                         slot,
                         region,
@@ -100,11 +96,11 @@ impl Edge {
             });
         }
         let stage = if pulls.is_empty() {
-            Stage::Loaded
+            JobStage::Loaded
         } else {
-            Stage::Loading
+            JobStage::Loading
         };
-        let job = Under {
+        let job = PendingJob {
             frame,
             task,
             stolen,
@@ -119,9 +115,9 @@ impl Edge {
 
     pub(super) fn pull_ended(
         &mut self,
-        now: Now,
-        tag: Tag,
-        how: Result<(), Fault>,
+        now_us: Micros,
+        tag: InputPull,
+        how: Result<(), PullError>,
         store: &mut impl Store,
     ) {
         let Some(job) = self.jobs.get_mut(tag.job) else {
@@ -132,37 +128,37 @@ impl Edge {
         };
         if how.is_ok() {
             if job.pulls.is_empty() {
-                job.stage = Stage::Loaded;
+                job.stage = JobStage::Loaded;
             }
             return;
         }
         self.stats.jobs_starved += 1;
-        let part = self.info.tasks[job.task as usize].needs[tag.need].part;
+        let key = self.info.tasks[job.task as usize].needs[tag.need].key;
         let (frame, stolen, task) = (job.frame, job.stolen, job.task);
         self.give_up(tag.job, store);
         if let Some(stolen) = stolen {
-            self.stolen_starved(now, (frame, task), &stolen, part, holder);
-        } else if let Some(maker) = part.task() {
-            self.holder_lost(frame.number, maker, (holder.id, holder.epoch), true);
+            self.stolen_starved(now_us, (frame, task), &stolen, key, holder);
+        } else if let Some(maker) = key.task() {
+            self.holder_lost(frame.number, maker, holder.who(), true);
         }
     }
 
     /// Ends a job that no worker has yet, without a result.
     pub(super) fn give_up(&mut self, id: JobId, store: &mut impl Store) {
         if let Some(job) = self.jobs.remove(id) {
-            self.put_away(id, &job, false, store);
+            self.close_job(id, &job, false, store);
         }
     }
 
     /// Gives back what a job used; keeps its outputs if they are `good` and somebody may want them.
-    fn put_away(&mut self, id: JobId, job: &Under, good: bool, store: &mut impl Store) {
+    fn close_job(&mut self, id: JobId, job: &PendingJob, good: bool, store: &mut impl Store) {
         for &(pull, _) in job.pulls.values() {
             self.receiver.cancel(pull);
         }
         for p in job.pieces.iter().filter(|p| p.copy) {
             self.slots.give(p.slot, store, &mut self.stats);
         }
-        self.stirred = true;
+        self.dirty = true;
         let own = self.own(job.frame);
         let kept = match own {
             Some(_) => self.keep_own(id, job, good),
@@ -174,43 +170,43 @@ impl Edge {
             }
         }
         match own {
-            Some(number) => self.sweep_frame(number, store),
-            None => self.sweep_guest(job.frame, store),
+            Some(number) => self.release_own_frame(number, store),
+            None => self.release_foreign_frame(job.frame, store),
         }
     }
 
-    pub(super) fn job_done(&mut self, now: Now, id: JobId, store: &mut impl Store) {
+    pub(super) fn job_done(&mut self, now_us: Micros, id: JobId, store: &mut impl Store) {
         let Some(job) = self.take_running(id) else {
             return;
         };
-        self.put_away(id, &job, true, store);
+        self.close_job(id, &job, true, store);
         match &job.stolen {
-            Some(stolen) => self.stolen_done(now, &job, stolen),
+            Some(stolen) => self.stolen_done(now_us, &job, stolen),
             None => self.own_done(&job),
         }
     }
 
-    pub(super) fn job_failed(&mut self, now: Now, id: JobId, store: &mut impl Store) {
+    pub(super) fn job_failed(&mut self, now_us: Micros, id: JobId, store: &mut impl Store) {
         let Some(job) = self.take_running(id) else {
             return;
         };
         self.stats.jobs_failed += 1;
-        self.put_away(id, &job, false, store);
+        self.close_job(id, &job, false, store);
         match &job.stolen {
-            Some(stolen) => self.stolen_failed(now, &job, stolen),
+            Some(stolen) => self.stolen_failed(now_us, &job, stolen),
             None => self.attempt_failed(job.frame.number, job.task),
         }
     }
 
-    fn take_running(&mut self, id: JobId) -> Option<Under> {
-        let runs = self.jobs.get_mut(id)?.stage == Stage::Running;
+    fn take_running(&mut self, id: JobId) -> Option<PendingJob> {
+        let runs = self.jobs.get_mut(id)?.stage == JobStage::Running;
         runs.then(|| self.jobs.remove(id))?
     }
 
     /// Ends the jobs of a frame that no worker has yet.
     pub(super) fn give_up_frame(&mut self, frame: FrameId, store: &mut impl Store) {
         let ids: Vec<JobId> = (self.jobs.iter())
-            .filter(|(_, j)| j.frame == frame && j.stage != Stage::Running)
+            .filter(|(_, j)| j.frame == frame && j.stage != JobStage::Running)
             .map(|(id, _)| id)
             .collect();
         for id in ids {

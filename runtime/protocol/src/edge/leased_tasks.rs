@@ -1,77 +1,77 @@
 //! Leased tasks: tasks of own frames in other nodes' hands. This node is the victim.
 //!
-//! A lease is given by `on_steal_ask`, kept alive by `on_renew`, and ends in a report
+//! A lease is given by `on_steal_client`, kept alive by `on_renew`, and ends in a report
 //! (`on_done`, `on_failed`), by running out, or with its thief.
 
-use super::{
-    Edge,
-    placement::Choice,
-    say::Post,
-    tasks::{Lease, Life},
-};
+use super::{Edge, placement::Choice, send::Outgoing, task_table::IssuedLease};
 use crate::{
-    Now,
+    Micros, NodeIncarnation,
     peer::Peer,
-    wire::{self, Failed, NO_TASK, Reject, Renew, Report, Reported, Why},
+    wire::{self, Failed, FailureReason, NO_TASK, Reject, Renew, Report, ReportAck},
 };
 
 impl Edge {
-    pub(super) fn on_steal_ask(&mut self, now: Now, thief: Peer, ask: u32) -> Result<(), Reject> {
+    pub(super) fn on_steal_client(
+        &mut self,
+        now_us: Micros,
+        thief: Peer,
+        request: u32,
+    ) -> Result<(), Reject> {
         let Some(known) = self.peers.get_mut(thief.id) else {
             return Err(Reject::Stranger);
         };
-        let (last, empty) = known.ask;
-        if ask < last {
+        let (last, empty) = known.request;
+        if request < last {
             return Err(Reject::Stale);
         }
-        if ask == last {
+        if request == last {
             // The answer was lost, or the request doubled: the same again, if it still holds.
             if empty {
-                self.send(Post::NoWork { to: thief, ask });
-            } else if let Some((number, task)) = self.lease_of(thief, ask) {
-                self.send(Post::Lease {
+                self.enqueue(Outgoing::NoWork { to: thief, request });
+            } else if let Some((number, task)) = self.lease_of(thief, request) {
+                self.enqueue(Outgoing::Lease {
                     to: thief,
                     number,
                     task,
-                    ask,
+                    request,
                 });
             }
             return Ok(());
         }
         let found = self.pick_for(thief);
         if let Some(known) = self.peers.get_mut(thief.id) {
-            known.ask = (ask, found.is_none());
+            known.request = (request, found.is_none());
         }
         let Some(Choice { number, task }) = found else {
-            self.send(Post::NoWork { to: thief, ask });
+            self.enqueue(Outgoing::NoWork { to: thief, request });
             return Ok(());
         };
-        self.give_lease(now, number, task, thief, ask);
+        self.give_lease(now_us, number, task, thief, request);
         self.stats.leases_issued += 1;
-        self.send(Post::Lease {
+        self.enqueue(Outgoing::Lease {
             to: thief,
             number,
             task,
-            ask,
+            request,
         });
         Ok(())
     }
 
-    fn give_lease(&mut self, now: Now, number: u32, task: u32, thief: Peer, ask: u32) {
-        let until = now + self.config.lease.min(self.config.lease_cap);
-        self.next_expiry = self.next_expiry.min(until);
+    fn give_lease(&mut self, now_us: Micros, number: u32, task: u32, thief: Peer, request: u32) {
+        let until_us = now_us + self.config.lease_us.min(self.config.lease_us_max);
+        self.next_expiry_us = self.next_expiry_us.min(until_us);
         // An idle worker may want to back it up.
-        self.stirred = true;
+        self.dirty = true;
         if let Some(frame) = self.frames.live_mut(number) {
             let t = frame.tasks.get_mut(task);
             if t.returned > 0 {
                 self.stats.tasks_reissued += 1;
             }
-            t.lease = Some(Lease {
+            t.lease = Some(IssuedLease {
                 thief,
-                ask,
-                since: now,
-                until,
+                request,
+                since_us: now_us,
+                until_us,
             });
             frame.tasks.refresh(task);
         }
@@ -80,17 +80,16 @@ impl Edge {
     fn pick_for(&self, thief: Peer) -> Option<Choice> {
         let fits = |c: Choice| {
             let holders = self.holders_for(c.number, c.task);
-            holders.is_some_and(|(nodes, _)| nodes.len() <= wire::Lease::MAX_HOLDERS)
+            holders.is_some_and(|(nodes, _)| nodes.len() <= wire::LeaseGrant::HOLDERS_MAX)
         };
-        let life = (thief.id, thief.epoch);
+        let who = thief.who();
         let placement = self.config.placement;
-        placement.for_thief(&self.situation(), life, fits)
+        placement.for_thief(&self.situation(), who, fits)
     }
 
-    fn lease_of(&self, thief: Peer, ask: u32) -> Option<(u32, u32)> {
-        let mine =
-            |l: &Lease| l.thief.id == thief.id && l.thief.epoch == thief.epoch && l.ask == ask;
-        self.frames.lives().find_map(|(n, f)| {
+    fn lease_of(&self, thief: Peer, request: u32) -> Option<(u32, u32)> {
+        let mine = |l: &IssuedLease| l.answers(thief, request);
+        self.frames.in_flight().find_map(|(n, f)| {
             let task = f
                 .tasks
                 .iter()
@@ -101,7 +100,7 @@ impl Edge {
 
     pub(super) fn on_renew(
         &mut self,
-        now: Now,
+        now_us: Micros,
         thief: Peer,
         renew: &Renew<'_>,
     ) -> Result<(), Reject> {
@@ -112,10 +111,10 @@ impl Edge {
             return Err(Reject::Stale);
         }
         known.renew = renew.seq;
-        let (lease, cap) = (self.config.lease, self.config.lease_cap);
+        let (lease, cap) = (self.config.lease_us, self.config.lease_us_max);
         let mut wanted = 0;
         for (i, r) in renew.leases.iter().enumerate() {
-            let (number, task, ask) = (r.number.get(), r.task.get(), r.ask.get());
+            let (number, task, request) = (r.number.get(), r.task.get(), r.request.get());
             let Some(frame) = self.frames.live_mut(number) else {
                 continue;
             };
@@ -125,15 +124,15 @@ impl Edge {
             }
             wanted |= 1 << i;
             if let Some(l) = &mut t.lease
-                && (l.thief.id, l.thief.epoch, l.ask) == (thief.id, thief.epoch, ask)
+                && l.answers(thief, request)
             {
-                let until = (now + lease).min(l.since.saturating_add(cap));
-                l.until = l.until.max(until);
+                let until_us = (now_us + lease).min(l.since_us.saturating_add(cap));
+                l.until_us = l.until_us.max(until_us);
                 self.stats.leases_renewed += 1;
             }
         }
         let seq = renew.seq;
-        self.send(Post::Renewed {
+        self.enqueue(Outgoing::Renewed {
             to: thief,
             seq,
             wanted,
@@ -142,23 +141,23 @@ impl Edge {
     }
 
     pub(super) fn on_done(&mut self, thief: Peer, report: Report) {
-        let life = (thief.id, thief.epoch);
+        let who = thief.who();
         let mut keep = false;
         if let Some(frame) = self.frames.live_mut(report.number) {
             let t = frame.tasks.get(report.task);
-            if t.holders.contains(&life) {
+            if t.holders.contains(&who) {
                 keep = true;
-            } else if !t.done() && !t.distrusted.contains(&life) {
+            } else if !t.done() && !t.distrusted.contains(&who) {
                 keep = true;
-                self.made(report.number, report.task, life);
+                self.finished(report.number, report.task, who);
             } else {
                 // It was not needed any more, or would not be found when it is.
                 self.end_lease(thief, report);
             }
         }
-        self.send(Post::Reported {
+        self.enqueue(Outgoing::ReportAck {
             to: thief,
-            reported: Reported { report, keep },
+            reported: ReportAck { report, keep },
         });
     }
 
@@ -168,42 +167,41 @@ impl Edge {
             return false;
         };
         let t = frame.tasks.get_mut(report.task);
-        let about =
-            |l: &Lease| (l.thief.id, l.thief.epoch, l.ask) == (thief.id, thief.epoch, report.ask);
+        let about = |l: &IssuedLease| l.answers(thief, report.request);
         if !t.lease.as_ref().is_some_and(about) {
             return false;
         }
         t.lease = None;
         frame.tasks.refresh(report.task);
-        self.stirred = true;
+        self.dirty = true;
         true
     }
 
     pub(super) fn on_failed(&mut self, thief: Peer, failed: &Failed<'_>) {
         let report = failed.report;
         if self.end_lease(thief, report) {
-            if failed.why != Why::Declined
+            if failed.why != FailureReason::Declined
                 && let Some(frame) = self.frames.live_mut(report.number)
             {
                 let t = frame.tasks.get_mut(report.task);
                 t.returned = t.returned.saturating_add(1);
             }
             match failed.why {
-                Why::Declined => {}
-                Why::Worker => self.attempt_failed(report.number, report.task),
-                Why::Lost => {
+                FailureReason::Declined => {}
+                FailureReason::Worker => self.attempt_failed(report.number, report.task),
+                FailureReason::Lost => {
                     for l in failed.lost {
-                        let life = (crate::NodeId(l.holder.get()), crate::Epoch(l.epoch.get()));
+                        let who = l.holder();
                         if l.task.get() != NO_TASK {
-                            self.holder_lost(report.number, l.task.get(), life, true);
+                            self.holder_lost(report.number, l.task.get(), who, true);
                         }
                     }
                 }
             }
         }
-        self.send(Post::Reported {
+        self.enqueue(Outgoing::ReportAck {
             to: thief,
-            reported: Reported {
+            reported: ReportAck {
                 report,
                 keep: false,
             },
@@ -211,14 +209,14 @@ impl Edge {
     }
 
     /// Takes back what was not renewed.
-    pub(super) fn expire_leases(&mut self, now: Now) {
-        let mut next = Now::MAX;
-        for (_, frame) in self.frames.lives_mut() {
+    pub(super) fn expire_leases(&mut self, now_us: Micros) {
+        let mut next = Micros::MAX;
+        for (_, frame) in self.frames.in_flight_mut() {
             let mut expired = Vec::new();
             for (k, t) in frame.tasks.iter_mut() {
                 let Some(l) = t.lease else { continue };
-                if l.until > now {
-                    next = next.min(l.until);
+                if l.until_us > now_us {
+                    next = next.min(l.until_us);
                     continue;
                 }
                 t.lease = None;
@@ -226,38 +224,38 @@ impl Edge {
                 expired.push(k);
             }
             self.stats.leases_expired += expired.len() as u64;
-            self.stirred |= !expired.is_empty();
+            self.dirty |= !expired.is_empty();
             for k in expired {
                 frame.tasks.refresh(k);
             }
         }
-        self.next_expiry = next;
+        self.next_expiry_us = next;
     }
 
     pub(super) fn extend_leases(&mut self, by: u64) {
-        for (_, frame) in self.frames.lives_mut() {
+        for (_, frame) in self.frames.in_flight_mut() {
             for (_, t) in frame.tasks.iter_mut() {
                 if let Some(l) = &mut t.lease {
-                    l.until += by;
-                    l.since += by;
+                    l.until_us += by;
+                    l.since_us += by;
                 }
             }
         }
     }
 
     /// Leases of thieves that have died come back.
-    pub(super) fn return_leases(&mut self, dead: impl Fn(Life) -> bool) {
-        for (_, frame) in self.frames.lives_mut() {
+    pub(super) fn return_leases(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
+        for (_, frame) in self.frames.in_flight_mut() {
             let mut back = Vec::new();
             for (k, t) in frame.tasks.iter_mut() {
-                if t.lease.is_some_and(|l| dead((l.thief.id, l.thief.epoch))) {
+                if t.lease.is_some_and(|l| dead(l.thief.who())) {
                     t.lease = None;
                     t.returned = t.returned.saturating_add(1);
                     back.push(k);
                 }
             }
             self.stats.leases_orphaned += back.len() as u64;
-            self.stirred |= !back.is_empty();
+            self.dirty |= !back.is_empty();
             for k in back {
                 frame.tasks.refresh(k);
             }

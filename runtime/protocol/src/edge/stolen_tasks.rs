@@ -1,4 +1,4 @@
-//! Stolen tasks: other nodes' tasks that this node has leased. This node is the thief.
+//! HeldLease tasks: other nodes' tasks that this node has leased. This node is the thief.
 //!
 //! A lease (`on_lease`) becomes a job ([`super::jobs`]), is given back, or is answered at once
 //! from what lies here. The job ends in `stolen_done`, `stolen_failed` or, when its inputs cannot
@@ -6,52 +6,53 @@
 
 use super::{
     Edge,
-    guests::Guest,
-    job::{From, Stage, Stolen, Under},
+    foreign_frames::ForeignFrame,
+    pending_job::{HeldLease, InputSource, JobStage, PendingJob},
 };
 use crate::{
-    FrameId, Now,
+    FrameId, Micros,
     peer::Peer,
     store::Store,
-    wire::{Envelope, Lease, LostPart, Reject, Why, part_to_wire},
+    wire::{Envelope, FailureReason, LeaseGrant, LostObject, Reject, key_to_wire},
 };
-use tessera_plan::dataflow::Part;
+use tessera_plan::dataflow::ObjectKey;
 
 impl Edge {
     pub(super) fn on_lease(
         &mut self,
-        now: Now,
+        now_us: Micros,
         envelope: &Envelope,
         owner: Peer,
-        lease: &Lease<'_>,
+        lease: &LeaseGrant<'_>,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         let frame = FrameId {
             source: owner.id,
-            epoch: owner.epoch,
+            incarnation: owner.incarnation,
             number: lease.number,
         };
-        let stolen = Stolen {
+        let stolen = HeldLease {
             owner,
-            ask: lease.ask,
+            request: lease.request,
             lease_us: lease.lease_us.into(),
-            void: false,
+            revoked: false,
         };
-        if !self.search.asked(envelope, lease.ask) {
-            let known = self.reports.owed.contains_key(&lease.ask)
-                || (self.jobs.iter()).any(|(_, j)| j.stolen.is_some_and(|s| s.ask == lease.ask));
-            if known || lease.ask > self.search.ask {
+        if !self.search.asked(envelope, lease.request) {
+            let known = self.reports.owed.contains_key(&lease.request)
+                || (self.jobs.iter())
+                    .any(|(_, j)| j.stolen.is_some_and(|s| s.request == lease.request));
+            if known || lease.request > self.search.request {
                 return Err(Reject::Unexpected);
             }
             // It came too late: this node has asked somebody else since.
-            self.decline(now, frame, lease.task, &stolen);
+            self.decline(now_us, frame, lease.task, &stolen);
             return Ok(());
         }
-        self.task_found(now, owner);
-        let has = |g: &Guest| g.outputs.contains_key(&lease.task) && !g.over;
-        if self.guests.get(frame).is_some_and(has) {
+        self.task_found(now_us, owner);
+        let has = |g: &ForeignFrame| g.outputs.contains_key(&lease.task) && !g.over;
+        if self.foreign.get(frame).is_some_and(has) {
             // Finished before; the owner does not know.
-            self.report_done(now, frame, lease.task, &stolen);
+            self.report_done(now_us, frame, lease.task, &stolen);
             return Ok(());
         }
         let same = self
@@ -62,21 +63,21 @@ impl Edge {
             job.stolen = Some(stolen);
             return Ok(());
         }
-        let over = self.guests.get(frame).is_some_and(|g| g.over);
-        if over || self.jobs.len() >= self.config.max_jobs {
-            self.decline(now, frame, lease.task, &stolen);
+        let over = self.foreign.get(frame).is_some_and(|g| g.over);
+        if over || self.jobs.len() >= self.config.jobs_max {
+            self.decline(now_us, frame, lease.task, &stolen);
             return Ok(());
         }
-        self.begin_stolen(now, frame, lease, stolen, store);
+        self.begin_stolen(now_us, frame, lease, stolen, store);
         Ok(())
     }
 
     fn begin_stolen(
         &mut self,
-        now: Now,
+        now_us: Micros,
         frame: FrameId,
-        lease: &Lease<'_>,
-        stolen: Stolen,
+        lease: &LeaseGrant<'_>,
+        stolen: HeldLease,
         store: &mut impl Store,
     ) {
         let info = std::sync::Arc::clone(&self.info);
@@ -87,83 +88,104 @@ impl Edge {
             .zip(lease.needs)
         {
             let holder = Peer::from(&lease.holders[usize::from(holder)]);
-            let guest = self.guests.get(frame).filter(|g| !g.over);
-            from.push(match guest.and_then(|g| g.find(&info, need.part)) {
-                Some((slot, region)) => From::Here(slot, region),
+            let foreign = self.foreign.get(frame).filter(|g| !g.over);
+            from.push(match foreign.and_then(|g| g.find(&info, need.key)) {
+                Some((slot, region)) => InputSource::Local(slot, region),
                 None if holder.id == self.config.id => {
-                    let lost = vec![lost_part(need.part, holder)];
-                    self.report_failure(now, frame, lease.task, &stolen, Why::Lost, lost);
+                    let lost = vec![lost_object(need.key, holder)];
+                    self.report_failure(
+                        now_us,
+                        frame,
+                        lease.task,
+                        &stolen,
+                        FailureReason::Lost,
+                        lost,
+                    );
                     return;
                 }
                 // The owner does not know its own address.
-                None if holder.id == stolen.owner.id => From::There(stolen.owner),
-                None => From::There(holder),
+                None if holder.id == stolen.owner.id => InputSource::Remote(stolen.owner),
+                None => InputSource::Remote(holder),
             });
         }
         let Some(_) = self.begin(frame, lease.task, Some(stolen), &from, store) else {
-            self.decline(now, frame, lease.task, &stolen);
-            self.no_room(now);
+            self.decline(now_us, frame, lease.task, &stolen);
+            self.no_room(now_us);
             return;
         };
-        self.guests.entry(frame).jobs += 1;
+        self.foreign.entry(frame).jobs += 1;
         self.stats.steals_taken += 1;
-        let renew = now + (stolen.lease_us / 4).max(1);
+        let renew = now_us + (stolen.lease_us / 4).max(1);
         self.reports.renew_by(renew);
     }
 
-    fn decline(&mut self, now: Now, frame: FrameId, task: u32, stolen: &Stolen) {
+    fn decline(&mut self, now_us: Micros, frame: FrameId, task: u32, stolen: &HeldLease) {
         self.stats.steals_declined += 1;
-        self.report_failure(now, frame, task, stolen, Why::Declined, Vec::new());
+        self.report_failure(
+            now_us,
+            frame,
+            task,
+            stolen,
+            FailureReason::Declined,
+            Vec::new(),
+        );
     }
 
     /// A worker has finished a stolen task.
-    pub(super) fn stolen_done(&mut self, now: Now, job: &Under, stolen: &Stolen) {
+    pub(super) fn stolen_done(&mut self, now_us: Micros, job: &PendingJob, stolen: &HeldLease) {
         self.stats.tasks_stolen += 1;
-        let kept = |g: &Guest| !g.over && g.outputs.contains_key(&job.task);
-        if self.guests.get(job.frame).is_some_and(kept) {
-            self.report_done(now, job.frame, job.task, stolen);
+        let kept = |g: &ForeignFrame| !g.over && g.outputs.contains_key(&job.task);
+        if self.foreign.get(job.frame).is_some_and(kept) {
+            self.report_done(now_us, job.frame, job.task, stolen);
         }
     }
 
     /// A worker did not survive a stolen task, or refused it.
-    pub(super) fn stolen_failed(&mut self, now: Now, job: &Under, stolen: &Stolen) {
-        self.report_failure(now, job.frame, job.task, stolen, Why::Worker, Vec::new());
+    pub(super) fn stolen_failed(&mut self, now_us: Micros, job: &PendingJob, stolen: &HeldLease) {
+        self.report_failure(
+            now_us,
+            job.frame,
+            job.task,
+            stolen,
+            FailureReason::Worker,
+            Vec::new(),
+        );
     }
 
     /// An input of a stolen task could not be had from `holder`.
     pub(super) fn stolen_starved(
         &mut self,
-        now: Now,
+        now_us: Micros,
         (frame, task): (FrameId, u32),
-        stolen: &Stolen,
-        part: Part,
+        stolen: &HeldLease,
+        key: ObjectKey,
         holder: Peer,
     ) {
-        let lost = vec![lost_part(part, holder)];
-        self.report_failure(now, frame, task, stolen, Why::Lost, lost);
+        let lost = vec![lost_object(key, holder)];
+        self.report_failure(now_us, frame, task, stolen, FailureReason::Lost, lost);
     }
 
     /// A stolen task's job is over: keeps its outputs if they are `good`, its owner wants them and
     /// they are not here yet. Says whether they were kept.
-    pub(super) fn keep_stolen(&mut self, job: &Under, good: bool) -> bool {
-        let wanted = job.stolen.is_some_and(|s| !s.void);
-        let guest = self.guests.entry(job.frame);
-        guest.jobs -= 1;
-        let keep = good && wanted && !guest.over && !guest.outputs.contains_key(&job.task);
+    pub(super) fn keep_stolen(&mut self, job: &PendingJob, good: bool) -> bool {
+        let wanted = job.stolen.is_some_and(|s| !s.revoked);
+        let foreign = self.foreign.entry(job.frame);
+        foreign.jobs -= 1;
+        let keep = good && wanted && !foreign.over && !foreign.outputs.contains_key(&job.task);
         if keep {
-            guest.outputs.insert(job.task, job.outputs.clone());
+            foreign.outputs.insert(job.task, job.outputs.clone());
         }
         keep
     }
 
-    pub(super) fn void(&mut self, ask: u32, store: &mut impl Store) {
-        let about = |j: &Under| j.stolen.is_some_and(|s| s.ask == ask);
+    pub(super) fn revoke(&mut self, request: u32, store: &mut impl Store) {
+        let about = |j: &PendingJob| j.stolen.is_some_and(|s| s.request == request);
         let mut loading = None;
         for (id, job) in self.jobs.iter_mut().filter(|(_, j)| about(j)) {
             if let Some(s) = &mut job.stolen {
-                s.void = true;
+                s.revoked = true;
             }
-            loading = (job.stage != Stage::Running).then_some(id);
+            loading = (job.stage != JobStage::Running).then_some(id);
         }
         if let Some(id) = loading {
             self.give_up(id, store);
@@ -171,29 +193,29 @@ impl Edge {
     }
 
     /// Another node's frame has ended.
-    pub(super) fn guest_over(&mut self, frame: FrameId, store: &mut impl Store) {
-        if let Some(guest) = self.guests.get_mut(frame) {
-            guest.over = true;
+    pub(super) fn foreign_frame_over(&mut self, frame: FrameId, store: &mut impl Store) {
+        if let Some(foreign) = self.foreign.get_mut(frame) {
+            foreign.over = true;
         }
         self.reports.owed.retain(|_, r| r.frame != frame);
         self.give_up_frame(frame, store);
-        self.sweep_guest(frame, store);
+        self.release_foreign_frame(frame, store);
     }
 
-    pub(super) fn sweep_guest(&mut self, frame: FrameId, store: &mut impl Store) {
-        for slot in self.guests.sweep(frame) {
+    pub(super) fn release_foreign_frame(&mut self, frame: FrameId, store: &mut impl Store) {
+        for slot in self.foreign.sweep(frame) {
             self.slots.give(slot, store, &mut self.stats);
-            self.stirred = true;
+            self.dirty = true;
         }
     }
 }
 
-fn lost_part(part: Part, holder: Peer) -> LostPart {
-    let (task, output) = part_to_wire(part);
-    LostPart {
+fn lost_object(key: ObjectKey, holder: Peer) -> LostObject {
+    let (task, output) = key_to_wire(key);
+    LostObject {
         task: task.into(),
         output: output.into(),
         holder: holder.id.0.into(),
-        epoch: holder.epoch.0.into(),
+        incarnation: holder.incarnation.0.into(),
     }
 }

@@ -1,18 +1,18 @@
 //! Races of a thief, one by one.
 
 use super::{
-    tests::{Rig, Said, addr},
+    tests::{Rig, Sent, addr},
     *,
 };
 use crate::{
-    Epoch, GATEWAY, NodeId,
-    wire::{self, Data, Message, Node},
+    GATEWAY, Incarnation, NodeId,
+    wire::{self, Data, Message, PeerAddress},
 };
 
 /// A lease of task 0 whose input lies with its owner.
-fn given<'a>(ask: u32, holder: &'a [Node]) -> Message<'a> {
-    Message::Lease(wire::Lease {
-        ask,
+fn given<'a>(request: u32, holder: &'a [PeerAddress]) -> Message<'a> {
+    Message::Lease(wire::LeaseGrant {
+        request,
         number: 0,
         task: 0,
         lease_us: 1_000_000,
@@ -25,28 +25,32 @@ fn given<'a>(ask: u32, holder: &'a [Node]) -> Message<'a> {
 fn a_lease_counts_once_and_only_when_it_was_asked_for() {
     let mut rig = Rig::new(|_| {});
     let victim = (NodeId(5), 3);
-    let node = [Node::new(victim.0, Epoch(victim.1), addr(victim.0))];
-    let hint = Message::Hint {
+    let node = [PeerAddress::new(
+        victim.0,
+        Incarnation(victim.1),
+        addr(victim.0),
+    )];
+    let hint = Message::Victim {
         seq: 0,
         victim: Some(node[0]),
     };
-    rig.said();
-    rig.hear((GATEWAY, 7), &hint);
-    let asks: Vec<u32> = (rig.said().iter())
+    rig.sent();
+    rig.receive((GATEWAY, 7), &hint);
+    let requests: Vec<u32> = (rig.sent().iter())
         .filter_map(|s| match s {
-            Said::StealAsk { ask, .. } => Some(*ask),
+            Sent::StealClient { request, .. } => Some(*request),
             _ => None,
         })
         .collect();
-    assert_eq!(asks, [1]);
+    assert_eq!(requests, [1]);
     // From the future, from somebody else.
-    rig.hear(victim, &given(2, &node));
+    rig.receive(victim, &given(2, &node));
     assert_eq!(rig.edge.jobs.len(), 0);
-    rig.hear(victim, &given(1, &node));
-    rig.hear(victim, &given(1, &node));
+    rig.receive(victim, &given(1, &node));
+    rig.receive(victim, &given(1, &node));
     assert_eq!(rig.edge.jobs.len(), 1);
     assert_eq!(rig.edge.stats().steals_taken, 1);
-    assert!(rig.said().contains(&Said::Other(Kind::Pull)));
+    assert!(rig.sent().contains(&Sent::Other(MessageKind::Pull)));
     // A chunk for another pull changes nothing.
     let bytes = [1; 16];
     let data = Data {
@@ -54,7 +58,7 @@ fn a_lease_counts_once_and_only_when_it_was_asked_for() {
         offset: 0,
         bytes: &bytes,
     };
-    rig.hear(victim, &Message::Data(data));
+    rig.receive(victim, &Message::Data(data));
     assert_eq!(rig.edge.stats().transfer.chunks_late, 1);
 }
 
@@ -62,31 +66,31 @@ fn a_lease_counts_once_and_only_when_it_was_asked_for() {
 fn a_lease_that_comes_too_late_is_given_back() {
     let mut rig = Rig::new(|_| {});
     let (first, second) = ((NodeId(5), 3), (NodeId(6), 3));
-    let node = |n: (NodeId, u64)| [Node::new(n.0, Epoch(n.1), addr(n.0))];
-    let hint = |n| Message::Hint {
+    let node = |n: (NodeId, u64)| [PeerAddress::new(n.0, Incarnation(n.1), addr(n.0))];
+    let hint = |n| Message::Victim {
         seq: 0,
         victim: Some(node(n)[0]),
     };
-    rig.said();
-    rig.hear((GATEWAY, 7), &hint(first));
-    rig.said();
+    rig.sent();
+    rig.receive((GATEWAY, 7), &hint(first));
+    rig.sent();
     // No answer, for so long that another victim is asked.
     for _ in 0..40 {
-        rig.now += 60_000;
-        rig.said();
+        rig.now_us += 60_000;
+        rig.sent();
         rig.state(&[]);
     }
     assert!(rig.edge.stats().steals_unanswered > 0);
-    rig.hear((GATEWAY, 7), &hint(second));
-    rig.said();
-    rig.hear(first, &given(1, &node(first)));
-    let said = rig.said();
+    rig.receive((GATEWAY, 7), &hint(second));
+    rig.sent();
+    rig.receive(first, &given(1, &node(first)));
+    let sent = rig.sent();
     assert!(
-        said.contains(&Said::Failed {
-            ask: 1,
+        sent.contains(&Sent::Failed {
+            request: 1,
             declined: true
         }),
-        "{said:?}"
+        "{sent:?}"
     );
     assert_eq!(rig.edge.jobs.len(), 0);
 }

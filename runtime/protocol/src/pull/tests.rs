@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::{
-    Epoch, FrameId, NodeId, Now, ObjectId, ProgramInfo, TransferConfig,
-    peer::{Peer, Speaker},
-    serve::Serve,
+    FrameId, Incarnation, Micros, NodeId, ObjectId, ProgramInfo, TransferConfig,
+    chunk_server::ChunkServer,
+    peer::{Peer, Sender},
     stats::TransferStats,
     store::{SlotId, Store},
     testkit::{self, Heap, Link, Net},
     wire::{Message, Reject, parse, plan_prefix},
 };
-use tessera_plan::dataflow::Part;
+use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::plan::ElementType;
 use tessera_plan::region::Region;
 
@@ -21,27 +21,27 @@ const RECEIVER: u16 = 9;
 fn peer(id: u16) -> Peer {
     Peer {
         id: NodeId(id),
-        epoch: Epoch(100 + u64::from(id)),
+        incarnation: Incarnation(100 + u64::from(id)),
         addr: SocketAddr::from(([127, 0, 0, 1], id)),
     }
 }
 
-fn speaker(id: u16, info: &ProgramInfo) -> Speaker {
-    Speaker {
+fn speaker(id: u16, info: &ProgramInfo) -> Sender {
+    Sender {
         id: NodeId(id),
-        epoch: peer(id).epoch,
+        incarnation: peer(id).incarnation,
         plan: plan_prefix(info),
     }
 }
 
-fn object(part: Part) -> ObjectId {
+fn object(key: ObjectKey) -> ObjectId {
     ObjectId {
         frame: FrameId {
             source: NodeId(1),
-            epoch: Epoch(1),
+            incarnation: Incarnation(1),
             number: 0,
         },
-        part,
+        key,
     }
 }
 
@@ -63,12 +63,12 @@ struct Rig {
     info: ProgramInfo,
     config: TransferConfig,
     net: Net<u16>,
-    now: Now,
-    holders: Vec<(Serve, TransferStats, Heap, SlotId)>,
+    now_us: Micros,
+    holders: Vec<(ChunkServer, TransferStats, Heap, SlotId)>,
     receiver: Receiver<usize>,
     stats: TransferStats,
     heap: Heap,
-    ended: Vec<(usize, Result<(), Fault>)>,
+    ended: Vec<(usize, Result<(), PullError>)>,
     /// A holder that does not answer, if any.
     mute: Option<u16>,
     /// Most chunks asked for and not yet sent or lost.
@@ -79,21 +79,21 @@ impl Rig {
     fn new(seed: u64, link: Link, holders: u16) -> Self {
         let config = TransferConfig {
             chunk_bytes: 200,
-            receive_budget: 40 * 200,
+            receive_budget_bytes: 40 * 200,
             ..TransferConfig::default()
         };
         let info = testkit::two_stages(6);
-        let frame = info.region(Part::Frame).expect("a frame");
+        let frame = info.region(ObjectKey::Frame).expect("a frame");
         let holders = (0..holders).map(|_| {
             let mut heap = Heap::default();
             let slot = heap.alloc(4 * frame.len()).expect("a slot");
             heap.bytes_mut(slot).copy_from_slice(&content(frame));
-            (Serve::default(), TransferStats::default(), heap, slot)
+            (ChunkServer::default(), TransferStats::default(), heap, slot)
         });
         Self {
             config,
             net: Net::new(seed, link),
-            now: 0,
+            now_us: 0,
             holders: holders.collect(),
             receiver: Receiver::new(config),
             stats: TransferStats::default(),
@@ -105,9 +105,9 @@ impl Rig {
         }
     }
 
-    fn pull(&mut self, tag: usize, holder: u16, region: Region, place: Place) -> u32 {
-        let o = object(Part::Frame);
-        (self.receiver).start(tag, peer(holder), o, region, place, &mut self.stats)
+    fn pull(&mut self, tag: usize, holder: u16, region: Region, destination: Destination) -> u32 {
+        let o = object(ObjectKey::Frame);
+        (self.receiver).start(tag, peer(holder), o, region, destination, &mut self.stats)
     }
 
     fn deliver(&mut self, to: u16, bytes: &[u8]) {
@@ -118,7 +118,7 @@ impl Rig {
             };
             let (heap, stats) = (&mut self.heap, &mut self.stats);
             (self.receiver)
-                .on_data(self.now, &envelope, &data, heap, stats)
+                .on_data(self.now_us, &envelope, &data, heap, stats)
                 .expect("a chunk of this pull");
             return;
         }
@@ -128,7 +128,7 @@ impl Rig {
         let (Message::Pull(r) | Message::Grant(r) | Message::Nack(r)) = message else {
             unreachable!("receivers send requests only")
         };
-        assert_eq!(envelope.to_epoch, Some(peer(to).epoch));
+        assert_eq!(envelope.to_incarnation, Some(peer(to).incarnation));
         let (serve, stats, _, _) = &mut self.holders[usize::from(to) - 1];
         serve.request(peer(RECEIVER), &r, stats);
     }
@@ -137,21 +137,22 @@ impl Rig {
     fn run(&mut self, pulls: usize) {
         let mut out = Vec::new();
         for _ in 0..200_000 {
-            while let Some((to, bytes)) = self.net.take(self.now) {
+            while let Some((to, bytes)) = self.net.take(self.now_us) {
                 self.deliver(to, &bytes);
             }
             let me = speaker(RECEIVER, &self.info);
-            while let Some((to, _)) = (self.receiver).poll(self.now, me, &mut self.stats, &mut out)
+            while let Some((to, _)) =
+                (self.receiver).poll(self.now_us, me, &mut self.stats, &mut out)
             {
-                self.net.send(self.now, to.id.0, &out);
+                self.net.send(self.now_us, to.id.0, &out);
             }
             for id in 1..=self.holders.len() {
                 let (serve, stats, heap, slot) = &mut self.holders[id - 1];
-                let whole = self.info.region(Part::Frame).expect("a frame");
-                let lookup = |o: &ObjectId| (o.part == Part::Frame).then_some((*slot, whole));
+                let whole = self.info.region(ObjectKey::Frame).expect("a frame");
+                let lookup = |o: &ObjectId| (o.key == ObjectKey::Frame).then_some((*slot, whole));
                 let me = speaker(id as u16, &self.info);
                 while let Some(to) = serve.poll(me, lookup, heap, stats, &mut out) {
-                    self.net.send(self.now, to.id.0, &out);
+                    self.net.send(self.now_us, to.id.0, &out);
                 }
             }
             self.ended
@@ -166,7 +167,7 @@ impl Rig {
                 .into_iter()
                 .chain(self.receiver.next())
                 .min();
-            self.now = next.expect("something is under way").max(self.now);
+            self.now_us = next.expect("something is under way").max(self.now_us);
         }
         panic!("the pulls do not end");
     }
@@ -175,18 +176,18 @@ impl Rig {
 /// Pulls three boxes from two holders: one packed, two into a whole map.
 fn check(seed: u64, link: Link) -> Rig {
     let mut rig = Rig::new(seed, link, 2);
-    let whole = rig.info.region(Part::Frame).expect("a frame");
+    let whole = rig.info.region(ObjectKey::Frame).expect("a frame");
     let map = rig.heap.alloc(4 * whole.len()).expect("a slot");
     let inner = testkit::region([3, 40], [5, 47], 2);
     let packed = rig.heap.alloc(4 * inner.len()).expect("a slot");
     let left = testkit::region([0, 48], [0, 20], 2);
     let right = testkit::region([0, 48], [20, 48], 2);
-    let into_map = Place {
+    let into_map = Destination {
         slot: map,
         region: whole,
         element: ElementType::F32,
     };
-    let own = Place {
+    let own = Destination {
         slot: packed,
         region: inner,
         element: ElementType::F32,
@@ -199,7 +200,7 @@ fn check(seed: u64, link: Link) -> Rig {
     assert_eq!(rig.heap.bytes(map), content(whole));
     assert_eq!(rig.heap.bytes(packed), content(inner));
     assert_eq!(rig.receiver.len(), 0);
-    let budget = rig.config.receive_budget / rig.config.chunk_bytes;
+    let budget = rig.config.receive_budget_bytes / rig.config.chunk_bytes;
     assert!(rig.most_under_way <= budget as u64);
     rig
 }
@@ -261,8 +262,8 @@ fn much_loss_is_not_the_end() {
 fn a_silent_holder_ends_its_pulls_only() {
     let mut rig = Rig::new(3, Link::default(), 2);
     rig.mute = Some(2);
-    let whole = rig.info.region(Part::Frame).expect("a frame");
-    let slots = [(); 3].map(|()| Place {
+    let whole = rig.info.region(ObjectKey::Frame).expect("a frame");
+    let slots = [(); 3].map(|()| Destination {
         slot: rig.heap.alloc(4 * whole.len()).expect("a slot"),
         region: whole,
         element: ElementType::F32,
@@ -272,7 +273,7 @@ fn a_silent_holder_ends_its_pulls_only() {
     rig.pull(2, 2, whole, slots[2]);
     rig.run(3);
     rig.ended.sort_by_key(|e| e.0);
-    let silent = Err(Fault::Unreachable);
+    let silent = Err(PullError::Unreachable);
     assert_eq!(rig.ended, [(0, silent), (1, Ok(())), (2, silent)]);
     assert_eq!(rig.heap.bytes(slots[1].slot), content(whole));
     assert!(rig.stats.timeouts > 12);
@@ -288,7 +289,7 @@ fn chunks_that_were_not_asked_for_change_nothing() {
         0,
         1,
         region,
-        Place {
+        Destination {
             slot,
             region,
             element,
@@ -313,8 +314,8 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     assert_eq!(rig.heap.bytes(slot), before);
     assert_eq!(rig.stats.chunks_late, 1);
     // A life of the holder that was not asked.
-    let envelope = Speaker {
-        epoch: Epoch(5),
+    let envelope = Sender {
+        incarnation: Incarnation(5),
         ..speaker(1, &rig.info)
     }
     .to(None);
@@ -334,5 +335,5 @@ fn chunks_that_were_not_asked_for_change_nothing() {
         .receiver
         .on_absent(&speaker(1, &rig.info).to(None), id, &mut rig.stats);
     assert_eq!(heard, Ok(()));
-    assert_eq!(rig.receiver.take_ended(), Some((0, Err(Fault::Absent))));
+    assert_eq!(rig.receiver.take_ended(), Some((0, Err(PullError::Absent))));
 }

@@ -8,7 +8,7 @@
 //! | [`Placement::next_own`] | this node may begin another job |
 //! | [`Placement::backup`] | it may, and no own task is ready |
 //! | [`Placement::for_thief`] | a thief asks for a task |
-//! | [`Placement::offers_work`] | the gateway is told whether there is something to steal |
+//! | [`Placement::offers_work`] | the gateway is result whether there is something to steal |
 //! | [`Placement::wants_work`] | this node might ask for a task |
 //! | [`Placement::keeps_victim`] | a victim has given a task: is it asked first the next time? |
 //!
@@ -16,8 +16,8 @@
 
 mod steal;
 
-use super::{frames::Frames, tasks::Life};
-use crate::{EdgeConfig, Now, ProgramInfo};
+use super::own_frames::OwnFrames;
+use crate::{EdgeConfig, Micros, NodeIncarnation, ProgramInfo};
 
 /// A policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,11 +37,11 @@ pub struct Situation<'a> {
     /// This node's bounds and periods.
     pub config: &'a EdgeConfig,
     /// Own frames and the state of their tasks.
-    pub frames: &'a Frames,
-    /// Jobs of this node.
+    pub frames: &'a OwnFrames,
+    /// PendingJobs of this node.
     pub jobs: usize,
     /// Bytes that this node keeps for other nodes' frames.
-    pub guest_bytes: usize,
+    pub foreign_bytes: usize,
 }
 
 /// A task of an own frame.
@@ -57,9 +57,9 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backup {
     /// This one, now.
-    Now(Choice),
+    Micros(Choice),
     /// None before then.
-    NotBefore(Now),
+    NotBefore(Micros),
     /// None.
     No,
 }
@@ -73,9 +73,9 @@ impl Placement {
     }
 
     /// The leased task of an own frame that this node should run as well.
-    pub fn backup(self, s: &Situation<'_>, now: Now) -> Backup {
+    pub fn backup(self, s: &Situation<'_>, now_us: Micros) -> Backup {
         match self {
-            Self::Steal => steal::backup(s, now),
+            Self::Steal => steal::backup(s, now_us),
         }
     }
 
@@ -84,7 +84,7 @@ impl Placement {
     pub fn for_thief(
         self,
         s: &Situation<'_>,
-        thief: Life,
+        thief: NodeIncarnation,
         fits: impl Fn(Choice) -> bool,
     ) -> Option<Choice> {
         match self {

@@ -1,37 +1,34 @@
 //! One own frame's tasks: waiting, ready, out, done; and where their outputs lie.
 //!
 //! A task is *done* while somebody holds its outputs. When the last holder is lost it is undone
-//! again (*unmade*), and is run again if anything that is not done needs it.
+//! again (*undone*), and is run again if anything that is not done needs it.
 
 use std::collections::BTreeSet;
 
-use crate::{Epoch, JobId, NodeId, Now, ProgramInfo, peer::Peer};
-
-/// A life of a node.
-pub type Life = (NodeId, Epoch);
+use crate::{JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, peer::Peer};
 
 /// A task of an own frame.
 #[derive(Clone, Debug, Default)]
-pub struct Task {
+pub struct TaskState {
     /// Producers that are not done.
     pub missing: u32,
     /// Who was given it, if anybody.
-    pub lease: Option<Lease>,
+    pub lease: Option<IssuedLease>,
     /// The job of this node that runs it, if any.
     pub job: Option<JobId>,
     /// Who has its outputs.
-    pub holders: Vec<Life>,
+    pub holders: Vec<NodeIncarnation>,
     /// Who was said to have its outputs, and did not or could not be reached. Their word on this
     /// task counts no more: two nodes that cannot hear each other would repeat it for ever.
-    pub distrusted: Vec<Life>,
+    pub distrusted: Vec<NodeIncarnation>,
     /// Workers that failed it.
     pub failures: u8,
     /// Leases of it that came to nothing.
     pub returned: u8,
-    /// How often it was unmade.
-    pub make: u16,
+    /// How often it was undone.
+    pub generation: u16,
     /// What the gateway knows of its outputs.
-    pub told: Told,
+    pub result: ResultState,
     /// Who finished it first.
     pub first: Option<NodeId>,
     /// Whether anything that is not done needs it.
@@ -40,41 +37,48 @@ pub struct Task {
 
 /// A lease given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct IssuedLease {
     /// To whom.
     pub thief: Peer,
     /// Number of the thief's request.
-    pub ask: u32,
+    pub request: u32,
     /// When.
-    pub since: Now,
+    pub since_us: Micros,
     /// Void from then on.
-    pub until: Now,
+    pub until_us: Micros,
+}
+
+impl IssuedLease {
+    /// Whether it was given to `thief` in answer to this request.
+    pub fn answers(&self, thief: Peer, request: u32) -> bool {
+        (self.thief.who(), self.request) == (thief.who(), request)
+    }
 }
 
 /// What the gateway knows of a task's outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Told {
+pub enum ResultState {
     /// Nothing.
     #[default]
-    No,
-    /// It was told and has not answered.
-    Said,
+    Unsent,
+    /// It was result and has not answered.
+    Sent,
     /// Where they are.
-    Known,
+    Acknowledged,
     /// It has them.
     Merged,
 }
 
 /// The tasks of one frame.
 #[derive(Clone, Debug)]
-pub struct Tasks {
-    tasks: Vec<Task>,
+pub struct TaskTable {
+    tasks: Vec<TaskState>,
     ready: BTreeSet<u32>,
     /// Something was undone: what is needed changes with what is done.
-    unmade: bool,
+    undone: bool,
 }
 
-impl Task {
+impl TaskState {
     /// Whether somebody has its outputs.
     pub fn done(&self) -> bool {
         !self.holders.is_empty()
@@ -87,16 +91,16 @@ impl Task {
     }
 }
 
-impl Tasks {
+impl TaskTable {
     /// Holders that are remembered, and distrusted, per task.
-    const MOST_HOLDERS: usize = 8;
+    const HOLDERS_MAX: usize = 8;
 
     /// Nothing is done.
     pub fn new(info: &ProgramInfo) -> Self {
         let mut all = Self {
-            tasks: vec![Task::default(); info.tasks.len()],
+            tasks: vec![TaskState::default(); info.tasks.len()],
             ready: BTreeSet::new(),
-            unmade: false,
+            undone: false,
         };
         for (task, t) in all.tasks.iter_mut().zip(&info.tasks) {
             task.missing = t.producers.len() as u32;
@@ -106,26 +110,26 @@ impl Tasks {
     }
 
     /// A task.
-    pub fn get(&self, task: u32) -> &Task {
+    pub fn get(&self, task: u32) -> &TaskState {
         &self.tasks[task as usize]
     }
 
-    /// A task; call [`Tasks::refresh`] after a change of lease or job.
-    pub fn get_mut(&mut self, task: u32) -> &mut Task {
+    /// A task; call [`TaskTable::refresh`] after a change of lease or job.
+    pub fn get_mut(&mut self, task: u32) -> &mut TaskState {
         &mut self.tasks[task as usize]
     }
 
     /// All tasks, by id.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Task)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &TaskState)> {
         (0..).zip(&self.tasks)
     }
 
     /// All tasks, by id.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Task)> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut TaskState)> {
         (0..).zip(&mut self.tasks)
     }
 
-    /// Tasks that can be run now and that nobody has.
+    /// TaskTable that can be run now and that nobody has.
     pub fn ready(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         self.ready.iter().copied()
     }
@@ -151,7 +155,7 @@ impl Tasks {
         for k in (0..self.tasks.len()).rev() {
             let spec = &info.tasks[k];
             let t = &self.tasks[k];
-            let wanted = spec.for_tail && t.told != Told::Merged
+            let wanted = spec.for_tail && t.result != ResultState::Merged
                 || (spec.consumers.iter()).any(|&c| self.tasks[c as usize].needed);
             self.tasks[k].needed = wanted && !t.done();
         }
@@ -161,21 +165,21 @@ impl Tasks {
     }
 
     /// Somebody has a task's outputs. Says whether it was undone before.
-    pub fn made(&mut self, info: &ProgramInfo, task: u32, holder: Life) -> bool {
+    pub fn finished(&mut self, info: &ProgramInfo, task: u32, holder: NodeIncarnation) -> bool {
         let t = &mut self.tasks[task as usize];
         let first = !t.done();
-        if !t.holders.contains(&holder) && t.holders.len() < Self::MOST_HOLDERS {
+        if !t.holders.contains(&holder) && t.holders.len() < Self::HOLDERS_MAX {
             t.holders.push(holder);
         }
         t.lease = None;
-        t.first.get_or_insert(holder.0);
+        t.first.get_or_insert(holder.id);
         self.refresh(task);
         if first {
             for &c in &info.tasks[task as usize].consumers {
                 self.tasks[c as usize].missing -= 1;
                 self.refresh(c);
             }
-            if self.unmade {
+            if self.undone {
                 self.reconsider(info);
             }
         }
@@ -183,10 +187,16 @@ impl Tasks {
     }
 
     /// A holder is lost. Says whether the task is undone now.
-    pub fn lost(&mut self, info: &ProgramInfo, task: u32, holder: Life, distrust: bool) -> bool {
+    pub fn lost(
+        &mut self,
+        info: &ProgramInfo,
+        task: u32,
+        holder: NodeIncarnation,
+        distrust: bool,
+    ) -> bool {
         let t = &mut self.tasks[task as usize];
         if distrust && !t.distrusted.contains(&holder) {
-            t.distrusted.truncate(Self::MOST_HOLDERS - 1);
+            t.distrusted.truncate(Self::HOLDERS_MAX - 1);
             t.distrusted.insert(0, holder);
         }
         let before = t.holders.len();
@@ -194,17 +204,17 @@ impl Tasks {
         if t.holders.len() == before {
             return false;
         }
-        if t.told != Told::Merged {
-            t.told = Told::No;
+        if t.result != ResultState::Merged {
+            t.result = ResultState::Unsent;
         }
         if t.done() {
             return false;
         }
-        t.make = t.make.saturating_add(1);
+        t.generation = t.generation.saturating_add(1);
         for &c in &info.tasks[task as usize].consumers {
             self.tasks[c as usize].missing += 1;
         }
-        self.unmade = true;
+        self.undone = true;
         self.reconsider(info);
         true
     }
@@ -213,53 +223,59 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testkit;
+    use crate::{Incarnation, testkit};
 
-    const ME: Life = (NodeId(1), Epoch(1));
-    const THIEF: Life = (NodeId(2), Epoch(1));
+    const ME: NodeIncarnation = NodeIncarnation {
+        id: NodeId(1),
+        incarnation: Incarnation(1),
+    };
+    const THIEF: NodeIncarnation = NodeIncarnation {
+        id: NodeId(2),
+        incarnation: Incarnation(1),
+    };
 
-    fn ready(t: &Tasks) -> Vec<u32> {
+    fn ready(t: &TaskTable) -> Vec<u32> {
         t.ready().collect()
     }
 
     #[test]
     fn tasks_become_ready_when_their_producers_are_done() {
         let info = testkit::two_stages(2);
-        let mut t = Tasks::new(&info);
+        let mut t = TaskTable::new(&info);
         assert_eq!(ready(&t), [0, 1, 2, 3]);
         for k in 0..3 {
-            assert!(t.made(&info, k, ME));
-            assert!(!t.made(&info, k, THIEF));
+            assert!(t.finished(&info, k, ME));
+            assert!(!t.finished(&info, k, THIEF));
         }
         // A band reads one row beyond its half, so all four tiles.
         assert_eq!(ready(&t), [3]);
-        t.made(&info, 3, ME);
+        t.finished(&info, 3, ME);
         assert_eq!(ready(&t), [4, 5]);
     }
 
     #[test]
     fn lost_outputs_are_made_again_if_anything_needs_them() {
         let info = testkit::two_stages(2);
-        let mut t = Tasks::new(&info);
+        let mut t = TaskTable::new(&info);
         for k in 0..4 {
-            t.made(&info, k, THIEF);
+            t.finished(&info, k, THIEF);
         }
-        t.made(&info, 4, ME);
+        t.finished(&info, 4, ME);
         assert!(t.lost(&info, 0, THIEF, false));
-        assert_eq!((ready(&t), t.get(0).make), (vec![0], 1));
-        t.made(&info, 0, ME);
+        assert_eq!((ready(&t), t.get(0).generation), (vec![0], 1));
+        t.finished(&info, 0, ME);
         assert_eq!(ready(&t), [5]);
         // Another holder is left.
-        t.made(&info, 1, ME);
+        t.finished(&info, 1, ME);
         assert!(!t.lost(&info, 1, THIEF, true));
         assert!(t.get(1).distrusted.contains(&THIEF) && t.get(1).done());
         // Merged and read by nobody any more.
-        t.made(&info, 5, ME);
-        t.get_mut(2).told = Told::Merged;
+        t.finished(&info, 5, ME);
+        t.get_mut(2).result = ResultState::Merged;
         assert!(t.lost(&info, 2, THIEF, false));
         assert!(ready(&t).is_empty());
         // The gateway forgot.
-        t.get_mut(2).told = Told::No;
+        t.get_mut(2).result = ResultState::Unsent;
         t.reconsider(&info);
         assert_eq!(ready(&t), [2]);
     }
