@@ -61,13 +61,13 @@ pub enum Violation {
         input: usize,
     },
     #[error(
-        "the tail's input {input} of {frame:?} has wrong values, first at {position} of {floats}"
+        "the tail's input {input} of {frame:?} has wrong values, first at {position} of {values}"
     )]
     WrongTail {
         frame: FrameId,
         input: usize,
         position: usize,
-        floats: usize,
+        values: usize,
     },
     #[error("the tail got {found} inputs, not {expected}")]
     TailInputs { found: usize, expected: usize },

@@ -263,10 +263,8 @@ impl EdgeNode {
                 return Ok(());
             };
             let frame = self.frame_id(self.brought);
-            exec::fill(
-                self.store.bytes_mut(slot),
-                &exec::frame_words(frame, values),
-            );
+            let values = exec::frame_values(frame, frame_tensor.element, values);
+            exec::fill(self.store.bytes_mut(slot), &values, frame_tensor.element);
             let meta = FrameMeta {
                 tag: core.random.word(),
                 image_w: core.random.word() as u32,
@@ -439,8 +437,9 @@ impl EdgeNode {
         }
         let digest = exec::digest(&inputs);
         for (o, (&slot, port)) in job.outputs.iter().zip(&spec.outputs).enumerate() {
-            let words = exec::output_words(task, o, digest, port.region.len());
-            exec::fill(self.store.job_bytes_mut(slot), &words);
+            let element = info.tensors[port.tensor as usize].element;
+            let values = exec::output_values(task, o, digest, element, port.region.len());
+            exec::fill(self.store.job_bytes_mut(slot), &values, element);
         }
         Ok(())
     }

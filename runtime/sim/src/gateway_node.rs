@@ -169,17 +169,17 @@ impl GatewayNode {
         let info = Arc::clone(&core.info);
         for (input, (&slot, &t)) in inputs.iter().zip(&info.tail_inputs).enumerate() {
             let expected = &tensors[t as usize];
-            let bytes = self.store.job_bytes(slot);
-            let wrong = exec::to_words(bytes)
+            let (bytes, element) = (self.store.job_bytes(slot), info.tensors[t as usize].element);
+            let wrong = exec::unpack(bytes, element)
                 .zip(expected)
                 .position(|(a, &b)| a != b);
-            let short = (bytes.len() != expected.len() * 4).then_some(expected.len());
+            let short = (bytes.len() != expected.len() * element.bytes()).then_some(expected.len());
             if let Some(position) = wrong.or(short) {
                 return Err(core.fail(Violation::WrongTail {
                     frame,
                     input,
                     position,
-                    floats: expected.len(),
+                    values: expected.len(),
                 }));
             }
             self.store.unlock_read(slot);

@@ -12,7 +12,7 @@
 //! ends, everything is forgotten, and idle nodes are quiet.
 //!
 //! ```
-//! use tessera_runtime::sim::{ScenarioKind, Scenario};
+//! use tessera_sim::{Scenario, ScenarioKind};
 //! let summary = Scenario::new(ScenarioKind::Perfect, 1).run().unwrap();
 //! assert_eq!(summary.detections, summary.frames);
 //! ```

@@ -53,7 +53,7 @@ impl Oracle {
             .map(|t| vec![0; t.region.len()])
             .collect();
         if let Some(first) = tensors.first_mut() {
-            *first = exec::frame_words(frame, first.len());
+            *first = exec::frame_values(frame, info.tensors[0].element, first.len());
         }
         for (k, task) in info.tasks.iter().enumerate() {
             let whole = |t: u16| info.tensors[t as usize].region;
@@ -64,10 +64,11 @@ impl Oracle {
                 .collect();
             let digest = exec::digest(&inputs);
             for (o, p) in task.outputs.iter().enumerate() {
-                let words = exec::output_words(k as u32, o, digest, p.region.len());
+                let element = info.tensors[p.tensor as usize].element;
+                let values = exec::output_values(k as u32, o, digest, element, p.region.len());
                 let tensor = &mut tensors[p.tensor as usize];
                 for (to, from, n) in exec::runs(p.region, whole(p.tensor), p.region) {
-                    tensor[to..to + n].copy_from_slice(&words[from..from + n]);
+                    tensor[to..to + n].copy_from_slice(&values[from..from + n]);
                 }
             }
         }

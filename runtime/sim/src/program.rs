@@ -15,19 +15,19 @@ pub struct ProgramConfig {
     pub stages: usize,
     /// Most rows and columns of a grid.
     pub grid: usize,
-    /// Most float32 values of a tensor.
-    pub floats: usize,
+    /// Most values of a tensor.
+    pub values_max: usize,
     /// Most multiply-adds of a task.
     pub macs: u64,
 }
 
 impl Default for ProgramConfig {
-    /// Up to three stages, 4 x 4 tiles, 32 KiB per tensor, a million multiply-adds per task.
+    /// Up to three stages, 4 x 4 tiles, 8192 values per tensor, a million multiply-adds per task.
     fn default() -> Self {
         Self {
             stages: 3,
             grid: 4,
-            floats: 8 * 1024,
+            values_max: 8 * 1024,
             macs: 1_000_000,
         }
     }
@@ -87,7 +87,7 @@ pub fn random(config: ProgramConfig, random: &mut RandomSource) -> ProgramInfo {
     hash[24..].copy_from_slice(&mix(made.tasks.len() as u64).to_le_bytes());
     let tensors = made.tensors.into_iter().map(|region| TensorInfo {
         region,
-        element: ElementType::F32,
+        element: element(random),
     });
     ProgramInfo {
         plan_hash: hash,
@@ -96,11 +96,20 @@ pub fn random(config: ProgramConfig, random: &mut RandomSource) -> ProgramInfo {
     }
 }
 
+/// Mostly f32.
+const fn element(random: &mut RandomSource) -> ElementType {
+    match random.below(10) {
+        0..2 => ElementType::U8,
+        2..4 => ElementType::F16,
+        _ => ElementType::F32,
+    }
+}
+
 /// Mostly small maps, seldom large ones, sometimes a few values.
 fn map(config: ProgramConfig, random: &mut RandomSource) -> Region {
     let side = if random.chance(100_000) { 3 } else { 32 };
     let (h, w) = (random.between(1, side), random.between(1, side));
-    let most = (config.floats as u64 / (h * w)).max(1);
+    let most = (config.values_max as u64 / (h * w)).max(1);
     let most = if random.chance(200_000) {
         most
     } else {
@@ -213,13 +222,13 @@ fn cut_list(len: usize, n: usize, random: &mut RandomSource) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
 
     #[test]
     fn programs_are_many_and_valid() {
-        let mut shapes = BTreeSet::new();
+        let (mut shapes, mut elements) = (BTreeSet::new(), BTreeMap::new());
         let (mut skips, mut empties, mut branches) = (0, 0, 0);
         for seed in 0..500 {
             // Panics when the boxes do not cover what is read.
@@ -228,10 +237,14 @@ mod tests {
             shapes.insert((stages, p.tasks.len(), p.tensors.len()));
             skips += usize::from(p.tail_inputs.contains(&0));
             branches += usize::from(p.tasks.iter().any(|t| t.inputs.len() > 1));
+            for t in &p.tensors {
+                *elements.entry(t.element.bytes()).or_insert(0) += 1;
+            }
             let empty = |t: &TaskInfo| t.outputs.iter().any(|o| o.region.is_empty());
             empties += usize::from(p.tasks.iter().any(empty));
             assert!(p.tensors.iter().all(|t| t.region.len() <= 8 * 1024));
         }
+        assert!(elements.len() == 3 && elements[&4] > elements[&1] + elements[&2]);
         assert!(shapes.len() > 100, "{}", shapes.len());
         assert!(skips > 20 && empties > 20 && branches > 100);
         assert!(shapes.iter().any(|s| s.0 == 0) && shapes.iter().any(|s| s.0 == 3));

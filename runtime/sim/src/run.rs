@@ -32,7 +32,7 @@ pub struct Summary {
     pub net: NetCounters,
     /// Datagrams per second when idle, over all nodes.
     pub idle_per_s: u64,
-    /// Most float32 values in use in one edge's store.
+    /// Most bytes in use in one edge's store.
     pub edge_peak_bytes: usize,
     /// Times that a store was used up.
     pub store_refused: u64,

@@ -165,7 +165,7 @@ fn programs(kind: ScenarioKind) -> ProgramConfig {
         ScenarioKind::Long => ProgramConfig {
             stages: 2,
             grid: 2,
-            floats: 64,
+            values_max: 64,
             ..usual
         },
         _ => usual,

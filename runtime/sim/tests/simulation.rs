@@ -47,7 +47,7 @@ fn seeds(test: &str, kind: ScenarioKind, n: u64) -> Sum {
             scenario.run()
         }));
         let repeat = format!(
-            "TESSERA_SIM_SEED={seed} cargo test -p tessera-runtime --test simulation {test}"
+            "TESSERA_SIM_SEED={seed} cargo test -p tessera-sim --test simulation {test}"
         );
         match run {
             Ok(Ok(s)) => all.add(&s),
