@@ -35,8 +35,6 @@ mod stats;
 pub mod store;
 #[cfg(test)]
 mod testkit;
-#[cfg(test)]
-mod tests;
 pub mod wire;
 
 pub use api::{

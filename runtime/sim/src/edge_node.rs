@@ -14,8 +14,8 @@ use super::{
     watched_store::WatchedStore,
 };
 use tessera_protocol::{
-    Edge, EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameOutcome, Incarnation, Job,
-    JobId, NodeId, Refusal, store::Store,
+    Edge, EdgeConfig, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameOutcome,
+    Incarnation, Job, JobId, NodeId, Refusal, store::Store,
 };
 
 /// An edge, as a world is told of it.
@@ -186,6 +186,16 @@ impl EdgeNode {
     /// Whether it is one of the cluster: neither refused nor gone.
     pub const fn belongs(&self) -> bool {
         !self.stopped && self.refused.is_none()
+    }
+
+    /// The machine's counters.
+    pub const fn stats(&self) -> &EdgeStats {
+        self.machine.stats()
+    }
+
+    /// Whether the gateway has taken it in.
+    pub fn joined(&self) -> bool {
+        self.machine.joined()
     }
 
     /// Length of the machine's state as text: bounded, however long it ran.

@@ -12,7 +12,7 @@ use super::{
 };
 use tessera_protocol::{
     Drained, DropReason, FrameId, FrameMeta, GATEWAY, Gateway, GatewayConfig, GatewayInput,
-    GatewayOutput, Incarnation, store::SlotId,
+    GatewayOutput, GatewayStats, Incarnation, store::SlotId,
 };
 
 /// The gateway, as a world is told of it.
@@ -79,6 +79,11 @@ impl GatewayNode {
     /// What the machine thinks of the run.
     pub fn drained(&self) -> Drained {
         self.machine.drained()
+    }
+
+    /// The machine's counters.
+    pub const fn stats(&self) -> &GatewayStats {
+        self.machine.stats()
     }
 
     /// Length of the machine's state as text: bounded, however long it ran.

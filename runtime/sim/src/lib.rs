@@ -38,6 +38,9 @@ mod scenario;
 mod watched_store;
 mod world;
 
+/// What [`WatchedStore`] implements.
+pub use tessera_protocol::store;
+
 pub use self::{
     check::{Failure, Ledger, Violation},
     core::Counters,
@@ -49,6 +52,7 @@ pub use self::{
     link::{Attachment, LinkConditions, NetConfig, NetCounters},
     oracle::Oracle,
     program::ProgramConfig,
+    queue::Queue,
     random::RandomSource,
     run::Summary,
     scenario::{Scenario, ScenarioKind},

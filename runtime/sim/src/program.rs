@@ -33,6 +33,45 @@ impl Default for ProgramConfig {
     }
 }
 
+/// Two stages over an `8n x 8n x 2` frame with a halo of one pixel: a grid of `n x n` tiles, then
+/// `n` bands. The tail reads both stages' maps. `elements` are those of the frame and of the two
+/// stages' outputs.
+///
+/// # Panics
+/// If `n` is 0.
+pub fn two_stages(n: usize, elements: [ElementType; 3]) -> TaskGraph {
+    let side = 8 * n;
+    let strip = |k: usize| [8 * k, 8 * k + 8];
+    let grown = |[lo, hi]: [usize; 2]| [lo.saturating_sub(1), (hi + 1).min(side)];
+    let port = |tensor, y, x, channels| Port {
+        tensor,
+        region: Region::new(y, x, [0, channels]),
+    };
+    let task = |stage, input, output| TaskInfo {
+        stage,
+        inputs: vec![input],
+        outputs: vec![output],
+        ..TaskInfo::default()
+    };
+    let tiles = (0..n * n).map(|k| {
+        let (y, x) = (strip(k / n), strip(k % n));
+        task(0, port(0, grown(y), grown(x), 2), port(1, y, x, 3))
+    });
+    let bands = (0..n).map(|k| {
+        let (y, x) = (strip(k), [0, side]);
+        task(1, port(1, grown(y), x, 3), port(2, y, x, 2))
+    });
+    let tensors = [2, 3, 2]
+        .iter()
+        .zip(elements)
+        .map(|(&channels, element)| TensorInfo {
+            region: Region::whole(Shape::new(side, side, channels)),
+            element,
+        });
+    TaskGraph::new(tensors.collect(), tiles.chain(bands).collect(), vec![1, 2])
+        .expect("tiles and bands cover their maps")
+}
+
 struct Made {
     tensors: Vec<Region>,
     tasks: Vec<TaskInfo>,

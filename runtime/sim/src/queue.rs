@@ -65,6 +65,16 @@ impl<E> Queue<E> {
         self.heap.len()
     }
 
+    /// When the next event is due.
+    pub fn next_us(&self) -> Option<u64> {
+        self.heap.peek().map(|e| e.at_us)
+    }
+
+    /// Whether there are no events to come.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
     /// Makes an event; times that have passed mean now.
     pub fn push(&mut self, at_us: u64, event: E) {
         let at_us = at_us.max(self.now_us);

@@ -62,6 +62,15 @@ impl WatchedStore {
         }
     }
 
+    /// Any number of slots of any size.
+    pub fn unbounded() -> Self {
+        let all = SlotCount {
+            bytes: usize::MAX,
+            count: usize::MAX,
+        };
+        Self::new(&[all], false)
+    }
+
     /// Slots in use.
     pub fn used(&self) -> usize {
         self.slots.len()

@@ -14,7 +14,9 @@ use super::{
     queue::Queue,
     random::RandomSource,
 };
-use tessera_protocol::{Drained, GatewayInput, NodeId, ProgramInfo};
+use tessera_protocol::{
+    Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId, ProgramInfo,
+};
 
 /// A world before it begins.
 #[derive(Clone, Debug)]
@@ -148,6 +150,40 @@ impl World {
         started
             && self.core.ledger.waiting() == 0
             && !self.edges.iter().flatten().any(EdgeNode::busy)
+    }
+
+    /// Counters of an edge's machine; `None` while it is dead.
+    pub fn edge_stats(&self, node: usize) -> Option<&EdgeStats> {
+        self.edges[node - 1].as_ref().map(EdgeNode::stats)
+    }
+
+    /// Counters of the gateway's machine; `None` while it is dead.
+    pub fn gateway_stats(&self) -> Option<&GatewayStats> {
+        self.gateway.as_ref().map(GatewayNode::stats)
+    }
+
+    /// Whether the gateway has taken an edge in.
+    pub fn joined(&self, node: usize) -> bool {
+        self.edges[node - 1].as_ref().is_some_and(EdgeNode::joined)
+    }
+
+    /// Which incarnation of a node runs, the gateway being node 0; `None` while it is dead.
+    pub fn incarnation(&self, node: usize) -> Option<Incarnation> {
+        match node.checked_sub(1) {
+            None => self.gateway.as_ref().map(|g| g.endpoint.incarnation),
+            Some(k) => self.edges[k].as_ref().map(|e| e.endpoint.incarnation),
+        }
+    }
+
+    /// Tells an edge to leave.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn leave(&mut self, node: usize) -> Result<(), Failure> {
+        match &mut self.edges[node - 1] {
+            Some(e) => e.input(&mut self.core, EdgeInput::Leave),
+            None => Ok(()),
+        }
     }
 
     /// What the gateway thinks of the run; `None` while it is dead.

@@ -46,9 +46,8 @@ fn seeds(test: &str, kind: ScenarioKind, n: u64) -> Sum {
             scenario.world.trace = env("TESSERA_SIM_TRACE").is_some();
             scenario.run()
         }));
-        let repeat = format!(
-            "TESSERA_SIM_SEED={seed} cargo test -p tessera-sim --test simulation {test}"
-        );
+        let repeat =
+            format!("TESSERA_SIM_SEED={seed} cargo test -p tessera-sim --test simulation {test}");
         match run {
             Ok(Ok(s)) => all.add(&s),
             Ok(Err(failure)) => panic!("{kind:?}, seed {seed}: {failure}\nrepeat: {repeat}"),

@@ -1,7 +1,7 @@
 //! Races of a thief, one by one.
 
 use super::{
-    tests::{Rig, Sent, addr},
+    tests::{EdgeAlone, Sent, addr},
     *,
 };
 use crate::{
@@ -23,7 +23,7 @@ fn given<'a>(request: u32, holder: &'a [PeerAddress]) -> Message<'a> {
 
 #[test]
 fn a_lease_counts_once_and_only_when_it_was_asked_for() {
-    let mut rig = Rig::new(|_| {});
+    let mut rig = EdgeAlone::new(|_| {});
     let victim = (NodeId(5), 3);
     let node = [PeerAddress::new(
         victim.0,
@@ -64,7 +64,7 @@ fn a_lease_counts_once_and_only_when_it_was_asked_for() {
 
 #[test]
 fn a_lease_that_comes_too_late_is_given_back() {
-    let mut rig = Rig::new(|_| {});
+    let mut rig = EdgeAlone::new(|_| {});
     let (first, second) = ((NodeId(5), 3), (NodeId(6), 3));
     let node = |n: (NodeId, u64)| [PeerAddress::new(n.0, Incarnation(n.1), addr(n.0))];
     let hint = |n| Message::Victim {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::{
     GATEWAY, Incarnation, NodeId, ObjectId,
-    testkit::{self, Heap},
+    testkit::{self, TestStore},
     wire::{
         self, ChunkRange, ClusterState, Envelope, FrameStatus, FrameStatusEntry, LeaseRef,
         LostResult, LostResults, Message, Renew, Report, Request, Verdict, parse,
@@ -60,16 +60,16 @@ pub(super) enum Sent {
     Other(MessageKind),
 }
 
-pub(super) struct Rig {
+pub(super) struct EdgeAlone {
     pub info: Arc<ProgramInfo>,
     pub edge: Edge,
-    pub store: Heap,
+    pub store: TestStore,
     pub now_us: Micros,
     pub jobs: Vec<Job>,
     pub heartbeats: u32,
 }
 
-impl Rig {
+impl EdgeAlone {
     pub fn new(change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let mut config = EdgeConfig::new(ME, LIFE, addr(GATEWAY), 1);
         config.jobs_max = 1;
@@ -78,7 +78,7 @@ impl Rig {
         let mut rig = Self {
             edge: Edge::new(config, Arc::clone(&info)),
             info,
-            store: Heap::default(),
+            store: TestStore::default(),
             now_us: 1_000,
             jobs: Vec::new(),
             heartbeats: 0,
@@ -229,7 +229,7 @@ fn lease(sent: &[Sent]) -> (u32, u32) {
 
 #[test]
 fn a_repeated_request_gets_the_same_lease() {
-    let mut rig = Rig::source(|_| {});
+    let mut rig = EdgeAlone::source(|_| {});
     let first = lease(&rig.steal(THIEF, 5));
     assert_eq!(first, (5, 3));
     assert_eq!(lease(&rig.steal(THIEF, 5)), first);
@@ -245,7 +245,7 @@ fn a_repeated_request_gets_the_same_lease() {
 
 #[test]
 fn a_late_result_counts_and_a_second_one_does_not() {
-    let mut rig = Rig::source(|c| c.lease_us = 100_000);
+    let mut rig = EdgeAlone::source(|c| c.lease_us = 100_000);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     for _ in 0..4 {
         rig.now_us += 30_000;
@@ -275,7 +275,7 @@ fn a_late_result_counts_and_a_second_one_does_not() {
 
 #[test]
 fn renewals_keep_leases_and_tell_what_is_not_wanted() {
-    let mut rig = Rig::source(|c| c.lease_us = 100_000);
+    let mut rig = EdgeAlone::source(|c| c.lease_us = 100_000);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     let (_, second) = lease(&rig.steal(THIEF, 2));
     rig.done(OTHER, second, 77);
@@ -299,7 +299,7 @@ fn renewals_keep_leases_and_tell_what_is_not_wanted() {
 
 #[test]
 fn reports_about_nothing_known_are_answered() {
-    let mut rig = Rig::source(|_| {});
+    let mut rig = EdgeAlone::source(|_| {});
     let unknown = Report {
         number: 9,
         task: 1,
@@ -315,7 +315,7 @@ fn reports_about_nothing_known_are_answered() {
 
 #[test]
 fn a_new_life_has_neither_leases_nor_objects() {
-    let mut rig = Rig::source(|_| {});
+    let mut rig = EdgeAlone::source(|_| {});
     rig.state(&[FrameStatusEntry::new(0, FrameStatus::Open)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     let (_, held) = lease(&rig.steal(THIEF, 2));
@@ -342,7 +342,7 @@ fn a_new_life_has_neither_leases_nor_objects() {
 
 #[test]
 fn lost_results_are_made_again_once() {
-    let mut rig = Rig::source(|_| {});
+    let mut rig = EdgeAlone::source(|_| {});
     rig.state(&[FrameStatusEntry::new(0, FrameStatus::Open)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     rig.done(THIEF, task, 1);
@@ -382,7 +382,7 @@ fn lost_results_are_made_again_once() {
 
 #[test]
 fn requests_for_another_life_are_answered_absent() {
-    let mut rig = Rig::source(|_| {});
+    let mut rig = EdgeAlone::source(|_| {});
     let ranges = [ChunkRange {
         start: 0.into(),
         count: 1.into(),
@@ -416,7 +416,7 @@ fn requests_for_another_life_are_answered_absent() {
 
 #[test]
 fn a_node_that_is_refused_keeps_its_results_to_itself() {
-    let mut rig = Rig::source(|_| {});
+    let mut rig = EdgeAlone::source(|_| {});
     rig.state(&[FrameStatusEntry::new(0, FrameStatus::Open)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     let sent = rig.done(THIEF, task, 1);
