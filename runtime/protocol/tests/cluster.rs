@@ -9,10 +9,7 @@ use tessera_protocol::{
     Refusal, Traffic,
     wire::{Envelope, Message, MessageKind, Reject, plan_prefix},
 };
-use tessera_sim::{
-    EdgeSpec, GatewaySpec, HostileConfig, LinkConditions, NetConfig, Stranger, World, WorldConfig,
-    program,
-};
+use tessera_sim::{EdgeSpec, LinkConditions, Stranger, World, WorldConfig, program};
 
 /// A gateway and edges 1, 2, ... that run two stages of 3 x 3 tiles and 3 bands.
 struct Cluster {
@@ -44,14 +41,8 @@ impl Cluster {
         });
         let mut config = WorldConfig {
             seed: 1,
-            info: Arc::clone(&info),
-            gateway: GatewaySpec::default(),
             edges: edges.collect(),
-            net: NetConfig::default(),
-            hostile: HostileConfig::NONE,
-            broken_task: None,
-            faults: Vec::new(),
-            trace: false,
+            ..WorldConfig::new(Arc::clone(&info))
         };
         change(&mut config);
         Self {

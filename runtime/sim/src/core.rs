@@ -100,6 +100,21 @@ impl Counters {
     }
 }
 
+/// When a worker ran a job to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobSpan {
+    /// Of which edge, from 1.
+    pub node: usize,
+    /// The task's frame.
+    pub frame: FrameId,
+    /// Which task.
+    pub task: u32,
+    /// Virtual time at which the worker began.
+    pub start_us: u64,
+    /// Virtual time at which it was through.
+    pub end_us: u64,
+}
+
 /// What all nodes share.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -112,6 +127,10 @@ pub(super) struct Core {
     pub hostile: HostileTraffic,
     pub counters: Counters,
     pub trace: bool,
+    /// See [`super::WorldConfig::task_us`].
+    pub task_us: Vec<Vec<u64>>,
+    /// Jobs that ran to their end, when they are recorded.
+    pub job_spans: Option<Vec<JobSpan>>,
     /// A task that no worker survives.
     pub broken: Option<u32>,
     /// Who listens where.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     check::{Failure, Violation},
-    core::{Core, Event},
+    core::{Core, Event, JobSpan},
     endpoint::Endpoint,
     exec,
     link::Attachment,
@@ -116,6 +116,7 @@ enum Step {
 struct AssignedJob {
     job: Job,
     running: bool,
+    started_us: u64,
 }
 
 /// A running edge.
@@ -335,6 +336,7 @@ impl EdgeNode {
         let out = AssignedJob {
             job,
             running: false,
+            started_us: 0,
         };
         if self.jobs.insert(id, out).is_some() {
             return Err(core.fail(Violation::JobTwice { node }));
@@ -358,8 +360,15 @@ impl EdgeNode {
             out.running = true;
             self.idle -= 1;
             core.counters.jobs += 1;
-            let task = &core.info.tasks[out.job.task as usize];
-            let mut us = self.spec.task_us + task.macs / self.spec.macs_per_us;
+            out.started_us = core.queue.now_us();
+            let task = out.job.task as usize;
+            let given = core.task_us.get(self.endpoint.index - 1);
+            let mut us = given
+                .and_then(|times| times.get(task))
+                .copied()
+                .unwrap_or_else(|| {
+                    self.spec.task_us + core.info.tasks[task].macs / self.spec.macs_per_us
+                });
             if core.random.chance(self.spec.straggle_ppm) {
                 us *= self.spec.straggle_factor;
             }
@@ -392,7 +401,10 @@ impl EdgeNode {
         if !self.jobs.get(&id).is_some_and(|o| o.running) {
             return Ok(());
         }
-        let Some(AssignedJob { job, .. }) = self.jobs.remove(&id) else {
+        let Some(AssignedJob {
+            job, started_us, ..
+        }) = self.jobs.remove(&id)
+        else {
             return Ok(());
         };
         if lost {
@@ -405,6 +417,15 @@ impl EdgeNode {
             }
         } else {
             self.compute(core, &job)?;
+            if let Some(spans) = &mut core.job_spans {
+                spans.push(JobSpan {
+                    node: self.endpoint.index,
+                    frame: job.frame,
+                    task: job.task,
+                    start_us: started_us,
+                    end_us: core.queue.now_us(),
+                });
+            }
         }
         for &(slot, _) in job.inputs.iter().flatten() {
             self.store.unlock_read(slot);

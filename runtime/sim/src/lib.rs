@@ -35,6 +35,7 @@ mod queue;
 mod random;
 mod run;
 mod scenario;
+pub mod timing;
 mod watched_store;
 mod world;
 
@@ -43,7 +44,7 @@ pub use tessera_protocol::store;
 
 pub use self::{
     check::{Failure, Ledger, Violation},
-    core::Counters,
+    core::{Counters, JobSpan},
     edge_node::{EdgeSpec, Stranger},
     exec::PieceError,
     fault::{Fault, ScheduledFault},

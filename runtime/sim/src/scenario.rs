@@ -6,8 +6,6 @@ use super::{
     edge_node::EdgeSpec,
     fault::ScheduledFault,
     gateway_node::GatewaySpec,
-    hostile::HostileConfig,
-    link::NetConfig,
     program::{self, ProgramConfig},
     random::RandomSource,
     world::WorldConfig,
@@ -139,14 +137,9 @@ impl Scenario {
         let mut s = Self {
             world: WorldConfig {
                 seed: random.word(),
-                info: Arc::new(info),
                 gateway,
                 edges,
-                net: NetConfig::default(),
-                hostile: HostileConfig::NONE,
-                broken_task: None,
-                faults: Vec::new(),
-                trace: false,
+                ..WorldConfig::new(Arc::new(info))
             },
             faults_end_us: 0,
             may_drop: Vec::new(),

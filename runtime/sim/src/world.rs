@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::{
     check::{Failure, Ledger, Violation},
-    core::{Core, Counters, Datagram, Event},
+    core::{Core, Counters, Datagram, Event, JobSpan},
     edge_node::{EdgeNode, EdgeSpec},
     fault::{Fault, ScheduledFault},
     gateway_node::{GatewayNode, GatewaySpec},
@@ -37,8 +37,32 @@ pub struct WorldConfig {
     pub broken_task: Option<u32>,
     /// What breaks when.
     pub faults: Vec<ScheduledFault>,
+    /// Per edge and task the microseconds that the task takes; empty when they follow from
+    /// [`EdgeSpec`].
+    pub task_us: Vec<Vec<u64>>,
+    /// Whether to keep when every job ran.
+    pub record_jobs: bool,
     /// Whether to print everything that happens to standard error.
     pub trace: bool,
+}
+
+impl WorldConfig {
+    /// A gateway without edges, where nothing goes wrong.
+    pub fn new(info: Arc<ProgramInfo>) -> Self {
+        Self {
+            seed: 0,
+            info,
+            gateway: GatewaySpec::default(),
+            edges: Vec::new(),
+            net: NetConfig::default(),
+            hostile: HostileConfig::NONE,
+            broken_task: None,
+            faults: Vec::new(),
+            task_us: Vec::new(),
+            record_jobs: false,
+            trace: false,
+        }
+    }
 }
 
 /// A cluster in virtual time.
@@ -90,6 +114,8 @@ impl World {
             random: random.fork(3),
             counters: Counters::default(),
             trace: config.trace,
+            task_us: config.task_us.clone(),
+            job_spans: config.record_jobs.then(Vec::new),
             addresses: std::collections::BTreeMap::new(),
             broken: config.broken_task,
         };
@@ -150,6 +176,11 @@ impl World {
         started
             && self.core.ledger.waiting() == 0
             && !self.edges.iter().flatten().any(EdgeNode::busy)
+    }
+
+    /// When jobs ran, by their end; only with [`WorldConfig::record_jobs`].
+    pub fn job_spans(&self) -> &[JobSpan] {
+        self.core.job_spans.as_deref().unwrap_or(&[])
     }
 
     /// Counters of an edge's machine; `None` while it is dead.
