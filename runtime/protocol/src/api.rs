@@ -51,7 +51,7 @@ pub enum Refusal {
     Plan,
     /// The node's weights are another model's.
     Model,
-    /// A later life of the same node id is registered: two nodes share an id.
+    /// A later incarnation of the same node id is registered: two nodes share an id.
     Superseded,
     /// The id is the gateway's or out of range.
     BadId,
@@ -62,7 +62,7 @@ pub enum Refusal {
 pub struct Job {
     /// Names the job in [`EdgeInput::Done`] and [`EdgeInput::Failed`].
     pub id: JobId,
-    /// Index into [`crate::program::Program::tasks`].
+    /// Index into [`tessera_plan::dataflow::TaskGraph::tasks`].
     pub task: u32,
     /// The frame it belongs to.
     pub frame: FrameId,
@@ -81,7 +81,7 @@ pub struct Job {
 pub enum EdgeInput<'a> {
     /// A datagram arrived.
     Datagram {
-        /// Who sent it.
+        /// The sender's address.
         from: SocketAddr,
         /// Its payload.
         bytes: &'a [u8],
@@ -98,12 +98,12 @@ pub enum EdgeInput<'a> {
     },
     /// A worker finished a job; its outputs are complete.
     Done {
-        /// Which.
+        /// The job, as [`EdgeOutput::Run`] named it.
         job: JobId,
     },
     /// A job was lost: its worker died or refused. Its slots are quiet again.
     Failed {
-        /// Which.
+        /// The job, as [`EdgeOutput::Run`] named it.
         job: JobId,
     },
     /// This source will bring no more frames.
@@ -117,7 +117,7 @@ pub enum EdgeInput<'a> {
 pub enum EdgeOutput<'a> {
     /// Send a datagram of at most [`super::TransferConfig::DATAGRAM_BYTES_MAX`] bytes.
     Send {
-        /// Where to.
+        /// The receiver's address.
         to: SocketAddr,
         /// Payload, valid until the next call.
         bytes: &'a [u8],
@@ -146,7 +146,7 @@ pub enum EdgeOutput<'a> {
 pub enum GatewayInput<'a> {
     /// A datagram arrived.
     Datagram {
-        /// Who sent it.
+        /// The sender's address.
         from: SocketAddr,
         /// Its payload.
         bytes: &'a [u8],
@@ -155,12 +155,12 @@ pub enum GatewayInput<'a> {
     Tick,
     /// The tail ran and the frame's record is written.
     TailDone {
-        /// Which frame.
+        /// The frame.
         frame: FrameId,
     },
     /// The tail could not run. A [`GatewayOutput::Drop`] follows.
     TailFailed {
-        /// Which frame.
+        /// The frame.
         frame: FrameId,
     },
     /// End the run: every node is told to leave.
@@ -172,7 +172,7 @@ pub enum GatewayInput<'a> {
 pub enum GatewayOutput<'a> {
     /// Send a datagram.
     Send {
-        /// Where to.
+        /// The receiver's address.
         to: SocketAddr,
         /// Payload, valid until the next call.
         bytes: &'a [u8],
@@ -180,17 +180,17 @@ pub enum GatewayOutput<'a> {
     /// All inputs of the tail are merged: run it, write the record, say
     /// [`GatewayInput::TailDone`]. Several frames may be out at a time.
     RunTail {
-        /// Which frame.
+        /// The frame.
         frame: FrameId,
         /// As its source gave it.
         meta: FrameMeta,
-        /// Per [`crate::program::TailSpec::inputs`] the whole tensor.
+        /// Per [`tessera_plan::dataflow::TaskGraph::tail_inputs`] the whole tensor.
         inputs: Vec<SlotId>,
     },
     /// Write a drop record: the frame will have no detections. Never after its `RunTail`, unless
     /// the shell said `TailFailed`.
     Drop {
-        /// Which frame.
+        /// The frame.
         frame: FrameId,
         /// As its source gave it.
         meta: FrameMeta,

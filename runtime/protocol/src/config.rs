@@ -23,11 +23,11 @@ pub struct TransferConfig {
     pub receive_budget_bytes: usize,
     /// Chunks asked of one holder before it has shown what it can do.
     pub first_window_chunks: u32,
-    /// Before the first round trip is measured.
+    /// Silence that counts as loss before the first round trip is measured, in microseconds.
     pub first_rto_us: u64,
-    /// Shortest time after which silence counts as loss.
+    /// Shortest time after which silence counts as loss, in microseconds.
     pub rto_us_min: u64,
-    /// Longest.
+    /// Longest time after which silence counts as loss, in microseconds.
     pub rto_us_max: u64,
     /// Silent timeouts in a row after which a holder counts as unreachable.
     pub timeouts_max: u32,
@@ -59,7 +59,7 @@ impl Default for TransferConfig {
 pub struct EdgeConfig {
     /// This node; not 0.
     pub id: NodeId,
-    /// This life of it.
+    /// The process that runs the machine.
     pub incarnation: Incarnation,
     /// Where the gateway listens.
     pub gateway: SocketAddr,
@@ -72,17 +72,17 @@ pub struct EdgeConfig {
     /// Bytes of objects kept for others. When they are exceeded the node stops stealing
     /// until frames end.
     pub foreign_bytes_max: usize,
-    /// Between two beats to the gateway.
+    /// Microseconds between two heartbeats to the gateway.
     pub heartbeat_us: u64,
-    /// Silence after which a node counts as dead.
+    /// Microseconds of silence after which a node counts as dead.
     pub dead_after_us: u64,
-    /// First and longest time before a control message is repeated.
+    /// First and longest pause before a control message is sent again, in microseconds.
     pub retry_us: [u64; 2],
-    /// A lease that its thief has not renewed for so long is void.
+    /// Microseconds after which a lease is void that its thief has not renewed.
     pub lease_us: u64,
-    /// A lease is void after so long whatever its thief says.
+    /// Microseconds after which a lease is void whatever its thief says.
     pub lease_us_max: u64,
-    /// First and longest pause of a thief that found no work.
+    /// First and longest pause of a thief that found no work, in microseconds.
     pub backoff_us: [u64; 2],
     /// Attempts at a task after which its frame is dropped.
     pub failures_max: u8,
@@ -131,17 +131,17 @@ impl EdgeConfig {
 /// Configuration of the gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewayConfig {
-    /// This life of it.
+    /// The process that runs the machine.
     pub incarnation: Incarnation,
     /// Frames in flight over all sources; each takes the tail's whole inputs.
     pub frames_max: usize,
     /// Pulls at the same time.
     pub pulls_max: usize,
-    /// Between two beats to every node.
+    /// Longest time between two calls of the machine, in microseconds; as long as the edges' heartbeat.
     pub heartbeat_us: u64,
-    /// Silence after which a node counts as dead.
+    /// Microseconds of silence after which a node counts as dead.
     pub dead_after_us: u64,
-    /// First and longest time before a control message is repeated.
+    /// First and longest pause before a control message is sent again, in microseconds.
     pub retry_us: [u64; 2],
     /// How objects are pulled.
     pub transfer: TransferConfig,

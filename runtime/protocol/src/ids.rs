@@ -10,7 +10,7 @@ pub struct NodeId(pub u16);
 /// The gateway's id.
 pub const GATEWAY: NodeId = NodeId(0);
 
-/// One life of a node's process. A later life has a greater value; wall-clock microseconds at
+/// One process of a node. A later incarnation has a greater value; wall-clock microseconds at
 /// start do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Incarnation(pub u64);
@@ -18,7 +18,7 @@ pub struct Incarnation(pub u64);
 /// One process of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeIncarnation {
-    /// Which node.
+    /// The node.
     pub id: NodeId,
     /// Which of its processes.
     pub incarnation: Incarnation,
@@ -27,9 +27,9 @@ pub struct NodeIncarnation {
 /// A frame, cluster-wide and across restarts of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct FrameId {
-    /// The node that owns the frame.
+    /// The node that brought the frame and owns it.
     pub source: NodeId,
-    /// Which life of the source.
+    /// Which incarnation of the source.
     pub incarnation: Incarnation,
     /// Counts a source's accepted frames from 0.
     pub number: u32,
@@ -40,7 +40,7 @@ pub struct FrameId {
 pub struct ObjectId {
     /// The frame it belongs to.
     pub frame: FrameId,
-    /// Which part.
+    /// Which of its objects.
     pub key: ObjectKey,
 }
 

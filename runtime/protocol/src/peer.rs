@@ -1,4 +1,4 @@
-//! Lives of nodes, and what this node says of itself in every datagram.
+//! Incarnations of nodes, and what this node says of itself in every datagram.
 
 use std::net::SocketAddr;
 
@@ -7,23 +7,23 @@ use super::{
     wire::{Envelope, PeerAddress},
 };
 
-/// One life of a node, and where it was seen.
+/// One incarnation of a node, and where it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Which node.
+    /// The node.
     pub id: NodeId,
-    /// Which life.
+    /// Its process.
     pub incarnation: Incarnation,
-    /// Where.
+    /// Its UDP address, as datagrams showed it last.
     pub addr: SocketAddr,
 }
 
 /// This node, as the sender of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {
-    /// Which node.
+    /// The node.
     pub id: NodeId,
-    /// Which life.
+    /// Its process.
     pub incarnation: Incarnation,
     /// First bytes of the plan's hash.
     pub plan: u32,
@@ -63,7 +63,7 @@ impl Sender {
         }
     }
 
-    /// The head of a datagram to a certain life of its receiver, or to whichever.
+    /// The head of a datagram to a certain incarnation of its receiver, or to whichever.
     pub const fn to(self, to_incarnation: Option<Incarnation>) -> Envelope {
         Envelope {
             from: self.id,

@@ -12,9 +12,9 @@ use super::{
 /// Datagrams and their payload bytes, without IP and UDP headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
-    /// Datagrams.
+    /// How many datagrams.
     pub datagrams: u64,
-    /// Bytes.
+    /// Bytes of their payloads.
     pub bytes: u64,
 }
 
@@ -29,11 +29,11 @@ pub struct PerReject([u64; Reject::ALL.len()]);
 /// What went through a machine's hands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
-    /// Sent.
+    /// Sent, by kind.
     pub sent: PerKind,
-    /// Received and taken.
+    /// Received and acted on, by kind.
     pub received: PerKind,
-    /// Received and ignored.
+    /// Received and ignored, by reason.
     pub rejected: PerReject,
 }
 
@@ -84,9 +84,9 @@ pub struct Drops {
 /// An edge's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EdgeStats {
-    /// Datagrams.
+    /// Datagrams sent, received and rejected.
     pub traffic: Traffic,
-    /// Objects.
+    /// Transfers of objects.
     pub transfer: TransferStats,
     /// Own frames taken up.
     pub frames_accepted: u64,
@@ -118,7 +118,7 @@ pub struct EdgeStats {
     pub steals_declined: u64,
     /// As an owner: leases given.
     pub leases_issued: u64,
-    /// As an owner: renewals heard.
+    /// As an owner: leases extended by renewals.
     pub leases_renewed: u64,
     /// As an owner: leases that ran out.
     pub leases_expired: u64,
@@ -138,24 +138,24 @@ pub struct EdgeStats {
     pub slots: u64,
     /// Most slots in use.
     pub slots_peak: u64,
-    /// float32 values in use, now.
+    /// Bytes of slots in use, now.
     pub bytes: u64,
-    /// Most float32 values in use.
+    /// Most bytes of slots in use.
     pub bytes_peak: u64,
 }
 
 /// The gateway's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GatewayStats {
-    /// Datagrams.
+    /// Datagrams sent, received and rejected.
     pub traffic: Traffic,
-    /// Objects.
+    /// Transfers of objects.
     pub transfer: TransferStats,
-    /// Lives of nodes registered.
+    /// Incarnations of nodes registered.
     pub nodes_joined: u64,
-    /// Lives of nodes that ended: silent, restarted or told.
+    /// Incarnations of nodes that ended: silent, restarted or told.
     pub nodes_lost: u64,
-    /// Beats of nodes that do not belong.
+    /// Heartbeats of nodes that do not belong.
     pub nodes_refused: u64,
     /// Frames noted.
     pub frames_accepted: u64,

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
 
 use super::{
-    check::{Failure, Ledger, Violation},
     fault::Fault,
     hostile::HostileTraffic,
+    ledger::Ledger,
     link::Network,
     oracle::Oracle,
     queue::Queue,
     random::RandomSource,
+    violation::{Failure, Violation},
 };
 use tessera_protocol::{
     FrameId, Incarnation, JobId, NodeId, ProgramInfo, TransferConfig,
@@ -107,7 +108,7 @@ pub struct JobSpan {
     pub node: usize,
     /// The task's frame.
     pub frame: FrameId,
-    /// Which task.
+    /// The task.
     pub task: u32,
     /// Virtual time at which the worker began.
     pub start_us: u64,
@@ -166,12 +167,12 @@ impl Core {
             let bytes = bytes.len();
             return Err(self.fail(Violation::Datagram { node, bytes }));
         }
-        let flight = Datagram {
+        let datagram = Datagram {
             from,
             to,
             bytes: bytes.into(),
         };
-        self.hostile.saw(&flight);
+        self.hostile.saw(&datagram);
         let Some(&target) = self.addresses.get(&to) else {
             self.counters.unreachable += 1;
             return Ok(());
@@ -186,7 +187,7 @@ impl Core {
             )
         });
         for at_us in arrivals.into_iter().flatten() {
-            self.queue.push(at_us, Event::Port(flight.clone()));
+            self.queue.push(at_us, Event::Port(datagram.clone()));
         }
         Ok(())
     }

@@ -6,105 +6,20 @@ use std::{
 };
 
 use super::{
-    check::{Failure, Violation},
     core::{Core, Event, JobSpan},
+    edge_spec::{EdgeSpec, Stranger},
     endpoint::Endpoint,
     exec,
-    link::Attachment,
+    violation::{Failure, Violation},
     watched_store::WatchedStore,
 };
 use tessera_protocol::{
-    Edge, EdgeConfig, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameOutcome,
-    Incarnation, Job, JobId, NodeId, Refusal, store::Store,
+    Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameOutcome, Job, JobId, NodeId,
+    Refusal, store::Store,
 };
 
-/// An edge, as a world is told of it.
-#[derive(Clone, Copy, Debug)]
-pub struct EdgeSpec {
-    /// Its machine's configuration. The world sets `id`, `incarnation` and `gateway`.
-    pub config: EdgeConfig,
-    /// How it hangs on the network.
-    pub attachment: Attachment,
-    /// Multiply-adds per microsecond of one worker; not 0.
-    pub macs_per_us: u64,
-    /// Microseconds that every task takes besides.
-    pub task_us: u64,
-    /// Parts per million of jobs that take [`Self::straggle`] times as long.
-    pub straggle_ppm: u32,
-    /// See there.
-    pub straggle_factor: u64,
-    /// Parts per million of jobs that a worker's death ends.
-    pub lose_ppm: u32,
-    /// Frames that each life of it brings, if it is a source.
-    pub frames: u32,
-    /// Microseconds between two frames at least; 0 for as fast as they are taken.
-    pub frame_interval_us: u64,
-    /// Frames' worth of slots for stolen tasks' outputs.
-    pub steal_frames: usize,
-    /// Whether larger slots serve when those of a size are used up.
-    pub spill: bool,
-    /// Parts per million that its clock runs fast.
-    pub clock_ppm: i32,
-    /// Virtual time of its first start; 0 for any within the first milliseconds.
-    pub start_us: u64,
-    /// Whether it does not belong.
-    pub stranger: Option<Stranger>,
-}
-
-/// Why an edge does not belong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stranger {
-    /// It was built from another plan.
-    Plan,
-    /// Its weights are another model's.
-    Model,
-    /// It has another node's id. The life that began later is the node's.
-    Twin {
-        /// Whose.
-        of: usize,
-    },
-}
-
-impl EdgeSpec {
-    /// An edge of one worker that computes 1000 multiply-adds per microsecond and is no source.
-    pub fn new() -> Self {
-        let gateway = super::world::address(0, 0);
-        let mut config = EdgeConfig::new(NodeId(1), Incarnation(0), gateway, 1);
-        config.frames_max = 0;
-        Self {
-            config,
-            attachment: Attachment::default(),
-            macs_per_us: 1000,
-            task_us: 100,
-            straggle_ppm: 0,
-            straggle_factor: 1,
-            lose_ppm: 0,
-            frames: 0,
-            frame_interval_us: 0,
-            steal_frames: 1,
-            spill: true,
-            clock_ppm: 0,
-            start_us: 0,
-            stranger: None,
-        }
-    }
-
-    /// The same as a source of so many frames, two of them in flight.
-    pub const fn source(mut self, frames: u32) -> Self {
-        self.frames = frames;
-        self.config.frames_max = 2;
-        self
-    }
-}
-
-impl Default for EdgeSpec {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Something for the shell to do.
-enum Step {
+enum Action {
     Run(Job),
     Ended(u32, FrameMeta, FrameOutcome),
     Refused(Refusal),
@@ -219,37 +134,37 @@ impl EdgeNode {
     fn drain(&mut self, core: &mut Core) -> Result<(), Failure> {
         let now_us = self.endpoint.clock.local(core.queue.now_us());
         for _ in 0..Self::OUTPUTS_MAX {
-            let step = match self.machine.poll(now_us, &mut self.store) {
+            let action = match self.machine.poll(now_us, &mut self.store) {
                 EdgeOutput::Send { to, bytes } => {
                     core.send(self.endpoint.index, self.endpoint.address, to, bytes)?;
                     continue;
                 }
-                EdgeOutput::Run(job) => Step::Run(job),
+                EdgeOutput::Run(job) => Action::Run(job),
                 EdgeOutput::FrameEnded {
                     number,
                     meta,
                     outcome,
-                } => Step::Ended(number, meta, outcome),
-                EdgeOutput::Refused(r) => Step::Refused(r),
-                EdgeOutput::Stopped => Step::Stopped,
-                EdgeOutput::WaitUntil(t) => Step::Wait(t),
+                } => Action::Ended(number, meta, outcome),
+                EdgeOutput::Refused(r) => Action::Refused(r),
+                EdgeOutput::Stopped => Action::Stopped,
+                EdgeOutput::WaitUntil(t) => Action::Wait(t),
             };
-            match step {
-                Step::Run(job) => self.take(core, job)?,
-                Step::Ended(number, meta, outcome) => {
+            match action {
+                Action::Run(job) => self.take(core, job)?,
+                Action::Ended(number, meta, outcome) => {
                     let frame = self.frame_id(number);
                     core.trace(|| format!("{} hears {frame:?} {outcome:?}", self.endpoint.index));
                     let heard = core.ledger.heard(frame, meta, outcome);
                     heard.map_err(|v| core.fail(v))?;
                 }
-                Step::Refused(r) => {
+                Action::Refused(r) => {
                     core.trace(|| format!("{} is refused: {r:?}", self.endpoint.index));
                     self.refused = Some(r);
                     let (at_us, c) = (core.queue.now_us(), &self.spec.config);
                     core.ledger.died(at_us, c.id, c.incarnation);
                 }
-                Step::Stopped => self.stopped = true,
-                Step::Wait(t) => {
+                Action::Stopped => self.stopped = true,
+                Action::Wait(t) => {
                     self.endpoint.wait(core, t);
                     return Ok(());
                 }

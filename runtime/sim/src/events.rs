@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use super::{
-    check::{Failure, Violation},
     core::{Core, Datagram, Event},
-    edge_node::{EdgeNode, Stranger},
+    edge_node::EdgeNode,
+    edge_spec::Stranger,
     endpoint::{Clock, Endpoint},
     fault::Fault,
     gateway_node::GatewayNode,
+    violation::{Failure, Violation},
     world::{World, address},
 };
 use tessera_protocol::{EdgeInput, GatewayInput, Incarnation, NodeId};
@@ -17,19 +18,19 @@ impl World {
     /// Lets one event happen.
     pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
         match event {
-            Event::Port(flight) => {
-                if let Some(&node) = self.core.addresses.get(&flight.to) {
+            Event::Port(datagram) => {
+                if let Some(&node) = self.core.addresses.get(&datagram.to) {
                     let now_us = self.core.queue.now_us();
-                    let at_us = self.core.net.deliver(now_us, node, flight.bytes.len());
+                    let at_us = self.core.net.deliver(now_us, node, datagram.bytes.len());
                     match at_us {
-                        Some(at_us) if at_us <= now_us => self.deliver(flight)?,
-                        Some(at_us) => self.core.queue.push(at_us, Event::Deliver(flight)),
+                        Some(at_us) if at_us <= now_us => self.deliver(datagram)?,
+                        Some(at_us) => self.core.queue.push(at_us, Event::Deliver(datagram)),
                         None => {}
                     }
                 }
                 Ok(())
             }
-            Event::Deliver(flight) => self.deliver(flight),
+            Event::Deliver(datagram) => self.deliver(datagram),
             Event::Tick { node, incarnation } => self.tick(node, incarnation),
             Event::JobEnd {
                 node,
@@ -104,8 +105,8 @@ impl World {
         self.endpoint(node).is_some_and(|s| s.paused.is_some())
     }
 
-    pub(super) fn deliver(&mut self, flight: Datagram) -> Result<(), Failure> {
-        let Some(&node) = self.core.addresses.get(&flight.to) else {
+    pub(super) fn deliver(&mut self, datagram: Datagram) -> Result<(), Failure> {
+        let Some(&node) = self.core.addresses.get(&datagram.to) else {
             self.core.counters.unreachable += 1;
             return Ok(());
         };
@@ -113,12 +114,12 @@ impl World {
             return Ok(());
         };
         if endpoint.paused.is_some() {
-            if !endpoint.keep((flight.from, flight.bytes)) {
+            if !endpoint.keep((datagram.from, datagram.bytes)) {
                 self.core.counters.socket_full += 1;
             }
             return Ok(());
         }
-        self.datagram(node, flight.from, &flight.bytes)?;
+        self.datagram(node, datagram.from, &datagram.bytes)?;
         // Shells may call early.
         if self.core.random.chance(10_000) {
             return self.tell_tick(node);
@@ -206,11 +207,11 @@ impl World {
             .queue
             .push(self.now_us() + interval_us, Event::Hostile);
         let strangers = [address(9_999, 1)];
-        let Some(flight) = self.core.hostile.next(&strangers) else {
+        let Some(datagram) = self.core.hostile.next(&strangers) else {
             return Ok(());
         };
         self.core.counters.hostile += 1;
-        self.deliver(flight)
+        self.deliver(datagram)
     }
 
     fn fault(&mut self, fault: Fault) -> Result<(), Failure> {

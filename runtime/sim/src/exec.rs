@@ -34,7 +34,7 @@ pub enum PieceError {
     /// The pieces leave holes.
     #[error("input {input} is not covered at value {position} of box {region:?}")]
     Hole {
-        /// Which input.
+        /// Index of the input.
         input: usize,
         /// First value without a piece, counted in the input's box.
         position: usize,
@@ -44,7 +44,7 @@ pub enum PieceError {
     /// Two pieces disagree.
     #[error("pieces of input {input} disagree at value {position} of box {region:?}")]
     Disagree {
-        /// Which input.
+        /// Index of the input.
         input: usize,
         /// First value they disagree on, counted in the input's box.
         position: usize,

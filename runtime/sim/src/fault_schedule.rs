@@ -1,7 +1,7 @@
 //! What goes wrong in each kind of scenario.
 
 use super::{
-    edge_node::{EdgeSpec, Stranger},
+    edge_spec::{EdgeSpec, Stranger},
     fault::Fault,
     hostile::HostileConfig,
     link::{Attachment, LinkConditions, NetConfig},

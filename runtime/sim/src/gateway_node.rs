@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    check::{Failure, Violation},
     core::{Core, Event},
     endpoint::Endpoint,
     exec,
     link::Attachment,
+    violation::{Failure, Violation},
     watched_store::WatchedStore,
 };
 use tessera_protocol::{
@@ -42,7 +42,7 @@ impl Default for GatewaySpec {
     }
 }
 
-enum Step {
+enum Action {
     Tail(FrameId, FrameMeta, Vec<SlotId>),
     Drop(FrameId, FrameMeta, DropReason),
     Wait(u64),
@@ -97,7 +97,7 @@ impl GatewayNode {
         let now_us = self.endpoint.clock.local(core.queue.now_us());
         self.machine.handle(now_us, input, &mut self.store);
         for _ in 0..Self::OUTPUTS_MAX {
-            let step = match self.machine.poll(now_us, &mut self.store) {
+            let action = match self.machine.poll(now_us, &mut self.store) {
                 GatewayOutput::Send { to, bytes } => {
                     core.send(self.endpoint.index, self.endpoint.address, to, bytes)?;
                     continue;
@@ -106,23 +106,23 @@ impl GatewayNode {
                     frame,
                     meta,
                     inputs,
-                } => Step::Tail(frame, meta, inputs),
+                } => Action::Tail(frame, meta, inputs),
                 GatewayOutput::Drop {
                     frame,
                     meta,
                     reason,
-                } => Step::Drop(frame, meta, reason),
-                GatewayOutput::WaitUntil(t) => Step::Wait(t),
+                } => Action::Drop(frame, meta, reason),
+                GatewayOutput::WaitUntil(t) => Action::Wait(t),
             };
-            match step {
-                Step::Tail(frame, meta, inputs) => self.tail(core, frame, meta, inputs)?,
-                Step::Drop(frame, meta, reason) => {
+            match action {
+                Action::Tail(frame, meta, inputs) => self.tail(core, frame, meta, inputs)?,
+                Action::Drop(frame, meta, reason) => {
                     core.trace(|| format!("0 drops {frame:?} {reason:?}"));
                     let (at_us, incarnation) = (core.queue.now_us(), self.endpoint.incarnation);
                     let dropped = core.ledger.dropped(at_us, incarnation, frame, meta, reason);
                     dropped.map_err(|v| core.fail(v))?;
                 }
-                Step::Wait(t) => {
+                Action::Wait(t) => {
                     self.endpoint.wait(core, t);
                     return Ok(());
                 }

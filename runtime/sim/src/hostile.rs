@@ -21,7 +21,7 @@ pub struct HostileConfig {
 }
 
 impl HostileConfig {
-    /// Nothing.
+    /// No hostile traffic.
     pub const NONE: Self = Self {
         interval_us: 0,
         noise: 0,
@@ -57,7 +57,7 @@ impl HostileTraffic {
     }
 
     /// A real datagram was sent.
-    pub fn saw(&mut self, flight: &Datagram) {
+    pub fn saw(&mut self, datagram: &Datagram) {
         if self.config.interval_us == 0 {
             return;
         }
@@ -65,11 +65,11 @@ impl HostileTraffic {
         if self.recent.len() == Self::RECENT_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(flight.clone());
+        self.recent.push_back(datagram.clone());
         if self.sample.len() < Self::SAMPLE_MAX {
-            self.sample.push(flight.clone());
+            self.sample.push(datagram.clone());
         } else if let Some(place) = self.sample.get_mut(self.random.below(self.seen) as usize) {
-            place.clone_from(flight);
+            place.clone_from(datagram);
         }
     }
 
@@ -91,22 +91,22 @@ impl HostileTraffic {
         } else {
             &self.sample[random.index(0, self.sample.len() - 1)]
         };
-        let mut flight = real.clone();
+        let mut datagram = real.clone();
         let kind = random.below(u64::from(c.noise + c.mutated + c.resized + c.replayed)) as u32;
         if kind < c.noise {
             let len = random.index(0, TransferConfig::DATAGRAM_BYTES_MAX + 28);
-            flight.bytes = (0..len).map(|_| random.word() as u8).collect();
+            datagram.bytes = (0..len).map(|_| random.word() as u8).collect();
         } else if kind < c.noise + c.mutated {
-            flight.bytes = mutate(&real.bytes, random).into();
+            datagram.bytes = mutate(&real.bytes, random).into();
         } else if kind < c.noise + c.mutated + c.resized {
-            flight.bytes = resize(&real.bytes, random).into();
+            datagram.bytes = resize(&real.bytes, random).into();
         } else {
-            return Some(flight);
+            return Some(datagram);
         }
         if random.chance(200_000) && !strangers.is_empty() {
-            flight.from = random.pick(strangers);
+            datagram.from = random.pick(strangers);
         }
-        Some(flight)
+        Some(datagram)
     }
 }
 

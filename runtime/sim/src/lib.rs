@@ -6,7 +6,7 @@
 //! and come back. The same seed gives the same run, to the microsecond and the bit: there is one
 //! event queue, and chance comes from [`RandomSource`] alone.
 //!
-//! What must hold whatever happens is checked at every step ([`check`]): tasks read exactly the
+//! What must hold whatever happens is checked at every step ([`Violation`], [`Ledger`]): tasks read exactly the
 //! values that the `oracle` computes, the tail too; no frame ends twice; datagrams fit; slots are
 //! used as their owner may. A [`Scenario`] besides heals its world and then asks that every frame
 //! ends, everything is forgotten, and idle nodes are quiet.
@@ -18,9 +18,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod check;
 mod core;
 mod edge_node;
+mod edge_spec;
 mod endpoint;
 mod events;
 mod exec;
@@ -28,6 +28,7 @@ mod fault;
 mod fault_schedule;
 mod gateway_node;
 mod hostile;
+mod ledger;
 pub mod link;
 mod oracle;
 pub mod program;
@@ -36,6 +37,7 @@ mod random;
 mod run;
 mod scenario;
 pub mod timing;
+mod violation;
 mod watched_store;
 mod world;
 
@@ -43,13 +45,13 @@ mod world;
 pub use tessera_protocol::store;
 
 pub use self::{
-    check::{Failure, Ledger, Violation},
     core::{Counters, JobSpan},
-    edge_node::{EdgeSpec, Stranger},
+    edge_spec::{EdgeSpec, Stranger},
     exec::PieceError,
     fault::{Fault, ScheduledFault},
     gateway_node::GatewaySpec,
     hostile::{HostileConfig, mutate, resize},
+    ledger::{FrameRecord, Ledger, Tail},
     link::{Attachment, LinkConditions, NetConfig, NetCounters},
     oracle::Oracle,
     program::ProgramConfig,
@@ -57,6 +59,7 @@ pub use self::{
     random::RandomSource,
     run::Summary,
     scenario::{Scenario, ScenarioKind},
+    violation::{Failure, Violation},
     watched_store::WatchedStore,
     world::{World, WorldConfig},
 };

@@ -37,13 +37,13 @@ impl Default for Attachment {
 /// What goes wrong between two nodes. Shares are parts per million of datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkConditions {
-    /// Lost.
+    /// Datagrams that are lost.
     pub loss_ppm: u32,
-    /// Delivered twice.
+    /// Datagrams that are delivered twice.
     pub duplicate_ppm: u32,
     /// Held back by up to `reorder`, so that others overtake them.
     pub reorder_ppm: u32,
-    /// Microseconds.
+    /// Longest hold of such a datagram, in microseconds.
     pub reorder_us: u64,
     /// Up to so many microseconds more delay for every datagram.
     pub jitter_us: u64,
@@ -72,7 +72,7 @@ pub struct NetCounters {
     pub sent: u64,
     /// Their payload bytes.
     pub sent_bytes: u64,
-    /// Lost by conditions.
+    /// Lost by chance.
     pub lost: u64,
     /// Doubled by conditions.
     pub duplicated: u64,
@@ -132,7 +132,7 @@ impl Pipe {
 }
 
 #[derive(Debug)]
-struct Node {
+struct NodeLinks {
     delay_us: u64,
     up: Pipe,
     down: Pipe,
@@ -143,7 +143,7 @@ struct Node {
 pub struct Network {
     config: NetConfig,
     shared: Pipe,
-    nodes: Vec<Node>,
+    nodes: Vec<NodeLinks>,
     /// Pairs with conditions of their own, by (from, to).
     paths: BTreeMap<(usize, usize), LinkConditions>,
     /// Pairs that hear nothing, by (from, to).
@@ -161,7 +161,7 @@ impl Network {
     pub fn new(config: NetConfig, nodes: &[Attachment], random: RandomSource) -> Self {
         let nodes = nodes
             .iter()
-            .map(|a| Node {
+            .map(|a| NodeLinks {
                 delay_us: a.delay_us,
                 up: Pipe::new(a.bits_per_s, a.queue_bytes),
                 down: Pipe::new(a.bits_per_s, a.queue_bytes),

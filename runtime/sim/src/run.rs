@@ -1,10 +1,11 @@
 //! Runs a scenario to its end and holds it to the rules.
 
 use super::{
-    check::{Failure, FrameRecord, Violation},
     core::Counters,
+    ledger::FrameRecord,
     link::NetCounters,
     scenario::Scenario,
+    violation::{Failure, Violation},
     world::World,
 };
 use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId};
@@ -26,7 +27,7 @@ pub struct Summary {
     pub recovery_us: u64,
     /// Length of the largest idle machine's state as text.
     pub state_bytes: usize,
-    /// Jobs and frames.
+    /// What jobs and frames came to.
     pub counters: Counters,
     /// The network, until the last frame had ended.
     pub net: NetCounters,
@@ -121,7 +122,7 @@ impl Scenario {
         Ok(s)
     }
 
-    /// Datagrams that idle nodes may send in [`IDLE_US`]: a beat each way per node and period, and
+    /// Datagrams that idle nodes may send in [`IDLE_US`]: a heartbeat each way per node and period, and
     /// as many again.
     fn idle_most(&self, w: &World) -> u64 {
         let periods = IDLE_US / self.world.gateway.config.heartbeat_us + 1;

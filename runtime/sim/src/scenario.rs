@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    edge_node::EdgeSpec,
+    edge_spec::EdgeSpec,
     fault::ScheduledFault,
     gateway_node::GatewaySpec,
     program::{self, ProgramConfig},
@@ -53,7 +53,7 @@ pub enum ScenarioKind {
     Mutation,
     /// Nodes of another plan or model, and two with one id.
     Strangers,
-    /// Many nodes, large grids, many frames in flight.
+    /// Many nodes, large grids, many frames in datagram.
     Wide,
     /// Hundreds of frames.
     Long,

@@ -29,10 +29,10 @@
 use std::sync::Arc;
 
 use super::{
-    check::Failure,
-    edge_node::EdgeSpec,
+    edge_spec::EdgeSpec,
     gateway_node::GatewaySpec,
     link::{Attachment, NetConfig},
+    violation::Failure,
     world::{World, WorldConfig},
 };
 use tessera_protocol::{FrameOutcome, ProgramInfo};
@@ -81,7 +81,7 @@ pub struct TaskSpan {
     pub end_s: f64,
 }
 
-/// What a node sent and received while the frame was in flight.
+/// What a node sent and received while the frame was in datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeBytes {
     /// Values of objects sent.

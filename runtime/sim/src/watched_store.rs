@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tessera_plan::dataflow::SlotCount;
 use tessera_protocol::store::{SlotId, Store};
 
-/// Slots of fixed sizes. WatchedSlot numbers are never used twice, so that every use of a slot after its
+/// Slots of fixed sizes. Slot numbers are never used twice, so that every use of a slot after its
 /// end is found; slots that a job uses are locked.
 ///
 /// # Panics

@@ -3,16 +3,18 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    check::{Failure, Ledger, Violation},
     core::{Core, Counters, Datagram, Event, JobSpan},
-    edge_node::{EdgeNode, EdgeSpec},
+    edge_node::EdgeNode,
+    edge_spec::EdgeSpec,
     fault::{Fault, ScheduledFault},
     gateway_node::{GatewayNode, GatewaySpec},
     hostile::{HostileConfig, HostileTraffic},
+    ledger::Ledger,
     link::{NetConfig, NetCounters, Network},
     oracle::Oracle,
     queue::Queue,
     random::RandomSource,
+    violation::{Failure, Violation},
 };
 use tessera_protocol::{
     Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId, ProgramInfo,
@@ -169,7 +171,7 @@ impl World {
         self.core.net.counters
     }
 
-    /// Whether every source that starts has brought all its frames and heard of their ends, and no
+    /// Whether every source that lives has brought all its frames and heard of their ends, and no
     /// job is out.
     pub fn finished(&self) -> bool {
         let started = self.now_us() > Self::START_US_MAX;

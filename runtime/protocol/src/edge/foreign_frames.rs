@@ -11,7 +11,7 @@ use tessera_plan::region::Region;
 pub struct ForeignFrame {
     /// Outputs, by task.
     pub outputs: BTreeMap<u32, Vec<SlotId>>,
-    /// PendingJobs of this node that read or write its slots.
+    /// Jobs of this node that read or write its slots.
     pub jobs: usize,
     /// Whether the frame has ended.
     pub over: bool,

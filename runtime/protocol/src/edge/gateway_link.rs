@@ -1,4 +1,4 @@
-//! Between this edge and the gateway: beats, and what the gateway answers.
+//! Between this edge and the gateway: heartbeats, and what the gateway answers.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::{
 /// What is known of the gateway, and what it was result.
 #[derive(Debug)]
 pub struct GatewayLink {
-    /// The gateway's life, once it has spoken.
+    /// The gateway's incarnation, once it has spoken.
     pub gateway: Option<Incarnation>,
     /// Whether no more frames will come.
     pub no_more: bool,
@@ -22,20 +22,20 @@ pub struct GatewayLink {
     /// The gateway has ended the run.
     pub stopped: bool,
     seq: u32,
-    /// Latest beat that was answered.
+    /// Latest heartbeat that was answered.
     answered: u32,
-    /// First beat that said what the latest says: an answer to it is an answer to the latest.
+    /// First heartbeat that said what the latest says: an answer to it is an answer to the latest.
     first: u32,
     /// When that was sent, and how long answers take.
     first_at: Micros,
     rtt: u64,
-    /// First beat that named the gateway's present life.
+    /// First heartbeat that named the gateway's present incarnation.
     named: Option<u32>,
     /// Whether this node belongs.
     verdict: Option<Verdict>,
     sent_has_work: bool,
     last: Option<Micros>,
-    /// Pause before an unanswered beat is repeated.
+    /// Pause before an unanswered heartbeat is repeated.
     pause_us: u64,
     retry_us: [u64; 2],
     heartbeat_us: u64,
@@ -65,7 +65,7 @@ impl GatewayLink {
             sent_has_work: false,
             last: None,
             pause_us: config.retry_us[0],
-            // Several beats must be lost before this node counts as dead.
+            // Several heartbeats must be lost before this node counts as dead.
             retry_us: config
                 .retry_us
                 .map(|r| r.min(config.heartbeat_us / 2).max(1)),
@@ -75,12 +75,12 @@ impl GatewayLink {
         }
     }
 
-    /// Whether the gateway's present life has welcomed this node.
+    /// Whether the gateway's present incarnation has welcomed this node.
     pub fn joined(&self) -> bool {
         self.verdict == Some(Verdict::Welcome) && !self.stopped
     }
 
-    /// When the next beat is due.
+    /// When the next heartbeat is due.
     pub fn next(&self, now_us: Micros, has_work: bool) -> Micros {
         let Some(last) = self.last else { return now_us };
         if self.stopped {
@@ -104,7 +104,7 @@ impl GatewayLink {
         }
     }
 
-    /// A beat was answered.
+    /// A heartbeat was answered.
     fn answer(&mut self, now_us: Micros, seq: u32) {
         self.answered = seq;
         self.pause_us = self.retry_us[0];
@@ -120,7 +120,7 @@ impl GatewayLink {
         }
     }
 
-    /// A beat is about to be written; gives its number.
+    /// A heartbeat is about to be written; gives its number.
     fn count(&mut self, now_us: Micros, has_work: bool) -> u32 {
         self.seq += 1;
         if self.answered < self.first && !self.changed && has_work == self.sent_has_work {
@@ -139,7 +139,7 @@ impl GatewayLink {
 }
 
 impl Edge {
-    /// Writes a beat.
+    /// Writes a heartbeat.
     pub(super) fn write_heartbeat(&mut self, now_us: Micros) {
         let has_work = self.has_work();
         let seq = self.link.count(now_us, has_work);
@@ -165,7 +165,7 @@ impl Edge {
     }
 
     /// Nodes whose fate matters here: who has own tasks or their outputs, whose outputs are kept.
-    /// Takes turns when there are too many for a beat.
+    /// Takes turns when there are too many for a heartbeat.
     fn asking_about(&mut self) -> Vec<NodeId> {
         let mut all: BTreeSet<NodeId> = self.foreign.owners();
         for (_, f) in self.frames.in_flight() {
@@ -189,7 +189,7 @@ impl Edge {
     /// Any datagram of the gateway's.
     ///
     /// # Errors
-    /// [`Reject::Stale`] when it comes from an earlier life.
+    /// [`Reject::Stale`] when it comes from an earlier incarnation.
     pub(super) fn gateway_seen(&mut self, envelope: &Envelope) -> Result<(), Reject> {
         match self.link.gateway {
             Some(known) if known > envelope.incarnation => Err(Reject::Stale),
@@ -200,7 +200,7 @@ impl Edge {
                 if self.link.joined() {
                     self.link.verdict = None;
                 }
-                // It does not know this node before it has heard a beat meant for it.
+                // It does not know this node before it has heard a heartbeat meant for it.
                 self.link.changed = true;
                 self.gateway_forgot();
                 self.search_restart();
@@ -262,7 +262,7 @@ impl Edge {
     fn on_verdict(&mut self, state: &ClusterState<'_>) {
         match state.verdict {
             Verdict::Welcome => {
-                // The answer to a beat that did not name the gateway's life only tells it.
+                // The answer to a heartbeat that did not name the gateway's incarnation only tells it.
                 if self.link.named.is_some_and(|n| n <= state.seq) {
                     self.link.verdict = Some(Verdict::Welcome);
                     self.dirty = true;

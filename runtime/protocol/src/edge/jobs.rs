@@ -1,4 +1,4 @@
-//! TaskTable on their way to a worker and back: inputs pulled, run, outputs kept or given up.
+//! Tasks on their way to a worker and back: inputs pulled, run, outputs kept or given up.
 //!
 //! A job takes all slots that it needs when it begins, or does not begin: nobody waits for a slot
 //! while holding others. Its slots are free again when it is over; one that a worker has cannot be

@@ -1,23 +1,36 @@
-//! An edge: owns the frames of its source, computes, steals, holds objects for others.
+//! The state machine of an edge: owns the frames of its source, computes, steals, and holds
+//! objects for others. A shell (a node's process, or the simulator) calls it.
 //!
-//! | part | is about |
+//! *States.* Towards the gateway: unknown, joined, refused, stopped ([`Edge::joined`]). Of each own
+//! frame: waiting for the gateway, open, over. Of each task of an own frame: waiting for producers,
+//! ready, leased, running here, done. Of the search for work: resting, asking the gateway, asking
+//! a victim, parked. Of each job: loading its inputs, loaded, running.
+//!
+//! *Inputs.* [`EdgeInput`]: datagrams, the timer, new frames, jobs done or failed.
+//!
+//! *Outputs.* [`EdgeOutput`]: datagrams, jobs to run, frames that have ended, when to call again.
+//!
+//! | file | is about |
 //! |---|---|
-//! | `link` | beats to the gateway and what it answers: who is alive, how frames stand |
-//! | `frames`, `tasks` | own frames, and the table of each one's tasks |
+//! | `gateway_link` | heartbeats to the gateway and its answers: who is alive, how frames stand |
+//! | `own_frames`, `task_table` | own frames, and the state of each one's tasks |
 //! | `own_tasks` | own tasks that this node runs, and what follows when anybody has finished one |
-//! | `leased_tasks` | own tasks in other nodes' hands: leases given, and what becomes of them |
-//! | `stolen_tasks` | other nodes' tasks in this node's hands: leases taken |
-//! | `placement` | the policy: which task runs where |
+//! | `leased_tasks` | own tasks that thieves run: this node is the victim |
+//! | `stolen_tasks` | other nodes' tasks that this node runs: it is the thief |
+//! | `placement` | the policy: which node runs which task |
 //! | `search` | asking the gateway for a victim, and the victim for a task |
-//! | `reports` | telling owners what became of leases, and that work goes on |
-//! | `results` | telling the gateway where finished tiles lie |
-//! | `job`, `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
-//! | `foreign`, `slots` | what is kept for others, and what is set aside for own frames |
+//! | `reports` | telling owners what became of leases, and renewing the others |
+//! | `results` | telling the gateway where finished outputs lie |
+//! | `pending_job`, `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
+//! | `foreign_frames`, `slots` | what is kept for other nodes' frames, and what is set aside for own ones |
+//! | `peers` | other edges: addresses, and the numbers of their latest messages |
+//! | `receive`, `send` | datagrams in, and the queue of datagrams out |
 //!
-//! Control messages are written when they are sent, from what is known then; all of them may be
-//! lost, doubled, overtaken or come from a former life: each is either repeated until answered,
-//! or what it says is said again by the next beat.
+//! A control message is written when it is sent, from what is known then. Each is sent again until
+//! it is answered, or the next heartbeat contains what it said.
 
+#[cfg(test)]
+mod edge_alone;
 mod foreign_frames;
 mod gateway_link;
 mod jobs;
@@ -61,7 +74,7 @@ use super::{
 use crate::store::{SlotId, Store};
 use tessera_plan::region::Region;
 
-/// The state machine of an edge.
+/// The state machine of an edge: `handle` one input, then `poll` until it waits.
 #[derive(Debug)]
 pub struct Edge {
     config: EdgeConfig,
@@ -84,11 +97,11 @@ pub struct Edge {
     next_backup_us: Option<Micros>,
     receiver: Receiver<pending_job::InputPull>,
     serve: ChunkServer,
-    /// Datagrams that wait to be taken.
+    /// The outgoing queue.
     outgoing: VecDeque<Outgoing>,
     /// What the shell is to hear.
     events: VecDeque<Event>,
-    /// Something may have become possible that was not.
+    /// Something has changed: tasks may be ready, or slots free.
     dirty: bool,
     out: Vec<u8>,
 }
@@ -101,7 +114,7 @@ enum Event {
     Stopped,
 }
 
-/// What [`Edge::poll`] gives, before it is put into words.
+/// What [`Edge::poll`] gives, before it borrows the datagram.
 enum EdgeStep {
     Event(Event),
     Run(Job),

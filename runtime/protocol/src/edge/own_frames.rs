@@ -1,4 +1,4 @@
-//! OwnFrames of this node's source.
+//! Frames of this node's source.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct OwnFrame {
     pub tasks: TaskTable,
     /// Outputs that lie here, by task.
     pub outputs: BTreeMap<u32, Vec<SlotId>>,
-    /// PendingJobs of this node that read or write its slots.
+    /// Jobs of this node that read or write its slots.
     pub jobs: usize,
     /// Whether the gateway takes results.
     pub open: bool,
@@ -93,24 +93,24 @@ impl OwnFrames {
         self.frames.remove(&number)
     }
 
-    /// OwnFrames that are not over, oldest first.
+    /// Frames that are not over, oldest first.
     pub fn in_flight(&self) -> impl Iterator<Item = (u32, &OwnFrame)> {
         let all = self.frames.iter().map(|(&n, f)| (n, f));
         all.filter(|(_, f)| f.over.is_none())
     }
 
-    /// OwnFrames that are not over, oldest first.
+    /// Frames that are not over, oldest first.
     pub fn in_flight_mut(&mut self) -> impl Iterator<Item = (u32, &mut OwnFrame)> {
         let all = self.frames.iter_mut().map(|(&n, f)| (n, f));
         all.filter(|(_, f)| f.over.is_none())
     }
 
-    /// OwnFrames that take room.
+    /// Frames that take room.
     pub fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// OwnFrames taken up so far.
+    /// Frames taken up so far.
     pub const fn next(&self) -> u32 {
         self.next
     }

@@ -8,12 +8,12 @@ use crate::{
     wire::{Envelope, Reject},
 };
 
-/// Another edge's latest life.
+/// Another edge's latest incarnation.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownPeer {
     /// Which, and where it was seen last.
     pub peer: Peer,
-    /// When it last spoke.
+    /// When its latest datagram came.
     pub seen_us: Micros,
     /// Number of its latest request for a task, and whether it got none.
     pub request: (u32, bool),
@@ -31,10 +31,10 @@ impl Peers {
     /// Most nodes; beyond it the one silent for longest is forgotten.
     pub const PEERS_MAX: usize = 1024;
 
-    /// A datagram has come. Gives the earlier life of its sender that has ended with it, if any.
+    /// A datagram has come. Gives the earlier incarnation of its sender that has ended with it, if any.
     ///
     /// # Errors
-    /// [`Reject::Stale`] when it comes from an earlier life itself.
+    /// [`Reject::Stale`] when it comes from an earlier incarnation itself.
     pub fn seen(
         &mut self,
         now_us: Micros,

@@ -8,7 +8,7 @@ use tessera_plan::region::Region;
 /// What a pull is for: a need of a job's task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputPull {
-    /// Which job.
+    /// The job that waits for it.
     pub job: JobId,
     /// Which need of its task.
     pub need: usize,
@@ -41,13 +41,13 @@ pub struct HeldLease {
 /// A task on its way.
 #[derive(Debug)]
 pub struct PendingJob {
-    /// Of which frame.
+    /// The frame that the task belongs to.
     pub frame: FrameId,
-    /// Which.
+    /// The task.
     pub task: u32,
-    /// For whom.
+    /// The lease under which it runs; `None` for an own task.
     pub stolen: Option<HeldLease>,
-    /// How far.
+    /// Loading, loaded or running.
     pub stage: JobStage,
     /// Per need of the task the piece that covers it.
     pub pieces: Vec<InputPiece>,
@@ -62,7 +62,7 @@ pub struct PendingJob {
 pub struct InputPiece {
     /// Which input of the task.
     pub input: u16,
-    /// Where it lies.
+    /// The slot that holds it.
     pub slot: SlotId,
     /// The packed box that lies there.
     pub region: Region,

@@ -21,7 +21,7 @@ impl Edge {
         let (envelope, message) = parse(bytes, &self.info)?;
         let kind = message.kind();
         if let Message::Pull(r) | Message::Grant(r) | Message::Nack(r) = &message {
-            // Another life of this node may be meant: then the answer is that it is gone.
+            // Another incarnation of this node may be meant: then the answer is that it is gone.
             self.on_request(addr, &envelope, r);
         } else {
             if envelope.to_incarnation != Some(self.me.incarnation) {
@@ -72,7 +72,7 @@ impl Edge {
             self.on_state(now_us, s, store);
             return Ok(());
         }
-        // Only an answer to a beat tells of a new life.
+        // Only an answer to a heartbeat tells of a new incarnation.
         if self.link.gateway != Some(envelope.incarnation) {
             return Err(Reject::Stale);
         }

@@ -14,11 +14,11 @@ use crate::{
 /// A report that its owner has not answered.
 #[derive(Clone, Debug)]
 pub struct PendingReport {
-    /// Of which frame.
+    /// The task's frame.
     pub frame: FrameId,
-    /// Which task.
+    /// The task that was leased.
     pub task: u32,
-    /// Who owns it.
+    /// The frame's owner, who is told.
     pub owner: Peer,
     /// FailureReason it failed; `None` when it did not.
     pub failed: Option<(FailureReason, Vec<LostObject>)>,

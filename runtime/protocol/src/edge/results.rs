@@ -152,7 +152,7 @@ impl Edge {
         }
     }
 
-    /// The gateway has begun a new life and knows nothing.
+    /// The gateway has begun a new incarnation and knows nothing.
     pub(super) fn gateway_forgot(&mut self) {
         let info = std::sync::Arc::clone(&self.info);
         for (_, frame) in self.frames.in_flight_mut() {

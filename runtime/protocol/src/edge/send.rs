@@ -61,7 +61,7 @@ impl Edge {
     /// Queues what is due to be said, again or for the first time.
     pub(super) fn repeat(&mut self, now_us: Micros) {
         if self.link.next(now_us, self.has_work()) <= now_us {
-            // The beat is written at once, so that it is due once.
+            // The heartbeat is written at once, so that it is due once.
             if !self
                 .outgoing
                 .iter()
@@ -246,7 +246,7 @@ impl Edge {
         }
     }
 
-    /// The same life of a node, where it was seen last.
+    /// The same incarnation of a node, where it was seen last.
     fn address(&self, peer: Peer) -> Peer {
         let known = self.peers.get(peer.id).map(|k| k.peer);
         known

@@ -1,4 +1,4 @@
-//! HeldLease tasks: other nodes' tasks that this node has leased. This node is the thief.
+//! Stolen tasks: other nodes' tasks that this node has leased. This node is the thief.
 //!
 //! A lease (`on_lease`) becomes a job ([`super::jobs`]), is given back, or is answered at once
 //! from what lies here. The job ends in `stolen_done`, `stolen_failed` or, when its inputs cannot

@@ -1,7 +1,7 @@
 //! Races of a thief, one by one.
 
 use super::{
-    tests::{EdgeAlone, Sent, addr},
+    edge_alone::{EdgeAlone, Sent, addr},
     *,
 };
 use crate::{

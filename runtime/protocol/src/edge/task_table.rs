@@ -42,7 +42,7 @@ pub struct IssuedLease {
     pub thief: Peer,
     /// Number of the thief's request.
     pub request: u32,
-    /// When.
+    /// When it was given.
     pub since_us: Micros,
     /// Void from then on.
     pub until_us: Micros,
@@ -58,12 +58,12 @@ impl IssuedLease {
 /// What the gateway knows of a task's outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResultState {
-    /// Nothing.
+    /// The gateway has not been told, or must be told again.
     #[default]
     Unsent,
     /// It was result and has not answered.
     Sent,
-    /// Where they are.
+    /// The gateway knows where they are.
     Acknowledged,
     /// It has them.
     Merged,
@@ -129,7 +129,7 @@ impl TaskTable {
         (0..).zip(&mut self.tasks)
     }
 
-    /// TaskTable that can be run now and that nobody has.
+    /// Tasks that can be run now and that nobody has.
     pub fn ready(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         self.ready.iter().copied()
     }

@@ -1,4 +1,4 @@
-//! FramesInFlight in flight: noted, merged, handed to the tail.
+//! Frames in flight: noted, merged, handed to the tail.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct FrameInFlight {
     pub meta: FrameMeta,
     /// Counts frames as they were noted: first come, first served.
     pub turn: u64,
-    /// How far it is.
+    /// Waiting for slots, being merged, or with the tail.
     pub state: FlightState,
 }
 
@@ -47,7 +47,7 @@ pub struct Merge {
 /// Where a task's outputs lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldResult {
-    /// Who has them.
+    /// The node that holds the outputs.
     pub peer: Peer,
     /// How often the owner has had the task done again.
     pub generation: u16,
@@ -56,7 +56,7 @@ pub struct HeldResult {
 /// Outputs that could not be had; their owner is told until it names another place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingResult {
-    /// Who was asked.
+    /// The holder that did not have them.
     pub held: HeldResult,
     /// When to say it again, and the pause after that.
     pub again: Retry,
@@ -177,7 +177,7 @@ impl FramesInFlight {
         self.flights.len()
     }
 
-    /// FramesInFlight that have their tensors.
+    /// Frames that have their tensors.
     pub fn open(&self) -> usize {
         let waits = |f: &&FrameInFlight| matches!(f.state, FlightState::Waiting);
         self.flights.len() - self.flights.values().filter(waits).count()

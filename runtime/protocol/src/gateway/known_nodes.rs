@@ -12,16 +12,16 @@ use crate::{
     wire::{Heartbeat, NodeStatus, PeerAddress},
 };
 
-/// The latest life of a node.
+/// The latest incarnation of a node.
 #[derive(Debug)]
 pub struct KnownNode {
-    /// Which life, and where it was seen last.
+    /// Which incarnation, and where it was seen last.
     pub peer: Peer,
     /// Whether it counts as alive.
     pub alive: bool,
     /// When it last proved to be.
     pub seen_us: Micros,
-    /// Number of its latest beat.
+    /// Number of its latest heartbeat.
     pub seq: u32,
     /// Number of its latest request for a hint.
     pub victim_seq: u32,
@@ -29,15 +29,15 @@ pub struct KnownNode {
     pub wants_work: bool,
     /// Whether no more frames will come.
     pub no_more: bool,
-    /// As in its latest beat.
+    /// As in its latest heartbeat.
     pub floor: u32,
-    /// As in its latest beat.
+    /// As in its latest heartbeat.
     pub next: u32,
-    /// Bit `i`: its latest beat lists frame `floor + i` as in flight.
+    /// Bit `i`: its latest heartbeat lists frame `floor + i` as in flight.
     listed: u64,
-    /// FramesInFlight that ended here and that it still lists.
+    /// Frames that ended here and that it still lists.
     over: BTreeMap<u32, FrameOutcome>,
-    /// KnownNodes that it asked about in its latest beat.
+    /// Nodes that it asked about in its latest heartbeat.
     pub asked: Vec<NodeId>,
     /// When to tell it again what it does not seem to know, and the pause after that.
     pub push: Option<Retry>,
@@ -69,7 +69,7 @@ impl KnownNode {
         }
     }
 
-    /// Takes what a beat says of its frames.
+    /// Takes what a heartbeat says of its frames.
     pub fn on_heartbeat(&mut self, now_us: Micros, addr: SocketAddr, heartbeat: &Heartbeat<'_>) {
         self.seen_us = now_us;
         self.peer.addr = addr;
@@ -90,7 +90,7 @@ impl KnownNode {
         }
     }
 
-    /// Whether its latest beat lists a frame.
+    /// Whether its latest heartbeat lists a frame.
     pub fn lists(&self, number: u32) -> bool {
         lists(self.floor, self.listed, number)
     }
@@ -134,7 +134,7 @@ fn lists(floor: u32, listed: u64, number: u32) -> bool {
 }
 
 impl KnownNodes {
-    /// Most nodes.
+    /// Most nodes in the table; a new one replaces the dead one that has been silent for longest.
     pub const NODES_MAX: usize = 1024;
 
     /// A node by id.
@@ -147,13 +147,13 @@ impl KnownNodes {
         self.nodes.get_mut(&id)
     }
 
-    /// The living life `epoch` of a node.
+    /// The running incarnation `incarnation` of a node.
     pub fn living(&mut self, id: NodeId, incarnation: Incarnation) -> Option<&mut KnownNode> {
         let node = self.nodes.get_mut(&id)?;
         (node.alive && node.peer.incarnation == incarnation).then_some(node)
     }
 
-    /// A new life. `None` when the table is full of living nodes.
+    /// A new incarnation. `None` when the table is full of living nodes.
     pub fn join(&mut self, peer: Peer, now_us: Micros) -> Option<&mut KnownNode> {
         if self.nodes.len() >= Self::NODES_MAX && !self.nodes.contains_key(&peer.id) {
             let dead = (self.nodes.iter())
@@ -183,13 +183,13 @@ impl KnownNodes {
         }
     }
 
-    /// KnownNodes that ever brought a frame.
+    /// Nodes that ever brought a frame.
     pub fn sources(&self) -> usize {
         self.sources.len()
     }
 
     /// What is known of a node. One that never came although it had `waited` long enough counts as
-    /// dead, all its lives.
+    /// dead, all its incarnations.
     pub fn status(&self, id: NodeId, waited: bool) -> Option<NodeStatus> {
         match self.nodes.get(&id) {
             Some(n) => Some(n.status()),

@@ -24,7 +24,7 @@ impl Gateway {
             };
             let source = self.nodes.living(id.source, id.incarnation).map(|n| n.peer);
             let Some(source) = source else {
-                // Its source's life has ended; so has the frame, or it will with this call.
+                // Its source's incarnation has ended; so has the frame, or it will with this call.
                 self.drop_frame(now_us, id, DropReason::SourceLost, store);
                 continue;
             };
@@ -64,7 +64,7 @@ impl Gateway {
         slots.into_iter().for_each(|s| store.free(s));
     }
 
-    /// Has a node told how its frames stand, until its beats show that it knows.
+    /// Has a node told how its frames stand, until its heartbeats show that it knows.
     fn push(&mut self, now_us: Micros, frame: FrameId) {
         let pause_us = self.config.retry_us[0];
         if let Some(n) = self.nodes.living(frame.source, frame.incarnation) {
@@ -291,7 +291,7 @@ impl Gateway {
     }
 
     /// A frame has its record: its owner hears so until it knows, all others once; what they miss
-    /// the answers to their beats tell them.
+    /// the answers to their heartbeats tell them.
     fn ended(&mut self, now_us: Micros, id: FrameId, outcome: FrameOutcome) {
         self.dirty = true;
         let same = |n: &&mut super::known_nodes::KnownNode| n.peer.incarnation == id.incarnation;

@@ -1,13 +1,28 @@
-//! The gateway: knows who is alive, matches thieves with victims, merges, runs the tail.
+//! The state machine of the gateway: knows which nodes are alive, names victims to thieves,
+//! merges results, and has the tail run. A shell (the gateway's process, or the simulator) calls it.
 //!
-//! What it knows of nodes and frames it knows from their latest beats, so a gateway that was
-//! restarted learns everything again from the first beats it hears. A beat counts only when it
-//! names this life of the gateway: old ones that a network kept cannot bring frames back.
+//! *States.* Of each node: unknown, alive, dead. Of each frame in flight: waiting for slots, open
+//! (its outputs are being pulled and merged), tail (the shell runs it).
 //!
-//! A frame is noted when a beat first lists it; from then on it ends here as exactly one record,
-//! whatever happens to its source. One thing a gateway cannot know after a restart: that its
-//! earlier life had already written the record of a frame whose owner never heard so. That frame
-//! is published again, under the same [`FrameId`].
+//! *Inputs.* [`GatewayInput`]: datagrams, the timer, tails done or failed, the end of the run.
+//!
+//! *Outputs.* [`GatewayOutput`]: datagrams, tails to run, drop records, when to call again.
+//!
+//! | file | is about |
+//! |---|---|
+//! | `known_nodes` | nodes that have registered, and which of their frames have ended |
+//! | `victim_ring` | nodes that have work; thieves are sent to them in turn |
+//! | `frames`, `merge` | frames in flight, and how their tensors are put together |
+//! | `receive`, `send` | datagrams in, and the queue of datagrams out |
+//!
+//! The gateway knows nodes and frames from their latest heartbeats alone, so a gateway that was
+//! restarted learns everything again from the first ones. A heartbeat counts only when it names
+//! this incarnation of the gateway: old ones that a network kept cannot bring frames back.
+//!
+//! A frame is noted when a heartbeat first lists it. From then on it ends here as exactly one
+//! record, whatever happens to its source. There is one thing that a restarted gateway cannot know:
+//! that its earlier incarnation had already written the record of a frame whose owner never heard
+//! of it. That frame is published again, under the same [`FrameId`].
 
 mod frames;
 mod known_nodes;
@@ -34,7 +49,7 @@ use super::{
 };
 use crate::store::Store;
 
-/// The state machine of the gateway.
+/// The state machine of the gateway: `handle` one input, then `poll` until it waits.
 #[derive(Debug)]
 pub struct Gateway {
     config: GatewayConfig,
@@ -47,7 +62,7 @@ pub struct Gateway {
     ring: VictimRing,
     frames: FramesInFlight,
     receiver: Receiver<TailPull>,
-    /// Datagrams that wait to be taken.
+    /// The outgoing queue.
     outgoing: VecDeque<Outgoing>,
     /// Nobody has been silent for too long before.
     next_silence_us: Micros,
@@ -67,7 +82,7 @@ struct TailPull {
     need: usize,
 }
 
-/// What [`Gateway::poll`] gives, before it is put into words.
+/// What [`Gateway::poll`] gives, before it borrows the datagram.
 enum GatewayStep {
     Do(Action),
     Send(SocketAddr),
@@ -188,7 +203,7 @@ impl Gateway {
         self.clock = Some((started, now_us));
         let gap = now_us.saturating_sub(last);
         if gap > self.config.dead_after_us / 2 {
-            // This process stood still, not the others: their beats wait in the socket.
+            // This process stood still, not the others: their heartbeats wait in the socket.
             for n in self.nodes.iter_mut() {
                 n.seen_us += gap;
             }

@@ -187,7 +187,7 @@ impl Gateway {
         }
     }
 
-    /// FramesInFlight that their owner no longer lists have ended in an earlier life of this gateway.
+    /// Frames that their owner no longer lists have ended in an earlier incarnation of this gateway.
     fn forget_unlisted(&mut self, id: NodeId, store: &mut impl Store) {
         let Some(node) = self.nodes.get(id) else {
             return;
@@ -252,7 +252,7 @@ impl Gateway {
         }
     }
 
-    /// A life of a node is over, or seems to be.
+    /// An incarnation of a node is over, or seems to be.
     pub(super) fn lose(&mut self, now_us: Micros, id: NodeId, store: &mut impl Store) {
         let Some(node) = self.nodes.get_mut(id) else {
             return;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::NodeId;
 
-/// KnownNodes with work. A hint takes the first that is not the thief itself and puts it last.
+/// Nodes with work. An answer to a thief takes the first that is not the thief itself and puts it last.
 #[derive(Debug, Default)]
 pub struct VictimRing {
     nodes: VecDeque<NodeId>,

@@ -145,7 +145,7 @@ impl<T: Copy> Receiver<T> {
         self.ended.push_back((pull.tag, how));
     }
 
-    /// A node, or a life of it, is known to be gone: pulls from it end.
+    /// A node, or an incarnation of it, is known to be gone: pulls from it end.
     pub fn gone(&mut self, dead: impl Fn(&Peer) -> bool, stats: &mut TransferStats) {
         let gone: Vec<u32> = (self.pulls.iter())
             .filter(|(_, p)| dead(&p.holder))
@@ -383,7 +383,7 @@ impl<T: Copy> Receiver<T> {
         for id in dead {
             stats.timeouts += 1;
             self.gone(|p| p.id == id, stats);
-            // A new life of the path begins with the next pull.
+            // A new incarnation of the path begins with the next pull.
             self.paths.remove(&id);
         }
     }

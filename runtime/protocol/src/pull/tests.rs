@@ -336,7 +336,7 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     assert_eq!(give(1, id + 1, 0, 200), Ok(()));
     assert_eq!(rig.store.bytes(to.slot), before);
     assert_eq!(rig.stats.chunks_late, 1);
-    // A life of the holder that was not asked.
+    // An incarnation of the holder that was not asked.
     let envelope = Sender {
         incarnation: Incarnation(5),
         ..sender(1, &rig.info)

@@ -27,13 +27,13 @@ pub struct Destination {
 pub struct Pull<T> {
     /// What the owner knows it by.
     pub tag: T,
-    /// Who is asked.
+    /// The node that is asked.
     pub holder: Peer,
-    /// Of which object.
+    /// The object that the box is a part of.
     pub object: ObjectId,
-    /// Which box of it.
+    /// The box that is pulled.
     pub region: Region,
-    /// Where the box goes.
+    /// The slot that receives it.
     pub destination: Destination,
     /// Chunks that have arrived.
     pub got: Bitmap,

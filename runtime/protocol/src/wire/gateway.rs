@@ -1,4 +1,4 @@
-//! Bodies of beats and their answers, between edges and the gateway.
+//! Bodies of heartbeats and their answers, between edges and the gateway.
 
 use zerocopy::little_endian::{U16, U32};
 
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{DropReason, EdgeConfig, FrameId, FrameOutcome, NodeId, Refusal};
 
-/// An edge's whole state, as far as the gateway must know it. Every beat registers anew, so a
+/// An edge's whole state, as far as the gateway must know it. Every heartbeat registers anew, so a
 /// gateway that was restarted needs nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat<'a> {
-    /// Counts beats.
+    /// Counts heartbeats.
     pub seq: u32,
     /// Whether there are tasks to steal.
     pub has_work: bool,
@@ -33,10 +33,10 @@ pub struct Heartbeat<'a> {
     pub ask: &'a [U16],
 }
 
-/// The gateway's answer to a beat; also sent unasked when a frame's state changes.
+/// The gateway's answer to a heartbeat; also sent unasked when a frame's state changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterState<'a> {
-    /// The beat that it answers; 0 when unasked.
+    /// The heartbeat that it answers; 0 when unasked.
     pub seq: u32,
     /// Whether the node belongs.
     pub verdict: Verdict,
@@ -71,11 +71,11 @@ pub enum FrameStatus {
 /// What a [`NodeStatusEntry`] says, in the machines' words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
-    /// Where it was seen; its id and life.
+    /// Where it was seen; its id and incarnation.
     pub node: PeerAddress,
     /// Whether it is alive.
     pub alive: bool,
-    /// All frames of this life before it have ended.
+    /// All frames of this incarnation before it have ended.
     pub floor: u32,
     /// Bit `i`: frame `floor + i` has ended.
     pub ended: u64,
@@ -198,7 +198,7 @@ impl NodeStatusEntry {
 }
 
 impl NodeStatus {
-    /// Whether frame `id` has ended: by its number, or because its source's life has.
+    /// Whether frame `id` has ended: by its number, or because its source's incarnation has.
     pub fn over(&self, id: FrameId) -> bool {
         if self.node.id() != id.source || self.node.incarnation() < id.incarnation {
             return false;

@@ -37,10 +37,10 @@ pub(super) struct RawHeader {
 pub struct Envelope {
     /// The sender.
     pub from: NodeId,
-    /// Which life of the sender.
+    /// Which incarnation of the sender.
     pub incarnation: Incarnation,
-    /// The life of the receiver that is meant; `None` while the sender does not know it. Later
-    /// lives must not take it for theirs.
+    /// The incarnation of the receiver that is meant; `None` while the sender does not know it. Later
+    /// incarnations must not take it for theirs.
     pub to_incarnation: Option<Incarnation>,
     /// First four bytes of the plan's hash.
     pub plan: u32,
@@ -146,9 +146,9 @@ pub enum Reject {
     Range,
     /// A field has a value without a meaning.
     Value,
-    /// An earlier life of the sender sent it.
+    /// An earlier incarnation of the sender sent it.
     Stale,
-    /// Meant for another life of this node.
+    /// Meant for another incarnation of this node.
     OtherIncarnation,
     /// A kind that this role does not take, or an answer to nothing that was asked.
     Unexpected,

@@ -35,13 +35,13 @@ macro_rules! piece {
 pub(super) use piece;
 
 piece! {
-    /// A life of a node, and where it was seen. 28 bytes.
+    /// An incarnation of a node, and where it was seen. 28 bytes.
     PeerAddress {
-        /// Which node.
+        /// The node.
         id: U16,
         /// UDP port.
         port: U16,
-        /// Which life.
+        /// Its process.
         incarnation: U64,
         /// IPv6 address, or an IPv4 address mapped into one.
         ip: [u8; 16],
@@ -89,7 +89,7 @@ piece! {
         alive: u8,
         /// Zero.
         pad: [u8; 3],
-        /// All frames of this life before it have ended.
+        /// All frames of this incarnation before it have ended.
         floor: U32,
         /// Bit `i`: frame `floor + i` has ended.
         ended: U64,
@@ -115,9 +115,9 @@ piece! {
         task: U32,
         /// Output of the task.
         output: U16,
-        /// Who was asked.
+        /// The node that was asked.
         holder: U16,
-        /// Which life of it.
+        /// Which incarnation of it.
         incarnation: U64,
     }
 }
@@ -157,9 +157,9 @@ piece! {
         task: U32,
         /// As in [`ResultEntry`].
         generation: U16,
-        /// Who was asked.
+        /// The node that was asked.
         holder: U16,
-        /// Which life of it.
+        /// Which incarnation of it.
         incarnation: U64,
     }
 }
@@ -197,17 +197,17 @@ impl PeerAddress {
         }
     }
 
-    /// Which node.
+    /// The node.
     pub fn id(&self) -> NodeId {
         NodeId(self.id.get())
     }
 
-    /// Which life.
+    /// Its process.
     pub fn incarnation(&self) -> Incarnation {
         Incarnation(self.incarnation.get())
     }
 
-    /// Where.
+    /// Its UDP address.
     pub fn addr(&self) -> SocketAddr {
         let ip = Ipv6Addr::from(self.ip);
         let ip = ip
@@ -218,7 +218,7 @@ impl PeerAddress {
 }
 
 impl LostObject {
-    /// Who was asked.
+    /// The process that was asked.
     pub fn holder(&self) -> NodeIncarnation {
         NodeIncarnation {
             id: NodeId(self.holder.get()),
@@ -228,7 +228,7 @@ impl LostObject {
 }
 
 impl LostResult {
-    /// Who was asked.
+    /// The process that was asked.
     pub fn holder(&self) -> NodeIncarnation {
         NodeIncarnation {
             id: NodeId(self.holder.get()),

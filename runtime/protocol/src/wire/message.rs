@@ -63,7 +63,7 @@ piece! {
     }
 }
 
-/// Reads a datagram and checks everything that can be checked without a state. Beats and states
+/// Reads a datagram and checks everything that can be checked without a state. Heartbeats and states
 /// of other plans pass: both sides must be able to say that they do not belong together.
 ///
 /// # Errors

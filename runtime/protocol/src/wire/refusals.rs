@@ -138,7 +138,7 @@ fn boxes_and_chunks_must_lie_inside() {
 }
 
 #[test]
-fn beats_and_states_of_other_plans_pass() {
+fn heartbeats_and_states_of_other_plans_pass() {
     let info = info();
     let mut out = Vec::new();
     let state = Message::State(ClusterState {

@@ -16,7 +16,7 @@ pub struct Results<'a> {
     pub number: u32,
     /// Nodes that hold outputs.
     pub nodes: &'a [PeerAddress],
-    /// Tasks.
+    /// Finished tasks, and which of the nodes holds their outputs.
     pub tasks: &'a [ResultEntry],
 }
 
@@ -25,7 +25,7 @@ pub struct Results<'a> {
 pub struct ResultsAck<'a> {
     /// The frame's number; the receiver owns it.
     pub number: u32,
-    /// Tasks.
+    /// Tasks, and whether their outputs are merged.
     pub tasks: &'a [ResultNote],
 }
 
@@ -34,7 +34,7 @@ pub struct ResultsAck<'a> {
 pub struct LostResults<'a> {
     /// The frame's number; the receiver owns it.
     pub number: u32,
-    /// Tasks.
+    /// Tasks, and who was asked for their outputs.
     pub tasks: &'a [LostResult],
 }
 

@@ -51,7 +51,7 @@ pub struct Report {
 /// A leased task will not be finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed<'a> {
-    /// Which.
+    /// The leased task.
     pub report: Report,
     /// FailureReason.
     pub why: FailureReason,
@@ -73,7 +73,7 @@ pub enum FailureReason {
 /// The owner has heard a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportAck {
-    /// Which.
+    /// The leased task.
     pub report: Report,
     /// Whether the outputs are to be kept for others.
     pub keep: bool,

@@ -38,7 +38,7 @@ pub struct Situation<'a> {
     pub config: &'a EdgeConfig,
     /// Own frames and the state of their tasks.
     pub frames: &'a OwnFrames,
-    /// PendingJobs of this node.
+    /// Jobs of this node: loading, loaded and running.
     pub jobs: usize,
     /// Bytes that this node keeps for other nodes' frames.
     pub foreign_bytes: usize,
