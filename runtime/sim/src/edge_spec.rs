@@ -14,7 +14,7 @@ pub struct EdgeSpec {
     pub macs_per_us: u64,
     /// Microseconds that every task takes besides.
     pub task_us: u64,
-    /// Parts per million of jobs that take [`Self::straggle`] times as long.
+    /// Parts per million of jobs that take [`Self::straggle_factor`] times as long.
     pub straggle_ppm: u32,
     /// How many times as long those jobs take.
     pub straggle_factor: u64,

@@ -97,7 +97,7 @@ piece! {
 }
 
 piece! {
-    /// Body of [`State`].
+    /// Body of [`ClusterState`].
     RawClusterState {
         seq: U32,
         verdict: u8,

@@ -80,7 +80,7 @@ pub struct ReportAck {
 }
 
 piece! {
-    /// Body of [`Lease`].
+    /// Body of [`LeaseGrant`].
     RawLease {
         request: U32,
         number: U32,
