@@ -24,7 +24,7 @@ use crate::{
     shm::{Layout, Segment, SegmentStore},
 };
 use tessera_protocol::{
-    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Now, ProgramInfo,
+    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, ProgramInfo,
 };
 use tessera_runtime::{
     program::Program,
@@ -52,7 +52,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     });
     let config = GatewayConfig {
         transfer: net.socket().transfer(),
-        ..GatewayConfig::new(net::epoch())
+        ..GatewayConfig::new(net::incarnation())
     };
     // Nobody else maps it: the smallest job table there is.
     let slots = config.slots(&info);
@@ -65,7 +65,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         a,
         Arc::clone(&records),
         waker.clone(),
-        config.max_frames,
+        config.frames_max,
     )?;
     let shell = Shell {
         machine: Gateway::new(config, info),
@@ -97,7 +97,7 @@ struct Shell {
     tail: Tail,
     records: Arc<Mutex<Records>>,
     /// When the machine wants to be called again.
-    wake_at: Now,
+    wake_at: Micros,
     counts: Counts,
     /// Why the run must end.
     failure: Option<NodeError>,
@@ -112,7 +112,7 @@ impl Shell {
         program: &Program,
         a: &Args,
     ) -> Result<(), NodeError> {
-        let mut goodbye: Option<Now> = None;
+        let mut goodbye: Option<Micros> = None;
         loop {
             net.receive(|now, from, bytes, sending| {
                 let input = GatewayInput::Datagram { from, bytes };
@@ -159,7 +159,7 @@ impl Shell {
     }
 
     /// Does what the machine asks for until it waits.
-    fn drain(&mut self, now: Now, sending: &mut Sending<'_>) {
+    fn drain(&mut self, now: Micros, sending: &mut Sending<'_>) {
         loop {
             match self.machine.poll(now, &mut self.store) {
                 GatewayOutput::Send { to, bytes } => sending.send(to, bytes),
@@ -203,7 +203,7 @@ impl Shell {
         }
     }
 
-    fn tail_ended(&mut self, finished: Finished, now: Now, sending: &mut Sending<'_>) {
+    fn tail_ended(&mut self, finished: Finished, now: Micros, sending: &mut Sending<'_>) {
         let frame = finished.frame;
         self.counts.tails_out -= 1;
         self.counts.tail_us += finished.busy_us;
@@ -246,7 +246,7 @@ impl Counts {
 fn subject(frame: FrameId, meta: FrameMeta) -> Subject {
     Subject {
         source: frame.source.0,
-        epoch: Some(frame.epoch.0),
+        epoch: Some(frame.incarnation.0),
         frame: frame.number,
         tag: Tag::decode(meta.tag).index,
         file: None,

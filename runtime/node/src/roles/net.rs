@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{NodeError, wait::Clock};
 use crate::udp::{self, Inbox, Outbox, Socket};
-use tessera_protocol::{Epoch, Now};
+use tessera_protocol::{Incarnation, Micros};
 
 /// Most batches taken from the socket in one turn of a loop, so that completions get theirs.
 const TURN_BATCHES: usize = 4;
@@ -64,7 +64,7 @@ impl Net {
 
     /// Takes what has arrived, at most a turn's worth, and gives each datagram to `each` with the
     /// time and the way to answer.
-    pub fn receive(&mut self, mut each: impl FnMut(Now, SocketAddr, &[u8], &mut Sending<'_>)) {
+    pub fn receive(&mut self, mut each: impl FnMut(Micros, SocketAddr, &[u8], &mut Sending<'_>)) {
         for _ in 0..TURN_BATCHES {
             let count = self.socket.receive(&mut self.inbox);
             let now = self.clock.now();
@@ -108,8 +108,8 @@ impl Net {
     }
 }
 
-/// This life of a node: microseconds of the wall clock, so that a later life is greater.
-pub fn epoch() -> Epoch {
+/// The number of this process: microseconds of the wall clock, so that a later one is greater.
+pub fn incarnation() -> Incarnation {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Epoch(since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
+    Incarnation(since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
 }

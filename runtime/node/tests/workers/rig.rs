@@ -20,7 +20,7 @@ use tessera_node::{
 };
 use tessera_plan::{dataflow::SlotCount, region::Region};
 use tessera_protocol::{
-    Epoch, FrameId, Job, JobId, NodeId,
+    FrameId, Incarnation, Job, JobId, NodeId,
     store::{SlotId, Store},
 };
 use tessera_runtime::weights;
@@ -131,7 +131,7 @@ impl Rig {
             task,
             frame: FrameId {
                 source: NodeId(1),
-                epoch: Epoch(1),
+                incarnation: Incarnation(1),
                 number: frame,
             },
             stolen: false,

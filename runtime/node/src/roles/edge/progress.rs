@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use tessera_protocol::{FrameMeta, Now, Outcome};
+use tessera_protocol::{FrameMeta, FrameOutcome, Micros};
 
 /// Most frames of which the latency is kept one by one; the oldest go first.
 const KEPT_MAX: usize = 4096;
@@ -15,7 +15,7 @@ struct Ended {
     number: u32,
     tag: u64,
     latency_us: u64,
-    outcome: Outcome,
+    outcome: FrameOutcome,
 }
 
 /// Counts of a source.
@@ -41,14 +41,14 @@ impl Progress {
     }
 
     /// A frame has its record.
-    pub fn ended(&mut self, now: Now, number: u32, meta: FrameMeta, outcome: Outcome) {
+    pub fn ended(&mut self, now: Micros, number: u32, meta: FrameMeta, outcome: FrameOutcome) {
         let latency_us = now.saturating_sub(meta.captured_us);
         match outcome {
-            Outcome::Detections => {
+            FrameOutcome::Detections => {
                 self.detections += 1;
                 self.latency_us += latency_us;
             }
-            Outcome::Dropped(_) => self.dropped += 1,
+            FrameOutcome::Dropped(_) => self.dropped += 1,
         }
         if self.kept.len() == KEPT_MAX {
             self.kept.pop_front();
@@ -88,7 +88,7 @@ impl Progress {
                     "frame": f.number,
                     "tag": super::Tag::decode(f.tag).index,
                     "latency_us": f.latency_us,
-                    "dropped": matches!(f.outcome, Outcome::Dropped(_)),
+                    "dropped": matches!(f.outcome, FrameOutcome::Dropped(_)),
                 })
             })
             .collect();

@@ -45,14 +45,14 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         graph: program.task_graph()?,
     });
     let is_source = a.images.len() + a.tensors.len() > 0;
-    let usual = EdgeConfig::new(NodeId(a.id), net::epoch(), gateway, a.workers);
+    let usual = EdgeConfig::new(NodeId(a.id), net::incarnation(), gateway, a.workers);
     let config = EdgeConfig {
-        max_frames: if is_source { usual.max_frames } else { 0 },
+        frames_max: if is_source { usual.frames_max } else { 0 },
         transfer: net.socket().transfer(),
         ..usual
     };
     let slots = config.slots(&info, limits::KEPT_FRAMES);
-    let layout = Layout::new(&info, &slots, config.max_jobs, config.workers);
+    let layout = Layout::new(&info, &slots, config.jobs_max, config.workers);
     let segment = Segment::create(&layout)?;
     let store = SegmentStore::new(&segment, &slots)?;
     let workers = Workers::start(program, &a.weights, &segment, config.workers, a.threads)?;

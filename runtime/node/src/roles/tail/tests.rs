@@ -9,13 +9,13 @@ use crate::{
     shm::{Layout, Segment, SegmentStore},
 };
 use tessera_plan::dataflow::SlotCount;
-use tessera_protocol::{Epoch, NodeId, ProgramInfo, store::Store};
+use tessera_protocol::{Incarnation, NodeId, ProgramInfo, store::Store};
 use tessera_runtime::weights::Use;
 
 fn frame(number: u32) -> FrameId {
     FrameId {
         source: NodeId(3),
-        epoch: Epoch(9),
+        incarnation: Incarnation(9),
         number,
     }
 }
