@@ -6,7 +6,7 @@ use anyhow::Result;
 use tessera_node::shm::Layout;
 use tessera_plan::{dataflow::TaskGraph, graph::Darknet, limits::KEPT_FRAMES, plan::Plan};
 use tessera_planner::{make, options::PlanOptions};
-use tessera_protocol::{EdgeConfig, Epoch, GatewayConfig, NodeId, ProgramInfo};
+use tessera_protocol::{EdgeConfig, GatewayConfig, Incarnation, NodeId, ProgramInfo};
 use tessera_tests::model;
 
 /// A plan as the emitted crate hands it to the runtime.
@@ -40,21 +40,21 @@ fn memory_is_what_nodes_set_aside() -> Result<()> {
         let info = info(&plan)?;
         let expected = |key: &str| plan.estimates.memory.get(key).copied().unwrap_or(0);
         let gateway = ([127, 0, 0, 1], 9).into();
-        let usual = EdgeConfig::new(NodeId(1), Epoch(1), gateway, workers);
-        for (key, max_frames) in [("edge.objects", 0), ("source.objects", usual.max_frames)] {
+        let usual = EdgeConfig::new(NodeId(1), Incarnation(1), gateway, workers);
+        for (key, frames_max) in [("edge.objects", 0), ("source.objects", usual.frames_max)] {
             let config = EdgeConfig {
-                max_frames,
+                frames_max,
                 ..usual
             };
             let slots = config.slots(&info, KEPT_FRAMES);
-            let layout = Layout::new(&info, &slots, config.max_jobs, workers);
+            let layout = Layout::new(&info, &slots, config.jobs_max, workers);
             assert_eq!(
                 layout.slot_bytes as u64,
                 expected(key),
                 "{name} {grid:?} {key}"
             );
         }
-        let slots = GatewayConfig::new(Epoch(1)).slots(&info);
+        let slots = GatewayConfig::new(Incarnation(1)).slots(&info);
         let bytes: usize = slots.iter().map(|s| s.bytes * s.count).sum();
         assert_eq!(bytes as u64, expected("gateway.merged"), "{name}");
     }

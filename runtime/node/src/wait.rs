@@ -18,7 +18,7 @@ use nix::{
 };
 
 use crate::error::NodeError;
-use tessera_protocol::Now;
+use tessera_protocol::Micros;
 
 /// Microseconds since this process made its clock.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ impl Clock {
     }
 
     /// The time.
-    pub fn now(self) -> Now {
+    pub fn now(self) -> Micros {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{
-    Now,
+    Micros,
     ids::{FrameId, JobId},
 };
 use crate::store::SlotId;
@@ -27,7 +27,7 @@ pub struct FrameMeta {
 
 /// How a frame ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Outcome {
+pub enum FrameOutcome {
     /// The gateway published its detections.
     Detections,
     /// The gateway published a drop record.
@@ -41,7 +41,7 @@ pub enum Refusal {
     Plan,
     /// The node's weights are another model's.
     Model,
-    /// A later life of the same node id is registered: two nodes share an id.
+    /// A later incarnation of the same node id is registered: two nodes share an id.
     Superseded,
     /// The id is the gateway's or out of range.
     BadId,
@@ -52,7 +52,7 @@ pub enum Refusal {
 pub struct Job {
     /// Names the job in [`EdgeInput::Done`] and [`EdgeInput::Failed`].
     pub id: JobId,
-    /// Index into [`crate::program::Program::tasks`].
+    /// Index into [`tessera_plan::dataflow::TaskGraph::tasks`].
     pub task: u32,
     /// The frame it belongs to.
     pub frame: FrameId,
@@ -71,7 +71,7 @@ pub struct Job {
 pub enum EdgeInput<'a> {
     /// A datagram arrived.
     Datagram {
-        /// Who sent it.
+        /// The sender's address.
         from: SocketAddr,
         /// Its payload.
         bytes: &'a [u8],
@@ -88,12 +88,12 @@ pub enum EdgeInput<'a> {
     },
     /// A worker finished a job; its outputs are complete.
     Done {
-        /// Which.
+        /// The job, as [`EdgeOutput::Run`] named it.
         job: JobId,
     },
     /// A job was lost: its worker died or refused. Its slots are quiet again.
     Failed {
-        /// Which.
+        /// The job, as [`EdgeOutput::Run`] named it.
         job: JobId,
     },
     /// This source will bring no more frames.
@@ -105,14 +105,14 @@ pub enum EdgeInput<'a> {
 /// What an edge's machine asks of its shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EdgeOutput<'a> {
-    /// Send a datagram of at most [`super::TransferConfig::MAX_DATAGRAM`] bytes.
+    /// Send a datagram of at most [`super::TransferConfig::DATAGRAM_BYTES_MAX`] bytes.
     Send {
-        /// Where to.
+        /// The receiver's address.
         to: SocketAddr,
         /// Payload, valid until the next call.
         bytes: &'a [u8],
     },
-    /// Run a job on a worker; at most [`super::EdgeConfig::max_jobs`] are out at a time.
+    /// Run a job on a worker; at most [`super::EdgeConfig::jobs_max`] are out at a time.
     Run(Job),
     /// A frame of this source is over; its record is the gateway's.
     FrameEnded {
@@ -121,14 +121,14 @@ pub enum EdgeOutput<'a> {
         /// Its meta, as it was given.
         meta: FrameMeta,
         /// How it ended.
-        outcome: Outcome,
+        outcome: FrameOutcome,
     },
     /// The gateway will not have this node. The machine keeps asking, seldom.
     Refused(Refusal),
     /// The gateway ends the run: leave.
     Stopped,
     /// Nothing more to do before this time or the next input.
-    WaitUntil(Now),
+    WaitUntil(Micros),
 }
 
 /// What a gateway's shell tells its machine.
@@ -136,7 +136,7 @@ pub enum EdgeOutput<'a> {
 pub enum GatewayInput<'a> {
     /// A datagram arrived.
     Datagram {
-        /// Who sent it.
+        /// The sender's address.
         from: SocketAddr,
         /// Its payload.
         bytes: &'a [u8],
@@ -145,12 +145,12 @@ pub enum GatewayInput<'a> {
     Tick,
     /// The tail ran and the frame's record is written.
     TailDone {
-        /// Which frame.
+        /// The frame.
         frame: FrameId,
     },
     /// The tail could not run. A [`GatewayOutput::Drop`] follows.
     TailFailed {
-        /// Which frame.
+        /// The frame.
         frame: FrameId,
     },
     /// End the run: every node is told to leave.
@@ -162,7 +162,7 @@ pub enum GatewayInput<'a> {
 pub enum GatewayOutput<'a> {
     /// Send a datagram.
     Send {
-        /// Where to.
+        /// The receiver's address.
         to: SocketAddr,
         /// Payload, valid until the next call.
         bytes: &'a [u8],
@@ -170,25 +170,25 @@ pub enum GatewayOutput<'a> {
     /// All inputs of the tail are merged: run it, write the record, say
     /// [`GatewayInput::TailDone`]. Several frames may be out at a time.
     RunTail {
-        /// Which frame.
+        /// The frame.
         frame: FrameId,
         /// As its source gave it.
         meta: FrameMeta,
-        /// Per [`crate::program::TailSpec::inputs`] the whole tensor.
+        /// Per [`tessera_plan::dataflow::TaskGraph::tail_inputs`] the whole tensor.
         inputs: Vec<SlotId>,
     },
     /// Write a drop record: the frame will have no detections. Never after its `RunTail`, unless
     /// the shell said `TailFailed`.
     Drop {
-        /// Which frame.
+        /// The frame.
         frame: FrameId,
         /// As its source gave it.
         meta: FrameMeta,
-        /// Why.
+        /// FailureReason.
         reason: DropReason,
     },
     /// Nothing more to do before this time or the next input.
-    WaitUntil(Now),
+    WaitUntil(Micros),
 }
 
 /// Whether a run is over, as the gateway sees it.

@@ -1,7 +1,7 @@
 //! Names of things that travel: nodes, frames, objects; and of jobs, which do not.
 
 use serde::Serialize;
-use tessera_plan::dataflow::Part;
+use tessera_plan::dataflow::ObjectKey;
 
 /// A node of the cluster, by configuration. 0 is the gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -10,18 +10,27 @@ pub struct NodeId(pub u16);
 /// The gateway's id.
 pub const GATEWAY: NodeId = NodeId(0);
 
-/// One life of a node's process. A later life has a greater value; wall-clock microseconds at
+/// One process of a node. A later incarnation has a greater value; wall-clock microseconds at
 /// start do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct Epoch(pub u64);
+pub struct Incarnation(pub u64);
+
+/// One process of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeIncarnation {
+    /// The node.
+    pub id: NodeId,
+    /// Which of its processes.
+    pub incarnation: Incarnation,
+}
 
 /// A frame, cluster-wide and across restarts of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct FrameId {
-    /// The node that owns the frame.
+    /// The node that brought the frame and owns it.
     pub source: NodeId,
-    /// Which life of the source.
-    pub epoch: Epoch,
+    /// Which incarnation of the source.
+    pub incarnation: Incarnation,
     /// Counts a source's accepted frames from 0.
     pub number: u32,
 }
@@ -31,8 +40,8 @@ pub struct FrameId {
 pub struct ObjectId {
     /// The frame it belongs to.
     pub frame: FrameId,
-    /// Which part.
-    pub part: Part,
+    /// Which of its objects.
+    pub key: ObjectKey,
 }
 
 /// A job that a machine handed to its shell. Meaningless to other nodes.

@@ -1,27 +1,53 @@
-//! The two roles as state machines without I/O: `handle` one input, then drain `poll`.
+//! The protocol between a gateway and its edges, as two state machines without I/O.
 //!
-//! There is no clock, socket, thread or random source in here: time is an argument, datagrams are
-//! byte slices, and objects lie in a [`store::Store`] that the caller owns. The same code
-//! runs under sockets and under the simulator (`sim`).
+//! [`Edge`] and [`Gateway`] have no clock, socket, thread or random source. Time is an argument,
+//! datagrams are byte slices, and objects lie in a [`store::Store`] that the caller owns. The same
+//! code runs under sockets (`tessera-node`) and in virtual time (`tessera-sim`).
+//!
+//! # How to run a machine
+//!
+//! Give it one input with `handle(now_us, input, store)`. Then call `poll(now_us, store)` and do
+//! what it says until it says `WaitUntil`. Give it `Tick` at that time, or another input before.
+//!
+//! # How a frame is computed
 //!
 //! ```text
-//!            frame ──> source edge (owner: task table)          gateway (ring, merge, tail)
-//!                        │  Beat(has work) ──────────────────────> ring of victims
-//!        thief ── HintAsk ───────────────────────────────────────> │
-//!        thief <───────────────────────────────────────── Hint ─── │
-//!        thief ── StealAsk ──> owner
-//!        thief <── Lease ───── owner   (with who holds the inputs)
-//!        thief ── Pull ──────> holders ── Data ──> thief, into slots
-//!        thief ── Done ──────> owner ── Results ─────────────────> │
-//!                                        holders <──── Pull ─────── │  Data, into whole tensors
-//!        everybody <───────────────────────────────────── State ── │  after the tail
+//!            frame ──> source edge (owner: task table)          gateway (victim ring, merge, tail)
+//!                        │  Heartbeat(has work) ───────────────────> victim ring
+//!        thief ── StealGateway ──────────────────────────────────> │
+//!        thief <──────────────────────────────────────── Victim ── │
+//!        thief ── StealClient ──> owner
+//!        thief <── Lease ──────── owner   (and which nodes hold the inputs)
+//!        thief ── Pull ─────────> holders ── Data ──> thief, into slots
+//!        thief ── Done ─────────> owner ── Results ──────────────> │
+//!                                         holders <───── Pull ──── │  Data, into whole tensors
+//!        all edges <──────────────────────────────────── State ─── │  after the tail
 //! ```
 //!
-//! Every control message is idempotent and repeated until its answer arrives or its reason is
-//! gone; nothing depends on a datagram arriving, arriving once, or arriving in order.
+//! 1. The source's edge owns the frame and the state of each of its tasks: waiting, ready, leased,
+//!    running, done. It runs ready tasks itself.
+//! 2. A node without a ready task asks the gateway for a victim and the victim for a task, as in
+//!    DeepThings (`steal_gateway`, `steal_client`). The victim answers with a lease: the right to
+//!    run one task until a deadline, which the thief renews.
+//! 3. The thief pulls the inputs from the nodes that hold them, runs the task, keeps the outputs,
+//!    and reports to the owner.
+//! 4. The owner tells the gateway where the last stage's outputs lie. The gateway pulls them into
+//!    whole tensors, runs the tail, writes one record, and tells the owner that the frame is over.
+//!
+//! # What holds whatever the network does
+//!
+//! - Every control message is idempotent. It is sent again until its answer arrives or its reason
+//!   is gone, so a message may be lost, doubled, delayed or overtaken.
+//! - Every message names the sender's [`Incarnation`] and, but for the first heartbeats, the
+//!   receiver's. Messages from or for an earlier process are ignored.
+//! - A task is pure, so a second run of it is harmless. The first result that the owner hears of
+//!   counts.
+//! - Every queue, table and retry has a bound. A datagram that breaks a rule is counted in
+//!   [`Traffic::rejected`] and changes nothing.
 #![forbid(unsafe_code)]
 
 mod api;
+mod chunk_server;
 mod config;
 pub mod edge;
 pub mod gateway;
@@ -29,27 +55,26 @@ mod ids;
 mod info;
 mod peer;
 mod pull;
-mod serve;
+mod retry;
 mod stats;
 pub mod store;
 #[cfg(test)]
 mod testkit;
-#[cfg(test)]
-mod tests;
 pub mod wire;
 
 pub use api::{
-    Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, GatewayInput, GatewayOutput, Job,
-    Outcome, Refusal,
+    Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, FrameOutcome, GatewayInput,
+    GatewayOutput, Job, Refusal,
 };
 pub use config::{EdgeConfig, GatewayConfig, TransferConfig};
-pub use edge::Edge;
+pub use edge::{Edge, Placement};
 pub use gateway::Gateway;
-pub use ids::{Epoch, FrameId, GATEWAY, JobId, NodeId, ObjectId};
+pub use ids::{FrameId, GATEWAY, Incarnation, JobId, NodeId, NodeIncarnation, ObjectId};
 pub use info::ProgramInfo;
 pub use stats::{
     Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
 };
 
-/// Microseconds since any fixed moment; never goes backwards. Nodes need not agree on it.
-pub type Now = u64;
+/// Microseconds: a duration, or a time since any fixed moment of this node. Times never go backwards;
+/// nodes need not agree on them.
+pub type Micros = u64;

@@ -1,58 +1,74 @@
-//! Lives of nodes, and what this node says of itself in every datagram.
+//! Incarnations of nodes, and what this node says of itself in every datagram.
 
 use std::net::SocketAddr;
 
 use super::{
-    Epoch, NodeId,
-    wire::{Envelope, Node},
+    Incarnation, NodeId, NodeIncarnation,
+    wire::{Envelope, PeerAddress},
 };
 
-/// One life of a node, and where it was seen.
+/// One incarnation of a node, and where it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Which node.
+    /// The node.
     pub id: NodeId,
-    /// Which life.
-    pub epoch: Epoch,
-    /// Where.
+    /// Its process.
+    pub incarnation: Incarnation,
+    /// Its UDP address, as datagrams showed it last.
     pub addr: SocketAddr,
 }
 
 /// This node, as the sender of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Speaker {
-    /// Which node.
+pub struct Sender {
+    /// The node.
     pub id: NodeId,
-    /// Which life.
-    pub epoch: Epoch,
+    /// Its process.
+    pub incarnation: Incarnation,
     /// First bytes of the plan's hash.
     pub plan: u32,
 }
 
 impl Peer {
+    /// Which process it is, wherever it was seen.
+    pub const fn who(self) -> NodeIncarnation {
+        NodeIncarnation {
+            id: self.id,
+            incarnation: self.incarnation,
+        }
+    }
+
     /// For the wire.
-    pub fn node(self) -> Node {
-        Node::new(self.id, self.epoch, self.addr)
+    pub fn address(self) -> PeerAddress {
+        PeerAddress::new(self.id, self.incarnation, self.addr)
     }
 }
 
-impl From<&Node> for Peer {
-    fn from(n: &Node) -> Self {
+impl From<&PeerAddress> for Peer {
+    fn from(n: &PeerAddress) -> Self {
         Self {
             id: n.id(),
-            epoch: n.epoch(),
+            incarnation: n.incarnation(),
             addr: n.addr(),
         }
     }
 }
 
-impl Speaker {
-    /// The head of a datagram to a certain life of its receiver, or to whichever.
-    pub const fn to(self, to_epoch: Option<Epoch>) -> Envelope {
+impl Sender {
+    /// Which process it is.
+    pub const fn who(self) -> NodeIncarnation {
+        NodeIncarnation {
+            id: self.id,
+            incarnation: self.incarnation,
+        }
+    }
+
+    /// The head of a datagram to a certain incarnation of its receiver, or to whichever.
+    pub const fn to(self, to_incarnation: Option<Incarnation>) -> Envelope {
         Envelope {
             from: self.id,
-            epoch: self.epoch,
-            to_epoch,
+            incarnation: self.incarnation,
+            to_incarnation,
             plan: self.plan,
         }
     }

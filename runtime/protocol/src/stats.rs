@@ -6,7 +6,7 @@ pub use tessera_plan::files::counters::{Count, Drops, TransferStats};
 
 use super::{
     NodeId,
-    wire::{Kind, Reject},
+    wire::{MessageKind, Reject},
 };
 
 /// What went through a machine's hands.
@@ -18,7 +18,7 @@ pub type GatewayStats = counters::GatewayCounters<Traffic>;
 
 /// A count per kind of datagram; serialised as a map by name, zeroes left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PerKind([Count; Kind::COUNT]);
+pub struct PerKind([Count; MessageKind::COUNT]);
 
 /// Ignored datagrams per reason; serialised as a map by name, zeroes left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub struct PerReject([u64; Reject::ALL.len()]);
 
 impl Default for PerKind {
     fn default() -> Self {
-        Self([Count::default(); Kind::COUNT])
+        Self([Count::default(); MessageKind::COUNT])
     }
 }
 
 impl PerKind {
     /// Of one kind.
-    pub const fn get(&self, kind: Kind) -> Count {
+    pub const fn get(&self, kind: MessageKind) -> Count {
         self.0[kind.index()]
     }
 
@@ -44,7 +44,7 @@ impl PerKind {
         })
     }
 
-    pub(super) const fn add(&mut self, kind: Kind, bytes: usize) {
+    pub(super) const fn add(&mut self, kind: MessageKind, bytes: usize) {
         let c = &mut self.0[kind.index()];
         c.datagrams += 1;
         c.bytes += bytes as u64;
@@ -70,7 +70,7 @@ impl PerReject {
 impl Serialize for PerKind {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
-        for (kind, count) in Kind::ALL.iter().zip(&self.0) {
+        for (kind, count) in MessageKind::ALL.iter().zip(&self.0) {
             if count.datagrams > 0 {
                 map.serialize_entry(kind.name(), count)?;
             }

@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
 
 use super::{
-    check::{Failure, Ledger, Violation},
-    draw::Draw,
     fault::Fault,
+    hostile::HostileTraffic,
+    ledger::Ledger,
     link::Network,
     oracle::Oracle,
     queue::Queue,
-    storm::Storm,
+    random::RandomSource,
+    violation::{Failure, Violation},
 };
 use tessera_protocol::{
-    FrameId, JobId, NodeId, ProgramInfo, TransferConfig,
+    FrameId, Incarnation, JobId, NodeId, ProgramInfo, TransferConfig,
     wire::{self, Message},
 };
 
@@ -20,37 +21,46 @@ use tessera_protocol::{
 #[derive(Debug)]
 pub(super) enum Event {
     /// A datagram reaches the queue before its receiver's link.
-    Port(Flight),
+    Port(Datagram),
     /// A datagram reaches its receiver.
-    Deliver(Flight),
+    Deliver(Datagram),
     /// A timer went off.
-    Tick { node: usize, life: u32 },
+    Tick {
+        node: usize,
+        incarnation: Incarnation,
+    },
     /// A worker is through with a job, or died in it.
     JobEnd {
         node: usize,
-        life: u32,
+        incarnation: Incarnation,
         job: JobId,
         lost: bool,
     },
     /// A source may have its next frame ready.
-    Offer { node: usize, life: u32 },
+    Offer {
+        node: usize,
+        incarnation: Incarnation,
+    },
     /// A tail ended.
     TailEnd {
-        life: u32,
+        incarnation: Incarnation,
         frame: FrameId,
         failed: bool,
     },
     /// A node that stood still goes on.
-    Resume { node: usize, life: u32 },
+    Resume {
+        node: usize,
+        incarnation: Incarnation,
+    },
     /// Something breaks or is repaired.
     Fault(Fault),
     /// A malformed datagram is due.
-    Storm,
+    Hostile,
 }
 
 /// A datagram under way.
 #[derive(Clone, Debug)]
-pub(super) struct Flight {
+pub(super) struct Datagram {
     pub from: SocketAddr,
     pub to: SocketAddr,
     pub bytes: Rc<[u8]>,
@@ -68,7 +78,7 @@ pub struct Counters {
     /// Frames that a source could not place though its machine wanted one.
     pub unplaced: u64,
     /// Malformed and replayed datagrams delivered.
-    pub storm: u64,
+    pub hostile: u64,
     /// Datagrams to addresses where nobody listens.
     pub unreachable: u64,
     /// Datagrams dropped by the socket of a node that stood still.
@@ -84,11 +94,26 @@ impl Counters {
         self.stolen += o.stolen;
         self.lost_jobs += o.lost_jobs;
         self.unplaced += o.unplaced;
-        self.storm += o.storm;
+        self.hostile += o.hostile;
         self.unreachable += o.unreachable;
         self.socket_full += o.socket_full;
         self.inputs += o.inputs;
     }
+}
+
+/// When a worker ran a job to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobSpan {
+    /// Of which edge, from 1.
+    pub node: usize,
+    /// The task's frame.
+    pub frame: FrameId,
+    /// The task.
+    pub task: u32,
+    /// Virtual time at which the worker began.
+    pub start_us: u64,
+    /// Virtual time at which it was through.
+    pub end_us: u64,
 }
 
 /// What all nodes share.
@@ -99,10 +124,14 @@ pub(super) struct Core {
     pub info: Arc<ProgramInfo>,
     pub ledger: Ledger,
     pub oracle: Oracle,
-    pub draw: Draw,
-    pub storm: Storm,
+    pub random: RandomSource,
+    pub hostile: HostileTraffic,
     pub counters: Counters,
     pub trace: bool,
+    /// See [`super::WorldConfig::task_us`].
+    pub task_us: Vec<Vec<u64>>,
+    /// Jobs that ran to their end, when they are recorded.
+    pub job_spans: Option<Vec<JobSpan>>,
     /// A task that no worker survives.
     pub broken: Option<u32>,
     /// Who listens where.
@@ -113,7 +142,7 @@ impl Core {
     /// Wraps a broken rule with the time.
     pub const fn fail(&self, what: Violation) -> Failure {
         Failure {
-            at: self.queue.now(),
+            at_us: self.queue.now_us(),
             what,
         }
     }
@@ -121,7 +150,7 @@ impl Core {
     /// Says what happens, when asked to.
     pub fn trace(&self, text: impl FnOnce() -> String) {
         if self.trace {
-            eprintln!("{:>10} {}", self.queue.now(), text());
+            eprintln!("{:>10} {}", self.queue.now_us(), text());
         }
     }
 
@@ -133,23 +162,23 @@ impl Core {
         to: SocketAddr,
         bytes: &[u8],
     ) -> Result<(), Failure> {
-        if bytes.is_empty() || bytes.len() > TransferConfig::MAX_DATAGRAM {
+        if bytes.is_empty() || bytes.len() > TransferConfig::DATAGRAM_BYTES_MAX {
             let node = NodeId(node as u16);
             let bytes = bytes.len();
             return Err(self.fail(Violation::Datagram { node, bytes }));
         }
-        let flight = Flight {
+        let datagram = Datagram {
             from,
             to,
             bytes: bytes.into(),
         };
-        self.storm.saw(&flight);
+        self.hostile.saw(&datagram);
         let Some(&target) = self.addresses.get(&to) else {
             self.counters.unreachable += 1;
             return Ok(());
         };
-        let now = self.queue.now();
-        let arrivals = self.net.send(now, node, target, bytes.len());
+        let now_us = self.queue.now_us();
+        let arrivals = self.net.send(now_us, node, target, bytes.len());
         self.trace(|| {
             format!(
                 "{node} -> {target} {:?} {}",
@@ -157,8 +186,8 @@ impl Core {
                 describe(bytes, &self.info)
             )
         });
-        for at in arrivals.into_iter().flatten() {
-            self.queue.push(at, Event::Port(flight.clone()));
+        for at_us in arrivals.into_iter().flatten() {
+            self.queue.push(at_us, Event::Port(datagram.clone()));
         }
         Ok(())
     }

@@ -6,130 +6,46 @@ use std::{
 };
 
 use super::{
-    check::{Failure, Violation},
-    core::{Core, Event},
+    core::{Core, Event, JobSpan},
+    edge_spec::{EdgeSpec, Stranger},
+    endpoint::Endpoint,
     exec,
-    heap_store::HeapStore,
-    link::Attachment,
-    seat::Seat,
+    violation::{Failure, Violation},
+    watched_store::WatchedStore,
 };
 use tessera_protocol::{
-    Edge, EdgeConfig, EdgeInput, EdgeOutput, Epoch, FrameId, FrameMeta, Job, JobId, NodeId,
-    Outcome, Refusal, store::Store,
+    Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameOutcome, Job, JobId, NodeId,
+    Refusal, store::Store,
 };
 
-/// An edge, as a world is told of it.
-#[derive(Clone, Copy, Debug)]
-pub struct EdgeSpec {
-    /// Its machine's configuration. The world sets `id`, `epoch` and `gateway`.
-    pub config: EdgeConfig,
-    /// How it hangs on the network.
-    pub attachment: Attachment,
-    /// Multiply-adds per microsecond of one worker; not 0.
-    pub macs_per_us: u64,
-    /// Microseconds that every task takes besides.
-    pub task_us: u64,
-    /// Parts per million of jobs that take [`Self::straggle`] times as long.
-    pub straggle_ppm: u32,
-    /// See there.
-    pub straggle: u64,
-    /// Parts per million of jobs that a worker's death ends.
-    pub lose_ppm: u32,
-    /// Frames that each life of it brings, if it is a source.
-    pub frames: u32,
-    /// Microseconds between two frames at least; 0 for as fast as they are taken.
-    pub frame_every: u64,
-    /// Frames' worth of slots for stolen tasks' outputs.
-    pub steal_frames: usize,
-    /// Whether larger slots serve when those of a size are used up.
-    pub spill: bool,
-    /// Parts per million that its clock runs fast.
-    pub clock_ppm: i32,
-    /// Virtual time of its first start; 0 for any within the first milliseconds.
-    pub start_at: u64,
-    /// Whether it does not belong.
-    pub stranger: Option<Stranger>,
-}
-
-/// Why an edge does not belong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stranger {
-    /// It was built from another plan.
-    Plan,
-    /// Its weights are another model's.
-    Model,
-    /// It has another node's id. The life that began later is the node's.
-    Twin {
-        /// Whose.
-        of: usize,
-    },
-}
-
-impl EdgeSpec {
-    /// An edge of one worker that computes 1000 multiply-adds per microsecond and is no source.
-    pub fn new() -> Self {
-        let gateway = super::world::address(0, 0);
-        let mut config = EdgeConfig::new(NodeId(1), Epoch(0), gateway, 1);
-        config.max_frames = 0;
-        Self {
-            config,
-            attachment: Attachment::default(),
-            macs_per_us: 1000,
-            task_us: 100,
-            straggle_ppm: 0,
-            straggle: 1,
-            lose_ppm: 0,
-            frames: 0,
-            frame_every: 0,
-            steal_frames: 1,
-            spill: true,
-            clock_ppm: 0,
-            start_at: 0,
-            stranger: None,
-        }
-    }
-
-    /// The same as a source of so many frames, two of them in flight.
-    pub const fn source(mut self, frames: u32) -> Self {
-        self.frames = frames;
-        self.config.max_frames = 2;
-        self
-    }
-}
-
-impl Default for EdgeSpec {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Something for the shell to do.
-enum Step {
+enum Action {
     Run(Job),
-    Ended(u32, FrameMeta, Outcome),
+    Ended(u32, FrameMeta, FrameOutcome),
     Refused(Refusal),
     Stopped,
     Wait(u64),
 }
 
 #[derive(Debug)]
-struct Out {
+struct AssignedJob {
     job: Job,
     running: bool,
+    started_us: u64,
 }
 
 /// A running edge.
 #[derive(Debug)]
 pub(super) struct EdgeNode {
     pub spec: EdgeSpec,
-    pub seat: Seat,
-    pub store: HeapStore,
+    pub endpoint: Endpoint,
+    pub store: WatchedStore,
     machine: Edge,
-    jobs: BTreeMap<JobId, Out>,
+    jobs: BTreeMap<JobId, AssignedJob>,
     waiting: VecDeque<JobId>,
     idle: usize,
     brought: u32,
-    next_frame_at: u64,
+    next_frame_us: u64,
     said_all: bool,
     /// The gateway told it to leave.
     pub stopped: bool,
@@ -139,10 +55,10 @@ pub(super) struct EdgeNode {
 
 impl EdgeNode {
     /// Outputs of a machine before it counts as spinning.
-    const OUTPUTS: usize = 100_000;
+    const OUTPUTS_MAX: usize = 100_000;
 
     /// `spec.config` complete.
-    pub fn new(spec: EdgeSpec, seat: Seat, core: &Core) -> Self {
+    pub fn new(spec: EdgeSpec, endpoint: Endpoint, core: &Core) -> Self {
         let mut info = Arc::clone(&core.info);
         match spec.stranger {
             Some(Stranger::Plan) => Arc::make_mut(&mut info).plan_hash[7] ^= 1,
@@ -152,14 +68,14 @@ impl EdgeNode {
         let slots = spec.config.slots(&info, spec.steal_frames);
         Self {
             spec,
-            seat,
-            store: HeapStore::new(&slots, spec.spill),
+            endpoint,
+            store: WatchedStore::new(&slots, spec.spill),
             machine: Edge::new(spec.config, info),
             jobs: BTreeMap::new(),
             waiting: VecDeque::new(),
             idle: spec.config.workers,
             brought: 0,
-            next_frame_at: 0,
+            next_frame_us: 0,
             said_all: false,
             stopped: false,
             refused: None,
@@ -173,7 +89,7 @@ impl EdgeNode {
     const fn frame_id(&self, number: u32) -> FrameId {
         FrameId {
             source: self.spec.config.id,
-            epoch: self.spec.config.epoch,
+            incarnation: self.spec.config.incarnation,
             number,
         }
     }
@@ -188,6 +104,16 @@ impl EdgeNode {
         !self.stopped && self.refused.is_none()
     }
 
+    /// The machine's counters.
+    pub const fn stats(&self) -> &EdgeStats {
+        self.machine.stats()
+    }
+
+    /// Whether the gateway has taken it in.
+    pub fn joined(&self) -> bool {
+        self.machine.joined()
+    }
+
     /// Length of the machine's state as text: bounded, however long it ran.
     pub fn state_bytes(&self) -> usize {
         format!("{:?}", self.machine).len()
@@ -199,47 +125,47 @@ impl EdgeNode {
             return Ok(());
         }
         core.counters.inputs += 1;
-        let now = self.seat.clock.local(core.queue.now());
-        self.machine.handle(now, input, &mut self.store);
+        let now_us = self.endpoint.clock.local(core.queue.now_us());
+        self.machine.handle(now_us, input, &mut self.store);
         self.drain(core)?;
         self.offer(core)
     }
 
     fn drain(&mut self, core: &mut Core) -> Result<(), Failure> {
-        let now = self.seat.clock.local(core.queue.now());
-        for _ in 0..Self::OUTPUTS {
-            let step = match self.machine.poll(now, &mut self.store) {
+        let now_us = self.endpoint.clock.local(core.queue.now_us());
+        for _ in 0..Self::OUTPUTS_MAX {
+            let action = match self.machine.poll(now_us, &mut self.store) {
                 EdgeOutput::Send { to, bytes } => {
-                    core.send(self.seat.index, self.seat.address, to, bytes)?;
+                    core.send(self.endpoint.index, self.endpoint.address, to, bytes)?;
                     continue;
                 }
-                EdgeOutput::Run(job) => Step::Run(job),
+                EdgeOutput::Run(job) => Action::Run(job),
                 EdgeOutput::FrameEnded {
                     number,
                     meta,
                     outcome,
-                } => Step::Ended(number, meta, outcome),
-                EdgeOutput::Refused(r) => Step::Refused(r),
-                EdgeOutput::Stopped => Step::Stopped,
-                EdgeOutput::WaitUntil(t) => Step::Wait(t),
+                } => Action::Ended(number, meta, outcome),
+                EdgeOutput::Refused(r) => Action::Refused(r),
+                EdgeOutput::Stopped => Action::Stopped,
+                EdgeOutput::WaitUntil(t) => Action::Wait(t),
             };
-            match step {
-                Step::Run(job) => self.take(core, job)?,
-                Step::Ended(number, meta, outcome) => {
+            match action {
+                Action::Run(job) => self.take(core, job)?,
+                Action::Ended(number, meta, outcome) => {
                     let frame = self.frame_id(number);
-                    core.trace(|| format!("{} hears {frame:?} {outcome:?}", self.seat.index));
+                    core.trace(|| format!("{} hears {frame:?} {outcome:?}", self.endpoint.index));
                     let heard = core.ledger.heard(frame, meta, outcome);
                     heard.map_err(|v| core.fail(v))?;
                 }
-                Step::Refused(r) => {
-                    core.trace(|| format!("{} is refused: {r:?}", self.seat.index));
+                Action::Refused(r) => {
+                    core.trace(|| format!("{} is refused: {r:?}", self.endpoint.index));
                     self.refused = Some(r);
-                    let (at, c) = (core.queue.now(), &self.spec.config);
-                    core.ledger.died(at, c.id, c.epoch);
+                    let (at_us, c) = (core.queue.now_us(), &self.spec.config);
+                    core.ledger.died(at_us, c.id, c.incarnation);
                 }
-                Step::Stopped => self.stopped = true,
-                Step::Wait(t) => {
-                    self.seat.wait(core, t);
+                Action::Stopped => self.stopped = true,
+                Action::Wait(t) => {
+                    self.endpoint.wait(core, t);
                     return Ok(());
                 }
             }
@@ -250,10 +176,10 @@ impl EdgeNode {
     /// Brings frames while the machine wants them.
     fn offer(&mut self, core: &mut Core) -> Result<(), Failure> {
         while self.brought < self.spec.frames && !self.stopped && self.machine.wants_frame() {
-            if core.queue.now() < self.next_frame_at {
-                let (node, life) = (self.seat.index, self.seat.life);
+            if core.queue.now_us() < self.next_frame_us {
+                let (node, incarnation) = (self.endpoint.index, self.endpoint.incarnation);
                 core.queue
-                    .push(self.next_frame_at, Event::Offer { node, life });
+                    .push(self.next_frame_us, Event::Offer { node, incarnation });
                 return Ok(());
             }
             let frame_tensor = core.info.tensors[0];
@@ -263,20 +189,18 @@ impl EdgeNode {
                 return Ok(());
             };
             let frame = self.frame_id(self.brought);
-            exec::fill(
-                self.store.bytes_mut(slot),
-                &exec::frame_words(frame, values),
-            );
+            let values = exec::frame_values(frame, frame_tensor.element, values);
+            exec::fill(self.store.bytes_mut(slot), &values, frame_tensor.element);
             let meta = FrameMeta {
-                tag: core.draw.word(),
-                image_w: core.draw.word() as u32,
-                image_h: core.draw.word() as u32,
-                captured_us: self.seat.clock.local(core.queue.now()),
+                tag: core.random.word(),
+                image_w: core.random.word() as u32,
+                image_h: core.random.word() as u32,
+                captured_us: self.endpoint.clock.local(core.queue.now_us()),
             };
-            core.trace(|| format!("{} brings {frame:?}", self.seat.index));
-            core.ledger.accept(core.queue.now(), frame, meta);
+            core.trace(|| format!("{} brings {frame:?}", self.endpoint.index));
+            core.ledger.accept(core.queue.now_us(), frame, meta);
             self.brought += 1;
-            self.next_frame_at = core.queue.now() + self.spec.frame_every;
+            self.next_frame_us = core.queue.now_us() + self.spec.frame_interval_us;
             self.tell(core, EdgeInput::Frame { slot, meta })?;
         }
         if self.brought == self.spec.frames && !self.said_all {
@@ -288,8 +212,8 @@ impl EdgeNode {
 
     fn tell(&mut self, core: &mut Core, input: EdgeInput<'_>) -> Result<(), Failure> {
         core.counters.inputs += 1;
-        let now = self.seat.clock.local(core.queue.now());
-        self.machine.handle(now, input, &mut self.store);
+        let now_us = self.endpoint.clock.local(core.queue.now_us());
+        self.machine.handle(now_us, input, &mut self.store);
         self.drain(core)
     }
 
@@ -299,7 +223,7 @@ impl EdgeNode {
         core.trace(|| {
             format!(
                 "{} runs {:?} of {:?}, {:?}",
-                self.seat.index, job.task, job.frame, job.id
+                self.endpoint.index, job.task, job.frame, job.id
             )
         });
         if job.task as usize >= core.info.tasks.len() {
@@ -324,15 +248,16 @@ impl EdgeNode {
         }
         core.counters.stolen += u64::from(job.stolen);
         let id = job.id;
-        let out = Out {
+        let out = AssignedJob {
             job,
             running: false,
+            started_us: 0,
         };
         if self.jobs.insert(id, out).is_some() {
             return Err(core.fail(Violation::JobTwice { node }));
         }
-        if self.jobs.len() > self.spec.config.max_jobs {
-            let most = self.spec.config.max_jobs;
+        if self.jobs.len() > self.spec.config.jobs_max {
+            let most = self.spec.config.jobs_max;
             return Err(core.fail(Violation::TooManyJobs { node, most }));
         }
         self.waiting.push_back(id);
@@ -350,22 +275,29 @@ impl EdgeNode {
             out.running = true;
             self.idle -= 1;
             core.counters.jobs += 1;
-            let task = &core.info.tasks[out.job.task as usize];
-            let mut us = self.spec.task_us + task.macs / self.spec.macs_per_us;
-            if core.draw.chance(self.spec.straggle_ppm) {
-                us *= self.spec.straggle;
+            out.started_us = core.queue.now_us();
+            let task = out.job.task as usize;
+            let given = core.task_us.get(self.endpoint.index - 1);
+            let mut us = given
+                .and_then(|times| times.get(task))
+                .copied()
+                .unwrap_or_else(|| {
+                    self.spec.task_us + core.info.tasks[task].macs / self.spec.macs_per_us
+                });
+            if core.random.chance(self.spec.straggle_ppm) {
+                us *= self.spec.straggle_factor;
             }
-            let lost = core.draw.chance(self.spec.lose_ppm) || core.broken == Some(out.job.task);
+            let lost = core.random.chance(self.spec.lose_ppm) || core.broken == Some(out.job.task);
             if lost {
-                us = core.draw.below(us + 1);
+                us = core.random.below(us + 1);
             }
             let event = Event::JobEnd {
-                node: self.seat.index,
-                life: self.seat.life,
+                node: self.endpoint.index,
+                incarnation: self.endpoint.incarnation,
                 job: id,
                 lost,
             };
-            core.queue.push(core.queue.now() + us, event);
+            core.queue.push(core.queue.now_us() + us, event);
         }
     }
 
@@ -384,7 +316,10 @@ impl EdgeNode {
         if !self.jobs.get(&id).is_some_and(|o| o.running) {
             return Ok(());
         }
-        let Some(Out { job, .. }) = self.jobs.remove(&id) else {
+        let Some(AssignedJob {
+            job, started_us, ..
+        }) = self.jobs.remove(&id)
+        else {
             return Ok(());
         };
         if lost {
@@ -393,10 +328,19 @@ impl EdgeNode {
                 // What it got done is of no use.
                 let bytes = self.store.job_bytes_mut(slot);
                 let half = bytes.len() / 2;
-                bytes[..half].fill(core.draw.word() as u8);
+                bytes[..half].fill(core.random.word() as u8);
             }
         } else {
             self.compute(core, &job)?;
+            if let Some(spans) = &mut core.job_spans {
+                spans.push(JobSpan {
+                    node: self.endpoint.index,
+                    frame: job.frame,
+                    task: job.task,
+                    start_us: started_us,
+                    end_us: core.queue.now_us(),
+                });
+            }
         }
         for &(slot, _) in job.inputs.iter().flatten() {
             self.store.unlock_read(slot);
@@ -406,7 +350,7 @@ impl EdgeNode {
         }
         self.idle += 1;
         self.begin(core);
-        core.trace(|| format!("{} ends {id:?}, lost {lost}", self.seat.index));
+        core.trace(|| format!("{} ends {id:?}, lost {lost}", self.endpoint.index));
         let input = if lost {
             EdgeInput::Failed { job: id }
         } else {
@@ -439,8 +383,9 @@ impl EdgeNode {
         }
         let digest = exec::digest(&inputs);
         for (o, (&slot, port)) in job.outputs.iter().zip(&spec.outputs).enumerate() {
-            let words = exec::output_words(task, o, digest, port.region.len());
-            exec::fill(self.store.job_bytes_mut(slot), &words);
+            let element = info.tensors[port.tensor as usize].element;
+            let values = exec::output_values(task, o, digest, element, port.region.len());
+            exec::fill(self.store.job_bytes_mut(slot), &values, element);
         }
         Ok(())
     }

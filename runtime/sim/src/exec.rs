@@ -2,10 +2,11 @@
 //!
 //! A task digests all values of its inputs' boxes, and every output value is a hash of that
 //! digest, the task, the output and the position. So one wrong bit anywhere spoils everything
-//! behind it, and the tail sees it. Values are words of 32 bits; nothing looks at them as numbers.
+//! behind it, and the tail sees it. A value is as many bits as its tensor's element type has, held
+//! in a word of 32 bits; nothing looks at values as numbers.
 
-use super::{draw::mix, heap_store::HeapStore};
-use tessera_plan::region::Region;
+use super::{random::mix, watched_store::WatchedStore};
+use tessera_plan::{plan::ElementType, region::Region};
 use tessera_protocol::{FrameId, Job, ProgramInfo, store::SlotId};
 
 /// What is wrong with a job's pieces.
@@ -33,7 +34,7 @@ pub enum PieceError {
     /// The pieces leave holes.
     #[error("input {input} is not covered at value {position} of box {region:?}")]
     Hole {
-        /// Which input.
+        /// Index of the input.
         input: usize,
         /// First value without a piece, counted in the input's box.
         position: usize,
@@ -43,7 +44,7 @@ pub enum PieceError {
     /// Two pieces disagree.
     #[error("pieces of input {input} disagree at value {position} of box {region:?}")]
     Disagree {
-        /// Which input.
+        /// Index of the input.
         input: usize,
         /// First value they disagree on, counted in the input's box.
         position: usize,
@@ -52,34 +53,42 @@ pub enum PieceError {
     },
 }
 
-/// The pixels of a frame: all of tensor 0.
-pub fn frame_words(frame: FrameId, floats: usize) -> Vec<u32> {
-    let seed = mix(frame.epoch.0 ^ mix(u64::from(frame.source.0) << 32 | u64::from(frame.number)));
-    words(seed, floats)
+/// The pixels of a frame: all of tensor 0, `values` of them.
+pub fn frame_values(frame: FrameId, element: ElementType, values: usize) -> Vec<u32> {
+    let id = u64::from(frame.source.0) << 32 | u64::from(frame.number);
+    hashes(mix(frame.incarnation.0 ^ mix(id)), element, values)
 }
 
-/// Reads a slot's bytes as words.
-pub fn to_words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
-    let (words, _) = bytes.as_chunks::<4>();
-    words.iter().map(|w| u32::from_le_bytes(*w))
+/// Reads packed bytes as values.
+pub fn unpack(bytes: &[u8], element: ElementType) -> impl Iterator<Item = u32> + '_ {
+    bytes.chunks_exact(element.bytes()).map(|value| {
+        let mut word = [0; 4];
+        word[..value.len()].copy_from_slice(value);
+        u32::from_le_bytes(word)
+    })
 }
 
-/// Writes words over the whole of a slot.
+/// Writes values over the whole of a slot.
 ///
 /// # Panics
 /// If the slot has another size.
-pub fn fill(bytes: &mut [u8], words: &[u32]) {
-    assert_eq!(bytes.len(), words.len() * 4, "slot size");
-    let (places, _) = bytes.as_chunks_mut::<4>();
-    for (place, w) in places.iter_mut().zip(words) {
-        *place = w.to_le_bytes();
+pub fn fill(bytes: &mut [u8], values: &[u32], element: ElementType) {
+    assert_eq!(bytes.len(), values.len() * element.bytes(), "slot size");
+    for (place, v) in bytes.chunks_exact_mut(element.bytes()).zip(values) {
+        place.copy_from_slice(&v.to_le_bytes()[..place.len()]);
     }
 }
 
 /// An output of a task, given its inputs' boxes, each row by row.
-pub fn output_words(task: u32, output: usize, digest: u64, floats: usize) -> Vec<u32> {
+pub fn output_values(
+    task: u32,
+    output: usize,
+    digest: u64,
+    element: ElementType,
+    values: usize,
+) -> Vec<u32> {
     let seed = mix(digest ^ mix(u64::from(task) << 16 | output as u64));
-    words(seed, floats)
+    hashes(seed, element, values)
 }
 
 /// Digest of the inputs' boxes, in order.
@@ -95,9 +104,10 @@ pub fn digest(inputs: &[Vec<u32>]) -> u64 {
     mix(h)
 }
 
-fn words(seed: u64, floats: usize) -> Vec<u32> {
-    let at = |k: u64| (mix(seed.wrapping_add(k)) >> 32) as u32;
-    (0..floats as u64).map(at).collect()
+fn hashes(seed: u64, element: ElementType, values: usize) -> Vec<u32> {
+    let unused_bits = 64 - 8 * element.bytes();
+    let at = |k: u64| (mix(seed.wrapping_add(k)) >> unused_bits) as u32;
+    (0..values as u64).map(at).collect()
 }
 
 /// Collects the inputs of a job, each its box row by row.
@@ -105,7 +115,7 @@ fn words(seed: u64, floats: usize) -> Vec<u32> {
 /// # Errors
 /// [`PieceError`] when the pieces do not cover the boxes or disagree.
 pub fn gather(
-    store: &HeapStore,
+    store: &WatchedStore,
     info: &ProgramInfo,
     job: &Job,
 ) -> Result<Vec<Vec<u32>>, PieceError> {
@@ -117,16 +127,24 @@ pub fn gather(
         });
     }
     for (&slot, port) in job.outputs.iter().zip(&task.outputs) {
-        size(slot, store.job_bytes(slot), port.region)?;
+        size(
+            slot,
+            store.job_bytes(slot),
+            info.port_bytes(port),
+            port.region,
+        )?;
     }
     let inputs = task.inputs.iter().zip(&job.inputs).enumerate();
     inputs
-        .map(|(k, (port, pieces))| gather_box(store, k, port.region, pieces))
+        .map(|(k, (port, pieces))| {
+            let element = info.tensors[port.tensor as usize].element;
+            gather_box(store, k, element, port.region, pieces)
+        })
         .collect()
 }
 
-fn size(slot: SlotId, bytes: &[u8], region: Region) -> Result<(), PieceError> {
-    if bytes.len() == region.len() * 4 {
+fn size(slot: SlotId, bytes: &[u8], expected: usize, region: Region) -> Result<(), PieceError> {
+    if bytes.len() == expected {
         return Ok(());
     }
     Err(PieceError::Size {
@@ -137,19 +155,21 @@ fn size(slot: SlotId, bytes: &[u8], region: Region) -> Result<(), PieceError> {
 }
 
 fn gather_box(
-    store: &HeapStore,
+    store: &WatchedStore,
     input: usize,
+    element: ElementType,
     want: Region,
     pieces: &[(SlotId, Region)],
 ) -> Result<Vec<u32>, PieceError> {
     let mut found: Vec<Option<u32>> = vec![None; want.len()];
     for &(slot, region) in pieces {
         let bytes = store.job_bytes(slot);
-        size(slot, bytes, region)?;
+        let n = element.bytes();
+        size(slot, bytes, region.len() * n, region)?;
         let part = region.meet(want);
-        for (to, from, n) in runs(part, want, region) {
-            let values = to_words(&bytes[from * 4..(from + n) * 4]);
-            for (k, (place, w)) in found[to..to + n].iter_mut().zip(values).enumerate() {
+        for (to, from, len) in runs(part, want, region) {
+            let values = unpack(&bytes[from * n..(from + len) * n], element);
+            for (k, (place, w)) in found[to..to + len].iter_mut().zip(values).enumerate() {
                 if place.is_some_and(|p| p != w) {
                     return Err(PieceError::Disagree {
                         input,
@@ -192,19 +212,22 @@ mod tests {
     use tessera_plan::dataflow::SlotCount;
     use tessera_protocol::store::Store;
 
+    const ALL: [ElementType; 3] = [ElementType::U8, ElementType::F16, ElementType::F32];
+
     fn piece(
-        store: &mut HeapStore,
+        store: &mut WatchedStore,
+        element: ElementType,
         region: Region,
         value: impl Fn(usize, usize) -> usize,
     ) -> (SlotId, Region) {
-        let slot = store.alloc(4 * region.len()).unwrap();
+        let slot = store.alloc(element.bytes() * region.len()).unwrap();
         let mut words = Vec::new();
         for y in region.y.lo..region.y.hi {
             for x in region.x.lo..region.x.hi {
                 words.extend((region.c.lo..region.c.hi).map(|c| (value(y, x) * 10 + c) as u32));
             }
         }
-        fill(store.bytes_mut(slot), &words);
+        fill(store.bytes_mut(slot), &words, element);
         (slot, region)
     }
 
@@ -212,47 +235,66 @@ mod tests {
         Region::new(y, x, [0, 2])
     }
 
+    fn store() -> WatchedStore {
+        let slots = SlotCount {
+            bytes: 256,
+            count: 8,
+        };
+        WatchedStore::new(&[slots], false)
+    }
+
     #[test]
     fn pieces_are_put_together() {
-        let mut s = HeapStore::new(
-            &[SlotCount {
-                bytes: 256,
-                count: 8,
-            }],
-            false,
-        );
-        let value = |y, x| y * 10 + x;
-        let left = piece(&mut s, boxed([0, 4], [0, 3]), value);
-        let right = piece(&mut s, boxed([0, 4], [2, 5]), value);
-        let want = boxed([1, 3], [1, 5]);
-        let got = gather_box(&s, 0, want, &[left, right]).unwrap();
-        let alone = piece(&mut s, want, value).0;
-        assert_eq!(got, to_words(s.bytes(alone)).collect::<Vec<_>>());
+        for element in ALL {
+            let mut s = store();
+            let value = |y, x| y * 10 + x;
+            let left = piece(&mut s, element, boxed([0, 4], [0, 3]), value);
+            let right = piece(&mut s, element, boxed([0, 4], [2, 5]), value);
+            let want = boxed([1, 3], [1, 5]);
+            let got = gather_box(&s, 0, element, want, &[left, right]).unwrap();
+            let alone = piece(&mut s, element, want, value).0;
+            assert_eq!(got, unpack(s.bytes(alone), element).collect::<Vec<_>>());
+        }
     }
 
     #[test]
     fn holes_and_disagreements_are_found() {
-        let mut s = HeapStore::new(
-            &[SlotCount {
-                bytes: 256,
-                count: 8,
-            }],
-            false,
-        );
-        let value = |y, x| y * 10 + x;
-        let left = piece(&mut s, boxed([0, 2], [0, 2]), value);
-        let want = boxed([0, 2], [0, 3]);
-        let hole = gather_box(&s, 0, want, &[left]);
-        assert!(
-            matches!(hole, Err(PieceError::Hole { position: 4, .. })),
-            "{hole:?}"
-        );
-        let other = piece(&mut s, boxed([1, 2], [1, 3]), |y, x| y * 10 + x + 1);
-        let odd = gather_box(&s, 0, want, &[left, other]);
-        assert!(
-            matches!(odd, Err(PieceError::Disagree { position: 8, .. })),
-            "{odd:?}"
-        );
+        for element in ALL {
+            let mut s = store();
+            let value = |y, x| y * 10 + x;
+            let left = piece(&mut s, element, boxed([0, 2], [0, 2]), value);
+            let want = boxed([0, 2], [0, 3]);
+            let hole = gather_box(&s, 0, element, want, &[left]);
+            assert!(
+                matches!(hole, Err(PieceError::Hole { position: 4, .. })),
+                "{hole:?}"
+            );
+            let odd = |y, x| y * 10 + x + 1;
+            let other = piece(&mut s, element, boxed([1, 2], [1, 3]), odd);
+            let found = gather_box(&s, 0, element, want, &[left, other]);
+            assert!(
+                matches!(found, Err(PieceError::Disagree { position: 8, .. })),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_have_their_elements_width() {
+        let frame = FrameId {
+            source: tessera_protocol::NodeId(1),
+            incarnation: tessera_protocol::Incarnation(1),
+            number: 0,
+        };
+        for element in ALL {
+            let values = frame_values(frame, element, 999);
+            let bits = 8 * element.bytes() as u32;
+            let used = values.iter().fold(0, |all, v| all | v);
+            assert_eq!(used, u32::MAX >> (32 - bits));
+            let mut bytes = vec![0; 999 * element.bytes()];
+            fill(&mut bytes, &values, element);
+            assert_eq!(unpack(&bytes, element).collect::<Vec<_>>(), values);
+        }
     }
 
     #[test]

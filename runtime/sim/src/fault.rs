@@ -1,58 +1,58 @@
 //! What breaks, and what is repaired. Nodes are indices; 0 is the gateway.
 
-use super::link::Weather;
+use super::link::LinkConditions;
 
 /// Something that breaks or is repaired at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A node is killed; what it had in memory is gone.
     Crash {
-        /// Which.
+        /// The node.
         node: usize,
     },
-    /// A killed node comes back with a later epoch. No effect on one that runs.
+    /// A killed node comes back with a later incarnation. No effect on one that runs.
     Start {
-        /// Which.
+        /// The node.
         node: usize,
         /// Whether it has a new address; the gateway keeps its own.
         moved: bool,
     },
     /// A worker is killed in the middle of a job, if there is one.
     CrashWorker {
-        /// Of which edge.
+        /// The edge.
         node: usize,
     },
     /// A node stands still; what arrives waits in its socket.
     Pause {
-        /// Which.
+        /// The node.
         node: usize,
         /// For how many microseconds.
         us: u64,
     },
     /// Nothing passes from one node to another.
     Cut {
-        /// Sender.
+        /// The sender.
         from: usize,
-        /// Receiver.
+        /// The receiver.
         to: usize,
     },
     /// Undoes a cut.
     Heal {
-        /// Sender.
+        /// The sender.
         from: usize,
-        /// Receiver.
+        /// The receiver.
         to: usize,
     },
     /// Nothing passes to or from a node.
     Isolate {
-        /// Which.
+        /// The node.
         node: usize,
     },
     /// Undoes all cuts.
     HealAll,
-    /// The weather between all pairs changes.
-    Weather(Weather),
+    /// The conditions between all pairs changes.
+    Conditions(LinkConditions),
 }
 
 /// A fault and its time in virtual microseconds.
-pub type Scheduled = (u64, Fault);
+pub type ScheduledFault = (u64, Fault);

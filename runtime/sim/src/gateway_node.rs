@@ -3,22 +3,22 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    check::{Failure, Violation},
     core::{Core, Event},
+    endpoint::Endpoint,
     exec,
-    heap_store::HeapStore,
     link::Attachment,
-    seat::Seat,
+    violation::{Failure, Violation},
+    watched_store::WatchedStore,
 };
 use tessera_protocol::{
-    Drained, DropReason, Epoch, FrameId, FrameMeta, GATEWAY, Gateway, GatewayConfig, GatewayInput,
-    GatewayOutput, store::SlotId,
+    Drained, DropReason, FrameId, FrameMeta, GATEWAY, Gateway, GatewayConfig, GatewayInput,
+    GatewayOutput, GatewayStats, Incarnation, store::SlotId,
 };
 
 /// The gateway, as a world is told of it.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewaySpec {
-    /// Its machine's configuration. The world sets `epoch`.
+    /// Its machine's configuration. The world sets `incarnation`.
     pub config: GatewayConfig,
     /// How it hangs on the network.
     pub attachment: Attachment,
@@ -33,7 +33,7 @@ pub struct GatewaySpec {
 impl Default for GatewaySpec {
     fn default() -> Self {
         Self {
-            config: GatewayConfig::new(Epoch(0)),
+            config: GatewayConfig::new(Incarnation(0)),
             attachment: Attachment::default(),
             tail_us: 1000,
             fail_ppm: 0,
@@ -42,7 +42,7 @@ impl Default for GatewaySpec {
     }
 }
 
-enum Step {
+enum Action {
     Tail(FrameId, FrameMeta, Vec<SlotId>),
     Drop(FrameId, FrameMeta, DropReason),
     Wait(u64),
@@ -52,8 +52,8 @@ enum Step {
 #[derive(Debug)]
 pub(super) struct GatewayNode {
     pub spec: GatewaySpec,
-    pub seat: Seat,
-    pub store: HeapStore,
+    pub endpoint: Endpoint,
+    pub store: WatchedStore,
     machine: Gateway,
     tails: BTreeMap<FrameId, Vec<SlotId>>,
     /// Until when one tail after the other computes.
@@ -61,15 +61,15 @@ pub(super) struct GatewayNode {
 }
 
 impl GatewayNode {
-    const OUTPUTS: usize = 100_000;
+    const OUTPUTS_MAX: usize = 100_000;
 
     /// `spec.config` complete.
-    pub fn new(spec: GatewaySpec, seat: Seat, core: &Core) -> Self {
+    pub fn new(spec: GatewaySpec, endpoint: Endpoint, core: &Core) -> Self {
         let info = Arc::clone(&core.info);
         Self {
             spec,
-            seat,
-            store: HeapStore::new(&spec.config.slots(&info), true),
+            endpoint,
+            store: WatchedStore::new(&spec.config.slots(&info), true),
             machine: Gateway::new(spec.config, info),
             tails: BTreeMap::new(),
             busy_until: 0,
@@ -81,6 +81,11 @@ impl GatewayNode {
         self.machine.drained()
     }
 
+    /// The machine's counters.
+    pub const fn stats(&self) -> &GatewayStats {
+        self.machine.stats()
+    }
+
     /// Length of the machine's state as text: bounded, however long it ran.
     pub fn state_bytes(&self) -> usize {
         format!("{:?}", self.machine).len()
@@ -89,36 +94,36 @@ impl GatewayNode {
     /// Gives the machine an input and does what it asks for.
     pub fn input(&mut self, core: &mut Core, input: GatewayInput<'_>) -> Result<(), Failure> {
         core.counters.inputs += 1;
-        let now = self.seat.clock.local(core.queue.now());
-        self.machine.handle(now, input, &mut self.store);
-        for _ in 0..Self::OUTPUTS {
-            let step = match self.machine.poll(now, &mut self.store) {
+        let now_us = self.endpoint.clock.local(core.queue.now_us());
+        self.machine.handle(now_us, input, &mut self.store);
+        for _ in 0..Self::OUTPUTS_MAX {
+            let action = match self.machine.poll(now_us, &mut self.store) {
                 GatewayOutput::Send { to, bytes } => {
-                    core.send(self.seat.index, self.seat.address, to, bytes)?;
+                    core.send(self.endpoint.index, self.endpoint.address, to, bytes)?;
                     continue;
                 }
                 GatewayOutput::RunTail {
                     frame,
                     meta,
                     inputs,
-                } => Step::Tail(frame, meta, inputs),
+                } => Action::Tail(frame, meta, inputs),
                 GatewayOutput::Drop {
                     frame,
                     meta,
                     reason,
-                } => Step::Drop(frame, meta, reason),
-                GatewayOutput::WaitUntil(t) => Step::Wait(t),
+                } => Action::Drop(frame, meta, reason),
+                GatewayOutput::WaitUntil(t) => Action::Wait(t),
             };
-            match step {
-                Step::Tail(frame, meta, inputs) => self.tail(core, frame, meta, inputs)?,
-                Step::Drop(frame, meta, reason) => {
+            match action {
+                Action::Tail(frame, meta, inputs) => self.tail(core, frame, meta, inputs)?,
+                Action::Drop(frame, meta, reason) => {
                     core.trace(|| format!("0 drops {frame:?} {reason:?}"));
-                    let (at, life) = (core.queue.now(), self.seat.life);
-                    let dropped = core.ledger.dropped(at, life, frame, meta, reason);
+                    let (at_us, incarnation) = (core.queue.now_us(), self.endpoint.incarnation);
+                    let dropped = core.ledger.dropped(at_us, incarnation, frame, meta, reason);
                     dropped.map_err(|v| core.fail(v))?;
                 }
-                Step::Wait(t) => {
-                    self.seat.wait(core, t);
+                Action::Wait(t) => {
+                    self.endpoint.wait(core, t);
                     return Ok(());
                 }
             }
@@ -134,7 +139,7 @@ impl GatewayNode {
         inputs: Vec<SlotId>,
     ) -> Result<(), Failure> {
         core.trace(|| format!("0 runs the tail of {frame:?}"));
-        let taken = core.ledger.tail(self.seat.life, frame, meta);
+        let taken = core.ledger.tail(self.endpoint.incarnation, frame, meta);
         taken.map_err(|v| core.fail(v))?;
         let expected = core.info.tail_inputs.len();
         if inputs.len() != expected {
@@ -145,11 +150,11 @@ impl GatewayNode {
             self.store.lock_read(slot);
         }
         self.tails.insert(frame, inputs);
-        self.busy_until = self.busy_until.max(core.queue.now()) + self.spec.tail_us;
+        self.busy_until = self.busy_until.max(core.queue.now_us()) + self.spec.tail_us;
         let event = Event::TailEnd {
-            life: self.seat.life,
+            incarnation: self.endpoint.incarnation,
             frame,
-            failed: core.draw.chance(self.spec.fail_ppm),
+            failed: core.random.chance(self.spec.fail_ppm),
         };
         core.queue.push(self.busy_until, event);
         Ok(())
@@ -169,24 +174,25 @@ impl GatewayNode {
         let info = Arc::clone(&core.info);
         for (input, (&slot, &t)) in inputs.iter().zip(&info.tail_inputs).enumerate() {
             let expected = &tensors[t as usize];
-            let bytes = self.store.job_bytes(slot);
-            let wrong = exec::to_words(bytes)
+            let (bytes, element) = (self.store.job_bytes(slot), info.tensors[t as usize].element);
+            let wrong = exec::unpack(bytes, element)
                 .zip(expected)
                 .position(|(a, &b)| a != b);
-            let short = (bytes.len() != expected.len() * 4).then_some(expected.len());
+            let short = (bytes.len() != expected.len() * element.bytes()).then_some(expected.len());
             if let Some(position) = wrong.or(short) {
                 return Err(core.fail(Violation::WrongTail {
                     frame,
                     input,
                     position,
-                    floats: expected.len(),
+                    values: expected.len(),
                 }));
             }
             self.store.unlock_read(slot);
         }
         core.trace(|| format!("0 ends the tail of {frame:?}, failed {failed}"));
-        let at = core.queue.now();
-        core.ledger.tail_ended(at, self.seat.life, frame, failed);
+        let at_us = core.queue.now_us();
+        core.ledger
+            .tail_ended(at_us, self.endpoint.incarnation, frame, failed);
         let input = if failed {
             GatewayInput::TailFailed { frame }
         } else {

@@ -1,7 +1,7 @@
 //! The network between nodes: bandwidth, delay, and what goes wrong.
 //!
 //! ```text
-//!   node ─ uplink ─┬─ (shared channel) ─ delay, weather ─┬─ port queue ─ downlink ─ node
+//!   node ─ uplink ─┬─ (shared channel) ─ delay, conditions ─┬─ port queue ─ downlink ─ node
 //!                  └─ its own queue                      └─ drops what does not fit
 //! ```
 //!
@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draw::Draw;
+use super::random::RandomSource;
 
 /// How a node hangs on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Attachment {
     /// Bits per second in each direction; 0 for no limit.
     pub bits_per_s: u64,
     /// Microseconds between the node and the middle of the network.
-    pub delay: u64,
+    pub delay_us: u64,
     /// Bytes that may wait before the link in either direction; the rest is dropped.
     pub queue_bytes: u64,
 }
@@ -28,7 +28,7 @@ impl Default for Attachment {
     fn default() -> Self {
         Self {
             bits_per_s: 0,
-            delay: 100,
+            delay_us: 100,
             queue_bytes: 256 * 1024,
         }
     }
@@ -36,17 +36,17 @@ impl Default for Attachment {
 
 /// What goes wrong between two nodes. Shares are parts per million of datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weather {
-    /// Lost.
+pub struct LinkConditions {
+    /// Datagrams that are lost.
     pub loss_ppm: u32,
-    /// Delivered twice.
+    /// Datagrams that are delivered twice.
     pub duplicate_ppm: u32,
     /// Held back by up to `reorder`, so that others overtake them.
     pub reorder_ppm: u32,
-    /// Microseconds.
-    pub reorder: u64,
+    /// Longest hold of such a datagram, in microseconds.
+    pub reorder_us: u64,
     /// Up to so many microseconds more delay for every datagram.
-    pub jitter: u64,
+    pub jitter_us: u64,
 }
 
 /// The network.
@@ -57,7 +57,7 @@ pub struct NetConfig {
     /// Bytes of headers, preamble and gap around every datagram.
     pub overhead_bytes: u64,
     /// Everywhere, unless changed for a pair.
-    pub weather: Weather,
+    pub conditions: LinkConditions,
 }
 
 impl NetConfig {
@@ -72,11 +72,11 @@ pub struct NetCounters {
     pub sent: u64,
     /// Their payload bytes.
     pub sent_bytes: u64,
-    /// Lost by weather.
+    /// Lost by chance.
     pub lost: u64,
-    /// Doubled by weather.
+    /// Doubled by conditions.
     pub duplicated: u64,
-    /// Held back by weather.
+    /// Held back by conditions.
     pub reordered: u64,
     /// Dropped because the pair is cut.
     pub cut: u64,
@@ -119,21 +119,21 @@ impl Pipe {
     }
 
     /// When the last bit of a datagram that came at `now` leaves; `None` when it does not fit.
-    fn pass(&mut self, now: u64, bytes: u64) -> Option<u64> {
+    fn pass(&mut self, now_us: u64, bytes: u64) -> Option<u64> {
         if self.bits_per_s == 0 {
-            return Some(now);
+            return Some(now_us);
         }
-        if self.free_at.saturating_sub(now) > self.ns(self.queue_bytes) {
+        if self.free_at.saturating_sub(now_us) > self.ns(self.queue_bytes) {
             return None;
         }
-        self.free_at = self.free_at.max(now) + self.ns(bytes);
+        self.free_at = self.free_at.max(now_us) + self.ns(bytes);
         Some(self.free_at)
     }
 }
 
 #[derive(Debug)]
-struct Node {
-    delay: u64,
+struct NodeLinks {
+    delay_us: u64,
     up: Pipe,
     down: Pipe,
 }
@@ -143,12 +143,12 @@ struct Node {
 pub struct Network {
     config: NetConfig,
     shared: Pipe,
-    nodes: Vec<Node>,
-    /// Pairs with weather of their own, by (from, to).
-    paths: BTreeMap<(usize, usize), Weather>,
+    nodes: Vec<NodeLinks>,
+    /// Pairs with conditions of their own, by (from, to).
+    paths: BTreeMap<(usize, usize), LinkConditions>,
     /// Pairs that hear nothing, by (from, to).
     cuts: BTreeSet<(usize, usize)>,
-    draw: Draw,
+    random: RandomSource,
     /// What has happened.
     pub counters: NetCounters,
 }
@@ -158,11 +158,11 @@ pub type Arrivals = [Option<u64>; 2];
 
 impl Network {
     /// A network of `nodes`, without cuts.
-    pub fn new(config: NetConfig, nodes: &[Attachment], draw: Draw) -> Self {
+    pub fn new(config: NetConfig, nodes: &[Attachment], random: RandomSource) -> Self {
         let nodes = nodes
             .iter()
-            .map(|a| Node {
-                delay: a.delay,
+            .map(|a| NodeLinks {
+                delay_us: a.delay_us,
                 up: Pipe::new(a.bits_per_s, a.queue_bytes),
                 down: Pipe::new(a.bits_per_s, a.queue_bytes),
             })
@@ -174,20 +174,20 @@ impl Network {
             nodes,
             paths: BTreeMap::new(),
             cuts: BTreeSet::new(),
-            draw,
+            random,
             counters: NetCounters::default(),
         }
     }
 
-    /// Changes the weather between all pairs.
-    pub fn set_weather(&mut self, weather: Weather) {
-        self.config.weather = weather;
+    /// Changes the conditions between all pairs.
+    pub fn set_conditions(&mut self, conditions: LinkConditions) {
+        self.config.conditions = conditions;
         self.paths.clear();
     }
 
-    /// Changes the weather for datagrams from one node to another.
-    pub fn set_path(&mut self, from: usize, to: usize, weather: Weather) {
-        self.paths.insert((from, to), weather);
+    /// Changes the conditions for datagrams from one node to another.
+    pub fn set_path(&mut self, from: usize, to: usize, conditions: LinkConditions) {
+        self.paths.insert((from, to), conditions);
     }
 
     /// Lets nothing pass from one node to another.
@@ -206,7 +206,7 @@ impl Network {
     }
 
     /// A datagram of `len` bytes leaves a node at `now`.
-    pub fn send(&mut self, now: u64, from: usize, to: usize, len: usize) -> Arrivals {
+    pub fn send(&mut self, now_us: u64, from: usize, to: usize, len: usize) -> Arrivals {
         self.counters.sent += 1;
         self.counters.sent_bytes += len as u64;
         if self.cuts.contains(&(from, to)) {
@@ -214,23 +214,23 @@ impl Network {
             return [None; 2];
         }
         let bytes = len as u64 + self.config.overhead_bytes;
-        let left = self.nodes[from].up.pass(now * 1000, bytes);
+        let left = self.nodes[from].up.pass(now_us * 1000, bytes);
         let Some(left) = left.and_then(|t| self.shared.pass(t, bytes)) else {
             self.counters.overflowed += 1;
             return [None; 2];
         };
-        let left = left.div_ceil(1000) + self.nodes[from].delay + self.nodes[to].delay;
+        let left = left.div_ceil(1000) + self.nodes[from].delay_us + self.nodes[to].delay_us;
         let w = self.paths.get(&(from, to)).copied();
-        let w = w.unwrap_or(self.config.weather);
-        if self.draw.chance(w.loss_ppm) {
+        let w = w.unwrap_or(self.config.conditions);
+        if self.random.chance(w.loss_ppm) {
             self.counters.lost += 1;
             return [None; 2];
         }
         let mut arrive = |c: &mut NetCounters| {
-            let mut t = left + self.draw.below(w.jitter + 1);
-            if self.draw.chance(w.reorder_ppm) {
+            let mut t = left + self.random.below(w.jitter_us + 1);
+            if self.random.chance(w.reorder_ppm) {
                 c.reordered += 1;
-                t += self.draw.below(w.reorder + 1);
+                t += self.random.below(w.reorder_us + 1);
             }
             Some(t)
         };
@@ -238,7 +238,7 @@ impl Network {
         let mut second = None;
         if w.duplicate_ppm > 0 {
             let again = arrive(&mut self.counters);
-            if self.draw.chance(w.duplicate_ppm) {
+            if self.random.chance(w.duplicate_ppm) {
                 self.counters.duplicated += 1;
                 second = again;
             }
@@ -248,9 +248,9 @@ impl Network {
 
     /// A datagram of `len` bytes reaches the queue before its receiver's link at `now`: when the
     /// receiver has it.
-    pub fn deliver(&mut self, now: u64, to: usize, len: usize) -> Option<u64> {
+    pub fn deliver(&mut self, now_us: u64, to: usize, len: usize) -> Option<u64> {
         let bytes = len as u64 + self.config.overhead_bytes;
-        let t = self.nodes[to].down.pass(now * 1000, bytes);
+        let t = self.nodes[to].down.pass(now_us * 1000, bytes);
         if t.is_none() {
             self.counters.overflowed += 1;
         }
@@ -262,23 +262,23 @@ impl Network {
 mod tests {
     use super::*;
 
-    fn net(shared: u64, a: Attachment, weather: Weather) -> Network {
+    fn net(shared: u64, a: Attachment, conditions: LinkConditions) -> Network {
         let config = NetConfig {
             shared_bits_per_s: shared,
             overhead_bytes: 0,
-            weather,
+            conditions,
         };
-        Network::new(config, &[a; 3], Draw::new(1))
+        Network::new(config, &[a; 3], RandomSource::new(1))
     }
 
     #[test]
     fn links_take_the_time_of_their_bits() {
         let a = Attachment {
             bits_per_s: 8_000_000,
-            delay: 50,
+            delay_us: 50,
             queue_bytes: 2_000,
         };
-        let mut n = net(0, a, Weather::default());
+        let mut n = net(0, a, LinkConditions::default());
         // One byte per microsecond: 1000 up, 100 on the way.
         assert_eq!(n.send(0, 0, 1, 1000), [Some(1100), None]);
         assert_eq!(n.send(0, 0, 1, 1000), [Some(2100), None]);
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_shared_channel_serves_one_at_a_time() {
-        let mut n = net(8_000_000, Attachment::default(), Weather::default());
+        let mut n = net(8_000_000, Attachment::default(), LinkConditions::default());
         assert_eq!(n.send(0, 0, 1, 1000), [Some(1200), None]);
         assert_eq!(n.send(0, 2, 1, 1000), [Some(2200), None]);
         assert_eq!(n.deliver(2200, 1, 1000), Some(2200));
@@ -301,12 +301,12 @@ mod tests {
 
     #[test]
     fn weather_takes_its_share() {
-        let w = Weather {
+        let w = LinkConditions {
             loss_ppm: 100_000,
             duplicate_ppm: 200_000,
             reorder_ppm: 300_000,
-            reorder: 1000,
-            jitter: 10,
+            reorder_us: 1000,
+            jitter_us: 10,
         };
         let mut n = net(0, Attachment::default(), w);
         let (mut none, mut twice, mut late) = (0, 0, 0);
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn cuts_have_a_direction() {
-        let mut n = net(0, Attachment::default(), Weather::default());
+        let mut n = net(0, Attachment::default(), LinkConditions::default());
         n.cut(0, 1);
         assert_eq!(n.send(0, 0, 1, 1), [None; 2]);
         assert_eq!(n.send(0, 1, 0, 1), [Some(200), None]);

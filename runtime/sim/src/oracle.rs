@@ -10,13 +10,13 @@ use tessera_protocol::{FrameId, ProgramInfo};
 #[derive(Debug)]
 pub struct Oracle {
     info: Arc<ProgramInfo>,
-    /// Frames computed last; bounded by [`Self::KEPT`].
+    /// Frames computed last; bounded by [`Self::KEPT_MAX`].
     kept: VecDeque<(FrameId, Rc<Vec<Vec<u32>>>)>,
 }
 
 impl Oracle {
     /// Frames whose tensors are kept.
-    pub const KEPT: usize = 64;
+    pub const KEPT_MAX: usize = 64;
 
     /// An oracle of a program.
     pub const fn new(info: Arc<ProgramInfo>) -> Self {
@@ -32,7 +32,7 @@ impl Oracle {
             return Rc::clone(t);
         }
         let tensors = Rc::new(self.compute(frame));
-        if self.kept.len() == Self::KEPT {
+        if self.kept.len() == Self::KEPT_MAX {
             self.kept.pop_front();
         }
         self.kept.push_back((frame, Rc::clone(&tensors)));
@@ -53,7 +53,7 @@ impl Oracle {
             .map(|t| vec![0; t.region.len()])
             .collect();
         if let Some(first) = tensors.first_mut() {
-            *first = exec::frame_words(frame, first.len());
+            *first = exec::frame_values(frame, info.tensors[0].element, first.len());
         }
         for (k, task) in info.tasks.iter().enumerate() {
             let whole = |t: u16| info.tensors[t as usize].region;
@@ -64,10 +64,11 @@ impl Oracle {
                 .collect();
             let digest = exec::digest(&inputs);
             for (o, p) in task.outputs.iter().enumerate() {
-                let words = exec::output_words(k as u32, o, digest, p.region.len());
+                let element = info.tensors[p.tensor as usize].element;
+                let values = exec::output_values(k as u32, o, digest, element, p.region.len());
                 let tensor = &mut tensors[p.tensor as usize];
                 for (to, from, n) in exec::runs(p.region, whole(p.tensor), p.region) {
-                    tensor[to..to + n].copy_from_slice(&words[from..from + n]);
+                    tensor[to..to + n].copy_from_slice(&values[from..from + n]);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Random programs: stages, grids, halos, branches, tensors that skip stages.
 
-use super::draw::{Draw, mix};
+use super::random::{RandomSource, mix};
 use tessera_plan::{
     dataflow::{Port, TaskGraph, TaskInfo, TensorInfo},
     plan::ElementType,
@@ -15,22 +15,61 @@ pub struct ProgramConfig {
     pub stages: usize,
     /// Most rows and columns of a grid.
     pub grid: usize,
-    /// Most float32 values of a tensor.
-    pub floats: usize,
+    /// Most values of a tensor.
+    pub values_max: usize,
     /// Most multiply-adds of a task.
     pub macs: u64,
 }
 
 impl Default for ProgramConfig {
-    /// Up to three stages, 4 x 4 tiles, 32 KiB per tensor, a million multiply-adds per task.
+    /// Up to three stages, 4 x 4 tiles, 8192 values per tensor, a million multiply-adds per task.
     fn default() -> Self {
         Self {
             stages: 3,
             grid: 4,
-            floats: 8 * 1024,
+            values_max: 8 * 1024,
             macs: 1_000_000,
         }
     }
+}
+
+/// Two stages over an `8n x 8n x 2` frame with a halo of one pixel: a grid of `n x n` tiles, then
+/// `n` bands. The tail reads both stages' maps. `elements` are those of the frame and of the two
+/// stages' outputs.
+///
+/// # Panics
+/// If `n` is 0.
+pub fn two_stages(n: usize, elements: [ElementType; 3]) -> TaskGraph {
+    let side = 8 * n;
+    let strip = |k: usize| [8 * k, 8 * k + 8];
+    let grown = |[lo, hi]: [usize; 2]| [lo.saturating_sub(1), (hi + 1).min(side)];
+    let port = |tensor, y, x, channels| Port {
+        tensor,
+        region: Region::new(y, x, [0, channels]),
+    };
+    let task = |stage, input, output| TaskInfo {
+        stage,
+        inputs: vec![input],
+        outputs: vec![output],
+        ..TaskInfo::default()
+    };
+    let tiles = (0..n * n).map(|k| {
+        let (y, x) = (strip(k / n), strip(k % n));
+        task(0, port(0, grown(y), grown(x), 2), port(1, y, x, 3))
+    });
+    let bands = (0..n).map(|k| {
+        let (y, x) = (strip(k), [0, side]);
+        task(1, port(1, grown(y), x, 3), port(2, y, x, 2))
+    });
+    let tensors = [2, 3, 2]
+        .iter()
+        .zip(elements)
+        .map(|(&channels, element)| TensorInfo {
+            region: Region::whole(Shape::new(side, side, channels)),
+            element,
+        });
+    TaskGraph::new(tensors.collect(), tiles.chain(bands).collect(), vec![1, 2])
+        .expect("tiles and bands cover their maps")
 }
 
 struct Made {
@@ -42,50 +81,52 @@ struct Made {
 ///
 /// # Panics
 /// If what it makes is no program: an error of this function.
-pub fn random(config: ProgramConfig, d: &mut Draw) -> ProgramInfo {
+pub fn random(config: ProgramConfig, random: &mut RandomSource) -> ProgramInfo {
     let mut made = Made {
-        tensors: vec![map(config, d)],
+        tensors: vec![map(config, random)],
         tasks: Vec::new(),
     };
-    let stages = if d.chance(20_000) {
+    let stages = if random.chance(20_000) {
         0
     } else {
-        d.index(1, config.stages)
+        random.index(1, config.stages)
     };
     // First tensor of every boundary; boundary 0 is the frame.
     let mut last = 0..1;
     for stage in 0..stages {
-        let outputs: Vec<u16> = (0..d.index(1, 2)).map(|_| made.tensor(config, d)).collect();
-        let mut inputs = vec![d.index(last.start, last.end - 1) as u16];
-        if last.len() > 1 && d.chance(700_000) {
+        let outputs: Vec<u16> = (0..random.index(1, 2))
+            .map(|_| made.tensor(config, random))
+            .collect();
+        let mut inputs = vec![random.index(last.start, last.end - 1) as u16];
+        if last.len() > 1 && random.chance(700_000) {
             inputs = last.clone().map(|t| t as u16).collect();
         }
         // A shortcut from any earlier boundary.
-        if d.chance(300_000) {
-            let t = d.index(0, last.end - 1) as u16;
+        if random.chance(300_000) {
+            let t = random.index(0, last.end - 1) as u16;
             if !inputs.contains(&t) {
                 inputs.push(t);
             }
         }
-        made.stage(config, d, stage as u16, &inputs, &outputs);
+        made.stage(config, random, stage as u16, &inputs, &outputs);
         last = outputs[0] as usize..made.tensors.len();
     }
     let mut tail: Vec<u16> = last.clone().map(|t| t as u16).collect();
     for t in 0..last.start {
-        if d.chance(150_000) {
+        if random.chance(150_000) {
             tail.push(t as u16);
         }
     }
     // Now and then a tensor that nobody reads.
-    if tail.len() > 1 && d.chance(100_000) {
+    if tail.len() > 1 && random.chance(100_000) {
         tail.remove(0);
     }
     let mut hash = [0; 32];
-    hash[..8].copy_from_slice(&d.word().to_le_bytes());
+    hash[..8].copy_from_slice(&random.word().to_le_bytes());
     hash[24..].copy_from_slice(&mix(made.tasks.len() as u64).to_le_bytes());
     let tensors = made.tensors.into_iter().map(|region| TensorInfo {
         region,
-        element: ElementType::F32,
+        element: element(random),
     });
     ProgramInfo {
         plan_hash: hash,
@@ -94,43 +135,56 @@ pub fn random(config: ProgramConfig, d: &mut Draw) -> ProgramInfo {
     }
 }
 
+/// Mostly f32.
+const fn element(random: &mut RandomSource) -> ElementType {
+    match random.below(10) {
+        0..2 => ElementType::U8,
+        2..4 => ElementType::F16,
+        _ => ElementType::F32,
+    }
+}
+
 /// Mostly small maps, seldom large ones, sometimes a few values.
-fn map(config: ProgramConfig, d: &mut Draw) -> Region {
-    let side = if d.chance(100_000) { 3 } else { 32 };
-    let (h, w) = (d.between(1, side), d.between(1, side));
-    let most = (config.floats as u64 / (h * w)).max(1);
-    let most = if d.chance(200_000) { most } else { most.min(6) };
-    let c = d.between(1, most.min(64));
+fn map(config: ProgramConfig, random: &mut RandomSource) -> Region {
+    let side = if random.chance(100_000) { 3 } else { 32 };
+    let (h, w) = (random.between(1, side), random.between(1, side));
+    let most = (config.values_max as u64 / (h * w)).max(1);
+    let most = if random.chance(200_000) {
+        most
+    } else {
+        most.min(6)
+    };
+    let c = random.between(1, most.min(64));
     Region::whole(Shape::new(h as usize, w as usize, c as usize))
 }
 
 impl Made {
-    fn tensor(&mut self, config: ProgramConfig, d: &mut Draw) -> u16 {
-        self.tensors.push(map(config, d));
+    fn tensor(&mut self, config: ProgramConfig, random: &mut RandomSource) -> u16 {
+        self.tensors.push(map(config, random));
         (self.tensors.len() - 1) as u16
     }
 
     fn stage(
         &mut self,
         config: ProgramConfig,
-        d: &mut Draw,
+        random: &mut RandomSource,
         stage: u16,
         inputs: &[u16],
         outputs: &[u16],
     ) {
-        let (rows, cols) = (d.index(1, config.grid), d.index(1, config.grid));
+        let (rows, cols) = (random.index(1, config.grid), random.index(1, config.grid));
         // Late stages may be cut by channel instead of by map.
-        let by_channel = d.chance(100_000);
+        let by_channel = random.chance(100_000);
         let cuts: Vec<[Vec<usize>; 2]> = outputs
             .iter()
             .map(|&t| {
                 let r = self.tensors[t as usize];
                 let y = if by_channel { r.c.hi } else { r.y.hi };
-                [cut_list(y, rows, d), cut_list(r.x.hi, cols, d)]
+                [cut_list(y, rows, random), cut_list(r.x.hi, cols, random)]
             })
             .collect();
-        let halo = d.below(4) as usize;
-        let dear = d.chance(300_000);
+        let halo = random.below(4) as usize;
+        let dear = random.chance(300_000);
         for row in 0..rows {
             for col in 0..cols {
                 let mut ports_out = Vec::new();
@@ -160,7 +214,7 @@ impl Made {
                     stage,
                     inputs: ports_in,
                     outputs: ports_out,
-                    macs: d.between(macs / 4, macs),
+                    macs: random.between(macs / 4, macs),
                     ..TaskInfo::default()
                 });
             }
@@ -195,11 +249,11 @@ fn below(r: Span, from: usize, to: usize, halo: usize) -> Span {
 }
 
 /// `n` ranges that cover `0..len`, mostly equal; empty ones when `n` is more than `len`.
-fn cut_list(len: usize, n: usize, d: &mut Draw) -> Vec<usize> {
+fn cut_list(len: usize, n: usize, random: &mut RandomSource) -> Vec<usize> {
     let mut cuts: Vec<usize> = (0..=n).map(|k| k * len / n).collect();
     for k in 1..cuts.len().saturating_sub(1) {
-        if d.chance(300_000) {
-            cuts[k] = d.index(cuts[k - 1], cuts[k + 1]);
+        if random.chance(300_000) {
+            cuts[k] = random.index(cuts[k - 1], cuts[k + 1]);
         }
     }
     cuts
@@ -207,25 +261,29 @@ fn cut_list(len: usize, n: usize, d: &mut Draw) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
 
     #[test]
     fn programs_are_many_and_valid() {
-        let mut shapes = BTreeSet::new();
+        let (mut shapes, mut elements) = (BTreeSet::new(), BTreeMap::new());
         let (mut skips, mut empties, mut branches) = (0, 0, 0);
         for seed in 0..500 {
             // Panics when the boxes do not cover what is read.
-            let p = random(ProgramConfig::default(), &mut Draw::new(seed));
+            let p = random(ProgramConfig::default(), &mut RandomSource::new(seed));
             let stages = p.tasks.last().map_or(0, |t| t.stage + 1);
             shapes.insert((stages, p.tasks.len(), p.tensors.len()));
             skips += usize::from(p.tail_inputs.contains(&0));
             branches += usize::from(p.tasks.iter().any(|t| t.inputs.len() > 1));
+            for t in &p.tensors {
+                *elements.entry(t.element.bytes()).or_insert(0) += 1;
+            }
             let empty = |t: &TaskInfo| t.outputs.iter().any(|o| o.region.is_empty());
             empties += usize::from(p.tasks.iter().any(empty));
             assert!(p.tensors.iter().all(|t| t.region.len() <= 8 * 1024));
         }
+        assert!(elements.len() == 3 && elements[&4] > elements[&1] + elements[&2]);
         assert!(shapes.len() > 100, "{}", shapes.len());
         assert!(skips > 20 && empties > 20 && branches > 100);
         assert!(shapes.iter().any(|s| s.0 == 0) && shapes.iter().any(|s| s.0 == 3));
@@ -233,7 +291,10 @@ mod tests {
 
     #[test]
     fn same_seed_same_program() {
-        let program = || format!("{:?}", random(ProgramConfig::default(), &mut Draw::new(11)));
+        let program = || {
+            let p = random(ProgramConfig::default(), &mut RandomSource::new(11));
+            format!("{:?} {:?}", p.plan_hash, p.graph)
+        };
         assert_eq!(program(), program());
     }
 }

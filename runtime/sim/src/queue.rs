@@ -7,19 +7,19 @@ use std::{cmp::Ordering, collections::BinaryHeap};
 pub struct Queue<E> {
     heap: BinaryHeap<Entry<E>>,
     made: u64,
-    now: u64,
+    now_us: u64,
 }
 
 #[derive(Debug)]
 struct Entry<E> {
-    at: u64,
+    at_us: u64,
     number: u64,
     event: E,
 }
 
 impl<E> Entry<E> {
     const fn key(&self) -> (u64, u64) {
-        (self.at, self.number)
+        (self.at_us, self.number)
     }
 }
 
@@ -49,15 +49,15 @@ impl<E> Default for Queue<E> {
         Self {
             heap: BinaryHeap::new(),
             made: 0,
-            now: 0,
+            now_us: 0,
         }
     }
 }
 
 impl<E> Queue<E> {
     /// Virtual time in microseconds.
-    pub const fn now(&self) -> u64 {
-        self.now
+    pub const fn now_us(&self) -> u64 {
+        self.now_us
     }
 
     /// Number of events to come.
@@ -65,23 +65,37 @@ impl<E> Queue<E> {
         self.heap.len()
     }
 
+    /// When the next event is due.
+    pub fn next_us(&self) -> Option<u64> {
+        self.heap.peek().map(|e| e.at_us)
+    }
+
+    /// Whether there are no events to come.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
     /// Makes an event; times that have passed mean now.
-    pub fn push(&mut self, at: u64, event: E) {
-        let at = at.max(self.now);
+    pub fn push(&mut self, at_us: u64, event: E) {
+        let at_us = at_us.max(self.now_us);
         let number = self.made;
         self.made += 1;
-        self.heap.push(Entry { at, number, event });
+        self.heap.push(Entry {
+            at_us,
+            number,
+            event,
+        });
     }
 
     /// Takes the next event that is due by `until`, and moves `now` there; without one, `now`
     /// becomes `until`.
-    pub fn pop(&mut self, until: u64) -> Option<E> {
-        if self.heap.peek().is_none_or(|e| e.at > until) {
-            self.now = self.now.max(until);
+    pub fn pop(&mut self, until_us: u64) -> Option<E> {
+        if self.heap.peek().is_none_or(|e| e.at_us > until_us) {
+            self.now_us = self.now_us.max(until_us);
             return None;
         }
         let e = self.heap.pop()?;
-        self.now = e.at;
+        self.now_us = e.at_us;
         Some(e.event)
     }
 }
@@ -93,12 +107,12 @@ mod tests {
     #[test]
     fn ordered_by_time_then_by_making() {
         let mut q = Queue::default();
-        for (at, e) in [(5, 'c'), (1, 'a'), (5, 'd'), (3, 'b'), (9, 'z')] {
-            q.push(at, e);
+        for (at_us, e) in [(5, 'c'), (1, 'a'), (5, 'd'), (3, 'b'), (9, 'z')] {
+            q.push(at_us, e);
         }
         let taken: String = std::iter::from_fn(|| q.pop(8)).collect();
-        assert_eq!((taken.as_str(), q.now(), q.len()), ("abcd", 8, 1));
+        assert_eq!((taken.as_str(), q.now_us(), q.len()), ("abcd", 8, 1));
         q.push(2, 'y');
-        assert_eq!((q.pop(8), q.now()), (Some('y'), 8));
+        assert_eq!((q.pop(8), q.now_us()), (Some('y'), 8));
     }
 }

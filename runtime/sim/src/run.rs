@@ -1,13 +1,14 @@
 //! Runs a scenario to its end and holds it to the rules.
 
 use super::{
-    check::{Failure, FrameRecord, Violation},
     core::Counters,
+    ledger::FrameRecord,
     link::NetCounters,
     scenario::Scenario,
+    violation::{Failure, Violation},
     world::World,
 };
-use tessera_protocol::{DropReason, FrameId, NodeId, Outcome};
+use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId};
 
 /// What a scenario came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,13 +27,13 @@ pub struct Summary {
     pub recovery_us: u64,
     /// Length of the largest idle machine's state as text.
     pub state_bytes: usize,
-    /// Jobs and frames.
+    /// What jobs and frames came to.
     pub counters: Counters,
     /// The network, until the last frame had ended.
     pub net: NetCounters,
     /// Datagrams per second when idle, over all nodes.
     pub idle_per_s: u64,
-    /// Most float32 values in use in one edge's store.
+    /// Most bytes in use in one edge's store.
     pub edge_peak_bytes: usize,
     /// Times that a store was used up.
     pub store_refused: u64,
@@ -57,17 +58,17 @@ impl Summary {
 }
 
 /// Virtual time after the last fault within which all frames must have ended.
-const LIMIT: u64 = 200_000_000;
-/// Length of an idle machine's state as text; mostly the program's tables.
-const STATE: usize = 1_000_000;
+const RECOVERY_US_MAX: u64 = 200_000_000;
+/// Length of an idle machine's state as text.
+const STATE_BYTES_MAX: usize = 100_000;
 /// Virtual time in which nodes forget what is over.
-const SETTLE: u64 = 8_000_000;
+const SETTLE_US: u64 = 8_000_000;
 /// Virtual time in which idle nodes are watched.
-const IDLE: u64 = 10_000_000;
+const IDLE_US: u64 = 10_000_000;
 /// Virtual time in which edges must have left once the run is ended.
-const LEAVE: u64 = 10_000_000;
+const LEAVE_US_MAX: u64 = 10_000_000;
 /// Virtual time before its source's death by which a frame must be known to the gateway.
-const KNOWN: u64 = 50_000;
+const KNOWN_AFTER_US: u64 = 50_000;
 
 impl Scenario {
     /// Runs the world to its end.
@@ -79,30 +80,30 @@ impl Scenario {
     /// When a machine panics, or misuses its store.
     pub fn run(&self) -> Result<Summary, Failure> {
         let mut w = World::new(&self.world);
-        w.run_until(self.faults_end)?;
-        w.calm();
-        if !w.run_until_finished(self.faults_end + LIMIT)? {
+        w.run_until(self.faults_end_us)?;
+        w.end_hostile_traffic();
+        if !w.run_until_finished(self.faults_end_us + RECOVERY_US_MAX)? {
             return Err(fail(&w, stuck(&w)));
         }
         let mut s = Summary {
-            busy_us: w.now(),
-            recovery_us: w.now() - self.faults_end,
+            busy_us: w.now_us(),
+            recovery_us: w.now_us() - self.faults_end_us,
             net: w.net(),
             ..Summary::default()
         };
-        w.run_until(w.now() + SETTLE)?;
+        w.run_until(w.now_us() + SETTLE_US)?;
         self.forgotten(&w)?;
         let before = w.net().sent;
-        w.run_until(w.now() + IDLE)?;
+        w.run_until(w.now_us() + IDLE_US)?;
         let idle = w.net().sent - before;
-        s.idle_per_s = idle * 1_000_000 / IDLE;
+        s.idle_per_s = idle * 1_000_000 / IDLE_US;
         let most = self.idle_most(&w);
         if idle > most {
             return Err(fail(
                 &w,
                 Violation::Chatter {
                     datagrams: idle,
-                    us: IDLE,
+                    us: IDLE_US,
                     most,
                 },
             ));
@@ -121,10 +122,10 @@ impl Scenario {
         Ok(s)
     }
 
-    /// Datagrams that idle nodes may send in [`IDLE`]: a beat each way per node and period, and
+    /// Datagrams that idle nodes may send in [`IDLE_US`]: a heartbeat each way per node and period, and
     /// as many again.
     fn idle_most(&self, w: &World) -> u64 {
-        let periods = IDLE / self.world.gateway.config.beat + 1;
+        let periods = IDLE_US / self.world.gateway.config.heartbeat_us + 1;
         2 * 2 * periods * w.edges_alive() as u64
     }
 
@@ -138,7 +139,7 @@ impl Scenario {
             let expected = self.refused.clone();
             return Err(fail(w, Violation::Refused { found, expected }));
         }
-        if let Some((node, bytes)) = (w.state_bytes().into_iter()).find(|s| s.1 > STATE) {
+        if let Some((node, bytes)) = (w.state_bytes().into_iter()).find(|s| s.1 > STATE_BYTES_MAX) {
             return Err(fail(w, Violation::Grown { node, bytes }));
         }
         if w.edges_stopped() > 0 {
@@ -157,15 +158,15 @@ impl Scenario {
             s.frames += 1;
             let last = r.heard.or_else(|| r.records().last());
             match last {
-                Some(Outcome::Detections) => s.detections += 1,
-                Some(Outcome::Dropped(reason)) => {
+                Some(FrameOutcome::Detections) => s.detections += 1,
+                Some(FrameOutcome::Dropped(reason)) => {
                     s.dropped += 1;
                     self.drop_is_due(w, frame, r, reason)?;
                 }
                 None => {
                     s.unknown += 1;
-                    let died = r.source_died_at.unwrap_or(0);
-                    if self.records_of_dead && r.accepted_at + KNOWN < died {
+                    let died = r.source_died_us.unwrap_or(0);
+                    if self.records_of_dead && r.accepted_us + KNOWN_AFTER_US < died {
                         return Err(fail(w, Violation::NoRecord { frame }));
                     }
                 }
@@ -185,7 +186,7 @@ impl Scenario {
         let fits = match reason {
             DropReason::TaskFailed => self.world.broken_task.is_some(),
             DropReason::TailFailed => self.world.gateway.fail_ppm > 0,
-            DropReason::SourceLost => !self.records_of_dead || r.source_died_at.is_some(),
+            DropReason::SourceLost => !self.records_of_dead || r.source_died_us.is_some(),
         };
         if due && fits {
             return Ok(());
@@ -196,9 +197,9 @@ impl Scenario {
 
 /// All edges leave when the run is ended.
 fn leave(w: &mut World) -> Result<(), Failure> {
-    let until = w.now() + LEAVE;
+    let until_us = w.now_us() + LEAVE_US_MAX;
     w.stop()?;
-    w.run_until(until)?;
+    w.run_until(until_us)?;
     if w.edges_alive() > 0 {
         let node = NodeId(w.edges_alive() as u16);
         return Err(fail(w, Violation::Lingers { node }));
@@ -218,5 +219,8 @@ fn stuck(w: &World) -> Violation {
 }
 
 const fn fail(w: &World, what: Violation) -> Failure {
-    Failure { at: w.now(), what }
+    Failure {
+        at_us: w.now_us(),
+        what,
+    }
 }

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    draw::Draw,
-    edge_node::EdgeSpec,
-    fault::Scheduled,
+    edge_spec::EdgeSpec,
+    fault::ScheduledFault,
     gateway_node::GatewaySpec,
-    link::NetConfig,
     program::{self, ProgramConfig},
-    storm::StormConfig,
+    random::RandomSource,
     world::WorldConfig,
 };
 use tessera_protocol::{ProgramInfo, Refusal};
@@ -17,7 +15,7 @@ use tessera_protocol::{ProgramInfo, Refusal};
 /// What a scenario is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Kind {
+pub enum ScenarioKind {
     Perfect,
     Loss1,
     Loss5,
@@ -55,7 +53,7 @@ pub enum Kind {
     Mutation,
     /// Nodes of another plan or model, and two with one id.
     Strangers,
-    /// Many nodes, large grids, many frames in flight.
+    /// Many nodes, large grids, many frames in datagram.
     Wide,
     /// Hundreds of frames.
     Long,
@@ -65,7 +63,7 @@ pub enum Kind {
     Chaos,
 }
 
-impl Kind {
+impl ScenarioKind {
     /// All of them.
     pub const ALL: [Self; 26] = [
         Self::Perfect,
@@ -103,7 +101,7 @@ pub struct Scenario {
     /// The world.
     pub world: WorldConfig,
     /// Virtual time from which nothing breaks any more.
-    pub faults_end: u64,
+    pub faults_end_us: u64,
     /// Nodes whose frames may be dropped; no other node's may.
     pub may_drop: Vec<usize>,
     /// Edges that are to be refused, and why; by index, ascending.
@@ -115,72 +113,69 @@ pub struct Scenario {
 
 impl Scenario {
     /// The scenario of a kind and a seed.
-    pub fn new(kind: Kind, seed: u64) -> Self {
-        let mut d = Draw::new(seed ^ ((kind as u64) << 56));
-        let info = program::random(programs(kind), &mut d);
+    pub fn new(kind: ScenarioKind, seed: u64) -> Self {
+        let mut random = RandomSource::new(seed ^ ((kind as u64) << 56));
+        let info = program::random(programs(kind), &mut random);
         let n = match kind {
-            Kind::Wide => d.index(8, 40),
-            _ => d.index(1, 6),
+            ScenarioKind::Wide => random.index(8, 40),
+            _ => random.index(1, 6),
         };
         let sources = match kind {
-            Kind::ManySources => n,
-            _ => d.index(1, n.min(3)),
+            ScenarioKind::ManySources => n,
+            _ => random.index(1, n.min(3)),
         };
-        let mut edges: Vec<EdgeSpec> = (0..n).map(|k| edge(&info, k < sources, &mut d)).collect();
+        let mut edges: Vec<EdgeSpec> = (0..n)
+            .map(|k| edge(&info, k < sources, &mut random))
+            .collect();
         // Sources need not be the first nodes.
-        edges.rotate_right(d.index(0, n - 1));
+        edges.rotate_right(random.index(0, n - 1));
         let gateway = GatewaySpec {
-            tail_us: d.between(0, 20_000),
-            clock_ppm: d.below(200) as i32 - 100,
+            tail_us: random.between(0, 20_000),
+            clock_ppm: random.below(200) as i32 - 100,
             ..GatewaySpec::default()
         };
         let mut s = Self {
             world: WorldConfig {
-                seed: d.word(),
-                info: Arc::new(info),
+                seed: random.word(),
                 gateway,
                 edges,
-                net: NetConfig::default(),
-                storm: StormConfig::CALM,
-                broken_task: None,
-                faults: Vec::new(),
-                trace: false,
+                ..WorldConfig::new(Arc::new(info))
             },
-            faults_end: 0,
+            faults_end_us: 0,
             may_drop: Vec::new(),
             refused: Vec::new(),
             records_of_dead: false,
         };
-        s.apply(kind, &mut d);
+        s.apply(kind, &mut random);
         s
     }
 }
 
-fn programs(kind: Kind) -> ProgramConfig {
+fn programs(kind: ScenarioKind) -> ProgramConfig {
     let usual = ProgramConfig::default();
     match kind {
-        Kind::Wide => ProgramConfig { grid: 12, ..usual },
-        Kind::Long => ProgramConfig {
+        ScenarioKind::Wide => ProgramConfig { grid: 12, ..usual },
+        ScenarioKind::Long => ProgramConfig {
             stages: 2,
             grid: 2,
-            floats: 64,
+            values_max: 64,
             ..usual
         },
         _ => usual,
     }
 }
 
-fn edge(info: &ProgramInfo, source: bool, d: &mut Draw) -> EdgeSpec {
+fn edge(info: &ProgramInfo, source: bool, random: &mut RandomSource) -> EdgeSpec {
     let mut e = EdgeSpec::new();
-    e.config.workers = d.index(1, 3);
-    e.config.max_jobs = e.config.workers + d.index(0, 2);
-    e.macs_per_us = d.between(1, 20);
-    e.task_us = d.between(10, 500);
-    e.steal_frames = d.index(0, 2);
-    e.spill = d.chance(500_000);
-    e.clock_ppm = d.below(200) as i32 - 100;
-    e.frame_every = if d.chance(300_000) {
-        d.below(200_000)
+    e.config.workers = random.index(1, 3);
+    e.config.jobs_max = e.config.workers + random.index(0, 2);
+    e.macs_per_us = random.between(1, 20);
+    e.task_us = random.between(10, 500);
+    e.steal_frames = random.index(0, 2);
+    e.spill = random.chance(500_000);
+    e.clock_ppm = random.below(200) as i32 - 100;
+    e.frame_interval_us = if random.chance(300_000) {
+        random.below(200_000)
     } else {
         0
     };
@@ -188,15 +183,15 @@ fn edge(info: &ProgramInfo, source: bool, d: &mut Draw) -> EdgeSpec {
         // Large programs get fewer frames: a scenario is to take milliseconds.
         let values: usize = info.tensors.iter().map(|t| t.region.len()).sum();
         let most = (40_000 / (values + 2_000)).max(2);
-        e = e.source(d.index(1, most.min(8)) as u32);
-        e.config.max_frames = d.index(1, 3);
+        e = e.source(random.index(1, most.min(8)) as u32);
+        e.config.frames_max = random.index(1, 3);
     }
     e
 }
 
 impl WorldConfig {
     /// Faults by time.
-    pub fn faults(&self) -> &[Scheduled] {
+    pub fn faults(&self) -> &[ScheduledFault] {
         &self.faults
     }
 }

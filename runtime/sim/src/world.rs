@@ -3,18 +3,22 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    check::{Failure, Ledger, Violation},
-    core::{Core, Counters, Event, Flight},
-    draw::Draw,
-    edge_node::{EdgeNode, EdgeSpec},
-    fault::{Fault, Scheduled},
+    core::{Core, Counters, Datagram, Event, JobSpan},
+    edge_node::EdgeNode,
+    edge_spec::EdgeSpec,
+    fault::{Fault, ScheduledFault},
     gateway_node::{GatewayNode, GatewaySpec},
+    hostile::{HostileConfig, HostileTraffic},
+    ledger::Ledger,
     link::{NetConfig, NetCounters, Network},
     oracle::Oracle,
     queue::Queue,
-    storm::{Storm, StormConfig},
+    random::RandomSource,
+    violation::{Failure, Violation},
 };
-use tessera_protocol::{Drained, GatewayInput, NodeId, ProgramInfo};
+use tessera_protocol::{
+    Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId, ProgramInfo,
+};
 
 /// A world before it begins.
 #[derive(Clone, Debug)]
@@ -30,13 +34,37 @@ pub struct WorldConfig {
     /// Between them.
     pub net: NetConfig,
     /// Bad datagrams.
-    pub storm: StormConfig,
+    pub hostile: HostileConfig,
     /// A task that no worker survives.
     pub broken_task: Option<u32>,
     /// What breaks when.
-    pub faults: Vec<Scheduled>,
+    pub faults: Vec<ScheduledFault>,
+    /// Per edge and task the microseconds that the task takes; empty when they follow from
+    /// [`EdgeSpec`].
+    pub task_us: Vec<Vec<u64>>,
+    /// Whether to keep when every job ran.
+    pub record_jobs: bool,
     /// Whether to print everything that happens to standard error.
     pub trace: bool,
+}
+
+impl WorldConfig {
+    /// A gateway without edges, where nothing goes wrong.
+    pub fn new(info: Arc<ProgramInfo>) -> Self {
+        Self {
+            seed: 0,
+            info,
+            gateway: GatewaySpec::default(),
+            edges: Vec::new(),
+            net: NetConfig::default(),
+            hostile: HostileConfig::NONE,
+            broken_task: None,
+            faults: Vec::new(),
+            task_us: Vec::new(),
+            record_jobs: false,
+            trace: false,
+        }
+    }
 }
 
 /// A cluster in virtual time.
@@ -47,8 +75,8 @@ pub struct World {
     pub(super) gateway: Option<GatewayNode>,
     pub(super) edge_specs: Vec<EdgeSpec>,
     pub(super) edges: Vec<Option<EdgeNode>>,
-    /// Lives of every node, the gateway's first.
-    pub(super) lives: Vec<u32>,
+    /// How often every node has started, the gateway's first.
+    pub(super) starts: Vec<u32>,
     /// Addresses, the gateway's first; killed nodes keep theirs.
     pub(super) addresses: Vec<SocketAddr>,
     /// Ends of jobs and tails of nodes that stand still.
@@ -56,7 +84,7 @@ pub struct World {
     happened: u64,
 }
 
-/// Address of a node; `port` tells lives apart that moved.
+/// Address of a node; `port` tells starts apart that moved.
 pub(super) fn address(node: usize, port: u32) -> SocketAddr {
     let [_, _, hi, lo] = (node as u32).to_be_bytes();
     SocketAddr::from(([10, 0, hi, lo], 7000 + port as u16))
@@ -64,30 +92,32 @@ pub(super) fn address(node: usize, port: u32) -> SocketAddr {
 
 impl World {
     /// Events under way before a world counts as broken.
-    const EVENTS: usize = 2_000_000;
+    const EVENTS_PENDING_MAX: usize = 2_000_000;
     /// Events of a world before it counts as broken.
-    const EVENTS_EVER: u64 = 20_000_000;
+    const EVENTS_MAX: u64 = 20_000_000;
 
     /// Virtual time by which all nodes have started that do not start late.
-    const START: u64 = 3_000;
+    const START_US_MAX: u64 = 3_000;
 
     /// A world at time 0; all nodes start within the first milliseconds.
     pub fn new(config: &WorldConfig) -> Self {
-        let draw = Draw::new(config.seed);
+        let random = RandomSource::new(config.seed);
         let attachments: Vec<_> = std::iter::once(config.gateway.attachment)
             .chain(config.edges.iter().map(|e| e.attachment))
             .collect();
         let n = attachments.len();
         let core = Core {
             queue: Queue::default(),
-            net: Network::new(config.net.clone(), &attachments, draw.fork(1)),
+            net: Network::new(config.net.clone(), &attachments, random.fork(1)),
             info: Arc::clone(&config.info),
             ledger: Ledger::default(),
             oracle: Oracle::new(Arc::clone(&config.info)),
-            storm: Storm::new(config.storm, draw.fork(2)),
-            draw: draw.fork(3),
+            hostile: HostileTraffic::new(config.hostile, random.fork(2)),
+            random: random.fork(3),
             counters: Counters::default(),
             trace: config.trace,
+            task_us: config.task_us.clone(),
+            job_spans: config.record_jobs.then(Vec::new),
             addresses: std::collections::BTreeMap::new(),
             broken: config.broken_task,
         };
@@ -97,30 +127,33 @@ impl World {
             gateway: None,
             edge_specs: config.edges.clone(),
             edges: (1..n).map(|_| None).collect(),
-            lives: vec![0; n],
+            starts: vec![0; n],
             addresses: (0..n).map(|k| address(k, 0)).collect(),
             held: Vec::new(),
             happened: 0,
         };
         for node in 0..n {
-            let first = world.core.draw.below(Self::START);
-            let late = node.checked_sub(1).map_or(0, |k| config.edges[k].start_at);
-            let at = if late > 0 { late } else { first };
+            let first = world.core.random.below(Self::START_US_MAX);
+            let late = node.checked_sub(1).map_or(0, |k| config.edges[k].start_us);
+            let at_us = if late > 0 { late } else { first };
             let start = Fault::Start { node, moved: false };
-            world.schedule(at, start);
+            world.schedule(at_us, start);
         }
-        for &(at, fault) in &config.faults {
-            world.schedule(at, fault);
+        for &(at_us, fault) in &config.faults {
+            world.schedule(at_us, fault);
         }
-        if config.storm.every > 0 {
-            world.core.queue.push(config.storm.every, Event::Storm);
+        if config.hostile.interval_us > 0 {
+            world
+                .core
+                .queue
+                .push(config.hostile.interval_us, Event::Hostile);
         }
         world
     }
 
     /// Virtual time in microseconds.
-    pub const fn now(&self) -> u64 {
-        self.core.queue.now()
+    pub const fn now_us(&self) -> u64 {
+        self.core.queue.now_us()
     }
 
     /// All frames.
@@ -141,10 +174,49 @@ impl World {
     /// Whether every source that lives has brought all its frames and heard of their ends, and no
     /// job is out.
     pub fn finished(&self) -> bool {
-        let started = self.now() > Self::START;
+        let started = self.now_us() > Self::START_US_MAX;
         started
             && self.core.ledger.waiting() == 0
             && !self.edges.iter().flatten().any(EdgeNode::busy)
+    }
+
+    /// When jobs ran, by their end; only with [`WorldConfig::record_jobs`].
+    pub fn job_spans(&self) -> &[JobSpan] {
+        self.core.job_spans.as_deref().unwrap_or(&[])
+    }
+
+    /// Counters of an edge's machine; `None` while it is dead.
+    pub fn edge_stats(&self, node: usize) -> Option<&EdgeStats> {
+        self.edges[node - 1].as_ref().map(EdgeNode::stats)
+    }
+
+    /// Counters of the gateway's machine; `None` while it is dead.
+    pub fn gateway_stats(&self) -> Option<&GatewayStats> {
+        self.gateway.as_ref().map(GatewayNode::stats)
+    }
+
+    /// Whether the gateway has taken an edge in.
+    pub fn joined(&self, node: usize) -> bool {
+        self.edges[node - 1].as_ref().is_some_and(EdgeNode::joined)
+    }
+
+    /// Which incarnation of a node runs, the gateway being node 0; `None` while it is dead.
+    pub fn incarnation(&self, node: usize) -> Option<Incarnation> {
+        match node.checked_sub(1) {
+            None => self.gateway.as_ref().map(|g| g.endpoint.incarnation),
+            Some(k) => self.edges[k].as_ref().map(|e| e.endpoint.incarnation),
+        }
+    }
+
+    /// Tells an edge to leave.
+    ///
+    /// # Errors
+    /// [`Failure`] when a rule breaks.
+    pub fn leave(&mut self, node: usize) -> Result<(), Failure> {
+        match &mut self.edges[node - 1] {
+            Some(e) => e.input(&mut self.core, EdgeInput::Leave),
+            None => Ok(()),
+        }
     }
 
     /// What the gateway thinks of the run; `None` while it is dead.
@@ -170,7 +242,7 @@ impl World {
     /// Per living node, the gateway first, the most bytes in use at a time, and how often
     /// its store was used up.
     pub fn peaks(&self) -> Vec<(NodeId, usize, u64)> {
-        let peak = |id, s: &super::HeapStore| (id, s.peak_bytes(), s.refused());
+        let peak = |id, s: &super::WatchedStore| (id, s.peak_bytes(), s.refused());
         let gateway = self.gateway.as_ref().map(|g| peak(NodeId(0), &g.store));
         let edges = self.edges.iter().flatten();
         let edges = edges.map(|e| peak(e.spec.config.id, &e.store));
@@ -196,13 +268,13 @@ impl World {
     pub fn refusals(&self) -> Vec<(usize, tessera_protocol::Refusal)> {
         let edges = self.edges.iter().flatten();
         edges
-            .filter_map(|e| e.refused.map(|r| (e.seat.index, r)))
+            .filter_map(|e| e.refused.map(|r| (e.endpoint.index, r)))
             .collect()
     }
 
     /// Lets something break or be repaired at a time to come.
-    pub fn schedule(&mut self, at: u64, fault: Fault) {
-        self.core.queue.push(at, Event::Fault(fault));
+    pub fn schedule(&mut self, at_us: u64, fault: Fault) {
+        self.core.queue.push(at_us, Event::Fault(fault));
     }
 
     /// A node's address, also while it is dead.
@@ -216,21 +288,21 @@ impl World {
     /// [`Failure`] when a rule breaks.
     pub fn inject(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) -> Result<(), Failure> {
         let to = self.addresses[node];
-        self.deliver(Flight {
+        self.deliver(Datagram {
             from,
             to,
             bytes: bytes.into(),
         })
     }
 
-    /// A sample of the datagrams sent so far, `(from, to, bytes)`; only with a storm configured.
+    /// A sample of the datagrams sent so far, `(from, to, bytes)`; only with a hostile configured.
     pub fn seen(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr, &[u8])> {
-        self.core.storm.seen()
+        self.core.hostile.seen()
     }
 
-    /// Ends the storm.
-    pub fn calm(&mut self) {
-        self.core.storm.config = StormConfig::CALM;
+    /// Ends the hostile.
+    pub fn end_hostile_traffic(&mut self) {
+        self.core.hostile.config = HostileConfig::NONE;
     }
 
     /// Tells the gateway to end the run.
@@ -248,8 +320,8 @@ impl World {
     ///
     /// # Errors
     /// [`Failure`] when a rule breaks.
-    pub fn run_until(&mut self, until: u64) -> Result<(), Failure> {
-        while self.step(until)? {}
+    pub fn run_until(&mut self, until_us: u64) -> Result<(), Failure> {
+        while self.step(until_us)? {}
         Ok(())
     }
 
@@ -257,9 +329,9 @@ impl World {
     ///
     /// # Errors
     /// [`Failure`] when a rule breaks.
-    pub fn run_until_finished(&mut self, until: u64) -> Result<bool, Failure> {
+    pub fn run_until_finished(&mut self, until_us: u64) -> Result<bool, Failure> {
         while !self.finished() {
-            if !self.step(until)? {
+            if !self.step(until_us)? {
                 return Ok(self.finished());
             }
         }
@@ -267,16 +339,16 @@ impl World {
     }
 
     /// Takes one event; `false` when none is due by `until`.
-    fn step(&mut self, until: u64) -> Result<bool, Failure> {
-        let Some(event) = self.core.queue.pop(until) else {
+    fn step(&mut self, until_us: u64) -> Result<bool, Failure> {
+        let Some(event) = self.core.queue.pop(until_us) else {
             return Ok(false);
         };
         let events = self.core.queue.len();
-        if events > Self::EVENTS {
+        if events > Self::EVENTS_PENDING_MAX {
             return Err(self.core.fail(Violation::TooManyEvents { events }));
         }
         self.happened += 1;
-        if self.happened > Self::EVENTS_EVER {
+        if self.happened > Self::EVENTS_MAX {
             let events = self.happened;
             return Err(self.core.fail(Violation::Endless { events }));
         }

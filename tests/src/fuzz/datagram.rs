@@ -11,14 +11,14 @@ use tessera_plan::{
     region::Region,
 };
 use tessera_protocol::{ProgramInfo, TransferConfig, wire};
-use tessera_sim::{EdgeSpec, GatewaySpec, NetConfig, StormConfig, World, WorldConfig};
+use tessera_sim::{EdgeSpec, HostileConfig, World, WorldConfig};
 
 /// Datagrams of one input.
 const MOST: usize = 64;
-/// Bytes of a datagram's header; see the runtime's `proto::wire`.
+/// Bytes of a datagram's header; see [`tessera_protocol::wire`].
 const HEADER: usize = 32;
-/// Where its epochs stand: the sender's, then the receiver's.
-const EPOCHS: std::ops::Range<usize> = 8..24;
+/// Where its incarnations stand: the sender's, then the receiver's.
+const INCARNATIONS: std::ops::Range<usize> = 8..24;
 
 /// Nothing that arrives is fatal: machines do not panic and use their slots as they may. (A lie
 /// under a right header may well spoil a frame: that is for authentication to prevent.)
@@ -34,7 +34,8 @@ pub fn datagram(bytes: &[u8]) {
         let Some((&[how, more, ms, lo, hi], tail)) = rest.split_first_chunk::<5>() else {
             break;
         };
-        let len = usize::from(u16::from_le_bytes([lo, hi])) % (TransferConfig::MAX_DATAGRAM + 8);
+        let len =
+            usize::from(u16::from_le_bytes([lo, hi])) % (TransferConfig::DATAGRAM_BYTES_MAX + 8);
         let (payload, tail) = tail.split_at(len.min(tail.len()));
         rest = tail;
         let (node, from) = (usize::from(how) % 3, usize::from(how >> 2) % 4);
@@ -47,13 +48,13 @@ pub fn datagram(bytes: &[u8]) {
             0..3 => world.address(from),
             _ => ([10, 9, 9, 9], 9).into(),
         };
-        let until = world.now() + u64::from(ms) * 100;
+        let until = world.now_us() + u64::from(ms) * 100;
         // Broken rules are no crash: see above.
         if world.inject(node, address, &payload).is_err() || world.run_until(until).is_err() {
             return;
         }
     }
-    let _ = world.run_until(world.now() + 300_000);
+    let _ = world.run_until(world.now_us() + 300_000);
 }
 
 /// Virtual time at which the datagrams begin.
@@ -76,10 +77,10 @@ fn headers(world: &World) -> std::collections::BTreeMap<(usize, usize), [u8; HEA
     for (from, to, bytes) in world.seen() {
         if let (Some(from), Some(to), Some(header)) = (node(from), node(to), bytes.first_chunk()) {
             let header: [u8; HEADER] = *header;
-            // A later one may know the receiver's life.
-            let known = header[EPOCHS].iter().filter(|&&b| b != 0).count();
+            // A later one may know the receiver's incarnation.
+            let known = header[INCARNATIONS].iter().filter(|&&b| b != 0).count();
             let best = headers.entry((from, to)).or_insert(header);
-            if known > best[EPOCHS].iter().filter(|&&b| b != 0).count() {
+            if known > best[INCARNATIONS].iter().filter(|&&b| b != 0).count() {
                 *best = header;
             }
         }
@@ -136,19 +137,14 @@ fn program() -> ProgramInfo {
 fn world() -> WorldConfig {
     WorldConfig {
         seed: 1,
-        info: Arc::new(program()),
-        gateway: GatewaySpec::default(),
         edges: vec![EdgeSpec::new().source(3), EdgeSpec::new()],
-        net: NetConfig::default(),
         // Never comes, but datagrams are remembered.
-        storm: StormConfig {
-            every: u64::MAX / 4,
+        hostile: HostileConfig {
+            interval_us: u64::MAX / 4,
             noise: 1,
-            ..StormConfig::CALM
+            ..HostileConfig::NONE
         },
-        broken_task: None,
-        faults: Vec::new(),
-        trace: false,
+        ..WorldConfig::new(Arc::new(program()))
     }
 }
 

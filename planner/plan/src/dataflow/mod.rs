@@ -42,7 +42,7 @@ pub struct Port {
 
 /// An object of a frame: the frame itself, or what a task made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
+pub enum ObjectKey {
     /// The frame itself: all of tensor 0.
     Frame,
     /// An output of a task.
@@ -54,7 +54,7 @@ pub enum Part {
     },
 }
 
-impl Part {
+impl ObjectKey {
     /// The task that makes it; `None` for the frame.
     pub const fn task(self) -> Option<u32> {
         match self {
@@ -70,7 +70,7 @@ pub struct Need {
     /// Which input of the task (or of the tail).
     pub input: u16,
     /// Which object of the frame.
-    pub part: Part,
+    pub key: ObjectKey,
     /// The box wanted of it; inside the object's own.
     pub region: Region,
 }
@@ -189,7 +189,7 @@ impl TaskGraph {
                     pieces: needs.len(),
                 });
             }
-            let mut producers: Vec<u32> = needs.iter().filter_map(|n| n.part.task()).collect();
+            let mut producers: Vec<u32> = needs.iter().filter_map(|n| n.key.task()).collect();
             producers.sort_unstable();
             producers.dedup();
             if let Some(&p) = producers.last()
@@ -208,7 +208,7 @@ impl TaskGraph {
             (t.consumers, t.for_tail) = (Vec::new(), false);
         }
         let tail_needs = tail_needs(&makers, &tensors, &tail_inputs)?;
-        for task in tail_needs.iter().filter_map(|n| n.part.task()) {
+        for task in tail_needs.iter().filter_map(|n| n.key.task()) {
             tasks[task as usize].for_tail = true;
         }
         Ok(Self {
@@ -256,18 +256,18 @@ impl TaskGraph {
     }
 
     /// The box that an object holds; `None` when there is no such object.
-    pub fn region(&self, part: Part) -> Option<Region> {
-        self.port(part).map(|p| p.region)
+    pub fn region(&self, key: ObjectKey) -> Option<Region> {
+        self.port(key).map(|p| p.region)
     }
 
     /// The tensor of an object and the box of it; `None` when there is no such object.
-    pub fn port(&self, part: Part) -> Option<Port> {
-        match part {
-            Part::Frame => self.tensors.first().map(|t| Port {
+    pub fn port(&self, key: ObjectKey) -> Option<Port> {
+        match key {
+            ObjectKey::Frame => self.tensors.first().map(|t| Port {
                 tensor: 0,
                 region: t.region,
             }),
-            Part::Output { task, output } => {
+            ObjectKey::Output { task, output } => {
                 let t = self.tasks.get(task as usize)?;
                 t.outputs.get(output as usize).copied()
             }
@@ -275,8 +275,8 @@ impl TaskGraph {
     }
 
     /// How the values of an object are stored; `None` when there is no such object.
-    pub fn element(&self, part: Part) -> Option<ElementType> {
-        let port = self.port(part)?;
+    pub fn element(&self, key: ObjectKey) -> Option<ElementType> {
+        let port = self.port(key)?;
         self.tensors.get(port.tensor as usize).map(|t| t.element)
     }
 
@@ -287,16 +287,16 @@ impl TaskGraph {
 
     /// Bytes of a piece that `task` (`None`: the tail) needs, packed.
     pub fn need_bytes(&self, need: &Need) -> usize {
-        let element = self.element(need.part).unwrap_or_default();
+        let element = self.element(need.key).unwrap_or_default();
         need.region.len() * element.bytes()
     }
 
     /// Index range of the tail's needs that a task makes.
     pub fn tail_needs_of(&self, task: u32) -> std::ops::Range<usize> {
-        let key = |n: &Need| n.part.task().map_or(0, |t| u64::from(t) + 1);
+        let place = |n: &Need| n.key.task().map_or(0, |t| u64::from(t) + 1);
         let want = u64::from(task) + 1;
-        let lo = self.tail_needs.partition_point(|n| key(n) < want);
-        let hi = self.tail_needs.partition_point(|n| key(n) <= want);
+        let lo = self.tail_needs.partition_point(|n| place(n) < want);
+        let hi = self.tail_needs.partition_point(|n| place(n) <= want);
         lo..hi
     }
 }
@@ -318,7 +318,7 @@ fn tail_needs(
     });
     let whole: Vec<Port> = whole.collect::<Result<_, _>>()?;
     let mut needs = makers.needs(&whole, None)?;
-    needs.sort_by_key(|n| (n.part, n.input));
+    needs.sort_by_key(|n| (n.key, n.input));
     Ok(needs)
 }
 

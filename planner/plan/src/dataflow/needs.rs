@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::{DataflowError, Need, Part, Port, TaskInfo, TensorInfo};
+use super::{DataflowError, Need, ObjectKey, Port, TaskInfo, TensorInfo};
 use crate::region::{Region, Span};
 
 /// Objects of one tensor whose boxes have the same rows.
-type Row = Vec<(Part, Region)>;
+type SameRows = Vec<(ObjectKey, Region)>;
 
 /// Per tensor the objects that hold its boxes, without empty ones, by rows: a grid's tiles are looked up
 /// in the rows of tiles that meet a box, not one by one.
 pub(super) struct Makers<'a> {
     tensors: &'a [TensorInfo],
-    rows: Vec<BTreeMap<Span, Row>>,
+    rows: Vec<BTreeMap<Span, SameRows>>,
 }
 
 impl<'a> Makers<'a> {
     /// The objects that `tasks` make, and the frame.
     pub fn new(tensors: &'a [TensorInfo], tasks: &[TaskInfo]) -> Result<Self, DataflowError> {
-        let mut rows = vec![BTreeMap::<Span, Row>::new(); tensors.len()];
+        let mut rows = vec![BTreeMap::<Span, SameRows>::new(); tensors.len()];
         if let (Some(frame), Some(whole)) = (rows.first_mut(), tensors.first()) {
-            frame.insert(whole.region.y, vec![(Part::Frame, whole.region)]);
+            frame.insert(whole.region.y, vec![(ObjectKey::Frame, whole.region)]);
         }
         for (k, t) in tasks.iter().enumerate() {
             for (o, port) in t.outputs.iter().enumerate() {
@@ -28,13 +28,13 @@ impl<'a> Makers<'a> {
                 if port.region.is_empty() {
                     continue;
                 }
-                let part = Part::Output {
+                let key = ObjectKey::Output {
                     task: k as u32,
                     output: o as u16,
                 };
                 let of_tensor = &mut rows[port.tensor as usize];
                 let row = of_tensor.entry(port.region.y).or_default();
-                row.push((part, port.region));
+                row.push((key, port.region));
             }
         }
         Ok(Self { tensors, rows })
@@ -49,16 +49,16 @@ impl<'a> Makers<'a> {
             let first = needs.len();
             let rows = self.rows[port.tensor as usize].iter();
             for (_, row) in rows.filter(|(y, _)| !y.meet(port.region.y).is_empty()) {
-                needs.extend(row.iter().filter_map(|&(part, region)| {
+                needs.extend(row.iter().filter_map(|&(key, region)| {
                     let region = region.meet(port.region);
                     (!region.is_empty()).then_some(Need {
                         input: input as u16,
-                        part,
+                        key,
                         region,
                     })
                 }));
             }
-            needs[first..].sort_unstable_by_key(|n| n.part);
+            needs[first..].sort_unstable_by_key(|n| n.key);
             // Makers' boxes do not overlap, so equal counts mean covered.
             let found = needs[first..].iter().map(|n| n.region.len()).sum();
             if found != port.region.len() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Part, TaskGraph};
+use super::{ObjectKey, TaskGraph};
 
 /// Slots of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn own_slots(graph: &TaskGraph, own_frames: usize, jobs: usize) -> Vec<SlotC
     for port in graph.tasks.iter().flat_map(|t| &t.outputs) {
         *slots.entry(graph.port_bytes(port)).or_insert(0) += own_frames;
     }
-    let copies = most_of_one_task(graph, |part| part != Part::Frame, false);
+    let copies = most_of_one_task(graph, |key| key != ObjectKey::Frame, false);
     for (bytes, n) in copies {
         *slots.entry(bytes).or_insert(0) += n * jobs;
     }
@@ -89,13 +89,13 @@ pub fn slots_bytes(slots: &[SlotCount]) -> u64 {
 /// and, with `outputs`, of what it makes.
 fn most_of_one_task(
     graph: &TaskGraph,
-    counts: impl Fn(Part) -> bool,
+    counts: impl Fn(ObjectKey) -> bool,
     outputs: bool,
 ) -> BTreeMap<usize, usize> {
     let mut most = BTreeMap::new();
     for t in &graph.tasks {
         let mut of_task: BTreeMap<usize, usize> = BTreeMap::new();
-        for need in t.needs.iter().filter(|n| counts(n.part)) {
+        for need in t.needs.iter().filter(|n| counts(n.key)) {
             *of_task.entry(graph.need_bytes(need)).or_insert(0) += 1;
         }
         for port in t.outputs.iter().filter(|_| outputs) {

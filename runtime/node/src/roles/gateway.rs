@@ -23,7 +23,7 @@ use tessera_plan::files::{
     statistics::{GatewayFrames, GatewayStatistics, Role},
 };
 use tessera_protocol::{
-    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Now, ProgramInfo,
+    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, ProgramInfo,
     Traffic,
 };
 use tessera_runtime::{
@@ -51,7 +51,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     });
     let config = GatewayConfig {
         transfer: net.socket().transfer(),
-        ..GatewayConfig::new(net::epoch())
+        ..GatewayConfig::new(net::incarnation())
     };
     // Nobody else maps it: the smallest job table there is.
     let slots = config.slots(&info);
@@ -64,7 +64,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         a,
         records.clone(),
         waker.clone(),
-        config.max_frames,
+        config.frames_max,
     )?;
     let shell = Shell {
         machine: Gateway::new(config, info),
@@ -89,7 +89,7 @@ struct Shell {
     tail: Tail,
     records: Records,
     /// When the machine wants to be called again.
-    wake_at: Now,
+    wake_at: Micros,
     /// What was published.
     frames: GatewayFrames,
     /// Frames that the tail works at or will.
@@ -107,7 +107,7 @@ impl Shell {
         program: &Program,
         a: &Args,
     ) -> Result<(), NodeError> {
-        let mut goodbye: Option<Now> = None;
+        let mut goodbye: Option<Micros> = None;
         loop {
             net.receive(|now, from, bytes, sending| {
                 let input = GatewayInput::Datagram { from, bytes };
@@ -156,7 +156,7 @@ impl Shell {
     }
 
     /// Does what the machine asks for until it waits.
-    fn drain(&mut self, now: Now, sending: &mut Sending<'_>) {
+    fn drain(&mut self, now: Micros, sending: &mut Sending<'_>) {
         loop {
             match self.machine.poll(now, &mut self.store) {
                 GatewayOutput::Send { to, bytes } => sending.send(to, bytes),
@@ -199,7 +199,7 @@ impl Shell {
         }
     }
 
-    fn tail_ended(&mut self, end: TailEnd, now: Now, sending: &mut Sending<'_>) {
+    fn tail_ended(&mut self, end: TailEnd, now: Micros, sending: &mut Sending<'_>) {
         let frame = end.frame;
         self.tails_out -= 1;
         self.frames.tail_us += end.busy_us;
@@ -239,7 +239,7 @@ impl Shell {
 fn subject(frame: FrameId, meta: FrameMeta) -> Subject {
     Subject {
         source: frame.source.0,
-        epoch: Some(frame.epoch.0),
+        epoch: Some(frame.incarnation.0),
         frame: frame.number,
         tag: Tag::decode(meta.tag).index,
         file: None,

@@ -8,7 +8,7 @@ use crate::{
     wait::Clock,
 };
 use tessera_plan::files::statistics;
-use tessera_protocol::{Epoch, Now};
+use tessera_protocol::{Incarnation, Micros};
 
 /// Most batches taken from the socket in one turn of a loop, so that completions get theirs.
 const TURN_BATCHES_MAX: usize = 4;
@@ -66,7 +66,7 @@ impl Net {
 
     /// Takes what has arrived, at most a turn's worth, and gives each datagram to `each` with the
     /// time and the way to answer.
-    pub fn receive(&mut self, mut each: impl FnMut(Now, SocketAddr, &[u8], &mut Sending<'_>)) {
+    pub fn receive(&mut self, mut each: impl FnMut(Micros, SocketAddr, &[u8], &mut Sending<'_>)) {
         for _ in 0..TURN_BATCHES_MAX {
             let count = self.socket.receive(&mut self.inbox);
             let now = self.clock.now();
@@ -111,8 +111,8 @@ impl Net {
     }
 }
 
-/// This life of a node: microseconds of the wall clock, so that a later life is greater.
-pub fn epoch() -> Epoch {
+/// The number of this process: microseconds of the wall clock, so that a later one is greater.
+pub fn incarnation() -> Incarnation {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Epoch(since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
+    Incarnation(since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
 }

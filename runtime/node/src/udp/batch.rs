@@ -21,7 +21,7 @@ use tessera_protocol::TransferConfig;
 /// Most datagrams per system call.
 pub const BATCH: usize = 64;
 /// Room for one datagram.
-const SLOT_BYTES: usize = TransferConfig::MAX_DATAGRAM;
+const SLOT_BYTES: usize = TransferConfig::DATAGRAM_BYTES_MAX;
 /// How long a full send buffer is waited for before the batch is given up: what a radio link takes
 /// to drain a few datagrams.
 const ROOM_WAIT: Duration = Duration::from_millis(10);

@@ -95,9 +95,9 @@ impl Socket {
         let datagrams = self.receive_buffer_bytes / DATAGRAM_TRUESIZE_BYTES;
         let chunks = (datagrams * 3 / 4).max(2);
         TransferConfig {
-            receive_budget: chunks * usual.chunk_bytes,
-            first_window: usual
-                .first_window
+            receive_budget_bytes: chunks * usual.chunk_bytes,
+            first_window_chunks: usual
+                .first_window_chunks
                 .min(u32::try_from(chunks).unwrap_or(u32::MAX)),
             ..usual
         }

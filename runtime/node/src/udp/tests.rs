@@ -33,7 +33,7 @@ fn collect(socket: &mut Socket, count: u64) -> Vec<(SocketAddr, Vec<u8>)> {
 fn batches_arrive_whole_and_in_order() {
     let (mut a, mut b) = (local(), local());
     let mut outbox = Outbox::default();
-    let payload = |i: usize| vec![i as u8; i * 37 % (TransferConfig::MAX_DATAGRAM + 1)];
+    let payload = |i: usize| vec![i as u8; i * 37 % (TransferConfig::DATAGRAM_BYTES_MAX + 1)];
     let total = 2 * BATCH + 5;
     for i in 0..total {
         a.send(&mut outbox, b.local(), &payload(i));
@@ -69,7 +69,7 @@ fn both_families() {
 fn long_datagrams_are_dropped_and_counted() {
     let mut b = local();
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let sizes = [0, TransferConfig::MAX_DATAGRAM + 1, 9000, 1, 65_000];
+    let sizes = [0, TransferConfig::DATAGRAM_BYTES_MAX + 1, 9000, 1, 65_000];
     for n in sizes {
         stranger.send_to(&vec![7; n], b.local()).unwrap();
     }
@@ -82,7 +82,7 @@ fn long_datagrams_are_dropped_and_counted() {
     b.send(
         &mut outbox,
         b.local(),
-        &[0; TransferConfig::MAX_DATAGRAM + 1],
+        &[0; TransferConfig::DATAGRAM_BYTES_MAX + 1],
     );
     assert!(outbox.is_empty());
     assert_eq!(b.counters.send_errors, 1);
@@ -115,18 +115,22 @@ fn one_bad_destination_spares_the_others() {
 fn the_budget_follows_the_receive_buffer() {
     let mut b = local();
     let t = b.transfer();
-    assert!(t.receive_budget >= 2 * t.chunk_bytes);
+    assert!(t.receive_budget_bytes >= 2 * t.chunk_bytes);
     assert!(
-        t.receive_budget < b.receive_buffer_bytes()
-            && t.receive_budget.is_multiple_of(t.chunk_bytes)
+        t.receive_budget_bytes < b.receive_buffer_bytes()
+            && t.receive_budget_bytes.is_multiple_of(t.chunk_bytes)
     );
     assert!(b.send_buffer_bytes() > 0);
     // As much as the budget says does fit, though nobody reads meanwhile.
     let mut a = local();
     let mut outbox = Outbox::default();
-    let chunks = t.receive_budget / t.chunk_bytes;
+    let chunks = t.receive_budget_bytes / t.chunk_bytes;
     for _ in 0..chunks {
-        a.send(&mut outbox, b.local(), &[1; TransferConfig::MAX_DATAGRAM]);
+        a.send(
+            &mut outbox,
+            b.local(),
+            &[1; TransferConfig::DATAGRAM_BYTES_MAX],
+        );
     }
     a.flush(&mut outbox);
     assert_eq!(collect(&mut b, chunks as u64).len(), chunks);
@@ -139,7 +143,7 @@ fn drops_of_the_kernel_are_known() {
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let many = 2 * b.receive_buffer_bytes() / DATAGRAM_TRUESIZE_BYTES;
     for _ in 0..many {
-        let _ = stranger.send_to(&[0; TransferConfig::MAX_DATAGRAM], b.local());
+        let _ = stranger.send_to(&[0; TransferConfig::DATAGRAM_BYTES_MAX], b.local());
     }
     let Some(drops) = b.drops() else {
         return; // a kernel that does not tell
@@ -157,7 +161,7 @@ fn a_full_send_buffer_does_not_block_for_ever() {
         a.send(
             &mut outbox,
             sink.local(),
-            &[0; TransferConfig::MAX_DATAGRAM],
+            &[0; TransferConfig::DATAGRAM_BYTES_MAX],
         );
     }
     a.flush(&mut outbox);

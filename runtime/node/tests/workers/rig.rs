@@ -24,7 +24,7 @@ use tessera_plan::{
     region::Region,
 };
 use tessera_protocol::{
-    Epoch, FrameId, Job, JobId, NodeId,
+    FrameId, Incarnation, Job, JobId, NodeId,
     store::{SlotId, Store},
 };
 use tessera_runtime::element;
@@ -137,7 +137,7 @@ impl Rig {
             task,
             frame: FrameId {
                 source: NodeId(1),
-                epoch: Epoch(1),
+                incarnation: Incarnation(1),
                 number: frame,
             },
             stolen: false,

@@ -1,135 +1,159 @@
-//! An edge: owns the frames of its source, computes, steals, holds objects for others.
+//! The state machine of an edge: owns the frames of its source, computes, steals, and holds
+//! objects for others. A shell (a node's process, or the simulator) calls it.
 //!
-//! | part | is about |
+//! *States.* Towards the gateway: unknown, joined, refused, stopped ([`Edge::joined`]). Of each own
+//! frame: waiting for the gateway, open, over. Of each task of an own frame: waiting for producers,
+//! ready, leased, running here, done. Of the search for work: resting, asking the gateway, asking
+//! a victim, parked. Of each job: loading its inputs, loaded, running.
+//!
+//! *Inputs.* [`EdgeInput`]: datagrams, the timer, new frames, jobs done or failed.
+//!
+//! *Outputs.* [`EdgeOutput`]: datagrams, jobs to run, frames that have ended, when to call again.
+//!
+//! | file | is about |
 //! |---|---|
-//! | `link` | beats to the gateway and what it answers: who is alive, how frames stand |
-//! | `frames`, `tasks` | own frames and their tasks |
-//! | `victim` | leases given to thieves, what becomes of them |
-//! | `results` | telling the gateway where finished tiles lie |
-//! | `thief` | hints, requests, leases taken |
-//! | `reports` | telling owners what became of leases, and that work goes on |
-//! | `job`, `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
-//! | `guests`, `slots` | what is kept for others, and what is set aside for own frames |
+//! | `gateway_link` | heartbeats to the gateway and its answers: who is alive, how frames stand |
+//! | `own_frames`, `task_table` | own frames, and the state of each one's tasks |
+//! | `own_tasks` | own tasks that this node runs, and what follows when anybody has finished one |
+//! | `leased_tasks` | own tasks that thieves run: this node is the victim |
+//! | `stolen_tasks` | other nodes' tasks that this node runs: it is the thief |
+//! | `placement` | the policy: which node runs which task |
+//! | `search` | asking the gateway for a victim, and the victim for a task |
+//! | `reports` | telling owners what became of leases, and renewing the others |
+//! | `results` | telling the gateway where finished outputs lie |
+//! | `pending_job`, `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
+//! | `foreign_frames`, `slots` | what is kept for other nodes' frames, and what is set aside for own ones |
+//! | `peers` | other edges: addresses, and the numbers of their latest messages |
+//! | `receive`, `send` | datagrams in, and the queue of datagrams out |
 //!
-//! Control messages are written when they are sent, from what is known then; all of them may be
-//! lost, doubled, overtaken or come from a former life: each is either repeated until answered,
-//! or what it says is said again by the next beat.
+//! A control message is written when it is sent, from what is known then. Each is sent again until
+//! it is answered, or the next heartbeat contains what it said.
 
-mod frames;
-mod guests;
-mod hear;
-mod job;
+#[cfg(test)]
+mod edge_alone;
+mod foreign_frames;
+mod gateway_link;
 mod jobs;
-mod link;
+mod leased_tasks;
+mod own_frames;
+mod own_tasks;
 mod peers;
+mod pending_job;
+mod placement;
+mod receive;
 mod reports;
 mod results;
-mod say;
+mod search;
+mod send;
 mod slots;
-mod tasks;
+mod stolen_tasks;
+#[cfg(test)]
+mod stolen_tests;
+mod task_table;
 #[cfg(test)]
 mod tests;
-mod thief;
-#[cfg(test)]
-mod thief_tests;
-mod victim;
+
+pub use self::placement::Placement;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use self::{
-    frames::Frames, guests::Guests, job::Jobs, link::Link, peers::Peers, say::Post, slots::Slots,
-    thief::Thief,
+    foreign_frames::ForeignFrames, gateway_link::GatewayLink, own_frames::OwnFrames, peers::Peers,
+    pending_job::PendingJobs, placement::Situation, reports::Reports, search::Search,
+    send::Outgoing, slots::Slots,
 };
 use super::{
-    EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, Job, Now, ObjectId, Outcome,
+    EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameOutcome, Job, Micros, ObjectId,
     ProgramInfo, Refusal,
-    peer::Speaker,
+    chunk_server::ChunkServer,
+    peer::Sender,
     pull::Receiver,
-    serve::Serve,
     stats::EdgeStats,
-    wire::{Kind, plan_prefix},
+    wire::{MessageKind, plan_prefix},
 };
 use crate::store::{SlotId, Store};
 use tessera_plan::region::Region;
 
-/// The state machine of an edge.
+/// The state machine of an edge: `handle` one input, then `poll` until it waits.
 #[derive(Debug)]
 pub struct Edge {
     config: EdgeConfig,
     info: Arc<ProgramInfo>,
-    me: Speaker,
+    me: Sender,
     stats: EdgeStats,
     /// The latest call.
-    clock: Option<Now>,
-    link: Link,
+    clock: Option<Micros>,
+    link: GatewayLink,
     peers: Peers,
-    frames: Frames,
-    guests: Guests,
+    frames: OwnFrames,
+    foreign: ForeignFrames,
     slots: Slots,
-    jobs: Jobs,
-    thief: Thief,
+    jobs: PendingJobs,
+    search: Search,
+    reports: Reports,
     /// No lease that was given ends before.
-    next_expiry: Now,
+    next_expiry_us: Micros,
     /// When a task that is out may get a backup run.
-    next_backup: Option<Now>,
-    receiver: Receiver<job::Tag>,
-    serve: Serve,
-    /// Datagrams that wait to be taken.
-    post: VecDeque<Post>,
+    next_backup_us: Option<Micros>,
+    receiver: Receiver<pending_job::InputPull>,
+    serve: ChunkServer,
+    /// The outgoing queue.
+    outgoing: VecDeque<Outgoing>,
     /// What the shell is to hear.
     events: VecDeque<Event>,
-    /// Something may have become possible that was not.
-    stirred: bool,
+    /// Something has changed: tasks may be ready, or slots free.
+    dirty: bool,
     out: Vec<u8>,
 }
 
 /// Something for the shell to hear.
 #[derive(Clone, Debug)]
 enum Event {
-    FrameEnded(u32, FrameMeta, Outcome),
+    FrameEnded(u32, FrameMeta, FrameOutcome),
     Refused(Refusal),
     Stopped,
 }
 
-/// What [`Edge::poll`] gives, before it is put into words.
-enum Step {
-    Tell(Event),
+/// What [`Edge::poll`] gives, before it borrows the datagram.
+enum EdgeStep {
+    Event(Event),
     Run(Job),
     Send(SocketAddr),
-    Wait(Now),
+    Wait(Micros),
 }
 
 impl Edge {
     /// Most datagrams that wait; beyond it they count as lost.
-    const MOST_POST: usize = 4096;
+    const OUTGOING_MAX: usize = 4096;
 
     /// An edge that has not spoken to anyone yet.
     pub fn new(config: EdgeConfig, info: Arc<ProgramInfo>) -> Self {
-        let me = Speaker {
+        let me = Sender {
             id: config.id,
-            epoch: config.epoch,
+            incarnation: config.incarnation,
             plan: plan_prefix(&info),
         };
         Self {
             slots: Slots::new(&config, &info),
             receiver: Receiver::new(config.transfer),
-            link: Link::new(&config),
-            thief: Thief::new(&config),
+            link: GatewayLink::new(&config),
+            search: Search::new(&config),
+            reports: Reports::default(),
             config,
             info,
             me,
             stats: EdgeStats::default(),
             clock: None,
             peers: Peers::default(),
-            frames: Frames::default(),
-            guests: Guests::default(),
-            jobs: Jobs::default(),
-            next_expiry: Now::MAX,
-            next_backup: None,
-            serve: Serve::default(),
-            post: VecDeque::new(),
+            frames: OwnFrames::default(),
+            foreign: ForeignFrames::default(),
+            jobs: PendingJobs::default(),
+            next_expiry_us: Micros::MAX,
+            next_backup_us: None,
+            serve: ChunkServer::default(),
+            outgoing: VecDeque::new(),
             events: VecDeque::new(),
-            stirred: true,
+            dirty: true,
             out: Vec::new(),
         }
     }
@@ -140,18 +164,18 @@ impl Edge {
     }
 
     /// Takes one input. Drain [`Edge::poll`] afterwards.
-    pub fn handle(&mut self, now: Now, input: EdgeInput<'_>, store: &mut impl Store) {
-        self.tick(now, store);
+    pub fn handle(&mut self, now_us: Micros, input: EdgeInput<'_>, store: &mut impl Store) {
+        self.tick(now_us, store);
         match input {
             EdgeInput::Datagram { from, bytes } => {
-                if let Err(why) = self.hear(now, from, bytes, store) {
+                if let Err(why) = self.receive(now_us, from, bytes, store) {
                     self.stats.traffic.rejected.add(why);
                 }
             }
             EdgeInput::Tick => {}
             EdgeInput::Frame { slot, meta } => self.take_frame(slot, meta),
-            EdgeInput::Done { job } => self.job_done(now, job, store),
-            EdgeInput::Failed { job } => self.job_failed(now, job, store),
+            EdgeInput::Done { job } => self.job_done(now_us, job, store),
+            EdgeInput::Failed { job } => self.job_failed(now_us, job, store),
             EdgeInput::NoMoreFrames => {
                 self.link.no_more = true;
                 self.link.changed = true;
@@ -161,21 +185,21 @@ impl Edge {
     }
 
     /// The next thing to do; call until it is [`EdgeOutput::WaitUntil`].
-    pub fn poll(&mut self, now: Now, store: &mut impl Store) -> EdgeOutput<'_> {
-        match self.step(now, store) {
-            Step::Tell(Event::FrameEnded(number, meta, outcome)) => EdgeOutput::FrameEnded {
+    pub fn poll(&mut self, now_us: Micros, store: &mut impl Store) -> EdgeOutput<'_> {
+        match self.step(now_us, store) {
+            EdgeStep::Event(Event::FrameEnded(number, meta, outcome)) => EdgeOutput::FrameEnded {
                 number,
                 meta,
                 outcome,
             },
-            Step::Tell(Event::Refused(why)) => EdgeOutput::Refused(why),
-            Step::Tell(Event::Stopped) => EdgeOutput::Stopped,
-            Step::Run(job) => EdgeOutput::Run(job),
-            Step::Send(to) => EdgeOutput::Send {
+            EdgeStep::Event(Event::Refused(why)) => EdgeOutput::Refused(why),
+            EdgeStep::Event(Event::Stopped) => EdgeOutput::Stopped,
+            EdgeStep::Run(job) => EdgeOutput::Run(job),
+            EdgeStep::Send(to) => EdgeOutput::Send {
                 to,
                 bytes: &self.out,
             },
-            Step::Wait(until) => EdgeOutput::WaitUntil(until),
+            EdgeStep::Wait(until_us) => EdgeOutput::WaitUntil(until_us),
         }
     }
 
@@ -186,90 +210,91 @@ impl Edge {
 
     /// Whether the machine has room for another frame of this source.
     pub fn wants_frame(&self) -> bool {
-        let most = self.config.max_frames.min(EdgeConfig::MAX_FRAMES);
+        let most = self.config.frames_max.min(EdgeConfig::FRAMES_MAX);
         self.link.joined()
             && !self.link.no_more
             && self.frames.len() < most
             && self.frames.fits_window()
     }
 
-    fn step(&mut self, now: Now, store: &mut impl Store) -> Step {
+    fn step(&mut self, now_us: Micros, store: &mut impl Store) -> EdgeStep {
         loop {
-            self.tick(now, store);
+            self.tick(now_us, store);
             if let Some(event) = self.events.pop_front() {
-                return Step::Tell(event);
+                return EdgeStep::Event(event);
             }
             if let Some(job) = self.next_run() {
-                return Step::Run(job);
+                return EdgeStep::Run(job);
             }
-            self.repeat(now);
-            while let Some(post) = self.post.pop_front() {
-                if let Some((to, kind)) = self.write(now, post) {
+            self.repeat(now_us);
+            while let Some(outgoing) = self.outgoing.pop_front() {
+                if let Some((to, kind)) = self.write(now_us, outgoing) {
                     return self.sent(to, kind);
                 }
             }
             let (transfer, out) = (&mut self.stats.transfer, &mut self.out);
-            if let Some((to, kind)) = self.receiver.poll(now, self.me, transfer, out) {
+            if let Some((to, kind)) = self.receiver.poll(now_us, self.me, transfer, out) {
                 return self.sent(to.addr, kind);
             }
             if let Some(to) = self.serve_next(store) {
-                return self.sent(to, Kind::Data);
+                return self.sent(to, MessageKind::Data);
             }
             // Polling may have ended pulls; each turn of this loop ends some or is the last.
-            if !self.receiver.has_ended() && !self.stirred {
-                return Step::Wait(self.wake(now));
+            if !self.receiver.has_ended() && !self.dirty {
+                return EdgeStep::Wait(self.wake(now_us));
             }
         }
     }
 
-    fn sent(&mut self, to: SocketAddr, kind: Kind) -> Step {
+    fn sent(&mut self, to: SocketAddr, kind: MessageKind) -> EdgeStep {
         self.stats.traffic.sent.add(kind, self.out.len());
-        Step::Send(to)
+        EdgeStep::Send(to)
     }
 
     /// Everything that follows from the time and from what has happened so far.
-    fn tick(&mut self, now: Now, store: &mut impl Store) {
-        let gap = now.saturating_sub(self.clock.unwrap_or(now));
-        self.clock = Some(now);
-        if gap > self.config.lease / 2 {
+    fn tick(&mut self, now_us: Micros, store: &mut impl Store) {
+        let gap = now_us.saturating_sub(self.clock.unwrap_or(now_us));
+        self.clock = Some(now_us);
+        if gap > self.config.lease_us / 2 {
             // This process stood still: renewals wait in its socket.
             self.extend_leases(gap);
         }
         while let Some((tag, how)) = self.receiver.take_ended() {
-            self.pull_ended(now, tag, how, store);
+            self.pull_ended(now_us, tag, how, store);
         }
-        if now >= self.next_expiry {
-            self.expire_leases(now);
+        if now_us >= self.next_expiry_us {
+            self.expire_leases(now_us);
         }
-        if self.next_backup.is_some_and(|at| at <= now) {
-            self.stirred = true;
+        if self.next_backup_us.is_some_and(|at| at <= now_us) {
+            self.dirty = true;
         }
-        if std::mem::take(&mut self.stirred) {
-            self.start_own_jobs(now, store);
-            if self.frames.len() == 0 && self.jobs.is_empty() && self.guests.is_empty() {
+        if std::mem::take(&mut self.dirty) {
+            self.start_own_jobs(now_us, store);
+            if self.frames.len() == 0 && self.jobs.is_empty() && self.foreign.is_empty() {
                 self.slots.rest(store);
             }
         }
-        self.steal(now);
+        self.steal(now_us);
     }
 
-    fn wake(&self, now: Now) -> Now {
+    fn wake(&self, now_us: Micros) -> Micros {
         let times = [
-            Some(self.link.next(now, self.has_work())),
-            self.thief_next(),
+            Some(self.link.next(now_us, self.has_work())),
+            self.search_next(),
+            self.reports.next(),
             self.results_next(),
-            (self.next_expiry < Now::MAX).then_some(self.next_expiry),
-            self.next_backup,
+            (self.next_expiry_us < Micros::MAX).then_some(self.next_expiry_us),
+            self.next_backup_us,
             self.receiver.next(),
         ];
-        let latest = now + self.config.beat;
+        let latest = now_us + self.config.heartbeat_us;
         let next = times.into_iter().flatten().min().unwrap_or(latest);
-        next.clamp(now + 1, latest)
+        next.clamp(now_us + 1, latest)
     }
 
-    fn send(&mut self, post: Post) {
-        if self.post.len() < Self::MOST_POST {
-            self.post.push_back(post);
+    fn enqueue(&mut self, message: Outgoing) {
+        if self.outgoing.len() < Self::OUTGOING_MAX {
+            self.outgoing.push_back(message);
         }
     }
 
@@ -279,27 +304,28 @@ impl Edge {
         self.frames.add(slot, meta, &self.info);
         self.stats.frames_accepted += 1;
         self.link.changed = true;
-        self.stirred = true;
+        self.dirty = true;
     }
 
     fn frame_id(&self, number: u32) -> FrameId {
         FrameId {
             source: self.config.id,
-            epoch: self.config.epoch,
+            incarnation: self.config.incarnation,
             number,
         }
     }
 
     /// The number of an own frame.
     fn own(&self, frame: FrameId) -> Option<u32> {
-        (frame.source == self.config.id && frame.epoch == self.config.epoch).then_some(frame.number)
+        (frame.source == self.config.id && frame.incarnation == self.config.incarnation)
+            .then_some(frame.number)
     }
 
     /// Where an object lies here.
     fn find(&self, object: &ObjectId) -> Option<(SlotId, Region)> {
         find(
             &self.frames,
-            &self.guests,
+            &self.foreign,
             &self.info,
             self.own(object.frame),
             object,
@@ -307,11 +333,12 @@ impl Edge {
     }
 
     fn serve_next(&mut self, store: &impl Store) -> Option<SocketAddr> {
-        let (frames, guests, info) = (&self.frames, &self.guests, &self.info);
-        let (id, epoch) = (self.config.id, self.config.epoch);
+        let (frames, foreign, info) = (&self.frames, &self.foreign, &self.info);
+        let me = self.me.who();
         let lookup = |o: &ObjectId| {
-            let own = (o.frame.source == id && o.frame.epoch == epoch).then_some(o.frame.number);
-            find(frames, guests, info, own, o)
+            let own = (o.frame.source == me.id && o.frame.incarnation == me.incarnation)
+                .then_some(o.frame.number);
+            find(frames, foreign, info, own, o)
         };
         let transfer = &mut self.stats.transfer;
         let to = (self.serve).poll(self.me, lookup, store, transfer, &mut self.out)?;
@@ -319,30 +346,33 @@ impl Edge {
     }
 
     fn has_work(&self) -> bool {
-        self.frames
-            .lives()
-            .any(|(_, f)| !f.failed && f.tasks.any_leasable())
+        self.config.placement.offers_work(&self.situation())
+    }
+
+    /// What placement may look at.
+    fn situation(&self) -> Situation<'_> {
+        Situation {
+            info: &self.info,
+            config: &self.config,
+            frames: &self.frames,
+            jobs: self.jobs.len(),
+            foreign_bytes: self.slots.foreign_bytes(),
+        }
     }
 }
 
 fn find(
-    frames: &Frames,
-    guests: &Guests,
+    frames: &OwnFrames,
+    foreign: &ForeignFrames,
     info: &ProgramInfo,
     own: Option<u32>,
     object: &ObjectId,
 ) -> Option<(SlotId, Region)> {
     match own {
-        Some(number) => frames.live(number)?.find(info, object.part),
+        Some(number) => frames.live(number)?.find(info, object.key),
         None => {
-            let guest = guests.get(object.frame).filter(|g| !g.over)?;
-            guest.find(info, object.part)
+            let foreign = foreign.get(object.frame).filter(|g| !g.over)?;
+            foreign.find(info, object.key)
         }
     }
-}
-
-/// Doubles a pause up to a bound; says when it ends.
-const fn next_pause(now: Now, pause: u64, most: u64) -> (Now, u64) {
-    let doubled = pause * 2;
-    (now + pause, if doubled < most { doubled } else { most })
 }

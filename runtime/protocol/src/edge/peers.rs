@@ -3,20 +3,20 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use crate::{
-    NodeId, Now,
+    Micros, NodeId,
     peer::Peer,
     wire::{Envelope, Reject},
 };
 
-/// Another edge's latest life.
+/// Another edge's latest incarnation.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct KnownPeer {
     /// Which, and where it was seen last.
     pub peer: Peer,
-    /// When it last spoke.
-    pub heard: Now,
+    /// When its latest datagram came.
+    pub seen_us: Micros,
     /// Number of its latest request for a task, and whether it got none.
-    pub ask: (u32, bool),
+    pub request: (u32, bool),
     /// Number of its latest renewal.
     pub renew: u32,
 }
@@ -24,49 +24,49 @@ pub struct Known {
 /// All of them, within a bound.
 #[derive(Debug, Default)]
 pub struct Peers {
-    known: BTreeMap<NodeId, Known>,
+    known: BTreeMap<NodeId, KnownPeer>,
 }
 
 impl Peers {
     /// Most nodes; beyond it the one silent for longest is forgotten.
-    pub const MOST: usize = 1024;
+    pub const PEERS_MAX: usize = 1024;
 
-    /// A datagram has come. Gives the earlier life of its sender that has ended with it, if any.
+    /// A datagram has come. Gives the earlier incarnation of its sender that has ended with it, if any.
     ///
     /// # Errors
-    /// [`Reject::Stale`] when it comes from an earlier life itself.
-    pub fn heard(
+    /// [`Reject::Stale`] when it comes from an earlier incarnation itself.
+    pub fn seen(
         &mut self,
-        now: Now,
+        now_us: Micros,
         envelope: &Envelope,
         addr: SocketAddr,
     ) -> Result<Option<Peer>, Reject> {
         let peer = Peer {
             id: envelope.from,
-            epoch: envelope.epoch,
+            incarnation: envelope.incarnation,
             addr,
         };
         let mut ended = None;
         if let Some(known) = self.known.get_mut(&peer.id) {
-            if known.peer.epoch > peer.epoch {
+            if known.peer.incarnation > peer.incarnation {
                 return Err(Reject::Stale);
             }
-            if known.peer.epoch == peer.epoch {
+            if known.peer.incarnation == peer.incarnation {
                 known.peer.addr = addr;
-                known.heard = now;
+                known.seen_us = now_us;
                 return Ok(None);
             }
             ended = Some(known.peer);
-        } else if self.known.len() >= Self::MOST {
-            let oldest = self.known.iter().min_by_key(|(_, k)| k.heard);
+        } else if self.known.len() >= Self::PEERS_MAX {
+            let oldest = self.known.iter().min_by_key(|(_, k)| k.seen_us);
             if let Some(id) = oldest.map(|(&id, _)| id) {
                 self.known.remove(&id);
             }
         }
-        let known = Known {
+        let known = KnownPeer {
             peer,
-            heard: now,
-            ask: (0, false),
+            seen_us: now_us,
+            request: (0, false),
             renew: 0,
         };
         self.known.insert(peer.id, known);
@@ -74,12 +74,12 @@ impl Peers {
     }
 
     /// An edge by id.
-    pub fn get(&self, id: NodeId) -> Option<&Known> {
+    pub fn get(&self, id: NodeId) -> Option<&KnownPeer> {
         self.known.get(&id)
     }
 
     /// An edge by id.
-    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut Known> {
+    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut KnownPeer> {
         self.known.get_mut(&id)
     }
 }

@@ -2,111 +2,139 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Edge,
-    job::{Stage, Stolen, Under},
-    next_pause,
-    say::Post,
-};
+use super::{Edge, pending_job::HeldLease, send::Outgoing};
 use crate::{
-    FrameId, NodeId, Now,
+    FrameId, Micros, NodeId,
     peer::Peer,
+    retry::Retry,
     store::Store,
-    wire::{LostPart, Reject, Renew, Reported, Why},
+    wire::{FailureReason, LostObject, Reject, Renew, ReportAck},
 };
 
 /// A report that its owner has not answered.
 #[derive(Clone, Debug)]
-pub struct Owed {
-    /// Of which frame.
+pub struct PendingReport {
+    /// The task's frame.
     pub frame: FrameId,
-    /// Which task.
+    /// The task that was leased.
     pub task: u32,
-    /// Who owns it.
+    /// The frame's owner, who is told.
     pub owner: Peer,
     /// Why it failed; `None` when it did not.
-    pub failed: Option<(Why, Vec<LostPart>)>,
+    pub failed: Option<(FailureReason, Vec<LostObject>)>,
     /// When to say it again, and the pause after that.
-    pub again: (Now, u64),
+    pub again: Retry,
     tries: u8,
 }
 
-impl Owed {
+impl PendingReport {
     /// Reports of failure that nobody answers: their lease runs out anyway.
-    const MOST_TRIES: u8 = 20;
+    const TRIES_MAX: u8 = 20;
+}
+
+/// What this node, as a thief, owes to owners.
+#[derive(Debug, Default)]
+pub struct Reports {
+    /// What owners have not heard yet, by request.
+    pub owed: BTreeMap<u32, PendingReport>,
+    /// When leases are renewed next.
+    renew_at_us: Option<Micros>,
+    /// Number of the latest renewal.
+    renew_seq: u32,
+    /// Per owner the latest renewal and the requests that it named.
+    renewals: BTreeMap<NodeId, (u32, Vec<u32>)>,
+}
+
+impl Reports {
+    /// When something must be said again.
+    pub fn next(&self) -> Option<Micros> {
+        let owed = self.owed.values().map(|r| r.again.at_us);
+        owed.chain(self.renew_at_us).min()
+    }
+
+    /// Leases are to be renewed by then.
+    pub fn renew_by(&mut self, at: Micros) {
+        self.renew_at_us = Some(self.renew_at_us.map_or(at, |r| r.min(at)));
+    }
 }
 
 impl Edge {
-    pub(super) fn report_done(&mut self, now: Now, frame: FrameId, task: u32, stolen: &Stolen) {
-        self.report(now, frame, task, stolen, None);
+    pub(super) fn report_done(
+        &mut self,
+        now_us: Micros,
+        frame: FrameId,
+        task: u32,
+        stolen: &HeldLease,
+    ) {
+        self.report(now_us, frame, task, stolen, None);
     }
 
     pub(super) fn report_failure(
         &mut self,
-        now: Now,
+        now_us: Micros,
         frame: FrameId,
         task: u32,
-        stolen: &Stolen,
-        why: Why,
-        lost: Vec<LostPart>,
+        stolen: &HeldLease,
+        why: FailureReason,
+        lost: Vec<LostObject>,
     ) {
-        if !stolen.void {
-            self.report(now, frame, task, stolen, Some((why, lost)));
+        if !stolen.revoked {
+            self.report(now_us, frame, task, stolen, Some((why, lost)));
         }
     }
 
     fn report(
         &mut self,
-        now: Now,
+        now_us: Micros,
         frame: FrameId,
         task: u32,
-        stolen: &Stolen,
-        failed: Option<(Why, Vec<LostPart>)>,
+        stolen: &HeldLease,
+        failed: Option<(FailureReason, Vec<LostObject>)>,
     ) {
-        let owed = Owed {
+        let owed = PendingReport {
             frame,
             task,
             owner: stolen.owner,
             failed,
-            again: (now, self.config.retry[0]),
+            again: Retry::now(now_us, self.config.retry_us[0]),
             tries: 0,
         };
-        self.thief.reports.insert(stolen.ask, owed);
+        self.reports.owed.insert(stolen.request, owed);
     }
 
-    pub(super) fn on_reported(
+    pub(super) fn on_report_ack(
         &mut self,
         owner: Peer,
-        reported: &Reported,
+        reported: &ReportAck,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
-        let ask = reported.report.ask;
-        let Some(owed) = self.thief.reports.get(&ask) else {
+        let request = reported.report.request;
+        let Some(owed) = self.reports.owed.get(&request) else {
             return Err(Reject::Unexpected);
         };
         let named = (
             owed.frame.source,
-            owed.frame.epoch,
+            owed.frame.incarnation,
             owed.frame.number,
             owed.task,
         );
         let r = reported.report;
-        if named != (owner.id, owner.epoch, r.number, r.task) {
+        if named != (owner.id, owner.incarnation, r.number, r.task) {
             return Err(Reject::Unexpected);
         }
         let (frame, task, done) = (owed.frame, owed.task, owed.failed.is_none());
-        self.thief.reports.remove(&ask);
+        self.reports.owed.remove(&request);
         if done && !reported.keep {
             // While jobs read what lies here it stays; the end of the frame takes it.
-            if let Some(guest) = self.guests.get_mut(frame)
-                && guest.jobs == 0
-                && let Some(slots) = guest.outputs.remove(&task)
+            if let Some(foreign) = self.foreign.get_mut(frame)
+                && foreign.jobs == 0
+                && let Some(slots) = foreign.outputs.remove(&task)
             {
                 for slot in slots {
                     self.slots.give(slot, store, &mut self.stats);
                 }
-                self.sweep_guest(frame, store);
-                self.stirred = true;
+                self.release_foreign_frame(frame, store);
+                self.dirty = true;
             }
         }
         Ok(())
@@ -119,77 +147,53 @@ impl Edge {
         wanted: u64,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
-        let asks = match self.thief.renewals.get(&owner.id) {
-            Some((s, asks)) if *s == seq => asks.clone(),
+        let requests = match self.reports.renewals.get(&owner.id) {
+            Some((s, requests)) if *s == seq => requests.clone(),
             _ => return Err(Reject::Unexpected),
         };
-        for (i, ask) in asks.into_iter().enumerate() {
+        for (i, request) in requests.into_iter().enumerate() {
             if wanted >> i & 1 == 0 {
-                self.void(ask, store);
+                self.revoke(request, store);
             }
         }
         Ok(())
     }
 
-    fn void(&mut self, ask: u32, store: &mut impl Store) {
-        let about = |j: &Under| j.stolen.is_some_and(|s| s.ask == ask);
-        let mut loading = None;
-        for (id, job) in self.jobs.iter_mut().filter(|(_, j)| about(j)) {
-            if let Some(s) = &mut job.stolen {
-                s.void = true;
-            }
-            loading = (job.stage != Stage::Running).then_some(id);
-        }
-        if let Some(id) = loading {
-            self.give_up(id, store);
-        }
-    }
-
-    /// Another node's frame has ended.
-    pub(super) fn guest_over(&mut self, frame: FrameId, store: &mut impl Store) {
-        if let Some(guest) = self.guests.get_mut(frame) {
-            guest.over = true;
-        }
-        self.thief.reports.retain(|_, r| r.frame != frame);
-        self.give_up_frame(frame, store);
-        self.sweep_guest(frame, store);
-    }
-
     /// Queues reports and renewals that are due.
-    pub(super) fn repeat_reports(&mut self, now: Now) {
-        let most = self.config.retry[1];
+    pub(super) fn repeat_reports(&mut self, now_us: Micros) {
+        let most = self.config.retry_us[1];
         let mut due = Vec::new();
-        self.thief.reports.retain(|&ask, r| {
-            if r.again.0 <= now {
-                r.again = next_pause(now, r.again.1, most);
+        self.reports.owed.retain(|&request, r| {
+            if r.again.is_due(now_us) {
+                r.again = r.again.repeat(now_us, most);
                 r.tries = r.tries.saturating_add(1);
-                due.push(ask);
+                due.push(request);
             }
             // Outputs are kept until somebody says that they need not be.
-            r.failed.is_none() || r.tries <= Owed::MOST_TRIES
+            r.failed.is_none() || r.tries <= PendingReport::TRIES_MAX
         });
-        for ask in due {
-            self.send(Post::Report { ask });
+        for request in due {
+            self.enqueue(Outgoing::Report { request });
         }
-        if self.thief.renew_at.is_some_and(|at| at <= now) {
-            self.renew(now);
+        if self.reports.renew_at_us.is_some_and(|at| at <= now_us) {
+            self.renew(now_us);
         }
     }
 
-    fn renew(&mut self, now: Now) {
+    fn renew(&mut self, now_us: Micros) {
         let mut owners: BTreeMap<NodeId, Peer> = BTreeMap::new();
         let mut soonest = None;
         for (_, j) in self.jobs.iter() {
-            if let Some(s) = j.stolen.filter(|s| !s.void) {
+            if let Some(s) = j.stolen.filter(|s| !s.revoked) {
                 owners.insert(s.owner.id, s.owner);
-                let at = now + (s.lease_us / 4).max(1);
-                soonest = Some(soonest.map_or(at, |a: Now| a.min(at)));
+                let at = now_us + (s.lease_us / 4).max(1);
+                soonest = Some(soonest.map_or(at, |a: Micros| a.min(at)));
             }
         }
-        self.thief.renew_at = soonest;
-        self.thief.renewals.retain(|o, _| owners.contains_key(o));
+        self.reports.renew_at_us = soonest;
+        self.reports.renewals.retain(|o, _| owners.contains_key(o));
         for owner in owners.into_values() {
-            self.send(Post::Renew { owner });
+            self.enqueue(Outgoing::Renew { owner });
         }
     }
 
@@ -197,15 +201,15 @@ impl Edge {
     pub(super) fn renewal(&mut self, owner: NodeId) -> (u32, Vec<(u32, FrameId, u32)>) {
         let leases: Vec<(u32, FrameId, u32)> = (self.jobs.iter())
             .filter_map(|(_, j)| {
-                let s = j.stolen.filter(|s| !s.void && s.owner.id == owner)?;
-                Some((s.ask, j.frame, j.task))
+                let s = j.stolen.filter(|s| !s.revoked && s.owner.id == owner)?;
+                Some((s.request, j.frame, j.task))
             })
-            .take(Renew::MAX_LEASES)
+            .take(Renew::LEASES_MAX)
             .collect();
-        self.thief.renew_seq += 1;
-        let asks = leases.iter().map(|l| l.0).collect();
-        let seq = self.thief.renew_seq;
-        self.thief.renewals.insert(owner, (seq, asks));
+        self.reports.renew_seq += 1;
+        let requests = leases.iter().map(|l| l.0).collect();
+        let seq = self.reports.renew_seq;
+        self.reports.renewals.insert(owner, (seq, requests));
         (seq, leases)
     }
 }

@@ -1,38 +1,39 @@
 //! Telling the gateway where finished tiles lie, until it knows.
 
-use super::{Edge, next_pause, tasks::Told};
+use super::{Edge, task_table::ResultState};
 use crate::{
-    Epoch, NodeId, Now,
+    Micros,
     peer::Peer,
-    wire::{LostResults, Message, Node, ResultEntry, Results, ResultsAck},
+    retry::Retry,
+    wire::{LostResults, Message, PeerAddress, ResultEntry, Results, ResultsAck},
 };
 
 impl Edge {
-    /// When results are to be told again.
-    pub(super) fn results_next(&self) -> Option<Now> {
+    /// When results are to be sent again.
+    pub(super) fn results_next(&self) -> Option<Micros> {
         if !self.link.joined() {
             return None;
         }
-        let again = self.frames.lives().filter_map(|(_, f)| f.results_again);
-        again.map(|a| a.0).min()
+        let again = self.frames.in_flight().filter_map(|(_, f)| f.results_again);
+        again.map(|a| a.at_us).min()
     }
 
-    /// Queues what the gateway must be told now.
-    pub(super) fn repeat_results(&mut self, now: Now) {
+    /// Queues what the gateway must be result now.
+    pub(super) fn repeat_results(&mut self, now_us: Micros) {
         if !self.link.joined() {
             // A gateway that will not have this node will not have its results either.
             return;
         }
-        let most = self.config.retry[1];
+        let most = self.config.retry_us[1];
         let mut due = Vec::new();
-        for (number, f) in self.frames.lives_mut().filter(|(_, f)| f.open) {
-            if let Some((at, pause)) = f.results_again
-                && at <= now
+        for (number, f) in self.frames.in_flight_mut().filter(|(_, f)| f.open) {
+            if let Some(again) = f.results_again
+                && again.is_due(now_us)
             {
-                f.results_again = Some(next_pause(now, pause, most));
+                f.results_again = Some(again.repeat(now_us, most));
                 for (_, t) in f.tasks.iter_mut() {
-                    if t.told == Told::Said {
-                        t.told = Told::No;
+                    if t.result == ResultState::Sent {
+                        t.result = ResultState::Unsent;
                     }
                 }
                 f.fresh = true;
@@ -42,33 +43,34 @@ impl Edge {
             }
         }
         for number in due {
-            self.send(super::say::Post::Results { number });
+            self.enqueue(super::send::Outgoing::Results { number });
         }
     }
 
-    /// What the gateway was not told of a frame, as much as fits a datagram.
+    /// What the gateway was not result of a frame, as much as fits a datagram.
     pub(super) fn results(
         &mut self,
-        now: Now,
+        now_us: Micros,
         number: u32,
-    ) -> Option<(Vec<Node>, Vec<ResultEntry>)> {
-        let me = (self.config.id, self.config.epoch);
-        let first = self.config.retry[0];
-        let most = self.config.retry[1];
+    ) -> Option<(Vec<PeerAddress>, Vec<ResultEntry>)> {
+        let me = self.me.who();
+        let first = self.config.retry_us[0];
+        let most = self.config.retry_us[1];
         let frame = self.frames.live_mut(number).filter(|f| f.open)?;
-        let (mut nodes, mut tasks) = (Vec::<Node>::new(), Vec::new());
+        let (mut nodes, mut tasks) = (Vec::<PeerAddress>::new(), Vec::new());
         let mut full = false;
         for (k, t) in frame.tasks.iter_mut() {
-            if !self.info.tasks[k as usize].for_tail || t.told != Told::No || !t.done() {
+            if !self.info.tasks[k as usize].for_tail || t.result != ResultState::Unsent || !t.done()
+            {
                 continue;
             }
             let here = t.holders.iter().find(|h| **h == me);
             let Some(&holder) = here.or_else(|| t.holders.first()) else {
                 continue;
             };
-            let known = nodes.iter().position(|n| n.id() == holder.0);
-            if tasks.len() == Results::MAX_TASKS
-                || known.is_none() && nodes.len() == Results::MAX_NODES
+            let known = nodes.iter().position(|n| n.id() == holder.id);
+            if tasks.len() == Results::TASKS_MAX
+                || known.is_none() && nodes.len() == Results::NODES_MAX
             {
                 full = true;
                 break;
@@ -77,20 +79,20 @@ impl Edge {
                 // This node does not know its own address; the gateway does.
                 let addr = self
                     .peers
-                    .get(holder.0)
+                    .get(holder.id)
                     .map_or(self.config.gateway, |k| k.peer.addr);
                 let peer = Peer {
-                    id: holder.0,
-                    epoch: holder.1,
+                    id: holder.id,
+                    incarnation: holder.incarnation,
                     addr,
                 };
-                nodes.push(peer.node());
+                nodes.push(peer.address());
                 nodes.len() - 1
             });
-            t.told = Told::Said;
+            t.result = ResultState::Sent;
             tasks.push(ResultEntry {
                 task: k.into(),
-                make: t.make.into(),
+                generation: t.generation.into(),
                 holder: index as u8,
                 pad: 0,
             });
@@ -101,7 +103,7 @@ impl Edge {
         }
         frame
             .results_again
-            .get_or_insert(next_pause(now, first, most));
+            .get_or_insert(Retry::after(now_us, first, most));
         Some((nodes, tasks))
     }
 
@@ -112,21 +114,24 @@ impl Edge {
         for note in ack.tasks {
             let t = frame.tasks.get_mut(note.task.get());
             if note.merged != 0 {
-                t.told = Told::Merged;
-            } else if note.make.get() == t.make && t.told == Told::Said {
-                t.told = Told::Known;
+                t.result = ResultState::Merged;
+            } else if note.generation.get() == t.generation && t.result == ResultState::Sent {
+                t.result = ResultState::Acknowledged;
             }
         }
-        let waits = frame.tasks.iter().any(|(_, t)| t.told == Told::Said);
+        let waits = frame
+            .tasks
+            .iter()
+            .any(|(_, t)| t.result == ResultState::Sent);
         if !waits {
             frame.results_again = None;
         }
     }
 
     pub(super) fn on_lost(&mut self, lost: &LostResults<'_>) {
-        let me = (self.config.id, self.config.epoch);
+        let me = self.me.who();
         for l in lost.tasks {
-            let (task, holder) = (l.task.get(), (NodeId(l.holder.get()), Epoch(l.epoch.get())));
+            let (task, holder) = (l.task.get(), l.holder());
             let Some(frame) = self.frames.live_mut(lost.number) else {
                 return;
             };
@@ -134,37 +139,37 @@ impl Edge {
                 continue;
             }
             let t = frame.tasks.get_mut(task);
-            if t.make != l.make.get() || !t.done() {
+            if t.generation != l.generation.get() || !t.done() {
                 // It has been made again since, or is about to be.
                 continue;
             }
             if holder != me && t.holders.contains(&holder) {
                 self.holder_lost(lost.number, task, holder, true);
             } else {
-                t.told = Told::No;
+                t.result = ResultState::Unsent;
                 frame.fresh = true;
             }
         }
     }
 
-    /// The gateway has begun a new life and knows nothing.
+    /// The gateway has begun a new incarnation and knows nothing.
     pub(super) fn gateway_forgot(&mut self) {
         let info = std::sync::Arc::clone(&self.info);
-        for (_, frame) in self.frames.lives_mut() {
+        for (_, frame) in self.frames.in_flight_mut() {
             frame.open = false;
             frame.fresh = true;
             frame.results_again = None;
             for (_, t) in frame.tasks.iter_mut() {
-                t.told = Told::No;
+                t.result = ResultState::Unsent;
             }
             frame.tasks.reconsider(&info);
         }
-        self.stirred = true;
+        self.dirty = true;
     }
 
     pub(super) fn results_message<'a>(
         number: u32,
-        nodes: &'a [Node],
+        nodes: &'a [PeerAddress],
         tasks: &'a [ResultEntry],
     ) -> Message<'a> {
         Message::Results(Results {

@@ -16,13 +16,13 @@ use crate::{
 
 /// For whom a slot is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum SlotUse {
     /// An own frame itself; the shell takes its slot from the store.
     Frame,
     /// An own frame's outputs, and inputs pulled for a job.
     Own,
     /// Another's frame.
-    Guest,
+    Foreign,
 }
 
 /// Keeps slots set aside for own frames.
@@ -32,24 +32,24 @@ pub struct Slots {
     quota: Vec<SlotCount>,
     spare: BTreeMap<usize, Vec<SlotId>>,
     primed: bool,
-    used: BTreeMap<SlotId, (usize, Use)>,
-    guest_bytes: usize,
+    used: BTreeMap<SlotId, (usize, SlotUse)>,
+    foreign_bytes: usize,
 }
 
 impl Slots {
     /// Nothing is set aside before it is needed.
     pub fn new(config: &EdgeConfig, info: &ProgramInfo) -> Self {
-        let quota = if config.max_frames == 0 {
+        let quota = if config.frames_max == 0 {
             Vec::new()
         } else {
-            own_slots(info, config.max_frames, config.max_jobs)
+            own_slots(info, config.frames_max, config.jobs_max)
         };
         Self {
             quota,
             spare: BTreeMap::new(),
             primed: false,
             used: BTreeMap::new(),
-            guest_bytes: 0,
+            foreign_bytes: 0,
         }
     }
 
@@ -72,14 +72,14 @@ impl Slots {
     pub fn take(
         &mut self,
         bytes: usize,
-        who: Use,
+        who: SlotUse,
         store: &mut impl Store,
         stats: &mut EdgeStats,
     ) -> Option<SlotId> {
         self.prime(store);
         let spare = match who {
-            Use::Own => self.spare.get_mut(&bytes).and_then(Vec::pop),
-            Use::Guest | Use::Frame => None,
+            SlotUse::Own => self.spare.get_mut(&bytes).and_then(Vec::pop),
+            SlotUse::Foreign | SlotUse::Frame => None,
         };
         let slot = spare.or_else(|| store.alloc(bytes))?;
         self.note(slot, bytes, who, stats);
@@ -88,13 +88,13 @@ impl Slots {
 
     /// The slot of a new frame.
     pub fn adopt(&mut self, slot: SlotId, bytes: usize, stats: &mut EdgeStats) {
-        self.note(slot, bytes, Use::Frame, stats);
+        self.note(slot, bytes, SlotUse::Frame, stats);
     }
 
-    fn note(&mut self, slot: SlotId, bytes: usize, who: Use, stats: &mut EdgeStats) {
+    fn note(&mut self, slot: SlotId, bytes: usize, who: SlotUse, stats: &mut EdgeStats) {
         self.used.insert(slot, (bytes, who));
-        if who == Use::Guest {
-            self.guest_bytes += bytes;
+        if who == SlotUse::Foreign {
+            self.foreign_bytes += bytes;
         }
         stats.slots += 1;
         stats.bytes += bytes as u64;
@@ -109,8 +109,8 @@ impl Slots {
         };
         stats.slots -= 1;
         stats.bytes -= bytes as u64;
-        if who == Use::Guest {
-            self.guest_bytes -= bytes;
+        if who == SlotUse::Foreign {
+            self.foreign_bytes -= bytes;
         }
         let quota = self
             .quota
@@ -118,7 +118,7 @@ impl Slots {
             .find(|q| q.bytes == bytes)
             .map_or(0, |q| q.count);
         let spare = self.spare.entry(bytes).or_default();
-        if who == Use::Own && spare.len() < quota {
+        if who == SlotUse::Own && spare.len() < quota {
             spare.push(slot);
         } else {
             store.free(slot);
@@ -126,8 +126,8 @@ impl Slots {
     }
 
     /// Bytes used for other nodes' frames.
-    pub const fn guest_bytes(&self) -> usize {
-        self.guest_bytes
+    pub const fn foreign_bytes(&self) -> usize {
+        self.foreign_bytes
     }
 
     /// Nothing is in use: what was set aside goes back too.

@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use crate::{FrameId, FrameMeta, Now, ProgramInfo, peer::Peer, store::SlotId, wire::NO_TASK};
-use tessera_plan::dataflow::Part;
+use crate::{
+    FrameId, FrameMeta, Micros, ProgramInfo, peer::Peer, retry::Retry, store::SlotId, wire::NO_TASK,
+};
+use tessera_plan::dataflow::ObjectKey;
 
 /// A frame that has no record yet.
 #[derive(Debug)]
-pub struct Flight {
+pub struct FrameInFlight {
     /// As its source gave it.
     pub meta: FrameMeta,
     /// Counts frames as they were noted: first come, first served.
     pub turn: u64,
-    /// How far it is.
-    pub state: State,
+    /// Waiting for slots, being merged, or with the tail.
+    pub state: FlightState,
 }
 
 /// How far a frame is.
 #[derive(Debug)]
-pub enum State {
+pub enum FlightState {
     /// No room for its tensors yet.
     Waiting,
     /// Its parts are being pulled.
@@ -33,36 +35,36 @@ pub struct Merge {
     /// Per input of the tail the whole tensor.
     pub slots: Vec<SlotId>,
     /// Per need of the tail.
-    pub needs: Vec<Piece>,
+    pub needs: Vec<NeedState>,
     /// Needs that are not merged.
     pub missing: usize,
     /// Where the outputs of tasks lie ([`NO_TASK`]: where the frame does).
-    pub holders: BTreeMap<u32, Held>,
+    pub holders: BTreeMap<u32, HeldResult>,
     /// Outputs that were not where they should have been.
-    pub lost: BTreeMap<u32, Missed>,
+    pub lost: BTreeMap<u32, MissingResult>,
 }
 
 /// Where a task's outputs lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Who has them.
+pub struct HeldResult {
+    /// The node that holds the outputs.
     pub peer: Peer,
     /// How often the owner has had the task done again.
-    pub make: u16,
+    pub generation: u16,
 }
 
 /// Outputs that could not be had; their owner is told until it names another place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missed {
-    /// Who was asked.
-    pub held: Held,
+pub struct MissingResult {
+    /// The holder that did not have them.
+    pub held: HeldResult,
     /// When to say it again, and the pause after that.
-    pub again: (Now, u64),
+    pub again: Retry,
 }
 
 /// How far a need of the tail is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum NeedState {
     /// Not asked for.
     Wanted,
     /// On its way, as this pull.
@@ -73,21 +75,21 @@ pub enum Piece {
 
 /// All frames in flight.
 #[derive(Debug, Default)]
-pub struct Frames {
-    flights: BTreeMap<FrameId, Flight>,
+pub struct FramesInFlight {
+    flights: BTreeMap<FrameId, FrameInFlight>,
     turns: u64,
 }
 
 impl Merge {
     /// Nothing is there yet; `source` has the frame itself.
     pub fn new(slots: Vec<SlotId>, info: &ProgramInfo, source: Peer) -> Self {
-        let held = Held {
+        let held = HeldResult {
             peer: source,
-            make: 0,
+            generation: 0,
         };
         Self {
             slots,
-            needs: vec![Piece::Wanted; info.tail_needs.len()],
+            needs: vec![NeedState::Wanted; info.tail_needs.len()],
             missing: info.tail_needs.len(),
             holders: BTreeMap::from([(NO_TASK, held)]),
             lost: BTreeMap::new(),
@@ -97,18 +99,23 @@ impl Merge {
     /// Whether all that the tail needs of a task is merged.
     pub fn has(&self, info: &ProgramInfo, task: u32) -> bool {
         let range = info.tail_needs_of(task);
-        self.needs[range].iter().all(|n| *n == Piece::Merged)
+        self.needs[range].iter().all(|n| *n == NeedState::Merged)
     }
 
     /// The first need that can be pulled now, and from where.
-    pub fn startable(&self, now: Now, info: &ProgramInfo) -> Option<(usize, Peer)> {
+    pub fn startable(&self, now_us: Micros, info: &ProgramInfo) -> Option<(usize, Peer)> {
         if self.missing == 0 {
             return None;
         }
         let needs = self.needs.iter().zip(&info.tail_needs).enumerate();
         for (k, (piece, need)) in needs {
-            let task = key(need.part);
-            if *piece != Piece::Wanted || self.lost.get(&task).is_some_and(|l| l.again.0 > now) {
+            let task = maker_number(need.key);
+            if *piece != NeedState::Wanted
+                || self
+                    .lost
+                    .get(&task)
+                    .is_some_and(|l| !l.again.is_due(now_us))
+            {
                 continue;
             }
             if let Some(held) = self.holders.get(&task) {
@@ -120,18 +127,18 @@ impl Merge {
 }
 
 /// What [`Merge::holders`] knows a part's maker by.
-pub fn key(part: Part) -> u32 {
-    part.task().unwrap_or(NO_TASK)
+pub fn maker_number(key: ObjectKey) -> u32 {
+    key.task().unwrap_or(NO_TASK)
 }
 
-impl Frames {
+impl FramesInFlight {
     /// A frame by id.
-    pub fn get(&self, id: FrameId) -> Option<&Flight> {
+    pub fn get(&self, id: FrameId) -> Option<&FrameInFlight> {
         self.flights.get(&id)
     }
 
     /// A frame by id.
-    pub fn get_mut(&mut self, id: FrameId) -> Option<&mut Flight> {
+    pub fn get_mut(&mut self, id: FrameId) -> Option<&mut FrameInFlight> {
         self.flights.get_mut(&id)
     }
 
@@ -141,27 +148,27 @@ impl Frames {
             return false;
         }
         self.turns += 1;
-        let flight = Flight {
+        let flight = FrameInFlight {
             meta,
             turn: self.turns,
-            state: State::Waiting,
+            state: FlightState::Waiting,
         };
         self.flights.insert(id, flight);
         true
     }
 
     /// A frame is over.
-    pub fn remove(&mut self, id: FrameId) -> Option<Flight> {
+    pub fn remove(&mut self, id: FrameId) -> Option<FrameInFlight> {
         self.flights.remove(&id)
     }
 
     /// All frames, by id.
-    pub fn iter(&self) -> impl Iterator<Item = (FrameId, &Flight)> {
+    pub fn iter(&self) -> impl Iterator<Item = (FrameId, &FrameInFlight)> {
         self.flights.iter().map(|(&id, f)| (id, f))
     }
 
     /// All frames, by id.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (FrameId, &mut Flight)> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (FrameId, &mut FrameInFlight)> {
         self.flights.iter_mut().map(|(&id, f)| (id, f))
     }
 
@@ -172,7 +179,7 @@ impl Frames {
 
     /// Frames that have their tensors.
     pub fn open(&self) -> usize {
-        let waits = |f: &&Flight| matches!(f.state, State::Waiting);
+        let waits = |f: &&FrameInFlight| matches!(f.state, FlightState::Waiting);
         self.flights.len() - self.flights.values().filter(waits).count()
     }
 
@@ -180,7 +187,7 @@ impl Frames {
     pub fn longest_waiting(&self) -> Option<FrameId> {
         let waiting = self
             .iter()
-            .filter(|(_, f)| matches!(f.state, State::Waiting));
+            .filter(|(_, f)| matches!(f.state, FlightState::Waiting));
         waiting.min_by_key(|(_, f)| f.turn).map(|(id, _)| id)
     }
 }

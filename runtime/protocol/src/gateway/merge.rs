@@ -1,15 +1,15 @@
 //! How a frame's tensors come together, and how frames end.
 
 use super::{
-    Gateway, Tag,
-    frames::{Held, Merge, Missed, Piece, State, key},
-    next_pause,
-    say::{Post, Todo},
+    Gateway, TailPull,
+    frames::{FlightState, HeldResult, Merge, MissingResult, NeedState, maker_number},
+    send::{Action, Outgoing},
 };
 use crate::{
-    DropReason, FrameId, Now, ObjectId, Outcome,
+    DropReason, FrameId, FrameOutcome, Micros, ObjectId,
     peer::Peer,
-    pull::{Fault, Place},
+    pull::{Destination, PullError},
+    retry::Retry,
     store::{SlotId, Store},
     wire::{Envelope, Reject, Results},
 };
@@ -17,15 +17,15 @@ use tessera_plan::dataflow::Need;
 
 impl Gateway {
     /// Gives room to the frames that have waited longest.
-    pub(super) fn open_frames(&mut self, now: Now, store: &mut impl Store) {
-        while self.frames.open() < self.config.max_frames {
+    pub(super) fn open_frames(&mut self, now_us: Micros, store: &mut impl Store) {
+        while self.frames.open() < self.config.frames_max {
             let Some(id) = self.frames.longest_waiting() else {
                 return;
             };
-            let source = self.nodes.living(id.source, id.epoch).map(|n| n.peer);
+            let source = self.nodes.living(id.source, id.incarnation).map(|n| n.peer);
             let Some(source) = source else {
-                // Its source's life has ended; so has the frame, or it will with this call.
-                self.drop_frame(now, id, DropReason::SourceLost, store);
+                // Its source's incarnation has ended; so has the frame, or it will with this call.
+                self.drop_frame(now_us, id, DropReason::SourceLost, store);
                 continue;
             };
             let Some(slots) = self.tensors(store) else {
@@ -33,10 +33,10 @@ impl Gateway {
             };
             let merge = Merge::new(slots, &self.info, source);
             if let Some(flight) = self.frames.get_mut(id) {
-                flight.state = State::Open(merge);
+                flight.state = FlightState::Open(merge);
             }
-            self.push(now, id);
-            self.stirred = true;
+            self.push(now_us, id);
+            self.dirty = true;
             self.run_if_whole(id);
         }
     }
@@ -64,11 +64,11 @@ impl Gateway {
         slots.into_iter().for_each(|s| store.free(s));
     }
 
-    /// Has a node told how its frames stand, until its beats show that it knows.
-    fn push(&mut self, now: Now, frame: FrameId) {
-        let pause = self.config.retry[0];
-        if let Some(n) = self.nodes.living(frame.source, frame.epoch) {
-            n.push = Some((now, pause));
+    /// Has a node told how its frames stand, until its heartbeats show that it knows.
+    fn push(&mut self, now_us: Micros, frame: FrameId) {
+        let pause_us = self.config.retry_us[0];
+        if let Some(n) = self.nodes.living(frame.source, frame.incarnation) {
+            n.push = Some(Retry::now(now_us, pause_us));
         }
     }
 
@@ -79,59 +79,63 @@ impl Gateway {
     ) -> Result<(), Reject> {
         let frame = FrameId {
             source: envelope.from,
-            epoch: envelope.epoch,
+            incarnation: envelope.incarnation,
             number: results.number,
         };
         let Some(flight) = self.frames.get_mut(frame) else {
             // The owner does not seem to know that it is over.
-            self.send(Post::State {
+            self.enqueue(Outgoing::State {
                 to: frame.source,
                 seq: 0,
             });
             return Ok(());
         };
-        if let State::Open(merge) = &mut flight.state {
+        if let FlightState::Open(merge) = &mut flight.state {
             for r in results.tasks {
-                let (task, make) = (r.task.get(), r.make.get());
+                let (task, generation) = (r.task.get(), r.generation.get());
                 let range = self.info.tail_needs_of(task);
                 if range.is_empty() {
                     return Err(Reject::Id);
                 }
                 if let Some(held) = merge.holders.get(&task)
-                    && held.make >= make
+                    && held.generation >= generation
                 {
                     continue;
                 }
-                if merge.lost.get(&task).is_some_and(|l| l.held.make > make) {
+                if merge
+                    .lost
+                    .get(&task)
+                    .is_some_and(|l| l.held.generation > generation)
+                {
                     continue;
                 }
                 let mut peer = Peer::from(&results.nodes[usize::from(r.holder)]);
                 // Owners do not know their own address, and others' less well than this node.
                 if let Some(n) = self.nodes.get(peer.id)
-                    && n.peer.epoch == peer.epoch
+                    && n.peer.incarnation == peer.incarnation
                 {
                     peer = n.peer;
                 }
                 for piece in &mut merge.needs[range] {
-                    if let Piece::Pulling(pull) = *piece {
+                    if let NeedState::Pulling(pull) = *piece {
                         self.receiver.cancel(pull);
-                        *piece = Piece::Wanted;
+                        *piece = NeedState::Wanted;
                     }
                 }
                 merge.lost.remove(&task);
-                merge.holders.insert(task, Held { peer, make });
-                self.stirred = true;
+                merge.holders.insert(task, HeldResult { peer, generation });
+                self.dirty = true;
             }
         }
         let tasks = results.tasks.iter().map(|r| r.task.get()).collect();
-        self.send(Post::ResultsAck { frame, tasks });
+        self.enqueue(Outgoing::ResultsAck { frame, tasks });
         Ok(())
     }
 
     /// Asks for parts whose places are known, oldest frames first.
-    pub(super) fn start_pulls(&mut self, now: Now) {
+    pub(super) fn start_pulls(&mut self, now_us: Micros) {
         let mut order: Vec<(u64, FrameId)> = (self.frames.iter())
-            .filter(|(_, f)| matches!(f.state, State::Open(_)))
+            .filter(|(_, f)| matches!(f.state, FlightState::Open(_)))
             .map(|(id, f)| (f.turn, id))
             .collect();
         order.sort_unstable();
@@ -139,48 +143,48 @@ impl Gateway {
             let Some(flight) = self.frames.get_mut(id) else {
                 continue;
             };
-            let State::Open(merge) = &mut flight.state else {
+            let FlightState::Open(merge) = &mut flight.state else {
                 continue;
             };
-            while self.receiver.len() < self.config.max_pulls.max(1)
-                && let Some((k, holder)) = merge.startable(now, &self.info)
+            while self.receiver.len() < self.config.pulls_max.max(1)
+                && let Some((k, holder)) = merge.startable(now_us, &self.info)
             {
                 let need: &Need = &self.info.tail_needs[k];
                 let tensor = self.info.tail_inputs[usize::from(need.input)];
-                let place = Place {
+                let place = Destination {
                     slot: merge.slots[usize::from(need.input)],
                     region: self.info.tensors[usize::from(tensor)].region,
                     element: self.info.tensors[usize::from(tensor)].element,
                 };
                 let object = ObjectId {
                     frame: id,
-                    part: need.part,
+                    key: need.key,
                 };
-                let tag = Tag { frame: id, need: k };
+                let tag = TailPull { frame: id, need: k };
                 let transfer = &mut self.stats.transfer;
                 let pull = (self.receiver).start(tag, holder, object, need.region, place, transfer);
-                merge.needs[k] = Piece::Pulling(pull);
+                merge.needs[k] = NeedState::Pulling(pull);
             }
         }
     }
 
-    pub(super) fn pull_ended(&mut self, now: Now, tag: Tag, how: Result<(), Fault>) {
-        self.stirred = true;
+    pub(super) fn pull_ended(&mut self, now_us: Micros, tag: TailPull, how: Result<(), PullError>) {
+        self.dirty = true;
         let Some(flight) = self.frames.get_mut(tag.frame) else {
             return;
         };
-        let State::Open(merge) = &mut flight.state else {
+        let FlightState::Open(merge) = &mut flight.state else {
             return;
         };
         if how.is_ok() {
-            merge.needs[tag.need] = Piece::Merged;
+            merge.needs[tag.need] = NeedState::Merged;
             merge.missing -= 1;
             self.stats.parts_merged += 1;
             self.run_if_whole(tag.frame);
             return;
         }
-        merge.needs[tag.need] = Piece::Wanted;
-        let task = key(self.info.tail_needs[tag.need].part);
+        merge.needs[tag.need] = NeedState::Wanted;
+        let task = maker_number(self.info.tail_needs[tag.need].key);
         let Some(held) = merge.holders.get(&task).copied() else {
             return;
         };
@@ -188,16 +192,18 @@ impl Gateway {
         if task != crate::wire::NO_TASK {
             merge.holders.remove(&task);
             for piece in &mut merge.needs[self.info.tail_needs_of(task)] {
-                if let Piece::Pulling(pull) = *piece {
+                if let NeedState::Pulling(pull) = *piece {
                     self.receiver.cancel(pull);
-                    *piece = Piece::Wanted;
+                    *piece = NeedState::Wanted;
                 }
             }
-            self.send(Post::Lost { frame: tag.frame });
+            self.enqueue(Outgoing::Lost { frame: tag.frame });
         }
-        let again = next_pause(now, self.config.retry[0], self.config.retry);
-        if let Some(State::Open(merge)) = self.frames.get_mut(tag.frame).map(|f| &mut f.state) {
-            merge.lost.insert(task, Missed { held, again });
+        let [pause_us, pause_us_max] = self.config.retry_us;
+        let again = Retry::after(now_us, pause_us, pause_us_max);
+        if let Some(FlightState::Open(merge)) = self.frames.get_mut(tag.frame).map(|f| &mut f.state)
+        {
+            merge.lost.insert(task, MissingResult { held, again });
         }
     }
 
@@ -206,52 +212,59 @@ impl Gateway {
         let Some(flight) = self.frames.get_mut(id) else {
             return;
         };
-        let State::Open(merge) = &mut flight.state else {
+        let FlightState::Open(merge) = &mut flight.state else {
             return;
         };
         if merge.missing > 0 {
             return;
         }
         let slots = std::mem::take(&mut merge.slots);
-        self.todo
-            .push_back(Todo::Run(id, flight.meta, slots.clone()));
-        flight.state = State::Tail(slots);
+        self.actions
+            .push_back(Action::Run(id, flight.meta, slots.clone()));
+        flight.state = FlightState::Tail(slots);
     }
 
-    pub(super) fn tail_ended(&mut self, now: Now, id: FrameId, done: bool, store: &mut impl Store) {
-        let runs = |f: &super::frames::Flight| matches!(f.state, State::Tail(_));
+    pub(super) fn tail_ended(
+        &mut self,
+        now_us: Micros,
+        id: FrameId,
+        done: bool,
+        store: &mut impl Store,
+    ) {
+        let runs = |f: &super::frames::FrameInFlight| matches!(f.state, FlightState::Tail(_));
         if !self.frames.get(id).is_some_and(runs) {
             return;
         }
         let Some(flight) = self.frames.remove(id) else {
             return;
         };
-        if let State::Tail(slots) = flight.state {
+        if let FlightState::Tail(slots) = flight.state {
             self.free(slots, store);
         }
         if done {
             self.stats.frames_detected += 1;
-            self.ended(now, id, Outcome::Detections);
+            self.ended(now_us, id, FrameOutcome::Detections);
         } else {
             let reason = DropReason::TailFailed;
             self.stats.frames_dropped.add(reason);
-            self.todo.push_back(Todo::Drop(id, flight.meta, reason));
-            self.ended(now, id, Outcome::Dropped(reason));
+            self.actions
+                .push_back(Action::Drop(id, flight.meta, reason));
+            self.ended(now_us, id, FrameOutcome::Dropped(reason));
         }
     }
 
     /// Ends a frame without detections, unless the tail already has it.
     pub(super) fn drop_frame(
         &mut self,
-        now: Now,
+        now_us: Micros,
         id: FrameId,
         reason: DropReason,
         store: &mut impl Store,
     ) {
         if let Some(meta) = self.forget(id, store) {
             self.stats.frames_dropped.add(reason);
-            self.todo.push_back(Todo::Drop(id, meta, reason));
-            self.ended(now, id, Outcome::Dropped(reason));
+            self.actions.push_back(Action::Drop(id, meta, reason));
+            self.ended(now_us, id, FrameOutcome::Dropped(reason));
         }
     }
 
@@ -261,37 +274,37 @@ impl Gateway {
         id: FrameId,
         store: &mut impl Store,
     ) -> Option<crate::FrameMeta> {
-        if matches!(self.frames.get(id)?.state, State::Tail(_)) {
+        if matches!(self.frames.get(id)?.state, FlightState::Tail(_)) {
             return None;
         }
         let flight = self.frames.remove(id)?;
-        if let State::Open(merge) = flight.state {
+        if let FlightState::Open(merge) = flight.state {
             for piece in &merge.needs {
-                if let Piece::Pulling(pull) = *piece {
+                if let NeedState::Pulling(pull) = *piece {
                     self.receiver.cancel(pull);
                 }
             }
             self.free(merge.slots, store);
         }
-        self.stirred = true;
+        self.dirty = true;
         Some(flight.meta)
     }
 
     /// A frame has its record: its owner hears so until it knows, all others once; what they miss
-    /// the answers to their beats tell them.
-    fn ended(&mut self, now: Now, id: FrameId, outcome: Outcome) {
-        self.stirred = true;
-        let same = |n: &&mut super::nodes::Node| n.peer.epoch == id.epoch;
+    /// the answers to their heartbeats tell them.
+    fn ended(&mut self, now_us: Micros, id: FrameId, outcome: FrameOutcome) {
+        self.dirty = true;
+        let same = |n: &&mut super::known_nodes::KnownNode| n.peer.incarnation == id.incarnation;
         if let Some(n) = self.nodes.get_mut(id.source).filter(same) {
             n.end(id.number, outcome);
         }
-        self.push(now, id);
+        self.push(now_us, id);
         let others: Vec<_> = (self.nodes.iter())
             .filter(|n| n.alive && n.peer.id != id.source)
             .map(|n| n.peer.id)
             .collect();
         for to in others {
-            self.send(Post::Book {
+            self.enqueue(Outgoing::NodeStatus {
                 to,
                 about: id.source,
             });

@@ -1,20 +1,35 @@
-//! The gateway: knows who is alive, matches thieves with victims, merges, runs the tail.
+//! The state machine of the gateway: knows which nodes are alive, names victims to thieves,
+//! merges results, and has the tail run. A shell (the gateway's process, or the simulator) calls it.
 //!
-//! What it knows of nodes and frames it knows from their latest beats, so a gateway that was
-//! restarted learns everything again from the first beats it hears. A beat counts only when it
-//! names this life of the gateway: old ones that a network kept cannot bring frames back.
+//! *States.* Of each node: unknown, alive, dead. Of each frame in flight: waiting for slots, open
+//! (its outputs are being pulled and merged), tail (the shell runs it).
 //!
-//! A frame is noted when a beat first lists it; from then on it ends here as exactly one record,
-//! whatever happens to its source. One thing a gateway cannot know after a restart: that its
-//! earlier life had already written the record of a frame whose owner never heard so. That frame
-//! is published again, under the same [`FrameId`].
+//! *Inputs.* [`GatewayInput`]: datagrams, the timer, tails done or failed, the end of the run.
+//!
+//! *Outputs.* [`GatewayOutput`]: datagrams, tails to run, drop records, when to call again.
+//!
+//! | file | is about |
+//! |---|---|
+//! | `known_nodes` | nodes that have registered, and which of their frames have ended |
+//! | `victim_ring` | nodes that have work; thieves are sent to them in turn |
+//! | `frames`, `merge` | frames in flight, and how their tensors are put together |
+//! | `receive`, `send` | datagrams in, and the queue of datagrams out |
+//!
+//! The gateway knows nodes and frames from their latest heartbeats alone, so a gateway that was
+//! restarted learns everything again from the first ones. A heartbeat counts only when it names
+//! this incarnation of the gateway: old ones that a network kept cannot bring frames back.
+//!
+//! A frame is noted when a heartbeat first lists it. From then on it ends here as exactly one
+//! record, whatever happens to its source. There is one thing that a restarted gateway cannot know:
+//! that its earlier incarnation had already written the record of a frame whose owner never heard
+//! of it. That frame is published again, under the same [`FrameId`].
 
 mod frames;
-mod hear;
+mod known_nodes;
 mod merge;
-mod nodes;
-mod ring;
-mod say;
+mod receive;
+mod send;
+mod victim_ring;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -23,66 +38,66 @@ use std::{
 };
 
 use self::{
-    frames::Frames,
-    nodes::Nodes,
-    ring::Ring,
-    say::{Post, Todo},
+    frames::FramesInFlight,
+    known_nodes::KnownNodes,
+    send::{Action, Outgoing},
+    victim_ring::VictimRing,
 };
 use super::{
-    Drained, FrameId, GATEWAY, GatewayConfig, GatewayInput, GatewayOutput, Now, ProgramInfo,
-    peer::Speaker, pull::Receiver, stats::GatewayStats, wire::plan_prefix,
+    Drained, FrameId, GATEWAY, GatewayConfig, GatewayInput, GatewayOutput, Micros, ProgramInfo,
+    peer::Sender, pull::Receiver, retry::Retry, stats::GatewayStats, wire::plan_prefix,
 };
 use crate::store::Store;
 
-/// The state machine of the gateway.
+/// The state machine of the gateway: `handle` one input, then `poll` until it waits.
 #[derive(Debug)]
 pub struct Gateway {
     config: GatewayConfig,
     info: Arc<ProgramInfo>,
-    me: Speaker,
+    me: Sender,
     stats: GatewayStats,
     /// First call, and the latest.
-    clock: Option<(Now, Now)>,
-    nodes: Nodes,
-    ring: Ring,
-    frames: Frames,
-    receiver: Receiver<Tag>,
-    /// Datagrams that wait to be taken.
-    post: VecDeque<Post>,
+    clock: Option<(Micros, Micros)>,
+    nodes: KnownNodes,
+    ring: VictimRing,
+    frames: FramesInFlight,
+    receiver: Receiver<TailPull>,
+    /// The outgoing queue.
+    outgoing: VecDeque<Outgoing>,
     /// Nobody has been silent for too long before.
-    next_silence: Now,
+    next_silence_us: Micros,
     /// What the shell is to do.
-    todo: VecDeque<Todo>,
+    actions: VecDeque<Action>,
     /// Something may have become possible that was not: more pulls, or opening a frame.
-    stirred: bool,
+    dirty: bool,
     /// When told to end the run: when to say so again, and the pause after that.
-    stopping: Option<(Now, u64)>,
+    stopping: Option<Retry>,
     out: Vec<u8>,
 }
 
 /// What a pull is for: a need of a frame's tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tag {
+struct TailPull {
     frame: FrameId,
     need: usize,
 }
 
-/// What [`Gateway::poll`] gives, before it is put into words.
-enum Step {
-    Do(Todo),
+/// What [`Gateway::poll`] gives, before it borrows the datagram.
+enum GatewayStep {
+    Do(Action),
     Send(SocketAddr),
-    Wait(Now),
+    Wait(Micros),
 }
 
 impl Gateway {
     /// Most datagrams that wait; beyond it they count as lost.
-    const MOST_POST: usize = 4096;
+    const OUTGOING_MAX: usize = 4096;
 
     /// A gateway that knows nobody yet.
     pub fn new(config: GatewayConfig, info: Arc<ProgramInfo>) -> Self {
-        let me = Speaker {
+        let me = Sender {
             id: GATEWAY,
-            epoch: config.epoch,
+            incarnation: config.incarnation,
             plan: plan_prefix(&info),
         };
         Self {
@@ -92,13 +107,13 @@ impl Gateway {
             me,
             stats: GatewayStats::default(),
             clock: None,
-            nodes: Nodes::default(),
-            ring: Ring::default(),
-            frames: Frames::default(),
-            post: VecDeque::new(),
-            next_silence: 0,
-            todo: VecDeque::new(),
-            stirred: false,
+            nodes: KnownNodes::default(),
+            ring: VictimRing::default(),
+            frames: FramesInFlight::default(),
+            outgoing: VecDeque::new(),
+            next_silence_us: 0,
+            actions: VecDeque::new(),
+            dirty: false,
             stopping: None,
             out: Vec::new(),
         }
@@ -110,56 +125,57 @@ impl Gateway {
     }
 
     /// Takes one input. Drain [`Gateway::poll`] afterwards.
-    pub fn handle(&mut self, now: Now, input: GatewayInput<'_>, store: &mut impl Store) {
-        self.tick(now, store);
+    pub fn handle(&mut self, now_us: Micros, input: GatewayInput<'_>, store: &mut impl Store) {
+        self.tick(now_us, store);
         match input {
             GatewayInput::Datagram { from, bytes } => {
-                if let Err(why) = self.hear(now, from, bytes, store) {
+                if let Err(why) = self.receive(now_us, from, bytes, store) {
                     self.stats.traffic.rejected.add(why);
                 }
             }
             GatewayInput::Tick => {}
-            GatewayInput::TailDone { frame } => self.tail_ended(now, frame, true, store),
-            GatewayInput::TailFailed { frame } => self.tail_ended(now, frame, false, store),
+            GatewayInput::TailDone { frame } => self.tail_ended(now_us, frame, true, store),
+            GatewayInput::TailFailed { frame } => self.tail_ended(now_us, frame, false, store),
             GatewayInput::Stop => {
-                self.stopping.get_or_insert((now, self.config.retry[0]));
+                self.stopping
+                    .get_or_insert(Retry::now(now_us, self.config.retry_us[0]));
             }
         }
     }
 
     /// The next thing to do; call until it is [`GatewayOutput::WaitUntil`].
-    pub fn poll(&mut self, now: Now, store: &mut impl Store) -> GatewayOutput<'_> {
-        match self.step(now, store) {
-            Step::Do(todo) => todo.into_output(),
-            Step::Send(to) => GatewayOutput::Send {
+    pub fn poll(&mut self, now_us: Micros, store: &mut impl Store) -> GatewayOutput<'_> {
+        match self.step(now_us, store) {
+            GatewayStep::Do(actions) => actions.into_output(),
+            GatewayStep::Send(to) => GatewayOutput::Send {
                 to,
                 bytes: &self.out,
             },
-            Step::Wait(until) => GatewayOutput::WaitUntil(until),
+            GatewayStep::Wait(until_us) => GatewayOutput::WaitUntil(until_us),
         }
     }
 
-    fn step(&mut self, now: Now, store: &mut impl Store) -> Step {
+    fn step(&mut self, now_us: Micros, store: &mut impl Store) -> GatewayStep {
         loop {
-            self.tick(now, store);
-            if let Some(todo) = self.todo.pop_front() {
-                return Step::Do(todo);
+            self.tick(now_us, store);
+            if let Some(actions) = self.actions.pop_front() {
+                return GatewayStep::Do(actions);
             }
-            self.repeat(now);
-            while let Some(post) = self.post.pop_front() {
-                if let Some((to, kind)) = self.write(now, post) {
+            self.repeat(now_us);
+            while let Some(outgoing) = self.outgoing.pop_front() {
+                if let Some((to, kind)) = self.write(now_us, outgoing) {
                     self.stats.traffic.sent.add(kind, self.out.len());
-                    return Step::Send(to);
+                    return GatewayStep::Send(to);
                 }
             }
             let (transfer, out) = (&mut self.stats.transfer, &mut self.out);
-            if let Some((to, kind)) = self.receiver.poll(now, self.me, transfer, out) {
+            if let Some((to, kind)) = self.receiver.poll(now_us, self.me, transfer, out) {
                 self.stats.traffic.sent.add(kind, self.out.len());
-                return Step::Send(to.addr);
+                return GatewayStep::Send(to.addr);
             }
             // Polling may have ended pulls; each turn of this loop ends some or is the last.
-            if !self.receiver.has_ended() && !self.stirred {
-                return Step::Wait(self.wake(now));
+            if !self.receiver.has_ended() && !self.dirty {
+                return GatewayStep::Wait(self.wake(now_us));
             }
         }
     }
@@ -182,82 +198,72 @@ impl Gateway {
     }
 
     /// Everything that follows from the time and from what has happened so far.
-    fn tick(&mut self, now: Now, store: &mut impl Store) {
-        let (started, last) = self.clock.unwrap_or((now, now));
-        self.clock = Some((started, now));
-        let gap = now.saturating_sub(last);
-        if gap > self.config.dead_after / 2 {
-            // This process stood still, not the others: their beats wait in the socket.
+    fn tick(&mut self, now_us: Micros, store: &mut impl Store) {
+        let (started, last) = self.clock.unwrap_or((now_us, now_us));
+        self.clock = Some((started, now_us));
+        let gap = now_us.saturating_sub(last);
+        if gap > self.config.dead_after_us / 2 {
+            // This process stood still, not the others: their heartbeats wait in the socket.
             for n in self.nodes.iter_mut() {
-                n.heard += gap;
+                n.seen_us += gap;
             }
         }
-        if now >= self.next_silence {
-            self.look_for_silence(now, store);
+        if now_us >= self.next_silence_us {
+            self.look_for_silence(now_us, store);
         }
         while let Some((tag, how)) = self.receiver.take_ended() {
-            self.pull_ended(now, tag, how);
+            self.pull_ended(now_us, tag, how);
         }
-        if std::mem::take(&mut self.stirred) {
-            self.open_frames(now, store);
-            self.start_pulls(now);
+        if std::mem::take(&mut self.dirty) {
+            self.open_frames(now_us, store);
+            self.start_pulls(now_us);
         }
     }
 
-    fn look_for_silence(&mut self, now: Now, store: &mut impl Store) {
-        let limit = self.config.dead_after;
-        let silent = |n: &&nodes::Node| n.alive && now.saturating_sub(n.heard) > limit;
+    fn look_for_silence(&mut self, now_us: Micros, store: &mut impl Store) {
+        let limit = self.config.dead_after_us;
+        let silent =
+            |n: &&known_nodes::KnownNode| n.alive && now_us.saturating_sub(n.seen_us) > limit;
         let silent: Vec<_> = (self.nodes.iter().filter(silent))
             .map(|n| n.peer.id)
             .collect();
         for id in silent {
-            self.lose(now, id, store);
+            self.lose(now_us, id, store);
         }
         let alive = self.nodes.iter().filter(|n| n.alive);
-        let next = alive.map(|n| n.heard + limit + 1).min();
+        let next = alive.map(|n| n.seen_us + limit + 1).min();
         // Whoever joins meanwhile is not silent before that.
-        self.next_silence = next.unwrap_or(now + limit);
+        self.next_silence_us = next.unwrap_or(now_us + limit);
     }
 
     /// Until nothing can be done but wait.
-    fn wake(&self, now: Now) -> Now {
-        let silence = [self.next_silence].into_iter();
-        let pushes = self.nodes.iter().filter_map(|n| n.push.map(|p| p.0));
+    fn wake(&self, now_us: Micros) -> Micros {
+        let silence = [self.next_silence_us].into_iter();
+        let pushes = self.nodes.iter().filter_map(|n| n.push.map(|p| p.at_us));
         let lost = self.frames.iter().filter_map(|(_, f)| f.next_repeat());
-        let stop = self.stopping.iter().map(|s| s.0);
+        let stop = self.stopping.iter().map(|s| s.at_us);
         let transfers = self.receiver.next().into_iter();
         let all = silence
             .chain(pushes)
             .chain(lost)
             .chain(stop)
             .chain(transfers);
-        let latest = now + self.config.beat;
-        all.min().unwrap_or(latest).clamp(now + 1, latest)
+        let latest = now_us + self.config.heartbeat_us;
+        all.min().unwrap_or(latest).clamp(now_us + 1, latest)
     }
 
-    fn send(&mut self, post: Post) {
-        if self.post.len() < Self::MOST_POST {
-            self.post.push_back(post);
+    fn enqueue(&mut self, message: Outgoing) {
+        if self.outgoing.len() < Self::OUTGOING_MAX {
+            self.outgoing.push_back(message);
         }
     }
-}
-
-/// Doubles a pause up to a bound; says when it ends.
-const fn next_pause(now: Now, pause: u64, retry: [u64; 2]) -> (Now, u64) {
-    let doubled = pause * 2;
-    let next = if doubled < retry[1] {
-        doubled
-    } else {
-        retry[1]
-    };
-    (now + pause, next)
 }
 
 /// A datagram's sender as a node.
 const fn sender(envelope: &super::wire::Envelope, addr: SocketAddr) -> super::peer::Peer {
     super::peer::Peer {
         id: envelope.from,
-        epoch: envelope.epoch,
+        incarnation: envelope.incarnation,
         addr,
     }
 }

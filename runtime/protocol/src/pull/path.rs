@@ -10,26 +10,26 @@
 
 use std::collections::VecDeque;
 
-use super::Fault;
-use crate::{Now, TransferConfig};
+use super::PullError;
+use crate::{Micros, TransferConfig};
 
 /// Queueing delay that the window aims at.
-const TARGET_DELAY: u64 = 15_000;
+const TARGET_DELAY_US: u64 = 15_000;
 /// The shortest round trip is forgotten after once to twice so long: routes and loads change.
-const BASE_SPAN: u64 = 10_000_000;
+const BASE_SPAN_US: u64 = 10_000_000;
 /// Windows never shrink below so many chunks: a loss can still be told from silence.
-const MIN_WINDOW: f32 = 4.0;
+const WINDOW_CHUNKS_MIN: f32 = 4.0;
 /// First tolerance for reordering.
-const FIRST_REORDER: u64 = 1_000;
+const FIRST_REORDER_US: u64 = 1_000;
 /// Largest.
-const MAX_REORDER: u64 = 30_000;
+const REORDER_US_MAX: u64 = 30_000;
 
 /// A chunk asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestedChunk {
     pub pull: u32,
     pub chunk: u32,
-    pub at: Now,
+    pub at: Micros,
     /// Counts what was asked of this holder.
     pub seq: u64,
     /// Whether it had been asked for before: then its round trip says nothing.
@@ -40,20 +40,20 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct Path {
     /// In the order of asking.
-    out: VecDeque<Asked>,
+    out: VecDeque<RequestedChunk>,
     window: f32,
     slow_start: bool,
     rtt: Rtt,
     /// Shortest round trips of the last two spans, and when the span ends.
     base: [u64; 2],
-    base_until: Now,
+    base_until: Micros,
     /// Tolerance for reordering.
     reorder: u64,
     next_seq: u64,
     /// Highest `seq` that has arrived, plus one.
     arrived: u64,
     /// Losses of chunks asked for before do not shrink the window again.
-    shrunk_at: Now,
+    shrunk_at: Micros,
     /// Timeouts in a row.
     silent: u32,
     /// Doublings of the timeout. They last until a chunk comes that was asked for once: only its
@@ -95,12 +95,12 @@ impl Path {
     pub fn new(config: &TransferConfig) -> Self {
         Self {
             out: VecDeque::new(),
-            window: config.first_window.max(1) as f32,
+            window: config.first_window_chunks.max(1) as f32,
             slow_start: true,
             rtt: Rtt::default(),
             base: [u64::MAX; 2],
             base_until: 0,
-            reorder: FIRST_REORDER,
+            reorder: FIRST_REORDER_US,
             next_seq: 0,
             arrived: 0,
             shrunk_at: 0,
@@ -120,11 +120,11 @@ impl Path {
     }
 
     /// A chunk is asked for.
-    pub fn ask(&mut self, now: Now, pull: u32, chunk: u32, again: bool) {
-        self.out.push_back(Asked {
+    pub fn ask(&mut self, now_us: Micros, pull: u32, chunk: u32, again: bool) {
+        self.out.push_back(RequestedChunk {
             pull,
             chunk,
-            at: now,
+            at: now_us,
             seq: self.next_seq,
             again,
         });
@@ -135,65 +135,65 @@ impl Path {
     /// is certain.
     pub fn arrive(
         &mut self,
-        now: Now,
+        now_us: Micros,
         pull: u32,
         chunk: u32,
         config: &TransferConfig,
     ) -> Option<u64> {
         self.silent = 0;
-        let found = |a: &Asked| a.pull == pull && a.chunk == chunk;
+        let found = |a: &RequestedChunk| a.pull == pull && a.chunk == chunk;
         let i = self.out.iter().position(found)?;
         let limited = self.out.len() * 2 >= self.window();
         let asked = self.out.remove(i)?;
         self.arrived = self.arrived.max(asked.seq + 1);
         if asked.again {
             // It had been lost indeed.
-            self.reorder = (self.reorder - self.reorder / 16).max(FIRST_REORDER);
+            self.reorder = (self.reorder - self.reorder / 16).max(FIRST_REORDER_US);
             return None;
         }
-        let sample = now.saturating_sub(asked.at);
+        let sample = now_us.saturating_sub(asked.at);
         self.backoff = 0;
         self.rtt.measure(sample);
-        if now >= self.base_until {
+        if now_us >= self.base_until {
             self.base = [sample, self.base[0]];
-            self.base_until = now + BASE_SPAN;
+            self.base_until = now_us + BASE_SPAN_US;
         }
         self.base[0] = self.base[0].min(sample);
         let delay = sample.saturating_sub(self.base[0].min(self.base[1]));
-        self.adapt(now, &asked, delay, limited);
-        let most = (config.receive_budget / config.chunk_bytes).max(1) as f32;
-        self.window = self.window.max(MIN_WINDOW).min(most);
+        self.adapt(now_us, &asked, delay, limited);
+        let most = (config.receive_budget_bytes / config.chunk_bytes).max(1) as f32;
+        self.window = self.window.max(WINDOW_CHUNKS_MIN).min(most);
         Some(sample)
     }
 
     /// Moves the window after an answer that waited for `delay`.
-    fn adapt(&mut self, now: Now, asked: &Asked, delay: u64, limited: bool) {
-        if delay > 2 * TARGET_DELAY {
+    fn adapt(&mut self, now_us: Micros, asked: &RequestedChunk, delay: u64, limited: bool) {
+        if delay > 2 * TARGET_DELAY_US {
             // Others fill the same queue; a chunk per round trip would take too long to notice.
             if asked.at >= self.shrunk_at {
-                self.shrink(now, 0.8);
+                self.shrink(now_us, 0.8);
             }
         } else if self.slow_start && limited {
             self.window += 1.0;
-            self.slow_start = delay < TARGET_DELAY;
+            self.slow_start = delay < TARGET_DELAY_US;
         } else if limited {
-            let off = (TARGET_DELAY as f32 - delay as f32) / TARGET_DELAY as f32;
+            let off = (TARGET_DELAY_US as f32 - delay as f32) / TARGET_DELAY_US as f32;
             self.window += off / self.window;
         }
     }
 
     /// A chunk came twice: what seemed lost had only been overtaken.
     pub fn spurious(&mut self) {
-        self.reorder = (self.reorder * 2).min(MAX_REORDER);
+        self.reorder = (self.reorder * 2).min(REORDER_US_MAX);
     }
 
     /// Silence that counts as loss. `load` is about all paths: this one may not have been used since
     /// the network filled.
     fn rto(&self, load: &Rtt, config: &TransferConfig) -> u64 {
-        let own = self.rtt.timeout().unwrap_or(config.first_rto);
+        let own = self.rtt.timeout().unwrap_or(config.first_rto_us);
         let one = own.max(load.timeout().unwrap_or(0));
-        let one = one.clamp(config.min_rto, config.max_rto);
-        (one << self.backoff.min(10)).min(config.max_rto)
+        let one = one.clamp(config.rto_us_min, config.rto_us_max);
+        (one << self.backoff.min(10)).min(config.rto_us_max)
     }
 
     /// How long a chunk may be overtaken.
@@ -201,7 +201,7 @@ impl Path {
         self.rtt.smoothed.map_or(0, |(rtt, var)| rtt + var) + self.reorder
     }
 
-    fn due(&self, asked: &Asked, load: &Rtt, config: &TransferConfig) -> Now {
+    fn due(&self, asked: &RequestedChunk, load: &Rtt, config: &TransferConfig) -> Micros {
         let timeout = asked.at + self.rto(load, config);
         if asked.seq < self.arrived {
             timeout.min(asked.at + self.patience())
@@ -211,7 +211,7 @@ impl Path {
     }
 
     /// When to look for lost chunks.
-    pub fn next(&self, load: &Rtt, config: &TransferConfig) -> Option<Now> {
+    pub fn next(&self, load: &Rtt, config: &TransferConfig) -> Option<Micros> {
         // What was asked for first is due first, but for the rare case that only a later one has
         // been overtaken; then the look is a little late.
         self.out.front().map(|a| self.due(a, load, config))
@@ -220,21 +220,21 @@ impl Path {
     /// Takes out what counts as lost.
     ///
     /// # Errors
-    /// [`Fault::Unreachable`] when the holder has been silent too often.
+    /// [`PullError::Unreachable`] when the holder has been silent too often.
     pub fn overdue(
         &mut self,
-        now: Now,
+        now_us: Micros,
         load: &Rtt,
         config: &TransferConfig,
-        mut lost: impl FnMut(Asked),
-    ) -> Result<Overdue, Fault> {
+        mut lost: impl FnMut(RequestedChunk),
+    ) -> Result<Overdue, PullError> {
         let mut found = Overdue::default();
         let (rto, patience) = (self.rto(load, config), self.patience());
         let mut first = None;
         while let Some(a) = self.out.front().copied() {
-            if a.seq < self.arrived && a.at + patience <= now {
+            if a.seq < self.arrived && a.at + patience <= now_us {
                 found.gap = true;
-            } else if a.at + rto <= now {
+            } else if a.at + rto <= now_us {
                 found.timeout = true;
             } else {
                 break;
@@ -244,23 +244,23 @@ impl Path {
             lost(a);
         }
         if found.gap && first.is_some_and(|at| at >= self.shrunk_at) {
-            self.shrink(now, 0.75);
+            self.shrink(now_us, 0.75);
         }
         if found.timeout {
-            self.shrink(now, 0.5);
+            self.shrink(now_us, 0.5);
             self.silent += 1;
             self.backoff += 1;
-            if self.silent > config.max_timeouts {
-                return Err(Fault::Unreachable);
+            if self.silent > config.timeouts_max {
+                return Err(PullError::Unreachable);
             }
         }
         Ok(found)
     }
 
-    fn shrink(&mut self, now: Now, factor: f32) {
+    fn shrink(&mut self, now_us: Micros, factor: f32) {
         self.slow_start = false;
-        self.window = (self.window * factor).max(MIN_WINDOW);
-        self.shrunk_at = now;
+        self.window = (self.window * factor).max(WINDOW_CHUNKS_MIN);
+        self.shrunk_at = now_us;
     }
 
     /// A pull is over: what it asked for is no longer waited for.
@@ -275,17 +275,17 @@ mod tests {
 
     const CONFIG: TransferConfig = TransferConfig {
         chunk_bytes: 1200,
-        receive_budget: 64 * 1200,
-        first_window: 8,
-        first_rto: 50_000,
-        min_rto: 5_000,
-        max_rto: 400_000,
-        max_timeouts: 3,
+        receive_budget_bytes: 64 * 1200,
+        first_window_chunks: 8,
+        first_rto_us: 50_000,
+        rto_us_min: 5_000,
+        rto_us_max: 400_000,
+        timeouts_max: 3,
     };
 
-    fn lost(path: &mut Path, now: Now) -> (Vec<u32>, Result<Overdue, Fault>) {
+    fn lost(path: &mut Path, now_us: Micros) -> (Vec<u32>, Result<Overdue, PullError>) {
         let mut chunks = Vec::new();
-        let found = path.overdue(now, &Rtt::default(), &CONFIG, |a| chunks.push(a.chunk));
+        let found = path.overdue(now_us, &Rtt::default(), &CONFIG, |a| chunks.push(a.chunk));
         (chunks, found)
     }
 
@@ -311,34 +311,34 @@ mod tests {
     #[test]
     fn silence_is_loss_and_then_the_end() {
         let mut p = Path::new(&CONFIG);
-        let mut now = 0;
-        for round in 0..=CONFIG.max_timeouts {
-            p.ask(now, 1, 7, round > 0);
+        let mut now_us = 0;
+        for round in 0..=CONFIG.timeouts_max {
+            p.ask(now_us, 1, 7, round > 0);
             let due = p
                 .next(&Rtt::default(), &CONFIG)
                 .expect("a chunk is waited for");
             assert!(lost(&mut p, due - 1).0.is_empty());
-            now = due;
-            let (chunks, found) = lost(&mut p, now);
+            now_us = due;
+            let (chunks, found) = lost(&mut p, now_us);
             assert_eq!(chunks, [7]);
-            assert_eq!(found.is_err(), round == CONFIG.max_timeouts);
+            assert_eq!(found.is_err(), round == CONFIG.timeouts_max);
         }
     }
 
     #[test]
     fn windows_grow_with_arrivals_and_shrink_on_loss_and_delay() {
         let mut p = Path::new(&CONFIG);
-        let mut now = 0;
+        let mut now_us = 0;
         let mut chunk = 0;
         let mut round = |p: &mut Path, rtt: u64| {
             let first = chunk;
             for _ in 0..p.window() {
-                p.ask(now, 1, chunk, false);
+                p.ask(now_us, 1, chunk, false);
                 chunk += 1;
             }
-            now += rtt;
+            now_us += rtt;
             for c in first..chunk {
-                p.arrive(now, 1, c, &CONFIG);
+                p.arrive(now_us, 1, c, &CONFIG);
             }
         };
         round(&mut p, 1_000);

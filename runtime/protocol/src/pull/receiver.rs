@@ -6,18 +6,18 @@ use std::{
 };
 
 use super::{
-    Fault,
-    one::{Place, Pull},
-    path::{Asked, Path, Rtt},
+    PullError,
+    path::{Path, RequestedChunk, Rtt},
     runs::scatter,
+    transfer::{Destination, Pull},
 };
 use crate::{
-    Now, ObjectId, TransferConfig,
+    Micros, ObjectId, TransferConfig,
     ids::NodeId,
-    peer::{Peer, Speaker},
+    peer::{Peer, Sender},
     stats::TransferStats,
     store::Store,
-    wire::{ChunkRange, Data, Envelope, Kind, Message, Reject, chunks_of},
+    wire::{ChunkRange, Data, Envelope, Message, MessageKind, Reject, chunks_of},
 };
 use tessera_plan::region::Region;
 
@@ -26,7 +26,7 @@ use tessera_plan::region::Region;
 pub struct Receiver<T> {
     config: TransferConfig,
     pulls: BTreeMap<u32, Pull<T>>,
-    paths: BTreeMap<NodeId, Line>,
+    paths: BTreeMap<NodeId, HolderPath>,
     next: u32,
     /// Chunks under way over all paths.
     under_way: usize,
@@ -36,13 +36,13 @@ pub struct Receiver<T> {
     turn: NodeId,
     /// Nothing can be asked for before something changes.
     settled: bool,
-    ended: VecDeque<(T, Result<(), Fault>)>,
+    ended: VecDeque<(T, Result<(), PullError>)>,
     ranges: Vec<ChunkRange>,
 }
 
 /// A path, and the pulls that have something to ask over it, first come, first served.
 #[derive(Debug)]
-struct Line {
+struct HolderPath {
     path: Path,
     queue: VecDeque<u32>,
     /// Pulls from this holder.
@@ -52,7 +52,7 @@ struct Line {
 impl<T: Copy> Receiver<T> {
     /// A receiver without pulls.
     pub fn new(mut config: TransferConfig) -> Self {
-        config.chunk_bytes = (config.chunk_bytes & !3).clamp(4, TransferConfig::MAX_CHUNK);
+        config.chunk_bytes = (config.chunk_bytes & !3).clamp(4, TransferConfig::CHUNK_BYTES_MAX);
         Self {
             config,
             pulls: BTreeMap::new(),
@@ -86,10 +86,10 @@ impl<T: Copy> Receiver<T> {
         holder: Peer,
         object: ObjectId,
         region: Region,
-        place: Place,
+        destination: Destination,
         stats: &mut TransferStats,
     ) -> u32 {
-        let chunks = chunks_of(region, place.element, self.config.chunk_bytes);
+        let chunks = chunks_of(region, destination.element, self.config.chunk_bytes);
         // Skips numbers in use after 2^32 pulls.
         while self.pulls.contains_key(&self.next) {
             self.next = self.next.wrapping_add(1);
@@ -102,9 +102,9 @@ impl<T: Copy> Receiver<T> {
             self.ended.push_back((tag, Ok(())));
             return id;
         }
-        let pull = Pull::new(tag, holder, object, region, place, chunks);
+        let pull = Pull::new(tag, holder, object, region, destination, chunks);
         self.pulls.insert(id, pull);
-        let line = self.paths.entry(holder.id).or_insert_with(|| Line {
+        let line = self.paths.entry(holder.id).or_insert_with(|| HolderPath {
             path: Path::new(&self.config),
             queue: VecDeque::new(),
             pulls: 0,
@@ -135,32 +135,32 @@ impl<T: Copy> Receiver<T> {
         Some(pull)
     }
 
-    fn end(&mut self, id: u32, how: Result<(), Fault>, stats: &mut TransferStats) {
+    fn end(&mut self, id: u32, how: Result<(), PullError>, stats: &mut TransferStats) {
         let Some(pull) = self.remove(id) else { return };
         match how {
             Ok(()) => stats.pulled += 1,
-            Err(Fault::Absent) => stats.absent += 1,
-            Err(Fault::Unreachable) => stats.unreachable += 1,
+            Err(PullError::Absent) => stats.absent += 1,
+            Err(PullError::Unreachable) => stats.unreachable += 1,
         }
         self.ended.push_back((pull.tag, how));
     }
 
-    /// A node, or a life of it, is known to be gone: pulls from it end.
+    /// A node, or an incarnation of it, is known to be gone: pulls from it end.
     pub fn gone(&mut self, dead: impl Fn(&Peer) -> bool, stats: &mut TransferStats) {
         let gone: Vec<u32> = (self.pulls.iter())
             .filter(|(_, p)| dead(&p.holder))
             .map(|(&id, _)| id)
             .collect();
         for id in gone {
-            self.end(id, Err(Fault::Unreachable), stats);
+            self.end(id, Err(PullError::Unreachable), stats);
         }
         self.drop_idle_paths();
     }
 
     /// Keeps what is known of paths bounded.
     fn drop_idle_paths(&mut self) {
-        const MOST_IDLE: usize = 256;
-        if self.paths.len() > MOST_IDLE {
+        const IDLE_MAX: usize = 256;
+        if self.paths.len() > IDLE_MAX {
             self.paths.retain(|_, l| l.pulls > 0);
         }
     }
@@ -179,7 +179,7 @@ impl<T: Copy> Receiver<T> {
         if asked != Some(envelope.from) {
             return Err(Reject::Unexpected);
         }
-        self.end(id, Err(Fault::Absent), stats);
+        self.end(id, Err(PullError::Absent), stats);
         Ok(())
     }
 
@@ -189,7 +189,7 @@ impl<T: Copy> Receiver<T> {
     /// A [`Reject`] when it is not one that was asked for. Nothing is written then.
     pub fn on_data(
         &mut self,
-        now: Now,
+        now_us: Micros,
         envelope: &Envelope,
         data: &Data<'_>,
         store: &mut impl Store,
@@ -199,7 +199,7 @@ impl<T: Copy> Receiver<T> {
             stats.chunks_late += 1;
             return Ok(());
         };
-        if pull.holder.id != envelope.from || pull.holder.epoch != envelope.epoch {
+        if pull.holder.id != envelope.from || pull.holder.incarnation != envelope.incarnation {
             return Err(Reject::Unexpected);
         }
         let (size, offset) = (self.config.chunk_bytes, data.offset as usize);
@@ -210,7 +210,7 @@ impl<T: Copy> Receiver<T> {
         let chunk = (offset / size) as u32;
         if let Some(line) = self.paths.get_mut(&envelope.from) {
             self.under_way -= line.path.under_way();
-            let rtt = line.path.arrive(now, data.pull, chunk, &self.config);
+            let rtt = line.path.arrive(now_us, data.pull, chunk, &self.config);
             if let Some(sample) = rtt {
                 self.load.measure(sample);
             }
@@ -227,9 +227,16 @@ impl<T: Copy> Receiver<T> {
         }
         stats.chunks_received += 1;
         stats.bytes_received += data.bytes.len() as u64;
-        let (bytes, place) = (store.bytes_mut(pull.place.slot), pull.place);
-        let n = place.element.bytes();
-        scatter(n, bytes, place.region, pull.region, offset, data.bytes);
+        let (bytes, destination) = (store.bytes_mut(pull.destination.slot), pull.destination);
+        let n = destination.element.bytes();
+        scatter(
+            n,
+            bytes,
+            destination.region,
+            pull.region,
+            offset,
+            data.bytes,
+        );
         if pull.got.full() {
             self.end(data.pull, Ok(()), stats);
         }
@@ -237,7 +244,7 @@ impl<T: Copy> Receiver<T> {
     }
 
     /// The next pull that has ended.
-    pub fn take_ended(&mut self) -> Option<(T, Result<(), Fault>)> {
+    pub fn take_ended(&mut self) -> Option<(T, Result<(), PullError>)> {
         self.ended.pop_front()
     }
 
@@ -247,7 +254,7 @@ impl<T: Copy> Receiver<T> {
     }
 
     /// When to call [`Receiver::poll`] again, if nothing else happens.
-    pub fn next(&self) -> Option<Now> {
+    pub fn next(&self) -> Option<Micros> {
         (self.paths.values())
             .filter_map(|l| l.path.next(&self.load, &self.config))
             .min()
@@ -256,21 +263,21 @@ impl<T: Copy> Receiver<T> {
     /// Writes the next request to `out`; says where it goes and what kind it is.
     pub fn poll(
         &mut self,
-        now: Now,
-        me: Speaker,
+        now_us: Micros,
+        me: Sender,
         stats: &mut TransferStats,
         out: &mut Vec<u8>,
-    ) -> Option<(Peer, Kind)> {
-        self.look_for_losses(now, stats);
+    ) -> Option<(Peer, MessageKind)> {
+        self.look_for_losses(now_us, stats);
         if self.settled {
             return None;
         }
-        let budget = (self.config.receive_budget / self.config.chunk_bytes).max(1);
+        let budget = (self.config.receive_budget_bytes / self.config.chunk_bytes).max(1);
         let room = budget.saturating_sub(self.under_way);
         // Ends: a turn without a request takes a pull out of its queue.
         while let Some((id, pull)) = self.next_turn(room) {
             self.turn = id;
-            let asked = self.ask(now, id, pull, room, me, stats, out);
+            let asked = self.ask(now_us, id, pull, room, me, stats, out);
             if asked.is_some() {
                 return asked;
             }
@@ -305,20 +312,20 @@ impl<T: Copy> Receiver<T> {
     #[expect(clippy::too_many_arguments, reason = "the second half of poll")]
     fn ask(
         &mut self,
-        now: Now,
+        now_us: Micros,
         id: NodeId,
         front: u32,
         room: usize,
-        me: Speaker,
+        me: Sender,
         stats: &mut TransferStats,
         out: &mut Vec<u8>,
-    ) -> Option<(Peer, Kind)> {
+    ) -> Option<(Peer, MessageKind)> {
         let line = self.paths.get_mut(&id)?;
         let pull = self.pulls.get_mut(&front)?;
         let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
         let repeats = pull.repeats();
         let before = line.path.under_way();
-        let again = pull.take_wanted(now, front, room, &mut line.path, &mut self.ranges);
+        let again = pull.take_wanted(now_us, front, room, &mut line.path, &mut self.ranges);
         self.under_way += line.path.under_way() - before;
         stats.chunks_rerequested += u64::from(again);
         if pull.wanted() == 0 {
@@ -335,17 +342,17 @@ impl<T: Copy> Receiver<T> {
             (false, false) => Message::Pull(request),
         };
         pull.begun = true;
-        message.encode(me.to(Some(pull.holder.epoch)), out);
+        message.encode(me.to(Some(pull.holder.incarnation)), out);
         Some((pull.holder, message.kind()))
     }
 
-    fn look_for_losses(&mut self, now: Now, stats: &mut TransferStats) {
+    fn look_for_losses(&mut self, now_us: Micros, stats: &mut TransferStats) {
         let mut dead = Vec::new();
         for (&id, line) in &mut self.paths {
             if line
                 .path
                 .next(&self.load, &self.config)
-                .is_none_or(|due| due > now)
+                .is_none_or(|due| due > now_us)
             {
                 continue;
             }
@@ -354,7 +361,7 @@ impl<T: Copy> Receiver<T> {
             let before = line.path.under_way();
             let found = line
                 .path
-                .overdue(now, &self.load, &self.config, |a: Asked| {
+                .overdue(now_us, &self.load, &self.config, |a: RequestedChunk| {
                     let Some(pull) = pulls.get_mut(&a.pull) else {
                         return;
                     };
@@ -376,7 +383,7 @@ impl<T: Copy> Receiver<T> {
         for id in dead {
             stats.timeouts += 1;
             self.gone(|p| p.id == id, stats);
-            // A new life of the path begins with the next pull.
+            // A new incarnation of the path begins with the next pull.
             self.paths.remove(&id);
         }
     }

@@ -1,103 +1,127 @@
-//! A receiver and holders over a link that loses, doubles and reorders.
+//! A receiver and holders over the simulator's network, which loses, doubles and reorders.
 
 use std::net::SocketAddr;
 
+use tessera_plan::{dataflow::ObjectKey, plan::ElementType, region::Region};
+use tessera_sim::{Attachment, LinkConditions, NetConfig, Queue, RandomSource, link::Network};
+
 use super::*;
 use crate::{
-    Epoch, FrameId, NodeId, Now, ObjectId, ProgramInfo, TransferConfig,
-    peer::{Peer, Speaker},
-    serve::Serve,
+    FrameId, Incarnation, Micros, NodeId, ObjectId, ProgramInfo, TransferConfig,
+    chunk_server::ChunkServer,
+    peer::{Peer, Sender},
     stats::TransferStats,
     store::{SlotId, Store},
-    testkit::{self, Heap, Link, Net},
+    testkit::{self, TestStore},
     wire::{Message, Reject, parse, plan_prefix},
 };
-use tessera_plan::dataflow::Part;
-use tessera_plan::plan::ElementType;
-use tessera_plan::region::Region;
 
-const RECEIVER: u16 = 9;
+/// The receiver's place on the network; holders are 1, 2, ...
+const RECEIVER: u16 = 0;
 
 fn peer(id: u16) -> Peer {
     Peer {
         id: NodeId(id),
-        epoch: Epoch(100 + u64::from(id)),
-        addr: SocketAddr::from(([127, 0, 0, 1], id)),
+        incarnation: Incarnation(100 + u64::from(id)),
+        addr: SocketAddr::from(([127, 0, 0, 1], 1000 + id)),
     }
 }
 
-fn speaker(id: u16, info: &ProgramInfo) -> Speaker {
-    Speaker {
+fn sender(id: u16, info: &ProgramInfo) -> Sender {
+    Sender {
         id: NodeId(id),
-        epoch: peer(id).epoch,
+        incarnation: peer(id).incarnation,
         plan: plan_prefix(info),
     }
 }
 
-fn object(part: Part) -> ObjectId {
+fn object(key: ObjectKey) -> ObjectId {
     ObjectId {
         frame: FrameId {
             source: NodeId(1),
-            epoch: Epoch(1),
+            incarnation: Incarnation(1),
             number: 0,
         },
-        part,
+        key,
     }
 }
 
-/// The bytes of a box: every position has its own.
-fn content(region: Region) -> Vec<u8> {
+/// The bytes of a box: every position has its own, as far as the element type can tell.
+fn content(region: Region, element: ElementType) -> Vec<u8> {
     let mut bytes = Vec::new();
     for y in region.y.lo..region.y.hi {
         for x in region.x.lo..region.x.hi {
             for c in region.c.lo..region.c.hi {
-                bytes.extend(((y << 16 | x << 4 | c) as u32).to_le_bytes());
+                let value = ((y << 16 | x << 4 | c) as u32).wrapping_mul(0x9e37_79b1);
+                bytes.extend(&value.to_be_bytes()[..element.bytes()]);
             }
         }
     }
     bytes
 }
 
+/// A node that holds the whole frame.
+struct Holder {
+    server: ChunkServer,
+    stats: TransferStats,
+    store: TestStore,
+    slot: SlotId,
+}
+
 /// Holders 1.. with everything, and a receiver.
-struct Rig {
+struct PullRig {
     info: ProgramInfo,
+    element: ElementType,
     config: TransferConfig,
-    net: Net<u16>,
-    now: Now,
-    holders: Vec<(Serve, TransferStats, Heap, SlotId)>,
+    net: Network,
+    /// Datagrams under way, and where they go.
+    arrivals: Queue<(u16, Vec<u8>)>,
+    holders: Vec<Holder>,
     receiver: Receiver<usize>,
     stats: TransferStats,
-    heap: Heap,
-    ended: Vec<(usize, Result<(), Fault>)>,
+    store: TestStore,
+    ended: Vec<(usize, Result<(), PullError>)>,
     /// A holder that does not answer, if any.
     mute: Option<u16>,
     /// Most chunks asked for and not yet sent or lost.
     most_under_way: u64,
 }
 
-impl Rig {
-    fn new(seed: u64, link: Link, holders: u16) -> Self {
+impl PullRig {
+    fn new(seed: u64, conditions: LinkConditions, element: ElementType, holders: u16) -> Self {
         let config = TransferConfig {
             chunk_bytes: 200,
-            receive_budget: 40 * 200,
+            receive_budget_bytes: 40 * 200,
             ..TransferConfig::default()
         };
-        let info = testkit::two_stages(6);
-        let frame = info.region(Part::Frame).expect("a frame");
+        let info = testkit::two_stages_of(6, element);
+        let frame = info.region(ObjectKey::Frame).expect("a frame");
+        let net = NetConfig {
+            conditions,
+            ..NetConfig::default()
+        };
+        let nodes = vec![Attachment::default(); usize::from(holders) + 1];
         let holders = (0..holders).map(|_| {
-            let mut heap = Heap::default();
-            let slot = heap.alloc(4 * frame.len()).expect("a slot");
-            heap.bytes_mut(slot).copy_from_slice(&content(frame));
-            (Serve::default(), TransferStats::default(), heap, slot)
+            let mut store = TestStore::default();
+            let bytes = content(frame, element);
+            let slot = store.alloc(bytes.len()).expect("a slot");
+            store.bytes_mut(slot).copy_from_slice(&bytes);
+            Holder {
+                server: ChunkServer::default(),
+                stats: TransferStats::default(),
+                store,
+                slot,
+            }
         });
         Self {
             config,
-            net: Net::new(seed, link),
-            now: 0,
+            element,
+            net: Network::new(net, &nodes, RandomSource::new(seed)),
+            arrivals: Queue::default(),
             holders: holders.collect(),
             receiver: Receiver::new(config),
             stats: TransferStats::default(),
-            heap: Heap::default(),
+            store: TestStore::default(),
             ended: Vec::new(),
             mute: None,
             most_under_way: 0,
@@ -105,20 +129,42 @@ impl Rig {
         }
     }
 
-    fn pull(&mut self, tag: usize, holder: u16, region: Region, place: Place) -> u32 {
-        let o = object(Part::Frame);
-        (self.receiver).start(tag, peer(holder), o, region, place, &mut self.stats)
+    fn now_us(&self) -> Micros {
+        self.arrivals.now_us()
+    }
+
+    fn slot(&mut self, region: Region) -> Destination {
+        let bytes = region.len() * self.element.bytes();
+        Destination {
+            slot: self.store.alloc(bytes).expect("a slot"),
+            region,
+            element: self.element,
+        }
+    }
+
+    fn pull(&mut self, tag: usize, holder: u16, region: Region, to: Destination) -> u32 {
+        let o = object(ObjectKey::Frame);
+        (self.receiver).start(tag, peer(holder), o, region, to, &mut self.stats)
+    }
+
+    fn send(&mut self, from: u16, to: NodeId, bytes: &[u8]) {
+        let (from, node) = (usize::from(from), usize::from(to.0));
+        let arrivals = self.net.send(self.now_us(), from, node, bytes.len());
+        for at_us in arrivals.into_iter().flatten() {
+            self.arrivals.push(at_us, (to.0, bytes.to_vec()));
+        }
     }
 
     fn deliver(&mut self, to: u16, bytes: &[u8]) {
+        let now_us = self.now_us();
         let (envelope, message) = parse(bytes, &self.info).expect("a sound datagram");
         if to == RECEIVER {
             let Message::Data(data) = message else {
                 unreachable!("holders send data only")
             };
-            let (heap, stats) = (&mut self.heap, &mut self.stats);
+            let (store, stats) = (&mut self.store, &mut self.stats);
             (self.receiver)
-                .on_data(self.now, &envelope, &data, heap, stats)
+                .on_data(now_us, &envelope, &data, store, stats)
                 .expect("a chunk of this pull");
             return;
         }
@@ -128,199 +174,177 @@ impl Rig {
         let (Message::Pull(r) | Message::Grant(r) | Message::Nack(r)) = message else {
             unreachable!("receivers send requests only")
         };
-        assert_eq!(envelope.to_epoch, Some(peer(to).epoch));
-        let (serve, stats, _, _) = &mut self.holders[usize::from(to) - 1];
-        serve.request(peer(RECEIVER), &r, stats);
+        assert_eq!(envelope.to_incarnation, Some(peer(to).incarnation));
+        let holder = &mut self.holders[usize::from(to) - 1];
+        holder.server.request(peer(RECEIVER), &r, &mut holder.stats);
+    }
+
+    /// Takes all that the machines have to send.
+    fn drain(&mut self) {
+        let mut out = Vec::new();
+        let (now_us, me) = (self.now_us(), sender(RECEIVER, &self.info));
+        while let Some((to, _)) = (self.receiver).poll(now_us, me, &mut self.stats, &mut out) {
+            self.send(RECEIVER, to.id, &out);
+        }
+        let whole = self.info.region(ObjectKey::Frame).expect("a frame");
+        for id in 1..=self.holders.len() {
+            let me = sender(id as u16, &self.info);
+            loop {
+                let h = &mut self.holders[id - 1];
+                let slot = h.slot;
+                let lookup = |o: &ObjectId| (o.key == ObjectKey::Frame).then_some((slot, whole));
+                let sent = h.server.poll(me, lookup, &h.store, &mut h.stats, &mut out);
+                let Some(to) = sent else { break };
+                self.send(id as u16, to.id, &out);
+            }
+        }
     }
 
     /// Runs until `pulls` pulls have ended.
     fn run(&mut self, pulls: usize) {
-        let mut out = Vec::new();
         for _ in 0..200_000 {
-            while let Some((to, bytes)) = self.net.take(self.now) {
-                self.deliver(to, &bytes);
-            }
-            let me = speaker(RECEIVER, &self.info);
-            while let Some((to, _)) = (self.receiver).poll(self.now, me, &mut self.stats, &mut out)
-            {
-                self.net.send(self.now, to.id.0, &out);
-            }
-            for id in 1..=self.holders.len() {
-                let (serve, stats, heap, slot) = &mut self.holders[id - 1];
-                let whole = self.info.region(Part::Frame).expect("a frame");
-                let lookup = |o: &ObjectId| (o.part == Part::Frame).then_some((*slot, whole));
-                let me = speaker(id as u16, &self.info);
-                while let Some(to) = serve.poll(me, lookup, heap, stats, &mut out) {
-                    self.net.send(self.now, to.id.0, &out);
-                }
-            }
+            self.drain();
             self.ended
                 .extend(std::iter::from_fn(|| self.receiver.take_ended()));
             self.most_under_way = self.most_under_way.max(self.receiver.under_way() as u64);
             if self.ended.len() >= pulls {
                 return;
             }
-            let next = self
-                .net
-                .next()
-                .into_iter()
-                .chain(self.receiver.next())
-                .min();
-            self.now = next.expect("something is under way").max(self.now);
+            let due = [self.arrivals.next_us(), self.receiver.next()];
+            let next_us = due.into_iter().flatten().min();
+            let next_us = next_us.expect("something is under way");
+            while let Some((to, bytes)) = self.arrivals.pop(next_us) {
+                self.deliver(to, &bytes);
+            }
         }
         panic!("the pulls do not end");
     }
 }
 
-/// Pulls three boxes from two holders: one packed, two into a whole map.
-fn check(seed: u64, link: Link) -> Rig {
-    let mut rig = Rig::new(seed, link, 2);
-    let whole = rig.info.region(Part::Frame).expect("a frame");
-    let map = rig.heap.alloc(4 * whole.len()).expect("a slot");
-    let inner = testkit::region([3, 40], [5, 47], 2);
-    let packed = rig.heap.alloc(4 * inner.len()).expect("a slot");
-    let left = testkit::region([0, 48], [0, 20], 2);
-    let right = testkit::region([0, 48], [20, 48], 2);
-    let into_map = Place {
-        slot: map,
-        region: whole,
-        element: ElementType::F32,
-    };
-    let own = Place {
-        slot: packed,
-        region: inner,
-        element: ElementType::F32,
-    };
-    rig.pull(0, 1, left, into_map);
-    rig.pull(1, 2, right, into_map);
-    rig.pull(2, 1, inner, own);
+/// Pulls three boxes from two holders: one packed, two into a whole map. The packed one has an odd
+/// number of values, so that its last chunk is shorter and no multiple of 4 bytes unless values are.
+fn check(seed: u64, conditions: LinkConditions, element: ElementType) -> PullRig {
+    let mut rig = PullRig::new(seed, conditions, element, 2);
+    let whole = rig.info.region(ObjectKey::Frame).expect("a frame");
+    let inner = Region::new([3, 40], [5, 46], [1, 2]);
+    assert_eq!(inner.len() % 2, 1);
+    let (map, packed) = (rig.slot(whole), rig.slot(inner));
+    rig.pull(0, 1, testkit::region([0, 48], [0, 20], 2), map);
+    rig.pull(1, 2, testkit::region([0, 48], [20, 48], 2), map);
+    rig.pull(2, 1, inner, packed);
     rig.run(3);
     assert!(rig.ended.iter().all(|(_, how)| how.is_ok()));
-    assert_eq!(rig.heap.bytes(map), content(whole));
-    assert_eq!(rig.heap.bytes(packed), content(inner));
+    assert_eq!(rig.store.bytes(map.slot), content(whole, element));
+    assert_eq!(rig.store.bytes(packed.slot), content(inner, element));
     assert_eq!(rig.receiver.len(), 0);
-    let budget = rig.config.receive_budget / rig.config.chunk_bytes;
+    let budget = rig.config.receive_budget_bytes / rig.config.chunk_bytes;
     assert!(rig.most_under_way <= budget as u64);
     rig
 }
 
+const ELEMENTS: [ElementType; 3] = [ElementType::F32, ElementType::F16, ElementType::U8];
+
 #[test]
 fn a_perfect_link_carries_every_chunk_once() {
-    let rig = check(
-        1,
-        Link {
-            delay: 1_000,
-            ..Link::default()
-        },
-    );
-    let s = rig.stats;
-    assert_eq!((s.pulls, s.pulled), (3, 3));
-    assert_eq!(
-        (s.chunks_rerequested, s.chunks_duplicate, s.chunks_late),
-        (0, 0, 0)
-    );
-    let sent: u64 = rig.holders.iter().map(|(_, s, _, _)| s.chunks_sent).sum();
-    assert_eq!(sent, s.chunks_received);
+    for element in ELEMENTS {
+        let rig = check(1, LinkConditions::default(), element);
+        let s = rig.stats;
+        assert_eq!((s.pulls, s.pulled), (3, 3));
+        assert_eq!(
+            (s.chunks_rerequested, s.chunks_duplicate, s.chunks_late),
+            (0, 0, 0)
+        );
+        let sent: u64 = rig.holders.iter().map(|h| h.stats.chunks_sent).sum();
+        assert_eq!(sent, s.chunks_received);
+        let values = 48 * 48 * 2 + 37 * 41;
+        assert_eq!(s.bytes_received, values * element.bytes() as u64);
+    }
 }
 
 #[test]
 fn lost_doubled_and_reordered_chunks_arrive_exactly() {
-    let mut rerequested = 0;
-    for seed in 0..40 {
-        let rig = check(
-            seed,
-            Link {
-                loss: 100,
-                duplicate: 50,
-                delay: 500,
-                jitter: 3_000,
-            },
-        );
-        rerequested += rig.stats.chunks_rerequested;
-        // What was lost is asked for, not everything.
-        assert!(rig.stats.chunks_rerequested < rig.stats.chunks_received);
+    for element in ELEMENTS {
+        let mut rerequested = 0;
+        for seed in 0..40 {
+            let conditions = LinkConditions {
+                loss_ppm: 100_000,
+                duplicate_ppm: 50_000,
+                jitter_us: 3_000,
+                ..LinkConditions::default()
+            };
+            let rig = check(seed, conditions, element);
+            rerequested += rig.stats.chunks_rerequested;
+            // What was lost is asked for, not everything.
+            assert!(rig.stats.chunks_rerequested < rig.stats.chunks_received);
+        }
+        assert!(rerequested > 0);
     }
-    assert!(rerequested > 0);
 }
 
 #[test]
 fn much_loss_is_not_the_end() {
     for seed in 0..10 {
-        check(
-            seed,
-            Link {
-                loss: 300,
-                delay: 200,
-                ..Link::default()
-            },
-        );
+        let conditions = LinkConditions {
+            loss_ppm: 300_000,
+            ..LinkConditions::default()
+        };
+        check(seed, conditions, ELEMENTS[seed as usize % 3]);
     }
 }
 
 #[test]
 fn a_silent_holder_ends_its_pulls_only() {
-    let mut rig = Rig::new(3, Link::default(), 2);
+    let mut rig = PullRig::new(3, LinkConditions::default(), ElementType::F32, 2);
     rig.mute = Some(2);
-    let whole = rig.info.region(Part::Frame).expect("a frame");
-    let slots = [(); 3].map(|()| Place {
-        slot: rig.heap.alloc(4 * whole.len()).expect("a slot"),
-        region: whole,
-        element: ElementType::F32,
-    });
+    let whole = rig.info.region(ObjectKey::Frame).expect("a frame");
+    let slots = [(); 3].map(|()| rig.slot(whole));
     rig.pull(0, 2, whole, slots[0]);
     rig.pull(1, 1, whole, slots[1]);
     rig.pull(2, 2, whole, slots[2]);
     rig.run(3);
     rig.ended.sort_by_key(|e| e.0);
-    let silent = Err(Fault::Unreachable);
+    let silent = Err(PullError::Unreachable);
     assert_eq!(rig.ended, [(0, silent), (1, Ok(())), (2, silent)]);
-    assert_eq!(rig.heap.bytes(slots[1].slot), content(whole));
+    assert_eq!(
+        rig.store.bytes(slots[1].slot),
+        content(whole, ElementType::F32)
+    );
     assert!(rig.stats.timeouts > 12);
 }
 
 #[test]
 fn chunks_that_were_not_asked_for_change_nothing() {
-    let mut rig = Rig::new(4, Link::default(), 2);
+    let mut rig = PullRig::new(4, LinkConditions::default(), ElementType::F32, 2);
     let region = testkit::region([0, 8], [0, 8], 2);
-    let slot = rig.heap.alloc(4 * region.len()).expect("a slot");
-    let element = ElementType::F32;
-    let id = rig.pull(
-        0,
-        1,
-        region,
-        Place {
-            slot,
-            region,
-            element,
-        },
-    );
-    let before = rig.heap.bytes(slot).to_vec();
+    let to = rig.slot(region);
+    let id = rig.pull(0, 1, region, to);
+    let before = rig.store.bytes(to.slot).to_vec();
     let mut give = |from: u16, pull: u32, offset: u32, len: usize| {
         let data = crate::wire::Data {
             pull,
             offset,
             bytes: &vec![1; len],
         };
-        let envelope = speaker(from, &rig.info).to(None);
-        let (heap, stats) = (&mut rig.heap, &mut rig.stats);
-        rig.receiver.on_data(0, &envelope, &data, heap, stats)
+        let envelope = sender(from, &rig.info).to(None);
+        let (store, stats) = (&mut rig.store, &mut rig.stats);
+        rig.receiver.on_data(0, &envelope, &data, store, stats)
     };
     assert_eq!(give(2, id, 0, 200), Err(Reject::Unexpected));
     assert_eq!(give(1, id, 100, 200), Err(Reject::Range));
     assert_eq!(give(1, id, 0, 196), Err(Reject::Range));
     assert_eq!(give(1, id, 600, 4), Err(Reject::Range));
     assert_eq!(give(1, id + 1, 0, 200), Ok(()));
-    assert_eq!(rig.heap.bytes(slot), before);
+    assert_eq!(rig.store.bytes(to.slot), before);
     assert_eq!(rig.stats.chunks_late, 1);
-    // A life of the holder that was not asked.
-    let envelope = Speaker {
-        epoch: Epoch(5),
-        ..speaker(1, &rig.info)
+    // An incarnation of the holder that was not asked.
+    let envelope = Sender {
+        incarnation: Incarnation(5),
+        ..sender(1, &rig.info)
     }
     .to(None);
     assert_eq!(
         rig.receiver
-            .on_absent(&speaker(2, &rig.info).to(None), id, &mut rig.stats),
+            .on_absent(&sender(2, &rig.info).to(None), id, &mut rig.stats),
         Err(Reject::Unexpected)
     );
     let data = crate::wire::Data {
@@ -328,11 +352,11 @@ fn chunks_that_were_not_asked_for_change_nothing() {
         offset: 0,
         bytes: &[1; 200],
     };
-    let refused = (rig.receiver).on_data(0, &envelope, &data, &mut rig.heap, &mut rig.stats);
+    let refused = (rig.receiver).on_data(0, &envelope, &data, &mut rig.store, &mut rig.stats);
     assert_eq!(refused, Err(Reject::Unexpected));
     let heard = rig
         .receiver
-        .on_absent(&speaker(1, &rig.info).to(None), id, &mut rig.stats);
+        .on_absent(&sender(1, &rig.info).to(None), id, &mut rig.stats);
     assert_eq!(heard, Ok(()));
-    assert_eq!(rig.receiver.take_ended(), Some((0, Err(Fault::Absent))));
+    assert_eq!(rig.receiver.take_ended(), Some((0, Err(PullError::Absent))));
 }

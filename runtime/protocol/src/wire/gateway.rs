@@ -1,19 +1,19 @@
-//! Bodies of beats and their answers, between edges and the gateway.
+//! Bodies of heartbeats and their answers, between edges and the gateway.
 
 use zerocopy::little_endian::{U16, U32};
 
 use super::{
-    BookEntry, FrameEntry, FrameNote, Node, Reject,
+    FrameEntry, FrameStatusEntry, NodeStatusEntry, PeerAddress, Reject,
     list::{Reader, piece},
     message::Writer,
 };
-use crate::{DropReason, EdgeConfig, FrameId, NodeId, Outcome, Refusal};
+use crate::{DropReason, EdgeConfig, FrameId, FrameOutcome, NodeId, Refusal};
 
-/// An edge's whole state, as far as the gateway must know it. Every beat registers anew, so a
+/// An edge's whole state, as far as the gateway must know it. Every heartbeat registers anew, so a
 /// gateway that was restarted needs nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beat<'a> {
-    /// Counts beats.
+pub struct Heartbeat<'a> {
+    /// Counts heartbeats.
     pub seq: u32,
     /// Whether there are tasks to steal.
     pub has_work: bool,
@@ -33,19 +33,19 @@ pub struct Beat<'a> {
     pub ask: &'a [U16],
 }
 
-/// The gateway's answer to a beat; also sent unasked when a frame's state changes.
+/// The gateway's answer to a heartbeat; also sent unasked when a frame's state changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State<'a> {
-    /// The beat that it answers; 0 when unasked.
+pub struct ClusterState<'a> {
+    /// The heartbeat that it answers; 0 when unasked.
     pub seq: u32,
     /// Whether the node belongs.
     pub verdict: Verdict,
     /// Whether anybody has tasks to steal.
     pub work: bool,
     /// How the receiver's frames stand.
-    pub frames: &'a [FrameNote],
+    pub frames: &'a [FrameStatusEntry],
     /// Other nodes.
-    pub book: &'a [BookEntry],
+    pub nodes: &'a [NodeStatusEntry],
 }
 
 /// Whether a node belongs to the cluster.
@@ -59,31 +59,31 @@ pub enum Verdict {
 
 /// How a frame stands at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stand {
+pub enum FrameStatus {
     /// Noted; the gateway has no room for its results yet.
     Waiting,
     /// Results are welcome.
     Open,
     /// It has its record.
-    Over(Outcome),
+    Over(FrameOutcome),
 }
 
-/// What a [`BookEntry`] says, in the machines' words.
+/// What a [`NodeStatusEntry`] says, in the machines' words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Book {
-    /// Where it was seen; its id and life.
-    pub node: Node,
+pub struct NodeStatus {
+    /// Where it was seen; its id and incarnation.
+    pub node: PeerAddress,
     /// Whether it is alive.
     pub alive: bool,
-    /// All frames of this life before it have ended.
+    /// All frames of this incarnation before it have ended.
     pub floor: u32,
     /// Bit `i`: frame `floor + i` has ended.
     pub ended: u64,
 }
 
 piece! {
-    /// Body of [`Beat`].
-    RawBeat {
+    /// Body of [`Heartbeat`].
+    RawHeartbeat {
         seq: U32,
         flags: u8,
         frames: u8,
@@ -97,12 +97,12 @@ piece! {
 }
 
 piece! {
-    /// Body of [`State`].
-    RawState {
+    /// Body of [`ClusterState`].
+    RawClusterState {
         seq: U32,
         verdict: u8,
         frames: u8,
-        book: u8,
+        nodes: u8,
         work: u8,
     }
 }
@@ -133,15 +133,15 @@ impl Verdict {
     }
 }
 
-impl Stand {
+impl FrameStatus {
     const fn to_wire(self) -> u8 {
         match self {
             Self::Waiting => 0,
             Self::Open => 1,
-            Self::Over(Outcome::Detections) => 2,
-            Self::Over(Outcome::Dropped(DropReason::SourceLost)) => 3,
-            Self::Over(Outcome::Dropped(DropReason::TaskFailed)) => 4,
-            Self::Over(Outcome::Dropped(DropReason::TailFailed)) => 5,
+            Self::Over(FrameOutcome::Detections) => 2,
+            Self::Over(FrameOutcome::Dropped(DropReason::SourceLost)) => 3,
+            Self::Over(FrameOutcome::Dropped(DropReason::TaskFailed)) => 4,
+            Self::Over(FrameOutcome::Dropped(DropReason::TailFailed)) => 5,
         }
     }
 
@@ -149,18 +149,18 @@ impl Stand {
         Some(match v {
             0 => Self::Waiting,
             1 => Self::Open,
-            2 => Self::Over(Outcome::Detections),
-            3 => Self::Over(Outcome::Dropped(DropReason::SourceLost)),
-            4 => Self::Over(Outcome::Dropped(DropReason::TaskFailed)),
-            5 => Self::Over(Outcome::Dropped(DropReason::TailFailed)),
+            2 => Self::Over(FrameOutcome::Detections),
+            3 => Self::Over(FrameOutcome::Dropped(DropReason::SourceLost)),
+            4 => Self::Over(FrameOutcome::Dropped(DropReason::TaskFailed)),
+            5 => Self::Over(FrameOutcome::Dropped(DropReason::TailFailed)),
             _ => return None,
         })
     }
 }
 
-impl FrameNote {
+impl FrameStatusEntry {
     /// A note for the wire.
-    pub fn new(number: u32, stand: Stand) -> Self {
+    pub fn new(number: u32, stand: FrameStatus) -> Self {
         Self {
             number: number.into(),
             stand: stand.to_wire(),
@@ -169,14 +169,14 @@ impl FrameNote {
     }
 
     /// How the frame stands. Values without a meaning do not pass [`super::parse`].
-    pub fn stand(&self) -> Stand {
-        Stand::from_wire(self.stand).unwrap_or(Stand::Waiting)
+    pub fn status(&self) -> FrameStatus {
+        FrameStatus::from_wire(self.stand).unwrap_or(FrameStatus::Waiting)
     }
 }
 
-impl BookEntry {
+impl NodeStatusEntry {
     /// An entry for the wire.
-    pub fn new(b: Book) -> Self {
+    pub fn new(b: NodeStatus) -> Self {
         Self {
             node: b.node,
             alive: b.alive.into(),
@@ -187,8 +187,8 @@ impl BookEntry {
     }
 
     /// What it says.
-    pub fn book(&self) -> Book {
-        Book {
+    pub fn status(&self) -> NodeStatus {
+        NodeStatus {
             node: self.node,
             alive: self.alive != 0,
             floor: self.floor.get(),
@@ -197,13 +197,13 @@ impl BookEntry {
     }
 }
 
-impl Book {
-    /// Whether frame `id` has ended: by its number, or because its source's life has.
+impl NodeStatus {
+    /// Whether frame `id` has ended: by its number, or because its source's incarnation has.
     pub fn over(&self, id: FrameId) -> bool {
-        if self.node.id() != id.source || self.node.epoch() < id.epoch {
+        if self.node.id() != id.source || self.node.incarnation() < id.incarnation {
             return false;
         }
-        if self.node.epoch() > id.epoch || !self.alive {
+        if self.node.incarnation() > id.incarnation || !self.alive {
             return true;
         }
         match id.number.checked_sub(self.floor) {
@@ -213,16 +213,16 @@ impl Book {
     }
 }
 
-impl<'a> Beat<'a> {
+impl<'a> Heartbeat<'a> {
     /// Most nodes asked about at once.
-    pub const MAX_ASK: usize = 24;
+    pub const ASKED_MAX: usize = 24;
     /// Frames lie in so many numbers from the oldest in flight.
     pub const WINDOW: u32 = u64::BITS;
 
     pub(super) fn read(mut r: Reader<'a>) -> Result<Self, Reject> {
-        let raw = r.piece::<RawBeat>()?;
-        let frames: &[FrameEntry] = r.list(raw.frames.into(), EdgeConfig::MAX_FRAMES)?;
-        let ask = r.list(raw.ask.into(), Self::MAX_ASK)?;
+        let raw = r.piece::<RawHeartbeat>()?;
+        let frames: &[FrameEntry] = r.list(raw.frames.into(), EdgeConfig::FRAMES_MAX)?;
+        let ask = r.list(raw.ask.into(), Self::ASKED_MAX)?;
         r.end()?;
         let (floor, next) = (raw.floor.get(), raw.next.get());
         let known = raw.flags & !(HAS_WORK | NO_MORE) == 0;
@@ -249,7 +249,7 @@ impl<'a> Beat<'a> {
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.piece(&RawBeat {
+        w.piece(&RawHeartbeat {
             seq: self.seq.into(),
             flags: u8::from(self.has_work) * HAS_WORK + u8::from(self.no_more) * NO_MORE,
             frames: self.frames.len() as u8,
@@ -260,8 +260,8 @@ impl<'a> Beat<'a> {
             plan_hash: self.plan_hash,
             model_digest: self.model_digest,
         });
-        w.list(self.frames, EdgeConfig::MAX_FRAMES);
-        w.list(self.ask, Self::MAX_ASK);
+        w.list(self.frames, EdgeConfig::FRAMES_MAX);
+        w.list(self.ask, Self::ASKED_MAX);
     }
 
     /// The nodes asked about.
@@ -270,16 +270,19 @@ impl<'a> Beat<'a> {
     }
 }
 
-impl<'a> State<'a> {
-    /// Most book entries at once.
-    pub const MAX_BOOK: usize = Beat::MAX_ASK;
+impl<'a> ClusterState<'a> {
+    /// Most nodes at once.
+    pub const NODES_MAX: usize = Heartbeat::ASKED_MAX;
 
     pub(super) fn read(mut r: Reader<'a>) -> Result<Self, Reject> {
-        let raw = r.piece::<RawState>()?;
-        let frames: &[FrameNote] = r.list(raw.frames.into(), EdgeConfig::MAX_FRAMES)?;
-        let book = r.list(raw.book.into(), Self::MAX_BOOK)?;
+        let raw = r.piece::<RawClusterState>()?;
+        let frames: &[FrameStatusEntry] = r.list(raw.frames.into(), EdgeConfig::FRAMES_MAX)?;
+        let nodes = r.list(raw.nodes.into(), Self::NODES_MAX)?;
         r.end()?;
-        if !frames.iter().all(|f| Stand::from_wire(f.stand).is_some()) {
+        if !frames
+            .iter()
+            .all(|f| FrameStatus::from_wire(f.stand).is_some())
+        {
             return Err(Reject::Value);
         }
         Ok(Self {
@@ -287,19 +290,19 @@ impl<'a> State<'a> {
             verdict: Verdict::from_wire(raw.verdict).ok_or(Reject::Value)?,
             work: raw.work != 0,
             frames,
-            book,
+            nodes,
         })
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.piece(&RawState {
+        w.piece(&RawClusterState {
             seq: self.seq.into(),
             verdict: self.verdict.to_wire(),
             frames: self.frames.len() as u8,
-            book: self.book.len() as u8,
+            nodes: self.nodes.len() as u8,
             work: self.work.into(),
         });
-        w.list(self.frames, EdgeConfig::MAX_FRAMES);
-        w.list(self.book, Self::MAX_BOOK);
+        w.list(self.frames, EdgeConfig::FRAMES_MAX);
+        w.list(self.nodes, Self::NODES_MAX);
     }
 }

@@ -5,7 +5,7 @@ use zerocopy::{
     little_endian::{U16, U32, U64},
 };
 
-use crate::{Epoch, NodeId, ProgramInfo};
+use crate::{Incarnation, NodeId, ProgramInfo};
 
 /// First bytes of every datagram.
 pub const MAGIC: [u8; 4] = *b"tsra";
@@ -26,8 +26,8 @@ pub(super) struct RawHeader {
     pub version: u8,
     pub kind: u8,
     pub from: U16,
-    pub epoch: U64,
-    pub to_epoch: U64,
+    pub incarnation: U64,
+    pub to_incarnation: U64,
     pub plan: U32,
     pub sum: U32,
 }
@@ -37,11 +37,11 @@ pub(super) struct RawHeader {
 pub struct Envelope {
     /// The sender.
     pub from: NodeId,
-    /// Which life of the sender.
-    pub epoch: Epoch,
-    /// The life of the receiver that is meant; `None` while the sender does not know it. Later
-    /// lives must not take it for theirs.
-    pub to_epoch: Option<Epoch>,
+    /// Which incarnation of the sender.
+    pub incarnation: Incarnation,
+    /// The incarnation of the receiver that is meant; `None` while the sender does not know it. Later
+    /// incarnations must not take it for theirs.
+    pub to_incarnation: Option<Incarnation>,
     /// First four bytes of the plan's hash.
     pub plan: u32,
 }
@@ -89,8 +89,8 @@ impl Envelope {
             version: VERSION,
             kind,
             from: self.from.0.into(),
-            epoch: self.epoch.0.into(),
-            to_epoch: self.to_epoch.map_or(0, |e| e.0).into(),
+            incarnation: self.incarnation.0.into(),
+            to_incarnation: self.to_incarnation.map_or(0, |e| e.0).into(),
             plan: self.plan.into(),
             sum: 0.into(),
         }
@@ -109,13 +109,15 @@ impl RawHeader {
         if self.sum.get() != sum(datagram) {
             return Err(Reject::Sum);
         }
-        if self.epoch.get() == 0 {
+        if self.incarnation.get() == 0 {
             return Err(Reject::Value);
         }
         Ok(Envelope {
             from: NodeId(self.from.get()),
-            epoch: Epoch(self.epoch.get()),
-            to_epoch: Some(self.to_epoch.get()).filter(|&e| e != 0).map(Epoch),
+            incarnation: Incarnation(self.incarnation.get()),
+            to_incarnation: Some(self.to_incarnation.get())
+                .filter(|&e| e != 0)
+                .map(Incarnation),
             plan: self.plan.get(),
         })
     }
@@ -133,7 +135,7 @@ pub enum Reject {
     /// Damaged on the way.
     Sum,
     /// A kind that does not exist.
-    Kind,
+    MessageKind,
     /// Another plan's.
     Plan,
     /// A list is longer than its bound, or than the datagram.
@@ -144,10 +146,10 @@ pub enum Reject {
     Range,
     /// A field has a value without a meaning.
     Value,
-    /// An earlier life of the sender sent it.
+    /// An earlier incarnation of the sender sent it.
     Stale,
-    /// Meant for another life of this node.
-    OtherLife,
+    /// Meant for another incarnation of this node.
+    OtherIncarnation,
     /// A kind that this role does not take, or an answer to nothing that was asked.
     Unexpected,
     /// From a node that is not registered.
@@ -161,14 +163,14 @@ impl Reject {
         Self::Magic,
         Self::Version,
         Self::Sum,
-        Self::Kind,
+        Self::MessageKind,
         Self::Plan,
         Self::Count,
         Self::Id,
         Self::Range,
         Self::Value,
         Self::Stale,
-        Self::OtherLife,
+        Self::OtherIncarnation,
         Self::Unexpected,
         Self::Stranger,
     ];
@@ -185,14 +187,14 @@ impl Reject {
             Self::Magic => "magic",
             Self::Version => "version",
             Self::Sum => "sum",
-            Self::Kind => "kind",
+            Self::MessageKind => "kind",
             Self::Plan => "plan",
             Self::Count => "count",
             Self::Id => "id",
             Self::Range => "range",
             Self::Value => "value",
             Self::Stale => "stale",
-            Self::OtherLife => "other_life",
+            Self::OtherIncarnation => "other_incarnation",
             Self::Unexpected => "unexpected",
             Self::Stranger => "stranger",
         }

@@ -5,9 +5,9 @@ macro_rules! kinds {
         /// What a datagram says; its body follows from it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
-        pub enum Kind { $($(#[$doc])* $variant,)* }
+        pub enum MessageKind { $($(#[$doc])* $variant,)* }
 
-        impl Kind {
+        impl MessageKind {
             /// All kinds, by their number on the wire.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
@@ -21,15 +21,15 @@ macro_rules! kinds {
 
 kinds! {
     /// Edge to gateway: I live, this is my plan, these are my frames.
-    Beat = "beat",
+    Heartbeat = "heartbeat",
     /// Gateway to edge: whether you may join, how your frames stand, what became of others.
     State = "state",
     /// Thief to gateway: who has work?
-    HintAsk = "hint_ask",
+    StealGateway = "steal_gateway",
     /// Gateway to thief: ask this one; or nobody.
-    Hint = "hint",
+    Victim = "victim",
     /// Thief to victim: give me a task.
-    StealAsk = "steal_ask",
+    StealClient = "steal_client",
     /// Victim to thief: this one, until then; its inputs lie there.
     Lease = "lease",
     /// Victim to thief: I have none to give.
@@ -43,7 +43,7 @@ kinds! {
     /// Thief to owner: I will not finish it, and why.
     Failed = "failed",
     /// Owner to thief: heard.
-    Reported = "reported",
+    ReportAck = "report_ack",
     /// Owner to gateway: finished tasks, and where their outputs lie.
     Results = "results",
     /// Gateway to owner: what I have of them.
@@ -66,11 +66,11 @@ kinds! {
     Bye = "bye",
 }
 
-impl Kind {
+impl MessageKind {
     /// Number of kinds.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// Number on the wire, and place in [`Kind::ALL`].
+    /// Number on the wire, and place in [`MessageKind::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }

@@ -8,8 +8,8 @@ use zerocopy::{
 };
 
 use super::{NO_TASK, Reject};
-use crate::{Epoch, FrameMeta, NodeId, ProgramInfo};
-use tessera_plan::dataflow::Part;
+use crate::{FrameMeta, Incarnation, NodeId, NodeIncarnation, ProgramInfo};
+use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
 /// Derives what every piece of a datagram has.
@@ -35,14 +35,14 @@ macro_rules! piece {
 pub(super) use piece;
 
 piece! {
-    /// A life of a node, and where it was seen. 28 bytes.
-    Node {
-        /// Which node.
+    /// An incarnation of a node, and where it was seen. 28 bytes.
+    PeerAddress {
+        /// The node.
         id: U16,
         /// UDP port.
         port: U16,
-        /// Which life.
-        epoch: U64,
+        /// Its process.
+        incarnation: U64,
         /// IPv6 address, or an IPv4 address mapped into one.
         ip: [u8; 16],
     }
@@ -70,10 +70,10 @@ piece! {
 
 piece! {
     /// What the gateway has made of a frame. 8 bytes.
-    FrameNote {
+    FrameStatusEntry {
         /// Its number.
         number: U32,
-        /// A [`super::Stand`].
+        /// A [`super::FrameStatus`].
         stand: u8,
         /// Zero.
         pad: [u8; 3],
@@ -82,14 +82,14 @@ piece! {
 
 piece! {
     /// What the gateway knows of a node, and of the frames it has brought. 44 bytes.
-    BookEntry {
+    NodeStatusEntry {
         /// Where it was seen.
-        node: Node,
+        node: PeerAddress,
         /// 1: alive, 0: dead, or not seen for so long that it must be.
         alive: u8,
         /// Zero.
         pad: [u8; 3],
-        /// All frames of this life before it have ended.
+        /// All frames of this incarnation before it have ended.
         floor: U32,
         /// Bit `i`: frame `floor + i` has ended.
         ended: U64,
@@ -104,21 +104,21 @@ piece! {
         /// Task.
         task: U32,
         /// Number of the request that it answered.
-        ask: U32,
+        request: U32,
     }
 }
 
 piece! {
     /// An object that a thief could not get from a holder. 16 bytes.
-    LostPart {
+    LostObject {
         /// Task that made it; [`NO_TASK`] for the frame.
         task: U32,
         /// Output of the task.
         output: U16,
-        /// Who was asked.
+        /// The node that was asked.
         holder: U16,
-        /// Which life of it.
-        epoch: U64,
+        /// Which incarnation of it.
+        incarnation: U64,
     }
 }
 
@@ -128,7 +128,7 @@ piece! {
         /// Task.
         task: U32,
         /// How often the owner has had to have the task done again.
-        make: U16,
+        generation: U16,
         /// Index into the datagram's nodes.
         holder: u8,
         /// Zero.
@@ -142,7 +142,7 @@ piece! {
         /// Task.
         task: U32,
         /// As in [`ResultEntry`].
-        make: U16,
+        generation: U16,
         /// 1: merged, 0: known.
         merged: u8,
         /// Zero.
@@ -156,11 +156,11 @@ piece! {
         /// Task; [`NO_TASK`] for the frame itself.
         task: U32,
         /// As in [`ResultEntry`].
-        make: U16,
-        /// Who was asked.
+        generation: U16,
+        /// The node that was asked.
         holder: U16,
-        /// Which life of it.
-        epoch: U64,
+        /// Which incarnation of it.
+        incarnation: U64,
     }
 }
 
@@ -182,9 +182,9 @@ piece! {
     }
 }
 
-impl Node {
+impl PeerAddress {
     /// A node for the wire.
-    pub fn new(id: NodeId, epoch: Epoch, addr: SocketAddr) -> Self {
+    pub fn new(id: NodeId, incarnation: Incarnation, addr: SocketAddr) -> Self {
         let ip = match addr.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
@@ -192,28 +192,48 @@ impl Node {
         Self {
             id: id.0.into(),
             port: addr.port().into(),
-            epoch: epoch.0.into(),
+            incarnation: incarnation.0.into(),
             ip: ip.octets(),
         }
     }
 
-    /// Which node.
+    /// The node.
     pub fn id(&self) -> NodeId {
         NodeId(self.id.get())
     }
 
-    /// Which life.
-    pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.get())
+    /// Its process.
+    pub fn incarnation(&self) -> Incarnation {
+        Incarnation(self.incarnation.get())
     }
 
-    /// Where.
+    /// Its UDP address.
     pub fn addr(&self) -> SocketAddr {
         let ip = Ipv6Addr::from(self.ip);
         let ip = ip
             .to_ipv4_mapped()
             .map_or(IpAddr::V6(ip), std::net::IpAddr::V4);
         SocketAddr::new(ip, self.port.get())
+    }
+}
+
+impl LostObject {
+    /// The process that was asked.
+    pub fn holder(&self) -> NodeIncarnation {
+        NodeIncarnation {
+            id: NodeId(self.holder.get()),
+            incarnation: Incarnation(self.incarnation.get()),
+        }
+    }
+}
+
+impl LostResult {
+    /// The process that was asked.
+    pub fn holder(&self) -> NodeIncarnation {
+        NodeIncarnation {
+            id: NodeId(self.holder.get()),
+            incarnation: Incarnation(self.incarnation.get()),
+        }
     }
 }
 
@@ -259,10 +279,10 @@ impl RawRegion {
 }
 
 /// How a part travels: its task (or [`NO_TASK`]) and output.
-pub fn part_to_wire(part: Part) -> (u32, u16) {
-    match part {
-        Part::Frame => (NO_TASK, 0),
-        Part::Output { task, output } => (task, output),
+pub fn key_to_wire(key: ObjectKey) -> (u32, u16) {
+    match key {
+        ObjectKey::Frame => (NO_TASK, 0),
+        ObjectKey::Output { task, output } => (task, output),
     }
 }
 
@@ -270,13 +290,13 @@ pub fn part_to_wire(part: Part) -> (u32, u16) {
 ///
 /// # Errors
 /// [`Reject::Id`] when the program has no such part.
-pub fn part_from_wire(task: u32, output: u16, info: &ProgramInfo) -> Result<Part, Reject> {
-    let part = if task == NO_TASK && output == 0 {
-        Part::Frame
+pub fn key_from_wire(task: u32, output: u16, info: &ProgramInfo) -> Result<ObjectKey, Reject> {
+    let key = if task == NO_TASK && output == 0 {
+        ObjectKey::Frame
     } else {
-        Part::Output { task, output }
+        ObjectKey::Output { task, output }
     };
-    info.region(part).map(|_| part).ok_or(Reject::Id)
+    info.region(key).map(|_| key).ok_or(Reject::Id)
 }
 
 /// Reads bodies from the front of a datagram.

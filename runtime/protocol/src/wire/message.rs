@@ -3,8 +3,8 @@
 use zerocopy::{Immutable, IntoBytes, little_endian::U32};
 
 use super::{
-    Beat, Data, Envelope, Failed, Kind, Lease, LostResults, Node, Reject, Renew, Report, Reported,
-    Request, Results, ResultsAck, State,
+    ClusterState, Data, Envelope, Failed, Heartbeat, LeaseGrant, LostResults, MessageKind,
+    PeerAddress, Reject, Renew, Report, ReportAck, Request, Results, ResultsAck,
     header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
@@ -18,18 +18,30 @@ use crate::{ProgramInfo, TransferConfig};
     reason = "each variant is described by its kind and its body"
 )]
 pub enum Message<'a> {
-    Beat(Beat<'a>),
-    State(State<'a>),
-    HintAsk { seq: u32 },
-    Hint { seq: u32, victim: Option<Node> },
-    StealAsk { ask: u32 },
-    Lease(Lease<'a>),
-    NoWork { ask: u32 },
+    Heartbeat(Heartbeat<'a>),
+    State(ClusterState<'a>),
+    StealGateway {
+        seq: u32,
+    },
+    Victim {
+        seq: u32,
+        victim: Option<PeerAddress>,
+    },
+    StealClient {
+        request: u32,
+    },
+    Lease(LeaseGrant<'a>),
+    NoWork {
+        request: u32,
+    },
     Renew(Renew<'a>),
-    Renewed { seq: u32, wanted: u64 },
+    Renewed {
+        seq: u32,
+        wanted: u64,
+    },
     Done(Report),
     Failed(Failed<'a>),
-    Reported(Reported),
+    ReportAck(ReportAck),
     Results(Results<'a>),
     ResultsAck(ResultsAck<'a>),
     Lost(LostResults<'a>),
@@ -37,7 +49,9 @@ pub enum Message<'a> {
     Grant(Request<'a>),
     Nack(Request<'a>),
     Data(Data<'a>),
-    Absent { pull: u32 },
+    Absent {
+        pull: u32,
+    },
     Stop,
     Bye,
 }
@@ -49,56 +63,62 @@ piece! {
     }
 }
 
-/// Reads a datagram and checks everything that can be checked without a state. Beats and states
+/// Reads a datagram and checks everything that can be checked without a state. Heartbeats and states
 /// of other plans pass: both sides must be able to say that they do not belong together.
 ///
 /// # Errors
 /// [`Reject`], to be counted.
 pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Message<'a>), Reject> {
-    if bytes.len() > TransferConfig::MAX_DATAGRAM {
+    if bytes.len() > TransferConfig::DATAGRAM_BYTES_MAX {
         return Err(Reject::Length);
     }
     let mut r = Reader::new(bytes);
     let raw = r.piece::<RawHeader>()?;
     let envelope = raw.open(bytes)?;
-    let kind = Kind::from_wire(raw.kind).ok_or(Reject::Kind)?;
-    if envelope.plan != plan_prefix(info) && !matches!(kind, Kind::Beat | Kind::State) {
+    let kind = MessageKind::from_wire(raw.kind).ok_or(Reject::MessageKind)?;
+    if envelope.plan != plan_prefix(info)
+        && !matches!(kind, MessageKind::Heartbeat | MessageKind::State)
+    {
         return Err(Reject::Plan);
     }
     let message = match kind {
-        Kind::Beat => Message::Beat(Beat::read(r)?),
-        Kind::State => Message::State(State::read(r)?),
-        Kind::HintAsk => Message::HintAsk { seq: number(r)? },
-        Kind::Hint => {
+        MessageKind::Heartbeat => Message::Heartbeat(Heartbeat::read(r)?),
+        MessageKind::State => Message::State(ClusterState::read(r)?),
+        MessageKind::StealGateway => Message::StealGateway { seq: number(r)? },
+        MessageKind::Victim => {
             let seq = r.piece::<RawNumber>()?.number.get();
-            let node = r.piece::<Node>()?;
+            let node = r.piece::<PeerAddress>()?;
             r.end()?;
-            Message::Hint {
+            Message::Victim {
                 seq,
                 victim: Some(*node).filter(|n| n.id.get() != 0),
             }
         }
-        Kind::StealAsk => Message::StealAsk { ask: number(r)? },
-        Kind::Lease => Message::Lease(Lease::read(r, info)?),
-        Kind::NoWork => Message::NoWork { ask: number(r)? },
-        Kind::Renew => Message::Renew(Renew::read(r, info)?),
-        Kind::Renewed => {
+        MessageKind::StealClient => Message::StealClient {
+            request: number(r)?,
+        },
+        MessageKind::Lease => Message::Lease(LeaseGrant::read(r, info)?),
+        MessageKind::NoWork => Message::NoWork {
+            request: number(r)?,
+        },
+        MessageKind::Renew => Message::Renew(Renew::read(r, info)?),
+        MessageKind::Renewed => {
             let (seq, wanted) = read_renewed(r)?;
             Message::Renewed { seq, wanted }
         }
-        Kind::Done => Message::Done(Report::read(r, info)?),
-        Kind::Failed => Message::Failed(Failed::read(r, info)?),
-        Kind::Reported => Message::Reported(Reported::read(r, info)?),
-        Kind::Results => Message::Results(Results::read(r, info)?),
-        Kind::ResultsAck => Message::ResultsAck(ResultsAck::read(r, info)?),
-        Kind::Lost => Message::Lost(LostResults::read(r, info)?),
-        Kind::Pull => Message::Pull(Request::read(r, info)?),
-        Kind::Grant => Message::Grant(Request::read(r, info)?),
-        Kind::Nack => Message::Nack(Request::read(r, info)?),
-        Kind::Data => Message::Data(Data::read(r)?),
-        Kind::Absent => Message::Absent { pull: number(r)? },
-        Kind::Stop => r.end().map(|()| Message::Stop)?,
-        Kind::Bye => r.end().map(|()| Message::Bye)?,
+        MessageKind::Done => Message::Done(Report::read(r, info)?),
+        MessageKind::Failed => Message::Failed(Failed::read(r, info)?),
+        MessageKind::ReportAck => Message::ReportAck(ReportAck::read(r, info)?),
+        MessageKind::Results => Message::Results(Results::read(r, info)?),
+        MessageKind::ResultsAck => Message::ResultsAck(ResultsAck::read(r, info)?),
+        MessageKind::Lost => Message::Lost(LostResults::read(r, info)?),
+        MessageKind::Pull => Message::Pull(Request::read(r, info)?),
+        MessageKind::Grant => Message::Grant(Request::read(r, info)?),
+        MessageKind::Nack => Message::Nack(Request::read(r, info)?),
+        MessageKind::Data => Message::Data(Data::read(r)?),
+        MessageKind::Absent => Message::Absent { pull: number(r)? },
+        MessageKind::Stop => r.end().map(|()| Message::Stop)?,
+        MessageKind::Bye => r.end().map(|()| Message::Bye)?,
     };
     Ok((envelope, message))
 }
@@ -110,30 +130,30 @@ fn number(mut r: Reader<'_>) -> Result<u32, Reject> {
 
 impl Message<'_> {
     /// Which kind it is.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> MessageKind {
         match self {
-            Self::Beat(_) => Kind::Beat,
-            Self::State(_) => Kind::State,
-            Self::HintAsk { .. } => Kind::HintAsk,
-            Self::Hint { .. } => Kind::Hint,
-            Self::StealAsk { .. } => Kind::StealAsk,
-            Self::Lease(_) => Kind::Lease,
-            Self::NoWork { .. } => Kind::NoWork,
-            Self::Renew(_) => Kind::Renew,
-            Self::Renewed { .. } => Kind::Renewed,
-            Self::Done(_) => Kind::Done,
-            Self::Failed(_) => Kind::Failed,
-            Self::Reported(_) => Kind::Reported,
-            Self::Results(_) => Kind::Results,
-            Self::ResultsAck(_) => Kind::ResultsAck,
-            Self::Lost(_) => Kind::Lost,
-            Self::Pull(_) => Kind::Pull,
-            Self::Grant(_) => Kind::Grant,
-            Self::Nack(_) => Kind::Nack,
-            Self::Data(_) => Kind::Data,
-            Self::Absent { .. } => Kind::Absent,
-            Self::Stop => Kind::Stop,
-            Self::Bye => Kind::Bye,
+            Self::Heartbeat(_) => MessageKind::Heartbeat,
+            Self::State(_) => MessageKind::State,
+            Self::StealGateway { .. } => MessageKind::StealGateway,
+            Self::Victim { .. } => MessageKind::Victim,
+            Self::StealClient { .. } => MessageKind::StealClient,
+            Self::Lease(_) => MessageKind::Lease,
+            Self::NoWork { .. } => MessageKind::NoWork,
+            Self::Renew(_) => MessageKind::Renew,
+            Self::Renewed { .. } => MessageKind::Renewed,
+            Self::Done(_) => MessageKind::Done,
+            Self::Failed(_) => MessageKind::Failed,
+            Self::ReportAck(_) => MessageKind::ReportAck,
+            Self::Results(_) => MessageKind::Results,
+            Self::ResultsAck(_) => MessageKind::ResultsAck,
+            Self::Lost(_) => MessageKind::Lost,
+            Self::Pull(_) => MessageKind::Pull,
+            Self::Grant(_) => MessageKind::Grant,
+            Self::Nack(_) => MessageKind::Nack,
+            Self::Data(_) => MessageKind::Data,
+            Self::Absent { .. } => MessageKind::Absent,
+            Self::Stop => MessageKind::Stop,
+            Self::Bye => MessageKind::Bye,
         }
     }
 
@@ -152,27 +172,27 @@ impl Message<'_> {
         let mut w = Writer { out };
         w.piece(&envelope.raw(self.kind() as u8));
         match self {
-            Self::Beat(m) => m.write(&mut w),
+            Self::Heartbeat(m) => m.write(&mut w),
             Self::State(m) => m.write(&mut w),
-            Self::Hint { seq, victim } => {
+            Self::Victim { seq, victim } => {
                 w.number(*seq);
-                w.piece(&victim.unwrap_or(Node {
+                w.piece(&victim.unwrap_or(PeerAddress {
                     id: 0.into(),
                     port: 0.into(),
-                    epoch: 0.into(),
+                    incarnation: 0.into(),
                     ip: [0; 16],
                 }));
             }
-            Self::HintAsk { seq: n }
-            | Self::StealAsk { ask: n }
-            | Self::NoWork { ask: n }
+            Self::StealGateway { seq: n }
+            | Self::StealClient { request: n }
+            | Self::NoWork { request: n }
             | Self::Absent { pull: n } => w.number(*n),
             Self::Lease(m) => m.write(&mut w),
             Self::Renew(m) => m.write(&mut w),
             Self::Renewed { seq, wanted } => write_renewed(*seq, *wanted, &mut w),
             Self::Done(m) => m.write(&mut w),
             Self::Failed(m) => m.write(&mut w),
-            Self::Reported(m) => m.write(&mut w),
+            Self::ReportAck(m) => m.write(&mut w),
             Self::Results(m) => m.write(&mut w),
             Self::ResultsAck(m) => m.write(&mut w),
             Self::Lost(m) => m.write(&mut w),
@@ -180,7 +200,7 @@ impl Message<'_> {
             Self::Data(m) => m.write(&mut w),
             Self::Stop | Self::Bye => {}
         }
-        debug_assert!(out.len() <= TransferConfig::MAX_DATAGRAM);
+        debug_assert!(out.len() <= TransferConfig::DATAGRAM_BYTES_MAX);
     }
 }
 

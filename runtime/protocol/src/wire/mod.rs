@@ -1,6 +1,6 @@
 //! The wire: what datagrams look like, and how they are checked.
 //!
-//! A datagram is a `RawHeader`, a fixed body by [`Kind`], and for some kinds lists whose
+//! A datagram is a `RawHeader`, a fixed body by [`MessageKind`], and for some kinds lists whose
 //! lengths the body counts. All integers are little-endian, all pieces are unaligned zerocopy
 //! structs, so [`parse`] is comparisons and pointer casts. It checks everything that can be
 //! checked without a state: lengths, counts, ids and boxes against the program; what it gives
@@ -11,13 +11,13 @@
 //!
 //! | kind | from, to | body | lists (most) |
 //! |---|---|---|---|
-//! | Beat | edge, gateway | seq, flags, floor, next, plan hash, model digest | frames (32), nodes asked about (24) |
-//! | State | gateway, edge | seq, verdict | frames (32), book (24) |
-//! | HintAsk, Hint | thief, gateway | seq; a node or none | |
-//! | StealAsk, NoWork | thief, victim | ask | |
+//! | Heartbeat | edge, gateway | seq, flags, floor, next, plan hash, model digest | frames (32), nodes asked about (24) |
+//! | State | gateway, edge | seq, verdict | frames (32), nodes (24) |
+//! | StealGateway, Hint | thief, gateway | seq; a node or none | |
+//! | StealClient, NoWork | thief, victim | ask | |
 //! | Lease | victim, thief | ask, frame, task, duration | holders (32), a holder per need (512) |
 //! | Renew, Renewed | thief, owner | seq; which are still wanted | leases (64) |
-//! | Done, Failed, Reported | thief, owner | frame, task, ask; why; whether kept | lost parts (64) |
+//! | Done, Failed, ReportAck | thief, owner | frame, task, ask; why; whether kept | lost parts (64) |
 //! | Results, ResultsAck | owner, gateway | frame | nodes (16), tasks (100) |
 //! | Lost | gateway, owner | frame | tasks (64) |
 //! | Pull, Grant, Nack | receiver, holder | pull, object, box, chunk size | ranges (64) |
@@ -38,17 +38,17 @@ mod steal;
 mod tests;
 mod transfer;
 
-pub use gateway::{Beat, Book, Stand, State, Verdict};
+pub use gateway::{ClusterState, FrameStatus, Heartbeat, NodeStatus, Verdict};
 pub use header::seal;
 pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix};
-pub use kind::Kind;
+pub use kind::MessageKind;
 pub use list::{
-    BookEntry, ChunkRange, FrameEntry, FrameNote, LeaseRef, LostPart, LostResult, Node, RawRegion,
-    ResultEntry, ResultNote, part_from_wire, part_to_wire,
+    ChunkRange, FrameEntry, FrameStatusEntry, LeaseRef, LostObject, LostResult, NodeStatusEntry,
+    PeerAddress, RawRegion, ResultEntry, ResultNote, key_from_wire, key_to_wire,
 };
 pub use message::{Message, parse};
 pub use results::{LostResults, Results, ResultsAck};
-pub use steal::{Failed, Lease, Renew, Report, Reported, Why};
+pub use steal::{Failed, FailureReason, LeaseGrant, Renew, Report, ReportAck};
 pub(super) use transfer::chunks_of;
 pub use transfer::{Data, Request};
 

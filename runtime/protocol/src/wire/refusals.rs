@@ -4,8 +4,8 @@ use super::{
     tests::{envelope, info},
     *,
 };
-use crate::{Epoch, FrameId, NodeId, ObjectId, Refusal, testkit};
-use tessera_plan::dataflow::Part;
+use crate::{FrameId, Incarnation, NodeId, ObjectId, Refusal, testkit};
+use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
 fn reject(change: impl Fn(&mut Vec<u8>), message: Message<'_>) -> Reject {
@@ -21,22 +21,25 @@ fn reject(change: impl Fn(&mut Vec<u8>), message: Message<'_>) -> Reject {
 
 #[test]
 fn rejections_say_why() {
-    let ask = Message::StealAsk { ask: 1 };
-    assert_eq!(reject(|d| d.truncate(31), ask), Reject::Length);
-    assert_eq!(reject(|d| d.resize(1473, 0), ask), Reject::Length);
-    assert_eq!(reject(|d| d[0] ^= 1, ask), Reject::Magic);
-    assert_eq!(reject(|d| d[4] += 1, ask), Reject::Version);
-    assert_eq!(reject(|d| d[5] = Kind::COUNT as u8, ask), Reject::Kind);
-    assert_eq!(reject(|d| d[24] ^= 1, ask), Reject::Plan);
-    assert_eq!(reject(|d| d[8..16].fill(0), ask), Reject::Value);
+    let steal = Message::StealClient { request: 1 };
+    assert_eq!(reject(|d| d.truncate(31), steal), Reject::Length);
+    assert_eq!(reject(|d| d.resize(1473, 0), steal), Reject::Length);
+    assert_eq!(reject(|d| d[0] ^= 1, steal), Reject::Magic);
+    assert_eq!(reject(|d| d[4] += 1, steal), Reject::Version);
+    assert_eq!(
+        reject(|d| d[5] = MessageKind::COUNT as u8, steal),
+        Reject::MessageKind
+    );
+    assert_eq!(reject(|d| d[24] ^= 1, steal), Reject::Plan);
+    assert_eq!(reject(|d| d[8..16].fill(0), steal), Reject::Value);
     let done = Message::Done(Report {
         number: 0,
         task: 6,
-        ask: 0,
+        request: 0,
     });
     assert_eq!(reject(|_| {}, done), Reject::Id);
-    let lease = Message::Lease(Lease {
-        ask: 0,
+    let lease = Message::Lease(LeaseGrant {
+        request: 0,
         number: 0,
         task: 0,
         lease_us: 1,
@@ -67,7 +70,7 @@ fn a_changed_bit_is_noticed() {
 
 #[test]
 fn boxes_and_chunks_must_lie_inside() {
-    let check = |part, region: Region, chunk_bytes, range: (u32, u32), expected| {
+    let check = |key, region: Region, chunk_bytes, range: (u32, u32), expected| {
         let ranges = [ChunkRange {
             start: range.0.into(),
             count: range.1.into(),
@@ -77,10 +80,10 @@ fn boxes_and_chunks_must_lie_inside() {
             object: ObjectId {
                 frame: FrameId {
                     source: NodeId(1),
-                    epoch: Epoch(1),
+                    incarnation: Incarnation(1),
                     number: 0,
                 },
-                part,
+                key,
             },
             region,
             element: tessera_plan::plan::ElementType::F32,
@@ -92,7 +95,7 @@ fn boxes_and_chunks_must_lie_inside() {
         Message::Pull(request).encode(envelope(&info), &mut out);
         assert_eq!(parse(&out, &info).map(|_| ()), expected);
     };
-    let tile = Part::Output { task: 3, output: 0 };
+    let tile = ObjectKey::Output { task: 3, output: 0 };
     let inside = testkit::region([8, 10], [9, 16], 3);
     // 42 values are 168 bytes: two chunks of 160.
     check(tile, inside, 160, (0, 2), Ok(()));
@@ -112,21 +115,21 @@ fn boxes_and_chunks_must_lie_inside() {
     );
     check(tile, Region::EMPTY, 160, (0, 1), Err(Reject::Range));
     check(
-        Part::Output { task: 3, output: 1 },
+        ObjectKey::Output { task: 3, output: 1 },
         inside,
         160,
         (0, 1),
         Err(Reject::Id),
     );
     check(
-        Part::Output { task: 6, output: 0 },
+        ObjectKey::Output { task: 6, output: 0 },
         inside,
         160,
         (0, 1),
         Err(Reject::Id),
     );
     check(
-        Part::Frame,
+        ObjectKey::Frame,
         testkit::region([0, 16], [0, 16], 2),
         160,
         (0, 1),
@@ -135,15 +138,15 @@ fn boxes_and_chunks_must_lie_inside() {
 }
 
 #[test]
-fn beats_and_states_of_other_plans_pass() {
+fn heartbeats_and_states_of_other_plans_pass() {
     let info = info();
     let mut out = Vec::new();
-    let state = Message::State(State {
+    let state = Message::State(ClusterState {
         seq: 1,
         verdict: Verdict::Refused(Refusal::Plan),
         work: false,
         frames: &[],
-        book: &[],
+        nodes: &[],
     });
     let other = Envelope {
         plan: 5,
@@ -154,33 +157,33 @@ fn beats_and_states_of_other_plans_pass() {
 }
 
 #[test]
-fn a_book_tells_which_frames_are_over() {
-    let book = Book {
-        node: Node::new(
+fn a_node_status_tells_which_frames_are_over() {
+    let status = NodeStatus {
+        node: PeerAddress::new(
             NodeId(2),
-            Epoch(5),
+            Incarnation(5),
             "10.0.0.1:99".parse().expect("an address"),
         ),
         alive: true,
         floor: 10,
         ended: 0b100,
     };
-    let over = |source, epoch, number| {
-        book.over(FrameId {
+    let over = |source, incarnation, number| {
+        status.over(FrameId {
             source: NodeId(source),
-            epoch: Epoch(epoch),
+            incarnation: Incarnation(incarnation),
             number,
         })
     };
     assert!(over(2, 5, 9) && over(2, 5, 12) && over(2, 4, 99));
     assert!(!over(2, 5, 10) && !over(2, 5, 74) && !over(2, 6, 0) && !over(1, 5, 0));
-    let dead = Book {
+    let dead = NodeStatus {
         alive: false,
-        ..book
+        ..status
     };
     assert!(dead.over(FrameId {
         source: NodeId(2),
-        epoch: Epoch(5),
+        incarnation: Incarnation(5),
         number: 74
     }));
 }

@@ -3,7 +3,7 @@
 use zerocopy::little_endian::{U16, U32};
 
 use super::{
-    LostResult, NO_TASK, Node, Reject, ResultEntry, ResultNote,
+    LostResult, NO_TASK, PeerAddress, Reject, ResultEntry, ResultNote,
     list::{Reader, piece},
     message::Writer,
 };
@@ -15,8 +15,8 @@ pub struct Results<'a> {
     /// The frame's number; the sender owns it.
     pub number: u32,
     /// Nodes that hold outputs.
-    pub nodes: &'a [Node],
-    /// Tasks.
+    pub nodes: &'a [PeerAddress],
+    /// Finished tasks, and which of the nodes holds their outputs.
     pub tasks: &'a [ResultEntry],
 }
 
@@ -25,7 +25,7 @@ pub struct Results<'a> {
 pub struct ResultsAck<'a> {
     /// The frame's number; the receiver owns it.
     pub number: u32,
-    /// Tasks.
+    /// Tasks, and whether their outputs are merged.
     pub tasks: &'a [ResultNote],
 }
 
@@ -34,7 +34,7 @@ pub struct ResultsAck<'a> {
 pub struct LostResults<'a> {
     /// The frame's number; the receiver owns it.
     pub number: u32,
-    /// Tasks.
+    /// Tasks, and who was asked for their outputs.
     pub tasks: &'a [LostResult],
 }
 
@@ -50,14 +50,14 @@ piece! {
 
 impl<'a> Results<'a> {
     /// Most nodes at once.
-    pub const MAX_NODES: usize = 16;
+    pub const NODES_MAX: usize = 16;
     /// Most tasks at once.
-    pub const MAX_TASKS: usize = 100;
+    pub const TASKS_MAX: usize = 100;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawResults>()?;
-        let nodes: &[Node] = r.list(raw.nodes.into(), Self::MAX_NODES)?;
-        let tasks: &[ResultEntry] = r.list(raw.tasks.into(), Self::MAX_TASKS)?;
+        let nodes: &[PeerAddress] = r.list(raw.nodes.into(), Self::NODES_MAX)?;
+        let tasks: &[ResultEntry] = r.list(raw.tasks.into(), Self::TASKS_MAX)?;
         r.end()?;
         let exists = |t: &ResultEntry| {
             (t.task.get() as usize) < info.tasks.len() && usize::from(t.holder) < nodes.len()
@@ -78,15 +78,15 @@ impl<'a> Results<'a> {
             self.nodes.len(),
             self.tasks.len(),
         ));
-        w.list(self.nodes, Self::MAX_NODES);
-        w.list(self.tasks, Self::MAX_TASKS);
+        w.list(self.nodes, Self::NODES_MAX);
+        w.list(self.tasks, Self::TASKS_MAX);
     }
 }
 
 impl<'a> ResultsAck<'a> {
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawResults>()?;
-        let tasks: &[ResultNote] = r.list(raw.tasks.into(), Results::MAX_TASKS)?;
+        let tasks: &[ResultNote] = r.list(raw.tasks.into(), Results::TASKS_MAX)?;
         r.end()?;
         if !tasks
             .iter()
@@ -102,17 +102,17 @@ impl<'a> ResultsAck<'a> {
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
         w.piece(&RawResults::new(self.number, 0, self.tasks.len()));
-        w.list(self.tasks, Results::MAX_TASKS);
+        w.list(self.tasks, Results::TASKS_MAX);
     }
 }
 
 impl<'a> LostResults<'a> {
     /// Most tasks at once.
-    pub const MAX_TASKS: usize = 64;
+    pub const TASKS_MAX: usize = 64;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawResults>()?;
-        let tasks: &[LostResult] = r.list(raw.tasks.into(), Self::MAX_TASKS)?;
+        let tasks: &[LostResult] = r.list(raw.tasks.into(), Self::TASKS_MAX)?;
         r.end()?;
         let exists = |t: u32| t == NO_TASK || (t as usize) < info.tasks.len();
         if !tasks.iter().all(|t| exists(t.task.get())) {
@@ -126,7 +126,7 @@ impl<'a> LostResults<'a> {
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
         w.piece(&RawResults::new(self.number, 0, self.tasks.len()));
-        w.list(self.tasks, Self::MAX_TASKS);
+        w.list(self.tasks, Self::TASKS_MAX);
     }
 }
 

@@ -5,17 +5,17 @@ use tessera_plan::limits::PIECES_MAX;
 use zerocopy::little_endian::{U16, U32, U64};
 
 use super::{
-    LeaseRef, LostPart, Node, Reject,
-    list::{Reader, part_from_wire, piece},
+    LeaseRef, LostObject, PeerAddress, Reject,
+    list::{Reader, key_from_wire, piece},
     message::Writer,
 };
 use crate::ProgramInfo;
 
 /// The right to run a task for a while, and where its inputs lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease<'a> {
+pub struct LeaseGrant<'a> {
     /// Number of the request that it answers.
-    pub ask: u32,
+    pub request: u32,
     /// Frame number at the sender, who owns it.
     pub number: u32,
     /// The task.
@@ -23,7 +23,7 @@ pub struct Lease<'a> {
     /// How long it holds without being renewed, in microseconds.
     pub lease_us: u32,
     /// Nodes that hold inputs.
-    pub holders: &'a [Node],
+    pub holders: &'a [PeerAddress],
     /// Per [`tessera_plan::dataflow::TaskInfo::needs`] an index into `holders`.
     pub needs: &'a [u8],
 }
@@ -45,23 +45,23 @@ pub struct Report {
     /// The task.
     pub task: u32,
     /// Number of the request that the lease answered.
-    pub ask: u32,
+    pub request: u32,
 }
 
 /// A leased task will not be finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed<'a> {
-    /// Which.
+    /// The leased task.
     pub report: Report,
-    /// Why.
-    pub why: Why,
+    /// FailureReason.
+    pub why: FailureReason,
     /// Inputs that could not be had.
-    pub lost: &'a [LostPart],
+    pub lost: &'a [LostObject],
 }
 
 /// Why a leased task will not be finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum FailureReason {
     /// The thief wants it no more, or has no room.
     Declined,
     /// Inputs could not be had.
@@ -72,17 +72,17 @@ pub enum Why {
 
 /// The owner has heard a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reported {
-    /// Which.
+pub struct ReportAck {
+    /// The leased task.
     pub report: Report,
     /// Whether the outputs are to be kept for others.
     pub keep: bool,
 }
 
 piece! {
-    /// Body of [`Lease`].
+    /// Body of [`LeaseGrant`].
     RawLease {
-        ask: U32,
+        request: U32,
         number: U32,
         task: U32,
         lease_us: U32,
@@ -114,20 +114,20 @@ piece! {
     RawReport {
         number: U32,
         task: U32,
-        ask: U32,
+        request: U32,
         detail: u8,
         lost: u8,
         pad: U16,
     }
 }
 
-impl<'a> Lease<'a> {
+impl<'a> LeaseGrant<'a> {
     /// Most nodes that hold inputs of one leased task.
-    pub const MAX_HOLDERS: usize = 32;
+    pub const HOLDERS_MAX: usize = 32;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawLease>()?;
-        let holders: &[Node] = r.list(raw.holders.into(), Self::MAX_HOLDERS)?;
+        let holders: &[PeerAddress] = r.list(raw.holders.into(), Self::HOLDERS_MAX)?;
         let needs: &[u8] = r.list(raw.needs.get().into(), PIECES_MAX)?;
         r.end()?;
         let task = info.tasks.get(raw.task.get() as usize).ok_or(Reject::Id)?;
@@ -141,7 +141,7 @@ impl<'a> Lease<'a> {
             return Err(Reject::Value);
         }
         Ok(Self {
-            ask: raw.ask.get(),
+            request: raw.request.get(),
             number: raw.number.get(),
             task: raw.task.get(),
             lease_us: raw.lease_us.get(),
@@ -152,7 +152,7 @@ impl<'a> Lease<'a> {
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
         w.piece(&RawLease {
-            ask: self.ask.into(),
+            request: self.request.into(),
             number: self.number.into(),
             task: self.task.into(),
             lease_us: self.lease_us.into(),
@@ -160,18 +160,18 @@ impl<'a> Lease<'a> {
             holders: self.holders.len() as u8,
             pad: 0,
         });
-        w.list(self.holders, Self::MAX_HOLDERS);
+        w.list(self.holders, Self::HOLDERS_MAX);
         w.list(self.needs, PIECES_MAX);
     }
 }
 
 impl<'a> Renew<'a> {
     /// Most leases at once: the answer has a bit for each.
-    pub const MAX_LEASES: usize = u64::BITS as usize;
+    pub const LEASES_MAX: usize = u64::BITS as usize;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawRenew>()?;
-        let leases: &[LeaseRef] = r.list(raw.leases.into(), Self::MAX_LEASES)?;
+        let leases: &[LeaseRef] = r.list(raw.leases.into(), Self::LEASES_MAX)?;
         r.end()?;
         if leases
             .iter()
@@ -191,7 +191,7 @@ impl<'a> Renew<'a> {
             leases: self.leases.len() as u8,
             pad: [0; 3],
         });
-        w.list(self.leases, Self::MAX_LEASES);
+        w.list(self.leases, Self::LEASES_MAX);
     }
 }
 
@@ -216,7 +216,7 @@ impl Report {
         Ok(Self {
             number: raw.number.get(),
             task: raw.task.get(),
-            ask: raw.ask.get(),
+            request: raw.request.get(),
         })
     }
 
@@ -224,7 +224,7 @@ impl Report {
         RawReport {
             number: self.number.into(),
             task: self.task.into(),
-            ask: self.ask.into(),
+            request: self.request.into(),
             detail,
             lost: lost as u8,
             pad: 0.into(),
@@ -244,20 +244,20 @@ impl Report {
 
 impl<'a> Failed<'a> {
     /// Most lost parts at once.
-    pub const MAX_LOST: usize = 64;
+    pub const LOST_MAX: usize = 64;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawReport>()?;
-        let lost: &[LostPart] = r.list(raw.lost.into(), Self::MAX_LOST)?;
+        let lost: &[LostObject] = r.list(raw.lost.into(), Self::LOST_MAX)?;
         r.end()?;
         let report = Report::open(raw, info)?;
         for l in lost {
-            part_from_wire(l.task.get(), l.output.get(), info)?;
+            key_from_wire(l.task.get(), l.output.get(), info)?;
         }
         let why = match raw.detail {
-            0 => Why::Declined,
-            1 => Why::Lost,
-            2 => Why::Worker,
+            0 => FailureReason::Declined,
+            1 => FailureReason::Lost,
+            2 => FailureReason::Worker,
             _ => return Err(Reject::Value),
         };
         Ok(Self { report, why, lost })
@@ -265,16 +265,16 @@ impl<'a> Failed<'a> {
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
         let why = match self.why {
-            Why::Declined => 0,
-            Why::Lost => 1,
-            Why::Worker => 2,
+            FailureReason::Declined => 0,
+            FailureReason::Lost => 1,
+            FailureReason::Worker => 2,
         };
         w.piece(&self.report.raw(why, self.lost.len()));
-        w.list(self.lost, Self::MAX_LOST);
+        w.list(self.lost, Self::LOST_MAX);
     }
 }
 
-impl Reported {
+impl ReportAck {
     pub(super) fn read(mut r: Reader<'_>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawReport>()?;
         r.end()?;

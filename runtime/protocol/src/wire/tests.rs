@@ -3,10 +3,10 @@ use zerocopy::little_endian::U16;
 
 use super::*;
 use crate::{
-    DropReason, EdgeConfig, Epoch, FrameId, FrameMeta, NodeId, ObjectId, Outcome, ProgramInfo,
-    Refusal, TransferConfig, testkit,
+    DropReason, EdgeConfig, FrameId, FrameMeta, FrameOutcome, Incarnation, NodeId, ObjectId,
+    ProgramInfo, Refusal, TransferConfig, testkit,
 };
-use tessera_plan::dataflow::Part;
+use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
 pub(super) fn info() -> ProgramInfo {
@@ -16,8 +16,8 @@ pub(super) fn info() -> ProgramInfo {
 pub(super) fn envelope(info: &ProgramInfo) -> Envelope {
     Envelope {
         from: NodeId(3),
-        epoch: Epoch(11),
-        to_epoch: None,
+        incarnation: Incarnation(11),
+        to_incarnation: None,
         plan: plan_prefix(info),
     }
 }
@@ -26,12 +26,12 @@ pub(super) fn envelope(info: &ProgramInfo) -> Envelope {
 #[derive(Clone, Debug)]
 struct Lists {
     frames: Vec<FrameEntry>,
-    notes: Vec<FrameNote>,
+    notes: Vec<FrameStatusEntry>,
     ask: Vec<U16>,
-    book: Vec<BookEntry>,
-    nodes: Vec<Node>,
+    statuses: Vec<NodeStatusEntry>,
+    nodes: Vec<PeerAddress>,
     leases: Vec<LeaseRef>,
-    lost: Vec<LostPart>,
+    lost: Vec<LostObject>,
     results: Vec<ResultEntry>,
     result_notes: Vec<ResultNote>,
     lost_results: Vec<LostResult>,
@@ -39,19 +39,20 @@ struct Lists {
     bytes: Vec<u8>,
 }
 
-fn node() -> impl Strategy<Value = Node> {
-    (1..=u16::MAX, any::<u64>(), any::<std::net::SocketAddr>())
-        .prop_map(|(id, epoch, addr)| Node::new(NodeId(id), Epoch(epoch), addr))
+fn node() -> impl Strategy<Value = PeerAddress> {
+    (1..=u16::MAX, any::<u64>(), any::<std::net::SocketAddr>()).prop_map(
+        |(id, incarnation, addr)| PeerAddress::new(NodeId(id), Incarnation(incarnation), addr),
+    )
 }
 
-fn stand() -> impl Strategy<Value = Stand> {
+fn status() -> impl Strategy<Value = FrameStatus> {
     select(vec![
-        Stand::Waiting,
-        Stand::Open,
-        Stand::Over(Outcome::Detections),
-        Stand::Over(Outcome::Dropped(DropReason::SourceLost)),
-        Stand::Over(Outcome::Dropped(DropReason::TaskFailed)),
-        Stand::Over(Outcome::Dropped(DropReason::TailFailed)),
+        FrameStatus::Waiting,
+        FrameStatus::Open,
+        FrameStatus::Over(FrameOutcome::Detections),
+        FrameStatus::Over(FrameOutcome::Dropped(DropReason::SourceLost)),
+        FrameStatus::Over(FrameOutcome::Dropped(DropReason::TaskFailed)),
+        FrameStatus::Over(FrameOutcome::Dropped(DropReason::TailFailed)),
     ])
 }
 
@@ -70,10 +71,10 @@ fn lists() -> impl Strategy<Value = Lists> {
                 },
             )
         });
-    let note = (any::<u32>(), stand()).prop_map(|(n, s)| FrameNote::new(n, s));
-    let book = (node(), any::<bool>(), any::<u32>(), any::<u64>()).prop_map(
+    let note = (any::<u32>(), status()).prop_map(|(n, s)| FrameStatusEntry::new(n, s));
+    let status = (node(), any::<bool>(), any::<u32>(), any::<u64>()).prop_map(
         |(node, alive, floor, ended)| {
-            BookEntry::new(Book {
+            NodeStatusEntry::new(NodeStatus {
                 node,
                 alive,
                 floor,
@@ -86,61 +87,61 @@ fn lists() -> impl Strategy<Value = Lists> {
     let lost = (task_or_frame, any::<u16>(), any::<u64>());
     (
         (
-            vec(frame, 0..=EdgeConfig::MAX_FRAMES),
-            vec(note, 0..=EdgeConfig::MAX_FRAMES),
-            vec(any::<u16>().prop_map(U16::new), 0..=Beat::MAX_ASK),
-            vec(book, 0..=State::MAX_BOOK),
+            vec(frame, 0..=EdgeConfig::FRAMES_MAX),
+            vec(note, 0..=EdgeConfig::FRAMES_MAX),
+            vec(any::<u16>().prop_map(U16::new), 0..=Heartbeat::ASKED_MAX),
+            vec(status, 0..=ClusterState::NODES_MAX),
             vec(node(), 2..=16),
         ),
         vec(triple, 0..=64),
         vec(lost, 0..=64),
         vec(0..16u32, 0..=64),
-        vec(any::<u32>(), 1..=TransferConfig::MAX_CHUNK / 4),
+        vec(any::<u32>(), 1..=TransferConfig::CHUNK_BYTES_MAX / 4),
     )
         .prop_map(
-            |((frames, notes, ask, book, nodes), triples, lost, starts, words)| Lists {
+            |((frames, notes, ask, statuses, nodes), triples, lost, starts, words)| Lists {
                 frames,
                 notes,
                 ask,
-                book,
+                statuses,
                 nodes,
                 leases: (triples.iter())
-                    .map(|&(task, ask, number)| LeaseRef {
+                    .map(|&(task, request, number)| LeaseRef {
                         number: (number as u32).into(),
                         task: task.into(),
-                        ask: ask.into(),
+                        request: request.into(),
                     })
                     .collect(),
                 lost: (lost.iter())
-                    .map(|&(task, holder, epoch)| LostPart {
+                    .map(|&(task, holder, incarnation)| LostObject {
                         task: task.into(),
                         output: 0.into(),
                         holder: holder.into(),
-                        epoch: epoch.into(),
+                        incarnation: incarnation.into(),
                     })
                     .collect(),
                 results: (triples.iter())
-                    .map(|&(task, make, _)| ResultEntry {
+                    .map(|&(task, generation, _)| ResultEntry {
                         task: task.into(),
-                        make: (make as u16).into(),
-                        holder: (make % 2) as u8,
+                        generation: (generation as u16).into(),
+                        holder: (generation % 2) as u8,
                         pad: 0,
                     })
                     .collect(),
                 result_notes: (triples.iter())
-                    .map(|&(task, make, _)| ResultNote {
+                    .map(|&(task, generation, _)| ResultNote {
                         task: task.into(),
-                        make: (make as u16).into(),
-                        merged: (make % 2) as u8,
+                        generation: (generation as u16).into(),
+                        merged: (generation % 2) as u8,
                         pad: 0,
                     })
                     .collect(),
                 lost_results: (lost.iter())
-                    .map(|&(task, holder, epoch)| LostResult {
+                    .map(|&(task, holder, incarnation)| LostResult {
                         task: task.into(),
-                        make: holder.into(),
+                        generation: holder.into(),
                         holder: holder.into(),
-                        epoch: epoch.into(),
+                        incarnation: incarnation.into(),
                     })
                     .collect(),
                 ranges: (starts.iter())
@@ -159,17 +160,17 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
     let report = Report {
         number: n,
         task: n % 6,
-        ask: !n,
+        request: !n,
     };
     let request = Request {
         pull: n,
         object: ObjectId {
             frame: FrameId {
                 source: NodeId(n as u16),
-                epoch: Epoch(u64::from(n) << 20),
+                incarnation: Incarnation(u64::from(n) << 20),
                 number: !n,
             },
-            part: Part::Output { task: 4, output: 0 },
+            key: ObjectKey::Output { task: 4, output: 0 },
         },
         region: Region::new([0, 4], [2, 10], [0, 2]),
         element: tessera_plan::plan::ElementType::F32,
@@ -177,7 +178,7 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
         ranges: &l.ranges,
     };
     vec![
-        Message::Beat(Beat {
+        Message::Heartbeat(Heartbeat {
             seq: n,
             has_work: n & 1 == 1,
             no_more: n & 2 == 2,
@@ -188,7 +189,7 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             frames: &l.frames,
             ask: &l.ask,
         }),
-        Message::State(State {
+        Message::State(ClusterState {
             seq: n,
             verdict: match n % 3 {
                 0 => Verdict::Welcome,
@@ -197,16 +198,16 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             },
             work: n & 1 == 1,
             frames: &l.notes,
-            book: &l.book,
+            nodes: &l.statuses,
         }),
-        Message::HintAsk { seq: n },
-        Message::Hint {
+        Message::StealGateway { seq: n },
+        Message::Victim {
             seq: n,
             victim: Some(l.nodes[0]).filter(|_| n & 1 == 1),
         },
-        Message::StealAsk { ask: n },
-        Message::Lease(Lease {
-            ask: n,
+        Message::StealClient { request: n },
+        Message::Lease(LeaseGrant {
+            request: n,
             number: !n,
             // A band of the second stage reads all four tiles.
             task: 4,
@@ -214,7 +215,7 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             holders: &l.nodes,
             needs: &[0, 1, 1, 0],
         }),
-        Message::NoWork { ask: n },
+        Message::NoWork { request: n },
         Message::Renew(Renew {
             seq: n,
             leases: &l.leases,
@@ -226,10 +227,14 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
         Message::Done(report),
         Message::Failed(Failed {
             report,
-            why: [Why::Declined, Why::Lost, Why::Worker][n as usize % 3],
+            why: [
+                FailureReason::Declined,
+                FailureReason::Lost,
+                FailureReason::Worker,
+            ][n as usize % 3],
             lost: &l.lost,
         }),
-        Message::Reported(Reported {
+        Message::ReportAck(ReportAck {
             report,
             keep: n & 1 == 1,
         }),
@@ -268,10 +273,10 @@ proptest! {
         let info = info();
         let mut out = Vec::new();
         let all = messages(&l, n);
-        prop_assert_eq!(all.len(), Kind::COUNT);
+        prop_assert_eq!(all.len(), MessageKind::COUNT);
         for (k, m) in all.iter().enumerate() {
             m.encode(envelope(&info), &mut out);
-            prop_assert!(out.len() <= TransferConfig::MAX_DATAGRAM);
+            prop_assert!(out.len() <= TransferConfig::DATAGRAM_BYTES_MAX);
             prop_assert_eq!(m.kind().index(), k);
             prop_assert_eq!(parse(&out, &info), Ok((envelope(&info), *m)));
         }
@@ -284,7 +289,7 @@ proptest! {
         for m in messages(&l, n) {
             m.encode(envelope(&info), &mut out);
             // Any multiple of 4 bytes is a chunk.
-            let cut = if m.kind() == Kind::Data { out.len() - 37 } else { cut };
+            let cut = if m.kind() == MessageKind::Data { out.len() - 37 } else { cut };
             prop_assert!(parse(&out[..out.len().saturating_sub(cut)], &info).is_err());
             out.extend_from_slice(&[0; 3]);
             prop_assert!(parse(&out, &info).is_err());
@@ -324,7 +329,7 @@ proptest! {
         if head {
             let mut out = Vec::new();
             Message::Stop.encode(envelope(&info), &mut out);
-            out[5] = kind % Kind::COUNT as u8;
+            out[5] = kind % MessageKind::COUNT as u8;
             out.extend_from_slice(&bytes);
             seal(&mut out);
             bytes = out;

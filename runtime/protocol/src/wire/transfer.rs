@@ -5,10 +5,10 @@ use zerocopy::little_endian::{U16, U32, U64};
 
 use super::{
     ChunkRange, RawRegion, Reject,
-    list::{Reader, part_from_wire, part_to_wire, piece},
+    list::{Reader, key_from_wire, key_to_wire, piece},
     message::Writer,
 };
-use crate::{Epoch, FrameId, NodeId, ObjectId, ProgramInfo, TransferConfig};
+use crate::{FrameId, Incarnation, NodeId, ObjectId, ProgramInfo, TransferConfig};
 use tessera_plan::{plan::ElementType, region::Region};
 
 /// Chunks of a box that are wanted. A box travels packed, row by row, in chunks of `chunk_bytes`
@@ -23,7 +23,7 @@ pub struct Request<'a> {
     pub region: Region,
     /// How the object's values are stored. Both sides know it from the plan; it does not travel.
     pub element: ElementType,
-    /// Size of a chunk: a multiple of 4, at most [`TransferConfig::MAX_CHUNK`].
+    /// Size of a chunk: a multiple of 4, at most [`TransferConfig::CHUNK_BYTES_MAX`].
     pub chunk_bytes: u16,
     /// Chunks that may be sent now.
     pub ranges: &'a [ChunkRange],
@@ -45,7 +45,7 @@ piece! {
     RawRequest {
         pull: U32,
         number: U32,
-        epoch: U64,
+        incarnation: U64,
         source: U16,
         output: U16,
         task: U32,
@@ -72,22 +72,22 @@ pub(crate) fn chunks_of(region: Region, element: ElementType, chunk_bytes: usize
 
 impl<'a> Request<'a> {
     /// Most ranges at once.
-    pub const MAX_RANGES: usize = 64;
+    pub const RANGES_MAX: usize = 64;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawRequest>()?;
-        let ranges: &[ChunkRange] = r.list(raw.ranges.into(), Self::MAX_RANGES)?;
+        let ranges: &[ChunkRange] = r.list(raw.ranges.into(), Self::RANGES_MAX)?;
         r.end()?;
-        let part = part_from_wire(raw.task.get(), raw.output.get(), info)?;
+        let key = key_from_wire(raw.task.get(), raw.output.get(), info)?;
         let region = raw.region.region();
-        let port = info.port(part).ok_or(Reject::Id)?;
+        let port = info.port(key).ok_or(Reject::Id)?;
         let (whole, element) = (port.region, info.tensors[port.tensor as usize].element);
         if region.is_empty() || !whole.contains(region) {
             return Err(Reject::Range);
         }
         let chunk_bytes = raw.chunk_bytes.get();
         let size = usize::from(chunk_bytes);
-        if size == 0 || !size.is_multiple_of(4) || size > TransferConfig::MAX_CHUNK {
+        if size == 0 || !size.is_multiple_of(4) || size > TransferConfig::CHUNK_BYTES_MAX {
             return Err(Reject::Value);
         }
         let chunks = chunks_of(region, element, size);
@@ -103,10 +103,10 @@ impl<'a> Request<'a> {
             object: ObjectId {
                 frame: FrameId {
                     source: NodeId(raw.source.get()),
-                    epoch: Epoch(raw.epoch.get()),
+                    incarnation: Incarnation(raw.incarnation.get()),
                     number: raw.number.get(),
                 },
-                part,
+                key,
             },
             region,
             element,
@@ -116,12 +116,12 @@ impl<'a> Request<'a> {
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
-        let (task, output) = part_to_wire(self.object.part);
+        let (task, output) = key_to_wire(self.object.key);
         let frame = self.object.frame;
         w.piece(&RawRequest {
             pull: self.pull.into(),
             number: frame.number.into(),
-            epoch: frame.epoch.0.into(),
+            incarnation: frame.incarnation.0.into(),
             source: frame.source.0.into(),
             output: output.into(),
             task: task.into(),
@@ -130,7 +130,7 @@ impl<'a> Request<'a> {
             pad: 0,
             region: RawRegion::new(self.region),
         });
-        w.list(self.ranges, Self::MAX_RANGES);
+        w.list(self.ranges, Self::RANGES_MAX);
     }
 }
 
@@ -139,7 +139,7 @@ impl<'a> Data<'a> {
         let raw = r.piece::<RawData>()?;
         let (pull, offset) = (raw.pull.get(), raw.offset.get());
         let bytes = r.rest();
-        if bytes.is_empty() || bytes.len() > TransferConfig::MAX_CHUNK {
+        if bytes.is_empty() || bytes.len() > TransferConfig::CHUNK_BYTES_MAX {
             return Err(Reject::Length);
         }
         if !offset.is_multiple_of(4) {

@@ -24,7 +24,7 @@ use tessera_plan::files::{
     statistics::{EdgeStatistics, Role},
 };
 use tessera_protocol::{
-    Edge, EdgeInput, EdgeOutput, JobId, NodeId, Now, Refusal, Traffic, store::Store,
+    Edge, EdgeInput, EdgeOutput, JobId, Micros, NodeId, Refusal, Traffic, store::Store,
 };
 use tessera_runtime::program::Program;
 
@@ -34,7 +34,7 @@ pub use setup::run;
 type Statistics = EdgeStatistics<Traffic, NodeId>;
 
 /// Between two lines about a gateway that does not answer.
-const STILL_WAITING_US: Now = 10_000_000;
+const STILL_WAITING_US: Micros = 10_000_000;
 
 /// The machine and all that its outputs touch.
 struct Shell {
@@ -50,9 +50,9 @@ struct Shell {
     said_finished: bool,
     progress: Progress,
     /// When the machine wants to be called again.
-    wake_at: Now,
+    wake_at: Micros,
     /// When to complain next about a gateway that does not answer; none: it has answered.
-    complain_at: Option<Now>,
+    complain_at: Option<Micros>,
     refused: Option<Refusal>,
     stopped: bool,
     /// Bytes of a frame.
@@ -119,12 +119,12 @@ impl Shell {
     }
 
     /// One input, then all that the machine asks for.
-    fn handle(&mut self, now: Now, input: EdgeInput<'_>, sending: &mut Sending<'_>) {
+    fn handle(&mut self, now: Micros, input: EdgeInput<'_>, sending: &mut Sending<'_>) {
         self.machine.handle(now, input, &mut self.store);
         self.drain(now, sending);
     }
 
-    fn drain(&mut self, now: Now, sending: &mut Sending<'_>) {
+    fn drain(&mut self, now: Micros, sending: &mut Sending<'_>) {
         loop {
             match self.machine.poll(now, &mut self.store) {
                 EdgeOutput::Send { to, bytes } => sending.send(to, bytes),
@@ -151,7 +151,7 @@ impl Shell {
     }
 
     /// Finished and lost jobs.
-    fn collect(&mut self, now: Now, sending: &mut Sending<'_>) -> Result<(), NodeError> {
+    fn collect(&mut self, now: Micros, sending: &mut Sending<'_>) -> Result<(), NodeError> {
         let mut over = std::mem::take(&mut self.over);
         let drained = self.workers.drain(|job, how| over.push((job, how)));
         for (job, how) in over.drain(..) {
@@ -166,7 +166,7 @@ impl Shell {
     }
 
     /// Moves the source's frames into the machine as fast as it wants them.
-    fn feed(&mut self, now: Now, sending: &mut Sending<'_>) {
+    fn feed(&mut self, now: Micros, sending: &mut Sending<'_>) {
         let Some(source) = &mut self.source else {
             return;
         };
@@ -189,7 +189,7 @@ impl Shell {
     }
 
     /// Gives what was read to the machine, or keeps it until there is room.
-    fn take(&mut self, now: Now, reading: Reading, sending: &mut Sending<'_>) {
+    fn take(&mut self, now: Micros, reading: Reading, sending: &mut Sending<'_>) {
         let slot = reading.slot;
         match &reading.frame {
             None => self.store.free(slot),
@@ -230,7 +230,7 @@ impl Shell {
     }
 
     /// Says what changed between this node and its gateway.
-    fn tell_of_gateway(&mut self, now: Now, net: &Net, a: &Args) {
+    fn tell_of_gateway(&mut self, now: Micros, net: &Net, a: &Args) {
         if self.complain_at.is_some() && self.machine.joined() {
             self.complain_at = None;
             tell(&Event::Joined {

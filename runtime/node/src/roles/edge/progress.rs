@@ -7,7 +7,7 @@ use tessera_plan::files::{
     events::Event,
     statistics::{EndedFrame, SourceFrames},
 };
-use tessera_protocol::{FrameMeta, Now, Outcome};
+use tessera_protocol::{FrameMeta, FrameOutcome, Micros};
 
 /// Most frames of which the latency is kept one by one; the oldest go first.
 const KEPT_MAX: usize = 4096;
@@ -32,14 +32,14 @@ impl Progress {
     }
 
     /// A frame has its record.
-    pub fn ended(&mut self, now: Now, number: u32, meta: FrameMeta, outcome: Outcome) {
+    pub fn ended(&mut self, now: Micros, number: u32, meta: FrameMeta, outcome: FrameOutcome) {
         let latency_us = now.saturating_sub(meta.captured_us);
         match outcome {
-            Outcome::Detections => {
+            FrameOutcome::Detections => {
                 self.counts.detections += 1;
                 self.counts.latency_us += latency_us;
             }
-            Outcome::Dropped(_) => self.counts.dropped += 1,
+            FrameOutcome::Dropped(_) => self.counts.dropped += 1,
         }
         if self.kept.len() == KEPT_MAX {
             self.kept.pop_front();
@@ -48,7 +48,7 @@ impl Progress {
             frame: number,
             tag: Tag::decode(meta.tag).index,
             latency_us,
-            dropped: matches!(outcome, Outcome::Dropped(_)),
+            dropped: matches!(outcome, FrameOutcome::Dropped(_)),
         });
     }
 

@@ -41,10 +41,10 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         graph: program.task_graph()?,
     });
     let source = sources::open(program, a);
-    let usual = EdgeConfig::new(NodeId(a.id), net::epoch(), gateway, a.workers);
+    let usual = EdgeConfig::new(NodeId(a.id), net::incarnation(), gateway, a.workers);
     let config = EdgeConfig {
-        max_frames: if source.is_some() {
-            usual.max_frames
+        frames_max: if source.is_some() {
+            usual.frames_max
         } else {
             0
         },
@@ -52,7 +52,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         ..usual
     };
     let slots = config.slots(&info, limits::KEPT_FRAMES);
-    let layout = Layout::new(&info, &slots, config.max_jobs, config.workers);
+    let layout = Layout::new(&info, &slots, config.jobs_max, config.workers);
     let segment = Segment::create(&layout)?;
     let store = SegmentStore::new(&segment, &slots)?;
     let workers = Workers::start(program, &a.weights, &segment, config.workers, a.threads)?;

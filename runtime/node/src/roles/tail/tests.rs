@@ -11,13 +11,13 @@ use tessera_plan::{
     dataflow::SlotCount,
     files::records::{ClassScore, Ending, Found, Record},
 };
-use tessera_protocol::{Epoch, NodeId, ProgramInfo, store::Store};
+use tessera_protocol::{Incarnation, NodeId, ProgramInfo, store::Store};
 use tessera_runtime::{element, weights::Use};
 
 fn frame(number: u32) -> FrameId {
     FrameId {
         source: NodeId(3),
-        epoch: Epoch(9),
+        incarnation: Incarnation(9),
         number,
     }
 }

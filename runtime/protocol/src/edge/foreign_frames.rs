@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{FrameId, NodeId, ProgramInfo, store::SlotId};
-use tessera_plan::dataflow::Part;
+use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
 /// What is here of another node's frame.
 #[derive(Debug, Default)]
-pub struct Guest {
+pub struct ForeignFrame {
     /// Outputs, by task.
     pub outputs: BTreeMap<u32, Vec<SlotId>>,
     /// Jobs of this node that read or write its slots.
@@ -19,59 +19,59 @@ pub struct Guest {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct Guests {
-    guests: BTreeMap<FrameId, Guest>,
+pub struct ForeignFrames {
+    foreign: BTreeMap<FrameId, ForeignFrame>,
 }
 
-impl Guest {
+impl ForeignFrame {
     /// Where a part lies here, and which box of its tensor it is.
-    pub fn find(&self, info: &ProgramInfo, part: Part) -> Option<(SlotId, Region)> {
-        let Part::Output { task, output } = part else {
+    pub fn find(&self, info: &ProgramInfo, key: ObjectKey) -> Option<(SlotId, Region)> {
+        let ObjectKey::Output { task, output } = key else {
             return None;
         };
         let slot = *self.outputs.get(&task)?.get(usize::from(output))?;
-        Some((slot, info.region(part)?))
+        Some((slot, info.region(key)?))
     }
 }
 
-impl Guests {
-    /// A frame's guest.
-    pub fn get(&self, frame: FrameId) -> Option<&Guest> {
-        self.guests.get(&frame)
+impl ForeignFrames {
+    /// A frame's foreign.
+    pub fn get(&self, frame: FrameId) -> Option<&ForeignFrame> {
+        self.foreign.get(&frame)
     }
 
-    /// A frame's guest.
-    pub fn get_mut(&mut self, frame: FrameId) -> Option<&mut Guest> {
-        self.guests.get_mut(&frame)
+    /// A frame's foreign.
+    pub fn get_mut(&mut self, frame: FrameId) -> Option<&mut ForeignFrame> {
+        self.foreign.get_mut(&frame)
     }
 
-    /// A frame's guest, made if need be.
-    pub fn entry(&mut self, frame: FrameId) -> &mut Guest {
-        self.guests.entry(frame).or_default()
+    /// A frame's foreign, made if need be.
+    pub fn entry(&mut self, frame: FrameId) -> &mut ForeignFrame {
+        self.foreign.entry(frame).or_default()
     }
 
     /// Takes out what is of no use any more: over and quiet, or without outputs and jobs.
     pub fn sweep(&mut self, frame: FrameId) -> Vec<SlotId> {
-        let idle = |g: &Guest| g.jobs == 0 && (g.over || g.outputs.is_empty());
-        if !self.guests.get(&frame).is_some_and(idle) {
+        let idle = |g: &ForeignFrame| g.jobs == 0 && (g.over || g.outputs.is_empty());
+        if !self.foreign.get(&frame).is_some_and(idle) {
             return Vec::new();
         }
-        let gone = self.guests.remove(&frame).unwrap_or_default();
+        let gone = self.foreign.remove(&frame).unwrap_or_default();
         gone.outputs.into_values().flatten().collect()
     }
 
     /// All frames.
     pub fn frames(&self) -> impl Iterator<Item = FrameId> {
-        self.guests.keys().copied()
+        self.foreign.keys().copied()
     }
 
     /// The owners of all frames.
     pub fn owners(&self) -> BTreeSet<NodeId> {
-        self.guests.keys().map(|f| f.source).collect()
+        self.foreign.keys().map(|f| f.source).collect()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.guests.is_empty()
+        self.foreign.is_empty()
     }
 }

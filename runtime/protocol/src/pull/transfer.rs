@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{bitmap::Bitmap, path::Path};
 use crate::{
-    Now, ObjectId, TransferConfig,
+    Micros, ObjectId, TransferConfig,
     peer::Peer,
     store::SlotId,
     wire::{ChunkRange, Request},
@@ -13,7 +13,7 @@ use tessera_plan::{plan::ElementType, region::Region};
 
 /// Where a pulled box goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Destination {
     /// The slot.
     pub slot: SlotId,
     /// The packed box that lies in the slot; the pulled box is inside it.
@@ -27,14 +27,14 @@ pub struct Place {
 pub struct Pull<T> {
     /// What the owner knows it by.
     pub tag: T,
-    /// Who is asked.
+    /// The node that is asked.
     pub holder: Peer,
-    /// Of which object.
+    /// The object that the box is a part of.
     pub object: ObjectId,
-    /// Which box of it.
+    /// The box that is pulled.
     pub region: Region,
-    /// Where the box goes.
-    pub place: Place,
+    /// The slot that receives it.
+    pub destination: Destination,
     /// Chunks that have arrived.
     pub got: Bitmap,
     chunks: u32,
@@ -57,7 +57,7 @@ impl<T> Pull<T> {
         holder: Peer,
         object: ObjectId,
         region: Region,
-        place: Place,
+        destination: Destination,
         chunks: u32,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl<T> Pull<T> {
             holder,
             object,
             region,
-            place,
+            destination,
             got: Bitmap::new(chunks),
             chunks,
             fresh: 0,
@@ -78,7 +78,7 @@ impl<T> Pull<T> {
 
     /// Bytes of the packed box.
     pub const fn bytes(&self) -> usize {
-        self.region.len() * self.place.element.bytes()
+        self.region.len() * self.destination.element.bytes()
     }
 
     /// Chunks to be asked for.
@@ -102,7 +102,7 @@ impl<T> Pull<T> {
     /// asked for before.
     pub fn take_wanted(
         &mut self,
-        now: Now,
+        now_us: Micros,
         id: u32,
         mut room: usize,
         path: &mut Path,
@@ -110,7 +110,7 @@ impl<T> Pull<T> {
     ) -> u32 {
         ranges.clear();
         let before = self.repeated;
-        while room > 0 && ranges.len() < Request::MAX_RANGES {
+        while room > 0 && ranges.len() < Request::RANGES_MAX {
             let (start, count, again) = match self.again.pop_front() {
                 Some(chunk) if self.got.get(chunk) => continue,
                 Some(chunk) => (chunk, 1, true),
@@ -122,7 +122,7 @@ impl<T> Pull<T> {
                 None => break,
             };
             for chunk in start..start + count {
-                path.ask(now, id, chunk, again);
+                path.ask(now_us, id, chunk, again);
             }
             room -= count as usize;
             self.repeated += u32::from(again);
@@ -150,7 +150,7 @@ impl<T> Pull<T> {
             pull: id,
             object: self.object,
             region: self.region,
-            element: self.place.element,
+            element: self.destination.element,
             chunk_bytes: config.chunk_bytes as u16,
             ranges,
         }

@@ -1,19 +1,20 @@
-//! Between this edge and the gateway: beats, and what the gateway answers.
+//! Between this edge and the gateway: heartbeats, and what the gateway answers.
 
 use std::collections::BTreeSet;
 
 use super::{Edge, Event};
 use crate::{
-    EdgeConfig, Epoch, FrameId, NodeId, Now, Refusal,
+    EdgeConfig, FrameId, Incarnation, Micros, NodeId, Refusal,
+    peer::Peer,
     store::Store,
-    wire::{Beat, Envelope, FrameEntry, Message, Reject, Stand, State, Verdict},
+    wire::{ClusterState, Envelope, FrameEntry, FrameStatus, Heartbeat, Message, Reject, Verdict},
 };
 
-/// What is known of the gateway, and what it was told.
+/// What is known of the gateway, and what it was result.
 #[derive(Debug)]
-pub struct Link {
-    /// The gateway's life, once it has spoken.
-    pub gateway: Option<Epoch>,
+pub struct GatewayLink {
+    /// The gateway's incarnation, once it has spoken.
+    pub gateway: Option<Incarnation>,
     /// Whether no more frames will come.
     pub no_more: bool,
     /// Something changed that the gateway should know now.
@@ -21,31 +22,31 @@ pub struct Link {
     /// The gateway has ended the run.
     pub stopped: bool,
     seq: u32,
-    /// Latest beat that was answered.
+    /// Latest heartbeat that was answered.
     answered: u32,
-    /// First beat that said what the latest says: an answer to it is an answer to the latest.
+    /// First heartbeat that said what the latest says: an answer to it is an answer to the latest.
     first: u32,
     /// When that was sent, and how long answers take.
-    first_at: Now,
+    first_at: Micros,
     rtt: u64,
-    /// First beat that named the gateway's present life.
+    /// First heartbeat that named the gateway's present incarnation.
     named: Option<u32>,
     /// Whether this node belongs.
     verdict: Option<Verdict>,
-    said_work: bool,
-    last: Option<Now>,
-    /// Pause before an unanswered beat is repeated.
-    pause: u64,
-    retry: [u64; 2],
-    beat: u64,
-    dead_after: u64,
+    sent_has_work: bool,
+    last: Option<Micros>,
+    /// Pause before an unanswered heartbeat is repeated.
+    pause_us: u64,
+    retry_us: [u64; 2],
+    heartbeat_us: u64,
+    dead_after_us: u64,
     /// The node that was asked about last.
     turn: NodeId,
 }
 
-impl Link {
-    /// Pause before a change that can wait is told: that there is no work any more.
-    const LAZY: u64 = 20_000;
+impl GatewayLink {
+    /// Pause before a change that can wait is result: that there is no work any more.
+    const LAZY_US: u64 = 20_000;
 
     /// Nothing was said yet.
     pub fn new(config: &EdgeConfig) -> Self {
@@ -61,52 +62,56 @@ impl Link {
             rtt: 0,
             named: None,
             verdict: None,
-            said_work: false,
+            sent_has_work: false,
             last: None,
-            pause: config.retry[0],
-            // Several beats must be lost before this node counts as dead.
-            retry: config.retry.map(|r| r.min(config.beat / 2).max(1)),
-            beat: config.beat,
-            dead_after: config.dead_after,
+            pause_us: config.retry_us[0],
+            // Several heartbeats must be lost before this node counts as dead.
+            retry_us: config
+                .retry_us
+                .map(|r| r.min(config.heartbeat_us / 2).max(1)),
+            heartbeat_us: config.heartbeat_us,
+            dead_after_us: config.dead_after_us,
             turn: NodeId(0),
         }
     }
 
-    /// Whether the gateway's present life has welcomed this node.
+    /// Whether the gateway's present incarnation has welcomed this node.
     pub fn joined(&self) -> bool {
         self.verdict == Some(Verdict::Welcome) && !self.stopped
     }
 
-    /// When the next beat is due.
-    pub fn next(&self, now: Now, has_work: bool) -> Now {
-        let Some(last) = self.last else { return now };
+    /// When the next heartbeat is due.
+    pub fn next(&self, now_us: Micros, has_work: bool) -> Micros {
+        let Some(last) = self.last else { return now_us };
         if self.stopped {
-            return Now::MAX;
+            return Micros::MAX;
         }
         if matches!(self.verdict, Some(Verdict::Refused(_))) {
-            return last + self.dead_after;
+            return last + self.dead_after_us;
         }
-        if self.changed || has_work && !self.said_work {
-            return now;
+        if self.changed || has_work && !self.sent_has_work {
+            return now_us;
         }
         let regular = if self.answered < self.first {
-            last + self.pause.max(self.rtt * 2)
+            last + self.pause_us.max(self.rtt * 2)
         } else {
-            last + self.beat
+            last + self.heartbeat_us
         };
-        if self.said_work && !has_work {
-            regular.min(last + Self::LAZY)
+        if self.sent_has_work && !has_work {
+            regular.min(last + Self::LAZY_US)
         } else {
             regular
         }
     }
 
-    /// A beat was answered.
-    fn answer(&mut self, now: Now, seq: u32) {
+    /// A heartbeat was answered.
+    fn answer(&mut self, now_us: Micros, seq: u32) {
         self.answered = seq;
-        self.pause = self.retry[0];
+        self.pause_us = self.retry_us[0];
         if seq == self.first {
-            let sample = now.saturating_sub(self.first_at).min(self.dead_after / 8);
+            let sample = now_us
+                .saturating_sub(self.first_at)
+                .min(self.dead_after_us / 8);
             self.rtt = if self.rtt == 0 {
                 sample
             } else {
@@ -115,17 +120,17 @@ impl Link {
         }
     }
 
-    /// A beat is about to be written; gives its number.
-    fn count(&mut self, now: Now, has_work: bool) -> u32 {
+    /// A heartbeat is about to be written; gives its number.
+    fn count(&mut self, now_us: Micros, has_work: bool) -> u32 {
         self.seq += 1;
-        if self.answered < self.first && !self.changed && has_work == self.said_work {
-            self.pause = (self.pause * 2).min(self.retry[1]);
+        if self.answered < self.first && !self.changed && has_work == self.sent_has_work {
+            self.pause_us = (self.pause_us * 2).min(self.retry_us[1]);
         } else {
-            (self.first, self.first_at) = (self.seq, now);
+            (self.first, self.first_at) = (self.seq, now_us);
         }
-        self.last = Some(now);
+        self.last = Some(now_us);
         self.changed = false;
-        self.said_work = has_work;
+        self.sent_has_work = has_work;
         if self.gateway.is_some() {
             self.named.get_or_insert(self.seq);
         }
@@ -134,17 +139,17 @@ impl Link {
 }
 
 impl Edge {
-    /// Writes a beat.
-    pub(super) fn write_beat(&mut self, now: Now) {
+    /// Writes a heartbeat.
+    pub(super) fn write_heartbeat(&mut self, now_us: Micros) {
         let has_work = self.has_work();
-        let seq = self.link.count(now, has_work);
-        let frames: Vec<FrameEntry> = (self.frames.lives())
+        let seq = self.link.count(now_us, has_work);
+        let frames: Vec<FrameEntry> = (self.frames.in_flight())
             .map(|(n, f)| FrameEntry::new(n, f.failed, f.meta))
             .collect();
         let ask: Vec<_> = (self.asking_about().into_iter())
             .map(|id| id.0.into())
             .collect();
-        let beat = Beat {
+        let heartbeat = Heartbeat {
             seq,
             has_work,
             no_more: self.link.no_more,
@@ -156,16 +161,16 @@ impl Edge {
             ask: &ask,
         };
         let envelope = self.me.to(self.link.gateway);
-        Message::Beat(beat).encode(envelope, &mut self.out);
+        Message::Heartbeat(heartbeat).encode(envelope, &mut self.out);
     }
 
     /// Nodes whose fate matters here: who has own tasks or their outputs, whose outputs are kept.
-    /// Takes turns when there are too many for a beat.
+    /// Takes turns when there are too many for a heartbeat.
     fn asking_about(&mut self) -> Vec<NodeId> {
-        let mut all: BTreeSet<NodeId> = self.guests.owners();
-        for (_, f) in self.frames.lives() {
+        let mut all: BTreeSet<NodeId> = self.foreign.owners();
+        for (_, f) in self.frames.in_flight() {
             for (_, t) in f.tasks.iter() {
-                all.extend(t.holders.iter().map(|h| h.0));
+                all.extend(t.holders.iter().map(|h| h.id));
                 all.extend(t.lease.map(|l| l.thief.id));
             }
         }
@@ -173,7 +178,7 @@ impl Edge {
         let turn = self.link.turn;
         let (before, after): (Vec<_>, Vec<_>) = all.into_iter().partition(|&n| n <= turn);
         let list: Vec<NodeId> = (after.into_iter().chain(before))
-            .take(Beat::MAX_ASK)
+            .take(Heartbeat::ASKED_MAX)
             .collect();
         if let Some(&last) = list.last() {
             self.link.turn = last;
@@ -184,39 +189,44 @@ impl Edge {
     /// Any datagram of the gateway's.
     ///
     /// # Errors
-    /// [`Reject::Stale`] when it comes from an earlier life.
-    pub(super) fn gateway_spoke(&mut self, envelope: &Envelope) -> Result<(), Reject> {
+    /// [`Reject::Stale`] when it comes from an earlier incarnation.
+    pub(super) fn gateway_seen(&mut self, envelope: &Envelope) -> Result<(), Reject> {
         match self.link.gateway {
-            Some(known) if known > envelope.epoch => Err(Reject::Stale),
-            Some(known) if known == envelope.epoch => Ok(()),
+            Some(known) if known > envelope.incarnation => Err(Reject::Stale),
+            Some(known) if known == envelope.incarnation => Ok(()),
             _ => {
-                self.link.gateway = Some(envelope.epoch);
+                self.link.gateway = Some(envelope.incarnation);
                 self.link.named = None;
                 if self.link.joined() {
                     self.link.verdict = None;
                 }
-                // It does not know this node before it has heard a beat meant for it.
+                // It does not know this node before it has heard a heartbeat meant for it.
                 self.link.changed = true;
                 self.gateway_forgot();
-                self.thief_restart();
+                self.search_restart();
                 Ok(())
             }
         }
     }
 
-    pub(super) fn on_state(&mut self, now: Now, state: &State<'_>, store: &mut impl Store) {
+    pub(super) fn on_state(
+        &mut self,
+        now_us: Micros,
+        state: &ClusterState<'_>,
+        store: &mut impl Store,
+    ) {
         if state.seq > self.link.answered && state.seq <= self.link.seq {
-            self.link.answer(now, state.seq);
+            self.link.answer(now_us, state.seq);
             self.on_verdict(state);
             if state.work {
-                self.work_somewhere(now);
+                self.work_somewhere(now_us);
             }
         }
         for note in state.frames {
             let number = note.number.get();
-            match note.stand() {
-                Stand::Waiting => {}
-                Stand::Open => {
+            match note.status() {
+                FrameStatus::Waiting => {}
+                FrameStatus::Open => {
                     if let Some(f) = self.frames.live_mut(number)
                         && !f.open
                     {
@@ -224,32 +234,38 @@ impl Edge {
                         f.fresh = true;
                     }
                 }
-                Stand::Over(outcome) => self.frame_over(number, outcome, store),
+                FrameStatus::Over(outcome) => self.frame_over(number, outcome, store),
             }
         }
-        for entry in state.book {
-            let book = entry.book();
-            let over: Vec<FrameId> = (self.guests.frames()).filter(|&f| book.over(f)).collect();
+        for entry in state.nodes {
+            let status = entry.status();
+            let over: Vec<FrameId> = (self.foreign.frames())
+                .filter(|&f| status.over(f))
+                .collect();
             for frame in over {
-                self.guest_over(frame, store);
+                self.foreign_frame_over(frame, store);
             }
             // What an unasked one says of life and death may be old.
             if state.seq > 0 && state.seq == self.link.answered {
-                let (id, epoch, alive) = (book.node.id(), book.node.epoch(), book.alive);
-                if id != self.config.id {
-                    self.lives_ended(|(n, e)| n == id && (e < epoch || e == epoch && !alive));
+                let (known, alive) = (Peer::from(&status.node), status.alive);
+                if known.id != self.config.id {
+                    let latest = known.incarnation;
+                    self.incarnations_ended(|p| {
+                        p.id == known.id
+                            && (p.incarnation < latest || p.incarnation == latest && !alive)
+                    });
                 }
             }
         }
     }
 
-    fn on_verdict(&mut self, state: &State<'_>) {
+    fn on_verdict(&mut self, state: &ClusterState<'_>) {
         match state.verdict {
             Verdict::Welcome => {
-                // The answer to a beat that did not name the gateway's life only tells it.
+                // The answer to a heartbeat that did not name the gateway's incarnation only tells it.
                 if self.link.named.is_some_and(|n| n <= state.seq) {
                     self.link.verdict = Some(Verdict::Welcome);
-                    self.stirred = true;
+                    self.dirty = true;
                 } else {
                     if matches!(self.link.verdict, Some(Verdict::Refused(_))) {
                         self.link.verdict = None;
@@ -269,10 +285,10 @@ impl Edge {
         }
     }
 
-    /// Takes no part any more; the gateway is told once, and finds out by itself if that gets lost.
+    /// Takes no part any more; the gateway is result once, and finds out by itself if that gets lost.
     pub(super) fn leave(&mut self) {
         if self.link.joined() {
-            self.send(super::say::Post::Bye);
+            self.enqueue(super::send::Outgoing::Bye);
         }
         self.link.stopped = true;
     }
@@ -285,7 +301,7 @@ impl Edge {
             self.link.stopped = true;
             self.events.push_back(Event::Stopped);
         }
-        self.send(super::say::Post::Bye);
+        self.enqueue(super::send::Outgoing::Bye);
         Ok(())
     }
 }

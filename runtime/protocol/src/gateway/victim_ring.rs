@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use crate::NodeId;
 
-/// Nodes with work. A hint takes the first that is not the thief itself and puts it last.
+/// Nodes with work. An answer to a thief takes the first that is not the thief itself and puts it last.
 #[derive(Debug, Default)]
-pub struct Ring {
+pub struct VictimRing {
     nodes: VecDeque<NodeId>,
 }
 
-impl Ring {
+impl VictimRing {
     /// Notes whether a node has work; says whether that is news of work.
     pub fn set(&mut self, node: NodeId, has_work: bool) -> bool {
         let known = self.nodes.contains(&node);
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn victims_take_turns() {
-        let mut ring = Ring::default();
+        let mut ring = VictimRing::default();
         let node = NodeId;
         assert_eq!(ring.next(node(9)), None);
         for n in [1, 2, 3] {

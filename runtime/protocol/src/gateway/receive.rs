@@ -2,30 +2,30 @@
 
 use std::net::SocketAddr;
 
-use super::{Gateway, say::Post, sender};
+use super::{Gateway, send::Outgoing, sender};
 use crate::{
-    DropReason, FrameId, NodeId, Now, Refusal,
+    DropReason, FrameId, Micros, NodeId, Refusal,
     store::Store,
-    wire::{Beat, Envelope, Message, Reject, parse},
+    wire::{Envelope, Heartbeat, Message, Reject, parse},
 };
 
 impl Gateway {
-    pub(super) fn hear(
+    pub(super) fn receive(
         &mut self,
-        now: Now,
+        now_us: Micros,
         addr: SocketAddr,
         bytes: &[u8],
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         let (envelope, message) = parse(bytes, &self.info)?;
         let kind = message.kind();
-        if let Message::Beat(beat) = message {
-            self.on_beat(now, addr, &envelope, &beat, store)?;
+        if let Message::Heartbeat(heartbeat) = message {
+            self.on_heartbeat(now_us, addr, &envelope, &heartbeat, store)?;
         } else {
-            if envelope.to_epoch != Some(self.me.epoch) {
-                return Err(Reject::OtherLife);
+            if envelope.to_incarnation != Some(self.me.incarnation) {
+                return Err(Reject::OtherIncarnation);
             }
-            self.on_message(now, &envelope, &message, store)?;
+            self.on_message(now_us, &envelope, &message, store)?;
         }
         self.stats.traffic.received.add(kind, bytes.len());
         Ok(())
@@ -33,14 +33,17 @@ impl Gateway {
 
     fn on_message(
         &mut self,
-        now: Now,
+        now_us: Micros,
         envelope: &Envelope,
         message: &Message<'_>,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
-        let (id, epoch) = (envelope.from, envelope.epoch);
-        if self.nodes.living(id, epoch).is_none() {
-            let later = self.nodes.get(id).is_some_and(|n| n.peer.epoch > epoch);
+        let (id, incarnation) = (envelope.from, envelope.incarnation);
+        if self.nodes.living(id, incarnation).is_none() {
+            let later = self
+                .nodes
+                .get(id)
+                .is_some_and(|n| n.peer.incarnation > incarnation);
             return Err(if later {
                 Reject::Stale
             } else {
@@ -48,14 +51,14 @@ impl Gateway {
             });
         }
         match message {
-            Message::HintAsk { seq } => self.on_hint_ask(now, id, *seq),
+            Message::StealGateway { seq } => self.on_steal_gateway(now_us, id, *seq),
             Message::Results(r) => self.on_results(envelope, r),
             Message::Data(data) => {
                 let before = self.stats.transfer.chunks_received;
                 let transfer = &mut self.stats.transfer;
-                (self.receiver).on_data(now, envelope, data, store, transfer)?;
+                (self.receiver).on_data(now_us, envelope, data, store, transfer)?;
                 if self.stats.transfer.chunks_received > before {
-                    self.alive(now, id);
+                    self.alive(now_us, id);
                 }
                 Ok(())
             }
@@ -64,51 +67,51 @@ impl Gateway {
                 self.receiver.on_absent(envelope, *pull, transfer)
             }
             Message::Bye => {
-                self.lose(now, id, store);
+                self.lose(now_us, id, store);
                 Ok(())
             }
             _ => Err(Reject::Unexpected),
         }
     }
 
-    fn alive(&mut self, now: Now, id: NodeId) {
+    fn alive(&mut self, now_us: Micros, id: NodeId) {
         if let Some(n) = self.nodes.get_mut(id) {
-            n.heard = now;
+            n.seen_us = now_us;
         }
     }
 
-    fn on_beat(
+    fn on_heartbeat(
         &mut self,
-        now: Now,
+        now_us: Micros,
         addr: SocketAddr,
         envelope: &Envelope,
-        beat: &Beat<'_>,
+        heartbeat: &Heartbeat<'_>,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         let peer = sender(envelope, addr);
-        let refusal = self.refusal(envelope, beat);
-        if refusal.is_some() || envelope.to_epoch != Some(self.me.epoch) {
+        let refusal = self.refusal(envelope, heartbeat);
+        if refusal.is_some() || envelope.to_incarnation != Some(self.me.incarnation) {
             self.stats.nodes_refused += u64::from(refusal.is_some());
-            self.send(Post::Stranger {
+            self.enqueue(Outgoing::Stranger {
                 to: addr,
-                epoch: peer.epoch,
-                seq: beat.seq,
+                incarnation: peer.incarnation,
+                seq: heartbeat.seq,
                 refusal,
             });
             return Ok(());
         }
-        let known = self.nodes.get(peer.id).map(|n| (n.peer.epoch, n.seq));
+        let known = self.nodes.get(peer.id).map(|n| (n.peer.incarnation, n.seq));
         match known {
-            Some((epoch, seq)) if epoch == peer.epoch => {
-                if beat.seq <= seq {
+            Some((incarnation, seq)) if incarnation == peer.incarnation => {
+                if heartbeat.seq <= seq {
                     return Err(Reject::Stale);
                 }
             }
             _ => {
                 if known.is_some() {
-                    self.lose(now, peer.id, store);
+                    self.lose(now_us, peer.id, store);
                 }
-                if self.nodes.join(peer, now).is_none() {
+                if self.nodes.join(peer, now_us).is_none() {
                     return Err(Reject::Stranger);
                 }
                 self.stats.nodes_joined += 1;
@@ -121,42 +124,48 @@ impl Gateway {
             node.alive = true;
             self.stats.nodes_joined += 1;
         }
-        node.beat(now, addr, beat);
-        if beat.next > 0 {
+        node.on_heartbeat(now_us, addr, heartbeat);
+        if heartbeat.next > 0 {
             self.nodes.brought(peer.id);
         }
-        self.note_frames(now, peer.id, beat, store);
+        self.note_frames(now_us, peer.id, heartbeat, store);
         self.forget_unlisted(peer.id, store);
-        if self.ring.set(peer.id, beat.has_work) {
-            self.feed(peer.id);
+        if self.ring.set(peer.id, heartbeat.has_work) {
+            self.offer_work(peer.id);
         }
-        self.stirred = true;
+        self.dirty = true;
         // The frames that can be opened are, so that the answer says so.
-        self.open_frames(now, store);
-        self.send(Post::State {
+        self.open_frames(now_us, store);
+        self.enqueue(Outgoing::State {
             to: peer.id,
-            seq: beat.seq,
+            seq: heartbeat.seq,
         });
         Ok(())
     }
 
-    fn refusal(&self, envelope: &Envelope, beat: &Beat<'_>) -> Option<Refusal> {
-        let known = self.nodes.get(envelope.from).map(|n| n.peer.epoch);
+    fn refusal(&self, envelope: &Envelope, heartbeat: &Heartbeat<'_>) -> Option<Refusal> {
+        let known = self.nodes.get(envelope.from).map(|n| n.peer.incarnation);
         if envelope.from == crate::GATEWAY {
             Some(Refusal::BadId)
-        } else if beat.plan_hash != self.info.plan_hash {
+        } else if heartbeat.plan_hash != self.info.plan_hash {
             Some(Refusal::Plan)
-        } else if beat.model_digest != self.info.model_digest {
+        } else if heartbeat.model_digest != self.info.model_digest {
             Some(Refusal::Model)
-        } else if known.is_some_and(|e| e > envelope.epoch) {
+        } else if known.is_some_and(|e| e > envelope.incarnation) {
             Some(Refusal::Superseded)
         } else {
             None
         }
     }
 
-    fn note_frames(&mut self, now: Now, id: NodeId, beat: &Beat<'_>, store: &mut impl Store) {
-        for f in beat.frames {
+    fn note_frames(
+        &mut self,
+        now_us: Micros,
+        id: NodeId,
+        heartbeat: &Heartbeat<'_>,
+        store: &mut impl Store,
+    ) {
+        for f in heartbeat.frames {
             let number = f.number.get();
             let Some(node) = self.nodes.get(id) else {
                 return;
@@ -166,47 +175,49 @@ impl Gateway {
             }
             let frame = FrameId {
                 source: id,
-                epoch: node.peer.epoch,
+                incarnation: node.peer.incarnation,
                 number,
             };
             if self.frames.note(frame, f.meta()) {
                 self.stats.frames_accepted += 1;
             }
             if f.failed != 0 {
-                self.drop_frame(now, frame, DropReason::TaskFailed, store);
+                self.drop_frame(now_us, frame, DropReason::TaskFailed, store);
             }
         }
     }
 
-    /// Frames that their owner no longer lists have ended in an earlier life of this gateway.
+    /// Frames that their owner no longer lists have ended in an earlier incarnation of this gateway.
     fn forget_unlisted(&mut self, id: NodeId, store: &mut impl Store) {
         let Some(node) = self.nodes.get(id) else {
             return;
         };
         let gone: Vec<FrameId> = (self.frames.iter())
             .map(|(f, _)| f)
-            .filter(|f| f.source == id && f.epoch == node.peer.epoch && !node.lists(f.number))
+            .filter(|f| {
+                f.source == id && f.incarnation == node.peer.incarnation && !node.lists(f.number)
+            })
             .collect();
         for frame in gone {
             self.forget(frame, store);
         }
     }
 
-    fn on_hint_ask(&mut self, now: Now, thief: NodeId, seq: u32) -> Result<(), Reject> {
+    fn on_steal_gateway(&mut self, now_us: Micros, thief: NodeId, seq: u32) -> Result<(), Reject> {
         let Some(node) = self.nodes.get_mut(thief) else {
             return Err(Reject::Stranger);
         };
-        if seq < node.hint_seq {
+        if seq < node.victim_seq {
             return Err(Reject::Stale);
         }
-        if seq > node.hint_seq {
-            node.heard = now;
+        if seq > node.victim_seq {
+            node.seen_us = now_us;
         }
-        node.hint_seq = seq;
+        node.victim_seq = seq;
         let victim = self.ring.next(thief);
-        node.hungry = victim.is_none();
-        self.count_hint(victim);
-        self.send(Post::Hint {
+        node.wants_work = victim.is_none();
+        self.count_victim(victim);
+        self.enqueue(Outgoing::Victim {
             to: thief,
             seq,
             victim,
@@ -214,7 +225,7 @@ impl Gateway {
         Ok(())
     }
 
-    const fn count_hint(&mut self, victim: Option<NodeId>) {
+    const fn count_victim(&mut self, victim: Option<NodeId>) {
         if victim.is_some() {
             self.stats.hints_given += 1;
         } else {
@@ -223,17 +234,17 @@ impl Gateway {
     }
 
     /// A node has work: those who asked in vain hear of it.
-    fn feed(&mut self, victim: NodeId) {
-        let mut hungry = Vec::new();
+    fn offer_work(&mut self, victim: NodeId) {
+        let mut wants_work = Vec::new();
         for n in self.nodes.iter_mut() {
-            if n.alive && n.hungry && n.peer.id != victim {
-                n.hungry = false;
-                hungry.push(n.peer.id);
+            if n.alive && n.wants_work && n.peer.id != victim {
+                n.wants_work = false;
+                wants_work.push(n.peer.id);
             }
         }
-        for to in hungry {
+        for to in wants_work {
             self.stats.hints_given += 1;
-            self.send(Post::Hint {
+            self.enqueue(Outgoing::Victim {
                 to,
                 seq: 0,
                 victim: Some(victim),
@@ -241,8 +252,8 @@ impl Gateway {
         }
     }
 
-    /// A life of a node is over, or seems to be.
-    pub(super) fn lose(&mut self, now: Now, id: NodeId, store: &mut impl Store) {
+    /// An incarnation of a node is over, or seems to be.
+    pub(super) fn lose(&mut self, now_us: Micros, id: NodeId, store: &mut impl Store) {
         let Some(node) = self.nodes.get_mut(id) else {
             return;
         };
@@ -250,21 +261,21 @@ impl Gateway {
             return;
         }
         node.alive = false;
-        node.hungry = false;
+        node.wants_work = false;
         node.push = None;
         let peer = node.peer;
         self.stats.nodes_lost += 1;
         self.ring.set(id, false);
         let frames: Vec<FrameId> = (self.frames.iter())
             .map(|(f, _)| f)
-            .filter(|f| f.source == id && f.epoch == peer.epoch)
+            .filter(|f| f.source == id && f.incarnation == peer.incarnation)
             .collect();
         for frame in frames {
-            self.drop_frame(now, frame, DropReason::SourceLost, store);
+            self.drop_frame(now_us, frame, DropReason::SourceLost, store);
         }
         let transfer = &mut self.stats.transfer;
-        let gone = |p: &crate::peer::Peer| p.id == id && p.epoch <= peer.epoch;
+        let gone = |p: &crate::peer::Peer| p.id == id && p.incarnation <= peer.incarnation;
         self.receiver.gone(gone, transfer);
-        self.stirred = true;
+        self.dirty = true;
     }
 }

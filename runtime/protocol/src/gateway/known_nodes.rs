@@ -6,58 +6,59 @@ use std::{
 };
 
 use crate::{
-    Epoch, NodeId, Now, Outcome,
+    FrameOutcome, Incarnation, Micros, NodeId,
     peer::Peer,
-    wire::{Beat, Book, Node as WireNode},
+    retry::Retry,
+    wire::{Heartbeat, NodeStatus, PeerAddress},
 };
 
-/// The latest life of a node.
+/// The latest incarnation of a node.
 #[derive(Debug)]
-pub struct Node {
-    /// Which life, and where it was seen last.
+pub struct KnownNode {
+    /// Which incarnation, and where it was seen last.
     pub peer: Peer,
     /// Whether it counts as alive.
     pub alive: bool,
     /// When it last proved to be.
-    pub heard: Now,
-    /// Number of its latest beat.
+    pub seen_us: Micros,
+    /// Number of its latest heartbeat.
     pub seq: u32,
     /// Number of its latest request for a hint.
-    pub hint_seq: u32,
+    pub victim_seq: u32,
     /// Whether the last hint named nobody: the next work is for it.
-    pub hungry: bool,
+    pub wants_work: bool,
     /// Whether no more frames will come.
     pub no_more: bool,
-    /// As in its latest beat.
+    /// As in its latest heartbeat.
     pub floor: u32,
-    /// As in its latest beat.
+    /// As in its latest heartbeat.
     pub next: u32,
-    /// Bit `i`: its latest beat lists frame `floor + i` as in flight.
+    /// Bit `i`: its latest heartbeat lists frame `floor + i` as in flight.
     listed: u64,
     /// Frames that ended here and that it still lists.
-    over: BTreeMap<u32, Outcome>,
-    /// Nodes that it asked about in its latest beat.
+    over: BTreeMap<u32, FrameOutcome>,
+    /// Nodes that it asked about in its latest heartbeat.
     pub asked: Vec<NodeId>,
     /// When to tell it again what it does not seem to know, and the pause after that.
-    pub push: Option<(Now, u64)>,
+    pub push: Option<Retry>,
 }
 
 /// All nodes that were ever seen, within a bound.
 #[derive(Debug, Default)]
-pub struct Nodes {
-    nodes: BTreeMap<NodeId, Node>,
+pub struct KnownNodes {
+    nodes: BTreeMap<NodeId, KnownNode>,
     sources: BTreeSet<NodeId>,
 }
 
-impl Node {
-    fn new(peer: Peer, now: Now) -> Self {
+impl KnownNode {
+    fn new(peer: Peer, now_us: Micros) -> Self {
         Self {
             peer,
             alive: true,
-            heard: now,
+            seen_us: now_us,
             seq: 0,
-            hint_seq: 0,
-            hungry: false,
+            victim_seq: 0,
+            wants_work: false,
             no_more: false,
             floor: 0,
             next: 0,
@@ -68,20 +69,20 @@ impl Node {
         }
     }
 
-    /// Takes what a beat says of its frames.
-    pub fn beat(&mut self, now: Now, addr: SocketAddr, beat: &Beat<'_>) {
-        self.heard = now;
+    /// Takes what a heartbeat says of its frames.
+    pub fn on_heartbeat(&mut self, now_us: Micros, addr: SocketAddr, heartbeat: &Heartbeat<'_>) {
+        self.seen_us = now_us;
         self.peer.addr = addr;
-        self.seq = beat.seq;
-        self.no_more = beat.no_more;
-        (self.floor, self.next) = (beat.floor, beat.next);
+        self.seq = heartbeat.seq;
+        self.no_more = heartbeat.no_more;
+        (self.floor, self.next) = (heartbeat.floor, heartbeat.next);
         self.listed = 0;
-        for f in beat.frames {
+        for f in heartbeat.frames {
             // Numbers were checked to lie in the window.
-            self.listed |= 1 << (f.number.get() - beat.floor);
+            self.listed |= 1 << (f.number.get() - heartbeat.floor);
         }
         self.asked.clear();
-        self.asked.extend(beat.asked());
+        self.asked.extend(heartbeat.asked());
         let (floor, listed) = (self.floor, self.listed);
         self.over.retain(|&n, _| lists(floor, listed, n));
         if self.over.is_empty() {
@@ -89,23 +90,23 @@ impl Node {
         }
     }
 
-    /// Whether its latest beat lists a frame.
+    /// Whether its latest heartbeat lists a frame.
     pub fn lists(&self, number: u32) -> bool {
         lists(self.floor, self.listed, number)
     }
 
     /// How a frame ended, as long as the node lists it.
-    pub fn ended(&self, number: u32) -> Option<Outcome> {
+    pub fn ended(&self, number: u32) -> Option<FrameOutcome> {
         self.over.get(&number).copied()
     }
 
     /// A frame has ended.
-    pub fn end(&mut self, number: u32, outcome: Outcome) {
+    pub fn end(&mut self, number: u32, outcome: FrameOutcome) {
         self.over.insert(number, outcome);
     }
 
     /// What others may hear of it.
-    pub fn book(&self) -> Book {
+    pub fn status(&self) -> NodeStatus {
         let count = self.next - self.floor;
         let all = if count >= u64::BITS {
             u64::MAX
@@ -118,8 +119,8 @@ impl Node {
                 ended |= 1 << i;
             }
         }
-        Book {
-            node: self.peer.node(),
+        NodeStatus {
+            node: self.peer.address(),
             alive: self.alive,
             floor: self.floor,
             ended,
@@ -132,52 +133,52 @@ fn lists(floor: u32, listed: u64, number: u32) -> bool {
     i.is_some_and(|i| listed >> i & 1 == 1)
 }
 
-impl Nodes {
-    /// Most nodes.
-    pub const MOST: usize = 1024;
+impl KnownNodes {
+    /// Most nodes in the table; a new one replaces the dead one that has been silent for longest.
+    pub const NODES_MAX: usize = 1024;
 
     /// A node by id.
-    pub fn get(&self, id: NodeId) -> Option<&Node> {
+    pub fn get(&self, id: NodeId) -> Option<&KnownNode> {
         self.nodes.get(&id)
     }
 
     /// A node by id.
-    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut KnownNode> {
         self.nodes.get_mut(&id)
     }
 
-    /// The living life `epoch` of a node.
-    pub fn living(&mut self, id: NodeId, epoch: Epoch) -> Option<&mut Node> {
+    /// The running incarnation `incarnation` of a node.
+    pub fn living(&mut self, id: NodeId, incarnation: Incarnation) -> Option<&mut KnownNode> {
         let node = self.nodes.get_mut(&id)?;
-        (node.alive && node.peer.epoch == epoch).then_some(node)
+        (node.alive && node.peer.incarnation == incarnation).then_some(node)
     }
 
-    /// A new life. `None` when the table is full of living nodes.
-    pub fn join(&mut self, peer: Peer, now: Now) -> Option<&mut Node> {
-        if self.nodes.len() >= Self::MOST && !self.nodes.contains_key(&peer.id) {
+    /// A new incarnation. `None` when the table is full of living nodes.
+    pub fn join(&mut self, peer: Peer, now_us: Micros) -> Option<&mut KnownNode> {
+        if self.nodes.len() >= Self::NODES_MAX && !self.nodes.contains_key(&peer.id) {
             let dead = (self.nodes.iter())
                 .filter(|(_, n)| !n.alive)
-                .min_by_key(|(_, n)| n.heard)
+                .min_by_key(|(_, n)| n.seen_us)
                 .map(|(&id, _)| id)?;
             self.nodes.remove(&dead);
         }
-        self.nodes.insert(peer.id, Node::new(peer, now));
+        self.nodes.insert(peer.id, KnownNode::new(peer, now_us));
         self.nodes.get_mut(&peer.id)
     }
 
     /// All nodes, by id.
-    pub fn iter(&self) -> impl Iterator<Item = &Node> {
+    pub fn iter(&self) -> impl Iterator<Item = &KnownNode> {
         self.nodes.values()
     }
 
     /// All nodes, by id.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut KnownNode> {
         self.nodes.values_mut()
     }
 
     /// A node has brought a frame.
     pub fn brought(&mut self, id: NodeId) {
-        if self.sources.len() < Self::MOST {
+        if self.sources.len() < Self::NODES_MAX {
             self.sources.insert(id);
         }
     }
@@ -188,12 +189,12 @@ impl Nodes {
     }
 
     /// What is known of a node. One that never came although it had `waited` long enough counts as
-    /// dead, all its lives.
-    pub fn book(&self, id: NodeId, waited: bool) -> Option<Book> {
+    /// dead, all its incarnations.
+    pub fn status(&self, id: NodeId, waited: bool) -> Option<NodeStatus> {
         match self.nodes.get(&id) {
-            Some(n) => Some(n.book()),
-            None if waited => Some(Book {
-                node: WireNode::new(id, Epoch(u64::MAX), SocketAddr::from(([0; 4], 0))),
+            Some(n) => Some(n.status()),
+            None if waited => Some(NodeStatus {
+                node: PeerAddress::new(id, Incarnation(u64::MAX), SocketAddr::from(([0; 4], 0))),
                 alive: false,
                 floor: 0,
                 ended: 0,
@@ -211,16 +212,16 @@ mod tests {
     use crate::{FrameId, FrameMeta, wire::FrameEntry};
 
     #[test]
-    fn books_tell_what_is_over() {
+    fn node_statuses_tell_what_is_over() {
         let peer = Peer {
             id: NodeId(4),
-            epoch: Epoch(7),
+            incarnation: Incarnation(7),
             addr: SocketAddr::from(([10, 0, 0, 4], 4)),
         };
-        let mut nodes = Nodes::default();
+        let mut nodes = KnownNodes::default();
         let frames = [11, 14].map(|n| FrameEntry::new(n, false, FrameMeta::default()));
         let ask = [U16::new(3)];
-        let beat = Beat {
+        let heartbeat = Heartbeat {
             seq: 1,
             has_work: false,
             no_more: false,
@@ -232,35 +233,35 @@ mod tests {
             ask: &ask,
         };
         let node = nodes.join(peer, 0).expect("room");
-        node.beat(5, peer.addr, &beat);
-        node.end(14, Outcome::Detections);
+        node.on_heartbeat(5, peer.addr, &heartbeat);
+        node.end(14, FrameOutcome::Detections);
         assert_eq!(node.asked, [NodeId(3)]);
-        let over = |nodes: &Nodes| -> Vec<u32> {
-            let book = nodes.book(NodeId(4), false).expect("a known node");
+        let over = |nodes: &KnownNodes| -> Vec<u32> {
+            let status = nodes.status(NodeId(4), false).expect("a known node");
             let id = |number| FrameId {
                 source: NodeId(4),
-                epoch: Epoch(7),
+                incarnation: Incarnation(7),
                 number,
             };
-            (9..17).filter(|&n| book.over(id(n))).collect()
+            (9..17).filter(|&n| status.over(id(n))).collect()
         };
         assert_eq!(over(&nodes), [9, 10, 12, 13, 14]);
         // The source has heard of it and no longer lists it; the last frames are newer.
-        let node = nodes.living(NodeId(4), Epoch(7)).expect("alive");
-        node.beat(
+        let node = nodes.living(NodeId(4), Incarnation(7)).expect("alive");
+        node.on_heartbeat(
             6,
             peer.addr,
-            &Beat {
+            &Heartbeat {
                 seq: 2,
                 next: 16,
                 frames: &frames[..1],
-                ..beat
+                ..heartbeat
             },
         );
         assert_eq!(node.ended(14), None);
         assert_eq!(over(&nodes), [9, 10, 12, 13, 14, 15]);
-        assert!(nodes.living(NodeId(4), Epoch(6)).is_none());
-        assert!(nodes.book(NodeId(5), false).is_none());
-        assert!(nodes.book(NodeId(5), true).is_some_and(|b| !b.alive));
+        assert!(nodes.living(NodeId(4), Incarnation(6)).is_none());
+        assert!(nodes.status(NodeId(5), false).is_none());
+        assert!(nodes.status(NodeId(5), true).is_some_and(|b| !b.alive));
     }
 }

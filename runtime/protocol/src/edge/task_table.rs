@@ -1,38 +1,34 @@
 //! One own frame's tasks: waiting, ready, out, done; and where their outputs lie.
 //!
 //! A task is *done* while somebody holds its outputs. When the last holder is lost it is undone
-//! again (*unmade*), and is run again if anything that is not done needs it.
+//! again (*undone*), and is run again if anything that is not done needs it.
 
 use std::collections::BTreeSet;
 
-use crate::{Epoch, JobId, NodeId, Now, ProgramInfo, peer::Peer};
-use tessera_plan::dataflow::{Need, Part};
-
-/// A life of a node.
-pub type Life = (NodeId, Epoch);
+use crate::{JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, peer::Peer};
 
 /// A task of an own frame.
 #[derive(Clone, Debug, Default)]
-pub struct Task {
+pub struct TaskState {
     /// Producers that are not done.
     pub missing: u32,
     /// Who was given it, if anybody.
-    pub lease: Option<Lease>,
+    pub lease: Option<IssuedLease>,
     /// The job of this node that runs it, if any.
     pub job: Option<JobId>,
     /// Who has its outputs.
-    pub holders: Vec<Life>,
+    pub holders: Vec<NodeIncarnation>,
     /// Who was said to have its outputs, and did not or could not be reached. Their word on this
     /// task counts no more: two nodes that cannot hear each other would repeat it for ever.
-    pub distrusted: Vec<Life>,
+    pub distrusted: Vec<NodeIncarnation>,
     /// Workers that failed it.
     pub failures: u8,
     /// Leases of it that came to nothing.
     pub returned: u8,
-    /// How often it was unmade.
-    pub make: u16,
+    /// How often it was undone.
+    pub generation: u16,
     /// What the gateway knows of its outputs.
-    pub told: Told,
+    pub result: ResultState,
     /// Who finished it first.
     pub first: Option<NodeId>,
     /// Whether anything that is not done needs it.
@@ -41,41 +37,48 @@ pub struct Task {
 
 /// A lease given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct IssuedLease {
     /// To whom.
     pub thief: Peer,
     /// Number of the thief's request.
-    pub ask: u32,
-    /// When.
-    pub since: Now,
+    pub request: u32,
+    /// When it was given.
+    pub since_us: Micros,
     /// Void from then on.
-    pub until: Now,
+    pub until_us: Micros,
+}
+
+impl IssuedLease {
+    /// Whether it was given to `thief` in answer to this request.
+    pub fn answers(&self, thief: Peer, request: u32) -> bool {
+        (self.thief.who(), self.request) == (thief.who(), request)
+    }
 }
 
 /// What the gateway knows of a task's outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Told {
-    /// Nothing.
+pub enum ResultState {
+    /// The gateway has not been told, or must be told again.
     #[default]
-    No,
-    /// It was told and has not answered.
-    Said,
-    /// Where they are.
-    Known,
+    Unsent,
+    /// It was result and has not answered.
+    Sent,
+    /// The gateway knows where they are.
+    Acknowledged,
     /// It has them.
     Merged,
 }
 
 /// The tasks of one frame.
 #[derive(Clone, Debug)]
-pub struct Tasks {
-    tasks: Vec<Task>,
+pub struct TaskTable {
+    tasks: Vec<TaskState>,
     ready: BTreeSet<u32>,
     /// Something was undone: what is needed changes with what is done.
-    unmade: bool,
+    undone: bool,
 }
 
-impl Task {
+impl TaskState {
     /// Whether somebody has its outputs.
     pub fn done(&self) -> bool {
         !self.holders.is_empty()
@@ -88,16 +91,16 @@ impl Task {
     }
 }
 
-impl Tasks {
+impl TaskTable {
     /// Holders that are remembered, and distrusted, per task.
-    const MOST_HOLDERS: usize = 8;
+    const HOLDERS_MAX: usize = 8;
 
     /// Nothing is done.
     pub fn new(info: &ProgramInfo) -> Self {
         let mut all = Self {
-            tasks: vec![Task::default(); info.tasks.len()],
+            tasks: vec![TaskState::default(); info.tasks.len()],
             ready: BTreeSet::new(),
-            unmade: false,
+            undone: false,
         };
         for (task, t) in all.tasks.iter_mut().zip(&info.tasks) {
             task.missing = t.producers.len() as u32;
@@ -107,22 +110,22 @@ impl Tasks {
     }
 
     /// A task.
-    pub fn get(&self, task: u32) -> &Task {
+    pub fn get(&self, task: u32) -> &TaskState {
         &self.tasks[task as usize]
     }
 
-    /// A task; call [`Tasks::refresh`] after a change of lease or job.
-    pub fn get_mut(&mut self, task: u32) -> &mut Task {
+    /// A task; call [`TaskTable::refresh`] after a change of lease or job.
+    pub fn get_mut(&mut self, task: u32) -> &mut TaskState {
         &mut self.tasks[task as usize]
     }
 
     /// All tasks, by id.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Task)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &TaskState)> {
         (0..).zip(&self.tasks)
     }
 
     /// All tasks, by id.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Task)> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut TaskState)> {
         (0..).zip(&mut self.tasks)
     }
 
@@ -152,7 +155,7 @@ impl Tasks {
         for k in (0..self.tasks.len()).rev() {
             let spec = &info.tasks[k];
             let t = &self.tasks[k];
-            let wanted = spec.for_tail && t.told != Told::Merged
+            let wanted = spec.for_tail && t.result != ResultState::Merged
                 || (spec.consumers.iter()).any(|&c| self.tasks[c as usize].needed);
             self.tasks[k].needed = wanted && !t.done();
         }
@@ -162,21 +165,21 @@ impl Tasks {
     }
 
     /// Somebody has a task's outputs. Says whether it was undone before.
-    pub fn made(&mut self, info: &ProgramInfo, task: u32, holder: Life) -> bool {
+    pub fn finished(&mut self, info: &ProgramInfo, task: u32, holder: NodeIncarnation) -> bool {
         let t = &mut self.tasks[task as usize];
         let first = !t.done();
-        if !t.holders.contains(&holder) && t.holders.len() < Self::MOST_HOLDERS {
+        if !t.holders.contains(&holder) && t.holders.len() < Self::HOLDERS_MAX {
             t.holders.push(holder);
         }
         t.lease = None;
-        t.first.get_or_insert(holder.0);
+        t.first.get_or_insert(holder.id);
         self.refresh(task);
         if first {
             for &c in &info.tasks[task as usize].consumers {
                 self.tasks[c as usize].missing -= 1;
                 self.refresh(c);
             }
-            if self.unmade {
+            if self.undone {
                 self.reconsider(info);
             }
         }
@@ -184,10 +187,16 @@ impl Tasks {
     }
 
     /// A holder is lost. Says whether the task is undone now.
-    pub fn lost(&mut self, info: &ProgramInfo, task: u32, holder: Life, distrust: bool) -> bool {
+    pub fn lost(
+        &mut self,
+        info: &ProgramInfo,
+        task: u32,
+        holder: NodeIncarnation,
+        distrust: bool,
+    ) -> bool {
         let t = &mut self.tasks[task as usize];
         if distrust && !t.distrusted.contains(&holder) {
-            t.distrusted.truncate(Self::MOST_HOLDERS - 1);
+            t.distrusted.truncate(Self::HOLDERS_MAX - 1);
             t.distrusted.insert(0, holder);
         }
         let before = t.holders.len();
@@ -195,142 +204,79 @@ impl Tasks {
         if t.holders.len() == before {
             return false;
         }
-        if t.told != Told::Merged {
-            t.told = Told::No;
+        if t.result != ResultState::Merged {
+            t.result = ResultState::Unsent;
         }
         if t.done() {
             return false;
         }
-        t.make = t.make.saturating_add(1);
+        t.generation = t.generation.saturating_add(1);
         for &c in &info.tasks[task as usize].consumers {
             self.tasks[c as usize].missing += 1;
         }
-        self.unmade = true;
+        self.undone = true;
         self.reconsider(info);
         true
-    }
-
-    /// The ready task that this node should run: least of its inputs lies elsewhere, then the first.
-    /// `here` tells whether a task's outputs lie here; the frame always does.
-    pub fn pick_own(&self, info: &ProgramInfo, here: impl Fn(u32) -> bool) -> Option<u32> {
-        let elsewhere = |task: u32| -> usize {
-            (info.tasks[task as usize].needs.iter())
-                .filter(|n| n.part.task().is_some_and(|t| !here(t)))
-                .map(|n| n.region.len())
-                .sum()
-        };
-        self.candidates().min_by_key(|&t| elsewhere(t))
-    }
-
-    /// The ready task that a thief should have: most of its inputs lie with the thief, fewest with
-    /// this node, then the last: neighbours of what the thief had before.
-    pub fn pick_for(
-        &self,
-        info: &ProgramInfo,
-        thief: Life,
-        here: impl Fn(u32) -> bool,
-    ) -> Option<u32> {
-        let score = |task: u32| {
-            let (mut theirs, mut ours) = (0, 0);
-            for Need { part, region, .. } in &info.tasks[task as usize].needs {
-                match *part {
-                    Part::Output { task, .. } if self.get(task).holders.contains(&thief) => {
-                        theirs += region.len();
-                    }
-                    Part::Output { task, .. } if !here(task) => {}
-                    _ => ours += region.len(),
-                }
-            }
-            (theirs, std::cmp::Reverse(ours))
-        };
-        let leasable = |t: &u32| {
-            let task = self.get(*t);
-            task.leasable() && !task.distrusted.contains(&thief)
-        };
-        self.candidates().filter(leasable).max_by_key(|&t| score(t))
-    }
-
-    /// Ready tasks, as many as are worth a look.
-    fn candidates(&self) -> impl DoubleEndedIterator<Item = u32> {
-        const MOST: usize = 512;
-        let all: Vec<u32> = self.ready().take(MOST).collect();
-        all.into_iter()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testkit;
+    use crate::{Incarnation, testkit};
 
-    const ME: Life = (NodeId(1), Epoch(1));
-    const THIEF: Life = (NodeId(2), Epoch(1));
+    const ME: NodeIncarnation = NodeIncarnation {
+        id: NodeId(1),
+        incarnation: Incarnation(1),
+    };
+    const THIEF: NodeIncarnation = NodeIncarnation {
+        id: NodeId(2),
+        incarnation: Incarnation(1),
+    };
 
-    fn ready(t: &Tasks) -> Vec<u32> {
+    fn ready(t: &TaskTable) -> Vec<u32> {
         t.ready().collect()
     }
 
     #[test]
     fn tasks_become_ready_when_their_producers_are_done() {
         let info = testkit::two_stages(2);
-        let mut t = Tasks::new(&info);
+        let mut t = TaskTable::new(&info);
         assert_eq!(ready(&t), [0, 1, 2, 3]);
         for k in 0..3 {
-            assert!(t.made(&info, k, ME));
-            assert!(!t.made(&info, k, THIEF));
+            assert!(t.finished(&info, k, ME));
+            assert!(!t.finished(&info, k, THIEF));
         }
         // A band reads one row beyond its half, so all four tiles.
         assert_eq!(ready(&t), [3]);
-        t.made(&info, 3, ME);
+        t.finished(&info, 3, ME);
         assert_eq!(ready(&t), [4, 5]);
     }
 
     #[test]
     fn lost_outputs_are_made_again_if_anything_needs_them() {
         let info = testkit::two_stages(2);
-        let mut t = Tasks::new(&info);
+        let mut t = TaskTable::new(&info);
         for k in 0..4 {
-            t.made(&info, k, THIEF);
+            t.finished(&info, k, THIEF);
         }
-        t.made(&info, 4, ME);
+        t.finished(&info, 4, ME);
         assert!(t.lost(&info, 0, THIEF, false));
-        assert_eq!((ready(&t), t.get(0).make), (vec![0], 1));
-        t.made(&info, 0, ME);
+        assert_eq!((ready(&t), t.get(0).generation), (vec![0], 1));
+        t.finished(&info, 0, ME);
         assert_eq!(ready(&t), [5]);
         // Another holder is left.
-        t.made(&info, 1, ME);
+        t.finished(&info, 1, ME);
         assert!(!t.lost(&info, 1, THIEF, true));
         assert!(t.get(1).distrusted.contains(&THIEF) && t.get(1).done());
         // Merged and read by nobody any more.
-        t.made(&info, 5, ME);
-        t.get_mut(2).told = Told::Merged;
+        t.finished(&info, 5, ME);
+        t.get_mut(2).result = ResultState::Merged;
         assert!(t.lost(&info, 2, THIEF, false));
         assert!(ready(&t).is_empty());
         // The gateway forgot.
-        t.get_mut(2).told = Told::No;
+        t.get_mut(2).result = ResultState::Unsent;
         t.reconsider(&info);
         assert_eq!(ready(&t), [2]);
-    }
-
-    #[test]
-    fn nodes_take_what_lies_with_them_and_give_what_does_not() {
-        let info = testkit::two_stages(3);
-        let mut t = Tasks::new(&info);
-        // The frame lies here: the owner begins at the front, thieves at the back.
-        assert_eq!(t.pick_own(&info, |_| false), Some(0));
-        assert_eq!(t.pick_for(&info, THIEF, |_| false), Some(8));
-        // Tiles of the last rows lie with the thief.
-        for k in 0..9 {
-            t.made(&info, k, if k < 6 { ME } else { THIEF });
-        }
-        assert_eq!(ready(&t), [9, 10, 11]);
-        let here = |task: u32| task < 6;
-        assert_eq!(t.pick_own(&info, here), Some(9));
-        assert_eq!(t.pick_for(&info, THIEF, here), Some(11));
-        // Somebody who has nothing gets what costs the owner least.
-        let other = (NodeId(3), Epoch(1));
-        assert_eq!(t.pick_for(&info, other, here), Some(11));
-        t.get_mut(11).returned = 3;
-        assert_ne!(t.pick_for(&info, THIEF, here), Some(11));
     }
 }

@@ -7,8 +7,8 @@ use tessera_plan::region::Region;
 
 /// What a pull is for: a need of a job's task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tag {
-    /// Which job.
+pub struct InputPull {
+    /// The job that waits for it.
     pub job: JobId,
     /// Which need of its task.
     pub need: usize,
@@ -16,7 +16,7 @@ pub struct Tag {
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum JobStage {
     /// Inputs are on their way.
     Loading,
     /// Nothing is missing.
@@ -27,30 +27,30 @@ pub enum Stage {
 
 /// For whom a job runs, if not for an own frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stolen {
+pub struct HeldLease {
     /// Who owns the frame.
     pub owner: Peer,
     /// Number of the request that the lease answered.
-    pub ask: u32,
+    pub request: u32,
     /// How long the lease holds without being renewed.
     pub lease_us: u64,
     /// Whether its owner no longer wants it.
-    pub void: bool,
+    pub revoked: bool,
 }
 
 /// A task on its way.
 #[derive(Debug)]
-pub struct Under {
-    /// Of which frame.
+pub struct PendingJob {
+    /// The frame that the task belongs to.
     pub frame: FrameId,
-    /// Which.
+    /// The task.
     pub task: u32,
-    /// For whom.
-    pub stolen: Option<Stolen>,
-    /// How far.
-    pub stage: Stage,
+    /// The lease under which it runs; `None` for an own task.
+    pub stolen: Option<HeldLease>,
+    /// Loading, loaded or running.
+    pub stage: JobStage,
     /// Per need of the task the piece that covers it.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<InputPiece>,
     /// Per need that is on its way: the pull and from whom.
     pub pulls: BTreeMap<usize, (u32, Peer)>,
     /// Per output of the task its slot.
@@ -59,10 +59,10 @@ pub struct Under {
 
 /// A piece of an input.
 #[derive(Clone, Copy, Debug)]
-pub struct Piece {
+pub struct InputPiece {
     /// Which input of the task.
     pub input: u16,
-    /// Where it lies.
+    /// The slot that holds it.
     pub slot: SlotId,
     /// The packed box that lies there.
     pub region: Region,
@@ -72,21 +72,21 @@ pub struct Piece {
 
 /// Where a need can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum InputSource {
     /// In this slot, which holds this box.
-    Here(SlotId, Region),
+    Local(SlotId, Region),
     /// With another node.
-    There(Peer),
+    Remote(Peer),
 }
 
 /// All jobs.
 #[derive(Debug, Default)]
-pub struct Jobs {
-    jobs: BTreeMap<JobId, Under>,
+pub struct PendingJobs {
+    jobs: BTreeMap<JobId, PendingJob>,
     next: u32,
 }
 
-impl Jobs {
+impl PendingJobs {
     /// Number of jobs.
     pub fn len(&self) -> usize {
         self.jobs.len()
@@ -100,17 +100,17 @@ impl Jobs {
     }
 
     /// A new job.
-    pub fn insert(&mut self, id: JobId, job: Under) {
+    pub fn insert(&mut self, id: JobId, job: PendingJob) {
         self.jobs.insert(id, job);
     }
 
     /// A job by name.
-    pub fn get_mut(&mut self, id: JobId) -> Option<&mut Under> {
+    pub fn get_mut(&mut self, id: JobId) -> Option<&mut PendingJob> {
         self.jobs.get_mut(&id)
     }
 
     /// Takes a job out.
-    pub fn remove(&mut self, id: JobId) -> Option<Under> {
+    pub fn remove(&mut self, id: JobId) -> Option<PendingJob> {
         self.jobs.remove(&id)
     }
 
@@ -120,17 +120,17 @@ impl Jobs {
     }
 
     /// All jobs, by id.
-    pub fn iter(&self) -> impl Iterator<Item = (JobId, &Under)> {
+    pub fn iter(&self) -> impl Iterator<Item = (JobId, &PendingJob)> {
         self.jobs.iter().map(|(&id, j)| (id, j))
     }
 
     /// All jobs, by id.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (JobId, &mut Under)> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (JobId, &mut PendingJob)> {
         self.jobs.iter_mut().map(|(&id, j)| (id, j))
     }
 }
 
-impl Under {
+impl PendingJob {
     /// As a worker gets it.
     pub fn to_job(&self, id: JobId, info: &ProgramInfo) -> Job {
         let mut inputs = vec![Vec::new(); info.tasks[self.task as usize].inputs.len()];

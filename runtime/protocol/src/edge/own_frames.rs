@@ -2,62 +2,64 @@
 
 use std::collections::BTreeMap;
 
-use super::tasks::Tasks;
-use crate::{FrameMeta, Now, Outcome, ProgramInfo, store::SlotId, wire::Beat};
-use tessera_plan::dataflow::Part;
+use super::task_table::TaskTable;
+use crate::{FrameMeta, FrameOutcome, ProgramInfo, retry::Retry, store::SlotId, wire::Heartbeat};
+use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
 /// A frame in flight.
 #[derive(Debug)]
-pub struct Frame {
+pub struct OwnFrame {
     /// As the shell gave it.
     pub meta: FrameMeta,
     /// All of tensor 0.
     pub slot: SlotId,
     /// Its tasks.
-    pub tasks: Tasks,
+    pub tasks: TaskTable,
     /// Outputs that lie here, by task.
     pub outputs: BTreeMap<u32, Vec<SlotId>>,
     /// Jobs of this node that read or write its slots.
     pub jobs: usize,
     /// Whether the gateway takes results.
     pub open: bool,
-    /// Whether there are results that the gateway was not told of.
+    /// Whether there are results that the gateway was not result of.
     pub fresh: bool,
     /// Whether a task failed on every attempt.
     pub failed: bool,
     /// How it ended, while jobs still use its slots.
-    pub over: Option<Outcome>,
+    pub over: Option<FrameOutcome>,
     /// When to tell the gateway again of results it has not answered, and the pause after that.
-    pub results_again: Option<(Now, u64)>,
+    pub results_again: Option<Retry>,
 }
 
 /// All own frames, by number.
 #[derive(Debug, Default)]
-pub struct Frames {
-    frames: BTreeMap<u32, Frame>,
+pub struct OwnFrames {
+    frames: BTreeMap<u32, OwnFrame>,
     next: u32,
 }
 
-impl Frame {
+impl OwnFrame {
     /// Where a part lies here, and which box of its tensor it is.
-    pub fn find(&self, info: &ProgramInfo, part: Part) -> Option<(SlotId, Region)> {
-        let slot = match part {
-            Part::Frame => self.slot,
-            Part::Output { task, output } => *self.outputs.get(&task)?.get(usize::from(output))?,
+    pub fn find(&self, info: &ProgramInfo, key: ObjectKey) -> Option<(SlotId, Region)> {
+        let slot = match key {
+            ObjectKey::Frame => self.slot,
+            ObjectKey::Output { task, output } => {
+                *self.outputs.get(&task)?.get(usize::from(output))?
+            }
         };
-        Some((slot, info.region(part)?))
+        Some((slot, info.region(key)?))
     }
 }
 
-impl Frames {
+impl OwnFrames {
     /// A new frame; gives its number.
     pub fn add(&mut self, slot: SlotId, meta: FrameMeta, info: &ProgramInfo) -> u32 {
         let number = self.next;
-        let frame = Frame {
+        let frame = OwnFrame {
             meta,
             slot,
-            tasks: Tasks::new(info),
+            tasks: TaskTable::new(info),
             outputs: BTreeMap::new(),
             jobs: 0,
             open: false,
@@ -72,33 +74,33 @@ impl Frames {
     }
 
     /// A frame that is not over.
-    pub fn live(&self, number: u32) -> Option<&Frame> {
+    pub fn live(&self, number: u32) -> Option<&OwnFrame> {
         self.frames.get(&number).filter(|f| f.over.is_none())
     }
 
     /// A frame that is not over.
-    pub fn live_mut(&mut self, number: u32) -> Option<&mut Frame> {
+    pub fn live_mut(&mut self, number: u32) -> Option<&mut OwnFrame> {
         self.frames.get_mut(&number).filter(|f| f.over.is_none())
     }
 
     /// A frame, over or not.
-    pub fn get_mut(&mut self, number: u32) -> Option<&mut Frame> {
+    pub fn get_mut(&mut self, number: u32) -> Option<&mut OwnFrame> {
         self.frames.get_mut(&number)
     }
 
     /// A frame that nothing uses any more.
-    pub fn remove(&mut self, number: u32) -> Option<Frame> {
+    pub fn remove(&mut self, number: u32) -> Option<OwnFrame> {
         self.frames.remove(&number)
     }
 
     /// Frames that are not over, oldest first.
-    pub fn lives(&self) -> impl Iterator<Item = (u32, &Frame)> {
+    pub fn in_flight(&self) -> impl Iterator<Item = (u32, &OwnFrame)> {
         let all = self.frames.iter().map(|(&n, f)| (n, f));
         all.filter(|(_, f)| f.over.is_none())
     }
 
     /// Frames that are not over, oldest first.
-    pub fn lives_mut(&mut self) -> impl Iterator<Item = (u32, &mut Frame)> {
+    pub fn in_flight_mut(&mut self) -> impl Iterator<Item = (u32, &mut OwnFrame)> {
         let all = self.frames.iter_mut().map(|(&n, f)| (n, f));
         all.filter(|(_, f)| f.over.is_none())
     }
@@ -115,11 +117,11 @@ impl Frames {
 
     /// All frames before it have ended.
     pub fn floor(&self) -> u32 {
-        self.lives().next().map_or(self.next, |(n, _)| n)
+        self.in_flight().next().map_or(self.next, |(n, _)| n)
     }
 
     /// Whether another frame's number still fits the window that the gateway remembers.
     pub fn fits_window(&self) -> bool {
-        self.next - self.floor() < Beat::WINDOW && self.next < u32::MAX
+        self.next - self.floor() < Heartbeat::WINDOW && self.next < u32::MAX
     }
 }

@@ -3,7 +3,7 @@
 /// A stream of random numbers, the same for the same seed on every machine (SplitMix64, Steele,
 /// Lea and Flood 2014).
 #[derive(Clone, Debug)]
-pub struct Draw(u64);
+pub struct RandomSource(u64);
 
 /// Mixes the bits of a word; a bijection.
 pub const fn mix(mut z: u64) -> u64 {
@@ -12,7 +12,7 @@ pub const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-impl Draw {
+impl RandomSource {
     /// A stream of its own for every seed.
     pub const fn new(seed: u64) -> Self {
         Self(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)))
@@ -60,12 +60,12 @@ impl Draw {
 
 #[cfg(test)]
 mod tests {
-    use super::Draw;
+    use super::RandomSource;
 
     #[test]
     fn same_seed_same_stream() {
         let words = |seed| {
-            let mut d = Draw::new(seed);
+            let mut d = RandomSource::new(seed);
             [d.word(), d.word(), d.fork(3).word()]
         };
         assert_eq!(words(7), words(7));
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn draws_stay_inside_and_reach_the_ends() {
-        let mut d = Draw::new(1);
+        let mut d = RandomSource::new(1);
         let mut seen = [false; 4];
         for _ in 0..200 {
             seen[d.index(2, 5) - 2] = true;

@@ -3,44 +3,45 @@
 use std::net::SocketAddr;
 
 use super::{
-    check::{Failure, Violation},
-    core::{Core, Event, Flight},
-    edge_node::{EdgeNode, Stranger},
+    core::{Core, Datagram, Event},
+    edge_node::EdgeNode,
+    edge_spec::Stranger,
+    endpoint::{Clock, Endpoint},
     fault::Fault,
     gateway_node::GatewayNode,
-    seat::{Clock, Seat},
+    violation::{Failure, Violation},
     world::{World, address},
 };
-use tessera_protocol::{EdgeInput, Epoch, GatewayInput, NodeId};
+use tessera_protocol::{EdgeInput, GatewayInput, Incarnation, NodeId};
 
 impl World {
     /// Lets one event happen.
     pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
         match event {
-            Event::Port(flight) => {
-                if let Some(&node) = self.core.addresses.get(&flight.to) {
-                    let now = self.core.queue.now();
-                    let at = self.core.net.deliver(now, node, flight.bytes.len());
-                    match at {
-                        Some(at) if at <= now => self.deliver(flight)?,
-                        Some(at) => self.core.queue.push(at, Event::Deliver(flight)),
+            Event::Port(datagram) => {
+                if let Some(&node) = self.core.addresses.get(&datagram.to) {
+                    let now_us = self.core.queue.now_us();
+                    let at_us = self.core.net.deliver(now_us, node, datagram.bytes.len());
+                    match at_us {
+                        Some(at_us) if at_us <= now_us => self.deliver(datagram)?,
+                        Some(at_us) => self.core.queue.push(at_us, Event::Deliver(datagram)),
                         None => {}
                     }
                 }
                 Ok(())
             }
-            Event::Deliver(flight) => self.deliver(flight),
-            Event::Tick { node, life } => self.tick(node, life),
+            Event::Deliver(datagram) => self.deliver(datagram),
+            Event::Tick { node, incarnation } => self.tick(node, incarnation),
             Event::JobEnd {
                 node,
-                life,
+                incarnation,
                 job,
                 lost,
             } => {
                 if self.paused(node) {
                     let event = Event::JobEnd {
                         node,
-                        life,
+                        incarnation,
                         job,
                         lost,
                     };
@@ -48,18 +49,20 @@ impl World {
                     return Ok(());
                 }
                 match self.edge(node) {
-                    (core, Some(e)) if e.seat.life == life => e.job_end(core, job, lost),
+                    (core, Some(e)) if e.endpoint.incarnation == incarnation => {
+                        e.job_end(core, job, lost)
+                    }
                     _ => Ok(()),
                 }
             }
             Event::TailEnd {
-                life,
+                incarnation,
                 frame,
                 failed,
             } => {
                 if self.paused(0) {
                     let event = Event::TailEnd {
-                        life,
+                        incarnation,
                         frame,
                         failed,
                     };
@@ -67,19 +70,23 @@ impl World {
                     return Ok(());
                 }
                 match &mut self.gateway {
-                    Some(g) if g.seat.life == life => g.tail_end(&mut self.core, frame, failed),
+                    Some(g) if g.endpoint.incarnation == incarnation => {
+                        g.tail_end(&mut self.core, frame, failed)
+                    }
                     _ => Ok(()),
                 }
             }
-            Event::Offer { node, life } => match self.edge(node) {
-                (core, Some(e)) if e.seat.life == life && e.seat.paused.is_none() => {
+            Event::Offer { node, incarnation } => match self.edge(node) {
+                (core, Some(e))
+                    if e.endpoint.incarnation == incarnation && e.endpoint.paused.is_none() =>
+                {
                     e.input(core, EdgeInput::Tick)
                 }
                 _ => Ok(()),
             },
-            Event::Resume { node, life } => self.resume(node, life),
+            Event::Resume { node, incarnation } => self.resume(node, incarnation),
             Event::Fault(fault) => self.fault(fault),
-            Event::Storm => self.storm(),
+            Event::Hostile => self.hostile(),
         }
     }
 
@@ -87,34 +94,34 @@ impl World {
         (&mut self.core, self.edges[node - 1].as_mut())
     }
 
-    fn seat(&mut self, node: usize) -> Option<&mut Seat> {
+    fn endpoint(&mut self, node: usize) -> Option<&mut Endpoint> {
         match node {
-            0 => self.gateway.as_mut().map(|g| &mut g.seat),
-            _ => self.edges[node - 1].as_mut().map(|e| &mut e.seat),
+            0 => self.gateway.as_mut().map(|g| &mut g.endpoint),
+            _ => self.edges[node - 1].as_mut().map(|e| &mut e.endpoint),
         }
     }
 
     fn paused(&mut self, node: usize) -> bool {
-        self.seat(node).is_some_and(|s| s.paused.is_some())
+        self.endpoint(node).is_some_and(|s| s.paused.is_some())
     }
 
-    pub(super) fn deliver(&mut self, flight: Flight) -> Result<(), Failure> {
-        let Some(&node) = self.core.addresses.get(&flight.to) else {
+    pub(super) fn deliver(&mut self, datagram: Datagram) -> Result<(), Failure> {
+        let Some(&node) = self.core.addresses.get(&datagram.to) else {
             self.core.counters.unreachable += 1;
             return Ok(());
         };
-        let Some(seat) = self.seat(node) else {
+        let Some(endpoint) = self.endpoint(node) else {
             return Ok(());
         };
-        if seat.paused.is_some() {
-            if !seat.keep((flight.from, flight.bytes)) {
+        if endpoint.paused.is_some() {
+            if !endpoint.keep((datagram.from, datagram.bytes)) {
                 self.core.counters.socket_full += 1;
             }
             return Ok(());
         }
-        self.datagram(node, flight.from, &flight.bytes)?;
+        self.datagram(node, datagram.from, &datagram.bytes)?;
         // Shells may call early.
-        if self.core.draw.chance(10_000) {
+        if self.core.random.chance(10_000) {
             return self.tell_tick(node);
         }
         Ok(())
@@ -133,20 +140,20 @@ impl World {
         }
     }
 
-    fn tick(&mut self, node: usize, life: u32) -> Result<(), Failure> {
+    fn tick(&mut self, node: usize, incarnation: Incarnation) -> Result<(), Failure> {
         let core = &mut self.core;
-        let seat = match node {
-            0 => self.gateway.as_mut().map(|g| &mut g.seat),
-            _ => self.edges[node - 1].as_mut().map(|e| &mut e.seat),
+        let endpoint = match node {
+            0 => self.gateway.as_mut().map(|g| &mut g.endpoint),
+            _ => self.edges[node - 1].as_mut().map(|e| &mut e.endpoint),
         };
-        let Some(seat) = seat.filter(|s| s.life == life) else {
+        let Some(endpoint) = endpoint.filter(|s| s.incarnation == incarnation) else {
             return Ok(());
         };
-        if seat.paused.is_some() {
-            seat.miss(core);
+        if endpoint.paused.is_some() {
+            endpoint.miss(core);
             return Ok(());
         }
-        match seat.tick(core) {
+        match endpoint.tick(core) {
             Ok(false) => Ok(()),
             Ok(true) => self.tell_tick(node),
             Err(()) => {
@@ -169,17 +176,17 @@ impl World {
         }
     }
 
-    fn resume(&mut self, node: usize, life: u32) -> Result<(), Failure> {
-        let now = self.now();
-        let Some(seat) = self.seat(node).filter(|s| s.life == life) else {
+    fn resume(&mut self, node: usize, incarnation: Incarnation) -> Result<(), Failure> {
+        let now_us = self.now_us();
+        let Some(endpoint) = self.endpoint(node).filter(|s| s.incarnation == incarnation) else {
             return Ok(());
         };
         // A later pause goes on.
-        if seat.paused.is_none_or(|until| until > now) {
+        if endpoint.paused.is_none_or(|until_us| until_us > now_us) {
             return Ok(());
         }
-        seat.paused = None;
-        for (from, bytes) in seat.kept() {
+        endpoint.paused = None;
+        for (from, bytes) in endpoint.kept() {
             self.datagram(node, from, &bytes)?;
         }
         let held = std::mem::take(&mut self.held);
@@ -191,18 +198,20 @@ impl World {
         self.tell_tick(node)
     }
 
-    fn storm(&mut self) -> Result<(), Failure> {
-        let every = self.core.storm.config.every;
-        if every == 0 {
+    fn hostile(&mut self) -> Result<(), Failure> {
+        let interval_us = self.core.hostile.config.interval_us;
+        if interval_us == 0 {
             return Ok(());
         }
-        self.core.queue.push(self.now() + every, Event::Storm);
+        self.core
+            .queue
+            .push(self.now_us() + interval_us, Event::Hostile);
         let strangers = [address(9_999, 1)];
-        let Some(flight) = self.core.storm.next(&strangers) else {
+        let Some(datagram) = self.core.hostile.next(&strangers) else {
             return Ok(());
         };
-        self.core.counters.storm += 1;
-        self.deliver(flight)
+        self.core.counters.hostile += 1;
+        self.deliver(datagram)
     }
 
     fn fault(&mut self, fault: Fault) -> Result<(), Failure> {
@@ -217,11 +226,13 @@ impl World {
                 }
             }
             Fault::Pause { node, us } => {
-                let until = self.now() + us;
-                if let Some(seat) = self.seat(node) {
-                    seat.paused = seat.paused.max(Some(until));
-                    let life = seat.life;
-                    self.core.queue.push(until, Event::Resume { node, life });
+                let until_us = self.now_us() + us;
+                if let Some(endpoint) = self.endpoint(node) {
+                    endpoint.paused = endpoint.paused.max(Some(until_us));
+                    let incarnation = endpoint.incarnation;
+                    self.core
+                        .queue
+                        .push(until_us, Event::Resume { node, incarnation });
                 }
             }
             Fault::Cut { from, to } => self.core.net.cut(from, to),
@@ -233,7 +244,7 @@ impl World {
                 }
             }
             Fault::HealAll => self.core.net.heal_all(),
-            Fault::Weather(w) => self.core.net.set_weather(w),
+            Fault::Conditions(w) => self.core.net.set_conditions(w),
         }
         Ok(())
     }
@@ -246,9 +257,9 @@ impl World {
             return;
         }
         if let Some(e) = self.edges[node - 1].take() {
-            let now = self.now();
+            let now_us = self.now_us();
             let config = &e.spec.config;
-            self.core.ledger.died(now, config.id, config.epoch);
+            self.core.ledger.died(now_us, config.id, config.incarnation);
         }
     }
 
@@ -260,41 +271,41 @@ impl World {
         if alive {
             return Ok(());
         }
-        let life = self.lives[node];
-        self.lives[node] += 1;
+        let starts = self.starts[node];
+        self.starts[node] += 1;
         let at = match node {
             0 => address(0, 0),
-            _ if moved => address(node, life),
+            _ if moved => address(node, starts),
             _ => self.addresses[node],
         };
         self.addresses[node] = at;
         self.core.addresses.insert(at, node);
-        let now = self.now();
+        let now_us = self.now_us();
         let clock = |ppm| Clock {
-            start: now,
-            // Clocks of different lives and nodes have nothing in common.
-            offset: self.core.draw.clone().below(1 << 40),
+            start: now_us,
+            // Clocks of different incarnations and nodes have nothing in common.
+            offset: self.core.random.clone().below(1 << 40),
             ppm,
         };
         // Wall-clock time of the start, more or less.
-        let epoch = Epoch(1_700_000_000_000_000 + now + u64::from(life));
+        let incarnation = Incarnation(1_700_000_000_000_000 + now_us + u64::from(starts));
         if node == 0 {
             let mut spec = self.gateway_spec;
-            spec.config.epoch = epoch;
-            let seat = Seat::new(0, at, life, clock(spec.clock_ppm));
-            self.gateway = Some(GatewayNode::new(spec, seat, &self.core));
+            spec.config.incarnation = incarnation;
+            let endpoint = Endpoint::new(0, at, incarnation, clock(spec.clock_ppm));
+            self.gateway = Some(GatewayNode::new(spec, endpoint, &self.core));
         } else {
             let mut spec = self.edge_specs[node - 1];
             spec.config.id = NodeId(match spec.stranger {
                 Some(Stranger::Twin { of }) => of as u16,
                 _ => node as u16,
             });
-            spec.config.epoch = epoch;
+            spec.config.incarnation = incarnation;
             spec.config.gateway = address(0, 0);
-            let seat = Seat::new(node, at, life, clock(spec.clock_ppm));
-            self.edges[node - 1] = Some(EdgeNode::new(spec, seat, &self.core));
+            let endpoint = Endpoint::new(node, at, incarnation, clock(spec.clock_ppm));
+            self.edges[node - 1] = Some(EdgeNode::new(spec, endpoint, &self.core));
         }
-        self.core.draw.word();
+        self.core.random.word();
         self.tell_tick(node)
     }
 }

@@ -12,10 +12,10 @@ use tessera_protocol::store::{SlotId, Store};
 /// On a use after free, a double free, a free or a write while a job reads the slot, any touch
 /// while a job writes it.
 #[derive(Debug)]
-pub struct HeapStore {
+pub struct WatchedStore {
     /// By size, ascending.
     classes: Vec<Class>,
-    slots: HashMap<SlotId, Slot>,
+    slots: HashMap<SlotId, WatchedSlot>,
     made: u32,
     /// Whether a larger size serves when one is used up.
     spill: bool,
@@ -32,14 +32,14 @@ struct Class {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct WatchedSlot {
     class: usize,
     bytes: Vec<u8>,
     readers: u32,
     writer: bool,
 }
 
-impl HeapStore {
+impl WatchedStore {
     /// `classes`: what slots of each size there are, as of [`tessera_protocol::EdgeConfig::slots`]. When a size
     /// is used up, larger ones serve if `spill`, as in the shared segment; else none.
     pub fn new(classes: &[SlotCount], spill: bool) -> Self {
@@ -60,6 +60,15 @@ impl HeapStore {
             used_bytes: 0,
             refused: 0,
         }
+    }
+
+    /// Any number of slots of any size.
+    pub fn unbounded() -> Self {
+        let all = SlotCount {
+            bytes: usize::MAX,
+            count: usize::MAX,
+        };
+        Self::new(&[all], false)
     }
 
     /// Slots in use.
@@ -129,18 +138,18 @@ impl HeapStore {
         &mut s.bytes
     }
 
-    fn slot(&self, slot: SlotId, what: &str) -> &Slot {
+    fn slot(&self, slot: SlotId, what: &str) -> &WatchedSlot {
         let s = self.slots.get(&slot);
         s.unwrap_or_else(|| panic!("{slot:?}: {what} after it was freed"))
     }
 
-    fn slot_mut(&mut self, slot: SlotId, what: &str) -> &mut Slot {
+    fn slot_mut(&mut self, slot: SlotId, what: &str) -> &mut WatchedSlot {
         let s = self.slots.get_mut(&slot);
         s.unwrap_or_else(|| panic!("{slot:?}: {what} after it was freed"))
     }
 }
 
-impl Store for HeapStore {
+impl Store for WatchedStore {
     fn alloc(&mut self, bytes: usize) -> Option<SlotId> {
         let first = self.classes.partition_point(|c| c.bytes < bytes);
         let end = if self.spill {
@@ -163,7 +172,7 @@ impl Store for HeapStore {
         self.peak_bytes = self.peak_bytes.max(self.used_bytes);
         let mut content = poison.repeat(bytes.div_ceil(4));
         content.truncate(bytes);
-        let slot = Slot {
+        let slot = WatchedSlot {
             class,
             bytes: content,
             readers: 0,
@@ -208,8 +217,8 @@ mod tests {
         SlotCount { bytes, count }
     }
 
-    fn store() -> HeapStore {
-        HeapStore::new(&[slots(40, 1), slots(16, 2)], false)
+    fn store() -> WatchedStore {
+        WatchedStore::new(&[slots(40, 1), slots(16, 2)], false)
     }
 
     #[test]
@@ -231,7 +240,7 @@ mod tests {
 
     #[test]
     fn larger_sizes_may_serve() {
-        let mut s = HeapStore::new(&[slots(40, 1), slots(16, 1)], true);
+        let mut s = WatchedStore::new(&[slots(40, 1), slots(16, 1)], true);
         let all = [s.alloc(16), s.alloc(16), s.alloc(16)];
         assert!(all[1].is_some() && all[2].is_none(), "{all:?}");
     }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, net::SocketAddr, rc::Rc};
 
 use super::core::{Core, Event};
+use tessera_protocol::Incarnation;
 
 /// A clock that began at another time and runs at another rate than virtual time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +43,12 @@ pub(super) type Arrived = (SocketAddr, Rc<[u8]>);
 
 /// A node's place in the world.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct Endpoint {
     /// 0 is the gateway; equals the node's id.
     pub index: usize,
     pub address: SocketAddr,
     /// Counts the node's processes from 0.
-    pub life: u32,
+    pub incarnation: Incarnation,
     pub clock: Clock,
     /// Until when the node stands still.
     pub paused: Option<u64>,
@@ -55,31 +56,36 @@ pub(super) struct Seat {
     socket: VecDeque<Arrived>,
     socket_bytes: usize,
     /// Virtual time the machine waits for.
-    wake: u64,
+    wake_us: u64,
     /// Virtual time of the timer's event.
     timer: Option<u64>,
     spins: u32,
     spun_at: u64,
 }
 
-impl Seat {
+impl Endpoint {
     /// Bytes a socket buffer holds while nobody reads it, counting the kernel's overhead.
-    const SOCKET_BYTES: usize = 208 * 1024;
+    const SOCKET_BYTES_MAX: usize = 208 * 1024;
     /// The kernel's overhead per datagram.
     const SOCKET_OVERHEAD: usize = 512;
     /// Ticks in a row at one time before the machine counts as spinning.
-    const SPINS: u32 = 64;
+    const TICKS_MAX: u32 = 64;
 
-    pub const fn new(index: usize, address: SocketAddr, life: u32, clock: Clock) -> Self {
+    pub const fn new(
+        index: usize,
+        address: SocketAddr,
+        incarnation: Incarnation,
+        clock: Clock,
+    ) -> Self {
         Self {
             index,
             address,
-            life,
+            incarnation,
             clock,
             paused: None,
             socket: VecDeque::new(),
             socket_bytes: 0,
-            wake: u64::MAX,
+            wake_us: u64::MAX,
             timer: None,
             spins: 0,
             spun_at: 0,
@@ -88,44 +94,45 @@ impl Seat {
 
     /// Sets the timer to the local time that the machine waits for.
     pub fn wait(&mut self, core: &mut Core, local: u64) {
-        self.wake = self.clock.global(local).max(core.queue.now());
+        self.wake_us = self.clock.global(local).max(core.queue.now_us());
         self.arm(core);
     }
 
     fn arm(&mut self, core: &mut Core) {
-        if self.timer.is_none_or(|t| self.wake < t) && self.wake < u64::MAX / 2 {
-            self.timer = Some(self.wake);
-            let (node, life) = (self.index, self.life);
-            core.queue.push(self.wake, Event::Tick { node, life });
+        if self.timer.is_none_or(|t| self.wake_us < t) && self.wake_us < u64::MAX / 2 {
+            self.timer = Some(self.wake_us);
+            let (node, incarnation) = (self.index, self.incarnation);
+            core.queue
+                .push(self.wake_us, Event::Tick { node, incarnation });
         }
     }
 
     /// The timer's event came while the node stands still: it is told when it resumes, and sets the
     /// timer again.
     pub fn miss(&mut self, core: &Core) {
-        if self.timer == Some(core.queue.now()) {
+        if self.timer == Some(core.queue.now_us()) {
             self.timer = None;
         }
     }
 
     /// The timer's event came: whether the machine is to be told. `Err` when it spins.
     pub fn tick(&mut self, core: &mut Core) -> Result<bool, ()> {
-        let now = core.queue.now();
-        if self.timer != Some(now) {
+        let now_us = core.queue.now_us();
+        if self.timer != Some(now_us) {
             return Ok(false);
         }
         self.timer = None;
-        if self.wake > now {
+        if self.wake_us > now_us {
             self.arm(core);
             return Ok(false);
         }
-        self.spins = if self.spun_at == now {
+        self.spins = if self.spun_at == now_us {
             self.spins + 1
         } else {
             0
         };
-        self.spun_at = now;
-        if self.spins > Self::SPINS {
+        self.spun_at = now_us;
+        if self.spins > Self::TICKS_MAX {
             Err(())
         } else {
             Ok(true)
@@ -135,7 +142,7 @@ impl Seat {
     /// Keeps a datagram for a node that stands still; `false` when its buffer is full.
     pub fn keep(&mut self, arrived: Arrived) -> bool {
         let bytes = arrived.1.len() + Self::SOCKET_OVERHEAD;
-        if self.socket_bytes + bytes > Self::SOCKET_BYTES {
+        if self.socket_bytes + bytes > Self::SOCKET_BYTES_MAX {
             return false;
         }
         self.socket_bytes += bytes;

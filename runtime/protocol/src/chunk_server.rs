@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::{
     ObjectId,
-    peer::{Peer, Speaker},
+    peer::{Peer, Sender},
     pull::gather,
     stats::TransferStats,
     wire::{Data, Message, Request, seal},
@@ -17,13 +17,13 @@ use tessera_plan::region::Region;
 
 /// Chunks to be sent.
 #[derive(Debug, Default)]
-pub struct Serve {
-    turns: VecDeque<Turn>,
+pub struct ChunkServer {
+    turns: VecDeque<QueuedRange>,
 }
 
 /// A range of chunks of one pull.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
+struct QueuedRange {
     to: Peer,
     pull: u32,
     object: ObjectId,
@@ -34,18 +34,18 @@ struct Turn {
     end: u32,
 }
 
-impl Serve {
+impl ChunkServer {
     /// Most ranges that wait.
-    pub const MOST: usize = 1024;
+    pub const RANGES_MAX: usize = 1024;
 
     /// Takes a request for an object that is here.
     pub fn request(&mut self, to: Peer, request: &Request<'_>, stats: &mut TransferStats) {
         for range in request.ranges {
             let (next, end) = (range.start.get(), range.start.get() + range.count.get());
             // A receiver that loses patience while its chunks still wait here gets them once.
-            let waits = |t: &Turn| {
+            let waits = |t: &QueuedRange| {
                 t.to.id == to.id
-                    && t.to.epoch == to.epoch
+                    && t.to.incarnation == to.incarnation
                     && t.pull == request.pull
                     && t.next <= next
                     && end <= t.end
@@ -53,11 +53,11 @@ impl Serve {
             if self.turns.iter().any(waits) {
                 continue;
             }
-            if self.turns.len() >= Self::MOST {
+            if self.turns.len() >= Self::RANGES_MAX {
                 stats.requests_refused += 1;
                 return;
             }
-            self.turns.push_back(Turn {
+            self.turns.push_back(QueuedRange {
                 to,
                 pull: request.pull,
                 object: request.object,
@@ -74,7 +74,7 @@ impl Serve {
     /// which box of their tensor they are.
     pub fn poll(
         &mut self,
-        me: Speaker,
+        me: Sender,
         lookup: impl Fn(&ObjectId) -> Option<(SlotId, Region)>,
         store: &impl Store,
         stats: &mut TransferStats,
@@ -95,7 +95,7 @@ impl Serve {
                 offset: offset as u32,
                 bytes: &[],
             };
-            Message::Data(head).encode_open(me.to(Some(turn.to.epoch)), out);
+            Message::Data(head).encode_open(me.to(Some(turn.to.incarnation)), out);
             let (bytes, n) = (store.bytes(slot), turn.value_bytes);
             gather(n, bytes, whole, turn.region, offset..end, out);
             seal(out);

@@ -2,18 +2,18 @@
 
 use std::net::SocketAddr;
 
-use super::{Edge, say::Post};
+use super::{Edge, send::Outgoing};
 use crate::{
-    GATEWAY, Now,
+    GATEWAY, Micros,
     peer::Peer,
     store::Store,
     wire::{Envelope, Message, Reject, Request, parse, plan_prefix},
 };
 
 impl Edge {
-    pub(super) fn hear(
+    pub(super) fn receive(
         &mut self,
-        now: Now,
+        now_us: Micros,
         addr: SocketAddr,
         bytes: &[u8],
         store: &mut impl Store,
@@ -21,19 +21,19 @@ impl Edge {
         let (envelope, message) = parse(bytes, &self.info)?;
         let kind = message.kind();
         if let Message::Pull(r) | Message::Grant(r) | Message::Nack(r) = &message {
-            // Another life of this node may be meant: then the answer is that it is gone.
+            // Another incarnation of this node may be meant: then the answer is that it is gone.
             self.on_request(addr, &envelope, r);
         } else {
-            if envelope.to_epoch != Some(self.me.epoch) {
-                return Err(Reject::OtherLife);
+            if envelope.to_incarnation != Some(self.me.incarnation) {
+                return Err(Reject::OtherIncarnation);
             }
             if envelope.from == self.config.id {
                 return Err(Reject::Id);
             }
             if envelope.from == GATEWAY {
-                self.hear_gateway(now, &envelope, &message, store)?;
+                self.receive_from_gateway(now_us, &envelope, &message, store)?;
             } else {
-                self.hear_edge(now, addr, &envelope, &message, store)?;
+                self.receive_from_edge(now_us, addr, &envelope, &message, store)?;
             }
         }
         self.stats.traffic.received.add(kind, bytes.len());
@@ -41,42 +41,43 @@ impl Edge {
     }
 
     fn on_request(&mut self, addr: SocketAddr, envelope: &Envelope, request: &Request<'_>) {
-        let here = envelope.to_epoch == Some(self.me.epoch) && self.find(&request.object).is_some();
+        let here = envelope.to_incarnation == Some(self.me.incarnation)
+            && self.find(&request.object).is_some();
         if !here {
-            self.send(Post::Absent {
+            self.enqueue(Outgoing::Absent {
                 to: addr,
-                epoch: envelope.epoch,
+                incarnation: envelope.incarnation,
                 pull: request.pull,
             });
             return;
         }
         let to = Peer {
             id: envelope.from,
-            epoch: envelope.epoch,
+            incarnation: envelope.incarnation,
             addr,
         };
         let transfer = &mut self.stats.transfer;
         self.serve.request(to, request, transfer);
     }
 
-    fn hear_gateway(
+    fn receive_from_gateway(
         &mut self,
-        now: Now,
+        now_us: Micros,
         envelope: &Envelope,
         message: &Message<'_>,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         if let Message::State(s) = message {
-            self.gateway_spoke(envelope)?;
-            self.on_state(now, s, store);
+            self.gateway_seen(envelope)?;
+            self.on_state(now_us, s, store);
             return Ok(());
         }
-        // Only an answer to a beat tells of a new life.
-        if self.link.gateway != Some(envelope.epoch) {
+        // Only an answer to a heartbeat tells of a new incarnation.
+        if self.link.gateway != Some(envelope.incarnation) {
             return Err(Reject::Stale);
         }
         match message {
-            Message::Hint { seq, victim } => self.on_hint(now, *seq, *victim),
+            Message::Victim { seq, victim } => self.on_victim(now_us, *seq, *victim),
             Message::ResultsAck(ack) => {
                 self.on_results_ack(ack);
                 Ok(())
@@ -90,9 +91,9 @@ impl Edge {
         }
     }
 
-    fn hear_edge(
+    fn receive_from_edge(
         &mut self,
-        now: Now,
+        now_us: Micros,
         addr: SocketAddr,
         envelope: &Envelope,
         message: &Message<'_>,
@@ -101,19 +102,19 @@ impl Edge {
         if envelope.plan != plan_prefix(&self.info) {
             return Err(Reject::Plan);
         }
-        if let Some(ended) = self.peers.heard(now, envelope, addr)? {
-            self.lives_ended(|(id, epoch)| id == ended.id && epoch <= ended.epoch);
+        if let Some(ended) = self.peers.seen(now_us, envelope, addr)? {
+            self.incarnations_ended(|p| p.id == ended.id && p.incarnation <= ended.incarnation);
         }
         let peer = Peer {
             id: envelope.from,
-            epoch: envelope.epoch,
+            incarnation: envelope.incarnation,
             addr,
         };
         match message {
-            Message::StealAsk { ask } => self.on_steal_ask(now, peer, *ask),
-            Message::Lease(lease) => self.on_lease(now, envelope, peer, lease, store),
-            Message::NoWork { ask } => self.on_no_work(now, envelope, *ask),
-            Message::Renew(renew) => self.on_renew(now, peer, renew),
+            Message::StealClient { request } => self.on_steal_client(now_us, peer, *request),
+            Message::Lease(lease) => self.on_lease(now_us, envelope, peer, lease, store),
+            Message::NoWork { request } => self.on_no_work(now_us, envelope, *request),
+            Message::Renew(renew) => self.on_renew(now_us, peer, renew),
             Message::Renewed { seq, wanted } => self.on_renewed(peer, *seq, *wanted, store),
             Message::Done(report) => {
                 self.on_done(peer, *report);
@@ -123,10 +124,10 @@ impl Edge {
                 self.on_failed(peer, failed);
                 Ok(())
             }
-            Message::Reported(reported) => self.on_reported(peer, reported, store),
+            Message::ReportAck(reported) => self.on_report_ack(peer, reported, store),
             Message::Data(data) => {
                 let transfer = &mut self.stats.transfer;
-                (self.receiver).on_data(now, envelope, data, store, transfer)
+                (self.receiver).on_data(now_us, envelope, data, store, transfer)
             }
             Message::Absent { pull } => {
                 let transfer = &mut self.stats.transfer;

@@ -1,0 +1,213 @@
+//! An edge alone; a test writes everybody else's datagrams.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::{
+    GATEWAY, Incarnation, NodeId,
+    testkit::{self, TestStore},
+    wire::{self, ClusterState, Envelope, FrameStatusEntry, Message, Report, Verdict, parse},
+};
+
+pub(super) const ME: NodeId = NodeId(1);
+pub(super) const INCARNATION: Incarnation = Incarnation(50);
+
+pub(super) fn addr(id: NodeId) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 100 + id.0))
+}
+
+/// What the edge was seen to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Heartbeat {
+        seq: u32,
+        frames: usize,
+    },
+    Lease {
+        to: NodeId,
+        request: u32,
+        task: u32,
+    },
+    NoWork {
+        to: NodeId,
+    },
+    ReportAck {
+        to: NodeId,
+        keep: bool,
+    },
+    Renewed {
+        wanted: u64,
+    },
+    Results {
+        task: u32,
+        generation: u16,
+        holder: NodeId,
+    },
+    Failed {
+        request: u32,
+        declined: bool,
+    },
+    StealClient {
+        to: NodeId,
+        request: u32,
+    },
+    Absent,
+    Data,
+    Other(MessageKind),
+}
+
+pub(super) struct EdgeAlone {
+    pub info: Arc<ProgramInfo>,
+    pub edge: Edge,
+    pub store: TestStore,
+    pub now_us: Micros,
+    pub jobs: Vec<Job>,
+    pub heartbeats: u32,
+}
+
+impl EdgeAlone {
+    pub fn new(change: impl FnOnce(&mut EdgeConfig)) -> Self {
+        let mut config = EdgeConfig::new(ME, INCARNATION, addr(GATEWAY), 1);
+        config.jobs_max = 1;
+        change(&mut config);
+        let info = Arc::new(testkit::two_stages(2));
+        let mut rig = Self {
+            edge: Edge::new(config, Arc::clone(&info)),
+            info,
+            store: TestStore::default(),
+            now_us: 1_000,
+            jobs: Vec::new(),
+            heartbeats: 0,
+        };
+        // The first heartbeat does not know the gateway's incarnation, the second names it.
+        rig.sent();
+        rig.state(&[]);
+        rig.sent();
+        rig.state(&[]);
+        assert!(rig.edge.joined());
+        rig
+    }
+
+    /// One with a frame of its own: it runs task 0 itself, the others are ready.
+    pub fn source(change: impl FnOnce(&mut EdgeConfig)) -> Self {
+        let mut rig = Self::new(change);
+        assert!(rig.edge.wants_frame());
+        let bytes = 4 * rig.info.tensors[0].region.len();
+        let slot = rig.store.alloc(bytes).expect("a slot");
+        let meta = FrameMeta::default();
+        rig.input(EdgeInput::Frame { slot, meta });
+        rig.sent();
+        assert_eq!(rig.jobs.len(), 1);
+        rig
+    }
+
+    pub fn input(&mut self, input: EdgeInput<'_>) {
+        self.edge.handle(self.now_us, input, &mut self.store);
+    }
+
+    /// A datagram from somebody's incarnation to this incarnation.
+    pub fn receive(&mut self, from: (NodeId, u64), message: &Message<'_>) {
+        self.receive_for(from, INCARNATION, message);
+    }
+
+    pub fn receive_for(&mut self, from: (NodeId, u64), to: Incarnation, message: &Message<'_>) {
+        let mut bytes = Vec::new();
+        let envelope = Envelope {
+            from: from.0,
+            incarnation: Incarnation(from.1),
+            to_incarnation: Some(to),
+            plan: plan_prefix(&self.info),
+        };
+        message.encode(envelope, &mut bytes);
+        let from = addr(from.0);
+        let input = EdgeInput::Datagram {
+            from,
+            bytes: &bytes,
+        };
+        self.input(input);
+    }
+
+    /// The gateway's answer to the latest heartbeat.
+    pub fn state(&mut self, frames: &[FrameStatusEntry]) {
+        let state = ClusterState {
+            seq: self.heartbeats,
+            verdict: Verdict::Welcome,
+            work: false,
+            frames,
+            nodes: &[],
+        };
+        self.receive((GATEWAY, 7), &Message::State(state));
+    }
+
+    /// Drains the machine.
+    pub fn sent(&mut self) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        for _ in 0..10_000 {
+            match self.edge.poll(self.now_us, &mut self.store) {
+                EdgeOutput::Send { to, bytes } => {
+                    let (_, m) = parse(bytes, &self.info).expect("a sound datagram");
+                    let to = NodeId(to.port() - 100);
+                    if let Message::Heartbeat(b) = m {
+                        self.heartbeats = b.seq;
+                    }
+                    sent.extend(translate(to, &m));
+                }
+                EdgeOutput::Run(job) => self.jobs.push(job),
+                EdgeOutput::WaitUntil(_) => return sent,
+                _ => {}
+            }
+        }
+        panic!("it does not wait");
+    }
+
+    pub fn steal(&mut self, thief: (NodeId, u64), request: u32) -> Vec<Sent> {
+        self.receive(thief, &Message::StealClient { request });
+        self.sent()
+    }
+
+    pub fn done(&mut self, thief: (NodeId, u64), task: u32, request: u32) -> Vec<Sent> {
+        self.receive(thief, &Message::Done(report(task, request)));
+        self.sent()
+    }
+}
+
+pub(super) fn report(task: u32, request: u32) -> Report {
+    Report {
+        number: 0,
+        task,
+        request,
+    }
+}
+
+fn translate(to: NodeId, m: &Message<'_>) -> Vec<Sent> {
+    vec![match *m {
+        Message::Heartbeat(b) => Sent::Heartbeat {
+            seq: b.seq,
+            frames: b.frames.len(),
+        },
+        Message::Lease(l) => Sent::Lease {
+            to,
+            request: l.request,
+            task: l.task,
+        },
+        Message::NoWork { .. } => Sent::NoWork { to },
+        Message::ReportAck(r) => Sent::ReportAck { to, keep: r.keep },
+        Message::Renewed { wanted, .. } => Sent::Renewed { wanted },
+        Message::Results(r) => {
+            let one = |t: &wire::ResultEntry| Sent::Results {
+                task: t.task.get(),
+                generation: t.generation.get(),
+                holder: r.nodes[usize::from(t.holder)].id(),
+            };
+            return r.tasks.iter().map(one).collect();
+        }
+        Message::Failed(f) => Sent::Failed {
+            request: f.report.request,
+            declined: f.why == wire::FailureReason::Declined,
+        },
+        Message::StealClient { request } => Sent::StealClient { to, request },
+        Message::Absent { .. } => Sent::Absent,
+        Message::Data(_) => Sent::Data,
+        _ => Sent::Other(m.kind()),
+    }]
+}

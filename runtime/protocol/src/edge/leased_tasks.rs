@@ -1,0 +1,264 @@
+//! Leased tasks: tasks of own frames in other nodes' hands. This node is the victim.
+//!
+//! A lease is given by `on_steal_client`, kept alive by `on_renew`, and ends in a report
+//! (`on_done`, `on_failed`), by running out, or with its thief.
+
+use super::{Edge, placement::Choice, send::Outgoing, task_table::IssuedLease};
+use crate::{
+    Micros, NodeIncarnation,
+    peer::Peer,
+    wire::{self, Failed, FailureReason, NO_TASK, Reject, Renew, Report, ReportAck},
+};
+
+impl Edge {
+    pub(super) fn on_steal_client(
+        &mut self,
+        now_us: Micros,
+        thief: Peer,
+        request: u32,
+    ) -> Result<(), Reject> {
+        let Some(known) = self.peers.get_mut(thief.id) else {
+            return Err(Reject::Stranger);
+        };
+        let (last, empty) = known.request;
+        if request < last {
+            return Err(Reject::Stale);
+        }
+        if request == last {
+            // The answer was lost, or the request doubled: the same again, if it still holds.
+            if empty {
+                self.enqueue(Outgoing::NoWork { to: thief, request });
+            } else if let Some((number, task)) = self.lease_of(thief, request) {
+                self.enqueue(Outgoing::Lease {
+                    to: thief,
+                    number,
+                    task,
+                    request,
+                });
+            }
+            return Ok(());
+        }
+        let found = self.pick_for(thief);
+        if let Some(known) = self.peers.get_mut(thief.id) {
+            known.request = (request, found.is_none());
+        }
+        let Some(Choice { number, task }) = found else {
+            self.enqueue(Outgoing::NoWork { to: thief, request });
+            return Ok(());
+        };
+        self.give_lease(now_us, number, task, thief, request);
+        self.stats.leases_issued += 1;
+        self.enqueue(Outgoing::Lease {
+            to: thief,
+            number,
+            task,
+            request,
+        });
+        Ok(())
+    }
+
+    fn give_lease(&mut self, now_us: Micros, number: u32, task: u32, thief: Peer, request: u32) {
+        let until_us = now_us + self.config.lease_us.min(self.config.lease_us_max);
+        self.next_expiry_us = self.next_expiry_us.min(until_us);
+        // An idle worker may want to back it up.
+        self.dirty = true;
+        if let Some(frame) = self.frames.live_mut(number) {
+            let t = frame.tasks.get_mut(task);
+            if t.returned > 0 {
+                self.stats.tasks_reissued += 1;
+            }
+            t.lease = Some(IssuedLease {
+                thief,
+                request,
+                since_us: now_us,
+                until_us,
+            });
+            frame.tasks.refresh(task);
+        }
+    }
+
+    fn pick_for(&self, thief: Peer) -> Option<Choice> {
+        let fits = |c: Choice| {
+            let holders = self.holders_for(c.number, c.task);
+            holders.is_some_and(|(nodes, _)| nodes.len() <= wire::LeaseGrant::HOLDERS_MAX)
+        };
+        let who = thief.who();
+        let placement = self.config.placement;
+        placement.for_thief(&self.situation(), who, fits)
+    }
+
+    fn lease_of(&self, thief: Peer, request: u32) -> Option<(u32, u32)> {
+        let mine = |l: &IssuedLease| l.answers(thief, request);
+        self.frames.in_flight().find_map(|(n, f)| {
+            let task = f
+                .tasks
+                .iter()
+                .find(|(_, t)| t.lease.is_some_and(|l| mine(&l)))?;
+            Some((n, task.0))
+        })
+    }
+
+    pub(super) fn on_renew(
+        &mut self,
+        now_us: Micros,
+        thief: Peer,
+        renew: &Renew<'_>,
+    ) -> Result<(), Reject> {
+        let Some(known) = self.peers.get_mut(thief.id) else {
+            return Err(Reject::Stranger);
+        };
+        if renew.seq <= known.renew {
+            return Err(Reject::Stale);
+        }
+        known.renew = renew.seq;
+        let (lease, cap) = (self.config.lease_us, self.config.lease_us_max);
+        let mut wanted = 0;
+        for (i, r) in renew.leases.iter().enumerate() {
+            let (number, task, request) = (r.number.get(), r.task.get(), r.request.get());
+            let Some(frame) = self.frames.live_mut(number) else {
+                continue;
+            };
+            let t = frame.tasks.get_mut(task);
+            if t.done() || frame.failed {
+                continue;
+            }
+            wanted |= 1 << i;
+            if let Some(l) = &mut t.lease
+                && l.answers(thief, request)
+            {
+                let until_us = (now_us + lease).min(l.since_us.saturating_add(cap));
+                l.until_us = l.until_us.max(until_us);
+                self.stats.leases_renewed += 1;
+            }
+        }
+        let seq = renew.seq;
+        self.enqueue(Outgoing::Renewed {
+            to: thief,
+            seq,
+            wanted,
+        });
+        Ok(())
+    }
+
+    pub(super) fn on_done(&mut self, thief: Peer, report: Report) {
+        let who = thief.who();
+        let mut keep = false;
+        if let Some(frame) = self.frames.live_mut(report.number) {
+            let t = frame.tasks.get(report.task);
+            if t.holders.contains(&who) {
+                keep = true;
+            } else if !t.done() && !t.distrusted.contains(&who) {
+                keep = true;
+                self.finished(report.number, report.task, who);
+            } else {
+                // It was not needed any more, or would not be found when it is.
+                self.end_lease(thief, report);
+            }
+        }
+        self.enqueue(Outgoing::ReportAck {
+            to: thief,
+            reported: ReportAck { report, keep },
+        });
+    }
+
+    /// Ends the lease that a report is about. Says whether there was one.
+    fn end_lease(&mut self, thief: Peer, report: Report) -> bool {
+        let Some(frame) = self.frames.live_mut(report.number) else {
+            return false;
+        };
+        let t = frame.tasks.get_mut(report.task);
+        let about = |l: &IssuedLease| l.answers(thief, report.request);
+        if !t.lease.as_ref().is_some_and(about) {
+            return false;
+        }
+        t.lease = None;
+        frame.tasks.refresh(report.task);
+        self.dirty = true;
+        true
+    }
+
+    pub(super) fn on_failed(&mut self, thief: Peer, failed: &Failed<'_>) {
+        let report = failed.report;
+        if self.end_lease(thief, report) {
+            if failed.why != FailureReason::Declined
+                && let Some(frame) = self.frames.live_mut(report.number)
+            {
+                let t = frame.tasks.get_mut(report.task);
+                t.returned = t.returned.saturating_add(1);
+            }
+            match failed.why {
+                FailureReason::Declined => {}
+                FailureReason::Worker => self.attempt_failed(report.number, report.task),
+                FailureReason::Lost => {
+                    for l in failed.lost {
+                        let who = l.holder();
+                        if l.task.get() != NO_TASK {
+                            self.holder_lost(report.number, l.task.get(), who, true);
+                        }
+                    }
+                }
+            }
+        }
+        self.enqueue(Outgoing::ReportAck {
+            to: thief,
+            reported: ReportAck {
+                report,
+                keep: false,
+            },
+        });
+    }
+
+    /// Takes back what was not renewed.
+    pub(super) fn expire_leases(&mut self, now_us: Micros) {
+        let mut next = Micros::MAX;
+        for (_, frame) in self.frames.in_flight_mut() {
+            let mut expired = Vec::new();
+            for (k, t) in frame.tasks.iter_mut() {
+                let Some(l) = t.lease else { continue };
+                if l.until_us > now_us {
+                    next = next.min(l.until_us);
+                    continue;
+                }
+                t.lease = None;
+                t.returned = t.returned.saturating_add(1);
+                expired.push(k);
+            }
+            self.stats.leases_expired += expired.len() as u64;
+            self.dirty |= !expired.is_empty();
+            for k in expired {
+                frame.tasks.refresh(k);
+            }
+        }
+        self.next_expiry_us = next;
+    }
+
+    pub(super) fn extend_leases(&mut self, by: u64) {
+        for (_, frame) in self.frames.in_flight_mut() {
+            for (_, t) in frame.tasks.iter_mut() {
+                if let Some(l) = &mut t.lease {
+                    l.until_us += by;
+                    l.since_us += by;
+                }
+            }
+        }
+    }
+
+    /// Leases of thieves that have died come back.
+    pub(super) fn return_leases(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
+        for (_, frame) in self.frames.in_flight_mut() {
+            let mut back = Vec::new();
+            for (k, t) in frame.tasks.iter_mut() {
+                if t.lease.is_some_and(|l| dead(l.thief.who())) {
+                    t.lease = None;
+                    t.returned = t.returned.saturating_add(1);
+                    back.push(k);
+                }
+            }
+            self.stats.leases_orphaned += back.len() as u64;
+            self.dirty |= !back.is_empty();
+            for k in back {
+                frame.tasks.refresh(k);
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Own tasks: tasks of this node's frames, as far as this node runs them, and what follows when
+//! anybody has finished one.
+//!
+//! A task that is ready becomes a job ([`super::jobs`]); the job ends in `own_done` or `own_failed`.
+//! Whoever finishes a task, its outputs' place is noted by `made` and struck out by `holder_lost`.
+
+use super::{
+    Edge,
+    pending_job::{InputSource, PendingJob},
+    placement::{Backup, Choice},
+    task_table::ResultState,
+};
+use crate::{FrameOutcome, JobId, Micros, NodeIncarnation, peer::Peer, store::Store};
+
+impl Edge {
+    /// Begins tasks of own frames while there is room for jobs.
+    pub(super) fn start_own_jobs(&mut self, now_us: Micros, store: &mut impl Store) {
+        self.next_backup_us = None;
+        while self.jobs.len() < self.config.jobs_max {
+            let placement = self.config.placement;
+            if let Some(choice) = placement.next_own(&self.situation()) {
+                if !self.start_own(choice, store) {
+                    return;
+                }
+                continue;
+            }
+            match placement.backup(&self.situation(), now_us) {
+                Backup::Micros(choice) => {
+                    if !self.start_own(choice, store) {
+                        return;
+                    }
+                    self.stats.backups += 1;
+                }
+                Backup::NotBefore(at) => {
+                    self.next_backup_us = Some(at);
+                    return;
+                }
+                Backup::No => return,
+            }
+        }
+    }
+
+    /// Begins a task; `false` when there are not enough slots.
+    fn start_own(&mut self, choice: Choice, store: &mut impl Store) -> bool {
+        let Choice { number, task } = choice;
+        let info = std::sync::Arc::clone(&self.info);
+        let Some(frame) = self.frames.live(number) else {
+            return false;
+        };
+        let me: NodeIncarnation = self.me.who();
+        let mut from = Vec::with_capacity(info.tasks[task as usize].needs.len());
+        for need in &info.tasks[task as usize].needs {
+            let there = |maker: u32| {
+                let holders = &frame.tasks.get(maker).holders;
+                let peers = holders.iter().filter(|h| **h != me);
+                let known = peers.filter_map(|h| {
+                    let known = self.peers.get(h.id)?;
+                    (known.peer.incarnation == h.incarnation).then_some(known.peer)
+                });
+                known.max_by_key(|p| self.peers.get(p.id).map(|k| k.seen_us))
+            };
+            let found = match frame.find(&info, need.key) {
+                Some((slot, region)) => Some(InputSource::Local(slot, region)),
+                None => need.key.task().and_then(there).map(InputSource::Remote),
+            };
+            match found {
+                Some(f) => from.push(f),
+                None => {
+                    // A holder that this node forgot is none.
+                    if let Some(maker) = need.key.task() {
+                        self.undo_unreachable(number, maker);
+                    }
+                    return true;
+                }
+            }
+        }
+        let frame_id = self.frame_id(number);
+        let Some(id) = self.begin(frame_id, task, None, &from, store) else {
+            return false;
+        };
+        if let Some(frame) = self.frames.live_mut(number) {
+            frame.jobs += 1;
+            let t = frame.tasks.get_mut(task);
+            if t.returned > 0 && t.lease.is_none() {
+                self.stats.tasks_reissued += 1;
+            }
+            t.job = Some(id);
+            frame.tasks.refresh(task);
+        }
+        true
+    }
+
+    fn undo_unreachable(&mut self, number: u32, maker: u32) {
+        let info = std::sync::Arc::clone(&self.info);
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        for holder in frame.tasks.get(maker).holders.clone() {
+            if frame.tasks.lost(&info, maker, holder, false) {
+                self.stats.tasks_unmade += 1;
+            }
+        }
+        frame.fresh = true;
+    }
+
+    /// A worker has finished an own task.
+    pub(super) fn own_done(&mut self, job: &PendingJob) {
+        self.stats.tasks_own += 1;
+        let me = self.me.who();
+        self.finished(job.frame.number, job.task, me);
+    }
+
+    /// An own task's job is over: keeps its outputs if they are `good` and not here yet. Says
+    /// whether they were kept.
+    pub(super) fn keep_own(&mut self, id: JobId, job: &PendingJob, good: bool) -> bool {
+        let Some(frame) = self.frames.get_mut(job.frame.number) else {
+            return false;
+        };
+        frame.jobs -= 1;
+        let t = frame.tasks.get_mut(job.task);
+        if t.job == Some(id) {
+            t.job = None;
+        }
+        frame.tasks.refresh(job.task);
+        let keep = good && frame.over.is_none() && !frame.outputs.contains_key(&job.task);
+        if keep {
+            frame.outputs.insert(job.task, job.outputs.clone());
+        }
+        keep
+    }
+
+    /// A worker, here or at a thief, did not survive a task, or refused it.
+    pub(super) fn attempt_failed(&mut self, number: u32, task: u32) {
+        self.dirty = true;
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        let t = frame.tasks.get_mut(task);
+        t.failures = t.failures.saturating_add(1);
+        if t.failures >= self.config.failures_max && !t.done() && !frame.failed {
+            frame.failed = true;
+            self.link.changed = true;
+        }
+    }
+
+    /// Somebody has finished a task.
+    pub(super) fn finished(&mut self, number: u32, task: u32, holder: NodeIncarnation) {
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        self.dirty = true;
+        let known = frame.tasks.get(task).first.is_some();
+        let first = frame.tasks.finished(&self.info, task, holder);
+        if first && !known {
+            *self.stats.tasks_by_node.entry(holder.id).or_insert(0) += 1;
+        }
+        if self.info.tasks[task as usize].for_tail
+            && frame.tasks.get(task).result == ResultState::Unsent
+        {
+            frame.fresh = true;
+        }
+    }
+
+    /// A holder does not have a task's outputs, or cannot be reached.
+    pub(super) fn holder_lost(
+        &mut self,
+        number: u32,
+        task: u32,
+        holder: NodeIncarnation,
+        distrust: bool,
+    ) {
+        if holder == self.me.who() {
+            // What lies here is here, whoever cannot reach it.
+            return;
+        }
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        if frame.tasks.lost(&self.info, task, holder, distrust) {
+            self.stats.tasks_unmade += 1;
+        }
+        frame.fresh = true;
+        self.dirty = true;
+    }
+
+    /// Lives of a node have ended: what they held is lost, what they were given comes back.
+    pub(super) fn incarnations_ended(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
+        self.return_leases(&dead);
+        let info = std::sync::Arc::clone(&self.info);
+        for (_, frame) in self.frames.in_flight_mut() {
+            let mut lost = Vec::new();
+            for (k, t) in frame.tasks.iter() {
+                let gone = t.holders.iter().filter(|h| dead(**h));
+                lost.extend(gone.map(|h| (k, *h)));
+            }
+            self.dirty |= !lost.is_empty();
+            for (k, holder) in lost {
+                frame.fresh = true;
+                if frame.tasks.lost(&info, k, holder, false) {
+                    self.stats.tasks_unmade += 1;
+                }
+            }
+        }
+        let gone = |p: &Peer| dead(p.who());
+        self.receiver.gone(gone, &mut self.stats.transfer);
+    }
+
+    /// The gateway has written an own frame's record.
+    pub(super) fn frame_over(
+        &mut self,
+        number: u32,
+        outcome: FrameOutcome,
+        store: &mut impl Store,
+    ) {
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        frame.over = Some(outcome);
+        let meta = frame.meta;
+        let nobody = crate::GATEWAY;
+        let makers = frame.tasks.iter().map(|(_, t)| t.first.unwrap_or(nobody));
+        self.stats.last_frame = makers.collect();
+        match outcome {
+            FrameOutcome::Detections => self.stats.frames_detected += 1,
+            FrameOutcome::Dropped(why) => self.stats.frames_dropped.add(why),
+        }
+        self.events
+            .push_back(super::Event::FrameEnded(number, meta, outcome));
+        self.link.changed = true;
+        self.give_up_frame(self.frame_id(number), store);
+        self.release_own_frame(number, store);
+    }
+
+    /// Gives back a frame's slots when it is over and nothing uses them.
+    pub(super) fn release_own_frame(&mut self, number: u32, store: &mut impl Store) {
+        let quiet = (self.frames.get_mut(number)).is_some_and(|f| f.over.is_some() && f.jobs == 0);
+        if !quiet {
+            return;
+        }
+        let Some(frame) = self.frames.remove(number) else {
+            return;
+        };
+        let outputs = frame.outputs.into_values().flatten();
+        for slot in outputs.chain([frame.slot]) {
+            self.slots.give(slot, store, &mut self.stats);
+        }
+        self.dirty = true;
+    }
+}

@@ -1,0 +1,115 @@
+//! Placement: which node runs which task.
+//!
+//! The rest of [`super`] knows *how* work moves: leases, pulls, jobs, reports. *Which* work moves
+//! is decided here, and only here, from a [`Situation`] that a decision may read and not change:
+//!
+//! | question | asked when |
+//! |---|---|
+//! | [`Placement::next_own`] | this node may begin another job |
+//! | [`Placement::backup`] | it may, and no own task is ready |
+//! | [`Placement::for_thief`] | a thief asks for a task |
+//! | [`Placement::offers_work`] | the gateway is result whether there is something to steal |
+//! | [`Placement::wants_work`] | this node might ask for a task |
+//! | [`Placement::keeps_victim`] | a victim has given a task: is it asked first the next time? |
+//!
+//! The gateway's part, which victim a thief is sent to, is its ring: the victims take turns.
+
+mod steal;
+
+use super::own_frames::OwnFrames;
+use crate::{EdgeConfig, Micros, NodeIncarnation, ProgramInfo};
+
+/// A policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Work stealing, DeepThings' WST: the owner takes its tasks from the front, thieves get them
+    /// from the back, and whoever runs dry asks for more. With several stages, a node prefers the
+    /// tasks whose inputs it holds.
+    #[default]
+    Steal,
+}
+
+/// What a decision may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The program.
+    pub info: &'a ProgramInfo,
+    /// This node's bounds and periods.
+    pub config: &'a EdgeConfig,
+    /// Own frames and the state of their tasks.
+    pub frames: &'a OwnFrames,
+    /// Jobs of this node: loading, loaded and running.
+    pub jobs: usize,
+    /// Bytes that this node keeps for other nodes' frames.
+    pub foreign_bytes: usize,
+}
+
+/// A task of an own frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The frame's number.
+    pub number: u32,
+    /// Which task of it.
+    pub task: u32,
+}
+
+/// Whether to run a task that another node has been running for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backup {
+    /// This one, now.
+    Micros(Choice),
+    /// None before then.
+    NotBefore(Micros),
+    /// None.
+    No,
+}
+
+impl Placement {
+    /// The ready task of an own frame that this node should begin next.
+    pub fn next_own(self, s: &Situation<'_>) -> Option<Choice> {
+        match self {
+            Self::Steal => steal::next_own(s),
+        }
+    }
+
+    /// The leased task of an own frame that this node should run as well.
+    pub fn backup(self, s: &Situation<'_>, now_us: Micros) -> Backup {
+        match self {
+            Self::Steal => steal::backup(s, now_us),
+        }
+    }
+
+    /// The ready task of an own frame that a thief should have; `fits` tells whether a lease can
+    /// name all holders of a task's inputs.
+    pub fn for_thief(
+        self,
+        s: &Situation<'_>,
+        thief: NodeIncarnation,
+        fits: impl Fn(Choice) -> bool,
+    ) -> Option<Choice> {
+        match self {
+            Self::Steal => steal::for_thief(s, thief, fits),
+        }
+    }
+
+    /// Whether there is a task that another node may have.
+    pub fn offers_work(self, s: &Situation<'_>) -> bool {
+        match self {
+            Self::Steal => steal::offers_work(s),
+        }
+    }
+
+    /// Whether this node should ask others for a task.
+    pub fn wants_work(self, s: &Situation<'_>) -> bool {
+        match self {
+            Self::Steal => steal::wants_work(s),
+        }
+    }
+
+    /// Whether a victim that has given a task is asked for the next one before the gateway is.
+    pub fn keeps_victim(self, info: &ProgramInfo) -> bool {
+        match self {
+            Self::Steal => steal::keeps_victim(info),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Work stealing: DeepThings' WST, with data locality for plans of several stages.
+
+use std::cmp::Reverse;
+
+use tessera_plan::dataflow::{Need, ObjectKey};
+
+use super::{Backup, Choice, Situation};
+use crate::{
+    Micros, NodeIncarnation, ProgramInfo,
+    edge::{
+        own_frames::OwnFrame,
+        task_table::{TaskState, TaskTable},
+    },
+};
+
+/// Ready tasks of a frame that are compared: enough for the largest grid of one stage that is useful.
+const CANDIDATES_MAX: usize = 512;
+
+/// Own frames whose tasks may run, oldest first.
+fn sound<'a>(s: &Situation<'a>) -> impl Iterator<Item = (u32, &'a OwnFrame)> {
+    s.frames.in_flight().filter(|(_, f)| !f.failed)
+}
+
+/// Of the oldest frame that has a ready task, the one with least input elsewhere, then the first.
+pub fn next_own(s: &Situation<'_>) -> Option<Choice> {
+    sound(s).find_map(|(number, f)| {
+        let here = |t| f.outputs.contains_key(&t);
+        let task = pick_own(&f.tasks, s.info, here)?;
+        Some(Choice { number, task })
+    })
+}
+
+/// Of the oldest frame that has a ready task, the one with most input at the thief and least here,
+/// then the last.
+pub fn for_thief(
+    s: &Situation<'_>,
+    thief: NodeIncarnation,
+    fits: impl Fn(Choice) -> bool,
+) -> Option<Choice> {
+    sound(s).find_map(|(number, f)| {
+        let here = |t| f.outputs.contains_key(&t);
+        let task = pick_for(&f.tasks, s.info, thief, here)?;
+        let choice = Choice { number, task };
+        fits(choice).then_some(choice)
+    })
+}
+
+/// The task that has been leased for longest, when a worker has nothing else to do.
+pub fn backup(s: &Situation<'_>, now_us: Micros) -> Backup {
+    if s.jobs >= s.config.workers.max(1) {
+        return Backup::No;
+    }
+    let out = sound(s).flat_map(|(number, f)| {
+        // An input may have been lost since the task was given away.
+        let runnable = |t: &TaskState| t.job.is_none() && !t.done() && t.missing == 0;
+        let out = f.tasks.iter().filter(move |(_, t)| runnable(t));
+        out.filter_map(move |(task, t)| {
+            let at = t.lease?.since_us.checked_add(s.config.backup_after_us)?;
+            Some((at, number, task))
+        })
+    });
+    match out.min() {
+        None => Backup::No,
+        Some((at, ..)) if at > now_us => Backup::NotBefore(at),
+        Some((_, number, task)) => Backup::Micros(Choice { number, task }),
+    }
+}
+
+/// Every ready task may be stolen, unless too many leases of it came to nothing.
+pub fn offers_work(s: &Situation<'_>) -> bool {
+    sound(s).any(|(_, f)| f.tasks.any_leasable())
+}
+
+/// A node asks when no own task is ready, and it has room for a job and its outputs.
+pub fn wants_work(s: &Situation<'_>) -> bool {
+    s.jobs < s.config.jobs_max
+        && s.foreign_bytes < s.config.foreign_bytes_max
+        && !sound(s).any(|(_, f)| f.tasks.ready().next().is_some())
+}
+
+/// With several stages, the next task's inputs may lie here.
+pub fn keeps_victim(info: &ProgramInfo) -> bool {
+    info.tasks.last().is_some_and(|t| t.stage > 0)
+}
+
+/// `here` tells whether a task's outputs lie here; the frame always does.
+fn pick_own(tasks: &TaskTable, info: &ProgramInfo, here: impl Fn(u32) -> bool) -> Option<u32> {
+    let elsewhere = |task: u32| -> usize {
+        (info.tasks[task as usize].needs.iter())
+            .filter(|n| n.key.task().is_some_and(|t| !here(t)))
+            .map(|n| n.region.len())
+            .sum()
+    };
+    candidates(tasks).min_by_key(|&t| elsewhere(t))
+}
+
+/// Ties go to the last: a neighbour of what the thief had before.
+fn pick_for(
+    tasks: &TaskTable,
+    info: &ProgramInfo,
+    thief: NodeIncarnation,
+    here: impl Fn(u32) -> bool,
+) -> Option<u32> {
+    let score = |task: u32| {
+        let (mut theirs, mut ours) = (0, 0);
+        for Need { key, region, .. } in &info.tasks[task as usize].needs {
+            match *key {
+                ObjectKey::Output { task, .. } if tasks.get(task).holders.contains(&thief) => {
+                    theirs += region.len();
+                }
+                ObjectKey::Output { task, .. } if !here(task) => {}
+                _ => ours += region.len(),
+            }
+        }
+        (theirs, Reverse(ours))
+    };
+    let leasable = |t: &u32| {
+        let task = tasks.get(*t);
+        task.leasable() && !task.distrusted.contains(&thief)
+    };
+    candidates(tasks).filter(leasable).max_by_key(|&t| score(t))
+}
+
+fn candidates(tasks: &TaskTable) -> impl Iterator<Item = u32> {
+    tasks.ready().take(CANDIDATES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Incarnation, NodeId, testkit};
+
+    const ME: NodeIncarnation = NodeIncarnation {
+        id: NodeId(1),
+        incarnation: Incarnation(1),
+    };
+    const THIEF: NodeIncarnation = NodeIncarnation {
+        id: NodeId(2),
+        incarnation: Incarnation(1),
+    };
+
+    #[test]
+    fn nodes_take_what_lies_with_them_and_give_what_does_not() {
+        let info = testkit::two_stages(3);
+        let mut t = TaskTable::new(&info);
+        // The frame lies here: the owner begins at the front, thieves at the back.
+        assert_eq!(pick_own(&t, &info, |_| false), Some(0));
+        assert_eq!(pick_for(&t, &info, THIEF, |_| false), Some(8));
+        // Tiles of the last rows lie with the thief.
+        for k in 0..9 {
+            t.finished(&info, k, if k < 6 { ME } else { THIEF });
+        }
+        assert_eq!(t.ready().collect::<Vec<_>>(), [9, 10, 11]);
+        let here = |task: u32| task < 6;
+        assert_eq!(pick_own(&t, &info, here), Some(9));
+        assert_eq!(pick_for(&t, &info, THIEF, here), Some(11));
+        // Somebody who has nothing gets what costs the owner least.
+        let other = NodeIncarnation {
+            id: NodeId(3),
+            incarnation: Incarnation(1),
+        };
+        assert_eq!(pick_for(&t, &info, other, here), Some(11));
+        t.get_mut(11).returned = 3;
+        assert_ne!(pick_for(&t, &info, THIEF, here), Some(11));
+    }
+}

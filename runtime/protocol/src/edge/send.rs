@@ -1,0 +1,256 @@
+//! What an edge says: datagrams that wait, and how they are written from what is known then.
+
+use std::net::SocketAddr;
+
+use super::Edge;
+use crate::{
+    Incarnation, Micros,
+    peer::Peer,
+    wire::{
+        Failed, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew, Report, ReportAck,
+    },
+};
+use tessera_plan::dataflow::ObjectKey;
+
+/// A datagram to be written when its turn comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outgoing {
+    Heartbeat,
+    StealGateway,
+    StealClient {
+        victim: Peer,
+    },
+    Lease {
+        to: Peer,
+        number: u32,
+        task: u32,
+        request: u32,
+    },
+    NoWork {
+        to: Peer,
+        request: u32,
+    },
+    Renew {
+        owner: Peer,
+    },
+    Renewed {
+        to: Peer,
+        seq: u32,
+        wanted: u64,
+    },
+    /// What became of the lease that this request got.
+    Report {
+        request: u32,
+    },
+    ReportAck {
+        to: Peer,
+        reported: ReportAck,
+    },
+    Results {
+        number: u32,
+    },
+    Absent {
+        to: SocketAddr,
+        incarnation: Incarnation,
+        pull: u32,
+    },
+    Bye,
+}
+
+impl Edge {
+    /// Queues what is due to be said, again or for the first time.
+    pub(super) fn repeat(&mut self, now_us: Micros) {
+        if self.link.next(now_us, self.has_work()) <= now_us {
+            // The heartbeat is written at once, so that it is due once.
+            if !self
+                .outgoing
+                .iter()
+                .any(|p| matches!(p, Outgoing::Heartbeat))
+            {
+                self.outgoing.push_front(Outgoing::Heartbeat);
+            }
+        }
+        if self.link.stopped {
+            return;
+        }
+        self.repeat_results(now_us);
+        self.repeat_reports(now_us);
+    }
+
+    /// Writes a datagram; `None` when there is nothing to say any more.
+    pub(super) fn write(
+        &mut self,
+        now_us: Micros,
+        outgoing: Outgoing,
+    ) -> Option<(SocketAddr, MessageKind)> {
+        match outgoing {
+            Outgoing::Heartbeat => {
+                self.write_heartbeat(now_us);
+                Some((self.config.gateway, MessageKind::Heartbeat))
+            }
+            Outgoing::StealGateway => {
+                let seq = self.search.victim_seq;
+                self.write_to_gateway(&Message::StealGateway { seq })
+            }
+            Outgoing::StealClient { victim } => {
+                let request = self.search.request;
+                self.write_to(&Message::StealClient { request }, victim)
+            }
+            Outgoing::Lease {
+                to,
+                number,
+                task,
+                request,
+            } => self.write_lease(now_us, to, number, task, request),
+            Outgoing::NoWork { to, request } => self.write_to(&Message::NoWork { request }, to),
+            Outgoing::Renew { owner } => self.write_renew(owner),
+            Outgoing::Renewed { to, seq, wanted } => {
+                self.write_to(&Message::Renewed { seq, wanted }, to)
+            }
+            Outgoing::Report { request } => self.write_report(request),
+            Outgoing::ReportAck { to, reported } => {
+                self.write_to(&Message::ReportAck(reported), to)
+            }
+            Outgoing::Results { number } => {
+                let (nodes, tasks) = self.results(now_us, number)?;
+                self.write_to_gateway(&Self::results_message(number, &nodes, &tasks))
+            }
+            Outgoing::Absent {
+                to,
+                incarnation,
+                pull,
+            } => {
+                Message::Absent { pull }.encode(self.me.to(Some(incarnation)), &mut self.out);
+                Some((to, MessageKind::Absent))
+            }
+            Outgoing::Bye => self.write_to_gateway(&Message::Bye),
+        }
+    }
+
+    fn write_to(&mut self, message: &Message<'_>, to: Peer) -> Option<(SocketAddr, MessageKind)> {
+        message.encode(self.me.to(Some(to.incarnation)), &mut self.out);
+        Some((to.addr, message.kind()))
+    }
+
+    fn write_to_gateway(&mut self, message: &Message<'_>) -> Option<(SocketAddr, MessageKind)> {
+        let gateway = self.link.gateway?;
+        message.encode(self.me.to(Some(gateway)), &mut self.out);
+        Some((self.config.gateway, message.kind()))
+    }
+
+    /// Who holds what a task needs: nodes, and per need an index into them.
+    pub(super) fn holders_for(
+        &self,
+        number: u32,
+        task: u32,
+    ) -> Option<(Vec<PeerAddress>, Vec<u8>)> {
+        let frame = self.frames.live(number)?;
+        let me = self.me.who();
+        let mut nodes: Vec<PeerAddress> = Vec::new();
+        let mut needs = Vec::with_capacity(self.info.tasks[task as usize].needs.len());
+        for need in &self.info.tasks[task as usize].needs {
+            let holder = match (need.key, need.key.task()) {
+                (ObjectKey::Output { .. }, Some(maker)) => {
+                    let holders = &frame.tasks.get(maker).holders;
+                    let here = holders.iter().find(|h| **h == me);
+                    *here.or_else(|| holders.first())?
+                }
+                _ => me,
+            };
+            let known = nodes.iter().position(|n| n.id() == holder.id);
+            let index = match known {
+                Some(i) => i,
+                None => {
+                    // This node does not know its own address; whoever reads this does.
+                    let addr = if holder == me {
+                        self.config.gateway
+                    } else {
+                        let known = self.peers.get(holder.id)?;
+                        (known.peer.incarnation == holder.incarnation).then_some(known.peer.addr)?
+                    };
+                    nodes.push(PeerAddress::new(holder.id, holder.incarnation, addr));
+                    nodes.len() - 1
+                }
+            };
+            needs.push(u8::try_from(index).ok()?);
+        }
+        Some((nodes, needs))
+    }
+
+    fn write_lease(
+        &mut self,
+        now_us: Micros,
+        to: Peer,
+        number: u32,
+        task: u32,
+        request: u32,
+    ) -> Option<(SocketAddr, MessageKind)> {
+        let given = self.frames.live(number)?.tasks.get(task).lease?;
+        if !given.answers(to, request) {
+            return None;
+        }
+        let (holders, needs) = self.holders_for(number, task)?;
+        if holders.len() > LeaseGrant::HOLDERS_MAX {
+            return None;
+        }
+        let left = given.until_us.saturating_sub(now_us).max(1);
+        let lease = LeaseGrant {
+            request,
+            number,
+            task,
+            lease_us: u32::try_from(left).unwrap_or(u32::MAX),
+            holders: &holders,
+            needs: &needs,
+        };
+        self.write_to(&Message::Lease(lease), to)
+    }
+
+    fn write_renew(&mut self, owner: Peer) -> Option<(SocketAddr, MessageKind)> {
+        let (seq, jobs) = self.renewal(owner.id);
+        let leases: Vec<LeaseRef> = (jobs.into_iter())
+            .map(|(request, frame, task)| LeaseRef {
+                number: frame.number.into(),
+                task: task.into(),
+                request: request.into(),
+            })
+            .collect();
+        if leases.is_empty() {
+            return None;
+        }
+        let renew = Renew {
+            seq,
+            leases: &leases,
+        };
+        self.write_to(&Message::Renew(renew), owner)
+    }
+
+    fn write_report(&mut self, request: u32) -> Option<(SocketAddr, MessageKind)> {
+        let owed = self.reports.owed.get(&request)?.clone();
+        let report = Report {
+            number: owed.frame.number,
+            task: owed.task,
+            request,
+        };
+        let owner = self.address(owed.owner);
+        match &owed.failed {
+            None => self.write_to(&Message::Done(report), owner),
+            Some((why, lost)) => {
+                let lost = &lost[..lost.len().min(Failed::LOST_MAX)];
+                let failed = Failed {
+                    report,
+                    why: *why,
+                    lost,
+                };
+                self.write_to(&Message::Failed(failed), owner)
+            }
+        }
+    }
+
+    /// The same incarnation of a node, where it was seen last.
+    fn address(&self, peer: Peer) -> Peer {
+        let known = self.peers.get(peer.id).map(|k| k.peer);
+        known
+            .filter(|k| k.incarnation == peer.incarnation)
+            .unwrap_or(peer)
+    }
+}

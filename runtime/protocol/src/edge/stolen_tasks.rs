@@ -1,0 +1,221 @@
+//! Stolen tasks: other nodes' tasks that this node has leased. This node is the thief.
+//!
+//! A lease (`on_lease`) becomes a job ([`super::jobs`]), is given back, or is answered at once
+//! from what lies here. The job ends in `stolen_done`, `stolen_failed` or, when its inputs cannot
+//! be had, `stolen_starved`; [`super::reports`] tells the owner.
+
+use super::{
+    Edge,
+    foreign_frames::ForeignFrame,
+    pending_job::{HeldLease, InputSource, JobStage, PendingJob},
+};
+use crate::{
+    FrameId, Micros,
+    peer::Peer,
+    store::Store,
+    wire::{Envelope, FailureReason, LeaseGrant, LostObject, Reject, key_to_wire},
+};
+use tessera_plan::dataflow::ObjectKey;
+
+impl Edge {
+    pub(super) fn on_lease(
+        &mut self,
+        now_us: Micros,
+        envelope: &Envelope,
+        owner: Peer,
+        lease: &LeaseGrant<'_>,
+        store: &mut impl Store,
+    ) -> Result<(), Reject> {
+        let frame = FrameId {
+            source: owner.id,
+            incarnation: owner.incarnation,
+            number: lease.number,
+        };
+        let stolen = HeldLease {
+            owner,
+            request: lease.request,
+            lease_us: lease.lease_us.into(),
+            revoked: false,
+        };
+        if !self.search.asked(envelope, lease.request) {
+            let known = self.reports.owed.contains_key(&lease.request)
+                || (self.jobs.iter())
+                    .any(|(_, j)| j.stolen.is_some_and(|s| s.request == lease.request));
+            if known || lease.request > self.search.request {
+                return Err(Reject::Unexpected);
+            }
+            // It came too late: this node has asked somebody else since.
+            self.decline(now_us, frame, lease.task, &stolen);
+            return Ok(());
+        }
+        self.task_found(now_us, owner);
+        let has = |g: &ForeignFrame| g.outputs.contains_key(&lease.task) && !g.over;
+        if self.foreign.get(frame).is_some_and(has) {
+            // Finished before; the owner does not know.
+            self.report_done(now_us, frame, lease.task, &stolen);
+            return Ok(());
+        }
+        let same = self
+            .jobs
+            .iter_mut()
+            .find(|(_, j)| j.frame == frame && j.task == lease.task && j.stolen.is_some());
+        if let Some((_, job)) = same {
+            job.stolen = Some(stolen);
+            return Ok(());
+        }
+        let over = self.foreign.get(frame).is_some_and(|g| g.over);
+        if over || self.jobs.len() >= self.config.jobs_max {
+            self.decline(now_us, frame, lease.task, &stolen);
+            return Ok(());
+        }
+        self.begin_stolen(now_us, frame, lease, stolen, store);
+        Ok(())
+    }
+
+    fn begin_stolen(
+        &mut self,
+        now_us: Micros,
+        frame: FrameId,
+        lease: &LeaseGrant<'_>,
+        stolen: HeldLease,
+        store: &mut impl Store,
+    ) {
+        let info = std::sync::Arc::clone(&self.info);
+        let mut from = Vec::with_capacity(lease.needs.len());
+        for (need, &holder) in info.tasks[lease.task as usize]
+            .needs
+            .iter()
+            .zip(lease.needs)
+        {
+            let holder = Peer::from(&lease.holders[usize::from(holder)]);
+            let foreign = self.foreign.get(frame).filter(|g| !g.over);
+            from.push(match foreign.and_then(|g| g.find(&info, need.key)) {
+                Some((slot, region)) => InputSource::Local(slot, region),
+                None if holder.id == self.config.id => {
+                    let lost = vec![lost_object(need.key, holder)];
+                    self.report_failure(
+                        now_us,
+                        frame,
+                        lease.task,
+                        &stolen,
+                        FailureReason::Lost,
+                        lost,
+                    );
+                    return;
+                }
+                // The owner does not know its own address.
+                None if holder.id == stolen.owner.id => InputSource::Remote(stolen.owner),
+                None => InputSource::Remote(holder),
+            });
+        }
+        let Some(_) = self.begin(frame, lease.task, Some(stolen), &from, store) else {
+            self.decline(now_us, frame, lease.task, &stolen);
+            self.no_room(now_us);
+            return;
+        };
+        self.foreign.entry(frame).jobs += 1;
+        self.stats.steals_taken += 1;
+        let renew = now_us + (stolen.lease_us / 4).max(1);
+        self.reports.renew_by(renew);
+    }
+
+    fn decline(&mut self, now_us: Micros, frame: FrameId, task: u32, stolen: &HeldLease) {
+        self.stats.steals_declined += 1;
+        self.report_failure(
+            now_us,
+            frame,
+            task,
+            stolen,
+            FailureReason::Declined,
+            Vec::new(),
+        );
+    }
+
+    /// A worker has finished a stolen task.
+    pub(super) fn stolen_done(&mut self, now_us: Micros, job: &PendingJob, stolen: &HeldLease) {
+        self.stats.tasks_stolen += 1;
+        let kept = |g: &ForeignFrame| !g.over && g.outputs.contains_key(&job.task);
+        if self.foreign.get(job.frame).is_some_and(kept) {
+            self.report_done(now_us, job.frame, job.task, stolen);
+        }
+    }
+
+    /// A worker did not survive a stolen task, or refused it.
+    pub(super) fn stolen_failed(&mut self, now_us: Micros, job: &PendingJob, stolen: &HeldLease) {
+        self.report_failure(
+            now_us,
+            job.frame,
+            job.task,
+            stolen,
+            FailureReason::Worker,
+            Vec::new(),
+        );
+    }
+
+    /// An input of a stolen task could not be had from `holder`.
+    pub(super) fn stolen_starved(
+        &mut self,
+        now_us: Micros,
+        (frame, task): (FrameId, u32),
+        stolen: &HeldLease,
+        key: ObjectKey,
+        holder: Peer,
+    ) {
+        let lost = vec![lost_object(key, holder)];
+        self.report_failure(now_us, frame, task, stolen, FailureReason::Lost, lost);
+    }
+
+    /// A stolen task's job is over: keeps its outputs if they are `good`, its owner wants them and
+    /// they are not here yet. Says whether they were kept.
+    pub(super) fn keep_stolen(&mut self, job: &PendingJob, good: bool) -> bool {
+        let wanted = job.stolen.is_some_and(|s| !s.revoked);
+        let foreign = self.foreign.entry(job.frame);
+        foreign.jobs -= 1;
+        let keep = good && wanted && !foreign.over && !foreign.outputs.contains_key(&job.task);
+        if keep {
+            foreign.outputs.insert(job.task, job.outputs.clone());
+        }
+        keep
+    }
+
+    pub(super) fn revoke(&mut self, request: u32, store: &mut impl Store) {
+        let about = |j: &PendingJob| j.stolen.is_some_and(|s| s.request == request);
+        let mut loading = None;
+        for (id, job) in self.jobs.iter_mut().filter(|(_, j)| about(j)) {
+            if let Some(s) = &mut job.stolen {
+                s.revoked = true;
+            }
+            loading = (job.stage != JobStage::Running).then_some(id);
+        }
+        if let Some(id) = loading {
+            self.give_up(id, store);
+        }
+    }
+
+    /// Another node's frame has ended.
+    pub(super) fn foreign_frame_over(&mut self, frame: FrameId, store: &mut impl Store) {
+        if let Some(foreign) = self.foreign.get_mut(frame) {
+            foreign.over = true;
+        }
+        self.reports.owed.retain(|_, r| r.frame != frame);
+        self.give_up_frame(frame, store);
+        self.release_foreign_frame(frame, store);
+    }
+
+    pub(super) fn release_foreign_frame(&mut self, frame: FrameId, store: &mut impl Store) {
+        for slot in self.foreign.sweep(frame) {
+            self.slots.give(slot, store, &mut self.stats);
+            self.dirty = true;
+        }
+    }
+}
+
+fn lost_object(key: ObjectKey, holder: Peer) -> LostObject {
+    let (task, output) = key_to_wire(key);
+    LostObject {
+        task: task.into(),
+        output: output.into(),
+        holder: holder.id.0.into(),
+        incarnation: holder.incarnation.0.into(),
+    }
+}

@@ -1,0 +1,288 @@
+//! What the gateway says: replies that wait, repeats, and how they are written.
+
+use std::net::SocketAddr;
+
+use super::{Gateway, frames::FlightState};
+use crate::store::SlotId;
+use crate::{
+    DropReason, FrameId, FrameMeta, GatewayOutput, Incarnation, Micros, NodeId, Refusal,
+    wire::{
+        ClusterState, FrameStatus, FrameStatusEntry, LostResult, LostResults, Message, MessageKind,
+        NodeStatusEntry, ResultNote, ResultsAck, Verdict,
+    },
+};
+
+/// A datagram to be written when its turn comes, from what is known then.
+#[derive(Clone, Debug)]
+pub(super) enum Outgoing {
+    /// To a node of the cluster: how its frames stand, and what it asked about. `seq` 0: unasked.
+    State { to: NodeId, seq: u32 },
+    /// To somebody who is no node of it, or not yet.
+    Stranger {
+        to: SocketAddr,
+        incarnation: Incarnation,
+        seq: u32,
+        refusal: Option<Refusal>,
+    },
+    /// To a node: which of another's frames are over.
+    NodeStatus { to: NodeId, about: NodeId },
+    /// To a thief.
+    Victim {
+        to: NodeId,
+        seq: u32,
+        victim: Option<NodeId>,
+    },
+    /// To an owner: what is known and merged of these tasks.
+    ResultsAck { frame: FrameId, tasks: Vec<u32> },
+    /// To an owner: what could not be had.
+    Lost { frame: FrameId },
+    /// To a node: leave.
+    Stop { to: NodeId },
+}
+
+/// Something for the shell.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Run(FrameId, FrameMeta, Vec<SlotId>),
+    Drop(FrameId, FrameMeta, DropReason),
+}
+
+impl Action {
+    pub fn into_output(self) -> GatewayOutput<'static> {
+        match self {
+            Self::Run(frame, meta, inputs) => GatewayOutput::RunTail {
+                frame,
+                meta,
+                inputs,
+            },
+            Self::Drop(frame, meta, reason) => GatewayOutput::Drop {
+                frame,
+                meta,
+                reason,
+            },
+        }
+    }
+}
+
+impl super::frames::FrameInFlight {
+    /// When something about it must be said again.
+    pub(super) fn next_repeat(&self) -> Option<Micros> {
+        match &self.state {
+            FlightState::Open(m) => m.lost.values().map(|l| l.again.at_us).min(),
+            _ => None,
+        }
+    }
+}
+
+impl Gateway {
+    /// Queues what is due to be said again.
+    pub(super) fn repeat(&mut self, now_us: Micros) {
+        let pause_us_max = self.config.retry_us[1];
+        let mut due = Vec::new();
+        for n in self.nodes.iter_mut().filter(|n| n.alive) {
+            if let Some(again) = n.push
+                && again.is_due(now_us)
+            {
+                n.push = Some(again.repeat(now_us, pause_us_max));
+                due.push(Outgoing::State {
+                    to: n.peer.id,
+                    seq: 0,
+                });
+            }
+        }
+        if let Some(again) = self.stopping
+            && again.is_due(now_us)
+        {
+            self.stopping = Some(again.repeat(now_us, pause_us_max));
+            let alive = self.nodes.iter().filter(|n| n.alive);
+            due.extend(alive.map(|n| Outgoing::Stop { to: n.peer.id }));
+        }
+        for (frame, flight) in self.frames.iter_mut() {
+            let FlightState::Open(merge) = &mut flight.state else {
+                continue;
+            };
+            let mut any = false;
+            for (&task, lost) in &mut merge.lost {
+                if lost.again.is_due(now_us) {
+                    lost.again = lost.again.repeat(now_us, pause_us_max);
+                    // The frame itself is simply asked for again.
+                    any |= task != crate::wire::NO_TASK;
+                    self.dirty = true;
+                }
+            }
+            if any {
+                due.push(Outgoing::Lost { frame });
+            }
+        }
+        for outgoing in due {
+            self.enqueue(outgoing);
+        }
+    }
+
+    /// Writes a datagram; `None` when there is nothing to say any more.
+    pub(super) fn write(
+        &mut self,
+        now_us: Micros,
+        outgoing: Outgoing,
+    ) -> Option<(SocketAddr, MessageKind)> {
+        match outgoing {
+            Outgoing::State { to, seq } => self.write_state(now_us, to, seq),
+            Outgoing::Stranger {
+                to,
+                incarnation,
+                seq,
+                refusal,
+            } => {
+                let state = ClusterState {
+                    seq,
+                    verdict: refusal.map_or(Verdict::Welcome, Verdict::Refused),
+                    work: false,
+                    frames: &[],
+                    nodes: &[],
+                };
+                self.encode(&Message::State(state), to, incarnation)
+            }
+            Outgoing::NodeStatus { to, about } => {
+                let nodes = [NodeStatusEntry::new(self.nodes.get(about)?.status())];
+                let state = ClusterState {
+                    seq: 0,
+                    verdict: Verdict::Welcome,
+                    work: false,
+                    frames: &[],
+                    nodes: &nodes,
+                };
+                self.write_to(&Message::State(state), to)
+            }
+            Outgoing::Victim { to, seq, victim } => {
+                let victim = victim.and_then(|v| self.nodes.get(v));
+                let victim = victim.filter(|n| n.alive).map(|n| n.peer.address());
+                self.write_to(&Message::Victim { seq, victim }, to)
+            }
+            Outgoing::ResultsAck { frame, tasks } => self.write_results_ack(frame, &tasks),
+            Outgoing::Lost { frame } => self.write_lost(frame),
+            Outgoing::Stop { to } => self.write_to(&Message::Stop, to),
+        }
+    }
+
+    fn write_state(
+        &mut self,
+        now_us: Micros,
+        to: NodeId,
+        seq: u32,
+    ) -> Option<(SocketAddr, MessageKind)> {
+        let node = self.nodes.get(to)?;
+        let started = self.clock.map_or(now_us, |c| c.0);
+        let waited = now_us.saturating_sub(started)
+            > self.config.dead_after_us + 2 * self.config.heartbeat_us;
+        let frames: Vec<FrameStatusEntry> = (0..u64::BITS)
+            .filter_map(|i| node.floor.checked_add(i))
+            .filter(|&n| node.lists(n))
+            .map(|n| {
+                let id = FrameId {
+                    source: to,
+                    incarnation: node.peer.incarnation,
+                    number: n,
+                };
+                let stand = match (node.ended(n), self.frames.get(id).map(|f| &f.state)) {
+                    (Some(outcome), _) => FrameStatus::Over(outcome),
+                    (None, Some(FlightState::Open(_) | FlightState::Tail(_))) => FrameStatus::Open,
+                    (None, _) => FrameStatus::Waiting,
+                };
+                FrameStatusEntry::new(n, stand)
+            })
+            .collect();
+        let nodes: Vec<NodeStatusEntry> = (node.asked.iter().filter(|_| seq > 0))
+            .filter_map(|&id| self.nodes.status(id, waited))
+            .map(NodeStatusEntry::new)
+            .collect();
+        let state = ClusterState {
+            seq,
+            verdict: Verdict::Welcome,
+            work: !self.ring.is_empty(),
+            frames: &frames,
+            nodes: &nodes,
+        };
+        self.write_to(&Message::State(state), to)
+    }
+
+    fn write_results_ack(
+        &mut self,
+        frame: FrameId,
+        tasks: &[u32],
+    ) -> Option<(SocketAddr, MessageKind)> {
+        let notes: Vec<ResultNote> = match &self.frames.get(frame)?.state {
+            FlightState::Waiting => return None,
+            FlightState::Open(m) => (tasks.iter())
+                .filter_map(|&t| {
+                    let generation = m.holders.get(&t).map_or(0, |h| h.generation);
+                    let merged = m.has(&self.info, t);
+                    (merged || m.holders.contains_key(&t)).then(|| note(t, generation, merged))
+                })
+                .collect(),
+            FlightState::Tail(_) => tasks.iter().map(|&t| note(t, 0, true)).collect(),
+        };
+        let ack = ResultsAck {
+            number: frame.number,
+            tasks: &notes,
+        };
+        self.write_to_incarnation(&Message::ResultsAck(ack), frame.source, frame.incarnation)
+    }
+
+    fn write_lost(&mut self, frame: FrameId) -> Option<(SocketAddr, MessageKind)> {
+        let FlightState::Open(m) = &self.frames.get(frame)?.state else {
+            return None;
+        };
+        let tasks: Vec<LostResult> = (m.lost.iter())
+            .filter(|&(&task, _)| task != crate::wire::NO_TASK)
+            .take(LostResults::TASKS_MAX)
+            .map(|(&task, l)| LostResult {
+                task: task.into(),
+                generation: l.held.generation.into(),
+                holder: l.held.peer.id.0.into(),
+                incarnation: l.held.peer.incarnation.0.into(),
+            })
+            .collect();
+        if tasks.is_empty() {
+            return None;
+        }
+        let lost = LostResults {
+            number: frame.number,
+            tasks: &tasks,
+        };
+        self.write_to_incarnation(&Message::Lost(lost), frame.source, frame.incarnation)
+    }
+
+    fn write_to(&mut self, message: &Message<'_>, to: NodeId) -> Option<(SocketAddr, MessageKind)> {
+        let peer = self.nodes.get(to).filter(|n| n.alive)?.peer;
+        self.encode(message, peer.addr, peer.incarnation)
+    }
+
+    fn write_to_incarnation(
+        &mut self,
+        message: &Message<'_>,
+        to: NodeId,
+        incarnation: Incarnation,
+    ) -> Option<(SocketAddr, MessageKind)> {
+        let peer = self.nodes.living(to, incarnation)?.peer;
+        self.encode(message, peer.addr, peer.incarnation)
+    }
+
+    fn encode(
+        &mut self,
+        message: &Message<'_>,
+        to: SocketAddr,
+        incarnation: Incarnation,
+    ) -> Option<(SocketAddr, MessageKind)> {
+        message.encode(self.me.to(Some(incarnation)), &mut self.out);
+        Some((to, message.kind()))
+    }
+}
+
+fn note(task: u32, generation: u16, merged: bool) -> ResultNote {
+    ResultNote {
+        task: task.into(),
+        generation: generation.into(),
+        merged: merged.into(),
+        pad: 0,
+    }
+}

@@ -1,0 +1,303 @@
+//! Timing: one frame on boards whose task times and links are given.
+//!
+//! The machines are the real ones and so are their messages, requests and windows; only what a
+//! task and a datagram take is an input. Nothing is random: the same inputs give the same
+//! [`Timeline`].
+//!
+//! ```text
+//!  board 0 (source) ─┐
+//!  board 1 ──────────┼── switch, or one channel for all ── gateway
+//!  board 2 ──────────┘
+//! ```
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tessera_sim::{program, timing::{self, BoardTiming, GatewayTiming, LinkTiming}};
+//! use tessera_plan::plan::ElementType;
+//! use tessera_protocol::ProgramInfo;
+//!
+//! let graph = program::two_stages(3, [ElementType::F32; 3]);
+//! let info = ProgramInfo { plan_hash: [0; 32], model_digest: [0; 32], graph };
+//! let board = BoardTiming::new(vec![0.05; info.tasks.len()]);
+//! let boards = [board.clone(), board];
+//! let line = timing::run(&info, &boards, &GatewayTiming::default(), &LinkTiming::default()).unwrap();
+//! assert_eq!(line.tasks.len(), 12);
+//! // Twelve tasks of 50 ms take two boards 0.3 s and a little more.
+//! assert!((0.3..0.4).contains(&line.merged_s));
+//! ```
+
+use std::sync::Arc;
+
+use super::{
+    edge_spec::EdgeSpec,
+    gateway_node::GatewaySpec,
+    link::{Attachment, NetConfig},
+    violation::Failure,
+    world::{World, WorldConfig},
+};
+use tessera_protocol::{FrameOutcome, ProgramInfo};
+
+/// A board that computes. The first of a list is the frame's source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BoardTiming {
+    /// Seconds that each task takes on one worker of this board, by task id.
+    pub task_s: Vec<f64>,
+    /// Tasks that run at the same time; at least 1.
+    pub workers: usize,
+    /// Bits per second of the board's own link, in each direction; 0 for no limit.
+    pub bits_per_s: u64,
+}
+
+/// The gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GatewayTiming {
+    /// Seconds of the tail.
+    pub tail_s: f64,
+    /// Bits per second of the gateway's own link, in each direction; 0 for no limit.
+    pub bits_per_s: u64,
+}
+
+/// What the boards share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LinkTiming {
+    /// Bits per second of a channel that all datagrams pass one by one, like a radio's; 0 for none.
+    pub shared_bits_per_s: u64,
+    /// Seconds from one node to another, besides the time that bits take.
+    pub delay_s: f64,
+    /// Bytes of headers, preamble and gap around every datagram.
+    pub overhead_bytes: u64,
+}
+
+/// When a task ran, and where. Times are seconds since the frame entered at its source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TaskSpan {
+    /// The task.
+    pub task: u32,
+    /// Index of the board.
+    pub board: usize,
+    /// When a worker began it, its inputs being there.
+    pub start_s: f64,
+    /// When the worker was through.
+    pub end_s: f64,
+}
+
+/// What a node sent and received while the frame was in datagram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeBytes {
+    /// Values of objects sent.
+    pub objects_sent_bytes: u64,
+    /// Values of objects received.
+    pub objects_received_bytes: u64,
+    /// Payloads of all datagrams sent.
+    pub sent_bytes: u64,
+    /// Payloads of all datagrams received.
+    pub received_bytes: u64,
+}
+
+/// How a frame went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// Runs of tasks, by their end. A task has several when a backup copy ran.
+    pub tasks: Vec<TaskSpan>,
+    /// When the gateway had all that the tail reads.
+    pub merged_s: f64,
+    /// When the frame's record was written.
+    pub written_s: f64,
+    /// Per board.
+    pub boards: Vec<NodeBytes>,
+    /// The gateway.
+    pub gateway: NodeBytes,
+}
+
+/// Why there is no timeline.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TimingError {
+    /// There is no board.
+    #[error("give at least one board: the first brings the frame")]
+    NoBoard,
+    /// A board's times are not the program's.
+    #[error("board {board} has times of {found} tasks; the program has {expected}")]
+    Tasks {
+        /// Index of the board.
+        board: usize,
+        /// Its times.
+        found: usize,
+        /// Tasks of the program.
+        expected: usize,
+    },
+    /// A time is negative, not a number, or longer than [`SECONDS_MAX`].
+    #[error("{seconds} s is no time that can be simulated; give 0 to {SECONDS_MAX} s")]
+    Seconds {
+        /// The time.
+        seconds: f64,
+    },
+    /// The frame did not end in [`SECONDS_MAX`].
+    #[error("the frame does not end within {SECONDS_MAX} s; are the links too slow?")]
+    TooLong,
+    /// A machine broke a rule.
+    #[error(transparent)]
+    Broken(#[from] Failure),
+}
+
+/// Longest frame, in virtual seconds.
+pub const SECONDS_MAX: f64 = 3_600.0;
+
+/// Virtual time at which the source starts: the other boards have joined and asked for work.
+const SOURCE_START_US: u64 = 100_000;
+/// Virtual time between the starts of two nodes.
+const START_GAP_US: u64 = 100;
+
+impl BoardTiming {
+    /// A board of one worker and a link without limit.
+    pub const fn new(task_s: Vec<f64>) -> Self {
+        Self {
+            task_s,
+            workers: 1,
+            bits_per_s: 0,
+        }
+    }
+}
+
+impl Default for LinkTiming {
+    /// No shared channel, 100 microseconds, Ethernet's overhead.
+    fn default() -> Self {
+        Self {
+            shared_bits_per_s: 0,
+            delay_s: 100e-6,
+            overhead_bytes: NetConfig::ETHERNET_OVERHEAD,
+        }
+    }
+}
+
+/// Runs one frame.
+///
+/// # Errors
+/// [`TimingError`] when inputs make no sense, or the frame does not end.
+pub fn run(
+    info: &ProgramInfo,
+    boards: &[BoardTiming],
+    gateway: &GatewayTiming,
+    links: &LinkTiming,
+) -> Result<Timeline, TimingError> {
+    let config = world(info, boards, gateway, links)?;
+    let mut world = World::new(&config);
+    world.run_until(SOURCE_START_US)?;
+    let before: Vec<NodeBytes> = (0..=boards.len()).map(|k| bytes(&world, k)).collect();
+    if !world.run_until_finished((SECONDS_MAX * 1e6) as u64)? {
+        return Err(TimingError::TooLong);
+    }
+    let record = world.ledger().frames().values().next();
+    let record = record.filter(|r| r.heard == Some(FrameOutcome::Detections));
+    let Some((entered_us, written_us)) = record.and_then(|r| Some((r.accepted_us, r.written_us?)))
+    else {
+        return Err(TimingError::TooLong);
+    };
+    let since_s = |us: u64| us.saturating_sub(entered_us) as f64 / 1e6;
+    let spans = world.job_spans().iter().map(|s| TaskSpan {
+        task: s.task,
+        board: s.node - 1,
+        start_s: since_s(s.start_us),
+        end_s: since_s(s.end_us),
+    });
+    let used = |k: usize| bytes(&world, k).minus(before[k]);
+    Ok(Timeline {
+        tasks: spans.collect(),
+        merged_s: since_s(written_us - config.gateway.tail_us),
+        written_s: since_s(written_us),
+        boards: (1..=boards.len()).map(used).collect(),
+        gateway: used(0),
+    })
+}
+
+fn world(
+    info: &ProgramInfo,
+    boards: &[BoardTiming],
+    gateway: &GatewayTiming,
+    links: &LinkTiming,
+) -> Result<WorldConfig, TimingError> {
+    if boards.is_empty() {
+        return Err(TimingError::NoBoard);
+    }
+    let delay_us = micros(links.delay_s)?;
+    let attachment = |bits_per_s, delay_us| Attachment {
+        bits_per_s,
+        delay_us,
+        ..Attachment::default()
+    };
+    let mut task_us = Vec::with_capacity(boards.len());
+    let mut edges = Vec::with_capacity(boards.len());
+    for (k, board) in boards.iter().enumerate() {
+        let (found, expected) = (board.task_s.len(), info.tasks.len());
+        if found != expected {
+            let board = k;
+            return Err(TimingError::Tasks {
+                board,
+                found,
+                expected,
+            });
+        }
+        let times: Result<Vec<u64>, _> = board.task_s.iter().map(|&s| micros(s)).collect();
+        task_us.push(times?);
+        let mut edge = EdgeSpec::new();
+        edge.config.workers = board.workers.max(1);
+        edge.config.jobs_max = edge.config.workers + 1;
+        edge.attachment = attachment(board.bits_per_s, delay_us / 2);
+        edge.steal_frames = tessera_plan::limits::KEPT_FRAMES;
+        edge.start_us = (k as u64 + 1) * START_GAP_US;
+        if k == 0 {
+            edge = edge.source(1);
+            edge.start_us = SOURCE_START_US;
+        }
+        edges.push(edge);
+    }
+    Ok(WorldConfig {
+        edges,
+        task_us,
+        gateway: GatewaySpec {
+            tail_us: micros(gateway.tail_s)?,
+            attachment: attachment(gateway.bits_per_s, delay_us.div_ceil(2)),
+            ..GatewaySpec::default()
+        },
+        net: NetConfig {
+            shared_bits_per_s: links.shared_bits_per_s,
+            overhead_bytes: links.overhead_bytes,
+            ..NetConfig::default()
+        },
+        record_jobs: true,
+        ..WorldConfig::new(Arc::new(info.clone()))
+    })
+}
+
+fn micros(seconds: f64) -> Result<u64, TimingError> {
+    if (0.0..=SECONDS_MAX).contains(&seconds) {
+        Ok((seconds * 1e6).round() as u64)
+    } else {
+        Err(TimingError::Seconds { seconds })
+    }
+}
+
+/// What a node, the gateway being node 0, has sent and received so far.
+fn bytes(world: &World, node: usize) -> NodeBytes {
+    let stats = match node {
+        0 => world.gateway_stats().map(|s| (&s.traffic, &s.transfer)),
+        _ => world.edge_stats(node).map(|s| (&s.traffic, &s.transfer)),
+    };
+    stats.map_or_else(NodeBytes::default, |(traffic, transfer)| NodeBytes {
+        objects_sent_bytes: transfer.bytes_sent,
+        objects_received_bytes: transfer.bytes_received,
+        sent_bytes: traffic.sent.total().bytes,
+        received_bytes: traffic.received.total().bytes,
+    })
+}
+
+impl NodeBytes {
+    const fn minus(self, before: Self) -> Self {
+        Self {
+            objects_sent_bytes: self.objects_sent_bytes - before.objects_sent_bytes,
+            objects_received_bytes: self.objects_received_bytes - before.objects_received_bytes,
+            sent_bytes: self.sent_bytes - before.sent_bytes,
+            received_bytes: self.received_bytes - before.received_bytes,
+        }
+    }
+}
