@@ -55,8 +55,8 @@ fn read(
         picture::to_tensor(&p, h, w, c, letterbox, values);
     });
     Ok(ImageFrame {
-        width: p.width,
-        height: p.height,
+        width: p.width(),
+        height: p.height(),
         letterbox,
     })
 }
