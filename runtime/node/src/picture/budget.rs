@@ -5,8 +5,10 @@ use std::{fs, path::Path};
 
 use nix::sys::resource::{Resource, getrlimit};
 
+/// Longest side that is decoded.
+pub(super) const SIDE_MAX: u32 = 16_384;
 /// Most bytes that decoding may take on any machine.
-pub(super) const DECODE_BYTES_MAX: u64 = 512 << 20;
+const DECODE_BYTES_MAX: u64 = 512 << 20;
 /// Most nested control groups that are looked at.
 const CGROUPS_MAX: usize = 32;
 
@@ -24,6 +26,10 @@ fn free_of_system() -> Option<u64> {
 }
 
 /// What the limit of the address space (`ulimit -v`) leaves.
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "limits have 32 bits on some boards"
+)]
 fn free_of_process() -> Option<u64> {
     let (limit, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
     if limit == nix::libc::RLIM_INFINITY {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{jpeg::Damage, load::SIDE_MAX};
+use super::{budget::SIDE_MAX, jpeg::Damage};
 
 /// Why a file is no picture. Messages hold their cause.
 #[derive(Debug, thiserror::Error)]

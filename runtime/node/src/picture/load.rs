@@ -15,7 +15,7 @@ use image::{
 };
 
 use super::{
-    budget,
+    budget::{self, SIDE_MAX},
     error::PictureError,
     jpeg::Jpeg,
     orientation,
@@ -23,8 +23,6 @@ use super::{
     pnm,
 };
 
-/// Longest side that is decoded.
-pub(super) const SIDE_MAX: u32 = 16_384;
 /// Bytes that tell a file's kind.
 const HEAD_BYTES: u64 = 64;
 
