@@ -7,9 +7,8 @@ use tessera_plan::graph::{Graph, HeadKind, Op, Stored, TensorIx};
 /// Widths of a header in bytes, by the width of its counter.
 const HEADERS_BYTES: [usize; 2] = [16, 20];
 
-/// The header with the width that the file's length proves. A file whose length fits the other
-/// width than its version says is read so, with a warning: nothing but the counter can be short or
-/// long by four bytes while every layer fits.
+/// The header with the width that the file's length speaks for. A file whose length fits the other
+/// width than its version says is read so, with a warning.
 pub(super) fn check_size(
     graph: &Graph,
     h: &Header,
@@ -34,8 +33,13 @@ pub(super) fn check_size(
         } else {
             format!("says version {version}")
         };
+        let doubt = if bytes < h.bytes && !h.is_first() {
+            ", unless its last value is missing"
+        } else {
+            ""
+        };
         warn(format!(
-            "the header {held}: it should end with a counter of {} bytes, but the file's length fits one of {}, and is read so",
+            "the header {held}: it should end with a counter of {} bytes, but the file's length fits one of {}, and is read so{doubt}",
             h.bytes - 12,
             bytes - 12
         ));

@@ -236,7 +236,7 @@ fn an_absurd_header_version_needs_a_length_that_fits() {
     // Darknet reads any; a length that fits says more than the version.
     w[..4].copy_from_slice(&200_000i32.to_le_bytes());
     with(&w).says(0, &["warning", "version 200000", "the length fits"]);
-    with(&w[..w.len() - 4]).says(1, &["version 200000", "no Darknet weights file"]);
+    with(&w[..w.len() - 8]).says(1, &["version 200000", "no Darknet weights file"]);
 }
 
 #[test]
@@ -298,6 +298,7 @@ fn names_that_do_not_match_the_classes_are_a_warning() {
         .with("net.cfg", cfg())
         .with("short", "one\n")
         .with("long", "one\ntwo\nthree\n")
+        .with("blank", "\ntwo\n")
         .with("right", "one\ntwo\n")
         .with("binary", [0, 159, 146, 150]);
     let names = |file| run(&folder, &["--names", file, "--image", "none.png"]);
@@ -305,10 +306,49 @@ fn names_that_do_not_match_the_classes_are_a_warning() {
         1,
         &["warning: short: 1 name for 2 classes", "shown by number"],
     );
-    names("long").says(1, &["warning: long: 3 names for 2 classes"]);
+    let ran = names("long");
+    ran.says(1, &["warning: long: 3 names for 2 classes", "not used"]);
+    // Nothing is said of classes without a name, as there is none.
+    assert!(!ran.err.contains("number"), "{}", ran.err);
+    names("blank").says(1, &["warning: blank: the name of class 0 is blank"]);
     assert!(!names("right").err.contains("warning"));
     names("binary").says(1, &["binary", "no list of names"]);
     names("missing").says(1, &["missing", "No such file"]);
+    names(".").says(1, &["cannot use .: ", "no regular file"]);
+}
+
+#[test]
+fn names_in_other_encodings_are_read() {
+    let wide: Vec<u8> = "\u{feff}ballón\r\nbox\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let folder = Folder::new()
+        .with("net.cfg", cfg())
+        .with("wide", wide)
+        .with("latin", b"bal\xf3n\ncaja\n")
+        .with("returns", "one\rtwo\r");
+    let names = |file| run(&folder, &["--names", file, "--image", "none.png"]);
+    // All of them come as far as the picture that is not there.
+    for file in ["wide", "returns"] {
+        let ran = names(file);
+        ran.says(1, &["none.png"]);
+        assert!(!ran.err.contains("warning"), "{}", ran.err);
+    }
+    names("latin").says(1, &["warning: latin: line 1 is not UTF-8", "none.png"]);
+}
+
+#[test]
+fn an_error_of_the_system_is_told_once() {
+    let folder = Folder::new().with("net.cfg", cfg()).with("net.weights", "");
+    std::fs::remove_file(folder.at("net.weights")).unwrap();
+    for ran in [
+        run(&folder, &["--names", "missing", "--image", "none.png"]),
+        run(&folder, &["--image", "none.png"]),
+        plan(&folder),
+    ] {
+        assert_eq!(ran.err.matches("No such file").count(), 1, "{}", ran.err);
+    }
 }
 
 #[test]
