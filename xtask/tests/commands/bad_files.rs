@@ -379,9 +379,19 @@ fn pictures_that_cannot_be_read_are_named() {
         .with("empty.png", "")
         .with("broken.png", b"\x89PNG\r\n\x1a\nand no more")
         .with("text.jpg", "this is no picture at all");
-    for file in ["empty.png", "broken.png", "text.jpg", "missing.png", "."] {
-        run(&folder, &["--image", file]).says(1, &[file]);
+    for (file, words) in [
+        ("empty.png", "is empty"),
+        ("broken.png", "is no picture that can be decoded"),
+        ("text.jpg", "is no picture that can be decoded"),
+        ("missing.png", "No such file"),
+        (".", "is a folder"),
+    ] {
+        run(&folder, &["--image", file]).says(1, &[file, words]);
     }
+    // A JPEG that is cut off, under any name.
+    let whole = include_bytes!("../../../runtime/node/src/picture/testdata/sequential.jpg");
+    let folder = folder.with("cut.png", &whole[..whole.len() / 2]);
+    run(&folder, &["--image", "cut.png"]).says(1, &["cut.png is a damaged JPEG", "blocks"]);
     // Raw tensors are checked by their length.
     let folder = folder.with("short.f32", [0; 16]);
     run(&folder, &["--input-f32", "short.f32"]).says(1, &["short.f32 has 16 bytes", "takes 12288"]);

@@ -17,7 +17,7 @@ pub enum PictureError {
         cause: std::io::Error,
     },
     /// It is a folder, a pipe or a device.
-    #[error("{path} is {what}; give a picture file")]
+    #[error("{path} is {what}; give a file")]
     NotAFile {
         /// What was given.
         path: PathBuf,

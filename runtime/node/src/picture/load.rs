@@ -4,7 +4,6 @@
 use std::{
     fs::File,
     io::{BufReader, Read, Seek},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -17,6 +16,7 @@ use image::{
 use super::{
     budget::{self, SIDE_MAX},
     error::PictureError,
+    file::{io, open},
     jpeg::Jpeg,
     orientation,
     pixels::{Picture, Samples},
@@ -91,43 +91,6 @@ struct Examined<D> {
     samples: Samples,
     orientation: Orientation,
     needed_bytes: u64,
-}
-
-fn io(path: &Path) -> impl Fn(std::io::Error) -> PictureError + '_ {
-    |cause| PictureError::Io {
-        path: path.into(),
-        cause,
-    }
-}
-
-/// What a directory entry is that is no file.
-fn kind(of: std::fs::FileType) -> &'static str {
-    match of {
-        t if t.is_dir() => "a folder",
-        t if t.is_fifo() => "a pipe",
-        t if t.is_socket() => "a socket",
-        _ => "a device",
-    }
-}
-
-/// Opens a regular file. A pipe without a writer does not hold it up.
-fn open(path: &Path) -> Result<(File, u64), PictureError> {
-    let regular = |meta: std::fs::Metadata| match meta.is_file() {
-        true => Ok(meta.len()),
-        false => Err(PictureError::NotAFile {
-            path: path.into(),
-            what: kind(meta.file_type()),
-        }),
-    };
-    regular(std::fs::metadata(path).map_err(io(path))?)?;
-    let mut options = File::options();
-    let file = options
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path)
-        .map_err(io(path))?;
-    let file_bytes = regular(file.metadata().map_err(io(path))?)?;
-    Ok((file, file_bytes))
 }
 
 impl<'a> Opened<'a> {

@@ -2,6 +2,7 @@
 
 mod budget;
 mod error;
+mod file;
 mod jpeg;
 mod load;
 mod orientation;
@@ -10,6 +11,7 @@ mod pnm;
 mod resize;
 
 pub use error::PictureError;
+pub use file::open;
 pub use jpeg::Damage;
 pub use load::{Options, check, load, load_with};
 pub use pixels::Picture;

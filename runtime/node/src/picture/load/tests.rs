@@ -194,7 +194,7 @@ fn what_is_no_file_is_named_and_does_not_hold_anything_up() {
         ("/dev/null".into(), "a device"),
     ] {
         let e = load(&path).unwrap_err().to_string();
-        let want = format!("{} is {what}; give a picture file", path.display());
+        let want = format!("{} is {what}; give a file", path.display());
         assert_eq!(e, want);
         assert_eq!(
             check(&path, Options::default()).unwrap_err().to_string(),
