@@ -71,17 +71,18 @@ impl Sheets {
         for name in &self.sheets {
             let sheet = picture::load(&from.join(name))?;
             ensure!(
-                (sheet.width, sheet.height) == (self.columns * self.width, self.rows * self.height),
+                (sheet.width(), sheet.height())
+                    == (self.columns * self.width, self.rows * self.height),
                 "{name} has another size"
             );
-            let row_bytes = 3 * sheet.width as usize;
             for n in 0..self.columns * self.rows {
                 let x = (n % self.columns * self.width) as usize;
                 let y = (n / self.columns * self.height) as usize;
                 let mut file = format!("P6 {} {} 255\n", self.width, self.height).into_bytes();
                 for row in y..y + self.height as usize {
-                    let row = &sheet.rgb[row * row_bytes..][..row_bytes];
-                    file.extend_from_slice(&row[3 * x..][..3 * self.width as usize]);
+                    for column in x..x + self.width as usize {
+                        file.extend(sheet.pixel(column, row));
+                    }
                 }
                 let path = to.join(format!("{:03}.ppm", files.len()));
                 fs::write(&path, file)?;

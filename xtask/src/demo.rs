@@ -44,6 +44,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         thresh: 0.25,
         nms: 0.45,
         letterbox: false,
+        ignore_orientation: false,
         threads: None,
         dump: None,
         json: None,

@@ -233,6 +233,9 @@ pub struct RunArgs {
     /// Keep the picture's shape, with grey bars, instead of stretching it
     #[arg(long)]
     pub letterbox: bool,
+    /// Take pictures as they are stored, instead of turning them upright as their EXIF data ask for
+    #[arg(long)]
+    pub ignore_orientation: bool,
     /// Threads of the gateway's tail [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,

@@ -1,15 +1,12 @@
 //! `cargo xtask run`: a local cluster on pictures or tensors.
 
-use std::{
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use image::ImageReader;
+use image::{Rgb, RgbImage};
 use serde::Serialize;
 use serde_json::json;
+use tessera_node::picture;
 use tessera_plan::{
     files::records::{ClassScore, Detection, DropReason, Ending, Found, Record},
     graph::Graph,
@@ -117,25 +114,12 @@ fn image(record: &Record, labels: &[String]) -> Image {
     }
 }
 
-/// A picture, of the format that its contents say, as nodes read it: names may say another.
-fn picture(file: &Path) -> Result<ImageReader<BufReader<File>>> {
-    let reader = ImageReader::open(file)
-        .and_then(ImageReader::with_guessed_format)
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(reader)
-}
-
 /// Checks inputs before minutes are spent on planning and compiling.
-fn check_inputs(inputs: &Inputs, graph: &Graph) -> Result<()> {
+fn check_inputs(inputs: &Inputs, options: picture::Options, graph: &Graph) -> Result<()> {
     match inputs {
         Inputs::Images(files) => {
             for f in files {
-                picture(f)?.into_dimensions().with_context(|| {
-                    format!(
-                        "{} is no picture that can be decoded (PNG, JPEG, BMP or PNM)",
-                        f.display()
-                    )
-                })?;
+                picture::check(f, options)?;
             }
         }
         Inputs::Tensors(files) => {
@@ -211,7 +195,11 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     } else {
         Inputs::Tensors(absolute(&args.input_f32)?)
     };
-    check_inputs(&inputs, &loaded.model.graph)?;
+    let reading = picture::Options {
+        upright: !args.ignore_orientation,
+        ..picture::Options::default()
+    };
+    check_inputs(&inputs, reading, &loaded.model.graph)?;
     let options = plan::options(&args.plan, &args.model, args.dump.is_some())?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let target = options.targets[0];
@@ -237,6 +225,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         thresh: args.thresh,
         nms: args.nms,
         letterbox: args.letterbox,
+        upright: reading.upright,
         dump: dump.as_deref(),
         runner: runner(target),
     };
@@ -251,16 +240,22 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     if let (Some(file), Some(picture)) = (&args.annotate, args.image.first()) {
-        write_annotated(picture, images.first(), file)?;
+        write_annotated(picture, reading, images.first(), file)?;
     }
     Ok(RunResult { run, images })
 }
 
-fn write_annotated(from: &Path, image: Option<&Image>, file: &Path) -> Result<()> {
-    let rgb = picture(from)?
-        .decode()
-        .with_context(|| format!("cannot read {}", from.display()))?
-        .to_rgb8();
+fn write_annotated(
+    from: &Path,
+    reading: picture::Options,
+    image: Option<&Image>,
+    file: &Path,
+) -> Result<()> {
+    // As the nodes read it: boxes lie in the picture that they saw.
+    let seen = picture::load_with(from, reading)?;
+    let rgb = RgbImage::from_fn(seen.width(), seen.height(), |x, y| {
+        Rgb(seen.pixel(x as usize, y as usize))
+    });
     let found = image.map_or(&[][..], |i| &i.detections);
     let boxes = found.iter().map(labelled_box);
     let drawn = annotate(&rgb, &boxes.collect::<Vec<_>>());
@@ -319,7 +314,7 @@ mod tests {
             dir.path().join("street.jpg"),
             dir.path().join("out/found.png"),
         );
-        let grey = image::RgbImage::from_pixel(64, 48, image::Rgb([9, 9, 9]));
+        let grey = RgbImage::from_pixel(64, 48, Rgb([9, 9, 9]));
         grey.save_with_format(&from, image::ImageFormat::Png)
             .unwrap();
         let dog = Detection {
@@ -340,9 +335,23 @@ mod tests {
                 label: "dog".into(),
             }],
         };
-        write_annotated(&from, Some(&found), &to).unwrap();
+        write_annotated(&from, picture::Options::default(), Some(&found), &to).unwrap();
         let drawn = image::open(&to).unwrap().to_rgb8();
         assert_eq!(drawn.dimensions(), grey.dimensions());
         assert!(drawn != grey);
+        // A camera's picture is drawn as it is seen: EXIF orientation 6 is a quarter turn.
+        let mut jpeg = std::io::Cursor::new(Vec::new());
+        grey.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+        let jpeg = jpeg.into_inner();
+        let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        std::fs::write(&from, [&jpeg[..2], exif, &jpeg[2..]].concat()).unwrap();
+        for (upright, size) in [(true, (48, 64)), (false, (64, 48))] {
+            let reading = picture::Options {
+                upright,
+                ..picture::Options::default()
+            };
+            write_annotated(&from, reading, Some(&found), &to).unwrap();
+            assert_eq!(image::open(&to).unwrap().to_rgb8().dimensions(), size);
+        }
     }
 }

@@ -20,7 +20,7 @@ use tessera_plan::graph::{Graph, NodeWeights};
 #[non_exhaustive]
 pub enum WeightsError {
     /// The file cannot be opened or read.
-    #[error("cannot read the weights: {0}")]
+    #[error("cannot read the weights")]
     Io(#[from] std::io::Error),
     /// It is a folder or a device.
     #[error("this is no regular file; give a Darknet .weights file")]
@@ -39,7 +39,7 @@ pub enum WeightsError {
         /// Bytes in the file.
         found: u64,
     },
-    /// The header's version makes no sense.
+    /// The header's version makes no sense, and the length does not prove the file right.
     #[error(
         "the header says version {major}.{minor}.{revision}: this is no Darknet weights file, or its bytes are swapped"
     )]
@@ -80,15 +80,18 @@ pub enum WeightsError {
 /// Something odd about weights that can be used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightsWarning {
-    /// cfg layer.
-    pub layer: usize,
+    /// cfg layer; none for the header.
+    pub layer: Option<usize>,
     /// What is odd.
     pub message: String,
 }
 
 impl std::fmt::Display for WeightsWarning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "layer {}: {}", self.layer, self.message)
+        match self.layer {
+            Some(layer) => write!(f, "layer {layer}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
     }
 }
 
@@ -104,12 +107,15 @@ pub fn load(path: &Path, graph: Graph) -> Result<(Model, Vec<WeightsWarning>), W
     let expected = read::floats(&graph) as u64 * 4 + 20;
     let mut file = fs::File::open(path)?;
     // Only as much as could be needed is read of a file that is far too long.
+    let most = expected.max(1 << 16);
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(
-        &mut std::io::Read::take(&mut file, expected.max(1 << 16)),
-        &mut bytes,
-    )?;
-    parse(&bytes, meta.len(), graph)
+    std::io::Read::read_to_end(&mut std::io::Read::take(&mut file, most), &mut bytes)?;
+    // What was read counts, should the file change meanwhile.
+    let len = match bytes.len() as u64 {
+        read if read < most => read,
+        read => read.max(meta.len()),
+    };
+    parse(&bytes, len, graph)
 }
 
 /// As [`load`], from memory.
@@ -140,9 +146,9 @@ fn parse(
     graph: Graph,
 ) -> Result<(Model, Vec<WeightsWarning>), WeightsError> {
     sniff::sniff(bytes)?;
-    let header = header::resolved(&header::parse(bytes, len)?, &graph);
-    size::check_size(&graph, &header, len)?;
     let mut warnings = Vec::new();
+    let header = header::parse(bytes, len, graph.darknet)?;
+    let header = size::check_size(&graph, &header, len, &mut warnings)?;
     let raw = read::arrays(&graph, &bytes[header.bytes..], &header, &mut warnings)?;
     let weights = fold::fold(&graph, raw);
     let digest = digest(&graph, Some(&weights));

@@ -125,7 +125,7 @@ pub(super) fn arrays(
         let wild = raw.variance.iter().filter(|v| **v > 1e6).count();
         if wild > 0 {
             warnings.push(WeightsWarning {
-                layer: i,
+                layer: Some(i),
                 message: format!(
                     "{wild} batch-norm variances are above 1e6: are these the weights of this cfg?"
                 ),

@@ -39,10 +39,114 @@ fn headers_of_both_widths() {
     ] {
         let w = load(&g, &file(version, counter, &values));
         assert_eq!((w[0].bias[0], &w[0].weights[..]), (0.5, &[2.0, 3.0][..]));
+        // The length proves the other width.
         let other = file(version, 12 - counter, &values);
-        let e = weights::from_bytes("w", &other, g.clone()).unwrap_err();
-        assert!(e.to_string().contains("differ by 4"), "{e}");
+        let (model, said) = weights::from_bytes("w", &other, g.clone()).unwrap();
+        assert_eq!(model.weights.unwrap()[0].as_ref(), Some(&w[0]));
+        let [said] = &said[..] else {
+            panic!("{said:?}")
+        };
+        let words = format!(
+            "counter of {counter} bytes, but the file's length fits one of {}",
+            12 - counter
+        );
+        assert!(said.to_string().contains(&words), "{said}");
+        // Four bytes on the other side of what fits are no matter of the counter.
+        let n = if counter == 4 { 2 } else { 4 };
+        let mut longer = values.to_vec();
+        longer.resize(n, 1.0);
+        let e = weights::from_bytes("w", &file(version, counter, &longer), g.clone());
+        let e = e.unwrap_err().to_string();
+        assert!(!e.contains("counter"), "{e}");
+        let want = if n == 2 {
+            "ends in layer 0"
+        } else {
+            "4 bytes (1 value) too many"
+        };
+        assert!(e.contains(want), "{e}");
     }
+}
+
+/// The words of Darknet's first headers: learning rate, momentum, decay.
+fn first_header() -> [i32; 3] {
+    [1e-5f32, 0.9, 0.0005].map(|v| v.to_bits().cast_signed())
+}
+
+#[test]
+fn the_first_header_with_floats_for_a_version() {
+    let layers = "[convolutional]\nfilters=2\nactivation=relu\n\
+        [connected]\noutput=3\nactivation=linear\n";
+    let conv = count(2 + 2 * 2);
+    let plain: Vec<f32> = count(3 + 3 * 32);
+    // [in][out] in the old file.
+    let mut turned = plain[..3].to_vec();
+    turned.extend((0..32).flat_map(|i| (0..3).map(move |o| (3 + o * 32 + i) as f32)));
+    let new = file([0, 2, 5], 8, &[&conv[..], &plain].concat());
+    let old = file(first_header(), 4, &[&conv[..], &turned].concat());
+    for darknet in [Darknet::Pjreddie, Darknet::Alexey] {
+        let g = graph(layers, darknet);
+        let (want, none) = weights::from_bytes("new", &new, g.clone()).unwrap();
+        assert!(none.is_empty(), "{none:?}");
+        let (have, said) = weights::from_bytes("old", &old, g.clone()).unwrap();
+        assert_eq!(have.weights, want.weights, "{darknet:?}");
+        assert_eq!(have.digest, want.digest);
+        // AlexeyAB's fork reads a counter of 8 bytes there, and all values shifted.
+        let warned = said
+            .iter()
+            .any(|w| w.to_string().contains("Darknet's first"));
+        assert_eq!(warned, darknet == Darknet::Alexey, "{said:?}");
+        // Cut short it is still told from foreign files.
+        let e = weights::from_bytes("cut", &old[..old.len() - 8], g.clone()).unwrap_err();
+        assert!(e.to_string().contains("ends in layer 1"), "{e}");
+        let e = weights::from_bytes("cut", &old[..16 + 4 * 6], g).unwrap_err();
+        assert!(e.to_string().contains("exactly before layer 1"), "{e}");
+    }
+}
+
+#[test]
+fn any_version_is_read_if_the_length_fits() {
+    let g = graph("[convolutional]\nfilters=1\n", Darknet::Alexey);
+    let values = [0.5, 2.0, 3.0];
+    for (version, counter) in [([200_000, 7, 0], 8), ([-1, 0, 0], 4), ([0, 2, i32::MAX], 8)] {
+        let bytes = file(version, counter, &values);
+        let (model, said) = weights::from_bytes("w", &bytes, g.clone()).unwrap();
+        let w = model.weights.unwrap().swap_remove(0).unwrap();
+        assert_eq!((w.bias[0], &w.weights[..]), (0.5, &[2.0, 3.0][..]));
+        assert!(
+            said[0].to_string().contains("no Darknet writes"),
+            "{said:?}"
+        );
+        // Without that proof the version speaks against the file.
+        let e = weights::from_bytes("w", &bytes[..bytes.len() - 8], g.clone()).unwrap_err();
+        assert!(e.to_string().contains("the header says version"), "{e}");
+    }
+    let swapped = file([0, 2i32.swap_bytes(), 5i32.swap_bytes()], 8, &values);
+    let e = weights::from_bytes("w", &swapped, g).unwrap_err();
+    assert!(e.to_string().contains("bytes are swapped"), "{e}");
+}
+
+#[test]
+fn what_was_read_counts_when_a_file_has_another_length() {
+    let g = graph("[convolutional]\nfilters=1\n", Darknet::Alexey);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("w");
+    let bytes = file([0, 2, 0], 8, &[0.5, 2.0, 3.0]);
+    std::fs::write(&path, &bytes).unwrap();
+    let (model, _) = weights::load(&path, g.clone()).unwrap();
+    assert_eq!(
+        model.digest,
+        weights::from_bytes("w", &bytes, g.clone())
+            .unwrap()
+            .0
+            .digest
+    );
+    // Far longer than anything that is read.
+    std::fs::write(&path, [&bytes[..], &[0; 200_000]].concat()).unwrap();
+    let e = weights::load(&path, g).unwrap_err().to_string();
+    assert!(
+        e.contains("the file has 200032") && e.contains("200,000 bytes (50,000 values)"),
+        "{e}"
+    );
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub struct Args {
     pub tensors: Vec<PathBuf>,
     /// Keep pictures' shape.
     pub letterbox: bool,
+    /// Turn pictures as their EXIF orientation says.
+    pub upright: bool,
     /// Threads of the tail; of every worker; of everything in `solo`.
     pub threads: usize,
     /// Worker processes of an edge.
@@ -76,6 +78,7 @@ impl Default for Args {
             images: Vec::new(),
             tensors: Vec::new(),
             letterbox: false,
+            upright: true,
             threads: 1,
             workers: 1,
             dump: None,
@@ -114,6 +117,8 @@ Inputs
   --image FILE...       pictures (PNG, JPEG, BMP, PNM)
   --input-f32 FILE...   raw little-endian float32 tensors, C x H x W
   --letterbox           keep the pictures' shape instead of stretching them
+  --ignore-orientation  take pictures as they are stored, instead of turning them upright as their
+                        EXIF data ask for
 
 Flags
   --weights FILE        packed weights [default: weights.bin]
@@ -163,6 +168,7 @@ pub fn parse(
                 .tensors
                 .extend(parser.values().map_err(usage)?.map(PathBuf::from)),
             Long("letterbox") => a.letterbox = true,
+            Long("ignore-orientation") => a.upright = false,
             Long("threads") => a.threads = parser.value().and_then(|v| v.parse()).map_err(usage)?,
             Long("workers") => a.workers = parser.value().and_then(|v| v.parse()).map_err(usage)?,
             Long("dump") => a.dump = Some(parser.value().map_err(usage)?.into()),

@@ -45,6 +45,8 @@ pub struct Config<'a> {
     pub nms: f32,
     /// Keep pictures' shape.
     pub letterbox: bool,
+    /// Turn pictures as their EXIF orientation says.
+    pub upright: bool,
     /// Where to dump tensors.
     pub dump: Option<&'a Path>,
     /// A command in front of the node: an emulator for cross-built nodes.
@@ -170,6 +172,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         };
         for f in files {
             flag(name, f.display().to_string());
+        }
+        if !config.upright {
+            args.push("--ignore-orientation".into());
         }
         if config.letterbox {
             args.push("--letterbox".into());

@@ -148,16 +148,28 @@ fn backbone_weights_are_recognised() {
 }
 
 #[test]
-fn a_counter_of_the_other_width_is_recognised() {
+fn a_counter_of_the_other_width_is_read_with_a_warning() {
     let w = weights();
     // Version 0.1 and a counter of eight bytes.
     let mut narrow = w.clone();
     narrow[4] = 1;
-    with(&narrow).says(1, &["differ by 4", "version 0.1", "other width"]);
+    let words = [
+        "warning: net.weights: ",
+        "version 0.1.5",
+        "4 bytes",
+        "fits one of 8",
+    ];
+    with(&narrow).says(0, &words);
     // Version 0.2 and a counter of four.
     let mut wide = w[..16].to_vec();
     wide.extend(&w[20..]);
-    with(&wide).says(1, &["differ by 4", "version 0.2", "other width"]);
+    let words = [
+        "warning: net.weights: ",
+        "version 0.2.5",
+        "8 bytes",
+        "fits one of 4",
+    ];
+    with(&wide).says(0, &words);
     // Both right.
     wide[4] = 1;
     with(&wide).is_fine();
@@ -217,14 +229,14 @@ fn values_that_no_network_has_are_errors() {
 }
 
 #[test]
-fn an_absurd_header_version_is_an_error() {
+fn an_absurd_header_version_needs_a_length_that_fits() {
     let mut w = weights();
     w[..12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5]);
     with(&w).says(1, &["the header says version 0.33554432", "swapped"]);
+    // Darknet reads any; a length that fits says more than the version.
     w[..4].copy_from_slice(&200_000i32.to_le_bytes());
-    with(&w).says(1, &["version 200000"]);
-    w[..4].copy_from_slice(&(-1i32).to_le_bytes());
-    with(&w).says(1, &["version -1"]);
+    with(&w).says(0, &["warning", "version 200000", "the length fits"]);
+    with(&w[..w.len() - 8]).says(1, &["version 200000", "no Darknet weights file"]);
 }
 
 #[test]
@@ -286,6 +298,7 @@ fn names_that_do_not_match_the_classes_are_a_warning() {
         .with("net.cfg", cfg())
         .with("short", "one\n")
         .with("long", "one\ntwo\nthree\n")
+        .with("blank", "\ntwo\n")
         .with("right", "one\ntwo\n")
         .with("binary", [0, 159, 146, 150]);
     let names = |file| run(&folder, &["--names", file, "--image", "none.png"]);
@@ -293,10 +306,49 @@ fn names_that_do_not_match_the_classes_are_a_warning() {
         1,
         &["warning: short: 1 name for 2 classes", "shown by number"],
     );
-    names("long").says(1, &["warning: long: 3 names for 2 classes"]);
+    let ran = names("long");
+    ran.says(1, &["warning: long: 3 names for 2 classes", "not used"]);
+    // Nothing is said of classes without a name, as there is none.
+    assert!(!ran.err.contains("number"), "{}", ran.err);
+    names("blank").says(1, &["warning: blank: the name of class 0 is blank"]);
     assert!(!names("right").err.contains("warning"));
     names("binary").says(1, &["binary", "no list of names"]);
     names("missing").says(1, &["missing", "No such file"]);
+    names(".").says(1, &["cannot use .: ", "no regular file"]);
+}
+
+#[test]
+fn names_in_other_encodings_are_read() {
+    let wide: Vec<u8> = "\u{feff}ballón\r\nbox\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let folder = Folder::new()
+        .with("net.cfg", cfg())
+        .with("wide", wide)
+        .with("latin", b"bal\xf3n\ncaja\n")
+        .with("returns", "one\rtwo\r");
+    let names = |file| run(&folder, &["--names", file, "--image", "none.png"]);
+    // All of them come as far as the picture that is not there.
+    for file in ["wide", "returns"] {
+        let ran = names(file);
+        ran.says(1, &["none.png"]);
+        assert!(!ran.err.contains("warning"), "{}", ran.err);
+    }
+    names("latin").says(1, &["warning: latin: line 1 is not UTF-8", "none.png"]);
+}
+
+#[test]
+fn an_error_of_the_system_is_told_once() {
+    let folder = Folder::new().with("net.cfg", cfg()).with("net.weights", "");
+    std::fs::remove_file(folder.at("net.weights")).unwrap();
+    for ran in [
+        run(&folder, &["--names", "missing", "--image", "none.png"]),
+        run(&folder, &["--image", "none.png"]),
+        plan(&folder),
+    ] {
+        assert_eq!(ran.err.matches("No such file").count(), 1, "{}", ran.err);
+    }
 }
 
 #[test]
@@ -327,9 +379,19 @@ fn pictures_that_cannot_be_read_are_named() {
         .with("empty.png", "")
         .with("broken.png", b"\x89PNG\r\n\x1a\nand no more")
         .with("text.jpg", "this is no picture at all");
-    for file in ["empty.png", "broken.png", "text.jpg", "missing.png", "."] {
-        run(&folder, &["--image", file]).says(1, &[file]);
+    for (file, words) in [
+        ("empty.png", "is empty"),
+        ("broken.png", "is no picture that can be decoded"),
+        ("text.jpg", "is no picture that can be decoded"),
+        ("missing.png", "No such file"),
+        (".", "is a folder"),
+    ] {
+        run(&folder, &["--image", file]).says(1, &[file, words]);
     }
+    // A JPEG that is cut off, under any name.
+    let whole = include_bytes!("../../../runtime/node/src/picture/testdata/sequential.jpg");
+    let folder = folder.with("cut.png", &whole[..whole.len() / 2]);
+    run(&folder, &["--image", "cut.png"]).says(1, &["cut.png is a damaged JPEG", "blocks"]);
     // Raw tensors are checked by their length.
     let folder = folder.with("short.f32", [0; 16]);
     run(&folder, &["--input-f32", "short.f32"]).says(1, &["short.f32 has 16 bytes", "takes 12288"]);

@@ -1,216 +1,325 @@
-//! Decoding picture files, with limits.
+//! Decoding picture files: what they are is decided by their contents, whether they are whole and
+//! fit into memory before anything is decoded.
 
 use std::{
     fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
+    io::{BufReader, Read, Seek},
+    path::Path,
 };
 
-use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
+use image::{
+    ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
+    error::{UnsupportedError, UnsupportedErrorKind},
+    metadata::Orientation,
+};
 
-/// Longest side that is decoded.
-const SIDE_MAX: u32 = 16_384;
-/// Most memory that decoding may take.
-const DECODE_BYTES_MAX: u64 = 512 << 20;
+use super::{
+    budget::{self, SIDE_MAX},
+    error::PictureError,
+    file::{io, open},
+    jpeg::Jpeg,
+    orientation,
+    pixels::{Picture, Samples},
+    pnm,
+};
 
-/// An 8-bit RGB picture.
-#[derive(Clone, Debug)]
-pub struct Picture {
-    /// Pixels, rows of R, G, B.
-    pub rgb: Vec<u8>,
-    /// Columns of pixels.
-    pub width: u32,
-    /// Rows of pixels.
-    pub height: u32,
+/// Bytes that tell a file's kind.
+const HEAD_BYTES: u64 = 64;
+
+/// How pictures are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Turn pictures as their EXIF orientation says.
+    pub upright: bool,
+    /// Most bytes that decoding one may take; by default a share of what is free.
+    pub budget_bytes: Option<u64>,
 }
 
-/// Why a file is no picture.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PictureError {
-    /// It cannot be opened.
-    #[error("cannot read {path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system answered.
-        source: std::io::Error,
-    },
-    /// The file holds nothing.
-    #[error("{path} is empty: no picture")]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It cannot be decoded.
-    #[error("{path} is no picture that can be decoded (PNG, JPEG, BMP or PNM): {source}")]
-    Decode {
-        /// The file.
-        path: PathBuf,
-        /// What the decoder says.
-        source: image::ImageError,
-    },
-    /// It would take too much memory.
-    #[error(
-        "{path} is too large: at most {SIDE_MAX} pixels a side and {} MiB decoded; scale it down first",
-        DECODE_BYTES_MAX >> 20
-    )]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A decoded picture without pixels.
-    #[error("{path} is a picture of {width} x {height}: there are no pixels")]
-    NoPixels {
-        /// The file.
-        path: PathBuf,
-        /// Columns of pixels.
-        width: u32,
-        /// Rows of pixels.
-        height: u32,
-    },
-    /// The network's input is no picture.
-    #[error(
-        "the network takes {channels} channels, pictures have 1 or 3; give it tensors (--input-f32)"
-    )]
-    Channels {
-        /// Channels of the network's input.
-        channels: usize,
-    },
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            upright: true,
+            budget_bytes: None,
+        }
+    }
 }
 
-/// Decodes a picture; grey, alpha and 16-bit ones are converted to 8-bit RGB.
+/// Decodes a picture, upright; grey, alpha and 16-bit ones are read as 8-bit RGB.
 ///
 /// As in Darknet's decoder (`stb_image.h`) alpha is left out, not blended, and the high byte of a
 /// 16-bit value counts. JPEG decoders round differently: expect differences of a few levels there.
 ///
 /// # Errors
-/// When the file cannot be read, is no picture, has no pixels, or is too large.
+/// When the file cannot be read, is no picture, is damaged, has no pixels, or is too large.
 pub fn load(path: &Path) -> Result<Picture, PictureError> {
-    let io = |source| PictureError::Io {
-        path: path.into(),
-        source,
-    };
-    let decode = |source| match source {
-        image::ImageError::Limits(_) => PictureError::TooLarge { path: path.into() },
-        source => PictureError::Decode {
-            path: path.into(),
-            source,
-        },
-    };
-    let file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.len() == 0 {
-        return Err(PictureError::Empty { path: path.into() });
+    load_with(path, Options::default())
+}
+
+/// As [`load`], with options.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, options: Options) -> Result<Picture, PictureError> {
+    Opened::new(path, options)?.decode()
+}
+
+/// Checks all that [`load_with`] checks before it decodes.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(path: &Path, options: Options) -> Result<(), PictureError> {
+    Opened::new(path, options)?.examine().map(|_| ())
+}
+
+/// A file that may be a picture.
+struct Opened<'a> {
+    path: &'a Path,
+    file: BufReader<File>,
+    file_bytes: u64,
+    format: ImageFormat,
+    /// Whether its samples are numbers in text.
+    is_plain: bool,
+    upright: bool,
+    budget_bytes: u64,
+}
+
+/// A picture that is whole and fits into memory.
+struct Examined<D> {
+    decoder: D,
+    width: u32,
+    height: u32,
+    samples: Samples,
+    orientation: Orientation,
+    needed_bytes: u64,
+}
+
+impl<'a> Opened<'a> {
+    fn new(path: &'a Path, options: Options) -> Result<Self, PictureError> {
+        let (file, file_bytes) = open(path)?;
+        if file_bytes == 0 {
+            return Err(PictureError::Empty { path: path.into() });
+        }
+        let mut file = BufReader::new(file);
+        let mut head = Vec::new();
+        file.by_ref()
+            .take(HEAD_BYTES)
+            .read_to_end(&mut head)
+            .map_err(io(path))?;
+        let format = match image::guess_format(&head) {
+            Ok(
+                f @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Bmp | ImageFormat::Pnm),
+            ) => f,
+            _ => return Err(PictureError::Unknown { path: path.into() }),
+        };
+        Ok(Self {
+            path,
+            file,
+            file_bytes,
+            format,
+            is_plain: pnm::is_plain(&head),
+            upright: options.upright,
+            budget_bytes: options
+                .budget_bytes
+                .unwrap_or_else(budget::decode_bytes_now),
+        })
     }
-    let mut reader = ImageReader::new(BufReader::new(file))
-        .with_guessed_format()
-        .map_err(io)?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE_MAX);
-    limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(DECODE_BYTES_MAX);
-    reader.limits(limits);
-    let rgb = rgb8(reader.decode().map_err(decode)?);
-    let (width, height) = rgb.dimensions();
+
+    /// Finds size, layout and orientation, and whether the file is whole and fits into memory.
+    fn examine(mut self) -> Result<Examined<impl ImageDecoder>, PictureError> {
+        let (mut extra_bytes, mut orientation) = (0, Orientation::NoTransforms);
+        match self.format {
+            ImageFormat::Jpeg => (extra_bytes, orientation) = self.examine_jpeg()?,
+            ImageFormat::Png => {
+                self.rewind()?;
+                orientation = orientation::of_png(&mut self.file);
+            }
+            _ => {}
+        }
+        if !self.upright {
+            orientation = Orientation::NoTransforms;
+        }
+        self.rewind()?;
+        let (path, format, file_bytes) = (self.path, self.format, self.file_bytes);
+        let (is_plain, budget_bytes) = (self.is_plain, self.budget_bytes);
+        let mut reader = ImageReader::with_format(self.file, format);
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(budget_bytes);
+        reader.limits(limits);
+        let decoder = reader.into_decoder().map_err(decode(path))?;
+        let (width, height) = decoder.dimensions();
+        let needed_bytes = match format {
+            // Read as a whole before they are unpacked.
+            ImageFormat::Pnm => 2 * decoder.total_bytes(),
+            _ => decoder.total_bytes().saturating_add(extra_bytes),
+        };
+        fits(path, (width, height), needed_bytes, budget_bytes)?;
+        let pixels = u64::from(width) * u64::from(height);
+        let short = pixels.div_ceil(pixels_per_byte_max(format)) > file_bytes;
+        let channels = u64::from(decoder.color_type().channel_count());
+        if short || is_plain && !has_samples(path, pixels * channels)? {
+            return Err(PictureError::Short {
+                path: path.into(),
+                width,
+                height,
+                file_bytes,
+            });
+        }
+        let samples = samples(path, format, decoder.color_type())?;
+        Ok(Examined {
+            decoder,
+            width,
+            height,
+            samples,
+            orientation,
+            needed_bytes,
+        })
+    }
+
+    /// Follows a JPEG file's data. Gives the bytes that decoding takes besides its pixels, and its
+    /// orientation.
+    fn examine_jpeg(&mut self) -> Result<(u64, Orientation), PictureError> {
+        let (path, file_bytes) = (self.path, self.file_bytes);
+        // Not even the file would fit.
+        if file_bytes > self.budget_bytes {
+            let budget_bytes = self.budget_bytes;
+            return Err(PictureError::File {
+                path: path.into(),
+                file_bytes,
+                budget_bytes,
+            });
+        }
+        self.rewind()?;
+        let mut data = Vec::new();
+        let read = self.file.by_ref().take(file_bytes).read_to_end(&mut data);
+        read.map_err(io(path))?;
+        let damaged = |cause| PictureError::Damaged {
+            path: path.into(),
+            cause,
+        };
+        let jpeg = Jpeg::parse(&data).map_err(damaged)?;
+        let extra_bytes = file_bytes.saturating_add(jpeg.coefficient_bytes());
+        if let Some((size, channels)) = jpeg.size() {
+            let pixels = u64::from(size.0) * u64::from(size.1);
+            fits(
+                path,
+                size,
+                extra_bytes + pixels * channels,
+                self.budget_bytes,
+            )?;
+        }
+        let orientation = jpeg.exif().map(|e| orientation::of_exif(e.to_vec()));
+        jpeg.check().map_err(damaged)?;
+        Ok((
+            extra_bytes,
+            orientation.unwrap_or(Orientation::NoTransforms),
+        ))
+    }
+
+    fn rewind(&mut self) -> Result<(), PictureError> {
+        self.file.rewind().map_err(io(self.path))
+    }
+
+    fn decode(self) -> Result<Picture, PictureError> {
+        let path = self.path;
+        let examined = self.examine()?;
+        let (width, height) = (examined.width, examined.height);
+        let refused = |_| PictureError::Refused {
+            path: path.into(),
+            width,
+            height,
+            needed_bytes: examined.needed_bytes,
+        };
+        // Asked for as a whole and given back: decoders end the process where they get nothing.
+        let needed = usize::try_from(examined.needed_bytes).unwrap_or(usize::MAX);
+        Vec::<u8>::new()
+            .try_reserve_exact(needed)
+            .map_err(refused)?;
+        let total = usize::try_from(examined.decoder.total_bytes()).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(total).map_err(refused)?;
+        bytes.resize(total, 0);
+        examined
+            .decoder
+            .read_image(&mut bytes)
+            .map_err(decode(path))?;
+        Ok(Picture::new(
+            bytes,
+            examined.samples,
+            (width, height),
+            examined.orientation,
+        ))
+    }
+}
+
+fn decode(path: &Path) -> impl Fn(ImageError) -> PictureError + '_ {
+    |cause| match cause {
+        ImageError::IoError(cause) if cause.raw_os_error().is_some() => io(path)(cause),
+        cause => PictureError::Decode {
+            path: path.into(),
+            cause,
+        },
+    }
+}
+
+/// Most pixels that a byte of a file can hold: a picture that claims more is cut off, whatever its
+/// decoder would make of it.
+const fn pixels_per_byte_max(format: ImageFormat) -> u64 {
+    match format {
+        // Eight to a byte, which deflate makes 1032 times shorter at most.
+        ImageFormat::Png => 8 * 1032,
+        ImageFormat::Pnm => 8,
+        // The others say themselves what is missing, or may leave it out.
+        _ => u64::MAX,
+    }
+}
+
+fn fits(
+    path: &Path,
+    (width, height): (u32, u32),
+    needed_bytes: u64,
+    budget_bytes: u64,
+) -> Result<(), PictureError> {
+    let path = || path.to_path_buf();
     if width == 0 || height == 0 {
         return Err(PictureError::NoPixels {
-            path: path.into(),
+            path: path(),
             width,
             height,
         });
     }
-    Ok(Picture {
-        rgb: rgb.into_raw(),
-        width,
-        height,
+    if width.max(height) > SIDE_MAX {
+        return Err(PictureError::TooLarge {
+            path: path(),
+            width,
+            height,
+        });
+    }
+    if needed_bytes > budget_bytes {
+        return Err(PictureError::Memory {
+            path: path(),
+            width,
+            height,
+            needed_bytes,
+            budget_bytes,
+        });
+    }
+    Ok(())
+}
+
+/// Whether a plain PNM file has so many samples.
+fn has_samples(path: &Path, samples: u64) -> Result<bool, PictureError> {
+    let (file, _) = open(path)?;
+    pnm::is_whole(BufReader::new(file), samples).map_err(io(path))
+}
+
+fn samples(path: &Path, format: ImageFormat, color: ColorType) -> Result<Samples, PictureError> {
+    Samples::of(color).ok_or_else(|| {
+        let kind = UnsupportedErrorKind::Color(color.into());
+        decode(path)(ImageError::Unsupported(
+            UnsupportedError::from_format_and_kind(format.into(), kind),
+        ))
     })
 }
 
-fn rgb8(picture: DynamicImage) -> RgbImage {
-    let high = |v: u16| (v >> 8) as u8;
-    let (w, h) = (picture.width(), picture.height());
-    match picture {
-        DynamicImage::ImageRgb8(p) => p,
-        DynamicImage::ImageLuma16(_)
-        | DynamicImage::ImageLumaA16(_)
-        | DynamicImage::ImageRgb16(_)
-        | DynamicImage::ImageRgba16(_) => {
-            let wide = picture.into_rgb16();
-            RgbImage::from_fn(w, h, |x, y| Rgb(wide.get_pixel(x, y).0.map(high)))
-        }
-        other => other.into_rgb8(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use image::{GrayImage, ImageBuffer, Luma, Rgba, RgbaImage};
-
-    fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        (dir, path)
-    }
-
-    #[test]
-    fn every_kind_becomes_8_bit_rgb() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        GrayImage::from_pixel(3, 2, Luma([77]))
-            .save(at("grey.png"))
-            .unwrap();
-        RgbaImage::from_pixel(3, 2, Rgba([10, 20, 30, 5]))
-            .save(at("alpha.png"))
-            .unwrap();
-        ImageBuffer::<Rgb<u16>, _>::from_pixel(3, 2, Rgb([0x12ff_u16, 0x3400, 0xffff]))
-            .save(at("wide.png"))
-            .unwrap();
-        RgbImage::from_pixel(3, 2, Rgb([1, 2, 3]))
-            .save(at("plain.bmp"))
-            .unwrap();
-        std::fs::write(
-            at("plain.ppm"),
-            b"P6 3 2 255\n\x04\x05\x06\x04\x05\x06\x04\x05\x06\x04\x05\x06\x04\x05\x06\x04\x05\x06",
-        )
-        .unwrap();
-        for (name, pixel) in [
-            ("grey.png", [77, 77, 77]),
-            ("alpha.png", [10, 20, 30]),
-            ("wide.png", [0x12, 0x34, 0xff]),
-            ("plain.bmp", [1, 2, 3]),
-            ("plain.ppm", [4, 5, 6]),
-        ] {
-            let p = load(&at(name)).unwrap();
-            assert_eq!((p.width, p.height), (3, 2), "{name}");
-            assert_eq!(p.rgb, pixel.repeat(6), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_picture_is_named() {
-        let (_d, path) = written("a.png", b"");
-        assert!(matches!(load(&path), Err(PictureError::Empty { .. })));
-        let (_d, path) = written("a.png", b"GIF89a or something");
-        let e = load(&path).unwrap_err();
-        assert!(matches!(e, PictureError::Decode { .. }));
-        assert!(e.to_string().contains("a.png"), "{e}");
-        let (_d, path) = written("a.ppm", b"P6 3 2 255\n\x01\x02");
-        assert!(matches!(load(&path), Err(PictureError::Decode { .. })));
-        let missing = path.with_file_name("b.png");
-        assert!(matches!(load(&missing), Err(PictureError::Io { .. })));
-        let folder = path.parent().unwrap();
-        assert!(load(folder).is_err());
-    }
-
-    #[test]
-    fn huge_and_empty_pictures_are_refused_before_memory_is_taken() {
-        let (_d, path) = written("huge.ppm", b"P6 60000 60000 255\n");
-        assert!(matches!(load(&path), Err(PictureError::TooLarge { .. })));
-        let (_d, path) = written("large.ppm", b"P6 16384 16384 255\n");
-        assert!(matches!(load(&path), Err(PictureError::TooLarge { .. })));
-        let (_d, path) = written("none.ppm", b"P6 0 4 255\n");
-        assert!(load(&path).is_err());
-    }
-}
+mod tests;

@@ -8,38 +8,37 @@ use crate::detect::letterbox_size;
 
 /// Row `y` of the picture, its columns resized to `w`, as `[w][c]` values 0..1.
 fn columns(p: &Picture, y: usize, (w, c): (usize, usize), out: &mut [f32]) {
-    let iw = p.width as usize;
-    let row = &p.rgb[3 * iw * y..3 * iw * (y + 1)];
-    let value = |x: usize, ch: usize| {
-        let pixel = &row[3 * x..3 * x + 3];
-        f32::from(if c == 1 { grey(pixel) } else { pixel[ch] }) / 255.0
+    let iw = p.width() as usize;
+    let value = |x: usize| {
+        let pixel = p.pixel(x, y);
+        let pixel = if c == 1 { [grey(pixel); 3] } else { pixel };
+        pixel.map(|v| f32::from(v) / 255.0)
     };
     if w == iw {
-        for x in 0..w {
-            for ch in 0..c {
-                out[c * x + ch] = value(x, ch);
-            }
+        for (x, to) in out.chunks_exact_mut(c).enumerate() {
+            to.copy_from_slice(&value(x)[..c]);
         }
         return;
     }
     let scale = (iw as f32 - 1.0) / (w as f32 - 1.0);
-    for x in 0..w {
-        for ch in 0..c {
-            out[c * x + ch] = if x == w - 1 || iw == 1 {
-                value(iw - 1, ch)
-            } else {
-                let sx = x as f32 * scale;
-                let ix = sx as usize;
-                let dx = sx - ix as f32;
-                (1.0 - dx) * value(ix, ch) + dx * value(ix + 1, ch)
-            };
+    for (x, to) in out.chunks_exact_mut(c).enumerate() {
+        if x == w - 1 || iw == 1 {
+            to.copy_from_slice(&value(iw - 1)[..c]);
+            continue;
+        }
+        let sx = x as f32 * scale;
+        let ix = sx as usize;
+        let dx = sx - ix as f32;
+        let (left, right) = (value(ix), value(ix + 1));
+        for (ch, to) in to.iter_mut().enumerate() {
+            *to = (1.0 - dx) * left[ch] + dx * right[ch];
         }
     }
 }
 
 /// Grey as Darknet's decoder makes it, before any resizing (`stb_image.h`, `stbi__compute_y`).
-fn grey(rgb: &[u8]) -> u8 {
-    let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
+fn grey(rgb: [u8; 3]) -> u8 {
+    let [r, g, b] = rgb.map(u32::from);
     // The factors add up to 256.
     ((77 * r + 150 * g + 29 * b) >> 8) as u8
 }
@@ -71,8 +70,8 @@ pub fn resize_into(
     mut put: impl FnMut(usize, &[f32]),
 ) {
     assert!(c == 1 || c == 3, "pictures have 1 or 3 channels");
-    assert!(p.width > 0 && p.height > 0, "there are pixels");
-    let ih = p.height as usize;
+    assert!(p.width() > 0 && p.height() > 0, "there are pixels");
+    let ih = p.height() as usize;
     let mut rows = [vec![0.0f32; c * w], vec![0.0f32; c * w]];
     if ih == h {
         for y in 0..h {
@@ -109,7 +108,7 @@ pub fn resize_into(
 pub fn to_tensor(p: &Picture, h: usize, w: usize, c: usize, letterbox: bool, out: &mut [f32]) {
     assert_eq!(out.len(), h * w * c, "the slot holds the whole input");
     let (nw, nh) = if letterbox {
-        let (nw, nh) = letterbox_size(p.width, p.height, w as u32, h as u32);
+        let (nw, nh) = letterbox_size(p.width(), p.height(), w as u32, h as u32);
         ((nw as usize).clamp(1, w), (nh as usize).clamp(1, h))
     } else {
         (w, h)
@@ -130,16 +129,13 @@ mod tests {
 
     #[test]
     fn equal_size_copies_and_corners_are_aligned() {
-        let p = Picture {
-            rgb: (0u8..27).map(|v| v * 9).collect(),
-            width: 3,
-            height: 3,
-        };
+        let rgb: Vec<u8> = (0u8..27).map(|v| v * 9).collect();
+        let p = Picture::from_rgb(rgb.clone(), 3, 3);
         let mut same = vec![0.0; 27];
         to_tensor(&p, 3, 3, 3, false, &mut same);
         assert!(
             same.iter()
-                .zip(&p.rgb)
+                .zip(&rgb)
                 .all(|(a, b)| *a == f32::from(*b) / 255.0)
         );
         let mut large = vec![0.0; 5 * 5 * 3];
@@ -153,8 +149,8 @@ mod tests {
 
     /// The definition (`docs/darknet.md#resize`), on a whole float picture, channel by channel.
     fn by_definition(p: &Picture, w: usize, h: usize, ch: usize) -> Vec<f32> {
-        let (iw, ih) = (p.width as usize, p.height as usize);
-        let at = |x: usize, y: usize| f32::from(p.rgb[3 * (iw * y + x) + ch]) / 255.0;
+        let (iw, ih) = (p.width() as usize, p.height() as usize);
+        let at = |x: usize, y: usize| f32::from(p.pixel(x, y)[ch]) / 255.0;
         let ws = (iw as f32 - 1.0) / (w as f32 - 1.0);
         let hs = (ih as f32 - 1.0) / (h as f32 - 1.0);
         let mut part = vec![0.0f32; w * ih];
@@ -202,11 +198,7 @@ mod tests {
             (1, 13, 6, 6),
         ] {
             let rgb = (0..3 * iw * ih).map(|i| (i * 37 % 251) as u8).collect();
-            let p = Picture {
-                rgb,
-                width: iw as u32,
-                height: ih as u32,
-            };
+            let p = Picture::from_rgb(rgb, iw as u32, ih as u32);
             let mut out = vec![f32::NAN; 3 * w * h];
             to_tensor(&p, h, w, 3, false, &mut out);
             for ch in 0..3 {
@@ -218,22 +210,14 @@ mod tests {
 
     #[test]
     fn sides_of_one_pixel_are_no_trouble() {
-        let p = Picture {
-            rgb: vec![255; 3 * 9 * 7],
-            width: 9,
-            height: 7,
-        };
+        let p = Picture::from_rgb(vec![255; 3 * 9 * 7], 9, 7);
         for (w, h, letterbox) in [(1, 1, false), (1, 5, false), (5, 1, false), (64, 1, true)] {
             let mut out = vec![f32::NAN; 3 * w * h];
             to_tensor(&p, h, w, 3, letterbox, &mut out);
             assert!(out.iter().all(|v| *v == 1.0 || letterbox && *v == 0.5));
         }
         // So wide that the letterboxed height rounds to no row at all.
-        let strip = Picture {
-            rgb: vec![255; 3 * 4000],
-            width: 4000,
-            height: 1,
-        };
+        let strip = Picture::from_rgb(vec![255; 3 * 4000], 4000, 1);
         let mut out = vec![f32::NAN; 3 * 32 * 32];
         to_tensor(&strip, 32, 32, 3, true, &mut out);
         assert_eq!(out.iter().filter(|v| **v == 1.0).count(), 3 * 32);
@@ -241,11 +225,7 @@ mod tests {
 
     #[test]
     fn one_channel_is_the_grey_of_the_decoder() {
-        let p = Picture {
-            rgb: vec![255, 255, 255, 200, 100, 50],
-            width: 2,
-            height: 1,
-        };
+        let p = Picture::from_rgb(vec![255, 255, 255, 200, 100, 50], 2, 1);
         let mut out = vec![0.0; 2];
         to_tensor(&p, 1, 2, 1, false, &mut out);
         assert_eq!(out, [1.0, f32::from(124u8) / 255.0]);
@@ -254,7 +234,7 @@ mod tests {
     #[test]
     fn golden_resizes_are_equal_to_the_last_bit() {
         let dir =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/resize");
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/resize");
         let Ok(text) = std::fs::read_to_string(dir.join("expected.json")) else {
             println!("note: no golden resizes here, nothing compared");
             return;

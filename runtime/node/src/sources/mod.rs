@@ -9,7 +9,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
-use crate::{args::Args, detect::ImageFrame, error::NodeError};
+use crate::{args::Args, detect::ImageFrame, error::NodeError, picture};
 use tessera_plan::plan::ElementType;
 use tessera_runtime::{element, program::Program};
 
@@ -42,8 +42,12 @@ pub(crate) fn open(program: &'static Program, a: &Args) -> Option<Box<dyn FrameS
     let input = &program.tensors[0];
     if !a.images.is_empty() {
         let letterbox = a.letterbox || program.letterbox;
+        let options = picture::Options {
+            upright: a.upright,
+            ..picture::Options::default()
+        };
         return Some(Box::new(pictures::Pictures::new(
-            &a.images, input, letterbox,
+            &a.images, input, letterbox, options,
         )));
     }
     (!a.tensors.is_empty())

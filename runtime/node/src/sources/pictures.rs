@@ -12,15 +12,22 @@ pub struct Pictures {
     files: Files,
     input: &'static TensorSpec,
     letterbox: bool,
+    options: picture::Options,
 }
 
 impl Pictures {
     /// Pictures for a network's `input`.
-    pub fn new(files: &[PathBuf], input: &'static TensorSpec, letterbox: bool) -> Self {
+    pub fn new(
+        files: &[PathBuf],
+        input: &'static TensorSpec,
+        letterbox: bool,
+        options: picture::Options,
+    ) -> Self {
         Self {
             files: Files::new(files),
             input,
             letterbox,
+            options,
         }
     }
 }
@@ -32,7 +39,7 @@ impl FrameSource for Pictures {
 
     fn next(&mut self, into: &mut [u8]) -> Option<Result<ImageFrame, NodeError>> {
         let file = self.files.next()?;
-        Some(read(file, self.input, self.letterbox, into))
+        Some(read(file, self.input, self.letterbox, self.options, into))
     }
 
     fn is_over(&self) -> bool {
@@ -44,19 +51,20 @@ fn read(
     file: &Path,
     input: &TensorSpec,
     letterbox: bool,
+    options: picture::Options,
     into: &mut [u8],
 ) -> Result<ImageFrame, NodeError> {
     let (h, w, c) = (input.h, input.w, input.c);
     if c != 1 && c != 3 {
         return Err(picture::PictureError::Channels { channels: c }.into());
     }
-    let p = picture::load(file)?;
+    let p = picture::load_with(file, options)?;
     fill(input.element, into, |values| {
         picture::to_tensor(&p, h, w, c, letterbox, values);
     });
     Ok(ImageFrame {
-        width: p.width,
-        height: p.height,
+        width: p.width(),
+        height: p.height(),
         letterbox,
     })
 }

@@ -1,6 +1,9 @@
 //! Frames from raw tensor files: C x H x W, little-endian float32.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use super::{FrameSource, files::Files, fill};
 use crate::{detect::ImageFrame, error::NodeError, picture};
@@ -39,16 +42,32 @@ impl FrameSource for Tensors {
 }
 
 fn read(file: &Path, input: &TensorSpec, into: &mut [u8]) -> Result<ImageFrame, NodeError> {
-    let bytes =
-        std::fs::read(file).map_err(NodeError::io(format!("cannot read {}", file.display())))?;
     let (h, w, c) = (input.h, input.w, input.c);
+    let size = |source| NodeError::Tensor {
+        path: file.into(),
+        source,
+    };
+    // A file of another size is not read: there may be no memory for it.
+    let (opened, file_bytes) = picture::open(file)?;
+    let expected = 4 * h * w * c;
+    if file_bytes != expected as u64 {
+        return Err(size(picture::TensorSizeError {
+            found: usize::try_from(file_bytes).unwrap_or(usize::MAX),
+            expected,
+            c,
+            h,
+            w,
+        }));
+    }
+    let mut bytes = Vec::with_capacity(expected);
+    opened
+        .take(file_bytes)
+        .read_to_end(&mut bytes)
+        .map_err(NodeError::io(format!("cannot read {}", file.display())))?;
     fill(input.element, into, |values| {
         picture::tensor_from_chw(&bytes, h, w, c, values)
     })
-    .map_err(|source| NodeError::Tensor {
-        path: file.into(),
-        source,
-    })?;
+    .map_err(size)?;
     Ok(ImageFrame {
         width: w as u32,
         height: h as u32,

@@ -45,7 +45,8 @@ fn frames_are_written_in_the_inputs_element_type() {
         assert_eq!(from_tensor.bytes(), want, "{:?}", input.element);
         assert!(source.is_over() && source.next(from_tensor.bytes_mut()).is_none());
 
-        let mut source = pictures::Pictures::new(&picture, input, false);
+        let mut source =
+            pictures::Pictures::new(&picture, input, false, picture::Options::default());
         from_tensor.bytes_mut().fill(9);
         let image = source.next(from_tensor.bytes_mut()).unwrap().unwrap();
         assert_eq!((image.width, image.height, image.letterbox), (5, 3, false));
@@ -121,4 +122,57 @@ fn a_reader_skips_what_cannot_be_had_and_ends() {
         told,
         expected.map(|(i, name, what)| (i, name.to_string(), what))
     );
+}
+
+#[test]
+fn pictures_are_turned_as_the_command_line_says() {
+    // JPEG with EXIF orientation 6: a quarter turn.
+    let jpeg = include_bytes!("../picture/testdata/grey.jpg");
+    let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("turned.jpg");
+    std::fs::write(&file, [&jpeg[..2], exif, &jpeg[2..]].concat()).unwrap();
+    for (upright, size) in [(true, (27, 43)), (false, (43, 27))] {
+        let options = picture::Options {
+            upright,
+            ..picture::Options::default()
+        };
+        let files = [file.clone()];
+        let mut source = pictures::Pictures::new(&files, &FLOATS, false, options);
+        let mut into = tessera_runtime::arena::AlignedBytes::new(FLOATS.bytes());
+        let image = source.next(into.bytes_mut()).unwrap().unwrap();
+        assert_eq!((image.width, image.height), size);
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_named_and_the_next_one_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("short.f32"), [0; 16]).unwrap();
+    std::fs::write(at("right.f32"), [0; 60]).unwrap();
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let files = [
+        at("short.f32"),
+        at("pipe"),
+        "/dev/zero".into(),
+        dir.path().into(),
+        at("right.f32"),
+    ];
+    let mut into = tessera_runtime::arena::AlignedBytes::new(FLOATS.bytes());
+    let words = ["16 bytes", "a pipe", "a device", "a folder"];
+    let mut source = tensors::Tensors::new(&files, &FLOATS);
+    for (file, word) in files.iter().zip(words) {
+        let e = source
+            .next(into.bytes_mut())
+            .unwrap()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            e.contains(&file.display().to_string()) && e.contains(word),
+            "{e}"
+        );
+    }
+    assert!(source.next(into.bytes_mut()).unwrap().is_ok());
+    assert!(source.is_over());
 }
