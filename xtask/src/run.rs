@@ -21,7 +21,9 @@ use crate::{
     build,
     cluster::{self, ClusterRun, Config, Inputs},
     flags::RunArgs,
-    model, plan,
+    model,
+    out::{note, out},
+    plan,
     progress::Step,
     summary, workspace,
 };
@@ -54,7 +56,7 @@ fn read_names(file: &Path, classes: usize) -> Result<Vec<String>> {
     let (list, warnings) =
         names::read(file, classes).with_context(|| format!("cannot use {}", file.display()))?;
     for w in warnings {
-        eprintln!("warning: {}: {w}", file.display());
+        note!("warning: {}: {w}", file.display());
     }
     Ok(list)
 }
@@ -129,6 +131,7 @@ fn picture(file: &Path) -> Result<ImageReader<BufReader<File>>> {
 fn check_inputs(inputs: &Inputs, graph: &Graph) -> Result<()> {
     match inputs {
         Inputs::Images(files) => {
+            model::takes_pictures(graph)?;
             for f in files {
                 picture(f)?.into_dimensions().with_context(|| {
                     format!(
@@ -270,7 +273,7 @@ fn write_annotated(from: &Path, image: Option<&Image>, file: &Path) -> Result<()
     drawn
         .save_with_format(file, image::ImageFormat::Png)
         .with_context(|| format!("cannot write {}", file.display()))?;
-    eprintln!("wrote {}", workspace::show(file));
+    note!("wrote {}", workspace::show(file));
     Ok(())
 }
 
@@ -280,10 +283,10 @@ fn write_annotated(from: &Path, image: Option<&Image>, file: &Path) -> Result<()
 /// As [`execute`].
 pub fn run(args: &RunArgs) -> Result<()> {
     let RunResult { run, images } = execute(args)?;
-    print!("{}", summary::detections(&images));
-    print!("{}", summary::cluster(&run));
+    out!("{}", summary::detections(&images))?;
+    out!("{}", summary::cluster(&run))?;
     for s in &run.skipped {
-        eprintln!("error: skipped {}: {}", s.file, s.error);
+        note!("error: skipped {}: {}", s.file, s.error);
     }
     if !run.skipped.is_empty() {
         bail!("not every input could be read");

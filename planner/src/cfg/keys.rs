@@ -510,10 +510,7 @@ const ELSEWHERE: &[(&str, Option<Activation>)] = &[
 fn activation_help(name: &str) -> String {
     let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
     let known = || format!("known are {}", names.join(", "));
-    match ELSEWHERE
-        .iter()
-        .find(|(n, _)| n.eq_ignore_ascii_case(name))
-    {
+    match ELSEWHERE.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
         Some((_, Some(a))) => format!("Darknet calls {name} {}", a.name()),
         Some((_, None)) => format!("Darknet has no {name}; {}", known()),
         None => nearest(name, &names).map_or_else(known, |near| format!("did you mean {near}?")),

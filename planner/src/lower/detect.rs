@@ -267,14 +267,7 @@ pub(super) fn region(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         vec![v.tensor],
         v.shape,
     );
-    head(
-        l,
-        value,
-        classes,
-        anchors,
-        HeadKind::Region,
-        nms,
-    );
+    head(l, value, classes, anchors, HeadKind::Region, nms);
     Made::value(value)
 }
 

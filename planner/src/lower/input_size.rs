@@ -57,7 +57,9 @@ pub(super) fn advice(rest: &[Section], darknet: Darknet, given: Shape) -> Advice
     let size = if !still.is_subset(&hopeless) {
         String::new()
     } else if down_x == down_y {
-        format!("width and height of [net] must be multiples of {down_x} for this network, as in {w} x {h}")
+        format!(
+            "width and height of [net] must be multiples of {down_x} for this network, as in {w} x {h}"
+        )
     } else {
         format!(
             "for this network the width of [net] must be a multiple of {down_x}, its height of {down_y}, as in {w} x {h}"

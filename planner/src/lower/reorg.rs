@@ -46,8 +46,7 @@ fn moved(
     reverse: bool,
     any_channels: bool,
 ) -> Option<Shape> {
-    const HELP: &str =
-        "width and height must be multiples of the stride, channels of its square";
+    const HELP: &str = "width and height must be multiples of the stride, channels of its square";
     let v = l.previous()?.shape;
     let channels_ok = (any_channels && !reverse) || v.c % (s * s) == 0;
     let sides_ok = reverse || (v.h % s == 0 && v.w % s == 0);
