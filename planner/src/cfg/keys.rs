@@ -374,7 +374,7 @@ impl<'a> Keys<'a> {
             "revleaky" => Some(Activation::Leaky),
             _ => ALL.iter().copied().find(|a| a.name() == name),
         };
-        let taken = found.or_else(|| self.meant(name));
+        let taken = found.or_else(|| meant(name));
         if let (Darknet::Pjreddie, Some(a)) = (self.darknet, taken)
             && !original_knows(a, name)
         {
@@ -385,6 +385,17 @@ impl<'a> Keys<'a> {
                 ),
                 "for models of AlexeyAB's fork leave --darknet pjreddie out",
             );
+        } else if let (None, Some(a)) = (found, taken) {
+            let meant = a.name();
+            self.say(Diagnostic::new(
+                Severity::Warning,
+                self.at("activation"),
+                format!(
+                    "activation `{name}` is taken as {meant}; Darknet does not know it and would take relu"
+                ),
+                format!("computed as {meant}"),
+                format!("write {meant}; or relu, if Darknet itself trained with this cfg"),
+            ));
         }
         taken.unwrap_or_else(|| {
             self.error(
@@ -394,25 +405,6 @@ impl<'a> Keys<'a> {
             );
             Activation::Relu
         })
-    }
-
-    /// The activation that a name Darknet does not know stands for beyond doubt, with a warning: another case,
-    /// or `silu`, as cfgs for PyTorch call swish.
-    fn meant(&self, name: &str) -> Option<Activation> {
-        let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
-        let meant = if name.eq_ignore_ascii_case("silu") {
-            "swish"
-        } else {
-            other_case(name, &names)?
-        };
-        self.say(Diagnostic::new(
-            Severity::Warning,
-            self.at("activation"),
-            format!("activation `{name}` is taken as {meant}; Darknet does not know it and would take relu"),
-            format!("computed as {meant}"),
-            format!("write {meant}; or relu, if Darknet itself trained with this cfg"),
-        ));
-        ALL.iter().copied().find(|a| a.name() == meant)
     }
 
     /// Ends the interpretation: unknown keys become warnings, and so do keys without a value that nobody asked
@@ -505,6 +497,18 @@ const ELSEWHERE: &[(&str, Option<Activation>)] = &[
     ("hard_swish", None),
     ("softplus", None),
 ];
+
+/// The activation that a name which Darknet does not know stands for beyond doubt: another case, or `silu`, as
+/// cfgs for PyTorch call swish.
+fn meant(name: &str) -> Option<Activation> {
+    let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
+    let meant = if name.eq_ignore_ascii_case("silu") {
+        "swish"
+    } else {
+        other_case(name, &names)?
+    };
+    ALL.iter().copied().find(|a| a.name() == meant)
+}
 
 /// What to write instead of an unknown activation.
 fn activation_help(name: &str) -> String {

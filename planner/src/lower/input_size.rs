@@ -10,7 +10,7 @@ use super::{Lowering, layers};
 use crate::cfg::lex::Section;
 use tessera_plan::{graph::Darknet, region::Shape};
 
-/// Side of the trial's input: 2^7 * 3 * 5.
+/// Side of the trial's input, 2^7 * 3 * 5: networks shrink by up to 64, seldom 128. Larger maps would pass what is possible.
 const TRIAL_SIDE: usize = 1920;
 
 /// What to do about layers whose maps do not fit.
@@ -57,12 +57,10 @@ pub(super) fn advice(rest: &[Section], darknet: Darknet, given: Shape) -> Advice
     let size = if !still.is_subset(&hopeless) {
         String::new()
     } else if down_x == down_y {
-        format!(
-            "width and height of [net] must be multiples of {down_x} for this network, as in {w} x {h}"
-        )
+        format!("make width and height of [net] multiples of {down_x}, as in {w} x {h}")
     } else {
         format!(
-            "for this network the width of [net] must be a multiple of {down_x}, its height of {down_y}, as in {w} x {h}"
+            "make the width of [net] a multiple of {down_x} and its height one of {down_y}, as in {w} x {h}"
         )
     };
     Advice { size, hopeless }
