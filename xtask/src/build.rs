@@ -11,9 +11,10 @@ use tessera_plan::plan::Plan;
 use tessera_planner::options::Target;
 
 use crate::{
-    emit,
+    children, emit,
     flags::BuildArgs,
     model::{self, Loaded},
+    out::{note, outln},
     plan,
     progress::Step,
     workspace,
@@ -33,7 +34,7 @@ pub fn compile(name: &str, target: Target, dir: &Path) -> Result<PathBuf> {
     let step = Step::begin(format!("Compiling {name} for {}", target.name()));
     let mut out = cargo_build(triple, dir, true)?;
     if lacks_static_library(&out) {
-        eprintln!(
+        note!(
             "note: no static C library for {triple} (Fedora: install glibc-static): the node is linked \
              dynamically and needs a C library as new as this machine's"
         );
@@ -72,7 +73,7 @@ fn cargo_build(triple: &str, dir: &Path, by_settings: bool) -> Result<Output> {
     if by_settings {
         cargo.arg("--config").arg(dir.join(SETTINGS));
     }
-    cargo.output().context("cannot start cargo")
+    children::output(&mut cargo).context("cannot start cargo")
 }
 
 /// Whether linking failed because only a shared C library is installed.
@@ -140,19 +141,17 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     let dir = workspace::root().join("generated").join(&made.name);
     let written = emit::write_crate(&made, &loaded.model, target, &dir)?;
     let node = compile(&made.name, target, &dir)?;
-    println!("node:    {}", workspace::show(&node));
+    outln!("node:    {}", workspace::show(&node))?;
     match (&loaded.source, written.weights_bytes) {
-        (model::Source::None { looked }, _) => {
-            println!("{}", plan::missing_weights(looked, &shown))
-        }
-        _ => println!("weights: {}", workspace::show(&emit::weights_file(&dir))),
+        (model::Source::None { looked }, _) => outln!("{}", plan::missing_weights(looked, &shown))?,
+        _ => outln!("weights: {}", workspace::show(&emit::weights_file(&dir)))?,
     }
-    println!("On the gateway board:  ./node gateway --listen ADDR:PORT --weights weights.bin");
-    println!(
+    outln!("On the gateway board:  ./node gateway --listen ADDR:PORT --weights weights.bin")?;
+    outln!(
         "On every edge board:   ./node edge --gateway ADDR:PORT --id N --weights weights.bin [--image FILE..]"
-    );
-    println!(
+    )?;
+    outln!(
         "Boards do not authenticate each other yet: off loopback every node needs --insecure-lan."
-    );
+    )?;
     Ok(())
 }

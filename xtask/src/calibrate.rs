@@ -18,7 +18,10 @@ use tessera_planner::{
 };
 
 use self::{cases::Bundle, results::Results};
-use crate::{bench::instructions::qemu, flags::CalibrateArgs, plan, progress::Step, workspace};
+use crate::{
+    bench::instructions::qemu, children, flags::CalibrateArgs, out::outln, plan, progress::Step,
+    workspace,
+};
 
 mod cases;
 mod results;
@@ -96,27 +99,27 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     let text = table.to_toml();
     CostTable::from_toml(&text)?;
     fs::write(&out, text).with_context(|| format!("cannot write {}", out.display()))?;
-    println!("{}: {}", table.core, table.how);
-    println!("wrote {}: plan with --costs {0}", workspace::show(&out));
+    outln!("{}: {}", table.core, table.how)?;
+    outln!("wrote {}: plan with --costs {0}", workspace::show(&out))?;
     Ok(())
 }
 
 /// Writes what a board needs.
 fn build_only(target: Target, dir: &Path) -> Result<()> {
     let bundle = Bundle::build(target, dir)?;
-    println!(
+    outln!(
         "{} has a node, its layers and a script. On the board:",
         workspace::show(dir)
-    );
-    println!(
+    )?;
+    outln!(
         "  ./measure.sh > results.txt    # {} layers, some minutes",
         bundle.cases().len()
-    );
-    println!("and here, with what it wrote:");
-    println!(
+    )?;
+    outln!("and here, with what it wrote:")?;
+    outln!(
         "  cargo xtask calibrate --target {} --from results.txt",
         target.name()
-    );
+    )?;
     Ok(())
 }
 
@@ -144,9 +147,7 @@ fn measure(target: Target, rounds: u16) -> Result<CostTable> {
     let mut all = Results::default();
     for round in 0..rounds {
         step.note(&format!("round {} of {rounds}", round + 1));
-        let out = Command::new("sh")
-            .arg(dir.join("measure.sh"))
-            .output()
+        let out = children::output(Command::new("sh").arg(dir.join("measure.sh")))
             .context("cannot start sh")?;
         let said = String::from_utf8_lossy(&out.stderr);
         ensure!(

@@ -6,23 +6,25 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     bench::instructions::{self, Asked},
+    children,
     flags::CiArgs,
+    out::note,
     workspace,
 };
 
 fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
     let begun = Instant::now();
-    eprintln!("$ cargo {}", args.join(" "));
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    note!("$ cargo {}", args.join(" "));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
         .args(args)
         .envs(env.iter().copied())
-        .current_dir(workspace::root())
-        .status()
-        .context("cannot start cargo")?;
+        .current_dir(workspace::root());
+    let status = children::status(&mut cargo).context("cannot start cargo")?;
     if !status.success() {
         bail!("cargo {} failed", args.join(" "));
     }
-    eprintln!("  {:.0} s", begun.elapsed().as_secs_f32());
+    note!("  {:.0} s", begun.elapsed().as_secs_f32());
     Ok(())
 }
 
@@ -95,6 +97,6 @@ pub fn run(args: &CiArgs) -> Result<()> {
         strict: args.cross,
         ..Asked::default()
     })?;
-    eprintln!("all checks passed");
+    note!("all checks passed");
     Ok(())
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::{
     flags::{DemoArgs, Fork, ModelArgs, PlanArgs, RunArgs},
+    out::{out, outln},
     run, summary, workspace,
 };
 
@@ -26,10 +27,10 @@ pub fn plan_args(edges: u16) -> PlanArgs {
 /// When any step fails.
 pub fn run(args: &DemoArgs) -> Result<()> {
     let folder = workspace::root().join("models").join("demo");
-    println!(
+    outln!(
         "Tessera demo: a small detector trained by this project, on a gateway and {} edges.\n",
         args.edges
-    );
+    )?;
     let run_args = RunArgs {
         model: ModelArgs {
             model: folder.join("demo.cfg"),
@@ -51,12 +52,12 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         annotate: Some(args.annotate.clone()),
     };
     let result = run::execute(&run_args)?;
-    print!("\n{}", summary::detections(&result.images));
-    print!("\n{}", summary::cluster(&result.run));
-    println!(
+    out!("\n{}", summary::detections(&result.images))?;
+    out!("\n{}", summary::cluster(&result.run))?;
+    outln!(
         "\nThe picture with its boxes: {}",
         workspace::show(&args.annotate)
-    );
-    println!("Next: cargo xtask plan --model yolov2.cfg --grid 5x5   (README.md has the tour)");
+    )?;
+    outln!("Next: cargo xtask plan --model yolov2.cfg --grid 5x5   (README.md has the tour)")?;
     Ok(())
 }

@@ -5,13 +5,15 @@ use std::{iter, ops::Range};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use tessera_planner::cfg::diag::{Diagnostic, Severity, Span};
 
+use crate::out::note;
+
 /// Most bytes of a line that are drawn behind the beginning of a span.
 const SHOWN_BYTES_MAX: usize = 200;
 
 /// Prints `diagnostics` of the cfg `text` to stderr, in colours where stderr shows them.
 pub fn print(diagnostics: &[Diagnostic], file: &str, text: &[u8]) {
     for d in diagnostics {
-        anstream::eprintln!("{}\n", render(d, file, text, &Renderer::styled()));
+        note!("{}\n", render(d, file, text, &Renderer::styled()));
     }
 }
 

@@ -9,13 +9,22 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Serialize, Serializer};
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0      done
+  1      failed: an input is wrong, a file is missing, no plan fits, a step went wrong
+  2      wrong usage
+  3      the network uses what Tessera does not support, such as recurrent layers
+  128+N  ended by signal N: 130 by Ctrl-C, 143 by SIGTERM; 141 when standard output was closed";
+
 /// Plans, compiles and runs Darknet networks on clusters of small boards.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
     version,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = EXIT_CODES
 )]
 pub struct Cli {
     /// What to do.

@@ -6,6 +6,7 @@ use tessera_planner::{inspect, text, weights};
 use crate::{
     flags::{Fork, InspectArgs, WeightsCommand},
     model,
+    out::outln,
 };
 
 /// Prints a network.
@@ -16,9 +17,9 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let (graph, _) = model::graph(&args.cfg, args.darknet)?;
     let table = inspect::table(&graph);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&table)?);
+        outln!("{}", serde_json::to_string_pretty(&table)?)?;
     } else {
-        println!("{}", inspect::render(&table));
+        outln!("{}", inspect::render(&table))?;
     }
     Ok(())
 }
@@ -32,11 +33,11 @@ pub fn weights(command: &WeightsCommand) -> Result<()> {
     let (graph, _) = model::graph(model, Fork::Alexey)?;
     let bytes = weights::random_file(&graph, *seed);
     std::fs::write(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
-    println!(
+    outln!(
         "wrote {}: {} ({} float32 values)",
         out.display(),
         text::bytes(bytes.len() as u64),
         (bytes.len() - 20) / 4
-    );
+    )?;
     Ok(())
 }

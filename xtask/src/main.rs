@@ -5,6 +5,7 @@ mod annotate;
 mod bench;
 mod build;
 mod calibrate;
+mod children;
 mod ci;
 mod cluster;
 mod command;
@@ -18,6 +19,7 @@ mod generated;
 mod inspect;
 mod mca;
 mod model;
+mod out;
 mod plan;
 mod progress;
 mod run;
@@ -27,11 +29,21 @@ mod workspace;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 use flags::{Cli, Command};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    exit::code(
+        children::listen()
+            .map_err(Into::into)
+            .and_then(|()| execute(command)),
+    )
+}
+
+fn execute(command: Command) -> Result<()> {
+    match command {
         Command::Demo(a) => demo::run(&a),
         Command::Inspect(a) => inspect::run(&a),
         Command::Plan(a) => plan::run(&a),
@@ -42,9 +54,5 @@ fn main() -> ExitCode {
         Command::Mca => mca::run(),
         Command::Weights(c) => inspect::weights(&c),
         Command::Ci(a) => ci::run(&a),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => exit::report(&e),
     }
 }

@@ -20,6 +20,8 @@ use tessera_plan::{
     plan::{Algorithm, ConvKernel, Isa},
 };
 
+use crate::{children, out::outln};
+
 /// Cores and the names of their models.
 const CORES: [&str; 2] = ["cortex-a53", "cortex-a72"];
 /// Iterations that are simulated.
@@ -30,8 +32,8 @@ const ITERATIONS: usize = 100;
 /// # Errors
 /// When `llvm-mca` or rustc is missing or does not understand a loop.
 pub fn run() -> Result<()> {
-    println!("| kernel | core | multiply-adds | instructions | cycles | cycles each | of peak |");
-    println!("|---|---|---|---|---|---|---|");
+    outln!("| kernel | core | multiply-adds | instructions | cycles | cycles each | of peak |")?;
+    outln!("|---|---|---|---|---|---|---|")?;
     for (isa, target) in [(Isa::Aarch64, "aarch64"), (Isa::Armv7, "armv7")] {
         for k in kernels(isa) {
             let name = kernel::name(&k, isa, k.nr);
@@ -41,11 +43,11 @@ pub fn run() -> Result<()> {
             for core in CORES {
                 let cycles = cycles(&body, isa, core).with_context(|| name.clone())?;
                 let each = cycles / fmas as f64;
-                println!(
+                outln!(
                     "| {name} | {core} | {fmas} | {} | {cycles:.1} | {each:.2} | {:.0} % |",
                     body.len(),
                     100.0 / each
-                );
+                )?;
             }
         }
     }
@@ -95,12 +97,12 @@ fn assembly(k: &ConvKernel, isa: Isa, target: &str) -> Result<String> {
 }
 
 fn compile(source: &Path, to: &Path) -> Result<()> {
-    let status = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc
         .args(["--edition=2024", "--crate-type=lib", "--emit=asm", "-O"])
         .args(["-Cpanic=abort", "--target=aarch64-unknown-linux-gnu", "-o"])
-        .args([to, source])
-        .status()
-        .context("cannot start rustc")?;
+        .args([to, source]);
+    let status = children::status(&mut rustc).context("cannot start rustc")?;
     ensure!(status.success(), "rustc refuses an emitted kernel");
     Ok(())
 }
@@ -141,7 +143,8 @@ fn cycles(body: &[String], isa: Isa, core: &str) -> Result<f64> {
         Some(body.to_vec())
     }
     .context("an instruction without a 64-bit form")?;
-    let mut child = Command::new("llvm-mca")
+    let mut llvm_mca = Command::new("llvm-mca");
+    llvm_mca
         .args([
             "-mtriple=aarch64-linux-gnu",
             "-mcpu",
@@ -150,13 +153,13 @@ fn cycles(body: &[String], isa: Isa, core: &str) -> Result<f64> {
         ])
         .args(["-resource-pressure=0", &format!("-iterations={ITERATIONS}")])
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
+        .stdout(Stdio::piped());
+    let mut child = children::spawn(&mut llvm_mca)
         .context("cannot start llvm-mca (Debian: apt install llvm)")?;
     let mut input = child.stdin.take().context("a pipe")?;
     input.write_all((text.join("\n") + "\n").as_bytes())?;
     drop(input);
-    let out = child.wait_with_output()?;
+    let out = child.output()?;
     let said = String::from_utf8_lossy(&out.stdout);
     let total: f64 = said
         .lines()

@@ -14,6 +14,7 @@ use crate::{
     diagnostics,
     exit::Unsupported,
     flags::{Fork, ModelArgs},
+    out::note,
     progress::Step,
     workspace,
 };
@@ -94,6 +95,21 @@ pub fn graph(path: &Path, fork: Fork) -> Result<(Graph, PathBuf)> {
     }
 }
 
+/// Refuses to give pictures to a network that takes none, before anything is planned.
+///
+/// # Errors
+/// When its input has other channels than pictures have.
+pub fn takes_pictures(graph: &Graph) -> Result<()> {
+    let channels = graph.input.c;
+    if !matches!(channels, 1 | 3) {
+        bail!(
+            "the network takes {channels} channels, pictures have 1 or 3\n  \
+             help: give it tensors with --input-f32, or correct `channels` in [net]"
+        );
+    }
+    Ok(())
+}
+
 /// Loads cfg and weights.
 ///
 /// # Errors
@@ -117,7 +133,7 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
             let (model, warnings) = weights::load(path, graph)
                 .with_context(|| format!("cannot use {}", path.display()))?;
             for w in warnings {
-                eprintln!("warning: {}: {w}", path.display());
+                note!("warning: {}: {w}", path.display());
             }
             model
         }

@@ -23,6 +23,7 @@ use crate::{
     command, emit,
     flags::{KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag},
     model::{self, Source},
+    out::{note, outln},
     progress::Step,
     size, workspace,
 };
@@ -205,20 +206,20 @@ pub fn run(args: &PlanCommand) -> Result<()> {
         Some(emit::write_crate(&plan, &loaded.model, target, &out)?)
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&plan)?);
+        outln!("{}", serde_json::to_string_pretty(&plan)?)?;
     } else {
-        println!("{}", report::render(&plan, &loaded.model.graph));
+        outln!("{}", report::render(&plan, &loaded.model.graph))?;
     }
     if let Some(w) = written {
-        eprintln!(
+        note!(
             "wrote {}: {} files, {} of sources",
             workspace::show(&out),
             w.files,
             text::bytes(w.source_bytes)
         );
         match (&loaded.source, w.weights_bytes) {
-            (Source::None { looked }, _) => eprintln!("{}", missing_weights(looked, &shown)),
-            (_, Some(bytes)) => eprintln!(
+            (Source::None { looked }, _) => note!("{}", missing_weights(looked, &shown)),
+            (_, Some(bytes)) => note!(
                 "wrote {}: {}",
                 workspace::show(&out.join("weights.bin")),
                 text::bytes(bytes)

@@ -7,6 +7,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::out::note;
+
 /// A step under way; ends when dropped or with [`Step::done`].
 #[derive(Debug)]
 pub struct Step {
@@ -49,7 +51,7 @@ impl Step {
             bar.finish_and_clear();
         }
         let sep = if text.is_empty() { "" } else { ": " };
-        eprintln!(
+        note!(
             "{}{sep}{text} ({:.1} s)",
             self.label,
             self.begun.elapsed().as_secs_f32()

@@ -18,7 +18,9 @@ use crate::{
     build,
     cluster::{self, ClusterRun, Config, Inputs},
     flags::RunArgs,
-    model, plan,
+    model,
+    out::{note, out},
+    plan,
     progress::Step,
     summary, workspace,
 };
@@ -51,7 +53,7 @@ fn read_names(file: &Path, classes: usize) -> Result<Vec<String>> {
     let (list, warnings) =
         names::read(file, classes).with_context(|| format!("cannot use {}", file.display()))?;
     for w in warnings {
-        eprintln!("warning: {}: {w}", file.display());
+        note!("warning: {}: {w}", file.display());
     }
     Ok(list)
 }
@@ -118,6 +120,7 @@ fn image(record: &Record, labels: &[String]) -> Image {
 fn check_inputs(inputs: &Inputs, options: picture::Options, graph: &Graph) -> Result<()> {
     match inputs {
         Inputs::Images(files) => {
+            model::takes_pictures(graph)?;
             for f in files {
                 picture::check(f, options)?;
             }
@@ -265,7 +268,7 @@ fn write_annotated(
     drawn
         .save_with_format(file, image::ImageFormat::Png)
         .with_context(|| format!("cannot write {}", file.display()))?;
-    eprintln!("wrote {}", workspace::show(file));
+    note!("wrote {}", workspace::show(file));
     Ok(())
 }
 
@@ -275,10 +278,10 @@ fn write_annotated(
 /// As [`execute`].
 pub fn run(args: &RunArgs) -> Result<()> {
     let RunResult { run, images } = execute(args)?;
-    print!("{}", summary::detections(&images));
-    print!("{}", summary::cluster(&run));
+    out!("{}", summary::detections(&images))?;
+    out!("{}", summary::cluster(&run))?;
     for s in &run.skipped {
-        eprintln!("error: skipped {}: {}", s.file, s.error);
+        note!("error: skipped {}: {}", s.file, s.error);
     }
     if !run.skipped.is_empty() {
         bail!("not every input could be read");

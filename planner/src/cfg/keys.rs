@@ -5,8 +5,8 @@ use std::{cell::RefCell, collections::BTreeSet};
 
 use super::{
     diag::{Diagnostic, Severity, Span},
-    lex::Section,
-    suggest::nearest,
+    lex::{Entry, Section},
+    suggest::{nearest, other_case},
 };
 use tessera_plan::graph::{Activation, Darknet};
 
@@ -149,10 +149,43 @@ impl<'a> Keys<'a> {
         found.map_or(self.section.span, |e| e.value_span)
     }
 
-    /// The raw value of a key.
+    /// The raw value of a key. A key that is given without one is an error, said once: whoever asks needs it.
     pub fn text(&self, key: &'static str) -> Option<&'a str> {
-        self.used.borrow_mut().insert(key);
+        let first = self.used.borrow_mut().insert(key);
+        if first && let Some(blank) = self.section.blank(key) {
+            self.say(Diagnostic::new(
+                Severity::Error,
+                blank.span,
+                format!("key `{key}` has no value"),
+                "nothing after `=`",
+                "give a value, or delete the line to take the default",
+            ));
+        }
         self.section.get(key).map(|e| e.value.as_str())
+    }
+
+    /// Marks a key as known, whatever its value.
+    pub fn know(&self, key: &'static str) {
+        self.used.borrow_mut().insert(key);
+    }
+
+    /// The key's meaning among `choices`. Another value is an error, and the first of `choices` is taken.
+    pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> T {
+        let default = choices[0].1;
+        let Some(text) = self.text(key) else {
+            return default;
+        };
+        let text = text.split('#').next().unwrap_or_default();
+        if let Some((_, meaning)) = choices.iter().find(|(name, _)| *name == text) {
+            return *meaning;
+        }
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let help = nearest(text, &names).map_or_else(
+            || format!("known are {}", names.join(", ")),
+            |near| format!("did you mean {near}?"),
+        );
+        self.error(key, format!("unknown {key} `{text}`"), help);
+        default
     }
 
     /// Adds a diagnostic.
@@ -160,8 +193,16 @@ impl<'a> Keys<'a> {
         self.out.borrow_mut().push(d);
     }
 
-    /// Adds an error at `key`.
+    /// Whether something was said of this line.
+    fn said(&self, line: &Entry) -> bool {
+        self.out.borrow().iter().any(|d| d.span == line.span)
+    }
+
+    /// Adds an error at `key`, unless what is wrong follows from the key's lack of a value, which has been said.
     pub fn error(&self, key: &str, message: impl Into<String>, help: impl Into<String>) {
+        if self.section.blank(key).is_some_and(|e| self.said(e)) {
+            return;
+        }
         self.say(Diagnostic::new(
             Severity::Error,
             self.at(key),
@@ -333,7 +374,8 @@ impl<'a> Keys<'a> {
             "revleaky" => Some(Activation::Leaky),
             _ => ALL.iter().copied().find(|a| a.name() == name),
         };
-        if let (Darknet::Pjreddie, Some(a)) = (self.darknet, found)
+        let taken = found.or_else(|| meant(name));
+        if let (Darknet::Pjreddie, Some(a)) = (self.darknet, taken)
             && !original_knows(a, name)
         {
             self.error(
@@ -343,8 +385,19 @@ impl<'a> Keys<'a> {
                 ),
                 "for models of AlexeyAB's fork leave --darknet pjreddie out",
             );
+        } else if let (None, Some(a)) = (found, taken) {
+            let meant = a.name();
+            self.say(Diagnostic::new(
+                Severity::Warning,
+                self.at("activation"),
+                format!(
+                    "activation `{name}` is taken as {meant}; Darknet does not know it and would take relu"
+                ),
+                format!("computed as {meant}"),
+                format!("write {meant}; or relu, if Darknet itself trained with this cfg"),
+            ));
         }
-        found.unwrap_or_else(|| {
+        taken.unwrap_or_else(|| {
             self.error(
                 "activation",
                 format!("unknown activation `{name}` (Darknet would take relu)"),
@@ -354,9 +407,20 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// Ends the interpretation: unknown keys become warnings.
+    /// Ends the interpretation: unknown keys become warnings, and so do keys without a value that nobody asked
+    /// for.
     pub fn finish(self, out: &mut Vec<Diagnostic>) {
+        self.warn_of_unknown_keys();
+        self.finish_training(out);
+    }
+
+    /// As [`Keys::finish`] for a section whose other keys all steer training.
+    pub fn finish_training(self, out: &mut Vec<Diagnostic>) {
+        self.warn_of_blank_keys();
         out.append(&mut self.out.borrow_mut());
+    }
+
+    fn warn_of_unknown_keys(&self) {
         let used = self.used.borrow();
         for e in &self.section.entries {
             if !used.contains(e.key.as_str()) && !TRAINING.contains(&e.key.as_str()) {
@@ -365,12 +429,26 @@ impl<'a> Keys<'a> {
                     || "it is ignored".into(),
                     |n| format!("it is ignored; did you mean `{n}`?"),
                 );
-                out.push(Diagnostic::new(
+                self.say(Diagnostic::new(
                     Severity::Warning,
                     e.span,
                     format!("unknown key `{}` in [{}]", e.key, self.section.name),
                     "unknown",
                     help,
+                ));
+            }
+        }
+    }
+
+    fn warn_of_blank_keys(&self) {
+        for e in &self.section.blanks {
+            if !self.said(e) {
+                self.say(Diagnostic::new(
+                    Severity::Warning,
+                    e.span,
+                    format!("key `{}` has no value and is ignored", e.key),
+                    "nothing after `=`",
+                    "give a value, or delete the line",
                 ));
             }
         }
@@ -403,9 +481,8 @@ const ALL: [Activation; 22] = [
 ];
 
 /// Names that other frameworks give to functions, and the same function in Darknet, where it has one.
-/// They are no misspellings: `silu` is one letter from `selu`, another function.
+/// They are no misspellings: `celu` is one letter from `selu`, another function.
 const ELSEWHERE: &[(&str, Option<Activation>)] = &[
-    ("silu", Some(Activation::Swish)),
     ("sigmoid", Some(Activation::Logistic)),
     ("identity", Some(Activation::Linear)),
     ("none", Some(Activation::Linear)),
@@ -421,11 +498,23 @@ const ELSEWHERE: &[(&str, Option<Activation>)] = &[
     ("softplus", None),
 ];
 
+/// The activation that a name which Darknet does not know stands for beyond doubt: another case, or `silu`, as
+/// cfgs for PyTorch call swish.
+fn meant(name: &str) -> Option<Activation> {
+    let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
+    let meant = if name.eq_ignore_ascii_case("silu") {
+        "swish"
+    } else {
+        other_case(name, &names)?
+    };
+    ALL.iter().copied().find(|a| a.name() == meant)
+}
+
 /// What to write instead of an unknown activation.
 fn activation_help(name: &str) -> String {
     let names: Vec<&str> = ALL.iter().map(|a| a.name()).collect();
     let known = || format!("known are {}", names.join(", "));
-    match ELSEWHERE.iter().find(|(n, _)| *n == name) {
+    match ELSEWHERE.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
         Some((_, Some(a))) => format!("Darknet calls {name} {}", a.name()),
         Some((_, None)) => format!("Darknet has no {name}; {}", known()),
         None => nearest(name, &names).map_or_else(known, |near| format!("did you mean {near}?")),
@@ -455,7 +544,7 @@ mod tests {
     fn help_for_unknown_activations() {
         for (name, help) in [
             ("leeky", "did you mean leaky?"),
-            ("silu", "Darknet calls silu swish"),
+            ("Sigmoid", "Darknet calls Sigmoid logistic"),
             ("sigmoid", "Darknet calls sigmoid logistic"),
         ] {
             assert_eq!(activation_help(name), help);

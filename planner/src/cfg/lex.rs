@@ -34,6 +34,8 @@ pub struct Section {
     pub span: Span,
     /// Entries in order, first of every key only.
     pub entries: Vec<Entry>,
+    /// Keys without a value, first of every key only: Darknet drops such lines.
+    pub blanks: Vec<Entry>,
     /// Whether more than [`KEYS_MAX`] keys were given.
     pub full: bool,
 }
@@ -42,6 +44,12 @@ impl Section {
     /// The entry of a key.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|e| e.key == key)
+    }
+
+    /// The line of a key that is given without a value, and nowhere with one.
+    pub fn blank(&self, key: &str) -> Option<&Entry> {
+        let blank = self.blanks.iter().find(|e| e.key == key)?;
+        self.get(key).is_none().then_some(blank)
     }
 }
 
@@ -160,6 +168,7 @@ pub fn lex(text: &[u8], out: &mut Vec<Diagnostic>) -> Vec<Section> {
                     name,
                     span,
                     entries: Vec::new(),
+                    blanks: Vec::new(),
                     full: false,
                 });
             }
@@ -213,17 +222,12 @@ fn entry(
         );
         return;
     };
-    if value.is_empty() {
-        say(
-            Severity::Error,
-            span,
-            format!("key `{key}` has no value"),
-            "nothing after `=`",
-            "give a value, or delete the line to take the default",
-        );
-        return;
-    }
-    if let Some(first) = section.get(key) {
+    let earlier = if value.is_empty() {
+        section.blank(key).or_else(|| section.get(key))
+    } else {
+        section.get(key)
+    };
+    if let Some(first) = earlier {
         let message = format!(
             "key `{key}` is given twice in [{}]: line {} counts, line {} is ignored",
             section.name, first.span.line, span.line
@@ -237,7 +241,7 @@ fn entry(
         );
         return;
     }
-    if section.entries.len() >= KEYS_MAX {
+    if section.entries.len() + section.blanks.len() >= KEYS_MAX {
         // Said once: the first key too many is kept out, like all that follow.
         if !section.full {
             section.full = true;
@@ -251,7 +255,12 @@ fn entry(
         }
         return;
     }
-    section.entries.push(Entry {
+    let list = if value.is_empty() {
+        &mut section.blanks
+    } else {
+        &mut section.entries
+    };
+    list.push(Entry {
         key: key.to_string(),
         value: value.to_string(),
         span,

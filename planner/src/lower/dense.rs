@@ -131,12 +131,11 @@ pub(super) fn crop(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
 pub(super) fn softmax(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let groups = keys.size("groups", 1, 1);
     let temperature = keys.float("temperature", 1.0);
-    for key in ["tree", "spatial"] {
-        let set = if key == "tree" {
-            keys.text("tree").is_some()
-        } else {
-            keys.flag("spatial")
-        };
+    let refused = [
+        ("tree", keys.text("tree").is_some()),
+        ("spatial", keys.flag("spatial")),
+    ];
+    for (key, set) in refused {
         if set {
             keys.unsupported(
                 key,

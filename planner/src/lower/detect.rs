@@ -2,7 +2,10 @@
 //! (`docs/darknet.md#detection-layers`).
 
 use super::{Lowering, Made, Value};
-use crate::cfg::keys::Keys;
+use crate::cfg::{
+    diag::{Diagnostic, Severity},
+    keys::Keys,
+};
 use tessera_plan::{
     graph::{Darknet, Head, HeadKind, NmsKind, Op},
     region::Shape,
@@ -24,41 +27,40 @@ fn classes(keys: &Keys<'_>) -> Option<usize> {
     Some(n)
 }
 
-/// Pairs of the `anchors` key; the first `num` must be there when it is given.
-fn anchors(keys: &Keys<'_>, num: usize, here: usize) -> Option<Vec<(f32, f32)>> {
-    if keys.text("anchors").is_none() {
-        return Some(vec![(0.5, 0.5); num]);
+/// `num` pairs of what the `anchors` key holds. Values that are missing are 0.5, as Darknet's buffer holds
+/// before it reads any (`docs/darknet.md#yolo`).
+fn pairs(keys: &Keys<'_>, mut anchors: Vec<f32>, num: usize, here: usize) -> Vec<(f32, f32)> {
+    if let Some(text) = keys.text("anchors") {
+        let written = text.split('#').next().unwrap_or_default();
+        let written = written.split(',').filter(|t| !t.is_empty()).count();
+        // Entries that are no numbers have been reported.
+        if anchors.len() == written && written < 2 * num {
+            keys.say(Diagnostic::new(
+                Severity::Warning,
+                keys.at("anchors"),
+                format!(
+                    "layer {here}: {written} anchor values for num={num} pairs; the missing ones are 0.5, as in Darknet"
+                ),
+                "too few",
+                format!("give {} values, or correct num", 2 * num),
+            ));
+        }
     }
-    let flat = keys.floats("anchors");
-    if flat.len() < 2 * num {
-        keys.error(
-            "anchors",
-            format!(
-                "layer {here}: {} anchor values for num={num} pairs",
-                flat.len()
-            ),
-            format!("give {} values", 2 * num),
-        );
-        return None;
-    }
-    Some(flat.chunks_exact(2).map(|p| (p[0], p[1])).collect())
+    anchors.resize(2 * num, 0.5);
+    anchors.chunks_exact(2).map(|p| (p[0], p[1])).collect()
 }
 
 fn nms(keys: &Keys<'_>) -> NmsKind {
     let beta = keys.float("beta_nms", 0.6);
-    match keys.text("nms_kind").unwrap_or("default") {
-        "greedynms" => NmsKind::Greedy,
-        "diounms" => NmsKind::Diou { beta },
-        "default" | "cornersnms" => NmsKind::Default,
-        other => {
-            keys.error(
-                "nms_kind",
-                format!("unknown nms_kind `{other}`"),
-                "default, greedynms or diounms",
-            );
-            NmsKind::Default
-        }
-    }
+    keys.choice(
+        "nms_kind",
+        &[
+            ("default", NmsKind::Default),
+            ("greedynms", NmsKind::Greedy),
+            ("diounms", NmsKind::Diou { beta }),
+            ("cornersnms", NmsKind::Default),
+        ],
+    )
 }
 
 /// Checks that the layer before has `want` channels; names the sum otherwise.
@@ -91,6 +93,7 @@ fn masked(l: &Lowering<'_>, keys: &Keys<'_>) -> Option<Slots> {
     let classes = classes(keys);
     let num = keys.size("num", 1, 1);
     let mask = keys.text("mask").map(|_| keys.ints("mask"));
+    let anchors = keys.floats("anchors");
     let (classes, num) = (classes?, num?);
     if num > 4096 {
         keys.error(
@@ -100,7 +103,7 @@ fn masked(l: &Lowering<'_>, keys: &Keys<'_>) -> Option<Slots> {
         );
         return None;
     }
-    let all = anchors(keys, num, here)?;
+    let all = pairs(keys, anchors, num, here);
     let mask = mask.unwrap_or_else(|| (0..i64::try_from(num).unwrap_or(0)).collect());
     let mut picked = Vec::new();
     for m in mask {
@@ -189,19 +192,10 @@ pub(super) fn gaussian(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let slots = masked(l, keys);
     let scale_x_y = keys.float("scale_x_y", 1.0);
     let nms = nms(keys);
-    let point = match keys.text("yolo_point").unwrap_or("center") {
-        "center" => 0,
-        "left_top" => 1,
-        "right_bottom" => -1,
-        other => {
-            keys.error(
-                "yolo_point",
-                format!("unknown yolo_point `{other}`"),
-                "center, left_top or right_bottom",
-            );
-            0
-        }
-    };
+    let point = keys.choice(
+        "yolo_point",
+        &[("center", 0), ("left_top", 1), ("right_bottom", -1)],
+    );
     let (Some(s), Some(v)) = (slots, l.previous()) else {
         return Made::nothing();
     };
@@ -234,6 +228,7 @@ pub(super) fn region(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let coords = keys.size("coords", 4, 1);
     let softmax = keys.flag("softmax");
     let nms = nms(keys);
+    let anchors = keys.floats("anchors");
     if keys.text("tree").is_some() {
         keys.unsupported(
             "tree",
@@ -254,9 +249,7 @@ pub(super) fn region(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         );
         return Made::nothing();
     }
-    let Some(anchors) = anchors(keys, num, here) else {
-        return Made::nothing();
-    };
+    let anchors = pairs(keys, anchors, num, here);
     let sum = format!("{num} num * ({classes} classes + 4 coords + 1)");
     if !channels(l, keys, v, num.checked_mul(classes + 5), &sum) {
         return Made::nothing();
@@ -274,14 +267,7 @@ pub(super) fn region(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         vec![v.tensor],
         v.shape,
     );
-    head(
-        l,
-        value,
-        classes,
-        anchors[..num].to_vec(),
-        HeadKind::Region,
-        nms,
-    );
+    head(l, value, classes, anchors, HeadKind::Region, nms);
     Made::value(value)
 }
 

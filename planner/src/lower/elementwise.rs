@@ -25,7 +25,7 @@ pub(super) fn ignore_all(keys: &Keys<'_>) {
         "pad",
         "padding",
     ] {
-        let _ = keys.text(key);
+        keys.know(key);
     }
 }
 
@@ -50,7 +50,11 @@ pub(super) fn sam(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
                 "layer {} [sam] multiplies with layer {to}, whose shape differs",
                 l.here()
             ),
-            "both maps need the same shape",
+            if (f.shape.h, f.shape.w) == (v.shape.h, v.shape.w) {
+                "both maps need the same shape".into()
+            } else {
+                l.misfit("both maps need the same shape")
+            },
         );
         return Made::nothing();
     }

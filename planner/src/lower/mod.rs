@@ -7,6 +7,7 @@ mod conv;
 mod dense;
 mod detect;
 mod elementwise;
+mod input_size;
 mod net;
 mod pool;
 mod prune;
@@ -15,12 +16,15 @@ mod reorg;
 mod route;
 mod shortcut;
 
+use std::{cell::RefCell, collections::BTreeSet};
+
 use crate::cfg::{
     diag::{Diagnostic, Severity, Span, bound},
     keys::Keys,
     lex::Section,
-    suggest::nearest,
+    suggest::{nearest, other_case},
 };
+use input_size::Advice;
 use tessera_plan::{
     graph::{Darknet, Graph, Head, Layer, Node, Op, Stored, TensorIx},
     region::Shape,
@@ -62,6 +66,10 @@ pub(crate) struct Lowering<'a> {
     pub nodes: Vec<Node>,
     pub layers: Vec<Done>,
     pub heads: Vec<Head>,
+    /// Layers whose maps do not fit together, as they may at another size of the input.
+    pub misfits: RefCell<BTreeSet<usize>>,
+    /// What to do about them: known once the network has been lowered for other sizes.
+    pub advice: Advice,
     pub out: &'a mut Vec<Diagnostic>,
 }
 
@@ -145,7 +153,31 @@ const REFUSED: &[&str] = &[
     "iseg",
 ];
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    /// Nothing lowered yet, of a network with this input.
+    fn new(darknet: Darknet, input: Option<Shape>, out: &'a mut Vec<Diagnostic>) -> Self {
+        Self {
+            darknet,
+            input: input.map(|shape| Value {
+                tensor: TensorIx::INPUT,
+                shape,
+            }),
+            nodes: Vec::new(),
+            layers: Vec::new(),
+            heads: Vec::new(),
+            misfits: RefCell::default(),
+            advice: Advice::default(),
+            out,
+        }
+    }
+
+    /// Notes that maps of the layer being made do not fit; the help is what size of input would make them fit,
+    /// or `otherwise`.
+    pub fn misfit(&self, otherwise: &str) -> String {
+        self.misfits.borrow_mut().insert(self.here());
+        self.advice.or(self.here(), otherwise)
+    }
+
     /// Index of the layer being made.
     pub fn here(&self) -> usize {
         self.layers.len()
@@ -213,19 +245,17 @@ pub(crate) fn lower(
 ) -> Option<Graph> {
     let (first, rest) = sections.split_first()?;
     let net = net::net(first, darknet, out);
-    let mut l = Lowering {
-        darknet,
-        input: net.as_ref().map(|n| Value {
-            tensor: TensorIx::INPUT,
-            shape: n.shape,
-        }),
-        nodes: Vec::new(),
-        layers: Vec::new(),
-        heads: Vec::new(),
-        out,
-    };
-    for section in rest {
-        layer(&mut l, section);
+    let input = net.as_ref().map(|n| n.shape);
+    let (mut said, mut said_again) = (Vec::new(), Vec::new());
+    let mut l = Lowering::new(darknet, input, &mut said);
+    layers(&mut l, rest);
+    if let Some(shape) = input
+        && !l.misfits.borrow().is_empty()
+    {
+        // Once more, now that what helps can be said.
+        l = Lowering::new(darknet, input, &mut said_again);
+        l.advice = input_size::advice(rest, darknet, shape);
+        layers(&mut l, rest);
     }
     if rest.is_empty() {
         l.out.push(Diagnostic::new(
@@ -236,6 +266,8 @@ pub(crate) fn lower(
             "add layers, for example [convolutional]",
         ));
     }
+    out.append(l.out);
+    bound(out);
     let net = net?;
     let outputs = outputs(&l)?;
     let layers = l
@@ -276,6 +308,12 @@ fn outputs(l: &Lowering<'_>) -> Option<Vec<TensorIx>> {
         .rev()
         .find(|d| !matches!(d.kind.as_str(), "cost" | "contrastive"))?;
     last.value.map(|v| vec![v.tensor])
+}
+
+fn layers(l: &mut Lowering<'_>, sections: &[Section]) {
+    for section in sections {
+        layer(l, section);
+    }
 }
 
 fn layer(l: &mut Lowering<'_>, section: &Section) {
@@ -380,12 +418,10 @@ fn unknown(keys: &Keys<'_>, name: &str) {
         );
         return;
     }
-    let help = match nearest(name, KNOWN) {
-        Some(n) => format!("did you mean [{n}]?"),
-        None if KNOWN.iter().any(|k| k.eq_ignore_ascii_case(name)) => {
-            "section names are lower case".into()
-        }
-        None => format!("known sections: {}", KNOWN.join(", ")),
+    let help = match (other_case(name, KNOWN), nearest(name, KNOWN)) {
+        (Some(n), _) => format!("case counts in section names: write [{n}]"),
+        (None, Some(n)) => format!("did you mean [{n}]?"),
+        (None, None) => format!("known sections: {}", KNOWN.join(", ")),
     };
     keys.error("", format!("unknown section [{name}]"), help);
 }

@@ -37,6 +37,16 @@ pub(super) fn net(section: &Section, darknet: Darknet, out: &mut Vec<Diagnostic>
         return None;
     }
     let keys = Keys::new(section, darknet);
+    let sides = ["width", "height", "channels"];
+    if section.get("inputs").is_some() && sides.iter().all(|key| section.get(key).is_none()) {
+        keys.unsupported(
+            "inputs",
+            "[net] gives `inputs` alone: such networks read rows of numbers, no maps",
+            "Tessera runs networks with width, height and channels",
+        );
+        keys.finish_training(out);
+        return None;
+    }
     let side = |key: &'static str| -> Option<usize> {
         if keys.text(key).is_none() {
             let written: Vec<&str> = section.entries.iter().map(|e| e.key.as_str()).collect();
@@ -51,10 +61,7 @@ pub(super) fn net(section: &Section, darknet: Darknet, out: &mut Vec<Diagnostic>
     };
     let (w, h, c) = (side("width"), side("height"), side("channels"));
     let letterbox = keys.flag("letter_box");
-    // Whatever else stands here is for training.
-    let mut own = Vec::new();
-    keys.finish(&mut own);
-    out.extend(own.into_iter().filter(|d| d.severity != Severity::Warning));
+    keys.finish_training(out);
     let shape = Shape::new(h?, w?, c?);
     let values = shape
         .h

@@ -46,6 +46,7 @@ fn moved(
     reverse: bool,
     any_channels: bool,
 ) -> Option<Shape> {
+    const HELP: &str = "width and height must be multiples of the stride, channels of its square";
     let v = l.previous()?.shape;
     let channels_ok = (any_channels && !reverse) || v.c % (s * s) == 0;
     let sides_ok = reverse || (v.h % s == 0 && v.w % s == 0);
@@ -60,7 +61,11 @@ fn moved(
                 v.h,
                 v.c
             ),
-            "width and height must be multiples of the stride, channels of its square",
+            if sides_ok {
+                HELP.into()
+            } else {
+                l.misfit(HELP)
+            },
         );
         return None;
     }
@@ -74,8 +79,8 @@ fn moved(
 pub(super) fn reorg(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let stride = keys.size("stride", 1, 1);
     let reverse = keys.flag("reverse");
-    for key in ["flatten", "extra"] {
-        if keys.flag(if key == "flatten" { "flatten" } else { "extra" }) {
+    for (key, set) in ["flatten", "extra"].map(|key| (key, keys.flag(key))) {
+        if set {
             keys.unsupported(
                 key,
                 format!("[reorg] with `{key}` is not supported"),

@@ -57,7 +57,7 @@ pub(super) fn route(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
                         v0.shape.w, v0.shape.h, v.shape.w, v.shape.h
                     ),
                     "joined here",
-                    "all joined maps need the same width and height; a network input whose sides are multiples of 32 is the usual remedy",
+                    l.misfit("all joined maps need the same width and height; check `layers` and the strides before them"),
                 )
                 .with(l.layers[first].span, "this layer")
                 .with(l.layers[to].span, "and this one"),

@@ -10,20 +10,24 @@ use tessera_plan::graph::{Activation, Darknet, Normalization, Op, ShortcutKind, 
 pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let from = keys.ints("from");
     let activation = keys.activation(Activation::Linear);
-    let weights_type = keys.text("weights_type").unwrap_or("none");
-    let normalization = match keys.text("weights_normalization").unwrap_or("none") {
-        "none" => Normalization::None,
-        "relu" | "avg_relu" => Normalization::Relu,
-        "softmax" => Normalization::Softmax,
-        other => {
-            keys.error(
-                "weights_normalization",
-                format!("unknown weights_normalization `{other}`"),
-                "none, relu or softmax",
-            );
-            Normalization::None
-        }
-    };
+    let per_channel = keys.choice(
+        "weights_type",
+        &[
+            ("none", None),
+            ("per_feature", Some(false)),
+            ("per_layer", Some(false)),
+            ("per_channel", Some(true)),
+        ],
+    );
+    let normalization = keys.choice(
+        "weights_normalization",
+        &[
+            ("none", Normalization::None),
+            ("relu", Normalization::Relu),
+            ("avg_relu", Normalization::Relu),
+            ("softmax", Normalization::Softmax),
+        ],
+    );
     let (alpha, beta) = (keys.float("alpha", 1.0), keys.float("beta", 1.0));
     let here = l.here();
     if from.is_empty() {
@@ -41,19 +45,6 @@ pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let (Some(found), Some(v0)) = (found.into_iter().collect::<Option<Vec<_>>>(), l.previous())
     else {
         return Made::nothing();
-    };
-    let per_channel = match weights_type {
-        "none" => None,
-        "per_feature" | "per_layer" => Some(false),
-        "per_channel" => Some(true),
-        other => {
-            keys.error(
-                "weights_type",
-                format!("unknown weights_type `{other}`"),
-                "none, per_feature or per_channel",
-            );
-            return Made::nothing();
-        }
     };
     let mut inputs = vec![v0.tensor];
     inputs.extend(found.iter().map(|(_, v)| v.tensor));
@@ -129,7 +120,7 @@ fn resized(
                     o.h
                 ),
                 "added here",
-                "width and height must be equal, or one a whole multiple of the other",
+                l.misfit("width and height must be equal, or one a whole multiple of the other"),
             )
             .with(l.layers[to].span, "this layer"),
         );

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     flags::{BenchArgs, ModelArgs},
+    out::{out, outln},
     progress::Step,
 };
 
@@ -38,12 +39,12 @@ pub fn run(args: &BenchArgs, from: &ModelArgs) -> Result<()> {
         step.done("");
         let report = Report::new(&subject.plan, &said, threads)?;
         if !args.json {
-            report.print();
+            report.print()?;
         }
         reports.push(report.json());
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+        outln!("{}", serde_json::to_string_pretty(&reports)?)?;
     }
     Ok(())
 }
@@ -130,27 +131,30 @@ impl<'a> Report<'a> {
         })
     }
 
-    fn print(&self) {
-        println!(
+    fn print(&self) -> Result<()> {
+        outln!(
             "{}, {} thread(s), {} frames",
-            self.plan, self.threads, self.frames
-        );
+            self.plan,
+            self.threads,
+            self.frames
+        )?;
         let mut table = profile::table();
         self.layers.add_to(&mut table, self.threads);
         for p in &self.parts {
             profile::add(&mut table, p.name, "", p.times, p.macs, self.peak());
         }
-        print!("{}", table.render(2));
+        out!("{}", table.render(2))?;
         for p in &self.parts {
-            println!("  arena of {}: {}", p.name, text::bytes(p.arena_bytes));
+            outln!("  arena of {}: {}", p.name, text::bytes(p.arena_bytes))?;
         }
-        println!("  peak resident memory: {}", text::bytes(self.peak_bytes));
+        outln!("  peak resident memory: {}", text::bytes(self.peak_bytes))?;
         match self.layers.peak {
-            Some(p) => println!(
+            Some(p) => outln!(
                 "  one core's fused multiply-adds at best: {:.1} GFLOP/s",
                 p / 1e9
-            ),
-            None => println!("  the peak of this processor's kernels is not known"),
+            )?,
+            None => outln!("  the peak of this processor's kernels is not known")?,
         }
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ use self::{
 use super::subject::Subject;
 use crate::{
     flags::{BenchArgs, ModelArgs},
+    out::{note, out, outln},
     progress::Step,
 };
 
@@ -128,13 +129,13 @@ pub fn run(args: &Asked) -> Result<()> {
             if named.is_some() || args.strict {
                 bail!("{why}");
             }
-            eprintln!("note: {} is not counted: {why}", target.name());
+            note!("note: {} is not counted: {why}", target.name());
             continue;
         }
         let counts = count_all(target, count)?;
         let old = record.targets.get(target.name());
         if !args.json {
-            print!("{}", record::table(target.name(), &counts, old));
+            out!("{}", record::table(target.name(), &counts, old))?;
         }
         slower.extend(record::slower(target.name(), &counts, old));
         found.targets.insert(target.name().to_owned(), counts);
@@ -150,7 +151,7 @@ pub fn run(args: &Asked) -> Result<()> {
     }
     if args.json {
         let value = json!({ "compiler": found.compiler, "targets": found.targets });
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        outln!("{}", serde_json::to_string_pretty(&value)?)?;
     }
     if args.record {
         record.take(found);
@@ -193,9 +194,9 @@ pub fn one(args: &BenchArgs, from: &ModelArgs) -> Result<()> {
     })?;
     step.done("");
     if args.json {
-        println!("{}", json!({ "target": name, "instructions": count }));
+        outln!("{}", json!({ "target": name, "instructions": count }))?;
     } else {
-        println!("{count} instructions a frame on {name}");
+        outln!("{count} instructions a frame on {name}")?;
     }
     Ok(())
 }

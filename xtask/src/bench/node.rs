@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tessera_plan::files::events::Event;
 
-use crate::build::Built;
+use crate::{build::Built, children};
 
 /// How a node is run.
 #[derive(Clone, Copy, Debug)]
@@ -45,16 +45,16 @@ pub struct Said {
 /// # Errors
 /// When it cannot be started, fails, or says nothing of its times.
 pub fn time(run: Run<'_>) -> Result<Said> {
-    let out = Command::new(&run.built.node)
+    let mut command = Command::new(&run.built.node);
+    command
         .args(["solo", "--weights"])
         .arg(&run.built.weights)
         .arg("--input-f32")
         .arg(run.tensor)
         .args(["--threads", &run.threads.to_string()])
         .args(["--repeat", &run.frames.to_string()])
-        .args(run.layers.then_some("--profile"))
-        .output()
-        .context("cannot start the node")?;
+        .args(run.layers.then_some("--profile"));
+    let out = children::output(&mut command).context("cannot start the node")?;
     if !out.status.success() {
         bail!("the node failed:\n{}", String::from_utf8_lossy(&out.stderr));
     }

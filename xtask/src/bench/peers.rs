@@ -15,7 +15,9 @@ use super::{node, times::Times};
 use crate::{
     build::{self, Built},
     flags::{BenchArgs, Fork, ModelArgs, PlanArgs},
-    model, plan,
+    model,
+    out::outln,
+    plan,
     progress::Step,
 };
 
@@ -43,13 +45,13 @@ pub fn run(args: &BenchArgs, from: &ModelArgs, python: Option<&Path>) -> Result<
         let network = Network::prepare(&peers, &from.model, first)?;
         let report = one(args, from.darknet, &peers, &network)?;
         if !args.json {
-            println!("{}", table::render(&network, &report));
+            outln!("{}", table::render(&network, &report))?;
         }
         reports.push(table::json(&network, &report));
     }
     if args.json {
         let all = json!({ "rounds": args.rounds, "networks": Value::from(reports) });
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        outln!("{}", serde_json::to_string_pretty(&all)?)?;
     }
     Ok(())
 }

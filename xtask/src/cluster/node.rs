@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tessera_plan::files::events::Event;
 
 use super::Config;
+use crate::children::{self, Started};
 
 /// Most events of one node that are kept.
 const EVENTS_MAX: usize = 10_000;
@@ -27,7 +28,7 @@ type Events = Arc<Mutex<Vec<Event>>>;
 /// A running node; killed when it is dropped.
 pub(super) struct Node {
     pub(super) name: String,
-    pub(super) child: Child,
+    pub(super) child: Started,
     statistics: PathBuf,
     log: PathBuf,
     events: Events,
@@ -95,14 +96,14 @@ pub(super) fn spawn(
         }
         None => Command::new(config.node),
     };
-    let mut child = command
+    command
         .args(args)
         .arg("--stats")
         .arg(&statistics)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(File::create(&log)?)
-        .spawn()
+        .stderr(File::create(&log)?);
+    let mut child = children::spawn(&mut command)
         .with_context(|| format!("cannot start {}", config.node.display()))?;
     let events = Events::default();
     if let Some(out) = child.stdout.take() {

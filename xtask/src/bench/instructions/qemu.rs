@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tessera_planner::options::Target;
 
-use crate::workspace;
+use crate::{children, workspace};
 
 /// Executed instructions of `binary` with `args`, start-up included: take the difference of two runs
 /// that differ in what is of interest only. The same run gives the same count, for one thread.
@@ -22,12 +22,13 @@ pub fn count<S: AsRef<OsStr>>(target: Target, binary: &Path, args: &[S]) -> Resu
         Target::Armv7 => ("qemu-arm", "/usr/arm-linux-gnueabihf"),
         _ => bail!("instructions of {} are not counted by qemu", target.name()),
     };
-    let out = Command::new(emulator)
+    let mut command = Command::new(emulator);
+    command
         .args(["-L", libraries, "-plugin"])
         .arg(plugin()?)
         .arg(binary)
-        .args(args)
-        .output()
+        .args(args);
+    let out = children::output(&mut command)
         .with_context(|| format!("cannot start {emulator} (Debian: apt install qemu-user)"))?;
     let errors = String::from_utf8_lossy(&out.stderr);
     if !out.status.success() {
@@ -50,13 +51,13 @@ fn plugin() -> Result<PathBuf> {
     if let Some(dir) = made.parent() {
         std::fs::create_dir_all(dir)?;
     }
-    let status = Command::new("cc")
-        .args(["-O2", "-shared", "-fPIC"])
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-shared", "-fPIC"])
         .arg(&source)
         .arg("-o")
-        .arg(&made)
-        .status()
-        .context("cannot start cc, which compiles the counting plugin")?;
+        .arg(&made);
+    let status =
+        children::status(&mut cc).context("cannot start cc, which compiles the counting plugin")?;
     if !status.success() {
         bail!("{} does not compile", source.display());
     }

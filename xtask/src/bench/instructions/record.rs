@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tessera_codegen::names::grouped;
 use tessera_planner::text::Table;
 
+use crate::out::note;
 use crate::workspace;
 
 /// How much more than recorded is let pass.
@@ -78,7 +79,7 @@ impl Record {
         let path = path();
         fs::write(&path, self.text())
             .with_context(|| format!("cannot write {}", workspace::show(&path)))?;
-        eprintln!("wrote {}", workspace::show(&path));
+        note!("wrote {}", workspace::show(&path));
         Ok(())
     }
 

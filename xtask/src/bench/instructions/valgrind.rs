@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::Run;
+use crate::children;
 
 /// Why nothing can be counted here.
 pub fn missing() -> Option<String> {
@@ -25,12 +26,12 @@ pub fn missing() -> Option<String> {
 /// # Errors
 /// When valgrind or the node fails.
 pub fn count(run: &Run) -> Result<u64> {
-    let out = Command::new("valgrind")
+    let mut valgrind = Command::new("valgrind");
+    valgrind
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(&run.node)
-        .args(&run.args)
-        .output()
-        .context("cannot start valgrind")?;
+        .args(&run.args);
+    let out = children::output(&mut valgrind).context("cannot start valgrind")?;
     let said = String::from_utf8_lossy(&out.stderr);
     if !out.status.success() {
         bail!("the node failed under valgrind:\n{}", said.trim_end());

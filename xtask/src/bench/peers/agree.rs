@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::network::Network;
-use crate::build::Built;
+use crate::{build::Built, children};
 
 /// Largest difference between our output and every engine's, relative to the largest value. Empty
 /// when outputs cannot be told apart: with several heads.
@@ -21,14 +21,14 @@ pub fn differences(
         return Ok(Vec::new());
     }
     let dir = tempfile::tempdir()?;
-    let out = Command::new(&built.node)
-        .args(["solo", "--weights"])
+    let mut node = Command::new(&built.node);
+    node.args(["solo", "--weights"])
         .arg(&built.weights)
         .arg("--input-f32")
         .arg(network.input())
         .arg("--dump")
-        .arg(dir.path())
-        .output()?;
+        .arg(dir.path());
+    let out = children::output(&mut node)?;
     ensure!(
         out.status.success(),
         "the node failed:\n{}",

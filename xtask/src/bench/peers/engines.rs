@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::table::Sample;
-use crate::workspace;
+use crate::{children, workspace};
 
 /// Engines and the Python modules that they need.
 const ENGINES: [(&str, &str); 5] = [
@@ -166,8 +166,7 @@ impl Peers {
 /// # Errors
 /// When it fails, with the last lines of what it said.
 pub fn output(command: &mut Command) -> Result<String> {
-    let out = command
-        .output()
+    let out = children::output(command)
         .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
     if !out.status.success() {
         let said = String::from_utf8_lossy(&out.stderr);

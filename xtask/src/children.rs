@@ -1,0 +1,187 @@
+//! The processes that a command starts, and their end when the command is told to end.
+//!
+//! A child leads a process group of its own: what it starts itself (a node's workers, cargo's compilers) ends with it.
+//! So a terminal's Ctrl-C reaches the command alone. SIGINT, SIGTERM and SIGHUP are blocked in all threads, and one
+//! thread waits for them: it passes the end on to every group, gives the command's own work a moment to return, and
+//! ends it. The standard library unblocks the signals in children.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    ops::{Deref, DerefMut},
+    os::unix::process::CommandExt,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{SigSet, Signal, killpg},
+    unistd::Pid,
+};
+
+/// What ends a command.
+const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+/// How long children may take to end.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long the command may take to remove its temporary files once they have.
+const TIDY: Duration = Duration::from_millis(500);
+
+/// What runs, and whether it should not.
+struct Running {
+    /// Process groups of children that have not been waited for.
+    groups: BTreeSet<i32>,
+    /// The signal that told the command to end.
+    told: Option<Signal>,
+}
+
+static RUNNING: Mutex<Running> = Mutex::new(Running {
+    groups: BTreeSet::new(),
+    told: None,
+});
+
+fn running() -> MutexGuard<'static, Running> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Signals that whoever started this command has set to be ignored, as `nohup` does.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Begins to listen for signals. Call it before any other thread is started.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn listen() -> io::Result<()> {
+    let ignored = ignored();
+    let heard = ENDS
+        .into_iter()
+        .filter(|s| ignored & (1 << (*s as i32 - 1)) == 0);
+    let heard: SigSet = heard.collect();
+    heard.thread_block()?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            if let Ok(signal) = heard.wait() {
+                end(signal);
+            }
+        })?;
+    Ok(())
+}
+
+/// The exit code of a command that a signal ended, as shells give it.
+fn code(signal: Signal) -> i32 {
+    128 + signal as i32
+}
+
+/// The exit code, if the command was told to end.
+pub fn told() -> Option<i32> {
+    running().told.map(code)
+}
+
+fn signal_groups(signal: Signal) {
+    for group in &running().groups {
+        let _ = killpg(Pid::from_raw(*group), signal);
+    }
+}
+
+/// Ends all children, then the command.
+fn end(signal: Signal) {
+    running().told = Some(signal);
+    if running().groups.is_empty() {
+        std::process::exit(code(signal));
+    }
+    signal_groups(Signal::SIGTERM);
+    let begun = Instant::now();
+    while !running().groups.is_empty() && begun.elapsed() < GRACE {
+        thread::sleep(Duration::from_millis(5));
+    }
+    signal_groups(Signal::SIGKILL);
+    thread::sleep(TIDY);
+    std::process::exit(code(signal));
+}
+
+/// A child that ends when the command is told to.
+#[derive(Debug)]
+pub struct Started {
+    child: Child,
+    _group: Group,
+}
+
+/// A group's entry in [`RUNNING`].
+#[derive(Debug)]
+struct Group(i32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        running().groups.remove(&self.0);
+    }
+}
+
+impl Deref for Started {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.child
+    }
+}
+
+impl DerefMut for Started {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+}
+
+impl Started {
+    /// Waits for its end and for all that it writes.
+    ///
+    /// # Errors
+    /// As [`Child::wait_with_output`].
+    pub fn output(self) -> io::Result<Output> {
+        self.child.wait_with_output()
+    }
+}
+
+/// As [`Command::spawn`]. Wait for the child before it is dropped.
+///
+/// # Errors
+/// As [`Command::spawn`], and when the command has been told to end.
+pub fn spawn(command: &mut Command) -> io::Result<Started> {
+    // Held while the child starts, so that it is either told to end or not started.
+    let mut running = running();
+    if running.told.is_some() {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let child = command.process_group(0).spawn()?;
+    let group = i32::try_from(child.id()).map_err(io::Error::other)?;
+    running.groups.insert(group);
+    Ok(Started {
+        child,
+        _group: Group(group),
+    })
+}
+
+/// As [`Command::output`].
+///
+/// # Errors
+/// As [`Command::output`] and [`spawn`].
+pub fn output(command: &mut Command) -> io::Result<Output> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    spawn(command)?.output()
+}
+
+/// As [`Command::status`].
+///
+/// # Errors
+/// As [`Command::status`] and [`spawn`].
+pub fn status(command: &mut Command) -> io::Result<ExitStatus> {
+    spawn(command)?.wait()
+}

@@ -1,0 +1,173 @@
+//! A command that is told to end takes its processes with it: here of a cluster whose nodes, and a compiler
+//! beneath cargo, are shell scripts that never end by themselves.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::rig::{CONV, Folder, net};
+
+/// Longest wait for anything.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Instead of cargo: a compiler that hangs.
+const HANGS: &str =
+    "#!/bin/sh\nsleep 600 & echo $! >> pids/compiler\necho $$ >> pids/cargo\nwait\n";
+
+/// Instead of cargo: leaves a node that is a script. Gateways tell their address; edges have a worker; neither ends.
+const MAKES_NODES: &str = r#"#!/bin/sh
+while [ $# -gt 0 ]; do
+  case $1 in
+    --target) triple=$2 ;;
+    --target-dir) into=$2 ;;
+    --manifest-path) crate=$2 ;;
+  esac
+  shift
+done
+name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$crate" | head -n 1)
+mkdir -p "$into/$triple/release"
+cat > "$into/$triple/release/$name" <<'NODE'
+#!/bin/sh
+trap '' TERM
+if [ "$1" = gateway ]; then
+  echo '{"event":"listening","addr":"127.0.0.1:9"}'
+fi
+sleep 600 &
+echo $! >> "$TEST_PIDS/$1-worker"
+echo $$ >> "$TEST_PIDS/$1"
+wait
+NODE
+chmod +x "$into/$triple/release/$name"
+"#;
+
+/// A picture of one pixel.
+const PICTURE: &[u8] = b"P6\n1 1\n255\nabc";
+
+/// Starts `run` of a cluster of two edges with this script for cargo.
+fn run(folder: &Folder, cargo: &str, name: &str) -> Child {
+    let script = folder.at("cargo");
+    fs::write(&script, cargo.replace("pids/", "$TEST_PIDS/")).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let model = format!("{name}.cfg");
+    fs::write(folder.at(&model), net(CONV)).unwrap();
+    fs::write(folder.at("one.ppm"), PICTURE).unwrap();
+    fs::create_dir(folder.at("pids")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["run", "--model", &model, "--weights", "random:1"])
+        .args(["--grid", "1x1", "--offload", "1", "--target", "portable"])
+        .args(["--image", "one.ppm"])
+        .env("CARGO", &script)
+        .env("TEST_PIDS", folder.at("pids"))
+        .env("TMPDIR", folder.at("."))
+        .current_dir(folder.at("."))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(folder.at("said")).unwrap())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until `n` processes have written their numbers, all files together.
+fn pids(folder: &Folder, n: usize, child: &mut Child) -> Vec<u32> {
+    let begun = Instant::now();
+    loop {
+        let files = fs::read_dir(folder.at("pids")).unwrap();
+        let text: String = files
+            .map(|f| fs::read_to_string(f.unwrap().path()).unwrap())
+            .collect();
+        if text.lines().count() >= n && text.ends_with('\n') {
+            return text.lines().map(|l| l.parse().unwrap()).collect();
+        }
+        let said = || fs::read_to_string(folder.at("said")).unwrap();
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "{ended:?}: {}", said());
+        assert!(begun.elapsed() < LIMIT, "not started: {}", said());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process runs; one that has ended and was not waited for does not.
+fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+    !state.is_empty() && !state.starts_with(['Z', 'X'])
+}
+
+fn signal(name: &str, pid: u32) {
+    let done = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
+    assert!(done.unwrap().success());
+}
+
+/// Sends the signal; gives the exit code once everything has ended.
+fn end(folder: &Folder, child: &mut Child, name: &str, pids: &[u32]) -> Option<i32> {
+    assert!(pids.iter().all(|p| runs(*p)), "{pids:?}");
+    signal(name, child.id());
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < LIMIT, "it does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    while let Some(pid) = pids.iter().find(|p| runs(**p)) {
+        assert!(begun.elapsed() < LIMIT, "{pid} of {pids:?} still runs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(status.signal(), None);
+    let said = fs::read_to_string(folder.at("said")).unwrap();
+    let complaint = said.contains("error") || said.contains("panicked");
+    assert!(!complaint, "{said}");
+    status.code()
+}
+
+#[test]
+fn compilers_end_with_the_command() {
+    for (name, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let folder = Folder::new();
+        let mut child = run(&folder, HANGS, "told-to-end-compiling");
+        let pids = pids(&folder, 2, &mut child);
+        assert_eq!(end(&folder, &mut child, name, &pids), Some(code));
+    }
+}
+
+#[test]
+fn nodes_and_their_workers_end_with_the_command() {
+    let folder = Folder::new();
+    let mut child = run(&folder, MAKES_NODES, "told-to-end-running");
+    // A gateway and two edges, each with a process beneath it.
+    let pids = pids(&folder, 6, &mut child);
+    assert_eq!(end(&folder, &mut child, "TERM", &pids), Some(143));
+    // What it keeps while it runs is gone too.
+    let left: Vec<_> = fs::read_dir(folder.at("."))
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .filter(|p| p.is_dir() && p.file_name() != Path::new("pids").file_name())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_signal_that_was_ignored_before_stays_ignored() {
+    let folder = Folder::new();
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "trap '' HUP; exec \"$@\"",
+            "sh",
+            env!("CARGO_BIN_EXE_xtask"),
+        ])
+        .args(["inspect", "yolov2.cfg"])
+        .stdout(Stdio::null())
+        .current_dir(folder.at("."));
+    let mut child = command.spawn().unwrap();
+    signal("HUP", child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
