@@ -3,7 +3,6 @@
 
 pub mod bundle;
 pub mod compare;
-pub mod cross;
 pub mod cuts;
 pub mod fuzz;
 pub mod golden;
