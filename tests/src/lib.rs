@@ -9,6 +9,7 @@ pub mod golden;
 pub mod mini;
 pub mod model;
 pub mod precision;
+pub mod random;
 pub mod random_net;
 pub mod reference;
 pub mod relay;

@@ -47,7 +47,7 @@ fn edited_plans() {
     let n = std::env::var("TESSERA_PLAN_EDITS").ok();
     let n = n.and_then(|n| n.parse().ok()).unwrap_or(60u64);
     for seed in 0..n {
-        let mut d = tessera_sim::Draw::new(seed);
+        let mut d = tessera_tests::random::RandomSource::new(seed);
         let mut bytes = vec![0, d.word() as u8];
         for _ in 0..d.index(1, 3) {
             bytes.extend_from_slice(&(d.word() as u32).to_le_bytes());
