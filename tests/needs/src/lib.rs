@@ -13,12 +13,10 @@
 //! The attribute looks when the test is compiled. Data that appear later are noticed at the next
 //! compilation; setting the variable causes one. A test whose data disappear after its compilation fails.
 //!
-//! ```
-//! use tessera_needs::needs;
-//!
+//! ```text
 //! #[needs(golden, aarch64)]
 //! #[test]
-//! fn emulated_nodes_compute_what_darknet_did() {}
+//! fn emulated_nodes_compute_what_darknet_did() { .. }
 //! ```
 #![forbid(unsafe_code)]
 
@@ -26,18 +24,38 @@ mod look;
 
 use proc_macro::{Delimiter, TokenStream, TokenTree};
 
-/// What a test may need.
-const NEEDS: [(&str, Option<&str>, fn() -> Vec<String>); 6] = [
-    ("golden", Some("TESSERA_GOLDEN"), look::golden),
-    ("ftp_facts", Some("TESSERA_GOLDEN"), look::ftp_facts),
-    ("aarch64", Some("TESSERA_CROSS"), || {
+/// Something that a test may need.
+struct Need {
+    name: &'static str,
+    /// The variable that demands it.
+    variable: Option<&'static str>,
+    /// Names what is missing.
+    missing: fn() -> Vec<String>,
+}
+
+const fn need(
+    name: &'static str,
+    variable: Option<&'static str>,
+    missing: fn() -> Vec<String>,
+) -> Need {
+    Need {
+        name,
+        variable,
+        missing,
+    }
+}
+
+const NEEDS: [Need; 6] = [
+    need("golden", Some("TESSERA_GOLDEN"), look::golden),
+    need("ftp_facts", Some("TESSERA_GOLDEN"), look::ftp_facts),
+    need("aarch64", Some("TESSERA_CROSS"), || {
         look::cross("aarch64-unknown-linux-gnu")
     }),
-    ("armv7", Some("TESSERA_CROSS"), || {
+    need("armv7", Some("TESSERA_CROSS"), || {
         look::cross("armv7-unknown-linux-gnueabihf")
     }),
-    ("avx2", None, look::avx2),
-    ("avx512", None, look::avx512),
+    need("avx2", None, look::avx2),
+    need("avx512", None, look::avx512),
 ];
 
 /// Marks a test as ignored where one of its needs is not met; the crate's page lists the needs.
@@ -61,11 +79,11 @@ fn expand(list: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
             TokenTree::Punct(p) if p.as_char() == ',' => continue,
             other => return Err(format!("`{other}` is no need")),
         };
-        let (_, variable, look) = NEEDS
+        let need = NEEDS
             .iter()
-            .find(|(n, ..)| *n == name)
+            .find(|n| n.name == name)
             .ok_or_else(|| format!("there is no need called `{name}`"))?;
-        if let Some(variable) = variable {
+        if let Some(variable) = need.variable {
             // Cargo compiles the test anew when the variable changes.
             out.extend(source(&format!(
                 "const _: ::core::option::Option<&str> = ::core::option_env!({variable:?});"
@@ -74,7 +92,7 @@ fn expand(list: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
                 continue;
             }
         }
-        missing.extend(look());
+        missing.extend((need.missing)());
     }
     if !missing.is_empty() {
         let reason = format!("needs {}", missing.join(", "));
