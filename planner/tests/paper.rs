@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tessera_needs::needs;
 use tessera_plan::{
     graph::{Darknet, Graph, Op},
     plan::{Plan, Split},
@@ -196,13 +197,10 @@ impl Facts<'_> {
     }
 }
 
-/// The rows of `ftp_facts.py`, or `None` (with a note) where it cannot be run.
-fn script(layers: usize, grids: &[[usize; 2]]) -> Option<Vec<Value>> {
+/// The rows of `ftp_facts.py`.
+fn script(layers: usize, grids: &[[usize; 2]]) -> Vec<Value> {
     let file = root().join("../shared/arena/ftp_facts.py");
-    if !file.is_file() {
-        println!("note: {} is not here, nothing compared", file.display());
-        return None;
-    }
+    assert!(file.is_file(), "{} is missing", file.display());
     let mut command = std::process::Command::new("python3");
     command
         .arg(&file)
@@ -211,21 +209,16 @@ fn script(layers: usize, grids: &[[usize; 2]]) -> Option<Vec<Value>> {
     for [r, c] in grids {
         command.arg("--grid").arg(format!("{r}x{c}"));
     }
-    let out = match command.output() {
-        Ok(out) => out,
-        Err(e) => {
-            println!("note: python3 does not run here ({e}), nothing compared");
-            return None;
-        }
-    };
+    let out = command.output().expect("python3 runs");
     assert!(
         out.status.success(),
         "{}",
         String::from_utf8_lossy(&out.stderr)
     );
-    Some(serde_json::from_slice(&out.stdout).unwrap())
+    serde_json::from_slice(&out.stdout).unwrap()
 }
 
+#[needs(ftp_facts)]
 #[test]
 fn every_number_equals_the_independent_script() {
     let mut grids: Vec<[usize; 2]> = (1..=6).map(|n| [n, n]).collect();
@@ -233,9 +226,7 @@ fn every_number_equals_the_independent_script() {
     let model = yolov2();
     let mut compared = 0;
     for layers in [4, 8, 16] {
-        let Some(rows) = script(layers, &grids) else {
-            return;
-        };
+        let rows = script(layers, &grids);
         for (grid, row) in grids.iter().zip(&rows) {
             let (plan, reuse) = plan(&model, *grid, layers);
             let facts = Facts {

@@ -285,14 +285,6 @@ fn setting(target: Target, key: &str) -> Result<String> {
     Ok(value.to_owned())
 }
 
-/// The linker of a foreign target.
-///
-/// # Errors
-/// When none is configured.
-pub fn linker(target: Target) -> Result<OsString> {
-    Ok(setting(target, "linker")?.into())
-}
-
 /// The command in front of a target's programs here: nothing, or an emulator.
 ///
 /// # Errors

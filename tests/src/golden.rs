@@ -1,4 +1,5 @@
 //! Outputs of the real Darknet, in `../shared/golden` beside the workspace; not part of it.
+//! Tests that read them say `#[needs(golden)]`.
 
 use std::{
     fs,
@@ -39,39 +40,28 @@ pub struct Case {
     expected: Value,
 }
 
-/// The folder of the cases, if it is there; says so otherwise.
-pub fn folder() -> Option<PathBuf> {
-    let dir = bundle::root().join("../shared/golden");
-    if dir.is_dir() {
-        Some(dir)
-    } else {
-        println!("note: no ../shared/golden here, nothing compared");
-        None
-    }
-}
-
-/// Loads the case of `name`, if the folder is there.
+/// Loads the case of `name`.
 ///
 /// # Errors
-/// When the folder is there but the case cannot be used.
-pub fn case(name: &str) -> Result<Option<Case>> {
-    let Some(folder) = folder() else {
-        return Ok(None);
-    };
-    let dir = folder.join(name);
-    let expected: Value = serde_json::from_slice(&fs::read(dir.join("expected.json"))?)?;
+/// When `../shared/golden` is missing or the case cannot be used.
+pub fn case(name: &str) -> Result<Case> {
+    let dir = bundle::root().join("../shared/golden").join(name);
+    let expected = dir.join("expected.json");
+    let expected =
+        fs::read(&expected).with_context(|| format!("{} is missing", expected.display()))?;
+    let expected: Value = serde_json::from_slice(&expected)?;
     let darknet = match expected["fork"].as_str() {
         Some("pj") => Darknet::Pjreddie,
         _ => Darknet::Alexey,
     };
     let model = model::load(&dir.join("model.cfg"), &dir.join("model.weights"), darknet)
         .with_context(|| name.to_owned())?;
-    Ok(Some(Case {
+    Ok(Case {
         tolerance: expected["tolerance"].as_f64().context("a tolerance")?,
         dir,
         model,
         expected,
-    }))
+    })
 }
 
 impl Case {

@@ -3,13 +3,13 @@
 
 pub mod bundle;
 pub mod compare;
-pub mod cross;
 pub mod cuts;
 pub mod fuzz;
 pub mod golden;
 pub mod mini;
 pub mod model;
 pub mod precision;
+pub mod random;
 pub mod random_net;
 pub mod reference;
 pub mod relay;

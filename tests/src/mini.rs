@@ -10,7 +10,7 @@ use tessera_planner::{model::Model, weights};
 
 use crate::{
     bundle, compare, model,
-    random_net::Dice,
+    random::{self, RandomSource},
     reference::{self, Fork, Layer},
     rig::NodeBinary,
 };
@@ -67,8 +67,10 @@ pub fn all() -> Result<Vec<Net>> {
 fn net(name: &str, text: &str, darknet: Darknet, seed: u64) -> Result<Net> {
     let graph = model::graph(name, text, darknet)?;
     let bytes = weights::random_file(&graph, seed);
-    let mut dice = Dice::new(seed);
-    let input: Vec<f32> = (0..graph.input.len()).map(|_| dice.unit()).collect();
+    let mut random = RandomSource::new(seed);
+    let input: Vec<f32> = (0..graph.input.len())
+        .map(|_| random::unit(&mut random))
+        .collect();
     let fork = match darknet {
         Darknet::Alexey => Fork::Alexey,
         Darknet::Pjreddie => Fork::Original,

@@ -3,47 +3,13 @@
 
 use std::fmt::Write as _;
 
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{RngCore, SeedableRng},
-};
-
-/// A seeded source of choices.
-#[derive(Clone, Debug)]
-pub struct Dice(ChaCha8Rng);
-
-impl Dice {
-    /// The dice of `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(ChaCha8Rng::seed_from_u64(seed))
-    }
-
-    /// One of `lo..=hi`.
-    pub fn between(&mut self, lo: usize, hi: usize) -> usize {
-        lo + self.0.next_u32() as usize % (hi - lo + 1)
-    }
-
-    /// True once in `n` times.
-    pub fn once_in(&mut self, n: usize) -> bool {
-        self.between(1, n) == 1
-    }
-
-    /// One of `list`.
-    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.between(0, list.len() - 1)]
-    }
-
-    /// A value from 0 to below 1.
-    pub fn unit(&mut self) -> f32 {
-        (self.0.next_u32() >> 8) as f32 / (1 << 24) as f32
-    }
-}
+use crate::random::RandomSource;
 
 /// Channels, rows, columns.
 type Shape = (usize, usize, usize);
 
 struct Net {
-    dice: Dice,
+    random: RandomSource,
     text: String,
     layers: Vec<Shape>,
 }
@@ -54,22 +20,22 @@ const ACTIVATIONS: [&str; 10] = [
 
 /// The network of `seed`: 5 to 9 layers, then its heads, if any.
 pub fn cfg(seed: u64) -> String {
-    let mut dice = Dice::new(seed);
+    let mut random = RandomSource::new(seed);
     let (c, h, w) = (
-        dice.between(1, 5),
-        dice.between(18, 33),
-        dice.between(18, 33),
+        random.index(1, 5),
+        random.index(18, 33),
+        random.index(18, 33),
     );
     let mut net = Net {
         text: format!("[net]\nchannels={c}\nheight={h}\nwidth={w}\n"),
-        dice,
+        random,
         layers: Vec::new(),
     };
     net.conv((c, h, w));
-    for _ in 0..net.dice.between(4, 8) {
+    for _ in 0..net.random.index(4, 8) {
         net.layer();
     }
-    for _ in 0..net.dice.pick(&[0, 1, 2, 2, 3]) {
+    for _ in 0..net.random.pick(&[0, 1, 2, 2, 3]) {
         net.head();
     }
     net.text
@@ -85,7 +51,7 @@ impl Net {
     fn earlier(&mut self, fits: impl Fn(Shape) -> bool) -> Option<(usize, Shape)> {
         let before = self.layers.len() - 1;
         let list: Vec<usize> = (0..before).filter(|i| fits(self.layers[*i])).collect();
-        let at = (!list.is_empty()).then(|| self.dice.pick(&list))?;
+        let at = (!list.is_empty()).then(|| self.random.pick(&list))?;
         Some((at, self.layers[at]))
     }
 
@@ -93,7 +59,7 @@ impl Net {
         let x = self.layers[self.layers.len() - 1];
         let (c, h, w) = x;
         let same_sides = |s: Shape| (s.1, s.2) == (h, w);
-        match self.dice.between(0, 15) {
+        match self.random.index(0, 15) {
             0..=1 => self.pool(x),
             2 if h.max(w) <= 24 => self.push("upsample]\nstride=2", (c, 2 * h, 2 * w)),
             3..=4 => match self.earlier(same_sides) {
@@ -103,7 +69,7 @@ impl Net {
                 None => self.conv(x),
             },
             5 if c % 2 == 0 => {
-                let id = self.dice.between(0, 1);
+                let id = self.random.index(0, 1);
                 self.push(
                     &format!("route]\nlayers=-1\ngroups=2\ngroup_id={id}"),
                     (c / 2, h, w),
@@ -111,7 +77,7 @@ impl Net {
             }
             6..=7 => match self.earlier(same_sides) {
                 Some((at, _)) => {
-                    let f = self.dice.pick(&ACTIVATIONS[..3]);
+                    let f = self.random.pick(&ACTIVATIONS[..3]);
                     self.push(&format!("shortcut]\nfrom={at}\nactivation={f}"), x);
                 }
                 None => self.conv(x),
@@ -125,7 +91,7 @@ impl Net {
                 self.push("reorg3d]\nstride=2", (4 * c, h / 2, w / 2));
             }
             10 => {
-                let f = self.dice.pick(&["normalize_channels", "tanh", "gelu"]);
+                let f = self.random.pick(&["normalize_channels", "tanh", "gelu"]);
                 self.push(&format!("activation]\nactivation={f}"), x);
             }
             11 => self.push("batchnorm]", x),
@@ -134,13 +100,13 @@ impl Net {
     }
 
     fn pool(&mut self, (c, h, w): Shape) {
-        let kind = if self.dice.once_in(4) {
+        let kind = if self.random.below(4) == 0 {
             "local_avgpool"
         } else {
             "maxpool"
         };
         let (size, stride) = self
-            .dice
+            .random
             .pick(&[(2, 2), (2, 2), (3, 2), (2, 1), (3, 1), (5, 1)]);
         let stride = if h.min(w) < 8 { 1 } else { stride };
         self.push(
@@ -150,26 +116,32 @@ impl Net {
     }
 
     fn conv(&mut self, (c, h, w): Shape) {
-        let d = &mut self.dice;
+        let d = &mut self.random;
         let size: usize = d.pick(&[1, 1, 3, 3, 3, 3, 5, 2]);
-        let dilation = if matches!(size, 3 | 5) && d.once_in(6) {
+        let dilation = if matches!(size, 3 | 5) && d.below(6) == 0 {
             2
         } else {
             1
         };
-        let mut stride = || if h.min(w) >= 10 && d.once_in(4) { 2 } else { 1 };
+        let mut stride = || {
+            if h.min(w) >= 10 && d.below(4) == 0 {
+                2
+            } else {
+                1
+            }
+        };
         // [P] and [A] stride 1x1 kernels differently along one axis only.
         let (sy, sx) = (stride(), stride());
         let (sy, sx) = if size == 1 { (1, 1) } else { (sy, sx) };
-        let (groups, filters) = match d.between(0, 5) {
+        let (groups, filters) = match d.index(0, 5) {
             0 => (c, c),
-            1 if c % 2 == 0 => (2, 2 * d.between(2, 9)),
+            1 if c % 2 == 0 => (2, 2 * d.index(2, 9)),
             // Enough to write into a concatenation.
-            2 => (1, d.between(32, 36)),
-            _ => (1, d.between(2, 19)),
+            2 => (1, d.index(32, 36)),
+            _ => (1, d.index(2, 19)),
         };
         let f = d.pick(&ACTIVATIONS);
-        let bn = d.between(0, 1);
+        let bn = d.index(0, 1);
         let p = size / 2;
         let side = |extent: usize, stride: usize| (extent + 2 * p - size) / stride + 1;
         let shape = (filters, side(h, sy), side(w, sx));
@@ -185,10 +157,10 @@ impl Net {
     /// A yolo head on some layer.
     fn head(&mut self) {
         let at = self
-            .dice
-            .between(self.layers.len() / 2, self.layers.len() - 1);
+            .random
+            .index(self.layers.len() / 2, self.layers.len() - 1);
         let from = self.layers[at];
-        let classes = self.dice.between(1, 3);
+        let classes = self.random.index(1, 3);
         let shape = (classes + 5, from.1, from.2);
         self.push(&format!("route]\nlayers={at}"), from);
         self.push(

@@ -34,9 +34,10 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{setsockopt, sockopt},
 };
-use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 pub use fate::Faults;
+
+use crate::random::RandomSource;
 
 /// Most nodes that a relay serves.
 const NODES_MAX: usize = 256;
@@ -213,7 +214,7 @@ impl Table {
 
 /// The thread's own state.
 struct Pump {
-    rng: ChaCha8Rng,
+    random: RandomSource,
     underway: BinaryHeap<Reverse<Underway>>,
     number: u64,
     buffer: Vec<u8>,
@@ -222,7 +223,7 @@ struct Pump {
 impl Pump {
     fn new(seed: u64) -> Self {
         Self {
-            rng: ChaCha8Rng::seed_from_u64(seed),
+            random: RandomSource::new(seed),
             underway: BinaryHeap::new(),
             number: 0,
             buffer: vec![0; 1 << 16],
@@ -276,7 +277,7 @@ impl Pump {
                 continue;
             }
             let now = Instant::now();
-            let fate = table.faults.draw(&mut self.rng);
+            let fate = table.faults.draw(&mut self.random);
             table.counters.lost += u64::from(fate.copies.is_empty());
             table.counters.duplicated += u64::from(fate.copies.len() > 1);
             table.counters.held += u64::from(fate.held);

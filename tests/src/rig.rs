@@ -3,6 +3,7 @@
 //! Everything is on loopback with ports that the system picks, waits are bounded, and what was
 //! started ends when its owner is dropped, whatever the test did.
 
+mod group;
 mod process;
 
 use std::{
@@ -19,7 +20,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::relay::{Faults, Relay};
-pub use process::{End, Process, wait_for};
+pub use group::{End, Group, wait_for};
+pub use process::Process;
 
 /// How long a node may take to start or to end.
 pub const SHORT: Duration = Duration::from_secs(30);

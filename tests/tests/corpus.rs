@@ -47,10 +47,10 @@ fn edited_plans() {
     let n = std::env::var("TESSERA_PLAN_EDITS").ok();
     let n = n.and_then(|n| n.parse().ok()).unwrap_or(60u64);
     for seed in 0..n {
-        let mut random = tessera_sim::RandomSource::new(seed);
-        let mut bytes = vec![0, random.word() as u8];
-        for _ in 0..random.index(1, 3) {
-            bytes.extend_from_slice(&(random.word() as u32).to_le_bytes());
+        let mut d = tessera_tests::random::RandomSource::new(seed);
+        let mut bytes = vec![0, d.word() as u8];
+        for _ in 0..d.index(1, 3) {
+            bytes.extend_from_slice(&(d.word() as u32).to_le_bytes());
         }
         let run = std::panic::catch_unwind(|| fuzz::plan(&bytes));
         assert!(run.is_ok(), "seed {seed}: {bytes:?}");

@@ -1,13 +1,14 @@
 //! Boxes read off Darknet's own detection maps are the boxes that Darknet found.
 //!
-//! Golden cases come from `../shared/golden` when it is there; the planner's front end supplies the
-//! heads. The runtime's own small vectors run everywhere.
+//! Cases come from `../shared/golden`; without that folder the tests are ignored. The planner's front
+//! end supplies the heads.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use tessera_needs::needs;
 use tessera_node::{
     detect::{self, Candidate, Detection, ImageFrame},
     picture,
@@ -29,14 +30,12 @@ struct Case {
     image: ImageFrame,
 }
 
-fn golden(name: &str) -> Option<Case> {
+fn golden(name: &str) -> Case {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/golden")
         .join(name);
-    let Ok(text) = fs::read(dir.join("model.cfg")) else {
-        println!("note: no golden case {name} here, nothing compared");
-        return None;
-    };
+    let cfg = dir.join("model.cfg");
+    let text = fs::read(&cfg).unwrap_or_else(|e| panic!("{}: {e}", cfg.display()));
     let (graph, complaints) = cfg::read(&text, name, graph::Darknet::Alexey);
     let graph = graph.unwrap_or_else(|| panic!("{name}: {complaints:?}"));
     let expected: serde_json::Value =
@@ -58,12 +57,12 @@ fn golden(name: &str) -> Option<Case> {
             map
         })
         .collect();
-    Some(Case {
+    Case {
         dir,
         program: program(&graph),
         maps,
         image,
-    })
+    }
 }
 
 /// A program that only has the graph's heads.
@@ -173,7 +172,7 @@ impl Case {
 }
 
 fn check(name: &str) {
-    let Some(case) = golden(name) else { return };
+    let case = golden(name);
     let text = fs::read_to_string(case.dir.join("dets.txt")).unwrap();
     let raw = detect::candidates(&case.program, &case.maps(), case.image, THRESH);
     assert_same(of_candidates(&raw), &rows(&text, "raw "), CLOSE, name);
@@ -186,37 +185,41 @@ fn check(name: &str) {
     );
 }
 
+#[needs(golden)]
 #[test]
 fn region_head() {
     check("yolov2-mini");
 }
 
+#[needs(golden)]
 #[test]
 fn two_yolo_heads() {
     check("yolov3-tiny-mini");
 }
 
+#[needs(golden)]
 #[test]
 fn yolo_heads_with_greedy_nms() {
     check("yolov4-tiny-mini");
 }
 
+#[needs(golden)]
 #[test]
 fn yolo_heads_behind_depthwise_convolutions() {
     check("fastest-mini");
 }
 
+#[needs(golden)]
 #[test]
 fn trained_network() {
     check("yolo-fastest-1.1-dog");
 }
 
 /// Labels, percentages, pixels and their order are those that Darknet printed.
+#[needs(golden)]
 #[test]
 fn trained_network_prints_as_darknet_does() {
-    let Some(case) = golden("yolo-fastest-1.1-dog") else {
-        return;
-    };
+    let case = golden("yolo-fastest-1.1-dog");
     let names = fs::read_to_string(case.dir.join("coco.names")).unwrap();
     let names: Vec<&str> = names.lines().collect();
     let have: Vec<String> = case
@@ -236,11 +239,10 @@ fn trained_network_prints_as_darknet_does() {
 }
 
 /// Another reader of the same files: its scores differ by its epsilon.
+#[needs(golden)]
 #[test]
 fn trained_network_agrees_with_opencv() {
-    let Some(case) = golden("yolo-fastest-1.1-dog") else {
-        return;
-    };
+    let case = golden("yolo-fastest-1.1-dog");
     let without_objectness = |r: Row| (r.0, [r.1[0], 0.0, r.1[2], r.1[3], r.1[4], r.1[5]]);
     let text = fs::read_to_string(case.dir.join("dets.opencv.txt")).unwrap();
     let want: Vec<Row> = text

@@ -1,11 +1,12 @@
 //! Emitted, compiled nodes compute what the real Darknet computed, however the network is cut.
 //!
-//! Cases come from `../shared/golden`; without that folder the tests say so and pass.
+//! Cases come from `../shared/golden`; without that folder the tests are ignored.
 //! `mini_nets.rs` has nets of the same kinds that the project made itself.
 
 use std::{sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use tessera_needs::needs;
 use tessera_node::detect::ImageFrame;
 use tessera_plan::graph::Graph;
 use tessera_planner::{
@@ -61,23 +62,20 @@ fn options((_, grids, cuts): &Cut) -> PlanOptions {
     }
 }
 
-/// All cases and plans of a target in one crate; `None` without the folder.
-fn bundle(target: Target) -> Result<Option<&'static Bundle>> {
-    static BUNDLES: [OnceLock<Result<Option<Bundle>, String>>; Target::ALL.len()] =
+/// All cases and plans of a target in one crate.
+fn bundle(target: Target) -> Result<&'static Bundle> {
+    static BUNDLES: [OnceLock<Result<Bundle, String>>; Target::ALL.len()] =
         [const { OnceLock::new() }; Target::ALL.len()];
     let at = Target::ALL.iter().position(|t| *t == target);
     let cell = &BUNDLES[at.context("a target")?];
     let bundle = cell.get_or_init(|| make(target).map_err(|e| format!("{e:#}")));
-    bundle
-        .as_ref()
-        .map(Option::as_ref)
-        .map_err(|e| anyhow!("{e}"))
+    bundle.as_ref().map_err(|e| anyhow!("{e}"))
 }
 
-fn make(target: Target) -> Result<Option<Bundle>> {
+fn make(target: Target) -> Result<Bundle> {
     let models: Vec<(&str, Model)> = golden::NETS
         .iter()
-        .filter_map(|n| Some(golden::case(n).transpose()?.map(|c| (*n, c.model))))
+        .map(|n| Ok((*n, golden::case(n)?.model)))
         .collect::<Result<_>>()?;
     let mut entries = Vec::new();
     for (name, model) in &models {
@@ -88,13 +86,9 @@ fn make(target: Target) -> Result<Option<Bundle>> {
             entries.push(Entry::new(program(name, plan.0), model, options(&plan)));
         }
     }
-    Ok(if entries.is_empty() {
-        None
-    } else {
-        // The portable kernels as they are shipped; of the others, too many for that.
-        let level = if target == Target::Portable { 3 } else { 1 };
-        Some(bundle::build_at(level, "golden", target, &entries)?)
-    })
+    // The portable kernels as they are shipped; of the others, too many for that.
+    let level = if target == Target::Portable { 3 } else { 1 };
+    bundle::build_at(level, "golden", target, &entries)
 }
 
 fn program(case: &str, plan: &str) -> String {
@@ -115,10 +109,8 @@ fn run(case: &Case, bundle: &Bundle, program: &str) -> Result<()> {
 
 fn check(name: &str) -> Result<()> {
     for target in bundle::host_targets() {
-        let Some(bundle) = bundle(target)? else {
-            return Ok(());
-        };
-        let case = golden::case(name)?.context("the case was there before")?;
+        let bundle = bundle(target)?;
+        let case = golden::case(name)?;
         let prefix = program(name, "");
         let mut ran = 0;
         for program in bundle.names().filter(|n| n.starts_with(&prefix)) {
@@ -131,25 +123,24 @@ fn check(name: &str) -> Result<()> {
     Ok(())
 }
 
+#[needs(golden)]
 #[test]
 fn yolov2_mini() -> Result<()> {
     check("yolov2-mini")
 }
 
+#[needs(golden)]
 #[test]
 fn yolov3_tiny_mini() -> Result<()> {
     check("yolov3-tiny-mini")
 }
 
 /// One layer a stage: every layer's map travels, and all of them are Darknet's.
+#[needs(golden)]
 #[test]
 fn every_layer_of_yolov3_tiny_mini() -> Result<()> {
-    let (Some(case), Some(bundle)) = (
-        golden::case("yolov3-tiny-mini")?,
-        bundle(bundle::host_targets()[0])?,
-    ) else {
-        return Ok(());
-    };
+    let case = golden::case("yolov3-tiny-mini")?;
+    let bundle = bundle(bundle::host_targets()[0])?;
     let dump = tempfile::tempdir()?;
     let node = bundle.node("yolov3-tiny-mini-every")?;
     node.solo(&[case.input()], 1, Some(dump.path()), WITHIN)?;
@@ -167,40 +158,42 @@ fn every_layer_of_yolov3_tiny_mini() -> Result<()> {
     Ok(())
 }
 
+#[needs(golden)]
 #[test]
 fn darknet53_mini() -> Result<()> {
     check("darknet53-mini")
 }
 
+#[needs(golden)]
 #[test]
 fn yolov4_tiny_mini() -> Result<()> {
     check("yolov4-tiny-mini")
 }
 
+#[needs(golden)]
 #[test]
 fn fastest_mini() -> Result<()> {
     check("fastest-mini")
 }
 
+#[needs(golden)]
 #[test]
 fn resnet_mini() -> Result<()> {
     check("resnet-mini")
 }
 
+#[needs(golden)]
 #[test]
 fn yolo_fastest_on_the_dog() -> Result<()> {
     check("yolo-fastest-1.1-dog")
 }
 
 /// The same labels at the same pixels as Darknet printed.
+#[needs(golden)]
 #[test]
 fn yolo_fastest_prints_the_same_objects() -> Result<()> {
-    let (Some(case), Some(bundle)) = (
-        golden::case("yolo-fastest-1.1-dog")?,
-        bundle(bundle::host_targets()[0])?,
-    ) else {
-        return Ok(());
-    };
+    let case = golden::case("yolo-fastest-1.1-dog")?;
+    let bundle = bundle(bundle::host_targets()[0])?;
     let labels = std::fs::read_to_string(case.dir.join("coco.names"))?;
     let labels: Vec<&str> = labels.lines().collect();
     let [width, height] = case.image_size()?;
@@ -230,11 +223,10 @@ fn yolo_fastest_prints_the_same_objects() -> Result<()> {
 
 /// A gateway, the source, and an edge with two workers, as processes: what crosses between them is
 /// what Darknet computed.
+#[needs(golden)]
 #[test]
 fn through_clusters() -> Result<()> {
-    let Some(bundle) = bundle(bundle::host_targets()[0])? else {
-        return Ok(());
-    };
+    let bundle = bundle(bundle::host_targets()[0])?;
     for (name, plan) in [
         ("yolov2-mini", "3x3"),
         ("yolov3-tiny-mini", "every"),
@@ -243,7 +235,7 @@ fn through_clusters() -> Result<()> {
         ("resnet-mini", "stages"),
         ("yolo-fastest-1.1-dog", "stages"),
     ] {
-        let case = golden::case(name)?.context("the case was there before")?;
+        let case = golden::case(name)?;
         let program = program(name, plan);
         let setup = Setup {
             edges: vec![Edge::source(1, [case.input()]), Edge::thief(2)],

@@ -4,6 +4,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use tessera_needs::needs;
 use tessera_plan::graph::Darknet;
 use tessera_tests::{
     compare,
@@ -15,9 +16,7 @@ use tessera_tests::{
 const CLOSE: f64 = 1e-4;
 
 fn check(name: &str) -> Result<()> {
-    let Some(case) = golden::case(name)? else {
-        return Ok(());
-    };
+    let case = golden::case(name)?;
     let text = fs::read_to_string(case.dir.join("model.cfg"))?;
     let weights = fs::read(case.dir.join("model.weights"))?;
     let fork = match case.model.graph.darknet {
@@ -85,6 +84,7 @@ fn check_boxes(text: &str, layers: &[Layer], file: &std::path::Path) -> Result<(
     Ok(())
 }
 
+#[needs(golden)]
 #[test]
 fn the_reference_is_darknet() -> Result<()> {
     for name in NETS {

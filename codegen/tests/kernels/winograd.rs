@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use tessera_codegen::kernel;
+use tessera_needs::needs;
 use tessera_plan::{
     graph::Activation,
     kernel::{
@@ -128,28 +129,26 @@ fn portable_winograd_convolves() {
     check(Isa::Portable, Target::Portable);
 }
 
+#[needs(avx2)]
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn avx2_winograd_convolves() {
     check(Isa::X86_64V3, Target::X86_64V3);
 }
 
+#[needs(avx512)]
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn avx512_winograd_convolves() {
     check(Isa::X86_64V4, Target::X86_64V4);
 }
 
+#[needs(aarch64)]
 #[test]
 fn aarch64_winograd_convolves() {
-    if super::foreign(Target::Aarch64, "aarch64-linux-gnu-gcc", "qemu-aarch64") {
-        check(Isa::Aarch64, Target::Aarch64);
-    }
+    check(Isa::Aarch64, Target::Aarch64);
 }
 
+#[needs(armv7)]
 #[test]
 fn armv7_winograd_convolves() {
-    if super::foreign(Target::Armv7, "arm-linux-gnueabihf-gcc", "qemu-arm") {
-        check(Isa::Armv7, Target::Armv7);
-    }
+    check(Isa::Armv7, Target::Armv7);
 }

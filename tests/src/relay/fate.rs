@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand_chacha::rand_core::RngCore;
+use crate::random::{RandomSource, unit};
 
 /// How a relay treats datagrams. Probabilities lie between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,11 +45,11 @@ impl Faults {
     }
 
     /// Draws the fate of one datagram.
-    pub(super) fn draw(&self, rng: &mut impl RngCore) -> Fate {
+    pub(super) fn draw(&self, random: &mut RandomSource) -> Fate {
         // Always as many draws: changing one share does not move the others' victims.
         let [lost, doubled, held] =
-            [self.loss, self.duplicate, self.reorder].map(|share| share_of_one(rng) < share);
-        let jitter = [(); 2].map(|()| self.jitter.mul_f64(share_of_one(rng)));
+            [self.loss, self.duplicate, self.reorder].map(|share| f64::from(unit(random)) < share);
+        let jitter = [(); 2].map(|()| self.jitter.mul_f32(unit(random)));
         if lost {
             return Fate {
                 copies: Vec::new(),
@@ -70,9 +70,4 @@ impl Faults {
 pub(super) struct Fate {
     pub copies: Vec<Duration>,
     pub held: bool,
-}
-
-/// Evenly distributed in 0..1.
-fn share_of_one(rng: &mut impl RngCore) -> f64 {
-    f64::from(rng.next_u32()) / (f64::from(u32::MAX) + 1.0)
 }

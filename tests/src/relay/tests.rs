@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use rand_chacha::rand_core::RngCore;
-
 use super::*;
 
 fn node() -> UdpSocket {
@@ -103,8 +101,8 @@ fn every_datagram_is_accounted_for() {
 fn shares_are_kept_and_a_seed_repeats_them() {
     let faults = Faults::rough(0.1);
     let draw = |seed: u64| -> Vec<fate::Fate> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..20_000).map(|_| faults.draw(&mut rng)).collect()
+        let mut random = RandomSource::new(seed);
+        (0..20_000).map(|_| faults.draw(&mut random)).collect()
     };
     let fates = draw(3);
     assert_eq!(fates, draw(3));
@@ -125,9 +123,9 @@ fn shares_are_kept_and_a_seed_repeats_them() {
 #[test]
 fn changing_one_share_leaves_the_other_victims() {
     let lost = |faults: Faults| -> Vec<bool> {
-        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let mut random = RandomSource::new(9);
         (0..500)
-            .map(|_| faults.draw(&mut rng).copies.is_empty())
+            .map(|_| faults.draw(&mut random).copies.is_empty())
             .collect()
     };
     let other = Faults {
@@ -136,10 +134,10 @@ fn changing_one_share_leaves_the_other_victims() {
         ..Faults::rough(0.1)
     };
     assert_eq!(lost(Faults::rough(0.1)), lost(other));
-    let mut rng = ChaCha8Rng::seed_from_u64(9);
-    let none = Faults::NONE.draw(&mut rng);
+    let mut random = RandomSource::new(9);
+    let none = Faults::NONE.draw(&mut random);
     assert_eq!((none.copies, none.held), (vec![Duration::ZERO], false));
-    assert_ne!(rng.next_u32(), ChaCha8Rng::seed_from_u64(9).next_u32());
+    assert_ne!(random.word(), RandomSource::new(9).word());
 }
 
 #[test]

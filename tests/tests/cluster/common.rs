@@ -11,10 +11,6 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use nix::{fcntl::OFlag, sys::stat::Mode, unistd::mkfifo};
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{RngCore, SeedableRng},
-};
 use serde_json::Value;
 use tempfile::TempDir;
 use tessera_plan::graph::Darknet;
@@ -22,6 +18,7 @@ use tessera_planner::options::{PlanOptions, Target};
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
     model,
+    random::{RandomSource, unit},
     rig::{Cluster, NodeBinary, wait_for},
 };
 
@@ -138,11 +135,11 @@ impl Frames {
     /// `count` frames of random values; different ones for every `seed`.
     pub fn new(node: &NodeBinary, count: usize, seed: u64) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut random = RandomSource::new(seed);
         let files: Vec<PathBuf> = (0..count)
             .map(|i| {
                 let path = dir.path().join(format!("{i}.f32"));
-                let value = |_| rng.next_u32() as f32 / u32::MAX as f32;
+                let value = |_| unit(&mut random);
                 let bytes: Vec<u8> = (0..FRAME).map(value).flat_map(f32::to_le_bytes).collect();
                 fs::write(&path, bytes)?;
                 Ok(path)

@@ -6,12 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{RngCore, SeedableRng},
-};
 use serde_json::Value;
 use tessera_tests::{
+    random::RandomSource,
     relay::Faults,
     rig::{Cluster, Edge, Process, SHORT, Setup},
 };
@@ -64,21 +61,21 @@ fn a_tenth_is_lost_and_nothing_changes() -> Result<()> {
 }
 
 /// A thousand datagrams of nonsense: noise, cut and bent ones, long ones.
-fn storm(stranger: &UdpSocket, to: SocketAddr, rng: &mut ChaCha8Rng, samples: &[Vec<u8>]) {
+fn storm(stranger: &UdpSocket, to: SocketAddr, random: &mut RandomSource, samples: &[Vec<u8>]) {
     for i in 0..1000u32 {
         let len = match i % 50 {
             0 => 4000,
-            _ => rng.next_u32() as usize % 1473,
+            _ => random.index(0, 1472),
         };
         let mut bytes = vec![0u8; len];
-        rng.fill_bytes(&mut bytes);
-        if let Some(sample) = samples.get(rng.next_u32() as usize % (2 * samples.len() + 1)) {
+        bytes.fill_with(|| random.word() as u8);
+        if let Some(sample) = samples.get(random.index(0, 2 * samples.len())) {
             bytes.clone_from(sample);
-            let at = rng.next_u32() as usize % bytes.len().max(1);
+            let at = random.index(0, bytes.len().max(1) - 1);
             if i % 2 == 0 {
                 bytes.truncate(at);
             } else if let Some(b) = bytes.get_mut(at) {
-                *b ^= 1 << (rng.next_u32() % 8);
+                *b ^= 1 << random.below(8);
             }
         }
         let _ = stranger.send_to(&bytes, to);
@@ -109,7 +106,7 @@ fn nonsense_is_counted_and_changes_nothing() -> Result<()> {
     ];
     // What real nodes say, to be bent: a thief that asks to join. No bit turns its number, 12, into
     // one of the others': without authentication it could take their place.
-    let mut rng = ChaCha8Rng::seed_from_u64(41);
+    let mut random = RandomSource::new(41);
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let ear = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     ear.set_read_timeout(Some(SHORT))?;
@@ -129,13 +126,13 @@ fn nonsense_is_counted_and_changes_nothing() -> Result<()> {
         }
     }
     for (process, to) in &nodes {
-        storm(&stranger, *to, &mut rng, &samples);
+        storm(&stranger, *to, &mut random, &samples);
         // It still answers.
         reaches(process, "/socket/datagrams_received", 1)?;
     }
     frames.feed(&fifo, 2)?;
     for (_, to) in &nodes {
-        storm(&stranger, *to, &mut rng, &samples);
+        storm(&stranger, *to, &mut random, &samples);
     }
     let records = cluster.wait_records(3, LONG)?;
     frames.check(1, &records)?;

@@ -1,6 +1,6 @@
 //! The commands as people meet them: exit codes, words, files.
 //!
-//! `bad_cfgs` and `bad_files` try the rows of `docs/darknet.md#bad-input`, nearly in their order.
+//! `bad_cfgs` and `bad_files` try the rows of `docs/darknet.md#bad-input`.
 //! Nothing may panic, and no input may make a command ask for much memory: every run has 1 GiB of
 //! address space and a minute.
 

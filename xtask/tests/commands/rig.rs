@@ -1,11 +1,13 @@
 //! Runs the command on files in a folder of its own.
 
 use std::{
-    io::Read,
+    fs::{self, File},
     path::PathBuf,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
+    process::Command,
+    time::Duration,
 };
+
+use tessera_tests::rig::{End, Group};
 
 /// Longest run.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -38,7 +40,9 @@ impl Folder {
 
     /// Runs `xtask` inside the folder.
     pub fn run(&self, args: &[&str]) -> Ran {
-        let mut child = Command::new("sh")
+        let output = self.at("xtask.stdout");
+        let mut command = Command::new("sh");
+        command
             .arg("-c")
             .arg(format!("ulimit -v {ADDRESS_KIB}; exec \"$@\""))
             .args(["sh", env!("CARGO_BIN_EXE_xtask")])
@@ -46,44 +50,21 @@ impl Folder {
             .env("RUST_BACKTRACE", "0")
             .env("RAYON_NUM_THREADS", "2")
             .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Both pipes are emptied while the child runs.
-        let read = |mut from: Box<dyn Read + Send>| {
-            std::thread::spawn(move || {
-                let mut bytes = Vec::new();
-                from.read_to_end(&mut bytes).unwrap();
-                String::from_utf8(bytes).unwrap()
-            })
-        };
-        let out = read(Box::new(child.stdout.take().unwrap()));
-        let err = read(Box::new(child.stderr.take().unwrap()));
-        let begin = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if begin.elapsed() > LIMIT {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("{args:?} did not end");
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        };
+            .stdout(File::create(&output).unwrap());
+        let group = Group::start(command, "xtask", self.0.path()).unwrap();
+        let end = group
+            .wait(LIMIT)
+            .unwrap_or_else(|e| panic!("{args:?}: {e:#}"));
         let ran = Ran {
-            code: status.code().unwrap_or(-1),
-            out: out.join().unwrap(),
-            err: err.join().unwrap(),
+            code: match end {
+                End::Code(code) => code,
+                End::Signal(_) => -1,
+            },
+            out: fs::read_to_string(&output).unwrap(),
+            err: group.errors(),
         };
         assert!(!ran.err.contains("panicked"), "{args:?}: {}", ran.err);
-        assert!(
-            (0..=3).contains(&ran.code),
-            "{args:?}: {status} {}",
-            ran.err
-        );
+        assert!((0..=3).contains(&ran.code), "{args:?}: {end:?} {}", ran.err);
         ran
     }
 }

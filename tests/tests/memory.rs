@@ -1,4 +1,4 @@
-//! The memory that the planner promises is what nodes set aside.
+//! The memory that a plan states is what its nodes set aside: slots of edges, objects of a gateway.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn info(plan: &Plan) -> Result<ProgramInfo> {
 }
 
 #[test]
-fn memory_is_what_nodes_set_aside() -> Result<()> {
+fn stated_memory_is_what_nodes_set_aside() -> Result<()> {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
     for (name, cuts, grid, workers) in [
         ("yolov2", &[16][..], [5, 5], 1),

@@ -1,0 +1,117 @@
+//! `#[needs(..)]`: a test that needs what is not part of this repository.
+//!
+//! Where the need is not met, the test is reported as *ignored*, with the reason. Where an environment
+//! variable demands the need, the test always runs, and fails if the need is not met.
+//!
+//! | need | met by | demanded by |
+//! |---|---|---|
+//! | `golden` | the folder `../shared/golden` | `TESSERA_GOLDEN=1` |
+//! | `ftp_facts` | `../shared/arena/ftp_facts.py` and `python3` | `TESSERA_GOLDEN=1` |
+//! | `aarch64`, `armv7` | a cross linker, an emulator, Rust's standard library for that processor | `TESSERA_CROSS=1` |
+//! | `avx2`, `avx512` | this processor | nothing |
+//!
+//! The attribute looks when the test is compiled. Data that appear later are noticed at the next
+//! compilation; setting the variable causes one. A test whose data disappear after its compilation fails.
+//!
+//! ```text
+//! #[needs(golden, aarch64)]
+//! #[test]
+//! fn emulated_nodes_compute_what_darknet_did() { .. }
+//! ```
+#![forbid(unsafe_code)]
+
+mod look;
+
+use proc_macro::{Delimiter, TokenStream, TokenTree};
+
+/// Something that a test may need.
+struct Need {
+    name: &'static str,
+    /// The variable that demands it.
+    variable: Option<&'static str>,
+    /// Names what is missing.
+    missing: fn() -> Vec<String>,
+}
+
+const fn need(
+    name: &'static str,
+    variable: Option<&'static str>,
+    missing: fn() -> Vec<String>,
+) -> Need {
+    Need {
+        name,
+        variable,
+        missing,
+    }
+}
+
+const NEEDS: [Need; 6] = [
+    need("golden", Some("TESSERA_GOLDEN"), look::golden),
+    need("ftp_facts", Some("TESSERA_GOLDEN"), look::ftp_facts),
+    need("aarch64", Some("TESSERA_CROSS"), || {
+        look::cross("aarch64-unknown-linux-gnu")
+    }),
+    need("armv7", Some("TESSERA_CROSS"), || {
+        look::cross("armv7-unknown-linux-gnueabihf")
+    }),
+    need("avx2", None, look::avx2),
+    need("avx512", None, look::avx512),
+];
+
+/// Marks a test as ignored where one of its needs is not met; the crate's page lists the needs.
+///
+/// The attribute stands above `#[test]`, which reads `#[ignore]`.
+#[proc_macro_attribute]
+pub fn needs(list: TokenStream, item: TokenStream) -> TokenStream {
+    expand(list, item)
+        .unwrap_or_else(|complaint| source(&format!("compile_error!({complaint:?});")))
+}
+
+fn expand(list: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
+    if !has_test_below(&item) {
+        return Err("#[needs(..)] stands above #[test]".into());
+    }
+    let mut out = TokenStream::new();
+    let mut missing = Vec::new();
+    for token in list {
+        let name = match token {
+            TokenTree::Ident(name) => name.to_string(),
+            TokenTree::Punct(p) if p.as_char() == ',' => continue,
+            other => return Err(format!("`{other}` is no need")),
+        };
+        let need = NEEDS
+            .iter()
+            .find(|n| n.name == name)
+            .ok_or_else(|| format!("there is no need called `{name}`"))?;
+        if let Some(variable) = need.variable {
+            // Cargo compiles the test anew when the variable changes.
+            out.extend(source(&format!(
+                "const _: ::core::option::Option<&str> = ::core::option_env!({variable:?});"
+            )));
+            if std::env::var_os(variable).is_some_and(|v| v == *"1") {
+                continue;
+            }
+        }
+        missing.extend((need.missing)());
+    }
+    if !missing.is_empty() {
+        let reason = format!("needs {}", missing.join(", "));
+        out.extend(source(&format!("#[ignore = {reason:?}]")));
+    }
+    out.extend(item);
+    Ok(out)
+}
+
+/// True if `#[test]` is one of the attributes of `item`.
+fn has_test_below(item: &TokenStream) -> bool {
+    item.clone().into_iter().any(|token| match token {
+        TokenTree::Group(g) if g.delimiter() == Delimiter::Bracket => {
+            g.stream().to_string() == "test"
+        }
+        _ => false,
+    })
+}
+
+fn source(text: &str) -> TokenStream {
+    text.parse().expect("this crate writes Rust")
+}

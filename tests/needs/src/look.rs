@@ -1,0 +1,117 @@
+//! What this machine has. Every function names what is missing, and how to get it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The workspace's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// `path`, beside the workspace.
+fn beside(path: &str) -> Vec<String> {
+    let there = root().join(path).exists();
+    (!there).then(|| path.to_owned()).into_iter().collect()
+}
+
+fn in_path(program: &str) -> Vec<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    (!there).then(|| program.to_owned()).into_iter().collect()
+}
+
+/// Outputs of the real Darknet.
+pub fn golden() -> Vec<String> {
+    beside("../shared/golden")
+}
+
+/// A script that computes the numbers of the DeepThings paper independently.
+pub fn ftp_facts() -> Vec<String> {
+    [beside("../shared/arena/ftp_facts.py"), in_path("python3")].concat()
+}
+
+/// What compiling and running a program for `triple` takes: `.cargo/config.toml` names the tools.
+pub fn cross(triple: &str) -> Vec<String> {
+    let config = fs::read_to_string(root().join(".cargo/config.toml")).unwrap_or_default();
+    let mut missing = Vec::new();
+    for key in ["linker", "runner"] {
+        match tool(&config, triple, key) {
+            Some(program) => missing.extend(in_path(program)),
+            None => missing.push(format!("a {key} for {triple} in .cargo/config.toml")),
+        }
+    }
+    if !standard_library(triple) {
+        missing.push(format!("the standard library (rustup target add {triple})"));
+    }
+    missing
+}
+
+/// The program of `key = "PROGRAM FLAGS"` in the table of `triple`.
+fn tool<'c>(config: &'c str, triple: &str, key: &str) -> Option<&'c str> {
+    let table = config.split_once(&format!("[target.{triple}]"))?.1;
+    let table = table.split("\n[").next()?;
+    let value = table.lines().find_map(|l| l.strip_prefix(key))?;
+    let value = value.trim_start().strip_prefix('=')?.trim();
+    value.trim_matches('"').split_whitespace().next()
+}
+
+fn standard_library(triple: &str) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let Ok(out) = Command::new(rustc).args(["--print", "sysroot"]).output() else {
+        return false;
+    };
+    let sysroot = String::from_utf8_lossy(&out.stdout);
+    let libraries = Path::new(sysroot.trim()).join("lib/rustlib").join(triple);
+    libraries.join("lib").is_dir()
+}
+
+/// Eight single-precision lanes with fused multiply-add and conversions from half precision.
+pub fn avx2() -> Vec<String> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+    {
+        return Vec::new();
+    }
+    vec!["a processor with AVX2, FMA and F16C".into()]
+}
+
+/// Sixteen single-precision lanes.
+pub fn avx512() -> Vec<String> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+    {
+        return Vec::new();
+    }
+    vec!["a processor with AVX-512 F, BW, DQ and VL".into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_are_read_from_the_table_of_their_triple() {
+        let config = "[target.a]\nlinker = \"a-gcc\"\n\n[target.b]\nrunner = \"emulate -L /b\"\n";
+        assert_eq!(tool(config, "a", "linker"), Some("a-gcc"));
+        assert_eq!(tool(config, "b", "runner"), Some("emulate"));
+        assert_eq!(tool(config, "a", "runner"), None);
+        assert_eq!(tool(config, "c", "runner"), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(beside("no/such/folder"), ["no/such/folder"]);
+        assert!(beside("Cargo.toml").is_empty());
+        assert_eq!(in_path("no-such-program"), ["no-such-program"]);
+        let missing = cross("no-such-triple");
+        assert_eq!(missing.len(), 3, "{missing:?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Which crate may depend on which.
+
+use crate::{
+    report,
+    sources::{Package, generated, packages},
+};
+
+/// A crate, what it may depend on, and what its own tests and benches may use besides.
+type Rule = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const RULES: &[Rule] = &[
+    // Facts that crates must agree on: below everything.
+    ("tessera-plan", &[], &["tessera-needs"]),
+    ("tessera-planner", &["tessera-plan"], &["tessera-needs"]),
+    // Emits what a plan says. Its tests make their plans by the planner.
+    (
+        "tessera-codegen",
+        &["tessera-plan"],
+        &["tessera-needs", "tessera-planner"],
+    ),
+    ("tessera-runtime", &["tessera-plan"], &["tessera-needs"]),
+    ("tessera-protocol", &["tessera-plan"], &["tessera-needs"]),
+    (
+        "tessera-sim",
+        &["tessera-plan", "tessera-protocol"],
+        &["tessera-needs"],
+    ),
+    (
+        "tessera-node",
+        &["tessera-plan", "tessera-protocol", "tessera-runtime"],
+        &["tessera-needs", "tessera-sim"],
+    ),
+    ("tessera-needs", &[], &[]),
+    (
+        "tessera-tests",
+        &[
+            "tessera-codegen",
+            "tessera-node",
+            "tessera-plan",
+            "tessera-planner",
+            "tessera-protocol",
+            "tessera-runtime",
+            "tessera-sim",
+        ],
+        &["tessera-needs"],
+    ),
+    (
+        "xtask",
+        &[
+            "tessera-codegen",
+            "tessera-node",
+            "tessera-plan",
+            "tessera-planner",
+            "tessera-protocol",
+            "tessera-runtime",
+            "tessera-sim",
+        ],
+        &["tessera-needs", "tessera-tests"],
+    ),
+];
+
+/// What emitted crates may depend on.
+const GENERATED: &[&str] = &["tessera-node", "tessera-runtime"];
+
+/// Edges that break a rule today: from, to, and what removes the edge.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "tessera-codegen",
+    "tessera-planner",
+    "emission reads a model's graph until `plan.toml` alone is enough",
+)];
+
+/// Names of the dependencies in tables called `kind`, those of `[target.*]` too.
+fn dependencies(package: &Package, kind: &str) -> Vec<String> {
+    let targets = package.manifest.get("target").and_then(|t| t.as_table());
+    let targets = targets
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, t)| t.get(kind));
+    let tables = package.manifest.get(kind).into_iter().chain(targets);
+    let names = tables.filter_map(|t| t.as_table()).flatten();
+    names
+        .map(|(name, entry)| {
+            // `name = { package = "real-name" }`
+            let real = entry.get("package").and_then(|p| p.as_str());
+            real.unwrap_or(name).to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn crates_depend_on_what_they_may() {
+    let packages = packages();
+    let own = |name: &String| packages.iter().any(|p| p.name == *name);
+    let mut complaints = Vec::new();
+    let mut excused = Vec::new();
+    for package in &packages {
+        let Some((_, always, in_tests)) = RULES.iter().find(|(n, ..)| *n == package.name) else {
+            complaints.push(format!("{} has no rule", package.name));
+            continue;
+        };
+        for kind in ["dependencies", "build-dependencies", "dev-dependencies"] {
+            let more: &[&str] = if kind == "dev-dependencies" {
+                in_tests
+            } else {
+                &[]
+            };
+            for name in dependencies(package, kind).iter().filter(|n| own(n)) {
+                if always.contains(&&**name) || more.contains(&&**name) {
+                    continue;
+                }
+                let exception = EXCEPTIONS
+                    .iter()
+                    .position(|(from, to, _)| *from == package.name && *to == *name);
+                match exception {
+                    Some(at) => excused.push(at),
+                    None => complaints.push(format!("{} {kind}: {name}", package.name)),
+                }
+            }
+        }
+    }
+    for (at, (from, to, why)) in EXCEPTIONS.iter().enumerate() {
+        if !excused.contains(&at) {
+            complaints.push(format!(
+                "{from} no longer depends on {to} ({why}): no exception needed"
+            ));
+        }
+    }
+    report(
+        &complaints,
+        "Move what both crates need to the lower one (facts: tessera-plan), or change RULES or EXCEPTIONS in \
+         tests/tests/tidy/edges.rs and say why.",
+    );
+}
+
+#[test]
+fn emitted_crates_depend_on_the_runtime_alone() {
+    let generated = generated();
+    assert!(!generated.is_empty(), "no crate in generated/");
+    let mut complaints = Vec::new();
+    for package in &generated {
+        for kind in ["dependencies", "build-dependencies", "dev-dependencies"] {
+            for name in dependencies(package, kind) {
+                if !GENERATED.contains(&&*name) {
+                    complaints.push(format!("{}: {name}", package.folder.display()));
+                }
+            }
+        }
+    }
+    report(
+        &complaints,
+        "An emitted crate links the runtime and the node, nothing else: see the manifest that codegen emits.",
+    );
+}
