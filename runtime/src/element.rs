@@ -48,7 +48,7 @@ pub fn store(element: ElementType, values: &[f32], bytes: &mut [u8]) {
                 b.copy_from_slice(&f16::from_f32(*v).to_le_bytes());
             }
         }
-        ElementType::F32 => bytes.copy_from_slice(values.as_bytes()),
+        ElementType::F32 => store_f32(values, bytes),
     }
 }
 
@@ -87,6 +87,12 @@ pub fn floats_mut(bytes: &mut [u8]) -> &mut [f32] {
     }
 }
 
+/// As [`store`], of float32 elements.
+#[inline]
+pub(crate) fn store_f32(values: &[f32], bytes: &mut [u8]) {
+    bytes.copy_from_slice(values.as_bytes());
+}
+
 pub(crate) fn u8_to_f32(bytes: &[u8], values: &mut [f32]) {
     assert_eq!(bytes.len(), values.len(), "as many values as bytes");
     for (v, b) in values.iter_mut().zip(bytes) {
@@ -112,6 +118,7 @@ pub(crate) fn f16_to_f32(bytes: &[u8], values: &mut [f32]) {
     }
 }
 
+#[inline]
 pub(crate) fn f32_to_f32(bytes: &[u8], values: &mut [f32]) {
     values.as_mut_bytes().copy_from_slice(bytes);
 }

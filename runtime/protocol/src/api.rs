@@ -184,7 +184,7 @@ pub enum GatewayOutput<'a> {
         frame: FrameId,
         /// As its source gave it.
         meta: FrameMeta,
-        /// FailureReason.
+        /// Why the frame has no detections.
         reason: DropReason,
     },
     /// Nothing more to do before this time or the next input.

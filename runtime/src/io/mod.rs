@@ -89,9 +89,9 @@ impl<'a> TaskIo<'a> {
         let dst = &mut self.arena.floats[b.range()];
         for p in self.inputs[k] {
             match p.element {
-                ElementType::U8 => load_piece(p, whole, want, b, dst, element::u8_to_f32),
-                ElementType::F16 => load_piece(p, whole, want, b, dst, element::f16_to_f32),
-                ElementType::F32 => load_piece(p, whole, want, b, dst, element::f32_to_f32),
+                ElementType::U8 => load_piece::<1>(p, whole, want, b, dst, element::u8_to_f32),
+                ElementType::F16 => load_piece::<2>(p, whole, want, b, dst, element::f16_to_f32),
+                ElementType::F32 => load_piece::<4>(p, whole, want, b, dst, element::f32_to_f32),
             }
         }
     }
@@ -126,9 +126,14 @@ impl<'a> TaskIo<'a> {
             "output {k} does not fit its box"
         );
         let out = &mut out[rows.start * row_bytes..rows.end * row_bytes];
-        for (y, row) in rows.zip(out.chunks_exact_mut(row_bytes.max(1))) {
-            let s = b.at(v.y + y, v.x);
-            element::store(element, &src[s..s + row_floats], row);
+        let row_of = |y: usize| {
+            let first = b.at(v.y + y, v.x);
+            &src[first..first + row_floats]
+        };
+        let places = rows.zip(out.chunks_exact_mut(row_bytes.max(1)));
+        match element {
+            ElementType::F32 => places.for_each(|(y, place)| element::store_f32(row_of(y), place)),
+            _ => places.for_each(|(y, place)| element::store(element, row_of(y), place)),
         }
     }
 
@@ -147,8 +152,8 @@ impl<'a> TaskIo<'a> {
 }
 
 /// Brings what `p` has of box `want` into buffer `b` of input box `whole`, whose memory is `dst`. `convert` writes the
-/// values of equally many elements.
-fn load_piece(
+/// values of equally many elements of `BYTES` bytes.
+fn load_piece<const BYTES: usize>(
     p: &InputPiece<'_>,
     whole: Region,
     want: Region,
@@ -160,7 +165,7 @@ fn load_piece(
     if m.is_empty() {
         return;
     }
-    let (n, size) = (m.ch(), p.element.bytes());
+    let n = m.ch();
     for y in m.y.lo..m.y.hi {
         let (sy, dy) = (y - p.region.y.lo, y - whole.y.lo);
         let src_px = |x: usize| {
@@ -170,7 +175,7 @@ fn load_piece(
         let mut bring = |x: usize, floats: usize| {
             let (s, d) = (src_px(x), dst_px(x));
             convert(
-                &p.bytes[s * size..(s + floats) * size],
+                &p.bytes[s * BYTES..(s + floats) * BYTES],
                 &mut dst[d..d + floats],
             );
         };

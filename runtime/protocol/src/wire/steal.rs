@@ -53,7 +53,7 @@ pub struct Report {
 pub struct Failed<'a> {
     /// The leased task.
     pub report: Report,
-    /// FailureReason.
+    /// What kept the thief from finishing it.
     pub why: FailureReason,
     /// Inputs that could not be had.
     pub lost: &'a [LostObject],
