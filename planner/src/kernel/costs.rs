@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::Target;
+use crate::target::Target;
 
 /// Version of the form; a change of meaning bumps it.
 pub const SCHEMA: u32 = 1;
@@ -251,13 +251,26 @@ impl CostTable {
         filters: usize,
         size: [usize; 2],
     ) -> Option<&Row> {
-        let pixels = (size[0] * size[1]) as f64;
+        let side = ((size[0] * size[1]) as f64).sqrt();
         let near = |a: f64, b: usize| (a / b as f64).ln().powi(2);
-        let distance = |r: &&Row| {
-            near(cin as f64, r.cin) + near(filters as f64, r.filters) + near(pixels.sqrt(), r.side)
-        };
-        let rows = self.rows.iter().filter(|r| r.kernel == kernel);
-        rows.min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        let mut best: Option<(f64, &Row)> = None;
+        for r in self.rows.iter().filter(|r| r.kernel == kernel) {
+            let least = best.map_or(f64::INFINITY, |b| b.0);
+            // Most rows are too far by their channels alone.
+            let mut distance = near(cin as f64, r.cin);
+            if distance >= least {
+                continue;
+            }
+            distance += near(filters as f64, r.filters);
+            if distance >= least {
+                continue;
+            }
+            distance += near(side, r.side);
+            if distance < least {
+                best = Some((distance, r));
+            }
+        }
+        best.map(|b| b.1)
     }
 }
 

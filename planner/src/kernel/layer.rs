@@ -9,7 +9,7 @@ use tessera_plan::{
     plan::{Algorithm, Isa},
 };
 
-use super::{Family, Storage, Wanted, costs::Kernel, neon, portable, winograd, work::Work};
+use super::{Family, Storage, Wanted, blocks, costs::Kernel, neon, portable, winograd, work::Work};
 
 /// Channels on either side from which on formulas choose Winograd kernels: costs of fewer were not
 /// measured.
@@ -102,9 +102,8 @@ impl<'a> Layer<'a> {
         let [h, w] = self.sums;
         // A row of pixels, and the most that a block may have: rows may come one by one.
         let row = if self.joined { [w * h, w] } else { [w; 2] };
-        let [nr, mr] = self
-            .work
-            .direct(self.isa, self.node.shape.w, row, self.pool);
+        let whole = self.node.shape.w;
+        let [nr, mr] = blocks::direct(self.work, self.isa, whole, row, self.pool);
         Choice {
             mr,
             nr,
@@ -127,7 +126,7 @@ impl<'a> Layer<'a> {
             mr: match self.isa {
                 Isa::Aarch64 | Isa::Armv7 => neon::most(self.isa, nr),
                 Isa::Portable => portable::winograd_mr(nr),
-                Isa::X86_64V3 | Isa::X86_64V4 => self.work.x86(self.isa).most(nr),
+                Isa::X86_64V3 | Isa::X86_64V4 => blocks::x86(self.work, self.isa).most(nr),
             },
             nr,
             algorithm: Algorithm::Winograd { m, depth, stored },
@@ -162,8 +161,8 @@ impl<'a> Layer<'a> {
         }
         let [h, w] = self.sums;
         Some(match self.winograd(k) {
-            None => self.work.x86(self.isa).row(k.nr, k.mr, w) * h,
-            Some(s) => self.work.x86(self.isa).winograd(&s, k.mr, self.sums, wanted.tiles),
+            None => blocks::x86(self.work, self.isa).row(k.nr, k.mr, w) * h,
+            Some(s) => blocks::x86(self.work, self.isa).winograd(&s, k.mr, self.sums, wanted.tiles),
         } as f64)
     }
 

@@ -6,6 +6,8 @@ use tessera_plan::{
     plan::{Buffer, ConvKernel, Isa},
 };
 
+mod blocks;
+mod core;
 pub mod costs;
 mod layer;
 mod neon;
@@ -16,6 +18,7 @@ pub mod winograd;
 mod work;
 mod x86;
 
+pub use self::core::{Core, core};
 use costs::CostTable;
 use layer::Layer;
 pub use layer::Made;
@@ -57,6 +60,14 @@ const BLOCK_BYTES: usize = 256 << 10;
 pub fn is_joined(c: &Conv, x: &Buffer, out: &Buffer) -> bool {
     let pads = x.pad_left + x.pad_right + out.pad_left + out.pad_right;
     (c.size, c.stride_x, c.stride_y, c.pad) == (1, 1, 1, 0) && x.w == out.w && pads == 0
+}
+
+/// Whether an operation is a convolution of windows of one pixel, whose rows may be one long row.
+pub const fn is_pointwise(op: &Op) -> bool {
+    match op {
+        Op::Conv(c) => matches!((c.size, c.stride_x, c.stride_y, c.pad), (1, 1, 1, 0)),
+        _ => false,
+    }
 }
 
 /// The kernel of a convolution from `x` to `out`, which holds its maxima if `pool`; `None` for other

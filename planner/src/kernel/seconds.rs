@@ -2,7 +2,7 @@
 //!
 //! A table of costs says seconds for 3x3 windows, one apart. For others, and where there is no table, the
 //! formulas that weigh block sizes say units of work ([`Layer::units`]); a table's nearest direct row, or
-//! what was measured on one machine ([`units_s`]), says how long a unit takes.
+//! what was measured on one machine ([`Core`](super::Core)), says how long a unit takes.
 
 use tessera_plan::{
     graph::{Graph, Node},
@@ -10,7 +10,8 @@ use tessera_plan::{
 };
 
 use super::{
-    Made, Wanted,
+    Made, Wanted, blocks,
+    core::core,
     costs::{CostTable, Kernel, Row},
     layer::{Choice, Layer},
     work::Work,
@@ -24,23 +25,6 @@ pub fn conv_s(graph: &Graph, node: &Node, made: Made, wanted: Wanted<'_>) -> Opt
         Some(table) => layer.by_table(&choice, table),
         None => layer.by_formula(&choice, wanted.tiles),
     })
-}
-
-/// Seconds of a unit of work.
-struct Units {
-    direct: f64,
-    depthwise: f64,
-    winograd: f64,
-}
-
-/// What a unit takes where no table says it.
-const fn units_s(isa: Isa) -> Units {
-    let _ = isa;
-    Units {
-        direct: 1e-9,
-        depthwise: 1e-9,
-        winograd: 1e-9,
-    }
 }
 
 impl Layer<'_> {
@@ -63,11 +47,15 @@ impl Layer<'_> {
     /// Seconds that formulas say.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     fn by_formula(&self, k: &Choice, tiles: usize) -> f64 {
-        let units = units_s(self.isa);
+        let core = core(self.isa);
         match self.winograd(k) {
-            Some(s) => self.work.x86(self.isa).winograd(&s, k.mr, self.sums, tiles) as f64 * units.winograd,
-            None if self.work.depthwise => self.units(k) * units.depthwise,
-            None => self.units(k) * units.direct,
+            Some(s) => {
+                blocks::x86(self.work, self.isa).winograd(&s, k.mr, self.sums, tiles) as f64
+                    * core.winograd_s
+            }
+            None if self.work.depthwise => self.units(k) * core.depthwise_s,
+            None if self.conv.size == 1 => self.units(k) * core.pointwise_s,
+            None => self.units(k) * core.direct_s,
         }
     }
 
@@ -76,8 +64,12 @@ impl Layer<'_> {
     fn units(&self, k: &Choice) -> f64 {
         let [h, w] = self.sums;
         let [rows, w] = if self.joined { [1, w * h] } else { [h, w] };
-        let groups = if self.work.depthwise { 1 } else { self.conv.groups };
-        let row = self.work.row(self.isa, [k.nr, k.mr], w, self.pool);
+        let groups = if self.work.depthwise {
+            1
+        } else {
+            self.conv.groups
+        };
+        let row = blocks::row_units(self.work, self.isa, [k.nr, k.mr], w, self.pool);
         (groups * rows * row) as f64
     }
 }
@@ -91,7 +83,6 @@ fn listed_units(isa: Isa, listed: &Row) -> f64 {
         depthwise: false,
     };
     let w = listed.side;
-    let blocks = work.direct(isa, w, [w; 2], false);
-    (w * work.row(isa, blocks, w, false)) as f64
+    let of_row = blocks::direct(work, isa, w, [w; 2], false);
+    (w * blocks::row_units(work, isa, of_row, w, false)) as f64
 }
-

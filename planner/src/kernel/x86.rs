@@ -26,7 +26,11 @@ impl Kernels {
 
     /// A block of `m` pixels and `v` vectors of channels.
     fn block(self, m: usize, v: usize) -> usize {
-        let loads = if self.work.depthwise { m * v + v } else { m + v };
+        let loads = if self.work.depthwise {
+            m * v + v
+        } else {
+            m + v
+        };
         // Sums that are too few wait for each other; eight do not quite fill four cycles of latency.
         let step = (m * v).max(loads).max(9) + 1;
         // Beside the steps: activation and store of every sum.
