@@ -3,111 +3,147 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cost::{self, Cluster, Job, Outcome},
-    ftp::cuts::per_pixel,
+    boards::{Board, Kinds},
+    cost::{self, Schedule, TaskTime},
+    ftp::{StageGraph, work::redundancy},
     memory,
     options::PlanOptions,
 };
 use tessera_plan::{
-    graph::{Graph, TensorIx},
-    plan::{Dataflow, Estimates, Plan, Stage},
-    region::Region,
+    dataflow::{ObjectKey, Port, TaskGraph, TaskInfo},
+    graph::Graph,
+    plan::{Dataflow, Estimates, TargetPlan},
 };
 
-const F32: u64 = 4;
-
-/// Bytes of regions, float32.
-pub fn bytes(regions: &[Region]) -> u64 {
-    F32 * regions.iter().map(|r| r.len() as u64).sum::<u64>()
+/// Bytes of everything that the tasks of a stage read, or make: `ports` says which.
+pub fn stage_bytes(graph: &TaskGraph, stage: usize, ports: fn(&TaskInfo) -> &[Port]) -> u64 {
+    let tasks = graph.tasks.iter().filter(|t| usize::from(t.stage) == stage);
+    let ports = tasks.flat_map(ports);
+    ports.map(|p| graph.port_bytes(p) as u64).sum()
 }
 
-/// Bytes that all tiles of a stage read together.
-pub fn input_bytes(stage: &Stage) -> u64 {
-    stage.tiles.iter().map(|t| bytes(&t.inputs)).sum()
+/// Bytes of all that the tail reads.
+fn tail_bytes(graph: &TaskGraph) -> u64 {
+    let needs = graph.tail_needs.iter();
+    needs.map(|n| graph.need_bytes(n) as u64).sum()
 }
 
-/// Multiply-adds of layers `first..end`, untiled.
-pub fn untiled_macs(graph: &Graph, first: usize, end: usize) -> u64 {
-    (0..graph.nodes.len())
-        .filter(|n| (first..end).contains(&graph.nodes[*n].layer))
-        .map(|n| per_pixel(graph, n) * (graph.nodes[n].shape.h * graph.nodes[n].shape.w) as u64)
-        .sum()
+/// Bytes of the frame that the tail reads.
+fn tail_frame_bytes(graph: &TaskGraph) -> u64 {
+    let needs = graph
+        .tail_needs
+        .iter()
+        .filter(|n| n.key == ObjectKey::Frame);
+    needs.map(|n| graph.need_bytes(n) as u64).sum()
 }
 
-/// Multiply-adds of all tiles relative to layers `0..offload` untiled.
-#[expect(clippy::cast_precision_loss, reason = "a ratio")]
-pub fn redundancy(graph: &Graph, stages: &[Stage], offload: usize) -> f64 {
-    let tiled: u64 = stages.iter().flat_map(|s| &s.tiles).map(|t| t.macs).sum();
-    let untiled = untiled_macs(graph, 0, offload);
-    if untiled == 0 {
-        1.0
-    } else {
-        tiled as f64 / untiled as f64
-    }
+/// Bytes of a frame.
+fn frame_bytes(graph: &TaskGraph) -> u64 {
+    graph.tensors.first().map_or(0, |t| t.bytes(t.region)) as u64
+}
+
+/// Multiply-adds of all tasks.
+pub fn macs(tasks: &TaskGraph) -> u64 {
+    tasks.tasks.iter().map(|t| t.macs).sum()
 }
 
 /// Expected seconds of a frame.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Seconds {
     /// The schedule of the stages.
-    pub outcome: Outcome,
+    pub stages: Schedule,
     /// From the last result's arrival to the network's outputs.
     pub tail: f64,
+    /// All tasks and the tail one after the other, by one thread of the first board, nothing else counted.
+    pub one_thread: f64,
 }
 
 impl Seconds {
     /// From the frame's arrival at its source to the network's outputs.
     pub fn frame(&self) -> f64 {
-        self.outcome.seconds + self.tail
+        self.stages.seconds + self.tail
     }
 }
 
-/// Expected seconds of `jobs`, and of the tail behind them that reads `results`.
+/// What a tail takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TailTime {
+    /// Seconds by the gateway's team.
+    gateway_s: f64,
+    /// Seconds by one thread of the first board.
+    one_thread_s: f64,
+}
+
+impl TailTime {
+    /// Of a tail.
+    pub fn new(graph: &Graph, tail: &StageGraph, o: &PlanOptions) -> Self {
+        let gateway = &o.gateway;
+        let one_thread_s = cost::tail_s(graph, tail, o, o.first());
+        let on_gateway = if gateway.kernels_like(o.first()) {
+            one_thread_s
+        } else {
+            cost::tail_s(graph, tail, o, gateway)
+        };
+        Self {
+            gateway_s: gateway.shared_s(on_gateway, gateway.threads(true)),
+            one_thread_s,
+        }
+    }
+}
+
+/// Expected seconds of a frame whose tasks take `times`: a list per kind of edge, in tasks' order.
 pub fn seconds(
-    graph: &Graph,
-    jobs: &[Job],
-    offload: usize,
-    results: &[TensorIx],
-    cluster: Cluster,
+    tasks: &TaskGraph,
+    times: &[Vec<TaskTime>],
+    tail: TailTime,
+    o: &PlanOptions,
 ) -> Seconds {
-    let outcome = cost::schedule(jobs, cluster);
-    let macs = untiled_macs(graph, offload, graph.layers.len());
-    let frame = if results.contains(&TensorIx::INPUT) {
-        F32 * graph.input.len() as u64
-    } else {
-        0
-    };
+    let kinds = Kinds::new(&o.boards);
+    let of_boards: Vec<&[TaskTime]> = kinds.of.iter().map(|k| times[*k].as_slice()).collect();
+    let gateway = &o.gateway;
+    let first = times.first().into_iter().flatten();
     Seconds {
-        outcome,
-        tail: cost::link_s(frame) + cost::compute_s(macs, cost::GATEWAY_CORES),
+        stages: cost::schedule(tasks, &o.boards, gateway, &of_boards),
+        tail: gateway.link.seconds(tail_frame_bytes(tasks)) + tail.gateway_s,
+        one_thread: first.map(|t| t.one_thread_s).sum::<f64>() + tail.one_thread_s,
     }
 }
 
-/// Estimates for the first target of the plan.
-pub fn estimate(graph: &Graph, plan: &Plan, o: &PlanOptions) -> Estimates {
-    let d = &plan.dataflow;
-    let cluster = Cluster::of(o);
-    let jobs = cost::jobs(&d.stages, &d.tail.inputs);
-    let s = seconds(graph, &jobs, d.tail.first_layer, &d.tail.inputs, cluster);
-    let rounded = [
-        ("stages", s.outcome.seconds),
-        ("tail", s.tail),
-        ("frame", s.frame()),
-        ("cores_busy", s.outcome.busy_s),
-        ("channel_busy", s.outcome.channel_s),
+/// Seconds of a frame that the gateway computes alone.
+pub fn gateway_alone_s(graph: &Graph, tasks: &TaskGraph, o: &PlanOptions) -> f64 {
+    let gateway = &o.gateway;
+    let one_thread = cost::net_s(graph, o, gateway);
+    gateway.link.seconds(frame_bytes(tasks)) + gateway.shared_s(one_thread, gateway.threads(true))
+}
+
+/// Estimates of a plan; memory is that of `target`.
+pub fn estimate(
+    graph: &Graph,
+    d: &Dataflow,
+    tasks: &TaskGraph,
+    target: Option<&TargetPlan>,
+    expected: &Seconds,
+    o: &PlanOptions,
+) -> Estimates {
+    let seconds = [
+        ("stages", expected.stages.seconds),
+        ("tail", expected.tail),
+        ("frame", expected.frame()),
+        ("one_thread", expected.one_thread),
+        ("cores_busy", expected.stages.busy_s),
+        ("channel_busy", expected.stages.channel_s),
     ];
+    let workers = o.first().cores;
     Estimates {
-        edges: o.edges,
-        workers: o.workers,
-        redundancy: redundancy(graph, &d.stages, d.tail.first_layer),
-        traffic: traffic(graph, d, &s.outcome),
-        memory: plan
-            .target
-            .values()
-            .next()
-            .map(|t| memory::memory(d, t, &jobs, o.workers))
+        edges: o.boards.len(),
+        workers,
+        redundancy: redundancy(graph, macs(tasks), d.tail.first_layer),
+        traffic: traffic(d, tasks, &expected.stages),
+        memory: target
+            .map(|t| memory::memory(tasks, t, workers))
             .unwrap_or_default(),
-        seconds: rounded
+        speed: speed(o),
+        seconds: seconds
             .into_iter()
             .map(|(k, v)| (k.to_string(), round(v)))
             .collect(),
@@ -115,34 +151,42 @@ pub fn estimate(graph: &Graph, plan: &Plan, o: &PlanOptions) -> Estimates {
     }
 }
 
+/// `cortex-a53 cores, one shared channel of 100 Mbit/s`.
+fn speed(o: &PlanOptions) -> String {
+    let mut cores: Vec<&str> = o.boards.iter().map(Board::core).collect();
+    cores.dedup();
+    let rates = o.boards.iter().map(|b| b.link.bytes_per_s);
+    let slowest = rates.fold(o.gateway.link.bytes_per_s, f64::min);
+    format!(
+        "{} cores, one shared channel of {:.0} Mbit/s",
+        cores.join(" and "),
+        8.0 * slowest / 1e6
+    )
+}
+
 /// Bytes per frame, under the keys of [`Estimates::traffic`].
-fn traffic(graph: &Graph, d: &Dataflow, expected: &Outcome) -> BTreeMap<String, u64> {
-    let tensor_bytes = |t: TensorIx| F32 * graph.shape(t).len() as u64;
-    let results: u64 = d.tail.inputs.iter().map(|t| tensor_bytes(*t)).sum();
-    let mut map: BTreeMap<String, u64> = d
-        .stages
-        .iter()
-        .enumerate()
-        .map(|(i, s)| (format!("stage{i}.inputs"), input_bytes(s)))
+fn traffic(d: &Dataflow, tasks: &TaskGraph, expected: &Schedule) -> BTreeMap<String, u64> {
+    let inputs = |stage| stage_bytes(tasks, stage, |t| &t.inputs);
+    let results = tail_bytes(tasks);
+    let mut map: BTreeMap<String, u64> = (0..d.stages.len())
+        .map(|i| (format!("stage{i}.inputs"), inputs(i)))
         .collect();
-    let first = d.stages.first().map_or(0, input_bytes);
-    let mut put = |k: &str, v: u64| map.insert(k.to_string(), v);
-    put("results", results);
-    put(
-        "work_sharing",
-        tensor_bytes(TensorIx::INPUT) + first + results,
-    );
-    put("expected.frame", expected.frame_bytes);
-    put("expected.halos", expected.halo_bytes);
-    put("expected.results", results);
-    put(
-        "expected.total",
-        expected.frame_bytes + expected.halo_bytes + results,
-    );
+    let sharing = frame_bytes(tasks) + inputs(0) + results;
+    let travels = expected.frame_bytes + expected.halo_bytes + results;
+    for (key, bytes) in [
+        ("results", results),
+        ("work_sharing", sharing),
+        ("expected.frame", expected.frame_bytes),
+        ("expected.halos", expected.halo_bytes),
+        ("expected.results", results),
+        ("expected.total", travels),
+    ] {
+        map.insert(key.to_string(), bytes);
+    }
     map
 }
 
-/// Three digits: estimates do not pretend to more, and plans stay readable.
+/// Microseconds: plans stay readable.
 fn round(s: f64) -> f64 {
-    (s * 1000.0).round() / 1000.0
+    (s * 1e6).round() / 1e6
 }

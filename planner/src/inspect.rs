@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::text::{self, bytes, count, plural};
+use crate::{
+    ftp::first_barrier,
+    text::{self, bytes, count, plural},
+};
 use tessera_plan::graph::Graph;
 
 /// A network's layers and sums.
@@ -45,16 +48,6 @@ pub struct Row {
     pub bytes: u64,
     /// What it reads: layer numbers, -1 for the input. Empty for what no output needs.
     pub reads: Vec<i64>,
-}
-
-/// First layer with an operation that cannot be tiled.
-pub fn first_barrier(graph: &Graph) -> Option<usize> {
-    graph
-        .nodes
-        .iter()
-        .filter(|n| !n.op.is_local())
-        .map(|n| n.layer)
-        .min()
 }
 
 /// Collects the table.

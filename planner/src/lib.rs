@@ -4,10 +4,12 @@
 //! no clock, no hash-map order, no absolute path reaches the output.
 #![forbid(unsafe_code)]
 
+pub mod boards;
 pub mod buffers;
 pub mod cfg;
 pub mod chain;
 pub mod cost;
+mod error;
 pub mod estimate;
 pub mod ftp;
 pub mod inspect;
@@ -22,5 +24,7 @@ pub mod packing;
 pub mod report;
 mod rows;
 pub mod search;
+pub mod stages;
+pub mod target;
 pub mod text;
 pub mod weights;

@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::cost::Job;
-use tessera_plan::limits::{GATEWAY_FRAMES, KEPT_FRAMES, SOURCE_FRAMES};
-use tessera_plan::plan::{Dataflow, Section, TargetPlan};
+use tessera_plan::{
+    dataflow::{TaskGraph, edge_slots, gateway_slots, slots_bytes},
+    limits::{GATEWAY_FRAMES, KEPT_FRAMES, SOURCE_FRAMES},
+    plan::{Section, TargetPlan},
+};
 
-const F32: u64 = 4;
-/// Slots begin on lines, those of a page or more on pages.
-const LINE: u64 = 64;
-const PAGE: u64 = 4096;
+/// Bytes of a value in arenas and packed weights.
+pub const VALUE_BYTES: u64 = size_of::<f32>() as u64;
 
 /// Memory by role and kind, under the keys of [`tessera_plan::plan::Estimates::memory`].
 ///
@@ -23,71 +23,43 @@ const PAGE: u64 = 4096;
 ///   workers), and outputs kept for others.
 /// - `source.objects`: on an edge that is a source also its frames in flight with all their outputs.
 /// - `gateway.arena`, `gateway.weights`: the tail's; `gateway.merged`: its inputs.
-pub fn memory(d: &Dataflow, t: &TargetPlan, jobs: &[Job], workers: usize) -> BTreeMap<String, u64> {
+pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<String, u64> {
     let arena = t.stages.iter().flatten().map(|c| c.arena_floats).max();
     let (tail, edge): (Vec<_>, Vec<_>) = t.sections.iter().partition(|s| s.name == "tail");
-    let floats =
-        |list: &[&Section]| -> u64 { F32 * list.iter().map(|s| s.floats as u64).sum::<u64>() };
-    let tensor = |id| d.tensors.iter().find(|x| x.id == id);
-    let merged: u64 = d
-        .tail
-        .inputs
-        .iter()
-        .filter_map(|t| tensor(*t))
-        .map(|t| F32 * t.shape.len() as u64)
-        .sum();
-    let frame = F32 * d.input.len() as u64;
+    let packed = |list: &[&Section]| -> u64 {
+        VALUE_BYTES * list.iter().map(|s| s.floats as u64).sum::<u64>()
+    };
+    let arenas = VALUE_BYTES * arena.unwrap_or(0) as u64 * workers as u64;
+    // Each in memory of its own.
+    let merged = gateway_slots(graph, GATEWAY_FRAMES).into_iter();
+    let merged = merged.map(|s| (s.bytes * s.count) as u64).sum();
     [
-        (
-            "edge.arena",
-            F32 * arena.unwrap_or(0) as u64 * workers as u64,
-        ),
-        ("edge.weights", floats(&edge)),
-        ("edge.objects", objects(jobs, frame, 0, workers)),
-        (
-            "source.objects",
-            objects(jobs, frame, SOURCE_FRAMES, workers),
-        ),
-        ("gateway.arena", F32 * t.tail.arena_floats as u64),
-        ("gateway.weights", floats(&tail)),
-        ("gateway.merged", GATEWAY_FRAMES as u64 * merged),
+        ("edge.arena", arenas),
+        ("edge.weights", packed(&edge)),
+        ("edge.objects", objects(graph, 0, workers)),
+        ("source.objects", objects(graph, SOURCE_FRAMES, workers)),
+        ("gateway.arena", VALUE_BYTES * t.tail.arena_floats as u64),
+        ("gateway.weights", packed(&tail)),
+        ("gateway.merged", merged),
     ]
     .into_iter()
     .map(|(k, v)| (k.to_string(), v))
     .collect()
 }
 
-/// Bytes of an edge's slots with `own` frames of its own in flight.
-pub fn objects(jobs: &[Job], frame: u64, own: usize, workers: usize) -> u64 {
-    // Slots by size.
-    let mut slots: BTreeMap<u64, usize> = BTreeMap::new();
-    *slots.entry(frame).or_insert(0) += own;
-    // Of every size as many as one task needs at most.
-    let mut most: BTreeMap<u64, usize> = BTreeMap::new();
-    for job in jobs {
-        let outputs = || job.outputs.iter().copied();
-        for bytes in outputs() {
-            *slots.entry(bytes).or_insert(0) += own + KEPT_FRAMES;
-        }
-        let mut of_job: BTreeMap<u64, usize> = BTreeMap::new();
-        for bytes in job.needs.iter().map(|n| n.bytes).chain(outputs()) {
-            *of_job.entry(bytes).or_insert(0) += 1;
-        }
-        for (bytes, n) in of_job {
-            let most = most.entry(bytes).or_insert(0);
-            *most = (*most).max(n);
-        }
-    }
-    for (bytes, n) in most {
-        *slots.entry(bytes).or_insert(0) += n * (workers + 1);
-    }
-    let mut end: u64 = 0;
-    for (bytes, n) in slots.into_iter().filter(|s| s.1 > 0) {
-        let align = if bytes >= PAGE { PAGE } else { LINE };
-        let stride = bytes.next_multiple_of(align).max(LINE);
-        end = end.next_multiple_of(align) + n as u64 * stride;
-    }
-    end
+/// Bytes of an edge's slots with `own_frames` frames of its own in flight. One task more than there are
+/// workers is at hand.
+pub fn objects(graph: &TaskGraph, own_frames: usize, workers: usize) -> u64 {
+    slots_bytes(&edge_slots(graph, own_frames, workers + 1, KEPT_FRAMES))
+}
+
+/// Of edges' needs and limits those of the edge with the least to spare; without limits, of the one that
+/// needs most.
+pub fn tightest(edges: impl Iterator<Item = (u64, Option<u64>)>) -> (u64, u64) {
+    edges
+        .map(|(needed, limit)| (needed, limit.unwrap_or(u64::MAX)))
+        .min_by_key(|(needed, limit)| i128::from(*limit) - i128::from(*needed))
+        .unwrap_or((0, u64::MAX))
 }
 
 /// What an edge that is also a source needs: the most of all edges. `--memory` limits this.

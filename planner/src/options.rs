@@ -1,79 +1,16 @@
 //! What a plan is asked to be.
 
-use std::sync::Arc;
+use tessera_plan::plan::Split;
 
-use crate::kernel::{
-    Family, Storage, Wanted,
-    costs::{self, CostTable},
-    winograd::TILES,
+use crate::{
+    boards::Board,
+    kernel::{Family, Storage, Wanted, winograd::TILES},
 };
-use tessera_plan::plan::{Isa, Split};
 
-/// What emitted code is compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// x86-64 with AVX2 and FMA.
-    X86_64V3,
-    /// x86-64 with AVX-512.
-    X86_64V4,
-    /// Plain Rust for the host.
-    Portable,
-    /// 64-bit ARM Linux.
-    Aarch64,
-    /// 32-bit ARM Linux with hard floats and NEON.
-    Armv7,
-}
-
-impl Target {
-    /// All targets.
-    pub const ALL: [Self; 5] = [
-        Self::X86_64V3,
-        Self::X86_64V4,
-        Self::Portable,
-        Self::Aarch64,
-        Self::Armv7,
-    ];
-
-    /// The name people type.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::X86_64V3 => "x86-64-v3",
-            Self::X86_64V4 => "x86-64-v4",
-            Self::Portable => "portable",
-            Self::Aarch64 => "aarch64",
-            Self::Armv7 => "armv7",
-        }
-    }
-
-    /// The target of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.name() == name)
-    }
-
-    /// Rust target triple.
-    pub const fn triple(self) -> &'static str {
-        match self {
-            Self::X86_64V3 | Self::X86_64V4 => "x86_64-unknown-linux-gnu",
-            Self::Aarch64 => "aarch64-unknown-linux-gnu",
-            Self::Armv7 => "armv7-unknown-linux-gnueabihf",
-            #[cfg(target_arch = "aarch64")]
-            Self::Portable => "aarch64-unknown-linux-gnu",
-            #[cfg(not(target_arch = "aarch64"))]
-            Self::Portable => "x86_64-unknown-linux-gnu",
-        }
-    }
-
-    /// Kernel generator.
-    pub const fn kernels(self) -> Isa {
-        match self {
-            Self::X86_64V3 => Isa::X86_64V3,
-            Self::X86_64V4 => Isa::X86_64V4,
-            Self::Portable => Isa::Portable,
-            Self::Aarch64 => Isa::Aarch64,
-            Self::Armv7 => Isa::Armv7,
-        }
-    }
-}
+pub use crate::{
+    boards::{Costs, TEAM},
+    target::Target,
+};
 
 /// What a plan is asked to be.
 #[derive(Clone, Debug)]
@@ -96,50 +33,15 @@ pub struct PlanOptions {
     pub tiles: usize,
     /// How weights of convolutions are stored.
     pub weights: Storage,
-    /// How fast kernels are.
-    pub costs: Costs,
-    /// Number of edges.
-    pub edges: usize,
-    /// Worker processes per edge.
-    pub workers: usize,
-    /// Threads of a board that share the layers of a task it has to itself: the tail, or a stage of one
-    /// tile. With fewer, more wait; with more, some do.
-    pub team: usize,
-    /// Memory limit of an edge, in bytes.
-    pub memory: Option<u64>,
-    /// What to plan for; at least one.
-    pub targets: Vec<Target>,
+    /// The edges; at least one. The first one brings frames.
+    pub boards: Vec<Board>,
+    /// Merges what edges make, and computes the tail.
+    pub gateway: Board,
     /// Whether boundary tensors and the convolutions before heads leave the tail, for `--dump`.
     pub dump: bool,
     /// The command that makes the plan again.
     pub command: String,
 }
-
-/// Where the speed of kernels is read.
-#[derive(Clone, Debug, Default)]
-pub enum Costs {
-    /// In the table that is shipped for a target's slowest usual core, or in formulas where none is.
-    #[default]
-    Shipped,
-    /// In a table; targets that are not its own are as without.
-    Table(Arc<CostTable>),
-}
-
-/// The core whose table counts for a target unless asked for otherwise.
-pub const CORE: &str = "cortex-a53";
-
-impl Costs {
-    /// The table for a target.
-    pub fn of(&self, target: Target) -> Option<&CostTable> {
-        match self {
-            Self::Table(t) if t.target == target.name() => Some(t),
-            _ => costs::shipped(CORE, target),
-        }
-    }
-}
-
-/// Threads of a team unless asked for otherwise: the cores of a Raspberry Pi.
-pub const TEAM: usize = 4;
 
 /// How rows move through a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,7 +56,15 @@ pub enum Rows {
 }
 
 impl Default for PlanOptions {
+    /// Everything is left to choose, for two edges of portable code.
     fn default() -> Self {
+        Self::of(2, &Board::new(Target::Portable))
+    }
+}
+
+impl PlanOptions {
+    /// Everything is left to choose, for `edges` equal boards and a gateway of their kind.
+    pub fn of(edges: usize, board: &Board) -> Self {
         Self {
             grids: Vec::new(),
             offload: None,
@@ -164,20 +74,60 @@ impl Default for PlanOptions {
             rows: Rows::Rolling,
             kernels: Family::Auto,
             tiles: TILES,
-            costs: Costs::default(),
             weights: Storage::Auto,
-            edges: 2,
-            workers: 1,
-            team: TEAM,
-            memory: None,
-            targets: vec![Target::Portable],
+            boards: board.times(edges),
+            gateway: board.gateway(),
             dump: false,
             command: String::new(),
         }
     }
-}
 
-impl PlanOptions {
+    /// The same for boards of another target.
+    #[must_use]
+    pub fn on(mut self, target: Target) -> Self {
+        for board in self.boards.iter_mut().chain([&mut self.gateway]) {
+            board.target = target;
+        }
+        self
+    }
+
+    /// What to plan for: the boards' targets, each once, in the boards' order.
+    pub fn targets(&self) -> Vec<Target> {
+        let mut list: Vec<Target> = Vec::new();
+        for board in self.boards.iter().chain([&self.gateway]) {
+            if !list.contains(&board.target) {
+                list.push(board.target);
+            }
+        }
+        list
+    }
+
+    /// The first edge's target; the gateway's where there are no edges.
+    pub fn target(&self) -> Target {
+        self.first().target
+    }
+
+    /// The first edge, which brings frames; the gateway where there are no edges.
+    pub fn first(&self) -> &Board {
+        self.boards.first().unwrap_or(&self.gateway)
+    }
+
+    /// Cores of all edges.
+    pub fn cores(&self) -> usize {
+        self.boards.iter().map(|b| b.cores.max(1)).sum()
+    }
+
+    /// Most threads that share a task on any board.
+    pub fn team(&self) -> usize {
+        let boards = self.boards.iter().chain([&self.gateway]);
+        boards.map(|b| b.team).max().unwrap_or(1)
+    }
+
+    /// The least memory limit of an edge, in bytes.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        self.boards.iter().filter_map(|b| b.memory_bytes).min()
+    }
+
     /// Kernels to choose from.
     pub const fn family(&self) -> Family {
         if self.exact {
@@ -187,14 +137,22 @@ impl PlanOptions {
         }
     }
 
-    /// What kernels of `target` are chosen for.
+    /// What kernels of `target` are chosen for: the first board of that target. All boards of a target
+    /// run the same program.
     pub fn kernels_for(&self, target: Target) -> Wanted<'_> {
+        let mut boards = self.boards.iter().chain([&self.gateway]);
+        let board = boards.find(|b| b.target == target);
+        self.kernels_on(board.unwrap_or(&self.gateway))
+    }
+
+    /// The kernels of a board's program, at the board's own costs.
+    pub fn kernels_on<'a>(&self, board: &'a Board) -> Wanted<'a> {
         Wanted {
-            isa: target.kernels(),
+            isa: board.target.kernels(),
             family: self.family(),
             tiles: self.tiles,
             weights: self.weights,
-            costs: self.costs.of(target),
+            costs: board.table(),
         }
     }
 }

@@ -7,6 +7,7 @@ use tessera_plan::{
     plan::{Plan, Split},
 };
 use tessera_planner::{
+    boards::Board,
     cfg, make,
     model::Model,
     options::{PlanOptions, Target},
@@ -32,10 +33,8 @@ fn options(grid: [usize; 2], offload: usize) -> PlanOptions {
     PlanOptions {
         grids: vec![grid],
         offload: Some(offload),
-        edges: 6,
-        targets: vec![Target::X86_64V3],
         command: "cargo xtask plan --model yolov2.cfg".into(),
-        ..PlanOptions::default()
+        ..PlanOptions::of(6, &Board::new(Target::X86_64V3))
     }
 }
 

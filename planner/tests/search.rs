@@ -8,6 +8,7 @@ use tessera_plan::{
     plan::{Plan, WeightFormat},
 };
 use tessera_planner::{
+    boards::Board,
     cfg,
     kernel::{
         Family, Storage,
@@ -26,12 +27,21 @@ fn model(name: &str) -> Model {
     weights::without(cfg::read(&text, name, Darknet::Alexey).0.unwrap())
 }
 
+/// Boards of the paper's kind: slow cores on a slow channel.
+fn board() -> Board {
+    Board::new(Target::Aarch64)
+}
+
 fn options(edges: usize) -> PlanOptions {
-    PlanOptions {
-        edges,
-        targets: vec![Target::X86_64V3],
-        ..PlanOptions::default()
+    PlanOptions::of(edges, &board())
+}
+
+/// The same with a memory limit for every edge.
+fn within(mut o: PlanOptions, memory_bytes: u64) -> PlanOptions {
+    for board in &mut o.boards {
+        board.memory_bytes = Some(memory_bytes);
     }
+    o
 }
 
 fn frame(p: &Plan) -> f64 {
@@ -44,7 +54,7 @@ fn never_slower_than_the_best_single_stage() {
         let m = model(name);
         let chosen = make::plan(&m, &options(edges)).unwrap();
         let layers = m.graph.layers.len();
-        let last = tessera_planner::inspect::first_barrier(&m.graph).unwrap_or(layers);
+        let last = tessera_planner::ftp::first_barrier(&m.graph).unwrap_or(layers);
         let mut best = f64::MAX;
         for offload in 1..=last {
             for grid in [
@@ -130,10 +140,7 @@ fn the_memory_limit_is_kept() {
     let m = model("yolov2");
     let mut before = 0.0;
     for mib in [400, 60, 40, 24] {
-        let o = PlanOptions {
-            memory: Some(mib << 20),
-            ..options(6)
-        };
+        let o = within(options(6), mib << 20);
         let p = make::plan(&m, &o).unwrap();
         let bytes = memory::source_bytes(&p.estimates.memory);
         assert!(bytes <= mib << 20, "{mib} MiB: {bytes}");
@@ -141,41 +148,28 @@ fn the_memory_limit_is_kept() {
         assert!(frame(&p) * 1.011 >= before, "{mib} MiB");
         before = frame(&p);
     }
-    let tight = PlanOptions {
-        memory: Some(24 << 20),
-        ..options(6)
-    };
+    let tight = within(options(6), 24 << 20);
     let why = make::plan(&m, &tight).unwrap().estimates.why.join("\n");
     assert!(why.contains("above the memory limit"), "{why}");
-    let none = PlanOptions {
-        memory: Some(1 << 20),
-        ..options(6)
-    };
+    let none = within(options(6), 1 << 20);
     let Err(e @ PlanError::Memory { limit, smallest }) = make::plan(&m, &none) else {
         panic!("1 MiB is too little");
     };
     assert!(limit == 1 << 20 && smallest > limit);
     assert!(e.to_string().contains("MiB"), "{e}");
     // What the refusal names is possible.
-    let least = PlanOptions {
-        memory: Some(smallest),
-        ..options(6)
-    };
+    let least = within(options(6), smallest);
     assert!(make::plan(&m, &least).is_ok());
     // And so is a limit for a plan that was asked for.
     let asked = PlanOptions {
         grids: vec![[5, 5]],
         offload: Some(16),
-        memory: Some(30 << 20),
-        ..options(6)
+        ..within(options(6), 30 << 20)
     };
     let Err(PlanError::OverLimit { needed, .. }) = make::plan(&m, &asked) else {
         panic!("5x5 of 16 layers needs more than 30 MiB at a source");
     };
-    let more = PlanOptions {
-        memory: Some(needed),
-        ..asked
-    };
+    let more = within(asked, needed);
     assert!(make::plan(&m, &more).is_ok());
 }
 
@@ -186,34 +180,40 @@ fn by_winograd(p: &Plan) -> usize {
     kernels.filter(|k| k.algorithm.tile().is_some()).count()
 }
 
+/// A table of two kernels for one layer: the direct one at a multiply-add a nanosecond, the other one
+/// faster by so much.
+fn table(target: Target, winograd4: f64) -> Costs {
+    let row = |kernel, gmacs| Row {
+        kernel,
+        cin: 64,
+        filters: 64,
+        side: 64,
+        gmacs,
+    };
+    Costs::Table(Arc::new(CostTable {
+        schema: 1,
+        target: target.name().into(),
+        core: "drawn".into(),
+        how: "by hand".into(),
+        rows: vec![row(Kernel::Direct, 1.0), row(Kernel::Winograd4, winograd4)],
+    }))
+}
+
 #[test]
 fn tables_choose_kernels() {
     let m = model("yolov2");
     let plan = |target, costs: Costs| {
         let o = PlanOptions {
             offload: Some(0),
-            targets: vec![target],
-            costs,
-            ..options(1)
+            ..PlanOptions::of(
+                1,
+                &Board {
+                    costs,
+                    ..Board::new(target)
+                },
+            )
         };
         make::plan(&m, &o).unwrap()
-    };
-    // Two kernels, the other one faster by so much.
-    let table = |target: Target, winograd4: f64| {
-        let row = |kernel, gmacs| Row {
-            kernel,
-            cin: 64,
-            filters: 64,
-            side: 64,
-            gmacs,
-        };
-        Costs::Table(Arc::new(CostTable {
-            schema: 1,
-            target: target.name().into(),
-            core: "drawn".into(),
-            how: "by hand".into(),
-            rows: vec![row(Kernel::Direct, 1.0), row(Kernel::Winograd4, winograd4)],
-        }))
     };
     for target in [Target::X86_64V3, Target::Aarch64, Target::Armv7] {
         let fast = plan(target, table(target, 1.2));
@@ -230,7 +230,6 @@ fn tables_choose_kernels() {
     let exact = PlanOptions {
         exact: true,
         offload: Some(0),
-        targets: vec![Target::Aarch64],
         ..options(1)
     };
     assert_eq!(by_winograd(&make::plan(&m, &exact).unwrap()), 0);
@@ -242,8 +241,7 @@ fn kernels_work_in_the_memory_that_is_left() {
     let asked = PlanOptions {
         grids: vec![[5, 5]],
         offload: Some(16),
-        targets: vec![Target::X86_64V3],
-        ..options(2)
+        ..options(2).on(Target::X86_64V3)
     };
     let needs = |o: &PlanOptions| {
         let p = make::plan(&m, o).unwrap();
@@ -261,10 +259,7 @@ fn kernels_work_in_the_memory_that_is_left() {
     );
     assert!(direct < fewer && fewer < most, "{direct} {fewer} {most}");
     let kept = |limit, word: &str| {
-        let o = PlanOptions {
-            memory: Some(limit),
-            ..asked.clone()
-        };
+        let o = within(asked.clone(), limit);
         let p = make::plan(&m, &o).unwrap();
         assert!(memory::source_bytes(&p.estimates.memory) <= limit);
         let why = p.estimates.why.join("\n");
@@ -273,10 +268,7 @@ fn kernels_work_in_the_memory_that_is_left() {
     kept(fewer, "tiles a call");
     kept(direct, "direct ones, for the memory limit");
     // What was asked for by name stays.
-    let forced = PlanOptions {
-        memory: Some(direct),
-        ..with(Family::Winograd(4), 64)
-    };
+    let forced = within(with(Family::Winograd(4), 64), direct);
     assert!(matches!(
         make::plan(&m, &forced),
         Err(PlanError::OverLimit { .. })
@@ -306,12 +298,11 @@ fn weights_are_stored_transformed_where_memory_allows() {
         [convolutional]\nfilters=32\nsize=3\npad=1\n\
         [convolutional]\nfilters=256\nsize=3\npad=1\n";
     let m = weights::without(cfg::read(text, "two", Darknet::Alexey).0.unwrap());
-    let asked = |weights, memory| PlanOptions {
+    let asked = |weights, memory: Option<u64>| PlanOptions {
         grids: vec![[1, 1]],
         cuts: vec![2],
         weights,
-        memory,
-        ..options(1)
+        ..within(options(1), memory.unwrap_or(u64::MAX)).on(Target::X86_64V3)
     };
     // Per layer: whether it is a Winograd kernel's, and whether its weights are stored transformed.
     let stored = |o: &PlanOptions| {
@@ -338,11 +329,14 @@ fn weights_are_stored_transformed_where_memory_allows() {
 fn a_board_shares_one_tile_or_computes_several() {
     let m = model("yolov2");
     let made = |edges, team| {
+        let board = Board {
+            cores: 4,
+            team,
+            ..board()
+        };
         let o = PlanOptions {
             cuts: vec![8, 16],
-            workers: 4,
-            team,
-            ..options(edges)
+            ..PlanOptions::of(edges, &board)
         };
         let p = make::plan(&m, &o).unwrap();
         (p.dataflow.stages[0].grid, p.estimates.why.join("\n"))
@@ -354,4 +348,77 @@ fn a_board_shares_one_tile_or_computes_several() {
     assert_ne!(grid, [1, 1], "nobody to share a tile with: {why}");
     let (grid, why) = made(4, 4);
     assert_ne!(grid, [1, 1], "other boards would idle: {why}");
+}
+
+#[test]
+fn seconds_add_up() {
+    let m = model("yolov3-tiny");
+    let plan = |grid, offload, team| {
+        let board = Board { team, ..board() };
+        let o = PlanOptions {
+            grids: vec![grid],
+            offload: Some(offload),
+            ..PlanOptions::of(2, &board)
+        };
+        make::plan(&m, &o).unwrap().estimates
+    };
+    let near = |a: f64, b: f64| (a - b).abs() < 5e-6;
+    for (grid, offload) in [([1, 1], 8), ([2, 2], 8), ([3, 2], 5)] {
+        let e = plan(grid, offload, 1);
+        let s = |key: &str| e.seconds[key];
+        assert!(near(s("frame"), s("stages") + s("tail")), "{:?}", e.seconds);
+        // What cores compute on edges, without what tasks cost beside; and the tail.
+        let tiles = (grid[0] * grid[1]) as f64;
+        let overhead = tiles * board().task_overhead_s;
+        let computed = s("cores_busy") - overhead + s("tail");
+        assert!(near(s("one_thread"), computed), "{:?}", e.seconds);
+        let channel = 8.0 * e.traffic["expected.total"] as f64 / 100e6;
+        assert!(near(s("channel_busy"), channel), "{:?}", e.seconds);
+    }
+    // Without stages the picture goes to the gateway, whose team computes all.
+    let (one, four) = (plan([1, 1], 0, 1), plan([1, 1], 0, 4));
+    let send = 8.0 * one.traffic["expected.total"] as f64 / 100e6;
+    let all = one.seconds["one_thread"];
+    assert!(near(one.seconds["frame"], send + all), "{:?}", one.seconds);
+    assert!(near(four.seconds["one_thread"], all));
+    let shared = send + all / (1.0 + 3.0 * board().team_gain);
+    assert!(near(four.seconds["frame"], shared), "{:?}", four.seconds);
+}
+
+#[test]
+fn tables_reach_the_schedule() {
+    let m = model("yolov2");
+    let plan = |winograd4: f64, exact| {
+        let o = PlanOptions {
+            grids: vec![[2, 2]],
+            offload: Some(12),
+            exact,
+            ..PlanOptions::of(
+                2,
+                &Board {
+                    costs: table(Target::Aarch64, winograd4),
+                    ..board()
+                },
+            )
+        };
+        make::plan(&m, &o).unwrap()
+    };
+    let (slow, fast) = (plan(2.0, false), plan(4.0, false));
+    assert_eq!(slow.dataflow, fast.dataflow);
+    assert_eq!(slow.target, fast.target);
+    for key in ["stages", "tail", "one_thread", "cores_busy"] {
+        let (slow, fast) = (slow.estimates.seconds[key], fast.estimates.seconds[key]);
+        assert!(fast < 0.9 * slow, "{key}: {fast} {slow}");
+    }
+    // A multiply-add a nanosecond, where all kernels are direct ones.
+    let direct = plan(4.0, true);
+    let stages: u64 = direct.dataflow.stages[0].tiles.iter().map(|t| t.macs).sum();
+    let tail = direct.target["aarch64"].tail.macs;
+    let seconds = direct.estimates.seconds["one_thread"];
+    let expected = 1e-9 * (stages + tail) as f64;
+    assert!(
+        (seconds / expected - 1.0).abs() < 0.2,
+        "{seconds} {expected}"
+    );
+    assert!(seconds > fast.estimates.seconds["one_thread"]);
 }

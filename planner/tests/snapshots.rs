@@ -8,6 +8,7 @@ use tessera_plan::{
     plan::Split,
 };
 use tessera_planner::{
+    boards::Board,
     cfg, inspect, make,
     model::Model,
     options::{PlanOptions, Target},
@@ -70,9 +71,8 @@ fn plan_of_branches() {
     let options = PlanOptions {
         grids: vec![[1, 2]],
         offload: Some(11),
-        targets: vec![Target::X86_64V3],
         command: "cargo xtask plan --model branches.cfg --grid 1x2 --offload 11".into(),
-        ..PlanOptions::default()
+        ..PlanOptions::default().on(Target::X86_64V3)
     };
     insta::assert_snapshot!(plan(&model(BRANCHES, "branches"), &options));
 }
@@ -82,9 +82,8 @@ fn plan_of_several_stages() {
     let options = PlanOptions {
         grids: vec![[2, 1], [1, 2]],
         cuts: vec![2, 4],
-        edges: 3,
         command: "cargo xtask plan --model branches.cfg --grid 2x1,1x2 --cuts 2,4".into(),
-        ..PlanOptions::default()
+        ..PlanOptions::of(3, &Board::new(Target::Portable))
     };
     insta::assert_snapshot!(plan(&model(BRANCHES, "branches"), &options));
 }
@@ -95,9 +94,7 @@ fn report_of_the_papers_plan() {
         grids: vec![[5, 5]],
         offload: Some(16),
         split: Split::Equal,
-        edges: 6,
-        targets: vec![Target::X86_64V3],
-        ..PlanOptions::default()
+        ..PlanOptions::of(6, &Board::new(Target::X86_64V3))
     };
     let m = yolov2();
     let plan = make::plan(&m, &options).unwrap();
@@ -106,12 +103,11 @@ fn report_of_the_papers_plan() {
 
 #[test]
 fn report_of_a_searched_plan() {
-    let options = PlanOptions {
-        edges: 6,
-        memory: Some(64 << 20),
-        targets: vec![Target::Armv7],
-        ..PlanOptions::default()
+    let board = Board {
+        memory_bytes: Some(64 << 20),
+        ..Board::new(Target::Armv7)
     };
+    let options = PlanOptions::of(6, &board);
     let m = yolov2();
     let plan = make::plan(&m, &options).unwrap();
     insta::assert_snapshot!(report::render(&plan, &m.graph));

@@ -121,10 +121,7 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
     let plans: Vec<Plan> = entries
         .iter()
         .map(|e| {
-            let options = PlanOptions {
-                targets: vec![target],
-                ..e.options.clone()
-            };
+            let options = e.options.clone().on(target);
             make::plan(e.model, &options).with_context(|| format!("{}: no plan", e.name))
         })
         .collect::<Result<_>>()?;

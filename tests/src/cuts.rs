@@ -4,7 +4,7 @@ use tessera_plan::graph::{Graph, TensorIx};
 
 /// Largest offload point: all layers before it can be tiled.
 pub fn deepest(graph: &Graph) -> usize {
-    tessera_planner::inspect::first_barrier(graph).unwrap_or(graph.layers.len())
+    tessera_planner::ftp::first_barrier(graph).unwrap_or(graph.layers.len())
 }
 
 /// Ends of the shortest possible stages of layers `0..end`: one layer each, unless it makes nothing

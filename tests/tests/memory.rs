@@ -5,7 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use tessera_node::shm::Layout;
 use tessera_plan::{dataflow::TaskGraph, graph::Darknet, limits::KEPT_FRAMES, plan::Plan};
-use tessera_planner::{make, options::PlanOptions};
+use tessera_planner::{
+    boards::Board,
+    make,
+    options::{PlanOptions, Target},
+};
 use tessera_protocol::{EdgeConfig, GatewayConfig, Incarnation, NodeId, ProgramInfo};
 use tessera_tests::model;
 
@@ -30,11 +34,14 @@ fn stated_memory_is_what_nodes_set_aside() -> Result<()> {
     ] {
         let text = std::fs::read_to_string(models.join(name).with_extension("cfg"))?;
         let graph = model::graph("net", &text, Darknet::Alexey)?;
+        let board = Board {
+            cores: workers,
+            ..Board::new(Target::Portable)
+        };
         let options = PlanOptions {
             grids: vec![grid],
             cuts: cuts.to_vec(),
-            workers,
-            ..PlanOptions::default()
+            ..PlanOptions::of(2, &board)
         };
         let plan = make::plan(&tessera_planner::weights::without(graph), &options)?;
         let info = info(&plan)?;

@@ -137,7 +137,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = plan::options(&args.plan, &args.model, false)?;
     let made = plan::make_plan(&loaded.model, &options)?;
-    let target = options.targets[0];
+    let target = options.target();
     let dir = workspace::root().join("generated").join(&made.name);
     let written = emit::write_crate(&made, &loaded.model, target, &dir)?;
     let node = compile(&made.name, target, &dir)?;

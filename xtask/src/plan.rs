@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tessera_plan::plan::{Plan, Split};
 use tessera_planner::{
+    boards::Board,
     kernel::{
         Family, Storage,
         costs::{self, CostTable},
@@ -118,6 +119,13 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         target: Some(target.name().into()),
         ..args.clone()
     };
+    let board = Board {
+        cores: usize::from(args.workers),
+        team: usize::from(args.team),
+        costs: costs(args.costs.as_deref(), target)?,
+        memory_bytes: memory,
+        ..Board::new(target)
+    };
     Ok(PlanOptions {
         grids: grids(args.grid.as_deref())?,
         offload: args.offload,
@@ -126,16 +134,11 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         exact: args.exact,
         rows,
         kernels,
-        costs: costs(args.costs.as_deref(), target)?,
         tiles: args.tiles.map_or(TILES, usize::from),
         weights,
-        edges: usize::from(args.edges),
-        workers: usize::from(args.workers),
-        team: usize::from(args.team),
-        memory,
-        targets: vec![target],
         dump,
         command: command::of(model, &resolved),
+        ..PlanOptions::of(usize::from(args.edges), &board)
     })
 }
 
@@ -195,7 +198,7 @@ pub fn run(args: &PlanCommand) -> Result<()> {
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = options(&args.plan, &args.model, false)?;
     let plan = make_plan(&loaded.model, &options)?;
-    let target = options.targets[0];
+    let target = options.target();
     let out: PathBuf = args
         .out
         .clone()

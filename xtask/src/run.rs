@@ -205,7 +205,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     check_inputs(&inputs, reading, &loaded.model.graph)?;
     let options = plan::options(&args.plan, &args.model, args.dump.is_some())?;
     let made = plan::make_plan(&loaded.model, &options)?;
-    let target = options.targets[0];
+    let target = options.target();
     let built = build::cached(&made, &loaded, target)?;
     drop(loaded);
 

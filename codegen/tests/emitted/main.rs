@@ -44,9 +44,8 @@ fn plan(model: &Model, target: Target) -> Plan {
     let options = PlanOptions {
         grids: vec![[2, 2]],
         offload: Some(5),
-        targets: vec![target],
         command: "cargo xtask plan --model tiny.cfg --grid 2x2 --offload 5".into(),
-        ..PlanOptions::default()
+        ..PlanOptions::default().on(target)
     };
     make::plan(model, &options).expect("a plan")
 }

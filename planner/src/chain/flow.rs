@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ChainSpec, slices::Slice};
+use super::{slices::Slice, spec::ChainSpec};
 use crate::{
     ftp::{Axis, axis},
     options::Rows,

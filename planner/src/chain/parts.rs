@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ChainSpec, region};
+use super::spec::{ChainSpec, region};
 use tessera_plan::{
     graph::{Graph, Op, TensorIx},
     region::Span,

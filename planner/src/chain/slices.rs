@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ChainSpec;
+use super::spec::ChainSpec;
 use tessera_plan::graph::{Graph, Op, TensorIx};
 
 /// Channels of another tensor.

@@ -6,7 +6,11 @@
 //! where parts of equal length would have it: symmetric maps get symmetric cuts, and with them few
 //! chain classes, and the cuts of stages that follow each other nearly meet.
 
-use super::{Axis, StageGraph, axis, cuts, stage::extent};
+use super::{
+    Axis, StageGraph, axis,
+    stage::{coarsest, extent},
+    work::per_pixel,
+};
 use tessera_plan::{
     graph::{Graph, Node, TensorIx},
     region::Span,
@@ -66,7 +70,7 @@ impl<'a> Prices<'a> {
                         .map(|t| (number(t), extent(graph, *t, axis)))
                         .collect(),
                     // Layers without multiply-adds still move their values.
-                    weight: cuts::per_pixel(graph, n).max(node.shape.c as u64) * across,
+                    weight: per_pixel(graph, n).max(node.shape.c as u64) * across,
                 }
             })
             .collect();
@@ -77,7 +81,7 @@ impl<'a> Prices<'a> {
                 .iter()
                 .map(|t| (number(t), extent(graph, *t, axis)))
                 .collect(),
-            base: cuts::coarsest(graph, stage, axis).max(1),
+            base: coarsest(graph, stage, axis).max(1),
             spans: vec![Span::new(0, 0); tensors.len()],
         }
     }
@@ -272,7 +276,7 @@ mod tests {
                 .0
                 .unwrap();
             let stage = StageGraph::new(&g, 0, g.layers.len(), &g.outputs);
-            let extent = cuts::coarsest(&g, &stage, Axis::Y);
+            let extent = coarsest(&g, &stage, Axis::Y);
             for parts in 1..=extent.min(5) {
                 let cuts = balanced(&g, &stage, Axis::Y, extent, parts);
                 assert_eq!((cuts[0], cuts[parts], cuts.len()), (0, extent, parts + 1));

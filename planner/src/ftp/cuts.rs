@@ -1,11 +1,10 @@
 //! Where a grid cuts an axis.
 
-use super::{Axis, StageGraph, balance, stage::extent};
-use tessera_plan::{
-    graph::{Graph, Op},
-    plan::Split,
-    region::Span,
+use super::{
+    Axis, StageGraph, balance,
+    stage::{coarsest, extent},
 };
+use tessera_plan::{graph::Graph, plan::Split, region::Span};
 
 /// An axis cannot be cut as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,22 +57,6 @@ fn equal(extent: usize, parts: usize) -> Option<Vec<usize>> {
         return None;
     }
     Some((0..parts).map(|i| i * step).chain([extent]).collect())
-}
-
-/// Multiply-adds per output pixel of a node.
-pub fn per_pixel(graph: &Graph, n: usize) -> u64 {
-    let node = &graph.nodes[n];
-    match &node.op {
-        Op::Conv(c) => {
-            let cin = graph.shape(node.inputs[0]).c / c.groups;
-            (cin * c.size * c.size * node.shape.c) as u64
-        }
-        Op::Local { size, .. } => {
-            (graph.shape(node.inputs[0]).c * size * size * node.shape.c) as u64
-        }
-        Op::Connected { .. } => (graph.shape(node.inputs[0]).len() * node.shape.c) as u64,
-        _ => 0,
-    }
 }
 
 /// The cut list of one axis on the coarsest output: `parts + 1` positions from 0 to its extent.
@@ -141,16 +124,6 @@ pub fn largest(graph: &Graph, stage: &StageGraph, axis: Axis, parts: usize, spli
         Err(TooFine::Extent { extent, .. }) => extent,
         Err(TooFine::LastEmpty { largest, .. }) => largest,
     }
-}
-
-/// Rows or columns of the coarsest output.
-pub fn coarsest(graph: &Graph, stage: &StageGraph, axis: Axis) -> usize {
-    stage
-        .outputs
-        .iter()
-        .map(|t| extent(graph, *t, axis))
-        .min()
-        .unwrap_or(0)
 }
 
 /// The part `lo..hi` of the coarsest output on every output of the stage.

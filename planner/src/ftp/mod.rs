@@ -5,6 +5,7 @@ mod balance;
 pub mod cuts;
 pub mod reuse;
 pub mod stage;
+pub mod work;
 
 pub use axis::{Axis, Need};
-pub use stage::{Bad, StageGraph, Trace};
+pub use stage::{Bad, StageGraph, Trace, first_barrier};

@@ -15,8 +15,7 @@
 //! which nothing is left to compute, so a small tile may be handed a strip that nobody reads:
 //! areas here keep their (empty or inverted) ends for that reason.
 
-use super::StageGraph;
-use crate::ftp::cuts::per_pixel;
+use super::{StageGraph, work::per_pixel};
 use tessera_plan::{
     graph::{Graph, Op, TensorIx},
     plan::Stage,

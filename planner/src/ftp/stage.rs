@@ -90,7 +90,7 @@ impl StageGraph {
     pub fn check_tiled(&self, graph: &Graph) -> Result<(), Bad> {
         if let Some(n) = self.nodes.iter().find(|n| !graph.nodes[**n].op.is_local()) {
             let layer = graph.nodes[*n].layer;
-            let largest = crate::inspect::first_barrier(graph).unwrap_or(layer);
+            let largest = first_barrier(graph).unwrap_or(layer);
             return Err(Bad::Barrier {
                 layer,
                 kind: graph.layers[layer].kind.clone(),
@@ -133,10 +133,30 @@ impl StageGraph {
     }
 }
 
+/// First layer with an operation that cannot be tiled.
+pub fn first_barrier(graph: &Graph) -> Option<usize> {
+    graph
+        .nodes
+        .iter()
+        .filter(|n| !n.op.is_local())
+        .map(|n| n.layer)
+        .min()
+}
+
 /// Rows or columns of a tensor.
 pub fn extent(graph: &Graph, t: TensorIx, axis: Axis) -> usize {
     let s = graph.shape(t);
     if axis == Axis::Y { s.h } else { s.w }
+}
+
+/// Rows or columns of the coarsest output.
+pub fn coarsest(graph: &Graph, stage: &StageGraph, axis: Axis) -> usize {
+    stage
+        .outputs
+        .iter()
+        .map(|t| extent(graph, *t, axis))
+        .min()
+        .unwrap_or(0)
 }
 
 /// Which range of every tensor a tile needs, along one axis.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::Target;
+use crate::target::Target;
 
 /// Version of the form; a change of meaning bumps it.
 pub const SCHEMA: u32 = 1;
@@ -236,14 +236,49 @@ impl CostTable {
         filters: usize,
         size: [usize; 2],
     ) -> Option<f64> {
-        let pixels = (size[0] * size[1]) as f64;
+        let nearest = self.nearest(kernel, cin, filters, size)?;
+        let macs = 9.0 * (cin * filters) as f64 * (size[0] * size[1]) as f64;
+        Some(macs / (nearest.gmacs * 1e9))
+    }
+
+    /// The row of a kernel nearest to a layer of `filters` output channels of `size` (rows, columns)
+    /// pixels; `None` where there are none.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn nearest(
+        &self,
+        kernel: Kernel,
+        cin: usize,
+        filters: usize,
+        size: [usize; 2],
+    ) -> Option<&Row> {
+        let side = ((size[0] * size[1]) as f64).sqrt();
         let near = |a: f64, b: usize| (a / b as f64).ln().powi(2);
-        let distance = |r: &&Row| {
-            near(cin as f64, r.cin) + near(filters as f64, r.filters) + near(pixels.sqrt(), r.side)
-        };
-        let rows = self.rows.iter().filter(|r| r.kernel == kernel);
-        let nearest = rows.min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
-        Some(9.0 * (cin * filters) as f64 * pixels / (nearest.gmacs * 1e9))
+        let mut best: Option<(f64, &Row)> = None;
+        for r in self.rows.iter().filter(|r| r.kernel == kernel) {
+            let least = best.map_or(f64::INFINITY, |b| b.0);
+            // Most rows are too far by their channels alone.
+            let mut distance = near(cin as f64, r.cin);
+            if distance >= least {
+                continue;
+            }
+            distance += near(filters as f64, r.filters);
+            if distance >= least {
+                continue;
+            }
+            distance += near(side, r.side);
+            if distance < least {
+                best = Some((distance, r));
+            }
+        }
+        best.map(|b| b.1)
+    }
+}
+
+impl Row {
+    /// Seconds of its layer.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn seconds(&self) -> f64 {
+        9.0 * (self.cin * self.filters * self.side * self.side) as f64 / (self.gmacs * 1e9)
     }
 }
 

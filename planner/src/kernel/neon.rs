@@ -6,6 +6,8 @@
 
 use tessera_plan::{kernel::half_block, plan::Isa};
 
+use super::work::Work;
+
 /// Lanes of a vector.
 const LANES: usize = 4;
 /// Begin and end of a call.
@@ -15,28 +17,24 @@ const BLOCK: usize = 60;
 /// Running sums below which multiply-adds wait for each other.
 const SUMS: usize = 8;
 
-/// What one row has to do, to weigh block sizes.
+/// The kernels of a convolution.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    /// Output channels of a group; all of them if depthwise.
-    pub filters: usize,
-    /// Multiply-adds per output value.
-    pub depth: usize,
-    /// Every output channel reads one input channel.
-    pub depthwise: bool,
+pub(super) struct Kernels {
+    pub work: Work,
+    pub isa: Isa,
 }
 
-impl Row {
+impl Kernels {
     /// A block of `m` pixels and `v` vectors of channels.
     const fn block(self, m: usize, v: usize) -> usize {
         let sums = if m * v < SUMS { SUMS } else { m * v };
         // Four steps of the depth come with one load per pixel; weights come two vectors at a time.
-        let loads = if self.depthwise { 4 * m * v } else { m } + 2 * v;
-        self.depth * (4 * sums + loads + 1) + 12 * m * v + BLOCK
+        let loads = if self.work.depthwise { 4 * m * v } else { m } + 2 * v;
+        self.work.depth * (4 * sums + loads + 1) + 12 * m * v + BLOCK
     }
 
     /// A row of `w` pixels, all channels.
-    fn row(self, nr: usize, m: usize, w: usize, pool: bool) -> usize {
+    pub fn row(self, nr: usize, m: usize, w: usize, pool: bool) -> usize {
         let of = |lanes: usize| {
             let v = lanes.div_ceil(LANES);
             let last = match w % m {
@@ -46,13 +44,13 @@ impl Row {
             };
             CALL + w / m * self.block(m, v) + last
         };
-        let (full, rest) = (self.filters / nr, self.filters % nr);
+        let (full, rest) = (self.work.filters / nr, self.work.filters % nr);
         full * of(nr) + if rest > 0 { of(rest) } else { 0 }
     }
 
     /// Pixels of a block, at most `most_of_row`, for rows of `w` pixels; pairs of them where kernels `pool`.
-    fn best_mr(self, isa: Isa, nr: usize, [w, most_of_row]: [usize; 2], pool: bool) -> usize {
-        (1..=most(isa, nr).min(most_of_row))
+    fn best_mr(self, nr: usize, [w, most_of_row]: [usize; 2], pool: bool) -> usize {
+        (1..=most(self.isa, nr).min(most_of_row))
             .filter(|m| !pool || m.is_multiple_of(2))
             .min_by_key(|m| (self.row(nr, *m, w, pool), std::cmp::Reverse(*m)))
             .unwrap_or(1)
@@ -60,14 +58,8 @@ impl Row {
 
     /// Output channels per block, for rows of `whole` pixels, and pixels per block for rows of so many
     /// pixels and at least so few: tiles of every width share the packed weights.
-    pub(super) fn best(
-        self,
-        isa: Isa,
-        whole: usize,
-        row: [usize; 2],
-        pool: bool,
-    ) -> (usize, usize) {
-        let widths: &[usize] = if isa == Isa::Armv7 {
+    pub fn best(self, whole: usize, row: [usize; 2], pool: bool) -> [usize; 2] {
+        let widths: &[usize] = if self.isa == Isa::Armv7 {
             &[8]
         } else {
             &[16, 12, 8]
@@ -76,11 +68,11 @@ impl Row {
             .iter()
             .copied()
             .min_by_key(|nr| {
-                let mr = self.best_mr(isa, *nr, [whole; 2], false);
+                let mr = self.best_mr(*nr, [whole; 2], false);
                 self.row(*nr, mr, whole, false)
             })
             .unwrap_or(8);
-        (nr, self.best_mr(isa, nr, row, pool))
+        [nr, self.best_mr(nr, row, pool)]
     }
 }
 
@@ -102,23 +94,23 @@ mod tests {
     #[test]
     fn blocks_divide_rows_and_channels_with_little_waste() {
         let check = |isa, filters, w, want| {
-            let row = Row {
+            let work = Work {
                 filters,
                 depth: 9 * 64,
                 depthwise: false,
             };
             assert_eq!(
-                row.best(isa, w, [w; 2], false),
+                Kernels { work, isa }.best(w, [w; 2], false),
                 want,
                 "{filters} channels, {w} wide"
             );
         };
-        check(Isa::Armv7, 64, 38, (8, 4));
-        check(Isa::Armv7, 24, 3, (8, 3));
-        check(Isa::Aarch64, 64, 38, (16, 5));
-        check(Isa::Aarch64, 64, 40, (16, 5));
-        check(Isa::Aarch64, 24, 48, (12, 6));
-        check(Isa::Aarch64, 8, 16, (8, 8));
-        check(Isa::Aarch64, 64, 1, (16, 1));
+        check(Isa::Armv7, 64, 38, [8, 4]);
+        check(Isa::Armv7, 24, 3, [8, 3]);
+        check(Isa::Aarch64, 64, 38, [16, 5]);
+        check(Isa::Aarch64, 64, 40, [16, 5]);
+        check(Isa::Aarch64, 24, 48, [12, 6]);
+        check(Isa::Aarch64, 8, 16, [8, 8]);
+        check(Isa::Aarch64, 64, 1, [16, 1]);
     }
 }

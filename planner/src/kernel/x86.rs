@@ -2,10 +2,10 @@
 
 use tessera_plan::kernel::{vector, winograd::Sizes};
 
-use super::winograd;
-use tessera_plan::plan::{ConvKernel, Isa};
+use super::{winograd, work::Work};
+use tessera_plan::plan::Isa;
 
-/// What one row of an AVX2 kernel has to do, to weigh block sizes.
+/// The kernels of a convolution.
 ///
 /// Costs are half cycles of a core that begins two fused multiply-adds and two loads a cycle and
 /// finishes a multiply-add after four (Haswell and later, Zen 2 and later). Measured shares of the
@@ -13,16 +13,12 @@ use tessera_plan::plan::{ConvKernel, Isa};
 /// 8x8 76 %; 4x24 and 3x32 need all 16 registers, spill, and reach 57 and 49 % (Xeon, Sapphire
 /// Rapids family, 110.8 GFLOP/s at best, rustc 1.95, 2025-11, spread 3 %).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Work {
-    /// Output channels of a group; all of them if depthwise.
-    pub filters: usize,
-    /// Multiply-adds per output value.
-    pub depth: usize,
-    pub depthwise: bool,
+pub(super) struct Kernels {
+    pub work: Work,
     pub isa: Isa,
 }
 
-impl Work {
+impl Kernels {
     /// Begin and end of a call.
     const CALL: usize = 60;
     /// Begin and end of a block.
@@ -30,16 +26,20 @@ impl Work {
 
     /// A block of `m` pixels and `v` vectors of channels.
     fn block(self, m: usize, v: usize) -> usize {
-        let loads = if self.depthwise { m * v + v } else { m + v };
+        let loads = if self.work.depthwise {
+            m * v + v
+        } else {
+            m + v
+        };
         // Sums that are too few wait for each other; eight do not quite fill four cycles of latency.
         let step = (m * v).max(loads).max(9) + 1;
         // Beside the steps: activation and store of every sum.
-        self.depth * step + 3 * m * v + Self::BLOCK
+        self.work.depth * step + 3 * m * v + Self::BLOCK
     }
 
     /// A row of `w` pixels, all channels.
     pub fn row(self, nr: usize, m: usize, w: usize) -> usize {
-        let (full, rest) = (self.filters / nr, self.filters % nr);
+        let (full, rest) = (self.work.filters / nr, self.work.filters % nr);
         let blocks = w.div_ceil(m);
         let of = |lanes: usize| Self::CALL + blocks * self.block(m, self.vectors(lanes));
         full * of(nr) + if rest > 0 { of(rest) } else { 0 }
@@ -74,14 +74,12 @@ impl Work {
         }
     }
 
-    /// A map of `size` (rows, columns) by a Winograd kernel.
-    pub fn winograd(self, k: &ConvKernel, size: [usize; 2], tiles: usize) -> usize {
-        let v = self.vectors(k.nr);
-        let step = (k.mr * v).max(k.mr + v) + 1;
+    /// A map of `size` (rows, columns) by a Winograd kernel with blocks of `mr` tiles.
+    pub fn winograd(self, s: &Sizes, mr: usize, size: [usize; 2], tiles: usize) -> usize {
+        let v = self.vectors(s.nr);
+        let step = (mr * v).max(mr + v) + 1;
         let lanes = vector(self.isa);
-        Sizes::new(k).map_or(usize::MAX, |s| {
-            winograd::cost(&s, self.filters, size, tiles, [k.mr, step, lanes])
-        })
+        winograd::cost(s, self.work.filters, size, tiles, [mr, step, lanes])
     }
 
     /// Pixels of a block, at most `most`, for rows of `w` pixels; pairs of them where kernels `pool`.
@@ -92,6 +90,7 @@ impl Work {
             .unwrap_or(1)
     }
 
+    /// Channels of a block for maps `w` pixels wide.
     pub fn best_nr(self, w: usize) -> usize {
         let widths = self.widths().iter().copied();
         widths
@@ -104,15 +103,20 @@ impl Work {
 mod tests {
     use super::*;
 
+    fn kernels(filters: usize, depth: usize) -> Kernels {
+        let work = Work {
+            filters,
+            depth,
+            depthwise: false,
+        };
+        let isa = Isa::X86_64V3;
+        Kernels { work, isa }
+    }
+
     #[test]
     fn winograd_pays_where_channels_are_many() {
         let check = |cin, filters, w: usize, want: &[usize]| {
-            let work = Work {
-                filters,
-                depth: 9 * cin,
-                depthwise: false,
-                isa: Isa::X86_64V3,
-            };
+            let work = kernels(filters, 9 * cin);
             let direct = work.row(16, work.best_mr(16, [w; 2], false), w) * w;
             let faster: Vec<usize> = [2, 4, 6]
                 .into_iter()
@@ -138,12 +142,7 @@ mod tests {
     #[test]
     fn blocks_divide_rows_and_channels_with_little_waste() {
         let check = |filters, w, want| {
-            let work = Work {
-                filters,
-                depth: 9 * 256,
-                depthwise: false,
-                isa: Isa::X86_64V3,
-            };
+            let work = kernels(filters, 9 * 256);
             let nr = work.best_nr(w);
             assert_eq!(
                 (work.best_mr(nr, [w; 2], false), nr),

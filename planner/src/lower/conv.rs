@@ -18,8 +18,82 @@ pub(crate) struct Shared {
     pub groups: usize,
 }
 
+/// The numbers of a section.
+struct Numbers {
+    filters: usize,
+    size: usize,
+    stride_y: usize,
+    stride_x: usize,
+    /// Zero pixels before the map, not yet multiplied by the dilation.
+    pad: usize,
+    dilation: usize,
+    groups: usize,
+}
+
 pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
-    let n = keys.size("filters", 1, 1);
+    let numbers = numbers(keys);
+    let batch_norm = batch_norm(keys);
+    let flipped = keys.flag("flipped");
+    let activation = keys.activation(Activation::Logistic);
+    let antialiasing = keys.int("antialiasing", 0);
+    refuse_binary(keys);
+    let share = keys
+        .text("share_index")
+        .map(|_| keys.int("share_index", -1));
+    let (Some(n), Some(input)) = (numbers, l.previous()) else {
+        return Made::nothing();
+    };
+    if !fits(keys, l.here(), &n, input.shape) {
+        return Made::nothing();
+    }
+    // A blur behind the layer takes its strides.
+    let stride = [n.stride_y, n.stride_x];
+    let [stride_y, stride_x] = if antialiasing == 0 { stride } else { [1, 1] };
+    let Some(shape) = output(keys, l.here(), &n, input.shape, [stride_y, stride_x]) else {
+        return Made::nothing();
+    };
+    let Some((owner, stored)) = weights(l, keys, &n, input.shape.c, share, batch_norm, flipped)
+    else {
+        return Made::nothing();
+    };
+    let op = Op::Conv(Conv {
+        size: n.size,
+        stride_y,
+        stride_x,
+        pad: n.pad * n.dilation,
+        dilation: n.dilation,
+        groups: n.groups,
+        activation,
+        source: WeightSource::Layer(owner.layer),
+    });
+    let value = l.add(keys, "conv", op, vec![input.tensor], shape);
+    let factors = [
+        shape.h,
+        shape.w,
+        n.filters,
+        input.shape.c / n.groups,
+        n.size,
+        n.size,
+    ];
+    let value = match (antialiasing, value) {
+        (0, v) => v,
+        (_, None) => None,
+        (mode, Some(v)) => blur(l, keys, v, mode, n.stride_y, n.stride_x),
+    };
+    Made {
+        value,
+        stored,
+        macs: factors
+            .iter()
+            .fold(1u64, |product, f| product.saturating_mul(*f as u64)),
+        conv: Some(owner),
+        antialiased: antialiasing != 0,
+    }
+}
+
+/// Reads all numbers, so that everything wrong with them is said; `None` if anything is.
+fn numbers(keys: &Keys<'_>) -> Option<Numbers> {
+    let filters = keys.size("filters", 1, 1);
     let size = keys.size("size", 1, 1);
     let stride = keys.size("stride", 1, 1);
     let axis = |key: &'static str| match keys.int(key, -1) {
@@ -38,6 +112,20 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
             "delete the key for an ordinary convolution",
         );
     }
+    let (size, padding, dilation) = (size?, padding?, dilation?);
+    Some(Numbers {
+        filters: filters?,
+        size,
+        stride_y: stride_y?,
+        stride_x: stride_x?,
+        pad: if pad_flag { size / 2 } else { padding },
+        dilation: if size == 1 { 1 } else { dilation },
+        groups: groups?,
+    })
+}
+
+/// Whether the weights file holds batch norm.
+fn batch_norm(keys: &Keys<'_>) -> bool {
     let batch_norm = keys.flag("batch_normalize") || keys.flag("cbn");
     if keys.flag("dontloadscales") && batch_norm {
         keys.unsupported(
@@ -46,9 +134,10 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
             "delete the key if the weights file holds them",
         );
     }
-    let flipped = keys.flag("flipped");
-    let activation = keys.activation(Activation::Logistic);
-    let antialiasing = keys.int("antialiasing", 0);
+    batch_norm
+}
+
+fn refuse_binary(keys: &Keys<'_>) {
     for key in ["xnor", "bin_output"] {
         if keys.flag(key) {
             keys.unsupported(
@@ -58,50 +147,27 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
             );
         }
     }
-    let share = keys
-        .text("share_index")
-        .map(|_| keys.int("share_index", -1));
-    let (
-        Some(n),
-        Some(size),
-        Some(sx),
-        Some(sy),
-        Some(padding),
-        Some(dilation),
-        Some(groups),
-        Some(input),
-    ) = (
-        n,
-        size,
-        stride_x,
-        stride_y,
-        padding,
-        dilation,
-        groups,
-        l.previous(),
-    )
-    else {
-        return Made::nothing();
-    };
-    let here = l.here();
-    let dilation = if size == 1 { 1 } else { dilation };
-    let p = if pad_flag { size / 2 } else { padding };
-    let c = input.shape.c;
-    if c % groups != 0 || n % groups != 0 {
+}
+
+/// Whether groups, dilation and padding go together with each other and the input; says what does not.
+fn fits(keys: &Keys<'_>, here: usize, n: &Numbers, input: Shape) -> bool {
+    let (c, groups) = (input.c, n.groups);
+    if c % groups != 0 || n.filters % groups != 0 {
         keys.error(
             "groups",
-            format!("layer {here}: {groups} groups divide neither or only one of {c} input channels and {n} filters"),
+            format!("layer {here}: {groups} groups divide neither or only one of {c} input channels and {} filters", n.filters),
             "channels and filters must both be multiples of groups",
         );
-        return Made::nothing();
+        return false;
     }
+    let (size, p, dilation) = (n.size, n.pad, n.dilation);
     if dilation > 1 && 2 * p != size - 1 {
         keys.unsupported(
             "dilation",
             format!("layer {here}: dilation {dilation} with size {size} and padding {p}: Darknet's own sizes disagree there"),
             "use an odd size with pad=1",
         );
-        return Made::nothing();
+        return false;
     }
     if p > 0 && p * dilation > (size - 1) * dilation {
         keys.unsupported(
@@ -109,82 +175,71 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
             format!("layer {here}: padding {p} with size {size}: some windows lie wholly outside the map"),
             "use a padding below size",
         );
-        return Made::nothing();
+        return false;
     }
-    let (stride_x, stride_y) = if antialiasing != 0 { (1, 1) } else { (sx, sy) };
-    let axis =
-        |extent: usize, stride: usize| (extent + 2 * p).checked_sub(size).map(|v| v / stride + 1);
-    let (Some(oh), Some(ow)) = (axis(input.shape.h, stride_y), axis(input.shape.w, stride_x))
-    else {
+    true
+}
+
+/// The output's shape with these strides (rows, columns).
+fn output(
+    keys: &Keys<'_>,
+    here: usize,
+    n: &Numbers,
+    input: Shape,
+    stride: [usize; 2],
+) -> Option<Shape> {
+    let axis = |extent: usize, stride: usize| {
+        let room = (extent + 2 * n.pad).checked_sub(n.size);
+        room.map(|v| v / stride + 1)
+    };
+    let (Some(h), Some(w)) = (axis(input.h, stride[0]), axis(input.w, stride[1])) else {
         keys.error(
             "size",
             format!(
-                "layer {here}: size {size} is larger than its padded input of {} x {}",
-                input.shape.h + 2 * p,
-                input.shape.w + 2 * p
+                "layer {here}: size {} is larger than its padded input of {} x {}",
+                n.size,
+                input.h + 2 * n.pad,
+                input.w + 2 * n.pad
             ),
             "enlarge the network's input or use pad=1",
         );
-        return Made::nothing();
+        return None;
     };
+    Some(Shape::new(h, w, n.filters))
+}
+
+/// Whose weights the layer uses, and what the file holds for it.
+fn weights(
+    l: &Lowering<'_>,
+    keys: &Keys<'_>,
+    n: &Numbers,
+    cin: usize,
+    share: Option<i64>,
+    batch_norm: bool,
+    flipped: bool,
+) -> Option<(Shared, Stored)> {
     let mine = Shared {
-        layer: here,
-        filters: n,
-        size,
-        cin: c,
-        groups,
+        layer: l.here(),
+        filters: n.filters,
+        size: n.size,
+        cin,
+        groups: n.groups,
     };
-    let (owner, stored) = match share {
-        None => {
-            let k = size
-                .checked_mul(size)
-                .and_then(|n| n.checked_mul(c / groups));
-            let Some(k) = k else {
-                too_large(keys, here);
-                return Made::nothing();
-            };
-            (
-                mine,
-                Stored::Conv {
-                    n,
-                    k,
-                    batch_norm,
-                    flipped,
-                },
-            )
-        }
-        Some(index) => match shared(l, keys, index, mine) {
-            Some(owner) => (owner, Stored::Nothing),
-            None => return Made::nothing(),
-        },
-    };
-    let op = Op::Conv(Conv {
-        size,
-        stride_y,
-        stride_x,
-        pad: p * dilation,
-        dilation,
-        groups,
-        activation,
-        source: WeightSource::Layer(owner.layer),
-    });
-    let shape = Shape::new(oh, ow, n);
-    let value = l.add(keys, "conv", op, vec![input.tensor], shape);
-    let macs = [oh, ow, n, c / groups, size, size]
-        .iter()
-        .fold(1u64, |product, f| product.saturating_mul(*f as u64));
-    let value = match (antialiasing, value) {
-        (0, v) => v,
-        (_, None) => None,
-        (mode, Some(v)) => blur(l, keys, v, mode, sy, sx),
-    };
-    Made {
-        value,
-        stored,
-        macs,
-        conv: Some(owner),
-        antialiased: antialiasing != 0,
+    if let Some(index) = share {
+        return Some((shared(l, keys, index, mine)?, Stored::Nothing));
     }
+    let window = n.size.checked_mul(n.size);
+    let Some(k) = window.and_then(|taps| taps.checked_mul(cin / n.groups)) else {
+        too_large(keys, mine.layer);
+        return None;
+    };
+    let stored = Stored::Conv {
+        n: n.filters,
+        k,
+        batch_norm,
+        flipped,
+    };
+    Some((mine, stored))
 }
 
 fn too_large(keys: &Keys<'_>, here: usize) {

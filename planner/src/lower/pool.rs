@@ -43,66 +43,19 @@ fn pool(l: &mut Lowering<'_>, keys: &Keys<'_>, suffix: &str, op: fn(Pool) -> Op)
     };
     let here = l.here();
     if depth {
-        if v.shape.c % out_channels != 0 {
-            keys.error(
-                "out_channels",
-                format!(
-                    "layer {here}: {} channels are no multiple of out_channels {out_channels}",
-                    v.shape.c
-                ),
-                "choose a divisor",
-            );
-            return Made::nothing();
-        }
-        let shape = Shape::new(v.shape.h, v.shape.w, out_channels);
-        return Made::value(l.add(
-            keys,
-            suffix,
-            Op::MaxPoolDepth { out_channels },
-            vec![v.tensor],
-            shape,
-        ));
+        return over_channels(l, keys, suffix, v, out_channels);
     }
     let (stride_x, stride_y) = if antialiasing != 0 { (1, 1) } else { (sx, sy) };
-    let axis =
-        |extent: usize, stride: usize| (extent + padding).checked_sub(size).map(|e| e / stride + 1);
-    let (Some(oh), Some(ow)) = (axis(v.shape.h, stride_y), axis(v.shape.w, stride_x)) else {
-        keys.error(
-            "size",
-            format!(
-                "layer {here}: size {size} is larger than its padded input of {} x {}",
-                v.shape.h + padding,
-                v.shape.w + padding
-            ),
-            "enlarge the network's input or lower the size",
-        );
-        return Made::nothing();
-    };
-    let pad_before = padding / 2;
-    let outside = |n: usize, stride: usize, extent: usize| {
-        pad_before >= size || (n - 1) * stride >= extent + pad_before
-    };
-    if outside(oh, stride_y, v.shape.h) || outside(ow, stride_x, v.shape.w) {
-        keys.unsupported(
-            "padding",
-            format!("layer {here}: with size {size} and padding {padding} some windows lie wholly outside the map"),
-            "use a padding below size",
-        );
-        return Made::nothing();
-    }
     let pool = Pool {
         size,
         stride_y,
         stride_x,
-        pad_before,
+        pad_before: padding / 2,
     };
-    let value = l.add(
-        keys,
-        suffix,
-        op(pool),
-        vec![v.tensor],
-        Shape::new(oh, ow, v.shape.c),
-    );
+    let Some(shape) = output(keys, here, &pool, padding, v.shape) else {
+        return Made::nothing();
+    };
+    let value = l.add(keys, suffix, op(pool), vec![v.tensor], shape);
     let value: Option<Value> = match (antialiasing, value) {
         (0, v) => v,
         (_, None) => None,
@@ -112,6 +65,69 @@ fn pool(l: &mut Lowering<'_>, keys: &Keys<'_>, suffix: &str, op: fn(Pool) -> Op)
         antialiased: antialiasing != 0,
         ..Made::value(value)
     }
+}
+
+/// A maximum over channels.
+fn over_channels(
+    l: &mut Lowering<'_>,
+    keys: &Keys<'_>,
+    suffix: &str,
+    v: Value,
+    out_channels: usize,
+) -> Made {
+    if v.shape.c % out_channels != 0 {
+        keys.error(
+            "out_channels",
+            format!(
+                "layer {}: {} channels are no multiple of out_channels {out_channels}",
+                l.here(),
+                v.shape.c
+            ),
+            "choose a divisor",
+        );
+        return Made::nothing();
+    }
+    let shape = Shape::new(v.shape.h, v.shape.w, out_channels);
+    let op = Op::MaxPoolDepth { out_channels };
+    Made::value(l.add(keys, suffix, op, vec![v.tensor], shape))
+}
+
+/// The output's shape, with `padding` pixels on both sides together; `None` where windows do not fit,
+/// which is said.
+fn output(
+    keys: &Keys<'_>,
+    here: usize,
+    pool: &Pool,
+    padding: usize,
+    input: Shape,
+) -> Option<Shape> {
+    let size = pool.size;
+    let axis =
+        |extent: usize, stride: usize| (extent + padding).checked_sub(size).map(|e| e / stride + 1);
+    let (Some(h), Some(w)) = (axis(input.h, pool.stride_y), axis(input.w, pool.stride_x)) else {
+        keys.error(
+            "size",
+            format!(
+                "layer {here}: size {size} is larger than its padded input of {} x {}",
+                input.h + padding,
+                input.w + padding
+            ),
+            "enlarge the network's input or lower the size",
+        );
+        return None;
+    };
+    let outside = |n: usize, stride: usize, extent: usize| {
+        pool.pad_before >= size || (n - 1) * stride >= extent + pool.pad_before
+    };
+    if outside(h, pool.stride_y, input.h) || outside(w, pool.stride_x, input.w) {
+        keys.unsupported(
+            "padding",
+            format!("layer {here}: with size {size} and padding {padding} some windows lie wholly outside the map"),
+            "use a padding below size",
+        );
+        return None;
+    }
+    Some(Shape::new(h, w, input.c))
 }
 
 pub(super) fn maxpool(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {

@@ -2,16 +2,15 @@
 
 use tessera_plan::limits::STAGE_TILES_MAX;
 
-use super::{PlanError, Shape};
-use crate::options::PlanOptions;
+use crate::{error::PlanError, options::PlanOptions, stages::StageCuts};
 use tessera_plan::graph::Graph;
 
 /// What the flags leave open.
 pub(super) enum Asked {
-    Exactly(Shape),
+    Exactly(StageCuts),
     Search {
         grids: Option<Vec<[usize; 2]>>,
-        cuts: Option<Vec<usize>>,
+        ends: Option<Vec<usize>>,
     },
 }
 
@@ -39,49 +38,37 @@ pub(super) fn asked(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> 
     if let Some(&offload) = o.offload.iter().chain(o.cuts.last()).find(|n| **n > layers) {
         return Err(PlanError::OffloadTooLarge { offload, layers });
     }
-    let cuts = match (o.offload, o.cuts.as_slice()) {
-        (Some(0), _) => {
-            return Ok(Asked::Exactly(Shape {
-                cuts: Vec::new(),
-                grids: Vec::new(),
-            }));
-        }
+    let ends = match (o.offload, o.cuts.as_slice()) {
+        (Some(0), _) => return Ok(Asked::Exactly(StageCuts::default())),
         (Some(n), _) => Some(vec![n]),
         (None, []) => None,
         (None, cuts) => Some(cuts.to_vec()),
     };
-    Ok(match (cuts, o.grids.as_slice()) {
-        (Some(cuts), []) => Asked::Search {
-            grids: None,
-            cuts: Some(cuts),
-        },
-        (Some(cuts), [one]) => Asked::Exactly(Shape {
-            grids: vec![*one; cuts.len()],
-            cuts,
-        }),
-        (Some(cuts), many) if many.len() == cuts.len() => Asked::Exactly(Shape {
-            grids: many.to_vec(),
-            cuts,
-        }),
-        (Some(cuts), many) => {
-            return Err(PlanError::GridCount {
-                grids: many.len(),
-                stages: cuts.len(),
-            });
-        }
-        (None, []) => Asked::Search {
-            grids: None,
-            cuts: None,
-        },
-        (None, [one]) => Asked::Search {
-            grids: Some(vec![*one]),
-            cuts: None,
-        },
-        (None, many) => {
-            return Err(PlanError::GridCount {
+    let Some(ends) = ends else {
+        return match o.grids.as_slice() {
+            grids @ ([] | [_]) => Ok(Asked::Search {
+                grids: (!grids.is_empty()).then(|| grids.to_vec()),
+                ends: None,
+            }),
+            many => Err(PlanError::GridCount {
                 grids: many.len(),
                 stages: 1,
-            });
-        }
-    })
+            }),
+        };
+    };
+    match o.grids.as_slice() {
+        [] => Ok(Asked::Search {
+            grids: None,
+            ends: Some(ends),
+        }),
+        [one] => Ok(Asked::Exactly(StageCuts::alike(ends, *one))),
+        many if many.len() == ends.len() => Ok(Asked::Exactly(StageCuts {
+            grids: many.to_vec(),
+            ends,
+        })),
+        many => Err(PlanError::GridCount {
+            grids: many.len(),
+            stages: ends.len(),
+        }),
+    }
 }

@@ -1,151 +1,129 @@
-//! The dataflow part of a plan, and the plan around it.
+//! Builds a plan: its dataflow, and how every target computes it.
 
-use super::{Parts, PlanError, Shape, grid_parts, stages, target::Parted};
 use crate::{
-    chain, estimate,
-    ftp::{StageGraph, cuts},
+    boards::Kinds,
+    cost::{self, TaskTime},
+    error::PlanError,
+    estimate::{self, TailTime},
+    ftp::StageGraph,
     model::Model,
     options::{PlanOptions, Target},
+    stages::{self, AxisParts, Parted, StageCuts},
 };
 use tessera_plan::{
-    graph::{Graph, TensorIx},
-    plan::{Border, Dataflow, ElementType, Plan, SCHEMA_VERSION, Stage, Tail, Tensor, Tile},
-    region::{Region, Span},
+    dataflow::TaskGraph,
+    graph::Graph,
+    plan::{Dataflow, Plan, SCHEMA_VERSION, Tail},
 };
 
-/// Builds the whole plan of a shape.
+/// A plan, and the task graph of its dataflow.
+pub(super) struct Built {
+    pub plan: Plan,
+    pub tasks: TaskGraph,
+}
+
+/// Stages of a plan with their tiles, and what comes behind them.
+struct Tiled {
+    stages: Vec<StageGraph>,
+    /// Rows and columns of tiles, per stage.
+    parts: Vec<[AxisParts; 2]>,
+    tail: StageGraph,
+}
+
+/// Builds the plan of stages and grids.
 ///
 /// # Errors
-/// When a stage or grid is impossible.
-pub fn build(model: &Model, options: &PlanOptions, shape: &Shape) -> Result<Plan, PlanError> {
+/// When a stage or grid is impossible, or what would travel is too much.
+pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Built, PlanError> {
     let graph = &model.graph;
-    let (stages, tail) = stages(graph, &shape.cuts, options.dump)?;
-    let mut dataflow_stages = Vec::new();
-    let mut tiled = Vec::new();
-    for (stage, &[rows, cols]) in stages.iter().zip(&shape.grids) {
-        let (ys, xs) = grid_parts(graph, stage, [rows, cols], options.split)?;
-        dataflow_stages.push(stage_data(graph, stage, [rows, cols], options, &ys, &xs));
-        tiled.push((ys, xs));
-    }
+    let tiled = tile(graph, o, cuts)?;
+    let dataflow = dataflow(model, o, cuts, &tiled);
+    let tasks = TaskGraph::of(&dataflow).map_err(|e| PlanError::of_dataflow(e, &dataflow))?;
     let parted = Parted {
         graph,
-        stages: &stages,
-        tiled: &tiled,
-        tail: &tail,
-        options,
+        stages: &tiled.stages,
+        tiled: &tiled.parts,
+        tail: &tiled.tail,
+        options: o,
     };
-    let target = options
-        .targets
-        .iter()
+    let targets = o.targets();
+    let target: std::collections::BTreeMap<_, _> = (targets.iter())
         .map(|t| (t.name().to_string(), parted.target(*t)))
         .collect();
-    let dataflow = Dataflow {
+    let times = times(graph, o, &tiled);
+    let tail = TailTime::new(graph, &tiled.tail, o);
+    let expected = estimate::seconds(&tasks, &times, tail, o);
+    let first = target.get(o.target().name());
+    let estimates = estimate::estimate(graph, &dataflow, &tasks, first, &expected, o);
+    let plan = Plan {
+        schema: SCHEMA_VERSION,
+        hash: dataflow.hash(),
+        name: crate_name(graph, cuts, o.target()),
+        command: o.command.clone(),
+        dataflow,
+        target,
+        estimates,
+    };
+    Ok(Built { plan, tasks })
+}
+
+fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanError> {
+    let (stages, tail) = stages::stages(graph, &cuts.ends, o.dump)?;
+    let grids = stages.iter().zip(&cuts.grids);
+    let parts = grids
+        .map(|(stage, grid)| stages::grid_parts(graph, stage, *grid, o.split))
+        .collect::<Result<_, _>>()?;
+    Ok(Tiled {
+        stages,
+        parts,
+        tail,
+    })
+}
+
+fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> Dataflow {
+    let graph = &model.graph;
+    let Tiled {
+        stages,
+        parts,
+        tail,
+    } = tiled;
+    let outputs = stages.iter().map(|s| s.outputs.as_slice());
+    let stages_data = (stages.iter().zip(parts).zip(&cuts.grids))
+        .map(|((stage, [ys, xs]), grid)| stages::stage_data(graph, stage, *grid, o.split, [ys, xs]))
+        .collect();
+    Dataflow {
         model: graph.name.clone(),
         digest: hex::encode(model.digest),
         darknet: graph.darknet,
         input: graph.input,
-        tensors: tensors(graph, &stages, &tail),
-        stages: dataflow_stages,
+        tensors: stages::boundary_tensors(graph, outputs, tail),
+        stages: stages_data,
         tail: Tail {
             first_layer: tail.first_layer,
             end_layer: tail.end_layer,
             inputs: tail.inputs.clone(),
             outputs: tail.outputs.clone(),
         },
-    };
-    let mut plan = Plan {
-        schema: SCHEMA_VERSION,
-        hash: dataflow.hash(),
-        name: crate_name(
-            graph,
-            shape,
-            options.targets.first().copied().unwrap_or(Target::Portable),
-        ),
-        command: options.command.clone(),
-        dataflow,
-        target,
-        estimates: tessera_plan::plan::Estimates::default(),
-    };
-    plan.estimates = estimate::estimate(graph, &plan, options);
-    Ok(plan)
-}
-
-pub(crate) fn stage_data(
-    graph: &Graph,
-    stage: &StageGraph,
-    grid: [usize; 2],
-    options: &PlanOptions,
-    ys: &Parts,
-    xs: &Parts,
-) -> Stage {
-    let mut tiles = Vec::new();
-    for (row, ty) in ys.traces.iter().enumerate() {
-        for (col, tx) in xs.traces.iter().enumerate() {
-            let outputs = stage
-                .outputs
-                .iter()
-                .enumerate()
-                .map(|(k, t)| Region {
-                    y: ys.ends[row][k],
-                    x: xs.ends[col][k],
-                    c: Span::new(0, graph.shape(*t).c),
-                })
-                .collect();
-            let macs = stage
-                .nodes
-                .iter()
-                .map(|&n| {
-                    let t = TensorIx::node(n);
-                    cuts::per_pixel(graph, n) * (ty.span(t).len() * tx.span(t).len()) as u64
-                })
-                .sum();
-            tiles.push(Tile {
-                row,
-                col,
-                class: ys.classes[row] * xs.firsts.len() + xs.classes[col],
-                inputs: stage
-                    .inputs
-                    .iter()
-                    .map(|t| chain::region(graph, *t, ty, tx))
-                    .collect(),
-                outputs,
-                macs,
-            });
-        }
-    }
-    Stage {
-        first_layer: stage.first_layer,
-        end_layer: stage.end_layer,
-        grid,
-        split: options.split,
-        border: Border::Recompute,
-        inputs: stage.inputs.clone(),
-        outputs: stage.outputs.clone(),
-        tiles,
     }
 }
 
-fn tensors(graph: &Graph, stages: &[StageGraph], tail: &StageGraph) -> Vec<Tensor> {
-    let mut ids: Vec<TensorIx> = vec![TensorIx::INPUT];
-    ids.extend(stages.iter().flat_map(|s| s.outputs.iter().copied()));
-    ids.extend(&tail.inputs);
-    ids.extend(&tail.outputs);
-    ids.sort_unstable();
-    ids.dedup();
-    ids.into_iter()
-        .map(|id| Tensor {
-            id,
-            layer: id.producer().map_or(-1, |n| {
-                i32::try_from(graph.nodes[n].layer).unwrap_or(i32::MAX)
-            }),
-            shape: graph.shape(id),
-            element: ElementType::F32,
-        })
+/// Times of all tasks, per kind of edge.
+fn times(graph: &Graph, o: &PlanOptions, tiled: &Tiled) -> Vec<Vec<TaskTime>> {
+    let of_board = |board| {
+        let stages = tiled.stages.iter().zip(&tiled.parts);
+        stages
+            .flat_map(|(s, [ys, xs])| cost::stage_times(graph, s, [ys, xs], o, board))
+            .collect()
+    };
+    Kinds::new(&o.boards)
+        .boards
+        .into_iter()
+        .map(of_board)
         .collect()
 }
 
 /// `<model>-<grid>-<target>` as a valid crate name.
-fn crate_name(graph: &Graph, shape: &Shape, target: Target) -> String {
+fn crate_name(graph: &Graph, cuts: &StageCuts, target: Target) -> String {
     let mut model: String = graph
         .name
         .chars()
@@ -161,7 +139,7 @@ fn crate_name(graph: &Graph, shape: &Shape, target: Target) -> String {
     if !model.starts_with(|c: char| c.is_ascii_alphabetic()) {
         model.insert_str(0, "net-");
     }
-    let grid = match shape.grids.as_slice() {
+    let grid = match cuts.grids.as_slice() {
         [] => "tail".to_string(),
         [g] => format!("{}x{}", g[0], g[1]),
         all => {

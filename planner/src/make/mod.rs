@@ -2,41 +2,21 @@
 
 mod asked;
 mod build;
-mod refusals;
-mod stages;
-mod target;
+mod leaner;
 
 use asked::Asked;
-
-pub use self::{
-    build::build,
-    refusals::PlanError,
-    stages::{Parts, check_grid, grid_parts, parts, stages, wanted},
-};
-pub(crate) use self::{
-    build::stage_data,
-    target::{team, tile_chain},
-};
-use tessera_plan::limits::{PIECES_MAX, TASKS_MAX, TENSOR_VALUES_MAX};
+use build::{Built, build};
+use leaner::leaner;
 
 use crate::{
-    cost,
-    kernel::{Family, Storage},
-    memory,
-    model::Model,
-    options::PlanOptions,
-    search,
+    boards::Kinds, kernel::Family, memory, model::Model, options::PlanOptions, search,
+    stages::StageCuts,
+};
+pub use crate::{
+    error::PlanError,
+    stages::{check_grid, stages},
 };
 use tessera_plan::plan::Plan;
-
-/// The structure of a plan before kernels and buffers.
-#[derive(Clone, Debug)]
-pub struct Shape {
-    /// Ends of the stages.
-    pub cuts: Vec<usize>,
-    /// A grid per stage.
-    pub grids: Vec<[usize; 2]>,
-}
 
 /// Makes the plan of `options` for `model`. Where nothing fits the memory limit, kernels are made to
 /// work in less: with weights as trained, Winograd's with fewer tiles a call, then direct ones.
@@ -60,104 +40,67 @@ pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
     result
 }
 
-/// The same with kernels that work in less memory, each in less than the one before, and what is said
-/// of them.
-fn leaner(options: &PlanOptions) -> Vec<(PlanOptions, String)> {
-    if options.family() == Family::Direct {
-        return Vec::new();
-    }
-    let mut list = Vec::new();
-    let mut options = options.clone();
-    if options.weights == Storage::Auto {
-        options.weights = options.weights.plain();
-        let why = "weights: none stored transformed, for the memory limit".into();
-        list.push((options.clone(), why));
-    }
-    let tiles = TILES_LEAN
-        .into_iter()
-        .filter(|n| *n < options.tiles)
-        .map(|tiles| {
-            let why = format!(
-                "kernels: Winograd's take about {tiles} tiles a call instead of {}, for the memory limit",
-                options.tiles
-            );
-            let lean = PlanOptions {
-                tiles,
-                ..options.clone()
-            };
-            (lean, why)
-        });
-    list.extend(tiles);
-    if options.kernels == Family::Auto {
-        let lean = PlanOptions {
-            kernels: Family::Direct,
-            ..options
-        };
-        list.push((lean, "kernels: direct ones, for the memory limit".into()));
-    }
-    list
-}
-
-/// Tiles a call that a memory limit may bring Winograd kernels down to.
-const TILES_LEAN: [usize; 3] = [32, 16, 8];
-
-fn plan_as_asked(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
-    let graph = &model.graph;
-    let (shape, why) = match asked::asked(graph, options)? {
-        Asked::Exactly(shape) => (shape, None),
-        Asked::Search { grids, cuts } => {
-            let all = search::all_grids();
-            let given = search::Given {
-                grids: grids.as_deref().unwrap_or(&all),
-                cuts: cuts.as_deref(),
-                more_stages: grids.is_none(),
-            };
-            let (shape, why) = search::search(graph, options, given)?;
-            (shape, Some(why))
-        }
+/// What flags fix is built; what they leave open is searched, and the choice is built.
+fn plan_as_asked(model: &Model, o: &PlanOptions) -> Result<Plan, PlanError> {
+    let mut plan = match asked::asked(&model.graph, o)? {
+        Asked::Exactly(cuts) => exactly(model, o, &cuts)?,
+        Asked::Search { grids, ends } => searched(model, o, grids, ends)?,
     };
-    let mut plan = build(model, options, &shape)?;
-    travels(&plan)?;
-    let needed = memory::source_bytes(&plan.estimates.memory);
-    if let Some(limit) = options.memory.filter(|limit| needed > *limit) {
-        return Err(PlanError::OverLimit { limit, needed });
-    }
-    plan.estimates.why = why.unwrap_or_else(|| search::asked(&plan.estimates, options.memory));
-    if options.family() == Family::Auto {
-        let tables = options.targets.iter().filter_map(|t| options.costs.of(*t));
-        plan.estimates
-            .why
-            .extend(tables.map(|t| format!("kernels for {} by the table of {}", t.target, t.core)));
+    if o.family() == Family::Auto {
+        let tables = o
+            .targets()
+            .into_iter()
+            .filter_map(|t| o.kernels_for(t).costs);
+        let lines = tables.map(|t| format!("kernels for {} by the table of {}", t.target, t.core));
+        plan.estimates.why.extend(lines);
     }
     tessera_plan::check::check(&plan)?;
     Ok(plan)
 }
 
-/// Checks what the runtime's tables bound: tasks, pieces, tensors.
-fn travels(plan: &Plan) -> Result<(), PlanError> {
-    let d = &plan.dataflow;
-    let jobs = cost::jobs(&d.stages, &d.tail.inputs);
-    if jobs.len() > TASKS_MAX {
-        return Err(PlanError::Tasks { tasks: jobs.len() });
+/// The plan of stages and grids that were asked for.
+fn exactly(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Plan, PlanError> {
+    let mut built = build(model, o, cuts)?;
+    let (needed, limit) = tightest(o, &built);
+    if needed > limit {
+        return Err(PlanError::OverLimit { limit, needed });
     }
-    let mut first = 0;
-    for (stage, s) in d.stages.iter().enumerate() {
-        let of_stage = &jobs[first..first + s.tiles.len()];
-        first += s.tiles.len();
-        let pieces = of_stage.iter().map(|j| j.needs.len()).max().unwrap_or(0);
-        if pieces > PIECES_MAX {
-            return Err(PlanError::Pieces { stage, pieces });
-        }
-    }
-    for t in &d.tensors {
-        let values = t.shape.len();
-        if values > TENSOR_VALUES_MAX {
-            let what = match t.layer {
-                -1 => "the network's input".to_string(),
-                layer => format!("the output of layer {layer}"),
-            };
-            return Err(PlanError::Tensor { what, values });
-        }
-    }
-    Ok(())
+    built.plan.estimates.why = search::asked(&built.plan.estimates, o.memory_bytes());
+    Ok(built.plan)
+}
+
+/// The best plan of those that are searched.
+fn searched(
+    model: &Model,
+    o: &PlanOptions,
+    grids: Option<Vec<[usize; 2]>>,
+    ends: Option<Vec<usize>>,
+) -> Result<Plan, PlanError> {
+    let given = search::Given::new(grids, ends);
+    let found = search::candidates(&model.graph, o, &given)?;
+    // Only what is built is known exactly.
+    let exact = |cuts: &StageCuts| build(model, o, cuts).map_or((u64::MAX, 0), |b| tightest(o, &b));
+    let choice = found.choose(&exact)?;
+    let mut built = build(model, o, found.cuts(choice))?;
+    built.plan.estimates.why = found.why(&model.graph, o, &given, &built.tasks, choice);
+    Ok(built.plan)
+}
+
+/// Bytes that a plan needs on the edge that is nearest to its limit, if all were sources; and the limit.
+fn tightest(o: &PlanOptions, built: &Built) -> (u64, u64) {
+    let kinds = Kinds::new(&o.boards);
+    let needed: Vec<u64> = (kinds.boards.iter())
+        .map(|b| {
+            let target = built.plan.target.get(b.target.name());
+            target.map_or(0, |t| {
+                memory::source_bytes(&memory::memory(&built.tasks, t, b.cores))
+            })
+        })
+        .collect();
+    memory::tightest(
+        o.boards
+            .iter()
+            .zip(&kinds.of)
+            .map(|(b, kind)| (needed[*kind], b.memory_bytes)),
+    )
 }

@@ -37,7 +37,7 @@ pub(super) fn render(plan: &Plan, graph: &Graph) -> String {
                 stage: i,
                 node: n,
                 macs: 0,
-                untiled: crate::ftp::cuts::per_pixel(graph, n) * (shape.h * shape.w) as u64,
+                untiled: crate::ftp::work::per_pixel(graph, n) * (shape.h * shape.w) as u64,
                 largest: 0,
             };
             for (chain, tiles) in chains.iter().zip(&tiles) {

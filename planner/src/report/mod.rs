@@ -5,8 +5,9 @@ mod layers;
 use std::fmt::Write as _;
 
 use crate::{
-    estimate::{bytes as region_bytes, input_bytes, untiled_macs},
+    estimate::stage_bytes,
     ftp::reuse,
+    ftp::work::untiled_macs,
     memory,
     text::{Table, bytes, count, plural},
 };
@@ -86,10 +87,11 @@ fn stages(plan: &Plan, graph: &Graph) -> String {
             "tile outputs",
         ],
     );
+    let tasks = tessera_plan::dataflow::TaskGraph::of(d).ok();
     for (i, s) in d.stages.iter().enumerate() {
         let macs = || s.tiles.iter().map(|t| t.macs);
         let total: u64 = macs().sum();
-        let outputs: u64 = s.tiles.iter().map(|t| region_bytes(&t.outputs)).sum();
+        let moved = |ports| tasks.as_ref().map_or(0, |t| stage_bytes(t, i, ports));
         let split = format!("{:?}", s.split).to_lowercase();
         let untiled = untiled_macs(graph, s.first_layer, s.end_layer);
         let times = |x: f64| format!("{x:.3}x");
@@ -107,8 +109,8 @@ fn stages(plan: &Plan, graph: &Graph) -> String {
                 ratio(total, untiled)
             }),
             &times(ratio(macs().max().unwrap_or(0), macs().min().unwrap_or(0))),
-            &bytes(input_bytes(s)),
-            &bytes(outputs),
+            &bytes(moved(|t| &t.inputs)),
+            &bytes(moved(|t| &t.outputs)),
         ]);
     }
     let (first, end) = (d.tail.first_layer, d.tail.end_layer);
@@ -353,16 +355,18 @@ fn time(plan: &Plan) -> String {
     let e = &plan.estimates;
     let get = |k: &str| e.seconds.get(k).copied().unwrap_or(0.0);
     let mut t = Table::plain(">><");
-    let mut row = |k: &str, what: &str| t.row(&[&format!("{:.3}", get(k)), "s", what]);
+    let mut row = |k: &str, what: &str| t.row(&[&format!("{:.4}", get(k)), "s", what]);
     if !plan.dataflow.stages.is_empty() {
         row("stages", "from the frame's arrival to the last result's");
     }
     row("tail", "tail on the gateway");
     row("frame", "a frame");
+    row("one_thread", "everything on the first board, by one thread");
     format!(
-        "\nestimated time ({} of {} on Cortex-A53 cores, one shared 100 Mbit/s channel)\n{}",
+        "\nestimated time ({} of {} on {})\n{}",
         plural(e.edges, "edge"),
         plural(e.workers, "worker"),
+        e.speed,
         t.render(2)
     )
 }

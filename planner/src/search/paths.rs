@@ -1,11 +1,11 @@
 //! Cut lists for one grid: shortest paths over stage ends, with rough costs.
 
-use super::pieces::{Piece, Pieces};
-use crate::cost;
+use super::stages::{StageTable, TiledStage};
+use crate::options::PlanOptions;
 
 /// What decides between cut lists before they are scheduled.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Weights {
+pub(super) struct PathCosts {
     /// How much a second on the channel counts against a second of arithmetic. The channel works
     /// while cores compute, so a second of it costs less than a second, but it is shared.
     pub channel: f64,
@@ -13,24 +13,46 @@ pub(super) struct Weights {
     pub arena: u64,
     /// Edges: with one, nothing travels between stages.
     pub edges: usize,
+    /// Seconds of a byte on the channel.
+    pub byte_s: f64,
 }
 
-fn cost(piece: &Piece, first: usize, w: Weights) -> f64 {
+impl PathCosts {
+    /// Those that are tried; the last one finds what a tight memory limit may need.
+    pub fn tried(o: &PlanOptions) -> [Self; 4] {
+        let first = o.first();
+        let arena = o.memory_bytes().unwrap_or(u64::MAX) / (first.cores.max(1) as u64);
+        let with = |channel, arena| Self {
+            channel,
+            arena,
+            edges: o.boards.len().max(1),
+            byte_s: first.link.seconds(1),
+        };
+        [
+            with(1.0, arena),
+            with(0.4, arena),
+            with(0.4, arena / 2),
+            with(0.4, arena / 4),
+        ]
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn cost(stage: &TiledStage, first: usize, w: PathCosts) -> f64 {
     let others = w.edges.saturating_sub(1);
-    #[expect(clippy::cast_precision_loss, reason = "few edges")]
     let away = others as f64 / w.edges.max(1) as f64;
-    let bytes = if first == 0 { piece.inputs } else { piece.halo };
-    piece.compute_s + w.channel * away * cost::link_s(bytes)
+    let bytes = if first == 0 { stage.inputs } else { stage.halo };
+    stage.compute_s + w.channel * away * w.byte_s * bytes as f64
 }
 
 /// The cheapest list of cuts that ends at `points[end]`, from layer 0 on; `None` when there is
 /// none. One stage is a list too.
 pub(super) fn cheapest(
-    pieces: &Pieces,
+    table: &StageTable,
     points: &[usize],
     end: usize,
     grid: [usize; 2],
-    w: Weights,
+    w: PathCosts,
 ) -> Option<Vec<usize>> {
     // best[j]: cost of layers 0..points[j], and the point before; `None` twice: from layer 0.
     let mut best: Vec<Option<(f64, Option<usize>)>> = vec![None; end + 1];
@@ -44,13 +66,13 @@ pub(super) fn cheapest(
                     None => continue,
                 },
             };
-            let Some(piece) = pieces.get(first, points[j], grid) else {
+            let Some(stage) = table.get(first, points[j], grid) else {
                 continue;
             };
-            if piece.arena > w.arena {
+            if stage.arena > w.arena {
                 continue;
             }
-            let sum = sum + cost(piece, first, w);
+            let sum = sum + cost(stage, first, w);
             if best[j].is_none_or(|b| sum < b.0) {
                 best[j] = Some((sum, i));
             }

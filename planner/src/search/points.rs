@@ -1,6 +1,6 @@
 //! Where a stage may end: layers behind which little has to be handed on.
 
-use crate::inspect;
+use crate::ftp::first_barrier;
 use tessera_plan::graph::{Graph, TensorIx};
 
 /// Most stage ends that are searched; pairs of them are looked at, for every grid.
@@ -29,7 +29,7 @@ fn live(graph: &Graph, end: usize) -> u64 {
 /// off a smaller map (behind pools and strided convolutions) go first, and of the others a
 /// selection spread over the network.
 pub(super) fn points(graph: &Graph) -> Vec<usize> {
-    let last = inspect::first_barrier(graph).unwrap_or(graph.layers.len());
+    let last = first_barrier(graph).unwrap_or(graph.layers.len());
     let live: Vec<u64> = (0..=last).map(|l| live(graph, l)).collect();
     let minima: Vec<usize> = (1..=last)
         .filter(|&l| l == last || (live[l] <= live[l - 1] && live[l] < live[l + 1]))
@@ -53,7 +53,7 @@ pub(super) fn points(graph: &Graph) -> Vec<usize> {
 /// Offload points to try with one stage, ascending: every layer's end, or of many a selection that
 /// holds all `points`.
 pub(super) fn offloads(graph: &Graph, points: &[usize]) -> Vec<usize> {
-    let last = inspect::first_barrier(graph).unwrap_or(graph.layers.len());
+    let last = first_barrier(graph).unwrap_or(graph.layers.len());
     let ends: Vec<usize> = (1..=last)
         .filter(|l| graph.nodes.iter().any(|n| n.layer + 1 == *l))
         .filter(|l| !points.contains(l))

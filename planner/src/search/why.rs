@@ -1,27 +1,27 @@
 //! The reasons for a choice, for people.
 
-use super::{Candidate, Choice, Given};
+use super::{Candidate, Found, Given, choice::Choice};
 use crate::{
-    cost, estimate, memory,
+    estimate, memory,
     options::PlanOptions,
+    stages::StageCuts,
     text::{bytes, count, plural},
 };
-use tessera_plan::{graph::Graph, plan::Estimates};
+use tessera_plan::{dataflow::TaskGraph, graph::Graph, plan::Estimates};
 
 /// `3x2 in 4 stages (cuts 4,8,12,16)`, `5x5 up to layer 15`.
-fn name(c: &Candidate) -> String {
-    let grid = c.shape.grids.first().map_or([1, 1], |g| *g);
-    let cuts = &c.shape.cuts;
-    let last = cuts.last().map_or(0, |l| l.saturating_sub(1));
-    if cuts.len() == 1 {
+fn name(cuts: &StageCuts) -> String {
+    let grid = cuts.grids.first().map_or([1, 1], |g| *g);
+    let last = cuts.offload().saturating_sub(1);
+    if cuts.ends.len() == 1 {
         return format!("{}x{}, one stage, layers 0 to {last}", grid[0], grid[1]);
     }
-    let list: Vec<String> = cuts.iter().map(ToString::to_string).collect();
+    let list: Vec<String> = cuts.ends.iter().map(ToString::to_string).collect();
     format!(
         "{}x{}, {} stages with cuts {}, layers 0 to {last}",
         grid[0],
         grid[1],
-        cuts.len(),
+        cuts.ends.len(),
         list.join(",")
     )
 }
@@ -35,78 +35,103 @@ fn price(c: &Candidate) -> String {
     )
 }
 
-/// One line per reason. `found` is sorted by time.
-pub(super) fn lines(
-    graph: &Graph,
-    o: &PlanOptions,
-    given: Given<'_>,
-    found: &[Candidate],
-    choice: Choice,
-    refused: usize,
-) -> Vec<String> {
-    let Choice {
-        limit,
-        first_fit,
-        best,
-    } = choice;
-    let choice = &found[best];
-    let over = found.iter().filter(|c| c.bytes > limit).count();
-    let mut why = vec![format!(
-        "searched {} for {} of {}{}{}",
-        plural(found.len(), "plan"),
-        plural(o.edges, "edge"),
-        plural(o.workers, "worker"),
-        if refused > 0 {
-            format!("; {} cannot be cut so finely", plural(refused, "stage"))
-        } else {
-            String::new()
-        },
-        if o.memory.is_some() {
+/// Name and price.
+fn shown(c: &Candidate) -> String {
+    format!("{}: {}", name(&c.cuts), price(c))
+}
+
+impl Found {
+    /// One line per reason of a choice, whose plan has these `tasks`.
+    pub fn why(
+        &self,
+        graph: &Graph,
+        o: &PlanOptions,
+        given: &Given,
+        tasks: &TaskGraph,
+        choice: Choice,
+    ) -> Vec<String> {
+        let best = &self.list[choice.best];
+        let mut why = vec![
+            self.searched(o),
+            format!("chosen: {}", shown(best)),
+            binds(o, best),
+        ];
+        why.extend(self.faster(choice));
+        why.extend(self.next_best(choice));
+        if o.boards.iter().any(|b| b.team.min(b.cores) > 1) {
+            why.push(self.use_of_cores(choice));
+        }
+        if given.ends.is_none() {
+            why.push(format!(
+                "without edges, everything on the gateway: {:.3} s",
+                estimate::gateway_alone_s(graph, tasks, o)
+            ));
+        }
+        why
+    }
+
+    /// How many plans were looked at.
+    fn searched(&self, o: &PlanOptions) -> String {
+        let refused = match self.refused {
+            0 => String::new(),
+            n => format!("; {} cannot be cut so finely", plural(n, "stage")),
+        };
+        let over = self.list.iter().filter(|c| c.bytes > c.limit).count();
+        let over = o.memory_bytes().map_or_else(String::new, |limit| {
             format!("; {over} above the memory limit of {}", bytes(limit))
-        } else {
-            String::new()
-        },
-    )];
-    why.push(format!("chosen: {}: {}", name(choice), price(choice)));
-    why.push(binds(o, choice));
-    let fastest = &found[0];
-    if first_fit > 0 {
-        why.push(format!(
-            "faster, but above the memory limit: {}: {}",
-            name(fastest),
-            price(fastest)
-        ));
+        });
+        format!(
+            "searched {} for {} of {}{refused}{over}",
+            plural(self.list.len(), "plan"),
+            plural(o.boards.len(), "edge"),
+            plural(o.first().cores, "worker"),
+        )
     }
-    if best != first_fit {
-        let fastest = &found[first_fit];
-        why.push(format!(
-            "at most 1 % faster, with more stages: {}: {}",
-            name(fastest),
-            price(fastest)
-        ));
+
+    /// Faster plans that were not taken.
+    fn faster(&self, choice: Choice) -> Vec<String> {
+        let mut why = Vec::new();
+        if choice.first_fit > 0 {
+            why.push(format!(
+                "faster, but above the memory limit: {}",
+                shown(&self.list[0])
+            ));
+        }
+        if choice.best != choice.first_fit {
+            why.push(format!(
+                "at most 1 % faster, with more stages: {}",
+                shown(&self.list[choice.first_fit])
+            ));
+        }
+        why
     }
-    let others = |many: bool| {
-        found
-            .iter()
-            .enumerate()
-            .filter(move |(i, c)| {
-                *i != best && *i > first_fit && c.bytes <= limit && (c.shape.cuts.len() > 1) == many
+
+    /// The best other plans: of one stage where the choice has several, or of several; and of as many.
+    fn next_best(&self, choice: Choice) -> Vec<String> {
+        let others = |many: bool| {
+            let list = self.list.iter().enumerate();
+            list.filter(move |(i, c)| {
+                let other = *i != choice.best && *i > choice.first_fit;
+                other && c.bytes <= c.limit && (c.cuts.ends.len() > 1) == many
             })
             .map(|(_, c)| c)
             .next()
-    };
-    let many = choice.shape.cuts.len() > 1;
-    if let Some(c) = others(!many) {
-        let what = if many { "one stage" } else { "several stages" };
-        why.push(format!("best with {what}: {}: {}", name(c), price(c)));
+        };
+        let many = self.cuts(choice).ends.len() > 1;
+        let mut why = Vec::new();
+        if let Some(c) = others(!many) {
+            let what = if many { "one stage" } else { "several stages" };
+            why.push(format!("best with {what}: {}", shown(c)));
+        }
+        if let Some(c) = others(many) {
+            why.push(format!("next best: {}", shown(c)));
+        }
+        why
     }
-    if let Some(c) = others(many) {
-        why.push(format!("next best: {}: {}", name(c), price(c)));
-    }
-    // One task on all cores of a board, or one task per core.
-    let team = o.team.min(o.workers);
-    if team > 1 {
-        let shared = |c: &Candidate| c.tiles() == c.shape.cuts.len();
+
+    /// Whether a board's cores share one task, or have one each.
+    fn use_of_cores(&self, choice: Choice) -> String {
+        let shared = |c: &Candidate| c.cuts.tiles() == c.cuts.ends.len();
         let of = |team: bool| {
             if team {
                 "one tile a stage"
@@ -114,36 +139,24 @@ pub(super) fn lines(
                 "a tile per core"
             }
         };
-        let other = found
-            .iter()
-            .skip(first_fit)
-            .find(|c| c.bytes <= limit && shared(c) != shared(choice));
-        why.push(match other {
+        let taken = shared(&self.list[choice.best]);
+        let mut fitting = self.list.iter().skip(choice.first_fit);
+        match fitting.find(|c| c.bytes <= c.limit && shared(c) != taken) {
             Some(c) => format!(
-                "a board's cores: {}, best with {}: {}: {}",
-                of(shared(choice)),
+                "a board's cores: {}, best with {}: {}",
+                of(taken),
                 of(shared(c)),
-                name(c),
-                price(c)
+                shown(c)
             ),
-            None => format!("a board's cores: {}", of(shared(choice))),
-        });
+            None => format!("a board's cores: {}", of(taken)),
+        }
     }
-    if given.cuts.is_none() {
-        let frame = 4 * graph.input.len() as u64;
-        let all = estimate::untiled_macs(graph, 0, graph.layers.len());
-        why.push(format!(
-            "without edges, everything on the gateway: {:.3} s",
-            cost::link_s(frame) + cost::compute_s(all, cost::GATEWAY_CORES)
-        ));
-    }
-    why
 }
 
 /// What takes the time.
 fn binds(o: &PlanOptions, c: &Candidate) -> String {
-    let out = &c.seconds.outcome;
-    let cores = cost::Cluster::of(o).cores();
+    let out = &c.seconds.stages;
+    let cores = o.cores();
     let total = out.seconds.max(1e-9);
     #[expect(clippy::cast_precision_loss, reason = "few cores")]
     let busy = 100.0 * out.busy_s / (total * cores as f64);
@@ -152,7 +165,7 @@ fn binds(o: &PlanOptions, c: &Candidate) -> String {
         "the channel binds"
     } else if busy > 85.0 {
         "arithmetic on the edges binds"
-    } else if c.tiles() < cores {
+    } else if c.cuts.tiles() < cores {
         "fewer tiles than cores: some edges idle"
     } else {
         "waiting binds: tiles differ in cost, or do not divide evenly among the edges"

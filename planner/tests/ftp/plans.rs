@@ -28,7 +28,7 @@ use crate::{
 /// the planner refuses it.
 fn plan(net: &Net, graph: &Graph) -> Result<Plan, PlanError> {
     let layers = graph.layers.len();
-    let barrier = tessera_planner::inspect::first_barrier(graph).unwrap_or(layers);
+    let barrier = tessera_planner::ftp::first_barrier(graph).unwrap_or(layers);
     let mut cuts: Vec<usize> = (1..=barrier)
         .filter(|l| net.cuts >> (l % 16) & 1 == 1)
         .take(4)

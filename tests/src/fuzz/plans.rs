@@ -35,9 +35,8 @@ pub fn small_plan(grid: [usize; 2], cuts: &[usize], target: Target) -> Plan {
     let options = PlanOptions {
         grids: vec![grid],
         cuts: cuts.to_vec(),
-        targets: vec![target],
         command: "cargo xtask plan".into(),
-        ..PlanOptions::default()
+        ..PlanOptions::default().on(target)
     };
     make::plan(&small_model(), &options).expect("a plan")
 }

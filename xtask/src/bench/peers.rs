@@ -146,7 +146,7 @@ fn ours(args: &BenchArgs, darknet: Fork, network: &Network) -> Result<(String, B
     }
     let options = plan::options(&choices, &model, false)?;
     let made = plan::make_plan(&loaded.model, &options)?;
-    let built = build::cached(&made, &loaded, options.targets[0])
-        .context("our own node of this network")?;
+    let built =
+        build::cached(&made, &loaded, options.target()).context("our own node of this network")?;
     Ok((made.name, built))
 }

@@ -39,7 +39,7 @@ impl Subject {
         plan::require_weights(&loaded.source, &shown)?;
         let options = plan::options(&args.plan, from, false)?;
         let made = plan::make_plan(&loaded.model, &options)?;
-        let target = options.targets[0];
+        let target = options.target();
         let subject = Self {
             built: build::cached(&made, &loaded, target)?,
             plan: made,

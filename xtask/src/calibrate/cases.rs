@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use tessera_codegen::{EmitOptions, emit_bundle};
 use tessera_plan::plan::Plan;
 use tessera_planner::{
+    boards::Board,
     kernel::{
         Family,
         costs::{Kernel, Row},
@@ -128,14 +129,15 @@ impl Case {
 
     /// The layer planned with its kernel; `None` if the target has none for it.
     fn plan(&self, model: &Model, target: Target) -> Result<Option<Plan>> {
+        let board = Board {
+            team: 1,
+            ..Board::new(target)
+        };
         let options = PlanOptions {
             offload: Some(0),
-            edges: 1,
-            team: 1,
             kernels: self.family(),
-            targets: vec![target],
             command: format!("cargo xtask calibrate --target {}", target.name()),
-            ..PlanOptions::default()
+            ..PlanOptions::of(1, &board)
         };
         let plan =
             make::plan(model, &options).with_context(|| format!("{}: no plan", self.name()))?;

@@ -8,8 +8,9 @@ mod needs;
 mod slots;
 
 use crate::{
+    graph::TensorIx,
     limits::{PIECES_MAX, TASKS_MAX, TENSOR_VALUES_MAX},
-    plan::{Dataflow, ElementType},
+    plan::{Dataflow, ElementType, Stage, Tensor},
     region::Region,
 };
 use needs::Makers;
@@ -114,9 +115,26 @@ pub struct TaskGraph {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataflowError {
-    /// More tasks, tensors or values than ids and transfers can name.
-    #[error("{0} tasks, tensors or values are too many")]
-    TooMany(usize),
+    /// More tasks than ids go round.
+    #[error("{tasks} tasks are too many: a frame has at most {TASKS_MAX}")]
+    TooManyTasks {
+        /// Tasks of all stages.
+        tasks: usize,
+    },
+    /// More tensors than ports can name.
+    #[error("{tensors} tensors that cross a boundary are too many")]
+    TooManyTensors {
+        /// Tensors.
+        tensors: usize,
+    },
+    /// More values in a tensor than a transfer can name.
+    #[error("tensor {tensor} has {values} values; what travels has at most {TENSOR_VALUES_MAX}")]
+    TooManyValues {
+        /// Index of the tensor.
+        tensor: usize,
+        /// Its values.
+        values: usize,
+    },
     /// A port names a tensor that does not exist.
     #[error("task {task:?} names tensor {tensor}, which does not exist")]
     NoTensor {
@@ -174,11 +192,16 @@ impl TaskGraph {
         mut tasks: Vec<TaskInfo>,
         tail_inputs: Vec<u16>,
     ) -> Result<Self, DataflowError> {
-        if tasks.len() > TASKS_MAX || tensors.len() > usize::from(u16::MAX) {
-            return Err(DataflowError::TooMany(tasks.len().max(tensors.len())));
+        if tasks.len() > TASKS_MAX {
+            return Err(DataflowError::TooManyTasks { tasks: tasks.len() });
         }
-        if let Some(t) = tensors.iter().find(|t| !fits(t.region)) {
-            return Err(DataflowError::TooMany(t.region.len()));
+        if tensors.len() > usize::from(u16::MAX) {
+            let tensors = tensors.len();
+            return Err(DataflowError::TooManyTensors { tensors });
+        }
+        if let Some(tensor) = tensors.iter().position(|t| !fits(t.region)) {
+            let values = tensors[tensor].region.len();
+            return Err(DataflowError::TooManyValues { tensor, values });
         }
         let makers = Makers::new(&tensors, &tasks)?;
         for k in 0..tasks.len() {
@@ -225,11 +248,23 @@ impl TaskGraph {
     /// As [`Self::new`]; a dataflow that passed [`crate::check`] gives none for its form, but may exceed a
     /// bound.
     pub fn of(d: &Dataflow) -> Result<Self, DataflowError> {
+        Self::of_stages(&d.tensors, &d.stages, &d.tail.inputs)
+    }
+
+    /// The task graph of stages before they are a plan's, and of a tail that reads `tail_inputs`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_stages<'a>(
+        tensors: &[Tensor],
+        stages: impl IntoIterator<Item = &'a Stage>,
+        tail_inputs: &[TensorIx],
+    ) -> Result<Self, DataflowError> {
         let index = |id| {
-            let at = d.tensors.iter().position(|t| t.id == id);
+            let at = tensors.iter().position(|t| t.id == id);
             at.map_or(u16::MAX, |i| i as u16)
         };
-        let ports = |ids: &[crate::graph::TensorIx], regions: &[Region]| {
+        let ports = |ids: &[TensorIx], regions: &[Region]| {
             let each = ids.iter().zip(regions);
             each.map(|(id, region)| Port {
                 tensor: index(*id),
@@ -237,12 +272,8 @@ impl TaskGraph {
             })
             .collect()
         };
-        let tensors = d.tensors.iter().map(|t| TensorInfo {
-            region: Region::whole(t.shape),
-            element: t.element,
-        });
         let mut tasks = Vec::new();
-        for (s, stage) in d.stages.iter().enumerate() {
+        for (s, stage) in stages.into_iter().enumerate() {
             tasks.extend(stage.tiles.iter().map(|tile| TaskInfo {
                 stage: s as u16,
                 inputs: ports(&stage.inputs, &tile.inputs),
@@ -251,7 +282,11 @@ impl TaskGraph {
                 ..TaskInfo::default()
             }));
         }
-        let tail = d.tail.inputs.iter().map(|t| index(*t)).collect();
+        let tail = tail_inputs.iter().map(|t| index(*t)).collect();
+        let tensors = tensors.iter().map(|t| TensorInfo {
+            region: Region::whole(t.shape),
+            element: t.element,
+        });
         Self::new(tensors.collect(), tasks, tail)
     }
 

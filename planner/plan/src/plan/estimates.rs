@@ -19,8 +19,11 @@ pub struct Estimates {
     pub traffic: BTreeMap<String, u64>,
     /// Memory per role in exact bytes; the keys are `role.what`.
     pub memory: BTreeMap<String, u64>,
-    /// Predicted seconds: `stages`, `tail`, `frame` (both), `cores_busy` (all cores together),
-    /// `channel_busy`.
+    /// What seconds are of: the edges' cores, and the channel between boards.
+    #[serde(default)]
+    pub speed: String,
+    /// Predicted seconds: `stages`, `tail`, `frame` (both), `one_thread` (all tasks and the tail by one thread
+    /// of the first board, nothing sent), `cores_busy` (all cores together), `channel_busy`.
     pub seconds: BTreeMap<String, f64>,
     /// Why this plan: one line per reason.
     pub why: Vec<String>,

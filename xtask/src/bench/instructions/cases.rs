@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use tessera_codegen::{EmitOptions, emit_bundle};
 use tessera_plan::plan::Plan;
 use tessera_planner::{
+    boards::Board,
     kernel::{Family, Storage},
     make,
     model::Model,
@@ -99,15 +100,13 @@ impl Case {
         })?;
         let options = PlanOptions {
             offload: Some(0),
-            edges: 1,
             kernels: self.kernels,
             weights: self.weights,
-            targets: vec![target],
             command: format!(
                 "cargo xtask bench --instructions --target {}",
                 target.name()
             ),
-            ..PlanOptions::default()
+            ..PlanOptions::of(1, &Board::new(target))
         };
         let plan = make::plan(&loaded.model, &options)
             .with_context(|| format!("{}: no plan", self.name))?;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Parts;
+use super::parts::AxisParts;
 use crate::{
     chain::{self, ChainSpec, How},
-    ftp::{StageGraph, Trace},
+    ftp::{Axis, StageGraph, Trace, stage::extent},
     options::{PlanOptions, Target},
     packing,
 };
@@ -17,13 +17,13 @@ use tessera_plan::{
 
 /// What chains are built from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Parted<'a> {
+pub struct Parted<'a> {
     /// The network.
     pub graph: &'a Graph,
     /// The stages' nodes and tensors.
     pub stages: &'a [StageGraph],
     /// Rows and columns of the tiles of every stage.
-    pub tiled: &'a [(Parts, Parts)],
+    pub tiled: &'a [[AxisParts; 2]],
     /// The tail's nodes and tensors.
     pub tail: &'a StageGraph,
     /// What was asked for.
@@ -32,7 +32,7 @@ pub(super) struct Parted<'a> {
 
 impl Parted<'_> {
     /// The part of a plan for one target.
-    pub(super) fn target(self, target: Target) -> TargetPlan {
+    pub fn target(self, target: Target) -> TargetPlan {
         let (mut chains, mut tail) = self.chains(target, &BTreeSet::new());
         let apart = apart(chains.iter().flatten().chain([&tail]));
         if !apart.is_empty() {
@@ -56,12 +56,12 @@ impl Parted<'_> {
             kernels: self.options.kernels_for(target),
             rows: self.options.rows,
             apart,
-            team: self.options.team,
+            team: self.options.team(),
         };
         let stages = self.stages.iter().zip(self.tiled);
         let chains = stages
-            .map(|(stage, (ys, xs))| {
-                let team = team(ys, xs, self.options);
+            .map(|(stage, [ys, xs])| {
+                let team = team(ys, xs, self.options.team());
                 stage_chains(self.graph, stage, [ys, xs], How { team, ..how })
             })
             .collect();
@@ -73,7 +73,7 @@ impl Parted<'_> {
 fn stage_chains(
     graph: &Graph,
     stage: &StageGraph,
-    [ys, xs]: [&Parts; 2],
+    [ys, xs]: [&AxisParts; 2],
     how: How<'_>,
 ) -> Vec<Chain> {
     let mut list = Vec::new();
@@ -86,15 +86,13 @@ fn stage_chains(
     list
 }
 
-/// The chain of the tile at these rows and columns: parts of an axis, and which of them.
-pub(crate) fn tile_chain(
-    graph: &Graph,
-    stage: &StageGraph,
-    name: &str,
-    [(ys, r), (xs, c)]: [(&Parts, usize); 2],
-    how: How<'_>,
-) -> Chain {
-    let spec = ChainSpec {
+/// What the tile at these rows and columns computes: parts of an axis, and which of them.
+pub fn tile_spec<'a>(
+    stage: &'a StageGraph,
+    name: &'a str,
+    [(ys, r), (xs, c)]: [(&'a AxisParts, usize); 2],
+) -> ChainSpec<'a> {
+    ChainSpec {
         name,
         nodes: &stage.nodes,
         inputs: &stage.inputs,
@@ -102,9 +100,21 @@ pub(crate) fn tile_chain(
         y: &ys.traces[r],
         x: &xs.traces[c],
         packed: false,
-    };
+    }
+}
+
+/// The chain of the tile at these rows and columns.
+pub fn tile_chain(
+    graph: &Graph,
+    stage: &StageGraph,
+    name: &str,
+    at: [(&AxisParts, usize); 2],
+    how: How<'_>,
+) -> Chain {
+    let [(ys, r), (xs, c)] = at;
     let ends = ys.ends[r].iter().copied().zip(xs.ends[c].iter().copied());
-    chain::build(graph, &spec, &ends.collect::<Vec<(Span, Span)>>(), how)
+    let ends: Vec<(Span, Span)> = ends.collect();
+    chain::build(graph, &tile_spec(stage, name, at), &ends, how)
 }
 
 /// Nodes whose weights are wanted transformed in one chain and otherwise in another: tiles of a stage may be
@@ -120,39 +130,43 @@ fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<usize> {
 
 /// Threads that share a tile of a stage of these parts: a single tile leaves a second thread nothing
 /// but a share of it.
-pub(crate) fn team(ys: &Parts, xs: &Parts, options: &PlanOptions) -> usize {
+pub fn team(ys: &AxisParts, xs: &AxisParts, most: usize) -> usize {
     if ys.classes.len() * xs.classes.len() == 1 {
-        options.team
+        most
     } else {
         1
     }
 }
 
-/// The tail works on whole maps.
-fn tail_chain(graph: &Graph, tail: &StageGraph, how: How<'_>) -> Chain {
-    let mut y = Trace {
-        spans: BTreeMap::new(),
-    };
-    let mut x = y.clone();
+/// Rows and columns of all that a tail reads and makes: whole maps.
+pub fn whole_maps(graph: &Graph, tail: &StageGraph) -> [Trace; 2] {
     let nodes = tail.nodes.iter().map(|n| TensorIx::node(*n));
-    for t in tail.inputs.iter().copied().chain(nodes) {
-        let s = graph.shape(t);
-        y.spans.insert(t, Span::new(0, s.h));
-        x.spans.insert(t, Span::new(0, s.w));
-    }
-    let ends: Vec<(Span, Span)> = tail
-        .outputs
-        .iter()
-        .map(|t| (y.span(*t), x.span(*t)))
-        .collect();
-    let spec = ChainSpec {
+    let tensors: Vec<TensorIx> = tail.inputs.iter().copied().chain(nodes).collect();
+    [Axis::Y, Axis::X].map(|axis| Trace {
+        spans: tensors
+            .iter()
+            .map(|t| (*t, Span::new(0, extent(graph, *t, axis))))
+            .collect(),
+    })
+}
+
+/// What a tail computes, on [`whole_maps`].
+pub fn tail_spec<'a>(tail: &'a StageGraph, [y, x]: &'a [Trace; 2]) -> ChainSpec<'a> {
+    ChainSpec {
         name: "tail",
         nodes: &tail.nodes,
         inputs: &tail.inputs,
         outputs: &tail.outputs,
-        y: &y,
-        x: &x,
+        y,
+        x,
         packed: true,
-    };
-    chain::build(graph, &spec, &ends, how)
+    }
+}
+
+fn tail_chain(graph: &Graph, tail: &StageGraph, how: How<'_>) -> Chain {
+    let whole = whole_maps(graph, tail);
+    let [y, x] = &whole;
+    let outputs = tail.outputs.iter();
+    let ends: Vec<(Span, Span)> = outputs.map(|t| (y.span(*t), x.span(*t))).collect();
+    chain::build(graph, &tail_spec(tail, &whole), &ends, how)
 }

@@ -1,6 +1,10 @@
 //! Why there is no plan, and what would work.
 
-use tessera_plan::limits::{PIECES_MAX, STAGE_TILES_MAX, TASKS_MAX, TENSOR_VALUES_MAX};
+use tessera_plan::{
+    dataflow::DataflowError,
+    limits::{PIECES_MAX, STAGE_TILES_MAX, TASKS_MAX, TENSOR_VALUES_MAX},
+    plan::Dataflow,
+};
 
 use crate::{
     ftp::{Bad, cuts::TooFine},
@@ -133,9 +137,39 @@ pub enum PlanError {
         /// The first refusal.
         reason: String,
     },
+    /// What travels breaks a rule of task graphs: an error of the planner.
+    #[error("the planner made a plan that cannot travel: {0}")]
+    Dataflow(#[from] DataflowError),
     /// The result breaks a rule of plans: an error of the planner.
     #[error("the planner made a plan that breaks a rule: {0}")]
     Broken(#[from] tessera_plan::check::CheckError),
+}
+
+impl PlanError {
+    /// What a plan's author can do about a dataflow that cannot travel.
+    pub fn of_dataflow(error: DataflowError, d: &Dataflow) -> Self {
+        match error {
+            DataflowError::TooManyTasks { tasks } => Self::Tasks { tasks },
+            DataflowError::TooManyPieces { task, pieces } => {
+                // Tasks count through all stages.
+                let mut end = 0;
+                let stage = d.stages.iter().position(|s| {
+                    end += s.tiles.len();
+                    task < end
+                });
+                let stage = stage.unwrap_or(0);
+                Self::Pieces { stage, pieces }
+            }
+            DataflowError::TooManyValues { tensor, values } => {
+                let what = match d.tensors.get(tensor).map_or(-1, |t| t.layer) {
+                    -1 => "the network's input".to_string(),
+                    layer => format!("the output of layer {layer}"),
+                };
+                Self::Tensor { what, values }
+            }
+            other => Self::Dataflow(other),
+        }
+    }
 }
 
 fn list(reasons: &[TooFine]) -> String {

@@ -1,80 +1,22 @@
-//! Layers to stages, stages to parts per axis.
+//! A stage's grid: its axes cut to parts.
 
 use std::collections::BTreeMap;
 
 use tessera_plan::limits::STAGE_TILES_MAX;
 
-use super::PlanError;
 use crate::{
     chain,
+    error::PlanError,
     ftp::{
         Axis, StageGraph, Trace,
         cuts::{self, TooFine},
     },
 };
-use tessera_plan::{
-    graph::{Graph, TensorIx},
-    plan::Split,
-    region::Span,
-};
-
-/// Tensors that must leave the stages whoever reads them: outputs, and what `--dump` shows.
-pub fn wanted(graph: &Graph, dump: bool) -> Vec<TensorIx> {
-    let mut list = graph.outputs.clone();
-    if dump {
-        let before = graph
-            .heads
-            .iter()
-            .filter_map(|h| h.tensor.producer())
-            .flat_map(|n| graph.nodes[n].inputs.clone());
-        list.extend(before.filter(|t| t.producer().is_some()));
-    }
-    list.sort_unstable();
-    list.dedup();
-    list
-}
-
-/// Stages and tail of `cuts`, checked.
-///
-/// # Errors
-/// When a stage cannot be tiled.
-pub fn stages(
-    graph: &Graph,
-    cuts: &[usize],
-    dump: bool,
-) -> Result<(Vec<StageGraph>, StageGraph), PlanError> {
-    let wanted = wanted(graph, dump);
-    let mut first = 0;
-    let mut list = Vec::new();
-    for &end in cuts {
-        let stage = StageGraph::new(graph, first, end, &wanted);
-        stage.check_tiled(graph)?;
-        list.push(stage);
-        first = end;
-    }
-    let mut tail = StageGraph::new(graph, first, graph.layers.len(), &wanted);
-    let made: Vec<TensorIx> = list.iter().flat_map(|s| s.outputs.clone()).collect();
-    tail.outputs = wanted;
-    if dump {
-        tail.outputs.extend(&made);
-        tail.outputs.sort_unstable();
-        tail.outputs.dedup();
-    }
-    let passed: Vec<TensorIx> = tail
-        .outputs
-        .iter()
-        .copied()
-        .filter(|t| made.contains(t))
-        .collect();
-    tail.inputs.extend(passed);
-    tail.inputs.sort_unstable();
-    tail.inputs.dedup();
-    Ok((list, tail))
-}
+use tessera_plan::{graph::Graph, plan::Split, region::Span};
 
 /// One axis of a tiled stage: per part its ends on every output, its trace and its class.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct AxisParts {
     /// Range of every output, per part.
     pub ends: Vec<Vec<Span>>,
     /// Trace, per part.
@@ -121,7 +63,7 @@ pub fn check_grid(
     Ok(())
 }
 
-/// Cuts both axes of a stage.
+/// Cuts rows and columns of a stage.
 ///
 /// # Errors
 /// As [`check_grid`].
@@ -130,7 +72,7 @@ pub fn grid_parts(
     stage: &StageGraph,
     grid: [usize; 2],
     split: Split,
-) -> Result<(Parts, Parts), PlanError> {
+) -> Result<[AxisParts; 2], PlanError> {
     check_grid(graph, stage, grid, split)?;
     let axis = |axis, n| {
         parts(graph, stage, axis, n, split).map_err(|e| PlanError::TooFine {
@@ -141,7 +83,7 @@ pub fn grid_parts(
             largest: [1, 1],
         })
     };
-    Ok((axis(Axis::Y, grid[0])?, axis(Axis::X, grid[1])?))
+    Ok([axis(Axis::Y, grid[0])?, axis(Axis::X, grid[1])?])
 }
 
 /// Cuts one axis of a stage and finds the classes of its parts.
@@ -154,9 +96,9 @@ pub fn parts(
     axis: Axis,
     n: usize,
     split: Split,
-) -> Result<Parts, TooFine> {
+) -> Result<AxisParts, TooFine> {
     let cut = cuts::cut(graph, stage, axis, n, split)?;
-    let mut p = Parts {
+    let mut p = AxisParts {
         ends: Vec::new(),
         traces: Vec::new(),
         classes: Vec::new(),

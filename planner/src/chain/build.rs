@@ -1,0 +1,201 @@
+//! Builds chains: buffers, steps, kernels, places.
+
+use std::collections::BTreeSet;
+
+use super::{
+    buffers::Buffers,
+    draft::{Draft, drafts},
+    flow::{Reading, flow},
+    fused::Fused,
+    place::{Placed, place_buffers, put_in_place},
+    spec::{ChainSpec, How},
+};
+use crate::{
+    kernel,
+    rows::{self, Map, When},
+};
+use tessera_plan::{
+    graph::{Graph, Op},
+    plan::{Buffer, Chain, Step, View},
+    region::{Region, Span},
+};
+
+/// Builds the chain of a tile whose outputs are `ends` (rows, columns per output).
+pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: How<'_>) -> Chain {
+    let threads = how.team.max(1);
+    let fused = Fused::new(graph, spec, how.rows);
+    let reading = Reading {
+        graph,
+        spec,
+        slices: &fused.slices,
+    };
+    let mut buffers = Buffers::new();
+    let loads = loads(graph, spec, &mut buffers);
+    let drafts = drafts(&reading, &fused, &mut buffers);
+    let stores = stores(graph, spec, ends, &buffers);
+    let mut buffers = buffers.list;
+    let read: BTreeSet<usize> = drafts
+        .iter()
+        .flat_map(|d| d.inputs.iter().map(|v| v.buffer).filter(|b| *b != d.out))
+        .collect();
+    put_in_place(&mut buffers, &loads, &stores, &read, spec.packed);
+    let drafts = drafts.into_iter();
+    let steps: Vec<Step> = drafts
+        .map(|d| step(&reading, &fused, &buffers, how, d))
+        .collect();
+    let placed = smallest(&reading, how, &buffers, &loads, &steps, &stores);
+    let works = steps.iter().any(|s| s.scratch > 0);
+    Chain {
+        name: spec.name.to_string(),
+        arena_floats: placed.floats,
+        buffers: placed.buffers,
+        loads,
+        macs: steps.iter().map(|s| s.macs).sum(),
+        steps,
+        stores,
+        order: placed.order,
+        threads: if works { threads } else { 1 },
+    }
+}
+
+/// The buffers that inputs are loaded into.
+fn loads(graph: &Graph, spec: &ChainSpec<'_>, buffers: &mut Buffers) -> Vec<Option<View>> {
+    let load = |t: &_| {
+        let buffer = buffers.of(graph, spec, *t)?;
+        Some(whole(&spec.region(graph, *t), buffer))
+    };
+    spec.inputs.iter().map(load).collect()
+}
+
+/// Where outputs lie.
+fn stores(
+    graph: &Graph,
+    spec: &ChainSpec<'_>,
+    ends: &[(Span, Span)],
+    buffers: &Buffers,
+) -> Vec<Option<View>> {
+    let store = |(t, (y, x)): (&_, &(Span, Span))| {
+        let buffer = buffers.find(*t)?;
+        let held = spec.region(graph, *t);
+        (!y.is_empty() && !x.is_empty()).then(|| View {
+            buffer,
+            y: y.lo - held.y.lo,
+            x: x.lo - held.x.lo,
+            h: y.len(),
+            w: x.len(),
+            channel: 0,
+        })
+    };
+    spec.outputs.iter().zip(ends).map(store).collect()
+}
+
+fn whole(r: &Region, buffer: usize) -> View {
+    View {
+        buffer,
+        y: 0,
+        x: 0,
+        h: r.y.len(),
+        w: r.x.len(),
+        channel: 0,
+    }
+}
+
+/// A step with its kernel, blocks of rows and working memory.
+fn step(
+    reading: &Reading<'_>,
+    fused: &Fused,
+    buffers: &[Buffer],
+    how: How<'_>,
+    draft: Draft,
+) -> Step {
+    let (n, threads) = (draft.node, how.team.max(1));
+    let node = &reading.graph.nodes[n];
+    let pools = fused.pool_of(n).is_some();
+    let out = &buffers[draft.out];
+    let first = draft.inputs.first().map(|v| &buffers[v.buffer]);
+    let mut wanted = how.kernels;
+    if how.apart.contains(&n) {
+        wanted.weights = wanted.weights.plain();
+    }
+    let conv = first.and_then(|x| kernel::choose(reading.graph, node, x, out, pools, wanted));
+    let row_block = match (&conv, first) {
+        (Some(k), Some(x)) => kernel::row_block(node, k, x, out, how.kernels.tiles),
+        _ => out.h,
+    };
+    let firing = rows::heights(
+        &rows::Layer {
+            op: &node.op,
+            conv: conv.as_ref(),
+            out: [out.h, out.w, node.shape.c],
+            whole: reading.needs_all(n, conv.as_ref()),
+            team: threads,
+            tiles: how.kernels.tiles,
+        },
+        how.rows,
+    );
+    let row_block = row_block.min(firing);
+    let weights = kernel::weights(conv.as_ref(), wanted.weights);
+    let joined = match (&node.op, first) {
+        (Op::Conv(c), Some(x)) => !pools && kernel::is_joined(c, x, out),
+        _ => false,
+    };
+    let scratch = conv.as_ref().map_or(0, |k| {
+        tessera_plan::kernel::scratch(k, weights, [row_block, out.w], threads)
+    });
+    Step {
+        node: n,
+        layer: node.layer,
+        name: node.name.clone(),
+        out: View {
+            buffer: draft.out,
+            y: 0,
+            x: 0,
+            h: out.h,
+            w: out.w,
+            channel: 0,
+        },
+        channel: fused.parts.get(&n).map_or(0, |p| p.channel),
+        inputs: draft.inputs,
+        phase: draft.phase,
+        pad: draft.pad,
+        firing,
+        row_block,
+        conv,
+        joined,
+        weights,
+        scratch,
+        macs: draft.macs,
+    }
+}
+
+/// Buffers in their places, for the order of firings whose arena is smaller.
+fn smallest(
+    reading: &Reading<'_>,
+    how: How<'_>,
+    buffers: &[Buffer],
+    loads: &[Option<View>],
+    steps: &[Step],
+    stores: &[Option<View>],
+) -> Placed {
+    let ops = flow(reading, how.rows, buffers, loads, steps, stores);
+    let maps: Vec<Map> = buffers
+        .iter()
+        .map(|b| Map {
+            h: b.h,
+            row: b.w * b.c,
+            stays: !b.place.is_arena(),
+        })
+        .collect();
+    let placed = |when| place_buffers(rows::schedule(&ops, &maps, when), buffers, loads, steps);
+    let lazy = placed(When::Needed);
+    // Only a buffer with several readers has one that others can be early for.
+    if !rows::branches(&ops, &maps) {
+        return lazy;
+    }
+    let eager = placed(When::Smaller);
+    if eager.floats < lazy.floats {
+        eager
+    } else {
+        lazy
+    }
+}

@@ -1,0 +1,76 @@
+//! Steps before their buffers are complete: what is read and written where, without kernels.
+
+use super::{buffers::Buffers, flow::Reading, fused::Fused, slices::Slice};
+use crate::ftp::{Axis, axis, work::per_pixel};
+use tessera_plan::{
+    graph::{Op, TensorIx},
+    plan::View,
+};
+
+/// A step without its kernel.
+pub(super) struct Draft {
+    pub node: usize,
+    /// The buffer that it writes.
+    pub out: usize,
+    pub inputs: Vec<View>,
+    pub pad: [usize; 4],
+    pub phase: [usize; 2],
+    pub macs: u64,
+}
+
+/// The steps of a chain in order. Gives every tensor its buffer, and buffers their padding.
+pub(super) fn drafts(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers) -> Vec<Draft> {
+    let done = fused.done();
+    let nodes = reading.spec.nodes.iter().filter(|n| !done.contains(n));
+    let steps: Vec<Draft> = nodes
+        .filter_map(|&n| draft(reading, fused, buffers, n))
+        .collect();
+    // Zero columns and rows that convolutions reach.
+    for s in &steps {
+        if matches!(reading.graph.nodes[s.node].op, Op::Conv(_)) {
+            buffers.pad(s.inputs[0].buffer, s.pad);
+        }
+    }
+    steps
+}
+
+/// The step of a node; `None` where the chain needs nothing of it.
+fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: usize) -> Option<Draft> {
+    let Reading { graph, spec, .. } = *reading;
+    let node = &graph.nodes[n];
+    let t = TensorIx::node(n);
+    let out = spec.region(graph, t);
+    // The concatenation's buffer is there from its first part on, a convolution's that pools is the
+    // pool's.
+    let part = fused.parts.get(&n).map(|p| p.node);
+    let written = part.or_else(|| fused.pool_of(n)).unwrap_or(n);
+    let b = buffers.of(graph, spec, TensorIx::node(written))?;
+    buffers.share(t, b);
+    let mut pad = [0; 4];
+    let mut inputs = Vec::new();
+    for (k, &i) in node.inputs.iter().enumerate() {
+        let Slice { of, channel } = reading.source(i);
+        let held = spec.region(graph, of);
+        let y = axis::need(node, k, out.y, Axis::Y, graph.shape(i).h);
+        let x = axis::need(node, k, out.x, Axis::X, graph.shape(i).w);
+        if k == 0 {
+            pad = [y.before, y.after, x.before, x.after];
+        }
+        inputs.push(View {
+            buffer: buffers.find(of)?,
+            y: y.span.lo - held.y.lo,
+            x: x.span.lo - held.x.lo,
+            h: y.span.len(),
+            w: x.span.len(),
+            channel,
+        });
+    }
+    Some(Draft {
+        node: n,
+        out: b,
+        inputs,
+        pad,
+        phase: [axis::phase(node, out.y), axis::phase(node, out.x)],
+        macs: per_pixel(graph, n) * (out.y.len() * out.x.len()) as u64,
+    })
+}

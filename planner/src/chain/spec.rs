@@ -1,0 +1,113 @@
+//! What a chain computes, and how.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    ftp::{Axis, Trace, axis, stage::extent},
+    kernel,
+    options::Rows,
+};
+use tessera_plan::{
+    graph::{Graph, TensorIx},
+    region::{Region, Span},
+};
+
+/// How chains are computed.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'a> {
+    /// Which kernels.
+    pub kernels: kernel::Wanted<'a>,
+    /// How rows move.
+    pub rows: Rows,
+    /// Nodes whose chains do not agree on a kernel: their weights are not stored transformed.
+    pub apart: &'a BTreeSet<usize>,
+    /// Threads that share a firing.
+    pub team: usize,
+}
+
+/// What a chain computes.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainSpec<'a> {
+    /// Emitted module's name.
+    pub name: &'a str,
+    /// Nodes, in order.
+    pub nodes: &'a [usize],
+    /// Tensors loaded.
+    pub inputs: &'a [TensorIx],
+    /// Tensors stored.
+    pub outputs: &'a [TensorIx],
+    /// Rows needed of every tensor.
+    pub y: &'a Trace,
+    /// Columns needed of every tensor.
+    pub x: &'a Trace,
+    /// Whether every input arrives as one packed map, as a tail's does, so that it can be read there.
+    pub packed: bool,
+}
+
+/// The region of a tensor that a pair of traces names; all channels.
+pub fn region(graph: &Graph, t: TensorIx, y: &Trace, x: &Trace) -> Region {
+    let (ys, xs) = (y.span(t), x.span(t));
+    if ys.is_empty() || xs.is_empty() {
+        let none = Span::new(0, 0);
+        return Region {
+            y: none,
+            x: none,
+            c: none,
+        };
+    }
+    Region {
+        y: ys,
+        x: xs,
+        c: Span::new(0, graph.shape(t).c),
+    }
+}
+
+impl ChainSpec<'_> {
+    /// Whether a tensor has one reader in the chain, and none behind it.
+    pub(super) fn is_read_once(&self, graph: &Graph, t: TensorIx) -> bool {
+        let inputs = self.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+        inputs.filter(|i| **i == t).count() == 1 && !self.outputs.contains(&t)
+    }
+
+    /// The region of a tensor that the chain holds; all channels.
+    pub fn region(&self, graph: &Graph, t: TensorIx) -> Region {
+        region(graph, t, self.y, self.x)
+    }
+}
+
+/// Everything relative about a tile along one axis: equal signatures, equal code.
+pub fn signature(
+    graph: &Graph,
+    nodes: &[usize],
+    inputs: &[TensorIx],
+    outputs: &[TensorIx],
+    ends: &[Span],
+    trace: &Trace,
+    axis: Axis,
+) -> Vec<usize> {
+    let mut s = Vec::new();
+    for t in inputs {
+        s.push(trace.span(*t).len());
+    }
+    for &n in nodes {
+        let node = &graph.nodes[n];
+        let out = trace.span(TensorIx::node(n));
+        s.extend([out.len(), axis::phase(node, out)]);
+        if out.is_empty() {
+            continue;
+        }
+        for (k, &t) in node.inputs.iter().enumerate() {
+            let need = axis::need(node, k, out, axis, extent(graph, t, axis));
+            s.extend([
+                need.span.lo - trace.span(t).lo,
+                need.span.len(),
+                need.before,
+                need.after,
+            ]);
+        }
+    }
+    for (t, e) in outputs.iter().zip(ends) {
+        s.extend([e.lo - trace.span(*t).lo.min(e.lo), e.len()]);
+    }
+    s
+}

@@ -1,0 +1,62 @@
+//! Seconds of tasks and tails on boards.
+
+use tessera_plan::graph::Graph;
+
+use super::chain_s;
+use crate::{
+    boards::Board,
+    ftp::StageGraph,
+    options::PlanOptions,
+    stages::{self, AxisParts},
+};
+
+/// What a task takes on a board.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TaskTime {
+    /// Seconds, with all that a task costs beside its computation.
+    pub seconds: f64,
+    /// Threads that share it.
+    pub threads: usize,
+    /// Seconds of its computation alone by one thread.
+    pub one_thread_s: f64,
+}
+
+/// Times of a stage's tiles on a board, row-major. Tiles of one class take the same time.
+pub fn stage_times(
+    graph: &Graph,
+    stage: &StageGraph,
+    [ys, xs]: [&AxisParts; 2],
+    o: &PlanOptions,
+    board: &Board,
+) -> Vec<TaskTime> {
+    let threads = board.threads(ys.classes.len() * xs.classes.len() == 1);
+    let class = |r: &usize, c: &usize| {
+        let spec = stages::tile_spec(stage, "", [(ys, *r), (xs, *c)]);
+        let one_thread_s = chain_s(graph, &spec, o.kernels_on(board), o.rows);
+        TaskTime {
+            seconds: board.shared_s(one_thread_s, threads) + board.task_overhead_s,
+            threads,
+            one_thread_s,
+        }
+    };
+    let classes: Vec<Vec<TaskTime>> = (ys.firsts.iter())
+        .map(|r| xs.firsts.iter().map(|c| class(r, c)).collect())
+        .collect();
+    let rows = ys.classes.iter().map(|y| &classes[*y]);
+    rows.flat_map(|row| xs.classes.iter().map(|x| row[*x]))
+        .collect()
+}
+
+/// Seconds of a tail on whole maps, by one thread of a board.
+pub fn tail_s(graph: &Graph, tail: &StageGraph, o: &PlanOptions, board: &Board) -> f64 {
+    let whole = stages::whole_maps(graph, tail);
+    let spec = stages::tail_spec(tail, &whole);
+    chain_s(graph, &spec, o.kernels_on(board), o.rows)
+}
+
+/// Seconds of the whole network on whole maps, by one thread of a board.
+pub fn net_s(graph: &Graph, o: &PlanOptions, board: &Board) -> f64 {
+    let wanted = stages::wanted(graph, o.dump);
+    let all = StageGraph::new(graph, 0, graph.layers.len(), &wanted);
+    tail_s(graph, &all, o, board)
+}

@@ -1,0 +1,67 @@
+//! Which of the plans that were found is taken.
+
+use rayon::prelude::*;
+
+use super::{Candidate, Found};
+use crate::{error::PlanError, stages::StageCuts};
+
+/// What was decided: indices of plans in order of time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    /// The fastest plan that keeps the memory limit.
+    pub first_fit: usize,
+    /// The plan that is taken.
+    pub best: usize,
+}
+
+/// Bytes that a built plan needs on the edge with the least to spare, and that edge's limit.
+pub(crate) type Exact<'a> = &'a (dyn Fn(&StageCuts) -> (u64, u64) + Sync);
+
+impl Found {
+    /// Chooses; `exact` builds a plan to know its memory.
+    ///
+    /// # Errors
+    /// When nothing fits the memory limit.
+    pub fn choose(&self, exact: Exact<'_>) -> Result<Choice, PlanError> {
+        let fits = |c: &Candidate| {
+            c.bytes <= c.limit && {
+                let (needed, limit) = exact(&c.cuts);
+                needed <= limit
+            }
+        };
+        let first_fit = (0..self.list.len())
+            .into_par_iter()
+            .by_exponential_blocks()
+            .find_first(|i| fits(&self.list[*i]));
+        let Some(first_fit) = first_fit else {
+            return Err(self.too_large(exact));
+        };
+        Ok(Choice {
+            first_fit,
+            best: self.fewest_stages(first_fit, &fits),
+        })
+    }
+
+    /// Of the plans that are at most 1 % slower than the fastest possible one, `best`, the fastest of
+    /// those with the fewest stages.
+    fn fewest_stages(&self, best: usize, fits: &dyn Fn(&Candidate) -> bool) -> usize {
+        let list = &self.list;
+        let stages = |i: usize| list[i].cuts.ends.len();
+        let limit = list[best].seconds.frame() * 1.01;
+        let mut near: Vec<usize> = (best..list.len())
+            .take_while(|i| list[*i].seconds.frame() <= limit)
+            .filter(|i| stages(*i) < stages(best))
+            .collect();
+        near.sort_by_key(|i| (stages(*i), *i));
+        near.into_iter().find(|i| fits(&list[*i])).unwrap_or(best)
+    }
+
+    /// What the smallest plan needs.
+    fn too_large(&self, exact: Exact<'_>) -> PlanError {
+        let least = self.list.iter().min_by_key(|c| c.bytes);
+        PlanError::Memory {
+            limit: least.map_or(0, |c| c.limit),
+            smallest: least.map_or(0, |c| exact(&c.cuts).0),
+        }
+    }
+}

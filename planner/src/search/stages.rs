@@ -1,0 +1,177 @@
+//! Single stages, evaluated once for every pair of ends and every grid.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use crate::{
+    boards::Kinds,
+    chain::How,
+    cost::{self, TaskTime},
+    error::PlanError,
+    ftp::{Axis, StageGraph},
+    memory::VALUE_BYTES,
+    options::PlanOptions,
+    packing,
+    stages::{self, AxisParts},
+};
+use tessera_plan::{
+    graph::Graph,
+    plan::{ElementType, Stage},
+    region::Region,
+};
+
+/// A stage with one grid.
+#[derive(Clone, Debug)]
+pub(super) struct TiledStage {
+    pub data: Stage,
+    /// Times of its tiles, per kind of edge.
+    pub times: Vec<Vec<TaskTime>>,
+    /// Bytes of the arena of its largest tile: no more than what the stage needs.
+    pub arena: u64,
+    /// Bytes of its weights, packed.
+    pub weights: u64,
+    /// Rough seconds: computation on all cores.
+    pub compute_s: f64,
+    /// Rough bytes that its tiles read beyond their own shares.
+    pub halo: u64,
+    /// Bytes that its tiles read.
+    pub inputs: u64,
+}
+
+/// A stage with every grid that fits, and the refusals of the others.
+type Evaluated = (Vec<([usize; 2], TiledStage)>, Vec<PlanError>);
+
+/// Stages by first layer, end and grid.
+pub(super) struct StageTable {
+    map: BTreeMap<(usize, usize), Vec<([usize; 2], TiledStage)>>,
+    /// Stages that were refused, and the first refusal.
+    pub refused: usize,
+    pub why: Option<PlanError>,
+}
+
+impl StageTable {
+    pub fn get(&self, first: usize, end: usize, grid: [usize; 2]) -> Option<&TiledStage> {
+        let list = self.map.get(&(first, end))?;
+        list.iter().find(|(g, _)| *g == grid).map(|(_, s)| s)
+    }
+}
+
+/// Evaluates all `pairs` with all grids.
+pub(super) fn evaluate(
+    graph: &Graph,
+    o: &PlanOptions,
+    grids: &[[usize; 2]],
+    pairs: &[(usize, usize)],
+) -> StageTable {
+    let wanted = stages::wanted(graph, o.dump);
+    let done: Vec<Evaluated> = pairs
+        .par_iter()
+        .map(|&(first, end)| {
+            let stage = StageGraph::new(graph, first, end, &wanted);
+            match stage.check_tiled(graph) {
+                Ok(()) => with_grids(graph, o, &stage, grids),
+                Err(e) => (Vec::new(), vec![e.into()]),
+            }
+        })
+        .collect();
+    let mut table = StageTable {
+        map: BTreeMap::new(),
+        refused: 0,
+        why: None,
+    };
+    for (pair, (list, errors)) in pairs.iter().zip(done) {
+        table.refused += errors.len();
+        // The last stages are the ones that people think of first.
+        table.why = errors.into_iter().next().or(table.why);
+        table.map.insert(*pair, list);
+    }
+    table
+}
+
+fn with_grids(
+    graph: &Graph,
+    o: &PlanOptions,
+    stage: &StageGraph,
+    grids: &[[usize; 2]],
+) -> Evaluated {
+    // An axis is cut once per number of parts, however many grids use it.
+    let mut cut: BTreeMap<(bool, usize), Option<AxisParts>> = BTreeMap::new();
+    let mut found = Vec::new();
+    let mut errors = Vec::new();
+    for &grid in grids {
+        if let Err(e) = stages::check_grid(graph, stage, grid, o.split) {
+            errors.push(e);
+            continue;
+        }
+        for (axis, n) in [(Axis::Y, grid[0]), (Axis::X, grid[1])] {
+            cut.entry((axis == Axis::X, n))
+                .or_insert_with(|| stages::parts(graph, stage, axis, n, o.split).ok());
+        }
+        let of = |x: bool, n: usize| cut.get(&(x, n)).and_then(Option::as_ref);
+        if let (Some(ys), Some(xs)) = (of(false, grid[0]), of(true, grid[1])) {
+            found.push((grid, tiled(graph, o, stage, grid, [ys, xs])));
+        }
+    }
+    (found, errors)
+}
+
+fn tiled(
+    graph: &Graph,
+    o: &PlanOptions,
+    stage: &StageGraph,
+    grid: [usize; 2],
+    [ys, xs]: [&AxisParts; 2],
+) -> TiledStage {
+    let data = stages::stage_data(graph, stage, grid, o.split, [ys, xs]);
+    let how = How {
+        kernels: o.kernels_for(o.target()),
+        rows: o.rows,
+        apart: &BTreeSet::new(),
+        team: stages::team(ys, xs, o.team()),
+    };
+    let at = [(ys, longest(ys)), (xs, longest(xs))];
+    let chain = stages::tile_chain(graph, stage, "", at, how);
+    let kinds = Kinds::new(&o.boards);
+    let times: Vec<Vec<TaskTime>> = (kinds.boards.iter())
+        .map(|board| cost::stage_times(graph, stage, [ys, xs], o, board))
+        .collect();
+    let bytes = |r: &Region| (r.len() * ElementType::F32.bytes()) as u64;
+    let inputs: u64 = data.tiles.iter().flat_map(|t| &t.inputs).map(bytes).sum();
+    let whole = stage.inputs.iter().map(|t| Region::whole(graph.shape(*t)));
+    let whole: u64 = whole.map(|r| bytes(&r)).sum();
+    TiledStage {
+        arena: VALUE_BYTES * chain.arena_floats as u64,
+        weights: VALUE_BYTES * packing::stage_floats(graph, stage, &[&chain]) as u64,
+        compute_s: spread_s(o, &kinds, &times),
+        halo: inputs.saturating_sub(whole),
+        inputs,
+        times,
+        data,
+    }
+}
+
+/// A part of the class that holds most rows or columns over all layers.
+fn longest(parts: &AxisParts) -> usize {
+    let size = |i: &usize| {
+        let spans = parts.traces[*i].spans.values();
+        spans.map(|s| s.len()).sum::<usize>()
+    };
+    let firsts = parts.firsts.iter().copied();
+    firsts.max_by_key(size).unwrap_or(0)
+}
+
+/// Seconds of all tiles on all cores that take them in order, nothing else counted.
+fn spread_s(o: &PlanOptions, kinds: &Kinds<'_>, times: &[Vec<TaskTime>]) -> f64 {
+    // Kind of board and time when it is free, of every core.
+    let mut cores: Vec<(usize, f64)> = (o.boards.iter().zip(&kinds.of))
+        .flat_map(|(b, kind)| std::iter::repeat_n((*kind, 0.0), b.cores.max(1)))
+        .collect();
+    for tile in 0..times.first().map_or(0, Vec::len) {
+        let first = cores.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some((kind, free)) = first {
+            *free += times[*kind][tile].seconds;
+        }
+    }
+    cores.into_iter().map(|c| c.1).fold(0.0, f64::max)
+}
