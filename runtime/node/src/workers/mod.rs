@@ -6,7 +6,7 @@
 //! # use tessera_runtime::program::Program;
 //! # fn f(program: &'static Program, info: &ProgramInfo, config: &EdgeConfig, job: Job) -> Result<(), Box<dyn std::error::Error>> {
 //! let slots = config.slots(info, 1);
-//! let layout = Layout::new(info, &slots, config.max_jobs, config.workers);
+//! let layout = Layout::new(info, &slots, config.jobs_max, config.workers);
 //! let segment = Segment::create(&layout)?;
 //! let mut store = SegmentStore::new(&segment, &slots)?;
 //! let mut workers = Workers::start(program, "weights.bin".as_ref(), &segment, config.workers, 1)?;
