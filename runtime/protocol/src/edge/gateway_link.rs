@@ -10,7 +10,7 @@ use crate::{
     wire::{ClusterState, Envelope, FrameEntry, FrameStatus, Heartbeat, Message, Reject, Verdict},
 };
 
-/// What is known of the gateway, and what it was result.
+/// What is known of the gateway, and what it was told.
 #[derive(Debug)]
 pub struct GatewayLink {
     /// The gateway's incarnation, once it has spoken.
@@ -45,7 +45,7 @@ pub struct GatewayLink {
 }
 
 impl GatewayLink {
-    /// Pause before a change that can wait is result: that there is no work any more.
+    /// Pause before a change that can wait is told: that there is no work any more.
     const LAZY_US: u64 = 20_000;
 
     /// Nothing was said yet.
@@ -285,7 +285,7 @@ impl Edge {
         }
     }
 
-    /// Takes no part any more; the gateway is result once, and finds out by itself if that gets lost.
+    /// Takes no part any more; the gateway is told once, and finds out by itself if that gets lost.
     pub(super) fn leave(&mut self) {
         if self.link.joined() {
             self.enqueue(super::send::Outgoing::Bye);

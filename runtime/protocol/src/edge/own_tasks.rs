@@ -25,7 +25,7 @@ impl Edge {
                 continue;
             }
             match placement.backup(&self.situation(), now_us) {
-                Backup::Micros(choice) => {
+                Backup::Now(choice) => {
                     if !self.start_own(choice, store) {
                         return;
                     }

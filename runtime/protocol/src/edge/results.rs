@@ -18,7 +18,7 @@ impl Edge {
         again.map(|a| a.at_us).min()
     }
 
-    /// Queues what the gateway must be result now.
+    /// Queues what the gateway must be told now.
     pub(super) fn repeat_results(&mut self, now_us: Micros) {
         if !self.link.joined() {
             // A gateway that will not have this node will not have its results either.

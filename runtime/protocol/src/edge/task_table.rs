@@ -61,7 +61,7 @@ pub enum ResultState {
     /// The gateway has not been told, or must be told again.
     #[default]
     Unsent,
-    /// It was result and has not answered.
+    /// It was told and has not answered.
     Sent,
     /// The gateway knows where they are.
     Acknowledged,

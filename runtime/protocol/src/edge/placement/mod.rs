@@ -8,7 +8,7 @@
 //! | [`Placement::next_own`] | this node may begin another job |
 //! | [`Placement::backup`] | it may, and no own task is ready |
 //! | [`Placement::for_thief`] | a thief asks for a task |
-//! | [`Placement::offers_work`] | the gateway is result whether there is something to steal |
+//! | [`Placement::offers_work`] | the gateway is told whether there is something to steal |
 //! | [`Placement::wants_work`] | this node might ask for a task |
 //! | [`Placement::keeps_victim`] | a victim has given a task: is it asked first the next time? |
 //!
@@ -57,7 +57,7 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backup {
     /// This one, now.
-    Micros(Choice),
+    Now(Choice),
     /// None before then.
     NotBefore(Micros),
     /// None.

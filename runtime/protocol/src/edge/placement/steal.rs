@@ -62,7 +62,7 @@ pub fn backup(s: &Situation<'_>, now_us: Micros) -> Backup {
     match out.min() {
         None => Backup::No,
         Some((at, ..)) if at > now_us => Backup::NotBefore(at),
-        Some((_, number, task)) => Backup::Micros(Choice { number, task }),
+        Some((_, number, task)) => Backup::Now(Choice { number, task }),
     }
 }
 
