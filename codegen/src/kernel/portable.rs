@@ -6,24 +6,26 @@ use quote::quote;
 use tessera_plan::plan::ConvKernel;
 
 use super::{
-    asserts, column, describe, second,
+    entry::{asserts, describe},
+    finish::{column, second},
     winograd::{Lanes, literal},
 };
 use crate::{
     act,
     names::{affine, ident, int},
+    uses::Uses,
 };
 
 /// The items of a kernel's module: one safe function.
-pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
+pub(super) fn conv(k: &ConvKernel, name: &str, channels: usize, uses: &Uses) -> TokenStream {
     let fn_name = ident(name);
     let (mr, nr, size) = (int(k.mr), int(k.nr), int(k.size));
     // Tail blocks of depthwise kernels must not read channels of the next pixel; the others compute
     // the padding of the packed block along, it is zero.
-    let acc_lanes = if k.depthwise { lanes } else { k.nr };
-    let acc = int(acc_lanes);
-    let lanes_l = int(lanes);
-    let asserts = asserts(k, lanes);
+    let sums = if k.depthwise { channels } else { k.nr };
+    let acc = int(sums);
+    let channels_l = int(channels);
+    let asserts = asserts(k, channels);
 
     // One tap: `x` begins at the tap's first channel of the block's first pixel.
     let step = k.stride_x * k.x_stride;
@@ -36,7 +38,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         ],
         0,
     );
-    let span = int((k.mr - 1) * step + if k.depthwise { lanes } else { k.cin });
+    let span = int((k.mr - 1) * step + if k.depthwise { channels } else { k.cin });
     let depth_floats = int(k.nr * if k.depthwise { 1 } else { k.cin });
     let per_tap = if k.depthwise {
         quote! {
@@ -55,28 +57,26 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
             }
         }
     };
-    let value = act::scalar(k.activation, quote!(*acc));
+    let value = act::scalar(k.activation, quote!(*acc), uses);
     let y_at = affine(&[(column(k, quote!((col + i))), k.y_stride)], 0);
     let value = if k.pool {
+        let max = uses.math("max");
         quote! {{
             let most = if second || i % 2 == 1 { *y } else { f32::MIN };
-            math::max(#value, most)
+            #max(#value, most)
         }}
     } else {
         value
     };
-    let taken = if lanes == acc_lanes {
+    let taken = if channels == sums {
         quote!(acc)
     } else {
-        quote!(&acc[..#lanes_l])
+        quote!(&acc[..#channels_l])
     };
-    let uses_math = import(k);
     let (param, _) = second(k);
-    let doc = describe(k, lanes);
+    let doc = describe(k, channels);
     // `col.min`: the last block ends with the row and overlaps the one before.
     quote! {
-        #uses_math
-
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             #asserts
@@ -103,21 +103,13 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     }
 }
 
-/// The scalar functions' import, where a kernel calls one.
-fn import(k: &ConvKernel) -> TokenStream {
-    if k.pool {
-        quote!(
-            use crate::math;
-        )
-    } else {
-        act::import(k.activation)
-    }
+/// How Winograd kernels compute on single values.
+pub(super) struct Scalar<'a> {
+    /// Imports of the kernel's module.
+    pub uses: &'a Uses,
 }
 
-/// How Winograd kernels compute on single values.
-pub struct Scalar;
-
-impl Lanes for Scalar {
+impl Lanes for Scalar<'_> {
     fn lanes(&self) -> usize {
         1
     }
@@ -128,10 +120,6 @@ impl Lanes for Scalar {
 
     fn ty(&self) -> TokenStream {
         quote!(f32)
-    }
-
-    fn uses(&self, k: &ConvKernel) -> TokenStream {
-        import(k)
     }
 
     fn attributes(&self) -> TokenStream {
@@ -197,12 +185,13 @@ impl Lanes for Scalar {
     }
 
     fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream {
-        quote!(math::max(#value, #most))
+        let max = self.uses.math("max");
+        quote!(#max(#value, #most))
     }
 
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
         if k.activation.is_in_registers() {
-            act::scalar(k.activation, quote!(#v))
+            act::scalar(k.activation, quote!(#v), self.uses)
         } else {
             quote!(#v)
         }

@@ -66,7 +66,7 @@ impl<'a> Layer<'a> {
             return None;
         };
         let cin = graph.shape(node.inputs[0]).c;
-        let depthwise = conv.groups > 1 && conv.groups == cin && conv.groups == node.shape.c;
+        let depthwise = conv.is_depthwise(cin, node.shape.c);
         let group_depth = if depthwise { 1 } else { cin / conv.groups };
         let filters = node.shape.c / conv.groups;
         let side = if made.pool { 2 } else { 1 };

@@ -73,12 +73,11 @@ fn emitted(plan: &Plan) {
     if check::check(plan).is_err() {
         return;
     }
-    let model = small_model();
     let options = EmitOptions {
         runtime_path: "../../runtime".into(),
     };
     for target in plan.target.keys() {
-        if let Err(e) = tessera_codegen::emit(plan, &model, target, &options) {
+        if let Err(e) = tessera_codegen::emit(plan, target, &options) {
             assert!(!e.to_string().is_empty());
         }
     }

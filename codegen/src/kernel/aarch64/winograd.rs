@@ -6,15 +6,13 @@ use tessera_plan::plan::ConvKernel;
 
 use super::{LANES, epilogue};
 use crate::{
-    kernel::{
-        stored_import,
-        winograd::{Lanes, literal},
-    },
+    kernel::winograd::{Lanes, literal},
     names::{comment, int},
+    uses::{Uses, from},
 };
 
 /// Vectors of four values.
-pub struct Neon;
+pub(in super::super) struct Neon;
 
 impl Lanes for Neon {
     fn lanes(&self) -> usize {
@@ -29,12 +27,8 @@ impl Lanes for Neon {
         quote!(float32x4_t)
     }
 
-    fn uses(&self, k: &ConvKernel) -> TokenStream {
-        let math = stored_import(k);
-        quote! {
-            use std::arch::aarch64::*;
-            #math
-        }
+    fn import(&self, uses: &Uses) {
+        uses.everything(from::AARCH64);
     }
 
     fn attributes(&self) -> TokenStream {

@@ -3,13 +3,19 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::{
-    kernel::winograd::{GAP, Sizes},
+    kernel::{
+        COLS_MAX,
+        winograd::{GAP, Sizes},
+    },
     plan::ConvKernel,
 };
 
 use super::Printer;
 use crate::{
-    kernel::{self, COLS_MAX, block_floats, column, pairs, pooled},
+    kernel::{
+        entry::block_floats,
+        finish::{self, column, pairs, pooled},
+    },
     names::{affine, grouped, int},
 };
 
@@ -23,18 +29,22 @@ pub fn pixel(k: &ConvKernel) -> TokenStream {
     affine(&[(quote!(#row * y_row), 1), (col, k.y_stride)], 0)
 }
 
-/// What must hold of `y` for `lanes` channels of `rows` rows of `cols` columns of sums.
-pub fn outputs(k: &ConvKernel, lanes: usize) -> TokenStream {
-    let across = kernel::last(k, &quote!(cols));
-    let last = affine(&[(across, k.y_stride)], lanes.cast_signed());
-    let (down, stride, lanes) = (kernel::last(k, &quote!(rows)), int(k.y_stride), int(lanes));
+/// What must hold of `y` for `channels` channels of `rows` rows of `cols` columns of sums.
+pub fn outputs(k: &ConvKernel, channels: usize) -> TokenStream {
+    let across = finish::last(k, &quote!(cols));
+    let last = affine(&[(across, k.y_stride)], channels.cast_signed());
+    let (down, stride, channels) = (
+        finish::last(k, &quote!(rows)),
+        int(k.y_stride),
+        int(channels),
+    );
     let (in_row, in_block) = (pairs(k, &quote!(cols)), pairs(k, &quote!(rows)));
     quote! {
         #in_row
         #in_block
         let last = #last;
         assert!(y.len() >= last && #down.saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
-        assert!(y.stride() == #stride && y.width() >= #lanes, "the block's channels");
+        assert!(y.stride() == #stride && y.width() >= #channels, "the block's channels");
         assert!(y_row.is_multiple_of(#stride), "rows of whole pixels");
     }
 }
@@ -137,7 +147,7 @@ impl Printer<'_> {
         let widest = int(COLS_MAX);
         let doc = format!(
             " Multiplies and finishes all tiles for {} channels: 3x3 by F({m}x{m}, 3x3), depth {}, {}{}; blocks of {most} tiles x {nr} channels.",
-            self.lanes,
+            self.channels,
             grouped(cin as u64),
             self.k.activation.name(),
             pooled(self.k),
@@ -145,22 +155,23 @@ impl Printer<'_> {
         let call = self
             .isa
             .call(quote!(block(v, w, work, y, [y_row, cols, rows])));
-        let asserts = outputs(self.k, self.lanes);
+        let asserts = outputs(self.k, self.channels);
         let split = if self.s.stored {
             quote!(let products = work;)
         } else {
             quote!(let (u, products) = work.split_at_mut(#u_floats);)
         };
         let between = self.between([n, m]);
+        let strip = self.strip();
         quote! {
             #[doc = #doc]
-            pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, y_row: usize, cols: usize, rows: usize) {
+            pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut #strip<'_>, y_row: usize, cols: usize, rows: usize) {
                 #entry
                 #call
             }
 
             #attributes
-            fn block(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, [y_row, cols, rows]: [usize; 3]) {
+            fn block(v: &[f32], w: &[f32], work: &mut [f32], y: &mut #strip<'_>, [y_row, cols, rows]: [usize; 3]) {
                 assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
                 assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
                 assert_eq!(w.len(), #w_floats, "one packed block");

@@ -66,6 +66,11 @@ impl Activation {
         }
     }
 
+    /// Whether it leaves every value as it is.
+    pub const fn is_linear(self) -> bool {
+        matches!(self, Self::Linear)
+    }
+
     /// Whether kernels apply it to sums in registers, in one to three vector instructions. What else maps
     /// single values is applied to what was just stored and is in the first-level cache.
     pub const fn is_in_registers(self) -> bool {

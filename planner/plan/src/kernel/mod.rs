@@ -3,12 +3,17 @@
 //! Which of them computes a layer is the planner's choice; how they are printed is codegen's. What both
 //! must agree on stands here: vector widths, packed blocks, working memory, names.
 
+mod menu;
 mod packed;
 pub mod winograd;
 
-pub use packed::{block_floats, reads, transformed, wide_floats};
+pub use menu::{BlockSize, is_on_menu, menu, mr_max};
+pub use packed::{block_floats, packed_floats, reads, transformed, wide_floats};
 
 use crate::plan::{Algorithm, ConvKernel, Isa, WeightFormat};
+
+/// Most columns of sums of a row: keeps every index that a kernel computes far from overflow.
+pub const COLS_MAX: usize = 1 << 16;
 
 /// Input channels that Winograd kernels transform at a time, and a multiple of which they need.
 pub const fn vector(isa: Isa) -> usize {

@@ -4,17 +4,22 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::{
-    kernel::winograd::{GAP, Sizes},
+    kernel::{
+        COLS_MAX,
+        winograd::{GAP, Sizes},
+    },
     plan::ConvKernel,
 };
 
-use super::{epilogue, import};
+use super::epilogue;
 use crate::{
     kernel::{
-        COLS_MAX, block_floats, pooled,
+        entry::block_floats,
+        finish::pooled,
         winograd::{outputs, pixel, stored_tile},
     },
     names::{comment, grouped, int},
+    uses::{Uses, from},
 };
 
 mod straight;
@@ -23,12 +28,12 @@ mod text;
 use text::Text;
 
 /// Assembly files of a kernel: what their names end with, and their text.
-pub fn assembly(k: &ConvKernel, s: Sizes, lanes: usize) -> Vec<(String, String)> {
+pub fn assembly(k: &ConvKernel, s: Sizes, channels: usize) -> Vec<(String, String)> {
     let t = Text {
         k,
         m: s.m,
         depth: s.depth,
-        lanes,
+        channels,
     };
     let mut list = vec![
         ("_multiply".to_owned(), t.multiply()),
@@ -37,37 +42,34 @@ pub fn assembly(k: &ConvKernel, s: Sizes, lanes: usize) -> Vec<(String, String)>
     if !s.stored {
         list.push(("_expand".to_owned(), t.expand()));
     }
-    if has_input(k, lanes) {
+    if has_input(k, channels) {
         list.push(("_forward".to_owned(), t.forward()));
     }
     list
 }
 
 /// Widths and rows share the input's transform: it stands with the first block of channels.
-fn has_input(k: &ConvKernel, lanes: usize) -> bool {
-    lanes == k.nr.min(k.y_stride)
+fn has_input(k: &ConvKernel, channels: usize) -> bool {
+    channels == k.nr.min(k.y_stride)
 }
 
 /// The items of a kernel's module.
-pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, name: &str) -> TokenStream {
-    let input = if has_input(k, lanes) {
-        input(k, &s, name)
+pub fn conv(k: &ConvKernel, s: Sizes, channels: usize, name: &str, uses: &Uses) -> TokenStream {
+    let input = if has_input(k, channels) {
+        input(k, &s, name, uses)
     } else {
         TokenStream::new()
     };
-    let channels = channels(k, &s, lanes, name);
-    let math = import(k);
+    let products = products(k, &s, channels, name, uses);
     quote! {
-        use std::arch::naked_asm;
-        use tessera_runtime::strip::Strip;
-        #math
         #input
-        #channels
+        #products
     }
 }
 
 /// A naked function with the text of a file.
-fn naked(function: &str, name: &str, doc: &str, params: &TokenStream) -> TokenStream {
+fn naked([function, name]: [&str; 2], doc: &str, params: &TokenStream, uses: &Uses) -> TokenStream {
+    let naked_asm = uses.name(from::ARCH, "naked_asm");
     let (file, function) = (
         format!("{name}_{function}.S"),
         quote::format_ident!("{function}"),
@@ -76,13 +78,13 @@ fn naked(function: &str, name: &str, doc: &str, params: &TokenStream) -> TokenSt
         #[doc = #doc]
         #[unsafe(naked)]
         unsafe extern "C" fn #function(#params) {
-            naked_asm!(include_str!(#file), options(raw))
+            #naked_asm!(include_str!(#file), options(raw))
         }
     }
 }
 
 /// `input`: V of a row of tiles.
-fn input(k: &ConvKernel, s: &Sizes, name: &str) -> TokenStream {
+fn input(k: &ConvKernel, s: &Sizes, name: &str, uses: &Uses) -> TokenStream {
     let [n, m, cin, step, depth, points, planes, reach, widest] = [
         s.m + 2,
         s.m,
@@ -104,15 +106,16 @@ fn input(k: &ConvKernel, s: &Sizes, name: &str) -> TokenStream {
          far as the last tile.",
     );
     let forward = naked(
-        "forward",
-        name,
+        ["forward", name],
         " A tile's values at the points: its rows begin at `rows`, its first plane at `v`; planes are \
          `plane` bytes apart. Four channels per group.",
         &quote!(rows: *const *const f32, v: *mut f32, plane: usize, groups: usize),
+        uses,
     );
+    let strip = uses.name(from::STRIP, "Strip");
     quote! {
         #[doc = #doc]
-        pub fn input(x: &[f32], taps: &[usize; #n], v: &mut Strip<'_>, cols: usize) {
+        pub fn input(x: &[f32], taps: &[usize; #n], v: &mut #strip<'_>, cols: usize) {
             super::assert_cpu();
             assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
             let (across, plane) = (cols.div_ceil(#m), v.stride());
@@ -141,7 +144,7 @@ fn input(k: &ConvKernel, s: &Sizes, name: &str) -> TokenStream {
 }
 
 /// `channels`: everything behind the input's transform.
-fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream {
+fn products(k: &ConvKernel, s: &Sizes, channels: usize, name: &str, uses: &Uses) -> TokenStream {
     let points = s.points();
     let [
         m,
@@ -169,9 +172,9 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
         COLS_MAX,
     ]
     .map(int);
-    let (asserts, pixel) = (outputs(k, lanes), pixel(k));
+    let (asserts, pixel) = (outputs(k, channels), pixel(k));
     let doc = format!(
-        " Multiplies and finishes all tiles for {lanes} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}{4}; blocks of 4 tiles x {3} channels.",
+        " Multiplies and finishes all tiles for {channels} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}{4}; blocks of 4 tiles x {3} channels.",
         s.m,
         grouped(s.cin as u64),
         k.activation.name(),
@@ -182,15 +185,15 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
     let tiles = comment("SAFETY: as above; V and the products hold all tiles.");
     let pixels = comment("SAFETY: as above; the tile's rows up to `rows` lie in y.");
     let expand = naked(
-        "expand",
-        name,
+        ["expand", name],
         " Weights of `deep` input channels from `w` on, at the points; planes of `u` are `plane` bytes apart.",
         &quote!(w: *const f32, u: *mut f32, plane: usize, deep: usize),
+        uses,
     );
     let activate = if epilogue::is_assembly(k.activation) {
         TokenStream::new()
     } else {
-        let activate = stored_tile(k, s.m, lanes, false);
+        let activate = stored_tile(k, s.m, channels, false, uses);
         quote! { let (pixel, rows) = (#pixel, #m.min(rows - row)); #activate }
     };
     let (split, u) = if s.stored {
@@ -211,21 +214,22 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
     };
     let expand = if s.stored { TokenStream::new() } else { expand };
     let multiply = naked(
-        "multiply",
-        name,
+        ["multiply", name],
         " Products of `tiles` tiles at one point over eight times `eights` input channels: to `m` if \
          `first`, else added.",
         &quote!(x: *const f32, u: *const f32, m: *mut f32, eights: usize, tiles: usize, first: usize),
+        uses,
     );
     let backward = naked(
-        "backward",
-        name,
+        ["backward", name],
         " The first `rows` rows of a tile's pixels, `y_row` bytes apart.",
         &quote!(products: *const f32, bias: *const f32, y: *mut f32, y_row: usize, rows: usize),
+        uses,
     );
+    let strip = uses.name(from::STRIP, "Strip");
     quote! {
         #[doc = #doc]
-        pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, y_row: usize, cols: usize, rows: usize) {
+        pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut #strip<'_>, y_row: usize, cols: usize, rows: usize) {
             super::assert_cpu();
             assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
             assert!((1..=#widest).contains(&rows), "as many rows as a map may have");

@@ -8,13 +8,15 @@ use tessera_plan::{
     plan::ConvKernel,
 };
 
-use super::{LayerCx, conv::widen};
+use super::widen::{kernels, widen};
 use crate::{
     kernel,
+    layer::LayerCx,
     names::{affine, ident, int},
+    uses::from,
 };
 
-/// Statements that compute `rows` of `y`, and the kernels they call, by their lanes. They see `team`,
+/// Statements that compute `rows` of `y`, and the numbers of existing channels of the kernels that they call. They see `team`,
 /// `x`, `w`, `y`, `rows`, `scratch` and `tap(y)`; `pass` activates rows `block` of `y`, which begins at
 /// row `first`.
 ///
@@ -40,15 +42,16 @@ pub(super) fn rows(
     } else {
         TokenStream::new()
     };
-    let (blocks, kernels, lanes) = channels(cx, k);
-    let input = ident(&kernel::name(k, cx.isa, lanes[0]));
-    let planes = s.points() * s.parts();
+    let (blocks, calls, existing) = channels(cx, k);
+    let input = ident(&kernel::name(k, cx.isa, existing[0]));
+    let (kernels, across) = (kernels(cx), cx.uses.name(from::TEAM, "Across"));
+    let pexisting = s.points() * s.parts();
     let plane = affine(
         &[(quote!(down), per_row * s.depth)],
         s.plane(0).cast_signed(),
     );
     let at_row = affine(&[(quote!(i), per_row * s.depth)], 0);
-    let [tile_row, planes, nr, stride] = [per_row * s.depth, planes, k.nr, out.c].map(int);
+    let [tile_row, pexisting, nr, stride] = [per_row * s.depth, pexisting, k.nr, out.c].map(int);
     // Strips begin with the step's first channel.
     let channel = cx.step.channel;
     let at_block = affine(&[(quote!(i), k.nr)], out.lo.cast_signed());
@@ -77,23 +80,23 @@ pub(super) fn rows(
         // The row of the last output's last tap: tiles that reach below it read it again.
         let (down, last) = (#height.div_ceil(#m), #end + 1);
         let plane = #plane;
-        let v = &mut v[..#planes * plane];
-        let across = Across { width: #tile_row, stride: plane, scratch_floats: 0 };
+        let v = &mut v[..#pexisting * plane];
+        let across = #across { width: #tile_row, stride: plane, scratch_floats: 0 };
         team.strips(down, across, v, &mut [], |list, mut v, _| {
             for (i, number) in list.enumerate() {
                 let row = #start + number * #m;
                 let taps = std::array::from_fn(|k| tap((row + k).min(last)));
-                kernels::#input::input(x, &taps, &mut v.part(#at_row, #tile_row), #cols);
+                #kernels::#input::input(x, &taps, &mut v.part(#at_row, #tile_row), #cols);
             }
         });
         let v = &*v;
         let done = &mut y[#begin..(block.end - first) * #y_row];
-        let across = Across { width: #nr, stride: #stride, scratch_floats: #work };
+        let across = #across { width: #nr, stride: #stride, scratch_floats: #work };
         team.strips(#blocks, across, done, work, |list, mut y, work| {
             #split
             for (i, number) in list.enumerate() {
                 let at = #at_block;
-                #kernels
+                #calls
             }
         });
         #pass
@@ -117,35 +120,35 @@ pub(super) fn rows(
         let (v, work) = scratch.split_at_mut(#v_floats);
         #code
     };
-    (code, lanes)
+    (code, existing)
 }
 
 /// Number of blocks of output channels; the call of block `number`, whose first value lies at `at` of
-/// the strip `y`; and the kernels called, by their lanes.
+/// the strip `y`; and the numbers of existing channels of the kernels called.
 fn channels(cx: &LayerCx, k: &ConvKernel) -> (TokenStream, TokenStream, Vec<usize>) {
     let out = cx.out;
     let cout = cx.node.shape.c;
     let (full, rest) = (cout / k.nr, cout % k.nr);
     let weights = cx.step.weights;
     let floats = int(block_floats(k.nr, k.size * k.size * k.cin, weights));
-    let widen = widen(k, weights);
+    let (widen, kernels) = (widen(cx, k), kernels(cx));
     let (cols, y_row) = (int(k.side() * out.w), int(out.row));
     let height = affine(&[(quote!(block.len()), k.side())], 0);
-    let call = |lanes: usize| {
-        let (name, width) = (ident(&kernel::name(k, cx.isa, lanes)), int(lanes));
+    let call = |existing: usize| {
+        let (name, width) = (ident(&kernel::name(k, cx.isa, existing)), int(existing));
         quote! {
             let mut y = y.part(at, #width);
-            kernels::#name::channels(v, w, work, &mut y, #y_row, #cols, #height);
+            #kernels::#name::channels(v, w, work, &mut y, #y_row, #cols, #height);
         }
     };
-    let mut lanes = Vec::new();
+    let mut existing = Vec::new();
     if full > 0 {
-        lanes.push(k.nr);
+        existing.push(k.nr);
     }
     if rest > 0 {
-        lanes.push(rest);
+        existing.push(rest);
     }
-    let calls = match lanes.as_slice() {
+    let calls = match existing.as_slice() {
         [one] => call(*one),
         _ => {
             let (full, wide, narrow) = (int(full), call(k.nr), call(rest));
@@ -160,8 +163,8 @@ fn channels(cx: &LayerCx, k: &ConvKernel) -> (TokenStream, TokenStream, Vec<usiz
         #calls
     };
     (
-        int(full + lanes.len() - usize::from(full > 0)),
+        int(full + existing.len() - usize::from(full > 0)),
         block,
-        lanes,
+        existing,
     )
 }
