@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_plan::plan::{ConvKernel, Isa};
 
-use super::{assembly, conv, halves, name};
+use super::{assembly, halves, module, name};
 use crate::{EmitError, cpu, header, module::Module, names::ident, uses::Uses};
 
 /// A file of the folder.
@@ -62,7 +62,7 @@ fn kernel(k: &ConvKernel, isa: Isa, channels: usize, name: &str, target: &str) -
     let head: String = docs.iter().map(|line| format!("@ {line}\n")).collect();
     let assembly = assembly(k, isa, channels).into_iter();
     let uses = Uses::default();
-    let items = conv(k, isa, channels, &uses);
+    let items = module(k, isa, channels, &uses);
     File {
         name: name.to_owned(),
         assembly: assembly

@@ -1,4 +1,4 @@
-//! The registry of microkernel generators.
+//! Generators of microkernels; `registry.rs` lists them.
 //!
 //! Winograd kernels are modules with two functions: see [`winograd`]. Every other kernel has one
 //! signature, with `KH` the kernel side:
@@ -25,7 +25,7 @@
 
 use proc_macro2::TokenStream;
 use tessera_plan::{
-    kernel::{kernel_name, winograd::Sizes},
+    kernel::kernel_name,
     plan::{ConvKernel, Isa},
 };
 
@@ -38,10 +38,13 @@ mod files;
 mod finish;
 mod halves;
 mod portable;
+mod registry;
 pub mod winograd;
 mod x86_64;
 
 pub(crate) use files::{Helper, files};
+pub use registry::Form;
+use registry::{Printed, generator};
 
 /// Name of the kernel function for blocks of `channels` channels: the plan's name, with `_t{channels}` for a tail
 /// block.
@@ -55,30 +58,17 @@ pub fn name(k: &ConvKernel, isa: Isa, channels: usize) -> String {
 }
 
 /// The items of a kernel's module.
-pub(crate) fn conv(k: &ConvKernel, isa: Isa, channels: usize, uses: &Uses) -> TokenStream {
-    let name = name(k, isa, channels);
-    let Some(sizes) = Sizes::new(k) else {
-        return match isa {
-            Isa::Portable => portable::conv(k, &name, channels, uses),
-            Isa::X86_64V3 | Isa::X86_64V4 => x86_64::conv(k, isa, &name, channels, uses),
-            Isa::Aarch64 => aarch64::conv(k, &name, channels, uses),
-            Isa::Armv7 => armv7::conv(k, &name, channels, uses),
-        };
-    };
-    let vectors: &dyn winograd::Lanes = match isa {
-        Isa::Portable => &portable::Scalar { uses },
-        Isa::X86_64V3 | Isa::X86_64V4 => &x86_64::Vectors(isa),
-        Isa::Aarch64 => &aarch64::Neon,
-        Isa::Armv7 => return armv7::winograd::conv(k, sizes, channels, &name, uses),
-    };
-    winograd::conv(k, sizes, channels, vectors, uses)
+pub(crate) fn module(k: &ConvKernel, isa: Isa, channels: usize, uses: &Uses) -> TokenStream {
+    (generator(k, isa).module)(&Printed {
+        k,
+        isa,
+        name: &name(k, isa, channels),
+        channels,
+        uses,
+    })
 }
 
 /// A kernel's assembly, which its module includes: files of its name and these endings.
 pub fn assembly(k: &ConvKernel, isa: Isa, channels: usize) -> Vec<(String, String)> {
-    match (isa, Sizes::new(k)) {
-        (Isa::Armv7, Some(sizes)) => armv7::winograd::assembly(k, sizes, channels),
-        (Isa::Armv7, None) => vec![(String::new(), armv7::assembly(k, channels))],
-        _ => Vec::new(),
-    }
+    (generator(k, isa).assembly)(k, channels)
 }

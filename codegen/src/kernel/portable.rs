@@ -8,7 +8,8 @@ use tessera_plan::plan::ConvKernel;
 use super::{
     entry::{asserts, describe},
     finish::{column, second},
-    winograd::{Lanes, literal},
+    registry::Printed,
+    winograd::{self, Lanes, literal},
 };
 use crate::{
     act,
@@ -16,8 +17,15 @@ use crate::{
     uses::Uses,
 };
 
-/// The items of a kernel's module: one safe function.
-pub(super) fn conv(k: &ConvKernel, name: &str, channels: usize, uses: &Uses) -> TokenStream {
+/// The items of a direct kernel's module: one safe function.
+pub(super) fn direct(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        name,
+        channels,
+        uses,
+        ..
+    } = kernel;
     let fn_name = ident(name);
     let (mr, nr, size) = (int(k.mr), int(k.nr), int(k.size));
     // Tail blocks of depthwise kernels must not read channels of the next pixel; the others compute
@@ -25,38 +33,9 @@ pub(super) fn conv(k: &ConvKernel, name: &str, channels: usize, uses: &Uses) -> 
     let sums = if k.depthwise { channels } else { k.nr };
     let acc = int(sums);
     let channels_l = int(channels);
-    let asserts = asserts(k, channels);
-
-    // One tap: `x` begins at the tap's first channel of the block's first pixel.
-    let step = k.stride_x * k.x_stride;
-    let at = affine(&[(quote!(i), step)], 0);
-    let tap_at = affine(
-        &[
-            (quote!(tap), 1),
-            (quote!(col), step),
-            (quote!(kx), k.dilation * k.x_stride),
-        ],
-        0,
-    );
-    let span = int((k.mr - 1) * step + if k.depthwise { channels } else { k.cin });
+    let (asserts, tap) = (asserts(k, channels), tap(k, channels));
     let depth_floats = int(k.nr * if k.depthwise { 1 } else { k.cin });
-    let per_tap = if k.depthwise {
-        quote! {
-            for (i, acc) in acc.iter_mut().enumerate() {
-                for ((acc, w), x) in acc.iter_mut().zip(w).zip(&x[#at..]) { *acc += x * w; }
-            }
-        }
-    } else {
-        let at = affine(&[(quote!(i), step), (quote!(c), 1)], 0);
-        quote! {
-            for (c, w) in w.chunks_exact(#nr).enumerate() {
-                for (i, acc) in acc.iter_mut().enumerate() {
-                    let x = x[#at];
-                    for (acc, w) in acc.iter_mut().zip(w) { *acc += x * w; }
-                }
-            }
-        }
-    };
+
     let value = act::scalar(k.activation, quote!(*acc), uses);
     let y_at = affine(&[(column(k, quote!((col + i))), k.y_stride)], 0);
     let value = if k.pool {
@@ -90,8 +69,7 @@ pub(super) fn conv(k: &ConvKernel, name: &str, channels: usize, uses: &Uses) -> 
                 let mut w = w.chunks_exact(#depth_floats);
                 for tap in taps {
                     for (kx, w) in (0..#size).zip(&mut w) {
-                        let x = &x[#tap_at..][..#span];
-                        #per_tap
+                        #tap
                     }
                 }
                 for (i, acc) in acc.iter().enumerate() {
@@ -103,8 +81,50 @@ pub(super) fn conv(k: &ConvKernel, name: &str, channels: usize, uses: &Uses) -> 
     }
 }
 
+/// Adds one tap to the sums `acc`; `x` begins at the tap's first channel of the block's first pixel.
+fn tap(k: &ConvKernel, channels: usize) -> TokenStream {
+    let nr = int(k.nr);
+    let step = k.stride_x * k.x_stride;
+    let at = affine(&[(quote!(i), step)], 0);
+    let tap_at = affine(
+        &[
+            (quote!(tap), 1),
+            (quote!(col), step),
+            (quote!(kx), k.dilation * k.x_stride),
+        ],
+        0,
+    );
+    let span = int((k.mr - 1) * step + if k.depthwise { channels } else { k.cin });
+    let per_tap = if k.depthwise {
+        quote! {
+            for (i, acc) in acc.iter_mut().enumerate() {
+                for ((acc, w), x) in acc.iter_mut().zip(w).zip(&x[#at..]) { *acc += x * w; }
+            }
+        }
+    } else {
+        let at = affine(&[(quote!(i), step), (quote!(c), 1)], 0);
+        quote! {
+            for (c, w) in w.chunks_exact(#nr).enumerate() {
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    let x = x[#at];
+                    for (acc, w) in acc.iter_mut().zip(w) { *acc += x * w; }
+                }
+            }
+        }
+    };
+    quote! {
+        let x = &x[#tap_at..][..#span];
+        #per_tap
+    }
+}
+
+/// The items of a Winograd kernel's module.
+pub(super) fn winograd(kernel: &Printed) -> TokenStream {
+    winograd::module(kernel, &Scalar { uses: kernel.uses })
+}
+
 /// How Winograd kernels compute on single values.
-pub(super) struct Scalar<'a> {
+struct Scalar<'a> {
     /// Imports of the kernel's module.
     pub uses: &'a Uses,
 }

@@ -21,10 +21,11 @@ use tessera_plan::{kernel::half_block, plan::ConvKernel};
 use super::{
     entry::{asserts, describe},
     finish::{Stored, column, second},
+    registry::Printed,
 };
 use crate::{
     names::{affine, comment, ident, int},
-    uses::{Uses, from},
+    uses::from,
 };
 
 mod dense;
@@ -32,13 +33,20 @@ mod depthwise;
 mod epilogue;
 mod winograd;
 
-pub(super) use winograd::Neon;
+pub(super) use winograd::module as winograd;
 
 /// Lanes of a vector.
 const LANES: usize = 4;
 
-/// The items of a kernel's module.
-pub(super) fn conv(k: &ConvKernel, name: &str, channels: usize, uses: &Uses) -> TokenStream {
+/// The items of a direct kernel's module.
+pub(super) fn direct(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        name,
+        channels,
+        uses,
+        ..
+    } = kernel;
     uses.everything(from::AARCH64);
     let (fn_name, doc) = (ident(name), describe(k, channels));
     let (size, mr) = (int(k.size), int(k.mr));

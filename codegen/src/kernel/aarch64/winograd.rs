@@ -6,13 +6,21 @@ use tessera_plan::plan::ConvKernel;
 
 use super::{LANES, epilogue};
 use crate::{
-    kernel::winograd::{Lanes, literal},
+    kernel::{
+        registry::Printed,
+        winograd::{self, Lanes, literal},
+    },
     names::{comment, int},
     uses::{Uses, from},
 };
 
+/// The items of a Winograd kernel's module.
+pub(in super::super) fn module(kernel: &Printed) -> TokenStream {
+    winograd::module(kernel, &Neon)
+}
+
 /// Vectors of four values.
-pub(in super::super) struct Neon;
+struct Neon;
 
 impl Lanes for Neon {
     fn lanes(&self) -> usize {

@@ -25,10 +25,11 @@ use tessera_plan::plan::ConvKernel;
 use super::{
     entry::{asserts, describe},
     finish::second,
+    registry::Printed,
 };
 use crate::{
     names::{comment, ident, int},
-    uses::{Uses, from},
+    uses::from,
 };
 
 mod asm;
@@ -38,10 +39,19 @@ mod depthwise;
 mod epilogue;
 mod exp;
 mod row;
-pub(super) mod winograd;
+mod winograd;
 
-/// The items of a kernel's module.
-pub(super) fn conv(k: &ConvKernel, name: &str, channels: usize, uses: &Uses) -> TokenStream {
+pub(super) use winograd::{assembly as winograd_assembly, module as winograd};
+
+/// The items of a direct kernel's module.
+pub(super) fn direct(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        name,
+        channels,
+        uses,
+        ..
+    } = kernel;
     let (fn_name, doc) = (ident(name), describe(k, channels));
     let (size, file) = (int(k.size), format!("{name}.S"));
     let (param, arg) = second(k);
@@ -75,6 +85,6 @@ pub(super) fn conv(k: &ConvKernel, name: &str, channels: usize, uses: &Uses) -> 
 }
 
 /// The text of `name.S`.
-pub(super) fn assembly(k: &ConvKernel, channels: usize) -> String {
-    row::text(k, channels)
+pub(super) fn direct_assembly(k: &ConvKernel, channels: usize) -> Vec<(String, String)> {
+    vec![(String::new(), row::text(k, channels))]
 }

@@ -23,6 +23,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_plan::{kernel::winograd::Sizes, plan::ConvKernel};
 
+use super::registry::Printed;
 use crate::{
     names::{affine, comment, int},
     uses::{Uses, from},
@@ -41,15 +42,21 @@ pub(super) use lanes::{Lanes, literal};
 pub(super) use outputs::stored_tile;
 use transform::{Op, Transform};
 
-/// The items of a kernel's module for blocks of `channels` output channels.
-pub(super) fn conv(
-    k: &ConvKernel,
-    s: Sizes,
-    channels: usize,
-    isa: &dyn Lanes,
-    uses: &Uses,
-) -> TokenStream {
+/// The sizes of a Winograd kernel.
+///
+/// # Panics
+/// If it is a direct one, which another generator prints.
+pub(super) fn sizes(k: &ConvKernel) -> Sizes {
+    Sizes::new(k).expect("a Winograd kernel")
+}
+
+/// The items of a kernel's module, with the vectors of `isa`.
+pub(super) fn module(kernel: &Printed, isa: &dyn Lanes) -> TokenStream {
+    let &Printed {
+        k, channels, uses, ..
+    } = kernel;
     isa.import(uses);
+    let s = sizes(k);
     let p = Printer {
         k,
         s,

@@ -18,16 +18,17 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use tessera_plan::plan::{ConvKernel, Isa};
+use tessera_plan::plan::ConvKernel;
 
 use super::{
     entry::{asserts, describe},
     finish::{Stored, column, second},
+    registry::Printed,
 };
 use crate::{
     cpu,
     names::{affine, comment, ident, int},
-    uses::{Uses, from},
+    uses::from,
 };
 
 mod dense;
@@ -37,16 +38,17 @@ mod width;
 mod winograd;
 
 use width::Width;
-pub(super) use winograd::Vectors;
+pub(super) use winograd::module as winograd;
 
-/// The items of a kernel's module.
-pub(super) fn conv(
-    k: &ConvKernel,
-    isa: Isa,
-    name: &str,
-    channels: usize,
-    uses: &Uses,
-) -> TokenStream {
+/// The items of a direct kernel's module.
+pub(super) fn direct(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        isa,
+        name,
+        channels,
+        uses,
+    } = kernel;
     uses.everything(from::X86_64);
     let width = Width::of(isa, channels);
     let block = Block { k, channels, width };

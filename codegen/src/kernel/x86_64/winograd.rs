@@ -7,12 +7,20 @@ use tessera_plan::plan::{ConvKernel, Isa};
 use super::{Width, epilogue};
 use crate::{
     cpu,
-    kernel::winograd::{Lanes, literal},
+    kernel::{
+        registry::Printed,
+        winograd::{self, Lanes, literal},
+    },
     uses::{Uses, from},
 };
 
+/// The items of a Winograd kernel's module.
+pub(in super::super) fn module(kernel: &Printed) -> TokenStream {
+    winograd::module(kernel, &Vectors(kernel.isa))
+}
+
 /// An instruction set's widest vectors.
-pub(in super::super) struct Vectors(pub Isa);
+struct Vectors(Isa);
 
 impl Vectors {
     fn width(&self) -> Width {
