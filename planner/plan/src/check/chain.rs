@@ -54,7 +54,7 @@ fn buffer(c: &Chain, b: &Buffer, at: &dyn Fn() -> String) -> Rule {
     )?;
     rule(
         !b.place.is_arena()
-            || (b.offset % 16 == 0
+            || (b.offset.is_multiple_of(16)
                 && b.offset
                     .checked_add(b.floats)
                     .is_some_and(|e| e <= c.arena_floats)),

@@ -81,8 +81,8 @@ fn sections(t: &TargetPlan, name: &str) -> Rule {
     let mut end = 0;
     for s in &t.sections {
         let ok = s.offset == end
-            && s.offset % 1024 == 0
-            && s.floats % 1024 == 0
+            && s.offset.is_multiple_of(1024)
+            && s.floats.is_multiple_of(1024)
             && s.floats < VALUES_MAX;
         rule(
             ok && s.name.len() <= 16,
@@ -96,7 +96,7 @@ fn sections(t: &TargetPlan, name: &str) -> Rule {
             return rule(false, &at, "a tensor lies in no section");
         };
         let ok = p.offset >= s.offset
-            && p.offset % 16 == 0
+            && p.offset.is_multiple_of(16)
             && p.offset
                 .checked_add(p.floats)
                 .is_some_and(|e| e <= s.offset + s.floats);
