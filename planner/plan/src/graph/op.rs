@@ -26,15 +26,16 @@ pub struct Conv {
     /// Groups; channels and filters divide by it.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
-    /// Applied to the sum.
+    /// The function applied to the sum.
     pub activation: Activation,
-    /// Where the weights come from.
+    /// The source of the weights.
     pub source: WeightSource,
 }
 
 impl Conv {
-    /// Whether every output channel reads one input channel, its own: what depthwise kernels compute. A
-    /// convolution of a single channel is none.
+    /// True if every output channel reads one input channel, its own, which is what depthwise kernels compute.
+    /// `cin` and `cout` are the channels of the whole input and output. A convolution of a single channel is not
+    /// depthwise.
     pub const fn is_depthwise(&self, cin: usize, cout: usize) -> bool {
         self.groups > 1 && self.groups == cin && self.groups == cout
     }
@@ -207,7 +208,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// Whether it computes with weights: trained ones, or those of [`WeightSource::Blur`].
+    /// True if the operation reads weights: trained ones, or those of [`WeightSource::Blur`].
     pub const fn has_weights(&self) -> bool {
         matches!(
             self,
@@ -222,7 +223,7 @@ impl Op {
         )
     }
 
-    /// Whether a box of the output needs only a box of each input: such nodes can be tiled.
+    /// True if a box of the output needs only a box of each input. Only such nodes can be tiled.
     pub const fn is_local(&self) -> bool {
         !matches!(
             self,

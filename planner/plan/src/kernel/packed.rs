@@ -44,7 +44,7 @@ pub fn packed_floats(graph: &Graph, node: &Node, nr: usize, weights: WeightForma
     }
 }
 
-/// Whether a kernel reads weights that are stored so.
+/// True if kernel `k` reads weights that are stored in the format `stored`.
 pub fn reads(k: &ConvKernel, stored: WeightFormat) -> bool {
     match transformed(k.algorithm) {
         Some(own) => own == stored,
