@@ -65,9 +65,8 @@ fn plan(model: &Model, target: Target) -> Plan {
     let options = PlanOptions {
         grids: vec![[2, 2]],
         offload: Some(2),
-        targets: vec![target],
         command: "cargo xtask plan".into(),
-        ..PlanOptions::default()
+        ..PlanOptions::default().on(target)
     };
     make::plan(model, &options).expect("a plan")
 }
