@@ -14,7 +14,7 @@ pub(crate) fn docs(title: &str, plan: &Plan, target: &str) -> Vec<String> {
         format!("`{}`.", plan.command),
         String::new(),
     ];
-    lines.push(format!("- model: {}", plan.dataflow.model));
+    lines.push(format!("- model: {}", plan.network.name));
     lines.push(format!("- plan: {}", plan.hash));
     lines.push(format!("- codegen: {VERSION}"));
     lines.push(format!("- target: {target}"));

@@ -35,6 +35,11 @@ pub fn upper(name: &str) -> Ident {
     Ident::new(&snake(name).to_ascii_uppercase(), Span::call_site())
 }
 
+/// Name of a buffer's constant.
+pub fn buffer(i: usize) -> Ident {
+    upper(&format!("b{i}"))
+}
+
 /// `name` as a Cargo package name.
 pub fn package(name: &str) -> String {
     let s: String = name
@@ -101,6 +106,16 @@ pub fn float(v: f32) -> TokenStream {
 
 /// Widest emitted comment, so that the printer keeps it on one line.
 const COMMENT_WIDTH: usize = 72;
+
+/// 32 bytes from 64 hex digits.
+///
+/// # Panics
+/// If they are none: plans that pass their check have none but such hashes.
+pub(crate) fn hex32(s: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    hex::decode_to_slice(s, &mut out).expect("a checked hash");
+    out
+}
 
 /// `//` comment lines before a statement, wrapped. Tokens carry no comments, so they travel as calls
 /// of a macro that does not exist; `format::module` turns them into comments.

@@ -1,10 +1,9 @@
 //! What storing weights in half precision changes.
 
 use tessera_plan::{
-    graph::Op,
-    plan::{TargetPlan, WeightFormat},
+    graph::{NodeWeights, Op},
+    plan::{Plan, WeightFormat},
 };
-use tessera_planner::model::Model;
 
 /// The difference between a model's weights and what a plan stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -17,15 +16,14 @@ pub struct Rounding {
     pub zeros: u64,
 }
 
-/// Compares `model`'s weights with their halves, where the plan stores those; `None` where it stores
-/// none, or the model has no weights.
-pub fn rounding(tp: &TargetPlan, model: &Model) -> Option<Rounding> {
-    let all = model.weights.as_ref()?;
+/// Compares a model's folded weights, one entry per node, with their halves, where `plan` stores those for
+/// `target`; `None` where it stores none.
+pub fn rounding(plan: &Plan, target: &str, weights: &[Option<NodeWeights>]) -> Option<Rounding> {
     let (mut found, mut change, mut size) = (Rounding::default(), 0.0, 0.0);
-    for p in &tp.packing {
-        let node = model.graph.nodes.get(p.node)?;
+    for p in &plan.target.get(target)?.packing {
+        let node = plan.network.nodes.get(p.node)?;
         let halves = p.weights == WeightFormat::F16 && matches!(node.op, Op::Conv(_));
-        let Some(w) = all.get(p.node)?.as_ref().filter(|_| halves) else {
+        let Some(w) = weights.get(p.node)?.as_ref().filter(|_| halves) else {
             continue;
         };
         for v in &w.weights {
@@ -51,6 +49,7 @@ mod tests {
         cfg,
         kernel::Storage,
         make,
+        model::Model,
         options::{PlanOptions, Target},
         weights,
     };
@@ -72,7 +71,8 @@ mod tests {
                 ..PlanOptions::default()
             };
             let plan = make::plan(model, &options).expect("a plan");
-            rounding(&plan.target[Target::Portable.name()], model)
+            let weights = model.weights.as_ref().expect("weights");
+            rounding(&plan, Target::Portable.name(), weights)
         };
         assert_eq!(of(&model, Storage::Trained), None);
         let found = of(&model, Storage::Halves).expect("halves");

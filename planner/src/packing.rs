@@ -2,8 +2,8 @@
 
 use crate::ftp::StageGraph;
 use tessera_plan::{
-    graph::{Graph, Op, ShortcutKind},
-    kernel::block_floats,
+    graph::Graph,
+    kernel::packed_floats,
     plan::{Chain, Packing, Section, WeightFormat},
 };
 
@@ -24,7 +24,7 @@ pub fn pack(
         let first = at;
         for &n in &stage.nodes {
             let (nr, weights) = kernel_of(chains, n);
-            let floats = floats(graph, n, nr, weights);
+            let floats = packed_floats(graph, &graph.nodes[n], nr, weights);
             if floats == 0 {
                 continue;
             }
@@ -69,35 +69,7 @@ fn kernel_of(chains: &[&Chain], node: usize) -> (usize, WeightFormat) {
 pub fn stage_floats(graph: &Graph, stage: &StageGraph, chains: &[&Chain]) -> usize {
     let of = |n: &usize| {
         let (nr, weights) = kernel_of(chains, *n);
-        floats(graph, *n, nr, weights).next_multiple_of(PAGE)
+        packed_floats(graph, &graph.nodes[*n], nr, weights).next_multiple_of(PAGE)
     };
     stage.nodes.iter().map(of).sum()
-}
-
-/// Packed float32 values of a node.
-pub fn floats(graph: &Graph, n: usize, nr: usize, weights: WeightFormat) -> usize {
-    let node = &graph.nodes[n];
-    let input = node.inputs.first().map(|t| graph.shape(*t));
-    match (&node.op, input) {
-        (Op::Conv(c), Some(x)) => {
-            let taps = c.size * c.size;
-            if c.groups > 1 && c.groups == x.c && c.groups == node.shape.c {
-                return node.shape.c.div_ceil(nr) * nr * (1 + taps);
-            }
-            let filters = node.shape.c / c.groups;
-            let depth = taps * (x.c / c.groups);
-            c.groups * filters.div_ceil(nr) * block_floats(nr, depth, weights)
-        }
-        (Op::Connected { .. }, Some(x)) => node.shape.c * (1 + x.len()),
-        (Op::Local { size, .. }, Some(x)) => node.shape.len() * (1 + size * size * x.c),
-        (Op::BatchNorm, _) => 2 * node.shape.c,
-        (
-            Op::Shortcut {
-                kind: ShortcutKind::Weighted,
-                ..
-            },
-            _,
-        ) => node.inputs.len() * node.shape.c,
-        _ => 0,
-    }
 }

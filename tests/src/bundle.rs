@@ -125,10 +125,10 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
             make::plan(e.model, &options).with_context(|| format!("{}: no plan", e.name))
         })
         .collect::<Result<_>>()?;
-    let programs: Vec<(&str, &Plan, &Model)> = entries
+    let programs: Vec<(&str, &Plan)> = entries
         .iter()
         .zip(&plans)
-        .map(|(e, plan)| (e.name.as_str(), plan, e.model))
+        .map(|(e, plan)| (e.name.as_str(), plan))
         .collect();
     let options = EmitOptions {
         runtime_path: "../../../runtime".into(),
@@ -139,8 +139,8 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
     let lock = File::create(dir.with_extension("lock"))?;
     lock.lock().context("waiting for another test's bundle")?;
     write_files(&dir, &files)?;
-    for (name, plan, model) in &programs {
-        write_weights(&dir.join(weights_file(name)), plan, model, target)
+    for ((name, plan), entry) in programs.iter().zip(entries) {
+        write_weights(&dir.join(weights_file(name)), plan, entry.model, target)
             .with_context(|| format!("{name}: weights"))?;
     }
     let node = compile(&dir, &dir, &package, target, Some(level))?;
@@ -185,7 +185,8 @@ fn write_weights(path: &Path, plan: &Plan, model: &Model, target: Target) -> Res
     fs::create_dir_all(path.parent().context("a file in a folder")?)?;
     let part = path.with_extension("part");
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&part)?);
-    pack::write(plan, model, target.name(), &mut out)?;
+    let weights = model.weights.as_ref().context("a model with weights")?;
+    pack::write(plan, weights, target.name(), &mut out)?;
     out.flush()?;
     fs::rename(&part, path)?;
     Ok(())

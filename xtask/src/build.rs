@@ -116,7 +116,7 @@ pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
         .join("target")
         .join("tessera")
         .join(format!("{}-{key}", plan.name));
-    emit::write_crate(plan, &loaded.model, target, &dir)?;
+    emit::write_crate(plan, loaded.model.weights.as_deref(), target.name(), &dir)?;
     let node = compile(&plan.name, target, &dir)?;
     Ok(Built {
         weights: emit::weights_file(&dir),
@@ -139,7 +139,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     let made = plan::make_plan(&loaded.model, &options)?;
     let target = options.target();
     let dir = workspace::root().join("generated").join(&made.name);
-    let written = emit::write_crate(&made, &loaded.model, target, &dir)?;
+    let written = emit::write_crate(&made, loaded.model.weights.as_deref(), target.name(), &dir)?;
     let node = compile(&made.name, target, &dir)?;
     outln!("node:    {}", workspace::show(&node))?;
     match (&loaded.source, written.weights_bytes) {

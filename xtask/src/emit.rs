@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use tessera_codegen::{EmitOptions, Files, emit, pack, rounding::rounding, write_files};
-use tessera_plan::plan::Plan;
+use tessera_plan::{graph::NodeWeights, plan::Plan};
 use tessera_planner::{model::Model, options::Target, text};
 
 use crate::{progress::Step, workspace};
@@ -42,25 +42,29 @@ fn runtime_path(dir: &Path) -> Result<String> {
     Ok(up.chain(down).collect::<Vec<_>>().join("/"))
 }
 
-/// Emits the crate of `plan` into `dir`, and packs its weights.
+/// Emits the crate of `plan` for its target `target` into `dir`, and packs `weights`, the model's folded ones,
+/// where there are any.
 ///
 /// # Errors
-/// When codegen refuses the plan or a file cannot be written.
-pub fn write_crate(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Result<Written> {
+/// When codegen refuses the plan or the weights, or a file cannot be written.
+pub fn write_crate(
+    plan: &Plan,
+    weights: Option<&[Option<NodeWeights>]>,
+    target: &str,
+    dir: &Path,
+) -> Result<Written> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let step = Step::begin("Emitting sources");
     let options = EmitOptions {
         runtime_path: runtime_path(dir)?,
     };
-    let files = emit(plan, model, target.name(), &options)?;
+    let files = emit(plan, target, &options)?;
     write_sources(dir, &files)?;
     let source_bytes = files.values().map(|f| f.len() as u64).sum();
     step.done(&workspace::show(dir));
-    let weights_bytes = if model.weights.is_some() {
-        Some(pack_weights(plan, model, target, dir)?)
-    } else {
-        None
-    };
+    let weights_bytes = weights
+        .map(|w| pack_weights(plan, w, target, dir))
+        .transpose()?;
     Ok(Written {
         files: files.len(),
         source_bytes,
@@ -86,7 +90,12 @@ pub fn weights_file(dir: &Path) -> PathBuf {
     dir.join("weights.bin")
 }
 
-fn pack_weights(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Result<u64> {
+fn pack_weights(
+    plan: &Plan,
+    weights: &[Option<NodeWeights>],
+    target: &str,
+    dir: &Path,
+) -> Result<u64> {
     let file = weights_file(dir);
     let step = Step::begin("Packing weights");
     // A half-written file never carries the real name.
@@ -95,13 +104,12 @@ fn pack_weights(plan: &Plan, model: &Model, target: Target, dir: &Path) -> Resul
         1 << 20,
         fs::File::create(&part).with_context(|| format!("cannot write {}", part.display()))?,
     );
-    pack::write(plan, model, target.name(), &mut w)?;
+    pack::write(plan, weights, target, &mut w)?;
     w.flush()?;
     drop(w);
     fs::rename(&part, &file)?;
     let bytes = fs::metadata(&file)?.len();
-    let tp = plan.target.get(target.name());
-    let changed = tp.and_then(|tp| rounding(tp, model)).map(|r| {
+    let changed = rounding(plan, target, weights).map(|r| {
         format!(
             ", of which {} weights in half precision: changed by {:.3} % (root mean square), {} became zero",
             r.weights,
@@ -126,7 +134,8 @@ pub fn write_case(
 ) -> Result<()> {
     let file = |ending: &str| dir.join(format!("{name}.{ending}"));
     let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(file("bin"))?);
-    pack::write(plan, model, target.name(), &mut out)?;
+    let weights = model.weights.as_ref().context("a model without weights")?;
+    pack::write(plan, weights, target.name(), &mut out)?;
     out.flush()?;
     let values = model.graph.input.len();
     fs::write(file("f32"), 0.5f32.to_le_bytes().repeat(values))?;

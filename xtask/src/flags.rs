@@ -41,6 +41,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Choose or obey stages and grids; write the plan and the node crate under generated/
     Plan(PlanCommand),
+    /// Write the node crate of a plan that was made before
+    Emit(EmitArgs),
     /// Plan, then compile the node crate (cross-compiles for other targets)
     Build(BuildArgs),
     /// Plan, compile and run a local cluster on pictures or tensors
@@ -203,6 +205,24 @@ pub struct PlanCommand {
     /// Print the plan as JSON instead of the report
     #[arg(long)]
     pub json: bool,
+}
+
+/// `emit`.
+#[derive(Debug, Args)]
+pub struct EmitArgs {
+    /// The plan, as `plan` writes it beside the sources
+    #[arg(value_name = "PLAN.toml")]
+    pub plan: PathBuf,
+    /// Weights that the plan was made with: a Darknet file, or random:SEED [default: none, weights.bin is not
+    /// written]
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<String>,
+    /// Folder that receives the crate
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Which of the plan's targets [default: its only one]
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
 }
 
 /// `build`.

@@ -32,7 +32,7 @@ fn made() -> Result<(String, Files, String)> {
     let emit_options = EmitOptions {
         runtime_path: "../../runtime".into(),
     };
-    let files = emit(&plan, &loaded.model, TARGET.name(), &emit_options)?;
+    let files = emit(&plan, TARGET.name(), &emit_options)?;
     Ok((plan.name, files, options.command))
 }
 

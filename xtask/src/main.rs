@@ -12,6 +12,7 @@ mod command;
 mod demo;
 mod diagnostics;
 mod emit;
+mod emit_plan;
 mod exit;
 mod flags;
 #[cfg(test)]
@@ -47,6 +48,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Demo(a) => demo::run(&a),
         Command::Inspect(a) => inspect::run(&a),
         Command::Plan(a) => plan::run(&a),
+        Command::Emit(a) => emit_plan::run(&a),
         Command::Build(a) => build::run(&a),
         Command::Run(a) => run::run(&a),
         Command::Bench(a) => bench::run(&a),

@@ -86,7 +86,8 @@ fn assembly(k: &ConvKernel, isa: Isa, target: &str) -> Result<String> {
     if let [(_, text)] = kernel::assembly(k, isa, k.nr).as_slice() {
         return Ok(text.clone());
     }
-    let files = emit_kernels(&BTreeSet::from([(k.clone(), k.nr)]), isa, target, "")?;
+    let set = BTreeSet::from([(k.clone(), k.nr)]);
+    let files = emit_kernels(&set, isa, target, "")?.files;
     let name = kernel::name(k, isa, k.nr);
     let source = files.get(&format!("/{name}.rs")).context("no kernel")?;
     let dir = tempfile::tempdir()?;

@@ -118,17 +118,34 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
     let (graph, cfg) = graph(&args.model, args.darknet)?;
     let beside = cfg.with_extension("weights");
     let source = match args.weights.as_deref() {
-        Some(w) => match w.strip_prefix("random:") {
-            Some(seed) => Source::Random(seed.parse().with_context(|| {
-                format!("--weights {w}: the seed must be a whole number, as in random:1")
-            })?),
-            None => Source::File(PathBuf::from(w)),
-        },
+        Some(w) => source(w)?,
         None if beside.exists() => Source::File(beside),
         None => Source::None { looked: beside },
     };
+    let model = read(&source, graph)?;
+    Ok(Loaded { model, cfg, source })
+}
+
+/// The source that `--weights` names: a file, or `random:SEED`.
+///
+/// # Errors
+/// When the seed is no number.
+pub fn source(weights: &str) -> Result<Source> {
+    Ok(match weights.strip_prefix("random:") {
+        Some(seed) => Source::Random(seed.parse().with_context(|| {
+            format!("--weights {weights}: the seed must be a whole number, as in random:1")
+        })?),
+        None => Source::File(PathBuf::from(weights)),
+    })
+}
+
+/// Reads and folds the weights of a network.
+///
+/// # Errors
+/// When they are not its; the message says what to do.
+pub fn read(source: &Source, graph: Graph) -> Result<Model> {
     let step = Step::begin("Reading weights");
-    let model = match &source {
+    let model = match source {
         Source::File(path) => {
             let (model, warnings) = weights::load(path, graph)
                 .with_context(|| format!("cannot use {}", path.display()))?;
@@ -147,10 +164,10 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
         }
         Source::None { .. } => weights::without(graph),
     };
-    step.done(&match &source {
+    step.done(&match source {
         Source::File(p) => workspace::show(p),
         Source::Random(s) => format!("random, seed {s}"),
         Source::None { .. } => "none".into(),
     });
-    Ok(Loaded { model, cfg, source })
+    Ok(model)
 }

@@ -206,7 +206,12 @@ pub fn run(args: &PlanCommand) -> Result<()> {
     let written = if args.dry_run {
         None
     } else {
-        Some(emit::write_crate(&plan, &loaded.model, target, &out)?)
+        Some(emit::write_crate(
+            &plan,
+            loaded.model.weights.as_deref(),
+            target.name(),
+            &out,
+        )?)
     };
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&plan)?)?;

@@ -8,6 +8,7 @@ use tessera_plan::plan::ConvKernel;
 use crate::{
     act,
     names::{affine, comment, int},
+    uses::Uses,
 };
 
 /// The parameter of direct kernels that pool, with a comma before it, and its name in a call: whether this
@@ -45,8 +46,6 @@ const TOGETHER: usize = 64;
 
 /// An activation that has no form in registers, applied by a direct kernel to what it stored.
 pub(super) struct Stored {
-    /// The import that it needs.
-    pub import: TokenStream,
     /// In front of the loop over blocks.
     pub before: TokenStream,
     /// In front of a block, whose first pixel is `col`.
@@ -56,27 +55,24 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Of `lanes` channels. Channels are a loop of known length, of which the compiler makes vectors, with
+    /// Of `channels` channels. Channels are a loop of known length, of which the compiler makes vectors, with
     /// the bits of the scalar function.
-    pub fn new(k: &ConvKernel, lanes: usize) -> Self {
-        let import = stored_import(k);
-        if import.is_empty() {
+    pub fn new(k: &ConvKernel, channels: usize, uses: &Uses) -> Self {
+        if k.activation.is_in_registers() {
             let none = TokenStream::new;
             return Self {
-                import,
                 before: none(),
                 begin: none(),
                 end: none(),
             };
         }
         let at = affine(&[(quote!(i), k.y_stride)], 0);
-        let value = act::scalar(k.activation, quote!(*v));
-        let (together, lanes) = (int(TOGETHER), int(lanes));
+        let value = act::scalar(k.activation, quote!(*v), uses);
+        let (together, channels) = (int(TOGETHER), int(channels));
         let bounds = comment("SAFETY: as above.");
         let overlap =
             comment("The last block overlaps pixels that may be done: they are sums again.");
         Self {
-            import,
             before: quote!(
                 let mut done = 0;
             ),
@@ -88,22 +84,13 @@ impl Stored {
                 if col == cols || col - done >= #together {
                     for i in done..col {
                         #bounds
-                        let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().add(#at), #lanes) };
+                        let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().add(#at), #channels) };
                         for v in y { *v = #value; }
                     }
                     done = col;
                 }
             },
         }
-    }
-}
-
-/// The import of an activation that has no form in registers.
-pub(super) fn stored_import(k: &ConvKernel) -> TokenStream {
-    if k.activation.is_in_registers() {
-        TokenStream::new()
-    } else {
-        act::import(k.activation)
     }
 }
 

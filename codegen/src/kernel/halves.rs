@@ -5,13 +5,16 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::plan::Isa;
 
-use super::{attributes, x86_64::safety};
+use crate::{
+    cpu,
+    uses::{Uses, from},
+};
 
 /// The function.
-pub fn widen(isa: Isa) -> TokenStream {
-    let attributes = attributes(isa);
+pub(super) fn widen(isa: Isa, uses: &Uses) -> TokenStream {
+    let attributes = cpu::attributes(isa);
     let (helper, each) = match isa {
-        Isa::X86_64V3 | Isa::X86_64V4 => (TokenStream::new(), by_instruction()),
+        Isa::X86_64V3 | Isa::X86_64V4 => (TokenStream::new(), by_instruction(uses)),
         Isa::Portable | Isa::Aarch64 | Isa::Armv7 => (half(), by_arithmetic()),
     };
     quote! {
@@ -30,15 +33,17 @@ pub fn widen(isa: Isa) -> TokenStream {
 }
 
 /// Blocks are multiples of eight channels wide: every eight halves are four places.
-fn by_instruction() -> TokenStream {
-    let safety = safety();
+fn by_instruction(uses: &Uses) -> TokenStream {
+    let safety = cpu::safety();
+    let [load, widen, store] = ["_mm_loadu_si128", "_mm256_cvtph_ps", "_mm256_storeu_ps"]
+        .map(|name| uses.name(from::X86_64, name));
     quote! {
         debug_assert!(halves.len().is_multiple_of(4));
         for (from, to) in halves.chunks_exact(4).zip(to.chunks_exact_mut(8)) {
             #safety
             unsafe {
-                let eight = _mm_loadu_si128(from.as_ptr().cast());
-                _mm256_storeu_ps(to.as_mut_ptr(), _mm256_cvtph_ps(eight));
+                let eight = #load(from.as_ptr().cast());
+                #store(to.as_mut_ptr(), #widen(eight));
             }
         }
     }

@@ -6,26 +6,84 @@ use quote::quote;
 use tessera_plan::plan::ConvKernel;
 
 use super::{
-    asserts, column, describe, second,
-    winograd::{Lanes, literal},
+    entry::{asserts, describe},
+    finish::{column, second},
+    registry::Printed,
+    winograd::{self, Lanes, literal},
 };
 use crate::{
     act,
     names::{affine, ident, int},
+    uses::Uses,
 };
 
-/// The items of a kernel's module: one safe function.
-pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
+/// The items of a direct kernel's module: one safe function.
+pub(super) fn direct(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        name,
+        channels,
+        uses,
+        ..
+    } = kernel;
     let fn_name = ident(name);
     let (mr, nr, size) = (int(k.mr), int(k.nr), int(k.size));
     // Tail blocks of depthwise kernels must not read channels of the next pixel; the others compute
     // the padding of the packed block along, it is zero.
-    let acc_lanes = if k.depthwise { lanes } else { k.nr };
-    let acc = int(acc_lanes);
-    let lanes_l = int(lanes);
-    let asserts = asserts(k, lanes);
+    let sums = if k.depthwise { channels } else { k.nr };
+    let acc = int(sums);
+    let channels_l = int(channels);
+    let (asserts, tap) = (asserts(k, channels), tap(k, channels));
+    let depth_floats = int(k.nr * if k.depthwise { 1 } else { k.cin });
 
-    // One tap: `x` begins at the tap's first channel of the block's first pixel.
+    let value = act::scalar(k.activation, quote!(*acc), uses);
+    let y_at = affine(&[(column(k, quote!((col + i))), k.y_stride)], 0);
+    let value = if k.pool {
+        let max = uses.math("max");
+        quote! {{
+            let most = if second || i % 2 == 1 { *y } else { f32::MIN };
+            #max(#value, most)
+        }}
+    } else {
+        value
+    };
+    let taken = if channels == sums {
+        quote!(acc)
+    } else {
+        quote!(&acc[..#channels_l])
+    };
+    let (param, _) = second(k);
+    let doc = describe(k, channels);
+    // `col.min`: the last block ends with the row and overlaps the one before.
+    quote! {
+        #[doc = #doc]
+        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
+            #asserts
+            let (bias, w) = w.split_at(#nr);
+            let mut start = [0.0; #acc];
+            start.copy_from_slice(&bias[..#acc]);
+            let mut col = 0;
+            while col < cols {
+                col = col.min(cols - #mr);
+                let mut acc = [start; #mr];
+                let mut w = w.chunks_exact(#depth_floats);
+                for tap in taps {
+                    for (kx, w) in (0..#size).zip(&mut w) {
+                        #tap
+                    }
+                }
+                for (i, acc) in acc.iter().enumerate() {
+                    for (y, acc) in y[#y_at..].iter_mut().zip(#taken) { *y = #value; }
+                }
+                col += #mr;
+            }
+        }
+    }
+}
+
+/// Adds one tap to the sums `acc`; `x` begins at the tap's first channel of the block's first pixel.
+fn tap(k: &ConvKernel, channels: usize) -> TokenStream {
+    let nr = int(k.nr);
     let step = k.stride_x * k.x_stride;
     let at = affine(&[(quote!(i), step)], 0);
     let tap_at = affine(
@@ -36,8 +94,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         ],
         0,
     );
-    let span = int((k.mr - 1) * step + if k.depthwise { lanes } else { k.cin });
-    let depth_floats = int(k.nr * if k.depthwise { 1 } else { k.cin });
+    let span = int((k.mr - 1) * step + if k.depthwise { channels } else { k.cin });
     let per_tap = if k.depthwise {
         quote! {
             for (i, acc) in acc.iter_mut().enumerate() {
@@ -55,69 +112,24 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
             }
         }
     };
-    let value = act::scalar(k.activation, quote!(*acc));
-    let y_at = affine(&[(column(k, quote!((col + i))), k.y_stride)], 0);
-    let value = if k.pool {
-        quote! {{
-            let most = if second || i % 2 == 1 { *y } else { f32::MIN };
-            math::max(#value, most)
-        }}
-    } else {
-        value
-    };
-    let taken = if lanes == acc_lanes {
-        quote!(acc)
-    } else {
-        quote!(&acc[..#lanes_l])
-    };
-    let uses_math = import(k);
-    let (param, _) = second(k);
-    let doc = describe(k, lanes);
-    // `col.min`: the last block ends with the row and overlaps the one before.
     quote! {
-        #uses_math
-
-        #[doc = #doc]
-        pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
-            #asserts
-            let (bias, w) = w.split_at(#nr);
-            let mut start = [0.0; #acc];
-            start.copy_from_slice(&bias[..#acc]);
-            let mut col = 0;
-            while col < cols {
-                col = col.min(cols - #mr);
-                let mut acc = [start; #mr];
-                let mut w = w.chunks_exact(#depth_floats);
-                for tap in taps {
-                    for (kx, w) in (0..#size).zip(&mut w) {
-                        let x = &x[#tap_at..][..#span];
-                        #per_tap
-                    }
-                }
-                for (i, acc) in acc.iter().enumerate() {
-                    for (y, acc) in y[#y_at..].iter_mut().zip(#taken) { *y = #value; }
-                }
-                col += #mr;
-            }
-        }
+        let x = &x[#tap_at..][..#span];
+        #per_tap
     }
 }
 
-/// The scalar functions' import, where a kernel calls one.
-fn import(k: &ConvKernel) -> TokenStream {
-    if k.pool {
-        quote!(
-            use crate::math;
-        )
-    } else {
-        act::import(k.activation)
-    }
+/// The items of a Winograd kernel's module.
+pub(super) fn winograd(kernel: &Printed) -> TokenStream {
+    winograd::module(kernel, &Scalar { uses: kernel.uses })
 }
 
 /// How Winograd kernels compute on single values.
-pub struct Scalar;
+struct Scalar<'a> {
+    /// Imports of the kernel's module.
+    pub uses: &'a Uses,
+}
 
-impl Lanes for Scalar {
+impl Lanes for Scalar<'_> {
     fn lanes(&self) -> usize {
         1
     }
@@ -128,10 +140,6 @@ impl Lanes for Scalar {
 
     fn ty(&self) -> TokenStream {
         quote!(f32)
-    }
-
-    fn uses(&self, k: &ConvKernel) -> TokenStream {
-        import(k)
     }
 
     fn attributes(&self) -> TokenStream {
@@ -197,12 +205,13 @@ impl Lanes for Scalar {
     }
 
     fn max(&self, value: TokenStream, most: TokenStream) -> TokenStream {
-        quote!(math::max(#value, #most))
+        let max = self.uses.math("max");
+        quote!(#max(#value, #most))
     }
 
     fn activate(&self, k: &ConvKernel, v: &Ident) -> TokenStream {
         if k.activation.is_in_registers() {
-            act::scalar(k.activation, quote!(#v))
+            act::scalar(k.activation, quote!(#v), self.uses)
         } else {
             quote!(#v)
         }

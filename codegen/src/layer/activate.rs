@@ -11,7 +11,7 @@ pub(super) fn emit(cx: &LayerCx, activation: Activation) -> Body {
     let row = cx.input().row_slice(&quote!(x), quote!(row), 1);
     let (pixels, pass) = (
         cx.out.pixels(),
-        act::pass(activation, &cx.out.pixels(), cx.out.c),
+        act::pass(activation, &cx.out.pixels(), cx.out.c, cx.uses),
     );
     let code = cx
         .out

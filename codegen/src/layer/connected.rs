@@ -3,7 +3,7 @@
 use quote::quote;
 use tessera_plan::graph::Activation;
 
-use super::{Body, LayerCx};
+use super::{Body, LayerCx, context::Sharing};
 use crate::{act, names::int};
 
 /// Packed weights: `[out]` bias, then `[h][w][c][out]`: the input is read as it lies, the flattening
@@ -11,7 +11,7 @@ use crate::{act, names::int};
 pub(super) fn emit(cx: &LayerCx, activation: Activation) -> Body {
     let (x, n) = (cx.input(), int(cx.out.c));
     let each = quote! {
-        for (y, w) in y.iter_mut().zip(&w[lanes.clone()]) { *y += x * w; }
+        for (y, w) in y.iter_mut().zip(&w[channels.clone()]) { *y += x * w; }
     };
     let sum = if x.is_packed() {
         let (start, len) = (int(x.start()), int(x.h * x.w * x.c));
@@ -29,9 +29,9 @@ pub(super) fn emit(cx: &LayerCx, activation: Activation) -> Body {
         }
     };
     // Activations over all channels cannot be split; the front end gives none of them here.
-    let pass = act::pass(activation, &quote!(y), cx.out.c);
+    let pass = act::pass(activation, &quote!(y), cx.out.c, cx.uses);
     Body {
-        by_channel: true,
+        sharing: Sharing::Channels,
         ..Body::weighted(
             format!(
                 "connected, {} -> {}, {}",
@@ -39,7 +39,7 @@ pub(super) fn emit(cx: &LayerCx, activation: Activation) -> Body {
                 cx.out.c,
                 activation.name()
             ),
-            quote! { y.copy_from_slice(&w[lanes.clone()]); #sum #pass },
+            quote! { y.copy_from_slice(&w[channels.clone()]); #sum #pass },
         )
     }
 }

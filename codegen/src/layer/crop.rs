@@ -2,7 +2,7 @@
 
 use quote::quote;
 
-use super::{Body, In, LayerCx};
+use super::{Body, LayerCx, view::In};
 
 /// Copies the box; `adjust`: `2x - 1`. The view is either the whole map or just the box.
 pub(super) fn emit(cx: &LayerCx, y: usize, x: usize, adjust: bool) -> Body {

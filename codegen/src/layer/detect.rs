@@ -53,16 +53,18 @@ pub(super) fn region(
     softmax: bool,
     logistic_classes: bool,
 ) -> Body {
+    let logistic = cx.uses.math("logistic");
     let scores = if softmax {
-        quote!(math::softmax(&mut y[5..], 1.0);)
+        let softmax = cx.uses.math("softmax");
+        quote!(#softmax(&mut y[5..], 1.0);)
     } else if logistic_classes {
         quote!(for e in &mut y[5..] {
-            *e = math::logistic(*e);
+            *e = #logistic(*e);
         })
     } else {
         quote!()
     };
-    let code = quote! { y[4] = math::logistic(y[4]); #scores };
+    let code = quote! { y[4] = #logistic(y[4]); #scores };
     slots(
         cx,
         classes + 5,
@@ -82,7 +84,8 @@ pub(super) fn detection(
     let flat = flatten(&cx.input(), &cx.out);
     let (scores, n) = (int(side * side * classes), int(classes));
     let normalise = if softmax {
-        quote! { for y in y[..#scores].chunks_exact_mut(#n) { math::softmax(y, 1.0); } }
+        let softmax = cx.uses.math("softmax");
+        quote! { for y in y[..#scores].chunks_exact_mut(#n) { #softmax(y, 1.0); } }
     } else {
         quote!()
     };
@@ -119,9 +122,10 @@ fn slots(cx: &LayerCx, entries: usize, each: TokenStream, what: String) -> Body 
 fn logistic_slots(cx: &LayerCx, entries: usize, each: TokenStream, what: String) -> Body {
     let row = cx.input().row_slice(&quote!(x), quote!(row), 1);
     let (pixels, n) = (cx.out.pixels(), int(entries));
+    let logistic = cx.uses.math("logistic");
     let code = quote! {
         let raw = #row;
-        for (y, raw) in #pixels.iter_mut().zip(raw) { *y = math::logistic(*raw); }
+        for (y, raw) in #pixels.iter_mut().zip(raw) { *y = #logistic(*raw); }
         for (y, raw) in #pixels.chunks_exact_mut(#n).zip(raw.chunks_exact(#n)) { #each }
     };
     Body::plain(what, cx.out.for_rows(code))

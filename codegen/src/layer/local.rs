@@ -49,7 +49,7 @@ pub(super) fn emit(
         )
     };
     let at = x.at((py, 1), (px, 1));
-    let pass = act::pass(activation, &out.pixels(), out.c);
+    let pass = act::pass(activation, &out.pixels(), out.c, cx.uses);
     let rows = out.for_rows(quote! {
         let (bias, w) = (&bias[row * #row_bias..], &w[row * #row_wl..]);
         let cells = #pixels.chunks_exact_mut(#cout).zip(bias.chunks_exact(#cout));

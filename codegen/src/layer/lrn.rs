@@ -18,6 +18,7 @@ pub(super) fn emit(cx: &LayerCx, size: usize, alpha: f32, beta: f32, kappa: f32)
         affine(&[(quote!(k), 1)], ahead as isize),
         quote!(k - #behind_l),
     );
+    let pow = cx.uses.math("pow");
     let (alpha, beta, kappa) = (float(alpha), float(-beta), float(kappa));
     let code = cx.out.for_rows(quote! {
         let x = #row;
@@ -30,7 +31,7 @@ pub(super) fn emit(cx: &LayerCx, size: usize, alpha: f32, beta: f32, kappa: f32)
                 if let (1.., Some(next)) = (k, x.get(#next)) {
                     norm += #alpha * (next * next);
                 }
-                *y = x[k] * math::pow(norm, #beta);
+                *y = x[k] * #pow(norm, #beta);
             }
         }
     });

@@ -14,13 +14,13 @@ pub(super) fn max(cx: &LayerCx, p: &Pool) -> Body {
     if cx.step.pad == [0; 4] && p.size == 2 && p.stride_x == 2 && cx.ins[0].w == 2 * cx.out.w {
         return Body::plain(what, max_2x2(cx, p));
     }
-    let c = int(cx.out.own);
+    let (c, max) = (int(cx.out.own), cx.uses.math("max"));
     let code = windows(
         cx,
         p,
         quote!(y.fill(f32::MIN);),
         quote! {
-            for (y, x) in y.iter_mut().zip(&x[at..][..#c]) { *y = math::max(*x, *y); }
+            for (y, x) in y.iter_mut().zip(&x[at..][..#c]) { *y = #max(*x, *y); }
         },
         quote!(),
     );
@@ -38,6 +38,7 @@ fn max_2x2(cx: &LayerCx, p: &Pool) -> TokenStream {
     let upper = x.index(&[(quote!(row), p.stride_y)], 0, &[], 0);
     let lower = x.index(&[(quote!(row), p.stride_y)], 1, &[], 0);
     let (px, of_pixel, narrow) = (cx.out.pixels(), int(cx.out.c), cx.out.narrow());
+    let max = cx.uses.math("max");
     let why = comment("Channels are vectors, not pixels.");
     cx.out.for_rows(quote! {
         let upper = x[#upper..][..#len].chunks_exact(#pair);
@@ -46,7 +47,7 @@ fn max_2x2(cx: &LayerCx, p: &Pool) -> TokenStream {
             #narrow
             let ((x0, x1), (x2, x3)) = (upper.split_at(#c), lower.split_at(#c));
             for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3) {
-                *y = math::max(*x3, math::max(*x2, math::max(*x1, math::max(*x0, f32::MIN))));
+                *y = #max(*x3, #max(*x2, #max(*x1, #max(*x0, f32::MIN))));
             }
             #why
             std::hint::black_box(());
@@ -145,12 +146,13 @@ pub(super) fn depth(cx: &LayerCx, out_channels: usize) -> Body {
     let x = cx.input();
     let row = x.row_slice(&quote!(x), quote!(row), 1);
     let (px, cin, cout) = (cx.out.pixels(), int(x.c), int(out_channels));
+    let max = cx.uses.math("max");
     let code = cx.out.for_rows(quote! {
         let x = #row;
         for (y, x) in #px.chunks_exact_mut(#cout).zip(x.chunks_exact(#cin)) {
             y.fill(f32::MIN);
             for x in x.chunks(#cout) {
-                for (y, x) in y.iter_mut().zip(x) { *y = math::max(*x, *y); }
+                for (y, x) in y.iter_mut().zip(x) { *y = #max(*x, *y); }
             }
         }
     });

@@ -14,7 +14,7 @@ pub(super) fn emit(cx: &LayerCx, activation: Activation) -> Body {
     );
     let (pixels, pass) = (
         cx.out.pixels(),
-        act::pass(activation, &cx.out.pixels(), cx.out.c),
+        act::pass(activation, &cx.out.pixels(), cx.out.c, cx.uses),
     );
     let code = cx.out.for_rows(quote! {
         let (x0, x1) = (#a, #b);

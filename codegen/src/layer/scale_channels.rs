@@ -11,7 +11,7 @@ pub(super) fn emit(cx: &LayerCx, per_pixel: bool, activation: Activation) -> Bod
     let (factors, map) = (cx.ins[0], cx.ins[1]);
     let row = map.row_slice(&quote!(x1), quote!(row), 1);
     let (pixels, c) = (cx.out.pixels(), int(map.c));
-    let pass = act::pass(activation, &cx.out.pixels(), cx.out.c);
+    let pass = act::pass(activation, &cx.out.pixels(), cx.out.c, cx.uses);
     if per_pixel {
         let factors = factors.row_slice(&quote!(x0), quote!(row), 1);
         let code = cx.out.for_rows(quote! {

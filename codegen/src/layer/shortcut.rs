@@ -22,7 +22,7 @@ pub(super) fn emit(cx: &LayerCx, kind: &ShortcutKind, activation: Activation) ->
             beta,
         } => resized(cx, *down, *up, *alpha, *beta),
     };
-    let pass = act::pass(activation, &cx.out.pixels(), cx.out.c);
+    let pass = act::pass(activation, &cx.out.pixels(), cx.out.c, cx.uses);
     let code = body.code;
     body.code = cx.out.for_rows(quote!(#code #pass));
     body.what += &format!(", {}", activation.name());

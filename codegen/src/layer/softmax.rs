@@ -3,7 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{Body, In, LayerCx, Out};
+use super::{
+    Body, LayerCx,
+    view::{In, Out},
+};
 use crate::names::{float, int};
 
 /// Copies the input in Darknet's flat order, then normalises group by group.
@@ -11,10 +14,11 @@ pub(super) fn emit(cx: &LayerCx, groups: usize, temperature: f32) -> Body {
     let n = cx.out.w * cx.out.h * cx.out.c;
     let (flat, t) = (flatten(&cx.input(), &cx.out), float(temperature));
     let group = int(n / groups.max(1));
+    let softmax = cx.uses.math("softmax");
     let normalise = if groups <= 1 {
-        quote!(math::softmax(y, #t);)
+        quote!(#softmax(y, #t);)
     } else {
-        quote!(for y in y.chunks_exact_mut(#group) { math::softmax(y, #t); })
+        quote!(for y in y.chunks_exact_mut(#group) { #softmax(y, #t); })
     };
     let px = cx.out.pixels_mut();
     let code = quote! {

@@ -53,8 +53,8 @@ fn plan(model: &Model, target: Target) -> Plan {
 fn files(target: Target) -> Files {
     let model = model("tiny", CFG);
     let plan = plan(&model, target);
-    let emitted = emit(&plan, &model, target.name(), &runtime()).expect("a crate");
-    let again = emit(&plan, &model, target.name(), &runtime()).expect("a crate");
+    let emitted = emit(&plan, target.name(), &runtime()).expect("a crate");
+    let again = emit(&plan, target.name(), &runtime()).expect("a crate");
     assert!(emitted == again, "two runs differ");
     emitted
 }
@@ -125,7 +125,7 @@ fn packages_of_different_plans_differ() {
             ..PlanOptions::default()
         };
         let plan = make::plan(&model, &options).expect("a plan");
-        let files = emit(&plan, &model, "portable", &runtime()).expect("a crate");
+        let files = emit(&plan, "portable", &runtime()).expect("a crate");
         text(&files, "Cargo.toml").to_owned()
     };
     assert_eq!(manifest(Rows::Whole), manifest(Rows::Whole));
@@ -141,7 +141,7 @@ fn tail_of_flat_layers() {
         ..PlanOptions::default()
     };
     let plan = make::plan(&model, &options).expect("a plan");
-    let files = emit(&plan, &model, "portable", &runtime()).expect("a crate");
+    let files = emit(&plan, "portable", &runtime()).expect("a crate");
     insta::assert_snapshot!("tail_flat", text(&files, "src/tail.rs"));
 }
 
@@ -219,7 +219,9 @@ fn kernels_of_every_kind() {
             let nr = if isa == Isa::Armv7 { 8 } else { k.nr };
             let k = ConvKernel { nr, ..k.clone() };
             let set = BTreeSet::from([(k, lanes.min(nr))]);
-            let files = emit_kernels(&set, isa, target, "src/kernels").expect("a kernel");
+            let files = emit_kernels(&set, isa, target, "src/kernels")
+                .expect("a kernel")
+                .files;
             for (path, _) in files.iter().filter(|(path, _)| path.contains("f32_")) {
                 let part = if path.ends_with(".S") { "_asm" } else { "" };
                 insta::assert_snapshot!(
@@ -235,15 +237,15 @@ fn kernels_of_every_kind() {
 fn bundles_share_kernels() {
     let model = model("tiny", CFG);
     let plan = plan(&model, Target::X86_64V3);
-    let programs = [("one", &plan, &model), ("two", &plan, &model)];
+    let programs = [("one", &plan), ("two", &plan)];
     let bundle = emit_bundle("bundle", &programs, "x86-64-v3", &runtime()).expect("a bundle");
     insta::assert_snapshot!("files_bundle", list(&bundle));
     insta::assert_snapshot!("main_bundle", text(&bundle, "src/main.rs"));
     let kernels = |files: &Files| files.keys().filter(|p| p.contains("f32_")).count();
     assert_eq!(kernels(&bundle), kernels(&files(Target::X86_64V3)));
-    let twice = [("one", &plan, &model), ("one", &plan, &model)];
+    let twice = [("one", &plan), ("one", &plan)];
     assert!(emit_bundle("bundle", &twice, "x86-64-v3", &runtime()).is_err());
-    assert!(emit(&plan, &model, "armv7", &runtime()).is_err());
+    assert!(emit(&plan, "armv7", &runtime()).is_err());
 }
 
 /// Two convolutions of one map side by side, and something beside them.
@@ -263,7 +265,7 @@ fn parts_of_a_route_are_written_where_they_belong() {
         ..PlanOptions::default()
     };
     let plan = make::plan(&model, &options).expect("a plan");
-    let files = emit(&plan, &model, "portable", &runtime()).expect("a crate");
+    let files = emit(&plan, "portable", &runtime()).expect("a crate");
     let tail = text(&files, "src/tail.rs");
     assert!(!tail.contains("fn l04_route"), "nothing is left to copy");
     assert!(tail.contains("channels 40..72") && tail.contains("channels 0..40"));
@@ -278,7 +280,7 @@ fn parts_of_a_route_are_written_where_they_belong() {
         panic!("{parts:?} write into the route")
     };
     (chain.steps[a].channel, chain.steps[b].channel) = (0, 32);
-    let refused = emit(&swapped, &model, "portable", &runtime()).expect_err("the wrong order");
+    let refused = emit(&swapped, "portable", &runtime()).expect_err("the wrong order");
     assert!(
         refused.to_string().contains("where they belong"),
         "{refused}"

@@ -1,12 +1,17 @@
 //! Every kernel against a scalar oracle in double precision: a crate with many kernels is emitted,
-//! built and run once per instruction set.
+//! built and run once per generator of the list in `codegen/src/kernel/registry.rs`.
 
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf, process::Command};
 
-use tessera_codegen::{emit_kernels, emit_math, kernel, write_files};
+use tessera_codegen::{
+    emit_kernels,
+    kernel::{self, Form},
+    write_files,
+};
 use tessera_needs::needs;
 use tessera_plan::{
     graph::Activation,
+    kernel::menu,
     plan::{Algorithm, ConvKernel, Isa},
 };
 use tessera_planner::options::Target;
@@ -45,36 +50,14 @@ impl Draw {
     }
 }
 
-/// Channels and pixels per block to draw from.
-fn blocks(isa: Isa) -> &'static [(usize, &'static [usize])] {
-    match isa {
-        Isa::Armv7 => &[(8, &[1, 2, 3, 4, 4])],
-        Isa::Aarch64 => &[
-            (8, &[1, 2, 3, 5, 7, 8]),
-            (12, &[1, 2, 4, 7]),
-            (16, &[1, 2, 3, 4, 5, 5]),
-        ],
-        Isa::X86_64V4 => &[
-            (8, &[1, 2, 5, 12]),
-            (16, &[1, 3, 7, 12]),
-            (32, &[1, 2, 3, 5, 6, 7, 8]),
-        ],
-        _ => &[
-            (8, &[1, 2, 3, 5, 7, 8, 10, 12]),
-            (16, &[1, 2, 3, 4, 5, 6, 6, 6]),
-        ],
-    }
-}
-
 /// Kernels of every kind, size, depth, block and activation, with their channels.
 fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
-    let blocks = blocks(isa);
-    let (widest, most) = *blocks.last().expect("a list");
-    // One more number would change what the others' draws are.
-    let couts: &[usize] = match isa {
-        Isa::X86_64V4 => &[1, 5, 8, 16, 24, 37, 64, 75, 128],
-        _ => &[1, 5, 8, 16, 24, 37, 64],
-    };
+    let blocks: Vec<(usize, usize)> = menu(isa)
+        .iter()
+        .flat_map(|b| (1..=b.mr_max).map(|mr| (b.nr, mr)))
+        .collect();
+    let widest = menu(isa)[0];
+    let couts = [1, 5, 8, 16, 24, 37, 64, 75, 128];
     let mut draw = Draw(0x7e55_e7a0_0000_0001);
     let mut set = BTreeSet::new();
     let kernel = |size,
@@ -115,7 +98,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
         (3, 2, 32, 64),
         (1, 1, 64, 425),
     ] {
-        for mr in BTreeSet::from_iter(most.iter().copied().filter(|m| *m >= 4)) {
+        for mr in 4..=widest.mr_max {
             set.extend(kernel(
                 size,
                 stride,
@@ -124,18 +107,23 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
                 0,
                 cout,
                 mr,
-                widest,
+                widest.nr,
                 Activation::Leaky,
                 false,
                 cout == 32,
             ));
         }
     }
-    while set.len() < DRAWN {
+    // Every block size once, then any.
+    let mut of_menu = blocks.iter().copied();
+    loop {
+        let (nr, mr) = match of_menu.next() {
+            Some(block) => block,
+            None if set.len() < DRAWN => draw.from(&blocks),
+            None => break,
+        };
         let size = draw.from(&[1, 1, 3, 3, 3, 5, 7, 2]);
-        let (nr, pixels) = draw.from(blocks);
         let depthwise = draw.from(&[false, false, true]);
-        let mr = draw.from(pixels);
         set.extend(kernel(
             size,
             draw.from(&[1, 1, 1, 2, 2, 3]),
@@ -143,7 +131,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
             draw.from(&[1, 3, 8, 17, 32]),
             // Other groups' channels lie beside.
             draw.from(&[0, 0, 5]),
-            draw.from(couts),
+            draw.from(&couts),
             mr,
             nr,
             draw.from(&ACTIVATIONS),
@@ -164,8 +152,8 @@ fn begin(math: bool, oracle: &str) -> String {
 fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
     let mut s = begin(math, ORACLE);
     s.push_str("\nconst CASES: &[Case] = &[\n");
-    for (k, lanes) in kernels {
-        let name = kernel::name(k, isa, *lanes);
+    for (k, channels) in kernels {
+        let name = kernel::name(k, isa, *channels);
         let ConvKernel {
             size,
             stride_x,
@@ -181,7 +169,7 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
         writeln!(
             s,
             "Case {{ name: {name:?}, size: {size}, stride: {stride_x}, dilation: {dilation}, cin: {cin}, \
-             x_stride: {x_stride}, y_stride: {y_stride}, mr: {mr}, nr: {nr}, lanes: {lanes}, \
+             x_stride: {x_stride}, y_stride: {y_stride}, mr: {mr}, nr: {nr}, lanes: {channels}, \
              depthwise: {depthwise}, activation: {:?}, side: {}, \
              run: |x, t, w, y, n, {}| kernels::{name}(x, t.try_into().unwrap(), w, y, n{}) }},",
             k.activation.name(),
@@ -195,10 +183,6 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
     s
 }
 
-fn check(isa: Isa, target: Target) {
-    run("kernels", &matrix(isa), isa, target, main_rs);
-}
-
 /// Emits `kernels` and the program that `main_rs` makes of them, builds it and runs it.
 fn run(
     name: &str,
@@ -208,11 +192,10 @@ fn run(
     main_rs: fn(&BTreeSet<(ConvKernel, usize)>, Isa, bool) -> String,
 ) {
     let (triple, target) = (target.triple(), target.name());
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{target}"));
-    let mut files = emit_kernels(kernels, isa, target, "src/kernels").expect("kernels are emitted");
-    let math = emit_math(&files, target).expect("math is emitted");
-    let has_math = math.is_some();
-    files.extend(math.map(|m| ("src/math.rs".to_owned(), m)));
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let emitted = emit_kernels(kernels, isa, target, "src/kernels").expect("kernels are emitted");
+    let (mut files, has_math) = (emitted.files, emitted.math.is_some());
+    files.extend(emitted.math.map(|m| ("src/math.rs".to_owned(), m)));
     let main = main_rs(kernels, isa, has_math);
     files.insert("src/main.rs".into(), main.into_bytes());
     let manifest = "[package]\nname = \"kernels\"\nedition = \"2024\"\n[workspace]\n[profile.dev]\nopt-level = 1\ndebug = false\n";
@@ -235,31 +218,46 @@ fn run(
     assert_eq!(text.trim(), want, "every kernel is compared");
 }
 
-#[test]
-fn portable_kernels_compute_what_the_oracle_does() {
-    check(Isa::Portable, Target::Portable);
+/// Kernels of a generator's instruction set and form compute what their oracle does.
+fn check(name: &str, isa: Isa, form: Form) {
+    let target = Target::ALL.into_iter().find(|t| t.kernels() == isa);
+    let target = target.expect("an instruction set of some target");
+    match form {
+        Form::Direct => run(name, &matrix(isa), isa, target, main_rs),
+        Form::Winograd => run(name, &winograd::matrix(isa), isa, target, winograd::main_rs),
+    }
 }
 
-#[needs(avx2)]
-#[test]
-fn avx2_kernels_compute_what_the_oracle_does() {
-    check(Isa::X86_64V3, Target::X86_64V3);
+/// A generator's test, with what its instruction set needs of this machine.
+macro_rules! test {
+    ($name:ident, Portable, $form:ident) => {
+        test!($name, Portable, $form,);
+    };
+    ($name:ident, X86_64V3, $form:ident) => {
+        test!($name, X86_64V3, $form, #[needs(avx2)]);
+    };
+    ($name:ident, X86_64V4, $form:ident) => {
+        test!($name, X86_64V4, $form, #[needs(avx512)]);
+    };
+    ($name:ident, Aarch64, $form:ident) => {
+        test!($name, Aarch64, $form, #[needs(aarch64)]);
+    };
+    ($name:ident, Armv7, $form:ident) => {
+        test!($name, Armv7, $form, #[needs(armv7)]);
+    };
+    ($name:ident, $isa:ident, $form:ident, $(#[$needs:meta])?) => {
+        $(#[$needs])?
+        #[test]
+        fn $name() {
+            check(stringify!($name), Isa::$isa, Form::$form);
+        }
+    };
 }
 
-#[needs(avx512)]
-#[test]
-fn avx512_kernels_compute_what_the_oracle_does() {
-    check(Isa::X86_64V4, Target::X86_64V4);
+/// A test per generator.
+macro_rules! tests {
+    ($($name:ident: $isa:ident, $form:ident, $module:path, $assembly:path;)*) => {
+        $(test!($name, $isa, $form);)*
+    };
 }
-
-#[needs(aarch64)]
-#[test]
-fn aarch64_kernels_compute_what_the_oracle_does() {
-    check(Isa::Aarch64, Target::Aarch64);
-}
-
-#[needs(armv7)]
-#[test]
-fn armv7_kernels_compute_what_the_oracle_does() {
-    check(Isa::Armv7, Target::Armv7);
-}
+tessera_codegen::with_generators!(tests);

@@ -3,49 +3,63 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use tessera_codegen::kernel;
-use tessera_needs::needs;
 use tessera_plan::{
     graph::Activation,
     kernel::{
-        vector,
+        BlockSize, menu, takes_winograd, vector,
         winograd::{GAP, Sizes},
     },
     plan::{Algorithm, ConvKernel, Isa},
 };
-use tessera_planner::options::Target;
 
 /// What runs inside the emitted crate.
 const ORACLE: &str = include_str!("winograd_oracle.rs");
 
 const STRIP: &str = include_str!("../../../runtime/src/strip.rs");
 
+/// Which of the blocks that Winograd kernels take.
+#[derive(Clone, Copy)]
+enum Width {
+    Wide,
+    Middle,
+    Narrow,
+}
+
+fn block(isa: Isa, width: Width) -> BlockSize {
+    let taken: Vec<BlockSize> = menu(isa)
+        .iter()
+        .copied()
+        .filter(|b| takes_winograd(isa, b.nr))
+        .collect();
+    let last = taken.len() - 1;
+    match width {
+        Width::Wide => taken[0],
+        Width::Middle => taken[last / 2],
+        Width::Narrow => taken[last],
+    }
+}
+
 /// Every tile, with one and several parts of the input channels, equal and not; full and partial
 /// blocks of output channels.
-fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
+pub fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
+    use Width::{Middle, Narrow, Wide};
     let mut set = BTreeSet::new();
     for m in [2, 4, 6] {
-        for (cin, depth, cout, nr, activation) in [
-            (8, 8, 16, 16, Activation::Leaky),
-            (24, 24, 37, 16, Activation::Linear),
-            (32, 16, 5, 8, Activation::Relu),
-            (40, 16, 24, 8, Activation::Leaky),
-            (64, 64, 11, 16, Activation::Relu6),
-            (8, 8, 19, 16, Activation::Mish),
-            (8, 8, 6, 8, Activation::Swish),
-            (8, 8, 17, 8, Activation::Logistic),
-            (8, 8, 8, 8, Activation::Tanh),
+        for (cin, depth, cout, width, activation) in [
+            (8, 8, 16, Wide, Activation::Leaky),
+            (24, 24, 37, Wide, Activation::Linear),
+            (32, 16, 5, Narrow, Activation::Relu),
+            (40, 16, 24, Narrow, Activation::Leaky),
+            (64, 64, 11, Wide, Activation::Relu6),
+            (8, 8, 19, Wide, Activation::Mish),
+            (8, 8, 6, Narrow, Activation::Swish),
+            (8, 8, 17, Narrow, Activation::Logistic),
+            (8, 8, 8, Narrow, Activation::Tanh),
+            (16, 8, 29, Middle, Activation::Leaky),
         ] {
             let by = vector(isa) / 8;
             let (cin, depth) = (by * cin, by * depth);
-            let (mr, nr) = match (isa, nr) {
-                (Isa::Armv7, _) => (4, 8),
-                (Isa::X86_64V4, 8) => (12, 16),
-                (Isa::X86_64V4, _) => (8, 32),
-                (Isa::Aarch64, 8) => (8, 8),
-                (Isa::Aarch64, _) => (5, nr),
-                (_, 8) => (12, nr),
-                _ => (6, nr),
-            };
+            let BlockSize { nr, mr_max: mr } = block(isa, width);
             let k = ConvKernel {
                 size: 3,
                 stride_x: 1,
@@ -81,7 +95,7 @@ fn matrix(isa: Isa) -> BTreeSet<(ConvKernel, usize)> {
 }
 
 /// `main.rs` of the crate: the oracle and a table of kernels.
-fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
+pub fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> String {
     let mut s = super::begin(math, ORACLE);
     // Kernels name the runtime's strips; the file is all they need of it.
     writeln!(
@@ -90,14 +104,14 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
     )
     .expect("text");
     s.push_str("\nconst CASES: &[Case] = &[\n");
-    for (k, lanes) in kernels {
-        let name = kernel::name(k, isa, *lanes);
+    for (k, channels) in kernels {
+        let name = kernel::name(k, isa, *channels);
         let Some(sizes) = Sizes::new(k) else { continue };
         // The input's transform stands with the first block of channels.
         let input = kernel::name(k, isa, k.nr.min(k.y_stride));
         writeln!(
             s,
-            "Case {{ name: {name:?}, m: {}, cin: {}, x_stride: {}, y_stride: {}, nr: {}, lanes: {lanes}, activation: {:?}, side: {}, \
+            "Case {{ name: {name:?}, m: {}, cin: {}, x_stride: {}, y_stride: {}, nr: {}, lanes: {channels}, activation: {:?}, side: {}, \
              depth: {}, planes: {}, gap: {}, u: {}, product: {}, \
              input: |x, t, v, c| kernels::{input}::input(x, t.try_into().unwrap(), v, c), \
              channels: kernels::{name}::channels }},",
@@ -118,37 +132,4 @@ fn main_rs(kernels: &BTreeSet<(ConvKernel, usize)>, isa: Isa, math: bool) -> Str
     }
     s.push_str("];\n");
     s
-}
-
-fn check(isa: Isa, target: Target) {
-    super::run("winograd", &matrix(isa), isa, target, main_rs);
-}
-
-#[test]
-fn portable_winograd_convolves() {
-    check(Isa::Portable, Target::Portable);
-}
-
-#[needs(avx2)]
-#[test]
-fn avx2_winograd_convolves() {
-    check(Isa::X86_64V3, Target::X86_64V3);
-}
-
-#[needs(avx512)]
-#[test]
-fn avx512_winograd_convolves() {
-    check(Isa::X86_64V4, Target::X86_64V4);
-}
-
-#[needs(aarch64)]
-#[test]
-fn aarch64_winograd_convolves() {
-    check(Isa::Aarch64, Target::Aarch64);
-}
-
-#[needs(armv7)]
-#[test]
-fn armv7_winograd_convolves() {
-    check(Isa::Armv7, Target::Armv7);
 }

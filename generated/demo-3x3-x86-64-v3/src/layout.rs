@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: 5c7dd95f146fb69bb68804673370df4f785750f010a9c3109a4186d12c02f476
+//! - plan: ad94cf08df5244dce65079b56da2d2657962b9824d460e5c4d21d00e13094813
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 

@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: 5c7dd95f146fb69bb68804673370df4f785750f010a9c3109a4186d12c02f476
+//! - plan: ad94cf08df5244dce65079b56da2d2657962b9824d460e5c4d21d00e13094813
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
@@ -25,13 +25,11 @@
 //! | 21 conv 1x1/1, 64 -> 30, linear               | 10x12x64 | 10x12x30 | 10   | 10   | f32_conv1x1s1_linear_6x16_avx2_k64_x64_y30 |
 //! | 22 yolo, 3 anchors, 5 classes                 | 10x12x30 | 10x12x30 | 10   | 10   | loop                                       |
 #![forbid(unsafe_code)]
+use crate::{kernels, layout, math};
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo};
-use tessera_runtime::team::{Across, Team};
-use crate::layout;
-use crate::kernels;
-use crate::math;
 use tessera_runtime::order::{Firing, Order};
+use tessera_runtime::team::{Across, Team};
 
 /// Working memory: float32 values.
 pub const ARENA_FLOATS: usize = 198_848;

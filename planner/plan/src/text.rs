@@ -1,10 +1,15 @@
 //! `plan.toml`: writing, reading, hashing.
 
+mod network;
+
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    graph::{Darknet, Graph, Head, Node, TensorIx},
     limits::PLAN_BYTES_MAX,
-    plan::{Dataflow, Plan, SCHEMA_VERSION},
+    plan::{Dataflow, Estimates, Plan, SCHEMA_VERSION, TargetPlan},
+    region::Shape,
 };
 
 /// Why a text is no plan.
@@ -30,9 +35,9 @@ pub enum FormError {
         /// The plan's.
         found: u32,
     },
-    /// The hash does not fit the dataflow.
+    /// The hash does not fit dataflow and network.
     #[error(
-        "the plan's hash does not fit its dataflow: the file was edited or damaged; make it again"
+        "the plan's hash does not fit its dataflow and network: the file was edited or damaged; make it again"
     )]
     Hash,
     /// The plan breaks a rule.
@@ -40,37 +45,123 @@ pub enum FormError {
     Check(#[from] crate::check::CheckError),
 }
 
-impl Dataflow {
-    /// Hex SHA-256 of the canonical form: the TOML of this part alone.
-    ///
-    /// # Panics
-    /// Never: every field has a TOML form.
-    pub fn hash(&self) -> String {
-        digest(&toml::to_string(self).expect("plain data has a TOML form"))
+/// A plan's schema, read before the rest: plans of another version may have other parts.
+#[derive(serde::Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+/// The first lines of `plan.toml`.
+#[derive(Serialize)]
+struct Top<'a> {
+    schema: u32,
+    hash: &'a str,
+    name: &'a str,
+    command: &'a str,
+}
+
+/// The parts of `plan.toml` behind the network.
+#[derive(Serialize)]
+struct Parts<'a> {
+    dataflow: &'a Dataflow,
+    target: &'a std::collections::BTreeMap<String, TargetPlan>,
+    estimates: &'a Estimates,
+}
+
+/// What a plan's hash covers.
+#[derive(Serialize)]
+struct Hashed<'a> {
+    dataflow: &'a Dataflow,
+    network: Computed<'a>,
+}
+
+/// What a network computes: all of it but names, and where weights stand in the weights file.
+#[derive(Serialize)]
+struct Computed<'a> {
+    darknet: Darknet,
+    input: Shape,
+    letterbox: bool,
+    nodes: Vec<Operation<'a>>,
+    heads: &'a [Head],
+    outputs: &'a [TensorIx],
+}
+
+/// What a node computes.
+#[derive(Serialize)]
+struct Operation<'a> {
+    op: &'a crate::graph::Op,
+    inputs: &'a [TensorIx],
+    shape: Shape,
+}
+
+impl<'a> Computed<'a> {
+    fn of(network: &'a Graph) -> Self {
+        let operation = |n: &'a Node| Operation {
+            op: &n.op,
+            inputs: &n.inputs,
+            shape: n.shape,
+        };
+        Self {
+            darknet: network.darknet,
+            input: network.input,
+            letterbox: network.letterbox,
+            nodes: network.nodes.iter().map(operation).collect(),
+            heads: &network.heads,
+            outputs: &network.outputs,
+        }
     }
 }
 
+fn toml(part: &impl Serialize) -> String {
+    toml::to_string(part).expect("plain data has a TOML form")
+}
+
 fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 impl Plan {
+    /// What [`Plan::hash`] should be: hex SHA-256 of the TOML of `dataflow` and of what `network` computes.
+    ///
+    /// Nodes that agree on it exchange tiles, so both must be in it: the dataflow names tensors by their
+    /// numbers, and only the network's operations say what those tensors hold. The model digest inside the
+    /// dataflow covers operations and weights too, but nothing can compute that digest again from a plan
+    /// alone, and an edited network must not keep its hash. Names, cfg lines and the order of the weights file
+    /// are left out: no value that a node computes depends on them, and weights are in the digest.
+    ///
+    /// # Panics
+    /// Never: every field has a TOML form.
+    pub fn content_hash(&self) -> String {
+        digest(&toml(&Hashed {
+            dataflow: &self.dataflow,
+            network: Computed::of(&self.network),
+        }))
+    }
+
     /// Hex SHA-256 of all of the plan: what crates differ by.
     pub fn digest(&self) -> String {
         digest(&self.to_toml())
     }
 
-    /// The plan as `plan.toml`.
+    /// The plan as `plan.toml`: UTF-8, lines end with `\n`. The network has a line per node and layer.
     ///
     /// # Panics
     /// Never: every field has a TOML form.
     pub fn to_toml(&self) -> String {
-        let body = toml::to_string(self).expect("plain data has a TOML form");
+        let top = toml(&Top {
+            schema: self.schema,
+            hash: &self.hash,
+            name: &self.name,
+            command: &self.command,
+        });
+        let network = network::toml(&self.network);
+        let parts = toml(&Parts {
+            dataflow: &self.dataflow,
+            target: &self.target,
+            estimates: &self.estimates,
+        });
         format!(
-            "# A plan of Tessera. Made by: {}\n# Regions are half-open [lo, hi]; see planner/src/plan/mod.rs.\n\n{body}",
+            "# A plan of Tessera. Made by: {}\n# Regions are half-open [lo, hi]; see planner/plan/src/plan/mod.rs.\n\n{top}\n{network}\n{parts}",
             self.command
         )
     }
@@ -78,7 +169,7 @@ impl Plan {
     /// Reads and checks a `plan.toml`.
     ///
     /// # Errors
-    /// When the text is no plan of this version, or breaks a rule.
+    /// When the text is no plan of this version, or breaks a rule of [`crate::check`].
     pub fn from_toml(text: &str) -> Result<Self, FormError> {
         if text.len() > PLAN_BYTES_MAX {
             return Err(FormError::TooLong {
@@ -86,12 +177,13 @@ impl Plan {
                 limit: PLAN_BYTES_MAX,
             });
         }
-        let plan: Self = toml::from_str(text)?;
-        if plan.schema != SCHEMA_VERSION {
-            return Err(FormError::Schema { found: plan.schema });
+        let Version { schema } = toml::from_str(text)?;
+        if schema != SCHEMA_VERSION {
+            return Err(FormError::Schema { found: schema });
         }
+        let plan: Self = toml::from_str(text)?;
         crate::check::check(&plan)?;
-        if plan.dataflow.hash() != plan.hash {
+        if plan.content_hash() != plan.hash {
             return Err(FormError::Hash);
         }
         Ok(plan)

@@ -3,13 +3,13 @@
 use tessera_plan::{
     graph::{Conv, Graph, Node, Op},
     kernel::{
-        takes_winograd, vector,
+        mr_max, takes_winograd, vector,
         winograd::{Sizes, transformed_floats},
     },
     plan::{Algorithm, Isa},
 };
 
-use super::{Family, Storage, Wanted, blocks, costs::Kernel, neon, portable, winograd, work::Work};
+use super::{Family, Storage, Wanted, blocks, costs::Kernel, winograd, work::Work};
 
 /// Channels on either side from which on formulas choose Winograd kernels: costs of fewer were not
 /// measured.
@@ -66,7 +66,7 @@ impl<'a> Layer<'a> {
             return None;
         };
         let cin = graph.shape(node.inputs[0]).c;
-        let depthwise = conv.groups > 1 && conv.groups == cin && conv.groups == node.shape.c;
+        let depthwise = conv.is_depthwise(cin, node.shape.c);
         let group_depth = if depthwise { 1 } else { cin / conv.groups };
         let filters = node.shape.c / conv.groups;
         let side = if made.pool { 2 } else { 1 };
@@ -123,11 +123,7 @@ impl<'a> Layer<'a> {
         let floats = self.work.filters.div_ceil(nr) * transformed_floats(m, [self.cin, depth], nr);
         let stored = weights.transforms(floats);
         Some(Choice {
-            mr: match self.isa {
-                Isa::Aarch64 | Isa::Armv7 => neon::most(self.isa, nr),
-                Isa::Portable => portable::winograd_mr(nr),
-                Isa::X86_64V3 | Isa::X86_64V4 => blocks::x86(self.work, self.isa).most(nr),
-            },
+            mr: mr_max(self.isa, nr),
             nr,
             algorithm: Algorithm::Winograd { m, depth, stored },
         })

@@ -4,7 +4,10 @@
 //! of four lanes a cycle, with loads beside it at the price of a quarter each (cortex-a53 and
 //! cortex-a7 issue them together when they do not wait).
 
-use tessera_plan::{kernel::half_block, plan::Isa};
+use tessera_plan::{
+    kernel::{half_block, menu, mr_max},
+    plan::Isa,
+};
 
 use super::work::Work;
 
@@ -50,7 +53,7 @@ impl Kernels {
 
     /// Pixels of a block, at most `most_of_row`, for rows of `w` pixels; pairs of them where kernels `pool`.
     fn best_mr(self, nr: usize, [w, most_of_row]: [usize; 2], pool: bool) -> usize {
-        (1..=most(self.isa, nr).min(most_of_row))
+        (1..=mr_max(self.isa, nr).min(most_of_row))
             .filter(|m| !pool || m.is_multiple_of(2))
             .min_by_key(|m| (self.row(nr, *m, w, pool), std::cmp::Reverse(*m)))
             .unwrap_or(1)
@@ -59,31 +62,15 @@ impl Kernels {
     /// Output channels per block, for rows of `whole` pixels, and pixels per block for rows of so many
     /// pixels and at least so few: tiles of every width share the packed weights.
     pub fn best(self, whole: usize, row: [usize; 2], pool: bool) -> [usize; 2] {
-        let widths: &[usize] = if self.isa == Isa::Armv7 {
-            &[8]
-        } else {
-            &[16, 12, 8]
-        };
-        let nr = widths
+        let nr = menu(self.isa)
             .iter()
-            .copied()
+            .map(|b| b.nr)
             .min_by_key(|nr| {
                 let mr = self.best_mr(*nr, [whole; 2], false);
                 self.row(*nr, mr, whole, false)
             })
             .unwrap_or(8);
         [nr, self.best_mr(nr, row, pool)]
-    }
-}
-
-/// Most pixels for which sums, pixels and weights fit the registers: 16 on armv7, of which two steps
-/// of weights take four; 32 on aarch64.
-pub(super) const fn most(isa: Isa, nr: usize) -> usize {
-    match (isa, nr) {
-        (Isa::Armv7, _) => 4,
-        (_, 8) => 8,
-        (_, 12) => 7,
-        _ => 5,
     }
 }
 

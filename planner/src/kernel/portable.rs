@@ -35,9 +35,3 @@ impl Kernels {
 fn steps(m: usize, w: usize) -> usize {
     w.div_ceil(m) * (2 * m).max(9)
 }
-
-/// Tiles per block of Winograd kernels.
-pub(super) const fn winograd_mr(nr: usize) -> usize {
-    let most = 96 / nr;
-    if most < 12 { most } else { 12 }
-}

@@ -1,6 +1,6 @@
 //! Costs of x86-64 kernels by formulas, to choose among block sizes and algorithms.
 
-use tessera_plan::kernel::{vector, winograd::Sizes};
+use tessera_plan::kernel::{menu, mr_max, vector, winograd::Sizes};
 
 use super::{winograd, work::Work};
 use tessera_plan::plan::Isa;
@@ -53,27 +53,6 @@ impl Kernels {
         }
     }
 
-    /// Most pixels of a block. With AVX2 the sums, the weights and a pixel fill the 16 registers. AVX-512
-    /// has 32, but kernels are quicker with fewer sums: shares of the peak in 3x3 layers of YOLOv2 by
-    /// blocks of 4, 6, 8, 10, 12 and 14 pixels x 32 channels, first layer 76, 86, 79, 73, 50, 42 %;
-    /// 64 -> 128 channels 83, 96, 99, 88, 92, 92 %; x 64 channels, 3, 4, 6 pixels: 65, 75, 80 % and 92, 94, 90 %
-    /// (EPYC, Zen 5, 289 GFLOP/s at best, rustc 1.95, 2026-11, spread 5 %).
-    pub const fn most(self, nr: usize) -> usize {
-        match (self.isa, nr) {
-            (Isa::X86_64V4, 32) => 8,
-            (Isa::X86_64V4, _) | (_, 8) => 12,
-            (..) => 6,
-        }
-    }
-
-    /// Channels of a block to choose from.
-    const fn widths(self) -> &'static [usize] {
-        match self.isa {
-            Isa::X86_64V4 => &[32, 16, 8],
-            _ => &[16, 8],
-        }
-    }
-
     /// A map of `size` (rows, columns) by a Winograd kernel with blocks of `mr` tiles.
     pub fn winograd(self, s: &Sizes, mr: usize, size: [usize; 2], tiles: usize) -> usize {
         let v = self.vectors(s.nr);
@@ -84,7 +63,7 @@ impl Kernels {
 
     /// Pixels of a block, at most `most`, for rows of `w` pixels; pairs of them where kernels `pool`.
     pub fn best_mr(self, nr: usize, [w, most]: [usize; 2], pool: bool) -> usize {
-        (1..=self.most(nr).min(most))
+        (1..=mr_max(self.isa, nr).min(most))
             .filter(|m| !pool || m.is_multiple_of(2))
             .min_by_key(|m| (self.row(nr, *m, w), std::cmp::Reverse(*m)))
             .unwrap_or(1)
@@ -92,7 +71,7 @@ impl Kernels {
 
     /// Channels of a block for maps `w` pixels wide.
     pub fn best_nr(self, w: usize) -> usize {
-        let widths = self.widths().iter().copied();
+        let widths = menu(self.isa).iter().map(|b| b.nr);
         widths
             .min_by_key(|nr| self.row(*nr, self.best_mr(*nr, [w; 2], false), w))
             .unwrap_or(16)

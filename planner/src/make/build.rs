@@ -55,15 +55,17 @@ pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<
     let expected = estimate::seconds(&tasks, &times, tail, o);
     let first = target.get(o.target().name());
     let estimates = estimate::estimate(graph, &dataflow, &tasks, first, &expected, o);
-    let plan = Plan {
+    let mut plan = Plan {
         schema: SCHEMA_VERSION,
-        hash: dataflow.hash(),
+        hash: String::new(),
         name: crate_name(graph, cuts, o.target()),
         command: o.command.clone(),
+        network: graph.clone(),
         dataflow,
         target,
         estimates,
     };
+    plan.hash = plan.content_hash();
     Ok(Built { plan, tasks })
 }
 
@@ -92,10 +94,7 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
         .map(|((stage, [ys, xs]), grid)| stages::stage_data(graph, stage, *grid, o.split, [ys, xs]))
         .collect();
     Dataflow {
-        model: graph.name.clone(),
         digest: hex::encode(model.digest),
-        darknet: graph.darknet,
-        input: graph.input,
         tensors: stages::boundary_tensors(graph, outputs, tail),
         stages: stages_data,
         tail: Tail {

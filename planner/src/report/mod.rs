@@ -15,6 +15,7 @@ use tessera_plan::limits;
 use tessera_plan::{
     graph::Graph,
     plan::{Plan, Stage},
+    region::Shape,
 };
 
 /// Chain classes of a plan that are listed one by one.
@@ -43,14 +44,14 @@ fn ratio(a: u64, b: u64) -> f64 {
 }
 
 fn head(plan: &Plan, graph: &Graph) -> String {
-    let d = &plan.dataflow;
+    let Shape { h, w, c } = graph.input;
     let mut t = Table::plain("<<");
-    let input = format!("{} x {} x {}", d.input.w, d.input.h, d.input.c);
+    let input = format!("{w} x {h} x {c}");
     t.row(&[
         "model",
         &format!(
             "{}, input {input} (w x h x c), {}",
-            d.model,
+            graph.name,
             plural(graph.layers.len(), "layer")
         ),
     ]);

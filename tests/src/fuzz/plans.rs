@@ -18,12 +18,19 @@ const SMALL: &str = "[net]\nwidth=8\nheight=8\nchannels=2\n\
     [route]\nlayers=-1,0\n\
     [convolutional]\nfilters=4\nsize=1\nstride=1\nactivation=linear\n";
 
+/// A network with every kind of operation.
+const EVERY_KIND: &str = include_str!("../../../codegen/tests/every_kind.cfg");
+
 /// The network of [`plan`], without weights.
 ///
 /// # Panics
 /// If the front end does not take it.
 pub fn small_model() -> Model {
-    let (graph, _) = cfg::read(SMALL.as_bytes(), "small", Darknet::Alexey);
+    model(SMALL, "small")
+}
+
+fn model(cfg: &str, name: &str) -> Model {
+    let (graph, _) = cfg::read(cfg.as_bytes(), name, Darknet::Alexey);
     weights::without(graph.expect("a network"))
 }
 
@@ -32,13 +39,17 @@ pub fn small_model() -> Model {
 /// # Panics
 /// If the planner does not make it.
 pub fn small_plan(grid: [usize; 2], cuts: &[usize], target: Target) -> Plan {
+    plan_of(&small_model(), grid, cuts, target)
+}
+
+fn plan_of(model: &Model, grid: [usize; 2], cuts: &[usize], target: Target) -> Plan {
     let options = PlanOptions {
         grids: vec![grid],
         cuts: cuts.to_vec(),
         command: "cargo xtask plan".into(),
         ..PlanOptions::default().on(target)
     };
-    make::plan(&small_model(), &options).expect("a plan")
+    make::plan(model, &options).expect("a plan")
 }
 
 /// A text is a plan or is refused with a reason. A plan that passes its check, its hash set
@@ -73,12 +84,11 @@ fn emitted(plan: &Plan) {
     if check::check(plan).is_err() {
         return;
     }
-    let model = small_model();
     let options = EmitOptions {
         runtime_path: "../../runtime".into(),
     };
     for target in plan.target.keys() {
-        if let Err(e) = tessera_codegen::emit(plan, &model, target, &options) {
+        if let Err(e) = tessera_codegen::emit(plan, target, &options) {
             assert!(!e.to_string().is_empty());
         }
     }
@@ -96,7 +106,13 @@ fn edited(bytes: &[u8]) -> Option<Plan> {
     };
     let targets = [Target::Portable, Target::X86_64V3];
     let target = targets[usize::from(which >> 2) % 2];
-    let mut tree = toml::Value::try_from(small_plan(grid, cuts, target)).ok()?;
+    let model = if which >> 3 & 1 == 0 {
+        small_model()
+    } else {
+        model(EVERY_KIND, "every-kind")
+    };
+    let plan = plan_of(&model, grid, cuts, target);
+    let mut tree = toml::Value::try_from(plan).ok()?;
     for _ in 0..EDITS {
         let Some((&[lo, hi, kind, value], tail)) = rest.split_first_chunk::<4>() else {
             break;

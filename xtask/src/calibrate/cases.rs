@@ -195,10 +195,8 @@ impl Bundle {
         }
         step.done(&format!("{} of them", list.len()));
         let name = format!("calibrate-{}", target.name());
-        let programs: Vec<(&str, &Plan, &Model)> = list
-            .iter()
-            .map(|(_, n, p, m)| (n.as_str(), p, *m))
-            .collect();
+        let programs: Vec<(&str, &Plan)> =
+            list.iter().map(|(_, n, p, _)| (n.as_str(), p)).collect();
         // The crate lies where the runtime's path is known; only the node goes along.
         let sources = workspace::root()
             .join("target/tessera")

@@ -58,7 +58,7 @@ fn plan_works_as_typed() {
     let plan: Plan = serde_json::from_str(&a.out).unwrap();
     tessera_plan::check::check(&plan).unwrap();
     assert_eq!(plan.dataflow.stages[0].grid, [5, 5]);
-    assert_eq!(plan.hash, plan.dataflow.hash());
+    assert_eq!(plan.hash, plan.content_hash());
 }
 
 #[test]

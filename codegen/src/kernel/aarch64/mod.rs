@@ -18,24 +18,39 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_plan::{kernel::half_block, plan::ConvKernel};
 
-use super::{Stored, asserts, column, describe, second};
-use crate::names::{affine, comment, ident, int};
+use super::{
+    entry::{asserts, describe},
+    finish::{Stored, column, second},
+    registry::Printed,
+};
+use crate::{
+    names::{affine, comment, ident, int},
+    uses::from,
+};
 
 mod dense;
 mod depthwise;
 mod epilogue;
 mod winograd;
 
-pub use winograd::Neon;
+pub(super) use winograd::module as winograd;
 
 /// Lanes of a vector.
 const LANES: usize = 4;
 
-/// The items of a kernel's module.
-pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
-    let (fn_name, doc) = (ident(name), describe(k, lanes));
+/// The items of a direct kernel's module.
+pub(super) fn direct(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        name,
+        channels,
+        uses,
+        ..
+    } = kernel;
+    uses.everything(from::AARCH64);
+    let (fn_name, doc) = (ident(name), describe(k, channels));
     let (size, mr) = (int(k.size), int(k.mr));
-    let asserts = asserts(k, lanes);
+    let asserts = asserts(k, channels);
     let baseline = comment("SAFETY: NEON belongs to the target's baseline.");
     let constants = epilogue::constants(k.activation);
     let (param, arg) = second(k);
@@ -43,13 +58,8 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         "SAFETY: a block's pixels end at or before `cols`, and the assertions say that x, w and y \
          reach as far as the last pixel's last tap, weight and channel.",
     );
-    let Stored {
-        import,
-        before,
-        begin,
-        end,
-    } = Stored::new(k, lanes);
-    let whole = Block::new(k, lanes, k.mr).body();
+    let Stored { before, begin, end } = Stored::new(k, channels, uses);
+    let whole = Block::new(k, channels, k.mr).body();
     let whole = quote! {
         col = col.min(cols - #mr);
         #begin
@@ -61,7 +71,7 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
     let blocks = if few == k.mr {
         whole
     } else {
-        let (few, part) = (int(few), Block::new(k, lanes, few).body());
+        let (few, part) = (int(few), Block::new(k, channels, few).body());
         quote! {
             if cols - col > #few {
                 #whole
@@ -75,9 +85,6 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         }
     };
     quote! {
-        use std::arch::aarch64::*;
-        #import
-
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             #baseline
@@ -102,14 +109,18 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
 struct Block<'a> {
     k: &'a ConvKernel,
     /// Output channels that exist; the others are padding of the packed weights.
-    lanes: usize,
+    channels: usize,
     /// Pixels.
     pixels: usize,
 }
 
 impl<'a> Block<'a> {
-    const fn new(k: &'a ConvKernel, lanes: usize, pixels: usize) -> Self {
-        Self { k, lanes, pixels }
+    const fn new(k: &'a ConvKernel, channels: usize, pixels: usize) -> Self {
+        Self {
+            k,
+            channels,
+            pixels,
+        }
     }
 
     /// Everything from the bias to the stores, for the pixels from `col` on.
@@ -133,12 +144,12 @@ impl<'a> Block<'a> {
 
     /// Vectors that hold an existing channel.
     const fn vectors(&self) -> usize {
-        self.lanes.div_ceil(LANES)
+        self.channels.div_ceil(LANES)
     }
 
     /// Existing channels of vector `v`.
     fn filled(&self, v: usize) -> usize {
-        (self.lanes - v * LANES).min(LANES)
+        (self.channels - v * LANES).min(LANES)
     }
 
     /// Values between the windows of neighbouring output pixels.

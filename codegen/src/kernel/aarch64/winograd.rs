@@ -7,14 +7,20 @@ use tessera_plan::plan::ConvKernel;
 use super::{LANES, epilogue};
 use crate::{
     kernel::{
-        stored_import,
-        winograd::{Lanes, literal},
+        registry::Printed,
+        winograd::{self, Lanes, literal},
     },
     names::{comment, int},
+    uses::{Uses, from},
 };
 
+/// The items of a Winograd kernel's module.
+pub(in super::super) fn module(kernel: &Printed) -> TokenStream {
+    winograd::module(kernel, &Neon)
+}
+
 /// Vectors of four values.
-pub struct Neon;
+struct Neon;
 
 impl Lanes for Neon {
     fn lanes(&self) -> usize {
@@ -29,12 +35,8 @@ impl Lanes for Neon {
         quote!(float32x4_t)
     }
 
-    fn uses(&self, k: &ConvKernel) -> TokenStream {
-        let math = stored_import(k);
-        quote! {
-            use std::arch::aarch64::*;
-            #math
-        }
+    fn import(&self, uses: &Uses) {
+        uses.everything(from::AARCH64);
     }
 
     fn attributes(&self) -> TokenStream {

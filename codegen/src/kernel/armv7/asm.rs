@@ -50,18 +50,18 @@ impl Asm {
         }
     }
 
-    /// Loads or stores (`what`) `lanes` channels from the address in `at` on, the first ones in `d` register
+    /// Loads or stores (`what`) `channels` channels from the address in `at` on, the first ones in `d` register
     /// `first`; then `at` grows by `step`. Of an odd number the last one goes by way of `spare`.
-    pub fn lanes(
+    pub fn channels(
         &mut self,
         what: &str,
-        [first, lanes]: [usize; 2],
+        [first, channels]: [usize; 2],
         at: &str,
         step: Option<&str>,
         spare: &str,
     ) {
         let next = step.map_or_else(String::new, |by| format!(", {by}"));
-        match (lanes / 2, lanes % 2) {
+        match (channels / 2, channels % 2) {
             (pairs, 0) => self.ins(format!("{what}.32 {}, [{at}]{next}", doubles(first, pairs))),
             (0, _) => self.ins(format!("{what}.32 {{d{first}[0]}}, [{at}]{next}")),
             (pairs, _) => {

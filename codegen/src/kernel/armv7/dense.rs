@@ -5,9 +5,10 @@
 //! the weights of step `k + 2` right behind the last use of step `k`'s, a pixel's next four values
 //! right behind the last use of the four before. Nothing is loaded ahead past the end.
 
+use super::super::entry::block_floats;
 use super::{
     asm::Asm,
-    row::{Block, LANES},
+    block::{Block, LANES},
 };
 
 /// First register of the weights: two pairs take turns.
@@ -19,7 +20,7 @@ const NEAR: usize = 16 << 10;
 /// One row of the kernel.
 pub(super) fn row(b: &Block, a: &mut Asm) {
     let k = b.k;
-    let ahead = 4 * crate::kernel::block_floats(k) > NEAR;
+    let ahead = 4 * block_floats(k) > NEAR;
     let depth = |n| Depth { b, n, ahead };
     if k.size == 1 || (k.dilation == 1 && k.x_stride == k.cin) {
         depth(k.size * k.cin).emit(a);

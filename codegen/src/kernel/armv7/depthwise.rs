@@ -3,7 +3,7 @@
 //! Input lies in q4 to q7, weights in q0 to q3; pairs take turns, so that the next values are on
 //! their way while the ones before are used.
 
-use super::{asm::Asm, row::Block};
+use super::{asm::Asm, block::Block};
 
 /// One row of the kernel.
 pub(super) fn row(b: &Block, a: &mut Asm) {
@@ -39,5 +39,5 @@ const fn input(n: usize) -> usize {
 /// or to nobody: they are not read.
 fn load(b: &Block, a: &mut Asm, i: usize, n: usize) {
     let (first, from) = (2 * input(n), Block::pixel(i));
-    a.lanes("vld1", [first, b.lanes], from, Some("lr"), "r9");
+    a.channels("vld1", [first, b.channels], from, Some("lr"), "r9");
 }

@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::{graph::Activation, plan::ConvKernel};
 
-use super::{asm::Asm, exp, row::Block};
-use crate::{act, names::int};
+use super::{asm::Asm, block::Block, exp};
+use crate::{act, names::int, uses::Uses};
 
 /// Whether assembly applies the function. For the others, and NEON has no form that would be faster, safe
 /// functions do.
@@ -14,15 +14,15 @@ pub(super) const fn is_assembly(activation: Activation) -> bool {
 }
 
 /// Statements that activate the row `y` that a kernel's assembly left as sums.
-pub(super) fn stored(k: &ConvKernel, lanes: usize) -> TokenStream {
+pub(super) fn stored(k: &ConvKernel, channels: usize, uses: &Uses) -> TokenStream {
     if is_assembly(k.activation) {
         return TokenStream::new();
     }
-    let value = act::scalar(k.activation, quote!(*v));
-    let (stride, lanes) = (int(k.y_stride), int(lanes));
+    let value = act::scalar(k.activation, quote!(*v), uses);
+    let (stride, channels) = (int(k.y_stride), int(channels));
     quote! {
         for y in y.chunks_mut(#stride).take(cols) {
-            for v in &mut y[..#lanes] { *v = #value; }
+            for v in &mut y[..#channels] { *v = #value; }
         }
     }
 }

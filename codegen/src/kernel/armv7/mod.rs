@@ -22,40 +22,49 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::plan::ConvKernel;
 
-use super::{asserts, describe, second};
+use super::{
+    entry::{asserts, describe},
+    finish::second,
+    registry::Printed,
+};
 use crate::{
-    act,
     names::{comment, ident, int},
+    uses::from,
 };
 
 mod asm;
+mod block;
 mod dense;
 mod depthwise;
 mod epilogue;
 mod exp;
 mod row;
-pub mod winograd;
+mod winograd;
 
-/// Most pixels of a block.
-pub const PIXELS: usize = 4;
-/// Output channels of a block.
-pub const CHANNELS: usize = 8;
+pub(super) use winograd::{assembly as winograd_assembly, module as winograd};
 
-/// The items of a kernel's module.
-pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
-    let (fn_name, doc) = (ident(name), describe(k, lanes));
+/// The items of a direct kernel's module.
+pub(super) fn direct(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        name,
+        channels,
+        uses,
+        ..
+    } = kernel;
+    let (fn_name, doc) = (ident(name), describe(k, channels));
     let (size, file) = (int(k.size), format!("{name}.S"));
     let (param, arg) = second(k);
-    let (math, activate) = (import(k), epilogue::stored(k, lanes));
-    let asserts = asserts(k, lanes);
+    let (naked_asm, activate) = (
+        uses.name(from::ARCH, "naked_asm"),
+        epilogue::stored(k, channels, uses),
+    );
+    let asserts = asserts(k, channels);
     let bounds = comment(
         "SAFETY: the processor has NEON; a block's pixels end at or before `cols`, and the assertions \
          say that x, w and y reach as far as the last pixel's last tap, weight and channel.",
     );
     quote! {
-        use std::arch::naked_asm;
-        #math
-
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             super::assert_cpu();
@@ -70,55 +79,12 @@ pub fn conv(k: &ConvKernel, name: &str, lanes: usize) -> TokenStream {
         unsafe extern "C" fn row(
             x: *const f32, taps: *const usize, w: *const f32, y: *mut f32, cols: usize #param
         ) {
-            naked_asm!(include_str!(#file), options(raw))
+            #naked_asm!(include_str!(#file), options(raw))
         }
-    }
-}
-
-/// The scalar function's import, where assembly has no form of it.
-fn import(k: &ConvKernel) -> TokenStream {
-    if epilogue::is_assembly(k.activation) {
-        TokenStream::new()
-    } else {
-        act::import(k.activation)
     }
 }
 
 /// The text of `name.S`.
-pub fn assembly(k: &ConvKernel, lanes: usize) -> String {
-    row::text(k, lanes)
-}
-
-/// `check_cpu`: the target's baseline has no NEON, and `is_arm_feature_detected` is not stable.
-pub fn check_cpu() -> TokenStream {
-    quote! {
-        use std::sync::LazyLock;
-
-        /// Whether this processor has what the kernels need.
-        pub fn check_cpu() -> Result<(), &'static str> {
-            if *NEON { Ok(()) } else { Err("NEON") }
-        }
-
-        static NEON: LazyLock<bool> = LazyLock::new(has_neon);
-
-        /// Whether Linux lists NEON among the processor's capabilities: bit 12 of the word with key 16
-        /// (`AT_HWCAP`) in the list of key and value pairs that every process gets.
-        fn has_neon() -> bool {
-            let list = std::fs::read("/proc/self/auxv").unwrap_or_default();
-            let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |n: u32, b| n << 8 | u32::from(*b));
-            list.chunks_exact(8)
-                .any(|pair| word(&pair[..4]) == 16 && word(&pair[4..]) & (1 << 12) != 0)
-        }
-    }
-}
-
-/// `assert_cpu`: what makes kernels safe to call.
-pub fn assert_cpu() -> TokenStream {
-    quote! {
-        /// Stops on a processor that [`check_cpu`] refuses.
-        #[inline]
-        fn assert_cpu() {
-            assert!(*NEON, "no NEON");
-        }
-    }
+pub(super) fn direct_assembly(k: &ConvKernel, channels: usize) -> Vec<(String, String)> {
+    vec![(String::new(), row::text(k, channels))]
 }

@@ -3,13 +3,19 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::{
-    kernel::winograd::{GAP, Sizes},
+    kernel::{
+        COLS_MAX,
+        winograd::{GAP, Sizes},
+    },
     plan::ConvKernel,
 };
 
 use super::Printer;
 use crate::{
-    kernel::{self, COLS_MAX, block_floats, column, pairs, pooled},
+    kernel::{
+        entry::block_floats,
+        finish::{self, column, pairs, pooled},
+    },
     names::{affine, grouped, int},
 };
 
@@ -23,18 +29,22 @@ pub fn pixel(k: &ConvKernel) -> TokenStream {
     affine(&[(quote!(#row * y_row), 1), (col, k.y_stride)], 0)
 }
 
-/// What must hold of `y` for `lanes` channels of `rows` rows of `cols` columns of sums.
-pub fn outputs(k: &ConvKernel, lanes: usize) -> TokenStream {
-    let across = kernel::last(k, &quote!(cols));
-    let last = affine(&[(across, k.y_stride)], lanes.cast_signed());
-    let (down, stride, lanes) = (kernel::last(k, &quote!(rows)), int(k.y_stride), int(lanes));
+/// What must hold of `y` for `channels` channels of `rows` rows of `cols` columns of sums.
+pub fn outputs(k: &ConvKernel, channels: usize) -> TokenStream {
+    let across = finish::last(k, &quote!(cols));
+    let last = affine(&[(across, k.y_stride)], channels.cast_signed());
+    let (down, stride, channels) = (
+        finish::last(k, &quote!(rows)),
+        int(k.y_stride),
+        int(channels),
+    );
     let (in_row, in_block) = (pairs(k, &quote!(cols)), pairs(k, &quote!(rows)));
     quote! {
         #in_row
         #in_block
         let last = #last;
         assert!(y.len() >= last && #down.saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
-        assert!(y.stride() == #stride && y.width() >= #lanes, "the block's channels");
+        assert!(y.stride() == #stride && y.width() >= #channels, "the block's channels");
         assert!(y_row.is_multiple_of(#stride), "rows of whole pixels");
     }
 }
@@ -45,135 +55,186 @@ const FAR: usize = 1 << 20;
 impl Printer<'_> {
     /// `channels`: everything behind the input's transform.
     pub(super) fn channels(&self) -> TokenStream {
-        let (n, m, nr) = (self.n(), self.s.m, self.s.nr);
-        let Sizes { cin, depth, .. } = self.s;
-        let points = n * n;
-        let (m_l, nr_l, cin_l, points_l) = (int(m), int(nr), int(cin), int(points));
-        let (attributes, entry) = (self.isa.attributes(), self.isa.entry());
-        let (gap, u_floats, tile) = (int(GAP), int(self.s.u()), int(points * nr));
-        let (d, planes) = (int(depth), int(points * self.s.parts()));
-        let most = self.k.mr;
-        let most_l = int(most);
-        let arms = (1..=most).map(|i| {
-            let less = int(i - 1);
-            if i == 1 {
-                return quote!(1 => multiply::<1>(x, u, m, [deep, large], is_first),);
-            }
-            let i = int(i);
-            quote!(#i => {
-                multiply::<#i>(x, u, m, [deep, large], is_first);
-                if large < blocks {
-                    let (x, m) = (&x[large * #i * #d..], &mut m[large * #i * #tile..]);
-                    multiply::<#less>(x, u, m, [deep, blocks - large], is_first);
-                }
-            })
-        });
-        let ahead = self.ahead();
-        let products = quote! {
-            // As few blocks as possible, as equal as possible: `large` ones of `most` tiles, the
-            // others of one less.
-            let blocks = strip.len().div_ceil(#most_l);
-            let most = strip.len().div_ceil(blocks);
-            let large = strip.len() - blocks * (most - 1);
-            for point in 0..#points_l {
-                #ahead
-                let u = &u[point * (deep * #nr_l + #gap)..];
-                let x = &v[point * plane + strip.start * #d..];
-                let m = &mut products[point * #nr_l..];
-                match most {
-                    #(#arms)*
-                    _ => unreachable!("blocks are equal"),
-                }
-            }
-        };
-        let pixel = pixel(self.k);
-        let passed = (!self.is_straight([n, m])).then(|| quote!(&mut between,));
-        let finish = quote! {
-            for (tile, products) in strip.zip(products.chunks_exact(#tile)) {
-                let (row, col) = (tile / across * #m_l, (tile % across * #m_l).min(cols - #m_l));
-                outputs(products, bias, y, #passed [#pixel, y_row, #m_l.min(rows - row)]);
-            }
-        };
-        // U is made, or read where it is stored.
-        let part = int(points * (depth * nr + GAP));
-        let (whole, of_part) = if self.s.stored {
-            (quote!(let u = w;), quote!(let u = &w[part * #part..];))
-        } else {
-            (
-                quote!(weights(w, u, 0, deep);),
-                quote!(weights(w, u, first, deep);),
-            )
-        };
-        let w_floats = int(block_floats(self.k));
-        let body = if self.s.parts() == 1 {
-            let strip = int((PRODUCTS / (points * nr)).max(most));
-            let next = self.next(quote!(#w_floats));
-            quote! {
-                let (deep, is_first) = (#cin_l, true);
-                #next
-                #whole
-                for begin in (0..tiles).step_by(#strip) {
-                    let strip = begin..tiles.min(begin + #strip);
-                    { #products }
-                    #finish
-                }
-            }
-        } else {
-            let next = self.next(quote! {
-                if first + #d < #cin_l { (first + #d) * #nr_l } else { #w_floats }
-            });
-            quote! {
-                let strip = 0..tiles;
-                for (part, first) in (0..#cin_l).step_by(#d).enumerate() {
-                    let (deep, is_first) = (#d.min(#cin_l - first), part == 0);
-                    #next
-                    let v = &v[part * #points_l * plane..];
-                    #of_part
-                    #products
-                }
-                #finish
-            }
-        };
-        let widest = int(COLS_MAX);
+        let Sizes { m, cin, nr, .. } = self.s;
+        let entry = self.isa.entry();
         let doc = format!(
-            " Multiplies and finishes all tiles for {} channels: 3x3 by F({m}x{m}, 3x3), depth {}, {}{}; blocks of {most} tiles x {nr} channels.",
-            self.lanes,
+            " Multiplies and finishes all tiles for {} channels: 3x3 by F({m}x{m}, 3x3), depth {}, {}{}; blocks of {} tiles x {nr} channels.",
+            self.channels,
             grouped(cin as u64),
             self.k.activation.name(),
             pooled(self.k),
+            self.k.mr,
         );
         let call = self
             .isa
             .call(quote!(block(v, w, work, y, [y_row, cols, rows])));
-        let asserts = outputs(self.k, self.lanes);
-        let split = if self.s.stored {
-            quote!(let products = work;)
-        } else {
-            quote!(let (u, products) = work.split_at_mut(#u_floats);)
-        };
-        let between = self.between([n, m]);
+        let (strip, block) = (self.strip(), self.block());
         quote! {
             #[doc = #doc]
-            pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, y_row: usize, cols: usize, rows: usize) {
+            pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut #strip<'_>, y_row: usize, cols: usize, rows: usize) {
                 #entry
                 #call
             }
 
+            #block
+        }
+    }
+
+    /// `block`: asserts, then all of the work.
+    fn block(&self) -> TokenStream {
+        let (n, m) = (self.n(), self.s.m);
+        let [m_l, nr, depth, gap, planes, tile, w_floats, widest] = [
+            m,
+            self.s.nr,
+            self.s.depth,
+            GAP,
+            self.s.points() * self.s.parts(),
+            self.s.products(1),
+            block_floats(self.k),
+            COLS_MAX,
+        ]
+        .map(int);
+        let split = if self.s.stored {
+            quote!(let products = work;)
+        } else {
+            let u_floats = int(self.s.u());
+            quote!(let (u, products) = work.split_at_mut(#u_floats);)
+        };
+        let (asserts, between) = (outputs(self.k, self.channels), self.between([n, m]));
+        let (attributes, strip) = (self.isa.attributes(), self.strip());
+        let body = if self.s.parts() == 1 {
+            self.at_once()
+        } else {
+            self.by_parts()
+        };
+        quote! {
             #attributes
-            fn block(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, [y_row, cols, rows]: [usize; 3]) {
+            fn block(v: &[f32], w: &[f32], work: &mut [f32], y: &mut #strip<'_>, [y_row, cols, rows]: [usize; 3]) {
                 assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
                 assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
                 assert_eq!(w.len(), #w_floats, "one packed block");
                 #asserts
                 let across = cols.div_ceil(#m_l);
                 let tiles = across * rows.div_ceil(#m_l);
-                let plane = tiles * #d + #gap;
+                let plane = tiles * #depth + #gap;
                 assert!(v.len() >= plane * #planes, "the transformed inputs");
-                let (bias, w) = w.split_at(#nr_l);
+                let (bias, w) = w.split_at(#nr);
                 #split
                 assert!(products.len() >= tiles * #tile, "room for the products");
                 #between
                 #body
+            }
+        }
+    }
+
+    /// All input channels at once: tiles become outputs a strip after the other.
+    fn at_once(&self) -> TokenStream {
+        let strip = int((PRODUCTS / self.s.products(1)).max(self.k.mr));
+        let (cin, w_floats) = (int(self.s.cin), int(block_floats(self.k)));
+        let next = self.next(quote!(#w_floats));
+        // U is made, or read where it is stored.
+        let u = if self.s.stored {
+            quote!(let u = w;)
+        } else {
+            quote!(weights(w, u, 0, deep);)
+        };
+        let (products, finish) = (self.products(), self.finish());
+        quote! {
+            let (deep, is_first) = (#cin, true);
+            #next
+            #u
+            for begin in (0..tiles).step_by(#strip) {
+                let strip = begin..tiles.min(begin + #strip);
+                { #products }
+                #finish
+            }
+        }
+    }
+
+    /// A part of the input channels after the other, for all tiles.
+    fn by_parts(&self) -> TokenStream {
+        let [cin, depth, nr, points, w_floats] = [
+            self.s.cin,
+            self.s.depth,
+            self.s.nr,
+            self.s.points(),
+            block_floats(self.k),
+        ]
+        .map(int);
+        let next = self.next(quote! {
+            if first + #depth < #cin { (first + #depth) * #nr } else { #w_floats }
+        });
+        let u = if self.s.stored {
+            let part = int(self.s.points() * (self.s.depth * self.s.nr + GAP));
+            quote!(let u = &w[part * #part..];)
+        } else {
+            quote!(weights(w, u, first, deep);)
+        };
+        let (products, finish) = (self.products(), self.finish());
+        quote! {
+            let strip = 0..tiles;
+            for (part, first) in (0..#cin).step_by(#depth).enumerate() {
+                let (deep, is_first) = (#depth.min(#cin - first), part == 0);
+                #next
+                let v = &v[part * #points * plane..];
+                #u
+                #products
+            }
+            #finish
+        }
+    }
+
+    /// Products of the tiles `strip` with `u`, point by point.
+    fn products(&self) -> TokenStream {
+        let (arms, ahead) = (self.arms(), self.ahead());
+        let [most, points, nr, gap, depth] =
+            [self.k.mr, self.s.points(), self.s.nr, GAP, self.s.depth].map(int);
+        quote! {
+            // As few blocks as possible, as equal as possible: `large` ones of `most` tiles, the
+            // others of one less.
+            let blocks = strip.len().div_ceil(#most);
+            let most = strip.len().div_ceil(blocks);
+            let large = strip.len() - blocks * (most - 1);
+            for point in 0..#points {
+                #ahead
+                let u = &u[point * (deep * #nr + #gap)..];
+                let x = &v[point * plane + strip.start * #depth..];
+                let m = &mut products[point * #nr..];
+                match most {
+                    #arms
+                    _ => unreachable!("blocks are equal"),
+                }
+            }
+        }
+    }
+
+    /// Blocks of every number of tiles.
+    fn arms(&self) -> TokenStream {
+        let (depth, tile) = (int(self.s.depth), int(self.s.products(1)));
+        let arm = |i: usize| {
+            if i == 1 {
+                return quote!(1 => multiply::<1>(x, u, m, [deep, large], is_first),);
+            }
+            let [i, less] = [i, i - 1].map(int);
+            quote!(#i => {
+                multiply::<#i>(x, u, m, [deep, large], is_first);
+                if large < blocks {
+                    let (x, m) = (&x[large * #i * #depth..], &mut m[large * #i * #tile..]);
+                    multiply::<#less>(x, u, m, [deep, blocks - large], is_first);
+                }
+            })
+        };
+        (1..=self.k.mr).map(arm).collect()
+    }
+
+    /// Outputs of the tiles `strip`, whose products are complete.
+    fn finish(&self) -> TokenStream {
+        let (m, tile, pixel) = (int(self.s.m), int(self.s.products(1)), pixel(self.k));
+        let passed = (!self.is_straight([self.n(), self.s.m])).then(|| quote!(&mut between,));
+        quote! {
+            for (tile, products) in strip.zip(products.chunks_exact(#tile)) {
+                let (row, col) = (tile / across * #m, (tile % across * #m).min(cols - #m));
+                outputs(products, bias, y, #passed [#pixel, y_row, #m.min(rows - row)]);
             }
         }
     }

@@ -2,13 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_plan::kernel::winograd::Sizes;
+use tessera_plan::kernel::{COLS_MAX, winograd::Sizes};
 
 use super::{Index, Printer, transform};
-use crate::{
-    kernel::COLS_MAX,
-    names::{affine, int},
-};
+use crate::names::{affine, int};
 
 impl Printer<'_> {
     /// `input`: V of a row of tiles.
@@ -55,15 +52,16 @@ impl Printer<'_> {
             format!(" Transforms the inputs of one row of tiles, {m} x {m} pixels each."),
         );
         let call = self.isa.call(quote!(input_row(x, taps, v, cols)));
+        let strip = self.strip();
         quote! {
             #[doc = #doc]
-            pub fn input(x: &[f32], taps: &[usize; #n_l], v: &mut Strip<'_>, cols: usize) {
+            pub fn input(x: &[f32], taps: &[usize; #n_l], v: &mut #strip<'_>, cols: usize) {
                 #entry
                 #call
             }
 
             #attributes
-            fn input_row(x: &[f32], taps: &[usize; #n_l], v: &mut Strip<'_>, cols: usize) {
+            fn input_row(x: &[f32], taps: &[usize; #n_l], v: &mut #strip<'_>, cols: usize) {
                 assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
                 let (across, plane) = (cols.div_ceil(#m_l), v.stride());
                 let tiles = across * #d;

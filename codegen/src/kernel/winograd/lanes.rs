@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_plan::plan::ConvKernel;
 
-use crate::names::float;
+use crate::{names::float, uses::Uses};
 
 /// How an instruction set computes on a vector of values. Expressions stand inside `unsafe` where
 /// [`Self::is_unsafe`] says so.
@@ -17,8 +17,8 @@ pub trait Lanes {
     fn registers(&self) -> usize;
     /// The vector's type.
     fn ty(&self) -> TokenStream;
-    /// Imports of the module.
-    fn uses(&self, k: &ConvKernel) -> TokenStream;
+    /// Imports that all of a module's vector code needs.
+    fn import(&self, _uses: &Uses) {}
     /// Attributes of functions that use vectors.
     fn attributes(&self) -> TokenStream;
     /// Statements at the entry of public functions: that the processor can, if it might not.

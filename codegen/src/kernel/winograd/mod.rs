@@ -13,17 +13,21 @@
 //!   index in `x` of what column 0 reads at row `i` of the tiles, `kx = 0`. Rows below the block's last
 //!   tap may lie anywhere; what they hold must not depend on how work is shared, since it rounds.
 //! - `channels` multiplies all tiles for one packed block of weights, as direct kernels take it, and
-//!   writes `y[row * y_row + col * y_stride + lane]`, `lane < lanes`; where it pools, the maxima of squares, at
+//!   writes `y[row * y_row + col * y_stride + lane]`, `lane < channels`; where it pools, the maxima of squares, at
 //!   half of `row` and `col`. `work` holds the transformed weights, where they are not stored so, and the products.
 //!
 //! `planner::kernel::winograd` draws V and `work` and computes their sizes. The last tile of a row
 //! overlaps the one before; rows of the last tiles behind `rows` are not written.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_plan::{kernel::winograd::Sizes, plan::ConvKernel};
 
-use crate::names::{affine, comment, int};
+use super::registry::Printed;
+use crate::{
+    names::{affine, comment, int},
+    uses::{Uses, from},
+};
 
 mod channels;
 mod input;
@@ -33,17 +37,35 @@ mod outputs;
 pub mod transform;
 mod weights;
 
-pub use channels::{outputs, pixel};
-pub use lanes::{Lanes, literal};
-pub use outputs::stored_tile;
+pub(super) use channels::{outputs, pixel};
+pub(super) use lanes::{Lanes, literal};
+pub(super) use outputs::stored_tile;
 use transform::{Op, Transform};
 
-/// The items of a kernel's module for blocks of `lanes` output channels.
-pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, isa: &dyn Lanes) -> TokenStream {
-    let p = Printer { k, s, lanes, isa };
-    let uses = isa.uses(k);
+/// The sizes of a Winograd kernel.
+///
+/// # Panics
+/// If it is a direct one, which another generator prints.
+pub(super) fn sizes(k: &ConvKernel) -> Sizes {
+    Sizes::new(k).expect("a Winograd kernel")
+}
+
+/// The items of a kernel's module, with the vectors of `isa`.
+pub(super) fn module(kernel: &Printed, isa: &dyn Lanes) -> TokenStream {
+    let &Printed {
+        k, channels, uses, ..
+    } = kernel;
+    isa.import(uses);
+    let s = sizes(k);
+    let p = Printer {
+        k,
+        s,
+        channels,
+        isa,
+        uses,
+    };
     // Widths and rows share the input's transform: it stands with the first block of channels.
-    let input = if lanes == k.nr.min(k.y_stride) {
+    let input = if channels == k.nr.min(k.y_stride) {
         p.input()
     } else {
         TokenStream::new()
@@ -54,10 +76,9 @@ pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, isa: &dyn Lanes) -> TokenStr
         p.weights()
     };
     let multiply = p.multiply();
-    let (outputs, channels) = (p.outputs(), p.channels());
+    let (outputs, products) = (p.outputs(), p.channels());
     quote! {
-        use tessera_runtime::strip::Strip;
-        #uses #input #channels #weights #multiply #outputs
+        #input #products #weights #multiply #outputs
     }
 }
 
@@ -65,8 +86,9 @@ pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, isa: &dyn Lanes) -> TokenStr
 struct Printer<'a> {
     k: &'a ConvKernel,
     s: Sizes,
-    lanes: usize,
+    channels: usize,
     isa: &'a dyn Lanes,
+    uses: &'a Uses,
 }
 
 /// Number of a row or column: known where code is straight, a variable in a loop.
@@ -95,6 +117,11 @@ impl Index {
 }
 
 impl Printer<'_> {
+    /// The type of strips.
+    fn strip(&self) -> Ident {
+        self.uses.name(from::STRIP, "Strip")
+    }
+
     /// Side of a tile's input.
     const fn n(&self) -> usize {
         self.s.m + 2
@@ -102,7 +129,7 @@ impl Printer<'_> {
 
     /// Vectors of output channels that hold an existing one.
     fn vectors(&self) -> usize {
-        self.lanes.div_ceil(self.isa.lanes())
+        self.channels.div_ceil(self.isa.lanes())
     }
 
     /// `unsafe { .. }` with its reason, where the instruction set needs it.

@@ -7,8 +7,9 @@ use tessera_plan::plan::ConvKernel;
 use super::{Index, Printer, transform};
 use crate::{
     act,
-    kernel::{self, pairs},
+    kernel::finish::{self, pairs},
     names::{affine, comment, int},
+    uses::Uses,
 };
 
 impl Printer<'_> {
@@ -29,7 +30,7 @@ impl Printer<'_> {
             self.isa.load(quote!(products), at)
         };
         let bias = self.isa.load(quote!(bias), quote!(lane));
-        let rest = self.lanes % lanes;
+        let rest = self.channels % lanes;
         let part = (rest > 0).then_some(rest);
         let constants = self.isa.constants(self.k, part);
         let vector = |part: Option<usize>| {
@@ -42,9 +43,9 @@ impl Printer<'_> {
                 quote! { let bias = #bias; #transformed },
             )
         };
-        let (full, lanes_l) = (int(self.lanes / lanes * lanes), int(lanes));
+        let (full, lanes_l) = (int(self.channels / lanes * lanes), int(lanes));
         let mut code = TokenStream::new();
-        if self.lanes >= lanes {
+        if self.channels >= lanes {
             let each = vector(None);
             code.extend(quote! { for lane in (0..#full).step_by(#lanes_l) { #each } });
         }
@@ -53,19 +54,26 @@ impl Printer<'_> {
             code.extend(quote! { let lane = #full; #last });
         }
         if !self.k.activation.is_in_registers() {
-            code.extend(stored_tile(self.k, m, self.lanes, self.isa.is_unsafe()));
+            code.extend(stored_tile(
+                self.k,
+                m,
+                self.channels,
+                self.isa.is_unsafe(),
+                self.uses,
+            ));
         }
         let (points, nr_l) = (int(n * n * nr), int(nr));
         let between =
             (!self.is_straight([n, m])).then(|| quote!(between: &mut [[#ty; #n_l]; #m_l],));
         let side = self.k.side();
-        let last = int((m / side - 1) * self.k.y_stride + self.lanes);
+        let last = int((m / side - 1) * self.k.y_stride + self.channels);
         let pairs = pairs(self.k, &quote!(rows));
-        let last_row = kernel::last(self.k, &quote!(rows));
+        let last_row = finish::last(self.k, &quote!(rows));
+        let strip = self.strip();
         quote! {
             /// The first `rows` rows of pixels of a tile, of its products, from index `pixel` on.
             #attributes
-            fn outputs(products: &[f32], bias: &[f32], y: &mut Strip<'_>, #between [pixel, y_row, rows]: [usize; 3]) {
+            fn outputs(products: &[f32], bias: &[f32], y: &mut #strip<'_>, #between [pixel, y_row, rows]: [usize; 3]) {
                 assert!(products.len() >= #points && bias.len() >= #nr_l);
                 assert!((1..=#m_l).contains(&rows) && y.len() >= #last && pixel <= y.len() - #last);
                 #pairs
@@ -132,9 +140,15 @@ impl Printer<'_> {
     }
 }
 
-/// Statements that activate `lanes` channels of the first `rows` rows of pixels of a tile, which were just
+/// Statements that activate `channels` channels of the first `rows` rows of pixels of a tile, which were just
 /// stored in the strip `y` from index `pixel` on; by unchecked pointers if `is_unsafe`.
-pub fn stored_tile(k: &ConvKernel, m: usize, lanes: usize, is_unsafe: bool) -> TokenStream {
+pub fn stored_tile(
+    k: &ConvKernel,
+    m: usize,
+    channels: usize,
+    is_unsafe: bool,
+    uses: &Uses,
+) -> TokenStream {
     let at = affine(
         &[
             (quote!(pixel), 1),
@@ -143,16 +157,16 @@ pub fn stored_tile(k: &ConvKernel, m: usize, lanes: usize, is_unsafe: bool) -> T
         ],
         0,
     );
-    let value = act::scalar(k.activation, quote!(*v));
-    let (m, lanes) = (int(m), int(lanes));
+    let value = act::scalar(k.activation, quote!(*v), uses);
+    let (m, channels) = (int(m), int(channels));
     let values = if is_unsafe {
         let bounds = comment("SAFETY: the tile's pixels up to `rows` lie in the strip.");
         quote! {
             #bounds
-            let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().add(#at), #lanes) };
+            let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().add(#at), #channels) };
         }
     } else {
-        quote!(let y = y.values(#at, #lanes);)
+        quote!(let y = y.values(#at, #channels);)
     };
     quote! {
         for i in 0..rows {

@@ -18,10 +18,18 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use tessera_plan::plan::{ConvKernel, Isa};
+use tessera_plan::plan::ConvKernel;
 
-use super::{Stored, asserts, column, describe, second};
-use crate::names::{affine, comment, ident, int};
+use super::{
+    entry::{asserts, describe},
+    finish::{Stored, column, second},
+    registry::Printed,
+};
+use crate::{
+    cpu,
+    names::{affine, comment, ident, int},
+    uses::from,
+};
 
 mod dense;
 mod depthwise;
@@ -29,17 +37,25 @@ mod epilogue;
 mod width;
 mod winograd;
 
-pub use width::{Width, features, safety};
-pub use winograd::Vectors;
+use width::Width;
+pub(super) use winograd::module as winograd;
 
-/// The items of a kernel's module.
-pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
-    let width = Width::of(isa, lanes);
-    let block = Block { k, lanes, width };
-    let (fn_name, doc) = (ident(name), describe(k, lanes));
+/// The items of a direct kernel's module.
+pub(super) fn direct(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        isa,
+        name,
+        channels,
+        uses,
+    } = kernel;
+    uses.everything(from::X86_64);
+    let width = Width::of(isa, channels);
+    let block = Block { k, channels, width };
+    let (fn_name, doc) = (ident(name), describe(k, channels));
     let (size, mr, nr) = (int(k.size), int(k.mr), int(k.nr));
-    let asserts = asserts(k, lanes);
-    let (enabled, safety) = (features(isa), width::safety());
+    let asserts = asserts(k, channels);
+    let (attributes, safety) = (cpu::attributes(isa), cpu::safety());
     let bounds = comment(
         "SAFETY: a block's pixels end at or before `cols`, and the assertions say that x, w and y \
          reach as far as the last pixel's last tap, weight and channel.",
@@ -54,16 +70,8 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
     let mask = block.mask();
     let constants = epilogue::constants(k.activation, width);
     let (param, arg) = second(k);
-    let Stored {
-        import,
-        before,
-        begin,
-        end,
-    } = Stored::new(k, lanes);
+    let Stored { before, begin, end } = Stored::new(k, channels, uses);
     quote! {
-        use std::arch::x86_64::*;
-        #import
-
         #[doc = #doc]
         pub fn #fn_name(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             super::assert_cpu();
@@ -71,7 +79,7 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
             unsafe { row(x, taps, w, y, cols #arg) }
         }
 
-        #[target_feature(enable = #enabled)]
+        #attributes
         fn row(x: &[f32], taps: &[usize; #size], w: &[f32], y: &mut [f32], cols: usize #param) {
             #asserts
             #mask
@@ -100,19 +108,19 @@ pub fn conv(k: &ConvKernel, isa: Isa, name: &str, lanes: usize) -> TokenStream {
 struct Block<'a> {
     k: &'a ConvKernel,
     /// Output channels that exist; the others are padding of the packed weights.
-    lanes: usize,
+    channels: usize,
     width: Width,
 }
 
 impl Block<'_> {
     /// Vectors that hold an existing channel.
     fn vectors(&self) -> usize {
-        self.lanes.div_ceil(self.width.lanes())
+        self.channels.div_ceil(self.width.lanes())
     }
 
     /// Channels of the last vector, if it is not full.
     fn partial(&self) -> Option<usize> {
-        Some(self.lanes % self.width.lanes()).filter(|n| *n > 0)
+        Some(self.channels % self.width.lanes()).filter(|n| *n > 0)
     }
 
     /// Whether vector `v` is the partial one.

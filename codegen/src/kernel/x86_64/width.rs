@@ -4,24 +4,9 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use tessera_plan::plan::Isa;
 
-use crate::names::comment;
-
-/// The instructions of an instruction set's kernels, as `#[target_feature]` takes them.
-pub const fn features(isa: Isa) -> &'static str {
-    match isa {
-        Isa::X86_64V4 => "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c",
-        _ => "avx2,fma,f16c",
-    }
-}
-
-/// Why kernels may use them.
-pub fn safety() -> TokenStream {
-    comment("SAFETY: the processor has what `assert_cpu` looks for.")
-}
-
 /// A vector's width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
+pub(super) enum Width {
     /// Eight values.
     V256,
     /// Sixteen values.
@@ -29,11 +14,11 @@ pub enum Width {
 }
 
 impl Width {
-    /// The width for blocks of `lanes` channels: half of a wide vector would be idle with eight or
+    /// The width for blocks of `channels` channels: half of a wide vector would be idle with eight or
     /// fewer. AVX-512 has 32 registers of either width.
-    pub const fn of(isa: Isa, lanes: usize) -> Self {
+    pub const fn of(isa: Isa, channels: usize) -> Self {
         match isa {
-            Isa::X86_64V4 if lanes > 8 => Self::V512,
+            Isa::X86_64V4 if channels > 8 => Self::V512,
             _ => Self::V256,
         }
     }

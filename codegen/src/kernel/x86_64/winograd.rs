@@ -4,17 +4,23 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_plan::plan::{ConvKernel, Isa};
 
-use super::{
-    Width, epilogue,
-    width::{features, safety},
-};
-use crate::kernel::{
-    stored_import,
-    winograd::{Lanes, literal},
+use super::{Width, epilogue};
+use crate::{
+    cpu,
+    kernel::{
+        registry::Printed,
+        winograd::{self, Lanes, literal},
+    },
+    uses::{Uses, from},
 };
 
+/// The items of a Winograd kernel's module.
+pub(in super::super) fn module(kernel: &Printed) -> TokenStream {
+    winograd::module(kernel, &Vectors(kernel.isa))
+}
+
 /// An instruction set's widest vectors.
-pub struct Vectors(pub Isa);
+struct Vectors(Isa);
 
 impl Vectors {
     fn width(&self) -> Width {
@@ -29,7 +35,7 @@ impl Vectors {
 }
 
 /// `slice.as_ptr().add(at)`.
-fn from(slice: &TokenStream, at: &TokenStream) -> TokenStream {
+fn pointer(slice: &TokenStream, at: &TokenStream) -> TokenStream {
     quote!(#slice.as_ptr().add(#at))
 }
 
@@ -49,17 +55,12 @@ impl Lanes for Vectors {
         self.width().ty()
     }
 
-    fn uses(&self, k: &ConvKernel) -> TokenStream {
-        let math = stored_import(k);
-        quote! {
-            use std::arch::x86_64::*;
-            #math
-        }
+    fn import(&self, uses: &Uses) {
+        uses.everything(from::X86_64);
     }
 
     fn attributes(&self) -> TokenStream {
-        let features = features(self.0);
-        quote!(#[target_feature(enable = #features)])
+        cpu::attributes(self.0)
     }
 
     fn entry(&self) -> TokenStream {
@@ -79,11 +80,11 @@ impl Lanes for Vectors {
     }
 
     fn broadcast(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
-        self.width().broadcast(&from(&slice, &at))
+        self.width().broadcast(&pointer(&slice, &at))
     }
 
     fn load(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
-        self.width().load(&from(&slice, &at), false)
+        self.width().load(&pointer(&slice, &at), false)
     }
 
     fn prefetch(&self, slice: TokenStream, at: TokenStream) -> TokenStream {
@@ -144,7 +145,7 @@ impl Lanes for Vectors {
     }
 
     fn call(&self, call: TokenStream) -> TokenStream {
-        let why = safety();
+        let why = cpu::safety();
         quote! { #why unsafe { #call } }
     }
 }

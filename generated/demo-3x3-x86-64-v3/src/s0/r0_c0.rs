@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: 5c7dd95f146fb69bb68804673370df4f785750f010a9c3109a4186d12c02f476
+//! - plan: ad94cf08df5244dce65079b56da2d2657962b9824d460e5c4d21d00e13094813
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!
@@ -15,12 +15,11 @@
 //! | 4 conv 3x3/1, 16 -> 32, leaky, maxpool 2x2/2 | 15x19x16 | 7x9x32   | 7    | 7    | f32_winograd2_leaky_pool2_6x16_avx2_k16d16_y32 |
 //! | 6 conv 3x3/1, 32 -> 48, leaky, maxpool 2x2/2 | 7x9x32   | 3x4x48   | 3    | 3    | f32_winograd2_leaky_pool2_6x16_avx2_k32d32_y48 |
 #![forbid(unsafe_code)]
+use crate::{kernels, layout};
 use std::ops::Range;
 use tessera_runtime::io::{Buffer, TaskIo};
-use tessera_runtime::team::{Across, Team};
-use crate::layout;
-use crate::kernels;
 use tessera_runtime::order::{Firing, Order};
+use tessera_runtime::team::{Across, Team};
 
 /// Working memory: float32 values.
 pub const ARENA_FLOATS: usize = 44_544;

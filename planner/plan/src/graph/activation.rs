@@ -66,8 +66,13 @@ impl Activation {
         }
     }
 
-    /// Whether kernels apply it to sums in registers, in one to three vector instructions. What else maps
-    /// single values is applied to what was just stored and is in the first-level cache.
+    /// True if the function returns its argument.
+    pub const fn is_linear(self) -> bool {
+        matches!(self, Self::Linear)
+    }
+
+    /// True if kernels apply the function to sums in registers, in one to three vector instructions. Kernels apply
+    /// every other pointwise function to values that they just stored, in the first-level cache.
     pub const fn is_in_registers(self) -> bool {
         matches!(
             self,
@@ -75,8 +80,8 @@ impl Activation {
         )
     }
 
-    /// Whether it maps every value on its own, so that kernels apply it to what they compute; the others
-    /// normalise the channels of a pixel and are a pass over finished rows.
+    /// True if the function maps every value on its own, so that kernels can fuse it. The other functions
+    /// normalise the channels of a pixel: a pass over finished rows applies them.
     pub const fn is_pointwise(self) -> bool {
         !matches!(
             self,

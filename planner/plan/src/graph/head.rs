@@ -1,10 +1,13 @@
 //! Detection layers: what the runtime needs to read boxes off their maps.
 
-use super::TensorIx;
+use serde::{Deserialize, Serialize};
+
+use super::{TensorIx, exact};
 use crate::region::Shape;
 
 /// How NMS compares boxes (`docs/darknet.md#nms`).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NmsKind {
     /// Plain IoU.
     #[default]
@@ -14,12 +17,20 @@ pub enum NmsKind {
     /// The same with exponent `beta`.
     Diou {
         /// The exponent, `beta_nms`.
+        #[serde(with = "exact")]
         beta: f32,
     },
 }
 
+impl NmsKind {
+    /// Whether boxes are compared by plain IoU.
+    pub const fn is_default(&self) -> bool {
+        matches!(self, Self::Default)
+    }
+}
+
 /// A detection layer's decoding parameters: data for the runtime.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
     /// cfg layer.
     pub layer: usize,
@@ -31,15 +42,18 @@ pub struct Head {
     pub classes: usize,
     /// Width and height of the anchor of every slot: pixels of the network's input (yolo), grid
     /// cells (region), empty (detection). Masks are applied.
+    #[serde(with = "exact::pairs")]
     pub anchors: Vec<(f32, f32)>,
     /// How boxes are read off the map.
     pub kind: HeadKind,
     /// NMS asked for by this layer; the last head's counts.
+    #[serde(default, skip_serializing_if = "NmsKind::is_default")]
     pub nms: NmsKind,
 }
 
 /// How boxes are read off a detection map.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "fields carry Darknet's key names")]
 pub enum HeadKind {
     /// `[yolo]`, `docs/darknet.md#yolo`.

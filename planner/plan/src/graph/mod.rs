@@ -1,11 +1,12 @@
 //! The network as a DAG of operations with resolved shapes: what the rest of Tessera works on.
 //!
-//! The front end ([`crate::cfg`]) turns a Darknet cfg into a [`Graph`]. One cfg layer becomes no
+//! The planner's front end turns a Darknet cfg into a [`Graph`], and `plan.toml` holds it. One cfg layer becomes no
 //! node (dropout, cost, a route to one layer: they are other names of an existing tensor), one
 //! node (nearly all), or two (an antialiased convolution: the convolution, then the blur).
 //! Shapes, paddings and strides are resolved; nothing here needs the cfg again.
 
 mod activation;
+mod exact;
 mod head;
 mod op;
 mod stored;
@@ -20,7 +21,10 @@ pub use self::{
     stored::{Normalization, Stored},
     weights::NodeWeights,
 };
-use crate::region::Shape;
+use crate::{
+    plan::defaults::{is_nil, is_zero},
+    region::Shape,
+};
 
 /// A tensor of the graph: the network's input, or the output of a node.
 ///
@@ -56,7 +60,7 @@ pub enum Darknet {
 }
 
 /// A network: nodes in topological order, what each cfg layer became, and its detection heads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Graph {
     /// Name of the model: the cfg's file stem.
     pub name: String,
@@ -71,8 +75,10 @@ pub struct Graph {
     /// One entry per cfg section after `[net]`, in order.
     pub layers: Vec<Layer>,
     /// Detection layers in cfg order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heads: Vec<Head>,
-    /// What the network computes: the detection maps, else the last layer's tensor.
+    /// The tensors that the network computes: the detection maps or, without detection layers, the last layer's
+    /// tensor.
     pub outputs: Vec<TensorIx>,
 }
 
@@ -88,36 +94,40 @@ impl Graph {
     }
 }
 
-/// A section of the cfg, and what became of it.
-#[derive(Clone, Debug)]
+/// A section of the cfg: what it became in the graph, and what the weights file stores for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     /// Darknet's name of the section, without brackets: `convolutional`.
     pub kind: String,
     /// Line of the section header in the cfg, from 1.
     pub line: usize,
     /// The tensor that a reference to this layer means. `None`: nothing (cost after softmax).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tensor: Option<TensorIx>,
     /// Output shape as Darknet reports it.
     pub shape: Shape,
     /// float32 values that the weights file holds for this layer.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub weights: usize,
-    /// The arrays that those values are.
+    /// The arrays that these values form.
+    #[serde(default, skip_serializing_if = "Stored::is_nothing")]
     pub stored: Stored,
     /// Multiply-adds of the whole layer (convolution, connected, local; 0 elsewhere).
+    #[serde(default, skip_serializing_if = "is_nil")]
     pub macs: u64,
 }
 
 /// One operation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Index of the cfg layer it comes from.
+    /// Index of the cfg layer that the node comes from.
     pub layer: usize,
     /// Name in emitted code: `l02_conv`. Unique.
     pub name: String,
-    /// What it computes.
+    /// The operation.
     pub op: Op,
-    /// What it reads.
+    /// The tensors that the operation reads, in its order.
     pub inputs: Vec<TensorIx>,
-    /// Shape of its output.
+    /// Shape of the output.
     pub shape: Shape,
 }

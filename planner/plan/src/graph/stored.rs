@@ -1,7 +1,12 @@
 //! Which arrays of a layer the weights file holds.
 
+use serde::{Deserialize, Serialize};
+
+use crate::plan::defaults::is_false;
+
 /// The arrays of one layer in the weights file (`docs/darknet.md#weights-order`), in file order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stored {
     /// The file holds nothing for this layer.
     #[default]
@@ -13,8 +18,10 @@ pub enum Stored {
         /// Weights per filter: channels of its group times window.
         k: usize,
         /// Whether batch norm follows.
+        #[serde(default, skip_serializing_if = "is_false")]
         batch_norm: bool,
         /// The matrix is stored transposed (`flipped`).
+        #[serde(default, skip_serializing_if = "is_false")]
         flipped: bool,
     },
     /// `biases[out] weights[out * in]`, with batch norm `scales[out] mean[out] variance[out]` behind.
@@ -24,6 +31,7 @@ pub enum Stored {
         /// Outputs.
         outputs: usize,
         /// Whether batch norm follows.
+        #[serde(default, skip_serializing_if = "is_false")]
         batch_norm: bool,
     },
     /// `biases[c] scales[c] mean[c] variance[c]`.
@@ -54,7 +62,8 @@ pub enum Stored {
 }
 
 /// How the weights of a weighted shortcut are normalised over its inputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Normalization {
     /// Not at all.
     #[default]
@@ -66,6 +75,11 @@ pub enum Normalization {
 }
 
 impl Stored {
+    /// Whether this is [`Self::Nothing`].
+    pub const fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
     /// float32 values in the file; `None` when the count overflows.
     pub fn floats(&self) -> Option<usize> {
         match *self {

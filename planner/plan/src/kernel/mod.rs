@@ -3,14 +3,19 @@
 //! Which of them computes a layer is the planner's choice; how they are printed is codegen's. What both
 //! must agree on stands here: vector widths, packed blocks, working memory, names.
 
+mod menu;
 mod packed;
 pub mod winograd;
 
-pub use packed::{block_floats, reads, transformed, wide_floats};
+pub use menu::{BlockSize, is_on_menu, menu, mr_max};
+pub use packed::{block_floats, packed_floats, reads, transformed, wide_floats};
 
 use crate::plan::{Algorithm, ConvKernel, Isa, WeightFormat};
 
-/// Input channels that Winograd kernels transform at a time, and a multiple of which they need.
+/// Most columns of sums of a row: keeps every index that a kernel computes far from overflow.
+pub const COLS_MAX: usize = 1 << 16;
+
+/// Number of input channels that Winograd kernels transform at a time. Their input channels are a multiple of it.
 pub const fn vector(isa: Isa) -> usize {
     match isa {
         Isa::X86_64V4 => 16,
@@ -18,7 +23,7 @@ pub const fn vector(isa: Isa) -> usize {
     }
 }
 
-/// Whether Winograd kernels take packed blocks of `nr` channels: they use whole vectors of them.
+/// True if Winograd kernels take packed blocks of `nr` output channels: they compute whole vectors only.
 pub const fn takes_winograd(isa: Isa, nr: usize) -> bool {
     match isa {
         Isa::X86_64V4 => nr.is_multiple_of(16),
@@ -40,14 +45,6 @@ pub fn scratch(k: &ConvKernel, w: WeightFormat, [h, cols]: [usize; 2], threads: 
     let (wide, side) = (threads * wide_floats(k, w), k.side());
     let tiles = |s: &winograd::Sizes| s.tiles(side * h, side * cols);
     wide + winograd::Sizes::new(k).map_or(0, |s| s.scratch(tiles(&s), threads))
-}
-
-/// Output channels of the last block of `filters` channels.
-pub const fn last_lanes(filters: usize, nr: usize) -> usize {
-    match filters % nr {
-        0 => nr,
-        n => n,
-    }
 }
 
 /// The kernel's name, unique per parameter set: `f32_conv3x3s1_leaky_6x16_avx2_k32`, with `d2`

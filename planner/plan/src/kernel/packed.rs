@@ -1,7 +1,10 @@
 //! How the weights of convolutions lie in `weights.bin`, and what kernels make of them.
 
 use super::winograd;
-use crate::plan::{ALIGN_FLOATS, Algorithm, ConvKernel, WeightFormat};
+use crate::{
+    graph::{Graph, Node, Op, ShortcutKind},
+    plan::{ALIGN_FLOATS, Algorithm, ConvKernel, WeightFormat},
+};
 
 /// Values (float32) that a packed block takes: biases, then weights.
 pub const fn block_floats(nr: usize, depth: usize, weights: WeightFormat) -> usize {
@@ -14,7 +17,34 @@ pub const fn block_floats(nr: usize, depth: usize, weights: WeightFormat) -> usi
     }
 }
 
-/// Whether a kernel reads weights that are stored so.
+/// Values (float32) that the packed weights of `node` take, in blocks of `nr` output channels where it is a
+/// convolution; 0 for nodes without weights. The layouts are those of [`crate::plan::Packing`].
+pub fn packed_floats(graph: &Graph, node: &Node, nr: usize, weights: WeightFormat) -> usize {
+    let cout = node.shape.c;
+    let Some(x) = node.inputs.first().map(|t| graph.shape(*t)) else {
+        return 0;
+    };
+    match &node.op {
+        Op::Conv(c) => {
+            let taps = c.size * c.size;
+            if c.is_depthwise(x.c, cout) {
+                return cout.div_ceil(nr) * nr * (1 + taps);
+            }
+            let (filters, depth) = (cout / c.groups, taps * (x.c / c.groups));
+            c.groups * filters.div_ceil(nr) * block_floats(nr, depth, weights)
+        }
+        Op::Connected { .. } => cout * (1 + x.len()),
+        Op::Local { size, .. } => node.shape.len() * (1 + size * size * x.c),
+        Op::BatchNorm => 2 * cout,
+        Op::Shortcut {
+            kind: ShortcutKind::Weighted,
+            ..
+        } => node.inputs.len() * cout,
+        _ => 0,
+    }
+}
+
+/// True if kernel `k` reads weights that are stored in the format `stored`.
 pub fn reads(k: &ConvKernel, stored: WeightFormat) -> bool {
     match transformed(k.algorithm) {
         Some(own) => own == stored,

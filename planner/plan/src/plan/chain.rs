@@ -20,17 +20,19 @@ pub struct Chain {
     pub arena_floats: usize,
     /// Buffers in the arena. Their memory overlaps when their lives do not.
     pub buffers: Vec<Buffer>,
-    /// Buffer that each stage input is loaded into (`None`: this class needs nothing of it).
+    /// The view that each stage input is loaded into, in the order of the stage's inputs. `None`: this class
+    /// needs nothing of that input.
     pub loads: Vec<Option<View>>,
     /// Layers in execution order.
     pub steps: Vec<Step>,
-    /// Where each stage output lies (`None`: this class makes nothing of it).
+    /// The view that holds each stage output, in the order of the stage's outputs. `None`: this class makes
+    /// nothing of that output.
     pub stores: Vec<Option<View>>,
-    /// In which order rows are loaded, computed and stored.
+    /// The order in which rows are loaded, computed and stored.
     pub order: Order,
-    /// Multiply-adds of one run.
+    /// Multiply-adds of one run of the chain.
     pub macs: u64,
-    /// Threads for which the steps' scratch suffices; more share what these have.
+    /// Number of threads that the steps' scratch memory suffices for. More threads share the scratch of these.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub threads: usize,
 }
@@ -40,13 +42,13 @@ pub struct Chain {
 /// Operations are numbered: the loads, then the steps, then the stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// Fills the rings.
+    /// Firings that fill the rings, once.
     pub prologue: Vec<Firing>,
-    /// One turn of the steady state, as its first turn runs it.
+    /// Firings of one turn of the steady state, with the rows of the first turn.
     pub period: Vec<Firing>,
-    /// Turns of the period.
+    /// Number of turns of the period.
     pub repeats: usize,
-    /// Empties the rings.
+    /// Firings that empty the rings, once.
     pub epilogue: Vec<Firing>,
 }
 
@@ -72,7 +74,7 @@ impl Order {
         self.prologue.len() + self.period.len() * self.repeats + self.epilogue.len()
     }
 
-    /// Whether nothing fires.
+    /// True if no operation fires.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -117,7 +119,7 @@ impl From<Firing> for [usize; 4] {
 /// `[ring][pad_left + w + pad_right][c]`, with `row_floats = (pad_left + w + pad_right) * c`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Buffer {
-    /// What it holds.
+    /// The tensor whose rows the buffer holds.
     pub tensor: TensorIx,
     /// First value in the arena; a multiple of 16 (64 bytes).
     pub offset: usize,
@@ -137,35 +139,35 @@ pub struct Buffer {
     pub pad_right: usize,
     /// Whether a zero row stands before the rows: for windows that reach above or below the map.
     pub zero_row: bool,
-    /// Where it lies.
+    /// The memory that the buffer lies in.
     #[serde(default, skip_serializing_if = "Place::is_arena")]
     pub place: Place,
 }
 
 impl Buffer {
-    /// Whether zero rows or columns surround its rows.
+    /// True if zero rows or zero columns surround the buffer's rows.
     #[must_use]
     pub const fn is_padded(&self) -> bool {
         self.zero_row || self.pad_left + self.pad_right > 0
     }
 }
 
-/// Where a buffer lies.
+/// The memory that a buffer lies in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// In the arena, from its offset on.
+    /// The chain's arena, from the buffer's offset on.
     #[default]
     Arena,
-    /// It is the chain's input of this number, read where it arrived. Inputs of a tail alone arrive
-    /// as one packed map.
+    /// The chain's input of this number, read where it arrived. Only the inputs of a tail arrive as one packed
+    /// map.
     Input(usize),
-    /// It is the chain's output of this number, written where it is handed over.
+    /// The chain's output of this number, written where the chain hands it over.
     Output(usize),
 }
 
 impl Place {
-    /// Whether it lies in the arena.
+    /// True for [`Self::Arena`].
     #[must_use]
     pub const fn is_arena(&self) -> bool {
         matches!(self, Self::Arena)
@@ -221,34 +223,34 @@ pub struct Step {
     /// Rows of `out` that pass through all output channels together, inside a firing: their input
     /// rows stay in the cache.
     pub row_block: usize,
-    /// Kernel, where the operation is a convolution.
+    /// The kernel of a convolution; `None` for every other operation.
     pub conv: Option<ConvKernel>,
-    /// Whether rows that lie side by side are one long row to the kernel.
+    /// True if the kernel takes rows that lie side by side as one long row.
     #[serde(default, skip_serializing_if = "is_false")]
     pub joined: bool,
-    /// How its weights are stored; kernels see float32.
+    /// How the weights are stored. Kernels always read float32.
     #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
     pub weights: WeightFormat,
     /// Values at the beginning of the arena that a firing works in: no buffer that holds something
     /// between the step's first firing and its last begins before their end. A multiple of 16.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub scratch: usize,
-    /// Multiply-adds.
+    /// Multiply-adds of one run of the step.
     pub macs: u64,
 }
 
 impl Step {
-    /// Whether all it would copy lies in its output already: it never fires.
+    /// True if every input is already in the output buffer, so the step is a no-op. Such a step never fires.
     pub fn is_there(&self) -> bool {
         !self.inputs.is_empty() && self.copied().next().is_none()
     }
 
-    /// Whether an input of its own lies in its output.
+    /// True if this input of the step lies in the step's own output buffer.
     pub const fn finds(&self, input: &View) -> bool {
         input.buffer == self.out.buffer
     }
 
-    /// What is read of inputs that do not lie in its output.
+    /// The views of the inputs that lie in other buffers than the output.
     pub fn copied(&self) -> impl Iterator<Item = &View> {
         self.inputs.iter().filter(|v| !self.finds(v))
     }

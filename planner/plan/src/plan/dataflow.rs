@@ -3,21 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    graph::{Darknet, TensorIx},
+    graph::TensorIx,
     region::{Region, Shape},
 };
 
 /// What is computed where, and what travels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dataflow {
-    /// Name of the model.
-    pub model: String,
-    /// Hex of [`crate::model::Model::digest`].
+    /// Hex SHA-256 of the model: of what the network computes and, where they were known, its folded weights.
     pub digest: String,
-    /// The fork that is followed (`docs/darknet.md#forks`).
-    pub darknet: Darknet,
-    /// Shape of the network's input.
-    pub input: Shape,
     /// Tensors that cross a boundary: the input, stage outputs, the tail's outputs.
     pub tensors: Vec<Tensor>,
     /// Tiled stages, run on edges, in order.

@@ -1,20 +1,25 @@
 //! Values that a plan's text leaves out.
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-pub(super) const fn is_zero(n: &usize) -> bool {
+pub const fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-pub(super) const fn is_false(b: &bool) -> bool {
+pub const fn is_false(b: &bool) -> bool {
     !*b
 }
 
-pub(super) const fn one() -> usize {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub const fn is_nil(n: &u64) -> bool {
+    *n == 0
+}
+
+pub const fn one() -> usize {
     1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-pub(super) const fn is_one(n: &usize) -> bool {
+pub const fn is_one(n: &usize) -> bool {
     *n == 1
 }

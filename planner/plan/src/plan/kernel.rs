@@ -27,8 +27,8 @@ pub enum Isa {
 
 /// Parameters of a generated convolution kernel: the kernel exists once per distinct value.
 ///
-/// A call computes one row of `cols >= mr` output pixels for one block of `lanes <= nr` output
-/// channels: bias, then taps in the order (ky, kx, cin), then the activation.
+/// A call computes one row of `cols >= mr` output pixels for one block of at most `nr` output channels: bias,
+/// then taps in the order (ky, kx, cin), then the activation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConvKernel {
     /// Kernel side.
@@ -47,23 +47,24 @@ pub struct ConvKernel {
     pub mr: usize,
     /// Output channels per packed weight block; a multiple of the vector width.
     pub nr: usize,
-    /// Applied to the accumulators; [`Activation::is_pointwise`] ones only, else `Linear` here and a
-    /// pass over the rows afterwards.
+    /// The activation that the kernel applies to its sums. Only [`Activation::is_pointwise`] functions are fused
+    /// so; for others this is `Linear`, and a pass over the finished rows follows.
     pub activation: Activation,
     /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output
     /// reads channel `c` of the input; blocks of `nr` channels.
     pub depthwise: bool,
-    /// Whether it stores the maxima of squares of 2x2 values, as the pool behind it would, in place of
-    /// the values: a row of its output is two rows of sums, of an even number of columns each.
+    /// True if the kernel fuses a following 2x2 max pool. A row of its output is then made of two rows of sums,
+    /// of an even number of columns each.
     #[serde(default, skip_serializing_if = "is_false")]
     pub pool: bool,
-    /// How sums are formed. Weights are packed alike for all, but where they are stored transformed.
+    /// How the kernel forms its sums. Every algorithm reads the same packed weights, unless they are stored
+    /// transformed.
     #[serde(default, skip_serializing_if = "Algorithm::is_direct")]
     pub algorithm: Algorithm,
 }
 
 impl ConvKernel {
-    /// Rows, and columns, of sums per row of its output.
+    /// Rows of sums per output row, and columns of sums per output column: 2 with a fused pool, else 1.
     pub const fn side(&self) -> usize {
         if self.pool { 2 } else { 1 }
     }
@@ -75,7 +76,7 @@ impl ConvKernel {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// Tap by tap.
+    /// Tap by tap, in the order (ky, kx, cin).
     #[default]
     Direct,
     /// F(m x m, 3 x 3): see [`crate::kernel::winograd`]. A call computes all rows of a row block; `mr`
@@ -93,12 +94,12 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Whether this is [`Self::Direct`].
+    /// True for [`Self::Direct`].
     pub const fn is_direct(&self) -> bool {
         matches!(self, Self::Direct)
     }
 
-    /// Side of a tile; `None` without tiles.
+    /// Side of a tile in pixels; `None` for direct kernels.
     pub const fn tile(&self) -> Option<usize> {
         match self {
             Self::Direct => None,

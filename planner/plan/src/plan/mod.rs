@@ -1,9 +1,13 @@
 //! **The seam** between planner and codegen: plain data, no methods that decide anything.
 //!
-//! A plan has two parts. [`Dataflow`] says what is computed where and what travels: nodes that
-//! agree on its hash can work together whatever their processors. [`TargetPlan`] says how one
-//! instruction set computes it: buffers, kernels, packing. [`Estimates`] stand beside both and
-//! are covered by neither hash.
+//! | part | says | covered by the hash |
+//! |---|---|---|
+//! | `network`: [`Graph`] | what is computed: operations, heads, NMS, letterbox; what the weights file stores | what it computes |
+//! | [`Dataflow`] | what is computed where, and what travels | yes |
+//! | [`TargetPlan`] | how one instruction set computes it: buffers, kernels, packing | no |
+//! | [`Estimates`] | what the planner expects | no |
+//!
+//! Nodes that agree on the hash can work together whatever their processors.
 //!
 //! Geometry is final here. Codegen prints it; it recomputes nothing.
 
@@ -11,9 +15,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::graph::Graph;
+
 mod chain;
 mod dataflow;
-mod defaults;
+pub(crate) mod defaults;
 mod estimates;
 mod kernel;
 mod target;
@@ -27,19 +33,22 @@ pub use target::TargetPlan;
 pub use weights::{Packing, Section, WeightFormat};
 
 /// Version of the plan's form; a change of meaning or layout bumps it (see CHANGELOG).
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// A complete plan, as written to `plan.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// [`SCHEMA_VERSION`] of the writer.
     pub schema: u32,
-    /// Hex SHA-256 of the canonical form of `dataflow`; goes on the wire.
+    /// Hex SHA-256 of `dataflow` and of what `network` computes; goes on the wire. See
+    /// `Plan::content_hash`.
     pub hash: String,
     /// Name of the emitted crate: `<model>-<grid>-<target>`.
     pub name: String,
     /// The command that makes this plan again (no absolute paths).
     pub command: String,
+    /// The network: what is computed, and what its weights file stores.
+    pub network: Graph,
     /// What is computed where, and what travels.
     pub dataflow: Dataflow,
     /// How each instruction set computes it, by target name.

@@ -24,12 +24,12 @@ pub enum WeightFormat {
 }
 
 impl WeightFormat {
-    /// Whether this is [`Self::F32`].
+    /// True for [`Self::F32`].
     pub const fn is_f32(&self) -> bool {
         matches!(self, Self::F32)
     }
 
-    /// Whether this is [`Self::F16`].
+    /// True for [`Self::F16`].
     pub const fn is_f16(&self) -> bool {
         matches!(self, Self::F16)
     }
@@ -46,19 +46,19 @@ impl WeightFormat {
 /// `[out]` bias, then `[h][w][c][out]`, and Local, `[oh][ow][cout]` bias, then `[oh][ow][ky][kx][cin][cout]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Packing {
-    /// Node.
+    /// The node of the network whose weights these are.
     pub node: usize,
-    /// Name: `l02_conv`.
+    /// The node's name: `l02_conv`.
     pub name: String,
-    /// Section it lies in.
+    /// Index of the section that the weights lie in.
     pub section: usize,
     /// First value (float32), counted from the end of the file's header page(s); a multiple of 16.
     pub offset: usize,
-    /// Number of values.
+    /// Number of values (float32).
     pub floats: usize,
     /// Output channels per block (convolutions), 0 elsewhere.
     pub nr: usize,
-    /// How weights, not biases, are stored.
+    /// How the weights are stored. Biases are always float32.
     #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
     pub weights: WeightFormat,
 }

@@ -143,14 +143,13 @@ impl Bundle {
         }
         made.push(DEMO.plan(Path::new("demo.cfg"), target)?);
 
-        let programs: Vec<(&str, &Plan, &Model)> =
-            made.iter().map(|(n, p, m)| (*n, p, m)).collect();
+        let programs: Vec<(&str, &Plan)> = made.iter().map(|(n, p, _)| (*n, p)).collect();
         let options = EmitOptions {
             runtime_path: "../../../runtime".into(),
         };
         let files = emit_bundle(&name, &programs, target.name(), &options)?;
         emit::write_sources(&dir, &files)?;
-        for (case, plan, model) in &programs {
+        for (case, plan, model) in &made {
             emit::write_case(&dir.join("cases"), case, plan, model, target)?;
         }
         let node = build::compile(&name, target, &dir)?;

@@ -4,17 +4,23 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::{
-    kernel::winograd::{GAP, Sizes},
+    kernel::{
+        COLS_MAX,
+        winograd::{GAP, Sizes},
+    },
     plan::ConvKernel,
 };
 
-use super::{epilogue, import};
+use super::epilogue;
 use crate::{
     kernel::{
-        COLS_MAX, block_floats, pooled,
-        winograd::{outputs, pixel, stored_tile},
+        entry::block_floats,
+        finish::pooled,
+        registry::Printed,
+        winograd::{outputs, pixel, sizes, stored_tile},
     },
     names::{comment, grouped, int},
+    uses::{Uses, from},
 };
 
 mod straight;
@@ -23,12 +29,13 @@ mod text;
 use text::Text;
 
 /// Assembly files of a kernel: what their names end with, and their text.
-pub fn assembly(k: &ConvKernel, s: Sizes, lanes: usize) -> Vec<(String, String)> {
+pub(in super::super) fn assembly(k: &ConvKernel, channels: usize) -> Vec<(String, String)> {
+    let s = sizes(k);
     let t = Text {
         k,
         m: s.m,
         depth: s.depth,
-        lanes,
+        channels,
     };
     let mut list = vec![
         ("_multiply".to_owned(), t.multiply()),
@@ -37,37 +44,42 @@ pub fn assembly(k: &ConvKernel, s: Sizes, lanes: usize) -> Vec<(String, String)>
     if !s.stored {
         list.push(("_expand".to_owned(), t.expand()));
     }
-    if has_input(k, lanes) {
+    if has_input(k, channels) {
         list.push(("_forward".to_owned(), t.forward()));
     }
     list
 }
 
 /// Widths and rows share the input's transform: it stands with the first block of channels.
-fn has_input(k: &ConvKernel, lanes: usize) -> bool {
-    lanes == k.nr.min(k.y_stride)
+fn has_input(k: &ConvKernel, channels: usize) -> bool {
+    channels == k.nr.min(k.y_stride)
 }
 
 /// The items of a kernel's module.
-pub fn conv(k: &ConvKernel, s: Sizes, lanes: usize, name: &str) -> TokenStream {
-    let input = if has_input(k, lanes) {
-        input(k, &s, name)
+pub(in super::super) fn module(kernel: &Printed) -> TokenStream {
+    let &Printed {
+        k,
+        name,
+        channels,
+        uses,
+        ..
+    } = kernel;
+    let s = sizes(k);
+    let input = if has_input(k, channels) {
+        input(k, &s, name, uses)
     } else {
         TokenStream::new()
     };
-    let channels = channels(k, &s, lanes, name);
-    let math = import(k);
+    let products = products(kernel, &s);
     quote! {
-        use std::arch::naked_asm;
-        use tessera_runtime::strip::Strip;
-        #math
         #input
-        #channels
+        #products
     }
 }
 
 /// A naked function with the text of a file.
-fn naked(function: &str, name: &str, doc: &str, params: &TokenStream) -> TokenStream {
+fn naked([function, name]: [&str; 2], doc: &str, params: &TokenStream, uses: &Uses) -> TokenStream {
+    let naked_asm = uses.name(from::ARCH, "naked_asm");
     let (file, function) = (
         format!("{name}_{function}.S"),
         quote::format_ident!("{function}"),
@@ -76,13 +88,13 @@ fn naked(function: &str, name: &str, doc: &str, params: &TokenStream) -> TokenSt
         #[doc = #doc]
         #[unsafe(naked)]
         unsafe extern "C" fn #function(#params) {
-            naked_asm!(include_str!(#file), options(raw))
+            #naked_asm!(include_str!(#file), options(raw))
         }
     }
 }
 
 /// `input`: V of a row of tiles.
-fn input(k: &ConvKernel, s: &Sizes, name: &str) -> TokenStream {
+fn input(k: &ConvKernel, s: &Sizes, name: &str, uses: &Uses) -> TokenStream {
     let [n, m, cin, step, depth, points, planes, reach, widest] = [
         s.m + 2,
         s.m,
@@ -104,15 +116,16 @@ fn input(k: &ConvKernel, s: &Sizes, name: &str) -> TokenStream {
          far as the last tile.",
     );
     let forward = naked(
-        "forward",
-        name,
+        ["forward", name],
         " A tile's values at the points: its rows begin at `rows`, its first plane at `v`; planes are \
          `plane` bytes apart. Four channels per group.",
         &quote!(rows: *const *const f32, v: *mut f32, plane: usize, groups: usize),
+        uses,
     );
+    let strip = uses.name(from::STRIP, "Strip");
     quote! {
         #[doc = #doc]
-        pub fn input(x: &[f32], taps: &[usize; #n], v: &mut Strip<'_>, cols: usize) {
+        pub fn input(x: &[f32], taps: &[usize; #n], v: &mut #strip<'_>, cols: usize) {
             super::assert_cpu();
             assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
             let (across, plane) = (cols.div_ceil(#m), v.stride());
@@ -141,91 +154,41 @@ fn input(k: &ConvKernel, s: &Sizes, name: &str) -> TokenStream {
 }
 
 /// `channels`: everything behind the input's transform.
-fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream {
-    let points = s.points();
-    let [
-        m,
-        nr,
-        cin,
-        depth,
-        gap,
-        points_l,
-        tile,
-        u_floats,
-        planes,
-        w_floats,
-        widest,
-    ] = [
+fn products(kernel: &Printed, s: &Sizes) -> TokenStream {
+    let &Printed {
+        k, channels, uses, ..
+    } = kernel;
+    let [m, nr, depth, gap, tile, planes, w_floats, widest] = [
         s.m,
         k.nr,
-        s.cin,
         s.depth,
         GAP,
-        points,
-        points * k.nr,
-        s.u(),
-        points * s.parts(),
+        s.products(1),
+        s.points() * s.parts(),
         block_floats(k),
         COLS_MAX,
     ]
     .map(int);
-    let (asserts, pixel) = (outputs(k, lanes), pixel(k));
     let doc = format!(
-        " Multiplies and finishes all tiles for {lanes} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}{4}; blocks of 4 tiles x {3} channels.",
+        " Multiplies and finishes all tiles for {channels} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}{4}; blocks of 4 tiles x {3} channels.",
         s.m,
         grouped(s.cin as u64),
         k.activation.name(),
         k.nr,
         pooled(k),
     );
-    let weights = comment("SAFETY: NEON is there; the part lies in the weights, and U holds it.");
-    let tiles = comment("SAFETY: as above; V and the products hold all tiles.");
-    let pixels = comment("SAFETY: as above; the tile's rows up to `rows` lie in y.");
-    let expand = naked(
-        "expand",
-        name,
-        " Weights of `deep` input channels from `w` on, at the points; planes of `u` are `plane` bytes apart.",
-        &quote!(w: *const f32, u: *mut f32, plane: usize, deep: usize),
-    );
-    let activate = if epilogue::is_assembly(k.activation) {
-        TokenStream::new()
+    let split = if s.stored {
+        quote!(let products = work;)
     } else {
-        let activate = stored_tile(k, s.m, lanes, false);
-        quote! { let (pixel, rows) = (#pixel, #m.min(rows - row)); #activate }
+        let u_floats = int(s.u());
+        quote!(let (u, products) = work.split_at_mut(#u_floats);)
     };
-    let (split, u) = if s.stored {
-        let part = int(points * (s.depth * k.nr + GAP));
-        (
-            quote!(let products = work;),
-            quote!(let u = &w[part * #part..];),
-        )
-    } else {
-        (
-            quote!(let (u, products) = work.split_at_mut(#u_floats);),
-            quote! {
-                let w = &w[first * #nr..];
-                #weights
-                unsafe { expand(w.as_ptr(), u.as_mut_ptr(), 4 * u_plane, deep) }
-            },
-        )
-    };
-    let expand = if s.stored { TokenStream::new() } else { expand };
-    let multiply = naked(
-        "multiply",
-        name,
-        " Products of `tiles` tiles at one point over eight times `eights` input channels: to `m` if \
-         `first`, else added.",
-        &quote!(x: *const f32, u: *const f32, m: *mut f32, eights: usize, tiles: usize, first: usize),
-    );
-    let backward = naked(
-        "backward",
-        name,
-        " The first `rows` rows of a tile's pixels, `y_row` bytes apart.",
-        &quote!(products: *const f32, bias: *const f32, y: *mut f32, y_row: usize, rows: usize),
-    );
+    let (asserts, strip) = (outputs(k, channels), uses.name(from::STRIP, "Strip"));
+    let (multiply, backward) = (multiply(k, s), backward(kernel, s));
+    let assembly = assembled(kernel, s);
     quote! {
         #[doc = #doc]
-        pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut Strip<'_>, y_row: usize, cols: usize, rows: usize) {
+        pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut #strip<'_>, y_row: usize, cols: usize, rows: usize) {
             super::assert_cpu();
             assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
             assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
@@ -238,31 +201,91 @@ fn channels(k: &ConvKernel, s: &Sizes, lanes: usize, name: &str) -> TokenStream 
             let (bias, w) = w.split_at(#nr);
             #split
             assert!(products.len() >= tiles * #tile, "room for the products");
-            for (part, first) in (0..#cin).step_by(#depth).enumerate() {
-                let deep = #depth.min(#cin - first);
-                let v = &v[part * #points_l * plane..];
-                let u_plane = deep * #nr + #gap;
-                #u
-                for point in 0..#points_l {
-                    let (v, u) = (&v[point * plane..], &u[point * u_plane..]);
-                    let m = &mut products[point * #nr..];
-                    let first = usize::from(part == 0);
-                    #tiles
-                    unsafe { multiply(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), deep / 8, tiles, first) }
-                }
-            }
-            for (tile, products) in products.chunks_exact(#tile).take(tiles).enumerate() {
-                let (row, col) = (tile / across * #m, (tile % across * #m).min(cols - #m));
-                #pixels
-                unsafe { backward(products.as_ptr(), bias.as_ptr(), y.as_mut_ptr().add(#pixel), 4 * y_row, #m.min(rows - row)) }
-                #activate
-            }
+            #multiply
+            #backward
         }
 
-        #expand
-        #multiply
-        #backward
+        #assembly
     }
+}
+
+/// Products of all tiles, a part of the input channels after the other.
+fn multiply(k: &ConvKernel, s: &Sizes) -> TokenStream {
+    let [nr, cin, depth, gap, points] = [k.nr, s.cin, s.depth, GAP, s.points()].map(int);
+    let weights = comment("SAFETY: NEON is there; the part lies in the weights, and U holds it.");
+    let tiles = comment("SAFETY: as above; V and the products hold all tiles.");
+    let u = if s.stored {
+        let part = int(s.points() * (s.depth * k.nr + GAP));
+        quote!(let u = &w[part * #part..];)
+    } else {
+        quote! {
+            let w = &w[first * #nr..];
+            #weights
+            unsafe { expand(w.as_ptr(), u.as_mut_ptr(), 4 * u_plane, deep) }
+        }
+    };
+    quote! {
+        for (part, first) in (0..#cin).step_by(#depth).enumerate() {
+            let deep = #depth.min(#cin - first);
+            let v = &v[part * #points * plane..];
+            let u_plane = deep * #nr + #gap;
+            #u
+            for point in 0..#points {
+                let (v, u) = (&v[point * plane..], &u[point * u_plane..]);
+                let m = &mut products[point * #nr..];
+                let first = usize::from(part == 0);
+                #tiles
+                unsafe { multiply(v.as_ptr(), u.as_ptr(), m.as_mut_ptr(), deep / 8, tiles, first) }
+            }
+        }
+    }
+}
+
+/// Outputs of all tiles.
+fn backward(kernel: &Printed, s: &Sizes) -> TokenStream {
+    let k = kernel.k;
+    let (m, tile, pixel) = (int(s.m), int(s.products(1)), pixel(k));
+    let pixels = comment("SAFETY: as above; the tile's rows up to `rows` lie in y.");
+    let activate = if epilogue::is_assembly(k.activation) {
+        TokenStream::new()
+    } else {
+        let activate = stored_tile(k, s.m, kernel.channels, false, kernel.uses);
+        quote! { let (pixel, rows) = (#pixel, #m.min(rows - row)); #activate }
+    };
+    quote! {
+        for (tile, products) in products.chunks_exact(#tile).take(tiles).enumerate() {
+            let (row, col) = (tile / across * #m, (tile % across * #m).min(cols - #m));
+            #pixels
+            unsafe { backward(products.as_ptr(), bias.as_ptr(), y.as_mut_ptr().add(#pixel), 4 * y_row, #m.min(rows - row)) }
+            #activate
+        }
+    }
+}
+
+/// The functions in assembly that `channels` calls.
+fn assembled(kernel: &Printed, s: &Sizes) -> TokenStream {
+    let &Printed { name, uses, .. } = kernel;
+    let expand = naked(
+        ["expand", name],
+        " Weights of `deep` input channels from `w` on, at the points; planes of `u` are `plane` bytes apart.",
+        &quote!(w: *const f32, u: *mut f32, plane: usize, deep: usize),
+        uses,
+    );
+    let expand = if s.stored { TokenStream::new() } else { expand };
+    let multiply = naked(
+        ["multiply", name],
+        " Products of `tiles` tiles at one point over eight times `eights` input channels: to `m` if \
+         `first`, else added.",
+        &quote!(x: *const f32, u: *const f32, m: *mut f32, eights: usize, tiles: usize, first: usize),
+        uses,
+    );
+    let backward = naked(
+        ["backward", name],
+        " The first `rows` rows of a tile's pixels, `y_row` bytes apart.",
+        &quote!(products: *const f32, bias: *const f32, y: *mut f32, y_row: usize, rows: usize),
+        uses,
+    );
+    quote! { #expand #multiply #backward }
 }
 
 #[cfg(test)]
@@ -293,8 +316,7 @@ mod tests {
                         stored: false,
                     },
                 };
-                let sizes = Sizes::new(&k).expect("no direct kernel");
-                assert_eq!(assembly(&k, sizes, 8).len(), 4);
+                assert_eq!(assembly(&k, 8).len(), 4);
             }
         }
     }

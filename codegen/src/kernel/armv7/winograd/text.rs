@@ -8,8 +8,8 @@ use super::straight::{Constants, emit};
 use crate::kernel::{
     armv7::{
         asm::{Asm, doubles},
+        block::{Block, LANES},
         dense, epilogue, exp,
-        row::{Block, LANES},
     },
     winograd::transform::{self, Transform},
 };
@@ -27,7 +27,7 @@ pub(super) struct Text<'a> {
     /// Input channels of a part of V.
     pub depth: usize,
     /// Output channels that exist.
-    pub lanes: usize,
+    pub channels: usize,
 }
 
 /// Begins a function: saves eight core and eight vector registers, and takes `bytes` of the stack.
@@ -70,7 +70,7 @@ impl Text<'_> {
 
     /// Vectors of output channels.
     const fn vectors(&self) -> usize {
-        self.lanes.div_ceil(LANES)
+        self.channels.div_ceil(LANES)
     }
 
     /// `forward(rows, v, plane, groups)`: the tile whose rows begin at `rows[i]`, four channels at a
@@ -207,7 +207,7 @@ impl Text<'_> {
     fn block(&self, a: &mut Asm, pixels: usize) {
         let b = Block {
             k: self.k,
-            lanes: self.lanes,
+            channels: self.channels,
             pixels,
         };
         let v = b.vectors();
@@ -283,14 +283,14 @@ impl Text<'_> {
             a.ins(format!("mov r4, #{}", m * VECTOR));
             a.label(3);
             let slope = slope.map_or_else(String::new, |s| c.lane(s));
-            let lanes = self.of_vector(v);
+            let channels = self.of_vector(v);
             for last in (0..self.k.side()).map(|row| row + 1 == self.k.side()) {
                 a.ins("mov r6, r7");
                 load(&mut a, n, first, "r6", "r4");
                 let outputs = emit(&mut a, &t, &c, first);
                 let temps: Vec<usize> = (first..16).filter(|q| !outputs.contains(q)).collect();
                 let outputs = if self.k.pool {
-                    maxima(&mut a, &outputs, temps[0], lanes, last)
+                    maxima(&mut a, &outputs, temps[0], channels, last)
                 } else {
                     outputs
                 };
@@ -301,7 +301,7 @@ impl Text<'_> {
                     epilogue::each(self.k.activation, &mut a, &outputs, &temps, &slope);
                 }
                 a.ins("mov r6, r5");
-                pixels(&mut a, &outputs, lanes);
+                pixels(&mut a, &outputs, channels);
                 a.ins(format!("add r7, r7, #{VECTOR}"));
             }
             a.ins("add r5, r5, r3");
@@ -328,14 +328,14 @@ impl Text<'_> {
         a.ins("mov r7, r5");
         for _ in 0..self.m / 2 {
             for v in 0..self.vectors() {
-                let lanes = self.of_vector(v);
+                let channels = self.of_vector(v);
                 a.add("r8", "r7", v * VECTOR);
                 for q in 0..2 {
-                    a.lanes("vld1", [2 * q, lanes], "r8", Some("r10"), "lr");
+                    a.channels("vld1", [2 * q, channels], "r8", Some("r10"), "lr");
                 }
                 exp::call(a);
                 a.add("r6", "r7", v * VECTOR);
-                pixels(a, &[0, 1], lanes);
+                pixels(a, &[0, 1], channels);
             }
             a.ins("add r7, r7, r10, lsl #1");
         }
@@ -346,29 +346,29 @@ impl Text<'_> {
 
     /// Existing channels of vector `v`.
     fn of_vector(&self, v: usize) -> usize {
-        (self.lanes - v * LANES).min(LANES)
+        (self.channels - v * LANES).min(LANES)
     }
 }
 
 /// The greater of pairs of the sums `list`, and, if they are the `second` row's, of what the first left from
 /// `r5` on; `temp` and `r6` change. Gives their registers.
-fn maxima(a: &mut Asm, list: &[usize], temp: usize, lanes: usize, second: bool) -> Vec<usize> {
+fn maxima(a: &mut Asm, list: &[usize], temp: usize, channels: usize, second: bool) -> Vec<usize> {
     if second {
         a.ins("mov r6, r5");
     }
     for pair in list.chunks(2) {
         a.ins(format!("vmax.f32 q{0}, q{0}, q{1}", pair[0], pair[1]));
         if second {
-            a.lanes("vld1", [2 * temp, lanes], "r6", Some("r10"), "lr");
+            a.channels("vld1", [2 * temp, channels], "r6", Some("r10"), "lr");
             a.ins(format!("vmax.f32 q{0}, q{0}, q{temp}", pair[0]));
         }
     }
     list.iter().copied().step_by(2).collect()
 }
 
-/// Stores `lanes` channels of pixels from `r6` on, `r10` bytes apart.
-fn pixels(a: &mut Asm, list: &[usize], lanes: usize) {
+/// Stores `channels` channels of pixels from `r6` on, `r10` bytes apart.
+fn pixels(a: &mut Asm, list: &[usize], channels: usize) {
     for q in list {
-        a.lanes("vst1", [2 * q, lanes], "r6", Some("r10"), "lr");
+        a.channels("vst1", [2 * q, channels], "r6", Some("r10"), "lr");
     }
 }

@@ -1,4 +1,4 @@
-//! Selects the scalar functions that an emitted crate uses from [`math_source`].
+//! Selects the scalar functions that an emitted crate uses from [`source`].
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,20 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 #[cfg(test)]
-#[path = "math_source.rs"]
-mod math_source;
+mod source;
 
 /// The tested text that emitted crates copy from.
-const SOURCE: &str = include_str!("math_source.rs");
+const SOURCE: &str = include_str!("source.rs");
 
-/// Module docs and items of `math.rs`: every function named `math::NAME` in `sources`, and what
-/// those call. `None` when there is none.
-pub(crate) fn select<'a>(
-    sources: impl Iterator<Item = &'a str>,
-) -> Option<(Vec<String>, TokenStream)> {
+/// What `math.rs` is.
+pub(crate) const TITLE: &str =
+    "Scalar functions of the layers: IEEE operations in a fixed order, the same bits everywhere.";
+
+/// Items of `math.rs`: the functions that are `called`, and what those call, in the order of the source.
+///
+/// # Panics
+/// Never: the source is this crate's own and tested.
+pub(crate) fn items(called: &BTreeSet<String>) -> TokenStream {
     let all = syn::parse_file(SOURCE).expect("tested source");
     let functions: Vec<(String, syn::ItemFn)> = all
         .items
@@ -26,7 +29,19 @@ pub(crate) fn select<'a>(
             _ => None,
         })
         .collect();
-    let mut used: BTreeSet<String> = sources.flat_map(called).collect();
+    let used = with_callees(called.clone(), &functions);
+    let items = functions
+        .into_iter()
+        .filter(|(name, _)| used.contains(name))
+        .map(|(_, f)| f);
+    quote!(#(#items)*)
+}
+
+/// Adds what the functions in `used` call, directly or not.
+fn with_callees(
+    mut used: BTreeSet<String>,
+    functions: &[(String, syn::ItemFn)],
+) -> BTreeSet<String> {
     loop {
         let more: BTreeSet<String> = functions
             .iter()
@@ -40,30 +55,9 @@ pub(crate) fn select<'a>(
         let before = used.len();
         used.extend(more);
         if used.len() == before {
-            break;
+            return used;
         }
     }
-    let items: Vec<_> = functions
-        .into_iter()
-        .filter(|(name, _)| used.contains(name))
-        .map(|(_, f)| f)
-        .collect();
-    if items.is_empty() {
-        return None;
-    }
-    let docs = [
-        "Scalar functions of the layers: IEEE operations in a fixed order, the same bits everywhere.",
-    ];
-    Some((docs.map(str::to_owned).to_vec(), quote!(#(#items)*)))
-}
-
-/// Names that follow `math::` in a source text.
-fn called(source: &str) -> impl Iterator<Item = String> + '_ {
-    source.split("math::").skip(1).map(|rest| {
-        rest.chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect()
-    })
 }
 
 fn idents(tokens: TokenStream) -> Vec<String> {
@@ -80,7 +74,7 @@ fn idents(tokens: TokenStream) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{math_source as math, *};
+    use super::{source as math, *};
 
     /// Distance of `got` from `want` in units of `want`'s last place.
     fn ulps(got: f32, want: f64) -> f64 {
@@ -216,7 +210,7 @@ mod tests {
 
     #[test]
     fn selection_takes_what_is_called_and_no_more() {
-        let (_, tokens) = select(["*v = math::mish(*v);"].into_iter()).unwrap();
+        let tokens = items(&BTreeSet::from(["mish".to_owned()]));
         let names: Vec<String> = syn::parse2::<syn::File>(tokens)
             .unwrap()
             .items
@@ -227,6 +221,6 @@ mod tests {
             })
             .collect();
         assert_eq!(names, ["exp", "exp_from", "mish"]);
-        assert!(select(["nothing"].into_iter()).is_none());
+        assert!(items(&BTreeSet::new()).is_empty());
     }
 }

@@ -1,87 +1,40 @@
-//! Convolutions: row blocks, groups, blocks of output channels, one kernel call per row.
-
-use std::collections::BTreeSet;
+//! Convolutions by direct kernels: row blocks, groups, blocks of output channels, one kernel call per row.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::{
     graph::Conv,
-    kernel::{block_floats, wide_floats, winograd::Sizes},
+    kernel::{COLS_MAX, block_floats, wide_floats},
     plan::{ConvKernel, WeightFormat},
 };
 
-use super::{Body, LayerCx, winograd};
+use super::widen::{kernels, widen};
 use crate::{
-    EmitError, act, kernel,
+    kernel,
+    layer::{LayerCx, context::Sharing},
     names::{affine, ident, int},
 };
 
-/// Emits a convolution.
+/// Statements that compute `rows` of `y`; the numbers of existing channels of the kernels that they call; and
+/// how threads share them.
 ///
 /// Loop order: the input rows of one row block stay in the cache while every block of output
 /// channels passes over them, and a block's weights while it passes over the rows.
-pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
-    let bad = |rule| EmitError::Step {
-        step: cx.step.name.clone(),
-        rule,
-    };
-    let k = cx
-        .step
-        .conv
-        .as_ref()
-        .ok_or_else(|| bad("a convolution names its kernel"))?;
-    if cx.ins.len() != 1 || k.size != conv.size || k.stride_x != conv.stride_x {
-        return Err(bad("a kernel has its convolution's geometry"));
-    }
-    let channel = cx.step.inputs[0].channel;
-    if channel > 0 && (conv.groups > 1 || k.cin > cx.ins[0].c - channel) {
-        return Err(bad("channels of a slice lie in their buffer"));
-    }
-    let sizes = Sizes::new(k);
-    let fits = kernel::fits(k, cx.isa) && (sizes.is_some() || k.mr <= k.side() * cx.out.w);
-    if k.mr == 0 || k.nr == 0 || !fits {
-        return Err(bad("a kernel's block fits the row"));
-    }
-    if k.x_stride != cx.ins[0].c || k.y_stride != cx.out.c {
-        return Err(bad("a kernel's strides are its buffers' channels"));
-    }
-    let blocks = Blocks::new(conv, k, cx.node.shape.c, cx.step.weights)
-        .ok_or_else(|| bad("groups divide the filters"))?;
-
-    let y_row = int(cx.out.row);
-    let mut calls = Calls {
+pub(super) fn rows(
+    cx: &LayerCx,
+    conv: &Conv,
+    k: &ConvKernel,
+    pass: &TokenStream,
+) -> (TokenStream, Vec<usize>, Sharing) {
+    let blocks = Blocks::new(conv, k, cx.node.shape.c, cx.step.weights);
+    let calls = Calls {
         cx,
         conv,
         k,
         blocks,
-        kernels: BTreeSet::new(),
     };
-
-    if k.activation != conv.activation && cx.node.shape.c != cx.out.c {
-        return Err(bad("a pass over rows would touch other steps' channels"));
-    }
-    let pass = if k.activation == conv.activation {
-        TokenStream::new()
-    } else {
-        let each = act::pass(conv.activation, &cx.out.pixels(), cx.out.c);
-        quote! {
-            let done = (block.start - first) * #y_row..(block.end - first) * #y_row;
-            for y in y[done].chunks_exact_mut(#y_row) { #each }
-        }
-    };
-    let tap = tap(cx);
-    if let Some(sizes) = sizes {
-        let (code, lanes) = winograd::rows(cx, k, sizes, &pass);
-        return Ok(Body {
-            weights: true,
-            kernels: lanes.into_iter().map(|l| (k.clone(), l)).collect(),
-            how: kernel::name(k, cx.isa, k.nr),
-            team: true,
-            ..Body::plain(what(conv, k, cx), quote! { #tap #code })
-        });
-    }
     let channels = calls.all();
-    let over_blocks = if cx.step.row_block >= cx.step.firing {
+    let code = if cx.step.row_block >= cx.step.firing {
         quote! {
             let first = rows.start;
             let block = rows;
@@ -99,15 +52,11 @@ pub(super) fn emit(cx: &LayerCx, conv: &Conv) -> Result<Body, EmitError> {
             }
         }
     };
-    let code = quote! { #tap #over_blocks };
-
-    Ok(Body {
-        weights: true,
-        kernels: calls.kernels,
-        how: kernel::name(k, cx.isa, k.nr),
-        wide: wide_floats(k, cx.step.weights),
-        ..Body::plain(what(conv, k, cx), code)
-    })
+    let sharing = match wide_floats(k, cx.step.weights) {
+        0 => Sharing::Rows,
+        wide => Sharing::RowsWide(wide),
+    };
+    (code, calls.blocks.channels(k.nr), sharing)
 }
 
 /// An output channel as `sum of variable * factor`.
@@ -119,12 +68,11 @@ struct Calls<'a> {
     conv: &'a Conv,
     k: &'a ConvKernel,
     blocks: Blocks,
-    kernels: BTreeSet<(ConvKernel, usize)>,
 }
 
 impl Calls<'_> {
     /// All groups.
-    fn all(&mut self) -> TokenStream {
+    fn all(&self) -> TokenStream {
         if self.blocks.groups == 1 {
             return self.group(&[]);
         }
@@ -134,7 +82,7 @@ impl Calls<'_> {
     }
 
     /// One group, whose first output channel is `channel`: its full blocks, then the narrower one.
-    fn group(&mut self, channel: &Channel) -> TokenStream {
+    fn group(&self, channel: &Channel) -> TokenStream {
         let (full, rest, nr) = (self.blocks.full, self.blocks.rest, self.k.nr);
         let (block, of_full) = (int(self.blocks.floats), int(full * self.blocks.floats));
         let mut out = TokenStream::new();
@@ -169,11 +117,10 @@ impl Calls<'_> {
         out
     }
 
-    /// A row block of `lanes` output channels from `channel + constant` on.
-    fn rows(&mut self, lanes: usize, channel: &Channel, constant: usize) -> TokenStream {
-        self.kernels.insert((self.k.clone(), lanes));
-        let widen = widen(self.k, self.cx.step.weights);
-        let name = ident(&kernel::name(self.k, self.cx.isa, lanes));
+    /// A row block of `channels` output channels from `channel + constant` on.
+    fn rows(&self, channels: usize, channel: &Channel, constant: usize) -> TokenStream {
+        let (widen, kernels) = (widen(self.cx, self.k), kernels(self.cx));
+        let name = ident(&kernel::name(self.k, self.cx.isa, channels));
         let (y_row, cols) = (int(self.cx.out.row), int(self.k.side() * self.cx.out.w));
         // Where the block's channels begin: in the input per group (depthwise: per block), in the
         // output always.
@@ -205,7 +152,7 @@ impl Calls<'_> {
                     let taps = #taps;
                     let y = &mut y[(row - first) * #y_row #at..];
                     let rows = #rows;
-                    kernels::#name(x, &taps, w, y, rows * #cols);
+                    #kernels::#name(x, &taps, w, y, rows * #cols);
                     row += rows;
                 }
             };
@@ -217,7 +164,7 @@ impl Calls<'_> {
                     let y = &mut y[(row - first) * #y_row #at..];
                     for half in 0..2 {
                         let taps = #taps;
-                        kernels::#name(x, &taps, w, y, #cols, half == 1);
+                        #kernels::#name(x, &taps, w, y, #cols, half == 1);
                     }
                 }
             };
@@ -227,7 +174,7 @@ impl Calls<'_> {
             for row in block.clone() {
                 let taps = #taps;
                 let y = &mut y[(row - first) * #y_row #at..];
-                kernels::#name(x, &taps, w, y, #cols);
+                #kernels::#name(x, &taps, w, y, #cols);
             }
         }
     }
@@ -236,7 +183,7 @@ impl Calls<'_> {
 impl Calls<'_> {
     /// Rows from `row` on that are one row to the kernel: up to the end of the ring, and of what it takes.
     fn joined(&self) -> TokenStream {
-        let (x, most) = (self.cx.input(), kernel::COLS_MAX / self.cx.out.w);
+        let (x, most) = (self.cx.input(), COLS_MAX / self.cx.out.w);
         let mut rows = quote!(block.end - row);
         if x.is_ring() {
             let (place, ring) = (affine(&[(quote!(row), 1)], x.y as isize), int(x.ring));
@@ -249,35 +196,6 @@ impl Calls<'_> {
         }
         rows
     }
-}
-
-/// Makes the packed block `w` float32 in `wide`, where it is stored otherwise.
-pub(super) fn widen(k: &ConvKernel, weights: WeightFormat) -> TokenStream {
-    if !weights.is_f16() {
-        return TokenStream::new();
-    }
-    let nr = int(k.nr);
-    quote! { let w = kernels::widen(w, #nr, wide); }
-}
-
-/// `tap(y)`: index in `x` of the first pixel of input row `y`, counted from `pad` rows above the
-/// view; rows outside of the map are the zero row.
-fn tap(cx: &LayerCx) -> TokenStream {
-    let x = cx.input();
-    let [top, bottom, left, _] = cx.step.pad;
-    let shift = left * x.c;
-    let inside = x.index(&[(quote!(y), 1)], -(top as isize), &[], -(shift as isize));
-    if top + bottom == 0 {
-        return quote! { let tap = |y: usize| #inside; };
-    }
-    let (lo, hi) = (int(top), int(top + x.h));
-    let zero = int(x.zero - shift);
-    let test = match (top, bottom) {
-        (0, _) => quote!(y < #hi),
-        (_, 0) => quote!(y >= #lo),
-        _ => quote!((#lo..#hi).contains(&y)),
-    };
-    quote! { let tap = |y: usize| if #test { #inside } else { #zero }; }
 }
 
 /// The `taps` argument: one index per kernel row, the first one being the sum `row`.
@@ -312,13 +230,10 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn new(conv: &Conv, k: &ConvKernel, cout: usize, weights: WeightFormat) -> Option<Self> {
+    fn new(conv: &Conv, k: &ConvKernel, cout: usize, weights: WeightFormat) -> Self {
         let groups = if k.depthwise { 1 } else { conv.groups };
-        if groups == 0 || !cout.is_multiple_of(groups) {
-            return None;
-        }
         let per_group = cout / groups;
-        Some(Self {
+        Self {
             groups,
             per_group,
             full: per_group / k.nr,
@@ -326,7 +241,14 @@ impl Blocks {
             floats: block_floats(k.nr, k.size * k.size * k.cin, weights),
             depthwise: k.depthwise,
             cin: k.cin,
-        })
+        }
+    }
+
+    /// Numbers of existing channels of the kernels that are called.
+    fn channels(&self, nr: usize) -> Vec<usize> {
+        let full = (self.full > 0).then_some(nr);
+        let rest = (self.rest > 0).then_some(self.rest);
+        full.into_iter().chain(rest).collect()
     }
 
     fn group_floats(&self) -> usize {
@@ -347,33 +269,4 @@ impl Blocks {
             Vec::new()
         }
     }
-}
-
-fn what(conv: &Conv, k: &ConvKernel, cx: &LayerCx) -> String {
-    let stride = if conv.stride_x == conv.stride_y {
-        conv.stride_x.to_string()
-    } else {
-        format!("{}x{}", conv.stride_y, conv.stride_x)
-    };
-    let mut s = format!(
-        "conv {0}x{0}/{stride}, {1} -> {2}, {3}",
-        conv.size,
-        k.cin * conv.groups,
-        cx.node.shape.c,
-        conv.activation.name()
-    );
-    if k.cin * conv.groups < cx.input().c {
-        let channel = cx.step.inputs[0].channel;
-        s += &format!(", channels {channel}..{}", channel + k.cin);
-    }
-    if conv.groups > 1 {
-        s += &format!(", {} groups", conv.groups);
-    }
-    if conv.dilation > 1 {
-        s += &format!(", dilation {}", conv.dilation);
-    }
-    if k.pool {
-        s += ", maxpool 2x2/2";
-    }
-    s
 }

@@ -1,0 +1,115 @@
+//! The list of kernel generators.
+//!
+//! A line of the list is a generator: its name, its instruction set, how it forms sums, and the functions that
+//! print a kernel's module and its assembly. The list makes [`GENERATORS`], by which kernels are printed, and,
+//! in `codegen/tests/kernels`, the tests of every generator: a new line is tested without another word.
+
+use proc_macro2::TokenStream;
+use tessera_plan::plan::{ConvKernel, Isa};
+
+use super::{aarch64, armv7, portable, x86_64};
+use crate::uses::Uses;
+
+/// How kernels form their sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Tap by tap.
+    Direct,
+    /// By Winograd's transforms.
+    Winograd,
+}
+
+/// Hands the list of generators to the macro `$with`, as
+/// `name: instruction set, form, function that prints modules, function that prints assembly;` lines. The
+/// functions are private to this crate; the tests leave them out.
+#[macro_export]
+macro_rules! with_generators {
+    ($with:ident) => {
+        $with! {
+            portable_direct: Portable, Direct, portable::direct, no_assembly;
+            portable_winograd: Portable, Winograd, portable::winograd, no_assembly;
+            avx2_direct: X86_64V3, Direct, x86_64::direct, no_assembly;
+            avx2_winograd: X86_64V3, Winograd, x86_64::winograd, no_assembly;
+            avx512_direct: X86_64V4, Direct, x86_64::direct, no_assembly;
+            avx512_winograd: X86_64V4, Winograd, x86_64::winograd, no_assembly;
+            aarch64_direct: Aarch64, Direct, aarch64::direct, no_assembly;
+            aarch64_winograd: Aarch64, Winograd, aarch64::winograd, no_assembly;
+            armv7_direct: Armv7, Direct, armv7::direct, armv7::direct_assembly;
+            armv7_winograd: Armv7, Winograd, armv7::winograd, armv7::winograd_assembly;
+        }
+    };
+}
+
+/// What a generator prints: a kernel for blocks of so many existing output channels.
+pub(super) struct Printed<'a> {
+    pub k: &'a ConvKernel,
+    pub isa: Isa,
+    /// Name of the kernel's module and, of direct ones, its function.
+    pub name: &'a str,
+    /// Existing output channels of a block.
+    pub channels: usize,
+    /// Imports of the module.
+    pub uses: &'a Uses,
+}
+
+/// A line of the list.
+pub(super) struct Generator {
+    pub isa: Isa,
+    pub form: Form,
+    /// Prints the items of a kernel's module.
+    pub module: fn(&Printed) -> TokenStream,
+    /// Prints assembly, which the module includes: what the files' names end with, and their text.
+    pub assembly: fn(&ConvKernel, usize) -> Vec<(String, String)>,
+}
+
+macro_rules! generators {
+    ($($name:ident: $isa:ident, $form:ident, $module:path, $assembly:path;)*) => {
+        /// All generators.
+        pub(super) const GENERATORS: &[Generator] = &[$(Generator {
+            isa: Isa::$isa,
+            form: Form::$form,
+            module: $module,
+            assembly: $assembly,
+        }),*];
+    };
+}
+with_generators!(generators);
+
+fn no_assembly(_: &ConvKernel, _: usize) -> Vec<(String, String)> {
+    Vec::new()
+}
+
+/// The generator of a kernel.
+///
+/// # Panics
+/// If the list has none: a kernel that no plan can name.
+pub(super) fn generator(k: &ConvKernel, isa: Isa) -> &'static Generator {
+    let form = if k.algorithm.is_direct() {
+        Form::Direct
+    } else {
+        Form::Winograd
+    };
+    let found = GENERATORS.iter().find(|g| (g.isa, g.form) == (isa, form));
+    found.expect("every instruction set has generators of both forms")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_has_one_generator() {
+        for isa in [
+            Isa::Portable,
+            Isa::X86_64V3,
+            Isa::X86_64V4,
+            Isa::Aarch64,
+            Isa::Armv7,
+        ] {
+            for form in [Form::Direct, Form::Winograd] {
+                let of = GENERATORS.iter().filter(|g| (g.isa, g.form) == (isa, form));
+                assert_eq!(of.count(), 1, "{isa:?}, {form:?}");
+            }
+        }
+    }
+}

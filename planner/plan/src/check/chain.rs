@@ -1,0 +1,153 @@
+//! Rules of a chain: buffers that lie in the arena, views that lie in their buffers, steps that write what
+//! they own.
+
+use super::{Rule, kernel, order, place, rule, scratch};
+use crate::{
+    limits::{LIST_MAX, VALUES_MAX},
+    plan::{Buffer, Chain, Isa, Step, Tile, View},
+    region::Region,
+};
+
+/// All rules of a chain by itself; `is_packed`: inputs arrive as one packed map each.
+pub(super) fn chain(c: &Chain, isa: Isa, is_packed: bool, place: &str) -> Rule {
+    let at = || place.to_string();
+    rule(
+        c.buffers.len() <= LIST_MAX && c.steps.len() <= LIST_MAX && c.arena_floats < VALUES_MAX,
+        &at,
+        "too many or too large",
+    )?;
+    for b in &c.buffers {
+        buffer(c, b, &at)?;
+    }
+    views(c, &at)?;
+    place::places(c, is_packed, place)?;
+    for s in &c.steps {
+        step(c, s, place)?;
+        match &s.conv {
+            Some(k) => kernel::kernel(c, s, k, isa, &at)?,
+            None => rule(
+                s.scratch == 0 && s.weights.is_f32() && !s.joined,
+                &at,
+                "only convolutions have working memory, halves and joined rows",
+            )?,
+        }
+    }
+    order::order(c, place)?;
+    scratch::scratch(c, place)
+}
+
+fn buffer(c: &Chain, b: &Buffer, at: &dyn Fn() -> String) -> Rule {
+    let columns = b
+        .pad_left
+        .checked_add(b.w)
+        .and_then(|n| n.checked_add(b.pad_right));
+    let floats = columns
+        .and_then(|n| n.checked_mul(b.c))
+        .and_then(|n| n.checked_mul(b.ring.checked_add(usize::from(b.zero_row))?));
+    rule(
+        floats == Some(b.floats)
+            && (1..VALUES_MAX).contains(&b.floats)
+            && (1..=b.h).contains(&b.ring)
+            && b.w > 0,
+        at,
+        "a buffer's size does not fit its shape",
+    )?;
+    rule(
+        !b.place.is_arena()
+            || (b.offset.is_multiple_of(16)
+                && b.offset
+                    .checked_add(b.floats)
+                    .is_some_and(|e| e <= c.arena_floats)),
+        at,
+        "a buffer leaves the arena or is not aligned",
+    )
+}
+
+fn views(c: &Chain, at: &dyn Fn() -> String) -> Rule {
+    let views = c
+        .loads
+        .iter()
+        .chain(&c.stores)
+        .flatten()
+        .chain(c.steps.iter().flat_map(|s| s.inputs.iter().chain([&s.out])));
+    rule(
+        views.into_iter().all(|v| inside(v, &c.buffers)),
+        at,
+        "a view leaves its buffer",
+    )?;
+    let loops = c.steps.iter().filter(|s| s.conv.is_none());
+    let whole = (c.loads.iter().chain(&c.stores).flatten())
+        .chain(c.steps.iter().map(|s| &s.out))
+        .chain(loops.flat_map(|s| &s.inputs));
+    rule(
+        whole.into_iter().all(|v| v.channel == 0),
+        at,
+        "only convolutions read some channels",
+    )?;
+    rule(
+        c.loads
+            .iter()
+            .flatten()
+            .all(|v| fills(v, &c.buffers[v.buffer])),
+        at,
+        "an input fills its buffer",
+    )
+}
+
+/// Whether a view is all rows and columns of its buffer.
+fn fills(v: &View, b: &Buffer) -> bool {
+    (v.y, v.x, v.h, v.w) == (0, 0, b.h, b.w)
+}
+
+/// A step by itself, whatever it computes.
+fn step(c: &Chain, s: &Step, place: &str) -> Rule {
+    let at = || place.to_string();
+    let out = &c.buffers[s.out.buffer];
+    rule(
+        fills(&s.out, out),
+        &at,
+        "a step writes the whole of its buffer",
+    )?;
+    rule(
+        s.pad.iter().all(|n| *n <= LIST_MAX),
+        &at,
+        "a step's border is too wide",
+    )?;
+    rule(
+        (1..=out.h).contains(&s.firing) && (1..=s.firing).contains(&s.row_block),
+        &at,
+        "firing must lie between 1 and the rows, row_block between 1 and firing",
+    )?;
+    place::part(c, s, place)?;
+    for v in s.copied() {
+        let b = &c.buffers[v.buffer];
+        let apart = [b, out].iter().any(|b| !b.place.is_arena())
+            || b.offset + b.floats <= out.offset
+            || out.offset + out.floats <= b.offset;
+        rule(apart, &at, "a step's input overlaps its output")?;
+    }
+    Ok(())
+}
+
+fn inside(v: &View, buffers: &[Buffer]) -> bool {
+    buffers.get(v.buffer).is_some_and(|b| {
+        v.channel < b.c
+            && v.y.checked_add(v.h).is_some_and(|e| e <= b.h)
+            && v.x.checked_add(v.w).is_some_and(|e| e <= b.w)
+    })
+}
+
+/// Whether a tile's regions are what its chain loads and stores.
+pub(super) fn fits(c: &Chain, tile: &Tile, place: &str) -> Rule {
+    let same = |r: &Region, v: &Option<View>| match v {
+        None => r.is_empty(),
+        Some(v) => (r.y.len(), r.x.len()) == (v.h, v.w),
+    };
+    let inputs = tile.inputs.iter().zip(&c.loads).all(|(r, v)| same(r, v));
+    let outputs = tile.outputs.iter().zip(&c.stores).all(|(r, v)| same(r, v));
+    rule(
+        inputs && outputs,
+        &|| place.to_string(),
+        "the tile's regions differ from its chain's",
+    )
+}

@@ -1,0 +1,171 @@
+//! Rules of the dataflow: tensors, stages that follow each other, tiles that cover every output once.
+
+use super::{Rule, rule};
+use crate::{
+    graph::{Graph, TensorIx},
+    limits::{LIST_MAX, STAGE_TILES_MAX},
+    plan::{Dataflow, Plan, Stage},
+    region::{Region, Shape},
+};
+
+/// For plans whose network has passed its rules.
+pub(super) fn dataflow(plan: &Plan) -> Rule {
+    let d = &plan.dataflow;
+    rule(
+        d.tensors.len() <= LIST_MAX && d.stages.len() <= LIST_MAX,
+        &here,
+        "too many tensors or stages",
+    )?;
+    tensors(&plan.network, d)?;
+    let known = |t: &TensorIx| shape(d, *t).is_some();
+    let all = d
+        .stages
+        .iter()
+        .flat_map(|s| s.inputs.iter().chain(&s.outputs))
+        .chain(&d.tail.inputs)
+        .chain(&d.tail.outputs);
+    rule(
+        all.into_iter().all(known),
+        &here,
+        "a stage or the tail names a tensor that is not listed",
+    )?;
+    let mut layer = 0;
+    for (i, s) in d.stages.iter().enumerate() {
+        rule(
+            s.first_layer == layer && s.end_layer > layer,
+            &|| format!("stage {i}"),
+            "stages must follow each other without a gap",
+        )?;
+        layer = s.end_layer;
+        stage(d, i, s)?;
+    }
+    let tail = || "tail".to_string();
+    rule(
+        d.tail.first_layer == layer && d.tail.end_layer >= layer,
+        &tail,
+        "must begin where the stages end",
+    )?;
+    rule(
+        d.tail.end_layer == plan.network.layers.len(),
+        &tail,
+        "must end with the network's last layer",
+    )?;
+    rule(
+        plan.network
+            .outputs
+            .iter()
+            .all(|t| d.tail.outputs.contains(t)),
+        &tail,
+        "must make the network's outputs",
+    )
+}
+
+fn here() -> String {
+    "dataflow".to_string()
+}
+
+/// Tensors are listed once, in order, with the shapes that they have in the network.
+fn tensors(network: &Graph, d: &Dataflow) -> Rule {
+    rule(
+        d.tensors.first().is_some_and(|t| t.id == TensorIx::INPUT),
+        &here,
+        "tensor 0 must be the network's input",
+    )?;
+    rule(
+        d.tensors.windows(2).all(|w| w[0].id < w[1].id),
+        &here,
+        "tensors must be listed once, in order",
+    )?;
+    for t in &d.tensors {
+        let known = t.id.producer().is_none_or(|n| n < network.nodes.len());
+        rule(
+            known && t.shape == network.shape(t.id),
+            &|| format!("tensor {}", t.id.0),
+            "is no tensor of the network, or has another shape there",
+        )?;
+    }
+    Ok(())
+}
+
+fn shape(d: &Dataflow, t: TensorIx) -> Option<Shape> {
+    d.tensors.iter().find(|x| x.id == t).map(|x| x.shape)
+}
+
+fn stage(d: &Dataflow, i: usize, s: &Stage) -> Rule {
+    let place = || format!("stage {i}");
+    let tiles = s.grid[0].checked_mul(s.grid[1]);
+    rule(
+        tiles == Some(s.tiles.len()) && !s.tiles.is_empty() && s.tiles.len() <= STAGE_TILES_MAX,
+        &place,
+        "tiles must fill the grid",
+    )?;
+    for k in 0..s.tiles.len() {
+        tile(d, i, s, k)?;
+    }
+    covered(d, i, s)
+}
+
+/// Tile `k` of stage `i`.
+fn tile(d: &Dataflow, i: usize, s: &Stage, k: usize) -> Rule {
+    let t = &s.tiles[k];
+    let place = || format!("stage {i}, tile {k}");
+    rule(
+        (t.row, t.col) == (k / s.grid[1], k % s.grid[1]),
+        &place,
+        "tiles must be row-major",
+    )?;
+    rule(
+        t.inputs.len() == s.inputs.len() && t.outputs.len() == s.outputs.len(),
+        &place,
+        "a region per input and output",
+    )?;
+    let regions = t.inputs.iter().chain(&t.outputs);
+    for (r, tensor) in regions.zip(s.inputs.iter().chain(&s.outputs)) {
+        let Some(shape) = shape(d, *tensor) else {
+            continue;
+        };
+        let ordered = [r.y, r.x, r.c].into_iter().all(|s| s.lo <= s.hi);
+        rule(
+            ordered && Region::whole(shape).contains(*r),
+            &place,
+            "a region leaves its tensor",
+        )?;
+        rule(
+            r.is_empty() || r.c.len() == shape.c,
+            &place,
+            "regions hold all channels",
+        )?;
+    }
+    Ok(())
+}
+
+/// Outputs are covered exactly once: rows of tiles abut, and so do columns.
+fn covered(d: &Dataflow, i: usize, s: &Stage) -> Rule {
+    for (k, tensor) in s.outputs.iter().enumerate() {
+        let Some(shape) = shape(d, *tensor) else {
+            continue;
+        };
+        let place = || format!("stage {i}, output {k}");
+        let at = |row: usize, col: usize| &s.tiles[row * s.grid[1] + col].outputs[k];
+        for row in 0..s.grid[0] {
+            for col in 0..s.grid[1] {
+                let r = at(row, col);
+                let y0 = if row == 0 { 0 } else { at(row - 1, col).y.hi };
+                let x0 = if col == 0 { 0 } else { at(row, col - 1).x.hi };
+                let aligned = r.y == at(row, 0).y && r.x == at(0, col).x;
+                rule(
+                    r.y.lo == y0 && r.x.lo == x0 && aligned,
+                    &place,
+                    "tiles must abut",
+                )?;
+            }
+        }
+        let last = at(s.grid[0] - 1, s.grid[1] - 1);
+        rule(
+            last.y.hi == shape.h && last.x.hi == shape.w,
+            &place,
+            "tiles must cover the whole map",
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask emit`: writes the crate of a plan that was made before, with the bytes that `plan` wrote.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use tessera_plan::{graph::NodeWeights, limits::PLAN_BYTES_MAX, plan::Plan};
+use tessera_planner::{text, weights};
+
+use crate::{emit, flags::EmitArgs, model, workspace};
+
+/// Runs the command.
+///
+/// # Errors
+/// When the plan or the weights cannot be used, or a file cannot be written.
+pub fn run(args: &EmitArgs) -> Result<()> {
+    let plan = read(&args.plan)?;
+    let target = target(&plan, args.target.as_deref())?;
+    let weights = args
+        .weights
+        .as_deref()
+        .map(|w| weights_of(&plan, w))
+        .transpose()?;
+    let written = emit::write_crate(&plan, weights.as_deref(), target, &args.out)?;
+    eprintln!(
+        "wrote {}: {} files, {} of sources",
+        workspace::show(&args.out),
+        written.files,
+        text::bytes(written.source_bytes)
+    );
+    match written.weights_bytes {
+        Some(bytes) => eprintln!(
+            "wrote {}: {}",
+            workspace::show(&emit::weights_file(&args.out)),
+            text::bytes(bytes)
+        ),
+        None => eprintln!(
+            "note: weights.bin was not written; a node needs it: give --weights FILE, those that the plan was made with"
+        ),
+    }
+    Ok(())
+}
+
+/// Reads and checks a plan.
+fn read(path: &Path) -> Result<Plan> {
+    let shown = path.display();
+    let len = std::fs::metadata(path)
+        .with_context(|| format!("cannot read {shown}"))?
+        .len();
+    ensure!(
+        len <= PLAN_BYTES_MAX as u64,
+        "{shown} has {len} bytes: no plan is that large; give the plan.toml that cargo xtask plan writes"
+    );
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    Plan::from_toml(&text).with_context(|| format!("cannot use {shown}"))
+}
+
+/// The target that `--target` names, or the plan's only one.
+fn target<'p>(plan: &'p Plan, name: Option<&str>) -> Result<&'p str> {
+    let known = || {
+        let names: Vec<&str> = plan.target.keys().map(String::as_str).collect();
+        names.join(", ")
+    };
+    let mut all = plan.target.keys();
+    match (name, all.next(), all.next()) {
+        (Some(name), ..) => match plan.target.get_key_value(name) {
+            Some((target, _)) => Ok(target),
+            None => bail!("--target {name}: the plan is for {}", known()),
+        },
+        (None, Some(only), None) => Ok(only),
+        (None, None, _) => bail!(
+            "the plan has no target: make it again with\n  {}",
+            plan.command
+        ),
+        (None, Some(_), Some(_)) => bail!("the plan is for {}: choose one with --target", known()),
+    }
+}
+
+/// The folded weights of the plan's network, which must be those it was made with.
+fn weights_of(plan: &Plan, named: &str) -> Result<Vec<Option<NodeWeights>>> {
+    let model = model::read(&model::source(named)?, plan.network.clone())?;
+    let planned = &plan.dataflow.digest;
+    if hex::encode(model.digest) != *planned {
+        let why = if hex::encode(weights::without(plan.network.clone()).digest) == *planned {
+            "the plan was made without weights"
+        } else {
+            "the plan was made with other weights"
+        };
+        bail!(
+            "--weights {named}: {why}, and nodes of both would take each other for the same\n  \
+             help: give the weights it was made with, or plan again with these: add --weights {named} to\n        {}",
+            plan.command
+        );
+    }
+    model.weights.context("weights without values")
+}
