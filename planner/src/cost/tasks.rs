@@ -2,7 +2,7 @@
 
 use tessera_plan::graph::Graph;
 
-use super::chain_s;
+use super::layers::chain_s;
 use crate::{
     boards::Board,
     ftp::StageGraph,

@@ -9,7 +9,14 @@ use tessera_plan::{
     plan::{Algorithm, Isa},
 };
 
-use super::{Family, Storage, Wanted, blocks, costs::Kernel, winograd, work::Work};
+use super::{
+    blocks,
+    costs::Kernel,
+    stored::Storage,
+    wanted::{Family, Wanted},
+    winograd,
+    work::Work,
+};
 
 /// Channels on either side from which on formulas choose Winograd kernels: costs of fewer were not
 /// measured.
