@@ -39,12 +39,14 @@ pub(super) struct TiledStage {
     pub inputs: u64,
 }
 
-/// A stage with every grid that fits, and the refusals of the others.
-type Evaluated = (Vec<([usize; 2], TiledStage)>, Vec<PlanError>);
+/// A stage with every grid that fits.
+type WithGrids = Vec<([usize; 2], TiledStage)>;
+/// The same, and the refusals of the other grids.
+type Evaluated = (WithGrids, Vec<PlanError>);
 
 /// Stages by first layer, end and grid.
 pub(super) struct StageTable {
-    map: BTreeMap<(usize, usize), Vec<([usize; 2], TiledStage)>>,
+    map: BTreeMap<(usize, usize), WithGrids>,
     /// Stages that were refused, and the first refusal.
     pub refused: usize,
     pub why: Option<PlanError>,
@@ -167,11 +169,12 @@ fn spread_s(o: &PlanOptions, kinds: &Kinds<'_>, times: &[Vec<TaskTime>]) -> f64 
     let mut cores: Vec<(usize, f64)> = (o.boards.iter().zip(&kinds.of))
         .flat_map(|(b, kind)| std::iter::repeat_n((*kind, 0.0), b.cores.max(1)))
         .collect();
-    for tile in 0..times.first().map_or(0, Vec::len) {
+    let tiles = times.first().map_or(0, Vec::len);
+    (0..tiles).for_each(|tile| {
         let first = cores.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1));
         if let Some((kind, free)) = first {
             *free += times[*kind][tile].seconds;
         }
-    }
+    });
     cores.into_iter().map(|c| c.1).fold(0.0, f64::max)
 }
