@@ -23,7 +23,7 @@ use super::{
 const CHANNELS_MIN: usize = 16;
 
 /// What a convolution makes in one chain.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Made {
     /// Rows and columns that it writes.
     pub size: [usize; 2],
