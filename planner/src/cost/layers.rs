@@ -6,64 +6,109 @@
 
 #![expect(clippy::cast_precision_loss, reason = "estimates")]
 
+use std::{cell::RefCell, collections::HashMap};
+
 use tessera_plan::graph::{Graph, Op, TensorIx};
 
 use crate::{
+    boards::Board,
     chain::{ChainSpec, Fused},
     ftp::work::per_pixel,
-    kernel::{self, Made, Wanted},
-    options::Rows,
+    kernel::{self, Core, Made, Wanted},
+    options::{PlanOptions, Rows},
 };
 
 /// Bytes of a value in an arena.
 const VALUE_BYTES: usize = size_of::<f32>();
 
-/// Seconds of a chain.
-pub fn chain_s(graph: &Graph, spec: &ChainSpec<'_>, wanted: Wanted<'_>, rows: Rows) -> f64 {
-    let fused = Fused::new(graph, spec, rows);
-    let done = fused.done();
-    let steps = spec.nodes.iter().filter(|n| !done.contains(n));
-    let steps: f64 = steps.map(|n| step_s(graph, spec, &fused, wanted, *n)).sum();
-    steps + copies_s(graph, spec, wanted)
+/// Seconds of layers on one board. Tiles and grids have many maps of one size in common, so what
+/// convolutions take is remembered.
+pub struct LayerTimes<'a> {
+    graph: &'a Graph,
+    wanted: Wanted<'a>,
+    rows: Rows,
+    core: Core,
+    /// Seconds of convolutions, by node and what it makes.
+    known: RefCell<HashMap<(usize, Made), f64>>,
 }
 
-/// Seconds of a node and of what it does along for others.
-fn step_s(graph: &Graph, spec: &ChainSpec<'_>, fused: &Fused, wanted: Wanted<'_>, n: usize) -> f64 {
-    let node = &graph.nodes[n];
-    let core = kernel::core(wanted.isa);
-    let pool = fused.pool_of(n);
-    let out = spec.region(graph, TensorIx::node(pool.unwrap_or(n)));
-    if out.is_empty() {
-        return 0.0;
+impl<'a> LayerTimes<'a> {
+    /// With the kernels of a board.
+    pub fn new(graph: &'a Graph, o: &PlanOptions, board: &'a Board) -> Self {
+        let wanted = o.kernels_on(board);
+        Self {
+            graph,
+            wanted,
+            rows: o.rows,
+            core: kernel::core(wanted.isa),
+            known: RefCell::default(),
+        }
     }
-    let values = out.len();
-    let made = Made {
-        size: [out.h(), out.w()],
-        pool: pool.is_some(),
-        joined: pool.is_none() && kernel::is_pointwise(&node.op),
-    };
-    if let Some(seconds) = kernel::conv_s(graph, node, made, wanted) {
-        return seconds + function_values(&node.op, values) * core.function_s;
+
+    /// Seconds of a chain.
+    pub fn chain_s(&self, spec: &ChainSpec<'_>) -> f64 {
+        let fused = Fused::new(self.graph, spec, self.rows);
+        let done = fused.done();
+        let steps = spec.nodes.iter().filter(|n| !done.contains(n));
+        let steps: f64 = steps.map(|n| self.step_s(spec, &fused, *n)).sum();
+        steps + self.copies_s(spec)
     }
-    // Inputs that lie in the output already are not copied.
-    let read: usize = (node.inputs.iter())
-        .filter(|t| !t.producer().is_some_and(|p| fused.is_in_place(p)))
-        .map(|t| spec.region(graph, *t).len())
-        .sum();
-    if read == 0 {
-        return 0.0;
+
+    /// Seconds of a node and of what it does along for others.
+    fn step_s(&self, spec: &ChainSpec<'_>, fused: &Fused, n: usize) -> f64 {
+        let (graph, core) = (self.graph, &self.core);
+        let node = &graph.nodes[n];
+        let pool = fused.pool_of(n);
+        let out = spec.region(graph, TensorIx::node(pool.unwrap_or(n)));
+        if out.is_empty() {
+            return 0.0;
+        }
+        let functions = function_values(&node.op, out.len()) * core.function_s;
+        if matches!(node.op, Op::Conv(_)) {
+            let made = Made {
+                size: [out.h(), out.w()],
+                pool: pool.is_some(),
+                joined: pool.is_none() && kernel::is_pointwise(&node.op),
+            };
+            return self.conv_s(n, made) + functions;
+        }
+        // Inputs that lie in the output already are not copied.
+        let read: usize = (node.inputs.iter())
+            .filter(|t| !t.producer().is_some_and(|p| fused.is_in_place(p)))
+            .map(|t| spec.region(graph, *t).len())
+            .sum();
+        if read == 0 {
+            return 0.0;
+        }
+        let bytes = (VALUE_BYTES * (read + out.len())) as f64;
+        let bytes_per_s = match node.op {
+            Op::Reorg { .. } => core.scattered_bytes_per_s,
+            _ => core.bytes_per_s,
+        };
+        let macs = per_pixel(graph, n) as f64 * (out.h() * out.w()) as f64;
+        bytes / bytes_per_s + macs * core.multiply_add_s + functions
     }
-    let (bytes, macs) = (
-        (VALUE_BYTES * (read + values)) as f64,
-        per_pixel(graph, n) as f64 * (out.h() * out.w()) as f64,
-    );
-    let bytes_per_s = match node.op {
-        Op::Reorg { .. } => core.scattered_bytes_per_s,
-        _ => core.bytes_per_s,
-    };
-    bytes / bytes_per_s
-        + macs * core.multiply_add_s
-        + function_values(&node.op, values) * core.function_s
+
+    /// Seconds of a convolution's kernel.
+    fn conv_s(&self, n: usize, made: Made) -> f64 {
+        let mut known = self.known.borrow_mut();
+        *known.entry((n, made)).or_insert_with(|| {
+            let node = &self.graph.nodes[n];
+            kernel::conv_s(self.graph, node, made, self.wanted).unwrap_or(0.0)
+        })
+    }
+
+    /// Seconds of copying inputs in, and of copying out what layers of the chain still read.
+    fn copies_s(&self, spec: &ChainSpec<'_>) -> f64 {
+        let read_here = |t: &TensorIx| {
+            let mut nodes = spec.nodes.iter();
+            nodes.any(|n| self.graph.nodes[*n].inputs.contains(t))
+        };
+        let outputs = spec.outputs.iter().filter(|t| read_here(t));
+        let copied = spec.inputs.iter().chain(outputs);
+        let values: usize = copied.map(|t| spec.region(self.graph, *t).len()).sum();
+        (2 * VALUE_BYTES * values) as f64 / self.core.bytes_per_s
+    }
 }
 
 /// Values of which a function is computed beside everything else.
@@ -90,16 +135,4 @@ fn function_values(op: &Op, values: usize) -> f64 {
     } else {
         values as f64
     }
-}
-
-/// Seconds of copying inputs in, and of copying out what layers of the chain still read.
-fn copies_s(graph: &Graph, spec: &ChainSpec<'_>, wanted: Wanted<'_>) -> f64 {
-    let read_here = |t: &TensorIx| {
-        let mut nodes = spec.nodes.iter();
-        nodes.any(|n| graph.nodes[*n].inputs.contains(t))
-    };
-    let outputs = spec.outputs.iter().filter(|t| read_here(t));
-    let copied = spec.inputs.iter().chain(outputs);
-    let values: usize = copied.map(|t| spec.region(graph, *t).len()).sum();
-    (2 * VALUE_BYTES * values) as f64 / kernel::core(wanted.isa).bytes_per_s
 }

@@ -5,7 +5,7 @@ mod schedule;
 mod tasks;
 
 pub use self::{
-    layers::chain_s,
+    layers::LayerTimes,
     schedule::{Run, Schedule, schedule},
     tasks::{TaskTime, net_s, stage_times, tail_s},
 };

@@ -15,7 +15,7 @@ use std::{cmp::Ordering, collections::BinaryHeap};
 
 use tessera_plan::dataflow::{TaskGraph, TaskInfo};
 
-use super::TaskTime;
+use super::tasks::TaskTime;
 use crate::boards::{Board, Link};
 
 /// When and where a task ran.

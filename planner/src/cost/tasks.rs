@@ -2,7 +2,7 @@
 
 use tessera_plan::graph::Graph;
 
-use super::chain_s;
+use super::layers::LayerTimes;
 use crate::{
     boards::Board,
     ftp::StageGraph,
@@ -23,16 +23,15 @@ pub struct TaskTime {
 
 /// Times of a stage's tiles on a board, row-major. Tiles of one class take the same time.
 pub fn stage_times(
-    graph: &Graph,
+    layers: &LayerTimes<'_>,
     stage: &StageGraph,
     [ys, xs]: [&AxisParts; 2],
-    o: &PlanOptions,
     board: &Board,
 ) -> Vec<TaskTime> {
     let threads = board.threads(ys.classes.len() * xs.classes.len() == 1);
     let class = |r: &usize, c: &usize| {
         let spec = stages::tile_spec(stage, "", [(ys, *r), (xs, *c)]);
-        let one_thread_s = chain_s(graph, &spec, o.kernels_on(board), o.rows);
+        let one_thread_s = layers.chain_s(&spec);
         TaskTime {
             seconds: board.shared_s(one_thread_s, threads) + board.task_overhead_s,
             threads,
@@ -51,7 +50,7 @@ pub fn stage_times(
 pub fn tail_s(graph: &Graph, tail: &StageGraph, o: &PlanOptions, board: &Board) -> f64 {
     let whole = stages::whole_maps(graph, tail);
     let spec = stages::tail_spec(tail, &whole);
-    chain_s(graph, &spec, o.kernels_on(board), o.rows)
+    LayerTimes::new(graph, o, board).chain_s(&spec)
 }
 
 /// Seconds of the whole network on whole maps, by one thread of a board.

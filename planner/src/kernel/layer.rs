@@ -9,14 +9,21 @@ use tessera_plan::{
     plan::{Algorithm, Isa},
 };
 
-use super::{Family, Storage, Wanted, blocks, costs::Kernel, winograd, work::Work};
+use super::{
+    blocks,
+    costs::Kernel,
+    stored::Storage,
+    wanted::{Family, Wanted},
+    winograd,
+    work::Work,
+};
 
 /// Channels on either side from which on formulas choose Winograd kernels: costs of fewer were not
 /// measured.
 const CHANNELS_MIN: usize = 16;
 
 /// What a convolution makes in one chain.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Made {
     /// Rows and columns that it writes.
     pub size: [usize; 2],

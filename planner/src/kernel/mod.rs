@@ -3,7 +3,7 @@
 use tessera_plan::{
     graph::{Activation, Conv, Graph, Node, Op},
     kernel::winograd::Sizes,
-    plan::{Buffer, ConvKernel, Isa},
+    plan::{Buffer, ConvKernel},
 };
 
 mod blocks;
@@ -14,43 +14,17 @@ mod neon;
 mod portable;
 mod seconds;
 mod stored;
+mod wanted;
 pub mod winograd;
 mod work;
 mod x86;
 
 pub use self::core::{Core, core};
-use costs::CostTable;
 use layer::Layer;
 pub use layer::Made;
 pub use seconds::conv_s;
 pub use stored::{Storage, weights};
-
-/// Which kernels may be planned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    /// Direct ones: sums in one order, the same bits wherever tiles lie.
-    Direct,
-    /// What costs less.
-    #[default]
-    Auto,
-    /// Winograd's F(m x m, 3 x 3) wherever it is possible.
-    Winograd(usize),
-}
-
-/// What kernels are chosen for.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    /// Instruction set.
-    pub isa: Isa,
-    /// Kernels to choose from.
-    pub family: Family,
-    /// Tiles per call of a Winograd kernel, about: see [`winograd::TILES`].
-    pub tiles: usize,
-    /// How weights are stored.
-    pub weights: Storage,
-    /// How fast kernels are; without it formulas for x86-64 say it, and others are direct.
-    pub costs: Option<&'a CostTable>,
-}
+pub use wanted::{Family, Wanted};
 
 /// Bytes of input rows that a row block may take: half of a 512 KiB second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;

@@ -10,10 +10,11 @@ use tessera_plan::{
 };
 
 use super::{
-    Made, Wanted, blocks,
+    blocks,
     core::core,
     costs::{CostTable, Kernel, Row},
-    layer::{Choice, Layer},
+    layer::{Choice, Layer, Made},
+    wanted::Wanted,
     work::Work,
 };
 

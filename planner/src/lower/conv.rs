@@ -152,7 +152,7 @@ fn refuse_binary(keys: &Keys<'_>) {
 /// Whether groups, dilation and padding go together with each other and the input; says what does not.
 fn fits(keys: &Keys<'_>, here: usize, n: &Numbers, input: Shape) -> bool {
     let (c, groups) = (input.c, n.groups);
-    if c % groups != 0 || n.filters % groups != 0 {
+    if [c, n.filters].iter().any(|n| !n.is_multiple_of(groups)) {
         keys.error(
             "groups",
             format!("layer {here}: {groups} groups divide neither or only one of {c} input channels and {} filters", n.filters),

@@ -75,7 +75,7 @@ fn over_channels(
     v: Value,
     out_channels: usize,
 ) -> Made {
-    if v.shape.c % out_channels != 0 {
+    if !v.shape.c.is_multiple_of(out_channels) {
         keys.error(
             "out_channels",
             format!(

@@ -2,7 +2,7 @@
 
 use crate::{
     boards::Kinds,
-    cost::{self, TaskTime},
+    cost::{self, LayerTimes, TaskTime},
     error::PlanError,
     estimate::{self, TailTime},
     ftp::StageGraph,
@@ -109,9 +109,10 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
 /// Times of all tasks, per kind of edge.
 fn times(graph: &Graph, o: &PlanOptions, tiled: &Tiled) -> Vec<Vec<TaskTime>> {
     let of_board = |board| {
+        let layers = LayerTimes::new(graph, o, board);
         let stages = tiled.stages.iter().zip(&tiled.parts);
         stages
-            .flat_map(|(s, [ys, xs])| cost::stage_times(graph, s, [ys, xs], o, board))
+            .flat_map(|(s, [ys, xs])| cost::stage_times(&layers, s, [ys, xs], board))
             .collect()
     };
     Kinds::new(&o.boards)

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Candidate, Found};
+use super::found::{Candidate, Found};
 use crate::{error::PlanError, stages::StageCuts};
 
 /// What was decided: indices of plans in order of time.
@@ -18,6 +18,11 @@ pub(crate) struct Choice {
 pub(crate) type Exact<'a> = &'a (dyn Fn(&StageCuts) -> (u64, u64) + Sync);
 
 impl Found {
+    /// Stages and grids of a choice.
+    pub fn cuts(&self, choice: Choice) -> &StageCuts {
+        &self.list[choice.best].cuts
+    }
+
     /// Chooses; `exact` builds a plan to know its memory.
     ///
     /// # Errors

@@ -15,6 +15,8 @@
 //! the number of tiles and then by that order.
 
 mod choice;
+mod found;
+mod given;
 mod paths;
 mod points;
 mod stages;
@@ -24,79 +26,23 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-pub(crate) use self::why::asked;
 use self::{
+    found::{Candidate, Found},
     paths::PathCosts,
     stages::{StageTable, TiledStage},
 };
+pub(crate) use self::{given::Given, why::asked};
 use crate::{
     boards::Kinds,
     cost::TaskTime,
     error::PlanError,
-    estimate::{self, Seconds, TailTime},
+    estimate::{self, TailTime},
     ftp::{StageGraph, work::redundancy},
     memory,
     options::PlanOptions,
     stages::{StageCuts, boundary_tensors, stages as stages_of, wanted},
 };
 use tessera_plan::{dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES};
-
-/// Largest number of parts per axis that is searched.
-const PARTS_MAX: usize = 6;
-
-/// What is not to be searched.
-#[derive(Clone, Debug)]
-pub(crate) struct Given {
-    /// Grids to try, each for all stages.
-    grids: Vec<[usize; 2]>,
-    /// The only stage ends (with one entry: the only offload point), if they were given.
-    ends: Option<Vec<usize>>,
-    /// Whether more stages than asked for may be planned.
-    more_stages: bool,
-}
-
-impl Given {
-    /// Grids and stage ends, where flags fix them.
-    pub fn new(grids: Option<Vec<[usize; 2]>>, ends: Option<Vec<usize>>) -> Self {
-        Self {
-            more_stages: grids.is_none(),
-            grids: grids.unwrap_or_else(all_grids),
-            ends,
-        }
-    }
-}
-
-/// All grids that are searched.
-fn all_grids() -> Vec<[usize; 2]> {
-    (1..=PARTS_MAX)
-        .flat_map(|r| (1..=PARTS_MAX).map(move |c| [r, c]))
-        .collect()
-}
-
-/// A plan that may be taken.
-struct Candidate {
-    cuts: StageCuts,
-    seconds: Seconds,
-    redundancy: f64,
-    /// Bytes of the source edge with the least to spare; the built plan may need a little more.
-    bytes: u64,
-    /// Memory limit of that edge.
-    limit: u64,
-}
-
-/// Plans that may be taken, by time.
-pub(crate) struct Found {
-    list: Vec<Candidate>,
-    /// Stages that cannot be cut as finely as a grid wants.
-    refused: usize,
-}
-
-impl Found {
-    /// Stages and grids of a choice.
-    pub fn cuts(&self, choice: choice::Choice) -> &StageCuts {
-        &self.list[choice.best].cuts
-    }
-}
 
 /// All plans that are looked at, the fastest first.
 ///

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::{
     boards::Kinds,
     chain::How,
-    cost::{self, TaskTime},
+    cost::{self, LayerTimes, TaskTime},
     error::PlanError,
     ftp::{Axis, StageGraph},
     memory::VALUE_BYTES,
@@ -39,12 +39,14 @@ pub(super) struct TiledStage {
     pub inputs: u64,
 }
 
-/// A stage with every grid that fits, and the refusals of the others.
-type Evaluated = (Vec<([usize; 2], TiledStage)>, Vec<PlanError>);
+/// A stage with every grid that fits.
+type WithGrids = Vec<([usize; 2], TiledStage)>;
+/// The same, and the refusals of the other grids.
+type Evaluated = (WithGrids, Vec<PlanError>);
 
 /// Stages by first layer, end and grid.
 pub(super) struct StageTable {
-    map: BTreeMap<(usize, usize), Vec<([usize; 2], TiledStage)>>,
+    map: BTreeMap<(usize, usize), WithGrids>,
     /// Stages that were refused, and the first refusal.
     pub refused: usize,
     pub why: Option<PlanError>,
@@ -70,7 +72,7 @@ pub(super) fn evaluate(
         .map(|&(first, end)| {
             let stage = StageGraph::new(graph, first, end, &wanted);
             match stage.check_tiled(graph) {
-                Ok(()) => with_grids(graph, o, &stage, grids),
+                Ok(()) => OneStage::new(graph, o, &stage).with_grids(grids),
                 Err(e) => (Vec::new(), vec![e.into()]),
             }
         })
@@ -89,65 +91,82 @@ pub(super) fn evaluate(
     table
 }
 
-fn with_grids(
-    graph: &Graph,
-    o: &PlanOptions,
-    stage: &StageGraph,
-    grids: &[[usize; 2]],
-) -> Evaluated {
-    // An axis is cut once per number of parts, however many grids use it.
-    let mut cut: BTreeMap<(bool, usize), Option<AxisParts>> = BTreeMap::new();
-    let mut found = Vec::new();
-    let mut errors = Vec::new();
-    for &grid in grids {
-        if let Err(e) = stages::check_grid(graph, stage, grid, o.split) {
-            errors.push(e);
-            continue;
-        }
-        for (axis, n) in [(Axis::Y, grid[0]), (Axis::X, grid[1])] {
-            cut.entry((axis == Axis::X, n))
-                .or_insert_with(|| stages::parts(graph, stage, axis, n, o.split).ok());
-        }
-        let of = |x: bool, n: usize| cut.get(&(x, n)).and_then(Option::as_ref);
-        if let (Some(ys), Some(xs)) = (of(false, grid[0]), of(true, grid[1])) {
-            found.push((grid, tiled(graph, o, stage, grid, [ys, xs])));
-        }
-    }
-    (found, errors)
+/// What evaluates one stage.
+struct OneStage<'a> {
+    graph: &'a Graph,
+    o: &'a PlanOptions,
+    stage: &'a StageGraph,
+    kinds: Kinds<'a>,
+    /// Seconds of layers, per kind of edge.
+    layers: Vec<LayerTimes<'a>>,
 }
 
-fn tiled(
-    graph: &Graph,
-    o: &PlanOptions,
-    stage: &StageGraph,
-    grid: [usize; 2],
-    [ys, xs]: [&AxisParts; 2],
-) -> TiledStage {
-    let data = stages::stage_data(graph, stage, grid, o.split, [ys, xs]);
-    let how = How {
-        kernels: o.kernels_for(o.target()),
-        rows: o.rows,
-        apart: &BTreeSet::new(),
-        team: stages::team(ys, xs, o.team()),
-    };
-    let at = [(ys, longest(ys)), (xs, longest(xs))];
-    let chain = stages::tile_chain(graph, stage, "", at, how);
-    let kinds = Kinds::new(&o.boards);
-    let times: Vec<Vec<TaskTime>> = (kinds.boards.iter())
-        .map(|board| cost::stage_times(graph, stage, [ys, xs], o, board))
-        .collect();
-    let bytes = |r: &Region| (r.len() * ElementType::F32.bytes()) as u64;
-    let inputs: u64 = data.tiles.iter().flat_map(|t| &t.inputs).map(bytes).sum();
-    let whole = stage.inputs.iter().map(|t| Region::whole(graph.shape(*t)));
-    let whole: u64 = whole.map(|r| bytes(&r)).sum();
-    TiledStage {
-        arena: VALUE_BYTES * chain.arena_floats as u64,
-        weights: VALUE_BYTES * packing::stage_floats(graph, stage, &[&chain]) as u64,
-        compute_s: spread_s(o, &kinds, &times),
-        halo: inputs.saturating_sub(whole),
-        inputs,
-        times,
-        data,
+impl<'a> OneStage<'a> {
+    fn new(graph: &'a Graph, o: &'a PlanOptions, stage: &'a StageGraph) -> Self {
+        let kinds = Kinds::new(&o.boards);
+        let boards = kinds.boards.iter();
+        Self {
+            layers: boards.map(|b| LayerTimes::new(graph, o, b)).collect(),
+            graph,
+            o,
+            stage,
+            kinds,
+        }
+    }
+
+    fn with_grids(&self, grids: &[[usize; 2]]) -> Evaluated {
+        let (graph, split, stage) = (self.graph, self.o.split, self.stage);
+        // An axis is cut once per number of parts, however many grids use it.
+        let mut cut: BTreeMap<(bool, usize), Option<AxisParts>> = BTreeMap::new();
+        let mut found = Vec::new();
+        let mut errors = Vec::new();
+        for &grid in grids {
+            if let Err(e) = stages::check_grid(graph, stage, grid, split) {
+                errors.push(e);
+                continue;
+            }
+            for (axis, n) in [(Axis::Y, grid[0]), (Axis::X, grid[1])] {
+                cut.entry((axis == Axis::X, n))
+                    .or_insert_with(|| stages::parts(graph, stage, axis, n, split).ok());
+            }
+            let of = |x: bool, n: usize| cut.get(&(x, n)).and_then(Option::as_ref);
+            if let (Some(ys), Some(xs)) = (of(false, grid[0]), of(true, grid[1])) {
+                found.push((grid, self.tiled(grid, [ys, xs])));
+            }
+        }
+        (found, errors)
+    }
+
+    fn tiled(&self, grid: [usize; 2], [ys, xs]: [&AxisParts; 2]) -> TiledStage {
+        let Self {
+            graph, o, stage, ..
+        } = *self;
+        let data = stages::stage_data(graph, stage, grid, o.split, [ys, xs]);
+        let how = How {
+            kernels: o.kernels_for(o.target()),
+            rows: o.rows,
+            apart: &BTreeSet::new(),
+            team: stages::team(ys, xs, o.team()),
+        };
+        let at = [(ys, longest(ys)), (xs, longest(xs))];
+        let chain = stages::tile_chain(graph, stage, "", at, how);
+        let boards = self.kinds.boards.iter().zip(&self.layers);
+        let times: Vec<Vec<TaskTime>> = boards
+            .map(|(board, layers)| cost::stage_times(layers, stage, [ys, xs], board))
+            .collect();
+        let bytes = |r: &Region| (r.len() * ElementType::F32.bytes()) as u64;
+        let inputs: u64 = data.tiles.iter().flat_map(|t| &t.inputs).map(bytes).sum();
+        let whole = stage.inputs.iter().map(|t| Region::whole(graph.shape(*t)));
+        let whole: u64 = whole.map(|r| bytes(&r)).sum();
+        TiledStage {
+            arena: VALUE_BYTES * chain.arena_floats as u64,
+            weights: VALUE_BYTES * packing::stage_floats(graph, stage, &[&chain]) as u64,
+            compute_s: spread_s(o, &self.kinds, &times),
+            halo: inputs.saturating_sub(whole),
+            inputs,
+            times,
+            data,
+        }
     }
 }
 
@@ -167,11 +186,12 @@ fn spread_s(o: &PlanOptions, kinds: &Kinds<'_>, times: &[Vec<TaskTime>]) -> f64 
     let mut cores: Vec<(usize, f64)> = (o.boards.iter().zip(&kinds.of))
         .flat_map(|(b, kind)| std::iter::repeat_n((*kind, 0.0), b.cores.max(1)))
         .collect();
-    for tile in 0..times.first().map_or(0, Vec::len) {
+    let tiles = times.first().map_or(0, Vec::len);
+    (0..tiles).for_each(|tile| {
         let first = cores.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1));
         if let Some((kind, free)) = first {
             *free += times[*kind][tile].seconds;
         }
-    }
+    });
     cores.into_iter().map(|c| c.1).fold(0.0, f64::max)
 }

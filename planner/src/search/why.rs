@@ -1,6 +1,10 @@
 //! The reasons for a choice, for people.
 
-use super::{Candidate, Found, Given, choice::Choice};
+use super::{
+    choice::Choice,
+    found::{Candidate, Found},
+    given::Given,
+};
 use crate::{
     estimate, memory,
     options::PlanOptions,

@@ -1,7 +1,7 @@
 //! The header: three version words and the images-seen counter, 4 or 8 bytes wide
 //! (`docs/darknet.md#weights-header`).
 
-use super::WeightsError;
+use super::error::WeightsError;
 use tessera_plan::graph::Darknet;
 
 /// Versions up to here are taken for numbers that people gave.

@@ -1,6 +1,9 @@
 //! The arrays of every layer, in file order.
 
-use super::{Header, WeightsError, WeightsWarning};
+use super::{
+    error::{WeightsError, WeightsWarning},
+    header::Header,
+};
 use tessera_plan::graph::{Graph, Stored};
 
 /// A layer's arrays as the file holds them, matrices already in Darknet's canonical order.

@@ -1,6 +1,10 @@
 //! Whether a file is as long as its cfg says, and what else would explain its length.
 
-use super::{Header, WeightsError, WeightsWarning, read};
+use super::{
+    error::{WeightsError, WeightsWarning},
+    header::Header,
+    read,
+};
 use crate::text::plural;
 use tessera_plan::graph::{Graph, HeadKind, Op, Stored, TensorIx};
 

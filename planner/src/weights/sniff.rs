@@ -1,6 +1,6 @@
 //! Recognises files that people hand over as weights by mistake.
 
-use super::WeightsError;
+use super::error::WeightsError;
 
 pub(super) fn sniff(bytes: &[u8]) -> Result<(), WeightsError> {
     let foreign = |what, help| Err(WeightsError::Foreign { what, help });
