@@ -419,7 +419,7 @@ fn unknown(keys: &Keys<'_>, name: &str) {
         return;
     }
     let help = match (other_case(name, KNOWN), nearest(name, KNOWN)) {
-        (Some(n), _) => format!("case counts in section names: write [{n}]"),
+        (Some(n), _) => format!("did you mean [{n}]? Upper and lower case count"),
         (None, Some(n)) => format!("did you mean [{n}]?"),
         (None, None) => format!("known sections: {}", KNOWN.join(", ")),
     };

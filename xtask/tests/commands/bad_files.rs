@@ -352,6 +352,22 @@ fn an_error_of_the_system_is_told_once() {
 }
 
 #[test]
+fn channels_that_pictures_cannot_have_are_said_before_anything_is_planned() {
+    for channels in [2, 4] {
+        let folder = Folder::new()
+            .with(
+                "net.cfg",
+                cfg().replace("channels=3", &format!("channels={channels}")),
+            )
+            .with("one.ppm", b"P6\n1 1\n255\nabc");
+        let ran = run(&folder, &["--image", "one.ppm"]);
+        let said = format!("the network takes {channels} channels, pictures have 1 or 3");
+        ran.says(1, &[&said, "--input-f32"]);
+        assert!(!ran.err.contains("Planning"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn paths_may_have_spaces_and_any_letters() {
     let name = "my nét 網/it's a net.cfg";
     let folder = Folder::new();
@@ -379,12 +395,13 @@ fn pictures_that_cannot_be_read_are_named() {
         .with("empty.png", "")
         .with("broken.png", b"\x89PNG\r\n\x1a\nand no more")
         .with("text.jpg", "this is no picture at all");
+    std::fs::create_dir(folder.at("folder.png")).unwrap();
     for (file, words) in [
         ("empty.png", "is empty"),
         ("broken.png", "is no picture that can be decoded"),
         ("text.jpg", "is no picture that can be decoded"),
         ("missing.png", "No such file"),
-        (".", "is a folder"),
+        ("folder.png", "is a folder"),
     ] {
         run(&folder, &["--image", file]).says(1, &[file, words]);
     }

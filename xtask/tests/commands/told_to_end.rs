@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tessera_plan::files::events::Event;
+
 use crate::rig::{CONV, Folder, net};
 
 /// Longest wait for anything.
@@ -34,7 +36,7 @@ cat > "$into/$triple/release/$name" <<'NODE'
 #!/bin/sh
 trap '' TERM
 if [ "$1" = gateway ]; then
-  echo '{"event":"listening","addr":"127.0.0.1:9"}'
+  echo "$TEST_EVENT"
 fi
 sleep 600 &
 echo $! >> "$TEST_PIDS/$1-worker"
@@ -47,8 +49,20 @@ chmod +x "$into/$triple/release/$name"
 /// A picture of one pixel.
 const PICTURE: &[u8] = b"P6\n1 1\n255\nabc";
 
-/// Starts `run` of a cluster of two edges with this script for cargo.
-fn run(folder: &Folder, cargo: &str, name: &str) -> Child {
+/// A command under test; told to end, with what it started, when a test fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            signal("TERM", self.0.id());
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Starts `run` of a cluster of two edges with this script for cargo, from a shell that does `before` first.
+fn run(folder: &Folder, before: &str, cargo: &str, name: &str) -> Running {
     let script = folder.at("cargo");
     fs::write(&script, cargo.replace("pids/", "$TEST_PIDS/")).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
@@ -56,23 +70,30 @@ fn run(folder: &Folder, cargo: &str, name: &str) -> Child {
     fs::write(folder.at(&model), net(CONV)).unwrap();
     fs::write(folder.at("one.ppm"), PICTURE).unwrap();
     fs::create_dir(folder.at("pids")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let listening = Event::Listening {
+        addr: "127.0.0.1:9".into(),
+        program: name.into(),
+    };
+    let started = Command::new("sh")
+        .args(["-c", &format!("{before}\nexec \"$@\""), "sh"])
+        .arg(env!("CARGO_BIN_EXE_xtask"))
         .args(["run", "--model", &model, "--weights", "random:1"])
         .args(["--grid", "1x1", "--offload", "1", "--target", "portable"])
         .args(["--image", "one.ppm"])
         .env("CARGO", &script)
         .env("TEST_PIDS", folder.at("pids"))
+        .env("TEST_EVENT", serde_json::to_string(&listening).unwrap())
         .env("TMPDIR", folder.at("."))
         .current_dir(folder.at("."))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(fs::File::create(folder.at("said")).unwrap())
-        .spawn()
-        .unwrap()
+        .spawn();
+    Running(started.unwrap())
 }
 
 /// Waits until `n` processes have written their numbers, all files together.
-fn pids(folder: &Folder, n: usize, child: &mut Child) -> Vec<u32> {
+fn pids(folder: &Folder, n: usize, child: &mut Running) -> Vec<u32> {
     let begun = Instant::now();
     loop {
         let files = fs::read_dir(folder.at("pids")).unwrap();
@@ -83,7 +104,7 @@ fn pids(folder: &Folder, n: usize, child: &mut Child) -> Vec<u32> {
             return text.lines().map(|l| l.parse().unwrap()).collect();
         }
         let said = || fs::read_to_string(folder.at("said")).unwrap();
-        let ended = child.try_wait().unwrap();
+        let ended = child.0.try_wait().unwrap();
         assert!(ended.is_none(), "{ended:?}: {}", said());
         assert!(begun.elapsed() < LIMIT, "not started: {}", said());
         std::thread::sleep(Duration::from_millis(5));
@@ -105,12 +126,12 @@ fn signal(name: &str, pid: u32) {
 }
 
 /// Sends the signal; gives the exit code once everything has ended.
-fn end(folder: &Folder, child: &mut Child, name: &str, pids: &[u32]) -> Option<i32> {
+fn end(folder: &Folder, child: &mut Running, name: &str, pids: &[u32]) -> Option<i32> {
     assert!(pids.iter().all(|p| runs(*p)), "{pids:?}");
-    signal(name, child.id());
+    signal(name, child.0.id());
     let begun = Instant::now();
     let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
+        if let Some(status) = child.0.try_wait().unwrap() {
             break status;
         }
         assert!(begun.elapsed() < LIMIT, "it does not end");
@@ -131,7 +152,7 @@ fn end(folder: &Folder, child: &mut Child, name: &str, pids: &[u32]) -> Option<i
 fn compilers_end_with_the_command() {
     for (name, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let folder = Folder::new();
-        let mut child = run(&folder, HANGS, "told-to-end-compiling");
+        let mut child = run(&folder, "", HANGS, "told-to-end-compiling");
         let pids = pids(&folder, 2, &mut child);
         assert_eq!(end(&folder, &mut child, name, &pids), Some(code));
     }
@@ -140,7 +161,7 @@ fn compilers_end_with_the_command() {
 #[test]
 fn nodes_and_their_workers_end_with_the_command() {
     let folder = Folder::new();
-    let mut child = run(&folder, MAKES_NODES, "told-to-end-running");
+    let mut child = run(&folder, "", MAKES_NODES, "told-to-end-running");
     // A gateway and two edges, each with a process beneath it.
     let pids = pids(&folder, 6, &mut child);
     assert_eq!(end(&folder, &mut child, "TERM", &pids), Some(143));
@@ -156,18 +177,10 @@ fn nodes_and_their_workers_end_with_the_command() {
 #[test]
 fn a_signal_that_was_ignored_before_stays_ignored() {
     let folder = Folder::new();
-    let mut command = Command::new("sh");
-    command
-        .args([
-            "-c",
-            "trap '' HUP; exec \"$@\"",
-            "sh",
-            env!("CARGO_BIN_EXE_xtask"),
-        ])
-        .args(["inspect", "yolov2.cfg"])
-        .stdout(Stdio::null())
-        .current_dir(folder.at("."));
-    let mut child = command.spawn().unwrap();
-    signal("HUP", child.id());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // As `nohup` does.
+    let mut child = run(&folder, "trap '' HUP", HANGS, "told-to-end-without-hup");
+    let pids = pids(&folder, 2, &mut child);
+    signal("HUP", child.0.id());
+    // Signals of one process are heard in the order of their numbers, and HUP is 1: it would win.
+    assert_eq!(end(&folder, &mut child, "TERM", &pids), Some(143));
 }

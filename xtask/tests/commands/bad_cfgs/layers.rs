@@ -36,7 +36,10 @@ fn masks_must_pick_anchors_that_exist() {
     layers(&format!(
         "{conv}[yolo]\nclasses=3\nnum=3\nmask=0\nanchors=1,2,3,4\n"
     ))
-    .says(1, &["net.cfg:11:", "4 anchor values for num=3 pairs"]);
+    .says(
+        0,
+        &["net.cfg:11:", "4 anchor values for num=3 pairs", "0.5"],
+    );
     layers(&format!("{conv}[yolo]\nclasses=3\nmask=,\n")).says(1, &["mask picks no anchors"]);
     layers(&format!("{conv}[yolo]\nclasses=3\nanchors=1,x\n"))
         .says(1, &["net.cfg:9:", "not a number"]);
@@ -63,6 +66,11 @@ fn an_unknown_activation_is_an_error_with_the_nearest_name() {
 
 #[test]
 fn unsupported_sections_and_options_are_refused_by_name() {
+    // Darknet's recurrent cfgs give no sides either.
+    inspect("[net]\ninputs=256\n[rnn]\noutput=9\n[connected]\noutput=9\n[softmax]\n[cost]\n").says(
+        3,
+        &["net.cfg:2:", "`inputs`", "net.cfg:3:", "[rnn]", "help:"],
+    );
     for section in ["rnn", "crnn", "gru", "lstm", "conv_lstm"] {
         layers(&format!("{CONV}[{section}]\noutput=9\n")).says(
             3,
@@ -100,7 +108,7 @@ fn unsupported_sections_and_options_are_refused_by_name() {
         );
     }
     // An error beside it: the file is wrong whatever Tessera supports.
-    layers(&format!("{CONV}xnor=1\nfilters=\n")).says(1, &["unsupported:", "error:"]);
+    layers(&format!("{CONV}xnor=1\nstride=x\n")).says(1, &["unsupported:", "error:"]);
 }
 
 #[test]

@@ -60,6 +60,14 @@ fn a_shortcut_between_different_sides_needs_a_whole_ratio() {
     let text = net(&format!(
         "{CONV}[maxpool]\nsize=3\nstride=3\n[shortcut]\nfrom=0\n"
     ));
-    inspect(&text).says(1, &["net.cfg:14:", "32 x 32", "11 x 11", "whole multiple"]);
+    inspect(&text).says(
+        1,
+        &[
+            "net.cfg:14:",
+            "32 x 32",
+            "11 x 11",
+            "multiples of 3, as in 33 x 33",
+        ],
+    );
     layers(&format!("{CONV}{}[sam]\nfrom=0\n", pool)).says(1, &["shape differs"]);
 }

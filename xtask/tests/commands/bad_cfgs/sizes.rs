@@ -47,7 +47,7 @@ fn sides_that_are_no_multiple_of_32_are_fine_while_joined_maps_fit() {
         &[
             "net.cfg:15:",
             "layer 2 is 34 x 32, layer 0 is 33 x 32",
-            "multiples of 32",
+            "multiples of 2, as in 34 x 32",
         ],
     );
 }

@@ -36,7 +36,7 @@ fn an_unknown_section_is_an_error_with_the_nearest_name() {
             "did you mean [upsample]",
         ],
     );
-    layers(&format!("{CONV}[CONVOLUTIONAL]\n")).says(1, &["lower case"]);
+    layers(&format!("{CONV}[CONVOLUTIONAL]\n")).says(1, &["did you mean [convolutional]?", "case"]);
     layers("[something]\n").says(1, &["known sections:"]);
     layers(&format!("{CONV}{}", net(CONV))).says(1, &["a second [net]"]);
 }
@@ -58,6 +58,9 @@ fn a_comment_behind_a_section_name_is_a_warning() {
 fn a_key_without_value_is_an_error() {
     inspect(net(CONV).replace("width=32", "width="))
         .says(1, &["net.cfg:2:", "key `width` has no value"]);
+    // Those for training alone are no loss.
+    inspect(net(CONV).replace("width=32", "steps=\nwidth=32"))
+        .says(0, &["warning:", "net.cfg:2:", "key `steps` has no value"]);
 }
 
 #[test]
