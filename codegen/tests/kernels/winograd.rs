@@ -129,13 +129,13 @@ fn portable_winograd_convolves() {
     check(Isa::Portable, Target::Portable);
 }
 
-#[needs(avx2)]
+#[needs(x86_64v3)]
 #[test]
 fn avx2_winograd_convolves() {
     check(Isa::X86_64V3, Target::X86_64V3);
 }
 
-#[needs(avx512)]
+#[needs(x86_64v4)]
 #[test]
 fn avx512_winograd_convolves() {
     check(Isa::X86_64V4, Target::X86_64V4);

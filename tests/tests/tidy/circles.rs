@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -134,7 +134,7 @@ fn without_parents(
 }
 
 /// The file's path below `src`.
-fn short(package: &Package, file: &PathBuf) -> String {
+fn short(package: &Package, file: &Path) -> String {
     let src = package.folder.join("src");
     file.strip_prefix(src)
         .unwrap_or(file)
