@@ -228,36 +228,16 @@ fn check(name: &str, isa: Isa, form: Form) {
     }
 }
 
-/// A generator's test, with what its instruction set needs of this machine.
-macro_rules! test {
-    ($name:ident, Portable, $form:ident) => {
-        test!($name, Portable, $form,);
-    };
-    ($name:ident, X86_64V3, $form:ident) => {
-        test!($name, X86_64V3, $form, #[needs(avx2)]);
-    };
-    ($name:ident, X86_64V4, $form:ident) => {
-        test!($name, X86_64V4, $form, #[needs(avx512)]);
-    };
-    ($name:ident, Aarch64, $form:ident) => {
-        test!($name, Aarch64, $form, #[needs(aarch64)]);
-    };
-    ($name:ident, Armv7, $form:ident) => {
-        test!($name, Armv7, $form, #[needs(armv7)]);
-    };
-    ($name:ident, $isa:ident, $form:ident, $(#[$needs:meta])?) => {
-        $(#[$needs])?
-        #[test]
-        fn $name() {
-            check(stringify!($name), Isa::$isa, Form::$form);
-        }
-    };
-}
-
-/// A test per generator.
+/// A test per generator, with what its instruction set needs of this machine.
 macro_rules! tests {
     ($($name:ident: $isa:ident, $form:ident, $module:path, $assembly:path;)*) => {
-        $(test!($name, $isa, $form);)*
+        $(
+            #[needs($isa)]
+            #[test]
+            fn $name() {
+                check(stringify!($name), Isa::$isa, Form::$form);
+            }
+        )*
     };
 }
 tessera_codegen::with_generators!(tests);

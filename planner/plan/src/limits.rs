@@ -17,9 +17,12 @@ pub const PIECES_MAX: usize = 512;
 pub const TENSOR_VALUES_MAX: usize = 1 << 26;
 /// Most entries of a list in a plan.
 pub const LIST_MAX: usize = 1 << 16;
-/// Values of an arena or of a weights file stay below this number: on boards of 32 bits, below what they
-/// can address.
-pub const VALUES_MAX: usize = if usize::BITS < 64 { 1 << 30 } else { 1 << 33 };
+/// Values of an arena or of a weights file stay below this number.
+pub const VALUES_MAX: usize = if usize::BITS > 33 {
+    1_usize.rotate_left(33)
+} else {
+    usize::MAX
+};
 /// Most threads that a plan may ask for.
 pub const TEAM_MAX: usize = 1 << 10;
 /// Longest `plan.toml`, in bytes.

@@ -8,7 +8,11 @@
 //! | `golden` | the folder `../shared/golden` | `TESSERA_GOLDEN=1` |
 //! | `ftp_facts` | `../shared/arena/ftp_facts.py` and `python3` | `TESSERA_GOLDEN=1` |
 //! | `aarch64`, `armv7` | a cross linker, an emulator, Rust's standard library for that processor | `TESSERA_CROSS=1` |
-//! | `avx2`, `avx512` | this processor | nothing |
+//! | `x86_64v3`, `x86_64v4` | this processor | nothing |
+//! | `portable` | every processor | nothing |
+//!
+//! Needs of processors are named as `tessera_plan::plan::Isa` names them; capitals count as small letters,
+//! so that a list of instruction sets can make tests.
 //!
 //! The attribute looks when the test is compiled. Data that appear later are noticed at the next
 //! compilation; setting the variable causes one. A test whose data disappear after its compilation fails.
@@ -45,7 +49,7 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     need("golden", Some("TESSERA_GOLDEN"), look::golden),
     need("ftp_facts", Some("TESSERA_GOLDEN"), look::ftp_facts),
     need("aarch64", Some("TESSERA_CROSS"), || {
@@ -54,8 +58,9 @@ const NEEDS: [Need; 6] = [
     need("armv7", Some("TESSERA_CROSS"), || {
         look::cross("armv7-unknown-linux-gnueabihf")
     }),
-    need("avx2", None, look::avx2),
-    need("avx512", None, look::avx512),
+    need("x86_64v3", None, look::x86_64v3),
+    need("x86_64v4", None, look::x86_64v4),
+    need("portable", None, Vec::new),
 ];
 
 /// Marks a test as ignored where one of its needs is not met; the crate's page lists the needs.
@@ -81,7 +86,7 @@ fn expand(list: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
         };
         let need = NEEDS
             .iter()
-            .find(|n| n.name == name)
+            .find(|n| n.name == name.to_lowercase())
             .ok_or_else(|| format!("there is no need called `{name}`"))?;
         if let Some(variable) = need.variable {
             // Cargo compiles the test anew when the variable changes.

@@ -69,7 +69,7 @@ fn standard_library(triple: &str) -> bool {
 }
 
 /// Eight single-precision lanes with fused multiply-add and conversions from half precision.
-pub fn avx2() -> Vec<String> {
+pub fn x86_64v3() -> Vec<String> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
@@ -81,7 +81,7 @@ pub fn avx2() -> Vec<String> {
 }
 
 /// Sixteen single-precision lanes.
-pub fn avx512() -> Vec<String> {
+pub fn x86_64v4() -> Vec<String> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")

@@ -23,7 +23,12 @@ const RULES: &[Rule] = &[
         &["tessera-needs", "tessera-planner"],
     ),
     ("tessera-runtime", &["tessera-plan"], &["tessera-needs"]),
-    ("tessera-protocol", &["tessera-plan"], &["tessera-needs"]),
+    // Its tests run in the simulator's world.
+    (
+        "tessera-protocol",
+        &["tessera-plan"],
+        &["tessera-needs", "tessera-sim"],
+    ),
     (
         "tessera-sim",
         &["tessera-plan", "tessera-protocol"],
