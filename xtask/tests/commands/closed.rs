@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, PipeWriter, pipe},
     process::{Command, Stdio},
 };
 
@@ -18,6 +18,11 @@ fn xtask(folder: &Folder, words: &str) -> Command {
         .current_dir(folder.at("."))
         .stdin(Stdio::null());
     command
+}
+
+/// A pipe that nobody reads any more.
+fn unread() -> PipeWriter {
+    pipe().unwrap().1
 }
 
 /// A network whose table is longer than a pipe holds, with a warning per layer.
@@ -38,20 +43,9 @@ const COMMANDS: [&str; 5] = [
 fn a_reader_that_goes_away_ends_a_command_quietly() {
     let folder = Folder::new().with("net.cfg", net(CONV));
     for words in COMMANDS {
-        let mut child = xtask(&folder, words)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        drop(child.stdout.take());
-        let mut said = String::new();
-        let mut stderr = child.stderr.take().unwrap();
-        stderr.read_to_string(&mut said).unwrap();
-        assert_eq!(
-            child.wait().unwrap().code(),
-            Some(CLOSED),
-            "{words}: {said}"
-        );
+        let out = xtask(&folder, words).stdout(unread()).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(CLOSED), "{words}: {said}");
         let complaint = said.contains("panicked") || said.contains("error");
         assert!(!complaint, "{words}: {said}");
     }
@@ -76,16 +70,10 @@ fn one_line_of_a_long_output_may_be_read() {
 #[test]
 fn messages_that_nobody_reads_are_let_go() {
     let folder = long();
-    let mut child = xtask(&folder, "inspect net.cfg")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stderr.take());
-    let mut table = String::new();
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_to_string(&mut table).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut inspect = xtask(&folder, "inspect net.cfg");
+    let out = inspect.stderr(unread()).output().unwrap();
+    let table = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(0));
     assert!(table.contains("899"), "{table}");
 }
 
