@@ -72,11 +72,7 @@ const RULES: &[Rule] = &[
 const GENERATED: &[&str] = &["tessera-node", "tessera-runtime"];
 
 /// Edges that break a rule today: from, to, and what removes the edge.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[(
-    "tessera-codegen",
-    "tessera-planner",
-    "emission reads a model's graph until `plan.toml` alone is enough",
-)];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 
 /// Names of the dependencies in tables called `kind`, those of `[target.*]` too.
 fn dependencies(package: &Package, kind: &str) -> Vec<String> {
