@@ -148,7 +148,7 @@ fn op(g: &mut Graph, is: fn(&Op) -> bool) -> &mut Op {
 }
 
 /// What a hostile plan may say of its network. None of them is emitted, and none stops the program.
-const EDITS: [(&str, Edit); 24] = [
+const EDITS: [(&str, Edit); 25] = [
     ("a node reads itself", |g| {
         g.nodes[3].inputs[0] = TensorIx(3)
     }),
@@ -200,6 +200,11 @@ const EDITS: [(&str, Edit); 24] = [
     ("steps of nothing", |g| {
         if let Op::MaxPool(p) = op(g, |o| matches!(o, Op::MaxPool(_))) {
             p.stride_x = 0;
+        }
+    }),
+    ("classes without end", |g| {
+        if let Op::Yolo { classes, .. } = op(g, |o| matches!(o, Op::Yolo { .. })) {
+            *classes = usize::MAX;
         }
     }),
     ("a part of nobody", |g| {

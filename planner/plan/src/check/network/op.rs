@@ -94,7 +94,7 @@ pub(super) fn makes(op: &Op, ins: &[Shape], out: Shape) -> Option<()> {
         } => {
             let known = [*side, *num].iter().all(|n| (1..=SLOTS_MAX).contains(n));
             let known = known && (1..=CLASSES_MAX).contains(classes);
-            let cell = known.then_some(5 * num + classes)?;
+            let cell = known.then(|| 5 * num + classes)?;
             let values = (side * side).checked_mul(cell)?;
             x.len() == values && out == Shape::new(1, 1, values)
         }
@@ -116,7 +116,7 @@ fn factor(stride: usize) -> Option<usize> {
 /// Channels of `slots` slots of `classes` scores and `more` entries.
 fn slots(slots: usize, classes: usize, more: usize) -> Option<usize> {
     let known = (1..=SLOTS_MAX).contains(&slots) && (1..=CLASSES_MAX).contains(&classes);
-    known.then_some(slots * (classes + more))
+    known.then(|| slots.checked_mul(classes + more))?
 }
 
 /// Windows that reach over `reach` pixels, `stride` apart, on `extent` pixels.
