@@ -7,6 +7,7 @@
 mod bad_cfgs;
 mod bad_files;
 mod closed;
+mod emits;
 mod plans;
 mod rig;
 mod told_to_end;
