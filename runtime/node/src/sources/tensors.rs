@@ -2,6 +2,7 @@
 
 use std::{
     io::Read,
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
@@ -47,23 +48,26 @@ fn read(file: &Path, input: &TensorSpec, into: &mut [u8]) -> Result<ImageFrame, 
         path: file.into(),
         source,
     };
-    // A file of another size is not read: there may be no memory for it.
-    let (opened, file_bytes) = picture::open(file)?;
     let expected = 4 * h * w * c;
-    if file_bytes != expected as u64 {
-        return Err(size(picture::TensorSizeError {
-            found: usize::try_from(file_bytes).unwrap_or(usize::MAX),
+    let other = |found: u64| {
+        size(picture::TensorSizeError {
+            found: usize::try_from(found).unwrap_or(usize::MAX),
             expected,
             c,
             h,
             w,
-        }));
-    }
-    let mut bytes = Vec::with_capacity(expected);
+        })
+    };
+    let opened = open(file, expected as u64, other)?;
+    // A byte more than expected shows that there are too many.
+    let mut bytes = Vec::with_capacity(expected + 1);
     opened
-        .take(file_bytes)
+        .take(expected as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(NodeError::io(format!("cannot read {}", file.display())))?;
+    if bytes.len() != expected {
+        return Err(other(bytes.len() as u64));
+    }
     fill(input.element, into, |values| {
         picture::tensor_from_chw(&bytes, h, w, c, values)
     })
@@ -73,4 +77,24 @@ fn read(file: &Path, input: &TensorSpec, into: &mut [u8]) -> Result<ImageFrame, 
         height: h as u32,
         letterbox: false,
     })
+}
+
+/// Opens a tensor's file. A pipe is waited for: frames may come through it, and the reader's thread holds up
+/// nobody. A regular file of another size than `expected` bytes is not read; `other` says so.
+fn open(
+    file: &Path,
+    expected: u64,
+    other: impl Fn(u64) -> NodeError,
+) -> Result<std::fs::File, NodeError> {
+    let is_pipe = std::fs::metadata(file).is_ok_and(|m| m.file_type().is_fifo());
+    if is_pipe {
+        return std::fs::File::open(file)
+            .map_err(NodeError::io(format!("cannot open {}", file.display())));
+    }
+    let (opened, file_bytes) = picture::open(file)?;
+    if file_bytes == expected {
+        Ok(opened)
+    } else {
+        Err(other(file_bytes))
+    }
 }

@@ -151,16 +151,14 @@ fn what_cannot_be_had_is_named_and_the_next_one_comes() {
     let at = |name: &str| dir.path().join(name);
     std::fs::write(at("short.f32"), [0; 16]).unwrap();
     std::fs::write(at("right.f32"), [0; 60]).unwrap();
-    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let files = [
         at("short.f32"),
-        at("pipe"),
         "/dev/zero".into(),
         dir.path().into(),
         at("right.f32"),
     ];
     let mut into = tessera_runtime::arena::AlignedBytes::new(FLOATS.bytes());
-    let words = ["16 bytes", "a pipe", "a device", "a folder"];
+    let words = ["16 bytes", "a device", "a folder"];
     let mut source = tensors::Tensors::new(&files, &FLOATS);
     for (file, word) in files.iter().zip(words) {
         let e = source
@@ -175,4 +173,21 @@ fn what_cannot_be_had_is_named_and_the_next_one_comes() {
     }
     assert!(source.next(into.bytes_mut()).unwrap().is_ok());
     assert!(source.is_over());
+}
+
+#[test]
+fn tensors_come_through_pipes() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut into = tessera_runtime::arena::AlignedBytes::new(FLOATS.bytes());
+    // One byte too few, as many as there must be, one too many.
+    for (sent, fits) in [(59, false), (60, true), (61, false)] {
+        let to = pipe.clone();
+        let writer = std::thread::spawn(move || std::fs::write(to, vec![0; sent]).unwrap());
+        let mut source = tensors::Tensors::new(std::slice::from_ref(&pipe), &FLOATS);
+        let read = source.next(into.bytes_mut()).unwrap();
+        assert_eq!(read.is_ok(), fits, "{sent} bytes: {read:?}");
+        writer.join().unwrap();
+    }
 }

@@ -67,9 +67,41 @@ impl<'p> SoloFrame<'p> {
         }
     }
 
+    /// Puts the tiles of a tensor together to its whole map, as a gateway does: a tail may read its
+    /// inputs where they lie.
+    fn merge(&mut self, tensor: u16, env: &mut Env<'_>) {
+        let spec = &self.program.tensors[tensor as usize];
+        let tiles = &mut self.objects[tensor as usize];
+        if tiles.len() <= 1 {
+            return;
+        }
+        let (whole, n) = (spec.region(), spec.element.bytes());
+        let mut map = env.place(spec.bytes());
+        for (r, memory) in tiles.drain(..) {
+            let at = |y: usize, x: usize| ((y * whole.w() + x) * whole.ch() + r.c.lo) * n;
+            // Pixels that lie side by side in the tile and in the map: a row of them, or one.
+            let run = if r.ch() == whole.ch() {
+                r.w().max(1)
+            } else {
+                1
+            };
+            let length = run * r.ch() * n;
+            let firsts =
+                (r.y.lo..r.y.hi).flat_map(|y| (r.x.lo..r.x.hi).step_by(run).map(move |x| (y, x)));
+            for ((y, x), values) in firsts.zip(memory.bytes().chunks_exact(length.max(1))) {
+                map.bytes_mut()[at(y, x)..at(y, x) + length].copy_from_slice(values);
+            }
+            env.spare.extend(Rc::try_unwrap(memory).ok());
+        }
+        tiles.push((whole, Rc::new(map)));
+    }
+
     /// Runs the tail; gives its outputs.
     pub fn tail(&mut self, env: &mut Env<'_>) -> Vec<Rc<AlignedBytes>> {
         let p = self.program;
+        for &tensor in p.tail.inputs {
+            self.merge(tensor, env);
+        }
         let port = |t: &u16| Port {
             tensor: *t,
             region: p.tensors[*t as usize].region(),
