@@ -5,7 +5,7 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | [`roles`] | gateway, edge, worker, solo: what a process does |
+//! | `roles` | gateway, edge, worker, solo: what a process does |
 //! | [`sources`], [`sinks`] | where frames come from, where records go |
 //! | [`udp`] | the socket |
 //! | [`shm`], [`workers`] | the board's shared segment, and the processes that compute in it |

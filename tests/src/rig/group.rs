@@ -155,7 +155,7 @@ impl Group {
         Ok(ids)
     }
 
-    /// Kills (SIGKILL) one of [`Process::children`].
+    /// Kills (SIGKILL) one of [`Group::children`].
     ///
     /// # Errors
     /// When it is not a child of this process.
@@ -167,7 +167,7 @@ impl Group {
         Ok(())
     }
 
-    /// Stops one of [`Process::children`] in its tracks, or lets it go on.
+    /// Stops one of [`Group::children`] in its tracks, or lets it go on.
     ///
     /// # Errors
     /// When it is not a child of this process.

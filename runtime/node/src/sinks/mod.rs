@@ -1,5 +1,5 @@
 //! Where records go. A new kind of sink (a message broker, a database) is a file here that implements
-//! [`RecordSink`], and a line in [`open`].
+//! [`RecordSink`], and a line in `open`.
 
 mod ndjson;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Where frames come from. A new kind of source (a camera, a stream) is a file here that implements
-//! [`FrameSource`], and a line in [`open`].
+//! [`FrameSource`], and a line in `open`.
 
 mod files;
 mod pictures;

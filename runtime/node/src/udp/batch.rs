@@ -193,7 +193,7 @@ impl Socket {
     }
 
     /// Puts a datagram into the outbox; a full one is flushed first. Datagrams longer than
-    /// [`TransferConfig::MAX_DATAGRAM`] are counted as errors and dropped.
+    /// [`TransferConfig::DATAGRAM_BYTES_MAX`] are counted as errors and dropped.
     pub fn send(&mut self, outbox: &mut Outbox, to: SocketAddr, bytes: &[u8]) {
         if bytes.len() > SLOT_BYTES {
             self.counters.send_errors += 1;

@@ -31,7 +31,7 @@ use tessera_protocol::TransferConfig;
 /// `net.core.rmem_max` and `wmem_max`.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// What one datagram of up to [`TransferConfig::MAX_DATAGRAM`] bytes takes of a receive buffer
+/// What one datagram of up to [`TransferConfig::DATAGRAM_BYTES_MAX`] bytes takes of a receive buffer
 /// (`skb->truesize`): 2048 for the data and its shared info, 256 for the `sk_buff`. Seen on Linux
 /// 6.x for every size between 800 and 1472 bytes.
 pub const DATAGRAM_TRUESIZE_BYTES: usize = 2304;

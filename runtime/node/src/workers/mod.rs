@@ -26,7 +26,7 @@
 //! | `pool.rs` | jobs: handed out, reported |
 //! | `staff.rs` | processes: started, watched, replaced |
 //! | `launch.rs` | the command that starts one |
-//! | [`handover`] | what a worker gets over its socket |
+//! | `handover` | what a worker gets over its socket |
 
 pub(crate) mod handover;
 mod launch;
