@@ -1,4 +1,4 @@
-//! Winograd kernels, printed for any instruction set: what [`Lanes`] says is all they need to know.
+//! Winograd kernels, printed for any instruction set: what `Lanes` says is all they need to know.
 //!
 //! A kernel's module has two functions that drivers call by its path:
 //!
