@@ -14,7 +14,9 @@ use crate::{
     region::Region,
 };
 use needs::Makers;
-pub use slots::{SlotCount, edge_slots, gateway_slots, own_slots, slots_bytes};
+pub use slots::{
+    LINE_BYTES, PAGE_BYTES, SlotCount, edge_slots, gateway_slots, own_slots, slots_bytes,
+};
 
 /// A tensor that crosses a boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,9 +15,27 @@ pub struct SlotCount {
 }
 
 /// A slot of this size or larger begins on a page.
-const PAGE_BYTES: usize = 4096;
+pub const PAGE_BYTES: usize = 4096;
 /// Every slot begins on a cache line.
-const LINE_BYTES: usize = 64;
+pub const LINE_BYTES: usize = 64;
+
+impl SlotCount {
+    /// What a slot's first byte is a multiple of.
+    pub const fn align_bytes(&self) -> usize {
+        if self.bytes >= PAGE_BYTES {
+            PAGE_BYTES
+        } else {
+            LINE_BYTES
+        }
+    }
+
+    /// From one slot to the next: at least a line, so that empty slots have places of their own too.
+    /// `usize::MAX` where that overflows.
+    pub fn stride_bytes(&self) -> usize {
+        let aligned = self.bytes.checked_next_multiple_of(self.align_bytes());
+        aligned.unwrap_or(usize::MAX).max(LINE_BYTES)
+    }
+}
 
 /// Slots that let an edge never wait for itself: `own_frames` frames of its own with all that they
 /// produce, copies of inputs and outputs for `jobs` running tasks, and as many frames' worth of stolen
@@ -74,13 +92,8 @@ pub fn gateway_slots(graph: &TaskGraph, frames: usize) -> Vec<SlotCount> {
 pub fn slots_bytes(slots: &[SlotCount]) -> u64 {
     let mut end: u64 = 0;
     for s in slots.iter().filter(|s| s.count > 0) {
-        let align = if s.bytes >= PAGE_BYTES {
-            PAGE_BYTES
-        } else {
-            LINE_BYTES
-        };
-        let stride = s.bytes.next_multiple_of(align).max(LINE_BYTES);
-        end = end.next_multiple_of(align as u64) + s.count as u64 * stride as u64;
+        end =
+            end.next_multiple_of(s.align_bytes() as u64) + s.count as u64 * s.stride_bytes() as u64;
     }
     end
 }

@@ -1,5 +1,6 @@
 //! The gateway's process: the machine under a socket, the tail on its own thread, records.
 
+use super::program_info;
 use std::{os::fd::AsFd, sync::Arc};
 
 use super::{
@@ -23,8 +24,7 @@ use tessera_plan::files::{
     statistics::{GatewayFrames, GatewayStatistics, Role},
 };
 use tessera_protocol::{
-    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, ProgramInfo,
-    Traffic,
+    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, Traffic,
 };
 use tessera_runtime::{
     program::Program,
@@ -44,11 +44,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let net = Net::bind(listen, a.insecure_lan)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
     let records = sinks::open(a.records.as_deref())?;
-    let info = Arc::new(ProgramInfo {
-        plan_hash: program.plan_hash,
-        model_digest: program.model_digest,
-        graph: program.task_graph()?,
-    });
+    let info = Arc::new(program_info(program)?);
     let config = GatewayConfig {
         transfer: net.socket().transfer(),
         ..GatewayConfig::new(net::incarnation())

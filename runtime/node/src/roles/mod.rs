@@ -24,6 +24,8 @@ mod worker;
 
 use std::process::ExitCode;
 
+use tessera_plan::dataflow::DataflowError;
+use tessera_protocol::ProgramInfo;
 use tessera_runtime::program::Program;
 
 use crate::{
@@ -77,5 +79,17 @@ fn check_cpu(program: &Program) -> Result<(), NodeError> {
     (program.check_cpu)().map_err(|missing| NodeError::Cpu {
         target: program.target,
         missing,
+    })
+}
+
+/// A program as the state machines know it.
+///
+/// # Errors
+/// When its dataflow contradicts itself.
+fn program_info(program: &Program) -> Result<ProgramInfo, DataflowError> {
+    Ok(ProgramInfo {
+        plan_hash: program.plan_hash,
+        model_digest: program.model_digest,
+        graph: program.task_graph()?,
     })
 }

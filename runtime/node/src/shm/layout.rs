@@ -20,16 +20,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::error::SegmentError;
 use tessera_plan::dataflow::SlotCount;
+pub use tessera_plan::dataflow::{LINE_BYTES, PAGE_BYTES};
 use tessera_protocol::ProgramInfo;
 
 /// First bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"TSRSHM01";
 /// Version of this layout.
 pub const VERSION: u32 = 1;
-/// Bytes of a cache line: what slots and lines are aligned to.
-pub const LINE_BYTES: usize = 64;
-/// Bytes of a page: what big slots and areas are aligned to.
-pub const PAGE_BYTES: usize = 4096;
 /// Words of a line.
 pub const LINE_WORDS: usize = LINE_BYTES / 4;
 /// Most jobs of a table.

@@ -1,5 +1,6 @@
 //! What an edge does before its loop: checks, socket, segment, workers.
 
+use crate::roles::program_info;
 use std::sync::Arc;
 
 use super::{Progress, Shell};
@@ -14,7 +15,7 @@ use crate::{
     workers::Workers,
 };
 use tessera_plan::limits;
-use tessera_protocol::{Edge, EdgeConfig, NodeId, ProgramInfo};
+use tessera_protocol::{Edge, EdgeConfig, NodeId};
 use tessera_runtime::{
     program::Program,
     weights::{Use, Weights},
@@ -35,11 +36,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let net = Net::bind(listen, a.insecure_lan)?;
     // Verified once, here; workers map it.
     drop(Weights::open(&a.weights, program, Use::Stages)?);
-    let info = Arc::new(ProgramInfo {
-        plan_hash: program.plan_hash,
-        model_digest: program.model_digest,
-        graph: program.task_graph()?,
-    });
+    let info = Arc::new(program_info(program)?);
     let source = sources::open(program, a);
     let usual = EdgeConfig::new(NodeId(a.id), net::incarnation(), gateway, a.workers);
     let config = EdgeConfig {

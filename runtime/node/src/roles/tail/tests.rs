@@ -1,6 +1,7 @@
 use std::os::fd::AsFd;
 
 use super::*;
+use crate::roles::program_info;
 use crate::{
     shm::{Layout, Segment, SegmentStore},
     sinks,
@@ -11,7 +12,7 @@ use tessera_plan::{
     dataflow::SlotCount,
     files::records::{ClassScore, Ending, Found, Record},
 };
-use tessera_protocol::{Incarnation, NodeId, ProgramInfo, store::Store};
+use tessera_protocol::{Incarnation, NodeId, store::Store};
 use tessera_runtime::{element, weights::Use};
 
 fn frame(number: u32) -> FrameId {
@@ -24,11 +25,7 @@ fn frame(number: u32) -> FrameId {
 
 /// Slots for three frames of up to 6 values.
 fn store() -> SegmentStore {
-    let info = ProgramInfo {
-        plan_hash: PROGRAM.plan_hash,
-        model_digest: PROGRAM.model_digest,
-        graph: PROGRAM.task_graph().unwrap(),
-    };
+    let info = program_info(&PROGRAM).unwrap();
     let slots = [SlotCount {
         bytes: 4 * 6,
         count: 3,

@@ -11,11 +11,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use super::{
-    error::SegmentError,
-    layout::{LINE_BYTES, PAGE_BYTES},
-    segment::Segment,
-};
+use super::{error::SegmentError, layout::LINE_BYTES, segment::Segment};
 pub use loan::{SlotLoan, SlotView};
 use tessera_plan::{dataflow::SlotCount, files::statistics::SlotUsage};
 use tessera_protocol::store::{SlotId, Store};
@@ -56,24 +52,16 @@ pub struct SegmentStore {
 /// Where the slots of `classes` begin, in lines, with their bytes, ascending; and how many bytes all
 /// take. Slots of a page or more begin on pages, others on lines.
 pub(super) fn place(classes: &[SlotCount]) -> (Vec<(usize, usize)>, usize) {
-    let mut sorted: Vec<(usize, usize)> = classes.iter().map(|c| (c.bytes, c.count)).collect();
-    sorted.sort_unstable();
+    let mut sorted = classes.to_vec();
+    sorted.sort_unstable_by_key(|c| (c.bytes, c.count));
     let mut places = Vec::new();
     let mut end = 0usize;
-    for (bytes, count) in sorted {
-        let align = if bytes >= PAGE_BYTES {
-            PAGE_BYTES
-        } else {
-            LINE_BYTES
-        };
-        let stride = bytes
-            .checked_next_multiple_of(align)
-            .unwrap_or(usize::MAX)
-            .max(LINE_BYTES);
-        for _ in 0..count {
-            let start = end.checked_next_multiple_of(align).unwrap_or(usize::MAX);
-            places.push((start / LINE_BYTES, bytes));
-            end = start.saturating_add(stride);
+    for class in sorted {
+        for _ in 0..class.count {
+            let start = end.checked_next_multiple_of(class.align_bytes());
+            let start = start.unwrap_or(usize::MAX);
+            places.push((start / LINE_BYTES, class.bytes));
+            end = start.saturating_add(class.stride_bytes());
         }
     }
     (places, end)

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::shm::layout::PAGE_BYTES;
 use crate::{memory, shm::Layout};
 use tessera_runtime::element;
 
