@@ -1,9 +1,9 @@
 //! The processes that a command starts, and their end when the command is told to end.
 //!
 //! A child leads a process group of its own: what it starts itself (a node's workers, cargo's compilers) ends with it.
-//! So a terminal's Ctrl-C reaches the command alone. SIGINT, SIGTERM and SIGHUP are blocked in all threads, and one
-//! thread waits for them: it passes the end on to every group, gives the command's own work a moment to return, and
-//! ends it. The standard library unblocks the signals in children.
+//! So a terminal's Ctrl-C reaches the command alone. One thread waits for SIGINT, SIGTERM and SIGHUP: it passes the end
+//! on to every group, gives the command's own work a moment to return, and ends it. The signals are caught by handlers,
+//! never blocked: children would inherit a mask (the standard library leaves it as it is) and could not be told to end.
 
 use std::{
     collections::BTreeSet,
@@ -17,9 +17,10 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{SigSet, Signal, killpg},
+    sys::signal::{Signal, killpg},
     unistd::Pid,
 };
+use signal_hook::iterator::Signals;
 
 /// What ends a command.
 const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -53,21 +54,22 @@ fn ignored() -> u64 {
         .unwrap_or(0)
 }
 
-/// Begins to listen for signals. Call it before any other thread is started.
+/// Begins to listen for signals. Those that are ignored stay so, here and in children.
 ///
 /// # Errors
-/// When the thread cannot be started.
+/// When the handlers or the thread cannot be set up.
 pub fn listen() -> io::Result<()> {
     let ignored = ignored();
     let heard = ENDS
+        .map(|s| s as i32)
         .into_iter()
-        .filter(|s| ignored & (1 << (*s as i32 - 1)) == 0);
-    let heard: SigSet = heard.collect();
-    heard.thread_block()?;
+        .filter(|s| ignored & (1 << (s - 1)) == 0);
+    let mut signals = Signals::new(heard)?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            if let Ok(signal) = heard.wait() {
+            let first = signals.forever().next();
+            if let Some(signal) = first.and_then(|s| Signal::try_from(s).ok()) {
                 end(signal);
             }
         })?;

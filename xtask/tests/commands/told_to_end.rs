@@ -118,6 +118,13 @@ fn runs(pid: u32) -> bool {
     !state.is_empty() && !state.starts_with(['Z', 'X'])
 }
 
+/// Signals that a process holds back, as a mask.
+fn blocked(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigBlk:"));
+    u64::from_str_radix(mask.unwrap().trim(), 16).unwrap()
+}
+
 fn signal(name: &str, pid: u32) {
     let done = Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
@@ -154,6 +161,8 @@ fn compilers_end_with_the_command() {
         let folder = Folder::new();
         let mut child = run(&folder, "", HANGS, "told-to-end-compiling");
         let pids = pids(&folder, 2, &mut child);
+        // Children hear every signal: a test or a script that cargo runs may wait for one.
+        assert_eq!(pids.iter().map(|p| blocked(*p)).max(), Some(0));
         assert_eq!(end(&folder, &mut child, name, &pids), Some(code));
     }
 }
