@@ -10,7 +10,8 @@
 //!
 //! ```no_run
 //! # use tessera_tests::{bundle::{self, Entry}, model};
-//! # use tessera_planner::{graph::Darknet, options::{PlanOptions, Target}};
+//! # use tessera_plan::graph::Darknet;
+//! # use tessera_planner::options::{PlanOptions, Target};
 //! # fn main() -> anyhow::Result<()> {
 //! let model = model::random("mini", "[net]\nwidth=8\nheight=8\nchannels=3\n[maxpool]\nsize=2\n", Darknet::Alexey, 1)?;
 //! let options = PlanOptions { grids: vec![[2, 2]], offload: Some(1), ..PlanOptions::default() };
