@@ -7,7 +7,6 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use tessera_node::picture;
 
 /// A box of class `class`: centre and size, relative to its picture.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +68,7 @@ impl Sheets {
     pub fn cut(&self, from: &Path, to: &Path) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for name in &self.sheets {
-            let sheet = picture::load(&from.join(name))?;
+            let sheet = tessera_picture::load(&from.join(name))?;
             ensure!(
                 (sheet.width(), sheet.height())
                     == (self.columns * self.width, self.rows * self.height),

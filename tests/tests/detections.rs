@@ -53,7 +53,8 @@ fn golden(name: &str) -> Case {
         .map(|h| {
             let bytes = fs::read(dir.join(format!("layer_{}.f32", h.layer))).unwrap();
             let mut map = vec![0.0; h.shape.len()];
-            picture::tensor_from_chw(&bytes, h.shape.h, h.shape.w, h.shape.c, &mut map).unwrap();
+            tessera_picture::tensor_from_chw(&bytes, h.shape.h, h.shape.w, h.shape.c, &mut map)
+                .unwrap();
             map
         })
         .collect();

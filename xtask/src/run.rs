@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use image::{Rgb, RgbImage};
 use serde::Serialize;
 use serde_json::json;
-use tessera_node::picture;
 use tessera_plan::{
     files::records::{ClassScore, Detection, DropReason, Ending, Found, Record},
     graph::Graph,
@@ -117,12 +116,12 @@ fn image(record: &Record, labels: &[String]) -> Image {
 }
 
 /// Checks inputs before minutes are spent on planning and compiling.
-fn check_inputs(inputs: &Inputs, options: picture::Options, graph: &Graph) -> Result<()> {
+fn check_inputs(inputs: &Inputs, options: tessera_picture::Options, graph: &Graph) -> Result<()> {
     match inputs {
         Inputs::Images(files) => {
             model::takes_pictures(graph)?;
             for f in files {
-                picture::check(f, options)?;
+                tessera_picture::check(f, options)?;
             }
         }
         Inputs::Tensors(files) => {
@@ -198,9 +197,9 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     } else {
         Inputs::Tensors(absolute(&args.input_f32)?)
     };
-    let reading = picture::Options {
+    let reading = tessera_picture::Options {
         upright: !args.ignore_orientation,
-        ..picture::Options::default()
+        ..tessera_picture::Options::default()
     };
     check_inputs(&inputs, reading, &loaded.model.graph)?;
     let options = plan::options(&args.plan, &args.model, args.dump.is_some())?;
@@ -250,12 +249,12 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
 
 fn write_annotated(
     from: &Path,
-    reading: picture::Options,
+    reading: tessera_picture::Options,
     image: Option<&Image>,
     file: &Path,
 ) -> Result<()> {
     // As the nodes read it: boxes lie in the picture that they saw.
-    let seen = picture::load_with(from, reading)?;
+    let seen = tessera_picture::load_with(from, reading)?;
     let rgb = RgbImage::from_fn(seen.width(), seen.height(), |x, y| {
         Rgb(seen.pixel(x as usize, y as usize))
     });
@@ -338,7 +337,13 @@ mod tests {
                 label: "dog".into(),
             }],
         };
-        write_annotated(&from, picture::Options::default(), Some(&found), &to).unwrap();
+        write_annotated(
+            &from,
+            tessera_picture::Options::default(),
+            Some(&found),
+            &to,
+        )
+        .unwrap();
         let drawn = image::open(&to).unwrap().to_rgb8();
         assert_eq!(drawn.dimensions(), grey.dimensions());
         assert!(drawn != grey);
@@ -349,9 +354,9 @@ mod tests {
         let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
         std::fs::write(&from, [&jpeg[..2], exif, &jpeg[2..]].concat()).unwrap();
         for (upright, size) in [(true, (48, 64)), (false, (64, 48))] {
-            let reading = picture::Options {
+            let reading = tessera_picture::Options {
                 upright,
-                ..picture::Options::default()
+                ..tessera_picture::Options::default()
             };
             write_annotated(&from, reading, Some(&found), &to).unwrap();
             assert_eq!(image::open(&to).unwrap().to_rgb8().dimensions(), size);

@@ -24,14 +24,14 @@ pub enum NodeError {
     Weights(#[from] tessera_runtime::weights::WeightsError),
     /// A picture cannot be used.
     #[error(transparent)]
-    Picture(#[from] crate::picture::PictureError),
+    Picture(#[from] tessera_picture::PictureError),
     /// A tensor file has another size than the input.
     #[error("{path}: {source}")]
     Tensor {
         /// The file.
         path: std::path::PathBuf,
         /// The sizes.
-        source: crate::picture::TensorSizeError,
+        source: tessera_picture::TensorSizeError,
     },
     /// Something of the system failed.
     #[error("{what}: {source}")]

@@ -9,7 +9,7 @@
 //! | [`sources`], [`sinks`] | where frames come from, where records go |
 //! | [`udp`] | the socket |
 //! | [`shm`], [`workers`] | the board's shared segment, and the processes that compute in it |
-//! | [`picture`], [`detect`] | Darknet's resizing, and its decoding of detections |
+//! | [`detect`] | Darknet's decoding of detections |
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("segments and datagrams are little-endian");
@@ -18,7 +18,6 @@ mod args;
 pub mod detect;
 mod error;
 pub mod memory;
-pub mod picture;
 mod roles;
 pub mod shm;
 pub mod sinks;

@@ -34,9 +34,16 @@ const RULES: &[Rule] = &[
         &["tessera-plan", "tessera-protocol"],
         &["tessera-needs"],
     ),
+    // Knows files and pixels, no plan: xtask checks pictures by it without linking a node.
+    ("tessera-picture", &[], &["tessera-needs"]),
     (
         "tessera-node",
-        &["tessera-plan", "tessera-protocol", "tessera-runtime"],
+        &[
+            "tessera-picture",
+            "tessera-plan",
+            "tessera-protocol",
+            "tessera-runtime",
+        ],
         &["tessera-needs", "tessera-sim"],
     ),
     ("tessera-needs", &[], &[]),
@@ -45,6 +52,7 @@ const RULES: &[Rule] = &[
         &[
             "tessera-codegen",
             "tessera-node",
+            "tessera-picture",
             "tessera-plan",
             "tessera-planner",
             "tessera-protocol",
@@ -53,15 +61,14 @@ const RULES: &[Rule] = &[
         ],
         &["tessera-needs"],
     ),
+    // The tool that a fresh clone builds first: no node, no protocol.
     (
         "xtask",
         &[
             "tessera-codegen",
-            "tessera-node",
+            "tessera-picture",
             "tessera-plan",
             "tessera-planner",
-            "tessera-protocol",
-            "tessera-runtime",
             "tessera-sim",
         ],
         &["tessera-needs", "tessera-tests"],

@@ -389,7 +389,7 @@ fn paths_may_have_spaces_and_any_letters() {
 
 #[test]
 fn pictures_that_cannot_be_read_are_named() {
-    // Grey, alpha and 1 x 1 pictures are converted: see the tests of `tessera_node::picture`.
+    // Grey, alpha and 1 x 1 pictures are converted: see the tests of `tessera_picture`.
     let folder = Folder::new()
         .with("net.cfg", cfg())
         .with("empty.png", "")

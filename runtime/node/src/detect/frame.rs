@@ -1,5 +1,7 @@
 //! From the network's input back to the picture (`docs/darknet.md#image-frame`).
 
+use tessera_picture::letterbox_size;
+
 /// The picture that a tensor was made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageFrame {
@@ -9,19 +11,6 @@ pub struct ImageFrame {
     pub height: u32,
     /// Whether it was letterboxed instead of stretched.
     pub letterbox: bool,
-}
-
-/// Size of a letterboxed picture inside `w x h` (Darknet `letterbox_image`).
-pub fn letterbox_size(iw: u32, ih: u32, w: u32, h: u32) -> (u32, u32) {
-    let (iw, ih) = (iw.max(1), ih.max(1));
-    let part = |a: u32, b: u32, c: u32| {
-        u32::try_from(u64::from(a) * u64::from(b) / u64::from(c)).unwrap_or(u32::MAX)
-    };
-    if (w as f32 / iw as f32) < (h as f32 / ih as f32) {
-        (w, part(ih, w, iw))
-    } else {
-        (part(iw, h, ih), h)
-    }
 }
 
 impl ImageFrame {

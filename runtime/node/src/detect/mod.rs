@@ -5,7 +5,7 @@ mod frame;
 mod iou;
 mod nms;
 
-pub use frame::{ImageFrame, letterbox_size};
+pub use frame::ImageFrame;
 pub use nms::{Overlap, suppress, suppress_by_objectness};
 
 use tessera_runtime::program::{NmsKind, Program};

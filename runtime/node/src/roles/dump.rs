@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{error::NodeError, picture};
+use crate::error::NodeError;
 use tessera_runtime::{element, program::Program};
 
 /// Writes `layer_K.f32` (C x H x W, float32) of boundary tensors: indices into [`Program::tensors`], with
@@ -24,7 +24,7 @@ pub fn dump<'a>(
         }
         let path = dir.join(format!("layer_{}.f32", s.layer));
         let values = element::values(s.element, map);
-        let bytes = picture::chw_from_tensor(&values, s.h, s.w, s.c);
+        let bytes = tessera_picture::chw_from_tensor(&values, s.h, s.w, s.c);
         std::fs::write(&path, bytes)
             .map_err(NodeError::io(format!("cannot write {}", path.display())))?;
     }

@@ -9,7 +9,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
-use crate::{args::Args, detect::ImageFrame, error::NodeError, picture};
+use crate::{args::Args, detect::ImageFrame, error::NodeError};
 use tessera_plan::plan::ElementType;
 use tessera_runtime::{element, program::Program};
 
@@ -42,9 +42,9 @@ pub(crate) fn open(program: &'static Program, a: &Args) -> Option<Box<dyn FrameS
     let input = &program.tensors[0];
     if !a.images.is_empty() {
         let letterbox = a.letterbox || program.letterbox;
-        let options = picture::Options {
+        let options = tessera_picture::Options {
             upright: a.upright,
-            ..picture::Options::default()
+            ..tessera_picture::Options::default()
         };
         return Some(Box::new(pictures::Pictures::new(
             &a.images, input, letterbox, options,

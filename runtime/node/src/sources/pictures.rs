@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{FrameSource, files::Files, fill};
-use crate::{detect::ImageFrame, error::NodeError, picture};
+use crate::{detect::ImageFrame, error::NodeError};
 use tessera_runtime::program::TensorSpec;
 
 /// Picture files.
@@ -12,7 +12,7 @@ pub struct Pictures {
     files: Files,
     input: &'static TensorSpec,
     letterbox: bool,
-    options: picture::Options,
+    options: tessera_picture::Options,
 }
 
 impl Pictures {
@@ -21,7 +21,7 @@ impl Pictures {
         files: &[PathBuf],
         input: &'static TensorSpec,
         letterbox: bool,
-        options: picture::Options,
+        options: tessera_picture::Options,
     ) -> Self {
         Self {
             files: Files::new(files),
@@ -51,16 +51,16 @@ fn read(
     file: &Path,
     input: &TensorSpec,
     letterbox: bool,
-    options: picture::Options,
+    options: tessera_picture::Options,
     into: &mut [u8],
 ) -> Result<ImageFrame, NodeError> {
     let (h, w, c) = (input.h, input.w, input.c);
     if c != 1 && c != 3 {
-        return Err(picture::PictureError::Channels { channels: c }.into());
+        return Err(tessera_picture::PictureError::Channels { channels: c }.into());
     }
-    let p = picture::load_with(file, options)?;
+    let p = tessera_picture::load_with(file, options)?;
     fill(input.element, into, |values| {
-        picture::to_tensor(&p, h, w, c, letterbox, values);
+        tessera_picture::to_tensor(&p, h, w, c, letterbox, values);
     });
     Ok(ImageFrame {
         width: p.width(),

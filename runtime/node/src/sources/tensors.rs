@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{FrameSource, files::Files, fill};
-use crate::{detect::ImageFrame, error::NodeError, picture};
+use crate::{detect::ImageFrame, error::NodeError};
 use tessera_runtime::program::TensorSpec;
 
 /// Tensor files.
@@ -50,7 +50,7 @@ fn read(file: &Path, input: &TensorSpec, into: &mut [u8]) -> Result<ImageFrame, 
     };
     let expected = 4 * h * w * c;
     let other = |found: u64| {
-        size(picture::TensorSizeError {
+        size(tessera_picture::TensorSizeError {
             found: usize::try_from(found).unwrap_or(usize::MAX),
             expected,
             c,
@@ -69,7 +69,7 @@ fn read(file: &Path, input: &TensorSpec, into: &mut [u8]) -> Result<ImageFrame, 
         return Err(other(bytes.len() as u64));
     }
     fill(input.element, into, |values| {
-        picture::tensor_from_chw(&bytes, h, w, c, values)
+        tessera_picture::tensor_from_chw(&bytes, h, w, c, values)
     })
     .map_err(size)?;
     Ok(ImageFrame {
@@ -91,7 +91,7 @@ fn open(
         return std::fs::File::open(file)
             .map_err(NodeError::io(format!("cannot open {}", file.display())));
     }
-    let (opened, file_bytes) = picture::open(file)?;
+    let (opened, file_bytes) = tessera_picture::open(file)?;
     if file_bytes == expected {
         Ok(opened)
     } else {

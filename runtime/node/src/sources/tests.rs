@@ -46,7 +46,7 @@ fn frames_are_written_in_the_inputs_element_type() {
         assert!(source.is_over() && source.next(from_tensor.bytes_mut()).is_none());
 
         let mut source =
-            pictures::Pictures::new(&picture, input, false, picture::Options::default());
+            pictures::Pictures::new(&picture, input, false, tessera_picture::Options::default());
         from_tensor.bytes_mut().fill(9);
         let image = source.next(from_tensor.bytes_mut()).unwrap().unwrap();
         assert_eq!((image.width, image.height, image.letterbox), (5, 3, false));
@@ -133,9 +133,9 @@ fn pictures_are_turned_as_the_command_line_says() {
     let file = dir.path().join("turned.jpg");
     std::fs::write(&file, [&jpeg[..2], exif, &jpeg[2..]].concat()).unwrap();
     for (upright, size) in [(true, (27, 43)), (false, (43, 27))] {
-        let options = picture::Options {
+        let options = tessera_picture::Options {
             upright,
-            ..picture::Options::default()
+            ..tessera_picture::Options::default()
         };
         let files = [file.clone()];
         let mut source = pictures::Pictures::new(&files, &FLOATS, false, options);

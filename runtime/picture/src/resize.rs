@@ -3,8 +3,7 @@
 //!
 //! Works row by row: besides the target only two resized rows are held.
 
-use super::Picture;
-use crate::detect::letterbox_size;
+use crate::{Picture, letterbox_size};
 
 /// Row `y` of the picture, its columns resized to `w`, as `[w][c]` values 0..1.
 fn columns(p: &Picture, y: usize, (w, c): (usize, usize), out: &mut [f32]) {
@@ -239,7 +238,7 @@ mod tests {
         let file = dir.join("expected.json");
         let text =
             std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        let p = crate::picture::load(&dir.join("image.ppm")).unwrap();
+        let p = crate::load(&dir.join("image.ppm")).unwrap();
         let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
         let outputs = expected["outputs"].as_array().unwrap();
         assert_eq!(outputs.len(), 8);
@@ -251,12 +250,7 @@ mod tests {
             let mut out = vec![0.0f32; 3 * w * h];
             to_tensor(&p, h, w, 3, o["letterbox"].as_bool().unwrap(), &mut out);
             let want = std::fs::read(dir.join(o["file"].as_str().unwrap())).unwrap();
-            assert_eq!(
-                crate::picture::chw_from_tensor(&out, h, w, 3),
-                want,
-                "{}",
-                o["file"]
-            );
+            assert_eq!(crate::chw_from_tensor(&out, h, w, 3), want, "{}", o["file"]);
         }
     }
 }

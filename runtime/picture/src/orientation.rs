@@ -28,7 +28,7 @@ pub(super) mod tests {
     use super::*;
 
     /// EXIF data with an orientation, in the order of bytes of either kind of machine.
-    pub(in crate::picture) fn exif(orientation: u16, big: bool) -> Vec<u8> {
+    pub(crate) fn exif(orientation: u16, big: bool) -> Vec<u8> {
         let short = |v: u16| {
             if big {
                 v.to_be_bytes()

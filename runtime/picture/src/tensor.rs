@@ -1,21 +1,4 @@
-//! Pictures as network inputs: loading, and Darknet's own resizing (`docs/darknet.md#pictures`).
-
-mod budget;
-mod error;
-mod file;
-mod jpeg;
-mod load;
-mod orientation;
-mod pixels;
-mod pnm;
-mod resize;
-
-pub use error::PictureError;
-pub use file::open;
-pub use jpeg::Damage;
-pub use load::{Options, check, load, load_with};
-pub use pixels::Picture;
-pub use resize::{resize_into, to_tensor};
+//! Raw input tensors: Darknet's order (channels, rows, columns) against the nodes' `[h, w, c]`.
 
 /// Why bytes are no tensor.
 #[derive(Debug, thiserror::Error)]

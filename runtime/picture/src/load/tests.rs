@@ -1,5 +1,5 @@
 use super::*;
-use crate::picture::{jpeg::Damage, orientation::tests::exif};
+use crate::{jpeg::Damage, orientation::tests::exif};
 use image::{
     DynamicImage, ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, Luma, LumaA, Rgb,
     RgbImage, Rgba, RgbaImage, codecs::png::PngEncoder,
