@@ -17,6 +17,7 @@ mod exit;
 mod flags;
 #[cfg(test)]
 mod generated;
+mod images;
 mod inspect;
 mod mca;
 mod model;

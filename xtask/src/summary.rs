@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tessera_plan::files::statistics::{EdgeStatistics, Process, Socket};
 use tessera_planner::text::{Table, bytes};
 
-use crate::{cluster::ClusterRun, run::Image};
+use crate::{cluster::ClusterRun, images::Image};
 
 /// Detections per picture.
 pub fn detections(images: &[Image]) -> String {

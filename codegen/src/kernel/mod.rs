@@ -38,13 +38,15 @@ mod files;
 mod finish;
 mod halves;
 mod portable;
+mod printed;
 mod registry;
 pub mod winograd;
 mod x86_64;
 
 pub(crate) use files::{Helper, files};
+use printed::Printed;
 pub use registry::Form;
-use registry::{Printed, generator};
+use registry::generator;
 
 /// Name of the kernel function for blocks of `channels` channels: the plan's name, with `_t{channels}` for a tail
 /// block.

@@ -8,7 +8,7 @@ use tessera_plan::plan::ConvKernel;
 use super::{
     entry::{asserts, describe},
     finish::{column, second},
-    registry::Printed,
+    printed::Printed,
     winograd::{self, Lanes, literal},
 };
 use crate::{

@@ -7,8 +7,7 @@
 use proc_macro2::TokenStream;
 use tessera_plan::plan::{ConvKernel, Isa};
 
-use super::{aarch64, armv7, portable, x86_64};
-use crate::uses::Uses;
+use super::{aarch64, armv7, portable, printed::Printed, x86_64};
 
 /// How kernels form their sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,18 +37,6 @@ macro_rules! with_generators {
             armv7_winograd: Armv7, Winograd, armv7::winograd, armv7::winograd_assembly;
         }
     };
-}
-
-/// What a generator prints: a kernel for blocks of so many existing output channels.
-pub(super) struct Printed<'a> {
-    pub k: &'a ConvKernel,
-    pub isa: Isa,
-    /// Name of the kernel's module and, of direct ones, its function.
-    pub name: &'a str,
-    /// Existing output channels of a block.
-    pub channels: usize,
-    /// Imports of the module.
-    pub uses: &'a Uses,
 }
 
 /// A line of the list.

@@ -37,45 +37,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("tessera-sim", &["edge_node.rs", "edge_spec.rs", "world.rs"]),
     ("tessera-sim", &["core.rs", "hostile.rs"]),
     ("tessera-sim", &["ledger.rs", "violation.rs"]),
-    (
-        "tessera-node",
-        &[
-            "shm/layout.rs",
-            "shm/segment/mod.rs",
-            "shm/slots/loan.rs",
-            "shm/slots/mod.rs",
-        ],
-    ),
-    // The registry lists the generators, which read its types.
-    (
-        "tessera-codegen",
-        &[
-            "kernel/aarch64/dense.rs",
-            "kernel/aarch64/depthwise.rs",
-            "kernel/aarch64/mod.rs",
-            "kernel/aarch64/winograd.rs",
-            "kernel/armv7/mod.rs",
-            "kernel/armv7/winograd/mod.rs",
-            "kernel/portable.rs",
-            "kernel/registry.rs",
-            "kernel/winograd/channels.rs",
-            "kernel/winograd/mod.rs",
-            "kernel/winograd/outputs.rs",
-            "kernel/x86_64/dense.rs",
-            "kernel/x86_64/depthwise.rs",
-            "kernel/x86_64/mod.rs",
-            "kernel/x86_64/winograd.rs",
-        ],
-    ),
-    (
-        "xtask",
-        &[
-            "bench/peers/engines.rs",
-            "bench/peers/network.rs",
-            "bench/peers/table.rs",
-        ],
-    ),
-    ("xtask", &["run.rs", "summary.rs"]),
 ];
 
 /// Sets of files that all import each other, directly or not (Tarjan 1972, by two searches: Kosaraju).

@@ -24,6 +24,7 @@ use crate::{
 mod agree;
 mod engines;
 mod network;
+mod sample;
 mod table;
 
 /// Frames of our own in one process: at least, at most.

@@ -21,7 +21,7 @@ use tessera_plan::{kernel::half_block, plan::ConvKernel};
 use super::{
     entry::{asserts, describe},
     finish::{Stored, column, second},
-    registry::Printed,
+    printed::Printed,
 };
 use crate::{
     names::{affine, comment, ident, int},

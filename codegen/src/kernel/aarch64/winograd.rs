@@ -7,7 +7,7 @@ use tessera_plan::plan::ConvKernel;
 use super::{LANES, epilogue};
 use crate::{
     kernel::{
-        registry::Printed,
+        printed::Printed,
         winograd::{self, Lanes, literal},
     },
     names::{comment, int},

@@ -25,7 +25,7 @@ use tessera_plan::plan::ConvKernel;
 use super::{
     entry::{asserts, describe},
     finish::second,
-    registry::Printed,
+    printed::Printed,
 };
 use crate::{
     names::{comment, ident, int},

@@ -23,7 +23,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tessera_plan::{kernel::winograd::Sizes, plan::ConvKernel};
 
-use super::registry::Printed;
+use super::printed::Printed;
 use crate::{
     names::{affine, comment, int},
     uses::{Uses, from},

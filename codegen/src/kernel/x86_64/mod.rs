@@ -23,7 +23,7 @@ use tessera_plan::plan::ConvKernel;
 use super::{
     entry::{asserts, describe},
     finish::{Stored, column, second},
-    registry::Printed,
+    printed::Printed,
 };
 use crate::{
     cpu,

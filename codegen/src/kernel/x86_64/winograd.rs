@@ -8,7 +8,7 @@ use super::{Width, epilogue};
 use crate::{
     cpu,
     kernel::{
-        registry::Printed,
+        printed::Printed,
         winograd::{self, Lanes, literal},
     },
     uses::{Uses, from},

@@ -95,7 +95,7 @@ impl Layout {
             jobs,
             workers,
             pieces: tessera_plan::limits::PIECES_MAX + outputs.unwrap_or(0),
-            slot_bytes: super::slots::place(slots).1,
+            slot_bytes: super::places::place(slots).1,
         }
     }
 

@@ -3,6 +3,7 @@
 //! | file | is |
 //! |---|---|
 //! | [`layout`] | the segment's bytes |
+//! | `places` | where slots lie in it |
 //! | [`segment`] | the sealed memfd and its mappings |
 //! | [`slots`] | the store of objects; loans |
 //! | [`deque`] | bounded work stealing |
@@ -19,6 +20,7 @@ mod error;
 pub mod handed;
 pub mod jobs;
 pub mod layout;
+mod places;
 pub mod segment;
 pub mod slots;
 pub mod worker_line;

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::table::Sample;
+use super::sample::Sample;
 use crate::{children, workspace};
 
 /// Engines and the Python modules that they need.

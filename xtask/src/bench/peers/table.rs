@@ -5,27 +5,13 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use tessera_planner::text::Table;
 
-use super::{Report, network::Network};
+use super::{Report, network::Network, sample::Sample};
 use crate::bench::{node::Said, times::Times};
-
-/// One process.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    /// Shortest time of a frame.
-    pub min_s: f64,
-    /// Median.
-    pub median_s: f64,
-    /// Mean processor time of a frame, all threads together: what other processes cannot stretch
-    /// much.
-    pub processor_s: Option<f64>,
-    /// Peak resident set.
-    pub peak_bytes: f64,
-}
 
 /// An engine's rounds.
 #[derive(Debug)]
 pub struct Row {
-    /// Which.
+    /// The engine's name, with its options.
     pub engine: String,
     /// One per round.
     pub samples: Vec<Sample>,

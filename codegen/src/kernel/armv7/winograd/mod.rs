@@ -16,7 +16,7 @@ use crate::{
     kernel::{
         entry::block_floats,
         finish::pooled,
-        registry::Printed,
+        printed::Printed,
         winograd::{outputs, pixel, sizes, stored_tile},
     },
     names::{comment, grouped, int},

@@ -11,7 +11,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use super::{error::SegmentError, layout::LINE_BYTES, segment::Segment};
+use super::{error::SegmentError, layout::LINE_BYTES, places::place, segment::Segment};
 pub use loan::{SlotLoan, SlotView};
 use tessera_plan::{dataflow::SlotCount, files::statistics::SlotUsage};
 use tessera_protocol::store::{SlotId, Store};
@@ -47,24 +47,6 @@ pub struct SegmentStore {
     /// Per slot its readers, or [`WRITER`].
     loans: Arc<[AtomicU32]>,
     usage: SlotUsage,
-}
-
-/// Where the slots of `classes` begin, in lines, with their bytes, ascending; and how many bytes all
-/// take. Slots of a page or more begin on pages, others on lines.
-pub(super) fn place(classes: &[SlotCount]) -> (Vec<(usize, usize)>, usize) {
-    let mut sorted = classes.to_vec();
-    sorted.sort_unstable_by_key(|c| (c.bytes, c.count));
-    let mut places = Vec::new();
-    let mut end = 0usize;
-    for class in sorted {
-        for _ in 0..class.count {
-            let start = end.checked_next_multiple_of(class.align_bytes());
-            let start = start.unwrap_or(usize::MAX);
-            places.push((start / LINE_BYTES, class.bytes));
-            end = start.saturating_add(class.stride_bytes());
-        }
-    }
-    (places, end)
 }
 
 impl SegmentStore {
