@@ -1,7 +1,7 @@
 //! Steps before their buffers are complete: what is read and written where, without kernels.
 
 use super::{buffers::Buffers, flow::Reading, fused::Fused, slices::Slice};
-use crate::ftp::{Axis, axis, work::per_pixel};
+use crate::ftp::{Axis, halo, phase::phase, work::per_pixel};
 use tessera_plan::{
     graph::{Op, TensorIx},
     plan::View,
@@ -51,8 +51,8 @@ fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: usize) 
     for (k, &i) in node.inputs.iter().enumerate() {
         let Slice { of, channel } = reading.source(i);
         let held = spec.region(graph, of);
-        let y = axis::need(node, k, out.y, Axis::Y, graph.shape(i).h);
-        let x = axis::need(node, k, out.x, Axis::X, graph.shape(i).w);
+        let y = halo::input_range(node, k, out.y, Axis::Y, graph.shape(i).h);
+        let x = halo::input_range(node, k, out.x, Axis::X, graph.shape(i).w);
         if k == 0 {
             pad = [y.before, y.after, x.before, x.after];
         }
@@ -70,7 +70,7 @@ fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: usize) 
         out: b,
         inputs,
         pad,
-        phase: [axis::phase(node, out.y), axis::phase(node, out.x)],
+        phase: [phase(node, out.y), phase(node, out.x)],
         macs: per_pixel(graph, n) * (out.y.len() * out.x.len()) as u64,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{slices::Slice, spec::ChainSpec};
 use crate::{
-    ftp::{Axis, axis},
+    ftp::{Axis, halo},
     options::Rows,
     rows::{self, Op as Flow, Reads},
 };
@@ -43,7 +43,7 @@ impl Reading<'_> {
         let side = conv.map_or(1, ConvKernel::side);
         let [first, end] = rows.map(|row| out.lo + side * row);
         let (t, rows) = (node.inputs[k], Span::new(first, end));
-        let need = axis::need(node, k, rows, Axis::Y, graph.shape(t).h).span;
+        let need = halo::input_range(node, k, rows, Axis::Y, graph.shape(t).h).span;
         // A resized shortcut names a row for outputs that read none; it need not be held.
         let held = spec.y.span(self.source(t).of);
         [need.lo, need.hi].map(|y| y.clamp(held.lo, held.hi) - held.lo)

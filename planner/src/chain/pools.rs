@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::spec::ChainSpec;
-use crate::ftp::{Axis, axis};
+use crate::ftp::{Axis, halo};
 use tessera_plan::graph::{Graph, Op, Pool, TensorIx};
 
 /// Convolutions that store the maxima of squares of what they compute, each with its pool: the only
@@ -38,7 +38,7 @@ pub(super) fn pools_in_kernels(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<
         ]
         .into_iter()
         .all(|(out, held, axis, extent)| {
-            let need = axis::need(node, 0, out, axis, extent);
+            let need = halo::input_range(node, 0, out, axis, extent);
             need.span == held && held.len() == 2 * out.len() && need.before + need.after == 0
         });
         if inside {

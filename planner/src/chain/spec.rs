@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ftp::{Axis, Trace, axis, stage::extent},
+    ftp::{Axis, Trace, axis::extent, halo, phase::phase},
     kernel,
     options::Rows,
 };
@@ -92,12 +92,12 @@ pub fn signature(
     for &n in nodes {
         let node = &graph.nodes[n];
         let out = trace.span(TensorIx::node(n));
-        s.extend([out.len(), axis::phase(node, out)]);
+        s.extend([out.len(), phase(node, out)]);
         if out.is_empty() {
             continue;
         }
         for (k, &t) in node.inputs.iter().enumerate() {
-            let need = axis::need(node, k, out, axis, extent(graph, t, axis));
+            let need = halo::input_range(node, k, out, axis, extent(graph, t, axis));
             s.extend([
                 need.span.lo - trace.span(t).lo,
                 need.span.len(),

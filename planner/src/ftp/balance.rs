@@ -7,8 +7,10 @@
 //! chain classes, and the cuts of stages that follow each other nearly meet.
 
 use super::{
-    Axis, StageGraph, axis,
-    stage::{coarsest, extent},
+    StageGraph,
+    axis::{Axis, extent},
+    halo,
+    stage::coarsest,
     work::per_pixel,
 };
 use tessera_plan::{
@@ -100,7 +102,7 @@ impl<'a> Prices<'a> {
             }
             sum += line.weight * out.len() as u64;
             for (k, &(t, e)) in line.inputs.iter().enumerate() {
-                let need = axis::need(line.node, k, out, axis, e).span;
+                let need = halo::input_range(line.node, k, out, axis, e).span;
                 self.spans[t] = self.spans[t].join(need);
             }
         }

@@ -1,8 +1,10 @@
 //! Where a grid cuts an axis.
 
 use super::{
-    Axis, StageGraph, balance,
-    stage::{coarsest, extent},
+    StageGraph,
+    axis::{Axis, extent},
+    balance,
+    stage::coarsest,
 };
 use tessera_plan::{graph::Graph, plan::Split, region::Span};
 

@@ -1,12 +1,7 @@
-//! A run of layers as a sub-graph: what it reads, what it makes, and what a tile of it needs.
+//! A run of layers as a sub-graph: the tensors that it reads, and those that it makes.
 
-use std::collections::BTreeMap;
-
-use super::axis::{self, Axis};
-use tessera_plan::{
-    graph::{Graph, TensorIx},
-    region::Span,
-};
+use super::axis::{Axis, extent};
+use tessera_plan::graph::{Graph, TensorIx};
 
 /// Why layers cannot form a tiled stage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,32 +100,6 @@ impl StageGraph {
         }
         Ok(())
     }
-
-    /// Traces ranges of the outputs back through the stage, along one axis.
-    pub fn trace(&self, graph: &Graph, axis: Axis, outputs: &[Span]) -> Trace {
-        let mut spans: BTreeMap<TensorIx, Span> = BTreeMap::new();
-        for (t, s) in self.outputs.iter().zip(outputs) {
-            spans.insert(*t, *s);
-        }
-        for &n in self.nodes.iter().rev() {
-            let node = &graph.nodes[n];
-            let Some(out) = spans
-                .get(&TensorIx::node(n))
-                .copied()
-                .filter(|s| !s.is_empty())
-            else {
-                continue;
-            };
-            for (k, &t) in node.inputs.iter().enumerate() {
-                let need = axis::need(node, k, out, axis, extent(graph, t, axis)).span;
-                spans
-                    .entry(t)
-                    .and_modify(|s| *s = s.join(need))
-                    .or_insert(need);
-            }
-        }
-        Trace { spans }
-    }
 }
 
 /// First layer with an operation that cannot be tiled.
@@ -143,13 +112,7 @@ pub fn first_barrier(graph: &Graph) -> Option<usize> {
         .min()
 }
 
-/// Rows or columns of a tensor.
-pub fn extent(graph: &Graph, t: TensorIx, axis: Axis) -> usize {
-    let s = graph.shape(t);
-    if axis == Axis::Y { s.h } else { s.w }
-}
-
-/// Rows or columns of the coarsest output.
+/// Number of rows or columns of the coarsest output.
 pub fn coarsest(graph: &Graph, stage: &StageGraph, axis: Axis) -> usize {
     stage
         .outputs
@@ -157,18 +120,4 @@ pub fn coarsest(graph: &Graph, stage: &StageGraph, axis: Axis) -> usize {
         .map(|t| extent(graph, *t, axis))
         .min()
         .unwrap_or(0)
-}
-
-/// Which range of every tensor a tile needs, along one axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
-    /// Ranges by tensor; tensors that are not needed are missing.
-    pub spans: BTreeMap<TensorIx, Span>,
-}
-
-impl Trace {
-    /// The range of a tensor; empty when it is not needed.
-    pub fn span(&self, t: TensorIx) -> Span {
-        self.spans.get(&t).copied().unwrap_or(Span::new(0, 0))
-    }
 }

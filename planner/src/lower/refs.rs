@@ -50,3 +50,14 @@ pub(super) fn layer(
     }
     done.value.map(|v| (to, v))
 }
+
+/// Resolves all indices of `key`, each with its own diagnostics. `None` when one of them gives none.
+pub(super) fn layers(
+    l: &Lowering<'_>,
+    keys: &Keys<'_>,
+    key: &str,
+    indices: &[i64],
+) -> Option<Vec<(usize, Value)>> {
+    let found: Vec<_> = indices.iter().map(|i| layer(l, keys, key, *i)).collect();
+    found.into_iter().collect()
+}

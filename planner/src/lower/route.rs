@@ -1,6 +1,6 @@
 //! `[route]`: concatenation over channels (`docs/darknet.md#route`).
 
-use super::{Lowering, Made, refs};
+use super::{Lowering, Made, Value, refs};
 use crate::cfg::{
     diag::{Diagnostic, Severity},
     keys::Keys,
@@ -12,77 +12,27 @@ use tessera_plan::{
 
 pub(super) fn route(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let indices = keys.ints("layers");
-    let groups = keys.size("groups", 1, 1).unwrap_or(1);
-    let group = keys.size("group_id", 0, 0).unwrap_or(0);
-    let here = l.here();
+    let group = Group::read(l, keys);
     if indices.is_empty() {
         keys.error(
             "layers",
-            format!("layer {here} [route] has no `layers`"),
+            format!("layer {} [route] has no `layers`", l.here()),
             "name the layers to concatenate, as in layers=-1,8",
         );
         return Made::nothing();
     }
-    // The original fork ignores groups silently.
-    let (groups, group) = if l.darknet == Darknet::Pjreddie {
-        (1, 0)
-    } else {
-        (groups, group)
+    let joined = || {
+        let group = group.checked(l, keys)?;
+        let found = refs::layers(l, keys, "layers", &indices)?;
+        let parts = parts(l, keys, &group, &found)?;
+        Some((group, found, parts))
     };
-    if group >= groups {
-        keys.error(
-            "group_id",
-            format!("layer {here}: group_id {group} must be below groups {groups}"),
-            "groups count from 0",
-        );
-        return Made::nothing();
-    }
-    let found: Vec<_> = indices
-        .iter()
-        .map(|i| refs::layer(l, keys, "layers", *i))
-        .collect();
-    let Some(found) = found.into_iter().collect::<Option<Vec<_>>>() else {
+    let Some((group, found, parts)) = joined() else {
         return Made::nothing();
     };
-    let (first, v0) = found[0];
-    let mut parts = Vec::new();
-    for (k, &(to, v)) in found.iter().enumerate() {
-        if (v.shape.h, v.shape.w) != (v0.shape.h, v0.shape.w) {
-            keys.say(
-                Diagnostic::new(
-                    Severity::Error,
-                    keys.at("layers"),
-                    format!(
-                        "layer {here} [route] joins maps of different size: layer {first} is {} x {}, layer {to} is {} x {}",
-                        v0.shape.w, v0.shape.h, v.shape.w, v.shape.h
-                    ),
-                    "joined here",
-                    l.misfit("all joined maps need the same width and height; check `layers` and the strides before them"),
-                )
-                .with(l.layers[first].span, "this layer")
-                .with(l.layers[to].span, "and this one"),
-            );
-            return Made::nothing();
-        }
-        if v.shape.c % groups != 0 {
-            keys.error(
-                "groups",
-                format!(
-                    "layer {here}: {} channels of layer {to} are no multiple of groups {groups}",
-                    v.shape.c
-                ),
-                "choose a divisor",
-            );
-            return Made::nothing();
-        }
-        let n = v.shape.c / groups;
-        parts.push(Part {
-            input: k,
-            c: Span::new(group * n, (group + 1) * n),
-        });
-    }
-    if parts.len() == 1 && groups == 1 {
-        return Made::value(Some(v0));
+    let (_, first) = found[0];
+    if parts.len() == 1 && group.count == 1 {
+        return Made::value(Some(first));
     }
     let c = parts.iter().map(|p| p.c.len()).sum();
     let inputs = found.iter().map(|(_, v)| v.tensor).collect();
@@ -91,6 +41,96 @@ pub(super) fn route(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
         "route",
         Op::Concat(parts),
         inputs,
-        Shape::new(v0.shape.h, v0.shape.w, c),
+        Shape::new(first.shape.h, first.shape.w, c),
     ))
+}
+
+/// Which of equal groups of channels a route takes of every layer.
+struct Group {
+    index: usize,
+    count: usize,
+}
+
+impl Group {
+    fn read(l: &Lowering<'_>, keys: &Keys<'_>) -> Self {
+        let count = keys.size("groups", 1, 1).unwrap_or(1);
+        let index = keys.size("group_id", 0, 0).unwrap_or(0);
+        // The original fork ignores groups silently.
+        let (index, count) = match l.darknet {
+            Darknet::Pjreddie => (0, 1),
+            Darknet::Alexey => (index, count),
+        };
+        Self { index, count }
+    }
+
+    /// The group, if there is one of this index. `None` after an error.
+    fn checked(self, l: &Lowering<'_>, keys: &Keys<'_>) -> Option<Self> {
+        let Self { index, count } = self;
+        if index >= count {
+            keys.error(
+                "group_id",
+                format!(
+                    "layer {}: group_id {index} must be below groups {count}",
+                    l.here()
+                ),
+                "groups count from 0",
+            );
+            return None;
+        }
+        Some(self)
+    }
+}
+
+/// The channels that a route takes of every layer. `None` after an error.
+fn parts(
+    l: &Lowering<'_>,
+    keys: &Keys<'_>,
+    group: &Group,
+    found: &[(usize, Value)],
+) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    for (input, &other) in found.iter().enumerate() {
+        let (to, v) = other;
+        if (v.shape.h, v.shape.w) != (found[0].1.shape.h, found[0].1.shape.w) {
+            differ(l, keys, found[0], other);
+            return None;
+        }
+        if v.shape.c % group.count != 0 {
+            keys.error(
+                "groups",
+                format!(
+                    "layer {}: {} channels of layer {to} are no multiple of groups {}",
+                    l.here(),
+                    v.shape.c,
+                    group.count
+                ),
+                "choose a divisor",
+            );
+            return None;
+        }
+        let n = v.shape.c / group.count;
+        parts.push(Part {
+            input,
+            c: Span::new(group.index * n, (group.index + 1) * n),
+        });
+    }
+    Some(parts)
+}
+
+/// Says that two layers' maps have different sizes.
+fn differ(l: &Lowering<'_>, keys: &Keys<'_>, (first, v0): (usize, Value), (to, v): (usize, Value)) {
+    keys.say(
+        Diagnostic::new(
+            Severity::Error,
+            keys.at("layers"),
+            format!(
+                "layer {} [route] joins maps of different size: layer {first} is {} x {}, layer {to} is {} x {}",
+                l.here(), v0.shape.w, v0.shape.h, v.shape.w, v.shape.h
+            ),
+            "joined here",
+            l.misfit("all joined maps need the same width and height; check `layers` and the strides before them"),
+        )
+        .with(l.layers[first].span, "this layer")
+        .with(l.layers[to].span, "and this one"),
+    );
 }

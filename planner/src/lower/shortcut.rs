@@ -8,79 +8,32 @@ use crate::cfg::{
 use tessera_plan::graph::{Activation, Darknet, Normalization, Op, ShortcutKind, Stored};
 
 pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
-    let from = keys.ints("from");
-    let activation = keys.activation(Activation::Linear);
-    let per_channel = keys.choice(
-        "weights_type",
-        &[
-            ("none", None),
-            ("per_feature", Some(false)),
-            ("per_layer", Some(false)),
-            ("per_channel", Some(true)),
-        ],
-    );
-    let normalization = keys.choice(
-        "weights_normalization",
-        &[
-            ("none", Normalization::None),
-            ("relu", Normalization::Relu),
-            ("avg_relu", Normalization::Relu),
-            ("softmax", Normalization::Softmax),
-        ],
-    );
-    let (alpha, beta) = (keys.float("alpha", 1.0), keys.float("beta", 1.0));
-    let here = l.here();
-    if from.is_empty() {
+    let asked = Asked::read(keys);
+    if asked.from.is_empty() {
         keys.error(
             "from",
-            format!("layer {here} [shortcut] has no `from`"),
+            format!("layer {} [shortcut] has no `from`", l.here()),
             "name the layer to add, as in from=-3",
         );
         return Made::nothing();
     }
-    let found: Vec<_> = from
-        .iter()
-        .map(|i| refs::layer(l, keys, "from", *i))
-        .collect();
-    let (Some(found), Some(v0)) = (found.into_iter().collect::<Option<Vec<_>>>(), l.previous())
+    let (Some(found), Some(first)) = (refs::layers(l, keys, "from", &asked.from), l.previous())
     else {
         return Made::nothing();
     };
-    let mut inputs = vec![v0.tensor];
-    inputs.extend(found.iter().map(|(_, v)| v.tensor));
-    let same_side = found
-        .iter()
-        .all(|(_, v)| (v.shape.h, v.shape.w) == (v0.shape.h, v0.shape.w));
-    let (kind, stored) = if let Some(per_channel) = per_channel {
-        if !found.iter().all(|(_, v)| v.shape == v0.shape) {
-            keys.unsupported(
-                "weights_type",
-                format!("layer {here}: a weighted shortcut needs layers of one shape"),
-                "make the shapes equal",
-            );
-            return Made::nothing();
-        }
-        let stored = Stored::Shortcut {
-            inputs: inputs.len(),
-            c: v0.shape.c,
-            per_channel,
-            normalization,
-        };
-        (ShortcutKind::Weighted, stored)
-    } else if same_side && !(l.darknet == Darknet::Pjreddie && (alpha, beta) != (1.0, 1.0)) {
-        (ShortcutKind::Add, Stored::Nothing)
-    } else {
-        match resized(l, keys, v0, &found, alpha, beta) {
-            Some(kind) => (kind, Stored::Nothing),
-            None => return Made::nothing(),
-        }
+    let Some((kind, stored)) = kind(l, keys, &asked, first, &found) else {
+        return Made::nothing();
     };
+    let others = found.iter().map(|(_, v)| v.tensor);
     let value = l.add(
         keys,
         "shortcut",
-        Op::Shortcut { kind, activation },
-        inputs,
-        v0.shape,
+        Op::Shortcut {
+            kind,
+            activation: asked.activation,
+        },
+        [first.tensor].into_iter().chain(others).collect(),
+        first.shape,
     );
     Made {
         stored,
@@ -88,17 +41,97 @@ pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     }
 }
 
+/// What the section's keys say.
+struct Asked {
+    from: Vec<i64>,
+    activation: Activation,
+    /// Weighted sums alone: whether every channel has its own weight.
+    per_channel: Option<bool>,
+    normalization: Normalization,
+    /// Factors of the previous layer and of the added one.
+    alpha: f32,
+    beta: f32,
+}
+
+impl Asked {
+    fn read(keys: &Keys<'_>) -> Self {
+        Self {
+            from: keys.ints("from"),
+            activation: keys.activation(Activation::Linear),
+            per_channel: keys.choice(
+                "weights_type",
+                &[
+                    ("none", None),
+                    ("per_feature", Some(false)),
+                    ("per_layer", Some(false)),
+                    ("per_channel", Some(true)),
+                ],
+            ),
+            normalization: keys.choice(
+                "weights_normalization",
+                &[
+                    ("none", Normalization::None),
+                    ("relu", Normalization::Relu),
+                    ("avg_relu", Normalization::Relu),
+                    ("softmax", Normalization::Softmax),
+                ],
+            ),
+            alpha: keys.float("alpha", 1.0),
+            beta: keys.float("beta", 1.0),
+        }
+    }
+}
+
+/// Which sum the shapes of the previous layer (`first`) and of the added ones allow, and the weights that it
+/// stores. `None` after an error.
+fn kind(
+    l: &Lowering<'_>,
+    keys: &Keys<'_>,
+    asked: &Asked,
+    first: Value,
+    found: &[(usize, Value)],
+) -> Option<(ShortcutKind, Stored)> {
+    if let Some(per_channel) = asked.per_channel {
+        if found.iter().any(|(_, v)| v.shape != first.shape) {
+            keys.unsupported(
+                "weights_type",
+                format!(
+                    "layer {}: a weighted shortcut needs layers of one shape",
+                    l.here()
+                ),
+                "make the shapes equal",
+            );
+            return None;
+        }
+        let stored = Stored::Shortcut {
+            inputs: 1 + found.len(),
+            c: first.shape.c,
+            per_channel,
+            normalization: asked.normalization,
+        };
+        return Some((ShortcutKind::Weighted, stored));
+    }
+    let side = |v: Value| (v.shape.h, v.shape.w);
+    let same_side = found.iter().all(|(_, v)| side(*v) == side(first));
+    let is_scaled = (asked.alpha, asked.beta) != (1.0, 1.0);
+    let kind = if same_side && !(l.darknet == Darknet::Pjreddie && is_scaled) {
+        ShortcutKind::Add
+    } else {
+        resized(l, keys, first, found, [asked.alpha, asked.beta])?
+    };
+    Some((kind, Stored::Nothing))
+}
+
 /// The original fork's shortcut between maps of different size, where the ratio is whole.
 fn resized(
     l: &Lowering<'_>,
     keys: &Keys<'_>,
-    v0: Value,
+    first: Value,
     found: &[(usize, Value)],
-    alpha: f32,
-    beta: f32,
+    [alpha, beta]: [f32; 2],
 ) -> Option<ShortcutKind> {
     let (to, from) = found[0];
-    let (s, o) = (from.shape, v0.shape);
+    let (s, o) = (from.shape, first.shape);
     let down = (s.w / o.w).max(1);
     let up = (o.w / s.w).max(1);
     let agrees = found.len() == 1

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::parts::AxisParts;
 use crate::{
     chain::{self, ChainSpec, How},
-    ftp::{Axis, StageGraph, Trace, stage::extent},
+    ftp::{Axis, StageGraph, Trace, axis::extent},
     options::{PlanOptions, Target},
     packing,
 };

@@ -4,7 +4,7 @@ use tessera_plan::{
     graph::{Activation, Conv, Darknet, Graph, Node, Op, Pool, TensorIx, WeightSource},
     region::{Shape, Span},
 };
-use tessera_planner::ftp::{Axis, axis};
+use tessera_planner::ftp::{Axis, halo};
 
 use crate::oracle::{self, Box2};
 
@@ -34,7 +34,7 @@ fn compare(g: &Graph) -> usize {
     let mut compared = 0;
     for lo in 0..rows {
         for hi in lo + 1..=rows {
-            let have = axis::need(node, 0, Span::new(lo, hi), Axis::Y, g.input.h);
+            let have = halo::input_range(node, 0, Span::new(lo, hi), Axis::Y, g.input.h);
             // One column suffices: the rows that are read do not depend on it.
             let out = Box2 {
                 y: (lo as i64, hi as i64),
