@@ -1,15 +1,15 @@
 //! Bounds that several crates must agree on: the planner refuses what exceeds them, nodes and readers of
 //! files rely on them.
 
-/// Own frames of a source in flight at a time.
+/// Frames that a source has in flight at a time.
 pub const SOURCE_FRAMES: usize = 2;
-/// Frames' worth of outputs that an edge keeps for others.
+/// How many frames' outputs of stolen tasks an edge keeps for their owners.
 pub const KEPT_FRAMES: usize = 2;
-/// Frames that a gateway merges at a time, of all sources.
+/// Frames of all sources that a gateway merges at a time.
 pub const GATEWAY_FRAMES: usize = 8;
 /// Most tiles of a stage.
 pub const STAGE_TILES_MAX: usize = 4096;
-/// Most tiles of all stages: task ids on the wire have 16 bits.
+/// Most tiles of all stages together: task ids have 16 bits on the wire.
 pub const TASKS_MAX: usize = 1 << 16;
 /// Most objects that one task may read from: a lease names their holders in one datagram.
 pub const PIECES_MAX: usize = 512;
@@ -17,7 +17,7 @@ pub const PIECES_MAX: usize = 512;
 pub const TENSOR_VALUES_MAX: usize = 1 << 26;
 /// Most entries of a list in a plan.
 pub const LIST_MAX: usize = 1 << 16;
-/// Values of an arena or of a weights file stay below this number.
+/// An arena and a weights file have fewer values than this.
 pub const VALUES_MAX: usize = if usize::BITS > 33 {
     1_usize.rotate_left(33)
 } else {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Span {
     /// First index inside.
     pub lo: usize,
-    /// First index behind.
+    /// First index behind the range.
     pub hi: usize,
 }
 
@@ -33,22 +33,22 @@ impl Span {
         Self { lo, hi }
     }
 
-    /// Number of indices inside; 0 when empty.
+    /// Number of indices in the range.
     pub const fn len(self) -> usize {
         self.hi.saturating_sub(self.lo)
     }
 
-    /// Whether nothing lies inside.
+    /// True if nothing lies inside.
     pub const fn is_empty(self) -> bool {
         self.hi <= self.lo
     }
 
-    /// Whether `o`, empty or not, begins and ends inside.
+    /// True if `o` begins and ends inside this range. That holds for empty ranges too.
     pub const fn contains(self, o: Self) -> bool {
         self.lo <= o.lo && o.hi <= self.hi
     }
 
-    /// What lies in both; empty ranges come back as `0..0`.
+    /// The intersection of both ranges. An empty one is `0..0`.
     pub fn meet(self, other: Self) -> Self {
         let (lo, hi) = (self.lo.max(other.lo), self.hi.min(other.hi));
         if lo < hi {
@@ -58,7 +58,7 @@ impl Span {
         }
     }
 
-    /// The smallest range that holds both (bounding range); an empty one adds nothing.
+    /// The smallest range that holds both. An empty range adds nothing.
     pub fn join(self, other: Self) -> Self {
         match (self.is_empty(), other.is_empty()) {
             (true, _) => other,
@@ -68,7 +68,7 @@ impl Span {
     }
 }
 
-/// Height, width and channels of a map. Inside Tessera maps lie in memory as `[h, w, c]`.
+/// Height, width and channels of a map. Maps lie in memory as `[h, w, c]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "[usize; 3]", into = "[usize; 3]")]
 pub struct Shape {
@@ -103,7 +103,7 @@ impl Shape {
         self.h * self.w * self.c
     }
 
-    /// Whether the map holds no value.
+    /// True if the map has no values.
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -121,7 +121,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// The box of nothing.
+    /// The empty box.
     pub const EMPTY: Self = Self::new([0, 0], [0, 0], [0, 0]);
 
     /// Rows `y`, columns `x` and channels `c`, each as `[lo, hi]`.
@@ -133,7 +133,7 @@ impl Region {
         }
     }
 
-    /// The whole of a map.
+    /// The box of a whole map.
     pub const fn whole(s: Shape) -> Self {
         Self {
             y: Span::new(0, s.h),
@@ -142,38 +142,38 @@ impl Region {
         }
     }
 
-    /// Rows inside.
+    /// Number of rows.
     pub const fn h(self) -> usize {
         self.y.len()
     }
 
-    /// Columns inside.
+    /// Number of columns.
     pub const fn w(self) -> usize {
         self.x.len()
     }
 
-    /// Channels inside.
+    /// Number of channels.
     pub const fn ch(self) -> usize {
         self.c.len()
     }
 
-    /// Number of values inside. Does not overflow for boxes that a [`crate::check`]ed plan holds or that
-    /// lie inside of such a one.
+    /// Number of values in the box. It cannot overflow for boxes of a plan that passed [`crate::check`], or for
+    /// boxes inside of those.
     pub const fn len(self) -> usize {
         self.h() * self.w() * self.ch()
     }
 
-    /// Whether nothing lies inside.
+    /// True if nothing lies inside.
     pub const fn is_empty(self) -> bool {
         self.y.is_empty() || self.x.is_empty() || self.c.is_empty()
     }
 
-    /// Whether `o` lies inside.
+    /// True if `o` lies inside this box.
     pub const fn contains(self, o: Self) -> bool {
         self.y.contains(o.y) && self.x.contains(o.x) && self.c.contains(o.c)
     }
 
-    /// What lies in both; [`Self::EMPTY`] when nothing does.
+    /// The intersection of both boxes; [`Self::EMPTY`] if they do not overlap.
     pub fn meet(self, o: Self) -> Self {
         let r = Self {
             y: self.y.meet(o.y),
@@ -183,7 +183,7 @@ impl Region {
         if r.is_empty() { Self::EMPTY } else { r }
     }
 
-    /// Bounding box of both; an empty one adds nothing.
+    /// The smallest box that holds both. An empty box adds nothing.
     pub fn join(self, o: Self) -> Self {
         match (self.is_empty(), o.is_empty()) {
             (true, _) => o,

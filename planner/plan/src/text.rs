@@ -12,30 +12,30 @@ use crate::{
     region::Shape,
 };
 
-/// Why a text is no plan.
+/// Why a text cannot be read as a plan.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormError {
-    /// Longer than any plan.
+    /// The text is longer than any plan.
     #[error("{found} bytes are too many for a plan; the limit is {limit}")]
     TooLong {
-        /// Bytes.
+        /// Bytes of the text.
         found: usize,
-        /// Limit.
+        /// Most bytes of a plan.
         limit: usize,
     },
-    /// Not the TOML of a plan.
+    /// The text is no TOML, or misses parts of a plan.
     #[error("this is no plan.toml: {0}")]
     Toml(#[from] toml::de::Error),
-    /// Another version.
+    /// The plan has another schema version.
     #[error(
         "plan schema {found}; this program reads {SCHEMA_VERSION}: make the plan again with the command it names"
     )]
     Schema {
-        /// The plan's.
+        /// The plan's version.
         found: u32,
     },
-    /// The hash does not fit dataflow and network.
+    /// The plan's hash is not that of its dataflow and network.
     #[error(
         "the plan's hash does not fit its dataflow and network: the file was edited or damaged; make it again"
     )]
@@ -138,7 +138,7 @@ impl Plan {
         }))
     }
 
-    /// Hex SHA-256 of all of the plan: what crates differ by.
+    /// Hex SHA-256 of the whole plan. Emitted crates of different plans differ in it.
     pub fn digest(&self) -> String {
         digest(&self.to_toml())
     }

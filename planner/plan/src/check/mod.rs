@@ -31,9 +31,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {rule}")]
 pub struct CheckError {
-    /// Where in the plan.
+    /// The place in the plan.
     pub place: String,
-    /// Which rule.
+    /// The rule that the plan breaks.
     pub rule: &'static str,
 }
 

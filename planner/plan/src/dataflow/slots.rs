@@ -8,9 +8,9 @@ use super::{ObjectKey, TaskGraph};
 /// Slots of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotCount {
-    /// Bytes of each.
+    /// Bytes of each slot.
     pub bytes: usize,
-    /// How many.
+    /// Number of slots.
     pub count: usize,
 }
 
@@ -20,7 +20,7 @@ pub const PAGE_BYTES: usize = 4096;
 pub const LINE_BYTES: usize = 64;
 
 impl SlotCount {
-    /// What a slot's first byte is a multiple of.
+    /// The alignment of a slot's first byte.
     pub const fn align_bytes(&self) -> usize {
         if self.bytes >= PAGE_BYTES {
             PAGE_BYTES
@@ -29,17 +29,17 @@ impl SlotCount {
         }
     }
 
-    /// From one slot to the next: at least a line, so that empty slots have places of their own too.
-    /// `usize::MAX` where that overflows.
+    /// Bytes from one slot's beginning to the next one's. At least a line, so that empty slots have their own
+    /// places too. `usize::MAX` on overflow.
     pub fn stride_bytes(&self) -> usize {
         let aligned = self.bytes.checked_next_multiple_of(self.align_bytes());
         aligned.unwrap_or(usize::MAX).max(LINE_BYTES)
     }
 }
 
-/// Slots that let an edge never wait for itself: `own_frames` frames of its own with all that they
-/// produce, copies of inputs and outputs for `jobs` running tasks, and as many frames' worth of stolen
-/// outputs as `kept_frames`.
+/// The slots with which an edge never waits for itself. They hold `own_frames` frames with all outputs of their
+/// tasks, copies of the inputs and outputs of `jobs` running tasks, and the outputs of stolen tasks, worth
+/// `kept_frames` frames.
 pub fn edge_slots(
     graph: &TaskGraph,
     own_frames: usize,
@@ -61,8 +61,8 @@ pub fn edge_slots(
     list(slots)
 }
 
-/// What an edge's own frames need besides themselves: all their outputs, and copies of inputs for `jobs`
-/// running tasks.
+/// The slots that an edge's own frames need, without the frames themselves: all outputs of their tasks, and
+/// copies of inputs for `jobs` running tasks.
 pub fn own_slots(graph: &TaskGraph, own_frames: usize, jobs: usize) -> Vec<SlotCount> {
     let mut slots = BTreeMap::new();
     for port in graph.tasks.iter().flat_map(|t| &t.outputs) {
@@ -78,7 +78,7 @@ pub fn own_slots(graph: &TaskGraph, own_frames: usize, jobs: usize) -> Vec<SlotC
         .collect()
 }
 
-/// Slots in which a gateway merges the tail's whole inputs of `frames` frames.
+/// The slots in which a gateway merges the tail's inputs, whole maps, of `frames` frames.
 pub fn gateway_slots(graph: &TaskGraph, frames: usize) -> Vec<SlotCount> {
     let mut slots = BTreeMap::new();
     for &t in &graph.tail_inputs {
@@ -88,7 +88,7 @@ pub fn gateway_slots(graph: &TaskGraph, frames: usize) -> Vec<SlotCount> {
     list(slots)
 }
 
-/// Bytes that slots take side by side, ascending by size: small ones begin on cache lines, others on pages.
+/// Bytes that slots take side by side, in ascending order of size, with their alignment.
 pub fn slots_bytes(slots: &[SlotCount]) -> u64 {
     let mut end: u64 = 0;
     for s in slots.iter().filter(|s| s.count > 0) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::records::DropReason;
 
-/// Counts by the name of what is counted, zeroes left out.
+/// Counts by name. Counts of zero are left out.
 pub type ByName<V> = BTreeMap<String, V>;
 
 /// Datagrams and their payload bytes, without IP and UDP headers.
@@ -21,24 +21,24 @@ pub struct Count {
     pub bytes: u64,
 }
 
-/// What went through a machine's hands: `K` holds a [`Count`] per kind of datagram, `R` a number per reason to
-/// ignore one.
+/// Datagrams of a state machine. `K` holds a [`Count`] per kind of datagram, `R` a number per reason to ignore
+/// one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic<K = ByName<Count>, R = ByName<u64>> {
     /// Datagrams sent.
     pub sent: K,
-    /// Datagrams received and taken.
+    /// Datagrams received and acted upon.
     pub received: K,
     /// Datagrams received and ignored.
     pub rejected: R,
 }
 
-/// Transfers, both directions.
+/// Transfers of objects in both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferStats {
     /// Pulls begun.
     pub pulls: u64,
-    /// Pulls that got everything.
+    /// Pulls that received the whole object.
     pub pulled: u64,
     /// Pulls ended because the holder had no such object.
     pub absent: u64,
@@ -46,7 +46,7 @@ pub struct TransferStats {
     pub unreachable: u64,
     /// Chunks received for the first time.
     pub chunks_received: u64,
-    /// Bytes in them.
+    /// Bytes in these.
     pub bytes_received: u64,
     /// Chunks received again, while their pull lasted.
     pub chunks_duplicate: u64,
@@ -54,15 +54,15 @@ pub struct TransferStats {
     pub chunks_late: u64,
     /// Chunks asked for again.
     pub chunks_rerequested: u64,
-    /// Times that later chunks overtook one for too long.
+    /// How often a chunk was taken for lost, since later ones had arrived.
     pub gaps: u64,
-    /// Times that a holder was silent for too long.
+    /// How often a holder was silent for too long.
     pub timeouts: u64,
     /// Chunks sent.
     pub chunks_sent: u64,
-    /// Bytes in them.
+    /// Bytes in these.
     pub bytes_sent: u64,
-    /// Requests not taken because too many wait.
+    /// Requests refused because too many were waiting.
     pub requests_refused: u64,
 }
 
@@ -81,23 +81,23 @@ pub struct Drops {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>, N: Deserialize<'de> + Ord"))]
 pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
-    /// Datagrams that it sent and received.
+    /// Datagrams sent and received.
     pub traffic: T,
-    /// Objects that it pulled and served.
+    /// Objects pulled and served.
     pub transfer: TransferStats,
-    /// Own frames taken up.
+    /// Frames that the edge brought and accepted.
     pub frames_accepted: u64,
     /// Own frames that ended with detections.
     pub frames_detected: u64,
-    /// Own frames that ended without.
+    /// Own frames that ended without detections.
     pub frames_dropped: Drops,
-    /// Tasks of own frames finished here.
+    /// Tasks of own frames that this edge finished.
     pub tasks_own: u64,
-    /// Tasks of others' frames finished here.
+    /// Tasks of other edges' frames that this edge finished.
     pub tasks_stolen: u64,
-    /// Tasks of own frames, by who finished them first.
+    /// Tasks of own frames, by the node that finished them first.
     pub tasks_by_node: BTreeMap<N, u64>,
-    /// Who finished the last ended frame's tasks first, by task; 0 for nobody.
+    /// For each task of the last ended frame, the node that finished it first; 0 for none.
     pub last_frame: Vec<N>,
     /// As a thief: requests for a hint.
     pub hints_asked: u64,
@@ -105,9 +105,9 @@ pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
     pub hints_found: u64,
     /// As a thief: requests for a task, repeats left out.
     pub steals_asked: u64,
-    /// As a thief: tasks got.
+    /// As a thief: tasks received.
     pub steals_taken: u64,
-    /// As a thief: answers that there is none.
+    /// As a thief: answers that the victim had no task.
     pub steals_empty: u64,
     /// As a thief: victims that did not answer.
     pub steals_unanswered: u64,
@@ -115,7 +115,7 @@ pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
     pub steals_declined: u64,
     /// As an owner: leases given.
     pub leases_issued: u64,
-    /// As an owner: renewals heard.
+    /// As an owner: renewals received.
     pub leases_renewed: u64,
     /// As an owner: leases that ran out.
     pub leases_expired: u64,
@@ -125,62 +125,62 @@ pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
     pub tasks_reissued: u64,
     /// As an owner: finished tasks whose outputs were lost with their holder.
     pub tasks_unmade: u64,
-    /// As an owner: own runs of tasks that were leased to somebody.
+    /// As an owner: tasks that it ran itself while they were leased.
     pub backups: u64,
-    /// Jobs that workers failed.
+    /// Jobs that failed in a worker.
     pub jobs_failed: u64,
-    /// Jobs that ended because their inputs could not be had.
+    /// Jobs that ended because their inputs could not be fetched.
     pub jobs_starved: u64,
-    /// Slots in use, now.
+    /// Slots in use now.
     pub slots: u64,
     /// Most slots in use.
     pub slots_peak: u64,
-    /// Bytes in them, now.
+    /// Bytes in used slots now.
     pub bytes: u64,
-    /// Most bytes in them.
+    /// Most bytes in used slots.
     pub bytes_peak: u64,
 }
 
 /// The gateway's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayCounters<T = Traffic> {
-    /// Datagrams that it sent and received.
+    /// Datagrams sent and received.
     pub traffic: T,
-    /// Objects that it pulled and served.
+    /// Objects pulled and served.
     pub transfer: TransferStats,
-    /// Lives of nodes registered.
+    /// Incarnations of nodes that were registered.
     pub nodes_joined: u64,
-    /// Lives of nodes that ended: silent, restarted or told.
+    /// Incarnations of nodes that ended: they fell silent, restarted or said goodbye.
     pub nodes_lost: u64,
-    /// Beats of nodes that do not belong.
+    /// Heartbeats of nodes that do not belong to the cluster.
     pub nodes_refused: u64,
-    /// Frames noted.
+    /// Frames that sources announced.
     pub frames_accepted: u64,
     /// Frames that ended with detections.
     pub frames_detected: u64,
-    /// Frames that ended without.
+    /// Frames that ended without detections.
     pub frames_dropped: Drops,
     /// Hints that named a victim.
     pub hints_given: u64,
-    /// Requests for a hint when nobody had work.
+    /// Requests for a hint while no node had work.
     pub hints_empty: u64,
-    /// Parts merged.
+    /// Boxes merged into the tail's inputs.
     pub parts_merged: u64,
-    /// Parts that did not lie where their owner had said.
+    /// Boxes that did not lie where their owner had said.
     pub parts_lost: u64,
-    /// Slots in use, now.
+    /// Slots in use now.
     pub slots: u64,
     /// Most slots in use.
     pub slots_peak: u64,
 }
 
 impl Drops {
-    /// For all reasons.
+    /// The sum over all reasons.
     pub const fn total(&self) -> u64 {
         self.source_lost + self.task_failed + self.tail_failed
     }
 
-    /// Counts one.
+    /// Counts one frame.
     pub const fn add(&mut self, why: DropReason) {
         match why {
             DropReason::SourceLost => self.source_lost += 1,

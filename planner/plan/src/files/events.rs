@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::statistics::Memory;
 
-/// Something that happened. In a line the event's name stands under `event`.
+/// Something that happened. In its JSON line, the field `event` holds its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
@@ -31,11 +31,11 @@ pub enum Event {
         /// What is wrong with it.
         error: String,
     },
-    /// All frames of an edge have ended, and there will be no more.
+    /// All frames of an edge have ended, and no more will come.
     Finished {
         /// Frames with detections.
         detections: u64,
-        /// Frames without.
+        /// Frames without detections.
         dropped: u64,
         /// Inputs that could not be read.
         skipped: u64,
@@ -53,13 +53,13 @@ pub enum Event {
     Timing {
         /// Seconds of each frame.
         seconds: Vec<f64>,
-        /// The stages' part of them.
+        /// Seconds of each frame that its stages took.
         stages_seconds: Vec<f64>,
-        /// The tail's part of them.
+        /// Seconds of each frame that its tail took.
         tail_seconds: Vec<f64>,
-        /// Processor time of each frame, all threads together.
+        /// Processor seconds of each frame, over all threads.
         processor_seconds: Vec<f64>,
-        /// Memory afterwards.
+        /// Memory of the process after the last frame.
         memory: Memory,
     },
 }

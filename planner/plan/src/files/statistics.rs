@@ -13,63 +13,63 @@ pub struct EdgeStatistics<T = Traffic, N: Ord = u16> {
     /// The network process.
     #[serde(flatten)]
     pub process: Process,
-    /// What its state machine counts.
+    /// Counters of the state machine.
     pub counters: EdgeCounters<T, N>,
-    /// Frames that it brought.
+    /// Frames that the edge brought.
     pub frames: SourceFrames,
-    /// Its slots for objects.
+    /// The store of objects.
     pub slots: SlotUsage,
-    /// Its socket.
+    /// The node's socket.
     pub socket: Socket,
-    /// Its worker processes.
+    /// The edge's worker processes.
     pub workers: Vec<Worker>,
 }
 
 /// A gateway's statistics. `T`: see [`super::counters`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayStatistics<T = Traffic> {
-    /// The process.
+    /// The gateway's process.
     #[serde(flatten)]
     pub process: Process,
-    /// What its state machine counts.
+    /// Counters of the state machine.
     pub counters: GatewayCounters<T>,
-    /// Frames that it ended.
+    /// Frames that the gateway ended.
     pub frames: GatewayFrames,
-    /// Its slots for objects.
+    /// The store of objects.
     pub slots: SlotUsage,
-    /// Its socket.
+    /// The node's socket.
     pub socket: Socket,
 }
 
 /// Statistics of a process that does everything itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SoloStatistics {
-    /// What it does.
+    /// The role of the process.
     pub role: Role,
     /// Process id.
     pub pid: u32,
-    /// Its memory.
+    /// Memory of the process.
     pub memory: Memory,
     /// Frames computed.
     pub frames: u64,
 }
 
-/// What a process does.
+/// The role of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Matches nodes, merges, computes the tail.
+    /// Matches thieves with victims, merges tiles, computes the tail.
     Gateway,
-    /// Computes tasks, may bring frames.
+    /// Computes tasks, and may bring frames.
     Edge,
-    /// Everything in one process.
+    /// Does everything in one process.
     Solo,
 }
 
-/// Which process of a cluster speaks, and how much memory it takes.
+/// Which process of a cluster the statistics are of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// What it does.
+    /// The role of the process.
     pub role: Role,
     /// Number of the node; 0 is the gateway.
     pub id: u16,
@@ -77,7 +77,7 @@ pub struct Process {
     pub program: String,
     /// Process id.
     pub pid: u32,
-    /// Its memory.
+    /// Memory of the process.
     pub memory: Memory,
 }
 
@@ -86,26 +86,26 @@ pub struct Process {
 pub struct Memory {
     /// Peak resident set (`VmHWM`), shared pages included.
     pub peak_bytes: u64,
-    /// Now resident, private (`RssAnon`).
+    /// Resident private memory now (`RssAnon`).
     pub anonymous_bytes: u64,
-    /// Now resident, mapped files (`RssFile`).
+    /// Resident pages of mapped files now (`RssFile`).
     pub file_bytes: u64,
-    /// Now resident, shared memory (`RssShmem`).
+    /// Resident shared memory now (`RssShmem`).
     pub shared_bytes: u64,
 }
 
-/// What became of a source's inputs.
+/// How a source's inputs ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFrames {
     /// Frames that entered.
     pub accepted: u64,
     /// Frames that ended with detections.
     pub detections: u64,
-    /// Frames that ended without.
+    /// Frames that ended without detections.
     pub dropped: u64,
     /// Inputs that could not be read.
     pub skipped: u64,
-    /// From a frame's entry to the news of its record, over all frames with detections.
+    /// Sum, over the frames with detections, of the time from a frame's entry to the news of its record.
     pub latency_us: u64,
     /// The last frames, one by one, in the order of their ends.
     pub each: Vec<EndedFrame>,
@@ -118,18 +118,18 @@ pub struct EndedFrame {
     pub frame: u32,
     /// Counts the source's inputs from 0.
     pub tag: u32,
-    /// From its entry to the news of its record.
+    /// Time from the frame's entry to the news of its record.
     pub latency_us: u64,
-    /// Whether it ended without detections.
+    /// True if the frame ended without detections.
     pub dropped: bool,
 }
 
 /// Frames that a gateway ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayFrames {
-    /// Records with detections.
+    /// Number of records with detections.
     pub detections: u64,
-    /// Drop records.
+    /// Number of drop records.
     pub dropped: u64,
     /// Time spent in the tail.
     pub tail_us: u64,
@@ -138,25 +138,26 @@ pub struct GatewayFrames {
 /// How full a store of objects is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotUsage {
-    /// Slots there are.
+    /// Number of slots.
     pub slots: usize,
-    /// Slots taken, now.
+    /// Slots in use now.
     pub taken: usize,
-    /// Bytes of what lies in them, now.
+    /// Bytes of the objects in these slots now.
     pub bytes: usize,
-    /// Most bytes at any time.
+    /// Most bytes of objects at any time.
     pub peak_bytes: usize,
-    /// Times that no slot was free.
+    /// How often no slot was free.
     pub full: u64,
 }
 
 /// A node's socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Socket {
-    /// What it has done.
+    /// Counters of the socket.
     #[serde(flatten)]
     pub counters: SocketCounters,
-    /// Datagrams that the kernel dropped because the receive buffer was full; none where it does not tell.
+    /// Datagrams that the kernel dropped because the receive buffer was full; `None` if the kernel does not
+    /// tell.
     pub kernel_drops: Option<u64>,
     /// Size of the receive buffer, in bytes.
     pub receive_buffer: usize,
@@ -164,28 +165,28 @@ pub struct Socket {
     pub send_buffer: usize,
 }
 
-/// What a socket has done.
+/// Counters of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketCounters {
     /// Datagrams received.
     pub datagrams_received: u64,
-    /// Their bytes.
+    /// Bytes of these datagrams.
     pub bytes_received: u64,
     /// `recvmmsg` calls.
     pub receive_calls: u64,
-    /// Datagrams longer than any of ours; dropped.
+    /// Datagrams that were dropped because they are longer than any of the protocol's.
     pub truncated: u64,
     /// Failed `recvmmsg` calls.
     pub receive_errors: u64,
     /// Datagrams sent.
     pub datagrams_sent: u64,
-    /// Their bytes.
+    /// Bytes of these datagrams.
     pub bytes_sent: u64,
     /// `sendmmsg` calls.
     pub send_calls: u64,
     /// Datagrams that nobody listened for (`ECONNREFUSED`).
     pub refused: u64,
-    /// Datagrams without a way (`ENETUNREACH`, `EHOSTUNREACH`, `ENETDOWN`).
+    /// Datagrams without a route (`ENETUNREACH`, `EHOSTUNREACH`, `ENETDOWN`).
     pub unreachable: u64,
     /// Datagrams not sent because the send buffer stayed full.
     pub no_room: u64,
@@ -193,20 +194,20 @@ pub struct SocketCounters {
     pub send_errors: u64,
 }
 
-/// A worker's process, past and present.
+/// A worker of an edge, over all processes that were started for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worker {
-    /// Its number.
+    /// Number of the worker.
     pub worker: usize,
-    /// Process id; none while there is no process.
+    /// Process id; `None` while there is no process.
     pub pid: Option<u32>,
-    /// Processes started in its place.
+    /// Processes started for this worker.
     pub starts: u32,
-    /// Jobs done.
+    /// Jobs that the worker finished.
     pub jobs: u64,
-    /// Time spent in them.
+    /// Time spent in these jobs.
     pub busy_us: u64,
-    /// Peak resident memory (`VmHWM`, shared pages included) of any of its processes, when last noted: up to
-    /// 50 ms ago, or at its end.
+    /// Peak resident memory (`VmHWM`, shared pages included) of any of the worker's processes, noted at the
+    /// process's end or at most 50 ms ago.
     pub peak_bytes: u64,
 }

@@ -31,16 +31,16 @@ const ENTRIES: usize = 64;
 const ENTRY_BYTES: usize = 64;
 const _: () = assert!(ENTRIES + SECTIONS_MAX * ENTRY_BYTES <= HEADER_BYTES);
 
-/// What the first [`HEADER_BYTES`] of a weights file say.
+/// The header of a weights file: its first [`HEADER_BYTES`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Digest of the model whose weights these are.
+    /// SHA-256 of the model whose weights the file holds.
     pub model_digest: [u8; 32],
-    /// At most [`SECTIONS_MAX`].
+    /// The sections, at most [`SECTIONS_MAX`].
     pub sections: Vec<SectionEntry>,
 }
 
-/// A section, as the header lists it.
+/// A section's entry in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectionEntry {
     /// `s0`, ..., [`TAIL`]: at most [`NAME_BYTES_MAX`] bytes, none of them zero.
@@ -57,7 +57,7 @@ pub struct SectionEntry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnwritableHeader {
-    /// More sections than the header holds.
+    /// There are more sections than the header holds.
     #[error("{found} weight sections, at most {SECTIONS_MAX} fit the header")]
     Sections {
         /// Number of sections.
@@ -71,35 +71,35 @@ pub enum UnwritableHeader {
     },
 }
 
-/// Why bytes are no header.
+/// Why bytes cannot be read as a header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadHeader {
-    /// Another kind of file.
+    /// The file is of another kind.
     #[error("no packed weights file")]
     Magic,
-    /// Another version.
+    /// The header has another version.
     #[error("layout version {found}, not {VERSION}")]
     Version {
-        /// Its version.
+        /// The header's version.
         found: u32,
     },
-    /// More sections than a header holds.
+    /// The header claims more sections than it can hold.
     #[error("{found} sections, at most {SECTIONS_MAX} fit a header")]
     Sections {
         /// Number of sections.
         found: u32,
     },
-    /// A section's name is no text.
+    /// A section's name is not UTF-8 text.
     #[error("the name of section {section} is no text")]
     Name {
-        /// Which section.
+        /// Index of the section.
         section: usize,
     },
 }
 
 impl Header {
-    /// The bytes that a file begins with.
+    /// The header as bytes.
     ///
     /// # Errors
     /// When there are too many sections or a name does not fit.
@@ -120,7 +120,7 @@ impl Header {
         Ok(bytes)
     }
 
-    /// Reads the bytes that a file begins with. Offsets and lengths may be anything.
+    /// Reads a file's first bytes. Offsets and lengths are not checked.
     ///
     /// # Errors
     /// When they are no header of this version.

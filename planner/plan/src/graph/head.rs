@@ -14,7 +14,7 @@ pub enum NmsKind {
     Default,
     /// IoU minus a centre-distance term with exponent 0.6.
     Greedy,
-    /// The same with exponent `beta`.
+    /// IoU minus a centre-distance term with exponent `beta`.
     Diou {
         /// The exponent, `beta_nms`.
         #[serde(with = "exact")]
@@ -23,7 +23,7 @@ pub enum NmsKind {
 }
 
 impl NmsKind {
-    /// Whether boxes are compared by plain IoU.
+    /// True if boxes are compared by plain IoU.
     pub const fn is_default(&self) -> bool {
         matches!(self, Self::Default)
     }
@@ -32,26 +32,26 @@ impl NmsKind {
 /// A detection layer's decoding parameters: data for the runtime.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
-    /// cfg layer.
+    /// Index of the cfg layer.
     pub layer: usize,
-    /// Its map, `[h, w, slots * entries]`.
+    /// The map that is decoded, `[h, w, slots * entries]`.
     pub tensor: TensorIx,
     /// Shape of the map.
     pub shape: Shape,
     /// Number of classes.
     pub classes: usize,
-    /// Width and height of the anchor of every slot: pixels of the network's input (yolo), grid
-    /// cells (region), empty (detection). Masks are applied.
+    /// Width and height of each slot's anchor, masks applied. In pixels of the network's input for `[yolo]`, in
+    /// grid cells for `[region]`; `[detection]` has none.
     #[serde(with = "exact::pairs")]
     pub anchors: Vec<(f32, f32)>,
-    /// How boxes are read off the map.
+    /// How boxes are decoded from the map.
     pub kind: HeadKind,
-    /// NMS asked for by this layer; the last head's counts.
+    /// The NMS that this layer asks for. The last head's is used.
     #[serde(default, skip_serializing_if = "NmsKind::is_default")]
     pub nms: NmsKind,
 }
 
-/// How boxes are read off a detection map.
+/// How boxes are decoded from a detection map.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "fields carry Darknet's key names")]

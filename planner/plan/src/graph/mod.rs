@@ -42,24 +42,25 @@ impl TensorIx {
         Self(i32::try_from(node).expect("node counts are bounded by the front end"))
     }
 
-    /// The producing node; `None` for the network's input.
+    /// The node that makes the tensor; `None` for the network's input.
     pub fn producer(self) -> Option<usize> {
         usize::try_from(self.0).ok()
     }
 }
 
-/// Which Darknet is followed where the forks differ (`--darknet`).
+/// The fork of Darknet whose rules are followed where forks differ (`--darknet`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Darknet {
-    /// AlexeyAB's fork: `sqrt(variance + 1e-5)`, objectness 1 for region boxes before NMS.
+    /// AlexeyAB's fork: batch norm divides by `sqrt(variance + 1e-5)`, and region boxes have objectness 1
+    /// before NMS.
     #[default]
     Alexey,
-    /// The original: `sqrt(variance) + 1e-6`, shortcuts that change size.
+    /// The original: batch norm divides by `sqrt(variance) + 1e-6`, and shortcuts may change size.
     Pjreddie,
 }
 
-/// A network: nodes in topological order, what each cfg layer became, and its detection heads.
+/// A network: its operations in topological order, its cfg layers, and its detection heads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Graph {
     /// Name of the model: the cfg's file stem.
@@ -68,7 +69,7 @@ pub struct Graph {
     pub darknet: Darknet,
     /// Shape of the network's input.
     pub input: Shape,
-    /// `letter_box=1` in `[net]`.
+    /// True if `[net]` has `letter_box=1`: pictures keep their aspect ratio.
     pub letterbox: bool,
     /// Operations; a node reads only tensors of earlier nodes.
     pub nodes: Vec<Node>,
@@ -94,14 +95,14 @@ impl Graph {
     }
 }
 
-/// A section of the cfg: what it became in the graph, and what the weights file stores for it.
+/// A layer: a section of the cfg, with its tensor in the graph and its arrays in the weights file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     /// Darknet's name of the section, without brackets: `convolutional`.
     pub kind: String,
     /// Line of the section header in the cfg, from 1.
     pub line: usize,
-    /// The tensor that a reference to this layer means. `None`: nothing (cost after softmax).
+    /// The tensor that references to this layer mean. `None` for a layer without output (cost after softmax).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tensor: Option<TensorIx>,
     /// Output shape as Darknet reports it.
@@ -112,21 +113,21 @@ pub struct Layer {
     /// The arrays that these values form.
     #[serde(default, skip_serializing_if = "Stored::is_nothing")]
     pub stored: Stored,
-    /// Multiply-adds of the whole layer (convolution, connected, local; 0 elsewhere).
+    /// Multiply-adds of a convolutional, connected or local layer on whole maps; 0 for other layers.
     #[serde(default, skip_serializing_if = "is_nil")]
     pub macs: u64,
 }
 
-/// One operation.
+/// One operation of the graph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Index of the cfg layer that the node comes from.
     pub layer: usize,
-    /// Name in emitted code: `l02_conv`. Unique.
+    /// Unique name in emitted code: `l02_conv`.
     pub name: String,
     /// The operation.
     pub op: Op,
-    /// The tensors that the operation reads, in its order.
+    /// The tensors that the operation reads, in the order that the operation defines.
     pub inputs: Vec<TensorIx>,
     /// Shape of the output.
     pub shape: Shape,

@@ -8,22 +8,22 @@ use crate::{
     region::Span,
 };
 
-/// A convolution (Darknet `convolutional_layer.c`), batch norm already folded.
+/// A convolution (Darknet `convolutional_layer.c`) with folded batch norm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conv {
     /// Kernel side: windows are `size x size`.
     pub size: usize,
-    /// Rows between windows.
+    /// Rows from one window to the next.
     pub stride_y: usize,
-    /// Columns between windows.
+    /// Columns from one window to the next.
     pub stride_x: usize,
-    /// Zero pixels before the map on each side, already multiplied by the dilation.
+    /// Pixels of zero padding above and left of the map, already multiplied by the dilation.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pad: usize,
-    /// Distance between taps.
+    /// Pixels from one tap to the next.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub dilation: usize,
-    /// Groups; channels and filters divide by it.
+    /// Number of groups: a divisor of the numbers of channels and filters.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
     /// The function applied to the sum.
@@ -45,33 +45,33 @@ impl Conv {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightSource {
-    /// The weights file, under this cfg layer (another one with `share_index`).
+    /// The weights file: the arrays of this cfg layer, which is another one with `share_index`.
     Layer(usize),
     /// The constant binomial kernel of `antialiasing`, one filter per channel.
     Blur,
 }
 
-/// Geometry of a pool (Darknet `maxpool_layer.c`): cells outside the map are ignored.
+/// Geometry of a pool (Darknet `maxpool_layer.c`). Cells outside the map are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// Window side.
     pub size: usize,
-    /// Rows between windows.
+    /// Rows from one window to the next.
     pub stride_y: usize,
-    /// Columns between windows.
+    /// Columns from one window to the next.
     pub stride_x: usize,
-    /// Rows and columns that the first window begins before the map: `padding / 2`.
+    /// Rows and columns of the first window that lie above and left of the map: `padding / 2`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pad_before: usize,
 }
 
-/// How a shortcut combines its inputs. Input 0 is the previous layer, the others the from-layers.
+/// How a shortcut combines its inputs. Input 0 is the previous layer; the others are the from-layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShortcutKind {
-    /// Sum; channel `c` of input `i` is added while it exists.
+    /// A sum. Where an input has fewer channels than the output, it adds to its own channels only.
     Add,
-    /// Weighted sum; the folded weights are `[inputs][c]`.
+    /// A weighted sum. The folded weights are `[inputs][c]`.
     Weighted,
     /// The original fork's size-changing shortcut (`docs/darknet.md#shortcut`):
     /// `y[j*up][i*up] = alpha*y + beta*from[j*down][i*down]` for the channels both have.
@@ -89,17 +89,17 @@ pub enum ShortcutKind {
     },
 }
 
-/// Channels `c` of input number `input` of a concatenation.
+/// A range of channels that a concatenation takes of one input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Which of the node's inputs.
+    /// Index into the node's inputs.
     pub input: usize,
-    /// Which of its channels.
+    /// The range of that input's channels.
     pub c: Span,
 }
 
-/// What a node computes. Local operations can be tiled; the others need whole maps and live in
-/// the tail (see [`Op::is_local`]).
+/// What a node computes. Local operations can be tiled. The others need whole maps and run in the tail (see
+/// [`Op::is_local`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "fields carry Darknet's key names")]
@@ -128,9 +128,9 @@ pub enum Op {
         #[serde(with = "exact")]
         scale: f32,
     },
-    /// Darknet's scrambled reorg (`docs/darknet.md#reorg`).
+    /// Darknet's reorg, which scrambles values (`docs/darknet.md#reorg`).
     Reorg { stride: usize, reverse: bool },
-    /// True space-to-depth, offset-major (reverse: depth-to-space).
+    /// Space-to-depth, offset-major; with `reverse` depth-to-space.
     Reorg3d { stride: usize, reverse: bool },
     /// Sum of layers.
     Shortcut {
@@ -139,9 +139,9 @@ pub enum Op {
     },
     /// `y = x * weights[c] + bias[c]`.
     BatchNorm,
-    /// An activation on its own.
+    /// An activation layer.
     Activate(Activation),
-    /// Product of two equal maps.
+    /// The product of two maps of equal shape, value by value.
     Sam { activation: Activation },
     /// Input 0 scales input 1: per channel (`per_pixel = false`, input 0 is 1 x 1 x C) or per
     /// pixel (`true`, input 0 is H x W x 1).
@@ -161,14 +161,14 @@ pub enum Op {
     },
     /// Fully connected; the input is flattened C, H, W as in Darknet.
     Connected { activation: Activation },
-    /// Convolution with its own weights per output position.
+    /// A convolution with weights of its own for every output position.
     Local {
         size: usize,
         stride: usize,
         pad: usize,
         activation: Activation,
     },
-    /// Centre crop; `adjust`: `2x - 1`.
+    /// A centre crop. With `adjust`, a value `v` becomes `2v - 1`.
     Crop { y: usize, x: usize, adjust: bool },
     /// Softmax over equal groups of the flat (C, H, W) input.
     Softmax {
@@ -176,7 +176,7 @@ pub enum Op {
         #[serde(with = "exact")]
         temperature: f32,
     },
-    /// The map of a yolo layer: logistic on tx, ty, objectness and classes, `scale_x_y`.
+    /// The map of a yolo layer: applies logistic to tx, ty, objectness and classes, and `scale_x_y`.
     Yolo {
         masks: usize,
         classes: usize,
@@ -191,7 +191,8 @@ pub enum Op {
         #[serde(with = "exact")]
         scale_x_y: f32,
     },
-    /// The map of a region layer: tx, ty, tw, th raw, logistic objectness, softmax (or logistic) classes.
+    /// The map of a region layer: keeps tx, ty, tw and th, applies logistic to objectness and softmax (or
+    /// logistic) to classes.
     Region {
         num: usize,
         classes: usize,

@@ -15,12 +15,12 @@ pub enum Stored {
     Conv {
         /// Filters.
         n: usize,
-        /// Weights per filter: channels of its group times window.
+        /// Weights per filter: channels of the filter's group times taps of the window.
         k: usize,
-        /// Whether batch norm follows.
+        /// True if the layer has batch norm.
         #[serde(default, skip_serializing_if = "is_false")]
         batch_norm: bool,
-        /// The matrix is stored transposed (`flipped`).
+        /// True if the matrix is stored transposed (`flipped`).
         #[serde(default, skip_serializing_if = "is_false")]
         flipped: bool,
     },
@@ -30,7 +30,7 @@ pub enum Stored {
         inputs: usize,
         /// Outputs.
         outputs: usize,
-        /// Whether batch norm follows.
+        /// True if the layer has batch norm.
         #[serde(default, skip_serializing_if = "is_false")]
         batch_norm: bool,
     },
@@ -54,7 +54,7 @@ pub enum Stored {
         inputs: usize,
         /// Channels of the output.
         c: usize,
-        /// One weight per channel instead of one per input.
+        /// True if each channel has a weight; false if each input has one.
         per_channel: bool,
         /// `weights_normalization`.
         normalization: Normalization,
@@ -65,7 +65,7 @@ pub enum Stored {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalization {
-    /// Not at all.
+    /// Weights are used as they are.
     #[default]
     None,
     /// `max(w, 0) / (0.0001 + sum)`.
@@ -75,12 +75,12 @@ pub enum Normalization {
 }
 
 impl Stored {
-    /// Whether this is [`Self::Nothing`].
+    /// True for [`Self::Nothing`].
     pub const fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
     }
 
-    /// float32 values in the file; `None` when the count overflows.
+    /// Number of float32 values in the file; `None` if the count overflows.
     pub fn floats(&self) -> Option<usize> {
         match *self {
             Self::Nothing => Some(0),

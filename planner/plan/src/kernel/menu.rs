@@ -47,7 +47,7 @@ pub fn mr_max(isa: Isa, nr: usize) -> usize {
     found.map_or(0, |b| b.mr_max)
 }
 
-/// Whether the menu of `isa` has the kernel's block size.
+/// True if the menu of `isa` has the kernel's block size.
 pub fn is_on_menu(k: &ConvKernel, isa: Isa) -> bool {
     (1..=mr_max(isa, k.nr)).contains(&k.mr)
 }

@@ -6,7 +6,7 @@ use crate::{
     plan::{ALIGN_FLOATS, Algorithm, ConvKernel, WeightFormat},
 };
 
-/// Values (float32) that a packed block takes: biases, then weights.
+/// Number of float32 values of a packed block: biases, then weights.
 pub const fn block_floats(nr: usize, depth: usize, weights: WeightFormat) -> usize {
     match weights {
         WeightFormat::F32 => nr * (1 + depth),

@@ -39,12 +39,12 @@ pub struct Sizes {
     pub depth: usize,
     /// Output channels of a packed block.
     pub nr: usize,
-    /// Whether weights are stored transformed.
+    /// True if weights are stored transformed.
     pub stored: bool,
 }
 
 impl Sizes {
-    /// Of `k`; `None` if it is a direct kernel.
+    /// The sizes of kernel `k`; `None` for a direct kernel.
     pub const fn new(k: &ConvKernel) -> Option<Self> {
         match k.algorithm {
             Algorithm::Direct => None,
@@ -58,27 +58,27 @@ impl Sizes {
         }
     }
 
-    /// Products per tile and pair of channels.
+    /// Number of points: products per tile and pair of channels.
     pub const fn points(&self) -> usize {
         (self.m + 2) * (self.m + 2)
     }
 
-    /// Parts of the input channels.
+    /// Number of parts of the input channels.
     pub const fn parts(&self) -> usize {
         self.cin.div_ceil(self.depth)
     }
 
-    /// From a point of `V` of `tiles` tiles to the next.
+    /// Values from one point of `V` to the next, for `tiles` tiles.
     pub const fn plane(&self, tiles: usize) -> usize {
         tiles * self.depth + GAP
     }
 
-    /// `V` of `tiles` tiles.
+    /// Values of `V`, for `tiles` tiles.
     pub const fn v(&self, tiles: usize) -> usize {
         self.parts() * self.points() * self.plane(tiles)
     }
 
-    /// `U` in working memory: nothing where it is stored.
+    /// Values of `U` in working memory: none if weights are stored transformed.
     pub const fn u(&self) -> usize {
         if self.stored {
             0
@@ -87,22 +87,22 @@ impl Sizes {
         }
     }
 
-    /// `M` of `tiles` tiles.
+    /// Values of `M`, for `tiles` tiles.
     pub const fn products(&self, tiles: usize) -> usize {
         self.points() * self.nr * tiles
     }
 
-    /// Tiles of `rows` rows of `cols` pixels.
+    /// Number of tiles of `rows` rows of `cols` pixels.
     pub const fn tiles(&self, rows: usize, cols: usize) -> usize {
         rows.div_ceil(self.m) * cols.div_ceil(self.m)
     }
 
-    /// What every thread needs beside `V` in a call with `tiles` tiles: `U` and `M`.
+    /// Values that every thread needs beside `V` in a call with `tiles` tiles: `U` and `M`.
     pub const fn work(&self, tiles: usize) -> usize {
         self.u() + self.products(tiles)
     }
 
-    /// All working memory of a call with `tiles` tiles; whole cache lines.
+    /// Values of all working memory of a call with `tiles` tiles, in whole cache lines.
     pub const fn scratch(&self, tiles: usize, threads: usize) -> usize {
         (self.v(tiles) + threads * self.work(tiles)).next_multiple_of(ALIGN_FLOATS)
     }

@@ -84,13 +84,13 @@ impl Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[usize; 4]", into = "[usize; 4]")]
 pub struct Firing {
-    /// Which load, step or store.
+    /// Number of the load, step or store, as [`Order`] counts them.
     pub op: usize,
     /// First row: of the buffer that is written, or (stores) of the output's box.
     pub first: usize,
     /// Number of rows.
     pub rows: usize,
-    /// What `first` grows by with every turn of the period; 0 outside of it.
+    /// Rows that `first` grows by with every turn of the period; 0 outside of the period.
     pub advance: usize,
 }
 
@@ -123,11 +123,11 @@ pub struct Buffer {
     pub tensor: TensorIx,
     /// First value in the arena; a multiple of 16 (64 bytes).
     pub offset: usize,
-    /// Values it takes, zero row and columns included.
+    /// Values that the buffer takes, zero row and columns included.
     pub floats: usize,
-    /// Rows of the map's part that passes through.
+    /// Rows of the part of the map that passes through the buffer.
     pub h: usize,
-    /// Rows held at a time: `h`, or fewer.
+    /// Rows that the buffer holds at a time: `h`, or fewer.
     pub ring: usize,
     /// Columns without padding.
     pub w: usize,
@@ -137,7 +137,7 @@ pub struct Buffer {
     pub pad_left: usize,
     /// Zero columns on the right.
     pub pad_right: usize,
-    /// Whether a zero row stands before the rows: for windows that reach above or below the map.
+    /// True if a zero row stands before the rows, for windows that reach above or below the map.
     pub zero_row: bool,
     /// The memory that the buffer lies in.
     #[serde(default, skip_serializing_if = "Place::is_arena")]
@@ -174,8 +174,8 @@ impl Place {
     }
 }
 
-/// A box inside a buffer: `h x w` pixels, beginning at row `y`, column `x` (not counting zero row and
-/// columns); all channels, but where a convolution reads those from `channel` on.
+/// A box inside a buffer: `h x w` pixels from row `y` and column `x` on, not counting zero row and columns. It
+/// has all channels of the buffer, but a convolution reads those from `channel` on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
     /// Index into the chain's buffers.
@@ -196,43 +196,43 @@ pub struct View {
 /// One layer of a chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Node of the graph.
+    /// Index of the graph's node that the step computes.
     pub node: usize,
-    /// cfg layer.
+    /// Index of the cfg layer that the node comes from.
     pub layer: usize,
     /// Name of the emitted function: `l02_conv`.
     pub name: String,
-    /// What is read of each of the node's inputs: exactly what `out` needs, clipped to the map.
+    /// The box that the step reads of each input of the node: exactly what `out` needs, clipped to the map.
     pub inputs: Vec<View>,
-    /// What is written: always all rows and columns of its buffer.
+    /// The box that the step writes: always all rows and columns of its buffer.
     pub out: View,
-    /// First channel of `out` that is written. A convolution, pool or upsampling whose only reader
-    /// concatenates channels writes its own among those of the result; there, the reader's view is its own
-    /// output.
+    /// First channel of `out` that the step writes. A convolution, pool or upsampling whose only reader
+    /// concatenates channels writes straight into the concatenation's output. For that input, the
+    /// concatenation's view is its own output.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub channel: usize,
-    /// Position of `out` in its whole map: first row and column. Only operations whose result
-    /// depends on position (upsample, resized shortcut, reorg3d) look at it, and only at its
-    /// remainder by their stride; equal in all tiles of a class.
+    /// Position of `out` in its whole map, row and column, as a remainder by the operation's stride. Only
+    /// operations whose result depends on position use it (upsample, resized shortcut, reorg3d). Equal in all
+    /// tiles of a class.
     pub phase: [usize; 2],
-    /// Windows of input 0 reach this many rows and columns beyond its view, where the map ends:
-    /// `[top, bottom, left, right]`. Convolutions read zeros there, pools skip them.
+    /// How many rows and columns the windows reach beyond the view of input 0, where the map ends: `[top,
+    /// bottom, left, right]`. Convolutions read zeros there; pools skip these cells.
     pub pad: [usize; 4],
-    /// Rows of `out` per firing; the last one of a map may have fewer.
+    /// Rows of `out` per firing. The last firing of a map may have fewer.
     pub firing: usize,
-    /// Rows of `out` that pass through all output channels together, inside a firing: their input
-    /// rows stay in the cache.
+    /// Rows of `out` for which a firing computes all output channels before the next rows begin, so that their
+    /// input rows stay in the cache.
     pub row_block: usize,
     /// The kernel of a convolution; `None` for every other operation.
     pub conv: Option<ConvKernel>,
-    /// True if the kernel takes rows that lie side by side as one long row.
+    /// True if the kernel computes rows that lie side by side as one long row.
     #[serde(default, skip_serializing_if = "is_false")]
     pub joined: bool,
     /// How the weights are stored. Kernels always read float32.
     #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
     pub weights: WeightFormat,
-    /// Values at the beginning of the arena that a firing works in: no buffer that holds something
-    /// between the step's first firing and its last begins before their end. A multiple of 16.
+    /// Scratch memory of a firing: this many values at the beginning of the arena, a multiple of 16. No buffer
+    /// that is live between the step's first firing and its last lies there.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub scratch: usize,
     /// Multiply-adds of one run of the step.
@@ -245,7 +245,7 @@ impl Step {
         !self.inputs.is_empty() && self.copied().next().is_none()
     }
 
-    /// True if this input of the step lies in the step's own output buffer.
+    /// True if this input of the step already lies in the step's output buffer.
     pub const fn finds(&self, input: &View) -> bool {
         input.buffer == self.out.buffer
     }

@@ -1,4 +1,4 @@
-//! What is computed where, and what travels.
+//! The stages and their tiles, the tail, and the tensors that travel between nodes.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,39 +7,40 @@ use crate::{
     region::{Region, Shape},
 };
 
-/// What is computed where, and what travels.
+/// The stages and their tiles, the tail, and the tensors that travel between nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dataflow {
-    /// Hex SHA-256 of the model: of what the network computes and, where they were known, its folded weights.
+    /// Hex SHA-256 of the model: of the network's operations and, if they were known, of the folded weights.
     pub digest: String,
     /// Tensors that cross a boundary: the input, stage outputs, the tail's outputs.
     pub tensors: Vec<Tensor>,
     /// Tiled stages, run on edges, in order.
     pub stages: Vec<Stage>,
-    /// What the gateway computes after merging.
+    /// The layers that the gateway computes after merging.
     pub tail: Tail,
 }
 
 /// A tensor that crosses a boundary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tensor {
-    /// Which tensor of the graph.
+    /// The tensor of the graph.
     pub id: TensorIx,
-    /// cfg layer whose output it is (the last one that names it), -1 for the input. Used by `--dump`.
+    /// The cfg layer whose output the tensor is (the last one, if several name it); -1 for the input. Used by
+    /// `--dump`.
     pub layer: i32,
-    /// Its shape.
+    /// Shape of the whole tensor.
     pub shape: Shape,
-    /// How the values of its objects are stored.
+    /// How the values of the tensor's objects are stored.
     #[serde(rename = "format")]
     pub element: ElementType,
 }
 
-/// How the values of an object are stored: in slots and on the wire. Rounded once by the object's
-/// producer, read alike everywhere, so placement never changes a bit.
+/// How the values of an object are stored, in slots and on the wire. The object's producer rounds them once,
+/// and every consumer reads the same bits, so placement never changes a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ElementType {
-    /// Bytes `0..=255` that stand for `value / 255`: frames that come from pictures.
+    /// Bytes: `b` stands for `b / 255`, as in frames that come from pictures.
     U8,
     /// IEEE 754 half precision, little-endian.
     F16,
@@ -59,7 +60,7 @@ impl ElementType {
     }
 }
 
-/// How tiles get what they need beyond their own share.
+/// How tiles get their halo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Border {
@@ -75,28 +76,28 @@ pub enum Split {
     /// Cuts that balance the tiles' multiply-adds.
     #[default]
     Balanced,
-    /// The paper's: every part `ceil(extent / parts)`, the last what is left.
+    /// The paper's rule: every part has `ceil(extent / parts)` rows (columns), the last one what is left.
     Equal,
 }
 
 /// Consecutive layers that one task runs through.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Leading cfg layer.
+    /// First cfg layer of the stage.
     pub first_layer: usize,
     /// First cfg layer behind the stage.
     pub end_layer: usize,
     /// Rows and columns of tiles.
     pub grid: [usize; 2],
-    /// How the axes were cut.
+    /// The rule by which the grid cuts the maps.
     pub split: Split,
-    /// Border policy.
+    /// How tiles get their halo.
     pub border: Border,
-    /// Tensors the stage reads.
+    /// Tensors that the stage reads.
     pub inputs: Vec<TensorIx>,
-    /// Tensors the stage makes for others.
+    /// Tensors that the stage makes for later stages or the tail.
     pub outputs: Vec<TensorIx>,
-    /// Tiles, row-major. Task ids count through all stages in order.
+    /// Tiles, row by row. Task ids count the tiles of all stages in order.
     pub tiles: Vec<Tile>,
 }
 
@@ -107,27 +108,28 @@ pub struct Tile {
     pub row: usize,
     /// Column in the grid.
     pub col: usize,
-    /// Index into the target's `classes` of this stage (same index for every target).
+    /// Index of the tile's chain class, the same for every target: into
+    /// [`TargetPlan::stages`](super::TargetPlan::stages) of this stage.
     pub class: usize,
-    /// Region needed of each of the stage's inputs; may be empty (`0..0`) if a tile needs none.
+    /// The region that the tile needs of each stage input; empty if it needs nothing of the input.
     pub inputs: Vec<Region>,
-    /// Region made of each of the stage's outputs. Over all tiles they cover each map exactly once;
-    /// may be empty for a tensor coarser than the grid.
+    /// The region that the tile makes of each stage output. The regions of all tiles cover every map exactly
+    /// once. A region may be empty if the map is coarser than the grid.
     pub outputs: Vec<Region>,
-    /// Exact multiply-adds.
+    /// Exact number of multiply-adds, halo included.
     pub macs: u64,
 }
 
-/// What the gateway computes: layers from the offload point on, on whole maps.
+/// The layers from the offload point on, which the gateway computes on whole maps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
-    /// First layer of the tail: the offload point.
+    /// First cfg layer of the tail: the offload point.
     pub first_layer: usize,
-    /// Number of layers of the network.
+    /// Number of cfg layers of the network.
     pub end_layer: usize,
-    /// Tensors read (whole).
+    /// Tensors that the tail reads, whole.
     pub inputs: Vec<TensorIx>,
-    /// Tensors made (whole): the network's outputs and what `--dump` asks for. An output that
-    /// a stage already made is listed in `inputs` too and passed through.
+    /// Tensors that the tail hands over, whole: the network's outputs, and what `--dump` asks for. A tensor
+    /// that a stage has made stands in `inputs` too and passes through.
     pub outputs: Vec<TensorIx>,
 }

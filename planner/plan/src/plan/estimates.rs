@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What the planner expects.
+/// The planner's predictions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimates {
-    /// Number of edges planned for.
+    /// Number of edges that the plan was made for.
     pub edges: usize,
-    /// Workers of each.
+    /// Worker processes of each edge.
     pub workers: usize,
-    /// Multiply-adds of the stages, relative to untiled.
+    /// Multiply-adds of all tiles, relative to those of the untiled layers.
     pub redundancy: f64,
     /// Bytes per frame: `stage<N>.inputs`, what all tiles of a stage read together; `results`,
     /// what the gateway receives; `work_sharing`, picture, all tiles' inputs and results through
@@ -19,12 +19,12 @@ pub struct Estimates {
     pub traffic: BTreeMap<String, u64>,
     /// Memory per role in exact bytes; the keys are `role.what`.
     pub memory: BTreeMap<String, u64>,
-    /// What seconds are of: the edges' cores, and the channel between boards.
+    /// The cores and the channel between boards that `seconds` assumes.
     #[serde(default)]
     pub speed: String,
     /// Predicted seconds: `stages`, `tail`, `frame` (both), `one_thread` (all tasks and the tail by one thread
     /// of the first board, nothing sent), `cores_busy` (all cores together), `channel_busy`.
     pub seconds: BTreeMap<String, f64>,
-    /// Why this plan: one line per reason.
+    /// Why the planner chose this plan, a line per reason.
     pub why: Vec<String>,
 }

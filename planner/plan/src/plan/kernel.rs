@@ -8,7 +8,7 @@ use crate::graph::Activation;
 /// A family of generated kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Isa {
-    /// Plain scalar Rust; the oracle.
+    /// Scalar Rust: the oracle of the others.
     #[serde(rename = "portable")]
     Portable,
     /// AVX2 and FMA.
@@ -31,33 +31,33 @@ pub enum Isa {
 /// then taps in the order (ky, kx, cin), then the activation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConvKernel {
-    /// Kernel side.
+    /// Side of the kernel's window, in taps.
     pub size: usize,
-    /// Columns between windows.
+    /// Columns from one window to the next.
     pub stride_x: usize,
-    /// Columns (and rows) between taps.
+    /// Columns (and rows) from one tap to the next.
     pub dilation: usize,
-    /// Input channels per group: the depth of one tap. 1 with `depthwise`.
+    /// Input channels per group: values per tap. 1 with `depthwise`.
     pub cin: usize,
-    /// Values between neighbouring input pixels: all channels of the input buffer.
+    /// Values from one input pixel to the next: all channels of the input buffer.
     pub x_stride: usize,
-    /// Values between neighbouring output pixels: all channels of the output buffer.
+    /// Values from one output pixel to the next: all channels of the output buffer.
     pub y_stride: usize,
-    /// Pixels per microkernel block.
+    /// Pixels that the microkernel computes at once.
     pub mr: usize,
     /// Output channels per packed weight block; a multiple of the vector width.
     pub nr: usize,
-    /// The activation that the kernel applies to its sums. Only [`Activation::is_pointwise`] functions are fused
-    /// so; for others this is `Linear`, and a pass over the finished rows follows.
+    /// The activation that the kernel fuses. Only functions that are [`Activation::is_pointwise`] can be fused;
+    /// for others this is `Linear`, and a pass over the finished rows applies them.
     pub activation: Activation,
-    /// One input channel per output channel (`groups == cin == cout`): channel `c` of the output
-    /// reads channel `c` of the input; blocks of `nr` channels.
+    /// True if output channel `c` reads input channel `c` alone (`groups == cin == cout`). A block is `nr`
+    /// channels.
     pub depthwise: bool,
     /// True if the kernel fuses a following 2x2 max pool. A row of its output is then made of two rows of sums,
     /// of an even number of columns each.
     #[serde(default, skip_serializing_if = "is_false")]
     pub pool: bool,
-    /// How the kernel forms its sums. Every algorithm reads the same packed weights, unless they are stored
+    /// How the kernel forms its sums. All algorithms read the same packed weights, unless weights are stored
     /// transformed.
     #[serde(default, skip_serializing_if = "Algorithm::is_direct")]
     pub algorithm: Algorithm,
@@ -87,7 +87,7 @@ pub enum Algorithm {
         m: usize,
         /// Input channels that are summed at once; a multiple of 8.
         depth: usize,
-        /// Whether weights are stored transformed: [`super::WeightFormat::Transformed`].
+        /// True if weights are stored as [`super::WeightFormat::Transformed`].
         #[serde(default, skip_serializing_if = "is_false")]
         stored: bool,
     },

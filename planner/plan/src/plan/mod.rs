@@ -32,7 +32,7 @@ pub use kernel::{Algorithm, ConvKernel, Isa};
 pub use target::TargetPlan;
 pub use weights::{Packing, Section, WeightFormat};
 
-/// Version of the plan's form; a change of meaning or layout bumps it (see CHANGELOG).
+/// Version of the plan's schema. A change of meaning or layout raises it (see CHANGELOG).
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// A complete plan, as written to `plan.toml`.
@@ -47,12 +47,12 @@ pub struct Plan {
     pub name: String,
     /// The command that makes this plan again (no absolute paths).
     pub command: String,
-    /// The network: what is computed, and what its weights file stores.
+    /// The network: its operations, and what its weights file stores.
     pub network: Graph,
-    /// What is computed where, and what travels.
+    /// The stages, their tiles, and the tensors that travel.
     pub dataflow: Dataflow,
-    /// How each instruction set computes it, by target name.
+    /// How each target computes the dataflow, by the target's name.
     pub target: BTreeMap<String, TargetPlan>,
-    /// Predictions, outside of both hashes.
+    /// Predictions. They are outside of both hashes.
     pub estimates: Estimates,
 }

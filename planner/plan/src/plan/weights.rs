@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum WeightFormat {
-    /// float32.
+    /// IEEE 754 single precision.
     #[default]
     F32,
     /// IEEE 754 half precision, two in the place of a float32: the first one in its lower bits.
