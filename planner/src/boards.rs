@@ -16,24 +16,24 @@ use crate::{
 /// A board.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Board {
-    /// What people call it.
+    /// The board's name in reports.
     pub name: String,
-    /// What its programs are compiled for.
+    /// The target that the board's programs are compiled for.
     pub target: Target,
-    /// Tasks that it computes at a time; at least 1.
+    /// Tasks that the board computes at a time; at least 1.
     pub cores: usize,
     /// Most threads that share a task which the board has to itself: the tail, or a stage of one tile. No
     /// more work than there are cores; plans set memory aside for all of them.
     pub team: usize,
-    /// What each further thread of a team adds to the first.
+    /// What each further thread of a team adds to the speed of the first, as a fraction.
     pub team_gain: f64,
-    /// How fast its kernels are.
+    /// Where the speed of its kernels is read.
     pub costs: Costs,
-    /// What a task costs beside its computation, in seconds.
+    /// Seconds that a task costs beside its computation.
     pub task_overhead_s: f64,
-    /// Most bytes that a plan may need on it; `None`: as many as it likes.
+    /// Most bytes that a plan may need on the board; `None` for no limit.
     pub memory_bytes: Option<u64>,
-    /// How it is reached.
+    /// How the other boards reach it.
     pub link: Link,
 }
 
@@ -42,17 +42,17 @@ pub struct Board {
 pub struct Link {
     /// Bytes per second.
     pub bytes_per_s: f64,
-    /// From asking for something that lies elsewhere to its first byte, in seconds.
+    /// Seconds from the request for an object on another board to its first byte.
     pub round_trip_s: f64,
 }
 
 /// Where the speed of kernels is read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Costs {
-    /// In the table that is shipped for a target's slowest usual core, or in formulas where none is.
+    /// In the shipped table of the target's slowest usual core; where there is none, formulas are used.
     #[default]
     Shipped,
-    /// In a table; targets that are not its own are as without.
+    /// In this table. For targets other than its own, as [`Self::Shipped`].
     Table(Arc<CostTable>),
 }
 
@@ -80,7 +80,7 @@ impl Default for Link {
 }
 
 impl Link {
-    /// Seconds that bytes take.
+    /// Seconds that the channel is busy with `bytes` bytes.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn seconds(&self, bytes: u64) -> f64 {
         bytes as f64 / self.bytes_per_s
@@ -88,7 +88,7 @@ impl Link {
 }
 
 impl Costs {
-    /// The table for a target.
+    /// The table for a target; `None` if formulas are used.
     pub fn of(&self, target: Target) -> Option<&CostTable> {
         match self {
             Self::Table(t) if t.target == target.name() => Some(t),
@@ -107,7 +107,7 @@ pub struct Kinds<'a> {
 }
 
 impl<'a> Kinds<'a> {
-    /// Of boards, in their order.
+    /// Groups the boards of `list` by kind, in their order.
     pub fn new(list: &'a [Board]) -> Self {
         let mut boards: Vec<&Board> = Vec::new();
         let of = list.iter().map(|b| {
@@ -123,7 +123,7 @@ impl<'a> Kinds<'a> {
 }
 
 impl Board {
-    /// An edge that computes one task at a time, on a usual link, without a limit.
+    /// An edge that computes one task at a time, on a usual link, without a memory limit.
     pub fn new(target: Target) -> Self {
         Self {
             name: String::new(),
@@ -138,7 +138,7 @@ impl Board {
         }
     }
 
-    /// A gateway of the same kind: with four cores, and whatever memory it needs.
+    /// A gateway of the same kind, with four cores and no memory limit.
     #[must_use]
     pub fn gateway(&self) -> Self {
         Self {
@@ -159,13 +159,13 @@ impl Board {
         (1..=count).map(numbered).collect()
     }
 
-    /// Whether two boards compute alike: the same tasks, in the same time.
+    /// True if both boards compute the same tasks in the same time.
     pub fn computes_like(&self, other: &Self) -> bool {
         let key = |b: &Self| (b.cores, b.team, b.team_gain, b.task_overhead_s);
         key(self) == key(other) && self.kernels_like(other)
     }
 
-    /// Whether kernels take the same time on two boards.
+    /// True if kernels take the same time on both boards.
     pub fn kernels_like(&self, other: &Self) -> bool {
         let costs = match (&self.costs, &other.costs) {
             (Costs::Table(a), Costs::Table(b)) => Arc::ptr_eq(a, b) || a == b,
@@ -174,12 +174,12 @@ impl Board {
         self.target == other.target && costs
     }
 
-    /// The table of its kernels' costs; `None`: formulas say them.
+    /// The table of its kernels' costs; `None` if formulas are used.
     pub fn table(&self) -> Option<&CostTable> {
         self.costs.of(self.target)
     }
 
-    /// The core whose speed its seconds are.
+    /// Name of the core for which its seconds are computed.
     pub fn core(&self) -> &str {
         match self.table() {
             Some(table) => &table.core,
@@ -187,7 +187,7 @@ impl Board {
         }
     }
 
-    /// Threads that share a task; `alone`: the board has it to itself.
+    /// Threads that share a task. `alone`: the board computes nothing else meanwhile.
     pub fn threads(&self, alone: bool) -> usize {
         if alone {
             self.team.clamp(1, self.cores.max(1))
@@ -196,7 +196,7 @@ impl Board {
         }
     }
 
-    /// Seconds of what one thread computes in `seconds`, shared by `threads`.
+    /// Seconds that `threads` threads take for what one thread computes in `seconds`.
     #[expect(clippy::cast_precision_loss, reason = "few threads")]
     pub fn shared_s(&self, seconds: f64, threads: usize) -> f64 {
         seconds / (1.0 + self.team_gain * threads.saturating_sub(1) as f64)

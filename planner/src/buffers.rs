@@ -9,7 +9,7 @@ use tessera_plan::plan::{ALIGN_FLOATS, Buffer};
 /// Values at the beginning of the arena that a step works in, between two firings.
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {
-    /// Their number.
+    /// Number of values.
     pub floats: usize,
     /// The step's first and last firing.
     pub span: [usize; 2],

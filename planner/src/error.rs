@@ -11,14 +11,14 @@ use crate::{
     text::bytes,
 };
 
-/// Why there is no plan.
+/// Why a plan cannot be made.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// `--offload` and `--cuts` together.
+    /// `--offload` and `--cuts` are given together.
     #[error("--offload and --cuts contradict each other: the last cut is the offload point")]
     OffloadAndCuts,
-    /// Cuts that do not rise.
+    /// The cuts do not rise.
     #[error(
         "--cuts {cuts:?}: cuts must rise; each is the end of a stage, counted in layers from 0"
     )]
@@ -26,23 +26,23 @@ pub enum PlanError {
         /// The cuts.
         cuts: Vec<usize>,
     },
-    /// An offload point behind the last layer.
+    /// The offload point lies behind the last layer.
     #[error("offload point {offload} lies behind the network's {layers} layers")]
     OffloadTooLarge {
-        /// The point.
+        /// The offload point.
         offload: usize,
         /// Layers of the network.
         layers: usize,
     },
-    /// Grids do not fit the stages.
+    /// There are neither one grid nor as many as stages.
     #[error("{grids} grids for {stages} stages: give one grid for all, or one per stage")]
     GridCount {
-        /// Grids given.
+        /// Number of grids.
         grids: usize,
-        /// Stages.
+        /// Number of stages.
         stages: usize,
     },
-    /// A grid without rows or columns, or of more tiles than the wire can count.
+    /// A grid has no rows or columns, or more tiles than task ids can number.
     #[error("grid {rows}x{cols}: rows and columns must be at least 1 and tiles at most {max}")]
     Grid {
         /// Rows.
@@ -55,7 +55,7 @@ pub enum PlanError {
     /// Layers cannot form a stage.
     #[error(transparent)]
     Stage(#[from] Bad),
-    /// A grid is empty or too fine for its stage.
+    /// A grid is empty, or too fine for its stage.
     #[error(
         "grid {}x{} does not fit layers {first} to {last}: {}; the largest grid up to it that works is {}x{}",
         grid[0], grid[1], list(reasons), largest[0], largest[1]
@@ -67,12 +67,12 @@ pub enum PlanError {
         last: usize,
         /// The grid.
         grid: [usize; 2],
-        /// What does not fit, per axis.
+        /// Why the axes do not fit.
         reasons: Vec<TooFine>,
         /// Largest grid with no more rows and columns that works.
         largest: [usize; 2],
     },
-    /// More tiles than task ids allow.
+    /// A stage has more tiles than task ids allow.
     #[error(
         "grid {}x{} has more than {STAGE_TILES_MAX} tiles; {}x{} is the largest up to it that works",
         grid[0], grid[1], largest[0], largest[1]
@@ -83,10 +83,10 @@ pub enum PlanError {
         /// Largest grid with no more rows and columns that works.
         largest: [usize; 2],
     },
-    /// More tasks in all stages than ids go round.
+    /// All stages together have more tasks than ids can number.
     #[error("{tasks} tiles in all stages are too many: a frame has at most {TASKS_MAX} tasks")]
     Tasks {
-        /// Tiles.
+        /// Number of tiles of all stages.
         tasks: usize,
     },
     /// A tile reads the outputs of too many others.
@@ -96,7 +96,7 @@ pub enum PlanError {
     Pieces {
         /// The stage, from 0.
         stage: usize,
-        /// What a tile reads from.
+        /// Number of tiles that it reads from.
         pieces: usize,
     },
     /// A tensor that crosses a boundary is too large.
@@ -104,9 +104,9 @@ pub enum PlanError {
         "{what} has {values} values; what travels has at most {TENSOR_VALUES_MAX}: choose other cuts, or a smaller network input"
     )]
     Tensor {
-        /// The input, or the output of which layer.
+        /// The tensor, in words: the input, or the output of a layer.
         what: String,
-        /// Its values.
+        /// Number of its values.
         values: usize,
     },
     /// Nothing fits the memory limit.
@@ -117,10 +117,10 @@ pub enum PlanError {
     Memory {
         /// The limit.
         limit: u64,
-        /// The smallest found.
+        /// The smallest need of a plan that was found.
         smallest: u64,
     },
-    /// What was asked for is above the memory limit.
+    /// The plan that flags ask for needs more than the memory limit.
     #[error(
         "the plan asked for needs {} on an edge that is a source, above --memory {}; finer grids, more cuts or a smaller offload point need less, or leave --grid out to have them searched",
         bytes(*needed), bytes(*limit)
@@ -128,7 +128,7 @@ pub enum PlanError {
     OverLimit {
         /// The limit.
         limit: u64,
-        /// What the plan needs.
+        /// Bytes that the plan needs.
         needed: u64,
     },
     /// Every searched plan was refused.
@@ -137,16 +137,16 @@ pub enum PlanError {
         /// The first refusal.
         reason: String,
     },
-    /// What travels breaks a rule of task graphs: an error of the planner.
+    /// The dataflow breaks a rule of task graphs: an error of the planner.
     #[error("the planner made a plan that cannot travel: {0}")]
     Dataflow(#[from] DataflowError),
-    /// The result breaks a rule of plans: an error of the planner.
+    /// The plan breaks a rule of plans: an error of the planner.
     #[error("the planner made a plan that breaks a rule: {0}")]
     Broken(#[from] tessera_plan::check::CheckError),
 }
 
 impl PlanError {
-    /// What a plan's author can do about a dataflow that cannot travel.
+    /// The error for a dataflow that breaks a bound, in terms of stages and layers.
     pub fn of_dataflow(error: DataflowError, d: &Dataflow) -> Self {
         match error {
             DataflowError::TooManyTasks { tasks } => Self::Tasks { tasks },

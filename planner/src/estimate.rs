@@ -15,7 +15,7 @@ use tessera_plan::{
     plan::{Dataflow, Estimates, TargetPlan},
 };
 
-/// Bytes of everything that the tasks of a stage read, or make: `ports` says which.
+/// Bytes of all inputs or outputs of a stage's tasks; `ports` selects which of both.
 pub fn stage_bytes(graph: &TaskGraph, stage: usize, ports: fn(&TaskInfo) -> &[Port]) -> u64 {
     let tasks = graph.tasks.iter().filter(|t| usize::from(t.stage) == stage);
     let ports = tasks.flat_map(ports);
@@ -42,7 +42,7 @@ fn frame_bytes(graph: &TaskGraph) -> u64 {
     graph.tensors.first().map_or(0, |t| t.bytes(t.region)) as u64
 }
 
-/// Multiply-adds of all tasks.
+/// Multiply-adds of all tasks together.
 pub fn macs(tasks: &TaskGraph) -> u64 {
     tasks.tasks.iter().map(|t| t.macs).sum()
 }
@@ -52,20 +52,21 @@ pub fn macs(tasks: &TaskGraph) -> u64 {
 pub struct Seconds {
     /// The schedule of the stages.
     pub stages: Schedule,
-    /// From the last result's arrival to the network's outputs.
+    /// Seconds from the last result's arrival at the gateway to the network's outputs.
     pub tail: f64,
-    /// All tasks and the tail one after the other, by one thread of the first board, nothing else counted.
+    /// Seconds in which one thread of the first board computes all tasks and the tail, with nothing else
+    /// counted.
     pub one_thread: f64,
 }
 
 impl Seconds {
-    /// From the frame's arrival at its source to the network's outputs.
+    /// Seconds from the frame's arrival at its source to the network's outputs.
     pub fn frame(&self) -> f64 {
         self.stages.seconds + self.tail
     }
 }
 
-/// What a tail takes.
+/// How long a tail takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TailTime {
     /// Seconds by the gateway's team.
@@ -75,7 +76,7 @@ pub struct TailTime {
 }
 
 impl TailTime {
-    /// Of a tail.
+    /// The time of a tail on the boards of `o`.
     pub fn new(graph: &Graph, tail: &StageGraph, o: &PlanOptions) -> Self {
         let gateway = &o.gateway;
         let one_thread_s = cost::tail_s(graph, tail, o, o.first());
@@ -91,7 +92,7 @@ impl TailTime {
     }
 }
 
-/// Expected seconds of a frame whose tasks take `times`: a list per kind of edge, in tasks' order.
+/// Expected seconds of a frame. `times` has a list per kind of edge: the times of all tasks, in their order.
 pub fn seconds(
     tasks: &TaskGraph,
     times: &[Vec<TaskTime>],
@@ -109,14 +110,14 @@ pub fn seconds(
     }
 }
 
-/// Seconds of a frame that the gateway computes alone.
+/// Expected seconds of a frame that the gateway computes alone.
 pub fn gateway_alone_s(graph: &Graph, tasks: &TaskGraph, o: &PlanOptions) -> f64 {
     let gateway = &o.gateway;
     let one_thread = cost::net_s(graph, o, gateway);
     gateway.link.seconds(frame_bytes(tasks)) + gateway.shared_s(one_thread, gateway.threads(true))
 }
 
-/// Estimates of a plan; memory is that of `target`.
+/// The estimates of a plan. Memory is that of `target`.
 pub fn estimate(
     graph: &Graph,
     d: &Dataflow,

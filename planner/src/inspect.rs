@@ -8,49 +8,50 @@ use crate::{
 };
 use tessera_plan::graph::Graph;
 
-/// A network's layers and sums.
+/// A network's layers, and sums over them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Table {
     /// Name of the model.
     pub name: String,
-    /// Input as rows, columns, channels.
+    /// Rows, columns and channels of the input.
     pub input: [usize; 3],
     /// Layers in cfg order.
     pub layers: Vec<Row>,
-    /// float32 values of the weights file.
+    /// Number of float32 values in the weights file.
     pub weights: usize,
     /// Multiply-adds of one frame.
     pub macs: u64,
-    /// Bytes of all layer outputs together, float32.
+    /// Bytes of the outputs of all layers together, in float32.
     pub activation_bytes: u64,
-    /// Largest input plus output of one layer in bytes: what the paper counts as memory.
+    /// Bytes of the largest input plus output of a layer: the memory that the paper counts.
     pub largest_layer_bytes: u64,
-    /// First layer that needs whole maps: the largest offload point. `None`: all can be tiled.
+    /// First layer that needs whole maps: the largest offload point. `None` if all layers can be tiled.
     pub first_barrier: Option<usize>,
 }
 
-/// A layer.
+/// A layer of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Number.
+    /// Number of the layer.
     pub layer: usize,
-    /// Section name.
+    /// Name of the section.
     pub kind: String,
-    /// Line in the cfg.
+    /// Line of the section in the cfg.
     pub line: usize,
-    /// Output as rows, columns, channels.
+    /// Rows, columns and channels of the output.
     pub output: [usize; 3],
-    /// float32 values in the weights file.
+    /// Number of the layer's float32 values in the weights file.
     pub weights: usize,
-    /// Multiply-adds.
+    /// Multiply-adds of the whole layer.
     pub macs: u64,
-    /// Bytes of its inputs and its output together, float32: what the paper counts as its memory.
+    /// Bytes of its inputs and its output together, in float32: the memory that the paper counts.
     pub bytes: u64,
-    /// What it reads: layer numbers, -1 for the input. Empty for what no output needs.
+    /// Numbers of the layers that it reads, -1 for the input. Empty if no output of the network needs the
+    /// layer.
     pub reads: Vec<i64>,
 }
 
-/// Collects the table.
+/// Makes the table of a network.
 pub fn table(graph: &Graph) -> Table {
     let layer_of =
         |t: tessera_plan::graph::TensorIx| t.producer().map_or(-1, |n| graph.nodes[n].layer as i64);
@@ -92,7 +93,7 @@ pub fn table(graph: &Graph) -> Table {
     }
 }
 
-/// Renders the table for people.
+/// The table as text for people.
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 pub fn render(t: &Table) -> String {
     let size = |[h, w, c]: [usize; 3]| format!("{w} x {h} x {c}");

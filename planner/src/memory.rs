@@ -47,14 +47,14 @@ pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<Str
     .collect()
 }
 
-/// Bytes of an edge's slots with `own_frames` frames of its own in flight. One task more than there are
-/// workers is at hand.
+/// Bytes of an edge's slots with `own_frames` frames of its own in flight. The slots suffice for one task more
+/// than there are workers.
 pub fn objects(graph: &TaskGraph, own_frames: usize, workers: usize) -> u64 {
     slots_bytes(&edge_slots(graph, own_frames, workers + 1, KEPT_FRAMES))
 }
 
-/// Of edges' needs and limits those of the edge with the least to spare; without limits, of the one that
-/// needs most.
+/// The need and the limit of the edge with the least memory to spare; without limits, of the edge that needs
+/// most.
 pub fn tightest(edges: impl Iterator<Item = (u64, Option<u64>)>) -> (u64, u64) {
     edges
         .map(|(needed, limit)| (needed, limit.unwrap_or(u64::MAX)))
@@ -62,17 +62,17 @@ pub fn tightest(edges: impl Iterator<Item = (u64, Option<u64>)>) -> (u64, u64) {
         .unwrap_or((0, u64::MAX))
 }
 
-/// What an edge that is also a source needs: the most of all edges. `--memory` limits this.
+/// Bytes that an edge needs that is also a source: the most of all edges. `--memory` limits this.
 pub fn source_bytes(memory: &BTreeMap<String, u64>) -> u64 {
     sum(memory, &["edge.arena", "edge.weights", "source.objects"])
 }
 
-/// What an edge that holds no pictures needs.
+/// Bytes that an edge needs that brings no frames.
 pub fn edge_bytes(memory: &BTreeMap<String, u64>) -> u64 {
     sum(memory, &["edge.arena", "edge.weights", "edge.objects"])
 }
 
-/// What the gateway needs.
+/// Bytes that the gateway needs.
 pub fn gateway_bytes(memory: &BTreeMap<String, u64>) -> u64 {
     sum(
         memory,

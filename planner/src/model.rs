@@ -7,9 +7,10 @@ use tessera_plan::graph::{Graph, NodeWeights};
 pub struct Model {
     /// The network.
     pub graph: Graph,
-    /// Per node, `None` where the node has none. The whole is `None` when planning without weights.
+    /// The weights of each node, `None` for nodes without weights. `None` as a whole when planning without
+    /// weights.
     pub weights: Option<Vec<Option<NodeWeights>>>,
-    /// SHA-256 over the graph's meaning and, when known, the folded weights. Goes into the plan,
-    /// `weights.bin` and onto the wire.
+    /// SHA-256 of the network's operations and, if they are known, of the folded weights. Plans, `weights.bin`
+    /// and datagrams carry it.
     pub digest: [u8; 32],
 }

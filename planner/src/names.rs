@@ -8,13 +8,13 @@ use crate::text::plural;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NamesError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read the names")]
     Io(#[from] std::io::Error),
-    /// It is a folder, a pipe or a device.
+    /// The path leads to a folder, a pipe or a device.
     #[error("this is no regular file; give a text file with one class per line")]
     NotAFile,
-    /// It is no text, or far too large.
+    /// The file is no text, or far too large.
     #[error("this is no list of names; give a text file with one class per line")]
     NotText,
 }
@@ -32,8 +32,8 @@ const WINDOWS_1252: [char; 32] = [
     'ž', 'Ÿ',
 ];
 
-/// Reads the names of `classes` classes, and warnings: a list of another length, or with blank
-/// lines, is one. A class without a name is shown by its number.
+/// Reads the names of `classes` classes. A list of another length or with blank lines gives warnings. A class
+/// without a name gets its number.
 ///
 /// # Errors
 /// When the file cannot be read or is no text.
@@ -48,7 +48,7 @@ pub fn read(path: &Path, classes: usize) -> Result<(Vec<String>, Vec<String>), N
     parse(&std::fs::read(path)?, classes)
 }
 
-/// As [`read`], from memory.
+/// As [`read`], from the file's bytes.
 ///
 /// # Errors
 /// When `bytes` are no text.

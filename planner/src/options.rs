@@ -1,4 +1,4 @@
-//! What a plan is asked to be.
+//! What flags ask of a plan.
 
 use tessera_plan::plan::Split;
 
@@ -12,38 +12,38 @@ pub use crate::{
     target::Target,
 };
 
-/// What a plan is asked to be.
+/// What flags ask of a plan.
 #[derive(Clone, Debug)]
 pub struct PlanOptions {
     /// Rows and columns of tiles: one grid for all stages, one per stage, or none (search).
     pub grids: Vec<[usize; 2]>,
-    /// Number of leading layers on edges; `None` with empty `cuts`: search.
+    /// Number of leading layers on edges. `None` with empty `cuts` means search.
     pub offload: Option<usize>,
-    /// Stage ends, the last one being the offload point. Excludes `offload`.
+    /// Ends of stages; the last one is the offload point. Excludes `offload`.
     pub cuts: Vec<usize>,
-    /// How grids cut.
+    /// The rule by which grids cut maps.
     pub split: Split,
-    /// Only bit-exact kernels and float32 objects.
+    /// True for bit-exact kernels and float32 objects only.
     pub exact: bool,
-    /// How rows move through a chain.
+    /// How rows move through chains.
     pub rows: Rows,
-    /// Kernels to choose from; direct ones if `exact`.
+    /// Kernels to choose from. With `exact`, direct ones are taken instead.
     pub kernels: Family,
-    /// Tiles per call of a Winograd kernel, about: fewer take less memory and more time.
+    /// About how many tiles a call of a Winograd kernel computes. Fewer take less memory and more time.
     pub tiles: usize,
     /// How weights of convolutions are stored.
     pub weights: Storage,
     /// The edges; at least one. The first one brings frames.
     pub boards: Vec<Board>,
-    /// Merges what edges make, and computes the tail.
+    /// The board that merges tiles and computes the tail.
     pub gateway: Board,
-    /// Whether boundary tensors and the convolutions before heads leave the tail, for `--dump`.
+    /// True if the tail hands over boundary tensors and the convolutions before heads, for `--dump`.
     pub dump: bool,
-    /// The command that makes the plan again.
+    /// The command that makes this plan again.
     pub command: String,
 }
 
-/// How rows move through a chain.
+/// How rows move through chains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rows {
     /// Through rings, in row blocks whose heights the planner chooses.
@@ -56,14 +56,14 @@ pub enum Rows {
 }
 
 impl Default for PlanOptions {
-    /// Everything is left to choose, for two edges of portable code.
+    /// Options that leave everything to the search, for two edges that run portable code.
     fn default() -> Self {
         Self::of(2, &Board::new(Target::Portable))
     }
 }
 
 impl PlanOptions {
-    /// Everything is left to choose, for `edges` equal boards and a gateway of their kind.
+    /// Options that leave everything to the search, for `edges` equal boards and a gateway of their kind.
     pub fn of(edges: usize, board: &Board) -> Self {
         Self {
             grids: Vec::new(),
@@ -82,7 +82,7 @@ impl PlanOptions {
         }
     }
 
-    /// The same for boards of another target.
+    /// The same options for boards of another target.
     #[must_use]
     pub fn on(mut self, target: Target) -> Self {
         for board in self.boards.iter_mut().chain([&mut self.gateway]) {
@@ -91,7 +91,7 @@ impl PlanOptions {
         self
     }
 
-    /// What to plan for: the boards' targets, each once, in the boards' order.
+    /// The boards' targets, each once, in the boards' order.
     pub fn targets(&self) -> Vec<Target> {
         let mut list: Vec<Target> = Vec::new();
         for board in self.boards.iter().chain([&self.gateway]) {
@@ -102,22 +102,22 @@ impl PlanOptions {
         list
     }
 
-    /// The first edge's target; the gateway's where there are no edges.
+    /// The first edge's target; the gateway's if there are no edges.
     pub fn target(&self) -> Target {
         self.first().target
     }
 
-    /// The first edge, which brings frames; the gateway where there are no edges.
+    /// The first edge, which brings frames; the gateway if there are no edges.
     pub fn first(&self) -> &Board {
         self.boards.first().unwrap_or(&self.gateway)
     }
 
-    /// Cores of all edges.
+    /// Number of cores of all edges.
     pub fn cores(&self) -> usize {
         self.boards.iter().map(|b| b.cores.max(1)).sum()
     }
 
-    /// Most threads that share a task on any board.
+    /// The largest number of threads that share a task on any board.
     pub fn team(&self) -> usize {
         let boards = self.boards.iter().chain([&self.gateway]);
         boards.map(|b| b.team).max().unwrap_or(1)
@@ -128,7 +128,7 @@ impl PlanOptions {
         self.boards.iter().filter_map(|b| b.memory_bytes).min()
     }
 
-    /// Kernels to choose from.
+    /// The kernels to choose from.
     pub const fn family(&self) -> Family {
         if self.exact {
             Family::Direct
@@ -137,15 +137,15 @@ impl PlanOptions {
         }
     }
 
-    /// What kernels of `target` are chosen for: the first board of that target. All boards of a target
-    /// run the same program.
+    /// How kernels of `target` are chosen: for the first board of that target, since all boards of a target run
+    /// the same program.
     pub fn kernels_for(&self, target: Target) -> Wanted<'_> {
         let mut boards = self.boards.iter().chain([&self.gateway]);
         let board = boards.find(|b| b.target == target);
         self.kernels_on(board.unwrap_or(&self.gateway))
     }
 
-    /// The kernels of a board's program, at the board's own costs.
+    /// How kernels of a board's program are chosen, at the board's own costs.
     pub fn kernels_on<'a>(&self, board: &'a Board) -> Wanted<'a> {
         Wanted {
             isa: board.target.kernels(),

@@ -10,7 +10,7 @@ use tessera_plan::{
 /// A page, in float32 values.
 const PAGE: usize = 1024;
 
-/// Packs sections: one per stage, then the tail. `chains` gives the kernel of every node.
+/// Lays weights out in sections: one per stage, then the tail. `chains` tells the kernel of every node.
 pub fn pack(
     graph: &Graph,
     stages: &[StageGraph],
@@ -65,7 +65,7 @@ fn kernel_of(chains: &[&Chain], node: usize) -> (usize, WeightFormat) {
         })
 }
 
-/// Values of a stage's section.
+/// Number of values of a stage's section.
 pub fn stage_floats(graph: &Graph, stage: &StageGraph, chains: &[&Chain]) -> usize {
     let of = |n: &usize| {
         let (nr, weights) = kernel_of(chains, *n);

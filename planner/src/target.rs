@@ -1,15 +1,15 @@
-//! What emitted code is compiled for.
+//! A processor that emitted code is compiled for.
 
 use tessera_plan::plan::Isa;
 
-/// What emitted code is compiled for.
+/// A processor that emitted code is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// x86-64 with AVX2 and FMA.
     X86_64V3,
     /// x86-64 with AVX-512.
     X86_64V4,
-    /// Plain Rust for the host.
+    /// Scalar Rust for the host.
     Portable,
     /// 64-bit ARM Linux.
     Aarch64,
@@ -27,7 +27,7 @@ impl Target {
         Self::Armv7,
     ];
 
-    /// The name people type.
+    /// The target's name, as in `--target`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::X86_64V3 => "x86-64-v3",
@@ -38,12 +38,12 @@ impl Target {
         }
     }
 
-    /// The target of a name.
+    /// The target that has this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|t| t.name() == name)
     }
 
-    /// Rust target triple.
+    /// The Rust target triple.
     pub const fn triple(self) -> &'static str {
         match self {
             Self::X86_64V3 | Self::X86_64V4 => "x86_64-unknown-linux-gnu",
@@ -56,7 +56,7 @@ impl Target {
         }
     }
 
-    /// Kernel generator.
+    /// The instruction set of the target's kernels.
     pub const fn kernels(self) -> Isa {
         match self {
             Self::X86_64V3 => Isa::X86_64V3,

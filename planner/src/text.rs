@@ -31,7 +31,7 @@ pub fn plural(n: usize, what: &str) -> String {
     )
 }
 
-/// Columns that are as wide as their widest cell. `<` in `align` means left, `>` right.
+/// A table of text: columns are as wide as their widest cell. In `align`, `<` means left and `>` means right.
 #[derive(Clone, Debug)]
 pub struct Table {
     align: &'static str,
@@ -46,7 +46,7 @@ struct Row {
 }
 
 impl Table {
-    /// A table with a header; one character of `align` per column.
+    /// A table with a header. `align` has one character per column.
     pub fn new(align: &'static str, header: &[&str]) -> Self {
         let mut table = Self::plain(align);
         table.row(header);
@@ -66,7 +66,7 @@ impl Table {
         self.row_with_note(cells, "");
     }
 
-    /// Adds a row that has only its first cells, and a text behind them.
+    /// Adds a row of fewer cells than columns, with a text in place of the others.
     pub fn row_with_note(&mut self, cells: &[&str], note: &str) {
         self.rows.push(Row {
             cells: cells.iter().map(ToString::to_string).collect(),
@@ -74,7 +74,7 @@ impl Table {
         });
     }
 
-    /// The table, every line behind `indent` spaces, two spaces between columns.
+    /// The table as text: every line begins with `indent` spaces, and two spaces stand between columns.
     pub fn render(&self, indent: usize) -> String {
         let width = |k: usize| {
             let cells = self.rows.iter().filter_map(|r| r.cells.get(k));

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// How bad it is.
+/// How severe a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// The network still means one thing.
+    /// The cfg is odd, but its meaning is clear.
     Warning,
     /// The cfg is wrong.
     Error,
@@ -29,7 +29,7 @@ impl Severity {
 pub struct Span {
     /// First byte in the file.
     pub start: usize,
-    /// First byte behind.
+    /// First byte behind the part.
     pub end: usize,
     /// Line, from 1; 0 means the file as a whole.
     pub line: usize,
@@ -37,20 +37,20 @@ pub struct Span {
     pub column: usize,
 }
 
-/// One thing to say about a cfg.
+/// One message about a cfg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// How severe a diagnostic is.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
-    /// Where.
+    /// The part of the cfg that the message is about.
     pub span: Span,
-    /// What the span is.
+    /// A few words that label the part.
     pub label: String,
-    /// What to do.
+    /// What to do about it.
     pub help: String,
-    /// Other places that belong to it.
+    /// Other parts of the cfg, with their labels.
     pub secondary: Vec<(Span, String)>,
 }
 

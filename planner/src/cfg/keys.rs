@@ -56,7 +56,7 @@ impl<'a> Keys<'a> {
         found.map_or(self.section.span, |e| e.value_span)
     }
 
-    /// The raw value of a key. A key that is given without one is an error, said once: whoever asks needs it.
+    /// The raw value of a key. A key that is given without a value is an error, reported once.
     pub fn text(&self, key: &'static str) -> Option<&'a str> {
         let first = self.used.borrow_mut().insert(key);
         if first && let Some(blank) = self.section.blank(key) {
@@ -71,7 +71,7 @@ impl<'a> Keys<'a> {
         self.section.get(key).map(|e| e.value.as_str())
     }
 
-    /// Marks a key as known, whatever its value.
+    /// Marks a key as known, so that no warning names it.
     pub fn know(&self, key: &'static str) {
         self.used.borrow_mut().insert(key);
     }
@@ -105,7 +105,7 @@ impl<'a> Keys<'a> {
         self.out.borrow().iter().any(|d| d.span == line.span)
     }
 
-    /// Adds an error at `key`, unless what is wrong follows from the key's lack of a value, which has been said.
+    /// Adds an error at `key`, unless the key has no value and that was reported already.
     pub fn error(&self, key: &str, message: impl Into<String>, help: impl Into<String>) {
         if self.section.blank(key).is_some_and(|e| self.said(e)) {
             return;
@@ -242,8 +242,7 @@ impl<'a> Keys<'a> {
         list
     }
 
-    /// Ends the interpretation: unknown keys become warnings, and so do keys without a value that nobody asked
-    /// for.
+    /// Ends the interpretation. Unknown keys, and keys without a value that nothing asked for, become warnings.
     pub fn finish(self, out: &mut Vec<Diagnostic>) {
         self.warn_of_unknown_keys();
         self.finish_training(out);

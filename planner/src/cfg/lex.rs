@@ -36,7 +36,7 @@ pub struct Section {
     pub entries: Vec<Entry>,
     /// Keys without a value, first of every key only: Darknet drops such lines.
     pub blanks: Vec<Entry>,
-    /// Whether more than [`KEYS_MAX`] keys were given.
+    /// True if more than [`KEYS_MAX`] keys were given.
     pub full: bool,
 }
 

@@ -8,9 +8,9 @@ use tessera_plan::graph::{Graph, Op, TensorIx};
 /// Channels of another tensor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slice {
-    /// Whose.
+    /// The tensor that holds the channels.
     pub of: TensorIx,
-    /// The first one.
+    /// First channel.
     pub channel: usize,
 }
 

@@ -15,11 +15,11 @@ use tessera_plan::{
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct How<'a> {
-    /// Which kernels.
+    /// How kernels are chosen.
     pub kernels: kernel::Wanted<'a>,
-    /// How rows move.
+    /// How rows move through the chain.
     pub rows: Rows,
-    /// Nodes whose chains do not agree on a kernel: their weights are not stored transformed.
+    /// Nodes whose weights are not stored transformed, since chains do not agree on their kernel.
     pub apart: &'a BTreeSet<usize>,
     /// Threads that share a firing.
     pub team: usize,
@@ -28,23 +28,23 @@ pub struct How<'a> {
 /// What a chain computes.
 #[derive(Clone, Copy, Debug)]
 pub struct ChainSpec<'a> {
-    /// Emitted module's name.
+    /// Name of the emitted module.
     pub name: &'a str,
     /// Nodes, in order.
     pub nodes: &'a [usize],
-    /// Tensors loaded.
+    /// Tensors that the chain loads.
     pub inputs: &'a [TensorIx],
-    /// Tensors stored.
+    /// Tensors that the chain stores.
     pub outputs: &'a [TensorIx],
-    /// Rows needed of every tensor.
+    /// The rows of every tensor that the chain needs.
     pub y: &'a Trace,
-    /// Columns needed of every tensor.
+    /// The columns of every tensor that the chain needs.
     pub x: &'a Trace,
-    /// Whether every input arrives as one packed map, as a tail's does, so that it can be read there.
+    /// True if every input arrives as one packed map, which can be read in place. That is so for tails.
     pub packed: bool,
 }
 
-/// The region of a tensor that a pair of traces names; all channels.
+/// The region of a tensor that traces of rows and columns name, with all channels.
 pub fn region(graph: &Graph, t: TensorIx, y: &Trace, x: &Trace) -> Region {
     let (ys, xs) = (y.span(t), x.span(t));
     if ys.is_empty() || xs.is_empty() {
@@ -75,7 +75,7 @@ impl ChainSpec<'_> {
     }
 }
 
-/// Everything relative about a tile along one axis: equal signatures, equal code.
+/// The geometry of a tile along one axis, relative to its own position. Tiles of equal signatures share code.
 pub fn signature(
     graph: &Graph,
     nodes: &[usize],

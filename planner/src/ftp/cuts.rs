@@ -12,7 +12,7 @@ use tessera_plan::{graph::Graph, plan::Split, region::Span};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TooFine {
-    /// Nothing to cut.
+    /// No parts are asked for.
     #[error("0 {what} of tiles are no grid")]
     None {
         /// `rows` or `columns`.
@@ -25,7 +25,7 @@ pub enum TooFine {
         "{parts} {what} of tiles are too many: the stage's coarsest output has {extent} {what}"
     )]
     Extent {
-        /// Parts asked for.
+        /// Number of parts asked for.
         parts: usize,
         /// `rows` or `columns`.
         what: &'static str,
@@ -37,13 +37,13 @@ pub enum TooFine {
         "{parts} {what} of tiles leave the last one empty: --split equal gives each ceil({extent} / {parts}) = {step} of the {extent} {what}; {largest} or {next} work, or --split balanced"
     )]
     LastEmpty {
-        /// Parts asked for.
+        /// Number of parts asked for.
         parts: usize,
         /// `rows` or `columns`.
         what: &'static str,
         /// Rows or columns of the coarsest output.
         extent: usize,
-        /// Rows or columns of every part but the last.
+        /// Rows or columns of each part but the last.
         step: usize,
         /// Largest smaller number that works.
         largest: usize,
@@ -80,7 +80,7 @@ pub fn cut(
     })
 }
 
-/// Whether an axis can be cut into `parts`.
+/// Checks that an axis can be cut into `parts`.
 ///
 /// # Errors
 /// When a part would be empty; the error says what would work.

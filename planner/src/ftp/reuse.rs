@@ -42,13 +42,13 @@ impl Area {
         }
     }
 
-    /// Pixels inside.
+    /// Number of pixels; 0 if the area is empty.
     pub fn pixels(self) -> u64 {
         let len = |[lo, hi]: [i64; 2]| (hi - lo).max(0).unsigned_abs();
         len(self.y) * len(self.x)
     }
 
-    /// What lies in both.
+    /// The intersection of both areas.
     #[must_use]
     pub fn meet(self, o: Self) -> Self {
         let axis = |a: [i64; 2], b: [i64; 2]| [a[0].max(b[0]), a[1].min(b[1])];
@@ -59,18 +59,18 @@ impl Area {
     }
 }
 
-/// A tile under the schedule. Index `l` is the chain's l-th operation.
+/// A tile under the schedule. Index `l` of its lists is the chain's operation `l`.
 #[derive(Clone, Debug)]
 pub struct ReuseTile {
     /// Row in the grid.
     pub row: usize,
     /// Column in the grid.
     pub col: usize,
-    /// Whether it waits for its neighbours: `row + col` is odd.
+    /// True if the tile has the second colour and waits for its neighbours: `row + col` is odd.
     pub second: bool,
-    /// What each operation reads, strips included.
+    /// The area that each operation reads, strips included.
     pub inputs: Vec<Area>,
-    /// What each operation computes.
+    /// The area that each operation computes.
     pub outputs: Vec<Area>,
 }
 
@@ -81,9 +81,9 @@ pub struct Strip {
     pub donor: usize,
     /// Index of the tile that reads it.
     pub taker: usize,
-    /// Operation whose output it is part of.
+    /// The operation whose output the strip is part of.
     pub operation: usize,
-    /// Which part.
+    /// The strip's area of that output.
     pub area: Area,
 }
 
@@ -267,7 +267,7 @@ impl Reuse {
         F32 * graph.nodes[self.nodes[strip.operation]].shape.c as u64 * strip.area.pixels()
     }
 
-    /// Bytes of strips that each tile hands over, by tile.
+    /// For each tile, the bytes of all strips that it hands over.
     pub fn donated(&self, graph: &Graph) -> Vec<u64> {
         let mut bytes = vec![0; self.plain.len()];
         for s in &self.strips {

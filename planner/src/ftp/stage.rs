@@ -7,19 +7,19 @@ use tessera_plan::graph::{Graph, TensorIx};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Bad {
-    /// A layer needs whole maps.
+    /// A layer of the stage needs whole maps.
     #[error(
         "layer {layer} [{kind}] needs whole maps, so it can only run on the gateway; the largest offload point is {largest}"
     )]
     Barrier {
         /// The layer.
         layer: usize,
-        /// Its section name.
+        /// The layer's section name.
         kind: String,
-        /// Largest offload point.
+        /// The largest offload point.
         largest: usize,
     },
-    /// Nothing to compute.
+    /// The layers compute nothing.
     #[error("layers {first} to {last} compute nothing that is needed later; choose other cuts")]
     Empty {
         /// First layer.
@@ -34,18 +34,19 @@ pub enum Bad {
 pub struct StageGraph {
     /// First cfg layer.
     pub first_layer: usize,
-    /// First cfg layer behind.
+    /// First cfg layer behind the stage.
     pub end_layer: usize,
-    /// Its nodes, in order.
+    /// Indices of the stage's nodes, in order.
     pub nodes: Vec<usize>,
-    /// Tensors made before and read here.
+    /// Tensors that the stage reads and earlier layers make.
     pub inputs: Vec<TensorIx>,
-    /// Tensors made here and wanted later, by nodes or by `wanted`.
+    /// Tensors that the stage makes, and later nodes or `wanted` ask for.
     pub outputs: Vec<TensorIx>,
 }
 
 impl StageGraph {
-    /// Layers `first..end` of `graph`; `wanted` are tensors that must leave the stage anyhow.
+    /// Layers `first..end` of `graph`. `wanted` are tensors that must leave the stage even if no later layer
+    /// reads them.
     pub fn new(graph: &Graph, first: usize, end: usize, wanted: &[TensorIx]) -> Self {
         let inside = |n: usize| (first..end).contains(&graph.nodes[n].layer);
         let nodes: Vec<usize> = (0..graph.nodes.len()).filter(|n| inside(*n)).collect();

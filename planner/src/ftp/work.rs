@@ -18,7 +18,7 @@ pub fn per_pixel(graph: &Graph, n: usize) -> u64 {
     }
 }
 
-/// Multiply-adds of layers `first..end`, untiled.
+/// Multiply-adds of layers `first..end` on whole maps.
 pub fn untiled_macs(graph: &Graph, first: usize, end: usize) -> u64 {
     (0..graph.nodes.len())
         .filter(|n| (first..end).contains(&graph.nodes[*n].layer))
@@ -26,7 +26,8 @@ pub fn untiled_macs(graph: &Graph, first: usize, end: usize) -> u64 {
         .sum()
 }
 
-/// Multiply-adds of all tiles, `macs`, relative to layers `0..offload` untiled.
+/// The redundancy of tiles that take `macs` multiply-adds together: relative to layers `0..offload` on whole
+/// maps.
 #[expect(clippy::cast_precision_loss, reason = "a ratio")]
 pub fn redundancy(graph: &Graph, macs: u64, offload: usize) -> f64 {
     match untiled_macs(graph, 0, offload) {

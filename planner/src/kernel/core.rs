@@ -2,24 +2,24 @@
 
 use tessera_plan::plan::Isa;
 
-/// Speeds of one core, by one thread.
+/// Speeds of one thread on one core.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Core {
-    /// The processor.
+    /// Name of the processor.
     pub name: &'static str,
-    /// Seconds of a unit of a direct kernel's formula, where there is no table.
+    /// Seconds of a unit of the formula for direct kernels, used where there is no table.
     pub direct_s: f64,
-    /// The same of windows of one pixel.
+    /// Seconds of a unit of that formula for windows of one pixel.
     pub pointwise_s: f64,
-    /// The same of depthwise kernels.
+    /// Seconds of a unit of that formula for depthwise kernels.
     pub depthwise_s: f64,
-    /// The same of Winograd kernels.
+    /// Seconds of a unit of the formula for Winograd kernels.
     pub winograd_s: f64,
     /// Bytes per second that layers without kernels read and write.
     pub bytes_per_s: f64,
-    /// The same where they move single values from afar (`[reorg]`).
+    /// Bytes per second of layers that move single values from distant places (`[reorg]`).
     pub scattered_bytes_per_s: f64,
-    /// Seconds of an exponential or a like function of one value.
+    /// Seconds of an exponential, or of a function like it, of one value.
     pub function_s: f64,
     /// Seconds of a multiply-add outside of kernels: fully connected and local layers.
     pub multiply_add_s: f64,
@@ -78,7 +78,7 @@ const CORTEX_A53: Core = Core {
     multiply_add_s: 1e-9,
 };
 
-/// The core that stands for an instruction set.
+/// The core whose speeds are assumed for an instruction set.
 pub const fn core(isa: Isa) -> Core {
     match isa {
         Isa::X86_64V3 => X86_64V3,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::target::Target;
 
-/// Version of the form; a change of meaning bumps it.
+/// Version of a table's form. A change of meaning raises it.
 pub const SCHEMA: u32 = 1;
 /// Most rows of a table.
 const ROWS_MAX: usize = 4096;
@@ -19,7 +19,7 @@ pub const BYTES_MAX: usize = 1 << 20;
 /// Largest number of channels or side of a map.
 const SIZE_MAX: usize = 1 << 20;
 
-/// Cores with tables of their own, and for each target its table.
+/// The shipped tables: core, target, text.
 pub const SHIPPED: [(&str, Target, &str); 4] = [
     (
         "cortex-a53",
@@ -51,11 +51,12 @@ pub struct CostTable {
     pub schema: u32,
     /// Name of the target whose kernels were measured.
     pub target: String,
-    /// The processor.
+    /// Name of the processor.
     pub core: String,
-    /// How the figures came about: measured when and with what spread, or estimated from what.
+    /// Where the figures come from: when they were measured and with what spread, or from what they were
+    /// estimated.
     pub how: String,
-    /// The figures.
+    /// The speeds, a row per kernel and layer.
     pub rows: Vec<Row>,
 }
 
@@ -63,7 +64,7 @@ pub struct CostTable {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// The kernel.
+    /// The kernel of the row.
     pub kernel: Kernel,
     /// Input channels.
     pub cin: usize,
@@ -71,15 +72,15 @@ pub struct Row {
     pub filters: usize,
     /// Rows and columns of the map.
     pub side: usize,
-    /// 10^9 multiply-adds a second, counted as a direct kernel does them.
+    /// 10^9 multiply-adds per second, counting those of a direct kernel.
     pub gmacs: f64,
 }
 
-/// A kernel to choose.
+/// A kind of kernel that a table measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kernel {
-    /// Tap by tap.
+    /// A direct kernel: tap by tap.
     Direct,
     /// F(2x2, 3x3).
     Winograd2,
@@ -90,7 +91,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [
         Self::Direct,
         Self::Winograd2,
@@ -98,7 +99,7 @@ impl Kernel {
         Self::Winograd6,
     ];
 
-    /// Of the side of a Winograd kernel's tiles.
+    /// The Winograd kernel with tiles of side `m`.
     pub const fn of_tile(m: usize) -> Option<Self> {
         match m {
             2 => Some(Self::Winograd2),
@@ -109,7 +110,7 @@ impl Kernel {
     }
 }
 
-/// Why a table is of no use.
+/// Why a table cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CostError {
@@ -118,7 +119,7 @@ pub enum CostError {
         "a cost table has at most {BYTES_MAX} bytes; make a new one with cargo xtask calibrate"
     )]
     Long,
-    /// No TOML of this form.
+    /// The text is no TOML of this form.
     #[error("{0}\n  help: make a new one with cargo xtask calibrate")]
     Syntax(String),
     /// Another version.
@@ -138,24 +139,24 @@ pub enum CostError {
     /// The number of rows is out of bounds.
     #[error("has {found} rows; 1 to {ROWS_MAX} are possible")]
     Rows {
-        /// How many there are.
+        /// Number of rows.
         found: usize,
     },
     /// A row makes no sense.
     #[error("row {row} (from 1): {what}")]
     Row {
-        /// Its number, from 1.
+        /// Number of the row, from 1.
         row: usize,
-        /// What is wrong.
+        /// What is wrong with the row.
         what: &'static str,
     },
-    /// A kernel has no rows.
+    /// There are no rows of direct kernels.
     #[error("has no rows of direct kernels, which everything is compared with")]
     NoDirect,
 }
 
 impl CostTable {
-    /// Reads and checks a table.
+    /// Reads and checks a table's text.
     ///
     /// # Errors
     /// When it is no table, of another version or target, or a row makes no sense.
@@ -201,7 +202,7 @@ impl CostTable {
         Ok(table)
     }
 
-    /// Text that [`Self::from_toml`] reads.
+    /// The text that [`Self::from_toml`] reads.
     pub fn to_toml(&self) -> String {
         let text = |s: &str| toml::Value::String(s.to_owned()).to_string();
         let mut out = format!(
@@ -226,8 +227,8 @@ impl CostTable {
         out + "]\n"
     }
 
-    /// Seconds that a kernel takes for `filters` output channels of `size` (rows, columns) pixels;
-    /// `None` where the table has no rows of it.
+    /// Seconds that a kernel takes for `filters` output channels of `size` (rows, columns) pixels; `None` if
+    /// the table has no rows of the kernel.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn seconds(
         &self,
@@ -241,8 +242,8 @@ impl CostTable {
         Some(macs / (nearest.gmacs * 1e9))
     }
 
-    /// The row of a kernel nearest to a layer of `filters` output channels of `size` (rows, columns)
-    /// pixels; `None` where there are none.
+    /// The kernel's row that is nearest to a layer of `filters` output channels of `size` (rows, columns)
+    /// pixels; `None` if the table has no rows of the kernel.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn nearest(
         &self,
@@ -275,7 +276,7 @@ impl CostTable {
 }
 
 impl Row {
-    /// Seconds of its layer.
+    /// Seconds of the row's layer.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn seconds(&self) -> f64 {
         9.0 * (self.cin * self.filters * self.side * self.side) as f64 / (self.gmacs * 1e9)

@@ -25,11 +25,11 @@ const CHANNELS_MIN: usize = 16;
 /// What a convolution makes in one chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Made {
-    /// Rows and columns that it writes.
+    /// Rows and columns that the kernel writes.
     pub size: [usize; 2],
-    /// Whether these are maxima of 2x2 sums.
+    /// True if the written values are maxima of 2x2 sums.
     pub pool: bool,
-    /// Whether all rows are one long row to its kernel: see [`super::is_joined`].
+    /// True if the kernel computes all rows as one long row: see [`super::is_joined`].
     pub joined: bool,
 }
 
@@ -38,7 +38,7 @@ pub struct Made {
 pub(super) struct Layer<'a> {
     pub conv: &'a Conv,
     pub node: &'a Node,
-    /// Channels of its input.
+    /// Channels of the layer's input.
     pub cin: usize,
     pub work: Work,
     /// Rows and columns of sums.
@@ -67,7 +67,7 @@ impl Choice {
 }
 
 impl<'a> Layer<'a> {
-    /// `None` for other operations than convolutions.
+    /// The layer of a convolution; `None` for other operations.
     pub fn new(graph: &Graph, node: &'a Node, made: Made, isa: Isa) -> Option<Self> {
         let Op::Conv(conv) = &node.op else {
             return None;
@@ -93,7 +93,7 @@ impl<'a> Layer<'a> {
         })
     }
 
-    /// The kernel that is planned.
+    /// Chooses the kernel.
     pub fn choose(&self, wanted: Wanted<'_>) -> Choice {
         let direct = self.direct();
         let chosen = match wanted.family {
@@ -169,7 +169,7 @@ impl<'a> Layer<'a> {
         } as f64)
     }
 
-    /// Sizes of a Winograd kernel; `None` for a direct one.
+    /// The sizes of a Winograd kernel; `None` for a direct one.
     pub fn winograd(&self, k: &Choice) -> Option<Sizes> {
         match k.algorithm {
             Algorithm::Direct => None,

@@ -29,14 +29,14 @@ pub use wanted::{Family, Wanted};
 /// Bytes of input rows that a row block may take: half of a 512 KiB second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// Whether rows of a convolution from `x` to `out` are one long row: windows of one pixel, and nothing
-/// between the end of a row and the next one's begin.
+/// True if the rows of a convolution from `x` to `out` are one long row: its windows have one pixel, and
+/// nothing lies between the end of a row and the beginning of the next.
 pub fn is_joined(c: &Conv, x: &Buffer, out: &Buffer) -> bool {
     let pads = x.pad_left + x.pad_right + out.pad_left + out.pad_right;
     (c.size, c.stride_x, c.stride_y, c.pad) == (1, 1, 1, 0) && x.w == out.w && pads == 0
 }
 
-/// Whether an operation is a convolution of windows of one pixel, whose rows may be one long row.
+/// True if an operation is a convolution with windows of one pixel, whose rows may be one long row.
 pub const fn is_pointwise(op: &Op) -> bool {
     match op {
         Op::Conv(c) => matches!((c.size, c.stride_x, c.stride_y, c.pad), (1, 1, 1, 0)),
@@ -44,8 +44,8 @@ pub const fn is_pointwise(op: &Op) -> bool {
     }
 }
 
-/// The kernel of a convolution from `x` to `out`, which holds its maxima if `pool`; `None` for other
-/// operations.
+/// Chooses the kernel of a convolution from `x` to `out`. With `pool`, `out` holds maxima of 2x2 sums. `None`
+/// for other operations.
 pub fn choose(
     graph: &Graph,
     node: &Node,

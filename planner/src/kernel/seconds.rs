@@ -18,7 +18,7 @@ use super::{
     work::Work,
 };
 
-/// Seconds of a convolution with the kernel that is planned for it; `None` for other operations.
+/// Seconds of a convolution with the kernel that is chosen for it; `None` for other operations.
 pub fn conv_s(graph: &Graph, node: &Node, made: Made, wanted: Wanted<'_>) -> Option<f64> {
     let layer = Layer::new(graph, node, made, wanted.isa)?;
     let choice = layer.choose(wanted);

@@ -5,7 +5,7 @@ use tessera_plan::{
     plan::{ConvKernel, WeightFormat},
 };
 
-/// How weights are asked to be stored.
+/// How flags ask weights to be stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Storage {
     /// float32: transformed where a Winograd kernel finds them in a cache in every call, otherwise as
@@ -27,7 +27,7 @@ pub enum Storage {
 const CACHED: usize = 64 << 10;
 
 impl Storage {
-    /// Whether weights that take `floats` values transformed are stored so.
+    /// True if weights that take `floats` values when transformed are stored transformed.
     pub const fn transforms(self, floats: usize) -> bool {
         match self {
             Self::Auto => floats <= CACHED,
@@ -36,7 +36,7 @@ impl Storage {
         }
     }
 
-    /// The same without transformed weights.
+    /// The same choice without transformed weights.
     #[must_use]
     pub const fn plain(self) -> Self {
         match self {

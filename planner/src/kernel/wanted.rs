@@ -1,32 +1,33 @@
-//! What kernels are chosen for.
+//! By what kernels are chosen.
 
 use tessera_plan::plan::Isa;
 
 use super::{costs::CostTable, stored::Storage};
 
-/// Which kernels may be planned.
+/// Which kernels may be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
-    /// Direct ones: sums in one order, the same bits wherever tiles lie.
+    /// Direct kernels: sums have one order, so bits do not depend on where tiles lie.
     Direct,
-    /// What costs less.
+    /// The kernels that take the least time.
     #[default]
     Auto,
-    /// Winograd's F(m x m, 3 x 3) wherever it is possible.
+    /// Winograd's F(m x m, 3 x 3) wherever it can compute the layer.
     Winograd(usize),
 }
 
-/// What kernels are chosen for.
+/// By what kernels are chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Instruction set.
+    /// The instruction set.
     pub isa: Isa,
     /// Kernels to choose from.
     pub family: Family,
-    /// Tiles per call of a Winograd kernel, about: see [`super::winograd::TILES`].
+    /// About how many tiles a call of a Winograd kernel computes: see [`super::winograd::TILES`].
     pub tiles: usize,
     /// How weights are stored.
     pub weights: Storage,
-    /// How fast kernels are; without it formulas for x86-64 say it, and others are direct.
+    /// The speeds of kernels. Without a table, formulas are used on x86-64, and kernels of other instruction
+    /// sets are direct.
     pub costs: Option<&'a CostTable>,
 }

@@ -15,7 +15,7 @@ use tessera_plan::{
     region::Span,
 };
 
-/// What chains are built from.
+/// What the chains of a plan are built from.
 #[derive(Clone, Copy, Debug)]
 pub struct Parted<'a> {
     /// The network.
@@ -26,7 +26,7 @@ pub struct Parted<'a> {
     pub tiled: &'a [[AxisParts; 2]],
     /// The tail's nodes and tensors.
     pub tail: &'a StageGraph,
-    /// What was asked for.
+    /// What flags ask of the plan.
     pub options: &'a PlanOptions,
 }
 
@@ -86,7 +86,7 @@ fn stage_chains(
     list
 }
 
-/// What the tile at these rows and columns computes: parts of an axis, and which of them.
+/// What a tile computes. The tile is given by the parts of each axis, and its index among them.
 pub fn tile_spec<'a>(
     stage: &'a StageGraph,
     name: &'a str,
@@ -103,7 +103,7 @@ pub fn tile_spec<'a>(
     }
 }
 
-/// The chain of the tile at these rows and columns.
+/// The chain of the tile at these parts of both axes.
 pub fn tile_chain(
     graph: &Graph,
     stage: &StageGraph,
@@ -128,8 +128,8 @@ fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<usize> {
         .collect()
 }
 
-/// Threads that share a tile of a stage of these parts: a single tile leaves a second thread nothing
-/// but a share of it.
+/// Threads that share a tile of a stage: up to `most` if the stage has a single tile, else 1, since other
+/// threads compute other tiles.
 pub fn team(ys: &AxisParts, xs: &AxisParts, most: usize) -> usize {
     if ys.classes.len() * xs.classes.len() == 1 {
         most
@@ -138,7 +138,7 @@ pub fn team(ys: &AxisParts, xs: &AxisParts, most: usize) -> usize {
     }
 }
 
-/// Rows and columns of all that a tail reads and makes: whole maps.
+/// The rows and columns of a tail's tensors: whole maps.
 pub fn whole_maps(graph: &Graph, tail: &StageGraph) -> [Trace; 2] {
     let nodes = tail.nodes.iter().map(|n| TensorIx::node(*n));
     let tensors: Vec<TensorIx> = tail.inputs.iter().copied().chain(nodes).collect();
@@ -150,7 +150,7 @@ pub fn whole_maps(graph: &Graph, tail: &StageGraph) -> [Trace; 2] {
     })
 }
 
-/// What a tail computes, on [`whole_maps`].
+/// What a tail computes on [`whole_maps`].
 pub fn tail_spec<'a>(tail: &'a StageGraph, [y, x]: &'a [Trace; 2]) -> ChainSpec<'a> {
     ChainSpec {
         name: "tail",

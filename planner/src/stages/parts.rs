@@ -14,16 +14,16 @@ use crate::{
 };
 use tessera_plan::{graph::Graph, plan::Split, region::Span};
 
-/// One axis of a tiled stage: per part its ends on every output, its trace and its class.
+/// One axis of a tiled stage: for each part its ranges of the outputs, its trace and its class.
 #[derive(Clone, Debug)]
 pub struct AxisParts {
-    /// Range of every output, per part.
+    /// For each part, its range of every output.
     pub ends: Vec<Vec<Span>>,
-    /// Trace, per part.
+    /// For each part, its trace.
     pub traces: Vec<Trace>,
-    /// Class, per part.
+    /// For each part, its class: parts of equal geometry share one.
     pub classes: Vec<usize>,
-    /// First part of every class.
+    /// For each class, its first part.
     pub firsts: Vec<usize>,
 }
 

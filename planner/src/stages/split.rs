@@ -3,7 +3,8 @@
 use crate::{error::PlanError, ftp::StageGraph};
 use tessera_plan::graph::{Graph, TensorIx};
 
-/// Tensors that must leave the stages whoever reads them: outputs, and what `--dump` shows.
+/// Tensors that must leave the stages even if no later layer reads them: the network's outputs, and what
+/// `--dump` shows.
 pub fn wanted(graph: &Graph, dump: bool) -> Vec<TensorIx> {
     let mut list = graph.outputs.clone();
     if dump {
@@ -19,7 +20,7 @@ pub fn wanted(graph: &Graph, dump: bool) -> Vec<TensorIx> {
     list
 }
 
-/// Stages and tail of `cuts`, checked.
+/// The stages and the tail of `cuts`. All stages can be tiled.
 ///
 /// # Errors
 /// When a stage cannot be tiled.

@@ -11,7 +11,7 @@ use tessera_plan::{
     region::{Region, Span},
 };
 
-/// A stage of a plan: the regions of its tiles.
+/// A stage of a plan, with the regions of its tiles.
 pub fn stage_data(
     graph: &Graph,
     stage: &StageGraph,
@@ -66,7 +66,7 @@ pub fn stage_data(
     }
 }
 
-/// Tensors that cross a boundary: the input, what stages make, what the tail reads and makes.
+/// Tensors that cross a boundary: the input, the outputs of stages, the inputs and outputs of the tail.
 pub fn boundary_tensors<'a>(
     graph: &Graph,
     stages: impl IntoIterator<Item = &'a [TensorIx]>,

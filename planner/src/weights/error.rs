@@ -7,13 +7,13 @@ pub enum WeightsError {
     /// The file cannot be opened or read.
     #[error("cannot read the weights")]
     Io(#[from] std::io::Error),
-    /// It is a folder or a device.
+    /// The path leads to a folder or a device.
     #[error("this is no regular file; give a Darknet .weights file")]
     NotAFile,
     /// It is something else.
     #[error("this looks like {what}, not a Darknet weights file; {help}")]
     Foreign {
-        /// What it looks like.
+        /// What the file looks like.
         what: &'static str,
         /// What to do.
         help: &'static str,
@@ -29,11 +29,11 @@ pub enum WeightsError {
         "the header says version {major}.{minor}.{revision}: this is no Darknet weights file, or its bytes are swapped"
     )]
     Version {
-        /// First word.
+        /// First word of the header.
         major: i32,
-        /// Second word.
+        /// Second word of the header.
         minor: i32,
-        /// Third word.
+        /// Third word of the header.
         revision: i32,
     },
     /// The length does not fit the cfg.
@@ -43,7 +43,7 @@ pub enum WeightsError {
         expected: u64,
         /// Bytes in the file.
         found: u64,
-        /// Where it ends, and what that suggests.
+        /// The layer in which the file ends, and what that suggests.
         help: String,
     },
     /// A value that no trained network has.
@@ -53,9 +53,9 @@ pub enum WeightsError {
     Value {
         /// cfg layer.
         layer: usize,
-        /// Which array.
+        /// Name of the array.
         array: &'static str,
-        /// Where in the array.
+        /// Index in the array.
         index: usize,
         /// The value.
         value: f32,
@@ -65,9 +65,9 @@ pub enum WeightsError {
 /// Something odd about weights that can be used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightsWarning {
-    /// cfg layer; none for the header.
+    /// The cfg layer; `None` for the header.
     pub layer: Option<usize>,
-    /// What is odd.
+    /// What is odd about it.
     pub message: String,
 }
 

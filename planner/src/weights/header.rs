@@ -21,7 +21,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Whether connected weights are stored input-major (`major` or `minor` above 1000).
+    /// True if connected weights are stored input-major (`major` or `minor` above 1000).
     pub const fn transposed(&self) -> bool {
         self.major > 1000 || self.minor > 1000
     }
@@ -30,8 +30,8 @@ impl Header {
         [self.major, self.minor, self.revision]
     }
 
-    /// Whether the words are learning rate, momentum and decay, as Darknet's first headers have
-    /// them: float32 in the place of version numbers, then a counter of 4 bytes.
+    /// True if the words are learning rate, momentum and decay, as in Darknet's first headers: float32 values
+    /// in place of version numbers, then a counter of 4 bytes.
     pub fn is_first(&self) -> bool {
         let [rate, momentum, decay] = self.words().map(|w| f32::from_bits(w.cast_unsigned()));
         (1e-9..=1.0).contains(&rate)
@@ -39,7 +39,7 @@ impl Header {
             && (0.0..=1.0).contains(&decay)
     }
 
-    /// Whether the words are version numbers as people count.
+    /// True if the words are small enough for version numbers.
     pub fn is_numbered(&self) -> bool {
         self.words().iter().all(|w| (0..=VERSION_MAX).contains(w))
     }

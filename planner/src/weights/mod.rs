@@ -43,7 +43,7 @@ pub fn load(path: &Path, graph: Graph) -> Result<(Model, Vec<WeightsWarning>), W
     parse(&bytes, len, graph)
 }
 
-/// As [`load`], from memory.
+/// As [`load`], from the file's bytes.
 ///
 /// # Errors
 /// As [`load`].

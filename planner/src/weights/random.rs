@@ -31,7 +31,7 @@ impl Draw {
     }
 }
 
-/// A weights file for `graph`: header 0.2.5, the same for the same seed.
+/// A weights file for `graph` with header 0.2.5. Equal seeds give equal files.
 #[expect(clippy::cast_precision_loss, reason = "fan-ins fit float32")]
 pub fn random_file(graph: &Graph, seed: u64) -> Vec<u8> {
     let mut d = Draw(ChaCha8Rng::seed_from_u64(seed));
