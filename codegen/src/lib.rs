@@ -48,7 +48,7 @@ pub use write::{WriteError, write_files};
 /// deterministic.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// What a plan does not say.
+/// What emission needs beside a plan.
 #[derive(Clone, Debug)]
 pub struct EmitOptions {
     /// Path of the runtime crate, relative to the emitted one: `../../runtime`. The node crate lies in its

@@ -8,16 +8,16 @@ use tessera_plan::{
 /// The difference between a model's weights and what a plan stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rounding {
-    /// Weights that are stored in half precision.
+    /// Number of weights that are stored in half precision.
     pub weights: u64,
-    /// Root mean square of their changes, relative to that of the weights.
+    /// Root mean square of the weights' changes, relative to that of the weights.
     pub relative: f64,
-    /// Weights that become zero: smaller than 2^-25.
+    /// Number of weights that become zero, since they are smaller than 2^-25.
     pub zeros: u64,
 }
 
-/// Compares a model's folded weights, one entry per node, with their halves, where `plan` stores those for
-/// `target`; `None` where it stores none.
+/// Compares a model's folded weights, one entry per node, with the half precision in which `plan` stores them
+/// for `target`. `None` if the plan stores no weights in half precision.
 pub fn rounding(plan: &Plan, target: &str, weights: &[Option<NodeWeights>]) -> Option<Rounding> {
     let (mut found, mut change, mut size) = (Rounding::default(), 0.0, 0.0);
     for p in &plan.target.get(target)?.packing {

@@ -7,19 +7,19 @@ use std::{
 
 use crate::Files;
 
-/// A file or folder that cannot be written, read or removed.
+/// A file or folder cannot be written, read or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}", path.display())]
 pub struct WriteError {
     /// The file or folder.
     pub path: PathBuf,
-    /// Why.
+    /// What the system answered.
     #[source]
     pub source: io::Error,
 }
 
-/// Writes `files` below `dir`, those that differ only, so that cargo compiles no more than what changed, and
-/// removes what else lies in `dir/src`: sources that an earlier plan left.
+/// Writes `files` below `dir`, and removes sources that an earlier plan left in `dir/src`. Files that already
+/// have the same content are not touched, so that cargo compiles no more than what changed.
 ///
 /// # Errors
 /// When a file cannot be written or removed.

@@ -14,7 +14,7 @@ use half::{f16, slice::HalfFloatSliceExt};
 use tessera_plan::plan::ElementType;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Reads the values of as many elements.
+/// Reads all elements of `bytes` into as many `values`.
 ///
 /// # Panics
 /// If `bytes` holds more or fewer.
@@ -26,7 +26,7 @@ pub fn load(element: ElementType, bytes: &[u8], values: &mut [f32]) {
     }
 }
 
-/// Writes as many elements as there are values.
+/// Writes all `values` to `bytes` as elements.
 ///
 /// # Panics
 /// If `bytes` has room for more or fewer.
@@ -52,7 +52,7 @@ pub fn store(element: ElementType, values: &[f32], bytes: &mut [u8]) {
     }
 }
 
-/// The values of all elements of `bytes`: where they lie, if they are float32.
+/// The values of all elements of `bytes`. float32 values are borrowed where they lie.
 ///
 /// # Panics
 /// If the bytes are no whole number of elements, or float32 values are not aligned.
@@ -65,7 +65,7 @@ pub fn values(element: ElementType, bytes: &[u8]) -> Cow<'_, [f32]> {
     values.into()
 }
 
-/// float32 values where they lie.
+/// The float32 values in `bytes`, borrowed where they lie.
 ///
 /// # Panics
 /// If the bytes are not aligned to 4, or no multiple of 4.
@@ -76,7 +76,7 @@ pub fn floats(bytes: &[u8]) -> &[f32] {
     }
 }
 
-/// float32 values where they lie, to be written.
+/// The float32 values in `bytes`, mutably borrowed where they lie.
 ///
 /// # Panics
 /// As [`floats`].

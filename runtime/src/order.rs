@@ -5,31 +5,31 @@ use std::ops::Range;
 /// A row block of a load, layer or store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Firing {
-    /// Which one: loads, then layers, then stores, counted through.
+    /// Number of the operation. Loads are counted first, then layers, then stores.
     pub op: usize,
     /// First row.
     pub first: usize,
     /// Number of rows.
     pub rows: usize,
-    /// What `first` grows by with every turn of the period.
+    /// Rows that `first` grows by with every turn of the period.
     pub advance: usize,
 }
 
-/// A chain's firings: what fills its rings, a period over and over, what empties them.
+/// A chain's firings: a prologue that fills its rings, a period, and an epilogue that empties them.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
-    /// Runs once.
+    /// Firings that run once, at the beginning.
     pub prologue: &'static [Firing],
-    /// Runs `repeats` times, every time further down by each firing's `advance`.
+    /// Firings that run `repeats` times. With every turn, each firing moves down by its `advance`.
     pub period: &'static [Firing],
-    /// Turns of the period.
+    /// Number of turns of the period.
     pub repeats: usize,
-    /// Runs once, at the end.
+    /// Firings that run once, at the end.
     pub epilogue: &'static [Firing],
 }
 
 impl Firing {
-    /// A firing from `[op, first, rows, advance]`.
+    /// The firing `[op, first, rows, advance]`.
     pub const fn new([op, first, rows, advance]: [usize; 4]) -> Self {
         Self {
             op,
@@ -39,7 +39,7 @@ impl Firing {
         }
     }
 
-    /// Its rows.
+    /// The rows of the firing.
     pub const fn rows(&self) -> Range<usize> {
         self.first..self.first + self.rows
     }

@@ -15,16 +15,16 @@ const STEPS_MAX: usize = 1 << 12;
 /// Most frames whose times are kept: a profile must not show in the memory of what it measures.
 const FRAMES_MAX: usize = 128;
 
-/// What a layer took, over the frames.
+/// How long a layer took, over the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LayerTimes {
-    /// Shortest, in seconds.
+    /// Shortest time, in seconds.
     pub min_s: f64,
-    /// Median, in seconds.
+    /// Median time, in seconds.
     pub median_s: f64,
-    /// Longest, in seconds.
+    /// Longest time, in seconds.
     pub max_s: f64,
-    /// From the first to the third quartile, in seconds.
+    /// Difference between the third and the first quartile, in seconds.
     pub spread_s: f64,
 }
 
@@ -43,7 +43,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// For `tasks` tasks run by teams of `threads`.
+    /// An empty profile of `tasks` tasks that teams of `threads` threads run.
     pub fn new(tasks: usize, threads: usize) -> Self {
         Self {
             processor: threads <= 1,
@@ -63,7 +63,7 @@ impl Profile {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// A firing of layer `layer` begins.
+    /// Notes that a firing of layer `layer` begins.
     pub fn begin(&mut self, layer: usize) {
         let now = self.now();
         self.end(now);
@@ -81,7 +81,7 @@ impl Profile {
         }
     }
 
-    /// The current task was number `task`, and is done.
+    /// Notes that the current task is done, and that its number is `task`.
     pub fn done(&mut self, task: usize) {
         let now = self.now();
         self.end(now);
@@ -93,7 +93,7 @@ impl Profile {
         self.current.clear();
     }
 
-    /// Per task the times of its layers, in order.
+    /// For each task, the times of its layers in order.
     pub fn layers(&self) -> Vec<Vec<LayerTimes>> {
         let task = |frames: &Vec<Vec<f32>>| {
             let layers = frames.iter().map(Vec::len).min().unwrap_or(0);

@@ -24,9 +24,9 @@ pub struct Program {
     pub name: &'static str,
     /// Name of the target the crate was emitted for: `x86-64-v3`.
     pub target: &'static str,
-    /// Hash of the plan's dataflow part: nodes that agree on it can work together.
+    /// The plan's hash. Nodes that agree on it can work together.
     pub plan_hash: [u8; 32],
-    /// Digest of the model; equals the one in the header of `weights.bin`.
+    /// SHA-256 of the model, as in the header of `weights.bin`.
     pub model_digest: [u8; 32],
     /// Tensors that cross a boundary. Tensor 0 is the network's input.
     pub tensors: &'static [TensorSpec],
@@ -34,15 +34,15 @@ pub struct Program {
     pub tasks: &'static [TaskSpec],
     /// First task of every stage, then the number of tasks.
     pub stage_starts: &'static [u32],
-    /// What the gateway computes when all stages are done.
+    /// The layers that the gateway computes when all stages are done.
     pub tail: TailSpec,
     /// Detection layers, in order.
     pub heads: &'static [Head],
-    /// NMS rule: the last head's.
+    /// The NMS rule of the last head.
     pub nms: NmsKind,
-    /// Whether the model asks for letterboxed input.
+    /// True if the model asks for letterboxed input.
     pub letterbox: bool,
-    /// Whether region boxes carry objectness 1 into NMS (AlexeyAB's fork).
+    /// True if region boxes have objectness 1 in NMS (AlexeyAB's fork).
     pub region_objectness_one: bool,
     /// Sections of `weights.bin`: one per stage, then the tail's.
     pub sections: &'static [SectionSpec],
@@ -53,7 +53,7 @@ pub struct Program {
 /// A tensor that crosses a boundary: `[h, w, c]`.
 #[derive(Debug)]
 pub struct TensorSpec {
-    /// cfg layer whose output it is; -1 for the network's input. Names dumps, and nothing else.
+    /// The cfg layer whose output the tensor is; -1 for the network's input. Only names of dumps use it.
     pub layer: i32,
     /// Rows of pixels.
     pub h: usize,
@@ -61,7 +61,7 @@ pub struct TensorSpec {
     pub w: usize,
     /// Channels of a pixel.
     pub c: usize,
-    /// How its objects store values, in slots and on the wire.
+    /// How the tensor's objects store values, in slots and on the wire.
     pub element: ElementType,
 }
 
@@ -71,13 +71,13 @@ impl TensorSpec {
         self.region().len() * self.element.bytes()
     }
 
-    /// The region that is the whole tensor.
+    /// The region of the whole tensor.
     pub const fn region(&self) -> Region {
         Region::whole(Shape::new(self.h, self.w, self.c))
     }
 }
 
-/// A task: pure, same inputs, same bits, wherever it runs.
+/// A task: a pure function, so the same inputs give the same bits on every node.
 #[derive(Debug)]
 pub struct TaskSpec {
     /// Stage, from 0.
@@ -86,35 +86,35 @@ pub struct TaskSpec {
     pub row: u16,
     /// Column of the tile in its stage's grid: for people.
     pub col: u16,
-    /// What it reads.
+    /// The boxes that the task reads.
     pub inputs: &'static [Port],
-    /// What it makes; output `k` is object (frame, task, k). Over a stage's tasks the boxes cover
-    /// each tensor exactly once.
+    /// The boxes that the task makes; output `k` is object (frame, task, k). The boxes of all tasks of a stage
+    /// cover each tensor exactly once.
     pub outputs: &'static [Port],
-    /// float32 values of working memory.
+    /// Number of float32 values of working memory.
     pub arena_floats: usize,
     /// Multiply-adds, for estimates.
     pub macs: u64,
-    /// Computes it.
+    /// The function that computes it.
     pub run: TaskFn,
 }
 
-/// What the gateway computes.
+/// The tail: layers that the gateway computes on whole maps.
 #[derive(Debug)]
 pub struct TailSpec {
-    /// Whole tensors read.
+    /// Tensors that the tail reads, whole: indices into [`Program::tensors`].
     pub inputs: &'static [u16],
-    /// Whole tensors made: the heads' maps or the network's output, and those to be dumped.
+    /// Tensors that the tail makes, whole: the heads' maps or the network's output, and those to be dumped.
     pub outputs: &'static [u16],
-    /// float32 values of working memory.
+    /// Number of float32 values of working memory.
     pub arena_floats: usize,
     /// Multiply-adds, for estimates.
     pub macs: u64,
-    /// Computes it.
+    /// The function that computes it.
     pub run: TaskFn,
 }
 
-/// Runs a task: loads its inputs into the arena, computes, stores its outputs.
+/// A function that runs a task: it loads inputs into the arena, computes, and stores outputs.
 pub type TaskFn = fn(&mut TaskIo<'_>);
 
 /// A section of `weights.bin`.
@@ -131,21 +131,21 @@ pub struct SectionSpec {
 /// A detection layer.
 #[derive(Debug)]
 pub struct Head {
-    /// cfg layer that it is: for people.
+    /// Index of the cfg layer, for people.
     pub layer: u16,
     /// Index into [`Program::tensors`] of its map.
     pub tensor: u16,
     /// Number of classes.
     pub classes: usize,
-    /// Anchor of every slot, width and height: pixels of the network's input (yolo, Gaussian),
-    /// grid cells (region). Empty for detection (v1).
+    /// Width and height of each slot's anchor: in pixels of the network's input (yolo, Gaussian) or in grid
+    /// cells (region). Empty for detection (v1).
     pub anchors: &'static [(f32, f32)],
-    /// How boxes are read off the map.
+    /// How boxes are decoded from the map.
     pub kind: HeadKind,
 }
 
 impl Program {
-    /// Who needs what of whom.
+    /// The task graph: which task needs which box of which object.
     ///
     /// # Errors
     /// When the dataflow contradicts itself: an error of whoever emitted the program.

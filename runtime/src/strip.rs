@@ -6,8 +6,8 @@ use std::{
     ops::{Index, IndexMut, Range},
 };
 
-/// Values `0..width` of every `stride`, as far as `len` goes, borrowed mutably. What lies between is
-/// others' and out of reach.
+/// Values `0..width` of every `stride`, as far as `len` goes, borrowed mutably. The values between them belong
+/// to others and are out of reach.
 ///
 /// ```text
 /// |<- width ->|             |<- width ->|             |<- width
@@ -36,7 +36,7 @@ impl<'a> Strip<'a> {
         unsafe { Self::from_raw(memory.as_mut_ptr(), memory.len(), stride, own) }
     }
 
-    /// As [`Self::new`], of the `len` values from `memory` on.
+    /// As [`Self::new`], over the `len` values from `memory` on.
     ///
     /// # Safety
     /// The values from `memory` on are valid for reads and writes for `'a`; nobody else
@@ -59,7 +59,7 @@ impl<'a> Strip<'a> {
         }
     }
 
-    /// The strip's `width` channels from index `at` on, and everything behind.
+    /// The part of the strip from index `at` on, with `width` values per piece.
     ///
     /// # Panics
     /// If they are not all the strip's own.
@@ -79,7 +79,7 @@ impl<'a> Strip<'a> {
         }
     }
 
-    /// The `n` values from index `at` on, which lie in one piece.
+    /// The `n` values from index `at` on, which lie side by side.
     ///
     /// # Panics
     /// If they are not all the strip's own.
@@ -94,28 +94,28 @@ impl<'a> Strip<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.first.add(at), n) }
     }
 
-    /// Number of values from the strip's first one to the memory's end, others' included.
+    /// Number of values from the strip's first one to the end of the memory, those of others included.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Never: a strip has a value.
+    /// Always false: a strip has at least one value.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// From one piece of the strip to the next, in values.
+    /// Values from the beginning of one piece to that of the next.
     pub const fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Values of a piece.
+    /// Number of values of a piece.
     pub const fn width(&self) -> usize {
         self.width
     }
 
-    /// The first value. Those at `i * stride + j`, `j < width`, are the strip's own, as far as they
-    /// are less than `len`.
+    /// Pointer to the first value. The strip owns the values at `i * stride + j` with `j < width`, as far as
+    /// that is less than `len`.
     pub const fn as_mut_ptr(&mut self) -> *mut f32 {
         self.first
     }

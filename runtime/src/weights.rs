@@ -33,12 +33,12 @@ pub enum WeightsError {
         /// The file.
         path: PathBuf,
     },
-    /// Another version.
+    /// The file has another version.
     #[error("{path} has layout version {found}, this node reads {VERSION}; pack the weights again")]
     Version {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// The file's version.
         found: u32,
     },
     /// Packed for another plan or model.
@@ -51,7 +51,7 @@ pub enum WeightsError {
         /// `model` or `plan`.
         what: &'static str,
     },
-    /// Shorter than its header says.
+    /// The file is shorter than its header says.
     #[error("{path} has {found} bytes, its header needs {expected}; copy it again")]
     Short {
         /// The file.
@@ -61,7 +61,7 @@ pub enum WeightsError {
         /// Bytes that the header and the program ask for.
         expected: u64,
     },
-    /// A section's bytes are not those that were written.
+    /// A section's bytes do not match its digest.
     #[error("{path}: section {section} is damaged (its SHA-256 differs); copy the file again")]
     Damaged {
         /// The file.
@@ -77,16 +77,16 @@ pub struct Weights {
     map: Mmap,
 }
 
-/// Which sections a node uses.
+/// The sections that a node uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// The stages': an edge.
+    /// The stages' sections: for an edge.
     Stages,
-    /// The tail's: a gateway.
+    /// The tail's section: for a gateway.
     Tail,
-    /// All: one process for everything.
+    /// All sections: for a process that computes everything.
     All,
-    /// The stages', unverified: a worker, whose parent did that.
+    /// The stages' sections, not verified: for a worker, whose parent has verified them.
     Verified,
 }
 
@@ -157,7 +157,8 @@ impl Weights {
         })
     }
 
-    /// The values behind the header, as far as they are mapped. Touching them makes their pages resident.
+    /// The values behind the header, as far as they are mapped. A page becomes resident when one of its values
+    /// is read.
     pub fn floats(&self) -> &[f32] {
         let bytes = &self.map[HEADER_BYTES..];
         let whole = &bytes[..bytes.len() / 4 * 4];

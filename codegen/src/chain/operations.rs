@@ -19,7 +19,7 @@ pub(super) struct Operations<'a> {
 }
 
 impl<'a> Operations<'a> {
-    /// Of a chain and its layers, `None` for steps that have nothing to do.
+    /// The operations of a chain. `layers` has the code of each step, `None` for steps that never fire.
     pub fn new(chain: &'a Chain, layers: &'a [Option<Layer>], uses: &'a Uses) -> Self {
         Self {
             chain,
@@ -28,7 +28,7 @@ impl<'a> Operations<'a> {
         }
     }
 
-    /// How many there are.
+    /// Number of operations.
     pub fn len(&self) -> usize {
         self.chain.loads.len() + self.layers.len() + self.chain.stores.len()
     }

@@ -11,11 +11,11 @@ use crate::{EmitError, cpu, header, module::Module, names::ident, uses::Uses};
 
 /// A file of the folder.
 pub(crate) struct File {
-    /// Its name, and the beginning of its assembly files' names.
+    /// Name of the module. The names of its assembly files begin with it.
     pub name: String,
-    /// Its content.
+    /// Content of the module.
     pub module: Module,
-    /// Assembly that it includes: what the files' names end with, and their text.
+    /// Assembly that the module includes: the endings of the files' names, and their texts.
     pub assembly: Vec<(String, String)>,
 }
 

@@ -46,11 +46,11 @@ const TOGETHER: usize = 64;
 
 /// An activation that has no form in registers, applied by a direct kernel to what it stored.
 pub(super) struct Stored {
-    /// In front of the loop over blocks.
+    /// Statements in front of the loop over blocks.
     pub before: TokenStream,
-    /// In front of a block, whose first pixel is `col`.
+    /// Statements in front of a block, whose first pixel is `col`.
     pub begin: TokenStream,
-    /// Behind it, `col` being the pixel behind its last one.
+    /// Statements behind a block; `col` is the pixel behind its last one.
     pub end: TokenStream,
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn module(k: &ConvKernel, isa: Isa, channels: usize, uses: &Uses) -> 
     })
 }
 
-/// A kernel's assembly, which its module includes: files of its name and these endings.
+/// The assembly that a kernel's module includes: the endings of the files' names, and their texts.
 pub fn assembly(k: &ConvKernel, isa: Isa, channels: usize) -> Vec<(String, String)> {
     (generator(k, isa).assembly)(k, channels)
 }

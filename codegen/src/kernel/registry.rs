@@ -12,9 +12,9 @@ use super::{aarch64, armv7, portable, printed::Printed, x86_64};
 /// How kernels form their sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Tap by tap.
+    /// Direct kernels: tap by tap.
     Direct,
-    /// By Winograd's transforms.
+    /// Winograd kernels: by transforms.
     Winograd,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Generator {
     pub form: Form,
     /// Prints the items of a kernel's module.
     pub module: fn(&Printed) -> TokenStream,
-    /// Prints assembly, which the module includes: what the files' names end with, and their text.
+    /// Prints the assembly that the module includes: the endings of the files' names, and their texts.
     pub assembly: fn(&ConvKernel, usize) -> Vec<(String, String)>,
 }
 

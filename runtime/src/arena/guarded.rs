@@ -9,8 +9,8 @@ const POISON: u32 = 0x7fa5_5a5a;
 const PAGE: usize = 4096;
 const LINE: usize = 64;
 
-/// Memory whose last line ends at a page that nobody may touch: a task that reaches beyond its arena
-/// ends with a segmentation fault instead of somebody else's values.
+/// Memory whose last line ends at a page that nobody may touch: a task that reaches beyond its arena ends with
+/// a segmentation fault instead of with values of others.
 #[derive(Debug)]
 pub struct GuardedArena {
     map: NonNull<c_void>,
@@ -48,7 +48,7 @@ impl GuardedArena {
         values
     }
 
-    /// The values that [`Self::floats`] last gave, when it was asked for `floats`.
+    /// The values that [`Self::floats`] last gave. `floats` is their number.
     pub fn last(&self, floats: usize) -> &[f32] {
         // SAFETY: as there; the borrow that it gave has ended.
         unsafe { std::slice::from_raw_parts(self.first(floats).as_ptr(), floats) }

@@ -18,7 +18,7 @@ pub struct AlignedBytes {
 }
 
 impl AlignedBytes {
-    /// So many.
+    /// `length` zeroed bytes.
     pub fn new(length: usize) -> Self {
         let memory = vec![0; length + LINE_BYTES];
         let skipped = memory.as_ptr().align_offset(LINE_BYTES).min(LINE_BYTES);
@@ -29,12 +29,12 @@ impl AlignedBytes {
         }
     }
 
-    /// All of them.
+    /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.memory[self.skipped..self.skipped + self.length]
     }
 
-    /// All of them, to be written.
+    /// The bytes, mutably borrowed.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.skipped..self.skipped + self.length]
     }
@@ -50,7 +50,7 @@ impl ArenaMemory {
         Self(AlignedBytes::new(4 * floats))
     }
 
-    /// The memory; content is what the last task left.
+    /// The memory. It holds what the last task left.
     pub fn floats(&mut self) -> &mut [f32] {
         element::floats_mut(self.0.bytes_mut())
     }

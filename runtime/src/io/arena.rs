@@ -13,7 +13,7 @@ pub struct Arena<'a> {
 }
 
 impl<'a> Arena<'a> {
-    /// Working memory over `floats`.
+    /// An arena in the memory `floats`.
     pub fn new(floats: &'a mut [f32]) -> Self {
         Self {
             floats,
@@ -21,7 +21,7 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// The same, noting in `profile` when every layer begins.
+    /// An arena in the memory `floats`, which notes in `profile` when each layer begins.
     pub fn profiled(floats: &'a mut [f32], profile: &'a mut Profile) -> Self {
         Self {
             floats,
@@ -44,7 +44,7 @@ impl<'a> Arena<'a> {
         buffers(self.floats, ins, out)
     }
 
-    /// As [`Self::io`], and working memory for the firing: the arena's first `scratch` values.
+    /// As [`Self::io`], with working memory for the firing: the arena's first `scratch` values.
     ///
     /// # Panics
     /// As [`Self::io`]; and if the working memory leaves the arena or overlaps an input or the output.

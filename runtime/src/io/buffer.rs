@@ -11,9 +11,9 @@ use crate::element;
 pub struct Buffer {
     /// First value in the arena.
     pub offset: usize,
-    /// Rows that pass through.
+    /// Rows that pass through the buffer.
     pub h: usize,
-    /// Rows held at a time: row `y` lies in place `y % ring`.
+    /// Rows that the buffer holds at a time. Row `y` lies in place `y % ring`.
     pub ring: usize,
     /// Columns without padding.
     pub w: usize,
@@ -23,11 +23,11 @@ pub struct Buffer {
     pub pad_left: usize,
     /// Zero columns on the right.
     pub pad_right: usize,
-    /// Whether a zero row stands before the rows.
+    /// True if a zero row stands before the rows.
     pub zero_row: bool,
 }
 
-/// A box of pixels inside a buffer, all channels.
+/// A box of pixels inside a buffer, with all channels.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// First row.
@@ -41,12 +41,12 @@ pub struct View {
 }
 
 impl Buffer {
-    /// Values of one padded row.
+    /// Number of values of one padded row.
     pub const fn row_floats(&self) -> usize {
         (self.pad_left + self.w + self.pad_right) * self.c
     }
 
-    /// Values of the whole buffer, zero row included.
+    /// Number of values of the whole buffer, zero row included.
     pub const fn floats(&self) -> usize {
         self.row_floats() * (self.ring + self.zero_row as usize)
     }

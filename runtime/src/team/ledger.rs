@@ -73,7 +73,7 @@ struct Bed {
 }
 
 impl Ledger {
-    /// For a caller and `threads - 1` helpers.
+    /// A ledger for a caller and `threads - 1` helpers.
     pub fn new(threads: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -92,7 +92,8 @@ impl Ledger {
         }
     }
 
-    /// Offers `quanta` to everybody. Only one caller at a time, and only when nothing is undone.
+    /// Offers `quanta` quanta to all threads. Only one caller may do so at a time, and only when all earlier
+    /// quanta are done.
     ///
     /// # Panics
     /// If a share's ends do not fit half a word.
@@ -108,8 +109,7 @@ impl Ledger {
         self.idle.wake();
     }
 
-    /// Takes a piece for `seat`, if there is one left: of its own share, or else of the next one's that
-    /// has some.
+    /// Takes a piece for `seat` if one is left: of its own share, or else of the next share that is not empty.
     pub fn take(&self, seat: usize) -> Option<Taken> {
         let seats = self.shares.len();
         let own = (0..seats).map(|i| (seat + i) % seats);
@@ -143,7 +143,7 @@ impl Ledger {
         }
     }
 
-    /// A piece's work is finished.
+    /// Notes that a piece's work is finished.
     pub fn done(&self, taken: Taken) {
         // DONE
         let len = taken.quanta.len();
@@ -152,14 +152,14 @@ impl Ledger {
         }
     }
 
-    /// The caller waits until all that it offered is done.
+    /// Lets the caller wait until all quanta that it offered are done.
     pub fn wait_until_done(&self) {
         // DONE
         let done = || self.undone.0.load(Ordering::Acquire) == 0;
         self.caller.wait(self.look, &done);
     }
 
-    /// A helper waits for an offer; `false` when there will be none any more.
+    /// Lets a helper wait for an offer. `false` if the ledger is closed.
     pub fn wait_for_work(&self) -> bool {
         let closed = || self.closed.load(Ordering::Relaxed);
         let some = |share: &Apart<AtomicU64>| {
@@ -171,7 +171,7 @@ impl Ledger {
         !closed()
     }
 
-    /// There will be no work any more.
+    /// Closes the ledger: no more work will come.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.idle.wake();

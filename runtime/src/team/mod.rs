@@ -64,7 +64,7 @@ struct Shared {
 pub struct Split {
     /// Values of a row.
     pub row_floats: usize,
-    /// Working memory of a thread, in values.
+    /// Values of working memory per thread.
     pub scratch_floats: usize,
 }
 
@@ -73,9 +73,9 @@ pub struct Split {
 pub struct Across {
     /// Values of a strip's piece; the last strip's may be fewer.
     pub width: usize,
-    /// From a piece of a strip to its next, in values.
+    /// Values from the beginning of a strip's piece to that of its next one.
     pub stride: usize,
-    /// Working memory of a thread, in values.
+    /// Values of working memory per thread.
     pub scratch_floats: usize,
 }
 
@@ -91,7 +91,7 @@ type Part<'a> = dyn Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync + 'a;
 type StripPart<'a> = dyn Fn(Range<usize>, Strip<'_>, &mut [f32]) + Sync + 'a;
 
 impl Team {
-    /// The caller's thread alone.
+    /// A team of the caller's thread alone.
     pub const fn solo() -> Self {
         Self {
             shared: None,
@@ -99,7 +99,7 @@ impl Team {
         }
     }
 
-    /// `threads` threads; 0 and 1 mean the caller's alone.
+    /// A team of `threads` threads, the caller's included; 0 and 1 mean the caller's alone.
     ///
     /// # Errors
     /// When the system refuses to start threads.
@@ -150,8 +150,8 @@ impl Team {
         self.share_rows(rows, split, y, &mut [], &|rows, y, _| f(rows, y));
     }
 
-    /// As [`Self::rows`], with working memory: `f(range, part, scratch)`, where `scratch` is the calling
-    /// thread's own. Threads that are more than there is memory for leave the rows to the others.
+    /// As [`Self::rows`], with working memory: calls `f(range, part, scratch)`, where `scratch` belongs to the
+    /// calling thread alone. Threads without working memory leave the rows to the others.
     ///
     /// # Panics
     /// As [`Self::rows`]; and if there is no working memory for a single thread.

@@ -49,11 +49,11 @@ pub enum Op {
 /// A linear map of a few values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transform {
-    /// Values taken: numbers `0..inputs`.
+    /// Number of inputs, which are the values `0..inputs`.
     pub inputs: usize,
     /// Operation `i` makes value `inputs + i` of earlier ones.
     pub ops: Vec<Op>,
-    /// Values given.
+    /// The values that are the outputs.
     pub outputs: Vec<Value>,
 }
 

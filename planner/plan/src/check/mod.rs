@@ -50,7 +50,7 @@ fn rule(holds: bool, place: &dyn Fn() -> String, text: &'static str) -> Rule {
     }
 }
 
-/// Checks a plan. The hash is compared by [`Plan::from_toml`] only.
+/// Checks a plan, but for its hash: `Plan::from_toml` compares that.
 ///
 /// # Errors
 /// With the first broken rule.

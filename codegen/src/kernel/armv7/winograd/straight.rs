@@ -10,7 +10,7 @@ use crate::kernel::{
 pub(super) struct Constants(Vec<f32>);
 
 impl Constants {
-    /// Those of `t`, and `more`.
+    /// The constants of `t`, and `more`.
     pub fn new(t: &Transform, more: &[f32]) -> Self {
         let mut list = Self::default();
         for op in &t.ops {
@@ -39,7 +39,7 @@ impl Constants {
         format!("d{}[{}]", at / 2, at % 2)
     }
 
-    /// Loads them.
+    /// Loads the constants into their registers.
     pub fn load(&self, a: &mut Asm) {
         for c in &self.0 {
             a.constant("lr", c.to_bits() as usize);
