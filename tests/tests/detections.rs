@@ -9,10 +9,7 @@ use std::{
 };
 
 use tessera_needs::needs;
-use tessera_node::{
-    detect::{self, Candidate, Detection, ImageFrame},
-    picture,
-};
+use tessera_node::detect::{self, Candidate, Detection, ImageFrame};
 use tessera_plan::{graph, region::Shape};
 use tessera_planner::cfg;
 use tessera_runtime::program::{ElementType, Head, Program, TailSpec, TensorSpec};

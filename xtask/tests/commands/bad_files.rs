@@ -406,7 +406,7 @@ fn pictures_that_cannot_be_read_are_named() {
         run(&folder, &["--image", file]).says(1, &[file, words]);
     }
     // A JPEG that is cut off, under any name.
-    let whole = include_bytes!("../../../runtime/node/src/picture/testdata/sequential.jpg");
+    let whole = include_bytes!("../../../runtime/picture/src/testdata/sequential.jpg");
     let folder = folder.with("cut.png", &whole[..whole.len() / 2]);
     run(&folder, &["--image", "cut.png"]).says(1, &["cut.png is a damaged JPEG", "blocks"]);
     // Raw tensors are checked by their length.
