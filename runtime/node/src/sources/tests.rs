@@ -127,7 +127,7 @@ fn a_reader_skips_what_cannot_be_had_and_ends() {
 #[test]
 fn pictures_are_turned_as_the_command_line_says() {
     // JPEG with EXIF orientation 6: a quarter turn.
-    let jpeg = include_bytes!("../picture/testdata/grey.jpg");
+    let jpeg = include_bytes!("../../../picture/src/testdata/grey.jpg");
     let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("turned.jpg");
