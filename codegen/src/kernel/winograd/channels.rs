@@ -3,20 +3,17 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::{
-    kernel::{
-        COLS_MAX,
-        winograd::{GAP, Sizes},
-    },
+    kernel::winograd::{GAP, Sizes},
     plan::ConvKernel,
 };
 
-use super::Printer;
+use super::{
+    Printer,
+    begin::{begin, description},
+};
 use crate::{
-    kernel::{
-        entry::block_floats,
-        finish::{self, column, pairs, pooled},
-    },
-    names::{affine, grouped, int},
+    kernel::{entry::block_floats, finish::column},
+    names::{affine, int},
 };
 
 /// Values of products that are kept before they become outputs, where all input channels are summed at
@@ -29,42 +26,14 @@ pub fn pixel(k: &ConvKernel) -> TokenStream {
     affine(&[(quote!(#row * y_row), 1), (col, k.y_stride)], 0)
 }
 
-/// What must hold of `y` for `channels` channels of `rows` rows of `cols` columns of sums.
-pub fn outputs(k: &ConvKernel, channels: usize) -> TokenStream {
-    let across = finish::last(k, &quote!(cols));
-    let last = affine(&[(across, k.y_stride)], channels.cast_signed());
-    let (down, stride, channels) = (
-        finish::last(k, &quote!(rows)),
-        int(k.y_stride),
-        int(channels),
-    );
-    let (in_row, in_block) = (pairs(k, &quote!(cols)), pairs(k, &quote!(rows)));
-    quote! {
-        #in_row
-        #in_block
-        let last = #last;
-        assert!(y.len() >= last && #down.saturating_mul(y_row) <= y.len() - last, "the rows' pixels");
-        assert!(y.stride() == #stride && y.width() >= #channels, "the block's channels");
-        assert!(y_row.is_multiple_of(#stride), "rows of whole pixels");
-    }
-}
-
 /// Bytes of a layer's weights from which on they come from beyond the second-level cache.
 const FAR: usize = 1 << 20;
 
 impl Printer<'_> {
     /// `channels`: everything behind the input's transform.
     pub(super) fn channels(&self) -> TokenStream {
-        let Sizes { m, cin, nr, .. } = self.s;
         let entry = self.isa.entry();
-        let doc = format!(
-            " Multiplies and finishes all tiles for {} channels: 3x3 by F({m}x{m}, 3x3), depth {}, {}{}; blocks of {} tiles x {nr} channels.",
-            self.channels,
-            grouped(cin as u64),
-            self.k.activation.name(),
-            pooled(self.k),
-            self.k.mr,
-        );
+        let doc = description(self.k, &self.s, self.channels, self.k.mr);
         let call = self
             .isa
             .call(quote!(block(v, w, work, y, [y_row, cols, rows])));
@@ -82,25 +51,8 @@ impl Printer<'_> {
 
     /// `block`: asserts, then all of the work.
     fn block(&self) -> TokenStream {
-        let (n, m) = (self.n(), self.s.m);
-        let [m_l, nr, depth, gap, planes, tile, w_floats, widest] = [
-            m,
-            self.s.nr,
-            self.s.depth,
-            GAP,
-            self.s.points() * self.s.parts(),
-            self.s.products(1),
-            block_floats(self.k),
-            COLS_MAX,
-        ]
-        .map(int);
-        let split = if self.s.stored {
-            quote!(let products = work;)
-        } else {
-            let u_floats = int(self.s.u());
-            quote!(let (u, products) = work.split_at_mut(#u_floats);)
-        };
-        let (asserts, between) = (outputs(self.k, self.channels), self.between([n, m]));
+        let begin = begin(self.k, &self.s, self.channels);
+        let between = self.between([self.n(), self.s.m]);
         let (attributes, strip) = (self.isa.attributes(), self.strip());
         let body = if self.s.parts() == 1 {
             self.at_once()
@@ -110,17 +62,7 @@ impl Printer<'_> {
         quote! {
             #attributes
             fn block(v: &[f32], w: &[f32], work: &mut [f32], y: &mut #strip<'_>, [y_row, cols, rows]: [usize; 3]) {
-                assert!((#m_l..=#widest).contains(&cols), "a row is at least one tile wide");
-                assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
-                assert_eq!(w.len(), #w_floats, "one packed block");
-                #asserts
-                let across = cols.div_ceil(#m_l);
-                let tiles = across * rows.div_ceil(#m_l);
-                let plane = tiles * #depth + #gap;
-                assert!(v.len() >= plane * #planes, "the transformed inputs");
-                let (bias, w) = w.split_at(#nr);
-                #split
-                assert!(products.len() >= tiles * #tile, "room for the products");
+                #begin
                 #between
                 #body
             }

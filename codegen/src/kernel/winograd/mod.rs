@@ -29,6 +29,7 @@ use crate::{
     uses::{Uses, from},
 };
 
+mod begin;
 mod channels;
 mod input;
 mod lanes;
@@ -37,7 +38,8 @@ mod outputs;
 pub mod transform;
 mod weights;
 
-pub(super) use channels::{outputs, pixel};
+pub(super) use begin::{begin, description};
+pub(super) use channels::pixel;
 pub(super) use lanes::{Lanes, literal};
 pub(super) use outputs::stored_tile;
 use transform::{Op, Transform};

@@ -14,12 +14,10 @@ use tessera_plan::{
 use super::epilogue;
 use crate::{
     kernel::{
-        entry::block_floats,
-        finish::pooled,
         printed::Printed,
-        winograd::{outputs, pixel, sizes, stored_tile},
+        winograd::{begin, description, pixel, sizes, stored_tile},
     },
-    names::{comment, grouped, int},
+    names::{comment, int},
     uses::{Uses, from},
 };
 
@@ -158,49 +156,16 @@ fn products(kernel: &Printed, s: &Sizes) -> TokenStream {
     let &Printed {
         k, channels, uses, ..
     } = kernel;
-    let [m, nr, depth, gap, tile, planes, w_floats, widest] = [
-        s.m,
-        k.nr,
-        s.depth,
-        GAP,
-        s.products(1),
-        s.points() * s.parts(),
-        block_floats(k),
-        COLS_MAX,
-    ]
-    .map(int);
-    let doc = format!(
-        " Multiplies and finishes all tiles for {channels} channels: 3x3 by F({0}x{0}, 3x3), depth {1}, {2}{4}; blocks of 4 tiles x {3} channels.",
-        s.m,
-        grouped(s.cin as u64),
-        k.activation.name(),
-        k.nr,
-        pooled(k),
-    );
-    let split = if s.stored {
-        quote!(let products = work;)
-    } else {
-        let u_floats = int(s.u());
-        quote!(let (u, products) = work.split_at_mut(#u_floats);)
-    };
-    let (asserts, strip) = (outputs(k, channels), uses.name(from::STRIP, "Strip"));
+    // Four tiles are multiplied at once, as a direct kernel's pixels are.
+    let doc = description(k, s, channels, 4);
+    let (begin, strip) = (begin(k, s, channels), uses.name(from::STRIP, "Strip"));
     let (multiply, backward) = (multiply(k, s), backward(kernel, s));
     let assembly = assembled(kernel, s);
     quote! {
         #[doc = #doc]
         pub fn channels(v: &[f32], w: &[f32], work: &mut [f32], y: &mut #strip<'_>, y_row: usize, cols: usize, rows: usize) {
             super::assert_cpu();
-            assert!((#m..=#widest).contains(&cols), "a row is at least one tile wide");
-            assert!((1..=#widest).contains(&rows), "as many rows as a map may have");
-            assert_eq!(w.len(), #w_floats, "one packed block");
-            #asserts
-            let across = cols.div_ceil(#m);
-            let tiles = across * rows.div_ceil(#m);
-            let plane = tiles * #depth + #gap;
-            assert!(v.len() >= plane * #planes, "the transformed inputs");
-            let (bias, w) = w.split_at(#nr);
-            #split
-            assert!(products.len() >= tiles * #tile, "room for the products");
+            #begin
             #multiply
             #backward
         }
