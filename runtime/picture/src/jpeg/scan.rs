@@ -187,6 +187,27 @@ fn sequential(bits: &mut Bits<'_>, dc: &Table, ac: &Table) -> Result<(), Stop> {
     Ok(())
 }
 
+/// What a code of a band of coefficients says.
+enum Code {
+    /// Sixteen coefficients stay zero.
+    Zeros16,
+    /// This block and those behind it, so many in all, have no further codes.
+    EndOfBlocks(u32),
+    /// Behind so many zeros comes a coefficient of so many bits.
+    Value { zeros: u32, bits: u32 },
+}
+
+/// Reads the next code of a band (annex G.1.2.2).
+fn band_code(bits: &mut Bits<'_>, ac: &Table) -> Result<Code, Stop> {
+    let symbol = bits.symbol(ac).ok_or(Stop::Nonsense)?;
+    let (zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+    Ok(match (zeros, size) {
+        (15, 0) => Code::Zeros16,
+        (_, 0) => Code::EndOfBlocks((1 << zeros) + bits.take(zeros)),
+        _ => Code::Value { zeros, bits: size },
+    })
+}
+
 /// A block of a scan that gives a band of coefficients for the first time.
 fn banded(
     bits: &mut Bits<'_>,
@@ -195,21 +216,12 @@ fn banded(
     run: &mut u32,
     block: &mut u64,
 ) -> Result<(), Stop> {
-    if *run > 0 {
-        *run -= 1;
-        return Ok(());
-    }
     let mut k = first;
-    while k <= last {
-        let symbol = bits.symbol(ac).ok_or(Stop::Nonsense)?;
-        let (zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        match (zeros, size) {
-            (15, 0) => k += 16,
-            (_, 0) => {
-                *run = (1 << zeros) - 1 + bits.take(zeros);
-                return Ok(());
-            }
-            _ => {
+    while *run == 0 && k <= last {
+        match band_code(bits, ac)? {
+            Code::Zeros16 => k += 16,
+            Code::EndOfBlocks(blocks) => *run = blocks,
+            Code::Value { zeros, bits: size } => {
                 k += zeros as usize;
                 if k > last {
                     return Err(Stop::Nonsense);
@@ -220,6 +232,7 @@ fn banded(
             }
         }
     }
+    *run = run.saturating_sub(1);
     Ok(())
 }
 
@@ -233,17 +246,15 @@ fn refined(
 ) -> Result<(), Stop> {
     let mut k = first;
     while *run == 0 && k <= last {
-        let symbol = bits.symbol(ac).ok_or(Stop::Nonsense)?;
-        let (mut zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        match (zeros, size) {
-            (15, 0) | (_, 1) => {}
-            // This block is the first of the run.
-            (_, 0) => {
-                *run = (1 << zeros) + bits.take(zeros);
+        let (mut zeros, size) = match band_code(bits, ac)? {
+            Code::Zeros16 => (15, 0),
+            Code::EndOfBlocks(blocks) => {
+                *run = blocks;
                 break;
             }
-            _ => return Err(Stop::Nonsense),
-        }
+            Code::Value { zeros, bits: 1 } => (zeros, 1),
+            Code::Value { .. } => return Err(Stop::Nonsense),
+        };
         bits.take(size);
         // So many coefficients stay zero; the others on the way get a bit each.
         while k <= last {
