@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Micros,
     ids::{FrameId, JobId},
+    notice::Notice,
 };
 use crate::store::SlotId;
 pub use tessera_plan::files::records::DropReason;
@@ -187,6 +188,8 @@ pub enum GatewayOutput<'a> {
         /// Why the frame has no detections.
         reason: DropReason,
     },
+    /// Something for whoever looks after the cluster.
+    Notice(Notice),
     /// Nothing more to do before this time or the next input.
     WaitUntil(Micros),
 }

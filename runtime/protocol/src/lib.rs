@@ -53,6 +53,7 @@ pub mod edge;
 pub mod gateway;
 mod ids;
 mod info;
+mod notice;
 mod peer;
 mod pull;
 mod retry;
@@ -71,6 +72,7 @@ pub use edge::{Edge, Placement};
 pub use gateway::Gateway;
 pub use ids::{FrameId, GATEWAY, Incarnation, JobId, NodeId, NodeIncarnation, ObjectId};
 pub use info::ProgramInfo;
+pub use notice::{Loss, Notice};
 pub use stats::{
     Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
 };

@@ -112,6 +112,7 @@ impl GatewayNode {
                     meta,
                     reason,
                 } => Action::Drop(frame, meta, reason),
+                GatewayOutput::Notice(_) => continue,
                 GatewayOutput::WaitUntil(t) => Action::Wait(t),
             };
             match action {

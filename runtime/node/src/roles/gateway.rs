@@ -187,6 +187,7 @@ impl Shell {
                         self.failure.get_or_insert(e);
                     }
                 }
+                GatewayOutput::Notice(_) => {}
                 GatewayOutput::WaitUntil(at) => {
                     self.wake_at = at;
                     return;

@@ -44,8 +44,9 @@ use self::{
     victim_ring::VictimRing,
 };
 use super::{
-    Drained, FrameId, GATEWAY, GatewayConfig, GatewayInput, GatewayOutput, Micros, ProgramInfo,
-    peer::Sender, pull::Receiver, retry::Retry, stats::GatewayStats, wire::plan_prefix,
+    Drained, FrameId, GATEWAY, GatewayConfig, GatewayInput, GatewayOutput, Loss, Micros, Notice,
+    ProgramInfo, notice::Notices, peer::Sender, pull::Receiver, retry::Retry, stats::GatewayStats,
+    wire::plan_prefix,
 };
 use crate::store::Store;
 
@@ -68,6 +69,8 @@ pub struct Gateway {
     next_silence_us: Micros,
     /// What the shell is to do.
     actions: VecDeque<Action>,
+    /// What an operator is to hear.
+    notices: Notices,
     /// Something may have become possible that was not: more pulls, or opening a frame.
     dirty: bool,
     /// When told to end the run: when to say so again, and the pause after that.
@@ -85,6 +88,7 @@ struct TailPull {
 /// What [`Gateway::poll`] gives, before it borrows the datagram.
 enum GatewayStep {
     Do(Action),
+    Tell(Notice),
     Send(SocketAddr),
     Wait(Micros),
 }
@@ -113,6 +117,7 @@ impl Gateway {
             outgoing: VecDeque::new(),
             next_silence_us: 0,
             actions: VecDeque::new(),
+            notices: Notices::default(),
             dirty: false,
             stopping: None,
             out: Vec::new(),
@@ -147,6 +152,7 @@ impl Gateway {
     pub fn poll(&mut self, now_us: Micros, store: &mut impl Store) -> GatewayOutput<'_> {
         match self.step(now_us, store) {
             GatewayStep::Do(actions) => actions.into_output(),
+            GatewayStep::Tell(notice) => GatewayOutput::Notice(notice),
             GatewayStep::Send(to) => GatewayOutput::Send {
                 to,
                 bytes: &self.out,
@@ -160,6 +166,9 @@ impl Gateway {
             self.tick(now_us, store);
             if let Some(actions) = self.actions.pop_front() {
                 return GatewayStep::Do(actions);
+            }
+            if let Some(notice) = self.notices.next() {
+                return GatewayStep::Tell(notice);
             }
             self.repeat(now_us);
             while let Some(outgoing) = self.outgoing.pop_front() {
@@ -228,7 +237,7 @@ impl Gateway {
             .map(|n| n.peer.id)
             .collect();
         for id in silent {
-            self.lose(now_us, id, store);
+            self.lose(now_us, id, Loss::Silent, store);
         }
         let alive = self.nodes.iter().filter(|n| n.alive);
         let next = alive.map(|n| n.seen_us + limit + 1).min();

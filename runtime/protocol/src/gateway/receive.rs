@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use super::{Gateway, send::Outgoing, sender};
 use crate::{
-    DropReason, FrameId, Micros, NodeId, Refusal,
+    DropReason, FrameId, Loss, Micros, NodeId, Notice, Refusal,
+    peer::Peer,
     store::Store,
     wire::{Envelope, Heartbeat, Message, Reject, parse},
 };
@@ -67,7 +68,7 @@ impl Gateway {
                 self.receiver.on_absent(envelope, *pull, transfer)
             }
             Message::Bye => {
-                self.lose(now_us, id, store);
+                self.lose(now_us, id, Loss::Left, store);
                 Ok(())
             }
             _ => Err(Reject::Unexpected),
@@ -91,7 +92,10 @@ impl Gateway {
         let peer = sender(envelope, addr);
         let refusal = self.refusal(envelope, heartbeat);
         if refusal.is_some() || envelope.to_incarnation != Some(self.me.incarnation) {
-            self.stats.nodes_refused += u64::from(refusal.is_some());
+            if let Some(why) = refusal {
+                self.stats.nodes_refused += 1;
+                self.notices.refused(now_us, peer.id, addr, why);
+            }
             self.enqueue(Outgoing::Stranger {
                 to: addr,
                 incarnation: peer.incarnation,
@@ -109,22 +113,23 @@ impl Gateway {
             }
             _ => {
                 if known.is_some() {
-                    self.lose(now_us, peer.id, store);
+                    self.lose(now_us, peer.id, Loss::Replaced, store);
                 }
                 if self.nodes.join(peer, now_us).is_none() {
                     return Err(Reject::Stranger);
                 }
-                self.stats.nodes_joined += 1;
+                self.joined(peer);
             }
         }
         let Some(node) = self.nodes.get_mut(peer.id) else {
             return Err(Reject::Stranger);
         };
-        if !node.alive {
-            node.alive = true;
-            self.stats.nodes_joined += 1;
-        }
+        let is_back = !node.alive;
+        node.alive = true;
         node.on_heartbeat(now_us, addr, heartbeat);
+        if is_back {
+            self.joined(peer);
+        }
         if heartbeat.next > 0 {
             self.nodes.brought(peer.id);
         }
@@ -141,6 +146,12 @@ impl Gateway {
             seq: heartbeat.seq,
         });
         Ok(())
+    }
+
+    fn joined(&mut self, peer: Peer) {
+        self.stats.nodes_joined += 1;
+        let (node, addr) = (peer.id, peer.addr);
+        self.notices.add(Notice::Joined { node, addr });
     }
 
     fn refusal(&self, envelope: &Envelope, heartbeat: &Heartbeat<'_>) -> Option<Refusal> {
@@ -253,7 +264,7 @@ impl Gateway {
     }
 
     /// An incarnation of a node is over, or seems to be.
-    pub(super) fn lose(&mut self, now_us: Micros, id: NodeId, store: &mut impl Store) {
+    pub(super) fn lose(&mut self, now_us: Micros, id: NodeId, why: Loss, store: &mut impl Store) {
         let Some(node) = self.nodes.get_mut(id) else {
             return;
         };
@@ -270,6 +281,12 @@ impl Gateway {
             .map(|(f, _)| f)
             .filter(|f| f.source == id && f.incarnation == peer.incarnation)
             .collect();
+        self.notices.add(Notice::Lost {
+            node: id,
+            addr: peer.addr,
+            why,
+            frames: frames.len(),
+        });
         for frame in frames {
             self.drop_frame(now_us, frame, DropReason::SourceLost, store);
         }
