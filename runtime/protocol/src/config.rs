@@ -8,7 +8,6 @@ use tessera_plan::{
 };
 
 use super::{
-    edge::Placement,
     ids::{Incarnation, NodeId},
     info::ProgramInfo,
 };
@@ -52,6 +51,16 @@ impl Default for TransferConfig {
             timeouts_max: 12,
         }
     }
+}
+
+/// Which node runs which task: a policy. What each one decides is in `edge/placement`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Work stealing, DeepThings' WST: the owner takes its tasks from the front, thieves get them
+    /// from the back, and whoever runs dry asks for more. With several stages, a node prefers the
+    /// tasks whose inputs it holds.
+    #[default]
+    Steal,
 }
 
 /// Configuration of an edge.

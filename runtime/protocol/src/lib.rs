@@ -67,8 +67,8 @@ pub use api::{
     Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, FrameOutcome, GatewayInput,
     GatewayOutput, Job, Refusal,
 };
-pub use config::{EdgeConfig, GatewayConfig, TransferConfig};
-pub use edge::{Edge, Placement};
+pub use config::{EdgeConfig, GatewayConfig, Placement, TransferConfig};
+pub use edge::Edge;
 pub use gateway::Gateway;
 pub use ids::{FrameId, GATEWAY, Incarnation, JobId, NodeId, NodeIncarnation, ObjectId};
 pub use info::ProgramInfo;

@@ -1,8 +1,9 @@
 //! What all nodes of a world share: events to come, the network, the ledger.
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use super::{
+    datagram::Datagram,
     fault::Fault,
     hostile::HostileTraffic,
     ledger::Ledger,
@@ -56,14 +57,6 @@ pub(super) enum Event {
     Fault(Fault),
     /// A malformed datagram is due.
     Hostile,
-}
-
-/// A datagram under way.
-#[derive(Clone, Debug)]
-pub(super) struct Datagram {
-    pub from: SocketAddr,
-    pub to: SocketAddr,
-    pub bytes: Rc<[u8]>,
 }
 
 /// What jobs and frames came to.

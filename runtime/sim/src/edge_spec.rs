@@ -1,6 +1,6 @@
 //! What a world is told of an edge: its machine, its link, its workers, its frames.
 
-use super::link::Attachment;
+use super::{endpoint::address, link::Attachment};
 use tessera_protocol::{EdgeConfig, Incarnation, NodeId};
 
 /// An edge, as a world is told of it.
@@ -53,7 +53,7 @@ pub enum Stranger {
 impl EdgeSpec {
     /// An edge of one worker that computes 1000 multiply-adds per microsecond and is no source.
     pub fn new() -> Self {
-        let gateway = super::world::address(0, 0);
+        let gateway = address(0, 0);
         let mut config = EdgeConfig::new(NodeId(1), Incarnation(0), gateway, 1);
         config.frames_max = 0;
         Self {

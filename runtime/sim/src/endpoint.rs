@@ -38,6 +38,12 @@ impl Clock {
     }
 }
 
+/// Address of a node; `port` tells starts apart that moved.
+pub(super) fn address(node: usize, port: u32) -> SocketAddr {
+    let [_, _, hi, lo] = (node as u32).to_be_bytes();
+    SocketAddr::from(([10, 0, hi, lo], 7000 + port as u16))
+}
+
 /// A datagram with its sender.
 pub(super) type Arrived = (SocketAddr, Rc<[u8]>);
 

@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 
 use super::{
-    core::{Core, Datagram, Event},
+    core::{Core, Event},
+    datagram::Datagram,
     edge_node::EdgeNode,
     edge_spec::Stranger,
-    endpoint::{Clock, Endpoint},
+    endpoint::{Clock, Endpoint, address},
     fault::Fault,
     gateway_node::GatewayNode,
     violation::{Failure, Violation},
-    world::{World, address},
+    world::World,
 };
 use tessera_protocol::{EdgeInput, GatewayInput, Incarnation, NodeId};
 

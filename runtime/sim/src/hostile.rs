@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use super::{core::Datagram, random::RandomSource};
+use super::{datagram::Datagram, random::RandomSource};
 use tessera_protocol::TransferConfig;
 
 /// What a hostile is made of. Weights are relative.

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod core;
+mod datagram;
 mod edge_node;
 mod edge_spec;
 mod endpoint;
@@ -26,6 +27,7 @@ mod events;
 mod exec;
 mod fault;
 mod fault_schedule;
+mod frame_record;
 mod gateway_node;
 mod hostile;
 mod ledger;
@@ -49,9 +51,10 @@ pub use self::{
     edge_spec::{EdgeSpec, Stranger},
     exec::PieceError,
     fault::{Fault, ScheduledFault},
+    frame_record::{FrameRecord, Tail},
     gateway_node::GatewaySpec,
     hostile::{HostileConfig, mutate, resize},
-    ledger::{FrameRecord, Ledger, Tail},
+    ledger::Ledger,
     link::{Attachment, LinkConditions, NetConfig, NetCounters},
     oracle::Oracle,
     program::ProgramConfig,

@@ -2,7 +2,7 @@
 
 use super::{
     core::Counters,
-    ledger::FrameRecord,
+    frame_record::FrameRecord,
     link::NetCounters,
     scenario::Scenario,
     violation::{Failure, Violation},

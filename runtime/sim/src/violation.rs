@@ -1,6 +1,6 @@
 //! Rules that must hold whatever happens, and what breaks them.
 
-use super::{exec::PieceError, ledger::Tail};
+use super::{exec::PieceError, frame_record::Tail};
 use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId, Refusal};
 
 /// A rule that was broken, and when.

@@ -3,9 +3,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    core::{Core, Counters, Datagram, Event, JobSpan},
+    core::{Core, Counters, Event, JobSpan},
+    datagram::Datagram,
     edge_node::EdgeNode,
     edge_spec::EdgeSpec,
+    endpoint::address,
     fault::{Fault, ScheduledFault},
     gateway_node::{GatewayNode, GatewaySpec},
     hostile::{HostileConfig, HostileTraffic},
@@ -82,12 +84,6 @@ pub struct World {
     /// Ends of jobs and tails of nodes that stand still.
     pub(super) held: Vec<(usize, Event)>,
     happened: u64,
-}
-
-/// Address of a node; `port` tells starts apart that moved.
-pub(super) fn address(node: usize, port: u32) -> SocketAddr {
-    let [_, _, hi, lo] = (node as u32).to_be_bytes();
-    SocketAddr::from(([10, 0, hi, lo], 7000 + port as u16))
 }
 
 impl World {

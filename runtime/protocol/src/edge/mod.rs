@@ -53,8 +53,6 @@ mod task_table;
 #[cfg(test)]
 mod tests;
 
-pub use self::placement::Placement;
-
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use self::{

@@ -17,17 +17,7 @@
 mod steal;
 
 use super::own_frames::OwnFrames;
-use crate::{EdgeConfig, Micros, NodeIncarnation, ProgramInfo};
-
-/// A policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Placement {
-    /// Work stealing, DeepThings' WST: the owner takes its tasks from the front, thieves get them
-    /// from the back, and whoever runs dry asks for more. With several stages, a node prefers the
-    /// tasks whose inputs it holds.
-    #[default]
-    Steal,
-}
+use crate::{EdgeConfig, Micros, NodeIncarnation, Placement, ProgramInfo};
 
 /// What a decision may look at.
 #[derive(Clone, Copy, Debug)]

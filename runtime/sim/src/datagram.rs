@@ -1,0 +1,11 @@
+//! What travels between nodes.
+
+use std::{net::SocketAddr, rc::Rc};
+
+/// A datagram under way.
+#[derive(Clone, Debug)]
+pub(super) struct Datagram {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub bytes: Rc<[u8]>,
+}
