@@ -13,7 +13,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-use tessera_plan::dataflow::{TaskGraph, TaskInfo};
+use tessera_plan::dataflow::{TaskGraph, TaskId, TaskInfo};
 
 use super::tasks::TaskTime;
 use crate::boards::{Board, Link};
@@ -240,7 +240,7 @@ pub fn schedule(
     let reads = |t: &TaskInfo| {
         let needs = t.needs.iter();
         let read = needs.map(|n| Read {
-            producer: n.key.task().map(|t| t as usize),
+            producer: n.key.task().map(TaskId::index),
             bytes: graph.need_bytes(n) as u64,
         });
         read.collect()
@@ -277,7 +277,7 @@ pub fn schedule(
         let arrived = s.send(end.at, bytes, link);
         s.result.seconds = s.result.seconds.max(arrived);
         for &k in &tasks[end.task].consumers {
-            let k = k as usize;
+            let k = k.index();
             s.missing[k] -= 1;
             if s.missing[k] == 0 {
                 let at = s.ready.partition_point(|r| *r < k);
@@ -293,7 +293,7 @@ pub fn schedule(
 
 /// Bytes that the gateway wants of a task.
 fn result_bytes(graph: &TaskGraph, task: usize) -> u64 {
-    let needs = graph.tail_needs_of(u32::try_from(task).unwrap_or(u32::MAX));
+    let needs = graph.tail_needs_of(TaskId(u32::try_from(task).unwrap_or(u32::MAX)));
     let needs = graph.tail_needs[needs].iter();
     needs.map(|n| graph.need_bytes(n) as u64).sum()
 }
@@ -408,7 +408,7 @@ mod tests {
         for (task, run) in tasks.tasks.iter().zip(&runs) {
             assert!(run.end_s > run.start_s);
             for p in &task.producers {
-                assert!(run.start_s >= runs[*p as usize].end_s);
+                assert!(run.start_s >= runs[p.index()].end_s);
             }
         }
     }

@@ -10,6 +10,7 @@ use super::{
     notice::Notice,
 };
 use crate::store::SlotId;
+use crate::{FrameNumber, TaskId};
 pub use tessera_plan::files::records::DropReason;
 use tessera_plan::region::Region;
 
@@ -54,7 +55,7 @@ pub struct Job {
     /// Names the job in [`EdgeInput::Done`] and [`EdgeInput::Failed`].
     pub id: JobId,
     /// Index into [`tessera_plan::dataflow::TaskGraph::tasks`].
-    pub task: u32,
+    pub task: TaskId,
     /// The frame it belongs to.
     pub frame: FrameId,
     /// Whether another node owns the frame.
@@ -118,7 +119,7 @@ pub enum EdgeOutput<'a> {
     /// A frame of this source is over; its record is the gateway's.
     FrameEnded {
         /// Its number.
-        number: u32,
+        number: FrameNumber,
         /// Its meta, as it was given.
         meta: FrameMeta,
         /// How it ended.

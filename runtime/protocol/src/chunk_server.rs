@@ -12,6 +12,7 @@ use super::{
     stats::TransferStats,
     wire::{Data, Message, Request, seal},
 };
+use crate::PullId;
 use crate::store::{SlotId, Store};
 use tessera_plan::region::Region;
 
@@ -25,7 +26,7 @@ pub struct ChunkServer {
 #[derive(Clone, Copy, Debug)]
 struct QueuedRange {
     to: Peer,
-    pull: u32,
+    pull: PullId,
     object: ObjectId,
     region: Region,
     value_bytes: usize,

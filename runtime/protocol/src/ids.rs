@@ -24,6 +24,34 @@ pub struct NodeIncarnation {
     pub incarnation: Incarnation,
 }
 
+/// Counts the frames that one incarnation of a source has accepted, from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct FrameNumber(pub u32);
+
+impl FrameNumber {
+    /// The number `by` frames later; `None` beyond the last one.
+    pub const fn later(self, by: u32) -> Option<Self> {
+        match self.0.checked_add(by) {
+            Some(n) => Some(Self(n)),
+            None => None,
+        }
+    }
+
+    /// How many frames it lies behind `first`; `None` when it lies before.
+    pub const fn since(self, first: Self) -> Option<u32> {
+        self.0.checked_sub(first.0)
+    }
+}
+
+/// A thief's request for a task, by its number: a thief counts its requests to all victims. The lease that
+/// answers it, and all reports of that lease, name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u32);
+
+/// A transfer, by its receiver's number. Comes back with every chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PullId(pub u32);
+
 /// A frame, cluster-wide and across restarts of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct FrameId {
@@ -31,8 +59,8 @@ pub struct FrameId {
     pub source: NodeId,
     /// Which incarnation of the source.
     pub incarnation: Incarnation,
-    /// Counts a source's accepted frames from 0.
-    pub number: u32,
+    /// Which of the incarnation's frames.
+    pub number: FrameNumber,
 }
 
 /// An immutable box of a tensor: same name, same bits, wherever it lies.

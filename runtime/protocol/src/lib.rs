@@ -70,12 +70,16 @@ pub use api::{
 pub use config::{EdgeConfig, GatewayConfig, Placement, TransferConfig};
 pub use edge::Edge;
 pub use gateway::Gateway;
-pub use ids::{FrameId, GATEWAY, Incarnation, JobId, NodeId, NodeIncarnation, ObjectId};
+pub use ids::{
+    FrameId, FrameNumber, GATEWAY, Incarnation, JobId, NodeId, NodeIncarnation, ObjectId, PullId,
+    RequestId,
+};
 pub use info::ProgramInfo;
 pub use notice::{Loss, Notice};
 pub use stats::{
     Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
 };
+pub use tessera_plan::dataflow::TaskId;
 
 /// Microseconds: a duration, or a time since any fixed moment of this node. Times never go backwards;
 /// nodes need not agree on them.

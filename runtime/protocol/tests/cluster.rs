@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tessera_plan::plan::ElementType;
 use tessera_protocol::{
     Drained, EdgeConfig, EdgeStats, FrameOutcome, GatewayStats, Incarnation, NodeId, ProgramInfo,
-    Refusal, Traffic,
+    Refusal, RequestId, Traffic,
     wire::{Envelope, Message, MessageKind, Reject, plan_prefix},
 };
 use tessera_sim::{EdgeSpec, LinkConditions, Stranger, World, WorldConfig, program};
@@ -220,9 +220,13 @@ fn malformed_and_unasked_datagrams_are_counted() {
     inject(0, &wrong_sum);
     inject(0, &forged(&info, gateway, asks));
     inject(0, &forged(&info, earlier(gateway), asks));
-    let unasked = Message::NoWork { request: 999 };
+    let unasked = Message::NoWork {
+        request: RequestId(999),
+    };
     inject(1, &forged(&info, edge, unasked));
-    let steals = Message::StealClient { request: 1 };
+    let steals = Message::StealClient {
+        request: RequestId(1),
+    };
     inject(1, &forged(&info, earlier(edge), steals));
     inject(1, &[]);
     c.check();

@@ -14,7 +14,7 @@ use super::{
     violation::{Failure, Violation},
 };
 use tessera_protocol::{
-    FrameId, Incarnation, JobId, NodeId, ProgramInfo, TransferConfig,
+    FrameId, Incarnation, JobId, NodeId, ProgramInfo, TaskId, TransferConfig,
     wire::{self, Message},
 };
 
@@ -102,7 +102,7 @@ pub struct JobSpan {
     /// The task's frame.
     pub frame: FrameId,
     /// The task.
-    pub task: u32,
+    pub task: TaskId,
     /// Virtual time at which the worker began.
     pub start_us: u64,
     /// Virtual time at which it was through.
@@ -126,7 +126,7 @@ pub(super) struct Core {
     /// Jobs that ran to their end, when they are recorded.
     pub job_spans: Option<Vec<JobSpan>>,
     /// A task that no worker survives.
-    pub broken: Option<u32>,
+    pub broken: Option<TaskId>,
     /// Who listens where.
     pub addresses: BTreeMap<SocketAddr, usize>,
 }
@@ -189,7 +189,7 @@ impl Core {
 /// A datagram for people.
 fn describe(bytes: &[u8], info: &ProgramInfo) -> String {
     match wire::parse(bytes, info) {
-        Ok((_, Message::Data(d))) => format!("Data of pull {} at {}", d.pull, d.offset),
+        Ok((_, Message::Data(d))) => format!("Data of pull {} at {}", d.pull.0, d.offset),
         Ok((_, message)) => format!("{message:?}"),
         Err(e) => format!("{} bytes, {e:?}", bytes.len()),
     }

@@ -14,14 +14,14 @@ use super::{
     watched_store::WatchedStore,
 };
 use tessera_protocol::{
-    Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameOutcome, Job, JobId, NodeId,
-    Refusal, store::Store,
+    Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job,
+    JobId, NodeId, Refusal, store::Store,
 };
 
 /// Something for the shell to do.
 enum Action {
     Run(Job),
-    Ended(u32, FrameMeta, FrameOutcome),
+    Ended(FrameNumber, FrameMeta, FrameOutcome),
     Refused(Refusal),
     Stopped,
     Wait(u64),
@@ -86,7 +86,7 @@ impl EdgeNode {
         self.spec.config.id
     }
 
-    const fn frame_id(&self, number: u32) -> FrameId {
+    const fn frame_id(&self, number: FrameNumber) -> FrameId {
         FrameId {
             source: self.spec.config.id,
             incarnation: self.spec.config.incarnation,
@@ -188,7 +188,7 @@ impl EdgeNode {
                 core.counters.unplaced += 1;
                 return Ok(());
             };
-            let frame = self.frame_id(self.brought);
+            let frame = self.frame_id(FrameNumber(self.brought));
             let values = exec::frame_values(frame, frame_tensor.element, values);
             exec::fill(self.store.bytes_mut(slot), &values, frame_tensor.element);
             let meta = FrameMeta {
@@ -226,7 +226,7 @@ impl EdgeNode {
                 self.endpoint.index, job.task, job.frame, job.id
             )
         });
-        if job.task as usize >= core.info.tasks.len() {
+        if job.task.index() >= core.info.tasks.len() {
             let task = job.task;
             return Err(core.fail(Violation::NoTask { node, task }));
         }
@@ -276,7 +276,7 @@ impl EdgeNode {
             self.idle -= 1;
             core.counters.jobs += 1;
             out.started_us = core.queue.now_us();
-            let task = out.job.task as usize;
+            let task = out.job.task.index();
             let given = core.task_us.get(self.endpoint.index - 1);
             let mut us = given
                 .and_then(|times| times.get(task))
@@ -370,7 +370,7 @@ impl EdgeNode {
                 error,
             })
         })?;
-        let spec = &info.tasks[task as usize];
+        let spec = &info.tasks[task.index()];
         for (input, (port, words)) in spec.inputs.iter().zip(&inputs).enumerate() {
             if *words != core.oracle.cut(frame, port.tensor, port.region) {
                 return Err(core.fail(Violation::WrongInput {

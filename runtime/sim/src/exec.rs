@@ -7,7 +7,7 @@
 
 use super::{random::mix, watched_store::WatchedStore};
 use tessera_plan::{plan::ElementType, region::Region};
-use tessera_protocol::{FrameId, Job, ProgramInfo, store::SlotId};
+use tessera_protocol::{FrameId, Job, ProgramInfo, TaskId, store::SlotId};
 
 /// What is wrong with a job's pieces.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum PieceError {
 
 /// The pixels of a frame: all of tensor 0, `values` of them.
 pub fn frame_values(frame: FrameId, element: ElementType, values: usize) -> Vec<u32> {
-    let id = u64::from(frame.source.0) << 32 | u64::from(frame.number);
+    let id = u64::from(frame.source.0) << 32 | u64::from(frame.number.0);
     hashes(mix(frame.incarnation.0 ^ mix(id)), element, values)
 }
 
@@ -81,13 +81,13 @@ pub fn fill(bytes: &mut [u8], values: &[u32], element: ElementType) {
 
 /// An output of a task, given its inputs' boxes, each row by row.
 pub fn output_values(
-    task: u32,
+    task: TaskId,
     output: usize,
     digest: u64,
     element: ElementType,
     values: usize,
 ) -> Vec<u32> {
-    let seed = mix(digest ^ mix(u64::from(task) << 16 | output as u64));
+    let seed = mix(digest ^ mix(u64::from(task.0) << 16 | output as u64));
     hashes(seed, element, values)
 }
 
@@ -119,7 +119,7 @@ pub fn gather(
     info: &ProgramInfo,
     job: &Job,
 ) -> Result<Vec<Vec<u32>>, PieceError> {
-    let task = &info.tasks[job.task as usize];
+    let task = &info.tasks[job.task.index()];
     if (task.inputs.len(), task.outputs.len()) != (job.inputs.len(), job.outputs.len()) {
         return Err(PieceError::Ports {
             inputs: job.inputs.len(),
@@ -210,7 +210,7 @@ pub fn runs(part: Region, a: Region, b: Region) -> impl Iterator<Item = (usize, 
 mod tests {
     use super::*;
     use tessera_plan::dataflow::SlotCount;
-    use tessera_protocol::store::Store;
+    use tessera_protocol::{FrameNumber, store::Store};
 
     const ALL: [ElementType; 3] = [ElementType::U8, ElementType::F16, ElementType::F32];
 
@@ -284,7 +284,7 @@ mod tests {
         let frame = FrameId {
             source: tessera_protocol::NodeId(1),
             incarnation: tessera_protocol::Incarnation(1),
-            number: 0,
+            number: FrameNumber(0),
         };
         for element in ALL {
             let values = frame_values(frame, element, 999);

@@ -8,7 +8,7 @@ use super::{
     random::RandomSource,
     scenario::{Scenario, ScenarioKind},
 };
-use tessera_protocol::{Refusal, TransferConfig};
+use tessera_protocol::{Refusal, TaskId, TransferConfig};
 
 /// Virtual time within which faults happen.
 const FAULTS_US: u64 = 4_000_000;
@@ -204,7 +204,7 @@ impl Scenario {
     fn broken_task(&mut self, random: &mut RandomSource) {
         let tasks = self.world.info.tasks.len();
         if tasks > 0 {
-            self.world.broken_task = Some(random.below(tasks as u64) as u32);
+            self.world.broken_task = Some(TaskId(random.below(tasks as u64) as u32));
             self.may_drop = (0..=self.world.edges.len()).collect();
         }
     }

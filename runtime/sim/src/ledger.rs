@@ -6,7 +6,7 @@ use super::{
     frame_record::{FrameRecord, Tail},
     violation::Violation,
 };
-use tessera_protocol::{DropReason, FrameId, FrameMeta, FrameOutcome, Incarnation, NodeId};
+use tessera_protocol::{DropReason, FrameId, FrameMeta, FrameOutcome, Incarnation, NodeId, TaskId};
 
 /// All frames ever accepted.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the frame is unknown, or the node's own and over.
-    pub fn run(&self, node: NodeId, frame: FrameId, task: u32) -> Result<(), Violation> {
+    pub fn run(&self, node: NodeId, frame: FrameId, task: TaskId) -> Result<(), Violation> {
         match self.frames.get(&frame) {
             None => Err(Violation::UnknownFrame { node, frame }),
             Some(r) if node == frame.source && r.heard.is_some() => {
@@ -178,6 +178,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use tessera_protocol::FrameNumber;
+
     use super::*;
 
     const META: FrameMeta = FrameMeta {
@@ -193,7 +195,7 @@ mod tests {
         FrameId {
             source: NodeId(1),
             incarnation: Incarnation(1),
-            number,
+            number: FrameNumber(number),
         }
     }
 
@@ -247,10 +249,10 @@ mod tests {
             l.heard(frame, META, LOST),
             Err(Violation::EndedTwice { frame })
         );
-        let run = l.run(NodeId(1), frame, 0);
+        let run = l.run(NodeId(1), frame, TaskId(0));
         assert!(matches!(run, Err(Violation::RunAfterEnd { .. })), "{run:?}");
         // A thief may not know yet.
-        l.run(NodeId(2), frame, 0).unwrap();
+        l.run(NodeId(2), frame, TaskId(0)).unwrap();
     }
 
     #[test]

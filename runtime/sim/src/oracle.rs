@@ -4,7 +4,7 @@ use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
 use super::exec;
 use tessera_plan::region::Region;
-use tessera_protocol::{FrameId, ProgramInfo};
+use tessera_protocol::{FrameId, ProgramInfo, TaskId};
 
 /// Values that a frame's tensors must have.
 #[derive(Debug)]
@@ -65,7 +65,8 @@ impl Oracle {
             let digest = exec::digest(&inputs);
             for (o, p) in task.outputs.iter().enumerate() {
                 let element = info.tensors[p.tensor as usize].element;
-                let values = exec::output_values(k as u32, o, digest, element, p.region.len());
+                let values =
+                    exec::output_values(TaskId(k as u32), o, digest, element, p.region.len());
                 let tensor = &mut tensors[p.tensor as usize];
                 for (to, from, n) in exec::runs(p.region, whole(p.tensor), p.region) {
                     tensor[to..to + n].copy_from_slice(&values[from..from + n]);

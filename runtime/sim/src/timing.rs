@@ -35,7 +35,7 @@ use super::{
     violation::Failure,
     world::{World, WorldConfig},
 };
-use tessera_protocol::{FrameOutcome, ProgramInfo};
+use tessera_protocol::{FrameOutcome, ProgramInfo, TaskId};
 
 /// A board that computes. The first of a list is the frame's source.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +72,7 @@ pub struct LinkTiming {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TaskSpan {
     /// The task.
-    pub task: u32,
+    pub task: TaskId,
     /// Index of the board.
     pub board: usize,
     /// When a worker began it, its inputs being there.

@@ -1,7 +1,7 @@
 //! Rules that must hold whatever happens, and what breaks them.
 
 use super::{exec::PieceError, frame_record::Tail};
-use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId, Refusal};
+use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId, Refusal, TaskId};
 
 /// A rule that was broken, and when.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum Violation {
     #[error("node {node:?} gave two jobs one name")]
     JobTwice { node: NodeId },
     #[error("node {node:?} runs task {task}, which does not exist")]
-    NoTask { node: NodeId, task: u32 },
+    NoTask { node: NodeId, task: TaskId },
     #[error("node {node:?} says of a job of {frame:?} that stolen is {stolen}")]
     Stolen {
         node: NodeId,
@@ -40,20 +40,20 @@ pub enum Violation {
     RunAfterEnd {
         node: NodeId,
         frame: FrameId,
-        task: u32,
+        task: TaskId,
     },
     #[error("node {node:?}, task {task} of {frame:?}: {error}")]
     Pieces {
         node: NodeId,
         frame: FrameId,
-        task: u32,
+        task: TaskId,
         error: PieceError,
     },
     #[error("node {node:?} read wrong values for input {input} of task {task} of {frame:?}")]
     WrongInput {
         node: NodeId,
         frame: FrameId,
-        task: u32,
+        task: TaskId,
         input: usize,
     },
     #[error(

@@ -20,6 +20,7 @@ use super::{
 };
 use tessera_protocol::{
     Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId, ProgramInfo,
+    TaskId,
 };
 
 /// A world before it begins.
@@ -38,7 +39,7 @@ pub struct WorldConfig {
     /// Bad datagrams.
     pub hostile: HostileConfig,
     /// A task that no worker survives.
-    pub broken_task: Option<u32>,
+    pub broken_task: Option<TaskId>,
     /// What breaks when.
     pub faults: Vec<ScheduledFault>,
     /// Per edge and task the microseconds that the task takes; empty when they follow from

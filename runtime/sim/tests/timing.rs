@@ -40,7 +40,7 @@ fn check(line: &Timeline, boards: &[BoardTiming]) {
     let mut ends = BTreeMap::new();
     for t in &line.tasks {
         let took_s = t.end_s - t.start_s;
-        assert!((took_s - boards[t.board].task_s[t.task as usize]).abs() < 1e-9);
+        assert!((took_s - boards[t.board].task_s[t.task.index()]).abs() < 1e-9);
         assert_eq!(
             ends.insert(t.task, t.end_s),
             None,
@@ -50,7 +50,7 @@ fn check(line: &Timeline, boards: &[BoardTiming]) {
     }
     assert_eq!(ends.len(), info.tasks.len());
     for t in &line.tasks {
-        for producer in &info.tasks[t.task as usize].producers {
+        for producer in &info.tasks[t.task.index()].producers {
             assert!(ends[producer] <= t.start_s);
         }
         assert!(t.end_s <= line.merged_s && line.merged_s <= line.written_s);

@@ -7,6 +7,8 @@
 mod needs;
 mod slots;
 
+use std::fmt;
+
 use crate::{
     graph::TensorIx,
     limits::{PIECES_MAX, TASKS_MAX, TENSOR_VALUES_MAX},
@@ -17,6 +19,23 @@ use needs::Makers;
 pub use slots::{
     LINE_BYTES, PAGE_BYTES, SlotCount, edge_slots, gateway_slots, own_slots, slots_bytes,
 };
+
+/// A task of a frame: its index into [`TaskGraph::tasks`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub u32);
+
+impl TaskId {
+    /// Place in a table of tasks.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A tensor that crosses a boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +69,8 @@ pub enum ObjectKey {
     Frame,
     /// An output of a task.
     Output {
-        /// Task id.
-        task: u32,
+        /// The task that makes it.
+        task: TaskId,
         /// Which of the task's outputs.
         output: u16,
     },
@@ -59,7 +78,7 @@ pub enum ObjectKey {
 
 impl ObjectKey {
     /// The task that makes it; `None` for the frame.
-    pub const fn task(self) -> Option<u32> {
+    pub const fn task(self) -> Option<TaskId> {
         match self {
             Self::Frame => None,
             Self::Output { task, .. } => Some(task),
@@ -92,9 +111,9 @@ pub struct TaskInfo {
     /// Pieces that together cover its inputs, without empty ones. Derived.
     pub needs: Vec<Need>,
     /// Tasks whose outputs it reads, ascending. Derived.
-    pub producers: Vec<u32>,
+    pub producers: Vec<TaskId>,
     /// Tasks that read its outputs, ascending. Derived.
-    pub consumers: Vec<u32>,
+    pub consumers: Vec<TaskId>,
     /// Whether the tail reads any of its outputs. Derived.
     pub for_tail: bool,
 }
@@ -214,19 +233,19 @@ impl TaskGraph {
                     pieces: needs.len(),
                 });
             }
-            let mut producers: Vec<u32> = needs.iter().filter_map(|n| n.key.task()).collect();
+            let mut producers: Vec<TaskId> = needs.iter().filter_map(|n| n.key.task()).collect();
             producers.sort_unstable();
             producers.dedup();
             if let Some(&p) = producers.last()
-                && p as usize >= k
+                && p.index() >= k
             {
                 return Err(DataflowError::Order {
                     task: k,
-                    producer: p as usize,
+                    producer: p.index(),
                 });
             }
             for &p in &producers {
-                tasks[p as usize].consumers.push(k as u32);
+                tasks[p.index()].consumers.push(TaskId(k as u32));
             }
             let t = &mut tasks[k];
             (t.needs, t.producers) = (needs, producers);
@@ -234,7 +253,7 @@ impl TaskGraph {
         }
         let tail_needs = tail_needs(&makers, &tensors, &tail_inputs)?;
         for task in tail_needs.iter().filter_map(|n| n.key.task()) {
-            tasks[task as usize].for_tail = true;
+            tasks[task.index()].for_tail = true;
         }
         Ok(Self {
             tensors,
@@ -305,7 +324,7 @@ impl TaskGraph {
                 region: t.region,
             }),
             ObjectKey::Output { task, output } => {
-                let t = self.tasks.get(task as usize)?;
+                let t = self.tasks.get(task.index())?;
                 t.outputs.get(output as usize).copied()
             }
         }
@@ -329,9 +348,9 @@ impl TaskGraph {
     }
 
     /// Index range of the tail's needs that a task makes.
-    pub fn tail_needs_of(&self, task: u32) -> std::ops::Range<usize> {
-        let place = |n: &Need| n.key.task().map_or(0, |t| u64::from(t) + 1);
-        let want = u64::from(task) + 1;
+    pub fn tail_needs_of(&self, task: TaskId) -> std::ops::Range<usize> {
+        let place = |n: &Need| n.key.task().map_or(0, |t| u64::from(t.0) + 1);
+        let want = u64::from(task.0) + 1;
         let lo = self.tail_needs.partition_point(|n| place(n) < want);
         let hi = self.tail_needs.partition_point(|n| place(n) <= want);
         lo..hi

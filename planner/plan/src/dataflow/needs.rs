@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DataflowError, Need, ObjectKey, Port, TaskInfo, TensorInfo};
+use super::{DataflowError, Need, ObjectKey, Port, TaskId, TaskInfo, TensorInfo};
 use crate::region::{Region, Span};
 
 /// Objects of one tensor whose boxes have the same rows.
@@ -29,7 +29,7 @@ impl<'a> Makers<'a> {
                     continue;
                 }
                 let key = ObjectKey::Output {
-                    task: k as u32,
+                    task: TaskId(k as u32),
                     output: o as u16,
                 };
                 let of_tensor = &mut rows[port.tensor as usize];

@@ -237,7 +237,7 @@ fn subject(frame: FrameId, meta: FrameMeta) -> Subject {
     Subject {
         source: frame.source.0,
         epoch: Some(frame.incarnation.0),
-        frame: frame.number,
+        frame: frame.number.0,
         tag: Tag::decode(meta.tag).index,
         file: None,
     }

@@ -122,17 +122,17 @@ impl Workers {
         assert!(store.segment().is(&self.segment), "the workers' own store");
         let wrong = |what| SubmitError::Malformed {
             job: job.id,
-            task: job.task,
+            task: job.task.0,
             what,
         };
-        let task = self.program.tasks.get(job.task as usize);
+        let task = self.program.tasks.get(job.task.index());
         let task = task.ok_or_else(|| wrong("there is no such task"))?;
         if job.inputs.len() != task.inputs.len() || job.outputs.len() != task.outputs.len() {
             return Err(wrong("inputs or outputs are missing"));
         }
         let tensors = self.program.tensors;
         let bytes = |t: u16, r: Region| r.len() * tensors[t as usize].element.bytes();
-        self.content.task = job.task;
+        self.content.task = job.task.0;
         self.content.pieces.clear();
         let mut lent_out = Vec::with_capacity(job.outputs.len());
         for (o, (&slot, port)) in job.outputs.iter().zip(task.outputs).enumerate() {

@@ -24,7 +24,7 @@ use tessera_plan::{
     region::Region,
 };
 use tessera_protocol::{
-    FrameId, Incarnation, Job, JobId, NodeId,
+    FrameId, FrameNumber, Incarnation, Job, JobId, NodeId, TaskId,
     store::{SlotId, Store},
 };
 use tessera_runtime::element;
@@ -134,11 +134,11 @@ impl Rig {
         self.next += 1;
         Some(Job {
             id: JobId(self.next),
-            task,
+            task: TaskId(task),
             frame: FrameId {
                 source: NodeId(1),
                 incarnation: Incarnation(1),
-                number: frame,
+                number: FrameNumber(frame),
             },
             stolen: false,
             inputs: vec![pieces],
@@ -201,7 +201,7 @@ impl Rig {
         self.free(&sent.job);
         Ended {
             id,
-            task: sent.job.task,
+            task: sent.job.task.0,
             frame: sent.frame,
             made,
         }

@@ -83,7 +83,7 @@ pub fn malformed_jobs_are_refused() {
         "pieces of an input are missing"
     );
     let mut none = rig.job(ADD, 1).unwrap();
-    none.task = 99;
+    none.task = tessera_protocol::TaskId(99);
     assert_eq!(what(rig.submit_job(none, 1)), "there is no such task");
     let mut twice = rig.job(ADD, 1).unwrap();
     twice.inputs[0][0].0 = twice.outputs[0];

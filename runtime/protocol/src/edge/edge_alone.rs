@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::{
-    GATEWAY, Incarnation, NodeId,
+    GATEWAY, Incarnation, NodeId, RequestId, TaskId,
     testkit::{self, TestStore},
     wire::{self, ClusterState, Envelope, FrameStatusEntry, Message, Report, Verdict, parse},
 };
@@ -26,7 +26,7 @@ pub(super) enum Sent {
     Lease {
         to: NodeId,
         request: u32,
-        task: u32,
+        task: TaskId,
     },
     NoWork {
         to: NodeId,
@@ -39,7 +39,7 @@ pub(super) enum Sent {
         wanted: u64,
     },
     Results {
-        task: u32,
+        task: TaskId,
         generation: u16,
         holder: NodeId,
     },
@@ -161,21 +161,26 @@ impl EdgeAlone {
     }
 
     pub fn steal(&mut self, thief: (NodeId, u64), request: u32) -> Vec<Sent> {
-        self.receive(thief, &Message::StealClient { request });
+        self.receive(
+            thief,
+            &Message::StealClient {
+                request: RequestId(request),
+            },
+        );
         self.sent()
     }
 
-    pub fn done(&mut self, thief: (NodeId, u64), task: u32, request: u32) -> Vec<Sent> {
+    pub fn done(&mut self, thief: (NodeId, u64), task: TaskId, request: u32) -> Vec<Sent> {
         self.receive(thief, &Message::Done(report(task, request)));
         self.sent()
     }
 }
 
-pub(super) fn report(task: u32, request: u32) -> Report {
+pub(super) fn report(task: TaskId, request: u32) -> Report {
     Report {
-        number: 0,
+        number: FrameNumber(0),
         task,
-        request,
+        request: RequestId(request),
     }
 }
 
@@ -187,7 +192,7 @@ fn translate(to: NodeId, m: &Message<'_>) -> Vec<Sent> {
         },
         Message::Lease(l) => Sent::Lease {
             to,
-            request: l.request,
+            request: l.request.0,
             task: l.task,
         },
         Message::NoWork { .. } => Sent::NoWork { to },
@@ -202,10 +207,13 @@ fn translate(to: NodeId, m: &Message<'_>) -> Vec<Sent> {
             return r.tasks.iter().map(one).collect();
         }
         Message::Failed(f) => Sent::Failed {
-            request: f.report.request,
+            request: f.report.request.0,
             declined: f.why == wire::FailureReason::Declined,
         },
-        Message::StealClient { request } => Sent::StealClient { to, request },
+        Message::StealClient { request } => Sent::StealClient {
+            to,
+            request: request.0,
+        },
         Message::Absent { .. } => Sent::Absent,
         Message::Data(_) => Sent::Data,
         _ => Sent::Other(m.kind()),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{FrameId, NodeId, ProgramInfo, store::SlotId};
+use crate::{FrameId, NodeId, ProgramInfo, TaskId, store::SlotId};
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
@@ -10,7 +10,7 @@ use tessera_plan::region::Region;
 #[derive(Debug, Default)]
 pub struct ForeignFrame {
     /// Outputs, by task.
-    pub outputs: BTreeMap<u32, Vec<SlotId>>,
+    pub outputs: BTreeMap<TaskId, Vec<SlotId>>,
     /// Jobs of this node that read or write its slots.
     pub jobs: usize,
     /// Whether the frame has ended.

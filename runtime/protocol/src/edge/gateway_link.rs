@@ -147,7 +147,7 @@ impl Edge {
             .map(|(n, f)| FrameEntry::new(n, f.failed, f.meta))
             .collect();
         let ask: Vec<_> = (self.asking_about().into_iter())
-            .map(|id| id.0.into())
+            .map(|id| id.into())
             .collect();
         let heartbeat = Heartbeat {
             seq,

@@ -12,7 +12,7 @@ use super::{
     slots::SlotUse,
 };
 use crate::{
-    FrameId, Job, JobId, Micros, ObjectId,
+    FrameId, Job, JobId, Micros, ObjectId, TaskId,
     pull::{Destination, PullError},
     store::Store,
 };
@@ -32,13 +32,13 @@ impl Edge {
     pub(super) fn begin(
         &mut self,
         frame: FrameId,
-        task: u32,
+        task: TaskId,
         stolen: Option<HeldLease>,
         from: &[InputSource],
         store: &mut impl Store,
     ) -> Option<JobId> {
         let info = std::sync::Arc::clone(&self.info);
-        let spec = &info.tasks[task as usize];
+        let spec = &info.tasks[task.index()];
         let who = if stolen.is_some() {
             SlotUse::Foreign
         } else {
@@ -133,7 +133,7 @@ impl Edge {
             return;
         }
         self.stats.jobs_starved += 1;
-        let key = self.info.tasks[job.task as usize].needs[tag.need].key;
+        let key = self.info.tasks[job.task.index()].needs[tag.need].key;
         let (frame, stolen, task) = (job.frame, job.stolen, job.task);
         self.give_up(tag.job, store);
         if let Some(stolen) = stolen {

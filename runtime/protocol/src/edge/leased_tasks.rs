@@ -5,7 +5,7 @@
 
 use super::{Edge, placement::Choice, send::Outgoing, task_table::IssuedLease};
 use crate::{
-    Micros, NodeIncarnation,
+    FrameNumber, Micros, NodeIncarnation, RequestId, TaskId,
     peer::Peer,
     wire::{self, Failed, FailureReason, NO_TASK, Reject, Renew, Report, ReportAck},
 };
@@ -15,7 +15,7 @@ impl Edge {
         &mut self,
         now_us: Micros,
         thief: Peer,
-        request: u32,
+        request: RequestId,
     ) -> Result<(), Reject> {
         let Some(known) = self.peers.get_mut(thief.id) else {
             return Err(Reject::Stranger);
@@ -57,7 +57,14 @@ impl Edge {
         Ok(())
     }
 
-    fn give_lease(&mut self, now_us: Micros, number: u32, task: u32, thief: Peer, request: u32) {
+    fn give_lease(
+        &mut self,
+        now_us: Micros,
+        number: FrameNumber,
+        task: TaskId,
+        thief: Peer,
+        request: RequestId,
+    ) {
         let until_us = now_us + self.config.lease_us.min(self.config.lease_us_max);
         self.next_expiry_us = self.next_expiry_us.min(until_us);
         // An idle worker may want to back it up.
@@ -87,7 +94,7 @@ impl Edge {
         placement.for_thief(&self.situation(), who, fits)
     }
 
-    fn lease_of(&self, thief: Peer, request: u32) -> Option<(u32, u32)> {
+    fn lease_of(&self, thief: Peer, request: RequestId) -> Option<(FrameNumber, TaskId)> {
         let mine = |l: &IssuedLease| l.answers(thief, request);
         self.frames.in_flight().find_map(|(n, f)| {
             let task = f

@@ -61,8 +61,8 @@ use self::{
     send::Outgoing, slots::Slots,
 };
 use super::{
-    EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameOutcome, Job, Micros, ObjectId,
-    ProgramInfo, Refusal,
+    EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job, Micros,
+    ObjectId, ProgramInfo, Refusal,
     chunk_server::ChunkServer,
     peer::Sender,
     pull::Receiver,
@@ -107,7 +107,7 @@ pub struct Edge {
 /// Something for the shell to hear.
 #[derive(Clone, Debug)]
 enum Event {
-    FrameEnded(u32, FrameMeta, FrameOutcome),
+    FrameEnded(FrameNumber, FrameMeta, FrameOutcome),
     Refused(Refusal),
     Stopped,
 }
@@ -305,7 +305,7 @@ impl Edge {
         self.dirty = true;
     }
 
-    fn frame_id(&self, number: u32) -> FrameId {
+    fn frame_id(&self, number: FrameNumber) -> FrameId {
         FrameId {
             source: self.config.id,
             incarnation: self.config.incarnation,
@@ -314,7 +314,7 @@ impl Edge {
     }
 
     /// The number of an own frame.
-    fn own(&self, frame: FrameId) -> Option<u32> {
+    fn own(&self, frame: FrameId) -> Option<FrameNumber> {
         (frame.source == self.config.id && frame.incarnation == self.config.incarnation)
             .then_some(frame.number)
     }
@@ -363,7 +363,7 @@ fn find(
     frames: &OwnFrames,
     foreign: &ForeignFrames,
     info: &ProgramInfo,
-    own: Option<u32>,
+    own: Option<FrameNumber>,
     object: &ObjectId,
 ) -> Option<(SlotId, Region)> {
     match own {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::task_table::TaskTable;
-use crate::{FrameMeta, FrameOutcome, ProgramInfo, retry::Retry, store::SlotId, wire::Heartbeat};
+use crate::{
+    FrameMeta, FrameNumber, FrameOutcome, ProgramInfo, TaskId, retry::Retry, store::SlotId,
+    wire::Heartbeat,
+};
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
@@ -17,7 +20,7 @@ pub struct OwnFrame {
     /// Its tasks.
     pub tasks: TaskTable,
     /// Outputs that lie here, by task.
-    pub outputs: BTreeMap<u32, Vec<SlotId>>,
+    pub outputs: BTreeMap<TaskId, Vec<SlotId>>,
     /// Jobs of this node that read or write its slots.
     pub jobs: usize,
     /// Whether the gateway takes results.
@@ -35,8 +38,8 @@ pub struct OwnFrame {
 /// All own frames, by number.
 #[derive(Debug, Default)]
 pub struct OwnFrames {
-    frames: BTreeMap<u32, OwnFrame>,
-    next: u32,
+    frames: BTreeMap<FrameNumber, OwnFrame>,
+    next: FrameNumber,
 }
 
 impl OwnFrame {
@@ -54,7 +57,7 @@ impl OwnFrame {
 
 impl OwnFrames {
     /// A new frame; gives its number.
-    pub fn add(&mut self, slot: SlotId, meta: FrameMeta, info: &ProgramInfo) -> u32 {
+    pub fn add(&mut self, slot: SlotId, meta: FrameMeta, info: &ProgramInfo) -> FrameNumber {
         let number = self.next;
         let frame = OwnFrame {
             meta,
@@ -69,38 +72,38 @@ impl OwnFrames {
             results_again: None,
         };
         self.frames.insert(number, frame);
-        self.next += 1;
+        self.next.0 += 1;
         number
     }
 
     /// A frame that is not over.
-    pub fn live(&self, number: u32) -> Option<&OwnFrame> {
+    pub fn live(&self, number: FrameNumber) -> Option<&OwnFrame> {
         self.frames.get(&number).filter(|f| f.over.is_none())
     }
 
     /// A frame that is not over.
-    pub fn live_mut(&mut self, number: u32) -> Option<&mut OwnFrame> {
+    pub fn live_mut(&mut self, number: FrameNumber) -> Option<&mut OwnFrame> {
         self.frames.get_mut(&number).filter(|f| f.over.is_none())
     }
 
     /// A frame, over or not.
-    pub fn get_mut(&mut self, number: u32) -> Option<&mut OwnFrame> {
+    pub fn get_mut(&mut self, number: FrameNumber) -> Option<&mut OwnFrame> {
         self.frames.get_mut(&number)
     }
 
     /// A frame that nothing uses any more.
-    pub fn remove(&mut self, number: u32) -> Option<OwnFrame> {
+    pub fn remove(&mut self, number: FrameNumber) -> Option<OwnFrame> {
         self.frames.remove(&number)
     }
 
     /// Frames that are not over, oldest first.
-    pub fn in_flight(&self) -> impl Iterator<Item = (u32, &OwnFrame)> {
+    pub fn in_flight(&self) -> impl Iterator<Item = (FrameNumber, &OwnFrame)> {
         let all = self.frames.iter().map(|(&n, f)| (n, f));
         all.filter(|(_, f)| f.over.is_none())
     }
 
     /// Frames that are not over, oldest first.
-    pub fn in_flight_mut(&mut self) -> impl Iterator<Item = (u32, &mut OwnFrame)> {
+    pub fn in_flight_mut(&mut self) -> impl Iterator<Item = (FrameNumber, &mut OwnFrame)> {
         let all = self.frames.iter_mut().map(|(&n, f)| (n, f));
         all.filter(|(_, f)| f.over.is_none())
     }
@@ -111,17 +114,18 @@ impl OwnFrames {
     }
 
     /// Frames taken up so far.
-    pub const fn next(&self) -> u32 {
+    pub const fn next(&self) -> FrameNumber {
         self.next
     }
 
     /// All frames before it have ended.
-    pub fn floor(&self) -> u32 {
+    pub fn floor(&self) -> FrameNumber {
         self.in_flight().next().map_or(self.next, |(n, _)| n)
     }
 
     /// Whether another frame's number still fits the window that the gateway remembers.
     pub fn fits_window(&self) -> bool {
-        self.next - self.floor() < Heartbeat::WINDOW && self.next < u32::MAX
+        let flying = self.next.since(self.floor());
+        flying.is_some_and(|n| n < Heartbeat::WINDOW) && self.next.0 < u32::MAX
     }
 }

@@ -10,7 +10,9 @@ use super::{
     placement::{Backup, Choice},
     task_table::ResultState,
 };
-use crate::{FrameOutcome, JobId, Micros, NodeIncarnation, peer::Peer, store::Store};
+use crate::{
+    FrameNumber, FrameOutcome, JobId, Micros, NodeIncarnation, TaskId, peer::Peer, store::Store,
+};
 
 impl Edge {
     /// Begins tasks of own frames while there is room for jobs.
@@ -48,9 +50,9 @@ impl Edge {
             return false;
         };
         let me: NodeIncarnation = self.me.who();
-        let mut from = Vec::with_capacity(info.tasks[task as usize].needs.len());
-        for need in &info.tasks[task as usize].needs {
-            let there = |maker: u32| {
+        let mut from = Vec::with_capacity(info.tasks[task.index()].needs.len());
+        for need in &info.tasks[task.index()].needs {
+            let there = |maker: TaskId| {
                 let holders = &frame.tasks.get(maker).holders;
                 let peers = holders.iter().filter(|h| **h != me);
                 let known = peers.filter_map(|h| {
@@ -90,7 +92,7 @@ impl Edge {
         true
     }
 
-    fn undo_unreachable(&mut self, number: u32, maker: u32) {
+    fn undo_unreachable(&mut self, number: FrameNumber, maker: TaskId) {
         let info = std::sync::Arc::clone(&self.info);
         let Some(frame) = self.frames.live_mut(number) else {
             return;
@@ -130,7 +132,7 @@ impl Edge {
     }
 
     /// A worker, here or at a thief, did not survive a task, or refused it.
-    pub(super) fn attempt_failed(&mut self, number: u32, task: u32) {
+    pub(super) fn attempt_failed(&mut self, number: FrameNumber, task: TaskId) {
         self.dirty = true;
         let Some(frame) = self.frames.live_mut(number) else {
             return;
@@ -144,7 +146,7 @@ impl Edge {
     }
 
     /// Somebody has finished a task.
-    pub(super) fn finished(&mut self, number: u32, task: u32, holder: NodeIncarnation) {
+    pub(super) fn finished(&mut self, number: FrameNumber, task: TaskId, holder: NodeIncarnation) {
         let Some(frame) = self.frames.live_mut(number) else {
             return;
         };
@@ -154,7 +156,7 @@ impl Edge {
         if first && !known {
             *self.stats.tasks_by_node.entry(holder.id).or_insert(0) += 1;
         }
-        if self.info.tasks[task as usize].for_tail
+        if self.info.tasks[task.index()].for_tail
             && frame.tasks.get(task).result == ResultState::Unsent
         {
             frame.fresh = true;
@@ -164,8 +166,8 @@ impl Edge {
     /// A holder does not have a task's outputs, or cannot be reached.
     pub(super) fn holder_lost(
         &mut self,
-        number: u32,
-        task: u32,
+        number: FrameNumber,
+        task: TaskId,
         holder: NodeIncarnation,
         distrust: bool,
     ) {
@@ -208,7 +210,7 @@ impl Edge {
     /// The gateway has written an own frame's record.
     pub(super) fn frame_over(
         &mut self,
-        number: u32,
+        number: FrameNumber,
         outcome: FrameOutcome,
         store: &mut impl Store,
     ) {
@@ -232,7 +234,7 @@ impl Edge {
     }
 
     /// Gives back a frame's slots when it is over and nothing uses them.
-    pub(super) fn release_own_frame(&mut self, number: u32, store: &mut impl Store) {
+    pub(super) fn release_own_frame(&mut self, number: FrameNumber, store: &mut impl Store) {
         let quiet = (self.frames.get_mut(number)).is_some_and(|f| f.over.is_some() && f.jobs == 0);
         if !quiet {
             return;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use crate::{
-    Micros, NodeId,
+    Micros, NodeId, RequestId,
     peer::Peer,
     wire::{Envelope, Reject},
 };
@@ -16,7 +16,7 @@ pub struct KnownPeer {
     /// When its latest datagram came.
     pub seen_us: Micros,
     /// Number of its latest request for a task, and whether it got none.
-    pub request: (u32, bool),
+    pub request: (RequestId, bool),
     /// Number of its latest renewal.
     pub renew: u32,
 }
@@ -66,7 +66,7 @@ impl Peers {
         let known = KnownPeer {
             peer,
             seen_us: now_us,
-            request: (0, false),
+            request: (RequestId(0), false),
             renew: 0,
         };
         self.known.insert(peer.id, known);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{FrameId, Job, JobId, ProgramInfo, peer::Peer, store::SlotId};
+use crate::{
+    FrameId, Job, JobId, ProgramInfo, PullId, RequestId, TaskId, peer::Peer, store::SlotId,
+};
 use tessera_plan::region::Region;
 
 /// What a pull is for: a need of a job's task.
@@ -31,7 +33,7 @@ pub struct HeldLease {
     /// Who owns the frame.
     pub owner: Peer,
     /// Number of the request that the lease answered.
-    pub request: u32,
+    pub request: RequestId,
     /// How long the lease holds without being renewed.
     pub lease_us: u64,
     /// Whether its owner no longer wants it.
@@ -44,7 +46,7 @@ pub struct PendingJob {
     /// The frame that the task belongs to.
     pub frame: FrameId,
     /// The task.
-    pub task: u32,
+    pub task: TaskId,
     /// The lease under which it runs; `None` for an own task.
     pub stolen: Option<HeldLease>,
     /// Loading, loaded or running.
@@ -52,7 +54,7 @@ pub struct PendingJob {
     /// Per need of the task the piece that covers it.
     pub pieces: Vec<InputPiece>,
     /// Per need that is on its way: the pull and from whom.
-    pub pulls: BTreeMap<usize, (u32, Peer)>,
+    pub pulls: BTreeMap<usize, (PullId, Peer)>,
     /// Per output of the task its slot.
     pub outputs: Vec<SlotId>,
 }
@@ -133,7 +135,7 @@ impl PendingJobs {
 impl PendingJob {
     /// As a worker gets it.
     pub fn to_job(&self, id: JobId, info: &ProgramInfo) -> Job {
-        let mut inputs = vec![Vec::new(); info.tasks[self.task as usize].inputs.len()];
+        let mut inputs = vec![Vec::new(); info.tasks[self.task.index()].inputs.len()];
         for p in &self.pieces {
             // One object may cover several needs of an input; its box is named once.
             let pieces: &mut Vec<(SlotId, Region)> = &mut inputs[usize::from(p.input)];

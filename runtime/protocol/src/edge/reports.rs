@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Edge, pending_job::HeldLease, send::Outgoing};
 use crate::{
-    FrameId, Micros, NodeId,
+    FrameId, Micros, NodeId, RequestId, TaskId,
     peer::Peer,
     retry::Retry,
     store::Store,
@@ -17,7 +17,7 @@ pub struct PendingReport {
     /// The task's frame.
     pub frame: FrameId,
     /// The task that was leased.
-    pub task: u32,
+    pub task: TaskId,
     /// The frame's owner, who is told.
     pub owner: Peer,
     /// Why it failed; `None` when it did not.
@@ -36,13 +36,13 @@ impl PendingReport {
 #[derive(Debug, Default)]
 pub struct Reports {
     /// What owners have not heard yet, by request.
-    pub owed: BTreeMap<u32, PendingReport>,
+    pub owed: BTreeMap<RequestId, PendingReport>,
     /// When leases are renewed next.
     renew_at_us: Option<Micros>,
     /// Number of the latest renewal.
     renew_seq: u32,
     /// Per owner the latest renewal and the requests that it named.
-    renewals: BTreeMap<NodeId, (u32, Vec<u32>)>,
+    renewals: BTreeMap<NodeId, (u32, Vec<RequestId>)>,
 }
 
 impl Reports {
@@ -63,7 +63,7 @@ impl Edge {
         &mut self,
         now_us: Micros,
         frame: FrameId,
-        task: u32,
+        task: TaskId,
         stolen: &HeldLease,
     ) {
         self.report(now_us, frame, task, stolen, None);
@@ -73,7 +73,7 @@ impl Edge {
         &mut self,
         now_us: Micros,
         frame: FrameId,
-        task: u32,
+        task: TaskId,
         stolen: &HeldLease,
         why: FailureReason,
         lost: Vec<LostObject>,
@@ -87,7 +87,7 @@ impl Edge {
         &mut self,
         now_us: Micros,
         frame: FrameId,
-        task: u32,
+        task: TaskId,
         stolen: &HeldLease,
         failed: Option<(FailureReason, Vec<LostObject>)>,
     ) {
@@ -198,8 +198,8 @@ impl Edge {
     }
 
     /// What a renewal says: its number, and jobs by request.
-    pub(super) fn renewal(&mut self, owner: NodeId) -> (u32, Vec<(u32, FrameId, u32)>) {
-        let leases: Vec<(u32, FrameId, u32)> = (self.jobs.iter())
+    pub(super) fn renewal(&mut self, owner: NodeId) -> (u32, Vec<(RequestId, FrameId, TaskId)>) {
+        let leases: Vec<(RequestId, FrameId, TaskId)> = (self.jobs.iter())
             .filter_map(|(_, j)| {
                 let s = j.stolen.filter(|s| !s.revoked && s.owner.id == owner)?;
                 Some((s.request, j.frame, j.task))

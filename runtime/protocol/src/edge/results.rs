@@ -2,7 +2,7 @@
 
 use super::{Edge, task_table::ResultState};
 use crate::{
-    Micros,
+    FrameNumber, Micros,
     peer::Peer,
     retry::Retry,
     wire::{LostResults, Message, PeerAddress, ResultEntry, Results, ResultsAck},
@@ -51,7 +51,7 @@ impl Edge {
     pub(super) fn results(
         &mut self,
         now_us: Micros,
-        number: u32,
+        number: FrameNumber,
     ) -> Option<(Vec<PeerAddress>, Vec<ResultEntry>)> {
         let me = self.me.who();
         let first = self.config.retry_us[0];
@@ -60,7 +60,7 @@ impl Edge {
         let (mut nodes, mut tasks) = (Vec::<PeerAddress>::new(), Vec::new());
         let mut full = false;
         for (k, t) in frame.tasks.iter_mut() {
-            if !self.info.tasks[k as usize].for_tail || t.result != ResultState::Unsent || !t.done()
+            if !self.info.tasks[k.index()].for_tail || t.result != ResultState::Unsent || !t.done()
             {
                 continue;
             }
@@ -135,7 +135,7 @@ impl Edge {
             let Some(frame) = self.frames.live_mut(lost.number) else {
                 return;
             };
-            if task as usize >= self.info.tasks.len() {
+            if task.index() >= self.info.tasks.len() {
                 continue;
             }
             let t = frame.tasks.get_mut(task);
@@ -168,7 +168,7 @@ impl Edge {
     }
 
     pub(super) fn results_message<'a>(
-        number: u32,
+        number: FrameNumber,
         nodes: &'a [PeerAddress],
         tasks: &'a [ResultEntry],
     ) -> Message<'a> {

@@ -11,7 +11,7 @@
 
 use super::{Edge, send::Outgoing};
 use crate::{
-    EdgeConfig, Micros,
+    EdgeConfig, Micros, RequestId,
     peer::Peer,
     retry::Retry,
     wire::{Envelope, PeerAddress, Reject},
@@ -41,7 +41,7 @@ pub struct Search {
     /// Number of the latest request for a victim.
     pub victim_seq: u32,
     /// Number of the latest request for a task.
-    pub request: u32,
+    pub request: RequestId,
     /// Pause after the next disappointment.
     pause_us: u64,
     /// The last victim, while it has tasks to give and the placement keeps it.
@@ -57,14 +57,14 @@ impl Search {
         Self {
             state: State::Resting { until_us: 0 },
             victim_seq: 0,
-            request: 0,
+            request: RequestId(0),
             pause_us: config.backoff_us[0],
             last: None,
         }
     }
 
     /// Whether request `ask` to `envelope`'s sender is the one that waits for its answer.
-    pub fn asked(&self, envelope: &Envelope, request: u32) -> bool {
+    pub fn asked(&self, envelope: &Envelope, request: RequestId) -> bool {
         matches!(self.state, State::AskingVictim { victim, .. }
             if victim.id == envelope.from && victim.incarnation == envelope.incarnation)
             && request == self.request
@@ -140,7 +140,7 @@ impl Edge {
     }
 
     fn ask_victim(&mut self, now_us: Micros, victim: Peer) {
-        self.search.request += 1;
+        self.search.request.0 += 1;
         self.stats.steals_asked += 1;
         let [first, most] = self.config.retry_us;
         self.search.state = State::AskingVictim {
@@ -224,7 +224,7 @@ impl Edge {
         &mut self,
         now_us: Micros,
         envelope: &Envelope,
-        request: u32,
+        request: RequestId,
     ) -> Result<(), Reject> {
         if !self.search.asked(envelope, request) {
             return Err(Reject::Unexpected);

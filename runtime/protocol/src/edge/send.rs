@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Edge;
 use crate::{
-    Incarnation, Micros,
+    FrameNumber, Incarnation, Micros, PullId, RequestId, TaskId,
     peer::Peer,
     wire::{
         Failed, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew, Report, ReportAck,
@@ -22,13 +22,13 @@ pub(super) enum Outgoing {
     },
     Lease {
         to: Peer,
-        number: u32,
-        task: u32,
-        request: u32,
+        number: FrameNumber,
+        task: TaskId,
+        request: RequestId,
     },
     NoWork {
         to: Peer,
-        request: u32,
+        request: RequestId,
     },
     Renew {
         owner: Peer,
@@ -40,19 +40,19 @@ pub(super) enum Outgoing {
     },
     /// What became of the lease that this request got.
     Report {
-        request: u32,
+        request: RequestId,
     },
     ReportAck {
         to: Peer,
         reported: ReportAck,
     },
     Results {
-        number: u32,
+        number: FrameNumber,
     },
     Absent {
         to: SocketAddr,
         incarnation: Incarnation,
-        pull: u32,
+        pull: PullId,
     },
     Bye,
 }
@@ -141,14 +141,14 @@ impl Edge {
     /// Who holds what a task needs: nodes, and per need an index into them.
     pub(super) fn holders_for(
         &self,
-        number: u32,
-        task: u32,
+        number: FrameNumber,
+        task: TaskId,
     ) -> Option<(Vec<PeerAddress>, Vec<u8>)> {
         let frame = self.frames.live(number)?;
         let me = self.me.who();
         let mut nodes: Vec<PeerAddress> = Vec::new();
-        let mut needs = Vec::with_capacity(self.info.tasks[task as usize].needs.len());
-        for need in &self.info.tasks[task as usize].needs {
+        let mut needs = Vec::with_capacity(self.info.tasks[task.index()].needs.len());
+        for need in &self.info.tasks[task.index()].needs {
             let holder = match (need.key, need.key.task()) {
                 (ObjectKey::Output { .. }, Some(maker)) => {
                     let holders = &frame.tasks.get(maker).holders;
@@ -181,9 +181,9 @@ impl Edge {
         &mut self,
         now_us: Micros,
         to: Peer,
-        number: u32,
-        task: u32,
-        request: u32,
+        number: FrameNumber,
+        task: TaskId,
+        request: RequestId,
     ) -> Option<(SocketAddr, MessageKind)> {
         let given = self.frames.live(number)?.tasks.get(task).lease?;
         if !given.answers(to, request) {
@@ -224,7 +224,7 @@ impl Edge {
         self.write_to(&Message::Renew(renew), owner)
     }
 
-    fn write_report(&mut self, request: u32) -> Option<(SocketAddr, MessageKind)> {
+    fn write_report(&mut self, request: RequestId) -> Option<(SocketAddr, MessageKind)> {
         let owed = self.reports.owed.get(&request)?.clone();
         let report = Report {
             number: owed.frame.number,

@@ -10,7 +10,7 @@ use super::{
     pending_job::{HeldLease, InputSource, JobStage, PendingJob},
 };
 use crate::{
-    FrameId, Micros,
+    FrameId, Micros, RequestId, TaskId,
     peer::Peer,
     store::Store,
     wire::{Envelope, FailureReason, LeaseGrant, LostObject, Reject, key_to_wire},
@@ -82,11 +82,7 @@ impl Edge {
     ) {
         let info = std::sync::Arc::clone(&self.info);
         let mut from = Vec::with_capacity(lease.needs.len());
-        for (need, &holder) in info.tasks[lease.task as usize]
-            .needs
-            .iter()
-            .zip(lease.needs)
-        {
+        for (need, &holder) in info.tasks[lease.task.index()].needs.iter().zip(lease.needs) {
             let holder = Peer::from(&lease.holders[usize::from(holder)]);
             let foreign = self.foreign.get(frame).filter(|g| !g.over);
             from.push(match foreign.and_then(|g| g.find(&info, need.key)) {
@@ -119,7 +115,7 @@ impl Edge {
         self.reports.renew_by(renew);
     }
 
-    fn decline(&mut self, now_us: Micros, frame: FrameId, task: u32, stolen: &HeldLease) {
+    fn decline(&mut self, now_us: Micros, frame: FrameId, task: TaskId, stolen: &HeldLease) {
         self.stats.steals_declined += 1;
         self.report_failure(
             now_us,
@@ -156,7 +152,7 @@ impl Edge {
     pub(super) fn stolen_starved(
         &mut self,
         now_us: Micros,
-        (frame, task): (FrameId, u32),
+        (frame, task): (FrameId, TaskId),
         stolen: &HeldLease,
         key: ObjectKey,
         holder: Peer,
@@ -178,7 +174,7 @@ impl Edge {
         keep
     }
 
-    pub(super) fn revoke(&mut self, request: u32, store: &mut impl Store) {
+    pub(super) fn revoke(&mut self, request: RequestId, store: &mut impl Store) {
         let about = |j: &PendingJob| j.stolen.is_some_and(|s| s.request == request);
         let mut loading = None;
         for (id, job) in self.jobs.iter_mut().filter(|(_, j)| about(j)) {
@@ -215,7 +211,7 @@ fn lost_object(key: ObjectKey, holder: Peer) -> LostObject {
     LostObject {
         task: task.into(),
         output: output.into(),
-        holder: holder.id.0.into(),
-        incarnation: holder.incarnation.0.into(),
+        holder: holder.id.into(),
+        incarnation: holder.incarnation.into(),
     }
 }

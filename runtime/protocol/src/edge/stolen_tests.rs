@@ -5,16 +5,16 @@ use super::{
     *,
 };
 use crate::{
-    GATEWAY, Incarnation, NodeId,
+    GATEWAY, Incarnation, NodeId, PullId, RequestId, TaskId,
     wire::{self, Data, Message, PeerAddress},
 };
 
 /// A lease of task 0 whose input lies with its owner.
 fn given<'a>(request: u32, holder: &'a [PeerAddress]) -> Message<'a> {
     Message::Lease(wire::LeaseGrant {
-        request,
-        number: 0,
-        task: 0,
+        request: RequestId(request),
+        number: FrameNumber(0),
+        task: TaskId(0),
         lease_us: 1_000_000,
         holders: holder,
         needs: &[0],
@@ -54,7 +54,7 @@ fn a_lease_counts_once_and_only_when_it_was_asked_for() {
     // A chunk for another pull changes nothing.
     let bytes = [1; 16];
     let data = Data {
-        pull: 99,
+        pull: PullId(99),
         offset: 0,
         bytes: &bytes,
     };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, peer::Peer};
+use crate::{JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, RequestId, TaskId, peer::Peer};
 
 /// A task of an own frame.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ pub struct IssuedLease {
     /// To whom.
     pub thief: Peer,
     /// Number of the thief's request.
-    pub request: u32,
+    pub request: RequestId,
     /// When it was given.
     pub since_us: Micros,
     /// Void from then on.
@@ -50,7 +50,7 @@ pub struct IssuedLease {
 
 impl IssuedLease {
     /// Whether it was given to `thief` in answer to this request.
-    pub fn answers(&self, thief: Peer, request: u32) -> bool {
+    pub fn answers(&self, thief: Peer, request: RequestId) -> bool {
         (self.thief.who(), self.request) == (thief.who(), request)
     }
 }
@@ -73,7 +73,7 @@ pub enum ResultState {
 #[derive(Clone, Debug)]
 pub struct TaskTable {
     tasks: Vec<TaskState>,
-    ready: BTreeSet<u32>,
+    ready: BTreeSet<TaskId>,
     /// Something was undone: what is needed changes with what is done.
     undone: bool,
 }
@@ -110,27 +110,27 @@ impl TaskTable {
     }
 
     /// A task.
-    pub fn get(&self, task: u32) -> &TaskState {
-        &self.tasks[task as usize]
+    pub fn get(&self, task: TaskId) -> &TaskState {
+        &self.tasks[task.index()]
     }
 
     /// A task; call [`TaskTable::refresh`] after a change of lease or job.
-    pub fn get_mut(&mut self, task: u32) -> &mut TaskState {
-        &mut self.tasks[task as usize]
+    pub fn get_mut(&mut self, task: TaskId) -> &mut TaskState {
+        &mut self.tasks[task.index()]
     }
 
     /// All tasks, by id.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &TaskState)> {
-        (0..).zip(&self.tasks)
+    pub fn iter(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
+        (0..).map(TaskId).zip(&self.tasks)
     }
 
     /// All tasks, by id.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut TaskState)> {
-        (0..).zip(&mut self.tasks)
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (TaskId, &mut TaskState)> {
+        (0..).map(TaskId).zip(&mut self.tasks)
     }
 
     /// Tasks that can be run now and that nobody has.
-    pub fn ready(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+    pub fn ready(&self) -> impl DoubleEndedIterator<Item = TaskId> + '_ {
         self.ready.iter().copied()
     }
 
@@ -140,8 +140,8 @@ impl TaskTable {
     }
 
     /// Puts a task among the ready ones, or takes it out.
-    pub fn refresh(&mut self, task: u32) {
-        let t = &self.tasks[task as usize];
+    pub fn refresh(&mut self, task: TaskId) {
+        let t = &self.tasks[task.index()];
         let ready = t.needed && t.missing == 0 && !t.done() && t.lease.is_none() && t.job.is_none();
         if ready {
             self.ready.insert(task);
@@ -156,17 +156,17 @@ impl TaskTable {
             let spec = &info.tasks[k];
             let t = &self.tasks[k];
             let wanted = spec.for_tail && t.result != ResultState::Merged
-                || (spec.consumers.iter()).any(|&c| self.tasks[c as usize].needed);
+                || (spec.consumers.iter()).any(|&c| self.tasks[c.index()].needed);
             self.tasks[k].needed = wanted && !t.done();
         }
         for k in 0..self.tasks.len() as u32 {
-            self.refresh(k);
+            self.refresh(TaskId(k));
         }
     }
 
     /// Somebody has a task's outputs. Says whether it was undone before.
-    pub fn finished(&mut self, info: &ProgramInfo, task: u32, holder: NodeIncarnation) -> bool {
-        let t = &mut self.tasks[task as usize];
+    pub fn finished(&mut self, info: &ProgramInfo, task: TaskId, holder: NodeIncarnation) -> bool {
+        let t = &mut self.tasks[task.index()];
         let first = !t.done();
         if !t.holders.contains(&holder) && t.holders.len() < Self::HOLDERS_MAX {
             t.holders.push(holder);
@@ -175,8 +175,8 @@ impl TaskTable {
         t.first.get_or_insert(holder.id);
         self.refresh(task);
         if first {
-            for &c in &info.tasks[task as usize].consumers {
-                self.tasks[c as usize].missing -= 1;
+            for &c in &info.tasks[task.index()].consumers {
+                self.tasks[c.index()].missing -= 1;
                 self.refresh(c);
             }
             if self.undone {
@@ -190,11 +190,11 @@ impl TaskTable {
     pub fn lost(
         &mut self,
         info: &ProgramInfo,
-        task: u32,
+        task: TaskId,
         holder: NodeIncarnation,
         distrust: bool,
     ) -> bool {
-        let t = &mut self.tasks[task as usize];
+        let t = &mut self.tasks[task.index()];
         if distrust && !t.distrusted.contains(&holder) {
             t.distrusted.truncate(Self::HOLDERS_MAX - 1);
             t.distrusted.insert(0, holder);
@@ -211,8 +211,8 @@ impl TaskTable {
             return false;
         }
         t.generation = t.generation.saturating_add(1);
-        for &c in &info.tasks[task as usize].consumers {
-            self.tasks[c as usize].missing += 1;
+        for &c in &info.tasks[task.index()].consumers {
+            self.tasks[c.index()].missing += 1;
         }
         self.undone = true;
         self.reconsider(info);
@@ -235,7 +235,7 @@ mod tests {
     };
 
     fn ready(t: &TaskTable) -> Vec<u32> {
-        t.ready().collect()
+        t.ready().map(|t| t.0).collect()
     }
 
     #[test]
@@ -244,12 +244,12 @@ mod tests {
         let mut t = TaskTable::new(&info);
         assert_eq!(ready(&t), [0, 1, 2, 3]);
         for k in 0..3 {
-            assert!(t.finished(&info, k, ME));
-            assert!(!t.finished(&info, k, THIEF));
+            assert!(t.finished(&info, TaskId(k), ME));
+            assert!(!t.finished(&info, TaskId(k), THIEF));
         }
         // A band reads one row beyond its half, so all four tiles.
         assert_eq!(ready(&t), [3]);
-        t.finished(&info, 3, ME);
+        t.finished(&info, TaskId(3), ME);
         assert_eq!(ready(&t), [4, 5]);
     }
 
@@ -258,24 +258,24 @@ mod tests {
         let info = testkit::two_stages(2);
         let mut t = TaskTable::new(&info);
         for k in 0..4 {
-            t.finished(&info, k, THIEF);
+            t.finished(&info, TaskId(k), THIEF);
         }
-        t.finished(&info, 4, ME);
-        assert!(t.lost(&info, 0, THIEF, false));
-        assert_eq!((ready(&t), t.get(0).generation), (vec![0], 1));
-        t.finished(&info, 0, ME);
+        t.finished(&info, TaskId(4), ME);
+        assert!(t.lost(&info, TaskId(0), THIEF, false));
+        assert_eq!((ready(&t), t.get(TaskId(0)).generation), (vec![0], 1));
+        t.finished(&info, TaskId(0), ME);
         assert_eq!(ready(&t), [5]);
         // Another holder is left.
-        t.finished(&info, 1, ME);
-        assert!(!t.lost(&info, 1, THIEF, true));
-        assert!(t.get(1).distrusted.contains(&THIEF) && t.get(1).done());
+        t.finished(&info, TaskId(1), ME);
+        assert!(!t.lost(&info, TaskId(1), THIEF, true));
+        assert!(t.get(TaskId(1)).distrusted.contains(&THIEF) && t.get(TaskId(1)).done());
         // Merged and read by nobody any more.
-        t.finished(&info, 5, ME);
-        t.get_mut(2).result = ResultState::Merged;
-        assert!(t.lost(&info, 2, THIEF, false));
+        t.finished(&info, TaskId(5), ME);
+        t.get_mut(TaskId(2)).result = ResultState::Merged;
+        assert!(t.lost(&info, TaskId(2), THIEF, false));
         assert!(ready(&t).is_empty());
         // The gateway forgot.
-        t.get_mut(2).result = ResultState::Unsent;
+        t.get_mut(TaskId(2)).result = ResultState::Unsent;
         t.reconsider(&info);
         assert_eq!(ready(&t), [2]);
     }

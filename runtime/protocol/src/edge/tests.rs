@@ -6,7 +6,7 @@ use super::{
 };
 use crate::GATEWAY;
 use crate::{
-    Incarnation, NodeId, testkit,
+    Incarnation, NodeId, PullId, RequestId, TaskId, testkit,
     wire::{
         self, ChunkRange, ClusterState, FrameStatus, FrameStatusEntry, LeaseRef, LostResult,
         LostResults, Message, Renew, Report, Request, Verdict,
@@ -17,7 +17,7 @@ use tessera_plan::dataflow::ObjectKey;
 const THIEF: (NodeId, u64) = (NodeId(2), 9);
 const OTHER: (NodeId, u64) = (NodeId(3), 9);
 
-fn lease(sent: &[Sent]) -> (u32, u32) {
+fn lease(sent: &[Sent]) -> (u32, TaskId) {
     let found = sent.iter().find_map(|s| match s {
         Sent::Lease { request, task, .. } => Some((*request, *task)),
         _ => None,
@@ -29,13 +29,13 @@ fn lease(sent: &[Sent]) -> (u32, u32) {
 fn a_repeated_request_gets_the_same_lease() {
     let mut rig = EdgeAlone::source(|_| {});
     let first = lease(&rig.steal(THIEF, 5));
-    assert_eq!(first, (5, 3));
+    assert_eq!(first, (5, TaskId(3)));
     assert_eq!(lease(&rig.steal(THIEF, 5)), first);
     // An older one is old.
     assert_eq!(rig.steal(THIEF, 4), []);
     assert_eq!(rig.edge.stats().leases_issued, 1);
-    assert_eq!(lease(&rig.steal(OTHER, 1)), (1, 2));
-    assert_eq!(lease(&rig.steal(THIEF, 6)), (6, 1));
+    assert_eq!(lease(&rig.steal(OTHER, 1)), (1, TaskId(2)));
+    assert_eq!(lease(&rig.steal(THIEF, 6)), (6, TaskId(1)));
     // Task 0 runs here; the second stage waits.
     assert_eq!(rig.steal(OTHER, 2), [Sent::NoWork { to: OTHER.0 }]);
     assert_eq!(rig.steal(OTHER, 2), [Sent::NoWork { to: OTHER.0 }]);
@@ -78,9 +78,9 @@ fn renewals_keep_leases_and_tell_what_is_not_wanted() {
     let (_, second) = lease(&rig.steal(THIEF, 2));
     rig.done(OTHER, second, 77);
     let leases = [(task, 1), (second, 2)].map(|(task, request)| LeaseRef {
-        number: 0.into(),
+        number: FrameNumber(0).into(),
         task: task.into(),
-        request: request.into(),
+        request: RequestId(request).into(),
     });
     for seq in 1..10 {
         rig.now_us += 40_000;
@@ -99,9 +99,9 @@ fn renewals_keep_leases_and_tell_what_is_not_wanted() {
 fn reports_about_nothing_known_are_answered() {
     let mut rig = EdgeAlone::source(|_| {});
     let unknown = Report {
-        number: 9,
-        task: 1,
-        request: 1,
+        number: FrameNumber(9),
+        task: TaskId(1),
+        request: RequestId(1),
     };
     rig.receive(THIEF, &Message::Done(unknown));
     let seen_us = Sent::ReportAck {
@@ -114,7 +114,7 @@ fn reports_about_nothing_known_are_answered() {
 #[test]
 fn a_new_incarnation_has_neither_leases_nor_objects() {
     let mut rig = EdgeAlone::source(|_| {});
-    rig.state(&[FrameStatusEntry::new(0, FrameStatus::Open)]);
+    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     let (_, held) = lease(&rig.steal(THIEF, 2));
     let sent = rig.done(THIEF, task, 1);
@@ -141,17 +141,17 @@ fn a_new_incarnation_has_neither_leases_nor_objects() {
 #[test]
 fn lost_results_are_made_again_once() {
     let mut rig = EdgeAlone::source(|_| {});
-    rig.state(&[FrameStatusEntry::new(0, FrameStatus::Open)]);
+    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     rig.done(THIEF, task, 1);
     let lost = [LostResult {
         task: task.into(),
         generation: 0.into(),
-        holder: THIEF.0.0.into(),
-        incarnation: THIEF.1.into(),
+        holder: THIEF.0.into(),
+        incarnation: Incarnation(THIEF.1).into(),
     }];
     let lost = LostResults {
-        number: 0,
+        number: FrameNumber(0),
         tasks: &lost,
     };
     rig.receive((GATEWAY, 7), &Message::Lost(lost));
@@ -186,12 +186,12 @@ fn requests_for_another_incarnation_are_answered_absent() {
         count: 1.into(),
     }];
     let request = |incarnation| Request {
-        pull: 4,
+        pull: PullId(4),
         object: ObjectId {
             frame: FrameId {
                 source: ME,
                 incarnation,
-                number: 0,
+                number: FrameNumber(0),
             },
             key: ObjectKey::Frame,
         },
@@ -215,7 +215,7 @@ fn requests_for_another_incarnation_are_answered_absent() {
 #[test]
 fn a_node_that_is_refused_keeps_its_results_to_itself() {
     let mut rig = EdgeAlone::source(|_| {});
-    rig.state(&[FrameStatusEntry::new(0, FrameStatus::Open)]);
+    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     let sent = rig.done(THIEF, task, 1);
     assert!(sent.iter().any(|s| matches!(s, Sent::Results { .. })));

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    FrameId, FrameMeta, Micros, ProgramInfo, peer::Peer, retry::Retry, store::SlotId, wire::NO_TASK,
+    FrameId, FrameMeta, Micros, ProgramInfo, PullId, TaskId, peer::Peer, retry::Retry,
+    store::SlotId, wire::NO_TASK,
 };
 use tessera_plan::dataflow::ObjectKey;
 
@@ -39,9 +40,9 @@ pub struct Merge {
     /// Needs that are not merged.
     pub missing: usize,
     /// Where the outputs of tasks lie ([`NO_TASK`]: where the frame does).
-    pub holders: BTreeMap<u32, HeldResult>,
+    pub holders: BTreeMap<TaskId, HeldResult>,
     /// Outputs that were not where they should have been.
-    pub lost: BTreeMap<u32, MissingResult>,
+    pub lost: BTreeMap<TaskId, MissingResult>,
 }
 
 /// Where a task's outputs lie.
@@ -68,7 +69,7 @@ pub enum NeedState {
     /// Not asked for.
     Wanted,
     /// On its way, as this pull.
-    Pulling(u32),
+    Pulling(PullId),
     /// In its place.
     Merged,
 }
@@ -97,7 +98,7 @@ impl Merge {
     }
 
     /// Whether all that the tail needs of a task is merged.
-    pub fn has(&self, info: &ProgramInfo, task: u32) -> bool {
+    pub fn has(&self, info: &ProgramInfo, task: TaskId) -> bool {
         let range = info.tail_needs_of(task);
         self.needs[range].iter().all(|n| *n == NeedState::Merged)
     }
@@ -127,7 +128,7 @@ impl Merge {
 }
 
 /// What [`Merge::holders`] knows a part's maker by.
-pub fn maker_number(key: ObjectKey) -> u32 {
+pub fn maker_number(key: ObjectKey) -> TaskId {
     key.task().unwrap_or(NO_TASK)
 }
 

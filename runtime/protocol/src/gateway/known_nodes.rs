@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    FrameOutcome, Incarnation, Micros, NodeId,
+    FrameNumber, FrameOutcome, Incarnation, Micros, NodeId,
     peer::Peer,
     retry::Retry,
     wire::{Heartbeat, NodeStatus, PeerAddress},
@@ -30,13 +30,13 @@ pub struct KnownNode {
     /// Whether no more frames will come.
     pub no_more: bool,
     /// As in its latest heartbeat.
-    pub floor: u32,
+    pub floor: FrameNumber,
     /// As in its latest heartbeat.
-    pub next: u32,
+    pub next: FrameNumber,
     /// Bit `i`: its latest heartbeat lists frame `floor + i` as in flight.
     listed: u64,
     /// Frames that ended here and that it still lists.
-    over: BTreeMap<u32, FrameOutcome>,
+    over: BTreeMap<FrameNumber, FrameOutcome>,
     /// Nodes that it asked about in its latest heartbeat.
     pub asked: Vec<NodeId>,
     /// When to tell it again what it does not seem to know, and the pause after that.
@@ -60,8 +60,8 @@ impl KnownNode {
             victim_seq: 0,
             wants_work: false,
             no_more: false,
-            floor: 0,
-            next: 0,
+            floor: FrameNumber(0),
+            next: FrameNumber(0),
             listed: 0,
             over: BTreeMap::new(),
             asked: Vec::new(),
@@ -79,7 +79,7 @@ impl KnownNode {
         self.listed = 0;
         for f in heartbeat.frames {
             // Numbers were checked to lie in the window.
-            self.listed |= 1 << (f.number.get() - heartbeat.floor);
+            self.listed |= 1 << f.number.get().since(heartbeat.floor).unwrap_or(0);
         }
         self.asked.clear();
         self.asked.extend(heartbeat.asked());
@@ -91,23 +91,23 @@ impl KnownNode {
     }
 
     /// Whether its latest heartbeat lists a frame.
-    pub fn lists(&self, number: u32) -> bool {
+    pub fn lists(&self, number: FrameNumber) -> bool {
         lists(self.floor, self.listed, number)
     }
 
     /// How a frame ended, as long as the node lists it.
-    pub fn ended(&self, number: u32) -> Option<FrameOutcome> {
+    pub fn ended(&self, number: FrameNumber) -> Option<FrameOutcome> {
         self.over.get(&number).copied()
     }
 
     /// A frame has ended.
-    pub fn end(&mut self, number: u32, outcome: FrameOutcome) {
+    pub fn end(&mut self, number: FrameNumber, outcome: FrameOutcome) {
         self.over.insert(number, outcome);
     }
 
     /// What others may hear of it.
     pub fn status(&self) -> NodeStatus {
-        let count = self.next - self.floor;
+        let count = self.next.since(self.floor).unwrap_or(0);
         let all = if count >= u64::BITS {
             u64::MAX
         } else {
@@ -115,7 +115,7 @@ impl KnownNode {
         };
         let mut ended = all & !self.listed;
         for n in self.over.keys() {
-            if let Some(i) = n.checked_sub(self.floor).filter(|&i| i < u64::BITS) {
+            if let Some(i) = n.since(self.floor).filter(|&i| i < u64::BITS) {
                 ended |= 1 << i;
             }
         }
@@ -128,8 +128,8 @@ impl KnownNode {
     }
 }
 
-fn lists(floor: u32, listed: u64, number: u32) -> bool {
-    let i = number.checked_sub(floor).filter(|&i| i < u64::BITS);
+fn lists(floor: FrameNumber, listed: u64, number: FrameNumber) -> bool {
+    let i = number.since(floor).filter(|&i| i < u64::BITS);
     i.is_some_and(|i| listed >> i & 1 == 1)
 }
 
@@ -196,7 +196,7 @@ impl KnownNodes {
             None if waited => Some(NodeStatus {
                 node: PeerAddress::new(id, Incarnation(u64::MAX), SocketAddr::from(([0; 4], 0))),
                 alive: false,
-                floor: 0,
+                floor: FrameNumber(0),
                 ended: 0,
             }),
             None => None,
@@ -206,10 +206,11 @@ impl KnownNodes {
 
 #[cfg(test)]
 mod tests {
-    use zerocopy::little_endian::U16;
-
     use super::*;
-    use crate::{FrameId, FrameMeta, wire::FrameEntry};
+    use crate::{
+        FrameId, FrameMeta,
+        wire::{FrameEntry, NodeField},
+    };
 
     #[test]
     fn node_statuses_tell_what_is_over() {
@@ -219,14 +220,14 @@ mod tests {
             addr: SocketAddr::from(([10, 0, 0, 4], 4)),
         };
         let mut nodes = KnownNodes::default();
-        let frames = [11, 14].map(|n| FrameEntry::new(n, false, FrameMeta::default()));
-        let ask = [U16::new(3)];
+        let frames = [11, 14].map(|n| FrameEntry::new(FrameNumber(n), false, FrameMeta::default()));
+        let ask = [NodeField::from(NodeId(3))];
         let heartbeat = Heartbeat {
             seq: 1,
             has_work: false,
             no_more: false,
-            floor: 11,
-            next: 15,
+            floor: FrameNumber(11),
+            next: FrameNumber(15),
             plan_hash: [0; 32],
             model_digest: [0; 32],
             frames: &frames,
@@ -234,14 +235,14 @@ mod tests {
         };
         let node = nodes.join(peer, 0).expect("room");
         node.on_heartbeat(5, peer.addr, &heartbeat);
-        node.end(14, FrameOutcome::Detections);
+        node.end(FrameNumber(14), FrameOutcome::Detections);
         assert_eq!(node.asked, [NodeId(3)]);
         let over = |nodes: &KnownNodes| -> Vec<u32> {
             let status = nodes.status(NodeId(4), false).expect("a known node");
-            let id = |number| FrameId {
+            let id = |number: u32| FrameId {
                 source: NodeId(4),
                 incarnation: Incarnation(7),
-                number,
+                number: FrameNumber(number),
             };
             (9..17).filter(|&n| status.over(id(n))).collect()
         };
@@ -253,12 +254,12 @@ mod tests {
             peer.addr,
             &Heartbeat {
                 seq: 2,
-                next: 16,
+                next: FrameNumber(16),
                 frames: &frames[..1],
                 ..heartbeat
             },
         );
-        assert_eq!(node.ended(14), None);
+        assert_eq!(node.ended(FrameNumber(14)), None);
         assert_eq!(over(&nodes), [9, 10, 12, 13, 14, 15]);
         assert!(nodes.living(NodeId(4), Incarnation(6)).is_none());
         assert!(nodes.status(NodeId(5), false).is_none());

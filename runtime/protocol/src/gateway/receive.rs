@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Gateway, send::Outgoing, sender};
 use crate::{
-    DropReason, FrameId, Loss, Micros, NodeId, Notice, Refusal,
+    DropReason, FrameId, FrameNumber, Loss, Micros, NodeId, Notice, Refusal,
     peer::Peer,
     store::Store,
     wire::{Envelope, Heartbeat, Message, Reject, parse},
@@ -130,7 +130,7 @@ impl Gateway {
         if is_back {
             self.joined(peer);
         }
-        if heartbeat.next > 0 {
+        if heartbeat.next > FrameNumber(0) {
             self.nodes.brought(peer.id);
         }
         self.note_frames(now_us, peer.id, heartbeat, store);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{Gateway, frames::FlightState};
 use crate::store::SlotId;
 use crate::{
-    DropReason, FrameId, FrameMeta, GatewayOutput, Incarnation, Micros, NodeId, Refusal,
+    DropReason, FrameId, FrameMeta, GatewayOutput, Incarnation, Micros, NodeId, Refusal, TaskId,
     wire::{
         ClusterState, FrameStatus, FrameStatusEntry, LostResult, LostResults, Message, MessageKind,
         NodeStatusEntry, ResultNote, ResultsAck, Verdict,
@@ -33,7 +33,7 @@ pub(super) enum Outgoing {
         victim: Option<NodeId>,
     },
     /// To an owner: what is known and merged of these tasks.
-    ResultsAck { frame: FrameId, tasks: Vec<u32> },
+    ResultsAck { frame: FrameId, tasks: Vec<TaskId> },
     /// To an owner: what could not be had.
     Lost { frame: FrameId },
     /// To a node: leave.
@@ -175,7 +175,7 @@ impl Gateway {
         let waited = now_us.saturating_sub(started)
             > self.config.dead_after_us + 2 * self.config.heartbeat_us;
         let frames: Vec<FrameStatusEntry> = (0..u64::BITS)
-            .filter_map(|i| node.floor.checked_add(i))
+            .filter_map(|i| node.floor.later(i))
             .filter(|&n| node.lists(n))
             .map(|n| {
                 let id = FrameId {
@@ -208,7 +208,7 @@ impl Gateway {
     fn write_results_ack(
         &mut self,
         frame: FrameId,
-        tasks: &[u32],
+        tasks: &[TaskId],
     ) -> Option<(SocketAddr, MessageKind)> {
         let notes: Vec<ResultNote> = match &self.frames.get(frame)?.state {
             FlightState::Waiting => return None,
@@ -238,8 +238,8 @@ impl Gateway {
             .map(|(&task, l)| LostResult {
                 task: task.into(),
                 generation: l.held.generation.into(),
-                holder: l.held.peer.id.0.into(),
-                incarnation: l.held.peer.incarnation.0.into(),
+                holder: l.held.peer.id.into(),
+                incarnation: l.held.peer.incarnation.into(),
             })
             .collect();
         if tasks.is_empty() {
@@ -278,7 +278,7 @@ impl Gateway {
     }
 }
 
-fn note(task: u32, generation: u16, merged: bool) -> ResultNote {
+fn note(task: TaskId, generation: u16, merged: bool) -> ResultNote {
     ResultNote {
         task: task.into(),
         generation: generation.into(),

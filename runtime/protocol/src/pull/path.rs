@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 
 use super::PullError;
-use crate::{Micros, TransferConfig};
+use crate::{Micros, PullId, TransferConfig};
 
 /// Queueing delay that the window aims at.
 const TARGET_DELAY_US: u64 = 15_000;
@@ -27,7 +27,7 @@ const REORDER_US_MAX: u64 = 30_000;
 /// A chunk asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestedChunk {
-    pub pull: u32,
+    pub pull: PullId,
     pub chunk: u32,
     pub at: Micros,
     /// Counts what was asked of this holder.
@@ -120,7 +120,7 @@ impl Path {
     }
 
     /// A chunk is asked for.
-    pub fn ask(&mut self, now_us: Micros, pull: u32, chunk: u32, again: bool) {
+    pub fn ask(&mut self, now_us: Micros, pull: PullId, chunk: u32, again: bool) {
         self.out.push_back(RequestedChunk {
             pull,
             chunk,
@@ -136,7 +136,7 @@ impl Path {
     pub fn arrive(
         &mut self,
         now_us: Micros,
-        pull: u32,
+        pull: PullId,
         chunk: u32,
         config: &TransferConfig,
     ) -> Option<u64> {
@@ -264,7 +264,7 @@ impl Path {
     }
 
     /// A pull is over: what it asked for is no longer waited for.
-    pub fn forget(&mut self, pull: u32) {
+    pub fn forget(&mut self, pull: PullId) {
         self.out.retain(|a| a.pull != pull);
     }
 }
@@ -293,10 +293,10 @@ mod tests {
     fn overtaken_chunks_are_lost_after_a_round_trip_and_some() {
         let mut p = Path::new(&CONFIG);
         for chunk in 0..4 {
-            p.ask(0, 1, chunk, false);
+            p.ask(0, PullId(1), chunk, false);
         }
-        p.arrive(2_000, 1, 0, &CONFIG);
-        p.arrive(2_000, 1, 2, &CONFIG);
+        p.arrive(2_000, PullId(1), 0, &CONFIG);
+        p.arrive(2_000, PullId(1), 2, &CONFIG);
         assert!(lost(&mut p, 3_000).0.is_empty());
         let due = p
             .next(&Rtt::default(), &CONFIG)
@@ -313,7 +313,7 @@ mod tests {
         let mut p = Path::new(&CONFIG);
         let mut now_us = 0;
         for round in 0..=CONFIG.timeouts_max {
-            p.ask(now_us, 1, 7, round > 0);
+            p.ask(now_us, PullId(1), 7, round > 0);
             let due = p
                 .next(&Rtt::default(), &CONFIG)
                 .expect("a chunk is waited for");
@@ -333,12 +333,12 @@ mod tests {
         let mut round = |p: &mut Path, rtt: u64| {
             let first = chunk;
             for _ in 0..p.window() {
-                p.ask(now_us, 1, chunk, false);
+                p.ask(now_us, PullId(1), chunk, false);
                 chunk += 1;
             }
             now_us += rtt;
             for c in first..chunk {
-                p.arrive(now_us, 1, c, &CONFIG);
+                p.arrive(now_us, PullId(1), c, &CONFIG);
             }
         };
         round(&mut p, 1_000);
@@ -352,9 +352,9 @@ mod tests {
         }
         let slow = p.window();
         assert!((20..60).contains(&slow));
-        p.ask(2_000_000, 1, 999_998, false);
-        p.ask(2_000_000, 1, 999_999, false);
-        p.arrive(2_001_000, 1, 999_999, &CONFIG);
+        p.ask(2_000_000, PullId(1), 999_998, false);
+        p.ask(2_000_000, PullId(1), 999_999, false);
+        p.arrive(2_001_000, PullId(1), 999_999, &CONFIG);
         let due = p
             .next(&Rtt::default(), &CONFIG)
             .expect("a chunk is waited for");

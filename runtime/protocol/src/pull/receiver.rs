@@ -12,7 +12,7 @@ use super::{
     transfer::{Destination, Pull},
 };
 use crate::{
-    Micros, ObjectId, TransferConfig,
+    Micros, ObjectId, PullId, TransferConfig,
     ids::NodeId,
     peer::{Peer, Sender},
     stats::TransferStats,
@@ -25,9 +25,9 @@ use tessera_plan::region::Region;
 #[derive(Debug)]
 pub struct Receiver<T> {
     config: TransferConfig,
-    pulls: BTreeMap<u32, Pull<T>>,
+    pulls: BTreeMap<PullId, Pull<T>>,
     paths: BTreeMap<NodeId, HolderPath>,
-    next: u32,
+    next: PullId,
     /// Chunks under way over all paths.
     under_way: usize,
     /// Round trips over all paths.
@@ -44,7 +44,7 @@ pub struct Receiver<T> {
 #[derive(Debug)]
 struct HolderPath {
     path: Path,
-    queue: VecDeque<u32>,
+    queue: VecDeque<PullId>,
     /// Pulls from this holder.
     pulls: usize,
 }
@@ -57,7 +57,7 @@ impl<T: Copy> Receiver<T> {
             config,
             pulls: BTreeMap::new(),
             paths: BTreeMap::new(),
-            next: 1,
+            next: PullId(1),
             under_way: 0,
             load: Rtt::default(),
             turn: NodeId(0),
@@ -88,14 +88,14 @@ impl<T: Copy> Receiver<T> {
         region: Region,
         destination: Destination,
         stats: &mut TransferStats,
-    ) -> u32 {
+    ) -> PullId {
         let chunks = chunks_of(region, destination.element, self.config.chunk_bytes);
         // Skips numbers in use after 2^32 pulls.
         while self.pulls.contains_key(&self.next) {
-            self.next = self.next.wrapping_add(1);
+            self.next.0 = self.next.0.wrapping_add(1);
         }
         let id = self.next;
-        self.next = self.next.wrapping_add(1);
+        self.next.0 = self.next.0.wrapping_add(1);
         stats.pulls += 1;
         if chunks == 0 {
             stats.pulled += 1;
@@ -116,11 +116,11 @@ impl<T: Copy> Receiver<T> {
     }
 
     /// Ends a pull without a word. Its slot is written no more.
-    pub fn cancel(&mut self, id: u32) {
+    pub fn cancel(&mut self, id: PullId) {
         self.remove(id);
     }
 
-    fn remove(&mut self, id: u32) -> Option<Pull<T>> {
+    fn remove(&mut self, id: PullId) -> Option<Pull<T>> {
         let pull = self.pulls.remove(&id)?;
         if let Some(line) = self.paths.get_mut(&pull.holder.id) {
             self.under_way -= line.path.under_way();
@@ -135,7 +135,7 @@ impl<T: Copy> Receiver<T> {
         Some(pull)
     }
 
-    fn end(&mut self, id: u32, how: Result<(), PullError>, stats: &mut TransferStats) {
+    fn end(&mut self, id: PullId, how: Result<(), PullError>, stats: &mut TransferStats) {
         let Some(pull) = self.remove(id) else { return };
         match how {
             Ok(()) => stats.pulled += 1,
@@ -147,7 +147,7 @@ impl<T: Copy> Receiver<T> {
 
     /// A node, or an incarnation of it, is known to be gone: pulls from it end.
     pub fn gone(&mut self, dead: impl Fn(&Peer) -> bool, stats: &mut TransferStats) {
-        let gone: Vec<u32> = (self.pulls.iter())
+        let gone: Vec<PullId> = (self.pulls.iter())
             .filter(|(_, p)| dead(&p.holder))
             .map(|(&id, _)| id)
             .collect();
@@ -172,7 +172,7 @@ impl<T: Copy> Receiver<T> {
     pub fn on_absent(
         &mut self,
         envelope: &Envelope,
-        id: u32,
+        id: PullId,
         stats: &mut TransferStats,
     ) -> Result<(), Reject> {
         let asked = self.pulls.get(&id).map(|p| p.holder.id);
@@ -287,7 +287,7 @@ impl<T: Copy> Receiver<T> {
     }
 
     /// The next holder, in turn, of which something may be asked now, and by which pull.
-    fn next_turn(&self, room: usize) -> Option<(NodeId, u32)> {
+    fn next_turn(&self, room: usize) -> Option<(NodeId, PullId)> {
         let after = self
             .paths
             .range((Bound::Excluded(self.turn), Bound::Unbounded));
@@ -297,7 +297,7 @@ impl<T: Copy> Receiver<T> {
     }
 
     /// The pull that may ask something of a holder now, if any.
-    fn ready(&self, id: NodeId, room: usize) -> Option<u32> {
+    fn ready(&self, id: NodeId, room: usize) -> Option<PullId> {
         let line = self.paths.get(&id)?;
         let front = *line.queue.front()?;
         let wanted = self.pulls.get(&front)?.wanted();
@@ -314,7 +314,7 @@ impl<T: Copy> Receiver<T> {
         &mut self,
         now_us: Micros,
         id: NodeId,
-        front: u32,
+        front: PullId,
         room: usize,
         me: Sender,
         stats: &mut TransferStats,

@@ -7,7 +7,8 @@ use tessera_sim::{Attachment, LinkConditions, NetConfig, Queue, RandomSource, li
 
 use super::*;
 use crate::{
-    FrameId, Incarnation, Micros, NodeId, ObjectId, ProgramInfo, TransferConfig,
+    FrameId, FrameNumber, Incarnation, Micros, NodeId, ObjectId, ProgramInfo, PullId,
+    TransferConfig,
     chunk_server::ChunkServer,
     peer::{Peer, Sender},
     stats::TransferStats,
@@ -40,7 +41,7 @@ fn object(key: ObjectKey) -> ObjectId {
         frame: FrameId {
             source: NodeId(1),
             incarnation: Incarnation(1),
-            number: 0,
+            number: FrameNumber(0),
         },
         key,
     }
@@ -142,7 +143,7 @@ impl PullRig {
         }
     }
 
-    fn pull(&mut self, tag: usize, holder: u16, region: Region, to: Destination) -> u32 {
+    fn pull(&mut self, tag: usize, holder: u16, region: Region, to: Destination) -> PullId {
         let o = object(ObjectKey::Frame);
         (self.receiver).start(tag, peer(holder), o, region, to, &mut self.stats)
     }
@@ -319,7 +320,7 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     let to = rig.slot(region);
     let id = rig.pull(0, 1, region, to);
     let before = rig.store.bytes(to.slot).to_vec();
-    let mut give = |from: u16, pull: u32, offset: u32, len: usize| {
+    let mut give = |from: u16, pull: PullId, offset: u32, len: usize| {
         let data = crate::wire::Data {
             pull,
             offset,
@@ -333,7 +334,7 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     assert_eq!(give(1, id, 100, 200), Err(Reject::Range));
     assert_eq!(give(1, id, 0, 196), Err(Reject::Range));
     assert_eq!(give(1, id, 600, 4), Err(Reject::Range));
-    assert_eq!(give(1, id + 1, 0, 200), Ok(()));
+    assert_eq!(give(1, PullId(id.0 + 1), 0, 200), Ok(()));
     assert_eq!(rig.store.bytes(to.slot), before);
     assert_eq!(rig.stats.chunks_late, 1);
     // An incarnation of the holder that was not asked.

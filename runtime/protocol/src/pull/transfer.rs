@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{bitmap::Bitmap, path::Path};
 use crate::{
-    Micros, ObjectId, TransferConfig,
+    Micros, ObjectId, PullId, TransferConfig,
     peer::Peer,
     store::SlotId,
     wire::{ChunkRange, Request},
@@ -103,7 +103,7 @@ impl<T> Pull<T> {
     pub fn take_wanted(
         &mut self,
         now_us: Micros,
-        id: u32,
+        id: PullId,
         mut room: usize,
         path: &mut Path,
         ranges: &mut Vec<ChunkRange>,
@@ -142,7 +142,7 @@ impl<T> Pull<T> {
     /// The body of a request for `ranges`.
     pub fn request<'a>(
         &self,
-        id: u32,
+        id: PullId,
         config: &TransferConfig,
         ranges: &'a [ChunkRange],
     ) -> Request<'a> {

@@ -1,13 +1,14 @@
 //! Bodies of heartbeats and their answers, between edges and the gateway.
 
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::U32;
 
 use super::{
     FrameEntry, FrameStatusEntry, NodeStatusEntry, PeerAddress, Reject,
     list::{Reader, piece},
     message::Writer,
+    number::{FrameField, NodeField},
 };
-use crate::{DropReason, EdgeConfig, FrameId, FrameOutcome, NodeId, Refusal};
+use crate::{DropReason, EdgeConfig, FrameId, FrameNumber, FrameOutcome, NodeId, Refusal};
 
 /// An edge's whole state, as far as the gateway must know it. Every heartbeat registers anew, so a
 /// gateway that was restarted needs nothing else.
@@ -20,9 +21,9 @@ pub struct Heartbeat<'a> {
     /// Whether no more frames will come.
     pub no_more: bool,
     /// All frames before this one have ended.
-    pub floor: u32,
+    pub floor: FrameNumber,
     /// Frames taken up so far.
-    pub next: u32,
+    pub next: FrameNumber,
     /// The plan.
     pub plan_hash: [u8; 32],
     /// The model.
@@ -30,7 +31,7 @@ pub struct Heartbeat<'a> {
     /// Frames in flight, numbers in `floor..next`.
     pub frames: &'a [FrameEntry],
     /// Nodes whose fate the edge wants to hear of.
-    pub ask: &'a [U16],
+    pub ask: &'a [NodeField],
 }
 
 /// The gateway's answer to a heartbeat; also sent unasked when a frame's state changes.
@@ -76,7 +77,7 @@ pub struct NodeStatus {
     /// Whether it is alive.
     pub alive: bool,
     /// All frames of this incarnation before it have ended.
-    pub floor: u32,
+    pub floor: FrameNumber,
     /// Bit `i`: frame `floor + i` has ended.
     pub ended: u64,
 }
@@ -89,8 +90,8 @@ piece! {
         frames: u8,
         ask: u8,
         pad: u8,
-        floor: U32,
-        next: U32,
+        floor: FrameField,
+        next: FrameField,
         plan_hash: [u8; 32],
         model_digest: [u8; 32],
     }
@@ -160,7 +161,7 @@ impl FrameStatus {
 
 impl FrameStatusEntry {
     /// A note for the wire.
-    pub fn new(number: u32, stand: FrameStatus) -> Self {
+    pub fn new(number: FrameNumber, stand: FrameStatus) -> Self {
         Self {
             number: number.into(),
             stand: stand.to_wire(),
@@ -206,7 +207,7 @@ impl NodeStatus {
         if self.node.incarnation() > id.incarnation || !self.alive {
             return true;
         }
-        match id.number.checked_sub(self.floor) {
+        match id.number.since(self.floor) {
             None => true,
             Some(i) => i < u64::BITS && self.ended >> i & 1 == 1,
         }
@@ -226,7 +227,7 @@ impl<'a> Heartbeat<'a> {
         r.end()?;
         let (floor, next) = (raw.floor.get(), raw.next.get());
         let known = raw.flags & !(HAS_WORK | NO_MORE) == 0;
-        if !known || next.checked_sub(floor).is_none_or(|n| n > Self::WINDOW) {
+        if !known || next.since(floor).is_none_or(|n| n > Self::WINDOW) {
             return Err(Reject::Value);
         }
         if !frames
@@ -266,7 +267,7 @@ impl<'a> Heartbeat<'a> {
 
     /// The nodes asked about.
     pub fn asked(&self) -> impl Iterator<Item = NodeId> + use<'a> {
-        self.ask.iter().map(|id| NodeId(id.get()))
+        self.ask.iter().map(|id| id.get())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use zerocopy::{
     FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned,
-    little_endian::{U16, U32, U64},
+    little_endian::{U32, U64},
 };
 
+use super::number::{IncarnationField, NodeField};
 use crate::{Incarnation, NodeId, ProgramInfo};
 
 /// First bytes of every datagram.
@@ -25,8 +26,8 @@ pub(super) struct RawHeader {
     pub magic: [u8; 4],
     pub version: u8,
     pub kind: u8,
-    pub from: U16,
-    pub incarnation: U64,
+    pub from: NodeField,
+    pub incarnation: IncarnationField,
     pub to_incarnation: U64,
     pub plan: U32,
     pub sum: U32,
@@ -88,8 +89,8 @@ impl Envelope {
             magic: MAGIC,
             version: VERSION,
             kind,
-            from: self.from.0.into(),
-            incarnation: self.incarnation.0.into(),
+            from: self.from.into(),
+            incarnation: self.incarnation.into(),
             to_incarnation: self.to_incarnation.map_or(0, |e| e.0).into(),
             plan: self.plan.into(),
             sum: 0.into(),
@@ -109,12 +110,12 @@ impl RawHeader {
         if self.sum.get() != sum(datagram) {
             return Err(Reject::Sum);
         }
-        if self.incarnation.get() == 0 {
+        if self.incarnation.get().0 == 0 {
             return Err(Reject::Value);
         }
         Ok(Envelope {
-            from: NodeId(self.from.get()),
-            incarnation: Incarnation(self.incarnation.get()),
+            from: self.from.get(),
+            incarnation: self.incarnation.get(),
             to_incarnation: Some(self.to_incarnation.get())
                 .filter(|&e| e != 0)
                 .map(Incarnation),

@@ -7,8 +7,11 @@ use zerocopy::{
     little_endian::{U16, U32, U64},
 };
 
-use super::{NO_TASK, Reject};
-use crate::{FrameMeta, Incarnation, NodeId, NodeIncarnation, ProgramInfo};
+use super::{
+    NO_TASK, Reject,
+    number::{FrameField, IncarnationField, NodeField, RequestField, TaskField},
+};
+use crate::{FrameMeta, FrameNumber, Incarnation, NodeId, NodeIncarnation, ProgramInfo, TaskId};
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
@@ -38,11 +41,11 @@ piece! {
     /// An incarnation of a node, and where it was seen. 28 bytes.
     PeerAddress {
         /// The node.
-        id: U16,
+        id: NodeField,
         /// UDP port.
         port: U16,
         /// Its process.
-        incarnation: U64,
+        incarnation: IncarnationField,
         /// IPv6 address, or an IPv4 address mapped into one.
         ip: [u8; 16],
     }
@@ -52,7 +55,7 @@ piece! {
     /// A frame in flight at its source. 32 bytes.
     FrameEntry {
         /// Its number.
-        number: U32,
+        number: FrameField,
         /// 1 when a task of it failed on every attempt, else 0.
         failed: u8,
         /// Zero.
@@ -72,7 +75,7 @@ piece! {
     /// What the gateway has made of a frame. 8 bytes.
     FrameStatusEntry {
         /// Its number.
-        number: U32,
+        number: FrameField,
         /// A [`super::FrameStatus`].
         stand: u8,
         /// Zero.
@@ -90,7 +93,7 @@ piece! {
         /// Zero.
         pad: [u8; 3],
         /// All frames of this incarnation before it have ended.
-        floor: U32,
+        floor: FrameField,
         /// Bit `i`: frame `floor + i` has ended.
         ended: U64,
     }
@@ -100,11 +103,11 @@ piece! {
     /// A lease as its thief names it. 12 bytes.
     LeaseRef {
         /// Frame number at the owner.
-        number: U32,
+        number: FrameField,
         /// Task.
-        task: U32,
+        task: TaskField,
         /// Number of the request that it answered.
-        request: U32,
+        request: RequestField,
     }
 }
 
@@ -112,13 +115,13 @@ piece! {
     /// An object that a thief could not get from a holder. 16 bytes.
     LostObject {
         /// Task that made it; [`NO_TASK`] for the frame.
-        task: U32,
+        task: TaskField,
         /// Output of the task.
         output: U16,
         /// The node that was asked.
-        holder: U16,
+        holder: NodeField,
         /// Which incarnation of it.
-        incarnation: U64,
+        incarnation: IncarnationField,
     }
 }
 
@@ -126,7 +129,7 @@ piece! {
     /// Where a finished task's outputs lie. 8 bytes.
     ResultEntry {
         /// Task.
-        task: U32,
+        task: TaskField,
         /// How often the owner has had to have the task done again.
         generation: U16,
         /// Index into the datagram's nodes.
@@ -140,7 +143,7 @@ piece! {
     /// What the gateway has of a task. 8 bytes.
     ResultNote {
         /// Task.
-        task: U32,
+        task: TaskField,
         /// As in [`ResultEntry`].
         generation: U16,
         /// 1: merged, 0: known.
@@ -154,13 +157,13 @@ piece! {
     /// Outputs that the gateway could not get. 16 bytes.
     LostResult {
         /// Task; [`NO_TASK`] for the frame itself.
-        task: U32,
+        task: TaskField,
         /// As in [`ResultEntry`].
         generation: U16,
         /// The node that was asked.
-        holder: U16,
+        holder: NodeField,
         /// Which incarnation of it.
-        incarnation: U64,
+        incarnation: IncarnationField,
     }
 }
 
@@ -190,21 +193,21 @@ impl PeerAddress {
             IpAddr::V6(ip) => ip,
         };
         Self {
-            id: id.0.into(),
+            id: id.into(),
             port: addr.port().into(),
-            incarnation: incarnation.0.into(),
+            incarnation: incarnation.into(),
             ip: ip.octets(),
         }
     }
 
     /// The node.
     pub fn id(&self) -> NodeId {
-        NodeId(self.id.get())
+        self.id.get()
     }
 
     /// Its process.
     pub fn incarnation(&self) -> Incarnation {
-        Incarnation(self.incarnation.get())
+        self.incarnation.get()
     }
 
     /// Its UDP address.
@@ -221,8 +224,8 @@ impl LostObject {
     /// The process that was asked.
     pub fn holder(&self) -> NodeIncarnation {
         NodeIncarnation {
-            id: NodeId(self.holder.get()),
-            incarnation: Incarnation(self.incarnation.get()),
+            id: self.holder.get(),
+            incarnation: self.incarnation.get(),
         }
     }
 }
@@ -231,15 +234,15 @@ impl LostResult {
     /// The process that was asked.
     pub fn holder(&self) -> NodeIncarnation {
         NodeIncarnation {
-            id: NodeId(self.holder.get()),
-            incarnation: Incarnation(self.incarnation.get()),
+            id: self.holder.get(),
+            incarnation: self.incarnation.get(),
         }
     }
 }
 
 impl FrameEntry {
     /// A frame for the wire.
-    pub fn new(number: u32, failed: bool, meta: FrameMeta) -> Self {
+    pub fn new(number: FrameNumber, failed: bool, meta: FrameMeta) -> Self {
         Self {
             number: number.into(),
             failed: failed.into(),
@@ -279,7 +282,7 @@ impl RawRegion {
 }
 
 /// How a part travels: its task (or [`NO_TASK`]) and output.
-pub fn key_to_wire(key: ObjectKey) -> (u32, u16) {
+pub fn key_to_wire(key: ObjectKey) -> (TaskId, u16) {
     match key {
         ObjectKey::Frame => (NO_TASK, 0),
         ObjectKey::Output { task, output } => (task, output),
@@ -290,7 +293,7 @@ pub fn key_to_wire(key: ObjectKey) -> (u32, u16) {
 ///
 /// # Errors
 /// [`Reject::Id`] when the program has no such part.
-pub fn key_from_wire(task: u32, output: u16, info: &ProgramInfo) -> Result<ObjectKey, Reject> {
+pub fn key_from_wire(task: TaskId, output: u16, info: &ProgramInfo) -> Result<ObjectKey, Reject> {
     let key = if task == NO_TASK && output == 0 {
         ObjectKey::Frame
     } else {

@@ -9,7 +9,7 @@ use super::{
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
 };
-use crate::{ProgramInfo, TransferConfig};
+use crate::{GATEWAY, Incarnation, NodeId, ProgramInfo, PullId, RequestId, TransferConfig};
 
 /// What a datagram says. Lists are borrowed from it, or from whoever sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +28,11 @@ pub enum Message<'a> {
         victim: Option<PeerAddress>,
     },
     StealClient {
-        request: u32,
+        request: RequestId,
     },
     Lease(LeaseGrant<'a>),
     NoWork {
-        request: u32,
+        request: RequestId,
     },
     Renew(Renew<'a>),
     Renewed {
@@ -50,7 +50,7 @@ pub enum Message<'a> {
     Nack(Request<'a>),
     Data(Data<'a>),
     Absent {
-        pull: u32,
+        pull: PullId,
     },
     Stop,
     Bye,
@@ -91,15 +91,15 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
             r.end()?;
             Message::Victim {
                 seq,
-                victim: Some(*node).filter(|n| n.id.get() != 0),
+                victim: Some(*node).filter(|n| n.id() != GATEWAY),
             }
         }
         MessageKind::StealClient => Message::StealClient {
-            request: number(r)?,
+            request: RequestId(number(r)?),
         },
         MessageKind::Lease => Message::Lease(LeaseGrant::read(r, info)?),
         MessageKind::NoWork => Message::NoWork {
-            request: number(r)?,
+            request: RequestId(number(r)?),
         },
         MessageKind::Renew => Message::Renew(Renew::read(r, info)?),
         MessageKind::Renewed => {
@@ -116,7 +116,9 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
         MessageKind::Grant => Message::Grant(Request::read(r, info)?),
         MessageKind::Nack => Message::Nack(Request::read(r, info)?),
         MessageKind::Data => Message::Data(Data::read(r)?),
-        MessageKind::Absent => Message::Absent { pull: number(r)? },
+        MessageKind::Absent => Message::Absent {
+            pull: PullId(number(r)?),
+        },
         MessageKind::Stop => r.end().map(|()| Message::Stop)?,
         MessageKind::Bye => r.end().map(|()| Message::Bye)?,
     };
@@ -177,16 +179,15 @@ impl Message<'_> {
             Self::Victim { seq, victim } => {
                 w.number(*seq);
                 w.piece(&victim.unwrap_or(PeerAddress {
-                    id: 0.into(),
+                    id: NodeId(0).into(),
                     port: 0.into(),
-                    incarnation: 0.into(),
+                    incarnation: Incarnation(0).into(),
                     ip: [0; 16],
                 }));
             }
-            Self::StealGateway { seq: n }
-            | Self::StealClient { request: n }
-            | Self::NoWork { request: n }
-            | Self::Absent { pull: n } => w.number(*n),
+            Self::StealGateway { seq } => w.number(*seq),
+            Self::StealClient { request } | Self::NoWork { request } => w.number(request.0),
+            Self::Absent { pull } => w.number(pull.0),
             Self::Lease(m) => m.write(&mut w),
             Self::Renew(m) => m.write(&mut w),
             Self::Renewed { seq, wanted } => write_renewed(*seq, *wanted, &mut w),

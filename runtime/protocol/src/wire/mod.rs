@@ -30,6 +30,7 @@ mod header;
 mod kind;
 mod list;
 mod message;
+mod number;
 #[cfg(test)]
 mod refusals;
 mod results;
@@ -47,10 +48,13 @@ pub use list::{
     PeerAddress, RawRegion, ResultEntry, ResultNote, key_from_wire, key_to_wire,
 };
 pub use message::{Message, parse};
+pub use number::{FrameField, IncarnationField, NodeField, PullField, RequestField, TaskField};
 pub use results::{LostResults, Results, ResultsAck};
 pub use steal::{Failed, FailureReason, LeaseGrant, Renew, Report, ReportAck};
 pub(super) use transfer::chunks_of;
 pub use transfer::{Data, Request};
 
+use crate::TaskId;
+
 /// Stands for a task where the frame itself is meant.
-pub const NO_TASK: u32 = u32::MAX;
+pub const NO_TASK: TaskId = TaskId(u32::MAX);

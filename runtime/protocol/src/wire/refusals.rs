@@ -4,7 +4,10 @@ use super::{
     tests::{envelope, info},
     *,
 };
-use crate::{FrameId, Incarnation, NodeId, ObjectId, Refusal, testkit};
+use crate::{
+    FrameId, FrameNumber, Incarnation, NodeId, ObjectId, PullId, Refusal, RequestId, TaskId,
+    testkit,
+};
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
@@ -21,7 +24,9 @@ fn reject(change: impl Fn(&mut Vec<u8>), message: Message<'_>) -> Reject {
 
 #[test]
 fn rejections_say_why() {
-    let steal = Message::StealClient { request: 1 };
+    let steal = Message::StealClient {
+        request: RequestId(1),
+    };
     assert_eq!(reject(|d| d.truncate(31), steal), Reject::Length);
     assert_eq!(reject(|d| d.resize(1473, 0), steal), Reject::Length);
     assert_eq!(reject(|d| d[0] ^= 1, steal), Reject::Magic);
@@ -33,15 +38,15 @@ fn rejections_say_why() {
     assert_eq!(reject(|d| d[24] ^= 1, steal), Reject::Plan);
     assert_eq!(reject(|d| d[8..16].fill(0), steal), Reject::Value);
     let done = Message::Done(Report {
-        number: 0,
-        task: 6,
-        request: 0,
+        number: FrameNumber(0),
+        task: TaskId(6),
+        request: RequestId(0),
     });
     assert_eq!(reject(|_| {}, done), Reject::Id);
     let lease = Message::Lease(LeaseGrant {
-        request: 0,
-        number: 0,
-        task: 0,
+        request: RequestId(0),
+        number: FrameNumber(0),
+        task: TaskId(0),
         lease_us: 1,
         holders: &[],
         needs: &[0],
@@ -55,7 +60,7 @@ fn a_changed_bit_is_noticed() {
     let mut out = Vec::new();
     let bytes: Vec<u8> = (0..44).collect();
     let data = Data {
-        pull: 1,
+        pull: PullId(1),
         offset: 8,
         bytes: &bytes,
     };
@@ -76,12 +81,12 @@ fn boxes_and_chunks_must_lie_inside() {
             count: range.1.into(),
         }];
         let request = Request {
-            pull: 1,
+            pull: PullId(1),
             object: ObjectId {
                 frame: FrameId {
                     source: NodeId(1),
                     incarnation: Incarnation(1),
-                    number: 0,
+                    number: FrameNumber(0),
                 },
                 key,
             },
@@ -95,7 +100,10 @@ fn boxes_and_chunks_must_lie_inside() {
         Message::Pull(request).encode(envelope(&info), &mut out);
         assert_eq!(parse(&out, &info).map(|_| ()), expected);
     };
-    let tile = ObjectKey::Output { task: 3, output: 0 };
+    let tile = ObjectKey::Output {
+        task: TaskId(3),
+        output: 0,
+    };
     let inside = testkit::region([8, 10], [9, 16], 3);
     // 42 values are 168 bytes: two chunks of 160.
     check(tile, inside, 160, (0, 2), Ok(()));
@@ -115,14 +123,20 @@ fn boxes_and_chunks_must_lie_inside() {
     );
     check(tile, Region::EMPTY, 160, (0, 1), Err(Reject::Range));
     check(
-        ObjectKey::Output { task: 3, output: 1 },
+        ObjectKey::Output {
+            task: TaskId(3),
+            output: 1,
+        },
         inside,
         160,
         (0, 1),
         Err(Reject::Id),
     );
     check(
-        ObjectKey::Output { task: 6, output: 0 },
+        ObjectKey::Output {
+            task: TaskId(6),
+            output: 0,
+        },
         inside,
         160,
         (0, 1),
@@ -165,14 +179,14 @@ fn a_node_status_tells_which_frames_are_over() {
             "10.0.0.1:99".parse().expect("an address"),
         ),
         alive: true,
-        floor: 10,
+        floor: FrameNumber(10),
         ended: 0b100,
     };
-    let over = |source, incarnation, number| {
+    let over = |source, incarnation, number: u32| {
         status.over(FrameId {
             source: NodeId(source),
             incarnation: Incarnation(incarnation),
-            number,
+            number: FrameNumber(number),
         })
     };
     assert!(over(2, 5, 9) && over(2, 5, 12) && over(2, 4, 99));
@@ -184,6 +198,6 @@ fn a_node_status_tells_which_frames_are_over() {
     assert!(dead.over(FrameId {
         source: NodeId(2),
         incarnation: Incarnation(5),
-        number: 74
+        number: FrameNumber(74)
     }));
 }

@@ -1,19 +1,20 @@
 //! Bodies that speak of finished tasks, between owners and the gateway.
 
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::U16;
 
 use super::{
     LostResult, NO_TASK, PeerAddress, Reject, ResultEntry, ResultNote,
     list::{Reader, piece},
     message::Writer,
+    number::FrameField,
 };
-use crate::ProgramInfo;
+use crate::{FrameNumber, ProgramInfo, TaskId};
 
 /// Finished tasks that the tail needs, and where their outputs lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Results<'a> {
     /// The frame's number; the sender owns it.
-    pub number: u32,
+    pub number: FrameNumber,
     /// Nodes that hold outputs.
     pub nodes: &'a [PeerAddress],
     /// Finished tasks, and which of the nodes holds their outputs.
@@ -24,7 +25,7 @@ pub struct Results<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResultsAck<'a> {
     /// The frame's number; the receiver owns it.
-    pub number: u32,
+    pub number: FrameNumber,
     /// Tasks, and whether their outputs are merged.
     pub tasks: &'a [ResultNote],
 }
@@ -33,7 +34,7 @@ pub struct ResultsAck<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LostResults<'a> {
     /// The frame's number; the receiver owns it.
-    pub number: u32,
+    pub number: FrameNumber,
     /// Tasks, and who was asked for their outputs.
     pub tasks: &'a [LostResult],
 }
@@ -41,7 +42,7 @@ pub struct LostResults<'a> {
 piece! {
     /// Body of the three that speak of results: a frame and two counts.
     RawResults {
-        number: U32,
+        number: FrameField,
         nodes: u8,
         tasks: u8,
         pad: U16,
@@ -60,7 +61,7 @@ impl<'a> Results<'a> {
         let tasks: &[ResultEntry] = r.list(raw.tasks.into(), Self::TASKS_MAX)?;
         r.end()?;
         let exists = |t: &ResultEntry| {
-            (t.task.get() as usize) < info.tasks.len() && usize::from(t.holder) < nodes.len()
+            t.task.get().index() < info.tasks.len() && usize::from(t.holder) < nodes.len()
         };
         if !tasks.iter().all(exists) {
             return Err(Reject::Id);
@@ -90,7 +91,7 @@ impl<'a> ResultsAck<'a> {
         r.end()?;
         if !tasks
             .iter()
-            .all(|t| (t.task.get() as usize) < info.tasks.len())
+            .all(|t| t.task.get().index() < info.tasks.len())
         {
             return Err(Reject::Id);
         }
@@ -114,7 +115,7 @@ impl<'a> LostResults<'a> {
         let raw = r.piece::<RawResults>()?;
         let tasks: &[LostResult] = r.list(raw.tasks.into(), Self::TASKS_MAX)?;
         r.end()?;
-        let exists = |t: u32| t == NO_TASK || (t as usize) < info.tasks.len();
+        let exists = |t: TaskId| t == NO_TASK || t.index() < info.tasks.len();
         if !tasks.iter().all(|t| exists(t.task.get())) {
             return Err(Reject::Id);
         }
@@ -131,7 +132,7 @@ impl<'a> LostResults<'a> {
 }
 
 impl RawResults {
-    fn new(number: u32, nodes: usize, tasks: usize) -> Self {
+    fn new(number: FrameNumber, nodes: usize, tasks: usize) -> Self {
         Self {
             number: number.into(),
             nodes: nodes as u8,

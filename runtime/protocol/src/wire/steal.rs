@@ -8,18 +8,19 @@ use super::{
     LeaseRef, LostObject, PeerAddress, Reject,
     list::{Reader, key_from_wire, piece},
     message::Writer,
+    number::{FrameField, RequestField, TaskField},
 };
-use crate::ProgramInfo;
+use crate::{FrameNumber, ProgramInfo, RequestId, TaskId};
 
 /// The right to run a task for a while, and where its inputs lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseGrant<'a> {
     /// Number of the request that it answers.
-    pub request: u32,
+    pub request: RequestId,
     /// Frame number at the sender, who owns it.
-    pub number: u32,
+    pub number: FrameNumber,
     /// The task.
-    pub task: u32,
+    pub task: TaskId,
     /// How long it holds without being renewed, in microseconds.
     pub lease_us: u32,
     /// Nodes that hold inputs.
@@ -41,11 +42,11 @@ pub struct Renew<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Frame number at the receiver, who owns it.
-    pub number: u32,
+    pub number: FrameNumber,
     /// The task.
-    pub task: u32,
+    pub task: TaskId,
     /// Number of the request that the lease answered.
-    pub request: u32,
+    pub request: RequestId,
 }
 
 /// A leased task will not be finished.
@@ -82,9 +83,9 @@ pub struct ReportAck {
 piece! {
     /// Body of [`LeaseGrant`].
     RawLease {
-        request: U32,
-        number: U32,
-        task: U32,
+        request: RequestField,
+        number: FrameField,
+        task: TaskField,
         lease_us: U32,
         needs: U16,
         holders: u8,
@@ -112,9 +113,9 @@ piece! {
 piece! {
     /// Body of reports and their answer.
     RawReport {
-        number: U32,
-        task: U32,
-        request: U32,
+        number: FrameField,
+        task: TaskField,
+        request: RequestField,
         detail: u8,
         lost: u8,
         pad: U16,
@@ -130,7 +131,7 @@ impl<'a> LeaseGrant<'a> {
         let holders: &[PeerAddress] = r.list(raw.holders.into(), Self::HOLDERS_MAX)?;
         let needs: &[u8] = r.list(raw.needs.get().into(), PIECES_MAX)?;
         r.end()?;
-        let task = info.tasks.get(raw.task.get() as usize).ok_or(Reject::Id)?;
+        let task = info.tasks.get(raw.task.get().index()).ok_or(Reject::Id)?;
         if needs.len() != task.needs.len() {
             return Err(Reject::Count);
         }
@@ -175,7 +176,7 @@ impl<'a> Renew<'a> {
         r.end()?;
         if leases
             .iter()
-            .any(|l| l.task.get() as usize >= info.tasks.len())
+            .any(|l| l.task.get().index() >= info.tasks.len())
         {
             return Err(Reject::Id);
         }
@@ -210,7 +211,7 @@ pub(super) fn write_renewed(seq: u32, wanted: u64, w: &mut Writer<'_>) {
 
 impl Report {
     fn open(raw: &RawReport, info: &ProgramInfo) -> Result<Self, Reject> {
-        if raw.task.get() as usize >= info.tasks.len() {
+        if raw.task.get().index() >= info.tasks.len() {
             return Err(Reject::Id);
         }
         Ok(Self {

@@ -1,10 +1,9 @@
 use proptest::{collection::vec, prelude::*, sample::select};
-use zerocopy::little_endian::U16;
 
 use super::*;
 use crate::{
-    DropReason, EdgeConfig, FrameId, FrameMeta, FrameOutcome, Incarnation, NodeId, ObjectId,
-    ProgramInfo, Refusal, TransferConfig, testkit,
+    DropReason, EdgeConfig, FrameId, FrameMeta, FrameNumber, FrameOutcome, Incarnation, NodeId,
+    ObjectId, ProgramInfo, PullId, Refusal, RequestId, TaskId, TransferConfig, testkit,
 };
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
@@ -27,7 +26,7 @@ pub(super) fn envelope(info: &ProgramInfo) -> Envelope {
 struct Lists {
     frames: Vec<FrameEntry>,
     notes: Vec<FrameStatusEntry>,
-    ask: Vec<U16>,
+    ask: Vec<NodeField>,
     statuses: Vec<NodeStatusEntry>,
     nodes: Vec<PeerAddress>,
     leases: Vec<LeaseRef>,
@@ -61,7 +60,7 @@ fn lists() -> impl Strategy<Value = Lists> {
     let frame =
         (0..64u32, any::<bool>(), any::<u64>(), any::<u32>()).prop_map(|(n, failed, t, w)| {
             FrameEntry::new(
-                100 + n,
+                FrameNumber(100 + n),
                 failed,
                 FrameMeta {
                     tag: t,
@@ -71,25 +70,28 @@ fn lists() -> impl Strategy<Value = Lists> {
                 },
             )
         });
-    let note = (any::<u32>(), status()).prop_map(|(n, s)| FrameStatusEntry::new(n, s));
+    let note = (any::<u32>(), status()).prop_map(|(n, s)| FrameStatusEntry::new(FrameNumber(n), s));
     let status = (node(), any::<bool>(), any::<u32>(), any::<u64>()).prop_map(
         |(node, alive, floor, ended)| {
             NodeStatusEntry::new(NodeStatus {
                 node,
                 alive,
-                floor,
+                floor: FrameNumber(floor),
                 ended,
             })
         },
     );
-    let task_or_frame = prop_oneof![0..tasks, Just(NO_TASK)];
-    let triple = (0..tasks, any::<u32>(), any::<u64>());
+    let task_or_frame = prop_oneof![(0..tasks).prop_map(TaskId), Just(NO_TASK)];
+    let triple = ((0..tasks).prop_map(TaskId), any::<u32>(), any::<u64>());
     let lost = (task_or_frame, any::<u16>(), any::<u64>());
     (
         (
             vec(frame, 0..=EdgeConfig::FRAMES_MAX),
             vec(note, 0..=EdgeConfig::FRAMES_MAX),
-            vec(any::<u16>().prop_map(U16::new), 0..=Heartbeat::ASKED_MAX),
+            vec(
+                any::<u16>().prop_map(|id| NodeId(id).into()),
+                0..=Heartbeat::ASKED_MAX,
+            ),
             vec(status, 0..=ClusterState::NODES_MAX),
             vec(node(), 2..=16),
         ),
@@ -107,17 +109,17 @@ fn lists() -> impl Strategy<Value = Lists> {
                 nodes,
                 leases: (triples.iter())
                     .map(|&(task, request, number)| LeaseRef {
-                        number: (number as u32).into(),
+                        number: FrameNumber(number as u32).into(),
                         task: task.into(),
-                        request: request.into(),
+                        request: RequestId(request).into(),
                     })
                     .collect(),
                 lost: (lost.iter())
                     .map(|&(task, holder, incarnation)| LostObject {
                         task: task.into(),
                         output: 0.into(),
-                        holder: holder.into(),
-                        incarnation: incarnation.into(),
+                        holder: NodeId(holder).into(),
+                        incarnation: Incarnation(incarnation).into(),
                     })
                     .collect(),
                 results: (triples.iter())
@@ -140,8 +142,8 @@ fn lists() -> impl Strategy<Value = Lists> {
                     .map(|&(task, holder, incarnation)| LostResult {
                         task: task.into(),
                         generation: holder.into(),
-                        holder: holder.into(),
-                        incarnation: incarnation.into(),
+                        holder: NodeId(holder).into(),
+                        incarnation: Incarnation(incarnation).into(),
                     })
                     .collect(),
                 ranges: (starts.iter())
@@ -158,19 +160,22 @@ fn lists() -> impl Strategy<Value = Lists> {
 /// A message of every kind.
 fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
     let report = Report {
-        number: n,
-        task: n % 6,
-        request: !n,
+        number: FrameNumber(n),
+        task: TaskId(n % 6),
+        request: RequestId(!n),
     };
     let request = Request {
-        pull: n,
+        pull: PullId(n),
         object: ObjectId {
             frame: FrameId {
                 source: NodeId(n as u16),
                 incarnation: Incarnation(u64::from(n) << 20),
-                number: !n,
+                number: FrameNumber(!n),
             },
-            key: ObjectKey::Output { task: 4, output: 0 },
+            key: ObjectKey::Output {
+                task: TaskId(4),
+                output: 0,
+            },
         },
         region: Region::new([0, 4], [2, 10], [0, 2]),
         element: tessera_plan::plan::ElementType::F32,
@@ -182,8 +187,8 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             seq: n,
             has_work: n & 1 == 1,
             no_more: n & 2 == 2,
-            floor: 100,
-            next: 164,
+            floor: FrameNumber(100),
+            next: FrameNumber(164),
             plan_hash: [n as u8; 32],
             model_digest: [!n as u8; 32],
             frames: &l.frames,
@@ -205,17 +210,21 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             seq: n,
             victim: Some(l.nodes[0]).filter(|_| n & 1 == 1),
         },
-        Message::StealClient { request: n },
+        Message::StealClient {
+            request: RequestId(n),
+        },
         Message::Lease(LeaseGrant {
-            request: n,
-            number: !n,
+            request: RequestId(n),
+            number: FrameNumber(!n),
             // A band of the second stage reads all four tiles.
-            task: 4,
+            task: TaskId(4),
             lease_us: n | 1,
             holders: &l.nodes,
             needs: &[0, 1, 1, 0],
         }),
-        Message::NoWork { request: n },
+        Message::NoWork {
+            request: RequestId(n),
+        },
         Message::Renew(Renew {
             seq: n,
             leases: &l.leases,
@@ -239,27 +248,27 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             keep: n & 1 == 1,
         }),
         Message::Results(Results {
-            number: n,
+            number: FrameNumber(n),
             nodes: &l.nodes,
             tasks: &l.results,
         }),
         Message::ResultsAck(ResultsAck {
-            number: n,
+            number: FrameNumber(n),
             tasks: &l.result_notes,
         }),
         Message::Lost(LostResults {
-            number: n,
+            number: FrameNumber(n),
             tasks: &l.lost_results,
         }),
         Message::Pull(request),
         Message::Grant(request),
         Message::Nack(request),
         Message::Data(Data {
-            pull: n,
+            pull: PullId(n),
             offset: n & !3,
             bytes: &l.bytes,
         }),
-        Message::Absent { pull: n },
+        Message::Absent { pull: PullId(n) },
         Message::Stop,
         Message::Bye,
     ]

@@ -1,14 +1,15 @@
 //! Bodies of transfers. The receiver leads: every request names the object, the box, and which
 //! chunks of it are wanted, so a sender need not remember anything.
 
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{U16, U32};
 
 use super::{
     ChunkRange, RawRegion, Reject,
     list::{Reader, key_from_wire, key_to_wire, piece},
     message::Writer,
+    number::{FrameField, IncarnationField, NodeField, PullField, TaskField},
 };
-use crate::{FrameId, Incarnation, NodeId, ObjectId, ProgramInfo, TransferConfig};
+use crate::{FrameId, ObjectId, ProgramInfo, PullId, TransferConfig};
 use tessera_plan::{plan::ElementType, region::Region};
 
 /// Chunks of a box that are wanted. A box travels packed, row by row, in chunks of `chunk_bytes`
@@ -16,7 +17,7 @@ use tessera_plan::{plan::ElementType, region::Region};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     /// The receiver's number of the transfer; comes back with every chunk.
-    pub pull: u32,
+    pub pull: PullId,
     /// What is wanted.
     pub object: ObjectId,
     /// Which box of it; not empty, inside the object's.
@@ -33,7 +34,7 @@ pub struct Request<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a> {
     /// The transfer.
-    pub pull: u32,
+    pub pull: PullId,
     /// First byte in the packed box; a multiple of 4.
     pub offset: u32,
     /// Values as the object stores them, little-endian.
@@ -43,12 +44,12 @@ pub struct Data<'a> {
 piece! {
     /// Body of [`Request`].
     RawRequest {
-        pull: U32,
-        number: U32,
-        incarnation: U64,
-        source: U16,
+        pull: PullField,
+        number: FrameField,
+        incarnation: IncarnationField,
+        source: NodeField,
         output: U16,
-        task: U32,
+        task: TaskField,
         chunk_bytes: U16,
         ranges: u8,
         pad: u8,
@@ -59,7 +60,7 @@ piece! {
 piece! {
     /// Body of [`Data`].
     RawData {
-        pull: U32,
+        pull: PullField,
         offset: U32,
     }
 }
@@ -102,8 +103,8 @@ impl<'a> Request<'a> {
             pull: raw.pull.get(),
             object: ObjectId {
                 frame: FrameId {
-                    source: NodeId(raw.source.get()),
-                    incarnation: Incarnation(raw.incarnation.get()),
+                    source: raw.source.get(),
+                    incarnation: raw.incarnation.get(),
                     number: raw.number.get(),
                 },
                 key,
@@ -121,8 +122,8 @@ impl<'a> Request<'a> {
         w.piece(&RawRequest {
             pull: self.pull.into(),
             number: frame.number.into(),
-            incarnation: frame.incarnation.0.into(),
-            source: frame.source.0.into(),
+            incarnation: frame.incarnation.into(),
+            source: frame.source.into(),
             output: output.into(),
             task: task.into(),
             chunk_bytes: self.chunk_bytes.into(),

@@ -139,7 +139,7 @@ impl Shell {
                     number,
                     meta,
                     outcome,
-                } => self.progress.ended(now, number, meta, outcome),
+                } => self.progress.ended(now, number.0, meta, outcome),
                 EdgeOutput::Refused(why) => self.refused_by_gateway(why),
                 EdgeOutput::Stopped => self.stopped = true,
                 EdgeOutput::WaitUntil(at) => {

@@ -19,7 +19,7 @@ fn frame(number: u32) -> FrameId {
     FrameId {
         source: NodeId(3),
         incarnation: Incarnation(9),
-        number,
+        number: tessera_protocol::FrameNumber(number),
     }
 }
 

@@ -17,7 +17,7 @@
 mod steal;
 
 use super::own_frames::OwnFrames;
-use crate::{EdgeConfig, Micros, NodeIncarnation, Placement, ProgramInfo};
+use crate::{EdgeConfig, FrameNumber, Micros, NodeIncarnation, Placement, ProgramInfo, TaskId};
 
 /// What a decision may look at.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +38,9 @@ pub struct Situation<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The frame's number.
-    pub number: u32,
+    pub number: FrameNumber,
     /// Which task of it.
-    pub task: u32,
+    pub task: TaskId,
 }
 
 /// Whether to run a task that another node has been running for long.

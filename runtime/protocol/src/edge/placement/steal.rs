@@ -6,7 +6,7 @@ use tessera_plan::dataflow::{Need, ObjectKey};
 
 use super::{Backup, Choice, Situation};
 use crate::{
-    Micros, NodeIncarnation, ProgramInfo,
+    FrameNumber, Micros, NodeIncarnation, ProgramInfo, TaskId,
     edge::{
         own_frames::OwnFrame,
         task_table::{TaskState, TaskTable},
@@ -17,7 +17,7 @@ use crate::{
 const CANDIDATES_MAX: usize = 512;
 
 /// Own frames whose tasks may run, oldest first.
-fn sound<'a>(s: &Situation<'a>) -> impl Iterator<Item = (u32, &'a OwnFrame)> {
+fn sound<'a>(s: &Situation<'a>) -> impl Iterator<Item = (FrameNumber, &'a OwnFrame)> {
     s.frames.in_flight().filter(|(_, f)| !f.failed)
 }
 
@@ -84,9 +84,13 @@ pub fn keeps_victim(info: &ProgramInfo) -> bool {
 }
 
 /// `here` tells whether a task's outputs lie here; the frame always does.
-fn pick_own(tasks: &TaskTable, info: &ProgramInfo, here: impl Fn(u32) -> bool) -> Option<u32> {
-    let elsewhere = |task: u32| -> usize {
-        (info.tasks[task as usize].needs.iter())
+fn pick_own(
+    tasks: &TaskTable,
+    info: &ProgramInfo,
+    here: impl Fn(TaskId) -> bool,
+) -> Option<TaskId> {
+    let elsewhere = |task: TaskId| -> usize {
+        (info.tasks[task.index()].needs.iter())
             .filter(|n| n.key.task().is_some_and(|t| !here(t)))
             .map(|n| n.region.len())
             .sum()
@@ -99,11 +103,11 @@ fn pick_for(
     tasks: &TaskTable,
     info: &ProgramInfo,
     thief: NodeIncarnation,
-    here: impl Fn(u32) -> bool,
-) -> Option<u32> {
-    let score = |task: u32| {
+    here: impl Fn(TaskId) -> bool,
+) -> Option<TaskId> {
+    let score = |task: TaskId| {
         let (mut theirs, mut ours) = (0, 0);
-        for Need { key, region, .. } in &info.tasks[task as usize].needs {
+        for Need { key, region, .. } in &info.tasks[task.index()].needs {
             match *key {
                 ObjectKey::Output { task, .. } if tasks.get(task).holders.contains(&thief) => {
                     theirs += region.len();
@@ -114,14 +118,14 @@ fn pick_for(
         }
         (theirs, Reverse(ours))
     };
-    let leasable = |t: &u32| {
+    let leasable = |t: &TaskId| {
         let task = tasks.get(*t);
         task.leasable() && !task.distrusted.contains(&thief)
     };
     candidates(tasks).filter(leasable).max_by_key(|&t| score(t))
 }
 
-fn candidates(tasks: &TaskTable) -> impl Iterator<Item = u32> {
+fn candidates(tasks: &TaskTable) -> impl Iterator<Item = TaskId> {
     tasks.ready().take(CANDIDATES_MAX)
 }
 
@@ -144,23 +148,23 @@ mod tests {
         let info = testkit::two_stages(3);
         let mut t = TaskTable::new(&info);
         // The frame lies here: the owner begins at the front, thieves at the back.
-        assert_eq!(pick_own(&t, &info, |_| false), Some(0));
-        assert_eq!(pick_for(&t, &info, THIEF, |_| false), Some(8));
+        assert_eq!(pick_own(&t, &info, |_| false), Some(TaskId(0)));
+        assert_eq!(pick_for(&t, &info, THIEF, |_| false), Some(TaskId(8)));
         // Tiles of the last rows lie with the thief.
         for k in 0..9 {
-            t.finished(&info, k, if k < 6 { ME } else { THIEF });
+            t.finished(&info, TaskId(k), if k < 6 { ME } else { THIEF });
         }
-        assert_eq!(t.ready().collect::<Vec<_>>(), [9, 10, 11]);
-        let here = |task: u32| task < 6;
-        assert_eq!(pick_own(&t, &info, here), Some(9));
-        assert_eq!(pick_for(&t, &info, THIEF, here), Some(11));
+        assert_eq!(t.ready().collect::<Vec<_>>(), [9, 10, 11].map(TaskId));
+        let here = |task: TaskId| task.0 < 6;
+        assert_eq!(pick_own(&t, &info, here), Some(TaskId(9)));
+        assert_eq!(pick_for(&t, &info, THIEF, here), Some(TaskId(11)));
         // Somebody who has nothing gets what costs the owner least.
         let other = NodeIncarnation {
             id: NodeId(3),
             incarnation: Incarnation(1),
         };
-        assert_eq!(pick_for(&t, &info, other, here), Some(11));
-        t.get_mut(11).returned = 3;
-        assert_ne!(pick_for(&t, &info, THIEF, here), Some(11));
+        assert_eq!(pick_for(&t, &info, other, here), Some(TaskId(11)));
+        t.get_mut(TaskId(11)).returned = 3;
+        assert_ne!(pick_for(&t, &info, THIEF, here), Some(TaskId(11)));
     }
 }
