@@ -8,6 +8,7 @@ use super::{
     Micros,
     ids::{FrameId, JobId},
     notice::Notice,
+    refusal::Refusal,
 };
 use crate::store::SlotId;
 use crate::{FrameNumber, TaskId};
@@ -34,19 +35,6 @@ pub enum FrameOutcome {
     Detections,
     /// The gateway published a drop record.
     Dropped(DropReason),
-}
-
-/// Why the gateway turned a node away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub enum Refusal {
-    /// The node was built from another plan.
-    Plan,
-    /// The node's weights are another model's.
-    Model,
-    /// A later incarnation of the same node id is registered: two nodes share an id.
-    Superseded,
-    /// The id is the gateway's or out of range.
-    BadId,
 }
 
 /// A task for a worker of this node.

@@ -56,6 +56,7 @@ mod info;
 mod notice;
 mod peer;
 mod pull;
+mod refusal;
 mod retry;
 mod stats;
 pub mod store;
@@ -65,7 +66,7 @@ pub mod wire;
 
 pub use api::{
     Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, FrameOutcome, GatewayInput,
-    GatewayOutput, Job, Refusal,
+    GatewayOutput, Job,
 };
 pub use config::{EdgeConfig, GatewayConfig, Placement, TransferConfig};
 pub use edge::Edge;
@@ -76,6 +77,7 @@ pub use ids::{
 };
 pub use info::ProgramInfo;
 pub use notice::{Loss, Notice};
+pub use refusal::Refusal;
 pub use stats::{
     Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
 };

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
 };
 
-use crate::{Micros, NodeId, Refusal};
+use crate::{Micros, NodeId, refusal::Refusal};
 
 /// Something that an operator would want to know. Nothing depends on its being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

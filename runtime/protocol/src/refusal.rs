@@ -1,0 +1,16 @@
+//! Why a node may not take part.
+
+use serde::Serialize;
+
+/// Why the gateway turned a node away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Refusal {
+    /// The node was built from another plan.
+    Plan,
+    /// The node's weights are another model's.
+    Model,
+    /// A later incarnation of the same node id is registered: two nodes share an id.
+    Superseded,
+    /// The id is the gateway's or out of range.
+    BadId,
+}
