@@ -5,8 +5,8 @@ use zerocopy::little_endian::U32;
 use super::{
     FrameEntry, FrameStatusEntry, NodeStatusEntry, PeerAddress, Reject,
     list::{Reader, piece},
-    message::Writer,
     number::{FrameField, NodeField},
+    writer::Writer,
 };
 use crate::{DropReason, EdgeConfig, FrameId, FrameNumber, FrameOutcome, NodeId, Refusal};
 

@@ -1,6 +1,6 @@
 //! One datagram, read or to be written.
 
-use zerocopy::{Immutable, IntoBytes, little_endian::U32};
+use zerocopy::little_endian::U32;
 
 use super::{
     ClusterState, Data, Envelope, Failed, Heartbeat, LeaseGrant, LostResults, MessageKind,
@@ -8,6 +8,7 @@ use super::{
     header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
+    writer::Writer,
 };
 use crate::{GATEWAY, Incarnation, NodeId, ProgramInfo, PullId, RequestId, TransferConfig};
 
@@ -125,6 +126,12 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
     Ok((envelope, message))
 }
 
+fn raw_number(number: u32) -> RawNumber {
+    RawNumber {
+        number: number.into(),
+    }
+}
+
 fn number(mut r: Reader<'_>) -> Result<u32, Reject> {
     let n = r.piece::<RawNumber>()?.number.get();
     r.end().map(|()| n)
@@ -171,13 +178,13 @@ impl Message<'_> {
     /// The same without the sum: bytes are appended, then [`seal`] completes it.
     pub(crate) fn encode_open(&self, envelope: Envelope, out: &mut Vec<u8>) {
         out.clear();
-        let mut w = Writer { out };
+        let mut w = Writer::new(out);
         w.piece(&envelope.raw(self.kind() as u8));
         match self {
             Self::Heartbeat(m) => m.write(&mut w),
             Self::State(m) => m.write(&mut w),
             Self::Victim { seq, victim } => {
-                w.number(*seq);
+                w.piece(&raw_number(*seq));
                 w.piece(&victim.unwrap_or(PeerAddress {
                     id: NodeId(0).into(),
                     port: 0.into(),
@@ -185,9 +192,11 @@ impl Message<'_> {
                     ip: [0; 16],
                 }));
             }
-            Self::StealGateway { seq } => w.number(*seq),
-            Self::StealClient { request } | Self::NoWork { request } => w.number(request.0),
-            Self::Absent { pull } => w.number(pull.0),
+            Self::StealGateway { seq } => w.piece(&raw_number(*seq)),
+            Self::StealClient { request } | Self::NoWork { request } => {
+                w.piece(&raw_number(request.0))
+            }
+            Self::Absent { pull } => w.piece(&raw_number(pull.0)),
             Self::Lease(m) => m.write(&mut w),
             Self::Renew(m) => m.write(&mut w),
             Self::Renewed { seq, wanted } => write_renewed(*seq, *wanted, &mut w),
@@ -202,36 +211,5 @@ impl Message<'_> {
             Self::Stop | Self::Bye => {}
         }
         debug_assert!(out.len() <= TransferConfig::DATAGRAM_BYTES_MAX);
-    }
-}
-
-/// Appends pieces to a datagram.
-#[derive(Debug)]
-pub(super) struct Writer<'a> {
-    out: &'a mut Vec<u8>,
-}
-
-impl Writer<'_> {
-    pub fn piece<T: IntoBytes + Immutable>(&mut self, piece: &T) {
-        self.out.extend_from_slice(piece.as_bytes());
-    }
-
-    pub fn list<T: IntoBytes + Immutable>(&mut self, list: &[T], most: usize) {
-        assert!(
-            list.len() <= most,
-            "{} elements, at most {most}",
-            list.len()
-        );
-        self.out.extend_from_slice(list.as_bytes());
-    }
-
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
-    }
-
-    fn number(&mut self, number: u32) {
-        self.piece(&RawNumber {
-            number: number.into(),
-        });
     }
 }

@@ -38,6 +38,7 @@ mod steal;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod writer;
 
 pub use gateway::{ClusterState, FrameStatus, Heartbeat, NodeStatus, Verdict};
 pub use header::seal;

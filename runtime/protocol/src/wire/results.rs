@@ -5,8 +5,8 @@ use zerocopy::little_endian::U16;
 use super::{
     LostResult, NO_TASK, PeerAddress, Reject, ResultEntry, ResultNote,
     list::{Reader, piece},
-    message::Writer,
     number::FrameField,
+    writer::Writer,
 };
 use crate::{FrameNumber, ProgramInfo, TaskId};
 

@@ -7,8 +7,8 @@ use zerocopy::little_endian::{U16, U32, U64};
 use super::{
     LeaseRef, LostObject, PeerAddress, Reject,
     list::{Reader, key_from_wire, piece},
-    message::Writer,
     number::{FrameField, RequestField, TaskField},
+    writer::Writer,
 };
 use crate::{FrameNumber, ProgramInfo, RequestId, TaskId};
 

@@ -6,8 +6,8 @@ use zerocopy::little_endian::{U16, U32};
 use super::{
     ChunkRange, RawRegion, Reject,
     list::{Reader, key_from_wire, key_to_wire, piece},
-    message::Writer,
     number::{FrameField, IncarnationField, NodeField, PullField, TaskField},
+    writer::Writer,
 };
 use crate::{FrameId, ObjectId, ProgramInfo, PullId, TransferConfig};
 use tessera_plan::{plan::ElementType, region::Region};
