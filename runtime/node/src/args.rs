@@ -1,10 +1,14 @@
 //! The command line of a node.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use lexopt::prelude::*;
 
-use crate::error::NodeError;
+use crate::{
+    error::NodeError,
+    log::{self, Level},
+    workers::WorkersConfig,
+};
 use tessera_runtime::program::Program;
 
 /// What a node is asked to do.
@@ -69,6 +73,12 @@ pub struct Args {
     pub insecure_lan: bool,
     /// Inherited socket of a worker.
     pub socket: Option<i32>,
+    /// All edges end with this gateway.
+    pub end_cluster: bool,
+    /// A worker that uses no processor time for so long, though it has something to do, is replaced.
+    pub stuck_after: Duration,
+    /// Which events are said on standard error.
+    pub log: Level,
 }
 
 impl Default for Args {
@@ -95,6 +105,9 @@ impl Default for Args {
             frames: None,
             insecure_lan: false,
             socket: None,
+            end_cluster: false,
+            stuck_after: WorkersConfig::default().stuck_after,
+            log: Level::default(),
         }
     }
 }
@@ -106,7 +119,7 @@ Usage: node [--program NAME] ROLE [FLAGS]
 
 Roles
   gateway   matches nodes, merges what they computed, computes the rest, writes records
-            --listen ADDR:PORT [--threads N] [--frames N] [--dump DIR]
+            --listen ADDR:PORT [--threads N] [--frames N] [--end-cluster] [--dump DIR]
   edge      computes tasks; brings frames when it has inputs
             --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
   solo      everything in this process, no network
@@ -129,12 +142,18 @@ Flags
   --workers N           worker processes of an edge, one task each [default: 1]
   --threads N           threads that share the layers of the tail, of a worker's task, or of solo;
                         for workers where stages have fewer tiles than boards have cores [default: 1]
-  --frames N            end after so many records [default: run until SIGTERM]
+  --frames N            end the cluster after so many records [default: run until SIGTERM]
+  --end-cluster         when this gateway ends, its edges end too [default: they wait for it to come back]
   --thresh T            report boxes that score above T [default: 0.25]
   --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]
-  --records FILE        append records there, one JSON line a frame [default: standard output]
+  --records FILE        append records there, one JSON line a frame [default: standard output]; while they
+                        cannot be written, a gateway takes no more frames
   --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
-  --stats FILE          write statistics there at the end, as JSON
+  --stats FILE          write statistics there at the end and on SIGUSR1, as JSON
+  --log LEVEL           what is said on standard error: off, error, warn, info, debug; also as TESSERA_LOG
+                        [default: info]
+  --stuck-after SECONDS replace a worker that has something to do and uses no processor time for so long
+                        [default: 10]
   --repeat N            time so many runs of the first frame
   --profile             time every layer of them, and the processor's best possible speed
   --guard               poison working memory, put a page behind it that nobody may touch, and
@@ -143,7 +162,8 @@ Flags
   --insecure-lan        bind to other addresses than loopback; boards do not authenticate each
                         other yet, so everybody who reaches the port can take part
 
-SIGTERM and Ctrl-C end a node orderly. Exit status: 0; 1 after an error, or when an input could
+SIGTERM, SIGHUP and Ctrl-C end a node orderly, within two seconds. Edges of a gateway that has ended wait for
+it, and go on with their frames when it is back; SIGUSR2 to a gateway ends the whole cluster. Exit status: 0; 1 after an error, or when an input could
 not be read; 2 when the command line makes no sense.";
 
 /// Parses the command line.
@@ -156,6 +176,10 @@ pub fn parse(
     let mut role: Option<String> = None;
     let mut name: Option<String> = None;
     let mut a = Args::default();
+    if let Some(level) = std::env::var_os(log::VARIABLE).filter(|l| !l.is_empty()) {
+        let level = level.to_string_lossy().parse::<Level>();
+        a.log = level.map_err(|e| NodeError::Usage(format!("{}: {e}", log::VARIABLE)))?;
+    }
     while let Some(word) = parser.next().map_err(usage)? {
         match word {
             Short('h') | Long("help") => return Ok(Command::Help(HELP.into())),
@@ -190,6 +214,15 @@ pub fn parse(
                 a.frames = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
             }
             Long("insecure-lan") => a.insecure_lan = true,
+            Long("end-cluster") => a.end_cluster = true,
+            Long("stuck-after") => {
+                let seconds: f64 = parser.value().and_then(|v| v.parse()).map_err(usage)?;
+                let after = Duration::try_from_secs_f64(seconds).ok();
+                a.stuck_after = after.filter(|d| !d.is_zero()).ok_or_else(|| {
+                    NodeError::Usage(format!("--stuck-after {seconds} is no time; give seconds"))
+                })?;
+            }
+            Long("log") => a.log = parser.value().and_then(|v| v.parse()).map_err(usage)?,
             Long("socket") => {
                 a.socket = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
             }

@@ -53,6 +53,12 @@ pub enum NodeError {
     /// The node must not listen there.
     #[error(transparent)]
     Bind(#[from] crate::udp::BindError),
+    /// More records wait to be written than there may.
+    #[error("records cannot be written: too many wait")]
+    RecordsWait,
+    /// Records of dropped frames could not be written before the end.
+    #[error("{0} record(s) of dropped frames could not be written")]
+    RecordsLost(usize),
     /// A decoder gave up on an input.
     #[error("{0} cannot be decoded")]
     Decoder(String),

@@ -8,6 +8,8 @@
 //! | `roles` | gateway, edge, worker, solo: what a process does |
 //! | [`sources`], [`sinks`] | where frames come from, where records go |
 //! | [`udp`] | the socket |
+//! | [`log`], `console` | what it says, on which stream; neither holds it up |
+//! | `optional`, `faults` | files that may fail, signals that would end it without a word |
 //! | [`shm`], [`workers`] | the board's shared segment, and the processes that compute in it |
 //! | [`detect`] | Darknet's decoding of detections |
 
@@ -15,9 +17,13 @@
 compile_error!("segments and datagrams are little-endian");
 
 mod args;
+mod console;
 pub mod detect;
 mod error;
+mod faults;
+pub mod log;
 pub mod memory;
+mod optional;
 mod roles;
 pub mod shm;
 pub mod sinks;

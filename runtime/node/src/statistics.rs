@@ -1,13 +1,14 @@
 //! What a node tells of itself: statistics as a file, events as lines of standard output.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use serde::Serialize;
 
-use crate::{error::NodeError, memory};
+use crate::{
+    console::{self, Patience},
+    error::NodeError,
+    memory, optional,
+};
 use tessera_plan::files::{
     events::Event,
     statistics::{Process, Role},
@@ -33,23 +34,40 @@ pub fn json_line(value: &impl Serialize) -> io::Result<String> {
     Ok(format!("{}\n", serde_json::to_value(value)?))
 }
 
-/// Writes statistics as one line of JSON, whole or not at all.
+/// Checks, before a node begins, that its statistics can be written.
+///
+/// # Errors
+/// When they cannot.
+pub fn check(path: Option<&Path>) -> Result<(), NodeError> {
+    path.map_or(Ok(()), |path| {
+        optional::check(path).map_err(NodeError::io(format!("--stats {}", path.display())))
+    })
+}
+
+/// Writes statistics as one line of JSON, a regular file whole or not at all.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, statistics: &impl Serialize) -> Result<(), NodeError> {
-    let error = || NodeError::io(format!("cannot write {}", path.display()));
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let line = json_line(statistics).map_err(error())?;
-    std::fs::write(&part, line).map_err(error())?;
-    std::fs::rename(&part, path).map_err(error())
+    json_line(statistics)
+        .and_then(|line| optional::write(path, line.as_bytes()))
+        .map_err(NodeError::io(format!(
+            "cannot write statistics to {}",
+            path.display()
+        )))
 }
 
 /// Tells whoever reads standard output, as one line of JSON. Nobody need read it.
 pub fn tell(event: &Event) {
     if let Ok(line) = json_line(event) {
-        let _ = io::stdout().write_all(line.as_bytes());
+        let _ = console::out(&line, Patience::None);
+    }
+}
+
+/// As [`tell`], to somebody who asked for it: waits until it is read.
+pub fn answer(event: &impl Serialize) {
+    if let Ok(line) = json_line(event) {
+        let _ = console::out(&line, Patience::Endless);
     }
 }
 

@@ -76,8 +76,10 @@ impl AsFd for Waker {
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// SIGTERM, SIGINT: end orderly.
-    End,
+    /// SIGTERM, SIGINT, SIGHUP: end orderly.
+    End(Signal),
+    /// SIGUSR2: end, and the cluster with this node.
+    EndCluster,
     /// SIGUSR1: write the statistics so far.
     Statistics,
 }
@@ -87,15 +89,21 @@ pub enum Asked {
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Takes them over; call before threads and processes are started, which inherit the mask.
-    /// Signals that come before the loop runs wait for it.
+    /// Takes them over; call before threads and processes are started, which inherit the mask, and behind
+    /// all that may take long: signals that come before the loop runs wait for it.
     ///
     /// # Errors
     /// When the process has too many open files.
     pub fn new() -> Result<Self, NodeError> {
         let what = "cannot wait for signals";
         let mut set = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1] {
+        for signal in [
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
+        ] {
             set.add(signal);
         }
         set.thread_block().map_err(NodeError::errno(what))?;
@@ -107,11 +115,11 @@ impl Signals {
     /// The next one that has arrived.
     pub fn next(&self) -> Option<Asked> {
         let signal = self.0.read_signal().ok().flatten()?;
-        let usr1 = u32::try_from(Signal::SIGUSR1 as i32).unwrap_or(0);
-        Some(if signal.ssi_signo == usr1 {
-            Asked::Statistics
-        } else {
-            Asked::End
+        let signal = i32::try_from(signal.ssi_signo).ok()?;
+        Some(match Signal::try_from(signal).ok()? {
+            Signal::SIGUSR1 => Asked::Statistics,
+            Signal::SIGUSR2 => Asked::EndCluster,
+            signal => Asked::End(signal),
         })
     }
 }

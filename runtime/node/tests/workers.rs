@@ -38,6 +38,26 @@ const TESTS: &[(&str, fn())] = &[
         "workers_that_cannot_start",
         tests::workers_that_cannot_start,
     ),
+    (
+        "a_stopped_worker_is_replaced",
+        tests::a_stopped_worker_is_replaced,
+    ),
+    (
+        "the_others_work_on_beside_a_stopped_worker",
+        tests::the_others_work_on_beside_a_stopped_worker,
+    ),
+    (
+        "a_worker_that_computes_is_left_alone",
+        tests::a_worker_that_computes_is_left_alone,
+    ),
+    (
+        "workers_offer_themselves_when_memory_is_short",
+        tests::workers_offer_themselves_when_memory_is_short,
+    ),
+    (
+        "later_workers_verify_the_weights_that_were_opened",
+        tests::later_workers_verify_the_weights_that_were_opened,
+    ),
     ("stopping_ends_all", tests::stopping_ends_all),
     ("dropping_ends_all", tests::dropping_ends_all),
     (

@@ -2,8 +2,20 @@
 
 use std::path::Path;
 
-use crate::error::NodeError;
+use nix::unistd::{AccessFlags, access};
+
+use crate::{error::NodeError, optional};
 use tessera_runtime::{element, program::Program};
+
+/// Makes the folder, before there is anything to write.
+///
+/// # Errors
+/// When it cannot be made or written.
+pub fn check(dir: &Path) -> Result<(), NodeError> {
+    std::fs::create_dir_all(dir)
+        .and_then(|()| Ok(access(dir, AccessFlags::W_OK)?))
+        .map_err(NodeError::io(format!("--dump {}", dir.display())))
+}
 
 /// Writes `layer_K.f32` (C x H x W, float32) of boundary tensors: indices into [`Program::tensors`], with
 /// their whole packed maps.
@@ -15,8 +27,6 @@ pub fn dump<'a>(
     dir: &Path,
     tensors: impl IntoIterator<Item = (u16, &'a [u8])>,
 ) -> Result<(), NodeError> {
-    std::fs::create_dir_all(dir)
-        .map_err(NodeError::io(format!("cannot make {}", dir.display())))?;
     for (t, map) in tensors {
         let s = &p.tensors[t as usize];
         if s.layer < 0 {
@@ -25,7 +35,7 @@ pub fn dump<'a>(
         let path = dir.join(format!("layer_{}.f32", s.layer));
         let values = element::values(s.element, map);
         let bytes = tessera_picture::chw_from_tensor(&values, s.h, s.w, s.c);
-        std::fs::write(&path, bytes)
+        optional::write(&path, &bytes)
             .map_err(NodeError::io(format!("cannot write {}", path.display())))?;
     }
     Ok(())

@@ -12,26 +12,28 @@ use crate::{
     args::Args,
     detect::ImageFrame,
     error::NodeError,
-    shm::{Layout, Segment, SegmentStore},
-    sinks::{self, Records},
+    shm::{Layout, Segment, SegmentStore, SlotView},
+    sinks::{self, Writer, Written},
     sources::Tag,
     statistics::{self, tell},
     wait::{self, Asked, Signals, Waker},
 };
 use tessera_plan::files::{
     events::Event,
-    records::Subject,
+    records::{Record, Subject},
     statistics::{GatewayFrames, GatewayStatistics, Role},
 };
 use tessera_protocol::{
-    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, Traffic,
+    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, Notice,
+    Refusal, Traffic,
 };
 use tessera_runtime::{
     program::Program,
     weights::{Use, Weights},
 };
 
-/// How long a gateway that was told to end waits for its nodes to hear it.
+/// How long a gateway that is to end waits for what is under way: frames in the tail, records, nodes that are to
+/// hear of it.
 const GOODBYE_US: u64 = 1_000_000;
 
 /// Runs the role.
@@ -39,11 +41,10 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let listen = a
         .listen
         .ok_or_else(|| NodeError::Usage("a gateway needs --listen ADDR:PORT".into()))?;
-    // Before any thread starts: all inherit the signal mask.
-    let signals = Signals::new()?;
     let net = Net::bind(listen, a.insecure_lan)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
     let records = sinks::open(a.records.as_deref())?;
+    let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let config = GatewayConfig {
         transfer: net.socket().transfer(),
@@ -54,22 +55,19 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let segment = Segment::create(&Layout::new(&info, &slots, 1, 1))?;
     let store = SegmentStore::new(&segment, &slots)?;
     let waker = Waker::new()?;
-    let tail = Tail::start(
-        program,
-        weights,
-        a,
-        records.clone(),
-        waker.clone(),
-        config.frames_max,
-    )?;
+    let tail = Tail::start(program, weights, a, waker.clone(), config.frames_max)?;
     let shell = Shell {
         machine: Gateway::new(config, info),
         store,
         tail,
-        records,
+        writer: Writer::start(records, waker.clone())?,
+        writer_is_over: false,
         wake_at: 0,
         frames: GatewayFrames::default(),
         tails_out: 0,
+        promised: 0,
+        records_max: a.frames.unwrap_or(u64::MAX),
+        ending: None,
         failure: None,
     };
     tell(&Event::Listening {
@@ -79,17 +77,42 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     shell.run(net, &signals, &waker, program, a)
 }
 
+/// How a gateway ends.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    /// When it stops to wait for what is under way.
+    until: Micros,
+    /// Whether the edges end too.
+    cluster: bool,
+}
+
+/// What a record is about, for when it is written.
+#[derive(Clone, Copy, Debug)]
+enum Published {
+    /// The frame has detections; the machine waits to hear of it.
+    Detections(FrameId),
+    /// The frame was dropped.
+    Dropped,
+}
+
 struct Shell {
     machine: Gateway,
     store: SegmentStore,
     tail: Tail,
-    records: Records,
+    writer: Writer<Published>,
+    /// Nothing more is written.
+    writer_is_over: bool,
     /// When the machine wants to be called again.
     wake_at: Micros,
     /// What was published.
     frames: GatewayFrames,
     /// Frames that the tail works at or will.
     tails_out: usize,
+    /// Records that are written, wait to be, or will come from the tail.
+    promised: u64,
+    /// Most records there may be.
+    records_max: u64,
+    ending: Option<Ending>,
     /// Why the run must end.
     failure: Option<NodeError>,
 }
@@ -103,7 +126,6 @@ impl Shell {
         program: &Program,
         a: &Args,
     ) -> Result<(), NodeError> {
-        let mut goodbye: Option<Micros> = None;
         loop {
             net.receive(|now, from, bytes, sending| {
                 let input = GatewayInput::Datagram { from, bytes };
@@ -114,41 +136,101 @@ impl Shell {
             while let Some(end) = self.tail.next() {
                 self.tail_ended(end, net.clock.now(), &mut net.sending());
             }
+            while let Some(written) = self.writer.next() {
+                self.written(written, net.clock.now(), &mut net.sending());
+            }
             let now = net.clock.now();
             if now >= self.wake_at {
                 self.machine
                     .handle(now, GatewayInput::Tick, &mut self.store);
                 self.drain(now, &mut net.sending());
             }
-            let mut asked_to_end = false;
             while let Some(asked) = signals.next() {
                 match asked {
-                    Asked::End => asked_to_end = true,
-                    Asked::Statistics => self.write_statistics(&net, program, a)?,
+                    Asked::End(signal) => self.end(now, a.end_cluster, signal.as_str()),
+                    Asked::EndCluster => self.end(now, true, "SIGUSR2"),
+                    Asked::Statistics => {
+                        if let Err(e) = self.write_statistics(&net, program, a) {
+                            tracing::warn!("{e}");
+                        }
+                    }
                 }
             }
-            let records = self.frames.detections + self.frames.dropped;
-            let enough = a.frames.is_some_and(|n| records >= n);
-            if goodbye.is_none() && (asked_to_end || enough || self.failure.is_some()) {
-                goodbye = Some(now + GOODBYE_US);
-                self.machine
-                    .handle(now, GatewayInput::Stop, &mut self.store);
-                self.drain(now, &mut net.sending());
+            if self.frames.detections + self.frames.dropped >= self.records_max {
+                self.end(now, true, "all frames are there");
+            } else if self.failure.is_some() {
+                self.end(now, a.end_cluster, "an error");
             }
+            self.drain(now, &mut net.sending());
             net.flush();
-            if let Some(until) = goodbye {
-                let heard = self.machine.drained().alive == 0 || now >= until;
-                if heard && self.tails_out == 0 {
-                    break;
-                }
+            if self.is_done(now) {
+                break;
             }
             let fds = [net.socket().as_fd(), waker.as_fd(), signals.as_fd()];
-            let until = goodbye.map_or(self.wake_at, |g| g.min(self.wake_at).max(now + 1_000));
+            let until = self
+                .ending
+                .map_or(self.wake_at, |e| e.until.min(self.wake_at).max(now + 1_000));
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
-        self.write_statistics(&net, program, a)?;
-        let flushed = self.records.flush();
-        self.failure.map_or(flushed, Err)
+        let statistics = self.write_statistics(&net, program, a);
+        self.ended(statistics)
+    }
+
+    /// Begins to end, for the reason `why`; once.
+    fn end(&mut self, now: Micros, cluster: bool, why: &str) {
+        if self.ending.is_some() {
+            return;
+        }
+        tracing::info!(
+            "ends ({why}){}",
+            if cluster {
+                ", and its edges with it"
+            } else {
+                "; its edges wait for it to come back"
+            }
+        );
+        let until = now + GOODBYE_US;
+        self.ending = Some(Ending { until, cluster });
+        if cluster {
+            self.machine
+                .handle(now, GatewayInput::Stop, &mut self.store);
+        }
+    }
+
+    /// Whether everything is over that the end waits for.
+    fn is_done(&mut self, now: Micros) -> bool {
+        let Some(ending) = self.ending else {
+            return false;
+        };
+        let alone = !ending.cluster || self.machine.drained().alive == 0;
+        if alone && self.tails_out == 0 {
+            // Nothing more comes; the rest of the records goes out.
+            self.writer.close();
+        }
+        now >= ending.until || alone && self.writer_is_over
+    }
+
+    /// The last words.
+    fn ended(mut self, statistics: Result<(), NodeError>) -> Result<(), NodeError> {
+        let waiting = |p: &Published| matches!(p, Published::Detections(_));
+        let (frames, dropped): (Vec<_>, Vec<_>) = self.writer.waiting().partition(waiting);
+        let unfinished = self.tails_out + frames.len();
+        if unfinished > 0 {
+            tracing::warn!(
+                "{unfinished} frames are left without a record; their sources bring them again when a gateway is back"
+            );
+        }
+        if !dropped.is_empty() {
+            self.fail(NodeError::RecordsLost(dropped.len()));
+        }
+        match (self.failure, statistics) {
+            (Some(e), Err(less)) => {
+                tracing::warn!("{less}");
+                Err(e)
+            }
+            (Some(e), Ok(())) => Err(e),
+            (None, statistics) => statistics,
+        }
     }
 
     /// Does what the machine asks for until it waits.
@@ -161,19 +243,10 @@ impl Shell {
                     meta,
                     inputs,
                 } => {
-                    let views = inputs.iter().map(|s| self.store.lend(*s)).collect();
-                    let merged = |inputs| MergedFrame {
-                        frame,
-                        subject: subject(frame, meta),
-                        image: image(meta),
-                        inputs,
-                    };
-                    let views: Option<Vec<_>> = views;
-                    if views.is_some_and(|v| self.tail.submit(merged(v))) {
-                        self.tails_out += 1;
-                    } else {
-                        let input = GatewayInput::TailFailed { frame };
-                        self.machine.handle(now, input, &mut self.store);
+                    // A frame that gets no tail stays in flight: its source brings it to the next gateway.
+                    if self.takes_records() {
+                        let views = inputs.iter().map(|s| self.store.lend(*s)).collect();
+                        self.run_tail(now, frame, meta, views);
                     }
                 }
                 GatewayOutput::Drop {
@@ -181,13 +254,13 @@ impl Shell {
                     meta,
                     reason,
                 } => {
-                    self.frames.dropped += 1;
-                    let record = record::dropped(subject(frame, meta), image(meta), reason);
-                    if let Err(e) = self.records.accept(&record) {
-                        self.failure.get_or_insert(e);
+                    if self.promised < self.records_max {
+                        self.promised += 1;
+                        let record = record::dropped(subject(frame, meta), image(meta), reason);
+                        self.publish(Published::Dropped, record);
                     }
                 }
-                GatewayOutput::Notice(_) => {}
+                GatewayOutput::Notice(notice) => say(notice),
                 GatewayOutput::WaitUntil(at) => {
                     self.wake_at = at;
                     return;
@@ -196,23 +269,77 @@ impl Shell {
         }
     }
 
+    /// Whether another frame may get its record.
+    fn takes_records(&self) -> bool {
+        self.ending.is_none() && self.failure.is_none() && self.promised < self.records_max
+    }
+
+    fn run_tail(
+        &mut self,
+        now: Micros,
+        frame: FrameId,
+        meta: FrameMeta,
+        inputs: Option<Vec<SlotView>>,
+    ) {
+        let merged = |inputs| MergedFrame {
+            frame,
+            subject: subject(frame, meta),
+            image: image(meta),
+            inputs,
+        };
+        if inputs.is_some_and(|inputs| self.tail.submit(merged(inputs))) {
+            self.tails_out += 1;
+            self.promised += 1;
+        } else {
+            let input = GatewayInput::TailFailed { frame };
+            self.machine.handle(now, input, &mut self.store);
+        }
+    }
+
     fn tail_ended(&mut self, end: TailEnd, now: Micros, sending: &mut Sending<'_>) {
         let frame = end.frame;
         self.tails_out -= 1;
         self.frames.tail_us += end.busy_us;
-        let input = match end.written {
-            Ok(true) => {
+        match end.record {
+            Ok(Some(record)) => self.publish(Published::Detections(frame), record),
+            Ok(None) => {
+                tracing::error!("the tail of {frame:?} failed");
+                // Its drop record takes the place.
+                self.promised -= 1;
+                let input = GatewayInput::TailFailed { frame };
+                self.machine.handle(now, input, &mut self.store);
+                self.drain(now, sending);
+            }
+            // The frame stays in flight, for the next gateway.
+            Err(e) => self.fail(e),
+        }
+    }
+
+    fn publish(&mut self, what: Published, record: Record) {
+        if self.writer.submit(what, record).is_err() {
+            self.fail(NodeError::RecordsWait);
+        }
+    }
+
+    fn written(&mut self, written: Written<Published>, now: Micros, sending: &mut Sending<'_>) {
+        match written {
+            Written::Record(Published::Detections(frame)) => {
                 self.frames.detections += 1;
-                GatewayInput::TailDone { frame }
+                let input = GatewayInput::TailDone { frame };
+                self.machine.handle(now, input, &mut self.store);
+                self.drain(now, sending);
             }
-            Ok(false) => GatewayInput::TailFailed { frame },
-            Err(e) => {
-                self.failure.get_or_insert(e);
-                GatewayInput::TailFailed { frame }
+            Written::Record(Published::Dropped) => self.frames.dropped += 1,
+            Written::Failed(e) => {
+                self.writer_is_over = true;
+                self.fail(e);
             }
-        };
-        self.machine.handle(now, input, &mut self.store);
-        self.drain(now, sending);
+            Written::All => self.writer_is_over = true,
+        }
+    }
+
+    fn fail(&mut self, e: NodeError) {
+        self.failure.get_or_insert(e);
     }
 
     /// What this node says of itself, now.
@@ -230,6 +357,38 @@ impl Shell {
         a.stats.as_ref().map_or(Ok(()), |path| {
             statistics::write(path, &self.statistics(net, program))
         })
+    }
+}
+
+/// Says what an operator would want to know.
+fn say(notice: Notice) {
+    match notice {
+        Notice::Joined { node, addr } => tracing::info!("node {} joined from {addr}", node.0),
+        Notice::Lost {
+            node,
+            addr,
+            why,
+            frames: 0,
+        } => tracing::warn!("node {} at {addr} is gone: {why}", node.0),
+        Notice::Lost {
+            node,
+            addr,
+            why,
+            frames,
+        } => tracing::warn!(
+            "node {} at {addr} is gone: {why}; {frames} of its frames are dropped",
+            node.0
+        ),
+        Notice::Refused { node, addr, why } => tracing::warn!(
+            "node {} at {addr} is turned away: {}",
+            node.0,
+            match why {
+                Refusal::Plan => "it runs another plan",
+                Refusal::Model => "its weights are another model's",
+                Refusal::Superseded => "a later node has its number",
+                Refusal::BadId => "its number cannot be used",
+            }
+        ),
     }
 }
 

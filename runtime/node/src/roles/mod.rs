@@ -29,16 +29,19 @@ use tessera_protocol::ProgramInfo;
 use tessera_runtime::program::Program;
 
 use crate::{
-    args::{self, Command},
+    args::{self, Args, Command},
+    console::{self, Patience},
     error::NodeError,
+    faults, log, statistics,
 };
 
 /// Runs the role that the command line names, on one of `programs`.
 pub fn main(programs: &[&'static Program]) -> ExitCode {
+    faults::handle();
     match args::parse(programs, std::env::args_os()).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}");
+            console::err(&format!("error: {e}\n"), Patience::Brief);
             ExitCode::from(if matches!(e, NodeError::Usage(_)) {
                 2
             } else {
@@ -51,27 +54,39 @@ pub fn main(programs: &[&'static Program]) -> ExitCode {
 fn run(command: Command) -> Result<(), NodeError> {
     match command {
         Command::Help(text) => {
-            println!("{text}");
+            // Whoever has read enough closes the pipe.
+            let _ = console::out(&format!("{text}\n"), Patience::Endless);
             Ok(())
         }
         Command::Info(p) => {
-            println!("{}", info::info(p));
+            let _ = console::out(&format!("{}\n", info::info(p)), Patience::Endless);
             Ok(())
         }
         Command::Solo(p, a) => {
-            check_cpu(p)?;
+            begin(p, &a)?;
             solo::run(p, &a)
         }
-        Command::Worker(p, a) => worker::run(p, &a),
+        Command::Worker(p, a) => {
+            log::start(a.log);
+            worker::run(p, &a)
+        }
         Command::Gateway(p, a) => {
-            check_cpu(p)?;
+            begin(p, &a)?;
             gateway::run(p, &a)
         }
         Command::Edge(p, a) => {
-            check_cpu(p)?;
+            begin(p, &a)?;
             edge::run(p, &a)
         }
     }
+}
+
+/// What every role but the worker does first: paths that cannot be written are found before any work is done.
+fn begin(program: &Program, a: &Args) -> Result<(), NodeError> {
+    log::start(a.log);
+    check_cpu(program)?;
+    statistics::check(a.stats.as_deref())?;
+    a.dump.as_deref().map_or(Ok(()), dump::check)
 }
 
 /// Checks the processor before any kernel runs.

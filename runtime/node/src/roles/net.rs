@@ -46,8 +46,8 @@ impl Net {
         let exposed = udp::check_bind(at, insecure_lan)?;
         let socket = Socket::bind(at).map_err(NodeError::io(format!("cannot listen on {at}")))?;
         if exposed {
-            eprintln!(
-                "WARNING: listening on {} without authentication: everybody who reaches this address can feed frames to this node, read its data and end its run (--insecure-lan)",
+            tracing::warn!(
+                "listening on {} without authentication: everybody who reaches this address can feed frames to this node, read its data and end its run (--insecure-lan)",
                 socket.local()
             );
         }

@@ -36,7 +36,7 @@ use tessera_runtime::{
     arena::ArenaMemory,
     program::Program,
     team::Team,
-    weights::{Use, Weights},
+    weights::{Use, Weights, WeightsError, WeightsFile},
 };
 
 /// Most looks at the deque before going to sleep.
@@ -63,9 +63,11 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     // Signals to a whole process group (Ctrl-C, a service manager) reach workers too; the edge
     // decides when they leave.
     let mut theirs = SigSet::empty();
-    theirs.add(Signal::SIGINT);
-    theirs.add(Signal::SIGTERM);
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        theirs.add(signal);
+    }
     theirs.thread_block().map_err(sys)?;
+    offer();
     // What `ps` shows; the command is /proc/self/exe.
     prctl::set_name(c"tessera-worker").map_err(sys)?;
     check_cpu(program)?;
@@ -77,13 +79,15 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
             from.worker
         )));
     }
-    let weights = Weights::open(&a.weights, program, Use::Verified)?;
+    WorkerLine::new(&segment.workers(), from.worker).set_pid(std::process::id());
+    // The file that the edge opened: what lies under its path now may be another.
+    let weights = WeightsFile::from_fd(from.weights, &a.weights).map(program, Use::Stages)?;
     let floats = program.tasks.iter().map(|t| t.arena_floats).max();
     let team = Team::new(a.threads).map_err(NodeError::Threads)?;
     let mut worker = Worker {
         program,
         team,
-        weights: weights.floats(),
+        weights: &weights,
         arena: ArenaMemory::new(floats.unwrap_or(0)),
         taker: Taker::new(
             segment.deque(),
@@ -107,6 +111,14 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     worker.serve()
 }
 
+/// Offers this process to a kernel that is short of memory, before the edge's: a worker is replaced, and
+/// costs one task. Raising the value needs no privilege; where it fails, everything else works.
+fn offer() {
+    if let Err(e) = std::fs::write("/proc/self/oom_score_adj", "1000") {
+        tracing::debug!("the system does not let workers be killed first: {e}");
+    }
+}
+
 /// Why a job has no outputs.
 #[derive(Debug, thiserror::Error)]
 enum JobFailure {
@@ -116,12 +128,14 @@ enum JobFailure {
     Bad(#[from] BadJob),
     #[error("task {0} panicked")]
     Panic(u32),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 }
 
 struct Worker<'w> {
     program: &'static Program,
     team: Team,
-    weights: &'w [f32],
+    weights: &'w Weights,
     arena: ArenaMemory,
     segment: Segment,
     taker: Taker<ShmWords>,
@@ -149,9 +163,10 @@ impl Worker<'_> {
                 continue;
             };
             let began = Instant::now();
-            let done = self.compute(&mut lease).inspect_err(|e| {
-                eprintln!("worker {}: {e}; the job has failed", self.number);
-            });
+            let done = self.compute(&mut lease);
+            if let Err(e) = &done {
+                tracing::error!("worker {}: {e}; the job has failed", self.number);
+            }
             self.news = true;
             if self.noted.elapsed() > NOTE_EVERY {
                 self.note();
@@ -164,6 +179,9 @@ impl Worker<'_> {
             }
             let ring = self.finished.write(&1u64.to_ne_bytes());
             ring.map_err(NodeError::io("cannot tell the edge"))?;
+            if let Err(JobFailure::Weights(e)) = done {
+                return Err(e.into());
+            }
             self.let_go();
         }
         self.note();
@@ -220,11 +238,17 @@ impl Worker<'_> {
         let handed = unsafe { Handed::new(lease, &self.segment, &self.content, self.program) };
         let mut handed = handed?;
         self.touched_bytes = self.touched_bytes.saturating_add(handed.bytes());
-        let (weights, arena, team) = (self.weights, self.arena.floats(), &self.team);
-        // What a panic leaves behind is undefined content of the arena and of outputs that nobody
-        // will read: the job fails.
-        catch_unwind(AssertUnwindSafe(|| handed.run(weights, arena, team)))
-            .map_err(|_| JobFailure::Panic(id))
+        loop {
+            let (weights, arena, team) = (self.weights.floats(), self.arena.floats(), &self.team);
+            // What a panic leaves behind is undefined content of the arena and of outputs that nobody
+            // will read: the job fails.
+            catch_unwind(AssertUnwindSafe(|| handed.run(weights, arena, team)))
+                .map_err(|_| JobFailure::Panic(id))?;
+            // Written to meanwhile, and still the right weights: once more.
+            if !self.weights.recheck(self.program)? {
+                return Ok(());
+            }
+        }
     }
 
     /// Keeps the resident memory to what some jobs touch, not to all slots that jobs ever touched.

@@ -9,6 +9,8 @@ use crate::sync::Words;
 const PEAK_KIB: usize = 0;
 /// Word that is 1 once the worker waits for jobs.
 const READY: usize = 1;
+/// Word of the process id; 0 before it is told.
+const PID: usize = 2;
 
 /// A worker's line.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,16 @@ impl<'a, W: Words> WorkerLine<'a, W> {
         for i in 0..LINE_WORDS {
             self.words.store(self.line + i, 0, Relaxed);
         }
+    }
+
+    /// Tells which process the worker is: not the one that was started, when a command stands before it.
+    pub fn set_pid(&self, pid: u32) {
+        self.words.store(self.line + PID, pid, Relaxed);
+    }
+
+    /// The worker's process, once it has told.
+    pub fn pid(&self) -> Option<u32> {
+        Some(self.words.load(self.line + PID, Relaxed)).filter(|&pid| pid > 0)
     }
 
     /// The worker waits for jobs.

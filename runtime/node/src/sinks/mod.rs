@@ -4,12 +4,15 @@
 mod ndjson;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::{
     fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
+
+pub(crate) use writer::{Writer, Written};
 
 use crate::error::NodeError;
 use tessera_plan::files::records::Record;
@@ -78,7 +81,7 @@ impl Records {
         let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (act(&mut *sink), sink.on_failure()) {
             (Err(e), OnFailure::LoseRecord) => {
-                eprintln!("error: a record is lost: {e}");
+                tracing::error!("a record is lost: {e}");
                 Ok(())
             }
             (result, _) => result,

@@ -7,11 +7,17 @@ use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
-    path::Path,
+    os::unix::fs::{FileExt, FileTypeExt},
+    path::{Path, PathBuf},
 };
 
 use super::RecordSink;
-use crate::{error::NodeError, statistics::json_line};
+use crate::{
+    console::{self, Patience},
+    error::NodeError,
+    optional,
+    statistics::json_line,
+};
 use tessera_plan::files::records::{Record, Subject};
 
 /// Bytes at the end of an existing file that are looked at: far more than the frames that can be in
@@ -21,10 +27,21 @@ const TAIL_BYTES: u64 = 4 << 20;
 /// What tells a frame from all others.
 type Key = (u16, u64, u32);
 
-/// A file, or standard output. Every record is written at once.
+/// Where lines go.
+#[derive(Debug)]
+enum Target {
+    Output,
+    File(File),
+    /// Opened for the first record: that waits for somebody who reads.
+    Pipe,
+}
+
+/// A file, a pipe, or standard output. Every record is written at once; a pipe may make it wait.
 #[derive(Debug)]
 pub struct Ndjson {
-    file: Option<File>,
+    target: Target,
+    /// For messages, and to open a pipe.
+    path: PathBuf,
     /// Frames that an earlier life of this node wrote.
     earlier: HashSet<Key>,
 }
@@ -36,12 +53,27 @@ impl Ndjson {
     /// When the file cannot be opened.
     pub fn open(path: Option<&Path>) -> Result<Self, NodeError> {
         let Some(path) = path else {
+            if console::output_was_closed() {
+                let closed = std::io::Error::other("it is closed; give --records FILE");
+                return Err(NodeError::io("cannot write records to standard output")(
+                    closed,
+                ));
+            }
             return Ok(Self {
-                file: None,
+                target: Target::Output,
+                path: "standard output".into(),
                 earlier: HashSet::new(),
             });
         };
-        let error = || NodeError::io(format!("cannot write {}", path.display()));
+        let error = || NodeError::io(format!("cannot write records to {}", path.display()));
+        optional::check(path).map_err(error())?;
+        if std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo()) {
+            return Ok(Self {
+                target: Target::Pipe,
+                path: path.into(),
+                earlier: HashSet::new(),
+            });
+        }
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -54,9 +86,20 @@ impl Ndjson {
             HashSet::new()
         };
         Ok(Self {
-            file: Some(file),
+            target: Target::File(file),
+            path: path.into(),
             earlier,
         })
+    }
+
+    fn write(&mut self, line: &str) -> std::io::Result<()> {
+        if let Target::Pipe = self.target {
+            self.target = Target::File(OpenOptions::new().write(true).open(&self.path)?);
+        }
+        match &mut self.target {
+            Target::File(f) => f.write_all(line.as_bytes()),
+            _ => console::out(line, Patience::Endless),
+        }
     }
 }
 
@@ -67,33 +110,49 @@ impl RecordSink for Ndjson {
             return Ok(());
         }
         json_line(record)
-            .and_then(|line| match &mut self.file {
-                Some(f) => f.write_all(line.as_bytes()),
-                None => std::io::stdout().write_all(line.as_bytes()),
-            })
-            .map_err(NodeError::io("cannot write a record"))
+            .and_then(|line| self.write(&line))
+            .map_err(NodeError::io(format!(
+                "cannot write a record to {}",
+                self.path.display()
+            )))
     }
 }
 
-/// Cuts off a last line that was not finished; gives the frames of the others.
+/// Cuts off a last line that was not finished; gives the frames of the others, as far as they are looked at.
 fn mend(path: &Path, file: &File, len: u64) -> std::io::Result<HashSet<Key>> {
-    let mut old = File::open(path)?;
-    let from = len.saturating_sub(TAIL_BYTES);
-    old.seek(SeekFrom::Start(from))?;
-    let mut lines = BufReader::new(old.take(TAIL_BYTES));
-    let mut line = Vec::new();
-    let (mut end, mut keys) = (from, HashSet::new());
+    let old = File::open(path)?;
+    let whole = end_of_lines(&old, len)?;
+    if whole < len {
+        file.set_len(whole)?;
+    }
+    let from = whole.saturating_sub(TAIL_BYTES);
+    let mut lines = BufReader::new(old);
+    lines.seek(SeekFrom::Start(from))?;
+    let mut lines = lines.take(whole - from);
+    let (mut line, mut keys) = (Vec::new(), HashSet::new());
     while lines.read_until(b'\n', &mut line)? > 0 {
-        if line.last() != Some(&b'\n') {
-            file.set_len(end)?;
-            break;
-        }
-        end += line.len() as u64;
+        // The first one may lack its beginning: then it is no record.
         let subject = serde_json::from_slice::<Subject>(&line);
         keys.extend(subject.ok().as_ref().and_then(key));
         line.clear();
     }
     Ok(keys)
+}
+
+/// Where the last whole line of a file of `len` bytes ends.
+fn end_of_lines(file: &File, len: u64) -> std::io::Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut end = len;
+    while end > 0 {
+        let start = end.saturating_sub(buffer.len() as u64);
+        let piece = &mut buffer[..usize::try_from(end - start).unwrap_or(0)];
+        file.read_exact_at(piece, start)?;
+        if let Some(at) = piece.iter().rposition(|&b| b == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 /// A cluster's frame; frames of a single process have no life and may repeat.
@@ -150,6 +209,26 @@ mod tests {
             })
             .collect();
         assert_eq!(what, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_long_torn_line_is_cut_off_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        let mut first = Ndjson::open(Some(&path)).unwrap();
+        first.accept(&record(Some(7), 0, "a")).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        // Longer than what is looked at for frames.
+        let torn = vec![b'x'; usize::try_from(TAIL_BYTES).unwrap() + 12_345];
+        std::fs::write(&path, [&whole[..], &torn].concat()).unwrap();
+        let mut second = Ndjson::open(Some(&path)).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+        second.accept(&record(Some(7), 0, "again")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+        // Nothing but a torn line.
+        std::fs::write(&path, &torn).unwrap();
+        Ndjson::open(Some(&path)).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 
     #[test]

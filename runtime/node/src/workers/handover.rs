@@ -1,5 +1,5 @@
 //! What an edge hands to a worker that it starts, over the socket that is the worker's standard
-//! input: the segment, the bell that says "jobs" and the bell that says "finished".
+//! input: the segment, the bell that says "jobs", the bell that says "finished" and the weights.
 //!
 //! The socket stays open: it ends when either process does.
 
@@ -35,13 +35,15 @@ pub struct Handover {
     pub jobs: OwnedFd,
     /// eventfd: not zero when a job has finished since the network process last looked.
     pub finished: OwnedFd,
+    /// The open weights: a worker that starts later works with the same file, whatever became of its path.
+    pub weights: OwnedFd,
 }
 
 /// Sends it. The worker need not run yet.
 ///
 /// # Errors
 /// When the system refuses.
-pub fn send(socket: impl AsFd, worker: usize, fds: [BorrowedFd<'_>; 3]) -> std::io::Result<()> {
+pub fn send(socket: impl AsFd, worker: usize, fds: [BorrowedFd<'_>; 4]) -> std::io::Result<()> {
     let message = Message {
         magic: MAGIC,
         worker: worker as u32,
@@ -67,7 +69,7 @@ pub fn send(socket: impl AsFd, worker: usize, fds: [BorrowedFd<'_>; 3]) -> std::
 /// When the socket ends, or brings something else.
 pub fn receive(socket: impl AsFd) -> std::io::Result<Handover> {
     let mut bytes = [0u8; size_of::<Message>()];
-    let mut space = cmsg_space!([std::os::fd::RawFd; 3]);
+    let mut space = cmsg_space!([std::os::fd::RawFd; 4]);
     let mut iov = [IoSliceMut::new(&mut bytes)];
     let got = recvmsg::<UnixAddr>(
         socket.as_fd().as_raw_fd(),
@@ -89,7 +91,7 @@ pub fn receive(socket: impl AsFd) -> std::io::Result<Handover> {
     }
     let odd = || std::io::Error::from(std::io::ErrorKind::InvalidData);
     let message = Message::read_from_bytes(&bytes).map_err(|_| odd())?;
-    let [segment, jobs, finished] = <[OwnedFd; 3]>::try_from(fds).map_err(|_| odd())?;
+    let [segment, jobs, finished, weights] = <[OwnedFd; 4]>::try_from(fds).map_err(|_| odd())?;
     if length != size_of::<Message>() || message.magic != MAGIC {
         return Err(odd());
     }
@@ -98,6 +100,7 @@ pub fn receive(socket: impl AsFd) -> std::io::Result<Handover> {
         segment,
         jobs,
         finished,
+        weights,
     })
 }
 
@@ -110,20 +113,18 @@ mod tests {
     #[test]
     fn descriptors_arrive() {
         let (a, b) = UnixStream::pair().unwrap();
-        let files = [0, 1, 2].map(|k| {
+        let files = [0, 1, 2, 3].map(|k| {
             let f = tempfile::tempfile().unwrap();
             f.set_len(100 + k).unwrap();
             f
         });
-        send(
-            &a,
-            3,
-            [files[0].as_fd(), files[1].as_fd(), files[2].as_fd()],
-        )
-        .unwrap();
+        send(&a, 3, [0, 1, 2, 3].map(|k: usize| files[k].as_fd())).unwrap();
         let h = receive(&b).unwrap();
         assert_eq!(h.worker, 3);
-        for (k, fd) in [h.segment, h.jobs, h.finished].into_iter().enumerate() {
+        for (k, fd) in [h.segment, h.jobs, h.finished, h.weights]
+            .into_iter()
+            .enumerate()
+        {
             let file = std::fs::File::from(fd);
             assert_eq!(file.metadata().unwrap().len(), 100 + k as u64);
         }

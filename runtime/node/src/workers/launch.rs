@@ -7,13 +7,18 @@ use std::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::CommandExt},
     },
-    path::Path,
     process::{Child, Command, Stdio},
 };
+
+use tessera_runtime::weights::WeightsFile;
+
+use super::WorkersConfig;
 
 /// How a worker is started.
 #[derive(Debug)]
 pub(super) struct Launch {
+    /// What it computes with.
+    pub(super) weights: WeightsFile,
     /// Program and arguments.
     words: Vec<OsString>,
     /// What it is called in `ps`, when the program is not its own name.
@@ -22,7 +27,7 @@ pub(super) struct Launch {
 
 impl Launch {
     /// This binary's worker role.
-    pub(super) fn new(program: &str, weights: &Path, threads: usize) -> Self {
+    pub(super) fn new(program: &str, weights: WeightsFile, config: &WorkersConfig) -> Self {
         let exe = std::env::current_exe().ok();
         let runner = std::env::var("TESSERA_RUNNER").unwrap_or_default();
         let mut words: Vec<OsString> = runner.split_whitespace().map(OsString::from).collect();
@@ -37,9 +42,15 @@ impl Launch {
         }
         let args = ["--program", program, "worker", "--socket", "0", "--weights"];
         words.extend(args.map(OsString::from));
-        words.push(weights.into());
-        words.extend(["--threads".into(), threads.to_string().into()]);
-        Self { words, name }
+        words.push(weights.path().into());
+        let mut flag = |name: &str, value: String| words.extend([name.into(), value.into()]);
+        flag("--threads", config.threads.to_string());
+        flag("--log", config.log.to_string());
+        Self {
+            weights,
+            words,
+            name,
+        }
     }
 
     /// Starts the process; `input` becomes its standard input.

@@ -3,13 +3,14 @@
 //! ```no_run
 //! # use tessera_node::{shm::*, workers::*};
 //! # use tessera_protocol::{EdgeConfig, Job, ProgramInfo};
-//! # use tessera_runtime::program::Program;
+//! # use tessera_runtime::{program::Program, weights::WeightsFile};
 //! # fn f(program: &'static Program, info: &ProgramInfo, config: &EdgeConfig, job: Job) -> Result<(), Box<dyn std::error::Error>> {
 //! let slots = config.slots(info, 1);
 //! let layout = Layout::new(info, &slots, config.jobs_max, config.workers);
 //! let segment = Segment::create(&layout)?;
 //! let mut store = SegmentStore::new(&segment, &slots)?;
-//! let mut workers = Workers::start(program, "weights.bin".as_ref(), &segment, config.workers, 1)?;
+//! let weights = WeightsFile::open("weights.bin".as_ref())?;
+//! let mut workers = Workers::start(program, weights, &segment, &WorkersConfig::default())?;
 //! workers.submit(&job, &mut store)?;
 //! // Poll `workers.as_fd()` beside the sockets; when it is readable:
 //! workers.drain(|id, end| println!("{id:?}: {end:?}"))?;
@@ -18,27 +19,53 @@
 //! ```
 //!
 //! A worker that dies costs the job that it had leased, which is reported failed, once; another
-//! process takes its place. Everything happens in [`Workers::drain`]: there is no thread.
-
+//! process takes its place. One that stands still is killed. Everything happens in [`Workers::drain`]: there is no thread.
 //!
 //! | file | is |
 //! |---|---|
 //! | `pool.rs` | jobs: handed out, reported |
-//! | `staff.rs` | processes: started, watched, replaced |
+//! | `staff.rs` | processes: started, seen off, replaced |
+//! | `watch.rs`, `processes.rs` | which of them stand still |
 //! | `launch.rs` | the command that starts one |
 //! | `handover` | what a worker gets over its socket |
 
 pub(crate) mod handover;
 mod launch;
 mod pool;
+mod processes;
 mod staff;
+mod watch;
 
-use std::io;
+use std::{io, time::Duration};
 
 pub use pool::Workers;
 
-use crate::shm::jobs::Refused;
+use crate::{log::Level, shm::jobs::Refused};
 use tessera_protocol::JobId;
+
+/// How workers are run.
+#[derive(Clone, Debug)]
+pub struct WorkersConfig {
+    /// Processes.
+    pub count: usize,
+    /// Threads of each, which share the layers of a task.
+    pub threads: usize,
+    /// A worker that owes something and uses no processor time for so long is replaced.
+    pub stuck_after: Duration,
+    /// What they say on standard error.
+    pub log: Level,
+}
+
+impl Default for WorkersConfig {
+    fn default() -> Self {
+        Self {
+            count: 1,
+            threads: 1,
+            stuck_after: Duration::from_secs(10),
+            log: Level::default(),
+        }
+    }
+}
 
 /// Why there are no workers.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,6 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
-    path::Path,
     time::Duration,
 };
 
@@ -14,22 +13,33 @@ use nix::{
     },
 };
 
-use super::{JobEnd, SubmitError, WorkersError, failed, launch::Launch, staff::Staff};
+use super::{
+    JobEnd, SubmitError, WorkersConfig, WorkersError, failed,
+    launch::Launch,
+    processes,
+    staff::Staff,
+    watch::{Debt, Watch},
+};
 use crate::shm::{
     Dispatcher, Segment, SegmentStore, ShmWords, SlotLoan, SlotView, Status,
     entry::{Content, PieceAt, PortIx},
 };
 use tessera_plan::{files::statistics::Worker, region::Region};
 use tessera_protocol::{Job, JobId};
-use tessera_runtime::program::Program;
+use tessera_runtime::{
+    program::Program,
+    weights::{Use, WeightsError, WeightsFile},
+};
 
-/// How long a worker may take to leave when it is asked to: it finishes its job first.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a worker may take to leave when it is asked to: it finishes its job first. A node that is told
+/// to end must end within two seconds.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A job that is out. Its slots stay lent until it is over.
 #[derive(Debug)]
 struct Out {
     id: JobId,
+    task: u32,
     _inputs: Vec<SlotView>,
     _outputs: Vec<SlotLoan>,
 }
@@ -45,6 +55,7 @@ pub struct Workers {
     /// Per entry of the job table.
     out: Vec<Option<Out>>,
     epoll: Epoll,
+    watch: Watch,
     content: Content,
 }
 
@@ -52,10 +63,12 @@ pub struct Workers {
 const FINISHED: u64 = 1 << 32;
 /// Name of the timer for starts.
 const RESTART: u64 = FINISHED + 1;
+/// Name of the timer for looks at workers that may be stuck.
+const LOOK: u64 = FINISHED + 2;
 
 impl Workers {
-    /// Starts `count` workers of `threads` threads each, which share the layers of a task: this binary
-    /// again, in its `worker` role, with the given weights.
+    /// Starts workers: this binary again, in its `worker` role, with the given weights. Workers verify
+    /// these themselves, also those that start later.
     ///
     /// `TESSERA_RUNNER` names a command that is put before the binary (an emulator). Call it from a
     /// thread that lives as long as the workers should: they are killed when it ends. Only one set
@@ -66,12 +79,11 @@ impl Workers {
     /// [`Workers::drain`].
     pub fn start(
         program: &'static Program,
-        weights: &Path,
+        weights: WeightsFile,
         segment: &Segment,
-        count: usize,
-        threads: usize,
+        config: &WorkersConfig,
     ) -> Result<Self, WorkersError> {
-        let places = segment.layout().workers;
+        let (count, places) = (config.count, segment.layout().workers);
         if count == 0 || count > places {
             return Err(WorkersError::Count {
                 asked: count,
@@ -83,7 +95,7 @@ impl Workers {
             EventFd::from_value_and_flags(0, flags).map_err(failed("make a bell"))
         };
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed("watch"))?;
-        let launch = Launch::new(program.name, weights, threads);
+        let launch = Launch::new(program.name, weights, config);
         let jobs = bell(EfdFlags::EFD_SEMAPHORE)?;
         let finished = bell(EfdFlags::empty())?;
         let staff = Staff::new(launch, segment, jobs, finished, count)?;
@@ -93,6 +105,9 @@ impl Workers {
         };
         watch(staff.finished().as_fd(), FINISHED)?;
         watch(staff.timer(), RESTART)?;
+        let macs = program.tasks.iter().map(|t| t.macs).collect();
+        let stuck = Watch::new(count, config.stuck_after, macs)?;
+        watch(stuck.timer(), LOOK)?;
         let mut workers = Self {
             staff,
             program,
@@ -105,9 +120,11 @@ impl Workers {
             ),
             out: (0..segment.layout().jobs).map(|_| None).collect(),
             epoll,
+            watch: stuck,
             content: Content::default(),
         };
         workers.staff.start_all(&workers.epoll)?;
+        workers.watch.begin();
         Ok(workers)
     }
 
@@ -173,11 +190,21 @@ impl Workers {
         let entry = self.jobs.submit(&self.content)?;
         self.out[entry] = Some(Out {
             id: job.id,
+            task: job.task,
             _inputs: lent_in,
             _outputs: lent_out,
         });
         self.staff.ring(1);
+        self.watch.begin();
         Ok(())
+    }
+
+    /// Checks the weights that workers get: what keeps workers from starting may lie there.
+    ///
+    /// # Errors
+    /// When they are not the program's.
+    pub fn check_weights(&self, program: &Program) -> Result<(), WeightsError> {
+        self.staff.weights().check(program, Use::Stages)
     }
 
     /// Jobs that are out.
@@ -207,13 +234,16 @@ impl Workers {
             let Some(out) = &self.out[entry] else {
                 continue;
             };
-            let id = out.id;
+            let (id, task) = (out.id, out.task);
             let end = match self.jobs.status(entry) {
                 Status::Queued | Status::Leased { .. } => continue,
                 Status::Failed => JobEnd::Failed,
-                Status::Done { worker, took_us } => JobEnd::Done { worker, took_us },
+                Status::Done { worker, took_us } => {
+                    self.watch.took(task, took_us);
+                    JobEnd::Done { worker, took_us }
+                }
             };
-            self.staff.count(end);
+            self.staff.note(end);
             self.jobs.release(entry);
             self.out[entry] = None;
             report(id, end);
@@ -235,16 +265,70 @@ impl Workers {
         for event in &events[..seen] {
             match event.data() {
                 FINISHED => self.staff.hush(),
-                RESTART => self.staff.timer_rang(),
+                RESTART => {
+                    self.staff.timer_rang();
+                    self.watch.begin();
+                }
+                LOOK => dead.extend(self.look_for_stuck()),
                 worker => dead.push(worker as usize),
             }
         }
         Ok(dead)
     }
 
+    /// Kills workers that stand still. Gives those that the kernel does not let go: they will not run
+    /// again, so their jobs are over.
+    fn look_for_stuck(&mut self) -> Vec<usize> {
+        let since = self.watch.rang();
+        let mut debts = vec![Debt::Nothing; self.staff.count()];
+        let mut queued = false;
+        for (entry, out) in self.out.iter().enumerate() {
+            let Some(out) = out else { continue };
+            match self.jobs.status(entry) {
+                Status::Queued => queued = true,
+                Status::Leased { worker } => {
+                    if let Some(debt) = debts.get_mut(worker) {
+                        let (id, task) = (out.id, out.task);
+                        *debt = Debt::Job { id, task };
+                    }
+                }
+                Status::Done { .. } | Status::Failed => {}
+            }
+        }
+        let mut held = Vec::new();
+        let mut owed = self.jobs_out() > 0;
+        for (worker, debt) in debts.iter_mut().enumerate() {
+            let Some(pid) = self.staff.pid(worker) else {
+                continue;
+            };
+            if self.watch.is_condemned(worker) {
+                held.extend(self.staff.is_held(worker).then_some(worker));
+                owed = true;
+                continue;
+            }
+            if !self.staff.is_ready(worker) {
+                *debt = Debt::Start;
+                owed = true;
+            } else if *debt == Debt::Nothing && queued {
+                *debt = Debt::Take;
+            }
+            let ticks = processes::processor_ticks(pid);
+            if let Some(why) = self.watch.look(worker, *debt, ticks, since) {
+                tracing::warn!("worker {worker} (process {pid}) is killed: {why}");
+                self.staff.condemn(worker);
+            }
+        }
+        if !owed {
+            self.watch.end();
+        }
+        held
+    }
+
     fn bury(&mut self, dead: &[usize]) {
         for &worker in dead {
             self.staff.reap(worker);
+            self.watch.forget(worker);
+            self.watch.begin();
             self.jobs.bury(worker);
             // It may have taken a token and no job.
             self.staff.ring(self.jobs.queued() as u64);
@@ -256,7 +340,7 @@ impl Workers {
         self.staff.statistics()
     }
 
-    /// Ends the workers: they may finish their jobs, but only for two seconds. Jobs that are out
+    /// Ends the workers: they may finish their jobs, but only for a second. Jobs that are out
     /// are not reported any more.
     pub fn stop(mut self) -> Vec<Worker> {
         self.jobs.withdraw();

@@ -1,11 +1,11 @@
-//! Processes: started, watched, replaced.
+//! Processes: started, seen off, replaced.
 
 use std::{
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
     },
-    process::Child,
+    process::{Child, ExitStatus},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,14 +17,19 @@ use nix::sys::{
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
 
-use super::{JobEnd, StartFailure, WorkersError, failed, handover, launch::Launch};
+use super::{JobEnd, StartFailure, WorkersError, failed, handover, launch::Launch, processes};
 use crate::shm::{Segment, ShmWords, worker_line::WorkerLine};
 use tessera_plan::files::statistics::Worker;
+use tessera_runtime::weights::WeightsFile;
 
 /// Shortest time between two starts of one worker; doubles while it does not become ready.
 const RESTART_AFTER: Duration = Duration::from_millis(50);
 /// Ends before it was ready, in a row, after which a worker is given up.
 const BARREN_MAX: u32 = 5;
+/// How long a process may take to end once it is killed and its files are closed.
+const END_WITHIN: Duration = Duration::from_millis(200);
+/// Most processes that the kernel does not let go and that are waited for.
+const HELD_MAX: usize = 64;
 
 #[derive(Debug)]
 struct Running {
@@ -55,6 +60,8 @@ pub(super) struct Staff {
     members: Vec<Member>,
     /// Nobody is started any more.
     dismissed: bool,
+    /// Killed processes that the kernel does not let go; at most [`HELD_MAX`].
+    held: Vec<Child>,
 }
 
 impl Staff {
@@ -87,7 +94,12 @@ impl Staff {
                 })
                 .collect(),
             dismissed: false,
+            held: Vec::new(),
         })
+    }
+
+    pub(super) fn weights(&self) -> &WeightsFile {
+        &self.launch.weights
     }
 
     pub(super) fn finished(&self) -> &EventFd {
@@ -176,7 +188,12 @@ impl Staff {
     fn start(&mut self, worker: usize, epoll: &Epoll) -> Result<(), WorkersError> {
         WorkerLine::new(&self.lines, worker).clear();
         let (ours, theirs) = UnixStream::pair().map_err(failed("make a socket"))?;
-        let fds = [self.segment.fd(), self.jobs.as_fd(), self.finished.as_fd()];
+        let fds = [
+            self.segment.fd(),
+            self.jobs.as_fd(),
+            self.finished.as_fd(),
+            self.launch.weights.fd(),
+        ];
         handover::send(&ours, worker, fds).map_err(failed("hand the segment over"))?;
         // Hanging up is always told; there is nothing to read.
         let event = EpollEvent::new(EpollFlags::EPOLLRDHUP, worker as u64);
@@ -207,17 +224,66 @@ impl Staff {
             return;
         };
         // A worker never closes its socket while it lives; should it, it ends here. The process is
-        // not reaped before `wait`, so the id is still its own.
+        // not reaped before it is waited for, so the id is still its own.
         let _ = r.child.kill();
-        let status = r.child.wait();
+        let status = ended(&mut r.child);
         let line = WorkerLine::new(&self.lines, worker);
         m.barren = if line.is_ready() { 0 } else { m.barren + 1 };
-        m.failure = status.ok().map(StartFailure::Ended).or(m.failure.take());
         m.statistics.peak_bytes = m.statistics.peak_bytes.max(line.peak_bytes());
         m.statistics.pid = None;
+        match status {
+            Some(status) => {
+                if !self.dismissed {
+                    tracing::warn!("worker {worker} (process {}) ended: {status}", r.child.id());
+                }
+                m.failure = Some(StartFailure::Ended(status));
+            }
+            None => {
+                tracing::warn!(
+                    "worker {worker} (process {}) is killed, and held by the system",
+                    r.child.id()
+                );
+                self.held
+                    .retain_mut(|c| !matches!(c.try_wait(), Ok(Some(_))));
+                if self.held.len() < HELD_MAX {
+                    self.held.push(r.child);
+                }
+            }
+        }
     }
 
-    pub(super) fn count(&mut self, end: JobEnd) {
+    /// Workers, there or not.
+    pub(super) fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The process of a worker that runs: the worker's own, once it has told.
+    pub(super) fn pid(&self, worker: usize) -> Option<u32> {
+        let running = self.members.get(worker)?.running.as_ref()?;
+        let told = WorkerLine::new(&self.lines, worker).pid();
+        Some(told.unwrap_or_else(|| running.child.id()))
+    }
+
+    /// Whether a worker has begun to wait for jobs.
+    pub(super) fn is_ready(&self, worker: usize) -> bool {
+        WorkerLine::new(&self.lines, worker).is_ready()
+    }
+
+    /// Kills a worker. Its end is seen like any other.
+    pub(super) fn condemn(&mut self, worker: usize) {
+        let member = self.members.get_mut(worker);
+        if let Some(r) = member.and_then(|m| m.running.as_mut()) {
+            let _ = r.child.kill();
+        }
+    }
+
+    /// Whether a worker that was killed some time ago is held by the kernel.
+    pub(super) fn is_held(&self, worker: usize) -> bool {
+        self.pid(worker).is_some_and(processes::is_held_by_kernel)
+    }
+
+    /// Notes how a job ended.
+    pub(super) fn note(&mut self, end: JobEnd) {
         if let JobEnd::Done { worker, took_us } = end
             && let Some(m) = self.members.get_mut(worker)
         {
@@ -242,6 +308,8 @@ impl Staff {
     /// Kills whoever is there.
     pub(super) fn kill(&mut self) {
         self.dismissed = true;
+        // All first, then one after the other: they end at the same time.
+        (0..self.members.len()).for_each(|worker| self.condemn(worker));
         for worker in 0..self.members.len() {
             self.reap(worker);
         }
@@ -257,6 +325,20 @@ impl Staff {
             s
         };
         self.members.iter().map(with_peak).collect()
+    }
+}
+
+/// Waits a little for the end of a killed process.
+fn ended(child: &mut Child) -> Option<ExitStatus> {
+    let begun = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if begun.elapsed() < END_WITHIN => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            _ => return None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A program of hand-written tasks over an 8 x 8 x 2 map.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tessera_plan::{
     dataflow::Port,
@@ -27,6 +27,8 @@ pub const PANIC: u32 = 5;
 pub const ABORT: u32 = 6;
 /// Like [`ADD`], the whole map, many times over.
 pub const TOIL: u32 = 7;
+/// Keeps the processor busy for as many milliseconds as its first value says; then like [`ADD`], the whole map.
+pub const SPIN: u32 = 8;
 /// The one weight.
 pub const WEIGHT: f32 = 0.5;
 
@@ -96,8 +98,9 @@ pub static PROGRAM: Program = Program {
         task(&[whole(1)], 0, 0, panics),
         task(&[whole(1)], 0, 0, aborts),
         task(&[whole(1)], 0, 0, toil),
+        task(&[whole(1)], 0, 0, spin),
     ],
-    stage_starts: &[0, 8],
+    stage_starts: &[0, 9],
     tail: TailSpec {
         inputs: &[1],
         outputs: &[],
@@ -154,6 +157,15 @@ fn toil(io: &mut TaskIo<'_>) {
         io.floats_out(0).fill(-1.0);
         add(io);
     }
+}
+
+fn spin(io: &mut TaskIo<'_>) {
+    let ms = io.inputs[0][0].floats()[0];
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_micros((ms * 1000.0) as u64) {
+        std::hint::spin_loop();
+    }
+    add(io);
 }
 
 fn panics(_io: &mut TaskIo<'_>) {

@@ -16,7 +16,7 @@ use nix::{
 use sha2::{Digest, Sha256};
 use tessera_node::{
     shm::{Layout, Segment, SegmentStore},
-    workers::{JobEnd, SubmitError, Workers, WorkersError},
+    workers::{JobEnd, SubmitError, Workers, WorkersConfig, WorkersError},
 };
 use tessera_plan::{
     dataflow::SlotCount,
@@ -27,7 +27,7 @@ use tessera_protocol::{
     FrameId, FrameNumber, Incarnation, Job, JobId, NodeId, TaskId,
     store::{SlotId, Store},
 };
-use tessera_runtime::element;
+use tessera_runtime::{element, weights::WeightsFile};
 
 use super::program::{ADD, CHANNELS, FLOATS, PROGRAM, SIDE, WEIGHT, value};
 
@@ -77,6 +77,11 @@ pub fn write_weights(dir: &Path) -> PathBuf {
     path
 }
 
+/// Opens packed weights of [`PROGRAM`].
+pub fn open_weights(dir: &Path) -> WeightsFile {
+    WeightsFile::open(&write_weights(dir)).expect("weights")
+}
+
 /// Room for one job more than `jobs`: input in two pieces, one output.
 const fn slots(jobs: usize) -> [SlotCount; 1] {
     [SlotCount {
@@ -88,16 +93,32 @@ const fn slots(jobs: usize) -> [SlotCount; 1] {
 impl Rig {
     pub fn new(jobs: usize, workers: usize) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let weights = write_weights(dir.path());
-        Self::with_weights(jobs, workers, dir, &weights)
+        let weights = open_weights(dir.path());
+        Self::with_weights(jobs, workers, dir, weights)
     }
 
     pub fn with_weights(
         jobs: usize,
         workers: usize,
         dir: tempfile::TempDir,
-        weights: &Path,
+        weights: WeightsFile,
     ) -> Self {
+        let config = WorkersConfig {
+            count: workers,
+            // Some tests sleep, and machines are busy: nobody is stuck here.
+            stuck_after: 10 * PATIENCE,
+            ..WorkersConfig::default()
+        };
+        Self::with(jobs, dir, weights, &config)
+    }
+
+    pub fn with(
+        jobs: usize,
+        dir: tempfile::TempDir,
+        weights: WeightsFile,
+        config: &WorkersConfig,
+    ) -> Self {
+        let workers = config.count;
         let layout = Layout {
             plan_hash: PROGRAM.plan_hash,
             jobs,
@@ -108,7 +129,7 @@ impl Rig {
         let segment = Segment::create(&layout).expect("a segment");
         Self {
             store: SegmentStore::new(&segment, &slots(jobs)).expect("a store"),
-            workers: Workers::start(&PROGRAM, weights, &segment, workers, 1).expect("workers"),
+            workers: Workers::start(&PROGRAM, weights, &segment, config).expect("workers"),
             dir,
             out: BTreeMap::new(),
             next: 0,
@@ -240,7 +261,21 @@ impl Rig {
 
     /// Kills a worker's process, which nobody has reaped yet.
     pub fn kill(&self, worker: usize) {
-        kill(Pid::from_raw(self.pid(worker)), Signal::SIGKILL).expect("it is there");
+        self.signal(worker, Signal::SIGKILL);
+    }
+
+    /// Sends a signal to a worker's process.
+    pub fn signal(&self, worker: usize, signal: Signal) {
+        kill(Pid::from_raw(self.pid(worker)), signal).expect("it is there");
+    }
+
+    /// Steps until a worker has been started so often; gives the jobs that ended meanwhile.
+    pub fn until_starts(&mut self, worker: usize, starts: u32) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        while self.workers.statistics()[worker].starts < starts {
+            ended.extend(self.step().expect("workers work"));
+        }
+        ended
     }
 
     pub fn jobs_out(&self) -> usize {

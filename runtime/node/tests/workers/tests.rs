@@ -2,23 +2,23 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
 };
 use tessera_node::{
     shm::jobs::Refused,
-    workers::{SubmitError, WorkersError},
+    workers::{SubmitError, WorkersConfig, WorkersError},
 };
 
 use super::{
-    program::{ABORT, ADD, FLOATS, PANIC, SLEEP, TOIL},
-    rig::{PATIENCE, Rig, check, quarter},
+    program::{ABORT, ADD, FLOATS, PANIC, SLEEP, SPIN, TOIL},
+    rig::{PATIENCE, Rig, check, open_weights, quarter},
 };
 
 /// First argument of a process that only starts workers.
@@ -220,8 +220,10 @@ pub fn kills_at_any_instant() {
 
 pub fn workers_that_cannot_start() {
     let dir = tempfile::tempdir().expect("a folder");
-    let nowhere = Path::new("/nowhere/weights.bin");
-    let mut rig = Rig::with_weights(4, 2, dir, nowhere);
+    let weights = open_weights(dir.path());
+    // They verify them themselves.
+    std::fs::write(weights.path(), "no weights").expect("written");
+    let mut rig = Rig::with_weights(4, 2, dir, weights);
     let job = rig.job(ADD, 1).unwrap();
     rig.workers.submit(&job, &mut rig.store).unwrap();
     let began = Instant::now();
@@ -240,6 +242,107 @@ pub fn workers_that_cannot_start() {
     assert_eq!(reported.len(), 1);
     assert_eq!(reported[0].0, job.id);
     assert!(rig.workers.statistics().iter().all(|s| s.starts == 5));
+}
+
+/// Workers that are stuck after a second.
+fn impatient(count: usize) -> Rig {
+    let dir = tempfile::tempdir().expect("a folder");
+    let weights = open_weights(dir.path());
+    let config = WorkersConfig {
+        count,
+        stuck_after: Duration::from_secs(1),
+        ..WorkersConfig::default()
+    };
+    Rig::with(4, dir, weights, &config)
+}
+
+pub fn a_stopped_worker_is_replaced() {
+    let mut rig = impatient(1);
+    stream(&mut rig, 4, 1);
+    // It has nothing to do when it is stopped, and then takes nothing.
+    rig.signal(0, Signal::SIGSTOP);
+    for k in 0..4 {
+        rig.submit(quarter(k), 5);
+    }
+    rig.finish().iter().for_each(check);
+    assert_eq!(rig.workers.statistics()[0].starts, 2);
+    // It has a job, and stands still in it.
+    let stuck = rig.submit(SPIN, 600);
+    rig.all_leased();
+    rig.signal(0, Signal::SIGSTOP);
+    let waiting = rig.submit(quarter(1), 5);
+    let ended = rig.finish();
+    let of = |id| ended.iter().find(|e| e.id == id).expect("it has ended");
+    assert!(of(stuck).made.is_none(), "its job is lost");
+    check(of(waiting));
+    assert_eq!(rig.workers.statistics()[0].starts, 3);
+}
+
+pub fn the_others_work_on_beside_a_stopped_worker() {
+    let mut rig = impatient(2);
+    let busy = [rig.submit(SPIN, 4), rig.submit(SPIN, 4)];
+    rig.all_leased();
+    rig.signal(0, Signal::SIGSTOP);
+    let ended = rig.finish();
+    let lost = ended.iter().filter(|e| e.made.is_none()).count();
+    assert_eq!((ended.len(), lost), (busy.len(), 1));
+    let starts: Vec<u32> = (rig.workers.stop().iter()).map(|s| s.starts).collect();
+    assert_eq!(starts[1], 1, "the other one computes");
+}
+
+pub fn a_worker_that_computes_is_left_alone() {
+    let mut rig = impatient(1);
+    // Four times as long as one may do nothing.
+    rig.submit(SPIN, 4);
+    rig.finish().iter().for_each(check);
+    assert_eq!(rig.workers.statistics()[0].starts, 1);
+}
+
+pub fn workers_offer_themselves_when_memory_is_short() {
+    let mut rig = Rig::new(4, 2);
+    stream(&mut rig, 8, 4);
+    let score = |pid: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj"));
+        text.expect("a score")
+            .trim()
+            .parse::<i32>()
+            .expect("a number")
+    };
+    for worker in 0..2 {
+        assert_eq!(score(&rig.pid(worker).to_string()), 1000);
+    }
+    assert!(score("self") < 1000);
+}
+
+pub fn later_workers_verify_the_weights_that_were_opened() {
+    let mut rig = Rig::new(4, 1);
+    stream(&mut rig, 4, 1);
+    let path = rig.dir.path().join("weights.bin");
+    // Replaced and deleted: not the file that they have.
+    std::fs::rename(&path, path.with_extension("old")).expect("renamed");
+    std::fs::write(&path, "another").expect("written");
+    rig.kill(0);
+    rig.until_starts(0, 2);
+    stream(&mut rig, 4, 1);
+    std::fs::remove_file(&path).expect("deleted");
+    rig.kill(0);
+    rig.until_starts(0, 3);
+    stream(&mut rig, 4, 1);
+    // Damaged in its place: theirs.
+    let path = path.with_extension("old");
+    let mut bytes = std::fs::read(&path).expect("read");
+    *bytes.last_mut().expect("weights") ^= 1;
+    std::fs::write(&path, bytes).expect("written");
+    let job = rig.submit(ADD, 1);
+    let mut ended = Vec::new();
+    let error = loop {
+        match rig.step() {
+            Ok(some) => ended.extend(some),
+            Err(e) => break e,
+        }
+    };
+    assert!(matches!(error, WorkersError::Hopeless { .. }), "{error}");
+    assert!(ended.iter().all(|e| e.id == job && e.made.is_none()));
 }
 
 /// Whether a process runs; zombies do not.

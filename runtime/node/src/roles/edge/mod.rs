@@ -3,12 +3,16 @@
 //!
 //! This process moves objects; it touches neither weights nor arenas, so it stays small.
 
+mod gateway_watch;
 mod progress;
 mod setup;
 
 use std::os::fd::AsFd;
 
-use self::progress::Progress;
+use self::{
+    gateway_watch::{GatewayWatch, News},
+    progress::Progress,
+};
 use super::net::{Net, Sending};
 use crate::{
     args::Args,
@@ -25,6 +29,7 @@ use tessera_plan::files::{
 };
 use tessera_protocol::{
     Edge, EdgeInput, EdgeOutput, JobId, Micros, NodeId, Refusal, Traffic, store::Store,
+    wire::MessageKind,
 };
 use tessera_runtime::program::Program;
 
@@ -32,9 +37,6 @@ pub use setup::run;
 
 /// What an edge says of itself, as its machine counts it.
 type Statistics = EdgeStatistics<Traffic, NodeId>;
-
-/// Between two lines about a gateway that does not answer.
-const STILL_WAITING_US: Micros = 10_000_000;
 
 /// The machine and all that its outputs touch.
 struct Shell {
@@ -51,8 +53,7 @@ struct Shell {
     progress: Progress,
     /// When the machine wants to be called again.
     wake_at: Micros,
-    /// When to complain next about a gateway that does not answer; none: it has answered.
-    complain_at: Option<Micros>,
+    gateway: GatewayWatch,
     refused: Option<Refusal>,
     stopped: bool,
     /// Bytes of a frame.
@@ -76,22 +77,32 @@ impl Shell {
             });
             let now = net.clock.now();
             let mut sending = net.sending();
-            self.collect(now, &mut sending)?;
+            if let Err(e) = self.collect(now, &mut sending) {
+                return Err(self.without_workers(e, program));
+            }
             waker.clear();
             self.feed(now, &mut sending);
             if now >= self.wake_at {
                 self.handle(now, EdgeInput::Tick, &mut sending);
             }
             net.flush();
-            self.tell_of_gateway(now, &net, a);
+            self.look_for_gateway(now, &net, a);
             while let Some(asked) = signals.next() {
                 match asked {
-                    Asked::End => {
+                    Asked::End(signal) => {
+                        tracing::info!("ends ({signal})");
                         self.handle(now, EdgeInput::Leave, &mut net.sending());
                         net.flush();
                         self.stopped = true;
                     }
-                    Asked::Statistics => write(a, &self.statistics(&net, program, a))?,
+                    Asked::EndCluster => {
+                        tracing::warn!("SIGUSR2 is for the gateway: it ends the cluster");
+                    }
+                    Asked::Statistics => {
+                        if let Err(e) = write(a, &self.statistics(&net, program, a)) {
+                            tracing::warn!("{e}");
+                        }
+                    }
                 }
             }
             if self.stopped {
@@ -103,18 +114,21 @@ impl Shell {
                 waker.as_fd(),
                 signals.as_fd(),
             ];
-            let until = self
-                .complain_at
-                .map_or(self.wake_at, |c| c.min(self.wake_at));
+            let until = self.gateway.look_at().min(self.wake_at);
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
         let mut last = self.statistics(&net, program, a);
         // They note their memory once more when they end.
         last.workers = self.workers.stop();
-        write(a, &last)?;
+        let written = write(a, &last);
         match self.progress.skips() {
-            0 => Ok(()),
-            n => Err(NodeError::Skipped(n)),
+            0 => written,
+            n => {
+                if let Err(e) = written {
+                    tracing::warn!("{e}");
+                }
+                Err(NodeError::Skipped(n))
+            }
         }
     }
 
@@ -130,7 +144,7 @@ impl Shell {
                 EdgeOutput::Send { to, bytes } => sending.send(to, bytes),
                 EdgeOutput::Run(job) => {
                     if let Err(e) = self.workers.submit(&job, &mut self.store) {
-                        eprintln!("error: a job was not taken: {e}");
+                        tracing::error!("a job was not taken: {e}");
                         let input = EdgeInput::Failed { job: job.id };
                         self.machine.handle(now, input, &mut self.store);
                     }
@@ -141,7 +155,10 @@ impl Shell {
                     outcome,
                 } => self.progress.ended(now, number.0, meta, outcome),
                 EdgeOutput::Refused(why) => self.refused_by_gateway(why),
-                EdgeOutput::Stopped => self.stopped = true,
+                EdgeOutput::Stopped => {
+                    tracing::info!("ends (the gateway ends the cluster)");
+                    self.stopped = true;
+                }
                 EdgeOutput::WaitUntil(at) => {
                     self.wake_at = at;
                     return;
@@ -230,32 +247,38 @@ impl Shell {
     }
 
     /// Says what changed between this node and its gateway.
-    fn tell_of_gateway(&mut self, now: Micros, net: &Net, a: &Args) {
-        if self.complain_at.is_some() && self.machine.joined() {
-            self.complain_at = None;
-            tell(&Event::Joined {
-                id: a.id,
-                addr: net.socket().local().to_string(),
-            });
-        }
-        if let Some(at) = self.complain_at
-            && now >= at
-        {
-            self.complain_at = Some(now + STILL_WAITING_US);
-            if let Some(gateway) = a.gateway {
-                eprintln!(
-                    "waiting for the gateway at {gateway}; is it running, and with this address?"
-                );
+    fn look_for_gateway(&mut self, now: Micros, net: &Net, a: &Args) {
+        let answers = self
+            .machine
+            .stats()
+            .traffic
+            .received
+            .get(MessageKind::State);
+        let joined = self.machine.joined();
+        match self.gateway.look(now, joined, answers.datagrams) {
+            Some(News::Joined) => {
+                self.refused = None;
+                tell(&Event::Joined {
+                    id: a.id,
+                    addr: net.socket().local().to_string(),
+                });
             }
+            Some(News::Back) => self.refused = None,
+            Some(News::Gone | News::Absent) | None => {}
+        }
+    }
+
+    /// Why no worker can be had: the weights, when it is they.
+    fn without_workers(&self, e: NodeError, program: &Program) -> NodeError {
+        match self.workers.check_weights(program) {
+            Err(why) => why.into(),
+            Ok(()) => e,
         }
     }
 
     fn refused_by_gateway(&mut self, why: Refusal) {
         if self.refused.replace(why) != Some(why) {
-            eprintln!(
-                "error: the gateway will not have this node: {}",
-                advice(why)
-            );
+            tracing::error!("the gateway will not have this node: {}", advice(why));
         }
     }
 
@@ -293,7 +316,7 @@ fn advice(why: Refusal) -> &'static str {
 }
 
 fn skipped(tag: u32, file: &str, e: &NodeError) {
-    eprintln!("error: skipped: {e}");
+    tracing::error!("skipped: {e}");
     tell(&Event::Skipped {
         tag,
         file: file.into(),

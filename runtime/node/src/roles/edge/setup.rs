@@ -3,7 +3,7 @@
 use crate::roles::program_info;
 use std::sync::Arc;
 
-use super::{Progress, Shell};
+use super::{GatewayWatch, Progress, Shell};
 use crate::{
     args::Args,
     error::NodeError,
@@ -12,13 +12,13 @@ use crate::{
     sources::{self, Reader},
     udp,
     wait::{Signals, Waker},
-    workers::Workers,
+    workers::{Workers, WorkersConfig},
 };
 use tessera_plan::limits;
 use tessera_protocol::{Edge, EdgeConfig, NodeId};
 use tessera_runtime::{
     program::Program,
-    weights::{Use, Weights},
+    weights::{Use, WeightsFile},
 };
 
 /// Runs the role.
@@ -31,11 +31,12 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
             "an edge needs --id N: a number from 1, every edge another".into(),
         ));
     }
-    let signals = Signals::new()?;
     let listen = udp::edge_address(a.listen, gateway, a.insecure_lan)?;
     let net = Net::bind(listen, a.insecure_lan)?;
-    // Verified once, here; workers map it.
-    drop(Weights::open(&a.weights, program, Use::Stages)?);
+    // Workers get this file, whatever becomes of its path, and verify it again: it may be written to.
+    let weights = WeightsFile::open(&a.weights)?;
+    weights.check(program, Use::Stages)?;
+    let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let source = sources::open(program, a);
     let usual = EdgeConfig::new(NodeId(a.id), net::incarnation(), gateway, a.workers);
@@ -52,7 +53,13 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let layout = Layout::new(&info, &slots, config.jobs_max, config.workers);
     let segment = Segment::create(&layout)?;
     let store = SegmentStore::new(&segment, &slots)?;
-    let workers = Workers::start(program, &a.weights, &segment, config.workers, a.threads)?;
+    let how = WorkersConfig {
+        count: config.workers,
+        threads: a.threads,
+        stuck_after: a.stuck_after,
+        log: a.log,
+    };
+    let workers = Workers::start(program, weights, &segment, &how)?;
     let waker = Waker::new()?;
     let shell = Shell {
         frame_bytes: info.tensors[0].bytes(info.tensors[0].region),
@@ -67,7 +74,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         said_finished: false,
         progress: Progress::default(),
         wake_at: 0,
-        complain_at: Some(net.clock.now() + super::STILL_WAITING_US / 10),
+        gateway: GatewayWatch::new(gateway, net.clock.now()),
         refused: None,
         stopped: false,
         over: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::statistics::tell;
+use crate::statistics::answer;
 use tessera_plan::{dataflow::Port, files::events::Event, plan::ElementType, region::Region};
 use tessera_runtime::{
     arena::{
@@ -177,7 +177,7 @@ impl<'p> SoloFrame<'p> {
             team: env.team,
         });
         if let Some(guard) = &env.guard {
-            tell(&Event::Arena {
+            answer(&Event::Arena {
                 task,
                 floats,
                 high_water: guarded::high_water(guard.last(floats)),

@@ -63,23 +63,30 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         if frames == 0 {
             time(program, a, &input, &mut env, &mut times);
         }
-        let mut frame = SoloFrame::new(program, input);
-        frame.stages(&mut env);
-        let outputs = frame.tail(&mut env);
+        let (frame, outputs) = loop {
+            let mut frame = SoloFrame::new(program, Rc::clone(&input));
+            frame.stages(&mut env);
+            let outputs = frame.tail(&mut env);
+            // Written to meanwhile, and still the right weights: once more.
+            if !weights.recheck(program)? {
+                break (frame, outputs);
+            }
+        };
+        drop(input);
         let subject = Subject {
             frame: frames,
             tag: frames,
             file: Some(name),
             ..Subject::default()
         };
-        let record = publish(program, a, subject, image, &outputs)?;
+        let record = publish(program, a, subject, image, &outputs);
         records.accept(&record)?;
         frame.end(outputs, &mut env);
         frames += 1;
     }
     records.flush()?;
     if a.repeat > 0 {
-        statistics::tell(&times.event());
+        statistics::answer(&times.event());
     }
     if let Some(path) = &a.stats {
         let all = SoloStatistics {
@@ -100,17 +107,19 @@ fn publish(
     subject: Subject,
     image: ImageFrame,
     outputs: &[Rc<AlignedBytes>],
-) -> Result<Record, NodeError> {
+) -> Record {
     let maps: Vec<&[u8]> = outputs.iter().map(|o| o.bytes()).collect();
     if let Some(dir) = &a.dump {
         let tensors = program.tail.outputs.iter().copied();
-        dump(program, dir, tensors.zip(maps.iter().copied()))?;
+        if let Err(e) = dump(program, dir, tensors.zip(maps.iter().copied())) {
+            tracing::warn!("a frame is not dumped: {e}");
+        }
     }
     let thresholds = Thresholds {
         score: a.thresh,
         nms: a.nms,
     };
-    Ok(record::computed(program, subject, image, &maps, thresholds))
+    record::computed(program, subject, image, &maps, thresholds)
 }
 
 /// Computes a frame under the clock, as often as that is asked for, and tells the times of its layers.
@@ -139,9 +148,8 @@ fn time(
         }
     }
     if let Some(p) = profile {
-        println!(
-            "{}",
-            json!({ "event": "profile", "tasks": p.layers(), "peak_flops": peak_flops })
+        statistics::answer(
+            &json!({ "event": "profile", "tasks": p.layers(), "peak_flops": peak_flops }),
         );
     }
 }

@@ -1,13 +1,12 @@
 //! The tail on a thread of its own, so that the gateway keeps answering while it computes.
 //!
-//! The thread owns the team, the arena and the maps; the loop hands it merged frames and hears of
-//! written records. Both queues hold at most as many entries as frames may be in flight.
+//! The thread owns the team, the arena and the maps; the loop hands it merged frames and gets their
+//! records. Both queues hold at most as many entries as frames may be in flight.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread::JoinHandle,
     time::Instant,
 };
 
@@ -15,10 +14,12 @@ use super::{
     dump::dump,
     record::{self, Thresholds},
 };
-use crate::{
-    args::Args, detect::ImageFrame, error::NodeError, shm::SlotView, sinks::Records, wait::Waker,
+use crate::{args::Args, detect::ImageFrame, error::NodeError, shm::SlotView, wait::Waker};
+use tessera_plan::{
+    dataflow::Port,
+    files::records::{Record, Subject},
+    plan::ElementType,
 };
-use tessera_plan::{dataflow::Port, files::records::Subject, plan::ElementType};
 use tessera_protocol::FrameId;
 use tessera_runtime::{
     arena::{AlignedBytes, ArenaMemory},
@@ -46,8 +47,8 @@ pub struct MergedFrame {
 pub struct TailEnd {
     /// The frame.
     pub frame: FrameId,
-    /// Whether its record is written; an error is one of the record file.
-    pub written: Result<bool, NodeError>,
+    /// Its record, if it could be computed; an error ends the node.
+    pub record: Result<Option<Record>, NodeError>,
     /// Time of computing.
     pub busy_us: u64,
 }
@@ -55,9 +56,8 @@ pub struct TailEnd {
 /// The running thread.
 #[derive(Debug)]
 pub struct Tail {
-    frames: Option<SyncSender<MergedFrame>>,
+    frames: SyncSender<MergedFrame>,
     ends: Receiver<TailEnd>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// What the thread works with.
@@ -71,7 +71,6 @@ struct Work {
     elements_out: Vec<ElementType>,
     thresholds: Thresholds,
     dump: Option<PathBuf>,
-    records: Records,
 }
 
 impl Tail {
@@ -83,7 +82,6 @@ impl Tail {
         program: &'static Program,
         weights: Weights,
         a: &Args,
-        records: Records,
         waker: Waker,
         waiting_max: usize,
     ) -> Result<Self, NodeError> {
@@ -101,43 +99,25 @@ impl Tail {
                 nms: a.nms,
             },
             dump: a.dump.clone(),
-            records,
         };
         let (frames, todo) = sync_channel(waiting_max);
         let (tell, ends) = sync_channel(waiting_max + 1);
-        let thread = std::thread::Builder::new()
+        // Not joined at the end: a frame that takes long must not keep the node from leaving.
+        std::thread::Builder::new()
             .name("tail".into())
             .spawn(move || run(work, &todo, &tell, &waker))
             .map_err(NodeError::io("cannot start a thread"))?;
-        Ok(Self {
-            frames: Some(frames),
-            ends,
-            thread: Some(thread),
-        })
+        Ok(Self { frames, ends })
     }
 
     /// Hands over a frame; `false` when too many wait or the thread is gone.
     pub fn submit(&self, frame: MergedFrame) -> bool {
-        let frames = self.frames.as_ref();
-        frames.is_some_and(|f| f.try_send(frame).is_ok())
+        self.frames.try_send(frame).is_ok()
     }
 
     /// A frame that has ended; `None` when there is none yet.
     pub fn next(&self) -> Option<TailEnd> {
         self.ends.try_recv().ok()
-    }
-
-    fn end(&mut self) {
-        self.frames = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -145,13 +125,13 @@ fn run(mut work: Work, todo: &Receiver<MergedFrame>, tell: &SyncSender<TailEnd>,
     while let Ok(merged) = todo.recv() {
         let begun = Instant::now();
         // A driver that panics costs its frame; the next one overwrites all that it touched.
-        let written = catch_unwind(AssertUnwindSafe(|| work.frame(&merged))).unwrap_or(Ok(false));
+        let record = catch_unwind(AssertUnwindSafe(|| work.frame(&merged))).unwrap_or(Ok(None));
         let frame = merged.frame;
         // The slots go back before the machine hears that it may free them.
         drop(merged);
         let end = TailEnd {
             frame,
-            written,
+            record,
             busy_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
         };
         if tell.send(end).is_err() {
@@ -170,15 +150,15 @@ fn whole(p: &Program, tensors: &[u16]) -> Vec<Port> {
 }
 
 impl Work {
-    /// Computes a frame and hands its record over; `false` when it does not fit the program.
-    fn frame(&mut self, merged: &MergedFrame) -> Result<bool, NodeError> {
+    /// Computes a frame's record; `None` when it does not fit the program.
+    fn frame(&mut self, merged: &MergedFrame) -> Result<Option<Record>, NodeError> {
         let p = self.program;
         let (ports_in, ports_out) = (whole(p, p.tail.inputs), whole(p, p.tail.outputs));
         let tensor = |port: &Port| &p.tensors[port.tensor as usize];
         let fits = |(view, port): (&SlotView, &Port)| view.bytes().len() == tensor(port).bytes();
         let views = merged.inputs.iter().zip(&ports_in);
         if merged.inputs.len() != ports_in.len() || !views.clone().all(fits) {
-            return Ok(false);
+            return Ok(None);
         }
         let pieces: Vec<[InputPiece<'_>; 1]> = views
             .map(|(view, port)| {
@@ -190,28 +170,36 @@ impl Work {
             })
             .collect();
         let inputs: Vec<&[InputPiece<'_>]> = pieces.iter().map(<[_; 1]>::as_slice).collect();
-        let maps = self.maps.iter_mut();
-        let mut outputs: Vec<&mut [u8]> = maps.map(AlignedBytes::bytes_mut).collect();
-        (p.tail.run)(&mut TaskIo {
-            ports_in: &ports_in,
-            ports_out: &ports_out,
-            inputs: &inputs,
-            outputs: &mut outputs,
-            elements_out: &self.elements_out,
-            weights: self.weights.floats(),
-            arena: Arena::new(self.arena.floats()),
-            team: &self.team,
-        });
+        loop {
+            let maps = self.maps.iter_mut();
+            let mut outputs: Vec<&mut [u8]> = maps.map(AlignedBytes::bytes_mut).collect();
+            (p.tail.run)(&mut TaskIo {
+                ports_in: &ports_in,
+                ports_out: &ports_out,
+                inputs: &inputs,
+                outputs: &mut outputs,
+                elements_out: &self.elements_out,
+                weights: self.weights.floats(),
+                arena: Arena::new(self.arena.floats()),
+                team: &self.team,
+            });
+            // Written to meanwhile, and still the right weights: once more.
+            if !self.weights.recheck(p)? {
+                break;
+            }
+        }
         let maps: Vec<&[u8]> = self.maps.iter().map(AlignedBytes::bytes).collect();
         if let Some(dir) = &self.dump {
             let made = p.tail.outputs.iter().copied().zip(maps.iter().copied());
             let read = pieces.iter().map(|[piece]| piece.bytes);
-            dump(p, dir, p.tail.inputs.iter().copied().zip(read).chain(made))?;
+            let all = p.tail.inputs.iter().copied().zip(read).chain(made);
+            if let Err(e) = dump(p, dir, all) {
+                tracing::warn!("a frame is not dumped: {e}");
+            }
         }
         let subject = merged.subject.clone();
         let record = record::computed(p, subject, merged.image, &maps, self.thresholds);
-        self.records.accept(&record)?;
-        Ok(true)
+        Ok(Some(record))
     }
 }
 

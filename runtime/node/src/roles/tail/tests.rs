@@ -4,7 +4,6 @@ use super::*;
 use crate::roles::program_info;
 use crate::{
     shm::{Layout, Segment, SegmentStore},
-    sinks,
     testing::{PROGRAM, weights},
     wait::wait,
 };
@@ -76,12 +75,11 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
         dump: Some(dir.path().join("dump")),
         ..Args::default()
     };
-    let file = dir.path().join("records.jsonl");
-    let records = sinks::open(Some(&file)).unwrap();
+    crate::roles::dump::check(&dir.path().join("dump")).unwrap();
     let weights = Weights::open(&weights(dir.path(), 0.5), &PROGRAM, Use::Tail).unwrap();
     let waker = Waker::new().unwrap();
     let mut store = store();
-    let tail = Tail::start(&PROGRAM, weights, &args, records, waker.clone(), 3).unwrap();
+    let tail = Tail::start(&PROGRAM, weights, &args, waker.clone(), 3).unwrap();
     assert!(
         tail.submit(merged(&mut store, 0, &[f32::NAN; 6])),
         "panics inside"
@@ -93,17 +91,7 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
     assert!(tail.submit(merged(&mut store, 2, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])));
     let ends: Vec<_> = ends(&tail, &waker, 3)
         .into_iter()
-        .map(|f| (f.frame, f.written.unwrap()))
-        .collect();
-    assert_eq!(
-        ends,
-        [(frame(0), false), (frame(1), false), (frame(2), true)]
-    );
-
-    let text = std::fs::read_to_string(&file).unwrap();
-    let lines: Vec<Record> = text
-        .lines()
-        .map(|l| serde_json::from_str(l).unwrap())
+        .map(|f| (f.frame, f.record.unwrap()))
         .collect();
     let best = |(class, score)| ClassScore { class, score };
     let top = [(5, 5.5), (4, 4.5), (3, 3.5), (2, 2.5), (1, 1.5)].map(best);
@@ -122,7 +110,14 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
             top: Some(top.into()),
         }),
     };
-    assert_eq!(lines, [expected]);
+    assert_eq!(
+        ends,
+        [
+            (frame(0), None),
+            (frame(1), None),
+            (frame(2), Some(expected))
+        ]
+    );
     let dumped = std::fs::read(dir.path().join("dump/layer_0.f32")).unwrap();
     let expected: Vec<u8> = [0.5f32, 1.5, 2.5, 3.5, 4.5, 5.5]
         .iter()
@@ -132,23 +127,38 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
 }
 
 #[test]
-fn a_record_that_cannot_be_written_is_an_error() {
+fn a_dump_that_fails_costs_no_frame() {
     let dir = tempfile::tempdir().unwrap();
-    let records = sinks::open(Some(std::path::Path::new("/dev/full"))).unwrap();
+    let args = Args {
+        dump: Some(dir.path().join("gone")),
+        ..Args::default()
+    };
     let weights = Weights::open(&weights(dir.path(), 0.5), &PROGRAM, Use::Tail).unwrap();
     let waker = Waker::new().unwrap();
     let mut store = store();
-    let tail = Tail::start(
-        &PROGRAM,
-        weights,
-        &Args::default(),
-        records,
-        waker.clone(),
-        1,
-    )
-    .unwrap();
+    let tail = Tail::start(&PROGRAM, weights, &args, waker.clone(), 1).unwrap();
     assert!(tail.submit(merged(&mut store, 0, &[0.0; 6])));
     let ends = ends(&tail, &waker, 1);
-    let e = ends[0].written.as_ref().unwrap_err();
-    assert!(e.to_string().contains("record"), "{e}");
+    assert!(ends[0].record.as_ref().unwrap().is_some());
+}
+
+#[test]
+fn weights_that_were_written_to_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = weights(dir.path(), 0.5);
+    let mapped = Weights::open(&path, &PROGRAM, Use::Tail).unwrap();
+    let waker = Waker::new().unwrap();
+    let mut store = store();
+    let tail = Tail::start(&PROGRAM, mapped, &Args::default(), waker.clone(), 1).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    // In place, as `cp` does; the clock of files ticks seldom.
+    std::fs::write(&path, bytes).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert!(tail.submit(merged(&mut store, 0, &[0.0; 6])));
+    let ends = ends(&tail, &waker, 1);
+    let e = ends[0].record.as_ref().unwrap_err().to_string();
+    assert!(e.contains("changed while"), "{e}");
 }

@@ -1,0 +1,140 @@
+//! Whether the gateway answers, and what is said of that.
+
+use std::net::SocketAddr;
+
+use tessera_protocol::Micros;
+
+/// Between two lines about a gateway that was never there.
+const STILL_WAITING_US: Micros = 10_000_000;
+/// Silence after which a gateway that was there is gone. It answers several times a second.
+const GONE_AFTER_US: Micros = 3_000_000;
+
+/// What has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It has taken this node in, for the first time.
+    Joined,
+    /// It has not answered yet.
+    Absent,
+    /// It does not answer any more.
+    Gone,
+    /// It has taken this node in again.
+    Back,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It was never there; the next line about that is due then.
+    Absent { complain_at: Micros },
+    /// It answers.
+    There,
+    /// It has stopped to.
+    Gone,
+}
+
+/// The gateway, as far as this node hears of it.
+#[derive(Debug)]
+pub struct GatewayWatch {
+    gateway: SocketAddr,
+    state: State,
+    /// Answers so far, and when the last one was seen.
+    answers: u64,
+    heard_at: Micros,
+}
+
+impl GatewayWatch {
+    /// Nothing was heard of it yet.
+    pub fn new(gateway: SocketAddr, now: Micros) -> Self {
+        Self {
+            gateway,
+            state: State::Absent {
+                complain_at: now + STILL_WAITING_US / 10,
+            },
+            answers: 0,
+            heard_at: now,
+        }
+    }
+
+    /// When to look again without another reason.
+    pub fn look_at(&self) -> Micros {
+        match self.state {
+            State::Absent { complain_at } => complain_at,
+            State::There => self.heard_at + GONE_AFTER_US,
+            State::Gone => Micros::MAX,
+        }
+    }
+
+    /// A look, after all that has arrived was taken; says what is new.
+    pub fn look(&mut self, now: Micros, joined: bool, answers: u64) -> Option<News> {
+        let gateway = self.gateway;
+        let heard = answers != self.answers;
+        if heard {
+            (self.answers, self.heard_at) = (answers, now);
+        }
+        match self.state {
+            State::Absent { .. } if joined => {
+                self.state = State::There;
+                self.heard_at = now;
+                tracing::info!("joined the gateway at {gateway}");
+                Some(News::Joined)
+            }
+            State::Absent { complain_at } if now >= complain_at => {
+                self.state = State::Absent {
+                    complain_at: now + STILL_WAITING_US,
+                };
+                if self.answers > 0 && now < self.heard_at + STILL_WAITING_US {
+                    return None; // it is there, and turns this node away
+                }
+                tracing::warn!(
+                    "waiting for the gateway at {gateway}; is it running, and with this address?"
+                );
+                Some(News::Absent)
+            }
+            State::There if now >= self.heard_at + GONE_AFTER_US => {
+                self.state = State::Gone;
+                tracing::warn!(
+                    "the gateway at {gateway} does not answer any more; waiting for it to come back"
+                );
+                Some(News::Gone)
+            }
+            State::Gone if joined && heard => {
+                self.state = State::There;
+                tracing::info!("the gateway at {gateway} is back");
+                Some(News::Back)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_said_once() {
+        let mut w = GatewayWatch::new(([127, 0, 0, 1], 9).into(), 0);
+        let second = 1_000_000;
+        let looks = [
+            (0, false, 0, None),
+            (second, false, 0, Some(News::Absent)),
+            (2 * second, false, 0, None),
+            (11 * second, false, 0, Some(News::Absent)),
+            (11 * second + 1, false, 1, None),
+            (21 * second, false, 1, None),
+            (31 * second, false, 1, Some(News::Absent)),
+            (32 * second, true, 2, Some(News::Joined)),
+            (34 * second, true, 5, None),
+            (36 * second, true, 5, None),
+            (37 * second, true, 5, Some(News::Gone)),
+            (90 * second, true, 5, None),
+            (91 * second, false, 6, None),
+            (92 * second, true, 7, Some(News::Back)),
+            // A node that stood still has not heard of its gateway, and hears of it first.
+            (500 * second, true, 9, None),
+        ];
+        for (now, joined, answers, news) in looks {
+            assert_eq!(w.look(now, joined, answers), news, "at {now}");
+        }
+    }
+}
