@@ -253,6 +253,8 @@ impl Cluster {
         command.args(["--gateway", &self.public.to_string()]);
         command.args(["--id", &(index + 1).to_string()]);
         command.args(["--workers", &edge.workers.max(1).to_string()]);
+        // Tests stop workers and let them go on; machines are busy.
+        command.args(["--stuck-after", "600"]);
         for (flag, files) in [("--image", &edge.images), ("--input-f32", &edge.tensors)] {
             if !files.is_empty() {
                 command.arg(flag).args(files);

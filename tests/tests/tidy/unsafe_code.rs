@@ -11,6 +11,11 @@ use crate::{
 
 /// Files with `unsafe` code, and what it is needed for.
 const ALLOWED: &[(&str, &str)] = &[
+    (
+        "runtime/node/src/console.rs",
+        "looks whether standard output was closed",
+    ),
+    ("runtime/node/src/faults.rs", "a handler of bus errors"),
     ("runtime/node/src/roles/code.rs", "gives pages of code back"),
     ("runtime/node/src/roles/solo/peak.rs", "vector instructions"),
     ("runtime/node/src/roles/worker.rs", "inherited descriptors"),

@@ -164,7 +164,10 @@ impl Worker<'_> {
             };
             let began = Instant::now();
             let done = self.compute(&mut lease);
-            if let Err(e) = &done {
+            // Weights that cannot be used end the worker, with that message.
+            if let Err(e) = &done
+                && !matches!(e, JobFailure::Weights(_))
+            {
                 tracing::error!("worker {}: {e}; the job has failed", self.number);
             }
             self.news = true;
