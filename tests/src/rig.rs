@@ -116,7 +116,8 @@ impl NodeBinary {
         }
     }
 
-    fn command(&self, role: &str) -> Command {
+    /// The command that starts a role with its weights; flags may follow.
+    pub fn command(&self, role: &str) -> Command {
         let mut command = match self.runner.split_first() {
             Some((runner, flags)) => {
                 let mut c = Command::new(runner);
@@ -242,6 +243,14 @@ impl Cluster {
     /// When it cannot be started.
     pub fn restart_gateway(&mut self) -> Result<()> {
         let _ = self.gateway.kill();
+        self.start_gateway_again()
+    }
+
+    /// Starts a gateway that has ended anew at the same address.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_gateway_again(&mut self) -> Result<()> {
         let at = self.real.to_string();
         let (gateway, _) = start_gateway(&self.binary, &self.setup, self.dir.path(), &at)?;
         self.gateway = gateway;

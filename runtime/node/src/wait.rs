@@ -106,6 +106,10 @@ impl Signals {
         ] {
             set.add(signal);
         }
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if is_ignored(&status, Signal::SIGHUP) {
+            set.remove(Signal::SIGHUP); // started by nohup
+        }
         set.thread_block().map_err(NodeError::errno(what))?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let fd = SignalFd::with_flags(&set, flags).map_err(NodeError::errno(what))?;
@@ -122,6 +126,13 @@ impl Signals {
             signal => Asked::End(signal),
         })
     }
+}
+
+/// Whether a signal is ignored, from the text of `/proc/self/status`. A blocked one would arrive all the same.
+fn is_ignored(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok());
+    mask.is_some_and(|m| m >> (signal as u32 - 1) & 1 == 1)
 }
 
 impl AsFd for Signals {
@@ -147,6 +158,13 @@ pub fn wait<const N: usize>(fds: [BorrowedFd<'_>; N], timeout_us: u64) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ignored_signals_are_seen() {
+        let status = "Name:\tnode\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001002\n";
+        assert!(is_ignored(status, Signal::SIGPIPE) && is_ignored(status, Signal::SIGINT));
+        assert!(!is_ignored(status, Signal::SIGHUP));
+    }
 
     #[test]
     fn a_waker_ends_a_wait_once() {

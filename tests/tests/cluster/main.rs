@@ -6,6 +6,11 @@
 
 mod common;
 mod deaths;
+mod endings;
 mod equal;
+mod outputs;
 mod refusals;
 mod rough;
+mod stuck;
+mod through;
+mod weights;

@@ -1,0 +1,194 @@
+//! Workers that stand still, and memory that runs out.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use tessera_needs::needs;
+use tessera_tests::rig::{Cluster, Edge, End, Group, Process, SHORT, Setup, wait_for};
+
+use crate::{
+    common::{Frames, LONG, node, number},
+    deaths::{hold, reaches},
+};
+
+/// Replaces workers that have stood still for a second.
+pub fn impatient(mut edge: Edge) -> Edge {
+    edge.flags = vec!["--stuck-after".into(), "1".into()];
+    edge
+}
+
+#[test]
+fn a_frozen_worker_is_replaced_and_its_task_redone() -> Result<()> {
+    let node = node("two-3x3-2x2");
+    let frames = Frames::new(&node, 3, 80)?;
+    let fifo = frames.fifo("late")?;
+    let files = [
+        fifo.clone(),
+        frames.files[1].clone(),
+        frames.files[2].clone(),
+    ];
+    let setup = Setup {
+        edges: vec![impatient(Edge::source(1, files))],
+        ..Setup::default()
+    };
+    let cluster = Cluster::start(&node, setup)?;
+    let source = &cluster.edges[0];
+    let worker = hold(source)?;
+    frames.feed(&fifo, 0)?;
+    // Nobody lets it go on.
+    let records = cluster.wait_records(3, LONG)?;
+    frames.check(1, &records)?;
+    assert!(!source.children()?.contains(&worker));
+    assert!(
+        source.errors().contains("stood still"),
+        "{}",
+        source.errors()
+    );
+    let (_, edges) = cluster.stop()?;
+    let stats = edges[0].as_ref().context("the source lives")?;
+    assert_eq!(number(stats, "/workers/0/starts"), 2);
+    Ok(())
+}
+
+#[test]
+fn frozen_sources_do_not_stall_a_healthy_one() -> Result<()> {
+    let node = node("one-2x3");
+    let stalled: Vec<Frames> = (0..4)
+        .map(|i| Frames::new(&node, 2, 81 + i))
+        .collect::<Result<_>>()?;
+    let healthy = Frames::new(&node, 6, 85)?;
+    let fifos: Vec<_> = (stalled.iter())
+        .map(|f| f.fifo("late"))
+        .collect::<Result<_>>()?;
+    let source = |f: &std::path::PathBuf, frames: &Frames| {
+        impatient(Edge::source(1, [f.clone(), frames.files[1].clone()]))
+    };
+    let setup = Setup {
+        edges: (fifos.iter().zip(&stalled))
+            .map(|(f, frames)| source(f, frames))
+            .collect(),
+        ..Setup::default()
+    };
+    let mut cluster = Cluster::start(&node, setup)?;
+    let workers: Vec<i32> = (cluster.edges.iter()).map(hold).collect::<Result<_>>()?;
+    for (fifo, frames) in fifos.iter().zip(&stalled) {
+        frames.feed(fifo, 0)?;
+    }
+    reaches(&cluster.gateway, "/counters/frames_accepted", 8)?;
+    // The gateway's frames are taken, and nobody works at them.
+    cluster.join(&Edge::source(1, healthy.files.clone()))?;
+    let records = cluster.wait_records(14, LONG)?;
+    healthy.check(5, &records)?;
+    for (i, frames) in stalled.iter().enumerate() {
+        frames.check(i + 1, &records)?;
+    }
+    for (edge, worker) in cluster.edges.iter().zip(workers) {
+        assert!(!edge.children()?.contains(&worker), "replaced");
+    }
+    cluster.stop()?;
+    Ok(())
+}
+
+fn score(pid: i32) -> Result<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/oom_score_adj"))?;
+    Ok(text.trim().parse()?)
+}
+
+/// The ids of an edge's workers, when they wait for jobs.
+fn workers(edge: &Process, count: usize) -> Result<Vec<i32>> {
+    wait_for(SHORT, || {
+        let children = edge.children()?;
+        let named = |id: &i32| {
+            let name = fs::read_to_string(format!("/proc/{id}/comm"));
+            name.is_ok_and(|n| n.starts_with("tessera-worker"))
+        };
+        let all = children.len() == count && children.iter().all(named);
+        Ok(all.then_some(children))
+    })
+}
+
+#[test]
+fn workers_are_offered_when_memory_is_short() -> Result<()> {
+    let setup = Setup {
+        edges: vec![Edge::thief(2)],
+        ..Setup::default()
+    };
+    let cluster = Cluster::start(&node("one-2x3"), setup)?;
+    let edge = &cluster.edges[0];
+    for worker in workers(edge, 2)? {
+        wait_for(SHORT, || Ok((score(worker)? == 1000).then_some(())))?;
+    }
+    assert_eq!(
+        score(edge.id())?,
+        score(i32::try_from(std::process::id())?)?
+    );
+    assert_eq!(score(cluster.gateway.id())?, score(edge.id())?);
+    cluster.stop()?;
+    Ok(())
+}
+
+/// A memory control group; it goes with its owner, when nobody is left in it.
+struct Limit(std::path::PathBuf);
+
+impl Limit {
+    fn new() -> Result<Self> {
+        let name = format!("tessera-test-{}", std::process::id());
+        let group = std::path::Path::new("/sys/fs/cgroup/memory").join(name);
+        fs::create_dir(&group)?;
+        Ok(Self(group))
+    }
+
+    fn write(&self, file: &str, what: impl ToString) -> Result<()> {
+        let path = self.0.join(file);
+        fs::write(&path, what.to_string()).with_context(|| path.display().to_string())
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        let _ = fs::write(self.0.join("memory.limit_in_bytes"), "-1");
+        let _ = wait_for(SHORT, || Ok(fs::remove_dir(&self.0).is_ok().then_some(())));
+    }
+}
+
+#[needs(memory_group)]
+#[test]
+fn under_a_memory_limit_a_worker_goes_first() -> Result<()> {
+    let node = node("one-2x3");
+    let frames = Frames::new(&node, 1, 86)?;
+    let fifo = frames.fifo("late")?;
+    let limit = Limit::new()?;
+    let setup = Setup {
+        edges: vec![Edge::source(2, [fifo.clone()])],
+        ..Setup::default()
+    };
+    let cluster = Cluster::start(&node, setup)?;
+    let edge = &cluster.edges[0];
+    edge.event("joined", SHORT)?;
+    let all = workers(edge, 2)?;
+    for worker in &all {
+        wait_for(SHORT, || Ok((score(*worker)? == 1000).then_some(())))?;
+    }
+    for id in all.iter().chain([&edge.id()]) {
+        limit.write("cgroup.procs", id)?;
+    }
+    limit.write("memory.limit_in_bytes", 32 << 20)?;
+    // Somebody among them takes more and more.
+    let procs = limit.0.join("cgroup.procs");
+    let mut hog = Command::new("sh");
+    hog.args(["-c", "echo $$ > \"$1\"; exec tail /dev/zero", "sh"]);
+    hog.arg(procs);
+    let dir = tempfile::tempdir()?;
+    let hog = Group::start(hog, "hog", dir.path())?;
+    assert_eq!(hog.wait(LONG)?, End::Signal(Signal::SIGKILL));
+    let left = edge.children()?;
+    assert!(!all.iter().any(|w| left.contains(w)), "workers went first");
+    assert_eq!(edge.end()?, None, "the network process lives");
+    limit.write("memory.limit_in_bytes", -1)?;
+    frames.feed(&fifo, 0)?;
+    let records = cluster.wait_records(1, LONG)?;
+    frames.check(1, &records)?;
+    cluster.stop()?;
+    Ok(())
+}
