@@ -182,8 +182,12 @@ fn under_a_memory_limit_a_worker_goes_first() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let hog = Group::start(hog, "hog", dir.path())?;
     assert_eq!(hog.wait(LONG)?, End::Signal(Signal::SIGKILL));
-    let left = edge.children()?;
-    assert!(!all.iter().any(|w| left.contains(w)), "workers went first");
+    // It is killed last; its edge has yet to see the others off.
+    wait_for(SHORT, || {
+        let left = edge.children()?;
+        Ok((!all.iter().any(|w| left.contains(w))).then_some(()))
+    })
+    .context("workers went first")?;
     assert_eq!(edge.end()?, None, "the network process lives");
     limit.write("memory.limit_in_bytes", -1)?;
     frames.feed(&fifo, 0)?;

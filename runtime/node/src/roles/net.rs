@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
+    console::{self, Patience},
     error::NodeError,
     udp::{self, Inbox, Outbox, Socket},
     wait::Clock,
@@ -46,10 +47,12 @@ impl Net {
         let exposed = udp::check_bind(at, insecure_lan)?;
         let socket = Socket::bind(at).map_err(NodeError::io(format!("cannot listen on {at}")))?;
         if exposed {
-            tracing::warn!(
-                "listening on {} without authentication: everybody who reaches this address can feed frames to this node, read its data and end its run (--insecure-lan)",
+            // Whatever is to be said otherwise.
+            let warning = format!(
+                "WARNING: listening on {} without authentication: everybody who reaches this address can feed frames to this node, read its data and end its run (--insecure-lan)\n",
                 socket.local()
             );
+            console::err(&warning, Patience::Brief);
         }
         Ok(Self {
             socket,

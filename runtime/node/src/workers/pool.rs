@@ -25,7 +25,7 @@ use crate::shm::{
     entry::{Content, PieceAt, PortIx},
 };
 use tessera_plan::{files::statistics::Worker, region::Region};
-use tessera_protocol::{Job, JobId};
+use tessera_protocol::{Job, JobId, TaskId};
 use tessera_runtime::{
     program::Program,
     weights::{Use, WeightsError, WeightsFile},
@@ -39,7 +39,7 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Out {
     id: JobId,
-    task: u32,
+    task: TaskId,
     _inputs: Vec<SlotView>,
     _outputs: Vec<SlotLoan>,
 }

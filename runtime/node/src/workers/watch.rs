@@ -20,7 +20,7 @@ use nix::sys::{
     time::TimeSpec,
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
-use tessera_protocol::JobId;
+use tessera_protocol::{JobId, TaskId};
 
 use super::{WorkersError, failed};
 
@@ -52,7 +52,7 @@ pub(super) enum Debt {
         /// Which job.
         id: JobId,
         /// Its task.
-        task: u32,
+        task: TaskId,
     },
 }
 
@@ -155,8 +155,8 @@ impl Watch {
     }
 
     /// A task took so long.
-    pub(super) fn took(&mut self, task: u32, took_us: u32) {
-        if let Some(slowest) = self.slowest_us.get_mut(task as usize) {
+    pub(super) fn took(&mut self, task: TaskId, took_us: u32) {
+        if let Some(slowest) = self.slowest_us.get_mut(task.index()) {
             *slowest = (*slowest).max(u64::from(took_us));
         }
     }
@@ -169,7 +169,7 @@ impl Watch {
                 JOB_MIN
             };
         };
-        let of = |all: &[u64]| all.get(task as usize).copied().unwrap_or(0);
+        let of = |all: &[u64]| all.get(task.index()).copied().unwrap_or(0);
         let us = match of(&self.slowest_us) {
             0 => of(&self.macs) / MACS_PER_US_MIN,
             slowest => slowest.saturating_mul(SLOWEST_TIMES),
@@ -231,7 +231,7 @@ mod tests {
     fn job(id: u32, task: u32) -> Debt {
         Debt::Job {
             id: JobId(id),
-            task,
+            task: TaskId(task),
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(stuck, Some((120, Stuck::Endless(120 * SECOND))));
         // Once a run has taken half a minute, another may take ten.
         let mut w = watch();
-        w.took(0, 30_000_000);
+        w.took(TaskId(0), 30_000_000);
         let stuck = seconds(&mut w, job(1, 0), |s| s / 9);
         assert_eq!(stuck, Some((660, Stuck::Endless(660 * SECOND))));
         // One job after the other.
