@@ -8,7 +8,7 @@
 //! | `golden` | the folder `../shared/golden` | `TESSERA_GOLDEN=1` |
 //! | `ftp_facts` | `../shared/arena/ftp_facts.py` and `python3` | `TESSERA_GOLDEN=1` |
 //! | `aarch64`, `armv7` | a cross linker, an emulator, Rust's standard library for that processor | `TESSERA_CROSS=1` |
-//! | `memory_group` | the right to make a control group with a memory limit (version 1) | nothing |
+//! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
 //! | `x86_64v3`, `x86_64v4` | this processor | nothing |
 //! | `portable` | every processor | nothing |
 //!
@@ -50,8 +50,13 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 8] = [
-    need("memory_group", None, look::memory_group),
+const NEEDS: [Need; 9] = [
+    need("memory_group", None, || {
+        look::control_group("memory", "memory.limit_in_bytes")
+    }),
+    need("freezer_group", None, || {
+        look::control_group("freezer", "freezer.state")
+    }),
     need("golden", Some("TESSERA_GOLDEN"), look::golden),
     need("ftp_facts", Some("TESSERA_GOLDEN"), look::ftp_facts),
     need("aarch64", Some("TESSERA_CROSS"), || {

@@ -33,15 +33,15 @@ pub fn ftp_facts() -> Vec<String> {
     [beside("../shared/arena/ftp_facts.py"), in_path("python3")].concat()
 }
 
-/// The right to make a control group with a memory limit.
-pub fn memory_group() -> Vec<String> {
+/// The right to make a control group of version 1 that has `file`.
+pub fn control_group(controller: &str, file: &str) -> Vec<String> {
     let name = format!("tessera-look-{}", std::process::id());
-    let group = Path::new("/sys/fs/cgroup/memory").join(name);
-    let made = fs::create_dir(&group).is_ok();
-    let limited = made && group.join("memory.limit_in_bytes").exists();
+    let controller = Path::new("/sys/fs/cgroup").join(controller);
+    let group = controller.join(name);
+    let there = fs::create_dir(&group).is_ok() && group.join(file).exists();
     let _ = fs::remove_dir(&group);
-    let what = "the right to make folders in /sys/fs/cgroup/memory (control groups, version 1)";
-    (!limited).then(|| what.to_owned()).into_iter().collect()
+    let what = format!("the right to make folders in {}", controller.display());
+    (!there).then_some(what).into_iter().collect()
 }
 
 /// What compiling and running a program for `triple` takes: `.cargo/config.toml` names the tools.

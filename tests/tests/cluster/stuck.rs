@@ -1,6 +1,10 @@
 //! Workers that stand still, and memory that runs out.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -61,7 +65,7 @@ fn frozen_sources_do_not_stall_a_healthy_one() -> Result<()> {
     let fifos: Vec<_> = (stalled.iter())
         .map(|f| f.fifo("late"))
         .collect::<Result<_>>()?;
-    let source = |f: &std::path::PathBuf, frames: &Frames| {
+    let source = |f: &PathBuf, frames: &Frames| {
         impatient(Edge::source(1, [f.clone(), frames.files[1].clone()]))
     };
     let setup = Setup {
@@ -86,6 +90,46 @@ fn frozen_sources_do_not_stall_a_healthy_one() -> Result<()> {
     for (edge, worker) in cluster.edges.iter().zip(workers) {
         assert!(!edge.children()?.contains(&worker), "replaced");
     }
+    cluster.stop()?;
+    Ok(())
+}
+
+#[needs(freezer_group)]
+#[test]
+fn a_worker_that_cannot_even_be_killed_is_replaced() -> Result<()> {
+    let node = node("two-3x3-2x2");
+    let frames = Frames::new(&node, 2, 87)?;
+    let fifo = frames.fifo("late")?;
+    let group = ControlGroup::new("freezer", ("freezer.state", "THAWED"))?;
+    let setup = Setup {
+        edges: vec![impatient(Edge::source(
+            1,
+            [fifo.clone(), frames.files[1].clone()],
+        ))],
+        ..Setup::default()
+    };
+    let cluster = Cluster::start(&node, setup)?;
+    let source = &cluster.edges[0];
+    source.event("joined", SHORT)?;
+    let frozen = workers(source, 1)?[0];
+    // As a disk does that does not answer: not even SIGKILL ends it.
+    group.write("cgroup.procs", frozen)?;
+    group.write("freezer.state", "FROZEN")?;
+    frames.feed(&fifo, 0)?;
+    let records = cluster.wait_records(2, LONG)?;
+    frames.check(1, &records)?;
+    assert!(source.children()?.contains(&frozen), "it is still there");
+    assert!(
+        source.errors().contains("held by the system"),
+        "{}",
+        source.errors()
+    );
+    group.write("freezer.state", "THAWED")?;
+    wait_for(SHORT, || {
+        let name = fs::read_to_string(format!("/proc/{frozen}/cmdline"));
+        Ok(name.map_or(true, |n| n.is_empty()).then_some(()))
+    })
+    .context("it ends when it may")?;
     cluster.stop()?;
     Ok(())
 }
@@ -128,27 +172,33 @@ fn workers_are_offered_when_memory_is_short() -> Result<()> {
     Ok(())
 }
 
-/// A memory control group; it goes with its owner, when nobody is left in it.
-struct Limit(std::path::PathBuf);
+/// A control group; it goes with its owner, when nobody is left in it.
+struct ControlGroup {
+    path: PathBuf,
+    /// What it must hold before it can go: a file, its content.
+    undo: (&'static str, &'static str),
+}
 
-impl Limit {
-    fn new() -> Result<Self> {
+impl ControlGroup {
+    fn new(controller: &str, undo: (&'static str, &'static str)) -> Result<Self> {
         let name = format!("tessera-test-{}", std::process::id());
-        let group = std::path::Path::new("/sys/fs/cgroup/memory").join(name);
+        let group = Path::new("/sys/fs/cgroup").join(controller).join(name);
         fs::create_dir(&group)?;
-        Ok(Self(group))
+        Ok(Self { path: group, undo })
     }
 
     fn write(&self, file: &str, what: impl ToString) -> Result<()> {
-        let path = self.0.join(file);
+        let path = self.path.join(file);
         fs::write(&path, what.to_string()).with_context(|| path.display().to_string())
     }
 }
 
-impl Drop for Limit {
+impl Drop for ControlGroup {
     fn drop(&mut self) {
-        let _ = fs::write(self.0.join("memory.limit_in_bytes"), "-1");
-        let _ = wait_for(SHORT, || Ok(fs::remove_dir(&self.0).is_ok().then_some(())));
+        let _ = self.write(self.undo.0, self.undo.1);
+        let _ = wait_for(SHORT, || {
+            Ok(fs::remove_dir(&self.path).is_ok().then_some(()))
+        });
     }
 }
 
@@ -158,7 +208,7 @@ fn under_a_memory_limit_a_worker_goes_first() -> Result<()> {
     let node = node("one-2x3");
     let frames = Frames::new(&node, 1, 86)?;
     let fifo = frames.fifo("late")?;
-    let limit = Limit::new()?;
+    let limit = ControlGroup::new("memory", ("memory.limit_in_bytes", "-1"))?;
     let setup = Setup {
         edges: vec![Edge::source(2, [fifo.clone()])],
         ..Setup::default()
@@ -175,7 +225,7 @@ fn under_a_memory_limit_a_worker_goes_first() -> Result<()> {
     }
     limit.write("memory.limit_in_bytes", 32 << 20)?;
     // Somebody among them takes more and more.
-    let procs = limit.0.join("cgroup.procs");
+    let procs = limit.path.join("cgroup.procs");
     let mut hog = Command::new("sh");
     hog.args(["-c", "echo $$ > \"$1\"; exec tail /dev/zero", "sh"]);
     hog.arg(procs);
