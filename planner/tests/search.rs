@@ -223,13 +223,11 @@ fn less_memory_means_leaner_kernels_before_idle_edges() {
         ..options(6)
     };
     let alone = frame(&make::plan(&m, &alone).unwrap());
-    for mib in [30, 22, 20] {
-        let o = within(options(6), mib << 20);
-        let p = make::plan(&m, &o).unwrap();
-        let (point, why) = offload(&p);
-        assert!(frame(&p) <= alone * 1.011, "{mib} MiB: {why}");
-        assert!(point > 0 || frame(&p) <= alone, "{mib} MiB: {why}");
-    }
+    let p = make::plan(&m, &within(options(6), 22 << 20)).unwrap();
+    let (point, why) = offload(&p);
+    // Edges compute with leaner kernels where that is faster than the gateway alone.
+    let lean = why.contains("for the memory limit");
+    assert!(frame(&p) <= alone && (lean || point == 0), "{why}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod emits;
 mod finished;
 mod kinds;
 mod plans;
+mod real_nodes;
 mod rig;
 mod stand_ins;
 mod told_to_end;

@@ -1,5 +1,5 @@
-//! A command that is told to end takes its processes with it: here of a cluster whose nodes, and a compiler
-//! beneath cargo, are shell scripts that never end by themselves.
+//! A command that is told to end or to stop takes its processes with it: here of a cluster whose nodes, and a
+//! compiler beneath cargo, are shell scripts that never end by themselves.
 
 use std::{
     fs,
@@ -43,7 +43,7 @@ wait
 const PICTURE: &[u8] = b"P6\n1 1\n255\nabc";
 
 /// A command under test; told to end, with what it started, when a test fails.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -98,11 +98,30 @@ fn pids(folder: &Folder, n: usize, child: &mut Running) -> Vec<u32> {
     }
 }
 
-/// Whether a process runs; one that has ended and was not waited for does not.
-fn runs(pid: u32) -> bool {
+/// The letter that the system has for what a process does; `None` when there is no such process.
+fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
-    !state.is_empty() && !state.starts_with(['Z', 'X'])
+    stat.rsplit(')')
+        .next()
+        .and_then(|s| s.trim_start().chars().next())
+}
+
+/// Whether a process runs; one that has ended and was not waited for does not.
+pub fn runs(pid: u32) -> bool {
+    state(pid).is_some_and(|s| !matches!(s, 'Z' | 'X'))
+}
+
+/// Waits until all processes are stopped, or none is.
+fn wait_until_stopped(pids: &[u32], stopped: bool) {
+    let begun = Instant::now();
+    while let Some(pid) = pids.iter().find(|p| (state(**p) == Some('T')) != stopped) {
+        assert!(
+            begun.elapsed() < LIMIT,
+            "{pid} of {pids:?}: {:?}",
+            state(*pid)
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Signals that a process holds back, as a mask.
@@ -120,7 +139,7 @@ fn signal(name: &str, pid: u32) {
 }
 
 /// Sends the signal; gives the exit code once everything has ended.
-fn end(folder: &Folder, child: &mut Running, name: &str, pids: &[u32]) -> Option<i32> {
+pub fn end(folder: &Folder, child: &mut Running, name: &str, pids: &[u32]) -> Option<i32> {
     assert!(pids.iter().all(|p| runs(*p)), "{pids:?}");
     signal(name, child.0.id());
     let begun = Instant::now();
@@ -173,6 +192,22 @@ fn nodes_and_their_workers_end_with_the_command() {
         .filter(|p| p.is_dir() && p.file_name() != Path::new("pids").file_name())
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn nodes_stop_and_go_on_with_the_command() {
+    let folder = Folder::new();
+    let node = stand_ins::makes_nodes(NODE);
+    let mut child = run(&folder, "", &node, "told-to-stop");
+    let pids = pids(&folder, 6, &mut child);
+    let all: Vec<u32> = pids.iter().copied().chain([child.0.id()]).collect();
+    for _ in 0..2 {
+        signal("TSTP", child.0.id());
+        wait_until_stopped(&all, true);
+        signal("CONT", child.0.id());
+        wait_until_stopped(&all, false);
+    }
+    assert_eq!(end(&folder, &mut child, "TERM", &pids), Some(143));
 }
 
 #[test]
