@@ -137,6 +137,11 @@ pub enum PlanError {
         /// The first refusal.
         reason: String,
     },
+    /// The first layer that computes needs whole maps, and a grid was asked for.
+    #[error(
+        "no layer can run on edges: the first one needs whole maps; leave --grid out, or give --offload 0 to plan everything on the gateway"
+    )]
+    NoEdgeLayers,
     /// The dataflow breaks a rule of task graphs: an error of the planner.
     #[error("the planner made a plan that cannot travel: {0}")]
     Dataflow(#[from] DataflowError),

@@ -173,6 +173,109 @@ fn the_memory_limit_is_kept() {
     assert!(make::plan(&m, &more).is_ok());
 }
 
+/// Offload point of a plan, and its reasons.
+fn offload(p: &Plan) -> (usize, String) {
+    (p.dataflow.tail.first_layer, p.estimates.why.join("\n"))
+}
+
+#[test]
+fn the_gateway_computes_everything_where_that_is_faster() {
+    // The cores of two boards, one each, are no match for the four of the gateway.
+    let m = model("yolov2");
+    let p = make::plan(&m, &options(2)).unwrap();
+    let (point, why) = offload(&p);
+    assert_eq!(point, 0, "{why}");
+    assert!(why.contains("chosen: everything on the gateway"), "{why}");
+    assert!(
+        why.contains("Best with edges that compute (--offload "),
+        "{why}"
+    );
+    // It is the plan that the flag asks for.
+    let asked = PlanOptions {
+        offload: Some(0),
+        ..options(2)
+    };
+    let asked = make::plan(&m, &asked).unwrap();
+    assert_eq!((&p.dataflow, frame(&p)), (&asked.dataflow, frame(&asked)));
+    let (point, why) = offload(&make::plan(&m, &options(6)).unwrap());
+    assert_ne!(point, 0, "{why}");
+    // A grid or a stage that was asked for is a wish for edges that compute.
+    for wish in [
+        PlanOptions {
+            grids: vec![[2, 2]],
+            ..options(2)
+        },
+        PlanOptions {
+            cuts: vec![4, 8],
+            ..options(2)
+        },
+    ] {
+        let (point, why) = offload(&make::plan(&m, &wish).unwrap());
+        assert_ne!(point, 0, "{why}");
+    }
+}
+
+#[test]
+fn less_memory_means_leaner_kernels_before_idle_edges() {
+    let m = model("yolov2");
+    let alone = PlanOptions {
+        offload: Some(0),
+        ..options(6)
+    };
+    let alone = frame(&make::plan(&m, &alone).unwrap());
+    let p = make::plan(&m, &within(options(6), 22 << 20)).unwrap();
+    let (point, why) = offload(&p);
+    // Edges compute with leaner kernels where that is faster than the gateway alone.
+    let lean = why.contains("for the memory limit");
+    assert!(frame(&p) <= alone && (lean || point == 0), "{why}");
+}
+
+#[test]
+fn nets_that_begin_with_whole_maps_are_planned_on_the_gateway() {
+    let conv = "[convolutional]\nfilters=4\nsize=3\npad=1\n";
+    let crop = "[crop]\ncrop_height=24\ncrop_width=24\nflip=0\n";
+    for first in [crop, "[connected]\noutput=48\n", "[softmax]\n"] {
+        let last = if first == crop { conv } else { "" };
+        let text = format!("[net]\nwidth=32\nheight=32\nchannels=3\n{first}{last}");
+        let graph = cfg::read(text.as_bytes(), "net", Darknet::Alexey)
+            .0
+            .unwrap();
+        let m = weights::without(graph);
+        for exact in [false, true] {
+            let o = PlanOptions {
+                exact,
+                ..within(options(3), 64 << 20)
+            };
+            let (point, why) = offload(&make::plan(&m, &o).unwrap());
+            assert_eq!(point, 0, "{why}");
+            assert!(why.contains("no plan that lets them compute"), "{why}");
+        }
+        // What cannot be had is refused, and what can is named.
+        for wish in [
+            PlanOptions {
+                grids: vec![[2, 2]],
+                ..options(3)
+            },
+            PlanOptions {
+                offload: Some(1),
+                ..options(3)
+            },
+            PlanOptions {
+                grids: vec![[2, 2]],
+                offload: Some(1),
+                ..options(3)
+            },
+            PlanOptions {
+                cuts: vec![1],
+                ..options(3)
+            },
+        ] {
+            let e = make::plan(&m, &wish).unwrap_err().to_string();
+            assert!(e.contains("--offload 0"), "{e}");
+        }
+    }
+}
+
 /// Convolutions of a plan's tail by Winograd tiles.
 fn by_winograd(p: &Plan) -> usize {
     let steps = p.target.values().flat_map(|t| &t.tail.steps);

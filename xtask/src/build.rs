@@ -146,12 +146,16 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         (model::Source::None { looked }, _) => outln!("{}", plan::missing_weights(looked, &shown))?,
         _ => outln!("weights: {}", workspace::show(&emit::weights_file(&dir)))?,
     }
-    outln!("On the gateway board:  ./node gateway --listen ADDR:PORT --weights weights.bin")?;
+    outln!("Copy both to every board. Then, where the gateway's board is 192.168.1.10:")?;
+    outln!("  on the gateway   ./node gateway --listen 192.168.1.10:7400 --insecure-lan")?;
     outln!(
-        "On every edge board:   ./node edge --gateway ADDR:PORT --id N --weights weights.bin [--image FILE..]"
+        "  on every edge    ./node edge --gateway 192.168.1.10:7400 --id 1 --insecure-lan [--image FILE..]"
     )?;
     outln!(
-        "Boards do not authenticate each other yet: off loopback every node needs --insecure-lan."
+        "Every edge has another --id. A host name serves as well: --gateway raspberrypi.local:7400."
+    )?;
+    outln!(
+        "Boards do not authenticate each other yet: --insecure-lan is for a network that you own."
     )?;
     Ok(())
 }

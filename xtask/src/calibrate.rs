@@ -6,7 +6,6 @@
 //! counted under qemu instead.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -19,7 +18,13 @@ use tessera_planner::{
 
 use self::{cases::Bundle, results::Results};
 use crate::{
-    bench::instructions::qemu, children, flags::CalibrateArgs, out::outln, plan, progress::Step,
+    bench::instructions::qemu,
+    children,
+    files::{self, Output},
+    flags::CalibrateArgs,
+    out::outln,
+    plan,
+    progress::Step,
     workspace,
 };
 
@@ -67,6 +72,9 @@ const CORES: [Core; 4] = [
     },
 ];
 
+/// Largest output of measure.sh that is read: it has a few hundred lines.
+const RESULTS_BYTES_MAX: u64 = 64 << 20;
+
 /// Runs the command.
 ///
 /// # Errors
@@ -74,12 +82,17 @@ const CORES: [Core; 4] = [
 pub fn run(args: &CalibrateArgs) -> Result<()> {
     let target = plan::target(args.target.as_deref())?;
     if let Some(dir) = &args.build_only {
+        files::check_folder("--build-only", dir)?;
         return build_only(target, dir);
     }
+    let out = args.out.clone().unwrap_or_else(|| {
+        let name = format!("costs-{}.toml", target.name());
+        workspace::root().join("out").join(name)
+    });
+    let file = Output::check("--out", &out)?;
     let table = if let Some(file) = &args.from {
-        let text =
-            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let results = Results::read(&text)
+        let text = files::read(file, RESULTS_BYTES_MAX, "give what measure.sh printed")?;
+        let results = Results::read(&String::from_utf8_lossy(&text))
             .and_then(|r| r.are_all_of(target.name()).map(|()| r))
             .with_context(|| file.display().to_string())?;
         measured(target, &results, "by measure.sh")?
@@ -88,17 +101,10 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     } else {
         measure(target, args.rounds)?
     };
-    let out = args.out.clone().unwrap_or_else(|| {
-        let name = format!("costs-{}.toml", target.name());
-        workspace::root().join("out").join(name)
-    });
-    if let Some(dir) = out.parent() {
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    }
     // What is written can be read.
     let text = table.to_toml();
     CostTable::from_toml(&text)?;
-    fs::write(&out, text).with_context(|| format!("cannot write {}", out.display()))?;
+    file.write(text.as_bytes())?;
     outln!("{}: {}", table.core, table.how)?;
     outln!("wrote {}: plan with --costs {0}", workspace::show(&out))?;
     Ok(())

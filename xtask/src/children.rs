@@ -1,8 +1,9 @@
-//! The processes that a command starts, and their end when the command is told to end.
+//! The processes that a command starts: they end, stop and go on when the command is told to.
 //!
 //! A child leads a process group of its own: what it starts itself (a node's workers, cargo's compilers) ends with it.
-//! So a terminal's Ctrl-C reaches the command alone. One thread waits for SIGINT, SIGTERM and SIGHUP: it passes the end
-//! on to every group, gives the command's own work a moment to return, and ends it. The signals are caught by handlers,
+//! So a terminal's Ctrl-C and Ctrl-Z reach the command alone. One thread waits for SIGINT, SIGTERM and SIGHUP: it passes
+//! the end on to every group, gives the command's own work a moment to return, and ends it. On SIGTSTP it stops every
+//! group and the command; when a shell continues the command, the groups go on too. The signals are caught by handlers,
 //! never blocked: children would inherit a mask (the standard library leaves it as it is) and could not be told to end.
 
 use std::{
@@ -20,7 +21,7 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use signal_hook::iterator::Signals;
+use signal_hook::{iterator::Signals, low_level::emulate_default_handler};
 
 /// What ends a command.
 const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -61,16 +62,20 @@ fn ignored() -> u64 {
 pub fn listen() -> io::Result<()> {
     let ignored = ignored();
     let heard = ENDS
-        .map(|s| s as i32)
         .into_iter()
+        .chain([Signal::SIGTSTP])
+        .map(|s| s as i32)
         .filter(|s| ignored & (1 << (s - 1)) == 0);
     let mut signals = Signals::new(heard)?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            let first = signals.forever().next();
-            if let Some(signal) = first.and_then(|s| Signal::try_from(s).ok()) {
-                end(signal);
+            for signal in signals.forever() {
+                match Signal::try_from(signal) {
+                    Ok(Signal::SIGTSTP) => stop(),
+                    Ok(signal) => end(signal),
+                    Err(_) => {}
+                }
             }
         })?;
     Ok(())
@@ -86,10 +91,21 @@ pub fn told() -> Option<i32> {
     running().told.map(code)
 }
 
-fn signal_groups(signal: Signal) {
-    for group in &running().groups {
-        let _ = killpg(Pid::from_raw(*group), signal);
+impl Running {
+    fn signal(&self, signal: Signal) {
+        for group in &self.groups {
+            let _ = killpg(Pid::from_raw(*group), signal);
+        }
     }
+}
+
+/// Stops all children and the command; returns, and lets them go on, when somebody continues the command.
+fn stop() {
+    // Held meanwhile, so that no child starts in between.
+    let running = running();
+    running.signal(Signal::SIGSTOP);
+    let _ = emulate_default_handler(Signal::SIGTSTP as i32);
+    running.signal(Signal::SIGCONT);
 }
 
 /// Ends all children, then the command.
@@ -98,12 +114,12 @@ fn end(signal: Signal) {
     if running().groups.is_empty() {
         std::process::exit(code(signal));
     }
-    signal_groups(Signal::SIGTERM);
+    running().signal(Signal::SIGTERM);
     let begun = Instant::now();
     while !running().groups.is_empty() && begun.elapsed() < GRACE {
         thread::sleep(Duration::from_millis(5));
     }
-    signal_groups(Signal::SIGKILL);
+    running().signal(Signal::SIGKILL);
     thread::sleep(TIDY);
     std::process::exit(code(signal));
 }

@@ -54,6 +54,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let result = run::execute(&run_args)?;
     out!("\n{}", summary::detections(&result.images))?;
     out!("\n{}", summary::cluster(&result.run))?;
+    run::all_written(&result.unwritten)?;
     outln!(
         "\nThe picture with its boxes: {}",
         workspace::show(&args.annotate)

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use tessera_plan::{graph::NodeWeights, limits::PLAN_BYTES_MAX, plan::Plan};
 use tessera_planner::{text, weights};
 
-use crate::{emit, flags::EmitArgs, model, workspace};
+use crate::{emit, files, flags::EmitArgs, model, out::note, workspace};
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the plan or the weights cannot be used, or a file cannot be written.
 pub fn run(args: &EmitArgs) -> Result<()> {
+    files::check_folder("--out", &args.out)?;
     let plan = read(&args.plan)?;
     let target = target(&plan, args.target.as_deref())?;
     let weights = args
@@ -21,19 +22,19 @@ pub fn run(args: &EmitArgs) -> Result<()> {
         .map(|w| weights_of(&plan, w))
         .transpose()?;
     let written = emit::write_crate(&plan, weights.as_deref(), target, &args.out)?;
-    eprintln!(
+    note!(
         "wrote {}: {} files, {} of sources",
         workspace::show(&args.out),
         written.files,
         text::bytes(written.source_bytes)
     );
     match written.weights_bytes {
-        Some(bytes) => eprintln!(
+        Some(bytes) => note!(
             "wrote {}: {}",
             workspace::show(&emit::weights_file(&args.out)),
             text::bytes(bytes)
         ),
-        None => eprintln!(
+        None => note!(
             "note: weights.bin was not written; a node needs it: give --weights FILE, those that the plan was made with"
         ),
     }
@@ -42,16 +43,11 @@ pub fn run(args: &EmitArgs) -> Result<()> {
 
 /// Reads and checks a plan.
 fn read(path: &Path) -> Result<Plan> {
-    let shown = path.display();
-    let len = std::fs::metadata(path)
-        .with_context(|| format!("cannot read {shown}"))?
-        .len();
-    ensure!(
-        len <= PLAN_BYTES_MAX as u64,
-        "{shown} has {len} bytes: no plan is that large; give the plan.toml that cargo xtask plan writes"
-    );
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    Plan::from_toml(&text).with_context(|| format!("cannot use {shown}"))
+    const ADVICE: &str = "no plan is that large; give the plan.toml that cargo xtask plan writes";
+    let bytes = files::read(path, PLAN_BYTES_MAX as u64, ADVICE)?;
+    let unusable = || format!("cannot use {}", path.display());
+    let text = String::from_utf8(bytes).with_context(unusable)?;
+    Plan::from_toml(&text).with_context(unusable)
 }
 
 /// The target that `--target` names, or the plan's only one.

@@ -32,7 +32,7 @@ pub fn code(done: Result<()>) -> ExitCode {
 }
 
 /// An error and its causes in one line. Some errors tell their cause themselves: it is told once.
-fn with_causes(e: &anyhow::Error) -> String {
+pub fn with_causes(e: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in e.chain().map(ToString::to_string) {
         if text.contains(&cause) {

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Serialize, Serializer};
 
-const EXIT_CODES: &str = "\
+const AFTER: &str = "\
+Begin with `cargo xtask demo`; README.md has a tour. Sizes are written as 64MiB or 512MB, files may be named from any
+folder. `cargo xtask COMMAND -h` is a short help, `--help` a longer one.
+
 Exit codes:
   0      done
   1      failed: an input is wrong, a file is missing, no plan fits, a step went wrong
@@ -24,7 +27,7 @@ Exit codes:
     bin_name = "cargo xtask",
     version,
     max_term_width = 100,
-    after_help = EXIT_CODES
+    after_help = AFTER
 )]
 pub struct Cli {
     /// What to do.
@@ -120,6 +123,7 @@ fn lossy<S: Serializer>(path: &Path, s: S) -> Result<S::Ok, S::Error> {
 
 /// The network. [`command`](crate::command) makes the recorded command of this and [`PlanArgs`].
 #[derive(Clone, Debug, Args, Serialize)]
+#[command(next_help_heading = "Network")]
 pub struct ModelArgs {
     /// Darknet cfg; a bare name such as yolov2.cfg is also looked up in models/
     #[arg(long, value_name = "CFG", value_hint = ValueHint::FilePath)]
@@ -135,11 +139,12 @@ pub struct ModelArgs {
 
 /// Choices of the plan.
 #[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Stages and tiles")]
 pub struct PlanArgs {
     /// Rows x columns of tiles: 5x5 for all stages, or one per stage: 5x5,3x2 [default: searched]
     #[arg(long, value_name = "RxC,..")]
     pub grid: Option<String>,
-    /// Number of leading layers that run on edges [default: searched]
+    /// Number of leading layers that run on edges; 0 leaves everything to the gateway [default: searched]
     #[arg(long, value_name = "N", conflicts_with = "cuts")]
     pub offload: Option<usize>,
     /// Ends of the stages, the last one being the offload point: 4,8,12,16
@@ -149,43 +154,55 @@ pub struct PlanArgs {
     #[arg(long, value_enum, default_value_t, value_name = "RULE")]
     pub split: SplitFlag,
     /// Plan only bit-exact kernels and float32 objects
-    #[arg(long, conflicts_with = "kernels")]
+    #[arg(long, conflicts_with = "kernels", help_heading = "Kernels")]
     pub exact: bool,
     /// Compute layer by layer on whole maps, as the paper does, instead of rolling rows
-    #[arg(long, conflicts_with = "row_block")]
+    #[arg(long, conflicts_with = "row_block", help_heading = "Kernels")]
     pub no_rolling: bool,
     /// Rows per firing, for all layers [default: chosen per layer]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", help_heading = "Kernels", value_parser = clap::value_parser!(u16).range(1..))]
     pub row_block: Option<u16>,
     /// Kernels of convolutions
-    #[arg(long, value_enum, default_value_t, value_name = "FAMILY")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "FAMILY",
+        help_heading = "Kernels"
+    )]
     pub kernels: KernelsFlag,
     /// How fast kernels are: a table of cargo xtask calibrate, or cortex-a53 or cortex-a72 [default: the
     /// formulas for x86-64, cortex-a53 for ARM]
-    #[arg(long, value_name = "FILE|NAME", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE|NAME", help_heading = "Kernels", value_hint = ValueHint::FilePath)]
     pub costs: Option<String>,
     /// Tiles per call of Winograd kernels, about: fewer take less memory and more time [default: 64, or
     /// what --memory leaves]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", help_heading = "Kernels", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub tiles: Option<u16>,
     /// How weights of convolutions are stored
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Kernels"
+    )]
     pub weights_format: WeightsFlag,
-    /// Number of edge nodes
-    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Number of edges: the boards that compute tiles; the gateway is one more
+    #[arg(long, default_value_t = 2, value_name = "N", help_heading = "Boards", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub edges: u16,
-    /// Worker processes per edge node: as many of a board's cores compute
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Worker processes of an edge: as many of a board's cores compute
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Boards", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
     /// Threads of a board that share the layers of a task it has to itself: the tail, a stage of one tile. The
     /// search weighs such a stage, with up to --workers of them, against one of several tiles
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 4, value_name = "N", help_heading = "Boards", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub team: u16,
-    /// Memory limit of an edge node: 64MiB
-    #[arg(long, value_name = "SIZE")]
+    /// Most memory that an edge may need, as in 64MiB or 512MB [default: no limit]
+    #[arg(long, value_name = "SIZE", help_heading = "Boards")]
     pub memory: Option<String>,
     /// x86-64-v4, x86-64-v3, portable, aarch64 or armv7 [default: the best for this machine]
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, value_name = "TARGET", help_heading = "Boards")]
     pub target: Option<String>,
 }
 
@@ -199,7 +216,7 @@ pub struct PlanCommand {
     /// Folder that receives the crate [default: generated/<model>-<grid>-<target>]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Only print the report
+    /// Only print the report; write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Print the plan as JSON instead of the report
@@ -244,7 +261,7 @@ pub struct RunArgs {
     /// Class names, one per line [default: <model>.names beside the cfg, or coco.names for 80 classes]
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
-    /// Edges that hold pictures; fewer pictures than sources are given to every source
+    /// How many of the edges bring pictures; fewer pictures than sources are given to every source
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub sources: u16,
     /// Pictures (PNG, JPEG, BMP, PNM)
@@ -265,16 +282,16 @@ pub struct RunArgs {
     /// Take pictures as they are stored, instead of turning them upright as their EXIF data ask for
     #[arg(long)]
     pub ignore_orientation: bool,
-    /// Threads of the gateway's tail [default: all cores]
+    /// Threads that compute the layers behind the offload point, on the gateway [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Write layer_K.f32 (C x H x W) of stage boundaries, heads and the convolutions before them
+    /// Folder for layer_K.f32 (C x H x W) of stage boundaries, heads and the convolutions before them, of the last frame
     #[arg(long, value_name = "DIR")]
     pub dump: Option<PathBuf>,
-    /// Write detections as JSON
+    /// Write the detections of all pictures there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write the first picture with its boxes as PNG
+    /// Write the first picture with its boxes there, as PNG
     #[arg(long, value_name = "FILE", conflicts_with = "input_f32")]
     pub annotate: Option<PathBuf>,
 }

@@ -1,9 +1,10 @@
 //! `cargo xtask inspect` and `cargo xtask weights`.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tessera_planner::{inspect, text, weights};
 
 use crate::{
+    files::Output,
     flags::{Fork, InspectArgs, WeightsCommand},
     model,
     out::outln,
@@ -30,9 +31,10 @@ pub fn run(args: &InspectArgs) -> Result<()> {
 /// When the cfg cannot be used or the file not be written.
 pub fn weights(command: &WeightsCommand) -> Result<()> {
     let WeightsCommand::Random { model, seed, out } = command;
+    let file = Output::check("--out", out)?;
     let (graph, _) = model::graph(model, Fork::Alexey)?;
     let bytes = weights::random_file(&graph, *seed);
-    std::fs::write(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    file.write(&bytes)?;
     outln!(
         "wrote {}: {} ({} float32 values)",
         out.display(),

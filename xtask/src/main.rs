@@ -14,6 +14,7 @@ mod diagnostics;
 mod emit;
 mod emit_plan;
 mod exit;
+mod files;
 mod flags;
 #[cfg(test)]
 mod generated;

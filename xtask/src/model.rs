@@ -13,6 +13,7 @@ use tessera_planner::{
 use crate::{
     diagnostics,
     exit::Unsupported,
+    files,
     flags::{Fork, ModelArgs},
     out::note,
     progress::Step,
@@ -68,16 +69,8 @@ pub fn graph(path: &Path, fork: Fork) -> Result<(Graph, PathBuf)> {
             workspace::shipped_models().join(", ")
         );
     };
-    let len = std::fs::metadata(&file)
-        .with_context(|| format!("cannot read {}", file.display()))?
-        .len();
-    if len > CFG_BYTES_MAX {
-        bail!(
-            "{} has {len} bytes: no cfg is that large; were --model and --weights swapped?",
-            file.display()
-        );
-    }
-    let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    const ADVICE: &str = "no cfg is that large; were --model and --weights swapped?";
+    let text = files::read(&file, CFG_BYTES_MAX, ADVICE)?;
     let name = file
         .file_stem()
         .and_then(|s| s.to_str())

@@ -21,7 +21,7 @@ use tessera_planner::{
 };
 
 use crate::{
-    command, emit,
+    command, emit, files,
     flags::{KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag},
     model::{self, Source},
     out::{note, outln},
@@ -157,11 +157,9 @@ fn costs(name: Option<&str>, target: Target) -> Result<Costs> {
         })?
     } else {
         let shown = || format!("--costs {name}");
-        let size = std::fs::metadata(name).with_context(shown)?.len();
-        if size > costs::BYTES_MAX as u64 {
-            return Err(costs::CostError::Long).with_context(shown);
-        }
-        let text = std::fs::read_to_string(name).with_context(shown)?;
+        let advice = "give a table that cargo xtask calibrate wrote";
+        let bytes = files::read(Path::new(name), costs::BYTES_MAX as u64, advice);
+        let text = String::from_utf8(bytes.with_context(shown)?).with_context(shown)?;
         CostTable::from_toml(&text).with_context(shown)?
     };
     if table.target != target.name() {
@@ -190,6 +188,9 @@ pub fn make_plan(model: &Model, options: &PlanOptions) -> Result<Plan> {
 /// # Errors
 /// When the model cannot be used, the plan is refused, or a file cannot be written.
 pub fn run(args: &PlanCommand) -> Result<()> {
+    if let Some(out) = args.out.as_deref().filter(|_| !args.dry_run) {
+        files::check_folder("--out", out)?;
+    }
     let loaded = model::load(&args.model)?;
     let shown = args
         .model

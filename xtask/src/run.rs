@@ -1,6 +1,9 @@
 //! `cargo xtask run`: a local cluster on pictures or tensors.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Cursor,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use image::{Rgb, RgbImage};
@@ -12,6 +15,8 @@ use crate::{
     annotate::{LabelledBox, annotate},
     build,
     cluster::{self, ClusterRun, Config, Inputs},
+    exit,
+    files::{self, Output},
     flags::RunArgs,
     images::{Image, Labelled, images},
     model,
@@ -67,9 +72,7 @@ fn check_inputs(inputs: &Inputs, options: tessera_picture::Options, graph: &Grap
             let s = graph.input;
             let want = 4 * s.len() as u64;
             for f in files {
-                let have = std::fs::metadata(f)
-                    .with_context(|| format!("cannot read {}", f.display()))?
-                    .len();
+                let have = files::length(f)?;
                 if have != want {
                     bail!(
                         "{} has {have} bytes; the network's input {}x{}x{} (C,H,W float32) takes {want}",
@@ -92,6 +95,52 @@ pub struct RunResult {
     pub run: ClusterRun,
     /// Labelled images, as in `--json`.
     pub images: Vec<Image>,
+    /// Files that were asked for and could not be written, with the reasons.
+    pub unwritten: Vec<anyhow::Error>,
+}
+
+/// Where results go beside standard output.
+struct Outputs {
+    json: Option<Output>,
+    annotate: Option<Output>,
+}
+
+impl Outputs {
+    /// Looks at all places before any work is done.
+    fn check(args: &RunArgs) -> Result<Self> {
+        let file = |flag, path: &Option<PathBuf>| {
+            let path = path.as_deref();
+            path.map(|p| Output::check(flag, p)).transpose()
+        };
+        if let Some(folder) = &args.dump {
+            files::check_folder("--dump", folder)?;
+        }
+        Ok(Self {
+            json: file("--json", &args.json)?,
+            annotate: file("--annotate", &args.annotate)?,
+        })
+    }
+
+    /// Writes what was asked for, as far as that is possible; gives what was not.
+    fn write(
+        &self,
+        images: &[Image],
+        first: Option<&PathBuf>,
+        reading: tessera_picture::Options,
+    ) -> Vec<anyhow::Error> {
+        let json = self.json.as_ref().map(|file| {
+            let text = serde_json::to_string_pretty(&json!({ "images": images }))? + "\n";
+            file.write(text.as_bytes())
+        });
+        let annotate = self.annotate.as_ref().zip(first);
+        let annotate = annotate.map(|(file, picture)| {
+            file.write(&annotated(picture, reading, images.first())?)?;
+            note!("wrote {}", workspace::show(file.path()));
+            Ok(())
+        });
+        let done = [json, annotate].into_iter().flatten();
+        done.filter_map(Result::err).collect()
+    }
 }
 
 /// An emulator for nodes of another architecture.
@@ -117,6 +166,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
             args.plan.edges
         );
     }
+    let outputs = Outputs::check(args)?;
     let shown = args
         .model
         .model
@@ -176,22 +226,20 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     })?;
     step.done(&format!("{} frame(s)", run.records.len()));
     let images = images(&run, &labels);
-    if let Some(file) = &args.json {
-        let text = serde_json::to_string_pretty(&json!({ "images": images }))? + "\n";
-        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    if let (Some(file), Some(picture)) = (&args.annotate, args.image.first()) {
-        write_annotated(picture, reading, images.first(), file)?;
-    }
-    Ok(RunResult { run, images })
+    let unwritten = outputs.write(&images, args.image.first(), reading);
+    Ok(RunResult {
+        run,
+        images,
+        unwritten,
+    })
 }
 
-fn write_annotated(
+/// The picture with its boxes, as a PNG file.
+fn annotated(
     from: &Path,
     reading: tessera_picture::Options,
     image: Option<&Image>,
-    file: &Path,
-) -> Result<()> {
+) -> Result<Vec<u8>> {
     // As the nodes read it: boxes lie in the picture that they saw.
     let seen = tessera_picture::load_with(from, reading)?;
     let rgb = RgbImage::from_fn(seen.width(), seen.height(), |x, y| {
@@ -200,13 +248,22 @@ fn write_annotated(
     let found = image.map_or(&[][..], |i| &i.detections);
     let boxes = found.iter().map(labelled_box);
     let drawn = annotate(&rgb, &boxes.collect::<Vec<_>>());
-    if let Some(parent) = file.parent() {
-        std::fs::create_dir_all(parent)?;
+    let mut png = Cursor::new(Vec::new());
+    drawn.write_to(&mut png, image::ImageFormat::Png)?;
+    Ok(png.into_inner())
+}
+
+/// Tells what could not be written, when all else has been told.
+///
+/// # Errors
+/// When there is such a file.
+pub fn all_written(unwritten: &[anyhow::Error]) -> Result<()> {
+    for e in unwritten {
+        note!("error: {}", exit::with_causes(e));
     }
-    drawn
-        .save_with_format(file, image::ImageFormat::Png)
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    note!("wrote {}", workspace::show(file));
+    if !unwritten.is_empty() {
+        bail!("the results above are complete, but not every file could be written");
+    }
     Ok(())
 }
 
@@ -215,12 +272,17 @@ fn write_annotated(
 /// # Errors
 /// As [`execute`].
 pub fn run(args: &RunArgs) -> Result<()> {
-    let RunResult { run, images } = execute(args)?;
+    let RunResult {
+        run,
+        images,
+        unwritten,
+    } = execute(args)?;
     out!("{}", summary::detections(&images))?;
     out!("{}", summary::cluster(&run))?;
     for s in &run.skipped {
         note!("error: skipped {}: {}", s.file, s.error);
     }
+    all_written(&unwritten)?;
     if !run.skipped.is_empty() {
         bail!("not every input could be read");
     }
@@ -252,10 +314,7 @@ mod tests {
     #[test]
     fn pictures_are_annotated_whatever_their_names_say() {
         let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (
-            dir.path().join("street.jpg"),
-            dir.path().join("out/found.png"),
-        );
+        let from = dir.path().join("street.jpg");
         let grey = RgbImage::from_pixel(64, 48, Rgb([9, 9, 9]));
         grey.save_with_format(&from, image::ImageFormat::Png)
             .unwrap();
@@ -277,16 +336,15 @@ mod tests {
                 label: "dog".into(),
             }],
         };
-        write_annotated(
-            &from,
-            tessera_picture::Options::default(),
-            Some(&found),
-            &to,
-        )
-        .unwrap();
-        let drawn = image::open(&to).unwrap().to_rgb8();
-        assert_eq!(drawn.dimensions(), grey.dimensions());
-        assert!(drawn != grey);
+        let drawn = |reading| {
+            let png = annotated(&from, reading, Some(&found)).unwrap();
+            image::load_from_memory_with_format(&png, image::ImageFormat::Png)
+                .unwrap()
+                .to_rgb8()
+        };
+        let plain = drawn(tessera_picture::Options::default());
+        assert_eq!(plain.dimensions(), grey.dimensions());
+        assert!(plain != grey);
         // A camera's picture is drawn as it is seen: EXIF orientation 6 is a quarter turn.
         let mut jpeg = std::io::Cursor::new(Vec::new());
         grey.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
@@ -298,8 +356,7 @@ mod tests {
                 upright,
                 ..tessera_picture::Options::default()
             };
-            write_annotated(&from, reading, Some(&found), &to).unwrap();
-            assert_eq!(image::open(&to).unwrap().to_rgb8().dimensions(), size);
+            assert_eq!(drawn(reading).dimensions(), size);
         }
     }
 }

@@ -12,11 +12,16 @@ pub fn root() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("."))
 }
 
-/// Finds a model file: as given, or a bare name in `models/` or `models/<stem>/`.
+/// Finds a model file: as given, or a bare name in `models/` or `models/<stem>/`. What lies at `path` and is no file is
+/// found where `models/` has none of its name: reading it says what it is.
 pub fn find_model(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path.to_path_buf());
     }
+    shipped(path).or_else(|| path.exists().then(|| path.to_path_buf()))
+}
+
+fn shipped(path: &Path) -> Option<PathBuf> {
     let bare = path.components().count() == 1;
     let file = path.with_extension("cfg");
     let models = root().join("models");

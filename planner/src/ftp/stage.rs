@@ -9,7 +9,8 @@ use tessera_plan::graph::{Graph, TensorIx};
 pub enum Bad {
     /// A layer of the stage needs whole maps.
     #[error(
-        "layer {layer} [{kind}] needs whole maps, so it can only run on the gateway; the largest offload point is {largest}"
+        "layer {layer} [{kind}] needs whole maps, so it can only run on the gateway; the largest offload point is {largest}{}",
+        alone(*largest)
     )]
     Barrier {
         /// The layer.
@@ -27,6 +28,15 @@ pub enum Bad {
         /// Last layer.
         last: usize,
     },
+}
+
+/// What to do where no layer can run on edges.
+fn alone(largest: usize) -> &'static str {
+    if largest == 0 {
+        ": plan everything on the gateway with --offload 0"
+    } else {
+        ""
+    }
 }
 
 /// A stage, or the tail, as a sub-graph.

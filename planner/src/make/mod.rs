@@ -26,18 +26,43 @@ use tessera_plan::plan::Plan;
 pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
     let mut result = plan_as_asked(model, options);
     for (leaner, why) in leaner(options) {
-        if !matches!(
-            result,
-            Err(PlanError::OverLimit { .. } | PlanError::Memory { .. })
-        ) {
+        if !short_of_memory(&result, options) {
             break;
         }
-        result = plan_as_asked(model, &leaner);
-        if let Ok(plan) = &mut result {
+        let mut lean = plan_as_asked(model, &leaner);
+        if let Ok(plan) = &mut lean {
             plan.estimates.why.push(why);
+        }
+        match &result {
+            Ok(have) if !faster(&lean, have) => {}
+            _ => result = lean,
         }
     }
     result
+}
+
+/// Whether kernels that work in less memory may help: nothing keeps the limit, or nothing but to leave the
+/// edges idle.
+fn short_of_memory(result: &Result<Plan, PlanError>, o: &PlanOptions) -> bool {
+    match result {
+        Err(e) => matches!(e, PlanError::OverLimit { .. } | PlanError::Memory { .. }),
+        Ok(plan) => {
+            let idle = plan.dataflow.stages.is_empty();
+            idle && o.offload.is_none() && o.memory_bytes().is_some()
+        }
+    }
+}
+
+/// Whether `new` is a plan whose frames take less time.
+fn faster(new: &Result<Plan, PlanError>, than: &Plan) -> bool {
+    let frame = |p: &Plan| {
+        p.estimates
+            .seconds
+            .get("frame")
+            .copied()
+            .unwrap_or(f64::MAX)
+    };
+    new.as_ref().is_ok_and(|new| frame(new) < frame(than))
 }
 
 /// What flags fix is built; what they leave open is searched, and the choice is built.

@@ -23,6 +23,11 @@ impl Given {
             ends,
         }
     }
+
+    /// Whether the gateway may compute everything: neither a grid nor a stage was asked for.
+    pub fn gateway_alone(&self) -> bool {
+        self.more_stages && self.ends.is_none()
+    }
 }
 
 /// All grids that are searched.

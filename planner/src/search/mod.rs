@@ -6,7 +6,8 @@
 //!    (`stages`), in parallel.
 //! 3. For every grid and offload point: the one-stage plan, and the cut lists that are cheapest by
 //!    rough costs (`paths`).
-//! 4. All of these are scheduled ([`crate::cost::schedule`]). Of those whose built plans keep the
+//! 4. All of these are scheduled ([`crate::cost::schedule`]), and the plan without stages, if neither a grid
+//!    nor a stage was asked for: the gateway can always compute everything. Of those whose built plans keep the
 //!    memory limit the fastest is taken (`choice`), or one with fewer stages that is at most 1 % slower: the
 //!    model is not exact enough to pay for a boundary with so little. One-stage plans are always
 //!    among them, so the choice is never slower than the best of these.
@@ -79,8 +80,11 @@ pub(crate) fn candidates(
         by_time.then(a.cuts.tiles().cmp(&b.cuts.tiles()))
     });
     if list.is_empty() {
-        let reason = refusal.map_or_else(|| "no layer can run on edges".into(), |e| e.to_string());
-        return Err(PlanError::NothingFound { reason });
+        return Err(
+            refusal.map_or(PlanError::NoEdgeLayers, |e| PlanError::NothingFound {
+                reason: e.to_string(),
+            }),
+        );
     }
     Ok(Found {
         list,
@@ -134,6 +138,9 @@ fn cuts_to_schedule(
     points: &[usize],
 ) -> Vec<StageCuts> {
     let mut all = Vec::new();
+    if given.gateway_alone() {
+        all.push(StageCuts::default());
+    }
     for &grid in &given.grids {
         for list in lists {
             let mut known = vec![list.clone()];

@@ -13,9 +13,11 @@ use crate::{
 };
 use tessera_plan::{dataflow::TaskGraph, graph::Graph, plan::Estimates};
 
-/// `3x2 in 4 stages (cuts 4,8,12,16)`, `5x5 up to layer 15`.
+/// `3x2 in 4 stages (cuts 4,8,12,16)`, `5x5 up to layer 15`, `everything on the gateway`.
 fn name(cuts: &StageCuts) -> String {
-    let grid = cuts.grids.first().map_or([1, 1], |g| *g);
+    let Some(grid) = cuts.grids.first() else {
+        return "everything on the gateway".into();
+    };
     let last = cuts.offload().saturating_sub(1);
     if cuts.ends.len() == 1 {
         return format!("{}x{}, one stage, layers 0 to {last}", grid[0], grid[1]);
@@ -55,11 +57,13 @@ impl Found {
         choice: Choice,
     ) -> Vec<String> {
         let best = &self.list[choice.best];
-        let mut why = vec![
-            self.searched(o),
-            format!("chosen: {}", shown(best)),
-            binds(o, best),
-        ];
+        let mut why = vec![self.searched(o), format!("chosen: {}", shown(best))];
+        if best.cuts.ends.is_empty() {
+            why.extend(self.faster(choice));
+            why.push(self.idle_edges(choice));
+            return why;
+        }
+        why.push(binds(o, best));
         why.extend(self.faster(choice));
         why.extend(self.next_best(choice));
         if o.boards.iter().any(|b| b.team.min(b.cores) > 1) {
@@ -110,13 +114,30 @@ impl Found {
         why
     }
 
+    /// Why edges only bring pictures, and what they could do.
+    fn idle_edges(&self, choice: Choice) -> String {
+        let mut others = self.list.iter().skip(choice.best + 1);
+        match others.find(|c| c.bytes <= c.limit && !c.cuts.ends.is_empty()) {
+            Some(c) => format!(
+                "edges only bring pictures; more of them, or more --workers, may be faster. Best with edges \
+                 that compute (--offload {}): {}",
+                c.cuts.offload(),
+                shown(c)
+            ),
+            None => "edges only bring pictures: no plan that lets them compute is possible".into(),
+        }
+    }
+
     /// The best other plans: of one stage where the choice has several, or of several; and of as many.
     fn next_best(&self, choice: Choice) -> Vec<String> {
         let others = |many: bool| {
             let list = self.list.iter().enumerate();
             list.filter(move |(i, c)| {
                 let other = *i != choice.best && *i > choice.first_fit;
-                other && c.bytes <= c.limit && (c.cuts.ends.len() > 1) == many
+                other
+                    && !c.cuts.ends.is_empty()
+                    && c.bytes <= c.limit
+                    && (c.cuts.ends.len() > 1) == many
             })
             .map(|(_, c)| c)
             .next()
@@ -135,6 +156,7 @@ impl Found {
 
     /// Whether a board's cores share one task, or have one each.
     fn use_of_cores(&self, choice: Choice) -> String {
+        let staged = |c: &Candidate| !c.cuts.ends.is_empty();
         let shared = |c: &Candidate| c.cuts.tiles() == c.cuts.ends.len();
         let of = |team: bool| {
             if team {
@@ -145,7 +167,7 @@ impl Found {
         };
         let taken = shared(&self.list[choice.best]);
         let mut fitting = self.list.iter().skip(choice.first_fit);
-        match fitting.find(|c| c.bytes <= c.limit && shared(c) != taken) {
+        match fitting.find(|c| staged(c) && c.bytes <= c.limit && shared(c) != taken) {
             Some(c) => format!(
                 "a board's cores: {}, best with {}: {}",
                 of(taken),

@@ -91,6 +91,8 @@ impl Skipped {
 
 /// How long nothing may happen before the cluster is given up.
 const STALL: Duration = Duration::from_secs(300);
+/// Most of the time between two looks at it that counts as waiting: in a longer one, this command was stopped.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// How long edges may take to leave when their gateway tells them to.
 const TOLD: Duration = Duration::from_secs(3);
 /// How long a node may take to end after SIGTERM.
@@ -183,13 +185,13 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         nodes.push(spawn(config, format!("edge {}", i + 1), &args, dir.path())?);
     }
 
-    let (mut seen, mut last_news) = (0, Instant::now());
+    let (mut seen, mut waited, mut looked) = (0, Duration::ZERO, Instant::now());
     let mut found = loop {
         let found = records(&record_file)?;
         let skipped: usize = nodes.iter().map(|n| n.events(Skipped::of).len()).sum();
         if found.len() != seen {
             seen = found.len();
-            last_news = Instant::now();
+            waited = Duration::ZERO;
             progress(seen, total);
         }
         if seen + skipped >= total {
@@ -204,7 +206,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
                 }
             }
         }
-        if last_news.elapsed() > STALL {
+        waited += looked.elapsed().min(LOOK_MAX);
+        looked = Instant::now();
+        if waited > STALL {
             let tell: Vec<String> = nodes
                 .iter()
                 .map(|n| format!("{}: {}", n.name, n.complaint()))

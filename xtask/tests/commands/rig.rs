@@ -38,8 +38,22 @@ impl Folder {
         self
     }
 
+    /// A folder with the same files and folders of files.
+    pub fn copy_of(other: &Self) -> Self {
+        let copy = Self::new();
+        let mut cp = Command::new("cp");
+        let done = cp.arg("-r").arg(other.at(".")).arg(copy.at("."));
+        assert!(done.status().unwrap().success());
+        copy
+    }
+
     /// Runs `xtask` inside the folder.
     pub fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Ran {
         let output = self.at("xtask.stdout");
         let mut command = Command::new("sh");
         command
@@ -48,6 +62,7 @@ impl Folder {
             .args(["sh", env!("CARGO_BIN_EXE_xtask")])
             .args(args)
             .env("RUST_BACKTRACE", "0")
+            .envs(variables.iter().copied())
             .env("RAYON_NUM_THREADS", "2")
             .current_dir(self.0.path())
             .stdout(File::create(&output).unwrap());

@@ -1,17 +1,24 @@
-//! A command that is told to end takes its processes with it: here of a cluster whose nodes, and a compiler
-//! beneath cargo, are shell scripts that never end by themselves.
+//! A command that is told to end or to stop takes its processes with it: here of a cluster whose nodes, and a
+//! compiler beneath cargo, are shell scripts that never end by themselves.
 
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    os::{fd::AsFd, unix::process::ExitStatusExt},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use tessera_plan::files::events::Event;
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::stat::Mode,
+    unistd::mkfifo,
+};
 
-use crate::rig::{CONV, Folder, net};
+use crate::{
+    rig::{CONV, Folder, net},
+    stand_ins,
+};
 
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -20,20 +27,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const HANGS: &str =
     "#!/bin/sh\nsleep 600 & echo $! >> pids/compiler\necho $$ >> pids/cargo\nwait\n";
 
-/// Instead of cargo: leaves a node that is a script. Gateways tell their address; edges have a worker; neither ends.
-const MAKES_NODES: &str = r#"#!/bin/sh
-while [ $# -gt 0 ]; do
-  case $1 in
-    --target) triple=$2 ;;
-    --target-dir) into=$2 ;;
-    --manifest-path) crate=$2 ;;
-  esac
-  shift
-done
-name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$crate" | head -n 1)
-mkdir -p "$into/$triple/release"
-cat > "$into/$triple/release/$name" <<'NODE'
-#!/bin/sh
+/// A node: gateways tell their address; edges have a worker; neither ends.
+const NODE: &str = r#"#!/bin/sh
 trap '' TERM
 if [ "$1" = gateway ]; then
   echo "$TEST_EVENT"
@@ -42,15 +37,13 @@ sleep 600 &
 echo $! >> "$TEST_PIDS/$1-worker"
 echo $$ >> "$TEST_PIDS/$1"
 wait
-NODE
-chmod +x "$into/$triple/release/$name"
 "#;
 
 /// A picture of one pixel.
 const PICTURE: &[u8] = b"P6\n1 1\n255\nabc";
 
 /// A command under test; told to end, with what it started, when a test fails.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -63,17 +56,11 @@ impl Drop for Running {
 
 /// Starts `run` of a cluster of two edges with this script for cargo, from a shell that does `before` first.
 fn run(folder: &Folder, before: &str, cargo: &str, name: &str) -> Running {
-    let script = folder.at("cargo");
-    fs::write(&script, cargo.replace("pids/", "$TEST_PIDS/")).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = stand_ins::cargo(folder, &cargo.replace("pids/", "$TEST_PIDS/"));
     let model = format!("{name}.cfg");
     fs::write(folder.at(&model), net(CONV)).unwrap();
     fs::write(folder.at("one.ppm"), PICTURE).unwrap();
     fs::create_dir(folder.at("pids")).unwrap();
-    let listening = Event::Listening {
-        addr: "127.0.0.1:9".into(),
-        program: name.into(),
-    };
     let started = Command::new("sh")
         .args(["-c", &format!("{before}\nexec \"$@\""), "sh"])
         .arg(env!("CARGO_BIN_EXE_xtask"))
@@ -82,7 +69,7 @@ fn run(folder: &Folder, before: &str, cargo: &str, name: &str) -> Running {
         .args(["--image", "one.ppm"])
         .env("CARGO", &script)
         .env("TEST_PIDS", folder.at("pids"))
-        .env("TEST_EVENT", serde_json::to_string(&listening).unwrap())
+        .env("TEST_EVENT", stand_ins::listening())
         .env("TMPDIR", folder.at("."))
         .current_dir(folder.at("."))
         .stdin(Stdio::null())
@@ -111,11 +98,30 @@ fn pids(folder: &Folder, n: usize, child: &mut Running) -> Vec<u32> {
     }
 }
 
-/// Whether a process runs; one that has ended and was not waited for does not.
-fn runs(pid: u32) -> bool {
+/// The letter that the system has for what a process does; `None` when there is no such process.
+fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
-    !state.is_empty() && !state.starts_with(['Z', 'X'])
+    stat.rsplit(')')
+        .next()
+        .and_then(|s| s.trim_start().chars().next())
+}
+
+/// Whether a process runs; one that has ended and was not waited for does not.
+pub fn runs(pid: u32) -> bool {
+    state(pid).is_some_and(|s| !matches!(s, 'Z' | 'X'))
+}
+
+/// Waits until all processes are stopped, or none is.
+fn wait_until_stopped(pids: &[u32], stopped: bool) {
+    let begun = Instant::now();
+    while let Some(pid) = pids.iter().find(|p| (state(**p) == Some('T')) != stopped) {
+        assert!(
+            begun.elapsed() < LIMIT,
+            "{pid} of {pids:?}: {:?}",
+            state(*pid)
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Signals that a process holds back, as a mask.
@@ -133,7 +139,7 @@ fn signal(name: &str, pid: u32) {
 }
 
 /// Sends the signal; gives the exit code once everything has ended.
-fn end(folder: &Folder, child: &mut Running, name: &str, pids: &[u32]) -> Option<i32> {
+pub fn end(folder: &Folder, child: &mut Running, name: &str, pids: &[u32]) -> Option<i32> {
     assert!(pids.iter().all(|p| runs(*p)), "{pids:?}");
     signal(name, child.0.id());
     let begun = Instant::now();
@@ -170,7 +176,12 @@ fn compilers_end_with_the_command() {
 #[test]
 fn nodes_and_their_workers_end_with_the_command() {
     let folder = Folder::new();
-    let mut child = run(&folder, "", MAKES_NODES, "told-to-end-running");
+    let mut child = run(
+        &folder,
+        "",
+        &stand_ins::makes_nodes(NODE),
+        "told-to-end-running",
+    );
     // A gateway and two edges, each with a process beneath it.
     let pids = pids(&folder, 6, &mut child);
     assert_eq!(end(&folder, &mut child, "TERM", &pids), Some(143));
@@ -184,6 +195,22 @@ fn nodes_and_their_workers_end_with_the_command() {
 }
 
 #[test]
+fn nodes_stop_and_go_on_with_the_command() {
+    let folder = Folder::new();
+    let node = stand_ins::makes_nodes(NODE);
+    let mut child = run(&folder, "", &node, "told-to-stop");
+    let pids = pids(&folder, 6, &mut child);
+    let all: Vec<u32> = pids.iter().copied().chain([child.0.id()]).collect();
+    for _ in 0..2 {
+        signal("TSTP", child.0.id());
+        wait_until_stopped(&all, true);
+        signal("CONT", child.0.id());
+        wait_until_stopped(&all, false);
+    }
+    assert_eq!(end(&folder, &mut child, "TERM", &pids), Some(143));
+}
+
+#[test]
 fn a_signal_that_was_ignored_before_stays_ignored() {
     let folder = Folder::new();
     // As `nohup` does.
@@ -191,5 +218,34 @@ fn a_signal_that_was_ignored_before_stays_ignored() {
     let pids = pids(&folder, 2, &mut child);
     signal("HUP", child.0.id());
     // Signals of one process are heard in the order of their numbers, and HUP is 1: it would win.
+    assert_eq!(end(&folder, &mut child, "TERM", &pids), Some(143));
+}
+
+#[test]
+fn a_reader_that_stands_still_does_not_keep_a_command() {
+    let folder = Folder::new().with("net.cfg", net(&CONV.replace("filters=4", "filters=4096")));
+    let pipe = folder.at("pipe");
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    // For reading and writing, so that opening waits for nobody. It is never read.
+    let reader = fs::File::options().read(true).write(true).open(&pipe);
+    let reader = reader.unwrap();
+    let full = || {
+        let mut fds = [PollFd::new(reader.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut fds, PollTimeout::ZERO).unwrap() == 0
+    };
+    let started = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["weights", "random", "--model", "net.cfg", "--out", "pipe"])
+        .current_dir(folder.at("."))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(folder.at("said")).unwrap())
+        .spawn();
+    let mut child = Running(started.unwrap());
+    let begun = Instant::now();
+    while !full() {
+        assert!(begun.elapsed() < LIMIT, "it does not write");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pids = [child.0.id()];
     assert_eq!(end(&folder, &mut child, "TERM", &pids), Some(143));
 }
