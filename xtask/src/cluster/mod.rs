@@ -152,11 +152,11 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
     flag("--records", record_file.display().to_string());
     flag("--thresh", config.thresh.to_string());
     flag("--nms", config.nms.to_string());
-    args.push("--end-cluster".into());
     if let Some(d) = config.dump {
         std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
         flag("--dump", d.display().to_string());
     }
+    args.push("--end-cluster".into());
     let mut nodes = vec![spawn(config, "gateway".into(), &args, dir.path())?];
     let addr = listening(&mut nodes[0])?;
 
