@@ -28,3 +28,4 @@ pub mod stages;
 pub mod target;
 pub mod text;
 pub mod weights;
+pub mod wire;

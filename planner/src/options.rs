@@ -5,6 +5,7 @@ use tessera_plan::plan::Split;
 use crate::{
     boards::Board,
     kernel::{Family, Storage, Wanted, winograd::TILES},
+    wire::Wire,
 };
 
 pub use crate::{
@@ -25,6 +26,9 @@ pub struct PlanOptions {
     pub split: Split,
     /// True for bit-exact kernels and float32 objects only.
     pub exact: bool,
+    /// How frames and objects are stored. With `exact`, float32 is taken instead: see
+    /// [`PlanOptions::stored`].
+    pub wire: Wire,
     /// How rows move through chains.
     pub rows: Rows,
     /// Kernels to choose from. With `exact`, direct ones are taken instead.
@@ -71,6 +75,7 @@ impl PlanOptions {
             cuts: Vec::new(),
             split: Split::Balanced,
             exact: false,
+            wire: Wire::default(),
             rows: Rows::Rolling,
             kernels: Family::Auto,
             tiles: TILES,
@@ -134,6 +139,15 @@ impl PlanOptions {
             Family::Direct
         } else {
             self.kernels
+        }
+    }
+
+    /// How frames and objects are stored.
+    pub fn stored(&self) -> Wire {
+        if self.exact {
+            Wire::default()
+        } else {
+            self.wire
         }
     }
 

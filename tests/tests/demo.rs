@@ -5,10 +5,11 @@ use std::{ffi::OsString, fs, path::PathBuf, sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
-use tessera_plan::graph::Darknet;
+use tessera_plan::{graph::Darknet, plan::ElementType};
 use tessera_planner::{
     kernel::Storage,
     options::{PlanOptions, Target},
+    wire::Wire,
 };
 use tessera_tests::{
     bundle::{self, Entry},
@@ -55,18 +56,31 @@ fn make() -> Result<NodeBinary> {
     bundle::build("demo", Target::Portable, &[entry])?.node("demo")
 }
 
-/// The node with weights in half precision, on the best target here.
-fn node_of_halves() -> Result<NodeBinary> {
+/// Nodes with shorter values, on the best target here: weights in half precision; frames of bytes
+/// and objects in half precision.
+fn node_of_short_values(name: &str) -> Result<NodeBinary> {
     let dir = folder();
     let (cfg, weights) = (dir.join("demo.cfg"), dir.join("demo.weights"));
     let model = model::load(&cfg, &weights, Darknet::Alexey)?;
-    let options = PlanOptions {
+    let halves = PlanOptions {
         grids: vec![[3, 3]],
         weights: Storage::Halves,
         ..PlanOptions::default()
     };
-    let entry = Entry::new("demo", &model, options);
-    bundle::build("demo-f16", bundle::host_targets()[0], &[entry])?.node("demo")
+    let wire = PlanOptions {
+        grids: vec![[2, 2], [3, 3]],
+        cuts: vec![4, 8],
+        wire: Wire {
+            frames: ElementType::U8,
+            objects: ElementType::F16,
+        },
+        ..PlanOptions::default()
+    };
+    let entries = [
+        Entry::new("weights", &model, halves),
+        Entry::new("wire", &model, wire),
+    ];
+    bundle::build("demo-short", bundle::host_targets()[0], &entries)?.node(name)
 }
 
 /// Detections on every picture, in order.
@@ -109,12 +123,23 @@ fn expected() -> Result<Expected> {
 /// The six things of the shipped picture, as the Python reference found them.
 #[test]
 fn the_shipped_picture() -> Result<()> {
-    let mut found = detect(node()?, &[folder().join("demo.png")], "0.25")?.remove(0);
+    finds_six(node()?, 1e-3)
+}
+
+/// The same things, with scores and boxes near those of float32 throughout.
+#[test]
+fn the_shipped_picture_in_bytes_and_halves() -> Result<()> {
+    finds_six(&node_of_short_values("wire")?, 0.01)
+}
+
+/// That a node finds the six things, with scores and boxes off by less than `most`.
+fn finds_six(node: &NodeBinary, most: f32) -> Result<()> {
+    let mut found = detect(node, &[folder().join("demo.png")], "0.25")?.remove(0);
     let want = expected()?.detections;
     ensure!(want.len() == 6 && found.len() == 6, "{found:?}");
     for w in want {
         let near = |f: &Box| {
-            let close = |(a, b): (f32, f32)| (a - b).abs() < 1e-3;
+            let close = |(a, b): (f32, f32)| (a - b).abs() < most;
             f.class == w.class
                 && close((f.score, w.score))
                 && f.bbox.into_iter().zip([w.cx, w.cy, w.w, w.h]).all(close)
@@ -134,7 +159,13 @@ fn average_precision() -> Result<()> {
 /// Weights of 11 bits change none of the stated figures.
 #[test]
 fn average_precision_of_halves() -> Result<()> {
-    precise(&node_of_halves()?)
+    precise(&node_of_short_values("weights")?)
+}
+
+/// Nor do frames of bytes and objects of 11 bits.
+#[test]
+fn average_precision_of_bytes_and_halves_on_the_wire() -> Result<()> {
+    precise(&node_of_short_values("wire")?)
 }
 
 /// That a node reaches the stated average precision.

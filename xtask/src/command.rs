@@ -84,14 +84,14 @@ mod tests {
             "cargo xtask plan --model a.cfg --weights random:1 --darknet pjreddie --grid 5x5,3x2 --cuts 4,8 \
              --split equal --exact --no-rolling --costs cortex-a53 --tiles 32 --weights-format f16 --edges 64 \
              --workers 2 --team 1 --memory 1.5GiB --target armv7",
-            "cargo xtask plan --model a.cfg --row-block 3 --kernels winograd4 --edges 1",
+            "cargo xtask plan --model a.cfg --wire f16 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1",
         ] {
             assert_eq!(recorded(command), command);
         }
         // Every flag occurs above.
         let declared = PlanArgs::augment_args(ModelArgs::augment_args(Command::new("plan")));
         let names: BTreeSet<&str> = declared.get_arguments().filter_map(Arg::get_long).collect();
-        let seen = "model weights darknet grid offload cuts split exact no-rolling row-block kernels costs \
+        let seen = "model weights darknet grid offload cuts split exact wire frame-format no-rolling row-block kernels costs \
             tiles weights-format edges workers team memory target";
         assert_eq!(names, seen.split_whitespace().collect());
     }
@@ -123,5 +123,7 @@ mod tests {
         check::<flags::SplitFlag>();
         check::<flags::KernelsFlag>();
         check::<flags::WeightsFlag>();
+        check::<flags::WireFlag>();
+        check::<flags::FrameFlag>();
     }
 }

@@ -85,6 +85,28 @@ pub enum SplitFlag {
     Equal,
 }
 
+/// How values are stored that boards send each other.
+#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum WireFlag {
+    /// As they are computed
+    #[default]
+    F32,
+    /// Half precision
+    F16,
+}
+
+/// How frames are stored.
+#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum FrameFlag {
+    /// Any values
+    #[default]
+    F32,
+    /// Bytes: values between 0 and 1, as pictures have
+    U8,
+}
+
 /// Kernels to choose from.
 #[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -156,6 +178,26 @@ pub struct PlanArgs {
     /// Plan only bit-exact kernels and float32 objects
     #[arg(long, conflicts_with = "kernels", help_heading = "Kernels")]
     pub exact: bool,
+    /// How values are stored that boards send each other: f16 halves the bytes and rounds once, where a
+    /// value is made
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "TYPE",
+        conflicts_with = "exact"
+    )]
+    pub wire: WireFlag,
+    /// How frames are stored: u8 takes a quarter of the bytes, and rounds what comes from pictures to
+    /// multiples of 1/255
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "TYPE",
+        conflicts_with = "exact"
+    )]
+    pub frame_format: FrameFlag,
     /// Compute layer by layer on whole maps, as the paper does, instead of rolling rows
     #[arg(long, conflicts_with = "row_block", help_heading = "Kernels")]
     pub no_rolling: bool,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use tessera_plan::plan::{Plan, Split};
+use tessera_plan::plan::{ElementType, Plan, Split};
 use tessera_planner::{
     boards::Board,
     kernel::{
@@ -18,11 +18,14 @@ use tessera_planner::{
     model::Model,
     options::{Costs, PlanOptions, Rows, Target},
     report, text,
+    wire::Wire,
 };
 
 use crate::{
     command, emit, files,
-    flags::{KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag},
+    flags::{
+        FrameFlag, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag, WireFlag,
+    },
     model::{self, Source},
     out::{note, outln},
     progress::Step,
@@ -115,6 +118,16 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         WeightsFlag::F16 => Storage::Halves,
         WeightsFlag::Transformed => Storage::Transformed,
     };
+    let wire = Wire {
+        frames: match args.frame_format {
+            FrameFlag::F32 => ElementType::F32,
+            FrameFlag::U8 => ElementType::U8,
+        },
+        objects: match args.wire {
+            WireFlag::F32 => ElementType::F32,
+            WireFlag::F16 => ElementType::F16,
+        },
+    };
     let resolved = PlanArgs {
         target: Some(target.name().into()),
         ..args.clone()
@@ -132,6 +145,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         cuts: args.cuts.clone(),
         split,
         exact: args.exact,
+        wire,
         rows,
         kernels,
         tiles: args.tiles.map_or(TILES, usize::from),

@@ -2,31 +2,40 @@
 
 use std::collections::BTreeSet;
 
+use super::spec::ChainSpec;
 use crate::{
     buffers::{self, Taken},
     rows::Schedule,
+    wire::Wire,
 };
-use tessera_plan::plan::{Buffer, Order, Place, Step, View};
+use tessera_plan::{
+    graph::TensorIx,
+    plan::{Buffer, ElementType, Order, Place, Step, View},
+};
 
 /// Inputs that can be read where they arrive and outputs that can be written where they are handed
-/// over, without a copy: packed maps without padding, and of outputs those that no step (`read`)
-/// reads.
+/// over, without a copy: float32 values in packed maps without padding, and of outputs those that no
+/// step (`read`) reads.
 pub(super) fn put_in_place(
     buffers: &mut [Buffer],
-    loads: &[Option<View>],
-    stores: &[Option<View>],
+    spec: &ChainSpec<'_>,
+    wire: Wire,
+    [loads, stores]: [&[Option<View>]; 2],
     read: &BTreeSet<usize>,
-    packed: bool,
 ) {
     let stored = |b: usize| stores.iter().flatten().filter(|v| v.buffer == b).count();
-    for (k, v) in loads.iter().enumerate().filter(|_| packed) {
+    let float = |t: &TensorIx| wire.read(*t) == ElementType::F32;
+    let inputs = loads.iter().zip(spec.inputs).enumerate();
+    for (k, (v, _)) in inputs.filter(|(_, (_, t))| spec.packed && float(t)) {
         let Some(v) = v else { continue };
         if !buffers[v.buffer].is_padded() && stored(v.buffer) == 0 {
             buffers[v.buffer].place = Place::Input(k);
         }
     }
     let loaded: BTreeSet<usize> = loads.iter().flatten().map(|v| v.buffer).collect();
-    for (k, v) in stores.iter().enumerate() {
+    // What a tail makes never leaves its node.
+    let outputs = stores.iter().zip(spec.outputs).enumerate();
+    for (k, (v, _)) in outputs.filter(|(_, (_, t))| spec.packed || float(t)) {
         let Some(v) = v else { continue };
         let b = &buffers[v.buffer];
         let whole = (v.h, v.w) == (b.h, b.w);

@@ -6,6 +6,7 @@ use crate::{
     ftp::{Axis, Trace, axis::extent, halo, phase::phase},
     kernel,
     options::Rows,
+    wire::Wire,
 };
 use tessera_plan::{
     graph::{Graph, TensorIx},
@@ -23,6 +24,8 @@ pub struct How<'a> {
     pub apart: &'a BTreeSet<usize>,
     /// Threads that share a firing.
     pub team: usize,
+    /// How inputs and outputs are stored: only float32 is read or written where it lies.
+    pub wire: Wire,
 }
 
 /// What a chain computes.

@@ -214,7 +214,7 @@ impl Evaluated<'_> {
     fn task_graph(&self, list: &[&TiledStage], cuts: &StageCuts) -> Result<TaskGraph, PlanError> {
         let (_, tail) = stages_of(self.graph, &cuts.ends, self.o.dump)?;
         let outputs = list.iter().map(|s| s.data.outputs.as_slice());
-        let tensors = boundary_tensors(self.graph, outputs, &tail);
+        let tensors = boundary_tensors(self.graph, outputs, &tail, self.o.stored());
         let stages = list.iter().map(|s| &s.data);
         Ok(TaskGraph::of_stages(&tensors, stages, &tail.inputs)?)
     }

@@ -16,8 +16,8 @@ use crate::{
     stages::{self, AxisParts},
 };
 use tessera_plan::{
-    graph::Graph,
-    plan::{ElementType, Stage},
+    graph::{Graph, TensorIx},
+    plan::Stage,
     region::Region,
 };
 
@@ -147,6 +147,7 @@ impl<'a> OneStage<'a> {
             rows: o.rows,
             apart: &BTreeSet::new(),
             team: stages::team(ys, xs, o.team()),
+            wire: o.stored(),
         };
         let at = [(ys, longest(ys)), (xs, longest(xs))];
         let chain = stages::tile_chain(graph, stage, "", at, how);
@@ -154,10 +155,14 @@ impl<'a> OneStage<'a> {
         let times: Vec<Vec<TaskTime>> = boards
             .map(|(board, layers)| cost::stage_times(layers, stage, [ys, xs], board))
             .collect();
-        let bytes = |r: &Region| (r.len() * ElementType::F32.bytes()) as u64;
-        let inputs: u64 = data.tiles.iter().flat_map(|t| &t.inputs).map(bytes).sum();
-        let whole = stage.inputs.iter().map(|t| Region::whole(graph.shape(*t)));
-        let whole: u64 = whole.map(|r| bytes(&r)).sum();
+        let bytes = |(t, r): (&TensorIx, Region)| (r.len() * o.stored().read(*t).bytes()) as u64;
+        let tiles = data.tiles.iter();
+        let read = tiles.flat_map(|tile| stage.inputs.iter().zip(tile.inputs.iter().copied()));
+        let inputs: u64 = read.map(bytes).sum();
+        let whole = stage.inputs.iter();
+        let whole: u64 = whole
+            .map(|t| bytes((t, Region::whole(graph.shape(*t)))))
+            .sum();
         TiledStage {
             arena: VALUE_BYTES * chain.arena_floats as u64,
             weights: VALUE_BYTES * packing::stage_floats(graph, stage, &[&chain]) as u64,

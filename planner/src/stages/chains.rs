@@ -57,6 +57,7 @@ impl Parted<'_> {
             rows: self.options.rows,
             apart,
             team: self.options.team(),
+            wire: self.options.stored(),
         };
         let stages = self.stages.iter().zip(self.tiled);
         let chains = stages

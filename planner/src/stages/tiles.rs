@@ -1,13 +1,16 @@
 //! The regions of tiles, as plans write them.
 
+use std::collections::BTreeSet;
+
 use super::parts::AxisParts;
 use crate::{
     chain,
     ftp::{StageGraph, work::per_pixel},
+    wire::Wire,
 };
 use tessera_plan::{
     graph::{Graph, TensorIx},
-    plan::{Border, ElementType, Split, Stage, Tensor, Tile},
+    plan::{Border, Split, Stage, Tensor, Tile},
     region::{Region, Span},
 };
 
@@ -71,9 +74,11 @@ pub fn boundary_tensors<'a>(
     graph: &Graph,
     stages: impl IntoIterator<Item = &'a [TensorIx]>,
     tail: &StageGraph,
+    wire: Wire,
 ) -> Vec<Tensor> {
+    let made: BTreeSet<TensorIx> = stages.into_iter().flatten().copied().collect();
     let mut ids: Vec<TensorIx> = vec![TensorIx::INPUT];
-    ids.extend(stages.into_iter().flatten());
+    ids.extend(&made);
     ids.extend(&tail.inputs);
     ids.extend(&tail.outputs);
     ids.sort_unstable();
@@ -85,7 +90,7 @@ pub fn boundary_tensors<'a>(
                 i32::try_from(graph.nodes[n].layer).unwrap_or(i32::MAX)
             }),
             shape: graph.shape(id),
-            element: ElementType::F32,
+            element: wire.crossing(id, &made),
         })
         .collect()
 }

@@ -13,8 +13,11 @@ use anyhow::{Context, Result, ensure};
 use nix::{fcntl::OFlag, sys::stat::Mode, unistd::mkfifo};
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera_plan::graph::Darknet;
-use tessera_planner::options::{PlanOptions, Target};
+use tessera_plan::{graph::Darknet, plan::ElementType};
+use tessera_planner::{
+    options::{PlanOptions, Target},
+    wire::Wire,
+};
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
     model,
@@ -81,15 +84,32 @@ num=2
 /// Values of a frame.
 const FRAME: usize = 64 * 64 * 3;
 
-/// A plan's name, its stages' ends and grids.
-type PlanOf = (&'static str, &'static [usize], &'static [[usize; 2]]);
+/// A plan's name, its stages' ends and grids, and how its frames and objects are stored.
+type PlanOf = (&'static str, &'static [usize], &'static [[usize; 2]], Wire);
+
+/// Everything as it is computed.
+const FLOATS: Wire = Wire {
+    frames: ElementType::F32,
+    objects: ElementType::F32,
+};
+/// The least bytes.
+const SHORT_VALUES: Wire = Wire {
+    frames: ElementType::U8,
+    objects: ElementType::F16,
+};
 
 /// Plans of the bundle.
-const PLANS: [PlanOf; 4] = [
-    ("one-1x1", &[4], &[[1, 1]]),
-    ("one-2x3", &[4], &[[2, 3]]),
-    ("one-4x4", &[5], &[[4, 4]]),
-    ("two-3x3-2x2", &[2, 5], &[[3, 3], [2, 2]]),
+const PLANS: [PlanOf; 5] = [
+    ("one-1x1", &[4], &[[1, 1]], FLOATS),
+    ("one-2x3", &[4], &[[2, 3]], FLOATS),
+    ("one-4x4", &[5], &[[4, 4]], FLOATS),
+    ("two-3x3-2x2", &[2, 5], &[[3, 3], [2, 2]], FLOATS),
+    (
+        "two-2x2-3x2-short",
+        &[2, 5],
+        &[[2, 2], [3, 2]],
+        SHORT_VALUES,
+    ),
 ];
 
 /// Names of all programs.
@@ -101,10 +121,11 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
     let model = model::random("cluster", CFG, Darknet::Alexey, 7)?;
     let entries: Vec<Entry<'_>> = PLANS
         .iter()
-        .map(|(name, cuts, grids)| {
+        .map(|(name, cuts, grids, wire)| {
             let options = PlanOptions {
                 grids: grids.to_vec(),
                 cuts: cuts.to_vec(),
+                wire: *wire,
                 dump: true,
                 ..PlanOptions::default()
             };
