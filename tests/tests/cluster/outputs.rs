@@ -294,6 +294,11 @@ fn gateways_with_any_records() -> Result<()> {
                     .with_context(|| what.clone())?;
                     let stats = gateway.ask(SHORT)?;
                     ensure!(stats["frames"]["detections"] == 0, "{what}: {stats}");
+                    wait_for(SHORT, || {
+                        let said = gateway.errors();
+                        Ok(said.contains("records cannot be written").then_some(()))
+                    })
+                    .with_context(|| what.clone())?;
                     ensure!(gateway.stop(SHORT)? == End::Code(0), "{what}");
                 }
             }

@@ -1,7 +1,7 @@
 //! The gateway's process: the machine under a socket, the tail on its own thread, records.
 
 use super::program_info;
-use std::{os::fd::AsFd, sync::Arc};
+use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
 use super::{
     net::{self, Net, Sending},
@@ -36,6 +36,9 @@ use tessera_runtime::{
 /// hear of it.
 const GOODBYE_US: u64 = 1_000_000;
 
+/// Time without a written record, though some wait, after which that is said.
+const RECORDS_STAND: Duration = Duration::from_secs(5);
+
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let listen = a
@@ -62,6 +65,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         tail,
         writer: Writer::start(records, waker.clone())?,
         writer_is_over: false,
+        said_records_stand: false,
         wake_at: 0,
         frames: GatewayFrames::default(),
         tails_out: 0,
@@ -102,6 +106,8 @@ struct Shell {
     writer: Writer<Published>,
     /// Nothing more is written.
     writer_is_over: bool,
+    /// It was said that records cannot be written.
+    said_records_stand: bool,
     /// When the machine wants to be called again.
     wake_at: Micros,
     /// What was published.
@@ -163,6 +169,7 @@ impl Shell {
             }
             self.drain(now, &mut net.sending());
             net.flush();
+            self.tell_of_records();
             if self.is_done(now) {
                 break;
             }
@@ -174,6 +181,20 @@ impl Shell {
         }
         let statistics = self.write_statistics(&net, program, a);
         self.ended(statistics)
+    }
+
+    /// Says when records cannot be written, and when they can again.
+    fn tell_of_records(&mut self) {
+        let stand = self.writer.stands_for() >= RECORDS_STAND;
+        if stand && !self.said_records_stand {
+            self.said_records_stand = true;
+            tracing::warn!(
+                "records cannot be written: their reader or disk stands still; no more frames are taken"
+            );
+        } else if !stand && self.said_records_stand {
+            self.said_records_stand = false;
+            tracing::info!("records are written again");
+        }
     }
 
     /// Begins to end, for the reason `why`; once.

@@ -8,6 +8,7 @@
 use std::{
     collections::VecDeque,
     sync::mpsc::{Receiver, Sender, channel},
+    time::{Duration, Instant},
 };
 
 use super::Records;
@@ -39,6 +40,8 @@ pub struct Writer<T> {
     done: Receiver<Written<T>>,
     /// What is handed over and not known to be written.
     waiting: VecDeque<T>,
+    /// When that last became less, or began.
+    moved: Instant,
 }
 
 impl<T: Copy + Send + 'static> Writer<T> {
@@ -59,6 +62,7 @@ impl<T: Copy + Send + 'static> Writer<T> {
             todo: Some(todo),
             done,
             waiting: VecDeque::new(),
+            moved: Instant::now(),
         })
     }
 
@@ -72,6 +76,9 @@ impl<T: Copy + Send + 'static> Writer<T> {
             .as_ref()
             .filter(|_| self.waiting.len() < WAITING_MAX);
         todo.ok_or(Full)?.send((which, record)).map_err(|_| Full)?;
+        if self.waiting.is_empty() {
+            self.moved = Instant::now();
+        }
         self.waiting.push_back(which);
         Ok(())
     }
@@ -81,6 +88,7 @@ impl<T: Copy + Send + 'static> Writer<T> {
         let written = self.done.try_recv().ok()?;
         if let Written::Record(_) = written {
             self.waiting.pop_front();
+            self.moved = Instant::now();
         }
         Some(written)
     }
@@ -88,6 +96,15 @@ impl<T: Copy + Send + 'static> Writer<T> {
     /// What waits to be written, the oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = T> + '_ {
         self.waiting.iter().copied()
+    }
+
+    /// For how long nothing was written, though something waits.
+    pub fn stands_for(&self) -> Duration {
+        if self.waiting.is_empty() {
+            Duration::ZERO
+        } else {
+            self.moved.elapsed()
+        }
     }
 
     /// No more will come: the sink writes what it holds back, and [`Written::All`] is told.

@@ -216,6 +216,10 @@ impl Staff {
 
     /// Sees a worker off whose socket has ended: it is dead, or as good as.
     pub(super) fn reap(&mut self, worker: usize) {
+        self.reap_until(worker, Instant::now() + END_WITHIN);
+    }
+
+    fn reap_until(&mut self, worker: usize, until: Instant) {
         let Some(m) = self.members.get_mut(worker) else {
             return;
         };
@@ -226,7 +230,7 @@ impl Staff {
         // A worker never closes its socket while it lives; should it, it ends here. The process is
         // not reaped before it is waited for, so the id is still its own.
         let _ = r.child.kill();
-        let status = ended(&mut r.child);
+        let status = ended(&mut r.child, until);
         let line = WorkerLine::new(&self.lines, worker);
         m.barren = if line.is_ready() { 0 } else { m.barren + 1 };
         m.statistics.peak_bytes = m.statistics.peak_bytes.max(line.peak_bytes());
@@ -310,8 +314,9 @@ impl Staff {
         self.dismissed = true;
         // All first, then one after the other: they end at the same time.
         (0..self.members.len()).for_each(|worker| self.condemn(worker));
+        let until = Instant::now() + END_WITHIN;
         for worker in 0..self.members.len() {
-            self.reap(worker);
+            self.reap_until(worker, until);
         }
     }
 
@@ -328,13 +333,12 @@ impl Staff {
     }
 }
 
-/// Waits a little for the end of a killed process.
-fn ended(child: &mut Child) -> Option<ExitStatus> {
-    let begun = Instant::now();
+/// Waits for the end of a killed process.
+fn ended(child: &mut Child, until: Instant) -> Option<ExitStatus> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
-            Ok(None) if begun.elapsed() < END_WITHIN => {
+            Ok(None) if Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             _ => return None,
