@@ -118,15 +118,18 @@ fn a_count_of_frames_is_kept() -> Result<()> {
     // More frames than asked for are in flight at once.
     let frames = Frames::new(&node, 6, 72)?;
     for count in [1, 3] {
+        let fifo = frames.fifo(&format!("late-{count}"))?;
+        let mut files = frames.files.clone();
+        files[0].clone_from(&fifo);
         let setup = Setup {
-            edges: vec![
-                Edge::source(2, frames.files.clone()),
-                Edge::source(2, frames.files.clone()),
-            ],
+            edges: vec![Edge::source(2, files), Edge::thief(1)],
             frames: Some(count),
             ..Setup::default()
         };
         let cluster = Cluster::start(&node, setup)?;
+        // Whoever has not joined cannot be told to end.
+        reaches(&cluster.gateway, "/counters/nodes_joined", 2)?;
+        frames.feed(&fifo, 0)?;
         assert_eq!(cluster.gateway.wait(LONG)?, End::Code(0));
         for edge in &cluster.edges {
             assert_eq!(edge.wait(SHORT)?, End::Code(0));
