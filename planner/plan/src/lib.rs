@@ -20,6 +20,7 @@ pub mod check;
 pub mod dataflow;
 pub mod files;
 pub mod graph;
+mod index;
 pub mod kernel;
 pub mod limits;
 pub mod plan;
