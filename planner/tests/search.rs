@@ -7,6 +7,7 @@ use tessera_plan::{
     graph::Darknet,
     plan::{Plan, WeightFormat},
 };
+use tessera_plan_text::PlanText;
 use tessera_planner::{
     boards::Board,
     cfg,

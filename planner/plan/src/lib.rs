@@ -25,5 +25,3 @@ pub mod kernel;
 pub mod limits;
 pub mod plan;
 pub mod region;
-#[cfg(feature = "text")]
-pub mod text;
