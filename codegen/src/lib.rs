@@ -21,6 +21,7 @@ use tessera_plan::{
     check::CheckError,
     plan::{ConvKernel, Isa, Plan},
 };
+use tessera_plan_text::PlanText;
 
 mod act;
 mod cargo_toml;

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
+use tessera_plan::plan::BufferIx;
 
 /// An identifier. Names come from the planner, which makes only valid ones; anything else is
 /// turned into `_` so that no plan can make this panic.
@@ -36,8 +37,8 @@ pub fn upper(name: &str) -> Ident {
 }
 
 /// Name of a buffer's constant.
-pub fn buffer(i: usize) -> Ident {
-    upper(&format!("b{i}"))
+pub fn buffer(buffer: BufferIx) -> Ident {
+    upper(&format!("b{}", buffer.0))
 }
 
 /// `name` as a Cargo package name.

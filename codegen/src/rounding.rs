@@ -21,9 +21,9 @@ pub struct Rounding {
 pub fn rounding(plan: &Plan, target: &str, weights: &[Option<NodeWeights>]) -> Option<Rounding> {
     let (mut found, mut change, mut size) = (Rounding::default(), 0.0, 0.0);
     for p in &plan.target.get(target)?.packing {
-        let node = plan.network.nodes.get(p.node)?;
+        let node = plan.network.nodes.get(p.node.0)?;
         let halves = p.weights == WeightFormat::F16 && matches!(node.op, Op::Conv(_));
-        let Some(w) = weights.get(p.node)?.as_ref().filter(|_| halves) else {
+        let Some(w) = weights.get(p.node.0)?.as_ref().filter(|_| halves) else {
             continue;
         };
         for v in &w.weights {

@@ -10,6 +10,7 @@ use tessera_plan::{
     plan::Plan,
     region::Shape,
 };
+use tessera_plan_text::PlanText;
 use tessera_planner::{
     cfg, make,
     model::Model,

@@ -42,7 +42,8 @@ pub struct Board {
 pub struct Link {
     /// Bytes per second.
     pub bytes_per_s: f64,
-    /// Seconds from the request for an object on another board to its first byte.
+    /// Seconds from a ready task on one board to the first byte of its input on another: six messages, as
+    /// [`crate::cost::schedule`] counts them.
     pub round_trip_s: f64,
 }
 
@@ -73,7 +74,7 @@ impl Default for Link {
         Self {
             // Goodput of 100 Mbit/s.
             bytes_per_s: 100e6 / 8.0,
-            // A request and its answer between boards on one switch or access point. Assumed, not measured.
+            // Six messages between boards on one switch or access point. Assumed, not measured.
             round_trip_s: 3e-3,
         }
     }

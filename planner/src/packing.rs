@@ -2,7 +2,7 @@
 
 use crate::ftp::StageGraph;
 use tessera_plan::{
-    graph::Graph,
+    graph::{Graph, NodeIx},
     kernel::packed_floats,
     plan::{Chain, Packing, Section, WeightFormat},
 };
@@ -55,7 +55,7 @@ pub fn pack(
 
 /// Output channels per packed block of a node, as its kernel wants them, 0 for other operations; and
 /// how weights are stored.
-fn kernel_of(chains: &[&Chain], node: usize) -> (usize, WeightFormat) {
+fn kernel_of(chains: &[&Chain], node: NodeIx) -> (usize, WeightFormat) {
     chains
         .iter()
         .flat_map(|c| &c.steps)
@@ -67,7 +67,7 @@ fn kernel_of(chains: &[&Chain], node: usize) -> (usize, WeightFormat) {
 
 /// Number of values of a stage's section.
 pub fn stage_floats(graph: &Graph, stage: &StageGraph, chains: &[&Chain]) -> usize {
-    let of = |n: &usize| {
+    let of = |n: &NodeIx| {
         let (nr, weights) = kernel_of(chains, *n);
         packed_floats(graph, &graph.nodes[*n], nr, weights).next_multiple_of(PAGE)
     };

@@ -39,6 +39,7 @@ impl Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tessera_plan::graph::NodeIx;
 
     #[test]
     fn what_the_tail_makes_stays_as_it_is() {
@@ -46,7 +47,7 @@ mod tests {
             frames: ElementType::U8,
             objects: ElementType::F16,
         };
-        let (made, tail) = (TensorIx::node(3), TensorIx::node(7));
+        let [made, tail] = [3, 7].map(|n| TensorIx::node(NodeIx(n)));
         let list = BTreeSet::from([made]);
         assert_eq!(wire.crossing(TensorIx::INPUT, &list), ElementType::U8);
         assert_eq!(wire.crossing(made, &list), ElementType::F16);

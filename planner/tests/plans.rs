@@ -6,6 +6,7 @@ use tessera_plan::{
     graph::{Darknet, Graph},
     plan::{Plan, Split},
 };
+use tessera_plan_text::PlanText;
 use tessera_planner::{
     boards::Board,
     cfg, make,

@@ -10,6 +10,7 @@ use tessera_plan::{
     graph::{Darknet, Graph},
     plan::{Plan, Split},
 };
+use tessera_plan_text::PlanText;
 use tessera_planner::{cfg, inspect, make, options::PlanOptions, report, weights};
 
 fn runner(cases: u32) -> TestRunner {

@@ -7,6 +7,7 @@ use tessera_plan::{
     graph::Darknet,
     plan::{Plan, WeightFormat},
 };
+use tessera_plan_text::PlanText;
 use tessera_planner::{
     boards::Board,
     cfg,
@@ -102,7 +103,8 @@ fn several_stages_are_chosen_where_only_halos_travel() {
     for words in ["searched", "chosen", "best with one stage", "bind"] {
         assert!(why.contains(words), "{why}");
     }
-    // The design's example: cuts after layers 4, 8 and 12 cost 1.04x and move 1.4 MiB of halos.
+    // The design's example: cuts after layers 4, 8 and 12 cost 1.04x. If all successors stayed they would move
+    // 1.4 MiB of halos; among thieves it is twice that.
     let design = PlanOptions {
         grids: vec![[3, 2]],
         cuts: vec![4, 8, 12, 16],
@@ -111,7 +113,7 @@ fn several_stages_are_chosen_where_only_halos_travel() {
     let d = make::plan(&m, &design).unwrap();
     assert!((d.estimates.redundancy - 1.04).abs() < 0.005);
     let halos = d.estimates.traffic["expected.halos"];
-    assert!((1_400_000..1_500_000).contains(&halos), "{halos}");
+    assert!((2_900_000..3_200_000).contains(&halos), "{halos}");
     assert!(frame(&p) <= frame(&d));
 }
 
@@ -180,9 +182,9 @@ fn offload(p: &Plan) -> (usize, String) {
 
 #[test]
 fn the_gateway_computes_everything_where_that_is_faster() {
-    // The cores of two boards, one each, are no match for the four of the gateway.
+    // The core of one board is no match for the four of the gateway.
     let m = model("yolov2");
-    let p = make::plan(&m, &options(2)).unwrap();
+    let p = make::plan(&m, &options(1)).unwrap();
     let (point, why) = offload(&p);
     assert_eq!(point, 0, "{why}");
     assert!(why.contains("chosen: everything on the gateway"), "{why}");
@@ -193,7 +195,7 @@ fn the_gateway_computes_everything_where_that_is_faster() {
     // It is the plan that the flag asks for.
     let asked = PlanOptions {
         offload: Some(0),
-        ..options(2)
+        ..options(1)
     };
     let asked = make::plan(&m, &asked).unwrap();
     assert_eq!((&p.dataflow, frame(&p)), (&asked.dataflow, frame(&asked)));
@@ -431,9 +433,9 @@ fn weights_are_stored_transformed_where_memory_allows() {
 #[test]
 fn a_board_shares_one_tile_or_computes_several() {
     let m = model("yolov2");
-    let made = |edges, team| {
+    let made = |edges, cores, team| {
         let board = Board {
-            cores: 4,
+            cores,
             team,
             ..board()
         };
@@ -444,12 +446,12 @@ fn a_board_shares_one_tile_or_computes_several() {
         let p = make::plan(&m, &o).unwrap();
         (p.dataflow.stages[0].grid, p.estimates.why.join("\n"))
     };
-    let (grid, why) = made(1, 4);
+    let (grid, why) = made(1, 4, 4);
     assert_eq!(grid, [1, 1], "{why}");
     assert!(why.contains("one tile a stage, best with a tile per core"));
-    let (grid, why) = made(1, 1);
+    let (grid, why) = made(1, 4, 1);
     assert_ne!(grid, [1, 1], "nobody to share a tile with: {why}");
-    let (grid, why) = made(4, 4);
+    let (grid, why) = made(4, 2, 2);
     assert_ne!(grid, [1, 1], "other boards would idle: {why}");
 }
 

@@ -7,6 +7,7 @@ use tessera_plan::{
     graph::{Darknet, Graph},
     plan::Split,
 };
+use tessera_plan_text::PlanText;
 use tessera_planner::{
     boards::Board,
     cfg, inspect, make,

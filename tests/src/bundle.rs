@@ -34,6 +34,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tessera_codegen::{EmitOptions, SETTINGS, emit_bundle, pack, write_files};
 use tessera_plan::plan::Plan;
+use tessera_plan_text::PlanText;
 use tessera_planner::{
     make,
     model::Model,

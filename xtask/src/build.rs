@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tessera_codegen::SETTINGS;
 use tessera_plan::plan::Plan;
+use tessera_plan_text::PlanText;
 use tessera_planner::options::Target;
 
 use crate::{

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use tessera_plan::{graph::NodeWeights, limits::PLAN_BYTES_MAX, plan::Plan};
+use tessera_plan_text::PlanText;
 use tessera_planner::{text, weights};
 
 use crate::{emit, files, flags::EmitArgs, model, out::note, workspace};

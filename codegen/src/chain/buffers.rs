@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_plan::{
     graph::{Graph, TensorIx},
-    plan::{Buffer, Chain, Place, View},
+    plan::{Buffer, BufferIx, Chain, Place, View},
 };
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn constants(scope: &Scope, chain: &Chain, uses: &Uses) -> TokenStream {
     let constant = |(i, b): (usize, &Buffer)| {
         let ty = uses.name(from::IO, "Buffer");
-        let (name, literal) = (buffer(i), literal(b, &ty));
+        let (name, literal) = (buffer(BufferIx(i)), literal(b, &ty));
         let place = match b.place {
             Place::Arena => "",
             Place::Input(_) => ", where it arrived",

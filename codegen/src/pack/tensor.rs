@@ -18,7 +18,7 @@ pub(super) fn write<W: Write>(
     out: &mut Sink<W>,
 ) -> Result<(), PackError> {
     let node = &network.nodes[p.node];
-    let w = weights.get(p.node).and_then(Option::as_ref);
+    let w = weights.get(p.node.0).and_then(Option::as_ref);
     let w = w.ok_or_else(|| PackError::NoNodeWeights {
         name: p.name.clone(),
     })?;

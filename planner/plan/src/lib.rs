@@ -20,9 +20,8 @@ pub mod check;
 pub mod dataflow;
 pub mod files;
 pub mod graph;
+mod index;
 pub mod kernel;
 pub mod limits;
 pub mod plan;
 pub mod region;
-#[cfg(feature = "text")]
-pub mod text;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::spec::ChainSpec;
 use tessera_plan::{
     graph::{Graph, TensorIx},
-    plan::{Buffer, Place},
+    plan::{Buffer, BufferIx, Place},
 };
 
 /// Buffers and the tensors that lie in them.
 pub(super) struct Buffers {
     pub list: Vec<Buffer>,
-    index: BTreeMap<TensorIx, usize>,
+    index: BTreeMap<TensorIx, BufferIx>,
 }
 
 impl Buffers {
@@ -23,7 +23,7 @@ impl Buffers {
     }
 
     /// The buffer of a tensor; made if there is none. `None`: the chain needs nothing of the tensor.
-    pub fn of(&mut self, graph: &Graph, spec: &ChainSpec<'_>, t: TensorIx) -> Option<usize> {
+    pub fn of(&mut self, graph: &Graph, spec: &ChainSpec<'_>, t: TensorIx) -> Option<BufferIx> {
         let r = spec.region(graph, t);
         if r.is_empty() {
             return None;
@@ -31,7 +31,8 @@ impl Buffers {
         if let Some(b) = self.index.get(&t) {
             return Some(*b);
         }
-        self.index.insert(t, self.list.len());
+        let buffer = BufferIx(self.list.len());
+        self.index.insert(t, buffer);
         self.list.push(Buffer {
             tensor: t,
             offset: 0,
@@ -45,21 +46,21 @@ impl Buffers {
             zero_row: false,
             place: Place::Arena,
         });
-        Some(self.list.len() - 1)
+        Some(buffer)
     }
 
     /// Says that a tensor lies in a buffer that is another one's.
-    pub fn share(&mut self, t: TensorIx, buffer: usize) {
+    pub fn share(&mut self, t: TensorIx, buffer: BufferIx) {
         self.index.insert(t, buffer);
     }
 
     /// The buffer in which a tensor lies, if it lies in one.
-    pub fn find(&self, t: TensorIx) -> Option<usize> {
+    pub fn find(&self, t: TensorIx) -> Option<BufferIx> {
         self.index.get(&t).copied()
     }
 
     /// Rows and columns of zeros that a convolution's windows (`[top, bottom, left, right]`) reach.
-    pub fn pad(&mut self, buffer: usize, [top, bottom, left, right]: [usize; 4]) {
+    pub fn pad(&mut self, buffer: BufferIx, [top, bottom, left, right]: [usize; 4]) {
         let b = &mut self.list[buffer];
         b.zero_row |= top + bottom > 0;
         b.pad_left = b.pad_left.max(left);

@@ -16,7 +16,7 @@ use crate::{
 };
 use tessera_plan::{
     graph::{Graph, Op},
-    plan::{Buffer, Chain, Step, View},
+    plan::{Buffer, BufferIx, Chain, Step, View},
     region::{Region, Span},
 };
 
@@ -34,7 +34,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     let drafts = drafts(&reading, &fused, &mut buffers);
     let stores = stores(graph, spec, ends, &buffers);
     let mut buffers = buffers.list;
-    let read: BTreeSet<usize> = drafts
+    let read: BTreeSet<BufferIx> = drafts
         .iter()
         .flat_map(|d| d.inputs.iter().map(|v| v.buffer).filter(|b| *b != d.out))
         .collect();
@@ -89,7 +89,7 @@ fn stores(
     spec.outputs.iter().zip(ends).map(store).collect()
 }
 
-fn whole(r: &Region, buffer: usize) -> View {
+fn whole(r: &Region, buffer: BufferIx) -> View {
     View {
         buffer,
         y: 0,

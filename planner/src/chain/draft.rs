@@ -3,15 +3,15 @@
 use super::{buffers::Buffers, flow::Reading, fused::Fused, slices::Slice};
 use crate::ftp::{Axis, halo, phase::phase, work::per_pixel};
 use tessera_plan::{
-    graph::{Op, TensorIx},
-    plan::View,
+    graph::{NodeIx, Op, TensorIx},
+    plan::{BufferIx, View},
 };
 
 /// A step without its kernel.
 pub(super) struct Draft {
-    pub node: usize,
+    pub node: NodeIx,
     /// The buffer that it writes.
-    pub out: usize,
+    pub out: BufferIx,
     pub inputs: Vec<View>,
     pub pad: [usize; 4],
     pub phase: [usize; 2],
@@ -35,7 +35,7 @@ pub(super) fn drafts(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers
 }
 
 /// The step of a node; `None` where the chain needs nothing of it.
-fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: usize) -> Option<Draft> {
+fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: NodeIx) -> Option<Draft> {
     let Reading { graph, spec, .. } = *reading;
     let node = &graph.nodes[n];
     let t = TensorIx::node(n);

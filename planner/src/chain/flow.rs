@@ -9,7 +9,7 @@ use crate::{
     rows::{self, Op as Flow, Reads},
 };
 use tessera_plan::{
-    graph::{Graph, TensorIx},
+    graph::{Graph, NodeIx, TensorIx},
     plan::{Buffer, ConvKernel, Place, Step, View},
     region::Span,
 };
@@ -32,7 +32,7 @@ impl Reading<'_> {
     /// held.
     pub fn rows(
         &self,
-        n: usize,
+        n: NodeIx,
         k: usize,
         conv: Option<&ConvKernel>,
         rows: [usize; 2],
@@ -50,7 +50,7 @@ impl Reading<'_> {
     }
 
     /// Whether the first row of a node of several needs as much of an input of several as all rows do.
-    pub fn needs_all(&self, n: usize, conv: Option<&ConvKernel>) -> bool {
+    pub fn needs_all(&self, n: NodeIx, conv: Option<&ConvKernel>) -> bool {
         let h = self.spec.y.span(TensorIx::node(n)).len() / conv.map_or(1, ConvKernel::side);
         h > 1
             && (0..self.graph.nodes[n].inputs.len()).any(|k| {

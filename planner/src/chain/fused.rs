@@ -9,14 +9,14 @@ use super::{
     spec::ChainSpec,
 };
 use crate::options::Rows;
-use tessera_plan::graph::{Graph, TensorIx};
+use tessera_plan::graph::{Graph, NodeIx, TensorIx};
 
 /// What layers of a chain do along for others.
 pub struct Fused {
     /// Nodes that write among the channels of a concatenation.
-    pub(super) parts: BTreeMap<usize, Part>,
+    pub(super) parts: BTreeMap<NodeIx, Part>,
     /// Convolutions that store maxima, each with the pool that it stands for.
-    pools: BTreeMap<usize, usize>,
+    pools: BTreeMap<NodeIx, NodeIx>,
     /// Tensors that are channels of another one, and are read there.
     pub(super) slices: BTreeMap<TensorIx, Slice>,
 }
@@ -35,17 +35,17 @@ impl Fused {
     }
 
     /// The pool whose maxima a convolution stores.
-    pub fn pool_of(&self, conv: usize) -> Option<usize> {
+    pub fn pool_of(&self, conv: NodeIx) -> Option<NodeIx> {
         self.pools.get(&conv).copied()
     }
 
     /// Whether a node writes among the channels of a concatenation, which then does not copy them.
-    pub fn is_in_place(&self, node: usize) -> bool {
+    pub fn is_in_place(&self, node: NodeIx) -> bool {
         self.parts.contains_key(&node)
     }
 
     /// Nodes that have no step: others do their work.
-    pub fn done(&self) -> BTreeSet<usize> {
+    pub fn done(&self) -> BTreeSet<NodeIx> {
         let sliced = self.slices.keys().filter_map(|t| t.producer());
         self.pools.values().copied().chain(sliced).collect()
     }

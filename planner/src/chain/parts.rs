@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::spec::{ChainSpec, region};
 use tessera_plan::{
-    graph::{Graph, Op, TensorIx},
+    graph::{Graph, NodeIx, Op, TensorIx},
     region::Span,
 };
 
@@ -12,7 +12,7 @@ use tessera_plan::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     /// The node that concatenates.
-    pub node: usize,
+    pub node: NodeIx,
     /// First channel of its output.
     pub channel: usize,
 }
@@ -22,9 +22,9 @@ const PART_CHANNELS: usize = 32;
 
 /// Convolutions, pools and upsamplings that can write their channels where a concatenation, their only
 /// reader, would copy them to; by node.
-pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<usize, Part> {
+pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<NodeIx, Part> {
     // An activation must be the kernel's: a pass over rows would touch other parts.
-    let writes = |n: usize| match &graph.nodes[n].op {
+    let writes = |n: NodeIx| match &graph.nodes[n].op {
         Op::Conv(c) => {
             let wide = graph.nodes[n].shape.c >= PART_CHANNELS;
             wide && c.groups == 1 && c.activation.is_pointwise()

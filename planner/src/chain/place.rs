@@ -10,7 +10,7 @@ use crate::{
 };
 use tessera_plan::{
     graph::TensorIx,
-    plan::{Buffer, ElementType, Order, Place, Step, View},
+    plan::{Buffer, BufferIx, ElementType, Order, Place, Step, View},
 };
 
 /// Inputs that can be read where they arrive and outputs that can be written where they are handed
@@ -21,9 +21,9 @@ pub(super) fn put_in_place(
     spec: &ChainSpec<'_>,
     wire: Wire,
     [loads, stores]: [&[Option<View>]; 2],
-    read: &BTreeSet<usize>,
+    read: &BTreeSet<BufferIx>,
 ) {
-    let stored = |b: usize| stores.iter().flatten().filter(|v| v.buffer == b).count();
+    let stored = |b: BufferIx| stores.iter().flatten().filter(|v| v.buffer == b).count();
     let float = |t: &TensorIx| wire.read(*t) == ElementType::F32;
     let inputs = loads.iter().zip(spec.inputs).enumerate();
     for (k, (v, _)) in inputs.filter(|(_, (_, t))| spec.packed && float(t)) {
@@ -32,7 +32,7 @@ pub(super) fn put_in_place(
             buffers[v.buffer].place = Place::Input(k);
         }
     }
-    let loaded: BTreeSet<usize> = loads.iter().flatten().map(|v| v.buffer).collect();
+    let loaded: BTreeSet<BufferIx> = loads.iter().flatten().map(|v| v.buffer).collect();
     // What a tail makes never leaves its node.
     let outputs = stores.iter().zip(spec.outputs).enumerate();
     for (k, (v, _)) in outputs.filter(|(_, (_, t))| spec.packed || float(t)) {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::spec::ChainSpec;
 use crate::ftp::{Axis, halo};
-use tessera_plan::graph::{Graph, Op, Pool, TensorIx};
+use tessera_plan::graph::{Graph, NodeIx, Op, Pool, TensorIx};
 
 /// Convolutions that store the maxima of squares of what they compute, each with its pool: the only
 /// reader of a map that nobody else asks for, whose windows lie side by side and wholly inside of it.
-pub(super) fn pools_in_kernels(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<usize, usize> {
+pub(super) fn pools_in_kernels(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<NodeIx, NodeIx> {
     let squares = |p: &Pool| (p.size, p.stride_y, p.stride_x) == (2, 2, 2);
     let mut found = BTreeMap::new();
     for &pool in spec.nodes {

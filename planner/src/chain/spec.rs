@@ -9,7 +9,7 @@ use crate::{
     wire::Wire,
 };
 use tessera_plan::{
-    graph::{Graph, TensorIx},
+    graph::{Graph, NodeIx, TensorIx},
     region::{Region, Span},
 };
 
@@ -21,7 +21,7 @@ pub struct How<'a> {
     /// How rows move through the chain.
     pub rows: Rows,
     /// Nodes whose weights are not stored transformed, since chains do not agree on their kernel.
-    pub apart: &'a BTreeSet<usize>,
+    pub apart: &'a BTreeSet<NodeIx>,
     /// Threads that share a firing.
     pub team: usize,
     /// How inputs and outputs are stored: only float32 is read or written where it lies.
@@ -34,7 +34,7 @@ pub struct ChainSpec<'a> {
     /// Name of the emitted module.
     pub name: &'a str,
     /// Nodes, in order.
-    pub nodes: &'a [usize],
+    pub nodes: &'a [NodeIx],
     /// Tensors that the chain loads.
     pub inputs: &'a [TensorIx],
     /// Tensors that the chain stores.
@@ -81,7 +81,7 @@ impl ChainSpec<'_> {
 /// The geometry of a tile along one axis, relative to its own position. Tiles of equal signatures share code.
 pub fn signature(
     graph: &Graph,
-    nodes: &[usize],
+    nodes: &[NodeIx],
     inputs: &[TensorIx],
     outputs: &[TensorIx],
     ends: &[Span],

@@ -8,7 +8,7 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
-use tessera_plan::graph::{Graph, Op, TensorIx};
+use tessera_plan::graph::{Graph, NodeIx, Op, TensorIx};
 
 use crate::{
     boards::Board,
@@ -29,7 +29,7 @@ pub struct LayerTimes<'a> {
     rows: Rows,
     core: Core,
     /// Seconds of convolutions, by node and what it makes.
-    known: RefCell<HashMap<(usize, Made), f64>>,
+    known: RefCell<HashMap<(NodeIx, Made), f64>>,
 }
 
 impl<'a> LayerTimes<'a> {
@@ -55,7 +55,7 @@ impl<'a> LayerTimes<'a> {
     }
 
     /// Seconds of a node and of what it does along for others.
-    fn step_s(&self, spec: &ChainSpec<'_>, fused: &Fused, n: usize) -> f64 {
+    fn step_s(&self, spec: &ChainSpec<'_>, fused: &Fused, n: NodeIx) -> f64 {
         let (graph, core) = (self.graph, &self.core);
         let node = &graph.nodes[n];
         let pool = fused.pool_of(n);
@@ -90,7 +90,7 @@ impl<'a> LayerTimes<'a> {
     }
 
     /// Seconds of a convolution's kernel.
-    fn conv_s(&self, n: usize, made: Made) -> f64 {
+    fn conv_s(&self, n: NodeIx, made: Made) -> f64 {
         let mut known = self.known.borrow_mut();
         *known.entry((n, made)).or_insert_with(|| {
             let node = &self.graph.nodes[n];

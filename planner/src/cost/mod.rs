@@ -6,6 +6,6 @@ mod tasks;
 
 pub use self::{
     layers::LayerTimes,
-    schedule::{Run, Schedule, schedule},
+    schedule::{Orders, PlacementError, Run, Schedule, schedule, schedule_placed},
     tasks::{TaskTime, net_s, stage_times, tail_s},
 };

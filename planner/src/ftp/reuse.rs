@@ -17,7 +17,7 @@
 
 use super::{StageGraph, work::per_pixel};
 use tessera_plan::{
-    graph::{Graph, Op, TensorIx},
+    graph::{Graph, NodeIx, Op, TensorIx},
     plan::Stage,
     region::{Region, Span},
 };
@@ -91,7 +91,7 @@ pub struct Strip {
 #[derive(Clone, Debug)]
 pub struct Reuse {
     /// Nodes, in order.
-    pub nodes: Vec<usize>,
+    pub nodes: Vec<NodeIx>,
     /// Tiles without reuse, row-major.
     pub plain: Vec<ReuseTile>,
     /// Tiles with reuse, row-major.
@@ -164,7 +164,7 @@ const fn is_plain(op: &Op) -> bool {
 }
 
 /// What the area `out` of a node needs of its input, whether or not `out` is empty.
-fn back(graph: &Graph, n: usize, out: Area) -> Area {
+fn back(graph: &Graph, n: NodeIx, out: Area) -> Area {
     let node = &graph.nodes[n];
     let from = graph.shape(node.inputs[0]);
     let (stride, pad, reach) = match &node.op {
@@ -193,7 +193,7 @@ fn back(graph: &Graph, n: usize, out: Area) -> Area {
 /// Cuts off what side neighbours have, operation by operation, last one first.
 fn shrink(
     graph: &Graph,
-    nodes: &[usize],
+    nodes: &[NodeIx],
     plain: &[ReuseTile],
     [rows, cols]: [usize; 2],
 ) -> (Vec<ReuseTile>, Vec<Strip>) {

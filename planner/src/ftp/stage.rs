@@ -1,7 +1,7 @@
 //! A run of layers as a sub-graph: the tensors that it reads, and those that it makes.
 
 use super::axis::{Axis, extent};
-use tessera_plan::graph::{Graph, TensorIx};
+use tessera_plan::graph::{Graph, NodeIx, TensorIx};
 
 /// Why layers cannot form a tiled stage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,7 @@ pub struct StageGraph {
     /// First cfg layer behind the stage.
     pub end_layer: usize,
     /// Indices of the stage's nodes, in order.
-    pub nodes: Vec<usize>,
+    pub nodes: Vec<NodeIx>,
     /// Tensors that the stage reads and earlier layers make.
     pub inputs: Vec<TensorIx>,
     /// Tensors that the stage makes, and later nodes or `wanted` ask for.
@@ -58,8 +58,8 @@ impl StageGraph {
     /// Layers `first..end` of `graph`. `wanted` are tensors that must leave the stage even if no later layer
     /// reads them.
     pub fn new(graph: &Graph, first: usize, end: usize, wanted: &[TensorIx]) -> Self {
-        let inside = |n: usize| (first..end).contains(&graph.nodes[n].layer);
-        let nodes: Vec<usize> = (0..graph.nodes.len()).filter(|n| inside(*n)).collect();
+        let inside = |n: NodeIx| (first..end).contains(&graph.nodes[n].layer);
+        let nodes: Vec<NodeIx> = graph.node_ixs().filter(|n| inside(*n)).collect();
         let made_inside = |t: TensorIx| t.producer().is_some_and(inside);
         let mut inputs: Vec<TensorIx> = nodes
             .iter()

@@ -1,9 +1,9 @@
 //! Multiply-adds of layers, tiled and whole.
 
-use tessera_plan::graph::{Graph, Op};
+use tessera_plan::graph::{Graph, NodeIx, Op};
 
 /// Multiply-adds per output pixel of a node.
-pub fn per_pixel(graph: &Graph, n: usize) -> u64 {
+pub fn per_pixel(graph: &Graph, n: NodeIx) -> u64 {
     let node = &graph.nodes[n];
     match &node.op {
         Op::Conv(c) => {
@@ -20,7 +20,8 @@ pub fn per_pixel(graph: &Graph, n: usize) -> u64 {
 
 /// Multiply-adds of layers `first..end` on whole maps.
 pub fn untiled_macs(graph: &Graph, first: usize, end: usize) -> u64 {
-    (0..graph.nodes.len())
+    graph
+        .node_ixs()
         .filter(|n| (first..end).contains(&graph.nodes[*n].layer))
         .map(|n| per_pixel(graph, n) * (graph.nodes[n].shape.h * graph.nodes[n].shape.w) as u64)
         .sum()

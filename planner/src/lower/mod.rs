@@ -26,7 +26,7 @@ use crate::cfg::{
 };
 use input_size::Advice;
 use tessera_plan::{
-    graph::{Darknet, Graph, Head, Layer, Node, Op, Stored, TensorIx},
+    graph::{Darknet, Graph, Head, Layer, Node, NodeIx, Op, Stored, TensorIx},
     region::Shape,
 };
 
@@ -178,7 +178,7 @@ impl<'a> Lowering<'a> {
             shape,
         });
         Some(Value {
-            tensor: TensorIx::node(self.nodes.len() - 1),
+            tensor: TensorIx::node(NodeIx(self.nodes.len() - 1)),
             shape,
         })
     }

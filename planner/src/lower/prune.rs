@@ -1,20 +1,20 @@
 //! Drops nodes that no output needs. Their layers stay listed and their weights are skipped.
 
-use tessera_plan::graph::{Graph, TensorIx};
+use tessera_plan::graph::{Graph, NodeIx, TensorIx};
 
 /// Keeps what [`Graph::outputs`] need, in order, and renumbers.
 pub(super) fn prune(g: &mut Graph) {
     let mut live = vec![false; g.nodes.len()];
     for t in &g.outputs {
         if let Some(n) = t.producer() {
-            live[n] = true;
+            live[n.0] = true;
         }
     }
-    for n in (0..g.nodes.len()).rev() {
-        if live[n] {
+    for n in g.node_ixs().rev() {
+        if live[n.0] {
             for t in &g.nodes[n].inputs {
                 if let Some(p) = t.producer() {
-                    live[p] = true;
+                    live[p.0] = true;
                 }
             }
         }
@@ -22,12 +22,12 @@ pub(super) fn prune(g: &mut Graph) {
     let mut new = Vec::with_capacity(live.len());
     let mut next = 0;
     for &l in &live {
-        new.push(l.then_some(next));
+        new.push(l.then_some(NodeIx(next)));
         next += usize::from(l);
     }
     let renumber = |t: TensorIx| match t.producer() {
         None => Some(t),
-        Some(n) => new[n].map(TensorIx::node),
+        Some(n) => new[n.0].map(TensorIx::node),
     };
     let mut keep = live.iter();
     g.nodes.retain(|_| *keep.next().expect("one flag per node"));

@@ -15,6 +15,7 @@ use tessera_plan::{
     graph::Graph,
     plan::{Dataflow, Plan, SCHEMA_VERSION, Tail},
 };
+use tessera_plan_text::PlanText;
 
 /// A plan, and the task graph of its dataflow.
 pub(super) struct Built {

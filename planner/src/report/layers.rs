@@ -2,7 +2,7 @@
 
 use crate::text::{Table, bytes, count, plural};
 use tessera_plan::{
-    graph::{Graph, TensorIx},
+    graph::{Graph, NodeIx, TensorIx},
     plan::Plan,
 };
 
@@ -11,7 +11,7 @@ const SHOWN: usize = 40;
 
 struct Row {
     stage: usize,
-    node: usize,
+    node: NodeIx,
     /// Multiply-adds of all tiles.
     macs: u64,
     untiled: u64,
@@ -29,7 +29,8 @@ pub(super) fn render(plan: &Plan, graph: &Graph) -> String {
         let tiles: Vec<u64> = (0..chains.len())
             .map(|k| s.tiles.iter().filter(|t| t.class == k).count() as u64)
             .collect();
-        let nodes = (0..graph.nodes.len())
+        let nodes = graph
+            .node_ixs()
             .filter(|n| (s.first_layer..s.end_layer).contains(&graph.nodes[*n].layer));
         for n in nodes {
             let shape = graph.shape(TensorIx::node(n));

@@ -9,7 +9,7 @@
 //! A ring is a whole number of row blocks high, so that the rows of a firing lie side by side. With
 //! blocks as high as the maps, all this is the order of the DeepThings paper: layer by layer.
 
-use tessera_plan::plan::{Firing, Order};
+use tessera_plan::plan::{BufferIx, Firing, Order};
 
 mod height;
 mod period;
@@ -20,7 +20,7 @@ pub(crate) use height::{Layer, heights, plain_height};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reads {
     /// The buffer.
-    pub buffer: usize,
+    pub buffer: BufferIx,
     /// First row.
     pub lo: usize,
     /// First row behind them.
@@ -57,7 +57,7 @@ pub(crate) struct Op<'a> {
     /// Rows of a firing.
     pub block: usize,
     /// Buffer that it fills; `None`: a store.
-    pub writes: Option<usize>,
+    pub writes: Option<BufferIx>,
     /// What rows `first..end` read.
     pub reads: Box<dyn Fn(usize, usize) -> Vec<Reads> + 'a>,
 }
@@ -89,7 +89,7 @@ pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
     let mut run = Run::new(ops, maps, when);
     // What nobody reads ends the chain; ends advance side by side.
     let ends: Vec<usize> = (0..ops.len())
-        .filter(|o| ops[*o].writes.is_none_or(|b| run.readers[b].is_empty()))
+        .filter(|o| ops[*o].writes.is_none_or(|b| run.readers[b.0].is_empty()))
         .collect();
     let behind = |run: &Run<'_>| {
         ends.iter()
@@ -162,16 +162,16 @@ impl<'a> Run<'a> {
         let mut readers: Vec<Vec<usize>> = vec![Vec::new(); maps.len()];
         for (i, op) in ops.iter().enumerate() {
             if let Some(b) = op.writes {
-                writers[b].push(i);
+                writers[b.0].push(i);
             }
             for r in (op.reads)(0, op.h) {
-                readers[r.buffer].push(i);
+                readers[r.buffer.0].push(i);
             }
         }
         let floats = |b: usize| maps[b].h * maps[b].row;
         let eager = (0..maps.len())
             .map(|b| {
-                let smaller = |op: &usize| ops[*op].writes.is_some_and(|y| floats(y) < floats(b));
+                let smaller = |op: &usize| ops[*op].writes.is_some_and(|y| floats(y.0) < floats(b));
                 let wanted = when == When::Smaller && readers[b].len() > 1;
                 let list = readers[b].iter().copied();
                 list.filter(|op| wanted && smaller(op)).collect()
@@ -205,8 +205,8 @@ impl<'a> Run<'a> {
         for r in &reads {
             // The last first: what is copied of a route's parts often waits for more rows than what is
             // written in its place, which can then come as late as these.
-            for i in (0..self.writers[r.buffer].len()).rev() {
-                let writer = self.writers[r.buffer][i];
+            for i in (0..self.writers[r.buffer.0].len()).rev() {
+                let writer = self.writers[r.buffer.0][i];
                 while self.done[writer] < r.hi {
                     self.fire(writer);
                 }
@@ -218,16 +218,16 @@ impl<'a> Run<'a> {
         }
         let now = self.firings.len();
         for b in reads.iter().map(|r| r.buffer).chain(self.ops[op].writes) {
-            let [from, to] = &mut self.lives[b];
+            let [from, to] = &mut self.lives[b.0];
             (*from, *to) = (now.min(*from), now);
         }
         if let Some(b) = self.ops[op].writes {
             // Writers of a row's channels may be at different rows.
-            let others = self.writers[b].iter().filter(|w| !self.ops[**w].there);
+            let others = self.writers[b.0].iter().filter(|w| !self.ops[**w].there);
             let others = others.map(|w| self.done[*w]);
             let (least, most) = others.fold((first, end), |(l, m), d| (l.min(d), m.max(d)));
             let kept = self.oldest(b).min(least);
-            self.rings[b] = self.rings[b].max(most - kept);
+            self.rings[b.0] = self.rings[b.0].max(most - kept);
         }
         self.firings.push(Firing {
             op,
@@ -237,8 +237,8 @@ impl<'a> Run<'a> {
         });
         self.done[op] = end;
         if let Some(b) = self.ops[op].writes {
-            for i in 0..self.eager[b].len() {
-                let reader = self.eager[b][i];
+            for i in 0..self.eager[b.0].len() {
+                let reader = self.eager[b.0][i];
                 while self.can_fire(reader) {
                     self.fire(reader);
                 }
@@ -250,13 +250,17 @@ impl<'a> Run<'a> {
     /// block needs are there.
     fn can_fire(&self, op: usize) -> bool {
         let (first, end) = self.next(op);
-        let there = |r: &Reads| self.writers[r.buffer].iter().all(|w| self.done[*w] >= r.hi);
+        let there = |r: &Reads| {
+            self.writers[r.buffer.0]
+                .iter()
+                .all(|w| self.done[*w] >= r.hi)
+        };
         first < end && (self.ops[op].reads)(first, end).iter().all(there)
     }
 
     /// First row of a buffer that somebody will still read.
-    fn oldest(&self, buffer: usize) -> usize {
-        self.readers[buffer]
+    fn oldest(&self, buffer: BufferIx) -> usize {
+        self.readers[buffer.0]
             .iter()
             .filter(|op| self.done[**op] < self.ops[**op].h)
             // All rows to come: with padding and dilation a later window may begin before an earlier one.
@@ -281,7 +285,7 @@ mod tests {
     ) -> impl Fn(usize, usize) -> Vec<Reads> {
         move |first, end| {
             vec![Reads {
-                buffer,
+                buffer: BufferIx(buffer),
                 lo: first.saturating_sub(pad),
                 hi: (end - 1 + size - pad).min(h),
             }]
@@ -298,7 +302,7 @@ mod tests {
             there: false,
             h,
             block,
-            writes,
+            writes: writes.map(BufferIx),
             reads: Box::new(reads),
         }
     }
@@ -360,12 +364,12 @@ mod tests {
         let both = |first, end| {
             vec![
                 Reads {
-                    buffer: 2,
+                    buffer: BufferIx(2),
                     lo: first,
                     hi: end,
                 },
                 Reads {
-                    buffer: 0,
+                    buffer: BufferIx(0),
                     lo: first,
                     hi: end,
                 },
@@ -388,7 +392,7 @@ mod tests {
         let part = |buffer, step: usize| {
             move |first: usize, end: usize| {
                 vec![Reads {
-                    buffer,
+                    buffer: BufferIx(buffer),
                     lo: step * first,
                     hi: step * end,
                 }]
@@ -396,7 +400,7 @@ mod tests {
         };
         let all = |_, _| {
             vec![Reads {
-                buffer: 3,
+                buffer: BufferIx(3),
                 lo: 0,
                 hi: 8,
             }]
@@ -404,7 +408,7 @@ mod tests {
         let both = |first, end| {
             [2, 1]
                 .map(|buffer| Reads {
-                    buffer,
+                    buffer: BufferIx(buffer),
                     lo: first,
                     hi: end,
                 })

@@ -10,7 +10,8 @@ const OFFLOADS_MAX: usize = 40;
 
 /// Values that are made before layer `end` and read from it on, or wanted in the end.
 fn live(graph: &Graph, end: usize) -> u64 {
-    let tensors = (0..graph.nodes.len())
+    let tensors = graph
+        .node_ixs()
         .filter(|n| graph.nodes[*n].layer < end)
         .map(TensorIx::node);
     tensors

@@ -10,7 +10,7 @@ use crate::{
     packing,
 };
 use tessera_plan::{
-    graph::{Graph, TensorIx},
+    graph::{Graph, NodeIx, TensorIx},
     plan::{Chain, TargetPlan, WeightFormat},
     region::Span,
 };
@@ -51,7 +51,7 @@ impl Parted<'_> {
     }
 
     /// The chains of every stage, and the tail's.
-    fn chains(self, target: Target, apart: &BTreeSet<usize>) -> (Vec<Vec<Chain>>, Chain) {
+    fn chains(self, target: Target, apart: &BTreeSet<NodeIx>) -> (Vec<Vec<Chain>>, Chain) {
         let how = How {
             kernels: self.options.kernels_for(target),
             rows: self.options.rows,
@@ -120,8 +120,8 @@ pub fn tile_chain(
 
 /// Nodes whose weights are wanted transformed in one chain and otherwise in another: tiles of a stage may be
 /// too narrow for a kernel that others of it take.
-fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<usize> {
-    let mut formats: BTreeMap<usize, WeightFormat> = BTreeMap::new();
+fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<NodeIx> {
+    let mut formats: BTreeMap<NodeIx, WeightFormat> = BTreeMap::new();
     chains
         .flat_map(|c| &c.steps)
         .filter(|s| *formats.entry(s.node).or_insert(s.weights) != s.weights)

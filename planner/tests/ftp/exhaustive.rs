@@ -1,7 +1,7 @@
 //! One step back, for every small geometry.
 
 use tessera_plan::{
-    graph::{Activation, Conv, Darknet, Graph, Node, Op, Pool, TensorIx, WeightSource},
+    graph::{Activation, Conv, Darknet, Graph, Node, NodeIx, Op, Pool, TensorIx, WeightSource},
     region::{Shape, Span},
 };
 use tessera_planner::ftp::{Axis, halo};
@@ -23,7 +23,7 @@ fn graph(extent: usize, op: Op, out: usize) -> Graph {
         }],
         layers: Vec::new(),
         heads: Vec::new(),
-        outputs: vec![TensorIx::node(0)],
+        outputs: vec![TensorIx::node(NodeIx(0))],
     }
 }
 

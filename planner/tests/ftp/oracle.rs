@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tessera_plan::{
-    graph::{Graph, Node, Op, ShortcutKind, TensorIx},
+    graph::{Graph, Node, NodeIx, Op, ShortcutKind, TensorIx},
     region::{Region, Span},
 };
 
@@ -174,7 +174,7 @@ fn one_sample(node: &Node, out: Box2, map: Box2) -> Option<Box2> {
 /// computes whole boxes, so a tensor's box is the bounding box of what all its readers need.
 pub fn boxes(
     graph: &Graph,
-    nodes: &[usize],
+    nodes: &[NodeIx],
     outputs: &[(TensorIx, Region)],
 ) -> BTreeMap<TensorIx, Box2> {
     let mut found: BTreeMap<TensorIx, Box2> = BTreeMap::new();

@@ -7,7 +7,7 @@ mod steps;
 use std::cell::Cell;
 
 use tessera_plan::{
-    graph::{Graph, TensorIx},
+    graph::{Graph, NodeIx, TensorIx},
     plan::{Chain, Plan, Split, Stage},
     region::Region,
 };
@@ -137,8 +137,8 @@ fn covers_once(graph: &Graph, stage: &Stage) {
 
 /// Regions of every tile, and its chain's steps, against the oracle.
 fn tiles(graph: &Graph, stage: &Stage, chains: &[Chain], text: &str) {
-    let inside = |n: &usize| (stage.first_layer..stage.end_layer).contains(&graph.nodes[*n].layer);
-    let nodes: Vec<usize> = (0..graph.nodes.len()).filter(inside).collect();
+    let inside = |n: &NodeIx| (stage.first_layer..stage.end_layer).contains(&graph.nodes[*n].layer);
+    let nodes: Vec<NodeIx> = graph.node_ixs().filter(inside).collect();
     for tile in &stage.tiles {
         let outputs: Vec<(TensorIx, Region)> = stage
             .outputs
@@ -207,11 +207,12 @@ fn flows(graph: &Graph, plan: &Plan) {
 fn tail(graph: &Graph, plan: &Plan, chain: &Chain) {
     let tail = &plan.dataflow.tail;
     let first = tail.first_layer;
-    let nodes: Vec<usize> = (0..graph.nodes.len())
+    let nodes: Vec<NodeIx> = graph
+        .node_ixs()
         .filter(|n| graph.nodes[*n].layer >= first)
         .collect();
     let steps = nodes.iter().copied();
-    let steps: Vec<usize> = steps.filter(|n| !is_slice(graph, chain, *n)).collect();
+    let steps: Vec<NodeIx> = steps.filter(|n| !is_slice(graph, chain, *n)).collect();
     assert_eq!(made(chain), steps);
     let whole = |t: TensorIx| {
         let s = graph.shape(t);

@@ -2,6 +2,7 @@
 
 use tessera_codegen::EmitOptions;
 use tessera_plan::{check, graph::Darknet, plan::Plan};
+use tessera_plan_text::PlanText;
 use tessera_planner::{
     cfg, make,
     model::Model,

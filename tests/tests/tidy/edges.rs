@@ -15,11 +15,16 @@ type Rule = (
 const RULES: &[Rule] = &[
     // Facts that crates must agree on: below everything.
     ("tessera-plan", &[], &["tessera-needs"]),
-    ("tessera-planner", &["tessera-plan"], &["tessera-needs"]),
+    ("tessera-plan-text", &["tessera-plan"], &[]),
+    (
+        "tessera-planner",
+        &["tessera-plan", "tessera-plan-text"],
+        &["tessera-needs"],
+    ),
     // Emits what a plan says. Its tests make their plans by the planner.
     (
         "tessera-codegen",
-        &["tessera-plan"],
+        &["tessera-plan", "tessera-plan-text"],
         &["tessera-needs", "tessera-planner"],
     ),
     ("tessera-runtime", &["tessera-plan"], &["tessera-needs"]),
@@ -54,6 +59,7 @@ const RULES: &[Rule] = &[
             "tessera-node",
             "tessera-picture",
             "tessera-plan",
+            "tessera-plan-text",
             "tessera-planner",
             "tessera-protocol",
             "tessera-runtime",
@@ -68,6 +74,7 @@ const RULES: &[Rule] = &[
             "tessera-codegen",
             "tessera-picture",
             "tessera-plan",
+            "tessera-plan-text",
             "tessera-planner",
             "tessera-sim",
         ],

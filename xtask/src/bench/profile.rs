@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tessera_plan::plan::{Chain, Plan};
+use tessera_plan::{
+    graph::NodeIx,
+    plan::{Chain, Plan},
+};
 use tessera_planner::text::{Table, count};
 
 use super::times::Times;
@@ -23,7 +26,7 @@ struct Layer {
 #[derive(Debug)]
 pub struct Profile {
     /// By node, in order.
-    layers: BTreeMap<usize, Layer>,
+    layers: BTreeMap<NodeIx, Layer>,
     /// float32 operations per second of one core at best, if that is known.
     pub peak: Option<f64>,
 }
@@ -47,7 +50,7 @@ pub fn read(events: &[Value], plan: &Plan) -> Result<Profile> {
     let chains: Vec<&Chain> = tiles.chain([&target.tail]).collect();
     let tasks = event["tasks"].as_array().context("times of tasks")?;
     ensure!(tasks.len() == chains.len(), "the node ran other tasks");
-    let mut layers: BTreeMap<usize, Layer> = BTreeMap::new();
+    let mut layers: BTreeMap<NodeIx, Layer> = BTreeMap::new();
     for (chain, seen) in chains.into_iter().zip(tasks) {
         let seen = seen.as_array().context("times of layers")?;
         ensure!(seen.len() == chain.steps.len(), "the node ran other layers");
@@ -127,7 +130,7 @@ impl Profile {
         self.peak.map(|p| p * threads as f64)
     }
 
-    /// For machines.
+    /// The table as JSON, for machines.
     pub fn json(&self, threads: usize) -> Vec<Value> {
         let peak = self.peak_of(threads);
         self.layers
@@ -143,7 +146,7 @@ impl Profile {
             .collect()
     }
 
-    /// For people: a row per layer.
+    /// Adds a row per layer to a table for people.
     pub fn add_to(&self, table: &mut Table, threads: usize) {
         let peak = self.peak_of(threads);
         for l in self.layers.values() {

@@ -1,6 +1,7 @@
 //! `inspect` and `plan` on shipped networks.
 
 use tessera_plan::plan::Plan;
+use tessera_plan_text::PlanText;
 
 use crate::rig::Folder;
 

@@ -130,7 +130,7 @@ fn step(c: &Chain, s: &Step, place: &str) -> Rule {
 }
 
 fn inside(v: &View, buffers: &[Buffer]) -> bool {
-    buffers.get(v.buffer).is_some_and(|b| {
+    buffers.get(v.buffer.0).is_some_and(|b| {
         v.channel < b.c
             && v.y.checked_add(v.h).is_some_and(|e| e <= b.h)
             && v.x.checked_add(v.w).is_some_and(|e| e <= b.w)

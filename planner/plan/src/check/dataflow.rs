@@ -77,7 +77,7 @@ fn tensors(network: &Graph, d: &Dataflow) -> Rule {
         "tensors must be listed once, in order",
     )?;
     for t in &d.tensors {
-        let known = t.id.producer().is_none_or(|n| n < network.nodes.len());
+        let known = t.id.producer().is_none_or(|n| n.0 < network.nodes.len());
         rule(
             known && t.shape == network.shape(t.id),
             &|| format!("tensor {}", t.id.0),

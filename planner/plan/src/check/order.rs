@@ -4,7 +4,7 @@
 use super::{Rule, rule};
 use crate::{
     limits::LIST_MAX,
-    plan::{Chain, Place, View},
+    plan::{BufferIx, Chain, Place, View},
 };
 
 /// Most firings of a chain.
@@ -21,7 +21,7 @@ pub(super) fn order(c: &Chain, place: &str) -> Rule {
         &at,
         "too many firings",
     )?;
-    let h_of = |b: usize| c.buffers[b].h;
+    let h_of = |b: BufferIx| c.buffers[b].h;
     // Rows, and the ring that is written. What is read or written in its place is not copied.
     let place_of = |v: &View| c.buffers[v.buffer].place;
     let loads = c.loads.iter().map(|v| {
@@ -43,7 +43,7 @@ pub(super) fn order(c: &Chain, place: &str) -> Rule {
                 .filter(|v| !matches!(place_of(v), Place::Output(_)))
         })
         .map(|v| (v.map_or(0, |v| v.h), None));
-    let ops: Vec<(usize, Option<usize>)> = loads.chain(steps).chain(stores).collect();
+    let ops: Vec<(usize, Option<BufferIx>)> = loads.chain(steps).chain(stores).collect();
     let mut done = vec![0; ops.len()];
     let bounded = o
         .period

@@ -1,22 +1,23 @@
 //! Rules of buffers that lie outside the arena, and of those that several steps write.
 
 use super::{Rule, rule};
-use crate::plan::{Buffer, Chain, Place, Step, View};
+use crate::plan::{Buffer, BufferIx, Chain, Place, Step, View};
 
 /// For chains whose views lie in their buffers; `is_packed`: inputs arrive as one packed map each.
 pub(super) fn places(c: &Chain, is_packed: bool, place: &str) -> Rule {
-    let is = |list: &[Option<View>], k: usize, b: usize| match list.get(k) {
+    let is = |list: &[Option<View>], k: usize, b: BufferIx| match list.get(k) {
         Some(Some(v)) => v.buffer == b && fills(v, &c.buffers[b]),
         _ => false,
     };
-    let reads = |b: usize| c.steps.iter().flat_map(Step::copied).any(|v| v.buffer == b);
-    let stored = |b: usize| c.stores.iter().flatten().any(|v| v.buffer == b);
-    let writes = |b: usize| c.steps.iter().any(|s| s.out.buffer == b);
+    let reads = |b: BufferIx| c.steps.iter().flat_map(Step::copied).any(|v| v.buffer == b);
+    let stored = |b: BufferIx| c.stores.iter().flatten().any(|v| v.buffer == b);
+    let writes = |b: BufferIx| c.steps.iter().any(|s| s.out.buffer == b);
     for (i, b) in c.buffers.iter().enumerate() {
+        let at = BufferIx(i);
         let fits = match b.place {
             Place::Arena => continue,
-            Place::Input(k) => is_packed && is(&c.loads, k, i) && !writes(i) && !stored(i),
-            Place::Output(k) => is(&c.stores, k, i) && writes(i) && !reads(i),
+            Place::Input(k) => is_packed && is(&c.loads, k, at) && !writes(at) && !stored(at),
+            Place::Output(k) => is(&c.stores, k, at) && writes(at) && !reads(at),
         };
         rule(
             fits && b.offset == 0 && b.ring == b.h,

@@ -22,19 +22,19 @@ pub(super) fn scratch(c: &Chain, place: &str) -> Rule {
         match f.op.checked_sub(c.loads.len()) {
             None => {
                 if let Some(v) = &c.loads[f.op] {
-                    extend(&mut of_buffers[v.buffer], now);
+                    extend(&mut of_buffers[v.buffer.0], now);
                 }
             }
             Some(i) if i < c.steps.len() => {
                 extend(&mut of_steps[i], now);
                 let s = &c.steps[i];
                 for v in s.inputs.iter().chain([&s.out]) {
-                    extend(&mut of_buffers[v.buffer], now);
+                    extend(&mut of_buffers[v.buffer.0], now);
                 }
             }
             Some(i) => {
                 if let Some(v) = &c.stores[i - c.steps.len()] {
-                    extend(&mut of_buffers[v.buffer], now);
+                    extend(&mut of_buffers[v.buffer.0], now);
                 }
             }
         }

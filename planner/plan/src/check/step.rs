@@ -11,14 +11,14 @@ pub(super) fn steps(network: &Graph, c: &Chain, place: &str) -> Rule {
     rule(
         c.buffers.iter().all(|b| {
             let node = b.tensor.producer();
-            b.tensor.0 >= -1 && node.is_none_or(|n| n < network.nodes.len())
+            b.tensor.0 >= -1 && node.is_none_or(|n| n.0 < network.nodes.len())
         }),
         &|| place.to_string(),
         "a buffer names a tensor of the network",
     )?;
     for s in &c.steps {
         let at = || format!("{place}, {}", s.name);
-        let node = network.nodes.get(s.node);
+        let node = network.nodes.get(s.node.0);
         let Some(node) = node.filter(|n| (n.layer, &n.name) == (s.layer, &s.name)) else {
             return rule(false, &at, "a step has the layer and name of its node");
         };

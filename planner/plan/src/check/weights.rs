@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rule, rule};
 use crate::{
-    graph::Graph,
+    graph::{Graph, NodeIx},
     kernel::packed_floats,
     limits::VALUES_MAX,
     plan::{TargetPlan, WeightFormat},
@@ -20,7 +20,7 @@ pub(super) fn weights(network: &Graph, t: &TargetPlan, name: &str) -> Rule {
 /// Every node with weights has them packed, under its name, in as many values as its kernel reads.
 fn sizes(network: &Graph, t: &TargetPlan, name: &str) -> Rule {
     let at = || format!("target {name}, weights");
-    let packed: BTreeMap<usize, usize> = t.packing.iter().map(|p| (p.node, p.nr)).collect();
+    let packed: BTreeMap<NodeIx, usize> = t.packing.iter().map(|p| (p.node, p.nr)).collect();
     let chains = t.stages.iter().flatten().chain([&t.tail]);
     for s in chains.flat_map(|c| &c.steps) {
         let nr = s.conv.as_ref().map_or(0, |k| k.nr);
@@ -44,7 +44,7 @@ fn sizes(network: &Graph, t: &TargetPlan, name: &str) -> Rule {
 
 /// Steps read weights as they are stored.
 fn formats(t: &TargetPlan, name: &str) -> Rule {
-    let stored: BTreeMap<usize, WeightFormat> =
+    let stored: BTreeMap<NodeIx, WeightFormat> =
         t.packing.iter().map(|p| (p.node, p.weights)).collect();
     rule(
         stored.len() == t.packing.len(),
@@ -63,7 +63,7 @@ fn formats(t: &TargetPlan, name: &str) -> Rule {
         "a step reads its weights in another format than they are stored in",
     )?;
     let chains = t.stages.iter().flatten().chain([&t.tail]);
-    let read: BTreeSet<usize> = chains.flat_map(|c| &c.steps).map(|s| s.node).collect();
+    let read: BTreeSet<NodeIx> = chains.flat_map(|c| &c.steps).map(|s| s.node).collect();
     rule(
         t.packing.iter().all(|p| read.contains(&p.node)),
         &|| format!("target {name}, weights"),

@@ -22,6 +22,7 @@ pub use self::{
     weights::NodeWeights,
 };
 use crate::{
+    index::indexes,
     plan::defaults::{is_nil, is_zero},
     region::Shape,
 };
@@ -38,15 +39,23 @@ impl TensorIx {
     pub const INPUT: Self = Self(-1);
 
     /// Output of node `node`.
-    pub fn node(node: usize) -> Self {
-        Self(i32::try_from(node).expect("node counts are bounded by the front end"))
+    pub fn node(node: NodeIx) -> Self {
+        Self(i32::try_from(node.0).expect("node counts are bounded by the front end"))
     }
 
     /// The node that makes the tensor; `None` for the network's input.
-    pub fn producer(self) -> Option<usize> {
-        usize::try_from(self.0).ok()
+    pub fn producer(self) -> Option<NodeIx> {
+        usize::try_from(self.0).ok().map(NodeIx)
     }
 }
+
+/// A node of the graph: its index into [`Graph::nodes`]. A cfg layer's index is another number, since layers may
+/// become no node, one or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeIx(pub usize);
+
+indexes!(NodeIx, Node);
 
 /// The fork of Darknet whose rules are followed where forks differ (`--darknet`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +96,11 @@ impl Graph {
     /// Number of values of the first output: the classes of a classifier.
     pub fn outputs_len(&self) -> usize {
         self.outputs.first().map_or(0, |t| self.shape(*t).len())
+    }
+
+    /// The indices of all nodes, in order.
+    pub fn node_ixs(&self) -> impl DoubleEndedIterator<Item = NodeIx> + use<> {
+        (0..self.nodes.len()).map(NodeIx)
     }
 
     /// Shape of a tensor.

@@ -6,7 +6,10 @@ use super::{
     ConvKernel, WeightFormat,
     defaults::{is_false, is_one, is_zero, one},
 };
-use crate::graph::TensorIx;
+use crate::{
+    graph::{NodeIx, TensorIx},
+    index::indexes,
+};
 
 /// Alignment of buffers in an arena, in float32 values: one cache line.
 pub const ALIGN_FLOATS: usize = 16;
@@ -152,6 +155,13 @@ impl Buffer {
     }
 }
 
+/// A buffer of a chain: its index into [`Chain::buffers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BufferIx(pub usize);
+
+indexes!(BufferIx, Buffer);
+
 /// The memory that a buffer lies in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -178,8 +188,8 @@ impl Place {
 /// has all channels of the buffer, but a convolution reads those from `channel` on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
-    /// Index into the chain's buffers.
-    pub buffer: usize,
+    /// The buffer.
+    pub buffer: BufferIx,
     /// First row.
     pub y: usize,
     /// First column.
@@ -197,7 +207,7 @@ pub struct View {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Index of the graph's node that the step computes.
-    pub node: usize,
+    pub node: NodeIx,
     /// Index of the cfg layer that the node comes from.
     pub layer: usize,
     /// Name of the emitted function: `l02_conv`.
@@ -246,7 +256,7 @@ impl Step {
     }
 
     /// True if this input of the step already lies in the step's output buffer.
-    pub const fn finds(&self, input: &View) -> bool {
+    pub fn finds(&self, input: &View) -> bool {
         input.buffer == self.out.buffer
     }
 

@@ -25,7 +25,7 @@ mod kernel;
 mod target;
 mod weights;
 
-pub use chain::{ALIGN_FLOATS, Buffer, Chain, Firing, Order, Place, Step, View};
+pub use chain::{ALIGN_FLOATS, Buffer, BufferIx, Chain, Firing, Order, Place, Step, View};
 pub use dataflow::{Border, Dataflow, ElementType, Split, Stage, Tail, Tensor, Tile};
 pub use estimates::Estimates;
 pub use kernel::{Algorithm, ConvKernel, Isa};

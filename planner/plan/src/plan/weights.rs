@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::graph::NodeIx;
+
 /// How the weights of convolutions are stored. Biases are always float32.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -47,7 +49,7 @@ impl WeightFormat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Packing {
     /// The node of the network whose weights these are.
-    pub node: usize,
+    pub node: NodeIx,
     /// The node's name: `l02_conv`.
     pub name: String,
     /// Index of the section that the weights lie in.

@@ -7,7 +7,7 @@ use std::{
 
 use tessera_plan::{
     graph::{Graph, TensorIx},
-    plan::{Chain, Place, Step, View},
+    plan::{BufferIx, Chain, Place, Step, View},
 };
 
 use crate::oracle::{self, Box2};
@@ -36,7 +36,7 @@ pub fn memory_is_kept(graph: &Graph, chain: &Chain, boxes: &BTreeMap<TensorIx, B
             let v = chain.stores[f.op - loads - steps]
                 .as_ref()
                 .expect("only what is there fires");
-            let read: Vec<(usize, usize)> = rows.map(|y| (v.buffer, v.y + y)).collect();
+            let read: Vec<(BufferIx, usize)> = rows.map(|y| (v.buffer, v.y + y)).collect();
             memory.kept(&read, "store");
         }
     }
@@ -50,7 +50,7 @@ fn reads(
     s: &Step,
     boxes: &BTreeMap<TensorIx, Box2>,
     rows: &Range<usize>,
-) -> Vec<(usize, usize)> {
+) -> Vec<(BufferIx, usize)> {
     let (node, out) = (&graph.nodes[s.node], boxes[&TensorIx::node(s.node)]);
     let side = s.conv.as_ref().map_or(1, |k| k.side());
     let [first, end] = [rows.start, rows.end].map(|row| out.y.0 + (side * row) as i64);
@@ -88,7 +88,7 @@ fn written(graph: &Graph, chain: &Chain, s: &Step) -> Vec<usize> {
 /// Who wrote what into an arena: buffer and row.
 struct Memory<'a> {
     chain: &'a Chain,
-    owner: Vec<(usize, usize)>,
+    owner: Vec<(BufferIx, usize)>,
     /// Where every buffer begins: maps outside the arena have places of their own behind it.
     begins: Vec<usize>,
 }
@@ -97,7 +97,7 @@ impl Memory<'_> {
     /// The row number of zero rows; they are written with the first rows.
     const ZERO: usize = usize::MAX;
     /// Owner of what holds nothing: at first, and where a step worked.
-    const NOBODY: (usize, usize) = (usize::MAX, 0);
+    const NOBODY: (BufferIx, usize) = (BufferIx(usize::MAX), 0);
 
     fn new(chain: &Chain) -> Memory<'_> {
         let mut end = chain.arena_floats;
@@ -114,7 +114,7 @@ impl Memory<'_> {
         };
         for (i, b) in chain.buffers.iter().enumerate() {
             if matches!(b.place, Place::Input(_)) {
-                memory.write(i, 0..b.h, &(0..b.c).collect::<Vec<usize>>());
+                memory.write(BufferIx(i), 0..b.h, &(0..b.c).collect::<Vec<usize>>());
             }
         }
         memory
@@ -124,24 +124,24 @@ impl Memory<'_> {
     fn handed(&self) {
         for (i, b) in self.chain.buffers.iter().enumerate() {
             if matches!(b.place, Place::Output(_)) {
-                let rows: Vec<(usize, usize)> = (0..b.h).map(|y| (i, y)).collect();
+                let rows: Vec<(BufferIx, usize)> = (0..b.h).map(|y| (BufferIx(i), y)).collect();
                 self.kept(&rows, "output");
             }
         }
     }
 
-    fn place(&self, buffer: usize, row: usize) -> Range<usize> {
+    fn place(&self, buffer: BufferIx, row: usize) -> Range<usize> {
         let b = &self.chain.buffers[buffer];
         let floats = (b.pad_left + b.w + b.pad_right) * b.c;
         if row == Self::ZERO {
-            let begin = self.begins[buffer];
+            let begin = self.begins[buffer.0];
             return begin..begin + floats * usize::from(b.zero_row);
         }
-        let at = self.begins[buffer] + (row % b.ring + usize::from(b.zero_row)) * floats;
+        let at = self.begins[buffer.0] + (row % b.ring + usize::from(b.zero_row)) * floats;
         at..at + floats
     }
 
-    fn write(&mut self, buffer: usize, rows: Range<usize>, channels: &[usize]) {
+    fn write(&mut self, buffer: BufferIx, rows: Range<usize>, channels: &[usize]) {
         let b = &self.chain.buffers[buffer];
         let zero = (rows.start == 0).then_some(Self::ZERO);
         for row in rows.chain(zero) {
@@ -157,13 +157,14 @@ impl Memory<'_> {
         }
     }
 
-    fn kept(&self, read: &[(usize, usize)], what: &str) {
+    fn kept(&self, read: &[(BufferIx, usize)], what: &str) {
         for &(b, row) in read {
             for row in [row, Self::ZERO] {
                 let place = &self.owner[self.place(b, row)];
                 assert!(
                     place.iter().all(|o| *o == (b, row)),
-                    "{what}: row {row} of buffer {b} was overwritten"
+                    "{what}: row {row} of buffer {} was overwritten",
+                    b.0
                 );
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tessera_plan::{
-    graph::{Graph, Node, Op, ShortcutKind, TensorIx},
+    graph::{Graph, Node, NodeIx, Op, ShortcutKind, TensorIx},
     plan::{Chain, Step, View},
 };
 
@@ -27,11 +27,11 @@ pub fn place(chain: &Chain, view: Option<&View>, boxes: &BTreeMap<TensorIx, Box2
 pub fn steps(
     graph: &Graph,
     chain: &Chain,
-    nodes: &[usize],
+    nodes: &[NodeIx],
     boxes: &BTreeMap<TensorIx, Box2>,
     text: &str,
 ) {
-    let needed: Vec<usize> = nodes
+    let needed: Vec<NodeIx> = nodes
         .iter()
         .copied()
         .filter(|n| boxes.contains_key(&TensorIx::node(*n)))
@@ -90,7 +90,7 @@ pub fn steps(
 }
 
 /// Whether a node takes some channels of its only input, and no buffer holds them: its readers look there.
-pub fn is_slice(graph: &Graph, chain: &Chain, n: usize) -> bool {
+pub fn is_slice(graph: &Graph, chain: &Chain, n: NodeIx) -> bool {
     matches!(&graph.nodes[n].op, Op::Concat(list) if list.len() == 1)
         && chain.buffers.iter().all(|b| b.tensor != TensorIx::node(n))
 }
@@ -108,15 +108,15 @@ fn source(graph: &Graph, chain: &Chain, t: TensorIx) -> (TensorIx, usize) {
 }
 
 /// The pool that a convolution's kernel does.
-fn pool(chain: &Chain, s: &Step) -> Option<usize> {
+fn pool(chain: &Chain, s: &Step) -> Option<NodeIx> {
     s.conv.as_ref().filter(|k| k.pool)?;
     chain.buffers[s.out.buffer].tensor.producer()
 }
 
 /// Nodes that a chain's steps make, in order.
-pub fn made(chain: &Chain) -> Vec<usize> {
+pub fn made(chain: &Chain) -> Vec<NodeIx> {
     let steps = chain.steps.iter();
-    let mut list: Vec<usize> = steps
+    let mut list: Vec<NodeIx> = steps
         .flat_map(|s| [Some(s.node), pool(chain, s)])
         .flatten()
         .collect();
@@ -128,9 +128,9 @@ pub fn made(chain: &Chain) -> Vec<usize> {
 /// made of its map, and that map has no other reader.
 fn squares(
     graph: &Graph,
-    nodes: &[usize],
-    conv: usize,
-    pool: usize,
+    nodes: &[NodeIx],
+    conv: NodeIx,
+    pool: NodeIx,
     boxes: &BTreeMap<TensorIx, Box2>,
 ) {
     let (map, node) = (TensorIx::node(conv), &graph.nodes[pool]);

@@ -94,7 +94,7 @@ fn node(g: &Graph, i: usize, n: &Node, at: &dyn Fn() -> String) -> Rule {
 
 /// Whether `t` is the input or the output of one of the first `nodes` nodes.
 fn is_before(t: TensorIx, nodes: usize) -> bool {
-    t == TensorIx::INPUT || t.producer().is_some_and(|n| n < nodes)
+    t == TensorIx::INPUT || t.producer().is_some_and(|n| n.0 < nodes)
 }
 
 fn has_values(s: Shape) -> bool {

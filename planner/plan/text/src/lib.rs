@@ -1,12 +1,16 @@
 //! `plan.toml`: writing, reading, hashing.
+//!
+//! A crate of its own, for two reasons. Nodes do without it. And serde makes most of the code of a build that
+//! plans from here; kept apart, `cargo xtask` compiles it without optimisation (`profile.xtask` of the workspace).
+#![forbid(unsafe_code)]
 
 mod network;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::{
-    graph::{Darknet, Graph, Head, Node, TensorIx},
+use tessera_plan::{
+    check::{self, CheckError},
+    graph::{Darknet, Graph, Head, Node, Op, TensorIx},
     limits::PLAN_BYTES_MAX,
     plan::{Dataflow, Estimates, Plan, SCHEMA_VERSION, TargetPlan},
     region::Shape,
@@ -42,11 +46,11 @@ pub enum FormError {
     Hash,
     /// The plan breaks a rule.
     #[error(transparent)]
-    Check(#[from] crate::check::CheckError),
+    Check(#[from] CheckError),
 }
 
 /// A plan's schema, read before the rest: plans of another version may have other parts.
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct Version {
     schema: u32,
 }
@@ -89,7 +93,7 @@ struct Computed<'a> {
 /// What a node computes.
 #[derive(Serialize)]
 struct Operation<'a> {
-    op: &'a crate::graph::Op,
+    op: &'a Op,
     inputs: &'a [TensorIx],
     shape: Shape,
 }
@@ -120,7 +124,8 @@ fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
-impl Plan {
+/// The text form of a [`Plan`].
+pub trait PlanText: Sized {
     /// What [`Plan::hash`] should be: hex SHA-256 of the TOML of `dataflow` and of what `network` computes.
     ///
     /// Nodes that agree on it exchange tiles, so both must be in it: the dataflow names tensors by their
@@ -131,23 +136,37 @@ impl Plan {
     ///
     /// # Panics
     /// Never: every field has a TOML form.
-    pub fn content_hash(&self) -> String {
+    fn content_hash(&self) -> String;
+
+    /// Hex SHA-256 of the whole plan. Emitted crates of different plans differ in it.
+    fn digest(&self) -> String;
+
+    /// The plan as `plan.toml`: UTF-8, lines end with `\n`. The network has a line per node and layer.
+    ///
+    /// # Panics
+    /// Never: every field has a TOML form.
+    fn to_toml(&self) -> String;
+
+    /// Reads and checks a `plan.toml`.
+    ///
+    /// # Errors
+    /// When the text is no plan of this version, or breaks a rule of [`tessera_plan::check`].
+    fn from_toml(text: &str) -> Result<Self, FormError>;
+}
+
+impl PlanText for Plan {
+    fn content_hash(&self) -> String {
         digest(&toml(&Hashed {
             dataflow: &self.dataflow,
             network: Computed::of(&self.network),
         }))
     }
 
-    /// Hex SHA-256 of the whole plan. Emitted crates of different plans differ in it.
-    pub fn digest(&self) -> String {
+    fn digest(&self) -> String {
         digest(&self.to_toml())
     }
 
-    /// The plan as `plan.toml`: UTF-8, lines end with `\n`. The network has a line per node and layer.
-    ///
-    /// # Panics
-    /// Never: every field has a TOML form.
-    pub fn to_toml(&self) -> String {
+    fn to_toml(&self) -> String {
         let top = toml(&Top {
             schema: self.schema,
             hash: &self.hash,
@@ -166,11 +185,7 @@ impl Plan {
         )
     }
 
-    /// Reads and checks a `plan.toml`.
-    ///
-    /// # Errors
-    /// When the text is no plan of this version, or breaks a rule of [`crate::check`].
-    pub fn from_toml(text: &str) -> Result<Self, FormError> {
+    fn from_toml(text: &str) -> Result<Self, FormError> {
         if text.len() > PLAN_BYTES_MAX {
             return Err(FormError::TooLong {
                 found: text.len(),
@@ -182,7 +197,7 @@ impl Plan {
             return Err(FormError::Schema { found: schema });
         }
         let plan: Self = toml::from_str(text)?;
-        crate::check::check(&plan)?;
+        check::check(&plan)?;
         if plan.content_hash() != plan.hash {
             return Err(FormError::Hash);
         }

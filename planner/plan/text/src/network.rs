@@ -1,8 +1,7 @@
 //! The network's part of `plan.toml`: one line per node, layer and head.
 
 use serde::Serialize;
-
-use crate::{
+use tessera_plan::{
     graph::{Darknet, Graph, TensorIx},
     region::Shape,
 };

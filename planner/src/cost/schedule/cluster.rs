@@ -1,0 +1,418 @@
+//! Boards that compute a frame's tasks, in virtual time.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeSet, BinaryHeap},
+};
+
+use tessera_plan::dataflow::{TaskGraph, TaskId};
+
+use super::{
+    Run, Schedule,
+    channel::{Channel, Path},
+    placement::{Objects, Placement, SOURCE},
+};
+use crate::{
+    boards::{Board, Link},
+    cost::tasks::TaskTime,
+};
+
+/// Messages from board to board in a link's round trip, which is the longest way to a task: the source tells
+/// the gateway of work, the gateway the board, the board asks the source, the source gives the task, the board
+/// asks for its inputs, the first of them come.
+const HOPS: f64 = 6.0;
+/// Of them, those until the source is asked.
+const HOPS_FROM_WORK: f64 = 3.0;
+/// Of them, those from a task to its first input.
+const HOPS_TO_INPUT: f64 = 3.0;
+/// Messages from the end of a task on the source to the first byte of its result at the gateway: where it lies,
+/// the gateway asks for it, it comes.
+const HOPS_TO_RESULT: f64 = 3.0;
+/// Tasks that a board has beside those that it computes: their inputs travel meanwhile.
+const AHEAD: usize = 1;
+
+/// Something happens.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// A board's request for a task reaches the source.
+    Asked { board: usize },
+    /// What a board asked for may travel.
+    Inputs { task: usize },
+    /// A task is computed.
+    Computed { task: usize },
+    /// The source hears of that.
+    Known { task: usize },
+    /// The gateway's request for a task's result has reached its board.
+    Result { task: usize },
+}
+
+/// At a time. The earliest is the greatest, ties in the order in which they were foreseen.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    at_s: f64,
+    order: usize,
+    event: Event,
+}
+
+impl PartialEq for Timed {
+    fn eq(&self, o: &Self) -> bool {
+        self.cmp(o) == Ordering::Equal
+    }
+}
+
+impl Eq for Timed {}
+
+impl Ord for Timed {
+    fn cmp(&self, o: &Self) -> Ordering {
+        o.at_s.total_cmp(&self.at_s).then(o.order.cmp(&self.order))
+    }
+}
+
+impl PartialOrd for Timed {
+    fn partial_cmp(&self, o: &Self) -> Option<Ordering> {
+        Some(self.cmp(o))
+    }
+}
+
+/// What a board other than the source does about having room for a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Search {
+    /// It has none.
+    Resting,
+    /// Its request is under way.
+    Asking,
+    /// It will be told when there is work.
+    Parked,
+}
+
+/// A board's part in the frame.
+#[derive(Clone, Debug)]
+struct Node {
+    /// Cores without a task.
+    idle: usize,
+    /// Tasks that it has: loading, loaded and running.
+    jobs: usize,
+    /// Tasks whose inputs are there, in the order in which the board got them.
+    loaded: BTreeSet<(usize, usize)>,
+    search: Search,
+    /// Seconds of a message to or from the source.
+    hop_s: f64,
+}
+
+/// What travels to a board, or to the gateway.
+#[derive(Clone, Copy, Debug)]
+enum Transfer {
+    Inputs { task: usize },
+    Result,
+}
+
+pub(super) struct Cluster<'a> {
+    graph: &'a TaskGraph,
+    boards: &'a [Board],
+    gateway: &'a Board,
+    times: &'a [&'a [TaskTime]],
+    placement: Placement,
+    objects: Objects,
+    nodes: Vec<Node>,
+    /// Board of every task that was given to one, and its turn.
+    given: Vec<Option<(usize, usize)>>,
+    /// Holders that still send something that a task reads.
+    transfers: Vec<usize>,
+    /// Unfinished producers of every task, as the source knows.
+    missing: Vec<usize>,
+    /// Tasks that the source knows to be ready and that no board has, ascending.
+    ready: Vec<usize>,
+    /// Boards ask the one that gave them a task again: with several stages, the next inputs may lie with them.
+    keeps_victim: bool,
+    now_s: f64,
+    events: BinaryHeap<Timed>,
+    foreseen: usize,
+    channel: Channel<Transfer>,
+    result: Schedule,
+}
+
+impl<'a> Cluster<'a> {
+    pub fn new(
+        graph: &'a TaskGraph,
+        boards: &'a [Board],
+        gateway: &'a Board,
+        times: &'a [&'a [TaskTime]],
+        placement: Placement,
+    ) -> Self {
+        let tasks = &graph.tasks;
+        let node = |b: &Board| Node {
+            idle: b.cores.max(1),
+            jobs: 0,
+            loaded: BTreeSet::new(),
+            search: Search::Parked,
+            hop_s: slower(b.link, boards[SOURCE].link).round_trip_s / HOPS,
+        };
+        Self {
+            graph,
+            boards,
+            gateway,
+            times,
+            placement,
+            objects: Objects::new(graph),
+            nodes: boards.iter().map(node).collect(),
+            given: vec![None; tasks.len()],
+            transfers: vec![0; tasks.len()],
+            missing: tasks.iter().map(|t| t.producers.len()).collect(),
+            ready: (0..tasks.len())
+                .filter(|k| tasks[*k].producers.is_empty())
+                .collect(),
+            keeps_victim: tasks.last().is_some_and(|t| t.stage > 0),
+            now_s: 0.0,
+            events: BinaryHeap::new(),
+            foreseen: 0,
+            channel: Channel::new(),
+            result: Schedule {
+                runs: vec![Run::default(); tasks.len()],
+                ..Schedule::default()
+            },
+        }
+    }
+
+    /// Computes the frame. The second value is the number of tasks that no board has taken.
+    pub fn run(mut self) -> (Schedule, usize) {
+        self.work_appeared();
+        loop {
+            let event_s = self.events.peek().map(|e| e.at_s);
+            let end = self.channel.next_end();
+            match (event_s, end) {
+                (None, None) => break,
+                (event_s, Some(end)) if event_s.is_none_or(|at_s| end.at_s < at_s) => {
+                    self.now_s = end.at_s;
+                    if let Some(transfer) = self.channel.end(end) {
+                        self.arrived(transfer);
+                    }
+                }
+                _ => {
+                    let Some(next) = self.events.pop() else { break };
+                    self.now_s = next.at_s;
+                    self.happen(next.event);
+                }
+            }
+        }
+        self.result.channel_s = self.channel.busy_s;
+        let left = self.given.iter().filter(|g| g.is_none()).count();
+        (self.result, left)
+    }
+
+    fn foresee(&mut self, after_s: f64, event: Event) {
+        self.events.push(Timed {
+            at_s: self.now_s + after_s,
+            order: self.foreseen,
+            event,
+        });
+        self.foreseen += 1;
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Asked { board } => self.asked(board),
+            Event::Inputs { task } => self.fetch(task),
+            Event::Computed { task } => self.computed(task),
+            Event::Known { task } => self.known(task),
+            Event::Result { task } => self.send_result(task),
+        }
+    }
+
+    fn arrived(&mut self, transfer: Transfer) {
+        match transfer {
+            Transfer::Inputs { task } => {
+                self.transfers[task] -= 1;
+                if self.transfers[task] == 0 {
+                    self.loaded(task);
+                }
+            }
+            Transfer::Result => self.result.seconds = self.result.seconds.max(self.now_s),
+        }
+    }
+
+    /// There are ready tasks: the source takes some, and the others hear of the rest.
+    fn work_appeared(&mut self) {
+        while self.has_room(SOURCE) {
+            let Some(task) = self.placement.pick(&self.ready, &self.objects, SOURCE) else {
+                break;
+            };
+            self.give(task, SOURCE);
+            let remote = self.objects.split(task, SOURCE).halo > 0;
+            let hops = if remote { HOPS_TO_INPUT - 1.0 } else { 0.0 };
+            self.foresee(hops * self.nodes[SOURCE].hop_s, Event::Inputs { task });
+        }
+        if self.ready.is_empty() {
+            return;
+        }
+        for board in 1..self.nodes.len() {
+            if self.nodes[board].search == Search::Parked {
+                self.ask(board, HOPS_FROM_WORK);
+            }
+        }
+    }
+
+    fn has_room(&self, board: usize) -> bool {
+        self.nodes[board].jobs < self.boards[board].cores.max(1) + AHEAD
+    }
+
+    /// A board asks for a task: it gets one, or waits until there is work.
+    fn asked(&mut self, board: usize) {
+        let picked = self.placement.pick(&self.ready, &self.objects, board);
+        let Some(task) = picked else {
+            self.nodes[board].search = Search::Parked;
+            return;
+        };
+        self.give(task, board);
+        let hop_s = self.nodes[board].hop_s;
+        let remote = self.objects.split(task, board);
+        let hops = if remote.frame + remote.halo > 0 {
+            HOPS_TO_INPUT
+        } else {
+            1.0
+        };
+        self.foresee(hops * hop_s, Event::Inputs { task });
+        if self.has_room(board) {
+            self.ask(board, 1.0 + self.hops_to_source());
+        } else {
+            self.nodes[board].search = Search::Resting;
+        }
+    }
+
+    /// A board's request for a task will reach the source.
+    fn ask(&mut self, board: usize, hops: f64) {
+        self.nodes[board].search = Search::Asking;
+        self.foresee(hops * self.nodes[board].hop_s, Event::Asked { board });
+    }
+
+    /// Messages until the request for another task reaches the source.
+    const fn hops_to_source(&self) -> f64 {
+        if self.keeps_victim {
+            1.0
+        } else {
+            HOPS_FROM_WORK
+        }
+    }
+
+    fn give(&mut self, task: usize, board: usize) {
+        self.ready.retain(|t| *t != task);
+        self.nodes[board].jobs += 1;
+        self.given[task] = Some((board, self.foreseen));
+    }
+
+    /// A task's inputs begin to travel to its board.
+    fn fetch(&mut self, task: usize) {
+        let Some((board, _)) = self.given[task] else {
+            return;
+        };
+        let split = self.objects.split(task, board);
+        self.result.frame_bytes += split.frame;
+        self.result.halo_bytes += split.halo;
+        let elsewhere = self.objects.elsewhere(task, board);
+        self.transfers[task] = elsewhere.len();
+        if elsewhere.is_empty() {
+            self.loaded(task);
+        }
+        for (holder, bytes) in elsewhere {
+            let link = slower(self.boards[holder].link, self.boards[board].link);
+            let path = Path {
+                holder,
+                receiver: board,
+            };
+            let transfer = Transfer::Inputs { task };
+            (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
+        }
+    }
+
+    fn loaded(&mut self, task: usize) {
+        let Some((board, turn)) = self.given[task] else {
+            return;
+        };
+        self.nodes[board].loaded.insert((turn, task));
+        self.compute(board);
+    }
+
+    /// Idle cores of a board begin tasks.
+    fn compute(&mut self, board: usize) {
+        while self.nodes[board].idle > 0 {
+            let Some((_, task)) = self.nodes[board].loaded.pop_first() else {
+                return;
+            };
+            self.nodes[board].idle -= 1;
+            let time = self.times[board][task];
+            #[expect(clippy::cast_precision_loss, reason = "few threads")]
+            let threads = time.threads as f64;
+            self.result.busy_s += threads * time.seconds;
+            self.result.runs[task] = Run {
+                board,
+                start_s: self.now_s,
+                end_s: self.now_s + time.seconds,
+            };
+            self.foresee(time.seconds, Event::Computed { task });
+        }
+    }
+
+    fn computed(&mut self, task: usize) {
+        let Some((board, _)) = self.given[task] else {
+            return;
+        };
+        self.objects.place[task] = Some(board);
+        let node = &mut self.nodes[board];
+        node.idle += 1;
+        node.jobs -= 1;
+        let hops = if board == SOURCE { 0.0 } else { 1.0 };
+        let hop_s = node.hop_s;
+        self.foresee(hops * hop_s, Event::Known { task });
+        if self.graph.tasks[task].for_tail {
+            let hops = hops + HOPS_TO_RESULT;
+            self.foresee(hops * hop_s, Event::Result { task });
+        } else {
+            self.result.seconds = self.result.seconds.max(self.now_s);
+        }
+        self.compute(board);
+        if board != SOURCE && self.nodes[board].search == Search::Resting {
+            self.ask(board, self.hops_to_source());
+        }
+    }
+
+    /// The source knows that a task is done.
+    fn known(&mut self, task: usize) {
+        for &k in &self.graph.tasks[task].consumers {
+            let k = k.index();
+            self.missing[k] -= 1;
+            if self.missing[k] == 0 {
+                let at = self.ready.partition_point(|r| *r < k);
+                self.ready.insert(at, k);
+            }
+        }
+        self.work_appeared();
+    }
+
+    fn send_result(&mut self, task: usize) {
+        let Some(board) = self.objects.place[task] else {
+            return;
+        };
+        let bytes = result_bytes(self.graph, task);
+        self.result.result_bytes += bytes;
+        let link = slower(self.boards[board].link, self.gateway.link);
+        let path = Path {
+            holder: board,
+            receiver: self.boards.len(),
+        };
+        (self.channel).send(self.now_s, path, link.seconds(bytes), Transfer::Result);
+    }
+}
+
+/// Of two links the slower rate and the longer way.
+fn slower(a: Link, b: Link) -> Link {
+    Link {
+        bytes_per_s: a.bytes_per_s.min(b.bytes_per_s),
+        round_trip_s: a.round_trip_s.max(b.round_trip_s),
+    }
+}
+
+/// Bytes that the gateway wants of a task.
+fn result_bytes(graph: &TaskGraph, task: usize) -> u64 {
+    let needs = graph.tail_needs_of(TaskId(u32::try_from(task).unwrap_or(u32::MAX)));
+    let needs = graph.tail_needs[needs].iter();
+    needs.map(|n| graph.need_bytes(n) as u64).sum()
+}

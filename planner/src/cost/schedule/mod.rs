@@ -1,0 +1,344 @@
+//! A schedule of one frame on boards that share one channel, in virtual time.
+//!
+//! The model follows the protocol's machines, message by message but not datagram by datagram:
+//! - Board 0 is the frame's source. A board has room for a task more than it has cores: the inputs of the next
+//!   one travel while it computes.
+//! - A task that is all of its stage is computed by a team of its board's cores; while it runs, the
+//!   others have nothing to do, as far as one frame goes.
+//! - Who takes which task is a policy (`placement`): as clusters choose, or as told.
+//! - A board that has room asks for a task, gets it, asks for its inputs, gets them: every step is a message.
+//! - All transfers share the channel (`channel`); what a board asks of another comes one task after the other,
+//!   as fast as the slower of their links.
+//! - Results travel to the gateway when it has heard of them and asks, while the core goes on.
+//! - What a task made stays where it was computed. Copies that were fetched are not reused.
+
+mod channel;
+mod cluster;
+mod placement;
+
+use tessera_plan::dataflow::TaskGraph;
+
+use self::{cluster::Cluster, placement::Placement};
+use super::tasks::TaskTime;
+use crate::boards::Board;
+
+/// When and where a task ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Run {
+    /// Index of the board.
+    pub board: usize,
+    /// When its computation began: its inputs are there. Seconds from the frame's arrival at its source.
+    pub start_s: f64,
+    /// When it was done.
+    pub end_s: f64,
+}
+
+/// How a frame went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schedule {
+    /// Of every task.
+    pub runs: Vec<Run>,
+    /// From the frame's arrival at its source to the last result's arrival at the gateway.
+    pub seconds: f64,
+    /// Bytes of the frame that left the source.
+    pub frame_bytes: u64,
+    /// Bytes of stage outputs that went from edge to edge.
+    pub halo_bytes: u64,
+    /// Bytes that went to the gateway.
+    pub result_bytes: u64,
+    /// Seconds that cores computed, all together.
+    pub busy_s: f64,
+    /// Seconds that the channel was in use.
+    pub channel_s: f64,
+}
+
+/// Tasks of a frame, and who computes them: per board, in the order in which it begins them.
+pub type Orders = Vec<Vec<usize>>;
+
+/// Why a placement cannot be timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlacementError {
+    /// There are other boards.
+    #[error("the placement is for {found} boards; there are {expected}")]
+    Boards {
+        /// Boards of the placement.
+        found: usize,
+        /// Boards of the cluster.
+        expected: usize,
+    },
+    /// Tasks are missing from the orders, or wait for tasks that come later on their board.
+    #[error("{tasks} tasks never run: they are given to no board, or wait behind what needs them")]
+    NeverRun {
+        /// How many.
+        tasks: usize,
+    },
+}
+
+/// Runs one frame's tasks on `boards`, whose tasks take `times` (a slice per board, in tasks' order), and
+/// sends what the tail reads to `gateway`. Boards take tasks as a cluster's do.
+///
+/// # Panics
+/// When there are fewer slices than boards, or fewer times in one than tasks.
+pub fn schedule(
+    graph: &TaskGraph,
+    boards: &[Board],
+    gateway: &Board,
+    times: &[&[TaskTime]],
+) -> Schedule {
+    if graph.tasks.is_empty() || boards.is_empty() {
+        return Schedule::default();
+    }
+    let cluster = Cluster::new(graph, boards, gateway, times, Placement::Steal);
+    cluster.run().0
+}
+
+/// The same, where every board computes the tasks that `orders` gives it.
+///
+/// # Errors
+/// [`PlacementError`] when the orders do not fit the tasks.
+///
+/// # Panics
+/// As [`schedule`].
+pub fn schedule_placed(
+    graph: &TaskGraph,
+    boards: &[Board],
+    gateway: &Board,
+    times: &[&[TaskTime]],
+    orders: &Orders,
+) -> Result<Schedule, PlacementError> {
+    let (found, expected) = (orders.len(), boards.len());
+    if found != expected {
+        return Err(PlacementError::Boards { found, expected });
+    }
+    let queues = orders.iter().map(|o| o.iter().copied().collect());
+    let placement = Placement::Given(queues.collect());
+    match Cluster::new(graph, boards, gateway, times, placement).run() {
+        (schedule, 0) => Ok(schedule),
+        (_, tasks) => Err(PlacementError::NeverRun { tasks }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tessera_plan::{
+        dataflow::{Port, TaskInfo, TensorInfo},
+        plan::ElementType,
+        region::Region,
+    };
+
+    use super::*;
+    use crate::{boards::Link, target::Target};
+
+    /// Rows of a tensor of bytes.
+    fn rows(tensor: u16, lo: usize, hi: usize, row_bytes: usize) -> Port {
+        Port {
+            tensor,
+            region: Region::new([lo, hi], [0, row_bytes], [0, 1]),
+        }
+    }
+
+    fn task(stage: u16, input: Port, output: Port) -> TaskInfo {
+        TaskInfo {
+            stage,
+            inputs: vec![input],
+            outputs: vec![output],
+            ..TaskInfo::default()
+        }
+    }
+
+    /// A graph over tensors of bytes with so many rows and bytes a row, of which the tail reads the last.
+    fn graph(tensors: &[[usize; 2]], tasks: Vec<TaskInfo>) -> TaskGraph {
+        let info = |[h, row_bytes]: &[usize; 2]| TensorInfo {
+            region: Region::new([0, *h], [0, *row_bytes], [0, 1]),
+            element: ElementType::U8,
+        };
+        let last = u16::try_from(tensors.len() - 1).unwrap();
+        let tail = if tasks.is_empty() { vec![] } else { vec![last] };
+        TaskGraph::new(tensors.iter().map(info).collect(), tasks, tail).unwrap()
+    }
+
+    /// So many boards of one core at 100 Mbit/s, and their gateway.
+    fn cluster(edges: usize) -> (Vec<Board>, Board) {
+        let board = Board::new(Target::Portable);
+        (board.times(edges), board.gateway())
+    }
+
+    /// A second for every task.
+    fn seconds(graph: &TaskGraph) -> Vec<TaskTime> {
+        let second = TaskTime {
+            seconds: 1.0 + Board::new(Target::Portable).task_overhead_s,
+            threads: 1,
+            one_thread_s: 1.0,
+        };
+        vec![second; graph.tasks.len()]
+    }
+
+    fn run(graph: &TaskGraph, edges: usize) -> Schedule {
+        let (boards, gateway) = cluster(edges);
+        let times = seconds(graph);
+        schedule(graph, &boards, &gateway, &vec![times.as_slice(); edges])
+    }
+
+    fn run_by(
+        graph: &TaskGraph,
+        edges: usize,
+        orders: &Orders,
+    ) -> Result<Schedule, PlacementError> {
+        let (boards, gateway) = cluster(edges);
+        let times = seconds(graph);
+        let of_boards = vec![times.as_slice(); edges];
+        schedule_placed(graph, &boards, &gateway, &of_boards, orders)
+    }
+
+    /// Twelve tasks, each with an input of so many bytes and 1 ms of result.
+    fn twelve(input_bytes: usize) -> TaskGraph {
+        let one = |k| task(0, rows(0, k, k + 1, input_bytes), rows(1, k, k + 1, 12_500));
+        graph(
+            &[[12, input_bytes], [12, 12_500]],
+            (0..12).map(one).collect(),
+        )
+    }
+
+    #[test]
+    fn more_edges_help_until_the_channel_is_full() {
+        // 10 ms of input each.
+        let tasks = twelve(125_000);
+        let one = run(&tasks, 1);
+        assert!((12.02..12.03).contains(&one.seconds), "{one:?}");
+        assert_eq!((one.frame_bytes, one.result_bytes), (0, 150_000));
+        let six = run(&tasks, 6);
+        assert!((2.05..2.2).contains(&six.seconds), "{six:?}");
+        assert_eq!(six.frame_bytes, 10 * 125_000);
+        assert!((six.channel_s - 0.112).abs() < 1e-9, "{six:?}");
+        // More than half a second of input each.
+        assert!(run(&twelve(5_000_000), 6).seconds > 4.0);
+    }
+
+    /// Four chains of two tasks with small halos between them.
+    fn four_chains() -> TaskGraph {
+        let first = |k: usize| {
+            task(
+                0,
+                rows(0, 1000 * k, 1000 * (k + 1), 1),
+                rows(1, 1000 * k, 1000 * (k + 1), 1),
+            )
+        };
+        let second = |k: usize| {
+            let (lo, hi) = ((1000 * k).saturating_sub(100), 1000 * (k + 1) + 100);
+            task(
+                1,
+                rows(1, lo, hi.min(4000), 1),
+                rows(2, 10 * k, 10 * (k + 1), 1),
+            )
+        };
+        let tasks = (0..4).map(first).chain((0..4).map(second));
+        graph(&[[4000, 1], [4000, 1], [40, 1]], tasks.collect())
+    }
+
+    /// Board of every task.
+    fn boards_of(s: &Schedule) -> Vec<usize> {
+        s.runs.iter().map(|r| r.board).collect()
+    }
+
+    #[test]
+    fn successors_stay_where_their_inputs_lie() {
+        let tasks = four_chains();
+        let two = run(&tasks, 2);
+        assert_eq!((two.frame_bytes, two.halo_bytes), (2000, 200));
+        assert!((4.0..4.1).contains(&two.seconds), "{two:?}");
+        assert_eq!(boards_of(&two), [0, 0, 1, 1, 0, 0, 1, 1]);
+        let one = run(&tasks, 1);
+        assert_eq!((one.frame_bytes, one.halo_bytes), (0, 0));
+        assert!((8.0..8.1).contains(&one.seconds), "{one:?}");
+    }
+
+    #[test]
+    fn nobody_starts_before_its_inputs_are_there() {
+        let tasks = four_chains();
+        let runs = run(&tasks, 2).runs;
+        for (task, run) in tasks.tasks.iter().zip(&runs) {
+            assert!(run.end_s > run.start_s);
+            for p in &task.producers {
+                assert!(run.start_s >= runs[p.index()].end_s);
+            }
+        }
+    }
+
+    #[test]
+    fn inputs_travel_while_a_core_computes() {
+        // 400 ms of input each; a board's second task waits for no input.
+        let six = run(&twelve(5_000_000), 2);
+        let mut of_thief: Vec<Run> = six.runs.iter().filter(|r| r.board == 1).copied().collect();
+        of_thief.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
+        assert!((0.40..0.41).contains(&of_thief[0].start_s), "{six:?}");
+        for pair in of_thief.windows(2) {
+            assert_eq!(pair[0].end_s, pair[1].start_s);
+        }
+    }
+
+    #[test]
+    fn a_placement_may_be_given() {
+        let tasks = four_chains();
+        let placed = |orders: &Orders| run_by(&tasks, 2, orders);
+        let halves = placed(&vec![vec![0, 1, 4, 5], vec![2, 3, 6, 7]]).unwrap();
+        assert_eq!(boards_of(&halves), [0, 0, 1, 1, 0, 0, 1, 1]);
+        assert!((4.0..4.1).contains(&halves.seconds), "{halves:?}");
+        // Every second chain: every task of the second stage reads halos from elsewhere.
+        let mixed = placed(&vec![vec![0, 2, 4, 6], vec![1, 3, 5, 7]]).unwrap();
+        assert_eq!((mixed.frame_bytes, mixed.halo_bytes), (2000, 600));
+        let lone = placed(&vec![(0..8).collect(), vec![]]).unwrap();
+        assert!((8.0..8.1).contains(&lone.seconds), "{lone:?}");
+
+        let one_list = vec![(0..8).collect()];
+        let (found, expected) = (1, 2);
+        assert_eq!(
+            placed(&one_list),
+            Err(PlacementError::Boards { found, expected })
+        );
+        // Task 4 stands before what it reads, and task 7 nowhere.
+        let never = vec![vec![4, 0, 1, 5], vec![2, 3, 6]];
+        assert_eq!(
+            placed(&never),
+            Err(PlacementError::NeverRun { tasks: 8 - 2 })
+        );
+    }
+
+    #[test]
+    fn boards_need_not_be_equal() {
+        let board = Board::new(Target::Portable);
+        let slow_link = Link {
+            bytes_per_s: board.link.bytes_per_s / 10.0,
+            ..board.link
+        };
+        let far = Board {
+            link: slow_link,
+            ..board.clone()
+        };
+        let tasks = twelve(125_000);
+        let time = |seconds| TaskTime {
+            seconds,
+            threads: 1,
+            one_thread_s: seconds,
+        };
+        let (fast, slow) = (vec![time(0.5); 12], vec![time(4.0); 12]);
+        let boards = [board.clone(), far];
+        let gateway = board.gateway();
+        let both = schedule(&tasks, &boards, &gateway, &[&fast, &slow]);
+        let of_slow = both.runs.iter().filter(|r| r.board == 1).count();
+        assert_eq!(of_slow, 2, "{both:?}");
+        // An input over the slow link takes 100 ms.
+        assert_eq!(both.frame_bytes, 250_000);
+        let of_slow = both.runs.iter().filter(|r| r.board == 1);
+        let first_s = of_slow.map(|r| r.start_s).fold(f64::MAX, f64::min);
+        assert!((first_s - 0.103).abs() < 1e-9, "{both:?}");
+        // It had asked for a second task while it computed the first.
+        assert!(both.seconds > 8.1);
+    }
+
+    #[test]
+    fn nothing_takes_no_time() {
+        let none = graph(&[[1, 1]], Vec::new());
+        assert_eq!(run(&none, 3), Schedule::default());
+    }
+}
