@@ -115,6 +115,8 @@ pub enum EdgeOutput<'a> {
     },
     /// The gateway will not have this node. The machine keeps asking, seldom.
     Refused(Refusal),
+    /// Something for whoever looks after the cluster.
+    Notice(Notice),
     /// The gateway ends the run: leave.
     Stopped,
     /// Nothing more to do before this time or the next input.

@@ -10,8 +10,8 @@ pub struct NodeId(pub u16);
 /// The gateway's id.
 pub const GATEWAY: NodeId = NodeId(0);
 
-/// One process of a node. A later incarnation has a greater value; wall-clock microseconds at
-/// start do.
+/// One process of a node: a random number that the process draws when it starts, never 0. Numbers tell
+/// processes apart. Their order means nothing; see `docs/incarnations.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Incarnation(pub u64);
 
@@ -42,6 +42,12 @@ impl FrameNumber {
         self.0.checked_sub(first.0)
     }
 }
+
+/// Which of the changes at a gateway a node's registration follows: the gateway counts them, over all
+/// nodes. Whoever registers shows the ticket that the gateway gave in answer to it, so a datagram from
+/// before the last change registers nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u32);
 
 /// A thief's request for a task, by its number: a thief counts its requests to all victims. The lease that
 /// answers it, and all reports of that lease, name it.

@@ -15,6 +15,17 @@ pub struct ProgramInfo {
     pub graph: TaskGraph,
 }
 
+/// The first four bytes of a plan's hash, as every datagram carries them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlanPrefix(pub u32);
+
+/// As the hash begins in hexadecimal.
+impl fmt::Display for PlanPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0.swap_bytes())
+    }
+}
+
 /// Short: machines hold the program, and their text should be about what they know besides.
 impl fmt::Debug for ProgramInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

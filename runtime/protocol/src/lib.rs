@@ -73,9 +73,9 @@ pub use edge::Edge;
 pub use gateway::Gateway;
 pub use ids::{
     FrameId, FrameNumber, GATEWAY, Incarnation, JobId, NodeId, NodeIncarnation, ObjectId, PullId,
-    RequestId,
+    RequestId, Ticket,
 };
-pub use info::ProgramInfo;
+pub use info::{PlanPrefix, ProgramInfo};
 pub use notice::{Loss, Notice};
 pub use refusal::Refusal;
 pub use stats::{

@@ -1,4 +1,4 @@
-//! What a gateway's machine says of its cluster, for whoever looks after it.
+//! What machines say of their cluster, for whoever looks after it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
 };
 
-use crate::{Micros, NodeId, refusal::Refusal};
+use crate::{Micros, NodeId, info::PlanPrefix, refusal::Refusal};
 
 /// Something that an operator would want to know. Nothing depends on its being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,49 @@ pub enum Notice {
         addr: SocketAddr,
         /// Why it may not take part.
         why: Refusal,
+        /// What its plan's hash begins with.
+        plan: PlanPrefix,
+    },
+    /// An edge: the gateway has taken this node in.
+    Welcomed {
+        /// Where the gateway is.
+        gateway: SocketAddr,
+    },
+    /// An edge: the gateway will not have this node. It asks again, seldom.
+    TurnedAway {
+        /// Why it may not take part.
+        why: Refusal,
+        /// What this node's plan's hash begins with.
+        own_plan: PlanPrefix,
+        /// What the gateway's begins with.
+        gateway_plan: PlanPrefix,
+    },
+    /// An edge: another living node asks to take part under this node's number.
+    IdContested {
+        /// The number.
+        node: NodeId,
+    },
+    /// An edge: the gateway has not answered for so long that it may be gone. This node keeps asking.
+    GatewaySilent {
+        /// Where the gateway was.
+        gateway: SocketAddr,
+    },
+    /// An edge: the gateway answers again.
+    GatewayBack {
+        /// Where the gateway is.
+        gateway: SocketAddr,
+    },
+    /// An edge: another process of the gateway answers; this node registers with it.
+    GatewayRestarted,
+    /// Datagrams above some size do not come through from a node, smaller ones do: a path with a small
+    /// MTU and without the messages that say so. This node asks for small ones from now on.
+    NarrowPath {
+        /// The node that sends.
+        from: NodeId,
+        /// Where it is.
+        addr: SocketAddr,
+        /// Largest payload that is asked for now, in bytes.
+        chunk_bytes: usize,
     },
 }
 
@@ -84,7 +127,14 @@ impl Notices {
     }
 
     /// Says that a node was turned away, unless that was said lately.
-    pub(crate) fn refused(&mut self, now_us: Micros, node: NodeId, addr: SocketAddr, why: Refusal) {
+    pub(crate) fn refused(
+        &mut self,
+        now_us: Micros,
+        node: NodeId,
+        addr: SocketAddr,
+        why: Refusal,
+        plan: PlanPrefix,
+    ) {
         self.refused
             .retain(|_, (_, at)| now_us.saturating_sub(*at) < Self::AGAIN_US);
         let known = self.refused.get(&(node, addr)).map(|(why, _)| *why);
@@ -92,7 +142,12 @@ impl Notices {
             return;
         }
         self.refused.insert((node, addr), (why, now_us));
-        self.add(Notice::Refused { node, addr, why });
+        self.add(Notice::Refused {
+            node,
+            addr,
+            why,
+            plan,
+        });
     }
 
     pub(crate) fn next(&mut self) -> Option<Notice> {
@@ -112,7 +167,7 @@ mod tests {
     fn a_node_that_keeps_asking_is_spoken_of_seldom() {
         let mut notices = Notices::default();
         let mut said = |now_us, why| {
-            notices.refused(now_us, NodeId(1), addr(1), why);
+            notices.refused(now_us, NodeId(1), addr(1), why, PlanPrefix(7));
             notices.next().is_some()
         };
         assert!(said(0, Refusal::Plan));
@@ -126,7 +181,7 @@ mod tests {
     fn a_flood_of_strangers_fills_nothing() {
         let mut notices = Notices::default();
         for port in 0..10_000 {
-            notices.refused(0, NodeId(1), addr(port), Refusal::Plan);
+            notices.refused(0, NodeId(1), addr(port), Refusal::Plan, PlanPrefix(7));
             notices.add(Notice::Joined {
                 node: NodeId(2),
                 addr: addr(port),

@@ -30,6 +30,12 @@ pub struct Sender {
 }
 
 impl Peer {
+    /// Before every process there is.
+    pub const NOBODY: NodeIncarnation = NodeIncarnation {
+        id: NodeId(0),
+        incarnation: Incarnation(0),
+    };
+
     /// Which process it is, wherever it was seen.
     pub const fn who(self) -> NodeIncarnation {
         NodeIncarnation {

@@ -9,8 +9,8 @@ pub enum Refusal {
     Plan,
     /// The node's weights are another model's.
     Model,
-    /// A later incarnation of the same node id is registered: two nodes share an id.
-    Superseded,
+    /// Another node with the same id takes part, and lives.
+    IdInUse,
     /// The id is the gateway's or out of range.
     BadId,
 }

@@ -5,11 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tessera_plan::plan::ElementType;
 use tessera_protocol::{
-    Drained, EdgeConfig, EdgeStats, FrameOutcome, GatewayStats, Incarnation, NodeId, ProgramInfo,
-    Refusal, RequestId, Traffic,
+    Drained, EdgeConfig, EdgeStats, FrameOutcome, GatewayStats, Incarnation, NodeId, Notice,
+    ProgramInfo, Refusal, RequestId, Traffic,
     wire::{Envelope, Message, MessageKind, Reject, plan_prefix},
 };
-use tessera_sim::{EdgeSpec, LinkConditions, Stranger, World, WorldConfig, program};
+use tessera_sim::{EdgeSpec, Fault, LinkConditions, Stranger, World, WorldConfig, program};
 
 /// A gateway and edges 1, 2, ... that run two stages of 3 x 3 tiles and 3 bands.
 struct Cluster {
@@ -208,7 +208,7 @@ fn malformed_and_unasked_datagrams_are_counted() {
     let info = Arc::clone(&c.info);
     let incarnation = |c: &Cluster, node| c.world.incarnation(node).expect("a living node");
     let (gateway, edge) = (incarnation(&c, 0), incarnation(&c, 1));
-    let earlier = |of: Incarnation| Incarnation(of.0 - 1);
+    let another = |of: Incarnation| Incarnation(of.0 ^ 2);
     let asks = Message::StealGateway { seq: 1 };
     let mut wrong_sum = forged(&info, gateway, asks);
     wrong_sum[33] ^= 1;
@@ -219,7 +219,7 @@ fn malformed_and_unasked_datagrams_are_counted() {
     inject(0, b"hello");
     inject(0, &wrong_sum);
     inject(0, &forged(&info, gateway, asks));
-    inject(0, &forged(&info, earlier(gateway), asks));
+    inject(0, &forged(&info, another(gateway), asks));
     let unasked = Message::NoWork {
         request: RequestId(999),
     };
@@ -227,7 +227,7 @@ fn malformed_and_unasked_datagrams_are_counted() {
     let steals = Message::StealClient {
         request: RequestId(1),
     };
-    inject(1, &forged(&info, earlier(edge), steals));
+    inject(1, &forged(&info, another(edge), steals));
     inject(1, &[]);
     c.check();
     let count = |t: &Traffic, why| t.rejected.get(why);
@@ -252,7 +252,7 @@ fn nodes_that_do_not_belong_are_told_why() {
     let mut c = Cluster::changed(&[0, 0, 0, 0], |w| {
         w.edges[0].stranger = Some(Stranger::Plan);
         w.edges[1].stranger = Some(Stranger::Model);
-        // Edge 4 has edge 3's id and starts later: the id is its own from then on.
+        // Edge 4 has edge 3's id and starts later: the id stays edge 3's.
         w.edges[3].stranger = Some(Stranger::Twin { of: 3 });
         w.edges[3].start_us = 50_000;
     });
@@ -261,7 +261,7 @@ fn nodes_that_do_not_belong_are_told_why() {
     let expected = [
         (1, Refusal::Plan),
         (2, Refusal::Model),
-        (3, Refusal::Superseded),
+        (4, Refusal::IdInUse),
     ];
     assert_eq!(c.world.refusals(), expected);
     // They ask again, but seldom.
@@ -270,6 +270,105 @@ fn nodes_that_do_not_belong_are_told_why() {
         assert!((2..12).contains(&heartbeats.datagrams));
     }
     assert_eq!(c.gateway().traffic.rejected.total(), 0);
+}
+
+#[test]
+fn of_two_with_one_id_the_one_that_stays_takes_part() {
+    let mut c = Cluster::changed(&[0, 0], |w| {
+        w.edges[1].stranger = Some(Stranger::Twin { of: 1 });
+        w.edges[1].start_us = 50_000;
+    });
+    c.run_us(8_000_000);
+    assert_eq!([c.world.joined(1), c.world.joined(2)], [true, false]);
+    assert_eq!(c.world.refusals(), [(2, Refusal::IdInUse)]);
+    // Everybody concerned says so, once.
+    let node = NodeId(1);
+    let addr = c.world.address(2);
+    let told = |c: &Cluster, at: usize, what: fn(&Notice) -> bool| {
+        c.world.notices(at).iter().filter(|n| what(n)).count()
+    };
+    let refused = |n: &&Notice| {
+        matches!(n, Notice::Refused { node: id, addr: at, why: Refusal::IdInUse, .. }
+            if (*id, *at) == (node, addr))
+    };
+    assert_eq!(c.world.notices(0).iter().filter(refused).count(), 1);
+    assert_eq!(told(&c, 1, |n| matches!(n, Notice::IdContested { .. })), 1);
+    let turned_away = |n: &Notice| {
+        let in_use = Refusal::IdInUse;
+        matches!(n, Notice::TurnedAway { why, .. } if *why == in_use)
+    };
+    assert_eq!(told(&c, 2, turned_away), 1);
+    // The first one goes: the other is taken in, and the first one's next process is not.
+    c.world
+        .schedule(c.world.now_us() + 1, Fault::Leave { node: 1 });
+    c.run_us(4_000_000);
+    assert!(c.world.joined(2));
+    assert_eq!(c.world.refusals(), []);
+    let (node, moved) = (1, true);
+    c.world
+        .schedule(c.world.now_us() + 1, Fault::Start { node, moved });
+    c.run_us(8_000_000);
+    assert_eq!([c.world.joined(1), c.world.joined(2)], [false, true]);
+    c.world
+        .schedule(c.world.now_us() + 1, Fault::Crash { node: 2 });
+    c.run_us(4_000_000);
+    assert!(c.world.joined(1));
+}
+
+#[test]
+fn another_plan_is_named_on_both_sides() {
+    let mut c = Cluster::changed(&[0, 0], |w| w.edges[1].stranger = Some(Stranger::Plan));
+    // For an hour: the gateway speaks of it seldom.
+    c.run_us(3_600_000_000);
+    let hash = |c: &Cluster, of: usize| {
+        let at = |n: &Notice| match *n {
+            Notice::TurnedAway {
+                own_plan,
+                gateway_plan,
+                why: Refusal::Plan,
+            } => Some((own_plan.to_string(), gateway_plan.to_string())),
+            Notice::Refused {
+                plan,
+                why: Refusal::Plan,
+                node: NodeId(2),
+                ..
+            } => Some((plan.to_string(), String::new())),
+            _ => None,
+        };
+        c.world
+            .notices(of)
+            .iter()
+            .filter_map(at)
+            .collect::<Vec<_>>()
+    };
+    let (theirs, ours) = ("06070707".to_owned(), "07070707".to_owned());
+    assert_eq!(hash(&c, 2), [(theirs.clone(), ours)]);
+    let said = hash(&c, 0);
+    assert!((2..8).contains(&said.len()), "{said:?}");
+    assert!(said.iter().all(|s| s.0 == theirs));
+}
+
+#[test]
+fn a_silent_gateway_is_told_of_once() {
+    let mut c = Cluster::new(&[0]);
+    c.run_us(1_000_000);
+    let now_us = c.world.now_us();
+    c.world.schedule(now_us + 1, Fault::Crash { node: 0 });
+    let start = Fault::Start {
+        node: 0,
+        moved: false,
+    };
+    c.world.schedule(now_us + 20_000_000, start);
+    c.run_us(30_000_000);
+    let gateway = c.world.address(0);
+    let expected = [
+        Notice::Welcomed { gateway },
+        Notice::GatewaySilent { gateway },
+        Notice::GatewayRestarted,
+        Notice::GatewayBack { gateway },
+        Notice::Welcomed { gateway },
+    ];
+    assert_eq!(c.world.notices(1), expected);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use tessera_protocol::{
     Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job,
-    JobId, NodeId, Refusal, store::Store,
+    JobId, NodeId, Notice, Refusal, store::Store,
 };
 
 /// Something for the shell to do.
@@ -49,8 +49,10 @@ pub(super) struct EdgeNode {
     said_all: bool,
     /// The gateway told it to leave.
     pub stopped: bool,
-    /// The gateway would not have it.
-    pub refused: Option<Refusal>,
+    /// Why the gateway refused it last.
+    refused: Option<Refusal>,
+    /// What its machine said for operators.
+    pub notices: Vec<Notice>,
 }
 
 impl EdgeNode {
@@ -61,7 +63,7 @@ impl EdgeNode {
     pub fn new(spec: EdgeSpec, endpoint: Endpoint, core: &Core) -> Self {
         let mut info = Arc::clone(&core.info);
         match spec.stranger {
-            Some(Stranger::Plan) => Arc::make_mut(&mut info).plan_hash[7] ^= 1,
+            Some(Stranger::Plan) => Arc::make_mut(&mut info).plan_hash[0] ^= 1,
             Some(Stranger::Model) => Arc::make_mut(&mut info).model_digest[0] ^= 1,
             Some(Stranger::Twin { .. }) | None => {}
         }
@@ -79,6 +81,7 @@ impl EdgeNode {
             said_all: false,
             stopped: false,
             refused: None,
+            notices: Vec::new(),
         }
     }
 
@@ -100,8 +103,13 @@ impl EdgeNode {
     }
 
     /// Whether it is one of the cluster: neither refused nor gone.
-    pub const fn belongs(&self) -> bool {
-        !self.stopped && self.refused.is_none()
+    pub fn belongs(&self) -> bool {
+        !self.stopped && self.refusal().is_none()
+    }
+
+    /// Why the gateway would not have it, unless it has it now.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refused.filter(|_| !self.machine.joined())
     }
 
     /// The machine's counters.
@@ -146,6 +154,11 @@ impl EdgeNode {
                     outcome,
                 } => Action::Ended(number, meta, outcome),
                 EdgeOutput::Refused(r) => Action::Refused(r),
+                EdgeOutput::Notice(notice) => {
+                    core.trace(|| format!("{} says {notice:?}", self.endpoint.index));
+                    self.notices.push(notice);
+                    continue;
+                }
                 EdgeOutput::Stopped => Action::Stopped,
                 EdgeOutput::WaitUntil(t) => Action::Wait(t),
             };

@@ -43,7 +43,7 @@ pub enum Stranger {
     Plan,
     /// Its weights are another model's.
     Model,
-    /// It has another node's id. The incarnation that began later is the node's.
+    /// It has another node's id. The one that registered first is the node, until it is gone.
     Twin {
         /// The index of the node whose id it has.
         of: usize,

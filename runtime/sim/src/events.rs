@@ -220,6 +220,10 @@ impl World {
         let n = self.addresses.len();
         match fault {
             Fault::Crash { node } => self.crash(node),
+            Fault::Leave { node } => {
+                self.leave(node)?;
+                self.crash(node);
+            }
             Fault::Start { node, moved } => return self.start(node, moved),
             Fault::CrashWorker { node } => {
                 if let (core, Some(e)) = self.edge(node) {
@@ -282,14 +286,14 @@ impl World {
         self.addresses[node] = at;
         self.core.addresses.insert(at, node);
         let now_us = self.now_us();
+        // A random number, as a process draws it: later ones may be smaller.
+        let incarnation = Incarnation(self.core.random.word() | 1);
         let clock = |ppm| Clock {
             start: now_us,
             // Clocks of different incarnations and nodes have nothing in common.
             offset: self.core.random.clone().below(1 << 40),
             ppm,
         };
-        // Wall-clock time of the start, more or less.
-        let incarnation = Incarnation(1_700_000_000_000_000 + now_us + u64::from(starts));
         if node == 0 {
             let mut spec = self.gateway_spec;
             spec.config.incarnation = incarnation;

@@ -10,7 +10,12 @@ pub enum Fault {
         /// The node.
         node: usize,
     },
-    /// A killed node comes back with a later incarnation. No effect on one that runs.
+    /// An edge leaves in good order; it may be started again.
+    Leave {
+        /// The node.
+        node: usize,
+    },
+    /// A killed node comes back as another incarnation. No effect on one that runs.
     Start {
         /// The node.
         node: usize,

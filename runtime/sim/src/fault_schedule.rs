@@ -44,6 +44,8 @@ impl Scenario {
             ScenarioKind::TinyStore => self.tiny_store(random),
             ScenarioKind::Replay | ScenarioKind::Mutation => self.hostile(kind, random),
             ScenarioKind::Strangers => self.strangers(random),
+            ScenarioKind::Restarts => self.restarts(random),
+            ScenarioKind::Twins => self.twins(random),
             ScenarioKind::Wide => self.wide(random),
             ScenarioKind::Long => self.long(random),
             ScenarioKind::Rough => self.rough(random),
@@ -257,7 +259,7 @@ impl Scenario {
     }
 
     fn hostile(&mut self, kind: ScenarioKind, random: &mut RandomSource) {
-        self.faults_end_us = FAULTS_US;
+        self.faults_end_us = self.faults_end_us.max(FAULTS_US);
         self.world.hostile = HostileConfig {
             interval_us: random.between(50, 3_000),
             noise: 1,
@@ -274,24 +276,93 @@ impl Scenario {
             let (stranger, refusal) = match random.below(3) {
                 0 => (Stranger::Plan, Refusal::Plan),
                 1 => (Stranger::Model, Refusal::Model),
-                _ => (Stranger::Twin { of: 1 }, Refusal::Superseded),
+                _ => (Stranger::Twin { of: 1 }, Refusal::IdInUse),
             };
             e.stranger = Some(stranger);
-            if let Stranger::Twin { of } = stranger {
-                // One is enough; it begins later.
-                if self.may_drop.contains(&of) {
-                    continue;
-                }
-                e.start_us = random.between(10_000, 800_000);
+            if let Stranger::Twin { .. } = stranger {
+                // It begins later.
+                e.start_us = random.between(100_000, 800_000);
                 self.faults_end_us = self.faults_end_us.max(e.start_us + 1_000);
-                self.may_drop.push(of);
-                self.refused.push((of, refusal));
-            } else {
-                self.refused.push((k, refusal));
             }
+            self.refused.push((k, refusal));
             self.world.edges.push(e);
         }
         self.refused.sort_by_key(|r| r.0);
+    }
+
+    fn restarts(&mut self, random: &mut RandomSource) {
+        let n = self.world.edges.len();
+        self.may_drop = (0..=n).collect();
+        *self.conditions() = LinkConditions {
+            loss_ppm: random.pick(&[0, 10_000]),
+            duplicate_ppm: random.pick(&[0, 100_000]),
+            reorder_ppm: 50_000,
+            // Longer than a node may be silent: datagrams of ended processes arrive among those of later ones.
+            reorder_us: random.between(10_000, 4_000_000),
+            jitter_us: random.below(2_000),
+        };
+        self.fault(2 * FAULTS_US, Fault::Conditions(LinkConditions::default()));
+        for node in 0..=n {
+            for _ in 0..random.index(1, 4) {
+                let at_us = Self::time_us(random);
+                let leaves = node > 0 && random.chance(300_000);
+                let end = if leaves {
+                    Fault::Leave { node }
+                } else {
+                    Fault::Crash { node }
+                };
+                self.fault(at_us, end);
+                let pause_us = random.pick(&[2_000, 200_000, 3_000_000]);
+                let moved = random.chance(500_000);
+                let back_us = at_us + random.between(1, pause_us);
+                self.fault(back_us, Fault::Start { node, moved });
+            }
+            // Whoever was killed once more in the meantime is there in the end.
+            let moved = false;
+            self.fault(FAULTS_US + 3_000_000, Fault::Start { node, moved });
+        }
+        if random.chance(700_000) {
+            self.hostile(ScenarioKind::Replay, random);
+            self.faults_end_us = self.faults_end_us.max(2 * FAULTS_US);
+        }
+    }
+
+    fn twins(&mut self, random: &mut RandomSource) {
+        let of = random.index(1, self.world.edges.len());
+        let mut twin = self.world.edges[of - 1];
+        twin.stranger = Some(Stranger::Twin { of });
+        twin.start_us = random.between(1, 1_000_000);
+        self.world.edges.push(twin);
+        let other = self.world.edges.len();
+        self.twins.push((of, other));
+        self.may_drop = (0..=other).collect();
+        self.loss(random.pick(&[0, 10_000, 50_000]));
+        for node in [of, other] {
+            for _ in 0..random.index(0, 3) {
+                let at_us = Self::time_us(random);
+                let until_us = at_us + random.between(1_000, 5_000_000);
+                match random.below(4) {
+                    0 => self.fault(at_us, Fault::Leave { node }),
+                    1 => self.fault(at_us, Fault::Crash { node }),
+                    2 => {
+                        let us = until_us - at_us;
+                        self.fault(at_us, Fault::Pause { node, us });
+                        self.faults_end_us = self.faults_end_us.max(until_us);
+                    }
+                    _ => {
+                        self.fault(at_us, Fault::Isolate { node });
+                        self.fault(until_us, Fault::HealAll);
+                    }
+                }
+                if random.chance(500_000) {
+                    let moved = random.chance(500_000);
+                    self.fault(until_us, Fault::Start { node, moved });
+                }
+            }
+        }
+        if random.chance(300_000) {
+            self.hostile(ScenarioKind::Replay, random);
+        }
     }
 
     fn wide(&mut self, random: &mut RandomSource) {

@@ -12,7 +12,7 @@ use super::{
 };
 use tessera_protocol::{
     Drained, DropReason, FrameId, FrameMeta, GATEWAY, Gateway, GatewayConfig, GatewayInput,
-    GatewayOutput, GatewayStats, Incarnation, store::SlotId,
+    GatewayOutput, GatewayStats, Incarnation, Notice, store::SlotId,
 };
 
 /// The gateway, as a world is told of it.
@@ -56,6 +56,8 @@ pub(super) struct GatewayNode {
     pub store: WatchedStore,
     machine: Gateway,
     tails: BTreeMap<FrameId, Vec<SlotId>>,
+    /// What its machine said for operators.
+    pub notices: Vec<Notice>,
     /// Until when one tail after the other computes.
     busy_until: u64,
 }
@@ -72,6 +74,7 @@ impl GatewayNode {
             store: WatchedStore::new(&spec.config.slots(&info), true),
             machine: Gateway::new(spec.config, info),
             tails: BTreeMap::new(),
+            notices: Vec::new(),
             busy_until: 0,
         }
     }
@@ -112,7 +115,11 @@ impl GatewayNode {
                     meta,
                     reason,
                 } => Action::Drop(frame, meta, reason),
-                GatewayOutput::Notice(_) => continue,
+                GatewayOutput::Notice(notice) => {
+                    core.trace(|| format!("0 says {notice:?}"));
+                    self.notices.push(notice);
+                    continue;
+                }
                 GatewayOutput::WaitUntil(t) => Action::Wait(t),
             };
             match action {

@@ -70,7 +70,9 @@ impl Ledger {
         if r.heard.replace(outcome).is_some() {
             return Err(Violation::EndedTwice { frame });
         }
-        self.waiting -= 1;
+        if r.source_died_us.is_none() {
+            self.waiting -= 1;
+        }
         if r.meta != meta {
             return Err(Violation::Meta { frame });
         }
@@ -80,7 +82,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// An incarnation of a node was ended: its frames in datagram end with it.
+    /// An incarnation of a node was ended, or turned away: nobody waits for its frames any more.
     pub fn died(&mut self, at_us: u64, node: NodeId, incarnation: Incarnation) {
         for (f, r) in &mut self.frames {
             if f.source == node && f.incarnation == incarnation && !r.over() {

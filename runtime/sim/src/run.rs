@@ -8,7 +8,7 @@ use super::{
     violation::{Failure, Violation},
     world::World,
 };
-use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId};
+use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId, Refusal};
 
 /// What a scenario came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,9 +134,8 @@ impl Scenario {
         if let Some((node, slots)) = w.slots_used().into_iter().find(|(_, n)| *n > 0) {
             return Err(fail(w, Violation::Leak { node, slots }));
         }
-        let found = w.refusals();
-        if found != self.refused {
-            let expected = self.refused.clone();
+        let (found, expected) = (w.refusals(), self.refused_now(w));
+        if found != expected {
             return Err(fail(w, Violation::Refused { found, expected }));
         }
         if let Some((node, bytes)) = (w.state_bytes().into_iter()).find(|s| s.1 > STATE_BYTES_MAX) {
@@ -150,6 +149,19 @@ impl Scenario {
             return Err(fail(w, Violation::Unfinished { node: NodeId(0) }));
         }
         Ok(())
+    }
+
+    /// Edges that are to be refused now: of two that live under one id, the one that has not joined.
+    fn refused_now(&self, w: &World) -> Vec<(usize, Refusal)> {
+        let mut refused = self.refused.clone();
+        for &(a, b) in &self.twins {
+            if w.incarnation(a).is_some() && w.incarnation(b).is_some() {
+                let out = if w.joined(a) { b } else { a };
+                refused.push((out, Refusal::IdInUse));
+            }
+        }
+        refused.sort_by_key(|r| r.0);
+        refused
     }
 
     /// Every frame ended as it may.

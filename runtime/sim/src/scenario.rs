@@ -53,6 +53,10 @@ pub enum ScenarioKind {
     Mutation,
     /// Nodes of another plan or model, and two with one id.
     Strangers,
+    /// Every node is restarted again and again, the gateway too, with old datagrams under way.
+    Restarts,
+    /// Two edges have one id; they come, go, and are cut off.
+    Twins,
     /// Many nodes, large grids, many frames in datagram.
     Wide,
     /// Hundreds of frames.
@@ -65,7 +69,7 @@ pub enum ScenarioKind {
 
 impl ScenarioKind {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Perfect,
         Self::Loss1,
         Self::Loss5,
@@ -88,6 +92,8 @@ impl ScenarioKind {
         Self::Replay,
         Self::Mutation,
         Self::Strangers,
+        Self::Restarts,
+        Self::Twins,
         Self::Wide,
         Self::Long,
         Self::Rough,
@@ -106,6 +112,8 @@ pub struct Scenario {
     pub may_drop: Vec<usize>,
     /// Edges that are to be refused, and why; by index, ascending.
     pub refused: Vec<(usize, Refusal)>,
+    /// Edges of one id, in pairs: while both live, one is refused.
+    pub twins: Vec<(usize, usize)>,
     /// Whether every frame of a killed source must have a record: the links are good enough for
     /// the gateway to know of it.
     pub records_of_dead: bool,
@@ -144,6 +152,7 @@ impl Scenario {
             faults_end_us: 0,
             may_drop: Vec::new(),
             refused: Vec::new(),
+            twins: Vec::new(),
             records_of_dead: false,
         };
         s.apply(kind, &mut random);

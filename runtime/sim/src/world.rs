@@ -19,8 +19,8 @@ use super::{
     violation::{Failure, Violation},
 };
 use tessera_protocol::{
-    Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId, ProgramInfo,
-    TaskId,
+    Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId, Notice,
+    ProgramInfo, TaskId,
 };
 
 /// A world before it begins.
@@ -265,8 +265,16 @@ impl World {
     pub fn refusals(&self) -> Vec<(usize, tessera_protocol::Refusal)> {
         let edges = self.edges.iter().flatten();
         edges
-            .filter_map(|e| e.refused.map(|r| (e.endpoint.index, r)))
+            .filter_map(|e| e.refusal().map(|r| (e.endpoint.index, r)))
             .collect()
+    }
+
+    /// What a node's machine has said for operators, the gateway being node 0; nothing while it is dead.
+    pub fn notices(&self, node: usize) -> &[Notice] {
+        let of_edge = |k: usize| self.edges[k].as_ref().map(|e| &*e.notices);
+        let of_gateway = || self.gateway.as_ref().map(|g| &*g.notices);
+        let found = node.checked_sub(1).map_or_else(of_gateway, of_edge);
+        found.unwrap_or(&[])
     }
 
     /// Lets something break or be repaired at a time to come.

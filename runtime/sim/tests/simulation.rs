@@ -183,6 +183,17 @@ fn strangers() {
 }
 
 #[test]
+fn restarts_in_any_order() {
+    let s = seeds("restarts_in_any_order", ScenarioKind::Restarts, 60);
+    s.saw("drop", s.all.dropped as u64);
+}
+
+#[test]
+fn two_nodes_with_one_id() {
+    seeds("two_nodes_with_one_id", ScenarioKind::Twins, 60);
+}
+
+#[test]
 fn many_nodes_and_tiles() {
     seeds("many_nodes_and_tiles", ScenarioKind::Wide, 5).nothing_dropped();
 }

@@ -51,7 +51,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let info = Arc::new(program_info(program)?);
     let config = GatewayConfig {
         transfer: net.socket().transfer(),
-        ..GatewayConfig::new(net::incarnation())
+        ..GatewayConfig::new(net::incarnation()?)
     };
     // Nobody else maps it: the smallest job table there is.
     let slots = config.slots(&info);

@@ -114,8 +114,13 @@ impl Net {
     }
 }
 
-/// The number of this process: microseconds of the wall clock, so that a later one is greater.
-pub fn incarnation() -> Incarnation {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Incarnation(since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
+/// The number of this process: random, so that no clock has a say. It has 53 bits, which readers of records
+/// that know floating point only can tell apart.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn incarnation() -> Result<Incarnation, NodeError> {
+    let word =
+        getrandom::u64().map_err(|e| NodeError::io("cannot draw a random number")(e.into()))?;
+    Ok(Incarnation((word >> 11).max(1)))
 }

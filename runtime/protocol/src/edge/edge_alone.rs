@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::{
-    GATEWAY, Incarnation, NodeId, RequestId, TaskId,
+    GATEWAY, Incarnation, NodeId, RequestId, TaskId, Ticket,
     testkit::{self, TestStore},
-    wire::{self, ClusterState, Envelope, FrameStatusEntry, Message, Report, Verdict, parse},
+    wire::{
+        self, ClusterState, Envelope, FrameStatusEntry, Message, NodeStatusEntry, Report, Verdict,
+        parse,
+    },
 };
 
 pub(super) const ME: NodeId = NodeId(1);
@@ -79,7 +82,6 @@ impl EdgeAlone {
             jobs: Vec::new(),
             heartbeats: 0,
         };
-        // The first heartbeat does not know the gateway's incarnation, the second names it.
         rig.sent();
         rig.state(&[]);
         rig.sent();
@@ -129,12 +131,19 @@ impl EdgeAlone {
 
     /// The gateway's answer to the latest heartbeat.
     pub fn state(&mut self, frames: &[FrameStatusEntry]) {
+        self.state_of(frames, &[]);
+    }
+
+    /// The same with the gateway's word on other nodes.
+    pub fn state_of(&mut self, frames: &[FrameStatusEntry], nodes: &[NodeStatusEntry]) {
         let state = ClusterState {
             seq: self.heartbeats,
             verdict: Verdict::Welcome,
+            ticket: Ticket::default(),
+            contested: false,
             work: false,
             frames,
-            nodes: &[],
+            nodes,
         };
         self.receive((GATEWAY, 7), &Message::State(state));
     }

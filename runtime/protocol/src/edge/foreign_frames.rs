@@ -15,6 +15,8 @@ pub struct ForeignFrame {
     pub jobs: usize,
     /// Whether the frame has ended.
     pub over: bool,
+    /// The latest heartbeat that this node had sent when it came to know the frame.
+    pub since: u32,
 }
 
 /// All of them.
@@ -45,9 +47,12 @@ impl ForeignFrames {
         self.foreign.get_mut(&frame)
     }
 
-    /// A frame's foreign, made if need be.
-    pub fn entry(&mut self, frame: FrameId) -> &mut ForeignFrame {
-        self.foreign.entry(frame).or_default()
+    /// A frame's foreign, made if need be; `heartbeat` is the latest that this node has sent.
+    pub fn entry(&mut self, frame: FrameId, heartbeat: u32) -> &mut ForeignFrame {
+        self.foreign.entry(frame).or_insert_with(|| ForeignFrame {
+            since: heartbeat,
+            ..ForeignFrame::default()
+        })
     }
 
     /// Takes out what is of no use any more: over and quiet, or without outputs and jobs.
@@ -61,8 +66,8 @@ impl ForeignFrames {
     }
 
     /// All frames.
-    pub fn frames(&self) -> impl Iterator<Item = FrameId> {
-        self.foreign.keys().copied()
+    pub fn iter(&self) -> impl Iterator<Item = (FrameId, &ForeignFrame)> {
+        self.foreign.iter().map(|(&id, f)| (id, f))
     }
 
     /// The owners of all frames.

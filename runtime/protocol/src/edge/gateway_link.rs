@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{Edge, Event};
 use crate::{
-    EdgeConfig, FrameId, Incarnation, Micros, NodeId, Refusal,
-    peer::Peer,
+    EdgeConfig, FrameId, Incarnation, Micros, NodeId, NodeIncarnation, Notice, Refusal, Ticket,
+    info::PlanPrefix,
     store::Store,
-    wire::{ClusterState, Envelope, FrameEntry, FrameStatus, Heartbeat, Message, Reject, Verdict},
+    wire::{
+        ClusterState, Envelope, FrameEntry, FrameStatus, Heartbeat, Message, NodeStatus, Reject,
+        Verdict,
+    },
 };
 
 /// What is known of the gateway, and what it was told.
@@ -29,10 +32,15 @@ pub struct GatewayLink {
     /// When that was sent, and how long answers take.
     first_at: Micros,
     rtt: u64,
-    /// First heartbeat that named the gateway's present incarnation.
-    named: Option<u32>,
+    /// What the gateway wants to be shown by a heartbeat that registers this node.
+    ticket: Ticket,
     /// Whether this node belongs.
     verdict: Option<Verdict>,
+    /// When the gateway answered last, and whether it was said that it does not.
+    heard_us: Micros,
+    silent: bool,
+    /// Whether another living node asks for this node's id.
+    contested: bool,
     sent_has_work: bool,
     last: Option<Micros>,
     /// Pause before an unanswered heartbeat is repeated.
@@ -60,8 +68,11 @@ impl GatewayLink {
             first: 0,
             first_at: 0,
             rtt: 0,
-            named: None,
+            ticket: Ticket::default(),
             verdict: None,
+            heard_us: 0,
+            silent: false,
+            contested: false,
             sent_has_work: false,
             last: None,
             pause_us: config.retry_us[0],
@@ -78,6 +89,11 @@ impl GatewayLink {
     /// Whether the gateway's present incarnation has welcomed this node.
     pub fn joined(&self) -> bool {
         self.verdict == Some(Verdict::Welcome) && !self.stopped
+    }
+
+    /// Number of the latest heartbeat.
+    pub const fn seq(&self) -> u32 {
+        self.seq
     }
 
     /// When the next heartbeat is due.
@@ -107,6 +123,7 @@ impl GatewayLink {
     /// A heartbeat was answered.
     fn answer(&mut self, now_us: Micros, seq: u32) {
         self.answered = seq;
+        self.heard_us = now_us;
         self.pause_us = self.retry_us[0];
         if seq == self.first {
             let sample = now_us
@@ -131,9 +148,6 @@ impl GatewayLink {
         self.last = Some(now_us);
         self.changed = false;
         self.sent_has_work = has_work;
-        if self.gateway.is_some() {
-            self.named.get_or_insert(self.seq);
-        }
         self.seq
     }
 }
@@ -151,6 +165,7 @@ impl Edge {
             .collect();
         let heartbeat = Heartbeat {
             seq,
+            ticket: self.link.ticket,
             has_work,
             no_more: self.link.no_more,
             floor: self.frames.floor(),
@@ -186,38 +201,51 @@ impl Edge {
         list
     }
 
-    /// Any datagram of the gateway's.
+    /// A state of the gateway's. Of two processes that answer, the gateway is the one that answered the
+    /// later heartbeat: what another one says from before is old.
     ///
     /// # Errors
-    /// [`Reject::Stale`] when it comes from an earlier incarnation.
-    pub(super) fn gateway_seen(&mut self, envelope: &Envelope) -> Result<(), Reject> {
-        match self.link.gateway {
-            Some(known) if known > envelope.incarnation => Err(Reject::Stale),
-            Some(known) if known == envelope.incarnation => Ok(()),
-            _ => {
-                self.link.gateway = Some(envelope.incarnation);
-                self.link.named = None;
-                if self.link.joined() {
-                    self.link.verdict = None;
-                }
-                // It does not know this node before it has heard a heartbeat meant for it.
-                self.link.changed = true;
-                self.gateway_forgot();
-                self.search_restart();
-                Ok(())
-            }
+    /// [`Reject::Stale`] when it comes from an incarnation that is not the gateway's present one.
+    pub(super) fn gateway_seen(
+        &mut self,
+        envelope: &Envelope,
+        state: &ClusterState<'_>,
+    ) -> Result<(), Reject> {
+        if self.link.gateway == Some(envelope.incarnation) {
+            return Ok(());
         }
+        if state.seq <= self.link.answered || state.seq > self.link.seq {
+            return Err(Reject::Stale);
+        }
+        let restarted = self.link.gateway.replace(envelope.incarnation).is_some();
+        self.link.ticket = Ticket::default();
+        if self.link.joined() {
+            self.link.verdict = None;
+        }
+        if restarted {
+            self.notices.add(Notice::GatewayRestarted);
+        }
+        // It does not know this node before it has heard a heartbeat meant for it.
+        self.link.changed = true;
+        self.gateway_forgot();
+        self.search_restart();
+        Ok(())
     }
 
     pub(super) fn on_state(
         &mut self,
         now_us: Micros,
+        envelope: &Envelope,
         state: &ClusterState<'_>,
         store: &mut impl Store,
     ) {
         if state.seq > self.link.answered && state.seq <= self.link.seq {
             self.link.answer(now_us, state.seq);
-            self.on_verdict(state);
+            if std::mem::take(&mut self.link.silent) {
+                let gateway = self.config.gateway;
+                self.notices.add(Notice::GatewayBack { gateway });
+            }
+            self.on_verdict(envelope, state);
             if state.work {
                 self.work_somewhere(now_us);
             }
@@ -238,50 +266,88 @@ impl Edge {
             }
         }
         for entry in state.nodes {
-            let status = entry.status();
-            let over: Vec<FrameId> = (self.foreign.frames())
-                .filter(|&f| status.over(f))
-                .collect();
-            for frame in over {
-                self.foreign_frame_over(frame, store);
-            }
             // What an unasked one says of life and death may be old.
-            if state.seq > 0 && state.seq == self.link.answered {
-                let (known, alive) = (Peer::from(&status.node), status.alive);
-                if known.id != self.config.id {
-                    let latest = known.incarnation;
-                    self.incarnations_ended(|p| {
-                        p.id == known.id
-                            && (p.incarnation < latest || p.incarnation == latest && !alive)
-                    });
-                }
-            }
+            let asked = state.seq > 0 && state.seq == self.link.answered;
+            self.on_node_status(&entry.status(), asked.then_some(state.seq), store);
         }
     }
 
-    fn on_verdict(&mut self, state: &ClusterState<'_>) {
+    /// The gateway's word on another node. `answers` is the heartbeat that asked for it: a process that
+    /// this node came to know later may have been the gateway's news too.
+    fn on_node_status(
+        &mut self,
+        status: &NodeStatus,
+        answers: Option<u32>,
+        store: &mut impl Store,
+    ) {
+        let (id, present) = (status.node.id(), status.node.incarnation());
+        let replaced = |f: &FrameId, since: u32| {
+            f.source == id && f.incarnation != present && answers.is_some_and(|seq| seq > since)
+        };
+        let over: Vec<FrameId> = (self.foreign.iter())
+            .filter(|(f, kept)| status.over(*f) || replaced(f, kept.since))
+            .map(|(f, _)| f)
+            .collect();
+        for frame in over {
+            self.foreign_frame_over(frame, store);
+        }
+        if let Some(seq) = answers.filter(|_| id != self.config.id) {
+            let news: Vec<NodeIncarnation> = self.peers.known_since(id, seq).collect();
+            self.incarnations_ended(|p| {
+                p.id == id && (p.incarnation != present || !status.alive) && !news.contains(&p)
+            });
+        }
+    }
+
+    fn on_verdict(&mut self, envelope: &Envelope, state: &ClusterState<'_>) {
+        self.link.ticket = state.ticket;
         match state.verdict {
-            Verdict::Welcome => {
-                // The answer to a heartbeat that did not name the gateway's incarnation only tells it.
-                if self.link.named.is_some_and(|n| n <= state.seq) {
-                    self.link.verdict = Some(Verdict::Welcome);
-                    self.dirty = true;
-                } else {
-                    if matches!(self.link.verdict, Some(Verdict::Refused(_))) {
-                        self.link.verdict = None;
-                    }
-                    self.link.changed = true;
-                }
+            Verdict::Welcome => self.welcome(state.contested),
+            Verdict::Register => {
+                self.link.verdict = None;
+                self.link.changed = true;
             }
-            Verdict::Refused(why) => self.refused(why),
+            Verdict::Wait => self.link.verdict = None,
+            Verdict::Refused(why) => self.refused(envelope, why),
         }
     }
 
-    fn refused(&mut self, why: Refusal) {
+    fn welcome(&mut self, contested: bool) {
+        if self.link.verdict != Some(Verdict::Welcome) {
+            self.link.verdict = Some(Verdict::Welcome);
+            let gateway = self.config.gateway;
+            self.notices.add(Notice::Welcomed { gateway });
+        }
+        self.dirty = true;
+        if contested && !self.link.contested {
+            self.notices.add(Notice::IdContested {
+                node: self.config.id,
+            });
+        }
+        self.link.contested = contested;
+    }
+
+    fn refused(&mut self, envelope: &Envelope, why: Refusal) {
         let verdict = Some(Verdict::Refused(why));
         if self.link.verdict != verdict {
             self.link.verdict = verdict;
+            self.notices.add(Notice::TurnedAway {
+                why,
+                own_plan: PlanPrefix(self.me.plan),
+                gateway_plan: PlanPrefix(envelope.plan),
+            });
             self.events.push_back(Event::Refused(why));
+        }
+    }
+
+    /// Says once that a gateway that had answered is silent.
+    pub(super) fn watch_gateway(&mut self, now_us: Micros) {
+        let silent_us = now_us.saturating_sub(self.link.heard_us);
+        let silent = self.link.joined() && silent_us > 2 * self.config.dead_after_us;
+        if silent && !self.link.silent {
+            self.link.silent = true;
+            let gateway = self.config.gateway;
+            self.notices.add(Notice::GatewaySilent { gateway });
         }
     }
 

@@ -17,7 +17,7 @@ impl Edge {
         thief: Peer,
         request: RequestId,
     ) -> Result<(), Reject> {
-        let Some(known) = self.peers.get_mut(thief.id) else {
+        let Some(known) = self.peers.get_mut(thief.who()) else {
             return Err(Reject::Stranger);
         };
         let (last, empty) = known.request;
@@ -39,7 +39,7 @@ impl Edge {
             return Ok(());
         }
         let found = self.pick_for(thief);
-        if let Some(known) = self.peers.get_mut(thief.id) {
+        if let Some(known) = self.peers.get_mut(thief.who()) {
             known.request = (request, found.is_none());
         }
         let Some(Choice { number, task }) = found else {
@@ -111,7 +111,7 @@ impl Edge {
         thief: Peer,
         renew: &Renew<'_>,
     ) -> Result<(), Reject> {
-        let Some(known) = self.peers.get_mut(thief.id) else {
+        let Some(known) = self.peers.get_mut(thief.who()) else {
             return Err(Reject::Stranger);
         };
         if renew.seq <= known.renew {

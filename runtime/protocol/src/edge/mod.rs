@@ -64,6 +64,7 @@ use super::{
     EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job, Micros,
     ObjectId, ProgramInfo, Refusal,
     chunk_server::ChunkServer,
+    notice::{Notice, Notices},
     peer::Sender,
     pull::Receiver,
     stats::EdgeStats,
@@ -99,6 +100,8 @@ pub struct Edge {
     outgoing: VecDeque<Outgoing>,
     /// What the shell is to hear.
     events: VecDeque<Event>,
+    /// What an operator is to hear.
+    notices: Notices,
     /// Something has changed: tasks may be ready, or slots free.
     dirty: bool,
     out: Vec<u8>,
@@ -115,6 +118,7 @@ enum Event {
 /// What [`Edge::poll`] gives, before it borrows the datagram.
 enum EdgeStep {
     Event(Event),
+    Tell(Notice),
     Run(Job),
     Send(SocketAddr),
     Wait(Micros),
@@ -151,6 +155,7 @@ impl Edge {
             serve: ChunkServer::default(),
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
+            notices: Notices::default(),
             dirty: true,
             out: Vec::new(),
         }
@@ -192,6 +197,7 @@ impl Edge {
             },
             EdgeStep::Event(Event::Refused(why)) => EdgeOutput::Refused(why),
             EdgeStep::Event(Event::Stopped) => EdgeOutput::Stopped,
+            EdgeStep::Tell(notice) => EdgeOutput::Notice(notice),
             EdgeStep::Run(job) => EdgeOutput::Run(job),
             EdgeStep::Send(to) => EdgeOutput::Send {
                 to,
@@ -220,6 +226,9 @@ impl Edge {
             self.tick(now_us, store);
             if let Some(event) = self.events.pop_front() {
                 return EdgeStep::Event(event);
+            }
+            if let Some(notice) = self.notices.next() {
+                return EdgeStep::Tell(notice);
             }
             if let Some(job) = self.next_run() {
                 return EdgeStep::Run(job);
@@ -272,6 +281,7 @@ impl Edge {
                 self.slots.rest(store);
             }
         }
+        self.watch_gateway(now_us);
         self.steal(now_us);
     }
 

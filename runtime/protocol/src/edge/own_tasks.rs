@@ -55,11 +55,8 @@ impl Edge {
             let there = |maker: TaskId| {
                 let holders = &frame.tasks.get(maker).holders;
                 let peers = holders.iter().filter(|h| **h != me);
-                let known = peers.filter_map(|h| {
-                    let known = self.peers.get(h.id)?;
-                    (known.peer.incarnation == h.incarnation).then_some(known.peer)
-                });
-                known.max_by_key(|p| self.peers.get(p.id).map(|k| k.seen_us))
+                let known = peers.filter_map(|h| self.peers.get(*h));
+                known.max_by_key(|k| k.seen_us).map(|k| k.peer)
             };
             let found = match frame.find(&info, need.key) {
                 Some((slot, region)) => Some(InputSource::Local(slot, region)),

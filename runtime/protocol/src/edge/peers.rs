@@ -1,14 +1,14 @@
-//! Other edges, as far as they have spoken to this one.
+//! Other edges' processes, as far as they have spoken to this one.
+//!
+//! Two processes of one node are two entries: which of them is the node, the gateway knows and says
+//! ([`super::gateway_link`]). Each has its own numbers of requests, so what one said is never taken
+//! for the other's.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
-use crate::{
-    Micros, NodeId, RequestId,
-    peer::Peer,
-    wire::{Envelope, Reject},
-};
+use crate::{Incarnation, Micros, NodeId, NodeIncarnation, RequestId, peer::Peer};
 
-/// Another edge's latest incarnation.
+/// Another edge's process.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownPeer {
     /// Which, and where it was seen last.
@@ -19,48 +19,31 @@ pub struct KnownPeer {
     pub request: (RequestId, bool),
     /// Number of its latest renewal.
     pub renew: u32,
+    /// The latest heartbeat that this node had sent when it came to know it.
+    since: u32,
 }
 
 /// All of them, within a bound.
 #[derive(Debug, Default)]
 pub struct Peers {
-    known: BTreeMap<NodeId, KnownPeer>,
+    known: BTreeMap<NodeIncarnation, KnownPeer>,
 }
 
 impl Peers {
-    /// Most nodes; beyond it the one silent for longest is forgotten.
+    /// Most processes; beyond it the one silent for longest is forgotten.
     pub const PEERS_MAX: usize = 1024;
 
-    /// A datagram has come. Gives the earlier incarnation of its sender that has ended with it, if any.
-    ///
-    /// # Errors
-    /// [`Reject::Stale`] when it comes from an earlier incarnation itself.
-    pub fn seen(
-        &mut self,
-        now_us: Micros,
-        envelope: &Envelope,
-        addr: SocketAddr,
-    ) -> Result<Option<Peer>, Reject> {
-        let peer = Peer {
-            id: envelope.from,
-            incarnation: envelope.incarnation,
-            addr,
-        };
-        let mut ended = None;
-        if let Some(known) = self.known.get_mut(&peer.id) {
-            if known.peer.incarnation > peer.incarnation {
-                return Err(Reject::Stale);
-            }
-            if known.peer.incarnation == peer.incarnation {
-                known.peer.addr = addr;
-                known.seen_us = now_us;
-                return Ok(None);
-            }
-            ended = Some(known.peer);
-        } else if self.known.len() >= Self::PEERS_MAX {
+    /// A datagram of `peer` has come. `heartbeat` is the latest that this node has sent.
+    pub fn seen(&mut self, now_us: Micros, heartbeat: u32, peer: Peer) {
+        if let Some(known) = self.known.get_mut(&peer.who()) {
+            known.peer.addr = peer.addr;
+            known.seen_us = now_us;
+            return;
+        }
+        if self.known.len() >= Self::PEERS_MAX {
             let oldest = self.known.iter().min_by_key(|(_, k)| k.seen_us);
-            if let Some(id) = oldest.map(|(&id, _)| id) {
-                self.known.remove(&id);
+            if let Some(who) = oldest.map(|(&who, _)| who) {
+                self.known.remove(&who);
             }
         }
         let known = KnownPeer {
@@ -68,18 +51,26 @@ impl Peers {
             seen_us: now_us,
             request: (RequestId(0), false),
             renew: 0,
+            since: heartbeat,
         };
-        self.known.insert(peer.id, known);
-        Ok(ended)
+        self.known.insert(peer.who(), known);
     }
 
-    /// An edge by id.
-    pub fn get(&self, id: NodeId) -> Option<&KnownPeer> {
-        self.known.get(&id)
+    /// A process.
+    pub fn get(&self, who: NodeIncarnation) -> Option<&KnownPeer> {
+        self.known.get(&who)
     }
 
-    /// An edge by id.
-    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut KnownPeer> {
-        self.known.get_mut(&id)
+    /// A process.
+    pub fn get_mut(&mut self, who: NodeIncarnation) -> Option<&mut KnownPeer> {
+        self.known.get_mut(&who)
+    }
+
+    /// The processes of a node that this node did not know when it sent heartbeat `seq`.
+    pub fn known_since(&self, id: NodeId, seq: u32) -> impl Iterator<Item = NodeIncarnation> {
+        let of = |incarnation| NodeIncarnation { id, incarnation };
+        let all = (self.known).range(of(Incarnation(0))..=of(Incarnation(u64::MAX)));
+        all.filter(move |(_, k)| k.since >= seq)
+            .map(|(&who, _)| who)
     }
 }

@@ -68,11 +68,11 @@ impl Edge {
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         if let Message::State(s) = message {
-            self.gateway_seen(envelope)?;
-            self.on_state(now_us, s, store);
+            self.gateway_seen(envelope, s)?;
+            self.on_state(now_us, envelope, s, store);
             return Ok(());
         }
-        // Only an answer to a heartbeat tells of a new incarnation.
+        // Only an answer to a heartbeat tells of another incarnation.
         if self.link.gateway != Some(envelope.incarnation) {
             return Err(Reject::Stale);
         }
@@ -102,14 +102,12 @@ impl Edge {
         if envelope.plan != plan_prefix(&self.info) {
             return Err(Reject::Plan);
         }
-        if let Some(ended) = self.peers.seen(now_us, envelope, addr)? {
-            self.incarnations_ended(|p| p.id == ended.id && p.incarnation <= ended.incarnation);
-        }
         let peer = Peer {
             id: envelope.from,
             incarnation: envelope.incarnation,
             addr,
         };
+        self.peers.seen(now_us, self.link.seq(), peer);
         match message {
             Message::StealClient { request } => self.on_steal_client(now_us, peer, *request),
             Message::Lease(lease) => self.on_lease(now_us, envelope, peer, lease, store),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Edge, pending_job::HeldLease, send::Outgoing};
 use crate::{
-    FrameId, Micros, NodeId, RequestId, TaskId,
+    FrameId, Micros, NodeIncarnation, RequestId, TaskId,
     peer::Peer,
     retry::Retry,
     store::Store,
@@ -42,7 +42,7 @@ pub struct Reports {
     /// Number of the latest renewal.
     renew_seq: u32,
     /// Per owner the latest renewal and the requests that it named.
-    renewals: BTreeMap<NodeId, (u32, Vec<RequestId>)>,
+    renewals: BTreeMap<NodeIncarnation, (u32, Vec<RequestId>)>,
 }
 
 impl Reports {
@@ -147,7 +147,7 @@ impl Edge {
         wanted: u64,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
-        let requests = match self.reports.renewals.get(&owner.id) {
+        let requests = match self.reports.renewals.get(&owner.who()) {
             Some((s, requests)) if *s == seq => requests.clone(),
             _ => return Err(Reject::Unexpected),
         };
@@ -181,11 +181,11 @@ impl Edge {
     }
 
     fn renew(&mut self, now_us: Micros) {
-        let mut owners: BTreeMap<NodeId, Peer> = BTreeMap::new();
+        let mut owners: BTreeMap<NodeIncarnation, Peer> = BTreeMap::new();
         let mut soonest = None;
         for (_, j) in self.jobs.iter() {
             if let Some(s) = j.stolen.filter(|s| !s.revoked) {
-                owners.insert(s.owner.id, s.owner);
+                owners.insert(s.owner.who(), s.owner);
                 let at = now_us + (s.lease_us / 4).max(1);
                 soonest = Some(soonest.map_or(at, |a: Micros| a.min(at)));
             }
@@ -198,10 +198,13 @@ impl Edge {
     }
 
     /// What a renewal says: its number, and jobs by request.
-    pub(super) fn renewal(&mut self, owner: NodeId) -> (u32, Vec<(RequestId, FrameId, TaskId)>) {
+    pub(super) fn renewal(
+        &mut self,
+        owner: NodeIncarnation,
+    ) -> (u32, Vec<(RequestId, FrameId, TaskId)>) {
         let leases: Vec<(RequestId, FrameId, TaskId)> = (self.jobs.iter())
             .filter_map(|(_, j)| {
-                let s = j.stolen.filter(|s| !s.revoked && s.owner.id == owner)?;
+                let s = j.stolen.filter(|s| !s.revoked && s.owner.who() == owner)?;
                 Some((s.request, j.frame, j.task))
             })
             .take(Renew::LEASES_MAX)

@@ -68,7 +68,7 @@ impl Edge {
             let Some(&holder) = here.or_else(|| t.holders.first()) else {
                 continue;
             };
-            let known = nodes.iter().position(|n| n.id() == holder.id);
+            let known = nodes.iter().position(|n| n.who() == holder);
             if tasks.len() == Results::TASKS_MAX
                 || known.is_none() && nodes.len() == Results::NODES_MAX
             {
@@ -79,7 +79,7 @@ impl Edge {
                 // This node does not know its own address; the gateway does.
                 let addr = self
                     .peers
-                    .get(holder.id)
+                    .get(holder)
                     .map_or(self.config.gateway, |k| k.peer.addr);
                 let peer = Peer {
                     id: holder.id,

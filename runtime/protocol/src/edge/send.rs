@@ -157,7 +157,7 @@ impl Edge {
                 }
                 _ => me,
             };
-            let known = nodes.iter().position(|n| n.id() == holder.id);
+            let known = nodes.iter().position(|n| n.who() == holder);
             let index = match known {
                 Some(i) => i,
                 None => {
@@ -165,8 +165,7 @@ impl Edge {
                     let addr = if holder == me {
                         self.config.gateway
                     } else {
-                        let known = self.peers.get(holder.id)?;
-                        (known.peer.incarnation == holder.incarnation).then_some(known.peer.addr)?
+                        self.peers.get(holder)?.peer.addr
                     };
                     nodes.push(PeerAddress::new(holder.id, holder.incarnation, addr));
                     nodes.len() - 1
@@ -206,7 +205,7 @@ impl Edge {
     }
 
     fn write_renew(&mut self, owner: Peer) -> Option<(SocketAddr, MessageKind)> {
-        let (seq, jobs) = self.renewal(owner.id);
+        let (seq, jobs) = self.renewal(owner.who());
         let leases: Vec<LeaseRef> = (jobs.into_iter())
             .map(|(request, frame, task)| LeaseRef {
                 number: frame.number.into(),
@@ -248,9 +247,6 @@ impl Edge {
 
     /// The same incarnation of a node, where it was seen last.
     fn address(&self, peer: Peer) -> Peer {
-        let known = self.peers.get(peer.id).map(|k| k.peer);
-        known
-            .filter(|k| k.incarnation == peer.incarnation)
-            .unwrap_or(peer)
+        self.peers.get(peer.who()).map_or(peer, |k| k.peer)
     }
 }

@@ -100,7 +100,7 @@ impl Edge {
                     return;
                 }
                 // The owner does not know its own address.
-                None if holder.id == stolen.owner.id => InputSource::Remote(stolen.owner),
+                None if holder.who() == stolen.owner.who() => InputSource::Remote(stolen.owner),
                 None => InputSource::Remote(holder),
             });
         }
@@ -109,7 +109,7 @@ impl Edge {
             self.no_room(now_us);
             return;
         };
-        self.foreign.entry(frame).jobs += 1;
+        self.foreign.entry(frame, self.link.seq()).jobs += 1;
         self.stats.steals_taken += 1;
         let renew = now_us + (stolen.lease_us / 4).max(1);
         self.reports.renew_by(renew);
@@ -165,7 +165,7 @@ impl Edge {
     /// they are not here yet. Says whether they were kept.
     pub(super) fn keep_stolen(&mut self, job: &PendingJob, good: bool) -> bool {
         let wanted = job.stolen.is_some_and(|s| !s.revoked);
-        let foreign = self.foreign.entry(job.frame);
+        let foreign = self.foreign.entry(job.frame, self.link.seq());
         foreign.jobs -= 1;
         let keep = good && wanted && !foreign.over && !foreign.outputs.contains_key(&job.task);
         if keep {

@@ -1,21 +1,31 @@
 //! Races, one by one.
 
 use super::{
-    edge_alone::{EdgeAlone, INCARNATION, ME, Sent},
+    edge_alone::{EdgeAlone, INCARNATION, ME, Sent, addr},
     *,
 };
 use crate::GATEWAY;
 use crate::{
-    Incarnation, NodeId, PullId, RequestId, TaskId, testkit,
+    Incarnation, NodeId, PullId, RequestId, TaskId, Ticket, testkit,
     wire::{
-        self, ChunkRange, ClusterState, FrameStatus, FrameStatusEntry, LeaseRef, LostResult,
-        LostResults, Message, Renew, Report, Request, Verdict,
+        ChunkRange, ClusterState, FrameStatus, FrameStatusEntry, LeaseRef, LostResult, LostResults,
+        Message, NodeStatus, NodeStatusEntry, PeerAddress, Renew, Report, Request, Verdict,
     },
 };
 use tessera_plan::dataflow::ObjectKey;
 
 const THIEF: (NodeId, u64) = (NodeId(2), 9);
 const OTHER: (NodeId, u64) = (NodeId(3), 9);
+
+/// The gateway's word that a process is its node's present one.
+fn status(of: (NodeId, u64)) -> NodeStatusEntry {
+    NodeStatusEntry::new(NodeStatus {
+        node: PeerAddress::new(of.0, Incarnation(of.1), addr(of.0)),
+        alive: true,
+        floor: FrameNumber(0),
+        ended: 0,
+    })
+}
 
 fn lease(sent: &[Sent]) -> (u32, TaskId) {
     let found = sent.iter().find_map(|s| match s {
@@ -124,18 +134,20 @@ fn a_new_incarnation_has_neither_leases_nor_objects() {
         holder,
     };
     assert!(sent.contains(&result(0, THIEF.0)));
-    let newer = (THIEF.0, THIEF.1 + 1);
-    assert_eq!(lease(&rig.steal(newer, 1)), (1, task));
-    assert_eq!(lease(&rig.steal(newer, 2)), (2, held));
+    // Another process of the thief: its number is smaller, and it says nothing of the other's end.
+    let newer = (THIEF.0, THIEF.1 - 1);
+    assert_eq!(rig.steal(newer, 1).len(), 1);
+    assert_eq!(rig.edge.stats().leases_orphaned, 0);
+    // An answer to a heartbeat from before does not count it out, and the gateway's next one says which
+    // of the two is the node.
+    rig.now_us += 250_000;
+    rig.sent();
+    rig.state_of(&[], &[status(newer)]);
+    assert_eq!(lease(&rig.steal(newer, 2)), (2, task));
+    assert_eq!(lease(&rig.steal(newer, 3)), (3, held));
     let s = rig.edge.stats();
     assert_eq!((s.leases_orphaned, s.tasks_unmade), (1, 1));
-    // The old incarnation's word counts no more.
-    assert_eq!(rig.done(THIEF, held, 2), []);
-    assert_eq!(
-        rig.edge.stats().traffic.rejected.get(wire::Reject::Stale),
-        1
-    );
-    assert!(rig.done(newer, task, 1).contains(&result(1, THIEF.0)));
+    assert!(rig.done(newer, task, 2).contains(&result(1, THIEF.0)));
 }
 
 #[test]
@@ -223,7 +235,9 @@ fn a_node_that_is_refused_keeps_its_results_to_itself() {
     rig.sent();
     let refused = ClusterState {
         seq: rig.heartbeats,
-        verdict: Verdict::Refused(Refusal::Superseded),
+        verdict: Verdict::Refused(Refusal::IdInUse),
+        ticket: Ticket::default(),
+        contested: false,
         work: false,
         frames: &[],
         nodes: &[],

@@ -1,24 +1,33 @@
 //! Who has registered, who is alive, and what became of their frames.
+//!
+//! A node has one incarnation at a time: [`KnownNodes::get`]. The ones before it are remembered for
+//! a while with what became of their frames: one of them may live, cut off, and come back.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
 };
 
 use crate::{
-    FrameNumber, FrameOutcome, Incarnation, Micros, NodeId,
+    FrameNumber, FrameOutcome, Incarnation, Micros, NodeId, NodeIncarnation, Ticket,
     peer::Peer,
     retry::Retry,
     wire::{Heartbeat, NodeStatus, PeerAddress},
 };
 
-/// The latest incarnation of a node.
+/// An incarnation of a node.
 #[derive(Debug)]
 pub struct KnownNode {
     /// Which incarnation, and where it was seen last.
     pub peer: Peer,
+    /// Its place among the gateway's changes: what another process must show to take its place.
+    pub ticket: Ticket,
     /// Whether it counts as alive.
     pub alive: bool,
+    /// Whether it said that it leaves: then it does not come back.
+    pub left: bool,
+    /// Another process with its id that asks to take part.
+    pub contender: Option<Contender>,
     /// When it last proved to be.
     pub seen_us: Micros,
     /// Number of its latest heartbeat.
@@ -43,10 +52,25 @@ pub struct KnownNode {
     pub push: Option<Retry>,
 }
 
+/// Processes that ask to take part under the id of a node that counts as alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contender {
+    /// When the first of them asked.
+    first_us: Micros,
+    /// When one asked last.
+    last_us: Micros,
+}
+
 /// All nodes that were ever seen, within a bound.
 #[derive(Debug, Default)]
 pub struct KnownNodes {
     nodes: BTreeMap<NodeId, KnownNode>,
+    /// Incarnations that others have replaced, by when.
+    earlier: VecDeque<KnownNode>,
+    /// Registrations, and nodes forgotten.
+    changes: u32,
+    /// Number of the change that forgot a node last.
+    forgot: Ticket,
     sources: BTreeSet<NodeId>,
 }
 
@@ -54,7 +78,10 @@ impl KnownNode {
     fn new(peer: Peer, now_us: Micros) -> Self {
         Self {
             peer,
+            ticket: Ticket::default(),
             alive: true,
+            left: false,
+            contender: None,
             seen_us: now_us,
             seq: 0,
             victim_seq: 0,
@@ -67,6 +94,23 @@ impl KnownNode {
             asked: Vec::new(),
             push: None,
         }
+    }
+
+    /// Another process asks to take part under this node's id.
+    pub fn contend(&mut self, now_us: Micros, dead_after_us: u64) {
+        let since = self.contender.filter(|c| c.lasts(now_us, dead_after_us));
+        self.contender = Some(Contender {
+            first_us: since.map_or(now_us, |c| c.first_us),
+            last_us: now_us,
+        });
+    }
+
+    /// Whether two processes with this id live: another asks, and this one has spoken long after the
+    /// other began to.
+    pub fn contested(&self, now_us: Micros, dead_after_us: u64) -> bool {
+        self.contender.is_some_and(|c| {
+            c.lasts(now_us, dead_after_us) && self.seen_us > c.first_us + dead_after_us / 2
+        })
     }
 
     /// Takes what a heartbeat says of its frames.
@@ -128,6 +172,13 @@ impl KnownNode {
     }
 }
 
+impl Contender {
+    /// Whether it still asks: refused nodes ask once in `dead_after_us`.
+    const fn lasts(self, now_us: Micros, dead_after_us: u64) -> bool {
+        now_us.saturating_sub(self.last_us) < 3 * dead_after_us
+    }
+}
+
 fn lists(floor: FrameNumber, listed: u64, number: FrameNumber) -> bool {
     let i = number.since(floor).filter(|&i| i < u64::BITS);
     i.is_some_and(|i| listed >> i & 1 == 1)
@@ -136,6 +187,8 @@ fn lists(floor: FrameNumber, listed: u64, number: FrameNumber) -> bool {
 impl KnownNodes {
     /// Most nodes in the table; a new one replaces the dead one that has been silent for longest.
     pub const NODES_MAX: usize = 1024;
+    /// Most replaced incarnations that are remembered.
+    pub const EARLIER_MAX: usize = 256;
 
     /// A node by id.
     pub fn get(&self, id: NodeId) -> Option<&KnownNode> {
@@ -147,13 +200,32 @@ impl KnownNodes {
         self.nodes.get_mut(&id)
     }
 
+    /// The incarnation `incarnation` of a node, replaced or not.
+    pub fn find_mut(&mut self, id: NodeId, incarnation: Incarnation) -> Option<&mut KnownNode> {
+        let who = NodeIncarnation { id, incarnation };
+        let present = self.nodes.get_mut(&id).into_iter();
+        let mut all = present.chain(&mut self.earlier);
+        all.find(|n| n.peer.who() == who)
+    }
+
+    /// What a heartbeat must show to register a process under this id.
+    pub fn ticket(&self, id: NodeId) -> Ticket {
+        self.nodes.get(&id).map_or(self.forgot, |n| n.ticket)
+    }
+
+    fn change(&mut self) -> Ticket {
+        self.changes = self.changes.wrapping_add(1);
+        Ticket(self.changes)
+    }
+
     /// The running incarnation `incarnation` of a node.
     pub fn living(&mut self, id: NodeId, incarnation: Incarnation) -> Option<&mut KnownNode> {
         let node = self.nodes.get_mut(&id)?;
         (node.alive && node.peer.incarnation == incarnation).then_some(node)
     }
 
-    /// A new incarnation. `None` when the table is full of living nodes.
+    /// Another incarnation takes a node's place; what is known of it from before, is known again. `None`
+    /// when the table is full of living nodes.
     pub fn join(&mut self, peer: Peer, now_us: Micros) -> Option<&mut KnownNode> {
         if self.nodes.len() >= Self::NODES_MAX && !self.nodes.contains_key(&peer.id) {
             let dead = (self.nodes.iter())
@@ -161,8 +233,22 @@ impl KnownNodes {
                 .min_by_key(|(_, n)| n.seen_us)
                 .map(|(&id, _)| id)?;
             self.nodes.remove(&dead);
+            self.forgot = self.change();
         }
-        self.nodes.insert(peer.id, KnownNode::new(peer, now_us));
+        if let Some(before) = self.nodes.remove(&peer.id) {
+            if self.earlier.len() == Self::EARLIER_MAX {
+                self.earlier.pop_front();
+            }
+            self.earlier.push_back(before);
+        }
+        let same = |n: &KnownNode| n.peer.who() == peer.who();
+        let known = self.earlier.iter().position(same);
+        let known = known.and_then(|i| self.earlier.remove(i));
+        let mut node = known.unwrap_or_else(|| KnownNode::new(peer, now_us));
+        node.ticket = self.change();
+        node.alive = true;
+        node.contender = None;
+        self.nodes.insert(peer.id, node);
         self.nodes.get_mut(&peer.id)
     }
 
@@ -189,12 +275,12 @@ impl KnownNodes {
     }
 
     /// What is known of a node. One that never came although it had `waited` long enough counts as
-    /// dead, all its incarnations.
+    /// dead; incarnation 0 is nobody's.
     pub fn status(&self, id: NodeId, waited: bool) -> Option<NodeStatus> {
         match self.nodes.get(&id) {
             Some(n) => Some(n.status()),
             None if waited => Some(NodeStatus {
-                node: PeerAddress::new(id, Incarnation(u64::MAX), SocketAddr::from(([0; 4], 0))),
+                node: PeerAddress::new(id, Incarnation(0), SocketAddr::from(([0; 4], 0))),
                 alive: false,
                 floor: FrameNumber(0),
                 ended: 0,
@@ -224,6 +310,7 @@ mod tests {
         let ask = [NodeField::from(NodeId(3))];
         let heartbeat = Heartbeat {
             seq: 1,
+            ticket: Ticket::default(),
             has_work: false,
             no_more: false,
             floor: FrameNumber(11),

@@ -294,8 +294,7 @@ impl Gateway {
     /// the answers to their heartbeats tell them.
     fn ended(&mut self, now_us: Micros, id: FrameId, outcome: FrameOutcome) {
         self.dirty = true;
-        let same = |n: &&mut super::known_nodes::KnownNode| n.peer.incarnation == id.incarnation;
-        if let Some(n) = self.nodes.get_mut(id.source).filter(same) {
+        if let Some(n) = self.nodes.find_mut(id.source, id.incarnation) {
             n.end(id.number, outcome);
         }
         self.push(now_us, id);

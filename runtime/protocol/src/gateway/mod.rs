@@ -10,6 +10,7 @@
 //!
 //! | file | is about |
 //! |---|---|
+//! | `registration` | which process is a node, and who is turned away |
 //! | `known_nodes` | nodes that have registered, and which of their frames have ended |
 //! | `victim_ring` | nodes that have work; thieves are sent to them in turn |
 //! | `frames`, `merge` | frames in flight, and how their tensors are put together |
@@ -28,6 +29,7 @@ mod frames;
 mod known_nodes;
 mod merge;
 mod receive;
+mod registration;
 mod send;
 mod victim_ring;
 

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Gateway, send::Outgoing, sender};
+use super::{Gateway, send::Outgoing};
 use crate::{
-    DropReason, FrameId, FrameNumber, Loss, Micros, NodeId, Notice, Refusal,
-    peer::Peer,
+    DropReason, FrameId, Loss, Micros, NodeId, Notice,
     store::Store,
     wire::{Envelope, Heartbeat, Message, Reject, parse},
 };
@@ -41,11 +40,8 @@ impl Gateway {
     ) -> Result<(), Reject> {
         let (id, incarnation) = (envelope.from, envelope.incarnation);
         if self.nodes.living(id, incarnation).is_none() {
-            let later = self
-                .nodes
-                .get(id)
-                .is_some_and(|n| n.peer.incarnation > incarnation);
-            return Err(if later {
+            let known = self.nodes.get(id).is_some();
+            return Err(if known {
                 Reject::Stale
             } else {
                 Reject::Stranger
@@ -68,6 +64,9 @@ impl Gateway {
                 self.receiver.on_absent(envelope, *pull, transfer)
             }
             Message::Bye => {
+                if let Some(n) = self.nodes.get_mut(id) {
+                    n.left = true;
+                }
                 self.lose(now_us, id, Loss::Left, store);
                 Ok(())
             }
@@ -81,95 +80,7 @@ impl Gateway {
         }
     }
 
-    fn on_heartbeat(
-        &mut self,
-        now_us: Micros,
-        addr: SocketAddr,
-        envelope: &Envelope,
-        heartbeat: &Heartbeat<'_>,
-        store: &mut impl Store,
-    ) -> Result<(), Reject> {
-        let peer = sender(envelope, addr);
-        let refusal = self.refusal(envelope, heartbeat);
-        if refusal.is_some() || envelope.to_incarnation != Some(self.me.incarnation) {
-            if let Some(why) = refusal {
-                self.stats.nodes_refused += 1;
-                self.notices.refused(now_us, peer.id, addr, why);
-            }
-            self.enqueue(Outgoing::Stranger {
-                to: addr,
-                incarnation: peer.incarnation,
-                seq: heartbeat.seq,
-                refusal,
-            });
-            return Ok(());
-        }
-        let known = self.nodes.get(peer.id).map(|n| (n.peer.incarnation, n.seq));
-        match known {
-            Some((incarnation, seq)) if incarnation == peer.incarnation => {
-                if heartbeat.seq <= seq {
-                    return Err(Reject::Stale);
-                }
-            }
-            _ => {
-                if known.is_some() {
-                    self.lose(now_us, peer.id, Loss::Replaced, store);
-                }
-                if self.nodes.join(peer, now_us).is_none() {
-                    return Err(Reject::Stranger);
-                }
-                self.joined(peer);
-            }
-        }
-        let Some(node) = self.nodes.get_mut(peer.id) else {
-            return Err(Reject::Stranger);
-        };
-        let is_back = !node.alive;
-        node.alive = true;
-        node.on_heartbeat(now_us, addr, heartbeat);
-        if is_back {
-            self.joined(peer);
-        }
-        if heartbeat.next > FrameNumber(0) {
-            self.nodes.brought(peer.id);
-        }
-        self.note_frames(now_us, peer.id, heartbeat, store);
-        self.forget_unlisted(peer.id, store);
-        if self.ring.set(peer.id, heartbeat.has_work) {
-            self.offer_work(peer.id);
-        }
-        self.dirty = true;
-        // The frames that can be opened are, so that the answer says so.
-        self.open_frames(now_us, store);
-        self.enqueue(Outgoing::State {
-            to: peer.id,
-            seq: heartbeat.seq,
-        });
-        Ok(())
-    }
-
-    fn joined(&mut self, peer: Peer) {
-        self.stats.nodes_joined += 1;
-        let (node, addr) = (peer.id, peer.addr);
-        self.notices.add(Notice::Joined { node, addr });
-    }
-
-    fn refusal(&self, envelope: &Envelope, heartbeat: &Heartbeat<'_>) -> Option<Refusal> {
-        let known = self.nodes.get(envelope.from).map(|n| n.peer.incarnation);
-        if envelope.from == crate::GATEWAY {
-            Some(Refusal::BadId)
-        } else if heartbeat.plan_hash != self.info.plan_hash {
-            Some(Refusal::Plan)
-        } else if heartbeat.model_digest != self.info.model_digest {
-            Some(Refusal::Model)
-        } else if known.is_some_and(|e| e > envelope.incarnation) {
-            Some(Refusal::Superseded)
-        } else {
-            None
-        }
-    }
-
-    fn note_frames(
+    pub(super) fn note_frames(
         &mut self,
         now_us: Micros,
         id: NodeId,
@@ -199,7 +110,7 @@ impl Gateway {
     }
 
     /// Frames that their owner no longer lists have ended in an earlier incarnation of this gateway.
-    fn forget_unlisted(&mut self, id: NodeId, store: &mut impl Store) {
+    pub(super) fn forget_unlisted(&mut self, id: NodeId, store: &mut impl Store) {
         let Some(node) = self.nodes.get(id) else {
             return;
         };
@@ -245,7 +156,7 @@ impl Gateway {
     }
 
     /// A node has work: those who asked in vain hear of it.
-    fn offer_work(&mut self, victim: NodeId) {
+    pub(super) fn offer_work(&mut self, victim: NodeId) {
         let mut wants_work = Vec::new();
         for n in self.nodes.iter_mut() {
             if n.alive && n.wants_work && n.peer.id != victim {
@@ -291,7 +202,7 @@ impl Gateway {
             self.drop_frame(now_us, frame, DropReason::SourceLost, store);
         }
         let transfer = &mut self.stats.transfer;
-        let gone = |p: &crate::peer::Peer| p.id == id && p.incarnation <= peer.incarnation;
+        let gone = |p: &crate::peer::Peer| p.who() == peer.who();
         self.receiver.gone(gone, transfer);
         self.dirty = true;
     }

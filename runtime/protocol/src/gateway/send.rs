@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use super::{Gateway, frames::FlightState};
 use crate::store::SlotId;
 use crate::{
-    DropReason, FrameId, FrameMeta, GatewayOutput, Incarnation, Micros, NodeId, Refusal, TaskId,
+    DropReason, FrameId, FrameMeta, GatewayOutput, Incarnation, Micros, NodeId, TaskId,
+    peer::Peer,
     wire::{
         ClusterState, FrameStatus, FrameStatusEntry, LostResult, LostResults, Message, MessageKind,
         NodeStatusEntry, ResultNote, ResultsAck, Verdict,
@@ -19,10 +20,9 @@ pub(super) enum Outgoing {
     State { to: NodeId, seq: u32 },
     /// To somebody who is no node of it, or not yet.
     Stranger {
-        to: SocketAddr,
-        incarnation: Incarnation,
+        to: Peer,
         seq: u32,
-        refusal: Option<Refusal>,
+        verdict: Verdict,
     },
     /// To a node: which of another's frames are over.
     NodeStatus { to: NodeId, about: NodeId },
@@ -127,26 +127,25 @@ impl Gateway {
     ) -> Option<(SocketAddr, MessageKind)> {
         match outgoing {
             Outgoing::State { to, seq } => self.write_state(now_us, to, seq),
-            Outgoing::Stranger {
-                to,
-                incarnation,
-                seq,
-                refusal,
-            } => {
+            Outgoing::Stranger { to, seq, verdict } => {
                 let state = ClusterState {
                     seq,
-                    verdict: refusal.map_or(Verdict::Welcome, Verdict::Refused),
+                    verdict,
+                    ticket: self.nodes.ticket(to.id),
+                    contested: false,
                     work: false,
                     frames: &[],
                     nodes: &[],
                 };
-                self.encode(&Message::State(state), to, incarnation)
+                self.encode(&Message::State(state), to.addr, to.incarnation)
             }
             Outgoing::NodeStatus { to, about } => {
                 let nodes = [NodeStatusEntry::new(self.nodes.get(about)?.status())];
                 let state = ClusterState {
                     seq: 0,
                     verdict: Verdict::Welcome,
+                    ticket: self.nodes.ticket(to),
+                    contested: false,
                     work: false,
                     frames: &[],
                     nodes: &nodes,
@@ -198,6 +197,8 @@ impl Gateway {
         let state = ClusterState {
             seq,
             verdict: Verdict::Welcome,
+            ticket: node.ticket,
+            contested: node.contested(now_us, self.config.dead_after_us),
             work: !self.ring.is_empty(),
             frames: &frames,
             nodes: &nodes,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Micros, ObjectId, PullId, TransferConfig,
-    ids::NodeId,
+    ids::NodeIncarnation,
     peer::{Peer, Sender},
     stats::TransferStats,
     store::Store,
@@ -26,14 +26,14 @@ use tessera_plan::region::Region;
 pub struct Receiver<T> {
     config: TransferConfig,
     pulls: BTreeMap<PullId, Pull<T>>,
-    paths: BTreeMap<NodeId, HolderPath>,
+    paths: BTreeMap<NodeIncarnation, HolderPath>,
     next: PullId,
     /// Chunks under way over all paths.
     under_way: usize,
     /// Round trips over all paths.
     load: Rtt,
     /// The path that was served last: the next one is looked at first.
-    turn: NodeId,
+    turn: NodeIncarnation,
     /// Nothing can be asked for before something changes.
     settled: bool,
     ended: VecDeque<(T, Result<(), PullError>)>,
@@ -60,7 +60,7 @@ impl<T: Copy> Receiver<T> {
             next: PullId(1),
             under_way: 0,
             load: Rtt::default(),
-            turn: NodeId(0),
+            turn: Peer::NOBODY,
             settled: true,
             ended: VecDeque::new(),
             ranges: Vec::new(),
@@ -104,11 +104,14 @@ impl<T: Copy> Receiver<T> {
         }
         let pull = Pull::new(tag, holder, object, region, destination, chunks);
         self.pulls.insert(id, pull);
-        let line = self.paths.entry(holder.id).or_insert_with(|| HolderPath {
-            path: Path::new(&self.config),
-            queue: VecDeque::new(),
-            pulls: 0,
-        });
+        let line = self
+            .paths
+            .entry(holder.who())
+            .or_insert_with(|| HolderPath {
+                path: Path::new(&self.config),
+                queue: VecDeque::new(),
+                pulls: 0,
+            });
         line.pulls += 1;
         line.queue.push_back(id);
         self.settled = false;
@@ -122,7 +125,7 @@ impl<T: Copy> Receiver<T> {
 
     fn remove(&mut self, id: PullId) -> Option<Pull<T>> {
         let pull = self.pulls.remove(&id)?;
-        if let Some(line) = self.paths.get_mut(&pull.holder.id) {
+        if let Some(line) = self.paths.get_mut(&pull.holder.who()) {
             self.under_way -= line.path.under_way();
             line.path.forget(id);
             self.under_way += line.path.under_way();
@@ -208,7 +211,7 @@ impl<T: Copy> Receiver<T> {
             return Err(Reject::Range);
         }
         let chunk = (offset / size) as u32;
-        if let Some(line) = self.paths.get_mut(&envelope.from) {
+        if let Some(line) = self.paths.get_mut(&pull.holder.who()) {
             self.under_way -= line.path.under_way();
             let rtt = line.path.arrive(now_us, data.pull, chunk, &self.config);
             if let Some(sample) = rtt {
@@ -287,7 +290,7 @@ impl<T: Copy> Receiver<T> {
     }
 
     /// The next holder, in turn, of which something may be asked now, and by which pull.
-    fn next_turn(&self, room: usize) -> Option<(NodeId, PullId)> {
+    fn next_turn(&self, room: usize) -> Option<(NodeIncarnation, PullId)> {
         let after = self
             .paths
             .range((Bound::Excluded(self.turn), Bound::Unbounded));
@@ -297,7 +300,7 @@ impl<T: Copy> Receiver<T> {
     }
 
     /// The pull that may ask something of a holder now, if any.
-    fn ready(&self, id: NodeId, room: usize) -> Option<PullId> {
+    fn ready(&self, id: NodeIncarnation, room: usize) -> Option<PullId> {
         let line = self.paths.get(&id)?;
         let front = *line.queue.front()?;
         let wanted = self.pulls.get(&front)?.wanted();
@@ -313,7 +316,7 @@ impl<T: Copy> Receiver<T> {
     fn ask(
         &mut self,
         now_us: Micros,
-        id: NodeId,
+        id: NodeIncarnation,
         front: PullId,
         room: usize,
         me: Sender,
@@ -382,7 +385,7 @@ impl<T: Copy> Receiver<T> {
         }
         for id in dead {
             stats.timeouts += 1;
-            self.gone(|p| p.id == id, stats);
+            self.gone(|p| p.who() == id, stats);
             // A new incarnation of the path begins with the next pull.
             self.paths.remove(&id);
         }

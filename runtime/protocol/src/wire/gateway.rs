@@ -5,10 +5,10 @@ use zerocopy::little_endian::U32;
 use super::{
     FrameEntry, FrameStatusEntry, NodeStatusEntry, PeerAddress, Reject,
     list::{Reader, piece},
-    number::{FrameField, NodeField},
+    number::{FrameField, NodeField, TicketField},
     writer::Writer,
 };
-use crate::{DropReason, EdgeConfig, FrameId, FrameNumber, FrameOutcome, NodeId, Refusal};
+use crate::{DropReason, EdgeConfig, FrameId, FrameNumber, FrameOutcome, NodeId, Refusal, Ticket};
 
 /// An edge's whole state, as far as the gateway must know it. Every heartbeat registers anew, so a
 /// gateway that was restarted needs nothing else.
@@ -16,6 +16,8 @@ use crate::{DropReason, EdgeConfig, FrameId, FrameNumber, FrameOutcome, NodeId, 
 pub struct Heartbeat<'a> {
     /// Counts heartbeats.
     pub seq: u32,
+    /// The ticket that the gateway gave last.
+    pub ticket: Ticket,
     /// Whether there are tasks to steal.
     pub has_work: bool,
     /// Whether no more frames will come.
@@ -41,6 +43,10 @@ pub struct ClusterState<'a> {
     pub seq: u32,
     /// Whether the node belongs.
     pub verdict: Verdict,
+    /// What a heartbeat that is to register the receiver must show.
+    pub ticket: Ticket,
+    /// Whether another living node asks to take part under the receiver's id.
+    pub contested: bool,
     /// Whether anybody has tasks to steal.
     pub work: bool,
     /// How the receiver's frames stand.
@@ -54,6 +60,10 @@ pub struct ClusterState<'a> {
 pub enum Verdict {
     /// It does.
     Welcome,
+    /// It is not registered: its next heartbeat should show the ticket.
+    Register,
+    /// Another process has its id and may live: it should ask again.
+    Wait,
     /// It does not.
     Refused(Refusal),
 }
@@ -86,6 +96,7 @@ piece! {
     /// Body of [`Heartbeat`].
     RawHeartbeat {
         seq: U32,
+        ticket: TicketField,
         flags: u8,
         frames: u8,
         ask: u8,
@@ -101,15 +112,19 @@ piece! {
     /// Body of [`ClusterState`].
     RawClusterState {
         seq: U32,
+        ticket: TicketField,
         verdict: u8,
         frames: u8,
         nodes: u8,
-        work: u8,
+        flags: u8,
     }
 }
 
 const HAS_WORK: u8 = 1;
 const NO_MORE: u8 = 2;
+
+const WORK: u8 = 1;
+const CONTESTED: u8 = 2;
 
 impl Verdict {
     const fn to_wire(self) -> u8 {
@@ -117,8 +132,10 @@ impl Verdict {
             Self::Welcome => 0,
             Self::Refused(Refusal::Plan) => 1,
             Self::Refused(Refusal::Model) => 2,
-            Self::Refused(Refusal::Superseded) => 3,
+            Self::Refused(Refusal::IdInUse) => 3,
             Self::Refused(Refusal::BadId) => 4,
+            Self::Register => 5,
+            Self::Wait => 6,
         }
     }
 
@@ -127,8 +144,10 @@ impl Verdict {
             0 => Self::Welcome,
             1 => Self::Refused(Refusal::Plan),
             2 => Self::Refused(Refusal::Model),
-            3 => Self::Refused(Refusal::Superseded),
+            3 => Self::Refused(Refusal::IdInUse),
             4 => Self::Refused(Refusal::BadId),
+            5 => Self::Register,
+            6 => Self::Wait,
             _ => return None,
         })
     }
@@ -199,12 +218,12 @@ impl NodeStatusEntry {
 }
 
 impl NodeStatus {
-    /// Whether frame `id` has ended: by its number, or because its source's incarnation has.
+    /// Whether frame `id` of this very incarnation has ended.
     pub fn over(&self, id: FrameId) -> bool {
-        if self.node.id() != id.source || self.node.incarnation() < id.incarnation {
+        if (self.node.id(), self.node.incarnation()) != (id.source, id.incarnation) {
             return false;
         }
-        if self.node.incarnation() > id.incarnation || !self.alive {
+        if !self.alive {
             return true;
         }
         match id.number.since(self.floor) {
@@ -238,6 +257,7 @@ impl<'a> Heartbeat<'a> {
         }
         Ok(Self {
             seq: raw.seq.get(),
+            ticket: raw.ticket.get(),
             has_work: raw.flags & HAS_WORK != 0,
             no_more: raw.flags & NO_MORE != 0,
             floor,
@@ -252,6 +272,7 @@ impl<'a> Heartbeat<'a> {
     pub(super) fn write(&self, w: &mut Writer<'_>) {
         w.piece(&RawHeartbeat {
             seq: self.seq.into(),
+            ticket: self.ticket.into(),
             flags: u8::from(self.has_work) * HAS_WORK + u8::from(self.no_more) * NO_MORE,
             frames: self.frames.len() as u8,
             ask: self.ask.len() as u8,
@@ -280,16 +301,17 @@ impl<'a> ClusterState<'a> {
         let frames: &[FrameStatusEntry] = r.list(raw.frames.into(), EdgeConfig::FRAMES_MAX)?;
         let nodes = r.list(raw.nodes.into(), Self::NODES_MAX)?;
         r.end()?;
-        if !frames
-            .iter()
-            .all(|f| FrameStatus::from_wire(f.stand).is_some())
-        {
+        let known = raw.flags & !(WORK | CONTESTED) == 0;
+        let stands = |f: &FrameStatusEntry| FrameStatus::from_wire(f.stand).is_some();
+        if !known || !frames.iter().all(stands) {
             return Err(Reject::Value);
         }
         Ok(Self {
             seq: raw.seq.get(),
             verdict: Verdict::from_wire(raw.verdict).ok_or(Reject::Value)?,
-            work: raw.work != 0,
+            ticket: raw.ticket.get(),
+            contested: raw.flags & CONTESTED != 0,
+            work: raw.flags & WORK != 0,
             frames,
             nodes,
         })
@@ -298,10 +320,11 @@ impl<'a> ClusterState<'a> {
     pub(super) fn write(&self, w: &mut Writer<'_>) {
         w.piece(&RawClusterState {
             seq: self.seq.into(),
+            ticket: self.ticket.into(),
             verdict: self.verdict.to_wire(),
             frames: self.frames.len() as u8,
             nodes: self.nodes.len() as u8,
-            work: self.work.into(),
+            flags: u8::from(self.work) * WORK + u8::from(self.contested) * CONTESTED,
         });
         w.list(self.frames, EdgeConfig::FRAMES_MAX);
         w.list(self.nodes, Self::NODES_MAX);

@@ -12,13 +12,13 @@ use crate::{Incarnation, NodeId, ProgramInfo};
 pub const MAGIC: [u8; 4] = *b"tsra";
 
 /// Version of the datagrams' layout; a change of meaning or layout bumps it.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The first 32 bytes, as they travel.
 ///
 /// ```text
 ///  0        4   5    6      8            16           24     28     32
-///  | magic  |ver|kind| from | from epoch | to epoch   | plan | sum  | body ...
+///  | magic  |ver|kind| from | from incn. | to incn.   | plan | sum  | body ...
 /// ```
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -40,8 +40,8 @@ pub struct Envelope {
     pub from: NodeId,
     /// Which incarnation of the sender.
     pub incarnation: Incarnation,
-    /// The incarnation of the receiver that is meant; `None` while the sender does not know it. Later
-    /// incarnations must not take it for theirs.
+    /// The incarnation of the receiver that is meant; `None` while the sender does not know it. Others
+    /// must not take it for theirs.
     pub to_incarnation: Option<Incarnation>,
     /// First four bytes of the plan's hash.
     pub plan: u32,
@@ -147,7 +147,7 @@ pub enum Reject {
     Range,
     /// A field has a value without a meaning.
     Value,
-    /// An earlier incarnation of the sender sent it.
+    /// From before what is known already, or from a process that is not the node's present one.
     Stale,
     /// Meant for another incarnation of this node.
     OtherIncarnation,

@@ -205,6 +205,14 @@ impl PeerAddress {
         self.id.get()
     }
 
+    /// Which process it is, wherever it was seen.
+    pub fn who(&self) -> NodeIncarnation {
+        NodeIncarnation {
+            id: self.id(),
+            incarnation: self.incarnation(),
+        }
+    }
+
     /// Its process.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation.get()

@@ -11,8 +11,8 @@
 //!
 //! | kind | from, to | body | lists (most) |
 //! |---|---|---|---|
-//! | Heartbeat | edge, gateway | seq, flags, floor, next, plan hash, model digest | frames (32), nodes asked about (24) |
-//! | State | gateway, edge | seq, verdict | frames (32), nodes (24) |
+//! | Heartbeat | edge, gateway | seq, ticket, flags, floor, next, plan hash, model digest | frames (32), nodes asked about (24) |
+//! | State | gateway, edge | seq, ticket, verdict, flags | frames (32), nodes (24) |
 //! | StealGateway, Hint | thief, gateway | seq; a node or none | |
 //! | StealClient, NoWork | thief, victim | ask | |
 //! | Lease | victim, thief | ask, frame, task, duration | holders (32), a holder per need (512) |
@@ -49,7 +49,9 @@ pub use list::{
     PeerAddress, RawRegion, ResultEntry, ResultNote, key_from_wire, key_to_wire,
 };
 pub use message::{Message, parse};
-pub use number::{FrameField, IncarnationField, NodeField, PullField, RequestField, TaskField};
+pub use number::{
+    FrameField, IncarnationField, NodeField, PullField, RequestField, TaskField, TicketField,
+};
 pub use results::{LostResults, Results, ResultsAck};
 pub use steal::{Failed, FailureReason, LeaseGrant, Renew, Report, ReportAck};
 pub(super) use transfer::chunks_of;

@@ -5,7 +5,7 @@ use zerocopy::{
     little_endian::{U16, U32, U64},
 };
 
-use crate::{FrameNumber, Incarnation, NodeId, PullId, RequestId, TaskId};
+use crate::{FrameNumber, Incarnation, NodeId, PullId, RequestId, TaskId, Ticket};
 
 /// Per type of number the field that carries it.
 macro_rules! fields {
@@ -40,4 +40,5 @@ fields! {
     TaskField(U32) carries TaskId,
     RequestField(U32) carries RequestId,
     PullField(U32) carries PullId,
+    TicketField(U32) carries Ticket,
 }

@@ -3,7 +3,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use super::*;
 use crate::{
     DropReason, EdgeConfig, FrameId, FrameMeta, FrameNumber, FrameOutcome, Incarnation, NodeId,
-    ObjectId, ProgramInfo, PullId, Refusal, RequestId, TaskId, TransferConfig, testkit,
+    ObjectId, ProgramInfo, PullId, Refusal, RequestId, TaskId, Ticket, TransferConfig, testkit,
 };
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
@@ -185,6 +185,7 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
     vec![
         Message::Heartbeat(Heartbeat {
             seq: n,
+            ticket: Ticket(!n),
             has_work: n & 1 == 1,
             no_more: n & 2 == 2,
             floor: FrameNumber(100),
@@ -196,11 +197,15 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
         }),
         Message::State(ClusterState {
             seq: n,
-            verdict: match n % 3 {
+            verdict: match n % 5 {
                 0 => Verdict::Welcome,
-                1 => Verdict::Refused(Refusal::Plan),
+                1 => Verdict::Register,
+                2 => Verdict::Wait,
+                3 => Verdict::Refused(Refusal::Plan),
                 _ => Verdict::Refused(Refusal::BadId),
             },
+            ticket: Ticket(!n),
+            contested: n & 2 == 2,
             work: n & 1 == 1,
             frames: &l.notes,
             nodes: &l.statuses,

@@ -155,6 +155,7 @@ impl Shell {
                     outcome,
                 } => self.progress.ended(now, number.0, meta, outcome),
                 EdgeOutput::Refused(why) => self.refused_by_gateway(why),
+EdgeOutput::Notice(notice) => notices::say(notice),
                 EdgeOutput::Stopped => {
                     tracing::info!("ends (the gateway ends the cluster)");
                     self.stopped = true;
@@ -308,8 +309,8 @@ fn advice(why: Refusal) -> &'static str {
         Refusal::Model => {
             "its weights are another model's; give every node the weights.bin written with the plan"
         }
-        Refusal::Superseded => {
-            "a later node has registered under the same number; give every edge an --id of its own"
+        Refusal::IdInUse => {
+            "another node takes part under the same number; give every edge an --id of its own"
         }
         Refusal::BadId => "its number cannot be used; give it another --id, from 1",
     }

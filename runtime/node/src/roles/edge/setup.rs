@@ -39,7 +39,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let source = sources::open(program, a);
-    let usual = EdgeConfig::new(NodeId(a.id), net::incarnation(), gateway, a.workers);
+    let usual = EdgeConfig::new(NodeId(a.id), net::incarnation()?, gateway, a.workers);
     let config = EdgeConfig {
         frames_max: if source.is_some() {
             usual.frames_max

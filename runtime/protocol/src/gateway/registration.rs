@@ -1,0 +1,171 @@
+//! Which process is a node: how heartbeats register, and when another one takes a place.
+//!
+//! `docs/incarnations.md` has the rule and why it holds.
+
+use std::net::SocketAddr;
+
+use super::{Gateway, send::Outgoing, sender};
+use crate::{
+    FrameNumber, Loss, Micros, Notice, Refusal,
+    info::PlanPrefix,
+    peer::Peer,
+    store::Store,
+    wire::{Envelope, Heartbeat, Reject, Verdict},
+};
+
+/// What a heartbeat is to the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admission {
+    /// The node's present process speaks.
+    Present,
+    /// A process that takes the place from now on.
+    Registers,
+    /// No node's, for now; the answer says why.
+    Outside(Verdict),
+}
+
+impl Gateway {
+    pub(super) fn on_heartbeat(
+        &mut self,
+        now_us: Micros,
+        addr: SocketAddr,
+        envelope: &Envelope,
+        heartbeat: &Heartbeat<'_>,
+        store: &mut impl Store,
+    ) -> Result<(), Reject> {
+        let peer = sender(envelope, addr);
+        match self.admission(now_us, peer, envelope, heartbeat)? {
+            Admission::Present => self.revive(peer),
+            Admission::Registers => self.register(now_us, peer, store)?,
+            Admission::Outside(verdict) => {
+                let plan = PlanPrefix(envelope.plan);
+                self.turn_away(now_us, peer, plan, heartbeat.seq, verdict);
+                return Ok(());
+            }
+        }
+        let Some(node) = self.nodes.get_mut(peer.id) else {
+            return Err(Reject::Stranger);
+        };
+        node.on_heartbeat(now_us, addr, heartbeat);
+        if heartbeat.next > FrameNumber(0) {
+            self.nodes.brought(peer.id);
+        }
+        self.note_frames(now_us, peer.id, heartbeat, store);
+        self.forget_unlisted(peer.id, store);
+        if self.ring.set(peer.id, heartbeat.has_work) {
+            self.offer_work(peer.id);
+        }
+        self.dirty = true;
+        // The frames that can be opened are, so that the answer says so.
+        self.open_frames(now_us, store);
+        self.enqueue(Outgoing::State {
+            to: peer.id,
+            seq: heartbeat.seq,
+        });
+        Ok(())
+    }
+
+    fn admission(
+        &mut self,
+        now_us: Micros,
+        peer: Peer,
+        envelope: &Envelope,
+        heartbeat: &Heartbeat<'_>,
+    ) -> Result<Admission, Reject> {
+        if let Some(why) = self.never(peer, heartbeat) {
+            return Ok(Admission::Outside(Verdict::Refused(why)));
+        }
+        if envelope.to_incarnation != Some(self.me.incarnation) {
+            return Ok(Admission::Outside(Verdict::Register));
+        }
+        let shown = heartbeat.ticket == self.nodes.ticket(peer.id);
+        let dead_after_us = self.config.dead_after_us;
+        if let Some(node) = self.nodes.get_mut(peer.id) {
+            if node.peer.incarnation == peer.incarnation {
+                return if heartbeat.seq <= node.seq || node.left {
+                    Err(Reject::Stale)
+                } else {
+                    Ok(Admission::Present)
+                };
+            }
+            // Two processes cannot have one address, so a later one there proves that the other is over.
+            if node.alive && node.peer.addr != peer.addr {
+                node.contend(now_us, dead_after_us);
+                return Ok(Admission::Outside(
+                    if node.contested(now_us, dead_after_us) {
+                        Verdict::Refused(Refusal::IdInUse)
+                    } else {
+                        Verdict::Wait
+                    },
+                ));
+            }
+        }
+        Ok(if shown {
+            Admission::Registers
+        } else {
+            Admission::Outside(Verdict::Register)
+        })
+    }
+
+    /// Why a node may not take part, whoever else does.
+    fn never(&self, peer: Peer, heartbeat: &Heartbeat<'_>) -> Option<Refusal> {
+        if peer.id == crate::GATEWAY {
+            Some(Refusal::BadId)
+        } else if heartbeat.plan_hash != self.info.plan_hash {
+            Some(Refusal::Plan)
+        } else if heartbeat.model_digest != self.info.model_digest {
+            Some(Refusal::Model)
+        } else {
+            None
+        }
+    }
+
+    fn turn_away(
+        &mut self,
+        now_us: Micros,
+        peer: Peer,
+        plan: PlanPrefix,
+        seq: u32,
+        verdict: Verdict,
+    ) {
+        if let Verdict::Refused(why) = verdict {
+            self.stats.nodes_refused += 1;
+            self.notices.refused(now_us, peer.id, peer.addr, why, plan);
+        }
+        self.enqueue(Outgoing::Stranger {
+            to: peer,
+            seq,
+            verdict,
+        });
+    }
+
+    fn register(
+        &mut self,
+        now_us: Micros,
+        peer: Peer,
+        store: &mut impl Store,
+    ) -> Result<(), Reject> {
+        self.lose(now_us, peer.id, Loss::Replaced, store);
+        if self.nodes.join(peer, now_us).is_none() {
+            return Err(Reject::Stranger);
+        }
+        self.joined(peer);
+        Ok(())
+    }
+
+    /// A node that had been silent for so long that it counted as dead has spoken.
+    fn revive(&mut self, peer: Peer) {
+        if let Some(node) = self.nodes.get_mut(peer.id)
+            && !node.alive
+        {
+            node.alive = true;
+            self.joined(peer);
+        }
+    }
+
+    fn joined(&mut self, peer: Peer) {
+        self.stats.nodes_joined += 1;
+        let (node, addr) = (peer.id, peer.addr);
+        self.notices.add(Notice::Joined { node, addr });
+    }
+}
