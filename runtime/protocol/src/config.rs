@@ -150,6 +150,8 @@ pub struct GatewayConfig {
     pub heartbeat_us: u64,
     /// Microseconds of silence after which a node counts as dead.
     pub dead_after_us: u64,
+    /// Microseconds without progress after which a frame gives its room to one that waits.
+    pub stall_us: u64,
     /// First and longest pause before a control message is sent again, in microseconds.
     pub retry_us: [u64; 2],
     /// How objects are pulled.
@@ -165,6 +167,7 @@ impl GatewayConfig {
             pulls_max: 32,
             heartbeat_us: 250_000,
             dead_after_us: 1_500_000,
+            stall_us: 5_000_000,
             retry_us: [40_000, 320_000],
             transfer: TransferConfig::default(),
         }

@@ -10,6 +10,7 @@ use super::{
     edge_spec::{EdgeSpec, Stranger},
     endpoint::Endpoint,
     exec,
+    ledger::Ledger,
     violation::{Failure, Violation},
     watched_store::WatchedStore,
 };
@@ -47,6 +48,8 @@ pub(super) struct EdgeNode {
     brought: u32,
     next_frame_us: u64,
     said_all: bool,
+    /// Its workers stand still.
+    pub frozen: bool,
     /// The gateway told it to leave.
     pub stopped: bool,
     /// Why the gateway refused it last.
@@ -79,6 +82,7 @@ impl EdgeNode {
             brought: 0,
             next_frame_us: 0,
             said_all: false,
+            frozen: false,
             stopped: false,
             refused: None,
             notices: Vec::new(),
@@ -100,6 +104,14 @@ impl EdgeNode {
     /// Whether it has frames to bring or jobs out.
     pub fn busy(&self) -> bool {
         self.belongs() && (!self.said_all || !self.jobs.is_empty())
+    }
+
+    /// Whether all frames that it is to bring have ended.
+    pub fn is_done(&self, ledger: &Ledger) -> bool {
+        let mine =
+            |f: &FrameId| (f.source, f.incarnation) == (self.id(), self.endpoint.incarnation);
+        let all = ledger.frames().iter().filter(|(f, _)| mine(f));
+        self.said_all && all.into_iter().all(|(_, r)| r.over())
     }
 
     /// Whether it is one of the cluster: neither refused nor gone.

@@ -39,7 +39,7 @@ impl World {
                 job,
                 lost,
             } => {
-                if self.paused(node) {
+                if self.paused(node) || self.frozen(node) {
                     let event = Event::JobEnd {
                         node,
                         incarnation,
@@ -190,13 +190,31 @@ impl World {
         for (from, bytes) in endpoint.kept() {
             self.datagram(node, from, &bytes)?;
         }
+        self.release(node)?;
+        self.tell_tick(node)
+    }
+
+    /// Lets the ends of jobs and tails happen that a node's standing still has held back.
+    fn release(&mut self, node: usize) -> Result<(), Failure> {
         let held = std::mem::take(&mut self.held);
         let (mine, rest) = held.into_iter().partition(|(n, _)| *n == node);
         self.held = rest;
         for (_, event) in mine {
             self.event(event)?;
         }
-        self.tell_tick(node)
+        Ok(())
+    }
+
+    fn frozen(&self, node: usize) -> bool {
+        let edge = node.checked_sub(1).and_then(|k| self.edges[k].as_ref());
+        edge.is_some_and(|e| e.frozen)
+    }
+
+    fn freeze(&mut self, node: usize, frozen: bool) -> Result<(), Failure> {
+        if let (_, Some(e)) = self.edge(node) {
+            e.frozen = frozen;
+        }
+        if frozen { Ok(()) } else { self.release(node) }
     }
 
     fn hostile(&mut self) -> Result<(), Failure> {
@@ -230,6 +248,8 @@ impl World {
                     return e.crash_worker(core);
                 }
             }
+            Fault::Freeze { node } => return self.freeze(node, true),
+            Fault::Thaw { node } => return self.freeze(node, false),
             Fault::Pause { node, us } => {
                 let until_us = self.now_us() + us;
                 if let Some(endpoint) = self.endpoint(node) {

@@ -27,6 +27,16 @@ pub enum Fault {
         /// The edge.
         node: usize,
     },
+    /// An edge's workers stand still: no job of theirs ends. Its network process goes on.
+    Freeze {
+        /// The edge.
+        node: usize,
+    },
+    /// Undoes a freeze: the jobs end now.
+    Thaw {
+        /// The edge.
+        node: usize,
+    },
     /// A node stands still; what arrives waits in its socket.
     Pause {
         /// The node.

@@ -45,6 +45,7 @@ impl Scenario {
             ScenarioKind::Replay | ScenarioKind::Mutation => self.hostile(kind, random),
             ScenarioKind::Strangers => self.strangers(random),
             ScenarioKind::Restarts => self.restarts(random),
+            ScenarioKind::FrozenWorkers => self.frozen_workers(random),
             ScenarioKind::Twins => self.twins(random),
             ScenarioKind::Wide => self.wide(random),
             ScenarioKind::Long => self.long(random),
@@ -325,6 +326,22 @@ impl Scenario {
             self.hostile(ScenarioKind::Replay, random);
             self.faults_end_us = self.faults_end_us.max(2 * FAULTS_US);
         }
+    }
+
+    fn frozen_workers(&mut self, random: &mut RandomSource) {
+        let n = self.world.edges.len();
+        let sound = random.index(1, n);
+        self.world.gateway.config.frames_max = random.index(1, n);
+        self.sound.push(sound);
+        self.world.edges[sound - 1].start_us = random.between(300_000, 2_000_000);
+        let thaw_us = 100_000_000;
+        for node in (1..=n).filter(|&k| k != sound) {
+            let at_us = random.between(3_001, 200_000);
+            self.fault(at_us, Fault::Freeze { node });
+            self.fault(thaw_us, Fault::Thaw { node });
+        }
+        self.faults_end_us = self.faults_end_us.max(thaw_us - 1);
+        self.loss(random.pick(&[0, 0, 10_000]));
     }
 
     fn twins(&mut self, random: &mut RandomSource) {

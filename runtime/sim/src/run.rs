@@ -81,6 +81,10 @@ impl Scenario {
     pub fn run(&self) -> Result<Summary, Failure> {
         let mut w = World::new(&self.world);
         w.run_until(self.faults_end_us)?;
+        if let Some(&node) = self.sound.iter().find(|&&k| !w.is_done(k)) {
+            let node = NodeId(node as u16);
+            return Err(fail(&w, Violation::HeldUp { node }));
+        }
         w.end_hostile_traffic();
         if !w.run_until_finished(self.faults_end_us + RECOVERY_US_MAX)? {
             return Err(fail(&w, stuck(&w)));

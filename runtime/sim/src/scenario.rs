@@ -55,6 +55,8 @@ pub enum ScenarioKind {
     Strangers,
     /// Every node is restarted again and again, the gateway too, with old datagrams under way.
     Restarts,
+    /// The workers of more sources stand still than the gateway has room for frames; one source is sound.
+    FrozenWorkers,
     /// Two edges have one id; they come, go, and are cut off.
     Twins,
     /// Many nodes, large grids, many frames in datagram.
@@ -69,7 +71,7 @@ pub enum ScenarioKind {
 
 impl ScenarioKind {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Perfect,
         Self::Loss1,
         Self::Loss5,
@@ -93,6 +95,7 @@ impl ScenarioKind {
         Self::Mutation,
         Self::Strangers,
         Self::Restarts,
+        Self::FrozenWorkers,
         Self::Twins,
         Self::Wide,
         Self::Long,
@@ -114,6 +117,8 @@ pub struct Scenario {
     pub refused: Vec<(usize, Refusal)>,
     /// Edges of one id, in pairs: while both live, one is refused.
     pub twins: Vec<(usize, usize)>,
+    /// Edges whose frames must have ended by the time at which nothing breaks any more.
+    pub sound: Vec<usize>,
     /// Whether every frame of a killed source must have a record: the links are good enough for
     /// the gateway to know of it.
     pub records_of_dead: bool,
@@ -129,7 +134,7 @@ impl Scenario {
             _ => random.index(1, 6),
         };
         let sources = match kind {
-            ScenarioKind::ManySources => n,
+            ScenarioKind::ManySources | ScenarioKind::FrozenWorkers => n,
             _ => random.index(1, n.min(3)),
         };
         let mut edges: Vec<EdgeSpec> = (0..n)
@@ -153,6 +158,7 @@ impl Scenario {
             may_drop: Vec::new(),
             refused: Vec::new(),
             twins: Vec::new(),
+            sound: Vec::new(),
             records_of_dead: false,
         };
         s.apply(kind, &mut random);

@@ -97,6 +97,8 @@ pub enum Violation {
     LeftAlone { node: NodeId },
     #[error("{frames} frames have not ended, first {first:?}")]
     Stuck { frames: usize, first: FrameId },
+    #[error("node {node:?} waits for others that stand still")]
+    HeldUp { node: NodeId },
     #[error("{frame:?} was dropped for {reason:?} though nothing happened to its source")]
     Spurious { frame: FrameId, reason: DropReason },
     #[error("{frame:?} of a lost source has no record")]

@@ -269,6 +269,12 @@ impl World {
             .collect()
     }
 
+    /// Whether all frames that an edge is to bring have ended; `false` while it is dead.
+    pub fn is_done(&self, node: usize) -> bool {
+        let edge = self.edges[node - 1].as_ref();
+        edge.is_some_and(|e| e.is_done(&self.core.ledger))
+    }
+
     /// What a node's machine has said for operators, the gateway being node 0; nothing while it is dead.
     pub fn notices(&self, node: usize) -> &[Notice] {
         let of_edge = |k: usize| self.edges[k].as_ref().map(|e| &*e.notices);

@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tessera_sim::{Scenario, ScenarioKind, Summary};
+use tessera_sim::{Scenario, ScenarioKind, Summary, Violation};
 
 fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -189,6 +189,12 @@ fn restarts_in_any_order() {
 }
 
 #[test]
+fn frozen_workers_hold_up_nobody_else() {
+    let name = "frozen_workers_hold_up_nobody_else";
+    seeds(name, ScenarioKind::FrozenWorkers, 40).nothing_dropped();
+}
+
+#[test]
 fn two_nodes_with_one_id() {
     seeds("two_nodes_with_one_id", ScenarioKind::Twins, 60);
 }
@@ -222,4 +228,15 @@ fn same_seed_same_run() {
             .expect("no broken rule")
     };
     assert_eq!(run(), run());
+}
+
+/// What [`frozen_workers_hold_up_nobody_else`] shows is due to the gateway: it can fail.
+#[test]
+fn rooms_that_are_never_given_away_hold_up_others() {
+    let held_up = |seed: &u64| {
+        let mut scenario = Scenario::new(ScenarioKind::FrozenWorkers, *seed);
+        scenario.world.gateway.config.stall_us = u64::MAX;
+        matches!(scenario.run(), Err(f) if matches!(f.what, Violation::HeldUp { .. }))
+    };
+    assert!((0..20).filter(held_up).count() > 3);
 }

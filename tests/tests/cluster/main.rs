@@ -8,6 +8,7 @@ mod common;
 mod deaths;
 mod endings;
 mod equal;
+mod incarnations;
 mod outputs;
 mod refusals;
 mod rough;

@@ -156,6 +156,8 @@ pub struct GatewayCounters<T = Traffic> {
     pub nodes_refused: u64,
     /// Frames that sources announced.
     pub frames_accepted: u64,
+    /// Frames that stood still and gave their room at the gateway to others, to be merged anew.
+    pub frames_closed: u64,
     /// Frames that ended with detections.
     pub frames_detected: u64,
     /// Frames that ended without detections.

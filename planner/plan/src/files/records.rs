@@ -27,7 +27,8 @@ pub struct Record {
 pub struct Subject {
     /// Node that brought it; 0 without a cluster.
     pub source: u16,
-    /// Which life of that node; none without a cluster.
+    /// Which process of that node: a random number that tells processes apart, in no order; none without a
+    /// cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
     /// Counts the source's accepted frames from 0.

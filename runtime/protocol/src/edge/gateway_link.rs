@@ -158,7 +158,7 @@ impl Edge {
         let has_work = self.has_work();
         let seq = self.link.count(now_us, has_work);
         let frames: Vec<FrameEntry> = (self.frames.in_flight())
-            .map(|(n, f)| FrameEntry::new(n, f.failed, f.meta))
+            .map(|(n, f)| FrameEntry::new(n, f.failed, f.finished_for_tail(&self.info), f.meta))
             .collect();
         let ask: Vec<_> = (self.asking_about().into_iter())
             .map(|id| id.into())
@@ -253,15 +253,13 @@ impl Edge {
         for note in state.frames {
             let number = note.number.get();
             match note.status() {
-                FrameStatus::Waiting => {}
-                FrameStatus::Open => {
-                    if let Some(f) = self.frames.live_mut(number)
-                        && !f.open
-                    {
-                        f.open = true;
-                        f.fresh = true;
+                FrameStatus::Waiting => {
+                    // What an unasked one says may be old.
+                    if state.seq > 0 && state.seq == self.link.answered {
+                        self.frame_closed(number);
                     }
                 }
+                FrameStatus::Open => self.frame_opened(number, note.opened.get()),
                 FrameStatus::Over(outcome) => self.frame_over(number, outcome, store),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::task_table::TaskTable;
+use super::task_table::{ResultState, TaskTable};
 use crate::{
     FrameMeta, FrameNumber, FrameOutcome, ProgramInfo, TaskId, retry::Retry, store::SlotId,
     wire::Heartbeat,
@@ -25,6 +25,8 @@ pub struct OwnFrame {
     pub jobs: usize,
     /// Whether the gateway takes results.
     pub open: bool,
+    /// How often the gateway had made room for the frame when this node last heard of it.
+    pub opened: u16,
     /// Whether there are results that the gateway was not result of.
     pub fresh: bool,
     /// Whether a task failed on every attempt.
@@ -55,6 +57,26 @@ impl OwnFrame {
     }
 }
 
+impl OwnFrame {
+    /// Finished tasks that the tail reads of.
+    pub fn finished_for_tail(&self, info: &ProgramInfo) -> u16 {
+        let of_tail = self.tasks.iter().zip(&info.tasks);
+        let finished = of_tail.filter(|((_, t), spec)| spec.for_tail && t.done());
+        u16::try_from(finished.count()).unwrap_or(u16::MAX)
+    }
+
+    /// The gateway has nothing of it any more, and takes no results before it says so.
+    pub fn close(&mut self, info: &ProgramInfo) {
+        self.open = false;
+        self.fresh = true;
+        self.results_again = None;
+        for (_, t) in self.tasks.iter_mut() {
+            t.result = ResultState::Unsent;
+        }
+        self.tasks.reconsider(info);
+    }
+}
+
 impl OwnFrames {
     /// A new frame; gives its number.
     pub fn add(&mut self, slot: SlotId, meta: FrameMeta, info: &ProgramInfo) -> FrameNumber {
@@ -66,6 +88,7 @@ impl OwnFrames {
             outputs: BTreeMap::new(),
             jobs: 0,
             open: false,
+            opened: 0,
             fresh: false,
             failed: false,
             over: None,

@@ -1,6 +1,6 @@
 //! Telling the gateway where finished tiles lie, until it knows.
 
-use super::{Edge, task_table::ResultState};
+use super::{Edge, own_frames::OwnFrame, task_table::ResultState};
 use crate::{
     FrameNumber, Micros,
     peer::Peer,
@@ -156,15 +156,33 @@ impl Edge {
     pub(super) fn gateway_forgot(&mut self) {
         let info = std::sync::Arc::clone(&self.info);
         for (_, frame) in self.frames.in_flight_mut() {
-            frame.open = false;
-            frame.fresh = true;
-            frame.results_again = None;
-            for (_, t) in frame.tasks.iter_mut() {
-                t.result = ResultState::Unsent;
-            }
-            frame.tasks.reconsider(&info);
+            frame.close(&info);
         }
         self.dirty = true;
+    }
+
+    /// The gateway has room for the frame, for the `opened`th time.
+    pub(super) fn frame_opened(&mut self, number: FrameNumber, opened: u16) {
+        let again = |f: &&mut OwnFrame| f.open && opened > f.opened;
+        if self.frames.live_mut(number).filter(again).is_some() {
+            self.frame_closed(number);
+        }
+        if let Some(f) = self.frames.live_mut(number)
+            && !f.open
+        {
+            f.open = true;
+            f.opened = opened;
+            f.fresh = true;
+        }
+    }
+
+    /// The gateway has given the frame's room to another one, and merges it anew later.
+    pub(super) fn frame_closed(&mut self, number: FrameNumber) {
+        let info = std::sync::Arc::clone(&self.info);
+        if let Some(frame) = self.frames.live_mut(number).filter(|f| f.open) {
+            frame.close(&info);
+            self.dirty = true;
+        }
     }
 
     pub(super) fn results_message<'a>(

@@ -124,7 +124,7 @@ fn reports_about_nothing_known_are_answered() {
 #[test]
 fn a_new_incarnation_has_neither_leases_nor_objects() {
     let mut rig = EdgeAlone::source(|_| {});
-    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open)]);
+    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open, 1)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     let (_, held) = lease(&rig.steal(THIEF, 2));
     let sent = rig.done(THIEF, task, 1);
@@ -153,7 +153,7 @@ fn a_new_incarnation_has_neither_leases_nor_objects() {
 #[test]
 fn lost_results_are_made_again_once() {
     let mut rig = EdgeAlone::source(|_| {});
-    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open)]);
+    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open, 1)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     rig.done(THIEF, task, 1);
     let lost = [LostResult {
@@ -227,7 +227,7 @@ fn requests_for_another_incarnation_are_answered_absent() {
 #[test]
 fn a_node_that_is_refused_keeps_its_results_to_itself() {
     let mut rig = EdgeAlone::source(|_| {});
-    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open)]);
+    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open, 1)]);
     let (_, task) = lease(&rig.steal(THIEF, 1));
     let sent = rig.done(THIEF, task, 1);
     assert!(sent.iter().any(|s| matches!(s, Sent::Results { .. })));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    FrameId, FrameMeta, Micros, ProgramInfo, PullId, TaskId, peer::Peer, retry::Retry,
+    FrameId, FrameMeta, Micros, NodeId, ProgramInfo, PullId, TaskId, peer::Peer, retry::Retry,
     store::SlotId, wire::NO_TASK,
 };
 use tessera_plan::dataflow::ObjectKey;
@@ -17,6 +17,12 @@ pub struct FrameInFlight {
     pub turn: u64,
     /// Waiting for slots, being merged, or with the tail.
     pub state: FlightState,
+    /// Finished tasks of it that the tail reads of, as its owner said last.
+    pub finished: u16,
+    /// How often it was given room.
+    pub opened: u16,
+    /// When it came nearer to its end: a task was finished, or a part merged.
+    pub progress_us: Micros,
 }
 
 /// How far a frame is.
@@ -144,8 +150,12 @@ impl FramesInFlight {
     }
 
     /// Notes a frame; says whether it is news.
-    pub fn note(&mut self, id: FrameId, meta: FrameMeta) -> bool {
-        if self.flights.contains_key(&id) {
+    pub fn note(&mut self, now_us: Micros, id: FrameId, meta: FrameMeta, finished: u16) -> bool {
+        if let Some(flight) = self.flights.get_mut(&id) {
+            if flight.finished != finished {
+                flight.finished = finished;
+                flight.progress_us = now_us;
+            }
             return false;
         }
         self.turns += 1;
@@ -153,6 +163,9 @@ impl FramesInFlight {
             meta,
             turn: self.turns,
             state: FlightState::Waiting,
+            finished,
+            opened: 0,
+            progress_us: now_us,
         };
         self.flights.insert(id, flight);
         true
@@ -184,11 +197,76 @@ impl FramesInFlight {
         self.flights.len() - self.flights.values().filter(waits).count()
     }
 
-    /// The frame that has waited longest for room.
-    pub fn longest_waiting(&self) -> Option<FrameId> {
+    /// The frame that is to have room next, and whether it stands still: of those that move first, then
+    /// of the source with the fewest frames that have room, then the one that has waited longest.
+    pub fn next_to_open(&self, now_us: Micros, stall: Stall) -> Option<(FrameId, bool)> {
+        let rooms = self.rooms();
         let waiting = self
             .iter()
             .filter(|(_, f)| matches!(f.state, FlightState::Waiting));
-        waiting.min_by_key(|(_, f)| f.turn).map(|(id, _)| id)
+        let order = |id: FrameId, f: &FrameInFlight| {
+            let of_source = rooms.get(&id.source).copied().unwrap_or(0);
+            (stall.of(now_us, f), of_source, f.turn)
+        };
+        let next = waiting.min_by_key(|(id, f)| order(*id, f));
+        next.map(|(id, f)| (id, stall.of(now_us, f)))
+    }
+
+    /// The frame that gives its room away: one that stands still, of the source that has most.
+    pub fn gives_way(&self, now_us: Micros, stall: Stall) -> Option<FrameId> {
+        let rooms = self.rooms();
+        let still = self.iter().filter(|(_, f)| {
+            matches!(f.state, FlightState::Open(_)) && stall.is_over(now_us, f.progress_us)
+        });
+        let order = |id: FrameId, f: &FrameInFlight| {
+            let of_source = rooms.get(&id.source).copied().unwrap_or(0);
+            (of_source, std::cmp::Reverse(f.progress_us), f.turn)
+        };
+        still.max_by_key(|(id, f)| order(*id, f)).map(|(id, _)| id)
+    }
+
+    /// Takes an open frame's room: what was merged of it. It waits behind all others from now on.
+    pub fn close(&mut self, id: FrameId) -> Option<Merge> {
+        self.turns += 1;
+        let flight = self.flights.get_mut(&id)?;
+        flight.turn = self.turns;
+        match std::mem::replace(&mut flight.state, FlightState::Waiting) {
+            FlightState::Open(merge) => Some(merge),
+            other => {
+                flight.state = other;
+                None
+            }
+        }
+    }
+
+    /// Frames per source that have their tensors.
+    fn rooms(&self) -> BTreeMap<NodeId, usize> {
+        let mut rooms = BTreeMap::new();
+        for (id, f) in self.iter() {
+            if !matches!(f.state, FlightState::Waiting) {
+                *rooms.entry(id.source).or_insert(0) += 1;
+            }
+        }
+        rooms
+    }
+}
+
+/// When a frame counts as standing still.
+#[derive(Clone, Copy, Debug)]
+pub struct Stall {
+    /// Microseconds without progress.
+    pub after_us: u64,
+    /// Tasks that the tail reads of: when all are finished, the gateway alone has work left.
+    pub for_tail: usize,
+}
+
+impl Stall {
+    const fn is_over(self, now_us: Micros, progress_us: Micros) -> bool {
+        now_us.saturating_sub(progress_us) > self.after_us
+    }
+
+    /// Whether a waiting frame stands still at its owner.
+    fn of(self, now_us: Micros, f: &FrameInFlight) -> bool {
+        usize::from(f.finished) < self.for_tail && self.is_over(now_us, f.progress_us)
     }
 }

@@ -306,7 +306,8 @@ mod tests {
             addr: SocketAddr::from(([10, 0, 0, 4], 4)),
         };
         let mut nodes = KnownNodes::default();
-        let frames = [11, 14].map(|n| FrameEntry::new(FrameNumber(n), false, FrameMeta::default()));
+        let frames =
+            [11, 14].map(|n| FrameEntry::new(FrameNumber(n), false, 0, FrameMeta::default()));
         let ask = [NodeField::from(NodeId(3))];
         let heartbeat = Heartbeat {
             seq: 1,

@@ -2,7 +2,7 @@
 
 use super::{
     Gateway, TailPull,
-    frames::{FlightState, HeldResult, Merge, MissingResult, NeedState, maker_number},
+    frames::{FlightState, HeldResult, Merge, MissingResult, NeedState, Stall, maker_number},
     send::{Action, Outgoing},
 };
 use crate::{
@@ -16,28 +16,61 @@ use crate::{
 use tessera_plan::dataflow::Need;
 
 impl Gateway {
-    /// Gives room to the frames that have waited longest.
+    /// Gives room to frames that wait, a fair share to every source. A frame that stands still, say because
+    /// its source's workers do, gives its room to one that does not.
     pub(super) fn open_frames(&mut self, now_us: Micros, store: &mut impl Store) {
-        while self.frames.open() < self.config.frames_max {
-            let Some(id) = self.frames.longest_waiting() else {
-                return;
-            };
+        let stall = Stall {
+            after_us: self.config.stall_us,
+            for_tail: self.info.tasks.iter().filter(|t| t.for_tail).count(),
+        };
+        // Ends: every turn opens or ends a waiting frame, or closes one that stands still.
+        while let Some((id, still)) = self.frames.next_to_open(now_us, stall) {
             let source = self.nodes.living(id.source, id.incarnation).map(|n| n.peer);
             let Some(source) = source else {
                 // Its source's incarnation has ended; so has the frame, or it will with this call.
                 self.drop_frame(now_us, id, DropReason::SourceLost, store);
                 continue;
             };
+            if self.frames.open() >= self.config.frames_max {
+                let other = self.frames.gives_way(now_us, stall).filter(|_| !still);
+                let Some(other) = other else { return };
+                self.close(now_us, other, store);
+                continue;
+            }
             let Some(slots) = self.tensors(store) else {
                 return;
             };
             let merge = Merge::new(slots, &self.info, source);
             if let Some(flight) = self.frames.get_mut(id) {
                 flight.state = FlightState::Open(merge);
+                flight.opened = flight.opened.saturating_add(1);
+                if !still {
+                    flight.progress_us = now_us;
+                }
             }
             self.push(now_us, id);
             self.dirty = true;
             self.run_if_whole(id);
+        }
+    }
+
+    /// Takes an open frame's room away. Its owner keeps the outputs, and sends results again later.
+    fn close(&mut self, now_us: Micros, id: FrameId, store: &mut impl Store) {
+        let Some(merge) = self.frames.close(id) else {
+            return;
+        };
+        self.stats.frames_closed += 1;
+        self.cancel(&merge);
+        self.free(merge.slots, store);
+        self.push(now_us, id);
+        self.dirty = true;
+    }
+
+    fn cancel(&mut self, merge: &Merge) {
+        for piece in &merge.needs {
+            if let NeedState::Pulling(pull) = *piece {
+                self.receiver.cancel(pull);
+            }
         }
     }
 
@@ -179,6 +212,7 @@ impl Gateway {
         if how.is_ok() {
             merge.needs[tag.need] = NeedState::Merged;
             merge.missing -= 1;
+            flight.progress_us = now_us;
             self.stats.parts_merged += 1;
             self.run_if_whole(tag.frame);
             return;
@@ -279,11 +313,7 @@ impl Gateway {
         }
         let flight = self.frames.remove(id)?;
         if let FlightState::Open(merge) = flight.state {
-            for piece in &merge.needs {
-                if let NeedState::Pulling(pull) = *piece {
-                    self.receiver.cancel(pull);
-                }
-            }
+            self.cancel(&merge);
             self.free(merge.slots, store);
         }
         self.dirty = true;

@@ -100,7 +100,7 @@ impl Gateway {
                 incarnation: node.peer.incarnation,
                 number,
             };
-            if self.frames.note(frame, f.meta()) {
+            if (self.frames).note(now_us, frame, f.meta(), f.finished.get()) {
                 self.stats.frames_accepted += 1;
             }
             if f.failed != 0 {

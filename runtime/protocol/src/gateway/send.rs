@@ -182,12 +182,14 @@ impl Gateway {
                     incarnation: node.peer.incarnation,
                     number: n,
                 };
-                let stand = match (node.ended(n), self.frames.get(id).map(|f| &f.state)) {
+                let flight = self.frames.get(id);
+                let opened = flight.map_or(0, |f| f.opened);
+                let stand = match (node.ended(n), flight.map(|f| &f.state)) {
                     (Some(outcome), _) => FrameStatus::Over(outcome),
                     (None, Some(FlightState::Open(_) | FlightState::Tail(_))) => FrameStatus::Open,
                     (None, _) => FrameStatus::Waiting,
                 };
-                FrameStatusEntry::new(n, stand)
+                FrameStatusEntry::new(n, stand, opened)
             })
             .collect();
         let nodes: Vec<NodeStatusEntry> = (node.asked.iter().filter(|_| seq > 0))

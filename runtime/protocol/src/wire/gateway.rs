@@ -180,11 +180,12 @@ impl FrameStatus {
 
 impl FrameStatusEntry {
     /// A note for the wire.
-    pub fn new(number: FrameNumber, stand: FrameStatus) -> Self {
+    pub fn new(number: FrameNumber, stand: FrameStatus, opened: u16) -> Self {
         Self {
             number: number.into(),
             stand: stand.to_wire(),
-            pad: [0; 3],
+            pad: 0,
+            opened: opened.into(),
         }
     }
 

@@ -59,7 +59,9 @@ piece! {
         /// 1 when a task of it failed on every attempt, else 0.
         failed: u8,
         /// Zero.
-        pad: [u8; 3],
+        pad: u8,
+        /// Its finished tasks that the tail reads of.
+        finished: U16,
         /// As in [`FrameMeta`].
         tag: U64,
         /// As in [`FrameMeta`].
@@ -79,7 +81,9 @@ piece! {
         /// A [`super::FrameStatus`].
         stand: u8,
         /// Zero.
-        pad: [u8; 3],
+        pad: u8,
+        /// How often the gateway has made room for it: what it merged in an earlier room is gone.
+        opened: U16,
     }
 }
 
@@ -250,11 +254,12 @@ impl LostResult {
 
 impl FrameEntry {
     /// A frame for the wire.
-    pub fn new(number: FrameNumber, failed: bool, meta: FrameMeta) -> Self {
+    pub fn new(number: FrameNumber, failed: bool, finished: u16, meta: FrameMeta) -> Self {
         Self {
             number: number.into(),
             failed: failed.into(),
-            pad: [0; 3],
+            pad: 0,
+            finished: finished.into(),
             tag: meta.tag.into(),
             image_w: meta.image_w.into(),
             image_h: meta.image_h.into(),

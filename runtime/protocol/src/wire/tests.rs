@@ -62,6 +62,7 @@ fn lists() -> impl Strategy<Value = Lists> {
             FrameEntry::new(
                 FrameNumber(100 + n),
                 failed,
+                t as u16,
                 FrameMeta {
                     tag: t,
                     image_w: w,
@@ -70,7 +71,8 @@ fn lists() -> impl Strategy<Value = Lists> {
                 },
             )
         });
-    let note = (any::<u32>(), status()).prop_map(|(n, s)| FrameStatusEntry::new(FrameNumber(n), s));
+    let note = (any::<u32>(), status())
+        .prop_map(|(n, s)| FrameStatusEntry::new(FrameNumber(n), s, n as u16));
     let status = (node(), any::<bool>(), any::<u32>(), any::<u64>()).prop_map(
         |(node, alive, floor, ended)| {
             NodeStatusEntry::new(NodeStatus {
