@@ -40,11 +40,6 @@ pub enum Notice {
         /// What its plan's hash begins with.
         plan: PlanPrefix,
     },
-    /// An edge: the gateway has taken this node in.
-    Welcomed {
-        /// Where the gateway is.
-        gateway: SocketAddr,
-    },
     /// An edge: the gateway will not have this node. It asks again, seldom.
     TurnedAway {
         /// Why it may not take part.
@@ -59,28 +54,8 @@ pub enum Notice {
         /// The number.
         node: NodeId,
     },
-    /// An edge: the gateway has not answered for so long that it may be gone. This node keeps asking.
-    GatewaySilent {
-        /// Where the gateway was.
-        gateway: SocketAddr,
-    },
-    /// An edge: the gateway answers again.
-    GatewayBack {
-        /// Where the gateway is.
-        gateway: SocketAddr,
-    },
     /// An edge: another process of the gateway answers; this node registers with it.
     GatewayRestarted,
-    /// Datagrams above some size do not come through from a node, smaller ones do: a path with a small
-    /// MTU and without the messages that say so. This node asks for small ones from now on.
-    NarrowPath {
-        /// The node that sends.
-        from: NodeId,
-        /// Where it is.
-        addr: SocketAddr,
-        /// Largest payload that is asked for now, in bytes.
-        chunk_bytes: usize,
-    },
 }
 
 /// How a node went.

@@ -5,7 +5,7 @@ use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
 use super::{
     net::{self, Net, Sending},
-    record,
+    notices, record,
     tail::{MergedFrame, Tail, TailEnd},
 };
 use crate::{
@@ -24,8 +24,7 @@ use tessera_plan::files::{
     statistics::{GatewayFrames, GatewayStatistics, Role},
 };
 use tessera_protocol::{
-    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, Notice,
-    Refusal, Traffic,
+    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, Traffic,
 };
 use tessera_runtime::{
     program::Program,
@@ -281,7 +280,7 @@ impl Shell {
                         self.publish(Published::Dropped, record);
                     }
                 }
-                GatewayOutput::Notice(notice) => say(notice),
+                GatewayOutput::Notice(notice) => notices::say(notice),
                 GatewayOutput::WaitUntil(at) => {
                     self.wake_at = at;
                     return;
@@ -378,38 +377,6 @@ impl Shell {
         a.stats.as_ref().map_or(Ok(()), |path| {
             statistics::write(path, &self.statistics(net, program))
         })
-    }
-}
-
-/// Says what an operator would want to know.
-fn say(notice: Notice) {
-    match notice {
-        Notice::Joined { node, addr } => tracing::info!("node {} joined from {addr}", node.0),
-        Notice::Lost {
-            node,
-            addr,
-            why,
-            frames: 0,
-        } => tracing::warn!("node {} at {addr} is gone: {why}", node.0),
-        Notice::Lost {
-            node,
-            addr,
-            why,
-            frames,
-        } => tracing::warn!(
-            "node {} at {addr} is gone: {why}; {frames} of its frames are dropped",
-            node.0
-        ),
-        Notice::Refused { node, addr, why } => tracing::warn!(
-            "node {} at {addr} is turned away: {}",
-            node.0,
-            match why {
-                Refusal::Plan => "it runs another plan",
-                Refusal::Model => "its weights are another model's",
-                Refusal::Superseded => "a later node has its number",
-                Refusal::BadId => "its number cannot be used",
-            }
-        ),
     }
 }
 

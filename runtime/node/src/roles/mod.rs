@@ -17,6 +17,7 @@ mod edge;
 mod gateway;
 mod info;
 mod net;
+mod notices;
 mod record;
 mod solo;
 mod tail;

@@ -36,9 +36,6 @@ pub struct GatewayLink {
     ticket: Ticket,
     /// Whether this node belongs.
     verdict: Option<Verdict>,
-    /// When the gateway answered last, and whether it was said that it does not.
-    heard_us: Micros,
-    silent: bool,
     /// Whether another living node asks for this node's id.
     contested: bool,
     sent_has_work: bool,
@@ -70,8 +67,6 @@ impl GatewayLink {
             rtt: 0,
             ticket: Ticket::default(),
             verdict: None,
-            heard_us: 0,
-            silent: false,
             contested: false,
             sent_has_work: false,
             last: None,
@@ -123,7 +118,6 @@ impl GatewayLink {
     /// A heartbeat was answered.
     fn answer(&mut self, now_us: Micros, seq: u32) {
         self.answered = seq;
-        self.heard_us = now_us;
         self.pause_us = self.retry_us[0];
         if seq == self.first {
             let sample = now_us
@@ -241,10 +235,6 @@ impl Edge {
     ) {
         if state.seq > self.link.answered && state.seq <= self.link.seq {
             self.link.answer(now_us, state.seq);
-            if std::mem::take(&mut self.link.silent) {
-                let gateway = self.config.gateway;
-                self.notices.add(Notice::GatewayBack { gateway });
-            }
             self.on_verdict(envelope, state);
             if state.work {
                 self.work_somewhere(now_us);
@@ -311,11 +301,7 @@ impl Edge {
     }
 
     fn welcome(&mut self, contested: bool) {
-        if self.link.verdict != Some(Verdict::Welcome) {
-            self.link.verdict = Some(Verdict::Welcome);
-            let gateway = self.config.gateway;
-            self.notices.add(Notice::Welcomed { gateway });
-        }
+        self.link.verdict = Some(Verdict::Welcome);
         self.dirty = true;
         if contested && !self.link.contested {
             self.notices.add(Notice::IdContested {
@@ -335,17 +321,6 @@ impl Edge {
                 gateway_plan: PlanPrefix(envelope.plan),
             });
             self.events.push_back(Event::Refused(why));
-        }
-    }
-
-    /// Says once that a gateway that had answered is silent.
-    pub(super) fn watch_gateway(&mut self, now_us: Micros) {
-        let silent_us = now_us.saturating_sub(self.link.heard_us);
-        let silent = self.link.joined() && silent_us > 2 * self.config.dead_after_us;
-        if silent && !self.link.silent {
-            self.link.silent = true;
-            let gateway = self.config.gateway;
-            self.notices.add(Notice::GatewaySilent { gateway });
         }
     }
 

@@ -281,7 +281,6 @@ impl Edge {
                 self.slots.rest(store);
             }
         }
-        self.watch_gateway(now_us);
         self.steal(now_us);
     }
 

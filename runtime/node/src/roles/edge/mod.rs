@@ -13,7 +13,10 @@ use self::{
     gateway_watch::{GatewayWatch, News},
     progress::Progress,
 };
-use super::net::{Net, Sending};
+use super::{
+    net::{Net, Sending},
+    notices,
+};
 use crate::{
     args::Args,
     error::NodeError,
@@ -155,7 +158,7 @@ impl Shell {
                     outcome,
                 } => self.progress.ended(now, number.0, meta, outcome),
                 EdgeOutput::Refused(why) => self.refused_by_gateway(why),
-EdgeOutput::Notice(notice) => notices::say(notice),
+                EdgeOutput::Notice(notice) => notices::say(notice),
                 EdgeOutput::Stopped => {
                     tracing::info!("ends (the gateway ends the cluster)");
                     self.stopped = true;
@@ -278,9 +281,7 @@ EdgeOutput::Notice(notice) => notices::say(notice),
     }
 
     fn refused_by_gateway(&mut self, why: Refusal) {
-        if self.refused.replace(why) != Some(why) {
-            tracing::error!("the gateway will not have this node: {}", advice(why));
-        }
+        self.refused = Some(why);
     }
 
     /// What this node says of itself, now.
@@ -300,20 +301,6 @@ fn write(a: &Args, all: &Statistics) -> Result<(), NodeError> {
     a.stats
         .as_ref()
         .map_or(Ok(()), |path| statistics::write(path, all))
-}
-
-/// What to do about a refusal.
-fn advice(why: Refusal) -> &'static str {
-    match why {
-        Refusal::Plan => "it runs another plan; build every node from the same plan.toml",
-        Refusal::Model => {
-            "its weights are another model's; give every node the weights.bin written with the plan"
-        }
-        Refusal::IdInUse => {
-            "another node takes part under the same number; give every edge an --id of its own"
-        }
-        Refusal::BadId => "its number cannot be used; give it another --id, from 1",
-    }
 }
 
 fn skipped(tag: u32, file: &str, e: &NodeError) {

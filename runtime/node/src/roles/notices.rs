@@ -1,0 +1,76 @@
+//! What a machine says of its cluster, in words.
+
+use tessera_protocol::{Notice, Refusal};
+
+/// Says what an operator would want to know.
+pub fn say(notice: Notice) {
+    match notice {
+        Notice::Joined { node, addr } => tracing::info!("node {} joined from {addr}", node.0),
+        Notice::Lost {
+            node,
+            addr,
+            why,
+            frames: 0,
+        } => tracing::warn!("node {} at {addr} is gone: {why}", node.0),
+        Notice::Lost {
+            node,
+            addr,
+            why,
+            frames,
+        } => tracing::warn!(
+            "node {} at {addr} is gone: {why}; {frames} of its frames are dropped",
+            node.0
+        ),
+        Notice::Refused {
+            node,
+            addr,
+            why,
+            plan,
+        } => {
+            let why = match why {
+                Refusal::Plan => format!("it runs another plan, whose hash begins with {plan}"),
+                Refusal::Model => "its weights are another model's".into(),
+                Refusal::IdInUse => "another living node has its number".into(),
+                Refusal::BadId => "its number cannot be used".into(),
+            };
+            tracing::warn!("node {} at {addr} is turned away: {why}", node.0);
+        }
+        Notice::TurnedAway {
+            why,
+            own_plan,
+            gateway_plan,
+        } => {
+            let plans = match why {
+                Refusal::Plan => {
+                    format!(" (hashes begin with {own_plan} here, {gateway_plan} there)")
+                }
+                _ => String::new(),
+            };
+            tracing::error!(
+                "the gateway will not have this node: {}{plans}",
+                advice(why)
+            );
+        }
+        Notice::IdContested { node } => tracing::warn!(
+            "another node asks to take part under this one's number, {}; give every edge an --id of its own",
+            node.0
+        ),
+        Notice::GatewayRestarted => {
+            tracing::info!("another process of the gateway answers; registering with it");
+        }
+    }
+}
+
+/// What to do about a refusal.
+fn advice(why: Refusal) -> &'static str {
+    match why {
+        Refusal::Plan => "it runs another plan; build every node from the same plan.toml",
+        Refusal::Model => {
+            "its weights are another model's; give every node the weights.bin written with the plan"
+        }
+        Refusal::IdInUse => {
+            "another node takes part under the same number; give every edge an --id of its own"
+        }
+        Refusal::BadId => "its number cannot be used; give it another --id, from 1",
+    }
+}
