@@ -1,12 +1,15 @@
 //! The command line of a node.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
+};
 
 use lexopt::prelude::*;
 
 use crate::{
     error::NodeError,
     log::{self, Level},
+    udp::GatewayName,
     workers::WorkersConfig,
 };
 use tessera_runtime::program::Program;
@@ -64,7 +67,7 @@ pub struct Args {
     /// Address to bind.
     pub listen: Option<SocketAddr>,
     /// Address of the gateway.
-    pub gateway: Option<SocketAddr>,
+    pub gateway: Option<GatewayName>,
     /// Number of this node, from 1.
     pub id: u16,
     /// Frames after which a gateway ends; none: runs until told to end.
@@ -121,7 +124,7 @@ Roles
   gateway   matches nodes, merges what they computed, computes the rest, writes records
             --listen ADDR:PORT [--threads N] [--frames N] [--end-cluster] [--dump DIR]
   edge      computes tasks; brings frames when it has inputs
-            --gateway ADDR:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
+            --gateway HOST:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
   solo      everything in this process, no network
             inputs [--threads N] [--repeat N [--profile]] [--guard] [--dump DIR]
   info      prints what was compiled in
@@ -135,9 +138,12 @@ Inputs
 
 Flags
   --weights FILE        packed weights [default: weights.bin]
-  --listen ADDR:PORT    address of this node; port 0 lets the system choose, the gateway prints it
+  --listen ADDR:PORT    address of this node, as in 192.168.1.10:7400, or 0.0.0.0:7400 for all of the
+                        board's; port 0 lets the system choose, the gateway prints it
                         [edge default: any port of loopback, or of all interfaces]
-  --gateway ADDR:PORT   where the gateway listens; it may be started later
+  --gateway HOST:PORT   where the gateway listens, as in 192.168.1.10:7400, raspberrypi.local:7400 or
+                        [fd00::10]:7400; it may be started later. A name is looked up anew when the
+                        gateway is silent
   --id N                number of this edge, from 1; every edge of a cluster has another
   --workers N           worker processes of an edge, one task each [default: 1]
   --threads N           threads that share the layers of the tail, of a worker's task, or of solo;
@@ -183,7 +189,7 @@ pub fn parse(
     while let Some(word) = parser.next().map_err(usage)? {
         match word {
             Short('h') | Long("help") => return Ok(Command::Help(HELP.into())),
-            Long("program") => name = Some(parser.value().and_then(|v| v.string()).map_err(usage)?),
+            Long("program") => name = Some(text(&mut parser)?),
             Long("weights") => a.weights = parser.value().map_err(usage)?.into(),
             Long("image") => a
                 .images
@@ -193,39 +199,31 @@ pub fn parse(
                 .extend(parser.values().map_err(usage)?.map(PathBuf::from)),
             Long("letterbox") => a.letterbox = true,
             Long("ignore-orientation") => a.upright = false,
-            Long("threads") => a.threads = parser.value().and_then(|v| v.parse()).map_err(usage)?,
-            Long("workers") => a.workers = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("threads") => a.threads = parsed(&mut parser, "--threads")?,
+            Long("workers") => a.workers = parsed(&mut parser, "--workers")?,
             Long("dump") => a.dump = Some(parser.value().map_err(usage)?.into()),
             Long("records") => a.records = Some(parser.value().map_err(usage)?.into()),
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
-            Long("thresh") => a.thresh = parser.value().and_then(|v| v.parse()).map_err(usage)?,
-            Long("nms") => a.nms = parser.value().and_then(|v| v.parse()).map_err(usage)?,
-            Long("repeat") => a.repeat = parser.value().and_then(|v| v.parse()).map_err(usage)?,
+            Long("thresh") => a.thresh = parsed(&mut parser, "--thresh")?,
+            Long("nms") => a.nms = parsed(&mut parser, "--nms")?,
+            Long("repeat") => a.repeat = parsed(&mut parser, "--repeat")?,
             Long("profile") => a.profile = true,
             Long("guard") => a.guard = true,
-            Long("listen") => {
-                a.listen = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
-            }
-            Long("gateway") => {
-                a.gateway = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
-            }
-            Long("id") => a.id = parser.value().and_then(|v| v.parse()).map_err(usage)?,
-            Long("frames") => {
-                a.frames = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
-            }
+            Long("listen") => a.listen = Some(listen(&text(&mut parser)?)?),
+            Long("gateway") => a.gateway = Some(gateway(&text(&mut parser)?)?),
+            Long("id") => a.id = parsed(&mut parser, "--id")?,
+            Long("frames") => a.frames = Some(parsed(&mut parser, "--frames")?),
             Long("insecure-lan") => a.insecure_lan = true,
             Long("end-cluster") => a.end_cluster = true,
             Long("stuck-after") => {
-                let seconds: f64 = parser.value().and_then(|v| v.parse()).map_err(usage)?;
+                let seconds: f64 = parsed(&mut parser, "--stuck-after")?;
                 let after = Duration::try_from_secs_f64(seconds).ok();
                 a.stuck_after = after.filter(|d| !d.is_zero()).ok_or_else(|| {
                     NodeError::Usage(format!("--stuck-after {seconds} is no time; give seconds"))
                 })?;
             }
-            Long("log") => a.log = parser.value().and_then(|v| v.parse()).map_err(usage)?,
-            Long("socket") => {
-                a.socket = Some(parser.value().and_then(|v| v.parse()).map_err(usage)?)
-            }
+            Long("log") => a.log = parsed(&mut parser, "--log")?,
+            Long("socket") => a.socket = Some(parsed(&mut parser, "--socket")?),
             Value(v) if role.is_none() => role = Some(v.to_string_lossy().into_owned()),
             other => return Err(usage(other.unexpected())),
         }
@@ -250,6 +248,43 @@ pub fn parse(
             "no role given: gateway, edge, solo or info".into(),
         )),
     }
+}
+
+/// The value of a flag; an error names the flag.
+fn parsed<T>(parser: &mut lexopt::Parser, flag: &str) -> Result<T, NodeError>
+where
+    T: FromStr<Err: Display>,
+{
+    let text = text(parser)?;
+    text.parse()
+        .map_err(|e| NodeError::Usage(format!("{flag} {text}: {e}")))
+}
+
+/// The next value, as text.
+fn text(parser: &mut lexopt::Parser) -> Result<String, NodeError> {
+    let value = parser.value().and_then(|v| v.string());
+    value.map_err(|e| NodeError::Usage(e.to_string()))
+}
+
+/// The value of `--listen`: an address of this board.
+fn listen(text: &str) -> Result<SocketAddr, NodeError> {
+    text.parse().map_err(|_| {
+        let all = if text.matches(':').count() > 1 {
+            "[::]:7400 for all"
+        } else {
+            "0.0.0.0:7400 for all"
+        };
+        NodeError::Usage(format!(
+            "--listen {text}: this is no address with a port; give one of this board's, as in \
+             192.168.1.10:7400, or {all} of them"
+        ))
+    })
+}
+
+/// The value of `--gateway`.
+fn gateway(text: &str) -> Result<GatewayName, NodeError> {
+    text.parse()
+        .map_err(|e| NodeError::Usage(format!("--gateway {text}: {e}")))
 }
 
 fn pick(programs: &[&'static Program], name: Option<&str>) -> Result<&'static Program, NodeError> {

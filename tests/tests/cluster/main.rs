@@ -8,6 +8,7 @@ mod common;
 mod deaths;
 mod endings;
 mod equal;
+mod host_names;
 mod incarnations;
 mod outputs;
 mod refusals;

@@ -13,6 +13,7 @@ mod address;
 mod batch;
 mod bind;
 mod drops;
+mod gateway_name;
 
 use std::{
     io,
@@ -22,6 +23,7 @@ use std::{
 
 pub use batch::{BATCH, Inbox, Outbox};
 pub use bind::{BindError, check as check_bind, edge_address};
+pub use gateway_name::{GatewayName, GatewayNameError};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
 use tessera_plan::files::statistics::SocketCounters;

@@ -207,6 +207,12 @@ impl Edge {
         }
     }
 
+    /// The gateway is to be found elsewhere: what goes to it goes there from now on.
+    pub fn gateway_moved(&mut self, to: SocketAddr) {
+        self.config.gateway = to;
+        self.link.changed = true;
+    }
+
     /// Whether the gateway has taken this node in.
     pub fn joined(&self) -> bool {
         self.link.joined()

@@ -55,6 +55,11 @@ impl GatewayWatch {
         }
     }
 
+    /// It is looked for elsewhere from now on.
+    pub const fn moved(&mut self, to: SocketAddr) {
+        self.gateway = to;
+    }
+
     /// When to look again without another reason.
     pub fn look_at(&self) -> Micros {
         match self.state {

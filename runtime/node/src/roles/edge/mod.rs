@@ -3,6 +3,7 @@
 //!
 //! This process moves objects; it touches neither weights nor arenas, so it stays small.
 
+mod gateway_address;
 mod gateway_watch;
 mod progress;
 mod setup;
@@ -10,6 +11,7 @@ mod setup;
 use std::os::fd::AsFd;
 
 use self::{
+    gateway_address::GatewayAddress,
     gateway_watch::{GatewayWatch, News},
     progress::Progress,
 };
@@ -23,6 +25,7 @@ use crate::{
     shm::SegmentStore,
     sources::{ReadFrame, Reader, Reading, Tag},
     statistics::{self, tell},
+    udp,
     wait::{self, Asked, Signals, Waker},
     workers::{JobEnd, Workers},
 };
@@ -54,6 +57,7 @@ struct Shell {
     /// Whether the end of all frames was told.
     said_finished: bool,
     progress: Progress,
+    address: GatewayAddress,
     /// When the machine wants to be called again.
     wake_at: Micros,
     gateway: GatewayWatch,
@@ -76,9 +80,11 @@ impl Shell {
     ) -> Result<(), NodeError> {
         while !self.stopped {
             net.receive(|now, from, bytes, sending| {
+                self.address.heard(now, from);
                 self.handle(now, EdgeInput::Datagram { from, bytes }, sending);
             });
             let now = net.clock.now();
+            self.follow_gateway(now, &net, waker, a);
             let mut sending = net.sending();
             if let Err(e) = self.collect(now, &mut sending) {
                 return Err(self.without_workers(e, program));
@@ -118,6 +124,7 @@ impl Shell {
                 signals.as_fd(),
             ];
             let until = self.gateway.look_at().min(self.wake_at);
+            let until = until.min(self.address.look_at());
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
         let mut last = self.statistics(&net, program, a);
@@ -247,6 +254,17 @@ impl Shell {
         match self.store.lend_mut(slot) {
             Some(loan) => source.read(slot, loan),
             None => self.store.free(slot),
+        }
+    }
+
+    /// Sends to where the gateway is now, if its name leads elsewhere than before.
+    fn follow_gateway(&mut self, now: Micros, net: &Net, waker: &Waker, a: &Args) {
+        let local = net.socket().local();
+        let allowed = |to| udp::edge_address(Some(local), to, a.insecure_lan).is_ok();
+        if let Some(to) = self.address.moved(now, waker, allowed) {
+            tracing::warn!("the gateway is silent; its name leads to {to} now");
+            self.machine.gateway_moved(to);
+            self.gateway.moved(to);
         }
     }
 

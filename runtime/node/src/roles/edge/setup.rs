@@ -3,7 +3,7 @@
 use crate::roles::program_info;
 use std::sync::Arc;
 
-use super::{GatewayWatch, Progress, Shell};
+use super::{GatewayAddress, GatewayWatch, Progress, Shell};
 use crate::{
     args::Args,
     error::NodeError,
@@ -23,14 +23,18 @@ use tessera_runtime::{
 
 /// Runs the role.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
-    let gateway = a
+    let named = a
         .gateway
-        .ok_or_else(|| NodeError::Usage("an edge needs --gateway ADDR:PORT".into()))?;
+        .as_ref()
+        .ok_or_else(|| NodeError::Usage("an edge needs --gateway HOST:PORT".into()))?;
     if a.id == 0 {
         return Err(NodeError::Usage(
             "an edge needs --id N: a number from 1, every edge another".into(),
         ));
     }
+    // Signals still have their usual effect: a name may be unknown for long.
+    let address = GatewayAddress::find(named, a.listen);
+    let gateway = address.at();
     let listen = udp::edge_address(a.listen, gateway, a.insecure_lan)?;
     let net = Net::bind(listen, a.insecure_lan)?;
     // Workers get this file, whatever becomes of its path, and verify it again: it may be written to.
@@ -62,6 +66,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let workers = Workers::start(program, weights, &segment, &how)?;
     let waker = Waker::new()?;
     let shell = Shell {
+        address,
         frame_bytes: info.tensors[0].bytes(info.tensors[0].region),
         machine: Edge::new(config, info),
         store,
