@@ -1,12 +1,18 @@
-//! Replays the kept fuzz corpora, and some edits of plans besides, without cargo-fuzz.
+//! Replays the kept fuzz corpora, and some changes of them and of plans besides, without cargo-fuzz.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
-use tessera_tests::fuzz;
+use tessera_tests::{fuzz, random::RandomSource};
 
-/// Feeds every file of a corpus, in the order of names.
-fn replay(target: &str, body: fn(&[u8])) {
+/// What is done with a file.
+type Body = fn(&[u8]);
+
+/// The files of a corpus, in the order of names.
+fn corpus(target: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folder = root.join("fuzz/corpus").join(target);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
@@ -15,9 +21,70 @@ fn replay(target: &str, body: fn(&[u8])) {
         .collect();
     files.sort();
     assert!(files.len() >= 5, "{}: a corpus", folder.display());
-    for file in files {
+    files
+}
+
+/// Feeds every file of a corpus.
+fn replay(target: &str, body: Body) {
+    for file in corpus(target) {
         println!("{}", file.display());
         body(&std::fs::read(&file).unwrap());
+    }
+}
+
+/// Makes a few changes: a bit, a byte, a piece less, a piece twice, a piece of another file.
+fn change(bytes: &mut Vec<u8>, other: &[u8], d: &mut RandomSource) {
+    for _ in 0..d.index(1, 6) {
+        let end = bytes.len();
+        let from = d.index(0, end);
+        let to = (from + d.index(0, 40)).min(end);
+        match d.index(0, 5) {
+            0 if from < end => bytes[from] ^= 1 << d.index(0, 7),
+            1 if from < end => bytes[from] = d.pick(&[0, 1, 9, b'-', b'=', 0x7f, 0x80, 0xff]),
+            2 => drop(bytes.drain(from..to)),
+            3 => {
+                let piece = bytes[from..to].to_vec();
+                bytes.splice(from..from, piece);
+            }
+            4 => bytes.truncate(from),
+            _ => {
+                let begin = d.index(0, other.len());
+                let piece = &other[begin..(begin + d.index(0, 80)).min(other.len())];
+                bytes.splice(from..to, piece.iter().copied());
+            }
+        }
+    }
+}
+
+/// Feeds changed files of all corpora: a few, or for `TESSERA_FUZZ_SECONDS=N` seconds each.
+#[test]
+fn changed_files() {
+    let seconds = std::env::var("TESSERA_FUZZ_SECONDS").ok();
+    let seconds = seconds
+        .and_then(|n| n.parse().ok())
+        .map(Duration::from_secs);
+    let targets: [(&str, Body); 4] = [
+        ("cfg", fuzz::cfg),
+        ("weights", fuzz::weights),
+        ("plan", fuzz::plan),
+        ("datagram", fuzz::datagram),
+    ];
+    for (target, body) in targets {
+        let read = |f: &PathBuf| std::fs::read(f).unwrap();
+        let files: Vec<Vec<u8>> = corpus(target).iter().map(read).collect();
+        let begun = Instant::now();
+        let more = |seed| seconds.map_or(seed < 20, |s| begun.elapsed() < s);
+        let mut seed = 0;
+        while more(seed) {
+            let mut d = RandomSource::new(seed);
+            let mut bytes = files[d.index(0, files.len() - 1)].clone();
+            let other = &files[d.index(0, files.len() - 1)];
+            change(&mut bytes, other, &mut d);
+            let run = std::panic::catch_unwind(|| body(&bytes));
+            assert!(run.is_ok(), "{target}, seed {seed}");
+            seed += 1;
+        }
+        println!("{target}: {seed} changed files");
     }
 }
 
