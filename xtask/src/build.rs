@@ -15,6 +15,7 @@ use crate::{
     children, emit,
     flags::BuildArgs,
     model::{self, Loaded},
+    names,
     out::{note, outln},
     plan,
     progress::Step,
@@ -141,13 +142,20 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     let target = options.target();
     let dir = workspace::root().join("generated").join(&made.name);
     let written = emit::write_crate(&made, loaded.model.weights.as_deref(), target.name(), &dir)?;
+    let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
+    names::write(&dir, &names)?;
     let node = compile(&made.name, target, &dir)?;
     outln!("node:    {}", workspace::show(&node))?;
     match (&loaded.source, written.weights_bytes) {
         (model::Source::None { looked }, _) => outln!("{}", plan::missing_weights(looked, &shown))?,
         _ => outln!("weights: {}", workspace::show(&emit::weights_file(&dir)))?,
     }
-    outln!("Copy both to every board. Then, where the gateway's board is 192.168.1.10:")?;
+    if !names.is_empty() {
+        outln!("names:   {}", workspace::show(&dir.join("weights.names")))?;
+    }
+    outln!(
+        "Copy these files to every board, the names to the gateway's. Then, where the gateway's board is 192.168.1.10:"
+    )?;
     outln!("  on the gateway   ./node gateway --listen 192.168.1.10:7400 --insecure-lan")?;
     outln!(
         "  on every edge    ./node edge --gateway 192.168.1.10:7400 --id 1 --insecure-lan [--image FILE..]"

@@ -7,7 +7,7 @@ use tessera_plan::{graph::NodeWeights, limits::PLAN_BYTES_MAX, plan::Plan};
 use tessera_plan_text::PlanText;
 use tessera_planner::{text, weights};
 
-use crate::{emit, files, flags::EmitArgs, model, out::note, workspace};
+use crate::{emit, files, flags::EmitArgs, model, names, out::note, workspace};
 
 /// Runs the command.
 ///
@@ -22,7 +22,12 @@ pub fn run(args: &EmitArgs) -> Result<()> {
         .as_deref()
         .map(|w| weights_of(&plan, w))
         .transpose()?;
+    let names = args.names.as_deref();
+    let names = names
+        .map(|file| names::read(file, &plan.network))
+        .transpose()?;
     let written = emit::write_crate(&plan, weights.as_deref(), target, &args.out)?;
+    names::write(&args.out, &names.unwrap_or_default())?;
     note!(
         "wrote {}: {} files, {} of sources",
         workspace::show(&args.out),

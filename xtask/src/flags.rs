@@ -255,6 +255,10 @@ pub struct PlanCommand {
     pub model: ModelArgs,
     #[command(flatten)]
     pub plan: PlanArgs,
+    /// Class names, one per line, for weights.names: a gateway writes them into its records [default:
+    /// <model>.names beside the cfg, or coco.names for 80 classes]
+    #[arg(long, value_name = "FILE")]
+    pub names: Option<PathBuf>,
     /// Folder that receives the crate [default: generated/<model>-<grid>-<target>]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -276,6 +280,9 @@ pub struct EmitArgs {
     /// written]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<String>,
+    /// Class names, one per line, for weights.names: a gateway writes them into its records [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub names: Option<PathBuf>,
     /// Folder that receives the crate
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -291,6 +298,10 @@ pub struct BuildArgs {
     pub model: ModelArgs,
     #[command(flatten)]
     pub plan: PlanArgs,
+    /// Class names, one per line, for weights.names: a gateway writes them into its records [default:
+    /// <model>.names beside the cfg, or coco.names for 80 classes]
+    #[arg(long, value_name = "FILE")]
+    pub names: Option<PathBuf>,
 }
 
 /// `run`.

@@ -1,7 +1,9 @@
 //! What a run found in every picture: records of its frames, with the classes' names.
 
 use serde::Serialize;
-use tessera_plan::files::records::{ClassScore, Detection, DropReason, Ending, Found, Record};
+use tessera_plan::files::records::{
+    ClassScore, Detection, DropReason, Ending, Found, Record, Timing,
+};
 
 use crate::cluster::ClusterRun;
 
@@ -10,6 +12,9 @@ use crate::cluster::ClusterRun;
 pub struct Image {
     /// The file it was made from.
     pub file: Option<String>,
+    /// When it entered, and how long it took.
+    #[serde(flatten)]
+    pub timing: Option<Timing>,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -20,18 +25,8 @@ pub struct Image {
     /// The best classes, of networks without detection layers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<Vec<ClassScore>>,
-    /// Boxes with their classes' names.
-    pub detections: Vec<Labelled>,
-}
-
-/// A detection with its class's name.
-#[derive(Clone, Debug, Serialize)]
-pub struct Labelled {
-    /// What the node found.
-    #[serde(flatten)]
-    pub detection: Detection,
-    /// Name of the class; its number where names are not known.
-    pub label: String,
+    /// Boxes. All have a label: the class's name, or its number where names are not known.
+    pub detections: Vec<Detection>,
 }
 
 /// The frames of a run, labelled, by source and then in the order in which they entered.
@@ -42,23 +37,24 @@ pub fn images(run: &ClusterRun, labels: &[String]) -> Vec<Image> {
 }
 
 fn image(record: &Record, labels: &[String]) -> Image {
-    let (dropped, found) = match &record.ending {
+    let (dropped, mut found) = match &record.ending {
         Ending::Dropped { dropped } => (Some(*dropped), Found::default()),
         Ending::Computed(found) => (None, found.clone()),
     };
-    let labelled = found.detections.into_iter().map(|detection| {
-        let label = labels.get(detection.class as usize).cloned();
-        Labelled {
-            detection,
-            label: label.unwrap_or_else(|| detection.class.to_string()),
-        }
-    });
+    let name = |class: u32| labels.get(class as usize).cloned();
+    for d in &mut found.detections {
+        d.label = Some(name(d.class).unwrap_or_else(|| d.class.to_string()));
+    }
+    for best in found.top.iter_mut().flatten() {
+        best.label = name(best.class);
+    }
     Image {
         file: record.subject.file.clone(),
+        timing: record.timing,
         width: record.width,
         height: record.height,
         dropped,
         top: found.top,
-        detections: labelled.collect(),
+        detections: found.detections,
     }
 }

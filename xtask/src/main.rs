@@ -22,6 +22,7 @@ mod images;
 mod inspect;
 mod mca;
 mod model;
+mod names;
 mod out;
 mod plan;
 mod progress;

@@ -27,6 +27,7 @@ use crate::{
         FrameFlag, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag, WireFlag,
     },
     model::{self, Source},
+    names,
     out::{note, outln},
     progress::Step,
     size, workspace,
@@ -213,6 +214,7 @@ pub fn run(args: &PlanCommand) -> Result<()> {
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = options(&args.plan, &args.model, false)?;
     let plan = make_plan(&loaded.model, &options)?;
+    let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
     let target = options.target();
     let out: PathBuf = args
         .out
@@ -228,6 +230,9 @@ pub fn run(args: &PlanCommand) -> Result<()> {
             &out,
         )?)
     };
+    if written.is_some() {
+        names::write(&out, &names)?;
+    }
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&plan)?)?;
     } else {

@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use image::{Rgb, RgbImage};
 use serde_json::json;
-use tessera_plan::graph::Graph;
-use tessera_planner::{names, options::Target};
+use tessera_plan::{files::records::Detection, graph::Graph};
+use tessera_planner::options::Target;
 
 use crate::{
     annotate::{LabelledBox, annotate},
@@ -18,46 +18,13 @@ use crate::{
     exit,
     files::{self, Output},
     flags::RunArgs,
-    images::{Image, Labelled, images},
-    model,
+    images::{Image, images},
+    model, names,
     out::{note, out},
     plan,
     progress::Step,
     summary, workspace,
 };
-
-/// Class names for `graph`: `--names`, the file beside the cfg, `coco.names` for 80 classes, or none.
-///
-/// # Errors
-/// When a file given by the user cannot be read.
-pub fn labels(given: Option<&Path>, cfg: &Path, graph: &Graph) -> Result<Vec<String>> {
-    let Some(classes) = graph.heads.last().map(|h| h.classes) else {
-        // A classifier's names are given, or not shown.
-        let Some(file) = given else {
-            return Ok(Vec::new());
-        };
-        return read_names(file, graph.outputs_len());
-    };
-    let beside = cfg.with_extension("names");
-    let coco = workspace::root().join("models").join("coco.names");
-    let file = match given {
-        Some(p) => p.to_path_buf(),
-        None if beside.is_file() => beside,
-        None if classes == 80 && coco.is_file() => coco,
-        None => return Ok(Vec::new()),
-    };
-    read_names(&file, classes)
-}
-
-/// The names in `file`; says when there are too few or too many.
-fn read_names(file: &Path, classes: usize) -> Result<Vec<String>> {
-    let (list, warnings) =
-        names::read(file, classes).with_context(|| format!("cannot use {}", file.display()))?;
-    for w in warnings {
-        note!("warning: {}: {w}", file.display());
-    }
-    Ok(list)
-}
 
 /// Checks inputs before minutes are spent on planning and compiling.
 fn check_inputs(inputs: &Inputs, options: tessera_picture::Options, graph: &Graph) -> Result<()> {
@@ -174,7 +141,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let loaded = model::load(&args.model)?;
     plan::require_weights(&loaded.source, &shown)?;
-    let labels = labels(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
+    let labels = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
     let absolute = |files: &[PathBuf]| {
         files
             .iter()
@@ -293,12 +260,12 @@ pub fn run(args: &RunArgs) -> Result<()> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "pixels fit float32")]
-fn labelled_box(d: &Labelled) -> LabelledBox {
-    let [left, top, width, height] = d.detection.box_px.map(|v| v as f32);
+fn labelled_box(d: &Detection) -> LabelledBox {
+    let [left, top, width, height] = d.box_px.map(|v| v as f32);
     LabelledBox {
-        class: d.detection.class as usize,
-        label: d.label.clone(),
-        score: d.detection.score,
+        class: d.class as usize,
+        label: d.label.clone().unwrap_or_default(),
+        score: d.score,
         left,
         top,
         width,
@@ -320,6 +287,7 @@ mod tests {
             .unwrap();
         let dog = Detection {
             class: 0,
+            label: Some("dog".into()),
             score: 0.5,
             objectness: 0.5,
             bbox: [0.36, 0.63, 0.47, 0.42],
@@ -327,14 +295,12 @@ mod tests {
         };
         let found = Image {
             file: None,
+            timing: None,
             width: 64,
             height: 48,
             dropped: None,
             top: None,
-            detections: vec![Labelled {
-                detection: dog,
-                label: "dog".into(),
-            }],
+            detections: vec![dog],
         };
         let drawn = |reading| {
             let png = annotated(&from, reading, Some(&found)).unwrap();

@@ -17,9 +17,11 @@ pub fn detections(images: &[Image]) -> String {
             let _ = writeln!(s, "  dropped: {}", reason.text());
             continue;
         }
-        let mut top = Table::plain("<>>");
+        let mut top = Table::plain("<><>");
         for t in image.top.iter().flatten() {
-            top.row(&["class", &t.class.to_string(), &format!("{:.4}", t.score)]);
+            let name = t.label.as_deref().unwrap_or_default();
+            let score = format!("{:.4}", t.score);
+            top.row(&["class", &t.class.to_string(), name, &score]);
         }
         s += &top.render(2);
         if image.detections.is_empty() {
@@ -31,9 +33,10 @@ pub fn detections(images: &[Image]) -> String {
         let head = ["label", "score", "left", "top", "width", "height"];
         let mut boxes = Table::new("<>>>>>", &head);
         for d in &image.detections {
-            let score = format!("{:.1} %", d.detection.score * 100.0);
-            let [left, top, width, height] = d.detection.box_px.map(|px| px.to_string());
-            boxes.row(&[&d.label, &score, &left, &top, &width, &height]);
+            let label = d.label.as_deref().unwrap_or_default();
+            let score = format!("{:.1} %", d.score * 100.0);
+            let [left, top, width, height] = d.box_px.map(|px| px.to_string());
+            boxes.row(&[label, &score, &left, &top, &width, &height]);
         }
         s += &boxes.render(2);
     }

@@ -58,6 +58,8 @@ pub struct Args {
     pub thresh: f32,
     /// Boxes that overlap a better one by more are not reported.
     pub nms: f32,
+    /// Class names, for records; none: those beside the weights.
+    pub names: Option<PathBuf>,
     /// Timed repetitions; 0: none.
     pub repeat: u32,
     /// Put a guard page behind working memory, and say how much of it each task uses.
@@ -99,6 +101,7 @@ impl Default for Args {
             stats: None,
             thresh: 0.25,
             nms: 0.45,
+            names: None,
             repeat: 0,
             profile: false,
             guard: false,
@@ -152,6 +155,8 @@ Flags
   --end-cluster         when this gateway ends, its edges end too [default: they wait for it to come back]
   --thresh T            report boxes that score above T [default: 0.25]
   --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]
+  --names FILE          class names, one per line, for `label` in records
+                        [default: weights.names beside weights.bin, if it is there]
   --records FILE        append records there, one JSON line a frame [default: standard output]; while they
                         cannot be written, a gateway takes no more frames
   --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
@@ -206,6 +211,7 @@ pub fn parse(
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
             Long("thresh") => a.thresh = parsed(&mut parser, "--thresh")?,
             Long("nms") => a.nms = parsed(&mut parser, "--nms")?,
+            Long("names") => a.names = Some(parser.value().map_err(usage)?.into()),
             Long("repeat") => a.repeat = parsed(&mut parser, "--repeat")?,
             Long("profile") => a.profile = true,
             Long("guard") => a.guard = true,

@@ -33,6 +33,9 @@ pub enum NodeError {
         /// The sizes.
         source: tessera_picture::TensorSizeError,
     },
+    /// Class names cannot be used.
+    #[error(transparent)]
+    Labels(#[from] crate::labels::LabelsError),
     /// Something of the system failed.
     #[error("{what}: {source}")]
     Io {

@@ -21,6 +21,7 @@ mod console;
 pub mod detect;
 mod error;
 mod faults;
+mod labels;
 pub mod log;
 pub mod memory;
 mod optional;

@@ -77,7 +77,7 @@ mod tests {
 
     use serde::de::DeserializeOwned;
     use tessera_plan::files::{
-        records::{ClassScore, Detection, DropReason, Ending, Found, Record, Subject},
+        records::{ClassScore, Detection, DropReason, Ending, Found, Record, Subject, Timing},
         statistics::{
             EdgeStatistics, EndedFrame, GatewayStatistics, SocketCounters, SoloStatistics, Worker,
         },
@@ -102,6 +102,10 @@ mod tests {
                 tag: 3,
                 file: file.map(Into::into),
             },
+            timing: epoch.map(|_| Timing {
+                captured_unix_ms: 1_764_354_164_123,
+                latency_ms: 812.5,
+            }),
             width: 640,
             height: 480,
             ending,
@@ -112,6 +116,7 @@ mod tests {
     fn records_have_the_form_that_their_readers_know() {
         let dog = Detection {
             class: 16,
+            label: Some("dog".into()),
             score: 0.9,
             objectness: 0.5,
             bbox: [0.5, 0.25, 0.125, 1.0],
@@ -123,10 +128,11 @@ mod tests {
         };
         check(
             &record(Some(7), None, Ending::Computed(found)),
-            r#"{"detections":[{"box":[0.5,0.25,0.125,1.0],"box_px":[-1,2,80,480],"class":16,"objectness":0.5,"score":0.8999999761581421}],"epoch":7,"frame":2,"height":480,"source":1,"tag":3,"width":640}"#,
+            r#"{"captured_unix_ms":1764354164123,"detections":[{"box":[0.5,0.25,0.125,1.0],"box_px":[-1,2,80,480],"class":16,"label":"dog","objectness":0.5,"score":0.8999999761581421}],"epoch":7,"frame":2,"height":480,"latency_ms":812.5,"source":1,"tag":3,"width":640}"#,
         );
         let best = ClassScore {
             class: 4,
+            label: None,
             score: 2.5,
         };
         let found = Found {
@@ -145,7 +151,7 @@ mod tests {
             check(
                 &record(Some(7), None, Ending::Dropped { dropped }),
                 &format!(
-                    r#"{{"dropped":"{text}","epoch":7,"frame":2,"height":480,"source":1,"tag":3,"width":640}}"#
+                    r#"{{"captured_unix_ms":1764354164123,"dropped":"{text}","epoch":7,"frame":2,"height":480,"latency_ms":812.5,"source":1,"tag":3,"width":640}}"#
                 ),
             );
         }
@@ -157,6 +163,7 @@ mod tests {
             detections: vec![],
             top: Some(vec![ClassScore {
                 class: 0,
+                label: None,
                 score: f32::INFINITY,
             }]),
         };

@@ -11,15 +11,17 @@ use super::{
     refusal::Refusal,
 };
 use crate::store::SlotId;
-use crate::{FrameNumber, TaskId};
+use crate::{FrameName, FrameNumber, TaskId};
 pub use tessera_plan::files::records::DropReason;
 use tessera_plan::region::Region;
 
 /// What a source knows of a frame beside its pixels; travels to the gateway unread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FrameMeta {
-    /// The source's own name for the frame (say, an index into its list of files).
+    /// The source's own number for the frame (say, an index into its list of files).
     pub tag: u64,
+    /// What people know the frame by (say, the file).
+    pub name: FrameName,
     /// Width of the original picture in pixels.
     pub image_w: u32,
     /// Height of the original picture in pixels.
@@ -166,6 +168,8 @@ pub enum GatewayOutput<'a> {
         frame: FrameId,
         /// As its source gave it.
         meta: FrameMeta,
+        /// How long ago its source captured it.
+        age_us: Micros,
         /// Per [`tessera_plan::dataflow::TaskGraph::tail_inputs`] the whole tensor.
         inputs: Vec<SlotId>,
     },
@@ -176,6 +180,8 @@ pub enum GatewayOutput<'a> {
         frame: FrameId,
         /// As its source gave it.
         meta: FrameMeta,
+        /// How long ago its source captured it.
+        age_us: Micros,
         /// Why the frame has no detections.
         reason: DropReason,
     },

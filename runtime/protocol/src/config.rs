@@ -104,8 +104,8 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// Most frames of one source in flight.
-    pub const FRAMES_MAX: usize = 32;
+    /// Most frames of one source in flight: all stand in every heartbeat, with their names.
+    pub const FRAMES_MAX: usize = 8;
 
     /// An edge with the usual periods, two frames in flight and `workers + 1` jobs.
     pub fn new(id: NodeId, incarnation: Incarnation, gateway: SocketAddr, workers: usize) -> Self {

@@ -50,6 +50,7 @@ mod api;
 mod chunk_server;
 mod config;
 pub mod edge;
+mod frame_name;
 pub mod gateway;
 mod ids;
 mod info;
@@ -70,6 +71,7 @@ pub use api::{
 };
 pub use config::{EdgeConfig, GatewayConfig, Placement, TransferConfig};
 pub use edge::Edge;
+pub use frame_name::FrameName;
 pub use gateway::Gateway;
 pub use ids::{
     FrameId, FrameNumber, GATEWAY, Incarnation, JobId, NodeId, NodeIncarnation, ObjectId, PullId,

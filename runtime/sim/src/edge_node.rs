@@ -15,8 +15,8 @@ use super::{
     watched_store::WatchedStore,
 };
 use tessera_protocol::{
-    Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job,
-    JobId, NodeId, Notice, Refusal, store::Store,
+    Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameName, FrameNumber,
+    FrameOutcome, Job, JobId, NodeId, Notice, Refusal, store::Store,
 };
 
 /// Something for the shell to do.
@@ -218,6 +218,7 @@ impl EdgeNode {
             exec::fill(self.store.bytes_mut(slot), &values, frame_tensor.element);
             let meta = FrameMeta {
                 tag: core.random.word(),
+                name: FrameName::new(&format!("{frame:?}")),
                 image_w: core.random.word() as u32,
                 image_h: core.random.word() as u32,
                 captured_us: self.endpoint.clock.local(core.queue.now_us()),

@@ -109,11 +109,13 @@ impl GatewayNode {
                     frame,
                     meta,
                     inputs,
+                    ..
                 } => Action::Tail(frame, meta, inputs),
                 GatewayOutput::Drop {
                     frame,
                     meta,
                     reason,
+                    ..
                 } => Action::Drop(frame, meta, reason),
                 GatewayOutput::Notice(notice) => {
                     core.trace(|| format!("0 says {notice:?}"));

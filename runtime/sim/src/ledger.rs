@@ -183,9 +183,11 @@ mod tests {
     use tessera_protocol::FrameNumber;
 
     use super::*;
+    use tessera_protocol::FrameName;
 
     const META: FrameMeta = FrameMeta {
         tag: 1,
+        name: FrameName::NONE,
         image_w: 2,
         image_h: 3,
         captured_us: 4,

@@ -78,6 +78,7 @@ mod tests {
                 tag,
                 ..Subject::default()
             },
+            timing: None,
             width: 1,
             height: 1,
             ending: Ending::Computed(Found::default()),

@@ -7,10 +7,12 @@
 //! | [`records`] | one JSON line a frame | gateways, `solo` | `xtask`, tests, whoever uses detections |
 //! | [`statistics`] | `--stats FILE`, one JSON object | nodes | `xtask`, tests |
 //! | [`events`] | standard output of nodes, one JSON line an event | nodes | `xtask`, tests |
+//! | [`names`] | names of classes, one a line | people; `xtask`, beside `weights.bin` | nodes, `xtask` |
 //! | [`counters`] | the part of statistics that the state machines count | nodes | as above |
 
 pub mod counters;
 pub mod events;
+pub mod names;
 pub mod records;
 pub mod statistics;
 pub mod weights;

@@ -1,9 +1,12 @@
 //! What became of a frame: one JSON line each, in the order in which frames end.
 //!
 //! ```text
-//! {"source":1,"epoch":17,"frame":0,"tag":0,"width":768,"height":576,"detections":[...]}
-//! {"source":1,"epoch":17,"frame":1,"tag":1,"width":768,"height":576,"dropped":"its source was lost"}
+//! {"source":1,"epoch":17,"frame":0,"tag":0,"file":"a.jpg","captured_unix_ms":1764354164123,"latency_ms":812.4,
+//!  "width":768,"height":576,"detections":[{"class":16,"label":"dog","score":0.9,...}]}
+//! {"source":1,"epoch":17,"frame":1,"tag":1,"file":"b.jpg","captured_unix_ms":1764354164935,"latency_ms":2011.0,
+//!  "width":768,"height":576,"dropped":"its source was lost"}
 //! ```
+//! (Here in two lines; each is one.)
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -13,6 +16,9 @@ pub struct Record {
     /// Which frame.
     #[serde(flatten)]
     pub subject: Subject,
+    /// When it entered, and how long it took.
+    #[serde(flatten)]
+    pub timing: Option<Timing>,
     /// Width of the picture, in pixels.
     pub width: u32,
     /// Height of the picture, in pixels.
@@ -35,9 +41,21 @@ pub struct Subject {
     pub frame: u32,
     /// Counts the source's inputs from 0, those that could not be read included.
     pub tag: u32,
-    /// The input's name, where whoever writes the record knows it.
+    /// What its source calls the input: a file's name. A long one lacks its beginning, and starts with `…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+}
+
+/// When a frame entered, and how long it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// When its source had it whole, in milliseconds since 1970 (UTC). By the clock of the node that writes the
+    /// record, for all sources: it may be wrong, as clocks of boards are, and serves people alone.
+    pub captured_unix_ms: u64,
+    /// From then to this record, in milliseconds, by clocks that only run forwards. The source counts until it tells
+    /// its gateway of the frame, the gateway counts the rest; the way of that message, under a millisecond in a
+    /// network at rest, is in neither.
+    pub latency_ms: f64,
 }
 
 /// How a frame ended.
@@ -64,10 +82,13 @@ pub struct Found {
 }
 
 /// A found object.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
     /// Class number.
     pub class: u32,
+    /// The class's name, where whoever writes the record knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Objectness times class score.
     #[serde(deserialize_with = "number")]
     pub score: f32,
@@ -82,10 +103,13 @@ pub struct Detection {
 }
 
 /// A class of a classifier, with its score.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassScore {
     /// Class number.
     pub class: u32,
+    /// As in [`Detection`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The network's output for it.
     #[serde(deserialize_with = "number")]
     pub score: f32,

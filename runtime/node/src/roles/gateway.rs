@@ -5,7 +5,8 @@ use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
 use super::{
     net::{self, Net, Sending},
-    notices, record,
+    notices,
+    record::{self, Captured},
     tail::{MergedFrame, Tail, TailEnd},
 };
 use crate::{
@@ -261,22 +262,25 @@ impl Shell {
                 GatewayOutput::RunTail {
                     frame,
                     meta,
+                    age_us,
                     inputs,
                 } => {
                     // A frame that gets no tail stays in flight: its source brings it to the next gateway.
                     if self.takes_records() {
                         let views = inputs.iter().map(|s| self.store.lend(*s)).collect();
-                        self.run_tail(now, frame, meta, views);
+                        self.run_tail(now, frame, (meta, Captured::ago(age_us)), views);
                     }
                 }
                 GatewayOutput::Drop {
                     frame,
                     meta,
+                    age_us,
                     reason,
                 } => {
                     if self.promised < self.records_max {
                         self.promised += 1;
-                        let record = record::dropped(subject(frame, meta), image(meta), reason);
+                        let (subject, captured) = (subject(frame, meta), Captured::ago(age_us));
+                        let record = record::dropped(subject, captured, image(meta), reason);
                         self.publish(Published::Dropped, record);
                     }
                 }
@@ -298,12 +302,13 @@ impl Shell {
         &mut self,
         now: Micros,
         frame: FrameId,
-        meta: FrameMeta,
+        (meta, captured): (FrameMeta, Captured),
         inputs: Option<Vec<SlotView>>,
     ) {
         let merged = |inputs| MergedFrame {
             frame,
             subject: subject(frame, meta),
+            captured,
             image: image(meta),
             inputs,
         };
@@ -386,7 +391,7 @@ fn subject(frame: FrameId, meta: FrameMeta) -> Subject {
         epoch: Some(frame.incarnation.0),
         frame: frame.number.0,
         tag: Tag::decode(meta.tag).index,
-        file: None,
+        file: Some(meta.name.as_str().to_string()).filter(|name| !name.is_empty()),
     }
 }
 

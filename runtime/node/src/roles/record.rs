@@ -1,35 +1,101 @@
 //! A frame's record, from what the tail made of it.
 
-use crate::detect::{self, ImageFrame};
-use tessera_plan::files::records::{
-    ClassScore, Detection, DropReason, Ending, Found, Record, Subject,
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::{
+    args::Args,
+    detect::{self, ImageFrame},
+    error::NodeError,
+    labels::Labels,
 };
+use tessera_plan::files::records::{
+    ClassScore, Detection, DropReason, Ending, Found, Record, Subject, Timing,
+};
+use tessera_protocol::Micros;
 use tessera_runtime::{element, program::Program};
 
 /// Classes of a classifier that a record names.
 const TOP_CLASSES: usize = 5;
 
-/// Thresholds of a record.
-#[derive(Clone, Copy, Debug)]
-pub struct Thresholds {
+/// How detections are reported.
+#[derive(Clone, Debug)]
+pub struct Reporting {
     /// Boxes that score above it are reported.
     pub score: f32,
     /// Boxes that overlap a better one by more are not.
     pub nms: f32,
+    /// Names of classes.
+    pub labels: Labels,
+}
+
+impl Reporting {
+    /// As the command line has it.
+    ///
+    /// # Errors
+    /// When the names that it gives cannot be used.
+    pub fn new(program: &Program, a: &Args) -> Result<Self, NodeError> {
+        Ok(Self {
+            score: a.thresh,
+            nms: a.nms,
+            labels: Labels::load(program, a.names.as_deref(), &a.weights)?,
+        })
+    }
+}
+
+/// When a frame was captured, on clocks that only run forwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Captured {
+    /// How old the frame was, ...
+    age: Duration,
+    /// ... then.
+    at: Instant,
+}
+
+impl Captured {
+    /// A frame that is so old now.
+    pub fn ago(age_us: Micros) -> Self {
+        Self {
+            age: Duration::from_micros(age_us),
+            at: Instant::now(),
+        }
+    }
+
+    /// For a record that is made now.
+    fn timing(self) -> Timing {
+        let latency = self.age.saturating_add(self.at.elapsed());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let captured = since.unwrap_or_default().saturating_sub(latency);
+        Timing {
+            captured_unix_ms: u64::try_from(captured.as_millis()).unwrap_or(u64::MAX),
+            // Whole microseconds.
+            latency_ms: (latency.as_secs_f64() * 1e6).round() / 1e3,
+        }
+    }
 }
 
 /// The record of a frame that was lost.
-pub fn dropped(subject: Subject, image: ImageFrame, reason: DropReason) -> Record {
-    record(subject, image, Ending::Dropped { dropped: reason })
+pub fn dropped(
+    subject: Subject,
+    captured: Captured,
+    image: ImageFrame,
+    reason: DropReason,
+) -> Record {
+    record(
+        subject,
+        captured,
+        image,
+        Ending::Dropped { dropped: reason },
+    )
 }
 
 /// The record of a frame that was computed. `outputs` are the tail's outputs, whole.
 pub fn computed(
     p: &Program,
     subject: Subject,
+    captured: Captured,
     image: ImageFrame,
     outputs: &[&[u8]],
-    t: Thresholds,
+    how: &Reporting,
 ) -> Record {
     let maps: Vec<_> = p
         .tail
@@ -48,13 +114,14 @@ pub fn computed(
         map.map_or(&[][..], |(_, map)| map)
     };
     let heads: Vec<&[f32]> = p.heads.iter().map(|h| of(h.tensor)).collect();
-    let detections = detect::detections(p, &heads, image, t.score, t.nms);
+    let detections = detect::detections(p, &heads, image, how.score, how.nms);
     let classifier = maps.first().filter(|_| p.heads.is_empty());
     let found = Found {
         detections: detections
             .iter()
             .map(|d| Detection {
                 class: d.class,
+                label: how.labels.of(d.class),
                 score: d.score,
                 objectness: d.objectness,
                 bbox: d.bbox,
@@ -63,18 +130,40 @@ pub fn computed(
             .collect(),
         top: classifier.map(|(_, scores)| {
             let best = detect::top(scores, TOP_CLASSES).into_iter();
-            best.map(|(class, score)| ClassScore { class, score })
-                .collect()
+            best.map(|(class, score)| ClassScore {
+                class,
+                label: how.labels.of(class),
+                score,
+            })
+            .collect()
         }),
     };
-    record(subject, image, Ending::Computed(found))
+    record(subject, captured, image, Ending::Computed(found))
 }
 
-fn record(subject: Subject, image: ImageFrame, ending: Ending) -> Record {
+fn record(subject: Subject, captured: Captured, image: ImageFrame, ending: Ending) -> Record {
     Record {
         subject,
+        timing: Some(captured.timing()),
         width: image.width,
         height: image.height,
         ending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latency_goes_on_and_hostile_ages_are_survived() {
+        let second = Captured::ago(1_000_000);
+        let (first, later) = (second.timing(), second.timing());
+        assert!(first.latency_ms >= 1000.0 && later.latency_ms >= first.latency_ms);
+        // The wall clock may be set meanwhile: nothing is said of it but that it is one.
+        assert!(first.captured_unix_ms > 0);
+        let endless = Captured::ago(Micros::MAX).timing();
+        assert_eq!(endless.captured_unix_ms, 0);
+        assert!(endless.latency_ms.is_finite());
     }
 }

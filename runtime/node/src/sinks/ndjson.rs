@@ -175,6 +175,7 @@ mod tests {
                 tag: 0,
                 file: Some(what.into()),
             },
+            timing: None,
             width: 2,
             height: 3,
             ending: Ending::Computed(Found::default()),

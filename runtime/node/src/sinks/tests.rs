@@ -26,6 +26,7 @@ impl RecordSink for Away {
 fn the_sink_says_what_a_lost_record_means() {
     let record = Record {
         subject: Subject::default(),
+        timing: None,
         width: 1,
         height: 1,
         ending: Ending::Dropped {

@@ -162,6 +162,7 @@ mod tests {
                 frame,
                 ..Subject::default()
             },
+            timing: None,
             width: 1,
             height: 1,
             ending: Ending::Dropped {

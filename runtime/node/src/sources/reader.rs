@@ -8,7 +8,7 @@ use std::{
 
 use super::{FrameSource, Tag};
 use crate::{detect::ImageFrame, error::NodeError, shm::SlotLoan, wait::Waker};
-use tessera_protocol::{FrameMeta, store::SlotId};
+use tessera_protocol::{FrameMeta, FrameName, store::SlotId};
 
 /// What came of reading into a slot.
 #[derive(Debug)]
@@ -134,8 +134,8 @@ fn read_all(
             is_over: next.is_none() || source.is_over(),
             frame: next.map(|image| ReadFrame {
                 index,
+                meta: image.map(|image| meta(index, &name, image)),
                 name,
-                meta: image.map(|image| meta(index, image)),
             }),
         };
         index = index.saturating_add(1);
@@ -146,13 +146,14 @@ fn read_all(
     }
 }
 
-fn meta(index: u32, image: ImageFrame) -> FrameMeta {
+fn meta(index: u32, name: &str, image: ImageFrame) -> FrameMeta {
     let tag = Tag {
         index,
         letterbox: image.letterbox,
     };
     FrameMeta {
         tag: tag.encode(),
+        name: FrameName::new(name),
         image_w: image.width,
         image_h: image.height,
         captured_us: 0,

@@ -152,7 +152,11 @@ impl Edge {
         let has_work = self.has_work();
         let seq = self.link.count(now_us, has_work);
         let frames: Vec<FrameEntry> = (self.frames.in_flight())
-            .map(|(n, f)| FrameEntry::new(n, f.failed, f.finished_for_tail(&self.info), f.meta))
+            .map(|(n, f)| {
+                let age_us = now_us.saturating_sub(f.meta.captured_us);
+                let finished = f.finished_for_tail(&self.info);
+                FrameEntry::new(n, f.failed, finished, f.meta, age_us)
+            })
             .collect();
         let ask: Vec<_> = (self.asking_about().into_iter())
             .map(|id| id.into())

@@ -11,8 +11,8 @@ use tessera_plan::dataflow::ObjectKey;
 /// A frame that has no record yet.
 #[derive(Debug)]
 pub struct FrameInFlight {
-    /// As its source gave it.
-    pub meta: FrameMeta,
+    /// What its source said of it.
+    pub announced: Announced,
     /// Counts frames as they were noted: first come, first served.
     pub turn: u64,
     /// Waiting for slots, being merged, or with the tail.
@@ -23,6 +23,25 @@ pub struct FrameInFlight {
     pub opened: u16,
     /// When it came nearer to its end: a task was finished, or a part merged.
     pub progress_us: Micros,
+}
+
+/// What a source said of a frame, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Announced {
+    /// As the source gave it.
+    pub meta: FrameMeta,
+    /// How old the frame was, by the source's clock.
+    pub age_us: Micros,
+    /// When it was heard of, on this node's clock.
+    pub at_us: Micros,
+}
+
+impl Announced {
+    /// How old the frame is now.
+    pub const fn age(&self, now_us: Micros) -> Micros {
+        self.age_us
+            .saturating_add(now_us.saturating_sub(self.at_us))
+    }
 }
 
 /// How far a frame is.
@@ -150,7 +169,8 @@ impl FramesInFlight {
     }
 
     /// Notes a frame; says whether it is news.
-    pub fn note(&mut self, now_us: Micros, id: FrameId, meta: FrameMeta, finished: u16) -> bool {
+    pub fn note(&mut self, id: FrameId, announced: Announced, finished: u16) -> bool {
+        let now_us = announced.at_us;
         if let Some(flight) = self.flights.get_mut(&id) {
             if flight.finished != finished {
                 flight.finished = finished;
@@ -160,7 +180,7 @@ impl FramesInFlight {
         }
         self.turns += 1;
         let flight = FrameInFlight {
-            meta,
+            announced,
             turn: self.turns,
             state: FlightState::Waiting,
             finished,

@@ -307,7 +307,7 @@ mod tests {
         };
         let mut nodes = KnownNodes::default();
         let frames =
-            [11, 14].map(|n| FrameEntry::new(FrameNumber(n), false, 0, FrameMeta::default()));
+            [11, 14].map(|n| FrameEntry::new(FrameNumber(n), false, 0, FrameMeta::default(), 0));
         let ask = [NodeField::from(NodeId(3))];
         let heartbeat = Heartbeat {
             seq: 1,

@@ -2,7 +2,9 @@
 
 use super::{
     Gateway, TailPull,
-    frames::{FlightState, HeldResult, Merge, MissingResult, NeedState, Stall, maker_number},
+    frames::{
+        Announced, FlightState, HeldResult, Merge, MissingResult, NeedState, Stall, maker_number,
+    },
     send::{Action, Outgoing},
 };
 use crate::{
@@ -254,7 +256,7 @@ impl Gateway {
         }
         let slots = std::mem::take(&mut merge.slots);
         self.actions
-            .push_back(Action::Run(id, flight.meta, slots.clone()));
+            .push_back(Action::Run(id, flight.announced, slots.clone()));
         flight.state = FlightState::Tail(slots);
     }
 
@@ -282,7 +284,7 @@ impl Gateway {
             let reason = DropReason::TailFailed;
             self.stats.frames_dropped.add(reason);
             self.actions
-                .push_back(Action::Drop(id, flight.meta, reason));
+                .push_back(Action::Drop(id, flight.announced, reason));
             self.ended(now_us, id, FrameOutcome::Dropped(reason));
         }
     }
@@ -295,19 +297,15 @@ impl Gateway {
         reason: DropReason,
         store: &mut impl Store,
     ) {
-        if let Some(meta) = self.forget(id, store) {
+        if let Some(announced) = self.forget(id, store) {
             self.stats.frames_dropped.add(reason);
-            self.actions.push_back(Action::Drop(id, meta, reason));
+            self.actions.push_back(Action::Drop(id, announced, reason));
             self.ended(now_us, id, FrameOutcome::Dropped(reason));
         }
     }
 
     /// Takes a frame out, unless the tail already has it.
-    pub(super) fn forget(
-        &mut self,
-        id: FrameId,
-        store: &mut impl Store,
-    ) -> Option<crate::FrameMeta> {
+    pub(super) fn forget(&mut self, id: FrameId, store: &mut impl Store) -> Option<Announced> {
         if matches!(self.frames.get(id)?.state, FlightState::Tail(_)) {
             return None;
         }
@@ -317,7 +315,7 @@ impl Gateway {
             self.free(merge.slots, store);
         }
         self.dirty = true;
-        Some(flight.meta)
+        Some(flight.announced)
     }
 
     /// A frame has its record: its owner hears so until it knows, all others once; what they miss

@@ -153,7 +153,7 @@ impl Gateway {
     /// The next thing to do; call until it is [`GatewayOutput::WaitUntil`].
     pub fn poll(&mut self, now_us: Micros, store: &mut impl Store) -> GatewayOutput<'_> {
         match self.step(now_us, store) {
-            GatewayStep::Do(actions) => actions.into_output(),
+            GatewayStep::Do(actions) => actions.into_output(now_us),
             GatewayStep::Tell(notice) => GatewayOutput::Notice(notice),
             GatewayStep::Send(to) => GatewayOutput::Send {
                 to,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Gateway, send::Outgoing};
+use super::{Gateway, frames::Announced, send::Outgoing};
 use crate::{
     DropReason, FrameId, Loss, Micros, NodeId, Notice,
     store::Store,
@@ -100,7 +100,12 @@ impl Gateway {
                 incarnation: node.peer.incarnation,
                 number,
             };
-            if (self.frames).note(now_us, frame, f.meta(), f.finished.get()) {
+            let announced = Announced {
+                meta: f.meta(),
+                age_us: f.age_us.get(),
+                at_us: now_us,
+            };
+            if self.frames.note(frame, announced, f.finished.get()) {
                 self.stats.frames_accepted += 1;
             }
             if f.failed != 0 {

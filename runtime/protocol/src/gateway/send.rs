@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::{Gateway, frames::FlightState};
+use super::{
+    Gateway,
+    frames::{Announced, FlightState},
+};
 use crate::store::SlotId;
 use crate::{
-    DropReason, FrameId, FrameMeta, GatewayOutput, Incarnation, Micros, NodeId, TaskId,
+    DropReason, FrameId, GatewayOutput, Incarnation, Micros, NodeId, TaskId,
     peer::Peer,
     wire::{
         ClusterState, FrameStatus, FrameStatusEntry, LostResult, LostResults, Message, MessageKind,
@@ -43,21 +46,23 @@ pub(super) enum Outgoing {
 /// Something for the shell.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    Run(FrameId, FrameMeta, Vec<SlotId>),
-    Drop(FrameId, FrameMeta, DropReason),
+    Run(FrameId, Announced, Vec<SlotId>),
+    Drop(FrameId, Announced, DropReason),
 }
 
 impl Action {
-    pub fn into_output(self) -> GatewayOutput<'static> {
+    pub fn into_output(self, now_us: Micros) -> GatewayOutput<'static> {
         match self {
-            Self::Run(frame, meta, inputs) => GatewayOutput::RunTail {
+            Self::Run(frame, announced, inputs) => GatewayOutput::RunTail {
                 frame,
-                meta,
+                meta: announced.meta,
+                age_us: announced.age(now_us),
                 inputs,
             },
-            Self::Drop(frame, meta, reason) => GatewayOutput::Drop {
+            Self::Drop(frame, announced, reason) => GatewayOutput::Drop {
                 frame,
-                meta,
+                meta: announced.meta,
+                age_us: announced.age(now_us),
                 reason,
             },
         }

@@ -256,6 +256,9 @@ impl<'a> Heartbeat<'a> {
         {
             return Err(Reject::Id);
         }
+        if !frames.iter().all(FrameEntry::is_sound) {
+            return Err(Reject::Value);
+        }
         Ok(Self {
             seq: raw.seq.get(),
             ticket: raw.ticket.get(),

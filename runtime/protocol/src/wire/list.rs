@@ -11,7 +11,10 @@ use super::{
     NO_TASK, Reject,
     number::{FrameField, IncarnationField, NodeField, RequestField, TaskField},
 };
-use crate::{FrameMeta, FrameNumber, Incarnation, NodeId, NodeIncarnation, ProgramInfo, TaskId};
+use crate::{
+    FrameMeta, FrameName, FrameNumber, Incarnation, Micros, NodeId, NodeIncarnation, ProgramInfo,
+    TaskId,
+};
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
@@ -52,14 +55,15 @@ piece! {
 }
 
 piece! {
-    /// A frame in flight at its source. 32 bytes.
+    /// A frame in flight at its source. 120 bytes.
     FrameEntry {
         /// Its number.
         number: FrameField,
         /// 1 when a task of it failed on every attempt, else 0.
         failed: u8,
         /// Zero.
-        pad: u8,
+        /// Bytes of its name.
+        name_bytes: u8,
         /// Its finished tasks that the tail reads of.
         finished: U16,
         /// As in [`FrameMeta`].
@@ -70,6 +74,12 @@ piece! {
         image_h: U32,
         /// As in [`FrameMeta`].
         captured_us: U64,
+        /// Microseconds from its capture to this announcement. Nodes' clocks begin anywhere; spans can be compared.
+        age_us: U64,
+        /// Zero.
+        pad_end: u8,
+        /// As in [`FrameMeta`]; zero behind its end.
+        name: [u8; FrameName::BYTES_MAX],
     }
 }
 
@@ -254,22 +264,38 @@ impl LostResult {
 
 impl FrameEntry {
     /// A frame for the wire.
-    pub fn new(number: FrameNumber, failed: bool, finished: u16, meta: FrameMeta) -> Self {
+    pub fn new(
+        number: FrameNumber,
+        failed: bool,
+        finished: u16,
+        meta: FrameMeta,
+        age_us: Micros,
+    ) -> Self {
+        let (name_bytes, name) = meta.name.to_wire();
         Self {
             number: number.into(),
             failed: failed.into(),
-            pad: 0,
+            name_bytes,
             finished: finished.into(),
             tag: meta.tag.into(),
             image_w: meta.image_w.into(),
             image_h: meta.image_h.into(),
             captured_us: meta.captured_us.into(),
+            age_us: age_us.into(),
+            pad_end: 0,
+            name,
         }
     }
 
-    /// What its source says of it.
+    /// Whether its name is one.
+    pub(super) fn is_sound(&self) -> bool {
+        FrameName::from_wire(self.name_bytes, &self.name).is_some()
+    }
+
+    /// What its source says of it. A name that is none does not pass [`super::parse`].
     pub fn meta(&self) -> FrameMeta {
         FrameMeta {
+            name: FrameName::from_wire(self.name_bytes, &self.name).unwrap_or_default(),
             tag: self.tag.get(),
             image_w: self.image_w.get(),
             image_h: self.image_h.get(),

@@ -5,8 +5,8 @@ use super::{
     *,
 };
 use crate::{
-    FrameId, FrameNumber, Incarnation, NodeId, ObjectId, PullId, Refusal, RequestId, TaskId,
-    Ticket, testkit,
+    FrameId, FrameMeta, FrameName, FrameNumber, Incarnation, NodeId, ObjectId, PullId, Refusal,
+    RequestId, TaskId, Ticket, testkit,
 };
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
@@ -52,6 +52,55 @@ fn rejections_say_why() {
         needs: &[0],
     });
     assert_eq!(reject(|_| {}, lease), Reject::Id);
+}
+
+#[test]
+fn names_of_frames_have_a_bound() {
+    let meta = FrameMeta {
+        name: FrameName::new("street.jpg"),
+        ..FrameMeta::default()
+    };
+    let frames = [FrameEntry::new(FrameNumber(0), false, 0, meta, 7)];
+    let heartbeat = Message::Heartbeat(Heartbeat {
+        seq: 1,
+        ticket: Ticket::default(),
+        has_work: false,
+        no_more: false,
+        floor: FrameNumber(0),
+        next: FrameNumber(1),
+        plan_hash: [0; 32],
+        model_digest: [0; 32],
+        frames: &frames,
+        ask: &[],
+    });
+    let info = info();
+    let mut out = Vec::new();
+    heartbeat.encode(envelope(&info), &mut out);
+    let name = out.windows(10).position(|w| w == b"street.jpg");
+    let name = name.expect("the name travels");
+    let entry = name - (size_of::<FrameEntry>() - FrameName::BYTES_MAX);
+    let name_bytes = entry + std::mem::offset_of!(FrameEntry, name_bytes);
+    for long in [80, 255] {
+        let change = |d: &mut Vec<u8>| d[name_bytes] = long;
+        assert_eq!(reject(change, heartbeat), Reject::Value, "{long}");
+    }
+    assert_eq!(
+        reject(|d| d[name_bytes] = 9, heartbeat),
+        Reject::Value,
+        "more behind it"
+    );
+    assert_eq!(
+        reject(|d| d[name] = 0xff, heartbeat),
+        Reject::Value,
+        "no UTF-8"
+    );
+    assert_eq!(reject(|d| d[name + 30] = b'x', heartbeat), Reject::Value);
+    let (_, message) = parse(&out, &info).expect("a sound one");
+    let Message::Heartbeat(read) = message else {
+        panic!("{message:?}");
+    };
+    assert_eq!(read.frames[0].meta(), meta);
+    assert_eq!(read.frames[0].age_us.get(), 7);
 }
 
 #[test]

@@ -2,8 +2,9 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    DropReason, EdgeConfig, FrameId, FrameMeta, FrameNumber, FrameOutcome, Incarnation, NodeId,
-    ObjectId, ProgramInfo, PullId, Refusal, RequestId, TaskId, Ticket, TransferConfig, testkit,
+    DropReason, EdgeConfig, FrameId, FrameMeta, FrameName, FrameNumber, FrameOutcome, Incarnation,
+    NodeId, ObjectId, ProgramInfo, PullId, Refusal, RequestId, TaskId, Ticket, TransferConfig,
+    testkit,
 };
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
@@ -65,10 +66,12 @@ fn lists() -> impl Strategy<Value = Lists> {
                 t as u16,
                 FrameMeta {
                     tag: t,
+                    name: FrameName::new(&format!("{t:?}.jpg").repeat((w % 9) as usize)),
                     image_w: w,
                     image_h: !w,
                     captured_us: !t,
                 },
+                t ^ u64::from(w),
             )
         });
     let note = (any::<u32>(), status())

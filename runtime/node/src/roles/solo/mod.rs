@@ -17,7 +17,7 @@ use self::{
 use super::{
     code,
     dump::dump,
-    record::{self, Thresholds},
+    record::{self, Captured, Reporting},
 };
 use crate::{args::Args, detect::ImageFrame, error::NodeError, memory, sinks, sources, statistics};
 use tessera_plan::files::{
@@ -52,6 +52,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let mut source = source.ok_or_else(|| NodeError::Usage("solo needs inputs".into()))?;
     code::let_go();
     let records = sinks::open(a.records.as_deref())?;
+    let reporting = Reporting::new(program, a)?;
     let mut times = Times::default();
     let mut frames = 0u32;
     loop {
@@ -59,7 +60,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         let Some(image) = source.next(input.bytes_mut()) else {
             break;
         };
-        let (image, input) = (image?, Rc::new(input));
+        let (image, input, captured) = (image?, Rc::new(input), Captured::ago(0));
         if frames == 0 {
             time(program, a, &input, &mut env, &mut times);
         }
@@ -79,7 +80,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
             file: Some(name),
             ..Subject::default()
         };
-        let record = publish(program, a, subject, image, &outputs);
+        let record = publish(program, a, (subject, captured, image), &outputs, &reporting);
         records.accept(&record)?;
         frame.end(outputs, &mut env);
         frames += 1;
@@ -104,9 +105,9 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
 fn publish(
     program: &Program,
     a: &Args,
-    subject: Subject,
-    image: ImageFrame,
+    (subject, captured, image): (Subject, Captured, ImageFrame),
     outputs: &[Rc<AlignedBytes>],
+    how: &Reporting,
 ) -> Record {
     let maps: Vec<&[u8]> = outputs.iter().map(|o| o.bytes()).collect();
     if let Some(dir) = &a.dump {
@@ -115,11 +116,7 @@ fn publish(
             tracing::warn!("a frame is not dumped: {e}");
         }
     }
-    let thresholds = Thresholds {
-        score: a.thresh,
-        nms: a.nms,
-    };
-    record::computed(program, subject, image, &maps, thresholds)
+    record::computed(program, subject, captured, image, &maps, how)
 }
 
 /// Computes a frame under the clock, as often as that is asked for, and tells the times of its layers.

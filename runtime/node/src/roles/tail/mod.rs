@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     dump::dump,
-    record::{self, Thresholds},
+    record::{self, Captured, Reporting},
 };
 use crate::{args::Args, detect::ImageFrame, error::NodeError, shm::SlotView, wait::Waker};
 use tessera_plan::{
@@ -36,6 +36,8 @@ pub struct MergedFrame {
     pub frame: FrameId,
     /// The frame, for its record.
     pub subject: Subject,
+    /// When it was captured.
+    pub captured: Captured,
     /// The picture it was made from.
     pub image: ImageFrame,
     /// Whole tensors, one per input of the tail.
@@ -69,7 +71,7 @@ struct Work {
     /// The tail's outputs, whole.
     maps: Vec<AlignedBytes>,
     elements_out: Vec<ElementType>,
-    thresholds: Thresholds,
+    reporting: Reporting,
     dump: Option<PathBuf>,
 }
 
@@ -94,10 +96,7 @@ impl Tail {
             arena: ArenaMemory::new(program.tail.arena_floats),
             maps: outputs().map(|t| AlignedBytes::new(t.bytes())).collect(),
             elements_out: outputs().map(|t| t.element).collect(),
-            thresholds: Thresholds {
-                score: a.thresh,
-                nms: a.nms,
-            },
+            reporting: Reporting::new(program, a)?,
             dump: a.dump.clone(),
         };
         let (frames, todo) = sync_channel(waiting_max);
@@ -198,7 +197,8 @@ impl Work {
             }
         }
         let subject = merged.subject.clone();
-        let record = record::computed(p, subject, merged.image, &maps, self.thresholds);
+        let (captured, image) = (merged.captured, merged.image);
+        let record = record::computed(p, subject, captured, image, &maps, &self.reporting);
         Ok(Some(record))
     }
 }

@@ -43,8 +43,9 @@ fn merged(store: &mut SegmentStore, number: u32, floats: &[f32]) -> MergedFrame 
             epoch: Some(9),
             frame: number,
             tag: 7,
-            file: None,
+            file: Some("a.jpg".into()),
         },
+        captured: Captured::ago(5_000),
         image: ImageFrame {
             width: 3,
             height: 2,
@@ -71,8 +72,14 @@ fn ends(tail: &Tail, waker: &Waker, count: usize) -> Vec<TailEnd> {
 #[test]
 fn every_frame_is_answered_and_only_good_ones_are_recorded() {
     let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("names"),
+        "zero\none\ntwo\nthree\nfour\nfive\n",
+    )
+    .unwrap();
     let args = Args {
         dump: Some(dir.path().join("dump")),
+        names: Some(dir.path().join("names")),
         ..Args::default()
     };
     crate::roles::dump::check(&dir.path().join("dump")).unwrap();
@@ -89,20 +96,35 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
         "another size"
     );
     assert!(tail.submit(merged(&mut store, 2, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])));
-    let ends: Vec<_> = ends(&tail, &waker, 3)
+    let mut ends: Vec<_> = ends(&tail, &waker, 3)
         .into_iter()
         .map(|f| (f.frame, f.record.unwrap()))
         .collect();
-    let best = |(class, score)| ClassScore { class, score };
-    let top = [(5, 5.5), (4, 4.5), (3, 3.5), (2, 2.5), (1, 1.5)].map(best);
+    // Its age when it came is in its latency.
+    let timing = ends[2].1.as_mut().and_then(|r| r.timing.take()).unwrap();
+    assert!(timing.latency_ms >= 5.0, "{timing:?}");
+    let best = |(class, label, score): (_, &str, _)| ClassScore {
+        class,
+        label: Some(label.into()),
+        score,
+    };
+    let top = [
+        (5, "five", 5.5),
+        (4, "four", 4.5),
+        (3, "three", 3.5),
+        (2, "two", 2.5),
+        (1, "one", 1.5),
+    ]
+    .map(best);
     let expected = Record {
         subject: Subject {
             source: 3,
             epoch: Some(9),
             frame: 2,
             tag: 7,
-            file: None,
+            file: Some("a.jpg".into()),
         },
+        timing: None,
         width: 3,
         height: 2,
         ending: Ending::Computed(Found {
