@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Serialize, Serializer};
 
 const AFTER: &str = "\
-Begin with `cargo xtask demo`; README.md has a tour. Sizes are written as 64MiB or 512MB, files may be named from any
-folder. `cargo xtask COMMAND -h` is a short help, `--help` a longer one.
+Begin with `cargo xtask demo`; README.md has a tour.
+`cargo xtask COMMAND -h` is a short help, `--help` a longer one.
 
 Exit codes:
   0      done
@@ -145,35 +145,55 @@ fn lossy<S: Serializer>(path: &Path, s: S) -> Result<S::Ok, S::Error> {
 
 /// The network. [`command`](crate::command) makes the recorded command of this and [`PlanArgs`].
 #[derive(Clone, Debug, Args, Serialize)]
-#[command(next_help_heading = "Network")]
 pub struct ModelArgs {
     /// Darknet cfg; a bare name such as yolov2.cfg is also looked up in models/
-    #[arg(long, value_name = "CFG", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "CFG", help_heading = "Network", value_hint = ValueHint::FilePath)]
     #[serde(serialize_with = "lossy")]
     pub model: PathBuf,
     /// Darknet weights, or random:SEED [default: the file beside the cfg]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", help_heading = "Network", value_hint = ValueHint::FilePath)]
     pub weights: Option<String>,
     /// Which Darknet is followed where the forks differ
-    #[arg(long, value_enum, default_value_t, value_name = "FORK")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "FORK",
+        help_heading = "Network"
+    )]
     pub darknet: Fork,
 }
 
 /// Choices of the plan.
 #[derive(Clone, Debug, Default, Args, Serialize)]
-#[command(next_help_heading = "Stages and tiles")]
 pub struct PlanArgs {
     /// Rows x columns of tiles: 5x5 for all stages, or one per stage: 5x5,3x2 [default: searched]
-    #[arg(long, value_name = "RxC,..")]
+    #[arg(long, value_name = "RxC,..", help_heading = "Stages and tiles")]
     pub grid: Option<String>,
     /// Number of leading layers that run on edges; 0 leaves everything to the gateway [default: searched]
-    #[arg(long, value_name = "N", conflicts_with = "cuts")]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Stages and tiles",
+        conflicts_with = "cuts"
+    )]
     pub offload: Option<usize>,
     /// Ends of the stages, the last one being the offload point: 4,8,12,16
-    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "N,..",
+        help_heading = "Stages and tiles",
+        value_delimiter = ','
+    )]
     pub cuts: Vec<usize>,
     /// How a grid cuts the map
-    #[arg(long, value_enum, default_value_t, value_name = "RULE")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "RULE",
+        help_heading = "Stages and tiles"
+    )]
     pub split: SplitFlag,
     /// Plan only bit-exact kernels and float32 objects
     #[arg(long, conflicts_with = "kernels", help_heading = "Kernels")]
