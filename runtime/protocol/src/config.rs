@@ -37,6 +37,15 @@ impl TransferConfig {
     pub const DATAGRAM_BYTES_MAX: usize = 1472;
     /// Largest payload of a chunk.
     pub const CHUNK_BYTES_MAX: usize = 1408;
+    /// Payload of a chunk on a path where larger datagrams get lost: with all headers less than the 576
+    /// bytes that every host takes (RFC 1122, section 3.3.2).
+    pub const NARROW_CHUNK_BYTES: usize = 480;
+    /// Largest datagram without a chunk that this node writes where it can choose how many elements it lists.
+    pub const CONTROL_BYTES: usize = 548;
+    /// Microseconds after which larger chunks are tried again.
+    pub const NARROW_FOR_US: u64 = 600_000_000;
+    /// Losses of large chunks, before any of them has come, after which smaller ones are tried.
+    pub const NARROW_AFTER: u32 = 6;
 }
 
 impl Default for TransferConfig {

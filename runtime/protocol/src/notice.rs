@@ -56,6 +56,16 @@ pub enum Notice {
     },
     /// An edge: another process of the gateway answers; this node registers with it.
     GatewayRestarted,
+    /// Datagrams above some size do not come through from a node, smaller ones do: a path with a small
+    /// MTU and without the messages that say so. This node asks for small ones from now on.
+    NarrowPath {
+        /// The node that sends.
+        from: NodeId,
+        /// Where it is.
+        addr: SocketAddr,
+        /// Largest payload that is asked for now, in bytes.
+        chunk_bytes: usize,
+    },
 }
 
 /// How a node went.

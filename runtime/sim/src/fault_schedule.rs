@@ -22,6 +22,10 @@ impl Scenario {
             ScenarioKind::Loss5 => self.loss(50_000),
             ScenarioKind::Loss20 => self.loss(200_000),
             ScenarioKind::DuplicateAndReorder => self.disorder(random),
+            ScenarioKind::NarrowPath => {
+                self.world.net.datagram_bytes_max = random.index(548, 1_240);
+                self.loss(random.pick(&[0, 0, 20_000]));
+            }
             ScenarioKind::Narrow => self.narrow(random),
             ScenarioKind::ThiefCrash => self.crashes(random, false),
             ScenarioKind::SourceCrash => {

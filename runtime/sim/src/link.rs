@@ -54,6 +54,8 @@ pub struct LinkConditions {
 pub struct NetConfig {
     /// Bits per second of a channel that all datagrams pass one by one; 0 for none.
     pub shared_bits_per_s: u64,
+    /// Datagrams with more bytes of payload get lost, without a word; 0 for none.
+    pub datagram_bytes_max: usize,
     /// Bytes of headers, preamble and gap around every datagram.
     pub overhead_bytes: u64,
     /// Everywhere, unless changed for a pair.
@@ -74,6 +76,8 @@ pub struct NetCounters {
     pub sent_bytes: u64,
     /// Lost by chance.
     pub lost: u64,
+    /// Longer than the path's MTU lets pass.
+    pub too_long: u64,
     /// Doubled by conditions.
     pub duplicated: u64,
     /// Held back by conditions.
@@ -90,6 +94,7 @@ impl NetCounters {
         self.sent += o.sent;
         self.sent_bytes += o.sent_bytes;
         self.lost += o.lost;
+        self.too_long += o.too_long;
         self.duplicated += o.duplicated;
         self.reordered += o.reordered;
         self.cut += o.cut;
@@ -222,6 +227,11 @@ impl Network {
         let left = left.div_ceil(1000) + self.nodes[from].delay_us + self.nodes[to].delay_us;
         let w = self.paths.get(&(from, to)).copied();
         let w = w.unwrap_or(self.config.conditions);
+        let limit = self.config.datagram_bytes_max;
+        if limit > 0 && len > limit {
+            self.counters.too_long += 1;
+            return [None; 2];
+        }
         if self.random.chance(w.loss_ppm) {
             self.counters.lost += 1;
             return [None; 2];
@@ -267,6 +277,7 @@ mod tests {
             shared_bits_per_s: shared,
             overhead_bytes: 0,
             conditions,
+            ..NetConfig::default()
         };
         Network::new(config, &[a; 3], RandomSource::new(1))
     }

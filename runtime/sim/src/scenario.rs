@@ -21,6 +21,8 @@ pub enum ScenarioKind {
     Loss5,
     Loss20,
     DuplicateAndReorder,
+    /// Paths lose long datagrams, without a word.
+    NarrowPath,
     /// Slow links, some shared, with short queues.
     Narrow,
     /// Nodes that are no sources are killed; some come back.
@@ -71,12 +73,13 @@ pub enum ScenarioKind {
 
 impl ScenarioKind {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Perfect,
         Self::Loss1,
         Self::Loss5,
         Self::Loss20,
         Self::DuplicateAndReorder,
+        Self::NarrowPath,
         Self::Narrow,
         Self::ThiefCrash,
         Self::SourceCrash,

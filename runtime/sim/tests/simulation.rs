@@ -90,6 +90,13 @@ fn duplicates_and_reordering() {
 }
 
 #[test]
+fn paths_that_lose_long_datagrams() {
+    let name = "paths_that_lose_long_datagrams";
+    let s = seeds(name, ScenarioKind::NarrowPath, 40);
+    s.nothing_dropped().saw("long datagram", s.all.net.too_long);
+}
+
+#[test]
 fn narrow_links() {
     seeds("narrow_links", ScenarioKind::Narrow, 30).nothing_dropped();
 }

@@ -55,6 +55,14 @@ pub fn say(notice: Notice) {
             "another node asks to take part under this one's number, {}; give every edge an --id of its own",
             node.0
         ),
+        Notice::NarrowPath {
+            from,
+            addr,
+            chunk_bytes,
+        } => tracing::warn!(
+            "large datagrams of node {} at {addr} do not arrive, small ones do: asking for {chunk_bytes} bytes at a time, which is slower; is the MTU of the path smaller than that of the nodes?",
+            from.0
+        ),
         Notice::GatewayRestarted => {
             tracing::info!("another process of the gateway answers; registering with it");
         }

@@ -272,6 +272,13 @@ impl Edge {
             // This process stood still: renewals wait in its socket.
             self.extend_leases(gap);
         }
+        while let Some(from) = self.receiver.take_narrowed() {
+            self.notices.add(Notice::NarrowPath {
+                from: from.id,
+                addr: from.addr,
+                chunk_bytes: crate::TransferConfig::NARROW_CHUNK_BYTES,
+            });
+        }
         while let Some((tag, how)) = self.receiver.take_ended() {
             self.pull_ended(now_us, tag, how, store);
         }

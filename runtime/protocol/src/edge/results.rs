@@ -69,9 +69,10 @@ impl Edge {
                 continue;
             };
             let known = nodes.iter().position(|n| n.who() == holder);
-            if tasks.len() == Results::TASKS_MAX
-                || known.is_none() && nodes.len() == Results::NODES_MAX
-            {
+            // More of them make further datagrams.
+            let grown = (nodes.len() + usize::from(known.is_none())) * size_of::<PeerAddress>()
+                + (tasks.len() + 1) * size_of::<ResultEntry>();
+            if grown > Results::LISTS_BYTES {
                 full = true;
                 break;
             }

@@ -222,6 +222,13 @@ impl Gateway {
         if now_us >= self.next_silence_us {
             self.look_for_silence(now_us, store);
         }
+        while let Some(from) = self.receiver.take_narrowed() {
+            self.notices.add(Notice::NarrowPath {
+                from: from.id,
+                addr: from.addr,
+                chunk_bytes: crate::TransferConfig::NARROW_CHUNK_BYTES,
+            });
+        }
         while let Some((tag, how)) = self.receiver.take_ended() {
             self.pull_ended(now_us, tag, how);
         }

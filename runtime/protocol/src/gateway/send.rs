@@ -242,7 +242,7 @@ impl Gateway {
         };
         let tasks: Vec<LostResult> = (m.lost.iter())
             .filter(|&(&task, _)| task != crate::wire::NO_TASK)
-            .take(LostResults::TASKS_MAX)
+            .take(LostResults::TASKS_MAX / 2)
             .map(|(&task, l)| LostResult {
                 task: task.into(),
                 generation: l.held.generation.into(),

@@ -34,6 +34,8 @@ pub struct RequestedChunk {
     pub seq: u64,
     /// Whether it had been asked for before: then its round trip says nothing.
     pub again: bool,
+    /// Its payload.
+    pub bytes: usize,
 }
 
 /// One holder, as its receiver knows it.
@@ -56,6 +58,16 @@ pub struct Path {
     shrunk_at: Micros,
     /// Timeouts in a row.
     silent: u32,
+    /// Size of chunks that are asked for.
+    chunk_bytes: usize,
+    /// When larger ones are tried again.
+    narrow_until_us: Micros,
+    /// Payload of the largest chunk that has come.
+    largest_bytes: usize,
+    /// How often larger chunks than that counted as lost since.
+    larger_losses: u32,
+    /// Whether it was said that this path is narrow.
+    told: bool,
     /// Doublings of the timeout. They last until a chunk comes that was asked for once: only its
     /// round trip is certain (Karn's rule).
     backoff: u32,
@@ -105,8 +117,49 @@ impl Path {
             arrived: 0,
             shrunk_at: 0,
             silent: 0,
+            chunk_bytes: config.chunk_bytes,
+            narrow_until_us: Micros::MAX,
+            largest_bytes: 0,
+            larger_losses: 0,
+            told: false,
             backoff: 0,
         }
+    }
+
+    /// Size of chunks that are asked for, in bytes.
+    pub const fn chunk_bytes(&self) -> usize {
+        self.chunk_bytes
+    }
+
+    /// Goes over to small chunks when those that are larger than any that has come get lost again and again:
+    /// the path may lose large datagrams, without a word. Says whether it did.
+    pub fn narrow(&mut self, now_us: Micros) -> bool {
+        let narrow = TransferConfig::NARROW_CHUNK_BYTES;
+        let due = self.larger_losses >= TransferConfig::NARROW_AFTER;
+        if !due || self.chunk_bytes <= narrow {
+            return false;
+        }
+        self.chunk_bytes = narrow;
+        self.narrow_until_us = now_us + TransferConfig::NARROW_FOR_US;
+        self.out.clear();
+        // Small ones have had no chance yet.
+        (self.backoff, self.silent, self.larger_losses) = (0, 0, 0);
+        true
+    }
+
+    /// Whether larger chunks should be tried again.
+    pub const fn may_be_wide(&self, now_us: Micros) -> bool {
+        self.narrow_until_us <= now_us
+    }
+
+    /// A chunk has come. Says once that it came over a path where larger ones do not.
+    pub fn prove(&mut self, bytes: usize, config: &TransferConfig) -> bool {
+        if bytes > self.largest_bytes {
+            self.largest_bytes = bytes;
+            self.larger_losses = 0;
+        }
+        let narrow = self.chunk_bytes < config.chunk_bytes;
+        narrow && !std::mem::replace(&mut self.told, true)
     }
 
     /// Chunks under way.
@@ -120,13 +173,14 @@ impl Path {
     }
 
     /// A chunk is asked for.
-    pub fn ask(&mut self, now_us: Micros, pull: PullId, chunk: u32, again: bool) {
+    pub fn ask(&mut self, now_us: Micros, pull: PullId, chunk: u32, again: bool, bytes: usize) {
         self.out.push_back(RequestedChunk {
             pull,
             chunk,
             at: now_us,
             seq: self.next_seq,
             again,
+            bytes,
         });
         self.next_seq += 1;
     }
@@ -230,7 +284,7 @@ impl Path {
     ) -> Result<Overdue, PullError> {
         let mut found = Overdue::default();
         let (rto, patience) = (self.rto(load, config), self.patience());
-        let mut first = None;
+        let (mut first, mut larger) = (None, false);
         while let Some(a) = self.out.front().copied() {
             if a.seq < self.arrived && a.at + patience <= now_us {
                 found.gap = true;
@@ -240,9 +294,11 @@ impl Path {
                 break;
             }
             first.get_or_insert(a.at);
+            larger |= a.bytes > self.largest_bytes;
             self.out.pop_front();
             lost(a);
         }
+        self.larger_losses += u32::from(larger);
         if found.gap && first.is_some_and(|at| at >= self.shrunk_at) {
             self.shrink(now_us, 0.75);
         }
@@ -293,7 +349,7 @@ mod tests {
     fn overtaken_chunks_are_lost_after_a_round_trip_and_some() {
         let mut p = Path::new(&CONFIG);
         for chunk in 0..4 {
-            p.ask(0, PullId(1), chunk, false);
+            p.ask(0, PullId(1), chunk, false, 1200);
         }
         p.arrive(2_000, PullId(1), 0, &CONFIG);
         p.arrive(2_000, PullId(1), 2, &CONFIG);
@@ -313,7 +369,7 @@ mod tests {
         let mut p = Path::new(&CONFIG);
         let mut now_us = 0;
         for round in 0..=CONFIG.timeouts_max {
-            p.ask(now_us, PullId(1), 7, round > 0);
+            p.ask(now_us, PullId(1), 7, round > 0, 1200);
             let due = p
                 .next(&Rtt::default(), &CONFIG)
                 .expect("a chunk is waited for");
@@ -333,7 +389,7 @@ mod tests {
         let mut round = |p: &mut Path, rtt: u64| {
             let first = chunk;
             for _ in 0..p.window() {
-                p.ask(now_us, PullId(1), chunk, false);
+                p.ask(now_us, PullId(1), chunk, false, 1200);
                 chunk += 1;
             }
             now_us += rtt;
@@ -352,8 +408,8 @@ mod tests {
         }
         let slow = p.window();
         assert!((20..60).contains(&slow));
-        p.ask(2_000_000, PullId(1), 999_998, false);
-        p.ask(2_000_000, PullId(1), 999_999, false);
+        p.ask(2_000_000, PullId(1), 999_998, false, 1200);
+        p.ask(2_000_000, PullId(1), 999_999, false, 1200);
         p.arrive(2_001_000, PullId(1), 999_999, &CONFIG);
         let due = p
             .next(&Rtt::default(), &CONFIG)

@@ -17,7 +17,7 @@ use crate::{
     peer::{Peer, Sender},
     stats::TransferStats,
     store::Store,
-    wire::{ChunkRange, Data, Envelope, Message, MessageKind, Reject, chunks_of},
+    wire::{ChunkRange, Data, Envelope, Message, MessageKind, Reject},
 };
 use tessera_plan::region::Region;
 
@@ -37,6 +37,8 @@ pub struct Receiver<T> {
     /// Nothing can be asked for before something changes.
     settled: bool,
     ended: VecDeque<(T, Result<(), PullError>)>,
+    /// Holders from which only small chunks come, as it was found out.
+    narrowed: VecDeque<Peer>,
     ranges: Vec<ChunkRange>,
 }
 
@@ -63,6 +65,7 @@ impl<T: Copy> Receiver<T> {
             turn: Peer::NOBODY,
             settled: true,
             ended: VecDeque::new(),
+            narrowed: VecDeque::new(),
             ranges: Vec::new(),
         }
     }
@@ -89,7 +92,6 @@ impl<T: Copy> Receiver<T> {
         destination: Destination,
         stats: &mut TransferStats,
     ) -> PullId {
-        let chunks = chunks_of(region, destination.element, self.config.chunk_bytes);
         // Skips numbers in use after 2^32 pulls.
         while self.pulls.contains_key(&self.next) {
             self.next.0 = self.next.0.wrapping_add(1);
@@ -97,13 +99,11 @@ impl<T: Copy> Receiver<T> {
         let id = self.next;
         self.next.0 = self.next.0.wrapping_add(1);
         stats.pulls += 1;
-        if chunks == 0 {
+        if region.is_empty() {
             stats.pulled += 1;
             self.ended.push_back((tag, Ok(())));
             return id;
         }
-        let pull = Pull::new(tag, holder, object, region, destination, chunks);
-        self.pulls.insert(id, pull);
         let line = self
             .paths
             .entry(holder.who())
@@ -114,6 +114,9 @@ impl<T: Copy> Receiver<T> {
             });
         line.pulls += 1;
         line.queue.push_back(id);
+        let chunk_bytes = line.path.chunk_bytes();
+        let pull = Pull::new(tag, holder, object, region, destination, chunk_bytes);
+        self.pulls.insert(id, pull);
         self.settled = false;
         id
     }
@@ -205,7 +208,7 @@ impl<T: Copy> Receiver<T> {
         if pull.holder.id != envelope.from || pull.holder.incarnation != envelope.incarnation {
             return Err(Reject::Unexpected);
         }
-        let (size, offset) = (self.config.chunk_bytes, data.offset as usize);
+        let (size, offset) = (pull.chunk_bytes, data.offset as usize);
         let end = (offset + size).min(pull.bytes());
         if !offset.is_multiple_of(size) || offset + data.bytes.len() != end {
             return Err(Reject::Range);
@@ -219,6 +222,9 @@ impl<T: Copy> Receiver<T> {
             }
             self.under_way += line.path.under_way();
             self.settled = false;
+            if line.path.prove(data.bytes.len(), &self.config) {
+                self.narrowed.push_back(pull.holder);
+            }
             if pull.got.get(chunk) && pull.repeated > 0 {
                 pull.repeated -= 1;
                 line.path.spurious();
@@ -244,6 +250,11 @@ impl<T: Copy> Receiver<T> {
             self.end(data.pull, Ok(()), stats);
         }
         Ok(())
+    }
+
+    /// The next holder from which large datagrams do not come, small ones do.
+    pub fn take_narrowed(&mut self) -> Option<Peer> {
+        self.narrowed.pop_front()
     }
 
     /// The next pull that has ended.
@@ -338,7 +349,7 @@ impl<T: Copy> Receiver<T> {
         if self.ranges.is_empty() {
             return None;
         }
-        let request = pull.request(front, &self.config, &self.ranges);
+        let request = pull.request(front, &self.ranges);
         let message = match (repeats, pull.begun) {
             (true, _) => Message::Nack(request),
             (false, true) => Message::Grant(request),
@@ -352,6 +363,9 @@ impl<T: Copy> Receiver<T> {
     fn look_for_losses(&mut self, now_us: Micros, stats: &mut TransferStats) {
         let mut dead = Vec::new();
         for (&id, line) in &mut self.paths {
+            if line.pulls == 0 && line.path.may_be_wide(now_us) {
+                line.path = Path::new(&self.config);
+            }
             if line
                 .path
                 .next(&self.load, &self.config)
@@ -379,6 +393,16 @@ impl<T: Copy> Receiver<T> {
                 Ok(found) => {
                     stats.gaps += u64::from(found.gap);
                     stats.timeouts += u64::from(found.timeout);
+                    let before = line.path.under_way();
+                    if line.path.narrow(now_us) {
+                        self.under_way -= before;
+                        restart(
+                            &mut self.pulls,
+                            id,
+                            &mut line.queue,
+                            line.path.chunk_bytes(),
+                        );
+                    }
                 }
                 Err(_) => dead.push(id),
             }
@@ -389,5 +413,20 @@ impl<T: Copy> Receiver<T> {
             // A new incarnation of the path begins with the next pull.
             self.paths.remove(&id);
         }
+    }
+}
+
+/// Begins all pulls from a holder again, with chunks of another size.
+fn restart<T>(
+    pulls: &mut BTreeMap<PullId, Pull<T>>,
+    holder: NodeIncarnation,
+    queue: &mut VecDeque<PullId>,
+    chunk_bytes: usize,
+) {
+    queue.clear();
+    for (&id, pull) in pulls.iter_mut().filter(|(_, p)| p.holder.who() == holder) {
+        pull.restart(chunk_bytes);
+        pull.queued = true;
+        queue.push_back(id);
     }
 }

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use super::{bitmap::Bitmap, path::Path};
 use crate::{
-    Micros, ObjectId, PullId, TransferConfig,
+    Micros, ObjectId, PullId,
     peer::Peer,
     store::SlotId,
-    wire::{ChunkRange, Request},
+    wire::{ChunkRange, Request, chunks_of},
 };
 use tessera_plan::{plan::ElementType, region::Region};
 
@@ -35,6 +35,8 @@ pub struct Pull<T> {
     pub region: Region,
     /// The slot that receives it.
     pub destination: Destination,
+    /// Size of its chunks, in bytes.
+    pub chunk_bytes: usize,
     /// Chunks that have arrived.
     pub got: Bitmap,
     chunks: u32,
@@ -58,14 +60,16 @@ impl<T> Pull<T> {
         object: ObjectId,
         region: Region,
         destination: Destination,
-        chunks: u32,
+        chunk_bytes: usize,
     ) -> Self {
+        let chunks = chunks_of(region, destination.element, chunk_bytes);
         Self {
             tag,
             holder,
             object,
             region,
             destination,
+            chunk_bytes,
             got: Bitmap::new(chunks),
             chunks,
             fresh: 0,
@@ -74,6 +78,16 @@ impl<T> Pull<T> {
             begun: false,
             repeated: 0,
         }
+    }
+
+    /// Begins again with chunks of another size; what had come comes again.
+    pub fn restart(&mut self, chunk_bytes: usize) {
+        self.chunk_bytes = chunk_bytes;
+        self.chunks = chunks_of(self.region, self.destination.element, chunk_bytes);
+        self.got = Bitmap::new(self.chunks);
+        self.fresh = 0;
+        self.again.clear();
+        self.repeated = 0;
     }
 
     /// Bytes of the packed box.
@@ -110,7 +124,7 @@ impl<T> Pull<T> {
     ) -> u32 {
         ranges.clear();
         let before = self.repeated;
-        while room > 0 && ranges.len() < Request::RANGES_MAX {
+        while room > 0 && ranges.len() < Request::RANGES_MAX / 2 {
             let (start, count, again) = match self.again.pop_front() {
                 Some(chunk) if self.got.get(chunk) => continue,
                 Some(chunk) => (chunk, 1, true),
@@ -122,7 +136,8 @@ impl<T> Pull<T> {
                 None => break,
             };
             for chunk in start..start + count {
-                path.ask(now_us, id, chunk, again);
+                let left = self.bytes() - chunk as usize * self.chunk_bytes;
+                path.ask(now_us, id, chunk, again, left.min(self.chunk_bytes));
             }
             room -= count as usize;
             self.repeated += u32::from(again);
@@ -140,18 +155,13 @@ impl<T> Pull<T> {
     }
 
     /// The body of a request for `ranges`.
-    pub fn request<'a>(
-        &self,
-        id: PullId,
-        config: &TransferConfig,
-        ranges: &'a [ChunkRange],
-    ) -> Request<'a> {
+    pub fn request<'a>(&self, id: PullId, ranges: &'a [ChunkRange]) -> Request<'a> {
         Request {
             pull: id,
             object: self.object,
             region: self.region,
             element: self.destination.element,
-            chunk_bytes: config.chunk_bytes as u16,
+            chunk_bytes: self.chunk_bytes as u16,
             ranges,
         }
     }

@@ -236,7 +236,7 @@ impl NodeStatus {
 
 impl<'a> Heartbeat<'a> {
     /// Most nodes asked about at once.
-    pub const ASKED_MAX: usize = 24;
+    pub const ASKED_MAX: usize = 8;
     /// Frames lie in so many numbers from the oldest in flight.
     pub const WINDOW: u32 = u64::BITS;
 

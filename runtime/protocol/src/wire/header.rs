@@ -33,6 +33,9 @@ pub(super) struct RawHeader {
     pub sum: U32,
 }
 
+/// Bytes of the header.
+pub(super) const HEADER_BYTES: usize = size_of::<RawHeader>();
+
 /// Who speaks, to whom, about which plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope {

@@ -11,8 +11,8 @@
 //!
 //! | kind | from, to | body | lists (most) |
 //! |---|---|---|---|
-//! | Heartbeat | edge, gateway | seq, ticket, flags, floor, next, plan hash, model digest | frames (32), nodes asked about (24) |
-//! | State | gateway, edge | seq, ticket, verdict, flags | frames (32), nodes (24) |
+//! | Heartbeat | edge, gateway | seq, ticket, flags, floor, next, plan hash, model digest | frames (32), nodes asked about (8) |
+//! | State | gateway, edge | seq, ticket, verdict, flags | frames (32), nodes (8) |
 //! | StealGateway, Hint | thief, gateway | seq; a node or none | |
 //! | StealClient, NoWork | thief, victim | ask | |
 //! | Lease | victim, thief | ask, frame, task, duration | holders (32), a holder per need (512) |

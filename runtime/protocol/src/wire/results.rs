@@ -4,11 +4,12 @@ use zerocopy::little_endian::U16;
 
 use super::{
     LostResult, NO_TASK, PeerAddress, Reject, ResultEntry, ResultNote,
+    header::HEADER_BYTES,
     list::{Reader, piece},
     number::FrameField,
     writer::Writer,
 };
-use crate::{FrameNumber, ProgramInfo, TaskId};
+use crate::{FrameNumber, ProgramInfo, TaskId, TransferConfig};
 
 /// Finished tasks that the tail needs, and where their outputs lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,9 @@ piece! {
 }
 
 impl<'a> Results<'a> {
+    /// Bytes of lists in a datagram that passes every path.
+    pub const LISTS_BYTES: usize =
+        TransferConfig::CONTROL_BYTES - HEADER_BYTES - size_of::<RawResults>();
     /// Most nodes at once.
     pub const NODES_MAX: usize = 16;
     /// Most tasks at once.
