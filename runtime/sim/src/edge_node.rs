@@ -209,8 +209,9 @@ impl EdgeNode {
             }
             let frame_tensor = core.info.tensors[0];
             let values = frame_tensor.region.len();
-            let Some(slot) = self.store.alloc(frame_tensor.bytes(frame_tensor.region)) else {
+            let Some(slot) = self.machine.frame_slot(&mut self.store) else {
                 core.counters.unplaced += 1;
+                core.trace(|| format!("{} has no slot for a frame", self.endpoint.index));
                 return Ok(());
             };
             let frame = self.frame_id(FrameNumber(self.brought));

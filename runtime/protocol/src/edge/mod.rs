@@ -182,6 +182,7 @@ impl Edge {
             EdgeInput::NoMoreFrames => {
                 self.link.no_more = true;
                 self.link.changed = true;
+                self.slots.frames_over(store);
             }
             EdgeInput::Leave => self.leave(),
         }
@@ -225,6 +226,17 @@ impl Edge {
             && !self.link.no_more
             && self.frames.len() < most
             && self.frames.fits_window()
+    }
+
+    /// A slot for the frame that [`Edge::wants_frame`] asks for; none while the store has no room.
+    /// It comes back by [`EdgeInput::Frame`], or by [`Edge::return_frame_slot`] when there is no frame.
+    pub fn frame_slot(&mut self, store: &mut impl Store) -> Option<SlotId> {
+        self.slots.for_frame(store)
+    }
+
+    /// Takes a slot of [`Edge::frame_slot`] back.
+    pub fn return_frame_slot(&mut self, slot: SlotId, store: &mut impl Store) {
+        self.slots.frame_back(slot, store);
     }
 
     fn step(&mut self, now_us: Micros, store: &mut impl Store) -> EdgeStep {

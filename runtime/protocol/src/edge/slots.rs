@@ -1,7 +1,8 @@
 //! The slots of an edge: what own frames need is set aside before anything is kept for others.
 //!
 //! Otherwise two sources could wait for each other for ever: each with a store full of the other's
-//! stolen outputs, and no slot for its own next task. A node without frames of its own sets
+//! stolen outputs, and no slot for its own next task. Nor would a source bring another frame while a
+//! slow node's frames, of which it keeps outputs, do not end. A node without frames of its own sets
 //! nothing aside.
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use crate::{
 /// For whom a slot is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotUse {
-    /// An own frame itself; the shell takes its slot from the store.
+    /// An own frame itself.
     Frame,
     /// An own frame's outputs, and inputs pulled for a job.
     Own,
@@ -31,6 +32,9 @@ pub struct Slots {
     /// By size, how many are to be set aside.
     quota: Vec<SlotCount>,
     spare: BTreeMap<usize, Vec<SlotId>>,
+    /// How many slots are to be set aside for frames themselves, and bytes of each.
+    frames: SlotCount,
+    spare_frames: Vec<SlotId>,
     primed: bool,
     used: BTreeMap<SlotId, (usize, SlotUse)>,
     foreign_bytes: usize,
@@ -47,6 +51,11 @@ impl Slots {
         Self {
             quota,
             spare: BTreeMap::new(),
+            frames: SlotCount {
+                bytes: info.tensors.first().map_or(0, |t| t.bytes(t.region)),
+                count: config.frames_max,
+            },
+            spare_frames: Vec::new(),
             primed: false,
             used: BTreeMap::new(),
             foreign_bytes: 0,
@@ -58,6 +67,11 @@ impl Slots {
             return;
         }
         self.primed = true;
+        while self.spare_frames.len() < self.frames.count
+            && let Some(slot) = store.alloc(self.frames.bytes)
+        {
+            self.spare_frames.push(slot);
+        }
         for &SlotCount { bytes, count } in &self.quota {
             let spare = self.spare.entry(bytes).or_default();
             while spare.len() < count
@@ -86,6 +100,30 @@ impl Slots {
         Some(slot)
     }
 
+    /// A slot for a frame that is to be brought, if there is one.
+    pub fn for_frame(&mut self, store: &mut impl Store) -> Option<SlotId> {
+        self.prime(store);
+        let spare = self.spare_frames.pop();
+        spare.or_else(|| store.alloc(self.frames.bytes))
+    }
+
+    /// Takes back the slot of a frame that has ended or never came.
+    pub fn frame_back(&mut self, slot: SlotId, store: &mut impl Store) {
+        if self.primed && self.spare_frames.len() < self.frames.count {
+            self.spare_frames.push(slot);
+        } else {
+            store.free(slot);
+        }
+    }
+
+    /// No more frames will be brought: their slots serve others.
+    pub fn frames_over(&mut self, store: &mut impl Store) {
+        self.frames.count = 0;
+        for slot in self.spare_frames.drain(..) {
+            store.free(slot);
+        }
+    }
+
     /// The slot of a new frame.
     pub fn adopt(&mut self, slot: SlotId, bytes: usize, stats: &mut EdgeStats) {
         self.note(slot, bytes, SlotUse::Frame, stats);
@@ -112,6 +150,10 @@ impl Slots {
         if who == SlotUse::Foreign {
             self.foreign_bytes -= bytes;
         }
+        if who == SlotUse::Frame {
+            self.frame_back(slot, store);
+            return;
+        }
         let quota = self
             .quota
             .iter()
@@ -135,7 +177,8 @@ impl Slots {
         // A frame's slot may have been set aside although no task ever needed one.
         if self.used.is_empty() {
             self.primed = false;
-            for slot in std::mem::take(&mut self.spare).into_values().flatten() {
+            let spare = std::mem::take(&mut self.spare).into_values().flatten();
+            for slot in spare.chain(self.spare_frames.drain(..)) {
                 store.free(slot);
             }
         }

@@ -34,8 +34,7 @@ use tessera_plan::files::{
     statistics::{EdgeStatistics, Role},
 };
 use tessera_protocol::{
-    Edge, EdgeInput, EdgeOutput, JobId, Micros, NodeId, Refusal, Traffic, store::Store,
-    wire::MessageKind,
+    Edge, EdgeInput, EdgeOutput, JobId, Micros, NodeId, Refusal, Traffic, wire::MessageKind,
 };
 use tessera_runtime::program::Program;
 
@@ -63,8 +62,6 @@ struct Shell {
     gateway: GatewayWatch,
     refused: Option<Refusal>,
     stopped: bool,
-    /// Bytes of a frame.
-    frame_bytes: usize,
     /// Jobs that are over; empty between turns.
     over: Vec<(JobId, JobEnd)>,
 }
@@ -220,13 +217,13 @@ impl Shell {
     fn take(&mut self, now: Micros, reading: Reading, sending: &mut Sending<'_>) {
         let slot = reading.slot;
         match &reading.frame {
-            None => self.store.free(slot),
+            None => self.machine.return_frame_slot(slot, &mut self.store),
             Some(ReadFrame {
                 index,
                 name,
                 meta: Err(e),
             }) => {
-                self.store.free(slot);
+                self.machine.return_frame_slot(slot, &mut self.store);
                 self.progress.skipped();
                 skipped(*index, name, e);
             }
@@ -248,12 +245,12 @@ impl Shell {
         if !source.is_idle() || self.ready.is_some() || !self.machine.wants_frame() {
             return;
         }
-        let Some(slot) = self.store.alloc(self.frame_bytes) else {
+        let Some(slot) = self.machine.frame_slot(&mut self.store) else {
             return; // the next turn tries again
         };
         match self.store.lend_mut(slot) {
             Some(loan) => source.read(slot, loan),
-            None => self.store.free(slot),
+            None => self.machine.return_frame_slot(slot, &mut self.store),
         }
     }
 

@@ -67,7 +67,6 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let waker = Waker::new()?;
     let shell = Shell {
         address,
-        frame_bytes: info.tensors[0].bytes(info.tensors[0].region),
         machine: Edge::new(config, info),
         store,
         workers,
