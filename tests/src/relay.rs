@@ -59,6 +59,8 @@ pub struct Counters {
     pub forwarded_bytes: u64,
     /// Lost on purpose.
     pub lost: u64,
+    /// Lost since they were longer than [`Faults::bytes_max`].
+    pub too_long: u64,
     /// Doubled on purpose.
     pub duplicated: u64,
     /// Held back on purpose, so that later ones overtake them.
@@ -274,6 +276,10 @@ impl Pump {
             };
             if table.cut.contains(&sender) || table.cut.contains(&port.real) {
                 table.counters.cut += 1;
+                continue;
+            }
+            if table.faults.bytes_max.is_some_and(|most| len > most) {
+                table.counters.too_long += 1;
                 continue;
             }
             let now = Instant::now();

@@ -19,6 +19,8 @@ pub struct Faults {
     pub delay: Duration,
     /// Up to so much is added to every delay, evenly distributed.
     pub jitter: Duration,
+    /// Longer datagrams are lost in silence, as on a path with a small MTU whose routers send no ICMP.
+    pub bytes_max: Option<usize>,
 }
 
 impl Faults {
@@ -30,6 +32,7 @@ impl Faults {
         hold: Duration::ZERO,
         delay: Duration::ZERO,
         jitter: Duration::ZERO,
+        bytes_max: None,
     };
 
     /// A bad radio: `loss`, 5 % duplicates, 10 % held back for 5 ms, up to 1 ms of jitter.
@@ -41,6 +44,7 @@ impl Faults {
             hold: Duration::from_millis(5),
             delay: Duration::ZERO,
             jitter: Duration::from_millis(1),
+            bytes_max: None,
         }
     }
 

@@ -23,6 +23,30 @@ fn sum(edges: &[Option<Value>], pointer: &str) -> u64 {
 }
 
 #[test]
+fn paths_that_lose_long_datagrams_carry_frames_and_say_so() -> Result<()> {
+    let node = node("two-3x3-2x2");
+    let frames = Frames::new(&node, 3, 41)?;
+    let faults = Faults {
+        bytes_max: Some(900),
+        ..Faults::NONE
+    };
+    let setup = Setup {
+        edges: vec![Edge::source(1, frames.files.clone()), Edge::thief(1)],
+        relay: Some((faults, 5)),
+        ..Setup::default()
+    };
+    let cluster = Cluster::start(&node, setup)?;
+    let records = cluster.wait_records(3, LONG)?;
+    frames.check(1, &records)?;
+    let counters = cluster.relay.as_ref().context("a relay")?.counters();
+    assert!(counters.too_long > 0);
+    let said = cluster.gateway.complaint();
+    assert!(said.contains("large datagrams of node 1"), "{said}");
+    cluster.stop()?;
+    Ok(())
+}
+
+#[test]
 fn a_tenth_is_lost_and_nothing_changes() -> Result<()> {
     let node = node("two-3x3-2x2");
     let frames = Frames::new(&node, 3, 40)?;
