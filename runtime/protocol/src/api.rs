@@ -1,4 +1,4 @@
-//! What goes into the machines and what comes out.
+//! Inputs and outputs of the two state machines.
 
 use std::net::SocketAddr;
 
@@ -15,191 +15,193 @@ use crate::{FrameName, FrameNumber, TaskId};
 pub use tessera_plan::files::records::DropReason;
 use tessera_plan::region::Region;
 
-/// What a source knows of a frame beside its pixels; travels to the gateway unread.
+/// A source's description of a frame, apart from the pixels. The gateway receives the description and does
+/// not interpret the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FrameMeta {
-    /// The source's own number for the frame (say, an index into its list of files).
+    /// The source's own number for the frame, for example an index into a list of files.
     pub tag: u64,
-    /// What people know the frame by (say, the file).
+    /// A name of the frame for people, for example the file name.
     pub name: FrameName,
     /// Width of the original picture in pixels.
     pub image_w: u32,
     /// Height of the original picture in pixels.
     pub image_h: u32,
-    /// When the frame entered, on the source's clock, in microseconds.
+    /// Time of capture on the source's clock, in microseconds.
     pub captured_us: u64,
 }
 
 /// How a frame ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum FrameOutcome {
-    /// The gateway published its detections.
+    /// The gateway published the frame's detections.
     Detections,
-    /// The gateway published a drop record.
+    /// The gateway published a drop record with this reason.
     Dropped(DropReason),
 }
 
-/// A task for a worker of this node.
+/// A task to run on a worker of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Names the job in [`EdgeInput::Done`] and [`EdgeInput::Failed`].
+    /// The job's name in [`EdgeInput::Done`] and [`EdgeInput::Failed`].
     pub id: JobId,
     /// Index into [`tessera_plan::dataflow::TaskGraph::tasks`].
     pub task: TaskId,
-    /// The frame it belongs to.
+    /// The frame that the task belongs to.
     pub frame: FrameId,
-    /// Whether another node owns the frame.
+    /// True when another node owns the frame.
     pub stolen: bool,
-    /// Per input of the task, packed boxes that together cover the input's box. They may be larger
+    /// For each input of the task: packed boxes that together cover the input's box. The boxes may be larger
     /// (a whole frame, a neighbour's whole tile) and may overlap; equal positions hold equal bits.
-    /// Read only.
+    /// The worker only reads the boxes.
     pub inputs: Vec<Vec<(SlotId, Region)>>,
-    /// Per output of the task the slot of its packed box; written by this job only.
+    /// For each output of the task: the slot of the packed output box. No other job writes this slot.
     pub outputs: Vec<SlotId>,
 }
 
-/// What an edge's shell tells its machine.
+/// What a shell tells an edge's machine.
 #[derive(Clone, Copy, Debug)]
 pub enum EdgeInput<'a> {
     /// A datagram arrived.
     Datagram {
         /// The sender's address.
         from: SocketAddr,
-        /// Its payload.
+        /// The datagram's payload.
         bytes: &'a [u8],
     },
-    /// The time of the last [`EdgeOutput::WaitUntil`] has come (or may have).
+    /// The time of the last [`EdgeOutput::WaitUntil`] has come. An early tick is harmless.
     Tick,
-    /// A new frame of this source, whole, in a slot that now belongs to the machine. Only while
-    /// [`super::Edge::wants_frame`]; its number is the count of frames before it.
+    /// A complete new frame of this source, in a slot that now belongs to the machine. Allowed only while
+    /// [`super::Edge::wants_frame`] is true. The frame's number is the count of earlier frames.
     Frame {
-        /// All of tensor 0.
+        /// The slot that holds all of tensor 0.
         slot: SlotId,
-        /// Travels with it.
+        /// The source's description of the frame.
         meta: FrameMeta,
     },
-    /// A worker finished a job; its outputs are complete.
+    /// A worker finished a job; the job's outputs are complete.
     Done {
-        /// The job, as [`EdgeOutput::Run`] named it.
+        /// The job's id from [`EdgeOutput::Run`].
         job: JobId,
     },
-    /// A job was lost: its worker died or refused. Its slots are quiet again.
+    /// A job failed: the worker died or refused the job. Nobody reads or writes the job's slots any more.
     Failed {
-        /// The job, as [`EdgeOutput::Run`] named it.
+        /// The job's id from [`EdgeOutput::Run`].
         job: JobId,
     },
     /// This source will bring no more frames.
     NoMoreFrames,
-    /// This node is about to leave: drain once more, then go. Own frames in flight are dropped.
+    /// This node is about to leave: drain the machine once more, then exit. The frames in flight of this
+    /// source are dropped.
     Leave,
 }
 
-/// What an edge's machine asks of its shell.
+/// What an edge's machine asks the shell to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EdgeOutput<'a> {
     /// Send a datagram of at most [`super::TransferConfig::DATAGRAM_BYTES_MAX`] bytes.
     Send {
         /// The receiver's address.
         to: SocketAddr,
-        /// Payload, valid until the next call.
+        /// The payload, valid until the next call.
         bytes: &'a [u8],
     },
-    /// Run a job on a worker; at most [`super::EdgeConfig::jobs_max`] are out at a time.
+    /// Run a job on a worker; at most [`super::EdgeConfig::jobs_max`] jobs are out at a time.
     Run(Job),
-    /// A frame of this source is over; its record is the gateway's.
+    /// A frame of this source has ended. The gateway writes the record of the frame.
     FrameEnded {
-        /// Its number.
+        /// The frame's number.
         number: FrameNumber,
-        /// Its meta, as it was given.
+        /// The frame's meta, as the shell gave it.
         meta: FrameMeta,
-        /// How it ended.
+        /// How the frame ended.
         outcome: FrameOutcome,
     },
-    /// The gateway will not have this node. The machine keeps asking, seldom.
+    /// The gateway refuses this node. The machine keeps asking at long intervals.
     Refused(Refusal),
-    /// Something for whoever looks after the cluster.
+    /// A message for the operator of the cluster.
     Notice(Notice),
-    /// The gateway ends the run: leave.
+    /// The gateway has ended the run: the shell should leave.
     Stopped,
-    /// Nothing more to do before this time or the next input.
+    /// The machine has nothing to do before this time or the next input.
     WaitUntil(Micros),
 }
 
-/// What a gateway's shell tells its machine.
+/// What a shell tells the gateway's machine.
 #[derive(Clone, Copy, Debug)]
 pub enum GatewayInput<'a> {
     /// A datagram arrived.
     Datagram {
         /// The sender's address.
         from: SocketAddr,
-        /// Its payload.
+        /// The datagram's payload.
         bytes: &'a [u8],
     },
-    /// The time of the last [`GatewayOutput::WaitUntil`] has come (or may have).
+    /// The time of the last [`GatewayOutput::WaitUntil`] has come. An early tick is harmless.
     Tick,
-    /// The tail ran and the frame's record is written.
+    /// The tail ran and the shell wrote the frame's record.
     TailDone {
-        /// The frame.
+        /// The frame whose tail ran.
         frame: FrameId,
     },
     /// The tail could not run. A [`GatewayOutput::Drop`] follows.
     TailFailed {
-        /// The frame.
+        /// The frame whose tail failed.
         frame: FrameId,
     },
-    /// End the run: every node is told to leave.
+    /// End the run: the gateway tells every node to leave.
     Stop,
 }
 
-/// What a gateway's machine asks of its shell.
+/// What the gateway's machine asks the shell to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayOutput<'a> {
     /// Send a datagram.
     Send {
         /// The receiver's address.
         to: SocketAddr,
-        /// Payload, valid until the next call.
+        /// The payload, valid until the next call.
         bytes: &'a [u8],
     },
-    /// All inputs of the tail are merged: run it, write the record, say
-    /// [`GatewayInput::TailDone`]. Several frames may be out at a time.
+    /// All inputs of the tail are merged: run the tail, write the record, then answer with
+    /// [`GatewayInput::TailDone`] or [`GatewayInput::TailFailed`]. Several frames may be out at a time.
     RunTail {
-        /// The frame.
+        /// The frame to run the tail for.
         frame: FrameId,
-        /// As its source gave it.
+        /// The meta that the frame's source gave.
         meta: FrameMeta,
-        /// How long ago its source captured it.
+        /// Time since the frame's source captured the frame, in microseconds.
         age_us: Micros,
-        /// Per [`tessera_plan::dataflow::TaskGraph::tail_inputs`] the whole tensor.
+        /// The whole tensor for each of [`tessera_plan::dataflow::TaskGraph::tail_inputs`].
         inputs: Vec<SlotId>,
     },
-    /// Write a drop record: the frame will have no detections. Never after its `RunTail`, unless
-    /// the shell said `TailFailed`.
+    /// Write a drop record: the frame will have no detections. `Drop` never follows the frame's
+    /// `RunTail`, unless the shell answered `TailFailed`.
     Drop {
-        /// The frame.
+        /// The frame to drop.
         frame: FrameId,
-        /// As its source gave it.
+        /// The meta that the frame's source gave.
         meta: FrameMeta,
-        /// How long ago its source captured it.
+        /// Time since the frame's source captured the frame, in microseconds.
         age_us: Micros,
         /// Why the frame has no detections.
         reason: DropReason,
     },
-    /// Something for whoever looks after the cluster.
+    /// A message for the operator of the cluster.
     Notice(Notice),
-    /// Nothing more to do before this time or the next input.
+    /// The machine has nothing to do before this time or the next input.
     WaitUntil(Micros),
 }
 
-/// Whether a run is over, as the gateway sees it.
+/// The gateway's view of how far the run is from its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
-    /// Nodes alive.
+    /// Number of nodes alive.
     pub alive: usize,
-    /// Nodes that brought at least one frame, ever.
+    /// Number of nodes that have ever brought a frame.
     pub sources: usize,
-    /// Nodes alive that said [`EdgeInput::NoMoreFrames`] and whose frames have all ended.
+    /// Number of nodes alive that said [`EdgeInput::NoMoreFrames`] and whose frames have all ended.
     pub finished: usize,
-    /// Frames in flight.
+    /// Number of frames in flight.
     pub frames: usize,
 }

@@ -1,7 +1,7 @@
-//! Transfers out: chunks straight from slots, one by one, as the shell takes them.
+//! Outgoing transfers: the shell takes chunks one by one, directly from the slots.
 //!
-//! Nothing is remembered of a receiver but the ranges it has just asked for; there is a bound on
-//! their number, and one that does not fit is dropped: its receiver will ask again.
+//! The server remembers nothing of a receiver except the ranges just requested. The number of ranges has a
+//! bound; the server drops a range beyond the bound, and the receiver asks again.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ use crate::PullId;
 use crate::store::{SlotId, Store};
 use tessera_plan::region::Region;
 
-/// Chunks to be sent.
+/// The queue of chunks to be sent.
 #[derive(Debug, Default)]
 pub struct ChunkServer {
     turns: VecDeque<QueuedRange>,
@@ -36,14 +36,14 @@ struct QueuedRange {
 }
 
 impl ChunkServer {
-    /// Most ranges that wait.
+    /// Most waiting ranges.
     pub const RANGES_MAX: usize = 1024;
 
-    /// Takes a request for an object that is here.
+    /// Queues the chunks of a request for an object that this node holds.
     pub fn request(&mut self, to: Peer, request: &Request<'_>, stats: &mut TransferStats) {
         for range in request.ranges {
             let (next, end) = (range.start.get(), range.start.get() + range.count.get());
-            // A receiver that loses patience while its chunks still wait here gets them once.
+            // A receiver that repeats its request while the chunks still wait here gets the chunks once.
             let waits = |t: &QueuedRange| {
                 t.to.id == to.id
                     && t.to.incarnation == to.incarnation
@@ -71,8 +71,8 @@ impl ChunkServer {
         }
     }
 
-    /// Writes the next chunk to `out`; says where it goes. `lookup` knows where objects lie and
-    /// which box of their tensor they are.
+    /// Writes the next chunk to `out`; returns the destination. `lookup` returns an object's slot and
+    /// the box of the tensor that the slot holds.
     pub fn poll(
         &mut self,
         me: Sender,

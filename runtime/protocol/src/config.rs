@@ -1,4 +1,4 @@
-//! Bounds and periods. Times are microseconds.
+//! Bounds and periods of the two machines. Times are microseconds.
 
 use std::net::SocketAddr;
 
@@ -12,39 +12,39 @@ use super::{
     info::ProgramInfo,
 };
 
-/// How objects are pulled.
+/// Bounds and timeouts for pulling objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransferConfig {
-    /// Bytes of an object per datagram; a multiple of 4, at most [`Self::CHUNK_BYTES_MAX`].
+    /// Object bytes per datagram; a multiple of 4, at most [`Self::CHUNK_BYTES_MAX`].
     pub chunk_bytes: usize,
-    /// Bytes that may be under way to this node: no more than its socket buffer holds, counting
-    /// the kernel's overhead.
+    /// Bytes that may be under way to this node at a time. At most what the node's socket buffer holds,
+    /// including the kernel's overhead.
     pub receive_budget_bytes: usize,
-    /// Chunks asked of one holder before it has shown what it can do.
+    /// Chunks requested from a new holder before the first round trip.
     pub first_window_chunks: u32,
-    /// Silence that counts as loss before the first round trip is measured, in microseconds.
+    /// Silence that counts as loss until the first round trip has been measured, in microseconds.
     pub first_rto_us: u64,
-    /// Shortest time after which silence counts as loss, in microseconds.
+    /// Lower bound of the silence that counts as loss, in microseconds.
     pub rto_us_min: u64,
-    /// Longest time after which silence counts as loss, in microseconds.
+    /// Upper bound of the silence that counts as loss, in microseconds.
     pub rto_us_max: u64,
-    /// Silent timeouts in a row after which a holder counts as unreachable.
+    /// Consecutive timeouts after which a holder counts as unreachable.
     pub timeouts_max: u32,
 }
 
 impl TransferConfig {
-    /// Largest datagram ever sent: an Ethernet frame without IP fragments.
+    /// Largest datagram in bytes: fills an Ethernet frame without IP fragments.
     pub const DATAGRAM_BYTES_MAX: usize = 1472;
-    /// Largest payload of a chunk.
+    /// Largest payload of a chunk, in bytes.
     pub const CHUNK_BYTES_MAX: usize = 1408;
-    /// Payload of a chunk on a path where larger datagrams get lost: with all headers less than the 576
-    /// bytes that every host takes (RFC 1122, section 3.3.2).
+    /// Payload of a chunk on a path that loses larger datagrams, in bytes. Together with all headers the
+    /// payload stays below the 576 bytes that every host accepts (RFC 1122, section 3.3.2).
     pub const NARROW_CHUNK_BYTES: usize = 480;
-    /// Largest datagram without a chunk that this node writes where it can choose how many elements it lists.
+    /// Size limit in bytes of datagrams without a chunk, where this node can choose how many elements a list has.
     pub const CONTROL_BYTES: usize = 548;
-    /// Microseconds after which larger chunks are tried again.
+    /// Microseconds after which the receiver tries larger chunks again.
     pub const NARROW_FOR_US: u64 = 600_000_000;
-    /// Losses of large chunks, before any of them has come, after which smaller ones are tried.
+    /// Losses of large chunks after which the receiver tries smaller ones, if no large chunk has arrived.
     pub const NARROW_AFTER: u32 = 6;
 }
 
@@ -62,32 +62,32 @@ impl Default for TransferConfig {
     }
 }
 
-/// Which node runs which task: a policy. What each one decides is in `edge/placement`.
+/// The policy that decides which node runs which task. The decisions of each policy are in `edge/placement`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Placement {
-    /// Work stealing, DeepThings' WST: the owner takes its tasks from the front, thieves get them
-    /// from the back, and whoever runs dry asks for more. With several stages, a node prefers the
-    /// tasks whose inputs it holds.
+    /// Work stealing, DeepThings' WST: the owner takes tasks from the front, thieves receive tasks
+    /// from the back, and a node without work asks for more. With several stages, a node prefers
+    /// tasks whose inputs the node holds.
     #[default]
     Steal,
 }
 
-/// Configuration of an edge.
+/// Configuration of an edge's machine.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeConfig {
-    /// This node; not 0.
+    /// This node's id; not 0.
     pub id: NodeId,
-    /// The process that runs the machine.
+    /// The incarnation of the process that runs the machine.
     pub incarnation: Incarnation,
-    /// Where the gateway listens.
+    /// The gateway's UDP address.
     pub gateway: SocketAddr,
-    /// Jobs that run at the same time.
+    /// Number of jobs that run at the same time.
     pub workers: usize,
-    /// Jobs handed out at a time: `workers` and those whose inputs travel meanwhile.
+    /// Most jobs handed out at a time: `workers`, plus the jobs that are still loading inputs.
     pub jobs_max: usize,
-    /// Own frames in flight; 0 for a node that is no source. At most [`Self::FRAMES_MAX`].
+    /// Most frames of this source in flight; 0 for a node without a source. At most [`Self::FRAMES_MAX`].
     pub frames_max: usize,
-    /// Bytes of objects kept for others. When they are exceeded the node stops stealing
+    /// Most bytes of objects kept for other nodes. Above this limit the node stops stealing
     /// until frames end.
     pub foreign_bytes_max: usize,
     /// Microseconds between two heartbeats to the gateway.
@@ -96,27 +96,27 @@ pub struct EdgeConfig {
     pub dead_after_us: u64,
     /// First and longest pause before a control message is sent again, in microseconds.
     pub retry_us: [u64; 2],
-    /// Microseconds after which a lease is void that its thief has not renewed.
+    /// Microseconds without a renewal after which a lease is void.
     pub lease_us: u64,
-    /// Microseconds after which a lease is void whatever its thief says.
+    /// Microseconds after which a lease is void even if the thief keeps renewing.
     pub lease_us_max: u64,
     /// First and longest pause of a thief that found no work, in microseconds.
     pub backoff_us: [u64; 2],
-    /// Attempts at a task after which its frame is dropped.
+    /// Failed attempts at a task after which the task's frame is dropped.
     pub failures_max: u8,
-    /// An idle owner runs a backup copy of a task leased for so long; `u64::MAX` for never.
+    /// Microseconds after which an idle owner runs a backup copy of a leased task; `u64::MAX` for never.
     pub backup_after_us: u64,
-    /// Which tasks this node runs, gives away and asks for.
+    /// The policy for running, leasing and requesting tasks.
     pub placement: Placement,
-    /// How objects are pulled.
+    /// Bounds and timeouts for pulling objects.
     pub transfer: TransferConfig,
 }
 
 impl EdgeConfig {
-    /// Most frames of one source in flight: all stand in every heartbeat, with their names.
+    /// Most frames of one source in flight: every heartbeat lists all of these frames, with names.
     pub const FRAMES_MAX: usize = 8;
 
-    /// An edge with the usual periods, two frames in flight and `workers + 1` jobs.
+    /// A configuration with the usual periods, two frames in flight and `workers + 1` jobs.
     pub fn new(id: NodeId, incarnation: Incarnation, gateway: SocketAddr, workers: usize) -> Self {
         Self {
             id,
@@ -139,36 +139,37 @@ impl EdgeConfig {
         }
     }
 
-    /// Slots that let this node never wait for itself, one entry per distinct size. Own frames with all they produce, the copies that running jobs need, and as many
-    /// frames' worth of stolen outputs as `steal_frames`.
+    /// Slots with which this node never deadlocks on its own store, one entry per distinct size. The slots hold
+    /// own frames with all their outputs, the copies that running jobs need, and the stolen outputs of
+    /// `steal_frames` frames.
     pub fn slots(&self, info: &ProgramInfo, steal_frames: usize) -> Vec<SlotCount> {
         edge_slots(info, self.frames_max, self.jobs_max, steal_frames)
     }
 }
 
-/// Configuration of the gateway.
+/// Configuration of the gateway's machine.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewayConfig {
-    /// The process that runs the machine.
+    /// The incarnation of the process that runs the machine.
     pub incarnation: Incarnation,
-    /// Frames in flight over all sources; each takes the tail's whole inputs.
+    /// Most frames in flight over all sources; each frame takes slots for all inputs of the tail.
     pub frames_max: usize,
-    /// Pulls at the same time.
+    /// Most pulls at the same time.
     pub pulls_max: usize,
-    /// Longest time between two calls of the machine, in microseconds; as long as the edges' heartbeat.
+    /// Longest time between two calls of the machine, in microseconds; equal to the edges' heartbeat period.
     pub heartbeat_us: u64,
     /// Microseconds of silence after which a node counts as dead.
     pub dead_after_us: u64,
-    /// Microseconds without progress after which a frame gives its room to one that waits.
+    /// Microseconds without progress after which a frame gives up its slots to a waiting frame.
     pub stall_us: u64,
     /// First and longest pause before a control message is sent again, in microseconds.
     pub retry_us: [u64; 2],
-    /// How objects are pulled.
+    /// Bounds and timeouts for pulling objects.
     pub transfer: TransferConfig,
 }
 
 impl GatewayConfig {
-    /// A gateway with the usual periods and eight frames in flight.
+    /// A configuration with the usual periods and eight frames in flight.
     pub fn new(incarnation: Incarnation) -> Self {
         Self {
             incarnation,

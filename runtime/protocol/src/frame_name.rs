@@ -1,31 +1,31 @@
-//! What a source calls a frame: a bounded text that travels to the gateway with the frame's announcement.
+//! The name that a source gives to a frame: a bounded text in the frame's announcement to the gateway.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A name of at most [`FrameName::BYTES_MAX`] bytes, none of which is zero. Behind them all are, so equal names are
-/// equal bytes.
+/// A name of at most [`FrameName::BYTES_MAX`] bytes, none of which is zero. All bytes behind the name are zero, so
+/// equal names have equal bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FrameName {
     len: u8,
     bytes: [u8; Self::BYTES_MAX],
 }
 
-/// Stands for what a name lacks.
+/// Replaces the part cut off a long name.
 const CUT: &str = "\u{2026}";
 
 impl FrameName {
-    /// Longest name.
+    /// Length of the longest name, in bytes.
     pub const BYTES_MAX: usize = 79;
 
-    /// No name.
+    /// The empty name, of a frame without a name.
     pub const NONE: Self = Self {
         len: 0,
         bytes: [0; Self::BYTES_MAX],
     };
 
-    /// A name. Of a longer text it keeps the end, behind `…`: ends of paths tell frames apart.
+    /// A name from a text. A longer text keeps only its end, behind `…`: ends of paths tell frames apart.
     pub fn new(text: &str) -> Self {
         let text = &text.replace('\0', " ");
         if let Some(name) = Self::fitting("", text) {
@@ -48,8 +48,8 @@ impl FrameName {
         Some(name)
     }
 
-    /// The name that stands in a datagram; `None` when it is none: too long, no UTF-8, with a zero inside, or not zero
-    /// behind its end.
+    /// The name in a datagram; `None` when the bytes are no valid name: too long, not UTF-8, with a zero inside, or not
+    /// zero behind the end.
     pub fn from_wire(len: u8, bytes: &[u8; Self::BYTES_MAX]) -> Option<Self> {
         let (name, rest) = bytes.split_at_checked(usize::from(len))?;
         let ends = !name.contains(&0) && rest.iter().all(|b| *b == 0);
@@ -57,7 +57,7 @@ impl FrameName {
         sound.then_some(Self { len, bytes: *bytes })
     }
 
-    /// Its length in bytes, and all its bytes, for a datagram.
+    /// The name's length in bytes and the zero-padded bytes, for a datagram.
     pub const fn to_wire(&self) -> (u8, [u8; Self::BYTES_MAX]) {
         (self.len, self.bytes)
     }

@@ -1,35 +1,35 @@
-//! Names of things that travel: nodes, frames, objects; and of jobs, which do not.
+//! Identifiers of nodes, frames and objects, which travel in datagrams, and of jobs, which stay on the node.
 
 use serde::Serialize;
 use tessera_plan::dataflow::ObjectKey;
 
-/// A node of the cluster, by configuration. 0 is the gateway.
+/// A node's configured number in the cluster. 0 is the gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct NodeId(pub u16);
 
-/// The gateway's id.
+/// The id of the gateway.
 pub const GATEWAY: NodeId = NodeId(0);
 
-/// One process of a node: a random number that the process draws when it starts, never 0. Numbers tell
-/// processes apart. Their order means nothing; see `docs/incarnations.md`.
+/// A random number that a process draws at start, never 0. The number tells the processes of a node
+/// apart. The order of the numbers means nothing; see `docs/incarnations.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Incarnation(pub u64);
 
-/// One process of a node.
+/// One process of a node: the node's id and the process's incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeIncarnation {
-    /// The node.
+    /// The node's id.
     pub id: NodeId,
-    /// Which of its processes.
+    /// The process's incarnation.
     pub incarnation: Incarnation,
 }
 
-/// Counts the frames that one incarnation of a source has accepted, from 0.
+/// The number of a frame among the frames that one incarnation of a source has accepted, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct FrameNumber(pub u32);
 
 impl FrameNumber {
-    /// The number `by` frames later; `None` beyond the last one.
+    /// The number `by` frames later; `None` on overflow of `u32`.
     pub const fn later(self, by: u32) -> Option<Self> {
         match self.0.checked_add(by) {
             Some(n) => Some(Self(n)),
@@ -37,47 +37,47 @@ impl FrameNumber {
         }
     }
 
-    /// How many frames it lies behind `first`; `None` when it lies before.
+    /// How many frames this number lies behind `first`; `None` when this number lies before `first`.
     pub const fn since(self, first: Self) -> Option<u32> {
         self.0.checked_sub(first.0)
     }
 }
 
-/// Which of the changes at a gateway a node's registration follows: the gateway counts them, over all
-/// nodes. Whoever registers shows the ticket that the gateway gave in answer to it, so a datagram from
-/// before the last change registers nobody.
+/// A place in the gateway's sequence of registration changes; the gateway counts changes over all nodes.
+/// A node that registers shows the ticket from the gateway's answer, so a datagram from before the last
+/// change registers nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u32);
 
-/// A thief's request for a task, by its number: a thief counts its requests to all victims. The lease that
-/// answers it, and all reports of that lease, name it.
+/// The number of a thief's request for a task. A thief counts requests to all victims together. The answering
+/// lease and all reports about that lease carry the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u32);
 
-/// A transfer, by its receiver's number. Comes back with every chunk.
+/// The number that a receiver gives to a transfer. Every chunk of the transfer carries the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PullId(pub u32);
 
-/// A frame, cluster-wide and across restarts of its source.
+/// A frame's identifier: unique in the cluster and across restarts of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct FrameId {
-    /// The node that brought the frame and owns it.
+    /// The source: the node that brought the frame and owns the frame.
     pub source: NodeId,
-    /// Which incarnation of the source.
+    /// The incarnation of the source.
     pub incarnation: Incarnation,
-    /// Which of the incarnation's frames.
+    /// The number of the frame within the incarnation.
     pub number: FrameNumber,
 }
 
-/// An immutable box of a tensor: same name, same bits, wherever it lies.
+/// An immutable box of a tensor. Every copy of an object, on any node, holds the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
-    /// The frame it belongs to.
+    /// The frame that the object belongs to.
     pub frame: FrameId,
-    /// Which of its objects.
+    /// The object's key within the frame.
     pub key: ObjectKey,
 }
 
-/// A job that a machine handed to its shell. Meaningless to other nodes.
+/// A job that a machine handed to the shell. Job ids mean nothing to other nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u32);

@@ -1,17 +1,17 @@
-//! A program as the state machines know it.
+//! The state machines' view of a program.
 
 use std::{fmt, ops::Deref};
 
 use tessera_plan::dataflow::TaskGraph;
 
-/// The task graph of a program, and the digests by which nodes tell that they run the same.
+/// The task graph of a program, and the digests by which nodes check that they run the same program.
 #[derive(Clone)]
 pub struct ProgramInfo {
     /// Hash of the plan's dataflow.
     pub plan_hash: [u8; 32],
-    /// Digest of the model.
+    /// SHA-256 of the model, as in the header of `weights.bin`.
     pub model_digest: [u8; 32],
-    /// Tasks, and who needs what of whom.
+    /// The tasks and the dependencies between tasks.
     pub graph: TaskGraph,
 }
 
@@ -19,14 +19,14 @@ pub struct ProgramInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PlanPrefix(pub u32);
 
-/// As the hash begins in hexadecimal.
+/// The eight hexadecimal digits with which the plan's hash begins.
 impl fmt::Display for PlanPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0.swap_bytes())
     }
 }
 
-/// Short: machines hold the program, and their text should be about what they know besides.
+/// Short: machines hold the program, and their `Debug` text should show the rest of their state.
 impl fmt::Debug for ProgramInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, ..] = self.plan_hash;

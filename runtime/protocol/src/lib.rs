@@ -6,8 +6,8 @@
 //!
 //! # How to run a machine
 //!
-//! Give it one input with `handle(now_us, input, store)`. Then call `poll(now_us, store)` and do
-//! what it says until it says `WaitUntil`. Give it `Tick` at that time, or another input before.
+//! Give the machine one input with `handle(now_us, input, store)`. Then call `poll(now_us, store)` and carry out
+//! each output until `poll` returns `WaitUntil`. Give the machine `Tick` at that time, or another input earlier.
 //!
 //! # How a frame is computed
 //!
@@ -25,10 +25,10 @@
 //! ```
 //!
 //! 1. The source's edge owns the frame and the state of each of its tasks: waiting, ready, leased,
-//!    running, done. It runs ready tasks itself.
+//!    running, done. The owner runs ready tasks itself.
 //! 2. A node without a ready task asks the gateway for a victim and the victim for a task, as in
 //!    DeepThings (`steal_gateway`, `steal_client`). The victim answers with a lease: the right to
-//!    run one task until a deadline, which the thief renews.
+//!    run one task until a deadline. The thief renews the lease.
 //! 3. The thief pulls the inputs from the nodes that hold them, runs the task, keeps the outputs,
 //!    and reports to the owner.
 //! 4. The owner tells the gateway where the last stage's outputs lie. The gateway pulls them into
@@ -36,14 +36,14 @@
 //!
 //! # What holds whatever the network does
 //!
-//! - Every control message is idempotent. It is sent again until its answer arrives or its reason
-//!   is gone, so a message may be lost, doubled, delayed or overtaken.
-//! - Every message names the sender's [`Incarnation`] and, but for the first heartbeats, the
-//!   receiver's. Messages from or for an earlier process are ignored.
-//! - A task is pure, so a second run of it is harmless. The first result that the owner hears of
+//! - Every control message is idempotent. The sender repeats a message until the answer arrives or the
+//!   message has become pointless, so the network may lose, double, delay or reorder messages.
+//! - Every message names the sender's [`Incarnation`] and, except for the first heartbeats, the
+//!   receiver's. A node ignores messages from or for an earlier process.
+//! - A task is pure, so a second run of a task is harmless. The first result that reaches the owner
 //!   counts.
-//! - Every queue, table and retry has a bound. A datagram that breaks a rule is counted in
-//!   [`Traffic::rejected`] and changes nothing.
+//! - Every queue, table and retry has a bound. A datagram that breaks a rule increments
+//!   [`Traffic::rejected`] and changes nothing else.
 #![forbid(unsafe_code)]
 
 mod api;
@@ -85,6 +85,6 @@ pub use stats::{
 };
 pub use tessera_plan::dataflow::TaskId;
 
-/// Microseconds: a duration, or a time since any fixed moment of this node. Times never go backwards;
-/// nodes need not agree on them.
+/// Microseconds: a duration, or a time since a moment that each node fixes for itself. A node's times never
+/// go backwards; different nodes' times are not comparable.
 pub type Micros = u64;

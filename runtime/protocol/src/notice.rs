@@ -1,4 +1,4 @@
-//! What machines say of their cluster, for whoever looks after it.
+//! What the machines report to the operator of the cluster.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,74 +8,74 @@ use std::{
 
 use crate::{Micros, NodeId, info::PlanPrefix, refusal::Refusal};
 
-/// Something that an operator would want to know. Nothing depends on its being read.
+/// An event of interest to an operator. The machines work the same when nobody reads notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A node takes part from now on.
     Joined {
-        /// Its number.
+        /// The node's id.
         node: NodeId,
-        /// Where it is.
+        /// The node's UDP address.
         addr: SocketAddr,
     },
-    /// A node takes part no longer.
+    /// A node no longer takes part.
     Lost {
-        /// Its number.
+        /// The node's id.
         node: NodeId,
-        /// Where it was.
+        /// The node's last UDP address.
         addr: SocketAddr,
-        /// How it went.
+        /// How the node was lost.
         why: Loss,
-        /// Its frames in flight, which are dropped.
+        /// Number of the node's frames in flight, all of which are dropped.
         frames: usize,
     },
-    /// A node was turned away; said seldom of one that keeps asking.
+    /// The gateway turned a node away. Repeated at long intervals while the node keeps asking.
     Refused {
-        /// The number that it gave.
+        /// The id that the node claims.
         node: NodeId,
-        /// Where it is.
+        /// The node's UDP address.
         addr: SocketAddr,
-        /// Why it may not take part.
+        /// Why the node may not take part.
         why: Refusal,
-        /// What its plan's hash begins with.
+        /// The first bytes of the node's plan hash.
         plan: PlanPrefix,
     },
-    /// An edge: the gateway will not have this node. It asks again, seldom.
+    /// From an edge: the gateway refuses this node. The node asks again at long intervals.
     TurnedAway {
-        /// Why it may not take part.
+        /// Why this node may not take part.
         why: Refusal,
-        /// What this node's plan's hash begins with.
+        /// The first bytes of this node's plan hash.
         own_plan: PlanPrefix,
-        /// What the gateway's begins with.
+        /// The first bytes of the gateway's plan hash.
         gateway_plan: PlanPrefix,
     },
-    /// An edge: another living node asks to take part under this node's number.
+    /// From an edge: another living node asks to take part under this node's id.
     IdContested {
-        /// The number.
+        /// The id that both nodes claim.
         node: NodeId,
     },
-    /// An edge: another process of the gateway answers; this node registers with it.
+    /// From an edge: another process of the gateway answers. This node registers with that process.
     GatewayRestarted,
-    /// Datagrams above some size do not come through from a node, smaller ones do: a path with a small
-    /// MTU and without the messages that say so. This node asks for small ones from now on.
+    /// Datagrams above some size from a node get lost, while smaller ones arrive: the path has a small MTU
+    /// and drops the ICMP messages that report it. This node requests small chunks from now on.
     NarrowPath {
-        /// The node that sends.
+        /// The node that sends the chunks.
         from: NodeId,
-        /// Where it is.
+        /// The sending node's UDP address.
         addr: SocketAddr,
-        /// Largest payload that is asked for now, in bytes.
+        /// Largest payload that this node requests now, in bytes.
         chunk_bytes: usize,
     },
 }
 
-/// How a node went.
+/// How a node was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// It said so.
+    /// The node announced that it leaves.
     Left,
-    /// Nothing was heard of it for too long.
+    /// The gateway heard nothing from the node for too long.
     Silent,
-    /// Another process has registered under its number: it was restarted.
+    /// Another process has registered under the node's id: the node was restarted.
     Replaced,
 }
 
@@ -89,20 +89,20 @@ impl fmt::Display for Loss {
     }
 }
 
-/// Notices that wait to be taken.
+/// Notices that wait for the shell.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     waiting: VecDeque<Notice>,
-    /// Who was turned away, and when that was said.
+    /// Refused nodes, with the reason and the time of the last notice.
     refused: BTreeMap<(NodeId, SocketAddr), (Refusal, Micros)>,
 }
 
 impl Notices {
-    /// Most that wait; later ones are not said.
+    /// Most waiting notices; further notices are discarded.
     const WAITING_MAX: usize = 256;
-    /// Most refused nodes that are remembered; further ones are not spoken of.
+    /// Most refused nodes remembered; the machine reports no further ones.
     const REFUSED_MAX: usize = 64;
-    /// Between two notices of one node that keeps asking.
+    /// Pause between two notices about one node that keeps asking, in microseconds.
     const AGAIN_US: u64 = 600_000_000;
 
     pub(crate) fn add(&mut self, notice: Notice) {
@@ -111,7 +111,7 @@ impl Notices {
         }
     }
 
-    /// Says that a node was turned away, unless that was said lately.
+    /// Adds a notice that a node was turned away, unless a recent notice said the same.
     pub(crate) fn refused(
         &mut self,
         now_us: Micros,

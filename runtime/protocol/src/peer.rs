@@ -1,4 +1,4 @@
-//! Incarnations of nodes, and what this node says of itself in every datagram.
+//! Incarnations of nodes, and what this node states about itself in every datagram.
 
 use std::net::SocketAddr;
 
@@ -7,36 +7,36 @@ use super::{
     wire::{Envelope, PeerAddress},
 };
 
-/// One incarnation of a node, and where it was seen.
+/// One incarnation of a node and its last known address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The node.
+    /// The node's id.
     pub id: NodeId,
-    /// Its process.
+    /// The incarnation of the node's process.
     pub incarnation: Incarnation,
-    /// Its UDP address, as datagrams showed it last.
+    /// The node's UDP address, taken from the latest datagram.
     pub addr: SocketAddr,
 }
 
 /// This node, as the sender of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {
-    /// The node.
+    /// The node's id.
     pub id: NodeId,
-    /// Its process.
+    /// The incarnation of the node's process.
     pub incarnation: Incarnation,
     /// First bytes of the plan's hash.
     pub plan: u32,
 }
 
 impl Peer {
-    /// Before every process there is.
+    /// A value that sorts before every real process.
     pub const NOBODY: NodeIncarnation = NodeIncarnation {
         id: NodeId(0),
         incarnation: Incarnation(0),
     };
 
-    /// Which process it is, wherever it was seen.
+    /// The process, without its address.
     pub const fn who(self) -> NodeIncarnation {
         NodeIncarnation {
             id: self.id,
@@ -44,7 +44,7 @@ impl Peer {
         }
     }
 
-    /// For the wire.
+    /// The peer in wire format.
     pub fn address(self) -> PeerAddress {
         PeerAddress::new(self.id, self.incarnation, self.addr)
     }
@@ -61,7 +61,7 @@ impl From<&PeerAddress> for Peer {
 }
 
 impl Sender {
-    /// Which process it is.
+    /// The process that sends.
     pub const fn who(self) -> NodeIncarnation {
         NodeIncarnation {
             id: self.id,
@@ -69,7 +69,7 @@ impl Sender {
         }
     }
 
-    /// The head of a datagram to a certain incarnation of its receiver, or to whichever.
+    /// The header of a datagram to one incarnation of the receiver, or to any incarnation when `None`.
     pub const fn to(self, to_incarnation: Option<Incarnation>) -> Envelope {
         Envelope {
             from: self.id,

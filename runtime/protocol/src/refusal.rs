@@ -1,4 +1,4 @@
-//! Why a node may not take part.
+//! Reasons why a node may not take part.
 
 use serde::Serialize;
 
@@ -7,9 +7,9 @@ use serde::Serialize;
 pub enum Refusal {
     /// The node was built from another plan.
     Plan,
-    /// The node's weights are another model's.
+    /// The node's weights belong to another model.
     Model,
-    /// Another node with the same id takes part, and lives.
+    /// Another living node with the same id takes part.
     IdInUse,
     /// The id is the gateway's or out of range.
     BadId,

@@ -1,4 +1,4 @@
-//! Counters of the machines, for people and for tests. They only ever grow, unless said otherwise.
+//! Counters of the machines, for people and for tests. Counters only grow, unless stated otherwise.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tessera_plan::files::counters;
@@ -9,18 +9,18 @@ use super::{
     wire::{MessageKind, Reject},
 };
 
-/// What went through a machine's hands.
+/// Datagrams that a machine sent, received and rejected.
 pub type Traffic = counters::Traffic<PerKind, PerReject>;
 /// An edge's counters.
 pub type EdgeStats = counters::EdgeCounters<Traffic, NodeId>;
 /// The gateway's counters.
 pub type GatewayStats = counters::GatewayCounters<Traffic>;
 
-/// A count per kind of datagram; serialised as a map by name, zeroes left out.
+/// A count per kind of datagram; serialised as a map from kind to count, without zeroes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerKind([Count; MessageKind::COUNT]);
 
-/// Ignored datagrams per reason; serialised as a map by name, zeroes left out.
+/// A count of ignored datagrams per reason; serialised as a map from reason to count, without zeroes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PerReject([u64; Reject::ALL.len()]);
 
@@ -31,12 +31,12 @@ impl Default for PerKind {
 }
 
 impl PerKind {
-    /// Of one kind.
+    /// The count of one kind.
     pub const fn get(&self, kind: MessageKind) -> Count {
         self.0[kind.index()]
     }
 
-    /// Over all kinds.
+    /// The sum over all kinds.
     pub fn total(&self) -> Count {
         self.0.iter().fold(Count::default(), |a, b| Count {
             datagrams: a.datagrams + b.datagrams,
@@ -52,12 +52,12 @@ impl PerKind {
 }
 
 impl PerReject {
-    /// For one reason.
+    /// The count for one reason.
     pub const fn get(&self, why: Reject) -> u64 {
         self.0[why.index()]
     }
 
-    /// For all reasons.
+    /// The sum over all reasons.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }

@@ -1,7 +1,7 @@
-//! What unit tests share: the simulator's program and store, as this build of the crate sees them.
+//! Helpers of the unit tests: the simulator's program and store, with the types of this build of the crate.
 //!
-//! The simulator links the crate itself, not the build for tests, so ids and traits are not the
-//! same types here.
+//! The simulator links the crate itself and not the test build, so ids and traits are distinct types
+//! here.
 
 use tessera_plan::{plan::ElementType, region::Region};
 use tessera_sim::{WatchedStore, program, store as watched, store::Store as _};

@@ -1,4 +1,4 @@
-//! An edge alone; a test writes everybody else's datagrams.
+//! An edge alone; the test writes the datagrams of all other nodes.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ pub(super) fn addr(id: NodeId) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 100 + id.0))
 }
 
-/// What the edge was seen to say.
+/// A datagram that the edge sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     Heartbeat {
@@ -90,7 +90,7 @@ impl EdgeAlone {
         rig
     }
 
-    /// One with a frame of its own: it runs task 0 itself, the others are ready.
+    /// A source with one frame: the edge runs task 0 itself, the other tasks are ready.
     pub fn source(change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let mut rig = Self::new(change);
         assert!(rig.edge.wants_frame());
@@ -107,7 +107,7 @@ impl EdgeAlone {
         self.edge.handle(self.now_us, input, &mut self.store);
     }
 
-    /// A datagram from somebody's incarnation to this incarnation.
+    /// Delivers a datagram from a node's incarnation to this incarnation.
     pub fn receive(&mut self, from: (NodeId, u64), message: &Message<'_>) {
         self.receive_for(from, INCARNATION, message);
     }
@@ -134,7 +134,7 @@ impl EdgeAlone {
         self.state_of(frames, &[]);
     }
 
-    /// The same with the gateway's word on other nodes.
+    /// The gateway's answer to the latest heartbeat, with states of other nodes.
     pub fn state_of(&mut self, frames: &[FrameStatusEntry], nodes: &[NodeStatusEntry]) {
         let state = ClusterState {
             seq: self.heartbeats,
@@ -148,7 +148,7 @@ impl EdgeAlone {
         self.receive((GATEWAY, 7), &Message::State(state));
     }
 
-    /// Drains the machine.
+    /// Drains the machine and returns the datagrams sent.
     pub fn sent(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
         for _ in 0..10_000 {

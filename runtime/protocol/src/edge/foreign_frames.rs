@@ -1,4 +1,4 @@
-//! Outputs of stolen tasks, kept for others until their frame is over.
+//! Outputs of stolen tasks, kept for other nodes until the tasks' frame is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,27 +6,27 @@ use crate::{FrameId, NodeId, ProgramInfo, TaskId, store::SlotId};
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
-/// What is here of another node's frame.
+/// Objects of another node's frame on this node.
 #[derive(Debug, Default)]
 pub struct ForeignFrame {
-    /// Outputs, by task.
+    /// Outputs on this node, by task.
     pub outputs: BTreeMap<TaskId, Vec<SlotId>>,
-    /// Jobs of this node that read or write its slots.
+    /// Number of this node's jobs that read or write the frame's slots.
     pub jobs: usize,
-    /// Whether the frame has ended.
+    /// True when the frame has ended.
     pub over: bool,
-    /// The latest heartbeat that this node had sent when it came to know the frame.
+    /// The latest heartbeat that this node had sent when it first heard of the frame.
     pub since: u32,
 }
 
-/// All of them.
+/// All frames of other nodes with objects or jobs on this node.
 #[derive(Debug, Default)]
 pub struct ForeignFrames {
     foreign: BTreeMap<FrameId, ForeignFrame>,
 }
 
 impl ForeignFrame {
-    /// Where a part lies here, and which box of its tensor it is.
+    /// The slot of an object on this node, and the box of the tensor that the slot holds.
     pub fn find(&self, info: &ProgramInfo, key: ObjectKey) -> Option<(SlotId, Region)> {
         let ObjectKey::Output { task, output } = key else {
             return None;
@@ -37,17 +37,17 @@ impl ForeignFrame {
 }
 
 impl ForeignFrames {
-    /// A frame's foreign.
+    /// The entry of a frame.
     pub fn get(&self, frame: FrameId) -> Option<&ForeignFrame> {
         self.foreign.get(&frame)
     }
 
-    /// A frame's foreign.
+    /// The entry of a frame.
     pub fn get_mut(&mut self, frame: FrameId) -> Option<&mut ForeignFrame> {
         self.foreign.get_mut(&frame)
     }
 
-    /// A frame's foreign, made if need be; `heartbeat` is the latest that this node has sent.
+    /// The entry of a frame, created if missing; `heartbeat` is the latest heartbeat that this node has sent.
     pub fn entry(&mut self, frame: FrameId, heartbeat: u32) -> &mut ForeignFrame {
         self.foreign.entry(frame).or_insert_with(|| ForeignFrame {
             since: heartbeat,
@@ -55,7 +55,7 @@ impl ForeignFrames {
         })
     }
 
-    /// Takes out what is of no use any more: over and quiet, or without outputs and jobs.
+    /// Removes the entry and returns its slots, if no job uses the frame and the frame is over or has no outputs.
     pub fn sweep(&mut self, frame: FrameId) -> Vec<SlotId> {
         let idle = |g: &ForeignFrame| g.jobs == 0 && (g.over || g.outputs.is_empty());
         if !self.foreign.get(&frame).is_some_and(idle) {
@@ -75,7 +75,7 @@ impl ForeignFrames {
         self.foreign.keys().map(|f| f.source).collect()
     }
 
-    /// Whether there is none.
+    /// True when there are no frames.
     pub fn is_empty(&self) -> bool {
         self.foreign.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Between this edge and the gateway: heartbeats, and what the gateway answers.
+//! The link to the gateway: heartbeats, and the gateway's answers.
 
 use std::collections::BTreeSet;
 
@@ -13,47 +13,47 @@ use crate::{
     },
 };
 
-/// What is known of the gateway, and what it was told.
+/// What this edge knows of the gateway, and what it has told the gateway.
 #[derive(Debug)]
 pub struct GatewayLink {
-    /// The gateway's incarnation, once it has spoken.
+    /// The gateway's incarnation, once the gateway has spoken.
     pub gateway: Option<Incarnation>,
-    /// Whether no more frames will come.
+    /// True when no more frames will come.
     pub no_more: bool,
-    /// Something changed that the gateway should know now.
+    /// True when something has changed that the gateway should hear of now.
     pub changed: bool,
-    /// The gateway has ended the run.
+    /// True when the gateway has ended the run.
     pub stopped: bool,
     seq: u32,
-    /// Latest heartbeat that was answered.
+    /// Sequence number of the latest answered heartbeat.
     answered: u32,
-    /// First heartbeat that said what the latest says: an answer to it is an answer to the latest.
+    /// First heartbeat with the content of the latest: an answer to the first also answers the latest.
     first: u32,
-    /// When that was sent, and how long answers take.
+    /// When the edge sent that heartbeat, and how long answers take.
     first_at: Micros,
     rtt: u64,
-    /// What the gateway wants to be shown by a heartbeat that registers this node.
+    /// The ticket that a registering heartbeat must show.
     ticket: Ticket,
-    /// Whether this node belongs.
+    /// The gateway's latest verdict on this node.
     verdict: Option<Verdict>,
-    /// Whether another living node asks for this node's id.
+    /// True when another living node asks for this node's id.
     contested: bool,
     sent_has_work: bool,
     last: Option<Micros>,
-    /// Pause before an unanswered heartbeat is repeated.
+    /// Pause before the edge repeats an unanswered heartbeat, in microseconds.
     pause_us: u64,
     retry_us: [u64; 2],
     heartbeat_us: u64,
     dead_after_us: u64,
-    /// The node that was asked about last.
+    /// The last node asked about.
     turn: NodeId,
 }
 
 impl GatewayLink {
-    /// Pause before a change that can wait is told: that there is no work any more.
+    /// Pause before the edge reports a change that can wait, such as running out of work, in microseconds.
     const LAZY_US: u64 = 20_000;
 
-    /// Nothing was said yet.
+    /// A link on which nothing was sent yet.
     pub fn new(config: &EdgeConfig) -> Self {
         Self {
             gateway: None,
@@ -81,12 +81,12 @@ impl GatewayLink {
         }
     }
 
-    /// Whether the gateway's present incarnation has welcomed this node.
+    /// True when the gateway's present incarnation has accepted this node.
     pub fn joined(&self) -> bool {
         self.verdict == Some(Verdict::Welcome) && !self.stopped
     }
 
-    /// Number of the latest heartbeat.
+    /// Sequence number of the latest heartbeat.
     pub const fn seq(&self) -> u32 {
         self.seq
     }
@@ -115,7 +115,7 @@ impl GatewayLink {
         }
     }
 
-    /// A heartbeat was answered.
+    /// Notes the answer to a heartbeat.
     fn answer(&mut self, now_us: Micros, seq: u32) {
         self.answered = seq;
         self.pause_us = self.retry_us[0];
@@ -131,7 +131,7 @@ impl GatewayLink {
         }
     }
 
-    /// A heartbeat is about to be written; gives its number.
+    /// Counts a heartbeat that is about to be written; returns its sequence number.
     fn count(&mut self, now_us: Micros, has_work: bool) -> u32 {
         self.seq += 1;
         if self.answered < self.first && !self.changed && has_work == self.sent_has_work {
@@ -177,8 +177,8 @@ impl Edge {
         Message::Heartbeat(heartbeat).encode(envelope, &mut self.out);
     }
 
-    /// Nodes whose fate matters here: who has own tasks or their outputs, whose outputs are kept.
-    /// Takes turns when there are too many for a heartbeat.
+    /// Nodes whose state matters here: nodes with own tasks or their outputs, and owners of outputs kept here.
+    /// The nodes take turns when a heartbeat cannot name all of them.
     fn asking_about(&mut self) -> Vec<NodeId> {
         let mut all: BTreeSet<NodeId> = self.foreign.owners();
         for (_, f) in self.frames.in_flight() {
@@ -199,11 +199,11 @@ impl Edge {
         list
     }
 
-    /// A state of the gateway's. Of two processes that answer, the gateway is the one that answered the
-    /// later heartbeat: what another one says from before is old.
+    /// Handles a state from a gateway. Of two processes that answer, the gateway is the one that answered the
+    /// later heartbeat: earlier answers of another process are stale.
     ///
     /// # Errors
-    /// [`Reject::Stale`] when it comes from an incarnation that is not the gateway's present one.
+    /// [`Reject::Stale`] when the state comes from an incarnation that is not the gateway's present one.
     pub(super) fn gateway_seen(
         &mut self,
         envelope: &Envelope,
@@ -223,7 +223,7 @@ impl Edge {
         if restarted {
             self.notices.add(Notice::GatewayRestarted);
         }
-        // It does not know this node before it has heard a heartbeat meant for it.
+        // The gateway does not know this node before a heartbeat meant for the gateway arrives.
         self.link.changed = true;
         self.gateway_forgot();
         self.search_restart();
@@ -248,7 +248,7 @@ impl Edge {
             let number = note.number.get();
             match note.status() {
                 FrameStatus::Waiting => {
-                    // What an unasked one says may be old.
+                    // An unasked state may be old.
                     if state.seq > 0 && state.seq == self.link.answered {
                         self.frame_closed(number);
                     }
@@ -258,14 +258,14 @@ impl Edge {
             }
         }
         for entry in state.nodes {
-            // What an unasked one says of life and death may be old.
+            // An unasked state may be old news of life and death.
             let asked = state.seq > 0 && state.seq == self.link.answered;
             self.on_node_status(&entry.status(), asked.then_some(state.seq), store);
         }
     }
 
-    /// The gateway's word on another node. `answers` is the heartbeat that asked for it: a process that
-    /// this node came to know later may have been the gateway's news too.
+    /// Handles the gateway's state of another node. `answers` is the heartbeat that asked: the gateway may have
+    /// answered before it heard of a process that this node met later.
     fn on_node_status(
         &mut self,
         status: &NodeStatus,
@@ -328,7 +328,7 @@ impl Edge {
         }
     }
 
-    /// Takes no part any more; the gateway is told once, and finds out by itself if that gets lost.
+    /// Stops taking part. The edge tells the gateway once; if the datagram gets lost, the gateway notices the silence.
     pub(super) fn leave(&mut self) {
         if self.link.joined() {
             self.enqueue(super::send::Outgoing::Bye);

@@ -1,8 +1,8 @@
 //! Tasks on their way to a worker and back: inputs pulled, run, outputs kept or given up.
 //!
-//! A job takes all slots that it needs when it begins, or does not begin: nobody waits for a slot
-//! while holding others. Its slots are free again when it is over; one that a worker has cannot be
-//! taken away from it, so a frame that ends meanwhile keeps its slots until the worker is through.
+//! A job takes all needed slots when it begins, or does not begin: no job waits for a slot
+//! while holding others. The job's slots are free again when the job is over. A worker keeps a job until
+//! the end, so a frame that ends meanwhile keeps its slots until the worker is through.
 
 use std::collections::BTreeMap;
 
@@ -150,7 +150,7 @@ impl Edge {
         }
     }
 
-    /// Gives back what a job used; keeps its outputs if they are `good` and somebody may want them.
+    /// Returns a job's slots; keeps the outputs if they are `good` and some node may want them.
     fn close_job(&mut self, id: JobId, job: &PendingJob, good: bool, store: &mut impl Store) {
         for &(pull, _) in job.pulls.values() {
             self.receiver.cancel(pull);

@@ -1,6 +1,6 @@
 //! Leased tasks: tasks of own frames in other nodes' hands. This node is the victim.
 //!
-//! A lease is given by `on_steal_client`, kept alive by `on_renew`, and ends in a report
+//! `on_steal_client` gives a lease and `on_renew` keeps the lease alive. The lease ends in a report
 //! (`on_done`, `on_failed`), by running out, or with its thief.
 
 use super::{Edge, placement::Choice, send::Outgoing, task_table::IssuedLease};
@@ -25,7 +25,7 @@ impl Edge {
             return Err(Reject::Stale);
         }
         if request == last {
-            // The answer was lost, or the request doubled: the same again, if it still holds.
+            // The answer was lost, or the request doubled: send the same answer, if the lease still holds.
             if empty {
                 self.enqueue(Outgoing::NoWork { to: thief, request });
             } else if let Some((number, task)) = self.lease_of(thief, request) {
@@ -67,7 +67,7 @@ impl Edge {
     ) {
         let until_us = now_us + self.config.lease_us.min(self.config.lease_us_max);
         self.next_expiry_us = self.next_expiry_us.min(until_us);
-        // An idle worker may want to back it up.
+        // An idle worker may want to run a backup copy of the task.
         self.dirty = true;
         if let Some(frame) = self.frames.live_mut(number) {
             let t = frame.tasks.get_mut(task);
@@ -158,7 +158,7 @@ impl Edge {
                 keep = true;
                 self.finished(report.number, report.task, who);
             } else {
-                // It was not needed any more, or would not be found when it is.
+                // The result is not needed, or the holder is distrusted.
                 self.end_lease(thief, report);
             }
         }
@@ -168,7 +168,7 @@ impl Edge {
         });
     }
 
-    /// Ends the lease that a report is about. Says whether there was one.
+    /// Ends the lease that a report is about. Returns true when there was such a lease.
     fn end_lease(&mut self, thief: Peer, report: Report) -> bool {
         let Some(frame) = self.frames.live_mut(report.number) else {
             return false;
@@ -215,7 +215,7 @@ impl Edge {
         });
     }
 
-    /// Takes back what was not renewed.
+    /// Takes back leases that were not renewed in time.
     pub(super) fn expire_leases(&mut self, now_us: Micros) {
         let mut next = Micros::MAX;
         for (_, frame) in self.frames.in_flight_mut() {
@@ -250,7 +250,7 @@ impl Edge {
         }
     }
 
-    /// Leases of thieves that have died come back.
+    /// Takes back the leases of dead thieves.
     pub(super) fn return_leases(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
         for (_, frame) in self.frames.in_flight_mut() {
             let mut back = Vec::new();

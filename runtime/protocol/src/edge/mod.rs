@@ -1,5 +1,5 @@
 //! The state machine of an edge: owns the frames of its source, computes, steals, and holds
-//! objects for others. A shell (a node's process, or the simulator) calls it.
+//! objects for others. A shell (a node's process, or the simulator) calls the machine.
 //!
 //! *States.* Towards the gateway: unknown, joined, refused, stopped ([`Edge::joined`]). Of each own
 //! frame: waiting for the gateway, open, over. Of each task of an own frame: waiting for producers,
@@ -8,26 +8,26 @@
 //!
 //! *Inputs.* [`EdgeInput`]: datagrams, the timer, new frames, jobs done or failed.
 //!
-//! *Outputs.* [`EdgeOutput`]: datagrams, jobs to run, frames that have ended, when to call again.
+//! *Outputs.* [`EdgeOutput`]: datagrams, jobs to run, frames that have ended, the time of the next call.
 //!
 //! | file | is about |
 //! |---|---|
-//! | `gateway_link` | heartbeats to the gateway and its answers: who is alive, how frames stand |
-//! | `own_frames`, `task_table` | own frames, and the state of each one's tasks |
-//! | `own_tasks` | own tasks that this node runs, and what follows when anybody has finished one |
+//! | `gateway_link` | heartbeats to the gateway and the answers: who is alive, the states of frames |
+//! | `own_frames`, `task_table` | own frames, and the state of each frame's tasks |
+//! | `own_tasks` | own tasks that this node runs, and the consequences when any node finishes a task |
 //! | `leased_tasks` | own tasks that thieves run: this node is the victim |
-//! | `stolen_tasks` | other nodes' tasks that this node runs: it is the thief |
+//! | `stolen_tasks` | other nodes' tasks that this node runs: this node is the thief |
 //! | `placement` | the policy: which node runs which task |
 //! | `search` | asking the gateway for a victim, and the victim for a task |
-//! | `reports` | telling owners what became of leases, and renewing the others |
+//! | `reports` | telling owners the outcome of leases, and renewing leases still in work |
 //! | `results` | telling the gateway where finished outputs lie |
 //! | `pending_job`, `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
-//! | `foreign_frames`, `slots` | what is kept for other nodes' frames, and what is set aside for own ones |
+//! | `foreign_frames`, `slots` | objects kept for other nodes' frames, and slots reserved for own frames |
 //! | `peers` | other edges: addresses, and the numbers of their latest messages |
 //! | `receive`, `send` | datagrams in, and the queue of datagrams out |
 //!
-//! A control message is written when it is sent, from what is known then. Each is sent again until
-//! it is answered, or the next heartbeat contains what it said.
+//! The edge encodes a control message at the time of sending, from the state at that time. The edge repeats each
+//! message until the answer arrives, or until the next heartbeat contains the same content.
 
 #[cfg(test)]
 mod edge_alone;
@@ -73,14 +73,14 @@ use super::{
 use crate::store::{SlotId, Store};
 use tessera_plan::region::Region;
 
-/// The state machine of an edge: `handle` one input, then `poll` until it waits.
+/// The state machine of an edge: call `handle` with one input, then `poll` until `WaitUntil`.
 #[derive(Debug)]
 pub struct Edge {
     config: EdgeConfig,
     info: Arc<ProgramInfo>,
     me: Sender,
     stats: EdgeStats,
-    /// The latest call.
+    /// Time of the latest call.
     clock: Option<Micros>,
     link: GatewayLink,
     peers: Peers,
@@ -90,24 +90,24 @@ pub struct Edge {
     jobs: PendingJobs,
     search: Search,
     reports: Reports,
-    /// No lease that was given ends before.
+    /// Before this time no given lease ends.
     next_expiry_us: Micros,
-    /// When a task that is out may get a backup run.
+    /// When a leased task may get a backup run.
     next_backup_us: Option<Micros>,
     receiver: Receiver<pending_job::InputPull>,
     serve: ChunkServer,
     /// The outgoing queue.
     outgoing: VecDeque<Outgoing>,
-    /// What the shell is to hear.
+    /// Events for the shell.
     events: VecDeque<Event>,
-    /// What an operator is to hear.
+    /// Notices for the operator.
     notices: Notices,
-    /// Something has changed: tasks may be ready, or slots free.
+    /// True when something has changed: tasks may be ready, or slots free.
     dirty: bool,
     out: Vec<u8>,
 }
 
-/// Something for the shell to hear.
+/// An event for the shell.
 #[derive(Clone, Debug)]
 enum Event {
     FrameEnded(FrameNumber, FrameMeta, FrameOutcome),
@@ -115,7 +115,7 @@ enum Event {
     Stopped,
 }
 
-/// What [`Edge::poll`] gives, before it borrows the datagram.
+/// What [`Edge::poll`] returns, before the borrow of the datagram.
 enum EdgeStep {
     Event(Event),
     Tell(Notice),
@@ -125,10 +125,10 @@ enum EdgeStep {
 }
 
 impl Edge {
-    /// Most datagrams that wait; beyond it they count as lost.
+    /// Most waiting datagrams; further ones are dropped and count as lost.
     const OUTGOING_MAX: usize = 4096;
 
-    /// An edge that has not spoken to anyone yet.
+    /// An edge that has not sent anything yet.
     pub fn new(config: EdgeConfig, info: Arc<ProgramInfo>) -> Self {
         let me = Sender {
             id: config.id,
@@ -161,12 +161,12 @@ impl Edge {
         }
     }
 
-    /// Counters so far.
+    /// The edge's counters so far.
     pub const fn stats(&self) -> &EdgeStats {
         &self.stats
     }
 
-    /// Takes one input. Drain [`Edge::poll`] afterwards.
+    /// Takes one input. Call [`Edge::poll`] afterwards until [`EdgeOutput::WaitUntil`].
     pub fn handle(&mut self, now_us: Micros, input: EdgeInput<'_>, store: &mut impl Store) {
         self.tick(now_us, store);
         match input {
@@ -188,7 +188,7 @@ impl Edge {
         }
     }
 
-    /// The next thing to do; call until it is [`EdgeOutput::WaitUntil`].
+    /// Returns the next output; call until [`EdgeOutput::WaitUntil`].
     pub fn poll(&mut self, now_us: Micros, store: &mut impl Store) -> EdgeOutput<'_> {
         match self.step(now_us, store) {
             EdgeStep::Event(Event::FrameEnded(number, meta, outcome)) => EdgeOutput::FrameEnded {
@@ -208,18 +208,18 @@ impl Edge {
         }
     }
 
-    /// The gateway is to be found elsewhere: what goes to it goes there from now on.
+    /// Sets another address for the gateway: all further datagrams to the gateway go there.
     pub fn gateway_moved(&mut self, to: SocketAddr) {
         self.config.gateway = to;
         self.link.changed = true;
     }
 
-    /// Whether the gateway has taken this node in.
+    /// True when the gateway's present incarnation has accepted this node.
     pub fn joined(&self) -> bool {
         self.link.joined()
     }
 
-    /// Whether the machine has room for another frame of this source.
+    /// True when the machine has room for another frame of this source.
     pub fn wants_frame(&self) -> bool {
         let most = self.config.frames_max.min(EdgeConfig::FRAMES_MAX);
         self.link.joined()
@@ -228,13 +228,13 @@ impl Edge {
             && self.frames.fits_window()
     }
 
-    /// A slot for the frame that [`Edge::wants_frame`] asks for; none while the store has no room.
-    /// It comes back by [`EdgeInput::Frame`], or by [`Edge::return_frame_slot`] when there is no frame.
+    /// A slot for the frame that [`Edge::wants_frame`] asks for; `None` while the store has no room. The shell
+    /// returns the slot by [`EdgeInput::Frame`], or by [`Edge::return_frame_slot`] when there is no frame.
     pub fn frame_slot(&mut self, store: &mut impl Store) -> Option<SlotId> {
         self.slots.for_frame(store)
     }
 
-    /// Takes a slot of [`Edge::frame_slot`] back.
+    /// Takes back a slot that [`Edge::frame_slot`] gave.
     pub fn return_frame_slot(&mut self, slot: SlotId, store: &mut impl Store) {
         self.slots.frame_back(slot, store);
     }
@@ -276,7 +276,7 @@ impl Edge {
         EdgeStep::Send(to)
     }
 
-    /// Everything that follows from the time and from what has happened so far.
+    /// Does everything that follows from the time and from earlier inputs.
     fn tick(&mut self, now_us: Micros, store: &mut impl Store) {
         let gap = now_us.saturating_sub(self.clock.unwrap_or(now_us));
         self.clock = Some(now_us);
@@ -347,13 +347,13 @@ impl Edge {
         }
     }
 
-    /// The number of an own frame.
+    /// The number of a frame, if the frame is this node's own.
     fn own(&self, frame: FrameId) -> Option<FrameNumber> {
         (frame.source == self.config.id && frame.incarnation == self.config.incarnation)
             .then_some(frame.number)
     }
 
-    /// Where an object lies here.
+    /// The slot of an object on this node, and the box that the slot holds.
     fn find(&self, object: &ObjectId) -> Option<(SlotId, Region)> {
         find(
             &self.frames,
@@ -381,7 +381,7 @@ impl Edge {
         self.config.placement.offers_work(&self.situation())
     }
 
-    /// What placement may look at.
+    /// The state that placement may read.
     fn situation(&self) -> Situation<'_> {
         Situation {
             info: &self.info,

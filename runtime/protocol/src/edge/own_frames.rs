@@ -1,4 +1,4 @@
-//! Frames of this node's source.
+//! The frames of this node's source.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,30 @@ use crate::{
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
-/// A frame in flight.
+/// An own frame in flight.
 #[derive(Debug)]
 pub struct OwnFrame {
-    /// As the shell gave it.
+    /// The meta that the shell gave.
     pub meta: FrameMeta,
-    /// All of tensor 0.
+    /// The slot that holds all of tensor 0.
     pub slot: SlotId,
-    /// Its tasks.
+    /// The frame's tasks.
     pub tasks: TaskTable,
-    /// Outputs that lie here, by task.
+    /// Outputs on this node, by task.
     pub outputs: BTreeMap<TaskId, Vec<SlotId>>,
-    /// Jobs of this node that read or write its slots.
+    /// Number of this node's jobs that read or write the frame's slots.
     pub jobs: usize,
-    /// Whether the gateway takes results.
+    /// True when the gateway accepts results.
     pub open: bool,
-    /// How often the gateway had made room for the frame when this node last heard of it.
+    /// How often the gateway had given slots to the frame, as this node heard last.
     pub opened: u16,
-    /// Whether there are results that the gateway was not result of.
+    /// True when there are results that this node has not sent to the gateway.
     pub fresh: bool,
-    /// Whether a task failed on every attempt.
+    /// True when a task failed on every attempt.
     pub failed: bool,
-    /// How it ended, while jobs still use its slots.
+    /// How the frame ended; set while jobs still use the frame's slots.
     pub over: Option<FrameOutcome>,
-    /// When to tell the gateway again of results it has not answered, and the pause after that.
+    /// When to repeat unanswered results to the gateway, and the pause after that.
     pub results_again: Option<Retry>,
 }
 
@@ -45,7 +45,7 @@ pub struct OwnFrames {
 }
 
 impl OwnFrame {
-    /// Where a part lies here, and which box of its tensor it is.
+    /// The slot of an object on this node, and the box of the tensor that the slot holds.
     pub fn find(&self, info: &ProgramInfo, key: ObjectKey) -> Option<(SlotId, Region)> {
         let slot = match key {
             ObjectKey::Frame => self.slot,
@@ -58,14 +58,14 @@ impl OwnFrame {
 }
 
 impl OwnFrame {
-    /// Finished tasks that the tail reads of.
+    /// Number of finished tasks whose outputs the tail reads.
     pub fn finished_for_tail(&self, info: &ProgramInfo) -> u16 {
         let of_tail = self.tasks.iter().zip(&info.tasks);
         let finished = of_tail.filter(|((_, t), spec)| spec.for_tail && t.done());
         u16::try_from(finished.count()).unwrap_or(u16::MAX)
     }
 
-    /// The gateway has nothing of it any more, and takes no results before it says so.
+    /// Notes that the gateway holds nothing of the frame and accepts no results until a further notice.
     pub fn close(&mut self, info: &ProgramInfo) {
         self.open = false;
         self.fresh = true;
@@ -78,7 +78,7 @@ impl OwnFrame {
 }
 
 impl OwnFrames {
-    /// A new frame; gives its number.
+    /// Adds a frame; returns its number.
     pub fn add(&mut self, slot: SlotId, meta: FrameMeta, info: &ProgramInfo) -> FrameNumber {
         let number = self.next;
         let frame = OwnFrame {
@@ -114,7 +114,7 @@ impl OwnFrames {
         self.frames.get_mut(&number)
     }
 
-    /// A frame that nothing uses any more.
+    /// Takes out a frame that nothing uses any more.
     pub fn remove(&mut self, number: FrameNumber) -> Option<OwnFrame> {
         self.frames.remove(&number)
     }
@@ -131,22 +131,22 @@ impl OwnFrames {
         all.filter(|(_, f)| f.over.is_none())
     }
 
-    /// Frames that take room.
+    /// Number of frames that occupy slots.
     pub fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// Frames taken up so far.
+    /// Number of the next frame, equal to the count of frames accepted so far.
     pub const fn next(&self) -> FrameNumber {
         self.next
     }
 
-    /// All frames before it have ended.
+    /// First frame that may still be in flight: all earlier frames have ended.
     pub fn floor(&self) -> FrameNumber {
         self.in_flight().next().map_or(self.next, |(n, _)| n)
     }
 
-    /// Whether another frame's number still fits the window that the gateway remembers.
+    /// True when another frame's number still fits the window that the gateway remembers.
     pub fn fits_window(&self) -> bool {
         let flying = self.next.since(self.floor());
         flying.is_some_and(|n| n < Heartbeat::WINDOW) && self.next.0 < u32::MAX

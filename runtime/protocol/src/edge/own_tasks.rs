@@ -1,8 +1,8 @@
-//! Own tasks: tasks of this node's frames, as far as this node runs them, and what follows when
-//! anybody has finished one.
+//! Own tasks: tasks of this node's frames that this node runs, and the consequences when any node finishes
+//! a task.
 //!
-//! A task that is ready becomes a job ([`super::jobs`]); the job ends in `own_done` or `own_failed`.
-//! Whoever finishes a task, its outputs' place is noted by `made` and struck out by `holder_lost`.
+//! A ready task becomes a job ([`super::jobs`]); the job ends in `own_done` or `own_failed`. For every finished
+//! task, on any node, `finished` notes the holder of the outputs and `holder_lost` removes the holder.
 
 use super::{
     Edge,
@@ -65,7 +65,7 @@ impl Edge {
             match found {
                 Some(f) => from.push(f),
                 None => {
-                    // A holder that this node forgot is none.
+                    // A holder that this node has forgotten does not count.
                     if let Some(maker) = need.key.task() {
                         self.undo_unreachable(number, maker);
                     }
@@ -102,15 +102,15 @@ impl Edge {
         frame.fresh = true;
     }
 
-    /// A worker has finished an own task.
+    /// Notes that a worker has finished an own task.
     pub(super) fn own_done(&mut self, job: &PendingJob) {
         self.stats.tasks_own += 1;
         let me = self.me.who();
         self.finished(job.frame.number, job.task, me);
     }
 
-    /// An own task's job is over: keeps its outputs if they are `good` and not here yet. Says
-    /// whether they were kept.
+    /// Ends an own task's job: keeps the outputs if they are `good` and not here yet. Returns true
+    /// when the outputs were kept.
     pub(super) fn keep_own(&mut self, id: JobId, job: &PendingJob, good: bool) -> bool {
         let Some(frame) = self.frames.get_mut(job.frame.number) else {
             return false;
@@ -128,7 +128,7 @@ impl Edge {
         keep
     }
 
-    /// A worker, here or at a thief, did not survive a task, or refused it.
+    /// Notes that a worker, here or at a thief, died during a task or refused the task.
     pub(super) fn attempt_failed(&mut self, number: FrameNumber, task: TaskId) {
         self.dirty = true;
         let Some(frame) = self.frames.live_mut(number) else {
@@ -142,7 +142,7 @@ impl Edge {
         }
     }
 
-    /// Somebody has finished a task.
+    /// Notes that a node has finished a task.
     pub(super) fn finished(&mut self, number: FrameNumber, task: TaskId, holder: NodeIncarnation) {
         let Some(frame) = self.frames.live_mut(number) else {
             return;
@@ -160,7 +160,7 @@ impl Edge {
         }
     }
 
-    /// A holder does not have a task's outputs, or cannot be reached.
+    /// Notes that a holder does not have a task's outputs, or cannot be reached.
     pub(super) fn holder_lost(
         &mut self,
         number: FrameNumber,
@@ -169,7 +169,7 @@ impl Edge {
         distrust: bool,
     ) {
         if holder == self.me.who() {
-            // What lies here is here, whoever cannot reach it.
+            // Outputs on this node are not lost, whoever cannot reach them.
             return;
         }
         let Some(frame) = self.frames.live_mut(number) else {
@@ -182,7 +182,7 @@ impl Edge {
         self.dirty = true;
     }
 
-    /// Lives of a node have ended: what they held is lost, what they were given comes back.
+    /// Handles ended incarnations: outputs that they held are lost, tasks that they had come back.
     pub(super) fn incarnations_ended(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
         self.return_leases(&dead);
         let info = std::sync::Arc::clone(&self.info);
@@ -204,7 +204,7 @@ impl Edge {
         self.receiver.gone(gone, &mut self.stats.transfer);
     }
 
-    /// The gateway has written an own frame's record.
+    /// Notes that the gateway has written an own frame's record.
     pub(super) fn frame_over(
         &mut self,
         number: FrameNumber,
@@ -230,7 +230,7 @@ impl Edge {
         self.release_own_frame(number, store);
     }
 
-    /// Gives back a frame's slots when it is over and nothing uses them.
+    /// Returns a frame's slots when the frame is over and no job uses the slots.
     pub(super) fn release_own_frame(&mut self, number: FrameNumber, store: &mut impl Store) {
         let quiet = (self.frames.get_mut(number)).is_some_and(|f| f.over.is_some() && f.jobs == 0);
         if !quiet {

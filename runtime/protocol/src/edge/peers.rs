@@ -1,8 +1,8 @@
-//! Other edges' processes, as far as they have spoken to this one.
+//! Processes of other edges that have spoken to this edge.
 //!
-//! Two processes of one node are two entries: which of them is the node, the gateway knows and says
-//! ([`super::gateway_link`]). Each has its own numbers of requests, so what one said is never taken
-//! for the other's.
+//! Two processes of one node are two entries. The gateway knows and tells which process speaks for the node
+//! ([`super::gateway_link`]). Each process has its own request numbers, so this edge never confuses
+//! messages of the two.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +11,29 @@ use crate::{Incarnation, Micros, NodeId, NodeIncarnation, RequestId, peer::Peer}
 /// Another edge's process.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownPeer {
-    /// Which, and where it was seen last.
+    /// The process, and its last known address.
     pub peer: Peer,
-    /// When its latest datagram came.
+    /// When the process's latest datagram arrived.
     pub seen_us: Micros,
-    /// Number of its latest request for a task, and whether it got none.
+    /// Number of the process's latest request for a task, and whether the answer was no work.
     pub request: (RequestId, bool),
-    /// Number of its latest renewal.
+    /// Number of the process's latest renewal.
     pub renew: u32,
-    /// The latest heartbeat that this node had sent when it came to know it.
+    /// The latest heartbeat that this node had sent when the process first spoke.
     since: u32,
 }
 
-/// All of them, within a bound.
+/// All known processes, within a bound.
 #[derive(Debug, Default)]
 pub struct Peers {
     known: BTreeMap<NodeIncarnation, KnownPeer>,
 }
 
 impl Peers {
-    /// Most processes; beyond it the one silent for longest is forgotten.
+    /// Most processes; a further process replaces the one silent for longest.
     pub const PEERS_MAX: usize = 1024;
 
-    /// A datagram of `peer` has come. `heartbeat` is the latest that this node has sent.
+    /// Notes a datagram from `peer`. `heartbeat` is the latest heartbeat that this node has sent.
     pub fn seen(&mut self, now_us: Micros, heartbeat: u32, peer: Peer) {
         if let Some(known) = self.known.get_mut(&peer.who()) {
             known.peer.addr = peer.addr;
@@ -56,12 +56,12 @@ impl Peers {
         self.known.insert(peer.who(), known);
     }
 
-    /// A process.
+    /// A known process; `None` when the process has not spoken or was forgotten.
     pub fn get(&self, who: NodeIncarnation) -> Option<&KnownPeer> {
         self.known.get(&who)
     }
 
-    /// A process.
+    /// A known process; `None` when the process has not spoken or was forgotten.
     pub fn get_mut(&mut self, who: NodeIncarnation) -> Option<&mut KnownPeer> {
         self.known.get_mut(&who)
     }

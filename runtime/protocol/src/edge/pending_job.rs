@@ -1,4 +1,4 @@
-//! What is known of a task on its way to a worker.
+//! The state of tasks on their way to a worker.
 
 use std::collections::BTreeMap;
 
@@ -7,81 +7,81 @@ use crate::{
 };
 use tessera_plan::region::Region;
 
-/// What a pull is for: a need of a job's task.
+/// The need of a job's task that a pull serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputPull {
-    /// The job that waits for it.
+    /// The job that waits for the pull.
     pub job: JobId,
-    /// Which need of its task.
+    /// Index of the need in the task's needs.
     pub need: usize,
 }
 
-/// How far a job is.
+/// The stage of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobStage {
-    /// Inputs are on their way.
+    /// Some inputs are still under way.
     Loading,
-    /// Nothing is missing.
+    /// All inputs are here.
     Loaded,
-    /// A worker has it.
+    /// A worker runs the job.
     Running,
 }
 
-/// For whom a job runs, if not for an own frame.
+/// A lease that this node holds as a thief.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldLease {
-    /// Who owns the frame.
+    /// The owner of the frame.
     pub owner: Peer,
     /// Number of the request that the lease answered.
     pub request: RequestId,
-    /// How long the lease holds without being renewed.
+    /// Duration of the lease without a renewal, in microseconds.
     pub lease_us: u64,
-    /// Whether its owner no longer wants it.
+    /// True when the owner no longer wants the task.
     pub revoked: bool,
 }
 
-/// A task on its way.
+/// A task on its way to a worker.
 #[derive(Debug)]
 pub struct PendingJob {
     /// The frame that the task belongs to.
     pub frame: FrameId,
-    /// The task.
+    /// The task that the job runs.
     pub task: TaskId,
-    /// The lease under which it runs; `None` for an own task.
+    /// The lease under which the job runs; `None` for an own task.
     pub stolen: Option<HeldLease>,
-    /// Loading, loaded or running.
+    /// The job's stage.
     pub stage: JobStage,
-    /// Per need of the task the piece that covers it.
+    /// For each need of the task, the piece that covers the need.
     pub pieces: Vec<InputPiece>,
-    /// Per need that is on its way: the pull and from whom.
+    /// For each need under way, the pull and the holder.
     pub pulls: BTreeMap<usize, (PullId, Peer)>,
-    /// Per output of the task its slot.
+    /// For each output of the task, the slot.
     pub outputs: Vec<SlotId>,
 }
 
-/// A piece of an input.
+/// A slot that covers a part of an input.
 #[derive(Clone, Copy, Debug)]
 pub struct InputPiece {
-    /// Which input of the task.
+    /// Index of the task's input.
     pub input: u16,
-    /// The slot that holds it.
+    /// The slot that holds the piece.
     pub slot: SlotId,
-    /// The packed box that lies there.
+    /// The packed box in the slot.
     pub region: Region,
-    /// Whether the slot is this job's own.
+    /// True when the slot belongs to this job alone.
     pub copy: bool,
 }
 
-/// Where a need can be had.
+/// The place where a need can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputSource {
-    /// In this slot, which holds this box.
+    /// On this node, in this slot, which holds this box.
     Local(SlotId, Region),
-    /// With another node.
+    /// On another node.
     Remote(Peer),
 }
 
-/// All jobs.
+/// All jobs of this node.
 #[derive(Debug, Default)]
 pub struct PendingJobs {
     jobs: BTreeMap<JobId, PendingJob>,
@@ -94,19 +94,19 @@ impl PendingJobs {
         self.jobs.len()
     }
 
-    /// A name for another job.
+    /// A fresh id for a job.
     pub const fn next_id(&mut self) -> JobId {
         let id = JobId(self.next);
         self.next = self.next.wrapping_add(1);
         id
     }
 
-    /// A new job.
+    /// Adds a job.
     pub fn insert(&mut self, id: JobId, job: PendingJob) {
         self.jobs.insert(id, job);
     }
 
-    /// A job by name.
+    /// A job by id.
     pub fn get_mut(&mut self, id: JobId) -> Option<&mut PendingJob> {
         self.jobs.get_mut(&id)
     }
@@ -116,7 +116,7 @@ impl PendingJobs {
         self.jobs.remove(&id)
     }
 
-    /// Whether there is none.
+    /// True when there are no jobs.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
@@ -133,11 +133,11 @@ impl PendingJobs {
 }
 
 impl PendingJob {
-    /// As a worker gets it.
+    /// The job in the form that the shell receives.
     pub fn to_job(&self, id: JobId, info: &ProgramInfo) -> Job {
         let mut inputs = vec![Vec::new(); info.tasks[self.task.index()].inputs.len()];
         for p in &self.pieces {
-            // One object may cover several needs of an input; its box is named once.
+            // One object may cover several needs of an input; the list names the object's box once.
             let pieces: &mut Vec<(SlotId, Region)> = &mut inputs[usize::from(p.input)];
             if !pieces.contains(&(p.slot, p.region)) {
                 pieces.push((p.slot, p.region));

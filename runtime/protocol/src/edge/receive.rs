@@ -1,4 +1,4 @@
-//! What an edge hears.
+//! Handling of datagrams that an edge receives.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ impl Edge {
         let (envelope, message) = parse(bytes, &self.info)?;
         let kind = message.kind();
         if let Message::Pull(r) | Message::Grant(r) | Message::Nack(r) = &message {
-            // Another incarnation of this node may be meant: then the answer is that it is gone.
+            // The request may be for another incarnation of this node: the answer is then that the object is gone.
             self.on_request(addr, &envelope, r);
         } else {
             if envelope.to_incarnation != Some(self.me.incarnation) {

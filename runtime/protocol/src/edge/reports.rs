@@ -1,4 +1,4 @@
-//! Telling owners what became of their leases, and that work on the others goes on.
+//! Reports of a thief to owners: results, failures and renewals of leases.
 
 use std::collections::BTreeMap;
 
@@ -11,48 +11,48 @@ use crate::{
     wire::{FailureReason, LostObject, Reject, Renew, ReportAck},
 };
 
-/// A report that its owner has not answered.
+/// A report that the owner has not acknowledged.
 #[derive(Clone, Debug)]
 pub struct PendingReport {
     /// The task's frame.
     pub frame: FrameId,
     /// The task that was leased.
     pub task: TaskId,
-    /// The frame's owner, who is told.
+    /// The frame's owner, who receives the report.
     pub owner: Peer,
-    /// Why it failed; `None` when it did not.
+    /// The reason of the failure; `None` when the task was finished.
     pub failed: Option<(FailureReason, Vec<LostObject>)>,
-    /// When to say it again, and the pause after that.
+    /// When to repeat the report, and the pause after that.
     pub again: Retry,
     tries: u8,
 }
 
 impl PendingReport {
-    /// Reports of failure that nobody answers: their lease runs out anyway.
+    /// Most repeats of an unanswered report of failure: the lease runs out anyway.
     const TRIES_MAX: u8 = 20;
 }
 
-/// What this node, as a thief, owes to owners.
+/// Reports and renewals that this node, as a thief, owes to owners.
 #[derive(Debug, Default)]
 pub struct Reports {
-    /// What owners have not heard yet, by request.
+    /// Reports that owners have not acknowledged, by request.
     pub owed: BTreeMap<RequestId, PendingReport>,
-    /// When leases are renewed next.
+    /// When this node next renews its leases.
     renew_at_us: Option<Micros>,
     /// Number of the latest renewal.
     renew_seq: u32,
-    /// Per owner the latest renewal and the requests that it named.
+    /// For each owner, the latest renewal and the requests that the renewal named.
     renewals: BTreeMap<NodeIncarnation, (u32, Vec<RequestId>)>,
 }
 
 impl Reports {
-    /// When something must be said again.
+    /// When the next report or renewal is due.
     pub fn next(&self) -> Option<Micros> {
         let owed = self.owed.values().map(|r| r.again.at_us);
         owed.chain(self.renew_at_us).min()
     }
 
-    /// Leases are to be renewed by then.
+    /// Schedules a renewal no later than `at`.
     pub fn renew_by(&mut self, at: Micros) {
         self.renew_at_us = Some(self.renew_at_us.map_or(at, |r| r.min(at)));
     }
@@ -125,7 +125,7 @@ impl Edge {
         let (frame, task, done) = (owed.frame, owed.task, owed.failed.is_none());
         self.reports.owed.remove(&request);
         if done && !reported.keep {
-            // While jobs read what lies here it stays; the end of the frame takes it.
+            // Outputs stay while jobs read them; the end of the frame releases them.
             if let Some(foreign) = self.foreign.get_mut(frame)
                 && foreign.jobs == 0
                 && let Some(slots) = foreign.outputs.remove(&task)
@@ -169,7 +169,7 @@ impl Edge {
                 r.tries = r.tries.saturating_add(1);
                 due.push(request);
             }
-            // Outputs are kept until somebody says that they need not be.
+            // A thief keeps outputs until the owner releases them.
             r.failed.is_none() || r.tries <= PendingReport::TRIES_MAX
         });
         for request in due {
@@ -197,7 +197,7 @@ impl Edge {
         }
     }
 
-    /// What a renewal says: its number, and jobs by request.
+    /// The content of a renewal: its number, and the jobs by request.
     pub(super) fn renewal(
         &mut self,
         owner: NodeIncarnation,

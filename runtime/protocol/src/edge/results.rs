@@ -1,4 +1,4 @@
-//! Telling the gateway where finished tiles lie, until it knows.
+//! Results: the edge tells the gateway which nodes hold finished tiles, until the gateway acknowledges.
 
 use super::{Edge, own_frames::OwnFrame, task_table::ResultState};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Edge {
-    /// When results are to be sent again.
+    /// When to send results again.
     pub(super) fn results_next(&self) -> Option<Micros> {
         if !self.link.joined() {
             return None;
@@ -18,10 +18,10 @@ impl Edge {
         again.map(|a| a.at_us).min()
     }
 
-    /// Queues what the gateway must be told now.
+    /// Queues the results that are due to be sent.
     pub(super) fn repeat_results(&mut self, now_us: Micros) {
         if !self.link.joined() {
-            // A gateway that will not have this node will not have its results either.
+            // A gateway that refuses this node refuses the node's results too.
             return;
         }
         let most = self.config.retry_us[1];
@@ -47,7 +47,7 @@ impl Edge {
         }
     }
 
-    /// What the gateway was not result of a frame, as much as fits a datagram.
+    /// Results of a frame that the gateway has not acknowledged, as many as fit a datagram.
     pub(super) fn results(
         &mut self,
         now_us: Micros,
@@ -69,7 +69,7 @@ impl Edge {
                 continue;
             };
             let known = nodes.iter().position(|n| n.who() == holder);
-            // More of them make further datagrams.
+            // Further results go into further datagrams.
             let grown = (nodes.len() + usize::from(known.is_none())) * size_of::<PeerAddress>()
                 + (tasks.len() + 1) * size_of::<ResultEntry>();
             if grown > Results::LISTS_BYTES {
@@ -141,7 +141,7 @@ impl Edge {
             }
             let t = frame.tasks.get_mut(task);
             if t.generation != l.generation.get() || !t.done() {
-                // It has been made again since, or is about to be.
+                // The task has been done again since, or is about to be.
                 continue;
             }
             if holder != me && t.holders.contains(&holder) {
@@ -153,7 +153,7 @@ impl Edge {
         }
     }
 
-    /// The gateway has begun a new incarnation and knows nothing.
+    /// Notes that a new incarnation of the gateway knows nothing.
     pub(super) fn gateway_forgot(&mut self) {
         let info = std::sync::Arc::clone(&self.info);
         for (_, frame) in self.frames.in_flight_mut() {
@@ -162,7 +162,7 @@ impl Edge {
         self.dirty = true;
     }
 
-    /// The gateway has room for the frame, for the `opened`th time.
+    /// Notes that the gateway has given slots to the frame, for the `opened`th time.
     pub(super) fn frame_opened(&mut self, number: FrameNumber, opened: u16) {
         let again = |f: &&mut OwnFrame| f.open && opened > f.opened;
         if self.frames.live_mut(number).filter(again).is_some() {
@@ -177,7 +177,7 @@ impl Edge {
         }
     }
 
-    /// The gateway has given the frame's room to another one, and merges it anew later.
+    /// Notes that the gateway has given the frame's slots to another frame, and will merge the frame anew later.
     pub(super) fn frame_closed(&mut self, number: FrameNumber) {
         let info = std::sync::Arc::clone(&self.info);
         if let Some(frame) = self.frames.live_mut(number).filter(|f| f.open) {

@@ -17,16 +17,16 @@ use crate::{
     wire::{Envelope, PeerAddress, Reject},
 };
 
-/// What this node does about having nothing to do.
+/// The state of a node's search for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing before then.
+    /// The node does nothing before this time.
     Resting { until_us: Micros },
-    /// Nobody has work; the gateway will tell when somebody has.
+    /// No node has work; the gateway will report new work.
     Parked,
-    /// The gateway was asked for a victim.
+    /// The node has asked the gateway for a victim.
     AskingGateway { again: Retry },
-    /// A victim was asked for a task.
+    /// The node has asked a victim for a task.
     AskingVictim {
         victim: Peer,
         again: Retry,
@@ -38,21 +38,21 @@ enum State {
 #[derive(Debug)]
 pub struct Search {
     state: State,
-    /// Number of the latest request for a victim.
+    /// Sequence number of the latest request for a victim.
     pub victim_seq: u32,
     /// Number of the latest request for a task.
     pub request: RequestId,
-    /// Pause after the next disappointment.
+    /// Pause after the next failed request, in microseconds.
     pause_us: u64,
-    /// The last victim, while it has tasks to give and the placement keeps it.
+    /// The last victim, while the victim has tasks to give and the placement keeps it.
     last: Option<Peer>,
 }
 
 impl Search {
-    /// Requests to a victim that does not answer.
+    /// Most requests to a victim that does not answer.
     const TRIES_MAX: u8 = 6;
 
-    /// It will look for work at once.
+    /// A search that starts at once.
     pub fn new(config: &EdgeConfig) -> Self {
         Self {
             state: State::Resting { until_us: 0 },
@@ -63,7 +63,7 @@ impl Search {
         }
     }
 
-    /// Whether request `ask` to `envelope`'s sender is the one that waits for its answer.
+    /// True when `envelope`'s sender may answer this request: the node waits for exactly this answer.
     pub fn asked(&self, envelope: &Envelope, request: RequestId) -> bool {
         matches!(self.state, State::AskingVictim { victim, .. }
             if victim.id == envelope.from && victim.incarnation == envelope.incarnation)
@@ -72,7 +72,7 @@ impl Search {
 }
 
 impl Edge {
-    /// Whether another task would be welcome.
+    /// True when this node wants another task.
     fn wants_work(&self) -> bool {
         self.link.joined() && self.config.placement.wants_work(&self.situation())
     }
@@ -120,7 +120,7 @@ impl Edge {
         }
     }
 
-    /// When the search goes on.
+    /// When the search continues.
     pub(super) fn search_next(&self) -> Option<Micros> {
         match self.search.state {
             State::Parked => None,
@@ -160,7 +160,7 @@ impl Edge {
         };
     }
 
-    /// A new gateway knows of no request.
+    /// Restarts the search: a new gateway knows of no request.
     pub(super) fn search_restart(&mut self) {
         if matches!(
             self.search.state,
@@ -170,14 +170,14 @@ impl Edge {
         }
     }
 
-    /// The gateway knows somebody who has tasks.
+    /// Notes that the gateway knows a node with tasks.
     pub(super) fn work_somewhere(&mut self, now_us: Micros) {
         if self.search.state == State::Parked {
             self.search.state = State::Resting { until_us: now_us };
         }
     }
 
-    /// A victim has given a task: the search may go on at once.
+    /// Notes that a victim has given a task: the search may continue at once.
     pub(super) fn task_found(&mut self, now_us: Micros, victim: Peer) {
         self.search.pause_us = self.config.backoff_us[0];
         let keeps = self.config.placement.keeps_victim(&self.info);
@@ -185,7 +185,7 @@ impl Edge {
         self.search.state = State::Resting { until_us: now_us };
     }
 
-    /// There is no room for a task before something of others' is over.
+    /// Pauses the search: a task has no room until other nodes' objects are released.
     pub(super) fn no_room(&mut self, now_us: Micros) {
         self.search.pause_us = self.config.backoff_us[1];
         self.back_off(now_us);

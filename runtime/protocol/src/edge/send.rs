@@ -1,4 +1,4 @@
-//! What an edge says: datagrams that wait, and how they are written from what is known then.
+//! Datagrams that an edge sends: the waiting queue, and encoding from the state at the time of sending.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 use tessera_plan::dataflow::ObjectKey;
 
-/// A datagram to be written when its turn comes.
+/// A datagram to be encoded when its turn comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outgoing {
     Heartbeat,
@@ -38,7 +38,7 @@ pub(super) enum Outgoing {
         seq: u32,
         wanted: u64,
     },
-    /// What became of the lease that this request got.
+    /// The outcome of the lease that answered this request.
     Report {
         request: RequestId,
     },
@@ -58,10 +58,10 @@ pub(super) enum Outgoing {
 }
 
 impl Edge {
-    /// Queues what is due to be said, again or for the first time.
+    /// Queues the messages that are due, for the first time or again.
     pub(super) fn repeat(&mut self, now_us: Micros) {
         if self.link.next(now_us, self.has_work()) <= now_us {
-            // The heartbeat is written at once, so that it is due once.
+            // The heartbeat is written at once, so that it is due only once.
             if !self
                 .outgoing
                 .iter()
@@ -77,7 +77,7 @@ impl Edge {
         self.repeat_reports(now_us);
     }
 
-    /// Writes a datagram; `None` when there is nothing to say any more.
+    /// Encodes a datagram; `None` when the message has become pointless.
     pub(super) fn write(
         &mut self,
         now_us: Micros,
@@ -138,7 +138,7 @@ impl Edge {
         Some((self.config.gateway, message.kind()))
     }
 
-    /// Who holds what a task needs: nodes, and per need an index into them.
+    /// The holders of a task's inputs: nodes, and for each need an index into the nodes.
     pub(super) fn holders_for(
         &self,
         number: FrameNumber,
@@ -161,7 +161,7 @@ impl Edge {
             let index = match known {
                 Some(i) => i,
                 None => {
-                    // This node does not know its own address; whoever reads this does.
+                    // This node does not know its own address; the receiver does.
                     let addr = if holder == me {
                         self.config.gateway
                     } else {
@@ -245,7 +245,7 @@ impl Edge {
         }
     }
 
-    /// The same incarnation of a node, where it was seen last.
+    /// The same incarnation of a node, with its last known address.
     fn address(&self, peer: Peer) -> Peer {
         self.peers.get(peer.who()).map_or(peer, |k| k.peer)
     }

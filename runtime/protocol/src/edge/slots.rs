@@ -1,9 +1,9 @@
-//! The slots of an edge: what own frames need is set aside before anything is kept for others.
+//! The slots of an edge: the edge reserves slots for own frames before it keeps anything for others.
 //!
-//! Otherwise two sources could wait for each other for ever: each with a store full of the other's
-//! stolen outputs, and no slot for its own next task. Nor would a source bring another frame while a
-//! slow node's frames, of which it keeps outputs, do not end. A node without frames of its own sets
-//! nothing aside.
+//! Without a reserve two sources could wait for each other for ever: each with a store full of the other's
+//! stolen outputs, and no slot for its own next task. A source would also bring no further frame while the
+//! frames of a slow node, whose outputs the source keeps, do not end. A node without own frames reserves
+//! nothing.
 
 use std::collections::BTreeMap;
 
@@ -15,24 +15,24 @@ use crate::{
     store::{SlotId, Store},
 };
 
-/// For whom a slot is used.
+/// The purpose of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotUse {
-    /// An own frame itself.
+    /// Holds an own frame itself.
     Frame,
-    /// An own frame's outputs, and inputs pulled for a job.
+    /// Holds an own frame's outputs, or inputs pulled for a job.
     Own,
-    /// Another's frame.
+    /// Holds objects of another node's frame.
     Foreign,
 }
 
-/// Keeps slots set aside for own frames.
+/// Reserves slots for own frames.
 #[derive(Debug)]
 pub struct Slots {
-    /// By size, how many are to be set aside.
+    /// Number of slots to reserve, by size.
     quota: Vec<SlotCount>,
     spare: BTreeMap<usize, Vec<SlotId>>,
-    /// How many slots are to be set aside for frames themselves, and bytes of each.
+    /// Number of slots to reserve for frames themselves, and bytes of each slot.
     frames: SlotCount,
     spare_frames: Vec<SlotId>,
     primed: bool,
@@ -41,7 +41,7 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Nothing is set aside before it is needed.
+    /// An empty reserve; slots are reserved on first need.
     pub fn new(config: &EdgeConfig, info: &ProgramInfo) -> Self {
         let quota = if config.frames_max == 0 {
             Vec::new()
@@ -82,7 +82,7 @@ impl Slots {
         }
     }
 
-    /// A slot, if there is one.
+    /// Takes a slot; `None` when there is no room.
     pub fn take(
         &mut self,
         bytes: usize,
@@ -100,14 +100,14 @@ impl Slots {
         Some(slot)
     }
 
-    /// A slot for a frame that is to be brought, if there is one.
+    /// Takes a slot for a frame about to be brought; `None` when there is no room.
     pub fn for_frame(&mut self, store: &mut impl Store) -> Option<SlotId> {
         self.prime(store);
         let spare = self.spare_frames.pop();
         spare.or_else(|| store.alloc(self.frames.bytes))
     }
 
-    /// Takes back the slot of a frame that has ended or never came.
+    /// Takes back the slot of a frame that has ended or that was never brought.
     pub fn frame_back(&mut self, slot: SlotId, store: &mut impl Store) {
         if self.primed && self.spare_frames.len() < self.frames.count {
             self.spare_frames.push(slot);
@@ -116,7 +116,7 @@ impl Slots {
         }
     }
 
-    /// No more frames will be brought: their slots serve others.
+    /// Notes that no more frames will come: the frames' slots serve others.
     pub fn frames_over(&mut self, store: &mut impl Store) {
         self.frames.count = 0;
         for slot in self.spare_frames.drain(..) {
@@ -124,7 +124,7 @@ impl Slots {
         }
     }
 
-    /// The slot of a new frame.
+    /// Takes over the slot of a new frame.
     pub fn adopt(&mut self, slot: SlotId, bytes: usize, stats: &mut EdgeStats) {
         self.note(slot, bytes, SlotUse::Frame, stats);
     }
@@ -140,7 +140,7 @@ impl Slots {
         stats.bytes_peak = stats.bytes_peak.max(stats.bytes);
     }
 
-    /// Gives a slot back.
+    /// Returns a slot to the reserve or the store.
     pub fn give(&mut self, slot: SlotId, store: &mut impl Store, stats: &mut EdgeStats) {
         let Some((bytes, who)) = self.used.remove(&slot) else {
             return;
@@ -167,12 +167,12 @@ impl Slots {
         }
     }
 
-    /// Bytes used for other nodes' frames.
+    /// Bytes in use for other nodes' frames.
     pub const fn foreign_bytes(&self) -> usize {
         self.foreign_bytes
     }
 
-    /// Nothing is in use: what was set aside goes back too.
+    /// Returns the reserve to the store when no slot is in use.
     pub fn rest(&mut self, store: &mut impl Store) {
         // A frame's slot may have been set aside although no task ever needed one.
         if self.used.is_empty() {

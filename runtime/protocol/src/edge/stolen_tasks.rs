@@ -1,8 +1,8 @@
 //! Stolen tasks: other nodes' tasks that this node has leased. This node is the thief.
 //!
 //! A lease (`on_lease`) becomes a job ([`super::jobs`]), is given back, or is answered at once
-//! from what lies here. The job ends in `stolen_done`, `stolen_failed` or, when its inputs cannot
-//! be had, `stolen_starved`; [`super::reports`] tells the owner.
+//! from outputs that are already here. The job ends in `stolen_done`, `stolen_failed` or, when the inputs
+//! cannot be had, `stolen_starved`; [`super::reports`] tells the owner.
 
 use super::{
     Edge,
@@ -44,14 +44,14 @@ impl Edge {
             if known || lease.request > self.search.request {
                 return Err(Reject::Unexpected);
             }
-            // It came too late: this node has asked somebody else since.
+            // The lease came too late: this node has asked another victim since.
             self.decline(now_us, frame, lease.task, &stolen);
             return Ok(());
         }
         self.task_found(now_us, owner);
         let has = |g: &ForeignFrame| g.outputs.contains_key(&lease.task) && !g.over;
         if self.foreign.get(frame).is_some_and(has) {
-            // Finished before; the owner does not know.
+            // This node finished the task before; the owner does not know.
             self.report_done(now_us, frame, lease.task, &stolen);
             return Ok(());
         }
@@ -127,7 +127,7 @@ impl Edge {
         );
     }
 
-    /// A worker has finished a stolen task.
+    /// Reports a stolen task that a worker has finished.
     pub(super) fn stolen_done(&mut self, now_us: Micros, job: &PendingJob, stolen: &HeldLease) {
         self.stats.tasks_stolen += 1;
         let kept = |g: &ForeignFrame| !g.over && g.outputs.contains_key(&job.task);
@@ -136,7 +136,7 @@ impl Edge {
         }
     }
 
-    /// A worker did not survive a stolen task, or refused it.
+    /// Reports a stolen task whose worker died or refused the task.
     pub(super) fn stolen_failed(&mut self, now_us: Micros, job: &PendingJob, stolen: &HeldLease) {
         self.report_failure(
             now_us,
@@ -148,7 +148,7 @@ impl Edge {
         );
     }
 
-    /// An input of a stolen task could not be had from `holder`.
+    /// Gives up a stolen task because `holder` could not deliver an input.
     pub(super) fn stolen_starved(
         &mut self,
         now_us: Micros,
@@ -161,8 +161,8 @@ impl Edge {
         self.report_failure(now_us, frame, task, stolen, FailureReason::Lost, lost);
     }
 
-    /// A stolen task's job is over: keeps its outputs if they are `good`, its owner wants them and
-    /// they are not here yet. Says whether they were kept.
+    /// Ends a stolen task's job: keeps the outputs if they are `good`, the owner wants them and
+    /// they are not here yet. Returns true when the outputs were kept.
     pub(super) fn keep_stolen(&mut self, job: &PendingJob, good: bool) -> bool {
         let wanted = job.stolen.is_some_and(|s| !s.revoked);
         let foreign = self.foreign.entry(job.frame, self.link.seq());
@@ -188,7 +188,7 @@ impl Edge {
         }
     }
 
-    /// Another node's frame has ended.
+    /// Notes that another node's frame has ended.
     pub(super) fn foreign_frame_over(&mut self, frame: FrameId, store: &mut impl Store) {
         if let Some(foreign) = self.foreign.get_mut(frame) {
             foreign.over = true;

@@ -1,4 +1,4 @@
-//! Races of a thief, one by one.
+//! Races between datagrams at a thief, one test for each race.
 
 use super::{
     edge_alone::{EdgeAlone, Sent, addr},
@@ -43,7 +43,7 @@ fn a_lease_counts_once_and_only_when_it_was_asked_for() {
         })
         .collect();
     assert_eq!(requests, [1]);
-    // From the future, from somebody else.
+    // The thief ignores a lease that answers a future request.
     rig.receive(victim, &given(2, &node));
     assert_eq!(rig.edge.jobs.len(), 0);
     rig.receive(victim, &given(1, &node));
@@ -74,7 +74,7 @@ fn a_lease_that_comes_too_late_is_given_back() {
     rig.sent();
     rig.receive((GATEWAY, 7), &hint(first));
     rig.sent();
-    // No answer, for so long that another victim is asked.
+    // The victim stays silent for so long that the thief asks another victim.
     for _ in 0..40 {
         rig.now_us += 60_000;
         rig.sent();

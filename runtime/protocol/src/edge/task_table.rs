@@ -1,71 +1,71 @@
-//! One own frame's tasks: waiting, ready, out, done; and where their outputs lie.
+//! The tasks of one own frame: waiting, ready, out or done; and the holders of their outputs.
 //!
-//! A task is *done* while somebody holds its outputs. When the last holder is lost it is undone
-//! again (*undone*), and is run again if anything that is not done needs it.
+//! A task is *done* while some node holds its outputs. When the last holder is lost the task becomes *undone*,
+//! and runs again if a task that is not done, or the gateway, needs the outputs.
 
 use std::collections::BTreeSet;
 
 use crate::{JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, RequestId, TaskId, peer::Peer};
 
-/// A task of an own frame.
+/// The state of a task of an own frame.
 #[derive(Clone, Debug, Default)]
 pub struct TaskState {
-    /// Producers that are not done.
+    /// Number of producers that are not done.
     pub missing: u32,
-    /// Who was given it, if anybody.
+    /// The lease under which another node has the task, if any.
     pub lease: Option<IssuedLease>,
-    /// The job of this node that runs it, if any.
+    /// The job of this node that runs the task, if any.
     pub job: Option<JobId>,
-    /// Who has its outputs.
+    /// Nodes that hold the outputs.
     pub holders: Vec<NodeIncarnation>,
-    /// Who was said to have its outputs, and did not or could not be reached. Their word on this
-    /// task counts no more: two nodes that cannot hear each other would repeat it for ever.
+    /// Former holders that did not have the outputs or did not answer. Their word on this task counts
+    /// no more: two nodes that cannot hear each other would repeat the word for ever.
     pub distrusted: Vec<NodeIncarnation>,
-    /// Workers that failed it.
+    /// Number of workers that failed the task.
     pub failures: u8,
-    /// Leases of it that came to nothing.
+    /// Number of leases of the task that ended without a result.
     pub returned: u8,
-    /// How often it was undone.
+    /// How often the task became undone.
     pub generation: u16,
-    /// What the gateway knows of its outputs.
+    /// The gateway's knowledge of the outputs.
     pub result: ResultState,
-    /// Who finished it first.
+    /// The node that finished the task first.
     pub first: Option<NodeId>,
-    /// Whether anything that is not done needs it.
+    /// True when anything that is not done needs the task.
     needed: bool,
 }
 
-/// A lease given.
+/// A lease that this node has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IssuedLease {
-    /// To whom.
+    /// The node that holds the lease.
     pub thief: Peer,
     /// Number of the thief's request.
     pub request: RequestId,
-    /// When it was given.
+    /// When this node gave the lease.
     pub since_us: Micros,
-    /// Void from then on.
+    /// When the lease becomes void.
     pub until_us: Micros,
 }
 
 impl IssuedLease {
-    /// Whether it was given to `thief` in answer to this request.
+    /// True when this lease answers the thief's request.
     pub fn answers(&self, thief: Peer, request: RequestId) -> bool {
         (self.thief.who(), self.request) == (thief.who(), request)
     }
 }
 
-/// What the gateway knows of a task's outputs.
+/// The gateway's knowledge of a task's outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResultState {
-    /// The gateway has not been told, or must be told again.
+    /// The owner must tell the gateway, for the first time or again.
     #[default]
     Unsent,
-    /// It was told and has not answered.
+    /// The owner has told the gateway, and the gateway has not answered.
     Sent,
-    /// The gateway knows where they are.
+    /// The gateway knows the holder of the outputs.
     Acknowledged,
-    /// It has them.
+    /// The gateway has merged the outputs.
     Merged,
 }
 
@@ -74,28 +74,28 @@ pub enum ResultState {
 pub struct TaskTable {
     tasks: Vec<TaskState>,
     ready: BTreeSet<TaskId>,
-    /// Something was undone: what is needed changes with what is done.
+    /// True when a task became undone: the set of needed tasks may have changed.
     undone: bool,
 }
 
 impl TaskState {
-    /// Whether somebody has its outputs.
+    /// True when some node holds the outputs.
     pub fn done(&self) -> bool {
         !self.holders.is_empty()
     }
 
-    /// Whether another node may be given it: after some leases that came to nothing its owner runs
-    /// it itself.
+    /// True when another node may receive the task. After several leases without a result the owner runs the
+    /// task itself.
     pub const fn leasable(&self) -> bool {
         self.returned < 3
     }
 }
 
 impl TaskTable {
-    /// Holders that are remembered, and distrusted, per task.
+    /// Most holders remembered per task, and most distrusted nodes.
     const HOLDERS_MAX: usize = 8;
 
-    /// Nothing is done.
+    /// A table in which no task is done.
     pub fn new(info: &ProgramInfo) -> Self {
         let mut all = Self {
             tasks: vec![TaskState::default(); info.tasks.len()],
@@ -129,17 +129,17 @@ impl TaskTable {
         (0..).map(TaskId).zip(&mut self.tasks)
     }
 
-    /// Tasks that can be run now and that nobody has.
+    /// Tasks that can run now and that no node has.
     pub fn ready(&self) -> impl DoubleEndedIterator<Item = TaskId> + '_ {
         self.ready.iter().copied()
     }
 
-    /// Whether another node may have one.
+    /// True when another node may receive at least one task.
     pub fn any_leasable(&self) -> bool {
         self.ready().any(|t| self.get(t).leasable())
     }
 
-    /// Puts a task among the ready ones, or takes it out.
+    /// Updates whether a task is among the ready tasks.
     pub fn refresh(&mut self, task: TaskId) {
         let t = &self.tasks[task.index()];
         let ready = t.needed && t.missing == 0 && !t.done() && t.lease.is_none() && t.job.is_none();
@@ -150,7 +150,7 @@ impl TaskTable {
         }
     }
 
-    /// Works out what is needed: what the gateway does not have, and what that is made of.
+    /// Recomputes the needed tasks: outputs that the gateway lacks, and the producers of those outputs.
     pub fn reconsider(&mut self, info: &ProgramInfo) {
         for k in (0..self.tasks.len()).rev() {
             let spec = &info.tasks[k];
@@ -164,7 +164,7 @@ impl TaskTable {
         }
     }
 
-    /// Somebody has a task's outputs. Says whether it was undone before.
+    /// Notes that a node holds a task's outputs. Returns true when the task was not done before.
     pub fn finished(&mut self, info: &ProgramInfo, task: TaskId, holder: NodeIncarnation) -> bool {
         let t = &mut self.tasks[task.index()];
         let first = !t.done();
@@ -186,7 +186,7 @@ impl TaskTable {
         first
     }
 
-    /// A holder is lost. Says whether the task is undone now.
+    /// Notes that a holder is lost. Returns true when the task is undone now.
     pub fn lost(
         &mut self,
         info: &ProgramInfo,
@@ -269,12 +269,12 @@ mod tests {
         t.finished(&info, TaskId(1), ME);
         assert!(!t.lost(&info, TaskId(1), THIEF, true));
         assert!(t.get(TaskId(1)).distrusted.contains(&THIEF) && t.get(TaskId(1)).done());
-        // Merged and read by nobody any more.
+        // The output is merged and no task reads it any more.
         t.finished(&info, TaskId(5), ME);
         t.get_mut(TaskId(2)).result = ResultState::Merged;
         assert!(t.lost(&info, TaskId(2), THIEF, false));
         assert!(ready(&t).is_empty());
-        // The gateway forgot.
+        // The gateway has lost the output.
         t.get_mut(TaskId(2)).result = ResultState::Unsent;
         t.reconsider(&info);
         assert_eq!(ready(&t), [2]);

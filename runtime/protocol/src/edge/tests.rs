@@ -1,4 +1,4 @@
-//! Races, one by one.
+//! Races between datagrams at an edge, one test for each race.
 
 use super::{
     edge_alone::{EdgeAlone, INCARNATION, ME, Sent, addr},
@@ -17,7 +17,7 @@ use tessera_plan::dataflow::ObjectKey;
 const THIEF: (NodeId, u64) = (NodeId(2), 9);
 const OTHER: (NodeId, u64) = (NodeId(3), 9);
 
-/// The gateway's word that a process is its node's present one.
+/// The gateway's statement that a process is its node's present one.
 fn status(of: (NodeId, u64)) -> NodeStatusEntry {
     NodeStatusEntry::new(NodeStatus {
         node: PeerAddress::new(of.0, Incarnation(of.1), addr(of.0)),
@@ -41,7 +41,7 @@ fn a_repeated_request_gets_the_same_lease() {
     let first = lease(&rig.steal(THIEF, 5));
     assert_eq!(first, (5, TaskId(3)));
     assert_eq!(lease(&rig.steal(THIEF, 5)), first);
-    // An older one is old.
+    // A request older than the latest is stale.
     assert_eq!(rig.steal(THIEF, 4), []);
     assert_eq!(rig.edge.stats().leases_issued, 1);
     assert_eq!(lease(&rig.steal(OTHER, 1)), (1, TaskId(2)));
@@ -72,7 +72,7 @@ fn a_late_result_counts_and_a_second_one_does_not() {
         to: OTHER.0,
         keep: false
     }));
-    // Sent again, it is heard again.
+    // A report sent again is acknowledged again.
     let sent = rig.done(THIEF, task, 1);
     assert!(sent.contains(&Sent::ReportAck {
         to: THIEF.0,
@@ -134,12 +134,12 @@ fn a_new_incarnation_has_neither_leases_nor_objects() {
         holder,
     };
     assert!(sent.contains(&result(0, THIEF.0)));
-    // Another process of the thief: its number is smaller, and it says nothing of the other's end.
+    // Another process of the thief: its number is smaller, and it says nothing about the end of the first.
     let newer = (THIEF.0, THIEF.1 - 1);
     assert_eq!(rig.steal(newer, 1).len(), 1);
     assert_eq!(rig.edge.stats().leases_orphaned, 0);
-    // An answer to a heartbeat from before does not count it out, and the gateway's next one says which
-    // of the two is the node.
+    // The answer to an earlier heartbeat does not tell which process ended; the gateway's next answer names the
+    // node's process.
     rig.now_us += 250_000;
     rig.sent();
     rig.state_of(&[], &[status(newer)]);
@@ -170,7 +170,7 @@ fn lost_results_are_made_again_once() {
     rig.receive((GATEWAY, 7), &Message::Lost(lost));
     rig.sent();
     assert_eq!(rig.edge.stats().tasks_unmade, 1);
-    // Whoever could not give it need not say again that he has it.
+    // A holder that could not deliver need not claim the outputs again.
     let sent = rig.done(THIEF, task, 1);
     assert!(sent.contains(&Sent::ReportAck {
         to: THIEF.0,
@@ -184,7 +184,7 @@ fn lost_results_are_made_again_once() {
     let tasks = [&again.0, &again.1, &again.2].map(|s| lease(s).1);
     assert!(tasks.contains(&task));
     rig.done(OTHER, task, 1);
-    // An old complaint is about the old make.
+    // A late `Lost` message is about the earlier generation.
     rig.receive((GATEWAY, 7), &Message::Lost(lost));
     rig.sent();
     assert_eq!(rig.edge.stats().tasks_unmade, 1);
@@ -249,7 +249,7 @@ fn a_node_that_is_refused_keeps_its_results_to_itself() {
         let sent = rig.sent();
         assert!(!sent.iter().any(|s| matches!(s, Sent::Results { .. })));
     }
-    // Taken in again, it says what it has.
+    // After the gateway accepts the node again, the node reports its results.
     rig.now_us += 2_000_000;
     rig.sent();
     rig.state(&[]);

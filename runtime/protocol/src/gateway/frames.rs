@@ -1,4 +1,4 @@
-//! Frames in flight: noted, merged, handed to the tail.
+//! Frames in flight, from the first heartbeat that lists them to the record.
 
 use std::collections::BTreeMap;
 
@@ -11,66 +11,66 @@ use tessera_plan::dataflow::ObjectKey;
 /// A frame that has no record yet.
 #[derive(Debug)]
 pub struct FrameInFlight {
-    /// What its source said of it.
+    /// The source's description of the frame.
     pub announced: Announced,
-    /// Counts frames as they were noted: first come, first served.
+    /// The frame's place in the order of arrival: first come, first served.
     pub turn: u64,
-    /// Waiting for slots, being merged, or with the tail.
+    /// The frame's stage.
     pub state: FlightState,
-    /// Finished tasks of it that the tail reads of, as its owner said last.
+    /// Number of finished tasks whose outputs the tail reads, as the owner reported last.
     pub finished: u16,
-    /// How often it was given room.
+    /// How often the gateway has given slots to the frame.
     pub opened: u16,
-    /// When it came nearer to its end: a task was finished, or a part merged.
+    /// When the frame last made progress: a task was finished, or a part merged.
     pub progress_us: Micros,
 }
 
-/// What a source said of a frame, and when.
+/// The source's description of a frame, and when the gateway heard of the frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Announced {
-    /// As the source gave it.
+    /// The meta that the source gave.
     pub meta: FrameMeta,
-    /// How old the frame was, by the source's clock.
+    /// The frame's age at the announcement, by the source's clock, in microseconds.
     pub age_us: Micros,
-    /// When it was heard of, on this node's clock.
+    /// When the announcement arrived, on this node's clock, in microseconds.
     pub at_us: Micros,
 }
 
 impl Announced {
-    /// How old the frame is now.
+    /// The frame's present age, in microseconds.
     pub const fn age(&self, now_us: Micros) -> Micros {
         self.age_us
             .saturating_add(now_us.saturating_sub(self.at_us))
     }
 }
 
-/// How far a frame is.
+/// The stage of a frame at the gateway.
 #[derive(Debug)]
 pub enum FlightState {
-    /// No room for its tensors yet.
+    /// The frame has no slots for its tensors yet.
     Waiting,
-    /// Its parts are being pulled.
+    /// The gateway pulls the frame's parts.
     Open(Merge),
-    /// The tail has its tensors.
+    /// The tail reads the frame's tensors.
     Tail(Vec<SlotId>),
 }
 
-/// A frame's tensors while they are put together.
+/// A frame's tensors during the merge.
 #[derive(Debug)]
 pub struct Merge {
-    /// Per input of the tail the whole tensor.
+    /// For each input of the tail, the slot of the whole tensor.
     pub slots: Vec<SlotId>,
-    /// Per need of the tail.
+    /// The state of each need of the tail.
     pub needs: Vec<NeedState>,
-    /// Needs that are not merged.
+    /// Number of needs not merged yet.
     pub missing: usize,
-    /// Where the outputs of tasks lie ([`NO_TASK`]: where the frame does).
+    /// Holders of the outputs of tasks ([`NO_TASK`]: the holder of the frame).
     pub holders: BTreeMap<TaskId, HeldResult>,
-    /// Outputs that were not where they should have been.
+    /// Outputs that the named holders did not have.
     pub lost: BTreeMap<TaskId, MissingResult>,
 }
 
-/// Where a task's outputs lie.
+/// A finished task's holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldResult {
     /// The node that holds the outputs.
@@ -79,23 +79,23 @@ pub struct HeldResult {
     pub generation: u16,
 }
 
-/// Outputs that could not be had; their owner is told until it names another place.
+/// Outputs that a holder did not have; the gateway tells the owner until the owner names another holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingResult {
-    /// The holder that did not have them.
+    /// The holder that did not have the outputs.
     pub held: HeldResult,
-    /// When to say it again, and the pause after that.
+    /// When to tell the owner again, and the pause after that.
     pub again: Retry,
 }
 
-/// How far a need of the tail is.
+/// The state of a need of the tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NeedState {
-    /// Not asked for.
+    /// No pull runs for the need.
     Wanted,
-    /// On its way, as this pull.
+    /// This pull fetches the need.
     Pulling(PullId),
-    /// In its place.
+    /// The need is merged into its tensor.
     Merged,
 }
 
@@ -107,7 +107,7 @@ pub struct FramesInFlight {
 }
 
 impl Merge {
-    /// Nothing is there yet; `source` has the frame itself.
+    /// A merge without any parts; `source` holds the frame itself.
     pub fn new(slots: Vec<SlotId>, info: &ProgramInfo, source: Peer) -> Self {
         let held = HeldResult {
             peer: source,
@@ -122,13 +122,13 @@ impl Merge {
         }
     }
 
-    /// Whether all that the tail needs of a task is merged.
+    /// True when all outputs of a task that the tail needs are merged.
     pub fn has(&self, info: &ProgramInfo, task: TaskId) -> bool {
         let range = info.tail_needs_of(task);
         self.needs[range].iter().all(|n| *n == NeedState::Merged)
     }
 
-    /// The first need that can be pulled now, and from where.
+    /// The first need that can be pulled now, and its holder.
     pub fn startable(&self, now_us: Micros, info: &ProgramInfo) -> Option<(usize, Peer)> {
         if self.missing == 0 {
             return None;
@@ -152,7 +152,7 @@ impl Merge {
     }
 }
 
-/// What [`Merge::holders`] knows a part's maker by.
+/// The key of an object's maker in [`Merge::holders`].
 pub fn maker_number(key: ObjectKey) -> TaskId {
     key.task().unwrap_or(NO_TASK)
 }
@@ -168,7 +168,7 @@ impl FramesInFlight {
         self.flights.get_mut(&id)
     }
 
-    /// Notes a frame; says whether it is news.
+    /// Notes a frame; returns true when the frame is new.
     pub fn note(&mut self, id: FrameId, announced: Announced, finished: u16) -> bool {
         let now_us = announced.at_us;
         if let Some(flight) = self.flights.get_mut(&id) {
@@ -191,7 +191,7 @@ impl FramesInFlight {
         true
     }
 
-    /// A frame is over.
+    /// Takes out a frame that is over.
     pub fn remove(&mut self, id: FrameId) -> Option<FrameInFlight> {
         self.flights.remove(&id)
     }
@@ -211,14 +211,14 @@ impl FramesInFlight {
         self.flights.len()
     }
 
-    /// Frames that have their tensors.
+    /// Number of frames that have slots for their tensors.
     pub fn open(&self) -> usize {
         let waits = |f: &&FrameInFlight| matches!(f.state, FlightState::Waiting);
         self.flights.len() - self.flights.values().filter(waits).count()
     }
 
-    /// The frame that is to have room next, and whether it stands still: of those that move first, then
-    /// of the source with the fewest frames that have room, then the one that has waited longest.
+    /// The next frame to receive slots, and whether the frame stands still. Moving frames come first, then
+    /// frames of the source with the fewest open frames, then the frame that has waited longest.
     pub fn next_to_open(&self, now_us: Micros, stall: Stall) -> Option<(FrameId, bool)> {
         let rooms = self.rooms();
         let waiting = self
@@ -232,7 +232,7 @@ impl FramesInFlight {
         next.map(|(id, f)| (id, stall.of(now_us, f)))
     }
 
-    /// The frame that gives its room away: one that stands still, of the source that has most.
+    /// The frame that gives up its slots: one that stands still, of the source that has the most open frames.
     pub fn gives_way(&self, now_us: Micros, stall: Stall) -> Option<FrameId> {
         let rooms = self.rooms();
         let still = self.iter().filter(|(_, f)| {
@@ -245,7 +245,7 @@ impl FramesInFlight {
         still.max_by_key(|(id, f)| order(*id, f)).map(|(id, _)| id)
     }
 
-    /// Takes an open frame's room: what was merged of it. It waits behind all others from now on.
+    /// Takes the slots and the merged parts of an open frame. The frame then waits behind all others.
     pub fn close(&mut self, id: FrameId) -> Option<Merge> {
         self.turns += 1;
         let flight = self.flights.get_mut(&id)?;
@@ -259,7 +259,7 @@ impl FramesInFlight {
         }
     }
 
-    /// Frames per source that have their tensors.
+    /// Number of frames with slots, per source.
     fn rooms(&self) -> BTreeMap<NodeId, usize> {
         let mut rooms = BTreeMap::new();
         for (id, f) in self.iter() {
@@ -271,12 +271,12 @@ impl FramesInFlight {
     }
 }
 
-/// When a frame counts as standing still.
+/// The rule for when a frame counts as standing still.
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {
     /// Microseconds without progress.
     pub after_us: u64,
-    /// Tasks that the tail reads of: when all are finished, the gateway alone has work left.
+    /// Number of tasks whose outputs the tail reads: when all are finished, only the gateway has work left.
     pub for_tail: usize,
 }
 
@@ -285,7 +285,7 @@ impl Stall {
         now_us.saturating_sub(progress_us) > self.after_us
     }
 
-    /// Whether a waiting frame stands still at its owner.
+    /// True when a waiting frame stands still at its owner.
     fn of(self, now_us: Micros, f: &FrameInFlight) -> bool {
         usize::from(f.finished) < self.for_tail && self.is_over(now_us, f.progress_us)
     }

@@ -1,7 +1,7 @@
-//! Who has registered, who is alive, and what became of their frames.
+//! Registered nodes: which are alive, and how their frames ended.
 //!
-//! A node has one incarnation at a time: [`KnownNodes::get`]. The ones before it are remembered for
-//! a while with what became of their frames: one of them may live, cut off, and come back.
+//! A node has one incarnation at a time: [`KnownNodes::get`]. The table remembers earlier incarnations for
+//! a while, with the ends of their frames: a cut-off incarnation may still live and come back.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -15,61 +15,61 @@ use crate::{
     wire::{Heartbeat, NodeStatus, PeerAddress},
 };
 
-/// An incarnation of a node.
+/// An incarnation of a node, as the gateway knows it.
 #[derive(Debug)]
 pub struct KnownNode {
-    /// Which incarnation, and where it was seen last.
+    /// The incarnation, and its last known address.
     pub peer: Peer,
-    /// Its place among the gateway's changes: what another process must show to take its place.
+    /// The registration's place among the gateway's changes: another process must show this ticket to take over the id.
     pub ticket: Ticket,
-    /// Whether it counts as alive.
+    /// True while the node counts as alive.
     pub alive: bool,
-    /// Whether it said that it leaves: then it does not come back.
+    /// True when the node announced that it leaves: a node that left does not come back.
     pub left: bool,
-    /// Another process with its id that asks to take part.
+    /// Another process with the same id that asks to take part.
     pub contender: Option<Contender>,
-    /// When it last proved to be.
+    /// When the node last proved to be alive.
     pub seen_us: Micros,
-    /// Number of its latest heartbeat.
+    /// Sequence number of the node's latest heartbeat.
     pub seq: u32,
-    /// Number of its latest request for a hint.
+    /// Sequence number of the node's latest request for a victim.
     pub victim_seq: u32,
-    /// Whether the last hint named nobody: the next work is for it.
+    /// True when the last answer named no victim: the gateway tells this node of the next work.
     pub wants_work: bool,
-    /// Whether no more frames will come.
+    /// True when the node will bring no more frames.
     pub no_more: bool,
-    /// As in its latest heartbeat.
+    /// `floor` of the latest heartbeat.
     pub floor: FrameNumber,
-    /// As in its latest heartbeat.
+    /// `next` of the latest heartbeat.
     pub next: FrameNumber,
-    /// Bit `i`: its latest heartbeat lists frame `floor + i` as in flight.
+    /// Bit `i` is set when the latest heartbeat lists frame `floor + i` as in flight.
     listed: u64,
-    /// Frames that ended here and that it still lists.
+    /// Frames that have ended at the gateway and that the node still lists.
     over: BTreeMap<FrameNumber, FrameOutcome>,
-    /// Nodes that it asked about in its latest heartbeat.
+    /// Nodes that the latest heartbeat asked about.
     pub asked: Vec<NodeId>,
-    /// When to tell it again what it does not seem to know, and the pause after that.
+    /// When to repeat to the node what the node does not seem to know, and the pause after that.
     pub push: Option<Retry>,
 }
 
 /// Processes that ask to take part under the id of a node that counts as alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contender {
-    /// When the first of them asked.
+    /// When the first contender asked.
     first_us: Micros,
-    /// When one asked last.
+    /// When a contender asked last.
     last_us: Micros,
 }
 
-/// All nodes that were ever seen, within a bound.
+/// All nodes ever seen, within a bound.
 #[derive(Debug, Default)]
 pub struct KnownNodes {
     nodes: BTreeMap<NodeId, KnownNode>,
-    /// Incarnations that others have replaced, by when.
+    /// Replaced incarnations, in the order of replacement.
     earlier: VecDeque<KnownNode>,
-    /// Registrations, and nodes forgotten.
+    /// Number of changes: registrations, and nodes forgotten.
     changes: u32,
-    /// Number of the change that forgot a node last.
+    /// Number of the latest change that forgot a node.
     forgot: Ticket,
     sources: BTreeSet<NodeId>,
 }
@@ -96,7 +96,7 @@ impl KnownNode {
         }
     }
 
-    /// Another process asks to take part under this node's id.
+    /// Notes that another process asks to take part under this node's id.
     pub fn contend(&mut self, now_us: Micros, dead_after_us: u64) {
         let since = self.contender.filter(|c| c.lasts(now_us, dead_after_us));
         self.contender = Some(Contender {
@@ -105,15 +105,15 @@ impl KnownNode {
         });
     }
 
-    /// Whether two processes with this id live: another asks, and this one has spoken long after the
-    /// other began to.
+    /// True when two processes with this id live: another process asks, and this process has spoken long after the
+    /// other process began to ask.
     pub fn contested(&self, now_us: Micros, dead_after_us: u64) -> bool {
         self.contender.is_some_and(|c| {
             c.lasts(now_us, dead_after_us) && self.seen_us > c.first_us + dead_after_us / 2
         })
     }
 
-    /// Takes what a heartbeat says of its frames.
+    /// Updates the node and its frames from a heartbeat.
     pub fn on_heartbeat(&mut self, now_us: Micros, addr: SocketAddr, heartbeat: &Heartbeat<'_>) {
         self.seen_us = now_us;
         self.peer.addr = addr;
@@ -122,7 +122,7 @@ impl KnownNode {
         (self.floor, self.next) = (heartbeat.floor, heartbeat.next);
         self.listed = 0;
         for f in heartbeat.frames {
-            // Numbers were checked to lie in the window.
+            // `parse` has checked that numbers lie in the window.
             self.listed |= 1 << f.number.get().since(heartbeat.floor).unwrap_or(0);
         }
         self.asked.clear();
@@ -134,22 +134,22 @@ impl KnownNode {
         }
     }
 
-    /// Whether its latest heartbeat lists a frame.
+    /// True when the latest heartbeat lists the frame.
     pub fn lists(&self, number: FrameNumber) -> bool {
         lists(self.floor, self.listed, number)
     }
 
-    /// How a frame ended, as long as the node lists it.
+    /// How a frame ended; `None` once the node no longer lists the frame.
     pub fn ended(&self, number: FrameNumber) -> Option<FrameOutcome> {
         self.over.get(&number).copied()
     }
 
-    /// A frame has ended.
+    /// Notes that a frame has ended.
     pub fn end(&mut self, number: FrameNumber, outcome: FrameOutcome) {
         self.over.insert(number, outcome);
     }
 
-    /// What others may hear of it.
+    /// The node's state for other nodes.
     pub fn status(&self) -> NodeStatus {
         let count = self.next.since(self.floor).unwrap_or(0);
         let all = if count >= u64::BITS {
@@ -173,7 +173,7 @@ impl KnownNode {
 }
 
 impl Contender {
-    /// Whether it still asks: refused nodes ask once in `dead_after_us`.
+    /// True while the contender still asks: refused nodes ask once in `dead_after_us`.
     const fn lasts(self, now_us: Micros, dead_after_us: u64) -> bool {
         now_us.saturating_sub(self.last_us) < 3 * dead_after_us
     }
@@ -187,7 +187,7 @@ fn lists(floor: FrameNumber, listed: u64, number: FrameNumber) -> bool {
 impl KnownNodes {
     /// Most nodes in the table; a new one replaces the dead one that has been silent for longest.
     pub const NODES_MAX: usize = 1024;
-    /// Most replaced incarnations that are remembered.
+    /// Most replaced incarnations remembered.
     pub const EARLIER_MAX: usize = 256;
 
     /// A node by id.
@@ -200,7 +200,7 @@ impl KnownNodes {
         self.nodes.get_mut(&id)
     }
 
-    /// The incarnation `incarnation` of a node, replaced or not.
+    /// A given incarnation of a node, replaced or not.
     pub fn find_mut(&mut self, id: NodeId, incarnation: Incarnation) -> Option<&mut KnownNode> {
         let who = NodeIncarnation { id, incarnation };
         let present = self.nodes.get_mut(&id).into_iter();
@@ -208,7 +208,7 @@ impl KnownNodes {
         all.find(|n| n.peer.who() == who)
     }
 
-    /// What a heartbeat must show to register a process under this id.
+    /// The ticket that a heartbeat must show to register a process under this id.
     pub fn ticket(&self, id: NodeId) -> Ticket {
         self.nodes.get(&id).map_or(self.forgot, |n| n.ticket)
     }
@@ -218,14 +218,14 @@ impl KnownNodes {
         Ticket(self.changes)
     }
 
-    /// The running incarnation `incarnation` of a node.
+    /// A given incarnation of a node, if it is the present one and alive.
     pub fn living(&mut self, id: NodeId, incarnation: Incarnation) -> Option<&mut KnownNode> {
         let node = self.nodes.get_mut(&id)?;
         (node.alive && node.peer.incarnation == incarnation).then_some(node)
     }
 
-    /// Another incarnation takes a node's place; what is known of it from before, is known again. `None`
-    /// when the table is full of living nodes.
+    /// Gives a node's place to another incarnation; restores what the table still knows of that incarnation.
+    /// `None` when the table is full of living nodes.
     pub fn join(&mut self, peer: Peer, now_us: Micros) -> Option<&mut KnownNode> {
         if self.nodes.len() >= Self::NODES_MAX && !self.nodes.contains_key(&peer.id) {
             let dead = (self.nodes.iter())
@@ -262,20 +262,20 @@ impl KnownNodes {
         self.nodes.values_mut()
     }
 
-    /// A node has brought a frame.
+    /// Notes that a node has brought a frame.
     pub fn brought(&mut self, id: NodeId) {
         if self.sources.len() < Self::NODES_MAX {
             self.sources.insert(id);
         }
     }
 
-    /// Nodes that ever brought a frame.
+    /// Number of nodes that have ever brought a frame.
     pub fn sources(&self) -> usize {
         self.sources.len()
     }
 
-    /// What is known of a node. One that never came although it had `waited` long enough counts as
-    /// dead; incarnation 0 is nobody's.
+    /// The known state of a node. A node that never came counts as dead once the gateway has `waited` long
+    /// enough, and is `None` before; incarnation 0 belongs to no process.
     pub fn status(&self, id: NodeId, waited: bool) -> Option<NodeStatus> {
         match self.nodes.get(&id) {
             Some(n) => Some(n.status()),
@@ -335,7 +335,7 @@ mod tests {
             (9..17).filter(|&n| status.over(id(n))).collect()
         };
         assert_eq!(over(&nodes), [9, 10, 12, 13, 14]);
-        // The source has heard of it and no longer lists it; the last frames are newer.
+        // The source has heard of the end and no longer lists the frame; the last frames are newer.
         let node = nodes.living(NodeId(4), Incarnation(7)).expect("alive");
         node.on_heartbeat(
             6,

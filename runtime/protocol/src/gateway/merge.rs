@@ -1,4 +1,4 @@
-//! How a frame's tensors come together, and how frames end.
+//! Merging of a frame's tensors, and the ends of frames.
 
 use super::{
     Gateway, TailPull,
@@ -18,18 +18,18 @@ use crate::{
 use tessera_plan::dataflow::Need;
 
 impl Gateway {
-    /// Gives room to frames that wait, a fair share to every source. A frame that stands still, say because
-    /// its source's workers do, gives its room to one that does not.
+    /// Gives slots to waiting frames, a fair share to every source. A frame that stands still, for example because
+    /// its source's workers do, gives up its slots to a frame that moves.
     pub(super) fn open_frames(&mut self, now_us: Micros, store: &mut impl Store) {
         let stall = Stall {
             after_us: self.config.stall_us,
             for_tail: self.info.tasks.iter().filter(|t| t.for_tail).count(),
         };
-        // Ends: every turn opens or ends a waiting frame, or closes one that stands still.
+        // Terminates: every turn opens or ends a waiting frame, or closes one that stands still.
         while let Some((id, still)) = self.frames.next_to_open(now_us, stall) {
             let source = self.nodes.living(id.source, id.incarnation).map(|n| n.peer);
             let Some(source) = source else {
-                // Its source's incarnation has ended; so has the frame, or it will with this call.
+                // The source's incarnation has ended, and the frame has ended or ends with this call.
                 self.drop_frame(now_us, id, DropReason::SourceLost, store);
                 continue;
             };
@@ -56,7 +56,7 @@ impl Gateway {
         }
     }
 
-    /// Takes an open frame's room away. Its owner keeps the outputs, and sends results again later.
+    /// Takes an open frame's slots. The owner keeps the outputs, and sends the results again later.
     fn close(&mut self, now_us: Micros, id: FrameId, store: &mut impl Store) {
         let Some(merge) = self.frames.close(id) else {
             return;
@@ -76,7 +76,7 @@ impl Gateway {
         }
     }
 
-    /// Slots for the tail's inputs: all of them or none.
+    /// Slots for all of the tail's inputs, or `None`.
     fn tensors(&mut self, store: &mut impl Store) -> Option<Vec<SlotId>> {
         let mut slots = Vec::with_capacity(self.info.tail_inputs.len());
         for &t in &self.info.tail_inputs {
@@ -99,7 +99,7 @@ impl Gateway {
         slots.into_iter().for_each(|s| store.free(s));
     }
 
-    /// Has a node told how its frames stand, until its heartbeats show that it knows.
+    /// Repeats to a node the states of its frames, until the node's heartbeats show that the node knows.
     fn push(&mut self, now_us: Micros, frame: FrameId) {
         let pause_us = self.config.retry_us[0];
         if let Some(n) = self.nodes.living(frame.source, frame.incarnation) {
@@ -118,7 +118,7 @@ impl Gateway {
             number: results.number,
         };
         let Some(flight) = self.frames.get_mut(frame) else {
-            // The owner does not seem to know that it is over.
+            // The owner does not seem to know that the frame is over.
             self.enqueue(Outgoing::State {
                 to: frame.source,
                 seq: 0,
@@ -145,7 +145,7 @@ impl Gateway {
                     continue;
                 }
                 let mut peer = Peer::from(&results.nodes[usize::from(r.holder)]);
-                // Owners do not know their own address, and others' less well than this node.
+                // Owners do not know their own address, and know other nodes' addresses less well than this node.
                 if let Some(n) = self.nodes.get(peer.id)
                     && n.peer.incarnation == peer.incarnation
                 {
@@ -167,7 +167,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Asks for parts whose places are known, oldest frames first.
+    /// Starts pulls of parts with known holders, oldest frames first.
     pub(super) fn start_pulls(&mut self, now_us: Micros) {
         let mut order: Vec<(u64, FrameId)> = (self.frames.iter())
             .filter(|(_, f)| matches!(f.state, FlightState::Open(_)))
@@ -243,7 +243,7 @@ impl Gateway {
         }
     }
 
-    /// Hands a frame to the tail when nothing is missing.
+    /// Hands a frame to the tail when no part is missing.
     fn run_if_whole(&mut self, id: FrameId) {
         let Some(flight) = self.frames.get_mut(id) else {
             return;
@@ -289,7 +289,7 @@ impl Gateway {
         }
     }
 
-    /// Ends a frame without detections, unless the tail already has it.
+    /// Ends a frame without detections, unless the tail already has the frame.
     pub(super) fn drop_frame(
         &mut self,
         now_us: Micros,
@@ -304,7 +304,7 @@ impl Gateway {
         }
     }
 
-    /// Takes a frame out, unless the tail already has it.
+    /// Takes a frame out, unless the tail already has the frame.
     pub(super) fn forget(&mut self, id: FrameId, store: &mut impl Store) -> Option<Announced> {
         if matches!(self.frames.get(id)?.state, FlightState::Tail(_)) {
             return None;
@@ -318,8 +318,8 @@ impl Gateway {
         Some(flight.announced)
     }
 
-    /// A frame has its record: its owner hears so until it knows, all others once; what they miss
-    /// the answers to their heartbeats tell them.
+    /// Notes that a frame has its record. The gateway tells the owner until the owner knows, and all other nodes
+    /// once; a node that misses the message learns the same from the answers to its heartbeats.
     fn ended(&mut self, now_us: Micros, id: FrameId, outcome: FrameOutcome) {
         self.dirty = true;
         if let Some(n) = self.nodes.find_mut(id.source, id.incarnation) {

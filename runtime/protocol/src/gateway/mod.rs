@@ -1,29 +1,30 @@
-//! The state machine of the gateway: knows which nodes are alive, names victims to thieves,
-//! merges results, and has the tail run. A shell (the gateway's process, or the simulator) calls it.
+//! The state machine of the gateway. The gateway knows which nodes are alive, names victims to thieves,
+//! merges results, and has the shell run the tail. A shell (the gateway's process, or the simulator) calls
+//! the machine.
 //!
 //! *States.* Of each node: unknown, alive, dead. Of each frame in flight: waiting for slots, open
-//! (its outputs are being pulled and merged), tail (the shell runs it).
+//! (the gateway pulls and merges the outputs), tail (the shell runs the tail).
 //!
-//! *Inputs.* [`GatewayInput`]: datagrams, the timer, tails done or failed, the end of the run.
+//! *Inputs.* [`GatewayInput`]: datagrams, the timer, finished or failed tails, the end of the run.
 //!
-//! *Outputs.* [`GatewayOutput`]: datagrams, tails to run, drop records, when to call again.
+//! *Outputs.* [`GatewayOutput`]: datagrams, tails to run, drop records, the time of the next call.
 //!
 //! | file | is about |
 //! |---|---|
-//! | `registration` | which process is a node, and who is turned away |
+//! | `registration` | which process speaks for a node, and which nodes are turned away |
 //! | `known_nodes` | nodes that have registered, and which of their frames have ended |
 //! | `victim_ring` | nodes that have work; thieves are sent to them in turn |
 //! | `frames`, `merge` | frames in flight, and how their tensors are put together |
 //! | `receive`, `send` | datagrams in, and the queue of datagrams out |
 //!
-//! The gateway knows nodes and frames from their latest heartbeats alone, so a gateway that was
-//! restarted learns everything again from the first ones. A heartbeat counts only when it names
-//! this incarnation of the gateway: old ones that a network kept cannot bring frames back.
+//! The gateway knows nodes and frames from their latest heartbeats alone, so a restarted gateway
+//! learns everything again from the first heartbeats. A heartbeat counts only when the heartbeat names
+//! this incarnation of the gateway: late datagrams cannot bring old frames back.
 //!
-//! A frame is noted when a heartbeat first lists it. From then on it ends here as exactly one
-//! record, whatever happens to its source. There is one thing that a restarted gateway cannot know:
-//! that its earlier incarnation had already written the record of a frame whose owner never heard
-//! of it. That frame is published again, under the same [`FrameId`].
+//! The gateway notes a frame when a heartbeat first lists the frame. From then on the frame ends here as exactly
+//! one record, whatever happens to the source. A restarted gateway cannot know one thing: its earlier incarnation
+//! may have written a frame's record without the owner hearing of it. The gateway publishes such a frame again,
+//! under the same [`FrameId`].
 
 mod frames;
 mod known_nodes;
@@ -52,14 +53,14 @@ use super::{
 };
 use crate::store::Store;
 
-/// The state machine of the gateway: `handle` one input, then `poll` until it waits.
+/// The state machine of the gateway: call `handle` with one input, then `poll` until `WaitUntil`.
 #[derive(Debug)]
 pub struct Gateway {
     config: GatewayConfig,
     info: Arc<ProgramInfo>,
     me: Sender,
     stats: GatewayStats,
-    /// First call, and the latest.
+    /// Times of the first and the latest call.
     clock: Option<(Micros, Micros)>,
     nodes: KnownNodes,
     ring: VictimRing,
@@ -67,27 +68,27 @@ pub struct Gateway {
     receiver: Receiver<TailPull>,
     /// The outgoing queue.
     outgoing: VecDeque<Outgoing>,
-    /// Nobody has been silent for too long before.
+    /// Before this time no node can have been silent for too long.
     next_silence_us: Micros,
-    /// What the shell is to do.
+    /// Actions for the shell.
     actions: VecDeque<Action>,
-    /// What an operator is to hear.
+    /// Notices for the operator.
     notices: Notices,
-    /// Something may have become possible that was not: more pulls, or opening a frame.
+    /// True when further pulls may have become possible, or the opening of a frame.
     dirty: bool,
-    /// When told to end the run: when to say so again, and the pause after that.
+    /// Set once the run is to end: when to send `Stop` again, and the pause after that.
     stopping: Option<Retry>,
     out: Vec<u8>,
 }
 
-/// What a pull is for: a need of a frame's tail.
+/// The need of a frame's tail that a pull serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TailPull {
     frame: FrameId,
     need: usize,
 }
 
-/// What [`Gateway::poll`] gives, before it borrows the datagram.
+/// What [`Gateway::poll`] returns, before the borrow of the datagram.
 enum GatewayStep {
     Do(Action),
     Tell(Notice),
@@ -96,10 +97,10 @@ enum GatewayStep {
 }
 
 impl Gateway {
-    /// Most datagrams that wait; beyond it they count as lost.
+    /// Most waiting datagrams; further ones are dropped and count as lost.
     const OUTGOING_MAX: usize = 4096;
 
-    /// A gateway that knows nobody yet.
+    /// A gateway that knows no nodes yet.
     pub fn new(config: GatewayConfig, info: Arc<ProgramInfo>) -> Self {
         let me = Sender {
             id: GATEWAY,
@@ -126,12 +127,12 @@ impl Gateway {
         }
     }
 
-    /// Counters so far.
+    /// The gateway's counters so far.
     pub const fn stats(&self) -> &GatewayStats {
         &self.stats
     }
 
-    /// Takes one input. Drain [`Gateway::poll`] afterwards.
+    /// Takes one input. Call [`Gateway::poll`] afterwards until [`GatewayOutput::WaitUntil`].
     pub fn handle(&mut self, now_us: Micros, input: GatewayInput<'_>, store: &mut impl Store) {
         self.tick(now_us, store);
         match input {
@@ -150,7 +151,7 @@ impl Gateway {
         }
     }
 
-    /// The next thing to do; call until it is [`GatewayOutput::WaitUntil`].
+    /// Returns the next output; call until [`GatewayOutput::WaitUntil`].
     pub fn poll(&mut self, now_us: Micros, store: &mut impl Store) -> GatewayOutput<'_> {
         match self.step(now_us, store) {
             GatewayStep::Do(actions) => actions.into_output(now_us),
@@ -191,7 +192,7 @@ impl Gateway {
         }
     }
 
-    /// Whether the run is over, for a shell that should end with it.
+    /// How far the run is from its end, for a shell that exits with the run.
     pub fn drained(&self) -> Drained {
         let alive: BTreeSet<_> = (self.nodes.iter())
             .filter(|n| n.alive)
@@ -208,13 +209,13 @@ impl Gateway {
         }
     }
 
-    /// Everything that follows from the time and from what has happened so far.
+    /// Does everything that follows from the time and from earlier inputs.
     fn tick(&mut self, now_us: Micros, store: &mut impl Store) {
         let (started, last) = self.clock.unwrap_or((now_us, now_us));
         self.clock = Some((started, now_us));
         let gap = now_us.saturating_sub(last);
         if gap > self.config.dead_after_us / 2 {
-            // This process stood still, not the others: their heartbeats wait in the socket.
+            // This process stood still, not the other nodes: their heartbeats wait in the socket.
             for n in self.nodes.iter_mut() {
                 n.seen_us += gap;
             }
@@ -250,11 +251,11 @@ impl Gateway {
         }
         let alive = self.nodes.iter().filter(|n| n.alive);
         let next = alive.map(|n| n.seen_us + limit + 1).min();
-        // Whoever joins meanwhile is not silent before that.
+        // A node that joins meanwhile cannot be silent for too long before that time.
         self.next_silence_us = next.unwrap_or(now_us + limit);
     }
 
-    /// Until nothing can be done but wait.
+    /// The time of the next call, if no input arrives earlier.
     fn wake(&self, now_us: Micros) -> Micros {
         let silence = [self.next_silence_us].into_iter();
         let pushes = self.nodes.iter().filter_map(|n| n.push.map(|p| p.at_us));
@@ -277,7 +278,7 @@ impl Gateway {
     }
 }
 
-/// A datagram's sender as a node.
+/// The sender of a datagram as a peer.
 const fn sender(envelope: &super::wire::Envelope, addr: SocketAddr) -> super::peer::Peer {
     super::peer::Peer {
         id: envelope.from,

@@ -1,4 +1,4 @@
-//! What the gateway hears.
+//! Handling of datagrams that the gateway receives.
 
 use std::net::SocketAddr;
 
@@ -114,7 +114,7 @@ impl Gateway {
         }
     }
 
-    /// Frames that their owner no longer lists have ended in an earlier incarnation of this gateway.
+    /// Forgets frames that their owner no longer lists: the frames ended in an earlier incarnation of this gateway.
     pub(super) fn forget_unlisted(&mut self, id: NodeId, store: &mut impl Store) {
         let Some(node) = self.nodes.get(id) else {
             return;
@@ -160,7 +160,7 @@ impl Gateway {
         }
     }
 
-    /// A node has work: those who asked in vain hear of it.
+    /// Tells waiting thieves that a node has work.
     pub(super) fn offer_work(&mut self, victim: NodeId) {
         let mut wants_work = Vec::new();
         for n in self.nodes.iter_mut() {
@@ -179,7 +179,7 @@ impl Gateway {
         }
     }
 
-    /// An incarnation of a node is over, or seems to be.
+    /// Notes that an incarnation of a node is over, or seems to be.
     pub(super) fn lose(&mut self, now_us: Micros, id: NodeId, why: Loss, store: &mut impl Store) {
         let Some(node) = self.nodes.get_mut(id) else {
             return;

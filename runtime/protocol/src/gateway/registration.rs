@@ -1,6 +1,6 @@
-//! Which process is a node: how heartbeats register, and when another one takes a place.
+//! Registration: how heartbeats register a process for a node, and when another process takes over the id.
 //!
-//! `docs/incarnations.md` has the rule and why it holds.
+//! `docs/incarnations.md` states the rule and proves it.
 
 use std::net::SocketAddr;
 
@@ -13,14 +13,14 @@ use crate::{
     wire::{Envelope, Heartbeat, Reject, Verdict},
 };
 
-/// What a heartbeat is to the gateway.
+/// The relation of a heartbeat's sender to the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Admission {
-    /// The node's present process speaks.
+    /// The sender is the node's present process.
     Present,
-    /// A process that takes the place from now on.
+    /// The sender becomes the node's process with this heartbeat.
     Registers,
-    /// No node's, for now; the answer says why.
+    /// The sender is no node's process for now; the answer carries the verdict.
     Outside(Verdict),
 }
 
@@ -56,7 +56,7 @@ impl Gateway {
             self.offer_work(peer.id);
         }
         self.dirty = true;
-        // The frames that can be opened are, so that the answer says so.
+        // The gateway first opens the frames that can be opened, so that the answer says so.
         self.open_frames(now_us, store);
         self.enqueue(Outgoing::State {
             to: peer.id,
@@ -88,7 +88,7 @@ impl Gateway {
                     Ok(Admission::Present)
                 };
             }
-            // Two processes cannot have one address, so a later one there proves that the other is over.
+            // Two processes cannot share an address: a later process at the address proves that the first is over.
             if node.alive && node.peer.addr != peer.addr {
                 node.contend(now_us, dead_after_us);
                 return Ok(Admission::Outside(
@@ -107,7 +107,7 @@ impl Gateway {
         })
     }
 
-    /// Why a node may not take part, whoever else does.
+    /// The reason why a node may never take part, independent of other nodes.
     fn never(&self, peer: Peer, heartbeat: &Heartbeat<'_>) -> Option<Refusal> {
         if peer.id == crate::GATEWAY {
             Some(Refusal::BadId)
@@ -153,7 +153,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// A node that had been silent for so long that it counted as dead has spoken.
+    /// Notes that a node that counted as dead has spoken again.
     fn revive(&mut self, peer: Peer) {
         if let Some(node) = self.nodes.get_mut(peer.id)
             && !node.alive

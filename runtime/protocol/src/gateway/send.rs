@@ -1,4 +1,4 @@
-//! What the gateway says: replies that wait, repeats, and how they are written.
+//! Datagrams that the gateway sends: waiting replies, repeats, and encoding.
 
 use std::net::SocketAddr;
 
@@ -16,34 +16,34 @@ use crate::{
     },
 };
 
-/// A datagram to be written when its turn comes, from what is known then.
+/// A datagram to be encoded when its turn comes, from the state at that time.
 #[derive(Clone, Debug)]
 pub(super) enum Outgoing {
-    /// To a node of the cluster: how its frames stand, and what it asked about. `seq` 0: unasked.
+    /// To a node of the cluster: states of the node's frames and of the nodes asked about. `seq` 0: unasked.
     State { to: NodeId, seq: u32 },
-    /// To somebody who is no node of it, or not yet.
+    /// To a sender that is not, or not yet, a node of the cluster.
     Stranger {
         to: Peer,
         seq: u32,
         verdict: Verdict,
     },
-    /// To a node: which of another's frames are over.
+    /// To a node: which frames of another node are over.
     NodeStatus { to: NodeId, about: NodeId },
-    /// To a thief.
+    /// To a thief: the victim to ask.
     Victim {
         to: NodeId,
         seq: u32,
         victim: Option<NodeId>,
     },
-    /// To an owner: what is known and merged of these tasks.
+    /// To an owner: which of these tasks' outputs are known and which merged.
     ResultsAck { frame: FrameId, tasks: Vec<TaskId> },
-    /// To an owner: what could not be had.
+    /// To an owner: outputs that the gateway could not get.
     Lost { frame: FrameId },
-    /// To a node: leave.
+    /// To a node: the run is over.
     Stop { to: NodeId },
 }
 
-/// Something for the shell.
+/// An action for the shell.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
     Run(FrameId, Announced, Vec<SlotId>),
@@ -70,7 +70,7 @@ impl Action {
 }
 
 impl super::frames::FrameInFlight {
-    /// When something about it must be said again.
+    /// When the next message about the frame must be repeated.
     pub(super) fn next_repeat(&self) -> Option<Micros> {
         match &self.state {
             FlightState::Open(m) => m.lost.values().map(|l| l.again.at_us).min(),
@@ -80,7 +80,7 @@ impl super::frames::FrameInFlight {
 }
 
 impl Gateway {
-    /// Queues what is due to be said again.
+    /// Queues the messages that are due to be repeated.
     pub(super) fn repeat(&mut self, now_us: Micros) {
         let pause_us_max = self.config.retry_us[1];
         let mut due = Vec::new();
@@ -110,7 +110,7 @@ impl Gateway {
             for (&task, lost) in &mut merge.lost {
                 if lost.again.is_due(now_us) {
                     lost.again = lost.again.repeat(now_us, pause_us_max);
-                    // The frame itself is simply asked for again.
+                    // A missing frame needs no message: the gateway pulls the frame again.
                     any |= task != crate::wire::NO_TASK;
                     self.dirty = true;
                 }
@@ -124,7 +124,7 @@ impl Gateway {
         }
     }
 
-    /// Writes a datagram; `None` when there is nothing to say any more.
+    /// Encodes a datagram; `None` when the message has become pointless.
     pub(super) fn write(
         &mut self,
         now_us: Micros,

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use crate::NodeId;
 
-/// Nodes with work. An answer to a thief takes the first that is not the thief itself and puts it last.
+/// Nodes with work. An answer to a thief takes the first node that is not the thief itself and puts that node last.
 #[derive(Debug, Default)]
 pub struct VictimRing {
     nodes: VecDeque<NodeId>,
 }
 
 impl VictimRing {
-    /// Notes whether a node has work; says whether that is news of work.
+    /// Notes whether a node has work; returns true when the node has just got work.
     pub fn set(&mut self, node: NodeId, has_work: bool) -> bool {
         let known = self.nodes.contains(&node);
         match (known, has_work) {
@@ -30,7 +30,7 @@ impl VictimRing {
         Some(node)
     }
 
-    /// Whether nobody has work.
+    /// True when no node has work.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }

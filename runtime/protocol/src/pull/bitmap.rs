@@ -1,4 +1,4 @@
-//! Which chunks have arrived.
+//! The set of arrived chunks.
 
 /// A fixed number of bits, and how many of them are set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Bitmap {
 }
 
 impl Bitmap {
-    /// `bits` zeroes.
+    /// A bitmap of `bits` zeroes.
     pub fn new(bits: u32) -> Self {
         Self {
             words: vec![0; (bits as usize).div_ceil(64)],
@@ -18,13 +18,13 @@ impl Bitmap {
         }
     }
 
-    /// Whether bit `i` is set; beyond the end none is.
+    /// True when bit `i` is set; false beyond the end.
     pub fn get(&self, i: u32) -> bool {
         let word = self.words.get(i as usize / 64);
         word.is_some_and(|w| w >> (i % 64) & 1 == 1)
     }
 
-    /// Sets bit `i`; says whether that is news. Beyond the end nothing is.
+    /// Sets bit `i`; returns true when the bit was clear. Beyond the end the call is a no-op.
     pub fn set(&mut self, i: u32) -> bool {
         if i >= self.bits || self.get(i) {
             return false;
@@ -34,7 +34,7 @@ impl Bitmap {
         true
     }
 
-    /// Whether all bits are set.
+    /// True when all bits are set.
     pub const fn full(&self) -> bool {
         self.set == self.bits
     }

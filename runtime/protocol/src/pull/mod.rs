@@ -1,10 +1,10 @@
-//! Transfers in: the receiver leads.
+//! Incoming transfers, led by the receiver.
 //!
-//! A pull fetches one box of one object from one holder into a slot. It asks for chunks, a few
-//! more whenever some have arrived; it keeps what is under way to this node below its budget, over
-//! all pulls, and below a window per holder; it notices what is missing and asks for just that.
-//! The holder remembers nothing. When it has no such object, or stays silent, the pull ends with
-//! a [`PullError`] and its owner decides what next: another holder, or having the task done again.
+//! A pull fetches one box of one object from one holder into a slot. The receiver requests a few further chunks
+//! whenever some have arrived. The bytes under way to this node stay below the receiver's budget, over
+//! all pulls, and below a window per holder. The receiver detects missing chunks and requests only those again.
+//! The holder remembers nothing. When the holder lacks the object, or stays silent, the pull ends with
+//! a [`PullError`] and the pull's owner decides what follows: another holder, or having the task done again.
 
 mod bitmap;
 mod path;
@@ -21,8 +21,8 @@ pub use transfer::Destination;
 /// Why a pull ended without its box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullError {
-    /// The holder says that it has no such object.
+    /// The holder answered that it does not have the object.
     Absent,
-    /// The holder does not answer.
+    /// The holder has been silent too often.
     Unreachable,
 }

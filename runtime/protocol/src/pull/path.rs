@@ -1,75 +1,76 @@
-//! The way from one holder to this node: what was asked of it and has not come, how long answers
-//! take, and how much may be under way.
+//! The path from one holder to this node: outstanding requests, round trips,
+//! and the window of chunks under way.
 //!
-//! A holder serves requests in the order in which they arrive, so chunks come in the order in
-//! which they were asked for, except for what the network loses or reorders. A chunk counts as
-//! lost when one asked for later has arrived and a round trip plus some tolerance for reordering
+//! A holder serves requests in the order of arrival, so chunks come in the order of the
+//! requests, except for loss and reordering in the network. A chunk counts as
+//! lost when a chunk requested later has arrived and a round trip plus some tolerance for reordering
 //! has passed (as RACK does for TCP, RFC 8985, section 6.2), or when nothing has come for longer
-//! than the retransmission timeout (RFC 6298). The window grows by one chunk per round trip, and
-//! shrinks on loss, and, as LEDBAT does (RFC 6817), when answers take longer than they could.
+//! than the retransmission timeout (RFC 6298). The window grows by one chunk per round trip. The window
+//! shrinks on loss, and, as LEDBAT does (RFC 6817), when answers take longer than the shortest round trip.
 
 use std::collections::VecDeque;
 
 use super::PullError;
 use crate::{Micros, PullId, TransferConfig};
 
-/// Queueing delay that the window aims at.
+/// Queueing delay that the window aims at, in microseconds.
 const TARGET_DELAY_US: u64 = 15_000;
-/// The shortest round trip is forgotten after once to twice so long: routes and loads change.
+/// Span after which the shortest round trip is forgotten, at the latest after two spans, in microseconds: routes
+/// and loads change.
 const BASE_SPAN_US: u64 = 10_000_000;
-/// Windows never shrink below so many chunks: a loss can still be told from silence.
+/// Smallest window in chunks: large enough to tell a single loss from silence.
 const WINDOW_CHUNKS_MIN: f32 = 4.0;
-/// First tolerance for reordering.
+/// Initial tolerance for reordering, in microseconds.
 const FIRST_REORDER_US: u64 = 1_000;
-/// Largest.
+/// Largest tolerance for reordering, in microseconds.
 const REORDER_US_MAX: u64 = 30_000;
 
-/// A chunk asked for.
+/// A requested chunk that has not arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestedChunk {
     pub pull: PullId,
     pub chunk: u32,
     pub at: Micros,
-    /// Counts what was asked of this holder.
+    /// The chunk's place in the sequence of requests to this holder.
     pub seq: u64,
-    /// Whether it had been asked for before: then its round trip says nothing.
+    /// True for a repeated request, whose round trip is ambiguous.
     pub again: bool,
-    /// Its payload.
+    /// The chunk's payload in bytes.
     pub bytes: usize,
 }
 
-/// One holder, as its receiver knows it.
+/// The receiver's state of one holder.
 #[derive(Debug)]
 pub struct Path {
-    /// In the order of asking.
+    /// Outstanding chunks in the order of the requests.
     out: VecDeque<RequestedChunk>,
     window: f32,
     slow_start: bool,
     rtt: Rtt,
-    /// Shortest round trips of the last two spans, and when the span ends.
+    /// Shortest round trips of the last two spans, and the end of the present span.
     base: [u64; 2],
     base_until: Micros,
-    /// Tolerance for reordering.
+    /// Tolerance for reordering, in microseconds.
     reorder: u64,
     next_seq: u64,
     /// Highest `seq` that has arrived, plus one.
     arrived: u64,
-    /// Losses of chunks asked for before do not shrink the window again.
+    /// Losses of chunks requested before this time do not shrink the window again.
     shrunk_at: Micros,
-    /// Timeouts in a row.
+    /// Consecutive timeouts.
     silent: u32,
-    /// Size of chunks that are asked for.
+    /// Bytes per requested chunk.
     chunk_bytes: usize,
-    /// When larger ones are tried again.
+    /// When the receiver tries larger chunks again.
     narrow_until_us: Micros,
-    /// Payload of the largest chunk that has come.
+    /// Payload of the largest chunk that has arrived, in bytes.
     largest_bytes: usize,
-    /// How often larger chunks than that counted as lost since.
+    /// Number of losses since then of chunks larger than `largest_bytes`.
     larger_losses: u32,
-    /// Whether it was said that this path is narrow.
+    /// True when the receiver has reported this path as narrow.
     told: bool,
-    /// Doublings of the timeout. They last until a chunk comes that was asked for once: only its
-    /// round trip is certain (Karn's rule).
+    /// Doublings of the timeout. The doublings last until a chunk arrives that was requested only once: only such
+    /// a chunk's round trip is certain (Karn's rule).
     backoff: u32,
 }
 
@@ -80,7 +81,7 @@ pub struct Rtt {
 }
 
 impl Rtt {
-    /// A round trip was measured.
+    /// Adds a measured round trip, in microseconds.
     pub fn measure(&mut self, sample: u64) {
         self.smoothed = Some(match self.smoothed {
             None => (sample, sample / 2),
@@ -88,18 +89,18 @@ impl Rtt {
         });
     }
 
-    /// Silence that is longer than an answer takes.
+    /// The retransmission timeout, in microseconds; `None` before the first round trip.
     fn timeout(&self) -> Option<u64> {
         self.smoothed.map(|(rtt, var)| rtt + (4 * var).max(1_000))
     }
 }
 
-/// What [`Path::overdue`] found.
+/// The losses that [`Path::overdue`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overdue {
-    /// Chunks were overtaken for too long.
+    /// Chunks were overtaken for longer than the tolerance.
     pub gap: bool,
-    /// Nothing has come for too long.
+    /// Nothing arrived for longer than the timeout.
     pub timeout: bool,
 }
 
@@ -126,13 +127,13 @@ impl Path {
         }
     }
 
-    /// Size of chunks that are asked for, in bytes.
+    /// Bytes per requested chunk.
     pub const fn chunk_bytes(&self) -> usize {
         self.chunk_bytes
     }
 
-    /// Goes over to small chunks when those that are larger than any that has come get lost again and again:
-    /// the path may lose large datagrams, without a word. Says whether it did.
+    /// Switches to small chunks when chunks larger than any that has arrived get lost repeatedly:
+    /// the path may silently lose large datagrams. Returns true on a switch.
     pub fn narrow(&mut self, now_us: Micros) -> bool {
         let narrow = TransferConfig::NARROW_CHUNK_BYTES;
         let due = self.larger_losses >= TransferConfig::NARROW_AFTER;
@@ -142,17 +143,17 @@ impl Path {
         self.chunk_bytes = narrow;
         self.narrow_until_us = now_us + TransferConfig::NARROW_FOR_US;
         self.out.clear();
-        // Small ones have had no chance yet.
+        // Small chunks have had no chance yet.
         (self.backoff, self.silent, self.larger_losses) = (0, 0, 0);
         true
     }
 
-    /// Whether larger chunks should be tried again.
+    /// True when the receiver should try larger chunks again.
     pub const fn may_be_wide(&self, now_us: Micros) -> bool {
         self.narrow_until_us <= now_us
     }
 
-    /// A chunk has come. Says once that it came over a path where larger ones do not.
+    /// Notes an arrived chunk. Returns true once when the path passes small chunks and loses larger ones.
     pub fn prove(&mut self, bytes: usize, config: &TransferConfig) -> bool {
         if bytes > self.largest_bytes {
             self.largest_bytes = bytes;
@@ -162,17 +163,17 @@ impl Path {
         narrow && !std::mem::replace(&mut self.told, true)
     }
 
-    /// Chunks under way.
+    /// Number of chunks under way.
     pub fn under_way(&self) -> usize {
         self.out.len()
     }
 
-    /// Chunks that may be under way.
+    /// Most chunks that may be under way.
     pub fn window(&self) -> usize {
         self.window as usize
     }
 
-    /// A chunk is asked for.
+    /// Notes the request of a chunk.
     pub fn ask(&mut self, now_us: Micros, pull: PullId, chunk: u32, again: bool, bytes: usize) {
         self.out.push_back(RequestedChunk {
             pull,
@@ -185,8 +186,8 @@ impl Path {
         self.next_seq += 1;
     }
 
-    /// A chunk has arrived, whether it was still waited for or not. Gives its round trip when that
-    /// is certain.
+    /// Notes the arrival of a chunk, outstanding or not. Returns the chunk's round trip in microseconds when
+    /// the round trip is certain.
     pub fn arrive(
         &mut self,
         now_us: Micros,
@@ -201,7 +202,7 @@ impl Path {
         let asked = self.out.remove(i)?;
         self.arrived = self.arrived.max(asked.seq + 1);
         if asked.again {
-            // It had been lost indeed.
+            // The chunk had been lost indeed.
             self.reorder = (self.reorder - self.reorder / 16).max(FIRST_REORDER_US);
             return None;
         }
@@ -220,10 +221,10 @@ impl Path {
         Some(sample)
     }
 
-    /// Moves the window after an answer that waited for `delay`.
+    /// Adapts the window to an answer that queued for `delay` microseconds.
     fn adapt(&mut self, now_us: Micros, asked: &RequestedChunk, delay: u64, limited: bool) {
         if delay > 2 * TARGET_DELAY_US {
-            // Others fill the same queue; a chunk per round trip would take too long to notice.
+            // Other flows fill the same queue; one chunk per round trip would take too long to notice.
             if asked.at >= self.shrunk_at {
                 self.shrink(now_us, 0.8);
             }
@@ -236,12 +237,12 @@ impl Path {
         }
     }
 
-    /// A chunk came twice: what seemed lost had only been overtaken.
+    /// Notes a duplicate chunk: the chunk that seemed lost had only been overtaken.
     pub fn spurious(&mut self) {
         self.reorder = (self.reorder * 2).min(REORDER_US_MAX);
     }
 
-    /// Silence that counts as loss. `load` is about all paths: this one may not have been used since
+    /// Silence that counts as loss, in microseconds. `load` covers all paths: this path may have been idle since
     /// the network filled.
     fn rto(&self, load: &Rtt, config: &TransferConfig) -> u64 {
         let own = self.rtt.timeout().unwrap_or(config.first_rto_us);
@@ -250,7 +251,7 @@ impl Path {
         (one << self.backoff.min(10)).min(config.rto_us_max)
     }
 
-    /// How long a chunk may be overtaken.
+    /// How long a chunk may be overtaken before the chunk counts as lost, in microseconds.
     fn patience(&self) -> u64 {
         self.rtt.smoothed.map_or(0, |(rtt, var)| rtt + var) + self.reorder
     }
@@ -264,14 +265,14 @@ impl Path {
         }
     }
 
-    /// When to look for lost chunks.
+    /// When to check for lost chunks.
     pub fn next(&self, load: &Rtt, config: &TransferConfig) -> Option<Micros> {
-        // What was asked for first is due first, but for the rare case that only a later one has
-        // been overtaken; then the look is a little late.
+        // The chunk requested first is due first, except when only a later chunk has
+        // been overtaken; then the check is a little late.
         self.out.front().map(|a| self.due(a, load, config))
     }
 
-    /// Takes out what counts as lost.
+    /// Takes out the chunks that count as lost.
     ///
     /// # Errors
     /// [`PullError::Unreachable`] when the holder has been silent too often.
@@ -319,7 +320,7 @@ impl Path {
         self.shrunk_at = now_us;
     }
 
-    /// A pull is over: what it asked for is no longer waited for.
+    /// Forgets the outstanding chunks of a pull that is over.
     pub fn forget(&mut self, pull: PullId) {
         self.out.retain(|a| a.pull != pull);
     }
@@ -358,7 +359,7 @@ mod tests {
             .next(&Rtt::default(), &CONFIG)
             .expect("a chunk is waited for");
         let (chunks, found) = lost(&mut p, due);
-        // Chunk 3 was asked for later than all that have arrived.
+        // Chunk 3 was requested later than all arrived chunks.
         assert_eq!(chunks, [1]);
         assert!(found.is_ok_and(|o| o.gap && !o.timeout));
         assert_eq!(p.under_way(), 1);

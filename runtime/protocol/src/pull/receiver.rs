@@ -1,4 +1,4 @@
-//! All pulls of a node.
+//! The receiver of all pulls of a node.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,33 +21,33 @@ use crate::{
 };
 use tessera_plan::region::Region;
 
-/// Fetches boxes of objects. `T` is what the owner knows a pull by.
+/// Fetches boxes of objects. `T` is the caller's tag for a pull.
 #[derive(Debug)]
 pub struct Receiver<T> {
     config: TransferConfig,
     pulls: BTreeMap<PullId, Pull<T>>,
     paths: BTreeMap<NodeIncarnation, HolderPath>,
     next: PullId,
-    /// Chunks under way over all paths.
+    /// Number of chunks under way over all paths.
     under_way: usize,
     /// Round trips over all paths.
     load: Rtt,
-    /// The path that was served last: the next one is looked at first.
+    /// The path served last: the next turn starts with the next path.
     turn: NodeIncarnation,
-    /// Nothing can be asked for before something changes.
+    /// True when nothing can be requested before something changes.
     settled: bool,
     ended: VecDeque<(T, Result<(), PullError>)>,
-    /// Holders from which only small chunks come, as it was found out.
+    /// Holders from which only small chunks arrive, in the order of detection.
     narrowed: VecDeque<Peer>,
     ranges: Vec<ChunkRange>,
 }
 
-/// A path, and the pulls that have something to ask over it, first come, first served.
+/// A path, and the pulls with chunks to request over the path, first come, first served.
 #[derive(Debug)]
 struct HolderPath {
     path: Path,
     queue: VecDeque<PullId>,
-    /// Pulls from this holder.
+    /// Number of pulls from this holder.
     pulls: usize,
 }
 
@@ -75,13 +75,13 @@ impl<T: Copy> Receiver<T> {
         self.pulls.len()
     }
 
-    /// Chunks under way.
+    /// Number of chunks under way.
     #[cfg(test)]
     pub fn under_way(&self) -> usize {
         self.under_way
     }
 
-    /// Begins to fetch `region` of `object`. The slot is written until the pull ends or is
+    /// Starts to fetch `region` of `object`. The receiver writes to the slot until the pull ends or is
     /// cancelled.
     pub fn start(
         &mut self,
@@ -121,7 +121,7 @@ impl<T: Copy> Receiver<T> {
         id
     }
 
-    /// Ends a pull without a word. Its slot is written no more.
+    /// Ends a pull without a result. The receiver no longer writes to the pull's slot.
     pub fn cancel(&mut self, id: PullId) {
         self.remove(id);
     }
@@ -151,7 +151,7 @@ impl<T: Copy> Receiver<T> {
         self.ended.push_back((pull.tag, how));
     }
 
-    /// A node, or an incarnation of it, is known to be gone: pulls from it end.
+    /// Ends pulls from a node, or an incarnation of a node, that is known to be gone.
     pub fn gone(&mut self, dead: impl Fn(&Peer) -> bool, stats: &mut TransferStats) {
         let gone: Vec<PullId> = (self.pulls.iter())
             .filter(|(_, p)| dead(&p.holder))
@@ -163,7 +163,7 @@ impl<T: Copy> Receiver<T> {
         self.drop_idle_paths();
     }
 
-    /// Keeps what is known of paths bounded.
+    /// Bounds the number of remembered paths.
     fn drop_idle_paths(&mut self) {
         const IDLE_MAX: usize = 256;
         if self.paths.len() > IDLE_MAX {
@@ -171,10 +171,10 @@ impl<T: Copy> Receiver<T> {
         }
     }
 
-    /// A holder says that it has no such object.
+    /// Handles a holder's answer that it does not have the object.
     ///
     /// # Errors
-    /// [`Reject::Unexpected`] when it was not asked.
+    /// [`Reject::Unexpected`] when the holder was not asked.
     pub fn on_absent(
         &mut self,
         envelope: &Envelope,
@@ -189,10 +189,10 @@ impl<T: Copy> Receiver<T> {
         Ok(())
     }
 
-    /// A chunk.
+    /// Handles an arriving chunk.
     ///
     /// # Errors
-    /// A [`Reject`] when it is not one that was asked for. Nothing is written then.
+    /// A [`Reject`] when the chunk was not requested. The slot stays unchanged then.
     pub fn on_data(
         &mut self,
         now_us: Micros,
@@ -252,7 +252,7 @@ impl<T: Copy> Receiver<T> {
         Ok(())
     }
 
-    /// The next holder from which large datagrams do not come, small ones do.
+    /// The next holder whose large datagrams get lost while small ones arrive.
     pub fn take_narrowed(&mut self) -> Option<Peer> {
         self.narrowed.pop_front()
     }
@@ -262,19 +262,19 @@ impl<T: Copy> Receiver<T> {
         self.ended.pop_front()
     }
 
-    /// Whether [`Receiver::take_ended`] has something.
+    /// True when [`Receiver::take_ended`] has a pull to return.
     pub fn has_ended(&self) -> bool {
         !self.ended.is_empty()
     }
 
-    /// When to call [`Receiver::poll`] again, if nothing else happens.
+    /// When to call [`Receiver::poll`] again, if nothing else happens earlier.
     pub fn next(&self) -> Option<Micros> {
         (self.paths.values())
             .filter_map(|l| l.path.next(&self.load, &self.config))
             .min()
     }
 
-    /// Writes the next request to `out`; says where it goes and what kind it is.
+    /// Writes the next request to `out`; returns the destination and the kind.
     pub fn poll(
         &mut self,
         now_us: Micros,
@@ -288,7 +288,7 @@ impl<T: Copy> Receiver<T> {
         }
         let budget = (self.config.receive_budget_bytes / self.config.chunk_bytes).max(1);
         let room = budget.saturating_sub(self.under_way);
-        // Ends: a turn without a request takes a pull out of its queue.
+        // Terminates: a turn without a request takes a pull out of its queue.
         while let Some((id, pull)) = self.next_turn(room) {
             self.turn = id;
             let asked = self.ask(now_us, id, pull, room, me, stats, out);
@@ -300,7 +300,7 @@ impl<T: Copy> Receiver<T> {
         None
     }
 
-    /// The next holder, in turn, of which something may be asked now, and by which pull.
+    /// The next holder, in turn, that may receive a request now, and the pull to request for.
     fn next_turn(&self, room: usize) -> Option<(NodeIncarnation, PullId)> {
         let after = self
             .paths
@@ -310,14 +310,14 @@ impl<T: Copy> Receiver<T> {
         ready.next()
     }
 
-    /// The pull that may ask something of a holder now, if any.
+    /// The pull that may send a request to a holder now, if any.
     fn ready(&self, id: NodeIncarnation, room: usize) -> Option<PullId> {
         let line = self.paths.get(&id)?;
         let front = *line.queue.front()?;
         let wanted = self.pulls.get(&front)?.wanted();
         let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
-        // A request for every chunk that has arrived would double the datagrams: ask in quarters
-        // of a window, unless less is wanted or nothing is under way.
+        // A request for every arrived chunk would double the datagrams: request in quarters
+        // of a window, unless fewer chunks are wanted or nothing is under way.
         let enough = (line.path.window() / 4).max(1);
         let worth = room >= enough.min(wanted) || line.path.under_way() == 0;
         (room > 0 && worth).then_some(front)
@@ -416,7 +416,7 @@ impl<T: Copy> Receiver<T> {
     }
 }
 
-/// Begins all pulls from a holder again, with chunks of another size.
+/// Restarts all pulls from a holder, with chunks of another size.
 fn restart<T>(
     pulls: &mut BTreeMap<PullId, Pull<T>>,
     holder: NodeIncarnation,

@@ -1,14 +1,14 @@
-//! A packed box inside a packed larger box: which bytes of one are which of the other.
+//! Runs: matching byte ranges of a packed box inside a packed larger box.
 //!
-//! A box travels packed `[h][w][c]`; at both ends it lies inside an object or a whole tensor. Runs
+//! A box travels packed `[h][w][c]`; at both ends the box lies inside an object or a whole tensor. Runs
 //! are as long as the shapes allow: pixels, rows of pixels, or everything.
 
 use std::ops::Range;
 
 use tessera_plan::region::Region;
 
-/// Calls `f(outer, inner, len)` for runs of consecutive values that together are the values
-/// `range` of packed `inner`: they begin at value `outer` of packed box `outer_box` and at value
+/// Calls `f(outer, inner, len)` for runs of consecutive values that together cover `range`, in values, of
+/// the packed `inner` box. A run begins at value `outer` of packed box `outer_box` and at value
 /// `inner` of packed box `inner_box`.
 ///
 /// # Panics
@@ -47,8 +47,8 @@ pub fn each_run(
     }
 }
 
-/// Appends the bytes `range` of packed `inner` to `out`; they lie in `outer_bytes`. Values take
-/// `value_bytes` each; `range` begins and ends between values.
+/// Appends the bytes `range` of packed `inner` to `out`, read from `outer_bytes`. Each value takes
+/// `value_bytes` bytes; `range` begins and ends between values.
 pub fn gather(
     value_bytes: usize,
     outer_bytes: &[u8],
@@ -64,8 +64,8 @@ pub fn gather(
     });
 }
 
-/// Puts `bytes`, which begin at byte `offset` of packed `inner`, where they belong in `outer_bytes`.
-/// Values take `value_bytes` each; `bytes` begin and end between values.
+/// Writes `bytes`, which begin at byte `offset` of packed `inner`, to their place in `outer_bytes`.
+/// Each value takes `value_bytes` bytes; `bytes` begin and end between values.
 pub fn scatter(
     value_bytes: usize,
     outer_bytes: &mut [u8],

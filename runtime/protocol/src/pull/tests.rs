@@ -47,7 +47,7 @@ fn object(key: ObjectKey) -> ObjectId {
     }
 }
 
-/// The bytes of a box: every position has its own, as far as the element type can tell.
+/// The bytes of a box: every position has its own value, as far as the element type can represent it.
 fn content(region: Region, element: ElementType) -> Vec<u8> {
     let mut bytes = Vec::new();
     for y in region.y.lo..region.y.hi {
@@ -69,22 +69,22 @@ struct Holder {
     slot: SlotId,
 }
 
-/// Holders 1.. with everything, and a receiver.
+/// Holders 1, 2, ... with the whole frame, and a receiver.
 struct PullRig {
     info: ProgramInfo,
     element: ElementType,
     config: TransferConfig,
     net: Network,
-    /// Datagrams under way, and where they go.
+    /// Datagrams under way, with their destinations.
     arrivals: Queue<(u16, Vec<u8>)>,
     holders: Vec<Holder>,
     receiver: Receiver<usize>,
     stats: TransferStats,
     store: TestStore,
     ended: Vec<(usize, Result<(), PullError>)>,
-    /// A holder that does not answer, if any.
+    /// A silent holder, if any.
     mute: Option<u16>,
-    /// Most chunks asked for and not yet sent or lost.
+    /// Most chunks requested and not yet sent or lost.
     most_under_way: u64,
 }
 
@@ -180,7 +180,7 @@ impl PullRig {
         holder.server.request(peer(RECEIVER), &r, &mut holder.stats);
     }
 
-    /// Takes all that the machines have to send.
+    /// Takes all datagrams that the machines have to send.
     fn drain(&mut self) {
         let mut out = Vec::new();
         let (now_us, me) = (self.now_us(), sender(RECEIVER, &self.info));
@@ -275,7 +275,7 @@ fn lost_doubled_and_reordered_chunks_arrive_exactly() {
             };
             let rig = check(seed, conditions, element);
             rerequested += rig.stats.chunks_rerequested;
-            // What was lost is asked for, not everything.
+            // The receiver requests the lost chunks again, not all chunks.
             assert!(rig.stats.chunks_rerequested < rig.stats.chunks_received);
         }
         assert!(rerequested > 0);

@@ -1,4 +1,4 @@
-//! One transfer: which chunks have come, which are wanted.
+//! The state of one transfer: arrived and wanted chunks.
 
 use std::collections::VecDeque;
 
@@ -11,49 +11,49 @@ use crate::{
 };
 use tessera_plan::{plan::ElementType, region::Region};
 
-/// Where a pulled box goes.
+/// The place that a pulled box is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The slot.
+    /// The slot that receives the box.
     pub slot: SlotId,
-    /// The packed box that lies in the slot; the pulled box is inside it.
+    /// The packed box in the slot, which contains the pulled box.
     pub region: Region,
-    /// How the values are stored.
+    /// The element type of the values.
     pub element: ElementType,
 }
 
 /// A transfer of one box.
 #[derive(Debug)]
 pub struct Pull<T> {
-    /// What the owner knows it by.
+    /// The caller's tag for the pull.
     pub tag: T,
-    /// The node that is asked.
+    /// The node that is asked for chunks.
     pub holder: Peer,
-    /// The object that the box is a part of.
+    /// The object that contains the box.
     pub object: ObjectId,
-    /// The box that is pulled.
+    /// The pulled box.
     pub region: Region,
-    /// The slot that receives it.
+    /// The destination of the box.
     pub destination: Destination,
-    /// Size of its chunks, in bytes.
+    /// Bytes per chunk.
     pub chunk_bytes: usize,
-    /// Chunks that have arrived.
+    /// The set of arrived chunks.
     pub got: Bitmap,
     chunks: u32,
-    /// First chunk never asked for.
+    /// First chunk never requested.
     fresh: u32,
-    /// Chunks to be asked for again.
+    /// Chunks to request again.
     again: VecDeque<u32>,
-    /// Whether it is among those that have something to ask.
+    /// True when the pull stands in a path's queue of pulls with chunks to request.
     pub queued: bool,
-    /// Whether it has asked for anything.
+    /// True when the pull has requested at least one chunk.
     pub begun: bool,
-    /// Chunks asked for again of which no second copy has come.
+    /// Number of repeated chunks without a second copy so far.
     pub repeated: u32,
 }
 
 impl<T> Pull<T> {
-    /// Nothing was asked for yet.
+    /// A pull that has requested nothing yet.
     pub fn new(
         tag: T,
         holder: Peer,
@@ -80,7 +80,7 @@ impl<T> Pull<T> {
         }
     }
 
-    /// Begins again with chunks of another size; what had come comes again.
+    /// Restarts the pull with chunks of another size; chunks that had arrived come again.
     pub fn restart(&mut self, chunk_bytes: usize) {
         self.chunk_bytes = chunk_bytes;
         self.chunks = chunks_of(self.region, self.destination.element, chunk_bytes);
@@ -90,30 +90,30 @@ impl<T> Pull<T> {
         self.repeated = 0;
     }
 
-    /// Bytes of the packed box.
+    /// Size of the packed box in bytes.
     pub const fn bytes(&self) -> usize {
         self.region.len() * self.destination.element.bytes()
     }
 
-    /// Chunks to be asked for.
+    /// Number of chunks to request.
     pub fn wanted(&self) -> usize {
         self.again.len() + (self.chunks - self.fresh) as usize
     }
 
-    /// Whether some of them were asked for before.
+    /// True when some wanted chunks were requested before.
     pub fn repeats(&self) -> bool {
         !self.again.is_empty()
     }
 
-    /// A chunk that was asked for has not come.
+    /// Notes that a requested chunk has not arrived.
     pub fn miss(&mut self, chunk: u32) {
         if !self.got.get(chunk) {
             self.again.push_back(chunk);
         }
     }
 
-    /// Asks for up to `room` chunks, missed ones first; `ranges` names them. Gives how many were
-    /// asked for before.
+    /// Requests up to `room` chunks, missed chunks first; `ranges` receives the chunks. Returns how many of
+    /// the chunks were requested before.
     pub fn take_wanted(
         &mut self,
         now_us: Micros,

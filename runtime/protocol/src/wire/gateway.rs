@@ -1,4 +1,4 @@
-//! Bodies of heartbeats and their answers, between edges and the gateway.
+//! Bodies of heartbeats and of the gateway's answers.
 
 use zerocopy::little_endian::U32;
 
@@ -10,85 +10,85 @@ use super::{
 };
 use crate::{DropReason, EdgeConfig, FrameId, FrameNumber, FrameOutcome, NodeId, Refusal, Ticket};
 
-/// An edge's whole state, as far as the gateway must know it. Every heartbeat registers anew, so a
-/// gateway that was restarted needs nothing else.
+/// The state of an edge, as far as the gateway needs to know. Every heartbeat registers the edge anew, so a
+/// restarted gateway needs nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat<'a> {
-    /// Counts heartbeats.
+    /// The heartbeat's sequence number.
     pub seq: u32,
-    /// The ticket that the gateway gave last.
+    /// The latest ticket from the gateway.
     pub ticket: Ticket,
-    /// Whether there are tasks to steal.
+    /// True when the edge has tasks to steal.
     pub has_work: bool,
-    /// Whether no more frames will come.
+    /// True when the edge will bring no more frames.
     pub no_more: bool,
-    /// All frames before this one have ended.
+    /// First frame that may still be in flight: all earlier frames have ended.
     pub floor: FrameNumber,
-    /// Frames taken up so far.
+    /// Number of the next frame, equal to the count of frames accepted so far.
     pub next: FrameNumber,
-    /// The plan.
+    /// Hash of the edge's plan.
     pub plan_hash: [u8; 32],
-    /// The model.
+    /// Digest of the edge's model.
     pub model_digest: [u8; 32],
-    /// Frames in flight, numbers in `floor..next`.
+    /// Frames in flight, with numbers in `floor..next`.
     pub frames: &'a [FrameEntry],
-    /// Nodes whose fate the edge wants to hear of.
+    /// Nodes whose state the edge asks about.
     pub ask: &'a [NodeField],
 }
 
-/// The gateway's answer to a heartbeat; also sent unasked when a frame's state changes.
+/// The gateway's answer to a heartbeat. The gateway also sends a state unasked when a frame's state changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterState<'a> {
-    /// The heartbeat that it answers; 0 when unasked.
+    /// The sequence number of the answered heartbeat; 0 when unasked.
     pub seq: u32,
-    /// Whether the node belongs.
+    /// The gateway's decision on the receiver.
     pub verdict: Verdict,
-    /// What a heartbeat that is to register the receiver must show.
+    /// The ticket that the receiver's next heartbeat must show to register.
     pub ticket: Ticket,
-    /// Whether another living node asks to take part under the receiver's id.
+    /// True when another living node asks to take part under the receiver's id.
     pub contested: bool,
-    /// Whether anybody has tasks to steal.
+    /// True when any node has tasks to steal.
     pub work: bool,
-    /// How the receiver's frames stand.
+    /// States of the receiver's frames.
     pub frames: &'a [FrameStatusEntry],
-    /// Other nodes.
+    /// States of other nodes.
     pub nodes: &'a [NodeStatusEntry],
 }
 
-/// Whether a node belongs to the cluster.
+/// The gateway's decision on whether a node takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It does.
+    /// The node takes part.
     Welcome,
-    /// It is not registered: its next heartbeat should show the ticket.
+    /// The node is not registered: the next heartbeat should show the ticket.
     Register,
-    /// Another process has its id and may live: it should ask again.
+    /// Another process has the id and may be alive: the node should ask again.
     Wait,
-    /// It does not.
+    /// The node may not take part.
     Refused(Refusal),
 }
 
-/// How a frame stands at the gateway.
+/// The state of a frame at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameStatus {
-    /// Noted; the gateway has no room for its results yet.
+    /// The gateway has noted the frame and has no slots for the frame's results yet.
     Waiting,
-    /// Results are welcome.
+    /// The gateway accepts results.
     Open,
-    /// It has its record.
+    /// The frame has its record.
     Over(FrameOutcome),
 }
 
-/// What a [`NodeStatusEntry`] says, in the machines' words.
+/// The decoded content of a [`NodeStatusEntry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
-    /// Where it was seen; its id and incarnation.
+    /// The node's id, incarnation and last known address.
     pub node: PeerAddress,
-    /// Whether it is alive.
+    /// True when the node is alive.
     pub alive: bool,
-    /// All frames of this incarnation before it have ended.
+    /// First frame of this incarnation that may still be in flight: all earlier frames have ended.
     pub floor: FrameNumber,
-    /// Bit `i`: frame `floor + i` has ended.
+    /// Bit `i` is set when frame `floor + i` has ended.
     pub ended: u64,
 }
 
@@ -179,7 +179,7 @@ impl FrameStatus {
 }
 
 impl FrameStatusEntry {
-    /// A note for the wire.
+    /// Encodes a frame's state.
     pub fn new(number: FrameNumber, stand: FrameStatus, opened: u16) -> Self {
         Self {
             number: number.into(),
@@ -189,14 +189,14 @@ impl FrameStatusEntry {
         }
     }
 
-    /// How the frame stands. Values without a meaning do not pass [`super::parse`].
+    /// Decodes the frame's state. [`super::parse`] rejects values without a meaning.
     pub fn status(&self) -> FrameStatus {
         FrameStatus::from_wire(self.stand).unwrap_or(FrameStatus::Waiting)
     }
 }
 
 impl NodeStatusEntry {
-    /// An entry for the wire.
+    /// Encodes a node's state.
     pub fn new(b: NodeStatus) -> Self {
         Self {
             node: b.node,
@@ -207,7 +207,7 @@ impl NodeStatusEntry {
         }
     }
 
-    /// What it says.
+    /// Decodes the node's state.
     pub fn status(&self) -> NodeStatus {
         NodeStatus {
             node: self.node,
@@ -219,7 +219,7 @@ impl NodeStatusEntry {
 }
 
 impl NodeStatus {
-    /// Whether frame `id` of this very incarnation has ended.
+    /// True when frame `id` belongs to this incarnation and is over: the frame has ended or the incarnation is dead.
     pub fn over(&self, id: FrameId) -> bool {
         if (self.node.id(), self.node.incarnation()) != (id.source, id.incarnation) {
             return false;
@@ -235,9 +235,9 @@ impl NodeStatus {
 }
 
 impl<'a> Heartbeat<'a> {
-    /// Most nodes asked about at once.
+    /// Most nodes asked about in one heartbeat.
     pub const ASKED_MAX: usize = 8;
-    /// Frames lie in so many numbers from the oldest in flight.
+    /// All frames in flight have numbers less than this many above the oldest.
     pub const WINDOW: u32 = u64::BITS;
 
     pub(super) fn read(mut r: Reader<'a>) -> Result<Self, Reject> {
@@ -290,14 +290,14 @@ impl<'a> Heartbeat<'a> {
         w.list(self.ask, Self::ASKED_MAX);
     }
 
-    /// The nodes asked about.
+    /// The ids of the nodes asked about.
     pub fn asked(&self) -> impl Iterator<Item = NodeId> + use<'a> {
         self.ask.iter().map(|id| id.get())
     }
 }
 
 impl<'a> ClusterState<'a> {
-    /// Most nodes at once.
+    /// Most nodes in one state.
     pub const NODES_MAX: usize = Heartbeat::ASKED_MAX;
 
     pub(super) fn read(mut r: Reader<'a>) -> Result<Self, Reject> {

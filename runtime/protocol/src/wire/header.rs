@@ -1,4 +1,4 @@
-//! What every datagram begins with, and why one is turned away.
+//! The header of every datagram, and the reasons for rejecting a datagram.
 
 use zerocopy::{
     FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned,
@@ -8,13 +8,13 @@ use zerocopy::{
 use super::number::{IncarnationField, NodeField};
 use crate::{Incarnation, NodeId, ProgramInfo};
 
-/// First bytes of every datagram.
+/// The first four bytes of every datagram.
 pub const MAGIC: [u8; 4] = *b"tsra";
 
-/// Version of the datagrams' layout; a change of meaning or layout bumps it.
+/// Version of the datagrams' layout; bumped by a change of meaning or layout.
 pub const VERSION: u8 = 2;
 
-/// The first 32 bytes, as they travel.
+/// The first 32 bytes of a datagram, in wire format.
 ///
 /// ```text
 ///  0        4   5    6      8            16           24     28     32
@@ -36,31 +36,32 @@ pub(super) struct RawHeader {
 /// Bytes of the header.
 pub(super) const HEADER_BYTES: usize = size_of::<RawHeader>();
 
-/// Who speaks, to whom, about which plan.
+/// The header's sender, receiver and plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// The sender.
+    /// The sender's id.
     pub from: NodeId,
-    /// Which incarnation of the sender.
+    /// The sender's incarnation.
     pub incarnation: Incarnation,
-    /// The incarnation of the receiver that is meant; `None` while the sender does not know it. Others
-    /// must not take it for theirs.
+    /// The receiver's incarnation; `None` while the sender does not know the incarnation. Any other incarnation
+    /// must reject the datagram.
     pub to_incarnation: Option<Incarnation>,
     /// First four bytes of the plan's hash.
     pub plan: u32,
 }
 
-/// The part of the plan's hash that every datagram carries.
+/// The four bytes of the plan's hash that every datagram carries.
 pub fn plan_prefix(info: &ProgramInfo) -> u32 {
     let [a, b, c, d, ..] = info.plan_hash;
     u32::from_le_bytes([a, b, c, d])
 }
 
-/// Where the sum lies in a datagram.
+/// Byte range of the checksum in a datagram.
 const SUM: std::ops::Range<usize> = 28..32;
 
-/// The sum of a datagram, its own field left out. UDP's has 16 bits, and not every adapter checks
-/// it; a chunk with a wrong bit would be merged for good. This one is no secret and stops no liar.
+/// The checksum of a datagram, without the checksum field itself. UDP's checksum has 16 bits, and not every
+/// adapter verifies it; a chunk with a wrong bit would be merged for good. This checksum uses no secret and does
+/// not protect against forgery.
 fn sum(datagram: &[u8]) -> u32 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     // One-to-one in both arguments: a single changed word always changes the result.
@@ -80,7 +81,7 @@ fn sum(datagram: &[u8]) -> u32 {
     (h ^ h >> 32) as u32
 }
 
-/// Writes the sum into a complete datagram.
+/// Writes the checksum into a complete datagram.
 pub fn seal(datagram: &mut [u8]) {
     let sum = sum(datagram);
     datagram[SUM].copy_from_slice(&sum.to_le_bytes());
@@ -102,7 +103,7 @@ impl Envelope {
 }
 
 impl RawHeader {
-    /// Checks what does not depend on the kind.
+    /// Checks everything that does not depend on the kind.
     pub(super) fn open(&self, datagram: &[u8]) -> Result<Envelope, Reject> {
         if self.magic != MAGIC {
             return Err(Reject::Magic);
@@ -127,41 +128,41 @@ impl RawHeader {
     }
 }
 
-/// Why a datagram was ignored. None of these is an error: anybody can send anything.
+/// Why a datagram was ignored. No reason is an error of this node: anybody can send anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reject {
-    /// Shorter than its header and body, or longer than any datagram.
+    /// The datagram is shorter than its header and body, or longer than any valid datagram.
     Length,
-    /// Another protocol's.
+    /// The magic bytes belong to another protocol.
     Magic,
-    /// Another version's.
+    /// The datagram has another version of the layout.
     Version,
-    /// Damaged on the way.
+    /// The checksum is wrong: the datagram was damaged on the way.
     Sum,
-    /// A kind that does not exist.
+    /// The kind does not exist.
     MessageKind,
-    /// Another plan's.
+    /// The sender runs another plan.
     Plan,
-    /// A list is longer than its bound, or than the datagram.
+    /// A list is longer than its bound, or longer than the datagram.
     Count,
-    /// A task, tensor, part or node that does not exist.
+    /// A task, tensor, part or node does not exist.
     Id,
-    /// A box, or a range of chunks, that leaves what it is a part of.
+    /// A box, or a range of chunks, leaves the object or box that contains it.
     Range,
     /// A field has a value without a meaning.
     Value,
-    /// From before what is known already, or from a process that is not the node's present one.
+    /// The datagram is older than known state, or comes from a process that is not the node's present one.
     Stale,
-    /// Meant for another incarnation of this node.
+    /// The datagram is meant for another incarnation of this node.
     OtherIncarnation,
-    /// A kind that this role does not take, or an answer to nothing that was asked.
+    /// This role does not accept the kind, or the datagram answers no open request.
     Unexpected,
-    /// From a node that is not registered.
+    /// The sender is not registered.
     Stranger,
 }
 
 impl Reject {
-    /// All of them, in the order of [`Reject::index`].
+    /// All reasons, in the order of [`Reject::index`].
     pub const ALL: [Self; 14] = [
         Self::Length,
         Self::Magic,
@@ -179,12 +180,12 @@ impl Reject {
         Self::Stranger,
     ];
 
-    /// Place in [`Reject::ALL`].
+    /// The reason's index in [`Reject::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// As counters name it.
+    /// The reason's name in counters.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Length => "length",

@@ -1,17 +1,17 @@
-//! The kinds of datagrams.
+//! The kinds of datagrams and their numbers on the wire.
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// What a datagram says; its body follows from it.
+        /// The kind of a datagram, which determines the body's layout.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum MessageKind { $($(#[$doc])* $variant,)* }
 
         impl MessageKind {
-            /// All kinds, by their number on the wire.
+            /// All kinds, in the order of their numbers on the wire.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// As counters name it.
+            /// The kind's name in counters.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
@@ -20,49 +20,49 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Edge to gateway: I live, this is my plan, these are my frames.
+    /// Edge to gateway: the edge's plan, frames in flight and whether the edge has tasks to steal.
     Heartbeat = "heartbeat",
-    /// Gateway to edge: whether you may join, how your frames stand, what became of others.
+    /// Gateway to edge: the verdict on the node, the state of the edge's frames, and the fate of other nodes.
     State = "state",
-    /// Thief to gateway: who has work?
+    /// Thief to gateway: asks for a node that has tasks to steal.
     StealGateway = "steal_gateway",
-    /// Gateway to thief: ask this one; or nobody.
+    /// Gateway to thief: the node to ask for a task, or none.
     Victim = "victim",
-    /// Thief to victim: give me a task.
+    /// Thief to victim: asks for a task.
     StealClient = "steal_client",
-    /// Victim to thief: this one, until then; its inputs lie there.
+    /// Victim to thief: a task, the duration of the lease, and the nodes that hold the inputs.
     Lease = "lease",
-    /// Victim to thief: I have none to give.
+    /// Victim to thief: there is no task to steal.
     NoWork = "no_work",
-    /// Thief to owner: still at it.
+    /// Thief to owner: the leases that the thief still works on.
     Renew = "renew",
-    /// Owner to thief: whether these are still wanted.
+    /// Owner to thief: which of the renewed leases still hold.
     Renewed = "renewed",
-    /// Thief to owner: finished, the outputs lie with me.
+    /// Thief to owner: the task is finished and the thief holds the outputs.
     Done = "done",
-    /// Thief to owner: I will not finish it, and why.
+    /// Thief to owner: the thief will not finish the task, and why.
     Failed = "failed",
-    /// Owner to thief: heard.
+    /// Owner to thief: acknowledges a report.
     ReportAck = "report_ack",
-    /// Owner to gateway: finished tasks, and where their outputs lie.
+    /// Owner to gateway: finished tasks, and which nodes hold the outputs.
     Results = "results",
-    /// Gateway to owner: what I have of them.
+    /// Gateway to owner: which of the results the gateway knows, and which it has merged.
     ResultsAck = "results_ack",
-    /// Gateway to owner: these outputs are not where you said.
+    /// Gateway to owner: outputs that the gateway could not get from the named holder.
     Lost = "lost",
-    /// Receiver to holder: begin to send me this box.
+    /// Receiver to holder: the first request for chunks of a box.
     Pull = "pull",
-    /// Receiver to holder: go on.
+    /// Receiver to holder: a request for further chunks.
     Grant = "grant",
-    /// Receiver to holder: these have not come.
+    /// Receiver to holder: a request that repeats missing chunks.
     Nack = "nack",
-    /// Holder to receiver: bytes.
+    /// Holder to receiver: one chunk of bytes.
     Data = "data",
-    /// Holder to receiver: I have no such object.
+    /// Holder to receiver: the requested object is not here.
     Absent = "absent",
-    /// Gateway to edge: the run is over.
+    /// Gateway to edge: the run has ended.
     Stop = "stop",
-    /// Edge to gateway: I leave.
+    /// Edge to gateway: the edge leaves the cluster.
     Bye = "bye",
 }
 
@@ -70,12 +70,12 @@ impl MessageKind {
     /// Number of kinds.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// Number on the wire, and place in [`MessageKind::ALL`].
+    /// The kind's number on the wire, and its index in [`MessageKind::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The kind of that number.
+    /// The kind with this number; `None` when there is no such kind.
     pub fn from_wire(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }

@@ -1,4 +1,4 @@
-//! Elements of the lists that bodies end with, and how lists are read and written.
+//! Elements of the lists at the end of bodies, with the reading and writing of lists.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -18,7 +18,7 @@ use crate::{
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
 
-/// Derives what every piece of a datagram has.
+/// Derives the traits that every piece of a datagram needs.
 macro_rules! piece {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)* }) => {
         $(#[$doc])*
@@ -41,13 +41,13 @@ macro_rules! piece {
 pub(super) use piece;
 
 piece! {
-    /// An incarnation of a node, and where it was seen. 28 bytes.
+    /// An incarnation of a node, and its last known address. 28 bytes.
     PeerAddress {
-        /// The node.
+        /// The node's id.
         id: NodeField,
         /// UDP port.
         port: U16,
-        /// Its process.
+        /// The incarnation of the node's process.
         incarnation: IncarnationField,
         /// IPv6 address, or an IPv4 address mapped into one.
         ip: [u8; 16],
@@ -57,70 +57,69 @@ piece! {
 piece! {
     /// A frame in flight at its source. 120 bytes.
     FrameEntry {
-        /// Its number.
+        /// The frame's number.
         number: FrameField,
-        /// 1 when a task of it failed on every attempt, else 0.
+        /// 1 when one of the frame's tasks failed on every attempt, else 0.
         failed: u8,
-        /// Zero.
-        /// Bytes of its name.
+        /// Length of the frame's name in bytes.
         name_bytes: u8,
-        /// Its finished tasks that the tail reads of.
+        /// Number of the frame's finished tasks whose outputs the tail reads.
         finished: U16,
-        /// As in [`FrameMeta`].
+        /// The source's own number for the frame, as in [`FrameMeta`].
         tag: U64,
-        /// As in [`FrameMeta`].
+        /// Width of the original picture in pixels.
         image_w: U32,
-        /// As in [`FrameMeta`].
+        /// Height of the original picture in pixels.
         image_h: U32,
-        /// As in [`FrameMeta`].
+        /// Time of capture on the source's clock, in microseconds.
         captured_us: U64,
-        /// Microseconds from its capture to this announcement. Nodes' clocks begin anywhere; spans can be compared.
+        /// Microseconds from the capture to this announcement. Clocks of nodes differ, so only spans are comparable.
         age_us: U64,
         /// Zero.
         pad_end: u8,
-        /// As in [`FrameMeta`]; zero behind its end.
+        /// As in [`FrameMeta`]; zero behind the end of the name.
         name: [u8; FrameName::BYTES_MAX],
     }
 }
 
 piece! {
-    /// What the gateway has made of a frame. 8 bytes.
+    /// The state of a frame at the gateway. 8 bytes.
     FrameStatusEntry {
-        /// Its number.
+        /// The frame's number.
         number: FrameField,
-        /// A [`super::FrameStatus`].
+        /// An encoded [`super::FrameStatus`].
         stand: u8,
         /// Zero.
         pad: u8,
-        /// How often the gateway has made room for it: what it merged in an earlier room is gone.
+        /// How often the gateway has given slots to the frame: what the gateway merged in earlier slots is gone.
         opened: U16,
     }
 }
 
 piece! {
-    /// What the gateway knows of a node, and of the frames it has brought. 44 bytes.
+    /// The gateway's knowledge of a node and of the node's frames. 44 bytes.
     NodeStatusEntry {
-        /// Where it was seen.
+        /// The node's incarnation and last known address.
         node: PeerAddress,
-        /// 1: alive, 0: dead, or not seen for so long that it must be.
+        /// 1: alive; 0: dead, or silent for so long that the node counts as dead.
         alive: u8,
         /// Zero.
         pad: [u8; 3],
-        /// All frames of this incarnation before it have ended.
+        /// First frame of this incarnation that may still be in flight: all earlier frames have ended.
         floor: FrameField,
-        /// Bit `i`: frame `floor + i` has ended.
+        /// Bit `i` is set when frame `floor + i` has ended.
         ended: U64,
     }
 }
 
 piece! {
-    /// A lease as its thief names it. 12 bytes.
+    /// A thief's reference to a lease. 12 bytes.
     LeaseRef {
-        /// Frame number at the owner.
+        /// Number of the frame at the owner.
         number: FrameField,
-        /// Task.
+        /// The leased task.
         task: TaskField,
-        /// Number of the request that it answered.
+        /// Number of the request that the lease answered.
         request: RequestField,
     }
 }
@@ -128,25 +127,25 @@ piece! {
 piece! {
     /// An object that a thief could not get from a holder. 16 bytes.
     LostObject {
-        /// Task that made it; [`NO_TASK`] for the frame.
+        /// The task that made the object; [`NO_TASK`] for the frame.
         task: TaskField,
-        /// Output of the task.
+        /// Index of the task's output.
         output: U16,
-        /// The node that was asked.
+        /// The id of the node that was asked.
         holder: NodeField,
-        /// Which incarnation of it.
+        /// The incarnation of the node that was asked.
         incarnation: IncarnationField,
     }
 }
 
 piece! {
-    /// Where a finished task's outputs lie. 8 bytes.
+    /// A finished task and the holder of the outputs. 8 bytes.
     ResultEntry {
-        /// Task.
+        /// The finished task.
         task: TaskField,
         /// How often the owner has had to have the task done again.
         generation: U16,
-        /// Index into the datagram's nodes.
+        /// Index into the datagram's list of nodes.
         holder: u8,
         /// Zero.
         pad: u8,
@@ -154,13 +153,13 @@ piece! {
 }
 
 piece! {
-    /// What the gateway has of a task. 8 bytes.
+    /// The gateway's knowledge of a task's outputs. 8 bytes.
     ResultNote {
-        /// Task.
+        /// The reported task.
         task: TaskField,
-        /// As in [`ResultEntry`].
+        /// The task's generation, as in [`ResultEntry`].
         generation: U16,
-        /// 1: merged, 0: known.
+        /// 1: the outputs are merged; 0: the gateway knows where the outputs are.
         merged: u8,
         /// Zero.
         pad: u8,
@@ -168,39 +167,39 @@ piece! {
 }
 
 piece! {
-    /// Outputs that the gateway could not get. 16 bytes.
+    /// Outputs that the gateway could not get from a holder. 16 bytes.
     LostResult {
-        /// Task; [`NO_TASK`] for the frame itself.
+        /// The task that made the outputs; [`NO_TASK`] for the frame itself.
         task: TaskField,
-        /// As in [`ResultEntry`].
+        /// The task's generation, as in [`ResultEntry`].
         generation: U16,
-        /// The node that was asked.
+        /// The id of the node that was asked.
         holder: NodeField,
-        /// Which incarnation of it.
+        /// The incarnation of the node that was asked.
         incarnation: IncarnationField,
     }
 }
 
 piece! {
-    /// Consecutive chunks. 8 bytes.
+    /// A range of consecutive chunks. 8 bytes.
     ChunkRange {
-        /// First chunk.
+        /// Index of the first chunk.
         start: U32,
-        /// How many.
+        /// Number of chunks.
         count: U32,
     }
 }
 
 piece! {
-    /// A box. 24 bytes.
+    /// A box in wire format. 24 bytes.
     RawRegion {
-        /// `y`, `x`, `c`, each `lo, hi`.
+        /// `lo, hi` of the axes `y`, `x` and `c`, half-open.
         axes: [U32; 6],
     }
 }
 
 impl PeerAddress {
-    /// A node for the wire.
+    /// Encodes a node's process and address.
     pub fn new(id: NodeId, incarnation: Incarnation, addr: SocketAddr) -> Self {
         let ip = match addr.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -214,12 +213,12 @@ impl PeerAddress {
         }
     }
 
-    /// The node.
+    /// The node's id.
     pub fn id(&self) -> NodeId {
         self.id.get()
     }
 
-    /// Which process it is, wherever it was seen.
+    /// The process, without its address.
     pub fn who(&self) -> NodeIncarnation {
         NodeIncarnation {
             id: self.id(),
@@ -227,12 +226,12 @@ impl PeerAddress {
         }
     }
 
-    /// Its process.
+    /// The incarnation of the node's process.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation.get()
     }
 
-    /// Its UDP address.
+    /// The node's UDP address.
     pub fn addr(&self) -> SocketAddr {
         let ip = Ipv6Addr::from(self.ip);
         let ip = ip
@@ -263,7 +262,7 @@ impl LostResult {
 }
 
 impl FrameEntry {
-    /// A frame for the wire.
+    /// Encodes a frame in flight.
     pub fn new(
         number: FrameNumber,
         failed: bool,
@@ -287,12 +286,12 @@ impl FrameEntry {
         }
     }
 
-    /// Whether its name is one.
+    /// True when the name is valid.
     pub(super) fn is_sound(&self) -> bool {
         FrameName::from_wire(self.name_bytes, &self.name).is_some()
     }
 
-    /// What its source says of it. A name that is none does not pass [`super::parse`].
+    /// The source's description of the frame. [`super::parse`] rejects invalid names.
     pub fn meta(&self) -> FrameMeta {
         FrameMeta {
             name: FrameName::from_wire(self.name_bytes, &self.name).unwrap_or_default(),
@@ -305,7 +304,7 @@ impl FrameEntry {
 }
 
 impl RawRegion {
-    /// A box for the wire.
+    /// Encodes a box.
     pub fn new(r: Region) -> Self {
         Self {
             // Boxes of checked programs: sides are far below 2^32.
@@ -313,14 +312,14 @@ impl RawRegion {
         }
     }
 
-    /// The box.
+    /// Decodes the box.
     pub fn region(&self) -> Region {
         let [y0, y1, x0, x1, c0, c1] = self.axes.map(|n| n.get() as usize);
         Region::new([y0, y1], [x0, x1], [c0, c1])
     }
 }
 
-/// How a part travels: its task (or [`NO_TASK`]) and output.
+/// Encodes an object's key as the task (or [`NO_TASK`]) and the index of the output.
 pub fn key_to_wire(key: ObjectKey) -> (TaskId, u16) {
     match key {
         ObjectKey::Frame => (NO_TASK, 0),
@@ -328,10 +327,10 @@ pub fn key_to_wire(key: ObjectKey) -> (TaskId, u16) {
     }
 }
 
-/// The part that travelled so.
+/// Decodes an object's key.
 ///
 /// # Errors
-/// [`Reject::Id`] when the program has no such part.
+/// [`Reject::Id`] when the program has no such object.
 pub fn key_from_wire(task: TaskId, output: u16, info: &ProgramInfo) -> Result<ObjectKey, Reject> {
     let key = if task == NO_TASK && output == 0 {
         ObjectKey::Frame
@@ -352,7 +351,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// A fixed piece.
+    /// Reads one piece of fixed size.
     pub fn piece<T: FromBytes + KnownLayout + Immutable + Unaligned>(
         &mut self,
     ) -> Result<&'a T, Reject> {
@@ -361,7 +360,7 @@ impl<'a> Reader<'a> {
         Ok(piece)
     }
 
-    /// `count` elements, at most `most`.
+    /// Reads `count` elements; `most` is the upper bound of `count`.
     pub fn list<T: FromBytes + KnownLayout + Immutable + Unaligned>(
         &mut self,
         count: usize,
@@ -376,12 +375,12 @@ impl<'a> Reader<'a> {
         Ok(list)
     }
 
-    /// All that is left.
+    /// Returns all remaining bytes.
     pub fn rest(self) -> &'a [u8] {
         self.rest
     }
 
-    /// Nothing may be left.
+    /// Checks that no bytes remain.
     pub fn end(self) -> Result<(), Reject> {
         if self.rest.is_empty() {
             Ok(())

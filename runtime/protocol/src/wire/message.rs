@@ -1,4 +1,4 @@
-//! One datagram, read or to be written.
+//! The content of one datagram, for reading and for writing.
 
 use zerocopy::little_endian::U32;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{GATEWAY, Incarnation, NodeId, ProgramInfo, PullId, RequestId, TransferConfig};
 
-/// What a datagram says. Lists are borrowed from it, or from whoever sends it.
+/// The decoded content of a datagram. The lists are borrowed from the datagram or from the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -58,17 +58,17 @@ pub enum Message<'a> {
 }
 
 piece! {
-    /// Body of the kinds that are one number.
+    /// Body of the kinds that carry one number.
     RawNumber {
         number: U32,
     }
 }
 
-/// Reads a datagram and checks everything that can be checked without a state. Heartbeats and states
-/// of other plans pass: both sides must be able to say that they do not belong together.
+/// Decodes a datagram and checks everything that needs no state. Heartbeats and states of other plans
+/// pass: both sides must be able to report the mismatch.
 ///
 /// # Errors
-/// [`Reject`], to be counted.
+/// The first [`Reject`] that applies; the caller counts the rejections.
 pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Message<'a>), Reject> {
     if bytes.len() > TransferConfig::DATAGRAM_BYTES_MAX {
         return Err(Reject::Length);
@@ -138,7 +138,7 @@ fn number(mut r: Reader<'_>) -> Result<u32, Reject> {
 }
 
 impl Message<'_> {
-    /// Which kind it is.
+    /// The message's kind.
     pub const fn kind(&self) -> MessageKind {
         match self {
             Self::Heartbeat(_) => MessageKind::Heartbeat,
@@ -166,16 +166,16 @@ impl Message<'_> {
         }
     }
 
-    /// Writes the datagram over what `out` held.
+    /// Writes the datagram to `out` and replaces the former content.
     ///
     /// # Panics
-    /// When a list is longer than its bound: an error of the caller.
+    /// When a list is longer than its bound: a programming error of the caller.
     pub fn encode(&self, envelope: Envelope, out: &mut Vec<u8>) {
         self.encode_open(envelope, out);
         seal(out);
     }
 
-    /// The same without the sum: bytes are appended, then [`seal`] completes it.
+    /// Writes the datagram without the checksum. The caller appends bytes; [`seal`] completes the datagram.
     pub(crate) fn encode_open(&self, envelope: Envelope, out: &mut Vec<u8>) {
         out.clear();
         let mut w = Writer::new(out);

@@ -1,23 +1,23 @@
-//! The wire: what datagrams look like, and how they are checked.
+//! The layout of datagrams and the checks on incoming ones.
 //!
-//! A datagram is a `RawHeader`, a fixed body by [`MessageKind`], and for some kinds lists whose
-//! lengths the body counts. All integers are little-endian, all pieces are unaligned zerocopy
-//! structs, so [`parse`] is comparisons and pointer casts. It checks everything that can be
-//! checked without a state: lengths, counts, ids and boxes against the program; what it gives
-//! needs no further checks of that sort, and never panics.
+//! A datagram is a `RawHeader`, a fixed body for its [`MessageKind`], and for some kinds lists whose
+//! lengths stand in the body. All integers are little-endian and all pieces are unaligned zerocopy
+//! structs, so [`parse`] consists of comparisons and pointer casts. [`parse`] checks everything that
+//! needs no state: lengths, counts, ids and boxes against the program. The parsed message
+//! needs no further checks of that sort, and [`parse`] never panics.
 //!
-//! The same [`Message`] is written by [`Message::encode`] into a buffer that the caller keeps, so
+//! [`Message::encode`] writes the same [`Message`] into a buffer that the caller keeps, so
 //! that sending allocates nothing.
 //!
 //! | kind | from, to | body | lists (most) |
 //! |---|---|---|---|
-//! | Heartbeat | edge, gateway | seq, ticket, flags, floor, next, plan hash, model digest | frames (32), nodes asked about (8) |
-//! | State | gateway, edge | seq, ticket, verdict, flags | frames (32), nodes (8) |
-//! | StealGateway, Hint | thief, gateway | seq; a node or none | |
-//! | StealClient, NoWork | thief, victim | ask | |
-//! | Lease | victim, thief | ask, frame, task, duration | holders (32), a holder per need (512) |
-//! | Renew, Renewed | thief, owner | seq; which are still wanted | leases (64) |
-//! | Done, Failed, ReportAck | thief, owner | frame, task, ask; why; whether kept | lost parts (64) |
+//! | Heartbeat | edge, gateway | seq, ticket, flags, floor, next, plan hash, model digest | frames (8), asked (8) |
+//! | State | gateway, edge | seq, ticket, verdict, flags | frames (8), nodes (8) |
+//! | StealGateway, Victim | thief, gateway | seq; a node or none | |
+//! | StealClient, NoWork | thief, victim | request | |
+//! | Lease | victim, thief | request, frame, task, duration | holders (32), a holder per need (512) |
+//! | Renew, Renewed | thief, owner | seq; which leases still hold | leases (64) |
+//! | Done, Failed, ReportAck | thief, owner | frame, task, request; why; whether kept | lost parts (64) |
 //! | Results, ResultsAck | owner, gateway | frame | nodes (16), tasks (100) |
 //! | Lost | gateway, owner | frame | tasks (64) |
 //! | Pull, Grant, Nack | receiver, holder | pull, object, box, chunk size | ranges (64) |
@@ -59,5 +59,5 @@ pub use transfer::{Data, Request};
 
 use crate::TaskId;
 
-/// Stands for a task where the frame itself is meant.
+/// A task number that stands for the frame itself.
 pub const NO_TASK: TaskId = TaskId(u32::MAX);

@@ -1,4 +1,4 @@
-//! Numbers as they travel: little-endian, unaligned, and as distinct as what they stand for.
+//! Numbers in wire format: little-endian, unaligned, one type for each type of number.
 
 use zerocopy::{
     FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned,
@@ -7,7 +7,7 @@ use zerocopy::{
 
 use crate::{FrameNumber, Incarnation, NodeId, PullId, RequestId, TaskId, Ticket};
 
-/// Per type of number the field that carries it.
+/// Defines for each type of number the field that carries the number.
 macro_rules! fields {
     ($($name:ident($raw:ident) carries $of:ident,)*) => {$(
         #[doc = concat!("A [`", stringify!($of), "`] in a datagram.")]
@@ -19,7 +19,7 @@ macro_rules! fields {
         pub struct $name($raw);
 
         impl $name {
-            /// What it carries.
+            /// The number in the field.
             pub const fn get(self) -> $of {
                 $of(self.0.get())
             }

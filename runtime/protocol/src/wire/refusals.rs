@@ -1,4 +1,4 @@
-//! Datagrams that are turned away, and why.
+//! Rejected datagrams, with the reason for each.
 
 use super::{
     tests::{envelope, info},

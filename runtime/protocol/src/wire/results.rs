@@ -1,4 +1,4 @@
-//! Bodies that speak of finished tasks, between owners and the gateway.
+//! Bodies about finished tasks, between owners and the gateway.
 
 use zerocopy::little_endian::U16;
 
@@ -11,37 +11,37 @@ use super::{
 };
 use crate::{FrameNumber, ProgramInfo, TaskId, TransferConfig};
 
-/// Finished tasks that the tail needs, and where their outputs lie.
+/// Finished tasks that the tail needs, and the nodes that hold the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Results<'a> {
-    /// The frame's number; the sender owns it.
+    /// Number of the frame at the sender, who owns the frame.
     pub number: FrameNumber,
-    /// Nodes that hold outputs.
+    /// Nodes that hold the tasks' outputs.
     pub nodes: &'a [PeerAddress],
-    /// Finished tasks, and which of the nodes holds their outputs.
+    /// Finished tasks, each with an index into `nodes`.
     pub tasks: &'a [ResultEntry],
 }
 
-/// What the gateway has of tasks that it was told of.
+/// The gateway's acknowledgement of reported tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResultsAck<'a> {
-    /// The frame's number; the receiver owns it.
+    /// Number of the frame at the receiver, who owns the frame.
     pub number: FrameNumber,
-    /// Tasks, and whether their outputs are merged.
+    /// Tasks, each with a mark for merged outputs.
     pub tasks: &'a [ResultNote],
 }
 
-/// Outputs that the gateway could not get where it was told that they lie.
+/// Outputs that the gateway could not get from the named holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LostResults<'a> {
-    /// The frame's number; the receiver owns it.
+    /// Number of the frame at the receiver, who owns the frame.
     pub number: FrameNumber,
-    /// Tasks, and who was asked for their outputs.
+    /// Tasks, each with the holder that was asked for the outputs.
     pub tasks: &'a [LostResult],
 }
 
 piece! {
-    /// Body of the three that speak of results: a frame and two counts.
+    /// Shared body of the three messages about results: a frame number and two counts.
     RawResults {
         number: FrameField,
         nodes: u8,
@@ -51,12 +51,12 @@ piece! {
 }
 
 impl<'a> Results<'a> {
-    /// Bytes of lists in a datagram that passes every path.
+    /// Bytes available to lists in a datagram that fits every path.
     pub const LISTS_BYTES: usize =
         TransferConfig::CONTROL_BYTES - HEADER_BYTES - size_of::<RawResults>();
-    /// Most nodes at once.
+    /// Most nodes in one datagram.
     pub const NODES_MAX: usize = 16;
-    /// Most tasks at once.
+    /// Most tasks in one datagram.
     pub const TASKS_MAX: usize = 100;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
@@ -112,7 +112,7 @@ impl<'a> ResultsAck<'a> {
 }
 
 impl<'a> LostResults<'a> {
-    /// Most tasks at once.
+    /// Most tasks in one datagram.
     pub const TASKS_MAX: usize = 64;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {

@@ -1,5 +1,5 @@
-//! Bodies between thieves, victims and owners. An owner leases only its own frames' tasks, so a
-//! frame's number and one of the two nodes name it.
+//! Bodies between thieves, victims and owners. An owner leases only tasks of its own frames, so a
+//! frame number together with the owner identifies a frame.
 
 use tessera_plan::limits::PIECES_MAX;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -12,71 +12,71 @@ use super::{
 };
 use crate::{FrameNumber, ProgramInfo, RequestId, TaskId};
 
-/// The right to run a task for a while, and where its inputs lie.
+/// The right to run a task for a while, and the nodes that hold the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseGrant<'a> {
-    /// Number of the request that it answers.
+    /// Number of the answered request.
     pub request: RequestId,
-    /// Frame number at the sender, who owns it.
+    /// Number of the frame at the sender, who owns the frame.
     pub number: FrameNumber,
-    /// The task.
+    /// The leased task.
     pub task: TaskId,
-    /// How long it holds without being renewed, in microseconds.
+    /// Duration of the lease without a renewal, in microseconds.
     pub lease_us: u32,
-    /// Nodes that hold inputs.
+    /// Nodes that hold inputs of the task.
     pub holders: &'a [PeerAddress],
-    /// Per [`tessera_plan::dataflow::TaskInfo::needs`] an index into `holders`.
+    /// For each of [`tessera_plan::dataflow::TaskInfo::needs`], an index into `holders`.
     pub needs: &'a [u8],
 }
 
-/// A thief is still at work on these.
+/// The leases that a thief still works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renew<'a> {
-    /// Counts a thief's renewals.
+    /// The thief's sequence number of the renewal.
     pub seq: u32,
-    /// Leases of the receiver's frames.
+    /// Leases of tasks of the receiver's frames.
     pub leases: &'a [LeaseRef],
 }
 
-/// What became of a leased task, at its thief.
+/// Names a leased task in a thief's report to the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Frame number at the receiver, who owns it.
+    /// Number of the frame at the receiver, who owns the frame.
     pub number: FrameNumber,
-    /// The task.
+    /// The leased task.
     pub task: TaskId,
     /// Number of the request that the lease answered.
     pub request: RequestId,
 }
 
-/// A leased task will not be finished.
+/// A thief's report that it will not finish a leased task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed<'a> {
     /// The leased task.
     pub report: Report,
-    /// What kept the thief from finishing it.
+    /// The reason of the failure.
     pub why: FailureReason,
-    /// Inputs that could not be had.
+    /// Inputs that the thief could not get.
     pub lost: &'a [LostObject],
 }
 
-/// Why a leased task will not be finished.
+/// Why a thief will not finish a leased task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
-    /// The thief wants it no more, or has no room.
+    /// The thief no longer wants the task, or has no room.
     Declined,
-    /// Inputs could not be had.
+    /// The thief could not get inputs.
     Lost,
-    /// Its worker died or refused.
+    /// The worker died or refused the task.
     Worker,
 }
 
-/// The owner has heard a report.
+/// The owner's acknowledgement of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportAck {
     /// The leased task.
     pub report: Report,
-    /// Whether the outputs are to be kept for others.
+    /// True when the thief should keep the outputs for other nodes.
     pub keep: bool,
 }
 
@@ -111,7 +111,7 @@ piece! {
 }
 
 piece! {
-    /// Body of reports and their answer.
+    /// Body of reports and of their acknowledgement.
     RawReport {
         number: FrameField,
         task: TaskField,
@@ -167,7 +167,7 @@ impl<'a> LeaseGrant<'a> {
 }
 
 impl<'a> Renew<'a> {
-    /// Most leases at once: the answer has a bit for each.
+    /// Most leases in one renewal: the answer has a bit for each lease.
     pub const LEASES_MAX: usize = u64::BITS as usize;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
@@ -244,7 +244,7 @@ impl Report {
 }
 
 impl<'a> Failed<'a> {
-    /// Most lost parts at once.
+    /// Most lost parts in one report.
     pub const LOST_MAX: usize = 64;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {

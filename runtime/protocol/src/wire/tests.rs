@@ -328,12 +328,12 @@ proptest! {
                 let at = at.index(out.len());
                 out[at] = *value;
             }
-            // A damaged datagram has a wrong sum; a liar's has not.
+            // A damaged datagram has a wrong checksum; a forged one has a correct checksum.
             if sealed {
                 seal(&mut out);
             }
             if let Ok((_, m)) = parse(&out, &info) {
-                // What passes can be written again.
+                // A datagram that passes the checks can be encoded again.
                 let mut again = Vec::new();
                 m.encode(envelope(&info), &mut again);
                 prop_assert_eq!(again.len(), out.len());

@@ -1,5 +1,5 @@
-//! Bodies of transfers. The receiver leads: every request names the object, the box, and which
-//! chunks of it are wanted, so a sender need not remember anything.
+//! Bodies of transfers. The receiver leads: every request names the object, the box, and the wanted
+//! chunks, so a holder need not remember anything.
 
 use zerocopy::little_endian::{U16, U32};
 
@@ -12,32 +12,32 @@ use super::{
 use crate::{FrameId, ObjectId, ProgramInfo, PullId, TransferConfig};
 use tessera_plan::{plan::ElementType, region::Region};
 
-/// Chunks of a box that are wanted. A box travels packed, row by row, in chunks of `chunk_bytes`
-/// of which the last may be shorter.
+/// A request for chunks of a box. A box travels packed, row by row, in chunks of `chunk_bytes` bytes;
+/// the last chunk may be shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// The receiver's number of the transfer; comes back with every chunk.
+    /// The receiver's number of the transfer; every chunk carries the number.
     pub pull: PullId,
-    /// What is wanted.
+    /// The wanted object.
     pub object: ObjectId,
-    /// Which box of it; not empty, inside the object's.
+    /// The wanted box, not empty and inside the object's box.
     pub region: Region,
-    /// How the object's values are stored. Both sides know it from the plan; it does not travel.
+    /// The object's element type. Both sides take the type from the plan; the datagram does not contain it.
     pub element: ElementType,
-    /// Size of a chunk: a multiple of 4, at most [`TransferConfig::CHUNK_BYTES_MAX`].
+    /// Bytes per chunk: a multiple of 4, at most [`TransferConfig::CHUNK_BYTES_MAX`].
     pub chunk_bytes: u16,
-    /// Chunks that may be sent now.
+    /// Chunks that the holder may send now.
     pub ranges: &'a [ChunkRange],
 }
 
-/// A chunk.
+/// One chunk of a packed box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a> {
-    /// The transfer.
+    /// The receiver's number of the transfer.
     pub pull: PullId,
-    /// First byte in the packed box; a multiple of 4.
+    /// Byte offset of the chunk in the packed box; a multiple of 4.
     pub offset: u32,
-    /// Values as the object stores them, little-endian.
+    /// Little-endian values of the object's element type.
     pub bytes: &'a [u8],
 }
 
@@ -65,14 +65,14 @@ piece! {
     }
 }
 
-/// Chunks of a packed box.
+/// Number of chunks of a packed box.
 pub(crate) fn chunks_of(region: Region, element: ElementType, chunk_bytes: usize) -> u32 {
     // A region holds at most 2^26 values.
     (region.len() * element.bytes()).div_ceil(chunk_bytes) as u32
 }
 
 impl<'a> Request<'a> {
-    /// Most ranges at once.
+    /// Most ranges in one request.
     pub const RANGES_MAX: usize = 64;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {

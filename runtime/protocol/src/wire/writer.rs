@@ -1,4 +1,4 @@
-//! How datagrams are written.
+//! Writing of datagrams.
 
 use zerocopy::{Immutable, IntoBytes};
 

@@ -1,28 +1,28 @@
 //! Placement: which node runs which task.
 //!
-//! The rest of [`super`] knows *how* work moves: leases, pulls, jobs, reports. *Which* work moves
-//! is decided here, and only here, from a [`Situation`] that a decision may read and not change:
+//! The rest of [`super`] knows *how* work moves: leases, pulls, jobs, reports. This module alone decides
+//! *which* work moves, from a [`Situation`] that a decision may read and not change:
 //!
 //! | question | asked when |
 //! |---|---|
 //! | [`Placement::next_own`] | this node may begin another job |
-//! | [`Placement::backup`] | it may, and no own task is ready |
+//! | [`Placement::backup`] | this node may begin another job, and no own task is ready |
 //! | [`Placement::for_thief`] | a thief asks for a task |
-//! | [`Placement::offers_work`] | the gateway is told whether there is something to steal |
+//! | [`Placement::offers_work`] | a heartbeat tells the gateway whether there are tasks to steal |
 //! | [`Placement::wants_work`] | this node might ask for a task |
-//! | [`Placement::keeps_victim`] | a victim has given a task: is it asked first the next time? |
+//! | [`Placement::keeps_victim`] | a victim has given a task, and may be asked first the next time |
 //!
-//! The gateway's part, which victim a thief is sent to, is its ring: the victims take turns.
+//! The gateway chooses the victim for a thief from its ring: the victims take turns.
 
 mod steal;
 
 use super::own_frames::OwnFrames;
 use crate::{EdgeConfig, FrameNumber, Micros, NodeIncarnation, Placement, ProgramInfo, TaskId};
 
-/// What a decision may look at.
+/// The state that a decision may read.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// The program.
+    /// The program's task graph and digests.
     pub info: &'a ProgramInfo,
     /// This node's bounds and periods.
     pub config: &'a EdgeConfig,
@@ -39,18 +39,18 @@ pub struct Situation<'a> {
 pub struct Choice {
     /// The frame's number.
     pub number: FrameNumber,
-    /// Which task of it.
+    /// The task of the frame.
     pub task: TaskId,
 }
 
-/// Whether to run a task that another node has been running for long.
+/// The decision on running a backup copy of a leased task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backup {
-    /// This one, now.
+    /// Run this task now.
     Now(Choice),
-    /// None before then.
+    /// Run no backup before this time.
     NotBefore(Micros),
-    /// None.
+    /// Run no backup.
     No,
 }
 
@@ -82,21 +82,21 @@ impl Placement {
         }
     }
 
-    /// Whether there is a task that another node may have.
+    /// True when this node has a task that another node may have.
     pub fn offers_work(self, s: &Situation<'_>) -> bool {
         match self {
             Self::Steal => steal::offers_work(s),
         }
     }
 
-    /// Whether this node should ask others for a task.
+    /// True when this node should ask other nodes for a task.
     pub fn wants_work(self, s: &Situation<'_>) -> bool {
         match self {
             Self::Steal => steal::wants_work(s),
         }
     }
 
-    /// Whether a victim that has given a task is asked for the next one before the gateway is.
+    /// True when a victim that has given a task is asked for the next one before the gateway is.
     pub fn keeps_victim(self, info: &ProgramInfo) -> bool {
         match self {
             Self::Steal => steal::keeps_victim(info),

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Ready tasks of a frame that are compared: enough for the largest grid of one stage that is useful.
+/// Most ready tasks of a frame to compare: enough for the largest useful grid of one stage.
 const CANDIDATES_MAX: usize = 512;
 
 /// Own frames whose tasks may run, oldest first.
@@ -21,7 +21,7 @@ fn sound<'a>(s: &Situation<'a>) -> impl Iterator<Item = (FrameNumber, &'a OwnFra
     s.frames.in_flight().filter(|(_, f)| !f.failed)
 }
 
-/// Of the oldest frame that has a ready task, the one with least input elsewhere, then the first.
+/// Of the oldest frame with a ready task, the task with the least input elsewhere; ties go to the first task.
 pub fn next_own(s: &Situation<'_>) -> Option<Choice> {
     sound(s).find_map(|(number, f)| {
         let here = |t| f.outputs.contains_key(&t);
@@ -30,8 +30,8 @@ pub fn next_own(s: &Situation<'_>) -> Option<Choice> {
     })
 }
 
-/// Of the oldest frame that has a ready task, the one with most input at the thief and least here,
-/// then the last.
+/// Of the oldest frame with a ready task, the task with the most input at the thief and the least here;
+/// ties go to the last task.
 pub fn for_thief(
     s: &Situation<'_>,
     thief: NodeIncarnation,
@@ -66,24 +66,24 @@ pub fn backup(s: &Situation<'_>, now_us: Micros) -> Backup {
     }
 }
 
-/// Every ready task may be stolen, unless too many leases of it came to nothing.
+/// Every ready task may be stolen, unless too many leases of the task ended without a result.
 pub fn offers_work(s: &Situation<'_>) -> bool {
     sound(s).any(|(_, f)| f.tasks.any_leasable())
 }
 
-/// A node asks when no own task is ready, and it has room for a job and its outputs.
+/// A node asks when no own task is ready and the node has room for a job and the job's outputs.
 pub fn wants_work(s: &Situation<'_>) -> bool {
     s.jobs < s.config.jobs_max
         && s.foreign_bytes < s.config.foreign_bytes_max
         && !sound(s).any(|(_, f)| f.tasks.ready().next().is_some())
 }
 
-/// With several stages, the next task's inputs may lie here.
+/// True with several stages: the victim's next task may read outputs that this node holds.
 pub fn keeps_victim(info: &ProgramInfo) -> bool {
     info.tasks.last().is_some_and(|t| t.stage > 0)
 }
 
-/// `here` tells whether a task's outputs lie here; the frame always does.
+/// Chooses an own task. `here` tells whether a task's outputs lie on this node; the frame always does.
 fn pick_own(
     tasks: &TaskTable,
     info: &ProgramInfo,
@@ -98,7 +98,7 @@ fn pick_own(
     candidates(tasks).min_by_key(|&t| elsewhere(t))
 }
 
-/// Ties go to the last: a neighbour of what the thief had before.
+/// Chooses a task for a thief. Ties go to the last task: a neighbour of the thief's earlier tasks.
 fn pick_for(
     tasks: &TaskTable,
     info: &ProgramInfo,
@@ -158,7 +158,7 @@ mod tests {
         let here = |task: TaskId| task.0 < 6;
         assert_eq!(pick_own(&t, &info, here), Some(TaskId(9)));
         assert_eq!(pick_for(&t, &info, THIEF, here), Some(TaskId(11)));
-        // Somebody who has nothing gets what costs the owner least.
+        // A thief that holds nothing gets the task that costs the owner least.
         let other = NodeIncarnation {
             id: NodeId(3),
             incarnation: Incarnation(1),
