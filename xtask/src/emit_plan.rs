@@ -22,8 +22,10 @@ pub fn run(args: &EmitArgs) -> Result<()> {
         .as_deref()
         .map(|w| weights_of(&plan, w))
         .transpose()?;
+    let beside = args.plan.with_file_name("weights.names");
     let names = args.names.as_deref();
     let names = names
+        .or_else(|| beside.is_file().then_some(&*beside))
         .map(|file| names::read(file, &plan.network))
         .transpose()?;
     let written = emit::write_crate(&plan, weights.as_deref(), target, &args.out)?;

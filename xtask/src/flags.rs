@@ -300,7 +300,8 @@ pub struct EmitArgs {
     /// written]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<String>,
-    /// Class names, one per line, for weights.names: a gateway writes them into its records [default: none]
+    /// Class names, one per line, for weights.names: a gateway writes them into its records [default:
+    /// weights.names beside the plan]
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
     /// Folder that receives the crate
