@@ -1,5 +1,5 @@
-//! Lines on standard output and standard error: nobody need read them, so they neither hold up a node
-//! nor end it. A reader that stands still, a full disk and a closed terminal lose lines, nothing more.
+//! Lines on standard output and standard error. Lines are optional to read, so they neither delay a node
+//! nor end the node. A reader that stands still, a full disk or a closed terminal loses lines, nothing more.
 
 use std::{
     io,
@@ -19,14 +19,14 @@ use nix::{
 /// (`PIPE_BUF`, pipe(7)).
 const WRITE_MAX: usize = 4096;
 
-/// How long a line may wait for its reader.
+/// The time that a line may wait for its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Not at all: the node has work to do.
+    /// No wait: the node has work to do.
     None,
-    /// A little: the node is about to end.
+    /// A short wait: the node is about to end.
     Brief,
-    /// As long as it takes: somebody asked for exactly this.
+    /// An unlimited wait: a person asked for exactly this line.
     Endless,
 }
 
@@ -45,12 +45,12 @@ impl Patience {
 /// Writes `text` to standard output.
 ///
 /// # Errors
-/// When not all of it was taken.
+/// When standard output did not take all of `text`.
 pub fn out(text: &str, patience: Patience) -> io::Result<()> {
     say(std::io::stdout(), text.as_bytes(), patience)
 }
 
-/// Writes `text` to standard error, as far as it is taken.
+/// Writes `text` to standard error, and drops the part that standard error does not take.
 pub fn err(text: &str, patience: Patience) {
     let _ = say(std::io::stderr(), text.as_bytes(), patience);
 }

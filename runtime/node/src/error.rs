@@ -1,86 +1,86 @@
-//! Why a node ends with an error.
+//! Reasons why a node ends with an error.
 
 use std::path::PathBuf;
 
-/// Why a node ended with an error: the message says what to do.
+/// The error that ended a node. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// The command line makes no sense.
+    /// The command line is invalid.
     #[error("{0}\nsee `{name} --help`", name = program_name())]
     Usage(String),
-    /// This processor cannot run the kernels.
+    /// This processor cannot run the crate's kernels.
     #[error(
         "this node was compiled for {target}, but this processor {missing}; compile it for another target"
     )]
     Cpu {
-        /// The crate's target.
+        /// The target that the crate was compiled for.
         target: &'static str,
-        /// What is missing.
+        /// The feature that the processor lacks.
         missing: &'static str,
     },
-    /// The weights cannot be used.
+    /// The node cannot use the weights.
     #[error(transparent)]
     Weights(#[from] tessera_runtime::weights::WeightsError),
-    /// A picture cannot be used.
+    /// The node cannot use a picture.
     #[error(transparent)]
     Picture(#[from] tessera_picture::PictureError),
-    /// A tensor file has another size than the input.
+    /// A tensor file does not have the size of the network's input.
     #[error("{path}: {source}")]
     Tensor {
         /// The file.
         path: std::path::PathBuf,
-        /// The sizes.
+        /// The size found and the size expected.
         source: tessera_picture::TensorSizeError,
     },
-    /// Class names cannot be used.
+    /// The node cannot use the class names.
     #[error(transparent)]
     Labels(#[from] crate::labels::LabelsError),
-    /// Something of the system failed.
+    /// A system call failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The action that the node tried.
         what: String,
-        /// Why it failed.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// There is no shared segment.
+    /// The shared segment cannot be created or mapped.
     #[error(transparent)]
     Segment(#[from] crate::shm::SegmentError),
-    /// Workers cannot be started, or do not stay.
+    /// Workers cannot be started, or end again and again.
     #[error(transparent)]
     Workers(#[from] crate::workers::WorkersError),
-    /// The program's dataflow contradicts itself.
+    /// The program's dataflow is inconsistent.
     #[error("this node was not compiled from a valid plan: {0}")]
     Program(#[from] tessera_plan::dataflow::DataflowError),
-    /// The node must not listen there.
+    /// The node may not listen on the requested address.
     #[error(transparent)]
     Bind(#[from] crate::udp::BindError),
-    /// More records wait to be written than there may.
+    /// More records wait for the sink than the queue may hold.
     #[error("records cannot be written: too many wait")]
     RecordsWait,
-    /// Records of dropped frames could not be written before the end.
+    /// The node ended before it could write this many records of dropped frames.
     #[error("{0} record(s) of dropped frames could not be written")]
     RecordsLost(usize),
-    /// A decoder gave up on an input.
+    /// The decoder failed on an input.
     #[error("{0} cannot be decoded")]
     Decoder(String),
-    /// Some inputs could not be read; each was named before.
+    /// The node could not read this many inputs, and has named each of them before.
     #[error("{0} input(s) could not be read and were skipped")]
     Skipped(u64),
-    /// Threads cannot be started.
+    /// The system cannot start threads.
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
 }
 
 impl NodeError {
-    /// Wraps an I/O error with what was tried.
+    /// Returns a function that adds the attempted action to an I/O error.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
 
-    /// Wraps a failed system call with what was tried.
+    /// Returns a function that adds the attempted action to a failed system call.
     pub fn errno(what: impl Into<String>) -> impl FnOnce(nix::errno::Errno) -> Self {
         let what = what.into();
         move |e| Self::Io {

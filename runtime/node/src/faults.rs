@@ -1,4 +1,4 @@
-//! Signals that would end a node without a word.
+//! Signals that would otherwise end a node without a message.
 
 use nix::{
     libc,
@@ -6,12 +6,13 @@ use nix::{
     unistd::write,
 };
 
-/// What a node says when a mapped file is not there.
+/// The message of a node that cannot read a part of a mapped file.
 const BUS_ERROR: &[u8] =
     b"error: a bus error: the weights file was cut short while this node used it, \
 or its disk failed; copy weights.bin again\n";
 
-/// Makes the process say why it ends. Call it first: threads inherit the mask.
+/// Makes the process print its reason when such a signal ends the process. Call this function first: threads
+/// inherit the signal mask.
 pub fn handle() {
     let action = SigAction::new(
         SigHandler::Handler(say_and_end),

@@ -1,4 +1,4 @@
-//! Names of classes, for records.
+//! Names of the detected classes, for records.
 
 use std::{
     fs::File,
@@ -11,33 +11,33 @@ use std::{
 use tessera_plan::files::names::{self, NotText};
 use tessera_runtime::program::Program;
 
-/// Names by class number; fewer than there are classes where some are not known.
+/// Names by class number. The list may be shorter than the number of classes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(Arc<[String]>);
 
-/// Why a file of names cannot be used.
+/// Why a file of class names is unusable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabelsError {
-    /// It cannot be read.
+    /// The system cannot read the file.
     #[error("--names {path}: {cause}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// It is a folder, a pipe or a device.
+    /// The path leads to a folder, a pipe or a device.
     #[error("--names {0}: this is no regular file; give a text file with one class per line")]
     NotAFile(PathBuf),
-    /// It is no text.
+    /// The file is not text.
     #[error("--names {0}: {1}")]
     NotText(PathBuf, NotText),
 }
 
 impl Labels {
     /// The names in the file `given`; without one, those beside the weights (`weights.names` beside `weights.bin`), which
-    /// may be missing. Says what is odd about them.
+    /// may be missing. Logs a warning for every oddity of the list.
     ///
     /// # Errors
     /// When the file `given` cannot be used.
@@ -64,7 +64,7 @@ impl Labels {
         Ok(Self(list.into()))
     }
 
-    /// The name of a class.
+    /// The name of a class; `None` when the file holds no name for the class.
     pub fn of(&self, class: u32) -> Option<String> {
         self.0.get(class as usize).cloned()
     }

@@ -1,4 +1,4 @@
-//! What a node says to whoever looks after it: a line on standard error per event, nothing at rest.
+//! Events that a node reports to its operator: one line on standard error per event, no line while nothing happens.
 
 use std::{fmt, io, str::FromStr};
 
@@ -6,15 +6,15 @@ use tracing::level_filters::LevelFilter;
 
 use crate::console::{self, Patience};
 
-/// The variable that names a level, when `--log` does not.
+/// The environment variable that sets the level when `--log` does not.
 pub const VARIABLE: &str = "TESSERA_LOG";
 
-/// Which events are said.
+/// The least severe events that a node reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(LevelFilter);
 
 impl Default for Level {
-    /// Joins and losses, and all that is worse.
+    /// Joins and losses of nodes, and all events that are more severe.
     fn default() -> Self {
         Self(LevelFilter::INFO)
     }
@@ -26,7 +26,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// There is no such level.
+/// The name of the level is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no level of messages: off, error, warn, info, debug")]
 pub struct NoLevel(String);
@@ -46,7 +46,7 @@ impl FromStr for Level {
     }
 }
 
-/// Begins to say events of this process. Once.
+/// Starts the log of this process. Call this function once.
 pub fn start(level: Level) {
     let lines = tracing_subscriber::fmt()
         .with_max_level(level.0)

@@ -1,8 +1,8 @@
-//! How much memory this process uses.
+//! The memory that this process uses.
 
 use tessera_plan::files::statistics::Memory;
 
-/// Reads `/proc/self/status`; zeros where the system does not tell.
+/// Reads `/proc/self/status`; zeros where the file is missing.
 pub fn now() -> Memory {
     parse(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
 }

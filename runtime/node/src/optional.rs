@@ -1,5 +1,5 @@
-//! Files that people may ask for beside the records: statistics, dumps. What goes wrong with them costs
-//! nothing else: they are looked at before a node begins, and never waited for.
+//! Files that people may ask for beside the records: statistics and dumps. A failure to write them costs
+//! nothing else: the node checks their paths before its work begins, and never waits for their readers.
 
 use std::{
     ffi::OsStr,
@@ -17,7 +17,7 @@ use nix::{
 /// Checks that `path` can be written, without writing.
 ///
 /// # Errors
-/// When it is a folder or a socket, lies in no folder, or may not be written.
+/// When `path` is a folder or a socket, has no parent folder, or is not writable.
 pub fn check(path: &Path) -> io::Result<()> {
     let error = |what: &str| Err(io::Error::other(what));
     match fs::metadata(path) {
@@ -40,11 +40,11 @@ pub fn check(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a file: a regular one whole or not at all, anything else (a device, a pipe) in its place. A pipe that
-/// nobody reads, or that is full, is an error.
+/// Writes a file: a regular file whole or not at all, any other kind (a device, a pipe) in place. A pipe
+/// without a reader, or a full pipe, is an error.
 ///
 /// # Errors
-/// When not all was written.
+/// When the system did not take all of `bytes`.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::metadata(path) {
         // Through links: what is renamed onto a link replaces the link.
@@ -56,7 +56,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// By way of a file beside it.
+/// Writes a temporary file beside `path` and renames it.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let part = part(path);
     // Of an earlier life; or a link, which must not be followed.

@@ -1,4 +1,4 @@
-//! What a node tells of itself: statistics as a file, events as lines of standard output.
+//! A node's reports: statistics as a file, events as lines on standard output.
 
 use std::{io, path::Path};
 
@@ -15,7 +15,7 @@ use tessera_plan::files::{
 };
 use tessera_runtime::program::Program;
 
-/// Who this process is and how much memory it takes, now.
+/// The identity of this process and the memory that it takes now.
 pub fn process(role: Role, id: u16, program: &Program) -> Process {
     Process {
         role,
@@ -26,7 +26,7 @@ pub fn process(role: Role, id: u16, program: &Program) -> Process {
     }
 }
 
-/// One line of JSON, keys in alphabetical order.
+/// Formats `value` as one line of JSON, with the keys in alphabetical order.
 ///
 /// # Errors
 /// When a value has no form in JSON.
@@ -34,10 +34,10 @@ pub fn json_line(value: &impl Serialize) -> io::Result<String> {
     Ok(format!("{}\n", serde_json::to_value(value)?))
 }
 
-/// Checks, before a node begins, that its statistics can be written.
+/// Checks, before a node begins its work, that the statistics file is writable.
 ///
 /// # Errors
-/// When they cannot.
+/// When the file is not writable.
 pub fn check(path: Option<&Path>) -> Result<(), NodeError> {
     path.map_or(Ok(()), |path| {
         optional::check(path).map_err(NodeError::io(format!("--stats {}", path.display())))
@@ -57,14 +57,14 @@ pub fn write(path: &Path, statistics: &impl Serialize) -> Result<(), NodeError> 
         )))
 }
 
-/// Tells whoever reads standard output, as one line of JSON. Nobody need read it.
+/// Prints an event to standard output, as one line of JSON. The line is lost if nobody reads it.
 pub fn tell(event: &Event) {
     if let Ok(line) = json_line(event) {
         let _ = console::out(&line, Patience::None);
     }
 }
 
-/// As [`tell`], to somebody who asked for it: waits until it is read.
+/// Prints like [`tell`], but waits until the line is read: a person asked for it.
 pub fn answer(event: &impl Serialize) {
     if let Ok(line) = json_line(event) {
         let _ = console::out(&line, Patience::Endless);

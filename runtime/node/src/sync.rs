@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 /// A fixed run of atomic words, all zero when new. Indices out of range panic.
 pub trait Words {
-    /// Number of words.
+    /// Number of words in the run.
     fn count(&self) -> usize;
 
     /// Reads word `i`.
@@ -17,7 +17,7 @@ pub trait Words {
     /// Writes `new` into word `i` if it holds `current`.
     ///
     /// # Errors
-    /// The value found, when it is another.
+    /// The word's value, when it differs from `current`.
     fn compare_exchange(
         &self,
         i: usize,
@@ -27,11 +27,11 @@ pub trait Words {
         failure: Ordering,
     ) -> Result<u32, u32>;
 
-    /// A fence between the words' accesses.
+    /// Orders the accesses before the fence and those behind it.
     fn fence(&self, order: Ordering);
 }
 
-/// Whatever holds real atomics: `Arc<[AtomicU32]>` on the heap, [`crate::shm::ShmWords`].
+/// Types that hold real atomics: `Arc<[AtomicU32]>` on the heap, [`crate::shm::ShmWords`].
 impl<T: AsRef<[AtomicU32]>> Words for T {
     fn count(&self) -> usize {
         self.as_ref().len()

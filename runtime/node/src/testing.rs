@@ -31,7 +31,7 @@ const fn map(layer: i32) -> TensorSpec {
     }
 }
 
-/// [`PROGRAM`], to be varied.
+/// The adder's program, as a template for variants of [`PROGRAM`].
 pub const ADDER: Program = Program {
     name: "adder",
     target: "portable",
@@ -59,7 +59,7 @@ pub const ADDER: Program = Program {
     check_cpu: || Ok(()),
 };
 
-/// No tasks, no heads: a frame of 2 x 3 values goes straight to the tail.
+/// A program without tasks and heads: a frame of 2 x 3 values goes straight to the tail.
 pub static PROGRAM: Program = ADDER;
 
 /// Panics on a frame that begins with NaN, to show that a frame's trouble stays its own.

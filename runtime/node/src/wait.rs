@@ -1,4 +1,4 @@
-//! What a node's loop waits for: its socket, its helpers, signals, the clock.
+//! The events that a node's loop waits for: its socket, its helper threads, signals, the clock.
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -20,21 +20,21 @@ use nix::{
 use crate::error::NodeError;
 use tessera_protocol::Micros;
 
-/// Microseconds since this process made its clock.
+/// A clock that counts microseconds since its start.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    /// A clock that starts now.
+    /// Starts a clock at 0.
     pub fn start() -> Self {
         Self {
             start: Instant::now(),
         }
     }
 
-    /// The time.
+    /// Microseconds since the clock's start.
     pub fn now(self) -> Micros {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
@@ -45,7 +45,7 @@ impl Clock {
 pub struct Waker(Arc<EventFd>);
 
 impl Waker {
-    /// A new one.
+    /// A waker that is not awake.
     ///
     /// # Errors
     /// When the process has too many open files.
@@ -55,13 +55,13 @@ impl Waker {
         Ok(Self(Arc::new(fd)))
     }
 
-    /// Wakes the loop, now or when it next waits.
+    /// Wakes the loop, now or at its next wait.
     pub fn wake(&self) {
         // Fails only when the counter is full: then the loop is awake already.
         let _ = self.0.write(1);
     }
 
-    /// Forgets earlier wakes; look for work afterwards.
+    /// Forgets earlier wakes. Look for work after this call, not before.
     pub fn clear(&self) {
         let _ = self.0.read();
     }
@@ -73,24 +73,24 @@ impl AsFd for Waker {
     }
 }
 
-/// What a signal asks for.
+/// A request that a signal stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// SIGTERM, SIGINT, SIGHUP: end orderly.
+    /// SIGTERM, SIGINT, SIGHUP: end this node in good order.
     End(Signal),
-    /// SIGUSR2: end, and the cluster with this node.
+    /// SIGUSR2: end this node, and the cluster with it.
     EndCluster,
-    /// SIGUSR1: write the statistics so far.
+    /// SIGUSR1: write the statistics collected so far.
     Statistics,
 }
 
-/// Signals as something to wait for.
+/// A file descriptor that receives this process' signals.
 #[derive(Debug)]
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Takes them over; call before threads and processes are started, which inherit the mask, and behind
-    /// all that may take long: signals that come before the loop runs wait for it.
+    /// Blocks the signals and receives them here. Call this function before threads and processes are started,
+    /// which inherit the mask, but after all slow work: signals that come before the loop runs wait for the loop.
     ///
     /// # Errors
     /// When the process has too many open files.
@@ -116,7 +116,7 @@ impl Signals {
         Ok(Self(fd))
     }
 
-    /// The next one that has arrived.
+    /// The next request that has arrived; `None` when no signal waits.
     pub fn next(&self) -> Option<Asked> {
         let signal = self.0.read_signal().ok().flatten()?;
         let signal = i32::try_from(signal.ssi_signo).ok()?;
@@ -144,7 +144,7 @@ impl AsFd for Signals {
 /// Waits until one of `fds` can be read, at most `timeout_us` microseconds.
 ///
 /// # Errors
-/// When the system cannot wait.
+/// When the system call fails.
 pub fn wait<const N: usize>(fds: [BorrowedFd<'_>; N], timeout_us: u64) -> Result<(), NodeError> {
     let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     // A day at most: the kernel refuses times that it cannot count.

@@ -1,5 +1,5 @@
-//! How much memory a picture may take while it is decoded: a share of what the system would still
-//! give, so that a picture that is too large is a message and not the end of the node.
+//! The memory that a picture may take while it is decoded: a share of the memory that the system still
+//! has free. A picture that is too large then gives an error message and does not end the node.
 
 use std::{fs, path::Path};
 
@@ -20,12 +20,12 @@ pub(super) fn decode_bytes_now() -> u64 {
     (least / 4 * 3).min(DECODE_BYTES_MAX)
 }
 
-/// What the kernel thinks it can give without swapping.
+/// Bytes that the kernel estimates it can give without swapping.
 fn free_of_system() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
-/// What the limit of the address space (`ulimit -v`) leaves.
+/// Bytes that the limit of the address space (`ulimit -v`) leaves.
 #[allow(
     clippy::unnecessary_cast,
     reason = "limits have 32 bits on some boards"
@@ -39,7 +39,7 @@ fn free_of_process() -> Option<u64> {
     Some((limit as u64).saturating_sub(kilobytes(&status, "VmSize:")?))
 }
 
-/// What the control groups of this process (`MemoryMax=` of systemd, containers) leave.
+/// Bytes that the control groups of this process (`MemoryMax=` of systemd, containers) leave.
 fn free_of_cgroups() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     // The line of the second version; the first one's hierarchies have a number and names.
@@ -47,7 +47,7 @@ fn free_of_cgroups() -> Option<u64> {
     free_of_cgroup(Path::new("/sys/fs/cgroup"), path.trim_start_matches('/'))
 }
 
-/// The least that the group `path` below `root` and those around it leave.
+/// The least number of bytes that the group `path` below `root` and the groups around it leave.
 fn free_of_cgroup(root: &Path, path: &str) -> Option<u64> {
     let own = root.join(path);
     let around = own.ancestors().take_while(|dir| dir.starts_with(root));

@@ -1,27 +1,27 @@
-//! Why a file is no picture that a network can be given.
+//! Reasons why a file cannot become a network's input.
 
 use std::path::PathBuf;
 
 use super::{budget::SIDE_MAX, jpeg::Damage};
 
-/// Why a file is no picture. Messages hold their cause.
+/// Why a file cannot become a network's input. The message includes the cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
-    /// It cannot be opened or read.
+    /// The system cannot open or read the file.
     #[error("cannot read {path}: {cause}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// It is a folder, a pipe or a device.
+    /// The path leads to a folder, a pipe or a device.
     #[error("{path} is {what}; give a file")]
     NotAFile {
-        /// What was given.
+        /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file found, in words.
         what: &'static str,
     },
     /// The file holds nothing.
@@ -30,29 +30,29 @@ pub enum PictureError {
         /// The file.
         path: PathBuf,
     },
-    /// It is of no kind that is read.
+    /// The file's format is not supported.
     #[error("{path} is no picture that can be decoded (PNG, JPEG, BMP or PNM), by its contents")]
     Unknown {
         /// The file.
         path: PathBuf,
     },
-    /// It cannot be decoded.
+    /// The decoder cannot decode the file.
     #[error("{path} is no picture that can be decoded (PNG, JPEG, BMP or PNM): {cause}")]
     Decode {
         /// The file.
         path: PathBuf,
-        /// What the decoder says.
+        /// The decoder's error.
         cause: image::ImageError,
     },
-    /// A part of it is missing or makes no sense.
+    /// A part of the file is missing or invalid.
     #[error("{path} is a damaged JPEG: {cause}; fetch it again")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The missing or invalid part.
         cause: Damage,
     },
-    /// It is shorter than a picture of that size can be.
+    /// The file is shorter than a picture of its size can be.
     #[error(
         "{path} is cut off: {file_bytes} bytes cannot hold {width} x {height} pixels; fetch it again"
     )]
@@ -63,10 +63,10 @@ pub enum PictureError {
         width: u32,
         /// Rows of pixels.
         height: u32,
-        /// Bytes in the file.
+        /// Length of the file in bytes.
         file_bytes: u64,
     },
-    /// It has too many pixels for anything.
+    /// A side of the picture exceeds the largest side that is decoded.
     #[error(
         "{path} is too large: {width} x {height} pixels, at most {SIDE_MAX} a side are read; scale it down first"
     )]
@@ -78,7 +78,7 @@ pub enum PictureError {
         /// Rows of pixels.
         height: u32,
     },
-    /// It would take more memory than there is for it.
+    /// Decoding would take more memory than the budget allows.
     #[error(
         "{path} is too large for the memory that is free: {width} x {height} pixels take {} MiB to decode, {} MiB may be taken now; scale it down first",
         needed_bytes.div_ceil(1 << 20), budget_bytes >> 20
@@ -90,12 +90,12 @@ pub enum PictureError {
         width: u32,
         /// Rows of pixels.
         height: u32,
-        /// Bytes that decoding takes.
+        /// Bytes that decoding needs.
         needed_bytes: u64,
-        /// Bytes that it may take.
+        /// Bytes that decoding may take.
         budget_bytes: u64,
     },
-    /// The file alone would take more.
+    /// The file alone is longer than the budget.
     #[error(
         "{path} is too large for the memory that is free: {} MiB, {} MiB may be taken now",
         file_bytes.div_ceil(1 << 20), budget_bytes >> 20
@@ -103,12 +103,12 @@ pub enum PictureError {
     File {
         /// The file.
         path: PathBuf,
-        /// Bytes in the file.
+        /// Length of the file in bytes.
         file_bytes: u64,
         /// Bytes that decoding may take.
         budget_bytes: u64,
     },
-    /// The system does not give as much memory.
+    /// The system refused to allocate the memory for decoding.
     #[error(
         "{path} is too large: the system does not give the {} MiB that {width} x {height} pixels take to decode; scale it down first",
         needed_bytes.div_ceil(1 << 20)
@@ -120,10 +120,10 @@ pub enum PictureError {
         width: u32,
         /// Rows of pixels.
         height: u32,
-        /// Bytes that decoding takes.
+        /// Bytes that decoding needs.
         needed_bytes: u64,
     },
-    /// A picture without pixels.
+    /// The picture has no pixels.
     #[error("{path} is a picture of {width} x {height}: there are no pixels")]
     NoPixels {
         /// The file.
@@ -133,7 +133,7 @@ pub enum PictureError {
         /// Rows of pixels.
         height: u32,
     },
-    /// The network's input is no picture.
+    /// The network's input does not have 1 or 3 channels.
     #[error(
         "the network takes {channels} channels, pictures have 1 or 3; give it tensors (--input-f32)"
     )]

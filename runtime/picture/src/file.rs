@@ -9,10 +9,10 @@ use std::{
 
 use super::error::PictureError;
 
-/// Opens a regular file; gives its length in bytes too.
+/// Opens a regular file; returns the file and its length in bytes.
 ///
 /// # Errors
-/// When it cannot be opened, or is no regular file.
+/// When the system cannot open the file, or the path does not lead to a regular file.
 pub fn open(path: &Path) -> Result<(File, u64), PictureError> {
     regular(path, std::fs::metadata(path).map_err(io(path))?)?;
     // Should it be a pipe by now, one without a writer does not hold this up.
@@ -41,7 +41,7 @@ fn regular(path: &Path, meta: Metadata) -> Result<u64, PictureError> {
     })
 }
 
-/// What an entry of a folder is that is no file.
+/// Names the kind of a folder's entry that is no regular file.
 fn kind(of: FileType) -> &'static str {
     match of {
         t if t.is_dir() => "a folder",

@@ -26,12 +26,12 @@ use super::{
 /// Bytes that tell a file's kind.
 const HEAD_BYTES: u64 = 64;
 
-/// How pictures are read.
+/// Options for reading a picture.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Turn pictures as their EXIF orientation says.
+    /// Whether to turn the picture as its EXIF orientation says.
     pub upright: bool,
-    /// Most bytes that decoding one may take; by default a share of what is free.
+    /// Most bytes that decoding one picture may take; `None` for a share of the free memory.
     pub budget_bytes: Option<u64>,
 }
 
@@ -50,12 +50,12 @@ impl Default for Options {
 /// 16-bit value counts. JPEG decoders round differently: expect differences of a few levels there.
 ///
 /// # Errors
-/// When the file cannot be read, is no picture, is damaged, has no pixels, or is too large.
+/// When the file is unreadable, no picture, damaged, without pixels, or too large.
 pub fn load(path: &Path) -> Result<Picture, PictureError> {
     load_with(path, Options::default())
 }
 
-/// As [`load`], with options.
+/// Decodes a picture as [`load`] does, with options.
 ///
 /// # Errors
 /// As [`load`].
@@ -63,7 +63,7 @@ pub fn load_with(path: &Path, options: Options) -> Result<Picture, PictureError>
     Opened::new(path, options)?.decode()
 }
 
-/// Checks all that [`load_with`] checks before it decodes.
+/// Performs all checks that [`load_with`] performs before it decodes the picture.
 ///
 /// # Errors
 /// As [`load`].

@@ -54,7 +54,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture of rows of R, G, B.
+    /// A picture from rows of R, G, B with 8 bits each.
     ///
     /// # Panics
     /// If there are not `3 * width * height` bytes.
@@ -112,20 +112,20 @@ impl Picture {
         }
     }
 
-    /// Columns.
+    /// Width in pixels.
     pub const fn width(&self) -> u32 {
         self.width
     }
 
-    /// Rows.
+    /// Height in pixels.
     pub const fn height(&self) -> u32 {
         self.height
     }
 
-    /// R, G, B of a pixel.
+    /// The R, G, B values of the pixel in column `x` and row `y`.
     ///
     /// # Panics
-    /// If the pixel lies outside.
+    /// If the pixel lies outside the picture.
     pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         assert!(
             x < self.width as usize && y < self.height as usize,

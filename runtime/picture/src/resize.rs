@@ -1,7 +1,7 @@
 //! Darknet's bilinear resize and letterbox, to the last bit in float32 (Darknet `image.c`,
 //! `resize_image`, `letterbox_image`): corners are aligned, columns come before rows.
 //!
-//! Works row by row: besides the target only two resized rows are held.
+//! The resize works row by row and holds only two resized rows besides the target.
 
 use crate::{Picture, letterbox_size};
 
@@ -58,11 +58,11 @@ fn fetch(
     k
 }
 
-/// Resizes to `w x h` and hands over every row as `[w][c]` values, `c` being 3 (R, G, B) or
+/// Resizes to `w x h` and hands over every row as `[w, c]` values in 0..1, `c` being 3 (R, G, B) or
 /// 1 (grey).
 ///
 /// # Panics
-/// If the picture is empty or `c` is neither.
+/// If the picture is empty or `c` is neither 3 nor 1.
 pub fn resize_into(
     p: &Picture,
     (w, h, c): (usize, usize, usize),

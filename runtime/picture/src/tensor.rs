@@ -1,12 +1,12 @@
 //! Raw input tensors: Darknet's order (channels, rows, columns) against the nodes' `[h, w, c]`.
 
-/// Why bytes are no tensor.
+/// The bytes given and the bytes of the tensor differ in number.
 #[derive(Debug, thiserror::Error)]
 #[error("{found} bytes; an input of {c} x {h} x {w} (C, H, W float32) takes {expected}")]
 pub struct TensorSizeError {
-    /// Bytes given.
+    /// Number of bytes given.
     pub found: usize,
-    /// Bytes needed.
+    /// Number of bytes that the tensor needs.
     pub expected: usize,
     /// Channels of the input.
     pub c: usize,
@@ -19,7 +19,7 @@ pub struct TensorSizeError {
 /// Transposes raw little-endian float32 C, H, W bytes into an `[h, w, c]` slice.
 ///
 /// # Errors
-/// When the sizes differ.
+/// [`TensorSizeError`] when `bytes` does not have the size of the tensor.
 ///
 /// # Panics
 /// If `out` is no `[h, w, c]` slice.
@@ -48,7 +48,7 @@ pub fn tensor_from_chw(
     Ok(())
 }
 
-/// An `[h, w, c]` map as raw little-endian float32 C, H, W bytes.
+/// Transposes an `[h, w, c]` map into raw little-endian float32 C, H, W bytes.
 pub fn chw_from_tensor(map: &[f32], h: usize, w: usize, c: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 * map.len());
     for ch in 0..c {

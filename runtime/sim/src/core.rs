@@ -18,70 +18,70 @@ use tessera_protocol::{
     wire::{self, Message},
 };
 
-/// Something that happens.
+/// An event: something that happens at one virtual time.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A datagram reaches the queue before its receiver's link.
+    /// A datagram joins the queue before its receiver's link.
     Port(Datagram),
     /// A datagram reaches its receiver.
     Deliver(Datagram),
-    /// A timer went off.
+    /// A node's timer goes off.
     Tick {
         node: usize,
         incarnation: Incarnation,
     },
-    /// A worker is through with a job, or died in it.
+    /// A worker finishes a job, or dies while it runs the job.
     JobEnd {
         node: usize,
         incarnation: Incarnation,
         job: JobId,
         lost: bool,
     },
-    /// A source may have its next frame ready.
+    /// A source offers its next frame, if the frame is ready.
     Offer {
         node: usize,
         incarnation: Incarnation,
     },
-    /// A tail ended.
+    /// The gateway finishes the tail of a frame.
     TailEnd {
         incarnation: Incarnation,
         frame: FrameId,
         failed: bool,
     },
-    /// A node that stood still goes on.
+    /// A node that stood still resumes.
     Resume {
         node: usize,
         incarnation: Incarnation,
     },
-    /// Something breaks or is repaired.
+    /// A fault begins or is repaired.
     Fault(Fault),
     /// A malformed datagram is due.
     Hostile,
 }
 
-/// What jobs and frames came to.
+/// Totals over a world: jobs, frames, datagrams and inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Jobs that workers began.
+    /// Jobs that workers have begun.
     pub jobs: u64,
-    /// Of them, other nodes' tasks.
+    /// Jobs among [`Self::jobs`] that are tasks stolen from another node.
     pub stolen: u64,
-    /// Jobs lost by workers.
+    /// Jobs that ended with the death of their worker.
     pub lost_jobs: u64,
-    /// Frames that a source could not place though its machine wanted one.
+    /// Frames that a source had no slot for, though its machine asked for a frame.
     pub unplaced: u64,
-    /// Malformed and replayed datagrams delivered.
+    /// Malformed and replayed datagrams that reached a node.
     pub hostile: u64,
     /// Datagrams to addresses where nobody listens.
     pub unreachable: u64,
-    /// Datagrams dropped by the socket of a node that stood still.
+    /// Datagrams that a paused node's full socket dropped.
     pub socket_full: u64,
-    /// Inputs given to machines.
+    /// Inputs given to all machines.
     pub inputs: u64,
 }
 
 impl Counters {
-    /// Adds another world's.
+    /// Adds the counters of another world.
     pub const fn add(&mut self, o: &Self) {
         self.jobs += o.jobs;
         self.stolen += o.stolen;
@@ -94,22 +94,22 @@ impl Counters {
     }
 }
 
-/// When a worker ran a job to its end.
+/// The virtual time span in which a worker ran a job to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobSpan {
-    /// Of which edge, from 1.
+    /// Index of the edge, from 1.
     pub node: usize,
-    /// The task's frame.
+    /// The frame that the task belongs to.
     pub frame: FrameId,
-    /// The task.
+    /// The task that the job ran.
     pub task: TaskId,
-    /// Virtual time at which the worker began.
+    /// Virtual time at which the worker began the job, in microseconds.
     pub start_us: u64,
-    /// Virtual time at which it was through.
+    /// Virtual time at which the worker finished the job, in microseconds.
     pub end_us: u64,
 }
 
-/// What all nodes share.
+/// State that all nodes share.
 #[derive(Debug)]
 pub(super) struct Core {
     pub queue: Queue<Event>,
@@ -123,16 +123,16 @@ pub(super) struct Core {
     pub trace: bool,
     /// See [`super::WorldConfig::task_us`].
     pub task_us: Vec<Vec<u64>>,
-    /// Jobs that ran to their end, when they are recorded.
+    /// Jobs that ran to their end; `None` unless the world records jobs.
     pub job_spans: Option<Vec<JobSpan>>,
-    /// A task that no worker survives.
+    /// A task that kills every worker that runs the task.
     pub broken: Option<TaskId>,
-    /// Who listens where.
+    /// Index of the node that listens on each address.
     pub addresses: BTreeMap<SocketAddr, usize>,
 }
 
 impl Core {
-    /// Wraps a broken rule with the time.
+    /// Adds the current virtual time to a broken rule.
     pub const fn fail(&self, what: Violation) -> Failure {
         Failure {
             at_us: self.queue.now_us(),
@@ -140,14 +140,14 @@ impl Core {
         }
     }
 
-    /// Says what happens, when asked to.
+    /// Prints an event, if the world traces events.
     pub fn trace(&self, text: impl FnOnce() -> String) {
         if self.trace {
             eprintln!("{:>10} {}", self.queue.now_us(), text());
         }
     }
 
-    /// A node sends a datagram.
+    /// Sends a datagram from a node.
     pub fn send(
         &mut self,
         node: usize,
@@ -186,7 +186,7 @@ impl Core {
     }
 }
 
-/// A datagram for people.
+/// Describes a datagram for a trace.
 fn describe(bytes: &[u8], info: &ProgramInfo) -> String {
     match wire::parse(bytes, info) {
         Ok((_, Message::Data(d))) => format!("Data of pull {} at {}", d.pull.0, d.offset),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-/// A datagram under way.
+/// A datagram on its way from one address to another.
 #[derive(Clone, Debug)]
 pub(super) struct Datagram {
     pub from: SocketAddr,

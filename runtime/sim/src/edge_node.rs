@@ -19,7 +19,7 @@ use tessera_protocol::{
     FrameOutcome, Job, JobId, NodeId, Notice, Refusal, store::Store,
 };
 
-/// Something for the shell to do.
+/// An action that the machine asks its shell for.
 enum Action {
     Run(Job),
     Ended(FrameNumber, FrameMeta, FrameOutcome),
@@ -48,18 +48,18 @@ pub(super) struct EdgeNode {
     brought: u32,
     next_frame_us: u64,
     said_all: bool,
-    /// Its workers stand still.
+    /// The workers stand still: no job of theirs ends.
     pub frozen: bool,
-    /// The gateway told it to leave.
+    /// The gateway has told this edge to leave.
     pub stopped: bool,
-    /// Why the gateway refused it last.
+    /// The gateway's last reason to refuse this edge.
     refused: Option<Refusal>,
-    /// What its machine said for operators.
+    /// Notices that the machine has given for operators.
     pub notices: Vec<Notice>,
 }
 
 impl EdgeNode {
-    /// Outputs of a machine before it counts as spinning.
+    /// Outputs for one input from which the machine counts as spinning.
     const OUTPUTS_MAX: usize = 100_000;
 
     /// `spec.config` complete.
@@ -101,12 +101,12 @@ impl EdgeNode {
         }
     }
 
-    /// Whether it has frames to bring or jobs out.
+    /// Whether the edge has frames to bring or jobs running.
     pub fn busy(&self) -> bool {
         self.belongs() && (!self.said_all || !self.jobs.is_empty())
     }
 
-    /// Whether all frames that it is to bring have ended.
+    /// Whether all frames that the edge is to bring have ended.
     pub fn is_done(&self, ledger: &Ledger) -> bool {
         let mine =
             |f: &FrameId| (f.source, f.incarnation) == (self.id(), self.endpoint.incarnation);
@@ -114,12 +114,12 @@ impl EdgeNode {
         self.said_all && all.into_iter().all(|(_, r)| r.over())
     }
 
-    /// Whether it is one of the cluster: neither refused nor gone.
+    /// Whether the edge belongs to the cluster: the gateway has not refused the edge, and the edge has not left.
     pub fn belongs(&self) -> bool {
         !self.stopped && self.refusal().is_none()
     }
 
-    /// Why the gateway would not have it, unless it has it now.
+    /// The gateway's last reason to refuse this edge; `None` once the edge has joined.
     pub fn refusal(&self) -> Option<Refusal> {
         self.refused.filter(|_| !self.machine.joined())
     }
@@ -129,17 +129,17 @@ impl EdgeNode {
         self.machine.stats()
     }
 
-    /// Whether the gateway has taken it in.
+    /// Whether the gateway has admitted this edge.
     pub fn joined(&self) -> bool {
         self.machine.joined()
     }
 
-    /// Length of the machine's state as text: bounded, however long it ran.
+    /// Length of the machine's state as debug text, which stays bounded however long the machine runs.
     pub fn state_bytes(&self) -> usize {
         format!("{:?}", self.machine).len()
     }
 
-    /// Gives the machine an input and does what it asks for.
+    /// Gives the machine an input and performs the actions that the machine asks for.
     pub fn input(&mut self, core: &mut Core, input: EdgeInput<'_>) -> Result<(), Failure> {
         if self.stopped {
             return Ok(());
@@ -244,7 +244,7 @@ impl EdgeNode {
         self.drain(core)
     }
 
-    /// Takes a job in; a worker begins it when one is idle.
+    /// Accepts a job; an idle worker begins the job.
     fn take(&mut self, core: &mut Core, job: Job) -> Result<(), Failure> {
         let node = self.id();
         core.trace(|| {
@@ -328,7 +328,7 @@ impl EdgeNode {
         }
     }
 
-    /// A worker dies in the middle of the job it began first.
+    /// Kills a worker in the middle of the job that was begun first.
     pub fn crash_worker(&mut self, core: &mut Core) -> Result<(), Failure> {
         let running = self.jobs.iter().find(|(_, o)| o.running);
         match running.map(|(&id, _)| id) {
@@ -337,7 +337,7 @@ impl EdgeNode {
         }
     }
 
-    /// A worker is through with a job, or died in it.
+    /// Ends a job: its worker has finished, or has died while it ran the job.
     pub fn job_end(&mut self, core: &mut Core, id: JobId, lost: bool) -> Result<(), Failure> {
         // Ended before by a worker's death.
         if !self.jobs.get(&id).is_some_and(|o| o.running) {

@@ -1,51 +1,51 @@
-//! What a world is told of an edge: its machine, its link, its workers, its frames.
+//! The description of an edge for a world: its machine, its link, its workers, its frames.
 
 use super::{endpoint::address, link::Attachment};
 use tessera_protocol::{EdgeConfig, Incarnation, NodeId};
 
-/// An edge, as a world is told of it.
+/// An edge of a [`WorldConfig`](crate::WorldConfig).
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeSpec {
-    /// Its machine's configuration. The world sets `id`, `incarnation` and `gateway`.
+    /// Configuration of the edge's machine. The world sets `id`, `incarnation` and `gateway`.
     pub config: EdgeConfig,
-    /// How it hangs on the network.
+    /// The edge's link to the network.
     pub attachment: Attachment,
-    /// Multiply-adds per microsecond of one worker; not 0.
+    /// Multiply-adds that one worker computes per microsecond; not 0.
     pub macs_per_us: u64,
-    /// Microseconds that every task takes besides.
+    /// Microseconds that every task takes in addition to its multiply-adds.
     pub task_us: u64,
     /// Parts per million of jobs that take [`Self::straggle_factor`] times as long.
     pub straggle_ppm: u32,
-    /// How many times as long those jobs take.
+    /// Factor on the time of a straggling job.
     pub straggle_factor: u64,
-    /// Parts per million of jobs that a worker's death ends.
+    /// Parts per million of jobs that end with the death of their worker.
     pub lose_ppm: u32,
-    /// Frames that each incarnation of it brings, if it is a source.
+    /// Frames that each incarnation of the edge brings; 0 for an edge that is no source.
     pub frames: u32,
-    /// Microseconds between two frames at least; 0 for as fast as they are taken.
+    /// Least microseconds between two frames; 0 to bring frames as fast as the machine takes them.
     pub frame_interval_us: u64,
-    /// Frames' worth of slots for stolen tasks' outputs.
+    /// Frames whose stolen tasks' outputs the slots can hold at a time.
     pub steal_frames: usize,
-    /// Whether larger slots serve when those of a size are used up.
+    /// Whether the store gives out a larger slot when all slots of the size asked for are in use.
     pub spill: bool,
-    /// Parts per million that its clock runs fast.
+    /// Parts per million by which the edge's clock runs fast.
     pub clock_ppm: i32,
-    /// Virtual time of its first start; 0 for any within the first milliseconds.
+    /// Virtual time of the first start, in microseconds; 0 for a random time within the first milliseconds.
     pub start_us: u64,
-    /// Whether it does not belong.
+    /// Why the edge does not belong to the cluster; `None` for an edge that belongs.
     pub stranger: Option<Stranger>,
 }
 
-/// Why an edge does not belong.
+/// Why an edge does not belong to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stranger {
-    /// It was built from another plan.
+    /// The edge was built from another plan.
     Plan,
-    /// Its weights are another model's.
+    /// The edge has another model's weights.
     Model,
-    /// It has another node's id. The one that registered first is the node, until it is gone.
+    /// The edge has another node's id. The one that registered first is the node, until that node has left.
     Twin {
-        /// The index of the node whose id it has.
+        /// Index of the node with the same id.
         of: usize,
     },
 }
@@ -74,7 +74,7 @@ impl EdgeSpec {
         }
     }
 
-    /// The same as a source of so many frames, two of them in datagram.
+    /// Makes the edge a source of `frames` frames with at most two frames in flight.
     pub const fn source(mut self, frames: u32) -> Self {
         self.frames = frames;
         self.config.frames_max = 2;

@@ -5,14 +5,14 @@ use std::{collections::VecDeque, net::SocketAddr, rc::Rc};
 use super::core::{Core, Event};
 use tessera_protocol::Incarnation;
 
-/// A clock that began at another time and runs at another rate than virtual time.
+/// A clock with its own start time and rate, both different from those of virtual time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// Virtual time of its start.
+    /// Virtual time at which the clock starts, in microseconds.
     pub start: u64,
-    /// What it showed then.
+    /// Time that the clock shows at its start, in microseconds.
     pub offset: u64,
-    /// Parts per million that it runs fast.
+    /// Parts per million by which the clock runs fast.
     pub ppm: i32,
 }
 
@@ -21,13 +21,13 @@ impl Clock {
         (1_000_000 + self.ppm as i128) as u128
     }
 
-    /// What it shows at virtual time `t`.
+    /// The time that the clock shows at virtual time `t`.
     pub const fn local(self, t: u64) -> u64 {
         let d = t.saturating_sub(self.start) as u128;
         self.offset + (d * self.rate() / 1_000_000) as u64
     }
 
-    /// First virtual time at which it shows `local` or later.
+    /// First virtual time at which the clock shows `local` or later.
     pub const fn global(self, local: u64) -> u64 {
         let d = local.saturating_sub(self.offset) as u128;
         let t = (d * 1_000_000).div_ceil(self.rate());
@@ -38,7 +38,7 @@ impl Clock {
     }
 }
 
-/// Address of a node; `port` tells starts apart that moved.
+/// Address of a node; `port` distinguishes starts at different addresses.
 pub(super) fn address(node: usize, port: u32) -> SocketAddr {
     let [_, _, hi, lo] = (node as u32).to_be_bytes();
     SocketAddr::from(([10, 0, hi, lo], 7000 + port as u16))
@@ -50,20 +50,20 @@ pub(super) type Arrived = (SocketAddr, Rc<[u8]>);
 /// A node's place in the world.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// 0 is the gateway; equals the node's id.
+    /// The node's index, which equals the node's id; 0 is the gateway.
     pub index: usize,
     pub address: SocketAddr,
     /// Counts the node's processes from 0.
     pub incarnation: Incarnation,
     pub clock: Clock,
-    /// Until when the node stands still.
+    /// Virtual time until which the node stands still.
     pub paused: Option<u64>,
-    /// What arrived meanwhile.
+    /// Datagrams that arrived while the node stood still.
     socket: VecDeque<Arrived>,
     socket_bytes: usize,
-    /// Virtual time the machine waits for.
+    /// Virtual time that the machine waits for, in microseconds.
     wake_us: u64,
-    /// Virtual time of the timer's event.
+    /// Virtual time of the pending timer event.
     timer: Option<u64>,
     spins: u32,
     spun_at: u64,
@@ -74,7 +74,7 @@ impl Endpoint {
     const SOCKET_BYTES_MAX: usize = 208 * 1024;
     /// The kernel's overhead per datagram.
     const SOCKET_OVERHEAD: usize = 512;
-    /// Ticks in a row at one time before the machine counts as spinning.
+    /// Ticks in a row at one virtual time from which the machine counts as spinning.
     const TICKS_MAX: u32 = 64;
 
     pub const fn new(
@@ -113,15 +113,15 @@ impl Endpoint {
         }
     }
 
-    /// The timer's event came while the node stands still: it is told when it resumes, and sets the
-    /// timer again.
+    /// Handles a timer event of a paused node: the machine receives its tick when the node resumes,
+    /// and sets the timer again.
     pub fn miss(&mut self, core: &Core) {
         if self.timer == Some(core.queue.now_us()) {
             self.timer = None;
         }
     }
 
-    /// The timer's event came: whether the machine is to be told. `Err` when it spins.
+    /// Handles a timer event; returns whether the machine receives a tick. `Err` when the machine spins.
     pub fn tick(&mut self, core: &mut Core) -> Result<bool, ()> {
         let now_us = core.queue.now_us();
         if self.timer != Some(now_us) {
@@ -145,7 +145,7 @@ impl Endpoint {
         }
     }
 
-    /// Keeps a datagram for a node that stands still; `false` when its buffer is full.
+    /// Keeps a datagram for a paused node; `false` when the node's socket buffer is full.
     pub fn keep(&mut self, arrived: Arrived) -> bool {
         let bytes = arrived.1.len() + Self::SOCKET_OVERHEAD;
         if self.socket_bytes + bytes > Self::SOCKET_BYTES_MAX {
@@ -156,7 +156,7 @@ impl Endpoint {
         true
     }
 
-    /// What arrived while the node stood still.
+    /// Takes the datagrams that arrived while the node stood still.
     pub fn kept(&mut self) -> VecDeque<Arrived> {
         self.socket_bytes = 0;
         std::mem::take(&mut self.socket)

@@ -1,4 +1,4 @@
-//! What happens in a world: one event after the other.
+//! Processes the events of a world, one after the other.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use super::{
 use tessera_protocol::{EdgeInput, GatewayInput, Incarnation, NodeId};
 
 impl World {
-    /// Lets one event happen.
+    /// Processes one event.
     pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Port(datagram) => {
@@ -194,7 +194,7 @@ impl World {
         self.tell_tick(node)
     }
 
-    /// Lets the ends of jobs and tails happen that a node's standing still has held back.
+    /// Processes the job and tail ends that were held back while the node stood still.
     fn release(&mut self, node: usize) -> Result<(), Failure> {
         let held = std::mem::take(&mut self.held);
         let (mine, rest) = held.into_iter().partition(|(n, _)| *n == node);

@@ -1,37 +1,37 @@
-//! What simulated tasks compute.
+//! The values that simulated tasks compute.
 //!
 //! A task digests all values of its inputs' boxes, and every output value is a hash of that
 //! digest, the task, the output and the position. So one wrong bit anywhere spoils everything
-//! behind it, and the tail sees it. A value is as many bits as its tensor's element type has, held
-//! in a word of 32 bits; nothing looks at values as numbers.
+//! behind that bit, and the tail sees the error. A value has as many bits as its tensor's element type, stored
+//! in a word of 32 bits; the simulator never treats values as numbers.
 
 use super::{random::mix, watched_store::WatchedStore};
 use tessera_plan::{plan::ElementType, region::Region};
 use tessera_protocol::{FrameId, Job, ProgramInfo, TaskId, store::SlotId};
 
-/// What is wrong with a job's pieces.
+/// Why a job's pieces are not the inputs and outputs of its task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PieceError {
-    /// The job has another number of inputs or outputs than its task.
+    /// The job and its task differ in their number of inputs or outputs.
     #[error("{inputs} inputs and {outputs} outputs do not fit the task")]
     Ports {
-        /// The job's.
+        /// Inputs of the job.
         inputs: usize,
-        /// The job's.
+        /// Outputs of the job.
         outputs: usize,
     },
-    /// A slot's size is not its box's.
+    /// A slot and its box differ in size.
     #[error("slot {slot:?} of {bytes} bytes does not hold box {region:?}")]
     Size {
         /// The slot.
         slot: SlotId,
-        /// Its bytes.
+        /// Length of the slot in bytes.
         bytes: usize,
-        /// The box said to lie there.
+        /// The box that the slot should hold.
         region: Region,
     },
-    /// The pieces leave holes.
+    /// The pieces do not cover an input's box.
     #[error("input {input} is not covered at value {position} of box {region:?}")]
     Hole {
         /// Index of the input.
@@ -41,19 +41,19 @@ pub enum PieceError {
         /// The input's box.
         region: Region,
     },
-    /// Two pieces disagree.
+    /// Two pieces give different values for one position.
     #[error("pieces of input {input} disagree at value {position} of box {region:?}")]
     Disagree {
         /// Index of the input.
         input: usize,
-        /// First value they disagree on, counted in the input's box.
+        /// First value that the pieces disagree on, counted in the input's box.
         position: usize,
         /// The input's box.
         region: Region,
     },
 }
 
-/// The pixels of a frame: all of tensor 0, `values` of them.
+/// The pixels of a frame: all `values` values of tensor 0.
 pub fn frame_values(frame: FrameId, element: ElementType, values: usize) -> Vec<u32> {
     let id = u64::from(frame.source.0) << 32 | u64::from(frame.number.0);
     hashes(mix(frame.incarnation.0 ^ mix(id)), element, values)
@@ -68,10 +68,10 @@ pub fn unpack(bytes: &[u8], element: ElementType) -> impl Iterator<Item = u32> +
     })
 }
 
-/// Writes values over the whole of a slot.
+/// Writes values over the whole of a slot, packed as `element`.
 ///
 /// # Panics
-/// If the slot has another size.
+/// If the slot's size differs from that of the values.
 pub fn fill(bytes: &mut [u8], values: &[u32], element: ElementType) {
     assert_eq!(bytes.len(), values.len() * element.bytes(), "slot size");
     for (place, v) in bytes.chunks_exact_mut(element.bytes()).zip(values) {
@@ -79,7 +79,7 @@ pub fn fill(bytes: &mut [u8], values: &[u32], element: ElementType) {
     }
 }
 
-/// An output of a task, given its inputs' boxes, each row by row.
+/// Values of one output of a task, computed from its inputs' boxes, each box row by row.
 pub fn output_values(
     task: TaskId,
     output: usize,
@@ -91,7 +91,7 @@ pub fn output_values(
     hashes(seed, element, values)
 }
 
-/// Digest of the inputs' boxes, in order.
+/// Digest of the values of the inputs' boxes, in order.
 pub fn digest(inputs: &[Vec<u32>]) -> u64 {
     let mut h = 0x51_7c_c1_b7_27_22_0a_95_u64;
     for input in inputs {
@@ -110,7 +110,7 @@ fn hashes(seed: u64, element: ElementType, values: usize) -> Vec<u32> {
     (0..values as u64).map(at).collect()
 }
 
-/// Collects the inputs of a job, each its box row by row.
+/// Gathers the inputs of a job: one vector per input, with the values of its box row by row.
 ///
 /// # Errors
 /// [`PieceError`] when the pieces do not cover the boxes or disagree.

@@ -1,50 +1,50 @@
-//! What breaks, and what is repaired. Nodes are indices; 0 is the gateway.
+//! Faults and their repair. Nodes are indices; 0 is the gateway.
 
 use super::link::LinkConditions;
 
-/// Something that breaks or is repaired at a given time.
+/// A fault or a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A node is killed; what it had in memory is gone.
+    /// Kills a node, which loses everything in its memory.
     Crash {
         /// The node.
         node: usize,
     },
-    /// An edge leaves in good order; it may be started again.
+    /// Makes an edge leave in good order; a later [`Self::Start`] may bring the edge back.
     Leave {
         /// The node.
         node: usize,
     },
-    /// A killed node comes back as another incarnation. No effect on one that runs.
+    /// Starts a dead node as another incarnation. Has no effect on a running node.
     Start {
         /// The node.
         node: usize,
-        /// Whether it has a new address; the gateway keeps its own.
+        /// Whether the node gets a new address; the gateway always keeps its own.
         moved: bool,
     },
-    /// A worker is killed in the middle of a job, if there is one.
+    /// Kills a worker in the middle of a job, if a job runs.
     CrashWorker {
         /// The edge.
         node: usize,
     },
-    /// An edge's workers stand still: no job of theirs ends. Its network process goes on.
+    /// Stops an edge's workers: none of their jobs ends. The edge's network process goes on.
     Freeze {
         /// The edge.
         node: usize,
     },
-    /// Undoes a freeze: the jobs end now.
+    /// Undoes a freeze: the jobs that were due end now.
     Thaw {
         /// The edge.
         node: usize,
     },
-    /// A node stands still; what arrives waits in its socket.
+    /// Stops a node for a while; datagrams that arrive wait in its socket.
     Pause {
         /// The node.
         node: usize,
-        /// For how many microseconds.
+        /// Length of the pause in microseconds.
         us: u64,
     },
-    /// Nothing passes from one node to another.
+    /// Cuts the path from one node to another; the opposite direction stays open.
     Cut {
         /// The sender.
         from: usize,
@@ -58,16 +58,16 @@ pub enum Fault {
         /// The receiver.
         to: usize,
     },
-    /// Nothing passes to or from a node.
+    /// Cuts all paths to and from a node.
     Isolate {
         /// The node.
         node: usize,
     },
-    /// Undoes all cuts.
+    /// Undoes all cuts and isolations.
     HealAll,
-    /// The conditions between all pairs changes.
+    /// Changes the conditions of the links between all pairs.
     Conditions(LinkConditions),
 }
 
-/// A fault and its time in virtual microseconds.
+/// A virtual time in microseconds, and the fault that happens then.
 pub type ScheduledFault = (u64, Fault);

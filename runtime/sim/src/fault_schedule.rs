@@ -1,4 +1,4 @@
-//! What goes wrong in each kind of scenario.
+//! The faults of each kind of scenario.
 
 use super::{
     edge_spec::{EdgeSpec, Stranger},
@@ -14,7 +14,7 @@ use tessera_protocol::{Refusal, TaskId, TransferConfig};
 const FAULTS_US: u64 = 4_000_000;
 
 impl Scenario {
-    /// Makes the scenario one of its kind.
+    /// Adds the faults and settings of one scenario kind.
     pub(super) fn apply(&mut self, kind: ScenarioKind, random: &mut RandomSource) {
         match kind {
             ScenarioKind::Perfect => {}
@@ -68,7 +68,7 @@ impl Scenario {
         self.world.faults.push((at_us, fault));
     }
 
-    /// Nodes that are sources, or that are not.
+    /// Indices of all source nodes, or of all other nodes.
     fn nodes(&self, sources: bool) -> Vec<usize> {
         let edges = self.world.edges.iter().enumerate();
         edges
@@ -77,7 +77,7 @@ impl Scenario {
             .collect()
     }
 
-    /// A time while work is going on, mostly.
+    /// A random time, mostly while the cluster has work.
     fn time_us(random: &mut RandomSource) -> u64 {
         let most = if random.chance(700_000) {
             FAULTS_US / 8
@@ -91,7 +91,7 @@ impl Scenario {
         &mut self.world.net.conditions
     }
 
-    /// Lasts as long as the world.
+    /// Adds packet loss that lasts as long as the world.
     fn loss(&mut self, ppm: u32) {
         self.conditions().loss_ppm = ppm;
     }

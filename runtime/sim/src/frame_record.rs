@@ -1,4 +1,4 @@
-//! How one frame stands, as an outside observer knows it.
+//! The state of one frame, as an outside observer knows the frame.
 
 use std::collections::BTreeMap;
 
@@ -7,33 +7,33 @@ use tessera_protocol::{FrameMeta, FrameOutcome, Incarnation};
 /// State of a frame's tail in one incarnation of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {
-    /// Handed out.
+    /// The gateway has handed out the tail.
     Runs,
-    /// Failed; a drop must follow.
+    /// The tail has failed; a drop must follow.
     Failed,
-    /// A record was written.
+    /// The gateway has written a record with this outcome.
     Written(FrameOutcome),
 }
 
-/// What the outside world knows of a frame.
+/// Everything that an outside observer knows of a frame.
 #[derive(Clone, Debug)]
 pub struct FrameRecord {
-    /// As the source gave it.
+    /// The frame's meta data, as its source gave them.
     pub meta: FrameMeta,
-    /// Virtual time at which its source took it in.
+    /// Virtual time at which the source accepted the frame, in microseconds.
     pub accepted_us: u64,
-    /// Virtual time of its last record at a gateway.
+    /// Virtual time of the frame's last record at a gateway, in microseconds.
     pub written_us: Option<u64>,
-    /// What its source heard.
+    /// The outcome that the source has heard.
     pub heard: Option<FrameOutcome>,
-    /// Virtual time at which its source was killed with the frame in datagram.
+    /// Virtual time at which the source was killed with the frame in flight, in microseconds.
     pub source_died_us: Option<u64>,
-    /// Tail per incarnation of the gateway.
+    /// State of the tail in each incarnation of the gateway.
     pub tails: BTreeMap<Incarnation, Tail>,
 }
 
 impl FrameRecord {
-    /// Whether the outside world waits for it no longer.
+    /// Whether the frame is over: its source has heard of the end, or was killed.
     pub fn over(&self) -> bool {
         self.heard.is_some() || self.source_died_us.is_some()
     }

@@ -1,4 +1,4 @@
-//! The gateway with its shell: a tail that takes virtual time and checks what it is given.
+//! The gateway with its shell: a tail that takes virtual time and checks its inputs.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,18 +15,18 @@ use tessera_protocol::{
     GatewayOutput, GatewayStats, Incarnation, Notice, store::SlotId,
 };
 
-/// The gateway, as a world is told of it.
+/// The gateway of a [`WorldConfig`](crate::WorldConfig).
 #[derive(Clone, Copy, Debug)]
 pub struct GatewaySpec {
-    /// Its machine's configuration. The world sets `incarnation`.
+    /// Configuration of the gateway's machine. The world sets `incarnation`.
     pub config: GatewayConfig,
-    /// How it hangs on the network.
+    /// The gateway's link to the network.
     pub attachment: Attachment,
     /// Microseconds that a tail takes.
     pub tail_us: u64,
-    /// Parts per million of tails that fail.
+    /// Parts per million of tails that end with a failure.
     pub fail_ppm: u32,
-    /// Parts per million that its clock runs fast.
+    /// Parts per million by which the gateway's clock runs fast.
     pub clock_ppm: i32,
 }
 
@@ -56,9 +56,9 @@ pub(super) struct GatewayNode {
     pub store: WatchedStore,
     machine: Gateway,
     tails: BTreeMap<FrameId, Vec<SlotId>>,
-    /// What its machine said for operators.
+    /// Notices that the machine has given for operators.
     pub notices: Vec<Notice>,
-    /// Until when one tail after the other computes.
+    /// Virtual time until which tails compute, one after the other.
     busy_until: u64,
 }
 
@@ -79,7 +79,7 @@ impl GatewayNode {
         }
     }
 
-    /// What the machine thinks of the run.
+    /// The machine's counts of nodes and frames that are not done.
     pub fn drained(&self) -> Drained {
         self.machine.drained()
     }
@@ -89,12 +89,12 @@ impl GatewayNode {
         self.machine.stats()
     }
 
-    /// Length of the machine's state as text: bounded, however long it ran.
+    /// Length of the machine's state as debug text, which stays bounded however long the machine runs.
     pub fn state_bytes(&self) -> usize {
         format!("{:?}", self.machine).len()
     }
 
-    /// Gives the machine an input and does what it asks for.
+    /// Gives the machine an input and performs the actions that the machine asks for.
     pub fn input(&mut self, core: &mut Core, input: GatewayInput<'_>) -> Result<(), Failure> {
         core.counters.inputs += 1;
         let now_us = self.endpoint.clock.local(core.queue.now_us());
@@ -170,7 +170,7 @@ impl GatewayNode {
         Ok(())
     }
 
-    /// A tail ended.
+    /// Ends a frame's tail.
     pub fn tail_end(
         &mut self,
         core: &mut Core,

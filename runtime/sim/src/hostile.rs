@@ -1,22 +1,22 @@
-//! Datagrams that no honest node sends: noise, mutations of real ones, and old ones again.
+//! Datagrams that no honest node sends: noise, mutated datagrams, and replayed ones.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
 use super::{datagram::Datagram, random::RandomSource};
 use tessera_protocol::TransferConfig;
 
-/// What a hostile is made of. Weights are relative.
+/// The mix of hostile datagrams. The kinds' weights are relative to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostileConfig {
-    /// Microseconds between two datagrams; 0 for no hostile.
+    /// Microseconds between two hostile datagrams; 0 for no hostile traffic.
     pub interval_us: u64,
-    /// Random bytes.
+    /// Weight of datagrams with random bytes.
     pub noise: u32,
-    /// Real datagrams with a few bits or words changed.
+    /// Weight of real datagrams with a few bits or words changed.
     pub mutated: u32,
-    /// Real datagrams cut short or grown.
+    /// Weight of real datagrams that are truncated or extended.
     pub resized: u32,
-    /// Real datagrams of any age, again.
+    /// Weight of unchanged real datagrams of any age.
     pub replayed: u32,
 }
 
@@ -31,12 +31,12 @@ impl HostileConfig {
     };
 }
 
-/// Remembers real datagrams and spoils them.
+/// Samples real datagrams and makes hostile ones from them.
 #[derive(Debug)]
 pub(super) struct HostileTraffic {
     pub config: HostileConfig,
     recent: VecDeque<Datagram>,
-    /// A fair sample of all so far.
+    /// A uniform sample of all real datagrams so far.
     sample: Vec<Datagram>,
     seen: u64,
     random: RandomSource,
@@ -56,7 +56,7 @@ impl HostileTraffic {
         }
     }
 
-    /// A real datagram was sent.
+    /// Considers a real datagram for the sample.
     pub fn saw(&mut self, datagram: &Datagram) {
         if self.config.interval_us == 0 {
             return;
@@ -73,13 +73,13 @@ impl HostileTraffic {
         }
     }
 
-    /// Real datagrams of any age, `(from, to, bytes)`.
+    /// The sampled real datagrams, as `(from, to, bytes)`.
     pub fn seen(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr, &[u8])> {
         let all = self.recent.iter().chain(&self.sample);
         all.map(|f| (f.from, f.to, &*f.bytes))
     }
 
-    /// The next bad datagram; `None` while no real one was seen.
+    /// The next hostile datagram; `None` before the first real datagram.
     pub fn next(&mut self, strangers: &[SocketAddr]) -> Option<Datagram> {
         let c = self.config;
         let random = &mut self.random;
@@ -110,7 +110,7 @@ impl HostileTraffic {
     }
 }
 
-/// Changes a few bits, bytes or words.
+/// Changes a few bits, bytes or words of a datagram.
 pub fn mutate(bytes: &[u8], random: &mut RandomSource) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if bytes.is_empty() {
@@ -144,7 +144,7 @@ pub fn mutate(bytes: &[u8], random: &mut RandomSource) -> Vec<u8> {
     bytes
 }
 
-/// Cuts short, or grows by noise.
+/// Truncates a datagram, or extends the datagram with noise.
 pub fn resize(bytes: &[u8], random: &mut RandomSource) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if random.chance(600_000) && !bytes.is_empty() {

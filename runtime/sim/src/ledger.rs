@@ -1,4 +1,4 @@
-//! The ledger of all frames: how each one ended, and whether it might.
+//! The ledger of all frames, which checks the outcome of every frame.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +21,12 @@ impl Ledger {
         &self.frames
     }
 
-    /// Frames whose source lives and waits.
+    /// Number of frames that a live source waits for.
     pub const fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// A source handed a frame to its machine.
+    /// Notes that a source handed a frame to its machine.
     pub fn accept(&mut self, at_us: u64, frame: FrameId, meta: FrameMeta) {
         self.waiting += 1;
         let record = FrameRecord {
@@ -40,10 +40,10 @@ impl Ledger {
         self.frames.insert(frame, record);
     }
 
-    /// A node began a task.
+    /// Notes that a node began a task.
     ///
     /// # Errors
-    /// When the frame is unknown, or the node's own and over.
+    /// When the frame is unknown, or is the node's own and has ended.
     pub fn run(&self, node: NodeId, frame: FrameId, task: TaskId) -> Result<(), Violation> {
         match self.frames.get(&frame) {
             None => Err(Violation::UnknownFrame { node, frame }),
@@ -54,10 +54,10 @@ impl Ledger {
         }
     }
 
-    /// A source heard of its frame's end.
+    /// Notes that a source heard of its frame's end.
     ///
     /// # Errors
-    /// When it heard before, or of what no gateway wrote.
+    /// When the source has heard before, or no gateway has written that outcome.
     pub fn heard(
         &mut self,
         frame: FrameId,
@@ -82,7 +82,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// An incarnation of a node was ended, or turned away: nobody waits for its frames any more.
+    /// Notes that a node's incarnation has ended or was refused: no node waits for its frames any more.
     pub fn died(&mut self, at_us: u64, node: NodeId, incarnation: Incarnation) {
         for (f, r) in &mut self.frames {
             if f.source == node && f.incarnation == incarnation && !r.over() {
@@ -92,10 +92,10 @@ impl Ledger {
         }
     }
 
-    /// The gateway in its incarnation `incarnation` hands out a frame's tail.
+    /// Notes that the gateway's incarnation `incarnation` hands out a frame's tail.
     ///
     /// # Errors
-    /// When it did before, or the source knows of the end, or the meta changed.
+    /// When that incarnation handed out the tail before, the source knows of the end, or the meta data changed.
     pub fn tail(
         &mut self,
         incarnation: Incarnation,
@@ -112,7 +112,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A tail ended.
+    /// Notes the end of a tail.
     pub fn tail_ended(
         &mut self,
         at_us: u64,
@@ -131,10 +131,10 @@ impl Ledger {
         }
     }
 
-    /// The gateway writes a drop record.
+    /// Notes that the gateway writes a drop record.
     ///
     /// # Errors
-    /// When the frame has ended, or its tail is out, or the meta changed.
+    /// When the frame has ended, its tail runs, or the meta data changed.
     pub fn dropped(
         &mut self,
         at_us: u64,

@@ -1,4 +1,4 @@
-//! Clusters in virtual time: the real state machines, a simulated world.
+//! Simulates clusters in virtual time: real state machines in a simulated world.
 //!
 //! A [`World`] holds a gateway and edges ([`tessera_protocol`]), each with a [`WatchedStore`] that watches
 //! how slots are used, workers that take virtual time, a clock of its own, and a place on a

@@ -1,30 +1,30 @@
-//! The network between nodes: bandwidth, delay, and what goes wrong.
+//! The network between nodes: bandwidth, delay and faults.
 //!
 //! ```text
 //!   node ─ uplink ─┬─ (shared channel) ─ delay, conditions ─┬─ port queue ─ downlink ─ node
 //!                  └─ its own queue                      └─ drops what does not fit
 //! ```
 //!
-//! Every node hangs on a switch with a link of its own, equally fast in both directions; all may
-//! share one radio channel besides. A datagram that is lost has used the air all the same.
+//! Every node is connected to a switch by a link of its own, equally fast in both directions; all nodes may
+//! share one radio channel besides. A lost datagram has still used the channel.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::random::RandomSource;
 
-/// How a node hangs on the network.
+/// The link between a node and the middle of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// Bits per second in each direction; 0 for no limit.
     pub bits_per_s: u64,
     /// Microseconds between the node and the middle of the network.
     pub delay_us: u64,
-    /// Bytes that may wait before the link in either direction; the rest is dropped.
+    /// Bytes that may wait before the link in each direction; the network drops datagrams beyond them.
     pub queue_bytes: u64,
 }
 
 impl Default for Attachment {
-    /// Without limits, 100 microseconds away.
+    /// A link without limits, with a delay of 100 microseconds.
     fn default() -> Self {
         Self {
             bits_per_s: 0,
@@ -34,31 +34,31 @@ impl Default for Attachment {
     }
 }
 
-/// What goes wrong between two nodes. Shares are parts per million of datagrams.
+/// Random faults between two nodes. Shares are parts per million of datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkConditions {
-    /// Datagrams that are lost.
+    /// Share of datagrams that the network loses.
     pub loss_ppm: u32,
-    /// Datagrams that are delivered twice.
+    /// Share of datagrams that the network delivers twice.
     pub duplicate_ppm: u32,
-    /// Held back by up to `reorder`, so that others overtake them.
+    /// Share of datagrams that the network holds back by up to `reorder_us`, so that others overtake them.
     pub reorder_ppm: u32,
-    /// Longest hold of such a datagram, in microseconds.
+    /// Longest time that a reordered datagram is held back, in microseconds.
     pub reorder_us: u64,
-    /// Up to so many microseconds more delay for every datagram.
+    /// Most microseconds of random extra delay for every datagram.
     pub jitter_us: u64,
 }
 
-/// The network.
+/// The network's shared channel, limits and default conditions.
 #[derive(Clone, Debug, Default)]
 pub struct NetConfig {
-    /// Bits per second of a channel that all datagrams pass one by one; 0 for none.
+    /// Bits per second of a channel that carries one datagram at a time; 0 for no such channel.
     pub shared_bits_per_s: u64,
-    /// Datagrams with more bytes of payload get lost, without a word; 0 for none.
+    /// Most payload bytes of a datagram; the network silently drops longer ones. 0 for no limit.
     pub datagram_bytes_max: usize,
     /// Bytes of headers, preamble and gap around every datagram.
     pub overhead_bytes: u64,
-    /// Everywhere, unless changed for a pair.
+    /// Conditions of all pairs without conditions of their own.
     pub conditions: LinkConditions,
 }
 
@@ -67,29 +67,29 @@ impl NetConfig {
     pub const ETHERNET_OVERHEAD: u64 = 66;
 }
 
-/// What the network has done.
+/// Datagrams that the network has carried, changed and dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetCounters {
     /// Datagrams sent by nodes.
     pub sent: u64,
-    /// Their payload bytes.
+    /// Payload bytes of the datagrams sent.
     pub sent_bytes: u64,
-    /// Lost by chance.
+    /// Datagrams lost at random.
     pub lost: u64,
-    /// Longer than the path's MTU lets pass.
+    /// Datagrams dropped because they exceed the path's MTU.
     pub too_long: u64,
-    /// Doubled by conditions.
+    /// Datagrams delivered twice.
     pub duplicated: u64,
-    /// Held back by conditions.
+    /// Datagrams held back so that others overtake them.
     pub reordered: u64,
-    /// Dropped because the pair is cut.
+    /// Datagrams dropped because the path is cut.
     pub cut: u64,
-    /// Dropped by full queues.
+    /// Datagrams dropped by full queues.
     pub overflowed: u64,
 }
 
 impl NetCounters {
-    /// Adds another network's.
+    /// Adds the counters of another network.
     pub const fn add(&mut self, o: &Self) {
         self.sent += o.sent;
         self.sent_bytes += o.sent_bytes;
@@ -123,7 +123,8 @@ impl Pipe {
         (bytes as u128 * 8_000_000_000 / self.bits_per_s as u128) as u64
     }
 
-    /// When the last bit of a datagram that came at `now` leaves; `None` when it does not fit.
+    /// Time in nanoseconds at which the last bit of a datagram that arrives now leaves; `None` when the
+    /// queue is full.
     fn pass(&mut self, now_us: u64, bytes: u64) -> Option<u64> {
         if self.bits_per_s == 0 {
             return Some(now_us);
@@ -151,18 +152,18 @@ pub struct Network {
     nodes: Vec<NodeLinks>,
     /// Pairs with conditions of their own, by (from, to).
     paths: BTreeMap<(usize, usize), LinkConditions>,
-    /// Pairs that hear nothing, by (from, to).
+    /// Cut paths, by (from, to).
     cuts: BTreeSet<(usize, usize)>,
     random: RandomSource,
-    /// What has happened.
+    /// Totals so far.
     pub counters: NetCounters,
 }
 
-/// When a datagram reaches the queue before the receiver's link: never, once or twice.
+/// Virtual times at which a datagram reaches the queue before the receiver's link: none, one or two.
 pub type Arrivals = [Option<u64>; 2];
 
 impl Network {
-    /// A network of `nodes`, without cuts.
+    /// A network of `nodes` without cuts.
     pub fn new(config: NetConfig, nodes: &[Attachment], random: RandomSource) -> Self {
         let nodes = nodes
             .iter()
@@ -195,7 +196,7 @@ impl Network {
         self.paths.insert((from, to), conditions);
     }
 
-    /// Lets nothing pass from one node to another.
+    /// Cuts the path from one node to another.
     pub fn cut(&mut self, from: usize, to: usize) {
         self.cuts.insert((from, to));
     }
@@ -210,7 +211,7 @@ impl Network {
         self.cuts.clear();
     }
 
-    /// A datagram of `len` bytes leaves a node at `now`.
+    /// Sends a datagram of `len` bytes from a node; returns when the datagram arrives at the receiver's queue.
     pub fn send(&mut self, now_us: u64, from: usize, to: usize, len: usize) -> Arrivals {
         self.counters.sent += 1;
         self.counters.sent_bytes += len as u64;
@@ -256,8 +257,8 @@ impl Network {
         [first, second]
     }
 
-    /// A datagram of `len` bytes reaches the queue before its receiver's link at `now`: when the
-    /// receiver has it.
+    /// Passes a datagram of `len` bytes from the queue through the receiver's link; returns the virtual time
+    /// at which the receiver has the datagram, or `None` when the queue is full.
     pub fn deliver(&mut self, now_us: u64, to: usize, len: usize) -> Option<u64> {
         let bytes = len as u64 + self.config.overhead_bytes;
         let t = self.nodes[to].down.pass(now_us * 1000, bytes);

@@ -1,4 +1,4 @@
-//! What a frame must come to, computed directly: every tensor whole, task after task.
+//! The expected values of a frame, computed directly: every tensor whole, task after task.
 
 use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
@@ -6,19 +6,19 @@ use super::exec;
 use tessera_plan::region::Region;
 use tessera_protocol::{FrameId, ProgramInfo, TaskId};
 
-/// Values that a frame's tensors must have.
+/// Computes the values that a frame's tensors must have.
 #[derive(Debug)]
 pub struct Oracle {
     info: Arc<ProgramInfo>,
-    /// Frames computed last; bounded by [`Self::KEPT_MAX`].
+    /// The last frames computed; at most [`Self::KEPT_MAX`].
     kept: VecDeque<(FrameId, Rc<Vec<Vec<u32>>>)>,
 }
 
 impl Oracle {
-    /// Frames whose tensors are kept.
+    /// Most frames whose tensors the oracle keeps.
     pub const KEPT_MAX: usize = 64;
 
-    /// An oracle of a program.
+    /// An oracle for a program.
     pub const fn new(info: Arc<ProgramInfo>) -> Self {
         Self {
             info,
@@ -26,7 +26,7 @@ impl Oracle {
         }
     }
 
-    /// All tensors of a frame, whole, `[h][w][c]`.
+    /// All tensors of a frame, each whole, as `[h, w, c]`.
     pub fn tensors(&mut self, frame: FrameId) -> Rc<Vec<Vec<u32>>> {
         if let Some((_, t)) = self.kept.iter().find(|(f, _)| *f == frame) {
             return Rc::clone(t);

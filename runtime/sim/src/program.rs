@@ -8,10 +8,10 @@ use tessera_plan::{
 };
 use tessera_protocol::ProgramInfo;
 
-/// What random programs look like.
+/// Limits of the random programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgramConfig {
-    /// Most stages; at least 1, except for the rare program that has only a tail.
+    /// Most stages; at least 1. A few programs have no stage, only a tail.
     pub stages: usize,
     /// Most rows and columns of a grid.
     pub grid: usize,
@@ -77,10 +77,10 @@ struct Made {
     tasks: Vec<TaskInfo>,
 }
 
-/// A program, the same for the same stream of chance.
+/// A random program; the same random source gives the same program.
 ///
 /// # Panics
-/// If what it makes is no program: an error of this function.
+/// If the generated program is invalid, which is an error of this function.
 pub fn random(config: ProgramConfig, random: &mut RandomSource) -> ProgramInfo {
     let mut made = Made {
         tensors: vec![map(config, random)],
@@ -135,7 +135,7 @@ pub fn random(config: ProgramConfig, random: &mut RandomSource) -> ProgramInfo {
     }
 }
 
-/// Mostly f32.
+/// A random element type, mostly f32.
 const fn element(random: &mut RandomSource) -> ElementType {
     match random.below(10) {
         0..2 => ElementType::U8,
@@ -144,7 +144,7 @@ const fn element(random: &mut RandomSource) -> ElementType {
     }
 }
 
-/// Mostly small maps, seldom large ones, sometimes a few values.
+/// A random map: mostly small, seldom large, sometimes a few values.
 fn map(config: ProgramConfig, random: &mut RandomSource) -> Region {
     let side = if random.chance(100_000) { 3 } else { 32 };
     let (h, w) = (random.between(1, side), random.between(1, side));

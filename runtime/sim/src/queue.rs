@@ -1,8 +1,8 @@
-//! What happens when: events in the order of their time, and of their making at equal times.
+//! The event queue: events in the order of their time, and in the order of their creation at equal times.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-/// Events to come. `now` is the time of the last one taken.
+/// Pending events. `now` is the time of the last event taken.
 #[derive(Debug)]
 pub struct Queue<E> {
     heap: BinaryHeap<Entry<E>>,
@@ -55,27 +55,27 @@ impl<E> Default for Queue<E> {
 }
 
 impl<E> Queue<E> {
-    /// Virtual time in microseconds.
+    /// Current virtual time, in microseconds.
     pub const fn now_us(&self) -> u64 {
         self.now_us
     }
 
-    /// Number of events to come.
+    /// Number of pending events.
     pub fn len(&self) -> usize {
         self.heap.len()
     }
 
-    /// When the next event is due.
+    /// Virtual time of the next event, in microseconds.
     pub fn next_us(&self) -> Option<u64> {
         self.heap.peek().map(|e| e.at_us)
     }
 
-    /// Whether there are no events to come.
+    /// Whether no event is pending.
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
 
-    /// Makes an event; times that have passed mean now.
+    /// Adds an event; a time that has passed means now.
     pub fn push(&mut self, at_us: u64, event: E) {
         let at_us = at_us.max(self.now_us);
         let number = self.made;
@@ -87,8 +87,8 @@ impl<E> Queue<E> {
         });
     }
 
-    /// Takes the next event that is due by `until`, and moves `now` there; without one, `now`
-    /// becomes `until`.
+    /// Takes the next event that is due by `until_us`, and moves `now` to that event's time; without such an
+    /// event, `now` becomes `until_us`.
     pub fn pop(&mut self, until_us: u64) -> Option<E> {
         if self.heap.peek().is_none_or(|e| e.at_us > until_us) {
             self.now_us = self.now_us.max(until_us);

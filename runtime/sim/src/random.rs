@@ -1,4 +1,4 @@
-//! The simulator's only source of chance.
+//! The simulator's only source of random numbers.
 
 /// A stream of random numbers, the same for the same seed on every machine (SplitMix64, Steele,
 /// Lea and Flood 2014).
@@ -13,12 +13,12 @@ pub const fn mix(mut z: u64) -> u64 {
 }
 
 impl RandomSource {
-    /// A stream of its own for every seed.
+    /// A random source with the stream of `seed`.
     pub const fn new(seed: u64) -> Self {
         Self(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)))
     }
 
-    /// A stream of its own for a part of the simulation; drawing from it does not disturb `self`.
+    /// A random source for one part of the simulation; draws from the fork do not disturb `self`.
     pub const fn fork(&self, part: u64) -> Self {
         Self::new(self.0 ^ mix(part.wrapping_add(1)))
     }
@@ -44,15 +44,15 @@ impl RandomSource {
         self.between(lo as u64, hi as u64) as usize
     }
 
-    /// True once in a million draws times `ppm`.
+    /// `true` with a probability of `ppm` in a million.
     pub const fn chance(&mut self, ppm: u32) -> bool {
         self.below(1_000_000) < ppm as u64
     }
 
-    /// One of `items`.
+    /// Picks one of `items`.
     ///
     /// # Panics
-    /// When there are none.
+    /// When `items` is empty.
     pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.index(0, items.len() - 1)]
     }

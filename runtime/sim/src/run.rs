@@ -1,4 +1,4 @@
-//! Runs a scenario to its end and holds it to the rules.
+//! Runs a scenario to its end and checks the rules.
 
 use super::{
     core::Counters,
@@ -10,7 +10,7 @@ use super::{
 };
 use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId, Refusal};
 
-/// What a scenario came to.
+/// Totals of a scenario's run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Frames accepted by sources.
@@ -23,24 +23,24 @@ pub struct Summary {
     pub unknown: usize,
     /// Virtual microseconds until the last frame had ended.
     pub busy_us: u64,
-    /// Longest that frames took to end after the last fault, in virtual microseconds.
+    /// Longest time from the last fault to a frame's end, in virtual microseconds.
     pub recovery_us: u64,
-    /// Length of the largest idle machine's state as text.
+    /// Length of the largest idle machine's state as debug text.
     pub state_bytes: usize,
-    /// What jobs and frames came to.
+    /// Totals of jobs, frames, datagrams and inputs.
     pub counters: Counters,
-    /// The network, until the last frame had ended.
+    /// Totals of the network until the last frame ended.
     pub net: NetCounters,
-    /// Datagrams per second when idle, over all nodes.
+    /// Datagrams per second that all idle nodes send together.
     pub idle_per_s: u64,
-    /// Most bytes in use in one edge's store.
+    /// Most bytes in use at a time in any edge's store.
     pub edge_peak_bytes: usize,
-    /// Times that a store was used up.
+    /// Number of times that a store was full.
     pub store_refused: u64,
 }
 
 impl Summary {
-    /// Adds another scenario's numbers; peaks become the greater of both.
+    /// Adds another scenario's totals; peaks become the greater of both.
     pub fn add(&mut self, o: &Self) {
         self.frames += o.frames;
         self.detections += o.detections;
@@ -59,22 +59,22 @@ impl Summary {
 
 /// Virtual time after the last fault within which all frames must have ended.
 const RECOVERY_US_MAX: u64 = 200_000_000;
-/// Length of an idle machine's state as text.
+/// Longest state of an idle machine as debug text.
 const STATE_BYTES_MAX: usize = 100_000;
-/// Virtual time in which nodes forget what is over.
+/// Virtual time within which nodes forget ended frames.
 const SETTLE_US: u64 = 8_000_000;
-/// Virtual time in which idle nodes are watched.
+/// Virtual time for which idle nodes are observed.
 const IDLE_US: u64 = 10_000_000;
-/// Virtual time in which edges must have left once the run is ended.
+/// Virtual time within which edges must leave after the end of the run.
 const LEAVE_US_MAX: u64 = 10_000_000;
-/// Virtual time before its source's death by which a frame must be known to the gateway.
+/// Virtual time that a frame needs before its source's death to become known to the gateway.
 const KNOWN_AFTER_US: u64 = 50_000;
 
 impl Scenario {
     /// Runs the world to its end.
     ///
     /// # Errors
-    /// [`Failure`] when a rule breaks.
+    /// [`Failure`] when a node breaks a rule.
     ///
     /// # Panics
     /// When a machine panics, or misuses its store.
@@ -126,14 +126,14 @@ impl Scenario {
         Ok(s)
     }
 
-    /// Datagrams that idle nodes may send in [`IDLE_US`]: a heartbeat each way per node and period, and
+    /// Most datagrams that idle nodes may send in [`IDLE_US`]: a heartbeat each way per node and period, and
     /// as many again.
     fn idle_most(&self, w: &World) -> u64 {
         let periods = IDLE_US / self.world.gateway.config.heartbeat_us + 1;
         2 * 2 * periods * w.edges_alive() as u64
     }
 
-    /// Nothing is kept and nothing is left to do.
+    /// Checks that no node keeps state of ended frames or has work left.
     fn forgotten(&self, w: &World) -> Result<(), Failure> {
         if let Some((node, slots)) = w.slots_used().into_iter().find(|(_, n)| *n > 0) {
             return Err(fail(w, Violation::Leak { node, slots }));
@@ -155,7 +155,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Edges that are to be refused now: of two that live under one id, the one that has not joined.
+    /// Edges that the gateway should refuse now: of two live edges with one id, the one that has not joined.
     fn refused_now(&self, w: &World) -> Vec<(usize, Refusal)> {
         let mut refused = self.refused.clone();
         for &(a, b) in &self.twins {
@@ -168,7 +168,7 @@ impl Scenario {
         refused
     }
 
-    /// Every frame ended as it may.
+    /// Checks that every frame has an outcome that the scenario allows.
     fn outcomes(&self, w: &World, s: &mut Summary) -> Result<(), Failure> {
         for (&frame, r) in w.ledger().frames() {
             s.frames += 1;
@@ -211,7 +211,7 @@ impl Scenario {
     }
 }
 
-/// All edges leave when the run is ended.
+/// Ends the run and checks that all edges leave.
 fn leave(w: &mut World) -> Result<(), Failure> {
     let until_us = w.now_us() + LEAVE_US_MAX;
     w.stop()?;

@@ -1,4 +1,4 @@
-//! Random worlds from a seed, by what they are about.
+//! Random worlds from a seed, by kind.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use tessera_protocol::{ProgramInfo, Refusal};
 
-/// What a scenario is about.
+/// The faults and settings that a scenario tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ScenarioKind {
@@ -21,58 +21,58 @@ pub enum ScenarioKind {
     Loss5,
     Loss20,
     DuplicateAndReorder,
-    /// Paths lose long datagrams, without a word.
+    /// The network silently drops long datagrams.
     NarrowPath,
-    /// Slow links, some shared, with short queues.
+    /// Links are slow, some of them shared, with short queues.
     Narrow,
-    /// Nodes that are no sources are killed; some come back.
+    /// Nodes that are no sources are killed; some of them start again.
     ThiefCrash,
-    /// Sources are killed over links without faults; some come back.
+    /// Sources are killed over links without faults; some of them start again.
     SourceCrash,
     GatewayRestart,
-    /// Nodes and pairs are cut off, and heal.
+    /// Nodes and pairs are cut off for a while.
     Partition,
-    /// Two edges never hear each other, for good.
+    /// Two edges never hear each other.
     PairCut,
-    /// Leases expire and backups run.
+    /// Slow workers let leases expire, so that backup copies run.
     SlowWorker,
-    /// Workers die in their jobs.
+    /// Workers die in the middle of jobs.
     WorkerCrash,
-    /// A task that nobody survives.
+    /// One task kills every worker that runs the task.
     BrokenTask,
-    /// Tails fail.
+    /// Some tails fail.
     TailFails,
     /// Nodes stand still for a while.
     Pause,
-    /// A few chunks may be under way.
+    /// Only a few chunks may be in flight.
     TinyBudget,
     ManySources,
-    /// Few slots for other nodes' tasks.
+    /// Stores have few slots for other nodes' tasks.
     TinyStore,
-    /// Old datagrams come again, noise, truncated ones.
+    /// The network delivers old datagrams again, noise, and truncated datagrams.
     Replay,
-    /// Datagrams are changed on the way.
+    /// The network changes datagrams on their way.
     Mutation,
-    /// Nodes of another plan or model, and two with one id.
+    /// Some nodes have another plan or model, or the id of another node.
     Strangers,
-    /// Every node is restarted again and again, the gateway too, with old datagrams under way.
+    /// Every node restarts again and again, the gateway too, with old datagrams under way.
     Restarts,
-    /// The workers of more sources stand still than the gateway has room for frames; one source is sound.
+    /// More sources have frozen workers than the gateway has room for frames; one source is sound.
     FrozenWorkers,
-    /// Two edges have one id; they come, go, and are cut off.
+    /// Two edges with one id come, go, and are cut off.
     Twins,
-    /// Many nodes, large grids, many frames in datagram.
+    /// Many nodes, large grids, many frames in flight.
     Wide,
     /// Hundreds of frames.
     Long,
-    /// Much at once, but nothing that may lose a frame.
+    /// Many faults at once, but none that may lose a frame.
     Rough,
-    /// All of it.
+    /// Every kind of fault at once.
     Chaos,
 }
 
 impl ScenarioKind {
-    /// All of them.
+    /// Every kind of scenario.
     pub const ALL: [Self; 30] = [
         Self::Perfect,
         Self::Loss1,
@@ -107,28 +107,28 @@ impl ScenarioKind {
     ];
 }
 
-/// A world and what may be expected of it.
+/// A world and the outcomes that the rules allow in that world.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The world.
+    /// Configuration of the world.
     pub world: WorldConfig,
-    /// Virtual time from which nothing breaks any more.
+    /// Virtual time of the last fault or repair, in microseconds.
     pub faults_end_us: u64,
-    /// Nodes whose frames may be dropped; no other node's may.
+    /// Nodes whose frames the gateway may drop; no other node's frames may be dropped.
     pub may_drop: Vec<usize>,
-    /// Edges that are to be refused, and why; by index, ascending.
+    /// Edges that the gateway must refuse, with the reason; ordered by index.
     pub refused: Vec<(usize, Refusal)>,
-    /// Edges of one id, in pairs: while both live, one is refused.
+    /// Pairs of edges with one id: while both live, the gateway refuses one of them.
     pub twins: Vec<(usize, usize)>,
-    /// Edges whose frames must have ended by the time at which nothing breaks any more.
+    /// Edges whose frames must have ended by [`Self::faults_end_us`].
     pub sound: Vec<usize>,
-    /// Whether every frame of a killed source must have a record: the links are good enough for
-    /// the gateway to know of it.
+    /// Whether every frame of a killed source must have a record, because the links are good enough for
+    /// the gateway to know of the frame.
     pub records_of_dead: bool,
 }
 
 impl Scenario {
-    /// The scenario of a kind and a seed.
+    /// Makes the scenario of a kind and a seed.
     pub fn new(kind: ScenarioKind, seed: u64) -> Self {
         let mut random = RandomSource::new(seed ^ ((kind as u64) << 56));
         let info = program::random(programs(kind), &mut random);
@@ -208,7 +208,7 @@ fn edge(info: &ProgramInfo, source: bool, random: &mut RandomSource) -> EdgeSpec
 }
 
 impl WorldConfig {
-    /// Faults by time.
+    /// The scheduled faults, ordered by time.
     pub fn faults(&self) -> &[ScheduledFault] {
         &self.faults
     }

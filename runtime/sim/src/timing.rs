@@ -1,7 +1,7 @@
 //! Timing: one frame on boards whose task times and links are given.
 //!
-//! The machines are the real ones and so are their messages, requests and windows; only what a
-//! task and a datagram take is an input. Nothing is random: the same inputs give the same
+//! The machines are the real ones, with their real messages, requests and windows. Only the times of
+//! tasks and datagrams are inputs. Nothing is random: the same inputs give the same
 //! [`Timeline`].
 //!
 //! ```text
@@ -48,94 +48,94 @@ pub struct BoardTiming {
     pub bits_per_s: u64,
 }
 
-/// The gateway.
+/// The gateway's tail time and link.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GatewayTiming {
-    /// Seconds of the tail.
+    /// Seconds that the tail takes.
     pub tail_s: f64,
     /// Bits per second of the gateway's own link, in each direction; 0 for no limit.
     pub bits_per_s: u64,
 }
 
-/// What the boards share.
+/// The network that all boards share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinkTiming {
-    /// Bits per second of a channel that all datagrams pass one by one, like a radio's; 0 for none.
+    /// Bits per second of a channel that carries one datagram at a time, like a radio's; 0 for no such channel.
     pub shared_bits_per_s: u64,
-    /// Seconds from one node to another, besides the time that bits take.
+    /// Seconds from one node to another, in addition to the time that the bits take.
     pub delay_s: f64,
     /// Bytes of headers, preamble and gap around every datagram.
     pub overhead_bytes: u64,
 }
 
-/// When a task ran, and where. Times are seconds since the frame entered at its source.
+/// The span in which a board ran a task. Times are seconds since the frame entered at its source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TaskSpan {
-    /// The task.
+    /// The task that ran.
     pub task: TaskId,
     /// Index of the board.
     pub board: usize,
-    /// When a worker began it, its inputs being there.
+    /// Time at which a worker began the task, with all inputs present.
     pub start_s: f64,
-    /// When the worker was through.
+    /// Time at which the worker finished the task.
     pub end_s: f64,
 }
 
-/// What a node sent and received while the frame was in datagram.
+/// Bytes that a node sent and received while the frame was in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeBytes {
-    /// Values of objects sent.
+    /// Bytes of object values sent.
     pub objects_sent_bytes: u64,
-    /// Values of objects received.
+    /// Bytes of object values received.
     pub objects_received_bytes: u64,
-    /// Payloads of all datagrams sent.
+    /// Bytes of the payloads of all datagrams sent.
     pub sent_bytes: u64,
-    /// Payloads of all datagrams received.
+    /// Bytes of the payloads of all datagrams received.
     pub received_bytes: u64,
 }
 
-/// How a frame went.
+/// The course of a frame: when each task ran, when the frame ended, and what each node sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
-    /// Runs of tasks, by their end. A task has several when a backup copy ran.
+    /// Runs of tasks, ordered by their end. A task has several runs when a backup copy ran.
     pub tasks: Vec<TaskSpan>,
-    /// When the gateway had all that the tail reads.
+    /// Seconds until the gateway had everything that the tail reads.
     pub merged_s: f64,
-    /// When the frame's record was written.
+    /// Seconds until the gateway wrote the frame's record.
     pub written_s: f64,
-    /// Per board.
+    /// Traffic of each board, by index.
     pub boards: Vec<NodeBytes>,
-    /// The gateway.
+    /// Traffic of the gateway.
     pub gateway: NodeBytes,
 }
 
-/// Why there is no timeline.
+/// Why a run gives no timeline.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimingError {
-    /// There is no board.
+    /// The list of boards is empty.
     #[error("give at least one board: the first brings the frame")]
     NoBoard,
-    /// A board's times are not the program's.
+    /// A board and the program differ in their number of tasks.
     #[error("board {board} has times of {found} tasks; the program has {expected}")]
     Tasks {
         /// Index of the board.
         board: usize,
-        /// Its times.
+        /// Times that the board gives.
         found: usize,
-        /// Tasks of the program.
+        /// Tasks that the program has.
         expected: usize,
     },
     /// A time is negative, not a number, or longer than [`SECONDS_MAX`].
     #[error("{seconds} s is no time that can be simulated; give 0 to {SECONDS_MAX} s")]
     Seconds {
-        /// The time.
+        /// The time, in seconds.
         seconds: f64,
     },
-    /// The frame did not end in [`SECONDS_MAX`].
+    /// The frame did not end within [`SECONDS_MAX`].
     #[error("the frame does not end within {SECONDS_MAX} s; are the links too slow?")]
     TooLong,
-    /// A machine broke a rule.
+    /// A machine broke a rule of the simulator.
     #[error(transparent)]
     Broken(#[from] Failure),
 }
@@ -143,13 +143,13 @@ pub enum TimingError {
 /// Longest frame, in virtual seconds.
 pub const SECONDS_MAX: f64 = 3_600.0;
 
-/// Virtual time at which the source starts: the other boards have joined and asked for work.
+/// Virtual time at which the source starts: by then the other boards have joined and asked for work.
 const SOURCE_START_US: u64 = 100_000;
 /// Virtual time between the starts of two nodes.
 const START_GAP_US: u64 = 100;
 
 impl BoardTiming {
-    /// A board of one worker and a link without limit.
+    /// A board with one worker and a link without limit.
     pub const fn new(task_s: Vec<f64>) -> Self {
         Self {
             task_s,
@@ -160,7 +160,7 @@ impl BoardTiming {
 }
 
 impl Default for LinkTiming {
-    /// No shared channel, 100 microseconds, Ethernet's overhead.
+    /// No shared channel, a delay of 100 microseconds, Ethernet's overhead.
     fn default() -> Self {
         Self {
             shared_bits_per_s: 0,
@@ -170,10 +170,10 @@ impl Default for LinkTiming {
     }
 }
 
-/// Runs one frame.
+/// Simulates one frame from its source to its record.
 ///
 /// # Errors
-/// [`TimingError`] when inputs make no sense, or the frame does not end.
+/// [`TimingError`] when inputs are invalid, or the frame does not end.
 pub fn run(
     info: &ProgramInfo,
     boards: &[BoardTiming],
@@ -277,7 +277,7 @@ fn micros(seconds: f64) -> Result<u64, TimingError> {
     }
 }
 
-/// What a node, the gateway being node 0, has sent and received so far.
+/// Bytes that a node has sent and received so far; node 0 is the gateway.
 fn bytes(world: &World, node: usize) -> NodeBytes {
     let stats = match node {
         0 => world.gateway_stats().map(|s| (&s.traffic, &s.transfer)),

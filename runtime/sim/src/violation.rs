@@ -1,15 +1,15 @@
-//! Rules that must hold whatever happens, and what breaks them.
+//! Rules that must hold under every fault, and the ways to break them.
 
 use super::{exec::PieceError, frame_record::Tail};
 use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId, Refusal, TaskId};
 
-/// A rule that was broken, and when.
+/// A broken rule and the virtual time at which a node broke the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at {at_us} us: {what}")]
 pub struct Failure {
-    /// Virtual time.
+    /// Virtual time, in microseconds.
     pub at_us: u64,
-    /// The rule.
+    /// The broken rule.
     pub what: Violation,
 }
 

@@ -1,25 +1,25 @@
-//! A [`Store`] on the heap that watches how it is used.
+//! A [`Store`] on the heap that checks every use of its slots.
 
 use std::collections::HashMap;
 
 use tessera_plan::dataflow::SlotCount;
 use tessera_protocol::store::{SlotId, Store};
 
-/// Slots of fixed sizes. Slot numbers are never used twice, so that every use of a slot after its
-/// end is found; slots that a job uses are locked.
+/// Slots of fixed sizes. The store never reuses a slot number, so it finds every use of a slot after its
+/// end. Slots that a job uses are locked.
 ///
 /// # Panics
 /// On a use after free, a double free, a free or a write while a job reads the slot, any touch
 /// while a job writes it.
 #[derive(Debug)]
 pub struct WatchedStore {
-    /// By size, ascending.
+    /// Sizes of slots, ascending.
     classes: Vec<Class>,
     slots: HashMap<SlotId, WatchedSlot>,
     made: u32,
-    /// Whether a larger size serves when one is used up.
+    /// Whether a larger size serves when all slots of a size are in use.
     spill: bool,
-    /// Most bytes in use at a time.
+    /// Most bytes in use at a time so far.
     peak_bytes: usize,
     used_bytes: usize,
     refused: u64,
@@ -40,8 +40,9 @@ struct WatchedSlot {
 }
 
 impl WatchedStore {
-    /// `classes`: what slots of each size there are, as of [`tessera_protocol::EdgeConfig::slots`]. When a size
-    /// is used up, larger ones serve if `spill`, as in the shared segment; else none.
+    /// `classes` gives the number of slots of each size, as [`tessera_protocol::EdgeConfig::slots`] does. When all
+    /// slots of a size are in use, larger slots serve if `spill` is set, as in the shared segment; else
+    /// [`Store::alloc`] refuses.
     pub fn new(classes: &[SlotCount], spill: bool) -> Self {
         let mut classes: Vec<Class> = classes
             .iter()
@@ -62,7 +63,7 @@ impl WatchedStore {
         }
     }
 
-    /// Any number of slots of any size.
+    /// A store with any number of slots of any size.
     pub fn unbounded() -> Self {
         let all = SlotCount {
             bytes: usize::MAX,
@@ -71,12 +72,12 @@ impl WatchedStore {
         Self::new(&[all], false)
     }
 
-    /// Slots in use.
+    /// Number of slots in use.
     pub fn used(&self) -> usize {
         self.slots.len()
     }
 
-    /// Slots in use and not locked by a job, `(slot, bytes)`, ascending.
+    /// Slots in use that no job has locked, as `(slot, bytes)`, ascending.
     pub fn list(&self) -> Vec<(SlotId, usize)> {
         let mut all: Vec<_> = self
             .slots
@@ -92,19 +93,19 @@ impl WatchedStore {
         self.peak_bytes
     }
 
-    /// Times that [`Store::alloc`] found its size used up.
+    /// Number of [`Store::alloc`] calls that found all slots of the size in use.
     pub const fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// A job begins to read a slot.
+    /// Locks a slot for a job that begins to read the slot.
     pub fn lock_read(&mut self, slot: SlotId) {
         let s = self.slot_mut(slot, "read by a job");
         assert!(!s.writer, "{slot:?}: read by a job while another writes it");
         s.readers += 1;
     }
 
-    /// A job begins to write a slot.
+    /// Locks a slot for a job that begins to write the slot.
     pub fn lock_write(&mut self, slot: SlotId) {
         let s = self.slot_mut(slot, "written by a job");
         assert!(
@@ -114,24 +115,24 @@ impl WatchedStore {
         s.writer = true;
     }
 
-    /// A job no longer reads a slot.
+    /// Unlocks a slot that a job has read.
     pub fn unlock_read(&mut self, slot: SlotId) {
         let s = self.slot_mut(slot, "read by a job");
         s.readers -= 1;
     }
 
-    /// A job no longer writes a slot.
+    /// Unlocks a slot that a job has written.
     pub fn unlock_write(&mut self, slot: SlotId) {
         let s = self.slot_mut(slot, "written by a job");
         s.writer = false;
     }
 
-    /// A slot's bytes as a job sees them.
+    /// A slot's bytes for a job that reads the slot.
     pub fn job_bytes(&self, slot: SlotId) -> &[u8] {
         &self.slot(slot, "read by a job").bytes
     }
 
-    /// A slot's bytes as the job that writes it sees them.
+    /// A slot's bytes for the job that writes the slot.
     pub fn job_bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
         let s = self.slot_mut(slot, "written by a job");
         assert!(s.writer, "{slot:?}: not locked for writing");

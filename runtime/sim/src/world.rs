@@ -23,36 +23,36 @@ use tessera_protocol::{
     ProgramInfo, TaskId,
 };
 
-/// A world before it begins.
+/// The configuration of a world.
 #[derive(Clone, Debug)]
 pub struct WorldConfig {
-    /// Of every chance in it.
+    /// Seed of every random choice in the world.
     pub seed: u64,
-    /// What is computed.
+    /// The program that the cluster computes.
     pub info: Arc<ProgramInfo>,
-    /// The gateway; node 0.
+    /// The gateway, which is node 0.
     pub gateway: GatewaySpec,
-    /// The edges; nodes 1, 2, ...
+    /// The edges, which are nodes 1, 2, ...
     pub edges: Vec<EdgeSpec>,
-    /// Between them.
+    /// The network between the nodes.
     pub net: NetConfig,
-    /// Bad datagrams.
+    /// Malformed and replayed datagrams to inject.
     pub hostile: HostileConfig,
-    /// A task that no worker survives.
+    /// A task that kills every worker that runs the task.
     pub broken_task: Option<TaskId>,
-    /// What breaks when.
+    /// Faults and their times.
     pub faults: Vec<ScheduledFault>,
-    /// Per edge and task the microseconds that the task takes; empty when they follow from
+    /// Microseconds that each task takes, per edge and task; empty to derive the times from
     /// [`EdgeSpec`].
     pub task_us: Vec<Vec<u64>>,
-    /// Whether to keep when every job ran.
+    /// Whether to record when every job ran, for [`World::job_spans`].
     pub record_jobs: bool,
-    /// Whether to print everything that happens to standard error.
+    /// Whether to print every event to standard error.
     pub trace: bool,
 }
 
 impl WorldConfig {
-    /// A gateway without edges, where nothing goes wrong.
+    /// A configuration with a gateway, no edges and no faults.
     pub fn new(info: Arc<ProgramInfo>) -> Self {
         Self {
             seed: 0,
@@ -78,22 +78,22 @@ pub struct World {
     pub(super) gateway: Option<GatewayNode>,
     pub(super) edge_specs: Vec<EdgeSpec>,
     pub(super) edges: Vec<Option<EdgeNode>>,
-    /// How often every node has started, the gateway's first.
+    /// Number of starts of every node, the gateway's first.
     pub(super) starts: Vec<u32>,
-    /// Addresses, the gateway's first; killed nodes keep theirs.
+    /// Address of every node, the gateway's first; killed nodes keep theirs.
     pub(super) addresses: Vec<SocketAddr>,
-    /// Ends of jobs and tails of nodes that stand still.
+    /// Ends of jobs and tails that wait for a paused node.
     pub(super) held: Vec<(usize, Event)>,
     happened: u64,
 }
 
 impl World {
-    /// Events under way before a world counts as broken.
+    /// Pending events from which a world counts as broken.
     const EVENTS_PENDING_MAX: usize = 2_000_000;
-    /// Events of a world before it counts as broken.
+    /// Processed events from which a world counts as broken.
     const EVENTS_MAX: u64 = 20_000_000;
 
-    /// Virtual time by which all nodes have started that do not start late.
+    /// Virtual time by which all nodes have started, except those that start late.
     const START_US_MAX: u64 = 3_000;
 
     /// A world at time 0; all nodes start within the first milliseconds.
@@ -148,28 +148,28 @@ impl World {
         world
     }
 
-    /// Virtual time in microseconds.
+    /// Current virtual time, in microseconds.
     pub const fn now_us(&self) -> u64 {
         self.core.queue.now_us()
     }
 
-    /// All frames.
+    /// The ledger of all frames.
     pub const fn ledger(&self) -> &Ledger {
         &self.core.ledger
     }
 
-    /// What jobs and frames came to.
+    /// Totals of jobs, frames, datagrams and inputs.
     pub const fn counters(&self) -> Counters {
         self.core.counters
     }
 
-    /// What the network did.
+    /// Totals of the network.
     pub const fn net(&self) -> NetCounters {
         self.core.net.counters
     }
 
-    /// Whether every source that lives has brought all its frames and heard of their ends, and no
-    /// job is out.
+    /// Whether every live source has brought all its frames and heard of their ends, and no
+    /// job is running.
     pub fn finished(&self) -> bool {
         let started = self.now_us() > Self::START_US_MAX;
         started
@@ -177,7 +177,7 @@ impl World {
             && !self.edges.iter().flatten().any(EdgeNode::busy)
     }
 
-    /// When jobs ran, by their end; only with [`WorldConfig::record_jobs`].
+    /// Spans of all jobs, ordered by their end; empty without [`WorldConfig::record_jobs`].
     pub fn job_spans(&self) -> &[JobSpan] {
         self.core.job_spans.as_deref().unwrap_or(&[])
     }
@@ -192,12 +192,12 @@ impl World {
         self.gateway.as_ref().map(GatewayNode::stats)
     }
 
-    /// Whether the gateway has taken an edge in.
+    /// Whether the gateway has admitted an edge.
     pub fn joined(&self, node: usize) -> bool {
         self.edges[node - 1].as_ref().is_some_and(EdgeNode::joined)
     }
 
-    /// Which incarnation of a node runs, the gateway being node 0; `None` while it is dead.
+    /// The incarnation of a node that runs; node 0 is the gateway. `None` while the node is dead.
     pub fn incarnation(&self, node: usize) -> Option<Incarnation> {
         match node.checked_sub(1) {
             None => self.gateway.as_ref().map(|g| g.endpoint.incarnation),
@@ -208,7 +208,7 @@ impl World {
     /// Tells an edge to leave.
     ///
     /// # Errors
-    /// [`Failure`] when a rule breaks.
+    /// [`Failure`] when a machine breaks a rule.
     pub fn leave(&mut self, node: usize) -> Result<(), Failure> {
         match &mut self.edges[node - 1] {
             Some(e) => e.input(&mut self.core, EdgeInput::Leave),
@@ -216,19 +216,19 @@ impl World {
         }
     }
 
-    /// What the gateway thinks of the run; `None` while it is dead.
+    /// The gateway's counts of nodes and frames that are not done; `None` while the gateway is dead.
     pub fn drained(&self) -> Option<Drained> {
         self.gateway.as_ref().map(GatewayNode::drained)
     }
 
-    /// Per node of the cluster, the gateway first, the slots in use.
+    /// Slots in use per node of the cluster, the gateway first.
     pub fn slots_used(&self) -> Vec<(NodeId, usize)> {
         let gateway = self.gateway.as_ref().map(|g| (NodeId(0), g.store.used()));
         let edges = self.members().map(|e| (e.spec.config.id, e.store.used()));
         gateway.into_iter().chain(edges).collect()
     }
 
-    /// Per node of the cluster, the gateway first, the length of its machine's state as text.
+    /// Length of each machine's state as debug text, per node of the cluster, the gateway first.
     pub fn state_bytes(&self) -> Vec<(NodeId, usize)> {
         let gateway = self.gateway.as_ref();
         let gateway = gateway.map(|g| (NodeId(0), g.state_bytes()));
@@ -236,8 +236,8 @@ impl World {
         gateway.into_iter().chain(edges).collect()
     }
 
-    /// Per living node, the gateway first, the most bytes in use at a time, and how often
-    /// its store was used up.
+    /// Most bytes in use at a time per live node, the gateway first, with the number of times that
+    /// its store was full.
     pub fn peaks(&self) -> Vec<(NodeId, usize, u64)> {
         let peak = |id, s: &super::WatchedStore| (id, s.peak_bytes(), s.refused());
         let gateway = self.gateway.as_ref().map(|g| peak(NodeId(0), &g.store));
@@ -246,22 +246,22 @@ impl World {
         gateway.into_iter().chain(edges).collect()
     }
 
-    /// Edges of the cluster: alive, not refused, not gone.
+    /// Edges of the cluster: alive, not refused, and not gone.
     fn members(&self) -> impl Iterator<Item = &EdgeNode> {
         self.edges.iter().flatten().filter(|e| e.belongs())
     }
 
-    /// How many edges there are: alive, not refused, not gone.
+    /// Number of edges that are alive, not refused, and not gone.
     pub fn edges_alive(&self) -> usize {
         self.members().count()
     }
 
-    /// Edges that left because they were told to.
+    /// Number of edges that left because the gateway told them to.
     pub fn edges_stopped(&self) -> usize {
         self.edges.iter().flatten().filter(|e| e.stopped).count()
     }
 
-    /// Edges that were refused, and why; by index.
+    /// Edges that the gateway refused, with the reason; ordered by index.
     pub fn refusals(&self) -> Vec<(usize, tessera_protocol::Refusal)> {
         let edges = self.edges.iter().flatten();
         edges
@@ -269,13 +269,13 @@ impl World {
             .collect()
     }
 
-    /// Whether all frames that an edge is to bring have ended; `false` while it is dead.
+    /// Whether all frames that an edge is to bring have ended; `false` while the edge is dead.
     pub fn is_done(&self, node: usize) -> bool {
         let edge = self.edges[node - 1].as_ref();
         edge.is_some_and(|e| e.is_done(&self.core.ledger))
     }
 
-    /// What a node's machine has said for operators, the gateway being node 0; nothing while it is dead.
+    /// Notices of a node's machine for operators; node 0 is the gateway. Empty while the node is dead.
     pub fn notices(&self, node: usize) -> &[Notice] {
         let of_edge = |k: usize| self.edges[k].as_ref().map(|e| &*e.notices);
         let of_gateway = || self.gateway.as_ref().map(|g| &*g.notices);
@@ -283,20 +283,20 @@ impl World {
         found.unwrap_or(&[])
     }
 
-    /// Lets something break or be repaired at a time to come.
+    /// Schedules a fault for a virtual time to come.
     pub fn schedule(&mut self, at_us: u64, fault: Fault) {
         self.core.queue.push(at_us, Event::Fault(fault));
     }
 
-    /// A node's address, also while it is dead.
+    /// A node's address, which a dead node keeps.
     pub fn address(&self, node: usize) -> SocketAddr {
         self.addresses[node]
     }
 
-    /// Delivers a datagram that nobody sent.
+    /// Delivers a datagram that no node sent.
     ///
     /// # Errors
-    /// [`Failure`] when a rule breaks.
+    /// [`Failure`] when a machine breaks a rule.
     pub fn inject(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) -> Result<(), Failure> {
         let to = self.addresses[node];
         self.deliver(Datagram {
@@ -306,12 +306,12 @@ impl World {
         })
     }
 
-    /// A sample of the datagrams sent so far, `(from, to, bytes)`; only with a hostile configured.
+    /// A sample of the datagrams sent so far, as `(from, to, bytes)`; empty without hostile traffic.
     pub fn seen(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr, &[u8])> {
         self.core.hostile.seen()
     }
 
-    /// Ends the hostile.
+    /// Ends the hostile traffic.
     pub fn end_hostile_traffic(&mut self) {
         self.core.hostile.config = HostileConfig::NONE;
     }
@@ -319,7 +319,7 @@ impl World {
     /// Tells the gateway to end the run.
     ///
     /// # Errors
-    /// [`Failure`] when a rule breaks.
+    /// [`Failure`] when a machine breaks a rule.
     pub fn stop(&mut self) -> Result<(), Failure> {
         match &mut self.gateway {
             Some(g) => g.input(&mut self.core, GatewayInput::Stop),
@@ -327,19 +327,19 @@ impl World {
         }
     }
 
-    /// Runs until a time.
+    /// Runs until virtual time `until_us`.
     ///
     /// # Errors
-    /// [`Failure`] when a rule breaks.
+    /// [`Failure`] when a machine breaks a rule.
     pub fn run_until(&mut self, until_us: u64) -> Result<(), Failure> {
         while self.step(until_us)? {}
         Ok(())
     }
 
-    /// Runs until [`World::finished`] or a time; whether it is finished.
+    /// Runs until [`World::finished`] or virtual time `until_us`; returns whether the world is finished.
     ///
     /// # Errors
-    /// [`Failure`] when a rule breaks.
+    /// [`Failure`] when a machine breaks a rule.
     pub fn run_until_finished(&mut self, until_us: u64) -> Result<bool, Failure> {
         while !self.finished() {
             if !self.step(until_us)? {
@@ -349,7 +349,7 @@ impl World {
         Ok(true)
     }
 
-    /// Takes one event; `false` when none is due by `until`.
+    /// Processes one event; `false` when no event is due by `until_us`.
     fn step(&mut self, until_us: u64) -> Result<bool, Failure> {
         let Some(event) = self.core.queue.pop(until_us) else {
             return Ok(false);

@@ -1,10 +1,10 @@
-//! Boxes off the maps of detection layers (`docs/darknet.md#detection-layers`).
+//! Decodes the maps of detection layers into boxes (`docs/darknet.md#detection-layers`).
 
 use super::Candidate;
 use tessera_runtime::program::{Head, HeadKind};
 
-/// Appends the candidates of one head. `shape` is rows, columns, channels of the `[h, w, c]` map,
-/// `net` width and height of the network's input.
+/// Appends the candidates of one head. `shape` gives rows, columns and channels of the `[h, w, c]` map,
+/// `net` gives width and height of the network's input.
 pub fn decode(
     head: &Head,
     map: &[f32],

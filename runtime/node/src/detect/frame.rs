@@ -1,20 +1,20 @@
-//! From the network's input back to the picture (`docs/darknet.md#image-frame`).
+//! Maps boxes from the network's input back to the picture (`docs/darknet.md#image-frame`).
 
 use tessera_picture::letterbox_size;
 
-/// The picture that a tensor was made from.
+/// The size of the picture that a tensor was made from, and how the picture was scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageFrame {
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Whether it was letterboxed instead of stretched.
+    /// Whether the picture was letterboxed instead of stretched.
     pub letterbox: bool,
 }
 
 impl ImageFrame {
-    /// A box relative to the network's input as one relative to the picture.
+    /// Converts a box relative to the network's input into a box relative to the picture.
     pub fn correct(&self, b: [f32; 4], net_w: u32, net_h: u32) -> [f32; 4] {
         if !self.letterbox {
             return b;
@@ -29,7 +29,7 @@ impl ImageFrame {
         ]
     }
 
-    /// A relative box as left, top, width, height in pixels: rounded, not clipped.
+    /// Converts a relative box into left, top, width and height in pixels, rounded but not clipped.
     pub fn pixels(&self, b: [f32; 4]) -> [i64; 4] {
         let (w, h) = (self.width as f32, self.height as f32);
         let round = |v: f32| if v.is_finite() { v.round() as i64 } else { 0 };

@@ -6,7 +6,7 @@ fn overlap(c1: f32, s1: f32, c2: f32, s2: f32) -> f32 {
     right - left
 }
 
-/// Intersection over union; 0 where either is nothing.
+/// Intersection over union, 0..1; 0 when a box is empty.
 pub fn iou(a: [f32; 4], b: [f32; 4]) -> f32 {
     let w = overlap(a[0], a[2], b[0], b[2]);
     let h = overlap(a[1], a[3], b[1], b[3]);

@@ -21,21 +21,21 @@ pub struct Candidate {
     pub probs: Vec<f32>,
 }
 
-/// A found object: one entry per class above the threshold.
+/// A class that was found in a box. A box gives one detection per class above the threshold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
-    /// Class number.
+    /// Number of the class, from 0.
     pub class: u32,
     /// Objectness times class score.
     pub score: f32,
-    /// Objectness alone.
+    /// Objectness of the box.
     pub objectness: f32,
     /// Centre x, centre y, width, height, relative to the picture.
     pub bbox: [f32; 4],
 }
 
-/// All boxes of all heads above `thresh`, not suppressed. `maps` holds one `[h, w, c]` map per
-/// head; in the order rows, columns, slots, heads as in the cfg.
+/// Decodes the boxes of all heads above `thresh`, without suppression. `maps` holds one `[h, w, c]` map per
+/// head. Boxes are ordered by head as in the cfg, then by row, column and slot.
 pub fn candidates(
     program: &Program,
     maps: &[&[f32]],

@@ -6,10 +6,10 @@ use super::{
     iou::{distance_iou, iou},
 };
 
-/// How boxes are compared.
+/// The measure of overlap between two boxes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Overlap {
-    /// Plain IoU.
+    /// IoU alone.
     Plain,
     /// IoU minus the centre-distance term with this exponent.
     Distance(f32),
@@ -49,7 +49,7 @@ pub fn suppress(all: &mut Vec<Candidate>, thresh: f32, kind: Overlap) {
     }
 }
 
-/// The library variant: sorted by objectness, a suppressed box loses all its classes.
+/// The variant of Darknet's library: boxes are sorted by objectness, and a suppressed box loses all its classes.
 pub fn suppress_by_objectness(all: &mut Vec<Candidate>, thresh: f32) {
     all.retain(|c| c.objectness != 0.0);
     let mut order: Vec<usize> = (0..all.len()).collect();

@@ -1,4 +1,4 @@
-//! Boundary tensors as files, for people who compare layers.
+//! Writes boundary tensors as files, for people who compare layers.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use nix::unistd::{AccessFlags, access};
 use crate::{error::NodeError, optional};
 use tessera_runtime::{element, program::Program};
 
-/// Makes the folder, before there is anything to write.
+/// Creates the folder before the node has tensors to write.
 ///
 /// # Errors
-/// When it cannot be made or written.
+/// When the folder cannot be created, or is not writable.
 pub fn check(dir: &Path) -> Result<(), NodeError> {
     std::fs::create_dir_all(dir)
         .and_then(|()| Ok(access(dir, AccessFlags::W_OK)?))
@@ -21,7 +21,7 @@ pub fn check(dir: &Path) -> Result<(), NodeError> {
 /// their whole packed maps.
 ///
 /// # Errors
-/// When the folder cannot be written.
+/// When a file cannot be written.
 pub fn dump<'a>(
     p: &Program,
     dir: &Path,

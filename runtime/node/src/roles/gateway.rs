@@ -39,7 +39,7 @@ const GOODBYE_US: u64 = 1_000_000;
 /// Time without a written record, though some wait, after which that is said.
 const RECORDS_STAND: Duration = Duration::from_secs(5);
 
-/// Runs the role.
+/// Runs the gateway role until the node ends.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let listen = a
         .listen
@@ -81,21 +81,21 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     shell.run(net, &signals, &waker, program, a)
 }
 
-/// How a gateway ends.
+/// The way in which a gateway ends.
 #[derive(Clone, Copy, Debug)]
 struct Ending {
-    /// When it stops to wait for what is under way.
+    /// The time at which the gateway stops waiting for unfinished work.
     until: Micros,
-    /// Whether the edges end too.
+    /// Whether the gateway also ends the edges.
     cluster: bool,
 }
 
-/// What a record is about, for when it is written.
+/// The frame of a record that waits to be written.
 #[derive(Clone, Copy, Debug)]
 enum Published {
-    /// The frame has detections; the machine waits to hear of it.
+    /// The frame has detections; the machine waits for the end of the write.
     Detections(FrameId),
-    /// The frame was dropped.
+    /// The gateway has dropped the frame.
     Dropped,
 }
 

@@ -1,4 +1,4 @@
-//! What is compiled in.
+//! Describes the compiled-in program.
 
 use serde_json::{Value, json};
 

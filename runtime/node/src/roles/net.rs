@@ -1,4 +1,4 @@
-//! What both roles' loops share: the socket with its batches, the clock, and where they may bind.
+//! Parts that the loops of edge and gateway share: the socket with its batches, and the clock.
 
 use std::net::SocketAddr;
 
@@ -14,17 +14,17 @@ use tessera_protocol::{Incarnation, Micros};
 /// Most batches taken from the socket in one turn of a loop, so that completions get theirs.
 const TURN_BATCHES_MAX: usize = 4;
 
-/// A node's way to the others.
+/// A node's connection to the other nodes: the socket, its batches and the node's clock.
 #[derive(Debug)]
 pub struct Net {
     socket: Socket,
     inbox: Inbox,
     outbox: Outbox,
-    /// The node's time.
+    /// The clock that times all of the node's events.
     pub clock: Clock,
 }
 
-/// Where datagrams go while a machine is drained.
+/// The queue of outgoing datagrams while a machine is drained.
 #[derive(Debug)]
 pub struct Sending<'a> {
     socket: &'a mut Socket,
@@ -32,17 +32,17 @@ pub struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Queues a datagram.
+    /// Queues a datagram for the address `to`.
     pub fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
         self.socket.send(self.outbox, to, bytes);
     }
 }
 
 impl Net {
-    /// Binds to `at`; off loopback only with `insecure_lan`, and then says so.
+    /// Binds to `at`. Addresses off loopback need `insecure_lan`, and give a warning.
     ///
     /// # Errors
-    /// When the address must not or cannot be bound.
+    /// When the node must not or cannot bind to the address.
     pub fn bind(at: SocketAddr, insecure_lan: bool) -> Result<Self, NodeError> {
         let exposed = udp::check_bind(at, insecure_lan)?;
         let socket = Socket::bind(at).map_err(NodeError::io(format!("cannot listen on {at}")))?;
@@ -62,13 +62,13 @@ impl Net {
         })
     }
 
-    /// The socket.
+    /// The bound socket.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Takes what has arrived, at most a turn's worth, and gives each datagram to `each` with the
-    /// time and the way to answer.
+    /// Receives the datagrams that have arrived, at most one turn's worth, and gives each datagram to `each` with
+    /// the time and the queue for answers.
     pub fn receive(&mut self, mut each: impl FnMut(Micros, SocketAddr, &[u8], &mut Sending<'_>)) {
         for _ in 0..TURN_BATCHES_MAX {
             let count = self.socket.receive(&mut self.inbox);
@@ -90,7 +90,7 @@ impl Net {
         }
     }
 
-    /// The way to send, for what did not arrive as a datagram.
+    /// The queue for datagrams that do not answer a received one.
     pub fn sending(&mut self) -> Sending<'_> {
         Sending {
             socket: &mut self.socket,
@@ -98,12 +98,12 @@ impl Net {
         }
     }
 
-    /// Sends what is queued.
+    /// Sends all queued datagrams.
     pub fn flush(&mut self) {
         self.socket.flush(&mut self.outbox);
     }
 
-    /// What the socket has done.
+    /// Counters and buffer sizes of the socket.
     pub fn statistics(&self) -> statistics::Socket {
         statistics::Socket {
             counters: self.socket.counters,

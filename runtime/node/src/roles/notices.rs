@@ -1,8 +1,8 @@
-//! What a machine says of its cluster, in words.
+//! Turns a machine's notices about its cluster into log lines.
 
 use tessera_protocol::{Notice, Refusal};
 
-/// Says what an operator would want to know.
+/// Logs a notice for the operator.
 pub fn say(notice: Notice) {
     match notice {
         Notice::Joined { node, addr } => tracing::info!("node {} joined from {addr}", node.0),
@@ -69,7 +69,7 @@ pub fn say(notice: Notice) {
     }
 }
 
-/// What to do about a refusal.
+/// Advice for the operator about a refusal.
 fn advice(why: Refusal) -> &'static str {
     match why {
         Refusal::Plan => "it runs another plan; build every node from the same plan.toml",

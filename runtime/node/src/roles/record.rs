@@ -1,4 +1,4 @@
-//! A frame's record, from what the tail made of it.
+//! Makes a frame's record from the outputs of the tail.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,25 +14,25 @@ use tessera_plan::files::records::{
 use tessera_protocol::Micros;
 use tessera_runtime::{element, program::Program};
 
-/// Classes of a classifier that a record names.
+/// Most classes that the record of a classifier names.
 const TOP_CLASSES: usize = 5;
 
-/// How detections are reported.
+/// The settings by which records report detections.
 #[derive(Clone, Debug)]
 pub struct Reporting {
-    /// Boxes that score above it are reported.
+    /// Score threshold: a record names the boxes that score above it.
     pub score: f32,
-    /// Boxes that overlap a better one by more are not.
+    /// Most overlap of a box with a better one; boxes that overlap more are suppressed.
     pub nms: f32,
-    /// Names of classes.
+    /// Names of the classes.
     pub labels: Labels,
 }
 
 impl Reporting {
-    /// As the command line has it.
+    /// Reads the settings from the command line.
     ///
     /// # Errors
-    /// When the names that it gives cannot be used.
+    /// When the given file of class names is unusable.
     pub fn new(program: &Program, a: &Args) -> Result<Self, NodeError> {
         Ok(Self {
             score: a.thresh,
@@ -42,17 +42,17 @@ impl Reporting {
     }
 }
 
-/// When a frame was captured, on clocks that only run forwards.
+/// The time at which a frame was captured, on clocks that only run forwards.
 #[derive(Clone, Copy, Debug)]
 pub struct Captured {
-    /// How old the frame was, ...
+    /// Age of the frame at the time `at`.
     age: Duration,
-    /// ... then.
+    /// Time at which the frame had the age `age`.
     at: Instant,
 }
 
 impl Captured {
-    /// A frame that is so old now.
+    /// The capture time of a frame that is `age_us` old now.
     pub fn ago(age_us: Micros) -> Self {
         Self {
             age: Duration::from_micros(age_us),
@@ -60,7 +60,7 @@ impl Captured {
         }
     }
 
-    /// For a record that is made now.
+    /// The timing of a record that is made now.
     fn timing(self) -> Timing {
         let latency = self.age.saturating_add(self.at.elapsed());
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -73,7 +73,7 @@ impl Captured {
     }
 }
 
-/// The record of a frame that was lost.
+/// The record of a dropped frame.
 pub fn dropped(
     subject: Subject,
     captured: Captured,
@@ -88,7 +88,7 @@ pub fn dropped(
     )
 }
 
-/// The record of a frame that was computed. `outputs` are the tail's outputs, whole.
+/// The record of a computed frame. `outputs` are the tail's outputs, each a whole map.
 pub fn computed(
     p: &Program,
     subject: Subject,

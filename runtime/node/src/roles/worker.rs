@@ -1,7 +1,7 @@
-//! A worker process: leases jobs of its edge's segment, computes them, says so.
+//! A worker process: leases jobs of its edge's segment, computes the jobs, and reports them.
 //!
-//! It is started by [`crate::workers::Workers`] with a socket as standard input, ends when that
-//! socket does, and is killed by the system should its parent die first.
+//! [`crate::workers::Workers`] starts the worker with a socket as standard input. The worker ends when that
+//! socket ends, and the system kills the worker if its parent dies first.
 
 use std::{
     fs::File,
@@ -51,7 +51,7 @@ const NOTE_IDLE_MS: u16 = 5;
 /// than a hundredth of the time of tasks on them.
 const LET_GO_BYTES: usize = 128 << 10;
 
-/// Runs the role.
+/// Runs the worker role until the edge closes the socket.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     if a.socket != Some(0) {
         return Err(NodeError::Usage(

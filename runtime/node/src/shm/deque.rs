@@ -21,7 +21,7 @@ const BOTTOM: usize = LINE_WORDS;
 /// First cell.
 const CELLS: usize = 2 * LINE_WORDS;
 
-/// No room: as many items as cells.
+/// The deque holds as many items as it has cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the deque is full")]
 pub struct Full;
@@ -59,25 +59,25 @@ fn length(top: u32, bottom: u32) -> i32 {
     bottom.wrapping_sub(top).cast_signed()
 }
 
-/// The owner's end. There is exactly one in all processes.
+/// The owner's end of a deque, which pushes and pops at the bottom. All processes together have exactly one.
 #[derive(Debug)]
 pub struct Owner<W> {
     words: W,
     cells: Cells,
 }
 
-/// A thief's end; any number in any process.
+/// A thief's end of a deque, which steals from the top. Any process may have any number of them.
 #[derive(Clone, Debug)]
 pub struct Thief<W> {
     words: W,
     cells: Cells,
 }
 
-/// The item at the top, seen and not yet removed.
+/// An item that [`Thief::peek`] saw at the top. Another thread may have removed the item since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peeked {
     top: u32,
-    /// The item.
+    /// The item's value.
     pub value: u32,
 }
 
@@ -85,7 +85,7 @@ impl<W: Words> Owner<W> {
     /// The owner's end of an empty deque over zeroed words.
     ///
     /// # Panics
-    /// If `cells` is no power of two or the words are too few.
+    /// If `cells` is no power of two or `words` is too short.
     pub fn new(words: W, cells: usize) -> Self {
         let cells = Cells::of(&words, cells);
         Self { words, cells }
@@ -113,7 +113,7 @@ impl<W: Words> Owner<W> {
         Ok(())
     }
 
-    /// Takes back the item at the bottom, the last one pushed.
+    /// Removes and returns the item at the bottom, which was pushed last.
     pub fn pop(&mut self) -> Option<u32> {
         let bottom = self.words.load(BOTTOM, Relaxed).wrapping_sub(1);
         self.words.store(BOTTOM, bottom, Relaxed);
@@ -139,16 +139,16 @@ impl<W: Words> Owner<W> {
 }
 
 impl<W: Words> Thief<W> {
-    /// A thief's end.
+    /// A thief's end of a deque that its owner has set up.
     ///
     /// # Panics
-    /// If `cells` is no power of two or the words are too few.
+    /// If `cells` is no power of two or `words` is too short.
     pub fn new(words: W, cells: usize) -> Self {
         let cells = Cells::of(&words, cells);
         Self { words, cells }
     }
 
-    /// The item at the top, which was there at some moment during the call; it stays there.
+    /// Returns the item that was at the top at some moment during the call, and leaves the item there.
     pub fn peek(&self) -> Option<Peeked> {
         // Every turn but the last saw another thief (or the owner) remove an item.
         loop {
@@ -169,7 +169,7 @@ impl<W: Words> Thief<W> {
         }
     }
 
-    /// Removes a peeked item; `false` when it is gone already.
+    /// Removes a peeked item; `false` when another thread has removed the item before.
     pub fn remove(&self, item: Peeked) -> bool {
         // SYNC POINT "cell free", release side.
         let next = item.top.wrapping_add(1);
@@ -178,7 +178,7 @@ impl<W: Words> Thief<W> {
             .is_ok()
     }
 
-    /// Takes the item at the top.
+    /// Removes and returns the item at the top.
     pub fn steal(&self) -> Option<u32> {
         loop {
             let item = self.peek()?;
@@ -188,7 +188,7 @@ impl<W: Words> Thief<W> {
         }
     }
 
-    /// Whether there was nothing to steal; a hint.
+    /// Whether the deque seemed empty; only a hint, as other threads go on.
     pub fn is_empty(&self) -> bool {
         let top = self.words.load(TOP, Relaxed);
         length(top, self.words.load(BOTTOM, Relaxed)) <= 0

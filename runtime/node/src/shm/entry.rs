@@ -1,6 +1,6 @@
 //! A job's entry as words: the task, and where its inputs and outputs lie.
 //!
-//! Written by the network process before the job is queued, read by the worker that leased it.
+//! The network process writes the entry before it queues the job. The worker that leased the job reads it.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -11,36 +11,36 @@ use tessera_plan::region::Region;
 /// Set in a piece's port word when it is an output.
 const OUTPUT: u32 = 1 << 31;
 
-/// What a piece is of its task.
+/// The input or output of a task that a piece belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortIx {
-    /// A piece of this input.
+    /// A piece of the input with this index.
     Input(u32),
-    /// All of this output.
+    /// The whole output with this index.
     Output(u32),
 }
 
-/// A packed box in the slots.
+/// A box whose packed values lie in the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PieceAt {
-    /// What it is.
+    /// The input or output that the piece belongs to.
     pub port: PortIx,
-    /// Where it begins, in lines from the slots' start.
+    /// Start of the piece, in 64-byte lines from the slots' start.
     pub place: u32,
-    /// Which box of the port's tensor.
+    /// The box of the port's tensor that the piece holds.
     pub region: Region,
 }
 
-/// What a job is to do.
+/// The content of a job's entry: a task and its pieces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     /// Index into [`tessera_runtime::program::Program::tasks`].
     pub task: u32,
-    /// Inputs and outputs.
+    /// Pieces of all inputs and outputs.
     pub pieces: Vec<PieceAt>,
 }
 
-/// An entry that nobody can have written.
+/// The entry's content is invalid: no correct network process writes such an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a job's entry is spoiled")]
 pub struct Spoiled;

@@ -1,52 +1,52 @@
-//! Why there is no segment.
+//! Reasons why a shared segment cannot be used.
 
-/// A segment cannot be made, mapped, or managed.
+/// Why a segment cannot be created, mapped or managed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SegmentError {
-    /// The system refused a step.
+    /// A system call failed.
     #[error("shared segment: cannot {step}: {source}")]
     System {
-        /// Which step.
+        /// The failed step.
         step: &'static str,
-        /// What the system answered.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A count leaves its bounds.
+    /// A count of the layout is out of bounds.
     #[error("shared segment: {found} {what} are out of bounds")]
     Layout {
-        /// Which count.
+        /// The name of the count.
         what: &'static str,
-        /// Its value.
+        /// The value of the count.
         found: usize,
     },
-    /// The file is no segment.
+    /// The file does not begin with [`MAGIC`](crate::shm::layout::MAGIC).
     #[error("shared segment: the file is none")]
     Magic,
-    /// Made by another version.
+    /// Another version of this software made the segment.
     #[error("shared segment: version {found}; both processes must be the same binary")]
     Version {
-        /// The version found.
+        /// The version in the header.
         found: u32,
     },
-    /// Made for another plan.
+    /// The segment was made for another plan.
     #[error("shared segment: made for another plan; both processes must be the same binary")]
     Plan,
-    /// Its offsets are not those of its counts.
+    /// The header's offsets do not follow from its counts.
     #[error("shared segment: the header contradicts itself")]
     Offsets,
-    /// Cut short, or longer than it should be.
+    /// The file is shorter or longer than its header says.
     #[error("shared segment: {found} bytes instead of {expected}")]
     Size {
-        /// Bytes by the header.
+        /// Bytes according to the header.
         expected: u64,
-        /// Bytes of the file.
+        /// Length of the file in bytes.
         found: u64,
     },
-    /// Somebody could still resize it.
+    /// The file is not sealed, so another process could still resize the segment.
     #[error("shared segment: not sealed against resizing")]
     Unsealed,
-    /// A second store of one segment, or one of a segment that others manage.
+    /// The segment already has a store, or another process manages the segment.
     #[error("shared segment: its slots are managed elsewhere")]
     Managed,
 }

@@ -1,4 +1,4 @@
-//! The slots that a lease hands to its worker, as a task sees them.
+//! The inputs and outputs of a leased job, as a task uses them.
 
 use std::{marker::PhantomData, ptr::NonNull};
 
@@ -17,28 +17,28 @@ use tessera_runtime::{
     team::Team,
 };
 
-/// A job that no correct network process submits.
+/// Why a job is invalid: no correct network process submits such a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadJob {
-    /// The program has no such task.
+    /// The program has no task with this number.
     #[error("there is no task {0}")]
     Task(u32),
-    /// A piece belongs to no input or output of the task.
+    /// The piece with this index belongs to no input or output of the task.
     #[error("piece {0} belongs to no port")]
     Port(usize),
-    /// A box leaves the slots, or is inside out.
+    /// The box of the piece with this index leaves the slots, or is inverted.
     #[error("piece {0} leaves the slots")]
     Outside(usize),
-    /// An output has no slot, or several.
+    /// The output with this index has no slot, or more than one.
     #[error("output {0} has no slot of its own")]
     Output(usize),
-    /// An output overlaps another piece.
+    /// The output piece with the first index overlaps the piece with the second index.
     #[error("pieces {0} and {1} overlap")]
     Overlap(usize, usize),
 }
 
-/// A leased job's inputs and outputs.
+/// The inputs and outputs of a leased job, checked and ready to run.
 #[derive(Debug)]
 pub struct Handed<'l> {
     task: &'static TaskSpec,
@@ -48,7 +48,7 @@ pub struct Handed<'l> {
     lease: PhantomData<&'l mut JobLease>,
 }
 
-/// The pieces of a job, looked up and not yet borrowed.
+/// The pieces of a job, found and checked but not yet borrowed.
 struct Found {
     /// Per piece its bytes.
     spans: Vec<NonNull<[u8]>>,
@@ -106,7 +106,7 @@ impl<'l> Handed<'l> {
         })
     }
 
-    /// Bytes of all inputs and outputs.
+    /// Bytes of all inputs and outputs together.
     pub fn bytes(&self) -> usize {
         let inputs = self.inputs.iter().flatten().map(|p| p.bytes.len());
         inputs.chain(self.outputs.iter().map(|o| o.len())).sum()

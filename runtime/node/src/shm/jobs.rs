@@ -69,40 +69,40 @@ impl Item {
     }
 }
 
-/// Where a job of the owner stands.
+/// The state of a job, as its owner sees the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Nobody has it yet.
+    /// No worker has leased the job yet.
     Queued,
-    /// A worker runs it.
+    /// A worker has leased the job and runs the job.
     Leased {
-        /// Which worker.
+        /// Number of the worker.
         worker: usize,
     },
-    /// Its outputs are complete.
+    /// The job's outputs are complete.
     Done {
-        /// Which worker made them.
+        /// Number of the worker that ran the job.
         worker: usize,
-        /// Microseconds it took.
+        /// Microseconds that the job took.
         took_us: u32,
     },
-    /// It has no outputs, and nobody writes them any more.
+    /// The job has no valid outputs, and no worker writes its outputs any more.
     Failed,
 }
 
-/// A job that cannot be queued.
+/// Why a job cannot be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// As many jobs are out as the table has entries.
+    /// Every entry of the table holds a job.
     #[error("the job table is full")]
     Full,
-    /// More pieces than an entry holds.
+    /// The job has this many pieces, more than an entry can hold.
     #[error("{0} pieces are more than an entry holds")]
     Pieces(usize),
 }
 
-/// The network process' side. There is exactly one.
+/// The network process' side of the job table. All processes together have exactly one.
 #[derive(Debug)]
 pub struct Dispatcher<W> {
     deque: deque::Owner<W>,
@@ -114,7 +114,7 @@ pub struct Dispatcher<W> {
     live: Vec<bool>,
 }
 
-/// A worker's side.
+/// A worker's side of the job table.
 #[derive(Debug)]
 pub struct Taker<W> {
     deque: deque::Thief<W>,
@@ -151,10 +151,10 @@ impl<W: Words> Dispatcher<W> {
         }
     }
 
-    /// Queues a job; gives its entry.
+    /// Queues a job; returns the index of its entry.
     ///
     /// # Errors
-    /// When the table is full or the job has too many pieces.
+    /// When the table is full or the job has more pieces than an entry can hold.
     pub fn submit(&mut self, content: &Content) -> Result<usize, Refused> {
         if content.pieces.len() > self.layout.pieces {
             return Err(Refused::Pieces(content.pieces.len()));
@@ -177,7 +177,7 @@ impl<W: Words> Dispatcher<W> {
         Ok(entry)
     }
 
-    /// Where a live job stands.
+    /// The state of a live job.
     pub fn status(&self, entry: usize) -> Status {
         let item = self.item(entry);
         // SYNC POINT "finished", acquire side: the job's outputs are complete.
@@ -195,10 +195,10 @@ impl<W: Words> Dispatcher<W> {
         }
     }
 
-    /// Gives a finished job's entry back: the job is over.
+    /// Frees the entry of an ended job.
     ///
     /// # Panics
-    /// If no job has the entry.
+    /// If the entry holds no job.
     pub fn release(&mut self, entry: usize) {
         assert!(self.live[entry], "an entry is released once");
         self.live[entry] = false;
@@ -207,19 +207,20 @@ impl<W: Words> Dispatcher<W> {
             .store(item.line() + STATE, item.state(FREE, 0), Relaxed);
     }
 
-    /// Entries that jobs have.
+    /// Indices of the entries that hold jobs.
     pub fn live(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.live.len()).filter(|e| self.live[*e])
     }
 
-    /// Jobs that nobody has leased.
+    /// Number of jobs that no worker has leased.
     pub fn queued(&self) -> usize {
         self.live()
             .filter(|e| self.status(*e) == Status::Queued)
             .count()
     }
 
-    /// Fails the jobs that `worker` holds. Only when its process is reaped: it writes no more.
+    /// Fails the jobs that `worker` holds; returns their number. Call this function only after the worker's
+    /// process is reaped, so that the process writes no more.
     pub fn bury(&mut self, worker: usize) -> usize {
         let mut buried = 0;
         for entry in 0..self.live.len() {
@@ -236,7 +237,7 @@ impl<W: Words> Dispatcher<W> {
         buried
     }
 
-    /// Takes back what is queued, as failed: there is nobody left to run it, or the node leaves.
+    /// Fails all queued jobs, because no worker is left to run them or the node leaves.
     pub fn withdraw(&mut self) {
         while let Some(word) = self.deque.pop() {
             let item = Item::unpack(word);
@@ -253,10 +254,10 @@ impl<W: Words> Dispatcher<W> {
 }
 
 impl<W: Words> Taker<W> {
-    /// The side of worker number `worker`.
+    /// The side of the worker with the number `worker`.
     ///
     /// # Panics
-    /// If the layout has no such worker.
+    /// If the layout has no worker with that number.
     pub fn new(deque: W, states: W, entries: W, layout: &Layout, worker: usize) -> Self {
         assert!(worker < layout.workers, "workers count from 0");
         Self {
@@ -268,12 +269,12 @@ impl<W: Words> Taker<W> {
         }
     }
 
-    /// Whether there seems to be nothing to lease.
+    /// Whether no job seems to wait for a lease.
     pub fn is_idle(&self) -> bool {
         self.deque.is_empty()
     }
 
-    /// Leases the oldest queued job.
+    /// Leases the oldest queued job; `None` when no job waits.
     pub fn lease(&self) -> Option<JobLease> {
         // Every turn but the last removes an item from the deque, or sees another worker do it.
         loop {
@@ -302,17 +303,17 @@ impl<W: Words> Taker<W> {
             .is_ok()
     }
 
-    /// Reads what a leased job is to do.
+    /// Reads the task and the pieces of a leased job into `into`.
     ///
     /// # Errors
-    /// When the entry names more pieces than it can hold.
+    /// When the entry is invalid.
     pub fn read(&self, lease: &JobLease, into: &mut Content) -> Result<(), entry::Spoiled> {
         let at = lease.item.entry * self.layout.entry_words();
         entry::read(&self.entries, at, self.layout.pieces, into)
     }
 
-    /// Ends a lease: the outputs are complete, or never will be. `false` when the lease was not
-    /// this worker's any more: the owner took it for dead.
+    /// Ends a lease; `done` tells whether the outputs are complete. Returns `false` when the owner has
+    /// already taken the lease back, because the owner took this worker for dead.
     pub fn finish(&self, lease: JobLease, done: bool, took_us: u32) -> bool {
         let item = lease.item;
         self.states.store(item.line() + TOOK, took_us, Relaxed);

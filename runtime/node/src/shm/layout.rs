@@ -1,4 +1,4 @@
-//! The segment's bytes, drawn once.
+//! The layout of the segment's bytes.
 //!
 //! ```text
 //! 0       header        magic "TSRSHM01", version, counts, plan hash, where each area begins
@@ -10,9 +10,9 @@
 //! ```
 //!
 //! Everything before the slots is 32-bit words that all processes access as atomics; the header is
-//! written before the file is handed to anyone and never again. Offsets only, no pointers: every
-//! process maps the segment where it likes. Who maps it recomputes the offsets from the counts and
-//! refuses a header that says otherwise.
+//! written before any other process gets the file and never again. The segment holds offsets only, no pointers:
+//! every process maps the segment at any address. A process that maps the segment recomputes the offsets and
+//! refuses a header with other offsets.
 
 use std::ops::Range;
 
@@ -27,23 +27,23 @@ use tessera_protocol::ProgramInfo;
 pub const MAGIC: [u8; 8] = *b"TSRSHM01";
 /// Version of this layout.
 pub const VERSION: u32 = 1;
-/// Words of a line.
+/// Words of 32 bits in a line of 64 bytes.
 pub const LINE_WORDS: usize = LINE_BYTES / 4;
-/// Most jobs of a table.
+/// Most entries of a job table.
 pub const JOBS_MAX: usize = 1024;
-/// Most worker processes.
+/// Most worker processes of a segment.
 pub const WORKERS_MAX: usize = 64;
 /// Most pieces, outputs included, of one job.
 pub const PIECES_MAX: usize = 1 << 16;
-/// Words before the pieces of an entry.
+/// Words before the pieces of an entry, for the task and the number of pieces.
 pub const HEAD_WORDS: usize = 8;
-/// Words of a piece in an entry.
+/// Words that a piece takes in an entry.
 pub const PIECE_WORDS: usize = 8;
 
-/// Counts that a segment is made for; they fix every offset.
+/// Counts that determine every offset of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Hash of the plan whose tasks run in it.
+    /// Hash of the plan whose tasks use the segment.
     pub plan_hash: [u8; 32],
     /// Entries of the job table, at most [`JOBS_MAX`].
     pub jobs: usize,
@@ -51,11 +51,11 @@ pub struct Layout {
     pub workers: usize,
     /// Pieces of inputs and outputs of one job, at most [`PIECES_MAX`].
     pub pieces: usize,
-    /// Bytes of all slots.
+    /// Bytes of all slots together.
     pub slot_bytes: usize,
 }
 
-/// The first bytes of the file.
+/// The first bytes of the segment's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Header {
@@ -66,22 +66,22 @@ pub struct Header {
     pieces: u32,
     slot_bytes: u64,
     plan_hash: [u8; 32],
-    /// Where deque, states, workers, entries and slots begin, and where the file ends.
+    /// Start of deque, states, workers, entries and slots, and length of the file, in bytes.
     offsets: [u64; 6],
 }
 
-/// Where everything lies, in bytes from the file's start.
+/// The areas of a segment, in bytes from the file's start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Areas {
-    /// The deque's ends and cells.
+    /// The deque's two ends and its cells.
     pub deque: Range<usize>,
-    /// A line per job.
+    /// The jobs' states, one line per job.
     pub states: Range<usize>,
-    /// A line per worker.
+    /// The workers' lines, one per worker.
     pub workers: Range<usize>,
-    /// What each job reads and makes.
+    /// The jobs' entries: each job's task and pieces.
     pub entries: Range<usize>,
-    /// Slots; its end is the file's.
+    /// The slots, up to the end of the file.
     pub slots: Range<usize>,
 }
 
@@ -99,7 +99,7 @@ impl Layout {
         }
     }
 
-    /// Words of one job's entry.
+    /// Words that one job's entry takes.
     pub const fn entry_words(&self) -> usize {
         HEAD_WORDS + PIECE_WORDS * self.pieces
     }
@@ -110,10 +110,10 @@ impl Layout {
         (self.jobs + 1).next_power_of_two()
     }
 
-    /// Works out where everything lies.
+    /// Computes the areas from the counts.
     ///
     /// # Errors
-    /// [`SegmentError::Layout`] when a count leaves its bounds or the sum this machine's memory.
+    /// [`SegmentError::Layout`] when a count is out of bounds or the sum exceeds this machine's address space.
     pub fn areas(&self) -> Result<Areas, SegmentError> {
         let bounds = [
             ("jobs", self.jobs, JOBS_MAX),
@@ -160,7 +160,7 @@ impl Layout {
 }
 
 impl Header {
-    /// The header of a segment.
+    /// The header of a segment with the counts `l` and the areas `a`.
     pub fn new(l: &Layout, a: &Areas) -> Self {
         Self {
             magic: MAGIC,
@@ -182,10 +182,10 @@ impl Header {
         }
     }
 
-    /// What a file of `file_bytes` that begins with `self` holds.
+    /// Reads counts and areas from the header of a file of `file_bytes` bytes.
     ///
     /// # Errors
-    /// When it is no segment, of another version or plan, cut short, or contradicts itself.
+    /// When the header is of another format, version or plan, contradicts itself, or the file has another length.
     pub fn read(
         &self,
         plan_hash: &[u8; 32],

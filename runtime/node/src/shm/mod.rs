@@ -1,4 +1,4 @@
-//! One board: a shared segment with slots, the job table and the deque, and who may touch what.
+//! The shared memory of one board: a segment with slots, the job table and the deque, and the rules of access.
 //!
 //! | file | is |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | [`deque`] | bounded work stealing |
 //! | [`jobs`] | states of jobs, leases |
 //! | [`entry`] | a job's inputs and outputs as words |
-//! | [`worker_line`] | what workers say of themselves |
+//! | [`worker_line`] | a worker's report of itself |
 //! | [`handed`] | the slots that a lease hands to its worker |
 //!
 //! `README.md` beside them argues why a worker may be killed at any instruction.

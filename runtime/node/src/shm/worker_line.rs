@@ -1,4 +1,5 @@
-//! What a worker process says of itself, in its line of the segment. For statistics only.
+//! A worker process' report of itself, in its line of the segment. The report serves statistics, and tells the
+//! worker's process id.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -7,12 +8,12 @@ use crate::sync::Words;
 
 /// Word of the peak resident memory, in KiB.
 const PEAK_KIB: usize = 0;
-/// Word that is 1 once the worker waits for jobs.
+/// Word that is 1 once the worker has begun to wait for jobs.
 const READY: usize = 1;
-/// Word of the process id; 0 before it is told.
+/// Word of the process id; 0 until the worker writes it.
 const PID: usize = 2;
 
-/// A worker's line.
+/// A worker's line in the segment.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerLine<'a, W> {
     words: &'a W,
@@ -28,24 +29,24 @@ impl<'a, W: Words> WorkerLine<'a, W> {
         }
     }
 
-    /// Empties it, for a new process.
+    /// Zeroes the line for a new process.
     pub fn clear(&self) {
         for i in 0..LINE_WORDS {
             self.words.store(self.line + i, 0, Relaxed);
         }
     }
 
-    /// Tells which process the worker is: not the one that was started, when a command stands before it.
+    /// Writes the worker's process id. A command before the worker gives the started process another id.
     pub fn set_pid(&self, pid: u32) {
         self.words.store(self.line + PID, pid, Relaxed);
     }
 
-    /// The worker's process, once it has told.
+    /// The worker's process id; `None` until the worker has written the id.
     pub fn pid(&self) -> Option<u32> {
         Some(self.words.load(self.line + PID, Relaxed)).filter(|&pid| pid > 0)
     }
 
-    /// The worker waits for jobs.
+    /// Notes that the worker waits for jobs.
     pub fn set_ready(&self) {
         self.words.store(self.line + READY, 1, Relaxed);
     }
@@ -55,13 +56,13 @@ impl<'a, W: Words> WorkerLine<'a, W> {
         self.words.load(self.line + READY, Relaxed) == 1
     }
 
-    /// Notes the peak resident memory (`VmHWM`).
+    /// Writes the peak resident memory (`VmHWM`), rounded to KiB.
     pub fn set_peak_bytes(&self, bytes: u64) {
         let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
         self.words.store(self.line + PEAK_KIB, kib, Relaxed);
     }
 
-    /// The peak resident memory, when last noted.
+    /// The peak resident memory in bytes, as last written.
     pub fn peak_bytes(&self) -> u64 {
         u64::from(self.words.load(self.line + PEAK_KIB, Relaxed)) * 1024
     }

@@ -1,4 +1,4 @@
-//! Where records go. A new kind of sink (a message broker, a database) is a file here that implements
+//! Sinks of records. To add a kind of sink (a message broker, a database), add a file here that implements
 //! [`RecordSink`], and a line in `open`.
 
 mod ndjson;
@@ -19,13 +19,13 @@ use tessera_plan::files::records::Record;
 
 /// Takes the record of every frame, in the order in which frames end.
 pub trait RecordSink: fmt::Debug + Send {
-    /// Takes a record. The sink decides when it is written; [`RecordSink::flush`] says when at the latest.
+    /// Takes a record. The sink decides when to write the record, at the latest in [`RecordSink::flush`].
     ///
     /// # Errors
     /// When this record is lost.
     fn accept(&mut self, record: &Record) -> Result<(), NodeError>;
 
-    /// Writes what it holds back: the node ends.
+    /// Writes the records that the sink holds back, because the node ends.
     ///
     /// # Errors
     /// When records are lost.
@@ -33,40 +33,40 @@ pub trait RecordSink: fmt::Debug + Send {
         Ok(())
     }
 
-    /// What a node does when a record is lost.
+    /// The action of the node when a record is lost.
     fn on_failure(&self) -> OnFailure {
         OnFailure::EndNode
     }
 }
 
-/// What a node does when a record is lost.
+/// The action of a node when a record is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Ends with the error: detections that nobody can read are not worth computing.
+    /// End the node with the error: detections that nobody can read are not worth computing.
     EndNode,
-    /// Says so and goes on: readers may come back.
+    /// Log the loss and go on: readers may come back.
     LoseRecord,
 }
 
-/// A sink that threads share.
+/// A record sink that threads share.
 #[derive(Clone, Debug)]
 pub struct Records(Arc<Mutex<dyn RecordSink>>);
 
 impl Records {
-    /// Records go to `sink`.
+    /// Wraps `sink` for use by several threads.
     pub fn new(sink: impl RecordSink + 'static) -> Self {
         Self(Arc::new(Mutex::new(sink)))
     }
 
-    /// Hands over a record.
+    /// Hands a record to the sink.
     ///
     /// # Errors
-    /// When it is lost and the sink's policy is to end the node.
+    /// When the record is lost and the sink's policy is to end the node.
     pub fn accept(&self, record: &Record) -> Result<(), NodeError> {
         self.with(|sink| sink.accept(record))
     }
 
-    /// Writes what the sink holds back.
+    /// Writes the records that the sink holds back.
     ///
     /// # Errors
     /// As [`Records::accept`].

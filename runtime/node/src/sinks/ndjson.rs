@@ -36,18 +36,19 @@ enum Target {
     Pipe,
 }
 
-/// A file, a pipe, or standard output. Every record is written at once; a pipe may make it wait.
+/// A sink that writes lines to a file, a pipe, or standard output. The sink writes every record at once; a full pipe
+/// delays the record.
 #[derive(Debug)]
 pub struct Ndjson {
     target: Target,
-    /// For messages, and to open a pipe.
+    /// The path, for messages and to open a pipe.
     path: PathBuf,
-    /// Frames that an earlier life of this node wrote.
+    /// Frames that an earlier run of this node wrote.
     earlier: HashSet<Key>,
 }
 
 impl Ndjson {
-    /// Opens `path` for appending; none: standard output.
+    /// Opens `path` for appending; `None` means standard output.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -104,7 +105,7 @@ impl Ndjson {
 }
 
 impl RecordSink for Ndjson {
-    /// Writes one line, unless an earlier life of this node has.
+    /// Writes one line, unless an earlier run of this node has written the frame's record.
     fn accept(&mut self, record: &Record) -> Result<(), NodeError> {
         if key(&record.subject).is_some_and(|k| self.earlier.contains(&k)) {
             return Ok(());

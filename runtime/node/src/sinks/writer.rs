@@ -15,40 +15,40 @@ use super::Records;
 use crate::{error::NodeError, wait::Waker};
 use tessera_plan::files::records::Record;
 
-/// Most records that wait.
+/// Most records that may wait to be written.
 pub const WAITING_MAX: usize = 4096;
 
-/// A record that was written, or could not be; `T` tells which one.
+/// The outcome of writing a record; `T` identifies the record.
 #[derive(Debug)]
 pub enum Written<T> {
-    /// The sink has it.
+    /// The sink has taken the record.
     Record(T),
-    /// It is lost, and the sink's policy is to end the node. No further record is written.
+    /// The record is lost, and the sink's policy is to end the node. The thread writes no further record.
     Failed(NodeError),
-    /// All are written, after [`Writer::close`].
+    /// All records are written, after [`Writer::close`].
     All,
 }
 
-/// More records wait than there may.
+/// Too many records wait, or the thread writes no more records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// The running thread.
+/// The running thread that writes records.
 #[derive(Debug)]
 pub struct Writer<T> {
     todo: Option<Sender<(T, Record)>>,
     done: Receiver<Written<T>>,
-    /// What is handed over and not known to be written.
+    /// Identities of the records that the thread has not reported as written.
     waiting: VecDeque<T>,
-    /// When that last became less, or began.
+    /// The time at which that queue last became shorter, or began to fill.
     moved: Instant,
 }
 
 impl<T: Copy + Send + 'static> Writer<T> {
-    /// Starts the thread. `waker` is woken whenever something was written.
+    /// Starts the thread, which wakes `waker` after every written record.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// When the system cannot start the thread.
     pub fn start(records: Records, waker: Waker) -> Result<Self, NodeError> {
         // Not bounded by themselves: `waiting` is counted, and holds for both.
         let (todo, orders) = channel();
@@ -66,10 +66,10 @@ impl<T: Copy + Send + 'static> Writer<T> {
         })
     }
 
-    /// Hands over a record.
+    /// Hands a record to the thread; `which` identifies the record in [`Written`].
     ///
     /// # Errors
-    /// When too many wait, or none are written any more.
+    /// [`Full`] when too many records wait, or the thread writes no more.
     pub fn submit(&mut self, which: T, record: Record) -> Result<(), Full> {
         let todo = self
             .todo
@@ -83,7 +83,7 @@ impl<T: Copy + Send + 'static> Writer<T> {
         Ok(())
     }
 
-    /// What was written meanwhile.
+    /// The next outcome; `None` when the thread has reported all of them.
     pub fn next(&mut self) -> Option<Written<T>> {
         let written = self.done.try_recv().ok()?;
         if let Written::Record(_) = written {
@@ -93,12 +93,12 @@ impl<T: Copy + Send + 'static> Writer<T> {
         Some(written)
     }
 
-    /// What waits to be written, the oldest first.
+    /// Identities of the waiting records, the oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = T> + '_ {
         self.waiting.iter().copied()
     }
 
-    /// For how long nothing was written, though something waits.
+    /// Time since the last written record while records wait; zero while none waits.
     pub fn stands_for(&self) -> Duration {
         if self.waiting.is_empty() {
             Duration::ZERO
@@ -107,7 +107,7 @@ impl<T: Copy + Send + 'static> Writer<T> {
         }
     }
 
-    /// No more will come: the sink writes what it holds back, and [`Written::All`] is told.
+    /// Ends the queue: the sink writes the records that it holds back, and [`Writer::next`] gives [`Written::All`].
     pub fn close(&mut self) {
         self.todo = None;
     }

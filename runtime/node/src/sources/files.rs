@@ -1,8 +1,8 @@
-//! A list of files that is read once.
+//! A list of files that a source reads once.
 
 use std::path::{Path, PathBuf};
 
-/// The files, and which of them is next.
+/// A list of files and the position of the next file.
 #[derive(Clone, Debug)]
 pub struct Files {
     files: Vec<PathBuf>,
@@ -10,7 +10,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// A list from its beginning.
+    /// Starts at the first file.
     pub fn new(files: &[PathBuf]) -> Self {
         Self {
             files: files.to_vec(),
@@ -18,13 +18,13 @@ impl Files {
         }
     }
 
-    /// The next file's name; empty behind the last.
+    /// The next file's name; empty behind the last file.
     pub fn name(&self) -> String {
         let next = self.files.get(self.next);
         next.map_or_else(String::new, |p| p.display().to_string())
     }
 
-    /// Moves on; gives the file that was next.
+    /// Returns the next file and moves on; `None` behind the last file.
     pub fn next(&mut self) -> Option<&Path> {
         let file = self.files.get(self.next)?;
         self.next += 1;

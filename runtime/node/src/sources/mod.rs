@@ -1,4 +1,4 @@
-//! Where frames come from. A new kind of source (a camera, a stream) is a file here that implements
+//! Sources of frames. To add a kind of source (a camera, a stream), add a file here that implements
 //! [`FrameSource`], and a line in `open`.
 
 mod files;
@@ -16,22 +16,23 @@ use tessera_runtime::{element, program::Program};
 pub(crate) use reader::{ReadFrame, Reader, Reading};
 pub use tag::Tag;
 
-/// Frames, one after the other.
+/// A sequence of frames.
 ///
-/// A source is used by one thread, which may block in [`FrameSource::next`] as long as it likes. A frame that cannot be
-/// had does not end a source: the frame is skipped, and the next call goes on behind it.
+/// One thread uses a source and may block in [`FrameSource::next`] for any time. A frame that the source cannot
+/// read does not end the source: the source skips the frame, and the next call goes on behind it.
 pub trait FrameSource: Send {
-    /// What the frame is called that [`FrameSource::next`] brings: a file, or a camera and a time.
+    /// The name of the frame that [`FrameSource::next`] brings: a file, or a camera and a time.
     fn name(&self) -> String;
 
     /// Writes the next frame into `into`: the network's whole input, `[h, w, c]`, in the input's element type.
-    /// `None` when there are no more.
+    /// `None` when no frame is left.
     ///
     /// # Errors
-    /// Why this frame cannot be had. What `into` holds then is undefined.
+    /// Why the source cannot read this frame. The content of `into` is undefined then.
     fn next(&mut self, into: &mut [u8]) -> Option<Result<ImageFrame, NodeError>>;
 
-    /// Whether it is known that no frame is left. A source that cannot know says so by [`FrameSource::next`].
+    /// Whether the source knows that no frame is left. A source that cannot know ends with `None` from
+    /// [`FrameSource::next`].
     fn is_over(&self) -> bool {
         false
     }

@@ -6,7 +6,7 @@ use super::{FrameSource, files::Files, fill};
 use crate::{detect::ImageFrame, error::NodeError};
 use tessera_runtime::program::TensorSpec;
 
-/// Picture files.
+/// A source that reads a list of picture files.
 #[derive(Clone, Debug)]
 pub struct Pictures {
     files: Files,
@@ -16,7 +16,7 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Pictures for a network's `input`.
+    /// A source of pictures with the size of the network's `input`.
     pub fn new(
         files: &[PathBuf],
         input: &'static TensorSpec,

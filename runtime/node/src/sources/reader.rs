@@ -1,5 +1,5 @@
-//! A source on a thread of its own, which reads straight into slots, one frame at a time: decoding a
-//! picture must not keep the node from answering.
+//! Runs a source on its own thread, which reads straight into slots, one frame at a time. So the decoding of a
+//! picture does not keep the node from answering.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,25 +10,25 @@ use super::{FrameSource, Tag};
 use crate::{detect::ImageFrame, error::NodeError, shm::SlotLoan, wait::Waker};
 use tessera_protocol::{FrameMeta, FrameName, store::SlotId};
 
-/// What came of reading into a slot.
+/// The result of reading into a slot.
 #[derive(Debug)]
 pub struct Reading {
-    /// The slot, back.
+    /// The slot that the reader returns.
     pub slot: SlotId,
-    /// The frame; `None` at the source's end.
+    /// The frame; `None` at the end of the source.
     pub frame: Option<ReadFrame>,
-    /// Whether it is known that nothing is left.
+    /// Whether the source knows that no frame is left.
     is_over: bool,
 }
 
-/// A frame that was read, or could not be.
+/// A frame that the source read or failed to read.
 #[derive(Debug)]
 pub struct ReadFrame {
-    /// Counts the source's frames from 0.
+    /// Number of the frame within the source, from 0.
     pub index: u32,
-    /// Its name.
+    /// Name of the frame, for messages.
     pub name: String,
-    /// What travels with the frame, without its time; or why there is none.
+    /// The meta data of the frame, without its time; or the error that skips the frame.
     pub meta: Result<FrameMeta, NodeError>,
 }
 
@@ -38,18 +38,18 @@ struct Errand {
     loan: SlotLoan,
 }
 
-/// Where the source stands, as far as its user knows.
+/// The state of the source, as far as its user knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Waits to be asked for the next frame.
+    /// The source waits for a request to read a frame.
     Idle,
-    /// Reads a frame into the slot that it was given.
+    /// The source reads a frame into a slot.
     Busy,
-    /// Has nothing more.
+    /// The source has no more frames.
     Over,
 }
 
-/// A running source.
+/// A source that runs on its own thread.
 #[derive(Debug)]
 pub struct Reader {
     state: State,
@@ -58,10 +58,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts the thread. `waker` is woken whenever a reading can be had.
+    /// Starts the thread, which wakes `waker` after every reading.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// When the system cannot start the thread.
     pub fn start(source: Box<dyn FrameSource>, waker: Waker) -> Result<Self, NodeError> {
         let (todo, errands) = sync_channel(1);
         let (tell, done) = sync_channel(1);
@@ -79,24 +79,24 @@ impl Reader {
         Ok(Self { state, todo, done })
     }
 
-    /// Whether it waits to be asked for the next frame.
+    /// Whether the reader waits for the next call of [`Reader::read`].
     pub fn is_idle(&self) -> bool {
         self.state == State::Idle
     }
 
-    /// Whether all frames have been given back.
+    /// Whether the source has ended and the reader has returned all slots.
     pub fn is_over(&self) -> bool {
         self.state == State::Over
     }
 
-    /// Reads the next frame into `slot`, which `loan` is of; only while [`Reader::is_idle`].
+    /// Reads the next frame into `slot` through its `loan`. Call this function only while [`Reader::is_idle`].
     pub fn read(&mut self, slot: SlotId, loan: SlotLoan) {
         let sent = self.todo.try_send(Errand { slot, loan }).is_ok();
         debug_assert!(sent, "the thread waits for one frame at a time");
         self.state = if sent { State::Busy } else { State::Over };
     }
 
-    /// What has been read meanwhile.
+    /// The finished reading; `None` while there is none.
     pub fn next(&mut self) -> Option<Reading> {
         match self.done.try_recv() {
             Ok(reading) => {

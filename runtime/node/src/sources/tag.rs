@@ -1,7 +1,7 @@
-//! What an edge's shell writes into [`tessera_protocol::FrameMeta::tag`], which the machines carry to
+//! The content of [`tessera_protocol::FrameMeta::tag`], which an edge's shell writes and the machines carry to
 //! the gateway unread.
 
-/// Which input a frame was read from, and how.
+/// The input that a frame was read from, and whether it was letterboxed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
     /// Index into the source's list of inputs.
@@ -13,12 +13,12 @@ pub struct Tag {
 const LETTERBOX: u64 = 1 << 32;
 
 impl Tag {
-    /// As it travels.
+    /// Encodes the tag as 64 bits.
     pub fn encode(self) -> u64 {
         u64::from(self.index) | if self.letterbox { LETTERBOX } else { 0 }
     }
 
-    /// As it arrived; unknown bits are ignored.
+    /// Decodes a received tag; unknown bits are ignored.
     pub fn decode(tag: u64) -> Self {
         Self {
             index: (tag & u64::from(u32::MAX)) as u32,

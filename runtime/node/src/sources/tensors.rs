@@ -10,7 +10,7 @@ use super::{FrameSource, files::Files, fill};
 use crate::{detect::ImageFrame, error::NodeError};
 use tessera_runtime::program::TensorSpec;
 
-/// Tensor files.
+/// A source that reads a list of tensor files.
 #[derive(Clone, Debug)]
 pub struct Tensors {
     files: Files,
@@ -18,7 +18,7 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    /// Tensors for a network's `input`.
+    /// A source of tensors with the size of the network's `input`.
     pub fn new(files: &[PathBuf], input: &'static TensorSpec) -> Self {
         Self {
             files: Files::new(files),

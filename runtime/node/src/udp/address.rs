@@ -1,4 +1,4 @@
-//! Socket addresses as the kernel's calls want them.
+//! Socket addresses in the form that the kernel's calls use.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -13,12 +13,12 @@ pub union Name {
     v6: libc::sockaddr_in6,
 }
 
-/// Bytes of [`Name`].
+/// Size of [`Name`] in bytes.
 #[expect(clippy::cast_possible_truncation, reason = "28 bytes")]
 pub const NAME_BYTES: libc::socklen_t = size_of::<Name>() as libc::socklen_t;
 
 impl Name {
-    /// No address.
+    /// A name that holds no address.
     pub const NONE: Self = Self {
         // Every field has a value: the larger variant is initialised whole.
         v6: libc::sockaddr_in6 {
@@ -30,7 +30,7 @@ impl Name {
         },
     };
 
-    /// The kernel's form of `a`, and its length.
+    /// Converts `a` to the kernel's form; returns the name and its length in bytes.
     pub fn new(a: SocketAddr) -> (Self, libc::socklen_t) {
         let mut name = Self::NONE;
         match a {
@@ -60,7 +60,7 @@ impl Name {
         }
     }
 
-    /// The address; `None` for another family or a short name.
+    /// Converts the name back to an address; `None` for another address family or a short name.
     pub fn get(&self, len: libc::socklen_t) -> Option<SocketAddr> {
         let len = len as usize;
         // SAFETY: all bytes of the union are initialised (`NONE` writes the largest variant, the

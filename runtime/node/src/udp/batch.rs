@@ -26,7 +26,7 @@ const SLOT_BYTES: usize = TransferConfig::DATAGRAM_BYTES_MAX;
 /// to drain a few datagrams.
 const ROOM_WAIT: Duration = Duration::from_millis(10);
 
-/// Received datagrams.
+/// Buffers for received datagrams.
 #[derive(Debug)]
 pub struct Inbox {
     bytes: Box<[u8]>,
@@ -35,7 +35,7 @@ pub struct Inbox {
     count: usize,
 }
 
-/// Datagrams to be sent.
+/// A queue of datagrams to send.
 #[derive(Debug)]
 pub struct Outbox {
     bytes: Box<[u8]>,
@@ -118,8 +118,8 @@ impl Headers {
 }
 
 impl Inbox {
-    /// The `i`-th datagram of the last [`Socket::receive`], sender and payload; `None` behind the
-    /// last, and for one that was dropped.
+    /// The sender and the payload of datagram `i` of the last [`Socket::receive`]; `None` behind the
+    /// last datagram, and for a dropped datagram.
     pub fn get(&self, i: usize) -> Option<(SocketAddr, &[u8])> {
         if i >= self.count {
             return None;
@@ -130,20 +130,20 @@ impl Inbox {
 }
 
 impl Outbox {
-    /// Number of datagrams that wait.
+    /// Number of datagrams that wait to be sent.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether none waits.
+    /// Whether no datagram waits to be sent.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 }
 
 impl Socket {
-    /// Takes up to [`BATCH`] datagrams without waiting; gives their number, dropped ones included.
-    /// Fewer than [`BATCH`] mean that none are left.
+    /// Receives up to [`BATCH`] datagrams without waiting; returns their number, dropped ones included.
+    /// A number below [`BATCH`] means that no datagram is left.
     pub fn receive(&mut self, inbox: &mut Inbox) -> usize {
         let mut headers = Headers::new();
         // SAFETY: `bytes` has that length since its construction.
@@ -192,8 +192,8 @@ impl Socket {
         got
     }
 
-    /// Puts a datagram into the outbox; a full one is flushed first. Datagrams longer than
-    /// [`TransferConfig::DATAGRAM_BYTES_MAX`] are counted as errors and dropped.
+    /// Puts a datagram into the outbox, after a flush when the outbox is full. A datagram longer than
+    /// [`TransferConfig::DATAGRAM_BYTES_MAX`] counts as an error and is dropped.
     pub fn send(&mut self, outbox: &mut Outbox, to: SocketAddr, bytes: &[u8]) {
         if bytes.len() > SLOT_BYTES {
             self.counters.send_errors += 1;
@@ -209,8 +209,8 @@ impl Socket {
         outbox.count += 1;
     }
 
-    /// Sends all that waits. When the send buffer stays full for 10 ms the rest is dropped, as
-    /// a full queue on the way would do; so the outbox is empty afterwards.
+    /// Sends all datagrams of the outbox. When the send buffer stays full for 10 ms, the rest is dropped, as
+    /// a full queue on the way would do; so the outbox is always empty afterwards.
     pub fn flush(&mut self, outbox: &mut Outbox) {
         let mut headers = Headers::new();
         let count = std::mem::take(&mut outbox.count);

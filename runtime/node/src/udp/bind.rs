@@ -1,20 +1,20 @@
-//! Where a node may bind.
+//! The rules for the addresses that a node may bind to.
 //!
-//! Boards do not authenticate each other yet: whoever reaches a node's port can take part, feed it
-//! frames and end its run. So nodes stay on loopback unless they are told otherwise.
+//! Boards do not authenticate each other yet: a peer that reaches a node's port can take part, feed the node
+//! frames and end its run. So nodes bind to loopback addresses unless the command line allows others.
 
 use std::net::SocketAddr;
 
-/// Why a node will not bind.
+/// Why a node refuses to bind to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The address is reachable from elsewhere.
+    /// Other machines can reach the address.
     #[error(
         "will not listen on {0}: boards do not authenticate each other yet, so everybody who reaches that address could take part; listen on a loopback address (127.0.0.1:PORT), or give --insecure-lan on a network that you trust"
     )]
     NotLoopback(SocketAddr),
-    /// The gateway is elsewhere, and answering it needs an address that is reachable from there.
+    /// The gateway is on another machine, and answers need an address that the gateway can reach.
     #[error(
         "the gateway {0} is not on this machine: reaching it means listening on the network, and boards do not authenticate each other yet; give --insecure-lan on a network that you trust"
     )]
@@ -24,12 +24,12 @@ pub enum BindError {
         "listening on {listen} cannot reach the gateway {gateway}: one is loopback, the other is not"
     )]
     Apart {
-        /// The address to listen on.
+        /// The address that the node listens on.
         listen: SocketAddr,
-        /// The gateway's.
+        /// The gateway's address.
         gateway: SocketAddr,
     },
-    /// Nobody can be reached there.
+    /// The address cannot be a gateway's.
     #[error("{0} is no address of a gateway: give the address and port on which it listens")]
     NoGateway(SocketAddr),
 }
@@ -38,11 +38,11 @@ fn is_loopback(a: SocketAddr) -> bool {
     a.ip().to_canonical().is_loopback()
 }
 
-/// Checks an address to listen on; `Ok(true)` when it can be reached from elsewhere, which calls
+/// Checks an address to listen on. Returns `Ok(true)` when other machines can reach the address, which calls
 /// for a warning.
 ///
 /// # Errors
-/// [`BindError::NotLoopback`] when it can and `insecure_lan` was not given.
+/// [`BindError::NotLoopback`] when other machines can reach the address and `insecure_lan` is not set.
 pub fn check(listen: SocketAddr, insecure_lan: bool) -> Result<bool, BindError> {
     match (is_loopback(listen), insecure_lan) {
         (true, _) => Ok(false),

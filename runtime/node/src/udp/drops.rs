@@ -1,8 +1,8 @@
-//! What the kernel dropped at a socket, from `/proc/self/net/udp`.
+//! Counts the datagrams that the kernel dropped at a socket, from `/proc/self/net/udp`.
 
 use std::os::fd::AsFd;
 
-/// The `drops` column of the socket's line; `None` where there is none.
+/// The `drops` column of the socket's line; `None` when the file has no such line.
 pub fn of(socket: impl AsFd) -> Option<u64> {
     let inode = nix::sys::stat::fstat(socket).ok()?.st_ino.to_string();
     ["/proc/self/net/udp", "/proc/self/net/udp6"]

@@ -1,4 +1,4 @@
-//! The gateway as people name it: an address, or a host that the system knows.
+//! The name of a gateway: an address, or a host name that the system can resolve.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-/// Most addresses of one name that are tried.
+/// Most addresses of one host name that a node tries.
 const ADDRESSES_MAX: usize = 16;
 /// Longest host name, in bytes (RFC 1035).
 const HOST_BYTES_MAX: usize = 253;
@@ -25,20 +25,20 @@ enum Host {
     Name(String),
 }
 
-/// Why a text names no gateway.
+/// Why a text is no gateway name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GatewayNameError {
-    /// There is no port.
+    /// The text has no port.
     #[error("the port is missing: give the one that the gateway listens on, as in {0}:7400")]
     NoPort(String),
-    /// The port is none.
+    /// The port is no valid port number.
     #[error("{0:?} is no port: give a number from 1 to 65535, as in {1}:7400")]
     BadPort(String, String),
-    /// An IPv6 address without brackets, where nobody can tell its end from the port.
+    /// An IPv6 address without brackets, so that its end and the port are ambiguous.
     #[error("an IPv6 address stands in brackets, as in [{0}]:7400")]
     NoBrackets(String),
-    /// Something else.
+    /// The text is no gateway name for another reason.
     #[error(
         "this is no host and port: write them as in 192.168.1.10:7400, raspberrypi.local:7400 or [fd00::10]:7400"
     )]
@@ -98,15 +98,15 @@ impl fmt::Display for GatewayName {
 }
 
 impl GatewayName {
-    /// Whether looking it up may give another address another time.
+    /// Whether the name is a host name, which may resolve to another address at another time.
     pub const fn is_looked_up(&self) -> bool {
         matches!(self.host, Host::Name(_))
     }
 
-    /// The addresses that it has now. May take seconds.
+    /// Resolves the name to its current addresses. May take seconds.
     ///
     /// # Errors
-    /// What the system's resolver says.
+    /// The error of the system's resolver.
     pub fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
         let host = match &self.host {
             Host::Address(address) => return Ok(vec![*address]),

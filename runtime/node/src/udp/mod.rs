@@ -1,8 +1,8 @@
-//! The node's UDP socket: non-blocking, in batches, without allocation per datagram.
+//! The node's UDP socket: non-blocking, batched, without allocation per datagram.
 //!
-//! One system call takes or gives up to [`BATCH`] datagrams. Whatever goes wrong with a single
-//! datagram (too long, no route, nobody listens) is counted in [`SocketCounters`], never an error: the
-//! state machines above repeat what was lost.
+//! One system call receives or sends up to [`BATCH`] datagrams. A failure with a single
+//! datagram (too long, no route, nobody listens) counts in [`SocketCounters`] and is never an error: the
+//! state machines above repeat lost datagrams.
 //!
 //! ```text
 //!   recvmmsg ─> Inbox  [BATCH x SLOT_BYTES] ─> (sender, bytes) ─> machine
@@ -33,19 +33,19 @@ use tessera_protocol::TransferConfig;
 /// `net.core.rmem_max` and `wmem_max`.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// What one datagram of up to [`TransferConfig::DATAGRAM_BYTES_MAX`] bytes takes of a receive buffer
-/// (`skb->truesize`): 2048 for the data and its shared info, 256 for the `sk_buff`. Seen on Linux
+/// Bytes that one datagram of up to [`TransferConfig::DATAGRAM_BYTES_MAX`] bytes takes in a receive buffer
+/// (`skb->truesize`): 2048 for the data and its shared info, 256 for the `sk_buff`. Observed on Linux
 /// 6.x for every size between 800 and 1472 bytes.
 pub const DATAGRAM_TRUESIZE_BYTES: usize = 2304;
 
-/// A bound socket.
+/// A bound, non-blocking UDP socket.
 #[derive(Debug)]
 pub struct Socket {
     socket: UdpSocket,
     local: SocketAddr,
     receive_buffer_bytes: usize,
     send_buffer_bytes: usize,
-    /// What it has done.
+    /// Counts of datagrams and failures so far.
     pub counters: SocketCounters,
 }
 
@@ -53,7 +53,7 @@ impl Socket {
     /// Binds to `at` and asks for large buffers.
     ///
     /// # Errors
-    /// When the address is taken or is none of this machine's.
+    /// When the address is in use or does not belong to this machine.
     pub fn bind(at: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(at)?;
         socket.set_nonblocking(true)?;
@@ -69,29 +69,29 @@ impl Socket {
         })
     }
 
-    /// Where it is bound.
+    /// The address that the socket is bound to.
     pub fn local(&self) -> SocketAddr {
         self.local
     }
 
-    /// Bytes of datagrams with the kernel's overhead that may wait to be received.
+    /// Size of the receive buffer in bytes, which counts datagrams with the kernel's overhead.
     pub fn receive_buffer_bytes(&self) -> usize {
         self.receive_buffer_bytes
     }
 
-    /// Bytes that may wait to be sent.
+    /// Size of the send buffer in bytes.
     pub fn send_buffer_bytes(&self) -> usize {
         self.send_buffer_bytes
     }
 
-    /// Datagrams that the kernel dropped because the receive buffer was full; `None` where it does
+    /// Datagrams that the kernel dropped because the receive buffer was full; `None` where the kernel does
     /// not tell.
     pub fn drops(&self) -> Option<u64> {
         drops::of(&self.socket)
     }
 
-    /// How objects are pulled through this socket: the usual way, with as much under way as the
-    /// receive buffer holds. A quarter is left for control messages.
+    /// Settings for pulling objects through this socket: the defaults, with as many bytes in flight as the
+    /// receive buffer holds. A quarter of the buffer is left for control messages.
     pub fn transfer(&self) -> TransferConfig {
         let usual = TransferConfig::default();
         let datagrams = self.receive_buffer_bytes / DATAGRAM_TRUESIZE_BYTES;

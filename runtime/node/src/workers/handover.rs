@@ -1,4 +1,4 @@
-//! What an edge hands to a worker that it starts, over the socket that is the worker's standard
+//! The handover from an edge to a worker that it starts, over the socket that is the worker's standard
 //! input: the segment, the bell that says "jobs", the bell that says "finished" and the weights.
 //!
 //! The socket stays open: it ends when either process does.
@@ -24,25 +24,25 @@ struct Message {
     worker: u32,
 }
 
-/// What a worker gets.
+/// Everything that a worker receives from its edge.
 #[derive(Debug)]
 pub struct Handover {
-    /// Its number, from 0.
+    /// Number of the worker, from 0.
     pub worker: usize,
     /// The shared segment.
     pub segment: OwnedFd,
-    /// eventfd, a semaphore: at least as high as there are queued jobs.
+    /// An eventfd in semaphore mode, with a count of at least the number of queued jobs.
     pub jobs: OwnedFd,
-    /// eventfd: not zero when a job has finished since the network process last looked.
+    /// An eventfd that is not zero when a job has finished since the network process last looked.
     pub finished: OwnedFd,
-    /// The open weights: a worker that starts later works with the same file, whatever became of its path.
+    /// The open weights file: a worker that starts later uses the same file, even if its path has changed.
     pub weights: OwnedFd,
 }
 
-/// Sends it. The worker need not run yet.
+/// Sends the handover to a worker, which need not run yet.
 ///
 /// # Errors
-/// When the system refuses.
+/// When the system call fails.
 pub fn send(socket: impl AsFd, worker: usize, fds: [BorrowedFd<'_>; 4]) -> std::io::Result<()> {
     let message = Message {
         magic: MAGIC,
@@ -63,10 +63,10 @@ pub fn send(socket: impl AsFd, worker: usize, fds: [BorrowedFd<'_>; 4]) -> std::
     }
 }
 
-/// Waits for it.
+/// Waits for the handover.
 ///
 /// # Errors
-/// When the socket ends, or brings something else.
+/// When the socket ends, or brings another message.
 pub fn receive(socket: impl AsFd) -> std::io::Result<Handover> {
     let mut bytes = [0u8; size_of::<Message>()];
     let mut space = cmsg_space!([std::os::fd::RawFd; 4]);

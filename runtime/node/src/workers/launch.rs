@@ -14,19 +14,19 @@ use tessera_runtime::weights::WeightsFile;
 
 use super::WorkersConfig;
 
-/// How a worker is started.
+/// The command line and the weights with which workers start.
 #[derive(Debug)]
 pub(super) struct Launch {
-    /// What it computes with.
+    /// The weights that the worker computes with.
     pub(super) weights: WeightsFile,
-    /// Program and arguments.
+    /// The program and its arguments.
     words: Vec<OsString>,
-    /// What it is called in `ps`, when the program is not its own name.
+    /// The worker's name in `ps`, when the program is not the worker itself.
     name: Option<OsString>,
 }
 
 impl Launch {
-    /// This binary's worker role.
+    /// The command that starts this binary in its worker role.
     pub(super) fn new(program: &str, weights: WeightsFile, config: &WorkersConfig) -> Self {
         let exe = std::env::current_exe().ok();
         let runner = std::env::var("TESSERA_RUNNER").unwrap_or_default();

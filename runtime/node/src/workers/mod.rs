@@ -18,8 +18,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A worker that dies costs the job that it had leased, which is reported failed, once; another
-//! process takes its place. One that stands still is killed. Everything happens in [`Workers::drain`]: there is no thread.
+//! A worker that dies costs the job that it had leased. The pool reports that job failed, once, and starts another
+//! process. The pool kills a worker that stands still. Everything happens in [`Workers::drain`]: there is no thread.
 //!
 //! | file | is |
 //! |---|---|
@@ -43,16 +43,16 @@ pub use pool::Workers;
 use crate::{log::Level, shm::jobs::Refused};
 use tessera_protocol::JobId;
 
-/// How workers are run.
+/// The number of workers and the limits of each.
 #[derive(Clone, Debug)]
 pub struct WorkersConfig {
-    /// Processes.
+    /// Number of worker processes.
     pub count: usize,
-    /// Threads of each, which share the layers of a task.
+    /// Threads per worker, which share the layers of a task.
     pub threads: usize,
-    /// A worker that owes something and uses no processor time for so long is replaced.
+    /// Time without processor use after which a worker that owes a job, or its start, is replaced.
     pub stuck_after: Duration,
-    /// What they say on standard error.
+    /// Events that the workers report on standard error.
     pub log: Level,
 }
 
@@ -67,32 +67,32 @@ impl Default for WorkersConfig {
     }
 }
 
-/// Why there are no workers.
+/// Why a node has no workers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkersError {
-    /// The system refused a step.
+    /// A system call failed.
     #[error("workers: cannot {step}: {source}")]
     System {
-        /// Which step.
+        /// The failed step.
         step: &'static str,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// More workers than the segment was made for.
+    /// The segment was made for fewer workers.
     #[error("workers: {asked} asked for, the segment has places for {places}")]
     Count {
-        /// Workers asked for.
+        /// Number of workers asked for.
         asked: usize,
-        /// The segment's.
+        /// Number of workers that the segment has lines for.
         places: usize,
     },
-    /// None is left, and none can be had.
+    /// No worker is left, and none can be started.
     #[error("workers: given up after {times} starts in a row; the last one {why}")]
     Hopeless {
-        /// How often each was started in vain.
+        /// Number of vain starts of each worker.
         times: u32,
-        /// What became of the last one.
+        /// The reason for the last failed start.
         why: StartFailure,
     },
 }
@@ -101,44 +101,44 @@ pub enum WorkersError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartFailure {
-    /// It ended first.
+    /// The process ended before it was ready.
     #[error("ended before it was ready ({0})")]
     Ended(std::process::ExitStatus),
-    /// It could not be started.
+    /// The system could not start the process.
     #[error("could not be started ({0})")]
     NotStarted(#[source] std::sync::Arc<WorkersError>),
 }
 
-/// Why a job was not taken.
+/// Why the pool did not take a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmitError {
-    /// As many jobs are out as the segment was made for.
+    /// The job table refused the job.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The job does not fit its task: an error of whoever made it.
+    /// The job does not fit its task, which is an error of the job's author.
     #[error("job {job:?} of task {task}: {what}")]
     Malformed {
-        /// The job.
+        /// The id of the job.
         job: JobId,
-        /// Its task.
+        /// The number of the job's task.
         task: u32,
-        /// What is wrong.
+        /// The mismatch, in words.
         what: &'static str,
     },
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobEnd {
-    /// Its outputs are complete.
+    /// The job's outputs are complete.
     Done {
-        /// Number of the worker.
+        /// Number of the worker that ran the job.
         worker: usize,
-        /// Time of computing.
+        /// Microseconds that the worker computed.
         took_us: u32,
     },
-    /// Its worker died, or its task panicked. Its slots are quiet again.
+    /// The job's worker died, or its task panicked. Nobody writes the job's slots any more.
     Failed,
 }
 

@@ -1,4 +1,4 @@
-//! Jobs: lent slots on the way out, reports on the way back.
+//! Jobs: lends their slots, queues them, and reports their ends.
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -31,11 +31,11 @@ use tessera_runtime::{
     weights::{Use, WeightsError, WeightsFile},
 };
 
-/// How long a worker may take to leave when it is asked to: it finishes its job first. A node that is told
+/// The time that a worker has to leave, which includes its current job. A node that is told
 /// to end must end within two seconds.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A job that is out. Its slots stay lent until it is over.
+/// A job that is queued or running. Its slots stay lent until the pool reports the job.
 #[derive(Debug)]
 struct Out {
     id: JobId,
@@ -44,7 +44,7 @@ struct Out {
     _outputs: Vec<SlotLoan>,
 }
 
-/// Worker processes and the jobs that they have.
+/// The worker processes and the jobs that they have.
 #[derive(Debug)]
 pub struct Workers {
     // Before `out`: dropped first, so no worker lives when its slots are given back.
@@ -52,7 +52,7 @@ pub struct Workers {
     program: &'static Program,
     segment: Segment,
     jobs: Dispatcher<ShmWords>,
-    /// Per entry of the job table.
+    /// The unfinished job of each entry of the job table.
     out: Vec<Option<Out>>,
     epoll: Epoll,
     watch: Watch,
@@ -68,14 +68,14 @@ const LOOK: u64 = FINISHED + 2;
 
 impl Workers {
     /// Starts workers: this binary again, in its `worker` role, with the given weights. Workers verify
-    /// these themselves, also those that start later.
+    /// the weights themselves, also workers that start later.
     ///
-    /// `TESSERA_RUNNER` names a command that is put before the binary (an emulator). Call it from a
-    /// thread that lives as long as the workers should: they are killed when it ends. Only one set
-    /// of workers per segment.
+    /// `TESSERA_RUNNER` names a command (an emulator) that runs the binary. Call this function from a
+    /// thread that lives as long as the workers should: the system kills the workers when the thread ends. A segment
+    /// can have only one set of workers.
     ///
     /// # Errors
-    /// When the system refuses. A worker that starts and cannot work shows up in
+    /// When a system call fails. A worker that starts but cannot work shows up in
     /// [`Workers::drain`].
     pub fn start(
         program: &'static Program,
@@ -128,13 +128,13 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Queues a job. Its slots are lent until it is reported.
+    /// Queues a job. Its slots are lent until the pool reports the job.
     ///
     /// # Errors
-    /// When too many jobs are out or the job does not fit its task; nothing has happened then.
+    /// When too many jobs are out or the job does not fit its task; the pool is unchanged then.
     ///
     /// # Panics
-    /// If the store is another segment's, or a slot of the job is free.
+    /// If the store belongs to another segment, or a slot of the job is free.
     pub fn submit(&mut self, job: &Job, store: &mut SegmentStore) -> Result<(), SubmitError> {
         assert!(store.segment().is(&self.segment), "the workers' own store");
         let wrong = |what| SubmitError::Malformed {
@@ -199,30 +199,30 @@ impl Workers {
         Ok(())
     }
 
-    /// Checks the weights that workers get: what keeps workers from starting may lie there.
+    /// Checks the weights that the workers get, as unusable weights may keep workers from starting.
     ///
     /// # Errors
-    /// When they are not the program's.
+    /// When the weights are not the program's.
     pub fn check_weights(&self, program: &Program) -> Result<(), WeightsError> {
         self.staff.weights().check(program, Use::Stages)
     }
 
-    /// Jobs that are out.
+    /// Number of jobs that are queued or running.
     pub fn jobs_out(&self) -> usize {
         self.out.iter().flatten().count()
     }
 
-    /// Jobs that no worker has leased yet.
+    /// Number of jobs that no worker has leased yet.
     pub fn queued(&self) -> usize {
         self.jobs.queued()
     }
 
-    /// Reports jobs that are over, each once, and looks after the workers: buries dead ones, starts
-    /// others. Call it when [`Workers::as_fd`] is readable; at any other time it does no harm. When
-    /// `report` is called the job's slots are no longer lent.
+    /// Reports ended jobs, each once, and maintains the workers: reaps dead ones and starts
+    /// replacements. Call this function when [`Workers::as_fd`] is readable; further calls do no harm. When
+    /// the pool calls `report`, the job's slots are no longer lent.
     ///
     /// # Errors
-    /// When no worker is left and none can be had; all jobs have been reported failed then.
+    /// When no worker is left and none can be started; the pool has then reported all jobs failed.
     pub fn drain(&mut self, mut report: impl FnMut(JobId, JobEnd)) -> Result<(), WorkersError> {
         let dead = self.look(Duration::ZERO)?;
         self.bury(&dead);
@@ -251,7 +251,7 @@ impl Workers {
         hopeless.map_or(Ok(()), Err)
     }
 
-    /// Waits for something to happen; gives the workers that ended.
+    /// Waits for an event, at most `within`; returns the workers that ended.
     fn look(&mut self, within: Duration) -> Result<Vec<usize>, WorkersError> {
         let mut events = [EpollEvent::empty(); 8];
         let ms = u16::try_from(within.as_millis()).unwrap_or(u16::MAX);
@@ -276,7 +276,7 @@ impl Workers {
         Ok(dead)
     }
 
-    /// Kills workers that stand still. Gives those that the kernel does not let go: they will not run
+    /// Kills workers that stand still. Returns those that the kernel does not let go: they will not run
     /// again, so their jobs are over.
     fn look_for_stuck(&mut self) -> Vec<usize> {
         let since = self.watch.rang();
@@ -335,13 +335,13 @@ impl Workers {
         }
     }
 
-    /// What the workers did, dead ones included.
+    /// The statistics of all workers, dead ones included.
     pub fn statistics(&self) -> Vec<Worker> {
         self.staff.statistics()
     }
 
-    /// Ends the workers: they may finish their jobs, but only for a second. Jobs that are out
-    /// are not reported any more.
+    /// Ends the workers, which have one second to finish their jobs. The pool does not report jobs that
+    /// are still out. Returns the workers' statistics.
     pub fn stop(mut self) -> Vec<Worker> {
         self.jobs.withdraw();
         self.staff.dismiss();
@@ -359,7 +359,7 @@ impl Workers {
 }
 
 impl AsFd for Workers {
-    /// Readable when [`Workers::drain`] has something to do.
+    /// The descriptor that becomes readable when [`Workers::drain`] has work to do.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.0.as_fd()
     }

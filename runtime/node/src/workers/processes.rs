@@ -1,4 +1,4 @@
-//! What the system says of a process: `/proc/ID`.
+//! The state of a process according to the system: `/proc/ID`.
 
 use std::fs;
 

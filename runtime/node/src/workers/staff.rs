@@ -1,4 +1,4 @@
-//! Processes: started, seen off, replaced.
+//! Worker processes: starts them, reaps them, replaces them.
 
 use std::{
     os::{
@@ -22,19 +22,19 @@ use crate::shm::{Segment, ShmWords, worker_line::WorkerLine};
 use tessera_plan::files::statistics::Worker;
 use tessera_runtime::weights::WeightsFile;
 
-/// Shortest time between two starts of one worker; doubles while it does not become ready.
+/// Shortest time between two starts of one worker; doubles after every start that ends before the worker is ready.
 const RESTART_AFTER: Duration = Duration::from_millis(50);
-/// Ends before it was ready, in a row, after which a worker is given up.
+/// Number of consecutive ends before readiness after which the node gives up a worker.
 const BARREN_MAX: u32 = 5;
-/// How long a process may take to end once it is killed and its files are closed.
+/// The time that a killed process has to end once its files are closed.
 const END_WITHIN: Duration = Duration::from_millis(200);
-/// Most processes that the kernel does not let go and that are waited for.
+/// Most processes that the kernel does not let go and that the node waits for.
 const HELD_MAX: usize = 64;
 
 #[derive(Debug)]
 struct Running {
     child: Child,
-    /// Its end is the worker's, either way.
+    /// The socket ends when the worker ends, and the worker ends when the socket ends.
     socket: UnixStream,
 }
 
@@ -43,12 +43,12 @@ struct Member {
     running: Option<Running>,
     statistics: Worker,
     started: Option<Instant>,
-    /// Ends before it was ready, in a row.
+    /// Consecutive ends before the worker was ready.
     barren: u32,
     failure: Option<StartFailure>,
 }
 
-/// All workers.
+/// All worker processes of a node.
 #[derive(Debug)]
 pub(super) struct Staff {
     launch: Launch,
@@ -58,7 +58,7 @@ pub(super) struct Staff {
     finished: EventFd,
     timer: TimerFd,
     members: Vec<Member>,
-    /// Nobody is started any more.
+    /// Whether the node starts no further processes.
     dismissed: bool,
     /// Killed processes that the kernel does not let go; at most [`HELD_MAX`].
     held: Vec<Child>,
@@ -110,7 +110,7 @@ impl Staff {
         self.timer.as_fd()
     }
 
-    /// Says that `jobs` jobs wait.
+    /// Rings the workers' bell for `jobs` jobs that wait.
     pub(super) fn ring(&self, jobs: u64) {
         if jobs > 0 {
             // Fails only when 2^64 - 2 tokens lie there.
@@ -118,7 +118,7 @@ impl Staff {
         }
     }
 
-    /// Jobs have finished: the bell may be rung again.
+    /// Clears the bell of finished jobs, so that workers may ring the bell again.
     pub(super) fn hush(&self) {
         let _ = self.finished.read();
     }
@@ -128,10 +128,10 @@ impl Staff {
         let _ = self.timer.wait();
     }
 
-    /// Starts whoever is missing and due; sets the timer for the others.
+    /// Starts every missing worker whose start is due; sets the timer for the others.
     ///
     /// # Errors
-    /// When nobody is left.
+    /// When no worker is left and none can be started.
     pub(super) fn fill(&mut self, epoll: &Epoll) -> Result<(), WorkersError> {
         let now = Instant::now();
         let mut next: Option<Instant> = None;
@@ -165,7 +165,7 @@ impl Staff {
         self.hope()
     }
 
-    /// Whether anybody works or will.
+    /// Checks that a worker runs or may still be started.
     fn hope(&self) -> Result<(), WorkersError> {
         let given_up = |m: &Member| m.running.is_none() && m.barren >= BARREN_MAX;
         match self.members.iter().find_map(|m| m.failure.clone()) {
@@ -177,10 +177,10 @@ impl Staff {
         }
     }
 
-    /// Starts everybody for the first time.
+    /// Starts all workers for the first time.
     ///
     /// # Errors
-    /// When one cannot be started; the others are killed when `self` is dropped.
+    /// When one worker cannot be started; the others are killed when `self` is dropped.
     pub(super) fn start_all(&mut self, epoll: &Epoll) -> Result<(), WorkersError> {
         (0..self.members.len()).try_for_each(|worker| self.start(worker, epoll))
     }
@@ -214,7 +214,7 @@ impl Staff {
         Ok(())
     }
 
-    /// Sees a worker off whose socket has ended: it is dead, or as good as.
+    /// Reaps a worker whose socket has ended: the worker is dead or dying.
     pub(super) fn reap(&mut self, worker: usize) {
         self.reap_until(worker, Instant::now() + END_WITHIN);
     }
@@ -256,12 +256,12 @@ impl Staff {
         }
     }
 
-    /// Workers, there or not.
+    /// Number of workers, running or not.
     pub(super) fn count(&self) -> usize {
         self.members.len()
     }
 
-    /// The process of a worker that runs: the worker's own, once it has told.
+    /// Process id of a running worker: the worker's own id, once the worker has written it.
     pub(super) fn pid(&self, worker: usize) -> Option<u32> {
         let running = self.members.get(worker)?.running.as_ref()?;
         let told = WorkerLine::new(&self.lines, worker).pid();
@@ -273,7 +273,7 @@ impl Staff {
         WorkerLine::new(&self.lines, worker).is_ready()
     }
 
-    /// Kills a worker. Its end is seen like any other.
+    /// Kills a worker. The worker's end is handled like any other end.
     pub(super) fn condemn(&mut self, worker: usize) {
         let member = self.members.get_mut(worker);
         if let Some(r) = member.and_then(|m| m.running.as_mut()) {
@@ -281,12 +281,12 @@ impl Staff {
         }
     }
 
-    /// Whether a worker that was killed some time ago is held by the kernel.
+    /// Whether the kernel still holds a worker that was killed some time ago.
     pub(super) fn is_held(&self, worker: usize) -> bool {
         self.pid(worker).is_some_and(processes::is_held_by_kernel)
     }
 
-    /// Notes how a job ended.
+    /// Counts the end of a job.
     pub(super) fn note(&mut self, end: JobEnd) {
         if let JobEnd::Done { worker, took_us } = end
             && let Some(m) = self.members.get_mut(worker)
@@ -296,7 +296,7 @@ impl Staff {
         }
     }
 
-    /// Asks all to leave.
+    /// Asks all workers to leave.
     pub(super) fn dismiss(&mut self) {
         self.dismissed = true;
         for r in self.members.iter().filter_map(|m| m.running.as_ref()) {
@@ -304,12 +304,12 @@ impl Staff {
         }
     }
 
-    /// Whether anybody is there.
+    /// Whether a worker process runs.
     pub(super) fn any(&self) -> bool {
         self.members.iter().any(|m| m.running.is_some())
     }
 
-    /// Kills whoever is there.
+    /// Kills all worker processes.
     pub(super) fn kill(&mut self) {
         self.dismissed = true;
         // All first, then one after the other: they end at the same time.

@@ -1,15 +1,15 @@
 //! Workers that stand still: stopped by a signal, held by a dead card, caught in an endless loop.
 //!
-//! Two things are looked at, so that a slow worker is never taken for a stuck one:
+//! The watch looks at two things, so that it never takes a slow worker for a stuck one:
 //!
 //! - *Still.* A worker that owes something and uses no processor time at all for
 //!   [`WorkersConfig::stuck_after`](super::WorkersConfig) is stuck. On a slow board, under an emulator or beside a busy
-//!   neighbour it computes slowly, but it computes.
+//!   neighbour a worker computes slowly, but it computes.
 //! - *Endless.* A worker that computes one job for much longer than its task ever took here, or, before
-//!   that was seen, than its multiply-adds take the slowest board there is.
+//!   the task has run here, than the task's multiply-adds take on the slowest board there is.
 //!
-//! Only time during which this process was there to look counts: when a laptop wakes, or the whole node was
-//! stopped, nobody has been still. Nothing is looked at while nothing is owed.
+//! The watch counts only time during which this process itself ran: when a laptop wakes, or the whole node was
+//! stopped, no worker has been still. The watch rests while no worker owes anything.
 
 use std::{
     os::fd::BorrowedFd,
@@ -26,43 +26,43 @@ use super::{WorkersError, failed};
 
 /// Longest time between two looks.
 const LOOK_MAX: Duration = Duration::from_secs(1);
-/// Looks within the time after which a worker is stuck.
+/// Number of looks within the time after which a worker is stuck.
 const LOOKS: u32 = 8;
-/// Shortest limit of a job.
+/// Lower bound of a job's time limit.
 const JOB_MIN: Duration = Duration::from_secs(60);
-/// A job's limit, in times of the slowest run of its task.
+/// A job's time limit, as a multiple of the slowest run of its task.
 const SLOWEST_TIMES: u64 = 20;
-/// Multiply-adds per microsecond of the slowest board there is: a task that was not run yet may take so long.
+/// Multiply-adds per microsecond of the slowest board there is, which limit a task that has not run yet.
 const MACS_PER_US_MIN: u64 = 10;
-/// How long a worker may compute before it is ready: it reads its weights.
+/// The time that a worker may compute before it is ready, while it reads its weights.
 const START_MAX: Duration = Duration::from_secs(300);
 
-/// What a worker owes.
+/// The step that a worker owes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Debt {
-    /// Nothing: it waits for jobs, and there are none.
+    /// No step: the worker waits for jobs, and no job waits.
     #[default]
     Nothing,
-    /// To become ready.
+    /// The worker has to become ready.
     Start,
-    /// To take one of the jobs that wait.
+    /// The worker has to take one of the jobs that wait.
     Take,
-    /// To finish a job.
+    /// The worker has to finish a job.
     Job {
-        /// Which job.
+        /// The id of the job.
         id: JobId,
-        /// Its task.
+        /// The job's task.
         task: TaskId,
     },
 }
 
-/// Why a worker is taken for stuck.
+/// Why the watch takes a worker for stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Stuck {
-    /// It uses no processor time.
+    /// The worker has used no processor time for this long.
     #[error("it has stood still for {0:?}")]
     Still(Duration),
-    /// It uses too much.
+    /// The worker has owed one step for this long, more than the step's limit.
     #[error("it has not come to an end for {0:?}")]
     Endless(Duration),
 }
@@ -70,26 +70,26 @@ pub(super) enum Stuck {
 #[derive(Clone, Debug, Default)]
 struct Watched {
     debt: Debt,
-    /// Time since it owes that.
+    /// Time since the worker began to owe its debt.
     owing: Duration,
-    /// Time since it last used the processor.
+    /// Time since the worker last used the processor.
     still: Duration,
     ticks: Option<u64>,
-    /// It was taken for stuck.
+    /// Whether the watch has reported the worker as stuck.
     condemned: bool,
 }
 
-/// All workers, watched.
+/// The watch over all workers.
 #[derive(Debug)]
 pub(super) struct Watch {
     timer: TimerFd,
-    /// While the timer runs: the last look.
+    /// Time of the last look; `None` while the timer is off.
     looked: Option<Instant>,
     stuck_after: Duration,
     watched: Vec<Watched>,
     /// Multiply-adds of every task.
     macs: Vec<u64>,
-    /// Longest time of every task, in microseconds; 0: not run yet.
+    /// Longest time of every task, in microseconds; 0 for a task that has not run yet.
     slowest_us: Vec<u64>,
 }
 
@@ -111,7 +111,7 @@ impl Watch {
         })
     }
 
-    /// Readable when it is time to look.
+    /// The descriptor that becomes readable when a look is due.
     pub(super) fn timer(&self) -> BorrowedFd<'_> {
         use std::os::fd::AsFd;
         self.timer.as_fd()
@@ -121,7 +121,7 @@ impl Watch {
         (self.stuck_after / LOOKS).clamp(Duration::from_millis(10), LOOK_MAX)
     }
 
-    /// Somebody owes something: looks from now on.
+    /// Starts the looks, because a worker owes a step.
     pub(super) fn begin(&mut self) {
         if self.looked.is_some() {
             return;
@@ -133,14 +133,14 @@ impl Watch {
         }
     }
 
-    /// Nobody owes anything.
+    /// Stops the looks, because no worker owes a step.
     pub(super) fn end(&mut self) {
         self.looked = None;
         let _ = self.timer.unset();
         self.watched.fill(Watched::default());
     }
 
-    /// The timer has rung: the time that counts since the last look.
+    /// Handles the timer; returns the time that counts since the last look.
     pub(super) fn rang(&mut self) -> Duration {
         // Not blocking; how often it rang does not matter.
         let _ = self.timer.wait();
@@ -149,12 +149,12 @@ impl Watch {
         (now - last).min(2 * self.look_every())
     }
 
-    /// A worker's process has ended.
+    /// Forgets a worker whose process has ended.
     pub(super) fn forget(&mut self, worker: usize) {
         self.watched[worker] = Watched::default();
     }
 
-    /// A task took so long.
+    /// Notes the time of a task's run, in microseconds.
     pub(super) fn took(&mut self, task: TaskId, took_us: u32) {
         if let Some(slowest) = self.slowest_us.get_mut(task.index()) {
             *slowest = (*slowest).max(u64::from(took_us));

@@ -1,5 +1,5 @@
-//! Whether a JPEG file is whole. Its decoder makes grey of what is missing and says nothing, as
-//! files need not hold a length or a checksum; so the file's codes are counted first.
+//! Whether a JPEG file is whole. The JPEG decoder silently fills missing parts with grey, as
+//! files need not hold a length or a checksum; so this module counts the file's codes first.
 
 mod bits;
 mod frame;
@@ -14,30 +14,30 @@ use self::{
 /// Most scans that are followed: as many as the decoder takes.
 const SCANS_MAX: usize = 100;
 
-/// What is wrong with a JPEG file.
+/// The damage found in a JPEG file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
     /// The data of a scan end early.
     #[error("the picture's data end after {done} of {total} blocks")]
     Missing {
-        /// Blocks (MCUs) of the scan that are there.
+        /// Blocks (MCUs) of the scan that the file holds.
         done: usize,
         /// All blocks of the scan.
         total: usize,
     },
-    /// The data of a scan make no sense.
+    /// The data of a scan are invalid.
     #[error("the picture's data make no sense behind {done} of {total} blocks")]
     Nonsense {
-        /// Blocks (MCUs) of the scan that are there.
+        /// Blocks (MCUs) of the scan that the file holds before the invalid data.
         done: usize,
         /// All blocks of the scan.
         total: usize,
     },
-    /// A component has no scan, or a progressive file has no end.
+    /// A component has no scan, or a progressive file has no end marker.
     #[error("the file ends before all of the picture's scans")]
     Scans,
-    /// A header makes no sense.
+    /// A header is invalid.
     #[error("its headers are cut off or make no sense")]
     Header,
 }

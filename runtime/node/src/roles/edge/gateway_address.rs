@@ -22,7 +22,7 @@ type Resolve = fn(&GatewayName) -> std::io::Result<Vec<SocketAddr>>;
 /// What a lookup gave.
 type Found = std::io::Result<Vec<SocketAddr>>;
 
-/// The gateway's address, as far as it is known.
+/// The gateway's address, as far as this node knows the address.
 #[derive(Debug)]
 pub struct GatewayAddress {
     name: GatewayName,
@@ -61,12 +61,12 @@ impl GatewayAddress {
         }
     }
 
-    /// The address.
+    /// The address in use.
     pub const fn at(&self) -> SocketAddr {
         self.at
     }
 
-    /// A datagram came.
+    /// Notes that a datagram arrived from `from`.
     pub fn heard(&mut self, now: Micros, from: SocketAddr) {
         if from.port() == self.at.port() && from.ip().to_canonical() == self.at.ip().to_canonical()
         {
@@ -74,7 +74,7 @@ impl GatewayAddress {
         }
     }
 
-    /// When [`GatewayAddress::moved`] wants to be called.
+    /// The time at which [`GatewayAddress::moved`] should be called next.
     pub fn look_at(&self) -> Micros {
         if self.name.is_looked_up() && self.lookup.is_none() {
             let since = self.heard_at.max(self.looked_up_at);

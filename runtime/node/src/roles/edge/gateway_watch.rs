@@ -1,4 +1,4 @@
-//! Whether the gateway answers, and what is said of that.
+//! Watches whether the gateway answers, and what the node reports about the gateway.
 
 use std::net::SocketAddr;
 
@@ -9,16 +9,16 @@ const STILL_WAITING_US: Micros = 10_000_000;
 /// Silence after which a gateway that was there is gone. It answers several times a second.
 const GONE_AFTER_US: Micros = 3_000_000;
 
-/// What has changed.
+/// A change of the gateway's state that the node reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// It has taken this node in, for the first time.
+    /// The gateway has admitted this node for the first time.
     Joined,
-    /// It has not answered yet.
+    /// The gateway has not answered since this node started.
     Absent,
-    /// It does not answer any more.
+    /// The gateway no longer answers.
     Gone,
-    /// It has taken this node in again.
+    /// The gateway has admitted this node again.
     Back,
 }
 
@@ -32,7 +32,7 @@ enum State {
     Gone,
 }
 
-/// The gateway, as far as this node hears of it.
+/// The gateway's state, as far as this node has heard.
 #[derive(Debug)]
 pub struct GatewayWatch {
     gateway: SocketAddr,
@@ -43,7 +43,7 @@ pub struct GatewayWatch {
 }
 
 impl GatewayWatch {
-    /// Nothing was heard of it yet.
+    /// Watches a gateway that this node has not heard yet.
     pub fn new(gateway: SocketAddr, now: Micros) -> Self {
         Self {
             gateway,
@@ -55,12 +55,12 @@ impl GatewayWatch {
         }
     }
 
-    /// It is looked for elsewhere from now on.
+    /// Notes that the gateway is at another address from now on.
     pub const fn moved(&mut self, to: SocketAddr) {
         self.gateway = to;
     }
 
-    /// When to look again without another reason.
+    /// The time of the next look, unless another event comes first.
     pub fn look_at(&self) -> Micros {
         match self.state {
             State::Absent { complain_at } => complain_at,
@@ -69,7 +69,7 @@ impl GatewayWatch {
         }
     }
 
-    /// A look, after all that has arrived was taken; says what is new.
+    /// Looks at the gateway after the node has handled all arrived datagrams; returns a change to report.
     pub fn look(&mut self, now: Micros, joined: bool, answers: u64) -> Option<News> {
         let gateway = self.gateway;
         let heard = answers != self.answers;

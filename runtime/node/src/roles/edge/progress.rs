@@ -1,4 +1,4 @@
-//! What became of a source's inputs.
+//! Counts the outcomes of a source's inputs.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use tessera_protocol::{FrameMeta, FrameOutcome, Micros};
 /// Most frames of which the latency is kept one by one; the oldest go first.
 const KEPT_MAX: usize = 4096;
 
-/// Counts of a source.
+/// Counts and latencies of a source's frames.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// All but the frames one by one.
@@ -21,17 +21,17 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The machine took a frame.
+    /// Counts a frame that the machine took.
     pub fn accepted(&mut self) {
         self.counts.accepted += 1;
     }
 
-    /// An input could not be read.
+    /// Counts an input that could not be read.
     pub fn skipped(&mut self) {
         self.counts.skipped += 1;
     }
 
-    /// A frame has its record.
+    /// Counts a frame whose record is written.
     pub fn ended(&mut self, now: Micros, number: u32, meta: FrameMeta, outcome: FrameOutcome) {
         let latency_us = now.saturating_sub(meta.captured_us);
         match outcome {
@@ -52,7 +52,7 @@ impl Progress {
         });
     }
 
-    /// Inputs that could not be read.
+    /// Number of inputs that could not be read.
     pub fn skips(&self) -> u64 {
         self.counts.skipped
     }
@@ -63,7 +63,7 @@ impl Progress {
         c.detections + c.dropped == c.accepted
     }
 
-    /// What is told at the end of the inputs.
+    /// The event that the node prints at the end of the inputs.
     pub fn event(&self) -> Event {
         Event::Finished {
             detections: self.counts.detections,
@@ -72,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// The counts and the last frames.
+    /// The counts, and the latencies of the last frames.
     pub fn statistics(&self) -> SourceFrames {
         SourceFrames {
             each: self.kept.iter().copied().collect(),

@@ -1,4 +1,4 @@
-//! What an edge does before its loop: checks, socket, segment, workers.
+//! Prepares an edge before its loop: checks, socket, segment, workers.
 
 use crate::roles::program_info;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tessera_runtime::{
     weights::{Use, WeightsFile},
 };
 
-/// Runs the role.
+/// Runs the edge role until the node ends.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let named = a
         .gateway

@@ -1,4 +1,4 @@
-//! A frame's objects, and the tasks that make them one after the other.
+//! The objects of a frame, and the tasks that make these objects one after the other.
 
 use std::rc::Rc;
 
@@ -15,34 +15,34 @@ use tessera_runtime::{
     team::Team,
 };
 
-/// An object: a packed box of a tensor.
+/// An object: the packed values of a tensor's box.
 type Object = (Region, Rc<AlignedBytes>);
 
-/// A frame's objects, as far as they are made.
+/// The objects of a frame that its tasks have made so far.
 pub struct SoloFrame<'p> {
     program: &'p Program,
     /// Per boundary tensor; the input is shared by frames.
     objects: Vec<Vec<Object>>,
 }
 
-/// What tasks need beside their inputs.
+/// Resources that tasks need besides their inputs.
 pub struct Env<'a> {
-    /// All weights.
+    /// All weights of the program.
     pub weights: &'a [f32],
-    /// Working memory.
+    /// Working memory of the tasks.
     pub arena: &'a mut ArenaMemory,
     /// Threads that share every layer.
     pub team: &'a Team,
-    /// Memory that shows its use, instead of `arena`.
+    /// Memory that reveals how much of itself is used; replaces `arena` when set.
     pub guard: Option<GuardedArena>,
-    /// Times of layers, if they are asked for.
+    /// Times of the layers, if the command line asks for them.
     pub profile: Option<Profile>,
-    /// Memory of objects of frames that are over.
+    /// Memory of ended frames' objects, for reuse.
     pub spare: Vec<AlignedBytes>,
 }
 
 impl Env<'_> {
-    /// Memory of any content: a task writes all of it.
+    /// Memory with arbitrary content, which a task overwrites whole.
     fn place(&mut self, length: usize) -> AlignedBytes {
         let fits = |m: &AlignedBytes| m.bytes().len() == length;
         match self.spare.iter().position(fits) {
@@ -53,21 +53,21 @@ impl Env<'_> {
 }
 
 impl<'p> SoloFrame<'p> {
-    /// A frame with its input.
+    /// A frame with its input and no other objects.
     pub fn new(program: &'p Program, input: Rc<AlignedBytes>) -> Self {
         let mut objects: Vec<Vec<Object>> = program.tensors.iter().map(|_| Vec::new()).collect();
         objects[0].push((program.tensors[0].region(), input));
         Self { program, objects }
     }
 
-    /// Runs all tasks.
+    /// Runs the tasks of all stages in order.
     pub fn stages(&mut self, env: &mut Env<'_>) {
         for (i, t) in self.program.tasks.iter().enumerate() {
             self.run(i, t.inputs, t.outputs, env);
         }
     }
 
-    /// Puts the tiles of a tensor together to its whole map, as a gateway does: a tail may read its
+    /// Merges the tiles of a tensor into a whole map, as a gateway does: a tail may read its
     /// inputs where they lie.
     fn merge(&mut self, tensor: u16, env: &mut Env<'_>) {
         let spec = &self.program.tensors[tensor as usize];
@@ -96,7 +96,7 @@ impl<'p> SoloFrame<'p> {
         tiles.push((whole, Rc::new(map)));
     }
 
-    /// Runs the tail; gives its outputs.
+    /// Runs the tail; returns its outputs.
     pub fn tail(&mut self, env: &mut Env<'_>) -> Vec<Rc<AlignedBytes>> {
         let p = self.program;
         for &tensor in p.tail.inputs {
@@ -121,7 +121,7 @@ impl<'p> SoloFrame<'p> {
             .collect()
     }
 
-    /// Gives the memory of all objects but the input and of `outputs` back, for the next frame's.
+    /// Returns the memory of all objects, except the input, and of `outputs` to the spare memory.
     pub fn end(self, outputs: Vec<Rc<AlignedBytes>>, env: &mut Env<'_>) {
         let made = self.objects.into_iter().skip(1).flatten();
         let made = made.map(|(_, memory)| memory).chain(outputs);

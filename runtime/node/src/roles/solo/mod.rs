@@ -32,7 +32,7 @@ use tessera_runtime::{
     weights::{Use, Weights},
 };
 
-/// Runs the role.
+/// Runs the solo role on all inputs.
 pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let weights = Weights::open(&a.weights, program, Use::All)?;
     let team = Team::new(a.threads).map_err(NodeError::Threads)?;
@@ -101,7 +101,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Dumps a frame's tensors, if that is asked for; gives its record.
+/// Dumps a frame's tensors if the command line asks for that; returns the frame's record.
 fn publish(
     program: &Program,
     a: &Args,

@@ -1,4 +1,4 @@
-//! Times of frames that are computed under the clock.
+//! Measures the times of frames.
 
 use std::time::Instant;
 
@@ -7,18 +7,18 @@ use nix::time::{ClockId, clock_gettime};
 use crate::memory;
 use tessera_plan::files::events::Event;
 
-/// Seconds, one per frame.
+/// Times in seconds, one entry per frame.
 #[derive(Default)]
 pub struct Times {
     total_s: Vec<f64>,
     stages_s: Vec<f64>,
     tail_s: Vec<f64>,
-    /// Processor time of all threads.
+    /// Processor time of all threads, in seconds.
     processor_s: Vec<f64>,
 }
 
 impl Times {
-    /// Notes how long `stages` and then `tail` take on `on`; gives the latter's result.
+    /// Measures how long `stages` and then `tail` take on `on`; returns the result of `tail`.
     pub fn note<T, R>(
         &mut self,
         on: &mut T,
@@ -37,7 +37,7 @@ impl Times {
         result
     }
 
-    /// All of them, and the memory that was taken.
+    /// All times, and the memory that the process took.
     pub fn event(self) -> Event {
         Event::Timing {
             seconds: self.total_s,

@@ -1,4 +1,4 @@
-//! The tail on a thread of its own, so that the gateway keeps answering while it computes.
+//! Runs the tail on its own thread, so that the gateway keeps answering while the tail computes.
 //!
 //! The thread owns the team, the arena and the maps; the loop hands it merged frames and gets their
 //! records. Both queues hold at most as many entries as frames may be in flight.
@@ -29,46 +29,46 @@ use tessera_runtime::{
     weights::Weights,
 };
 
-/// A frame whose tiles were merged.
+/// A frame whose tiles have been merged into whole tensors.
 #[derive(Debug)]
 pub struct MergedFrame {
-    /// The frame, for the machine.
+    /// The frame's id for the machine.
     pub frame: FrameId,
-    /// The frame, for its record.
+    /// The frame's identity in its record.
     pub subject: Subject,
-    /// When it was captured.
+    /// The frame's capture time.
     pub captured: Captured,
-    /// The picture it was made from.
+    /// The picture that the frame was made from.
     pub image: ImageFrame,
-    /// Whole tensors, one per input of the tail.
+    /// Whole input tensors of the tail, in the order of its inputs.
     pub inputs: Vec<SlotView>,
 }
 
-/// How the tail of a frame ended.
+/// The end of a frame's tail.
 #[derive(Debug)]
 pub struct TailEnd {
-    /// The frame.
+    /// The id of the frame.
     pub frame: FrameId,
-    /// Its record, if it could be computed; an error ends the node.
+    /// The frame's record; `None` when the frame does not fit the program. An error ends the node.
     pub record: Result<Option<Record>, NodeError>,
-    /// Time of computing.
+    /// Microseconds that the tail computed.
     pub busy_us: u64,
 }
 
-/// The running thread.
+/// The running thread of the tail and its queues.
 #[derive(Debug)]
 pub struct Tail {
     frames: SyncSender<MergedFrame>,
     ends: Receiver<TailEnd>,
 }
 
-/// What the thread works with.
+/// Everything that the thread computes with.
 struct Work {
     program: &'static Program,
     weights: Weights,
     team: Team,
     arena: ArenaMemory,
-    /// The tail's outputs, whole.
+    /// The tail's outputs, each a whole map.
     maps: Vec<AlignedBytes>,
     elements_out: Vec<ElementType>,
     reporting: Reporting,
@@ -76,10 +76,10 @@ struct Work {
 }
 
 impl Tail {
-    /// Starts the thread and its team; `waiting_max` frames may wait.
+    /// Starts the thread and its team; at most `waiting_max` frames may wait.
     ///
     /// # Errors
-    /// When threads cannot be started.
+    /// When the system cannot start the threads.
     pub fn start(
         program: &'static Program,
         weights: Weights,
@@ -109,12 +109,12 @@ impl Tail {
         Ok(Self { frames, ends })
     }
 
-    /// Hands over a frame; `false` when too many wait or the thread is gone.
+    /// Hands a frame to the thread; `false` when too many frames wait or the thread has ended.
     pub fn submit(&self, frame: MergedFrame) -> bool {
         self.frames.try_send(frame).is_ok()
     }
 
-    /// A frame that has ended; `None` when there is none yet.
+    /// The next frame whose tail has ended; `None` when there is none yet.
     pub fn next(&self) -> Option<TailEnd> {
         self.ends.try_recv().ok()
     }

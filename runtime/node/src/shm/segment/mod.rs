@@ -1,7 +1,7 @@
-//! The shared segment: a sealed memfd, created by the network process, mapped by its workers.
+//! The shared segment: a sealed memfd that the network process creates and its workers map.
 //!
-//! Nothing is named, so nothing is left behind: the memory goes when the last process that has it
-//! goes. Seals keep everybody from resizing the file, so no access to a mapping can fault.
+//! The segment has no name, so no process leaves it behind: the system frees the memory when the last process
+//! that holds the segment ends. Seals keep every process from resizing the file, so no access to a mapping can fault.
 
 #[cfg(test)]
 mod tests;
@@ -31,14 +31,14 @@ use super::{
 };
 pub use words::ShmWords;
 
-/// A mapped segment. Clones share the mapping.
+/// A mapped segment. Clones share one mapping.
 #[derive(Clone, Debug)]
 pub struct Segment {
     fd: Arc<OwnedFd>,
     map: Arc<MmapRaw>,
     layout: Layout,
     areas: Areas,
-    /// Whether the right to manage the slots is still to be had.
+    /// Whether the right to manage the slots is still available.
     unmanaged: Arc<AtomicBool>,
 }
 
@@ -52,7 +52,7 @@ impl Segment {
     /// memory until they are touched.
     ///
     /// # Errors
-    /// When counts are out of bounds or the system refuses.
+    /// When counts are out of bounds or a system call fails.
     pub fn create(layout: &Layout) -> Result<Self, SegmentError> {
         let areas = layout.areas()?;
         let fd = memfd_create(
@@ -69,7 +69,7 @@ impl Segment {
         Self::map(file.into(), *layout, areas, true)
     }
 
-    /// Maps a segment that another process created, after checking all of it.
+    /// Checks and maps a segment that another process created.
     ///
     /// # Errors
     /// When the file is not a sealed segment for `plan_hash`.
@@ -102,37 +102,37 @@ impl Segment {
         })
     }
 
-    /// The counts it was made for.
+    /// The counts that the segment was made for.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The file, to be handed to workers.
+    /// The segment's file, to be handed to workers.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// Whether both are clones of one mapping.
+    /// Whether both segments are clones of one mapping.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.map, &other.map)
     }
 
-    /// The deque's words.
+    /// The words of the deque.
     pub fn deque(&self) -> ShmWords {
         self.words(self.areas.deque.start, self.areas.deque.len())
     }
 
-    /// The job table's states.
+    /// The words of the job table's states.
     pub fn states(&self) -> ShmWords {
         self.words(self.areas.states.start, self.areas.states.len())
     }
 
-    /// The workers' lines.
+    /// The words of the workers' lines.
     pub fn workers(&self) -> ShmWords {
         self.words(self.areas.workers.start, self.areas.workers.len())
     }
 
-    /// The jobs' entries.
+    /// The words of the jobs' entries.
     pub fn entries(&self) -> ShmWords {
         self.words(self.areas.entries.start, self.areas.entries.len())
     }
@@ -149,10 +149,10 @@ impl Segment {
         }
     }
 
-    /// Where `length` bytes lie that begin `place` lines into the slots; `None` when they leave
-    /// them. The pointer is aligned to a line and valid for reads and writes while a clone of this
-    /// segment lives. Whoever dereferences it must know that nobody else accesses the bytes (to
-    /// write), or that nobody writes them (to read).
+    /// Finds the `length` bytes that begin `place` 64-byte lines into the slots; `None` when the bytes leave
+    /// the slots. The pointer is aligned to a line and valid for reads and writes while a clone of this
+    /// segment lives. Code that dereferences the pointer must know that no other code accesses the bytes (to
+    /// write), or that no other code writes the bytes (to read).
     pub fn bytes(&self, place: u32, length: usize) -> Option<NonNull<[u8]>> {
         let start = (place as usize).checked_mul(LINE_BYTES)?;
         let end = start.checked_add(length)?;
@@ -165,8 +165,8 @@ impl Segment {
         NonNull::new(at).map(|p| NonNull::slice_from_raw_parts(p, length))
     }
 
-    /// Takes all slots out of this process' resident memory. They stay what they are, in memory that
-    /// other processes share, and come back when they are touched.
+    /// Takes all slots out of this process' resident memory. Their contents stay in memory that
+    /// other processes share; a page becomes resident again when this process touches the page.
     pub fn let_go(&self) {
         let slots = &self.areas.slots;
         // SAFETY: the mapping is shared and backed by a file: `MADV_DONTNEED` drops page table

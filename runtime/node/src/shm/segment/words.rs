@@ -4,11 +4,11 @@ use std::sync::{Arc, atomic::AtomicU32};
 
 use memmap2::MmapRaw;
 
-/// Atomic words of a mapped segment; they keep the mapping alive.
+/// Atomic 32-bit words of a mapped segment. The words keep the mapping alive.
 #[derive(Clone, Debug)]
 pub struct ShmWords {
     pub(super) map: Arc<MmapRaw>,
-    /// Byte offset, a multiple of 4.
+    /// Offset of the first word in bytes, a multiple of 4.
     pub(super) start: usize,
     pub(super) words: usize,
 }

@@ -1,4 +1,4 @@
-//! Slots that are lent: counted, so that nobody frees or writes what somebody reads.
+//! Loans of slots. The store counts loans, so that no code frees or writes a slot that other code reads.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,7 @@ use std::sync::{
 use crate::shm::segment::Segment;
 use tessera_protocol::store::SlotId;
 
-/// A slot lent for reading, to any thread. Gives it back when dropped.
+/// A slot lent for reading, to any thread. Dropping the view returns the slot.
 #[derive(Debug)]
 pub struct SlotView {
     pub(super) segment: Segment,
@@ -18,7 +18,7 @@ pub struct SlotView {
     pub(super) bytes: usize,
 }
 
-/// A slot lent for writing. Gives it back when dropped.
+/// A slot lent for writing. Dropping the loan returns the slot.
 #[derive(Debug)]
 pub struct SlotLoan {
     pub(super) segment: Segment,
@@ -29,7 +29,7 @@ pub struct SlotLoan {
 }
 
 impl SlotView {
-    /// The bytes.
+    /// The slot's bytes, as many as were allocated.
     pub fn bytes(&self) -> &[u8] {
         let bytes = self.segment.bytes(self.place, self.bytes);
         // SAFETY: while this view is counted the store neither frees the slot nor lends it for
@@ -38,7 +38,7 @@ impl SlotView {
         bytes.map_or(&[], |b| unsafe { b.as_ref() })
     }
 
-    /// Where it begins, in lines from the slots' start.
+    /// Start of the slot, in 64-byte lines from the slots' start.
     pub fn place(&self) -> u32 {
         self.place
     }
@@ -52,18 +52,18 @@ impl Drop for SlotView {
 }
 
 impl SlotLoan {
-    /// Where it begins, in lines from the slots' start.
+    /// Start of the slot, in 64-byte lines from the slots' start.
     pub fn place(&self) -> u32 {
         self.place
     }
 
-    /// Number of bytes.
+    /// Length of the slot in bytes.
     pub fn length(&self) -> usize {
         self.bytes
     }
 
-    /// The bytes, to be written by this process. A loan whose place another process was told is
-    /// kept for that process alone.
+    /// The slot's bytes, for this process to write. Once another process knows the loan's place, the loan
+    /// is for that process alone.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let bytes = self.segment.bytes(self.place, self.bytes);
         // SAFETY: while the slot is lent for writing, the store neither frees it nor lends it again

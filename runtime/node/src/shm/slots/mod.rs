@@ -1,8 +1,8 @@
-//! Slots of the shared segment: where objects lie on a real node.
+//! The store of a real node: objects lie in slots of the shared segment.
 //!
-//! Which slots are taken is known to the network process alone; the segment holds nothing but
-//! values. A slot that is lent, to a job or to a thread, is counted: it can be read while others
-//! read it, and neither freed nor written before they are done.
+//! Only the network process knows which slots are in use; the segment itself holds nothing but
+//! values. The store counts the loans of a slot, to a job or to a thread. Others may read a slot that is lent
+//! for reading, but nobody frees or writes the slot before its loans end.
 
 mod loan;
 
@@ -19,10 +19,10 @@ use tessera_protocol::store::{SlotId, Store};
 /// In a loan count: one borrower who may write.
 const WRITER: u32 = u32::MAX;
 
-/// A class of equally long slots.
+/// A class of slots with the same length.
 #[derive(Debug)]
 struct Class {
-    /// Bytes that fit.
+    /// Length of each slot in bytes.
     bytes: usize,
     /// Free slots; the last one is given out next, so that pages in use stay in use.
     free: Vec<u32>,
@@ -30,15 +30,15 @@ struct Class {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// Lines from the slots' start.
+    /// Start of the slot, in lines from the slots' start.
     place: u32,
     class: u32,
-    /// Bytes asked for.
+    /// Bytes that the allocation asked for.
     bytes: usize,
     taken: bool,
 }
 
-/// The slots of a segment: a [`Store`].
+/// A [`Store`] whose slots lie in a segment.
 #[derive(Debug)]
 pub struct SegmentStore {
     segment: Segment,
@@ -50,10 +50,10 @@ pub struct SegmentStore {
 }
 
 impl SegmentStore {
-    /// The slots of a segment that was created with the same `classes`.
+    /// Makes the store of a segment that was created with the same `classes`.
     ///
     /// # Errors
-    /// When the segment is too small for them, was not created by this process, or has a store.
+    /// When the segment is too small for `classes`, was created by another process, or has a store already.
     pub fn new(segment: &Segment, classes: &[SlotCount]) -> Result<Self, SegmentError> {
         let (places, bytes) = place(classes);
         if bytes > segment.layout().slot_bytes || bytes / LINE_BYTES > u32::MAX as usize {
@@ -93,7 +93,7 @@ impl SegmentStore {
         Ok(store)
     }
 
-    /// How full it is.
+    /// The current usage of the slots.
     pub fn usage(&self) -> SlotUsage {
         self.usage
     }
@@ -109,8 +109,8 @@ impl SegmentStore {
         self.loans[slot.0 as usize].load(Ordering::Acquire)
     }
 
-    /// Lends the slot to be read, by any thread, until the view is dropped; `None` while somebody
-    /// has it to write.
+    /// Lends a slot for reading, to any thread, until the view is dropped; `None` while the slot is
+    /// lent for writing.
     ///
     /// # Panics
     /// If the slot is free.
@@ -131,12 +131,12 @@ impl SegmentStore {
         })
     }
 
-    /// The segment they lie in.
+    /// The segment that holds the slots.
     pub fn segment(&self) -> &Segment {
         &self.segment
     }
 
-    /// Lends the slot to be written; `None` while anybody else has it.
+    /// Lends a slot for writing; `None` while the slot has any other loan.
     ///
     /// # Panics
     /// If the slot is free.
