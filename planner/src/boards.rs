@@ -1,7 +1,7 @@
-//! The boards of a cluster: what each computes with, what it may hold, and how it is reached.
+//! The boards of a cluster: the cores, the memory limit and the network link of each board.
 //!
-//! Defaults are those of the DeepThings paper's boards, where it says them: Raspberry Pi 3 B on a wireless
-//! access point.
+//! Defaults are those that the DeepThings paper states for its boards: Raspberry Pi 3 B on a wireless access
+//! point.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     target::Target,
 };
 
-/// A board.
+/// A board of the cluster: an edge or the gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Board {
     /// The board's name in reports.
@@ -22,44 +22,44 @@ pub struct Board {
     pub target: Target,
     /// Tasks that the board computes at a time; at least 1.
     pub cores: usize,
-    /// Most threads that share a task which the board has to itself: the tail, or a stage of one tile. No
-    /// more work than there are cores; plans set memory aside for all of them.
+    /// Most threads that share a task when the board computes nothing else: the tail, or a stage of one tile.
+    /// At most [`Self::cores`] threads work; plans set memory aside for the whole team.
     pub team: usize,
     /// What each further thread of a team adds to the speed of the first, as a fraction.
     pub team_gain: f64,
-    /// Where the speed of its kernels is read.
+    /// Source of the kernels' speed on the board.
     pub costs: Costs,
-    /// Seconds that a task costs beside its computation.
+    /// Overhead of a task in seconds: messages and scheduling, without the computation.
     pub task_overhead_s: f64,
     /// Most bytes that a plan may need on the board; `None` for no limit.
     pub memory_bytes: Option<u64>,
-    /// How the other boards reach it.
+    /// The board's link to the shared channel.
     pub link: Link,
 }
 
-/// How a board is reached. All boards share one channel, which moves one thing at a time.
+/// A board's network link. All boards share one channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
-    /// Bytes per second.
+    /// Bytes per second on a free channel.
     pub bytes_per_s: f64,
     /// Seconds from a ready task on one board to the first byte of its input on another: six messages, as
     /// [`crate::cost::schedule`] counts them.
     pub round_trip_s: f64,
 }
 
-/// Where the speed of kernels is read.
+/// Source of the kernels' speed on a board.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Costs {
-    /// In the shipped table of the target's slowest usual core; where there is none, formulas are used.
+    /// The shipped table of the target's slowest usual core; formulas for a target without a shipped table.
     #[default]
     Shipped,
-    /// In this table. For targets other than its own, as [`Self::Shipped`].
+    /// This table for the target that the table was measured on; [`Self::Shipped`] for other targets.
     Table(Arc<CostTable>),
 }
 
-/// The core whose table counts for a target unless asked for otherwise.
+/// Core of the default cost table.
 const CORE: &str = "cortex-a53";
-/// Threads of a team unless asked for otherwise: the cores of a Raspberry Pi.
+/// Default number of threads of a team: the cores of a Raspberry Pi.
 pub const TEAM: usize = 4;
 /// Cores of a gateway (Raspberry Pi 3 B).
 const GATEWAY_CORES: usize = 4;
@@ -89,7 +89,7 @@ impl Link {
 }
 
 impl Costs {
-    /// The table for a target; `None` if formulas are used.
+    /// The cost table for a target; `None` if the planner uses formulas.
     pub fn of(&self, target: Target) -> Option<&CostTable> {
         match self {
             Self::Table(t) if t.target == target.name() => Some(t),
@@ -98,12 +98,12 @@ impl Costs {
     }
 }
 
-/// Boards that compute alike, as one.
+/// Groups of boards that compute every task in the same time. Such a group is a kind.
 #[derive(Clone, Debug)]
 pub struct Kinds<'a> {
-    /// A board of every kind.
+    /// One board of each kind.
     pub boards: Vec<&'a Board>,
-    /// The kind of every board.
+    /// The kind of each board, as an index of [`Self::boards`].
     pub of: Vec<usize>,
 }
 
@@ -139,7 +139,7 @@ impl Board {
         }
     }
 
-    /// A gateway of the same kind, with four cores and no memory limit.
+    /// A gateway with this board's target, four cores and no memory limit.
     #[must_use]
     pub fn gateway(&self) -> Self {
         Self {
@@ -175,12 +175,12 @@ impl Board {
         self.target == other.target && costs
     }
 
-    /// The table of its kernels' costs; `None` if formulas are used.
+    /// The cost table of the board's kernels; `None` if the planner uses formulas.
     pub fn table(&self) -> Option<&CostTable> {
         self.costs.of(self.target)
     }
 
-    /// Name of the core for which its seconds are computed.
+    /// Name of the core whose seconds the planner computes for the board.
     pub fn core(&self) -> &str {
         match self.table() {
             Some(table) => &table.core,
@@ -188,7 +188,7 @@ impl Board {
         }
     }
 
-    /// Threads that share a task. `alone`: the board computes nothing else meanwhile.
+    /// Number of threads that share a task. `alone`: the board computes nothing else during the task.
     pub fn threads(&self, alone: bool) -> usize {
         if alone {
             self.team.clamp(1, self.cores.max(1))
@@ -197,7 +197,7 @@ impl Board {
         }
     }
 
-    /// Seconds that `threads` threads take for what one thread computes in `seconds`.
+    /// Seconds that `threads` threads take for a task that one thread computes in `seconds`.
     #[expect(clippy::cast_precision_loss, reason = "few threads")]
     pub fn shared_s(&self, seconds: f64, threads: usize) -> f64 {
         seconds / (1.0 + self.team_gain * threads.saturating_sub(1) as f64)

@@ -1,17 +1,17 @@
-//! Places a chain's buffers in one arena: memory is shared by buffers whose lives do not overlap.
+//! Places a chain's buffers in one arena: buffers whose lives do not overlap share memory.
 //!
-//! One after the other, each at the lowest offset that no living buffer takes: the greedy-by-size
-//! heuristic of Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
-//! inference", and the same with other orders where largest first leaves gaps.
+//! Every buffer goes to the lowest offset that no living buffer takes, the largest buffer first: the
+//! greedy-by-size heuristic of Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
+//! inference". Where that order leaves gaps, the planner tries other orders.
 
 use tessera_plan::plan::{ALIGN_FLOATS, Buffer};
 
-/// Values at the beginning of the arena that a step works in, between two firings.
+/// Scratch memory of a step, at the beginning of the arena.
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {
-    /// Number of values.
+    /// Number of float32 values.
     pub floats: usize,
-    /// The step's first and last firing.
+    /// The first and the last firing of the step.
     pub span: [usize; 2],
 }
 
@@ -19,12 +19,12 @@ const fn meet(a: [usize; 2], b: [usize; 2]) -> bool {
     a[0] <= b[1] && b[0] <= a[1]
 }
 
-/// Sets offsets and sizes of the buffers in the arena; gives the arena's size in float32 values.
-/// `lives` are the first and the last firing during which a buffer holds something; `taken` is what
-/// steps need for themselves: all at the same place, since only one step runs at a time.
+/// Sets offsets and sizes of the buffers in the arena; returns the arena's size in float32 values.
+/// `lives` are the first and the last firing during which a buffer holds values. `taken` is the steps'
+/// scratch memory: all steps share the same place, since only one step runs at a time.
 ///
-/// No order of placing is best for all chains, so several are tried until one needs no more than
-/// what lives together at some firing; else the best of them is taken.
+/// No order of placing is best for all chains. The function tries several orders, stops at an order that
+/// leaves no gaps, and otherwise takes the order with the smallest arena.
 pub fn allocate(buffers: &mut [Buffer], lives: &[[usize; 2]], taken: &[Taken]) -> usize {
     for b in buffers.iter_mut() {
         let row = (b.pad_left + b.w + b.pad_right) * b.c;
@@ -61,7 +61,7 @@ pub fn allocate(buffers: &mut [Buffer], lives: &[[usize; 2]], taken: &[Taken]) -
     total
 }
 
-/// What lives together at the firing where that is most, as if memory had no gaps.
+/// Lower bound of the arena's size in float32 values: the largest sum of living buffers at any firing.
 fn least(buffers: &[Buffer], here: &[usize], lives: &[[usize; 2]], taken: &[Taken]) -> usize {
     let begins = here.iter().map(|b| lives[*b][0]);
     let begins = begins.chain(taken.iter().map(|t| t.span[0]));
@@ -75,8 +75,8 @@ fn least(buffers: &[Buffer], here: &[usize], lives: &[[usize; 2]], taken: &[Take
     begins.map(at).max().unwrap_or(0)
 }
 
-/// Places buffers in `order`, each at the lowest offset that no living buffer takes; gives the
-/// arena's size and the offsets.
+/// Places buffers in `order`, each at the lowest offset that no living buffer takes; returns the
+/// arena's size and the offsets, in float32 values.
 fn place(
     buffers: &[Buffer],
     order: &[usize],

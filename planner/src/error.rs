@@ -1,4 +1,4 @@
-//! Why there is no plan, and what would work.
+//! Errors of planning. Messages name a setting that works, where the planner knows one.
 
 use tessera_plan::{
     dataflow::DataflowError,
@@ -34,7 +34,7 @@ pub enum PlanError {
         /// Layers of the network.
         layers: usize,
     },
-    /// There are neither one grid nor as many as stages.
+    /// The number of grids is neither 1 nor the number of stages.
     #[error("{grids} grids for {stages} stages: give one grid for all, or one per stage")]
     GridCount {
         /// Number of grids.
@@ -45,9 +45,9 @@ pub enum PlanError {
     /// A grid has no rows or columns, or more tiles than task ids can number.
     #[error("grid {rows}x{cols}: rows and columns must be at least 1 and tiles at most {max}")]
     Grid {
-        /// Rows.
+        /// Rows of tiles.
         rows: usize,
-        /// Columns.
+        /// Columns of tiles.
         cols: usize,
         /// Largest number of tiles.
         max: usize,
@@ -67,7 +67,7 @@ pub enum PlanError {
         last: usize,
         /// The grid.
         grid: [usize; 2],
-        /// Why the axes do not fit.
+        /// For each axis that does not fit, the reason.
         reasons: Vec<TooFine>,
         /// Largest grid with no more rows and columns that works.
         largest: [usize; 2],
@@ -89,14 +89,14 @@ pub enum PlanError {
         /// Number of tiles of all stages.
         tasks: usize,
     },
-    /// A tile reads the outputs of too many others.
+    /// A tile reads the outputs of too many other tiles.
     #[error(
         "a tile of stage {stage} would read from {pieces} tiles before it, at most {PIECES_MAX} are possible; give the stage a finer grid, or those before a coarser one"
     )]
     Pieces {
         /// The stage, from 0.
         stage: usize,
-        /// Number of tiles that it reads from.
+        /// Number of tiles whose outputs the tile reads.
         pieces: usize,
     },
     /// A tensor that crosses a boundary is too large.
@@ -106,10 +106,10 @@ pub enum PlanError {
     Tensor {
         /// The tensor, in words: the input, or the output of a layer.
         what: String,
-        /// Number of its values.
+        /// Number of the tensor's values.
         values: usize,
     },
-    /// Nothing fits the memory limit.
+    /// No plan that the search found fits the memory limit.
     #[error(
         "no plan was found that needs at most {} on an edge that is a source; the smallest one needs {}",
         bytes(*limit), bytes(*smallest)
@@ -117,7 +117,7 @@ pub enum PlanError {
     Memory {
         /// The limit.
         limit: u64,
-        /// The smallest need of a plan that was found.
+        /// Bytes that the smallest plan of the search needs.
         smallest: u64,
     },
     /// The plan that flags ask for needs more than the memory limit.
@@ -131,32 +131,32 @@ pub enum PlanError {
         /// Bytes that the plan needs.
         needed: u64,
     },
-    /// Every searched plan was refused.
+    /// The search found no possible plan.
     #[error("none of the searched plans is possible: {reason}")]
     NothingFound {
-        /// The first refusal.
+        /// Why the first plan is impossible.
         reason: String,
     },
-    /// The first layer that computes needs whole maps, and a grid was asked for.
+    /// Flags ask for a grid, but the first layer that computes needs whole maps.
     #[error(
         "no layer can run on edges: the first one needs whole maps; leave --grid out, or give --offload 0 to plan everything on the gateway"
     )]
     NoEdgeLayers,
-    /// The dataflow breaks a rule of task graphs: an error of the planner.
+    /// The dataflow breaks a rule of task graphs: a bug of the planner.
     #[error("the planner made a plan that cannot travel: {0}")]
     Dataflow(#[from] DataflowError),
-    /// The plan breaks a rule of plans: an error of the planner.
+    /// The plan breaks a rule of plans: a bug of the planner.
     #[error("the planner made a plan that breaks a rule: {0}")]
     Broken(#[from] tessera_plan::check::CheckError),
 }
 
 impl PlanError {
-    /// The error for a dataflow that breaks a bound, in terms of stages and layers.
+    /// Translates an error of a dataflow into stages and layers.
     pub fn of_dataflow(error: DataflowError, d: &Dataflow) -> Self {
         match error {
             DataflowError::TooManyTasks { tasks } => Self::Tasks { tasks },
             DataflowError::TooManyPieces { task, pieces } => {
-                // Tasks count through all stages.
+                // Task ids count through all stages.
                 let mut end = 0;
                 let stage = d.stages.iter().position(|s| {
                     end += s.tiles.len();

@@ -1,4 +1,4 @@
-//! What a plan is expected to cost: bytes exactly, seconds roughly.
+//! Expected cost of a plan: exact bytes, rough seconds.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ use tessera_plan::{
     plan::{Dataflow, Estimates, TargetPlan},
 };
 
-/// Bytes of all inputs or outputs of a stage's tasks; `ports` selects which of both.
+/// Bytes of all inputs or of all outputs of a stage's tasks; `ports` selects inputs or outputs.
 pub fn stage_bytes(graph: &TaskGraph, stage: usize, ports: fn(&TaskInfo) -> &[Port]) -> u64 {
     let tasks = graph.tasks.iter().filter(|t| usize::from(t.stage) == stage);
     let ports = tasks.flat_map(ports);
     ports.map(|p| graph.port_bytes(p) as u64).sum()
 }
 
-/// Bytes of all that the tail reads.
+/// Bytes of all tensors that the tail reads.
 fn tail_bytes(graph: &TaskGraph) -> u64 {
     let needs = graph.tail_needs.iter();
     needs.map(|n| graph.need_bytes(n) as u64).sum()
@@ -54,8 +54,8 @@ pub struct Seconds {
     pub stages: Schedule,
     /// Seconds from the last result's arrival at the gateway to the network's outputs.
     pub tail: f64,
-    /// Seconds in which one thread of the first board computes all tasks and the tail, with nothing else
-    /// counted.
+    /// Seconds in which one thread of the first board computes all tasks and the tail, without transfers and
+    /// overhead.
     pub one_thread: f64,
 }
 
@@ -66,7 +66,7 @@ impl Seconds {
     }
 }
 
-/// How long a tail takes.
+/// Expected time of a tail, on the gateway and on one thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TailTime {
     /// Seconds by the gateway's team.
@@ -76,7 +76,7 @@ pub struct TailTime {
 }
 
 impl TailTime {
-    /// The time of a tail on the boards of `o`.
+    /// Computes the time of a tail on the boards of `o`.
     pub fn new(graph: &Graph, tail: &StageGraph, o: &PlanOptions) -> Self {
         let gateway = &o.gateway;
         let one_thread_s = cost::tail_s(graph, tail, o, o.first());
@@ -92,7 +92,8 @@ impl TailTime {
     }
 }
 
-/// Expected seconds of a frame. `times` has a list per kind of edge: the times of all tasks, in their order.
+/// Computes the expected seconds of a frame. `times` has a list per kind of edge: the times of all tasks, in
+/// task order.
 pub fn seconds(
     tasks: &TaskGraph,
     times: &[Vec<TaskTime>],
@@ -117,7 +118,7 @@ pub fn gateway_alone_s(graph: &Graph, tasks: &TaskGraph, o: &PlanOptions) -> f64
     gateway.link.seconds(frame_bytes(tasks)) + gateway.shared_s(one_thread, gateway.threads(true))
 }
 
-/// The estimates of a plan. Memory is that of `target`.
+/// Computes the estimates of a plan: bytes of traffic, seconds, and the memory of boards of `target`.
 pub fn estimate(
     graph: &Graph,
     d: &Dataflow,
@@ -152,7 +153,7 @@ pub fn estimate(
     }
 }
 
-/// `cortex-a53 cores, one shared channel of 100 Mbit/s`.
+/// The assumed speeds in words, as `cortex-a53 cores, one shared channel of 100 Mbit/s`.
 fn speed(o: &PlanOptions) -> String {
     let mut cores: Vec<&str> = o.boards.iter().map(Board::core).collect();
     cores.dedup();
@@ -187,7 +188,7 @@ fn traffic(d: &Dataflow, tasks: &TaskGraph, expected: &Schedule) -> BTreeMap<Str
     map
 }
 
-/// Microseconds: plans stay readable.
+/// Rounds seconds to microseconds, so that plans stay readable.
 fn round(s: f64) -> f64 {
     (s * 1e6).round() / 1e6
 }

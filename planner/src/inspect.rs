@@ -1,4 +1,4 @@
-//! What a network consists of: the table of `cargo xtask inspect`.
+//! The table of a network's layers that `cargo xtask inspect` prints.
 
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub struct Table {
     pub macs: u64,
     /// Bytes of the outputs of all layers together, in float32.
     pub activation_bytes: u64,
-    /// Bytes of the largest input plus output of a layer: the memory that the paper counts.
+    /// Bytes of the largest sum of a layer's inputs and output: the memory that the DeepThings paper counts.
     pub largest_layer_bytes: u64,
     /// First layer that needs whole maps: the largest offload point. `None` if all layers can be tiled.
     pub first_barrier: Option<usize>,
@@ -44,10 +44,10 @@ pub struct Row {
     pub weights: usize,
     /// Multiply-adds of the whole layer.
     pub macs: u64,
-    /// Bytes of its inputs and its output together, in float32: the memory that the paper counts.
+    /// Bytes of the layer's inputs and output together, in float32: the memory that the DeepThings paper counts.
     pub bytes: u64,
-    /// Numbers of the layers that it reads, -1 for the input. Empty if no output of the network needs the
-    /// layer.
+    /// Numbers of the layers whose outputs the layer reads, -1 for the network's input. Empty if no output of
+    /// the network needs the layer.
     pub reads: Vec<i64>,
 }
 
@@ -75,7 +75,7 @@ pub fn table(graph: &Graph) -> Table {
                 .max()
                 .unwrap_or(0),
             reads: graph.nodes.iter().find(|n| n.layer == i).map_or_else(
-                // Other names of a tensor (a route to one layer, dropout) read their origin.
+                // A layer that renames a tensor (a route to one layer, dropout) reads the layer that made the tensor.
                 || l.tensor.map(layer_of).into_iter().collect(),
                 |n| n.inputs.iter().map(|t| layer_of(*t)).collect(),
             ),

@@ -1,7 +1,7 @@
 //! Tessera's planner: reads Darknet models, chooses stages, tiles and kernels, writes plans.
 //!
-//! It knows models, geometry and cost; no network, no code. Same model and flags, same plan:
-//! no clock, no hash-map order, no absolute path reaches the output.
+//! The planner knows models, geometry and cost. Other crates emit code and talk to the network. The same model
+//! and flags give the same plan: no clock, no hash-map order and no absolute path reaches the output.
 #![forbid(unsafe_code)]
 
 pub mod boards;

@@ -14,15 +14,15 @@ pub enum NamesError {
     /// The path leads to a folder, a pipe or a device.
     #[error("this is no regular file; give a text file with one class per line")]
     NotAFile,
-    /// The file is no text, or far too large.
+    /// The file is not text, or far too large.
     #[error(transparent)]
     NotText(#[from] NotText),
 }
 
-/// Reads the names of `classes` classes, and warnings, as [`names::parse`].
+/// Reads the names of `classes` classes; returns the names and warnings, as [`names::parse`] does.
 ///
 /// # Errors
-/// When the file cannot be read or is no text.
+/// When the path leads to no regular file, or the file cannot be read or is not text.
 pub fn read(path: &Path, classes: usize) -> Result<(Vec<String>, Vec<String>), NamesError> {
     let meta = std::fs::metadata(path)?;
     if !meta.is_file() {

@@ -16,26 +16,26 @@ pub use crate::{
 /// What flags ask of a plan.
 #[derive(Clone, Debug)]
 pub struct PlanOptions {
-    /// Rows and columns of tiles: one grid for all stages, one per stage, or none (search).
+    /// Rows and columns of tiles: one grid for all stages, or one grid per stage. Empty: the planner searches.
     pub grids: Vec<[usize; 2]>,
-    /// Number of leading layers on edges. `None` with empty `cuts` means search.
+    /// Number of leading layers on edges. `None` with empty `cuts`: the planner searches.
     pub offload: Option<usize>,
-    /// Ends of stages; the last one is the offload point. Excludes `offload`.
+    /// Ends of stages, as layer numbers; the last one is the offload point. Excludes `offload`.
     pub cuts: Vec<usize>,
     /// The rule by which grids cut maps.
     pub split: Split,
     /// True for bit-exact kernels and float32 objects only.
     pub exact: bool,
-    /// How frames and objects are stored. With `exact`, float32 is taken instead: see
-    /// [`PlanOptions::stored`].
+    /// Element types of frames and objects. `exact` overrides them with float32: see [`PlanOptions::stored`].
     pub wire: Wire,
     /// How rows move through chains.
     pub rows: Rows,
-    /// Kernels to choose from. With `exact`, direct ones are taken instead.
+    /// Kernels to choose from. `exact` overrides them with direct kernels.
     pub kernels: Family,
-    /// About how many tiles a call of a Winograd kernel computes. Fewer take less memory and more time.
+    /// Approximate number of tiles that a call of a Winograd kernel computes. Fewer tiles take less memory and
+    /// more time.
     pub tiles: usize,
-    /// How weights of convolutions are stored.
+    /// Storage format of convolutions' weights.
     pub weights: Storage,
     /// The edges; at least one. The first one brings frames.
     pub boards: Vec<Board>,
@@ -50,12 +50,12 @@ pub struct PlanOptions {
 /// How rows move through chains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rows {
-    /// Through rings, in row blocks whose heights the planner chooses.
+    /// Through ring buffers, in row blocks whose heights the planner chooses.
     #[default]
     Rolling,
-    /// Layer by layer, whole maps: the order of the DeepThings paper.
+    /// Layer by layer, with whole maps: the order of the DeepThings paper.
     Whole,
-    /// Through rings, in row blocks of this many rows, for all layers.
+    /// Through ring buffers, in row blocks of this many rows, for all layers.
     Blocks(usize),
 }
 
@@ -133,7 +133,7 @@ impl PlanOptions {
         self.boards.iter().filter_map(|b| b.memory_bytes).min()
     }
 
-    /// The kernels to choose from.
+    /// The kernels to choose from: direct ones with `exact`.
     pub const fn family(&self) -> Family {
         if self.exact {
             Family::Direct
@@ -142,7 +142,7 @@ impl PlanOptions {
         }
     }
 
-    /// How frames and objects are stored.
+    /// Element types of frames and objects: float32 with `exact`.
     pub fn stored(&self) -> Wire {
         if self.exact {
             Wire::default()
@@ -151,15 +151,15 @@ impl PlanOptions {
         }
     }
 
-    /// How kernels of `target` are chosen: for the first board of that target, since all boards of a target run
-    /// the same program.
+    /// Rules for choosing the kernels of `target`. The first board of that target decides, since all boards of a
+    /// target run the same program.
     pub fn kernels_for(&self, target: Target) -> Wanted<'_> {
         let mut boards = self.boards.iter().chain([&self.gateway]);
         let board = boards.find(|b| b.target == target);
         self.kernels_on(board.unwrap_or(&self.gateway))
     }
 
-    /// How kernels of a board's program are chosen, at the board's own costs.
+    /// Rules for choosing the kernels of a board's program, at the board's own costs.
     pub fn kernels_on<'a>(&self, board: &'a Board) -> Wanted<'a> {
         Wanted {
             isa: board.target.kernels(),

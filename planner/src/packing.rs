@@ -1,4 +1,4 @@
-//! Where every node's weights lie in `weights.bin`.
+//! Layout of `weights.bin`: the offset of every node's weights.
 
 use crate::ftp::StageGraph;
 use tessera_plan::{
@@ -10,7 +10,8 @@ use tessera_plan::{
 /// A page, in float32 values.
 const PAGE: usize = 1024;
 
-/// Lays weights out in sections: one per stage, then the tail. `chains` tells the kernel of every node.
+/// Lays out the weights in sections: one section per stage, then the tail's. `chains` name the kernel of every
+/// node.
 pub fn pack(
     graph: &Graph,
     stages: &[StageGraph],
@@ -53,8 +54,8 @@ pub fn pack(
     (packing, sections)
 }
 
-/// Output channels per packed block of a node, as its kernel wants them, 0 for other operations; and
-/// how weights are stored.
+/// Output channels per packed block that a node's kernel wants (0 for other operations), and the storage
+/// format of the node's weights.
 fn kernel_of(chains: &[&Chain], node: NodeIx) -> (usize, WeightFormat) {
     chains
         .iter()
@@ -65,7 +66,7 @@ fn kernel_of(chains: &[&Chain], node: NodeIx) -> (usize, WeightFormat) {
         })
 }
 
-/// Number of values of a stage's section.
+/// Number of float32 values of a stage's section.
 pub fn stage_floats(graph: &Graph, stage: &StageGraph, chains: &[&Chain]) -> usize {
     let of = |n: &NodeIx| {
         let (nr, weights) = kernel_of(chains, *n);

@@ -1,4 +1,4 @@
-//! A processor that emitted code is compiled for.
+//! Processors for which emitted code can be compiled.
 
 use tessera_plan::plan::Isa;
 
@@ -38,7 +38,7 @@ impl Target {
         }
     }
 
-    /// The target that has this name.
+    /// The target of this name; `None` for an unknown name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|t| t.name() == name)
     }

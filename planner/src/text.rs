@@ -1,9 +1,9 @@
-//! Numbers as people read them, and tables of them.
+//! Numbers and tables for people.
 
 use bytesize::ByteSize;
 use unicode_width::UnicodeWidthStr;
 
-/// `12345678` as `12,345,678`.
+/// Formats a number with a comma per thousand: `12345678` as `12,345,678`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -16,13 +16,13 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// Bytes in the unit that suits: `512 B`, `3.1 KiB`, `13.35 MiB`.
+/// Formats bytes in a unit that suits their number: `512 B`, `3.1 KiB`, `13.35 MiB`.
 pub fn bytes(n: u64) -> String {
     let digits = if n < bytesize::MIB { 1 } else { 2 };
     format!("{:.digits$}", ByteSize(n).display().iec())
 }
 
-/// `1 edge`, `6 edges`.
+/// Formats a number and a noun, in the plural unless `n` is 1: `1 edge`, `6 edges`.
 pub fn plural(n: usize, what: &str) -> String {
     format!(
         "{} {what}{}",
@@ -41,7 +41,7 @@ pub struct Table {
 #[derive(Clone, Debug)]
 struct Row {
     cells: Vec<String>,
-    /// Stands in place of the cells that are missing, however wide they are.
+    /// Text in place of the missing cells; its width does not widen columns.
     note: String,
 }
 
@@ -61,12 +61,12 @@ impl Table {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row with a cell per column.
     pub fn row(&mut self, cells: &[&str]) {
         self.row_with_note(cells, "");
     }
 
-    /// Adds a row of fewer cells than columns, with a text in place of the others.
+    /// Adds a row with fewer cells than columns; `note` stands in place of the missing cells.
     pub fn row_with_note(&mut self, cells: &[&str], note: &str) {
         self.rows.push(Row {
             cells: cells.iter().map(ToString::to_string).collect(),
@@ -85,7 +85,7 @@ impl Table {
         for row in &self.rows {
             let mut line = " ".repeat(indent);
             for (text, (align, width)) in row.cells.iter().zip(&columns) {
-                // Not by format's own padding: it counts characters, of which some take two places.
+                // The padding of `format!` counts characters, some of which take two columns.
                 let fill = " ".repeat(width - text.width());
                 line += &match align {
                     '<' => format!("{text}{fill}  "),

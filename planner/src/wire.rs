@@ -1,22 +1,21 @@
-//! How the values of frames and of the objects between tasks are stored: in slots, and on their way
-//! between boards.
+//! Element types of frames and of the objects between tasks, in slots and on the way between boards.
 
 use std::collections::BTreeSet;
 
 use tessera_plan::{graph::TensorIx, plan::ElementType};
 
-/// How values are stored outside arenas. The default is float32 throughout: every grid and placement
-/// computes the same values.
+/// Element types of values outside arenas. The default is float32 for all values: every grid and placement
+/// then computes the same values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wire {
-    /// Values of frames. [`ElementType::U8`] holds what pictures hold, between 0 and 1.
+    /// Element type of frames. [`ElementType::U8`] holds the values of pictures, between 0 and 1.
     pub frames: ElementType,
-    /// Values of what stages make.
+    /// Element type of the stages' outputs.
     pub objects: ElementType,
 }
 
 impl Wire {
-    /// How a tensor that a stage or the tail reads is stored: a frame, or what a stage made.
+    /// Element type of a tensor that a stage or the tail reads: a frame, or a stage's output.
     pub fn read(self, tensor: TensorIx) -> ElementType {
         if tensor == TensorIx::INPUT {
             self.frames
@@ -25,8 +24,8 @@ impl Wire {
         }
     }
 
-    /// How a tensor that crosses a boundary is stored. `made` are the tensors that stages make; what
-    /// the tail makes never leaves its node and stays float32.
+    /// Element type of a tensor that crosses a boundary. `made` are the tensors that stages make. Tensors that
+    /// the tail makes never leave the gateway and stay float32.
     pub(crate) fn crossing(self, tensor: TensorIx, made: &BTreeSet<TensorIx>) -> ElementType {
         if tensor == TensorIx::INPUT || made.contains(&tensor) {
             self.read(tensor)

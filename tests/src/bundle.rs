@@ -1,8 +1,8 @@
 //! Many plans in one emitted crate: compiled once, so that whole-system tests stay affordable.
 //!
-//! A bundle is known by its name and target: `target/tessera-tests/<name>-<target>`. Files are
-//! written only when they differ and cargo decides what is stale, so a second run compiles nothing.
-//! Test processes that run side by side take turns.
+//! Name and target identify a bundle: `target/tessera-tests/<name>-<target>`. Only files that differ are
+//! written, and cargo decides what is stale, so a second run compiles nothing. Test processes that run
+//! side by side take turns.
 //!
 //! Compiling dominates these tests, so bundles are compiled lightly, without debug information.
 //! Seconds of one core per 1000 emitted lines: 0.63 as nodes are shipped (level 3, line tables),
@@ -46,16 +46,16 @@ use crate::rig::NodeBinary;
 /// A program of a bundle.
 #[derive(Clone, Debug)]
 pub struct Entry<'m> {
-    /// What `--program` takes: letters, digits, `-` and `_`; different in every entry.
+    /// Name for `--program`, of letters, digits, `-` and `_`. Names differ between entries.
     pub name: String,
     /// The network with its weights.
     pub model: &'m Model,
-    /// Its plan. The target is the bundle's, whatever stands here.
+    /// Options of the program's plan. The bundle's target replaces the options' target.
     pub options: PlanOptions,
 }
 
 impl<'m> Entry<'m> {
-    /// A program.
+    /// A program named `name` of a model and plan options.
     pub fn new(name: impl Into<String>, model: &'m Model, options: PlanOptions) -> Self {
         Self {
             name: name.into(),
@@ -75,7 +75,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The node as program `name`.
+    /// The bundle's node, set to run program `name`.
     ///
     /// # Errors
     /// When there is no such program.
@@ -172,7 +172,7 @@ pub fn host_targets() -> Vec<Target> {
     list
 }
 
-/// The workspace's root.
+/// Path of the workspace's root folder.
 pub fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().unwrap_or(tests).to_path_buf()
@@ -182,7 +182,7 @@ fn weights_file(program: &str) -> PathBuf {
     Path::new("weights").join(format!("{program}.bin"))
 }
 
-/// Packs into a file of its own first: a node of another test may hold the old one mapped.
+/// Packs weights into a new file, then renames the file: another test's node may have the old file mapped.
 fn write_weights(path: &Path, plan: &Plan, model: &Model, target: Target) -> Result<()> {
     fs::create_dir_all(path.parent().context("a file in a folder")?)?;
     let part = path.with_extension("part");
@@ -194,10 +194,10 @@ fn write_weights(path: &Path, plan: &Plan, model: &Model, target: Target) -> Res
     Ok(())
 }
 
-/// Compiles the crate of a plan that lies in `dir`, just as it is, and packs its weights.
+/// Compiles the crate of a plan in `dir` without changes, and packs the plan's weights.
 ///
 /// # Errors
-/// When the plan there cannot be read, is not `model`'s, or the crate does not compile.
+/// When the plan in `dir` cannot be read or is not `model`'s, or when the crate does not compile.
 pub fn committed(dir: &Path, model: &Model) -> Result<NodeBinary> {
     let text = fs::read_to_string(dir.join("plan.toml"))?;
     let plan = Plan::from_toml(&text)?;
@@ -216,8 +216,8 @@ pub fn committed(dir: &Path, model: &Model) -> Result<NodeBinary> {
     })
 }
 
-/// Compiles the crate in `dir` in the folder that all emitted crates share, so that the runtime is
-/// compiled once; gives a copy of the node in `out`.
+/// Compiles the crate in `dir`, in the target folder of all emitted crates, so that cargo compiles the
+/// runtime once. Copies the node to `out`.
 fn compile(
     dir: &Path,
     out: &Path,
@@ -253,7 +253,7 @@ fn compile(
         }
         command.output().context("cannot start cargo")
     };
-    // What this workspace was built from suffices, unless another target needs more.
+    // The dependencies of this workspace suffice, unless another target needs more.
     let mut done = cargo(true, true)?;
     if !done.status.success() {
         done = cargo(false, true)?;
@@ -285,10 +285,10 @@ fn setting(target: Target, key: &str) -> Result<String> {
     Ok(value.to_owned())
 }
 
-/// The command in front of a target's programs here: nothing, or an emulator.
+/// Command in front of a target's programs on this machine: nothing, or an emulator.
 ///
 /// # Errors
-/// When it is a foreign target and none is configured.
+/// When the target is foreign and no emulator is configured.
 pub fn runner(target: Target) -> Result<Vec<OsString>> {
     if target.triple() == Target::Portable.triple() {
         return Ok(Vec::new());

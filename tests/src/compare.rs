@@ -1,13 +1,13 @@
-//! How far two tensors lie apart.
+//! Distances between tensors, and raw float32 files.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 
-/// Values of a raw little-endian float32 file.
+/// Reads the values of a raw little-endian float32 file.
 ///
 /// # Errors
-/// When it cannot be read or its length is no multiple of 4.
+/// When the file cannot be read or its length is not a multiple of 4.
 pub fn read_f32(path: &Path) -> Result<Vec<f32>> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     ensure!(bytes.len() % 4 == 0, "{} is cut", path.display());
@@ -15,16 +15,16 @@ pub fn read_f32(path: &Path) -> Result<Vec<f32>> {
     Ok(values.iter().map(|v| f32::from_le_bytes(*v)).collect())
 }
 
-/// Writes values as such a file.
+/// Writes values as a raw little-endian float32 file.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the file cannot be written.
 pub fn write_f32(path: &Path, values: &[f32]) -> Result<()> {
     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// `max|a - b| / (1e-6 + rms(b))`; infinite when a value is not finite or the lengths differ.
+/// Relative distance `max|a - b| / (1e-6 + rms(b))`; infinite when a value is not finite or the lengths differ.
 pub fn distance(a: &[f32], b: &[f32]) -> f64 {
     if a.len() != b.len() {
         return f64::INFINITY;

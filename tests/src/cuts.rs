@@ -1,4 +1,4 @@
-//! Where to cut a network into stages.
+//! Cuts of networks into stages, for tests.
 
 use tessera_plan::graph::{Graph, TensorIx};
 
@@ -7,8 +7,8 @@ pub fn deepest(graph: &Graph) -> usize {
     tessera_planner::ftp::first_barrier(graph).unwrap_or(graph.layers.len())
 }
 
-/// Ends of the shortest possible stages of layers `0..end`: one layer each, unless it makes nothing
-/// that is read later.
+/// Ends of the shortest possible stages of layers `0..end`: one layer each, or several where a layer makes
+/// nothing that later layers read.
 pub fn every(graph: &Graph, end: usize) -> Vec<usize> {
     let mut ends: Vec<usize> = Vec::new();
     for at in 1..=end {
@@ -19,7 +19,7 @@ pub fn every(graph: &Graph, end: usize) -> Vec<usize> {
     ends
 }
 
-/// Whether layers `first..end` make something that is read later, or is an output.
+/// True if layers `first..end` make a tensor that later layers read, or an output of the network.
 pub fn computes(graph: &Graph, first: usize, end: usize) -> bool {
     let made = |t: &TensorIx| {
         t.producer()

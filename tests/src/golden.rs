@@ -1,5 +1,5 @@
-//! Outputs of the real Darknet, in `../shared/golden` beside the workspace; not part of it.
-//! Tests that read them say `#[needs(golden)]`.
+//! Outputs of the real Darknet, in `../shared/golden` beside the workspace, outside of the repository.
+//! Tests that read these outputs say `#[needs(golden)]`.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use tessera_planner::model::Model;
 
 use crate::{bundle, compare, model};
 
-/// Networks that Darknet has run.
+/// Names of the networks with outputs of Darknet.
 pub const NETS: [&str; 7] = [
     "yolov2-mini",
     "yolov3-tiny-mini",
@@ -24,18 +24,18 @@ pub const NETS: [&str; 7] = [
     "yolo-fastest-1.1-dog",
 ];
 
-/// How far scores and relative boxes may lie from Darknet's, and scores from the threshold to
-/// fall on either side.
+/// Largest accepted distance of scores and relative boxes from Darknet's. A score this close to the threshold
+/// may fall on either side.
 const CLOSE: f64 = 1e-3;
 
-/// A network, its input, and what Darknet made of it.
+/// A network, its input, and Darknet's outputs.
 #[derive(Debug)]
 pub struct Case {
-    /// Folder of its files.
+    /// Folder of the case's files.
     pub dir: PathBuf,
     /// The network with its weights.
     pub model: Model,
-    /// Largest distance of a layer from Darknet's.
+    /// Largest accepted distance of a layer's output from Darknet's.
     pub tolerance: f64,
     expected: Value,
 }
@@ -65,7 +65,7 @@ pub fn case(name: &str) -> Result<Case> {
 }
 
 impl Case {
-    /// The input tensor's file.
+    /// Path of the input tensor's file.
     pub fn input(&self) -> PathBuf {
         self.dir.join("input.f32")
     }
@@ -80,10 +80,10 @@ impl Case {
         })
     }
 
-    /// Every layer as Darknet computed it, C, H, W; only of one case.
+    /// Darknet's output of every layer, in C, H, W order; only one case has this file.
     ///
     /// # Errors
-    /// When the file is not there or has another length.
+    /// When the file is missing or has another length.
     pub fn all_layers(&self) -> Result<Vec<Vec<f32>>> {
         let all = compare::read_f32(&self.dir.join("all_layers.f32"))?;
         let mut rest = all.as_slice();
@@ -99,11 +99,11 @@ impl Case {
         Ok(list)
     }
 
-    /// What Darknet printed: label, percent, then left, top, width and height in pixels of the
-    /// picture; only of one case.
+    /// Detections that Darknet printed: label, then percent, left, top, width and height, the last four in pixels
+    /// of the picture. Only one case has this file.
     ///
     /// # Errors
-    /// When the file is not there or reads otherwise.
+    /// When the file is missing or has another form.
     pub fn printed(&self) -> Result<Vec<(String, [i64; 5])>> {
         let text = fs::read_to_string(self.dir.join("dets.printed.txt"))?;
         let number = |word: &str| -> Result<i64> { Ok(word.trim_end_matches(['%', ')']).parse()?) };
@@ -123,10 +123,10 @@ impl Case {
             .collect()
     }
 
-    /// Width and height of the picture that the input was made from.
+    /// Width and height, in pixels, of the picture that became the input.
     ///
     /// # Errors
-    /// When they are not given.
+    /// When the case does not give the picture's size.
     pub fn image_size(&self) -> Result<[u32; 2]> {
         let side = |i: usize| -> Result<u32> {
             let v = self.expected["input"]["image_size"][i].as_u64();
@@ -135,11 +135,11 @@ impl Case {
         Ok([side(0)?, side(1)?])
     }
 
-    /// Compares all tensors dumped to `dump` with Darknet's, whole where Darknet's are there and at
-    /// 16 places where only those are; gives the numbers of both.
+    /// Compares all tensors in the folder `dump` with Darknet's: whole tensors where the case holds whole tensors,
+    /// 16 values where the case holds only these. Returns the numbers of both kinds of comparison.
     ///
     /// # Errors
-    /// When one lies too far off, or an output was not dumped.
+    /// When a tensor differs too much, or an output is missing in `dump`.
     pub fn check_dump(&self, dump: &Path) -> Result<(usize, usize)> {
         let (mut whole, mut sampled) = (0, 0);
         let layers = self.expected["layers"].as_array().context("layers")?;
@@ -181,11 +181,11 @@ impl Case {
         Ok(())
     }
 
-    /// Compares a record's detections with Darknet's, class by class, score and box; gives their
-    /// number, 0 for a network without heads.
+    /// Compares the scores and boxes of a record's detections with Darknet's, class by class. Returns the number
+    /// of detections, 0 for a network without heads.
     ///
     /// # Errors
-    /// When one is missing, too many, or lies elsewhere.
+    /// When a detection is missing, superfluous, or differs too much.
     pub fn check_detections(&self, record: &Value) -> Result<usize> {
         let Some(file) = self.expected["detections"]["file"].as_str() else {
             return Ok(0);

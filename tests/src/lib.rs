@@ -1,4 +1,4 @@
-//! Whole-system tests live in `tests/`; this crate holds what they share.
+//! Helpers that the whole-system tests in `tests/` share.
 #![forbid(unsafe_code)]
 
 pub mod bundle;

@@ -1,5 +1,4 @@
-//! Nets of the project's own, `nets/*.cfg`, with random weights, and what the reference interpreter
-//! makes of them.
+//! The project's own nets, `nets/*.cfg`, with random weights and the outputs of the reference interpreter.
 
 use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
@@ -15,17 +14,17 @@ use crate::{
     rig::NodeBinary,
 };
 
-/// `max|a - b| / (1e-6 + rms(b))` of float32 against double precision.
+/// Largest accepted distance `max|a - b| / (1e-6 + rms(b))` between float32 and double precision.
 const TOLERANCE: f64 = 5e-5;
-/// The same for scores and boxes, absolute.
+/// Largest accepted absolute difference of scores and boxes.
 const CLOSE: f64 = 2e-4;
 const THRESH: f64 = 0.2;
 const WITHIN: Duration = Duration::from_secs(120);
 
-/// A net with what it should compute.
+/// A net with its expected outputs.
 #[derive(Debug)]
 pub struct Net {
-    /// Stem of the cfg, with `-pj` behind it for the original fork.
+    /// Stem of the cfg's file name, followed by `-pj` for the original fork.
     pub name: String,
     /// The network with its weights.
     pub model: Model,
@@ -34,10 +33,10 @@ pub struct Net {
     layers: Vec<Layer>,
 }
 
-/// All of them, in the order of their names; some in both forks.
+/// All nets in the order of their names; some nets occur in both forks.
 ///
 /// # Errors
-/// When one cannot be read or run.
+/// When a net cannot be read or run.
 pub fn all() -> Result<Vec<Net>> {
     let folder = bundle::root().join("tests/nets");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)?
@@ -88,7 +87,7 @@ impl Net {
     /// Runs `node` and compares every dumped layer and all boxes before suppression.
     ///
     /// # Errors
-    /// When the node fails, or something lies too far off.
+    /// When the node fails, or a layer or box differs too much.
     pub fn check(&self, node: &NodeBinary) -> Result<()> {
         let dir = tempfile::tempdir()?;
         let input = dir.path().join("input.f32");

@@ -1,4 +1,4 @@
-//! Models for tests: from cfg text, with random weights or a Darknet file's.
+//! Models for tests, from cfg text and random weights or a Darknet weights file.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 use tessera_plan::graph::{Darknet, Graph};
 use tessera_planner::{cfg, model::Model, weights};
 
-/// The graph of a cfg.
+/// Lowers the cfg `text` to a graph.
 ///
 /// # Errors
-/// When the front end refuses it; the error holds all its diagnostics.
+/// When the front end refuses the cfg; the error holds all diagnostics.
 pub fn graph(name: &str, text: &str, darknet: Darknet) -> Result<Graph> {
     let (graph, diagnostics) = cfg::read(text.as_bytes(), name, darknet);
     let Some(graph) = graph else {
@@ -33,7 +33,7 @@ pub fn random(name: &str, text: &str, darknet: Darknet, seed: u64) -> Result<Mod
 /// `model.cfg`, its folder.
 ///
 /// # Errors
-/// When either cannot be used.
+/// When the cfg or the weights file cannot be used.
 pub fn load(cfg: &Path, weights: &Path, darknet: Darknet) -> Result<Model> {
     let text = std::fs::read_to_string(cfg).with_context(|| format!("{}", cfg.display()))?;
     let name = match cfg.file_stem() {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 /// A box of class `class`: centre and size, relative to its picture.
 #[derive(Clone, Copy, Debug)]
 pub struct Thing {
-    /// Class.
+    /// Number of the class.
     pub class: usize,
     /// Centre x, centre y, width, height.
     pub bbox: [f32; 4],
@@ -24,11 +24,11 @@ pub struct Found {
     pub picture: usize,
     /// Score.
     pub score: f32,
-    /// What was found.
+    /// Class and box of the detection.
     pub thing: Thing,
 }
 
-/// Pictures on sheets, row by row, and what is in each.
+/// Evaluation pictures on sheets, row by row, and the things in each picture.
 #[derive(Debug, Deserialize)]
 pub struct Sheets {
     /// Class names.
@@ -38,7 +38,7 @@ pub struct Sheets {
     rows: u32,
     width: u32,
     height: u32,
-    /// Per picture `[class, cx, cy, w, h]` of every thing.
+    /// For each picture: `[class, cx, cy, w, h]` of every thing, relative to the picture.
     pictures: Vec<Vec<[f32; 5]>>,
 }
 
@@ -46,7 +46,7 @@ impl Sheets {
     /// Reads the list of sheets.
     ///
     /// # Errors
-    /// When it is not there or reads otherwise.
+    /// When the list is missing or has another form.
     pub fn read(path: &Path) -> Result<Self> {
         Ok(serde_json::from_slice(&fs::read(path)?)?)
     }
@@ -108,11 +108,11 @@ fn iou(a: [f32; 4], b: [f32; 4]) -> f32 {
     both / (a[2] * a[3] + b[2] * b[3] - both)
 }
 
-/// Average precision of one class at an IoU above `limit`, all-point interpolated. By falling
-/// score, a detection is right if the true box it overlaps most is not yet taken.
+/// Average precision of one class at an IoU above `limit`, all-point interpolated, between 0 and 1. In the order
+/// of falling scores, a detection is right if no earlier detection took the true box that it overlaps most.
 ///
 /// # Errors
-/// When a detection names a picture that is not there, or nothing is to be found.
+/// When a detection names a picture that does not exist, or the pictures contain no thing of the class.
 pub fn average(found: &[Found], things: &[Vec<Thing>], class: usize, limit: f32) -> Result<f64> {
     let mut found: Vec<&Found> = found.iter().filter(|f| f.thing.class == class).collect();
     found.sort_by(|a, b| b.score.total_cmp(&a.score));

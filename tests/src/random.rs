@@ -1,8 +1,8 @@
-//! Chance in tests: the simulator's source, so that a seed means the same everywhere.
+//! Random numbers of tests, from the simulator's generator: a seed gives the same numbers everywhere.
 
 pub use tessera_sim::RandomSource;
 
-/// Evenly distributed in 0..1, in steps of 2^-24: every value is exact in `f32`.
+/// A uniform random number in 0..1, in steps of 2^-24: every value is exact in `f32`.
 pub const fn unit(random: &mut RandomSource) -> f32 {
     random.below(1 << 24) as f32 / (1 << 24) as f32
 }

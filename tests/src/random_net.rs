@@ -18,7 +18,7 @@ const ACTIVATIONS: [&str; 10] = [
     "leaky", "leaky", "linear", "relu", "relu6", "mish", "swish", "logistic", "hardtan", "elu",
 ];
 
-/// The network of `seed`: 5 to 9 layers, then its heads, if any.
+/// The cfg text of the network of `seed`: 5 to 9 layers, then heads, if any.
 pub fn cfg(seed: u64) -> String {
     let mut random = RandomSource::new(seed);
     let (c, h, w) = (
@@ -47,7 +47,7 @@ impl Net {
         self.layers.push(shape);
     }
 
-    /// A layer before the last one that `fits`: its number and shape.
+    /// Number and shape of a layer, before the last one, whose shape `fits`; `None` if no shape fits.
     fn earlier(&mut self, fits: impl Fn(Shape) -> bool) -> Option<(usize, Shape)> {
         let before = self.layers.len() - 1;
         let list: Vec<usize> = (0..before).filter(|i| fits(self.layers[*i])).collect();
@@ -154,7 +154,7 @@ impl Net {
         );
     }
 
-    /// A yolo head on some layer.
+    /// Adds a yolo head on a random layer.
     fn head(&mut self) {
         let at = self
             .random

@@ -1,18 +1,18 @@
 //! A small UDP relay between loopback nodes that loses, doubles, delays and reorders datagrams.
 //!
-//! It works like a NAT for everybody: every node's real address `a` has one public socket `P(a)`.
-//! What arrives at `P(b)` from `a` leaves for `b` out of `P(a)`, so `b` sees `P(a)` as the sender
-//! and answers there. Public sockets of nodes that speak first are opened when they do.
+//! The relay works like a NAT for all nodes: every node's real address `a` has one public socket `P(a)`.
+//! A datagram that arrives at `P(b)` from `a` leaves for `b` out of `P(a)`, so `b` sees `P(a)` as the sender
+//! and answers there. The first datagram of an unknown node opens the node's public socket.
 //!
 //! ```text
 //!   edge a ──> P(gateway) ═> faults ═> P(a) ──> gateway      the gateway knows a as P(a)
 //!   edge b ──> P(a)       ═> faults ═> P(b) ──> edge a       and names it so to b
 //! ```
 //!
-//! Nodes must take addresses from observed senders only; one that names its own socket in a payload
-//! would be reached around the relay.
+//! Nodes must take addresses from observed senders only. Other nodes would bypass the relay to a node that
+//! names its own socket in a payload.
 //!
-//! Everything is bounded: nodes, datagrams under way, the thread's turns.
+//! Numbers of nodes, of datagrams under way and of datagrams per turn are bounded.
 
 mod fate;
 
@@ -43,37 +43,37 @@ use crate::random::RandomSource;
 const NODES_MAX: usize = 256;
 /// Most datagrams under way.
 const UNDERWAY_MAX: usize = 16_384;
-/// Datagrams taken from one socket in one turn.
+/// Most datagrams that the relay takes from one socket in one turn.
 const TURN_MAX: usize = 64;
-/// Longest wait of the thread: after it, it looks for new sockets and for the end.
+/// Longest wait of the thread, which then looks for new sockets and for the relay's end.
 const NAP: Duration = Duration::from_millis(10);
 
-/// What a relay has done.
+/// Counters of a relay's datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Datagrams that came in.
     pub received: u64,
-    /// Datagrams that went out, doubles counted.
+    /// Datagrams that went out, including duplicates.
     pub forwarded: u64,
     /// Bytes that went out.
     pub forwarded_bytes: u64,
-    /// Lost on purpose.
+    /// Datagrams lost on purpose.
     pub lost: u64,
     /// Lost since they were longer than [`Faults::bytes_max`].
     pub too_long: u64,
-    /// Doubled on purpose.
+    /// Datagrams doubled on purpose.
     pub duplicated: u64,
-    /// Held back on purpose, so that later ones overtake them.
+    /// Datagrams held back on purpose, so that later datagrams overtake them.
     pub held: u64,
-    /// Dropped because one of the two nodes is cut off.
+    /// Datagrams dropped because sender or receiver is cut off.
     pub cut: u64,
-    /// Dropped because too many were under way, or the sender is one node too many.
+    /// Datagrams dropped because too many were under way, or because the sender is one node too many.
     pub overflowed: u64,
-    /// Not taken by the system.
+    /// Datagrams that the system refused to send.
     pub unsent: u64,
 }
 
-/// A running relay; it ends when dropped.
+/// A running relay. Dropping the value ends the relay.
 #[derive(Debug)]
 pub struct Relay {
     shared: Arc<Shared>,
@@ -107,7 +107,7 @@ struct Port {
 struct Underway {
     due: Instant,
     number: u64,
-    /// Index of the sender's port: the socket it leaves from.
+    /// Index of the sender's port, whose socket sends the datagram.
     from: usize,
     to: SocketAddr,
     bytes: Vec<u8>,
@@ -117,7 +117,7 @@ impl Relay {
     /// Starts a relay; `seed` decides which datagrams suffer.
     ///
     /// # Errors
-    /// When the system has no thread for it.
+    /// When the system cannot start the relay's thread.
     pub fn start(faults: Faults, seed: u64) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             table: Mutex::new(Table {
@@ -138,10 +138,10 @@ impl Relay {
         })
     }
 
-    /// The address under which others reach the node that listens at `real`.
+    /// The address under which other nodes reach the node that listens at `real`.
     ///
     /// # Errors
-    /// When no socket can be bound or there are too many nodes.
+    /// When the system binds no socket, or there are too many nodes.
     pub fn public(&self, real: SocketAddr) -> io::Result<SocketAddr> {
         let mut table = self.shared.table();
         let port = table.port(real)?;
@@ -158,7 +158,7 @@ impl Relay {
         self.shared.table().faults = faults;
     }
 
-    /// Cuts the node at `real` off, or joins it again.
+    /// Cuts off the node at `real` if `off` is true; otherwise connects the node again.
     pub fn cut(&self, real: SocketAddr, off: bool) {
         let mut table = self.shared.table();
         if off {
@@ -168,7 +168,7 @@ impl Relay {
         }
     }
 
-    /// What has been done so far.
+    /// Counters of all datagrams so far.
     pub fn counters(&self) -> Counters {
         self.shared.table().counters
     }
@@ -203,7 +203,7 @@ impl Table {
         }
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
-        // As much as the system gives, so that what gets lost is lost on purpose.
+        // The largest buffer that the system gives, so that datagrams get lost only on purpose.
         let _ = setsockopt(&socket, sockopt::RcvBuf, &(4 << 20));
         self.ports.push(Port {
             real,
@@ -260,7 +260,7 @@ impl Pump {
         }
     }
 
-    /// Takes what has arrived at `port`, the public socket of the receiver.
+    /// Takes the datagrams that have arrived at `port`, the public socket of the receiver.
     fn take(&mut self, shared: &Shared, port: &Port) {
         for _ in 0..TURN_MAX {
             let (len, sender) = match port.socket.recv_from(&mut self.buffer) {

@@ -1,7 +1,7 @@
-//! Local clusters of real processes for tests: a gateway, edges, perhaps a relay between them.
+//! Local clusters of real processes for tests: a gateway, edges and optionally a relay between the nodes.
 //!
-//! Everything is on loopback with ports that the system picks, waits are bounded, and what was
-//! started ends when its owner is dropped, whatever the test did.
+//! All sockets are on loopback with ports that the system picks. All waits are bounded. Processes end when
+//! their owner is dropped, also after a failed test.
 
 mod group;
 mod process;
@@ -23,7 +23,7 @@ use crate::relay::{Faults, Relay};
 pub use group::{End, Group, wait_for};
 pub use process::Process;
 
-/// How long a node may take to start or to end.
+/// Time that a node has to start or to end.
 pub const SHORT: Duration = Duration::from_secs(30);
 
 /// A compiled node.
@@ -31,22 +31,22 @@ pub const SHORT: Duration = Duration::from_secs(30);
 pub struct NodeBinary {
     /// The executable.
     pub path: PathBuf,
-    /// Its packed weights.
+    /// The node's packed weights.
     pub weights: PathBuf,
-    /// Which of its programs; `None` when it has one.
+    /// Name of the node's program to run; `None` for a node with a single program.
     pub program: Option<String>,
-    /// A command in front of it: an emulator, or nothing.
+    /// Command in front of the node: an emulator, or nothing.
     pub runner: Vec<OsString>,
 }
 
 /// An edge to be started.
 #[derive(Clone, Debug, Default)]
 pub struct Edge {
-    /// Worker processes.
+    /// Number of worker processes.
     pub workers: usize,
-    /// Pictures; an edge with frames is a source.
+    /// Picture files; an edge with pictures or tensors is a source.
     pub images: Vec<PathBuf>,
-    /// Raw C, H, W tensors.
+    /// Raw tensor files in C, H, W order.
     pub tensors: Vec<PathBuf>,
     /// Further flags.
     pub flags: Vec<String>,
@@ -57,7 +57,7 @@ pub struct Edge {
 pub struct Setup {
     /// Edge `i` gets id `i + 1`.
     pub edges: Vec<Edge>,
-    /// Threads of the gateway's tail.
+    /// Number of threads of the gateway's tail.
     pub threads: usize,
     /// Frames after which the gateway ends.
     pub frames: Option<u64>,
@@ -72,22 +72,22 @@ pub struct Setup {
 pub struct Cluster {
     binary: NodeBinary,
     setup: Setup,
-    /// Where the gateway listens.
+    /// Address at which the gateway listens.
     real: SocketAddr,
-    /// Where edges think it does.
+    /// Address at which edges reach the gateway.
     public: SocketAddr,
-    /// The gateway.
+    /// Process of the gateway.
     pub gateway: Process,
-    /// The edges; a restarted one takes its predecessor's place.
+    /// Processes of the edges; a restarted edge takes its predecessor's place.
     pub edges: Vec<Process>,
-    /// What stands between them.
+    /// The relay between the nodes, if any.
     pub relay: Option<Relay>,
-    // Last: the processes end before their files go.
+    // The last field: drops after the processes, so that processes end before their files go.
     dir: TempDir,
 }
 
 impl Edge {
-    /// An edge without frames of its own.
+    /// An edge without frames of its own, with `workers` worker processes.
     pub fn thief(workers: usize) -> Self {
         Self {
             workers,
@@ -116,7 +116,7 @@ impl NodeBinary {
         }
     }
 
-    /// The command that starts a role with its weights; flags may follow.
+    /// The command that starts the node as `role` with its weights; the caller may add flags.
     pub fn command(&self, role: &str) -> Command {
         let mut command = match self.runner.split_first() {
             Some((runner, flags)) => {
@@ -135,10 +135,10 @@ impl NodeBinary {
         command
     }
 
-    /// Runs frames in one process; gives its records. Dumps go to `dump`.
+    /// Runs frames in one process; returns the records. Dumped tensors go to the folder `dump`.
     ///
     /// # Errors
-    /// When it fails or takes longer than `within`.
+    /// When the process fails or takes longer than `within`.
     pub fn solo(
         &self,
         tensors: &[PathBuf],
@@ -155,7 +155,7 @@ impl NodeBinary {
         self.solo_with(&flags, within)
     }
 
-    /// As [`NodeBinary::solo`], with flags of the caller's choice: pictures, thresholds.
+    /// Runs as [`NodeBinary::solo`], with flags of the caller's choice, such as pictures and thresholds.
     ///
     /// # Errors
     /// As [`NodeBinary::solo`].
@@ -163,7 +163,7 @@ impl NodeBinary {
         Ok(self.solo_says(flags, within)?.0)
     }
 
-    /// As [`NodeBinary::solo_with`], with the lines that the node printed.
+    /// Runs as [`NodeBinary::solo_with`]; returns also the lines that the node printed.
     ///
     /// # Errors
     /// As [`NodeBinary::solo`].
@@ -215,10 +215,10 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts one more edge; gives its index.
+    /// Starts one more edge; returns its index.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the edge cannot be started.
     pub fn join(&mut self, edge: &Edge) -> Result<usize> {
         let index = self.edges.len();
         let process = self.edge(index, edge)?;
@@ -226,30 +226,30 @@ impl Cluster {
         Ok(index)
     }
 
-    /// Ends edge `index` the hard way, if it still runs, and starts it anew with the same id.
+    /// Kills edge `index`, if the edge still runs, and starts a new edge with the same id.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the new edge cannot be started.
     pub fn restart_edge(&mut self, index: usize, edge: &Edge) -> Result<()> {
         let _ = self.edges[index].kill();
         self.edges[index] = self.edge(index, edge)?;
         Ok(())
     }
 
-    /// Ends the gateway the hard way, if it still runs, and starts it anew at the same address.
-    /// Its records go on in the same file.
+    /// Kills the gateway, if the gateway still runs, and starts a new gateway at the same address. The new
+    /// gateway appends records to the same file.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the new gateway cannot be started.
     pub fn restart_gateway(&mut self) -> Result<()> {
         let _ = self.gateway.kill();
         self.start_gateway_again()
     }
 
-    /// Starts a gateway that has ended anew at the same address.
+    /// Starts a new gateway at the address of the gateway that has ended.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the new gateway cannot be started.
     pub fn start_gateway_again(&mut self) -> Result<()> {
         let at = self.real.to_string();
         let (gateway, _) = start_gateway(&self.binary, &self.setup, self.dir.path(), &at)?;
@@ -262,7 +262,7 @@ impl Cluster {
         command.args(["--gateway", &self.public.to_string()]);
         command.args(["--id", &(index + 1).to_string()]);
         command.args(["--workers", &edge.workers.max(1).to_string()]);
-        // Tests stop workers and let them go on; machines are busy.
+        // A long limit: tests pause workers, and machines are busy.
         command.args(["--stuck-after", "600"]);
         for (flag, files) in [("--image", &edge.images), ("--input-f32", &edge.tensors)] {
             if !files.is_empty() {
@@ -276,7 +276,7 @@ impl Cluster {
     /// Records of the gateway so far; a line that is still being written does not count.
     ///
     /// # Errors
-    /// When a whole line is no record.
+    /// When a whole line is not a record.
     pub fn records(&self) -> Result<Vec<Value>> {
         read_records(&self.dir.path().join("records.jsonl"))
     }
@@ -284,7 +284,7 @@ impl Cluster {
     /// Waits until there are `count` records.
     ///
     /// # Errors
-    /// When they do not come in time, the gateway ends without them, or there are more.
+    /// When the records do not come in time, the gateway ends too early, or there are more records.
     pub fn wait_records(&self, count: usize, within: Duration) -> Result<Vec<Value>> {
         let mut ended = None;
         let records = wait_for(within, || {
@@ -306,22 +306,22 @@ impl Cluster {
         Ok(records)
     }
 
-    /// The folder that the gateway dumps to.
+    /// The folder of the gateway's dumped tensors.
     pub fn dump(&self) -> PathBuf {
         self.dir.path().join("dump")
     }
 
-    /// A tensor that the gateway dumped: `layer_K.f32` of the last frame, C, H, W.
+    /// Bytes of a tensor that the gateway dumped: `layer_K.f32` of the last frame, in C, H, W order.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the gateway has not dumped that layer.
     pub fn dumped(&self, layer: usize) -> Result<Vec<u8>> {
         let path = self.dump().join(format!("layer_{layer}.f32"));
         fs::read(&path).with_context(|| format!("layer {layer} was not dumped"))
     }
 
-    /// Asks all nodes to end, the gateway last; gives the statistics of the gateway and of every
-    /// edge, `None` for an edge that was killed.
+    /// Asks all nodes to end, the gateway last. Returns the statistics of the gateway and of every edge, `None` for
+    /// a killed edge.
     ///
     /// # Errors
     /// When a node does not end in time, ends with an error, or leaves processes behind.
@@ -334,7 +334,7 @@ impl Cluster {
         Ok((gateway, edges))
     }
 
-    /// What all nodes wrote to standard error, in short.
+    /// The last lines that all nodes wrote to standard error.
     pub fn complaints(&self) -> String {
         [&self.gateway]
             .into_iter()

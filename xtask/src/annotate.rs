@@ -12,19 +12,19 @@ pub struct LabelledBox {
     pub class: usize,
     /// Class name.
     pub label: String,
-    /// Score, 0 to 1.
+    /// Detection score, between 0 and 1.
     pub score: f32,
-    /// Left edge.
+    /// Left edge, in pixels from the picture's left edge.
     pub left: f32,
-    /// Top edge.
+    /// Top edge, in pixels from the picture's top edge.
     pub top: f32,
-    /// Width.
+    /// Width in pixels.
     pub width: f32,
-    /// Height.
+    /// Height in pixels.
     pub height: f32,
 }
 
-/// Colours that stay apart on dark and light ground.
+/// Colours of classes; people can tell them apart on dark and light ground.
 const COLOURS: [[u8; 3]; 10] = [
     [230, 57, 70],
     [29, 120, 200],
@@ -38,12 +38,12 @@ const COLOURS: [[u8; 3]; 10] = [
     [70, 80, 110],
 ];
 
-/// Most characters of a name that are drawn.
+/// Most characters of a name in a label.
 const CHARS_MAX: usize = 200;
-/// Smallest and largest height of a label's line.
+/// Smallest and largest height of a label's line, in pixels.
 const TEXT_PX: (u16, u16) = (8, 160);
 
-/// Half-open columns and rows.
+/// A rectangle of pixels: half-open ranges of columns and rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rect {
     x0: i64,
@@ -67,7 +67,7 @@ impl Rect {
     }
 }
 
-/// The picture with its boxes.
+/// Returns a copy of the picture with the boxes and their labels drawn on top.
 pub fn annotate(picture: &RgbImage, boxes: &[LabelledBox]) -> RgbImage {
     let mut out = picture.clone();
     let size = (i64::from(out.width()), i64::from(out.height()));
@@ -107,9 +107,9 @@ struct Text {
 }
 
 impl Text {
-    /// A box's label and score in lines of `line_px`, or lower ones as far as the picture is too narrow; what is
-    /// too wide even then loses its end, but not its score. A name that the font cannot write is replaced by
-    /// the class's number.
+    /// A box's label and score in lines of `line_px`, or in lower lines if the picture is too narrow. A label that
+    /// is too wide even then loses its end, but keeps its score. The class's number replaces a name that the font
+    /// cannot write.
     fn fitted(font: &Font, b: &LabelledBox, line_px: u16, picture_px: i64) -> Self {
         let mut name = if font.has(&b.label) {
             b.label.clone()
@@ -140,12 +140,12 @@ impl Text {
         }
     }
 
-    /// Free pixels around the text.
+    /// Number of free pixels on each side of the text.
     fn pad(&self) -> i64 {
         i64::from(self.line_px / 8).max(1)
     }
 
-    /// Width and height with what is free around the text.
+    /// Width and height in pixels, with the free pixels around the text.
     fn chip_px(&self) -> (i64, i64) {
         let pad = 2 * self.pad();
         (self.width_px + pad, i64::from(self.line_px) + pad)
@@ -156,8 +156,8 @@ fn colour(b: &LabelledBox) -> Rgb<u8> {
     Rgb(COLOURS[b.class % COLOURS.len()])
 }
 
-/// Where a label goes: above the box, else inside its upper edge, else below it, else inside its lower edge;
-/// wherever it covers no other label.
+/// Chooses a label's place: the first place that covers no other label, of above the box, inside the box's
+/// upper edge, below the box, and inside the box's lower edge.
 fn place(text: &Text, b: Rect, (w, h): (i64, i64), taken: &[Rect]) -> Rect {
     let (cw, ch) = text.chip_px();
     let x0 = b.x0.min(w - cw).max(0);
@@ -176,7 +176,8 @@ fn place(text: &Text, b: Rect, (w, h): (i64, i64), taken: &[Rect]) -> Rect {
     places.into_iter().find(free).unwrap_or(places[0])
 }
 
-/// A frame of `thick` pixels inside `r`, with a dark hairline on both sides: it shows on any ground.
+/// Draws a frame of `thick` pixels inside `r`. A dark hairline on both sides makes the frame visible on any
+/// ground.
 fn frame(out: &mut RgbImage, r: Rect, thick: i64, colour: Rgb<u8>) {
     ring(out, r.grown(1), 1, Rgb([20, 20, 20]));
     ring(out, r, thick, colour);
@@ -218,7 +219,7 @@ fn edges(b: &LabelledBox, (w, h): (i64, i64)) -> Rect {
     }
 }
 
-/// Fills what lies inside the picture.
+/// Fills the part of a rectangle that lies inside the picture.
 fn fill(out: &mut RgbImage, r: Rect, colour: Rgb<u8>) {
     let (w, h) = (i64::from(out.width()), i64::from(out.height()));
     for y in r.y0.max(0)..r.y1.min(h) {
@@ -230,7 +231,7 @@ fn fill(out: &mut RgbImage, r: Rect, colour: Rgb<u8>) {
     }
 }
 
-/// Makes a pixel white by the share that a letter covers of it.
+/// Blends a pixel with white, by the share of the pixel that a letter covers.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

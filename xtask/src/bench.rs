@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: what a plan takes on this machine.
+//! `cargo xtask bench`: measures a plan on this machine.
 //!
-//! Three measurements: a plan alone, layer by layer, in one process ([`alone`]); beside other
-//! engines ([`peers`]); and by executed instructions, which do not depend on
-//! what else the machine does ([`instructions`]).
+//! There are three measurements: a plan alone, layer by layer, in one process ([`alone`]); the comparison with
+//! other engines ([`peers`]); and executed instructions, which do not depend on the load of the machine
+//! ([`instructions`]).
 
 use anyhow::Result;
 
@@ -19,7 +19,7 @@ mod times;
 /// Runs the command.
 ///
 /// # Errors
-/// When the model cannot be planned or compiled, or what is measured fails.
+/// When the model cannot be planned or compiled, or the measured program fails.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let Some(model) = &args.model else {
         return instructions::run(&args.into());

@@ -27,7 +27,7 @@ pub fn shared_target() -> PathBuf {
     workspace::root().join("target").join("nodes")
 }
 
-/// Compiles the crate `name` in `dir` for a target; gives the binary's path.
+/// Compiles the crate `name` in `dir` for a target; returns the binary's path.
 ///
 /// # Errors
 /// When cargo or a linker is missing, or the build fails.
@@ -78,7 +78,7 @@ fn cargo_build(triple: &str, dir: &Path, by_settings: bool) -> Result<Output> {
     children::output(&mut cargo).context("cannot start cargo")
 }
 
-/// Whether linking failed because only a shared C library is installed.
+/// True if linking failed because only a shared C library is installed.
 fn lacks_static_library(out: &Output) -> bool {
     let said = String::from_utf8_lossy(&out.stderr);
     !out.status.success()
@@ -108,7 +108,7 @@ pub struct Built {
     pub weights: PathBuf,
 }
 
-/// Emits and compiles under `target/tessera/<name>-<digest>`: plans that differ never share a folder.
+/// Emits and compiles a plan under `target/tessera/<name>-<digest>`: different plans never share a folder.
 ///
 /// # Errors
 /// As [`emit::write_crate`] and [`compile`].
@@ -129,7 +129,7 @@ pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
 /// Runs `cargo xtask build`.
 ///
 /// # Errors
-/// As planning, emitting, compiling.
+/// When planning, emitting or compiling fails.
 pub fn run(args: &BuildArgs) -> Result<()> {
     let loaded = model::load(&args.model)?;
     let shown = args

@@ -1,9 +1,10 @@
-//! `cargo xtask calibrate`: how fast kernels are, as a table that plans choose kernels by.
+//! `cargo xtask calibrate`: measures the speed of kernels and writes a cost table, from which the planner chooses
+//! kernels.
 //!
-//! Every kernel computes layers of several sizes, each as a network of its own. Where they run here they
-//! are timed; for another board everything that this takes is written to a folder, with a script, and
-//! what the script prints becomes the table. For ARM cores that nobody has at hand, instructions are
-//! counted under qemu instead.
+//! Every kernel computes layers of several sizes, each layer as a network of its own. The command times kernels
+//! that run on this machine. For another board, the command writes programs, weights and a script to a folder;
+//! the script's output becomes the table. For ARM cores without a board at hand, the command counts
+//! instructions under qemu instead.
 
 use std::{
     path::{Path, PathBuf},
@@ -31,8 +32,8 @@ use crate::{
 mod cases;
 mod results;
 
-/// A core that instructions stand for: clock in Hz and instructions a cycle, which are LLVM's for the
-/// inner loop of the target's direct kernel (codegen/src/kernel/README.md).
+/// A core for estimates from instruction counts: the clock in Hz and the instructions per cycle, which are
+/// LLVM's for the inner loop of the target's direct kernel (codegen/src/kernel/README.md).
 struct Core {
     name: &'static str,
     target: Target,
@@ -72,13 +73,13 @@ const CORES: [Core; 4] = [
     },
 ];
 
-/// Largest output of measure.sh that is read: it has a few hundred lines.
+/// Largest accepted output of measure.sh, in bytes; usual outputs have a few hundred lines.
 const RESULTS_BYTES_MAX: u64 = 64 << 20;
 
 /// Runs the command.
 ///
 /// # Errors
-/// When a layer cannot be built, run or counted, results make no sense, or a file cannot be written.
+/// When a layer cannot be built, run or counted, results are invalid, or a file cannot be written.
 pub fn run(args: &CalibrateArgs) -> Result<()> {
     let target = plan::target(args.target.as_deref())?;
     if let Some(dir) = &args.build_only {
@@ -101,7 +102,7 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     } else {
         measure(target, args.rounds)?
     };
-    // What is written can be read.
+    // The table that the command writes must parse.
     let text = table.to_toml();
     CostTable::from_toml(&text)?;
     file.write(text.as_bytes())?;
@@ -110,7 +111,7 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     Ok(())
 }
 
-/// Writes what a board needs.
+/// Writes the folder with everything that a board needs to measure.
 fn build_only(target: Target, dir: &Path) -> Result<()> {
     let bundle = Bundle::build(target, dir)?;
     outln!(
@@ -129,13 +130,13 @@ fn build_only(target: Target, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder for what runs here.
+/// The folder of the programs that run on this machine.
 fn folder(target: Target) -> PathBuf {
     let name = format!("calibrate-{}", target.name());
     workspace::root().join("target").join("tessera").join(name)
 }
 
-/// Times everything here, `rounds` times over.
+/// Times all cases on this machine, in `rounds` rounds.
 fn measure(target: Target, rounds: u16) -> Result<CostTable> {
     if target.triple() != Target::Portable.triple() {
         bail!(
@@ -168,7 +169,7 @@ fn measure(target: Target, rounds: u16) -> Result<CostTable> {
     measured(target, &all, &by)
 }
 
-/// A table of times.
+/// Makes a cost table from measured times.
 fn measured(target: Target, results: &Results, by: &str) -> Result<CostTable> {
     let rows = cases::all()
         .filter_map(|c| Some((c, results.best(&c.name())?)))
@@ -190,7 +191,7 @@ fn measured(target: Target, results: &Results, by: &str) -> Result<CostTable> {
     })
 }
 
-/// A table of counted instructions.
+/// Makes a cost table from instruction counts.
 fn estimate(target: Target, core: &str) -> Result<CostTable> {
     let Some(core) = CORES.iter().find(|c| (c.name, c.target) == (core, target)) else {
         let known = CORES.map(|c| format!("--target {} --core {}", c.target.name(), c.name));
@@ -211,7 +212,7 @@ fn estimate(target: Target, core: &str) -> Result<CostTable> {
         let count = |frames| -> Result<u64> {
             qemu::count(target, &bundle.node(), &bundle.args(c, frames))
         };
-        // Starting and ending are in both.
+        // Both counts contain start and exit, which cancel out.
         let frame = count(1)?.saturating_sub(count(0)?).max(1);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         rows.push(c.row(frame as f64 / (core.hz * core.per_cycle)));

@@ -1,10 +1,11 @@
-//! The processes that a command starts: they end, stop and go on when the command is told to.
+//! The processes that a command starts. Signals that end, stop or continue the command do the same to its children.
 //!
-//! A child leads a process group of its own: what it starts itself (a node's workers, cargo's compilers) ends with it.
-//! So a terminal's Ctrl-C and Ctrl-Z reach the command alone. One thread waits for SIGINT, SIGTERM and SIGHUP: it passes
-//! the end on to every group, gives the command's own work a moment to return, and ends it. On SIGTSTP it stops every
-//! group and the command; when a shell continues the command, the groups go on too. The signals are caught by handlers,
-//! never blocked: children would inherit a mask (the standard library leaves it as it is) and could not be told to end.
+//! A child leads a process group of its own: the processes that the child starts (a node's workers, cargo's
+//! compilers) end with the child. A terminal's Ctrl-C and Ctrl-Z therefore reach the command alone. One thread waits
+//! for SIGINT, SIGTERM and SIGHUP: the thread ends every group, gives the command's own work a moment to return, and
+//! ends the command. On SIGTSTP the thread stops every group and the command; when a shell continues the command, the
+//! groups continue too. Handlers catch the signals, and no mask blocks them: children would inherit a mask (the
+//! standard library does not reset masks) and would ignore requests to end.
 
 use std::{
     collections::BTreeSet,
@@ -23,16 +24,16 @@ use nix::{
 };
 use signal_hook::{iterator::Signals, low_level::emulate_default_handler};
 
-/// What ends a command.
+/// Signals that end a command.
 const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-/// How long children may take to end.
+/// Time that children have to end.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long the command may take to remove its temporary files once they have.
+/// Time that the command has, after its children's end, to remove its temporary files.
 const TIDY: Duration = Duration::from_millis(500);
 
-/// What runs, and whether it should not.
+/// Running children, and the signal to end, if one came.
 struct Running {
-    /// Process groups of children that have not been waited for.
+    /// Process groups of children that nobody has waited for.
     groups: BTreeSet<i32>,
     /// The signal that told the command to end.
     told: Option<Signal>,
@@ -47,7 +48,7 @@ fn running() -> MutexGuard<'static, Running> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Signals that whoever started this command has set to be ignored, as `nohup` does.
+/// Signals that the command ignores because its parent asked so, as `nohup` does.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
@@ -55,7 +56,8 @@ fn ignored() -> u64 {
         .unwrap_or(0)
 }
 
-/// Begins to listen for signals. Those that are ignored stay so, here and in children.
+/// Begins to listen for signals. The command and its children keep ignoring signals that the command ignores at
+/// its start.
 ///
 /// # Errors
 /// When the handlers or the thread cannot be set up.
@@ -81,12 +83,12 @@ pub fn listen() -> io::Result<()> {
     Ok(())
 }
 
-/// The exit code of a command that a signal ended, as shells give it.
+/// The exit code of a command that a signal ended, as shells report the code: 128 + N.
 fn code(signal: Signal) -> i32 {
     128 + signal as i32
 }
 
-/// The exit code, if the command was told to end.
+/// The exit code, if a signal told the command to end; `None` otherwise.
 pub fn told() -> Option<i32> {
     running().told.map(code)
 }
@@ -99,16 +101,16 @@ impl Running {
     }
 }
 
-/// Stops all children and the command; returns, and lets them go on, when somebody continues the command.
+/// Stops all children and the command. When somebody continues the command, continues the children and returns.
 fn stop() {
-    // Held meanwhile, so that no child starts in between.
+    // The lock is held until the end, so that no child starts in between.
     let running = running();
     running.signal(Signal::SIGSTOP);
     let _ = emulate_default_handler(Signal::SIGTSTP as i32);
     running.signal(Signal::SIGCONT);
 }
 
-/// Ends all children, then the command.
+/// Ends all children, then the command, with the exit code of `signal`.
 fn end(signal: Signal) {
     running().told = Some(signal);
     if running().groups.is_empty() {
@@ -124,14 +126,14 @@ fn end(signal: Signal) {
     std::process::exit(code(signal));
 }
 
-/// A child that ends when the command is told to.
+/// A child that ends when a signal tells the command to end.
 #[derive(Debug)]
 pub struct Started {
     child: Child,
     _group: Group,
 }
 
-/// A group's entry in [`RUNNING`].
+/// A process group's entry in [`RUNNING`].
 #[derive(Debug)]
 struct Group(i32);
 
@@ -156,7 +158,7 @@ impl DerefMut for Started {
 }
 
 impl Started {
-    /// Waits for its end and for all that it writes.
+    /// Waits for the child's end; returns its status and output.
     ///
     /// # Errors
     /// As [`Child::wait_with_output`].
@@ -165,12 +167,12 @@ impl Started {
     }
 }
 
-/// As [`Command::spawn`]. Wait for the child before it is dropped.
+/// Starts a child as [`Command::spawn`] does. Wait for the child before you drop it.
 ///
 /// # Errors
-/// As [`Command::spawn`], and when the command has been told to end.
+/// As [`Command::spawn`], and when a signal has told the command to end.
 pub fn spawn(command: &mut Command) -> io::Result<Started> {
-    // Held while the child starts, so that it is either told to end or not started.
+    // The lock is held while the child starts: a signal either reaches the child or prevents its start.
     let mut running = running();
     if running.told.is_some() {
         return Err(io::ErrorKind::Interrupted.into());
@@ -184,7 +186,7 @@ pub fn spawn(command: &mut Command) -> io::Result<Started> {
     })
 }
 
-/// As [`Command::output`].
+/// Runs a child and collects its output as [`Command::output`] does.
 ///
 /// # Errors
 /// As [`Command::output`] and [`spawn`].
@@ -196,7 +198,7 @@ pub fn output(command: &mut Command) -> io::Result<Output> {
     spawn(command)?.output()
 }
 
-/// As [`Command::status`].
+/// Runs a child to its end as [`Command::status`] does.
 ///
 /// # Errors
 /// As [`Command::status`] and [`spawn`].

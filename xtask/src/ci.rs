@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: what a change must pass, in the order that fails fastest.
+//! `cargo xtask ci`: the checks that a change must pass, the fastest ones first.
 
 use std::{process::Command, time::Instant};
 
@@ -28,7 +28,7 @@ fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-/// What tests may not be ignored for: `tests/needs` says what each variable demands.
+/// Environment variables that forbid tests to skip for a missing need; `tests/needs` describes each variable.
 fn demanded(cross: bool) -> Vec<(&'static str, &'static str)> {
     let mut variables = Vec::new();
     if workspace::root().join("../shared/golden").is_dir() {
@@ -43,7 +43,7 @@ fn demanded(cross: bool) -> Vec<(&'static str, &'static str)> {
 /// Runs the checks.
 ///
 /// # Errors
-/// At the first one that fails.
+/// When a check fails; later checks do not run.
 pub fn run(args: &CiArgs) -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(
@@ -58,7 +58,7 @@ pub fn run(args: &CiArgs) -> Result<()> {
         ],
         &[],
     )?;
-    // What Tessera emits is held to the same rules as what people write, on the same versions.
+    // Emitted code keeps the same rules as hand-written code, with the same versions.
     let emitted = workspace::root().join("generated/demo-3x3-x86-64-v3");
     std::fs::copy(
         workspace::root().join("Cargo.lock"),
@@ -96,7 +96,7 @@ pub fn run(args: &CiArgs) -> Result<()> {
         ],
         &[],
     )?;
-    // A kernel that takes more instructions than recorded is a slower kernel.
+    // A kernel with more instructions than its record is a slower kernel.
     instructions::run(&Asked {
         check: true,
         strict: args.cross,

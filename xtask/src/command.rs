@@ -1,5 +1,5 @@
-//! The command that a plan records as its origin. It is made of the flags' values, not of what was typed: the
-//! demo and the benches set flags themselves.
+//! The command that a plan records as its origin. The flags' values make the command, not the typed text: the demo
+//! and the benches set flags themselves.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::flags::{ModelArgs, PlanArgs};
 
-/// The flag that is recorded with its default too: how many edges a plan is for is the first thing asked of it.
+/// The flag that the command always contains, also at its default: readers ask first for the number of edges.
 const ALWAYS: &str = "edges";
 
 /// `cargo xtask plan` with the flags that differ from their defaults, in the order of their declaration. Files
@@ -35,7 +35,7 @@ pub fn of(model: &ModelArgs, plan: &PlanArgs) -> String {
     command
 }
 
-/// What to type behind a flag for its value; `None` for a flag that is not given.
+/// The text behind a flag that gives its value; `None` for an absent flag.
 fn typed(value: &Value, hint: ValueHint) -> Option<String> {
     match value {
         Value::Null | Value::Bool(false) => None,

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the first five minutes.
+//! `cargo xtask demo`: runs the shipped detector on the shipped picture, for the first five minutes with Tessera.
 
 use anyhow::Result;
 
@@ -8,8 +8,8 @@ use crate::{
     run, summary, workspace,
 };
 
-/// The demo's plan: nine tiles through four convolutions and four pools. Given and not searched, so
-/// that the committed crate of this plan only changes when emitted code does.
+/// Flags of the demo's plan: nine tiles through four convolutions and four pools. The flags leave nothing to
+/// search, so that the committed crate of this plan changes only with the emitted code.
 pub fn plan_args(edges: u16) -> PlanArgs {
     PlanArgs {
         grid: Some("3x3".into()),

@@ -1,4 +1,4 @@
-//! Draws a cfg's diagnostics: the line, what in it is meant, and what to do.
+//! Draws a cfg's diagnostics: the line, a mark under the faulty part, and the help.
 
 use std::{iter, ops::Range};
 
@@ -7,7 +7,7 @@ use tessera_planner::cfg::diag::{Diagnostic, Severity, Span};
 
 use crate::out::note;
 
-/// Most bytes of a line that are drawn behind the beginning of a span.
+/// Most bytes of a line that a diagnostic shows from the span's beginning on.
 const SHOWN_BYTES_MAX: usize = 200;
 
 /// Prints `diagnostics` of the cfg `text` to stderr, in colours where stderr shows them.
@@ -17,7 +17,7 @@ pub fn print(diagnostics: &[Diagnostic], file: &str, text: &[u8]) {
     }
 }
 
-/// A diagnostic in the manner of a compiler, without a line break at the end.
+/// Renders a diagnostic in a compiler's style, without a line break at the end.
 fn render(d: &Diagnostic, file: &str, text: &[u8], renderer: &Renderer) -> String {
     let level = match d.severity {
         Severity::Warning => Level::WARNING,
@@ -48,8 +48,8 @@ fn render(d: &Diagnostic, file: &str, text: &[u8], renderer: &Renderer) -> Strin
     renderer.render(&[group])
 }
 
-/// The span's line as text, and the span in it. Other lines would only be read, not shown; and a cfg need be
-/// no UTF-8.
+/// The span's line as text, and the span inside that line. The renderer needs no other lines, and a cfg may
+/// contain invalid UTF-8.
 fn excerpt(text: &[u8], span: Span) -> (String, Range<usize>) {
     let start = span.start.min(text.len());
     let begin = start - span.column.saturating_sub(1).min(start);

@@ -13,18 +13,18 @@ use tessera_planner::{model::Model, options::Target, text};
 
 use crate::{progress::Step, workspace};
 
-/// What was written.
+/// Sizes of a written crate.
 #[derive(Debug)]
 pub struct Written {
     /// Number of source files.
     pub files: usize,
-    /// Their bytes.
+    /// Bytes of all source files.
     pub source_bytes: u64,
     /// Bytes of `weights.bin`; `None` without weights.
     pub weights_bytes: Option<u64>,
 }
 
-/// The runtime's path as seen from `dir`, both absolute, with `..` where they part.
+/// Relative path from `dir` to the runtime, with `..` where both paths part. `dir` must exist.
 fn runtime_path(dir: &Path) -> Result<String> {
     let runtime = fs::canonicalize(workspace::root().join("runtime"))
         .context("the runtime crate is missing")?;
@@ -42,8 +42,8 @@ fn runtime_path(dir: &Path) -> Result<String> {
     Ok(up.chain(down).collect::<Vec<_>>().join("/"))
 }
 
-/// Emits the crate of `plan` for its target `target` into `dir`, and packs `weights`, the model's folded ones,
-/// where there are any.
+/// Emits the crate of `plan` for its target `target` into `dir`, and packs the model's folded `weights`, if
+/// any.
 ///
 /// # Errors
 /// When codegen refuses the plan or the weights, or a file cannot be written.
@@ -98,7 +98,7 @@ fn pack_weights(
 ) -> Result<u64> {
     let file = weights_file(dir);
     let step = Step::begin("Packing weights");
-    // A half-written file never carries the real name.
+    // The file gets its real name only when complete.
     let part = dir.join("weights.bin.part");
     let mut w = BufWriter::with_capacity(
         1 << 20,

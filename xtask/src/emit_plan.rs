@@ -1,4 +1,4 @@
-//! `cargo xtask emit`: writes the crate of a plan that was made before, with the bytes that `plan` wrote.
+//! `cargo xtask emit`: writes the crate of an existing plan, with the same bytes as `cargo xtask plan`.
 
 use std::path::Path;
 
@@ -79,7 +79,7 @@ fn target<'p>(plan: &'p Plan, name: Option<&str>) -> Result<&'p str> {
     }
 }
 
-/// The folded weights of the plan's network, which must be those it was made with.
+/// The folded weights of the plan's network; refuses weights other than those of the plan's making.
 fn weights_of(plan: &Plan, named: &str) -> Result<Vec<Option<NodeWeights>>> {
     let model = model::read(&model::source(named)?, plan.network.clone())?;
     let planned = &plan.dataflow.digest;

@@ -11,17 +11,17 @@ use crate::{
     out::{Closed, note},
 };
 
-/// The network uses what Tessera refuses by name.
+/// The network uses a feature that Tessera refuses by name.
 #[derive(Debug, thiserror::Error)]
 #[error("this network uses what Tessera does not support, see above")]
 pub struct Unsupported;
 
-/// Prints an error with its causes and gives the exit code.
+/// Prints an error with its causes; returns the exit code.
 pub fn code(done: Result<()>) -> ExitCode {
     let Err(e) = done else {
         return ExitCode::SUCCESS;
     };
-    // What failed because its processes were ended is no news.
+    // A failure that follows from a signal to end needs no message.
     let quiet =
         children::told().or_else(|| e.is::<Closed>().then_some(128 + Signal::SIGPIPE as i32));
     if let Some(code) = quiet {
@@ -31,7 +31,7 @@ pub fn code(done: Result<()>) -> ExitCode {
     ExitCode::from(if e.is::<Unsupported>() { 3 } else { 1 })
 }
 
-/// An error and its causes in one line. Some errors tell their cause themselves: it is told once.
+/// An error and its causes in one line. A cause that the error's own text contains appears once.
 pub fn with_causes(e: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in e.chain().map(ToString::to_string) {

@@ -1,4 +1,4 @@
-//! The committed crate, `generated/demo-3x3-x86-64-v3`, is what the demo's plan gives today.
+//! Checks that the committed crate, `generated/demo-3x3-x86-64-v3`, equals the crate of the demo's plan.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
     model, plan, workspace,
 };
 
-/// The target most machines run the demo on.
+/// The target on which most machines run the demo.
 const TARGET: Target = Target::X86_64V3;
 
 /// Name of the crate, its files, and the command that writes them.
@@ -36,7 +36,7 @@ fn made() -> Result<(String, Files, String)> {
     Ok((plan.name, files, options.command))
 }
 
-/// Paths inside the crate that differ, are missing, or should not be there.
+/// Paths inside the crate whose files differ, are missing, or are superfluous.
 fn stale(dir: &Path, files: &Files) -> Result<Vec<String>> {
     let mut bad: Vec<String> = files
         .iter()

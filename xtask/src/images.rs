@@ -1,4 +1,4 @@
-//! What a run found in every picture: records of its frames, with the classes' names.
+//! Results of a run for every picture: records of frames, with the names of classes.
 
 use serde::Serialize;
 use tessera_plan::files::records::{
@@ -10,26 +10,26 @@ use crate::cluster::ClusterRun;
 /// An entry of `--json`'s `images`: a frame's record, for people.
 #[derive(Clone, Debug, Serialize)]
 pub struct Image {
-    /// The file it was made from.
+    /// The file from which the source made the frame.
     pub file: Option<String>,
-    /// When it entered, and how long it took.
+    /// Times of the frame: its entry and its duration.
     #[serde(flatten)]
     pub timing: Option<Timing>,
-    /// Width in pixels.
+    /// Width of the picture in pixels.
     pub width: u32,
-    /// Height in pixels.
+    /// Height of the picture in pixels.
     pub height: u32,
-    /// Why there are no detections.
+    /// Why the frame has no detections; `None` for a frame without errors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped: Option<DropReason>,
-    /// The best classes, of networks without detection layers.
+    /// The best classes; only for networks without detection layers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<Vec<ClassScore>>,
-    /// Boxes. All have a label: the class's name, or its number where names are not known.
+    /// Detected boxes. Every box has a label: the class's name, or the class's number if the name is unknown.
     pub detections: Vec<Detection>,
 }
 
-/// The frames of a run, labelled, by source and then in the order in which they entered.
+/// The labelled frames of a run, by source and then in the order of their entry.
 pub fn images(run: &ClusterRun, labels: &[String]) -> Vec<Image> {
     let mut records: Vec<&Record> = run.records.iter().collect();
     records.sort_by_key(|r| (r.subject.source, r.subject.frame));

@@ -10,7 +10,7 @@ use crate::{
     out::outln,
 };
 
-/// Prints a network.
+/// Prints the table of a network's layers.
 ///
 /// # Errors
 /// When the cfg cannot be used.
@@ -25,10 +25,10 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     Ok(())
 }
 
-/// Writes weights.
+/// Runs `cargo xtask weights`: writes a weights file for a cfg.
 ///
 /// # Errors
-/// When the cfg cannot be used or the file not be written.
+/// When the cfg cannot be used or the file cannot be written.
 pub fn weights(command: &WeightsCommand) -> Result<()> {
     let WeightsCommand::Random { model, seed, out } = command;
     let file = Output::check("--out", out)?;

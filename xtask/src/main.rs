@@ -1,4 +1,4 @@
-//! The one command people type: `cargo xtask`.
+//! `cargo xtask`: the command for all tasks of people, from planning to checks.
 #![forbid(unsafe_code)]
 
 mod annotate;

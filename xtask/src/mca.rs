@@ -1,10 +1,10 @@
-//! `cargo xtask mca`: what LLVM's model of a core says of the inner loops of ARM kernels.
+//! `cargo xtask mca`: prints the cycles of ARM kernels' inner loops in LLVM's models of cores.
 //!
-//! The loop with the most multiply-adds is cut out of a kernel's assembly (armv7: the emitted file;
-//! aarch64: what rustc makes of the emitted module) and given to `llvm-mca`, which assumes that all
-//! loads hit the first-level cache. LLVM has no model of a cortex-a53 in its 32-bit mode, and that of
-//! a cortex-a72 begins two multiply-adds of four lanes a cycle there, which the core does not: armv7
-//! loops are rewritten with the 64-bit instructions that the same units execute.
+//! The command cuts the loop with the most multiply-adds out of a kernel's assembly (armv7: the emitted file;
+//! aarch64: rustc's output for the emitted module). `llvm-mca` simulates the loop and assumes that all loads hit
+//! the first-level cache. LLVM has no model of a cortex-a53 in 32-bit mode, and LLVM's model of a cortex-a72 in
+//! that mode starts two multiply-adds of four lanes per cycle, which the core does not. The command therefore
+//! rewrites armv7 loops with the 64-bit instructions that the same units execute.
 
 use std::{
     collections::BTreeSet,
@@ -24,10 +24,10 @@ use crate::{children, out::outln};
 
 /// Cores and the names of their models.
 const CORES: [&str; 2] = ["cortex-a53", "cortex-a72"];
-/// Iterations that are simulated.
+/// Number of iterations that `llvm-mca` simulates.
 const ITERATIONS: usize = 100;
 
-/// Prints a table.
+/// Prints a table of cycles per kernel and core.
 ///
 /// # Errors
 /// When `llvm-mca` or rustc is missing or does not understand a loop.
@@ -54,7 +54,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// 3x3 64 -> 128 and 1x1 128 -> 64, leaky.
+/// The simulated kernels: 3x3 with 64 -> 128 channels and 1x1 with 128 -> 64, both with leaky activation.
 fn kernels(isa: Isa) -> [ConvKernel; 2] {
     let (mr, nr) = if isa == Isa::Armv7 { (4, 8) } else { (5, 16) };
     let one = ConvKernel {
@@ -136,7 +136,7 @@ fn is_fma(line: &str) -> bool {
     line.starts_with("fmla") || line.starts_with("vmla")
 }
 
-/// Cycles of one iteration of a loop, whose jump is left out: it is predicted.
+/// Cycles of one iteration of a loop, without the jump, which the core predicts.
 fn cycles(body: &[String], isa: Isa, core: &str) -> Result<f64> {
     let text: Vec<String> = if isa == Isa::Armv7 {
         body.iter().map(|l| as_64_bit(l)).collect::<Option<_>>()

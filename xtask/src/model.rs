@@ -1,4 +1,4 @@
-//! Loads a model as the user named it, and reports what is wrong with it.
+//! Loads the model that the user names, and reports errors of its files.
 
 use std::path::{Path, PathBuf};
 
@@ -20,19 +20,19 @@ use crate::{
     workspace,
 };
 
-/// Largest cfg that is read: the longest published one has under 40 KB.
+/// Largest accepted cfg, in bytes: the longest published cfg has under 40 KB.
 const CFG_BYTES_MAX: u64 = 16 << 20;
 
-/// Where the weights of a loaded model came from.
+/// Source of a loaded model's weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A Darknet weights file.
     File(PathBuf),
-    /// `random:SEED`.
+    /// Random weights of a seed, as `random:SEED`.
     Random(u64),
-    /// There are none: plans and sources can be made, nothing can run.
+    /// No weights: the model can be planned and emitted, but cannot run.
     None {
-        /// Where they were looked for.
+        /// Path where the weights were expected.
         looked: PathBuf,
     },
 }
@@ -40,11 +40,11 @@ pub enum Source {
 /// A model ready to be planned.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The model.
+    /// The network and its weights, if any.
     pub model: Model,
-    /// The cfg it was read from.
+    /// Path of the model's cfg.
     pub cfg: PathBuf,
-    /// Where its weights came from.
+    /// Source of the model's weights.
     pub source: Source,
 }
 
@@ -60,7 +60,7 @@ impl From<Fork> for Darknet {
 /// Reads a cfg; prints every warning and error to stderr.
 ///
 /// # Errors
-/// When the file cannot be read or is no network that Tessera can run.
+/// When the file cannot be read, or does not describe a network that Tessera can run.
 pub fn graph(path: &Path, fork: Fork) -> Result<(Graph, PathBuf)> {
     let Some(file) = workspace::find_model(path) else {
         bail!(
@@ -88,10 +88,10 @@ pub fn graph(path: &Path, fork: Fork) -> Result<(Graph, PathBuf)> {
     }
 }
 
-/// Refuses to give pictures to a network that takes none, before anything is planned.
+/// Checks, before planning, that the network takes pictures.
 ///
 /// # Errors
-/// When its input has other channels than pictures have.
+/// When the number of channels of the network's input is not that of pictures.
 pub fn takes_pictures(graph: &Graph) -> Result<()> {
     let channels = graph.input.c;
     if !matches!(channels, 1 | 3) {
@@ -122,7 +122,7 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
 /// The source that `--weights` names: a file, or `random:SEED`.
 ///
 /// # Errors
-/// When the seed is no number.
+/// When the seed is not a number.
 pub fn source(weights: &str) -> Result<Source> {
     Ok(match weights.strip_prefix("random:") {
         Some(seed) => Source::Random(seed.parse().with_context(|| {
@@ -135,7 +135,7 @@ pub fn source(weights: &str) -> Result<Source> {
 /// Reads and folds the weights of a network.
 ///
 /// # Errors
-/// When they are not its; the message says what to do.
+/// When the weights do not belong to the network; the message says what to do.
 pub fn read(source: &Source, graph: Graph) -> Result<Model> {
     let step = Step::begin("Reading weights");
     let model = match source {

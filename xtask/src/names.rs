@@ -1,4 +1,4 @@
-//! Names of classes: found, read, and written beside packed weights for nodes.
+//! Finds and reads names of classes, and writes them beside packed weights for nodes.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -8,13 +8,14 @@ use tessera_planner::names;
 
 use crate::{files::Output, out::note, workspace};
 
-/// Class names for `graph`: those given, the file beside the cfg, `coco.names` for 80 classes, or none.
+/// Class names for `graph`: from the `given` file, the file beside the cfg, or `coco.names` for 80 classes. Empty
+/// if no file has the names.
 ///
 /// # Errors
-/// When a file given by the user cannot be read.
+/// When the file that the user gave cannot be read.
 pub fn of(given: Option<&Path>, cfg: &Path, graph: &Graph) -> Result<Vec<String>> {
     let Some(classes) = graph.heads.last().map(|h| h.classes) else {
-        // A classifier's names are given, or not shown.
+        // A classifier's names come only from a given file.
         return given.map_or(Ok(Vec::new()), |file| read(file, graph));
     };
     let beside = cfg.with_extension("names");
@@ -28,7 +29,7 @@ pub fn of(given: Option<&Path>, cfg: &Path, graph: &Graph) -> Result<Vec<String>
     read(file, graph)
 }
 
-/// The names in `file`; says when there are too few or too many.
+/// Reads the names in `file`; warns about too few or too many names.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -46,7 +47,7 @@ pub fn read(file: &Path, graph: &Graph) -> Result<Vec<String>> {
 /// Writes `weights.names` beside an emitted crate's `weights.bin`, where nodes look for it; nothing without names.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the file cannot be written.
 pub fn write(dir: &Path, names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Ok(());

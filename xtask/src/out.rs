@@ -1,5 +1,6 @@
-//! What commands print. The macros of the standard library panic when nobody reads: `| head -1` closes the pipe,
-//! a disk is full. Here a command whose results cannot be printed ends, and a message that cannot be is let go.
+//! Printing of results and messages. The macros of the standard library panic when printing fails: `| head -1`
+//! closes the pipe, or a disk is full. Here, a command that cannot print its results ends with an error, and a
+//! message that cannot be printed is dropped.
 
 use std::{
     fmt,
@@ -8,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Whoever read the results has seen enough.
+/// The reader of the results has closed the pipe.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output was closed")]
 pub struct Closed;
@@ -16,7 +17,7 @@ pub struct Closed;
 /// Writes results to stdout.
 ///
 /// # Errors
-/// [`Closed`] when nobody reads any more; else when they cannot be written.
+/// [`Closed`] when the reader has closed the pipe; another error when the results cannot be written.
 pub fn results(text: fmt::Arguments<'_>) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_fmt(text).and_then(|()| out.flush()) {
@@ -25,18 +26,18 @@ pub fn results(text: fmt::Arguments<'_>) -> Result<()> {
     }
 }
 
-/// Writes a message to stderr, if anybody reads.
+/// Writes a message to stderr; ignores failures.
 pub fn message(text: fmt::Arguments<'_>) {
-    // Nothing is left that could be told of a failure.
+    // No stream is left to report a failure on.
     let _ = anstream::stderr().lock().write_fmt(text);
 }
 
-/// Prints results as `print!` does; gives a `Result`.
+/// Prints results as `print!` does; returns a `Result`.
 macro_rules! out {
     ($($text:tt)*) => { $crate::out::results(format_args!($($text)*)) };
 }
 
-/// Prints a line of results as `println!` does; gives a `Result`.
+/// Prints a line of results as `println!` does; returns a `Result`.
 macro_rules! outln {
     ($($text:tt)*) => { $crate::out::results(format_args!("{}\n", format_args!($($text)*))) };
 }

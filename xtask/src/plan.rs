@@ -1,4 +1,4 @@
-//! `cargo xtask plan`: chooses or obeys, reports, and writes the crate.
+//! `cargo xtask plan`: makes a plan from flags and search, reports the plan, and writes the crate.
 
 use std::{
     path::{Path, PathBuf},
@@ -53,7 +53,7 @@ fn host_target() -> Target {
 /// The target that `--target` names, or the best for this machine.
 ///
 /// # Errors
-/// When there is none of that name.
+/// When no target has that name.
 pub fn target(name: Option<&str>) -> Result<Target> {
     let Some(name) = name else {
         return Ok(host_target());
@@ -88,7 +88,7 @@ fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
 /// The planner's options from the flags; their `command` is what the plan records as its origin.
 ///
 /// # Errors
-/// When a flag makes no sense.
+/// When a flag's value is invalid.
 pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOptions> {
     let target = target(args.target.as_deref())?;
     let memory = args
@@ -157,7 +157,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
     })
 }
 
-/// The table that `--costs` names.
+/// The cost table that `--costs` names.
 fn costs(name: Option<&str>, target: Target) -> Result<Costs> {
     let Some(name) = name else {
         return Ok(Costs::Shipped);
@@ -187,10 +187,10 @@ fn costs(name: Option<&str>, target: Target) -> Result<Costs> {
     Ok(Costs::Table(Arc::new(table)))
 }
 
-/// Makes the plan.
+/// Makes the plan, with progress on stderr.
 ///
 /// # Errors
-/// When the planner refuses.
+/// When no plan is possible with these options.
 pub fn make_plan(model: &Model, options: &PlanOptions) -> Result<Plan> {
     let step = Step::begin("Planning");
     let plan = make::plan(model, options).context("no plan")?;
@@ -258,7 +258,7 @@ pub fn run(args: &PlanCommand) -> Result<()> {
     Ok(())
 }
 
-/// What is missing when a model has no weights, and how to get it.
+/// The message for a model without weights: the missing file, and how to get it.
 pub fn missing_weights(looked: &Path, model: &str) -> String {
     format!(
         "note: no weights: {} does not exist, so weights.bin was not written; `run` will need it\n  \
@@ -268,10 +268,10 @@ pub fn missing_weights(looked: &Path, model: &str) -> String {
     )
 }
 
-/// Refuses to go on without weights.
+/// Checks that the model has weights.
 ///
 /// # Errors
-/// When there are none.
+/// When the model has no weights.
 pub fn require_weights(source: &Source, model: &str) -> Result<()> {
     if let Source::None { looked } = source {
         bail!(

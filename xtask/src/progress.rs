@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::out::note;
 
-/// A step under way; ends when dropped or with [`Step::done`].
+/// A step under way. The step ends with [`Step::done`], or when the value is dropped.
 #[derive(Debug)]
 pub struct Step {
     bar: Option<ProgressBar>,
@@ -18,7 +18,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Begins a step: `Packing weights`.
+    /// Begins a step; `label` says what the step does, as `Packing weights`.
     pub fn begin(label: impl Into<String>) -> Self {
         let label = label.into();
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -38,14 +38,14 @@ impl Step {
         }
     }
 
-    /// Says how far the step is.
+    /// Shows how far the step is.
     pub fn note(&self, text: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}: {text}", self.label));
         }
     }
 
-    /// Ends the step and leaves one line.
+    /// Ends the step and leaves one line with `text`.
     pub fn done(self, text: &str) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -55,25 +55,25 @@ fn check_inputs(inputs: &Inputs, options: tessera_picture::Options, graph: &Grap
     Ok(())
 }
 
-/// Everything of a finished run.
+/// Results of a finished run.
 #[derive(Debug)]
 pub struct RunResult {
-    /// What the cluster gave.
+    /// Records and statistics of the cluster.
     pub run: ClusterRun,
     /// Labelled images, as in `--json`.
     pub images: Vec<Image>,
-    /// Files that were asked for and could not be written, with the reasons.
+    /// For each requested file that could not be written, the reason.
     pub unwritten: Vec<anyhow::Error>,
 }
 
-/// Where results go beside standard output.
+/// Files that receive results in addition to standard output.
 struct Outputs {
     json: Option<Output>,
     annotate: Option<Output>,
 }
 
 impl Outputs {
-    /// Looks at all places before any work is done.
+    /// Checks all files before any work.
     fn check(args: &RunArgs) -> Result<Self> {
         let file = |flag, path: &Option<PathBuf>| {
             let path = path.as_deref();
@@ -88,7 +88,7 @@ impl Outputs {
         })
     }
 
-    /// Writes what was asked for, as far as that is possible; gives what was not.
+    /// Writes all requested files; returns an error for each file that could not be written.
     fn write(
         &self,
         images: &[Image],
@@ -110,7 +110,7 @@ impl Outputs {
     }
 }
 
-/// An emulator for nodes of another architecture.
+/// Command of the emulator for nodes of another architecture; empty for this machine's own.
 fn runner(target: Target) -> Vec<String> {
     let words: &[&str] = match target.triple() {
         t if t.starts_with(std::env::consts::ARCH) => &[],
@@ -121,10 +121,10 @@ fn runner(target: Target) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
-/// Plans, emits, builds, runs; writes what was asked for.
+/// Plans, emits, builds and runs a model; writes the requested files.
 ///
 /// # Errors
-/// When any step fails; the message says which.
+/// When a step fails; the message names the step.
 pub fn execute(args: &RunArgs) -> Result<RunResult> {
     if args.sources > args.plan.edges {
         bail!(
@@ -167,7 +167,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let threads = args
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    // A single tile leaves a board's other cores nothing but a share of it.
+    // With a single tile, a board's other cores can only share that tile.
     let one_tile = made.dataflow.stages.iter().any(|s| s.tiles.len() == 1);
     let worker_threads = if one_tile { threads } else { 1 };
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
@@ -207,7 +207,7 @@ fn annotated(
     reading: tessera_picture::Options,
     image: Option<&Image>,
 ) -> Result<Vec<u8>> {
-    // As the nodes read it: boxes lie in the picture that they saw.
+    // The picture as the nodes read it: boxes refer to that picture.
     let seen = tessera_picture::load_with(from, reading)?;
     let rgb = RgbImage::from_fn(seen.width(), seen.height(), |x, y| {
         Rgb(seen.pixel(x as usize, y as usize))
@@ -220,10 +220,10 @@ fn annotated(
     Ok(png.into_inner())
 }
 
-/// Tells what could not be written, when all else has been told.
+/// Reports files that could not be written, after all other output.
 ///
 /// # Errors
-/// When there is such a file.
+/// When `unwritten` is not empty.
 pub fn all_written(unwritten: &[anyhow::Error]) -> Result<()> {
     for e in unwritten {
         note!("error: {}", exit::with_causes(e));

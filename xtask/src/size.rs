@@ -3,14 +3,14 @@
 use anyhow::{Context, Result, bail};
 use bytesize::ByteSize;
 
-/// Largest size that is taken: 1 PB.
+/// Largest accepted size in bytes: 1 PB.
 const BYTES_MAX: u64 = 1_000_000_000_000_000;
 
-/// Parses `64MiB`, `64M`, `1.5 GiB`, `65536`. M and MB mean MiB: a board's memory is counted in powers of two,
-/// while [`ByteSize`] takes them for powers of ten.
+/// Parses a size such as `64MiB`, `64M`, `1.5 GiB` or `65536` into bytes. M and MB mean MiB: sizes of memory are
+/// powers of two, while [`ByteSize`] reads M and MB as powers of ten.
 ///
 /// # Errors
-/// When the text is no size.
+/// When the text is not a size.
 pub fn parse(text: &str) -> Result<u64> {
     let lower = text.trim().to_ascii_lowercase();
     let stem = lower.strip_suffix('b').unwrap_or(&lower);

@@ -1,4 +1,4 @@
-//! What a run tells people: detections, who computed what, memory and traffic.
+//! The summary of a run for people: detections, tasks per node, memory and traffic.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use tessera_planner::text::{Table, bytes};
 
 use crate::{cluster::ClusterRun, images::Image};
 
-/// Detections per picture.
+/// Lists the detections of each picture.
 pub fn detections(images: &[Image]) -> String {
     let mut s = String::new();
     for image in images {
@@ -43,7 +43,7 @@ pub fn detections(images: &[Image]) -> String {
     s
 }
 
-/// Who computed what, what was stolen, memory and traffic per node.
+/// Tables of computed and stolen tasks, memory and traffic per node.
 pub fn cluster(run: &ClusterRun) -> String {
     let mut s = String::new();
     let frames = run.records.len();
@@ -59,7 +59,7 @@ pub fn cluster(run: &ClusterRun) -> String {
         "peak memory",
     ];
     let mut processes = Table::new("<>>>>>>>", &head);
-    // The tail is no task that could be stolen.
+    // The tail is not a task, so no other node can steal the tail.
     let no_tasks = [(); 4].map(|()| String::new());
     let gateway = run.gateway.as_ref();
     let gateway = gateway.map(|g| (no_tasks, &g.socket, &g.process));
@@ -84,7 +84,7 @@ pub fn cluster(run: &ClusterRun) -> String {
     s
 }
 
-/// A node's line: its cells for tasks, its socket and its process; or that it said nothing.
+/// Adds a node's row: the cells for tasks, socket and process, or a note that the node reported nothing.
 fn node_row(table: &mut Table, id: u16, said: Option<([String; 4], &Socket, &Process)>) {
     let name = node_name(id);
     let Some(([tasks, stolen, given, again], socket, process)) = said else {
@@ -102,7 +102,7 @@ fn node_row(table: &mut Table, id: u16, said: Option<([String; 4], &Socket, &Pro
     ]);
 }
 
-/// Tasks computed, stolen from others, given to others, and issued again.
+/// Numbers of tasks that the edge computed, stole from others, gave to others, and issued again.
 fn tasks_of(edge: &EdgeStatistics) -> [String; 4] {
     let c = &edge.counters;
     [
@@ -114,7 +114,7 @@ fn tasks_of(edge: &EdgeStatistics) -> [String; 4] {
     .map(|n| n.to_string())
 }
 
-/// Of a source's frames: who computed their tasks, and how long they took.
+/// Writes, for a source's frames, the edges that computed tasks and the frames' durations.
 fn source(s: &mut String, name: &str, edge: &EdgeStatistics) {
     let shares: Vec<String> = edge
         .counters

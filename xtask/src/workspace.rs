@@ -1,8 +1,8 @@
-//! Where things lie in the project.
+//! Paths of the project: the workspace's root and the models.
 
 use std::path::{Path, PathBuf};
 
-/// The workspace's root: the folder above this crate at build time, or the current one.
+/// The workspace's root: the folder above this crate at build time, or the current folder.
 pub fn root() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -12,8 +12,8 @@ pub fn root() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("."))
 }
 
-/// Finds a model file: as given, or a bare name in `models/` or `models/<stem>/`. What lies at `path` and is no file is
-/// found where `models/` has none of its name: reading it says what it is.
+/// Finds a model file: `path` itself, or a bare name in `models/` or `models/<stem>/`. If `path` is a folder or
+/// device and `models/` has no file of that name, the function returns `path`: the error of reading says more.
 pub fn find_model(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path.to_path_buf());

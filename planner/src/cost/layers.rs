@@ -1,8 +1,8 @@
 //! Seconds of a chain's layers on one core, by one thread.
 //!
-//! Convolutions take what their kernels cost. Everything else moves values: it takes the bytes that it
-//! reads and writes over the core's bandwidth, and where it computes a function of every value, the time
-//! of that.
+//! A convolution takes the time of its kernel. Every other layer moves values: the layer takes the bytes that
+//! it reads and writes, divided by the core's bandwidth, plus the time of the function that it computes of
+//! every value, if any.
 
 #![expect(clippy::cast_precision_loss, reason = "estimates")]
 
@@ -21,19 +21,19 @@ use crate::{
 /// Bytes of a value in an arena.
 const VALUE_BYTES: usize = size_of::<f32>();
 
-/// Seconds of layers on one board. Tiles and grids have many maps of one size in common, so what
-/// convolutions take is remembered.
+/// Seconds of layers on one board. Tiles and grids have many maps of one size in common, so a cache holds the
+/// seconds of convolutions.
 pub struct LayerTimes<'a> {
     graph: &'a Graph,
     wanted: Wanted<'a>,
     rows: Rows,
     core: Core,
-    /// Seconds of convolutions, by node and what it makes.
+    /// Cached seconds of convolutions, by node and output.
     known: RefCell<HashMap<(NodeIx, Made), f64>>,
 }
 
 impl<'a> LayerTimes<'a> {
-    /// With the kernels of a board.
+    /// Layer times with the kernels of a board, and an empty cache.
     pub fn new(graph: &'a Graph, o: &PlanOptions, board: &'a Board) -> Self {
         let wanted = o.kernels_on(board);
         Self {
@@ -54,7 +54,7 @@ impl<'a> LayerTimes<'a> {
         steps + self.copies_s(spec)
     }
 
-    /// Seconds of a node and of what it does along for others.
+    /// Seconds of a node and of the nodes that are fused into the node.
     fn step_s(&self, spec: &ChainSpec<'_>, fused: &Fused, n: NodeIx) -> f64 {
         let (graph, core) = (self.graph, &self.core);
         let node = &graph.nodes[n];
@@ -72,7 +72,7 @@ impl<'a> LayerTimes<'a> {
             };
             return self.conv_s(n, made) + functions;
         }
-        // Inputs that lie in the output already are not copied.
+        // Inputs that already lie in the output need no copy.
         let read: usize = (node.inputs.iter())
             .filter(|t| !t.producer().is_some_and(|p| fused.is_in_place(p)))
             .map(|t| spec.region(graph, *t).len())
@@ -111,7 +111,7 @@ impl<'a> LayerTimes<'a> {
     }
 }
 
-/// Values of which a function is computed beside everything else.
+/// Number of values whose activation or similar function takes extra time.
 fn function_values(op: &Op, values: usize) -> f64 {
     let activation = match op {
         Op::Yolo { .. }
@@ -129,7 +129,7 @@ fn function_values(op: &Op, values: usize) -> f64 {
         | Op::Local { activation, .. } => *activation,
         _ => return 0.0,
     };
-    // What takes a few vector instructions is done as values pass.
+    // Activations of a few vector instructions run as values pass through registers.
     if activation.is_in_registers() {
         0.0
     } else {

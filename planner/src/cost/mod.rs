@@ -1,4 +1,4 @@
-//! What computing and sending take: seconds of tasks on boards, and a schedule of one frame.
+//! Cost model of computing and sending: seconds of tasks on boards, and a schedule of one frame.
 
 mod layers;
 mod schedule;

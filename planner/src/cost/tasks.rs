@@ -10,18 +10,18 @@ use crate::{
     stages::{self, AxisParts},
 };
 
-/// What a task takes on a board.
+/// Time and threads of a task on a board.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TaskTime {
-    /// Seconds, with all that a task costs beside its computation.
+    /// Seconds of the task on its threads, with the board's overhead per task.
     pub seconds: f64,
-    /// Threads that share it.
+    /// Number of threads that share the task.
     pub threads: usize,
-    /// Seconds of its computation alone by one thread.
+    /// Seconds of the computation by one thread, without overhead.
     pub one_thread_s: f64,
 }
 
-/// Times of a stage's tiles on a board, row-major. Tiles of one class take the same time.
+/// Times of a stage's tiles on a board, in row-major order. Tiles of one class take the same time.
 pub fn stage_times(
     layers: &LayerTimes<'_>,
     stage: &StageGraph,

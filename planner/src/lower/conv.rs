@@ -7,7 +7,7 @@ use tessera_plan::{
     region::Shape,
 };
 
-/// What `share_index` requires to be equal.
+/// Geometry of a convolution; `share_index` requires equal geometry of both layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shared {
     /// Layer that owns the weights.
@@ -18,7 +18,7 @@ pub(crate) struct Shared {
     pub groups: usize,
 }
 
-/// The numbers of a section.
+/// The numeric keys of a `[convolutional]` section.
 struct Numbers {
     filters: usize,
     size: usize,
@@ -91,7 +91,7 @@ pub(super) fn conv(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     }
 }
 
-/// Reads all numbers, so that everything wrong with them is said; `None` if anything is.
+/// Reads all numbers, so that the user sees every error at once; `None` after any error.
 fn numbers(keys: &Keys<'_>) -> Option<Numbers> {
     let filters = keys.size("filters", 1, 1);
     let size = keys.size("size", 1, 1);
@@ -124,7 +124,7 @@ fn numbers(keys: &Keys<'_>) -> Option<Numbers> {
     })
 }
 
-/// Whether the weights file holds batch norm.
+/// True if the weights file holds batch norm of the layer.
 fn batch_norm(keys: &Keys<'_>) -> bool {
     let batch_norm = keys.flag("batch_normalize") || keys.flag("cbn");
     if keys.flag("dontloadscales") && batch_norm {
@@ -149,7 +149,7 @@ fn refuse_binary(keys: &Keys<'_>) {
     }
 }
 
-/// Whether groups, dilation and padding go together with each other and the input; says what does not.
+/// True if groups, dilation and padding fit each other and the input; reports those that do not.
 fn fits(keys: &Keys<'_>, here: usize, n: &Numbers, input: Shape) -> bool {
     let (c, groups) = (input.c, n.groups);
     if [c, n.filters].iter().any(|n| !n.is_multiple_of(groups)) {
@@ -180,7 +180,7 @@ fn fits(keys: &Keys<'_>, here: usize, n: &Numbers, input: Shape) -> bool {
     true
 }
 
-/// The output's shape with these strides (rows, columns).
+/// The output's shape with strides over rows and columns.
 fn output(
     keys: &Keys<'_>,
     here: usize,
@@ -208,7 +208,7 @@ fn output(
     Some(Shape::new(h, w, n.filters))
 }
 
-/// Whose weights the layer uses, and what the file holds for it.
+/// The owner of the layer's weights, and the arrays that the weights file holds for the layer.
 fn weights(
     l: &Lowering<'_>,
     keys: &Keys<'_>,

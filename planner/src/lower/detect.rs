@@ -27,13 +27,13 @@ fn classes(keys: &Keys<'_>) -> Option<usize> {
     Some(n)
 }
 
-/// `num` pairs of what the `anchors` key holds. Values that are missing are 0.5, as Darknet's buffer holds
-/// before it reads any (`docs/darknet.md#yolo`).
+/// `num` pairs of values of the `anchors` key. Missing values are 0.5, the initial value of Darknet's buffer
+/// (`docs/darknet.md#yolo`).
 fn pairs(keys: &Keys<'_>, mut anchors: Vec<f32>, num: usize, here: usize) -> Vec<(f32, f32)> {
     if let Some(text) = keys.text("anchors") {
         let written = text.split('#').next().unwrap_or_default();
         let written = written.split(',').filter(|t| !t.is_empty()).count();
-        // Entries that are no numbers have been reported.
+        // Entries that are not numbers have their own diagnostics.
         if anchors.len() == written && written < 2 * num {
             keys.say(Diagnostic::new(
                 Severity::Warning,
@@ -63,7 +63,7 @@ fn nms(keys: &Keys<'_>) -> NmsKind {
     )
 }
 
-/// Checks that the layer before has `want` channels; names the sum otherwise.
+/// True if the layer before has `want` channels; otherwise reports `sum`, the formula of that number.
 fn channels(l: &Lowering<'_>, keys: &Keys<'_>, v: Value, want: Option<usize>, sum: &str) -> bool {
     if want == Some(v.shape.c) {
         return true;
@@ -87,7 +87,7 @@ struct Slots {
     anchors: Vec<(f32, f32)>,
 }
 
-/// What yolo and Gaussian_yolo share.
+/// Reads the keys that yolo and Gaussian_yolo share; `None` after an error.
 fn masked(l: &Lowering<'_>, keys: &Keys<'_>) -> Option<Slots> {
     let here = l.here();
     let classes = classes(keys);

@@ -1,8 +1,8 @@
-//! Which sizes of the network's input make maps fit that do not.
+//! Advice on the size of the network's input, for maps that do not fit together.
 //!
-//! Joined maps come out equal when every layer on the way divides without a rest: when the input's sides are
-//! multiples of what the network shrinks them by. That number is read off a trial: the network is lowered for
-//! an input that divides by nearly anything, and its maps are compared with it.
+//! Joined maps have equal sizes when every layer before the join divides sides without a remainder: when the
+//! input's sides are multiples of the factor by which the network shrinks maps. A trial finds that factor: the
+//! planner lowers the network for an input whose side has many divisors, and compares the maps with the input.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use tessera_plan::{graph::Darknet, region::Shape};
 /// Side of the trial's input, 2^7 * 3 * 5: networks shrink by up to 64, seldom 128. Larger maps would pass what is possible.
 const TRIAL_SIDE: usize = 1920;
 
-/// What to do about layers whose maps do not fit.
+/// Advice for layers whose maps do not fit.
 #[derive(Debug, Default)]
 pub(crate) struct Advice {
-    /// What size of input helps; empty if none was found.
+    /// The input size that helps; empty if the trial found none.
     size: String,
     /// Layers that misfit in the trial too: their maps differ at any size.
     hopeless: BTreeSet<usize>,
@@ -52,7 +52,7 @@ pub(super) fn advice(rest: &[Section], darknet: Darknet, given: Shape) -> Advice
         given.h.next_multiple_of(down_y),
         given.w.next_multiple_of(down_x),
     );
-    // What was read off the trial is only said where it is true.
+    // The advice names a size only if the network fits at that size.
     let still = lowered(h, w, &mut |_| ());
     let size = if !still.is_subset(&hopeless) {
         String::new()
@@ -66,13 +66,13 @@ pub(super) fn advice(rest: &[Section], darknet: Darknet, given: Shape) -> Advice
     Advice { size, hopeless }
 }
 
-/// By what a map of the trial is smaller than the input, if that is a whole number. Single values (global
-/// pools, connected layers) come of any input.
+/// The factor by which a map of the trial is smaller than the input, if the factor is a whole number. `None`
+/// for single values (global pools, connected layers), which come of any input.
 fn stride(side: usize) -> Option<usize> {
     (side > 1 && TRIAL_SIDE.is_multiple_of(side)).then(|| TRIAL_SIDE / side)
 }
 
-/// The least number that all `strides` divide. All divide [`TRIAL_SIDE`].
+/// The least common multiple of `strides`, all of which divide [`TRIAL_SIDE`].
 fn common(strides: &BTreeSet<usize>) -> usize {
     let all_divide = |n: &usize| strides.iter().all(|s| n.is_multiple_of(*s));
     (1..=TRIAL_SIDE).find(all_divide).unwrap_or(TRIAL_SIDE)

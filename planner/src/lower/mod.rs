@@ -44,18 +44,18 @@ pub(crate) struct Value {
     pub shape: Shape,
 }
 
-/// What is known of a finished layer.
+/// A finished layer, as later layers see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Done {
     pub kind: String,
     pub span: Span,
-    /// `None`: wrong, or nothing (cost).
+    /// The layer's output; `None` after an error, and for a layer without output (cost).
     pub value: Option<Value>,
     pub stored: Stored,
     pub macs: u64,
-    /// Geometry that a `share_index` must match; for convolutions.
+    /// Geometry that a `share_index` must match; `None` unless the layer is a convolution.
     pub conv: Option<conv::Shared>,
-    /// Antialiased layers cannot be referred to (`docs/darknet.md#antialiasing`).
+    /// True for an antialiased layer, to which no other layer can refer (`docs/darknet.md#antialiasing`).
     pub antialiased: bool,
 }
 
@@ -66,14 +66,14 @@ pub(crate) struct Lowering<'a> {
     pub nodes: Vec<Node>,
     pub layers: Vec<Done>,
     pub heads: Vec<Head>,
-    /// Layers whose maps do not fit together, as they may at another size of the input.
+    /// Layers whose maps do not fit together, but may fit at another size of the input.
     pub misfits: RefCell<BTreeSet<usize>>,
-    /// What to do about them: known once the network has been lowered for other sizes.
+    /// Advice for those layers; empty until the network has been lowered for other sizes.
     pub advice: Advice,
     pub out: &'a mut Vec<Diagnostic>,
 }
 
-/// What a layer function gives.
+/// The result of a layer function.
 pub(crate) struct Made {
     pub value: Option<Value>,
     pub stored: Stored,
@@ -102,7 +102,7 @@ impl Made {
 }
 
 impl<'a> Lowering<'a> {
-    /// Nothing lowered yet, of a network with this input.
+    /// Starts lowering a network with this input; `out` receives diagnostics.
     fn new(darknet: Darknet, input: Option<Shape>, out: &'a mut Vec<Diagnostic>) -> Self {
         Self {
             darknet,
@@ -119,19 +119,20 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Notes that maps of the layer being made do not fit; the help is what size of input would make them fit,
-    /// or `otherwise`.
+    /// Notes that the maps of the current layer do not fit; returns the help text: the input size that makes the
+    /// maps fit, or `otherwise`.
     pub fn misfit(&self, otherwise: &str) -> String {
         self.misfits.borrow_mut().insert(self.here());
         self.advice.or(self.here(), otherwise)
     }
 
-    /// Index of the layer being made.
+    /// Index of the current layer.
     pub fn here(&self) -> usize {
         self.layers.len()
     }
 
-    /// Output of the previous layer, or the input.
+    /// Output of the previous layer, or the network's input for the first layer. `None` if the previous layer is
+    /// wrong.
     pub fn previous(&self) -> Option<Value> {
         match self.layers.last() {
             Some(l) => l.value,
@@ -139,7 +140,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Adds a node of this layer; refuses maps that are too large.
+    /// Adds a node of the current layer; refuses maps that are too large.
     pub fn add(
         &mut self,
         keys: &Keys<'_>,
@@ -200,7 +201,7 @@ pub(crate) fn lower(
     if let Some(shape) = input
         && !l.misfits.borrow().is_empty()
     {
-        // Once more, now that what helps can be said.
+        // Lowers the network again: diagnostics now carry the advice.
         l = Lowering::new(darknet, input, &mut said_again);
         l.advice = input_size::advice(rest, darknet, shape);
         layers(&mut l, rest);
@@ -245,7 +246,7 @@ pub(crate) fn lower(
     Some(graph)
 }
 
-/// All detection maps, else the last layer that computes something.
+/// The network's outputs: all detection maps, or else the output of the last layer that computes something.
 fn outputs(l: &Lowering<'_>) -> Option<Vec<TensorIx>> {
     if !l.heads.is_empty() {
         return Some(l.heads.iter().map(|h| h.tensor).collect());

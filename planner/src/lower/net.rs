@@ -9,7 +9,7 @@ use crate::cfg::{
 };
 use tessera_plan::{graph::Darknet, region::Shape};
 
-/// What `[net]` says at inference.
+/// Keys of `[net]` that matter at inference.
 pub(super) struct Net {
     pub shape: Shape,
     pub letterbox: bool,

@@ -67,7 +67,7 @@ fn pool(l: &mut Lowering<'_>, keys: &Keys<'_>, suffix: &str, op: fn(Pool) -> Op)
     }
 }
 
-/// A maximum over channels.
+/// Lowers a maximum over channels.
 fn over_channels(
     l: &mut Lowering<'_>,
     keys: &Keys<'_>,
@@ -92,8 +92,8 @@ fn over_channels(
     Made::value(l.add(keys, suffix, op, vec![v.tensor], shape))
 }
 
-/// The output's shape, with `padding` pixels on both sides together; `None` where windows do not fit,
-/// which is said.
+/// The output's shape, where `padding` counts the pixels of both sides together. Reports windows that do not
+/// fit, and returns `None`.
 fn output(
     keys: &Keys<'_>,
     here: usize,

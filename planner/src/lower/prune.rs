@@ -2,7 +2,7 @@
 
 use tessera_plan::graph::{Graph, NodeIx, TensorIx};
 
-/// Keeps what [`Graph::outputs`] need, in order, and renumbers.
+/// Keeps the nodes that [`Graph::outputs`] need, in their order, and renumbers nodes and tensors.
 pub(super) fn prune(g: &mut Graph) {
     let mut live = vec![false; g.nodes.len()];
     for t in &g.outputs {

@@ -6,7 +6,7 @@ use crate::cfg::{
     keys::Keys,
 };
 
-/// Resolves one index of `key`. `None` after an error, or when the layer meant is itself wrong.
+/// Resolves one index of `key`. `None` after an error, or when the target layer has an error itself.
 pub(super) fn layer(
     l: &Lowering<'_>,
     keys: &Keys<'_>,
@@ -51,7 +51,7 @@ pub(super) fn layer(
     done.value.map(|v| (to, v))
 }
 
-/// Resolves all indices of `key`, each with its own diagnostics. `None` when one of them gives none.
+/// Resolves all indices of `key`, each with its own diagnostics. `None` when one index does not resolve.
 pub(super) fn layers(
     l: &Lowering<'_>,
     keys: &Keys<'_>,

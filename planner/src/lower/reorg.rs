@@ -38,7 +38,7 @@ pub(super) fn upsample(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     Made::value(l.add(keys, "upsample", op, vec![v.tensor], shape))
 }
 
-/// Shape after moving pixels to channels (or back); `None` after an error.
+/// The shape after pixels move to channels (or back); `None` after an error.
 fn moved(
     l: &Lowering<'_>,
     keys: &Keys<'_>,

@@ -45,7 +45,7 @@ pub(super) fn route(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     ))
 }
 
-/// Which of equal groups of channels a route takes of every layer.
+/// The group of channels that a route takes of every layer, among equal groups.
 struct Group {
     index: usize,
     count: usize,
@@ -63,7 +63,7 @@ impl Group {
         Self { index, count }
     }
 
-    /// The group, if there is one of this index. `None` after an error.
+    /// Checks that the group exists; `None` after an error.
     fn checked(self, l: &Lowering<'_>, keys: &Keys<'_>) -> Option<Self> {
         let Self { index, count } = self;
         if index >= count {
@@ -117,7 +117,7 @@ fn parts(
     Some(parts)
 }
 
-/// Says that two layers' maps have different sizes.
+/// Reports that the maps of two layers have different sizes.
 fn differ(l: &Lowering<'_>, keys: &Keys<'_>, (first, v0): (usize, Value), (to, v): (usize, Value)) {
     keys.say(
         Diagnostic::new(

@@ -1,4 +1,5 @@
-//! One section of a cfg to one layer: which function makes it, and what holds for every layer.
+//! Lowers one section of a cfg to one layer: calls the function of the section's kind, and checks the rules of
+//! all layers.
 
 use super::{
     Done, Lowering, Made, VALUES_MAX, conv, dense, detect, elementwise, pool, reorg, route,
@@ -12,7 +13,7 @@ use crate::cfg::{
 };
 use tessera_plan::graph::Stored;
 
-/// Names of sections that are read.
+/// Names of the sections that the planner reads.
 const KNOWN: &[&str] = &[
     "convolutional",
     "conv",
@@ -50,7 +51,7 @@ const KNOWN: &[&str] = &[
     "net",
     "network",
 ];
-/// Names of Darknet's sections that are refused.
+/// Names of Darknet's sections that the planner refuses.
 const REFUSED: &[&str] = &[
     "rnn",
     "crnn",
@@ -84,7 +85,7 @@ pub(super) fn layer(l: &mut Lowering<'_>, section: &Section) {
     });
 }
 
-/// What the function of the section's kind makes of its keys.
+/// Calls the function of the section's kind with the section's keys.
 fn made(l: &mut Lowering<'_>, keys: &Keys<'_>, name: &str) -> Made {
     match name {
         "convolutional" | "conv" => conv::conv(l, keys),
@@ -121,7 +122,7 @@ fn made(l: &mut Lowering<'_>, keys: &Keys<'_>, name: &str) -> Made {
     }
 }
 
-/// A layer whose weights lie in the file and can be counted; what is wrong with them is said.
+/// Checks that the layer's weights lie in the file and can be counted; reports errors.
 fn with_weights(l: &Lowering<'_>, keys: &Keys<'_>, mut made: Made) -> Made {
     let (here, name) = (l.here(), keys.name());
     if keys.flag("dontload") && made.stored != Stored::Nothing {
@@ -143,7 +144,7 @@ fn with_weights(l: &Lowering<'_>, keys: &Keys<'_>, mut made: Made) -> Made {
     made
 }
 
-/// Darknet's own name of a section that has two.
+/// Darknet's own name of a section that has two names.
 fn kind(name: &str) -> &str {
     match name {
         "conv" => "convolutional",
@@ -157,7 +158,7 @@ fn kind(name: &str) -> &str {
     }
 }
 
-/// Says why a section's name is not read.
+/// Reports why the planner does not read a section of this name.
 fn unknown(keys: &Keys<'_>, name: &str) {
     if REFUSED.contains(&name) {
         let why = match name {

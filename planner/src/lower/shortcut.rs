@@ -41,11 +41,11 @@ pub(super) fn shortcut(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     }
 }
 
-/// What the section's keys say.
+/// Values of the section's keys.
 struct Asked {
     from: Vec<i64>,
     activation: Activation,
-    /// Weighted sums alone: whether every channel has its own weight.
+    /// For weighted sums: true if every channel has its own weight. `None` for other sums.
     per_channel: Option<bool>,
     normalization: Normalization,
     /// Factors of the previous layer and of the added one.
@@ -82,8 +82,8 @@ impl Asked {
     }
 }
 
-/// Which sum the shapes of the previous layer (`first`) and of the added ones allow, and the weights that it
-/// stores. `None` after an error.
+/// The sum that the shapes of the previous layer (`first`) and of the added layers allow, and the sum's
+/// stored weights. `None` after an error.
 fn kind(
     l: &Lowering<'_>,
     keys: &Keys<'_>,
@@ -122,7 +122,7 @@ fn kind(
     Some((kind, Stored::Nothing))
 }
 
-/// The original fork's shortcut between maps of different size, where the ratio is whole.
+/// The original fork's shortcut between maps of different sizes, whose ratio is a whole number.
 fn resized(
     l: &Lowering<'_>,
     keys: &Keys<'_>,

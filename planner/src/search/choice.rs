@@ -1,20 +1,20 @@
-//! Which of the plans that were found is taken.
+//! Chooses one of the plans that the search found.
 
 use rayon::prelude::*;
 
 use super::found::{Candidate, Found};
 use crate::{error::PlanError, stages::StageCuts};
 
-/// What was decided: indices of plans in order of time.
+/// The decision, as indices of plans in ascending order of time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choice {
     /// The fastest plan that keeps the memory limit.
     pub first_fit: usize,
-    /// The plan that is taken.
+    /// The chosen plan.
     pub best: usize,
 }
 
-/// Bytes that a built plan needs on the edge with the least to spare, and that edge's limit.
+/// Builds a plan; returns the bytes on the edge with the least memory to spare, and that edge's limit.
 pub(crate) type Exact<'a> = &'a (dyn Fn(&StageCuts) -> (u64, u64) + Sync);
 
 impl Found {
@@ -23,10 +23,10 @@ impl Found {
         &self.list[choice.best].cuts
     }
 
-    /// Chooses; `exact` builds a plan to know its memory.
+    /// Chooses a plan; `exact` builds a plan to know its exact memory.
     ///
     /// # Errors
-    /// When nothing fits the memory limit.
+    /// When no plan fits the memory limit.
     pub fn choose(&self, exact: Exact<'_>) -> Result<Choice, PlanError> {
         let fits = |c: &Candidate| {
             c.bytes <= c.limit && {
@@ -47,8 +47,8 @@ impl Found {
         })
     }
 
-    /// Of the plans that are at most 1 % slower than the fastest possible one, `best`, the fastest of
-    /// those with the fewest stages.
+    /// Index of the plan with the fewest stages among the plans that are at most 1 % slower than `best`, the
+    /// fastest possible plan. Of several such plans, the fastest.
     fn fewest_stages(&self, best: usize, fits: &dyn Fn(&Candidate) -> bool) -> usize {
         let list = &self.list;
         let stages = |i: usize| list[i].cuts.ends.len();
@@ -61,7 +61,7 @@ impl Found {
         near.into_iter().find(|i| fits(&list[*i])).unwrap_or(best)
     }
 
-    /// What the smallest plan needs.
+    /// The error that names the bytes of the smallest plan.
     fn too_large(&self, exact: Exact<'_>) -> PlanError {
         let least = self.list.iter().min_by_key(|c| c.bytes);
         PlanError::Memory {

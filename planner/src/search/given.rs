@@ -1,21 +1,21 @@
-//! What is not to be searched.
+//! Limits of the search: the grids and stage ends that flags fix.
 
-/// Largest number of parts per axis that is searched.
+/// Largest number of parts per axis that the search tries.
 const PARTS_MAX: usize = 6;
 
-/// What is not to be searched.
+/// Limits of the search: the grids and stage ends that flags fix.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     /// Grids to try, each for all stages.
     pub grids: Vec<[usize; 2]>,
-    /// The only stage ends (with one entry: the only offload point), if they were given.
+    /// The given stage ends (with one entry: the given offload point); `None` if the search chooses them.
     pub ends: Option<Vec<usize>>,
     /// Whether more stages than asked for may be planned.
     pub more_stages: bool,
 }
 
 impl Given {
-    /// Grids and stage ends, where flags fix them.
+    /// Limits from the grids and stage ends that flags fix; `None` where the search chooses.
     pub fn new(grids: Option<Vec<[usize; 2]>>, ends: Option<Vec<usize>>) -> Self {
         Self {
             more_stages: grids.is_none(),
@@ -30,7 +30,7 @@ impl Given {
     }
 }
 
-/// All grids that are searched.
+/// All grids that the search tries.
 fn all_grids() -> Vec<[usize; 2]> {
     (1..=PARTS_MAX)
         .flat_map(|r| (1..=PARTS_MAX).map(move |c| [r, c]))

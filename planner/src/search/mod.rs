@@ -1,19 +1,18 @@
 //! Chooses cuts, grid and offload point: the cheapest frame by the cost model, under the memory
 //! limit.
 //!
-//! 1. Stage ends worth trying (`points`): where little has to be handed on.
-//! 2. Every stage between two of them, with every grid up to 6 x 6, is evaluated once
-//!    (`stages`), in parallel.
-//! 3. For every grid and offload point: the one-stage plan, and the cut lists that are cheapest by
-//!    rough costs (`paths`).
-//! 4. All of these are scheduled ([`crate::cost::schedule`]), and the plan without stages, if neither a grid
-//!    nor a stage was asked for: the gateway can always compute everything. Of those whose built plans keep the
-//!    memory limit the fastest is taken (`choice`), or one with fewer stages that is at most 1 % slower: the
-//!    model is not exact enough to pay for a boundary with so little. One-stage plans are always
-//!    among them, so the choice is never slower than the best of these.
+//! 1. `points` finds stage ends worth trying: layers behind which few values live on.
+//! 2. `stages` evaluates every stage between two stage ends once, with every grid up to 6 x 6, in parallel.
+//! 3. `paths` finds, for every grid and offload point, the one-stage plan and the cut lists that are cheapest
+//!    by rough costs.
+//! 4. [`crate::cost::schedule`] times all of these plans, and the plan without stages if flags ask for neither a
+//!    grid nor a stage: the gateway can always compute everything.
+//! 5. `choice` takes the fastest plan whose built form keeps the memory limit, or a plan with fewer stages that
+//!    is at most 1 % slower: the model is too inexact for so small a gain to pay for a boundary. The one-stage
+//!    plans are always among the timed plans, so the choice is at most 1 % slower than the best one-stage plan.
 //!
-//! Nothing depends on the number of threads: every list is in a fixed order, equals are decided by
-//! the number of tiles and then by that order.
+//! The result does not depend on the number of threads: every list has a fixed order. Of plans that take the same
+//! time, the number of tiles decides, then that order.
 
 mod choice;
 mod found;
@@ -45,10 +44,10 @@ use crate::{
 };
 use tessera_plan::{dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES};
 
-/// All plans that are looked at, the fastest first.
+/// Times the plans of the search, and sorts them, the fastest first.
 ///
 /// # Errors
-/// When none is possible.
+/// When no plan is possible.
 pub(crate) fn candidates(
     graph: &Graph,
     o: &PlanOptions,
@@ -174,17 +173,17 @@ fn tail_times(graph: &Graph, o: &PlanOptions, all: &[StageCuts]) -> BTreeMap<usi
     offloads.into_par_iter().map(time).collect()
 }
 
-/// What is known of stages and tails before they are put together.
+/// Evaluated stages and tails, from which plans are put together.
 struct Evaluated<'a> {
     graph: &'a Graph,
     o: &'a PlanOptions,
     table: &'a StageTable,
-    /// By offload point.
+    /// Times of the tails, by offload point.
     tails: BTreeMap<usize, TailTime>,
 }
 
 impl Evaluated<'_> {
-    /// Schedules a plan; `None` when one of its stages was refused.
+    /// Schedules a plan; `None` when one of the plan's stages is impossible.
     fn candidate(&self, cuts: &StageCuts) -> Option<Result<Candidate, PlanError>> {
         let list: Vec<&TiledStage> = cuts
             .spans()
@@ -219,7 +218,7 @@ impl Evaluated<'_> {
         Ok(TaskGraph::of_stages(&tensors, stages, &tail.inputs)?)
     }
 
-    /// Bytes of the source edge with the least to spare, and its limit.
+    /// Bytes on the source edge with the least memory to spare, and that edge's limit.
     fn memory(&self, list: &[&TiledStage], tasks: &TaskGraph) -> (u64, u64) {
         let arena = list.iter().map(|s| s.arena).max().unwrap_or(0);
         let weights: u64 = list.iter().map(|s| s.weights).sum();

@@ -3,22 +3,22 @@
 use super::stages::{StageTable, TiledStage};
 use crate::options::PlanOptions;
 
-/// What decides between cut lists before they are scheduled.
+/// Weights and limits of the rough costs, which rank cut lists before the schedule times them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PathCosts {
-    /// How much a second on the channel counts against a second of arithmetic. The channel works
-    /// while cores compute, so a second of it costs less than a second, but it is shared.
+    /// Weight of a second on the channel against a second of arithmetic. The channel works while cores compute,
+    /// so a channel second costs less than a second; but all boards share the channel.
     pub channel: f64,
-    /// Largest arena that is accepted, in bytes.
+    /// Largest accepted arena, in bytes.
     pub arena: u64,
-    /// Edges: with one, nothing travels between stages.
+    /// Number of edges. With one edge, nothing travels between stages.
     pub edges: usize,
-    /// Seconds of a byte on the channel.
+    /// Seconds that a byte takes on the channel.
     pub byte_s: f64,
 }
 
 impl PathCosts {
-    /// Those that are tried; the last one finds what a tight memory limit may need.
+    /// The rough costs that the search tries; the last one finds plans for a tight memory limit.
     pub fn tried(o: &PlanOptions) -> [Self; 4] {
         let first = o.first();
         let arena = o.memory_bytes().unwrap_or(u64::MAX) / (first.cores.max(1) as u64);
@@ -45,8 +45,8 @@ fn cost(stage: &TiledStage, first: usize, w: PathCosts) -> f64 {
     stage.compute_s + w.channel * away * w.byte_s * bytes as f64
 }
 
-/// The cheapest list of cuts that ends at `points[end]`, from layer 0 on; `None` when there is
-/// none. One stage is a list too.
+/// The cheapest list of cuts that starts at layer 0 and ends at `points[end]`; `None` when there is no such
+/// list. A single stage is a list too.
 pub(super) fn cheapest(
     table: &StageTable,
     points: &[usize],

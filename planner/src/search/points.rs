@@ -1,14 +1,14 @@
-//! Where a stage may end: layers behind which little has to be handed on.
+//! Stage ends for the search: layers behind which few values live on.
 
 use crate::ftp::first_barrier;
 use tessera_plan::graph::{Graph, TensorIx};
 
-/// Most stage ends that are searched; pairs of them are looked at, for every grid.
+/// Most stage ends that the search tries; the search evaluates every pair of them, with every grid.
 const POINTS_MAX: usize = 14;
-/// Most offload points that are searched for one stage.
+/// Most offload points that the search tries for one-stage plans.
 const OFFLOADS_MAX: usize = 40;
 
-/// Values that are made before layer `end` and read from it on, or wanted in the end.
+/// Number of values that layers before `end` make and that layers from `end` on read or the network outputs.
 fn live(graph: &Graph, end: usize) -> u64 {
     let tensors = graph
         .node_ixs()
@@ -26,9 +26,9 @@ fn live(graph: &Graph, end: usize) -> u64 {
 
 /// Stage ends worth trying, ascending; the last one is the largest possible offload point.
 ///
-/// These are the local minima of what is handed on. When there are too many, those that close
-/// off a smaller map (behind pools and strided convolutions) go first, and of the others a
-/// selection spread over the network.
+/// Stage ends are the local minima of the values that live on. When there are too many, ends behind which the
+/// map is smaller (at pools and strided convolutions) go first, then a selection of the other ends at even
+/// distances.
 pub(super) fn points(graph: &Graph) -> Vec<usize> {
     let last = first_barrier(graph).unwrap_or(graph.layers.len());
     let live: Vec<u64> = (0..=last).map(|l| live(graph, l)).collect();
@@ -51,8 +51,8 @@ pub(super) fn points(graph: &Graph) -> Vec<usize> {
     first
 }
 
-/// Offload points to try with one stage, ascending: every layer's end, or of many a selection that
-/// holds all `points`.
+/// Offload points to try with one stage, ascending: the end of every layer, or for many layers a selection
+/// that holds all `points`.
 pub(super) fn offloads(graph: &Graph, points: &[usize]) -> Vec<usize> {
     let last = first_barrier(graph).unwrap_or(graph.layers.len());
     let ends: Vec<usize> = (1..=last)
@@ -65,7 +65,7 @@ pub(super) fn offloads(graph: &Graph, points: &[usize]) -> Vec<usize> {
     list
 }
 
-/// `n` of `list` at even distances, the last one among them.
+/// `n` entries of `list` at even distances, including the last one.
 fn spread(list: &[usize], n: usize) -> Vec<usize> {
     if list.len() <= n {
         return list.to_vec();

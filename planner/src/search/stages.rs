@@ -25,29 +25,29 @@ use tessera_plan::{
 #[derive(Clone, Debug)]
 pub(super) struct TiledStage {
     pub data: Stage,
-    /// Times of its tiles, per kind of edge.
+    /// Times of the stage's tiles, per kind of edge.
     pub times: Vec<Vec<TaskTime>>,
-    /// Bytes of the arena of its largest tile: no more than what the stage needs.
+    /// Bytes of the largest tile's arena: a lower bound of the stage's arena.
     pub arena: u64,
-    /// Bytes of its weights, packed.
+    /// Bytes of the stage's packed weights.
     pub weights: u64,
-    /// Rough seconds: computation on all cores.
+    /// Rough seconds of the computation on all cores.
     pub compute_s: f64,
-    /// Rough bytes that its tiles read beyond their own shares.
+    /// Rough bytes that the tiles read beyond their own shares of the input.
     pub halo: u64,
-    /// Bytes that its tiles read.
+    /// Bytes that all tiles read.
     pub inputs: u64,
 }
 
 /// A stage with every grid that fits.
 type WithGrids = Vec<([usize; 2], TiledStage)>;
-/// The same, and the refusals of the other grids.
+/// A stage with every grid that fits, and the errors of the other grids.
 type Evaluated = (WithGrids, Vec<PlanError>);
 
 /// Stages by first layer, end and grid.
 pub(super) struct StageTable {
     map: BTreeMap<(usize, usize), WithGrids>,
-    /// Stages that were refused, and the first refusal.
+    /// Number of impossible stages.
     pub refused: usize,
     pub why: Option<PlanError>,
 }
@@ -91,7 +91,7 @@ pub(super) fn evaluate(
     table
 }
 
-/// What evaluates one stage.
+/// Evaluates one stage with all grids.
 struct OneStage<'a> {
     graph: &'a Graph,
     o: &'a PlanOptions,
@@ -116,7 +116,7 @@ impl<'a> OneStage<'a> {
 
     fn with_grids(&self, grids: &[[usize; 2]]) -> Evaluated {
         let (graph, split, stage) = (self.graph, self.o.split, self.stage);
-        // An axis is cut once per number of parts, however many grids use it.
+        // All grids with the same number of parts on an axis share one cut of that axis.
         let mut cut: BTreeMap<(bool, usize), Option<AxisParts>> = BTreeMap::new();
         let mut found = Vec::new();
         let mut errors = Vec::new();
@@ -175,7 +175,7 @@ impl<'a> OneStage<'a> {
     }
 }
 
-/// A part of the class that holds most rows or columns over all layers.
+/// Index of a part in the class that holds the most rows or columns over all layers.
 fn longest(parts: &AxisParts) -> usize {
     let size = |i: &usize| {
         let spans = parts.traces[*i].spans.values();
@@ -185,7 +185,7 @@ fn longest(parts: &AxisParts) -> usize {
     firsts.max_by_key(size).unwrap_or(0)
 }
 
-/// Seconds of all tiles on all cores that take them in order, nothing else counted.
+/// Seconds of all tiles on all cores, which take tiles in order; transfers count as free.
 fn spread_s(o: &PlanOptions, kinds: &Kinds<'_>, times: &[Vec<TaskTime>]) -> f64 {
     // Kind of board and time when it is free, of every core.
     let mut cores: Vec<(usize, f64)> = (o.boards.iter().zip(&kinds.of))

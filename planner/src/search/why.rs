@@ -1,4 +1,4 @@
-//! The reasons for a choice, for people.
+//! Explains a choice of the search in sentences.
 
 use super::{
     choice::Choice,
@@ -13,7 +13,7 @@ use crate::{
 };
 use tessera_plan::{dataflow::TaskGraph, graph::Graph, plan::Estimates};
 
-/// `3x2 in 4 stages (cuts 4,8,12,16)`, `5x5 up to layer 15`, `everything on the gateway`.
+/// Names a plan, as `3x2 in 4 stages (cuts 4,8,12,16)`, `5x5 up to layer 15`, `everything on the gateway`.
 fn name(cuts: &StageCuts) -> String {
     let Some(grid) = cuts.grids.first() else {
         return "everything on the gateway".into();
@@ -41,13 +41,13 @@ fn price(c: &Candidate) -> String {
     )
 }
 
-/// Name and price.
+/// Names a plan and its expected time.
 fn shown(c: &Candidate) -> String {
     format!("{}: {}", name(&c.cuts), price(c))
 }
 
 impl Found {
-    /// One line per reason of a choice, whose plan has these `tasks`.
+    /// Returns one line per reason of a choice. `tasks` are the tasks of the chosen plan.
     pub fn why(
         &self,
         graph: &Graph,
@@ -78,7 +78,7 @@ impl Found {
         why
     }
 
-    /// How many plans were looked at.
+    /// Says how many plans the search compared.
     fn searched(&self, o: &PlanOptions) -> String {
         let refused = match self.refused {
             0 => String::new(),
@@ -96,7 +96,7 @@ impl Found {
         )
     }
 
-    /// Faster plans that were not taken.
+    /// Names faster plans, and why the search rejected them.
     fn faster(&self, choice: Choice) -> Vec<String> {
         let mut why = Vec::new();
         if choice.first_fit > 0 {
@@ -114,7 +114,7 @@ impl Found {
         why
     }
 
-    /// Why edges only bring pictures, and what they could do.
+    /// Says why edges only bring pictures, and names the best plan that uses the edges.
     fn idle_edges(&self, choice: Choice) -> String {
         let mut others = self.list.iter().skip(choice.best + 1);
         match others.find(|c| c.bytes <= c.limit && !c.cuts.ends.is_empty()) {
@@ -128,7 +128,8 @@ impl Found {
         }
     }
 
-    /// The best other plans: of one stage where the choice has several, or of several; and of as many.
+    /// Names the best other plans: one with one stage if the choice has several stages (and the reverse), and one
+    /// with as many stages as the choice.
     fn next_best(&self, choice: Choice) -> Vec<String> {
         let others = |many: bool| {
             let list = self.list.iter().enumerate();
@@ -154,7 +155,7 @@ impl Found {
         why
     }
 
-    /// Whether a board's cores share one task, or have one each.
+    /// Says whether the cores of a board share one task or compute one task each.
     fn use_of_cores(&self, choice: Choice) -> String {
         let staged = |c: &Candidate| !c.cuts.ends.is_empty();
         let shared = |c: &Candidate| c.cuts.tiles() == c.cuts.ends.len();
@@ -179,7 +180,7 @@ impl Found {
     }
 }
 
-/// What takes the time.
+/// Says what limits the plan's speed.
 fn binds(o: &PlanOptions, c: &Candidate) -> String {
     let out = &c.seconds.stages;
     let cores = o.cores();
@@ -202,7 +203,7 @@ fn binds(o: &PlanOptions, c: &Candidate) -> String {
     )
 }
 
-/// The line for a plan that was asked for.
+/// Returns the line for a plan that flags ask for.
 pub(crate) fn asked(e: &Estimates, limit: Option<u64>) -> Vec<String> {
     let mut why = vec!["asked for: nothing was left to choose".to_string()];
     if let Some(limit) = limit {

@@ -1,7 +1,8 @@
-//! Any bytes as datagrams to a gateway and two edges in the middle of their work.
+//! Fuzzes a gateway and two edges, in the middle of their work, with any bytes as datagrams.
 //!
-//! The input is a list of datagrams: two bytes of how, one of time, two of length, the payload.
-//! So that not all of them fail at the first comparison, the header may be made right.
+//! The input is a list of datagrams: two bytes that say how to send the datagram, one byte of time, two bytes
+//! of length, then the payload. The fuzz body may repair a header, so that not all datagrams fail at the first
+//! comparison.
 
 use std::sync::Arc;
 
@@ -13,18 +14,18 @@ use tessera_plan::{
 use tessera_protocol::{ProgramInfo, TransferConfig, wire};
 use tessera_sim::{EdgeSpec, HostileConfig, World, WorldConfig};
 
-/// Datagrams of one input.
+/// Most datagrams of one input.
 const MOST: usize = 64;
 /// Bytes of a datagram's header; see [`tessera_protocol::wire`].
 const HEADER: usize = 32;
-/// Where its incarnations stand: the sender's, then the receiver's.
+/// Bytes of the header that hold incarnations: the sender's, then the receiver's.
 const INCARNATIONS: std::ops::Range<usize> = 8..24;
 
-/// Nothing that arrives is fatal: machines do not panic and use their slots as they may. (A lie
-/// under a right header may well spoil a frame: that is for authentication to prevent.)
+/// Checks that no datagram is fatal: machines do not panic, and keep the rules of their slots. (A lie under a
+/// correct header may spoil a frame; only authentication can prevent such a lie.)
 pub fn datagram(bytes: &[u8]) {
     let mut world = World::new(&world());
-    // Work is under way, and every pair has spoken.
+    // Work is under way, and every pair of nodes has exchanged datagrams.
     if world.run_until(START).is_err() {
         panic!("a world without faults broke a rule");
     }
@@ -49,7 +50,7 @@ pub fn datagram(bytes: &[u8]) {
             _ => ([10, 9, 9, 9], 9).into(),
         };
         let until = world.now_us() + u64::from(ms) * 100;
-        // Broken rules are no crash: see above.
+        // A broken rule is not a crash: see above.
         if world.inject(node, address, &payload).is_err() || world.run_until(until).is_err() {
             return;
         }
@@ -60,7 +61,7 @@ pub fn datagram(bytes: &[u8]) {
 /// Virtual time at which the datagrams begin.
 const START: u64 = 30_000;
 
-/// Sets everything but the kind, the sum last.
+/// Sets all fields of the header but the kind; the checksum last.
 fn fix(payload: &mut [u8], header: &[u8; HEADER]) {
     if let Some(place) = payload.first_chunk_mut::<HEADER>() {
         let kind = place[5];
@@ -70,14 +71,14 @@ fn fix(payload: &mut [u8], header: &[u8; HEADER]) {
     }
 }
 
-/// The header of a datagram between each pair that spoke, by (from, to).
+/// The header of a datagram between each pair of nodes that exchanged datagrams, by (from, to).
 fn headers(world: &World) -> std::collections::BTreeMap<(usize, usize), [u8; HEADER]> {
     let node = |a| (0..3).find(|&k| world.address(k) == a);
     let mut headers = std::collections::BTreeMap::new();
     for (from, to, bytes) in world.seen() {
         if let (Some(from), Some(to), Some(header)) = (node(from), node(to), bytes.first_chunk()) {
             let header: [u8; HEADER] = *header;
-            // A later one may know the receiver's incarnation.
+            // A later header may contain the receiver's incarnation.
             let known = header[INCARNATIONS].iter().filter(|&&b| b != 0).count();
             let best = headers.entry((from, to)).or_insert(header);
             if known > best[INCARNATIONS].iter().filter(|&&b| b != 0).count() {
@@ -88,7 +89,7 @@ fn headers(world: &World) -> std::collections::BTreeMap<(usize, usize), [u8; HEA
     headers
 }
 
-/// Four tiles, then two that read three of their maps each.
+/// A program of four tiles, then two tiles that read the maps of three tiles each.
 fn program() -> ProgramInfo {
     let boxed = |y, x, c| Region::new(y, x, [0, c]);
     let mut tasks = Vec::new();
@@ -133,7 +134,7 @@ fn program() -> ProgramInfo {
     }
 }
 
-/// One source, one other edge.
+/// A world with one source and one other edge.
 fn world() -> WorldConfig {
     WorldConfig {
         seed: 1,

@@ -1,4 +1,4 @@
-//! Any bytes as a cfg, any bytes as weights.
+//! Fuzzes the front end with any bytes as a cfg, and any bytes as weights.
 
 use tessera_plan::{
     check,
@@ -12,13 +12,13 @@ use tessera_planner::{
     weights::{self, WeightsError},
 };
 
-/// Diagnostics that are rendered; rendering more finds nothing new.
+/// Number of diagnostics that the fuzz body renders; rendering more diagnostics finds nothing new.
 const RENDERED: usize = 20;
-/// float32 values, and multiply-adds, of networks that are planned too.
+/// Most float32 values, and most multiply-adds, of networks that the fuzz body plans too.
 const SMALL: u64 = 50_000;
 
-/// A cfg is a graph or has errors; every diagnostic can be shown; every small graph can be
-/// inspected, planned and reported on, or is refused with a reason.
+/// Checks that a cfg gives a graph or errors, that every diagnostic can be shown, and that every small graph
+/// can be inspected, planned and reported on, or is refused with a reason.
 pub fn cfg(bytes: &[u8]) {
     for darknet in [Darknet::Alexey, Darknet::Pjreddie] {
         let (graph, diagnostics) = cfg::read(bytes, "fuzz", darknet);
@@ -57,7 +57,7 @@ fn inspected(graph: Graph) {
     }
 }
 
-/// A network of all layers that hold weights.
+/// A cfg with every kind of layer that holds weights.
 pub const WEIGHTY: &str = "[net]\nwidth=3\nheight=3\nchannels=2\n\
     [convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=1\npad=1\nactivation=leaky\n\
     [convolutional]\nfilters=4\nsize=3\nstride=1\npad=1\ngroups=2\nactivation=linear\n\
@@ -65,7 +65,7 @@ pub const WEIGHTY: &str = "[net]\nwidth=3\nheight=3\nchannels=2\n\
     [local]\nfilters=1\nsize=3\nstride=1\npad=1\nactivation=leaky\n\
     [connected]\noutput=2\nactivation=relu\n";
 
-/// Weights are those of the network, all of them finite, or refused with a reason.
+/// Checks that bytes give finite weights for the network, or are refused with a reason.
 ///
 /// # Panics
 /// If a rule is broken.

@@ -1,5 +1,5 @@
-//! Bodies of the fuzz targets under `fuzz/`: what must hold for any bytes whatever. They stand
-//! here so that `tests/corpus.rs` replays the kept corpora without cargo-fuzz.
+//! Bodies of the fuzz targets under `fuzz/`: checks that must hold for any bytes. The bodies lie in this crate
+//! so that `tests/corpus.rs` can replay the kept corpora without cargo-fuzz.
 
 mod datagram;
 mod front;

@@ -1,4 +1,4 @@
-//! Any text as a plan; any plan that passes its check through the code generator.
+//! Fuzzes the plan reader with any text, and the code generator with any plan that passes its check.
 
 use tessera_codegen::EmitOptions;
 use tessera_plan::{check, graph::Darknet, plan::Plan};
@@ -25,7 +25,7 @@ const EVERY_KIND: &str = include_str!("../../../codegen/tests/every_kind.cfg");
 /// The network of [`plan`], without weights.
 ///
 /// # Panics
-/// If the front end does not take it.
+/// If the front end refuses the network.
 pub fn small_model() -> Model {
     model(SMALL, "small")
 }
@@ -35,10 +35,10 @@ fn model(cfg: &str, name: &str) -> Model {
     weights::without(graph.expect("a network"))
 }
 
-/// A plan of that network.
+/// A plan of [`small_model`].
 ///
 /// # Panics
-/// If the planner does not make it.
+/// If the planner makes no plan.
 pub fn small_plan(grid: [usize; 2], cuts: &[usize], target: Target) -> Plan {
     plan_of(&small_model(), grid, cuts, target)
 }
@@ -53,9 +53,9 @@ fn plan_of(model: &Model, grid: [usize; 2], cuts: &[usize], target: Target) -> P
     make::plan(model, &options).expect("a plan")
 }
 
-/// A text is a plan or is refused with a reason. A plan that passes its check, its hash set
-/// aside, is emitted or refused with a reason. Bytes that begin with 0 are edits of a real plan
-/// instead of a text.
+/// Checks that a text is a plan or is refused with a reason, and that a plan that passes its check (without
+/// the check of its hash) is emitted or refused with a reason. Bytes that begin with 0 are edits of a real
+/// plan instead of a text.
 ///
 /// # Panics
 /// If a rule is broken.
@@ -95,8 +95,8 @@ fn emitted(plan: &Plan) {
     }
 }
 
-/// A real plan, edited: a byte that says which plan, then per edit two bytes of place, one of
-/// kind, one of value.
+/// An edited real plan. The bytes: one that selects the plan, then per edit two of place, one of kind, one of
+/// value.
 fn edited(bytes: &[u8]) -> Option<Plan> {
     let (&which, mut rest) = bytes.split_first()?;
     let (grid, cuts): ([usize; 2], &[usize]) = match which % 4 {
@@ -127,10 +127,10 @@ fn edited(bytes: &[u8]) -> Option<Plan> {
     tree.try_into().ok()
 }
 
-/// Edits of one input.
+/// Most edits of one input.
 const EDITS: usize = 12;
 
-/// Everything that can be edited, in order.
+/// Collects all values that edits can change, in order.
 fn collect<'a>(v: &'a mut toml::Value, leaves: &mut Vec<&'a mut toml::Value>) {
     let nested = |v: &toml::Value| v.is_table() || v.is_array();
     if !v.is_table() && !v.as_array().is_some_and(|a| a.iter().any(nested)) {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::{Cx, Map};
 
-/// `[activation]`.
+/// Computes `[activation]`.
 pub(super) fn layer(cx: &Cx<'_>) -> Result<Map> {
     apply(
         cx.section.text("activation").unwrap_or("linear"),
@@ -12,7 +12,7 @@ pub(super) fn layer(cx: &Cx<'_>) -> Result<Map> {
     )
 }
 
-/// The function of `name` on a whole map.
+/// Applies the activation function `name` to every value of a map.
 pub(super) fn apply(name: &str, x: &Map) -> Result<Map> {
     let mut y = x.clone();
     match name {

@@ -1,4 +1,4 @@
-//! Boxes of detection layers, before suppression.
+//! Boxes of detection layers, before non-maximum suppression.
 
 use anyhow::Result;
 
@@ -8,18 +8,18 @@ use super::{Layer, Map, activation::logistic, cfg};
 /// network's input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// Class.
+    /// Number of the class.
     pub class: usize,
-    /// Objectness times class.
+    /// Score: objectness times class probability.
     pub score: f64,
-    /// Centre x, centre y, width, height.
+    /// Centre x, centre y, width and height, relative to the network's input.
     pub bbox: [f64; 4],
 }
 
 /// The boxes of all detection layers of a network run, in Darknet's order.
 ///
 /// # Errors
-/// When a key makes no sense.
+/// When a key's value is invalid.
 pub fn boxes(text: &str, layers: &[Layer], thresh: f64) -> Result<Vec<Found>> {
     let net = &cfg::parse(text)?[0];
     let net = [net.float("width", 0.0), net.float("height", 0.0)];
@@ -36,7 +36,7 @@ pub fn boxes(text: &str, layers: &[Layer], thresh: f64) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Anchor pairs; 0.5 where there are none.
+/// Anchor pair `n` of the list; missing values are 0.5.
 fn anchor(list: &[f64], n: usize) -> [f64; 2] {
     [0, 1].map(|i| list.get(2 * n + i).copied().unwrap_or(0.5))
 }

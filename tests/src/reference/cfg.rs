@@ -1,12 +1,12 @@
-//! The cfg file as Darknet reads it: no spaces, first key wins, numbers end at the first bad
-//! character.
+//! Parses a cfg as Darknet does: spaces do not count, the first of equal keys wins, and numbers end at the first
+//! bad character.
 
 use anyhow::{Context, Result, ensure};
 
 /// A section with its keys.
 #[derive(Clone, Debug)]
 pub(super) struct Section {
-    /// Without brackets.
+    /// The section's name, without brackets.
     pub name: String,
     keys: Vec<(String, String)>,
 }
@@ -75,7 +75,7 @@ impl Section {
     }
 }
 
-/// The longest beginning that is a number; 0 without one.
+/// Parses the longest prefix that is a number; 0 if no prefix is a number.
 fn atoi(text: &str) -> i64 {
     let sign = usize::from(text.starts_with(['-', '+']));
     let digits = text[sign..].bytes().take_while(u8::is_ascii_digit).count();

@@ -7,12 +7,12 @@ use super::{
     weights::{Reader, Statistics},
 };
 
-/// What a convolution read of the file; `share_index` lends it to another.
+/// Arrays of a convolution from the weights file; `share_index` lends the arrays to another layer.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
     biases: Vec<f64>,
     statistics: Option<Statistics>,
-    /// `[filter][channel of its group][ky][kx]`.
+    /// Weights as `[filter][channel of its group][ky][kx]`.
     weights: Vec<f64>,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Window {
     pub size: usize,
     pub stride_y: usize,
     pub stride_x: usize,
-    /// Zero pixels that count for the output's size, each side.
+    /// Zero pixels on each side that count for the output's size.
     pub padding: usize,
     pub dilation: usize,
     pub groups: usize,
@@ -144,7 +144,7 @@ pub(super) fn convolve(x: &Map, weights: &[f64], filters: usize, window: &Window
     }))
 }
 
-/// 1: the binomial 3x3 kernel with padding 1; 2: the mean of 2x2 without padding.
+/// Blurs a map: `mode` 1 is the binomial 3x3 kernel with padding 1, 2 is the mean of 2x2 without padding.
 pub(super) fn blur(x: &Map, mode: i64, stride_y: usize, stride_x: usize) -> Result<Map> {
     let (size, kernel): (usize, &[f64]) = match mode {
         1 => (3, &[1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0]),

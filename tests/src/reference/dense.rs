@@ -72,7 +72,7 @@ pub(super) fn softmax(cx: &Cx<'_>) -> Result<Map> {
     Map::new(data.len(), 1, 1, data)
 }
 
-/// One softmax.
+/// Softmax of one group of values.
 pub(super) fn soft(x: &[f64], temperature: f64) -> Vec<f64> {
     let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let parts: Vec<f64> = x

@@ -1,4 +1,4 @@
-//! Detection layers: their maps.
+//! Output maps of detection layers.
 
 use anyhow::{Result, ensure};
 
@@ -38,7 +38,7 @@ pub(super) fn gaussian(cx: &Cx<'_>) -> Result<Map> {
     })
 }
 
-/// Channel-major with tx, ty, tw, th as they came.
+/// Computes `[region]`: a channel-major map that keeps the box values as the layer read them.
 pub(super) fn region(cx: &Cx<'_>) -> Result<Map> {
     let s = cx.section;
     let x = cx.previous();
@@ -66,7 +66,7 @@ pub(super) fn region(cx: &Cx<'_>) -> Result<Map> {
     Ok(y)
 }
 
-/// v1: flat, the class values of every location first.
+/// Computes `[detection]` of YOLO v1: a flat map that begins with the class values of every location.
 pub(super) fn detection(cx: &Cx<'_>) -> Result<Map> {
     let s = cx.section;
     let mut y = cx.previous().clone();

@@ -1,4 +1,4 @@
-//! Layers that read several others.
+//! Layers that read several other layers.
 
 use anyhow::{Context, Result, ensure};
 
@@ -67,7 +67,7 @@ pub(super) fn shortcut(cx: &Cx<'_>, reader: &mut Reader<'_>) -> Result<Map> {
     activation::apply(name, &sum)
 }
 
-/// Factors `[input][each]`, normalised over the inputs.
+/// Normalises factors `[input][each]` over the inputs.
 fn normalised(raw: &[f64], inputs: usize, each: usize, how: &str) -> Vec<f64> {
     let mut out = raw.to_vec();
     for k in 0..each {
@@ -89,7 +89,7 @@ fn normalised(raw: &[f64], inputs: usize, each: usize, how: &str) -> Vec<f64> {
     out
 }
 
-/// The original's: layers of other sizes are sampled.
+/// The original fork's shortcut, which samples layers of other sizes.
 fn resized(cx: &Cx<'_>, first: &Map, from: &Map) -> Map {
     let (alpha, beta) = (
         cx.section.float("alpha", 1.0),

@@ -2,24 +2,24 @@
 
 use anyhow::{Result, ensure};
 
-/// Channels of rows of columns.
+/// A tensor in C, H, W order: channels of rows of columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
-    /// Channels.
+    /// Number of channels.
     pub c: usize,
-    /// Rows.
+    /// Number of rows.
     pub h: usize,
-    /// Columns.
+    /// Number of columns.
     pub w: usize,
-    /// `c * h * w` values.
+    /// The `c * h * w` values, in C, H, W order.
     pub data: Vec<f64>,
 }
 
 impl Map {
-    /// A map of `data`.
+    /// Makes a map of `data` in C, H, W order.
     ///
     /// # Errors
-    /// When its length is not `c * h * w`, or that is zero.
+    /// When the length of `data` is not `c * h * w`, or is zero.
     pub fn new(c: usize, h: usize, w: usize, data: Vec<f64>) -> Result<Self> {
         ensure!(c * h * w > 0, "an empty map: {c} x {h} x {w}");
         ensure!(
@@ -39,7 +39,7 @@ impl Map {
         }
     }
 
-    /// Value `f(channel, row, column)` everywhere.
+    /// Makes a map with the value `f(channel, row, column)` at each place.
     pub(super) fn from_fn(
         c: usize,
         h: usize,
@@ -65,7 +65,7 @@ impl Map {
         &mut self.data[(c * self.h + y) * self.w + x]
     }
 
-    /// The value there; `None` outside of the map.
+    /// The value at channel `c`, row `y` and column `x`; `None` outside of the map.
     pub(super) fn get(&self, c: usize, y: i64, x: i64) -> Option<f64> {
         let (y, x) = (usize::try_from(y).ok()?, usize::try_from(x).ok()?);
         (y < self.h && x < self.w).then(|| self.at(c, y, x))

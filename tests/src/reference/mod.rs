@@ -1,10 +1,10 @@
-//! Darknet's inference, layer by layer, the slow and obvious way: double precision, C, H, W order,
-//! one value at a time.
+//! Reference interpreter: Darknet's inference, layer by layer, in the slow and obvious way, with double
+//! precision, C, H, W order and one value at a time.
 //!
-//! It shares nothing with planner and codegen: it reads cfg text and weights bytes itself, works
-//! out shapes itself, and folds nothing. Every function follows the description of Darknet's layer
-//! of that name in `docs/darknet.md`; keys, defaults and oddities are those of AlexeyAB's fork unless
-//! [`Fork::Original`] is asked for.
+//! The interpreter shares no code with planner and codegen: it parses cfg text and weights bytes itself, works
+//! out shapes itself, and folds nothing. Every function follows the description of Darknet's layer of that name
+//! in `docs/darknet.md`. Keys, defaults and oddities are those of AlexeyAB's fork, unless the caller asks for
+//! [`Fork::Original`].
 
 mod activation;
 mod boxes;
@@ -26,31 +26,31 @@ pub use map::Map;
 
 use self::{cfg::Section, weights::Reader};
 
-/// Whose Darknet.
+/// The fork of Darknet to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fork {
-    /// AlexeyAB's.
+    /// AlexeyAB's fork.
     Alexey,
-    /// The original.
+    /// The original Darknet.
     Original,
 }
 
 /// A layer's output.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Name of its section.
+    /// Name of the layer's section.
     pub kind: String,
-    /// What it computes.
+    /// Output of the layer.
     pub map: Map,
     section: Section,
     conv: Option<conv::Weights>,
 }
 
-/// What a layer sees.
+/// Context of a layer: its section, the layers before and the network's input.
 struct Cx<'a> {
     fork: Fork,
     section: &'a Section,
-    /// Everything before; the layer's own number is their count.
+    /// All layers before; their count is the layer's own number.
     before: &'a [Layer],
     /// The network's input.
     input: &'a Map,
@@ -62,7 +62,7 @@ impl Cx<'_> {
         self.before.last().map_or(self.input, |l| &l.map)
     }
 
-    /// Number of the layer that `index` means: as written if not negative, else relative.
+    /// Number of the layer to which `index` refers: absolute if not negative, else relative to this layer.
     fn number(&self, index: i64) -> Result<usize> {
         let here = self.before.len();
         let at = if index < 0 {
@@ -80,10 +80,11 @@ impl Cx<'_> {
     }
 }
 
-/// Runs the network of `text` with the weights file `bytes` on `input` (C, H, W); gives every layer.
+/// Runs the network of the cfg `text` with the weights file `bytes` on `input` (C, H, W order); returns the output
+/// of every layer.
 ///
 /// # Errors
-/// When the cfg or the file is not understood, or sizes do not fit.
+/// When the cfg or the weights file cannot be parsed, or sizes do not fit.
 pub fn run(text: &str, bytes: &[u8], input: &[f32], fork: Fork) -> Result<Vec<Layer>> {
     let sections = cfg::parse(text)?;
     let (net, sections) = sections.split_first().context("no [net]")?;
@@ -141,7 +142,7 @@ fn layer(cx: &Cx<'_>, reader: &mut Reader<'_>) -> Result<(Map, Option<conv::Weig
         "Gaussian_yolo" => heads::gaussian(cx)?,
         "region" => heads::region(cx)?,
         "detection" => heads::detection(cx)?,
-        // Nothing at inference, and counted all the same.
+        // These layers do nothing at inference, but have a number.
         "dropout" | "cost" | "empty" | "silence" | "contrastive" => cx.previous().clone(),
         other => anyhow::bail!("[{other}] is not known here"),
     };

@@ -1,4 +1,4 @@
-//! Normalisation layers of their own.
+//! Normalisation layers.
 
 use anyhow::Result;
 

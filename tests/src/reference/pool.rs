@@ -1,4 +1,4 @@
-//! Pools.
+//! Pooling layers.
 
 use anyhow::{Context, Result};
 

@@ -1,4 +1,4 @@
-//! Layers that move values about.
+//! Layers that move values without computing.
 
 use anyhow::{Result, ensure};
 
@@ -20,7 +20,7 @@ pub(super) fn upsample(cx: &Cx<'_>) -> Result<Map> {
     }))
 }
 
-/// YOLOv2's: reads the buffer as if it had another shape.
+/// Computes YOLOv2's `[reorg]`, which reads the buffer as if the buffer had another shape.
 pub(super) fn reorg(cx: &Cx<'_>) -> Result<Map> {
     let x = cx.previous();
     let s = cx.section.size("stride", 1)?;
@@ -53,7 +53,7 @@ pub(super) fn reorg(cx: &Cx<'_>) -> Result<Map> {
     }
 }
 
-/// Space to depth, offset-major; depth to space in reverse.
+/// Computes `[reorg3d]`: space to depth, offset-major; depth to space in reverse.
 pub(super) fn reorg3d(cx: &Cx<'_>) -> Result<Map> {
     let x = cx.previous();
     let s = cx.section.size("stride", 1)?;

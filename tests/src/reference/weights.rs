@@ -1,12 +1,12 @@
-//! The weights file: header, then arrays in the order the layers ask for them.
+//! Reads the weights file: a header, then arrays in the order of the layers' requests.
 
 use anyhow::{Context, Result, ensure};
 
-/// Reads arrays one after the other.
+/// A reader of arrays, one after the other.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
-    /// Connected weights are stored `[in][out]`.
+    /// True if the file stores weights of connected layers as `[in][out]`.
     pub transposed: bool,
 }
 
@@ -64,7 +64,7 @@ impl Statistics {
         })
     }
 
-    /// What stands for arrays that are not in the file: Darknet's own initial values.
+    /// Darknet's initial values, which replace arrays that are not in the file.
     pub fn initial(n: usize) -> Self {
         Self {
             scales: vec![1.0; n],
@@ -73,7 +73,7 @@ impl Statistics {
         }
     }
 
-    /// Channel `c` of `x`, normalised, without the shift.
+    /// Normalises the value `x` of channel `c`, without the shift.
     pub fn apply(&self, c: usize, x: f64, fork: super::Fork) -> f64 {
         let deviation = match fork {
             super::Fork::Alexey => (self.variance[c] + 0.000_01).sqrt(),

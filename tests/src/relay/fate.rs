@@ -1,4 +1,4 @@
-//! What happens to one datagram.
+//! Fates of datagrams: loss, duplication and delay.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use crate::random::{RandomSource, unit};
 /// How a relay treats datagrams. Probabilities lie between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Faults {
-    /// Share that is lost.
+    /// Probability that a datagram is lost.
     pub loss: f64,
-    /// Share of the others that arrives twice; the copy is delayed on its own.
+    /// Probability that a datagram that is not lost arrives twice; the copy has a delay of its own.
     pub duplicate: f64,
-    /// Share that is held back for [`Faults::hold`], so that later ones overtake it.
+    /// Probability that a datagram is held back for [`Faults::hold`], so that later datagrams overtake it.
     pub reorder: f64,
-    /// How long it is held back.
+    /// Extra delay of a datagram that is held back.
     pub hold: Duration,
     /// Delay of every datagram.
     pub delay: Duration,
-    /// Up to so much is added to every delay, evenly distributed.
+    /// Upper bound of the random extra delay of every datagram, which is uniformly distributed.
     pub jitter: Duration,
     /// Longer datagrams are lost in silence, as on a path with a small MTU whose routers send no ICMP.
     pub bytes_max: Option<usize>,
 }
 
 impl Faults {
-    /// None at all.
+    /// No faults.
     pub const NONE: Self = Self {
         loss: 0.0,
         duplicate: 0.0,

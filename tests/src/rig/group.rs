@@ -1,4 +1,4 @@
-//! A process and everything that it starts: started, watched, ended; never left behind.
+//! Process groups: a process and everything that the process starts. No process outlives its group's owner.
 
 use std::{
     fs::{self, File},
@@ -18,19 +18,19 @@ use nix::{
     unistd::Pid,
 };
 
-/// Between two looks at something awaited.
+/// Time between two looks during a wait.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How a process ended.
+/// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It left with this code.
+    /// The process exited with this code.
     Code(i32),
-    /// It was killed.
+    /// This signal killed the process.
     Signal(Signal),
 }
 
-/// A process and everything it started: they form one process group, which ends with this.
+/// A process and everything that the process started, as one process group. Dropping the value kills the group.
 #[derive(Debug)]
 pub struct Group {
     name: String,
@@ -43,7 +43,7 @@ impl Group {
     /// Starts `command`, without standard input; standard error goes to `DIR/NAME.stderr`.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the command cannot be started.
     pub fn start(mut command: Command, name: &str, dir: &Path) -> Result<Self> {
         let stderr = dir.join(format!("{name}.stderr"));
         let child = command
@@ -60,17 +60,17 @@ impl Group {
         })
     }
 
-    /// Standard output, once, where the command pipes it.
+    /// Takes the pipe of standard output; `None` without a pipe, and after the first call.
     pub const fn take_output(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// Name, as given.
+    /// Name of the process, as given to [`Self::start`].
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Process id.
+    /// Process id of the group's leader.
     pub const fn id(&self) -> i32 {
         self.group.as_raw()
     }
@@ -78,15 +78,16 @@ impl Group {
     /// Sends a signal to the process alone.
     ///
     /// # Errors
-    /// When it is not there.
+    /// When the process does not exist.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(self.group, signal)?)
     }
 
-    /// How it ended; `None` while it runs. It stays a zombie, so that its id stays its own.
+    /// The process's end; `None` while the process runs. The ended process stays a zombie, so that no other process
+    /// gets its id.
     ///
     /// # Errors
-    /// When the system does not know it.
+    /// When the system does not know the process.
     pub fn end(&self) -> Result<Option<End>> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         Ok(match waitid(Id::Pid(self.group), flags)? {
@@ -96,19 +97,19 @@ impl Group {
         })
     }
 
-    /// Waits for its end.
+    /// Waits at most `within` for the process's end.
     ///
     /// # Errors
-    /// When it still runs then.
+    /// When the process still runs after `within`.
     pub fn wait(&self, within: Duration) -> Result<End> {
         wait_for(within, || self.end())
             .with_context(|| format!("{} did not end:\n{}", self.name, self.complaint()))
     }
 
-    /// Kills it (SIGKILL), not the processes that it started, and waits for its end.
+    /// Kills the process (SIGKILL), but not the processes that it started, and waits for its end.
     ///
     /// # Errors
-    /// When it had ended before.
+    /// When the process had ended before.
     pub fn kill(&self) -> Result<()> {
         if let Some(end) = self.end()? {
             bail!("{} had already ended: {end:?}", self.name);
@@ -117,10 +118,10 @@ impl Group {
         self.wait(Duration::from_secs(10)).map(|_| ())
     }
 
-    /// Asks it to end (SIGTERM) and waits for that.
+    /// Asks the process to end (SIGTERM) and waits at most `within` for its end.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// When the process does not end in time.
     pub fn stop(&self, within: Duration) -> Result<End> {
         if let Some(end) = self.end()? {
             return Ok(end);
@@ -129,19 +130,19 @@ impl Group {
         self.wait(within)
     }
 
-    /// Stops it in its tracks together with all it started, or lets them go on.
+    /// Pauses all processes of the group if `on` is true, otherwise continues them.
     ///
     /// # Errors
-    /// When there is nobody left.
+    /// When the group has no processes left.
     pub fn pause(&self, on: bool) -> Result<()> {
         let signal = if on { Signal::SIGSTOP } else { Signal::SIGCONT };
         killpg(self.group, signal).with_context(|| self.name.clone())
     }
 
-    /// Ids of the processes that it started and that still run.
+    /// Ids of the children that still run.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not list the children.
     pub fn children(&self) -> Result<Vec<i32>> {
         let mut ids = Vec::new();
         for task in fs::read_dir(format!("/proc/{}/task", self.group))? {
@@ -167,7 +168,7 @@ impl Group {
         Ok(())
     }
 
-    /// Stops one of [`Group::children`] in its tracks, or lets it go on.
+    /// Pauses one of [`Group::children`] if `on` is true, otherwise continues the child.
     ///
     /// # Errors
     /// When it is not a child of this process.
@@ -180,10 +181,10 @@ impl Group {
         Ok(())
     }
 
-    /// Waits until no process that it started runs any more; it has ended itself.
+    /// Waits, after the leader's end, until no process of the group runs any more.
     ///
     /// # Errors
-    /// When some still run then.
+    /// When a process still runs after `within`.
     pub fn wait_alone(&self, within: Duration) -> Result<()> {
         wait_for(within, || {
             let others = members(self.group)?;
@@ -192,12 +193,12 @@ impl Group {
         .with_context(|| format!("{} left processes behind", self.name))
     }
 
-    /// All that it wrote to standard error.
+    /// All text that the process wrote to standard error.
     pub fn errors(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned()
     }
 
-    /// The last lines of that.
+    /// The last lines of [`Self::errors`].
     pub fn complaint(&self) -> String {
         let text = self.errors();
         let lines: Vec<&str> = text.lines().collect();
@@ -232,10 +233,10 @@ fn members(group: Pid) -> Result<Vec<i32>> {
     Ok(found)
 }
 
-/// Looks until `look` gives something.
+/// Calls `look` again and again until it returns a value.
 ///
 /// # Errors
-/// When it fails, or time is over.
+/// When `look` fails, or returns no value within `within`.
 pub fn wait_for<T>(within: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let begun = Instant::now();
     loop {

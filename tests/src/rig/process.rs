@@ -1,4 +1,4 @@
-//! One node process: started, watched, ended; never left behind.
+//! Node processes: a process group with the events, lines and statistics of a node.
 
 use std::{
     collections::VecDeque,
@@ -18,12 +18,12 @@ use serde_json::Value;
 
 use super::group::{Group, wait_for};
 
-/// Most lines of a node's standard output that are kept; the oldest go first.
+/// Most lines of a node's standard output that the rig keeps; the oldest lines go first.
 const LINES_MAX: usize = 4096;
-/// Longest line.
+/// Longest accepted line, in bytes.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// A node's process group, with what nodes tell: events on standard output, statistics in a file.
+/// A node's process group, with the node's events from standard output and its statistics from a file.
 #[derive(Debug)]
 pub struct Process {
     group: Group,
@@ -42,10 +42,10 @@ impl Deref for Process {
 }
 
 impl Process {
-    /// Starts `command` with `--stats FILE`; its files are `DIR/NAME.*`.
+    /// Starts `command` with `--stats FILE`; the process's files are `DIR/NAME.*`.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the command cannot be started.
     pub fn start(mut command: Command, name: &str, dir: &Path) -> Result<Self> {
         let stats = dir.join(format!("{name}.stats.json"));
         let _ = fs::remove_file(&stats);
@@ -54,7 +54,7 @@ impl Process {
         let lines = Arc::new(Mutex::new(VecDeque::new()));
         let reader = group.take_output().map(|out| {
             let into = Arc::clone(&lines);
-            // Ends when the last process of the group closes its output.
+            // The thread ends when the last process of the group closes its output.
             std::thread::spawn(move || collect(out, &into))
         });
         Ok(Self {
@@ -71,10 +71,10 @@ impl Process {
         lines.iter().cloned().collect()
     }
 
-    /// Lines of standard output once nobody writes there any more.
+    /// All lines of standard output, after the last writer has closed the output.
     ///
     /// # Errors
-    /// When somebody still does after `within`.
+    /// When a process still has the output open after `within`.
     pub fn all_lines(&self, within: Duration) -> Result<Vec<String>> {
         let ended = || self.reader.as_ref().is_none_or(JoinHandle::is_finished);
         wait_for(within, || Ok(ended().then_some(())))
@@ -85,11 +85,11 @@ impl Process {
     /// Waits for a JSON line whose `event` is `name`.
     ///
     /// # Errors
-    /// When it does not come in time or the process ends first.
+    /// When the line does not come in time or the process ends first.
     pub fn event(&self, name: &str, within: Duration) -> Result<Value> {
         let mut ended = None;
         wait_for(within, || {
-            // In this order: what it wrote before its end counts.
+            // The end comes first: lines that the process wrote before its end count.
             let end = ended.take();
             let found = self
                 .lines()
@@ -111,11 +111,11 @@ impl Process {
         .with_context(|| format!("{}: waiting for {name:?}", self.name()))
     }
 
-    /// Asks it for its statistics so far (SIGUSR1) and waits for them. Only when it is known to
-    /// listen for signals: it has told something.
+    /// Asks the node for its statistics so far (SIGUSR1) and waits for them. The node must listen for signals
+    /// already: call this function only after the node's first event.
     ///
     /// # Errors
-    /// When they do not come in time.
+    /// When the statistics do not come in time.
     pub fn ask(&self, within: Duration) -> Result<Value> {
         let _ = fs::remove_file(&self.stats);
         self.signal(Signal::SIGUSR1)?;
@@ -123,10 +123,10 @@ impl Process {
         stats.with_context(|| format!("{}: statistics", self.name()))
     }
 
-    /// Its statistics, when it has written them.
+    /// Statistics that the node has written.
     ///
     /// # Errors
-    /// When there are none.
+    /// When the node has written no statistics.
     pub fn stats(&self) -> Result<Value> {
         let text = fs::read(&self.stats)
             .with_context(|| format!("{} wrote no statistics", self.name()))?;

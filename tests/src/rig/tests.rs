@@ -1,4 +1,4 @@
-//! The rig, against a stand-in for a node: a shell script that speaks the same command line.
+//! Tests the rig with a stand-in for a node: a shell script with the same command line.
 
 use nix::sys::signal::Signal;
 
@@ -69,7 +69,7 @@ fn a_cluster_starts_tells_and_stops() {
     });
     let joined = cluster.edges[1].event("joined", SHORT).unwrap();
     assert_eq!(joined["id"], 2);
-    // Half a record is none.
+    // An incomplete line does not count as a record.
     let records = cluster.wait_records(1, SHORT).unwrap();
     assert_eq!(records[0]["frame"], 0);
     let (gateway, edges) = cluster.stop().unwrap();

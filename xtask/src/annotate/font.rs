@@ -2,22 +2,22 @@
 
 use ab_glyph::{Font as _, FontRef, PxScale, ScaleFont as _, point};
 
-/// The font.
+/// The parsed font of labels.
 pub struct Font(FontRef<'static>);
 
 impl Font {
-    /// Reads the font.
+    /// Parses the font that the dependency carries.
     pub fn new() -> Self {
         let font = FontRef::try_from_slice(epaint_default_fonts::HACK_REGULAR);
         Self(font.expect("the dependency's font is one"))
     }
 
-    /// Whether there is a glyph for every character.
+    /// True if the font has a glyph for every character of `text`.
     pub fn has(&self, text: &str) -> bool {
         text.chars().all(|c| self.0.glyph_id(c).0 != 0)
     }
 
-    /// Columns that `text` takes in lines of `line_px`.
+    /// Width of `text` in pixels, in lines of `line_px` pixels.
     #[expect(clippy::cast_possible_truncation, reason = "labels are short")]
     pub fn width_px(&self, text: &str, line_px: u16) -> i64 {
         let font = self.0.as_scaled(f32::from(line_px));
@@ -25,8 +25,8 @@ impl Font {
         width.ceil() as i64
     }
 
-    /// Gives every pixel of `text` to `dot`: column, row, and how much of it is covered, 0 to 1. The line's upper
-    /// left corner is (0, 0).
+    /// Calls `dot` for every pixel of `text` with the column, the row and the covered share of the pixel, 0 to 1.
+    /// The upper left corner of the line is (0, 0).
     pub fn draw(&self, text: &str, line_px: u16, mut dot: impl FnMut(i64, i64, f32)) {
         let scale = PxScale::from(f32::from(line_px));
         let font = self.0.as_scaled(scale);

@@ -1,4 +1,4 @@
-//! A plan alone: all tiles and the tail in one process, per layer and in all.
+//! Measures a plan alone: all tiles and the tail in one process, per layer and in total.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -54,11 +54,11 @@ struct Part {
     name: &'static str,
     times: Times,
     macs: u64,
-    /// Working memory, the largest of its tasks'.
+    /// Bytes of the largest arena of the part's tasks.
     arena_bytes: u64,
 }
 
-/// Everything about one run.
+/// Results of one run.
 struct Report<'a> {
     plan: &'a str,
     threads: usize,
@@ -105,7 +105,7 @@ impl<'a> Report<'a> {
         })
     }
 
-    /// float32 operations per second of the whole team at best.
+    /// Peak float32 operations per second of the whole team; `None` if unknown.
     fn peak(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
         self.layers.peak.map(|p| p * self.threads as f64)

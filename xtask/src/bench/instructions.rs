@@ -1,11 +1,11 @@
-//! `bench --instructions`: how many instructions a frame takes, for a fixed list of small networks.
+//! `bench --instructions`: counts the instructions of a frame, for a fixed list of small networks.
 //!
-//! Counts do not depend on what else the machine does, so a kernel that got slower shows in them
-//! wherever they are taken: `xtask/instructions.toml` records them per target, and `cargo xtask ci`
-//! compares. Processors are emulated, so they say nothing of caches and little of latencies.
+//! Counts do not depend on the load of the machine, so a higher count shows a slower kernel on any machine.
+//! `xtask/instructions.toml` records counts per target, and `cargo xtask ci` compares new counts with the
+//! record. Emulators count, so the counts say nothing of caches and little of latencies.
 //!
-//! A frame's count is the difference of two runs that compute different numbers of frames, divided
-//! by the frames in between: starting, reading files and ending are in both.
+//! A frame's count is the difference of two runs with different numbers of frames, divided by the difference
+//! of those numbers: the instructions of start, file reads and exit occur in both runs and cancel out.
 
 use std::{ffi::OsString, path::PathBuf, process::Command};
 
@@ -34,16 +34,16 @@ mod valgrind;
 pub struct Run {
     /// The node.
     pub node: PathBuf,
-    /// Its arguments.
+    /// Arguments of the node.
     pub args: Vec<OsString>,
 }
 
-/// How the instructions of a target are counted.
+/// A counter for the instructions of a target.
 struct Counter {
     target: Target,
     /// Counts the instructions that a run executes.
     count: fn(&Run) -> Result<u64>,
-    /// Why that is not possible here.
+    /// Why this machine cannot count; `None` if it can.
     missing: fn() -> Option<String>,
 }
 
@@ -66,7 +66,7 @@ const COUNTERS: [Counter; 3] = [
     },
 ];
 
-/// Which of these programs cannot be started, if any.
+/// A message that names the first of these programs that cannot be started; `None` if all start.
 fn missing(programs: &[&str]) -> Option<String> {
     let runs = |p: &&&str| {
         let out = Command::new(p).arg("--version").output();
@@ -79,14 +79,14 @@ fn missing(programs: &[&str]) -> Option<String> {
 /// Frames of the two runs.
 const FRAMES: [u32; 2] = [1, 3];
 
-/// What is counted, and what for.
+/// Options of a count.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
-    /// One target, instead of all that can be counted here.
+    /// The target to count; `None` for all targets that this machine can count.
     pub target: Option<String>,
     /// Write the record.
     pub record: bool,
-    /// Fail on what is slower than recorded.
+    /// Fail on counts above the record.
     pub check: bool,
     /// Fail if a target cannot be counted.
     pub strict: bool,
@@ -168,10 +168,10 @@ pub fn run(args: &Asked) -> Result<()> {
     Ok(())
 }
 
-/// Counts a frame of the model that is named.
+/// Counts a frame of the model that flags name.
 ///
 /// # Errors
-/// When it cannot be planned, compiled or counted.
+/// When the model cannot be planned, compiled or counted.
 pub fn one(args: &BenchArgs, from: &ModelArgs) -> Result<()> {
     let subject = Subject::make(args, from)?;
     let name = subject.target.name();
@@ -201,7 +201,7 @@ pub fn one(args: &BenchArgs, from: &ModelArgs) -> Result<()> {
     Ok(())
 }
 
-/// Instructions of a frame, where `run` gives the command line for a number of frames.
+/// Number of instructions of a frame; `run` returns the command line for a number of frames.
 fn frame(count: fn(&Run) -> Result<u64>, run: &dyn Fn(u32) -> Run) -> Result<u64> {
     let [few, many] = FRAMES;
     let frames = count(&run(many))?.saturating_sub(count(&run(few))?);

@@ -1,4 +1,4 @@
-//! Runs a node alone, once, and reads what it says about its times.
+//! Runs a node alone, once, and reads the times that the node reports.
 
 use std::{path::Path, process::Command};
 
@@ -8,42 +8,42 @@ use tessera_plan::files::events::Event;
 
 use crate::{build::Built, children};
 
-/// How a node is run.
+/// Parameters of a timed run of a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// What is run.
+    /// The compiled node.
     pub built: &'a Built,
     /// The frame: C, H, W, float32.
     pub tensor: &'a Path,
-    /// How often it is computed under the clock.
+    /// Number of timed computations of the frame.
     pub frames: u32,
-    /// Threads that share every layer.
+    /// Number of threads that share every layer.
     pub threads: usize,
-    /// Whether layers are timed too.
+    /// True to time layers too.
     pub layers: bool,
 }
 
-/// What the node said.
+/// Times and events that the node reported.
 #[derive(Debug)]
 pub struct Said {
     /// Seconds of every frame.
     pub frame: Vec<f64>,
-    /// The stages' part of them.
+    /// Seconds of the stages in every frame.
     pub stages: Vec<f64>,
-    /// The tail's part of them.
+    /// Seconds of the tail in every frame.
     pub tail: Vec<f64>,
-    /// Processor seconds of every frame, all threads together.
+    /// Processor seconds of every frame, summed over all threads.
     pub processor: Vec<f64>,
-    /// Peak resident set (`VmHWM`) of the process.
+    /// Peak resident set (`VmHWM`) of the process, in bytes.
     pub peak_bytes: u64,
-    /// All events.
+    /// All events that the node printed, as JSON.
     pub events: Vec<Value>,
 }
 
 /// Runs the node.
 ///
 /// # Errors
-/// When it cannot be started, fails, or says nothing of its times.
+/// When the node cannot be started, fails, or reports no times.
 pub fn time(run: Run<'_>) -> Result<Said> {
     let mut command = Command::new(&run.built.node);
     command

@@ -1,9 +1,9 @@
-//! `bench --peers`: other engines on the same network, weights and input, turn by turn with ours.
+//! `bench --peers`: compares Tessera with other engines on the same network, weights and input.
 //!
-//! The engines are driven by scripts that are no part of this project ([`engines`] says which and
-//! where). They write one folder per network with everything in every engine's form; the emitted
-//! node reads its cfg, weights and input from there too. One round is one process per engine and
-//! thread count, ours first, so that whatever else the machine does meets all of them alike.
+//! Scripts outside of this project drive the engines ([`engines`] names the scripts and their folder). The
+//! scripts write one folder per network, with cfg, weights and input in every engine's form; the emitted node
+//! reads its files from the same folder. A round runs one process per engine and thread count, Tessera's node
+//! first, so that other load on the machine affects all engines alike.
 
 use std::path::Path;
 
@@ -27,17 +27,17 @@ mod network;
 mod sample;
 mod table;
 
-/// Frames of our own in one process: at least, at most.
+/// Least and largest number of frames that Tessera's node computes in one process.
 const FRAMES: (f64, f64) = (3.0, 200.0);
 
 /// Runs the command.
 ///
 /// # Errors
-/// When scripts or engines are missing, or our own node cannot be made or run. A peer that fails
-/// is reported in the table.
+/// When scripts or engines are missing, or Tessera's node cannot be made or run. The table reports peers that
+/// fail.
 pub fn run(args: &BenchArgs, from: &ModelArgs, python: Option<&Path>) -> Result<()> {
     let peers = Peers::find(python, args.peers_dir.as_deref(), &args.engines)?;
-    // No layers on edges: the whole network on this machine.
+    // Without layers on edges, the whole network runs on this machine.
     let last_cut = args.plan.cuts.last().copied();
     let leading = args.plan.offload.or(last_cut).filter(|n| *n > 0);
     let whole = leading.is_none() || args.whole;
@@ -57,13 +57,13 @@ pub fn run(args: &BenchArgs, from: &ModelArgs, python: Option<&Path>) -> Result<
     Ok(())
 }
 
-/// What a network's rounds gave.
+/// Results of a network's rounds.
 struct Report {
-    /// Name of our plan.
+    /// Name of Tessera's plan.
     plan: String,
-    /// Per thread count: ours, then the peers.
+    /// Rows by thread count: Tessera's row, then the peers' rows.
     rows: Vec<(usize, Vec<Row>)>,
-    /// Largest differences of outputs, relative to the largest value, as `ours against ncnn`.
+    /// Largest differences of outputs, relative to the largest value, each with a label as `ours against ncnn`.
     differences: Vec<(String, f64)>,
 }
 
@@ -122,8 +122,8 @@ fn one(args: &BenchArgs, darknet: Fork, peers: &Peers, network: &Network) -> Res
     })
 }
 
-/// Our node: leading layers as one tile (or the grid asked for) that an edge runs; a whole network
-/// as one board runs it.
+/// Makes Tessera's plan and node: leading layers as one tile (or the given grid) that an edge runs, or a whole
+/// network as one board runs it.
 fn ours(args: &BenchArgs, darknet: Fork, network: &Network) -> Result<(String, Built)> {
     let model = ModelArgs {
         model: network.cfg.clone(),

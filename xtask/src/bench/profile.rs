@@ -1,4 +1,4 @@
-//! What every layer takes, summed over a frame's tasks, against the peak.
+//! Times of layers, summed over a frame's tasks, and their share of the peak speed.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use tessera_planner::text::{Table, count};
 
 use super::times::Times;
 
-/// A layer, over all tiles of a frame.
+/// Times of a layer, summed over all tiles of a frame.
 #[derive(Debug, Default)]
 struct Layer {
     name: String,
-    /// Kernel, without its strides; `loop` where there is none.
+    /// Name of the kernel, without its strides; `loop` for a layer without a kernel.
     kernel: String,
     macs: u64,
     times: Times,
@@ -25,16 +25,16 @@ struct Layer {
 /// Times of a frame's layers.
 #[derive(Debug)]
 pub struct Profile {
-    /// By node, in order.
+    /// Layers by node, in ascending order.
     layers: BTreeMap<NodeIx, Layer>,
-    /// float32 operations per second of one core at best, if that is known.
+    /// Peak float32 operations per second of one core; `None` if unknown.
     pub peak: Option<f64>,
 }
 
 /// Finds the profile among a node's events.
 ///
 /// # Errors
-/// When there is none or it does not fit the plan.
+/// When there is no profile, or the profile does not fit the plan.
 pub fn read(events: &[Value], plan: &Plan) -> Result<Profile> {
     let event = events
         .iter()
@@ -88,7 +88,7 @@ pub fn flops(macs: u64, seconds: f64) -> f64 {
     2.0 * macs as f64 / seconds.max(1e-9)
 }
 
-/// A table for rows of [`add`].
+/// An empty table for rows of [`add`].
 pub fn table() -> Table {
     Table::new(
         "<<>>>>>>",
@@ -105,7 +105,7 @@ pub fn table() -> Table {
     )
 }
 
-/// Adds a row: rates are those of the shortest time.
+/// Adds a row; rates are computed from the shortest time.
 pub fn add(table: &mut Table, name: &str, kernel: &str, t: Times, macs: u64, peak: Option<f64>) {
     let ms = |s: f64| format!("{:.3}", s * 1e3);
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
@@ -124,7 +124,7 @@ pub fn add(table: &mut Table, name: &str, kernel: &str, t: Times, macs: u64, pea
 }
 
 impl Profile {
-    /// float32 operations per second that `threads` cores do at best.
+    /// Peak float32 operations per second of `threads` cores; `None` if unknown.
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     fn peak_of(&self, threads: usize) -> Option<f64> {
         self.peak.map(|p| p * threads as f64)

@@ -1,4 +1,4 @@
-//! A model planned and compiled as the flags say, and a frame for it.
+//! The subject of a measurement: a model, planned and compiled as the flags say, and a frame.
 
 use std::path::PathBuf;
 
@@ -13,20 +13,20 @@ use crate::{
     model, plan,
 };
 
-/// What is measured.
+/// A planned and compiled model.
 #[derive(Debug)]
 pub struct Subject {
     /// The plan.
     pub plan: Plan,
-    /// Its target.
+    /// The target that the node is compiled for.
     pub target: Target,
-    /// Its node.
+    /// The compiled node.
     pub built: Built,
     dir: TempDir,
 }
 
 impl Subject {
-    /// Makes it.
+    /// Plans and compiles the model, and writes a frame.
     ///
     /// # Errors
     /// When the model cannot be planned or compiled.
@@ -46,7 +46,7 @@ impl Subject {
             target,
             dir: tempfile::tempdir()?,
         };
-        // Mid grey: kernels take the same time for every picture.
+        // The frame is mid grey: kernels take the same time for every picture.
         let values = loaded.model.graph.input.len();
         std::fs::write(subject.frame(), 0.5f32.to_le_bytes().repeat(values))?;
         Ok(subject)

@@ -1,20 +1,20 @@
 //! Order statistics of repeated timings.
 
-/// What many timings of one thing come to.
+/// Order statistics of a list of timings, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
-    /// The shortest: what the machine can do undisturbed.
+    /// The shortest time: the speed of an undisturbed machine.
     pub min_s: f64,
-    /// The median.
+    /// The median time.
     pub median_s: f64,
-    /// The longest.
+    /// The longest time.
     pub max_s: f64,
-    /// From the first to the third quartile: how far apart the middle half lies.
+    /// The interquartile range: third quartile minus first quartile.
     pub spread_s: f64,
 }
 
 impl Times {
-    /// Of a list of seconds; `None` for an empty one.
+    /// Computes the statistics of a list of seconds; `None` for an empty list.
     pub fn of(list: &[f64]) -> Option<Self> {
         let mut v = list.to_vec();
         v.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The layers that are timed, and the crate that computes them.
+//! The layers that the command times, and the crate that computes the layers.
 
 use std::{
     ffi::OsString,
@@ -28,7 +28,7 @@ use crate::{
     workspace,
 };
 
-/// Channels in and out, and sides of the map: what networks have, and what tiles of them are.
+/// Channels in and out, and sides of the map: common sizes of networks' maps and of their tiles.
 const SHAPES: [(usize, usize, &[usize]); 7] = [
     (16, 32, &[104, 26]),
     (32, 64, &[104, 26]),
@@ -38,7 +38,7 @@ const SHAPES: [(usize, usize, &[usize]); 7] = [
     (512, 1024, &[19, 10]),
     (1024, 1024, &[19]),
 ];
-/// Multiply-adds that a case is repeated to, about.
+/// Approximate number of multiply-adds of a timed case: small layers repeat.
 const ENOUGH: usize = 1 << 31;
 
 /// A layer: a 3x3 convolution.
@@ -49,7 +49,7 @@ struct Shape {
     side: usize,
 }
 
-/// A layer and how it is computed.
+/// A layer and the kernel that computes the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
     kernel: Kernel,
@@ -62,13 +62,13 @@ fn shapes() -> impl Iterator<Item = Shape> {
     })
 }
 
-/// Every kernel at every size.
+/// All cases: every kernel at every size.
 pub fn all() -> impl Iterator<Item = Case> {
     shapes().flat_map(|shape| Kernel::ALL.map(|kernel| Case { kernel, shape }))
 }
 
 impl Shape {
-    /// `64-128-26`: all kernels share a shape's input.
+    /// Name of the shape, as `64-128-26`. All kernels share the shape's input.
     fn name(self) -> String {
         format!("{}-{}-{}", self.cin, self.filters, self.side)
     }
@@ -77,7 +77,7 @@ impl Shape {
         9 * self.cin * self.filters * self.side * self.side
     }
 
-    /// The layer as a network, whose cfg is written to `dir`.
+    /// Makes a network of the layer, and writes its cfg to `dir`.
     fn model(self, dir: &Path) -> Result<Model> {
         let cfg = dir.join(format!("{}.cfg", self.name()));
         let net = format!(
@@ -95,18 +95,18 @@ impl Shape {
 }
 
 impl Case {
-    /// `winograd4-64-128-26`.
+    /// Name of the case, as `winograd4-64-128-26`.
     pub fn name(&self) -> String {
         let kernel = format!("{:?}", self.kernel).to_lowercase();
         format!("{kernel}-{}", self.shape.name())
     }
 
-    /// Frames that are worth timing.
+    /// Number of frames to time.
     fn frames(&self) -> usize {
         (ENOUGH / self.shape.macs()).clamp(3, 50)
     }
 
-    /// What the table says of it.
+    /// Makes the case's entry of the cost table.
     #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
     pub fn row(&self, seconds: f64) -> Row {
         Row {
@@ -127,7 +127,7 @@ impl Case {
         }
     }
 
-    /// The layer planned with its kernel; `None` if the target has none for it.
+    /// Plans the layer with the case's kernel; `None` if the target has no such kernel for the layer.
     fn plan(&self, model: &Model, target: Target) -> Result<Option<Plan>> {
         let board = Board {
             team: 1,
@@ -150,7 +150,7 @@ impl Case {
     }
 }
 
-/// The name of the files with a case's weights: all kernels that read them as trained share them.
+/// Name of the case's weights files. All kernels that read trained weights unchanged share the files.
 fn weights_name(case: &Case, plan: &Plan) -> String {
     let mut packing = plan.target.values().flat_map(|t| &t.packing);
     if packing.all(|p| p.weights.is_f32()) {
@@ -165,15 +165,15 @@ pub struct Bundle {
     target: Target,
     dir: PathBuf,
     cases: Vec<Case>,
-    /// Of every case: the name of its weights and input.
+    /// Name of the weights and input of each case.
     files: Vec<String>,
 }
 
 impl Bundle {
-    /// Plans, emits, packs and compiles into `dir`, with a script that times everything.
+    /// Plans, emits, packs and compiles all cases into `dir`, with a script that times the cases.
     ///
     /// # Errors
-    /// When one of that fails.
+    /// When one of these steps fails.
     pub fn build(target: Target, dir: &Path) -> Result<Self> {
         let made = dir.join("cases");
         fs::create_dir_all(&made).with_context(|| format!("cannot make {}", made.display()))?;
@@ -197,7 +197,7 @@ impl Bundle {
         let name = format!("calibrate-{}", target.name());
         let programs: Vec<(&str, &Plan)> =
             list.iter().map(|(_, n, p, _)| (n.as_str(), p)).collect();
-        // The crate lies where the runtime's path is known; only the node goes along.
+        // The crate lies where the runtime's path is known; `dir` receives only the node.
         let sources = workspace::root()
             .join("target/tessera")
             .join(&name)
@@ -228,17 +228,17 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// What can be timed.
+    /// The cases that the bundle can time.
     pub fn cases(&self) -> &[Case] {
         &self.cases
     }
 
-    /// The node.
+    /// Path of the compiled node.
     pub fn node(&self) -> PathBuf {
         self.dir.join("node")
     }
 
-    /// Arguments that compute a case `frames` times, by one thread.
+    /// Arguments of the node that computes a case `frames` times with one thread.
     pub fn args(&self, case: &Case, frames: usize) -> Vec<OsString> {
         let mut known = self.cases.iter().zip(&self.files);
         let name = known.find(|(c, _)| *c == case).map_or("", |(_, f)| f);
@@ -261,7 +261,8 @@ impl Bundle {
         ]
     }
 
-    /// A script for any shell: a line that names the core, then per case a line and what the node says.
+    /// Writes a script for any shell. The script prints a line that names the core, then for each case a line and
+    /// the node's output.
     fn write_script(&self) -> Result<()> {
         let mut text = format!(
             "#!/bin/sh\n# Generated by tessera: times every layer, by one thread. Let nothing else run meanwhile.\n\

@@ -1,12 +1,12 @@
-//! What `measure.sh` prints: for which target, which core, the seconds of every layer's frames, and that
-//! this was all.
+//! Parses the output of `measure.sh`: the target, the core, the seconds of every layer's frames, and a line that
+//! marks the end.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// Most lines that are read.
+/// Most lines that the parser accepts.
 const LINES_MAX: usize = 1 << 16;
 
 /// Times by layer.
@@ -14,17 +14,17 @@ const LINES_MAX: usize = 1 << 16;
 pub struct Results {
     target: Option<String>,
     core: Option<String>,
-    /// Whether the last layer's are there.
+    /// True if the output contains the end mark.
     is_whole: bool,
-    /// Seconds of frames.
+    /// Seconds of frames, by layer.
     times: BTreeMap<String, Vec<f64>>,
 }
 
 impl Results {
-    /// Reads the script's output.
+    /// Parses the script's output.
     ///
     /// # Errors
-    /// When a line is something else.
+    /// When a line is not from the script.
     pub fn read(text: &str) -> Result<Self> {
         let mut found = Self::default();
         let mut case = None;
@@ -58,10 +58,10 @@ impl Results {
         Ok(found)
     }
 
-    /// That these are all results, and of kernels for `target`.
+    /// Checks that the results are complete, and of kernels for `target`.
     ///
     /// # Errors
-    /// When they are of another target, or were cut off.
+    /// When the results are of another target, or end too early.
     pub fn are_all_of(&self, target: &str) -> Result<()> {
         let found = self
             .target
@@ -78,7 +78,7 @@ impl Results {
         Ok(())
     }
 
-    /// Takes another round's times.
+    /// Adds the times of another round.
     pub fn add(&mut self, other: Self) {
         self.core = other.core.or(self.core.take());
         for (case, seconds) in other.times {
@@ -86,17 +86,17 @@ impl Results {
         }
     }
 
-    /// The processor, if the script found its name.
+    /// Name of the processor, if the script found the name.
     pub fn core(&self) -> Option<&str> {
         self.core.as_deref()
     }
 
-    /// Least time of a layer.
+    /// Least time of a layer's frame, in seconds; `None` without times of the layer.
     pub fn best(&self, case: &str) -> Option<f64> {
         self.times.get(case)?.iter().copied().min_by(f64::total_cmp)
     }
 
-    /// By how much the median time of a layer is above its least: the median of all layers.
+    /// Relative distance of a layer's median time from its least time: the median over all layers.
     pub fn spread(&self) -> f64 {
         let of = |times: &Vec<f64>| {
             let mut times = times.clone();

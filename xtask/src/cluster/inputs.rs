@@ -1,10 +1,10 @@
-//! What sources get.
+//! The input files of sources.
 
 use std::path::PathBuf;
 
 use tessera_plan::files::records::Record;
 
-/// Files that sources make frames of.
+/// Files from which sources make frames.
 #[derive(Clone, Debug)]
 pub enum Inputs {
     /// Picture files.
@@ -26,7 +26,7 @@ impl Inputs {
         }
     }
 
-    /// What source `i` of `n` gets: every n-th file, or all of them when there are too few.
+    /// The files of source `i` of `n`: every n-th file, or all files when there are fewer files than sources.
     pub fn share(&self, i: usize, n: usize) -> Self {
         let pick = |files: &[PathBuf]| -> Vec<PathBuf> {
             if files.len() < n {
@@ -42,7 +42,7 @@ impl Inputs {
     }
 }
 
-/// Names the file of every record: its tag counts its source's inputs.
+/// Sets the file name of every record: a record's tag is the index among its source's inputs.
 pub(super) fn name_files(records: &mut [Record], shares: &[Inputs]) {
     for r in records {
         let source = usize::from(r.subject.source).checked_sub(1);
@@ -70,7 +70,7 @@ mod tests {
         let shares = [all.share(0, 2), all.share(1, 2)];
         assert_eq!(shares[0].files(), inputs(&["a", "c", "e"]).files());
         assert_eq!(shares[1].files(), inputs(&["b", "d"]).files());
-        // Too few for everybody: all get all.
+        // With fewer files than sources, every source gets all files.
         assert_eq!(inputs(&["a"]).share(1, 2).len(), 1);
         let record = |(source, tag)| Record {
             subject: Subject {

@@ -1,4 +1,4 @@
-//! A local cluster of real processes: one gateway, edges, their workers.
+//! A local cluster of real processes: one gateway, edges and the edges' workers.
 
 mod inputs;
 mod node;
@@ -20,12 +20,12 @@ pub use inputs::Inputs;
 use inputs::name_files;
 use node::{Node, spawn};
 
-/// What to start.
+/// Configuration of a local cluster.
 #[derive(Debug)]
 pub struct Config<'a> {
     /// The compiled node.
     pub node: &'a Path,
-    /// Its packed weights.
+    /// The node's packed weights.
     pub weights: &'a Path,
     /// Number of edges; the first `sources` of them hold frames.
     pub edges: usize,
@@ -33,36 +33,36 @@ pub struct Config<'a> {
     pub sources: usize,
     /// Worker processes per edge.
     pub workers: usize,
-    /// Threads of the tail.
+    /// Number of threads of the tail.
     pub threads: usize,
-    /// Threads of every worker.
+    /// Number of threads of every worker.
     pub worker_threads: usize,
-    /// What the frames are made of.
+    /// Files from which sources make frames.
     pub inputs: Inputs,
-    /// Score threshold.
+    /// Score threshold of detections, 0 to 1.
     pub thresh: f32,
-    /// NMS threshold.
+    /// Overlap (IoU) above which non-maximum suppression drops a box, 0 to 1.
     pub nms: f32,
-    /// Keep pictures' shape.
+    /// True to keep the pictures' aspect ratio.
     pub letterbox: bool,
-    /// Turn pictures as their EXIF orientation says.
+    /// True to turn pictures as their EXIF orientation says.
     pub upright: bool,
-    /// Where to dump tensors.
+    /// Folder for dumped tensors; `None` to dump nothing.
     pub dump: Option<&'a Path>,
-    /// A command in front of the node: an emulator for cross-built nodes.
+    /// Command in front of the node: an emulator for cross-built nodes, or nothing.
     pub runner: Vec<String>,
 }
 
-/// What a run gave.
+/// Results of a cluster's run.
 #[derive(Debug)]
 pub struct ClusterRun {
-    /// One record per frame, as the gateway wrote them, with the names of their files.
+    /// One record per frame, as the gateway wrote the record, with the name of the frame's file.
     pub records: Vec<Record>,
     /// Inputs that a source could not read.
     pub skipped: Vec<Skipped>,
-    /// What the gateway said of itself; `None` if it died.
+    /// Statistics of the gateway; `None` if the gateway died.
     pub gateway: Option<GatewayStatistics>,
-    /// The same of every edge.
+    /// Statistics of each edge; `None` for an edge that died.
     pub edges: Vec<Option<EdgeStatistics>>,
     /// Seconds from the first edge's start to the last record.
     pub seconds: f64,
@@ -71,9 +71,9 @@ pub struct ClusterRun {
 /// An input that a source could not read.
 #[derive(Clone, Debug)]
 pub struct Skipped {
-    /// Its file.
+    /// Path of the input's file.
     pub file: String,
-    /// Why.
+    /// Why the source could not read the file.
     pub error: String,
 }
 
@@ -89,20 +89,21 @@ impl Skipped {
     }
 }
 
-/// How long nothing may happen before the cluster is given up.
+/// Time without any progress after which the command gives up.
 const STALL: Duration = Duration::from_secs(300);
-/// Most of the time between two looks at it that counts as waiting: in a longer one, this command was stopped.
+/// Longest time between two looks at the cluster that counts as waiting: during a longer time, the command itself
+/// was stopped.
 const LOOK_MAX: Duration = Duration::from_secs(1);
-/// How long edges may take to leave when their gateway tells them to.
+/// Time that edges have to leave when their gateway tells them to leave.
 const TOLD: Duration = Duration::from_secs(3);
-/// How long a node may take to end after SIGTERM.
+/// Time that a node has to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Waits for the gateway's `listening` event.
 fn listening(gateway: &mut Node) -> Result<SocketAddr> {
     let begun = Instant::now();
     while begun.elapsed() < STALL {
-        // In this order: what it told before its end counts.
+        // The end comes first: events that the gateway printed before its end count.
         let ended = gateway.child.try_wait()?.is_some();
         let addr = |event: &Event| match event {
             Event::Listening { addr, .. } => Some(addr.clone()),
@@ -119,7 +120,7 @@ fn listening(gateway: &mut Node) -> Result<SocketAddr> {
     bail!("the gateway did not start:\n{}", gateway.complaint())
 }
 
-/// The records that were written so far.
+/// Reads the records that the gateway has written so far.
 fn records(path: &Path) -> Result<Vec<Record>> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -131,7 +132,8 @@ fn records(path: &Path) -> Result<Vec<Record>> {
         .collect()
 }
 
-/// Starts a cluster, waits for all its frames, ends it, and collects what the nodes tell.
+/// Starts a cluster, waits for all frames, ends the nodes, and collects the nodes' records and statistics.
+/// `progress` receives the numbers of finished and of expected frames.
 ///
 /// # Errors
 /// When a node cannot start, all work is stuck, or the gateway dies.
@@ -199,8 +201,8 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         }
         for (i, n) in nodes.iter_mut().enumerate() {
             if let Some(status) = n.child.try_wait()? {
-                // A dead edge is the cluster's business; without the gateway, or a source that
-                // never began, nothing more will come.
+                // The cluster copes with a dead edge. Without the gateway, or a source that never began, no more
+                // records will come.
                 if i == 0 || !status.success() {
                     bail!("{} ended early ({status}):\n{}", n.name, n.complaint());
                 }
@@ -234,8 +236,8 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
     })
 }
 
-/// Ends the nodes and reads their statistics: the gateway tells its edges to leave; who does not
-/// hear it is told by a signal.
+/// Ends the nodes and reads their statistics. The gateway tells its edges to leave; edges that do not hear the
+/// gateway get a signal.
 fn end(mut nodes: Vec<Node>) -> Result<(Option<GatewayStatistics>, Vec<Option<EdgeStatistics>>)> {
     let begun = Instant::now();
     let ended = |nodes: &mut [Node], within: Duration| {

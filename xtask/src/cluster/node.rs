@@ -1,4 +1,4 @@
-//! A node's process: started, listened to, ended.
+//! A node's process: its start, its events and its end.
 
 use std::{
     fs::File,
@@ -19,13 +19,13 @@ use tessera_plan::files::events::Event;
 use super::Config;
 use crate::children::{self, Started};
 
-/// Most events of one node that are kept.
+/// Most events that the command keeps of one node.
 const EVENTS_MAX: usize = 10_000;
 
-/// What a node told on standard output.
+/// Events that a node printed on standard output.
 type Events = Arc<Mutex<Vec<Event>>>;
 
-/// A running node; killed when it is dropped.
+/// A running node. Dropping the value kills the node.
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) child: Started,
@@ -35,23 +35,23 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Asks it to end.
+    /// Asks the node to end, with SIGTERM.
     pub(super) fn terminate(&self) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
     }
 
-    /// What it told so far, as far as `pick` wants it.
+    /// The events so far that `pick` selects.
     pub(super) fn events<T>(&self, pick: impl Fn(&Event) -> Option<T>) -> Vec<T> {
         let all = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().filter_map(pick).collect()
     }
 
-    /// What it said of itself; `None` if it did not end by itself.
+    /// The node's statistics; `None` if the node did not end by itself.
     ///
     /// # Errors
-    /// When what it wrote is of another form.
+    /// When the statistics have another form.
     pub(super) fn statistics<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let Ok(text) = std::fs::read_to_string(&self.statistics) else {
             return Ok(None);
@@ -61,7 +61,7 @@ impl Node {
             .map(Some)
     }
 
-    /// The last lines it wrote to stderr.
+    /// The last lines that the node wrote to stderr.
     pub(super) fn complaint(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -108,7 +108,7 @@ pub(super) fn spawn(
     let events = Events::default();
     if let Some(out) = child.stdout.take() {
         let into = Arc::clone(&events);
-        // Ends when the last process that has the pipe does.
+        // The thread ends when the last process with the pipe ends.
         std::thread::spawn(move || collect(out, &into));
     }
     Ok(Node {

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use super::kind;
 
-/// Checks that files can be written into the folder `path`, or that it can be made. Makes nothing.
+/// Checks that files can be written into the folder `path`, or that the folder can be made. Makes no folder.
 ///
 /// # Errors
-/// When it cannot; the message names `flag`.
+/// When neither is possible; the message names `flag`.
 pub fn check(flag: &str, path: &Path) -> Result<()> {
     let whole = std::path::absolute(path)?;
     for above in whole.ancestors() {
@@ -21,7 +21,7 @@ pub fn check(flag: &str, path: &Path) -> Result<()> {
                 above.display(),
                 kind(meta.file_type())
             ),
-            // A link to nothing is in the way of a folder of its name.
+            // A dangling link prevents making a folder of its name.
             Err(_) if above.is_symlink() => bail!(
                 "{flag} {}: {} is a link to what does not exist",
                 path.display(),
@@ -33,7 +33,8 @@ pub fn check(flag: &str, path: &Path) -> Result<()> {
     bail!("{flag} {}: there is no such place", path.display())
 }
 
-/// Whether a file can be made in `folder`: only trying tells, of permissions, quotas and read-only disks.
+/// Checks that a file can be made in `folder`, by making one: permissions, quotas and read-only disks show only
+/// then.
 pub(super) fn writable(flag: &str, path: &Path, folder: &Path) -> Result<()> {
     let tried = tempfile::tempfile_in(folder);
     tried.with_context(|| {

@@ -7,10 +7,10 @@ use nix::fcntl::OFlag;
 
 use super::kind;
 
-/// Bytes of a regular file; its contents are not looked at.
+/// Length of a regular file in bytes; does not read the contents.
 ///
 /// # Errors
-/// When it cannot be found, or is no regular file.
+/// When the path leads to no regular file.
 pub fn length(path: &Path) -> Result<u64> {
     let shown = path.display();
     let meta = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
@@ -20,14 +20,14 @@ pub fn length(path: &Path) -> Result<u64> {
     Ok(meta.len())
 }
 
-/// Reads a regular file of at most `bytes_max`; `advice` is told when it has more.
+/// Reads a regular file of at most `bytes_max` bytes. The error for a larger file contains `advice`.
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, or is too large.
+/// When the file cannot be read, is not a regular file, or is too large.
 pub fn read(path: &Path, bytes_max: u64, advice: &str) -> Result<Vec<u8>> {
     length(path)?;
     let failed = || format!("cannot read {}", path.display());
-    // Should it be a pipe by now, one without a writer does not hold this up.
+    // If a pipe has replaced the file since the check, opening does not wait for the pipe's writer.
     let mut options = File::options();
     options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
     let file = options.open(path).with_context(failed)?;

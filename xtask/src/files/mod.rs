@@ -1,6 +1,6 @@
-//! Files and folders that flags name, whatever lies there: a folder, a pipe, a socket, a device, or nothing. An input is
-//! a regular file, so that no command waits for a pipe or reads a device without an end. An output is looked at before
-//! minutes are spent on what it is to receive.
+//! Files and folders that flags name, whatever lies there: a folder, a pipe, a socket, a device, or nothing. An input
+//! is a regular file, so that no command waits for a pipe or reads an endless device. Commands check an output before
+//! they spend minutes on its contents.
 
 mod folder;
 mod input;
@@ -12,7 +12,7 @@ pub use folder::check as check_folder;
 pub use input::{length, read};
 pub use output::Output;
 
-/// What an entry of a folder is.
+/// The kind of a folder's entry, in words.
 fn kind(of: FileType) -> &'static str {
     match of {
         t if t.is_file() => "a file",

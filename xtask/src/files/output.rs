@@ -20,11 +20,11 @@ use nix::{
 
 use super::{folder, kind};
 
-/// How long a pipe's reader may take for what a pipe holds.
+/// Time that a pipe's reader has to read the contents of a full pipe.
 const READER: Duration = Duration::from_secs(10);
-/// Between two looks at a full pipe.
+/// Milliseconds between two looks at a full pipe.
 const LOOK_MS: u16 = 100;
-/// Most links that are followed to a file that is still to be made.
+/// Most symbolic links that the command follows to a file that does not exist yet.
 const LINKS_MAX: usize = 40;
 
 /// A file that will receive results.
@@ -35,22 +35,22 @@ pub struct Output {
     place: Place,
 }
 
-/// How results get there.
+/// The way in which results reach an output.
 #[derive(Debug)]
 enum Place {
-    /// By a new file that takes the place of what this path names: nothing is lost if writing fails.
+    /// Through a new file that replaces the file at this path: if writing fails, the old file stays.
     Renamed(PathBuf),
-    /// Into what is there: a device, a pipe, a file in a folder that takes no new ones. Opened once: a pipe's reader
-    /// would take a first closing for the end.
+    /// Into an existing device or pipe, or a file in a folder that takes no new files. The command opens the output
+    /// only once: a pipe's reader would take a first closing for the end.
     Opened(File),
 }
 
 impl Output {
-    /// Looks at the file that `flag` names, before any work is done for it. Makes its folder; leaves what is there as
-    /// it is.
+    /// Checks the file that `flag` names, before any work for the file. Makes the file's folder; leaves an existing
+    /// file as it is.
     ///
     /// # Errors
-    /// When nothing can be written there.
+    /// When the file cannot be written.
     pub fn check(flag: &'static str, path: &Path) -> Result<Self> {
         let named = || format!("{flag} {}", path.display());
         let place = match std::fs::metadata(path) {
@@ -79,7 +79,7 @@ impl Output {
         })
     }
 
-    /// As it was named.
+    /// The path as the flag named it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -87,8 +87,8 @@ impl Output {
     /// Writes the whole file.
     ///
     /// # Errors
-    /// When it cannot be written: a file that was there before is as it was. A pipe whose reader takes nothing for ten
-    /// seconds is given up.
+    /// When the file cannot be written; an old regular file stays as it was. Also when a pipe's reader takes nothing
+    /// for ten seconds.
     pub fn write(&self, bytes: &[u8]) -> Result<()> {
         let written = match &self.place {
             Place::Renamed(target) => replace(target, bytes),
@@ -98,14 +98,14 @@ impl Output {
     }
 }
 
-/// Opens what is there for writing, and does not wait for a pipe's reader.
+/// Opens an existing file for writing, without waiting for a pipe's reader.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
     options.open(path)
 }
 
-/// A pipe that nobody reads, and a socket, are no device that does not exist, as the system has it.
+/// Rewords the system's error for a pipe without a reader and for a socket ("no such device").
 fn unread(e: io::Error, meta: &Metadata) -> io::Error {
     if e.raw_os_error() != Some(Errno::ENXIO as i32) {
         return e;
@@ -116,9 +116,9 @@ fn unread(e: io::Error, meta: &Metadata) -> io::Error {
     })
 }
 
-/// How something is written that is there.
+/// Chooses the way to write an existing file.
 fn existing(path: &Path, meta: &Metadata, opened: File) -> Result<Place> {
-    // What standard output leads to stays the file that the shell opened.
+    // A path to standard output stays the file that the shell opened.
     let ours = path.starts_with("/dev") || path.starts_with("/proc");
     if !meta.is_file() || ours {
         return Ok(Place::Opened(opened));
@@ -138,7 +138,7 @@ fn above(path: &Path) -> &Path {
     above.unwrap_or(Path::new("."))
 }
 
-/// The path that links from `path` end at, where nothing is.
+/// Follows the links from `path` to a path where no file exists.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..LINKS_MAX {
@@ -152,7 +152,7 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
 
 /// Puts a new file with `bytes` in the place of `target`, with the same permissions.
 fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
-    // As the standard library makes files, less what the user's mask takes away.
+    // The same permissions as the standard library's, less the user's mask.
     let mut part = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(above(target))?;
@@ -162,14 +162,14 @@ fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     match part.persist(target) {
         Err(e) if e.error.raw_os_error() == Some(Errno::EBUSY as i32) => {
-            // A mount of its own, as containers have: it keeps its place.
+            // A mount point, as in containers, cannot be replaced: the command writes into the file.
             open(target).and_then(|file| patiently(&file, bytes))
         }
         persisted => persisted.map(drop).map_err(|e| e.error),
     }
 }
 
-/// Writes to what may be full for a while; a file keeps nothing else.
+/// Writes to a file, or to a pipe that may be full for a while; a regular file then holds only `bytes`.
 fn patiently(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
     if file.metadata()?.is_file() {
         file.set_len(0)?;

@@ -1,22 +1,22 @@
-//! The channel that all boards share, as a fluid: all paths on which something travels have an equal part of it.
+//! The channel that all boards share, as a fluid: all busy paths have an equal share of the channel.
 //!
-//! A path leads from a holder to a receiver. What a receiver asked a holder for comes one thing after the other,
-//! in the order of asking, as nodes pull. Amounts are seconds that something takes on a free channel, so that
-//! links of several speeds can share it.
+//! A path leads from a holder to a receiver. The transfers of a path run one after the other, in the order of
+//! the receiver's requests. The size of a transfer is the seconds that the transfer takes on a free channel, so
+//! that links of several speeds can share the channel.
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// What is under way, tagged with what it is for.
+/// The transfers under way, each with a tag that names its purpose.
 #[derive(Debug)]
 pub(super) struct Channel<T> {
     now_s: f64,
-    /// Per path that is in use: seconds left of each transfer.
+    /// Seconds left of each transfer, for every busy path.
     paths: BTreeMap<Path, VecDeque<(f64, T)>>,
-    /// Seconds that it was in use.
+    /// Seconds during which at least one path was busy.
     pub busy_s: f64,
 }
 
-/// From whom to whom.
+/// Holder and receiver of transfers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Path {
     pub holder: usize,
@@ -31,7 +31,7 @@ pub(super) struct NextEnd {
 }
 
 impl<T> Channel<T> {
-    /// A channel that nobody uses yet.
+    /// A channel without transfers.
     pub const fn new() -> Self {
         Self {
             now_s: 0.0,
@@ -40,7 +40,7 @@ impl<T> Channel<T> {
         }
     }
 
-    /// Sends something that takes `seconds` on a free channel.
+    /// Starts a transfer at `now_s` that takes `seconds` on a free channel.
     pub fn send(&mut self, now_s: f64, path: Path, seconds: f64, tag: T) {
         self.advance(now_s);
         self.paths
@@ -49,7 +49,7 @@ impl<T> Channel<T> {
             .push_back((seconds, tag));
     }
 
-    /// The transfer that ends next, if nothing else is sent before.
+    /// The transfer that ends next, unless another transfer starts before; `None` if there are no transfers.
     pub fn next_end(&self) -> Option<NextEnd> {
         let left = (self.paths.iter()).filter_map(|(path, queue)| Some((*path, queue.front()?.0)));
         let (path, left_s) = left.min_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -59,7 +59,7 @@ impl<T> Channel<T> {
         })
     }
 
-    /// Ends the transfer that [`Self::next_end`] has named.
+    /// Ends the transfer that [`Self::next_end`] has named; returns the transfer's tag.
     pub fn end(&mut self, next: NextEnd) -> Option<T> {
         self.advance(next.at_s);
         let queue = self.paths.get_mut(&next.path)?;
@@ -82,7 +82,7 @@ impl<T> Channel<T> {
         fronts.for_each(|(left_s, _)| *left_s -= each_s);
     }
 
-    /// Paths in use.
+    /// Number of busy paths.
     #[expect(clippy::cast_precision_loss, reason = "few boards")]
     fn share(&self) -> f64 {
         self.paths.len() as f64

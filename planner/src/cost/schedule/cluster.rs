@@ -17,36 +17,37 @@ use crate::{
     cost::tasks::TaskTime,
 };
 
-/// Messages from board to board in a link's round trip, which is the longest way to a task: the source tells
-/// the gateway of work, the gateway the board, the board asks the source, the source gives the task, the board
-/// asks for its inputs, the first of them come.
+/// Messages between boards in a link's round trip, which is the longest way to a task: the source tells the
+/// gateway of work, the gateway tells the board, the board asks the source, the source gives the task, the
+/// board asks for the task's inputs, the first input comes.
 const HOPS: f64 = 6.0;
-/// Of them, those until the source is asked.
+/// Messages of [`HOPS`] until the board's request reaches the source.
 const HOPS_FROM_WORK: f64 = 3.0;
-/// Of them, those from a task to its first input.
+/// Messages of [`HOPS`] from the request to the first input.
 const HOPS_TO_INPUT: f64 = 3.0;
-/// Messages from the end of a task on the source to the first byte of its result at the gateway: where it lies,
-/// the gateway asks for it, it comes.
+/// Messages from the end of a task on the source to the first byte of the result at the gateway: the source
+/// says where the result lies, the gateway asks for the result, the result comes.
 const HOPS_TO_RESULT: f64 = 3.0;
-/// Tasks that a board has beside those that it computes: their inputs travel meanwhile.
+/// Tasks that a board has in addition to the running ones: their inputs travel during the computation.
 const AHEAD: usize = 1;
 
-/// Something happens.
+/// Kinds of events in virtual time.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// A board's request for a task reaches the source.
     Asked { board: usize },
-    /// What a board asked for may travel.
+    /// The inputs of a task may begin to travel to its board.
     Inputs { task: usize },
     /// A task is computed.
     Computed { task: usize },
-    /// The source hears of that.
+    /// The source learns that a task is computed.
     Known { task: usize },
     /// The gateway's request for a task's result has reached its board.
     Result { task: usize },
 }
 
-/// At a time. The earliest is the greatest, ties in the order in which they were foreseen.
+/// An event and its time. The earliest event is the greatest; events of one time keep the order in which they
+/// were scheduled.
 #[derive(Clone, Copy, Debug)]
 struct Timed {
     at_s: f64,
@@ -74,14 +75,14 @@ impl PartialOrd for Timed {
     }
 }
 
-/// What a board other than the source does about having room for a task.
+/// State of a board, other than the source, in asking for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Search {
-    /// It has none.
+    /// The board has no room for a task.
     Resting,
-    /// Its request is under way.
+    /// The board's request is under way.
     Asking,
-    /// It will be told when there is work.
+    /// The board waits for news of work.
     Parked,
 }
 
@@ -90,16 +91,16 @@ enum Search {
 struct Node {
     /// Cores without a task.
     idle: usize,
-    /// Tasks that it has: loading, loaded and running.
+    /// Number of the board's tasks: loading, loaded and running.
     jobs: usize,
-    /// Tasks whose inputs are there, in the order in which the board got them.
+    /// Tasks whose inputs have arrived, in the order in which the board got the tasks.
     loaded: BTreeSet<(usize, usize)>,
     search: Search,
     /// Seconds of a message to or from the source.
     hop_s: f64,
 }
 
-/// What travels to a board, or to the gateway.
+/// Purpose of a transfer to a board or to the gateway.
 #[derive(Clone, Copy, Debug)]
 enum Transfer {
     Inputs { task: usize },
@@ -114,15 +115,16 @@ pub(super) struct Cluster<'a> {
     placement: Placement,
     objects: Objects,
     nodes: Vec<Node>,
-    /// Board of every task that was given to one, and its turn.
+    /// For every task that a board has taken: the board and the task's turn.
     given: Vec<Option<(usize, usize)>>,
-    /// Holders that still send something that a task reads.
+    /// For every task: the number of holders that still send inputs.
     transfers: Vec<usize>,
-    /// Unfinished producers of every task, as the source knows.
+    /// For every task: the number of producers that the source does not yet know to be done.
     missing: Vec<usize>,
-    /// Tasks that the source knows to be ready and that no board has, ascending.
+    /// Tasks that the source knows to be ready and that no board has taken, ascending.
     ready: Vec<usize>,
-    /// Boards ask the one that gave them a task again: with several stages, the next inputs may lie with them.
+    /// True if boards ask for the next task directly where they got the last one: with several stages, the next
+    /// inputs may lie with them.
     keeps_victim: bool,
     now_s: f64,
     events: BinaryHeap<Timed>,
@@ -173,7 +175,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Computes the frame. The second value is the number of tasks that no board has taken.
+    /// Simulates the frame. The second value is the number of tasks that no board has taken.
     pub fn run(mut self) -> (Schedule, usize) {
         self.work_appeared();
         loop {
@@ -230,7 +232,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// There are ready tasks: the source takes some, and the others hear of the rest.
+    /// Handles new ready tasks: the source takes some, and the other boards hear of the rest.
     fn work_appeared(&mut self) {
         while self.has_room(SOURCE) {
             let Some(task) = self.placement.pick(&self.ready, &self.objects, SOURCE) else {
@@ -255,7 +257,7 @@ impl<'a> Cluster<'a> {
         self.nodes[board].jobs < self.boards[board].cores.max(1) + AHEAD
     }
 
-    /// A board asks for a task: it gets one, or waits until there is work.
+    /// Handles a board's request: the board gets a task, or waits for news of work.
     fn asked(&mut self, board: usize) {
         let picked = self.placement.pick(&self.ready, &self.objects, board);
         let Some(task) = picked else {
@@ -278,13 +280,13 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// A board's request for a task will reach the source.
+    /// Schedules a board's request for a task, which reaches the source after `hops` messages.
     fn ask(&mut self, board: usize, hops: f64) {
         self.nodes[board].search = Search::Asking;
         self.foresee(hops * self.nodes[board].hop_s, Event::Asked { board });
     }
 
-    /// Messages until the request for another task reaches the source.
+    /// Number of messages until the request for another task reaches the source.
     const fn hops_to_source(&self) -> f64 {
         if self.keeps_victim {
             1.0
@@ -299,7 +301,7 @@ impl<'a> Cluster<'a> {
         self.given[task] = Some((board, self.foreseen));
     }
 
-    /// A task's inputs begin to travel to its board.
+    /// Starts the transfers of a task's inputs to its board.
     fn fetch(&mut self, task: usize) {
         let Some((board, _)) = self.given[task] else {
             return;
@@ -331,7 +333,7 @@ impl<'a> Cluster<'a> {
         self.compute(board);
     }
 
-    /// Idle cores of a board begin tasks.
+    /// Lets idle cores of a board begin loaded tasks.
     fn compute(&mut self, board: usize) {
         while self.nodes[board].idle > 0 {
             let Some((_, task)) = self.nodes[board].loaded.pop_first() else {
@@ -374,7 +376,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// The source knows that a task is done.
+    /// Handles the source's knowledge that a task is done: tasks that read its outputs may become ready.
     fn known(&mut self, task: usize) {
         for &k in &self.graph.tasks[task].consumers {
             let k = k.index();
@@ -402,7 +404,7 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// Of two links the slower rate and the longer way.
+/// A link with the lower rate and the longer round trip of two links.
 fn slower(a: Link, b: Link) -> Link {
     Link {
         bytes_per_s: a.bytes_per_s.min(b.bytes_per_s),

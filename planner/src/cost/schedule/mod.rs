@@ -1,16 +1,17 @@
 //! A schedule of one frame on boards that share one channel, in virtual time.
 //!
 //! The model follows the protocol's machines, message by message but not datagram by datagram:
-//! - Board 0 is the frame's source. A board has room for a task more than it has cores: the inputs of the next
-//!   one travel while it computes.
-//! - A task that is all of its stage is computed by a team of its board's cores; while it runs, the
-//!   others have nothing to do, as far as one frame goes.
-//! - Who takes which task is a policy (`placement`): as clusters choose, or as told.
-//! - A board that has room asks for a task, gets it, asks for its inputs, gets them: every step is a message.
-//! - All transfers share the channel (`channel`); what a board asks of another comes one task after the other,
-//!   as fast as the slower of their links.
-//! - Results travel to the gateway when it has heard of them and asks, while the core goes on.
-//! - What a task made stays where it was computed. Copies that were fetched are not reused.
+//! - Board 0 is the frame's source. A board has room for one task more than it has cores: the inputs of the next
+//!   task travel while the board computes.
+//! - A team of a board's cores computes a task that is its whole stage. In one frame, other boards have nothing
+//!   to do during such a task.
+//! - A policy assigns tasks to boards (`placement`): as clusters choose, or in given orders.
+//! - A board with room asks for a task, gets the task, asks for the inputs, gets the inputs: every step is a
+//!   message.
+//! - All transfers share the channel (`channel`). The inputs that a board asks of another board come one task
+//!   after the other, at the speed of the slower link of both boards.
+//! - Results travel to the gateway when the gateway has heard of them and asks; the core computes on.
+//! - The output of a task stays on the board that computed the task. Boards do not reuse fetched copies.
 
 mod channel;
 mod cluster;
@@ -22,61 +23,61 @@ use self::{cluster::Cluster, placement::Placement};
 use super::tasks::TaskTime;
 use crate::boards::Board;
 
-/// When and where a task ran.
+/// Time and board of a task's computation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Run {
     /// Index of the board.
     pub board: usize,
-    /// When its computation began: its inputs are there. Seconds from the frame's arrival at its source.
+    /// Start of the computation, after the inputs' arrival, in seconds from the frame's arrival at its source.
     pub start_s: f64,
-    /// When it was done.
+    /// End of the computation, in seconds from the frame's arrival at its source.
     pub end_s: f64,
 }
 
-/// How a frame went.
+/// The schedule of one frame: times of tasks, bytes sent and seconds of use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
-    /// Of every task.
+    /// The run of every task, in task order.
     pub runs: Vec<Run>,
-    /// From the frame's arrival at its source to the last result's arrival at the gateway.
+    /// Seconds from the frame's arrival at its source to the last result's arrival at the gateway.
     pub seconds: f64,
     /// Bytes of the frame that left the source.
     pub frame_bytes: u64,
-    /// Bytes of stage outputs that went from edge to edge.
+    /// Bytes of stages' outputs that went from edge to edge.
     pub halo_bytes: u64,
     /// Bytes that went to the gateway.
     pub result_bytes: u64,
-    /// Seconds that cores computed, all together.
+    /// Seconds of computation, summed over all cores.
     pub busy_s: f64,
     /// Seconds that the channel was in use.
     pub channel_s: f64,
 }
 
-/// Tasks of a frame, and who computes them: per board, in the order in which it begins them.
+/// The placement of a frame's tasks: the tasks of each board, in the order in which the board begins them.
 pub type Orders = Vec<Vec<usize>>;
 
-/// Why a placement cannot be timed.
+/// Reasons why the orders of a placement have no schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlacementError {
-    /// There are other boards.
+    /// The placement's number of boards is not the cluster's.
     #[error("the placement is for {found} boards; there are {expected}")]
     Boards {
-        /// Boards of the placement.
+        /// Number of boards of the placement.
         found: usize,
-        /// Boards of the cluster.
+        /// Number of boards of the cluster.
         expected: usize,
     },
     /// Tasks are missing from the orders, or wait for tasks that come later on their board.
     #[error("{tasks} tasks never run: they are given to no board, or wait behind what needs them")]
     NeverRun {
-        /// How many.
+        /// Number of tasks that never run.
         tasks: usize,
     },
 }
 
-/// Runs one frame's tasks on `boards`, whose tasks take `times` (a slice per board, in tasks' order), and
-/// sends what the tail reads to `gateway`. Boards take tasks as a cluster's do.
+/// Simulates one frame on `boards` and sends the tail's inputs to `gateway`. `times` has a slice per board: the
+/// times of all tasks, in task order. Boards take tasks as the boards of a cluster do.
 ///
 /// # Panics
 /// When there are fewer slices than boards, or fewer times in one than tasks.
@@ -93,7 +94,8 @@ pub fn schedule(
     cluster.run().0
 }
 
-/// The same, where every board computes the tasks that `orders` gives it.
+/// Simulates one frame as [`schedule`] does, but every board computes the tasks that `orders` assigns to the
+/// board.
 ///
 /// # Errors
 /// [`PlacementError`] when the orders do not fit the tasks.
@@ -130,7 +132,7 @@ mod tests {
     use super::*;
     use crate::{boards::Link, target::Target};
 
-    /// Rows of a tensor of bytes.
+    /// A port for rows `lo..hi` of a tensor of bytes.
     fn rows(tensor: u16, lo: usize, hi: usize, row_bytes: usize) -> Port {
         Port {
             tensor,
@@ -147,7 +149,7 @@ mod tests {
         }
     }
 
-    /// A graph over tensors of bytes with so many rows and bytes a row, of which the tail reads the last.
+    /// A graph over tensors of bytes; `tensors` gives rows and bytes per row. The tail reads the last tensor.
     fn graph(tensors: &[[usize; 2]], tasks: Vec<TaskInfo>) -> TaskGraph {
         let info = |[h, row_bytes]: &[usize; 2]| TensorInfo {
             region: Region::new([0, *h], [0, *row_bytes], [0, 1]),
@@ -158,7 +160,7 @@ mod tests {
         TaskGraph::new(tensors.iter().map(info).collect(), tasks, tail).unwrap()
     }
 
-    /// So many boards of one core at 100 Mbit/s, and their gateway.
+    /// `edges` boards of one core at 100 Mbit/s, and their gateway.
     fn cluster(edges: usize) -> (Vec<Board>, Board) {
         let board = Board::new(Target::Portable);
         (board.times(edges), board.gateway())
@@ -191,7 +193,7 @@ mod tests {
         schedule_placed(graph, &boards, &gateway, &of_boards, orders)
     }
 
-    /// Twelve tasks, each with an input of so many bytes and 1 ms of result.
+    /// Twelve tasks, each with an input of `input_bytes` bytes and a result that travels for 1 ms.
     fn twelve(input_bytes: usize) -> TaskGraph {
         let one = |k| task(0, rows(0, k, k + 1, input_bytes), rows(1, k, k + 1, 12_500));
         graph(

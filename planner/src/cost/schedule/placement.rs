@@ -1,49 +1,49 @@
-//! Which board computes which task.
+//! Placement: the assignment of tasks to boards.
 
 use std::collections::VecDeque;
 
 use tessera_plan::dataflow::{TaskGraph, TaskId};
 
-/// A policy.
+/// Policy by which boards get tasks.
 #[derive(Debug)]
 pub(super) enum Placement {
-    /// As clusters do: the source takes its tasks from the front, the others get them from the back, and both
-    /// prefer tasks whose inputs lie with them.
+    /// The policy of clusters: the source takes tasks from the front, other boards get tasks from the back, and
+    /// every board prefers tasks whose inputs lie on the board.
     Steal,
-    /// Every board its tasks, in this order.
+    /// Every board computes the tasks of its list, in the list's order.
     Given(Vec<VecDeque<usize>>),
 }
 
-/// What a task reads of one object.
+/// The part of one object that a task reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
-    /// The task that makes it; `None`: the frame.
+    /// The task that makes the object; `None` for the frame.
     pub producer: Option<usize>,
     pub bytes: u64,
 }
 
-/// What tasks read, and where it lies.
+/// The objects that tasks read, and the boards that hold them.
 #[derive(Debug)]
 pub(super) struct Objects {
-    /// Per task.
+    /// Reads of each task.
     pub reads: Vec<Vec<Read>>,
-    /// Board that computed a finished task.
+    /// For each task: the board that computed the task, `None` before its end.
     pub place: Vec<Option<usize>>,
 }
 
 /// Bytes that a task reads, by where they lie.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Split {
-    /// Of the frame, elsewhere.
+    /// Bytes of the frame that other boards hold.
     pub frame: u64,
-    /// Outputs of other tasks, elsewhere.
+    /// Bytes of tasks' outputs that other boards hold.
     pub halo: u64,
-    /// With the board, the frame among it.
+    /// Bytes that the board itself holds, including the frame's.
     pub here: u64,
 }
 
 impl Objects {
-    /// Nothing is computed yet.
+    /// The reads of all tasks of `graph`, before any task is computed.
     pub fn new(graph: &TaskGraph) -> Self {
         let tasks = graph.tasks.iter();
         let reads = tasks.map(|t| {
@@ -59,7 +59,7 @@ impl Objects {
         }
     }
 
-    /// The board where something lies that a task reads.
+    /// The board that holds the object of a read; `None` if the object is not computed yet.
     pub fn holder(&self, r: &Read) -> Option<usize> {
         match r.producer {
             None => Some(SOURCE),
@@ -67,7 +67,7 @@ impl Objects {
         }
     }
 
-    /// What `task` reads, seen from `board`.
+    /// Bytes that `task` reads when `board` computes the task, by holder.
     pub fn split(&self, task: usize, board: usize) -> Split {
         let mut split = Split::default();
         for r in &self.reads[task] {
@@ -83,7 +83,7 @@ impl Objects {
         split
     }
 
-    /// Other boards that hold something that `task` reads on `board`, and how many bytes.
+    /// Other boards that hold inputs of `task` when `board` computes the task, and the bytes on each.
     pub fn elsewhere(&self, task: usize, board: usize) -> Vec<(usize, u64)> {
         let mut list: Vec<(usize, u64)> = Vec::new();
         for r in &self.reads[task] {
@@ -103,7 +103,7 @@ impl Objects {
 pub(super) const SOURCE: usize = 0;
 
 impl Placement {
-    /// The task that `board` should have next, of those that are `ready`, ascending.
+    /// Picks the next task for `board` from the `ready` tasks, which ascend; `None` if the board gets no task.
     pub fn pick(&mut self, ready: &[usize], objects: &Objects, board: usize) -> Option<usize> {
         match self {
             Self::Steal if board == SOURCE => {

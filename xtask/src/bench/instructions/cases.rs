@@ -1,4 +1,4 @@
-//! The networks that are counted, and the one crate that holds them all.
+//! The networks of the instruction counts, and the one crate that holds all of them.
 
 use std::{
     ffi::OsString,
@@ -26,11 +26,11 @@ use crate::{
 
 /// A network of a few layers.
 struct Case {
-    /// Says side, channels in and out, side of the map.
+    /// Names the kernel's side, the channels in and out, and the map's side.
     name: &'static str,
     /// Side and channels of the input.
     input: [usize; 2],
-    /// What stands behind `[net]`.
+    /// The sections after `[net]`.
     layers: &'static str,
     kernels: Family,
     weights: Storage,
@@ -40,7 +40,7 @@ const CONV3X3: &str = "[convolutional]\nfilters=128\nsize=3\npad=1\nactivation=l
 
 const CASES: [Case; 6] = [
     Case::new("conv3x3-64-128-38", [38, 64], CONV3X3),
-    // What ncnn computes so too, on ARM.
+    // ncnn computes such layers the same way on ARM.
     Case {
         kernels: Family::Winograd(6),
         weights: Storage::Transformed,
@@ -80,7 +80,7 @@ const CASES: [Case; 6] = [
 ];
 
 impl Case {
-    /// With the kernels that the planner chooses.
+    /// A case with the kernels that the planner chooses.
     const fn new(name: &'static str, input: [usize; 2], layers: &'static str) -> Self {
         Self {
             name,
@@ -91,7 +91,7 @@ impl Case {
         }
     }
 
-    /// Loads and plans the network that stands in `cfg`.
+    /// Loads and plans the network of the file `cfg`.
     fn plan(&self, cfg: &Path, target: Target) -> Result<(&'static str, Plan, Model)> {
         let loaded = model::load(&ModelArgs {
             model: cfg.to_path_buf(),
@@ -114,7 +114,7 @@ impl Case {
     }
 }
 
-/// The shipped detector, all of it.
+/// The whole shipped detector.
 const DEMO: Case = Case::new("demo", [0; 2], "");
 
 /// All cases for one target, compiled as nodes are.
@@ -128,7 +128,7 @@ impl Bundle {
     /// Plans every case as one board runs it, emits them as one crate, compiles it.
     ///
     /// # Errors
-    /// When one cannot be planned or the crate does not compile.
+    /// When a case cannot be planned or the crate does not compile.
     pub fn build(target: Target) -> Result<Self> {
         let name = format!("instructions-{}", target.name());
         let dir = workspace::root().join("target").join("tessera").join(&name);

@@ -1,4 +1,4 @@
-//! Instructions of ARM programs, counted by a plugin of our own inside of qemu's user mode.
+//! Counts instructions of ARM programs: the project's own plugin runs inside qemu's user mode.
 
 use std::{
     ffi::OsStr,
@@ -11,8 +11,8 @@ use tessera_planner::options::Target;
 
 use crate::{children, workspace};
 
-/// Executed instructions of `binary` with `args`, start-up included: take the difference of two runs
-/// that differ in what is of interest only. The same run gives the same count, for one thread.
+/// Number of instructions that `binary` executes with `args`, start-up included. To leave start-up out, subtract
+/// the counts of two runs with different numbers of frames. With one thread, the same run gives the same count.
 ///
 /// # Errors
 /// When the target is not ARM, a tool is missing, or the program fails.
@@ -40,7 +40,7 @@ pub fn count<S: AsRef<OsStr>>(target: Target, binary: &Path, args: &[S]) -> Resu
         .with_context(|| format!("{emulator} counted nothing: {}", errors.trim_end()))
 }
 
-/// The plugin, compiled with the host's C compiler where its source is newer.
+/// Path of the compiled plugin. The host's C compiler compiles the plugin when its source is newer.
 fn plugin() -> Result<PathBuf> {
     let source = workspace::root().join("xtask/instructions/count.c");
     let made = workspace::root().join("target/instructions/count.so");

@@ -10,18 +10,18 @@ use tessera_planner::text::Table;
 use crate::out::note;
 use crate::workspace;
 
-/// How much more than recorded is let pass.
+/// Tolerated growth of a count above its record, as a fraction.
 pub const TOLERANCE: f64 = 0.03;
 
 /// Instructions of a frame, by case.
 pub type Counts = BTreeMap<String, u64>;
 
-/// What was counted, and with which compiler: another one shifts counts.
+/// Counts, and the compiler that made the counted programs: another compiler shifts counts.
 #[derive(Debug, Default, Deserialize)]
 pub struct Record {
-    /// As `rustc --version` says it.
+    /// The compiler's version, as `rustc --version` prints it.
     pub compiler: String,
-    /// By target.
+    /// Counts by target.
     #[serde(flatten)]
     pub targets: BTreeMap<String, Counts>,
 }
@@ -36,10 +36,10 @@ fn ratio(now: u64, old: u64) -> f64 {
 }
 
 impl Record {
-    /// The committed record; empty without one.
+    /// Reads the committed record; empty if there is no record.
     ///
     /// # Errors
-    /// When it cannot be understood.
+    /// When the record cannot be parsed.
     pub fn read() -> Result<Self> {
         let path = path();
         let Ok(text) = fs::read_to_string(&path) else {
@@ -48,10 +48,10 @@ impl Record {
         toml::from_str(&text).with_context(|| format!("cannot read {}", workspace::show(&path)))
     }
 
-    /// An empty one for this compiler.
+    /// An empty record for this machine's compiler.
     ///
     /// # Errors
-    /// When the compiler does not say what it is.
+    /// When the compiler does not print its version.
     pub fn here() -> Result<Self> {
         // From inside the workspace, whose toolchain file picks the compiler.
         let out = Command::new("rustc")
@@ -65,16 +65,16 @@ impl Record {
         })
     }
 
-    /// Takes over what was found; targets that were not counted stay.
+    /// Replaces the counts of the targets in `found`; other targets keep their counts.
     pub fn take(&mut self, found: Self) {
         self.compiler = found.compiler;
         self.targets.extend(found.targets);
     }
 
-    /// Writes the file.
+    /// Writes the record to its file.
     ///
     /// # Errors
-    /// When that is not possible.
+    /// When the file cannot be written.
     pub fn write(&self) -> Result<()> {
         let path = path();
         fs::write(&path, self.text())
@@ -99,7 +99,7 @@ impl Record {
         text
     }
 
-    /// A line that tells of another compiler, if it is another.
+    /// A line that warns of a different compiler; empty for the same compiler.
     pub fn compiler_note(&self, here: &Self) -> String {
         if self.compiler == here.compiler {
             String::new()
@@ -112,7 +112,7 @@ impl Record {
     }
 }
 
-/// For people: counts beside the record.
+/// A table for people: counts beside the record.
 pub fn table(target: &str, counts: &Counts, old: Option<&Counts>) -> String {
     let mut rows = Table::plain("<>");
     for (case, n) in counts {
@@ -123,8 +123,8 @@ pub fn table(target: &str, counts: &Counts, old: Option<&Counts>) -> String {
     format!("{target}: instructions per frame\n{}", rows.render(2))
 }
 
-/// A line for each count that is above its record by more than [`TOLERANCE`]. A case that was never
-/// recorded is not slower.
+/// A line for each count that is above its record by more than [`TOLERANCE`]. A case without a record is not
+/// slower.
 pub fn slower(target: &str, counts: &Counts, old: Option<&Counts>) -> Vec<String> {
     let line = |(case, n): (&String, &u64)| match old.and_then(|o| o.get(case)) {
         Some(old) if ratio(*n, *old) > 1.0 + TOLERANCE => Some(format!(

@@ -1,4 +1,4 @@
-//! Counting under valgrind: x86-64 up to AVX2 and FMA.
+//! Counts instructions under valgrind, which knows x86-64 up to AVX2 and FMA.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::Run;
 use crate::children;
 
-/// Why nothing can be counted here.
+/// Why this machine cannot count; `None` if it can.
 pub fn missing() -> Option<String> {
     #[cfg(target_arch = "x86_64")]
     if !(std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma"))
@@ -21,7 +21,7 @@ pub fn missing() -> Option<String> {
     (!there).then(|| "valgrind is missing (Debian: apt install valgrind)".into())
 }
 
-/// Instructions that the node executes, from its start to its end.
+/// Number of instructions that the node executes, from its start to its end.
 ///
 /// # Errors
 /// When valgrind or the node fails.
@@ -39,7 +39,7 @@ pub fn count(run: &Run) -> Result<u64> {
     read(&said).context("valgrind printed no count")
 }
 
-/// The count in what callgrind prints when the program ends: `==123== Collected : 4567`.
+/// The count in callgrind's output at the program's end: `==123== Collected : 4567`.
 fn read(said: &str) -> Option<u64> {
     said.lines()
         .find_map(|l| l.split_once("Collected :")?.1.trim().parse().ok())

@@ -1,4 +1,4 @@
-//! Whether all engines computed the same.
+//! Compares the outputs of all engines.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use super::network::Network;
 use crate::{build::Built, children};
 
-/// Largest difference between our output and every engine's, relative to the largest value. Empty
-/// when outputs cannot be told apart: with several heads.
+/// For every engine: the largest difference between its output and Tessera's, relative to the largest value.
+/// Empty for a network with several heads, whose outputs cannot be matched.
 ///
 /// # Errors
-/// When our node fails.
+/// When Tessera's node fails.
 pub fn differences(
     network: &Network,
     built: &Built,

@@ -1,4 +1,4 @@
-//! The Python that has other engines, and the scripts that drive them.
+//! The Python that runs other engines, and the scripts that drive the engines.
 //!
 //! Scripts expected in the folder: `prepare.py OUT NAME CFG [first=N]` writes `OUT/NAME/`;
 //! `run_engine.py ENGINE FOLDER THREADS SECONDS [OPTION..]` times one engine in its own process and
@@ -26,15 +26,15 @@ const ENGINES: [(&str, &str); 5] = [
 ];
 /// Modules that the scripts themselves need.
 const NEEDED: [&str; 2] = ["numpy", "onnx"];
-/// Names the Python when the flag does not.
+/// Environment variable that names the Python when no flag names one.
 const VARIABLE: &str = "TESSERA_PEERS_PYTHON";
 
-/// Other engines that can be run.
+/// Other engines that this machine can run.
 #[derive(Debug)]
 pub struct Peers {
     python: PathBuf,
     dir: PathBuf,
-    /// Engines, with options after a `+`: `ncnn+nowino`.
+    /// Names of engines, with options after a `+`, as `ncnn+nowino`.
     pub engines: Vec<String>,
 }
 
@@ -42,11 +42,11 @@ const HELP: &str = "  help: python3 -m venv .venv && .venv/bin/pip install numpy
     'opencv-python-headless==4.14.*' openvino MNN\n        then: cargo xtask bench --peers .venv/bin/python ...";
 
 impl Peers {
-    /// Looks for scripts, a Python and its engines; without `python` wherever one is found, without
-    /// engines all that are installed.
+    /// Looks for the scripts, a Python and its engines. Without `python`, the function searches the usual places;
+    /// with an empty `engines`, it takes all installed engines.
     ///
     /// # Errors
-    /// When something is missing; the message says what and how to get it.
+    /// When a script, a module or an engine is missing; the message says how to get the missing part.
     pub fn find(python: Option<&Path>, dir: Option<&Path>, engines: &[String]) -> Result<Self> {
         let dir = dir.map_or_else(
             || workspace::root().join("../shared/peers"),
@@ -110,7 +110,7 @@ impl Peers {
         })
     }
 
-    /// A script of the folder, to be given arguments.
+    /// The command that runs a script of the folder, without arguments.
     pub fn script(&self, name: &str) -> Command {
         let mut command = Command::new(&self.python);
         command
@@ -119,7 +119,7 @@ impl Peers {
         command
     }
 
-    /// A program that was installed beside the Python.
+    /// A program that lies beside the Python; `None` if there is no such program.
     pub fn tool(&self, name: &str) -> Option<Command> {
         let path = self.python.parent()?.join(name);
         path.is_file().then(|| Command::new(path))
@@ -128,7 +128,7 @@ impl Peers {
     /// Times an engine on the network prepared in `network`.
     ///
     /// # Errors
-    /// When it fails, with the end of what it said.
+    /// When the engine fails; the message holds the end of the engine's output.
     pub fn run(&self, spec: &str, network: &Path, threads: usize, seconds: f64) -> Result<Sample> {
         let mut words = spec.split('+');
         let mut command = self.script("run_engine.py");
@@ -161,10 +161,10 @@ impl Peers {
     }
 }
 
-/// What a command prints.
+/// Runs a command; returns its standard output.
 ///
 /// # Errors
-/// When it fails, with the last lines of what it said.
+/// When the command fails; the message holds the last lines of the command's output.
 pub fn output(command: &mut Command) -> Result<String> {
     let out = children::output(command)
         .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
@@ -183,7 +183,7 @@ fn find_python(given: Option<&Path>) -> Result<PathBuf> {
             "--peers {}: there is no such file",
             given.display()
         );
-        // Not resolved: a virtual environment's Python is a link, and knows itself by its own path.
+        // Links stay as they are: a virtual environment's Python is a link, and finds its modules by its own path.
         return Ok(std::path::absolute(given)?);
     }
     if let Some(python) = env::var_os(VARIABLE) {
@@ -198,7 +198,7 @@ fn find_python(given: Option<&Path>) -> Result<PathBuf> {
     Ok(std::path::absolute(beside)?)
 }
 
-/// Which of the modules are there.
+/// Names of those modules that the Python can import.
 fn installed(python: &Path) -> Result<Vec<String>> {
     let code = "import importlib.util, sys\nfor m in sys.argv[1:]:\n    if importlib.util.find_spec(m): print(m)";
     let mut command = Command::new(python);

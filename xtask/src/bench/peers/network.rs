@@ -1,4 +1,4 @@
-//! A network in the form of every engine, in a folder of its own.
+//! A network in the file formats of all engines, in a folder of its own.
 
 use std::{
     fs,
@@ -14,23 +14,23 @@ use crate::{progress::Step, workspace};
 /// A prepared network.
 #[derive(Debug)]
 pub struct Network {
-    /// `yolov2` or `yolov2-first16`.
+    /// Name of the network and its leading layers, as `yolov2` or `yolov2-first16`.
     pub name: String,
-    /// Where its files are.
+    /// Folder of the network's files.
     pub dir: PathBuf,
-    /// Number of leading layers, if it is not whole.
+    /// Number of leading layers; `None` for the whole network.
     pub first: Option<usize>,
-    /// The cfg that our own node is made of.
+    /// The cfg from which Tessera's node is made.
     pub cfg: PathBuf,
-    /// Operations of a frame, two per multiply-add.
+    /// Operations of a frame in units of 10^9, two per multiply-add.
     pub gflop: f64,
-    /// Whether it has one output that every engine gives alike.
+    /// True if the network has a single output, which all engines give in the same form.
     pub one_output: bool,
 }
 
 impl Network {
-    /// Prepares layers `0..first` of a cfg, or all, unless that was done before. Weights are random:
-    /// no kernel's time depends on them.
+    /// Prepares layers `0..first` of a cfg, or all layers, unless an earlier run prepared them. Weights are random:
+    /// no kernel's time depends on weights.
     ///
     /// # Errors
     /// When the scripts fail.
@@ -47,7 +47,7 @@ impl Network {
         };
         let root = workspace::root().join("target").join("peers");
         let dir = root.join(&name);
-        // What the folder was made from; written last.
+        // The cfg from which the folder was made; this file is written last.
         let stamp = dir.join("made-from.cfg");
         let text = fs::read(&source)?;
         if !fs::read(&stamp).is_ok_and(|old| old == text) {
@@ -67,7 +67,7 @@ impl Network {
         let heads = meta["heads"].as_array().map_or(0, Vec::len);
         ensure!(heads > 0, "{name} was prepared without outputs");
         let network = Self {
-            // With several heads the cfg that the scripts write has lost those inside the network.
+            // With several heads, the scripts' cfg lacks the heads inside the network.
             cfg: if heads == 1 {
                 dir.join("net.cfg")
             } else {
@@ -101,7 +101,7 @@ impl Network {
         Ok(())
     }
 
-    /// Darknet weights.
+    /// Path of the Darknet weights file.
     pub fn weights(&self) -> PathBuf {
         self.dir.join("net.weights")
     }

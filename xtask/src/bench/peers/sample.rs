@@ -1,15 +1,15 @@
-//! What is measured of an engine, ours or another.
+//! Measurements of an engine: Tessera or a peer.
 
-/// What one process of an engine took.
+/// Times and memory of one process of an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Shortest time of a frame.
+    /// Shortest time of a frame, in seconds.
     pub min_s: f64,
-    /// Median.
+    /// Median time of a frame, in seconds.
     pub median_s: f64,
-    /// Mean processor time of a frame, all threads together: what other processes cannot stretch
-    /// much.
+    /// Mean processor time of a frame in seconds, summed over all threads. Other processes hardly affect this
+    /// time.
     pub processor_s: Option<f64>,
-    /// Peak resident set.
+    /// Peak resident set, in bytes.
     pub peak_bytes: f64,
 }

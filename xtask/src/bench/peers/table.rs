@@ -1,4 +1,4 @@
-//! Rounds side by side.
+//! The table of all engines' rounds, side by side.
 
 use std::fmt::Write;
 
@@ -8,19 +8,19 @@ use tessera_planner::text::Table;
 use super::{Report, network::Network, sample::Sample};
 use crate::bench::{node::Said, times::Times};
 
-/// An engine's rounds.
+/// An engine's samples over all rounds.
 #[derive(Debug)]
 pub struct Row {
     /// The engine's name, with its options.
     pub engine: String,
-    /// One per round.
+    /// One sample per successful round.
     pub samples: Vec<Sample>,
-    /// Why there are none.
+    /// The engine's error, if a round failed.
     pub error: Option<String>,
 }
 
 impl Row {
-    /// An engine before its first round.
+    /// The row of an engine before its first round.
     pub fn new(engine: &str) -> Self {
         Self {
             engine: engine.to_owned(),
@@ -29,7 +29,7 @@ impl Row {
         }
     }
 
-    /// A process of our own.
+    /// The sample of a process of Tessera's node.
     #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
     pub fn add(&mut self, said: &Said) {
         if let Some(t) = Times::of(&said.frame) {
@@ -59,7 +59,7 @@ impl Row {
 
 const MB: f64 = (1 << 20) as f64;
 
-/// For people: ratios below 1 mean that ours takes less.
+/// A table for people. Ratios below 1 mean that Tessera takes less.
 pub fn render(network: &Network, report: &Report) -> String {
     let mut table = Table::new(
         "<>>>>>>>>>",
@@ -117,7 +117,7 @@ pub fn render(network: &Network, report: &Report) -> String {
     text
 }
 
-/// For machines.
+/// The table as JSON, for machines.
 pub fn json(network: &Network, report: &Report) -> Value {
     let rows = report.rows.iter().flat_map(|(threads, rows)| {
         let ours = rows.first().and_then(Row::sum);
