@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -46,7 +46,8 @@ fn real_nodes_end_with_the_command() {
     let folder = Folder::new();
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo");
     let picture = demo.join("demo.png");
-    let started = Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
         .args([
             "run",
             "--grid",
@@ -60,13 +61,8 @@ fn real_nodes_end_with_the_command() {
         .arg(demo.join("demo.cfg"))
         .arg("--image")
         .args(std::iter::repeat_n(&picture, FRAMES))
-        .env("TMPDIR", folder.at("."))
-        .current_dir(folder.at("."))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(folder.at("said")).unwrap())
-        .spawn();
-    let mut child = Running(started.unwrap());
+        .env("TMPDIR", folder.at("."));
+    let mut child = Running::start(&mut command, &folder);
     let begun = Instant::now();
     while !has_record(&folder.at(".")) {
         let said = || fs::read_to_string(folder.at("said")).unwrap();

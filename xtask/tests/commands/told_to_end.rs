@@ -45,6 +45,19 @@ const PICTURE: &[u8] = b"P6\n1 1\n255\nabc";
 /// A command under test; told to end, with what it started, when a test fails.
 pub struct Running(pub Child);
 
+impl Running {
+    /// Starts a command in a folder, alone: it reads nothing, and its words go to the file `said` there.
+    pub fn start(command: &mut Command, folder: &Folder) -> Self {
+        let started = command
+            .current_dir(folder.at("."))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.at("said")).unwrap())
+            .spawn();
+        Self(started.unwrap())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
@@ -61,7 +74,8 @@ fn run(folder: &Folder, before: &str, cargo: &str, name: &str) -> Running {
     fs::write(folder.at(&model), net(CONV)).unwrap();
     fs::write(folder.at("one.ppm"), PICTURE).unwrap();
     fs::create_dir(folder.at("pids")).unwrap();
-    let started = Command::new("sh")
+    let mut command = Command::new("sh");
+    command
         .args(["-c", &format!("{before}\nexec \"$@\""), "sh"])
         .arg(env!("CARGO_BIN_EXE_xtask"))
         .args(["run", "--model", &model, "--weights", "random:1"])
@@ -70,13 +84,8 @@ fn run(folder: &Folder, before: &str, cargo: &str, name: &str) -> Running {
         .env("CARGO", &script)
         .env("TEST_PIDS", folder.at("pids"))
         .env("TEST_EVENT", stand_ins::listening())
-        .env("TMPDIR", folder.at("."))
-        .current_dir(folder.at("."))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(folder.at("said")).unwrap())
-        .spawn();
-    Running(started.unwrap())
+        .env("TMPDIR", folder.at("."));
+    Running::start(&mut command, folder)
 }
 
 /// Waits until `n` processes have written their numbers, all files together.
@@ -233,14 +242,9 @@ fn a_reader_that_stands_still_does_not_keep_a_command() {
         let mut fds = [PollFd::new(reader.as_fd(), PollFlags::POLLOUT)];
         poll(&mut fds, PollTimeout::ZERO).unwrap() == 0
     };
-    let started = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["weights", "random", "--model", "net.cfg", "--out", "pipe"])
-        .current_dir(folder.at("."))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(folder.at("said")).unwrap())
-        .spawn();
-    let mut child = Running(started.unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["weights", "random", "--model", "net.cfg", "--out", "pipe"]);
+    let mut child = Running::start(&mut command, &folder);
     let begun = Instant::now();
     while !full() {
         assert!(begun.elapsed() < LIMIT, "it does not write");

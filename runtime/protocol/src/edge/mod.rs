@@ -331,8 +331,7 @@ impl Edge {
     }
 
     fn take_frame(&mut self, slot: SlotId, meta: FrameMeta) {
-        let bytes = self.info.tensors.first().map_or(0, |t| t.bytes(t.region));
-        self.slots.adopt(slot, bytes, &mut self.stats);
+        self.slots.adopt(slot, &mut self.stats);
         self.frames.add(slot, meta, &self.info);
         self.stats.frames_accepted += 1;
         self.link.changed = true;

@@ -125,8 +125,8 @@ impl Slots {
     }
 
     /// Takes over the slot of a new frame.
-    pub fn adopt(&mut self, slot: SlotId, bytes: usize, stats: &mut EdgeStats) {
-        self.note(slot, bytes, SlotUse::Frame, stats);
+    pub fn adopt(&mut self, slot: SlotId, stats: &mut EdgeStats) {
+        self.note(slot, self.frames.bytes, SlotUse::Frame, stats);
     }
 
     fn note(&mut self, slot: SlotId, bytes: usize, who: SlotUse, stats: &mut EdgeStats) {
