@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tessera_plan::plan::Board as Recorded;
+
 use crate::{
     kernel::{
         core,
@@ -18,6 +20,10 @@ use crate::{
 pub struct Board {
     /// The board's name in reports.
     pub name: String,
+    /// Host name or address of the board, if known; plans record it, nodes are started with it.
+    pub address: Option<String>,
+    /// True if the board may bring frames, which takes memory for frames in flight.
+    pub source: bool,
     /// The target that the board's programs are compiled for.
     pub target: Target,
     /// Tasks that the board computes at a time; at least 1.
@@ -27,6 +33,8 @@ pub struct Board {
     pub team: usize,
     /// What each further thread of a team adds to the speed of the first, as a fraction.
     pub team_gain: f64,
+    /// The part of a core's time that the board's processes get, above 0 and at most 1: below 1 under a quota.
+    pub share: f64,
     /// Source of the kernels' speed on the board.
     pub costs: Costs,
     /// Overhead of a task in seconds: messages and scheduling, without the computation.
@@ -37,14 +45,24 @@ pub struct Board {
     pub link: Link,
 }
 
-/// A board's network link. All boards share one channel.
+/// A board's network link.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
-    /// Bytes per second on a free channel.
+    /// Bytes per second on a free medium.
     pub bytes_per_s: f64,
-    /// Seconds from a ready task on one board to the first byte of its input on another: six messages, as
-    /// [`crate::cost::schedule`] counts them.
-    pub round_trip_s: f64,
+    /// Seconds that a message takes from board to board, its handling included.
+    pub delay_s: f64,
+    /// What the link's bytes travel on.
+    pub medium: Medium,
+}
+
+/// What the bytes of a link travel on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Medium {
+    /// A channel that all boards of this number share, as a radio channel.
+    Shared(usize),
+    /// The board's own port of a switch, with a wire for each direction.
+    Switched,
 }
 
 /// Source of the kernels' speed on a board.
@@ -74,8 +92,9 @@ impl Default for Link {
         Self {
             // Goodput of 100 Mbit/s.
             bytes_per_s: 100e6 / 8.0,
-            // Six messages between boards on one switch or access point. Assumed, not measured.
-            round_trip_s: 3e-3,
+            // Between boards on one switch or access point. Assumed, not measured.
+            delay_s: 0.5e-3,
+            medium: Medium::Shared(0),
         }
     }
 }
@@ -128,10 +147,13 @@ impl Board {
     pub fn new(target: Target) -> Self {
         Self {
             name: String::new(),
+            address: None,
+            source: true,
             target,
             cores: 1,
             team: TEAM,
             team_gain: TEAM_GAIN,
+            share: 1.0,
             costs: Costs::Shipped,
             task_overhead_s: TASK_OVERHEAD_S,
             memory_bytes: None,
@@ -144,6 +166,7 @@ impl Board {
     pub fn gateway(&self) -> Self {
         Self {
             name: "gateway".into(),
+            source: false,
             cores: GATEWAY_CORES,
             memory_bytes: None,
             ..self.clone()
@@ -160,9 +183,9 @@ impl Board {
         (1..=count).map(numbered).collect()
     }
 
-    /// True if both boards compute the same tasks in the same time.
+    /// True if both boards compute the same tasks in the same time, in the same memory.
     pub fn computes_like(&self, other: &Self) -> bool {
-        let key = |b: &Self| (b.cores, b.team, b.team_gain, b.task_overhead_s);
+        let key = |b: &Self| (b.source, b.cores, b.team, b.team_gain, b.task_overhead_s);
         key(self) == key(other) && self.kernels_like(other)
     }
 
@@ -172,7 +195,7 @@ impl Board {
             (Costs::Table(a), Costs::Table(b)) => Arc::ptr_eq(a, b) || a == b,
             (a, b) => a == b,
         };
-        self.target == other.target && costs
+        self.target == other.target && self.share == other.share && costs
     }
 
     /// The cost table of the board's kernels; `None` if the planner uses formulas.
@@ -185,6 +208,28 @@ impl Board {
         match self.table() {
             Some(table) => &table.core,
             None => core(self.target.kernels()).name,
+        }
+    }
+
+    /// The board as plans record it; edges have an `id`, the gateway has 0.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rates and delays are bounded"
+    )]
+    pub fn recorded(&self, id: usize) -> Recorded {
+        Recorded {
+            name: self.name.clone(),
+            id,
+            address: self.address.clone().unwrap_or_default(),
+            target: self.target.name().into(),
+            core: self.core().into(),
+            workers: self.cores,
+            share: self.share,
+            memory_bytes: self.memory_bytes.unwrap_or(0),
+            link_bits_per_s: (8.0 * self.link.bytes_per_s).round() as u64,
+            link_delay_us: (1e6 * self.link.delay_s).round() as u64,
+            source: self.source,
         }
     }
 

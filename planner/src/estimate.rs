@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    boards::{Board, Kinds},
+    boards::{Board, Kinds, Medium},
     cost::{self, Schedule, TaskTime},
     ftp::{StageGraph, work::redundancy},
     memory,
@@ -157,13 +157,32 @@ pub fn estimate(
 fn speed(o: &PlanOptions) -> String {
     let mut cores: Vec<&str> = o.boards.iter().map(Board::core).collect();
     cores.dedup();
-    let rates = o.boards.iter().map(|b| b.link.bytes_per_s);
-    let slowest = rates.fold(o.gateway.link.bytes_per_s, f64::min);
-    format!(
-        "{} cores, one shared channel of {:.0} Mbit/s",
-        cores.join(" and "),
-        8.0 * slowest / 1e6
-    )
+    let links = o.boards.iter().chain([&o.gateway]).map(|b| b.link);
+    let mut media: Vec<Medium> = links.clone().map(|l| l.medium).collect();
+    media.sort_unstable();
+    media.dedup();
+    let joined = match media.as_slice() {
+        [Medium::Shared(_)] => "one shared channel",
+        [Medium::Switched] => "a switch",
+        _ => "several links",
+    };
+    let bits = |of: fn(f64, f64) -> f64| {
+        let rates = links.clone().map(|l| 8.0 * l.bytes_per_s / 1e6);
+        rates.reduce(of).unwrap_or(0.0)
+    };
+    let (least, most) = (bits(f64::min), bits(f64::max));
+    let rates = if least < most {
+        format!("{} to {}", digits(least), digits(most))
+    } else {
+        digits(most)
+    };
+    format!("{} cores, {joined} of {rates} Mbit/s", cores.join(" and "))
+}
+
+/// A rate with a digit behind the point where there is one.
+fn digits(mbit: f64) -> String {
+    let text = format!("{mbit:.1}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// Bytes per frame, under the keys of [`Estimates::traffic`].

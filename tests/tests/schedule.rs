@@ -121,8 +121,7 @@ fn compared(case: &Case) -> Result<Found> {
     let links = LinkTiming {
         // The planner's bytes per second are those of values.
         shared_bits_per_s: (8.0 * link.bytes_per_s * BYTES_PER_VALUE_BYTE) as u64,
-        // The planner's round trip is six messages: see its cluster.
-        delay_s: link.round_trip_s / 6.0,
+        delay_s: link.delay_s,
         overhead_bytes: 0,
     };
     let boards = vec![board; case.edges];

@@ -19,7 +19,7 @@ use crate::{
     out::{note, outln},
     plan,
     progress::Step,
-    workspace,
+    start, workspace,
 };
 
 /// The target folder that all emitted crates share, so that the runtime is compiled once.
@@ -118,6 +118,7 @@ pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
         .join("target")
         .join("tessera")
         .join(format!("{}-{key}", plan.name));
+    let dir = emit::folder(plan, target.name(), &dir);
     emit::write_crate(plan, loaded.model.weights.as_deref(), target.name(), &dir)?;
     let node = compile(&plan.name, target, &dir)?;
     Ok(Built {
@@ -139,32 +140,31 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = plan::options(&args.plan, &args.model, false)?;
     let made = plan::make_plan(&loaded.model, &options)?;
-    let target = options.target();
-    let dir = workspace::root().join("generated").join(&made.name);
-    let written = emit::write_crate(&made, loaded.model.weights.as_deref(), target.name(), &dir)?;
     let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
-    names::write(&dir, &names)?;
-    let node = compile(&made.name, target, &dir)?;
-    outln!("node:    {}", workspace::show(&node))?;
-    match (&loaded.source, written.weights_bytes) {
-        (model::Source::None { looked }, _) => outln!("{}", plan::missing_weights(looked, &shown))?,
-        _ => outln!("weights: {}", workspace::show(&emit::weights_file(&dir)))?,
+    let out = workspace::root().join("generated").join(&made.name);
+    let weights = loaded.model.weights.as_deref();
+    let mut folders = Vec::new();
+    for target in options.targets() {
+        let dir = emit::folder(&made, target.name(), &out);
+        emit::write_crate(&made, weights, target.name(), &dir)?;
+        names::write(&dir, &names)?;
+        let node = compile(&made.name, target, &dir)?;
+        outln!("node:    {}", workspace::show(&node))?;
+        if weights.is_some() {
+            outln!("weights: {}", workspace::show(&emit::weights_file(&dir)))?;
+        }
+        folders.push((target, dir));
+    }
+    if let model::Source::None { looked } = &loaded.source {
+        outln!("{}", plan::missing_weights(looked, &shown))?;
     }
     if !names.is_empty() {
+        let (_, dir) = &folders[0];
         outln!("names:   {}", workspace::show(&dir.join("weights.names")))?;
     }
-    outln!(
-        "Copy these files to every board, the names to the gateway's. Then, where the gateway's board is 192.168.1.10:"
-    )?;
-    outln!("  on the gateway   ./node gateway --listen 192.168.1.10:7400 --insecure-lan")?;
-    outln!(
-        "  on every edge    ./node edge --gateway 192.168.1.10:7400 --id 1 --insecure-lan [--image FILE..]"
-    )?;
-    outln!(
-        "Every edge has another --id. A host name serves as well: --gateway raspberrypi.local:7400."
-    )?;
-    outln!(
-        "Boards do not authenticate each other yet: --insecure-lan is for a network that you own."
-    )?;
-    Ok(())
+    if args.plan.cluster.is_some() {
+        start::described(&options, &folders)
+    } else {
+        start::alike()
+    }
 }

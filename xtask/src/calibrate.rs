@@ -20,11 +20,10 @@ use tessera_planner::{
 use self::{cases::Bundle, results::Results};
 use crate::{
     bench::instructions::qemu,
-    children,
+    boards, children,
     files::{self, Output},
     flags::CalibrateArgs,
     out::outln,
-    plan,
     progress::Step,
     workspace,
 };
@@ -81,7 +80,7 @@ const RESULTS_BYTES_MAX: u64 = 64 << 20;
 /// # Errors
 /// When a layer cannot be built, run or counted, results are invalid, or a file cannot be written.
 pub fn run(args: &CalibrateArgs) -> Result<()> {
-    let target = plan::target(args.target.as_deref())?;
+    let target = boards::target(args.target.as_deref())?;
     if let Some(dir) = &args.build_only {
         files::check_folder("--build-only", dir)?;
         return build_only(target, dir);

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::flags::{ModelArgs, PlanArgs};
 
-/// The flag that the command always contains, also at its default: readers ask first for the number of edges.
+/// The flag that the command contains also at its default, unless a file describes the cluster: readers ask first
+/// for the number of edges.
 const ALWAYS: &str = "edges";
 
 /// `cargo xtask plan` with the flags that differ from their defaults, in the order of their declaration. Files
@@ -24,7 +25,8 @@ pub fn of(model: &ModelArgs, plan: &PlanArgs) -> String {
         let (Some(typed), Some(name)) = (typed, flag.get_long()) else {
             continue;
         };
-        if flag.get_default_values() == [typed.as_str()] && name != ALWAYS {
+        let always = name == ALWAYS && plan.cluster.is_none();
+        if flag.get_default_values() == [typed.as_str()] && !always {
             continue;
         }
         command += &format!(" --{name}");
@@ -84,7 +86,9 @@ mod tests {
             "cargo xtask plan --model a.cfg --weights random:1 --darknet pjreddie --grid 5x5,3x2 --cuts 4,8 \
              --split equal --exact --no-rolling --costs cortex-a53 --tiles 32 --weights-format f16 --edges 64 \
              --workers 2 --team 1 --memory 1.5GiB --target armv7",
-            "cargo xtask plan --model a.cfg --wire f16 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1",
+            "cargo xtask plan --model a.cfg --wire f16 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1 \
+             --rate 38.4Mbit --delay 15ms",
+            "cargo xtask plan --model a.cfg --exact --cluster cluster.toml",
         ] {
             assert_eq!(recorded(command), command);
         }
@@ -92,7 +96,7 @@ mod tests {
         let declared = PlanArgs::augment_args(ModelArgs::augment_args(Command::new("plan")));
         let names: BTreeSet<&str> = declared.get_arguments().filter_map(Arg::get_long).collect();
         let seen = "model weights darknet grid offload cuts split exact wire frame-format no-rolling row-block kernels costs \
-            tiles weights-format edges workers team memory target";
+            tiles weights-format edges workers team memory target rate delay cluster";
         assert_eq!(names, seen.split_whitespace().collect());
     }
 

@@ -72,6 +72,15 @@ pub fn write_crate(
     })
 }
 
+/// The folder of a plan's crate for `target` inside `out`: `out` itself, unless the plan is for several targets.
+pub fn folder(plan: &Plan, target: &str, out: &Path) -> PathBuf {
+    if plan.target.len() > 1 {
+        out.join(target)
+    } else {
+        out.to_owned()
+    }
+}
+
 /// Writes emitted files, and a `Cargo.lock` with the same dependency versions as the workspace's own.
 ///
 /// # Errors

@@ -143,6 +143,13 @@ fn lossy<S: Serializer>(path: &Path, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(&path.to_string_lossy())
 }
 
+fn lossy_or_none<S: Serializer>(path: &Option<PathBuf>, s: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => lossy(path, s),
+        None => s.serialize_none(),
+    }
+}
+
 /// The network. [`command`](crate::command) makes the recorded command of this and [`PlanArgs`].
 #[derive(Clone, Debug, Args, Serialize)]
 pub struct ModelArgs {
@@ -266,6 +273,17 @@ pub struct PlanArgs {
     /// x86-64-v4, x86-64-v3, portable, aarch64 or armv7 [default: the best for this machine]
     #[arg(long, value_name = "TARGET", help_heading = "Boards")]
     pub target: Option<String>,
+    /// Bits per second of the channel that the boards share, as in 38.4Mbit or 1Gbit [default: 100Mbit]
+    #[arg(long, value_name = "RATE", help_heading = "Boards")]
+    pub rate: Option<String>,
+    /// Time that a message takes from board to board, as in 3ms [default: 500us]
+    #[arg(long, value_name = "TIME", help_heading = "Boards")]
+    pub delay: Option<String>,
+    /// File that describes boards and links, in place of the flags above: see docs/cluster.md
+    #[arg(long, value_name = "FILE", help_heading = "Boards", value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["costs", "edges", "workers", "team", "memory", "target", "rate", "delay"])]
+    #[serde(serialize_with = "lossy_or_none")]
+    pub cluster: Option<PathBuf>,
 }
 
 /// `plan`.

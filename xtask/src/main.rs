@@ -3,6 +3,7 @@
 
 mod annotate;
 mod bench;
+mod boards;
 mod build;
 mod calibrate;
 mod children;
@@ -27,7 +28,7 @@ mod out;
 mod plan;
 mod progress;
 mod run;
-mod size;
+mod start;
 mod summary;
 mod workspace;
 

@@ -1,27 +1,20 @@
 //! `cargo xtask plan`: makes a plan from flags and search, reports the plan, and writes the crate.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use tessera_plan::plan::{ElementType, Plan, Split};
 use tessera_planner::{
-    boards::Board,
-    kernel::{
-        Family, Storage,
-        costs::{self, CostTable},
-        winograd::TILES,
-    },
+    kernel::{Family, Storage, winograd::TILES},
     make,
     model::Model,
-    options::{Costs, PlanOptions, Rows, Target},
+    options::{PlanOptions, Rows},
     report, text,
     wire::Wire,
 };
 
 use crate::{
+    boards::{self, Boards},
     command, emit, files,
     flags::{
         FrameFlag, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag, WireFlag,
@@ -30,41 +23,8 @@ use crate::{
     names,
     out::{note, outln},
     progress::Step,
-    size, workspace,
+    workspace,
 };
-
-/// The best target for the machine that xtask runs on.
-fn host_target() -> Target {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::is_x86_feature_detected as has;
-        if has!("avx2") && has!("fma") && has!("f16c") {
-            let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
-            return if wide {
-                Target::X86_64V4
-            } else {
-                Target::X86_64V3
-            };
-        }
-    }
-    Target::Portable
-}
-
-/// The target that `--target` names, or the best for this machine.
-///
-/// # Errors
-/// When no target has that name.
-pub fn target(name: Option<&str>) -> Result<Target> {
-    let Some(name) = name else {
-        return Ok(host_target());
-    };
-    Target::from_name(name).with_context(|| {
-        format!(
-            "--target {name}: unknown; known are {}",
-            Target::ALL.map(Target::name).join(", ")
-        )
-    })
-}
 
 fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
     let Some(text) = text else {
@@ -90,13 +50,6 @@ fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
 /// # Errors
 /// When a flag's value is invalid.
 pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOptions> {
-    let target = target(args.target.as_deref())?;
-    let memory = args
-        .memory
-        .as_deref()
-        .map(size::parse)
-        .transpose()
-        .context("--memory")?;
     let split = match args.split {
         SplitFlag::Balanced => Split::Balanced,
         SplitFlag::Equal => Split::Equal,
@@ -129,16 +82,14 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
             WireFlag::F16 => ElementType::F16,
         },
     };
+    let Boards {
+        edges,
+        gateway,
+        target,
+    } = boards::of(args)?;
     let resolved = PlanArgs {
-        target: Some(target.name().into()),
+        target,
         ..args.clone()
-    };
-    let board = Board {
-        cores: usize::from(args.workers),
-        team: usize::from(args.team),
-        costs: costs(args.costs.as_deref(), target)?,
-        memory_bytes: memory,
-        ..Board::new(target)
     };
     Ok(PlanOptions {
         grids: grids(args.grid.as_deref())?,
@@ -153,38 +104,10 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         weights,
         dump,
         command: command::of(model, &resolved),
-        ..PlanOptions::of(usize::from(args.edges), &board)
+        boards: edges,
+        gateway,
+        ..PlanOptions::default()
     })
-}
-
-/// The cost table that `--costs` names.
-fn costs(name: Option<&str>, target: Target) -> Result<Costs> {
-    let Some(name) = name else {
-        return Ok(Costs::Shipped);
-    };
-    let table = if costs::SHIPPED.iter().any(|(core, ..)| *core == name) {
-        let shipped = costs::shipped(name, target);
-        shipped.cloned().with_context(|| {
-            format!(
-                "--costs {name}: there is no table of it for {}; measure one with cargo xtask calibrate",
-                target.name()
-            )
-        })?
-    } else {
-        let shown = || format!("--costs {name}");
-        let advice = "give a table that cargo xtask calibrate wrote";
-        let bytes = files::read(Path::new(name), costs::BYTES_MAX as u64, advice);
-        let text = String::from_utf8(bytes.with_context(shown)?).with_context(shown)?;
-        CostTable::from_toml(&text).with_context(shown)?
-    };
-    if table.target != target.name() {
-        bail!(
-            "--costs {name}: the table is of {}, the plan is for {}; give --target {0} or measure another",
-            table.target,
-            target.name()
-        );
-    }
-    Ok(Costs::Table(Arc::new(table)))
 }
 
 /// Makes the plan, with progress on stderr.
@@ -215,45 +138,39 @@ pub fn run(args: &PlanCommand) -> Result<()> {
     let options = options(&args.plan, &args.model, false)?;
     let plan = make_plan(&loaded.model, &options)?;
     let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
-    let target = options.target();
     let out: PathBuf = args
         .out
         .clone()
         .unwrap_or_else(|| workspace::root().join("generated").join(&plan.name));
-    let written = if args.dry_run {
-        None
-    } else {
-        Some(emit::write_crate(
-            &plan,
-            loaded.model.weights.as_deref(),
-            target.name(),
-            &out,
-        )?)
-    };
-    if written.is_some() {
-        names::write(&out, &names)?;
+    let mut written = Vec::new();
+    if !args.dry_run {
+        for target in plan.target.keys() {
+            let dir = emit::folder(&plan, target, &out);
+            let weights = loaded.model.weights.as_deref();
+            let sizes = emit::write_crate(&plan, weights, target, &dir)?;
+            names::write(&dir, &names)?;
+            written.push((dir, sizes));
+        }
     }
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&plan)?)?;
     } else {
         outln!("{}", report::render(&plan, &loaded.model.graph))?;
     }
-    if let Some(w) = written {
+    for (dir, sizes) in &written {
         note!(
             "wrote {}: {} files, {} of sources",
-            workspace::show(&out),
-            w.files,
-            text::bytes(w.source_bytes)
+            workspace::show(dir),
+            sizes.files,
+            text::bytes(sizes.source_bytes)
         );
-        match (&loaded.source, w.weights_bytes) {
-            (Source::None { looked }, _) => note!("{}", missing_weights(looked, &shown)),
-            (_, Some(bytes)) => note!(
-                "wrote {}: {}",
-                workspace::show(&out.join("weights.bin")),
-                text::bytes(bytes)
-            ),
-            (_, None) => {}
+        if let Some(bytes) = sizes.weights_bytes {
+            let file = emit::weights_file(dir);
+            note!("wrote {}: {}", workspace::show(&file), text::bytes(bytes));
         }
+    }
+    if let (Source::None { looked }, false) = (&loaded.source, written.is_empty()) {
+        note!("{}", missing_weights(looked, &shown));
     }
     Ok(())
 }

@@ -9,12 +9,12 @@ use anyhow::{Result, bail};
 use image::{Rgb, RgbImage};
 use serde_json::json;
 use tessera_plan::{files::records::Detection, graph::Graph};
-use tessera_planner::options::Target;
+use tessera_planner::{boards::Board, options::Target};
 
 use crate::{
     annotate::{LabelledBox, annotate},
-    build,
-    cluster::{self, ClusterRun, Config, Inputs},
+    build::{self, Built},
+    cluster::{self, ClusterRun, Config, EdgeProcess, Inputs, Program},
     exit,
     files::{self, Output},
     flags::RunArgs,
@@ -111,14 +111,13 @@ impl Outputs {
 }
 
 /// Command of the emulator for nodes of another architecture; empty for this machine's own.
-fn runner(target: Target) -> Vec<String> {
-    let words: &[&str] = match target.triple() {
+fn runner(target: Target) -> &'static [&'static str] {
+    match target.triple() {
         t if t.starts_with(std::env::consts::ARCH) => &[],
         "armv7-unknown-linux-gnueabihf" => &["qemu-arm", "-L", "/usr/arm-linux-gnueabihf"],
         "aarch64-unknown-linux-gnu" => &["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
         _ => &[],
-    };
-    words.iter().map(ToString::to_string).collect()
+    }
 }
 
 /// Plans, emits, builds and runs a model; writes the requested files.
@@ -126,11 +125,12 @@ fn runner(target: Target) -> Vec<String> {
 /// # Errors
 /// When a step fails; the message names the step.
 pub fn execute(args: &RunArgs) -> Result<RunResult> {
-    if args.sources > args.plan.edges {
+    let options = plan::options(&args.plan, &args.model, args.dump.is_some())?;
+    let sources = options.boards.iter().filter(|b| b.source).count();
+    if usize::from(args.sources) > sources {
         bail!(
-            "--sources {} needs as many edges; --edges is {}",
-            args.sources,
-            args.plan.edges
+            "--sources {} needs as many edges that bring frames; there are {sources}",
+            args.sources
         );
     }
     let outputs = Outputs::check(args)?;
@@ -158,11 +158,25 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         ..tessera_picture::Options::default()
     };
     check_inputs(&inputs, reading, &loaded.model.graph)?;
-    let options = plan::options(&args.plan, &args.model, args.dump.is_some())?;
     let made = plan::make_plan(&loaded.model, &options)?;
-    let target = options.target();
-    let built = build::cached(&made, &loaded, target)?;
+    let targets = options.targets();
+    let built: Vec<Built> = (targets.iter())
+        .map(|target| build::cached(&made, &loaded, *target))
+        .collect::<Result<_>>()?;
     drop(loaded);
+    let program = |board: &Board| {
+        let at = targets.iter().position(|t| *t == board.target);
+        let built = &built[at.unwrap_or(0)];
+        Program {
+            node: &built.node,
+            weights: &built.weights,
+            runner: runner(board.target),
+        }
+    };
+    let edges = options.boards.iter().map(|board| EdgeProcess {
+        program: program(board),
+        workers: board.cores,
+    });
 
     let threads = args
         .threads
@@ -172,11 +186,9 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let worker_threads = if one_tile { threads } else { 1 };
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
     let config = Config {
-        node: &built.node,
-        weights: &built.weights,
-        edges: usize::from(args.plan.edges),
+        gateway: program(&options.gateway),
+        edges: edges.collect(),
         sources: usize::from(args.sources),
-        workers: usize::from(args.plan.workers),
         threads,
         worker_threads,
         inputs,
@@ -185,7 +197,6 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         letterbox: args.letterbox,
         upright: reading.upright,
         dump: dump.as_deref(),
-        runner: runner(target),
     };
     let step = Step::begin("Running");
     let run = cluster::run(&config, &|seen, total| {

@@ -28,6 +28,8 @@ pub struct LayerTimes<'a> {
     wanted: Wanted<'a>,
     rows: Rows,
     core: Core,
+    /// The part of a core's time that the board has.
+    share: f64,
     /// Cached seconds of convolutions, by node and output.
     known: RefCell<HashMap<(NodeIx, Made), f64>>,
 }
@@ -41,6 +43,7 @@ impl<'a> LayerTimes<'a> {
             wanted,
             rows: o.rows,
             core: kernel::core(wanted.isa),
+            share: board.share,
             known: RefCell::default(),
         }
     }
@@ -51,7 +54,7 @@ impl<'a> LayerTimes<'a> {
         let done = fused.done();
         let steps = spec.nodes.iter().filter(|n| !done.contains(n));
         let steps: f64 = steps.map(|n| self.step_s(spec, &fused, *n)).sum();
-        steps + self.copies_s(spec)
+        (steps + self.copies_s(spec)) / self.share
     }
 
     /// Seconds of a node and of the nodes that are fused into the node.

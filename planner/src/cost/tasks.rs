@@ -33,7 +33,7 @@ pub fn stage_times(
         let spec = stages::tile_spec(stage, "", [(ys, *r), (xs, *c)]);
         let one_thread_s = layers.chain_s(&spec);
         TaskTime {
-            seconds: board.shared_s(one_thread_s, threads) + board.task_overhead_s,
+            seconds: board.shared_s(one_thread_s, threads) + board.task_overhead_s / board.share,
             threads,
             one_thread_s,
         }

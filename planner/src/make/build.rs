@@ -13,7 +13,7 @@ use crate::{
 use tessera_plan::{
     dataflow::TaskGraph,
     graph::Graph,
-    plan::{Dataflow, Plan, SCHEMA_VERSION, Tail},
+    plan::{Board, Dataflow, Plan, SCHEMA_VERSION, Tail},
 };
 use tessera_plan_text::PlanText;
 
@@ -59,15 +59,22 @@ pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<
     let mut plan = Plan {
         schema: SCHEMA_VERSION,
         hash: String::new(),
-        name: crate_name(graph, cuts, o.target()),
+        name: crate_name(graph, cuts, &targets),
         command: o.command.clone(),
         network: graph.clone(),
         dataflow,
         target,
+        boards: recorded(o),
         estimates,
     };
     plan.hash = plan.content_hash();
     Ok(Built { plan, tasks })
+}
+
+/// The boards as the plan records them: edges by their ids, then the gateway.
+fn recorded(o: &PlanOptions) -> Vec<Board> {
+    let edges = o.boards.iter().zip(1..).map(|(b, id)| b.recorded(id));
+    edges.chain([o.gateway.recorded(0)]).collect()
 }
 
 fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanError> {
@@ -123,8 +130,8 @@ fn times(graph: &Graph, o: &PlanOptions, tiled: &Tiled) -> Vec<Vec<TaskTime>> {
         .collect()
 }
 
-/// `<model>-<grid>-<target>` as a valid crate name.
-fn crate_name(graph: &Graph, cuts: &StageCuts, target: Target) -> String {
+/// `<model>-<grid>-<target>` as a valid crate name; with several targets, all of them.
+fn crate_name(graph: &Graph, cuts: &StageCuts, targets: &[Target]) -> String {
     let mut model: String = graph
         .name
         .chars()
@@ -152,5 +159,6 @@ fn crate_name(graph: &Graph, cuts: &StageCuts, target: Target) -> String {
             }
         }
     };
-    format!("{}-{grid}-{}", model.trim_matches('-'), target.name())
+    let targets: Vec<&str> = targets.iter().map(|t| t.name()).collect();
+    format!("{}-{grid}-{}", model.trim_matches('-'), targets.join("-"))
 }

@@ -111,14 +111,19 @@ fn searched(
     Ok(built.plan)
 }
 
-/// Bytes that a plan needs on the edge that is nearest to its limit, if all were sources; and the limit.
+/// Bytes that a plan needs on the edge that is nearest to its limit; and the limit.
 fn tightest(o: &PlanOptions, built: &Built) -> (u64, u64) {
     let kinds = Kinds::new(&o.boards);
     let needed: Vec<u64> = (kinds.boards.iter())
         .map(|b| {
             let target = built.plan.target.get(b.target.name());
             target.map_or(0, |t| {
-                memory::source_bytes(&memory::memory(&built.tasks, t, b.cores))
+                let memory = memory::memory(&built.tasks, t, b.cores);
+                if b.source {
+                    memory::source_bytes(&memory)
+                } else {
+                    memory::edge_bytes(&memory)
+                }
             })
         })
         .collect();

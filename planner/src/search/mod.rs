@@ -225,7 +225,8 @@ impl Evaluated<'_> {
         let kinds = Kinds::new(&self.o.boards);
         let needed: Vec<u64> = (kinds.boards.iter())
             .map(|b| {
-                let objects = memory::objects(tasks, SOURCE_FRAMES, b.cores);
+                let frames = if b.source { SOURCE_FRAMES } else { 0 };
+                let objects = memory::objects(tasks, frames, b.cores);
                 arena * b.cores as u64 + weights + objects
             })
             .collect();

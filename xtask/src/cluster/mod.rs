@@ -23,16 +23,12 @@ use node::{Node, spawn};
 /// Configuration of a local cluster.
 #[derive(Debug)]
 pub struct Config<'a> {
-    /// The compiled node.
-    pub node: &'a Path,
-    /// The node's packed weights.
-    pub weights: &'a Path,
-    /// Number of edges; the first `sources` of them hold frames.
-    pub edges: usize,
+    /// The gateway's program.
+    pub gateway: Program<'a>,
+    /// The edges; the first `sources` of them hold frames.
+    pub edges: Vec<EdgeProcess<'a>>,
     /// Number of sources.
     pub sources: usize,
-    /// Worker processes per edge.
-    pub workers: usize,
     /// Number of threads of the tail.
     pub threads: usize,
     /// Number of threads of every worker.
@@ -49,8 +45,26 @@ pub struct Config<'a> {
     pub upright: bool,
     /// Folder for dumped tensors; `None` to dump nothing.
     pub dump: Option<&'a Path>,
+}
+
+/// A compiled node, and how this machine runs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// The compiled node.
+    pub node: &'a Path,
+    /// The node's packed weights.
+    pub weights: &'a Path,
     /// Command in front of the node: an emulator for cross-built nodes, or nothing.
-    pub runner: Vec<String>,
+    pub runner: &'static [&'static str],
+}
+
+/// An edge of a local cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeProcess<'a> {
+    /// The edge's program.
+    pub program: Program<'a>,
+    /// Worker processes.
+    pub workers: usize,
 }
 
 /// Results of a cluster's run.
@@ -139,7 +153,7 @@ fn records(path: &Path) -> Result<Vec<Record>> {
 /// When a node cannot start, all work is stuck, or the gateway dies.
 pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<ClusterRun> {
     let dir = tempfile::tempdir()?;
-    let weights = config.weights.display().to_string();
+    let weights = config.gateway.weights.display().to_string();
     let record_file = dir.path().join("records.jsonl");
     let shares: Vec<Inputs> = (0..config.sources)
         .map(|i| config.inputs.share(i, config.sources))
@@ -159,16 +173,17 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         flag("--dump", d.display().to_string());
     }
     args.push("--end-cluster".into());
-    let mut nodes = vec![spawn(config, "gateway".into(), &args, dir.path())?];
+    let mut nodes = vec![spawn(config.gateway, "gateway".into(), &args, dir.path())?];
     let addr = listening(&mut nodes[0])?;
 
     let begun = Instant::now();
-    for i in 0..config.edges {
+    for (i, edge) in config.edges.iter().enumerate() {
+        let weights = edge.program.weights.display().to_string();
         let mut args: Vec<String> = ["edge", "--weights", &weights].map(String::from).to_vec();
         let mut flag = |name: &str, value: String| args.extend([name.to_string(), value]);
         flag("--gateway", addr.to_string());
         flag("--id", (i + 1).to_string());
-        flag("--workers", config.workers.to_string());
+        flag("--workers", edge.workers.to_string());
         flag("--threads", config.worker_threads.to_string());
         let (name, files) = match shares.get(i) {
             Some(Inputs::Images(f)) => ("--image", f.as_slice()),
@@ -184,7 +199,8 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         if config.letterbox {
             args.push("--letterbox".into());
         }
-        nodes.push(spawn(config, format!("edge {}", i + 1), &args, dir.path())?);
+        let name = format!("edge {}", i + 1);
+        nodes.push(spawn(edge.program, name, &args, dir.path())?);
     }
 
     let (mut seen, mut waited, mut looked) = (0, Duration::ZERO, Instant::now());

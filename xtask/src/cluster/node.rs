@@ -16,7 +16,7 @@ use nix::{
 use serde::de::DeserializeOwned;
 use tessera_plan::files::events::Event;
 
-use super::Config;
+use super::Program;
 use crate::children::{self, Started};
 
 /// Most events that the command keeps of one node.
@@ -76,25 +76,25 @@ impl Drop for Node {
     }
 }
 
-/// Starts `config`'s node with `args`; its files lie in `dir`.
+/// Starts `program` with `args`; its files lie in `dir`.
 pub(super) fn spawn(
-    config: &Config<'_>,
+    program: Program<'_>,
     name: String,
     args: &[String],
     dir: &Path,
 ) -> Result<Node> {
     let statistics = dir.join(format!("{name}.stats.json"));
     let log = dir.join(format!("{name}.log"));
-    let mut words = config.runner.iter().map(String::as_str);
+    let mut words = program.runner.iter().copied();
     let mut command = match words.next() {
         Some(runner) => {
             let mut c = Command::new(runner);
-            c.args(words).arg(config.node);
+            c.args(words).arg(program.node);
             // An edge starts its workers the same way.
-            c.env("TESSERA_RUNNER", config.runner.join(" "));
+            c.env("TESSERA_RUNNER", program.runner.join(" "));
             c
         }
-        None => Command::new(config.node),
+        None => Command::new(program.node),
     };
     command
         .args(args)
@@ -104,7 +104,7 @@ pub(super) fn spawn(
         .stdout(Stdio::piped())
         .stderr(File::create(&log)?);
     let mut child = children::spawn(&mut command)
-        .with_context(|| format!("cannot start {}", config.node.display()))?;
+        .with_context(|| format!("cannot start {}", program.node.display()))?;
     let events = Events::default();
     if let Some(out) = child.stdout.take() {
         let into = Arc::clone(&events);

@@ -23,3 +23,12 @@ pub const fn one() -> usize {
 pub const fn is_one(n: &usize) -> bool {
     *n == 1
 }
+
+pub const fn whole() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub const fn is_whole(n: &f64) -> bool {
+    *n == 1.0
+}

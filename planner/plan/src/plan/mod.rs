@@ -5,6 +5,7 @@
 //! | `network`: [`Graph`] | what is computed: operations, heads, NMS, letterbox; what the weights file stores | what it computes |
 //! | [`Dataflow`] | what is computed where, and what travels | yes |
 //! | [`TargetPlan`] | how one instruction set computes it: buffers, kernels, packing | no |
+//! | [`Board`] | whom the plan was made for | no |
 //! | [`Estimates`] | what the planner expects | no |
 //!
 //! Nodes that agree on the hash can work together whatever their processors.
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::Graph;
 
+mod boards;
 mod chain;
 mod dataflow;
 pub(crate) mod defaults;
@@ -25,6 +27,7 @@ mod kernel;
 mod target;
 mod weights;
 
+pub use boards::Board;
 pub use chain::{ALIGN_FLOATS, Buffer, BufferIx, Chain, Firing, Order, Place, Step, View};
 pub use dataflow::{Border, Dataflow, ElementType, Split, Stage, Tail, Tensor, Tile};
 pub use estimates::Estimates;
@@ -53,6 +56,9 @@ pub struct Plan {
     pub dataflow: Dataflow,
     /// How each target computes the dataflow, by the target's name.
     pub target: BTreeMap<String, TargetPlan>,
+    /// The boards that the plan was made for: the edges by their ids, then the gateway.
+    #[serde(default)]
+    pub boards: Vec<Board>,
     /// Predictions. They are outside of both hashes.
     pub estimates: Estimates,
 }

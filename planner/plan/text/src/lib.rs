@@ -4,6 +4,7 @@
 //! plans from here; kept apart, `cargo xtask` compiles it without optimisation (`profile.xtask` of the workspace).
 #![forbid(unsafe_code)]
 
+mod lines;
 mod network;
 
 use serde::{Deserialize, Serialize};
@@ -174,13 +175,14 @@ impl PlanText for Plan {
             command: &self.command,
         });
         let network = network::toml(&self.network);
+        let boards = lines::list("boards", &self.boards);
         let parts = toml(&Parts {
             dataflow: &self.dataflow,
             target: &self.target,
             estimates: &self.estimates,
         });
         format!(
-            "# A plan of Tessera. Made by: {}\n# Regions are half-open [lo, hi]; see planner/plan/src/plan/mod.rs.\n\n{top}\n{network}\n{parts}",
+            "# A plan of Tessera. Made by: {}\n# Regions are half-open [lo, hi]; see planner/plan/src/plan/mod.rs.\n\n{top}{boards}\n{network}\n{parts}",
             self.command
         )
     }

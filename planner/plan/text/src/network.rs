@@ -1,6 +1,8 @@
 //! The network's part of `plan.toml`: one line per node, layer and head.
 
 use serde::Serialize;
+
+use crate::lines;
 use tessera_plan::{
     graph::{Darknet, Graph, TensorIx},
     region::Shape,
@@ -26,21 +28,9 @@ pub(super) fn toml(network: &Graph) -> String {
         outputs: &network.outputs,
     });
     let lists = [
-        list("nodes", &network.nodes),
-        list("layers", &network.layers),
-        list("heads", &network.heads),
+        lines::list("nodes", &network.nodes),
+        lines::list("layers", &network.layers),
+        lines::list("heads", &network.heads),
     ];
     format!("[network]\n{top}{}", lists.concat())
-}
-
-/// `name = [...]` with an inline table per line.
-fn list(name: &str, items: &[impl Serialize]) -> String {
-    let mut text = format!("{name} = [\n");
-    for item in items {
-        let mut line = String::new();
-        item.serialize(toml::ser::ValueSerializer::new(&mut line))
-            .expect("plain data has a TOML form");
-        text += &format!("    {line},\n");
-    }
-    text + "]\n"
 }

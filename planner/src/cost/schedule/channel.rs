@@ -1,15 +1,20 @@
-//! The channel that all boards share, as a fluid: all busy paths have an equal share of the channel.
+//! The media between boards, as fluids: all busy paths over a medium have an equal share of it.
 //!
-//! A path leads from a holder to a receiver. The transfers of a path run one after the other, in the order of
-//! the receiver's requests. The size of a transfer is the seconds that the transfer takes on a free channel, so
-//! that links of several speeds can share the channel.
+//! A path leads from a holder to a receiver, over one medium or two. The transfers of a path run one after the
+//! other, in the order of the receiver's requests, at the speed of the medium that the path has the smaller share
+//! of. The size of a transfer is the seconds that the transfer takes on free media, so that links of several speeds
+//! can share a medium.
 
 use std::collections::{BTreeMap, VecDeque};
+
+use crate::boards::Medium;
 
 /// The transfers under way, each with a tag that names its purpose.
 #[derive(Debug)]
 pub(super) struct Channel<T> {
     now_s: f64,
+    /// The medium of every node.
+    media: Vec<Medium>,
     /// Seconds left of each transfer, for every busy path.
     paths: BTreeMap<Path, VecDeque<(f64, T)>>,
     /// Seconds during which at least one path was busy.
@@ -23,6 +28,14 @@ pub(super) struct Path {
     pub receiver: usize,
 }
 
+/// A medium in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    Shared(usize),
+    Out(usize),
+    In(usize),
+}
+
 /// The transfer that ends next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct NextEnd {
@@ -31,10 +44,11 @@ pub(super) struct NextEnd {
 }
 
 impl<T> Channel<T> {
-    /// A channel without transfers.
-    pub const fn new() -> Self {
+    /// Media without transfers; `media` has the medium of every node.
+    pub const fn new(media: Vec<Medium>) -> Self {
         Self {
             now_s: 0.0,
+            media,
             paths: BTreeMap::new(),
             busy_s: 0.0,
         }
@@ -51,10 +65,18 @@ impl<T> Channel<T> {
 
     /// The transfer that ends next, unless another transfer starts before; `None` if there are no transfers.
     pub fn next_end(&self) -> Option<NextEnd> {
-        let left = (self.paths.iter()).filter_map(|(path, queue)| Some((*path, queue.front()?.0)));
+        let sharers = self.sharers();
+        let left = self
+            .paths
+            .iter()
+            .zip(sharers)
+            .filter_map(|((path, queue), n)| {
+                let (left_s, _) = queue.front()?;
+                Some((*path, left_s.max(0.0) * n))
+            });
         let (path, left_s) = left.min_by(|a, b| a.1.total_cmp(&b.1))?;
         Some(NextEnd {
-            at_s: self.now_s + left_s.max(0.0) * self.share(),
+            at_s: self.now_s + left_s,
             path,
         })
     }
@@ -77,15 +99,39 @@ impl<T> Channel<T> {
             return;
         }
         self.busy_s += passed_s;
-        let each_s = passed_s / self.share();
-        let fronts = self.paths.values_mut().filter_map(VecDeque::front_mut);
-        fronts.for_each(|(left_s, _)| *left_s -= each_s);
+        let sharers = self.sharers();
+        for (queue, n) in self.paths.values_mut().zip(sharers) {
+            if let Some((left_s, _)) = queue.front_mut() {
+                *left_s -= passed_s / n;
+            }
+        }
     }
 
-    /// Number of busy paths.
+    /// For every busy path: the number of busy paths on that of its media that has the most.
     #[expect(clippy::cast_precision_loss, reason = "few boards")]
-    fn share(&self) -> f64 {
-        self.paths.len() as f64
+    fn sharers(&self) -> Vec<f64> {
+        let mut busy: BTreeMap<Way, usize> = BTreeMap::new();
+        for path in self.paths.keys() {
+            let [out, into] = self.ways(*path);
+            *busy.entry(out).or_default() += 1;
+            if into != out {
+                *busy.entry(into).or_default() += 1;
+            }
+        }
+        let most = |path: &Path| {
+            let busy = self.ways(*path).map(|way| busy[&way]);
+            busy[0].max(busy[1]) as f64
+        };
+        self.paths.keys().map(most).collect()
+    }
+
+    /// The media that a path leads over: that of its holder, and that of its receiver.
+    fn ways(&self, path: Path) -> [Way; 2] {
+        let way = |node: usize, switched: fn(usize) -> Way| match self.media[node] {
+            Medium::Shared(n) => Way::Shared(n),
+            Medium::Switched => switched(node),
+        };
+        [way(path.holder, Way::Out), way(path.receiver, Way::In)]
     }
 }
 
@@ -108,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_holder_sends_one_thing_after_the_other() {
-        let mut channel = Channel::new();
+        let mut channel = Channel::new(vec![Medium::Shared(0); 3]);
         channel.send(1.0, path(0, 1), 2.0, 'a');
         channel.send(1.5, path(0, 1), 1.0, 'b');
         assert_eq!(ends(&mut channel), [(3.0, 'a'), (4.0, 'b')]);
@@ -117,7 +163,7 @@ mod tests {
 
     #[test]
     fn paths_share() {
-        let mut channel = Channel::new();
+        let mut channel = Channel::new(vec![Medium::Shared(0); 3]);
         channel.send(0.0, path(0, 1), 2.0, 'a');
         channel.send(1.0, path(2, 1), 3.0, 'b');
         // One second alone, two seconds shared; then `b` has two left.
@@ -126,5 +172,26 @@ mod tests {
         channel.send(7.0, path(0, 2), 1.0, 'c');
         assert_eq!(ends(&mut channel), [(8.0, 'c')]);
         assert_eq!(channel.busy_s, 6.0);
+    }
+
+    #[test]
+    fn ports_of_a_switch_are_shared_by_their_own_paths_alone() {
+        let mut channel = Channel::new(vec![Medium::Switched; 4]);
+        // Two paths out of one port, and one elsewhere that crosses neither.
+        channel.send(0.0, path(0, 1), 1.0, 'a');
+        channel.send(0.0, path(0, 2), 2.0, 'b');
+        channel.send(0.0, path(1, 3), 1.0, 'c');
+        assert_eq!(ends(&mut channel), [(1.0, 'c'), (2.0, 'a'), (3.0, 'b')]);
+    }
+
+    #[test]
+    fn a_path_between_media_has_its_share_of_the_busier() {
+        use Medium::{Shared, Switched};
+        let mut channel = Channel::new(vec![Shared(0), Shared(0), Switched, Shared(1)]);
+        channel.send(0.0, path(0, 1), 1.0, 'a');
+        channel.send(0.0, path(1, 2), 1.0, 'b');
+        channel.send(0.0, path(3, 2), 4.0, 'c');
+        // `a` and `b` share a channel, `b` and `c` a port.
+        assert_eq!(ends(&mut channel), [(2.0, 'a'), (2.0, 'b'), (5.0, 'c')]);
     }
 }

@@ -17,13 +17,11 @@ use crate::{
     cost::tasks::TaskTime,
 };
 
-/// Messages between boards in a link's round trip, which is the longest way to a task: the source tells the
-/// gateway of work, the gateway tells the board, the board asks the source, the source gives the task, the
-/// board asks for the task's inputs, the first input comes.
-const HOPS: f64 = 6.0;
-/// Messages of [`HOPS`] until the board's request reaches the source.
+/// Messages between boards until the request of a board for a task reaches the source: the source tells the
+/// gateway of work, the gateway tells the board, the board asks the source.
 const HOPS_FROM_WORK: f64 = 3.0;
-/// Messages of [`HOPS`] from the request to the first input.
+/// Messages from that request to the first input: the source gives the task, the board asks for the task's
+/// inputs, the first input comes.
 const HOPS_TO_INPUT: f64 = 3.0;
 /// Messages from the end of a task on the source to the first byte of the result at the gateway: the source
 /// says where the result lies, the gateway asks for the result, the result comes.
@@ -142,12 +140,17 @@ impl<'a> Cluster<'a> {
         placement: Placement,
     ) -> Self {
         let tasks = &graph.tasks;
+        let media = boards
+            .iter()
+            .chain([gateway])
+            .map(|b| b.link.medium)
+            .collect();
         let node = |b: &Board| Node {
             idle: b.cores.max(1),
             jobs: 0,
             loaded: BTreeSet::new(),
             search: Search::Parked,
-            hop_s: slower(b.link, boards[SOURCE].link).round_trip_s / HOPS,
+            hop_s: slower(b.link, boards[SOURCE].link).delay_s,
         };
         Self {
             graph,
@@ -167,7 +170,7 @@ impl<'a> Cluster<'a> {
             now_s: 0.0,
             events: BinaryHeap::new(),
             foreseen: 0,
-            channel: Channel::new(),
+            channel: Channel::new(media),
             result: Schedule {
                 runs: vec![Run::default(); tasks.len()],
                 ..Schedule::default()
@@ -404,11 +407,12 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// A link with the lower rate and the longer round trip of two links.
+/// The first link with the lower rate and the longer delay of two links.
 fn slower(a: Link, b: Link) -> Link {
     Link {
         bytes_per_s: a.bytes_per_s.min(b.bytes_per_s),
-        round_trip_s: a.round_trip_s.max(b.round_trip_s),
+        delay_s: a.delay_s.max(b.delay_s),
+        medium: a.medium,
     }
 }
 

@@ -1,0 +1,282 @@
+//! `cluster.toml`: what it describes, how mistakes are told, and what plans make of boards that differ.
+
+use std::path::Path;
+
+use tessera_plan::{graph::Darknet, plan::Plan};
+use tessera_plan_text::PlanText;
+use tessera_planner::{
+    boards::{Board, Link, Medium},
+    cfg,
+    cluster::{self, Cluster},
+    kernel::costs,
+    make,
+    model::Model,
+    options::{Costs, PlanOptions, Target},
+    weights,
+};
+
+const TWO: &str = r#"
+version = 1
+
+[[link]]
+name = "wifi"
+rate = "38.4Mbit"
+delay = "15ms"
+
+[[link]]
+name = "wire"
+rate = "1Gbit"
+shared = false
+
+[[board]]
+name = "hub"
+roles = ["gateway"]
+address = "hub.local:7400"
+target = "x86-64-v3"
+cores = 8
+used = 4
+team = 2
+link = "wire"
+
+[[board]]
+name = "shed"
+target = "aarch64"
+roles = ["edge"]
+cores = 4
+used = 3
+memory = "64MiB"
+costs = "cortex-a72"
+share = 0.5
+link = "wifi"
+
+[[board]]
+name = "porch"
+target = "armv7"
+link = "wifi"
+rate = "10Mbit"
+"#;
+
+/// Finds shipped tables only.
+fn shipped(name: &str, target: Target) -> Result<Costs, String> {
+    let table = costs::shipped(name, target).cloned();
+    table
+        .map(|t| Costs::Table(t.into()))
+        .ok_or_else(|| format!("no table of {name} for {}", target.name()))
+}
+
+fn read(text: &str) -> Cluster {
+    let (cluster, found) = cluster::read(text.as_bytes(), &shipped);
+    cluster.unwrap_or_else(|| panic!("{found:?}"))
+}
+
+#[test]
+fn boards_and_links_are_described() {
+    let Cluster { edges, gateway } = read(TWO);
+    let names: Vec<&str> = edges.iter().map(|b| b.name.as_str()).collect();
+    // The one that brings frames comes first.
+    assert_eq!(names, ["porch", "shed"]);
+    let [porch, shed] = &edges[..] else {
+        panic!("{names:?}")
+    };
+    assert!(porch.source && !shed.source && !gateway.source);
+    assert_eq!(
+        (porch.cores, porch.memory_bytes, porch.share),
+        (1, None, 1.0)
+    );
+    assert_eq!((shed.cores, shed.team), (3, 3));
+    assert_eq!((shed.memory_bytes, shed.share), (Some(64 << 20), 0.5));
+    assert_eq!((shed.core(), porch.core()), ("cortex-a72", "cortex-a53"));
+    assert_eq!((gateway.cores, gateway.team), (4, 2));
+    assert_eq!(gateway.address.as_deref(), Some("hub.local:7400"));
+    let wifi = |bytes_per_s| Link {
+        bytes_per_s,
+        delay_s: 15e-3,
+        medium: Medium::Shared(0),
+    };
+    assert_eq!((shed.link, porch.link), (wifi(4.8e6), wifi(1.25e6)));
+    let wire = Link {
+        bytes_per_s: 125e6,
+        medium: Medium::Switched,
+        ..Link::default()
+    };
+    assert_eq!(gateway.link, wire);
+}
+
+#[test]
+fn a_file_may_be_short() {
+    let short = "version = 1\nboard = [{ name = \"a\", target = \"portable\" }, \
+        { name = \"g\", target = \"portable\", roles = [\"gateway\"] }]\n";
+    let Cluster { edges, gateway } = read(short);
+    let board = |name: &str, source| Board {
+        name: name.into(),
+        source,
+        team: 1,
+        ..Board::new(Target::Portable)
+    };
+    assert_eq!(edges, [board("a", true)]);
+    assert_eq!(gateway, board("g", false));
+}
+
+/// Every mistake with its place and the help that goes with it.
+#[test]
+fn mistakes_are_told_with_their_places() {
+    let text = TWO
+        .replace("cores = 4", "croes = 4")
+        .replace("\"cortex-a72\"", "\"z80\"")
+        .replace("[\"edge\"]", "[\"edg\"]")
+        .replace("\"38.4Mbit\"", "\"38.4\"")
+        .replace("target = \"armv7\"", "target = \"armv8\"")
+        .replace("share = 0.5", "share = 2")
+        .replace("shared = false", "shared = \"no\"")
+        + "link = \"wfii\"\n";
+    let text = text.replace("link = \"wifi\"\nrate = \"10Mbit\"\n", "memory = 7\n");
+    let (cluster, found) = cluster::read(text.as_bytes(), &shipped);
+    assert!(cluster.is_none());
+    let shown: String = found.iter().map(|d| format!("{d}\n")).collect();
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn files_that_make_no_cluster_are_refused() {
+    let hub = "[[board]]\nname = \"hub\"\ntarget = \"portable\"\nroles = [\"gateway\"]\n";
+    let edge = "[[board]]\nname = \"a\"\ntarget = \"portable\"\n";
+    let version = "version = 1\n";
+    for (text, said) in [
+        (String::new(), "no version"),
+        ("version = 2\n".into(), "this planner reads 1"),
+        ("version = \"1\"\n".into(), "whole number"),
+        ("version = 1\nversion = 1\n".into(), "duplicate"),
+        ("nonsense".into(), "docs/cluster.md"),
+        (format!("{version}{edge}"), "no board is the gateway"),
+        (format!("{version}{hub}"), "no board is an edge"),
+        (
+            format!("{version}{hub}{edge}{edge}"),
+            "a second board \"a\"",
+        ),
+        (
+            format!("{version}{hub}{}{edge}", hub.replace("hub", "b")),
+            "a second gateway, \"b\"",
+        ),
+        (
+            format!("{version}{hub}{edge}roles = [\"edge\"]\n"),
+            "no board brings frames",
+        ),
+        (
+            format!("{version}{hub}{edge}roles = []\n"),
+            "without a role",
+        ),
+        (
+            format!(
+                "{version}{edge}{}",
+                hub.replace("\"gateway\"", "\"gateway\", \"edge\"")
+            ),
+            "a board of its own",
+        ),
+        (
+            format!("{version}[[link]]\nname = \"w\"\n[[link]]\nname = \"w\"\n{hub}{edge}"),
+            "a second link \"w\"",
+        ),
+        (
+            format!("{version}[[link]]\nname = \"w\"\n[[link]]\nname = \"v\"\n{hub}{edge}"),
+            "says no link",
+        ),
+        (format!("{version}[[link]]\n{hub}{edge}"), "no name"),
+        (
+            format!("{version}{hub}{edge}link = \"w\"\n"),
+            "no link \"w\"",
+        ),
+        (
+            format!("{version}{hub}{edge}address = \"a b\"\n"),
+            "host name",
+        ),
+        (
+            format!("{version}{hub}{edge}cores = 2\nused = 3\n"),
+            "from 1 to 2",
+        ),
+        (format!("{version}{hub}{edge}cores = 0\n"), "from 1 to 64"),
+        (format!("{version}{hub}[board]\n"), "duplicate"),
+        (format!("{version}board = 3\n"), "list of tables"),
+        (format!("{version}board = [3]\n"), "a table"),
+        (
+            format!(
+                "{version}{hub}{}",
+                (0..66)
+                    .map(|n| edge.replace('a', &n.to_string()))
+                    .collect::<String>()
+            ),
+            "at most 65",
+        ),
+        (" ".repeat(cluster::BYTES_MAX + 1), "1 MiB"),
+    ] {
+        let (cluster, found) = cluster::read(text.as_bytes(), &shipped);
+        let shown: String = found.iter().map(|d| format!("{d}\n")).collect();
+        assert!(
+            cluster.is_none() && shown.contains(said),
+            "{said}: {shown}\n{text}"
+        );
+    }
+    let (cluster, found) = cluster::read(b"version = 1\n\xff", &shipped);
+    assert!(cluster.is_none() && found[0].span.line == 2, "{found:?}");
+}
+
+fn yolov2() -> Model {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/yolov2.cfg");
+    let text = std::fs::read(models).unwrap();
+    weights::without(cfg::read(&text, "yolov2", Darknet::Alexey).0.unwrap())
+}
+
+fn options(cluster: Cluster) -> PlanOptions {
+    PlanOptions {
+        boards: cluster.edges,
+        gateway: cluster.gateway,
+        ..PlanOptions::default()
+    }
+}
+
+#[test]
+fn plans_record_boards_and_a_target_for_each() {
+    let o = PlanOptions {
+        grids: vec![[2, 2]],
+        offload: Some(8),
+        ..options(read(&TWO.replace("64MiB", "1GiB")))
+    };
+    let plan = make::plan(&yolov2(), &o).unwrap();
+    let targets: Vec<&str> = plan.target.keys().map(String::as_str).collect();
+    assert_eq!(targets, ["aarch64", "armv7", "x86-64-v3"]);
+    let boards: Vec<(&str, usize, &str)> = (plan.boards.iter())
+        .map(|b| (b.name.as_str(), b.id, b.target.as_str()))
+        .collect();
+    let expected = [
+        ("porch", 1, "armv7"),
+        ("shed", 2, "aarch64"),
+        ("hub", 0, "x86-64-v3"),
+    ];
+    assert_eq!(boards, expected);
+    let shed = &plan.boards[1];
+    assert_eq!(
+        (shed.link_bits_per_s, shed.link_delay_us),
+        (38_400_000, 15_000)
+    );
+    assert_eq!((shed.memory_bytes, shed.workers), (1 << 30, 3));
+    assert_eq!(Plan::from_toml(&plan.to_toml()).unwrap(), plan);
+}
+
+#[test]
+fn half_a_core_takes_twice_as_long() {
+    let seconds = |share| {
+        let board = Board {
+            share,
+            ..Board::new(Target::Aarch64)
+        };
+        let o = PlanOptions {
+            grids: vec![[2, 2]],
+            offload: Some(16),
+            ..PlanOptions::of(1, &board)
+        };
+        make::plan(&yolov2(), &o).unwrap().estimates.seconds
+    };
+    let (whole, half) = (seconds(1.0), seconds(0.5));
+    for key in ["one_thread", "tail", "cores_busy"] {
+        assert!((half[key] / whole[key] - 2.0).abs() < 1e-3, "{key}");
+    }
+}

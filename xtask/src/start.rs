@@ -1,0 +1,83 @@
+//! Says how the nodes of a plan are started on their boards.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use tessera_planner::{
+    boards::Board,
+    options::{PlanOptions, Target},
+};
+
+use crate::{out::outln, workspace};
+
+/// Port of a gateway whose address names none.
+const PORT: &str = "7400";
+
+/// What stands below all commands.
+fn insecure() -> Result<()> {
+    outln!(
+        "Boards do not authenticate each other yet: --insecure-lan is for a network that you own."
+    )?;
+    Ok(())
+}
+
+/// Commands for equal boards at unknown addresses.
+pub fn alike() -> Result<()> {
+    outln!(
+        "Copy these files to every board, the names to the gateway's. Then, where the gateway's board is 192.168.1.10:"
+    )?;
+    outln!("  on the gateway   ./node gateway --listen 192.168.1.10:7400 --insecure-lan")?;
+    outln!(
+        "  on every edge    ./node edge --gateway 192.168.1.10:7400 --id 1 --insecure-lan [--image FILE..]"
+    )?;
+    outln!(
+        "Every edge has another --id. A host name serves as well: --gateway raspberrypi.local:7400."
+    )?;
+    insecure()
+}
+
+/// A command for every board of a described cluster. `folders` has the crate of each target.
+pub fn described(options: &PlanOptions, folders: &[(Target, PathBuf)]) -> Result<()> {
+    let gateway = &options.gateway;
+    let address = with_port(gateway);
+    outln!("Copy these files to the boards, the names to the gateway's. Then:")?;
+    if folders.len() > 1 {
+        for (target, dir) in folders {
+            let boards = options.boards.iter().chain([gateway]);
+            let names = boards.filter(|b| b.target == *target);
+            let names: Vec<&str> = names.map(|b| b.name.as_str()).collect();
+            outln!("  from {} to {}", workspace::show(dir), names.join(", "))?;
+        }
+    }
+    let threads = gateway.threads(true);
+    outln!(
+        "  on {}: ./node gateway --listen {address} --threads {threads} --insecure-lan",
+        gateway.name
+    )?;
+    for (id, board) in (1..).zip(&options.boards) {
+        let images = if board.source {
+            " [--image FILE..]"
+        } else {
+            ""
+        };
+        outln!(
+            "  on {}: ./node edge --gateway {address} --id {id} --workers {} --insecure-lan{images}",
+            board.name,
+            board.cores
+        )?;
+    }
+    insecure()
+}
+
+/// The gateway's address, with a port; its name if the file says no address.
+fn with_port(gateway: &Board) -> String {
+    let host = gateway.address.as_ref().unwrap_or(&gateway.name);
+    if host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    {
+        host.clone()
+    } else {
+        format!("{host}:{PORT}")
+    }
+}
