@@ -57,6 +57,9 @@ pub struct Seconds {
     /// Seconds in which one thread of the first board computes all tasks and the tail, without transfers and
     /// overhead.
     pub one_thread: f64,
+    /// Seconds between frames of one source when frames follow each other: the use that one frame makes of the edge, the
+    /// medium or the gateway that it uses most.
+    pub period: f64,
 }
 
 impl Seconds {
@@ -76,6 +79,11 @@ pub struct TailTime {
 }
 
 impl TailTime {
+    /// Seconds by the gateway's team.
+    pub const fn gateway_s(&self) -> f64 {
+        self.gateway_s
+    }
+
     /// Computes the time of a tail on the boards of `o`.
     pub fn new(graph: &Graph, tail: &StageGraph, o: &PlanOptions) -> Self {
         let gateway = &o.gateway;
@@ -104,11 +112,27 @@ pub fn seconds(
     let of_boards: Vec<&[TaskTime]> = kinds.of.iter().map(|k| times[*k].as_slice()).collect();
     let gateway = &o.gateway;
     let first = times.first().into_iter().flatten();
+    let stages = cost::schedule(tasks, &o.boards, gateway, &of_boards);
+    let period = period(&stages, &of_boards, &o.boards, tail.gateway_s);
     Seconds {
-        stages: cost::schedule(tasks, &o.boards, gateway, &of_boards),
+        stages,
         tail: gateway.link.seconds(tail_frame_bytes(tasks)) + tail.gateway_s,
         one_thread: first.map(|t| t.one_thread_s).sum::<f64>() + tail.one_thread_s,
+        period,
     }
+}
+
+/// See [`Seconds::period`].
+#[expect(clippy::cast_precision_loss, reason = "few threads")]
+fn period(schedule: &Schedule, times: &[&[TaskTime]], boards: &[Board], tail_s: f64) -> f64 {
+    let mut busy = vec![0.0; boards.len()];
+    for (task, run) in schedule.runs.iter().enumerate() {
+        let threads = times[run.board][task].threads as f64;
+        let cores = boards[run.board].cores.max(1) as f64;
+        busy[run.board] += threads * (run.end_s - run.start_s) / cores;
+    }
+    busy.into_iter()
+        .fold(tail_s.max(schedule.channel_s), f64::max)
 }
 
 /// Expected seconds of a frame that the gateway computes alone.
@@ -131,6 +155,7 @@ pub fn estimate(
         ("stages", expected.stages.seconds),
         ("tail", expected.tail),
         ("frame", expected.frame()),
+        ("period", expected.period),
         ("one_thread", expected.one_thread),
         ("cores_busy", expected.stages.busy_s),
         ("channel_busy", expected.stages.channel_s),

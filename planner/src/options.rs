@@ -24,6 +24,8 @@ pub struct PlanOptions {
     pub cuts: Vec<usize>,
     /// The rule by which grids cut maps.
     pub split: Split,
+    /// What the search looks for.
+    pub goal: Goal,
     /// True for bit-exact kernels and float32 objects only.
     pub exact: bool,
     /// Element types of frames and objects. `exact` overrides them with float32: see [`PlanOptions::stored`].
@@ -45,6 +47,18 @@ pub struct PlanOptions {
     pub dump: bool,
     /// The command that makes this plan again.
     pub command: String,
+}
+
+/// What the search looks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Goal {
+    /// The shortest time from a frame to its detections.
+    #[default]
+    Latency,
+    /// The most frames of a source per second.
+    Throughput,
+    /// The shortest time of plans that compute so many frames per second; a number above 0.
+    FramesPerSecond(f64),
 }
 
 /// How rows move through chains.
@@ -74,6 +88,7 @@ impl PlanOptions {
             offload: None,
             cuts: Vec::new(),
             split: Split::Balanced,
+            goal: Goal::Latency,
             exact: false,
             wire: Wire::default(),
             rows: Rows::Rolling,

@@ -88,14 +88,14 @@ mod tests {
              --workers 2 --team 1 --memory 1.5GiB --target armv7",
             "cargo xtask plan --model a.cfg --wire f16 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1 \
              --rate 38.4Mbit --delay 15ms",
-            "cargo xtask plan --model a.cfg --exact --cluster cluster.toml",
+            "cargo xtask plan --model a.cfg --goal fps=1.5 --exact --cluster cluster.toml",
         ] {
             assert_eq!(recorded(command), command);
         }
         // Every flag occurs above.
         let declared = PlanArgs::augment_args(ModelArgs::augment_args(Command::new("plan")));
         let names: BTreeSet<&str> = declared.get_arguments().filter_map(Arg::get_long).collect();
-        let seen = "model weights darknet grid offload cuts split exact wire frame-format no-rolling row-block kernels costs \
+        let seen = "model weights darknet grid offload cuts split goal exact wire frame-format no-rolling row-block kernels costs \
             tiles weights-format edges workers team memory target rate delay cluster";
         assert_eq!(names, seen.split_whitespace().collect());
     }

@@ -83,6 +83,8 @@ pub enum SplitFlag {
     Balanced,
     /// The paper's rule: ceil(extent / parts) each, the rest for the last
     Equal,
+    /// Tiles by the speeds of boards, a tile for each; where boards differ, the search tries it by itself
+    Speed,
 }
 
 /// How values are stored that boards send each other.
@@ -202,6 +204,10 @@ pub struct PlanArgs {
         help_heading = "Stages and tiles"
     )]
     pub split: SplitFlag,
+    /// What the search looks for: latency, throughput, or fps=N, which is the shortest time of plans with N frames
+    /// a second [default: latency]
+    #[arg(long, value_name = "GOAL", help_heading = "Stages and tiles")]
+    pub goal: Option<String>,
     /// Plan only bit-exact kernels and float32 objects
     #[arg(long, conflicts_with = "kernels", help_heading = "Kernels")]
     pub exact: bool,

@@ -8,7 +8,7 @@ use tessera_planner::{
     kernel::{Family, Storage, winograd::TILES},
     make,
     model::Model,
-    options::{PlanOptions, Rows},
+    options::{Goal, PlanOptions, Rows},
     report, text,
     wire::Wire,
 };
@@ -45,6 +45,22 @@ fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
         .collect()
 }
 
+/// The goal that `--goal` names.
+fn goal(text: Option<&str>) -> Result<Goal> {
+    let Some(text) = text else {
+        return Ok(Goal::Latency);
+    };
+    let frames = text
+        .strip_prefix("fps=")
+        .and_then(|n| n.parse::<f64>().ok());
+    match (text, frames) {
+        ("latency", _) => Ok(Goal::Latency),
+        ("throughput", _) => Ok(Goal::Throughput),
+        (_, Some(n)) if (1e-6..=1e6).contains(&n) => Ok(Goal::FramesPerSecond(n)),
+        _ => bail!("--goal {text}: give latency, throughput, or for example fps=1.5"),
+    }
+}
+
 /// The planner's options from the flags; their `command` is what the plan records as its origin.
 ///
 /// # Errors
@@ -53,6 +69,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
     let split = match args.split {
         SplitFlag::Balanced => Split::Balanced,
         SplitFlag::Equal => Split::Equal,
+        SplitFlag::Speed => Split::Speed,
     };
     let rows = match (args.no_rolling, args.row_block) {
         (true, _) => Rows::Whole,
@@ -96,6 +113,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         offload: args.offload,
         cuts: args.cuts.clone(),
         split,
+        goal: goal(args.goal.as_deref())?,
         exact: args.exact,
         wire,
         rows,

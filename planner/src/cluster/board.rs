@@ -5,12 +5,11 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::{
-    CostsOf,
     link::Named,
     table::{Fields, Placed, Reader},
 };
 use crate::{
-    boards::{Board, Link},
+    boards::{Board, Costs, Link},
     cfg::suggest,
     target::Target,
     units,
@@ -25,6 +24,9 @@ const KEYS: [&str; 13] = [
 const CORES_MAX: usize = 64;
 
 const ROLES: [&str; 3] = ["edge", "gateway", "source"];
+
+/// Finds the cost table that `costs = "..."` names for a target, or says why it cannot be used.
+pub type CostsOf<'a> = &'a dyn Fn(&str, Target) -> Result<Costs, String>;
 
 /// A board, and what it is for.
 pub(super) struct Described {

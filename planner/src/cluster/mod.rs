@@ -11,16 +11,13 @@ use std::ops::Range;
 
 use toml::de::{DeTable, Error};
 
+pub use self::board::CostsOf;
 use self::{
     board::Described,
     link::Named,
     table::{Fields, Reader},
 };
-use crate::{
-    boards::{Board, Costs},
-    cfg::diag::Diagnostic,
-    target::Target,
-};
+use crate::{boards::Board, cfg::diag::Diagnostic};
 
 /// Version of the file's form.
 pub const VERSION: usize = 1;
@@ -42,9 +39,6 @@ pub struct Cluster {
     /// The gateway.
     pub gateway: Board,
 }
-
-/// Finds the cost table that `costs = "..."` names for a target, or says why it cannot be used.
-pub type CostsOf<'a> = &'a dyn Fn(&str, Target) -> Result<Costs, String>;
 
 /// Reads a cluster. `costs` finds cost tables. The cluster is there exactly when nothing is wrong.
 pub fn read(text: &[u8], costs: CostsOf<'_>) -> (Option<Cluster>, Vec<Diagnostic>) {

@@ -1,8 +1,8 @@
 //! Cuts that balance cost: the dearest part of an axis is as cheap as it can be.
 //!
-//! A part's price grows with its range, so for a limit `T` the fewest parts are found by making
-//! each as long as `T` allows; the smallest `T` that needs no more than the wanted parts is the
-//! answer. Between the earliest and the latest position that a cut may then take, it is put next to
+//! Parts have shares: a part of share 2 may cost twice as much as one of share 1. A part's price grows with its
+//! range, so for a limit `T` the fewest parts are found by making each as long as `T` times its share
+//! allows; the smallest `T` that needs no more than the wanted parts is the answer. Between the earliest and the latest position that a cut may then take, it is put next to
 //! where parts of equal length would have it: symmetric maps get symmetric cuts, and with them few
 //! chain classes, and the cuts of stages that follow each other nearly meet.
 
@@ -156,13 +156,15 @@ impl Search<'_> {
         ok
     }
 
-    /// Latest positions of all cuts under `limit`, both ends included; `None` when `parts` parts
-    /// do not suffice.
-    fn latest(&mut self, parts: usize, limit: u64) -> Option<Vec<usize>> {
+    /// Latest positions of all cuts under `limit`, both ends included; `None` when the parts do not
+    /// suffice.
+    fn latest(&mut self, shares: &[u64], limit: u64) -> Option<Vec<usize>> {
+        let parts = shares.len();
         let mut cuts = vec![0];
         for p in 1..=parts {
             let lo = cuts[p - 1];
             // Later parts need a position each.
+            let limit = limit.saturating_mul(shares[p - 1]);
             let hi = self.reach(lo, limit).min(self.extent - (parts - p));
             if hi <= lo {
                 return None;
@@ -173,43 +175,50 @@ impl Search<'_> {
     }
 
     /// Earliest positions of all cuts under `limit`.
-    fn earliest(&mut self, parts: usize, limit: u64) -> Vec<usize> {
+    fn earliest(&mut self, shares: &[u64], limit: u64) -> Vec<usize> {
+        let parts = shares.len();
         let mut cuts = vec![self.extent; parts + 1];
         for p in (0..parts).rev() {
+            let limit = limit.saturating_mul(shares[p]);
             cuts[p] = self.reach_back(cuts[p + 1], limit).max(p);
         }
         cuts
     }
 
-    /// Price of the dearest part.
-    fn dearest(&mut self, cuts: &[usize]) -> u64 {
-        let price = |w: &[usize]| self.price(w[0], w[1]);
-        cuts.windows(2).map(price).max().unwrap_or(0)
+    /// Price of the part that is dearest for its share, per share.
+    fn dearest(&mut self, cuts: &[usize], shares: &[u64]) -> u64 {
+        let parts = cuts.windows(2).zip(shares);
+        let price = |(w, share): (&[usize], &u64)| self.price(w[0], w[1]).div_ceil(*share);
+        parts.map(price).max().unwrap_or(0)
     }
 }
 
-/// Where cut `p` of equal parts lies, rounded; halves go towards the middle, so that both ends mirror
-/// each other.
-const fn even_cut(p: usize, parts: usize, extent: usize) -> usize {
-    let twice = 2 * p * extent;
-    if 2 * p < parts {
-        (twice + parts) / (2 * parts)
+/// Where the cut behind `before` of `all` shares lies if cost is spread evenly, rounded; halves go towards the
+/// middle, so that both ends mirror each other.
+fn even_cut(before: u64, all: u64, extent: usize) -> usize {
+    let twice = 2 * u128::from(before) * extent as u128;
+    let all = u128::from(all);
+    let rounded = if 2 * before < all as u64 {
+        (twice + all) / (2 * all)
     } else {
-        (twice + parts - 1) / (2 * parts)
-    }
+        (twice + all - 1) / (2 * all)
+    };
+    usize::try_from(rounded).unwrap_or(extent)
 }
 
-/// The cut list of one axis: `parts + 1` positions from 0 to `extent`.
+/// The cut list of one axis: a part for each of `shares`, which are above 0, from 0 to `extent`.
 pub(super) fn balanced(
     graph: &Graph,
     stage: &StageGraph,
     axis: Axis,
     extent: usize,
-    parts: usize,
+    shares: &[u64],
 ) -> Vec<usize> {
+    let parts = shares.len();
     if parts <= 1 || extent == 0 {
         return vec![0, extent];
     }
+    let all: u64 = shares.iter().sum();
     let mut s = Search {
         prices: Prices::new(graph, stage, axis),
         axis,
@@ -218,31 +227,35 @@ pub(super) fn balanced(
     };
     let even: Vec<usize> = (0..=parts).map(|i| i * extent / parts).collect();
     // `limit` is possible, `below` is not.
-    let mut limit = s.dearest(&even);
-    let mut below = s.price(0, extent) / (parts as u64 + 1);
+    let mut limit = s.dearest(&even, shares);
+    let mut below = s.price(0, extent) / (all + 1);
     // Windows that leave gaps make the whole dearer than its parts.
-    if below >= limit || s.latest(parts, below).is_some() {
+    if below >= limit || s.latest(shares, below).is_some() {
         below = 0;
     }
     while limit - below > 1 {
         let mid = below + (limit - below) / 2;
-        match s.latest(parts, mid) {
+        match s.latest(shares, mid) {
             // What was found may be cheaper still.
-            Some(cuts) => limit = s.dearest(&cuts).clamp(below + 1, mid),
+            Some(cuts) => limit = s.dearest(&cuts, shares).clamp(below + 1, mid),
             None => below = mid,
         }
     }
-    let latest = s.latest(parts, limit).unwrap_or(even);
-    let earliest = s.earliest(parts, limit);
+    let latest = s.latest(shares, limit).unwrap_or(even);
+    let earliest = s.earliest(shares, limit);
     let mut cuts = vec![0];
+    let mut before_shares = 0;
     for p in 1..parts {
-        let wanted = even_cut(p, parts, extent).clamp(earliest[p].min(latest[p]), latest[p]);
+        before_shares += shares[p - 1];
+        let wanted = even_cut(before_shares, all, extent);
+        let wanted = wanted.clamp(earliest[p].min(latest[p]), latest[p]);
         let before = cuts[p - 1];
+        let limit = limit.saturating_mul(shares[p - 1]);
         let furthest = s.reach(before, limit).min(extent - (parts - p));
         cuts.push(wanted.min(furthest).max(before + 1));
     }
     cuts.push(extent);
-    if s.dearest(&cuts) > limit {
+    if s.dearest(&cuts, shares) > limit {
         return latest;
     }
     cuts
@@ -254,13 +267,17 @@ mod tests {
     use crate::cfg;
     use tessera_plan::graph::Darknet;
 
-    /// The cheapest dearest part over all cut lists.
-    fn brute(p: &mut Prices<'_>, lo: usize, extent: usize, parts: usize) -> u64 {
-        if parts == 1 {
-            return p.of(Axis::Y, lo, extent);
+    /// The cheapest dearest part over all cut lists, per share.
+    fn brute(p: &mut Prices<'_>, lo: usize, extent: usize, shares: &[u64]) -> u64 {
+        let (share, rest) = shares.split_first().unwrap();
+        if rest.is_empty() {
+            return p.of(Axis::Y, lo, extent).div_ceil(*share);
         }
-        (lo + 1..=extent - (parts - 1))
-            .map(|hi| p.of(Axis::Y, lo, hi).max(brute(p, hi, extent, parts - 1)))
+        (lo + 1..=extent - rest.len())
+            .map(|hi| {
+                let first = p.of(Axis::Y, lo, hi).div_ceil(*share);
+                first.max(brute(p, hi, extent, rest))
+            })
             .min()
             .unwrap()
     }
@@ -280,16 +297,21 @@ mod tests {
             let stage = StageGraph::new(&g, 0, g.layers.len(), &g.outputs);
             let extent = coarsest(&g, &stage, Axis::Y);
             for parts in 1..=extent.min(5) {
-                let cuts = balanced(&g, &stage, Axis::Y, extent, parts);
-                assert_eq!((cuts[0], cuts[parts], cuts.len()), (0, extent, parts + 1));
-                assert!(cuts.windows(2).all(|w| w[0] < w[1]), "{cuts:?}");
-                let mut p = Prices::new(&g, &stage, Axis::Y);
-                let have = cuts.windows(2).map(|w| p.of(Axis::Y, w[0], w[1])).max();
-                assert_eq!(have, Some(brute(&mut p, 0, extent, parts)), "{cuts:?}");
-                let mirrored: Vec<usize> = cuts.iter().rev().map(|c| extent - c).collect();
-                // Only where all windows are centred is the map symmetric.
-                if !text.contains("stride=2") {
-                    assert_eq!(mirrored, cuts, "{parts} parts of {extent}");
+                for shares in [[1; 5], [9, 5, 5, 2, 2], [1, 7, 3, 1, 8]] {
+                    let shares = &shares[..parts];
+                    let cuts = balanced(&g, &stage, Axis::Y, extent, shares);
+                    assert_eq!((cuts[0], cuts[parts], cuts.len()), (0, extent, parts + 1));
+                    assert!(cuts.windows(2).all(|w| w[0] < w[1]), "{cuts:?}");
+                    let mut p = Prices::new(&g, &stage, Axis::Y);
+                    let price =
+                        |(w, share): (&[usize], &u64)| p.of(Axis::Y, w[0], w[1]).div_ceil(*share);
+                    let have = cuts.windows(2).zip(shares).map(price).max();
+                    assert_eq!(have, Some(brute(&mut p, 0, extent, shares)), "{cuts:?}");
+                    let mirrored: Vec<usize> = cuts.iter().rev().map(|c| extent - c).collect();
+                    // Only where all windows are centred is the map symmetric.
+                    if !text.contains("stride=2") && shares.iter().all(|s| *s == 1) {
+                        assert_eq!(mirrored, cuts, "{parts} parts of {extent}");
+                    }
                 }
             }
         }

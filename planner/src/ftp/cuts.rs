@@ -76,8 +76,26 @@ pub fn cut(
     let extent = coarsest(graph, stage, axis);
     Ok(match split {
         Split::Equal => equal(extent, parts).unwrap_or_else(|| vec![0, extent]),
-        Split::Balanced => balance::balanced(graph, stage, axis, extent, parts),
+        Split::Balanced | Split::Speed => {
+            balance::balanced(graph, stage, axis, extent, &vec![1; parts])
+        }
     })
+}
+
+/// The cut list of one axis by shares: the cost of every part is in proportion to its share, as nearly as whole
+/// rows and columns allow.
+///
+/// # Errors
+/// When a part would be empty.
+pub fn cut_by(
+    graph: &Graph,
+    stage: &StageGraph,
+    axis: Axis,
+    shares: &[u64],
+) -> Result<Vec<usize>, TooFine> {
+    fits(graph, stage, axis, shares.len(), Split::Speed)?;
+    let extent = coarsest(graph, stage, axis);
+    Ok(balance::balanced(graph, stage, axis, extent, shares))
 }
 
 /// Checks that an axis can be cut into `parts`.

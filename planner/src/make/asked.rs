@@ -62,10 +62,9 @@ pub(super) fn asked(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> 
             ends: Some(ends),
         }),
         [one] => Ok(Asked::Exactly(StageCuts::alike(ends, *one))),
-        many if many.len() == ends.len() => Ok(Asked::Exactly(StageCuts {
-            grids: many.to_vec(),
-            ends,
-        })),
+        many if many.len() == ends.len() => {
+            Ok(Asked::Exactly(StageCuts::equal(ends, many.to_vec())))
+        }
         many => Err(PlanError::GridCount {
             grids: many.len(),
             stages: ends.len(),

@@ -13,7 +13,7 @@ use crate::{
 use tessera_plan::{
     dataflow::TaskGraph,
     graph::Graph,
-    plan::{Board, Dataflow, Plan, SCHEMA_VERSION, Tail},
+    plan::{Board, Dataflow, Plan, SCHEMA_VERSION, Split, Tail},
 };
 use tessera_plan_text::PlanText;
 
@@ -79,9 +79,12 @@ fn recorded(o: &PlanOptions) -> Vec<Board> {
 
 fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanError> {
     let (stages, tail) = stages::stages(graph, &cuts.ends, o.dump)?;
-    let grids = stages.iter().zip(&cuts.grids);
+    let grids = stages.iter().zip(&cuts.grids).zip(&cuts.shares);
     let parts = grids
-        .map(|(stage, grid)| stages::grid_parts(graph, stage, *grid, o.split))
+        .map(|((stage, grid), shares)| match shares {
+            Some(shares) => stages::grid_parts_by(graph, stage, shares),
+            None => stages::grid_parts(graph, stage, *grid, o.split),
+        })
         .collect::<Result<_, _>>()?;
     Ok(Tiled {
         stages,
@@ -98,9 +101,15 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
         tail,
     } = tiled;
     let outputs = stages.iter().map(|s| s.outputs.as_slice());
-    let stages_data = (stages.iter().zip(parts).zip(&cuts.grids))
-        .map(|((stage, [ys, xs]), grid)| stages::stage_data(graph, stage, *grid, o.split, [ys, xs]))
-        .collect();
+    let stages_data = (stages
+        .iter()
+        .zip(parts)
+        .zip(cuts.grids.iter().zip(&cuts.shares)))
+    .map(|((stage, [ys, xs]), (grid, shares))| {
+        let split = shares.as_ref().map_or(o.split, |_| Split::Speed);
+        stages::stage_data(graph, stage, *grid, split, [ys, xs])
+    })
+    .collect();
     Dataflow {
         digest: hex::encode(model.digest),
         tensors: stages::boundary_tensors(graph, outputs, tail, o.stored()),

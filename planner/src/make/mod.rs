@@ -107,7 +107,7 @@ fn searched(
     let exact = |cuts: &StageCuts| build(model, o, cuts).map_or((u64::MAX, 0), |b| tightest(o, &b));
     let choice = found.choose(&exact)?;
     let mut built = build(model, o, found.cuts(choice))?;
-    built.plan.estimates.why = found.why(&model.graph, o, &given, &built.tasks, choice);
+    built.plan.estimates.why = found.why(&given, &built.tasks, choice);
     Ok(built.plan)
 }
 

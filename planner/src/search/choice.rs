@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::found::{Candidate, Found};
+use super::{candidate::Candidate, found::Found};
 use crate::{error::PlanError, stages::StageCuts};
 
-/// The decision, as indices of plans in ascending order of time.
+/// The decision, as indices of plans in ascending order of price.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choice {
     /// The fastest plan that keeps the memory limit.
@@ -17,7 +17,7 @@ pub(crate) struct Choice {
 /// Builds a plan; returns the bytes on the edge with the least memory to spare, and that edge's limit.
 pub(crate) type Exact<'a> = &'a (dyn Fn(&StageCuts) -> (u64, u64) + Sync);
 
-impl Found {
+impl Found<'_> {
     /// Stages and grids of a choice.
     pub fn cuts(&self, choice: Choice) -> &StageCuts {
         &self.list[choice.best].cuts
@@ -29,7 +29,7 @@ impl Found {
     /// When no plan fits the memory limit.
     pub fn choose(&self, exact: Exact<'_>) -> Result<Choice, PlanError> {
         let fits = |c: &Candidate| {
-            c.bytes <= c.limit && {
+            c.fits() && {
                 let (needed, limit) = exact(&c.cuts);
                 needed <= limit
             }
@@ -52,9 +52,9 @@ impl Found {
     fn fewest_stages(&self, best: usize, fits: &dyn Fn(&Candidate) -> bool) -> usize {
         let list = &self.list;
         let stages = |i: usize| list[i].cuts.ends.len();
-        let limit = list[best].seconds.frame() * 1.01;
+        let limit = list[best].price * 1.01;
         let mut near: Vec<usize> = (best..list.len())
-            .take_while(|i| list[*i].seconds.frame() <= limit)
+            .take_while(|i| list[*i].price <= limit)
             .filter(|i| stages(*i) < stages(best))
             .collect();
         near.sort_by_key(|i| (stages(*i), *i));
@@ -63,9 +63,10 @@ impl Found {
 
     /// The error that names the bytes of the smallest plan.
     fn too_large(&self, exact: Exact<'_>) -> PlanError {
-        let least = self.list.iter().min_by_key(|c| c.bytes);
+        let bytes = |c: &&Candidate| c.memory.map_or(0, |(needed, _)| needed);
+        let least = self.list.iter().min_by_key(bytes);
         PlanError::Memory {
-            limit: least.map_or(0, |c| c.limit),
+            limit: least.and_then(|c| c.memory).map_or(0, |(_, limit)| limit),
             smallest: least.map_or(0, |c| exact(&c.cuts).0),
         }
     }

@@ -1,21 +1,59 @@
 //! Possible plans, as the search found them.
 
-use crate::{estimate::Seconds, stages::StageCuts};
+use super::{
+    candidate::Candidate,
+    evaluate::{Evaluator, Tails},
+    stages::Stages,
+};
+use crate::{error::PlanError, options::PlanOptions};
+use tessera_plan::graph::Graph;
 
-/// A possible plan with its expected time and memory.
-pub(super) struct Candidate {
-    pub cuts: StageCuts,
-    pub seconds: Seconds,
-    pub redundancy: f64,
-    /// Bytes on the source edge with the least memory to spare; the built plan may need a little more.
-    pub bytes: u64,
-    /// Memory limit of that edge.
-    pub limit: u64,
+/// Possible plans, the best first.
+pub(crate) struct Found<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) o: &'a PlanOptions,
+    pub(super) list: Vec<Candidate>,
+    pub(super) stages: Stages<'a>,
+    pub(super) tails: Tails,
+    /// Layers behind which stages may end.
+    pub(super) points: Vec<usize>,
+    /// Speeds of the edges' cores, in the order in which they get tiles.
+    pub(super) rates: Vec<f64>,
 }
 
-/// Possible plans, the fastest first.
-pub(crate) struct Found {
-    pub(super) list: Vec<Candidate>,
-    /// Number of stages that cannot be cut as finely as a grid wants.
-    pub(super) refused: usize,
+impl<'a> Found<'a> {
+    /// Times plans on the boards that the plan is for.
+    pub(super) fn evaluator(&self) -> Evaluator<'_> {
+        self.evaluator_for(self.o)
+    }
+
+    /// Times plans on other boards of the same kinds.
+    pub(super) fn evaluator_for<'b>(&'b self, o: &'b PlanOptions) -> Evaluator<'b> {
+        Evaluator {
+            graph: self.graph,
+            o,
+            stages: &self.stages,
+            tails: &self.tails,
+        }
+    }
+
+    /// Adds plans, leaves out those that are there already, and sorts all by price. Of equals, the number of tiles
+    /// decides, then the cuts.
+    pub(super) fn add(&mut self, more: impl IntoIterator<Item = Candidate>) {
+        self.list.extend(more);
+        self.list.sort_by(|a, b| {
+            let by_price = a.price.total_cmp(&b.price);
+            let by_tiles = a.cuts.tiles().cmp(&b.cuts.tiles());
+            by_price.then(by_tiles).then_with(|| a.cuts.cmp(&b.cuts))
+        });
+        self.list.dedup_by(|a, b| a.cuts == b.cuts);
+    }
+
+    /// The error if there is no plan.
+    pub(super) fn nothing(&self, refusal: Option<PlanError>) -> PlanError {
+        let reason = self.stages.refused().1.or(refusal);
+        reason.map_or(PlanError::NoEdgeLayers, |e| PlanError::NothingFound {
+            reason: e.to_string(),
+        })
+    }
 }

@@ -1,236 +1,148 @@
-//! Chooses cuts, grid and offload point: the cheapest frame by the cost model, under the memory
-//! limit.
+//! Chooses cuts, grids and offload point: the plan that the goal wants by the cost model, under the memory limits.
 //!
 //! 1. `points` finds stage ends worth trying: layers behind which few values live on.
-//! 2. `stages` evaluates every stage between two stage ends once, with every grid up to 6 x 6, in parallel.
-//! 3. `paths` finds, for every grid and offload point, the one-stage plan and the cut lists that are cheapest
-//!    by rough costs.
-//! 4. [`crate::cost::schedule`] times all of these plans, and the plan without stages if flags ask for neither a
-//!    grid nor a stage: the gateway can always compute everything.
-//! 5. `choice` takes the fastest plan whose built form keeps the memory limit, or a plan with fewer stages that
-//!    is at most 1 % slower: the model is too inexact for so small a gain to pay for a boundary. The one-stage
-//!    plans are always among the timed plans, so the choice is at most 1 % slower than the best one-stage plan.
+//! 2. `first` lists plans of one grid: for every grid and offload point the one-stage plan, and for coarse grids the cut
+//!    lists that are cheapest by rough costs (`paths`). `stages` evaluates every stage once, when a plan first has it.
+//! 3. [`crate::cost::schedule`] times all of these plans (`evaluate`), and the plan without stages if flags ask for
+//!    neither a grid nor a stage: the gateway can always compute everything.
+//! 4. `climb` improves the best of several sorts of plans step by step: stages get other ends and grids of their own, and,
+//!    where boards differ, tiles by speed.
+//! 5. `choice` takes the best plan whose built form keeps the memory limit, or a plan with fewer stages that is at
+//!    most 1 % slower: the model is too inexact for so small a gain to pay for a boundary. The one-stage plans are always
+//!    among the timed plans, so the choice is at most 1 % slower than the best one-stage plan.
+//! 6. `bound` says what no plan can beat, `what_if` what other boards and links would bring; `why` puts it into words.
 //!
-//! The result does not depend on the number of threads: every list has a fixed order. Of plans that take the same
-//! time, the number of tiles decides, then that order.
+//! The result does not depend on the number of threads: every list has a fixed order.
 
+mod bound;
+mod candidate;
 mod choice;
+mod climb;
+mod evaluate;
+mod first;
 mod found;
 mod given;
 mod paths;
 mod points;
 mod stages;
+mod what_if;
 mod why;
-
-use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
 use self::{
-    found::{Candidate, Found},
-    paths::PathCosts,
-    stages::{StageTable, TiledStage},
+    candidate::Candidate,
+    climb::{Moves, climb},
+    evaluate::{Evaluator, Tails},
+    stages::Stages,
 };
-pub(crate) use self::{given::Given, why::asked};
-use crate::{
-    boards::Kinds,
-    cost::TaskTime,
-    error::PlanError,
-    estimate::{self, TailTime},
-    ftp::{StageGraph, work::redundancy},
-    memory,
-    options::PlanOptions,
-    stages::{StageCuts, boundary_tensors, stages as stages_of, wanted},
-};
-use tessera_plan::{dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES};
+pub(crate) use self::{found::Found, given::Given, why::asked};
+use crate::{boards::Kinds, cost, error::PlanError, options::PlanOptions, stages::StageCuts};
+use tessera_plan::graph::Graph;
 
-/// Times the plans of the search, and sorts them, the fastest first.
+/// Most steps of a climb.
+const STEPS_MAX: usize = 12;
+/// Largest number of parts per axis that a climb reaches.
+const PARTS_MAX: usize = 12;
+
+/// Times the plans of the search, and sorts them, the best first.
 ///
 /// # Errors
 /// When no plan is possible.
-pub(crate) fn candidates(
-    graph: &Graph,
-    o: &PlanOptions,
+pub(crate) fn candidates<'a>(
+    graph: &'a Graph,
+    o: &'a PlanOptions,
     given: &Given,
-) -> Result<Found, PlanError> {
-    let (lists, points) = cut_lists(graph, given);
-    let pairs = pairs(&lists, &points, given.more_stages);
-    let table = stages::evaluate(graph, o, &given.grids, &pairs);
-    let all = cuts_to_schedule(o, given, &table, &lists, &points);
-    let evaluated = Evaluated {
+) -> Result<Found<'a>, PlanError> {
+    let (lists, points) = first::cut_lists(graph, given);
+    let mut found = Found {
         graph,
         o,
-        tails: tail_times(graph, o, &all),
-        table: &table,
+        list: Vec::new(),
+        stages: Stages::new(graph, o),
+        tails: Tails::default(),
+        points,
+        rates: rates(graph, o),
     };
-    let results: Vec<Option<Result<Candidate, PlanError>>> = all
+    let plans = first::plans(o, given, &found.stages, &lists, &found.points);
+    let (timed, refusal) = timed(&found.evaluator(), &plans);
+    found.add(timed);
+    if found.list.is_empty() {
+        return Err(found.nothing(refusal));
+    }
+    let climbed = found.climbed(given);
+    found.add(climbed);
+    Ok(found)
+}
+
+/// Times plans; the second value says why one of them is impossible.
+fn timed(evaluator: &Evaluator<'_>, plans: &[StageCuts]) -> (Vec<Candidate>, Option<PlanError>) {
+    let results: Vec<Option<Result<Candidate, PlanError>>> = plans
         .par_iter()
-        .map(|cuts| evaluated.candidate(cuts))
+        .map(|cuts| evaluator.candidate(cuts))
         .collect();
-    let (mut list, mut refusal) = (Vec::new(), table.why.clone());
+    let (mut list, mut refusal) = (Vec::new(), None);
     for result in results.into_iter().flatten() {
         match result {
             Ok(c) => list.push(c),
             Err(e) => refusal = refusal.or(Some(e)),
         }
     }
-    list.sort_by(|a, b| {
-        let by_time = a.seconds.frame().total_cmp(&b.seconds.frame());
-        by_time.then(a.cuts.tiles().cmp(&b.cuts.tiles()))
-    });
-    if list.is_empty() {
-        return Err(
-            refusal.map_or(PlanError::NoEdgeLayers, |e| PlanError::NothingFound {
-                reason: e.to_string(),
-            }),
-        );
-    }
-    Ok(Found {
-        list,
-        refused: table.refused,
-    })
+    (list, refusal)
 }
 
-/// The offload points (or the given cuts) and all points between which stages may lie.
-fn cut_lists(graph: &Graph, given: &Given) -> (Vec<Vec<usize>>, Vec<usize>) {
-    let mut points = points::points(graph);
-    match &given.ends {
-        None => {
-            let offloads = points::offloads(graph, &points);
-            (offloads.into_iter().map(|p| vec![p]).collect(), points)
-        }
-        Some(cuts) => {
-            let offload = cuts.last().copied().unwrap_or(0);
-            points.retain(|p| *p < offload);
-            points.push(offload);
-            (vec![cuts.clone()], points)
-        }
-    }
-}
-
-/// First layer and end of all stages that can occur.
-fn pairs(lists: &[Vec<usize>], points: &[usize], more_stages: bool) -> Vec<(usize, usize)> {
-    let mut pairs: Vec<(usize, usize)> = lists
-        .iter()
-        .flat_map(|cuts| {
-            let firsts = std::iter::once(0).chain(cuts.iter().copied());
-            firsts.zip(cuts.iter().copied())
-        })
+/// Speeds of the edges' cores: the source's, then those of the other edges, the fastest first.
+fn rates(graph: &Graph, o: &PlanOptions) -> Vec<f64> {
+    let kinds = Kinds::new(&o.boards);
+    let of_kind: Vec<f64> = (kinds.boards.iter())
+        .map(|b| 1.0 / cost::net_s(graph, o, b).max(1e-12))
         .collect();
-    if more_stages {
-        for (j, &end) in points.iter().enumerate() {
-            let firsts = std::iter::once(0).chain(points[..j].iter().copied());
-            pairs.extend(firsts.map(|first| (first, end)));
-        }
-    }
-    pairs.sort_unstable();
-    pairs.dedup();
-    pairs
-}
-
-/// The plans to schedule.
-fn cuts_to_schedule(
-    o: &PlanOptions,
-    given: &Given,
-    table: &StageTable,
-    lists: &[Vec<usize>],
-    points: &[usize],
-) -> Vec<StageCuts> {
-    let mut all = Vec::new();
-    if given.gateway_alone() {
-        all.push(StageCuts::default());
-    }
-    for &grid in &given.grids {
-        for list in lists {
-            let mut known = vec![list.clone()];
-            let offload = list.last().copied().unwrap_or(0);
-            let end = points.iter().position(|p| *p == offload);
-            if let (Some(end), true, [_]) = (end, given.more_stages, list.as_slice()) {
-                for costs in PathCosts::tried(o) {
-                    if let Some(cuts) = paths::cheapest(table, points, end, grid, costs)
-                        && !known.contains(&cuts)
-                    {
-                        known.push(cuts);
-                    }
-                }
-            }
-            all.extend(known.into_iter().map(|ends| StageCuts::alike(ends, grid)));
-        }
-    }
-    all
-}
-
-/// Times of the tails behind all offload points.
-fn tail_times(graph: &Graph, o: &PlanOptions, all: &[StageCuts]) -> BTreeMap<usize, TailTime> {
-    let mut offloads: Vec<usize> = all.iter().map(StageCuts::offload).collect();
-    offloads.sort_unstable();
-    offloads.dedup();
-    let wanted = wanted(graph, o.dump);
-    let time = |first: usize| {
-        let tail = StageGraph::new(graph, first, graph.layers.len(), &wanted);
-        (first, TailTime::new(graph, &tail, o))
+    let cores = |(b, kind): (&crate::boards::Board, &usize)| {
+        std::iter::repeat_n(of_kind[*kind], b.cores.max(1))
     };
-    offloads.into_par_iter().map(time).collect()
+    let mut boards = o.boards.iter().zip(&kinds.of);
+    let mut rates: Vec<f64> = boards.next().into_iter().flat_map(cores).collect();
+    let mut others: Vec<f64> = boards.flat_map(cores).collect();
+    others.sort_by(|a, b| b.total_cmp(a));
+    rates.extend(others);
+    rates
 }
 
-/// Evaluated stages and tails, from which plans are put together.
-struct Evaluated<'a> {
-    graph: &'a Graph,
-    o: &'a PlanOptions,
-    table: &'a StageTable,
-    /// Times of the tails, by offload point.
-    tails: BTreeMap<usize, TailTime>,
-}
-
-impl Evaluated<'_> {
-    /// Schedules a plan; `None` when one of the plan's stages is impossible.
-    fn candidate(&self, cuts: &StageCuts) -> Option<Result<Candidate, PlanError>> {
-        let list: Vec<&TiledStage> = cuts
-            .spans()
-            .zip(&cuts.grids)
-            .map(|((first, end), grid)| self.table.get(first, end, *grid))
-            .collect::<Option<_>>()?;
-        Some(self.scheduled(&list, cuts))
+impl Found<'_> {
+    /// What the best plans of several sorts become by climbing: of all plans, of those with one stage, with several,
+    /// and with few tiles.
+    fn climbed(&self, given: &Given) -> Vec<Candidate> {
+        let moves = self.moves(given);
+        let few = self.rates.len().div_ceil(2);
+        let stages = |c: &Candidate| c.cuts.ends.len();
+        let largest = |c: &Candidate| c.cuts.grids.iter().map(|g| g[0] * g[1]).max().unwrap_or(0);
+        let staged = |c: &&Candidate| c.fits() && stages(c) > 0;
+        let mut starts: Vec<&StageCuts> = [
+            self.list.iter().find(staged),
+            self.list.iter().find(|c| staged(c) && stages(c) == 1),
+            self.list.iter().find(|c| staged(c) && stages(c) > 1),
+            self.list.iter().find(|c| staged(c) && largest(c) <= few),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|c| &c.cuts)
+        .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let evaluator = self.evaluator();
+        let from = |cuts: &StageCuts| evaluator.candidate(cuts)?.ok();
+        let climbed = starts.into_iter().filter_map(from);
+        climbed
+            .map(|c| climb(&evaluator, &moves, c, STEPS_MAX))
+            .collect()
     }
 
-    fn scheduled(&self, list: &[&TiledStage], cuts: &StageCuts) -> Result<Candidate, PlanError> {
-        let Self { graph, o, .. } = *self;
-        let tasks = self.task_graph(list, cuts)?;
-        let kinds = Kinds::new(&o.boards).boards.len();
-        let of_kind = |k: usize| list.iter().flat_map(move |s| s.times[k].iter().copied());
-        let times: Vec<Vec<TaskTime>> = (0..kinds).map(|k| of_kind(k).collect()).collect();
-        let tail = self.tails.get(&cuts.offload()).copied().unwrap_or_default();
-        let (bytes, limit) = self.memory(list, &tasks);
-        Ok(Candidate {
-            seconds: estimate::seconds(&tasks, &times, tail, o),
-            redundancy: redundancy(graph, estimate::macs(&tasks), cuts.offload()),
-            cuts: cuts.clone(),
-            bytes,
-            limit,
-        })
-    }
-
-    fn task_graph(&self, list: &[&TiledStage], cuts: &StageCuts) -> Result<TaskGraph, PlanError> {
-        let (_, tail) = stages_of(self.graph, &cuts.ends, self.o.dump)?;
-        let outputs = list.iter().map(|s| s.data.outputs.as_slice());
-        let tensors = boundary_tensors(self.graph, outputs, &tail, self.o.stored());
-        let stages = list.iter().map(|s| &s.data);
-        Ok(TaskGraph::of_stages(&tensors, stages, &tail.inputs)?)
-    }
-
-    /// Bytes on the source edge with the least memory to spare, and that edge's limit.
-    fn memory(&self, list: &[&TiledStage], tasks: &TaskGraph) -> (u64, u64) {
-        let arena = list.iter().map(|s| s.arena).max().unwrap_or(0);
-        let weights: u64 = list.iter().map(|s| s.weights).sum();
-        let kinds = Kinds::new(&self.o.boards);
-        let needed: Vec<u64> = (kinds.boards.iter())
-            .map(|b| {
-                let frames = if b.source { SOURCE_FRAMES } else { 0 };
-                let objects = memory::objects(tasks, frames, b.cores);
-                arena * b.cores as u64 + weights + objects
-            })
-            .collect();
-        let boards = self.o.boards.iter().zip(&kinds.of);
-        memory::tightest(boards.map(|(b, kind)| (needed[*kind], b.memory_bytes)))
+    fn moves<'b>(&'b self, given: &'b Given) -> Moves<'b> {
+        Moves {
+            points: &self.points,
+            given,
+            rates: &self.rates,
+            parts_max: PARTS_MAX,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Cut lists for one grid: shortest paths over stage ends, with rough costs.
 
-use super::stages::{StageTable, TiledStage};
+use super::stages::{StageKey, Stages, TiledStage};
 use crate::options::PlanOptions;
 
 /// Weights and limits of the rough costs, which rank cut lists before the schedule times them.
@@ -18,22 +18,23 @@ pub(super) struct PathCosts {
 }
 
 impl PathCosts {
-    /// The rough costs that the search tries; the last one finds plans for a tight memory limit.
-    pub fn tried(o: &PlanOptions) -> [Self; 4] {
+    /// The rough costs that the search tries; the last two find plans for a tight memory limit.
+    pub fn tried(o: &PlanOptions) -> Vec<Self> {
         let first = o.first();
-        let arena = o.memory_bytes().unwrap_or(u64::MAX) / (first.cores.max(1) as u64);
+        let arena = o
+            .memory_bytes()
+            .map_or(u64::MAX, |limit| limit / first.cores.max(1) as u64);
         let with = |channel, arena| Self {
             channel,
             arena,
             edges: o.boards.len().max(1),
             byte_s: first.link.seconds(1),
         };
-        [
-            with(1.0, arena),
-            with(0.4, arena),
-            with(0.4, arena / 2),
-            with(0.4, arena / 4),
-        ]
+        let mut tried = vec![with(1.0, arena), with(0.4, arena)];
+        if o.memory_bytes().is_some() {
+            tried.extend([with(0.4, arena / 2), with(0.4, arena / 4)]);
+        }
+        tried
     }
 }
 
@@ -48,7 +49,7 @@ fn cost(stage: &TiledStage, first: usize, w: PathCosts) -> f64 {
 /// The cheapest list of cuts that starts at layer 0 and ends at `points[end]`; `None` when there is no such
 /// list. A single stage is a list too.
 pub(super) fn cheapest(
-    table: &StageTable,
+    stages: &Stages<'_>,
     points: &[usize],
     end: usize,
     grid: [usize; 2],
@@ -66,13 +67,19 @@ pub(super) fn cheapest(
                     None => continue,
                 },
             };
-            let Some(stage) = table.get(first, points[j], grid) else {
+            let key = StageKey {
+                first,
+                end: points[j],
+                grid,
+                shares: None,
+            };
+            let Some(stage) = stages.get(&key) else {
                 continue;
             };
-            if stage.arena > w.arena {
+            if w.arena < u64::MAX && stages.memory(&stage).arena > w.arena {
                 continue;
             }
-            let sum = sum + cost(stage, first, w);
+            let sum = sum + cost(&stage, first, w);
             if best[j].is_none_or(|b| sum < b.0) {
                 best[j] = Some((sum, i));
             }

@@ -1,8 +1,10 @@
-//! Single stages, evaluated once for every pair of ends and every grid.
+//! Single stages, each evaluated once when a plan first has it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use rayon::prelude::*;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::Hash,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use crate::{
     boards::Kinds,
@@ -13,147 +15,176 @@ use crate::{
     memory::VALUE_BYTES,
     options::PlanOptions,
     packing,
-    stages::{self, AxisParts},
+    stages::{self, AxisParts, Shares},
 };
 use tessera_plan::{
     graph::{Graph, TensorIx},
-    plan::Stage,
+    plan::{Split, Stage},
     region::Region,
 };
 
 /// A stage with one grid.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct TiledStage {
     pub data: Stage,
     /// Times of the stage's tiles, per kind of edge.
     pub times: Vec<Vec<TaskTime>>,
-    /// Bytes of the largest tile's arena: a lower bound of the stage's arena.
-    pub arena: u64,
-    /// Bytes of the stage's packed weights.
-    pub weights: u64,
     /// Rough seconds of the computation on all cores.
     pub compute_s: f64,
     /// Rough bytes that the tiles read beyond their own shares of the input.
     pub halo: u64,
     /// Bytes that all tiles read.
     pub inputs: u64,
+    graph: Arc<StageGraph>,
+    axes: [Arc<AxisParts>; 2],
+    /// See [`Stages::memory`].
+    memory: OnceLock<StageMemory>,
 }
 
-/// A stage with every grid that fits.
-type WithGrids = Vec<([usize; 2], TiledStage)>;
-/// A stage with every grid that fits, and the errors of the other grids.
-type Evaluated = (WithGrids, Vec<PlanError>);
-
-/// Stages by first layer, end and grid.
-pub(super) struct StageTable {
-    map: BTreeMap<(usize, usize), WithGrids>,
-    /// Number of impossible stages.
-    pub refused: usize,
-    pub why: Option<PlanError>,
+/// Memory that a stage takes on an edge.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StageMemory {
+    /// Bytes of the largest tile's arena: a lower bound of the stage's arena.
+    pub arena: u64,
+    /// Bytes of the stage's packed weights.
+    pub weights: u64,
 }
 
-impl StageTable {
-    pub fn get(&self, first: usize, end: usize, grid: [usize; 2]) -> Option<&TiledStage> {
-        let list = self.map.get(&(first, end))?;
-        list.iter().find(|(g, _)| *g == grid).map(|(_, s)| s)
+/// What tells stages apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct StageKey {
+    pub first: usize,
+    pub end: usize,
+    pub grid: [usize; 2],
+    pub shares: Option<Shares>,
+}
+
+/// An axis of a stage that is cut in parts of these shares, or in so many parts.
+type AxisKey = (usize, usize, bool, usize, Vec<u64>);
+
+/// Values that are made at first use. Two threads may make one at the same time; they make the same.
+struct Known<K, V>(Mutex<HashMap<K, V>>);
+
+impl<K: Eq + Hash + Clone, V: Clone> Known<K, V> {
+    fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    fn get(&self, key: &K, make: impl FnOnce() -> V) -> V {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = lock().get(key) {
+            return value.clone();
+        }
+        let value = make();
+        lock().entry(key.clone()).or_insert(value).clone()
     }
 }
 
-/// Evaluates all `pairs` with all grids.
-pub(super) fn evaluate(
-    graph: &Graph,
-    o: &PlanOptions,
-    grids: &[[usize; 2]],
-    pairs: &[(usize, usize)],
-) -> StageTable {
-    let wanted = stages::wanted(graph, o.dump);
-    let done: Vec<Evaluated> = pairs
-        .par_iter()
-        .map(|&(first, end)| {
-            let stage = StageGraph::new(graph, first, end, &wanted);
-            match stage.check_tiled(graph) {
-                Ok(()) => OneStage::new(graph, o, &stage).with_grids(grids),
-                Err(e) => (Vec::new(), vec![e.into()]),
-            }
-        })
-        .collect();
-    let mut table = StageTable {
-        map: BTreeMap::new(),
-        refused: 0,
-        why: None,
-    };
-    for (pair, (list, errors)) in pairs.iter().zip(done) {
-        table.refused += errors.len();
-        // The last stages are the ones that people think of first.
-        table.why = errors.into_iter().next().or(table.why);
-        table.map.insert(*pair, list);
-    }
-    table
-}
-
-/// Evaluates one stage with all grids.
-struct OneStage<'a> {
+/// All stages that plans have had so far.
+pub(super) struct Stages<'a> {
     graph: &'a Graph,
     o: &'a PlanOptions,
-    stage: &'a StageGraph,
     kinds: Kinds<'a>,
-    /// Seconds of layers, per kind of edge.
-    layers: Vec<LayerTimes<'a>>,
+    wanted: Vec<TensorIx>,
+    graphs: Known<(usize, usize), Result<Arc<StageGraph>, PlanError>>,
+    axes: Known<AxisKey, Option<Arc<AxisParts>>>,
+    known: Known<StageKey, Result<Arc<TiledStage>, PlanError>>,
 }
 
-impl<'a> OneStage<'a> {
-    fn new(graph: &'a Graph, o: &'a PlanOptions, stage: &'a StageGraph) -> Self {
-        let kinds = Kinds::new(&o.boards);
-        let boards = kinds.boards.iter();
+impl<'a> Stages<'a> {
+    pub fn new(graph: &'a Graph, o: &'a PlanOptions) -> Self {
         Self {
-            layers: boards.map(|b| LayerTimes::new(graph, o, b)).collect(),
             graph,
             o,
-            stage,
-            kinds,
+            kinds: Kinds::new(&o.boards),
+            wanted: stages::wanted(graph, o.dump),
+            graphs: Known::new(),
+            axes: Known::new(),
+            known: Known::new(),
         }
     }
 
-    fn with_grids(&self, grids: &[[usize; 2]]) -> Evaluated {
-        let (graph, split, stage) = (self.graph, self.o.split, self.stage);
-        // All grids with the same number of parts on an axis share one cut of that axis.
-        let mut cut: BTreeMap<(bool, usize), Option<AxisParts>> = BTreeMap::new();
-        let mut found = Vec::new();
-        let mut errors = Vec::new();
-        for &grid in grids {
-            if let Err(e) = stages::check_grid(graph, stage, grid, split) {
-                errors.push(e);
-                continue;
-            }
-            for (axis, n) in [(Axis::Y, grid[0]), (Axis::X, grid[1])] {
-                cut.entry((axis == Axis::X, n))
-                    .or_insert_with(|| stages::parts(graph, stage, axis, n, split).ok());
-            }
-            let of = |x: bool, n: usize| cut.get(&(x, n)).and_then(Option::as_ref);
-            if let (Some(ys), Some(xs)) = (of(false, grid[0]), of(true, grid[1])) {
-                found.push((grid, self.tiled(grid, [ys, xs])));
-            }
-        }
-        (found, errors)
+    /// The stage of a key; `None` if it is impossible.
+    pub fn get(&self, key: &StageKey) -> Option<Arc<TiledStage>> {
+        let made = self.known.get(key, || self.tiled(key).map(Arc::new));
+        made.ok()
     }
 
-    fn tiled(&self, grid: [usize; 2], [ys, xs]: [&AxisParts; 2]) -> TiledStage {
-        let Self {
-            graph, o, stage, ..
-        } = *self;
-        let data = stages::stage_data(graph, stage, grid, o.split, [ys, xs]);
-        let how = How {
-            kernels: o.kernels_for(o.target()),
-            rows: o.rows,
-            apart: &BTreeSet::new(),
-            team: stages::team(ys, xs, o.team()),
-            wire: o.stored(),
+    /// Number of stages so far that are impossible, and why one of them is: the one that ends last.
+    pub fn refused(&self) -> (usize, Option<PlanError>) {
+        let known = self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused: BTreeMap<(usize, &StageKey), &PlanError> = known
+            .iter()
+            .filter_map(|(key, made)| Some(((key.end, key), made.as_ref().err()?)))
+            .collect();
+        let why = refused.values().next_back().map(|e| (*e).clone());
+        (refused.len(), why)
+    }
+
+    /// Memory of a stage: its largest chain is built for it, so it is known only when asked for.
+    pub fn memory(&self, stage: &TiledStage) -> StageMemory {
+        *stage.memory.get_or_init(|| {
+            let [ys, xs] = [&*stage.axes[0], &*stage.axes[1]];
+            let how = How {
+                kernels: self.o.kernels_for(self.o.target()),
+                rows: self.o.rows,
+                apart: &BTreeSet::new(),
+                team: stages::team(ys, xs, self.o.team()),
+                wire: self.o.stored(),
+            };
+            let at = [(ys, longest(ys)), (xs, longest(xs))];
+            let chain = stages::tile_chain(self.graph, &stage.graph, "", at, how);
+            let floats = packing::stage_floats(self.graph, &stage.graph, &[&chain]);
+            StageMemory {
+                arena: VALUE_BYTES * chain.arena_floats as u64,
+                weights: VALUE_BYTES * floats as u64,
+            }
+        })
+    }
+
+    fn stage_graph(&self, first: usize, end: usize) -> Result<Arc<StageGraph>, PlanError> {
+        self.graphs.get(&(first, end), || {
+            let stage = StageGraph::new(self.graph, first, end, &self.wanted);
+            stage.check_tiled(self.graph)?;
+            Ok(Arc::new(stage))
+        })
+    }
+
+    /// One axis of a stage, cut; stages that differ in the other axis share it.
+    fn axis(&self, stage: &StageGraph, key: &StageKey, axis: Axis) -> Option<Arc<AxisParts>> {
+        let is_x = axis == Axis::X;
+        let parts = key.grid[usize::from(is_x)];
+        let shares = (key.shares.as_ref()).map_or_else(Vec::new, |s| s[usize::from(is_x)].clone());
+        let axis_key = (key.first, key.end, is_x, parts, shares);
+        self.axes.get(&axis_key, || {
+            let shares = &axis_key.4;
+            let cut = if shares.is_empty() {
+                stages::parts(self.graph, stage, axis, parts, self.o.split)
+            } else {
+                stages::parts_by(self.graph, stage, axis, shares)
+            };
+            cut.ok().map(Arc::new)
+        })
+    }
+
+    fn tiled(&self, key: &StageKey) -> Result<TiledStage, PlanError> {
+        let (graph, o, grid) = (self.graph, self.o, key.grid);
+        let stage = self.stage_graph(key.first, key.end)?;
+        let split = key.shares.as_ref().map_or(o.split, |_| Split::Speed);
+        stages::check_grid(graph, &stage, grid, split)?;
+        let axis = |axis| self.axis(&stage, key, axis);
+        let (Some(ys), Some(xs)) = (axis(Axis::Y), axis(Axis::X)) else {
+            return Err(PlanError::Tiles {
+                grid,
+                largest: [1, 1],
+            });
         };
-        let at = [(ys, longest(ys)), (xs, longest(xs))];
-        let chain = stages::tile_chain(graph, stage, "", at, how);
-        let boards = self.kinds.boards.iter().zip(&self.layers);
-        let times: Vec<Vec<TaskTime>> = boards
-            .map(|(board, layers)| cost::stage_times(layers, stage, [ys, xs], board))
+        let data = stages::stage_data(graph, &stage, grid, split, [&ys, &xs]);
+        let times: Vec<Vec<TaskTime>> = (self.kinds.boards.iter())
+            .map(|board| {
+                let layers = LayerTimes::new(graph, o, board);
+                cost::stage_times(&layers, &stage, [&ys, &xs], board)
+            })
             .collect();
         let bytes = |(t, r): (&TensorIx, Region)| (r.len() * o.stored().read(*t).bytes()) as u64;
         let tiles = data.tiles.iter();
@@ -163,15 +194,16 @@ impl<'a> OneStage<'a> {
         let whole: u64 = whole
             .map(|t| bytes((t, Region::whole(graph.shape(*t)))))
             .sum();
-        TiledStage {
-            arena: VALUE_BYTES * chain.arena_floats as u64,
-            weights: VALUE_BYTES * packing::stage_floats(graph, stage, &[&chain]) as u64,
+        Ok(TiledStage {
             compute_s: spread_s(o, &self.kinds, &times),
             halo: inputs.saturating_sub(whole),
             inputs,
             times,
             data,
-        }
+            graph: stage,
+            axes: [ys, xs],
+            memory: OnceLock::new(),
+        })
     }
 }
 
@@ -193,7 +225,8 @@ fn spread_s(o: &PlanOptions, kinds: &Kinds<'_>, times: &[Vec<TaskTime>]) -> f64 
         .collect();
     let tiles = times.first().map_or(0, Vec::len);
     (0..tiles).for_each(|tile| {
-        let first = cores.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1));
+        let end = |c: &(usize, f64)| c.1 + times[c.0][tile].seconds;
+        let first = cores.iter_mut().min_by(|a, b| end(a).total_cmp(&end(b)));
         if let Some((kind, free)) = first {
             *free += times[*kind][tile].seconds;
         }

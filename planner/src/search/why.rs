@@ -1,69 +1,69 @@
 //! Explains a choice of the search in sentences.
 
-use super::{
-    choice::Choice,
-    found::{Candidate, Found},
-    given::Given,
-};
+use super::{candidate::Candidate, choice::Choice, found::Found, given::Given};
 use crate::{
     estimate, memory,
-    options::PlanOptions,
+    options::{Goal, PlanOptions},
     stages::StageCuts,
     text::{bytes, count, plural},
 };
-use tessera_plan::{dataflow::TaskGraph, graph::Graph, plan::Estimates};
+use tessera_plan::{dataflow::TaskGraph, plan::Estimates};
 
 /// Names a plan, as `3x2 in 4 stages (cuts 4,8,12,16)`, `5x5 up to layer 15`, `everything on the gateway`.
 fn name(cuts: &StageCuts) -> String {
-    let Some(grid) = cuts.grids.first() else {
+    if cuts.grids.is_empty() {
         return "everything on the gateway".into();
-    };
+    }
     let last = cuts.offload().saturating_sub(1);
+    let by_speed = |shares: &Option<_>| if shares.is_some() { " by speed" } else { "" };
+    let shown =
+        |(g, shares): (&[usize; 2], &Option<_>)| format!("{}x{}{}", g[0], g[1], by_speed(shares));
+    let grids: Vec<String> = cuts.grids.iter().zip(&cuts.shares).map(shown).collect();
+    let grids = if grids.iter().all(|g| *g == grids[0]) {
+        grids[0].clone()
+    } else {
+        grids.join(",")
+    };
     if cuts.ends.len() == 1 {
-        return format!("{}x{}, one stage, layers 0 to {last}", grid[0], grid[1]);
+        return format!("{grids}, one stage, layers 0 to {last}");
     }
     let list: Vec<String> = cuts.ends.iter().map(ToString::to_string).collect();
     format!(
-        "{}x{}, {} stages with cuts {}, layers 0 to {last}",
-        grid[0],
-        grid[1],
+        "{grids}, {} stages with cuts {}, layers 0 to {last}",
         cuts.ends.len(),
         list.join(",")
     )
 }
 
-fn price(c: &Candidate) -> String {
-    format!(
-        "{:.3} s a frame, {:.2}x multiply-adds, {} on a source edge",
-        c.seconds.frame(),
-        c.redundancy,
-        bytes(c.bytes)
-    )
-}
+impl Found<'_> {
+    /// Names a plan and its expected time.
+    fn shown(&self, c: &Candidate) -> String {
+        let frames = match self.o.goal {
+            Goal::Latency => String::new(),
+            _ => format!(", {:.2} frames a second", 1.0 / c.seconds.period.max(1e-9)),
+        };
+        format!(
+            "{}: {:.3} s a frame{frames}, {:.2}x multiply-adds, {} on a source edge",
+            name(&c.cuts),
+            c.seconds.frame(),
+            c.redundancy,
+            bytes(self.evaluator().bytes(c).0)
+        )
+    }
 
-/// Names a plan and its expected time.
-fn shown(c: &Candidate) -> String {
-    format!("{}: {}", name(&c.cuts), price(c))
-}
-
-impl Found {
     /// Returns one line per reason of a choice. `tasks` are the tasks of the chosen plan.
-    pub fn why(
-        &self,
-        graph: &Graph,
-        o: &PlanOptions,
-        given: &Given,
-        tasks: &TaskGraph,
-        choice: Choice,
-    ) -> Vec<String> {
+    pub fn why(&self, given: &Given, tasks: &TaskGraph, choice: Choice) -> Vec<String> {
+        let (graph, o) = (self.graph, self.o);
         let best = &self.list[choice.best];
-        let mut why = vec![self.searched(o), format!("chosen: {}", shown(best))];
+        let mut why = vec![self.searched(o), format!("chosen: {}", self.shown(best))];
         if best.cuts.ends.is_empty() {
             why.extend(self.faster(choice));
             why.push(self.idle_edges(choice));
             return why;
         }
         why.push(binds(o, best));
+        why.extend(self.gap(best));
+        why.extend(left_out(o, best));
         why.extend(self.faster(choice));
         why.extend(self.next_best(choice));
         if o.boards.iter().any(|b| b.team.min(b.cores) > 1) {
@@ -75,16 +75,19 @@ impl Found {
                 estimate::gateway_alone_s(graph, tasks, o)
             ));
         }
+        if matches!(o.goal, Goal::Latency) {
+            why.extend(self.what_if(given, choice));
+        }
         why
     }
 
     /// Says how many plans the search compared.
     fn searched(&self, o: &PlanOptions) -> String {
-        let refused = match self.refused {
+        let refused = match self.stages.refused().0 {
             0 => String::new(),
             n => format!("; {} cannot be cut so finely", plural(n, "stage")),
         };
-        let over = self.list.iter().filter(|c| c.bytes > c.limit).count();
+        let over = self.list.iter().filter(|c| !c.fits()).count();
         let over = o.memory_bytes().map_or_else(String::new, |limit| {
             format!("; {over} above the memory limit of {}", bytes(limit))
         });
@@ -96,19 +99,29 @@ impl Found {
         )
     }
 
+    /// Says how far the plan is from what no plan can beat.
+    fn gap(&self, best: &Candidate) -> Option<String> {
+        let bound = self.bound().filter(|s| *s > 0.0)?;
+        let seconds = best.seconds.frame();
+        Some(format!(
+            "no plan with edges can take less than {bound:.3} s, by computing and sending alone; this one is {:.0} % above",
+            100.0 * (seconds / bound - 1.0).max(0.0)
+        ))
+    }
+
     /// Names faster plans, and why the search rejected them.
     fn faster(&self, choice: Choice) -> Vec<String> {
         let mut why = Vec::new();
         if choice.first_fit > 0 {
             why.push(format!(
                 "faster, but above the memory limit: {}",
-                shown(&self.list[0])
+                self.shown(&self.list[0])
             ));
         }
         if choice.best != choice.first_fit {
             why.push(format!(
                 "at most 1 % faster, with more stages: {}",
-                shown(&self.list[choice.first_fit])
+                self.shown(&self.list[choice.first_fit])
             ));
         }
         why
@@ -117,12 +130,12 @@ impl Found {
     /// Says why edges only bring pictures, and names the best plan that uses the edges.
     fn idle_edges(&self, choice: Choice) -> String {
         let mut others = self.list.iter().skip(choice.best + 1);
-        match others.find(|c| c.bytes <= c.limit && !c.cuts.ends.is_empty()) {
+        match others.find(|c| c.fits() && !c.cuts.ends.is_empty()) {
             Some(c) => format!(
                 "edges only bring pictures; more of them, or more --workers, may be faster. Best with edges \
                  that compute (--offload {}): {}",
                 c.cuts.offload(),
-                shown(c)
+                self.shown(c)
             ),
             None => "edges only bring pictures: no plan that lets them compute is possible".into(),
         }
@@ -135,10 +148,7 @@ impl Found {
             let list = self.list.iter().enumerate();
             list.filter(move |(i, c)| {
                 let other = *i != choice.best && *i > choice.first_fit;
-                other
-                    && !c.cuts.ends.is_empty()
-                    && c.bytes <= c.limit
-                    && (c.cuts.ends.len() > 1) == many
+                other && !c.cuts.ends.is_empty() && c.fits() && (c.cuts.ends.len() > 1) == many
             })
             .map(|(_, c)| c)
             .next()
@@ -147,10 +157,10 @@ impl Found {
         let mut why = Vec::new();
         if let Some(c) = others(!many) {
             let what = if many { "one stage" } else { "several stages" };
-            why.push(format!("best with {what}: {}", shown(c)));
+            why.push(format!("best with {what}: {}", self.shown(c)));
         }
         if let Some(c) = others(many) {
-            why.push(format!("next best: {}", shown(c)));
+            why.push(format!("next best: {}", self.shown(c)));
         }
         why
     }
@@ -168,15 +178,39 @@ impl Found {
         };
         let taken = shared(&self.list[choice.best]);
         let mut fitting = self.list.iter().skip(choice.first_fit);
-        match fitting.find(|c| staged(c) && c.bytes <= c.limit && shared(c) != taken) {
+        match fitting.find(|c| staged(c) && c.fits() && shared(c) != taken) {
             Some(c) => format!(
                 "a board's cores: {}, best with {}: {}",
                 of(taken),
                 of(shared(c)),
-                shown(c)
+                self.shown(c)
             ),
             None => format!("a board's cores: {}", of(taken)),
         }
+    }
+}
+
+/// Names edges that compute nothing in the plan.
+fn left_out(o: &PlanOptions, c: &Candidate) -> Option<String> {
+    let used = |k: usize| c.seconds.stages.runs.iter().any(|r| r.board == k);
+    let idle: Vec<&str> = (o.boards.iter().enumerate())
+        .filter(|(k, _)| !used(*k))
+        .map(|(_, b)| b.name.as_str())
+        .collect();
+    let busy: Vec<&str> = (o.boards.iter().enumerate())
+        .filter(|(k, _)| used(*k))
+        .map(|(_, b)| b.name.as_str())
+        .collect();
+    match (busy.as_slice(), idle.as_slice()) {
+        (_, []) => None,
+        ([alone], _) => Some(format!(
+            "one board alone is faster: {alone} computes all tiles; left out: {}",
+            idle.join(", ")
+        )),
+        _ => Some(format!(
+            "left out, since plans with them are slower: {}",
+            idle.join(", ")
+        )),
     }
 }
 

@@ -1,19 +1,33 @@
 //! Where stages end, and their grids: a plan before its geometry.
 
+use super::Shares;
+
 /// The ends and grids of a plan's stages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StageCuts {
     /// First layer behind every stage, ascending; the last one is the offload point.
     pub ends: Vec<usize>,
     /// Rows and columns of each stage's tiles.
     pub grids: Vec<[usize; 2]>,
+    /// Shares of each stage's rows and columns, if they differ.
+    pub shares: Vec<Option<Shares>>,
 }
 
 impl StageCuts {
     /// Stages that all have the same grid.
     pub fn alike(ends: Vec<usize>, grid: [usize; 2]) -> Self {
         let grids = vec![grid; ends.len()];
-        Self { ends, grids }
+        Self::equal(ends, grids)
+    }
+
+    /// Stages of these grids whose tiles are to cost the same.
+    pub fn equal(ends: Vec<usize>, grids: Vec<[usize; 2]>) -> Self {
+        let shares = vec![None; ends.len()];
+        Self {
+            ends,
+            grids,
+            shares,
+        }
     }
 
     /// The offload point: number of leading layers that run on edges.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::shares::Shares;
 use tessera_plan::limits::STAGE_TILES_MAX;
 
 use crate::{
@@ -86,6 +87,29 @@ pub fn grid_parts(
     Ok([axis(Axis::Y, grid[0])?, axis(Axis::X, grid[1])?])
 }
 
+/// Cuts rows and columns of a stage by shares.
+///
+/// # Errors
+/// As [`check_grid`].
+pub fn grid_parts_by(
+    graph: &Graph,
+    stage: &StageGraph,
+    shares: &Shares,
+) -> Result<[AxisParts; 2], PlanError> {
+    let [ys, xs] = shares;
+    check_grid(graph, stage, [ys.len(), xs.len()], Split::Speed)?;
+    let axis = |axis, shares| {
+        parts_by(graph, stage, axis, shares).map_err(|e| PlanError::TooFine {
+            first: stage.first_layer,
+            last: stage.end_layer.saturating_sub(1),
+            grid: [ys.len(), xs.len()],
+            reasons: vec![e],
+            largest: [1, 1],
+        })
+    };
+    Ok([axis(Axis::Y, ys)?, axis(Axis::X, xs)?])
+}
+
 /// Cuts one axis of a stage and finds the classes of its parts.
 ///
 /// # Errors
@@ -98,6 +122,24 @@ pub fn parts(
     split: Split,
 ) -> Result<AxisParts, TooFine> {
     let cut = cuts::cut(graph, stage, axis, n, split)?;
+    Ok(of_cut(graph, stage, axis, &cut))
+}
+
+/// Cuts one axis of a stage by shares and finds the classes of its parts.
+///
+/// # Errors
+/// When a part would be empty.
+pub fn parts_by(
+    graph: &Graph,
+    stage: &StageGraph,
+    axis: Axis,
+    shares: &[u64],
+) -> Result<AxisParts, TooFine> {
+    let cut = cuts::cut_by(graph, stage, axis, shares)?;
+    Ok(of_cut(graph, stage, axis, &cut))
+}
+
+fn of_cut(graph: &Graph, stage: &StageGraph, axis: Axis, cut: &[usize]) -> AxisParts {
     let mut p = AxisParts {
         ends: Vec::new(),
         traces: Vec::new(),
@@ -126,5 +168,5 @@ pub fn parts(
         p.traces.push(trace);
         p.classes.push(class);
     }
-    Ok(p)
+    p
 }

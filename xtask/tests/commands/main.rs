@@ -7,6 +7,7 @@
 mod bad_cfgs;
 mod bad_files;
 mod closed;
+mod clusters;
 mod emits;
 mod finished;
 mod kinds;

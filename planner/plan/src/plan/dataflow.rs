@@ -76,6 +76,8 @@ pub enum Split {
     /// Cuts that balance the tiles' multiply-adds.
     #[default]
     Balanced,
+    /// Cuts that balance the seconds of boards of different speeds, a tile for each.
+    Speed,
     /// The paper's rule: every part has `ceil(extent / parts)` rows (columns), the last one what is left.
     Equal,
 }

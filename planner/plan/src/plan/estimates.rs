@@ -22,7 +22,8 @@ pub struct Estimates {
     /// The cores and the channel between boards that `seconds` assumes.
     #[serde(default)]
     pub speed: String,
-    /// Predicted seconds: `stages`, `tail`, `frame` (both), `one_thread` (all tasks and the tail by one thread
+    /// Predicted seconds: `stages`, `tail`, `frame` (both), `period` (between frames that follow each other),
+    /// `one_thread` (all tasks and the tail by one thread
     /// of the first board, nothing sent), `cores_busy` (all cores together), `channel_busy`.
     pub seconds: BTreeMap<String, f64>,
     /// Why the planner chose this plan, a line per reason.

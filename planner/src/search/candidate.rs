@@ -1,0 +1,22 @@
+//! A possible plan.
+
+use crate::{estimate::Seconds, stages::StageCuts};
+
+/// A possible plan with its expected time and memory.
+pub(super) struct Candidate {
+    pub cuts: StageCuts,
+    /// What the goal minimises.
+    pub price: f64,
+    pub seconds: Seconds,
+    pub redundancy: f64,
+    /// Bytes on the source edge with the least memory to spare, and that edge's limit; the built plan may need a little
+    /// more. `None` without limits.
+    pub memory: Option<(u64, u64)>,
+}
+
+impl Candidate {
+    /// Whether the plan keeps the memory limits, if there are any.
+    pub fn fits(&self) -> bool {
+        self.memory.is_none_or(|(needed, limit)| needed <= limit)
+    }
+}

@@ -1,0 +1,154 @@
+//! Improves a plan step by step: of all plans that differ from it in one cut or in the grids of some stages, the
+//! best takes its place, until none is better.
+
+use rayon::prelude::*;
+
+use super::{candidate::Candidate, evaluate::Evaluator, given::Given};
+use crate::stages::{Shares, StageCuts, shares};
+
+/// Least part of the price by which a step must help.
+const GAIN_MIN: f64 = 1e-3;
+
+/// What a plan may be changed into.
+pub(super) struct Moves<'a> {
+    /// Layers behind which stages may end, ascending.
+    pub points: &'a [usize],
+    /// Whether cuts may change, and grids may.
+    pub given: &'a Given,
+    /// Speeds of the cores that compute a task each, in the order in which they get tiles.
+    pub rates: &'a [f64],
+    /// Largest number of parts per axis.
+    pub parts_max: usize,
+}
+
+/// Climbs from a plan for at most `steps` steps. The result does not depend on the number of threads.
+pub(super) fn climb(
+    evaluator: &Evaluator<'_>,
+    moves: &Moves<'_>,
+    from: Candidate,
+    steps: usize,
+) -> Candidate {
+    let mut best = from;
+    for _ in 0..steps {
+        let near = moves.around(&best.cuts);
+        let timed: Vec<Candidate> = near
+            .par_iter()
+            .filter_map(|cuts| evaluator.candidate(cuts)?.ok())
+            .collect();
+        let limit = best.price * (1.0 - GAIN_MIN);
+        let better = timed
+            .into_iter()
+            .filter(|c| c.fits() && c.price < limit)
+            // Of equals the first.
+            .min_by(|a, b| a.price.total_cmp(&b.price));
+        match better {
+            Some(c) => best = c,
+            None => break,
+        }
+    }
+    best
+}
+
+impl Moves<'_> {
+    /// The plans around a plan, each once, without the plan itself.
+    fn around(&self, cuts: &StageCuts) -> Vec<StageCuts> {
+        let mut list = Vec::new();
+        if self.given.ends.as_ref().is_none_or(|ends| ends.len() == 1) && self.given.more_stages {
+            self.other_cuts(cuts, &mut list);
+        }
+        if self.given.more_stages {
+            self.other_grids(cuts, &mut list);
+        }
+        list.sort_unstable();
+        list.dedup();
+        list.retain(|c| c != cuts);
+        list
+    }
+
+    /// Moves, removes and adds cuts. The offload point moves too, unless it is given.
+    fn other_cuts(&self, cuts: &StageCuts, list: &mut Vec<StageCuts>) {
+        let stages = cuts.ends.len();
+        for i in 0..stages {
+            let is_last = i + 1 == stages;
+            let first = if i == 0 { 0 } else { cuts.ends[i - 1] };
+            let behind = if is_last {
+                usize::MAX
+            } else {
+                cuts.ends[i + 1]
+            };
+            if !is_last || self.given.ends.is_none() {
+                let mut below = self.points.iter().rev().filter(|p| **p < cuts.ends[i]);
+                let mut above = self.points.iter().filter(|p| **p > cuts.ends[i]);
+                for end in [below.next(), above.next()].into_iter().flatten() {
+                    if (first + 1..behind).contains(end) {
+                        let mut moved = cuts.clone();
+                        moved.ends[i] = *end;
+                        list.push(moved);
+                    }
+                }
+            }
+            if !is_last {
+                for removed in [i, i + 1] {
+                    // Both stages become one, with the grid of either.
+                    let mut joined = cuts.clone();
+                    joined.ends.remove(i);
+                    joined.grids.remove(removed);
+                    joined.shares.remove(removed);
+                    list.push(joined);
+                }
+            }
+            for point in self.points {
+                if (first + 1..cuts.ends[i]).contains(point) {
+                    let mut split = cuts.clone();
+                    split.ends.insert(i, *point);
+                    split.grids.insert(i, cuts.grids[i]);
+                    split.shares.insert(i, cuts.shares[i].clone());
+                    list.push(split);
+                }
+            }
+        }
+    }
+
+    /// Changes the grid of one stage, of all stages up to one, from one on, or of all.
+    fn other_grids(&self, cuts: &StageCuts, list: &mut Vec<StageCuts>) {
+        let stages = cuts.ends.len();
+        for i in 0..stages {
+            for (grid, by_speed) in self.grids_near(cuts.grids[i]) {
+                for run in [i..i + 1, 0..i + 1, i..stages] {
+                    let mut changed = cuts.clone();
+                    for k in run {
+                        changed.grids[k] = grid;
+                        changed.shares[k].clone_from(&by_speed);
+                    }
+                    list.push(changed);
+                }
+            }
+        }
+    }
+
+    /// Grids with a row or column more or less, or one of each changed, and the grid on its side; each with equal
+    /// tiles and with tiles by speed.
+    fn grids_near(&self, [rows, cols]: [usize; 2]) -> Vec<([usize; 2], Option<Shares>)> {
+        let moved = |n: usize, by: i8| match by {
+            0 => Some(n),
+            1 => Some(n + 1),
+            _ => n.checked_sub(1),
+        };
+        let steps = [-1, 0, 1];
+        let near = steps
+            .iter()
+            .flat_map(|r| steps.iter().map(move |c| (*r, *c)));
+        let near = near.filter_map(|(r, c)| Some([moved(rows, r)?, moved(cols, c)?]));
+        let others = [[cols, rows], [rows * cols, 1], [rows, 1], [1, 1]];
+        let grids = near.chain(others).filter(|grid| {
+            let range = 1..=self.parts_max;
+            range.contains(&grid[0]) && range.contains(&grid[1])
+        });
+        let both = |grid| [(grid, None), (grid, shares(self.rates, grid))];
+        let all = grids.flat_map(both);
+        let mut list: Vec<_> = all.collect();
+        list.sort_unstable();
+        list.dedup();
+        list
+    }
+}

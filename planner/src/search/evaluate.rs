@@ -1,0 +1,159 @@
+//! Times plans that are put together from evaluated stages.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    candidate::Candidate,
+    stages::{StageKey, Stages, TiledStage},
+};
+use crate::{
+    boards::Kinds,
+    cost::TaskTime,
+    error::PlanError,
+    estimate::{self, Seconds, TailTime},
+    ftp::{StageGraph, work::redundancy},
+    memory,
+    options::{Goal, PlanOptions},
+    stages::{StageCuts, boundary_tensors, stages as stages_of, wanted},
+};
+use tessera_plan::{dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES};
+
+/// More seconds than any frame takes.
+const TOO_SLOW: f64 = 1e6;
+
+/// Evaluated stages and tails, and the boards that plans are timed on.
+pub(super) struct Evaluator<'a> {
+    pub graph: &'a Graph,
+    /// The boards may be more, fewer or joined otherwise than those that stages were evaluated for; their kinds are
+    /// the same.
+    pub o: &'a PlanOptions,
+    pub stages: &'a Stages<'a>,
+    pub tails: &'a Tails,
+}
+
+/// Times of tails, by offload point.
+#[derive(Default)]
+pub(super) struct Tails(Mutex<BTreeMap<usize, TailTime>>);
+
+impl Tails {
+    /// The time of the tail behind an offload point.
+    pub fn get(&self, graph: &Graph, o: &PlanOptions, offload: usize) -> TailTime {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(time) = lock().get(&offload) {
+            return *time;
+        }
+        let wanted = wanted(graph, o.dump);
+        let tail = StageGraph::new(graph, offload, graph.layers.len(), &wanted);
+        let time = TailTime::new(graph, &tail, o);
+        lock().insert(offload, time);
+        time
+    }
+}
+
+impl Evaluator<'_> {
+    /// Schedules a plan; `None` when one of the plan's stages is impossible.
+    pub fn candidate(&self, cuts: &StageCuts) -> Option<Result<Candidate, PlanError>> {
+        let list = self.tiled(cuts)?;
+        Some(self.scheduled(&list, cuts))
+    }
+
+    /// The stages of a plan.
+    pub fn tiled(&self, cuts: &StageCuts) -> Option<Vec<Arc<TiledStage>>> {
+        let grids = cuts.grids.iter().zip(&cuts.shares);
+        let stages = cuts.spans().zip(grids);
+        stages
+            .map(|((first, end), (grid, shares))| {
+                self.stages.get(&StageKey {
+                    first,
+                    end,
+                    grid: *grid,
+                    shares: shares.clone(),
+                })
+            })
+            .collect()
+    }
+
+    fn scheduled(
+        &self,
+        list: &[Arc<TiledStage>],
+        cuts: &StageCuts,
+    ) -> Result<Candidate, PlanError> {
+        let Self { graph, o, .. } = *self;
+        let tasks = self.task_graph(list, cuts)?;
+        let kinds = Kinds::new(&o.boards).boards.len();
+        let of_kind = |k: usize| list.iter().flat_map(move |s| s.times[k].iter().copied());
+        let times: Vec<Vec<TaskTime>> = (0..kinds).map(|k| of_kind(k).collect()).collect();
+        let tail = self.tails.get(graph, o, cuts.offload());
+        let limited = o.memory_bytes().is_some();
+        let seconds = estimate::seconds(&tasks, &times, tail, o);
+        Ok(Candidate {
+            price: price(o.goal, &seconds),
+            seconds,
+            redundancy: redundancy(graph, estimate::macs(&tasks), cuts.offload()),
+            cuts: cuts.clone(),
+            memory: limited.then(|| self.memory(list, &tasks)),
+        })
+    }
+
+    fn task_graph(
+        &self,
+        list: &[Arc<TiledStage>],
+        cuts: &StageCuts,
+    ) -> Result<TaskGraph, PlanError> {
+        let (_, tail) = stages_of(self.graph, &cuts.ends, self.o.dump)?;
+        let outputs = list.iter().map(|s| s.data.outputs.as_slice());
+        let tensors = boundary_tensors(self.graph, outputs, &tail, self.o.stored());
+        let stages = list.iter().map(|s| &s.data);
+        Ok(TaskGraph::of_stages(&tensors, stages, &tail.inputs)?)
+    }
+
+    /// Bytes on the source edge with the least memory to spare, and that edge's limit; of a plan without limits, the
+    /// bytes on the edge that needs most.
+    pub fn bytes(&self, c: &Candidate) -> (u64, u64) {
+        c.memory.unwrap_or_else(|| {
+            let needed = || {
+                let list = self.tiled(&c.cuts)?;
+                let tasks = self.task_graph(&list, &c.cuts).ok()?;
+                Some(self.memory(&list, &tasks))
+            };
+            needed().unwrap_or((0, u64::MAX))
+        })
+    }
+
+    fn memory(&self, list: &[Arc<TiledStage>], tasks: &TaskGraph) -> (u64, u64) {
+        let needs: Vec<_> = list.iter().map(|s| self.stages.memory(s)).collect();
+        let arena = needs.iter().map(|m| m.arena).max().unwrap_or(0);
+        let weights: u64 = needs.iter().map(|m| m.weights).sum();
+        let kinds = Kinds::new(&self.o.boards);
+        let needed: Vec<u64> = (kinds.boards.iter())
+            .map(|b| {
+                let frames = if b.source { SOURCE_FRAMES } else { 0 };
+                let objects = memory::objects(tasks, frames, b.cores);
+                arena * b.cores as u64 + weights + objects
+            })
+            .collect();
+        let boards = self.o.boards.iter().zip(&kinds.of);
+        memory::tightest(boards.map(|(b, kind)| (needed[*kind], b.memory_bytes)))
+    }
+}
+
+/// What a goal minimises.
+fn price(goal: Goal, seconds: &Seconds) -> f64 {
+    match goal {
+        Goal::Latency => seconds.frame(),
+        Goal::Throughput => seconds.period,
+        Goal::FramesPerSecond(wanted) => {
+            let late = (seconds.period - 1.0 / wanted).max(0.0);
+            // A plan that is too slow is worse than all others.
+            let penalty = if late > 0.0 {
+                TOO_SLOW * (1.0 + late)
+            } else {
+                0.0
+            };
+            seconds.frame() + penalty
+        }
+    }
+}

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Runs a plan's nodes as a slow cluster on one machine, and compares times and bytes with the plan's estimates.
+
+    arena.py CRATE [--quotas 9000,4500,4500] [--gateway-quota 18000] [--rate 40300kbit] [--frames N] [--json FILE]
+
+CRATE is the folder that `cargo xtask build` wrote; with several targets it has a folder for each. Edge k of plan.toml gets the k-th quota:
+microseconds of one core in every period (default: 20 ms). The gateway has a quota of its own (default: four times the mean; 0: none). Needs root.
+"""
+import argparse, json, os, signal, subprocess, tempfile, time, tomllib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NET = os.path.join(HERE, "net.sh")
+CGROUPS = "/sys/fs/cgroup/cpu"
+
+
+def group(name, quota, period):
+    """A group of processes that together get `quota` microseconds of every `period`; 0 for no limit."""
+    folder = f"{CGROUPS}/{name}"
+    os.makedirs(folder, exist_ok=True)
+    open(folder + "/cpu.cfs_period_us", "w").write(str(period))
+    open(folder + "/cpu.cfs_quota_us", "w").write(str(quota if quota > 0 else -1))
+    return folder
+
+
+def crate_of(crate, target):
+    """The folder of a target's node and weights."""
+    own = os.path.join(crate, target)
+    return own if os.path.isdir(own) else crate
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("crate")
+    p.add_argument("--quotas", default="1450")
+    p.add_argument("--gateway-quota", type=int)
+    p.add_argument("--period", type=int, default=20000)
+    p.add_argument("--rate", default="40300kbit")
+    p.add_argument("--frames", type=int, default=1)
+    p.add_argument("--image", default=os.path.join(HERE, "../../models/demo/demo.png"))
+    p.add_argument("--timeout", type=float, default=120)
+    p.add_argument("--json")
+    a = p.parse_args()
+    crate = os.path.abspath(a.crate)
+    first = crate if os.path.exists(crate + "/plan.toml") else os.path.join(crate, sorted(os.listdir(crate))[0])
+    plan = tomllib.load(open(first + "/plan.toml", "rb"))
+    edges = [b for b in plan["boards"] if b["id"] > 0]
+    gateway = next(b for b in plan["boards"] if b["id"] == 0)
+    quotas = [int(q) for q in a.quotas.split(",")]
+    quotas += quotas[-1:] * (len(edges) - len(quotas))
+    gateway_quota = a.gateway_quota if a.gateway_quota is not None else 4 * sum(quotas) // len(quotas)
+    t = tempfile.mkdtemp(prefix="arena")
+    subprocess.run([NET, "up", str(len(edges)), a.rate], check=True)
+    processes, groups = {}, []
+
+    def start(namespace, name, folder, target, args):
+        command = f'echo $$ > {folder}/cgroup.procs; exec "$@"'
+        home = crate_of(crate, target)
+        node = [home + "/target/node", args[0], "--weights", home + "/weights.bin", *args[1:]]
+        out = open(f"{t}/{name}.out", "w")
+        words = ["bash", "-c", command, "x", NET, "in", namespace, *node]
+        processes[name] = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT)
+
+    def channel_bytes():
+        return int(subprocess.run([NET, "bytes"], capture_output=True, text=True, check=True).stdout)
+
+    try:
+        groups.append(group("tessera-g", gateway_quota, a.period))
+        start("g", "gateway", groups[0], gateway["target"], ["gateway", "--listen", "10.77.0.1:7400", "--frames", str(a.frames),
+              "--insecure-lan", "--records", t + "/records.jsonl", "--stats", t + "/gateway.json", "--threads", "2"])
+        time.sleep(0.5)
+        before = None
+        # The source starts last, when all others have joined.
+        for k in [*range(1, len(edges)), 0]:
+            folder = group(f"tessera-{k}", quotas[k], a.period)
+            groups.append(folder)
+            args = ["edge", "--gateway", "10.77.0.1:7400", "--id", str(k + 1), "--listen", f"10.77.0.{10 + k}:7400", "--insecure-lan",
+                    "--workers", str(edges[k].get("workers", 1)), "--stats", f"{t}/edge{k}.json"]
+            if k == 0:
+                for _ in range(600):
+                    if open(t + "/gateway.out").read().count('"joined"') >= len(edges) - 1:
+                        break
+                    time.sleep(0.1)
+                time.sleep(1.0)
+                before = channel_bytes()
+                args += ["--image"] + [a.image] * a.frames
+            start(str(k), f"edge{k}", folder, edges[k]["target"], args)
+        end = time.time() + a.timeout
+        while processes["gateway"].poll() is None and time.time() < end:
+            time.sleep(0.05)
+        after = channel_bytes()
+        for q in processes.values():
+            if q.poll() is None:
+                q.send_signal(signal.SIGTERM)
+        for folder in groups:
+            open(folder + "/cpu.cfs_quota_us", "w").write("-1")
+        for q in processes.values():
+            try:
+                q.wait(10)
+            except subprocess.TimeoutExpired:
+                q.kill()
+        report(a, t, plan, edges, quotas, (after - before) / a.frames)
+    finally:
+        for q in processes.values():
+            if q.poll() is None:
+                q.kill()
+        subprocess.run([NET, "down"])
+        for folder in groups:
+            try:
+                os.rmdir(folder)
+            except OSError:
+                pass
+
+
+def report(a, t, plan, edges, quotas, sent):
+    stats = json.load(open(t + "/gateway.json"))
+    tail = stats["frames"]["tail_us"] / 1e6 / max(1, stats["frames"]["detections"])
+    planned, traffic = plan["estimates"]["seconds"], plan["estimates"]["traffic"]
+    out = {"plan": plan["name"], "quotas": quotas, "detections": stats["frames"]["detections"], "edges": {}}
+    for k, board in enumerate(edges):
+        try:
+            e = json.load(open(f"{t}/edge{k}.json"))
+        except OSError:
+            continue
+        c = e["counters"]
+        out["edges"][board["name"]] = {"own": c["tasks_own"], "stolen": c["tasks_stolen"], "busy_s": sum(w["busy_us"] for w in e["workers"]) / 1e6}
+        if k == 0:
+            frames = [x["latency_us"] / 1e6 for x in e["frames"]["each"]]
+    best = min(frames)
+    rows = [("last tile, s", planned["stages"], best - tail), ("tail, s", planned["tail"], tail), ("detections, s", planned["frame"], best),
+            ("MiB", traffic["expected.total"] / 2**20, sent / 2**20)]
+    out["frames_s"] = frames
+    out["planned_measured"] = {name: [p, m] for name, p, m in rows}
+    print(out["plan"], "quotas", quotas, "frames", [round(f, 3) for f in frames])
+    for name, p, m in rows:
+        print(f"  {name:14} planned {p:8.3f}  measured {m:8.3f}  {100 * (m / p - 1) if p else 0:+.0f} %")
+    for name, e in out["edges"].items():
+        print(f"  {name:10}", e)
+    if a.json:
+        json.dump(out, open(a.json, "w"))
+
+
+main()
