@@ -201,7 +201,7 @@ fn files_that_make_no_cluster_are_refused() {
             format!(
                 "{version}{hub}{}",
                 (0..66)
-                    .map(|n| edge.replace('a', &n.to_string()))
+                    .map(|n| edge.replace("\"a\"", &format!("\"{n}\"")))
                     .collect::<String>()
             ),
             "at most 65",

@@ -97,7 +97,7 @@ fn several_stages_are_chosen_where_only_halos_travel() {
     let p = make::plan(&m, &o).unwrap();
     assert!(p.dataflow.stages.len() > 1);
     assert_eq!(p.dataflow.tail.first_layer, 16);
-    assert!(p.estimates.redundancy < 1.1, "{}", p.estimates.redundancy);
+    assert!(p.estimates.redundancy < 1.2, "{}", p.estimates.redundancy);
     assert!(p.estimates.traffic["expected.halos"] > 0);
     let why = p.estimates.why.join("\n");
     for words in ["searched", "chosen", "best with one stage", "bind"] {
@@ -444,15 +444,19 @@ fn a_board_shares_one_tile_or_computes_several() {
             ..PlanOptions::of(edges, &board)
         };
         let p = make::plan(&m, &o).unwrap();
-        (p.dataflow.stages[0].grid, p.estimates.why.join("\n"))
+        let grids: Vec<[usize; 2]> = p.dataflow.stages.iter().map(|s| s.grid).collect();
+        (grids, p.estimates.why.join("\n"))
     };
-    let (grid, why) = made(1, 4, 4);
-    assert_eq!(grid, [1, 1], "{why}");
-    assert!(why.contains("one tile a stage, best with a tile per core"));
-    let (grid, why) = made(1, 4, 1);
-    assert_ne!(grid, [1, 1], "nobody to share a tile with: {why}");
-    let (grid, why) = made(4, 2, 2);
-    assert_ne!(grid, [1, 1], "other boards would idle: {why}");
+    let (grids, why) = made(1, 4, 4);
+    assert!(grids.contains(&[1, 1]), "{why}");
+    assert!(why.contains("a board's cores: one tile in some stages, best with"), "{why}");
+    let (grids, why) = made(1, 4, 1);
+    assert!(
+        !grids.contains(&[1, 1]),
+        "nobody to share a tile with: {why}"
+    );
+    let (grids, why) = made(4, 2, 2);
+    assert_ne!(grids[0], [1, 1], "other boards would idle: {why}");
 }
 
 #[test]

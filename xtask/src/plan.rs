@@ -124,7 +124,6 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         command: command::of(model, &resolved),
         boards: edges,
         gateway,
-        ..PlanOptions::default()
     })
 }
 

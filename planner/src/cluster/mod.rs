@@ -112,6 +112,10 @@ fn cluster<'t>(
         }
         boards.push(read);
     }
+    // A board with a mistake is missing here: what it was for is unknown.
+    if !reader.found.is_empty() {
+        return None;
+    }
     split(reader, top, boards)
 }
 

@@ -56,20 +56,19 @@ impl Prefix {
         let whole = whole_maps(graph, &stage);
         let spec = tail_spec(&stage, &whole);
         let mut known: Vec<(&Board, f64)> = Vec::new();
-        let seconds = |board| {
-            if let Some((_, s)) = known.iter().find(|(b, _)| board.kernels_like(b)) {
-                return *s;
-            }
-            let s = LayerTimes::new(graph, o, board).chain_s(&spec);
-            known.push((board, s));
-            s
-        };
-        let seconds = o.boards.iter().map(seconds).collect();
+        for board in &o.boards {
+            let alike = known.iter().find(|(b, _)| board.kernels_like(b));
+            let seconds = alike.map_or_else(
+                || LayerTimes::new(graph, o, board).chain_s(&spec),
+                |(_, s)| *s,
+            );
+            known.push((board, seconds));
+        }
         let rest = StageGraph::new(graph, end, graph.layers.len(), &wanted);
         let bytes = |t: &TensorIx| graph.shape(*t).len() * o.stored().read(*t).bytes();
         Self {
             end,
-            seconds,
+            seconds: known.into_iter().map(|(_, s)| s).collect(),
             bytes: rest.inputs.iter().map(bytes).sum::<usize>() as f64,
         }
     }

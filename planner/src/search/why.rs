@@ -167,25 +167,24 @@ impl Found<'_> {
 
     /// Says whether the cores of a board share one task or compute one task each.
     fn use_of_cores(&self, choice: Choice) -> String {
-        let staged = |c: &Candidate| !c.cuts.ends.is_empty();
-        let shared = |c: &Candidate| c.cuts.tiles() == c.cuts.ends.len();
-        let of = |team: bool| {
-            if team {
-                "one tile a stage"
-            } else {
-                "a tile per core"
+        let of = |c: &Candidate| {
+            let single = c.cuts.grids.iter().filter(|g| **g == [1, 1]).count();
+            match single {
+                0 => "a tile per core",
+                n if n == c.cuts.ends.len() => "one tile a stage",
+                _ => "one tile in some stages",
             }
         };
-        let taken = shared(&self.list[choice.best]);
-        let mut fitting = self.list.iter().skip(choice.first_fit);
-        match fitting.find(|c| staged(c) && c.fits() && shared(c) != taken) {
+        let taken = of(&self.list[choice.best]);
+        let fitting = self.list.iter().skip(choice.first_fit);
+        let mut staged = fitting.filter(|c| !c.cuts.ends.is_empty() && c.fits());
+        match staged.find(|c| of(c) != taken) {
             Some(c) => format!(
-                "a board's cores: {}, best with {}: {}",
-                of(taken),
-                of(shared(c)),
+                "a board's cores: {taken}, best with {}: {}",
+                of(c),
                 self.shown(c)
             ),
-            None => format!("a board's cores: {}", of(taken)),
+            None => format!("a board's cores: {taken}"),
         }
     }
 }
@@ -202,13 +201,13 @@ fn left_out(o: &PlanOptions, c: &Candidate) -> Option<String> {
         .map(|(_, b)| b.name.as_str())
         .collect();
     match (busy.as_slice(), idle.as_slice()) {
-        (_, []) => None,
+        (_, []) | ([], _) => None,
         ([alone], _) => Some(format!(
             "one board alone is faster: {alone} computes all tiles; left out: {}",
             idle.join(", ")
         )),
-        _ => Some(format!(
-            "left out, since plans with them are slower: {}",
+        ([_, ..], _) => Some(format!(
+            "left out, since frames take longer with more boards: {}",
             idle.join(", ")
         )),
     }
