@@ -449,7 +449,10 @@ fn a_board_shares_one_tile_or_computes_several() {
     };
     let (grids, why) = made(1, 4, 4);
     assert!(grids.contains(&[1, 1]), "{why}");
-    assert!(why.contains("a board's cores: one tile in some stages, best with"), "{why}");
+    assert!(
+        why.contains("a board's cores: one tile in some stages, best with"),
+        "{why}"
+    );
     let (grids, why) = made(1, 4, 1);
     assert!(
         !grids.contains(&[1, 1]),
