@@ -32,6 +32,14 @@ tessera-runtime = {{ path = {runtime_path} }}
 [profile.release]
 opt-level = 3
 debug = "line-tables-only"
+# Kernels call functions of other files, so one unit holds the whole crate.
+codegen-units = 1
+lto = "off"
+
+# Libraries compile side by side. Profiles and backtraces name their functions without lines.
+[profile.release.package."*"]
+codegen-units = 16
+debug = false
 "#
     )
 }

@@ -108,6 +108,30 @@ fn datagram() {
     replay("datagram", fuzz::datagram);
 }
 
+/// The corpus has a datagram of every kind that a small cluster sends, with the headers of today.
+/// `TESSERA_WRITE_CORPUS=1` writes these files anew, after a change of the wire.
+#[test]
+fn datagrams_of_all_kinds_are_of_this_version() {
+    // A datagram follows five bytes that say how to send it; its first six are magic, version and kind.
+    let opening = |seed: &[u8]| seed.get(5..11).map(<[u8]>::to_vec);
+    let files = corpus("datagram");
+    let folder = files[0].parent().unwrap();
+    let seeds = fuzz::datagram_seeds();
+    assert!(seeds.len() >= 10, "{} kinds", seeds.len());
+    for (kind, seed) in &seeds {
+        let file = folder.join(format!("kind{kind:02}"));
+        if std::env::var_os("TESSERA_WRITE_CORPUS").is_some_and(|v| v == *"1") {
+            std::fs::write(&file, seed).unwrap();
+        }
+        let kept = std::fs::read(&file).unwrap_or_default();
+        assert!(
+            opening(&kept).is_some() && opening(&kept) == opening(seed),
+            "{}: not of this version of the wire; TESSERA_WRITE_CORPUS=1 writes it",
+            file.display()
+        );
+    }
+}
+
 /// A few of the edits that the fuzz target makes; `TESSERA_PLAN_EDITS=N` tries more.
 #[test]
 fn edited_plans() {
