@@ -50,8 +50,6 @@ pub struct Edge {
     pub tensors: Vec<PathBuf>,
     /// Further flags.
     pub flags: Vec<String>,
-    /// Environment variables: names and values.
-    pub env: Vec<(String, String)>,
 }
 
 /// A cluster to be started.
@@ -67,8 +65,6 @@ pub struct Setup {
     pub relay: Option<(Faults, u64)>,
     /// Further flags of the gateway.
     pub flags: Vec<String>,
-    /// Environment variables of the gateway: names and values.
-    pub env: Vec<(String, String)>,
 }
 
 /// A running cluster.
@@ -240,11 +236,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Variables that the next gateway gets.
-    pub fn set_gateway_env(&mut self, env: Vec<(String, String)>) {
-        self.setup.env = env;
-    }
-
     /// Kills the gateway, if the gateway still runs, and starts a new gateway at the same address. The new
     /// gateway appends records to the same file.
     ///
@@ -278,7 +269,7 @@ impl Cluster {
                 command.arg(flag).args(files);
             }
         }
-        command.args(&edge.flags).envs(edge.env.iter().cloned());
+        command.args(&edge.flags);
         Process::start(command, &format!("edge-{}", index + 1), self.dir.path())
     }
 
@@ -382,7 +373,7 @@ fn start_gateway(
     if let Some(frames) = setup.frames {
         command.args(["--frames", &frames.to_string()]);
     }
-    command.args(&setup.flags).envs(setup.env.iter().cloned());
+    command.args(&setup.flags);
     let process = Process::start(command, "gateway", dir)?;
     let event = process.event("listening", SHORT)?;
     let addr = event["addr"].as_str().and_then(|a| a.parse().ok());

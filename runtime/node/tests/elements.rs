@@ -4,32 +4,27 @@
 //! Without the usual test harness, because this binary is its own node: started with a role it plays it.
 
 mod elements {
+    pub mod files;
+    pub mod node;
     pub mod program;
 }
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader, Lines},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitCode, Stdio},
-    time::{Duration, Instant},
-};
+use std::process::ExitCode;
 
-use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use tessera_plan::files::{
     events::Event,
     records::{Ending, Record},
     statistics::{EdgeStatistics, GatewayStatistics},
-    weights::{Header, SectionEntry},
 };
 
-use crate::elements::program::{CHANNELS, H, PROGRAM, SECTION_FLOATS, W, WEIGHT, digest, tap_sum};
+use crate::elements::{
+    files::{pixels, write_pictures, write_weights},
+    node::Node,
+    program::{CHANNELS, H, PROGRAM, W, WEIGHT, digest, tap_sum},
+};
 
 /// Frames of the source.
 const FRAMES: usize = 6;
-/// Longest time that nothing may happen.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -60,13 +55,7 @@ fn bytes_and_halves_move_through_a_cluster() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name);
     write_weights(&at("weights.bin"));
-    let pictures: Vec<PathBuf> = (0..FRAMES).map(|k| at(&format!("{k}.png"))).collect();
-    for (k, path) in pictures.iter().enumerate() {
-        image::RgbImage::from_raw(W as u32, H as u32, pixels(k))
-            .expect("as many bytes as pixels have")
-            .save(path)
-            .expect("a picture is written");
-    }
+    let pictures = write_pictures(dir.path(), FRAMES);
 
     let count = FRAMES.to_string();
     let mut gateway = Node::start(dir.path(), "gateway", &["--listen", "127.0.0.1:0"], |c| {
@@ -134,13 +123,6 @@ fn bytes_and_halves_move_through_a_cluster() {
     assert_eq!(dumped.len(), 4 * expected.len());
 }
 
-/// A frame's bytes, `[h, w, c]`.
-fn pixels(frame: usize) -> Vec<u8> {
-    (0..H * W * CHANNELS[0])
-        .map(|i| ((i * 37 + i / 7 * 11 + frame * 53) % 256) as u8)
-        .collect()
-}
-
 /// What the last stage makes of a frame.
 fn values_by_hand(frame: usize) -> Map {
     let mut map: Map = pixels(frame)
@@ -181,112 +163,4 @@ fn to_half(v: f32) -> f32 {
 /// Of a normal number.
 fn exponent(v: f32) -> i32 {
     (v.to_bits() >> 23 & 0xff) as i32 - 127
-}
-
-fn write_weights(path: &Path) {
-    let mut values = vec![0; 4 * SECTION_FLOATS];
-    values[..4].copy_from_slice(&WEIGHT.to_le_bytes());
-    let section = |name: &str, offset, bytes: &[u8]| SectionEntry {
-        name: name.into(),
-        offset,
-        floats: bytes.len() as u64 / 4,
-        digest: Sha256::digest(bytes).into(),
-    };
-    let header = Header {
-        model_digest: PROGRAM.model_digest,
-        sections: vec![
-            section("s0", 0, &values),
-            section("tail", SECTION_FLOATS as u64, &[]),
-        ],
-    };
-    let mut file = header.to_bytes().expect("two short names").to_vec();
-    file.extend(values);
-    std::fs::write(path, file).expect("weights are written");
-}
-
-/// A process of the cluster; killed when it is dropped.
-struct Node {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    statistics: PathBuf,
-    log: PathBuf,
-}
-
-impl Node {
-    fn start(dir: &Path, role: &str, args: &[&str], more: impl FnOnce(&mut Command)) -> Self {
-        let name = format!(
-            "{role}{}",
-            args.iter()
-                .position(|a| *a == "--id")
-                .map_or("", |i| args[i + 1])
-        );
-        let (statistics, log) = (
-            dir.join(format!("{name}.json")),
-            dir.join(format!("{name}.log")),
-        );
-        let exe = std::env::current_exe().expect("this binary");
-        let runner = std::env::var("TESSERA_RUNNER").unwrap_or_default();
-        let mut words = runner.split_whitespace();
-        let mut command = match words.next() {
-            Some(first) => {
-                let mut c = Command::new(first);
-                c.args(words).arg(exe);
-                c
-            }
-            None => Command::new(exe),
-        };
-        command.arg(role).args(args);
-        more(&mut command);
-        command
-            .arg("--weights")
-            .arg(dir.join("weights.bin"))
-            .arg("--stats")
-            .arg(&statistics)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).expect("a log"));
-        let mut child = command.spawn().expect("it starts");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        Self {
-            child,
-            lines,
-            statistics,
-            log,
-        }
-    }
-
-    /// What it tells next.
-    fn event(&mut self) -> Event {
-        let line = self.lines.next();
-        let line = line.unwrap_or_else(|| panic!("it tells nothing:\n{}", self.complaint()));
-        serde_json::from_str(&line.expect("text")).expect("an event")
-    }
-
-    fn complaint(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Waits for its end; gives what it says of itself.
-    fn end<T: DeserializeOwned>(mut self) -> T {
-        let began = Instant::now();
-        let status = loop {
-            match self.child.try_wait().expect("a child") {
-                Some(status) => break status,
-                None if began.elapsed() > PATIENCE => {
-                    panic!("it does not end:\n{}", self.complaint())
-                }
-                None => std::thread::sleep(Duration::from_millis(2)),
-            }
-        };
-        assert!(status.success(), "{status}:\n{}", self.complaint());
-        let text = std::fs::read_to_string(&self.statistics).expect("statistics");
-        serde_json::from_str(&text).expect("statistics of its role")
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

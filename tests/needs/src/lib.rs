@@ -9,7 +9,6 @@
 //! | `ftp_facts` | `../shared/arena/ftp_facts.py` and `python3` | `TESSERA_GOLDEN=1` |
 //! | `aarch64`, `armv7` | a cross linker, an emulator, Rust's standard library for that processor | `TESSERA_CROSS=1` |
 //! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
-//! | `faketime` | Debian's package of that name | nothing |
 //! | `x86_64v3`, `x86_64v4` | this processor | nothing |
 //! | `portable` | every processor | nothing |
 //!
@@ -51,8 +50,7 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 10] = [
-    need("faketime", None, look::faketime),
+const NEEDS: [Need; 9] = [
     need("memory_group", None, || {
         look::control_group("memory", "memory.limit_in_bytes")
     }),

@@ -23,17 +23,6 @@ fn in_path(program: &str) -> Vec<String> {
     (!there).then(|| program.to_owned()).into_iter().collect()
 }
 
-/// A library that moves a process's wall clock. Nodes of tests are linked to the C library at run time, so
-/// that the library works in nodes too.
-pub fn faketime() -> Vec<String> {
-    let there = fs::read_dir("/usr/lib").is_ok_and(|mut folders| {
-        let library = "faketime/libfaketime.so.1";
-        folders.any(|f| f.is_ok_and(|f| f.path().join(library).exists()))
-    });
-    let what = "libfaketime (Debian: apt install faketime)";
-    (!there).then(|| what.into()).into_iter().collect()
-}
-
 /// Outputs of the real Darknet.
 pub fn golden() -> Vec<String> {
     beside("../shared/golden")

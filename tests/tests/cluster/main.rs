@@ -4,7 +4,6 @@
 //! Nothing here depends on speed. Where a test needs a task to be under way it stops the worker
 //! (SIGSTOP) that has it; where it needs a frame to come late it feeds the source through a FIFO.
 
-mod clocks;
 mod common;
 mod deaths;
 mod endings;
