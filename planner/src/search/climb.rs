@@ -31,11 +31,11 @@ pub(super) fn climb(
     let mut best = from;
     for _ in 0..steps {
         let near = moves.around(&best.cuts);
+        let limit = best.price * (1.0 - GAIN_MIN);
         let timed: Vec<Candidate> = near
             .par_iter()
-            .filter_map(|cuts| evaluator.candidate(cuts)?.ok())
+            .filter_map(|cuts| evaluator.candidate_below(cuts, limit))
             .collect();
-        let limit = best.price * (1.0 - GAIN_MIN);
         let better = timed
             .into_iter()
             .filter(|c| c.fits() && c.price < limit)

@@ -60,6 +60,32 @@ impl Evaluator<'_> {
         Some(self.scheduled(&list, cuts))
     }
 
+    /// Schedules a plan as [`Self::candidate`] does; `None` as well when computing alone says that the plan's price is
+    /// above `limit`.
+    pub fn candidate_below(&self, cuts: &StageCuts, limit: f64) -> Option<Candidate> {
+        let list = self.tiled(cuts)?;
+        let tail_s = self
+            .tails
+            .get(self.graph, self.o, cuts.offload())
+            .gateway_s();
+        let least_s: f64 = list.iter().map(|s| s.least_s).sum();
+        let too_slow = match self.o.goal {
+            Goal::Latency | Goal::FramesPerSecond(_) => {
+                self.same_boards() && least_s + tail_s > limit
+            }
+            Goal::Throughput => tail_s > limit,
+        };
+        if too_slow {
+            return None;
+        }
+        self.scheduled(&list, cuts).ok()
+    }
+
+    /// Whether stages were evaluated for these boards and no others.
+    fn same_boards(&self) -> bool {
+        self.o.boards.len() == self.stages.boards()
+    }
+
     /// The stages of a plan.
     pub fn tiled(&self, cuts: &StageCuts) -> Option<Vec<Arc<TiledStage>>> {
         let grids = cuts.grids.iter().zip(&cuts.shares);

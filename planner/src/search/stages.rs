@@ -31,6 +31,8 @@ pub(super) struct TiledStage {
     pub times: Vec<Vec<TaskTime>>,
     /// Rough seconds of the computation on all cores.
     pub compute_s: f64,
+    /// Least seconds of the computation on all cores, if tiles could be divided.
+    pub least_s: f64,
     /// Rough bytes that the tiles read beyond their own shares of the input.
     pub halo: u64,
     /// Bytes that all tiles read.
@@ -102,6 +104,11 @@ impl<'a> Stages<'a> {
             axes: Known::new(),
             known: Known::new(),
         }
+    }
+
+    /// Number of edges that stages are evaluated for.
+    pub const fn boards(&self) -> usize {
+        self.o.boards.len()
     }
 
     /// The stage of a key; `None` if it is impossible.
@@ -196,6 +203,7 @@ impl<'a> Stages<'a> {
             .sum();
         Ok(TiledStage {
             compute_s: spread_s(o, &self.kinds, &times),
+            least_s: least_s(o, &self.kinds, &times),
             halo: inputs.saturating_sub(whole),
             inputs,
             times,
@@ -232,4 +240,13 @@ fn spread_s(o: &PlanOptions, kinds: &Kinds<'_>, times: &[Vec<TaskTime>]) -> f64 
         }
     });
     cores.into_iter().map(|c| c.1).fold(0.0, f64::max)
+}
+
+/// Seconds in which all cores compute all tiles if tiles can be divided and transfers are free.
+#[expect(clippy::cast_precision_loss, reason = "few cores")]
+fn least_s(o: &PlanOptions, kinds: &Kinds<'_>, times: &[Vec<TaskTime>]) -> f64 {
+    let seconds = |kind: usize| times[kind].iter().map(|t| t.seconds).sum::<f64>();
+    let rates = (o.boards.iter().zip(&kinds.of))
+        .map(|(b, kind)| b.cores.max(1) as f64 / seconds(*kind).max(1e-12));
+    1.0 / rates.sum::<f64>().max(1e-12)
 }
