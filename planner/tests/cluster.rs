@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use tessera_plan::{graph::Darknet, plan::Plan};
+use tessera_plan::{
+    graph::Darknet,
+    plan::{Plan, Split},
+};
 use tessera_plan_text::PlanText;
 use tessera_planner::{
     boards::{Board, Link, Medium},
@@ -279,4 +282,44 @@ fn half_a_core_takes_twice_as_long() {
     for key in ["one_thread", "tail", "cores_busy"] {
         assert!((half[key] / whole[key] - 2.0).abs() < 1e-3, "{key}");
     }
+}
+
+/// A fast edge and two slow ones of half and a quarter of its speed.
+fn unequal() -> PlanOptions {
+    let board = |name: &str, share| Board {
+        name: name.into(),
+        share,
+        source: name == "a",
+        ..Board::new(Target::Portable)
+    };
+    PlanOptions {
+        boards: vec![board("a", 0.8), board("b", 0.4), board("c", 0.2)],
+        ..PlanOptions::default()
+    }
+}
+
+#[test]
+fn tiles_by_speed_have_work_by_speed() {
+    let m = yolov2();
+    let tiles = |split| {
+        let o = PlanOptions {
+            grids: vec![[3, 1]],
+            offload: Some(12),
+            split,
+            ..unequal()
+        };
+        let plan = make::plan(&m, &o).unwrap();
+        let stage = &plan.dataflow.stages[0];
+        let macs: Vec<u64> = stage.tiles.iter().map(|t| t.macs).collect();
+        (stage.split, macs)
+    };
+    let (split, macs) = tiles(Split::Speed);
+    assert_eq!(split, Split::Speed);
+    // Shares of 4, 2 and 1, as nearly as rows of 38 and halos allow.
+    assert!(macs[0] > macs[1] && macs[1] > macs[2], "{macs:?}");
+    let ratio = macs[0] as f64 / macs[1] as f64;
+    assert!((1.6..2.4).contains(&ratio), "{macs:?}");
+    let (split, macs) = tiles(Split::Balanced);
+    assert_eq!(split, Split::Balanced);
+    assert!(macs[0].abs_diff(macs[2]) < macs[0] / 4, "{macs:?}");
 }

@@ -9,14 +9,14 @@ use build::{Built, build};
 use leaner::leaner;
 
 use crate::{
-    boards::Kinds, kernel::Family, memory, model::Model, options::PlanOptions, search,
+    boards::Kinds, cost, kernel::Family, memory, model::Model, options::PlanOptions, search,
     stages::StageCuts,
 };
 pub use crate::{
     error::PlanError,
     stages::{check_grid, stages},
 };
-use tessera_plan::plan::Plan;
+use tessera_plan::plan::{Plan, Split};
 
 /// Makes the plan of `options` for `model`. Where nothing fits the memory limit, kernels are made to
 /// work in less: with weights as trained, Winograd's with fewer tiles a call, then direct ones.
@@ -68,7 +68,12 @@ fn faster(new: &Result<Plan, PlanError>, than: &Plan) -> bool {
 /// What flags fix is built; what they leave open is searched, and the choice is built.
 fn plan_as_asked(model: &Model, o: &PlanOptions) -> Result<Plan, PlanError> {
     let mut plan = match asked::asked(&model.graph, o)? {
-        Asked::Exactly(cuts) => exactly(model, o, &cuts)?,
+        Asked::Exactly(mut cuts) => {
+            if o.split == Split::Speed {
+                cuts.by_speed(&cost::rates(&model.graph, o));
+            }
+            exactly(model, o, &cuts)?
+        }
         Asked::Search { grids, ends } => searched(model, o, grids, ends)?,
     };
     if o.family() == Family::Auto {

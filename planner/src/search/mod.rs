@@ -37,8 +37,8 @@ use self::{
     stages::Stages,
 };
 pub(crate) use self::{found::Found, given::Given, why::asked};
-use crate::{boards::Kinds, cost, error::PlanError, options::PlanOptions, stages::StageCuts};
-use tessera_plan::graph::Graph;
+use crate::{cost, error::PlanError, options::PlanOptions, stages::StageCuts};
+use tessera_plan::{graph::Graph, plan::Split};
 
 /// Most steps of a climb.
 const STEPS_MAX: usize = 12;
@@ -62,9 +62,14 @@ pub(crate) fn candidates<'a>(
         stages: Stages::new(graph, o),
         tails: Tails::default(),
         points,
-        rates: rates(graph, o),
+        rates: cost::rates(graph, o),
     };
-    let plans = first::plans(o, given, &found.stages, &lists, &found.points);
+    let mut plans = first::plans(o, given, &found.stages, &lists, &found.points);
+    if o.split == Split::Speed {
+        for cuts in &mut plans {
+            cuts.by_speed(&found.rates);
+        }
+    }
     let (timed, refusal) = timed(&found.evaluator(), &plans);
     found.add(timed);
     if found.list.is_empty() {
@@ -89,23 +94,6 @@ fn timed(evaluator: &Evaluator<'_>, plans: &[StageCuts]) -> (Vec<Candidate>, Opt
         }
     }
     (list, refusal)
-}
-
-/// Speeds of the edges' cores: the source's, then those of the other edges, the fastest first.
-fn rates(graph: &Graph, o: &PlanOptions) -> Vec<f64> {
-    let kinds = Kinds::new(&o.boards);
-    let of_kind: Vec<f64> = (kinds.boards.iter())
-        .map(|b| 1.0 / cost::net_s(graph, o, b).max(1e-12))
-        .collect();
-    let cores = |(b, kind): (&crate::boards::Board, &usize)| {
-        std::iter::repeat_n(of_kind[*kind], b.cores.max(1))
-    };
-    let mut boards = o.boards.iter().zip(&kinds.of);
-    let mut rates: Vec<f64> = boards.next().into_iter().flat_map(cores).collect();
-    let mut others: Vec<f64> = boards.flat_map(cores).collect();
-    others.sort_by(|a, b| b.total_cmp(a));
-    rates.extend(others);
-    rates
 }
 
 impl Found<'_> {

@@ -1,6 +1,6 @@
 //! Where stages end, and their grids: a plan before its geometry.
 
-use super::Shares;
+use super::shares::{Shares, shares};
 
 /// The ends and grids of a plan's stages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,12 @@ impl StageCuts {
             grids,
             shares,
         }
+    }
+
+    /// Gives tiles shares by `rates`, one for each tile, where a grid has no more tiles than there are rates and the
+    /// rates differ.
+    pub fn by_speed(&mut self, rates: &[f64]) {
+        self.shares = self.grids.iter().map(|grid| shares(rates, *grid)).collect();
     }
 
     /// The offload point: number of leading layers that run on edges.

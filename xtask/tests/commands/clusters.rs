@@ -136,18 +136,18 @@ fn boards_of_two_instruction_sets_find_the_same() {
         assert_eq!(a["class"], b["class"]);
         let pairs = [
             &a["score"],
-            &a["bbox"][0],
-            &a["bbox"][1],
-            &a["bbox"][2],
-            &a["bbox"][3],
+            &a["box"][0],
+            &a["box"][1],
+            &a["box"][2],
+            &a["box"][3],
         ]
         .into_iter()
         .zip([
             &b["score"],
-            &b["bbox"][0],
-            &b["bbox"][1],
-            &b["bbox"][2],
-            &b["bbox"][3],
+            &b["box"][0],
+            &b["box"][1],
+            &b["box"][2],
+            &b["box"][3],
         ]);
         for (x, y) in pairs {
             let apart = (x.as_f64().unwrap() - y.as_f64().unwrap()).abs();
