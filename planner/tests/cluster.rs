@@ -14,7 +14,7 @@ use tessera_planner::{
     kernel::costs,
     make,
     model::Model,
-    options::{Costs, PlanOptions, Target},
+    options::{Costs, Goal, PlanOptions, Target},
     weights,
 };
 
@@ -322,4 +322,87 @@ fn tiles_by_speed_have_work_by_speed() {
     let (split, macs) = tiles(Split::Balanced);
     assert_eq!(split, Split::Balanced);
     assert!(macs[0].abs_diff(macs[2]) < macs[0] / 4, "{macs:?}");
+}
+
+/// Six boards of the paper's kind on a channel of this rate.
+fn six(mbit_per_s: f64) -> PlanOptions {
+    let board = Board {
+        link: Link {
+            bytes_per_s: mbit_per_s * 1e6 / 8.0,
+            ..Link::default()
+        },
+        ..Board::new(Target::Aarch64)
+    };
+    PlanOptions::of(6, &board)
+}
+
+/// The number behind `words` in a plan's reasons.
+fn number_behind(plan: &Plan, words: &str) -> f64 {
+    let why = plan.estimates.why.join("\n");
+    let (_, rest) = why
+        .split_once(words)
+        .unwrap_or_else(|| panic!("{words}: {why}"));
+    let number = rest.trim_start().split_whitespace().next().unwrap();
+    number.parse().unwrap_or_else(|_| panic!("{number}: {why}"))
+}
+
+#[test]
+fn no_plan_beats_the_bound() {
+    for (rate, edges) in [(38.4, 6), (1000.0, 6), (100.0, 3)] {
+        let mut o = six(rate);
+        o.boards.truncate(edges);
+        let plan = make::plan(
+            &yolov2(),
+            &PlanOptions {
+                offload: Some(16),
+                ..o
+            },
+        )
+        .unwrap();
+        let bound = number_behind(&plan, "no plan with edges can take less than");
+        let frame = plan.estimates.seconds["frame"];
+        assert!(
+            bound > 0.3 * frame && bound <= frame,
+            "{rate}: {bound} {frame}"
+        );
+    }
+}
+
+#[test]
+fn a_slow_channel_is_used_less() {
+    let m = yolov2();
+    let plan = |rate| make::plan(&m, &six(rate)).unwrap();
+    let (slow, fast) = (plan(10.0), plan(1000.0));
+    let bytes = |p: &Plan| p.estimates.traffic["expected.total"];
+    assert!(
+        3 * bytes(&slow) < bytes(&fast),
+        "{} {}",
+        bytes(&slow),
+        bytes(&fast)
+    );
+    // What wires would bring is what the fast channel brings, about.
+    let wired = number_behind(&slow, "every board on a wire of 100 Mbit/s:");
+    assert!(wired < slow.estimates.seconds["frame"]);
+    assert!(wired > 0.9 * fast.estimates.seconds["frame"]);
+}
+
+#[test]
+fn goals_are_reached() {
+    let m = yolov2();
+    let plan = |goal| make::plan(&m, &PlanOptions { goal, ..six(100.0) }).unwrap();
+    let of = |p: &Plan| (p.estimates.seconds["frame"], p.estimates.seconds["period"]);
+    let (quick, quick_period) = of(&plan(Goal::Latency));
+    let (frame, period) = of(&plan(Goal::Throughput));
+    assert!(period <= quick_period && quick <= frame * 1.01);
+    // Between both: as many frames as asked for, as soon as that allows.
+    let wanted = f64::midpoint(period, quick_period);
+    let (between, between_period) = of(&plan(Goal::FramesPerSecond(1.0 / wanted)));
+    assert!(
+        between_period <= wanted * 1.001,
+        "{between_period} {wanted}"
+    );
+    assert!(
+        between <= frame * 1.01 && between * 1.011 >= quick,
+        "{quick} {between} {frame}"
+    );
 }
