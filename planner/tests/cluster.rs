@@ -342,7 +342,7 @@ fn number_behind(plan: &Plan, words: &str) -> f64 {
     let (_, rest) = why
         .split_once(words)
         .unwrap_or_else(|| panic!("{words}: {why}"));
-    let number = rest.trim_start().split_whitespace().next().unwrap();
+    let number = rest.split_whitespace().next().unwrap();
     number.parse().unwrap_or_else(|_| panic!("{number}: {why}"))
 }
 

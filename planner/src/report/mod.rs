@@ -1,5 +1,6 @@
 //! What a plan tells people: stages, chain classes, multiply-adds, bytes, memory, reasons.
 
+mod boards;
 mod layers;
 
 use std::fmt::Write as _;
@@ -24,6 +25,7 @@ const CLASSES_SHOWN: usize = 16;
 /// Renders the report.
 pub fn render(plan: &Plan, graph: &Graph) -> String {
     let mut s = head(plan, graph);
+    s += &boards::render(plan);
     s += &stages(plan, graph);
     s += &classes(plan);
     s += &layers::render(plan, graph);

@@ -1,0 +1,46 @@
+//! The boards of a described cluster.
+
+use tessera_plan::plan::{Board, Plan};
+
+use crate::text::{Table, bytes};
+
+/// The table of boards; empty for equal boards that flags ask for.
+pub(super) fn render(plan: &Plan) -> String {
+    let named = |b: &Board| b.id > 0 && b.name != format!("edge {}", b.id);
+    if !plan.boards.iter().any(named) {
+        return String::new();
+    }
+    let header = [
+        "board", "node", "target", "core", "workers", "share", "memory", "link",
+    ];
+    let mut t = Table::new("<<<<>>>>", &header);
+    for b in &plan.boards {
+        let node = match (b.id, b.source) {
+            (0, _) => "gateway".into(),
+            (id, true) => format!("edge --id {id}, source"),
+            (id, false) => format!("edge --id {id}"),
+        };
+        let memory = match b.memory_bytes {
+            0 => "-".into(),
+            limit => bytes(limit),
+        };
+        t.row(&[
+            &b.name,
+            &node,
+            &b.target,
+            &b.core,
+            &b.workers.to_string(),
+            &format!("{:.0} %", 100.0 * b.share),
+            &memory,
+            &rate(b.link_bits_per_s),
+        ]);
+    }
+    format!("\nboards\n{}", t.render(2))
+}
+
+/// A rate as `38.4 Mbit/s`.
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
+fn rate(bits_per_s: u64) -> String {
+    let text = format!("{:.1}", bits_per_s as f64 / 1e6);
+    format!("{} Mbit/s", text.strip_suffix(".0").unwrap_or(&text))
+}
