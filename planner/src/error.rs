@@ -42,6 +42,16 @@ pub enum PlanError {
         /// Number of stages.
         stages: usize,
     },
+    /// The number of formats of objects is neither 1 nor the number of stages.
+    #[error(
+        "--wire names {formats} formats: name one for all stages, or one per stage of --cuts, which has {cuts}"
+    )]
+    WireCount {
+        /// Number of formats.
+        formats: usize,
+        /// Number of cuts.
+        cuts: usize,
+    },
     /// A grid has no rows or columns, or more tiles than task ids can number.
     #[error("grid {rows}x{cols}: rows and columns must be at least 1 and tiles at most {max}")]
     Grid {

@@ -160,6 +160,7 @@ pub fn estimate(
         ("cores_busy", expected.stages.busy_s),
         ("channel_busy", expected.stages.channel_s),
     ];
+    let ends = stage_ends(d, tasks, &expected.stages);
     let workers = o.first().cores;
     Estimates {
         edges: o.boards.len(),
@@ -170,12 +171,28 @@ pub fn estimate(
             .map(|t| memory::memory(tasks, t, workers))
             .unwrap_or_default(),
         speed: speed(o),
-        seconds: seconds
-            .into_iter()
+        seconds: (seconds.into_iter())
             .map(|(k, v)| (k.to_string(), round(v)))
+            .chain(ends)
             .collect(),
         why: Vec::new(),
     }
+}
+
+/// Seconds from the frame's arrival at its source to the end of each stage's last task, under the keys of
+/// [`Estimates::seconds`].
+fn stage_ends(
+    d: &Dataflow,
+    tasks: &TaskGraph,
+    expected: &Schedule,
+) -> impl Iterator<Item = (String, f64)> {
+    let mut ends = vec![0.0_f64; d.stages.len()];
+    for (task, run) in tasks.tasks.iter().zip(&expected.runs) {
+        let end = &mut ends[usize::from(task.stage)];
+        *end = end.max(run.end_s);
+    }
+    let ends = ends.into_iter().enumerate();
+    ends.map(|(i, end)| (format!("stage{i}.end"), round(end)))
 }
 
 /// The assumed speeds in words, as `cortex-a53 cores, one shared channel of 100 Mbit/s`.
@@ -217,6 +234,13 @@ fn traffic(d: &Dataflow, tasks: &TaskGraph, expected: &Schedule) -> BTreeMap<Str
     let mut map: BTreeMap<String, u64> = (0..d.stages.len())
         .map(|i| (format!("stage{i}.inputs"), inputs(i)))
         .collect();
+    // The source is the first board. Nodes count from 1; 0 is the gateway.
+    let makers: Vec<usize> = expected.runs.iter().map(|r| r.board + 1).collect();
+    if makers.len() == tasks.tasks.len() {
+        let crossing = tasks.crossing(1, &makers, 0);
+        let outputs = crossing.iter().skip(1).enumerate();
+        map.extend(outputs.map(|(i, bytes)| (format!("expected.stage{i}"), *bytes)));
+    }
     let sharing = frame_bytes(tasks) + inputs(0) + results;
     let travels = expected.frame_bytes + expected.halo_bytes + results;
     for (key, bytes) in [

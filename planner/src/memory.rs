@@ -1,7 +1,8 @@
-//! Memory that a plan makes each node set aside, in exact bytes.
+//! Memory that each node needs at most.
 //!
-//! Objects lie in slots. A node uses every slot at one time or another, so slots count in full. A process
-//! also holds its own code, tables, stacks and socket buffers, which do not depend on the plan.
+//! What a plan makes nodes set aside is counted to the byte. Objects lie in slots. A node may use every slot at one time
+//! or another, so slots count in full. A process also holds its own code, tables, stacks and buffers, which do not
+//! depend on the plan: upper bounds of what was measured.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +15,26 @@ use tessera_plan::{
 /// Bytes of a value in arenas and packed weights.
 pub const VALUE_BYTES: u64 = size_of::<f32>() as u64;
 
+/// Bytes of code, tables, stacks and buffers of an edge's network process.
+const NETWORK_PROCESS_BYTES: u64 = 3 << 20;
+/// The same of a worker, which shares its code with the network process.
+const WORKER_PROCESS_BYTES: u64 = 3 << 19;
+/// The same of a gateway.
+const GATEWAY_PROCESS_BYTES: u64 = 4 << 20;
+/// Bytes of a decoded picture of up to a megapixel, and of its file.
+const PICTURE_BYTES: u64 = 4 << 20;
+
 /// Bytes of memory by role and kind, under the keys of [`tessera_plan::plan::Estimates::memory`].
 ///
 /// - `edge.arena`: one arena per worker, large enough for every chain.
 /// - `edge.weights`: the stages' sections, mapped read-only, one copy for all workers.
 /// - `edge.objects`: copies of the inputs and outputs of the tasks at hand (one more than there are
 ///   workers), and outputs kept for other nodes.
+/// - `edge.processes`: code, tables, stacks and buffers of the network process and the workers.
 /// - `source.objects`: on an edge that is a source, additionally its frames in flight with all their outputs.
-/// - `gateway.arena`, `gateway.weights`: the tail's arena and weights; `gateway.merged`: the tail's inputs.
+/// - `source.picture`: the picture that a source reads.
+/// - `gateway.arena`, `gateway.weights`: the tail's arena and weights; `gateway.merged`: the tail's inputs;
+///   `gateway.process`: code, tables, stacks and buffers.
 pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<String, u64> {
     let arena = t.stages.iter().flatten().map(|c| c.arena_floats).max();
     let (tail, edge): (Vec<_>, Vec<_>) = t.sections.iter().partition(|s| s.name == "tail");
@@ -36,14 +49,27 @@ pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<Str
         ("edge.arena", arenas),
         ("edge.weights", packed(&edge)),
         ("edge.objects", objects(graph, 0, workers)),
+        ("edge.processes", edge_processes(workers)),
         ("source.objects", objects(graph, SOURCE_FRAMES, workers)),
+        ("source.picture", PICTURE_BYTES),
         ("gateway.arena", VALUE_BYTES * t.tail.arena_floats as u64),
         ("gateway.weights", packed(&tail)),
         ("gateway.merged", merged),
+        ("gateway.process", GATEWAY_PROCESS_BYTES),
     ]
     .into_iter()
     .map(|(k, v)| (k.to_string(), v))
     .collect()
+}
+
+/// Bytes of an edge's processes that do not depend on the plan.
+pub const fn edge_processes(workers: usize) -> u64 {
+    NETWORK_PROCESS_BYTES + workers as u64 * WORKER_PROCESS_BYTES
+}
+
+/// The same of a source, with a picture.
+pub const fn source_processes(workers: usize) -> u64 {
+    edge_processes(workers) + PICTURE_BYTES
 }
 
 /// Bytes of an edge's slots with `own_frames` frames of the edge's own in flight. The slots suffice for one
@@ -64,20 +90,36 @@ pub fn tightest(edges: impl Iterator<Item = (u64, Option<u64>)>) -> (u64, u64) {
 /// Bytes that an edge needs when the edge is also a source: the most of all edges. `--memory` limits this
 /// number.
 pub fn source_bytes(memory: &BTreeMap<String, u64>) -> u64 {
-    sum(memory, &["edge.arena", "edge.weights", "source.objects"])
+    let parts = [
+        "edge.arena",
+        "edge.weights",
+        "edge.processes",
+        "source.objects",
+        "source.picture",
+    ];
+    sum(memory, &parts)
 }
 
 /// Bytes that an edge needs when the edge is no source of frames.
 pub fn edge_bytes(memory: &BTreeMap<String, u64>) -> u64 {
-    sum(memory, &["edge.arena", "edge.weights", "edge.objects"])
+    let parts = [
+        "edge.arena",
+        "edge.weights",
+        "edge.processes",
+        "edge.objects",
+    ];
+    sum(memory, &parts)
 }
 
-/// Bytes that the gateway needs: arena, weights and merged inputs of the tail.
+/// Bytes that the gateway needs: its process, and arena, weights and merged inputs of the tail.
 pub fn gateway_bytes(memory: &BTreeMap<String, u64>) -> u64 {
-    sum(
-        memory,
-        &["gateway.arena", "gateway.weights", "gateway.merged"],
-    )
+    let parts = [
+        "gateway.arena",
+        "gateway.weights",
+        "gateway.merged",
+        "gateway.process",
+    ];
+    sum(memory, &parts)
 }
 
 fn sum(memory: &BTreeMap<String, u64>, keys: &[&str]) -> u64 {

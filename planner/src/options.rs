@@ -1,11 +1,11 @@
 //! What flags ask of a plan.
 
-use tessera_plan::plan::Split;
+use tessera_plan::{graph::Graph, plan::Split};
 
 use crate::{
     boards::Board,
     kernel::{Family, Storage, Wanted, winograd::TILES},
-    wire::Wire,
+    wire::{Elements, Wire},
 };
 
 pub use crate::{
@@ -28,7 +28,8 @@ pub struct PlanOptions {
     pub goal: Goal,
     /// True for bit-exact kernels and float32 objects only.
     pub exact: bool,
-    /// Element types of frames and objects. `exact` overrides them with float32: see [`PlanOptions::stored`].
+    /// Element types of frames and objects: bytes and half precision unless flags ask for others. `exact` overrides
+    /// them with float32: see [`PlanOptions::stored`].
     pub wire: Wire,
     /// How rows move through chains.
     pub rows: Rows,
@@ -157,12 +158,12 @@ impl PlanOptions {
         }
     }
 
-    /// Element types of frames and objects: float32 with `exact`.
-    pub fn stored(&self) -> Wire {
+    /// Element types of the tensors of `graph`: float32 with `exact`.
+    pub fn stored<'a>(&'a self, graph: &'a Graph) -> Elements<'a> {
         if self.exact {
-            Wire::default()
+            Elements::floats(graph)
         } else {
-            self.wire
+            Elements::new(graph, &self.wire, &self.cuts)
         }
     }
 

@@ -15,6 +15,7 @@ use tessera_planner::{
     model::Model,
     options::PlanOptions,
     weights,
+    wire::Wire,
 };
 
 const MIB: f64 = 1_048_576.0;
@@ -36,6 +37,8 @@ fn plan(model: &Model, grid: [usize; 2], layers: usize) -> (Plan, Reuse) {
         grids: vec![grid],
         offload: Some(layers),
         split: Split::Equal,
+        // The original sends float32.
+        wire: Wire::floats(),
         ..PlanOptions::default()
     };
     let plan = make::plan(model, &options).unwrap();

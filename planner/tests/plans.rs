@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tessera_plan::{
-    graph::{Darknet, Graph},
-    plan::{Plan, Split},
+    graph::{Darknet, Graph, TensorIx},
+    plan::{ElementType, Plan, Split},
 };
 use tessera_plan_text::PlanText;
 use tessera_planner::{
@@ -13,6 +13,7 @@ use tessera_planner::{
     model::Model,
     options::{PlanOptions, Target},
     weights,
+    wire::Wire,
 };
 
 fn root() -> PathBuf {
@@ -35,6 +36,8 @@ fn options(grid: [usize; 2], offload: usize) -> PlanOptions {
         grids: vec![grid],
         offload: Some(offload),
         command: "cargo xtask plan --model yolov2.cfg".into(),
+        // The original sends float32.
+        wire: Wire::floats(),
         ..PlanOptions::of(6, &Board::new(Target::X86_64V3))
     }
 }
@@ -141,6 +144,53 @@ fn refusals_say_what_would_work() {
         ..options([2, 2], 16)
     });
     assert!(e.contains("rise"), "{e}");
+    let formats = |n: usize| Wire {
+        objects: vec![ElementType::F16; n],
+        ..Wire::default()
+    };
+    for n in [0, 3] {
+        let e = refuse(PlanOptions {
+            cuts: vec![4, 8],
+            offload: None,
+            wire: formats(n),
+            ..options([2, 2], 16)
+        });
+        assert!(e.contains("--wire") && e.contains("has 2"), "{e}");
+    }
+    let e = refuse(PlanOptions {
+        wire: formats(2),
+        ..options([2, 2], 16)
+    });
+    assert!(e.contains("2 formats"), "{e}");
+}
+
+/// Every stage's outputs have the stage's own format, and the frame has its own.
+#[test]
+fn stages_have_their_formats() {
+    let m = model("yolov2.cfg");
+    let wire = Wire {
+        frames: None,
+        objects: vec![ElementType::F32, ElementType::F16],
+    };
+    for (exact, expected) in [
+        (false, [ElementType::U8, ElementType::F32, ElementType::F16]),
+        (true, [ElementType::F32; 3]),
+    ] {
+        let o = PlanOptions {
+            cuts: vec![4, 8],
+            offload: None,
+            wire: wire.clone(),
+            exact,
+            ..options([2, 2], 16)
+        };
+        let d = make::plan(&m, &o).unwrap().dataflow;
+        let element = |id| d.tensors.iter().find(|t| t.id == id).unwrap().element;
+        let stages = d.stages.iter().map(|s| element(s.outputs[0]));
+        let found: Vec<_> = std::iter::once(element(TensorIx::INPUT))
+            .chain(stages)
+            .collect();
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use tessera_planner::{
     model::Model,
     options::{Costs, PlanOptions, Target},
     weights,
+    wire::Wire,
 };
 
 fn model(name: &str) -> Model {
@@ -108,6 +109,7 @@ fn several_stages_are_chosen_where_only_halos_travel() {
     let design = PlanOptions {
         grids: vec![[3, 2]],
         cuts: vec![4, 8, 12, 16],
+        wire: Wire::floats(),
         ..options(6)
     };
     let d = make::plan(&m, &design).unwrap();
@@ -166,10 +168,10 @@ fn the_memory_limit_is_kept() {
     let asked = PlanOptions {
         grids: vec![[5, 5]],
         offload: Some(16),
-        ..within(options(6), 30 << 20)
+        ..within(options(6), 20 << 20)
     };
     let Err(PlanError::OverLimit { needed, .. }) = make::plan(&m, &asked) else {
-        panic!("5x5 of 16 layers needs more than 30 MiB at a source");
+        panic!("5x5 of 16 layers needs more than 20 MiB at a source");
     };
     let more = within(asked, needed);
     assert!(make::plan(&m, &more).is_ok());
@@ -225,7 +227,7 @@ fn less_memory_means_leaner_kernels_before_idle_edges() {
         ..options(6)
     };
     let alone = frame(&make::plan(&m, &alone).unwrap());
-    let p = make::plan(&m, &within(options(6), 22 << 20)).unwrap();
+    let p = make::plan(&m, &within(options(6), 19 << 20)).unwrap();
     let (point, why) = offload(&p);
     // Edges compute with leaner kernels where that is faster than the gateway alone.
     let lean = why.contains("for the memory limit");

@@ -10,7 +10,10 @@
 
 use std::borrow::Cow;
 
-use half::{f16, slice::HalfFloatSliceExt};
+use half::{
+    f16,
+    slice::{HalfBitsSliceExt, HalfFloatSliceExt},
+};
 use tessera_plan::plan::ElementType;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -44,6 +47,12 @@ pub fn store(element: ElementType, values: &[f32], bytes: &mut [u8]) {
             }
         }
         ElementType::F16 => {
+            // Aligned to 2 unless somebody packs objects tighter than slots are.
+            if let Ok(halves) = <[u16]>::mut_from_bytes(bytes) {
+                let halves: &mut [f16] = halves.reinterpret_cast_mut();
+                halves.convert_from_f32_slice(values);
+                return;
+            }
             for (b, v) in bytes.chunks_exact_mut(2).zip(values) {
                 b.copy_from_slice(&f16::from_f32(*v).to_le_bytes());
             }
@@ -105,10 +114,7 @@ pub(crate) fn f16_to_f32(bytes: &[u8], values: &mut [f32]) {
     // Aligned to 2 unless somebody packs objects tighter than slots are.
     match <[u16]>::ref_from_bytes(bytes) {
         Ok(halves) => {
-            <[f16] as HalfFloatSliceExt>::convert_to_f32_slice(
-                half::slice::HalfBitsSliceExt::reinterpret_cast(halves),
-                values,
-            );
+            <[f16] as HalfFloatSliceExt>::convert_to_f32_slice(halves.reinterpret_cast(), values);
         }
         Err(_) => {
             for (v, b) in values.iter_mut().zip(bytes.chunks_exact(2)) {

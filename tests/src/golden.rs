@@ -24,8 +24,7 @@ pub const NETS: [&str; 7] = [
     "yolo-fastest-1.1-dog",
 ];
 
-/// Largest accepted distance of scores and relative boxes from Darknet's. A score this close to the threshold
-/// may fall on either side.
+/// [`Case::close`] of float32 throughout.
 const CLOSE: f64 = 1e-3;
 
 /// A network, its input, and Darknet's outputs.
@@ -37,6 +36,9 @@ pub struct Case {
     pub model: Model,
     /// Largest accepted distance of a layer's output from Darknet's.
     pub tolerance: f64,
+    /// Largest accepted distance of scores and relative boxes from Darknet's. A score this close to the threshold
+    /// may fall on either side.
+    pub close: f64,
     expected: Value,
 }
 
@@ -58,6 +60,7 @@ pub fn case(name: &str) -> Result<Case> {
         .with_context(|| name.to_owned())?;
     Ok(Case {
         tolerance: expected["tolerance"].as_f64().context("a tolerance")?,
+        close: CLOSE,
         dir,
         model,
         expected,
@@ -211,19 +214,22 @@ impl Case {
             let sides = d["box"].as_array().context("a box")?;
             have.extend(sides.iter().filter_map(Value::as_f64));
             let close = |w: &Vec<f64>| {
-                w.len() == have.len() && w.iter().zip(&have).all(|(a, b)| (a - b).abs() <= CLOSE)
+                w.len() == have.len()
+                    && w.iter()
+                        .zip(&have)
+                        .all(|(a, b)| (a - b).abs() <= self.close)
             };
             match want.iter().position(close) {
                 Some(i) => {
                     want.swap_remove(i);
                 }
                 None => ensure!(
-                    (have[1] - thresh).abs() <= CLOSE,
+                    (have[1] - thresh).abs() <= self.close,
                     "Darknet has no {have:?}; left: {want:?}"
                 ),
             }
         }
-        want.retain(|w| (w[1] - thresh).abs() > CLOSE);
+        want.retain(|w| (w[1] - thresh).abs() > self.close);
         ensure!(want.is_empty(), "Darknet also has {want:?}");
         Ok(count)
     }

@@ -9,6 +9,7 @@ use tessera_needs::needs;
 use tessera_planner::{
     model::Model,
     options::{PlanOptions, Target},
+    wire::Wire,
 };
 use tessera_tests::{
     bundle::{self, Entry},
@@ -30,6 +31,7 @@ fn entry<'m>(name: &str, model: &'m Model) -> Entry<'m> {
         grids: vec![[2, 2]],
         cuts: vec![cuts::deepest(&model.graph)],
         dump: true,
+        wire: Wire::floats(),
         ..PlanOptions::default()
     };
     Entry::new(name, model, options)

@@ -5,7 +5,10 @@
 use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow, ensure};
-use tessera_planner::options::{PlanOptions, Target};
+use tessera_planner::{
+    options::{PlanOptions, Target},
+    wire::Wire,
+};
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
     cuts,
@@ -39,6 +42,7 @@ fn bundle(target: Target) -> Result<Bundle> {
             grids,
             cuts,
             dump: true,
+            wire: Wire::floats(),
             ..PlanOptions::default()
         };
         entries.push(Entry::new(&net.name, &net.model, options));

@@ -86,7 +86,7 @@ mod tests {
             "cargo xtask plan --model a.cfg --weights random:1 --darknet pjreddie --grid 5x5,3x2 --cuts 4,8 \
              --split equal --exact --no-rolling --costs cortex-a53 --tiles 32 --weights-format f16 --edges 64 \
              --workers 2 --team 1 --memory 1.5GiB --target armv7",
-            "cargo xtask plan --model a.cfg --wire f16 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1 \
+            "cargo xtask plan --model a.cfg --wire f16,f32 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1 \
              --rate 38.4Mbit --delay 15ms",
             "cargo xtask plan --model a.cfg --goal fps=1.5 --exact --cluster cluster.toml",
         ] {

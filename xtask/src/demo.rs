@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{
     flags::{DemoArgs, Fork, ModelArgs, PlanArgs, RunArgs},
     out::{out, outln},
+    predicted::Comparison,
     run, summary, workspace,
 };
 
@@ -54,6 +55,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let result = run::execute(&run_args)?;
     out!("\n{}", summary::detections(&result.images))?;
     out!("\n{}", summary::cluster(&result.run))?;
+    let compared = Comparison::of(&result.plan, &result.run)?;
+    out!("\n{}", compared.render(&result.plan))?;
     run::all_written(&result.unwritten)?;
     outln!(
         "\nThe picture with its boxes: {}",

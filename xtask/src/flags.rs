@@ -88,25 +88,23 @@ pub enum SplitFlag {
 }
 
 /// How values are stored that boards send each other.
-#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum WireFlag {
-    /// As they are computed
-    #[default]
-    F32,
-    /// Half precision
+    /// Half precision: every value rounded once, to 11 bits, by the task that makes it
     F16,
+    /// As they are computed
+    F32,
 }
 
 /// How frames are stored.
-#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum FrameFlag {
-    /// Any values
-    #[default]
-    F32,
-    /// Bytes: values between 0 and 1, as pictures have
+    /// Bytes: values between 0 and 1, as pictures have, rounded to multiples of 1/255
     U8,
+    /// Any values
+    F32,
 }
 
 /// Kernels to choose from.
@@ -211,26 +209,27 @@ pub struct PlanArgs {
     /// Plan only bit-exact kernels and float32 objects
     #[arg(long, conflicts_with = "kernels", help_heading = "Kernels")]
     pub exact: bool,
-    /// How values are stored that boards send each other: f16 halves the bytes and rounds once, where a
-    /// value is made
+    /// How values are stored that boards send each other: one type for all stages, or one per stage, as in
+    /// f16,f32 [default: f16, and f32 with --exact]
     #[arg(
         long,
         value_enum,
-        default_value_t,
-        value_name = "TYPE",
-        conflicts_with = "exact"
+        value_name = "TYPE,..",
+        value_delimiter = ',',
+        conflicts_with = "exact",
+        help_heading = "Frames and objects"
     )]
-    pub wire: WireFlag,
-    /// How frames are stored: u8 takes a quarter of the bytes, and rounds what comes from pictures to
-    /// multiples of 1/255
+    pub wire: Vec<WireFlag>,
+    /// How frames are stored [default: u8, and f32 with --exact, with --input-f32, and for networks that take no
+    /// pictures]
     #[arg(
         long,
         value_enum,
-        default_value_t,
         value_name = "TYPE",
-        conflicts_with = "exact"
+        conflicts_with = "exact",
+        help_heading = "Frames and objects"
     )]
-    pub frame_format: FrameFlag,
+    pub frame_format: Option<FrameFlag>,
     /// Compute layer by layer on whole maps, as the paper does, instead of rolling rows
     #[arg(long, conflicts_with = "row_block", help_heading = "Kernels")]
     pub no_rolling: bool,

@@ -26,6 +26,7 @@ mod model;
 mod names;
 mod out;
 mod plan;
+mod predicted;
 mod progress;
 mod run;
 mod start;

@@ -61,6 +61,43 @@ fn goal(text: Option<&str>) -> Result<Goal> {
     }
 }
 
+/// Element types of frames and objects.
+fn wire(args: &PlanArgs) -> Wire {
+    let usual = Wire::default();
+    let objects = args.wire.iter().map(|f| match f {
+        WireFlag::F32 => ElementType::F32,
+        WireFlag::F16 => ElementType::F16,
+    });
+    Wire {
+        frames: args.frame_format.map(|f| match f {
+            FrameFlag::F32 => ElementType::F32,
+            FrameFlag::U8 => ElementType::U8,
+        }),
+        objects: if args.wire.is_empty() {
+            usual.objects
+        } else {
+            objects.collect()
+        },
+    }
+}
+
+/// The flags for frames of any values: raw tensors are no pictures.
+pub fn of_tensors(mut args: PlanArgs) -> PlanArgs {
+    if !args.exact {
+        args.frame_format.get_or_insert(FrameFlag::F32);
+    }
+    args
+}
+
+/// The flags for float32 throughout, where they do not say otherwise: what other engines compute.
+pub fn in_floats(args: PlanArgs) -> PlanArgs {
+    let mut args = of_tensors(args);
+    if !args.exact && args.wire.is_empty() {
+        args.wire.push(WireFlag::F32);
+    }
+    args
+}
+
 /// The planner's options from the flags; their `command` is what the plan records as its origin.
 ///
 /// # Errors
@@ -89,16 +126,6 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         WeightsFlag::F16 => Storage::Halves,
         WeightsFlag::Transformed => Storage::Transformed,
     };
-    let wire = Wire {
-        frames: match args.frame_format {
-            FrameFlag::F32 => ElementType::F32,
-            FrameFlag::U8 => ElementType::U8,
-        },
-        objects: match args.wire {
-            WireFlag::F32 => ElementType::F32,
-            WireFlag::F16 => ElementType::F16,
-        },
-    };
     let Boards {
         edges,
         gateway,
@@ -115,7 +142,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         split,
         goal: goal(args.goal.as_deref())?,
         exact: args.exact,
-        wire,
+        wire: wire(args),
         rows,
         kernels,
         tiles: args.tiles.map_or(TILES, usize::from),

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 use image::{Rgb, RgbImage};
 use serde_json::json;
-use tessera_plan::{files::records::Detection, graph::Graph};
+use tessera_plan::{files::records::Detection, graph::Graph, plan::Plan};
 use tessera_planner::{boards::Board, options::Target};
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     model, names,
     out::{note, out},
     plan,
+    predicted::Comparison,
     progress::Step,
     summary, workspace,
 };
@@ -58,6 +59,8 @@ fn check_inputs(inputs: &Inputs, options: tessera_picture::Options, graph: &Grap
 /// Results of a finished run.
 #[derive(Debug)]
 pub struct RunResult {
+    /// The plan that ran.
+    pub plan: Plan,
     /// Records and statistics of the cluster.
     pub run: ClusterRun,
     /// Labelled images, as in `--json`.
@@ -125,7 +128,12 @@ fn runner(target: Target) -> &'static [&'static str] {
 /// # Errors
 /// When a step fails; the message names the step.
 pub fn execute(args: &RunArgs) -> Result<RunResult> {
-    let options = plan::options(&args.plan, &args.model, args.dump.is_some())?;
+    let flags = if args.input_f32.is_empty() {
+        args.plan.clone()
+    } else {
+        plan::of_tensors(args.plan.clone())
+    };
+    let options = plan::options(&flags, &args.model, args.dump.is_some())?;
     let sources = options.boards.iter().filter(|b| b.source).count();
     if usize::from(args.sources) > sources {
         bail!(
@@ -206,6 +214,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let images = images(&run, &labels);
     let unwritten = outputs.write(&images, args.image.first(), reading);
     Ok(RunResult {
+        plan: made,
         run,
         images,
         unwritten,
@@ -251,12 +260,14 @@ pub fn all_written(unwritten: &[anyhow::Error]) -> Result<()> {
 /// As [`execute`].
 pub fn run(args: &RunArgs) -> Result<()> {
     let RunResult {
+        plan,
         run,
         images,
         unwritten,
     } = execute(args)?;
     out!("{}", summary::detections(&images))?;
     out!("{}", summary::cluster(&run))?;
+    out!("\n{}", Comparison::of(&plan, &run)?.render(&plan))?;
     for s in &run.skipped {
         note!("error: skipped {}: {}", s.file, s.error);
     }

@@ -13,6 +13,7 @@ use tessera_planner::{
     model::Model,
     options::{PlanOptions, Rows, Target},
     weights,
+    wire::Wire,
 };
 
 const CFG: &str = "[net]\nwidth=20\nheight=20\nchannels=3\n\
@@ -137,7 +138,9 @@ fn tail_of_flat_layers() {
     let model = model("flat", FLAT);
     let options = PlanOptions {
         offload: Some(0),
-        command: "cargo xtask plan --model flat.cfg --offload 0".into(),
+        // Only float32 is read and written where it lies.
+        wire: Wire::floats(),
+        command: "cargo xtask plan --model flat.cfg --offload 0 --frame-format f32".into(),
         ..PlanOptions::default()
     };
     let plan = make::plan(&model, &options).expect("a plan");

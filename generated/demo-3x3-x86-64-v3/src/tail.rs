@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: ad94cf08df5244dce65079b56da2d2657962b9824d460e5c4d21d00e13094813
+//! - plan: cd48784357d61bc64dfc415af613e4af52b87ebdd8ec33bf0ac40ed7716254e3
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 //!

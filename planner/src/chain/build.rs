@@ -38,7 +38,7 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
         .iter()
         .flat_map(|d| d.inputs.iter().map(|v| v.buffer).filter(|b| *b != d.out))
         .collect();
-    put_in_place(&mut buffers, spec, how.wire, [&loads, &stores], &read);
+    put_in_place(&mut buffers, spec, how.elements, [&loads, &stores], &read);
     let drafts = drafts.into_iter();
     let steps: Vec<Step> = drafts
         .map(|d| step(&reading, &fused, &buffers, how, d))

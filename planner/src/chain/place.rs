@@ -6,7 +6,7 @@ use super::spec::ChainSpec;
 use crate::{
     buffers::{self, Taken},
     rows::Schedule,
-    wire::Wire,
+    wire::Elements,
 };
 use tessera_plan::{
     graph::TensorIx,
@@ -19,12 +19,12 @@ use tessera_plan::{
 pub(super) fn put_in_place(
     buffers: &mut [Buffer],
     spec: &ChainSpec<'_>,
-    wire: Wire,
+    elements: Elements<'_>,
     [loads, stores]: [&[Option<View>]; 2],
     read: &BTreeSet<BufferIx>,
 ) {
     let stored = |b: BufferIx| stores.iter().flatten().filter(|v| v.buffer == b).count();
-    let float = |t: &TensorIx| wire.read(*t) == ElementType::F32;
+    let float = |t: &TensorIx| elements.read(*t) == ElementType::F32;
     let inputs = loads.iter().zip(spec.inputs).enumerate();
     for (k, (v, _)) in inputs.filter(|(_, (_, t))| spec.packed && float(t)) {
         let Some(v) = v else { continue };

@@ -6,7 +6,7 @@ use crate::{
     ftp::{Axis, Trace, axis::extent, halo, phase::phase},
     kernel,
     options::Rows,
-    wire::Wire,
+    wire::Elements,
 };
 use tessera_plan::{
     graph::{Graph, NodeIx, TensorIx},
@@ -25,7 +25,7 @@ pub struct How<'a> {
     /// Threads that share a firing.
     pub team: usize,
     /// How inputs and outputs are stored: only float32 is read or written where it lies.
-    pub wire: Wire,
+    pub elements: Elements<'a>,
 }
 
 /// What a chain computes.

@@ -18,6 +18,13 @@ pub(super) fn asked(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> 
     if o.offload.is_some() && !o.cuts.is_empty() {
         return Err(PlanError::OffloadAndCuts);
     }
+    let formats = o.wire.objects.len();
+    if formats != 1 && formats != o.cuts.len().max(1) {
+        return Err(PlanError::WireCount {
+            formats,
+            cuts: o.cuts.len(),
+        });
+    }
     let layers = graph.layers.len();
     // With an offload point every grid is checked against its stage, which says what fits.
     let open = o.offload.is_none() && o.cuts.is_empty();

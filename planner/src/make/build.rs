@@ -112,7 +112,7 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
     .collect();
     Dataflow {
         digest: hex::encode(model.digest),
-        tensors: stages::boundary_tensors(graph, outputs, tail, o.stored()),
+        tensors: stages::boundary_tensors(graph, outputs, tail, o.stored(graph)),
         stages: stages_data,
         tail: Tail {
             first_layer: tail.first_layer,

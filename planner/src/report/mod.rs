@@ -14,8 +14,8 @@ use crate::{
 };
 use tessera_plan::limits;
 use tessera_plan::{
-    graph::Graph,
-    plan::{Plan, Stage},
+    graph::{Graph, TensorIx},
+    plan::{Dataflow, ElementType, Plan, Stage, Tensor},
     region::Shape,
 };
 
@@ -221,6 +221,25 @@ fn every_class(plan: &Plan) -> String {
     )
 }
 
+/// How frames and the stages' outputs are stored, as `frames u8, objects f16`.
+fn formats(d: &Dataflow) -> String {
+    let name = |t: &Tensor| match t.element {
+        ElementType::U8 => "u8",
+        ElementType::F16 => "f16",
+        ElementType::F32 => "f32",
+    };
+    let frames = d.tensors.iter().filter(|t| t.id == TensorIx::INPUT);
+    let mut parts: Vec<String> = frames.map(|t| format!("frames {}", name(t))).collect();
+    let made = d.stages.iter().flat_map(|s| &s.outputs);
+    let made = made.filter_map(|id| d.tensors.iter().find(|t| t.id == *id));
+    let mut objects: Vec<&str> = made.map(name).collect();
+    objects.dedup();
+    if !objects.is_empty() {
+        parts.push(format!("objects {}", objects.join(", ")));
+    }
+    parts.join(", ")
+}
+
 fn traffic(plan: &Plan) -> String {
     let d = &plan.dataflow;
     let get = |k: &str| plan.estimates.traffic.get(k).copied().unwrap_or(0);
@@ -245,7 +264,8 @@ fn traffic(plan: &Plan) -> String {
     );
     row(get("expected.total"), "in all");
     let mut s = format!(
-        "\nbytes moved per frame (float32 payload; {} of {}, as scheduled below)\n{}",
+        "\nbytes moved per frame ({}; {} of {}, as scheduled below)\n{}",
+        formats(d),
         plural(plan.estimates.edges, "edge"),
         plural(plan.estimates.workers, "worker"),
         t.render(2)
@@ -320,9 +340,10 @@ fn memory_of_nodes(plan: &Plan) -> String {
             "edge",
             memory::edge_bytes(m),
             &format!(
-                "arenas {}, weights {}, objects {}",
+                "arenas {}, weights {}, processes {}, objects {}",
                 bytes(get("edge.arena")),
                 bytes(get("edge.weights")),
+                bytes(get("edge.processes")),
                 bytes(get("edge.objects")),
             ),
         );
@@ -330,9 +351,10 @@ fn memory_of_nodes(plan: &Plan) -> String {
             "source",
             memory::source_bytes(m),
             &format!(
-                "the same, with {} of its own frames in flight: objects {}",
+                "the same, with {} of its own frames in flight: objects {}; a picture {}",
                 limits::SOURCE_FRAMES,
-                bytes(get("source.objects"))
+                bytes(get("source.objects")),
+                bytes(get("source.picture")),
             ),
         );
     }
@@ -340,15 +362,16 @@ fn memory_of_nodes(plan: &Plan) -> String {
         "gateway",
         memory::gateway_bytes(m),
         &format!(
-            "arena {}, weights {}, {} frames merged {}",
+            "arena {}, weights {}, process {}, {} frames merged {}",
             bytes(get("gateway.arena")),
             bytes(get("gateway.weights")),
+            bytes(get("gateway.process")),
             limits::GATEWAY_FRAMES,
             bytes(get("gateway.merged"))
         ),
     );
     format!(
-        "\nmemory per node in bytes ({} per edge; code, stacks and socket buffers not counted)\n{}",
+        "\nmemory per node in bytes, at most ({} per edge; the kernel's socket buffers are not counted)\n{}",
         plural(workers, "worker"),
         t.render(2)
     )

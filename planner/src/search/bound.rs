@@ -65,7 +65,7 @@ impl Prefix {
             known.push((board, seconds));
         }
         let rest = StageGraph::new(graph, end, graph.layers.len(), &wanted);
-        let bytes = |t: &TensorIx| graph.shape(*t).len() * o.stored().read(*t).bytes();
+        let bytes = |t: &TensorIx| graph.shape(*t).len() * o.stored(graph).read(*t).bytes();
         Self {
             end,
             seconds: known.into_iter().map(|(_, s)| s).collect(),

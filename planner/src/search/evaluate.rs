@@ -131,7 +131,7 @@ impl Evaluator<'_> {
     ) -> Result<TaskGraph, PlanError> {
         let (_, tail) = stages_of(self.graph, &cuts.ends, self.o.dump)?;
         let outputs = list.iter().map(|s| s.data.outputs.as_slice());
-        let tensors = boundary_tensors(self.graph, outputs, &tail, self.o.stored());
+        let tensors = boundary_tensors(self.graph, outputs, &tail, self.o.stored(self.graph));
         let stages = list.iter().map(|s| &s.data);
         Ok(TaskGraph::of_stages(&tensors, stages, &tail.inputs)?)
     }
@@ -158,7 +158,12 @@ impl Evaluator<'_> {
             .map(|b| {
                 let frames = if b.source { SOURCE_FRAMES } else { 0 };
                 let objects = memory::objects(tasks, frames, b.cores);
-                arena * b.cores as u64 + weights + objects
+                let processes = if b.source {
+                    memory::source_processes(b.cores)
+                } else {
+                    memory::edge_processes(b.cores)
+                };
+                arena * b.cores as u64 + weights + objects + processes
             })
             .collect();
         let boards = self.o.boards.iter().zip(&kinds.of);

@@ -137,7 +137,7 @@ impl<'a> Stages<'a> {
                 rows: self.o.rows,
                 apart: &BTreeSet::new(),
                 team: stages::team(ys, xs, self.o.team()),
-                wire: self.o.stored(),
+                elements: self.o.stored(self.graph),
             };
             let at = [(ys, longest(ys)), (xs, longest(xs))];
             let chain = stages::tile_chain(self.graph, &stage.graph, "", at, how);
@@ -193,7 +193,8 @@ impl<'a> Stages<'a> {
                 cost::stage_times(&layers, &stage, [&ys, &xs], board)
             })
             .collect();
-        let bytes = |(t, r): (&TensorIx, Region)| (r.len() * o.stored().read(*t).bytes()) as u64;
+        let elements = o.stored(graph);
+        let bytes = |(t, r): (&TensorIx, Region)| (r.len() * elements.read(*t).bytes()) as u64;
         let tiles = data.tiles.iter();
         let read = tiles.flat_map(|tile| stage.inputs.iter().zip(tile.inputs.iter().copied()));
         let inputs: u64 = read.map(bytes).sum();

@@ -58,18 +58,18 @@ impl Found<'_> {
             }
             list.push(("every board on a wire of 100 Mbit/s".into(), wired));
         }
-        if !o.exact && o.stored().objects == ElementType::F32 {
+        if !o.exact && o.wire.objects.contains(&ElementType::F32) {
             let wire = Wire {
-                objects: ElementType::F16,
-                ..o.wire
+                objects: vec![ElementType::F16],
+                ..o.wire.clone()
             };
             let halves = PlanOptions { wire, ..o.clone() };
             list.push(("objects in half precision (--wire f16)".into(), halves));
         }
-        if !o.exact && o.stored().frames == ElementType::F32 {
+        if !o.exact && o.wire.frames == Some(ElementType::F32) {
             let wire = Wire {
-                frames: ElementType::U8,
-                ..o.wire
+                frames: None,
+                ..o.wire.clone()
             };
             let bytes = PlanOptions { wire, ..o.clone() };
             list.push(("frames of bytes (--frame-format u8)".into(), bytes));

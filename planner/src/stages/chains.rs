@@ -57,7 +57,7 @@ impl Parted<'_> {
             rows: self.options.rows,
             apart,
             team: self.options.team(),
-            wire: self.options.stored(),
+            elements: self.options.stored(self.graph),
         };
         let stages = self.stages.iter().zip(self.tiled);
         let chains = stages

@@ -6,7 +6,7 @@ use super::parts::AxisParts;
 use crate::{
     chain,
     ftp::{StageGraph, work::per_pixel},
-    wire::Wire,
+    wire::Elements,
 };
 use tessera_plan::{
     graph::{Graph, TensorIx},
@@ -74,7 +74,7 @@ pub fn boundary_tensors<'a>(
     graph: &Graph,
     stages: impl IntoIterator<Item = &'a [TensorIx]>,
     tail: &StageGraph,
-    wire: Wire,
+    elements: Elements<'_>,
 ) -> Vec<Tensor> {
     let made: BTreeSet<TensorIx> = stages.into_iter().flatten().copied().collect();
     let mut ids: Vec<TensorIx> = vec![TensorIx::INPUT];
@@ -90,7 +90,7 @@ pub fn boundary_tensors<'a>(
                 i32::try_from(graph.nodes[n].layer).unwrap_or(i32::MAX)
             }),
             shape: graph.shape(id),
-            element: wire.crossing(id, &made),
+            element: elements.crossing(id, &made),
         })
         .collect()
 }

@@ -33,6 +33,16 @@ pub enum NodeError {
         /// The size found and the size expected.
         source: tessera_picture::TensorSizeError,
     },
+    /// A tensor file has values that bytes cannot stand for.
+    #[error(
+        "{path}: {value} lies outside of 0..1, and this node's frames are bytes; plan with --frame-format f32 for other values"
+    )]
+    Values {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The first such value.
+        value: f32,
+    },
     /// The node cannot use the class names.
     #[error(transparent)]
     Labels(#[from] crate::labels::LabelsError),

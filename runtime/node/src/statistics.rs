@@ -77,6 +77,7 @@ mod tests {
 
     use serde::de::DeserializeOwned;
     use tessera_plan::files::{
+        counters::FrameRun,
         records::{ClassScore, Detection, DropReason, Ending, Found, Record, Subject, Timing},
         statistics::{
             EdgeStatistics, EndedFrame, GatewayStatistics, SocketCounters, SoloStatistics, Worker,
@@ -200,9 +201,14 @@ mod tests {
                 jobs: 9,
                 ..Worker::default()
             }],
+            board_peak_bytes: 1 << 20,
         };
         written.counters.tasks_by_node.insert(NodeId(12), 5);
-        written.counters.last_frame = vec![NodeId(2), NodeId(12)];
+        written.counters.last_frames.push(FrameRun {
+            frame: 7,
+            makers: vec![NodeId(2), NodeId(12)],
+            stage_us: vec![40],
+        });
         written.socket.counters = SocketCounters {
             bytes_sent: 4096,
             ..SocketCounters::default()
@@ -217,7 +223,7 @@ mod tests {
         let read: EdgeStatistics = serde_json::from_str(&line).unwrap();
         assert_eq!(read.process, written.process);
         assert_eq!(read.counters.tasks_by_node[&12], 5);
-        assert_eq!(read.counters.last_frame, [2, 12]);
+        assert_eq!(read.counters.last_frames[0].makers, [2, 12]);
         assert_eq!(read.socket, written.socket);
         assert_eq!(
             (&read.frames, &read.workers),
@@ -227,7 +233,16 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
         let expected = [
-            "counters", "frames", "id", "memory", "pid", "program", "role", "slots", "socket",
+            "board_peak_bytes",
+            "counters",
+            "frames",
+            "id",
+            "memory",
+            "pid",
+            "program",
+            "role",
+            "slots",
+            "socket",
             "workers",
         ];
         assert_eq!(keys, expected);

@@ -33,5 +33,5 @@ pub use jpeg::Damage;
 pub use letterbox::letterbox_size;
 pub use load::{Options, check, load, load_with};
 pub use pixels::Picture;
-pub use resize::{resize_into, to_tensor};
+pub use resize::to_input;
 pub use tensor::{TensorSizeError, chw_from_tensor, tensor_from_chw};

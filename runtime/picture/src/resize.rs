@@ -63,11 +63,7 @@ fn fetch(
 ///
 /// # Panics
 /// If the picture is empty or `c` is neither 3 nor 1.
-pub fn resize_into(
-    p: &Picture,
-    (w, h, c): (usize, usize, usize),
-    mut put: impl FnMut(usize, &[f32]),
-) {
+fn resize_into(p: &Picture, (w, h, c): (usize, usize, usize), mut put: impl FnMut(usize, &[f32])) {
     assert!(c == 1 || c == 3, "pictures have 1 or 3 channels");
     assert!(p.width() > 0 && p.height() > 0, "there are pixels");
     let ih = p.height() as usize;
@@ -100,12 +96,17 @@ pub fn resize_into(
     }
 }
 
-/// Writes the picture as a network input: `[h, w, c]` values 0..1, `c` being 3 or 1 (grey).
+/// Hands over the picture as a network input of `[h, w, c]` values 0..1, `c` being 3 or 1 (grey): pieces of rows,
+/// each with the index of its first value. A later piece replaces an earlier one where they overlap.
 ///
 /// # Panics
-/// If `out` is no `[h, w, c]` slice, the picture is empty, or `c` is neither 3 nor 1.
-pub fn to_tensor(p: &Picture, h: usize, w: usize, c: usize, letterbox: bool, out: &mut [f32]) {
-    assert_eq!(out.len(), h * w * c, "the slot holds the whole input");
+/// If the picture is empty or `c` is neither 3 nor 1.
+pub fn to_input(
+    p: &Picture,
+    [h, w, c]: [usize; 3],
+    letterbox: bool,
+    mut put: impl FnMut(usize, &[f32]),
+) {
     let (nw, nh) = if letterbox {
         let (nw, nh) = letterbox_size(p.width(), p.height(), w as u32, h as u32);
         ((nw as usize).clamp(1, w), (nh as usize).clamp(1, h))
@@ -113,18 +114,23 @@ pub fn to_tensor(p: &Picture, h: usize, w: usize, c: usize, letterbox: bool, out
         (w, h)
     };
     if letterbox {
-        out.fill(0.5);
+        let grey = vec![0.5; w * c];
+        (0..h).for_each(|y| put(y * w * c, &grey));
     }
     let (x0, y0) = ((w - nw) / 2, (h - nh) / 2);
-    resize_into(p, (nw, nh, c), |y, row| {
-        let at = ((y0 + y) * w + x0) * c;
-        out[at..at + nw * c].copy_from_slice(row);
-    });
+    resize_into(p, (nw, nh, c), |y, row| put(((y0 + y) * w + x0) * c, row));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn to_tensor(p: &Picture, h: usize, w: usize, c: usize, letterbox: bool, out: &mut [f32]) {
+        assert_eq!(out.len(), h * w * c);
+        to_input(p, [h, w, c], letterbox, |at, row| {
+            out[at..at + row.len()].copy_from_slice(row);
+        });
+    }
 
     #[test]
     fn equal_size_copies_and_corners_are_aligned() {

@@ -1,13 +1,22 @@
 //! Counters of the machines, for people and for tests. Counters only grow, unless stated otherwise.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use tessera_plan::files::counters;
 pub use tessera_plan::files::counters::{Count, Drops, TransferStats};
+use tessera_plan::{
+    dataflow::{Need, TaskGraph},
+    files::counters,
+};
 
 use super::{
     NodeId,
     wire::{MessageKind, Reject},
 };
+
+/// Counts a piece that was fetched whole, by the kind of its object.
+pub(super) fn count_fetched(bytes: &mut Vec<u64>, graph: &TaskGraph, need: &Need) {
+    bytes.resize(graph.object_kinds(), 0);
+    bytes[graph.kind(need.key)] += graph.need_bytes(need) as u64;
+}
 
 /// Datagrams that a machine sent, received and rejected.
 pub type Traffic = counters::Traffic<PerKind, PerReject>;

@@ -15,6 +15,12 @@ pub trait Store {
     /// Returns a slot to the pool.
     fn free(&mut self, slot: SlotId);
 
+    /// Notes that the content of a slot that its owner keeps is of no use any more, so the pool may give the memory
+    /// to others until the slot is written again.
+    fn discard(&mut self, slot: SlotId) {
+        let _ = slot;
+    }
+
     /// The slot's bytes, as many as requested from `alloc`: little-endian values of the object's element type.
     fn bytes(&self, slot: SlotId) -> &[u8];
 

@@ -156,6 +156,24 @@ impl Group {
         Ok(ids)
     }
 
+    /// Proportional set size (`Pss`) of the process and its children, in bytes: pages that several processes share
+    /// count in parts.
+    ///
+    /// # Errors
+    /// When the system does not list the children.
+    pub fn proportional_bytes(&self) -> Result<u64> {
+        let mut all = self.children()?;
+        all.push(self.group.as_raw());
+        let bytes = |id: &i32| {
+            // A process may end in between.
+            let text = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap_or_default();
+            let line = text.lines().find_map(|l| l.strip_prefix("Pss:"));
+            let word = line.and_then(|l| l.split_whitespace().next());
+            1024 * word.and_then(|w| w.parse::<u64>().ok()).unwrap_or(0)
+        };
+        Ok(all.iter().map(bytes).sum())
+    }
+
     /// Kills (SIGKILL) one of [`Group::children`].
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use nix::{fcntl::OFlag, sys::stat::Mode, unistd::mkfifo};
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera_plan::{graph::Darknet, plan::ElementType};
+use tessera_plan::graph::Darknet;
 use tessera_planner::{
     options::{PlanOptions, Target},
     wire::Wire,
@@ -85,18 +85,17 @@ num=2
 const FRAME: usize = 64 * 64 * 3;
 
 /// A plan's name, its stages' ends and grids, and how its frames and objects are stored.
-type PlanOf = (&'static str, &'static [usize], &'static [[usize; 2]], Wire);
+type PlanOf = (
+    &'static str,
+    &'static [usize],
+    &'static [[usize; 2]],
+    fn() -> Wire,
+);
 
 /// Everything as it is computed.
-const FLOATS: Wire = Wire {
-    frames: ElementType::F32,
-    objects: ElementType::F32,
-};
-/// The least bytes.
-const SHORT_VALUES: Wire = Wire {
-    frames: ElementType::U8,
-    objects: ElementType::F16,
-};
+const FLOATS: fn() -> Wire = Wire::floats;
+/// Frames of bytes, and objects in half precision.
+const SHORT_VALUES: fn() -> Wire = Wire::default;
 
 /// Plans of the bundle.
 const PLANS: [PlanOf; 5] = [
@@ -125,7 +124,7 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
             let options = PlanOptions {
                 grids: grids.to_vec(),
                 cuts: cuts.to_vec(),
-                wire: *wire,
+                wire: wire(),
                 dump: true,
                 ..PlanOptions::default()
             };

@@ -6,6 +6,7 @@ use tessera_planner::{
     kernel::Family,
     model::Model,
     options::{PlanOptions, Rows, Target},
+    wire::Wire,
 };
 use tessera_tests::{
     bundle::{self, Entry},
@@ -47,6 +48,7 @@ pub fn agree(
                 kernels,
                 rows: *rows,
                 dump: true,
+                wire: Wire::floats(),
                 ..PlanOptions::default()
             };
             entries.push(Entry::new(format!("{family}-{way}"), model, options));

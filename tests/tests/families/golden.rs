@@ -8,6 +8,7 @@ use tessera_planner::{
     kernel::{Family, Storage},
     model::Model,
     options::{PlanOptions, Target},
+    wire::Wire,
 };
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
@@ -78,6 +79,7 @@ fn families(target: Target) -> Result<()> {
                 kernels,
                 weights,
                 dump: true,
+                wire: Wire::floats(),
                 ..PlanOptions::default()
             };
             entries.push(Entry::new(name(net, plan), model, options));

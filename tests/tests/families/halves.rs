@@ -5,6 +5,7 @@ use tessera_plan::graph::{Darknet, Op};
 use tessera_planner::{
     kernel::{Family, Storage},
     options::{PlanOptions, Target},
+    wire::Wire,
 };
 use tessera_tests::{
     bundle::{self, Entry},
@@ -65,6 +66,7 @@ fn give_the_bits_of_rounded_weights(target: Target) -> Result<()> {
                 kernels,
                 weights,
                 dump: true,
+                wire: Wire::floats(),
                 ..PlanOptions::default()
             };
             entries.push(Entry::new(format!("{family}-{format}"), model, options));

@@ -133,7 +133,7 @@ fn ours(args: &BenchArgs, darknet: Fork, network: &Network) -> Result<(String, B
     let loaded = model::load(&model)?;
     let mut choices = PlanArgs {
         edges: 1,
-        ..args.plan.clone()
+        ..plan::in_floats(args.plan.clone())
     };
     if let Some(layers) = network.first {
         if choices.cuts.is_empty() {

@@ -37,7 +37,7 @@ impl Subject {
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         plan::require_weights(&loaded.source, &shown)?;
-        let options = plan::options(&args.plan, from, false)?;
+        let options = plan::options(&plan::in_floats(args.plan.clone()), from, false)?;
         let made = plan::make_plan(&loaded.model, &options)?;
         let target = options.target();
         let subject = Self {

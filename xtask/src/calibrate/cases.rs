@@ -18,6 +18,7 @@ use tessera_planner::{
     make,
     model::Model,
     options::{PlanOptions, Target},
+    wire::Wire,
 };
 
 use crate::{
@@ -136,6 +137,7 @@ impl Case {
         let options = PlanOptions {
             offload: Some(0),
             kernels: self.family(),
+            wire: Wire::floats(),
             command: format!("cargo xtask calibrate --target {}", target.name()),
             ..PlanOptions::of(1, &board)
         };

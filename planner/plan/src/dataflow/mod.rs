@@ -4,6 +4,7 @@
 //! a segment's slots come from the same numbers. A [`TaskGraph`] is checked once, when it is made;
 //! afterwards ids from the wire are compared with its tables and everything else may index them.
 
+mod crossing;
 mod needs;
 mod slots;
 

@@ -77,6 +77,20 @@ pub struct Drops {
     pub tail_failed: u64,
 }
 
+/// Frames that an edge remembers one by one.
+pub const FRAME_RUNS_MAX: usize = 64;
+
+/// Where and when the tasks of one frame were done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameRun<N = u16> {
+    /// Counts the source's accepted frames from 0.
+    pub frame: u32,
+    /// For each task, the node that finished it first; 0 for none.
+    pub makers: Vec<N>,
+    /// For each stage, the time from the frame's capture to the news of its last task, by the source's clock.
+    pub stage_us: Vec<u64>,
+}
+
 /// An edge's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>, N: Deserialize<'de> + Ord"))]
@@ -97,8 +111,10 @@ pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
     pub tasks_stolen: u64,
     /// Tasks of own frames, by the node that finished them first.
     pub tasks_by_node: BTreeMap<N, u64>,
-    /// For each task of the last ended frame, the node that finished it first; 0 for none.
-    pub last_frame: Vec<N>,
+    /// The last ended frames of this edge, in the order of their ends; at most [`FRAME_RUNS_MAX`].
+    pub last_frames: Vec<FrameRun<N>>,
+    /// Bytes of objects fetched whole, by kind: the frame, then the outputs of every stage.
+    pub fetched_bytes: Vec<u64>,
     /// As a thief: requests for a hint.
     pub hints_asked: u64,
     /// As a thief: hints that named a victim.
@@ -170,6 +186,8 @@ pub struct GatewayCounters<T = Traffic> {
     pub parts_merged: u64,
     /// Boxes that did not lie where their owner had said.
     pub parts_lost: u64,
+    /// Bytes of boxes fetched whole, by kind: the frame, then the outputs of every stage.
+    pub fetched_bytes: Vec<u64>,
     /// Slots in use now.
     pub slots: u64,
     /// Most slots in use.

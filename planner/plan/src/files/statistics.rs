@@ -23,6 +23,9 @@ pub struct EdgeStatistics<T = Traffic, N: Ord = u16> {
     pub socket: Socket,
     /// The edge's worker processes.
     pub workers: Vec<Worker>,
+    /// Proportional set size (`Pss`) of the network process and its workers together: pages that they share count
+    /// once. The most of the looks at it, up to four a second.
+    pub board_peak_bytes: u64,
 }
 
 /// A gateway's statistics. `T`: see [`super::counters`].

@@ -15,7 +15,8 @@ pub struct Estimates {
     pub redundancy: f64,
     /// Bytes per frame: `stage<N>.inputs`, what all tiles of a stage read together; `results`,
     /// what the gateway receives; `work_sharing`, picture, all tiles' inputs and results through
-    /// the gateway, as without stealing; `expected.*`, what travels in the schedule of one frame.
+    /// the gateway, as without stealing; `expected.*`, what travels in the schedule of one frame, and of it
+    /// `expected.stage<N>`, the outputs of stage N.
     pub traffic: BTreeMap<String, u64>,
     /// Memory per role in exact bytes; the keys are `role.what`.
     pub memory: BTreeMap<String, u64>,
@@ -23,8 +24,8 @@ pub struct Estimates {
     #[serde(default)]
     pub speed: String,
     /// Predicted seconds: `stages`, `tail`, `frame` (both), `period` (between frames that follow each other),
-    /// `one_thread` (all tasks and the tail by one thread
-    /// of the first board, nothing sent), `cores_busy` (all cores together), `channel_busy`.
+    /// `one_thread` (all tasks and the tail by one thread of the first board, nothing sent), `cores_busy` (all cores
+    /// together), `channel_busy`, `stage<N>.end` (from the frame's arrival to the stage's last task).
     pub seconds: BTreeMap<String, f64>,
     /// Why the planner chose this plan, a line per reason.
     pub why: Vec<String>,

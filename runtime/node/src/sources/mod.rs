@@ -10,8 +10,7 @@ mod tensors;
 mod tests;
 
 use crate::{args::Args, detect::ImageFrame, error::NodeError};
-use tessera_plan::plan::ElementType;
-use tessera_runtime::{element, program::Program};
+use tessera_runtime::program::Program;
 
 pub(crate) use reader::{ReadFrame, Reader, Reading};
 pub use tag::Tag;
@@ -53,15 +52,4 @@ pub(crate) fn open(program: &'static Program, a: &Args) -> Option<Box<dyn FrameS
     }
     (!a.tensors.is_empty())
         .then(|| -> Box<dyn FrameSource> { Box::new(tensors::Tensors::new(&a.tensors, input)) })
-}
-
-/// Lets `write` fill `into` with float32 values, whatever the element type there.
-fn fill<T>(element: ElementType, into: &mut [u8], write: impl FnOnce(&mut [f32]) -> T) -> T {
-    if element == ElementType::F32 {
-        return write(element::floats_mut(into));
-    }
-    let mut values = vec![0.0; into.len() / element.bytes()];
-    let result = write(&mut values);
-    element::store(element, &values, into);
-    result
 }

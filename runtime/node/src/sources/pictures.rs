@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{FrameSource, files::Files, fill};
+use super::{FrameSource, files::Files};
 use crate::{detect::ImageFrame, error::NodeError};
-use tessera_runtime::program::TensorSpec;
+use tessera_runtime::{element, program::TensorSpec};
 
 /// A source that reads a list of picture files.
 #[derive(Clone, Debug)]
@@ -59,8 +59,10 @@ fn read(
         return Err(tessera_picture::PictureError::Channels { channels: c }.into());
     }
     let p = tessera_picture::load_with(file, options)?;
-    fill(input.element, into, |values| {
-        tessera_picture::to_tensor(&p, h, w, c, letterbox, values);
+    let size = input.element.bytes();
+    tessera_picture::to_input(&p, [h, w, c], letterbox, |at, row| {
+        let place = &mut into[size * at..][..size * row.len()];
+        element::store(input.element, row, place);
     });
     Ok(ImageFrame {
         width: p.width(),

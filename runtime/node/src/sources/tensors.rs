@@ -1,14 +1,15 @@
 //! Frames from raw tensor files: C x H x W, little-endian float32.
 
 use std::{
-    io::Read,
+    io::{BufReader, Read},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
-use super::{FrameSource, files::Files, fill};
+use super::{FrameSource, files::Files};
 use crate::{detect::ImageFrame, error::NodeError};
-use tessera_runtime::program::TensorSpec;
+use tessera_plan::plan::ElementType;
+use tessera_runtime::{element, program::TensorSpec};
 
 /// A source that reads a list of tensor files.
 #[derive(Clone, Debug)]
@@ -44,39 +45,61 @@ impl FrameSource for Tensors {
 
 fn read(file: &Path, input: &TensorSpec, into: &mut [u8]) -> Result<ImageFrame, NodeError> {
     let (h, w, c) = (input.h, input.w, input.c);
-    let size = |source| NodeError::Tensor {
-        path: file.into(),
-        source,
-    };
     let expected = 4 * h * w * c;
-    let other = |found: u64| {
-        size(tessera_picture::TensorSizeError {
+    let other = |found: u64| NodeError::Tensor {
+        path: file.into(),
+        source: tessera_picture::TensorSizeError {
             found: usize::try_from(found).unwrap_or(usize::MAX),
             expected,
             c,
             h,
             w,
-        })
+        },
     };
-    let opened = open(file, expected as u64, other)?;
-    // A byte more than expected shows that there are too many.
-    let mut bytes = Vec::with_capacity(expected + 1);
-    opened
-        .take(expected as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(NodeError::io(format!("cannot read {}", file.display())))?;
-    if bytes.len() != expected {
-        return Err(other(bytes.len() as u64));
+    let mut opened = BufReader::new(open(file, expected as u64, other)?);
+    let failed = |e| NodeError::io(format!("cannot read {}", file.display()))(e);
+    let size = input.element.bytes();
+    let mut row = vec![0; 4 * w];
+    // One row at a time: a whole tensor of float32 takes several times a frame's memory.
+    for (k, at) in (0..c * h).map(|k| (k, (k % h * w) * c + k / h)) {
+        let found = read_full(&mut opened, &mut row).map_err(failed)?;
+        if found < row.len() {
+            return Err(other((4 * w * k + found) as u64));
+        }
+        for (x, value) in row.as_chunks().0.iter().enumerate() {
+            let value = f32::from_le_bytes(*value);
+            if input.element == ElementType::U8 && !(0.0..=1.0).contains(&value) {
+                let path = file.into();
+                return Err(NodeError::Values { path, value });
+            }
+            let place = &mut into[size * (at + x * c)..][..size];
+            element::store(input.element, &[value], place);
+        }
     }
-    fill(input.element, into, |values| {
-        tessera_picture::tensor_from_chw(&bytes, h, w, c, values)
-    })
-    .map_err(size)?;
+    // A byte more than expected shows that there are too many.
+    match read_full(&mut opened, &mut [0]).map_err(failed)? {
+        0 => {}
+        more => return Err(other((expected + more) as u64)),
+    }
     Ok(ImageFrame {
         width: w as u32,
         height: h as u32,
         letterbox: false,
     })
+}
+
+/// Reads as many bytes as there are, at most as many as fit.
+fn read_full(from: &mut impl Read, into: &mut [u8]) -> std::io::Result<usize> {
+    let mut found = 0;
+    while found < into.len() {
+        match from.read(&mut into[found..]) {
+            Ok(0) => break,
+            Ok(n) => found += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(found)
 }
 
 /// Opens a tensor's file. A pipe is waited for: frames may come through it, and the reader's thread holds up

@@ -5,9 +5,9 @@ use crate::{
     shm::{Layout, Segment, SegmentStore},
     wait::{self, Waker},
 };
-use tessera_plan::dataflow::SlotCount;
+use tessera_plan::{dataflow::SlotCount, plan::ElementType};
 use tessera_protocol::store::Store;
-use tessera_runtime::program::TensorSpec;
+use tessera_runtime::{element, program::TensorSpec};
 
 const fn input(element: ElementType) -> TensorSpec {
     TensorSpec {
@@ -51,6 +51,26 @@ fn frames_are_written_in_the_inputs_element_type() {
         let image = source.next(from_tensor.bytes_mut()).unwrap().unwrap();
         assert_eq!((image.width, image.height, image.letterbox), (5, 3, false));
         assert_eq!(from_tensor.bytes(), want, "{:?}", input.element);
+    }
+}
+
+#[test]
+fn values_that_bytes_cannot_hold_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [dir.path().join("a.f32")];
+    for value in [-0.01f32, 1.01, f32::NAN] {
+        std::fs::write(&files[0], value.to_le_bytes().repeat(15)).unwrap();
+        let read = |input: &'static TensorSpec| {
+            let mut into = tessera_runtime::arena::AlignedBytes::new(input.bytes());
+            let mut source = tensors::Tensors::new(&files, input);
+            source.next(into.bytes_mut()).unwrap().map(|_| ())
+        };
+        let e = read(&BYTES).unwrap_err().to_string();
+        assert!(
+            e.contains("a.f32") && e.contains("--frame-format f32"),
+            "{e}"
+        );
+        read(&FLOATS).unwrap();
     }
 }
 

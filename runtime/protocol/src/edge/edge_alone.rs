@@ -70,10 +70,14 @@ pub(super) struct EdgeAlone {
 
 impl EdgeAlone {
     pub fn new(change: impl FnOnce(&mut EdgeConfig)) -> Self {
+        Self::of(testkit::two_stages(2), change)
+    }
+
+    pub fn of(info: ProgramInfo, change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let mut config = EdgeConfig::new(ME, INCARNATION, addr(GATEWAY), 1);
         config.jobs_max = 1;
         change(&mut config);
-        let info = Arc::new(testkit::two_stages(2));
+        let info = Arc::new(info);
         let mut rig = Self {
             edge: Edge::new(config, Arc::clone(&info)),
             info,
@@ -93,14 +97,19 @@ impl EdgeAlone {
     /// A source with one frame: the edge runs task 0 itself, the other tasks are ready.
     pub fn source(change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let mut rig = Self::new(change);
-        assert!(rig.edge.wants_frame());
-        let bytes = 4 * rig.info.tensors[0].region.len();
-        let slot = rig.store.alloc(bytes).expect("a slot");
-        let meta = FrameMeta::default();
-        rig.input(EdgeInput::Frame { slot, meta });
-        rig.sent();
-        assert_eq!(rig.jobs.len(), 1);
+        rig.bring_frame();
         rig
+    }
+
+    /// Brings a frame: the edge runs task 0 itself.
+    pub fn bring_frame(&mut self) {
+        assert!(self.edge.wants_frame());
+        let bytes = 4 * self.info.tensors[0].region.len();
+        let slot = self.store.alloc(bytes).expect("a slot");
+        let meta = FrameMeta::default();
+        self.input(EdgeInput::Frame { slot, meta });
+        self.sent();
+        assert_eq!(self.jobs.len(), 1);
     }
 
     pub fn input(&mut self, input: EdgeInput<'_>) {

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     FrameId, Job, JobId, Micros, ObjectId, TaskId,
     pull::{Destination, PullError},
+    stats::count_fetched,
     store::Store,
 };
 use tessera_plan::dataflow::Need;
@@ -127,6 +128,8 @@ impl Edge {
             return;
         };
         if how.is_ok() {
+            let need = &self.info.tasks[job.task.index()].needs[tag.need];
+            count_fetched(&mut self.stats.fetched_bytes, &self.info, need);
             if job.pulls.is_empty() {
                 job.stage = JobStage::Loaded;
             }
@@ -182,7 +185,10 @@ impl Edge {
         self.close_job(id, &job, true, store);
         match &job.stolen {
             Some(stolen) => self.stolen_done(now_us, &job, stolen),
-            None => self.own_done(&job),
+            None => {
+                self.own_done(now_us, &job);
+                self.settle(job.frame.number, job.task, store);
+            }
         }
     }
 

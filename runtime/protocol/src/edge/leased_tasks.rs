@@ -147,7 +147,7 @@ impl Edge {
         Ok(())
     }
 
-    pub(super) fn on_done(&mut self, thief: Peer, report: Report) {
+    pub(super) fn on_done(&mut self, now_us: Micros, thief: Peer, report: Report) {
         let who = thief.who();
         let mut keep = false;
         if let Some(frame) = self.frames.live_mut(report.number) {
@@ -156,7 +156,7 @@ impl Edge {
                 keep = true;
             } else if !t.done() && !t.distrusted.contains(&who) {
                 keep = true;
-                self.finished(report.number, report.task, who);
+                self.finished(now_us, report.number, report.task, who);
             } else {
                 // The result is not needed, or the holder is distrusted.
                 self.end_lease(thief, report);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::task_table::{ResultState, TaskTable};
 use crate::{
-    FrameMeta, FrameNumber, FrameOutcome, ProgramInfo, TaskId, retry::Retry, store::SlotId,
+    FrameMeta, FrameNumber, FrameOutcome, Micros, ProgramInfo, TaskId, retry::Retry, store::SlotId,
     wire::Heartbeat,
 };
 use tessera_plan::dataflow::ObjectKey;
@@ -33,6 +33,8 @@ pub struct OwnFrame {
     pub failed: bool,
     /// How the frame ended; set while jobs still use the frame's slots.
     pub over: Option<FrameOutcome>,
+    /// For each stage, the time from the frame's capture to the end of its last task so far.
+    pub stage_us: Vec<Micros>,
     /// When to repeat unanswered results to the gateway, and the pause after that.
     pub results_again: Option<Retry>,
 }
@@ -65,6 +67,15 @@ impl OwnFrame {
         u16::try_from(finished.count()).unwrap_or(u16::MAX)
     }
 
+    /// Notes that a task of a stage was finished for the first time.
+    pub fn note_end(&mut self, now_us: Micros, stage: u16) {
+        let stage = usize::from(stage);
+        if self.stage_us.len() <= stage {
+            self.stage_us.resize(stage + 1, 0);
+        }
+        self.stage_us[stage] = now_us.saturating_sub(self.meta.captured_us);
+    }
+
     /// Notes that the gateway holds nothing of the frame and accepts no results until a further notice.
     pub fn close(&mut self, info: &ProgramInfo) {
         self.open = false;
@@ -92,6 +103,7 @@ impl OwnFrames {
             fresh: false,
             failed: false,
             over: None,
+            stage_us: Vec::new(),
             results_again: None,
         };
         self.frames.insert(number, frame);

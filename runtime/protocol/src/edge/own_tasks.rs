@@ -13,6 +13,7 @@ use super::{
 use crate::{
     FrameNumber, FrameOutcome, JobId, Micros, NodeIncarnation, TaskId, peer::Peer, store::Store,
 };
+use tessera_plan::files::counters::{FRAME_RUNS_MAX, FrameRun};
 
 impl Edge {
     /// Begins tasks of own frames while there is room for jobs.
@@ -103,10 +104,10 @@ impl Edge {
     }
 
     /// Notes that a worker has finished an own task.
-    pub(super) fn own_done(&mut self, job: &PendingJob) {
+    pub(super) fn own_done(&mut self, now_us: Micros, job: &PendingJob) {
         self.stats.tasks_own += 1;
         let me = self.me.who();
-        self.finished(job.frame.number, job.task, me);
+        self.finished(now_us, job.frame.number, job.task, me);
     }
 
     /// Ends an own task's job: keeps the outputs if they are `good` and not here yet. Returns true
@@ -121,11 +122,47 @@ impl Edge {
             t.job = None;
         }
         frame.tasks.refresh(job.task);
-        let keep = good && frame.over.is_none() && !frame.outputs.contains_key(&job.task);
+        let settled = frame.tasks.get(job.task).settled;
+        let known = settled || frame.outputs.contains_key(&job.task);
+        let keep = good && frame.over.is_none() && !known;
         if keep {
             frame.outputs.insert(job.task, job.outputs.clone());
         }
         keep
+    }
+
+    /// Frees outputs that nothing can need again, after this node has finished `task`: outputs that only tasks read
+    /// whose own outputs are on this node, or can be needed no more themselves. A frame is lost with its owner, so
+    /// what the owner holds cannot be lost before.
+    pub(super) fn settle(&mut self, number: FrameNumber, task: TaskId, store: &mut impl Store) {
+        let info = std::sync::Arc::clone(&self.info);
+        let me = self.me.who();
+        let mut producers = info.tasks[task.index()].producers.clone();
+        // Terminates: a task is settled at most once.
+        while let Some(p) = producers.pop() {
+            let Some(frame) = self.frames.live_mut(number) else {
+                return;
+            };
+            let spec = &info.tasks[p.index()];
+            let safe = |c: &TaskId| {
+                let consumer = frame.tasks.get(*c);
+                consumer.settled || consumer.holders.contains(&me)
+            };
+            let known = frame.tasks.get(p).settled;
+            if known || spec.for_tail || !spec.consumers.iter().all(safe) {
+                continue;
+            }
+            let slots = frame.outputs.get(&p).map_or(&[][..], Vec::as_slice);
+            let mut pieces = self.jobs.iter().flat_map(|(_, j)| &j.pieces);
+            if pieces.any(|piece| slots.contains(&piece.slot)) {
+                continue; // a second run of a consumer still reads them
+            }
+            frame.tasks.get_mut(p).settled = true;
+            for slot in frame.outputs.remove(&p).into_iter().flatten() {
+                self.slots.give(slot, store, &mut self.stats);
+            }
+            producers.extend(&spec.producers);
+        }
     }
 
     /// Notes that a worker, here or at a thief, died during a task or refused the task.
@@ -143,7 +180,13 @@ impl Edge {
     }
 
     /// Notes that a node has finished a task.
-    pub(super) fn finished(&mut self, number: FrameNumber, task: TaskId, holder: NodeIncarnation) {
+    pub(super) fn finished(
+        &mut self,
+        now_us: Micros,
+        number: FrameNumber,
+        task: TaskId,
+        holder: NodeIncarnation,
+    ) {
         let Some(frame) = self.frames.live_mut(number) else {
             return;
         };
@@ -152,6 +195,7 @@ impl Edge {
         let first = frame.tasks.finished(&self.info, task, holder);
         if first && !known {
             *self.stats.tasks_by_node.entry(holder.id).or_insert(0) += 1;
+            frame.note_end(now_us, self.info.tasks[task.index()].stage);
         }
         if self.info.tasks[task.index()].for_tail
             && frame.tasks.get(task).result == ResultState::Unsent
@@ -218,7 +262,15 @@ impl Edge {
         let meta = frame.meta;
         let nobody = crate::GATEWAY;
         let makers = frame.tasks.iter().map(|(_, t)| t.first.unwrap_or(nobody));
-        self.stats.last_frame = makers.collect();
+        let run = FrameRun {
+            frame: number.0,
+            makers: makers.collect(),
+            stage_us: frame.stage_us.clone(),
+        };
+        if self.stats.last_frames.len() >= FRAME_RUNS_MAX {
+            self.stats.last_frames.remove(0);
+        }
+        self.stats.last_frames.push(run);
         match outcome {
             FrameOutcome::Detections => self.stats.frames_detected += 1,
             FrameOutcome::Dropped(why) => self.stats.frames_dropped.add(why),

@@ -115,7 +115,7 @@ impl Edge {
             Message::Renew(renew) => self.on_renew(now_us, peer, renew),
             Message::Renewed { seq, wanted } => self.on_renewed(peer, *seq, *wanted, store),
             Message::Done(report) => {
-                self.on_done(peer, *report);
+                self.on_done(now_us, peer, *report);
                 Ok(())
             }
             Message::Failed(failed) => {

@@ -110,6 +110,7 @@ impl Slots {
     /// Takes back the slot of a frame that has ended or that was never brought.
     pub fn frame_back(&mut self, slot: SlotId, store: &mut impl Store) {
         if self.primed && self.spare_frames.len() < self.frames.count {
+            store.discard(slot);
             self.spare_frames.push(slot);
         } else {
             store.free(slot);
@@ -161,6 +162,7 @@ impl Slots {
             .map_or(0, |q| q.count);
         let spare = self.spare.entry(bytes).or_default();
         if who == SlotUse::Own && spare.len() < quota {
+            store.discard(slot);
             spare.push(slot);
         } else {
             store.free(slot);

@@ -31,6 +31,8 @@ pub struct TaskState {
     pub result: ResultState,
     /// The node that finished the task first.
     pub first: Option<NodeId>,
+    /// True when nothing can need the outputs again, so that the owner has freed its own.
+    pub settled: bool,
     /// True when anything that is not done needs the task.
     needed: bool,
 }

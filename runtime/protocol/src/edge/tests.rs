@@ -12,7 +12,7 @@ use crate::{
         Message, NodeStatus, NodeStatusEntry, PeerAddress, Renew, Report, Request, Verdict,
     },
 };
-use tessera_plan::dataflow::ObjectKey;
+use tessera_plan::dataflow::{ObjectKey, TaskGraph};
 
 const THIEF: (NodeId, u64) = (NodeId(2), 9);
 const OTHER: (NodeId, u64) = (NodeId(3), 9);
@@ -256,4 +256,49 @@ fn a_node_that_is_refused_keeps_its_results_to_itself() {
     assert!(rig.edge.joined());
     let sent = rig.sent();
     assert!(sent.iter().any(|s| matches!(s, Sent::Results { .. })));
+}
+
+/// A program whose tail reads only what the second stage makes.
+fn second_stage_for_tail() -> ProgramInfo {
+    let mut info = testkit::two_stages(2);
+    let (tensors, tasks) = (info.graph.tensors.clone(), info.graph.tasks.clone());
+    info.graph = TaskGraph::new(tensors, tasks, vec![2]).expect("a graph");
+    info
+}
+
+#[test]
+fn outputs_that_nothing_needs_again_are_freed() {
+    let mut rig = EdgeAlone::of(second_stage_for_tail(), |_| {});
+    rig.bring_frame();
+    let run_next = |rig: &mut EdgeAlone| {
+        let job = rig.jobs.pop().expect("a job");
+        rig.input(EdgeInput::Done { job: job.id });
+        rig.sent();
+        rig.edge.stats().slots
+    };
+    for _ in 0..4 {
+        run_next(&mut rig);
+    }
+    // The frame, four tiles, and the output of the first of two bands, which both read all tiles.
+    assert_eq!(rig.edge.stats().slots, 1 + 4 + 1);
+    assert_eq!(run_next(&mut rig), 1 + 4 + 2);
+    assert_eq!(run_next(&mut rig), 1 + 2);
+}
+
+#[test]
+fn outputs_whose_readers_ran_elsewhere_are_kept() {
+    let mut rig = EdgeAlone::of(second_stage_for_tail(), |_| {});
+    rig.bring_frame();
+    for _ in 0..4 {
+        let job = rig.jobs.pop().expect("a job");
+        rig.input(EdgeInput::Done { job: job.id });
+        rig.sent();
+    }
+    let (request, band) = lease(&rig.steal(THIEF, 1));
+    rig.done(THIEF, band, request);
+    let job = rig.jobs.pop().expect("the other band");
+    rig.input(EdgeInput::Done { job: job.id });
+    rig.sent();
+    // The thief may be lost, and its band be run again.
+    assert_eq!(rig.edge.stats().slots, 1 + 4 + 1);
 }

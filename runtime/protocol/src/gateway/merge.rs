@@ -12,6 +12,7 @@ use crate::{
     peer::Peer,
     pull::{Destination, PullError},
     retry::Retry,
+    stats::count_fetched,
     store::{SlotId, Store},
     wire::{Envelope, Reject, Results},
 };
@@ -216,6 +217,8 @@ impl Gateway {
             merge.missing -= 1;
             flight.progress_us = now_us;
             self.stats.parts_merged += 1;
+            let need = &self.info.tail_needs[tag.need];
+            count_fetched(&mut self.stats.fetched_bytes, &self.info, need);
             self.run_if_whole(tag.frame);
             return;
         }

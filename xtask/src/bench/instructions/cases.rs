@@ -15,6 +15,7 @@ use tessera_planner::{
     make,
     model::Model,
     options::{PlanOptions, Target},
+    wire::Wire,
 };
 
 use super::Run;
@@ -102,6 +103,7 @@ impl Case {
             offload: Some(0),
             kernels: self.kernels,
             weights: self.weights,
+            wire: Wire::floats(),
             command: format!(
                 "cargo xtask bench --instructions --target {}",
                 target.name()

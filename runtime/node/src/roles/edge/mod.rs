@@ -22,6 +22,7 @@ use super::{
 use crate::{
     args::Args,
     error::NodeError,
+    memory::BoardMemory,
     shm::SegmentStore,
     sources::{ReadFrame, Reader, Reading, Tag},
     statistics::{self, tell},
@@ -31,7 +32,7 @@ use crate::{
 };
 use tessera_plan::files::{
     events::Event,
-    statistics::{EdgeStatistics, Role},
+    statistics::{EdgeStatistics, Role, Worker},
 };
 use tessera_protocol::{
     Edge, EdgeInput, EdgeOutput, JobId, Micros, NodeId, Refusal, Traffic, wire::MessageKind,
@@ -56,6 +57,7 @@ struct Shell {
     /// Whether the end of all frames was told.
     said_finished: bool,
     progress: Progress,
+    memory: BoardMemory,
     address: GatewayAddress,
     /// When the machine wants to be called again.
     wake_at: Micros,
@@ -92,6 +94,7 @@ impl Shell {
                 self.handle(now, EdgeInput::Tick, &mut sending);
             }
             net.flush();
+            (self.memory).look(now, || processes(&self.workers.statistics()));
             self.look_for_gateway(now, &net, a);
             while let Some(asked) = signals.next() {
                 match asked {
@@ -300,16 +303,24 @@ impl Shell {
     }
 
     /// What this node says of itself, now.
-    fn statistics(&self, net: &Net, program: &Program, a: &Args) -> Statistics {
+    fn statistics(&mut self, net: &Net, program: &Program, a: &Args) -> Statistics {
+        let workers = self.workers.statistics();
+        self.memory.look_now(&processes(&workers));
         Statistics {
             process: statistics::process(Role::Edge, a.id, program),
             counters: self.machine.stats().clone(),
             frames: self.progress.statistics(),
             slots: self.store.usage(),
             socket: net.statistics(),
-            workers: self.workers.statistics(),
+            workers,
+            board_peak_bytes: self.memory.peak_bytes,
         }
     }
+}
+
+/// Ids of the workers' processes.
+fn processes(workers: &[Worker]) -> Vec<u32> {
+    workers.iter().filter_map(|w| w.pid).collect()
 }
 
 fn write(a: &Args, all: &Statistics) -> Result<(), NodeError> {

@@ -7,6 +7,7 @@ use super::{GatewayAddress, GatewayWatch, Progress, Shell};
 use crate::{
     args::Args,
     error::NodeError,
+    memory::BoardMemory,
     roles::net::{self, Net},
     shm::{Layout, Segment, SegmentStore},
     sources::{self, Reader},
@@ -77,6 +78,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         said_no_more: false,
         said_finished: false,
         progress: Progress::default(),
+        memory: BoardMemory::default(),
         wake_at: 0,
         gateway: GatewayWatch::new(gateway, net.clock.now()),
         refused: None,

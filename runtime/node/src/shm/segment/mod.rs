@@ -20,7 +20,8 @@ use std::{
 
 use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 use nix::{
-    fcntl::{FcntlArg, SealFlag, fcntl},
+    fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl},
+    libc,
     sys::memfd::{MFdFlags, memfd_create},
 };
 use zerocopy::{FromBytes, IntoBytes};
@@ -178,6 +179,19 @@ impl Segment {
         };
         // Pages that stay cost memory and nothing else.
         let _ = done;
+    }
+
+    /// Gives the memory of `length` bytes, which begin `place` 64-byte lines into the slots, back to the system. They
+    /// are zero when they are touched again, in every process.
+    pub(super) fn discard(&self, place: u32, length: usize) {
+        let start = self.areas.slots.start + place as usize * LINE_BYTES;
+        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let range = (
+            start.cast_signed() as libc::off_t,
+            length.cast_signed() as libc::off_t,
+        );
+        // Memory that stays costs memory and nothing else.
+        let _ = fallocate(&self.fd, hole, range.0, range.1);
     }
 
     /// Takes the right to manage the slots: once, and only where the segment was created.

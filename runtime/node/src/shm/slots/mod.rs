@@ -6,18 +6,29 @@
 
 mod loan;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-use super::{error::SegmentError, layout::LINE_BYTES, places::place, segment::Segment};
+use super::{
+    error::SegmentError,
+    layout::{LINE_BYTES, PAGE_BYTES},
+    places::place,
+    segment::Segment,
+};
 pub use loan::{SlotLoan, SlotView};
 use tessera_plan::{dataflow::SlotCount, files::statistics::SlotUsage};
 use tessera_protocol::store::{SlotId, Store};
 
 /// In a loan count: one borrower who may write.
 const WRITER: u32 = u32::MAX;
+
+/// Most bytes of slots without content that keep their memory: slots that are taken again soon need not get it anew.
+const IDLE_BYTES_MAX: usize = 1 << 20;
 
 /// A class of slots with the same length.
 #[derive(Debug)]
@@ -36,6 +47,8 @@ struct Slot {
     /// Bytes that the allocation asked for.
     bytes: usize,
     taken: bool,
+    /// Whether it is in [`SegmentStore::idle`].
+    idle: bool,
 }
 
 /// A [`Store`] whose slots lie in a segment.
@@ -46,6 +59,10 @@ pub struct SegmentStore {
     slots: Vec<Slot>,
     /// Per slot its readers, or [`WRITER`].
     loans: Arc<[AtomicU32]>,
+    /// Slots without content that may have memory, the longest idle first.
+    idle: VecDeque<u32>,
+    /// Bytes of these slots.
+    idle_bytes: usize,
     usage: SlotUsage,
 }
 
@@ -68,6 +85,8 @@ impl SegmentStore {
             classes: Vec::new(),
             slots: Vec::with_capacity(places.len()),
             loans: (0..places.len()).map(|_| AtomicU32::new(0)).collect(),
+            idle: VecDeque::new(),
+            idle_bytes: 0,
             usage: SlotUsage {
                 slots: places.len(),
                 ..SlotUsage::default()
@@ -85,6 +104,7 @@ impl SegmentStore {
                 class: class as u32,
                 bytes: 0,
                 taken: false,
+                idle: false,
             });
         }
         for c in &mut store.classes {
@@ -107,6 +127,36 @@ impl SegmentStore {
     fn loan(&self, slot: SlotId) -> u32 {
         // SYNC POINT "returned", acquire side: what the borrower did is over and visible.
         self.loans[slot.0 as usize].load(Ordering::Acquire)
+    }
+
+    /// Notes that a slot is without content, and gives the memory of those back that have been so for longest.
+    fn rest(&mut self, slot: SlotId) {
+        let s = &mut self.slots[slot.0 as usize];
+        let length = self.classes[s.class as usize].bytes;
+        if s.idle || length < PAGE_BYTES {
+            return;
+        }
+        s.idle = true;
+        self.idle.push_back(slot.0);
+        self.idle_bytes += length;
+        while self.idle_bytes > IDLE_BYTES_MAX
+            && let Some(id) = self.idle.pop_front()
+        {
+            let s = &mut self.slots[id as usize];
+            s.idle = false;
+            let length = self.classes[s.class as usize].bytes;
+            self.idle_bytes -= length;
+            self.segment.discard(s.place, length);
+        }
+    }
+
+    /// Notes that a slot is about to be written.
+    fn wake(&mut self, slot: SlotId) {
+        let s = &mut self.slots[slot.0 as usize];
+        if std::mem::take(&mut s.idle) {
+            self.idle_bytes -= self.classes[s.class as usize].bytes;
+            self.idle.retain(|id| *id != slot.0);
+        }
     }
 
     /// Lends a slot for reading, to any thread, until the view is dropped; `None` while the slot is
@@ -145,6 +195,7 @@ impl SegmentStore {
         if self.loan(slot) != 0 {
             return None;
         }
+        self.wake(slot);
         self.loans[slot.0 as usize].store(WRITER, Ordering::Relaxed);
         Some(SlotLoan {
             segment: self.segment.clone(),
@@ -180,6 +231,15 @@ impl Store for SegmentStore {
         self.classes[s.class as usize].free.push(slot.0);
         self.usage.taken -= 1;
         self.usage.bytes -= s.bytes;
+        self.rest(slot);
+    }
+
+    /// # Panics
+    /// If the slot is free or lent.
+    fn discard(&mut self, slot: SlotId) {
+        self.slot(slot);
+        assert!(self.loan(slot) == 0, "slot {} is lent", slot.0);
+        self.rest(slot);
     }
 
     /// # Panics
@@ -199,6 +259,7 @@ impl Store for SegmentStore {
     fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
         let s = self.slot(slot);
         assert!(self.loan(slot) == 0, "slot {} is lent", slot.0);
+        self.wake(slot);
         let bytes = self.segment.bytes(s.place, s.bytes);
         // SAFETY: as in `bytes`; nobody has borrowed the slot, and nobody can while `self` is
         // borrowed mutably.

@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::shm::layout::PAGE_BYTES;
 use crate::{memory, shm::Layout};
 use tessera_runtime::element;
 
@@ -36,6 +35,48 @@ fn segment(classes: &[(usize, usize)]) -> Segment {
         slot_bytes: place(&counts(classes)).1,
     };
     Segment::create(&layout).unwrap()
+}
+
+/// Bytes of memory that a segment's file takes.
+fn memory_bytes(s: &SegmentStore) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::File::from(s.segment().fd().try_clone_to_owned().unwrap());
+    512 * file.metadata().unwrap().blocks()
+}
+
+#[test]
+fn slots_without_content_give_their_memory_back() {
+    let values = IDLE_BYTES_MAX / 8; // half of what may be idle
+    let mut s = store(&[(values, 6)]);
+    let before = memory_bytes(&s);
+    let bytes = 4 * values;
+    let all: Vec<SlotId> = (0..6).map(|_| s.alloc(bytes).unwrap()).collect();
+    for id in &all {
+        s.bytes_mut(*id).fill(7);
+    }
+    let full = memory_bytes(&s);
+    assert!(full >= before + 6 * bytes as u64);
+    // Freed or kept, two idle slots stay, and the others' content is untouched.
+    for id in &all[..3] {
+        s.free(*id);
+    }
+    s.discard(all[3]);
+    assert_eq!(memory_bytes(&s), full - 2 * bytes as u64);
+    assert!(
+        s.bytes(all[4])
+            .iter()
+            .chain(s.bytes(all[5]))
+            .all(|b| *b == 7)
+    );
+    // What is written is not idle any more.
+    s.bytes_mut(all[3]).fill(9);
+    s.free(all[4]);
+    s.free(all[5]);
+    assert!(s.bytes(all[3]).iter().all(|b| *b == 9));
+    assert_eq!(s.idle_bytes, IDLE_BYTES_MAX);
+    let again = s.alloc(bytes).unwrap();
+    assert!(s.lend_mut(again).is_some());
+    assert!(s.idle_bytes <= IDLE_BYTES_MAX && s.idle.len() * bytes == s.idle_bytes);
 }
 
 #[test]
