@@ -87,6 +87,10 @@ const TEAM_GAIN: f64 = 0.9;
 /// Messages and scheduling of a task, in seconds. Assumed, not measured.
 const TASK_OVERHEAD_S: f64 = 2e-3;
 
+/// Bytes per second that one core sends or receives in datagrams. Boards of 7.25 % of a core send 3.4 MB/s at most,
+/// by a fit to five runs of a cluster under quotas (EPYC, Zen 4, 2026-11).
+const NET_BYTES_PER_S: f64 = 47e6;
+
 impl Default for Link {
     fn default() -> Self {
         Self {
@@ -231,6 +235,11 @@ impl Board {
             link_delay_us: (1e6 * self.link.delay_s).round() as u64,
             source: self.source,
         }
+    }
+
+    /// The part of its link's rate that the board keeps up with, above 0 and at most 1: datagrams take its time too.
+    pub fn keeps_up(&self) -> f64 {
+        (self.share * NET_BYTES_PER_S / self.link.bytes_per_s).min(1.0)
     }
 
     /// Number of threads that share a task. `alone`: the board computes nothing else during the task.

@@ -13,11 +13,11 @@ use crate::boards::Medium;
 #[derive(Debug)]
 pub(super) struct Channel<T> {
     now_s: f64,
-    /// The medium of every node.
-    media: Vec<Medium>,
+    /// The medium of every node, and the part of its link's rate that the node itself can keep up with.
+    nodes: Vec<(Medium, f64)>,
     /// Seconds left of each transfer, for every busy path.
     paths: BTreeMap<Path, VecDeque<(f64, T)>>,
-    /// Seconds during which at least one path was busy.
+    /// Seconds of use: a second in which paths have half of a medium counts half.
     pub busy_s: f64,
 }
 
@@ -44,11 +44,12 @@ pub(super) struct NextEnd {
 }
 
 impl<T> Channel<T> {
-    /// Media without transfers; `media` has the medium of every node.
-    pub const fn new(media: Vec<Medium>) -> Self {
+    /// Media without transfers. `nodes` has the medium of every node, and the part of its link's rate that the node can
+    /// keep up with, above 0 and at most 1.
+    pub const fn new(nodes: Vec<(Medium, f64)>) -> Self {
         Self {
             now_s: 0.0,
-            media,
+            nodes,
             paths: BTreeMap::new(),
             busy_s: 0.0,
         }
@@ -65,15 +66,11 @@ impl<T> Channel<T> {
 
     /// The transfer that ends next, unless another transfer starts before; `None` if there are no transfers.
     pub fn next_end(&self) -> Option<NextEnd> {
-        let sharers = self.sharers();
-        let left = self
-            .paths
-            .iter()
-            .zip(sharers)
-            .filter_map(|((path, queue), n)| {
-                let (left_s, _) = queue.front()?;
-                Some((*path, left_s.max(0.0) * n))
-            });
+        let left = self.paths.iter().zip(self.speeds());
+        let left = left.filter_map(|((path, queue), speed)| {
+            let (left_s, _) = queue.front()?;
+            Some((*path, left_s.max(0.0) / speed))
+        });
         let (path, left_s) = left.min_by(|a, b| a.1.total_cmp(&b.1))?;
         Some(NextEnd {
             at_s: self.now_s + left_s,
@@ -98,18 +95,19 @@ impl<T> Channel<T> {
         if self.paths.is_empty() {
             return;
         }
-        self.busy_s += passed_s;
-        let sharers = self.sharers();
-        for (queue, n) in self.paths.values_mut().zip(sharers) {
+        let speeds = self.speeds();
+        self.busy_s += passed_s * speeds.iter().sum::<f64>().min(1.0);
+        for (queue, speed) in self.paths.values_mut().zip(speeds) {
             if let Some((left_s, _)) = queue.front_mut() {
-                *left_s -= passed_s / n;
+                *left_s -= passed_s * speed;
             }
         }
     }
 
-    /// For every busy path: the number of busy paths on that of its media that has the most.
+    /// For every busy path: the part of its link's rate that it has. It is a share of the busier of its media, as far as
+    /// its nodes keep up.
     #[expect(clippy::cast_precision_loss, reason = "few boards")]
-    fn sharers(&self) -> Vec<f64> {
+    fn speeds(&self) -> Vec<f64> {
         let mut busy: BTreeMap<Way, usize> = BTreeMap::new();
         for path in self.paths.keys() {
             let [out, into] = self.ways(*path);
@@ -118,16 +116,18 @@ impl<T> Channel<T> {
                 *busy.entry(into).or_default() += 1;
             }
         }
-        let most = |path: &Path| {
-            let busy = self.ways(*path).map(|way| busy[&way]);
-            busy[0].max(busy[1]) as f64
+        let speed = |path: &Path| {
+            let sharers = self.ways(*path).map(|way| busy[&way]);
+            let share = 1.0 / sharers[0].max(sharers[1]) as f64;
+            let kept = |node: usize| self.nodes[node].1;
+            share.min(kept(path.holder)).min(kept(path.receiver))
         };
-        self.paths.keys().map(most).collect()
+        self.paths.keys().map(speed).collect()
     }
 
     /// The media that a path leads over: that of its holder, and that of its receiver.
     fn ways(&self, path: Path) -> [Way; 2] {
-        let way = |node: usize, switched: fn(usize) -> Way| match self.media[node] {
+        let way = |node: usize, switched: fn(usize) -> Way| match self.nodes[node].0 {
             Medium::Shared(n) => Way::Shared(n),
             Medium::Switched => switched(node),
         };
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_holder_sends_one_thing_after_the_other() {
-        let mut channel = Channel::new(vec![Medium::Shared(0); 3]);
+        let mut channel = Channel::new(vec![(Medium::Shared(0), 1.0); 3]);
         channel.send(1.0, path(0, 1), 2.0, 'a');
         channel.send(1.5, path(0, 1), 1.0, 'b');
         assert_eq!(ends(&mut channel), [(3.0, 'a'), (4.0, 'b')]);
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn paths_share() {
-        let mut channel = Channel::new(vec![Medium::Shared(0); 3]);
+        let mut channel = Channel::new(vec![(Medium::Shared(0), 1.0); 3]);
         channel.send(0.0, path(0, 1), 2.0, 'a');
         channel.send(1.0, path(2, 1), 3.0, 'b');
         // One second alone, two seconds shared; then `b` has two left.
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn ports_of_a_switch_are_shared_by_their_own_paths_alone() {
-        let mut channel = Channel::new(vec![Medium::Switched; 4]);
+        let mut channel = Channel::new(vec![(Medium::Switched, 1.0); 4]);
         // Two paths out of one port, and one elsewhere that crosses neither.
         channel.send(0.0, path(0, 1), 1.0, 'a');
         channel.send(0.0, path(0, 2), 2.0, 'b');
@@ -187,11 +187,28 @@ mod tests {
     #[test]
     fn a_path_between_media_has_its_share_of_the_busier() {
         use Medium::{Shared, Switched};
-        let mut channel = Channel::new(vec![Shared(0), Shared(0), Switched, Shared(1)]);
+        let mut channel = Channel::new(
+            [Shared(0), Shared(0), Switched, Shared(1)]
+                .map(|m| (m, 1.0))
+                .into(),
+        );
         channel.send(0.0, path(0, 1), 1.0, 'a');
         channel.send(0.0, path(1, 2), 1.0, 'b');
         channel.send(0.0, path(3, 2), 4.0, 'c');
         // `a` and `b` share a channel, `b` and `c` a port.
         assert_eq!(ends(&mut channel), [(2.0, 'a'), (2.0, 'b'), (5.0, 'c')]);
+    }
+
+    #[test]
+    fn nodes_that_do_not_keep_up_leave_the_rest_to_others() {
+        let nodes = [0.25, 1.0, 1.0].map(|kept| (Medium::Shared(0), kept));
+        let mut channel = Channel::new(nodes.into());
+        channel.send(0.0, path(0, 1), 1.0, 'a');
+        assert_eq!(ends(&mut channel), [(4.0, 'a')]);
+        assert_eq!(channel.busy_s, 1.0);
+        // Half of the channel is more than node 0 keeps up with.
+        channel.send(4.0, path(0, 1), 1.0, 'b');
+        channel.send(4.0, path(2, 1), 1.0, 'c');
+        assert_eq!(ends(&mut channel), [(6.0, 'c'), (8.0, 'b')]);
     }
 }

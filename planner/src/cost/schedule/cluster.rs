@@ -140,11 +140,8 @@ impl<'a> Cluster<'a> {
         placement: Placement,
     ) -> Self {
         let tasks = &graph.tasks;
-        let media = boards
-            .iter()
-            .chain([gateway])
-            .map(|b| b.link.medium)
-            .collect();
+        let media = boards.iter().chain([gateway]);
+        let media = media.map(|b| (b.link.medium, b.keeps_up())).collect();
         let node = |b: &Board| Node {
             idle: b.cores.max(1),
             jobs: 0,
