@@ -88,7 +88,18 @@ impl Net {
                 None => self.conv(x),
             },
             9 if h % 2 == 0 && w % 2 == 0 => {
-                self.push("reorg3d]\nstride=2", (4 * c, h / 2, w / 2));
+                let kind = if c % 4 == 0 { "reorg" } else { "reorg3d" };
+                self.push(&format!("{kind}]\nstride=2"), (4 * c, h / 2, w / 2));
+            }
+            12 if c % 4 == 0 && h.max(w) <= 24 => {
+                self.push("reorg]\nstride=2\nreverse=1", (c / 4, 2 * h, 2 * w));
+            }
+            13 if h.min(w) > 6 => {
+                let (ch, cw) = (h - 3, w - 2);
+                self.push(
+                    &format!("crop]\ncrop_height={ch}\ncrop_width={cw}"),
+                    (c, ch, cw),
+                );
             }
             10 => {
                 let f = self.random.pick(&["normalize_channels", "tanh", "gelu"]);

@@ -32,7 +32,8 @@ fn plans(name: &str, graph: &Graph) -> Vec<Cut> {
     let deep = cuts::deepest(graph);
     // Where the 2x2 and the 3x3 grid end, and the stages.
     let (two, three, stages): (usize, usize, &[usize]) = match name {
-        "yolov2-mini" => (deep, 12, &[4, 8, 12, 17]),
+        // The reorg is layer 27: inside a stage, in stages of its own, and behind the convolution that it reads.
+        "yolov2-mini" => (deep, 12, &[4, 8, 12, 17, 27, 28, 31]),
         "yolov3-tiny-mini" => (deep, 8, &[4, 8, 12, deep]),
         "darknet53-mini" => (deep, 9, &[5, 9, 16]),
         "yolov4-tiny-mini" => (deep, 10, &[9, 17, deep]),
@@ -53,6 +54,9 @@ fn plans(name: &str, graph: &Graph) -> Vec<Cut> {
     if name == "yolov3-tiny-mini" {
         list.push(("every", vec![[1, 1]], cuts::every(graph, deep)));
         list.push(("tail", vec![], vec![]));
+    }
+    if name == "yolov2-mini" {
+        list.push(("late", vec![[3, 2]], vec![16, 25, 28, 30]));
     }
     list
 }

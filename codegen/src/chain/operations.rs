@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_plan::plan::{Chain, Place, View};
+use tessera_plan::plan::{Chain, Place};
 
 use super::buffers::view;
 use crate::{
@@ -46,11 +46,15 @@ impl<'a> Operations<'a> {
     }
 
     fn load(&self, k: usize, rows: &TokenStream) -> TokenStream {
-        let Some(View { buffer: b, .. }) = self.chain.loads[k] else {
+        let Some(v) = &self.chain.loads[k] else {
             return TokenStream::new();
         };
-        let (k, b) = (int(k), buffer(b));
-        quote!(io.load(#k, &#b, #rows);)
+        let (whole, k, b) = (v.h == self.chain.buffers[v.buffer].h, int(k), buffer(v.buffer));
+        if whole {
+            return quote!(io.load(#k, &#b, #rows););
+        }
+        let first = int(v.y);
+        quote!(io.load_rows(#k, &#b, #first, #rows);)
     }
 
     fn store(&self, k: usize, rows: &TokenStream) -> TokenStream {

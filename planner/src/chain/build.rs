@@ -8,16 +8,17 @@ use super::{
     flow::{Reading, flow},
     fused::Fused,
     place::{Placed, place_buffers, put_in_place},
-    spec::{ChainSpec, How},
+    spec::{ChainSpec, How, is_second},
 };
 use crate::{
+    ftp::cyclic,
     kernel,
     rows::{self, Map, When},
 };
 use tessera_plan::{
     graph::{Graph, Op},
     plan::{Buffer, BufferIx, Chain, Step, View},
-    region::{Region, Span},
+    region::Span,
 };
 
 /// Builds the chain of a tile whose outputs are `ends` (rows, columns per output).
@@ -58,13 +59,29 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     }
 }
 
-/// The buffers that inputs are loaded into.
+/// The buffers that inputs are loaded into, or rows of them: of a tensor that stands twice, those up to the map's end,
+/// then those that go on at its beginning.
 fn loads(graph: &Graph, spec: &ChainSpec<'_>, buffers: &mut Buffers) -> Vec<Option<View>> {
-    let load = |t: &_| {
-        let buffer = buffers.of(graph, spec, *t)?;
-        Some(whole(&spec.region(graph, *t), buffer))
+    let load = |k: usize| {
+        let t = spec.inputs[k];
+        let buffer = buffers.of(graph, spec, t)?;
+        let held = spec.region(graph, t);
+        let [first, second] = cyclic::runs(held.y, graph.shape(t).h);
+        let (y, rows) = if is_second(spec.inputs, k) {
+            (first.len(), second)
+        } else {
+            (0, first)
+        };
+        (!rows.is_empty()).then(|| View {
+            buffer,
+            y,
+            x: 0,
+            h: rows.len(),
+            w: held.x.len(),
+            channel: 0,
+        })
     };
-    spec.inputs.iter().map(load).collect()
+    (0..spec.inputs.len()).map(load).collect()
 }
 
 /// Where outputs lie.
@@ -77,9 +94,12 @@ fn stores(
     let store = |(t, (y, x)): (&_, &(Span, Span))| {
         let buffer = buffers.find(*t)?;
         let held = spec.region(graph, *t);
-        (!y.is_empty() && !x.is_empty()).then(|| View {
+        if y.is_empty() || x.is_empty() {
+            return None;
+        }
+        Some(View {
             buffer,
-            y: y.lo - held.y.lo,
+            y: cyclic::offset(held.y, *y, graph.shape(*t).h)?,
             x: x.lo - held.x.lo,
             h: y.len(),
             w: x.len(),
@@ -87,17 +107,6 @@ fn stores(
         })
     };
     spec.outputs.iter().zip(ends).map(store).collect()
-}
-
-fn whole(r: &Region, buffer: BufferIx) -> View {
-    View {
-        buffer,
-        y: 0,
-        x: 0,
-        h: r.y.len(),
-        w: r.x.len(),
-        channel: 0,
-    }
 }
 
 /// A step with its kernel, blocks of rows and working memory.

@@ -1,7 +1,7 @@
 //! Steps before their buffers are complete: what is read and written where, without kernels.
 
 use super::{buffers::Buffers, flow::Reading, fused::Fused, slices::Slice};
-use crate::ftp::{Axis, halo, phase::phase, work::per_pixel};
+use crate::ftp::{Axis, cyclic, halo, phase::phase, work::per_pixel};
 use tessera_plan::{
     graph::{NodeIx, Op, TensorIx},
     plan::{BufferIx, View},
@@ -56,11 +56,13 @@ fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: NodeIx)
         if k == 0 {
             pad = [y.before, y.after, x.before, x.after];
         }
+        // A reorg finds rows that do not follow each other in a whole map.
+        let at = cyclic::offset(held.y, y.span, graph.shape(of).h);
         inputs.push(View {
             buffer: buffers.find(of)?,
-            y: y.span.lo - held.y.lo,
+            y: at.unwrap_or(0),
             x: x.span.lo - held.x.lo,
-            h: y.span.len(),
+            h: at.map_or(held.y.len(), |_| y.span.len()),
             w: x.span.len(),
             channel,
         });
@@ -70,7 +72,7 @@ fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: NodeIx)
         out: b,
         inputs,
         pad,
-        phase: [phase(node, out.y), phase(node, out.x)],
+        phase: [phase(node, out.y, Axis::Y), phase(node, out.x, Axis::X)],
         macs: per_pixel(graph, n) * (out.y.len() * out.x.len()) as u64,
     })
 }

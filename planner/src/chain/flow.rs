@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{slices::Slice, spec::ChainSpec};
 use crate::{
-    ftp::{Axis, halo},
+    ftp::{Axis, cyclic, halo},
     options::Rows,
-    rows::{self, Op as Flow, Reads},
+    rows::{self, Op as Flow, Reads, Rest},
 };
 use tessera_plan::{
     graph::{Graph, NodeIx, TensorIx},
@@ -29,7 +29,7 @@ impl Reading<'_> {
     }
 
     /// The rows of input `k` that rows `rows` of what node `n` writes need, counted from the first row
-    /// held.
+    /// held: all of them, where they do not follow each other.
     pub fn rows(
         &self,
         n: NodeIx,
@@ -43,10 +43,15 @@ impl Reading<'_> {
         let side = conv.map_or(1, ConvKernel::side);
         let [first, end] = rows.map(|row| out.lo + side * row);
         let (t, rows) = (node.inputs[k], Span::new(first, end));
-        let need = halo::input_range(node, k, rows, Axis::Y, graph.shape(t).h).span;
-        // A resized shortcut names a row for outputs that read none; it need not be held.
+        let (rows, h) = (cyclic::inside(rows, node.shape.h), graph.shape(t).h);
+        let need = halo::input_range(node, k, rows, Axis::Y, h).span;
         let held = spec.y.span(self.source(t).of);
-        [need.lo, need.hi].map(|y| y.clamp(held.lo, held.hi) - held.lo)
+        match cyclic::offset(held, need, h) {
+            Some(at) => [at, at + need.len()],
+            None if cyclic::wraps(need, h) => [0, held.len()],
+            // A resized shortcut names a row for outputs that read none; it need not be held.
+            None => [need.lo, need.hi].map(|y| y.clamp(held.lo, held.hi) - held.lo),
+        }
     }
 
     /// Whether the first row of a node of several needs as much of an input of several as all rows do.
@@ -71,18 +76,26 @@ pub(super) fn flow<'a>(
 ) -> Vec<Flow<'a>> {
     let block = |b: &Buffer| rows::plain_height(b, rows);
     let copied = |v: &View| buffers[v.buffer].place.is_arena();
-    let load = |v: &'a Option<View>| Flow {
-        there: v.as_ref().is_some_and(|v| !copied(v)),
-        h: v.as_ref().map_or(0, |v| buffers[v.buffer].h),
-        block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
-        writes: v.as_ref().map(|v| v.buffer),
-        reads: Box::new(|_, _| Vec::new()),
+    // Two inputs may bring rows of one buffer: to the schedule the first brings all of them.
+    let load = |(k, v): (usize, &'a Option<View>)| {
+        let v = v.as_ref().filter(|v| v.y == 0);
+        let rest = loads.get(k + 1).and_then(Option::as_ref);
+        let rest = rest.filter(|r| r.y > 0 && v.is_some_and(|v| v.buffer == r.buffer));
+        Flow {
+            there: v.is_some_and(|v| !copied(v)),
+            h: v.map_or(0, |v| buffers[v.buffer].h),
+            block: v.map_or(1, |v| block(&buffers[v.buffer])),
+            writes: v.map(|v| v.buffer),
+            rest: rest.map(|r| Rest { row: r.y, op: k + 1 }),
+            reads: Box::new(|_, _| Vec::new()),
+        }
     };
     let step = |s: &'a Step| Flow {
         there: s.is_there(),
         h: s.out.h,
         block: s.firing,
         writes: Some(s.out.buffer),
+        rest: None,
         reads: Box::new(move |first, end| {
             let of = |(k, v): (usize, &View)| {
                 let [lo, hi] = reading.rows(s.node, k, s.conv.as_ref(), [first, end]);
@@ -102,6 +115,7 @@ pub(super) fn flow<'a>(
         h: v.as_ref().filter(|v| stored(v)).map_or(0, |v| v.h),
         block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
         writes: None,
+        rest: None,
         reads: Box::new(move |first, end| {
             let of = |v: &View| Reads {
                 buffer: v.buffer,
@@ -111,6 +125,6 @@ pub(super) fn flow<'a>(
             v.iter().filter(|_| first < end).map(of).collect()
         }),
     };
-    let (loads, steps) = (loads.iter().map(load), steps.iter().map(step));
+    let (loads, steps) = (loads.iter().enumerate().map(load), steps.iter().map(step));
     loads.chain(steps).chain(stores.iter().map(store)).collect()
 }

@@ -13,4 +13,4 @@ mod spec;
 
 pub use build::build;
 pub use fused::Fused;
-pub use spec::{ChainSpec, How, region, signature};
+pub use spec::{ChainSpec, How, input_region, region, signature};

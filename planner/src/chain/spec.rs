@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ftp::{Axis, Trace, axis::extent, halo, phase::phase},
+    ftp::{Axis, Trace, axis::extent, cyclic, halo, phase::phase},
     kernel,
     options::Rows,
     wire::Elements,
@@ -47,7 +47,8 @@ pub struct ChainSpec<'a> {
     pub packed: bool,
 }
 
-/// The region of a tensor that traces of rows and columns name, with all channels.
+/// The region of a tensor that traces of rows and columns name, with all channels. Rows may go on at the map's other
+/// end ([`cyclic`]).
 pub fn region(graph: &Graph, t: TensorIx, y: &Trace, x: &Trace) -> Region {
     let (ys, xs) = (y.span(t), x.span(t));
     if ys.is_empty() || xs.is_empty() {
@@ -63,6 +64,25 @@ pub fn region(graph: &Graph, t: TensorIx, y: &Trace, x: &Trace) -> Region {
         x: xs,
         c: Span::new(0, graph.shape(t).c),
     }
+}
+
+/// The box that input `k` of a stage is, of the tensor that it names: of a tensor that stands twice, the rows up to the
+/// map's end, then those from its beginning on.
+pub fn input_region(graph: &Graph, inputs: &[TensorIx], k: usize, y: &Trace, x: &Trace) -> Region {
+    let t = inputs[k];
+    let all = region(graph, t, y, x);
+    let run = usize::from(is_second(inputs, k));
+    let rows = cyclic::runs(all.y, graph.shape(t).h)[run];
+    if rows.is_empty() {
+        Region::EMPTY
+    } else {
+        Region { y: rows, ..all }
+    }
+}
+
+/// Whether an input names the tensor that the input before it names.
+pub(super) fn is_second(inputs: &[TensorIx], k: usize) -> bool {
+    k > 0 && inputs[k - 1] == inputs[k]
 }
 
 impl ChainSpec<'_> {
@@ -90,19 +110,23 @@ pub fn signature(
 ) -> Vec<usize> {
     let mut s = Vec::new();
     for t in inputs {
-        s.push(trace.span(*t).len());
+        let (span, extent) = (trace.span(*t), extent(graph, *t, axis));
+        s.extend(cyclic::runs(span, extent).map(Span::len));
     }
     for &n in nodes {
         let node = &graph.nodes[n];
         let out = trace.span(TensorIx::node(n));
-        s.extend([out.len(), phase(node, out)]);
+        s.extend([out.len(), phase(node, out, axis)]);
         if out.is_empty() {
             continue;
         }
         for (k, &t) in node.inputs.iter().enumerate() {
-            let need = halo::input_range(node, k, out, axis, extent(graph, t, axis));
+            let extent = extent(graph, t, axis);
+            let need = halo::input_range(node, k, out, axis, extent);
+            let at = cyclic::offset(trace.span(t), need.span, extent);
             s.extend([
-                need.span.lo - trace.span(t).lo,
+                // Only a reorg reads rows that do not follow each other, of a whole map.
+                at.unwrap_or(usize::MAX),
                 need.span.len(),
                 need.before,
                 need.after,
@@ -110,7 +134,8 @@ pub fn signature(
         }
     }
     for (t, e) in outputs.iter().zip(ends) {
-        s.extend([e.lo - trace.span(*t).lo.min(e.lo), e.len()]);
+        let at = cyclic::offset(trace.span(*t), *e, extent(graph, *t, axis));
+        s.extend([at.unwrap_or(0), e.len()]);
     }
     s
 }

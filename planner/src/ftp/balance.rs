@@ -9,7 +9,7 @@
 use super::{
     StageGraph,
     axis::{Axis, extent},
-    halo,
+    cyclic, halo,
     stage::coarsest,
     work::per_pixel,
 };
@@ -96,14 +96,18 @@ impl<'a> Prices<'a> {
         }
         let mut sum = 0;
         for line in self.lines.iter().rev() {
-            let out = self.spans[line.out];
+            let mut out = self.spans[line.out];
             if out.is_empty() {
                 continue;
+            }
+            let rows = line.node.shape.h;
+            if axis == Axis::Y && cyclic::wraps(out, rows) && !cyclic::is_row_wise(line.node) {
+                out = Span::new(0, rows);
             }
             sum += line.weight * out.len() as u64;
             for (k, &(t, e)) in line.inputs.iter().enumerate() {
                 let need = halo::input_range(line.node, k, out, axis, e).span;
-                self.spans[t] = self.spans[t].join(need);
+                self.spans[t] = cyclic::join(self.spans[t], need, e);
             }
         }
         sum

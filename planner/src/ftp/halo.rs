@@ -4,14 +4,15 @@
 //! [`StageGraph::trace`](super::StageGraph::trace) applies this layer by layer, from a tile's outputs back to
 //! the stage's inputs. Rows and columns are traced apart: every local operation needs a box, and the bounding
 //! box of a union of boxes is the product of the unions per axis (DeepThings 2018, section 3.2, with strides,
-//! dilation, clipping and branches added).
+//! dilation, clipping and branches added). Darknet's reorg needs rows that go on at the map's other end
+//! ([`cyclic`]).
 
 use tessera_plan::{
     graph::{Node, Op, ShortcutKind},
     region::Span,
 };
 
-use super::Axis;
+use super::{Axis, cyclic};
 
 /// The rows (columns) of one input that a range of outputs needs: its own share and the halo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +26,8 @@ pub struct InputRange {
 }
 
 /// The range of input `k` of `node` that its outputs `out` (not empty) need. The input has `extent` rows
-/// (columns).
+/// (columns). Only layers for which [`cyclic::is_row_wise`] holds are asked for outputs that go on at the map's other
+/// end.
 pub fn input_range(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) -> InputRange {
     let exact = |lo: usize, hi: usize| InputRange {
         span: Span::new(lo, hi.min(extent)),
@@ -33,6 +35,14 @@ pub fn input_range(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) 
         after: 0,
     };
     let stride = |y: usize, x: usize| if axis == Axis::Y { y } else { x };
+    if axis == Axis::Y && cyclic::wraps(out, node.shape.h) {
+        debug_assert!(cyclic::is_row_wise(node), "{} goes on", node.name);
+        return InputRange {
+            span: out,
+            before: 0,
+            after: 0,
+        };
+    }
     match &node.op {
         Op::Conv(c) => window(
             out,
@@ -54,12 +64,31 @@ pub fn input_range(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) 
         | Op::Reorg3d {
             stride,
             reverse: true,
+        }
+        | Op::Reorg {
+            stride,
+            reverse: true,
         } => exact(out.lo / stride, (out.hi - 1) / stride + 1),
         Op::Downsample { stride, .. }
         | Op::Reorg3d {
             stride,
             reverse: false,
         } => exact(out.lo * stride, out.hi * stride),
+        Op::Reorg {
+            stride: s,
+            reverse: false,
+        } => match axis {
+            Axis::X => exact(out.lo * s, out.hi * s),
+            Axis::Y => InputRange {
+                span: reorg_rows(out, *s, extent),
+                before: 0,
+                after: 0,
+            },
+        },
+        Op::Crop { y, x, .. } => {
+            let first = stride(*y, *x);
+            exact(out.lo + first, out.hi + first)
+        }
         Op::Shortcut {
             kind: ShortcutKind::Resized { down, up, .. },
             ..
@@ -76,6 +105,18 @@ pub fn input_range(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) 
         op if op.is_local() => exact(out.lo, out.hi),
         _ => exact(0, extent),
     }
+}
+
+/// The rows that Darknet's forward reorg by `s` reads for rows `out`. Value (`row`, `col`, `s^2 k + q`) of its output
+/// lies in row `s t - (s - 1) (t mod s) + s (offset / s)` of channel `s^2 (k mod C/s^2)` of the input, with
+/// `t = row + q h / s` and `offset = k / (C/s^2)`, where rows behind the last one go on in the next channel
+/// (`reorg_cpu` in Darknet's `src/blas.c`). So a row needs the `(s - 1)^2` rows before its own `s`, and those up to
+/// `s (s - 1)` behind the first of them.
+fn reorg_rows(out: Span, s: usize, extent: usize) -> Span {
+    let before = (s - 1) * (s - 1);
+    let first = (out.lo * s) as isize - before as isize;
+    let len = before + (out.len() - 1) * s + (s - 1) * s + 1;
+    cyclic::range(first, len, extent)
 }
 
 /// Windows of `size` taps, `dilation` apart, every `stride`: the box of the taps that lie inside

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`stage`] | a run of layers as a sub-graph |
 //! | [`halo`], [`trace`] | the part of its inputs that a layer needs; a tile's regions, layer by layer back |
+//! | [`cyclic`] | ranges of rows that go on at the map's other end |
 //! | [`phase`] | what of a tile's position matters |
 //! | [`cuts`], `balance` | where a grid cuts an axis |
 //! | [`work`], [`reuse`] | multiply-adds, with halos recomputed or reused |
 
 pub mod axis;
 mod balance;
+pub mod cyclic;
 pub mod cuts;
 pub mod halo;
 pub mod phase;

@@ -1,7 +1,10 @@
 //! A run of layers as a sub-graph: the tensors that it reads, and those that it makes.
 
-use super::axis::{Axis, extent};
-use tessera_plan::graph::{Graph, NodeIx, TensorIx};
+use super::{
+    axis::{Axis, extent},
+    cyclic,
+};
+use tessera_plan::graph::{Graph, NodeIx, Op, TensorIx};
 
 /// Why layers cannot form a tiled stage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +51,8 @@ pub struct StageGraph {
     pub end_layer: usize,
     /// Indices of the stage's nodes, in order.
     pub nodes: Vec<NodeIx>,
-    /// Tensors that the stage reads and earlier layers make.
+    /// Tensors that the stage reads and earlier layers make. A tensor of which tiles may need rows that go on at the
+    /// map's other end stands twice: for the rows up to the map's end, and for those from its beginning on.
     pub inputs: Vec<TensorIx>,
     /// Tensors that the stage makes, and later nodes or `wanted` ask for.
     pub outputs: Vec<TensorIx>,
@@ -69,6 +73,9 @@ impl StageGraph {
             .collect();
         inputs.sort_unstable();
         inputs.dedup();
+        let twice = cyclic_inputs(graph, &nodes, &inputs);
+        inputs.extend(twice);
+        inputs.sort_unstable();
         let read_later = |t: TensorIx| {
             graph
                 .nodes
@@ -111,6 +118,20 @@ impl StageGraph {
         }
         Ok(())
     }
+}
+
+/// Those of `inputs` that a reorg among `nodes` reads, itself or through layers that make each row out of the same row.
+fn cyclic_inputs(graph: &Graph, nodes: &[NodeIx], inputs: &[TensorIx]) -> Vec<TensorIx> {
+    let mut read: std::collections::BTreeSet<TensorIx> = std::collections::BTreeSet::new();
+    for n in nodes.iter().rev() {
+        let node = &graph.nodes[*n];
+        let starts = matches!(node.op, Op::Reorg { reverse: false, .. });
+        if starts || cyclic::is_row_wise(node) && read.contains(&TensorIx::node(*n)) {
+            read.extend(&node.inputs);
+        }
+    }
+    let among = inputs.iter().copied();
+    among.filter(|t| read.contains(t)).collect()
 }
 
 /// First layer with an operation that cannot be tiled.

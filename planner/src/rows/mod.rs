@@ -58,8 +58,19 @@ pub(crate) struct Op<'a> {
     pub block: usize,
     /// Buffer that it fills; `None`: a store.
     pub writes: Option<BufferIx>,
+    /// Rows that another operation does in its place.
+    pub rest: Option<Rest>,
     /// What rows `first..end` read.
     pub reads: Box<dyn Fn(usize, usize) -> Vec<Reads> + 'a>,
+}
+
+/// The last rows of an operation, which the schedule gives to another one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    /// The first of these rows.
+    pub row: usize,
+    /// The operation that does them.
+    pub op: usize,
 }
 
 /// A scheduled chain.
@@ -117,6 +128,7 @@ pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
             }
         })
         .collect();
+    // Buffers' lives count firings, so firings are given away only afterwards.
     let mut spans = vec![None; ops.len()];
     for (now, f) in run.firings.iter().enumerate() {
         let [first, _] = spans[f.op].unwrap_or([now, now]);
@@ -124,10 +136,28 @@ pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
     }
     Schedule {
         spans,
-        order: period::compress(&run.firings),
+        order: period::compress(&given_away(ops, &run.firings)),
         rings,
         lives: run.lives,
     }
+}
+
+/// Firings with the rows that other operations do in the place of those that were scheduled.
+fn given_away(ops: &[Op<'_>], firings: &[Firing]) -> Vec<Firing> {
+    let parts = |f: &Firing| {
+        let (end, rest) = (f.first + f.rows, ops[f.op].rest);
+        let at = rest.map_or(end, |r| r.row.clamp(f.first, end));
+        let part = |op, first: usize, end: usize| Firing {
+            op,
+            first,
+            rows: end - first,
+            advance: 0,
+        };
+        let second = rest.map_or(f.op, |r| r.op);
+        [part(f.op, f.first, at), part(second, at, end)]
+    };
+    let all = firings.iter().flat_map(parts);
+    all.filter(|f| f.rows > 0).collect()
 }
 
 /// The least common multiple.
@@ -303,6 +333,7 @@ mod tests {
             h,
             block,
             writes: writes.map(BufferIx),
+            rest: None,
             reads: Box::new(reads),
         }
     }

@@ -47,10 +47,8 @@ pub fn stage_data(
                 row,
                 col,
                 class: ys.classes[row] * xs.firsts.len() + xs.classes[col],
-                inputs: stage
-                    .inputs
-                    .iter()
-                    .map(|t| chain::region(graph, *t, ty, tx))
+                inputs: (0..stage.inputs.len())
+                    .map(|k| chain::input_region(graph, &stage.inputs, k, ty, tx))
                     .collect(),
                 outputs,
                 macs,

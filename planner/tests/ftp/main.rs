@@ -5,6 +5,7 @@ mod nets;
 mod oracle;
 mod plans;
 mod refusals;
+mod reorg;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 

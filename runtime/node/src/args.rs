@@ -46,8 +46,8 @@ pub struct Args {
     pub upright: bool,
     /// Threads of the tail; of every worker; of everything in `solo`.
     pub threads: usize,
-    /// Worker processes of an edge.
-    pub workers: usize,
+    /// Worker processes of an edge; of the edge on a gateway's board, which has none without the flag.
+    pub workers: Option<usize>,
     /// Where tensors are dumped.
     pub dump: Option<PathBuf>,
     /// Where records go, one JSON line each; none: standard output.
@@ -76,7 +76,7 @@ pub struct Args {
     pub frames: Option<u64>,
     /// Bind to other addresses than loopback, without authentication.
     pub insecure_lan: bool,
-    /// Inherited socket of a worker.
+    /// Inherited socket of a worker, or of an edge that a gateway has started: the process ends when it ends.
     pub socket: Option<i32>,
     /// All edges end with this gateway.
     pub end_cluster: bool,
@@ -95,7 +95,7 @@ impl Default for Args {
             letterbox: false,
             upright: true,
             threads: 1,
-            workers: 1,
+            workers: None,
             dump: None,
             records: None,
             stats: None,
@@ -125,7 +125,7 @@ Usage: node [--program NAME] ROLE [FLAGS]
 
 Roles
   gateway   matches nodes, merges what they computed, computes the rest, writes records
-            --listen ADDR:PORT [--threads N] [--frames N] [--end-cluster] [--dump DIR]
+            --listen ADDR:PORT [--threads N] [--workers N] [--frames N] [--end-cluster] [--dump DIR]
   edge      computes tasks; brings frames when it has inputs
             --gateway HOST:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
   solo      everything in this process, no network
@@ -147,8 +147,11 @@ Flags
   --gateway HOST:PORT   where the gateway listens, as in 192.168.1.10:7400, raspberrypi.local:7400 or
                         [fd00::10]:7400; it may be started later. A name is looked up anew when the
                         gateway is silent
-  --id N                number of this edge, from 1; every edge of a cluster has another
-  --workers N           worker processes of an edge, one task each [default: 1]
+  --id N                number of this edge, from 1; every edge of a cluster has another. For a gateway with
+                        --workers, number of its board's edge [default: 65535]
+  --workers N           worker processes of an edge, one task each [default: 1]. A gateway with it starts
+                        an edge on its own board too, which ends with it, and writes statistics to
+                        FILE.edge [default: the gateway's board computes the tail only]
   --threads N           threads that share the layers of the tail, of a worker's task, or of solo;
                         for workers where stages have fewer tiles than boards have cores [default: 1]
   --frames N            end the cluster after so many records [default: run until SIGTERM]
@@ -205,7 +208,7 @@ pub fn parse(
             Long("letterbox") => a.letterbox = true,
             Long("ignore-orientation") => a.upright = false,
             Long("threads") => a.threads = parsed(&mut parser, "--threads")?,
-            Long("workers") => a.workers = parsed(&mut parser, "--workers")?,
+            Long("workers") => a.workers = Some(parsed(&mut parser, "--workers")?),
             Long("dump") => a.dump = Some(parser.value().map_err(usage)?.into()),
             Long("records") => a.records = Some(parser.value().map_err(usage)?.into()),
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
@@ -319,7 +322,7 @@ fn bounds(a: &Args) -> Result<(), NodeError> {
     };
     share(a.thresh, "--thresh")?;
     share(a.nms, "--nms")?;
-    if a.threads > 1024 || !(1..=64).contains(&a.workers) {
+    if a.threads > 1024 || !(1..=64).contains(&a.workers.unwrap_or(1)) {
         return Err(NodeError::Usage(
             "--threads goes up to 1024, --workers from 1 to 64".into(),
         ));

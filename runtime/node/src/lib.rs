@@ -33,6 +33,7 @@ mod statistics;
 pub mod sync;
 #[cfg(test)]
 mod testing;
+mod this_binary;
 pub mod udp;
 mod wait;
 pub mod workers;

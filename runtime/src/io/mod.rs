@@ -74,24 +74,45 @@ impl<'a> TaskIo<'a> {
     /// If the buffer's shape differs from the input's box: an error of the plan. Values that no
     /// piece covers keep what the arena held; the caller checks coverage before it runs a task.
     pub fn load(&mut self, k: usize, b: &Buffer, rows: Range<usize>) {
-        let whole = self.ports_in[k].region;
         assert_eq!(
-            (whole.h(), whole.w(), whole.ch()),
-            (b.h, b.w, b.c),
+            self.ports_in[k].region.h(),
+            b.h,
             "input {k} does not fit its buffer"
         );
-        assert!(rows.end <= b.h, "rows of input {k}");
+        self.load_rows(k, b, 0, rows);
+    }
+
+    /// As [`Self::load`], of an input that is not all of the buffer: its rows lie there from row `first` on. `rows`
+    /// counts from the buffer's first row.
+    ///
+    /// # Panics
+    /// If the input's box does not fit the buffer there: an error of the plan.
+    pub fn load_rows(&mut self, k: usize, b: &Buffer, first: usize, rows: Range<usize>) {
+        let whole = self.ports_in[k].region;
+        assert!(
+            (whole.w(), whole.ch()) == (b.w, b.c) && first + whole.h() <= b.h,
+            "input {k} does not fit its buffer"
+        );
+        assert!(
+            first <= rows.start && rows.end <= first + whole.h(),
+            "rows of input {k}"
+        );
         if rows.start == 0 {
             self.arena.clear_padding(b);
         }
         let mut want = whole;
-        want.y = Span::new(whole.y.lo + rows.start, whole.y.lo + rows.end);
+        let row_in = |row: usize| whole.y.lo + row - first;
+        want.y = Span::new(row_in(rows.start), row_in(rows.end));
+        let place = Place {
+            box_lo: whole.y.lo,
+            first,
+        };
         let dst = &mut self.arena.floats[b.range()];
         for p in self.inputs[k] {
             match p.element {
-                ElementType::U8 => load_piece::<1>(p, whole, want, b, dst, element::u8_to_f32),
-                ElementType::F16 => load_piece::<2>(p, whole, want, b, dst, element::f16_to_f32),
-                ElementType::F32 => load_piece::<4>(p, whole, want, b, dst, element::f32_to_f32),
+                ElementType::U8 => load_piece::<1>(p, place, want, b, dst, element::u8_to_f32),
+                ElementType::F16 => load_piece::<2>(p, place, want, b, dst, element::f16_to_f32),
+                ElementType::F32 => load_piece::<4>(p, place, want, b, dst, element::f32_to_f32),
             }
         }
     }
@@ -151,11 +172,20 @@ impl<'a> TaskIo<'a> {
     }
 }
 
-/// Brings what `p` has of box `want` into buffer `b` of input box `whole`, whose memory is `dst`. `convert` writes the
+/// The rows of a buffer that an input's box has.
+#[derive(Clone, Copy)]
+struct Place {
+    /// First row of the box in its map.
+    box_lo: usize,
+    /// The row of the buffer in which that row lies.
+    first: usize,
+}
+
+/// Brings what `p` has of box `want` to its `place` in buffer `b`, whose memory is `dst`. `convert` writes the
 /// values of equally many elements of `BYTES` bytes.
 fn load_piece<const BYTES: usize>(
     p: &InputPiece<'_>,
-    whole: Region,
+    place: Place,
     want: Region,
     b: &Buffer,
     dst: &mut [f32],
@@ -167,7 +197,7 @@ fn load_piece<const BYTES: usize>(
     }
     let n = m.ch();
     for y in m.y.lo..m.y.hi {
-        let (sy, dy) = (y - p.region.y.lo, y - whole.y.lo);
+        let (sy, dy) = (y - p.region.y.lo, y - place.box_lo + place.first);
         let src_px = |x: usize| {
             (sy * p.region.w() + x - p.region.x.lo) * p.region.ch() + m.c.lo - p.region.c.lo
         };

@@ -123,6 +123,11 @@ impl Process {
         stats.with_context(|| format!("{}: statistics", self.name()))
     }
 
+    /// The file of the node's statistics.
+    pub fn stats_file(&self) -> &Path {
+        &self.stats
+    }
+
     /// Statistics that the node has written.
     ///
     /// # Errors

@@ -81,6 +81,84 @@ classes=2
 num=2
 ";
 
+/// Such a detector whose last stages read an earlier map through Darknet's reorg.
+const PASSTHROUGH_CFG: &str = "
+[net]
+width=64
+height=64
+channels=3
+
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[maxpool]
+size=2
+stride=2
+
+[convolutional]
+batch_normalize=1
+filters=12
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[maxpool]
+size=2
+stride=2
+
+[convolutional]
+batch_normalize=1
+filters=16
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[route]
+layers=2
+
+[convolutional]
+batch_normalize=1
+filters=8
+size=1
+stride=1
+pad=1
+activation=leaky
+
+[reorg]
+stride=2
+
+[route]
+layers=-1,4
+
+[convolutional]
+batch_normalize=1
+filters=16
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[convolutional]
+filters=14
+size=1
+stride=1
+pad=1
+activation=linear
+
+[yolo]
+mask=0,1
+anchors=8,10, 20,16
+classes=2
+num=2
+";
+
 /// Values of a frame.
 const FRAME: usize = 64 * 64 * 3;
 
@@ -98,7 +176,7 @@ const FLOATS: fn() -> Wire = Wire::floats;
 const SHORT_VALUES: fn() -> Wire = Wire::default;
 
 /// Plans of the bundle.
-const PLANS: [PlanOf; 5] = [
+const PLANS: [PlanOf; 8] = [
     ("one-1x1", &[4], &[[1, 1]], FLOATS),
     ("one-2x3", &[4], &[[2, 3]], FLOATS),
     ("one-4x4", &[5], &[[4, 4]], FLOATS),
@@ -109,6 +187,20 @@ const PLANS: [PlanOf; 5] = [
         &[[2, 2], [3, 2]],
         SHORT_VALUES,
     ),
+    // The convolution that the reorg reads lies in its stage; in the one before; and all is one stage.
+    (
+        "passthrough-4-8-11",
+        &[4, 8, 11],
+        &[[2, 2], [3, 2], [4, 1]],
+        FLOATS,
+    ),
+    (
+        "passthrough-2-7-12-short",
+        &[2, 7, 12],
+        &[[3, 3], [2, 2], [5, 2]],
+        SHORT_VALUES,
+    ),
+    ("passthrough-12", &[12], &[[3, 2]], FLOATS),
 ];
 
 /// Names of all programs.
@@ -117,7 +209,8 @@ pub fn programs() -> impl Iterator<Item = &'static str> {
 }
 
 static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
-    let model = model::random("cluster", CFG, Darknet::Alexey, 7)?;
+    let plain = model::random("cluster", CFG, Darknet::Alexey, 7)?;
+    let passthrough = model::random("passthrough", PASSTHROUGH_CFG, Darknet::Alexey, 7)?;
     let entries: Vec<Entry<'_>> = PLANS
         .iter()
         .map(|(name, cuts, grids, wire)| {
@@ -128,7 +221,12 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
                 dump: true,
                 ..PlanOptions::default()
             };
-            Entry::new(*name, &model, options)
+            let model = if name.starts_with("passthrough") {
+                &passthrough
+            } else {
+                &plain
+            };
+            Entry::new(*name, model, options)
         })
         .collect();
     bundle::build("cluster", Target::Portable, &entries)

@@ -11,6 +11,7 @@ mod equal;
 mod host_names;
 mod incarnations;
 mod outputs;
+mod own_edge;
 mod records;
 mod refusals;
 mod rough;

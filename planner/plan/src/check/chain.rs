@@ -85,13 +85,33 @@ fn views(c: &Chain, at: &dyn Fn() -> String) -> Rule {
         "only convolutions read some channels",
     )?;
     rule(
-        c.loads
-            .iter()
-            .flatten()
-            .all(|v| fills(v, &c.buffers[v.buffer])),
+        (0..c.loads.len()).all(|k| loads(c, k)),
         at,
-        "an input fills its buffer",
+        "an input fills its buffer, or the rows that the input before it leaves",
     )
+}
+
+/// Whether input `k` has all columns of its buffer, and the rows that inputs of the same buffer leave: a first one the
+/// rows up to a second one's, which follows it and has the rest.
+fn loads(c: &Chain, k: usize) -> bool {
+    let Some(v) = &c.loads[k] else { return true };
+    let b = &c.buffers[v.buffer];
+    let of_buffer = |o: &&View| o.buffer == v.buffer;
+    let beside = |k: Option<usize>| {
+        let view = k.and_then(|k| c.loads.get(k)).and_then(Option::as_ref);
+        view.filter(of_buffer)
+    };
+    let (before, behind) = (beside(k.checked_sub(1)), beside(k.checked_add(1)));
+    let first = before.map_or(0, |o| o.h);
+    let rows = before.into_iter().chain(behind).map(|o| o.h).sum::<usize>();
+    let others = c.loads.iter().flatten().filter(of_buffer).count();
+    let arena = others == 1 || b.place.is_arena();
+    arena
+        && others == 1 + usize::from(before.is_some()) + usize::from(behind.is_some())
+        && others <= 2
+        && v.h > 0
+        && (v.y, v.x, v.w) == (first, 0, b.w)
+        && rows.checked_add(v.h) == Some(b.h)
 }
 
 /// Whether a view is all rows and columns of its buffer.

@@ -21,12 +21,11 @@ pub(super) fn order(c: &Chain, place: &str) -> Rule {
         &at,
         "too many firings",
     )?;
-    let h_of = |b: BufferIx| c.buffers[b].h;
     // Rows, and the ring that is written. What is read or written in its place is not copied.
     let place_of = |v: &View| c.buffers[v.buffer].place;
     let loads = c.loads.iter().map(|v| {
         let copied = v.as_ref().filter(|v| place_of(v).is_arena());
-        copied.map_or((0, None), |v| (h_of(v.buffer), Some(v.buffer)))
+        copied.map_or((0, None), |v| (v.y + v.h, Some(v.buffer)))
     });
     let steps = c.steps.iter().map(|s| {
         if s.is_there() {
@@ -44,7 +43,10 @@ pub(super) fn order(c: &Chain, place: &str) -> Rule {
         })
         .map(|v| (v.map_or(0, |v| v.h), None));
     let ops: Vec<(usize, Option<BufferIx>)> = loads.chain(steps).chain(stores).collect();
-    let mut done = vec![0; ops.len()];
+    // A load may bring the last rows of a buffer.
+    let begins = c.loads.iter().map(|v| v.as_ref().map_or(0, |v| v.y));
+    let mut done: Vec<usize> = begins.collect();
+    done.resize(ops.len(), 0);
     let bounded = o
         .period
         .iter()
@@ -55,7 +57,7 @@ pub(super) fn order(c: &Chain, place: &str) -> Rule {
             return rule(false, &at, "a firing names a load, step or store");
         };
         let next = done[f.op];
-        let fits = f.first == next && f.rows > 0 && f.rows <= h - next;
+        let fits = f.first == next && f.rows > 0 && f.rows <= h.saturating_sub(next);
         rule(fits, &at, "firings do rows once, in order")?;
         let side_by_side = ring.is_none_or(|b| {
             let ring = c.buffers[b].ring;

@@ -80,10 +80,21 @@ fn inputs(network: &Graph, c: &Chain, s: &Step, node: &Node, at: &dyn Fn() -> St
         };
         rule(is_there, at, "a step reads all channels of its inputs")?;
         rule(
-            node.op.is_local() || is_whole(v, b, &node.op, [shape.h, shape.w]),
+            node.op.is_local() || is_whole(v, b, [shape.h, shape.w]),
             at,
             "an operation on whole maps reads whole maps",
         )?;
+        if let Op::Reorg {
+            stride,
+            reverse: false,
+        } = node.op
+        {
+            rule(
+                reorgs(s, v, b, [stride, shape.h]),
+                at,
+                "a reorg reads the rows that it needs in their order, or all of them",
+            )?;
+        }
     }
     rule(
         finds_parts(c, s, node),
@@ -92,9 +103,20 @@ fn inputs(network: &Graph, c: &Chain, s: &Step, node: &Node, at: &dyn Fn() -> St
     )
 }
 
-/// Whether a view is the whole of a map that its buffer holds at once; of a crop, at least its box.
-fn is_whole(v: &View, b: &Buffer, op: &Op, map: [usize; 2]) -> bool {
-    b.ring == b.h && ([v.h, v.w] == map || matches!(op, Op::Crop { .. }))
+/// Whether a view is the whole of a map that its buffer holds at once.
+fn is_whole(v: &View, b: &Buffer, map: [usize; 2]) -> bool {
+    b.ring == b.h && [v.h, v.w] == map
+}
+
+/// Whether a forward reorg by `s`, whose input has `map_h` rows, finds its rows: in a view that begins with the first
+/// of them, or in the whole map, which then lies in its buffer at once.
+fn reorgs(step: &Step, v: &View, b: &Buffer, [s, map_h]: [usize; 2]) -> bool {
+    let rows = step.out.h;
+    let below = step.phase[0].checked_add(rows);
+    let needed = (rows - 1) * s + (s - 1) * (2 * s - 1) + 1;
+    below.is_some_and(|end| end <= map_h / s)
+        && v.w == step.out.w * s
+        && (v.h == needed || v.h == map_h && b.ring == b.h)
 }
 
 /// Whether inputs that lie in the step's output were written where a concatenation would copy them to.

@@ -224,15 +224,14 @@ impl Op {
         )
     }
 
-    /// True if a box of the output needs only a box of each input. Only such nodes can be tiled.
+    /// True if a box of the output needs only a box of each input, or (Darknet's reorg) one whose rows go on at the
+    /// map's other end. Only such nodes can be tiled.
     pub const fn is_local(&self) -> bool {
         !matches!(
             self,
             Self::AvgPool
-                | Self::Reorg { .. }
                 | Self::Connected { .. }
                 | Self::Local { .. }
-                | Self::Crop { .. }
                 | Self::Softmax { .. }
                 | Self::Detection { .. }
         )

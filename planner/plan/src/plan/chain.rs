@@ -23,8 +23,8 @@ pub struct Chain {
     pub arena_floats: usize,
     /// Buffers in the arena. Their memory overlaps when their lives do not.
     pub buffers: Vec<Buffer>,
-    /// The view that each stage input is loaded into, in the order of the stage's inputs. `None`: this class
-    /// needs nothing of that input.
+    /// The view that each stage input is loaded into, in the order of the stage's inputs: all columns of a buffer,
+    /// and all rows, or the rows behind those of the input before. `None`: this class needs nothing of that input.
     pub loads: Vec<Option<View>>,
     /// Layers in execution order.
     pub steps: Vec<Step>,
@@ -222,8 +222,8 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub channel: usize,
     /// Position of `out` in its whole map, row and column, as a remainder by the operation's stride. Only
-    /// operations whose result depends on position use it (upsample, resized shortcut, reorg3d). Equal in all
-    /// tiles of a class.
+    /// operations whose result depends on position use it (upsample, resized shortcut, reorg3d, reorg). Darknet's
+    /// forward reorg has the row itself, no remainder. Equal in all tiles of a class.
     pub phase: [usize; 2],
     /// How many rows and columns the windows reach beyond the view of input 0, where the map ends: `[top,
     /// bottom, left, right]`. Convolutions read zeros there; pools skip these cells.

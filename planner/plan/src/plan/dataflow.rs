@@ -95,7 +95,8 @@ pub struct Stage {
     pub split: Split,
     /// How tiles get their halo.
     pub border: Border,
-    /// Tensors that the stage reads.
+    /// Tensors that the stage reads. A tensor may stand twice, one entry after the other: tiles read its rows up to
+    /// the map's end, then those from its beginning on, as Darknet's reorg needs them.
     pub inputs: Vec<TensorIx>,
     /// Tensors that the stage makes for later stages or the tail.
     pub outputs: Vec<TensorIx>,

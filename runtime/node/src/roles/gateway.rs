@@ -6,6 +6,7 @@ use std::{os::fd::AsFd, sync::Arc, time::Duration};
 use super::{
     net::{self, Net, Sending},
     notices,
+    own_edge::OwnEdge,
     record::{self, Captured},
     tail::{MergedFrame, Tail, TailEnd},
 };
@@ -46,6 +47,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         .ok_or_else(|| NodeError::Usage("a gateway needs --listen ADDR:PORT".into()))?;
     let net = Net::bind(listen, a.insecure_lan)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
+    let own_edge = OwnEdge::start(program, a, net.socket().local())?;
     let records = sinks::open(a.records.as_deref())?;
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
@@ -73,6 +75,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         records_max: a.frames.unwrap_or(u64::MAX),
         ending: None,
         failure: None,
+        own_edge,
     };
     tell(&Event::Listening {
         addr: net.socket().local().to_string(),
@@ -121,6 +124,8 @@ struct Shell {
     ending: Option<Ending>,
     /// Why the run must end.
     failure: Option<NodeError>,
+    /// The edge on this board.
+    own_edge: Option<OwnEdge>,
 }
 
 impl Shell {
@@ -150,6 +155,9 @@ impl Shell {
                 self.machine
                     .handle(now, GatewayInput::Tick, &mut self.store);
                 self.drain(now, &mut net.sending());
+                if let Some(edge) = self.own_edge.as_mut().filter(|_| self.ending.is_none()) {
+                    edge.look(now);
+                }
             }
             while let Some(asked) = signals.next() {
                 match asked {

@@ -3,6 +3,7 @@
 //! | role | does |
 //! |---|---|
 //! | [`gateway`] | registers nodes, matches thieves with victims, merges, runs the [`tail`], writes records |
+//! | [`own_edge`] | the edge on the gateway's board, which the gateway starts with `--workers` |
 //! | [`edge`] | computes tasks; a source when it has inputs |
 //! | [`worker`] | computes tasks of an edge's shared segment (started by the edge) |
 //! | [`solo`] | everything in one process, without a network |
@@ -18,6 +19,7 @@ mod gateway;
 mod info;
 mod net;
 mod notices;
+mod own_edge;
 mod record;
 mod solo;
 mod tail;

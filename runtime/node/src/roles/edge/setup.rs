@@ -1,6 +1,6 @@
 //! Prepares an edge before its loop: checks, socket, segment, workers.
 
-use crate::roles::program_info;
+use crate::roles::{own_edge, program_info};
 use std::sync::Arc;
 
 use super::{GatewayAddress, GatewayWatch, Progress, Shell};
@@ -44,7 +44,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let source = sources::open(program, a);
-    let usual = EdgeConfig::new(NodeId(a.id), net::incarnation()?, gateway, a.workers);
+    let usual = EdgeConfig::new(NodeId(a.id), net::incarnation()?, gateway, a.workers.unwrap_or(1));
     let config = EdgeConfig {
         frames_max: if source.is_some() {
             usual.frames_max
@@ -65,6 +65,9 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         log: a.log,
     };
     let workers = Workers::start(program, weights, &segment, &how)?;
+    if a.socket.is_some() {
+        own_edge::end_with_gateway()?;
+    }
     let waker = Waker::new()?;
     let shell = Shell {
         address,

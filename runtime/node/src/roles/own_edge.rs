@@ -1,0 +1,180 @@
+//! The edge on the gateway's board (`gateway --workers N`): a process of this binary in its edge role. Its standard
+//! input is a socket whose other end the gateway holds, so it ends with the gateway, however that ends.
+
+use std::{
+    ffi::OsString,
+    io::{self, Read},
+    net::SocketAddr,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{args::Args, error::NodeError, this_binary::ThisBinary};
+use tessera_protocol::Micros;
+use tessera_runtime::program::Program;
+
+/// The edge's number where none is given: the last one, so that edges may count from 1.
+const ID: u16 = u16::MAX;
+/// Most starts of the edge in one life of the gateway.
+const STARTS_MAX: u32 = 5;
+/// Time between an end of the edge and its next start.
+const RESTART_AFTER_US: Micros = 1_000_000;
+/// The time that the edge has to end when the gateway does.
+const END_WITHIN: Duration = Duration::from_millis(900);
+
+/// A running edge.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    /// The edge ends when this end is closed.
+    socket: UnixStream,
+}
+
+/// The edge that computes on the gateway's board, and is started again when it ends too early.
+#[derive(Debug)]
+pub struct OwnEdge {
+    binary: ThisBinary,
+    arguments: Vec<OsString>,
+    running: Option<Running>,
+    starts: u32,
+    /// When the edge is started again.
+    again_at: Micros,
+}
+
+impl OwnEdge {
+    /// Starts the edge of a gateway that listens at `at`; none without `--workers`.
+    ///
+    /// # Errors
+    /// When other edges could not reach it, or no process can be started.
+    pub fn start(program: &Program, a: &Args, at: SocketAddr) -> Result<Option<Self>, NodeError> {
+        let Some(workers) = a.workers else {
+            return Ok(None);
+        };
+        if at.ip().is_unspecified() {
+            return Err(NodeError::Usage(format!(
+                "--workers with --listen {at}: other edges fetch what this board computes, so give the address at \
+                 which they reach it, as in --listen 192.168.1.10:{}",
+                at.port()
+            )));
+        }
+        let id = if a.id == 0 { ID } else { a.id };
+        let mut arguments: Vec<OsString> = ["--program", program.name, "edge", "--socket", "0"]
+            .map(OsString::from)
+            .to_vec();
+        let mut flag = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+        flag("--weights", a.weights.clone().into());
+        flag("--gateway", at.to_string().into());
+        flag("--listen", SocketAddr::new(at.ip(), 0).to_string().into());
+        flag("--id", id.to_string().into());
+        flag("--workers", workers.to_string().into());
+        flag("--stuck-after", a.stuck_after.as_secs_f64().to_string().into());
+        flag("--log", a.log.to_string().into());
+        if let Some(path) = &a.stats {
+            flag("--stats", statistics(path).into());
+        }
+        if a.insecure_lan {
+            arguments.push("--insecure-lan".into());
+        }
+        let mut edge = Self {
+            binary: ThisBinary::find(),
+            arguments,
+            running: None,
+            starts: 0,
+            again_at: 0,
+        };
+        let started = edge.begin();
+        started.map_err(NodeError::io("cannot start the edge of this board"))?;
+        Ok(Some(edge))
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        let (socket, theirs) = UnixStream::pair()?;
+        self.starts += 1;
+        let mut command = self.binary.command(&self.arguments);
+        // Its events are its own: the gateway's standard output may hold records.
+        let child = command
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()?;
+        self.running = Some(Running { child, socket });
+        Ok(())
+    }
+
+    /// Starts an edge that has ended again, a moment later, a few times.
+    pub fn look(&mut self, now: Micros) {
+        if let Some(r) = &mut self.running
+            && let Ok(Some(status)) = r.child.try_wait()
+        {
+            self.running = None;
+            self.again_at = now + RESTART_AFTER_US;
+            let more = if self.starts < STARTS_MAX {
+                "it is started again"
+            } else {
+                "this board computes no more tasks"
+            };
+            tracing::warn!("the edge of the gateway's board ended: {status}; {more}");
+        }
+        let is_due = self.running.is_none() && now >= self.again_at;
+        if is_due && self.starts < STARTS_MAX {
+            if let Err(e) = self.begin() {
+                tracing::warn!("the edge of the gateway's board cannot be started: {e}");
+                self.again_at = now + RESTART_AFTER_US;
+            }
+        }
+    }
+}
+
+impl Drop for OwnEdge {
+    /// Ends the edge in good order, or kills it.
+    fn drop(&mut self) {
+        let Some(Running { mut child, socket }) = self.running.take() else {
+            return;
+        };
+        drop(socket);
+        let until = Instant::now() + END_WITHIN;
+        while matches!(child.try_wait(), Ok(None)) {
+            if Instant::now() >= until {
+                let _ = child.kill();
+                let _ = child.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Where the edge's statistics go: beside the gateway's own.
+fn statistics(gateway: &Path) -> PathBuf {
+    let mut path = gateway.as_os_str().to_owned();
+    path.push(".edge");
+    path.into()
+}
+
+/// Asks this process to end in good order when its standard input ends: the gateway that started it is gone.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn end_with_gateway() -> Result<(), NodeError> {
+    let wait = || {
+        let mut byte = [0];
+        loop {
+            match io::stdin().read(&mut byte) {
+                Ok(n) if n > 0 => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                _ => break,
+            }
+        }
+        let _ = kill(Pid::this(), Signal::SIGTERM);
+    };
+    let thread = std::thread::Builder::new().name("gateway".into());
+    let started = thread.stack_size(64 << 10).spawn(wait);
+    started.map_err(NodeError::io("cannot wait for the gateway"))?;
+    Ok(())
+}
