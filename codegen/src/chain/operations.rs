@@ -49,7 +49,11 @@ impl<'a> Operations<'a> {
         let Some(v) = &self.chain.loads[k] else {
             return TokenStream::new();
         };
-        let (whole, k, b) = (v.h == self.chain.buffers[v.buffer].h, int(k), buffer(v.buffer));
+        let (whole, k, b) = (
+            v.h == self.chain.buffers[v.buffer].h,
+            int(k),
+            buffer(v.buffer),
+        );
         if whole {
             return quote!(io.load(#k, &#b, #rows););
         }

@@ -3,7 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{Body, LayerCx, view::In};
+use tessera_plan::{graph::reorg_rows, region::Span};
+
+use super::{Body, LayerCx};
 use crate::names::{affine, int};
 
 /// Darknet's `reorg_cpu` (`src/blas.c`; `docs/darknet.md#reorg`). Forward, value `o` of the flat C, H, W
@@ -34,21 +36,27 @@ pub(super) fn scrambled(cx: &LayerCx, stride: usize, reverse: bool) -> Body {
 /// channel.
 fn space_to_depth(cx: &LayerCx, stride: usize) -> TokenStream {
     let (x, out, square) = (cx.input(), cx.out, stride * stride);
-    let (map_h, first) = (cx.node.shape.h * stride, cx.step.phase[0]);
-    let t = affine(
-        &[(quote!(q), cx.node.shape.h), (quote!(row), 1)],
-        first as isize,
-    );
-    let row_in = row_in(x, stride, map_h, first);
+    let (out_h, first) = (cx.node.shape.h, cx.step.phase[0]);
+    let map_h = out_h * stride;
+    let t = affine(&[(quote!(q), out_h), (quote!(row), 1)], first as isize);
+    let h = int(map_h);
+    // The view is the whole map, or it begins with the first row that is read.
+    let row_in = if x.h == map_h {
+        quote!(flat % #h)
+    } else {
+        let rows = Span::new(first, first + out.h);
+        let (first_in, _) = reorg_rows(rows, stride, out_h);
+        let row = affine(&[(quote!(flat), 1)], -first_in);
+        quote!(#row - q * #h)
+    };
     let from = x.index(&[(quote!(row_in), 1)], 0, &[], 0);
-    let [s, squares, places, c, block, row_len, h] = [
+    let [s, squares, places, c, block, row_len] = [
         stride,
         square,
         square * square,
         x.c,
         stride * x.c,
         x.w * x.c,
-        map_h,
     ]
     .map(int);
     let before = affine(&[(quote!((t % #s)), stride - 1)], 0);
@@ -69,18 +77,6 @@ fn space_to_depth(cx: &LayerCx, stride: usize) -> TokenStream {
             }
         }
     })
-}
-
-/// The row of the view in which the rows `flat` of channel `q` lie. The view is the whole map of `map_h` rows, or it
-/// begins with the first row that output row `first` reads.
-fn row_in(x: In, s: usize, map_h: usize, first: usize) -> TokenStream {
-    let h = int(map_h);
-    if x.h == map_h {
-        return quote!(flat % #h);
-    }
-    let lead = ((s - 1) * (s - 1)) as isize - (first * s) as isize;
-    let row = affine(&[(quote!(flat), 1)], lead);
-    quote!(#row - q * #h)
 }
 
 /// Pixel (`row`, `col`) of the output is channels `offset each..` of pixel (`row / s`, `col / s`), with

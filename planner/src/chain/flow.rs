@@ -86,7 +86,10 @@ pub(super) fn flow<'a>(
             h: v.map_or(0, |v| buffers[v.buffer].h),
             block: v.map_or(1, |v| block(&buffers[v.buffer])),
             writes: v.map(|v| v.buffer),
-            rest: rest.map(|r| Rest { row: r.y, op: k + 1 }),
+            rest: rest.map(|r| Rest {
+                row: r.y,
+                op: k + 1,
+            }),
             reads: Box::new(|_, _| Vec::new()),
         }
     };

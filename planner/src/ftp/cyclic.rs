@@ -106,9 +106,8 @@ mod tests {
                     continue;
                 }
                 let joined = join(a, b, extent);
-                let holds = |s: Span| {
-                    offset(s, a, extent).is_some() && offset(s, b, extent).is_some()
-                };
+                let holds =
+                    |s: Span| offset(s, a, extent).is_some() && offset(s, b, extent).is_some();
                 let shortest = all.iter().filter(|s| holds(**s)).map(|s| s.len()).min();
                 assert_eq!(joined.len(), shortest.unwrap_or(extent), "{a:?} {b:?}");
                 assert!(holds(joined) || joined == Span::new(0, extent));

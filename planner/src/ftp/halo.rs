@@ -8,7 +8,7 @@
 //! ([`cyclic`]).
 
 use tessera_plan::{
-    graph::{Node, Op, ShortcutKind},
+    graph::{Node, Op, ShortcutKind, reorg_rows},
     region::Span,
 };
 
@@ -80,7 +80,10 @@ pub fn input_range(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) 
         } => match axis {
             Axis::X => exact(out.lo * s, out.hi * s),
             Axis::Y => InputRange {
-                span: reorg_rows(out, *s, extent),
+                span: {
+                    let (first, rows) = reorg_rows(out, *s, node.shape.h);
+                    cyclic::range(first, rows, extent)
+                },
                 before: 0,
                 after: 0,
             },
@@ -105,18 +108,6 @@ pub fn input_range(node: &Node, k: usize, out: Span, axis: Axis, extent: usize) 
         op if op.is_local() => exact(out.lo, out.hi),
         _ => exact(0, extent),
     }
-}
-
-/// The rows that Darknet's forward reorg by `s` reads for rows `out`. Value (`row`, `col`, `s^2 k + q`) of its output
-/// lies in row `s t - (s - 1) (t mod s) + s (offset / s)` of channel `s^2 (k mod C/s^2)` of the input, with
-/// `t = row + q h / s` and `offset = k / (C/s^2)`, where rows behind the last one go on in the next channel
-/// (`reorg_cpu` in Darknet's `src/blas.c`). So a row needs the `(s - 1)^2` rows before its own `s`, and those up to
-/// `s (s - 1)` behind the first of them.
-fn reorg_rows(out: Span, s: usize, extent: usize) -> Span {
-    let before = (s - 1) * (s - 1);
-    let first = (out.lo * s) as isize - before as isize;
-    let len = before + (out.len() - 1) * s + (s - 1) * s + 1;
-    cyclic::range(first, len, extent)
 }
 
 /// Windows of `size` taps, `dilation` apart, every `stride`: the box of the taps that lie inside

@@ -11,8 +11,8 @@
 
 pub mod axis;
 mod balance;
-pub mod cyclic;
 pub mod cuts;
+pub mod cyclic;
 pub mod halo;
 pub mod phase;
 pub mod reuse;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tessera_plan::{
-    graph::{Darknet, Graph, Node, NodeIx, Op, TensorIx},
+    graph::{Darknet, Graph, Node, Op, TensorIx},
     region::{Shape, Span},
 };
 use tessera_planner::{
@@ -44,7 +44,7 @@ fn node(x: Shape, s: usize) -> Node {
     }
 }
 
-/// Every tile of small maps: it is given every row and column that it reads, and no others.
+/// Every tile of small maps: it is given every row and column that it reads, and nothing beyond them.
 #[test]
 fn every_small_reorg() {
     let mut wrapped = 0;
@@ -56,13 +56,19 @@ fn every_small_reorg() {
                 for hi in lo + 1..=oh {
                     let have = halo::input_range(&node, 0, Span::new(lo, hi), Axis::Y, x.h);
                     assert_eq!((have.before, have.after), (0, 0));
-                    let read: BTreeSet<usize> =
-                        pixels[lo..hi].iter().flatten().flatten().map(|p| p.0).collect();
+                    let read: BTreeSet<usize> = pixels[lo..hi]
+                        .iter()
+                        .flatten()
+                        .flatten()
+                        .map(|p| p.0)
+                        .collect();
                     let given = cyclic::runs(have.span, x.h).map(|r| r.lo..r.hi);
                     let given: BTreeSet<usize> = given.into_iter().flatten().collect();
-                    // A range that would be as long as the map is the whole map.
-                    let whole = have.span == Span::new(0, x.h);
-                    assert!(given == read || whole && given.is_superset(&read), "{x:?} {lo}..{hi}");
+                    assert!(given.is_superset(&read), "{x:?} {lo}..{hi}");
+                    // Both ends are read, unless a range as long as the map became the whole map.
+                    let (first, last) = (have.span.lo, (have.span.hi - 1) % x.h);
+                    let ends = read.contains(&first) && read.contains(&last);
+                    assert!(ends || have.span == Span::new(0, x.h), "{x:?} {lo}..{hi}");
                     wrapped += usize::from(cyclic::wraps(have.span, x.h));
                 }
             }
@@ -76,11 +82,12 @@ fn every_small_reorg() {
             }
         }
     }
-    assert!(wrapped > 50, "{wrapped}");
+    assert!(wrapped > 20, "{wrapped}");
 }
 
 fn graph(layers: &str) -> Graph {
-    let text = format!("[net]\nwidth=12\nheight=12\nchannels=4\n{layers}");
+    // Of 14 rows: with an odd number of output rows, every channel group begins at another row.
+    let text = format!("[net]\nwidth=14\nheight=14\nchannels=4\n{layers}");
     cfg::read(text.as_bytes(), "net", Darknet::Alexey)
         .0
         .expect("a valid cfg")
@@ -104,11 +111,11 @@ const REORG: &str = "[reorg]\nstride=2\n";
 #[test]
 fn pointwise_layers_pass_rows_of_the_other_end_on() {
     let g = graph(&format!("{POINTWISE}{REORG}"));
-    // Row 11, then rows 0 to 4.
-    let top = Span::new(11, 17);
+    // Row 13, then rows 0 to 4.
+    let top = Span::new(13, 19);
     assert_eq!(rows(&g, 0, 2), [top, top, Span::new(0, 2)]);
-    let bottom = Span::new(7, 13);
-    assert_eq!(rows(&g, 4, 6), [bottom, bottom, Span::new(4, 6)]);
+    let bottom = Span::new(9, 15);
+    assert_eq!(rows(&g, 5, 7), [bottom, bottom, Span::new(5, 7)]);
     let inner = Span::new(3, 9);
     assert_eq!(rows(&g, 2, 4), [inner, inner, Span::new(2, 4)]);
     let stage = StageGraph::new(&g, 0, g.layers.len(), &g.outputs);
@@ -119,14 +126,14 @@ fn pointwise_layers_pass_rows_of_the_other_end_on() {
 fn windows_need_whole_maps_behind_them() {
     let conv = "[convolutional]\nfilters=4\nsize=3\npad=1\nactivation=leaky\n";
     let g = graph(&format!("{conv}{REORG}"));
-    let whole = Span::new(0, 12);
+    let whole = Span::new(0, 14);
     assert_eq!(rows(&g, 0, 2), [whole, whole, Span::new(0, 2)]);
     assert_eq!(rows(&g, 2, 4)[1], Span::new(3, 9));
     let stage = StageGraph::new(&g, 0, g.layers.len(), &g.outputs);
     assert_eq!(stage.inputs, [TensorIx::INPUT]);
 }
 
-/// A second reader, at the same rows and far away: what is read stays side by side, or the maps are whole.
+/// A second reader, of the same rows and of nearly all: what is read stays side by side, or the maps are whole.
 #[test]
 fn several_readers_share_what_they_need() {
     // The reorg of layer 0 beside a pool of it.
@@ -134,20 +141,13 @@ fn several_readers_share_what_they_need() {
         "{POINTWISE}{REORG}[route]\nlayers=0\n[maxpool]\nsize=2\nstride=2\n[route]\nlayers=-1,1\n"
     );
     let spans = rows(&graph(&text), 0, 2);
-    assert_eq!(spans[1], Span::new(11, 17));
-    let stage = |g: &Graph| StageGraph::new(g, 0, g.layers.len(), &g.outputs);
-    let g = graph(&text);
-    let node = stage(&g).nodes[0];
-    assert_eq!(node, NodeIx(0));
-    // A global view of the same map makes all of it whole, and the convolution before it too.
+    assert_eq!(spans[1], Span::new(13, 19));
+    // Another reader needs all of the first map. The rows of the second do not lie side by side in it: it is whole too.
     let wide = format!(
         "{POINTWISE}{POINTWISE}{REORG}[route]\nlayers=0\n\
-         [maxpool]\nsize=12\nstride=2\npadding=10\n[route]\nlayers=-1,2\n"
+         [local_avgpool]\nsize=26\nstride=2\npadding=24\n[route]\nlayers=-1,2\n"
     );
     let spans = rows(&graph(&wide), 0, 2);
-    let whole = Span::new(0, 12);
-    assert!(
-        spans[1] == whole && spans[2] == whole || spans[1].len() < 12,
-        "{spans:?}"
-    );
+    let whole = Span::new(0, 14);
+    assert_eq!(spans[1..3], [whole; 2], "{spans:?}");
 }

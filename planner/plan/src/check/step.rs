@@ -2,8 +2,9 @@
 
 use super::{Rule, rule};
 use crate::{
-    graph::{Conv, Graph, Node, Op},
+    graph::{Conv, Graph, Node, Op, reorg_rows},
     plan::{Buffer, Chain, ConvKernel, Step, View},
+    region::Span,
 };
 
 /// For a network and a chain that have passed their own rules.
@@ -111,12 +112,12 @@ fn is_whole(v: &View, b: &Buffer, map: [usize; 2]) -> bool {
 /// Whether a forward reorg by `s`, whose input has `map_h` rows, finds its rows: in a view that begins with the first
 /// of them, or in the whole map, which then lies in its buffer at once.
 fn reorgs(step: &Step, v: &View, b: &Buffer, [s, map_h]: [usize; 2]) -> bool {
-    let rows = step.out.h;
-    let below = step.phase[0].checked_add(rows);
-    let needed = (rows - 1) * s + (s - 1) * (2 * s - 1) + 1;
-    below.is_some_and(|end| end <= map_h / s)
-        && v.w == step.out.w * s
-        && (v.h == needed || v.h == map_h && b.ring == b.h)
+    let (lo, out_h) = (step.phase[0], map_h / s);
+    let Some(hi) = lo.checked_add(step.out.h).filter(|end| *end <= out_h) else {
+        return false;
+    };
+    let (_, needed) = reorg_rows(Span::new(lo, hi), s, out_h);
+    v.w == step.out.w * s && (v.h == needed || v.h == map_h && b.ring == b.h)
 }
 
 /// Whether inputs that lie in the step's output were written where a concatenation would copy them to.

@@ -9,6 +9,7 @@ mod activation;
 mod exact;
 mod head;
 mod op;
+mod reorg;
 mod stored;
 mod weights;
 
@@ -18,6 +19,7 @@ pub use self::{
     activation::Activation,
     head::{Head, HeadKind, NmsKind},
     op::{Conv, Op, Part, Pool, ShortcutKind, WeightSource},
+    reorg::reorg_rows,
     stored::{Normalization, Stored},
     weights::NodeWeights,
 };

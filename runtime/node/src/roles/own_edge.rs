@@ -74,7 +74,10 @@ impl OwnEdge {
         flag("--listen", SocketAddr::new(at.ip(), 0).to_string().into());
         flag("--id", id.to_string().into());
         flag("--workers", workers.to_string().into());
-        flag("--stuck-after", a.stuck_after.as_secs_f64().to_string().into());
+        flag(
+            "--stuck-after",
+            a.stuck_after.as_secs_f64().to_string().into(),
+        );
         flag("--log", a.log.to_string().into());
         if let Some(path) = &a.stats {
             flag("--stats", statistics(path).into());

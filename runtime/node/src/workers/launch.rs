@@ -27,8 +27,7 @@ impl Launch {
         let args = ["--program", program, "worker", "--socket", "0", "--weights"];
         let mut arguments: Vec<OsString> = args.map(OsString::from).to_vec();
         arguments.push(weights.path().into());
-        let mut flag =
-            |name: &str, value: String| arguments.extend([name.into(), value.into()]);
+        let mut flag = |name: &str, value: String| arguments.extend([name.into(), value.into()]);
         flag("--threads", config.threads.to_string());
         flag("--log", config.log.to_string());
         Self {

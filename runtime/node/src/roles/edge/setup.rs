@@ -44,7 +44,12 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let source = sources::open(program, a);
-    let usual = EdgeConfig::new(NodeId(a.id), net::incarnation()?, gateway, a.workers.unwrap_or(1));
+    let usual = EdgeConfig::new(
+        NodeId(a.id),
+        net::incarnation()?,
+        gateway,
+        a.workers.unwrap_or(1),
+    );
     let config = EdgeConfig {
         frames_max: if source.is_some() {
             usual.frames_max
