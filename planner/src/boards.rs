@@ -43,6 +43,8 @@ pub struct Board {
     pub memory_bytes: Option<u64>,
     /// The board's link to the shared channel.
     pub link: Link,
+    /// True for the gateway's own board as an edge: what it computes is at the gateway without a transfer.
+    pub is_gateway: bool,
 }
 
 /// A board's network link.
@@ -162,6 +164,7 @@ impl Board {
             task_overhead_s: TASK_OVERHEAD_S,
             memory_bytes: None,
             link: Link::default(),
+            is_gateway: false,
         }
     }
 
@@ -173,6 +176,18 @@ impl Board {
             source: false,
             cores: GATEWAY_CORES,
             memory_bytes: None,
+            ..self.clone()
+        }
+    }
+
+    /// This board, a gateway, as an edge that computes `cores` tasks at a time.
+    #[must_use]
+    pub fn as_edge(&self, cores: usize) -> Self {
+        Self {
+            name: format!("edge on {}", self.name),
+            cores,
+            source: false,
+            is_gateway: true,
             ..self.clone()
         }
     }

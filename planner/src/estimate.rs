@@ -161,15 +161,15 @@ pub fn estimate(
         ("channel_busy", expected.stages.channel_s),
     ];
     let ends = stage_ends(d, tasks, &expected.stages);
-    let workers = o.first().cores;
+    let (workers, gateway_workers) = (o.first().cores, o.gateway_workers());
+    let memory = |t| memory::with_gateway(tasks, t, workers, gateway_workers);
     Estimates {
-        edges: o.boards.len(),
+        edges: o.boards.iter().filter(|b| !b.is_gateway).count(),
         workers,
+        gateway_workers,
         redundancy: redundancy(graph, macs(tasks), d.tail.first_layer),
         traffic: traffic(d, tasks, &expected.stages),
-        memory: target
-            .map(|t| memory::memory(tasks, t, workers))
-            .unwrap_or_default(),
+        memory: target.map(memory).unwrap_or_default(),
         speed: speed(o),
         seconds: (seconds.into_iter())
             .map(|(k, v)| (k.to_string(), round(v)))

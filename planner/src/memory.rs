@@ -72,6 +72,23 @@ pub const fn source_processes(workers: usize) -> u64 {
     edge_processes(workers) + PICTURE_BYTES
 }
 
+/// The same, with the edge of `gateway_workers` workers on the gateway's board, if there are any: `gateway.edge.arena`,
+/// `gateway.edge.weights`, `gateway.edge.objects`, `gateway.edge.processes`.
+pub fn with_gateway(
+    graph: &TaskGraph,
+    t: &TargetPlan,
+    workers: usize,
+    gateway_workers: usize,
+) -> BTreeMap<String, u64> {
+    let mut all = memory(graph, t, workers);
+    if gateway_workers > 0 {
+        let on_gateway = memory(graph, t, gateway_workers).into_iter();
+        let on_gateway = on_gateway.filter(|(k, _)| k.starts_with("edge."));
+        all.extend(on_gateway.map(|(k, v)| (format!("gateway.{k}"), v)));
+    }
+    all
+}
+
 /// Bytes of an edge's slots with `own_frames` frames of the edge's own in flight. The slots suffice for one
 /// task more than there are workers.
 pub fn objects(graph: &TaskGraph, own_frames: usize, workers: usize) -> u64 {
@@ -109,6 +126,17 @@ pub fn edge_bytes(memory: &BTreeMap<String, u64>) -> u64 {
         "edge.objects",
     ];
     sum(memory, &parts)
+}
+
+/// Bytes that the edge on the gateway's board needs; 0 without one.
+pub fn gateway_edge_bytes(memory: &BTreeMap<String, u64>) -> u64 {
+    let keys = [
+        "gateway.edge.arena",
+        "gateway.edge.weights",
+        "gateway.edge.objects",
+        "gateway.edge.processes",
+    ];
+    sum(memory, &keys)
 }
 
 /// Bytes that the gateway needs: its process, and arena, weights and merged inputs of the tail.

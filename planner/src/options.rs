@@ -40,7 +40,7 @@ pub struct PlanOptions {
     pub tiles: usize,
     /// Storage format of convolutions' weights.
     pub weights: Storage,
-    /// The edges; at least one. The first one brings frames.
+    /// The edges; at least one. The first one brings frames. The last one may be the gateway's board.
     pub boards: Vec<Board>,
     /// The board that merges tiles and computes the tail.
     pub gateway: Board,
@@ -131,6 +131,21 @@ impl PlanOptions {
     /// The first edge, which brings frames; the gateway if there are no edges.
     pub fn first(&self) -> &Board {
         self.boards.first().unwrap_or(&self.gateway)
+    }
+
+    /// These options with a gateway whose board computes `workers` tasks at a time too; 0: the tail only.
+    #[must_use]
+    pub fn with_gateway_workers(mut self, workers: usize) -> Self {
+        if workers > 0 {
+            self.boards.push(self.gateway.as_edge(workers));
+        }
+        self
+    }
+
+    /// Tasks that the gateway's board computes at a time; 0: the tail only.
+    pub fn gateway_workers(&self) -> usize {
+        let gateways = self.boards.iter().filter(|b| b.is_gateway);
+        gateways.map(|b| b.cores).sum()
     }
 
     /// Number of cores of all edges.

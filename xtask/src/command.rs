@@ -85,7 +85,7 @@ mod tests {
             "cargo xtask plan --model a.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3",
             "cargo xtask plan --model a.cfg --weights random:1 --darknet pjreddie --grid 5x5,3x2 --cuts 4,8 \
              --split equal --exact --no-rolling --costs cortex-a53 --tiles 32 --weights-format f16 --edges 64 \
-             --workers 2 --team 1 --memory 1.5GiB --target armv7",
+             --workers 2 --gateway-workers 3 --team 1 --memory 1.5GiB --target armv7",
             "cargo xtask plan --model a.cfg --wire f16,f32 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1 \
              --rate 38.4Mbit --delay 15ms",
             "cargo xtask plan --model a.cfg --goal fps=1.5 --exact --cluster cluster.toml",
@@ -96,7 +96,7 @@ mod tests {
         let declared = PlanArgs::augment_args(ModelArgs::augment_args(Command::new("plan")));
         let names: BTreeSet<&str> = declared.get_arguments().filter_map(Arg::get_long).collect();
         let seen = "model weights darknet grid offload cuts split goal exact wire frame-format no-rolling row-block kernels costs \
-            tiles weights-format edges workers team memory target rate delay cluster";
+            tiles weights-format edges workers gateway-workers team memory target rate delay cluster";
         assert_eq!(names, seen.split_whitespace().collect());
     }
 

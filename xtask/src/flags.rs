@@ -268,6 +268,9 @@ pub struct PlanArgs {
     /// Worker processes of an edge: as many of a board's cores compute
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Boards", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
+    /// Worker processes of the gateway's board, which then computes tasks too, beside the tail
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Boards", value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub gateway_workers: u16,
     /// Threads of a board that share the layers of a task it has to itself: the tail, a stage of one tile. The
     /// search weighs such a stage, with up to --workers of them, against one of several tiles
     #[arg(long, default_value_t = 4, value_name = "N", help_heading = "Boards", value_parser = clap::value_parser!(u16).range(1..=64))]

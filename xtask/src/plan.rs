@@ -135,7 +135,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         target,
         ..args.clone()
     };
-    Ok(PlanOptions {
+    let all = PlanOptions {
         grids: grids(args.grid.as_deref())?,
         offload: args.offload,
         cuts: args.cuts.clone(),
@@ -151,7 +151,8 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         command: command::of(model, &resolved),
         boards: edges,
         gateway,
-    })
+    };
+    Ok(all.with_gateway_workers(usize::from(args.gateway_workers)))
 }
 
 /// Makes the plan, with progress on stderr.

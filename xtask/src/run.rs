@@ -181,7 +181,8 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
             runner: runner(board.target),
         }
     };
-    let edges = options.boards.iter().map(|board| EdgeProcess {
+    let edges = options.boards.iter().filter(|b| !b.is_gateway);
+    let edges = edges.map(|board| EdgeProcess {
         program: program(board),
         workers: board.cores,
     });
@@ -197,6 +198,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         gateway: program(&options.gateway),
         edges: edges.collect(),
         sources: usize::from(args.sources),
+        gateway_workers: options.gateway_workers(),
         threads,
         worker_threads,
         inputs,

@@ -51,10 +51,15 @@ pub fn described(options: &PlanOptions, folders: &[(Target, PathBuf)]) -> Result
     }
     let threads = gateway.threads(true);
     outln!(
-        "  on {}: ./node gateway --listen {address} --threads {threads} --insecure-lan",
-        gateway.name
+        "  on {}: ./node gateway --listen {address} --threads {threads}{} --insecure-lan",
+        gateway.name,
+        match options.gateway_workers() {
+            0 => String::new(),
+            n => format!(" --workers {n}"),
+        }
     )?;
-    for (id, board) in (1..).zip(&options.boards) {
+    let edges = options.boards.iter().filter(|b| !b.is_gateway);
+    for (id, board) in (1..).zip(edges) {
         let images = if board.source {
             " [--image FILE..]"
         } else {

@@ -1,6 +1,8 @@
 //! Bounds that several crates must agree on: the planner refuses what exceeds them, nodes and readers of
 //! files rely on them.
 
+/// The id of the edge that a gateway starts on its own board, unless it is given another. Edges count from 1.
+pub const GATEWAY_EDGE_ID: u16 = u16::MAX;
 /// Frames that a source has in flight at a time.
 pub const SOURCE_FRAMES: usize = 2;
 /// How many frames' outputs of stolen tasks an edge keeps for their owners.

@@ -13,6 +13,7 @@ use crate::{
 use tessera_plan::{
     dataflow::TaskGraph,
     graph::Graph,
+    limits::GATEWAY_EDGE_ID,
     plan::{Board, Dataflow, Plan, SCHEMA_VERSION, Split, Tail},
 };
 use tessera_plan_text::PlanText;
@@ -71,9 +72,15 @@ pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<
     Ok(Built { plan, tasks })
 }
 
-/// The boards as the plan records them: edges by their ids, then the gateway.
+/// The boards as the plan records them: edges by their ids, the one on the gateway's board last, then the gateway.
 fn recorded(o: &PlanOptions) -> Vec<Board> {
-    let edges = o.boards.iter().zip(1..).map(|(b, id)| b.recorded(id));
+    let edges = (o.boards.iter().zip(1..)).map(|(b, id)| {
+        b.recorded(if b.is_gateway {
+            usize::from(GATEWAY_EDGE_ID)
+        } else {
+            id
+        })
+    });
     edges.chain([o.gateway.recorded(0)]).collect()
 }
 

@@ -264,10 +264,9 @@ fn traffic(plan: &Plan) -> String {
     );
     row(get("expected.total"), "in all");
     let mut s = format!(
-        "\nbytes moved per frame ({}; {} of {}, as scheduled below)\n{}",
+        "\nbytes moved per frame ({}; {}, as scheduled below)\n{}",
         formats(d),
-        plural(plan.estimates.edges, "edge"),
-        plural(plan.estimates.workers, "worker"),
+        boards(plan),
         t.render(2)
     );
     if !d.stages.is_empty() {
@@ -329,6 +328,20 @@ fn with_reuse(plan: &Plan, graph: &Graph) -> String {
     )
 }
 
+/// The boards that compute tasks, as `6 edges of 1 worker, the gateway's board with 2 workers`.
+fn boards(plan: &Plan) -> String {
+    let e = &plan.estimates;
+    let edges = format!(
+        "{} of {}",
+        plural(e.edges, "edge"),
+        plural(e.workers, "worker")
+    );
+    match e.gateway_workers {
+        0 => edges,
+        n => format!("{edges}, the gateway's board with {}", plural(n, "worker")),
+    }
+}
+
 fn memory_of_nodes(plan: &Plan) -> String {
     let m = &plan.estimates.memory;
     let workers = plan.estimates.workers;
@@ -370,6 +383,19 @@ fn memory_of_nodes(plan: &Plan) -> String {
             bytes(get("gateway.merged"))
         ),
     );
+    if plan.estimates.gateway_workers > 0 {
+        row(
+            "its edge",
+            memory::gateway_edge_bytes(m),
+            &format!(
+                "{}: arenas {}, weights {}, objects {}",
+                plural(plan.estimates.gateway_workers, "worker"),
+                bytes(get("gateway.edge.arena")),
+                bytes(get("gateway.edge.weights")),
+                bytes(get("gateway.edge.objects")),
+            ),
+        );
+    }
     format!(
         "\nmemory per node in bytes, at most ({} per edge; the kernel's socket buffers are not counted)\n{}",
         plural(workers, "worker"),
@@ -389,9 +415,8 @@ fn time(plan: &Plan) -> String {
     row("frame", "a frame");
     row("one_thread", "everything on the first board, by one thread");
     format!(
-        "\nestimated time ({} of {} on {})\n{}",
-        plural(e.edges, "edge"),
-        plural(e.workers, "worker"),
+        "\nestimated time ({} on {})\n{}",
+        boards(plan),
         e.speed,
         t.render(2)
     )

@@ -29,6 +29,8 @@ pub struct Config<'a> {
     pub edges: Vec<EdgeProcess<'a>>,
     /// Number of sources.
     pub sources: usize,
+    /// Worker processes of the edge on the gateway's board; 0 for no such edge.
+    pub gateway_workers: usize,
     /// Number of threads of the tail.
     pub threads: usize,
     /// Number of threads of every worker.
@@ -171,6 +173,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
     if let Some(d) = config.dump {
         std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
         flag("--dump", d.display().to_string());
+    }
+    if config.gateway_workers > 0 {
+        flag("--workers", config.gateway_workers.to_string());
     }
     args.push("--end-cluster".into());
     let mut nodes = vec![spawn(config.gateway, "gateway".into(), &args, dir.path())?];

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ConvKernel, WeightFormat,
     defaults::{is_false, is_one, is_zero, one},
+    views,
 };
 use crate::{
     graph::{NodeIx, TensorIx},
@@ -25,11 +26,13 @@ pub struct Chain {
     pub buffers: Vec<Buffer>,
     /// The view that each stage input is loaded into, in the order of the stage's inputs: all columns of a buffer,
     /// and all rows, or the rows behind those of the input before. `None`: this class needs nothing of that input.
+    #[serde(with = "views")]
     pub loads: Vec<Option<View>>,
     /// Layers in execution order.
     pub steps: Vec<Step>,
     /// The view that holds each stage output, in the order of the stage's outputs. `None`: this class makes
     /// nothing of that output.
+    #[serde(with = "views")]
     pub stores: Vec<Option<View>>,
     /// The order in which rows are loaded, computed and stored.
     pub order: Order,

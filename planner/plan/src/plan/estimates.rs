@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::defaults::is_zero;
+
 /// The planner's predictions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimates {
@@ -11,6 +13,9 @@ pub struct Estimates {
     pub edges: usize,
     /// Worker processes of each edge.
     pub workers: usize,
+    /// Worker processes of the edge on the gateway's board, which counts beside `edges`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gateway_workers: usize,
     /// Multiply-adds of all tiles, relative to those of the untiled layers.
     pub redundancy: f64,
     /// Bytes per frame: `stage<N>.inputs`, what all tiles of a stage read together; `results`,

@@ -339,6 +339,19 @@ mod tests {
     }
 
     #[test]
+    fn the_gateways_board_sends_no_results() {
+        let tasks = twelve(125_000);
+        let times = seconds(&tasks);
+        let (mut boards, gateway) = cluster(1);
+        boards.push(gateway.as_edge(2));
+        let run = schedule(&tasks, &boards, &gateway, &[&times, &times]);
+        let own = run.runs.iter().filter(|r| r.board == 0).count() as u64;
+        assert!((1..12).contains(&own), "{run:?}");
+        assert_eq!(run.result_bytes, own * 12_500);
+        assert_eq!(run.frame_bytes, (12 - own) * 125_000);
+    }
+
+    #[test]
     fn nothing_takes_no_time() {
         let none = graph(&[[1, 1]], Vec::new());
         assert_eq!(run(&none, 3), Schedule::default());

@@ -17,11 +17,10 @@ use nix::{
 };
 
 use crate::{args::Args, error::NodeError, this_binary::ThisBinary};
+use tessera_plan::limits::GATEWAY_EDGE_ID;
 use tessera_protocol::Micros;
 use tessera_runtime::program::Program;
 
-/// The edge's number where none is given: the last one, so that edges may count from 1.
-const ID: u16 = u16::MAX;
 /// Most starts of the edge in one life of the gateway.
 const STARTS_MAX: u32 = 5;
 /// Time between an end of the edge and its next start.
@@ -64,7 +63,11 @@ impl OwnEdge {
                 at.port()
             )));
         }
-        let id = if a.id == 0 { ID } else { a.id };
+        let id = if a.id == 0 {
+            GATEWAY_EDGE_ID
+        } else {
+            a.id
+        };
         let mut arguments: Vec<OsString> = ["--program", program.name, "edge", "--socket", "0"]
             .map(OsString::from)
             .to_vec();
