@@ -25,7 +25,6 @@ pub(crate) mod defaults;
 mod estimates;
 mod kernel;
 mod target;
-mod views;
 mod weights;
 
 pub use boards::Board;
