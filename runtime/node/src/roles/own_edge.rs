@@ -63,11 +63,7 @@ impl OwnEdge {
                 at.port()
             )));
         }
-        let id = if a.id == 0 {
-            GATEWAY_EDGE_ID
-        } else {
-            a.id
-        };
+        let id = if a.id == 0 { GATEWAY_EDGE_ID } else { a.id };
         let mut arguments: Vec<OsString> = ["--program", program.name, "edge", "--socket", "0"]
             .map(OsString::from)
             .to_vec();
