@@ -122,8 +122,10 @@ fn plans_survive_toml_and_repeat() {
 fn refusals_say_what_would_work() {
     let m = model("yolov2.cfg");
     let refuse = |o: PlanOptions| make::plan(&m, &o).unwrap_err().to_string();
-    let e = refuse(options([5, 5], 28));
-    assert!(e.contains("whole maps") && e.contains("27"), "{e}");
+    let classifier = model("darknet19.cfg");
+    let e = make::plan(&classifier, &options([5, 5], 25)).unwrap_err();
+    let e = e.to_string();
+    assert!(e.contains("whole maps") && e.contains("24"), "{e}");
     let e = refuse(options([50, 5], 16));
     assert!(e.contains("38x5"), "{e}");
     let e = refuse(PlanOptions {
