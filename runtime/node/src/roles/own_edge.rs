@@ -124,11 +124,12 @@ impl OwnEdge {
             tracing::warn!("the edge of the gateway's board ended: {status}; {more}");
         }
         let is_due = self.running.is_none() && now >= self.again_at;
-        if is_due && self.starts < STARTS_MAX {
-            if let Err(e) = self.begin() {
-                tracing::warn!("the edge of the gateway's board cannot be started: {e}");
-                self.again_at = now + RESTART_AFTER_US;
-            }
+        if is_due
+            && self.starts < STARTS_MAX
+            && let Err(e) = self.begin()
+        {
+            tracing::warn!("the edge of the gateway's board cannot be started: {e}");
+            self.again_at = now + RESTART_AFTER_US;
         }
     }
 }
