@@ -8,7 +8,10 @@ use tessera_plan::{
     files::{counters::FrameRun, statistics::EdgeStatistics},
     plan::Plan,
 };
-use tessera_planner::text::{Table, bytes, count};
+use tessera_planner::{
+    memory,
+    text::{Table, bytes, count},
+};
 
 use crate::cluster::ClusterRun;
 
@@ -37,6 +40,19 @@ pub struct Comparison {
     pub ends_s: Vec<[Option<f64>; 2]>,
     /// Seconds of the tail: predicted, and the mean of the run.
     pub tail_s: [Option<f64>; 2],
+    /// Memory of the edges' boards.
+    pub boards: Vec<BoardBytes>,
+}
+
+/// Memory of an edge's board: all of its processes together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoardBytes {
+    /// The edge's number.
+    pub edge: u16,
+    /// What the plan says such a board needs at most: a source, or an edge without frames of its own.
+    pub planned: u64,
+    /// The proportional set size that the edge saw at most.
+    pub measured: u64,
 }
 
 impl Comparison {
@@ -69,6 +85,16 @@ impl Comparison {
         let runs = edges.iter().flat_map(|(_, e)| &e.counters.last_frames);
         let runs: Vec<&FrameRun> = runs.collect();
         let seconds = |key: &str| plan.estimates.seconds.get(key).copied();
+        let needed = &plan.estimates.memory;
+        let boards = edges.iter().map(|(edge, e)| BoardBytes {
+            edge: *edge,
+            planned: if e.frames.accepted > 0 {
+                memory::source_bytes(needed)
+            } else {
+                memory::edge_bytes(needed)
+            },
+            measured: e.board_peak_bytes,
+        });
         let tail = run.gateway.as_ref().filter(|g| g.frames.detections > 0);
         let tail = tail.map(|g| g.frames.tail_us as f64 / 1e6 / g.frames.detections as f64);
         Ok(Self {
@@ -84,6 +110,7 @@ impl Comparison {
                 .map(|s| [seconds(&format!("stage{s}.end")), median_end(&runs, s)])
                 .collect(),
             tail_s: [seconds("tail"), tail],
+            boards: boards.collect(),
         })
     }
 
@@ -124,6 +151,14 @@ impl Comparison {
                 text,
                 "  {} more were sent: chunks sent again, and transfers that were given up",
                 bytes(self.sent_in_vain)
+            );
+        }
+        for b in &self.boards {
+            let (measured, planned) = (bytes(b.measured), bytes(b.planned));
+            let _ = writeln!(
+                text,
+                "  edge {}: {measured} of memory in all processes, at most {planned} planned",
+                b.edge
             );
         }
         let _ = writeln!(
@@ -231,6 +266,7 @@ mod tests {
             stage_us: stage_us.to_vec(),
         };
         source.counters.last_frames = vec![run([5000, 9000]), run([7000, 8000])];
+        source.board_peak_bytes = 7 << 20;
         source.counters.fetched_bytes = vec![0, 2 * 128, 0];
         source.counters.transfer.bytes_sent = 2 * (432 + 128) + 1400;
         thief.counters.fetched_bytes = vec![2 * 432, 2 * 128];
@@ -249,6 +285,11 @@ mod tests {
         assert_eq!(both(2), (Some(2 * 16 * 16 * 4 * 2), 0));
         assert_eq!(compared.sent_in_vain, 1400 - 2 * 128);
         assert_eq!(compared.ends_s[0][1], Some(0.007));
+        let [source, thief] = compared.boards[..] else {
+            panic!("two boards: {:?}", compared.boards);
+        };
+        assert!(source.planned > thief.planned && thief.planned > 0);
+        assert_eq!([source.measured, thief.measured], [7 << 20, 0]);
         assert!(compared.ends_s[0][0] < compared.ends_s[1][0]);
         let text = compared.render(&plan);
         assert!(
