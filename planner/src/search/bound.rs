@@ -94,12 +94,15 @@ fn stages_s(o: &PlanOptions, prefixes: &[Prefix], end: usize) -> f64 {
     let one_channel = links
         .clone()
         .all(|l| l.medium == o.gateway.link.medium && l.medium != Medium::Switched);
+    // What the gateway's own board computes need not travel.
+    let computes = o.boards.iter().any(|b| b.is_gateway);
+    let results = if computes { 0.0 } else { whole.bytes };
     let possible = |seconds: f64| {
         let away = (1.0 - seconds * rates[0]).max(0.0);
         let carried = if one_channel {
-            away * needed + whole.bytes
+            away * needed + results
         } else {
-            (away * needed).max(whole.bytes)
+            (away * needed).max(results)
         };
         away <= seconds * others && carried <= seconds * bytes_per_s
     };
