@@ -8,7 +8,10 @@ use crate::{
     args::Args,
     error::NodeError,
     memory::BoardMemory,
-    roles::net::{self, Net},
+    roles::{
+        code,
+        net::{self, Net},
+    },
     shm::{Layout, Segment, SegmentStore},
     sources::{self, Reader},
     udp,
@@ -93,5 +96,6 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         stopped: false,
         over: Vec::new(),
     };
+    code::let_go();
     shell.run(net, &signals, &waker, program, a)
 }

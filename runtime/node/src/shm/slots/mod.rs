@@ -28,7 +28,7 @@ use tessera_protocol::store::{SlotId, Store};
 const WRITER: u32 = u32::MAX;
 
 /// Most bytes of slots without content that keep their memory: slots that are taken again soon need not get it anew.
-const IDLE_BYTES_MAX: usize = 1 << 20;
+const IDLE_BYTES_MAX: usize = 1 << 18;
 
 /// A class of slots with the same length.
 #[derive(Debug)]
