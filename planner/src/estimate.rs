@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     boards::{Board, Kinds, Medium},
-    cost::{self, Schedule, TaskTime},
+    cost::{self, Placed, Schedule, TaskTime},
     ftp::{StageGraph, work::redundancy},
     memory,
     options::PlanOptions,
@@ -12,7 +12,7 @@ use crate::{
 use tessera_plan::{
     dataflow::{ObjectKey, Port, TaskGraph, TaskInfo},
     graph::Graph,
-    plan::{Dataflow, Estimates, TargetPlan},
+    plan::{Dataflow, Estimates, Placement, TargetPlan},
 };
 
 /// Bytes of all inputs or of all outputs of a stage's tasks; `ports` selects inputs or outputs.
@@ -52,6 +52,8 @@ pub fn macs(tasks: &TaskGraph) -> u64 {
 pub struct Seconds {
     /// The schedule of the stages.
     pub stages: Schedule,
+    /// The home board of every task.
+    pub homes: Vec<usize>,
     /// Seconds from the last result's arrival at the gateway to the network's outputs.
     pub tail: f64,
     /// Seconds in which one thread of the first board computes all tasks and the tail, without transfers and
@@ -112,10 +114,17 @@ pub fn seconds(
     let of_boards: Vec<&[TaskTime]> = kinds.of.iter().map(|k| times[*k].as_slice()).collect();
     let gateway = &o.gateway;
     let first = times.first().into_iter().flatten();
-    let stages = cost::schedule(tasks, &o.boards, gateway, &of_boards);
-    let period = period(&stages, &of_boards, &o.boards, tail.gateway_s);
+    let Placed { homes, schedule } = match o.placement {
+        Placement::Home => cost::place(tasks, &o.boards, gateway, &of_boards),
+        Placement::Steal => Placed {
+            homes: vec![0; tasks.tasks.len()],
+            schedule: cost::schedule(tasks, &o.boards, gateway, &of_boards),
+        },
+    };
+    let period = period(&schedule, &of_boards, &o.boards, tail.gateway_s);
     Seconds {
-        stages,
+        stages: schedule,
+        homes,
         tail: gateway.link.seconds(tail_frame_bytes(tasks)) + tail.gateway_s,
         one_thread: first.map(|t| t.one_thread_s).sum::<f64>() + tail.one_thread_s,
         period,

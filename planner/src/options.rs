@@ -1,6 +1,9 @@
 //! What flags ask of a plan.
 
-use tessera_plan::{graph::Graph, plan::Split};
+use tessera_plan::{
+    graph::Graph,
+    plan::{Placement, Split},
+};
 
 use crate::{
     boards::Board,
@@ -31,6 +34,8 @@ pub struct PlanOptions {
     /// Element types of frames and objects: bytes and half precision unless flags ask for others. `exact` overrides
     /// them with float32: see [`PlanOptions::stored`].
     pub wire: Wire,
+    /// The policy by which nodes share tasks.
+    pub placement: Placement,
     /// How rows move through chains.
     pub rows: Rows,
     /// Kernels to choose from. `exact` overrides them with direct kernels.
@@ -92,6 +97,7 @@ impl PlanOptions {
             goal: Goal::Latency,
             exact: false,
             wire: Wire::default(),
+            placement: Placement::default(),
             rows: Rows::Rolling,
             kernels: Family::Auto,
             tiles: TILES,

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use tessera_plan::{
     graph::Darknet,
-    plan::{Plan, WeightFormat},
+    plan::{Placement, Plan, WeightFormat},
 };
 use tessera_plan_text::PlanText;
 use tessera_planner::{
@@ -104,8 +104,8 @@ fn several_stages_are_chosen_where_only_halos_travel() {
     for words in ["searched", "chosen", "best with one stage", "bind"] {
         assert!(why.contains(words), "{why}");
     }
-    // The design's example: cuts after layers 4, 8 and 12 cost 1.04x. If all successors stayed they would move
-    // 1.4 MiB of halos; among thieves it is twice that.
+    // The design's example: cuts after layers 4, 8 and 12 cost 1.04x. Successors stay at home and move 1.4 MiB of
+    // halos; among thieves it is twice that.
     let design = PlanOptions {
         grids: vec![[3, 2]],
         cuts: vec![4, 8, 12, 16],
@@ -114,8 +114,15 @@ fn several_stages_are_chosen_where_only_halos_travel() {
     };
     let d = make::plan(&m, &design).unwrap();
     assert!((d.estimates.redundancy - 1.04).abs() < 0.005);
-    let halos = d.estimates.traffic["expected.halos"];
+    assert_eq!(d.estimates.traffic["expected.halos"], 1_458_176);
+    let stolen = PlanOptions {
+        placement: Placement::Steal,
+        ..design
+    };
+    let stolen = make::plan(&m, &stolen).unwrap();
+    let halos = stolen.estimates.traffic["expected.halos"];
     assert!((2_900_000..3_200_000).contains(&halos), "{halos}");
+    assert!(frame(&d) < frame(&stolen));
     assert!(frame(&p) <= frame(&d));
 }
 

@@ -7,7 +7,7 @@
 pub use tessera_plan::{
     dataflow::Port,
     graph::{HeadKind, NmsKind},
-    plan::ElementType,
+    plan::{ElementType, Placement},
     region::Region,
 };
 use tessera_plan::{
@@ -32,6 +32,10 @@ pub struct Program {
     pub tensors: &'static [TensorSpec],
     /// Tasks of all stages, in stage order; the index is the task id.
     pub tasks: &'static [TaskSpec],
+    /// The policy by which nodes share tasks.
+    pub placement: Placement,
+    /// Number of boards that [`TaskSpec::home`] counts; at least 1.
+    pub boards: u16,
     /// First task of every stage, then the number of tasks.
     pub stage_starts: &'static [u32],
     /// The layers that the gateway computes when all stages are done.
@@ -86,6 +90,8 @@ pub struct TaskSpec {
     pub row: u16,
     /// Column of the tile in its stage's grid: for people.
     pub col: u16,
+    /// The board that the task belongs to; 0 is the source of the frame, whichever edge that is.
+    pub home: u16,
     /// The boxes that the task reads.
     pub inputs: &'static [Port],
     /// The boxes that the task makes; output `k` is object (frame, task, k). The boxes of all tasks of a stage
@@ -156,6 +162,7 @@ impl Program {
         });
         let tasks = self.tasks.iter().map(|t| TaskInfo {
             stage: t.stage,
+            home: t.home,
             inputs: t.inputs.to_vec(),
             outputs: t.outputs.to_vec(),
             macs: t.macs,

@@ -380,7 +380,7 @@ mod tests {
     use std::{fs, time::SystemTime};
 
     use super::*;
-    use crate::program::{NmsKind, TailSpec};
+    use crate::program::{NmsKind, Placement, TailSpec};
     use tessera_plan::files::weights::SectionEntry;
 
     const FLOATS: usize = 1000;
@@ -392,6 +392,8 @@ mod tests {
         model_digest: [2; 32],
         tensors: &[],
         tasks: &[],
+        placement: Placement::Steal,
+        boards: 1,
         stage_starts: &[0],
         tail: TailSpec {
             inputs: &[],

@@ -12,7 +12,7 @@ use tessera_needs::needs;
 use tessera_node::detect::{self, Candidate, Detection, ImageFrame};
 use tessera_plan::{graph, region::Shape};
 use tessera_planner::cfg;
-use tessera_runtime::program::{ElementType, Head, Program, TailSpec, TensorSpec};
+use tessera_runtime::program::{ElementType, Head, Placement, Program, TailSpec, TensorSpec};
 
 const THRESH: f32 = 0.25;
 const NMS: f32 = 0.45;
@@ -91,6 +91,8 @@ fn program(graph: &graph::Graph) -> Program {
         model_digest: [0; 32],
         tensors: tensors.leak(),
         tasks: &[],
+        placement: Placement::Steal,
+        boards: 1,
         stage_starts: &[0],
         tail: TailSpec {
             inputs: &[],

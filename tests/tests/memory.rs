@@ -18,6 +18,8 @@ fn info(plan: &Plan) -> Result<ProgramInfo> {
     Ok(ProgramInfo {
         plan_hash: [0; 32],
         model_digest: [0; 32],
+        placement: plan.dataflow.placement,
+        boards: 1,
         graph: TaskGraph::of(&plan.dataflow)?,
     })
 }

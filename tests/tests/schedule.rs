@@ -12,12 +12,16 @@ use tessera_planner::{
     options::{PlanOptions, Target},
     stages, weights,
 };
-use tessera_protocol::ProgramInfo;
+use tessera_protocol::{Placement, ProgramInfo};
 use tessera_sim::timing::{self, BoardTiming, GatewayTiming, LinkTiming, Timeline};
 use tessera_tests::model;
 
 /// Most that the schedule of a cluster's own placement may differ from the simulated time, as a share of that.
 const SHARE_MAX: f64 = 0.1;
+
+/// Most by which the schedule of a frame with home boards may be shorter than the simulated time, as a share of that.
+/// It leaves out how sources and boards find each other, and late tasks.
+const HOME_SHARE_MAX: f64 = 0.35;
 
 /// Bytes on the channel for every byte of values: chunks have headers, and every few of them a request.
 const BYTES_PER_VALUE_BYTE: f64 = 1.05;
@@ -63,6 +67,8 @@ struct Found {
     /// The planner's schedule of what the simulated cluster chose.
     placed: Schedule,
     simulated: Timeline,
+    /// The planner's estimate with the homes that it chooses, and the simulated cluster with them.
+    at_home: (Schedule, Timeline),
 }
 
 /// Per board the tasks that it computed, in the order of their starts; of copies the one that ended first.
@@ -111,6 +117,8 @@ fn compared(case: &Case) -> Result<Found> {
     let info = ProgramInfo {
         plan_hash: [0; 32],
         model_digest: [0; 32],
+        placement: Placement::Steal,
+        boards: 1,
         graph: tasks.clone(),
     };
     let board = BoardTiming {
@@ -126,12 +134,21 @@ fn compared(case: &Case) -> Result<Found> {
     };
     let boards = vec![board; case.edges];
     let simulated = timing::run(&info, &boards, &GatewayTiming::default(), &links)?;
-    let (boards, gateway) = (&options.boards, &options.gateway);
+    let (edges, gateway) = (&options.boards, &options.gateway);
+    let homes = cost::place(&tasks, edges, gateway, &of_boards);
+    let mut info = info;
+    (info.placement, info.boards) = (Placement::Home, u16::try_from(case.edges)?);
+    for (task, home) in info.graph.tasks.iter_mut().zip(&homes.homes) {
+        task.home = u16::try_from(*home)?;
+    }
+    let at_home = timing::run(&info, &boards, &GatewayTiming::default(), &links)?;
+    let boards = edges;
     let orders = orders(&simulated, case.edges);
     Ok(Found {
         estimate: cost::schedule(&tasks, boards, gateway, &of_boards),
         placed: cost::schedule_placed(&tasks, boards, gateway, &of_boards, &orders)?,
         simulated,
+        at_home: (homes.schedule, at_home),
     })
 }
 
@@ -165,6 +182,11 @@ fn shown(case: &Case) -> Result<Found> {
         let percent = 100.0 * (s.seconds / simulated_s - 1.0);
         format!("{:.3} s ({percent:+.1} %)", s.seconds)
     };
+    let (homes, at_home) = &found.at_home;
+    println!(
+        "{name}: at home simulated {:.3} s, scheduled {:.3} s",
+        at_home.merged_s, homes.seconds
+    );
     println!(
         "{name}: simulated {simulated_s:.3} s, the same placement scheduled {}, estimated {}",
         off(&found.placed),
@@ -173,26 +195,38 @@ fn shown(case: &Case) -> Result<Found> {
     Ok(found)
 }
 
+/// Every byte travels once, but for what was asked for again in vain.
+fn same_bytes(name: &str, scheduled: &Schedule, simulated: &Timeline) -> Result<()> {
+    let bytes = scheduled.frame_bytes + scheduled.halo_bytes + scheduled.result_bytes;
+    let boards = simulated.boards.iter().chain([&simulated.gateway]);
+    let received: u64 = boards.map(|b| b.objects_received_bytes).sum();
+    ensure!(
+        received == bytes,
+        "{name}: scheduled {bytes} bytes, simulated {received}"
+    );
+    Ok(())
+}
+
 #[test]
 fn the_same_placement_takes_what_was_simulated() -> Result<()> {
     let mut off = Vec::new();
     for case in CASES.iter().chain(FASTER_FIRST) {
         let Found {
-            placed, simulated, ..
+            placed,
+            simulated,
+            at_home: (homes, at_home),
+            ..
         } = shown(case)?;
         let share = placed.seconds / simulated.merged_s - 1.0;
         if share.abs() > SHARE_MAX {
             off.push(format!("{}: {:+.1} %", case.name(), 100.0 * share));
         }
-        // Every byte travels once, but for what was asked for again in vain.
-        let bytes = placed.frame_bytes + placed.halo_bytes + placed.result_bytes;
-        let boards = simulated.boards.iter().chain([&simulated.gateway]);
-        let received: u64 = boards.map(|b| b.objects_received_bytes).sum();
-        ensure!(
-            received == bytes,
-            "{}: scheduled {bytes} bytes, simulated {received}",
-            case.name()
-        );
+        // Idle boards take tasks that the schedule leaves at home.
+        let share = homes.seconds / at_home.merged_s - 1.0;
+        if !(-HOME_SHARE_MAX..SHARE_MAX).contains(&share) {
+            off.push(format!("{} at home: {:+.1} %", case.name(), 100.0 * share));
+        }
+        same_bytes(&case.name(), &placed, &simulated)?;
     }
     ensure!(
         off.is_empty(),

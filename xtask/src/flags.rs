@@ -97,6 +97,17 @@ pub enum WireFlag {
     F32,
 }
 
+/// How boards share tasks.
+#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlacementFlag {
+    /// Every task has a home board; other boards take only what is late
+    #[default]
+    Home,
+    /// Idle boards steal
+    Steal,
+}
+
 /// How frames are stored.
 #[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -230,6 +241,15 @@ pub struct PlanArgs {
         help_heading = "Frames and objects"
     )]
     pub frame_format: Option<FrameFlag>,
+    /// How boards share tasks: every task has a home board, or idle boards steal, as DeepThings has it
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "POLICY",
+        help_heading = "Stages and tiles"
+    )]
+    pub placement: PlacementFlag,
     /// Compute layer by layer on whole maps, as the paper does, instead of rolling rows
     #[arg(long, conflicts_with = "row_block", help_heading = "Kernels")]
     pub no_rolling: bool,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tessera_plan::plan::{ElementType, Plan, Split};
+use tessera_plan::plan::{ElementType, Placement, Plan, Split};
 use tessera_planner::{
     kernel::{Family, Storage, winograd::TILES},
     make,
@@ -17,7 +17,8 @@ use crate::{
     boards::{self, Boards},
     command, emit, files,
     flags::{
-        FrameFlag, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag, WeightsFlag, WireFlag,
+        FrameFlag, KernelsFlag, ModelArgs, PlacementFlag, PlanArgs, PlanCommand, SplitFlag,
+        WeightsFlag, WireFlag,
     },
     model::{self, Source},
     names,
@@ -131,6 +132,10 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         gateway,
         target,
     } = boards::of(args)?;
+    let placement = match args.placement {
+        PlacementFlag::Home => Placement::Home,
+        PlacementFlag::Steal => Placement::Steal,
+    };
     let resolved = PlanArgs {
         target,
         ..args.clone()
@@ -143,6 +148,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         goal: goal(args.goal.as_deref())?,
         exact: args.exact,
         wire: wire(args),
+        placement,
         rows,
         kernels,
         tiles: args.tiles.map_or(TILES, usize::from),

@@ -10,7 +10,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use tessera_plan::{
     graph::{Darknet, TensorIx},
-    plan::{ElementType, Isa, Tensor},
+    plan::{ElementType, Isa, Placement, Tensor},
 };
 
 use crate::{
@@ -58,6 +58,7 @@ pub(crate) fn module(scope: &Scope, name: &str) -> Module {
     let (tasks, starts, tail) = (tasks::tasks(&cx), tasks::starts(&cx), tasks::tail(&cx));
     let (heads, nms) = (heads::heads(&cx), heads::nms(&cx));
     let (sections, target) = (sections(&cx), scope.target);
+    let (placement, boards) = (placement(&cx), int(flow.boards));
     let letterbox = network.letterbox;
     let one = network.darknet == Darknet::Alexey;
     let (ty, kernels) = (cx.ty("Program"), uses.name(from::CRATE, "kernels"));
@@ -70,6 +71,8 @@ pub(crate) fn module(scope: &Scope, name: &str) -> Module {
             model_digest: #digest,
             tensors: &[#(#tensors),*],
             tasks: &[#tasks],
+            placement: #placement,
+            boards: #boards,
             stage_starts: &[#starts],
             tail: #tail,
             heads: &[#heads],
@@ -103,6 +106,14 @@ fn tensor(cx: &Cx, t: &Tensor) -> TokenStream {
         ElementType::F32 => quote!(#types::F32),
     };
     quote!(#ty { layer: #minus #layer, h: #h, w: #w, c: #c, element: #element })
+}
+
+fn placement(cx: &Cx) -> TokenStream {
+    let ty = cx.ty("Placement");
+    match cx.scope.plan.dataflow.placement {
+        Placement::Home => quote!(#ty::Home),
+        Placement::Steal => quote!(#ty::Steal),
+    }
 }
 
 fn sections(cx: &Cx) -> TokenStream {

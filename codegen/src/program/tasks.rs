@@ -28,12 +28,13 @@ fn task(cx: &Cx, number: usize, of: &Stage, tile: &Tile) -> TokenStream {
     );
     let chain = chain(cx, &quote!(#module::#class), tile.macs);
     let ty = cx.ty("TaskSpec");
-    let [stage, row, col] = [number, tile.row, tile.col].map(int);
+    let [stage, row, col, home] = [number, tile.row, tile.col, tile.home.into()].map(int);
     quote! {
         #ty {
             stage: #stage,
             row: #row,
             col: #col,
+            home: #home,
             inputs: &[#inputs],
             outputs: &[#outputs],
             #chain

@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: cd48784357d61bc64dfc415af613e4af52b87ebdd8ec33bf0ac40ed7716254e3
+//! - plan: e3b7a9dd6b294b2e643a2921160412c08cdad81743f41afd07a897b32bc9fdb0
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 

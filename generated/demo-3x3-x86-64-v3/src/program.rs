@@ -4,15 +4,15 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: cd48784357d61bc64dfc415af613e4af52b87ebdd8ec33bf0ac40ed7716254e3
+//! - plan: e3b7a9dd6b294b2e643a2921160412c08cdad81743f41afd07a897b32bc9fdb0
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 #![forbid(unsafe_code)]
 use crate::kernels;
 use super::{s0, tail};
 use tessera_runtime::program::{
-    ElementType, Head, HeadKind, NmsKind, Port, Program, Region, SectionSpec, TailSpec,
-    TaskSpec, TensorSpec,
+    ElementType, Head, HeadKind, NmsKind, Placement, Port, Program, Region, SectionSpec,
+    TailSpec, TaskSpec, TensorSpec,
 };
 
 /// What the runtime must know of the model.
@@ -20,9 +20,9 @@ pub static PROGRAM: Program = Program {
     name: "demo-3x3-x86-64-v3",
     target: "x86-64-v3",
     plan_hash: [
-        0xcd, 0x48, 0x78, 0x43, 0x57, 0xd6, 0x1b, 0xc6, 0x4d, 0xfc, 0x41, 0x5a, 0xf6,
-        0x13, 0xe4, 0xaf, 0x52, 0xb8, 0x7e, 0xbd, 0xd8, 0xec, 0x33, 0xbf, 0x0a, 0xc4,
-        0x0e, 0xd7, 0x71, 0x62, 0x54, 0xe3,
+        0xe3, 0xb7, 0xa9, 0xdd, 0x6b, 0x29, 0x4b, 0x2e, 0x64, 0x3a, 0x29, 0x21, 0x16,
+        0x04, 0x12, 0xc0, 0x8c, 0xda, 0xd8, 0x17, 0x43, 0xf4, 0x1a, 0xfd, 0x07, 0xa8,
+        0x97, 0xb3, 0x2b, 0xc9, 0xfd, 0xb0,
     ],
     model_digest: [
         0xd5, 0x16, 0xe0, 0xce, 0xd8, 0xa6, 0xbc, 0xdb, 0x8b, 0xac, 0x80, 0x26, 0xa8,
@@ -64,6 +64,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 0,
             col: 0,
+            home: 0,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -84,6 +85,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 0,
             col: 1,
+            home: 0,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -104,6 +106,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 0,
             col: 2,
+            home: 1,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -124,6 +127,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 1,
             col: 0,
+            home: 0,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -144,6 +148,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 1,
             col: 1,
+            home: 0,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -164,6 +169,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 1,
             col: 2,
+            home: 1,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -184,6 +190,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 2,
             col: 0,
+            home: 0,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -204,6 +211,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 2,
             col: 1,
+            home: 0,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -224,6 +232,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 2,
             col: 2,
+            home: 1,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -241,6 +250,8 @@ pub static PROGRAM: Program = Program {
             run: |io| kernels::call(s0::r2_c2::run, io),
         },
     ],
+    placement: Placement::Home,
+    boards: 2,
     stage_starts: &[0, 9],
     tail: TailSpec {
         inputs: &[1],

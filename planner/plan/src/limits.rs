@@ -27,5 +27,7 @@ pub const VALUES_MAX: usize = if usize::BITS > 33 {
 };
 /// Most threads that a plan may ask for.
 pub const TEAM_MAX: usize = 1 << 10;
+/// Most boards that tasks of a plan may have as homes.
+pub const BOARDS_MAX: usize = 1 << 16;
 /// Longest `plan.toml`, in bytes.
 pub const PLAN_BYTES_MAX: usize = 64 << 20;

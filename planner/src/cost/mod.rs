@@ -1,13 +1,17 @@
 //! Cost model of computing and sending: seconds of tasks on boards, and a schedule of one frame.
 
+mod homes;
 mod layers;
 mod rates;
 mod schedule;
 mod tasks;
 
 pub use self::{
+    homes::{Placed, homes, place},
     layers::LayerTimes,
     rates::rates,
-    schedule::{Orders, PlacementError, Run, Schedule, schedule, schedule_placed},
+    schedule::{
+        Orders, PlacementError, Run, Schedule, schedule, schedule_at_home, schedule_placed,
+    },
     tasks::{TaskTime, net_s, stage_times, tail_s},
 };

@@ -39,8 +39,8 @@ struct Tiled {
 pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Built, PlanError> {
     let graph = &model.graph;
     let tiled = tile(graph, o, cuts)?;
-    let dataflow = dataflow(model, o, cuts, &tiled);
-    let tasks = TaskGraph::of(&dataflow).map_err(|e| PlanError::of_dataflow(e, &dataflow))?;
+    let mut dataflow = dataflow(model, o, cuts, &tiled);
+    let mut tasks = TaskGraph::of(&dataflow).map_err(|e| PlanError::of_dataflow(e, &dataflow))?;
     let parted = Parted {
         graph,
         stages: &tiled.stages,
@@ -55,6 +55,11 @@ pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<
     let times = times(graph, o, &tiled);
     let tail = TailTime::new(graph, &tiled.tail, o);
     let expected = estimate::seconds(&tasks, &times, tail, o);
+    let tiles = dataflow.stages.iter_mut().flat_map(|s| &mut s.tiles);
+    for ((tile, task), home) in tiles.zip(&mut tasks.tasks).zip(&expected.homes) {
+        tile.home = u16::try_from(*home).unwrap_or(0);
+        task.home = tile.home;
+    }
     let first = target.get(o.target().name());
     let estimates = estimate::estimate(graph, &dataflow, &tasks, first, &expected, o);
     let mut plan = Plan {
@@ -119,6 +124,8 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
     .collect();
     Dataflow {
         digest: hex::encode(model.digest),
+        placement: o.placement,
+        boards: o.boards.len().max(1),
         tensors: stages::boundary_tensors(graph, outputs, tail, o.stored(graph)),
         stages: stages_data,
         tail: Tail {

@@ -15,7 +15,7 @@ use crate::{
 use tessera_plan::limits;
 use tessera_plan::{
     graph::{Graph, TensorIx},
-    plan::{Dataflow, ElementType, Plan, Stage, Tensor},
+    plan::{Dataflow, ElementType, Placement, Plan, Stage, Tensor},
     region::Shape,
 };
 
@@ -60,8 +60,24 @@ fn head(plan: &Plan, graph: &Graph) -> String {
     for (name, target) in &plan.target {
         t.row(&["target", &format!("{name} ({})", target.triple)]);
     }
+    t.row(&["placement", &placement(plan)]);
     t.row(&["hash", plan.hash.get(..16).unwrap_or(&plan.hash)]);
     format!("plan {}\n{}", plan.name, t.render(2))
+}
+
+/// The policy by which boards share tasks; with homes, the number of tasks of every board.
+fn placement(plan: &Plan) -> String {
+    let d = &plan.dataflow;
+    if d.placement == Placement::Steal {
+        return "idle boards steal".into();
+    }
+    let homes = || d.stages.iter().flat_map(|s| &s.tiles).map(|t| t.home);
+    let of_board = |b: usize| homes().filter(|h| usize::from(*h) == b).count().to_string();
+    let counts: Vec<String> = (0..d.boards).map(of_board).collect();
+    format!(
+        "home boards; tasks of the source and of the others: {}",
+        counts.join(" ")
+    )
 }
 
 fn layers_of(s: &Stage) -> String {

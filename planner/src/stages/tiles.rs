@@ -51,6 +51,7 @@ pub fn stage_data(
                     .map(|k| chain::input_region(graph, &stage.inputs, k, ty, tx))
                     .collect(),
                 outputs,
+                home: 0,
                 macs,
             });
         }

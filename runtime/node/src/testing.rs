@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tessera_plan::files::weights::{Header, SectionEntry};
 use tessera_runtime::{
     io::{Buffer, TaskIo, View},
-    program::{ElementType, NmsKind, Program, SectionSpec, TailSpec, TensorSpec},
+    program::{ElementType, NmsKind, Placement, Program, SectionSpec, TailSpec, TensorSpec},
 };
 
 const MAP: Buffer = Buffer {
@@ -39,6 +39,8 @@ pub const ADDER: Program = Program {
     model_digest: [2; 32],
     tensors: &[map(-1), map(0)],
     tasks: &[],
+    placement: Placement::Steal,
+    boards: 1,
     stage_starts: &[0],
     tail: TailSpec {
         inputs: &[0],

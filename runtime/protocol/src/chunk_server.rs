@@ -20,6 +20,8 @@ use tessera_plan::region::Region;
 #[derive(Debug, Default)]
 pub struct ChunkServer {
     turns: VecDeque<QueuedRange>,
+    /// Ranges of objects that are being made here.
+    later: Vec<QueuedRange>,
 }
 
 /// A range of chunks of one pull.
@@ -41,6 +43,33 @@ impl ChunkServer {
 
     /// Queues the chunks of a request for an object that this node holds.
     pub fn request(&mut self, to: Peer, request: &Request<'_>, stats: &mut TransferStats) {
+        self.add(to, request, true, stats);
+    }
+
+    /// Keeps the chunks of a request for an object that is being made here, until [`ChunkServer::made`].
+    pub fn request_later(&mut self, to: Peer, request: &Request<'_>, stats: &mut TransferStats) {
+        self.add(to, request, false, stats);
+    }
+
+    /// Queues what was asked for before its object was made. `here` tells which objects are there, `coming` which
+    /// are still being made; requests for others are dropped, and their receivers ask again.
+    pub fn made(&mut self, here: impl Fn(&ObjectId) -> bool, coming: impl Fn(&ObjectId) -> bool) {
+        let Self { turns, later } = self;
+        later.retain(|range| {
+            if here(&range.object) {
+                turns.push_back(*range);
+                return false;
+            }
+            coming(&range.object)
+        });
+    }
+
+    /// True when requests wait for objects that are being made.
+    pub fn waits(&self) -> bool {
+        !self.later.is_empty()
+    }
+
+    fn add(&mut self, to: Peer, request: &Request<'_>, here: bool, stats: &mut TransferStats) {
         for range in request.ranges {
             let (next, end) = (range.start.get(), range.start.get() + range.count.get());
             // A receiver that repeats its request while the chunks still wait here gets the chunks once.
@@ -51,14 +80,14 @@ impl ChunkServer {
                     && t.next <= next
                     && end <= t.end
             };
-            if self.turns.iter().any(waits) {
+            if self.turns.iter().chain(&self.later).any(waits) {
                 continue;
             }
-            if self.turns.len() >= Self::RANGES_MAX {
+            if self.turns.len() + self.later.len() >= Self::RANGES_MAX {
                 stats.requests_refused += 1;
                 return;
             }
-            self.turns.push_back(QueuedRange {
+            let range = QueuedRange {
                 to,
                 pull: request.pull,
                 object: request.object,
@@ -67,7 +96,12 @@ impl ChunkServer {
                 chunk_bytes: request.chunk_bytes.into(),
                 next,
                 end,
-            });
+            };
+            if here {
+                self.turns.push_back(range);
+            } else {
+                self.later.push(range);
+            }
         }
     }
 

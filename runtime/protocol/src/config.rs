@@ -62,16 +62,6 @@ impl Default for TransferConfig {
     }
 }
 
-/// The policy that decides which node runs which task. The decisions of each policy are in `edge/placement`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Placement {
-    /// Work stealing, DeepThings' WST: the owner takes tasks from the front, thieves receive tasks
-    /// from the back, and a node without work asks for more. With several stages, a node prefers
-    /// tasks whose inputs the node holds.
-    #[default]
-    Steal,
-}
-
 /// Configuration of an edge's machine.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeConfig {
@@ -106,8 +96,6 @@ pub struct EdgeConfig {
     pub failures_max: u8,
     /// Microseconds after which an idle owner runs a backup copy of a leased task; `u64::MAX` for never.
     pub backup_after_us: u64,
-    /// The policy for running, leasing and requesting tasks.
-    pub placement: Placement,
     /// Bounds and timeouts for pulling objects.
     pub transfer: TransferConfig,
 }
@@ -134,7 +122,6 @@ impl EdgeConfig {
             backoff_us: [2_000, 100_000],
             failures_max: 8,
             backup_after_us: 3_000_000,
-            placement: Placement::default(),
             transfer: TransferConfig::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
-use tessera_plan::dataflow::TaskGraph;
+use tessera_plan::{dataflow::TaskGraph, plan::Placement};
 
 /// The task graph of a program, and the digests by which nodes check that they run the same program.
 #[derive(Clone)]
@@ -11,6 +11,10 @@ pub struct ProgramInfo {
     pub plan_hash: [u8; 32],
     /// SHA-256 of the model, as in the header of `weights.bin`.
     pub model_digest: [u8; 32],
+    /// The policy by which nodes share tasks.
+    pub placement: Placement,
+    /// Number of boards that tasks have as homes; at least 1.
+    pub boards: u16,
     /// The tasks and the dependencies between tasks.
     pub graph: TaskGraph,
 }

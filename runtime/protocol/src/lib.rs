@@ -26,6 +26,8 @@
 //!
 //! 1. The source's edge owns the frame and the state of each of its tasks: waiting, ready, leased,
 //!    running, done. The owner runs ready tasks itself.
+//!    With home boards it leases every ready task to the task's home, which has told it of room before
+//!    (`Offer`, `Want`); the rest is as below.
 //! 2. A node without a ready task asks the gateway for a victim and the victim for a task, as in
 //!    DeepThings (`steal_gateway`, `steal_client`). The victim answers with a lease: the right to
 //!    run one task until a deadline. The thief renews the lease.
@@ -69,7 +71,7 @@ pub use api::{
     Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, FrameOutcome, GatewayInput,
     GatewayOutput, Job,
 };
-pub use config::{EdgeConfig, GatewayConfig, Placement, TransferConfig};
+pub use config::{EdgeConfig, GatewayConfig, TransferConfig};
 pub use edge::Edge;
 pub use frame_name::FrameName;
 pub use gateway::Gateway;
@@ -83,7 +85,7 @@ pub use refusal::Refusal;
 pub use stats::{
     Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
 };
-pub use tessera_plan::dataflow::TaskId;
+pub use tessera_plan::{dataflow::TaskId, plan::Placement};
 
 /// Microseconds: a duration, or a time since a moment that each node fixes for itself. A node's times never
 /// go backwards; different nodes' times are not comparable.

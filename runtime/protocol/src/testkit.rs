@@ -6,7 +6,7 @@
 use tessera_plan::{plan::ElementType, region::Region};
 use tessera_sim::{WatchedStore, program, store as watched, store::Store as _};
 
-use super::ProgramInfo;
+use super::{Placement, ProgramInfo};
 use crate::store::{SlotId, Store};
 
 /// A box of rows and columns, all of `c` channels.
@@ -24,6 +24,8 @@ pub fn two_stages_of(n: usize, element: ElementType) -> ProgramInfo {
     ProgramInfo {
         plan_hash: [7; 32],
         model_digest: [9; 32],
+        placement: Placement::Steal,
+        boards: 1,
         graph: program::two_stages(n, [element; 3]),
     }
 }

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tessera_plan::plan::ElementType;
 use tessera_protocol::{
     Drained, EdgeConfig, EdgeStats, FrameOutcome, GatewayStats, Incarnation, NodeId, Notice,
-    ProgramInfo, Refusal, RequestId, Traffic,
+    Placement, ProgramInfo, Refusal, RequestId, Traffic,
     wire::{Envelope, Message, MessageKind, Reject, plan_prefix},
 };
 use tessera_sim::{EdgeSpec, Fault, LinkConditions, Stranger, World, WorldConfig, program};
@@ -30,6 +30,8 @@ impl Cluster {
         let info = Arc::new(ProgramInfo {
             plan_hash: [7; 32],
             model_digest: [9; 32],
+            placement: Placement::Steal,
+            boards: 1,
             graph: program::two_stages(3, elements),
         });
         let edges = frames.iter().map(|&n| {

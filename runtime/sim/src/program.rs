@@ -6,7 +6,7 @@ use tessera_plan::{
     plan::ElementType,
     region::{Region, Shape, Span},
 };
-use tessera_protocol::ProgramInfo;
+use tessera_protocol::{Placement, ProgramInfo};
 
 /// Limits of the random programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,25 @@ pub fn random(config: ProgramConfig, random: &mut RandomSource) -> ProgramInfo {
     ProgramInfo {
         plan_hash: hash,
         model_digest: hash,
+        placement: Placement::Steal,
+        boards: 1,
         graph: TaskGraph::new(tensors.collect(), made.tasks, tail).expect("a program"),
+    }
+}
+
+/// Gives the tasks of a program random homes on up to `boards` boards: runs of neighbours, as planners choose them,
+/// now and then any board.
+pub fn give_homes(info: &mut ProgramInfo, boards: usize, random: &mut RandomSource) {
+    let boards = random.index(1, boards.max(1)) as u16;
+    (info.placement, info.boards) = (Placement::Home, boards);
+    let tasks = info.graph.tasks.len().max(1);
+    let run = tasks.div_ceil(usize::from(boards));
+    for (k, task) in info.graph.tasks.iter_mut().enumerate() {
+        task.home = if random.chance(200_000) {
+            random.below(u64::from(boards)) as u16
+        } else {
+            ((k / run) as u16).min(boards - 1)
+        };
     }
 }
 

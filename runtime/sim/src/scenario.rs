@@ -10,7 +10,7 @@ use super::{
     random::RandomSource,
     world::WorldConfig,
 };
-use tessera_protocol::{ProgramInfo, Refusal};
+use tessera_protocol::{Placement, ProgramInfo, Refusal};
 
 /// The faults and settings that a scenario tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,14 +128,29 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Makes the scenario of a kind and a seed.
+    /// Makes the scenario of a kind and a seed. Even seeds steal; in odd ones, tasks have home boards.
     pub fn new(kind: ScenarioKind, seed: u64) -> Self {
+        let placement = if seed.is_multiple_of(2) {
+            Placement::Steal
+        } else {
+            Placement::Home
+        };
+        Self::placed(kind, seed, placement)
+    }
+
+    /// Makes the scenario of a kind and a seed, with this placement.
+    pub fn placed(kind: ScenarioKind, seed: u64, placement: Placement) -> Self {
         let mut random = RandomSource::new(seed ^ ((kind as u64) << 56));
-        let info = program::random(programs(kind), &mut random);
+        let mut info = program::random(programs(kind), &mut random);
         let n = match kind {
             ScenarioKind::Wide => random.index(8, 40),
             _ => random.index(1, 6),
         };
+        if placement == Placement::Home {
+            // The rest of the scenario is the same with both placements. Some boards may be missing.
+            let mut homes = RandomSource::new(!seed);
+            program::give_homes(&mut info, n + 1, &mut homes);
+        }
         let sources = match kind {
             ScenarioKind::ManySources | ScenarioKind::FrozenWorkers => n,
             _ => random.index(1, n.min(3)),

@@ -13,11 +13,12 @@
 //! ```
 //! use std::sync::Arc;
 //! use tessera_sim::{program, timing::{self, BoardTiming, GatewayTiming, LinkTiming}};
-//! use tessera_plan::plan::ElementType;
+//! use tessera_plan::plan::{ElementType, Placement};
 //! use tessera_protocol::ProgramInfo;
 //!
 //! let graph = program::two_stages(3, [ElementType::F32; 3]);
-//! let info = ProgramInfo { plan_hash: [0; 32], model_digest: [0; 32], graph };
+//! let placement = Placement::Steal;
+//! let info = ProgramInfo { plan_hash: [0; 32], model_digest: [0; 32], placement, boards: 1, graph };
 //! let board = BoardTiming::new(vec![0.05; info.tasks.len()]);
 //! let boards = [board.clone(), board];
 //! let line = timing::run(&info, &boards, &GatewayTiming::default(), &LinkTiming::default()).unwrap();

@@ -1,11 +1,13 @@
 //! Seeded clusters in virtual time: each kind of trouble over a few dozen seeds.
 //!
 //! `TESSERA_SIM_SEEDS=N` runs N seeds per kind, `TESSERA_SIM_SEED=S` that seed alone,
+//! `TESSERA_SIM_PLACEMENT=steal|home` sets the placement of all seeds (else even seeds steal), and
 //! `TESSERA_SIM_TRACE=1` prints what happens.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tessera_protocol::Placement;
 use tessera_sim::{Scenario, ScenarioKind, Summary, Violation};
 
 fn env(name: &str) -> Option<u64> {
@@ -42,7 +44,11 @@ fn seeds(test: &str, kind: ScenarioKind, n: u64) -> Sum {
     let mut all = Summary::default();
     for seed in seeds {
         let run = catch_unwind(AssertUnwindSafe(|| {
-            let mut scenario = Scenario::new(kind, seed);
+            let mut scenario = match std::env::var("TESSERA_SIM_PLACEMENT").as_deref() {
+                Ok("steal") => Scenario::placed(kind, seed, Placement::Steal),
+                Ok("home") => Scenario::placed(kind, seed, Placement::Home),
+                _ => Scenario::new(kind, seed),
+            };
             scenario.world.trace = env("TESSERA_SIM_TRACE").is_some();
             scenario.run()
         }));

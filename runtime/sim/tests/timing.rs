@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tessera_plan::plan::ElementType;
-use tessera_protocol::ProgramInfo;
+use tessera_protocol::{Placement, ProgramInfo};
 use tessera_sim::{
     program,
     timing::{self, BoardTiming, GatewayTiming, LinkTiming, NodeBytes, Timeline, TimingError},
@@ -19,6 +19,8 @@ fn program_of(n: usize) -> ProgramInfo {
     ProgramInfo {
         plan_hash: [1; 32],
         model_digest: [2; 32],
+        placement: Placement::Steal,
+        boards: 1,
         graph: program::two_stages(n, [ElementType::U8, ElementType::F16, ElementType::F32]),
     }
 }

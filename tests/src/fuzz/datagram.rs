@@ -11,7 +11,7 @@ use tessera_plan::{
     plan::ElementType,
     region::Region,
 };
-use tessera_protocol::{ProgramInfo, TransferConfig, wire};
+use tessera_protocol::{Placement, ProgramInfo, TransferConfig, wire};
 use tessera_sim::{EdgeSpec, HostileConfig, World, WorldConfig};
 
 /// Most datagrams of one input.
@@ -130,6 +130,8 @@ fn program() -> ProgramInfo {
     ProgramInfo {
         plan_hash: [3; 32],
         model_digest: [5; 32],
+        placement: Placement::Steal,
+        boards: 1,
         graph: TaskGraph::new(tensors.to_vec(), tasks, vec![2, 0]).expect("a program"),
     }
 }

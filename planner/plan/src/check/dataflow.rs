@@ -3,7 +3,7 @@
 use super::{Rule, rule};
 use crate::{
     graph::{Graph, TensorIx},
-    limits::{LIST_MAX, STAGE_TILES_MAX},
+    limits::{BOARDS_MAX, LIST_MAX, STAGE_TILES_MAX},
     plan::{Dataflow, Plan, Stage},
     region::{Region, Shape},
 };
@@ -15,6 +15,11 @@ pub(super) fn dataflow(plan: &Plan) -> Rule {
         d.tensors.len() <= LIST_MAX && d.stages.len() <= LIST_MAX,
         &here,
         "too many tensors or stages",
+    )?;
+    rule(
+        (1..=BOARDS_MAX).contains(&d.boards),
+        &here,
+        "the number of boards must lie between 1 and 65536",
     )?;
     tensors(&plan.network, d)?;
     let known = |t: &TensorIx| shape(d, *t).is_some();
@@ -118,6 +123,11 @@ fn tile(d: &Dataflow, i: usize, s: &Stage, k: usize) -> Rule {
         t.inputs.len() == s.inputs.len() && t.outputs.len() == s.outputs.len(),
         &place,
         "a region per input and output",
+    )?;
+    rule(
+        usize::from(t.home) < d.boards,
+        &place,
+        "the home must be one of the boards",
     )?;
     let regions = t.inputs.iter().chain(&t.outputs);
     for (r, tensor) in regions.zip(s.inputs.iter().chain(&s.outputs)) {

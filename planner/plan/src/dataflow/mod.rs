@@ -103,6 +103,8 @@ pub struct Need {
 pub struct TaskInfo {
     /// Stage, from 0.
     pub stage: u16,
+    /// The board that the task belongs to; 0 is the source of the frame.
+    pub home: u16,
     /// What it reads.
     pub inputs: Vec<Port>,
     /// What it makes.
@@ -298,6 +300,7 @@ impl TaskGraph {
         for (s, stage) in stages.into_iter().enumerate() {
             tasks.extend(stage.tiles.iter().map(|tile| TaskInfo {
                 stage: s as u16,
+                home: tile.home,
                 inputs: ports(&stage.inputs, &tile.inputs),
                 outputs: ports(&stage.outputs, &tile.outputs),
                 macs: tile.macs,

@@ -143,6 +143,8 @@ pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
     pub tasks_unmade: u64,
     /// As an owner: tasks that it ran itself while they were leased.
     pub backups: u64,
+    /// As an owner: leases of tasks that were late at their home board.
+    pub late_leases: u64,
     /// Jobs that failed in a worker.
     pub jobs_failed: u64,
     /// Jobs that ended because their inputs could not be fetched.

@@ -12,6 +12,10 @@ use crate::{
 pub struct Dataflow {
     /// Hex SHA-256 of the model: of the network's operations and, if they were known, of the folded weights.
     pub digest: String,
+    /// The policy by which nodes share tasks.
+    pub placement: Placement,
+    /// Number of boards that [`Tile::home`] counts.
+    pub boards: usize,
     /// Tensors that cross a boundary: the input, stage outputs, the tail's outputs.
     pub tensors: Vec<Tensor>,
     /// Tiled stages, run on edges, in order.
@@ -33,6 +37,20 @@ pub struct Tensor {
     /// How the values of the tensor's objects are stored.
     #[serde(rename = "format")]
     pub element: ElementType,
+}
+
+/// The policy by which nodes share tasks. The decisions of each policy are in the protocol's `edge/placement`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// Every task has a home board, which gets the task as soon as the task is ready. Other boards take only tasks
+    /// that are late.
+    #[default]
+    Home,
+    /// Work stealing, DeepThings' WST: the owner takes tasks from the front, thieves receive tasks from the back,
+    /// and a node without work asks for more. With several stages, a node prefers tasks whose inputs the node
+    /// holds.
+    Steal,
 }
 
 /// How the values of an object are stored, in slots and on the wire. The object's producer rounds them once,
@@ -119,6 +137,8 @@ pub struct Tile {
     /// The region that the tile makes of each stage output. The regions of all tiles cover every map exactly
     /// once. A region may be empty if the map is coarser than the grid.
     pub outputs: Vec<Region>,
+    /// The board that the task belongs to; 0 is the source of the frame, whichever edge that is.
+    pub home: u16,
     /// Exact number of multiply-adds, halo included.
     pub macs: u64,
 }

@@ -29,14 +29,14 @@ mod weights;
 
 pub use boards::Board;
 pub use chain::{ALIGN_FLOATS, Buffer, BufferIx, Chain, Firing, Order, Place, Step, View};
-pub use dataflow::{Border, Dataflow, ElementType, Split, Stage, Tail, Tensor, Tile};
+pub use dataflow::{Border, Dataflow, ElementType, Placement, Split, Stage, Tail, Tensor, Tile};
 pub use estimates::Estimates;
 pub use kernel::{Algorithm, ConvKernel, Isa};
 pub use target::TargetPlan;
 pub use weights::{Packing, Section, WeightFormat};
 
 /// Version of the plan's schema. A change of meaning or layout raises it (see CHANGELOG).
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// A complete plan, as written to `plan.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

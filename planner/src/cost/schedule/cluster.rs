@@ -243,12 +243,36 @@ impl<'a> Cluster<'a> {
             let hops = if remote { HOPS_TO_INPUT - 1.0 } else { 0.0 };
             self.foresee(hops * self.nodes[SOURCE].hop_s, Event::Inputs { task });
         }
+        if let Placement::Home(_) = self.placement {
+            self.lease();
+            return;
+        }
         if self.ready.is_empty() {
             return;
         }
         for board in 1..self.nodes.len() {
             if self.nodes[board].search == Search::Parked {
                 self.ask(board, HOPS_FROM_WORK);
+            }
+        }
+    }
+
+    /// Gives ready tasks to their homes, which have asked before: the lease, the board's request for inputs, the
+    /// inputs.
+    fn lease(&mut self) {
+        for board in 1..self.nodes.len() {
+            while self.has_room(board) {
+                let Some(task) = self.placement.pick(&self.ready, &self.objects, board) else {
+                    break;
+                };
+                self.give(task, board);
+                let remote = self.objects.split(task, board);
+                let hops = if remote.frame + remote.halo > 0 {
+                    HOPS_TO_INPUT
+                } else {
+                    1.0
+                };
+                self.foresee(hops * self.nodes[board].hop_s, Event::Inputs { task });
             }
         }
     }
@@ -360,7 +384,10 @@ impl<'a> Cluster<'a> {
         self.objects.place[task] = Some(board);
         let node = &mut self.nodes[board];
         node.idle += 1;
-        node.jobs -= 1;
+        // With homes, the source gives the next task when it hears of the end.
+        if !matches!(self.placement, Placement::Home(_)) {
+            node.jobs -= 1;
+        }
         let hops = if board == SOURCE { 0.0 } else { 1.0 };
         let hop_s = node.hop_s;
         self.foresee(hops * hop_s, Event::Known { task });
@@ -378,6 +405,9 @@ impl<'a> Cluster<'a> {
 
     /// Handles the source's knowledge that a task is done: tasks that read its outputs may become ready.
     fn known(&mut self, task: usize) {
+        if let (Placement::Home(_), Some((board, _))) = (&self.placement, self.given[task]) {
+            self.nodes[board].jobs -= 1;
+        }
         for &k in &self.graph.tasks[task].consumers {
             let k = k.index();
             self.missing[k] -= 1;

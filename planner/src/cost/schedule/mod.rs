@@ -6,7 +6,8 @@
 //! - A team of a board's cores computes a task that is its whole stage. In one frame, other boards have nothing
 //!   to do during such a task.
 //! - A policy assigns tasks to boards (`placement`): as clusters choose, or in given orders.
-//! - A board with room asks for a task, gets the task, asks for the inputs, gets the inputs: every step is a
+//! - A task with a home is given to its board as soon as the task is ready and the source knows of room there.
+//! - Without homes, a board with room asks for a task, gets the task, asks for the inputs, gets the inputs: every step is a
 //!   message.
 //! - All transfers share the channel (`channel`). The inputs that a board asks of another board come one task
 //!   after the other, at the speed of the slower link of both boards.
@@ -92,6 +93,27 @@ pub fn schedule(
     }
     let cluster = Cluster::new(graph, boards, gateway, times, Placement::Steal);
     cluster.run().0
+}
+
+/// Simulates one frame whose tasks have `homes`, a board per task: boards compute the tasks at home there, as the
+/// boards of a cluster do.
+///
+/// # Panics
+/// As [`schedule`], and when there are fewer homes than tasks.
+pub fn schedule_at_home(
+    graph: &TaskGraph,
+    boards: &[Board],
+    gateway: &Board,
+    times: &[&[TaskTime]],
+    homes: &[usize],
+) -> Schedule {
+    if graph.tasks.is_empty() || boards.is_empty() {
+        return Schedule::default();
+    }
+    let placement = Placement::Home(homes.to_vec());
+    Cluster::new(graph, boards, gateway, times, placement)
+        .run()
+        .0
 }
 
 /// Simulates one frame as [`schedule`] does, but every board computes the tasks that `orders` assigns to the

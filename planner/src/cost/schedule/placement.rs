@@ -10,6 +10,8 @@ pub(super) enum Placement {
     /// The policy of clusters: the source takes tasks from the front, other boards get tasks from the back, and
     /// every board prefers tasks whose inputs lie on the board.
     Steal,
+    /// Every task has a home board, by task id. The source gives a ready task to its home at once.
+    Home(Vec<usize>),
     /// Every board computes the tasks of its list, in the list's order.
     Given(Vec<VecDeque<usize>>),
 }
@@ -118,6 +120,7 @@ impl Placement {
                 };
                 ready.iter().copied().max_by_key(score)
             }
+            Self::Home(homes) => ready.iter().copied().find(|t| homes[*t] == board),
             Self::Given(orders) => {
                 let next = *orders[board].front()?;
                 ready.binary_search(&next).ok()?;

@@ -1,7 +1,7 @@
 //! Small vectors, worked out by hand from the formulas of Darknet's layers.
 
 use super::*;
-use tessera_runtime::program::{ElementType, Head, HeadKind, TailSpec, TensorSpec};
+use tessera_runtime::program::{ElementType, Head, HeadKind, Placement, TailSpec, TensorSpec};
 
 const SQUARE: ImageFrame = ImageFrame {
     width: 100,
@@ -33,6 +33,8 @@ fn program(kind: HeadKind, anchors: &'static [(f32, f32)], shape: [usize; 3]) ->
         model_digest: [0; 32],
         tensors: Box::leak(Box::new([tensor(-1, [100, 100, 3]), tensor(0, shape)])),
         tasks: &[],
+        placement: Placement::Steal,
+        boards: 1,
         stage_starts: &[0],
         tail: TailSpec {
             inputs: &[0],

@@ -108,6 +108,8 @@ fn program_info(program: &Program) -> Result<ProgramInfo, DataflowError> {
     Ok(ProgramInfo {
         plan_hash: program.plan_hash,
         model_digest: program.model_digest,
+        placement: program.placement,
+        boards: program.boards,
         graph: program.task_graph()?,
     })
 }

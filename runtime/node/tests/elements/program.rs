@@ -12,7 +12,9 @@ use std::time::Duration;
 use tessera_plan::{dataflow::Port, region::Region};
 use tessera_runtime::{
     io::{Buffer, TaskIo, View},
-    program::{ElementType, NmsKind, Program, SectionSpec, TailSpec, TaskSpec, TensorSpec},
+    program::{
+        ElementType, NmsKind, Placement, Program, SectionSpec, TailSpec, TaskSpec, TensorSpec,
+    },
 };
 
 /// Rows of all maps.
@@ -69,6 +71,7 @@ macro_rules! task {
     ($stage:literal, $row:literal, $col:literal) => {
         TaskSpec {
             stage: $stage,
+            home: 0,
             row: $row,
             col: $col,
             inputs: &[reads($stage, $row, $col)],
@@ -106,6 +109,8 @@ pub static PROGRAM: Program = Program {
         task!(1, 2, 0),
         task!(1, 2, 1),
     ],
+    placement: Placement::Steal,
+    boards: 1,
     stage_starts: &[0, 6, 12],
     tail: TailSpec {
         inputs: &[2],

@@ -8,7 +8,9 @@ use tessera_plan::{
 };
 use tessera_runtime::{
     io::TaskIo,
-    program::{ElementType, NmsKind, Program, SectionSpec, TailSpec, TaskSpec, TensorSpec},
+    program::{
+        ElementType, NmsKind, Placement, Program, SectionSpec, TailSpec, TaskSpec, TensorSpec,
+    },
 };
 
 /// The map's side.
@@ -57,6 +59,7 @@ const ARENA: usize = FLOATS;
 const fn task(out: &'static [Port], row: u16, col: u16, run: fn(&mut TaskIo<'_>)) -> TaskSpec {
     TaskSpec {
         stage: 0,
+        home: 0,
         row,
         col,
         inputs: IN,
@@ -100,6 +103,8 @@ pub static PROGRAM: Program = Program {
         task(&[whole(1)], 0, 0, toil),
         task(&[whole(1)], 0, 0, spin),
     ],
+    placement: Placement::Steal,
+    boards: 1,
     stage_starts: &[0, 9],
     tail: TailSpec {
         inputs: &[1],

@@ -54,6 +54,15 @@ pub(super) enum Sent {
         to: NodeId,
         request: u32,
     },
+    Offer {
+        to: NodeId,
+    },
+    Want {
+        to: NodeId,
+        request: u32,
+        room: u8,
+        idle: bool,
+    },
     Absent,
     Data,
     Other(MessageKind),
@@ -71,6 +80,17 @@ pub(super) struct EdgeAlone {
 impl EdgeAlone {
     pub fn new(change: impl FnOnce(&mut EdgeConfig)) -> Self {
         Self::of(testkit::two_stages(2), change)
+    }
+
+    /// An edge whose program gives the six tasks these homes.
+    pub fn at_home(homes: [u16; 6], change: impl FnOnce(&mut EdgeConfig)) -> Self {
+        let mut info = testkit::two_stages(2);
+        info.placement = crate::Placement::Home;
+        info.boards = homes.into_iter().max().unwrap_or(0) + 1;
+        for (task, home) in info.graph.tasks.iter_mut().zip(homes) {
+            task.home = home;
+        }
+        Self::of(info, change)
     }
 
     pub fn of(info: ProgramInfo, change: impl FnOnce(&mut EdgeConfig)) -> Self {
@@ -99,6 +119,16 @@ impl EdgeAlone {
         let mut rig = Self::new(change);
         rig.bring_frame();
         rig
+    }
+
+    /// Brings a frame.
+    pub fn frame(&mut self) {
+        let rig = self;
+        assert!(rig.edge.wants_frame());
+        let bytes = 4 * rig.info.tensors[0].region.len();
+        let slot = rig.store.alloc(bytes).expect("a slot");
+        let meta = FrameMeta::default();
+        rig.input(EdgeInput::Frame { slot, meta });
     }
 
     /// Brings a frame: the edge runs task 0 itself.
@@ -231,6 +261,13 @@ fn translate(to: NodeId, m: &Message<'_>) -> Vec<Sent> {
         Message::StealClient { request } => Sent::StealClient {
             to,
             request: request.0,
+        },
+        Message::Offer => Sent::Offer { to },
+        Message::Want(w) => Sent::Want {
+            to,
+            request: w.request.0,
+            room: w.room,
+            idle: w.idle,
         },
         Message::Absent { .. } => Sent::Absent,
         Message::Data(_) => Sent::Data,

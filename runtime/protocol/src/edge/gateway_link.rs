@@ -6,6 +6,7 @@ use super::{Edge, Event};
 use crate::{
     EdgeConfig, FrameId, Incarnation, Micros, NodeId, NodeIncarnation, Notice, Refusal, Ticket,
     info::PlanPrefix,
+    peer::Peer,
     store::Store,
     wire::{
         ClusterState, Envelope, FrameEntry, FrameStatus, Heartbeat, Message, NodeStatus, Reject,
@@ -149,7 +150,7 @@ impl GatewayLink {
 impl Edge {
     /// Writes a heartbeat.
     pub(super) fn write_heartbeat(&mut self, now_us: Micros) {
-        let has_work = self.has_work();
+        let has_work = self.has_work(now_us);
         let seq = self.link.count(now_us, has_work);
         let frames: Vec<FrameEntry> = (self.frames.in_flight())
             .map(|(n, f)| {
@@ -187,6 +188,7 @@ impl Edge {
                 all.extend(t.lease.map(|l| l.thief.id));
             }
         }
+        all.extend(self.homes_to_find());
         all.remove(&self.config.id);
         let turn = self.link.turn;
         let (before, after): (Vec<_>, Vec<_>) = all.into_iter().partition(|&n| n <= turn);
@@ -239,7 +241,7 @@ impl Edge {
     ) {
         if state.seq > self.link.answered && state.seq <= self.link.seq {
             self.link.answer(now_us, state.seq);
-            self.on_verdict(envelope, state);
+            self.on_verdict(now_us, envelope, state);
             if state.work {
                 self.work_somewhere(now_us);
             }
@@ -283,6 +285,9 @@ impl Edge {
         for frame in over {
             self.foreign_frame_over(frame, store);
         }
+        if status.alive {
+            self.offer(Peer::from(&status.node));
+        }
         if let Some(seq) = answers.filter(|_| id != self.config.id) {
             let news: Vec<NodeIncarnation> = self.peers.known_since(id, seq).collect();
             self.incarnations_ended(|p| {
@@ -291,10 +296,10 @@ impl Edge {
         }
     }
 
-    fn on_verdict(&mut self, envelope: &Envelope, state: &ClusterState<'_>) {
+    fn on_verdict(&mut self, now_us: Micros, envelope: &Envelope, state: &ClusterState<'_>) {
         self.link.ticket = state.ticket;
         match state.verdict {
-            Verdict::Welcome => self.welcome(state.contested),
+            Verdict::Welcome => self.welcome(now_us, state.contested),
             Verdict::Register => {
                 self.link.verdict = None;
                 self.link.changed = true;
@@ -304,7 +309,8 @@ impl Edge {
         }
     }
 
-    fn welcome(&mut self, contested: bool) {
+    fn welcome(&mut self, now_us: Micros, contested: bool) {
+        self.offers.joined(now_us);
         self.link.verdict = Some(Verdict::Welcome);
         self.dirty = true;
         if contested && !self.link.contested {

@@ -46,7 +46,8 @@ impl Edge {
             SlotUse::Own
         };
         let copies = spec.needs.iter().zip(from);
-        let copies = copies.filter(|(_, f)| matches!(f, InputSource::Remote(_)));
+        let copies =
+            copies.filter(|(_, f)| matches!(f, InputSource::Remote(_) | InputSource::Early(_)));
         let sizes: Vec<usize> = (spec.outputs.iter().map(|p| info.port_bytes(p)))
             .chain(copies.map(|(n, _)| info.need_bytes(n)))
             .collect();
@@ -65,6 +66,9 @@ impl Edge {
         let mut copies = slots.split_off(spec.outputs.len()).into_iter();
         let id = self.jobs.next_id();
         let (mut pieces, mut pulls) = (Vec::new(), BTreeMap::new());
+        let mut awaits = BTreeMap::new();
+        let early = |f: &InputSource| matches!(f, InputSource::Early(_) | InputSource::Coming(..));
+        let early_needs = (0..from.len()).filter(|k| early(&from[*k])).collect();
         for (k, (need, from)) in spec.needs.iter().zip(from).enumerate() {
             let Need { input, key, region } = *need;
             pieces.push(match *from {
@@ -74,7 +78,16 @@ impl Edge {
                     region,
                     copy: false,
                 },
-                InputSource::Remote(peer) => {
+                InputSource::Coming(slot, region) => {
+                    awaits.insert(k, key.task()?);
+                    InputPiece {
+                        input,
+                        slot,
+                        region,
+                        copy: false,
+                    }
+                }
+                InputSource::Remote(peer) | InputSource::Early(peer) => {
                     let slot = copies.next()?;
                     let object = ObjectId { frame, key };
                     let tag = InputPull { job: id, need: k };
@@ -86,6 +99,9 @@ impl Edge {
                     };
                     let transfer = &mut self.stats.transfer;
                     let pull = (self.receiver).start(tag, peer, object, region, place, transfer);
+                    if matches!(from, InputSource::Early(_)) {
+                        self.receiver.expect_later(pull);
+                    }
                     pulls.insert(k, (pull, peer));
                     InputPiece {
                         input,
@@ -96,7 +112,7 @@ impl Edge {
                 }
             });
         }
-        let stage = if pulls.is_empty() {
+        let stage = if pulls.is_empty() && awaits.is_empty() {
             JobStage::Loaded
         } else {
             JobStage::Loading
@@ -107,6 +123,8 @@ impl Edge {
             stolen,
             stage,
             pieces,
+            awaits,
+            early_needs,
             pulls,
             outputs: slots,
         };
@@ -130,15 +148,21 @@ impl Edge {
         if how.is_ok() {
             let need = &self.info.tasks[job.task.index()].needs[tag.need];
             count_fetched(&mut self.stats.fetched_bytes, &self.info, need);
-            if job.pulls.is_empty() {
-                job.stage = JobStage::Loaded;
-            }
+            job.loaded_if_complete();
             return;
         }
         self.stats.jobs_starved += 1;
         let key = self.info.tasks[job.task.index()].needs[tag.need].key;
         let (frame, stolen, task) = (job.frame, job.stolen, job.task);
+        let early = job.early_needs.contains(&tag.need);
         self.give_up(tag.job, store);
+        if early {
+            // The holder never said that it had the object.
+            if let Some(stolen) = stolen {
+                self.decline(now_us, frame, task, &stolen);
+            }
+            return;
+        }
         if let Some(stolen) = stolen {
             self.stolen_starved(now_us, (frame, task), &stolen, key, holder);
         } else if let Some(maker) = key.task() {
@@ -172,9 +196,63 @@ impl Edge {
                 self.slots.give(slot, store, &mut self.stats);
             }
         }
+        self.serve_made();
+        self.made_here(job.frame, job.task, store);
         match own {
             Some(number) => self.release_own_frame(number, store),
             None => self.release_foreign_frame(job.frame, store),
+        }
+    }
+
+    /// Continues jobs of this node that wait for a task's outputs; gives up those that wait in vain.
+    fn made_here(&mut self, frame: FrameId, task: TaskId, store: &mut impl Store) {
+        let waits = |j: &PendingJob| j.frame == frame && j.awaits.values().any(|t| *t == task);
+        let waiting: Vec<JobId> = (self.jobs.iter())
+            .filter(|(_, j)| waits(j))
+            .map(|(id, _)| id)
+            .collect();
+        let info = std::sync::Arc::clone(&self.info);
+        for id in waiting {
+            let Some(job) = self.jobs.get_mut(id) else {
+                continue;
+            };
+            let needs = &info.tasks[job.task.index()].needs;
+            let mut in_vain = false;
+            let of_task: Vec<usize> = (job.awaits.iter())
+                .filter(|(_, t)| **t == task)
+                .map(|(k, _)| *k)
+                .collect();
+            for k in of_task {
+                let key = needs[k].key;
+                let object = ObjectId { frame, key };
+                let own = (frame.source == self.config.id
+                    && frame.incarnation == self.config.incarnation)
+                    .then_some(frame.number);
+                match super::find(&self.frames, &self.foreign, &info, own, &object) {
+                    Some((slot, region)) => {
+                        (job.pieces[k].slot, job.pieces[k].region) = (slot, region);
+                        job.awaits.remove(&k);
+                    }
+                    None => in_vain = true,
+                }
+            }
+            job.loaded_if_complete();
+            if in_vain {
+                self.withdraw(id, store);
+            }
+        }
+    }
+
+    /// Gives up a job whose inputs will not be made where they were expected.
+    pub(super) fn withdraw(&mut self, id: JobId, store: &mut impl Store) {
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let (frame, task, stolen) = (job.frame, job.task, job.stolen);
+        self.give_up(id, store);
+        if let Some(stolen) = stolen {
+            let now_us = self.clock.unwrap_or(0);
+            self.decline(now_us, frame, task, &stolen);
         }
     }
 

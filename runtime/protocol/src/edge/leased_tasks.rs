@@ -7,6 +7,7 @@ use super::{Edge, placement::Choice, send::Outgoing, task_table::IssuedLease};
 use crate::{
     FrameNumber, Micros, NodeIncarnation, RequestId, TaskId,
     peer::Peer,
+    retry::Retry,
     wire::{self, Failed, FailureReason, NO_TASK, Reject, Renew, Report, ReportAck},
 };
 
@@ -38,7 +39,7 @@ impl Edge {
             }
             return Ok(());
         }
-        let found = self.pick_for(thief);
+        let found = self.pick_for(now_us, thief);
         if let Some(known) = self.peers.get_mut(thief.who()) {
             known.request = (request, found.is_none());
         }
@@ -57,7 +58,7 @@ impl Edge {
         Ok(())
     }
 
-    fn give_lease(
+    pub(super) fn give_lease(
         &mut self,
         now_us: Micros,
         number: FrameNumber,
@@ -69,6 +70,8 @@ impl Edge {
         self.next_expiry_us = self.next_expiry_us.min(until_us);
         // An idle worker may want to run a backup copy of the task.
         self.dirty = true;
+        let [first, most] = self.config.retry_us;
+        let again = (self.policy().waits()).then_some(Retry::after(now_us, first, most));
         if let Some(frame) = self.frames.live_mut(number) {
             let t = frame.tasks.get_mut(task);
             if t.returned > 0 {
@@ -79,19 +82,26 @@ impl Edge {
                 request,
                 since_us: now_us,
                 until_us,
+                again,
             });
+            t.reassigned();
+            let early = t.missing > 0;
+            let sum = frame.tasks.assignments_of(&self.info, task);
+            frame.tasks.get_mut(task).early = early.then_some(sum);
             frame.tasks.refresh(task);
         }
     }
 
-    fn pick_for(&self, thief: Peer) -> Option<Choice> {
-        let fits = |c: Choice| {
-            let holders = self.holders_for(c.number, c.task);
-            holders.is_some_and(|(nodes, _)| nodes.len() <= wire::LeaseGrant::HOLDERS_MAX)
-        };
+    fn pick_for(&self, now_us: Micros, thief: Peer) -> Option<Choice> {
+        let fits = |c: Choice| self.lease_fits(c);
         let who = thief.who();
-        let placement = self.config.placement;
-        placement.for_thief(&self.situation(), who, fits)
+        self.policy().for_thief(&self.situation(now_us), who, fits)
+    }
+
+    /// True when a lease can name all holders of a task's inputs.
+    pub(super) fn lease_fits(&self, c: Choice) -> bool {
+        let holders = self.holders_for(c.number, c.task);
+        holders.is_some_and(|(nodes, _)| nodes.len() <= wire::LeaseGrant::HOLDERS_MAX)
     }
 
     fn lease_of(&self, thief: Peer, request: RequestId) -> Option<(FrameNumber, TaskId)> {
@@ -118,6 +128,7 @@ impl Edge {
             return Err(Reject::Stale);
         }
         known.renew = renew.seq;
+        let waits = self.policy().waits();
         let (lease, cap) = (self.config.lease_us, self.config.lease_us_max);
         let mut wanted = 0;
         for (i, r) in renew.leases.iter().enumerate() {
@@ -129,10 +140,16 @@ impl Edge {
             if t.done() || frame.failed {
                 continue;
             }
+            let answers = t.lease.is_some_and(|l| l.answers(thief, request));
+            if waits && !answers && t.missing > 0 {
+                // The task was given early, and its inputs come from elsewhere by now.
+                continue;
+            }
             wanted |= 1 << i;
             if let Some(l) = &mut t.lease
                 && l.answers(thief, request)
             {
+                l.again = None;
                 let until_us = (now_us + lease).min(l.since_us.saturating_add(cap));
                 l.until_us = l.until_us.max(until_us);
                 self.stats.leases_renewed += 1;
@@ -150,6 +167,7 @@ impl Edge {
     pub(super) fn on_done(&mut self, now_us: Micros, thief: Peer, report: Report) {
         let who = thief.who();
         let mut keep = false;
+        self.measure(now_us, thief, report);
         if let Some(frame) = self.frames.live_mut(report.number) {
             let t = frame.tasks.get(report.task);
             if t.holders.contains(&who) {
@@ -168,6 +186,27 @@ impl Edge {
         });
     }
 
+    /// Notes how long a leased task took.
+    fn measure(&mut self, now_us: Micros, thief: Peer, report: Report) {
+        let Some(frame) = self.frames.live(report.number) else {
+            return;
+        };
+        let t = frame.tasks.get(report.task);
+        let (lease, inputs_us) = (t.lease, t.inputs_us);
+        if let Some(l) = lease.filter(|l| l.answers(thief, report.request)) {
+            let (info, who) = (&self.info, thief.who());
+            let paces = &mut self.offers.paces;
+            paces.finished(
+                info,
+                report.task,
+                who,
+                l.since_us.max(inputs_us),
+                now_us,
+                true,
+            );
+        }
+    }
+
     /// Ends the lease that a report is about. Returns true when there was such a lease.
     fn end_lease(&mut self, thief: Peer, report: Report) -> bool {
         let Some(frame) = self.frames.live_mut(report.number) else {
@@ -179,6 +218,7 @@ impl Edge {
             return false;
         }
         t.lease = None;
+        t.reassigned();
         frame.tasks.refresh(report.task);
         self.dirty = true;
         true
@@ -187,14 +227,17 @@ impl Edge {
     pub(super) fn on_failed(&mut self, thief: Peer, failed: &Failed<'_>) {
         let report = failed.report;
         if self.end_lease(thief, report) {
-            if failed.why != FailureReason::Declined
-                && let Some(frame) = self.frames.live_mut(report.number)
-            {
+            if let Some(frame) = self.frames.live_mut(report.number) {
                 let t = frame.tasks.get_mut(report.task);
-                t.returned = t.returned.saturating_add(1);
+                let count = if failed.why == FailureReason::Declined {
+                    &mut t.declined
+                } else {
+                    &mut t.returned
+                };
+                *count = count.saturating_add(1);
             }
             match failed.why {
-                FailureReason::Declined => {}
+                FailureReason::Declined => self.no_room_at(thief),
                 FailureReason::Worker => self.attempt_failed(report.number, report.task),
                 FailureReason::Lost => {
                     for l in failed.lost {
@@ -227,6 +270,7 @@ impl Edge {
                     continue;
                 }
                 t.lease = None;
+                t.reassigned();
                 t.returned = t.returned.saturating_add(1);
                 expired.push(k);
             }
@@ -257,6 +301,7 @@ impl Edge {
             for (k, t) in frame.tasks.iter_mut() {
                 if t.lease.is_some_and(|l| dead(l.thief.who())) {
                     t.lease = None;
+                    t.reassigned();
                     t.returned = t.returned.saturating_add(1);
                     back.push(k);
                 }

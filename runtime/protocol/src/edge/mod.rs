@@ -18,6 +18,8 @@
 //! | `leased_tasks` | own tasks that thieves run: this node is the victim |
 //! | `stolen_tasks` | other nodes' tasks that this node runs: this node is the thief |
 //! | `placement` | the policy: which node runs which task |
+//! | `wants` | what this node has room for, told to the sources that it knows |
+//! | `offers` | boards that wait for tasks of this source, and what they are given |
 //! | `search` | asking the gateway for a victim, and the victim for a task |
 //! | `reports` | telling owners the outcome of leases, and renewing leases still in work |
 //! | `results` | telling the gateway where finished outputs lie |
@@ -33,8 +35,11 @@
 mod edge_alone;
 mod foreign_frames;
 mod gateway_link;
+#[cfg(test)]
+mod home_tests;
 mod jobs;
 mod leased_tasks;
+mod offers;
 mod own_frames;
 mod own_tasks;
 mod peers;
@@ -52,13 +57,23 @@ mod stolen_tests;
 mod task_table;
 #[cfg(test)]
 mod tests;
+mod wants;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use self::{
-    foreign_frames::ForeignFrames, gateway_link::GatewayLink, own_frames::OwnFrames, peers::Peers,
-    pending_job::PendingJobs, placement::Situation, reports::Reports, search::Search,
-    send::Outgoing, slots::Slots,
+    foreign_frames::ForeignFrames,
+    gateway_link::GatewayLink,
+    offers::Offers,
+    own_frames::OwnFrames,
+    peers::Peers,
+    pending_job::PendingJobs,
+    placement::{Policy, Situation},
+    reports::Reports,
+    search::Search,
+    send::Outgoing,
+    slots::Slots,
+    wants::Wants,
 };
 use super::{
     EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job, Micros,
@@ -89,6 +104,8 @@ pub struct Edge {
     slots: Slots,
     jobs: PendingJobs,
     search: Search,
+    wants: Wants,
+    offers: Offers,
     reports: Reports,
     /// Before this time no given lease ends.
     next_expiry_us: Micros,
@@ -140,6 +157,8 @@ impl Edge {
             receiver: Receiver::new(config.transfer),
             link: GatewayLink::new(&config),
             search: Search::new(&config),
+            wants: Wants::default(),
+            offers: Offers::default(),
             reports: Reports::default(),
             config,
             info,
@@ -297,22 +316,26 @@ impl Edge {
         if now_us >= self.next_expiry_us {
             self.expire_leases(now_us);
         }
-        if self.next_backup_us.is_some_and(|at| at <= now_us) {
+        if self.next_backup_us.is_some_and(|at| at <= now_us) || self.offers.is_due(now_us) {
             self.dirty = true;
         }
         if std::mem::take(&mut self.dirty) {
             self.start_own_jobs(now_us, store);
+            self.give_home_tasks(now_us);
             if self.frames.len() == 0 && self.jobs.is_empty() && self.foreign.is_empty() {
                 self.slots.rest(store);
             }
         }
         self.steal(now_us);
+        self.tell_wants(now_us);
     }
 
     fn wake(&self, now_us: Micros) -> Micros {
         let times = [
-            Some(self.link.next(now_us, self.has_work())),
-            self.search_next(),
+            Some(self.link.next(now_us, self.has_work(now_us))),
+            self.search_next(now_us),
+            self.wants.next(now_us),
+            self.offers.next(),
             self.reports.next(),
             self.results_next(),
             (self.next_expiry_us < Micros::MAX).then_some(self.next_expiry_us),
@@ -376,17 +399,48 @@ impl Edge {
         Some(to.addr)
     }
 
-    fn has_work(&self) -> bool {
-        self.config.placement.offers_work(&self.situation())
+    /// Queues what other nodes asked for while it was being made.
+    fn serve_made(&mut self) {
+        if !self.serve.waits() {
+            return;
+        }
+        let (frames, foreign, info) = (&self.frames, &self.foreign, &self.info);
+        let (me, jobs) = (self.me.who(), &self.jobs);
+        let here = |o: &ObjectId| {
+            let own = (o.frame.source == me.id && o.frame.incarnation == me.incarnation)
+                .then_some(o.frame.number);
+            find(frames, foreign, info, own, o).is_some()
+        };
+        let coming = |o: &ObjectId| {
+            o.key
+                .task()
+                .is_some_and(|t| jobs.making(o.frame, t).is_some())
+        };
+        self.serve.made(here, coming);
+    }
+
+    fn has_work(&self, now_us: Micros) -> bool {
+        self.policy().offers_work(&self.situation(now_us))
+    }
+
+    /// The policy of this node's program.
+    fn policy(&self) -> Policy {
+        Policy(self.info.placement)
     }
 
     /// The state that placement may read.
-    fn situation(&self) -> Situation<'_> {
+    fn situation(&self, now_us: Micros) -> Situation<'_> {
         Situation {
             info: &self.info,
             config: &self.config,
+            me: self.me.who(),
+            now_us,
             frames: &self.frames,
+            peers: &self.peers,
+            paces: &self.offers.paces,
+            missing_after_us: self.offers.missing_after_us(),
             jobs: self.jobs.len(),
+            active: self.jobs.active(),
             foreign_bytes: self.slots.foreign_bytes(),
         }
     }

@@ -6,7 +6,7 @@
 
 use super::{
     Edge,
-    pending_job::{InputSource, PendingJob},
+    pending_job::{InputSource, JobStage, PendingJob},
     placement::{Backup, Choice},
     task_table::ResultState,
 };
@@ -15,21 +15,24 @@ use crate::{
 };
 use tessera_plan::files::counters::{FRAME_RUNS_MAX, FrameRun};
 
+use tessera_plan::dataflow::ObjectKey;
+
 impl Edge {
     /// Begins tasks of own frames while there is room for jobs.
     pub(super) fn start_own_jobs(&mut self, now_us: Micros, store: &mut impl Store) {
         self.next_backup_us = None;
+        self.take_back_misled(store);
         while self.jobs.len() < self.config.jobs_max {
-            let placement = self.config.placement;
-            if let Some(choice) = placement.next_own(&self.situation()) {
-                if !self.start_own(choice, store) {
+            let policy = self.policy();
+            if let Some(choice) = policy.next_own(&self.situation(now_us)) {
+                if !self.start_own(now_us, choice, store) {
                     return;
                 }
                 continue;
             }
-            match placement.backup(&self.situation(), now_us) {
+            match policy.backup(&self.situation(now_us)) {
                 Backup::Now(choice) => {
-                    if !self.start_own(choice, store) {
+                    if !self.start_own(now_us, choice, store) {
                         return;
                     }
                     self.stats.backups += 1;
@@ -44,24 +47,17 @@ impl Edge {
     }
 
     /// Begins a task; `false` when there are not enough slots.
-    fn start_own(&mut self, choice: Choice, store: &mut impl Store) -> bool {
+    fn start_own(&mut self, now_us: Micros, choice: Choice, store: &mut impl Store) -> bool {
         let Choice { number, task } = choice;
         let info = std::sync::Arc::clone(&self.info);
         let Some(frame) = self.frames.live(number) else {
             return false;
         };
-        let me: NodeIncarnation = self.me.who();
         let mut from = Vec::with_capacity(info.tasks[task.index()].needs.len());
         for need in &info.tasks[task.index()].needs {
-            let there = |maker: TaskId| {
-                let holders = &frame.tasks.get(maker).holders;
-                let peers = holders.iter().filter(|h| **h != me);
-                let known = peers.filter_map(|h| self.peers.get(*h));
-                known.max_by_key(|k| k.seen_us).map(|k| k.peer)
-            };
             let found = match frame.find(&info, need.key) {
                 Some((slot, region)) => Some(InputSource::Local(slot, region)),
-                None => need.key.task().and_then(there).map(InputSource::Remote),
+                None => self.elsewhere(number, need.key),
             };
             match found {
                 Some(f) => from.push(f),
@@ -85,9 +81,57 @@ impl Edge {
                 self.stats.tasks_reissued += 1;
             }
             t.job = Some(id);
+            t.job_since_us = now_us;
+            t.reassigned();
+            let early = t.missing > 0;
+            let sum = frame.tasks.assignments_of(&info, task);
+            frame.tasks.get_mut(task).early = early.then_some(sum);
             frame.tasks.refresh(task);
         }
         true
+    }
+
+    /// Where an object of an own frame is, or is being made, if it is not in a slot of this node.
+    fn elsewhere(&self, number: FrameNumber, key: ObjectKey) -> Option<InputSource> {
+        let ObjectKey::Output { task, output } = key else {
+            return None;
+        };
+        let t = self.frames.live(number)?.tasks.get(task);
+        if t.done() {
+            let peers = t.holders.iter().filter(|h| **h != self.me.who());
+            let known = peers.filter_map(|h| self.peers.get(*h));
+            let latest = known.max_by_key(|k| k.seen_us)?;
+            return Some(InputSource::Remote(latest.peer));
+        }
+        if t.job.is_some() {
+            let job = self.jobs.making(self.frame_id(number), task)?;
+            let slot = *job.outputs.get(usize::from(output))?;
+            return Some(InputSource::Coming(slot, self.info.region(key)?));
+        }
+        Some(InputSource::Early(t.lease?.thief))
+    }
+
+    /// Takes back tasks that were given early and whose inputs come from elsewhere by now.
+    fn take_back_misled(&mut self, store: &mut impl Store) {
+        let info = std::sync::Arc::clone(&self.info);
+        let mut jobs = Vec::new();
+        for (_, frame) in self.frames.in_flight_mut() {
+            for task in frame.tasks.misled(&info) {
+                let t = frame.tasks.get_mut(task);
+                t.early = None;
+                if t.lease.take().is_some() {
+                    t.reassigned();
+                }
+                jobs.extend(t.job);
+                frame.tasks.refresh(task);
+            }
+        }
+        for id in jobs {
+            let waits = |j: &mut PendingJob| j.stage == JobStage::Loading;
+            if self.jobs.get_mut(id).is_some_and(waits) {
+                self.give_up(id, store);
+            }
+        }
     }
 
     fn undo_unreachable(&mut self, number: FrameNumber, maker: TaskId) {
@@ -107,6 +151,13 @@ impl Edge {
     pub(super) fn own_done(&mut self, now_us: Micros, job: &PendingJob) {
         self.stats.tasks_own += 1;
         let me = self.me.who();
+        let since_us = (self.frames.live(job.frame.number)).map_or(now_us, |f| {
+            let t = f.tasks.get(job.task);
+            t.job_since_us.max(t.inputs_us)
+        });
+        self.offers
+            .paces
+            .finished(&self.info, job.task, me, since_us, now_us, false);
         self.finished(now_us, job.frame.number, job.task, me);
     }
 
@@ -120,6 +171,9 @@ impl Edge {
         let t = frame.tasks.get_mut(job.task);
         if t.job == Some(id) {
             t.job = None;
+            if !good {
+                t.reassigned();
+            }
         }
         frame.tasks.refresh(job.task);
         let settled = frame.tasks.get(job.task).settled;
@@ -193,6 +247,12 @@ impl Edge {
         self.dirty = true;
         let known = frame.tasks.get(task).first.is_some();
         let first = frame.tasks.finished(&self.info, task, holder);
+        for consumer in &self.info.tasks[task.index()].consumers {
+            let t = frame.tasks.get_mut(*consumer);
+            if t.missing == 0 {
+                t.inputs_us = self.clock.unwrap_or(0);
+            }
+        }
         if first && !known {
             *self.stats.tasks_by_node.entry(holder.id).or_insert(0) += 1;
             frame.note_end(now_us, self.info.tasks[task.index()].stage);
@@ -229,6 +289,8 @@ impl Edge {
     /// Handles ended incarnations: outputs that they held are lost, tasks that they had come back.
     pub(super) fn incarnations_ended(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
         self.return_leases(&dead);
+        self.peers.ended(&dead);
+        self.offers.paces.forget(&dead);
         let info = std::sync::Arc::clone(&self.info);
         for (_, frame) in self.frames.in_flight_mut() {
             let mut lost = Vec::new();

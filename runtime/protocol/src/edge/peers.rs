@@ -19,8 +19,30 @@ pub struct KnownPeer {
     pub request: (RequestId, bool),
     /// Number of the process's latest renewal.
     pub renew: u32,
+    /// The process's standing request for tasks of this node, if the process waits for such.
+    pub want: Option<StandingWant>,
     /// The latest heartbeat that this node had sent when the process first spoke.
     since: u32,
+}
+
+/// A board's standing request: the numbers of the leases that may answer it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandingWant {
+    /// Number of the request.
+    pub request: RequestId,
+    /// Number of the next lease.
+    pub next: RequestId,
+    /// First number that the board has not set aside.
+    pub end: RequestId,
+    /// True when the board had no task at all.
+    pub idle: bool,
+}
+
+impl StandingWant {
+    /// Number of tasks that the board still has room for.
+    pub const fn room(&self) -> u32 {
+        self.end.0.saturating_sub(self.next.0)
+    }
 }
 
 /// All known processes, within a bound.
@@ -51,6 +73,7 @@ impl Peers {
             seen_us: now_us,
             request: (RequestId(0), false),
             renew: 0,
+            want: None,
             since: heartbeat,
         };
         self.known.insert(peer.who(), known);
@@ -64,6 +87,20 @@ impl Peers {
     /// A known process; `None` when the process has not spoken or was forgotten.
     pub fn get_mut(&mut self, who: NodeIncarnation) -> Option<&mut KnownPeer> {
         self.known.get_mut(&who)
+    }
+
+    /// All known processes.
+    pub fn iter(&self) -> impl Iterator<Item = &KnownPeer> {
+        self.known.values()
+    }
+
+    /// Notes that processes have ended: they wait for nothing.
+    pub fn ended(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
+        for (who, known) in &mut self.known {
+            if dead(*who) {
+                known.want = None;
+            }
+        }
     }
 
     /// The processes of a node that this node did not know when it sent heartbeat `seq`.

@@ -1,6 +1,6 @@
 //! The state of tasks on their way to a worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     FrameId, Job, JobId, ProgramInfo, PullId, RequestId, TaskId, peer::Peer, store::SlotId,
@@ -53,6 +53,10 @@ pub struct PendingJob {
     pub stage: JobStage,
     /// For each need of the task, the piece that covers the need.
     pub pieces: Vec<InputPiece>,
+    /// For each need that a job of this node is making, the task.
+    pub awaits: BTreeMap<usize, TaskId>,
+    /// Needs whose objects were not made when the job began.
+    pub early_needs: BTreeSet<usize>,
     /// For each need under way, the pull and the holder.
     pub pulls: BTreeMap<usize, (PullId, Peer)>,
     /// For each output of the task, the slot.
@@ -77,8 +81,12 @@ pub struct InputPiece {
 pub enum InputSource {
     /// On this node, in this slot, which holds this box.
     Local(SlotId, Region),
+    /// On this node, once a job of this node has made it: the job's slot, and its box.
+    Coming(SlotId, Region),
     /// On another node.
     Remote(Peer),
+    /// On another node, once that node has made it.
+    Early(Peer),
 }
 
 /// All jobs of this node.
@@ -89,9 +97,21 @@ pub struct PendingJobs {
 }
 
 impl PendingJobs {
+    /// The job of this node that makes a task's outputs.
+    pub fn making(&self, frame: FrameId, task: TaskId) -> Option<&PendingJob> {
+        let mut all = self.jobs.values();
+        all.find(|j| j.frame == frame && j.task == task)
+    }
+
     /// Number of jobs.
     pub fn len(&self) -> usize {
         self.jobs.len()
+    }
+
+    /// Number of jobs without those that wait for objects that are not made yet.
+    pub fn active(&self) -> usize {
+        let waits = |j: &PendingJob| j.stage == JobStage::Loading && !j.early_needs.is_empty();
+        self.jobs.values().filter(|j| !waits(j)).count()
     }
 
     /// A fresh id for a job.
@@ -133,6 +153,14 @@ impl PendingJobs {
 }
 
 impl PendingJob {
+    /// Notes that all inputs are here, if they are.
+    pub fn loaded_if_complete(&mut self) {
+        let complete = self.pulls.is_empty() && self.awaits.is_empty();
+        if complete && self.stage == JobStage::Loading {
+            self.stage = JobStage::Loaded;
+        }
+    }
+
     /// The job in the form that the shell receives.
     pub fn to_job(&self, id: JobId, info: &ProgramInfo) -> Job {
         let mut inputs = vec![Vec::new(); info.tasks[self.task.index()].inputs.len()];

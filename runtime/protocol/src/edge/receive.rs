@@ -41,8 +41,25 @@ impl Edge {
     }
 
     fn on_request(&mut self, addr: SocketAddr, envelope: &Envelope, request: &Request<'_>) {
-        let here = envelope.to_incarnation == Some(self.me.incarnation)
-            && self.find(&request.object).is_some();
+        let for_me = envelope.to_incarnation == Some(self.me.incarnation);
+        let here = for_me && self.find(&request.object).is_some();
+        let object = request.object;
+        let maker = object.key.task().filter(|_| for_me && !here);
+        if maker.is_some_and(|t| self.jobs.making(object.frame, t).is_some()) {
+            let to = Peer {
+                id: envelope.from,
+                incarnation: envelope.incarnation,
+                addr,
+            };
+            self.serve
+                .request_later(to, request, &mut self.stats.transfer);
+            self.enqueue(Outgoing::Later {
+                to: addr,
+                incarnation: envelope.incarnation,
+                pull: request.pull,
+            });
+            return;
+        }
         if !here {
             self.enqueue(Outgoing::Absent {
                 to: addr,
@@ -112,6 +129,11 @@ impl Edge {
             Message::StealClient { request } => self.on_steal_client(now_us, peer, *request),
             Message::Lease(lease) => self.on_lease(now_us, envelope, peer, lease, store),
             Message::NoWork { request } => self.on_no_work(now_us, envelope, *request),
+            Message::Offer => {
+                self.learn_source(now_us, peer);
+                Ok(())
+            }
+            Message::Want(want) => self.on_want(peer, want),
             Message::Renew(renew) => self.on_renew(now_us, peer, renew),
             Message::Renewed { seq, wanted } => self.on_renewed(peer, *seq, *wanted, store),
             Message::Done(report) => {
@@ -129,8 +151,9 @@ impl Edge {
             }
             Message::Absent { pull } => {
                 let transfer = &mut self.stats.transfer;
-                self.receiver.on_absent(envelope, *pull, transfer)
+                self.receiver.on_absent(envelope, now_us, *pull, transfer)
             }
+            Message::Later { pull } => self.receiver.on_later(now_us, envelope, *pull),
             _ => Err(Reject::Unexpected),
         }
     }

@@ -73,8 +73,8 @@ impl Search {
 
 impl Edge {
     /// True when this node wants another task.
-    fn wants_work(&self) -> bool {
-        self.link.joined() && self.config.placement.wants_work(&self.situation())
+    fn wants_work(&self, now_us: Micros) -> bool {
+        self.link.joined() && self.policy().wants_work(&self.situation(now_us))
     }
 
     /// Takes the next step in search of work.
@@ -83,7 +83,7 @@ impl Edge {
         match self.search.state {
             State::Parked => {}
             State::Resting { until_us } => {
-                if until_us <= now_us && self.wants_work() {
+                if until_us <= now_us && self.wants_work(now_us) {
                     match self.search.last {
                         Some(victim) => self.ask_victim(now_us, victim),
                         None => self.ask_gateway(now_us),
@@ -91,7 +91,7 @@ impl Edge {
                 }
             }
             State::AskingGateway { again } if again.is_due(now_us) => {
-                if self.wants_work() {
+                if self.wants_work(now_us) {
                     let again = again.repeat(now_us, most);
                     self.search.state = State::AskingGateway { again };
                     self.enqueue(Outgoing::StealGateway);
@@ -121,10 +121,10 @@ impl Edge {
     }
 
     /// When the search continues.
-    pub(super) fn search_next(&self) -> Option<Micros> {
+    pub(super) fn search_next(&self, now_us: Micros) -> Option<Micros> {
         match self.search.state {
             State::Parked => None,
-            State::Resting { until_us } => self.wants_work().then_some(until_us),
+            State::Resting { until_us } => self.wants_work(now_us).then_some(until_us),
             State::AskingGateway { again } | State::AskingVictim { again, .. } => Some(again.at_us),
         }
     }
@@ -180,7 +180,7 @@ impl Edge {
     /// Notes that a victim has given a task: the search may continue at once.
     pub(super) fn task_found(&mut self, now_us: Micros, victim: Peer) {
         self.search.pause_us = self.config.backoff_us[0];
-        let keeps = self.config.placement.keeps_victim(&self.info);
+        let keeps = self.policy().keeps_victim(&self.info);
         self.search.last = keeps.then_some(victim);
         self.search.state = State::Resting { until_us: now_us };
     }
@@ -208,7 +208,10 @@ impl Edge {
         match victim.as_ref().map(Peer::from) {
             Some(victim) if victim.id != self.config.id => {
                 self.stats.hints_found += 1;
-                if self.wants_work() {
+                if self.policy().waits() {
+                    self.learn_source(now_us, victim);
+                    self.back_off(now_us);
+                } else if self.wants_work(now_us) {
                     self.ask_victim(now_us, victim);
                 } else {
                     self.search.state = State::Resting { until_us: now_us };
@@ -226,6 +229,9 @@ impl Edge {
         envelope: &Envelope,
         request: RequestId,
     ) -> Result<(), Reject> {
+        if self.wants.heard(now_us, envelope, request) {
+            return Ok(());
+        }
         if !self.search.asked(envelope, request) {
             return Err(Reject::Unexpected);
         }

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 
 use super::Edge;
 use crate::{
-    FrameNumber, Incarnation, Micros, PullId, RequestId, TaskId,
+    FrameNumber, Incarnation, Micros, NodeIncarnation, PullId, RequestId, TaskId,
     peer::Peer,
     wire::{
         Failed, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew, Report, ReportAck,
     },
 };
-use tessera_plan::dataflow::ObjectKey;
 
 /// A datagram to be encoded when its turn comes.
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +53,24 @@ pub(super) enum Outgoing {
         incarnation: Incarnation,
         pull: PullId,
     },
+    Later {
+        to: SocketAddr,
+        incarnation: Incarnation,
+        pull: PullId,
+    },
     Bye,
+    Offer {
+        to: Peer,
+    },
+    Want {
+        to: NodeIncarnation,
+    },
 }
 
 impl Edge {
     /// Queues the messages that are due, for the first time or again.
     pub(super) fn repeat(&mut self, now_us: Micros) {
-        if self.link.next(now_us, self.has_work()) <= now_us {
+        if self.link.next(now_us, self.has_work(now_us)) <= now_us {
             // The heartbeat is written at once, so that it is due only once.
             if !self
                 .outgoing
@@ -75,6 +85,7 @@ impl Edge {
         }
         self.repeat_results(now_us);
         self.repeat_reports(now_us);
+        self.repeat_leases(now_us);
     }
 
     /// Encodes a datagram; `None` when the message has become pointless.
@@ -123,11 +134,25 @@ impl Edge {
                 Message::Absent { pull }.encode(self.me.to(Some(incarnation)), &mut self.out);
                 Some((to, MessageKind::Absent))
             }
+            Outgoing::Later {
+                to,
+                incarnation,
+                pull,
+            } => {
+                Message::Later { pull }.encode(self.me.to(Some(incarnation)), &mut self.out);
+                Some((to, MessageKind::Later))
+            }
+            Outgoing::Offer { to } => self.write_to(&Message::Offer, to),
+            Outgoing::Want { to } => self.write_want(to),
             Outgoing::Bye => self.write_to_gateway(&Message::Bye),
         }
     }
 
-    fn write_to(&mut self, message: &Message<'_>, to: Peer) -> Option<(SocketAddr, MessageKind)> {
+    pub(super) fn write_to(
+        &mut self,
+        message: &Message<'_>,
+        to: Peer,
+    ) -> Option<(SocketAddr, MessageKind)> {
         message.encode(self.me.to(Some(to.incarnation)), &mut self.out);
         Some((to.addr, message.kind()))
     }
@@ -149,13 +174,15 @@ impl Edge {
         let mut nodes: Vec<PeerAddress> = Vec::new();
         let mut needs = Vec::with_capacity(self.info.tasks[task.index()].needs.len());
         for need in &self.info.tasks[task.index()].needs {
-            let holder = match (need.key, need.key.task()) {
-                (ObjectKey::Output { .. }, Some(maker)) => {
-                    let holders = &frame.tasks.get(maker).holders;
-                    let here = holders.iter().find(|h| **h == me);
-                    *here.or_else(|| holders.first())?
+            let maker = need.key.task().map(|t| frame.tasks.get(t));
+            let (holder, early) = match maker {
+                Some(t) if t.done() => {
+                    let here = t.holders.iter().find(|h| **h == me);
+                    (*here.or_else(|| t.holders.first())?, 0)
                 }
-                _ => me,
+                Some(t) if t.job.is_some() => (me, LeaseGrant::EARLY),
+                Some(t) => (t.lease?.thief.who(), LeaseGrant::EARLY),
+                None => (me, 0),
             };
             let known = nodes.iter().position(|n| n.who() == holder);
             let index = match known {
@@ -171,7 +198,12 @@ impl Edge {
                     nodes.len() - 1
                 }
             };
-            needs.push(u8::try_from(index).ok()?);
+            needs.push(
+                u8::try_from(index)
+                    .ok()
+                    .filter(|i| *i < LeaseGrant::EARLY)?
+                    | early,
+            );
         }
         Some((nodes, needs))
     }

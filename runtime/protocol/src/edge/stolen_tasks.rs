@@ -12,10 +12,10 @@ use super::{
 use crate::{
     FrameId, Micros, RequestId, TaskId,
     peer::Peer,
-    store::Store,
+    store::{SlotId, Store},
     wire::{Envelope, FailureReason, LeaseGrant, LostObject, Reject, key_to_wire},
 };
-use tessera_plan::dataflow::ObjectKey;
+use tessera_plan::{dataflow::ObjectKey, region::Region};
 
 impl Edge {
     pub(super) fn on_lease(
@@ -37,18 +37,33 @@ impl Edge {
             lease_us: lease.lease_us.into(),
             revoked: false,
         };
+        let waited = self.policy().waits() && lease.request <= self.search.request;
         if !self.search.asked(envelope, lease.request) {
             let known = self.reports.owed.contains_key(&lease.request)
                 || (self.jobs.iter())
                     .any(|(_, j)| j.stolen.is_some_and(|s| s.request == lease.request));
+            if known && waited {
+                // The owner does not know that the lease has come.
+                self.reports.renew_by(now_us);
+            }
             if known || lease.request > self.search.request {
                 return Err(Reject::Unexpected);
             }
-            // The lease came too late: this node has asked another victim since.
-            self.decline(now_us, frame, lease.task, &stolen);
-            return Ok(());
+            if !waited {
+                // The lease came too late: this node has asked another victim since.
+                self.decline(now_us, frame, lease.task, &stolen);
+                return Ok(());
+            }
         }
-        self.task_found(now_us, owner);
+        if waited {
+            // Tells the owner that the lease has come.
+            self.reports.renew_by(now_us + self.config.retry_us[0] / 4);
+            if !self.wants.got(now_us, owner, lease.request) {
+                return Err(Reject::Unexpected);
+            }
+        } else {
+            self.task_found(now_us, owner);
+        }
         let has = |g: &ForeignFrame| g.outputs.contains_key(&lease.task) && !g.over;
         if self.foreign.get(frame).is_some_and(has) {
             // This node finished the task before; the owner does not know.
@@ -59,12 +74,20 @@ impl Edge {
             .jobs
             .iter_mut()
             .find(|(_, j)| j.frame == frame && j.task == lease.task && j.stolen.is_some());
-        if let Some((_, job)) = same {
-            job.stolen = Some(stolen);
-            return Ok(());
+        if let Some((id, job)) = same {
+            if !waited || job.stage != JobStage::Loading {
+                job.stolen = Some(stolen);
+                return Ok(());
+            }
+            // The inputs may come from elsewhere than the former lease said.
+            self.give_up(id, store);
         }
         let over = self.foreign.get(frame).is_some_and(|g| g.over);
-        if over || self.jobs.len() >= self.config.jobs_max {
+        let early = lease.needs.iter().any(|n| n & LeaseGrant::EARLY != 0);
+        let waiting = self.jobs.len() - self.jobs.active();
+        // Room for a task that can be computed is left.
+        let full = early && waiting + 2 > self.config.jobs_max;
+        if over || full || self.jobs.len() >= self.config.jobs_max {
             self.decline(now_us, frame, lease.task, &stolen);
             return Ok(());
         }
@@ -83,10 +106,23 @@ impl Edge {
         let info = std::sync::Arc::clone(&self.info);
         let mut from = Vec::with_capacity(lease.needs.len());
         for (need, &holder) in info.tasks[lease.task.index()].needs.iter().zip(lease.needs) {
-            let holder = Peer::from(&lease.holders[usize::from(holder)]);
+            let early = holder & LeaseGrant::EARLY != 0;
+            let holder = Peer::from(&lease.holders[usize::from(holder & !LeaseGrant::EARLY)]);
             let foreign = self.foreign.get(frame).filter(|g| !g.over);
             from.push(match foreign.and_then(|g| g.find(&info, need.key)) {
                 Some((slot, region)) => InputSource::Local(slot, region),
+                None if early && holder.id == self.config.id => {
+                    let Some((slot, region)) = self.coming_here(frame, need.key) else {
+                        // The job that was to make it has failed.
+                        self.decline(now_us, frame, lease.task, &stolen);
+                        return;
+                    };
+                    InputSource::Coming(slot, region)
+                }
+                None if early && holder.who() == stolen.owner.who() => {
+                    InputSource::Early(stolen.owner)
+                }
+                None if early => InputSource::Early(holder),
                 None if holder.id == self.config.id => {
                     let lost = vec![lost_object(need.key, holder)];
                     self.report_failure(
@@ -107,6 +143,7 @@ impl Edge {
         let Some(_) = self.begin(frame, lease.task, Some(stolen), &from, store) else {
             self.decline(now_us, frame, lease.task, &stolen);
             self.no_room(now_us);
+            self.wants.rest(now_us + self.config.backoff_us[1]);
             return;
         };
         self.foreign.entry(frame, self.link.seq()).jobs += 1;
@@ -115,7 +152,23 @@ impl Edge {
         self.reports.renew_by(renew);
     }
 
-    fn decline(&mut self, now_us: Micros, frame: FrameId, task: TaskId, stolen: &HeldLease) {
+    /// The slot of an object that a job of this node is making, and the object's box.
+    fn coming_here(&self, frame: FrameId, key: ObjectKey) -> Option<(SlotId, Region)> {
+        let ObjectKey::Output { task, output } = key else {
+            return None;
+        };
+        let job = self.jobs.making(frame, task)?;
+        let slot = *job.outputs.get(usize::from(output))?;
+        Some((slot, self.info.region(key)?))
+    }
+
+    pub(super) fn decline(
+        &mut self,
+        now_us: Micros,
+        frame: FrameId,
+        task: TaskId,
+        stolen: &HeldLease,
+    ) {
         self.stats.steals_declined += 1;
         self.report_failure(
             now_us,

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, RequestId, TaskId, peer::Peer};
+use crate::{
+    JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, RequestId, TaskId, peer::Peer,
+    retry::Retry,
+};
 
 /// The state of a task of an own frame.
 #[derive(Clone, Debug, Default)]
@@ -14,8 +17,14 @@ pub struct TaskState {
     pub missing: u32,
     /// The lease under which another node has the task, if any.
     pub lease: Option<IssuedLease>,
+    /// When the last of the inputs was made.
+    pub inputs_us: Micros,
+    /// When this node first saw that the task was ready, while it is ready.
+    pub ready_us: Option<Micros>,
     /// The job of this node that runs the task, if any.
     pub job: Option<JobId>,
+    /// When this node began that job.
+    pub job_since_us: Micros,
     /// Nodes that hold the outputs.
     pub holders: Vec<NodeIncarnation>,
     /// Former holders that did not have the outputs or did not answer. Their word on this task counts
@@ -25,6 +34,8 @@ pub struct TaskState {
     pub failures: u8,
     /// Number of leases of the task that ended without a result.
     pub returned: u8,
+    /// Number of leases that were given back at once.
+    pub declined: u8,
     /// How often the task became undone.
     pub generation: u16,
     /// The gateway's knowledge of the outputs.
@@ -33,6 +44,10 @@ pub struct TaskState {
     pub first: Option<NodeId>,
     /// True when nothing can need the outputs again, so that the owner has freed its own.
     pub settled: bool,
+    /// How often the node that is to finish the task changed.
+    assignments: u32,
+    /// For a task that a node got before its inputs were made: [`TaskTable::assignments_of`] at that time.
+    pub early: Option<u32>,
     /// True when anything that is not done needs the task.
     needed: bool,
 }
@@ -48,6 +63,8 @@ pub struct IssuedLease {
     pub since_us: Micros,
     /// When the lease becomes void.
     pub until_us: Micros,
+    /// When to repeat the lease; `None` once the thief is known to have it, or if the thief asks again itself.
+    pub again: Option<Retry>,
 }
 
 impl IssuedLease {
@@ -84,6 +101,22 @@ impl TaskState {
     /// True when some node holds the outputs.
     pub fn done(&self) -> bool {
         !self.holders.is_empty()
+    }
+
+    /// True when the task may be given to a board that waits. A board that has no room gives tasks back; after
+    /// several of them the owner runs the task itself.
+    pub const fn givable(&self) -> bool {
+        self.leasable() && self.declined < 3
+    }
+
+    /// True when the outputs are there, or some node is to make them.
+    pub fn is_coming(&self) -> bool {
+        self.done() || self.lease.is_some() || self.job.is_some()
+    }
+
+    /// Notes that another node than before is to finish the task.
+    pub const fn reassigned(&mut self) {
+        self.assignments = self.assignments.wrapping_add(1);
     }
 
     /// True when another node may receive the task. After several leases without a result the owner runs the
@@ -136,6 +169,11 @@ impl TaskTable {
         self.ready.iter().copied()
     }
 
+    /// True when a task can run now and no node has it.
+    pub fn is_ready(&self, task: TaskId) -> bool {
+        self.ready.contains(&task)
+    }
+
     /// True when another node may receive at least one task.
     pub fn any_leasable(&self) -> bool {
         self.ready().any(|t| self.get(t).leasable())
@@ -149,6 +187,40 @@ impl TaskTable {
             self.ready.insert(task);
         } else {
             self.ready.remove(&task);
+            self.tasks[task.index()].ready_us = None;
+        }
+    }
+
+    /// A number that changes when another node is to make an input of the task.
+    pub fn assignments_of(&self, info: &ProgramInfo, task: TaskId) -> u32 {
+        let producers = info.tasks[task.index()].producers.iter();
+        producers.fold(0, |sum: u32, p| sum.wrapping_add(self.get(*p).assignments))
+    }
+
+    /// Tasks that no node has yet and whose inputs are all made or being made, some of them still being made.
+    pub fn coming<'a>(&'a self, info: &'a ProgramInfo) -> impl Iterator<Item = TaskId> + 'a {
+        let free = |t: &TaskState| t.needed && t.missing > 0 && !t.is_coming();
+        let all = self.iter().filter(move |(_, t)| free(t));
+        let made = |task: TaskId| {
+            let producers = &info.tasks[task.index()].producers;
+            producers.iter().all(|p| self.get(*p).is_coming())
+        };
+        all.map(|(task, _)| task).filter(move |task| made(*task))
+    }
+
+    /// Tasks that nodes got early and whose inputs come from elsewhere by now.
+    pub fn misled(&self, info: &ProgramInfo) -> Vec<TaskId> {
+        let wrong = |(task, t): &(TaskId, &TaskState)| {
+            t.early
+                .is_some_and(|e| e != self.assignments_of(info, *task))
+        };
+        self.iter().filter(wrong).map(|(task, _)| task).collect()
+    }
+
+    /// Notes the time at which tasks became ready.
+    pub fn note_ready(&mut self, now_us: Micros) {
+        for task in &self.ready {
+            self.tasks[task.index()].ready_us.get_or_insert(now_us);
         }
     }
 
@@ -213,6 +285,7 @@ impl TaskTable {
             return false;
         }
         t.generation = t.generation.saturating_add(1);
+        t.reassigned();
         for &c in &info.tasks[task.index()].consumers {
             self.tasks[c.index()].missing += 1;
         }

@@ -61,7 +61,7 @@ impl Gateway {
             }
             Message::Absent { pull } => {
                 let transfer = &mut self.stats.transfer;
-                self.receiver.on_absent(envelope, *pull, transfer)
+                self.receiver.on_absent(envelope, now_us, *pull, transfer)
             }
             Message::Bye => {
                 if let Some(n) = self.nodes.get_mut(id) {

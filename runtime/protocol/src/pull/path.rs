@@ -320,6 +320,12 @@ impl Path {
         self.shrunk_at = now_us;
     }
 
+    /// Notes an answer without a chunk: the holder is there.
+    pub const fn answered(&mut self) {
+        self.silent = 0;
+        self.backoff = 0;
+    }
+
     /// Forgets the outstanding chunks of a pull that is over.
     pub fn forget(&mut self, pull: PullId) {
         self.out.retain(|a| a.pull != pull);

@@ -345,7 +345,7 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     .to(None);
     assert_eq!(
         rig.receiver
-            .on_absent(&sender(2, &rig.info).to(None), id, &mut rig.stats),
+            .on_absent(&sender(2, &rig.info).to(None), 0, id, &mut rig.stats),
         Err(Reject::Unexpected)
     );
     let data = crate::wire::Data {
@@ -357,7 +357,7 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     assert_eq!(refused, Err(Reject::Unexpected));
     let heard = rig
         .receiver
-        .on_absent(&sender(1, &rig.info).to(None), id, &mut rig.stats);
+        .on_absent(&sender(1, &rig.info).to(None), 0, id, &mut rig.stats);
     assert_eq!(heard, Ok(()));
     assert_eq!(rig.receiver.take_ended(), Some((0, Err(PullError::Absent))));
 }

@@ -50,6 +50,12 @@ pub struct Pull<T> {
     pub begun: bool,
     /// Number of repeated chunks without a second copy so far.
     pub repeated: u32,
+    /// True when the object may not be made yet.
+    pub early: bool,
+    /// When to ask again for an object that the holder does not have yet.
+    pub deferred_until_us: Option<Micros>,
+    /// How often the holder knew nothing of an object that should be made there.
+    pub unknown: u8,
 }
 
 impl<T> Pull<T> {
@@ -77,7 +83,30 @@ impl<T> Pull<T> {
             queued: true,
             begun: false,
             repeated: 0,
+            early: false,
+            deferred_until_us: None,
+            unknown: 0,
         }
+    }
+
+    /// Asks for everything again.
+    pub fn ask_anew(&mut self) {
+        self.deferred_until_us = None;
+        self.fresh = 0;
+        self.again.clear();
+        self.repeated = 0;
+        self.begun = false;
+    }
+
+    /// Chunks that were requested and have not arrived.
+    pub fn requested(&self) -> impl Iterator<Item = u32> {
+        (0..self.fresh).filter(|c| !self.got.get(*c))
+    }
+
+    /// Payload bytes of a chunk.
+    pub fn chunk_len(&self, chunk: u32) -> usize {
+        let left = self.bytes() - chunk as usize * self.chunk_bytes;
+        left.min(self.chunk_bytes)
     }
 
     /// Restarts the pull with chunks of another size; chunks that had arrived come again.

@@ -64,6 +64,12 @@ kinds! {
     Stop = "stop",
     /// Edge to gateway: the edge leaves the cluster.
     Bye = "bye",
+    /// Source to edge: the sender brings frames, and has tasks whose home is the receiver.
+    Offer = "offer",
+    /// Edge to source: how many tasks the edge has room for, now and until its next want.
+    Want = "want",
+    /// Holder to receiver: the requested object is being made here, and follows.
+    Later = "later",
 }
 
 impl MessageKind {

@@ -4,7 +4,7 @@ use zerocopy::little_endian::U32;
 
 use super::{
     ClusterState, Data, Envelope, Failed, Heartbeat, LeaseGrant, LostResults, MessageKind,
-    PeerAddress, Reject, Renew, Report, ReportAck, Request, Results, ResultsAck,
+    PeerAddress, Reject, Renew, Report, ReportAck, Request, Results, ResultsAck, Want,
     header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
@@ -55,6 +55,11 @@ pub enum Message<'a> {
     },
     Stop,
     Bye,
+    Offer,
+    Want(Want<'a>),
+    Later {
+        pull: PullId,
+    },
 }
 
 piece! {
@@ -122,6 +127,11 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
         },
         MessageKind::Stop => r.end().map(|()| Message::Stop)?,
         MessageKind::Bye => r.end().map(|()| Message::Bye)?,
+        MessageKind::Offer => r.end().map(|()| Message::Offer)?,
+        MessageKind::Want => Message::Want(Want::read(r)?),
+        MessageKind::Later => Message::Later {
+            pull: PullId(number(r)?),
+        },
     };
     Ok((envelope, message))
 }
@@ -163,6 +173,9 @@ impl Message<'_> {
             Self::Absent { .. } => MessageKind::Absent,
             Self::Stop => MessageKind::Stop,
             Self::Bye => MessageKind::Bye,
+            Self::Offer => MessageKind::Offer,
+            Self::Want(_) => MessageKind::Want,
+            Self::Later { .. } => MessageKind::Later,
         }
     }
 
@@ -196,7 +209,7 @@ impl Message<'_> {
             Self::StealClient { request } | Self::NoWork { request } => {
                 w.piece(&raw_number(request.0))
             }
-            Self::Absent { pull } => w.piece(&raw_number(pull.0)),
+            Self::Absent { pull } | Self::Later { pull } => w.piece(&raw_number(pull.0)),
             Self::Lease(m) => m.write(&mut w),
             Self::Renew(m) => m.write(&mut w),
             Self::Renewed { seq, wanted } => write_renewed(*seq, *wanted, &mut w),
@@ -208,7 +221,8 @@ impl Message<'_> {
             Self::Lost(m) => m.write(&mut w),
             Self::Pull(m) | Self::Grant(m) | Self::Nack(m) => m.write(&mut w),
             Self::Data(m) => m.write(&mut w),
-            Self::Stop | Self::Bye => {}
+            Self::Want(m) => m.write(&mut w),
+            Self::Stop | Self::Bye | Self::Offer => {}
         }
         debug_assert!(out.len() <= TransferConfig::DATAGRAM_BYTES_MAX);
     }

@@ -22,11 +22,13 @@
 //! | Lost | gateway, owner | frame | tasks (64) |
 //! | Pull, Grant, Nack | receiver, holder | pull, object, box, chunk size | ranges (64) |
 //! | Data | holder, receiver | pull, offset | bytes |
-//! | Absent | holder, receiver | pull | |
+//! | Absent, Later | holder, receiver | pull | |
 //! | Stop, Bye | gateway, edge | | |
+//! | Offer, Want | source, board | request, room, flags | held leases (64) |
 
 mod gateway;
 mod header;
+mod home;
 mod kind;
 mod list;
 mod message;
@@ -43,6 +45,7 @@ mod writer;
 pub use gateway::{ClusterState, FrameStatus, Heartbeat, NodeStatus, Verdict};
 pub use header::seal;
 pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix};
+pub use home::Want;
 pub use kind::MessageKind;
 pub use list::{
     ChunkRange, FrameEntry, FrameStatusEntry, LeaseRef, LostObject, LostResult, NodeStatusEntry,

@@ -37,6 +37,16 @@ fn rejections_say_why() {
     );
     assert_eq!(reject(|d| d[24] ^= 1, steal), Reject::Plan);
     assert_eq!(reject(|d| d[8..16].fill(0), steal), Reject::Value);
+    let want = Message::Want(Want {
+        request: RequestId(1),
+        room: 1,
+        idle: false,
+        held: &[],
+    });
+    assert_eq!(reject(|d| d[36] = 65, want), Reject::Value, "room");
+    assert_eq!(reject(|d| d[37] = 2, want), Reject::Value, "idle");
+    assert_eq!(reject(|d| d[38] = 65, want), Reject::Count, "held");
+    assert_eq!(reject(|d| d[38] = 1, want), Reject::Count, "held");
     let done = Message::Done(Report {
         number: FrameNumber(0),
         task: TaskId(6),

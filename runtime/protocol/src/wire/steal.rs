@@ -25,7 +25,8 @@ pub struct LeaseGrant<'a> {
     pub lease_us: u32,
     /// Nodes that hold inputs of the task.
     pub holders: &'a [PeerAddress],
-    /// For each of [`tessera_plan::dataflow::TaskInfo::needs`], an index into `holders`.
+    /// For each of [`tessera_plan::dataflow::TaskInfo::needs`], an index into `holders`; with [`Self::EARLY`] where
+    /// the holder is still making the object.
     pub needs: &'a [u8],
 }
 
@@ -125,6 +126,8 @@ piece! {
 impl<'a> LeaseGrant<'a> {
     /// Most nodes that hold inputs of one leased task.
     pub const HOLDERS_MAX: usize = 32;
+    /// Marks a need whose object is being made.
+    pub const EARLY: u8 = 0x80;
 
     pub(super) fn read(mut r: Reader<'a>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawLease>()?;
@@ -135,7 +138,7 @@ impl<'a> LeaseGrant<'a> {
         if needs.len() != task.needs.len() {
             return Err(Reject::Count);
         }
-        if needs.iter().any(|&n| usize::from(n) >= holders.len()) {
+        if (needs.iter()).any(|&n| usize::from(n & !Self::EARLY) >= holders.len()) {
             return Err(Reject::Id);
         }
         if raw.lease_us.get() == 0 {

@@ -31,6 +31,7 @@ struct Lists {
     statuses: Vec<NodeStatusEntry>,
     nodes: Vec<PeerAddress>,
     leases: Vec<LeaseRef>,
+    held: Vec<RequestField>,
     lost: Vec<LostObject>,
     results: Vec<ResultEntry>,
     result_notes: Vec<ResultNote>,
@@ -118,6 +119,9 @@ fn lists() -> impl Strategy<Value = Lists> {
                         task: task.into(),
                         request: RequestId(request).into(),
                     })
+                    .collect(),
+                held: (triples.iter())
+                    .map(|&(_, request, _)| RequestId(request).into())
                     .collect(),
                 lost: (lost.iter())
                     .map(|&(task, holder, incarnation)| LostObject {
@@ -281,6 +285,14 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
         Message::Absent { pull: PullId(n) },
         Message::Stop,
         Message::Bye,
+        Message::Offer,
+        Message::Want(Want {
+            request: RequestId(n),
+            room: (n % 65) as u8,
+            idle: n & 1 == 1,
+            held: &l.held,
+        }),
+        Message::Later { pull: PullId(n) },
     ]
 }
 

@@ -1,7 +1,10 @@
 use super::*;
 use crate::shm::{Dispatcher, Layout, Taker, entry::PieceAt};
 use tessera_plan::dataflow::Port;
-use tessera_runtime::{element, program::TensorSpec};
+use tessera_runtime::{
+    element,
+    program::{Placement, TensorSpec},
+};
 
 const fn port(tensor: u16) -> Port {
     Port {
@@ -12,6 +15,7 @@ const fn port(tensor: u16) -> Port {
 
 const TASK: TaskSpec = TaskSpec {
     stage: 0,
+    home: 0,
     row: 0,
     col: 0,
     inputs: &[port(0), port(1)],
@@ -39,6 +43,8 @@ const TENSOR: TensorSpec = TensorSpec {
 static PROGRAM: Program = Program {
     tensors: &[TENSOR, TENSOR, TENSOR, TENSOR],
     tasks: &[TASK],
+    placement: Placement::Steal,
+    boards: 1,
     stage_starts: &[0, 1],
     ..crate::testing::ADDER
 };

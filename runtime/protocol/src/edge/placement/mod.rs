@@ -5,19 +5,29 @@
 //!
 //! | question | asked when |
 //! |---|---|
-//! | [`Placement::next_own`] | this node may begin another job |
-//! | [`Placement::backup`] | this node may begin another job, and no own task is ready |
-//! | [`Placement::for_thief`] | a thief asks for a task |
-//! | [`Placement::offers_work`] | a heartbeat tells the gateway whether there are tasks to steal |
-//! | [`Placement::wants_work`] | this node might ask for a task |
-//! | [`Placement::keeps_victim`] | a victim has given a task, and may be asked first the next time |
+//! | [`Policy::next_own`] | this node may begin another job |
+//! | [`Policy::backup`] | this node may begin another job, and no own task is ready |
+//! | [`Policy::for_thief`] | a thief asks for a task |
+//! | [`Policy::for_home`] | tasks became ready, or a board has room |
+//! | [`Policy::offers_work`] | a heartbeat tells the gateway whether there are tasks to steal |
+//! | [`Policy::wants_work`] | this node might ask for a task |
+//! | [`Policy::keeps_victim`] | a victim has given a task, and may be asked first the next time |
 //!
 //! The gateway chooses the victim for a thief from its ring: the victims take turns.
 
+mod home;
+mod paces;
 mod steal;
 
-use super::own_frames::OwnFrames;
-use crate::{EdgeConfig, FrameNumber, Micros, NodeIncarnation, Placement, ProgramInfo, TaskId};
+pub use self::paces::Paces;
+use super::{own_frames::OwnFrames, peers::Peers};
+use crate::{
+    EdgeConfig, FrameNumber, Micros, NodeIncarnation, Placement, ProgramInfo, TaskId, peer::Peer,
+};
+
+/// The policy of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy(pub Placement);
 
 /// The state that a decision may read.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +36,22 @@ pub struct Situation<'a> {
     pub info: &'a ProgramInfo,
     /// This node's bounds and periods.
     pub config: &'a EdgeConfig,
+    /// This node.
+    pub me: NodeIncarnation,
+    /// The time of the decision.
+    pub now_us: Micros,
     /// Own frames and the state of their tasks.
     pub frames: &'a OwnFrames,
+    /// Other edges, and the room that they have.
+    pub peers: &'a Peers,
+    /// How fast nodes finish tasks.
+    pub paces: &'a Paces,
+    /// Time before which a home board may not have been heard yet.
+    pub missing_after_us: Micros,
     /// Jobs of this node: loading, loaded and running.
     pub jobs: usize,
+    /// Those of them that do not wait for objects that are not made yet.
+    pub active: usize,
     /// Bytes that this node keeps for other nodes' frames.
     pub foreign_bytes: usize,
 }
@@ -54,18 +76,38 @@ pub enum Backup {
     No,
 }
 
-impl Placement {
+/// The decision on giving a task to a board that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Lease this task to this board now.
+    Now {
+        /// The task.
+        choice: Choice,
+        /// The board.
+        to: Peer,
+        /// True when the task is late at its home.
+        late: bool,
+    },
+    /// No task becomes late before this time.
+    NotBefore(Micros),
+    /// Give nothing until something changes.
+    No,
+}
+
+impl Policy {
     /// The ready task of an own frame that this node should begin next.
     pub fn next_own(self, s: &Situation<'_>) -> Option<Choice> {
-        match self {
-            Self::Steal => steal::next_own(s),
+        match self.0 {
+            Placement::Steal => steal::next_own(s),
+            Placement::Home => home::next_own(s),
         }
     }
 
     /// The leased task of an own frame that this node should run as well.
-    pub fn backup(self, s: &Situation<'_>, now_us: Micros) -> Backup {
-        match self {
-            Self::Steal => steal::backup(s, now_us),
+    pub fn backup(self, s: &Situation<'_>) -> Backup {
+        match self.0 {
+            Placement::Steal => steal::backup(s),
+            Placement::Home => home::backup(s),
         }
     }
 
@@ -77,29 +119,47 @@ impl Placement {
         thief: NodeIncarnation,
         fits: impl Fn(Choice) -> bool,
     ) -> Option<Choice> {
-        match self {
-            Self::Steal => steal::for_thief(s, thief, fits),
+        match self.0 {
+            Placement::Steal => steal::for_thief(s, thief, fits),
+            // Boards are asked for nothing: they wait for what is given.
+            Placement::Home => None,
         }
+    }
+
+    /// The task of an own frame that a waiting board should have; `fits` as in [`Self::for_thief`].
+    pub fn for_home(self, s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
+        match self.0 {
+            Placement::Steal => Grant::No,
+            Placement::Home => home::for_home(s, fits),
+        }
+    }
+
+    /// True when boards wait for tasks that sources give, rather than ask for each.
+    pub fn waits(self) -> bool {
+        self.0 == Placement::Home
     }
 
     /// True when this node has a task that another node may have.
     pub fn offers_work(self, s: &Situation<'_>) -> bool {
-        match self {
-            Self::Steal => steal::offers_work(s),
+        match self.0 {
+            Placement::Steal => steal::offers_work(s),
+            Placement::Home => home::offers_work(s),
         }
     }
 
     /// True when this node should ask other nodes for a task.
     pub fn wants_work(self, s: &Situation<'_>) -> bool {
-        match self {
-            Self::Steal => steal::wants_work(s),
+        match self.0 {
+            Placement::Steal => steal::wants_work(s),
+            Placement::Home => home::wants_work(s),
         }
     }
 
     /// True when a victim that has given a task is asked for the next one before the gateway is.
     pub fn keeps_victim(self, info: &ProgramInfo) -> bool {
-        match self {
-            Self::Steal => steal::keeps_victim(info),
+        match self.0 {
+            Placement::Steal => steal::keeps_victim(info),
+            Placement::Home => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use tessera_plan::dataflow::{Need, ObjectKey};
 
 use super::{Backup, Choice, Situation};
 use crate::{
-    FrameNumber, Micros, NodeIncarnation, ProgramInfo, TaskId,
+    FrameNumber, NodeIncarnation, ProgramInfo, TaskId,
     edge::{
         own_frames::OwnFrame,
         task_table::{TaskState, TaskTable},
@@ -17,7 +17,7 @@ use crate::{
 const CANDIDATES_MAX: usize = 512;
 
 /// Own frames whose tasks may run, oldest first.
-fn sound<'a>(s: &Situation<'a>) -> impl Iterator<Item = (FrameNumber, &'a OwnFrame)> {
+pub(super) fn sound<'a>(s: &Situation<'a>) -> impl Iterator<Item = (FrameNumber, &'a OwnFrame)> {
     s.frames.in_flight().filter(|(_, f)| !f.failed)
 }
 
@@ -46,7 +46,7 @@ pub fn for_thief(
 }
 
 /// The task that has been leased for longest, when a worker has nothing else to do.
-pub fn backup(s: &Situation<'_>, now_us: Micros) -> Backup {
+pub fn backup(s: &Situation<'_>) -> Backup {
     if s.jobs >= s.config.workers.max(1) {
         return Backup::No;
     }
@@ -61,7 +61,7 @@ pub fn backup(s: &Situation<'_>, now_us: Micros) -> Backup {
     });
     match out.min() {
         None => Backup::No,
-        Some((at, ..)) if at > now_us => Backup::NotBefore(at),
+        Some((at, ..)) if at > s.now_us => Backup::NotBefore(at),
         Some((_, number, task)) => Backup::Now(Choice { number, task }),
     }
 }

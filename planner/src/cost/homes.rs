@@ -1,0 +1,175 @@
+//! Homes: the board that each task of a frame belongs to, so that inputs lie where they are read.
+//!
+//! The first stage's tiles go to boards in runs of neighbours, as long as the board is fast. A later stage's
+//! tile goes where most of its input was made, as far as that board still has room: within a stage no board
+//! gets more seconds than a fair share and one tile.
+//!
+//! Such homes balance the work and know nothing of the channel. [`place`] therefore makes them for all boards and
+//! for fewer, adds what boards choose that steal, times every choice by the schedule, and keeps the fastest.
+
+use tessera_plan::dataflow::{TaskGraph, TaskId};
+
+use super::{Schedule, TaskTime, schedule, schedule_at_home};
+use crate::boards::Board;
+
+/// Homes of a frame's tasks, and the frame's schedule with them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Placed {
+    /// The board of every task.
+    pub homes: Vec<usize>,
+    /// The schedule of a frame whose tasks have these homes.
+    pub schedule: Schedule,
+}
+
+/// Chooses the homes of a frame's tasks: of several choices the one with the fastest schedule.
+///
+/// # Panics
+/// When a board has fewer times than there are tasks.
+pub fn place(
+    graph: &TaskGraph,
+    boards: &[Board],
+    gateway: &Board,
+    times: &[&[TaskTime]],
+) -> Placed {
+    let timed = |homes: Vec<usize>| Placed {
+        schedule: schedule_at_home(graph, boards, gateway, times, &homes),
+        homes,
+    };
+    let stolen = schedule(graph, boards, gateway, times);
+    let stolen = stolen.runs.iter().map(|r| r.board).collect();
+    let by_speed = by_speed(times);
+    let fewer = counts(boards.len()).into_iter().map(|n| {
+        let some = &by_speed[..n];
+        let of_some: Vec<&[TaskTime]> = some.iter().map(|b| times[*b]).collect();
+        let homes = homes(graph, &of_some);
+        timed(homes.into_iter().map(|h| some[h]).collect())
+    });
+    // Of equals the first: more boards.
+    let all = fewer.chain([timed(stolen)]);
+    let best = all.min_by(|a, b| a.schedule.seconds.total_cmp(&b.schedule.seconds));
+    best.unwrap_or_default()
+}
+
+/// The source, then the other boards, the fastest first.
+fn by_speed(times: &[&[TaskTime]]) -> Vec<usize> {
+    let seconds = |b: &usize| times[*b].iter().map(|t| t.seconds).sum::<f64>();
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    if let Some(others) = order.get_mut(1..) {
+        others.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+    }
+    order
+}
+
+/// Numbers of boards to try: all, half of them, and the source alone.
+fn counts(boards: usize) -> Vec<usize> {
+    let mut list = vec![boards, boards.div_ceil(2), 1];
+    list.retain(|n| (1..=boards).contains(n));
+    list.dedup();
+    list
+}
+
+/// What a stage's boards have been given.
+struct Shares<'a> {
+    times: &'a [&'a [TaskTime]],
+    /// Seconds given to each board in this stage.
+    given_s: Vec<f64>,
+    /// Seconds that no board should exceed in this stage.
+    fair_s: f64,
+}
+
+impl<'a> Shares<'a> {
+    fn new(times: &'a [&'a [TaskTime]], tasks: std::ops::Range<usize>) -> Self {
+        // Boards that compute together take the time that the sum of their rates needs.
+        let seconds = |b: &[TaskTime]| b[tasks.clone()].iter().map(|t| t.seconds).sum::<f64>();
+        let rates: f64 = times.iter().map(|b| 1.0 / seconds(b).max(1e-9)).sum();
+        let longest = |b: &&[TaskTime]| {
+            b[tasks.clone()]
+                .iter()
+                .map(|t| t.seconds)
+                .fold(0.0, f64::max)
+        };
+        let tile_s = times.iter().map(longest).fold(f64::MAX, f64::min);
+        let whole_tiles = (1.0 / rates / tile_s.max(1e-9) - 1e-6).ceil();
+        Self {
+            times,
+            given_s: vec![0.0; times.len()],
+            fair_s: whole_tiles.max(1.0) * tile_s * (1.0 + 1e-6),
+        }
+    }
+
+    fn fits(&self, board: usize, task: usize) -> bool {
+        self.given_s[board] + self.times[board][task].seconds <= self.fair_s
+    }
+
+    fn give(&mut self, board: usize, task: usize) {
+        self.given_s[board] += self.times[board][task].seconds;
+    }
+
+    /// The board that would be through first with one task more.
+    fn soonest(&self, task: usize) -> usize {
+        let end = |b: &usize| self.given_s[*b] + self.times[*b][task].seconds;
+        let boards = 0..self.times.len();
+        boards.min_by(|a, b| end(a).total_cmp(&end(b))).unwrap_or(0)
+    }
+}
+
+/// A home for every task, by balance and by where inputs are made.
+///
+/// # Panics
+/// When a board has fewer times than there are tasks.
+pub fn homes(graph: &TaskGraph, times: &[&[TaskTime]]) -> Vec<usize> {
+    let tasks = &graph.tasks;
+    let mut home: Vec<usize> = Vec::with_capacity(tasks.len());
+    let mut first = 0;
+    while first < tasks.len() {
+        let stage = tasks[first].stage;
+        let end = first + tasks[first..].partition_point(|t| t.stage == stage);
+        let mut shares = Shares::new(times, first..end);
+        let mut run = 0;
+        for task in first..end {
+            let board = match nearest(graph, task, &home, &shares) {
+                Some(board) => board,
+                // Nothing of it was computed: the next of a run of neighbours.
+                None => {
+                    while run + 1 < times.len() && !shares.fits(run, task) {
+                        run += 1;
+                    }
+                    if shares.fits(run, task) {
+                        run
+                    } else {
+                        shares.soonest(task)
+                    }
+                }
+            };
+            shares.give(board, task);
+            home.push(board);
+        }
+        first = end;
+    }
+    home
+}
+
+/// Of the boards with room the one that made most of what a task reads, and of equals the one that is through
+/// first; `None` when the task reads the frame alone.
+fn nearest(graph: &TaskGraph, task: usize, home: &[usize], shares: &Shares<'_>) -> Option<usize> {
+    let boards = shares.times.len();
+    let mut bytes = vec![0; boards];
+    for need in &graph.tasks[task].needs {
+        if let Some(maker) = need.key.task().map(TaskId::index) {
+            bytes[home[maker]] += graph.need_bytes(need);
+        }
+    }
+    if bytes.iter().all(|b| *b == 0) {
+        return None;
+    }
+    let mut room: Vec<usize> = (0..boards).filter(|b| shares.fits(*b, task)).collect();
+    room.sort_by(|a, b| {
+        let by_bytes = bytes[*b].cmp(&bytes[*a]);
+        by_bytes.then(shares.given_s[*a].total_cmp(&shares.given_s[*b]))
+    });
+    Some(
+        room.first()
+            .copied()
+            .unwrap_or_else(|| shares.soonest(task)),
+    )
+}
