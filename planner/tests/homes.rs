@@ -72,7 +72,9 @@ fn tasks_at_home_move_fewer_bytes() {
             );
             if grid == [3, 4] && cuts.len() > 1 {
                 assert!(3 * home.halo_bytes < 2 * stolen.halo_bytes);
-                assert!(home.seconds < 0.8 * stolen.seconds);
+                // A faster channel makes bytes cheaper, and homes worth less.
+                let share = if mbit_s < 50.0 { 0.8 } else { 0.95 };
+                assert!(home.seconds < share * stolen.seconds);
             }
         }
     }

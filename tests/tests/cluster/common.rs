@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use nix::{fcntl::OFlag, sys::stat::Mode, unistd::mkfifo};
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera_plan::graph::Darknet;
+use tessera_plan::{graph::Darknet, plan::Placement};
 use tessera_planner::{
     options::{PlanOptions, Target},
     wire::Wire,
@@ -176,10 +176,11 @@ const FLOATS: fn() -> Wire = Wire::floats;
 const SHORT_VALUES: fn() -> Wire = Wire::default;
 
 /// Plans of the bundle.
-const PLANS: [PlanOf; 8] = [
+const PLANS: [PlanOf; 9] = [
     ("one-1x1", &[4], &[[1, 1]], FLOATS),
     ("one-2x3", &[4], &[[2, 3]], FLOATS),
     ("one-4x4", &[5], &[[4, 4]], FLOATS),
+    ("one-4x4-steal", &[5], &[[4, 4]], FLOATS),
     ("two-3x3-2x2", &[2, 5], &[[3, 3], [2, 2]], FLOATS),
     (
         "two-2x2-3x2-short",
@@ -218,6 +219,11 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
                 grids: grids.to_vec(),
                 cuts: cuts.to_vec(),
                 wire: wire(),
+                placement: if name.ends_with("-steal") {
+                    Placement::Steal
+                } else {
+                    Placement::Home
+                },
                 dump: true,
                 ..PlanOptions::default()
             };
