@@ -6,6 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tessera_plan::plan::Plan;
+use tessera_plan_text::PlanText;
+use tessera_planner::options::Target;
 use tessera_tests::{fuzz, random::RandomSource};
 
 /// What is done with a file.
@@ -103,6 +106,36 @@ fn plan() {
     replay("plan", fuzz::plan);
 }
 
+/// True under `TESSERA_WRITE_CORPUS=1`: files that follow from the code are written anew.
+fn writes() -> bool {
+    std::env::var_os("TESSERA_WRITE_CORPUS").is_some_and(|v| v == *"1")
+}
+
+/// The corpus has plans that today's reader takes; `TESSERA_WRITE_CORPUS=1` writes these files anew, after a
+/// change of the schema.
+#[test]
+fn plans_are_of_this_schema() {
+    let small = fuzz::small_plan;
+    let plans = [
+        ("plan0", small([1, 1], &[6], Target::Portable)),
+        ("plan1", small([2, 2], &[2], Target::Portable)),
+        ("plan2", small([2, 1], &[2, 4], Target::Portable)),
+        ("x86", small([2, 2], &[1], Target::X86_64V3)),
+    ];
+    let folder = corpus("plan")[0].parent().unwrap().to_owned();
+    for (name, plan) in plans {
+        let file = folder.join(name).with_extension("toml");
+        if writes() {
+            std::fs::write(&file, plan.to_toml()).unwrap();
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let kept = Plan::from_toml(&text).unwrap_or_else(|e| {
+            panic!("{}: TESSERA_WRITE_CORPUS=1 writes it: {e}", file.display())
+        });
+        assert_eq!(kept.schema, plan.schema);
+    }
+}
+
 #[test]
 fn datagram() {
     replay("datagram", fuzz::datagram);
@@ -120,7 +153,7 @@ fn datagrams_of_all_kinds_are_of_this_version() {
     assert!(seeds.len() >= 10, "{} kinds", seeds.len());
     for (kind, seed) in &seeds {
         let file = folder.join(format!("kind{kind:02}"));
-        if std::env::var_os("TESSERA_WRITE_CORPUS").is_some_and(|v| v == *"1") {
+        if writes() {
             std::fs::write(&file, seed).unwrap();
         }
         let kept = std::fs::read(&file).unwrap_or_default();

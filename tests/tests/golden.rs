@@ -68,7 +68,8 @@ const BYTES: &str = "bytes";
 
 /// Largest accepted distances from Darknet's of [`HALVES`] plans: of layers, and of scores and relative boxes.
 const HALVES_TOLERANCES: [(&str, f64, f64); golden::NETS.len()] = [
-    ("yolov2-mini", 0.1, 0.03),
+    // Its boxes are up to five pictures wide: exponents stretch what rounding moved.
+    ("yolov2-mini", 0.1, 0.08),
     ("yolov3-tiny-mini", 0.007, 0.005),
     ("darknet53-mini", 0.006, 0.005),
     ("yolov4-tiny-mini", 0.008, 0.01),

@@ -130,7 +130,7 @@ fn costs(name: &str, folder: &Path, target: Target) -> Result<Costs> {
     };
     if table.target != target.name() {
         bail!(
-            "{name}: the table is of {}, the board's target is {}; name {0} as target, or measure another",
+            "{name}: the table is of {}, the board's target is {}; plan for --target {0}, in a cluster file target = \"{0}\", or measure another",
             table.target,
             target.name()
         );

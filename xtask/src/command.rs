@@ -89,13 +89,14 @@ mod tests {
             "cargo xtask plan --model a.cfg --wire f16,f32 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1 \
              --rate 38.4Mbit --delay 15ms",
             "cargo xtask plan --model a.cfg --goal fps=1.5 --exact --cluster cluster.toml",
+            "cargo xtask plan --model a.cfg --placement steal --edges 3",
         ] {
             assert_eq!(recorded(command), command);
         }
         // Every flag occurs above.
         let declared = PlanArgs::augment_args(ModelArgs::augment_args(Command::new("plan")));
         let names: BTreeSet<&str> = declared.get_arguments().filter_map(Arg::get_long).collect();
-        let seen = "model weights darknet grid offload cuts split goal exact wire frame-format no-rolling row-block kernels costs \
+        let seen = "model weights darknet grid offload cuts split goal placement exact wire frame-format no-rolling row-block kernels costs \
             tiles weights-format edges workers gateway-workers team memory target rate delay cluster";
         assert_eq!(names, seen.split_whitespace().collect());
     }

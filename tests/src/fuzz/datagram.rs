@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tessera_plan::{
     dataflow::{Port, TaskGraph, TaskInfo, TensorInfo},
-    plan::ElementType,
+    plan::{ElementType, Placement},
     region::Region,
 };
 use tessera_protocol::{Placement, ProgramInfo, TransferConfig, wire};
@@ -24,7 +24,15 @@ const INCARNATIONS: std::ops::Range<usize> = 8..24;
 /// Checks that no datagram is fatal: machines do not panic, and keep the rules of their slots. (A lie under a
 /// correct header may spoil a frame; only authentication can prevent such a lie.)
 pub fn datagram(bytes: &[u8]) {
-    let mut world = World::new(&world());
+    for placement in PLACEMENTS {
+        hears(bytes, World::new(&world(placement)));
+    }
+}
+
+/// What decides where tasks run, in the worlds that hear an input.
+const PLACEMENTS: [Placement; 2] = [Placement::Steal, Placement::Home];
+
+fn hears(bytes: &[u8], mut world: World) {
     // Work is under way, and every pair of nodes has exchanged datagrams.
     if world.run_until(START).is_err() {
         panic!("a world without faults broke a rule");
@@ -90,7 +98,7 @@ fn headers(world: &World) -> std::collections::BTreeMap<(usize, usize), [u8; HEA
 }
 
 /// A program of four tiles, then two tiles that read the maps of three tiles each.
-fn program() -> ProgramInfo {
+fn program(placement: Placement) -> ProgramInfo {
     let boxed = |y, x, c| Region::new(y, x, [0, c]);
     let mut tasks = Vec::new();
     for k in 0..4 {
@@ -105,6 +113,7 @@ fn program() -> ProgramInfo {
                 region: boxed([y, y + 8], [x, x + 8], 4),
             }],
             macs: 20_000_000,
+            home: u16::from(k % 2 == 1),
             ..TaskInfo::default()
         });
     }
@@ -120,6 +129,7 @@ fn program() -> ProgramInfo {
                 region: boxed([0, 16], [k * 8, k * 8 + 8], 2),
             }],
             macs: 20_000_000,
+            home: u16::from(k == 1),
             ..TaskInfo::default()
         });
     }
@@ -130,14 +140,14 @@ fn program() -> ProgramInfo {
     ProgramInfo {
         plan_hash: [3; 32],
         model_digest: [5; 32],
-        placement: Placement::Steal,
-        boards: 1,
+        placement,
+        boards: 2,
         graph: TaskGraph::new(tensors.to_vec(), tasks, vec![2, 0]).expect("a program"),
     }
 }
 
 /// A world with one source and one other edge.
-fn world() -> WorldConfig {
+fn world(placement: Placement) -> WorldConfig {
     WorldConfig {
         seed: 1,
         edges: vec![EdgeSpec::new().source(3), EdgeSpec::new()],
@@ -147,7 +157,7 @@ fn world() -> WorldConfig {
             noise: 1,
             ..HostileConfig::NONE
         },
-        ..WorldConfig::new(Arc::new(program()))
+        ..WorldConfig::new(Arc::new(program(placement)))
     }
 }
 
@@ -156,24 +166,26 @@ fn world() -> WorldConfig {
 /// # Panics
 /// If a rule is broken.
 pub fn seeds() -> Vec<(u8, Vec<u8>)> {
-    let mut world = World::new(&world());
-    world.run_until(400_000).expect("no rule broken");
     let mut by_kind = std::collections::BTreeMap::new();
-    let node = |a| {
-        (0..3u8)
-            .find(|&k| world.address(usize::from(k)) == a)
-            .unwrap_or(3)
-    };
-    for (from, to, bytes) in world.seen() {
-        let [lo, hi] = (bytes.len() as u16).to_le_bytes();
-        let how = node(to) + 12 * u8::from(node(to) == 3);
-        // `how` is right in both remainders.
-        let how = (0..=u8::MAX)
-            .find(|h| h % 3 == how && (h >> 2) % 4 == node(from))
-            .unwrap_or(0);
-        let mut seed = vec![how, 0, 1, lo, hi];
-        seed.extend_from_slice(bytes);
-        by_kind.insert(bytes.get(5).copied().unwrap_or(0), seed);
+    for placement in PLACEMENTS {
+        let mut world = World::new(&world(placement));
+        world.run_until(400_000).expect("no rule broken");
+        let node = |a| {
+            (0..3u8)
+                .find(|&k| world.address(usize::from(k)) == a)
+                .unwrap_or(3)
+        };
+        for (from, to, bytes) in world.seen() {
+            let [lo, hi] = (bytes.len() as u16).to_le_bytes();
+            let how = node(to) + 12 * u8::from(node(to) == 3);
+            // `how` is right in both remainders.
+            let how = (0..=u8::MAX)
+                .find(|h| h % 3 == how && (h >> 2) % 4 == node(from))
+                .unwrap_or(0);
+            let mut seed = vec![how, 0, 1, lo, hi];
+            seed.extend_from_slice(bytes);
+            by_kind.insert(bytes.get(5).copied().unwrap_or(0), seed);
+        }
     }
     by_kind.into_iter().collect()
 }
