@@ -11,7 +11,7 @@ use tessera_plan::{
     plan::{ElementType, Placement},
     region::Region,
 };
-use tessera_protocol::{Placement, ProgramInfo, TransferConfig, wire};
+use tessera_protocol::{ProgramInfo, TransferConfig, wire};
 use tessera_sim::{EdgeSpec, HostileConfig, World, WorldConfig};
 
 /// Most datagrams of one input.
