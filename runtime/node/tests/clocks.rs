@@ -24,35 +24,18 @@ use tessera_plan::files::{
 
 use crate::elements::{
     files::{write_pictures, write_weights},
-    node::{Node, PATIENCE},
-    program::PROGRAM,
+    node::{self, Node, PATIENCE},
 };
 
-const NAME: &str = "clocks_an_hour_off_keep_nobody_out";
 /// Pictures of every life of the source.
 const FRAMES: usize = 3;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let roles = ["gateway", "edge", "worker"];
-    if words.iter().any(|w| roles.contains(&w.as_str())) {
-        return tessera_node::main(&[&PROGRAM]);
-    }
-    let filters: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
-    if !filters.is_empty() && !filters.iter().any(|f| NAME.contains(f.as_str())) {
-        return ExitCode::SUCCESS;
-    }
-    if words.iter().any(|w| w == "--list") {
-        println!("{NAME}: test");
-        return ExitCode::SUCCESS;
-    }
-    let Some(library) = faketime() else {
-        println!("test {NAME} ... ignored, needs libfaketime (Debian: apt install faketime)");
-        return ExitCode::SUCCESS;
-    };
-    clocks_an_hour_off_keep_nobody_out(&library);
-    println!("test {NAME} ... ok");
-    ExitCode::SUCCESS
+    node::main("clocks_an_hour_off_keep_nobody_out", || {
+        let library = faketime().ok_or("needs libfaketime (Debian: apt install faketime)")?;
+        clocks_an_hour_off_keep_nobody_out(&library);
+        Ok(())
+    })
 }
 
 /// Path of a library that moves a process's wall clock.

@@ -19,33 +19,18 @@ use tessera_plan::files::{
 
 use crate::elements::{
     files::{pixels, write_pictures, write_weights},
-    node::Node,
-    program::{CHANNELS, H, PROGRAM, W, WEIGHT, digest, tap_sum},
+    node::{self, Node},
+    program::{CHANNELS, H, W, WEIGHT, digest, tap_sum},
 };
 
 /// Frames of the source.
 const FRAMES: usize = 6;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    if words
-        .iter()
-        .any(|w| ["gateway", "edge", "worker"].contains(&w.as_str()))
-    {
-        return tessera_node::main(&[&PROGRAM]);
-    }
-    let name = "bytes_and_halves_move_through_a_cluster";
-    let filters: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
-    if !filters.is_empty() && !filters.iter().any(|f| name.contains(f.as_str())) {
-        return ExitCode::SUCCESS;
-    }
-    if words.iter().any(|w| w == "--list") {
-        println!("{name}: test");
-        return ExitCode::SUCCESS;
-    }
-    bytes_and_halves_move_through_a_cluster();
-    println!("test {name} ... ok");
-    ExitCode::SUCCESS
+    node::main("bytes_and_halves_move_through_a_cluster", || {
+        bytes_and_halves_move_through_a_cluster();
+        Ok(())
+    })
 }
 
 /// What a map holds, row by row.

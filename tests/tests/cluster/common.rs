@@ -28,8 +28,8 @@ use tessera_tests::{
 /// How long a cluster may take for a few frames: generous, machines are busy.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// A small detector: two poolings, so that tiles of every stage differ in shape.
-const CFG: &str = "
+/// The layers that all detectors begin with: two poolings, so that tiles of every stage differ in shape.
+const TRUNK: &str = "
 [net]
 width=64
 height=64
@@ -67,59 +67,10 @@ stride=1
 pad=1
 activation=leaky
 
-[convolutional]
-filters=14
-size=1
-stride=1
-pad=1
-activation=linear
-
-[yolo]
-mask=0,1
-anchors=8,10, 20,16
-classes=2
-num=2
 ";
 
-/// Such a detector whose last stages read an earlier map through Darknet's reorg.
-const PASSTHROUGH_CFG: &str = "
-[net]
-width=64
-height=64
-channels=3
-
-[convolutional]
-batch_normalize=1
-filters=8
-size=3
-stride=1
-pad=1
-activation=leaky
-
-[maxpool]
-size=2
-stride=2
-
-[convolutional]
-batch_normalize=1
-filters=12
-size=3
-stride=1
-pad=1
-activation=leaky
-
-[maxpool]
-size=2
-stride=2
-
-[convolutional]
-batch_normalize=1
-filters=16
-size=3
-stride=1
-pad=1
-activation=leaky
-
+/// Layers that read an earlier map through Darknet's reorg.
+const PASSTHROUGH: &str = "
 [route]
 layers=2
 
@@ -145,6 +96,10 @@ stride=1
 pad=1
 activation=leaky
 
+";
+
+/// The layers that all detectors end with.
+const HEAD: &str = "
 [convolutional]
 filters=14
 size=1
@@ -210,8 +165,13 @@ pub fn programs() -> impl Iterator<Item = &'static str> {
 }
 
 static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
-    let plain = model::random("cluster", CFG, Darknet::Alexey, 7)?;
-    let passthrough = model::random("passthrough", PASSTHROUGH_CFG, Darknet::Alexey, 7)?;
+    let plain = model::random("cluster", &[TRUNK, HEAD].concat(), Darknet::Alexey, 7)?;
+    let passthrough = model::random(
+        "passthrough",
+        &[TRUNK, PASSTHROUGH, HEAD].concat(),
+        Darknet::Alexey,
+        7,
+    )?;
     let entries: Vec<Entry<'_>> = PLANS
         .iter()
         .map(|(name, cuts, grids, wire)| {

@@ -4,15 +4,40 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Lines},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
 use serde::de::DeserializeOwned;
 use tessera_plan::files::events::Event;
 
+use super::program::PROGRAM;
+
 /// Longest time that nothing may happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary's `main`: a node of [`PROGRAM`] when it is started with a role, else the harness of one test. The test
+/// gives the reason when it is ignored.
+pub fn main(name: &str, test: impl FnOnce() -> Result<(), &'static str>) -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let roles = ["gateway", "edge", "worker"];
+    if words.iter().any(|w| roles.contains(&w.as_str())) {
+        return tessera_node::main(&[&PROGRAM]);
+    }
+    let filters: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
+    if !filters.is_empty() && !filters.iter().any(|f| name.contains(f.as_str())) {
+        return ExitCode::SUCCESS;
+    }
+    if words.iter().any(|w| w == "--list") {
+        println!("{name}: test");
+        return ExitCode::SUCCESS;
+    }
+    match test() {
+        Ok(()) => println!("test {name} ... ok"),
+        Err(reason) => println!("test {name} ... ignored, {reason}"),
+    }
+    ExitCode::SUCCESS
+}
 
 /// A process of the cluster; killed when it is dropped.
 pub struct Node {
