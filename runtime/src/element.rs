@@ -14,7 +14,7 @@ use half::{
     f16,
     slice::{HalfBitsSliceExt, HalfFloatSliceExt},
 };
-use tessera_plan::plan::ElementType;
+use tessera_plan::element::ElementType;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Reads all elements of `bytes` into as many `values`.

@@ -6,8 +6,9 @@
 
 pub use tessera_plan::{
     dataflow::Port,
-    graph::{HeadKind, NmsKind},
-    plan::{ElementType, Placement},
+    decoding::{HeadKind, NmsKind},
+    element::ElementType,
+    placement::Placement,
     region::Region,
 };
 use tessera_plan::{

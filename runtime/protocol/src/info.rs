@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
-use tessera_plan::{dataflow::TaskGraph, plan::Placement};
+use tessera_plan::{dataflow::TaskGraph, placement::Placement};
 
 /// The task graph of a program, and the digests by which nodes check that they run the same program.
 #[derive(Clone)]

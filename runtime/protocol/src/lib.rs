@@ -85,7 +85,7 @@ pub use refusal::Refusal;
 pub use stats::{
     Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
 };
-pub use tessera_plan::{dataflow::TaskId, plan::Placement};
+pub use tessera_plan::{dataflow::TaskId, placement::Placement};
 
 /// Microseconds: a duration, or a time since a moment that each node fixes for itself. A node's times never
 /// go backwards; different nodes' times are not comparable.

@@ -3,7 +3,7 @@
 //! The simulator links the crate itself and not the test build, so ids and traits are distinct types
 //! here.
 
-use tessera_plan::{plan::ElementType, region::Region};
+use tessera_plan::{element::ElementType, region::Region};
 use tessera_sim::{WatchedStore, program, store as watched, store::Store as _};
 
 use super::{Placement, ProgramInfo};

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tessera_plan::plan::ElementType;
+use tessera_plan::element::ElementType;
 use tessera_protocol::{
     Drained, EdgeConfig, EdgeStats, FrameOutcome, GatewayStats, Incarnation, NodeId, Notice,
     Placement, ProgramInfo, Refusal, RequestId, Traffic,

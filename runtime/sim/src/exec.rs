@@ -6,7 +6,7 @@
 //! in a word of 32 bits; the simulator never treats values as numbers.
 
 use super::{random::mix, watched_store::WatchedStore};
-use tessera_plan::{plan::ElementType, region::Region};
+use tessera_plan::{element::ElementType, region::Region};
 use tessera_protocol::{FrameId, Job, ProgramInfo, TaskId, store::SlotId};
 
 /// Why a job's pieces are not the inputs and outputs of its task.

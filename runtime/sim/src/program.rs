@@ -3,7 +3,7 @@
 use super::random::{RandomSource, mix};
 use tessera_plan::{
     dataflow::{Port, TaskGraph, TaskInfo, TensorInfo},
-    plan::ElementType,
+    element::ElementType,
     region::{Region, Shape, Span},
 };
 use tessera_protocol::{Placement, ProgramInfo};

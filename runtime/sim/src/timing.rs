@@ -13,7 +13,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use tessera_sim::{program, timing::{self, BoardTiming, GatewayTiming, LinkTiming}};
-//! use tessera_plan::plan::{ElementType, Placement};
+//! use tessera_plan::{element::ElementType, placement::Placement};
 //! use tessera_protocol::ProgramInfo;
 //!
 //! let graph = program::two_stages(3, [ElementType::F32; 3]);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tessera_plan::plan::ElementType;
+use tessera_plan::element::ElementType;
 use tessera_protocol::{Placement, ProgramInfo};
 use tessera_sim::{
     program,

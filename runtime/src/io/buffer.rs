@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tessera_plan::plan::ElementType;
+use tessera_plan::element::ElementType;
 
 use crate::element;
 

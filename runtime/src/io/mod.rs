@@ -19,7 +19,7 @@ pub use arena::Arena;
 pub use buffer::{Buffer, View};
 use tessera_plan::{
     dataflow::Port,
-    plan::ElementType,
+    element::ElementType,
     region::{Region, Span},
 };
 

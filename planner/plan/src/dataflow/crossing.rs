@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::{
         dataflow::{Port, TaskInfo, TensorInfo},
-        plan::ElementType,
+        element::ElementType,
         region::Region,
     };
 

@@ -6,7 +6,6 @@
 //! Shapes, paddings and strides are resolved; nothing here needs the cfg again.
 
 mod activation;
-mod exact;
 mod head;
 mod op;
 mod reorg;
@@ -17,12 +16,13 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     activation::Activation,
-    head::{Head, HeadKind, NmsKind},
+    head::Head,
     op::{Conv, Op, Part, Pool, ShortcutKind, WeightSource},
     reorg::reorg_rows,
     stored::{Normalization, Stored},
     weights::NodeWeights,
 };
+pub use crate::decoding::{HeadKind, NmsKind};
 use crate::{
     index::indexes,
     plan::defaults::{is_nil, is_zero},

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, exact};
+use super::Activation;
 use crate::{
+    exact,
     plan::defaults::{is_one, is_zero, one},
     region::Span,
 };

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    element::ElementType,
     graph::TensorIx,
+    placement::Placement,
     region::{Region, Shape},
 };
 
@@ -37,45 +39,6 @@ pub struct Tensor {
     /// How the values of the tensor's objects are stored.
     #[serde(rename = "format")]
     pub element: ElementType,
-}
-
-/// The policy by which nodes share tasks. The decisions of each policy are in the protocol's `edge/placement`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Placement {
-    /// Every task has a home board, which gets the task as soon as the task is ready. Other boards take only tasks
-    /// that are late.
-    #[default]
-    Home,
-    /// Work stealing, DeepThings' WST: the owner takes tasks from the front, thieves receive tasks from the back,
-    /// and a node without work asks for more. With several stages, a node prefers tasks whose inputs the node
-    /// holds.
-    Steal,
-}
-
-/// How the values of an object are stored, in slots and on the wire. The object's producer rounds them once,
-/// and every consumer reads the same bits, so placement never changes a result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ElementType {
-    /// Bytes: `b` stands for `b / 255`, as in frames that come from pictures.
-    U8,
-    /// IEEE 754 half precision, little-endian.
-    F16,
-    /// IEEE 754 single precision, little-endian.
-    #[default]
-    F32,
-}
-
-impl ElementType {
-    /// Bytes of one value.
-    pub const fn bytes(self) -> usize {
-        match self {
-            Self::U8 => 1,
-            Self::F16 => 2,
-            Self::F32 => 4,
-        }
-    }
 }
 
 /// How tiles get their halo.

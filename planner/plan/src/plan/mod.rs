@@ -27,9 +27,10 @@ mod kernel;
 mod target;
 mod weights;
 
+pub use crate::{element::ElementType, placement::Placement};
 pub use boards::Board;
 pub use chain::{ALIGN_FLOATS, Buffer, BufferIx, Chain, Firing, Order, Place, Step, View};
-pub use dataflow::{Border, Dataflow, ElementType, Placement, Split, Stage, Tail, Tensor, Tile};
+pub use dataflow::{Border, Dataflow, Split, Stage, Tail, Tensor, Tile};
 pub use estimates::Estimates;
 pub use kernel::{Algorithm, ConvKernel, Isa};
 pub use target::TargetPlan;

@@ -8,7 +8,7 @@ use super::{
     segment::Segment,
 };
 use tessera_plan::{
-    plan::ElementType,
+    element::ElementType,
     region::{Region, Span},
 };
 use tessera_runtime::{

@@ -8,7 +8,7 @@ use std::{
 
 use super::{FrameSource, files::Files};
 use crate::{detect::ImageFrame, error::NodeError};
-use tessera_plan::plan::ElementType;
+use tessera_plan::element::ElementType;
 use tessera_runtime::{element, program::TensorSpec};
 
 /// A source that reads a list of tensor files.

@@ -5,7 +5,7 @@ use crate::{
     shm::{Layout, Segment, SegmentStore},
     wait::{self, Waker},
 };
-use tessera_plan::{dataflow::SlotCount, plan::ElementType};
+use tessera_plan::{dataflow::SlotCount, element::ElementType};
 use tessera_protocol::store::Store;
 use tessera_runtime::{element, program::TensorSpec};
 

@@ -208,7 +208,7 @@ fn requests_for_another_incarnation_are_answered_absent() {
             key: ObjectKey::Frame,
         },
         region: testkit::region([0, 2], [0, 2], 2),
-        element: tessera_plan::plan::ElementType::F32,
+        element: tessera_plan::element::ElementType::F32,
         chunk_bytes: 32,
         ranges: &ranges,
     };

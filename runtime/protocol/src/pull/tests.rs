@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tessera_plan::{dataflow::ObjectKey, plan::ElementType, region::Region};
+use tessera_plan::{dataflow::ObjectKey, element::ElementType, region::Region};
 use tessera_sim::{Attachment, LinkConditions, NetConfig, Queue, RandomSource, link::Network};
 
 use super::*;

@@ -9,7 +9,7 @@ use crate::{
     store::SlotId,
     wire::{ChunkRange, Request, chunks_of},
 };
-use tessera_plan::{plan::ElementType, region::Region};
+use tessera_plan::{element::ElementType, region::Region};
 
 /// The place that a pulled box is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

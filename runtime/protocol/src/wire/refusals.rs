@@ -150,7 +150,7 @@ fn boxes_and_chunks_must_lie_inside() {
                 key,
             },
             region,
-            element: tessera_plan::plan::ElementType::F32,
+            element: tessera_plan::element::ElementType::F32,
             chunk_bytes,
             ranges: &ranges,
         };

@@ -187,7 +187,7 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             },
         },
         region: Region::new([0, 4], [2, 10], [0, 2]),
-        element: tessera_plan::plan::ElementType::F32,
+        element: tessera_plan::element::ElementType::F32,
         chunk_bytes: 16,
         ranges: &l.ranges,
     };

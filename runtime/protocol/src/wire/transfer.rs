@@ -10,7 +10,7 @@ use super::{
     writer::Writer,
 };
 use crate::{FrameId, ObjectId, ProgramInfo, PullId, TransferConfig};
-use tessera_plan::{plan::ElementType, region::Region};
+use tessera_plan::{element::ElementType, region::Region};
 
 /// A request for chunks of a box. A box travels packed, row by row, in chunks of `chunk_bytes` bytes;
 /// the last chunk may be shorter.

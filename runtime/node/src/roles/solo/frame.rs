@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::statistics::answer;
-use tessera_plan::{dataflow::Port, files::events::Event, plan::ElementType, region::Region};
+use tessera_plan::{dataflow::Port, element::ElementType, files::events::Event, region::Region};
 use tessera_runtime::{
     arena::{
         AlignedBytes, ArenaMemory,

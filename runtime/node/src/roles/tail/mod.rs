@@ -17,8 +17,8 @@ use super::{
 use crate::{args::Args, detect::ImageFrame, error::NodeError, shm::SlotView, wait::Waker};
 use tessera_plan::{
     dataflow::Port,
+    element::ElementType,
     files::records::{Record, Subject},
-    plan::ElementType,
 };
 use tessera_protocol::FrameId;
 use tessera_runtime::{

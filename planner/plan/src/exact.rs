@@ -4,7 +4,7 @@
 //! rather than `0.10000000149011612`. A reader takes that decimal for a double first and rounds twice, which
 //! is not always the same as once; where it would not be, all digits of the double are written.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serializer};
 
 /// The double that `v` is written as: rounding it gives `v` again.
 #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
@@ -23,22 +23,22 @@ const fn single(v: f64) -> f32 {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-pub(super) fn serialize<S: Serializer>(v: &f32, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(v: &f32, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64(double(*v))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
     f64::deserialize(from).map(single)
 }
 
 /// Pairs of such parameters.
-pub(super) mod pairs {
-    use super::{Deserialize, Deserializer, Serialize, Serializer, double, single};
+#[cfg(feature = "schema")]
+pub(crate) mod pairs {
+    use serde::Serialize;
 
-    pub(in super::super) fn serialize<S: Serializer>(
-        pairs: &[(f32, f32)],
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    use super::{Deserialize, Deserializer, Serializer, double, single};
+
+    pub(crate) fn serialize<S: Serializer>(pairs: &[(f32, f32)], to: S) -> Result<S::Ok, S::Error> {
         let doubles: Vec<[f64; 2]> = pairs
             .iter()
             .map(|(a, b)| [double(*a), double(*b)])
@@ -46,7 +46,7 @@ pub(super) mod pairs {
         doubles.serialize(to)
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<(f32, f32)>, D::Error> {
         let doubles = Vec::<[f64; 2]>::deserialize(from)?;

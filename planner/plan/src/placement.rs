@@ -1,0 +1,17 @@
+//! The policies by which nodes share tasks.
+
+use serde::{Deserialize, Serialize};
+
+/// The policy by which nodes share tasks. The decisions of each policy are in the protocol's `edge/placement`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// Every task has a home board, which gets the task as soon as the task is ready. Other boards take only tasks
+    /// that are late.
+    #[default]
+    Home,
+    /// Work stealing, DeepThings' WST: the owner takes tasks from the front, thieves receive tasks from the back,
+    /// and a node without work asks for more. With several stages, a node prefers tasks whose inputs the node
+    /// holds.
+    Steal,
+}
