@@ -5,7 +5,9 @@
 //! requests, except for loss and reordering in the network. A chunk counts as
 //! lost when a chunk requested later has arrived and a round trip plus some tolerance for reordering
 //! has passed (as RACK does for TCP, RFC 8985, section 6.2), or when nothing has come for longer
-//! than the retransmission timeout (RFC 6298). The window grows by one chunk per round trip. The window
+//! than the retransmission timeout (RFC 6298). At the first silence only the oldest chunk is requested again
+//! (a probe, as in RFC 8985, section 7): a holder that is merely slow answers in order, and its answers
+//! would come twice. The window grows by one chunk per round trip. The window
 //! shrinks on loss, and, as LEDBAT does (RFC 6817), when answers take longer than the shortest round trip.
 
 use std::collections::VecDeque;
@@ -59,6 +61,8 @@ pub struct Path {
     shrunk_at: Micros,
     /// Consecutive timeouts.
     silent: u32,
+    /// When the last timeout was noticed. Chunks requested before then have as long again.
+    timeout_at: Micros,
     /// Bytes per requested chunk.
     chunk_bytes: usize,
     /// When the receiver tries larger chunks again.
@@ -118,6 +122,7 @@ impl Path {
             arrived: 0,
             shrunk_at: 0,
             silent: 0,
+            timeout_at: 0,
             chunk_bytes: config.chunk_bytes,
             narrow_until_us: Micros::MAX,
             largest_bytes: 0,
@@ -200,13 +205,17 @@ impl Path {
         let i = self.out.iter().position(found)?;
         let limited = self.out.len() * 2 >= self.window();
         let asked = self.out.remove(i)?;
-        self.arrived = self.arrived.max(asked.seq + 1);
+        let sample = now_us.saturating_sub(asked.at);
+        let shortest = self.base[0].min(self.base[1]);
+        // An answer that comes sooner than any before answers the first request, which nothing has overtaken.
+        if !asked.again || sample >= shortest {
+            self.arrived = self.arrived.max(asked.seq + 1);
+        }
         if asked.again {
             // The chunk had been lost indeed.
             self.reorder = (self.reorder - self.reorder / 16).max(FIRST_REORDER_US);
             return None;
         }
-        let sample = now_us.saturating_sub(asked.at);
         self.backoff = 0;
         self.rtt.measure(sample);
         if now_us >= self.base_until {
@@ -257,7 +266,7 @@ impl Path {
     }
 
     fn due(&self, asked: &RequestedChunk, load: &Rtt, config: &TransferConfig) -> Micros {
-        let timeout = asked.at + self.rto(load, config);
+        let timeout = asked.at.max(self.timeout_at) + self.rto(load, config);
         if asked.seq < self.arrived {
             timeout.min(asked.at + self.patience())
         } else {
@@ -286,10 +295,13 @@ impl Path {
         let mut found = Overdue::default();
         let (rto, patience) = (self.rto(load, config), self.patience());
         let (mut first, mut larger) = (None, false);
+        let probe = self.backoff == 0;
         while let Some(a) = self.out.front().copied() {
             if a.seq < self.arrived && a.at + patience <= now_us {
                 found.gap = true;
-            } else if a.at + rto <= now_us {
+            } else if found.timeout && probe {
+                break;
+            } else if a.at.max(self.timeout_at) + rto <= now_us {
                 found.timeout = true;
             } else {
                 break;
@@ -304,9 +316,13 @@ impl Path {
             self.shrink(now_us, 0.75);
         }
         if found.timeout {
-            self.shrink(now_us, 0.5);
+            // A probe takes the place of the chunk that it asks for again, and nothing is known to be lost yet.
+            if !probe {
+                self.shrink(now_us, 0.5);
+            }
             self.silent += 1;
             self.backoff += 1;
+            self.timeout_at = now_us;
             if self.silent > config.timeouts_max {
                 return Err(PullError::Unreachable);
             }
@@ -386,6 +402,41 @@ mod tests {
             assert_eq!(chunks, [7]);
             assert_eq!(found.is_err(), round == CONFIG.timeouts_max);
         }
+    }
+
+    #[test]
+    fn a_slow_holder_is_asked_for_one_chunk_again_and_not_for_all() {
+        let mut p = Path::new(&CONFIG);
+        for chunk in 0..8 {
+            p.ask(0, PullId(1), chunk, false, 1200);
+        }
+        let (chunks, found) = lost(&mut p, CONFIG.first_rto_us);
+        assert_eq!(chunks, [0]);
+        assert!(found.is_ok_and(|o| o.timeout));
+        assert_eq!(p.window(), 8);
+        p.ask(CONFIG.first_rto_us, PullId(1), 0, true, 1200);
+        // All answers come late and in order: nothing else was requested twice.
+        let late = CONFIG.first_rto_us + 10_000;
+        assert!(lost(&mut p, late).0.is_empty());
+        for chunk in 0..8 {
+            p.arrive(late + u64::from(chunk) * 1_000, PullId(1), chunk, &CONFIG);
+            let found = lost(&mut p, late + u64::from(chunk) * 1_000);
+            assert!(found.0.is_empty(), "{:?}", found.0);
+        }
+        let late = late + 7_000;
+        assert_eq!(p.under_way(), 0);
+        // A holder that stays silent has lost all.
+        for chunk in 8..12 {
+            p.ask(late, PullId(1), chunk, false, 1200);
+        }
+        let mut now_us = late;
+        let mut asked_again = Vec::new();
+        for _ in 0..2 {
+            let due = p.next(&Rtt::default(), &CONFIG);
+            now_us = now_us.max(due.expect("a chunk is waited for"));
+            asked_again.push(lost(&mut p, now_us).0);
+        }
+        assert_eq!(asked_again, [vec![8], vec![9, 10, 11]]);
     }
 
     #[test]

@@ -265,7 +265,7 @@ fn a_perfect_link_carries_every_chunk_once() {
 #[test]
 fn lost_doubled_and_reordered_chunks_arrive_exactly() {
     for element in ELEMENTS {
-        let mut rerequested = 0;
+        let (mut rerequested, mut received) = (0, 0);
         for seed in 0..40 {
             let conditions = LinkConditions {
                 loss_ppm: 100_000,
@@ -275,10 +275,11 @@ fn lost_doubled_and_reordered_chunks_arrive_exactly() {
             };
             let rig = check(seed, conditions, element);
             rerequested += rig.stats.chunks_rerequested;
-            // The receiver requests the lost chunks again, not all chunks.
-            assert!(rig.stats.chunks_rerequested < rig.stats.chunks_received);
+            received += rig.stats.chunks_received;
         }
         assert!(rerequested > 0);
+        // The receiver requests the lost chunks again, not all chunks.
+        assert!(rerequested * 2 < received, "{rerequested} of {received}");
     }
 }
 
