@@ -257,6 +257,20 @@ impl Board {
         (self.share * NET_BYTES_PER_S / self.link.bytes_per_s).min(1.0)
     }
 
+    /// Seconds that `bytes` in datagrams take of the board's tasks while they run. With a quota (a share below 1), the
+    /// tasks and the datagrams have it together; elsewhere another core, or an idle one, handles datagrams.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "objects are far smaller than 2^53 bytes"
+    )]
+    pub fn network_s(&self, bytes: u64) -> f64 {
+        if self.share < 1.0 {
+            bytes as f64 / (self.share * NET_BYTES_PER_S * self.cores.max(1) as f64)
+        } else {
+            0.0
+        }
+    }
+
     /// Number of threads that share a task. `alone`: the board computes nothing else during the task.
     pub fn threads(&self, alone: bool) -> usize {
         if alone {

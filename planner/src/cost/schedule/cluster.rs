@@ -96,13 +96,22 @@ struct Node {
     search: Search,
     /// Seconds of a message to or from the source.
     hop_s: f64,
+    /// Seconds of work on datagrams that the running tasks have yet to give up. See [`Board::network_s`].
+    network_s: f64,
 }
 
 /// Purpose of a transfer to a board or to the gateway.
 #[derive(Clone, Copy, Debug)]
 enum Transfer {
-    Inputs { task: usize },
-    Result,
+    Inputs {
+        task: usize,
+        holder: usize,
+        bytes: u64,
+    },
+    Result {
+        board: usize,
+        bytes: u64,
+    },
 }
 
 pub(super) struct Cluster<'a> {
@@ -148,6 +157,7 @@ impl<'a> Cluster<'a> {
             loaded: BTreeSet::new(),
             search: Search::Parked,
             hop_s: slower(b.link, boards[SOURCE].link).delay_s,
+            network_s: 0.0,
         };
         Self {
             graph,
@@ -222,13 +232,33 @@ impl<'a> Cluster<'a> {
 
     fn arrived(&mut self, transfer: Transfer) {
         match transfer {
-            Transfer::Inputs { task } => {
+            Transfer::Inputs {
+                task,
+                holder,
+                bytes,
+            } => {
+                self.handled(holder, bytes);
+                if let Some((board, _)) = self.given[task] {
+                    self.handled(board, bytes);
+                }
                 self.transfers[task] -= 1;
                 if self.transfers[task] == 0 {
                     self.loaded(task);
                 }
             }
-            Transfer::Result => self.result.seconds = self.result.seconds.max(self.now_s),
+            Transfer::Result { board, bytes } => {
+                self.handled(board, bytes);
+                self.result.seconds = self.result.seconds.max(self.now_s);
+            }
+        }
+    }
+
+    /// Notes that a board has sent or received `bytes`: its running tasks take longer.
+    fn handled(&mut self, board: usize, bytes: u64) {
+        let cores = self.boards[board].cores.max(1);
+        let node = &mut self.nodes[board];
+        if node.idle < cores {
+            node.network_s += self.boards[board].network_s(bytes);
         }
     }
 
@@ -344,7 +374,11 @@ impl<'a> Cluster<'a> {
                 holder,
                 receiver: board,
             };
-            let transfer = Transfer::Inputs { task };
+            let transfer = Transfer::Inputs {
+                task,
+                holder,
+                bytes,
+            };
             (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
         }
     }
@@ -381,6 +415,12 @@ impl<'a> Cluster<'a> {
         let Some((board, _)) = self.given[task] else {
             return;
         };
+        let late_s = std::mem::take(&mut self.nodes[board].network_s);
+        if late_s > 0.0 {
+            self.result.runs[task].end_s = self.now_s + late_s;
+            self.foresee(late_s, Event::Computed { task });
+            return;
+        }
         self.objects.place[task] = Some(board);
         let node = &mut self.nodes[board];
         node.idle += 1;
@@ -434,7 +474,8 @@ impl<'a> Cluster<'a> {
             holder: board,
             receiver: self.boards.len(),
         };
-        (self.channel).send(self.now_s, path, link.seconds(bytes), Transfer::Result);
+        let transfer = Transfer::Result { board, bytes };
+        (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
     }
 }
 
