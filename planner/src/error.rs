@@ -42,6 +42,35 @@ pub enum PlanError {
         /// Number of stages.
         stages: usize,
     },
+    /// Ranges of channels are asked for without a stage that has them.
+    #[error(
+        "--grid names ranges of channels, as in 6c: give the ends of the stages too, with --cuts"
+    )]
+    ChannelsWithoutCuts,
+    /// A stage is no convolution that can be cut by channels.
+    #[error(
+        "layers {} to {} cannot be cut by channels: such a stage is one convolution without groups, pools behind it, and perhaps a second convolution, whose output alone leaves the stage",
+        layers[0], layers[1]
+    )]
+    NoChannels {
+        /// First and last layer of the stage.
+        layers: [usize; 2],
+    },
+    /// A stage has fewer packed blocks of channels than ranges were asked for.
+    #[error(
+        "layers {} to {} have {channels} output channels in blocks of {block}: {parts}c is too many, the most is {}c",
+        layers[0], layers[1], channels.div_ceil(*block)
+    )]
+    FewChannels {
+        /// First and last layer of the stage.
+        layers: [usize; 2],
+        /// Number of ranges.
+        parts: usize,
+        /// Output channels.
+        channels: usize,
+        /// Channels of a packed block.
+        block: usize,
+    },
     /// The number of formats of objects is neither 1 nor the number of stages.
     #[error(
         "--wire names {formats} formats: name one for all stages, or one per stage of --cuts, which has {cuts}"

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use tessera_plan::{
     dataflow::{TaskGraph, edge_slots, gateway_slots, slots_bytes},
+    kernel::{PAGE_FLOATS, block_floats},
     limits::{GATEWAY_FRAMES, KEPT_FRAMES, SOURCE_FRAMES},
-    plan::{Section, TargetPlan},
+    plan::{Chain, Section, Step, TargetPlan},
+    region::Span,
 };
 
 /// Bytes of a value in arenas and packed weights.
@@ -27,7 +29,9 @@ const PICTURE_BYTES: u64 = 4 << 20;
 /// Bytes of memory by role and kind, under the keys of [`tessera_plan::plan::Estimates::memory`].
 ///
 /// - `edge.arena`: one arena per worker, large enough for every chain.
-/// - `edge.weights`: the stages' sections, mapped read-only, one copy for all workers.
+/// - `edge.weights`: the stages' sections, mapped read-only, one copy for all workers; of a stage that is cut by
+///   channels, the parts that the board with most of them reads as a home. A board that takes other boards' tasks, or
+///   tasks of several sources, reads more of the file; the system may drop such pages again.
 /// - `edge.objects`: copies of the inputs and outputs of the tasks at hand (one more than there are
 ///   workers), and outputs kept for other nodes.
 /// - `edge.processes`: code, tables, stacks and buffers of the network process and the workers.
@@ -37,7 +41,7 @@ const PICTURE_BYTES: u64 = 4 << 20;
 ///   `gateway.process`: code, tables, stacks and buffers.
 pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<String, u64> {
     let arena = t.stages.iter().flatten().map(|c| c.arena_floats).max();
-    let (tail, edge): (Vec<_>, Vec<_>) = t.sections.iter().partition(|s| s.name == "tail");
+    let tail: Vec<&Section> = t.sections.iter().filter(|s| s.name == "tail").collect();
     let packed = |list: &[&Section]| -> u64 {
         VALUE_BYTES * list.iter().map(|s| s.floats as u64).sum::<u64>()
     };
@@ -47,7 +51,7 @@ pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<Str
     let merged = merged.map(|s| (s.bytes * s.count) as u64).sum();
     [
         ("edge.arena", arenas),
-        ("edge.weights", packed(&edge)),
+        ("edge.weights", edge_weights(graph, t)),
         ("edge.objects", objects(graph, 0, workers)),
         ("edge.processes", edge_processes(workers)),
         ("source.objects", objects(graph, SOURCE_FRAMES, workers)),
@@ -60,6 +64,46 @@ pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<Str
     .into_iter()
     .map(|(k, v)| (k.to_string(), v))
     .collect()
+}
+
+/// Bytes of the stages' weights that a board reads at most.
+fn edge_weights(graph: &TaskGraph, t: &TargetPlan) -> u64 {
+    let mut whole = 0;
+    let mut of_homes: BTreeMap<u16, u64> = BTreeMap::new();
+    for (number, (chains, section)) in t.stages.iter().zip(&t.sections).enumerate() {
+        if !chains
+            .iter()
+            .flat_map(|c| &c.steps)
+            .any(|s| s.filters.is_some())
+        {
+            whole += section.floats as u64;
+            continue;
+        }
+        // Every tile of such a stage has a chain of its own.
+        let tasks = graph
+            .tasks
+            .iter()
+            .filter(|t| usize::from(t.stage) == number);
+        let mut of_stage: BTreeMap<u16, u64> = BTreeMap::new();
+        for (task, chain) in tasks.zip(chains) {
+            *of_stage.entry(task.home).or_insert(0) += part_floats(chain);
+        }
+        for (home, floats) in of_stage {
+            *of_homes.entry(home).or_insert(0) += floats.min(section.floats as u64);
+        }
+    }
+    VALUE_BYTES * (whole + of_homes.into_values().max().unwrap_or(0))
+}
+
+/// Values of the packed blocks that a chain reads, and of the pages around them.
+fn part_floats(chain: &Chain) -> u64 {
+    let read = |s: &Step| {
+        let k = s.conv.as_ref()?;
+        let block = block_floats(k.nr, k.size * k.size * k.cin, s.weights);
+        let filters = s.filters.map_or(k.y_stride, Span::len);
+        Some((filters.div_ceil(k.nr) * block + 2 * PAGE_FLOATS) as u64)
+    };
+    chain.steps.iter().filter_map(read).sum()
 }
 
 /// Bytes of an edge's processes that do not depend on the plan.

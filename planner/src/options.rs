@@ -21,6 +21,9 @@ pub use crate::{
 pub struct PlanOptions {
     /// Rows and columns of tiles: one grid for all stages, or one grid per stage. Empty: the planner searches.
     pub grids: Vec<[usize; 2]>,
+    /// For each of `grids`, whether its columns are ranges of a convolution's output channels. Such stages end at `cuts`.
+    /// A list that is shorter than `grids` has `false` for the rest.
+    pub channels: Vec<bool>,
     /// Number of leading layers on edges. `None` with empty `cuts`: the planner searches.
     pub offload: Option<usize>,
     /// Ends of stages, as layer numbers; the last one is the offload point. Excludes `offload`.
@@ -91,6 +94,7 @@ impl PlanOptions {
     pub fn of(edges: usize, board: &Board) -> Self {
         Self {
             grids: Vec::new(),
+            channels: Vec::new(),
             offload: None,
             cuts: Vec::new(),
             split: Split::Balanced,

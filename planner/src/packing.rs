@@ -3,8 +3,9 @@
 use crate::ftp::StageGraph;
 use tessera_plan::{
     graph::{Graph, NodeIx},
-    kernel::packed_floats,
+    kernel::{packed_floats, packing_floats},
     plan::{Chain, Packing, Section, WeightFormat},
+    region::Span,
 };
 
 /// A page, in float32 values.
@@ -23,9 +24,14 @@ pub fn pack(
     let mut at = 0;
     for (i, stage) in stages.iter().chain([tail]).enumerate() {
         let first = at;
-        for &n in &stage.nodes {
+        // What adds partial sums has no weights.
+        for &n in stage.nodes.iter().filter(|n| n.0 < graph.nodes.len()) {
             let (nr, weights) = kernel_of(chains, n);
-            let floats = packed_floats(graph, &graph.nodes[n], nr, weights);
+            let parts: &[Span] = match stage.sums {
+                Some(sums) if sums == n => &stage.ranges,
+                _ => &[],
+            };
+            let floats = packing_floats(graph, &graph.nodes[n], nr, weights, parts);
             if floats == 0 {
                 continue;
             }
@@ -37,6 +43,7 @@ pub fn pack(
                 floats,
                 nr,
                 weights,
+                parts: parts.iter().map(|p| p.hi).collect(),
             });
             at = (at + floats).next_multiple_of(PAGE);
         }
@@ -60,7 +67,7 @@ fn kernel_of(chains: &[&Chain], node: NodeIx) -> (usize, WeightFormat) {
     chains
         .iter()
         .flat_map(|c| &c.steps)
-        .find(|s| s.node == node)
+        .find(|s| s.node == node && s.sums == 0)
         .map_or((0, WeightFormat::F32), |s| {
             (s.conv.as_ref().map_or(0, |k| k.nr), s.weights)
         })

@@ -135,6 +135,21 @@ fn refusals_say_what_would_work() {
     assert!(e.contains("balanced"), "{e}");
     let e = refuse(options([2, 2], 99));
     assert!(e.contains("behind"), "{e}");
+    let channels = |cuts: &[usize], parts| PlanOptions {
+        cuts: cuts.to_vec(),
+        grids: [vec![[1, 1]; cuts.len() - 1], vec![[1, parts]]].concat(),
+        channels: [vec![false; cuts.len() - 1], vec![true]].concat(),
+        ..PlanOptions::default()
+    };
+    let e = refuse(channels(&[16, 25], 6));
+    assert!(e.contains("layers 16 to 24"), "{e}");
+    let e = refuse(channels(&[23, 24], 129));
+    assert!(e.contains("128c"), "{e}");
+    let e = refuse(PlanOptions {
+        cuts: Vec::new(),
+        ..channels(&[24], 6)
+    });
+    assert!(e.contains("--cuts"), "{e}");
     let e = refuse(PlanOptions {
         cuts: vec![4, 16],
         ..options([2, 2], 16)

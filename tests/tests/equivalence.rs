@@ -87,7 +87,7 @@ fn entries(net: &Net) -> Result<Vec<Entry<'_>>> {
             grids: cuts.iter().map(|_| grid(&mut random)).collect(),
             cuts,
             rows: match split {
-                Split::Balanced | Split::Speed => Rows::Rolling,
+                Split::Balanced | Split::Speed | Split::Channels => Rows::Rolling,
                 Split::Equal => Rows::Blocks(random.index(1, 3)),
             },
             ..whole.clone()

@@ -185,8 +185,10 @@ pub struct ModelArgs {
 /// Choices of the plan.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct PlanArgs {
-    /// Rows x columns of tiles: 5x5 for all stages, or one per stage: 5x5,3x2 [default: searched]
-    #[arg(long, value_name = "RxC,..", help_heading = "Stages and tiles")]
+    /// Rows x columns of tiles: 5x5 for all stages, or one per stage: 5x5,3x2. 6c cuts a stage of one convolution, and
+    /// pools behind it, to 6 ranges of output channels: each tile reads its part of the weights. A second convolution
+    /// behind them makes partial sums over the ranges [default: searched]
+    #[arg(long, value_name = "RxC|Nc,..", help_heading = "Stages and tiles")]
     pub grid: Option<String>,
     /// Number of leading layers that run on edges; 0 leaves everything to the gateway [default: searched]
     #[arg(

@@ -27,23 +27,30 @@ use crate::{
     workspace,
 };
 
-fn grids(text: Option<&str>) -> Result<Vec<[usize; 2]>> {
+/// The grids that `--grid` names, and for each whether its columns are ranges of channels.
+fn grids(text: Option<&str>) -> Result<(Vec<[usize; 2]>, Vec<bool>)> {
     let Some(text) = text else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     };
-    text.split(',')
-        .map(|g| {
-            let parse = || -> Option<[usize; 2]> {
-                let (r, c) = g.trim().split_once(['x', 'X'])?;
-                Some([r.parse().ok()?, c.parse().ok()?])
-            };
-            parse().with_context(|| {
+    let each = text.split(',').map(|g| {
+        let g = g.trim();
+        let rows = || -> Option<[usize; 2]> {
+            let (r, c) = g.split_once(['x', 'X'])?;
+            Some([r.parse().ok()?, c.parse().ok()?])
+        };
+        let ranges = || g.strip_suffix(['c', 'C'])?.parse().ok();
+        let named = rows().map(|grid| (grid, false));
+        named
+            .or_else(|| ranges().map(|n: usize| ([1, n], true)))
+            .with_context(|| {
                 format!(
-                    "--grid {text}: {g:?} is no grid; write rows x columns, as in 5x5 or 5x5,3x2"
+                    "--grid {text}: {g:?} is no grid; write rows x columns, as in 5x5 or 5x5,3x2, or a number of \
+                     ranges of channels, as in 6c"
                 )
             })
-        })
-        .collect()
+    });
+    let list: Vec<_> = each.collect::<Result<_>>()?;
+    Ok(list.into_iter().unzip())
 }
 
 /// The goal that `--goal` names.
@@ -140,8 +147,10 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         target,
         ..args.clone()
     };
+    let (grids, channels) = grids(args.grid.as_deref())?;
     let all = PlanOptions {
-        grids: grids(args.grid.as_deref())?,
+        grids,
+        channels,
         offload: args.offload,
         cuts: args.cuts.clone(),
         split,

@@ -1,12 +1,14 @@
 //! What the emitter of a layer sees, and what it makes.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use tessera_plan::{
-    graph::Node,
-    plan::{Chain, ConvKernel, Isa, Place, Step},
+    graph::{Activation, Node, Op},
+    kernel::{block_floats, part_floats},
+    plan::{Chain, ConvKernel, Isa, Packing, Place, Step},
+    region::Span,
 };
 
 use super::view::{In, Out};
@@ -14,8 +16,8 @@ use crate::{names::ident, scope::Scope, uses::Uses};
 
 /// What a layer's emitter sees: a step and its node, which fit each other as the plan's check says.
 pub(super) struct LayerCx<'a> {
-    /// The network's node.
-    pub node: &'a Node,
+    /// The network's node, with the channels that the step makes.
+    pub node: Cow<'a, Node>,
     /// The plan's step.
     pub step: &'a Step,
     /// Instruction set of the kernels.
@@ -35,9 +37,10 @@ pub(super) struct LayerCx<'a> {
 impl<'a> LayerCx<'a> {
     /// Of a step of `chain`.
     pub fn new(scope: &'a Scope, chain: &Chain, step: &'a Step, uses: &'a Uses) -> Self {
-        let node = &scope.plan.network.nodes[step.node];
+        let node = narrowed(&scope.plan.network.nodes[step.node], step);
         let (buffers, out) = (&chain.buffers, &chain.buffers[step.out.buffer]);
         Self {
+            out: Out::new(out, step.channel, node.shape.c),
             node,
             step,
             isa: scope.isa,
@@ -46,7 +49,6 @@ impl<'a> LayerCx<'a> {
                 .iter()
                 .map(|v| In::new(&buffers[v.buffer], v))
                 .collect(),
-            out: Out::new(out, step.channel, node.shape.c),
             places: step
                 .inputs
                 .iter()
@@ -55,6 +57,22 @@ impl<'a> LayerCx<'a> {
             place: out.place,
             uses,
         }
+    }
+
+    /// The values among a node's packed weights that the step reads; `None`: all of them.
+    pub fn weights(&self, packing: &[Packing]) -> Option<Range<usize>> {
+        let k = self.step.conv.as_ref()?;
+        let block = block_floats(k.nr, k.size * k.size * k.cin, self.step.weights);
+        if let Some(depth) = self.step.depth {
+            let packed = packing.iter().find(|p| p.node == self.step.node)?;
+            let before = packed.spans().take_while(|part| part.lo < depth.lo);
+            let first: usize = before
+                .map(|part| part_floats(&self.node, k.nr, self.step.weights, part))
+                .sum();
+            return Some(first..first + self.node.shape.c.div_ceil(k.nr) * block);
+        }
+        let filters = self.step.filters?;
+        Some(filters.lo / k.nr * block..filters.hi.div_ceil(k.nr) * block)
     }
 
     /// The only input.
@@ -81,6 +99,19 @@ impl<'a> LayerCx<'a> {
             quote!(#x)
         }
     }
+}
+
+/// A node with the channels that a step makes.
+fn narrowed<'a>(node: &'a Node, step: &Step) -> Cow<'a, Node> {
+    if step.filters.is_none() && step.depth.is_none() {
+        return Cow::Borrowed(node);
+    }
+    let mut node = node.clone();
+    node.shape.c = step.filters.map_or(node.shape.c, Span::len);
+    if let (Op::Conv(c), Some(_)) = (&mut node.op, step.depth) {
+        c.activation = Activation::Linear;
+    }
+    Cow::Owned(node)
 }
 
 /// A layer function's body and what goes with it; the frame around it is common to all.

@@ -128,7 +128,11 @@ impl Call {
         let inputs: Vec<TokenStream> = cx.taken().map(|i| cx.x(i)).collect();
         let weights = if body.weights {
             let range = scope.weights(&cx.node.name, cx.uses);
-            quote!(&io.weights[#range],)
+            let some = cx.weights(&scope.parts.packing).map(|r| {
+                let (from, to) = (int(r.start), int(r.end));
+                quote!([#from..#to])
+            });
+            quote!(&io.weights[#range]#some,)
         } else {
             TokenStream::new()
         };

@@ -27,6 +27,7 @@ mod sam;
 mod scale_channels;
 mod shortcut;
 mod softmax;
+mod sums;
 mod upsample;
 mod view;
 
@@ -43,6 +44,7 @@ pub(crate) fn emit(scope: &Scope, chain: &Chain, number: usize, uses: &Uses) -> 
 /// The emitter of every kind of layer.
 fn body(cx: &LayerCx) -> Body {
     match &cx.node.op {
+        Op::Conv(c) if cx.step.sums > 0 => sums::emit(cx, c.activation),
         Op::Conv(c) => conv::emit(cx, c),
         Op::MaxPool(p) => pool::max(cx, p),
         Op::LocalAvgPool(p) => pool::local_avg(cx, p),

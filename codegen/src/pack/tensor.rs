@@ -4,8 +4,9 @@ use std::io::Write;
 
 use tessera_plan::{
     graph::{Conv, Graph, NodeWeights, Op},
+    kernel::{PAGE_FLOATS, block_floats},
     plan::{Packing, WeightFormat},
-    region::Shape,
+    region::{Shape, Span},
 };
 
 use super::{PackError, sink::Sink, transformed};
@@ -85,33 +86,52 @@ impl<'a> Blocks<'a> {
     }
 
     fn write<W: Write>(&self, out: &mut Sink<W>) -> Result<(), PackError> {
+        if self.p.parts.is_empty() {
+            return self.blocks(Span::new(0, self.cin), out);
+        }
+        for part in self.p.spans() {
+            self.blocks(part, out)?;
+            let depth = self.taps * part.len();
+            let packed =
+                self.per_group.div_ceil(self.p.nr) * block_floats(self.p.nr, depth, self.p.weights);
+            let gap = packed.next_multiple_of(PAGE_FLOATS) - packed;
+            out.extend(std::iter::repeat_n(0.0, gap))?;
+        }
+        Ok(())
+    }
+
+    /// The blocks of input channels `part`.
+    fn blocks<W: Write>(&self, part: Span, out: &mut Sink<W>) -> Result<(), PackError> {
         for group in 0..self.groups {
             for first in (0..self.per_group).step_by(self.p.nr) {
-                self.block(group, first, out)?;
+                self.block([group, first], part, out)?;
             }
         }
         Ok(())
     }
 
-    /// The block of a group that begins with its output channel `first`; channels that do not exist are zero.
+    /// The block of a group that begins with its output channel `first`, of input channels `part`; channels that do not
+    /// exist are zero, and so are the biases of all parts but the first.
     fn block<W: Write>(
         &self,
-        group: usize,
-        first: usize,
+        [group, first]: [usize; 2],
+        part: Span,
         out: &mut Sink<W>,
     ) -> Result<(), PackError> {
-        let Self { cin, taps, .. } = *self;
+        let Self { cin: all, taps, .. } = *self;
+        let cin = part.len();
         let nr = self.p.nr;
         let channel = |i: usize| {
             let exists = first + i < self.per_group;
             exists.then_some(group * self.per_group + first + i)
         };
         let of = |i: usize, ci: usize| {
-            channel(i).map(|o| &self.w.weights[(o * cin + ci) * taps..][..taps])
+            channel(i).map(|o| &self.w.weights[(o * all + part.lo + ci) * taps..][..taps])
         };
         let trained =
             |at: usize| (0..nr).map(move |i| of(i, at % cin).map_or(0.0, |w| w[at / cin]));
-        out.extend((0..nr).map(|i| channel(i).map_or(0.0, |o| self.w.bias[o])))?;
+        let biased = |i: usize| channel(i).filter(|_| part.lo == 0);
+        out.extend((0..nr).map(|i| biased(i).map_or(0.0, |o| self.w.bias[o])))?;
         match self.p.weights {
             WeightFormat::F32 => (0..taps * cin).try_for_each(|at| out.extend(trained(at))),
             WeightFormat::F16 => {

@@ -113,6 +113,27 @@ fn modules_of_a_crate() {
     insta::assert_snapshot!("settings_armv7", text(&armv7, SETTINGS));
 }
 
+/// A pair of convolutions whose middle channels are cut, and a stage that reads the partial sums.
+#[test]
+fn modules_of_channels() {
+    const PAIR: &str = "[net]\nwidth=6\nheight=4\nchannels=8\n\
+        [convolutional]\nbatch_normalize=1\nfilters=48\nsize=3\npad=1\nactivation=leaky\n\
+        [convolutional]\nfilters=24\nsize=1\nactivation=leaky\n\
+        [convolutional]\nfilters=16\nsize=1\nactivation=linear\n";
+    let options = PlanOptions {
+        cuts: vec![2, 3],
+        grids: vec![[1, 2], [1, 1]],
+        channels: vec![true],
+        exact: true,
+        command: "cargo xtask plan --model pair.cfg --cuts 2,3 --grid 2c,1x1 --exact".into(),
+        ..PlanOptions::default().on(Target::X86_64V3)
+    };
+    let plan = make::plan(&model("pair", PAIR), &options).expect("a plan");
+    let files = emit(&plan, Target::X86_64V3.name(), &runtime()).expect("a crate");
+    insta::assert_snapshot!("pair", text(&files, "src/s0/r0_c0_k1.rs"));
+    insta::assert_snapshot!("pair_sums", text(&files, "src/s1/r0_c0.rs"));
+}
+
 /// Crates of different plans in folders that share a target folder are different packages, though
 /// their names are equal.
 #[test]

@@ -118,15 +118,22 @@ fn step(
     draft: Draft,
 ) -> Step {
     let (n, threads) = (draft.node, how.team.max(1));
-    let node = &reading.graph.nodes[n];
+    // The kernel and its blocks of rows are the whole layer's, also where some of its channels are made.
+    let sums = how.sums.filter(|s| s.0 == n);
+    let network = sums.map_or(how.network, |s| s.1);
+    let node = &network.nodes[n];
     let pools = fused.pool_of(n).is_some();
     let out = &buffers[draft.out];
     let first = draft.inputs.first().map(|v| &buffers[v.buffer]);
     let mut wanted = how.kernels;
-    if how.apart.contains(&n) {
+    if how.apart.contains(&n) || sums.is_some() {
         wanted.weights = wanted.weights.plain();
     }
-    let conv = first.and_then(|x| kernel::choose(reading.graph, node, x, out, pools, wanted));
+    let chosen = first.and_then(|x| kernel::choose(network, node, x, out, pools, wanted));
+    let conv = match (sums, first) {
+        (Some(_), Some(x)) => chosen.map(|k| kernel::of_depth(k, x.c)),
+        _ => chosen,
+    };
     let row_block = match (&conv, first) {
         (Some(k), Some(x)) => kernel::row_block(node, k, x, out, how.kernels.tiles),
         _ => out.h,
@@ -164,6 +171,9 @@ fn step(
             channel: 0,
         },
         channel: fused.parts.get(&n).map_or(0, |p| p.channel),
+        filters: how.filters.filter(|_| sums.is_none()),
+        depth: how.filters.filter(|_| sums.is_some()),
+        sums: 0,
         inputs: draft.inputs,
         phase: draft.phase,
         pad: draft.pad,

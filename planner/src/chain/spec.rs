@@ -16,6 +16,13 @@ use tessera_plan::{
 /// How chains are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct How<'a> {
+    /// The network. A convolution of which a chain makes some channels has the kernel of all of them.
+    pub network: &'a Graph,
+    /// Channels that the chain makes, if it does not make all.
+    pub filters: Option<Span>,
+    /// The convolution that sums only these channels, and the network in which its input has the most of them of all
+    /// tiles: it chooses the kernel.
+    pub sums: Option<(NodeIx, &'a Graph)>,
     /// How kernels are chosen.
     pub kernels: kernel::Wanted<'a>,
     /// How rows move through the chain.

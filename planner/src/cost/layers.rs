@@ -48,6 +48,20 @@ impl<'a> LayerTimes<'a> {
         }
     }
 
+    /// The network.
+    pub const fn graph(&self) -> &'a Graph {
+        self.graph
+    }
+
+    /// The same, for a network whose layers have other channels.
+    pub fn on<'b>(&'b self, graph: &'b Graph) -> LayerTimes<'b> {
+        LayerTimes {
+            graph,
+            known: RefCell::default(),
+            ..*self
+        }
+    }
+
     /// Seconds of a chain.
     pub fn chain_s(&self, spec: &ChainSpec<'_>) -> f64 {
         let fused = Fused::new(self.graph, spec, self.rows);

@@ -28,9 +28,10 @@ pub fn stage_times(
     [ys, xs]: [&AxisParts; 2],
     board: &Board,
 ) -> Vec<TaskTime> {
-    let threads = board.threads(ys.classes.len() * xs.classes.len() == 1);
-    let class = |r: &usize, c: &usize| {
-        let spec = stages::tile_spec(stage, "", [(ys, *r), (xs, *c)]);
+    let parts = stages::narrowed(layers.graph(), stage);
+    let threads = board.threads(ys.classes.len() * xs.classes.len() * parts.len() == 1);
+    let class = |layers: &LayerTimes<'_>, r: usize, c: usize| {
+        let spec = stages::tile_spec(stage, "", [(ys, r), (xs, c)]);
         let one_thread_s = layers.chain_s(&spec);
         TaskTime {
             seconds: board.shared_s(one_thread_s, threads) + board.task_overhead_s / board.share,
@@ -38,16 +39,24 @@ pub fn stage_times(
             one_thread_s,
         }
     };
-    let classes: Vec<Vec<TaskTime>> = (ys.firsts.iter())
-        .map(|r| xs.firsts.iter().map(|c| class(r, c)).collect())
+    let place = |r: usize, c: usize| -> Vec<TaskTime> {
+        if stage.ranges.is_empty() && stage.own.is_none() {
+            return vec![class(layers, r, c)];
+        }
+        let of_part = |p: &stages::Narrowed<'_>| class(&layers.on(&p.graph), r, c);
+        parts.iter().map(of_part).collect()
+    };
+    let classes: Vec<Vec<Vec<TaskTime>>> = (ys.firsts.iter())
+        .map(|r| xs.firsts.iter().map(|c| place(*r, *c)).collect())
         .collect();
     let rows = ys.classes.iter().map(|y| &classes[*y]);
-    rows.flat_map(|row| xs.classes.iter().map(|x| row[*x]))
+    rows.flat_map(|row| xs.classes.iter().flat_map(|x| row[*x].clone()))
         .collect()
 }
 
 /// Seconds of a tail on whole maps, by one thread of a board.
 pub fn tail_s(graph: &Graph, tail: &StageGraph, o: &PlanOptions, board: &Board) -> f64 {
+    let graph = tail.network(graph);
     let whole = stages::whole_maps(graph, tail);
     let spec = stages::tail_spec(tail, &whole);
     LayerTimes::new(graph, o, board).chain_s(&spec)

@@ -76,7 +76,7 @@ pub fn cut(
     let extent = coarsest(graph, stage, axis);
     Ok(match split {
         Split::Equal => equal(extent, parts).unwrap_or_else(|| vec![0, extent]),
-        Split::Balanced | Split::Speed => {
+        Split::Balanced | Split::Speed | Split::Channels => {
             balance::balanced(graph, stage, axis, extent, &vec![1; parts])
         }
     })

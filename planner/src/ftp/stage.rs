@@ -1,18 +1,23 @@
 //! A run of layers as a sub-graph: the tensors that it reads, and those that it makes.
 
+use std::sync::Arc;
+
 use super::{
     axis::{Axis, extent},
     cyclic,
 };
-use tessera_plan::graph::{Graph, NodeIx, Op, TensorIx};
+use tessera_plan::{
+    graph::{Graph, NodeIx, Op, TensorIx},
+    region::Span,
+};
 
 /// Why layers cannot form a tiled stage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Bad {
-    /// A layer of the stage needs whole maps.
+    /// A layer of a stage of several tiles needs whole maps.
     #[error(
-        "layer {layer} [{kind}] needs whole maps, so it can only run on the gateway; the largest offload point is {largest}{}",
+        "layer {layer} [{kind}] needs whole maps, so its stage has one tile: give the stage the grid 1x1, or end the stages at layer {largest}{}",
         alone(*largest)
     )]
     Barrier {
@@ -20,7 +25,7 @@ pub enum Bad {
         layer: usize,
         /// The layer's section name.
         kind: String,
-        /// The largest offload point.
+        /// The largest offload point of stages with several tiles.
         largest: usize,
     },
     /// The layers compute nothing.
@@ -36,14 +41,14 @@ pub enum Bad {
 /// What to do where no layer can run on edges.
 fn alone(largest: usize) -> &'static str {
     if largest == 0 {
-        ": plan everything on the gateway with --offload 0"
+        ", which is everything on the gateway: --offload 0"
     } else {
         ""
     }
 }
 
 /// A stage, or the tail, as a sub-graph.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StageGraph {
     /// First cfg layer.
     pub first_layer: usize,
@@ -56,6 +61,12 @@ pub struct StageGraph {
     pub inputs: Vec<TensorIx>,
     /// Tensors that the stage makes, and later nodes or `wanted` ask for.
     pub outputs: Vec<TensorIx>,
+    /// Ranges of channels of what the stage makes, one for each tile; empty: tiles have all channels.
+    pub ranges: Vec<Span>,
+    /// The convolution whose input channels the ranges are: the stage makes a partial sum of it for every range.
+    pub sums: Option<NodeIx>,
+    /// The network as the stage has it, if it reads partial sums: with nodes that add them.
+    pub own: Option<Arc<Graph>>,
 }
 
 impl StageGraph {
@@ -93,13 +104,21 @@ impl StageGraph {
             nodes,
             inputs,
             outputs,
+            ranges: Vec::new(),
+            sums: None,
+            own: None,
         }
     }
 
-    /// Checks that the stage can be tiled.
+    /// The network as the stage has it.
+    pub fn network<'a>(&'a self, graph: &'a Graph) -> &'a Graph {
+        self.own.as_deref().unwrap_or(graph)
+    }
+
+    /// Checks that the stage can be cut into several tiles.
     ///
     /// # Errors
-    /// When a layer needs whole maps or nothing is computed.
+    /// When a layer needs whole maps.
     pub fn check_tiled(&self, graph: &Graph) -> Result<(), Bad> {
         if let Some(n) = self.nodes.iter().find(|n| !graph.nodes[**n].op.is_local()) {
             let layer = graph.nodes[*n].layer;
@@ -110,6 +129,14 @@ impl StageGraph {
                 largest,
             });
         }
+        Ok(())
+    }
+
+    /// Checks that the stage computes something.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_busy(&self) -> Result<(), Bad> {
         if self.outputs.is_empty() {
             return Err(Bad::Empty {
                 first: self.first_layer,

@@ -3,7 +3,7 @@
 use tessera_plan::{
     graph::{Activation, Conv, Graph, Node, Op},
     kernel::winograd::Sizes,
-    plan::{Buffer, ConvKernel},
+    plan::{Algorithm, Buffer, ConvKernel},
 };
 
 mod blocks;
@@ -85,6 +85,15 @@ pub fn choose(
         pool,
         algorithm: choice.algorithm,
     })
+}
+
+/// A kernel of a convolution, for `cin` of its input channels.
+pub fn of_depth(mut k: ConvKernel, cin: usize) -> ConvKernel {
+    k.cin = cin;
+    if let Algorithm::Winograd { depth, .. } = &mut k.algorithm {
+        *depth = cin.min(*depth);
+    }
+    k
 }
 
 /// Output rows per block of a convolution.

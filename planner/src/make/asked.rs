@@ -15,6 +15,23 @@ pub(super) enum Asked {
 }
 
 pub(super) fn asked(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> {
+    let mut asked = grids_and_ends(graph, o)?;
+    match &mut asked {
+        Asked::Exactly(cuts) => {
+            let named = o.channels.iter().copied().chain(std::iter::repeat(false));
+            let of_all = o.grids.len() == 1 && o.channels == [true];
+            cuts.channels = named.take(cuts.ends.len()).map(|c| c || of_all).collect();
+        }
+        Asked::Search { .. } if o.channels.contains(&true) => {
+            return Err(PlanError::ChannelsWithoutCuts);
+        }
+        Asked::Search { .. } => {}
+    }
+    Ok(asked)
+}
+
+/// Grids of rows and columns, and ends of stages.
+fn grids_and_ends(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> {
     if o.offload.is_some() && !o.cuts.is_empty() {
         return Err(PlanError::OffloadAndCuts);
     }

@@ -12,9 +12,9 @@ use crate::{
 };
 use tessera_plan::{
     dataflow::TaskGraph,
-    graph::Graph,
+    graph::{Graph, NodeIx, TensorIx},
     limits::GATEWAY_EDGE_ID,
-    plan::{Board, Dataflow, Plan, SCHEMA_VERSION, Split, Tail},
+    plan::{Board, Dataflow, ElementType, Plan, SCHEMA_VERSION, Split, Tail, Tensor},
 };
 use tessera_plan_text::PlanText;
 
@@ -90,19 +90,53 @@ fn recorded(o: &PlanOptions) -> Vec<Board> {
 }
 
 fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanError> {
-    let (stages, tail) = stages::stages(graph, &cuts.ends, o.dump)?;
-    let grids = stages.iter().zip(&cuts.grids).zip(&cuts.shares);
-    let parts = grids
-        .map(|((stage, grid), shares)| match shares {
-            Some(shares) => stages::grid_parts_by(graph, stage, shares),
-            None => stages::grid_parts(graph, stage, *grid, o.split),
-        })
-        .collect::<Result<_, _>>()?;
+    let (mut stages, mut tail) = stages::stages(graph, &cuts.ends, o.dump)?;
+    let mut parts = Vec::new();
+    for (i, grid) in cuts.grids.iter().enumerate() {
+        let (stage, later) = match stages[i..].split_first_mut() {
+            Some(split) => split,
+            None => break,
+        };
+        parts.push(if cuts.channels[i] {
+            stages::cut_channels(graph, stage, grid[1], o)?
+        } else {
+            let network = stage.network(graph);
+            match &cuts.shares[i] {
+                Some(shares) => stages::grid_parts_by(network, stage, shares)?,
+                None => stages::grid_parts(network, stage, *grid, o.split)?,
+            }
+        });
+        if let Some(made) = stage.sums {
+            share_sums(graph, made, stage.ranges.len(), later, &mut tail);
+        }
+    }
     Ok(Tiled {
         stages,
         parts,
         tail,
     })
+}
+
+/// Later stages and the tail read the partial sums of node `made`. Nobody gets them who has no other use for them: a
+/// dump shows what layers make.
+fn share_sums(
+    graph: &Graph,
+    made: NodeIx,
+    parts: usize,
+    later: &mut [StageGraph],
+    tail: &mut StageGraph,
+) {
+    let t = TensorIx::node(made);
+    tail.outputs.retain(|o| *o != t);
+    let mut reads = tail.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+    if !reads.any(|i| *i == t) {
+        tail.inputs.retain(|i| *i != t);
+    }
+    for reader in later.iter_mut().chain([tail]) {
+        if reader.inputs.contains(&t) {
+            stages::read_sums(graph, reader, made, parts);
+        }
+    }
 }
 
 fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> Dataflow {
@@ -118,15 +152,28 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
         .zip(parts)
         .zip(cuts.grids.iter().zip(&cuts.shares)))
     .map(|((stage, [ys, xs]), (grid, shares))| {
-        let split = shares.as_ref().map_or(o.split, |_| Split::Speed);
+        let split = match shares {
+            _ if !stage.ranges.is_empty() => Split::Channels,
+            Some(_) => Split::Speed,
+            None => o.split,
+        };
         stages::stage_data(graph, stage, *grid, split, [ys, xs])
     })
     .collect();
+    let mut tensors = stages::boundary_tensors(graph, outputs, tail, o.stored(graph));
+    for stage in stages {
+        let partial = |t: &&mut Tensor| stage.sums.is_some_and(|n| t.id == TensorIx::node(n));
+        for t in tensors.iter_mut().filter(partial) {
+            t.parts = stage.ranges.len();
+            t.shape.c *= t.parts;
+            t.element = ElementType::F32;
+        }
+    }
     Dataflow {
         digest: hex::encode(model.digest),
         placement: o.placement,
         boards: o.boards.len().max(1),
-        tensors: stages::boundary_tensors(graph, outputs, tail, o.stored(graph)),
+        tensors,
         stages: stages_data,
         tail: Tail {
             first_layer: tail.first_layer,
@@ -170,17 +217,11 @@ fn crate_name(graph: &Graph, cuts: &StageCuts, targets: &[Target]) -> String {
     if !model.starts_with(|c: char| c.is_ascii_alphabetic()) {
         model.insert_str(0, "net-");
     }
-    let grid = match cuts.grids.as_slice() {
+    let grid = match cuts.grid_names().as_slice() {
         [] => "tail".to_string(),
-        [g] => format!("{}x{}", g[0], g[1]),
-        all => {
-            let list: Vec<String> = all.iter().map(|g| format!("{}x{}", g[0], g[1])).collect();
-            if all.windows(2).all(|w| w[0] == w[1]) {
-                format!("{}-s{}", list[0], all.len())
-            } else {
-                list.join("-")
-            }
-        }
+        [grid] => grid.clone(),
+        all if all.windows(2).all(|w| w[0] == w[1]) => format!("{}-s{}", all[0], all.len()),
+        all => all.join("-"),
     };
     let targets: Vec<&str> = targets.iter().map(|t| t.name()).collect();
     format!("{}-{grid}-{}", model.trim_matches('-'), targets.join("-"))

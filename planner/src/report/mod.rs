@@ -10,12 +10,13 @@ use crate::{
     ftp::reuse,
     ftp::work::untiled_macs,
     memory,
+    stages::grid_name,
     text::{Table, bytes, count, plural},
 };
 use tessera_plan::limits;
 use tessera_plan::{
     graph::{Graph, TensorIx},
-    plan::{Dataflow, ElementType, Placement, Plan, Stage, Tensor},
+    plan::{Dataflow, ElementType, Placement, Plan, Split, Stage, Tensor},
     region::Shape,
 };
 
@@ -117,7 +118,7 @@ fn stages(plan: &Plan, graph: &Graph) -> String {
         t.row(&[
             &i.to_string(),
             &layers_of(s),
-            &format!("{}x{}", s.grid[0], s.grid[1]),
+            &grid_name(s.grid, s.split == Split::Channels),
             &split,
             &s.tiles.len().to_string(),
             &classes_in(s).to_string(),

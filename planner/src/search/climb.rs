@@ -94,6 +94,7 @@ impl Moves<'_> {
                     joined.ends.remove(i);
                     joined.grids.remove(removed);
                     joined.shares.remove(removed);
+                    joined.channels.remove(removed);
                     list.push(joined);
                 }
             }
@@ -103,6 +104,7 @@ impl Moves<'_> {
                     split.ends.insert(i, *point);
                     split.grids.insert(i, cuts.grids[i]);
                     split.shares.insert(i, cuts.shares[i].clone());
+                    split.channels.insert(i, cuts.channels[i]);
                     list.push(split);
                 }
             }

@@ -133,10 +133,13 @@ impl<'a> Stages<'a> {
         *stage.memory.get_or_init(|| {
             let [ys, xs] = [&*stage.axes[0], &*stage.axes[1]];
             let how = How {
+                network: self.graph,
+                filters: None,
+                sums: None,
                 kernels: self.o.kernels_for(self.o.target()),
                 rows: self.o.rows,
                 apart: &BTreeSet::new(),
-                team: stages::team(ys, xs, self.o.team()),
+                team: stages::team(&stage.graph, [ys, xs], self.o.team()),
                 elements: self.o.stored(self.graph),
             };
             let at = [(ys, longest(ys)), (xs, longest(xs))];
@@ -152,7 +155,7 @@ impl<'a> Stages<'a> {
     fn stage_graph(&self, first: usize, end: usize) -> Result<Arc<StageGraph>, PlanError> {
         self.graphs.get(&(first, end), || {
             let stage = StageGraph::new(self.graph, first, end, &self.wanted);
-            stage.check_tiled(self.graph)?;
+            stage.check_busy()?;
             Ok(Arc::new(stage))
         })
     }

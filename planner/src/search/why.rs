@@ -16,9 +16,9 @@ fn name(cuts: &StageCuts) -> String {
     }
     let last = cuts.offload().saturating_sub(1);
     let by_speed = |shares: &Option<_>| if shares.is_some() { " by speed" } else { "" };
-    let shown =
-        |(g, shares): (&[usize; 2], &Option<_>)| format!("{}x{}{}", g[0], g[1], by_speed(shares));
-    let grids: Vec<String> = cuts.grids.iter().zip(&cuts.shares).map(shown).collect();
+    let shown = |(grid, shares): (String, &Option<_>)| format!("{grid}{}", by_speed(shares));
+    let grids = cuts.grid_names().into_iter().zip(&cuts.shares);
+    let grids: Vec<String> = grids.map(shown).collect();
     let grids = if grids.iter().all(|g| *g == grids[0]) {
         grids[0].clone()
     } else {

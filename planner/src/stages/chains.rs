@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parts::AxisParts;
+use super::{
+    parts::AxisParts,
+    ranges::{self, narrowed},
+};
 use crate::{
     chain::{self, ChainSpec, How},
     ftp::{Axis, StageGraph, Trace, axis::extent},
@@ -53,6 +56,9 @@ impl Parted<'_> {
     /// The chains of every stage, and the tail's.
     fn chains(self, target: Target, apart: &BTreeSet<NodeIx>) -> (Vec<Vec<Chain>>, Chain) {
         let how = How {
+            network: self.graph,
+            filters: None,
+            sums: None,
             kernels: self.options.kernels_for(target),
             rows: self.options.rows,
             apart,
@@ -62,8 +68,15 @@ impl Parted<'_> {
         let stages = self.stages.iter().zip(self.tiled);
         let chains = stages
             .map(|(stage, [ys, xs])| {
-                let team = team(ys, xs, self.options.team());
-                stage_chains(self.graph, stage, [ys, xs], How { team, ..how })
+                let network = stage.network(self.graph);
+                let longest = stage.sums.map(|n| (n, ranges::longest(self.graph, stage)));
+                let how = How {
+                    network,
+                    sums: longest.as_ref().map(|(n, g)| (*n, g)),
+                    team: team(stage, [ys, xs], self.options.team()),
+                    ..how
+                };
+                stage_chains(self.graph, stage, [ys, xs], how)
             })
             .collect();
         (chains, tail_chain(self.graph, self.tail, how))
@@ -80,8 +93,18 @@ fn stage_chains(
     let mut list = Vec::new();
     for (i, &r) in ys.firsts.iter().enumerate() {
         for (j, &c) in xs.firsts.iter().enumerate() {
-            let name = format!("r{i}_c{j}");
-            list.push(tile_chain(graph, stage, &name, [(ys, r), (xs, c)], how));
+            for (k, part) in narrowed(graph, stage).iter().enumerate() {
+                let name = match part.filters {
+                    None => format!("r{i}_c{j}"),
+                    Some(_) => format!("r{i}_c{j}_k{k}"),
+                };
+                let filters = part.filters;
+                let how = How { filters, ..how };
+                let at = [(ys, r), (xs, c)];
+                let mut chain = tile_chain(&part.graph, stage, &name, at, how);
+                ranges::name_sums(graph, stage, &mut chain);
+                list.push(chain);
+            }
         }
     }
     list
@@ -131,8 +154,8 @@ fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<NodeIx> {
 
 /// Threads that share a tile of a stage: up to `most` if the stage has a single tile, else 1, since other
 /// threads compute other tiles.
-pub fn team(ys: &AxisParts, xs: &AxisParts, most: usize) -> usize {
-    if ys.classes.len() * xs.classes.len() == 1 {
+pub fn team(stage: &StageGraph, [ys, xs]: [&AxisParts; 2], most: usize) -> usize {
+    if ys.classes.len() * xs.classes.len() * stage.ranges.len().max(1) == 1 {
         most
     } else {
         1
@@ -165,9 +188,13 @@ pub fn tail_spec<'a>(tail: &'a StageGraph, [y, x]: &'a [Trace; 2]) -> ChainSpec<
 }
 
 fn tail_chain(graph: &Graph, tail: &StageGraph, how: How<'_>) -> Chain {
-    let whole = whole_maps(graph, tail);
+    let network = tail.network(graph);
+    let how = How { network, ..how };
+    let whole = whole_maps(network, tail);
     let [y, x] = &whole;
     let outputs = tail.outputs.iter();
     let ends: Vec<(Span, Span)> = outputs.map(|t| (y.span(*t), x.span(*t))).collect();
-    chain::build(graph, &tail_spec(tail, &whole), &ends, how)
+    let mut chain = chain::build(network, &tail_spec(tail, &whole), &ends, how);
+    ranges::name_sums(graph, tail, &mut chain);
+    chain
 }

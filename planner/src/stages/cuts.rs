@@ -11,6 +11,8 @@ pub struct StageCuts {
     pub grids: Vec<[usize; 2]>,
     /// Shares of each stage's rows and columns, if they differ.
     pub shares: Vec<Option<Shares>>,
+    /// Whether each stage's tiles are ranges of channels: as many as its grid has columns.
+    pub channels: Vec<bool>,
 }
 
 impl StageCuts {
@@ -23,17 +25,29 @@ impl StageCuts {
     /// Stages of these grids whose tiles are to cost the same.
     pub fn equal(ends: Vec<usize>, grids: Vec<[usize; 2]>) -> Self {
         let shares = vec![None; ends.len()];
+        let channels = vec![false; ends.len()];
         Self {
             ends,
             grids,
             shares,
+            channels,
         }
     }
 
     /// Gives tiles shares by `rates`, one for each tile, where a grid has no more tiles than there are rates and the
     /// rates differ.
     pub fn by_speed(&mut self, rates: &[f64]) {
-        self.shares = self.grids.iter().map(|grid| shares(rates, *grid)).collect();
+        let stages = self.grids.iter().zip(&self.channels);
+        let by_speed = stages.map(|(grid, channels)| shares(rates, *grid).filter(|_| !channels));
+        self.shares = by_speed.collect();
+    }
+
+    /// The grid of every stage, as flags name it: `3x2`, `6c`.
+    pub fn grid_names(&self) -> Vec<String> {
+        let stages = self.grids.iter().zip(&self.channels);
+        stages
+            .map(|(grid, channels)| grid_name(*grid, *channels))
+            .collect()
     }
 
     /// The offload point: number of leading layers that run on edges.
@@ -50,5 +64,14 @@ impl StageCuts {
     /// Number of tiles of all stages.
     pub fn tiles(&self) -> usize {
         self.grids.iter().map(|g| g[0] * g[1]).sum()
+    }
+}
+
+/// A grid as flags name it: rows x columns, `3x2`; or a number of ranges of channels, `6c`.
+pub fn grid_name([rows, cols]: [usize; 2], by_channels: bool) -> String {
+    if by_channels {
+        format!("{cols}c")
+    } else {
+        format!("{rows}x{cols}")
     }
 }

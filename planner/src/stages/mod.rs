@@ -1,16 +1,20 @@
 //! Layers to stages, stages to tiles, tiles to chains.
 
 mod chains;
+mod channels;
 mod cuts;
 mod parts;
+mod ranges;
 mod shares;
 mod split;
 mod tiles;
 
 pub use self::{
     chains::{Parted, tail_spec, team, tile_chain, tile_spec, whole_maps},
-    cuts::StageCuts,
+    channels::cut_channels,
+    cuts::{StageCuts, grid_name},
     parts::{AxisParts, check_grid, grid_parts, grid_parts_by, parts, parts_by},
+    ranges::{Narrowed, narrowed, read_sums},
     shares::{Shares, shares},
     split::{stages, wanted},
     tiles::{boundary_tensors, stage_data},

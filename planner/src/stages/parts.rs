@@ -31,13 +31,17 @@ pub struct AxisParts {
 /// Checks a stage's grid.
 ///
 /// # Errors
-/// When it has an empty tile or too many; the error names the largest grid that works.
+/// When it has an empty tile or too many; the error names the largest grid that works. When it has several tiles, and a
+/// layer of the stage needs whole maps.
 pub fn check_grid(
     graph: &Graph,
     stage: &StageGraph,
     grid: [usize; 2],
     split: Split,
 ) -> Result<(), PlanError> {
+    if grid != [1, 1] {
+        stage.check_tiled(graph)?;
+    }
     let axes = [(Axis::Y, grid[0]), (Axis::X, grid[1])];
     let reasons: Vec<TooFine> = axes
         .iter()

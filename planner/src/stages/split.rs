@@ -20,10 +20,10 @@ pub fn wanted(graph: &Graph, dump: bool) -> Vec<TensorIx> {
     list
 }
 
-/// The stages and the tail of `cuts`. All stages can be tiled.
+/// The stages and the tail of `cuts`.
 ///
 /// # Errors
-/// When a stage cannot be tiled.
+/// When a stage computes nothing.
 pub fn stages(
     graph: &Graph,
     cuts: &[usize],
@@ -34,7 +34,7 @@ pub fn stages(
     let mut list = Vec::new();
     for &end in cuts {
         let stage = StageGraph::new(graph, first, end, &wanted);
-        stage.check_tiled(graph)?;
+        stage.check_busy()?;
         list.push(stage);
         first = end;
     }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::parts::AxisParts;
+use super::{parts::AxisParts, ranges::narrowed};
 use crate::{
     chain,
     ftp::{StageGraph, work::per_pixel},
     wire::Elements,
 };
 use tessera_plan::{
-    graph::{Graph, TensorIx},
+    graph::{Graph, NodeIx, TensorIx},
     plan::{Border, Split, Stage, Tensor, Tile},
-    region::{Region, Span},
+    region::Region,
 };
 
 /// A stage of a plan, with the regions of its tiles.
@@ -22,38 +22,34 @@ pub fn stage_data(
     split: Split,
     [ys, xs]: [&AxisParts; 2],
 ) -> Stage {
+    let parts = narrowed(graph, stage);
     let mut tiles = Vec::new();
     for (row, ty) in ys.traces.iter().enumerate() {
         for (col, tx) in xs.traces.iter().enumerate() {
-            let outputs = stage
-                .outputs
-                .iter()
-                .enumerate()
-                .map(|(k, t)| Region {
+            for (range, part) in parts.iter().enumerate() {
+                let outputs = stage.outputs.iter().enumerate();
+                let outputs = outputs.map(|(k, t)| Region {
                     y: ys.ends[row][k],
                     x: xs.ends[col][k],
-                    c: Span::new(0, graph.shape(*t).c),
-                })
-                .collect();
-            let macs = stage
-                .nodes
-                .iter()
-                .map(|&n| {
-                    let t = TensorIx::node(n);
-                    per_pixel(graph, n) * (ty.span(t).len() * tx.span(t).len()) as u64
-                })
-                .sum();
-            tiles.push(Tile {
-                row,
-                col,
-                class: ys.classes[row] * xs.firsts.len() + xs.classes[col],
-                inputs: (0..stage.inputs.len())
-                    .map(|k| chain::input_region(graph, &stage.inputs, k, ty, tx))
-                    .collect(),
-                outputs,
-                home: 0,
-                macs,
-            });
+                    c: part.channels(*t),
+                });
+                let macs = |n: &NodeIx| {
+                    let t = TensorIx::node(*n);
+                    per_pixel(&part.graph, *n) * (ty.span(t).len() * tx.span(t).len()) as u64
+                };
+                let class = ys.classes[row] * xs.firsts.len() + xs.classes[col];
+                tiles.push(Tile {
+                    row,
+                    col: col * parts.len() + range,
+                    class: class * parts.len() + range,
+                    inputs: (0..stage.inputs.len())
+                        .map(|k| chain::input_region(&part.graph, &stage.inputs, k, ty, tx))
+                        .collect(),
+                    outputs: outputs.collect(),
+                    home: 0,
+                    macs: stage.nodes.iter().map(macs).sum(),
+                });
+            }
         }
     }
     Stage {
@@ -89,6 +85,7 @@ pub fn boundary_tensors<'a>(
                 i32::try_from(graph.nodes[n].layer).unwrap_or(i32::MAX)
             }),
             shape: graph.shape(id),
+            parts: 1,
             element: elements.crossing(id, &made),
         })
         .collect()

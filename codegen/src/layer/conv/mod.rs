@@ -85,6 +85,12 @@ fn what(conv: &Conv, k: &ConvKernel, cx: &LayerCx) -> String {
         let channel = cx.step.inputs[0].channel;
         s += &format!(", channels {channel}..{}", channel + k.cin);
     }
+    if let Some(d) = cx.step.depth {
+        s += &format!(", partial sums of input channels {}..{}", d.lo, d.hi);
+    }
+    if let Some(f) = cx.step.filters {
+        s += &format!(", output channels {}..{}", f.lo, f.hi);
+    }
     if conv.groups > 1 {
         s += &format!(", {} groups", conv.groups);
     }

@@ -5,7 +5,7 @@ use super::{Rule, kernel, order, place, rule, scratch};
 use crate::{
     limits::{LIST_MAX, VALUES_MAX},
     plan::{Buffer, Chain, Isa, Step, Tile, View},
-    region::Region,
+    region::{Region, Shape},
 };
 
 /// All rules of a chain by itself; `is_packed`: inputs arrive as one packed map each.
@@ -161,7 +161,7 @@ fn inside(v: &View, buffers: &[Buffer]) -> bool {
 pub(super) fn fits(c: &Chain, tile: &Tile, place: &str) -> Rule {
     let same = |r: &Region, v: &Option<View>| match v {
         None => r.is_empty(),
-        Some(v) => (r.y.len(), r.x.len()) == (v.h, v.w),
+        Some(v) => r.shape() == Shape::new(v.h, v.w, c.buffers[v.buffer].c),
     };
     let inputs = tile.inputs.iter().zip(&c.loads).all(|(r, v)| same(r, v));
     let outputs = tile.outputs.iter().zip(&c.stores).all(|(r, v)| same(r, v));
@@ -169,5 +169,15 @@ pub(super) fn fits(c: &Chain, tile: &Tile, place: &str) -> Rule {
         inputs && outputs,
         &|| place.to_string(),
         "the tile's regions differ from its chain's",
+    )?;
+    let made = tile.outputs.iter().zip(&c.stores);
+    let made = made.filter_map(|(r, v)| Some((r.c, v.as_ref()?.buffer)));
+    rule(
+        made.into_iter().all(|(channels, b)| {
+            let mut makers = c.steps.iter().filter(|s| s.out.buffer == b);
+            makers.all(|s| s.filters.is_none_or(|f| f == channels))
+        }),
+        &|| place.to_string(),
+        "a tile's chain makes other channels than the tile",
     )
 }

@@ -2,9 +2,9 @@
 
 use super::{Rule, rule};
 use crate::{
-    graph::{Graph, TensorIx},
+    graph::{Graph, NodeIx, Op, TensorIx},
     limits::{BOARDS_MAX, LIST_MAX, STAGE_TILES_MAX},
-    plan::{Dataflow, Plan, Stage},
+    plan::{Dataflow, ElementType, Plan, Split, Stage},
     region::{Region, Shape},
 };
 
@@ -84,7 +84,23 @@ fn tensors(network: &Graph, d: &Dataflow) -> Rule {
     for t in &d.tensors {
         let known = t.id.producer().is_none_or(|n| n.0 < network.nodes.len());
         rule(
-            known && t.shape == network.shape(t.id),
+            known,
+            &|| format!("tensor {}", t.id.0),
+            "is no tensor of the network",
+        )?;
+        let shape = network.shape(t.id);
+        let channels = shape.c.checked_mul(t.parts);
+        let of_conv = |n: NodeIx| matches!(network.nodes[n].op, Op::Conv(_));
+        rule(
+            t.parts == 1
+                || ((2..=STAGE_TILES_MAX).contains(&t.parts)
+                    && t.element == ElementType::F32
+                    && t.id.producer().is_some_and(of_conv)),
+            &|| format!("tensor {}", t.id.0),
+            "partial sums are float32, of a convolution",
+        )?;
+        rule(
+            known && channels.is_some_and(|c| t.shape == Shape { c, ..shape }),
             &|| format!("tensor {}", t.id.0),
             "is no tensor of the network, or has another shape there",
         )?;
@@ -140,17 +156,24 @@ fn tile(d: &Dataflow, i: usize, s: &Stage, k: usize) -> Rule {
             &place,
             "a region leaves its tensor",
         )?;
-        rule(
-            r.is_empty() || r.c.len() == shape.c,
-            &place,
-            "regions hold all channels",
-        )?;
     }
-    Ok(())
+    let whole = |(r, tensor): (&Region, &TensorIx)| {
+        r.is_empty() || shape(d, *tensor).is_none_or(|shape| r.c.len() == shape.c)
+    };
+    let outputs = || t.outputs.iter().zip(&s.outputs);
+    rule(
+        t.inputs.iter().zip(&s.inputs).all(whole)
+            && (s.split == Split::Channels || outputs().all(whole)),
+        &place,
+        "regions hold all channels, but for outputs of a stage that is cut by channels",
+    )
 }
 
-/// Outputs are covered exactly once: rows of tiles abut, and so do columns.
+/// Outputs are covered exactly once: rows of tiles abut, and so do columns, or ranges of channels.
 fn covered(d: &Dataflow, i: usize, s: &Stage) -> Rule {
+    if s.split == Split::Channels {
+        return covered_by_channels(d, i, s);
+    }
     for (k, tensor) in s.outputs.iter().enumerate() {
         let Some(shape) = shape(d, *tensor) else {
             continue;
@@ -175,6 +198,32 @@ fn covered(d: &Dataflow, i: usize, s: &Stage) -> Rule {
             last.y.hi == shape.h && last.x.hi == shape.w,
             &place,
             "tiles must cover the whole map",
+        )?;
+    }
+    Ok(())
+}
+
+/// Ranges of channels abut, and each has all rows and columns.
+fn covered_by_channels(d: &Dataflow, i: usize, s: &Stage) -> Rule {
+    for (k, tensor) in s.outputs.iter().enumerate() {
+        let Some(shape) = shape(d, *tensor) else {
+            continue;
+        };
+        let place = || format!("stage {i}, output {k}");
+        let mut end = 0;
+        for r in s.tiles.iter().map(|t| t.outputs[k]) {
+            let whole = Region::whole(shape);
+            rule(
+                (r.y, r.x, r.c.lo) == (whole.y, whole.x, end) && !r.is_empty(),
+                &place,
+                "ranges of channels must abut, over all rows and columns",
+            )?;
+            end = r.c.hi;
+        }
+        rule(
+            end == shape.c && s.grid[0] == 1,
+            &place,
+            "one row of tiles must cover all channels",
         )?;
     }
     Ok(())

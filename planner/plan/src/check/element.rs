@@ -59,6 +59,7 @@ mod tests {
             id: TensorIx(id),
             layer: id,
             shape: Shape::new(2, 3, 4),
+            parts: 1,
             element,
         };
         vec![tensor(-1, element), tensor(0, ElementType::F32)]

@@ -2,7 +2,7 @@
 
 use super::{Rule, rule};
 use crate::{
-    graph::{Conv, Graph, Node, Op, reorg_rows},
+    graph::{Conv, Graph, Node, Op, TensorIx, reorg_rows},
     plan::{Buffer, Chain, ConvKernel, Step, View},
     region::Span,
 };
@@ -28,6 +28,11 @@ pub(super) fn steps(network: &Graph, c: &Chain, place: &str) -> Rule {
             &at,
             "a step reads every input of its node",
         )?;
+        if s.sums > 0 {
+            adds(c, s, node, &at)?;
+            continue;
+        }
+        filters(c, s, node, &at)?;
         outputs(c, s, node, &at)?;
         inputs(network, c, s, node, &at)?;
         match (&node.op, &s.conv) {
@@ -42,14 +47,58 @@ pub(super) fn steps(network: &Graph, c: &Chain, place: &str) -> Rule {
     Ok(())
 }
 
+/// Number of channels that a step makes.
+fn made(s: &Step, node: &Node) -> usize {
+    s.filters.map_or(node.shape.c, Span::len)
+}
+
+/// A step that makes some channels is a convolution without groups, or a pool of the same channels.
+fn filters(c: &Chain, s: &Step, node: &Node, at: &dyn Fn() -> String) -> Rule {
+    let Some(f) = s.filters else { return Ok(()) };
+    let of_input = |i: &TensorIx| {
+        let mut makers = c.steps.iter().filter(|o| Some(o.node) == i.producer());
+        makers.any(|o| o.filters == Some(f))
+    };
+    let fits = match &node.op {
+        Op::Conv(conv) => conv.groups == 1,
+        Op::MaxPool(_) => node.inputs.iter().all(of_input),
+        _ => false,
+    };
+    rule(
+        fits && !f.is_empty() && f.hi <= node.shape.c,
+        at,
+        "only a convolution without groups makes some of its channels, or a pool behind it",
+    )
+}
+
+/// A step that adds partial sums of a convolution.
+fn adds(c: &Chain, s: &Step, node: &Node, at: &dyn Fn() -> String) -> Rule {
+    let Some(v) = s.inputs.first() else {
+        return rule(false, at, "a step adds what it reads");
+    };
+    let (b, out) = (&c.buffers[v.buffer], &c.buffers[s.out.buffer]);
+    let plain = s.conv.is_none() && s.filters.is_none() && s.depth.is_none() && s.channel == 0;
+    rule(
+        plain
+            && matches!(node.op, Op::Conv(_))
+            && s.copied().count() == 1
+            && out.c == node.shape.c
+            && out.c.checked_mul(s.sums) == Some(b.c)
+            && (v.h, v.w) == (out.h, out.w),
+        at,
+        "a step adds partial sums of its own map",
+    )
+}
+
 /// What a step writes: all channels of its buffer, or those of one part of a concatenation.
 fn outputs(c: &Chain, s: &Step, node: &Node, at: &dyn Fn() -> String) -> Rule {
     let out = &c.buffers[s.out.buffer];
+    let made = made(s, node);
     let is_part = matches!(node.op, Op::Conv(_) | Op::Upsample { .. } | Op::MaxPool(_))
         && s.channel < out.c
-        && node.shape.c <= out.c - s.channel;
+        && made <= out.c - s.channel;
     rule(
-        out.c == node.shape.c && s.channel == 0 || is_part,
+        out.c == made && s.channel == 0 || is_part,
         at,
         "a step writes all channels of its buffer, or a convolution, pool or upsampling some",
     )?;
@@ -76,8 +125,9 @@ fn inputs(network: &Graph, c: &Chain, s: &Step, node: &Node, at: &dyn Fn() -> St
         }
         let (b, shape) = (&c.buffers[v.buffer], network.shape(*t));
         let is_there = match node.op {
+            _ if s.depth.is_some() => s.depth.map(Span::len) == Some(b.c),
             Op::Conv(_) => shape.c <= b.c.saturating_sub(v.channel),
-            _ => shape.c == b.c,
+            _ => s.filters.map_or(shape.c, Span::len) == b.c,
         };
         rule(is_there, at, "a step reads all channels of its inputs")?;
         rule(
@@ -151,6 +201,13 @@ fn kernel(
     let (cin, cout) = (network.shape(node.inputs[0]).c, node.shape.c);
     let depthwise = conv.is_depthwise(cin, cout);
     let depth = if depthwise { 1 } else { cin / conv.groups };
+    let partial = s.depth.is_some_and(|d| !d.is_empty() && d.hi <= cin);
+    rule(
+        s.depth.is_none() || (partial && conv.groups == 1 && s.filters.is_none() && !k.pool),
+        at,
+        "partial sums are of some input channels of a convolution without groups",
+    )?;
+    let depth = s.depth.map_or(depth, Span::len);
     rule(
         (k.size, k.stride_x, k.dilation) == (conv.size, conv.stride_x, conv.dilation)
             && (k.cin, k.depthwise) == (depth, depthwise),
@@ -173,14 +230,16 @@ fn kernel(
         "rows that are joined have gaps",
     )?;
     let by_pass = !conv.activation.is_pointwise();
-    let in_kernel = if by_pass {
+    let in_kernel = if s.depth.is_some() {
+        k.activation.is_linear()
+    } else if by_pass {
         k.activation.is_linear() && !k.pool
     } else {
         k.activation == conv.activation
     };
     rule(in_kernel, at, "a kernel has its convolution's activation")?;
     rule(
-        !by_pass || cout == c.buffers[s.out.buffer].c,
+        !by_pass || made(s, node) == c.buffers[s.out.buffer].c,
         at,
         "a pass over rows would touch other steps' channels",
     )

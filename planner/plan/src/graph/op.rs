@@ -99,8 +99,8 @@ pub struct Part {
     pub c: Span,
 }
 
-/// What a node computes. Local operations can be tiled. The others need whole maps and run in the tail (see
-/// [`Op::is_local`]).
+/// What a node computes. Local operations can be tiled. The others need whole maps: they run in the tail, or in a
+/// stage of one tile (see [`Op::is_local`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "fields carry Darknet's key names")]

@@ -8,7 +8,10 @@ mod packed;
 pub mod winograd;
 
 pub use menu::{BlockSize, is_on_menu, menu, mr_max};
-pub use packed::{block_floats, packed_floats, reads, transformed, wide_floats};
+pub use packed::{
+    PAGE_FLOATS, block_floats, packed_floats, packing_floats, part_floats, reads, transformed,
+    wide_floats,
+};
 
 use crate::plan::{Algorithm, ConvKernel, Isa, WeightFormat};
 

@@ -4,6 +4,7 @@ use super::winograd;
 use crate::{
     graph::{Graph, Node, Op, ShortcutKind},
     plan::{ALIGN_FLOATS, Algorithm, ConvKernel, WeightFormat},
+    region::Span,
 };
 
 /// Number of float32 values of a packed block: biases, then weights.
@@ -42,6 +43,33 @@ pub fn packed_floats(graph: &Graph, node: &Node, nr: usize, weights: WeightForma
         } => node.inputs.len() * cout,
         _ => 0,
     }
+}
+
+/// Values of a page.
+pub const PAGE_FLOATS: usize = 1024;
+
+/// Values that the packed weights of `node` take as `parts`, each from a page on; as [`packed_floats`] without parts.
+pub fn packing_floats(
+    graph: &Graph,
+    node: &Node,
+    nr: usize,
+    weights: WeightFormat,
+    parts: &[Span],
+) -> usize {
+    if parts.is_empty() {
+        return packed_floats(graph, node, nr, weights);
+    }
+    parts
+        .iter()
+        .map(|p| part_floats(node, nr, weights, *p))
+        .sum()
+}
+
+/// Values of the part of a convolution's weights that reads input channels `part`: whole pages.
+pub fn part_floats(node: &Node, nr: usize, weights: WeightFormat, part: Span) -> usize {
+    let Op::Conv(c) = &node.op else { return 0 };
+    let floats = block_floats(nr, c.size * c.size * part.len(), weights);
+    (node.shape.c.div_ceil(nr) * floats).next_multiple_of(PAGE_FLOATS)
 }
 
 /// True if kernel `k` reads weights that are stored in the format `stored`.

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     graph::{NodeIx, TensorIx},
     index::indexes,
+    region::Span,
 };
 
 /// Alignment of buffers in an arena, in float32 values: one cache line.
@@ -223,6 +224,18 @@ pub struct Step {
     /// concatenation's view is its own output.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub channel: usize,
+    /// Output channels of the node that the step makes; `None`: all of them. A convolution's begin and end with packed
+    /// blocks, of which the step reads no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Span>,
+    /// Input channels of a convolution that the step sums, without the activation; `None`: all of them. The first
+    /// part's sums begin with the bias.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Span>,
+    /// Number of partial sums that the step adds, before it applies the convolution's activation; 0: it computes the
+    /// node itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sums: usize,
     /// Position of `out` in its whole map, row and column, as a remainder by the operation's stride. Only
     /// operations whose result depends on position use it (upsample, resized shortcut, reorg3d, reorg). Darknet's
     /// forward reorg has the row itself, no remainder. Equal in all tiles of a class.

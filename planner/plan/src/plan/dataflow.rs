@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::defaults::{is_one, one};
 use crate::{
     element::ElementType,
     graph::TensorIx,
@@ -34,8 +35,12 @@ pub struct Tensor {
     /// The cfg layer whose output the tensor is (the last one, if several name it); -1 for the input. Used by
     /// `--dump`.
     pub layer: i32,
-    /// Shape of the whole tensor.
+    /// Shape of the whole tensor: that of the graph's, with the channels of all partial sums.
     pub shape: Shape,
+    /// Partial sums per value, if not 1: the tensor holds all channels of the first ones, then of the second ones, ...
+    /// Readers add them in this order, then apply the convolution's activation.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub parts: usize,
     /// How the values of the tensor's objects are stored.
     #[serde(rename = "format")]
     pub element: ElementType,
@@ -50,7 +55,7 @@ pub enum Border {
     Recompute,
 }
 
-/// How a grid cuts an axis.
+/// What a grid cuts, and where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
@@ -61,6 +66,9 @@ pub enum Split {
     Speed,
     /// The paper's rule: every part has `ceil(extent / parts)` rows (columns), the last one what is left.
     Equal,
+    /// Tiles have all rows and columns, and ranges of a convolution's output channels: one row of tiles, a column for
+    /// each range. DeeperThings' layer output partitioning.
+    Channels,
 }
 
 /// Consecutive layers that one task runs through.
@@ -70,7 +78,7 @@ pub struct Stage {
     pub first_layer: usize,
     /// First cfg layer behind the stage.
     pub end_layer: usize,
-    /// Rows and columns of tiles.
+    /// Rows and columns of tiles. With [`Split::Channels`], 1 and the number of ranges.
     pub grid: [usize; 2],
     /// The rule by which the grid cuts the maps.
     pub split: Split,
@@ -90,7 +98,7 @@ pub struct Stage {
 pub struct Tile {
     /// Row in the grid.
     pub row: usize,
-    /// Column in the grid.
+    /// Column in the grid; with [`Split::Channels`], number of the range of channels.
     pub col: usize,
     /// Index of the tile's chain class, the same for every target: into
     /// [`TargetPlan::stages`](super::TargetPlan::stages) of this stage.

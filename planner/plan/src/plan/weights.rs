@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::NodeIx;
+use crate::{graph::NodeIx, region::Span};
 
 /// How the weights of convolutions are stored. Biases are always float32.
 #[derive(
@@ -63,6 +63,18 @@ pub struct Packing {
     /// How the weights are stored. Biases are always float32.
     #[serde(default, skip_serializing_if = "WeightFormat::is_f32")]
     pub weights: WeightFormat,
+    /// Ends of the parts of a convolution's input channels, ascending, if partial sums are made of them. Each part is
+    /// packed as a convolution of its own, from a page on; the biases of all but the first are zero.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<usize>,
+}
+
+impl Packing {
+    /// The input channels of every part; none if the node is packed as a whole.
+    pub fn spans(&self) -> impl Iterator<Item = Span> {
+        let firsts = std::iter::once(0).chain(self.parts.iter().copied());
+        firsts.zip(&self.parts).map(|(lo, hi)| Span::new(lo, *hi))
+    }
 }
 
 /// A section of `weights.bin`.
