@@ -299,7 +299,7 @@ fn unequal() -> PlanOptions {
 }
 
 #[test]
-fn tiles_by_speed_have_work_by_speed() {
+fn tiles_by_speed_take_boards_the_same_time() {
     let m = yolov2();
     let tiles = |split| {
         let o = PlanOptions {
@@ -311,17 +311,18 @@ fn tiles_by_speed_have_work_by_speed() {
         let plan = make::plan(&m, &o).unwrap();
         let stage = &plan.dataflow.stages[0];
         let macs: Vec<u64> = stage.tiles.iter().map(|t| t.macs).collect();
-        (stage.split, macs)
+        (stage.split, macs, plan.estimates.seconds["stages"])
     };
-    let (split, macs) = tiles(Split::Speed);
+    let (split, macs, by_speed) = tiles(Split::Speed);
     assert_eq!(split, Split::Speed);
     // Shares of 4, 2 and 1, as nearly as rows of 38 and halos allow.
     assert!(macs[0] > macs[1] && macs[1] > macs[2], "{macs:?}");
     let ratio = macs[0] as f64 / macs[1] as f64;
     assert!((1.6..2.4).contains(&ratio), "{macs:?}");
-    let (split, macs) = tiles(Split::Balanced);
+    let (split, macs, equal) = tiles(Split::Balanced);
     assert_eq!(split, Split::Balanced);
     assert!(macs[0].abs_diff(macs[2]) < macs[0] / 4, "{macs:?}");
+    assert!(by_speed < 0.8 * equal, "{by_speed} {equal}");
 }
 
 /// Six boards of the paper's kind on a channel of this rate.

@@ -5,9 +5,10 @@
 //! gets more seconds than a fair share and one tile.
 //!
 //! Such homes balance the work and know nothing of the channel. [`place`] therefore makes them for all boards and
-//! for fewer, adds what boards choose that steal, times every choice by the schedule, and keeps the fastest.
+//! for fewer, adds a tile for each core in turn and what boards choose that steal, times every choice by the schedule, and
+//! keeps the fastest.
 
-use tessera_plan::dataflow::{TaskGraph, TaskId};
+use tessera_plan::dataflow::{TaskGraph, TaskId, TaskInfo};
 
 use super::{Schedule, TaskTime, schedule, schedule_at_home};
 use crate::boards::Board;
@@ -44,10 +45,27 @@ pub fn place(
         let homes = homes(graph, &of_some);
         timed(homes.into_iter().map(|h| some[h]).collect())
     });
+    let in_turn = in_turn(graph, boards, &by_speed).map(timed);
     // Of equals the first: more boards.
-    let all = fewer.chain([timed(stolen)]);
+    let all = fewer.chain([timed(stolen)]).chain(in_turn);
     let best = all.min_by(|a, b| a.schedule.seconds.total_cmp(&b.schedule.seconds));
     best.unwrap_or_default()
+}
+
+/// The tiles of every stage in turn, one for each core, as tiles by speed are cut for. `None` when a stage has more tiles
+/// than there are cores.
+fn in_turn(graph: &TaskGraph, boards: &[Board], by_speed: &[usize]) -> Option<Vec<usize>> {
+    let cores = |b: &usize| std::iter::repeat_n(*b, boards[*b].cores.max(1));
+    let cores: Vec<usize> = by_speed.iter().flat_map(cores).collect();
+    let (mut stage, mut next) = (0, 0);
+    let home = |task: &TaskInfo| {
+        if task.stage != stage {
+            (stage, next) = (task.stage, 0);
+        }
+        next += 1;
+        cores.get(next - 1).copied()
+    };
+    graph.tasks.iter().map(home).collect()
 }
 
 /// The source, then the other boards, the fastest first.
