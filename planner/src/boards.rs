@@ -37,6 +37,8 @@ pub struct Board {
     pub share: f64,
     /// Source of the kernels' speed on the board.
     pub costs: Costs,
+    /// How much longer than by its costs the board takes, as measured.
+    pub scale: Scale,
     /// Overhead of a task in seconds: messages and scheduling, without the computation.
     pub task_overhead_s: f64,
     /// Most bytes that a plan may need on the board; `None` for no limit.
@@ -75,6 +77,28 @@ pub enum Costs {
     Shipped,
     /// This table for the target that the table was measured on; [`Self::Shipped`] for other targets.
     Table(Arc<CostTable>),
+}
+
+/// Factors of the seconds of layers, for ranges of layers: 1 where nothing was measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scale(Vec<(usize, f64)>);
+
+impl Scale {
+    /// The same factor for all layers.
+    pub fn all(factor: f64) -> Self {
+        Self(vec![(usize::MAX, factor)])
+    }
+
+    /// Factors of ranges of layers, each with the first layer behind the range, ascending.
+    pub const fn of_ranges(ranges: Vec<(usize, f64)>) -> Self {
+        Self(ranges)
+    }
+
+    /// The factor of a layer.
+    pub fn at(&self, layer: usize) -> f64 {
+        let range = self.0.iter().find(|(end, _)| layer < *end);
+        range.map_or(1.0, |(_, factor)| *factor)
+    }
 }
 
 /// Core of the default cost table.
@@ -161,6 +185,7 @@ impl Board {
             team_gain: TEAM_GAIN,
             share: 1.0,
             costs: Costs::Shipped,
+            scale: Scale::default(),
             task_overhead_s: TASK_OVERHEAD_S,
             memory_bytes: None,
             link: Link::default(),
@@ -214,7 +239,8 @@ impl Board {
             (Costs::Table(a), Costs::Table(b)) => Arc::ptr_eq(a, b) || a == b,
             (a, b) => a == b,
         };
-        self.target == other.target && self.share == other.share && costs
+        let same = self.target == other.target && self.share == other.share;
+        same && self.scale == other.scale && costs
     }
 
     /// The cost table of the board's kernels; `None` if the planner uses formulas.

@@ -102,6 +102,17 @@ impl TailTime {
     }
 }
 
+/// Where tasks are at home.
+#[derive(Clone, Copy, Debug)]
+pub enum Homes<'a> {
+    /// Where a few schedules find them.
+    Quick,
+    /// Where hundreds of schedules find them.
+    Well,
+    /// There.
+    Given(&'a [usize]),
+}
+
 /// Computes the expected seconds of a frame. `times` has a list per kind of edge: the times of all tasks, in
 /// task order.
 pub fn seconds(
@@ -109,13 +120,20 @@ pub fn seconds(
     times: &[Vec<TaskTime>],
     tail: TailTime,
     o: &PlanOptions,
+    homes: Homes<'_>,
 ) -> Seconds {
     let kinds = Kinds::new(&o.boards);
     let of_boards: Vec<&[TaskTime]> = kinds.of.iter().map(|k| times[*k].as_slice()).collect();
     let gateway = &o.gateway;
     let first = times.first().into_iter().flatten();
     let Placed { homes, schedule } = match o.placement {
-        Placement::Home => cost::place(tasks, &o.boards, gateway, &of_boards),
+        Placement::Home => match homes {
+            Homes::Quick => cost::place(tasks, &o.boards, gateway, &of_boards),
+            Homes::Well => cost::place_well(tasks, &o.boards, gateway, &of_boards),
+            Homes::Given(homes) => {
+                Placed::new(tasks, &o.boards, gateway, &of_boards, homes.to_vec())
+            }
+        },
         Placement::Steal => Placed {
             homes: vec![0; tasks.tasks.len()],
             schedule: cost::schedule(tasks, &o.boards, gateway, &of_boards),
@@ -169,7 +187,8 @@ pub fn estimate(
         ("cores_busy", expected.stages.busy_s),
         ("channel_busy", expected.stages.channel_s),
     ];
-    let ends = stage_ends(d, tasks, &expected.stages);
+    let ends = ends_s(d.stages.len(), tasks, &expected.stages);
+    let ends = (ends.into_iter().enumerate()).map(|(i, end)| (format!("stage{i}.end"), round(end)));
     let (workers, gateway_workers) = (o.first().cores, o.gateway_workers());
     let memory = |t| memory::with_gateway(tasks, t, workers, gateway_workers);
     Estimates {
@@ -188,20 +207,14 @@ pub fn estimate(
     }
 }
 
-/// Seconds from the frame's arrival at its source to the end of each stage's last task, under the keys of
-/// [`Estimates::seconds`].
-fn stage_ends(
-    d: &Dataflow,
-    tasks: &TaskGraph,
-    expected: &Schedule,
-) -> impl Iterator<Item = (String, f64)> {
-    let mut ends = vec![0.0_f64; d.stages.len()];
+/// Seconds from the frame's arrival at its source to the end of each stage's last task.
+pub fn ends_s(stages: usize, tasks: &TaskGraph, expected: &Schedule) -> Vec<f64> {
+    let mut ends = vec![0.0_f64; stages];
     for (task, run) in tasks.tasks.iter().zip(&expected.runs) {
         let end = &mut ends[usize::from(task.stage)];
         *end = end.max(run.end_s);
     }
-    let ends = ends.into_iter().enumerate();
-    ends.map(|(i, end)| (format!("stage{i}.end"), round(end)))
+    ends
 }
 
 /// The assumed speeds in words, as `cortex-a53 cores, one shared channel of 100 Mbit/s`.

@@ -56,6 +56,8 @@ pub struct PlanOptions {
     pub dump: bool,
     /// The command that makes this plan again.
     pub command: String,
+    /// Where the boards' figures come from, in sentences: plans have them among their reasons.
+    pub notes: Vec<String>,
 }
 
 /// What the search looks for.
@@ -110,6 +112,7 @@ impl PlanOptions {
             gateway: board.gateway(),
             dump: false,
             command: String::new(),
+            notes: Vec::new(),
         }
     }
 

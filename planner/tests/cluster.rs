@@ -12,7 +12,7 @@ use tessera_planner::{
     cfg,
     cluster::{self, Cluster},
     kernel::costs,
-    make,
+    make, memory,
     model::Model,
     options::{Costs, Goal, PlanOptions, Target},
     weights,
@@ -120,6 +120,66 @@ fn a_file_may_be_short() {
     assert_eq!(gateway, board("g", false));
 }
 
+/// `TWO` with a hub that computes tiles too.
+fn both_roles() -> String {
+    TWO.replace("[\"gateway\"]", "[\"gateway\", \"edge\"]")
+}
+
+#[test]
+fn the_gateways_board_may_be_an_edge_too() {
+    let Cluster { edges, gateway } = read(&both_roles());
+    let names: Vec<&str> = edges.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(names, ["porch", "shed", "edge on hub"]);
+    let own = &edges[2];
+    assert!(own.is_gateway && !own.source && own.cores == gateway.cores);
+    // Ids have no gaps: an edge finds its homes by its id.
+    let o = PlanOptions {
+        grids: vec![[3, 3]],
+        offload: Some(8),
+        ..options(read(&both_roles().replace("64MiB", "1GiB")))
+    };
+    let plan = make::plan(&yolov2(), &o).unwrap();
+    let ids: Vec<(usize, &str)> = (plan.boards.iter())
+        .map(|b| (b.id, b.name.as_str()))
+        .collect();
+    let expected = [(1, "porch"), (2, "shed"), (3, "edge on hub"), (0, "hub")];
+    assert_eq!(ids, expected);
+    assert_eq!(
+        (plan.estimates.edges, plan.estimates.gateway_workers),
+        (2, 4)
+    );
+    // The hub is much faster than both edges together, so it has tiles.
+    let mut tiles = plan.dataflow.stages[0].tiles.iter();
+    assert!(tiles.any(|t| t.home == 2), "{:?}", plan.estimates.why);
+}
+
+#[test]
+fn a_limit_holds_for_both_roles_of_a_board() {
+    let with = |limit: &str| {
+        let cores = "cores = 8\nused = 4";
+        let limited = both_roles()
+            .replace("64MiB", "1GiB")
+            .replace(cores, &format!("{cores}\nmemory = \"{limit}\""));
+        let o = PlanOptions {
+            grids: vec![[3, 3]],
+            offload: Some(8),
+            // No leaner kernels to turn to.
+            exact: true,
+            ..options(read(&limited))
+        };
+        make::plan(&yolov2(), &o)
+    };
+    let memory = with("4GiB").unwrap().estimates.memory;
+    let both = memory::gateway_bytes(&memory) + memory::gateway_edge_bytes(&memory);
+    let mib = both.div_ceil(1 << 20);
+    with(&format!("{mib}MiB")).unwrap();
+    let e = with(&format!("{}MiB", mib - 1)).unwrap_err();
+    assert!(
+        matches!(e, make::PlanError::OverLimit { needed, .. } if needed == both),
+        "{e}"
+    );
+}
+
 /// Every mistake with its place and the help that goes with it.
 #[test]
 fn mistakes_are_told_with_their_places() {
@@ -171,9 +231,9 @@ fn files_that_make_no_cluster_are_refused() {
         (
             format!(
                 "{version}{edge}{}",
-                hub.replace("\"gateway\"", "\"gateway\", \"edge\"")
+                hub.replace("\"gateway\"", "\"gateway\", \"source\"")
             ),
-            "a board of its own",
+            "brings no frames",
         ),
         (
             format!("{version}[[link]]\nname = \"w\"\n[[link]]\nname = \"w\"\n{hub}{edge}"),
@@ -322,7 +382,8 @@ fn tiles_by_speed_take_boards_the_same_time() {
     let (split, macs, equal) = tiles(Split::Balanced);
     assert_eq!(split, Split::Balanced);
     assert!(macs[0].abs_diff(macs[2]) < macs[0] / 4, "{macs:?}");
-    assert!(by_speed < 0.8 * equal, "{by_speed} {equal}");
+    // Of equal tiles, the fast board takes two of three while the next one takes its own: 2/4 of a tile's time against 3/7.
+    assert!(by_speed < 0.88 * equal, "{by_speed} {equal}");
 }
 
 /// Six boards of the paper's kind on a channel of this rate.

@@ -44,6 +44,11 @@ def main():
     first = crate if os.path.exists(crate + "/plan.toml") else os.path.join(crate, sorted(os.listdir(crate))[0])
     plan = tomllib.load(open(first + "/plan.toml", "rb"))
     edges = [b for b in plan["boards"] if b["id"] > 0]
+    # The gateway starts the edge on its own board, which is the last one.
+    own = edges.pop() if plan["estimates"].get("gateway_workers") else None
+    if own and plan["dataflow"].get("placement", "home") == "home":
+        homes = {t.get("home", 0) for s in plan["dataflow"]["stages"] for t in s["tiles"]}
+        own = own if own["id"] - 1 in homes else None
     gateway = next(b for b in plan["boards"] if b["id"] == 0)
     quotas = [int(q) for q in a.quotas.split(",")]
     quotas += quotas[-1:] * (len(edges) - len(quotas))
@@ -66,7 +71,8 @@ def main():
     try:
         groups.append(group("tessera-g", gateway_quota, a.period))
         start("g", "gateway", groups[0], gateway["target"], ["gateway", "--listen", "10.77.0.1:7400", "--frames", str(a.frames),
-              "--insecure-lan", "--records", t + "/records.jsonl", "--stats", t + "/gateway.json", "--threads", "2"])
+              "--insecure-lan", "--records", t + "/records.jsonl", "--stats", t + "/gateway.json", "--threads", "2"]
+              + (["--workers", str(own["workers"]), "--id", str(own["id"])] if own else []))
         time.sleep(0.5)
         before = None
         # The source starts last, when all others have joined.
@@ -77,7 +83,7 @@ def main():
                     "--workers", str(edges[k].get("workers", 1)), "--stats", f"{t}/edge{k}.json"]
             if k == 0:
                 for _ in range(600):
-                    if open(t + "/gateway.out").read().count('"joined"') >= len(edges) - 1:
+                    if open(t + "/gateway.out").read().count('"joined"') >= len(edges) - 1 + bool(own):
                         break
                     time.sleep(0.1)
                 time.sleep(1.0)

@@ -30,7 +30,7 @@ pub struct Boards {
 /// When a flag's value is invalid, or the cluster file is wrong: its mistakes are printed to stderr.
 pub fn of(args: &PlanArgs) -> Result<Boards> {
     if let Some(file) = &args.cluster {
-        let Cluster { edges, gateway } = read(file)?;
+        let (Cluster { edges, gateway }, _) = read(file)?;
         return Ok(Boards {
             edges,
             gateway,
@@ -67,8 +67,11 @@ pub fn of(args: &PlanArgs) -> Result<Boards> {
     })
 }
 
-/// Reads `--cluster`; prints its mistakes.
-fn read(file: &Path) -> Result<Cluster> {
+/// Reads `--cluster`, and its text; prints its mistakes.
+///
+/// # Errors
+/// When the file cannot be read, or has mistakes.
+pub fn read(file: &Path) -> Result<(Cluster, String)> {
     let text = files::read(file, BYTES_MAX as u64, "no cluster file is that large")
         .context("--cluster")?;
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -76,7 +79,9 @@ fn read(file: &Path) -> Result<Cluster> {
     let (cluster, mistakes) = cluster::read(&text, &costs);
     let shown = workspace::show(file);
     diagnostics::print(&mistakes, &shown, &text);
-    cluster.with_context(|| format!("{shown}: {} problem(s), see above", mistakes.len()))
+    let cluster =
+        cluster.with_context(|| format!("{shown}: {} problem(s), see above", mistakes.len()))?;
+    Ok((cluster, String::from_utf8(text)?))
 }
 
 /// The best target for the machine that xtask runs on.

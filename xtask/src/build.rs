@@ -14,6 +14,7 @@ use tessera_planner::options::Target;
 use crate::{
     children, emit,
     flags::BuildArgs,
+    measured,
     model::{self, Loaded},
     names,
     out::{note, outln},
@@ -139,6 +140,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = plan::options(&args.plan, &args.model, false)?;
+    let options = measured::refined(options, &args.plan.from_run, &loaded.model)?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
     let out = workspace::root().join("generated").join(&made.name);
@@ -163,7 +165,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         outln!("names:   {}", workspace::show(&dir.join("weights.names")))?;
     }
     if args.plan.cluster.is_some() {
-        start::described(&options, &folders)
+        start::described(&options, &made, &folders)
     } else {
         start::alike()
     }

@@ -4,7 +4,7 @@
 //! Every kernel computes layers of several sizes, each layer as a network of its own. The command times kernels
 //! that run on this machine. For another board, the command writes programs, weights and a script to a folder;
 //! the script's output becomes the table. For ARM cores without a board at hand, the command counts
-//! instructions under qemu instead.
+//! instructions under qemu instead. With `--cluster`, running nodes measure their links and their speed.
 
 use std::{
     path::{Path, PathBuf},
@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod cases;
+mod cluster;
 mod results;
 
 /// A core for estimates from instruction counts: the clock in Hz and the instructions per cycle, which are
@@ -80,6 +81,9 @@ const RESULTS_BYTES_MAX: u64 = 64 << 20;
 /// # Errors
 /// When a layer cannot be built, run or counted, results are invalid, or a file cannot be written.
 pub fn run(args: &CalibrateArgs) -> Result<()> {
+    if let Some(file) = &args.cluster {
+        return cluster::run(file, args.plan.as_deref(), args.out.as_deref());
+    }
     let target = boards::target(args.target.as_deref())?;
     if let Some(dir) = &args.build_only {
         files::check_folder("--build-only", dir)?;

@@ -50,6 +50,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         threads: None,
         dump: None,
         json: None,
+        stats: None,
         annotate: Some(args.annotate.clone()),
     };
     let result = run::execute(&run_args)?;

@@ -314,6 +314,10 @@ pub struct PlanArgs {
         conflicts_with_all = ["costs", "edges", "workers", "team", "memory", "target", "rate", "delay"])]
     #[serde(serialize_with = "lossy_or_none")]
     pub cluster: Option<PathBuf>,
+    /// Plan with the speeds of boards and links that a run measured: a file of run --stats; or the plan.toml that ran and
+    /// statistics of its nodes, with commas between them. See docs/cluster.md
+    #[arg(long, value_name = "FILE,..", help_heading = "Boards", value_delimiter = ',', value_hint = ValueHint::FilePath)]
+    pub from_run: Vec<String>,
 }
 
 /// `plan`.
@@ -413,6 +417,9 @@ pub struct RunArgs {
     /// Write the detections of all pictures there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the plan and the statistics of all nodes there, as JSON, for --from-run
+    #[arg(long, value_name = "FILE")]
+    pub stats: Option<PathBuf>,
     /// Write the first picture with its boxes there, as PNG
     #[arg(long, value_name = "FILE", conflicts_with = "input_f32")]
     pub annotate: Option<PathBuf>,
@@ -520,7 +527,14 @@ pub struct CalibrateArgs {
     /// Estimate for a core instead, from instructions counted under qemu: cortex-a53 or cortex-a72
     #[arg(long, value_name = "NAME")]
     pub core: Option<String>,
-    /// The table [default: out/costs-<target>.toml]
+    /// Measure links between the boards of this file instead, on which nodes run as probes, and write them into a copy
+    /// of it: see docs/cluster.md
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "build_only", "from", "core", "rounds"])]
+    pub cluster: Option<PathBuf>,
+    /// The plan of these nodes: with it, the boards' speeds are measured too
+    #[arg(long, value_name = "PLAN.toml", requires = "cluster")]
+    pub plan: Option<PathBuf>,
+    /// The table, or the copy of the cluster file [default: out/costs-<target>.toml, out/<cluster file>]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// How often every layer is timed

@@ -22,6 +22,7 @@ mod generated;
 mod images;
 mod inspect;
 mod mca;
+mod measured;
 mod model;
 mod names;
 mod out;

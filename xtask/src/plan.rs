@@ -20,6 +20,7 @@ use crate::{
         FrameFlag, KernelsFlag, ModelArgs, PlacementFlag, PlanArgs, PlanCommand, SplitFlag,
         WeightsFlag, WireFlag,
     },
+    measured,
     model::{self, Source},
     names,
     out::{note, outln},
@@ -164,9 +165,16 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         weights,
         dump,
         command: command::of(model, &resolved),
+        notes: Vec::new(),
         boards: edges,
         gateway,
     };
+    if args.gateway_workers > 0 && all.gateway_workers() > 0 {
+        bail!(
+            "--gateway-workers: the cluster file makes the gateway's board an edge already; leave the flag out, or \
+             give the board roles = [\"gateway\"] alone"
+        );
+    }
     Ok(all.with_gateway_workers(usize::from(args.gateway_workers)))
 }
 
@@ -196,6 +204,7 @@ pub fn run(args: &PlanCommand) -> Result<()> {
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = options(&args.plan, &args.model, false)?;
+    let options = measured::refined(options, &args.plan.from_run, &loaded.model)?;
     let plan = make_plan(&loaded.model, &options)?;
     let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
     let out: PathBuf = args

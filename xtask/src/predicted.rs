@@ -90,6 +90,8 @@ impl Comparison {
             edge: *edge,
             planned: if e.frames.accepted > 0 {
                 memory::source_bytes(needed)
+            } else if usize::from(*edge) > plan.estimates.edges {
+                memory::gateway_edge_bytes(needed)
             } else {
                 memory::edge_bytes(needed)
             },
@@ -249,6 +251,7 @@ mod tests {
             slots: Default::default(),
             socket: Default::default(),
             workers: Vec::new(),
+            tasks: Vec::new(),
             board_peak_bytes: 0,
         }
     }

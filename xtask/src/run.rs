@@ -19,12 +19,12 @@ use crate::{
     files::{self, Output},
     flags::RunArgs,
     images::{Image, images},
-    model, names,
+    measured, model, names,
     out::{note, out},
     plan,
     predicted::Comparison,
     progress::Step,
-    summary, workspace,
+    start, summary, workspace,
 };
 
 /// Checks inputs before minutes are spent on planning and compiling.
@@ -72,6 +72,7 @@ pub struct RunResult {
 /// Files that receive results in addition to standard output.
 struct Outputs {
     json: Option<Output>,
+    stats: Option<Output>,
     annotate: Option<Output>,
 }
 
@@ -87,6 +88,7 @@ impl Outputs {
         }
         Ok(Self {
             json: file("--json", &args.json)?,
+            stats: file("--stats", &args.stats)?,
             annotate: file("--annotate", &args.annotate)?,
         })
     }
@@ -94,6 +96,7 @@ impl Outputs {
     /// Writes all requested files; returns an error for each file that could not be written.
     fn write(
         &self,
+        (plan, run): (&Plan, &ClusterRun),
         images: &[Image],
         first: Option<&PathBuf>,
         reading: tessera_picture::Options,
@@ -102,13 +105,15 @@ impl Outputs {
             let text = serde_json::to_string_pretty(&json!({ "images": images }))? + "\n";
             file.write(text.as_bytes())
         });
+        let stats = self.stats.as_ref();
+        let stats = stats.map(|file| file.write(measured::file(plan, run)?.as_bytes()));
         let annotate = self.annotate.as_ref().zip(first);
         let annotate = annotate.map(|(file, picture)| {
             file.write(&annotated(picture, reading, images.first())?)?;
             note!("wrote {}", workspace::show(file.path()));
             Ok(())
         });
-        let done = [json, annotate].into_iter().flatten();
+        let done = [json, stats, annotate].into_iter().flatten();
         done.filter_map(Result::err).collect()
     }
 }
@@ -166,6 +171,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         ..tessera_picture::Options::default()
     };
     check_inputs(&inputs, reading, &loaded.model.graph)?;
+    let options = measured::refined(options, &flags.from_run, &loaded.model)?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let targets = options.targets();
     let built: Vec<Built> = (targets.iter())
@@ -198,7 +204,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         gateway: program(&options.gateway),
         edges: edges.collect(),
         sources: usize::from(args.sources),
-        gateway_workers: options.gateway_workers(),
+        gateway_edge: start::gateway_edge(&options, &made),
         threads,
         worker_threads,
         inputs,
@@ -214,7 +220,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     })?;
     step.done(&format!("{} frame(s)", run.records.len()));
     let images = images(&run, &labels);
-    let unwritten = outputs.write(&images, args.image.first(), reading);
+    let unwritten = outputs.write((&made, &run), &images, args.image.first(), reading);
     Ok(RunResult {
         plan: made,
         run,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use tessera_plan::plan::{Placement, Plan};
 use tessera_planner::{
     boards::Board,
     options::{PlanOptions, Target},
@@ -37,7 +38,7 @@ pub fn alike() -> Result<()> {
 }
 
 /// A command for every board of a described cluster. `folders` has the crate of each target.
-pub fn described(options: &PlanOptions, folders: &[(Target, PathBuf)]) -> Result<()> {
+pub fn described(options: &PlanOptions, plan: &Plan, folders: &[(Target, PathBuf)]) -> Result<()> {
     let gateway = &options.gateway;
     let address = with_port(gateway);
     outln!("Copy these files to the boards, the names to the gateway's. Then:")?;
@@ -53,9 +54,9 @@ pub fn described(options: &PlanOptions, folders: &[(Target, PathBuf)]) -> Result
     outln!(
         "  on {}: ./node gateway --listen {address} --threads {threads}{} --insecure-lan",
         gateway.name,
-        match options.gateway_workers() {
-            0 => String::new(),
-            n => format!(" --workers {n}"),
+        match gateway_edge(options, plan) {
+            None => String::new(),
+            Some((id, workers)) => format!(" --workers {workers} --id {id}"),
         }
     )?;
     let edges = options.boards.iter().filter(|b| !b.is_gateway);
@@ -72,6 +73,17 @@ pub fn described(options: &PlanOptions, folders: &[(Target, PathBuf)]) -> Result
         )?;
     }
     insecure()
+}
+
+/// Id and workers of the edge on the gateway's board; `None` if the boards have none, or the plan leaves it out.
+pub fn gateway_edge(options: &PlanOptions, plan: &Plan) -> Option<(usize, usize)> {
+    let at = options.boards.iter().position(|b| b.is_gateway)?;
+    let mut tiles = plan.dataflow.stages.iter().flat_map(|s| &s.tiles);
+    let takes = match plan.dataflow.placement {
+        Placement::Home => tiles.any(|t| usize::from(t.home) == at),
+        Placement::Steal => true,
+    };
+    takes.then(|| (at + 1, options.boards[at].cores))
 }
 
 /// The gateway's address, with a port; its name if the file says no address.

@@ -9,19 +9,22 @@ use super::{
     table::{Fields, Placed, Reader},
 };
 use crate::{
-    boards::{Board, Costs, Link},
+    boards::{Board, Costs, Link, Scale},
     cfg::suggest,
     target::Target,
     units,
 };
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "address", "cores", "costs", "delay", "link", "memory", "name", "rate", "roles", "share",
-    "target", "team", "used",
+    "speed", "target", "team", "used",
 ];
 
 /// Most cores of a board.
 const CORES_MAX: usize = 64;
+
+/// Greatest speed of a board, relative to its costs.
+const SPEED_MAX: u32 = 1000;
 
 const ROLES: [&str; 3] = ["edge", "gateway", "source"];
 
@@ -59,7 +62,8 @@ pub(super) fn read<'t>(
     let used = reader.whole(fields, "used", [1, cores]);
     let used = used.map_or(cores, |u| u.value);
     let team = reader.whole(fields, "team", [1, CORES_MAX]);
-    let share = reader.share(fields, "share");
+    let share = reader.number(fields, "share", 1);
+    let speed = reader.number(fields, "speed", SPEED_MAX);
     let memory = reader.parsed(fields, "memory", units::bytes);
     let address = reader.parsed(fields, "address", address);
     let link = link(reader, fields, links);
@@ -74,6 +78,7 @@ pub(super) fn read<'t>(
             cores: used,
             team: team.map_or(used, |t| t.value),
             share: share.map_or(1.0, |s| s.value),
+            scale: speed.map_or_else(Scale::default, |s| Scale::all(1.0 / s.value)),
             costs: costs.map(|c| c.value).unwrap_or_default(),
             memory_bytes: memory.map(|m| m.value),
             link,
@@ -135,14 +140,10 @@ fn roles(reader: &mut Reader<'_>, fields: Fields<'_, '_>) -> [bool; 3] {
         let message = format!("no role {:?}", role.value);
         reader.error(&role.span, message, "unknown", help);
     }
-    if has[1] && (has[0] || has[2]) {
-        let help = "describe its edge as a board of its own, with the cores that it gets";
-        reader.error(
-            &list.span,
-            "the gateway is a board of its own",
-            "two nodes",
-            help,
-        );
+    if has[1] && has[2] {
+        let help =
+            "let another board be the source; roles = [\"gateway\", \"edge\"] computes tiles too";
+        reader.error(&list.span, "the gateway brings no frames", "", help);
     }
     has
 }

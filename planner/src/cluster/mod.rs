@@ -5,13 +5,17 @@
 
 mod board;
 mod link;
+mod rewrite;
 mod table;
 
 use std::ops::Range;
 
 use toml::de::{DeTable, Error};
 
-pub use self::board::CostsOf;
+pub use self::{
+    board::CostsOf,
+    rewrite::{BoardValues, rewritten},
+};
 use self::{
     board::Described,
     link::Named,
@@ -33,8 +37,8 @@ const KEYS: [&str; 3] = ["board", "link", "version"];
 /// The boards of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
-    /// The edges; at least one. Sources come first, so the first one brings frames. Edge `k` of this list has
-    /// `--id k + 1`.
+    /// The edges; at least one. Sources come first, so the first one brings frames; the gateway's board comes last, if it
+    /// is an edge too. Edge `k` of this list has `--id k + 1`.
     pub edges: Vec<Board>,
     /// The gateway.
     pub gateway: Board,
@@ -159,6 +163,16 @@ fn split(reader: &mut Reader<'_>, top: Fields<'_, '_>, boards: Vec<Described>) -
         reader.error(top.span, "no board brings frames", "", help);
     }
     edges.sort_by_key(|b| !b.source);
-    let gateway = gateways.into_iter().next()?.board;
-    (!edges.is_empty()).then_some(Cluster { edges, gateway })
+    let Described {
+        board: gateway,
+        edge: computes,
+        ..
+    } = gateways.into_iter().next()?;
+    if edges.is_empty() {
+        return None;
+    }
+    if computes {
+        edges.push(gateway.as_edge(gateway.cores));
+    }
+    Some(Cluster { edges, gateway })
 }

@@ -163,16 +163,17 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// A number above 0 and at most 1.
-    pub fn share(&mut self, fields: Fields<'_, '_>, key: &str) -> Option<Placed<f64>> {
-        self.value(fields, key, "a number above 0 and at most 1", |v| {
+    /// A number above 0 and at most `most`.
+    pub fn number(&mut self, fields: Fields<'_, '_>, key: &str, most: u32) -> Option<Placed<f64>> {
+        let form = format!("a number above 0 and at most {most}");
+        self.value(fields, key, &form, |v| {
             let text = match v {
                 DeValue::Float(n) => n.as_str(),
                 DeValue::Integer(n) if n.radix() == 10 => n.as_str(),
                 _ => return None,
             };
             let n: f64 = text.parse().ok()?;
-            (n > 0.0 && n <= 1.0).then_some(n)
+            (n > 0.0 && n <= f64::from(most)).then_some(n)
         })
     }
 

@@ -28,8 +28,8 @@ pub struct LayerTimes<'a> {
     wanted: Wanted<'a>,
     rows: Rows,
     core: Core,
-    /// The part of a core's time that the board has.
-    share: f64,
+    /// The board, for its share of a core's time and what was measured of it.
+    board: &'a Board,
     /// Cached seconds of convolutions, by node and output.
     known: RefCell<HashMap<(NodeIx, Made), f64>>,
 }
@@ -43,7 +43,7 @@ impl<'a> LayerTimes<'a> {
             wanted,
             rows: o.rows,
             core: kernel::core(wanted.isa),
-            share: board.share,
+            board,
             known: RefCell::default(),
         }
     }
@@ -67,8 +67,12 @@ impl<'a> LayerTimes<'a> {
         let fused = Fused::new(self.graph, spec, self.rows);
         let done = fused.done();
         let steps = spec.nodes.iter().filter(|n| !done.contains(n));
-        let steps: f64 = steps.map(|n| self.step_s(spec, &fused, *n)).sum();
-        (steps + self.copies_s(spec)) / self.share
+        let scale = |n: &NodeIx| self.board.scale.at(self.graph.nodes[*n].layer);
+        let steps: f64 = steps
+            .map(|n| scale(n) * self.step_s(spec, &fused, *n))
+            .sum();
+        let first = spec.nodes.first().map_or(1.0, scale);
+        (steps + first * self.copies_s(spec)) / self.board.share
     }
 
     /// Seconds of a node and of the nodes that are fused into the node.

@@ -4,7 +4,7 @@ use crate::{
     boards::Kinds,
     cost::{self, LayerTimes, TaskTime},
     error::PlanError,
-    estimate::{self, TailTime},
+    estimate::{self, Homes, TailTime},
     ftp::StageGraph,
     model::Model,
     options::{PlanOptions, Target},
@@ -13,7 +13,6 @@ use crate::{
 use tessera_plan::{
     dataflow::TaskGraph,
     graph::{Graph, NodeIx, TensorIx},
-    limits::GATEWAY_EDGE_ID,
     plan::{Board, Dataflow, ElementType, Plan, SCHEMA_VERSION, Split, Tail, Tensor},
 };
 use tessera_plan_text::PlanText;
@@ -36,7 +35,12 @@ struct Tiled {
 ///
 /// # Errors
 /// When a stage or grid is impossible, or what would travel is too much.
-pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Built, PlanError> {
+pub(super) fn build(
+    model: &Model,
+    o: &PlanOptions,
+    cuts: &StageCuts,
+    homes: Homes<'_>,
+) -> Result<Built, PlanError> {
     let graph = &model.graph;
     let tiled = tile(graph, o, cuts)?;
     let mut dataflow = dataflow(model, o, cuts, &tiled);
@@ -54,7 +58,7 @@ pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<
         .collect();
     let times = times(graph, o, &tiled);
     let tail = TailTime::new(graph, &tiled.tail, o);
-    let expected = estimate::seconds(&tasks, &times, tail, o);
+    let expected = estimate::seconds(&tasks, &times, tail, o, homes);
     let tiles = dataflow.stages.iter_mut().flat_map(|s| &mut s.tiles);
     for ((tile, task), home) in tiles.zip(&mut tasks.tasks).zip(&expected.homes) {
         tile.home = u16::try_from(*home).unwrap_or(0);
@@ -77,15 +81,10 @@ pub(super) fn build(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<
     Ok(Built { plan, tasks })
 }
 
-/// The boards as the plan records them: edges by their ids, the one on the gateway's board last, then the gateway.
+/// The boards as the plan records them: edges by their ids, the one on the gateway's board last, then the gateway. Ids
+/// without gaps: an edge finds its homes by its id.
 fn recorded(o: &PlanOptions) -> Vec<Board> {
-    let edges = (o.boards.iter().zip(1..)).map(|(b, id)| {
-        b.recorded(if b.is_gateway {
-            usize::from(GATEWAY_EDGE_ID)
-        } else {
-            id
-        })
-    });
+    let edges = (o.boards.iter().zip(1..)).map(|(b, id)| b.recorded(id));
     edges.chain([o.gateway.recorded(0)]).collect()
 }
 

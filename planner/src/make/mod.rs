@@ -9,7 +9,14 @@ use build::{Built, build};
 use leaner::leaner;
 
 use crate::{
-    boards::Kinds, cost, kernel::Family, memory, model::Model, options::PlanOptions, search,
+    boards::{Board, Kinds},
+    cost,
+    estimate::Homes,
+    kernel::Family,
+    memory,
+    model::Model,
+    options::PlanOptions,
+    search,
     stages::StageCuts,
 };
 pub use crate::{
@@ -84,13 +91,14 @@ fn plan_as_asked(model: &Model, o: &PlanOptions) -> Result<Plan, PlanError> {
         let lines = tables.map(|t| format!("kernels for {} by the table of {}", t.target, t.core));
         plan.estimates.why.extend(lines);
     }
+    plan.estimates.why.extend(o.notes.iter().cloned());
     tessera_plan::check::check(&plan)?;
     Ok(plan)
 }
 
 /// The plan of stages and grids that were asked for.
 fn exactly(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Plan, PlanError> {
-    let mut built = build(model, o, cuts)?;
+    let mut built = build(model, o, cuts, Homes::Well)?;
     let (needed, limit) = tightest(o, &built);
     if needed > limit {
         return Err(PlanError::OverLimit { limit, needed });
@@ -109,33 +117,37 @@ fn searched(
     let given = search::Given::new(grids, ends);
     let found = search::candidates(&model.graph, o, &given)?;
     // Only what is built is known exactly.
-    let exact = |cuts: &StageCuts| build(model, o, cuts).map_or((u64::MAX, 0), |b| tightest(o, &b));
+    let exact = |cuts: &StageCuts| {
+        build(model, o, cuts, Homes::Quick).map_or((u64::MAX, 0), |b| tightest(o, &b))
+    };
     let choice = found.choose(&exact)?;
-    let mut built = build(model, o, found.cuts(choice))?;
+    let homes = Homes::Given(found.homes(choice));
+    let mut built = build(model, o, found.cuts(choice), homes)?;
     built.plan.estimates.why = found.why(&given, &built.tasks, choice);
     Ok(built.plan)
 }
 
-/// Bytes that a plan needs on the edge that is nearest to its limit; and the limit.
+/// Bytes that a plan needs on the board that is nearest to its limit; and the limit.
 fn tightest(o: &PlanOptions, built: &Built) -> (u64, u64) {
+    let memory = |b: &Board| {
+        let target = built.plan.target.get(b.target.name());
+        target.map(|t| memory::memory(&built.tasks, t, b.cores))
+    };
     let kinds = Kinds::new(&o.boards);
-    let needed: Vec<u64> = (kinds.boards.iter())
-        .map(|b| {
-            let target = built.plan.target.get(b.target.name());
-            target.map_or(0, |t| {
-                let memory = memory::memory(&built.tasks, t, b.cores);
-                if b.source {
-                    memory::source_bytes(&memory)
-                } else {
-                    memory::edge_bytes(&memory)
-                }
-            })
-        })
-        .collect();
-    memory::tightest(
-        o.boards
-            .iter()
-            .zip(&kinds.of)
-            .map(|(b, kind)| (needed[*kind], b.memory_bytes)),
-    )
+    let of_kind: Vec<_> = kinds.boards.iter().map(|b| memory(b)).collect();
+    let gateway = memory(&o.gateway).map_or(0, |m| memory::gateway_bytes(&m));
+    let edges = o.boards.iter().zip(&kinds.of).map(|(b, kind)| {
+        let needed = of_kind[*kind].as_ref().map_or(0, |m| {
+            if b.source {
+                memory::source_bytes(m)
+            } else {
+                memory::edge_bytes(m)
+            }
+        });
+        // The gateway's board has its edge beside it.
+        let beside = if b.is_gateway { gateway } else { 0 };
+        (needed + beside, b.memory_bytes)
+    });
+    let limited = o.gateway.memory_bytes.map(|limit| (gateway, Some(limit)));
+    memory::tightest(edges.chain(limited))
 }

@@ -15,8 +15,10 @@ pub(super) fn render(plan: &Plan) -> String {
     ];
     let mut t = Table::new("<<<<>>>>", &header);
     for b in &plan.boards {
+        let on_gateway = plan.estimates.gateway_workers > 0 && b.id == plan.estimates.edges + 1;
         let node = match (b.id, b.source) {
             (0, _) => "gateway".into(),
+            (id, _) if on_gateway => format!("edge of the gateway, --id {id}"),
             (id, true) => format!("edge --id {id}, source"),
             (id, false) => format!("edge --id {id}"),
         };

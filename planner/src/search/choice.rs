@@ -23,6 +23,11 @@ impl Found<'_> {
         &self.list[choice.best].cuts
     }
 
+    /// Homes of a choice's tasks.
+    pub fn homes(&self, choice: Choice) -> &[usize] {
+        &self.list[choice.best].seconds.homes
+    }
+
     /// Chooses a plan; `exact` builds a plan to know its exact memory.
     ///
     /// # Errors
@@ -65,9 +70,7 @@ impl Found<'_> {
     fn too_large(&self, exact: Exact<'_>) -> PlanError {
         let bytes = |c: &&Candidate| c.memory.map_or(0, |(needed, _)| needed);
         let least = self.list.iter().min_by_key(bytes);
-        PlanError::Memory {
-            limit: least.and_then(|c| c.memory).map_or(0, |(_, limit)| limit),
-            smallest: least.map_or(0, |c| exact(&c.cuts).0),
-        }
+        let (smallest, limit) = least.map_or((0, 0), |c| exact(&c.cuts));
+        PlanError::Memory { limit, smallest }
     }
 }

@@ -13,6 +13,8 @@ const GAIN_MIN: f64 = 1e-3;
 pub(super) struct Moves<'a> {
     /// Layers behind which stages may end, ascending.
     pub points: &'a [usize],
+    /// Layers behind which a stage's end may move: more than `points`.
+    pub ends: &'a [usize],
     /// Whether cuts may change, and grids may.
     pub given: &'a Given,
     /// Speeds of the cores that compute a task each, in the order in which they get tiles.
@@ -77,9 +79,10 @@ impl Moves<'_> {
                 cuts.ends[i + 1]
             };
             if !is_last || self.given.ends.is_none() {
-                let mut below = self.points.iter().rev().filter(|p| **p < cuts.ends[i]);
-                let mut above = self.points.iter().filter(|p| **p > cuts.ends[i]);
-                for end in [below.next(), above.next()].into_iter().flatten() {
+                let below = |of: &'_ [usize]| of.iter().rev().find(|p| **p < cuts.ends[i]).copied();
+                let above = |of: &'_ [usize]| of.iter().find(|p| **p > cuts.ends[i]).copied();
+                let near = [self.points, self.ends].map(|of| [below(of), above(of)]);
+                for end in near.iter().flatten().flatten() {
                     if (first + 1..behind).contains(end) {
                         let mut moved = cuts.clone();
                         moved.ends[i] = *end;

@@ -13,7 +13,7 @@ use crate::{
     boards::Kinds,
     cost::TaskTime,
     error::PlanError,
-    estimate::{self, Seconds, TailTime},
+    estimate::{self, Homes, Seconds, TailTime},
     ftp::{StageGraph, work::redundancy},
     memory,
     options::{Goal, PlanOptions},
@@ -57,7 +57,13 @@ impl Evaluator<'_> {
     /// Schedules a plan; `None` when one of the plan's stages is impossible.
     pub fn candidate(&self, cuts: &StageCuts) -> Option<Result<Candidate, PlanError>> {
         let list = self.tiled(cuts)?;
-        Some(self.scheduled(&list, cuts))
+        Some(self.scheduled(&list, cuts, Homes::Quick))
+    }
+
+    /// Schedules a plan with homes that are looked for at length.
+    pub fn at_best_homes(&self, cuts: &StageCuts) -> Option<Candidate> {
+        let list = self.tiled(cuts)?;
+        self.scheduled(&list, cuts, Homes::Well).ok()
     }
 
     /// Schedules a plan as [`Self::candidate`] does; `None` as well when computing alone says that the plan's price is
@@ -78,7 +84,7 @@ impl Evaluator<'_> {
         if too_slow {
             return None;
         }
-        self.scheduled(&list, cuts).ok()
+        self.scheduled(&list, cuts, Homes::Quick).ok()
     }
 
     /// Whether stages were evaluated for these boards and no others.
@@ -106,6 +112,7 @@ impl Evaluator<'_> {
         &self,
         list: &[Arc<TiledStage>],
         cuts: &StageCuts,
+        homes: Homes<'_>,
     ) -> Result<Candidate, PlanError> {
         let Self { graph, o, .. } = *self;
         let tasks = self.task_graph(list, cuts)?;
@@ -114,7 +121,7 @@ impl Evaluator<'_> {
         let times: Vec<Vec<TaskTime>> = (0..kinds).map(|k| of_kind(k).collect()).collect();
         let tail = self.tails.get(graph, o, cuts.offload());
         let limited = o.memory_bytes().is_some();
-        let seconds = estimate::seconds(&tasks, &times, tail, o);
+        let seconds = estimate::seconds(&tasks, &times, tail, o, homes);
         Ok(Candidate {
             price: price(o.goal, &seconds),
             seconds,

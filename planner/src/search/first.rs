@@ -58,6 +58,16 @@ pub(super) fn plans(
     all
 }
 
+/// The plans with tiles by speed, of those that have no more tiles a stage than there are `rates`, if these differ.
+pub(super) fn by_speed(plans: &[StageCuts], rates: &[f64]) -> Vec<StageCuts> {
+    let with_shares = plans.iter().filter_map(|cuts| {
+        let mut cuts = cuts.clone();
+        cuts.by_speed(rates);
+        cuts.shares.iter().any(Option::is_some).then_some(cuts)
+    });
+    with_shares.collect()
+}
+
 /// Plans of one grid: those of `lists`, and the cheapest ones of several stages if `several`.
 fn of_grid(
     o: &PlanOptions,

@@ -17,6 +17,8 @@ pub(crate) struct Found<'a> {
     pub(super) tails: Tails,
     /// Layers behind which stages may end.
     pub(super) points: Vec<usize>,
+    /// Layers behind which a stage's end may move: more than those.
+    pub(super) ends: Vec<usize>,
     /// Speeds of the edges' cores, in the order in which they get tiles.
     pub(super) rates: Vec<f64>,
 }

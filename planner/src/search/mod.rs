@@ -7,10 +7,11 @@
 //!    neither a grid nor a stage: the gateway can always compute everything.
 //! 4. `climb` improves the best of several sorts of plans step by step: stages get other ends and grids of their own, and,
 //!    where boards differ, tiles by speed.
-//! 5. `choice` takes the best plan whose built form keeps the memory limit, or a plan with fewer stages that is at
+//! 5. The best plans get homes that are looked for at length.
+//! 6. `choice` takes the best plan whose built form keeps the memory limit, or a plan with fewer stages that is at
 //!    most 1 % slower: the model is too inexact for so small a gain to pay for a boundary. The one-stage plans are always
 //!    among the timed plans, so the choice is at most 1 % slower than the best one-stage plan.
-//! 6. `bound` says what no plan can beat, `what_if` what other boards and links would bring; `why` puts it into words.
+//! 7. `bound` says what no plan can beat, `what_if` what other boards and links would bring; `why` puts it into words.
 //!
 //! The result does not depend on the number of threads: every list has a fixed order.
 
@@ -38,10 +39,15 @@ use self::{
 };
 pub(crate) use self::{found::Found, given::Given, why::asked};
 use crate::{cost, error::PlanError, options::PlanOptions, stages::StageCuts};
-use tessera_plan::{graph::Graph, plan::Split};
+use tessera_plan::{
+    graph::Graph,
+    plan::{Placement, Split},
+};
 
 /// Most steps of a climb.
 const STEPS_MAX: usize = 12;
+/// Plans whose homes are looked for at length.
+const POLISHED: usize = 8;
 /// Largest number of parts per axis that a climb reaches.
 const PARTS_MAX: usize = 12;
 
@@ -61,14 +67,16 @@ pub(crate) fn candidates<'a>(
         list: Vec::new(),
         stages: Stages::new(graph, o),
         tails: Tails::default(),
+        ends: points::offloads(graph, &points),
         points,
         rates: cost::rates(graph, o),
     };
     let mut plans = first::plans(o, given, &found.stages, &lists, &found.points);
-    if o.split == Split::Speed {
-        for cuts in &mut plans {
-            cuts.by_speed(&found.rates);
-        }
+    match o.split {
+        Split::Speed => plans
+            .iter_mut()
+            .for_each(|cuts| cuts.by_speed(&found.rates)),
+        _ => plans.extend(first::by_speed(&plans, found.rates_of_tiles())),
     }
     let (timed, refusal) = timed(&found.evaluator(), &plans);
     found.add(timed);
@@ -77,6 +85,10 @@ pub(crate) fn candidates<'a>(
     }
     let climbed = found.climbed(given);
     found.add(climbed);
+    if o.placement == Placement::Home {
+        let polished = found.at_best_homes();
+        found.add(polished);
+    }
     Ok(found)
 }
 
@@ -101,7 +113,8 @@ impl Found<'_> {
     /// and with few tiles.
     fn climbed(&self, given: &Given) -> Vec<Candidate> {
         let moves = self.moves(given);
-        let few = self.rates.len().div_ceil(2);
+        let few = self.o.cores().div_ceil(2);
+        let by_speed = |c: &Candidate| c.cuts.shares.iter().any(Option::is_some);
         let stages = |c: &Candidate| c.cuts.ends.len();
         let largest = |c: &Candidate| c.cuts.grids.iter().map(|g| g[0] * g[1]).max().unwrap_or(0);
         let staged = |c: &&Candidate| c.fits() && stages(c) > 0;
@@ -110,6 +123,7 @@ impl Found<'_> {
             self.list.iter().find(|c| staged(c) && stages(c) == 1),
             self.list.iter().find(|c| staged(c) && stages(c) > 1),
             self.list.iter().find(|c| staged(c) && largest(c) <= few),
+            self.list.iter().find(|c| staged(c) && by_speed(c)),
         ]
         .into_iter()
         .flatten()
@@ -125,11 +139,33 @@ impl Found<'_> {
             .collect()
     }
 
+    /// The best plans with homes that are looked for at length.
+    fn at_best_homes(&self) -> Vec<Candidate> {
+        let evaluator = self.evaluator();
+        let staged = self
+            .list
+            .iter()
+            .filter(|c| !c.cuts.ends.is_empty() && c.fits());
+        let best: Vec<&StageCuts> = staged.take(POLISHED).map(|c| &c.cuts).collect();
+        let best = best.into_par_iter();
+        best.filter_map(|cuts| evaluator.at_best_homes(cuts))
+            .collect()
+    }
+
+    /// Speeds by which tiles are cut: only homes give a tile to the core that it is cut for.
+    fn rates_of_tiles(&self) -> &[f64] {
+        match (self.o.placement, self.o.split) {
+            (Placement::Steal, Split::Balanced | Split::Equal) => &[],
+            _ => &self.rates,
+        }
+    }
+
     fn moves<'b>(&'b self, given: &'b Given) -> Moves<'b> {
         Moves {
             points: &self.points,
+            ends: &self.ends,
             given,
-            rates: &self.rates,
+            rates: self.rates_of_tiles(),
             parts_max: PARTS_MAX,
         }
     }

@@ -1,6 +1,7 @@
 //! What other boards, links and formats would bring.
 
 use super::{
+    candidate::Candidate,
     choice::Choice,
     climb::{Moves, climb},
     found::Found,
@@ -81,7 +82,7 @@ impl Found<'_> {
     fn best_for(&self, o: &PlanOptions, given: &Given, choice: Choice) -> Option<f64> {
         let evaluator = self.evaluator_for(o);
         let from = evaluator.candidate(self.cuts(choice))?.ok()?;
-        let mut rates = self.rates.clone();
+        let mut rates = self.moves(given).rates.to_vec();
         if o.boards.len() > self.o.boards.len() {
             rates.extend(self.rates.last().copied());
         }
@@ -89,6 +90,9 @@ impl Found<'_> {
             rates: &rates,
             ..self.moves(given)
         };
-        Some(climb(&evaluator, &moves, from, STEPS_MAX).seconds.frame())
+        let climbed = climb(&evaluator, &moves, from, STEPS_MAX);
+        let polished = evaluator.at_best_homes(&climbed.cuts);
+        let seconds = |c: &Candidate| c.seconds.frame();
+        Some(seconds(&climbed).min(polished.as_ref().map_or(f64::MAX, seconds)))
     }
 }

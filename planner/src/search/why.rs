@@ -63,7 +63,7 @@ impl Found<'_> {
         }
         why.push(binds(o, best));
         why.extend(self.gap(best));
-        why.extend(left_out(o, best));
+        why.extend(self.left_out(best));
         why.extend(self.faster(choice));
         why.extend(self.next_best(choice));
         if o.boards.iter().any(|b| b.team.min(b.cores) > 1) {
@@ -187,29 +187,30 @@ impl Found<'_> {
             None => format!("a board's cores: {taken}"),
         }
     }
-}
 
-/// Names edges that compute nothing in the plan.
-fn left_out(o: &PlanOptions, c: &Candidate) -> Option<String> {
-    let used = |k: usize| c.seconds.stages.runs.iter().any(|r| r.board == k);
-    let idle: Vec<&str> = (o.boards.iter().enumerate())
-        .filter(|(k, _)| !used(*k))
-        .map(|(_, b)| b.name.as_str())
-        .collect();
-    let busy: Vec<&str> = (o.boards.iter().enumerate())
-        .filter(|(k, _)| used(*k))
-        .map(|(_, b)| b.name.as_str())
-        .collect();
-    match (busy.as_slice(), idle.as_slice()) {
-        (_, []) | ([], _) => None,
-        ([alone], _) => Some(format!(
-            "one board alone is faster: {alone} computes all tiles; left out: {}",
-            idle.join(", ")
-        )),
-        ([_, ..], _) => Some(format!(
-            "left out, since frames take longer with more boards: {}",
-            idle.join(", ")
-        )),
+    /// Names edges that compute nothing in the plan, and what the best plan with all of them takes.
+    fn left_out(&self, best: &Candidate) -> Option<String> {
+        let o = self.o;
+        let uses = |c: &Candidate, k: usize| c.seconds.stages.runs.iter().any(|r| r.board == k);
+        let names = |used: bool| -> Vec<&str> {
+            let boards = o.boards.iter().enumerate();
+            let some = boards.filter(|(k, _)| uses(best, *k) == used);
+            some.map(|(_, b)| b.name.as_str()).collect()
+        };
+        let (busy, idle) = (names(true), names(false).join(", "));
+        if idle.is_empty() || busy.is_empty() {
+            return None;
+        }
+        let all = |c: &&Candidate| (0..o.boards.len()).all(|k| uses(c, k)) && c.fits();
+        let with_all = self.list.iter().find(all).map_or_else(String::new, |c| {
+            format!("; with all of them {:.3} s", c.seconds.frame())
+        });
+        Some(match busy.as_slice() {
+            [alone] => format!(
+                "one board alone is faster: {alone} computes all tiles; left out: {idle}{with_all}"
+            ),
+            _ => format!("left out, since frames take longer with more boards: {idle}{with_all}"),
+        })
     }
 }
 

@@ -13,7 +13,7 @@ pub use self::{
     chains::{Parted, tail_spec, team, tile_chain, tile_spec, whole_maps},
     channels::cut_channels,
     cuts::{StageCuts, grid_name},
-    parts::{AxisParts, check_grid, grid_parts, grid_parts_by, parts, parts_by},
+    parts::{AxisParts, check_grid, grid_parts, grid_parts_by, of_cut, parts, parts_by},
     ranges::{Narrowed, narrowed, read_sums},
     shares::{Shares, shares},
     split::{stages, wanted},

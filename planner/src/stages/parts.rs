@@ -143,7 +143,8 @@ pub fn parts_by(
     Ok(of_cut(graph, stage, axis, &cut))
 }
 
-fn of_cut(graph: &Graph, stage: &StageGraph, axis: Axis, cut: &[usize]) -> AxisParts {
+/// An axis of a stage that is cut at these positions of its coarsest output, which rise from 0 to the output's extent.
+pub fn of_cut(graph: &Graph, stage: &StageGraph, axis: Axis, cut: &[usize]) -> AxisParts {
     let mut p = AxisParts {
         ends: Vec::new(),
         traces: Vec::new(),

@@ -23,6 +23,8 @@ pub enum Command {
     Info(&'static Program),
     /// Everything in one process.
     Solo(&'static Program, Box<Args>),
+    /// Measure links and speed.
+    Probe(&'static Program, Box<Args>),
     /// Compute jobs of the edge that started this process; not for people, so not in the help.
     Worker(&'static Program, Box<Args>),
     /// Match, merge, run the tail, write records.
@@ -130,6 +132,8 @@ Roles
             --gateway HOST:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
   solo      everything in this process, no network
             inputs [--threads N] [--repeat N [--profile]] [--guard] [--dump DIR]
+  probe     measures its links to other probes, and its speed, when cargo xtask calibrate --cluster asks
+            --listen ADDR:PORT
   info      prints what was compiled in
 
 Inputs
@@ -248,13 +252,14 @@ pub fn parse(
             }
             Ok(Command::Solo(program, Box::new(a)))
         }
+        Some("probe") => Ok(Command::Probe(program, Box::new(a))),
         Some("gateway") => Ok(Command::Gateway(program, Box::new(a))),
         Some("edge") => Ok(Command::Edge(program, Box::new(a))),
         Some(other) => Err(NodeError::Usage(format!(
-            "unknown role {other:?}: gateway, edge, solo or info"
+            "unknown role {other:?}: gateway, edge, solo, probe or info"
         ))),
         None => Err(NodeError::Usage(
-            "no role given: gateway, edge, solo or info".into(),
+            "no role given: gateway, edge, solo, probe or info".into(),
         )),
     }
 }

@@ -80,7 +80,8 @@ mod tests {
         counters::FrameRun,
         records::{ClassScore, Detection, DropReason, Ending, Found, Record, Subject, Timing},
         statistics::{
-            EdgeStatistics, EndedFrame, GatewayStatistics, SocketCounters, SoloStatistics, Worker,
+            EdgeStatistics, EndedFrame, GatewayStatistics, SocketCounters, SoloStatistics,
+            TaskWork, Worker,
         },
     };
     use tessera_protocol::{NodeId, Traffic};
@@ -201,6 +202,11 @@ mod tests {
                 jobs: 9,
                 ..Worker::default()
             }],
+            tasks: vec![TaskWork {
+                task: 3,
+                jobs: 9,
+                busy_us: 4000,
+            }],
             board_peak_bytes: 1 << 20,
         };
         written.counters.tasks_by_node.insert(NodeId(12), 5);
@@ -226,8 +232,8 @@ mod tests {
         assert_eq!(read.counters.last_frames[0].makers, [2, 12]);
         assert_eq!(read.socket, written.socket);
         assert_eq!(
-            (&read.frames, &read.workers),
-            (&written.frames, &written.workers)
+            (&read.frames, &read.workers, &read.tasks),
+            (&written.frames, &written.workers, &written.tasks)
         );
         assert_eq!(json_line(&read).unwrap(), line);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -243,6 +249,7 @@ mod tests {
             "role",
             "slots",
             "socket",
+            "tasks",
             "workers",
         ];
         assert_eq!(keys, expected);

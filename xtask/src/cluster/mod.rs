@@ -29,8 +29,8 @@ pub struct Config<'a> {
     pub edges: Vec<EdgeProcess<'a>>,
     /// Number of sources.
     pub sources: usize,
-    /// Worker processes of the edge on the gateway's board; 0 for no such edge.
-    pub gateway_workers: usize,
+    /// Id and worker processes of the edge on the gateway's board; `None` for no such edge.
+    pub gateway_edge: Option<(usize, usize)>,
     /// Number of threads of the tail.
     pub threads: usize,
     /// Number of threads of every worker.
@@ -78,7 +78,7 @@ pub struct ClusterRun {
     pub skipped: Vec<Skipped>,
     /// Statistics of the gateway; `None` if the gateway died.
     pub gateway: Option<GatewayStatistics>,
-    /// Statistics of each edge; `None` for an edge that died.
+    /// Statistics of each edge, the one on the gateway's board last; `None` for an edge that died.
     pub edges: Vec<Option<EdgeStatistics>>,
     /// Seconds from the first edge's start to the last record.
     pub seconds: f64,
@@ -174,8 +174,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
         flag("--dump", d.display().to_string());
     }
-    if config.gateway_workers > 0 {
-        flag("--workers", config.gateway_workers.to_string());
+    if let Some((id, workers)) = config.gateway_edge {
+        flag("--workers", workers.to_string());
+        flag("--id", id.to_string());
     }
     args.push("--end-cluster".into());
     let mut nodes = vec![spawn(config.gateway, "gateway".into(), &args, dir.path())?];
@@ -247,7 +248,7 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
     let seconds = begun.elapsed().as_secs_f64();
     name_files(&mut found, &shares);
     let skipped = nodes.iter().flat_map(|n| n.events(Skipped::of)).collect();
-    let (gateway, edges) = end(nodes)?;
+    let (gateway, edges) = end(nodes, config.gateway_edge.is_some())?;
     Ok(ClusterRun {
         records: found,
         skipped,
@@ -257,9 +258,12 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
     })
 }
 
-/// Ends the nodes and reads their statistics. The gateway tells its edges to leave; edges that do not hear the
-/// gateway get a signal.
-fn end(mut nodes: Vec<Node>) -> Result<(Option<GatewayStatistics>, Vec<Option<EdgeStatistics>>)> {
+/// Ends the nodes and reads their statistics, those of the gateway's edge last. The gateway tells its edges to leave;
+/// edges that do not hear the gateway get a signal.
+fn end(
+    mut nodes: Vec<Node>,
+    gateway_edge: bool,
+) -> Result<(Option<GatewayStatistics>, Vec<Option<EdgeStatistics>>)> {
     let begun = Instant::now();
     let ended = |nodes: &mut [Node], within: Duration| {
         let running = |n: &mut Node| matches!(n.child.try_wait(), Ok(None));
@@ -279,5 +283,7 @@ fn end(mut nodes: Vec<Node>) -> Result<(Option<GatewayStatistics>, Vec<Option<Ed
         ended(&mut nodes, GRACE);
     }
     let edges = nodes[1..].iter().map(Node::statistics);
-    Ok((nodes[0].statistics()?, edges.collect::<Result<_>>()?))
+    let own = gateway_edge.then(|| nodes[0].edge_statistics());
+    let edges = edges.chain(own).collect::<Result<_>>()?;
+    Ok((nodes[0].statistics()?, edges))
 }

@@ -14,7 +14,7 @@ use nix::{
     unistd::Pid,
 };
 use serde::de::DeserializeOwned;
-use tessera_plan::files::events::Event;
+use tessera_plan::files::{events::Event, statistics::EdgeStatistics};
 
 use super::Program;
 use crate::children::{self, Started};
@@ -53,7 +53,19 @@ impl Node {
     /// # Errors
     /// When the statistics have another form.
     pub(super) fn statistics<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let Ok(text) = std::fs::read_to_string(&self.statistics) else {
+        self.read(&self.statistics)
+    }
+
+    /// The statistics of the edge that a gateway has started on its board.
+    ///
+    /// # Errors
+    /// As [`Self::statistics`].
+    pub(super) fn edge_statistics(&self) -> Result<Option<EdgeStatistics>> {
+        self.read(&self.statistics.with_extension("json.edge"))
+    }
+
+    fn read<T: DeserializeOwned>(&self, file: &Path) -> Result<Option<T>> {
+        let Ok(text) = std::fs::read_to_string(file) else {
             return Ok(None);
         };
         let read = serde_json::from_str(&text);

@@ -8,11 +8,13 @@
 //! | [`statistics`] | `--stats FILE`, one JSON object | nodes | `xtask`, tests |
 //! | [`events`] | standard output of nodes, one JSON line an event | nodes | `xtask`, tests |
 //! | [`names`] | names of classes, one a line | people; `xtask`, beside `weights.bin` | nodes, `xtask` |
+//! | [`probe`] | datagrams of `probe` nodes, one JSON object each | probes, `xtask` | both |
 //! | [`counters`] | the part of statistics that the state machines count | nodes | as above |
 
 pub mod counters;
 pub mod events;
 pub mod names;
+pub mod probe;
 pub mod records;
 pub mod statistics;
 pub mod weights;

@@ -23,6 +23,9 @@ pub struct EdgeStatistics<T = Traffic, N: Ord = u16> {
     pub socket: Socket,
     /// The edge's worker processes.
     pub workers: Vec<Worker>,
+    /// Tasks of the program that the workers computed, by task; those never computed are left out.
+    #[serde(default)]
+    pub tasks: Vec<TaskWork>,
     /// Proportional set size (`Pss`) of the network process and its workers together: pages that they share count
     /// once. The most of the looks at it, up to four a second.
     pub board_peak_bytes: u64,
@@ -213,4 +216,15 @@ pub struct Worker {
     /// Peak resident memory (`VmHWM`, shared pages included) of any of the worker's processes, noted at the
     /// process's end or at most 50 ms ago.
     pub peak_bytes: u64,
+}
+
+/// How long an edge's workers computed a task, over all frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskWork {
+    /// Number of the task.
+    pub task: u32,
+    /// How often it was computed.
+    pub jobs: u64,
+    /// Time that this took.
+    pub busy_us: u64,
 }

@@ -7,6 +7,7 @@
 //! | [`edge`] | computes tasks; a source when it has inputs |
 //! | [`worker`] | computes tasks of an edge's shared segment (started by the edge) |
 //! | [`solo`] | everything in one process, without a network |
+//! | [`probe`] | measures its links to other probes, and its own speed |
 //! | [`info`] | says what was compiled in |
 //!
 //! The command line is [`crate::args`]; where frames come from, [`crate::sources`]; where records go,
@@ -20,6 +21,7 @@ mod info;
 mod net;
 mod notices;
 mod own_edge;
+mod probe;
 mod record;
 mod solo;
 mod tail;
@@ -72,6 +74,10 @@ fn run(command: Command) -> Result<(), NodeError> {
         Command::Worker(p, a) => {
             log::start(a.log);
             worker::run(p, &a)
+        }
+        Command::Probe(p, a) => {
+            begin(p, &a)?;
+            probe::run(p, &a)
         }
         Command::Gateway(p, a) => {
             begin(p, &a)?;

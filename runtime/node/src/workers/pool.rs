@@ -24,7 +24,10 @@ use crate::shm::{
     Dispatcher, Segment, SegmentStore, ShmWords, SlotLoan, SlotView, Status,
     entry::{Content, PieceAt, PortIx},
 };
-use tessera_plan::{files::statistics::Worker, region::Region};
+use tessera_plan::{
+    files::statistics::{TaskWork, Worker},
+    region::Region,
+};
 use tessera_protocol::{Job, JobId, TaskId};
 use tessera_runtime::{
     program::Program,
@@ -57,6 +60,8 @@ pub struct Workers {
     epoll: Epoll,
     watch: Watch,
     content: Content,
+    /// What was computed, by task.
+    work: Vec<TaskWork>,
 }
 
 /// Name of the bell that workers ring, among what [`Workers::as_fd`] watches; workers have their numbers.
@@ -122,6 +127,13 @@ impl Workers {
             epoll,
             watch: stuck,
             content: Content::default(),
+            work: (0..)
+                .zip(program.tasks)
+                .map(|(task, _)| TaskWork {
+                    task,
+                    ..TaskWork::default()
+                })
+                .collect(),
         };
         workers.staff.start_all(&workers.epoll)?;
         workers.watch.begin();
@@ -240,6 +252,9 @@ impl Workers {
                 Status::Failed => JobEnd::Failed,
                 Status::Done { worker, took_us } => {
                     self.watch.took(task, took_us);
+                    let work = &mut self.work[task.index()];
+                    work.jobs += 1;
+                    work.busy_us += u64::from(took_us);
                     JobEnd::Done { worker, took_us }
                 }
             };
@@ -338,6 +353,12 @@ impl Workers {
     /// The statistics of all workers, dead ones included.
     pub fn statistics(&self) -> Vec<Worker> {
         self.staff.statistics()
+    }
+
+    /// The tasks that were computed so far, each with the time that it took.
+    pub fn work(&self) -> Vec<TaskWork> {
+        let done = self.work.iter().filter(|w| w.jobs > 0);
+        done.copied().collect()
     }
 
     /// Ends the workers, which have one second to finish their jobs. The pool does not report jobs that

@@ -313,6 +313,7 @@ impl Shell {
             slots: self.store.usage(),
             socket: net.statistics(),
             workers,
+            tasks: self.workers.work(),
             board_peak_bytes: self.memory.peak_bytes,
         }
     }

@@ -1,0 +1,134 @@
+//! Pings and bursts to another probe.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use super::{Line, answer, said};
+use tessera_plan::files::probe::{Answer, Ask, BURST_BYTES_MAX, BURST_DATAGRAM_BYTES};
+
+/// Pings of a measurement, and how many of them must be answered.
+const PINGS: u32 = 20;
+const PONGS_MIN: usize = 5;
+/// Time for the answer to a ping.
+const PONG_WITHIN: Duration = Duration::from_millis(300);
+/// Bytes of the first burst; each further one has four times the bytes of the one before.
+const BURST_BYTES: u64 = 64 << 10;
+/// A burst that took so long to arrive is long enough.
+const BURST_US: u64 = 100_000;
+/// Longest time to send a burst.
+const SENDING_MAX: Duration = Duration::from_secs(1);
+/// Questions for what came of a burst, and the time for the answer to each.
+const COUNTS: u32 = 20;
+const COUNTED_WITHIN: Duration = Duration::from_millis(300);
+
+/// Measures the way to another probe. A measurement sends at most 11 MiB, for at most a few seconds.
+///
+/// # Errors
+/// When no probe answers there, or no burst arrives.
+pub(super) fn measure(line: &mut Line, session: u64, to: SocketAddr) -> Result<Answer, String> {
+    let delay_us = delay_us(line, session, to)?;
+    let (mut sent_bytes, mut arrived) = (0, 0);
+    let mut burst_bytes = BURST_BYTES;
+    let mut round = 0;
+    loop {
+        let sent = burst(line, (session, round), to, burst_bytes)?;
+        let (bytes, took_us) = counted(line, (session, round), to)
+            .ok_or_else(|| format!("{to} answers pings, and does not say what came of a burst"))?;
+        // The first datagram begins the time, and is not counted.
+        sent_bytes += sent.saturating_sub(BURST_DATAGRAM_BYTES as u64);
+        arrived += bytes;
+        if took_us >= BURST_US || burst_bytes >= BURST_BYTES_MAX || bytes < sent / 2 {
+            if bytes == 0 || took_us == 0 {
+                return Err(format!("nothing of a burst to {to} arrives"));
+            }
+            return Ok(Answer::Linked {
+                session,
+                delay_us,
+                bits_per_s: bytes.saturating_mul(8_000_000) / took_us,
+                sent_bytes,
+                lost_bytes: sent_bytes.saturating_sub(arrived),
+            });
+        }
+        burst_bytes = (4 * burst_bytes).min(BURST_BYTES_MAX);
+        round += 1;
+    }
+}
+
+/// Half of the median time there and back.
+fn delay_us(line: &mut Line, session: u64, to: SocketAddr) -> Result<u64, String> {
+    let mut there_and_back: Vec<Duration> = Vec::new();
+    for number in 0..PINGS {
+        let begun = Instant::now();
+        line.send(to, &Ask::Ping { session, number });
+        let pong = Answer::Pong { session, number };
+        if awaited(line, to, PONG_WITHIN, |a| *a == pong).is_some() {
+            there_and_back.push(begun.elapsed());
+        } else if there_and_back.is_empty() && number + 1 >= PONGS_MIN as u32 {
+            break;
+        }
+    }
+    if there_and_back.len() < PONGS_MIN {
+        return Err(format!("no probe answers at {to}"));
+    }
+    there_and_back.sort_unstable();
+    let median = there_and_back[there_and_back.len() / 2];
+    Ok(u64::try_from(median.as_micros() / 2).unwrap_or(u64::MAX))
+}
+
+/// Sends a burst of about so many bytes; returns the bytes.
+fn burst(
+    line: &Line,
+    (session, round): (u64, u32),
+    to: SocketAddr,
+    bytes: u64,
+) -> Result<u64, String> {
+    let head = serde_json::to_vec(&Ask::Burst { session, round });
+    let mut datagram = head.map_err(|e| e.to_string())?;
+    // Blanks, which JSON allows behind a value.
+    datagram.resize(BURST_DATAGRAM_BYTES, b' ');
+    let begun = Instant::now();
+    let mut sent = 0;
+    while sent < bytes && begun.elapsed() < SENDING_MAX {
+        let n = line.socket.send_to(&datagram, to);
+        sent += n.map_err(said(&format!("cannot send to {to}")))? as u64;
+    }
+    Ok(sent)
+}
+
+/// Bytes of a burst that arrived, and the microseconds that they took. The answer comes behind all of it.
+fn counted(line: &mut Line, (session, round): (u64, u32), to: SocketAddr) -> Option<(u64, u64)> {
+    (0..COUNTS).find_map(|_| {
+        line.send(to, &Ask::Count { session, round });
+        let of_round = |a: &Answer| {
+            matches!(a, Answer::Counted { session: s, round: r, .. } if (*s, *r) == (session, round))
+        };
+        match awaited(line, to, COUNTED_WITHIN, of_round)? {
+            Answer::Counted { bytes, took_us, .. } => Some((bytes, took_us)),
+            _ => None,
+        }
+    })
+}
+
+/// The answer of a peer that `is_it`, within a time.
+fn awaited(
+    line: &mut Line,
+    from: SocketAddr,
+    within: Duration,
+    is_it: impl Fn(&Answer) -> bool,
+) -> Option<Answer> {
+    let end = Instant::now() + within;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        if let Some((found, peer, _)) = line.receive(left, answer)
+            && peer == from
+            && is_it(&found)
+        {
+            return Some(found);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Boards of different speeds: a plan for them against equal tiles that boards steal, in the simulated cluster.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use tessera_plan::{
+    dataflow::TaskGraph,
+    graph::Darknet,
+    plan::{Placement, Plan},
+};
+use tessera_planner::{
+    cluster::{self, Cluster},
+    make,
+    model::Model,
+    options::{Costs, PlanOptions},
+    refine::task_times,
+    weights,
+};
+use tessera_protocol::ProgramInfo;
+use tessera_sim::timing::{self, BoardTiming, GatewayTiming, LinkTiming, Timeline};
+use tessera_tests::model;
+
+/// Shares of a core: quotas of 9000, 4500, 4500, 4500, 2200 and 2200 us of 20 ms.
+const SHARES: [f64; 6] = [0.45, 0.225, 0.225, 0.225, 0.11, 0.11];
+
+/// Bytes on the channel for every byte of values.
+const BYTES_PER_VALUE_BYTE: f64 = 1.05;
+
+/// The boards, as `cluster.toml` describes them.
+fn boards() -> Result<Cluster> {
+    let mut text = String::from(
+        "version = 1\n[[link]]\nname = \"wifi\"\nrate = \"38.4Mbit\"\ndelay = \"15ms\"\n\
+         [[board]]\nname = \"hub\"\nroles = [\"gateway\"]\ntarget = \"portable\"\nshare = 0.9\n",
+    );
+    for (k, share) in (1..).zip(SHARES) {
+        let roles = if k == 1 {
+            "\"edge\", \"source\""
+        } else {
+            "\"edge\""
+        };
+        text += &format!(
+            "[[board]]\nname = \"board {k}\"\nroles = [{roles}]\ntarget = \"portable\"\nshare = {share}\n"
+        );
+    }
+    let (cluster, found) = cluster::read(text.as_bytes(), &|_, _| Ok(Costs::default()));
+    cluster.with_context(|| format!("{found:?}"))
+}
+
+fn yolov2() -> Result<Model> {
+    let cfg = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/yolov2.cfg");
+    let text = std::fs::read_to_string(cfg)?;
+    Ok(weights::without(model::graph(
+        "yolov2",
+        &text,
+        Darknet::Alexey,
+    )?))
+}
+
+/// A frame of a plan on the simulated boards.
+fn simulated(m: &Model, o: &PlanOptions, plan: &Plan) -> Result<Timeline> {
+    let info = ProgramInfo {
+        plan_hash: [0; 32],
+        model_digest: [0; 32],
+        placement: plan.dataflow.placement,
+        boards: u16::try_from(plan.dataflow.boards)?,
+        graph: TaskGraph::of(&plan.dataflow)?,
+    };
+    let board = |b| {
+        let times = task_times(&m.graph, o, plan, b);
+        BoardTiming::new(times.iter().map(|t| t.seconds).collect())
+    };
+    let boards: Vec<BoardTiming> = o.boards.iter().map(board).collect();
+    let link = o.gateway.link;
+    let links = LinkTiming {
+        shared_bits_per_s: (8.0 * link.bytes_per_s * BYTES_PER_VALUE_BYTE) as u64,
+        delay_s: link.delay_s,
+        overhead_bytes: 0,
+    };
+    let gateway = GatewayTiming {
+        tail_s: plan.estimates.seconds["tail"],
+        ..GatewayTiming::default()
+    };
+    Ok(timing::run(&info, &boards, &gateway, &links)?)
+}
+
+/// YOLOv2-608's first 16 layers by portable kernels. What the planner finds is at least 1.5 times as fast as the fastest of
+/// some plans of equal tiles that boards steal.
+#[test]
+fn plans_for_unequal_boards_are_faster_than_stealing() -> Result<()> {
+    let m = yolov2()?;
+    let Cluster { edges, gateway } = boards()?;
+    let o = PlanOptions {
+        offload: Some(16),
+        boards: edges,
+        gateway,
+        ..PlanOptions::default()
+    };
+    let plan = make::plan(&m, &o)?;
+    println!("{}", plan.estimates.why.join("\n"));
+    let planned = simulated(&m, &o, &plan)?;
+    println!(
+        "planned {:.2} s, simulated {:.2} s",
+        plan.estimates.seconds["stages"], planned.merged_s
+    );
+    let mut least = f64::MAX;
+    for (cuts, grid) in [
+        (&[16][..], [3, 2]),
+        (&[16], [3, 3]),
+        (&[16], [4, 4]),
+        (&[16], [5, 5]),
+        (&[4, 8, 12, 16], [3, 2]),
+        (&[4, 8, 12, 16], [4, 4]),
+        (&[8, 16], [3, 3]),
+    ] {
+        let stolen = PlanOptions {
+            offload: None,
+            cuts: cuts.to_vec(),
+            grids: vec![grid],
+            placement: Placement::Steal,
+            ..o.clone()
+        };
+        let equal = simulated(&m, &stolen, &make::plan(&m, &stolen)?)?;
+        println!(
+            "equal tiles {grid:?}, stages {cuts:?}, stolen: {:.2} s",
+            equal.merged_s
+        );
+        least = least.min(equal.merged_s);
+    }
+    ensure!(
+        least >= 1.5 * planned.merged_s,
+        "equal tiles stolen {least:.2} s, planned {:.2} s",
+        planned.merged_s
+    );
+    Ok(())
+}

@@ -1,0 +1,300 @@
+//! `calibrate --cluster`: measures links and boards between nodes that run as probes, and writes what they find into a
+//! copy of the cluster file.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tessera_plan::{
+    files::probe::{Answer, Ask, DATAGRAM_BYTES_MAX, PORT, VERSION},
+    plan::Plan,
+};
+use tessera_plan_text::PlanText;
+use tessera_planner::{
+    boards::Board,
+    cluster::{BoardValues, Cluster, rewritten},
+    cost,
+    options::PlanOptions,
+    text::Table,
+};
+
+use crate::{
+    boards,
+    files::{self, Output},
+    out::{note, out, outln},
+    progress::Step,
+    workspace,
+};
+
+/// Time between repeats of a question.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Longest wait for a probe that is there to say so.
+const HELLO: Duration = Duration::from_secs(3);
+/// Longest wait for a link.
+const LINK: Duration = Duration::from_secs(60);
+/// Longest wait for a board's speed.
+const SPEED: Duration = Duration::from_secs(320);
+/// Largest accepted plan, in bytes.
+const PLAN_BYTES_MAX: u64 = 256 << 20;
+
+/// A board with a probe, and what is known of it.
+struct Probed<'a> {
+    board: &'a Board,
+    at: SocketAddr,
+    /// Of its best way to another board.
+    bits_per_s: u64,
+    delay_us: u64,
+    /// Relative to its costs.
+    speed: Option<f64>,
+}
+
+/// Runs the command on the cluster of `file`.
+///
+/// # Errors
+/// When the file is wrong, a probe does not answer, or the copy cannot be written.
+pub(super) fn run(file: &Path, plan: Option<&Path>, out: Option<&Path>) -> Result<()> {
+    let (cluster, text) = boards::read(file)?;
+    let plan = plan.map(read_plan).transpose()?;
+    let usual = workspace::root()
+        .join("out")
+        .join(file.file_name().unwrap_or_default());
+    let path = out.unwrap_or(&usual);
+    let output = Output::check("--out", path)?;
+    let mut probed = probed(&cluster)?;
+    let socket = socket(&probed)?;
+    greet(&socket, &probed, plan.as_ref())?;
+    links(&socket, &mut probed)?;
+    if let Some(plan) = &plan {
+        speeds(&socket, &mut probed, &cluster, plan)?;
+    }
+    let values: Vec<BoardValues<'_>> = probed.iter().map(Probed::values).collect();
+    let text = rewritten(&text, &values).context("the cluster file has changed its form")?;
+    output.write(text.as_bytes())?;
+    out!("{}", table(&probed))?;
+    outln!("wrote {}: plan with --cluster {0}", workspace::show(path))?;
+    if plan.is_none() {
+        note!(
+            "note: speeds are measured too with --plan generated/NAME/plan.toml, of the nodes that run as probes"
+        );
+    }
+    Ok(())
+}
+
+fn read_plan(path: &Path) -> Result<Plan> {
+    let bytes = files::read(path, PLAN_BYTES_MAX, "give a plan.toml").context("--plan")?;
+    let plan = Plan::from_toml(&String::from_utf8(bytes)?);
+    plan.with_context(|| format!("--plan {}", workspace::show(path)))
+}
+
+/// The boards and where their probes listen: the gateway first, then the edges.
+fn probed(cluster: &Cluster) -> Result<Vec<Probed<'_>>> {
+    let edges = cluster.edges.iter().filter(|b| !b.is_gateway);
+    let boards = std::iter::once(&cluster.gateway).chain(edges);
+    boards
+        .map(|board| {
+            let host = board.address.as_ref().unwrap_or(&board.name);
+            let found = match host.to_socket_addrs() {
+                Ok(found) => Ok(found),
+                Err(_) => (host.as_str(), PORT).to_socket_addrs(),
+            };
+            let found =
+                found.with_context(|| format!("board {:?}: cannot find {host}", board.name));
+            let mut found: Vec<SocketAddr> = found?.collect();
+            found.sort_by_key(SocketAddr::is_ipv6);
+            let at = found.first().copied();
+            Ok(Probed {
+                board,
+                at: at.with_context(|| format!("board {:?}: no address of {host}", board.name))?,
+                bits_per_s: 0,
+                delay_us: u64::MAX,
+                speed: None,
+            })
+        })
+        .collect()
+}
+
+fn socket(probed: &[Probed<'_>]) -> Result<UdpSocket> {
+    let ip = match probed.iter().any(|p| p.at.is_ipv6()) {
+        true => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        false => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    UdpSocket::bind((ip, 0)).context("cannot open a socket")
+}
+
+/// A number that names a question.
+fn session() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Asks until an answer of the question's session comes; `None` if none comes in time.
+fn asked(
+    socket: &UdpSocket,
+    to: SocketAddr,
+    ask: &Ask,
+    within: Duration,
+) -> Result<Option<Answer>> {
+    let begun = Instant::now();
+    let question = serde_json::to_vec(ask)?;
+    let mut buffer = [0; DATAGRAM_BYTES_MAX];
+    socket.set_read_timeout(Some(AGAIN))?;
+    while begun.elapsed() < within {
+        // What is lost or refused is asked again.
+        let _ = socket.send_to(&question, to);
+        let sent = Instant::now();
+        while sent.elapsed() < AGAIN {
+            let Ok((bytes, _)) = socket.recv_from(&mut buffer) else {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            };
+            let Ok(answer) = serde_json::from_slice::<Answer>(&buffer[..bytes]) else {
+                continue;
+            };
+            if answer.session() == ask.session() {
+                return Ok(Some(answer));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Looks for all probes, and tells of all that are missing.
+fn greet(socket: &UdpSocket, probed: &[Probed<'_>], plan: Option<&Plan>) -> Result<()> {
+    let mut missing = Vec::new();
+    for p in probed {
+        let (name, at) = (&p.board.name, p.at);
+        let session = session();
+        let hello = Ask::Hello {
+            version: VERSION,
+            session,
+        };
+        match asked(socket, at, &hello, HELLO)? {
+            Some(Answer::Here {
+                plan: hash,
+                program,
+                ..
+            }) => {
+                if plan.is_some_and(|plan| plan.hash != hash) {
+                    bail!(
+                        "the probe on {name} runs {program}, which is of another plan than --plan names"
+                    );
+                }
+            }
+            Some(Answer::Refused { why, .. }) => bail!("{name}: {why}"),
+            _ => missing.push(format!(
+                "  on {name}: ./node probe --listen {at}{}",
+                if at.ip().is_loopback() {
+                    ""
+                } else {
+                    " --insecure-lan"
+                }
+            )),
+        }
+    }
+    ensure!(
+        missing.is_empty(),
+        "no probe answers on {} of {} boards; end the cluster's nodes there, if they run, and start\n{}",
+        missing.len(),
+        probed.len(),
+        missing.join("\n")
+    );
+    Ok(())
+}
+
+/// Measures the ways between the gateway and every edge, and between the first edge and the others.
+fn links(socket: &UdpSocket, probed: &mut [Probed<'_>]) -> Result<()> {
+    let others = |first: usize| (first + 1..probed.len()).map(move |k| (first, k));
+    let pairs: Vec<(usize, usize)> = others(0).chain(others(1)).collect();
+    let step = Step::begin(format!("Measuring {} ways between boards", pairs.len()));
+    for (a, b) in pairs {
+        step.note(&format!(
+            "{} and {}",
+            probed[a].board.name, probed[b].board.name
+        ));
+        for (from, to) in [(a, b), (b, a)] {
+            let (name, peer) = (&probed[from].board.name, &probed[to].board.name);
+            let link = Ask::Link {
+                session: session(),
+                to: probed[to].at,
+            };
+            let (bits, us) = match asked(socket, probed[from].at, &link, LINK)? {
+                Some(Answer::Linked {
+                    bits_per_s,
+                    delay_us,
+                    ..
+                }) => (bits_per_s, delay_us),
+                Some(Answer::Refused { why, .. }) => bail!("from {name} to {peer}: {why}"),
+                _ => bail!("{name} does not answer any more"),
+            };
+            // A way is as slow as the slower of both boards: the best of a board's ways is nearest to its own link.
+            for end in [from, to] {
+                let end = &mut probed[end];
+                end.bits_per_s = end.bits_per_s.max(bits);
+                end.delay_us = end.delay_us.min(us);
+            }
+        }
+    }
+    step.done("");
+    Ok(())
+}
+
+/// Times the probes' program on every board.
+fn speeds(
+    socket: &UdpSocket,
+    probed: &mut [Probed<'_>],
+    cluster: &Cluster,
+    plan: &Plan,
+) -> Result<()> {
+    let step = Step::begin("Timing boards");
+    let o = PlanOptions {
+        boards: cluster.edges.clone(),
+        gateway: cluster.gateway.clone(),
+        ..PlanOptions::default()
+    };
+    for p in probed {
+        step.note(&p.board.name);
+        let speed = Ask::Speed { session: session() };
+        let measured_s = match asked(socket, p.at, &speed, SPEED)? {
+            Some(Answer::Timed { frame_us, .. }) => Duration::from_micros(frame_us).as_secs_f64(),
+            Some(Answer::Refused { why, .. }) => bail!("{}: {why}", p.board.name),
+            _ => bail!("{} does not answer any more", p.board.name),
+        };
+        // The file's own figure is in the planned time.
+        let before = 1.0 / p.board.scale.at(0);
+        let planned_s = cost::net_s(&plan.network, &o, p.board);
+        p.speed = Some((before * planned_s / measured_s.max(1e-9)).clamp(0.001, 1000.0));
+    }
+    step.done("");
+    Ok(())
+}
+
+impl Probed<'_> {
+    fn values(&self) -> BoardValues<'_> {
+        let rate = format!("\"{:.3}Mbit\"", mbit(self.bits_per_s).max(0.001));
+        let mut values = vec![
+            ("rate", rate),
+            ("delay", format!("\"{}us\"", self.delay_us)),
+        ];
+        values.extend(self.speed.map(|s| ("speed", format!("{s:.3}"))));
+        (&self.board.name, values)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
+fn mbit(bits_per_s: u64) -> f64 {
+    bits_per_s as f64 / 1e6
+}
+
+fn table(probed: &[Probed<'_>]) -> String {
+    let mut t = Table::new("<>>>", &["board", "Mbit/s", "delay", "speed"]);
+    for p in probed {
+        let speed = p.speed.map_or_else(|| "-".into(), |s| format!("{s:.3}"));
+        let rate = format!("{:.1}", mbit(p.bits_per_s));
+        t.row(&[&p.board.name, &rate, &format!("{} us", p.delay_us), &speed]);
+    }
+    t.render(2)
+}
