@@ -125,7 +125,7 @@ fn improved(
             let better = better.min_by(|a, b| a.price().total_cmp(&b.price()));
             best = better.unwrap_or(best);
         }
-        if best.price() > before * (1.0 - GAIN_MIN) {
+        if best.price() >= before * (1.0 - GAIN_MIN) {
             return best;
         }
     }
