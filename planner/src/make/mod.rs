@@ -98,7 +98,10 @@ fn plan_as_asked(model: &Model, o: &PlanOptions) -> Result<Plan, PlanError> {
 
 /// The plan of stages and grids that were asked for.
 fn exactly(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Plan, PlanError> {
-    let mut built = build(model, o, cuts, Homes::Well)?;
+    // Among equal boards, the first few homes are good ones.
+    let differ = Kinds::new(&o.boards).boards.len() > 1;
+    let homes = if differ { Homes::Well } else { Homes::Quick };
+    let mut built = build(model, o, cuts, homes)?;
     let (needed, limit) = tightest(o, &built);
     if needed > limit {
         return Err(PlanError::OverLimit { limit, needed });
