@@ -318,7 +318,9 @@ fn with_reuse(plan: &Plan, graph: &Graph) -> String {
         ],
     );
     let mut any = false;
-    for (i, stage) in plan.dataflow.stages.iter().enumerate() {
+    let stages = plan.dataflow.stages.iter().enumerate();
+    // Ranges of channels have no borders.
+    for (i, stage) in stages.filter(|(_, s)| s.split != Split::Channels) {
         let Some(r) = reuse::reuse(graph, stage).filter(|r| r.plain.len() > 1) else {
             continue;
         };
