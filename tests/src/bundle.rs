@@ -52,6 +52,8 @@ pub struct Entry<'m> {
     pub model: &'m Model,
     /// Options of the program's plan. The bundle's target replaces the options' target.
     pub options: PlanOptions,
+    /// True to give every board an equal share of each stage as homes, where the planner may leave boards out.
+    pub spread: bool,
 }
 
 impl<'m> Entry<'m> {
@@ -61,6 +63,7 @@ impl<'m> Entry<'m> {
             name: name.into(),
             model,
             options,
+            spread: false,
         }
     }
 }
@@ -124,7 +127,12 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
         .iter()
         .map(|e| {
             let options = e.options.clone().on(target);
-            make::plan(e.model, &options).with_context(|| format!("{}: no plan", e.name))
+            let plan = make::plan(e.model, &options);
+            let mut plan = plan.with_context(|| format!("{}: no plan", e.name))?;
+            if e.spread {
+                spread_homes(&mut plan)?;
+            }
+            Ok(plan)
         })
         .collect::<Result<_>>()?;
     let programs: Vec<(&str, &Plan)> = entries
@@ -152,6 +160,19 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
         plans: entries.iter().map(|e| e.name.clone()).zip(plans).collect(),
         dir,
     })
+}
+
+/// Gives every board neighbouring tiles of each stage.
+fn spread_homes(plan: &mut Plan) -> Result<()> {
+    let boards = plan.dataflow.boards;
+    for stage in &mut plan.dataflow.stages {
+        let tiles = stage.tiles.len();
+        for (k, tile) in stage.tiles.iter_mut().enumerate() {
+            tile.home = u16::try_from(k * boards / tiles)?;
+        }
+    }
+    plan.hash = plan.content_hash();
+    Ok(())
 }
 
 /// The targets whose code this processor runs: the best one first, `portable` always.

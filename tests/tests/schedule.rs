@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use tessera_plan::{dataflow::TaskGraph, graph::Darknet};
+use tessera_plan::{
+    dataflow::{TaskGraph, TaskId},
+    graph::Darknet,
+};
 use tessera_planner::{
     boards::Board,
     cost::{self, Orders, Schedule, TaskTime},
@@ -73,6 +76,8 @@ struct Found {
     simulated: Timeline,
     /// The planner's estimate with the homes that it chooses, and the simulated cluster with them.
     at_home: (Schedule, Timeline),
+    /// The tasks with these homes.
+    homes: TaskGraph,
 }
 
 /// Per board the tasks that it computed, in the order of their starts; of copies the one that ended first.
@@ -154,6 +159,7 @@ fn compared(case: &Case, wire: Wire) -> Result<Found> {
         placed: cost::schedule_placed(&tasks, boards, gateway, &of_boards, &orders)?,
         simulated,
         at_home: (homes.schedule, at_home),
+        homes: info.graph,
     })
 }
 
@@ -189,8 +195,11 @@ fn shown(case: &Case, wire: Wire) -> Result<Found> {
     };
     let (homes, at_home) = &found.at_home;
     println!(
-        "{name}: at home simulated {:.3} s, scheduled {:.3} s",
-        at_home.merged_s, homes.seconds
+        "{name}: at home simulated {:.3} s, scheduled {:.3} s; {} bytes, {} if tiles of a board shared nothing",
+        at_home.merged_s,
+        homes.seconds,
+        received(at_home),
+        crossing(&found.homes, at_home, false),
     );
     println!(
         "{name}: simulated {simulated_s:.3} s, the same placement scheduled {}, estimated {}",
@@ -200,11 +209,27 @@ fn shown(case: &Case, wire: Wire) -> Result<Found> {
     Ok(found)
 }
 
+/// Bytes of objects that all nodes received.
+fn received(line: &Timeline) -> u64 {
+    let nodes = line.boards.iter().chain([&line.gateway]);
+    nodes.map(|b| b.objects_received_bytes).sum()
+}
+
+/// Bytes that cross with the tasks where they ran; `shared` if tasks at home fetch what they share once.
+fn crossing(graph: &TaskGraph, line: &Timeline, shared: bool) -> u64 {
+    let mut makers = vec![0; graph.tasks.len()];
+    for span in line.tasks.iter().rev() {
+        makers[span.task.index()] = span.board + 1;
+    }
+    let at_home =
+        |task: TaskId, node| shared && usize::from(graph.tasks[task.index()].home) + 1 == node;
+    graph.crossing(1, &makers, 0, at_home).iter().sum()
+}
+
 /// Every byte travels once, but for what was asked for again in vain.
 fn same_bytes(name: &str, scheduled: &Schedule, simulated: &Timeline) -> Result<()> {
     let bytes = scheduled.frame_bytes + scheduled.halo_bytes + scheduled.result_bytes;
-    let boards = simulated.boards.iter().chain([&simulated.gateway]);
-    let received: u64 = boards.map(|b| b.objects_received_bytes).sum();
+    let received = received(simulated);
     ensure!(
         received == bytes,
         "{name}: scheduled {bytes} bytes, simulated {received}"
@@ -226,6 +251,7 @@ fn the_same_placement_takes_what_was_simulated() -> Result<()> {
             placed,
             simulated,
             at_home: (homes, at_home),
+            homes: graph,
             ..
         } = shown(case, wire.clone())?;
         let share = placed.seconds / simulated.merged_s - 1.0;
@@ -238,6 +264,13 @@ fn the_same_placement_takes_what_was_simulated() -> Result<()> {
             off.push(format!("{name} at home: {:+.1} %", 100.0 * share));
         }
         same_bytes(&name, &placed, &simulated)?;
+        let (found, counted) = (received(&at_home), crossing(&graph, &at_home, true));
+        ensure!(
+            at_home.tasks.len() == graph.tasks.len() && found == counted,
+            "{name} at home: {} runs of {} tasks, {found} bytes instead of {counted}",
+            at_home.tasks.len(),
+            graph.tasks.len()
+        );
     }
     ensure!(
         off.is_empty(),

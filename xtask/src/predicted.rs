@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use tessera_plan::{
-    dataflow::TaskGraph,
+    dataflow::{TaskGraph, TaskId},
     files::{counters::FrameRun, statistics::EdgeStatistics},
-    plan::Plan,
+    placement::{self, Placement},
+    plan::{Dataflow, Plan},
 };
 use tessera_planner::{
     memory,
@@ -70,7 +71,7 @@ impl Comparison {
         let fetched = edges.iter().map(|(_, e)| &e.counters.fetched_bytes);
         let fetched = fetched.chain(run.gateway.iter().map(|g| &g.counters.fetched_bytes));
         let measured = sum(fetched, graph.object_kinds());
-        let placed = placed(&graph, &edges);
+        let placed = placed(&graph, &plan.dataflow, &edges);
         let traffic = &plan.estimates.traffic;
         let planned = |kind: usize| {
             let key = match kind.checked_sub(1) {
@@ -185,8 +186,13 @@ fn sum<'a>(lists: impl Iterator<Item = &'a Vec<u64>>, kinds: usize) -> Vec<u64> 
 
 /// Bytes that cross with the tasks where they ran, by kind. `None` unless all frames ended with detections and all
 /// of their places are known.
-fn placed(graph: &TaskGraph, edges: &[(u16, &EdgeStatistics)]) -> Option<Vec<u64>> {
+fn placed(
+    graph: &TaskGraph,
+    dataflow: &Dataflow,
+    edges: &[(u16, &EdgeStatistics)],
+) -> Option<Vec<u64>> {
     let mut all = Vec::new();
+    let boards = u16::try_from(dataflow.boards).ok()?;
     for (id, edge) in edges {
         let runs = &edge.counters.last_frames;
         let detections = edge.frames.detections;
@@ -197,7 +203,11 @@ fn placed(graph: &TaskGraph, edges: &[(u16, &EdgeStatistics)]) -> Option<Vec<u64
             if run.makers.len() != graph.tasks.len() {
                 return None;
             }
-            all.push(graph.crossing(*id, &run.makers, GATEWAY));
+            let at_home = |task: TaskId, node| {
+                let board = placement::board(node, *id, boards);
+                dataflow.placement == Placement::Home && graph.tasks[task.index()].home == board
+            };
+            all.push(graph.crossing(*id, &run.makers, GATEWAY, at_home));
         }
     }
     Some(sum(all.iter(), graph.object_kinds()))

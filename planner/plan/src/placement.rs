@@ -15,3 +15,11 @@ pub enum Placement {
     /// holds.
     Steal,
 }
+
+/// The board that a node is for the frames of a source: tasks whose home is this board are computed there. Every
+/// source is its own board 0.
+pub fn board(node: u16, source: u16, boards: u16) -> u16 {
+    let boards = i32::from(boards.max(1));
+    let offset = (i32::from(node) - i32::from(source)).rem_euclid(boards);
+    u16::try_from(offset).unwrap_or(0)
+}

@@ -196,8 +196,72 @@ impl Region {
         }
     }
 
+    /// Disjoint boxes that hold what lies inside this box and outside of `o`; at most six.
+    pub fn minus(self, o: Self) -> Vec<Self> {
+        let cut = self.meet(o);
+        if cut.is_empty() {
+            return if self.is_empty() {
+                Vec::new()
+            } else {
+                vec![self]
+            };
+        }
+        let sides =
+            |whole: Span, cut: Span| [Span::new(whole.lo, cut.lo), Span::new(cut.hi, whole.hi)];
+        let rows = sides(self.y, cut.y).map(|y| Self { y, ..self });
+        let columns = sides(self.x, cut.x).map(|x| Self {
+            y: cut.y,
+            x,
+            ..self
+        });
+        let channels = sides(self.c, cut.c).map(|c| Self { c, ..cut });
+        let all = rows.into_iter().chain(columns).chain(channels);
+        all.filter(|r| !r.is_empty()).collect()
+    }
+
+    /// The same for several boxes `others`.
+    pub fn without(self, others: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut left = vec![self];
+        for o in others {
+            left = left.into_iter().flat_map(|r| r.minus(o)).collect();
+        }
+        left
+    }
+
     /// Rows, columns and channels of the box.
     pub const fn shape(self) -> Shape {
         Shape::new(self.y.len(), self.x.len(), self.c.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every position of small boxes lies in exactly one of the parts, or in what was taken away.
+    #[test]
+    fn parts_cover_what_is_left_once() {
+        let whole = Region::new([0, 4], [1, 5], [0, 3]);
+        let spans = |hi: usize| (0..=hi).flat_map(move |lo| (lo..=hi).map(move |h| [lo, h]));
+        for y in spans(5) {
+            for x in spans(5) {
+                for c in spans(3) {
+                    let away = Region::new(y, x, c);
+                    let parts = whole.minus(away);
+                    assert!(parts.len() <= 6 && parts.iter().all(|p| !p.is_empty()));
+                    let sum: usize = parts.iter().map(|p| p.len()).sum();
+                    assert_eq!(sum, whole.len() - whole.meet(away).len(), "{away:?}");
+                    for (k, p) in parts.iter().enumerate() {
+                        assert!(whole.contains(*p) && p.meet(away).is_empty());
+                        assert!(parts[..k].iter().all(|q| q.meet(*p).is_empty()));
+                    }
+                }
+            }
+        }
+        let halves = [
+            Region::new([0, 2], [0, 9], [0, 9]),
+            Region::new([1, 9], [0, 9], [0, 9]),
+        ];
+        assert_eq!(whole.without(halves), []);
     }
 }

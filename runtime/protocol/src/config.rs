@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tessera_plan::{
     dataflow::{SlotCount, edge_slots, gateway_slots},
     limits::{GATEWAY_FRAMES, SOURCE_FRAMES},
+    placement::Placement,
 };
 
 use super::{
@@ -73,7 +74,8 @@ pub struct EdgeConfig {
     pub gateway: SocketAddr,
     /// Number of jobs that run at the same time.
     pub workers: usize,
-    /// Most jobs handed out at a time: `workers`, plus the jobs that are still loading inputs.
+    /// Most jobs handed out at a time: `workers`, plus the jobs that are still loading inputs. The slots of
+    /// [`Self::slots`] suffice for `workers + 1` of them; another one begins only where slots are free.
     pub jobs_max: usize,
     /// Most frames of this source in flight; 0 for a node without a source. At most [`Self::FRAMES_MAX`].
     pub frames_max: usize,
@@ -104,7 +106,8 @@ impl EdgeConfig {
     /// Most frames of one source in flight: every heartbeat lists all of these frames, with names.
     pub const FRAMES_MAX: usize = 8;
 
-    /// A configuration with the usual periods, two frames in flight and `workers + 1` jobs.
+    /// A configuration with the usual periods, two frames in flight and `workers + 1` jobs; see also
+    /// [`Self::placed`].
     pub fn new(id: NodeId, incarnation: Incarnation, gateway: SocketAddr, workers: usize) -> Self {
         Self {
             id,
@@ -126,11 +129,28 @@ impl EdgeConfig {
         }
     }
 
+    /// The same with the usual number of jobs for this placement. With stealing one task is fetched while others
+    /// are computed; a home board also fetches for a task whose inputs are still being made.
+    #[must_use]
+    pub const fn placed(mut self, placement: Placement) -> Self {
+        let fetched = match placement {
+            Placement::Home => 2,
+            Placement::Steal => 1,
+        };
+        self.jobs_max = self.workers + fetched;
+        self
+    }
+
+    /// Number of jobs for which slots are set aside.
+    pub fn slot_jobs(&self) -> usize {
+        self.jobs_max.min(self.workers + 1)
+    }
+
     /// Slots with which this node never deadlocks on its own store, one entry per distinct size. The slots hold
     /// own frames with all their outputs, the copies that running jobs need, and the stolen outputs of
     /// `steal_frames` frames.
     pub fn slots(&self, info: &ProgramInfo, steal_frames: usize) -> Vec<SlotCount> {
-        edge_slots(info, self.frames_max, self.jobs_max, steal_frames)
+        edge_slots(info, self.frames_max, self.slot_jobs(), steal_frames)
     }
 }
 

@@ -242,7 +242,7 @@ fn world(
         task_us.push(times?);
         let mut edge = EdgeSpec::new();
         edge.config.workers = board.workers.max(1);
-        edge.config.jobs_max = edge.config.workers + 1;
+        edge.config = edge.config.placed(info.placement);
         edge.attachment = attachment(board.bits_per_s, delay_us / 2);
         edge.steal_frames = tessera_plan::limits::KEPT_FRAMES;
         edge.start_us = (k as u64 + 1) * START_GAP_US;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tessera_plan::{graph::Darknet, plan::Placement};
 use tessera_planner::{
+    boards::Board,
     options::{PlanOptions, Target},
     wire::Wire,
 };
@@ -131,7 +132,7 @@ const FLOATS: fn() -> Wire = Wire::floats;
 const SHORT_VALUES: fn() -> Wire = Wire::default;
 
 /// Plans of the bundle.
-const PLANS: [PlanOf; 9] = [
+const PLANS: [PlanOf; 11] = [
     ("one-1x1", &[4], &[[1, 1]], FLOATS),
     ("one-2x3", &[4], &[[2, 3]], FLOATS),
     ("one-4x4", &[5], &[[4, 4]], FLOATS),
@@ -141,6 +142,19 @@ const PLANS: [PlanOf; 9] = [
         "two-2x2-3x2-short",
         &[2, 5],
         &[[2, 2], [3, 2]],
+        SHORT_VALUES,
+    ),
+    // All boards have tiles of their own, several of each stage.
+    (
+        "two-6x1-3x2-homes",
+        &[2, 5],
+        &[[6, 1], [3, 2]],
+        SHORT_VALUES,
+    ),
+    (
+        "two-6x1-3x2-steal",
+        &[2, 5],
+        &[[6, 1], [3, 2]],
         SHORT_VALUES,
     ),
     // The convolution that the reorg reads lies in its stage; in the one before; and all is one stage.
@@ -175,6 +189,7 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
     let entries: Vec<Entry<'_>> = PLANS
         .iter()
         .map(|(name, cuts, grids, wire)| {
+            let edges = if name.starts_with("two-6x1") { 3 } else { 2 };
             let options = PlanOptions {
                 grids: grids.to_vec(),
                 cuts: cuts.to_vec(),
@@ -185,14 +200,17 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
                     Placement::Home
                 },
                 dump: true,
-                ..PlanOptions::default()
+                ..PlanOptions::of(edges, &Board::new(Target::Portable))
             };
             let model = if name.starts_with("passthrough") {
                 &passthrough
             } else {
                 &plain
             };
-            Entry::new(*name, model, options)
+            Entry {
+                spread: name.ends_with("-homes"),
+                ..Entry::new(*name, model, options)
+            }
         })
         .collect();
     bundle::build("cluster", Target::Portable, &entries)

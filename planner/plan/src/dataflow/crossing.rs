@@ -1,6 +1,9 @@
 //! Bytes of a frame's objects that travel from node to node, for given places of its tasks.
 
-use super::{Need, ObjectKey, TaskGraph};
+use std::collections::BTreeMap;
+
+use super::{Need, ObjectKey, TaskGraph, TaskId};
+use crate::region::Region;
 
 impl TaskGraph {
     /// Number of kinds of objects: the frame, then the outputs of every stage.
@@ -18,26 +21,68 @@ impl TaskGraph {
 
     /// Bytes that travel for one frame, by [`Self::kind`]. `makers` names, for each task, the node that runs it,
     /// `source` the node that holds the frame, `tail` the node that merges the tail's inputs. Every reader fetches
-    /// what it needs of objects on other nodes, and no node keeps what it fetched for another task.
+    /// what it needs of objects on other nodes. Of tasks that are `at_home` where they run, no value is fetched twice
+    /// to one node; for other tasks no node keeps what it fetched.
     ///
     /// # Panics
     /// When there are fewer makers than tasks.
     #[must_use]
-    pub fn crossing<N: Copy + PartialEq>(&self, source: N, makers: &[N], tail: N) -> Vec<u64> {
+    pub fn crossing<N: Copy + Ord>(
+        &self,
+        source: N,
+        makers: &[N],
+        tail: N,
+        at_home: impl Fn(TaskId, N) -> bool,
+    ) -> Vec<u64> {
         let mut bytes = vec![0; self.object_kinds()];
-        let mut read = |needs: &[Need], reader: N| {
+        let mut fetched: BTreeMap<(N, ObjectKey), Vec<Region>> = BTreeMap::new();
+        let mut read = |needs: &[Need], reader: N, shares: bool| {
             for need in needs {
                 let holder = need.key.task().map_or(source, |t| makers[t.index()]);
-                if holder != reader {
-                    bytes[self.kind(need.key)] += self.need_bytes(need) as u64;
+                if holder == reader {
+                    continue;
                 }
+                let mut values = need.region.len();
+                if shares {
+                    let known = fetched.entry((reader, need.key)).or_default();
+                    let parts = need.region.without(known.iter().copied());
+                    values = parts.iter().map(|p| p.len()).sum();
+                    known.extend(parts);
+                }
+                let element = self.element(need.key).unwrap_or_default();
+                bytes[self.kind(need.key)] += (values * element.bytes()) as u64;
             }
         };
-        for (task, reader) in self.tasks.iter().zip(makers) {
-            read(&task.needs, *reader);
+        for ((task, reader), id) in self.tasks.iter().zip(makers).zip(0..) {
+            read(&task.needs, *reader, at_home(TaskId(id), *reader));
         }
-        read(&self.tail_needs, tail);
+        read(&self.tail_needs, tail, false);
         bytes
+    }
+
+    /// The most bytes that a board keeps for tasks at home there, of boxes that others of them have fetched for one
+    /// frame: what they read of objects of other boards and any other one reads too.
+    #[must_use]
+    pub fn shared_bytes(&self) -> usize {
+        let mut read: BTreeMap<(u16, ObjectKey), Vec<Region>> = BTreeMap::new();
+        for task in &self.tasks {
+            let maker_home = |n: &Need| n.key.task().map_or(0, |t| self.tasks[t.index()].home);
+            for need in task.needs.iter().filter(|n| maker_home(n) != task.home) {
+                let boxes = read.entry((task.home, need.key)).or_default();
+                boxes.push(need.region);
+            }
+        }
+        let mut by_board: BTreeMap<u16, usize> = BTreeMap::new();
+        for ((board, key), boxes) in &read {
+            let shared = (0..boxes.len()).map(|k| {
+                let others = boxes[..k].iter().chain(&boxes[k + 1..]);
+                let alone = boxes[k].without(others.copied());
+                boxes[k].len() - alone.iter().map(|p| p.len()).sum::<usize>()
+            });
+            let element = self.element(*key).unwrap_or_default();
+            *by_board.entry(*board).or_default() += shared.sum::<usize>() * element.bytes();
+        }
+        by_board.into_values().max().unwrap_or(0)
     }
 }
 
@@ -84,11 +129,27 @@ mod tests {
         let g = graph();
         assert_eq!(g.object_kinds(), 3);
         // Node 1 is the source, node 0 merges.
-        assert_eq!(g.crossing(1, &[1, 1, 1, 1], 0), [0, 0, 160]);
+        let crossing = |makers: [i32; 4]| g.crossing(1, &makers, 0, |_, _| false);
+        assert_eq!(crossing([1, 1, 1, 1]), [0, 0, 160]);
         // Tiles stay on their boards: three rows of the frame, and a row of halo each way.
-        assert_eq!(g.crossing(1, &[1, 2, 1, 2], 0), [30, 40, 160]);
+        assert_eq!(crossing([1, 2, 1, 2]), [30, 40, 160]);
         // Successors change boards: two rows and a halo more.
-        assert_eq!(g.crossing(1, &[1, 2, 2, 1], 0), [30, 80, 160]);
-        assert_eq!(g.crossing(1, &[0, 0, 0, 0], 0), [60, 0, 0]);
+        assert_eq!(crossing([1, 2, 2, 1]), [30, 80, 160]);
+        assert_eq!(crossing([0, 0, 0, 0]), [60, 0, 0]);
+        // Both tiles read two of the frame's rows, and each a row of the other's output.
+        let at_home = |task: TaskId, node: i32| node == 2 && task.0 != 1;
+        let shared = |makers: [i32; 4]| g.crossing(1, &makers, 0, at_home);
+        assert_eq!(g.crossing(1, &[2; 4], 0, |_, node| node == 2), [40, 0, 160]);
+        assert_eq!(shared([2; 4]), [60, 0, 160]);
+        // One board has all: nothing travels. If the second has all, its tiles share two rows of the frame.
+        assert_eq!(g.shared_bytes(), 0);
+        let mut other = g.clone();
+        other.tasks.iter_mut().for_each(|t| t.home = 1);
+        assert_eq!(other.shared_bytes(), 2 * 20);
+        // The source's two tasks read one row of each object of the other twice.
+        other.tasks.iter_mut().skip(2).for_each(|t| t.home = 0);
+        assert_eq!(other.shared_bytes(), 2 * 2 * 20);
+        // Of each object of the source, the second board's two tasks read two rows and one, one of them twice.
+        assert_eq!(shared([1, 1, 2, 2]), [0, 80, 160]);
     }
 }

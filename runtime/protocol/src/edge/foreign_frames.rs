@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::shared_boxes::SharedBoxes;
 use crate::{FrameId, NodeId, ProgramInfo, TaskId, store::SlotId};
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
@@ -11,6 +12,8 @@ use tessera_plan::region::Region;
 pub struct ForeignFrame {
     /// Outputs on this node, by task.
     pub outputs: BTreeMap<TaskId, Vec<SlotId>>,
+    /// What was fetched for other tasks of this board.
+    pub shared: SharedBoxes,
     /// Number of this node's jobs that read or write the frame's slots.
     pub jobs: usize,
     /// True when the frame has ended.

@@ -178,7 +178,8 @@ impl Edge {
         Message::Heartbeat(heartbeat).encode(envelope, &mut self.out);
     }
 
-    /// Nodes whose state matters here: nodes with own tasks or their outputs, and owners of outputs kept here.
+    /// Nodes whose state matters here: nodes with own tasks or their outputs, owners of outputs kept here, and nodes that
+    /// inputs are fetched from.
     /// The nodes take turns when a heartbeat cannot name all of them.
     fn asking_about(&mut self) -> Vec<NodeId> {
         let mut all: BTreeSet<NodeId> = self.foreign.owners();
@@ -189,6 +190,8 @@ impl Edge {
             }
         }
         all.extend(self.homes_to_find());
+        let fetches = self.jobs.iter().flat_map(|(_, j)| j.fetches.values());
+        all.extend(fetches.map(|f| f.holder.id));
         all.remove(&self.config.id);
         let turn = self.link.turn;
         let (before, after): (Vec<_>, Vec<_>) = all.into_iter().partition(|&n| n <= turn);

@@ -79,7 +79,7 @@ fn boards_get_their_tasks_when_these_are_ready() {
     // A thief that steals gets nothing.
     assert_eq!(rig.steal(THIRD, 1), [Sent::NoWork { to: THIRD.0 }]);
     // Room that came too late for the first tasks is there for the next.
-    assert_eq!(leases(&rig.want(SECOND, 13, 1, &[10, 11])), []);
+    assert_eq!(leases(&rig.want(SECOND, 13, 2, &[10, 11])), []);
     rig.done(SECOND, TaskId(2), 10);
     rig.done(SECOND, TaskId(3), 11);
     // The last tile is begun, so its board may fetch the others.
@@ -142,7 +142,7 @@ fn an_idle_board_takes_what_waits_behind_a_slow_one() {
     // Nothing is wrong yet: it may end any moment, and the second task takes as long at either board.
     assert_eq!(leases(&rig.tick(200_000)), []);
     rig.heard();
-    assert_eq!(leases(&rig.tick(150_000)), [(2, 20, 3)], "late");
+    assert_eq!(leases(&rig.tick(250_000)), [(2, 20, 3)], "late");
     // Both compute; the first result counts.
     assert_eq!(
         rig.done(THIRD, TaskId(3), 11),

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 
 use super::{
     Edge,
-    pending_job::{HeldLease, InputPiece, InputPull, InputSource, JobStage, PendingJob},
+    pending_job::{
+        Fetch, FetchState, HeldLease, InputPiece, InputPull, InputSource, JobStage, PendingJob,
+    },
     slots::SlotUse,
 };
 use crate::{
-    FrameId, Job, JobId, Micros, ObjectId, TaskId,
-    pull::{Destination, PullError},
-    stats::count_fetched,
-    store::Store,
+    FrameId, Job, JobId, Micros, ObjectId, TaskId, peer::Peer, pull::PullError,
+    stats::count_fetched, store::Store,
 };
 use tessera_plan::dataflow::Need;
 
@@ -65,7 +65,7 @@ impl Edge {
         }
         let mut copies = slots.split_off(spec.outputs.len()).into_iter();
         let id = self.jobs.next_id();
-        let (mut pieces, mut pulls) = (Vec::new(), BTreeMap::new());
+        let (mut pieces, mut fetches) = (Vec::new(), BTreeMap::new());
         let mut awaits = BTreeMap::new();
         let early = |f: &InputSource| matches!(f, InputSource::Early(_) | InputSource::Coming(..));
         let early_needs = (0..from.len()).filter(|k| early(&from[*k])).collect();
@@ -89,20 +89,11 @@ impl Edge {
                 }
                 InputSource::Remote(peer) | InputSource::Early(peer) => {
                     let slot = copies.next()?;
-                    let object = ObjectId { frame, key };
-                    let tag = InputPull { job: id, need: k };
-                    let element = info.element(key).unwrap_or_default();
-                    let place = Destination {
-                        slot,
-                        region,
-                        element,
+                    let fetch = Fetch {
+                        holder: peer,
+                        state: FetchState::Waits,
                     };
-                    let transfer = &mut self.stats.transfer;
-                    let pull = (self.receiver).start(tag, peer, object, region, place, transfer);
-                    if matches!(from, InputSource::Early(_)) {
-                        self.receiver.expect_later(pull);
-                    }
-                    pulls.insert(k, (pull, peer));
+                    fetches.insert(k, fetch);
                     InputPiece {
                         input,
                         slot,
@@ -112,11 +103,12 @@ impl Edge {
                 }
             });
         }
-        let stage = if pulls.is_empty() && awaits.is_empty() {
+        let stage = if fetches.is_empty() && awaits.is_empty() {
             JobStage::Loaded
         } else {
             JobStage::Loading
         };
+        let fetched: Vec<usize> = fetches.keys().copied().collect();
         let job = PendingJob {
             frame,
             task,
@@ -125,10 +117,13 @@ impl Edge {
             pieces,
             awaits,
             early_needs,
-            pulls,
+            fetches,
             outputs: slots,
         };
         self.jobs.insert(id, job);
+        for k in fetched {
+            self.start_fetch(id, k, store);
+        }
         Some(id)
     }
 
@@ -142,20 +137,61 @@ impl Edge {
         let Some(job) = self.jobs.get_mut(tag.job) else {
             return;
         };
-        let Some((_, holder)) = job.pulls.remove(&tag.need) else {
+        let Some(fetch) = job.fetches.get_mut(&tag.need) else {
             return;
         };
+        let FetchState::UnderWay(pulls) = &mut fetch.state else {
+            return;
+        };
+        let (holder, frame) = (fetch.holder, job.frame);
+        let need = self.info.tasks[job.task.index()].needs[tag.need];
         if how.is_ok() {
-            let need = &self.info.tasks[job.task.index()].needs[tag.need];
-            count_fetched(&mut self.stats.fetched_bytes, &self.info, need);
-            job.loaded_if_complete();
+            pulls.retain(|(_, part)| *part != tag.part);
+            let complete = pulls.is_empty();
+            let part = Need {
+                region: tag.part,
+                ..need
+            };
+            count_fetched(&mut self.stats.fetched_bytes, &self.info, &part);
+            if complete {
+                job.fetches.remove(&tag.need);
+                job.loaded_if_complete();
+                self.keep_for_others(tag.job, tag.need, store);
+                self.start_waiting(frame, need.key, store);
+            }
             return;
         }
+        // Others wait for the same node in vain.
+        let same = |(k, f): (&usize, &Fetch), needs: &[Need]| {
+            let waits = f.state == FetchState::Waits && f.holder.who() == holder.who();
+            waits && needs[*k].key == need.key
+        };
+        let mut starved = vec![(tag.job, tag.need)];
+        for (id, job) in self.jobs.iter().filter(|(_, j)| j.frame == frame) {
+            let needs = &self.info.tasks[job.task.index()].needs;
+            let waiting = job.fetches.iter().find(|f| same(*f, needs));
+            starved.extend(waiting.map(|(k, _)| (id, *k)));
+        }
+        for (id, k) in starved {
+            self.starve(now_us, id, k, holder, store);
+        }
+    }
+
+    /// Gives up a job because `holder` could not deliver a need.
+    fn starve(
+        &mut self,
+        now_us: Micros,
+        id: JobId,
+        need: usize,
+        holder: Peer,
+        store: &mut impl Store,
+    ) {
+        let Some(job) = self.jobs.get(id) else { return };
         self.stats.jobs_starved += 1;
-        let key = self.info.tasks[job.task.index()].needs[tag.need].key;
+        let key = self.info.tasks[job.task.index()].needs[need].key;
         let (frame, stolen, task) = (job.frame, job.stolen, job.task);
-        let early = job.early_needs.contains(&tag.need);
-        self.give_up(tag.job, store);
+        let early = job.early_needs.contains(&need);
+        self.give_up(id, store);
         if early {
             // The holder never said that it had the object.
             if let Some(stolen) = stolen {
@@ -179,8 +215,14 @@ impl Edge {
 
     /// Returns a job's slots; keeps the outputs if they are `good` and some node may want them.
     fn close_job(&mut self, id: JobId, job: &PendingJob, good: bool, store: &mut impl Store) {
-        for &(pull, _) in job.pulls.values() {
-            self.receiver.cancel(pull);
+        let mut given_up = Vec::new();
+        for (k, fetch) in &job.fetches {
+            if let FetchState::UnderWay(pulls) = &fetch.state {
+                pulls
+                    .iter()
+                    .for_each(|(pull, _)| self.receiver.cancel(*pull));
+                given_up.push(self.info.tasks[job.task.index()].needs[*k].key);
+            }
         }
         for p in job.pieces.iter().filter(|p| p.copy) {
             self.slots.give(p.slot, store, &mut self.stats);
@@ -195,6 +237,12 @@ impl Edge {
             for &slot in &job.outputs {
                 self.slots.give(slot, store, &mut self.stats);
             }
+        }
+        if kept && let Some(boxes) = self.boxes_of_mut(job.frame) {
+            boxes.over(job.task);
+        }
+        for key in given_up {
+            self.start_waiting(job.frame, key, store);
         }
         self.serve_made();
         self.made_here(job.frame, job.task, store);

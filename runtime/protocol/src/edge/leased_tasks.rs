@@ -3,7 +3,12 @@
 //! `on_steal_client` gives a lease and `on_renew` keeps the lease alive. The lease ends in a report
 //! (`on_done`, `on_failed`), by running out, or with its thief.
 
-use super::{Edge, placement::Choice, send::Outgoing, task_table::IssuedLease};
+use super::{
+    Edge,
+    placement::Choice,
+    send::Outgoing,
+    task_table::{IssuedLease, TaskState},
+};
 use crate::{
     FrameNumber, Micros, NodeIncarnation, RequestId, TaskId,
     peer::Peer,
@@ -229,15 +234,17 @@ impl Edge {
         if self.end_lease(thief, report) {
             if let Some(frame) = self.frames.live_mut(report.number) {
                 let t = frame.tasks.get_mut(report.task);
-                let count = if failed.why == FailureReason::Declined {
-                    &mut t.declined
-                } else {
-                    &mut t.returned
-                };
-                *count = count.saturating_add(1);
+                match failed.why {
+                    // A board may have no room for a task whose inputs are not made, and for others all the same.
+                    FailureReason::Declined if t.missing > 0 => {}
+                    FailureReason::Declined => t.declined = t.declined.saturating_add(1),
+                    FailureReason::Full => t.declined = TaskState::DECLINED_MAX,
+                    _ => t.returned = t.returned.saturating_add(1),
+                }
             }
             match failed.why {
-                FailureReason::Declined => self.no_room_at(thief),
+                FailureReason::Declined => self.no_room_at(thief, false),
+                FailureReason::Full => self.no_room_at(thief, true),
                 FailureReason::Worker => self.attempt_failed(report.number, report.task),
                 FailureReason::Lost => {
                     for l in failed.lost {

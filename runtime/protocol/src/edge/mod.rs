@@ -24,6 +24,7 @@
 //! | `reports` | telling owners the outcome of leases, and renewing leases still in work |
 //! | `results` | telling the gateway where finished outputs lie |
 //! | `pending_job`, `jobs` | tasks on their way to a worker: inputs pulled, run, kept or given up |
+//! | `shared_boxes` | inputs that several tasks of this board read are fetched once |
 //! | `foreign_frames`, `slots` | objects kept for other nodes' frames, and slots reserved for own frames |
 //! | `peers` | other edges: addresses, and the numbers of their latest messages |
 //! | `receive`, `send` | datagrams in, and the queue of datagrams out |
@@ -50,6 +51,7 @@ mod reports;
 mod results;
 mod search;
 mod send;
+mod shared_boxes;
 mod slots;
 mod stolen_tasks;
 #[cfg(test)]
@@ -59,7 +61,11 @@ mod task_table;
 mod tests;
 mod wants;
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use self::{
     foreign_frames::ForeignFrames,
@@ -77,7 +83,7 @@ use self::{
 };
 use super::{
     EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job, Micros,
-    ObjectId, ProgramInfo, Refusal,
+    ObjectId, ProgramInfo, Refusal, TaskId,
     chunk_server::ChunkServer,
     notice::{Notice, Notices},
     peer::Sender,
@@ -103,6 +109,8 @@ pub struct Edge {
     foreign: ForeignFrames,
     slots: Slots,
     jobs: PendingJobs,
+    /// Tasks that read the frame itself, by home.
+    frame_readers: BTreeMap<u16, Vec<TaskId>>,
     search: Search,
     wants: Wants,
     offers: Offers,
@@ -154,6 +162,7 @@ impl Edge {
         };
         Self {
             slots: Slots::new(&config, &info),
+            frame_readers: shared_boxes::frame_readers(&info),
             receiver: Receiver::new(config.transfer),
             link: GatewayLink::new(&config),
             search: Search::new(&config),
@@ -442,6 +451,7 @@ impl Edge {
             jobs: self.jobs.len(),
             active: self.jobs.active(),
             foreign_bytes: self.slots.foreign_bytes(),
+            sources: 1 + self.wants.sources(),
         }
     }
 }

@@ -104,6 +104,7 @@ impl Edge {
             return Err(Reject::Stale);
         }
         let first = want.request;
+        known.full &= before.is_some();
         let after = |n: u32| RequestId(first.0.saturating_add(n));
         // Leases under way have the first numbers, and take room.
         let next = before.map_or(first, |w| w.next);
@@ -173,12 +174,14 @@ impl Edge {
         }
     }
 
-    /// Notes that a board has no room for a task that it was given.
-    pub(super) fn no_room_at(&mut self, board: Peer) {
+    /// Notes that a board has no room for a task that it was given; `full` when it has no memory either. Then the
+    /// board's tasks go elsewhere until it asks again.
+    pub(super) fn no_room_at(&mut self, board: Peer, full: bool) {
         if let Some(known) = self.peers.get_mut(board.who())
             && let Some(want) = &mut known.want
         {
             want.end = want.next;
+            known.full |= full;
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::task_table::{ResultState, TaskTable};
+use super::{
+    shared_boxes::SharedBoxes,
+    task_table::{ResultState, TaskTable},
+};
 use crate::{
     FrameMeta, FrameNumber, FrameOutcome, Micros, ProgramInfo, TaskId, retry::Retry, store::SlotId,
     wire::Heartbeat,
@@ -21,6 +24,8 @@ pub struct OwnFrame {
     pub tasks: TaskTable,
     /// Outputs on this node, by task.
     pub outputs: BTreeMap<TaskId, Vec<SlotId>>,
+    /// What was fetched for other tasks of this board.
+    pub shared: SharedBoxes,
     /// Number of this node's jobs that read or write the frame's slots.
     pub jobs: usize,
     /// True when the gateway accepts results.
@@ -97,6 +102,7 @@ impl OwnFrames {
             slot,
             tasks: TaskTable::new(info),
             outputs: BTreeMap::new(),
+            shared: SharedBoxes::default(),
             jobs: 0,
             open: false,
             opened: 0,

@@ -21,6 +21,8 @@ pub struct KnownPeer {
     pub renew: u32,
     /// The process's standing request for tasks of this node, if the process waits for such.
     pub want: Option<StandingWant>,
+    /// True when the process had no memory for a task, and has not asked since.
+    pub full: bool,
     /// The latest heartbeat that this node had sent when the process first spoke.
     since: u32,
 }
@@ -74,6 +76,7 @@ impl Peers {
             request: (RequestId(0), false),
             renew: 0,
             want: None,
+            full: false,
             since: heartbeat,
         };
         self.known.insert(peer.who(), known);

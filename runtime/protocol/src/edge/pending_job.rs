@@ -14,6 +14,26 @@ pub struct InputPull {
     pub job: JobId,
     /// Index of the need in the task's needs.
     pub need: usize,
+    /// The part of the need's box that the pull fetches.
+    pub part: Region,
+}
+
+/// A need of a job that is fetched from another node.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// The node that has the object, or will have it.
+    pub holder: Peer,
+    /// The state of the fetch.
+    pub state: FetchState,
+}
+
+/// The state of a fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchState {
+    /// It starts when no other task of this node fetches a part of the same box.
+    Waits,
+    /// Pulls under way, and what they fetch.
+    UnderWay(Vec<(PullId, Region)>),
 }
 
 /// The stage of a job.
@@ -57,8 +77,8 @@ pub struct PendingJob {
     pub awaits: BTreeMap<usize, TaskId>,
     /// Needs whose objects were not made when the job began.
     pub early_needs: BTreeSet<usize>,
-    /// For each need under way, the pull and the holder.
-    pub pulls: BTreeMap<usize, (PullId, Peer)>,
+    /// Needs that are fetched.
+    pub fetches: BTreeMap<usize, Fetch>,
     /// For each output of the task, the slot.
     pub outputs: Vec<SlotId>,
 }
@@ -127,6 +147,11 @@ impl PendingJobs {
     }
 
     /// A job by id.
+    pub fn get(&self, id: JobId) -> Option<&PendingJob> {
+        self.jobs.get(&id)
+    }
+
+    /// A job by id.
     pub fn get_mut(&mut self, id: JobId) -> Option<&mut PendingJob> {
         self.jobs.get_mut(&id)
     }
@@ -155,7 +180,7 @@ impl PendingJobs {
 impl PendingJob {
     /// Notes that all inputs are here, if they are.
     pub fn loaded_if_complete(&mut self) {
-        let complete = self.pulls.is_empty() && self.awaits.is_empty();
+        let complete = self.fetches.is_empty() && self.awaits.is_empty();
         if complete && self.stage == JobStage::Loading {
             self.stage = JobStage::Loaded;
         }

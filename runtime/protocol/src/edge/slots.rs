@@ -46,7 +46,7 @@ impl Slots {
         let quota = if config.frames_max == 0 {
             Vec::new()
         } else {
-            own_slots(info, config.frames_max, config.jobs_max)
+            own_slots(info, config.frames_max, config.slot_jobs())
         };
         Self {
             quota,

@@ -141,9 +141,19 @@ impl Edge {
             });
         }
         let Some(_) = self.begin(frame, lease.task, Some(stolen), &from, store) else {
-            self.decline(now_us, frame, lease.task, &stolen);
+            let until_us = now_us + self.config.backoff_us[1];
+            let early =
+                |f: &InputSource| matches!(f, InputSource::Early(_) | InputSource::Coming(..));
+            if self.policy().waits() && !from.iter().any(early) {
+                self.stats.steals_declined += 1;
+                let (why, lost) = (FailureReason::Full, Vec::new());
+                self.report_failure(now_us, frame, lease.task, &stolen, why, lost);
+                self.wants.rest(until_us);
+            } else {
+                self.decline(now_us, frame, lease.task, &stolen);
+                self.wants.rest_early(until_us);
+            }
             self.no_room(now_us);
-            self.wants.rest(now_us + self.config.backoff_us[1]);
             return;
         };
         self.foreign.entry(frame, self.link.seq()).jobs += 1;

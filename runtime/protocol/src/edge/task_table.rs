@@ -103,10 +103,18 @@ impl TaskState {
         !self.holders.is_empty()
     }
 
-    /// True when the task may be given to a board that waits. A board that has no room gives tasks back; after
-    /// several of them the owner runs the task itself.
+    /// A task may be declined so many times before its owner runs it: several sources fill the same room, and the board
+    /// asks again when a task ends. A board that has no memory counts for all of them.
+    pub const DECLINED_MAX: u8 = 32;
+
+    /// True when the task may be given to a board that waits.
     pub const fn givable(&self) -> bool {
-        self.leasable() && self.declined < 3
+        self.leasable() && self.declined < Self::DECLINED_MAX
+    }
+
+    /// True when the task is not done, and anything that is not done needs it.
+    pub const fn needed(&self) -> bool {
+        self.needed
     }
 
     /// True when the outputs are there, or some node is to make them.

@@ -23,6 +23,8 @@ pub struct Wants {
     taken: VecDeque<(NodeIncarnation, RequestId)>,
     /// Before this time this node has no room, whatever the number of its jobs.
     rests_until_us: Micros,
+    /// Before this time this node has less room: there were no slots for a task whose inputs are not made.
+    fewer_until_us: Micros,
 }
 
 /// What a source was told.
@@ -84,9 +86,19 @@ impl Wants {
         true
     }
 
+    /// Number of sources that this node waits for.
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
     /// Has no room until then.
     pub fn rest(&mut self, until_us: Micros) {
         self.rests_until_us = until_us;
+    }
+
+    /// Has no room for tasks whose inputs are not made until then.
+    pub fn rest_early(&mut self, until_us: Micros) {
+        self.fewer_until_us = until_us;
     }
 
     /// When a want is due.
@@ -94,8 +106,8 @@ impl Wants {
         let repeats = (self.sources.values())
             .filter(|t| t.room > 0)
             .map(|t| t.again.at_us);
-        let rested = (self.rests_until_us > now_us && !self.sources.is_empty())
-            .then_some(self.rests_until_us);
+        let rests = [self.rests_until_us, self.fewer_until_us].into_iter();
+        let rested = rests.filter(|at| *at > now_us && !self.sources.is_empty());
         repeats.chain(rested).min()
     }
 }
@@ -144,7 +156,8 @@ impl Edge {
         if !self.link.joined() || full || now_us < self.wants.rests_until_us {
             return 0;
         }
-        let room = self.config.jobs_max.saturating_sub(self.jobs.len());
+        let fewer = usize::from(now_us < self.wants.fewer_until_us);
+        let room = (self.config.jobs_max).saturating_sub(self.jobs.len() + fewer);
         u8::try_from(room).map_or(Want::ROOM_MAX, |r| r.min(Want::ROOM_MAX))
     }
 

@@ -15,7 +15,7 @@ mod tests;
 mod transfer;
 
 pub use receiver::Receiver;
-pub(super) use runs::gather;
+pub(super) use runs::{gather, scatter};
 pub use transfer::Destination;
 
 /// Why a pull ended without its box.

@@ -64,12 +64,14 @@ pub struct Failed<'a> {
 /// Why a thief will not finish a leased task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
-    /// The thief no longer wants the task, or has no room.
+    /// The thief no longer wants the task, or has other tasks to run.
     Declined,
     /// The thief could not get inputs.
     Lost,
     /// The worker died or refused the task.
     Worker,
+    /// The thief has no memory for the task's inputs and outputs.
+    Full,
 }
 
 /// The owner's acknowledgement of a report.
@@ -262,6 +264,7 @@ impl<'a> Failed<'a> {
             0 => FailureReason::Declined,
             1 => FailureReason::Lost,
             2 => FailureReason::Worker,
+            3 => FailureReason::Full,
             _ => return Err(Reject::Value),
         };
         Ok(Self { report, why, lost })
@@ -272,6 +275,7 @@ impl<'a> Failed<'a> {
             FailureReason::Declined => 0,
             FailureReason::Lost => 1,
             FailureReason::Worker => 2,
+            FailureReason::Full => 3,
         };
         w.piece(&self.report.raw(why, self.lost.len()));
         w.list(self.lost, Self::LOST_MAX);

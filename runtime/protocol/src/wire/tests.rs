@@ -254,7 +254,8 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
                 FailureReason::Declined,
                 FailureReason::Lost,
                 FailureReason::Worker,
-            ][n as usize % 3],
+                FailureReason::Full,
+            ][n as usize % 4],
             lost: &l.lost,
         }),
         Message::ReportAck(ReportAck {

@@ -52,7 +52,8 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         net::incarnation()?,
         gateway,
         a.workers.unwrap_or(1),
-    );
+    )
+    .placed(info.placement);
     let config = EdgeConfig {
         frames_max: if source.is_some() {
             usual.frames_max

@@ -15,7 +15,9 @@
 //!
 //! The gateway chooses the victim for a thief from its ring: the victims take turns.
 
+mod boards;
 mod home;
+mod late;
 mod paces;
 mod steal;
 
@@ -54,10 +56,12 @@ pub struct Situation<'a> {
     pub active: usize,
     /// Bytes that this node keeps for other nodes' frames.
     pub foreign_bytes: usize,
+    /// Nodes that bring frames, as far as this node knows: this node, and those that it computes for.
+    pub sources: usize,
 }
 
 /// A task of an own frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Choice {
     /// The frame's number.
     pub number: FrameNumber,

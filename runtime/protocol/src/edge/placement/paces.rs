@@ -96,6 +96,18 @@ impl Paces {
         Some(pace * work(info, task) * self.slowness(node))
     }
 
+    /// Microseconds that a node may take for a task of a stage that is not known, by the slowest stage that is; `None`
+    /// while no task has ended.
+    pub fn at_most_us(
+        &self,
+        info: &ProgramInfo,
+        task: TaskId,
+        node: NodeIncarnation,
+    ) -> Option<f64> {
+        let slowest = self.stages.values().copied().max_by(f64::total_cmp)?;
+        Some(slowest * work(info, task) * self.slowness(node))
+    }
+
     /// Forgets nodes that are gone.
     pub fn forget(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
         self.nodes.retain(|n, _| !dead(*n));
@@ -132,6 +144,10 @@ mod tests {
         assert!((1800.0..2200.0).contains(&expected(3)), "{}", expected(3));
         // Another stage is not known, whatever is known of the nodes.
         assert_eq!(paces.expected_us(&info, TaskId(9), node(2)), None);
+        assert_eq!(
+            paces.at_most_us(&info, TaskId(9), node(2)),
+            paces.expected_us(&info, task, node(2))
+        );
         paces.forget(|n| n == node(3));
         assert_eq!(paces.ended_us(node(3)), 0);
     }
