@@ -265,11 +265,17 @@ fn nets_that_begin_with_whole_maps_are_planned_on_the_gateway() {
                 ..options(3)
             },
             PlanOptions {
+                grids: vec![[2, 2]],
                 offload: Some(1),
                 ..options(3)
             },
+        ] {
+            let e = make::plan(&m, &wish).unwrap_err().to_string();
+            assert!(e.contains("--offload 0"), "{e}");
+        }
+        // One tile is the whole map.
+        for wish in [
             PlanOptions {
-                grids: vec![[2, 2]],
                 offload: Some(1),
                 ..options(3)
             },
@@ -278,8 +284,8 @@ fn nets_that_begin_with_whole_maps_are_planned_on_the_gateway() {
                 ..options(3)
             },
         ] {
-            let e = make::plan(&m, &wish).unwrap_err().to_string();
-            assert!(e.contains("--offload 0"), "{e}");
+            let p = make::plan(&m, &wish).unwrap();
+            assert_eq!(p.dataflow.stages[0].grid, [1, 1]);
         }
     }
 }
