@@ -75,7 +75,7 @@ fn refusals_name_what_works() {
     plan(&["--grid", "5by5"]).says(1, &["5x5"]);
     let words = "plan --model darknet19 --dry-run --offload 26 --grid 2x2";
     let ran = folder.run(&words.split(' ').collect::<Vec<_>>());
-    ran.says(1, &["layer 24 [avgpool]", "point is 24"]);
+    ran.says(1, &["layer 24 [avgpool]", "grid 1x1", "stages at layer 24"]);
     plan(&["--cuts", "8,4", "--grid", "2x2"]).says(1, &["cuts must rise"]);
     plan(&["--cuts", "4,8", "--grid", "2x2,3x3,4x4"]).says(1, &["3 grids for 2 stages"]);
     plan(&["--memory", "1MiB"]).says(1, &["the smallest one needs"]);
