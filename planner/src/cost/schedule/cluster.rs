@@ -360,15 +360,15 @@ impl<'a> Cluster<'a> {
         let Some((board, _)) = self.given[task] else {
             return;
         };
-        let split = self.objects.split(task, board);
-        self.result.frame_bytes += split.frame;
-        self.result.halo_bytes += split.halo;
-        let elsewhere = self.objects.elsewhere(task, board);
-        self.transfers[task] = elsewhere.len();
-        if elsewhere.is_empty() {
+        let at_home = matches!(self.placement, Placement::Home(_));
+        let fetch = self.objects.fetch(task, board, at_home);
+        self.result.frame_bytes += fetch.frame;
+        self.result.halo_bytes += fetch.halo;
+        self.transfers[task] = fetch.from.len();
+        if fetch.from.is_empty() {
             self.loaded(task);
         }
-        for (holder, bytes) in elsewhere {
+        for (holder, bytes) in fetch.from {
             let link = slower(self.boards[holder].link, self.boards[board].link);
             let path = Path {
                 holder,

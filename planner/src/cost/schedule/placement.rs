@@ -1,8 +1,11 @@
 //! Placement: the assignment of tasks to boards.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use tessera_plan::dataflow::{TaskGraph, TaskId};
+use tessera_plan::{
+    dataflow::{ObjectKey, TaskGraph, TaskId},
+    region::Region,
+};
 
 /// Policy by which boards get tasks.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct Read {
     /// The task that makes the object; `None` for the frame.
     pub producer: Option<usize>,
     pub bytes: u64,
+    key: ObjectKey,
+    region: Region,
 }
 
 /// The objects that tasks read, and the boards that hold them.
@@ -31,6 +36,19 @@ pub(super) struct Objects {
     pub reads: Vec<Vec<Read>>,
     /// For each task: the board that computed the task, `None` before its end.
     pub place: Vec<Option<usize>>,
+    /// Boxes of objects that a board has fetched for tasks at home there: other such tasks do not fetch them again.
+    fetched: BTreeMap<(usize, ObjectKey), Vec<Region>>,
+}
+
+/// Bytes that a board fetches for a task.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fetch {
+    /// Bytes of the frame.
+    pub frame: u64,
+    /// Bytes of tasks' outputs.
+    pub halo: u64,
+    /// Boards that hold the inputs, and the bytes from each; none from a board whose part is on the way already.
+    pub from: Vec<(usize, u64)>,
 }
 
 /// Bytes that a task reads, by where they lie.
@@ -52,12 +70,15 @@ impl Objects {
             let read = t.needs.iter().map(|n| Read {
                 producer: n.key.task().map(TaskId::index),
                 bytes: graph.need_bytes(n) as u64,
+                key: n.key,
+                region: n.region,
             });
             read.collect()
         });
         Self {
             reads: reads.collect(),
             place: vec![None; graph.tasks.len()],
+            fetched: BTreeMap::new(),
         }
     }
 
@@ -85,19 +106,38 @@ impl Objects {
         split
     }
 
-    /// Other boards that hold inputs of `task` when `board` computes the task, and the bytes on each.
-    pub fn elsewhere(&self, task: usize, board: usize) -> Vec<(usize, u64)> {
-        let mut list: Vec<(usize, u64)> = Vec::new();
+    /// What `board` fetches of other boards to compute `task`. If the task `shares` with others at home on the board,
+    /// nothing is fetched twice.
+    pub fn fetch(&mut self, task: usize, board: usize, shares: bool) -> Fetch {
+        let mut fetch = Fetch::default();
         for r in &self.reads[task] {
-            let Some(holder) = self.holder(r).filter(|h| *h != board) else {
+            let holder = match r.producer {
+                None => Some(SOURCE),
+                Some(p) => self.place[p],
+            };
+            let Some(holder) = holder.filter(|h| *h != board) else {
                 continue;
             };
-            match list.iter_mut().find(|(h, _)| *h == holder) {
-                Some((_, bytes)) => *bytes += r.bytes,
-                None => list.push((holder, r.bytes)),
+            let mut bytes = r.bytes;
+            if shares && !r.region.is_empty() {
+                let known = self.fetched.entry((board, r.key)).or_default();
+                let parts = r.region.without(known.iter().copied());
+                let left: usize = parts.iter().map(|p| p.len()).sum();
+                bytes = bytes / r.region.len() as u64 * left as u64;
+                known.extend(parts);
+            }
+            let sum = if r.producer.is_some() {
+                &mut fetch.halo
+            } else {
+                &mut fetch.frame
+            };
+            *sum += bytes;
+            match fetch.from.iter_mut().find(|(h, _)| *h == holder) {
+                Some((_, sum)) => *sum += bytes,
+                None => fetch.from.push((holder, bytes)),
             }
         }
-        list
+        fetch
     }
 }
 
