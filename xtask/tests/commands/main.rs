@@ -11,6 +11,7 @@ mod clusters;
 mod emits;
 mod finished;
 mod kinds;
+mod measured;
 mod plans;
 mod real_nodes;
 mod rig;

@@ -1,0 +1,251 @@
+//! Plans from what was measured: of a run (`--from-run`), and between probes (`calibrate --cluster`).
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tessera_plan::plan::Plan;
+use tessera_plan_text::PlanText;
+use tessera_tests::rig::{End, Group};
+
+use crate::rig::Folder;
+
+/// Longest time to compile a node and to run it.
+const LIMIT: Duration = Duration::from_secs(900);
+
+fn demo(file: &str) -> String {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo");
+    demo.join(file).display().to_string()
+}
+
+/// Runs the command, without a limit of memory.
+fn xtask(folder: &Folder, args: &[&str]) -> (End, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
+        .args(args)
+        .env("TMPDIR", folder.at("."))
+        .current_dir(folder.at("."));
+    let group = Group::start(command, "xtask", &folder.at(".")).unwrap();
+    (group.wait(LIMIT).unwrap(), group.errors())
+}
+
+/// A plan as JSON, with these flags.
+fn planned(folder: &Folder, flags: &[&str]) -> Plan {
+    let model = demo("demo.cfg");
+    let args = [&["plan", "--model", &model, "--dry-run", "--json"], flags].concat();
+    let ran = folder.run(&args);
+    ran.says(0, &[]);
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+/// Runs the demo's picture on two edges; returns the plan that ran. The run's file is `run.json`.
+fn run(folder: &Folder) -> Plan {
+    let (model, picture) = (demo("demo.cfg"), demo("demo.png"));
+    let args = [
+        "run",
+        "--model",
+        &model,
+        "--image",
+        &picture,
+        "--exact",
+        "--grid",
+        "2x2",
+        "--offload",
+        "8",
+        "--target",
+        "portable",
+        "--stats",
+        "run.json",
+    ];
+    let (end, said) = xtask(folder, &args);
+    assert_eq!(end, End::Code(0), "{said}");
+    let file: Value = serde_json::from_slice(&fs::read(folder.at("run.json")).unwrap()).unwrap();
+    Plan::from_toml(file["plan"].as_str().unwrap()).unwrap()
+}
+
+/// Where `run` has compiled a plan.
+fn folder_of(plan: &Plan) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tessera");
+    root.join(format!("{}-{}", plan.name, &plan.digest()[..12]))
+}
+
+/// A node in its probe role, which ends with the value.
+struct Probe {
+    child: Child,
+    at: String,
+}
+
+impl Probe {
+    fn start(folder: &Path) -> Self {
+        let mut child = Command::new(folder.join("target/node"))
+            .args(["probe", "--listen", "127.0.0.1:0", "--weights"])
+            .arg(folder.join("weights.bin"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let out = child.stdout.take().unwrap();
+        BufReader::new(out).read_line(&mut line).unwrap();
+        let event: Value = serde_json::from_str(&line).unwrap();
+        let at = event["addr"].as_str().unwrap().to_owned();
+        Self { child, at }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn plans_follow_what_was_measured() {
+    let folder = Folder::new();
+    let plan = run(&folder);
+    let flags = [
+        "--exact",
+        "--grid",
+        "2x2",
+        "--offload",
+        "8",
+        "--target",
+        "portable",
+    ];
+    let again = planned(&folder, &[&flags[..], &["--from-run", "run.json"]].concat());
+    // The same network in the same tiles; other seconds, and the reasons say so.
+    assert_eq!(again.dataflow.stages[0].grid, plan.dataflow.stages[0].grid);
+    assert!(
+        again.command.ends_with("--from-run run.json"),
+        "{}",
+        again.command
+    );
+    let why = again.estimates.why.join("\n");
+    for words in [
+        "by the run: edge 1 took",
+        "by the run: the tail took",
+        "links",
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    // What one thread takes was measured; so it is what the run's workers and its tail took.
+    let file: Value = serde_json::from_slice(&fs::read(folder.at("run.json")).unwrap()).unwrap();
+    let jobs = file["edges"].as_array().unwrap().iter();
+    let jobs: Vec<&Value> = jobs.flat_map(|e| e["tasks"].as_array().unwrap()).collect();
+    let sum = |key: &str| jobs.iter().map(|j| j[key].as_f64().unwrap()).sum::<f64>();
+    let task_s = sum("busy_us") / sum("jobs") / 1e6;
+    let planned_s = again.estimates.seconds["cores_busy"] / 4.0;
+    assert!(
+        (0.5..2.0).contains(&(planned_s / task_s)),
+        "{planned_s} {task_s}"
+    );
+
+    // Files of nodes need the plan beside them; others are refused.
+    let ran = |file: &str| {
+        let model = demo("demo.cfg");
+        folder.run(&["plan", "--dry-run", "--model", &model, "--from-run", file])
+    };
+    let edge = serde_json::to_string(&file["edges"][0]).unwrap();
+    fs::write(folder.at("edge1.json"), edge).unwrap();
+    fs::write(folder.at("plan.toml"), plan.to_toml()).unwrap();
+    fs::write(folder.at("odd.json"), "{\"version\":9}").unwrap();
+    ran("plan.toml,edge1.json").says(0, &[]);
+    ran("edge1.json").says(1, &["no plan"]);
+    ran("run.json,plan.toml").says(1, &["a second plan"]);
+    ran("odd.json").says(1, &["odd.json", "run --stats"]);
+    ran("none.json").says(1, &["none.json"]);
+    let other = [
+        "plan",
+        "--dry-run",
+        "--model",
+        "yolov2.cfg",
+        "--from-run",
+        "run.json",
+    ];
+    folder.run(&other).says(1, &["another network"]);
+
+    calibrated(&folder, &plan);
+}
+
+/// Three probes on this machine: their links and speeds go into a copy of the cluster file, and plans follow them.
+fn calibrated(folder: &Folder, plan: &Plan) {
+    let built = folder_of(plan);
+    let probes: Vec<Probe> = (0..3).map(|_| Probe::start(&built)).collect();
+    let board = |name: &str, roles: &str, at: &str| {
+        format!(
+            "[[board]]\nname = \"{name}\" # {name}\nroles = [{roles}]\naddress = \"{at}\"\ntarget = \"portable\"\n"
+        )
+    };
+    let cluster = |ats: [&str; 3]| {
+        let boards = [
+            board("hub", "\"gateway\", \"edge\"", ats[0]),
+            board("a", "\"edge\", \"source\"", ats[1]),
+            board("b", "\"edge\"", ats[2]),
+        ];
+        format!(
+            "version = 1\n[[link]]\nname = \"wifi\"\nrate = \"1Mbit\"\n{}",
+            boards.concat()
+        )
+    };
+    let ats = [0, 1, 2].map(|k| probes[k].at.as_str());
+    fs::write(folder.at("cluster.toml"), cluster(ats)).unwrap();
+    let flags = [
+        "calibrate",
+        "--cluster",
+        "cluster.toml",
+        "--plan",
+        "plan.toml",
+        "--out",
+        "measured.toml",
+    ];
+    let (end, said) = xtask(folder, &flags);
+    assert_eq!(end, End::Code(0), "{said}");
+    let text = fs::read_to_string(folder.at("measured.toml")).unwrap();
+    for key in ["rate", "delay", "speed"] {
+        let times = text
+            .lines()
+            .filter(|l| l.starts_with(&format!("{key} = ")))
+            .count();
+        // The link's own rate stays.
+        assert_eq!(times, if key == "rate" { 4 } else { 3 }, "{text}");
+    }
+    assert!(text.contains("name = \"a\" # a\n"), "{text}");
+    let flags = [
+        "--exact",
+        "--grid",
+        "2x2",
+        "--offload",
+        "8",
+        "--cluster",
+        "measured.toml",
+    ];
+    let measured = planned(folder, &flags);
+    let boards = measured
+        .boards
+        .iter()
+        .all(|b| b.link_bits_per_s > 1_000_000);
+    assert!(
+        boards && measured.boards.len() == 4,
+        "{:?}",
+        measured.boards
+    );
+
+    // Who does not answer is named, with what to start there.
+    drop(probes);
+    fs::write(
+        folder.at("cluster.toml"),
+        cluster(["127.0.0.1:9", "127.0.0.1:9", "127.0.0.1:9"]),
+    )
+    .unwrap();
+    let ran = folder.run(&["calibrate", "--cluster", "cluster.toml"]);
+    ran.says(
+        1,
+        &["3 of 3 boards", "on hub: ./node probe --listen 127.0.0.1:9"],
+    );
+}
