@@ -228,6 +228,14 @@ impl Region {
         left
     }
 
+    /// Adds to `known`, boxes that do not overlap, what they lack of this box; returns the number of values added.
+    pub fn add_to(self, known: &mut Vec<Self>) -> usize {
+        let parts = self.without(known.iter().copied());
+        let added = parts.iter().map(|p| p.len()).sum();
+        known.extend(parts);
+        added
+    }
+
     /// Rows, columns and channels of the box.
     pub const fn shape(self) -> Shape {
         Shape::new(self.y.len(), self.x.len(), self.c.len())

@@ -45,9 +45,7 @@ impl TaskGraph {
                 let mut values = need.region.len();
                 if shares {
                     let known = fetched.entry((reader, need.key)).or_default();
-                    let parts = need.region.without(known.iter().copied());
-                    values = parts.iter().map(|p| p.len()).sum();
-                    known.extend(parts);
+                    values = need.region.add_to(known);
                 }
                 let element = self.element(need.key).unwrap_or_default();
                 bytes[self.kind(need.key)] += (values * element.bytes()) as u64;

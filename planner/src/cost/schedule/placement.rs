@@ -29,6 +29,16 @@ pub(super) struct Read {
     region: Region,
 }
 
+impl Read {
+    /// The board that holds the object, for the board of every computed task; `None` if the object is not computed yet.
+    fn holder(&self, place: &[Option<usize>]) -> Option<usize> {
+        match self.producer {
+            None => Some(SOURCE),
+            Some(p) => place[p],
+        }
+    }
+}
+
 /// The objects that tasks read, and the boards that hold them.
 #[derive(Debug)]
 pub(super) struct Objects {
@@ -82,19 +92,11 @@ impl Objects {
         }
     }
 
-    /// The board that holds the object of a read; `None` if the object is not computed yet.
-    pub fn holder(&self, r: &Read) -> Option<usize> {
-        match r.producer {
-            None => Some(SOURCE),
-            Some(p) => self.place[p],
-        }
-    }
-
     /// Bytes that `task` reads when `board` computes the task, by holder.
     pub fn split(&self, task: usize, board: usize) -> Split {
         let mut split = Split::default();
         for r in &self.reads[task] {
-            let bytes = if self.holder(r) == Some(board) {
+            let bytes = if r.holder(&self.place) == Some(board) {
                 &mut split.here
             } else if r.producer.is_some() {
                 &mut split.halo
@@ -111,20 +113,13 @@ impl Objects {
     pub fn fetch(&mut self, task: usize, board: usize, shares: bool) -> Fetch {
         let mut fetch = Fetch::default();
         for r in &self.reads[task] {
-            let holder = match r.producer {
-                None => Some(SOURCE),
-                Some(p) => self.place[p],
-            };
-            let Some(holder) = holder.filter(|h| *h != board) else {
+            let Some(holder) = r.holder(&self.place).filter(|h| *h != board) else {
                 continue;
             };
             let mut bytes = r.bytes;
             if shares && !r.region.is_empty() {
                 let known = self.fetched.entry((board, r.key)).or_default();
-                let parts = r.region.without(known.iter().copied());
-                let left: usize = parts.iter().map(|p| p.len()).sum();
-                bytes = bytes / r.region.len() as u64 * left as u64;
-                known.extend(parts);
+                bytes = bytes / r.region.len() as u64 * r.region.add_to(known) as u64;
             }
             let sum = if r.producer.is_some() {
                 &mut fetch.halo
