@@ -81,6 +81,16 @@ pub enum PlanError {
         /// Number of cuts.
         cuts: usize,
     },
+    /// The number of border policies is neither 1 nor the number of stages.
+    #[error(
+        "--border names {policies} policies: name one for all stages, or one per stage of --cuts, which has {cuts}"
+    )]
+    BorderCount {
+        /// Number of policies.
+        policies: usize,
+        /// Number of cuts.
+        cuts: usize,
+    },
     /// A grid has no rows or columns, or more tiles than task ids can number.
     #[error("grid {rows}x{cols}: rows and columns must be at least 1 and tiles at most {max}")]
     Grid {

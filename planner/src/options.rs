@@ -2,7 +2,7 @@
 
 use tessera_plan::{
     graph::Graph,
-    plan::{Placement, Split},
+    plan::{Border, Placement, Split},
 };
 
 use crate::{
@@ -30,6 +30,9 @@ pub struct PlanOptions {
     pub cuts: Vec<usize>,
     /// The rule by which grids cut maps.
     pub split: Split,
+    /// How tiles get their halo: one policy for all stages, or one per stage of `cuts`. Empty: the planner searches, or
+    /// halos are computed again where nothing is searched.
+    pub borders: Vec<Border>,
     /// What the search looks for.
     pub goal: Goal,
     /// True for bit-exact kernels and float32 objects only.
@@ -100,6 +103,7 @@ impl PlanOptions {
             offload: None,
             cuts: Vec::new(),
             split: Split::Balanced,
+            borders: Vec::new(),
             goal: Goal::Latency,
             exact: false,
             wire: Wire::default(),

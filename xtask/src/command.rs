@@ -90,6 +90,7 @@ mod tests {
              --rate 38.4Mbit --delay 15ms",
             "cargo xtask plan --model a.cfg --goal fps=1.5 --exact --cluster cluster.toml",
             "cargo xtask plan --model a.cfg --placement steal --edges 3",
+            "cargo xtask plan --model a.cfg --grid 3x3 --cuts 4,8 --border recompute,exchange --edges 3",
             "cargo xtask plan --model a.cfg --edges 3 --from-run plan.toml,edge1.json",
         ] {
             assert_eq!(recorded(command), command);
@@ -97,7 +98,7 @@ mod tests {
         // Every flag occurs above.
         let declared = PlanArgs::augment_args(ModelArgs::augment_args(Command::new("plan")));
         let names: BTreeSet<&str> = declared.get_arguments().filter_map(Arg::get_long).collect();
-        let seen = "model weights darknet grid offload cuts split goal placement exact wire frame-format no-rolling row-block kernels costs \
+        let seen = "model weights darknet grid offload cuts split border goal placement exact wire frame-format no-rolling row-block kernels costs \
             tiles weights-format edges workers gateway-workers team memory target rate delay cluster from-run";
         assert_eq!(names, seen.split_whitespace().collect());
     }
@@ -127,6 +128,7 @@ mod tests {
         }
         check::<flags::Fork>();
         check::<flags::SplitFlag>();
+        check::<flags::BorderFlag>();
         check::<flags::KernelsFlag>();
         check::<flags::WeightsFlag>();
         check::<flags::WireFlag>();

@@ -97,6 +97,18 @@ pub enum WireFlag {
     F32,
 }
 
+/// How tiles get what they need beyond their own shares of a stage's maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum BorderFlag {
+    /// Every tile computes its halo itself
+    Recompute,
+    /// A stage ends where the next layer needs a halo, which tiles then fetch: nothing is computed twice
+    Exchange,
+    /// Not built yet: tiles of one colour hand their borders to those of the other, as DeepThings has it
+    Reuse,
+}
+
 /// How boards share tasks.
 #[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -215,6 +227,16 @@ pub struct PlanArgs {
         help_heading = "Stages and tiles"
     )]
     pub split: SplitFlag,
+    /// How tiles get their halo: one policy for all stages, or one per stage, as in recompute,exchange [default:
+    /// searched where grids or cuts are, else recompute]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "POLICY,..",
+        value_delimiter = ',',
+        help_heading = "Stages and tiles"
+    )]
+    pub border: Vec<BorderFlag>,
     /// What the search looks for: latency, throughput, or fps=N, which is the shortest time of plans with N frames
     /// a second [default: latency]
     #[arg(long, value_name = "GOAL", help_heading = "Stages and tiles")]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tessera_plan::plan::{ElementType, Placement, Plan, Split};
+use tessera_plan::plan::{Border, ElementType, Placement, Plan, Split};
 use tessera_planner::{
     kernel::{Family, Storage, winograd::TILES},
     make,
@@ -17,8 +17,8 @@ use crate::{
     boards::{self, Boards},
     command, emit, files,
     flags::{
-        FrameFlag, KernelsFlag, ModelArgs, PlacementFlag, PlanArgs, PlanCommand, SplitFlag,
-        WeightsFlag, WireFlag,
+        BorderFlag, FrameFlag, KernelsFlag, ModelArgs, PlacementFlag, PlanArgs, PlanCommand,
+        SplitFlag, WeightsFlag, WireFlag,
     },
     measured,
     model::{self, Source},
@@ -68,6 +68,18 @@ fn goal(text: Option<&str>) -> Result<Goal> {
         (_, Some(n)) if (1e-6..=1e6).contains(&n) => Ok(Goal::FramesPerSecond(n)),
         _ => bail!("--goal {text}: give latency, throughput, or for example fps=1.5"),
     }
+}
+
+/// The border policies that `--border` names.
+fn borders(flags: &[BorderFlag]) -> Result<Vec<Border>> {
+    let each = flags.iter().map(|f| match f {
+        BorderFlag::Recompute => Ok(Border::Recompute),
+        BorderFlag::Exchange => Ok(Border::Exchange),
+        BorderFlag::Reuse => bail!(
+            "--border reuse is not built yet: its tasks would wait for neighbours' borders of every layer, which plans              cannot say so far; give recompute or exchange (docs/borders.md)"
+        ),
+    });
+    each.collect()
 }
 
 /// Element types of frames and objects.
@@ -155,6 +167,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         offload: args.offload,
         cuts: args.cuts.clone(),
         split,
+        borders: borders(&args.border)?,
         goal: goal(args.goal.as_deref())?,
         exact: args.exact,
         wire: wire(args),

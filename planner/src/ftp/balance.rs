@@ -199,7 +199,7 @@ impl Search<'_> {
 
 /// Where the cut behind `before` of `all` shares lies if cost is spread evenly, rounded; halves go towards the
 /// middle, so that both ends mirror each other.
-fn even_cut(before: u64, all: u64, extent: usize) -> usize {
+pub(super) fn even_cut(before: u64, all: u64, extent: usize) -> usize {
     let twice = 2 * u128::from(before) * extent as u128;
     let all = u128::from(all);
     let rounded = if 2 * before < all as u64 {

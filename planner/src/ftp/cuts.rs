@@ -53,12 +53,26 @@ pub enum TooFine {
 }
 
 /// The paper's rule: every part `ceil(extent / parts)`, the last what is left.
-fn equal(extent: usize, parts: usize) -> Option<Vec<usize>> {
+pub fn equal(extent: usize, parts: usize) -> Option<Vec<usize>> {
     let step = extent.div_ceil(parts);
     if (parts - 1) * step >= extent {
         return None;
     }
     Some((0..parts).map(|i| i * step).chain([extent]).collect())
+}
+
+/// Cuts `extent` rows (columns), at least as many as there are `shares`, in proportion to the shares; no part is empty.
+pub fn even(extent: usize, shares: &[u64]) -> Vec<usize> {
+    let (all, parts) = (shares.iter().sum(), shares.len());
+    let (mut before, mut cuts) = (0, vec![0]);
+    for (p, share) in shares.iter().enumerate().take(parts.saturating_sub(1)) {
+        before += share;
+        let latest = extent.saturating_sub(parts - p - 1);
+        let wanted = balance::even_cut(before, all, extent);
+        cuts.push(wanted.min(latest).max(cuts[p] + 1));
+    }
+    cuts.push(extent);
+    cuts
 }
 
 /// The cut list of one axis on the coarsest output: `parts + 1` positions from 0 to its extent.

@@ -42,6 +42,13 @@ fn grids_and_ends(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> {
             cuts: o.cuts.len(),
         });
     }
+    let policies = o.borders.len();
+    if policies > 1 && policies != o.cuts.len() {
+        return Err(PlanError::BorderCount {
+            policies,
+            cuts: o.cuts.len(),
+        });
+    }
     let layers = graph.layers.len();
     // With an offload point every grid is checked against its stage, which says what fits.
     let open = o.offload.is_none() && o.cuts.is_empty();

@@ -13,7 +13,7 @@ use crate::{
 use tessera_plan::{
     dataflow::TaskGraph,
     graph::{Graph, NodeIx, TensorIx},
-    plan::{Board, Dataflow, ElementType, Plan, SCHEMA_VERSION, Split, Tail, Tensor},
+    plan::{Board, Border, Dataflow, ElementType, Plan, SCHEMA_VERSION, Split, Tail, Tensor},
 };
 use tessera_plan_text::PlanText;
 
@@ -100,9 +100,12 @@ fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanE
             stages::cut_channels(graph, stage, grid[1], o)?
         } else {
             let network = stage.network(graph);
-            match &cuts.shares[i] {
-                Some(shares) => stages::grid_parts_by(network, stage, shares)?,
-                None => stages::grid_parts(network, stage, *grid, o.split)?,
+            match (&cuts.shares[i], cuts.borders[i]) {
+                (Some(lengths), Border::Exchange) => {
+                    stages::grid_parts_at(network, stage, lengths)?
+                }
+                (Some(shares), _) => stages::grid_parts_by(network, stage, shares)?,
+                (None, _) => stages::grid_parts(network, stage, *grid, o.split)?,
             }
         });
         if let Some(made) = stage.sums {
@@ -149,14 +152,14 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
     let stages_data = (stages
         .iter()
         .zip(parts)
-        .zip(cuts.grids.iter().zip(&cuts.shares)))
-    .map(|((stage, [ys, xs]), (grid, shares))| {
+        .zip(cuts.grids.iter().zip(cuts.shares.iter().zip(&cuts.borders))))
+    .map(|((stage, [ys, xs]), (grid, (shares, border)))| {
         let split = match shares {
             _ if !stage.ranges.is_empty() => Split::Channels,
-            Some(_) => Split::Speed,
-            None => o.split,
+            Some(_) if *border == Border::Recompute => Split::Speed,
+            _ => o.split,
         };
-        stages::stage_data(graph, stage, *grid, split, [ys, xs])
+        stages::stage_data(graph, stage, *grid, (split, *border), [ys, xs])
     })
     .collect();
     let mut tensors = stages::boundary_tensors(graph, outputs, tail, o.stored(graph));

@@ -17,7 +17,7 @@ use crate::{
     model::Model,
     options::PlanOptions,
     search,
-    stages::StageCuts,
+    stages::{StageCuts, exchanged},
 };
 pub use crate::{
     error::PlanError,
@@ -79,6 +79,7 @@ fn plan_as_asked(model: &Model, o: &PlanOptions) -> Result<Plan, PlanError> {
             if o.split == Split::Speed {
                 cuts.by_speed(&cost::rates(&model.graph, o));
             }
+            let cuts = exchanged(&model.graph, (o.dump, o.split), &cuts, &o.borders)?;
             exactly(model, o, &cuts)?
         }
         Asked::Search { grids, ends } => searched(model, o, grids, ends)?,

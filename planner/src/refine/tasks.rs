@@ -53,7 +53,8 @@ fn parts(graph: &Graph, layered: &StageGraph, stage: &Stage) -> Option<[AxisPart
         rises.then(|| stages::of_cut(graph, layered, axis, &cut))
     };
     let [ys, xs] = [axis(Axis::Y)?, axis(Axis::X)?];
-    let again = stages::stage_data(graph, layered, stage.grid, stage.split, [&ys, &xs]);
+    let how = (stage.split, stage.border);
+    let again = stages::stage_data(graph, layered, stage.grid, how, [&ys, &xs]);
     let macs = |s: &Stage| s.tiles.iter().map(|t| t.macs).collect::<Vec<_>>();
     (macs(&again) == macs(stage)).then_some([ys, xs])
 }

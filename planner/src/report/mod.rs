@@ -1,6 +1,7 @@
 //! What a plan tells people: stages, chain classes, multiply-adds, bytes, memory, reasons.
 
 mod boards;
+mod borders;
 mod layers;
 
 use std::fmt::Write as _;
@@ -31,6 +32,7 @@ pub fn render(plan: &Plan, graph: &Graph) -> String {
     s += &classes(plan);
     s += &layers::render(plan, graph);
     s += &traffic(plan);
+    s += &borders::render(plan, graph);
     s += &with_reuse(plan, graph);
     s += &memory_of_nodes(plan);
     s += &time(plan);

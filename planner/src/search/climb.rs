@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::{candidate::Candidate, evaluate::Evaluator, given::Given};
 use crate::stages::{Shares, StageCuts, shares};
+use tessera_plan::plan::Border;
 
 /// Least part of the price by which a step must help.
 const GAIN_MIN: f64 = 1e-3;
@@ -55,6 +56,10 @@ impl Moves<'_> {
     /// The plans around a plan, each once, without the plan itself.
     fn around(&self, cuts: &StageCuts) -> Vec<StageCuts> {
         let mut list = Vec::new();
+        // Stages that were taken apart for their halos belong together.
+        if cuts.borders.contains(&Border::Exchange) {
+            return list;
+        }
         if self.given.ends.as_ref().is_none_or(|ends| ends.len() == 1) && self.given.more_stages {
             self.other_cuts(cuts, &mut list);
         }
@@ -98,6 +103,7 @@ impl Moves<'_> {
                     joined.grids.remove(removed);
                     joined.shares.remove(removed);
                     joined.channels.remove(removed);
+                    joined.borders.remove(removed);
                     list.push(joined);
                 }
             }
@@ -108,6 +114,7 @@ impl Moves<'_> {
                     split.grids.insert(i, cuts.grids[i]);
                     split.shares.insert(i, cuts.shares[i].clone());
                     split.channels.insert(i, cuts.channels[i]);
+                    split.borders.insert(i, cuts.borders[i]);
                     list.push(split);
                 }
             }

@@ -94,15 +94,16 @@ impl Evaluator<'_> {
 
     /// The stages of a plan.
     pub fn tiled(&self, cuts: &StageCuts) -> Option<Vec<Arc<TiledStage>>> {
-        let grids = cuts.grids.iter().zip(&cuts.shares);
+        let grids = cuts.grids.iter().zip(cuts.shares.iter().zip(&cuts.borders));
         let stages = cuts.spans().zip(grids);
         stages
-            .map(|((first, end), (grid, shares))| {
+            .map(|((first, end), (grid, (shares, border)))| {
                 self.stages.get(&StageKey {
                     first,
                     end,
                     grid: *grid,
                     shares: shares.clone(),
+                    border: *border,
                 })
             })
             .collect()

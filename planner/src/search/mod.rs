@@ -7,14 +7,16 @@
 //!    neither a grid nor a stage: the gateway can always compute everything.
 //! 4. `climb` improves the best of several sorts of plans step by step: stages get other ends and grids of their own, and,
 //!    where boards differ, tiles by speed.
-//! 5. The best plans get homes that are looked for at length.
-//! 6. `choice` takes the best plan whose built form keeps the memory limit, or a plan with fewer stages that is at
+//! 5. `borders` adds the best plans with halos that are exchanged.
+//! 6. The best plans get homes that are looked for at length.
+//! 7. `choice` takes the best plan whose built form keeps the memory limit, or a plan with fewer stages that is at
 //!    most 1 % slower: the model is too inexact for so small a gain to pay for a boundary. The one-stage plans are always
 //!    among the timed plans, so the choice is at most 1 % slower than the best one-stage plan.
-//! 7. `bound` says what no plan can beat, `what_if` what other boards and links would bring; `why` puts it into words.
+//! 8. `bound` says what no plan can beat, `what_if` what other boards and links would bring; `why` puts it into words.
 //!
 //! The result does not depend on the number of threads: every list has a fixed order.
 
+mod borders;
 mod bound;
 mod candidate;
 mod choice;
@@ -85,6 +87,7 @@ pub(crate) fn candidates<'a>(
     }
     let climbed = found.climbed(given);
     found.add(climbed);
+    found.with_borders();
     if o.placement == Placement::Home {
         let polished = found.at_best_homes();
         found.add(polished);

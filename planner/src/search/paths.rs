@@ -2,6 +2,7 @@
 
 use super::stages::{StageKey, Stages, TiledStage};
 use crate::options::PlanOptions;
+use tessera_plan::plan::Border;
 
 /// Weights and limits of the rough costs, which rank cut lists before the schedule times them.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,7 @@ pub(super) fn cheapest(
                 end: points[j],
                 grid,
                 shares: None,
+                border: Border::Recompute,
             };
             let Some(stage) = stages.get(&key) else {
                 continue;

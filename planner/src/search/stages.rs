@@ -19,7 +19,7 @@ use crate::{
 };
 use tessera_plan::{
     graph::{Graph, TensorIx},
-    plan::{Split, Stage},
+    plan::{Border, Split, Stage},
     region::Region,
 };
 
@@ -59,10 +59,11 @@ pub(super) struct StageKey {
     pub end: usize,
     pub grid: [usize; 2],
     pub shares: Option<Shares>,
+    pub border: Border,
 }
 
-/// An axis of a stage that is cut in parts of these shares, or in so many parts.
-type AxisKey = (usize, usize, bool, usize, Vec<u64>);
+/// An axis of a stage that is cut in parts of these shares, or in so many parts, for such a border.
+type AxisKey = (usize, usize, bool, usize, Vec<u64>, Border);
 
 /// Values that are made at first use. Two threads may make one at the same time; they make the same.
 struct Known<K, V>(Mutex<HashMap<K, V>>);
@@ -165,13 +166,13 @@ impl<'a> Stages<'a> {
         let is_x = axis == Axis::X;
         let parts = key.grid[usize::from(is_x)];
         let shares = (key.shares.as_ref()).map_or_else(Vec::new, |s| s[usize::from(is_x)].clone());
-        let axis_key = (key.first, key.end, is_x, parts, shares);
+        let axis_key = (key.first, key.end, is_x, parts, shares, key.border);
         self.axes.get(&axis_key, || {
             let shares = &axis_key.4;
-            let cut = if shares.is_empty() {
-                stages::parts(self.graph, stage, axis, parts, self.o.split)
-            } else {
-                stages::parts_by(self.graph, stage, axis, shares)
+            let cut = match (shares.is_empty(), key.border) {
+                (true, _) => stages::parts(self.graph, stage, axis, parts, self.o.split),
+                (_, Border::Exchange) => Ok(stages::parts_at(self.graph, stage, axis, shares)),
+                _ => stages::parts_by(self.graph, stage, axis, shares),
             };
             cut.ok().map(Arc::new)
         })
@@ -180,7 +181,10 @@ impl<'a> Stages<'a> {
     fn tiled(&self, key: &StageKey) -> Result<TiledStage, PlanError> {
         let (graph, o, grid) = (self.graph, self.o, key.grid);
         let stage = self.stage_graph(key.first, key.end)?;
-        let split = key.shares.as_ref().map_or(o.split, |_| Split::Speed);
+        let split = match (&key.shares, key.border) {
+            (Some(_), Border::Recompute) => Split::Speed,
+            _ => o.split,
+        };
         stages::check_grid(graph, &stage, grid, split)?;
         let axis = |axis| self.axis(&stage, key, axis);
         let (Some(ys), Some(xs)) = (axis(Axis::Y), axis(Axis::X)) else {
@@ -189,7 +193,7 @@ impl<'a> Stages<'a> {
                 largest: [1, 1],
             });
         };
-        let data = stages::stage_data(graph, &stage, grid, split, [&ys, &xs]);
+        let data = stages::stage_data(graph, &stage, grid, (split, key.border), [&ys, &xs]);
         let times: Vec<Vec<TaskTime>> = (self.kinds.boards.iter())
             .map(|board| {
                 let layers = LayerTimes::new(graph, o, board);

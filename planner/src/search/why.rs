@@ -7,7 +7,10 @@ use crate::{
     stages::StageCuts,
     text::{bytes, count, plural},
 };
-use tessera_plan::{dataflow::TaskGraph, plan::Estimates};
+use tessera_plan::{
+    dataflow::TaskGraph,
+    plan::{Border, Estimates},
+};
 
 /// Names a plan, as `3x2 in 4 stages (cuts 4,8,12,16)`, `5x5 up to layer 15`, `everything on the gateway`.
 fn name(cuts: &StageCuts) -> String {
@@ -15,9 +18,15 @@ fn name(cuts: &StageCuts) -> String {
         return "everything on the gateway".into();
     }
     let last = cuts.offload().saturating_sub(1);
-    let by_speed = |shares: &Option<_>| if shares.is_some() { " by speed" } else { "" };
-    let shown = |(grid, shares): (String, &Option<_>)| format!("{grid}{}", by_speed(shares));
-    let grids = cuts.grid_names().into_iter().zip(&cuts.shares);
+    let how = |shares: &Option<_>, border: &Border| match (border, shares) {
+        (Border::Exchange, _) => " exchanged",
+        (_, Some(_)) => " by speed",
+        _ => "",
+    };
+    let shown =
+        |(grid, (shares, border)): (String, (&_, &_))| format!("{grid}{}", how(shares, border));
+    let stages = cuts.shares.iter().zip(&cuts.borders);
+    let grids = cuts.grid_names().into_iter().zip(stages);
     let grids: Vec<String> = grids.map(shown).collect();
     let grids = if grids.iter().all(|g| *g == grids[0]) {
         grids[0].clone()
@@ -37,7 +46,7 @@ fn name(cuts: &StageCuts) -> String {
 
 impl Found<'_> {
     /// Names a plan and its expected time.
-    fn shown(&self, c: &Candidate) -> String {
+    pub(super) fn shown(&self, c: &Candidate) -> String {
         let frames = match self.o.goal {
             Goal::Latency => String::new(),
             _ => format!(", {:.2} frames a second", 1.0 / c.seconds.period.max(1e-9)),
@@ -66,6 +75,7 @@ impl Found<'_> {
         why.extend(self.left_out(best));
         why.extend(self.faster(choice));
         why.extend(self.next_best(choice));
+        why.extend(self.other_border(choice));
         if o.boards.iter().any(|b| b.team.min(b.cores) > 1) {
             why.push(self.use_of_cores(choice));
         }

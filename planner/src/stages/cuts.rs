@@ -1,6 +1,7 @@
 //! Where stages end, and their grids: a plan before its geometry.
 
 use super::shares::{Shares, shares};
+use tessera_plan::plan::Border;
 
 /// The ends and grids of a plan's stages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,10 +10,13 @@ pub struct StageCuts {
     pub ends: Vec<usize>,
     /// Rows and columns of each stage's tiles.
     pub grids: Vec<[usize; 2]>,
-    /// Shares of each stage's rows and columns, if they differ.
+    /// Shares of each stage's rows and columns, if they differ. With [`Border::Exchange`], the rows and columns of the
+    /// coarsest output themselves.
     pub shares: Vec<Option<Shares>>,
     /// Whether each stage's tiles are ranges of channels: as many as its grid has columns.
     pub channels: Vec<bool>,
+    /// How each stage's tiles get their halo.
+    pub borders: Vec<Border>,
 }
 
 impl StageCuts {
@@ -26,11 +30,13 @@ impl StageCuts {
     pub fn equal(ends: Vec<usize>, grids: Vec<[usize; 2]>) -> Self {
         let shares = vec![None; ends.len()];
         let channels = vec![false; ends.len()];
+        let borders = vec![Border::Recompute; ends.len()];
         Self {
             ends,
             grids,
             shares,
             channels,
+            borders,
         }
     }
 
@@ -59,6 +65,22 @@ impl StageCuts {
     pub fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
         let firsts = std::iter::once(0).chain(self.ends.iter().copied());
         firsts.zip(self.ends.iter().copied())
+    }
+
+    /// Adds a stage behind the others.
+    pub fn push(
+        &mut self,
+        end: usize,
+        grid: [usize; 2],
+        shares: Option<Shares>,
+        channels: bool,
+        border: Border,
+    ) {
+        self.ends.push(end);
+        self.grids.push(grid);
+        self.shares.push(shares);
+        self.channels.push(channels);
+        self.borders.push(border);
     }
 
     /// Number of tiles of all stages.

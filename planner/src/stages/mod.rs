@@ -3,6 +3,7 @@
 mod chains;
 mod channels;
 mod cuts;
+mod exchange;
 mod parts;
 mod ranges;
 mod shares;
@@ -13,7 +14,11 @@ pub use self::{
     chains::{Parted, tail_spec, team, tile_chain, tile_spec, whole_maps},
     channels::cut_channels,
     cuts::{StageCuts, grid_name},
-    parts::{AxisParts, check_grid, grid_parts, grid_parts_by, of_cut, parts, parts_by},
+    exchange::{exchanged, exchanged_parts},
+    parts::{
+        AxisParts, check_grid, grid_parts, grid_parts_at, grid_parts_by, of_cut, parts, parts_at,
+        parts_by,
+    },
     ranges::{Narrowed, narrowed, read_sums},
     shares::{Shares, shares},
     split::{stages, wanted},

@@ -114,6 +114,32 @@ pub fn grid_parts_by(
     Ok([axis(Axis::Y, ys)?, axis(Axis::X, xs)?])
 }
 
+/// Cuts rows and columns of a stage into parts of `lengths` rows and columns of its coarsest output.
+///
+/// # Errors
+/// As [`check_grid`].
+pub fn grid_parts_at(
+    graph: &Graph,
+    stage: &StageGraph,
+    lengths: &Shares,
+) -> Result<[AxisParts; 2], PlanError> {
+    let [ys, xs] = lengths;
+    check_grid(graph, stage, [ys.len(), xs.len()], Split::Balanced)?;
+    let axis = |axis, lengths| parts_at(graph, stage, axis, lengths);
+    Ok([axis(Axis::Y, ys), axis(Axis::X, xs)])
+}
+
+/// Cuts one axis of a stage into parts of `lengths` rows (columns) of its coarsest output, as many as it has.
+pub fn parts_at(graph: &Graph, stage: &StageGraph, axis: Axis, lengths: &[u64]) -> AxisParts {
+    let mut end = 0;
+    let behind = lengths.iter().map(|n| {
+        end += usize::try_from(*n).unwrap_or(usize::MAX);
+        end
+    });
+    let cut: Vec<usize> = std::iter::once(0).chain(behind).collect();
+    of_cut(graph, stage, axis, &cut)
+}
+
 /// Cuts one axis of a stage and finds the classes of its parts.
 ///
 /// # Errors

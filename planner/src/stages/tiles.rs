@@ -19,7 +19,7 @@ pub fn stage_data(
     graph: &Graph,
     stage: &StageGraph,
     grid: [usize; 2],
-    split: Split,
+    (split, border): (Split, Border),
     [ys, xs]: [&AxisParts; 2],
 ) -> Stage {
     let parts = narrowed(graph, stage);
@@ -57,7 +57,7 @@ pub fn stage_data(
         end_layer: stage.end_layer,
         grid,
         split,
-        border: Border::Recompute,
+        border,
         inputs: stage.inputs.clone(),
         outputs: stage.outputs.clone(),
         tiles,

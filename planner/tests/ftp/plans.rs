@@ -4,11 +4,11 @@
 mod memory;
 mod steps;
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet};
 
 use tessera_plan::{
     graph::{Graph, NodeIx, TensorIx},
-    plan::{Chain, Plan, Split, Stage},
+    plan::{Border, Chain, Plan, Split, Stage},
     region::Region,
 };
 use tessera_planner::{
@@ -55,6 +55,10 @@ fn plan(net: &Net, graph: &Graph) -> Result<Plan, PlanError> {
         grids,
         cuts,
         split,
+        borders: match net.cuts % 4 {
+            1 => vec![Border::Exchange],
+            _ => Vec::new(),
+        },
         // Two plans of three roll rows: in the planner's blocks, or in low ones of any height.
         rows: match net.cuts % 3 {
             0 => Rows::Whole,
@@ -71,6 +75,7 @@ fn random_plans_are_exact() {
     let (planned, stages, refused) = (Cell::new(0), Cell::new(0), Cell::new(0));
     // Steps that write into a concatenation, and such that find all of it there.
     let (parts, whole) = (Cell::new(0), Cell::new(0));
+    let exchanged = Cell::new(0);
     runner(1500)
         .run(&any_net(), |net| {
             let (text, graph) = net.build();
@@ -85,6 +90,10 @@ fn random_plans_are_exact() {
             planned.set(planned.get() + 1);
             for (i, stage) in plan.dataflow.stages.iter().enumerate() {
                 covers_once(&graph, stage);
+                if stage.border == Border::Exchange {
+                    computes_once(&graph, stage, &text);
+                    exchanged.set(exchanged.get() + 1);
+                }
                 for target in plan.target.values() {
                     tiles(&graph, stage, &target.stages[i], &text);
                 }
@@ -108,6 +117,8 @@ fn random_plans_are_exact() {
         planned > 1200 && stages > planned + 400,
         "{planned} plans of {stages} stages, {refused} refusals: the nets became too tame"
     );
+    let exchanged = exchanged.get();
+    assert!(exchanged > 400, "{exchanged} stages exchange halos");
     let (parts, whole) = (parts.get(), whole.get());
     assert!(
         parts > 100 && whole > 5,
@@ -132,6 +143,32 @@ fn covers_once(graph: &Graph, stage: &Stage) {
     assert_eq!(stage.tiles.len(), stage.grid[0] * stage.grid[1]);
     for (i, tile) in stage.tiles.iter().enumerate() {
         assert_eq!((tile.row, tile.col), (i / stage.grid[1], i % stage.grid[1]));
+    }
+}
+
+/// Tiles of a stage that exchanges halos compute no pixel of any layer twice.
+fn computes_once(graph: &Graph, stage: &Stage, text: &str) {
+    let inside = |n: &NodeIx| (stage.first_layer..stage.end_layer).contains(&graph.nodes[*n].layer);
+    let nodes: Vec<NodeIx> = graph.node_ixs().filter(inside).collect();
+    let mut painted: BTreeSet<(TensorIx, i64, i64)> = BTreeSet::new();
+    for tile in &stage.tiles {
+        let outputs = stage
+            .outputs
+            .iter()
+            .copied()
+            .zip(tile.outputs.iter().copied());
+        let outputs: Vec<(TensorIx, Region)> = outputs.collect();
+        let boxes = oracle::boxes(graph, &nodes, &outputs);
+        for n in &nodes {
+            let t = TensorIx::node(*n);
+            for (y, x) in boxes.get(&t).into_iter().flat_map(|b| b.pixels()) {
+                assert!(
+                    painted.insert((t, y, x)),
+                    "{} at {y}, {x}\n{text}",
+                    graph.nodes[*n].name
+                );
+            }
+        }
     }
 }
 

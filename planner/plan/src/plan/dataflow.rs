@@ -46,13 +46,19 @@ pub struct Tensor {
     pub element: ElementType,
 }
 
-/// How tiles get their halo.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How tiles of a stage get what they need beyond their own shares of its maps (`docs/borders.md`). A stage names its
+/// policy, so policies that need more of a task have their place here.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Border {
     /// Every tile computes its own halo (FTP).
     #[default]
     Recompute,
+    /// The stage needs a halo of its inputs alone, which tiles fetch from other tiles of the stages before it. Nothing
+    /// is computed twice.
+    Exchange,
 }
 
 /// What a grid cuts, and where.
