@@ -93,6 +93,9 @@ impl<'a> Package<'a> {
         if let Some(layout) = program::layout(&scope) {
             self.add_to(&mut place, "layout", layout)?;
         }
+        if let Some(scales) = program::scales(&scope) {
+            self.add_to(&mut place, "scales", scales)?;
+        }
         let Some(module) = module else {
             self.modules.extend(place.modules);
             return Ok(quote!(program::PROGRAM));
@@ -152,7 +155,8 @@ impl<'a> Package<'a> {
                 chain.name,
                 if tiles == 1 { "tile" } else { "tiles" }
             );
-            let (module, kernels) = chain::emit(scope, chain, &title);
+            let (module, kernels) =
+                chain::emit(scope, chain, [&stage.inputs, &stage.outputs], &title);
             self.kernels.extend(kernels);
             let path = format!("{}/s{number}/{}.rs", place.dir, snake(&chain.name));
             self.add(&path, module)?;
@@ -174,7 +178,12 @@ impl<'a> Package<'a> {
             "Tail: layers {}..{} on the gateway.",
             tail.first_layer, tail.end_layer
         );
-        let (module, kernels) = chain::emit(scope, &scope.parts.tail, &title);
+        let (module, kernels) = chain::emit(
+            scope,
+            &scope.parts.tail,
+            [&tail.inputs, &tail.outputs],
+            &title,
+        );
         self.kernels.extend(kernels);
         self.add_to(place, "tail", module)
     }

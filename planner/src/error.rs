@@ -81,6 +81,19 @@ pub enum PlanError {
         /// Number of cuts.
         cuts: usize,
     },
+    /// Objects of bytes are asked for without ranges of their values.
+    #[error(
+        "--wire u8 needs the ranges of every channel: give --calibrate-on DIR, a folder of pictures like those to come, or --wire f16"
+    )]
+    NoRanges,
+    /// The ranges that were measured lack a tensor that is to be of bytes.
+    #[error(
+        "--wire u8: calibration has not seen all channels of layer {layer}'s output; give that stage f16"
+    )]
+    NoRange {
+        /// The layer.
+        layer: i32,
+    },
     /// The number of border policies is neither 1 nor the number of stages.
     #[error(
         "--border names {policies} policies: name one for all stages, or one per stage of --cuts, which has {cuts}"

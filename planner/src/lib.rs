@@ -22,6 +22,7 @@ pub mod model;
 pub mod names;
 pub mod options;
 pub mod packing;
+pub mod ranges;
 pub mod refine;
 pub mod report;
 mod rows;

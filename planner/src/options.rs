@@ -1,5 +1,7 @@
 //! What flags ask of a plan.
 
+use std::sync::Arc;
+
 use tessera_plan::{
     graph::Graph,
     plan::{Border, Placement, Split},
@@ -8,6 +10,7 @@ use tessera_plan::{
 use crate::{
     boards::Board,
     kernel::{Family, Storage, Wanted, winograd::TILES},
+    ranges::Ranges,
     wire::{Elements, Wire},
 };
 
@@ -40,6 +43,8 @@ pub struct PlanOptions {
     /// Element types of frames and objects: bytes and half precision unless flags ask for others. `exact` overrides
     /// them with float32: see [`PlanOptions::stored`].
     pub wire: Wire,
+    /// Ranges of values on calibration pictures, which objects of bytes need.
+    pub ranges: Option<Arc<Ranges>>,
     /// The policy by which nodes share tasks.
     pub placement: Placement,
     /// How rows move through chains.
@@ -107,6 +112,7 @@ impl PlanOptions {
             goal: Goal::Latency,
             exact: false,
             wire: Wire::default(),
+            ranges: None,
             placement: Placement::default(),
             rows: Rows::Rolling,
             kernels: Family::Auto,

@@ -13,7 +13,8 @@ pub struct Wire {
     /// Element type of frames. [`ElementType::U8`] holds the values of pictures, between 0 and 1. `None`: bytes for
     /// networks that take pictures, which have one channel or three, and float32 for others.
     pub frames: Option<ElementType>,
-    /// Element types of the stages' outputs: one for all stages, or one per stage.
+    /// Element types of the stages' outputs: one for all stages, or one per stage. What the network hands over is in
+    /// half precision where [`ElementType::U8`] is asked for.
     pub objects: Vec<ElementType>,
 }
 
@@ -86,7 +87,11 @@ impl<'a> Elements<'a> {
                 many.get(self.ends.partition_point(|end| *end <= layer))
             }
         };
-        one.copied().unwrap_or_default()
+        match one.copied().unwrap_or_default() {
+            // Boxes are decoded from these values.
+            ElementType::U8 if self.graph.outputs.contains(&tensor) => ElementType::F16,
+            element => element,
+        }
     }
 
     /// Element type of a tensor that crosses a boundary. `made` are the tensors that stages make. Tensors that
@@ -155,5 +160,17 @@ mod tests {
             Elements::floats(&graph).read(TensorIx::INPUT),
             ElementType::F32
         );
+    }
+
+    #[test]
+    fn the_networks_outputs_are_never_bytes() {
+        let graph = graph();
+        let wire = Wire {
+            objects: vec![ElementType::U8],
+            ..Wire::default()
+        };
+        let elements = Elements::new(&graph, &wire, &[]);
+        assert_eq!(elements.read(node(1)), ElementType::U8);
+        assert_eq!(elements.read(node(2)), ElementType::F16);
     }
 }

@@ -6,7 +6,8 @@
 //! | `f16` | itself | to nearest, ties to even; what is too large is infinite |
 //! | `f32` | itself | itself, bit for bit |
 //!
-//! A byte that is read and written again is the same byte.
+//! A byte that is read and written again is the same byte. Bytes of other tensors than frames have scales:
+//! [`crate::scales`].
 
 use std::borrow::Cow;
 

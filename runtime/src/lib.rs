@@ -12,6 +12,7 @@ pub mod io;
 pub mod order;
 pub mod profile;
 pub mod program;
+pub mod scales;
 pub mod strip;
 pub mod team;
 pub mod weights;

@@ -4,6 +4,8 @@
 //! tensors and calls [`TaskSpec::run`]. Layers and tiles stand here as names for people, in dumps and
 //! reports ([`TensorSpec::layer`], [`TaskSpec::row`], [`TaskSpec::col`]); nothing is decided by them.
 
+use std::borrow::Cow;
+
 pub use tessera_plan::{
     dataflow::Port,
     decoding::{HeadKind, NmsKind},
@@ -16,7 +18,8 @@ use tessera_plan::{
     region::Shape,
 };
 
-use crate::io::TaskIo;
+pub use crate::scales::Scales;
+use crate::{element, io::TaskIo};
 
 /// An emitted crate, as the runtime sees it.
 #[derive(Debug)]
@@ -68,12 +71,27 @@ pub struct TensorSpec {
     pub c: usize,
     /// How the tensor's objects store values, in slots and on the wire.
     pub element: ElementType,
+    /// What bytes stand for, if the tensor is of bytes and not the network's input.
+    pub scales: Option<&'static Scales>,
 }
 
 impl TensorSpec {
     /// Bytes of the whole packed tensor.
     pub const fn bytes(&self) -> usize {
         self.region().len() * self.element.bytes()
+    }
+
+    /// The values of the whole packed tensor `map`.
+    ///
+    /// # Panics
+    /// As [`element::values`]; and if a tensor with scales is not of bytes.
+    pub fn values<'m>(&self, map: &'m [u8]) -> Cow<'m, [f32]> {
+        let Some(scales) = self.scales else {
+            return element::values(self.element, map);
+        };
+        let mut values = vec![0.0; map.len()];
+        scales.load(map, &mut values);
+        values.into()
     }
 
     /// The region of the whole tensor.

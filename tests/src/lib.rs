@@ -11,6 +11,7 @@ pub mod model;
 pub mod precision;
 pub mod random;
 pub mod random_net;
+pub mod ranges;
 pub mod reference;
 pub mod relay;
 pub mod rig;

@@ -71,6 +71,7 @@ fn program(graph: &graph::Graph) -> Program {
         w: s.w,
         c: s.c,
         element: ElementType::F32,
+        scales: None,
     };
     let mut tensors = vec![spec(-1, graph.input)];
     let mut heads = Vec::new();

@@ -20,7 +20,7 @@ use crate::{
     out::{note, outln},
     plan,
     progress::Step,
-    start, workspace,
+    ranges, start, workspace,
 };
 
 /// The target folder that all emitted crates share, so that the runtime is compiled once.
@@ -141,6 +141,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = plan::options(&args.plan, &args.model, false)?;
     let options = measured::refined(options, &args.plan.from_run, &loaded.model)?;
+    let options = ranges::calibrated(options, args.plan.calibrate_on.as_deref(), &loaded)?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
     let out = workspace::root().join("generated").join(&made.name);

@@ -42,7 +42,7 @@ fn typed(value: &Value, hint: ValueHint) -> Option<String> {
     match value {
         Value::Null | Value::Bool(false) => None,
         Value::Bool(true) => Some(String::new()),
-        Value::String(path) if hint == ValueHint::FilePath => {
+        Value::String(path) if matches!(hint, ValueHint::FilePath | ValueHint::DirPath) => {
             let name = Path::new(path).file_name();
             Some(name.map_or_else(|| path.clone(), |n| n.to_string_lossy().into_owned()))
         }
@@ -90,6 +90,7 @@ mod tests {
              --rate 38.4Mbit --delay 15ms",
             "cargo xtask plan --model a.cfg --goal fps=1.5 --exact --cluster cluster.toml",
             "cargo xtask plan --model a.cfg --placement steal --edges 3",
+            "cargo xtask plan --model a.cfg --wire u8,f16 --calibrate-on pictures --edges 3",
             "cargo xtask plan --model a.cfg --grid 3x3 --cuts 4,8 --border recompute,exchange --edges 3",
             "cargo xtask plan --model a.cfg --edges 3 --from-run plan.toml,edge1.json",
         ] {
@@ -98,7 +99,7 @@ mod tests {
         // Every flag occurs above.
         let declared = PlanArgs::augment_args(ModelArgs::augment_args(Command::new("plan")));
         let names: BTreeSet<&str> = declared.get_arguments().filter_map(Arg::get_long).collect();
-        let seen = "model weights darknet grid offload cuts split border goal placement exact wire frame-format no-rolling row-block kernels costs \
+        let seen = "model weights darknet grid offload cuts split border goal placement exact wire calibrate-on frame-format no-rolling row-block kernels costs \
             tiles weights-format edges workers gateway-workers team memory target rate delay cluster from-run";
         assert_eq!(names, seen.split_whitespace().collect());
     }

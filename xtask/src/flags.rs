@@ -95,6 +95,8 @@ pub enum WireFlag {
     F16,
     /// As they are computed
     F32,
+    /// Bytes, with a scale per channel from --calibrate-on: half of f16's bytes. What the network hands over is f16
+    U8,
 }
 
 /// How tiles get what they need beyond their own shares of a stage's maps.
@@ -255,6 +257,10 @@ pub struct PlanArgs {
         help_heading = "Frames and objects"
     )]
     pub wire: Vec<WireFlag>,
+    /// Folder of pictures on which the network runs first, for the ranges of --wire u8
+    #[arg(long, value_name = "DIR", conflicts_with = "exact", help_heading = "Frames and objects", value_hint = ValueHint::DirPath)]
+    #[serde(serialize_with = "lossy_or_none")]
+    pub calibrate_on: Option<PathBuf>,
     /// How frames are stored [default: u8, and f32 with --exact, with --input-f32, and for networks that take no
     /// pictures]
     #[arg(

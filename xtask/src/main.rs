@@ -29,6 +29,7 @@ mod out;
 mod plan;
 mod predicted;
 mod progress;
+mod ranges;
 mod run;
 mod start;
 mod summary;

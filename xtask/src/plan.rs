@@ -25,7 +25,7 @@ use crate::{
     names,
     out::{note, outln},
     progress::Step,
-    workspace,
+    ranges, workspace,
 };
 
 /// The grids that `--grid` names, and for each whether its columns are ranges of channels.
@@ -88,6 +88,7 @@ fn wire(args: &PlanArgs) -> Wire {
     let objects = args.wire.iter().map(|f| match f {
         WireFlag::F32 => ElementType::F32,
         WireFlag::F16 => ElementType::F16,
+        WireFlag::U8 => ElementType::U8,
     });
     Wire {
         frames: args.frame_format.map(|f| match f {
@@ -171,6 +172,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         goal: goal(args.goal.as_deref())?,
         exact: args.exact,
         wire: wire(args),
+        ranges: None,
         placement,
         rows,
         kernels,
@@ -218,6 +220,7 @@ pub fn run(args: &PlanCommand) -> Result<()> {
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = options(&args.plan, &args.model, false)?;
     let options = measured::refined(options, &args.plan.from_run, &loaded.model)?;
+    let options = ranges::calibrated(options, args.plan.calibrate_on.as_deref(), &loaded)?;
     let plan = make_plan(&loaded.model, &options)?;
     let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
     let out: PathBuf = args

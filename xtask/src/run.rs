@@ -24,7 +24,7 @@ use crate::{
     plan,
     predicted::Comparison,
     progress::Step,
-    start, summary, workspace,
+    ranges, start, summary, workspace,
 };
 
 /// Checks inputs before minutes are spent on planning and compiling.
@@ -172,6 +172,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     };
     check_inputs(&inputs, reading, &loaded.model.graph)?;
     let options = measured::refined(options, &flags.from_run, &loaded.model)?;
+    let options = ranges::calibrated(options, flags.calibrate_on.as_deref(), &loaded)?;
     let made = plan::make_plan(&loaded.model, &options)?;
     let targets = options.targets();
     let built: Vec<Built> = (targets.iter())

@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_plan::plan::{Chain, ConvKernel};
+use tessera_plan::{
+    graph::TensorIx,
+    plan::{Chain, ConvKernel},
+};
 
 use crate::{
     cpu, header,
@@ -20,11 +23,12 @@ use crate::{
 };
 use operations::Operations;
 
-/// Emits `chain`, whose module docs begin with `title`; with the kernels that it calls and the number of
+/// Emits `chain`, which reads the first of `ports` and makes the second, and whose module docs begin with `title`; with the kernels that it calls and the number of
 /// existing channels of each.
 pub(crate) fn emit(
     scope: &Scope,
     chain: &Chain,
+    ports: [&[TensorIx]; 2],
     title: &str,
 ) -> (Module, BTreeSet<(ConvKernel, usize)>) {
     let uses = Uses::default();
@@ -34,7 +38,7 @@ pub(crate) fn emit(
         .enumerate()
         .map(|(i, step)| (!step.is_there()).then(|| layer::emit(scope, chain, i, &uses)))
         .collect();
-    let ops = Operations::new(chain, &layers, &uses);
+    let ops = Operations::new(scope, chain, ports, &layers, &uses);
     let drive = drive::emit(&chain.order, &ops, &uses);
 
     let mut docs = header::docs(title, scope.plan, scope.target);

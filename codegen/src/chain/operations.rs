@@ -2,27 +2,51 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tessera_plan::plan::{Chain, Place};
+use tessera_plan::{
+    graph::TensorIx,
+    plan::{Chain, Place},
+};
 
 use super::buffers::view;
 use crate::{
     layer::Layer,
     names::{buffer, int},
+    program,
+    scope::Scope,
     uses::Uses,
 };
 
 /// What every operation does with given rows.
 pub(super) struct Operations<'a> {
     chain: &'a Chain,
+    /// Per input, and per output, its scales, if it is of bytes that have some.
+    scales: [Vec<Option<TokenStream>>; 2],
     layers: &'a [Option<Layer>],
     uses: &'a Uses,
 }
 
 impl<'a> Operations<'a> {
-    /// The operations of a chain. `layers` has the code of each step, `None` for steps that never fire.
-    pub fn new(chain: &'a Chain, layers: &'a [Option<Layer>], uses: &'a Uses) -> Self {
+    /// The operations of a chain, which reads the first of `ports` and makes the second. `layers` has the code of each step, `None` for steps that never fire.
+    pub fn new(
+        scope: &Scope,
+        chain: &'a Chain,
+        ports: [&[TensorIx]; 2],
+        layers: &'a [Option<Layer>],
+        uses: &'a Uses,
+    ) -> Self {
+        let used = [&chain.loads, &chain.stores];
+        // Only what is loaded or stored is imported.
+        let of = |k: usize| {
+            let moved = ports[k].iter().zip(used[k]);
+            let scales = |(t, view): (&TensorIx, &Option<_>)| {
+                view.as_ref()
+                    .and_then(|_| program::scales_of(scope, *t, uses))
+            };
+            moved.map(scales).collect()
+        };
         Self {
             chain,
+            scales: [of(0), of(1)],
             layers,
             uses,
         }
@@ -45,15 +69,19 @@ impl<'a> Operations<'a> {
         }
     }
 
-    fn load(&self, k: usize, rows: &TokenStream) -> TokenStream {
-        let Some(v) = &self.chain.loads[k] else {
+    fn load(&self, number: usize, rows: &TokenStream) -> TokenStream {
+        let Some(v) = &self.chain.loads[number] else {
             return TokenStream::new();
         };
         let (whole, k, b) = (
             v.h == self.chain.buffers[v.buffer].h,
-            int(k),
+            int(number),
             buffer(v.buffer),
         );
+        if let Some(scales) = self.scales[0].get(number).and_then(Option::as_ref) {
+            let first = if whole { int(0) } else { int(v.y) };
+            return quote!(io.load_scaled(#k, &#b, #first, #rows, &#scales););
+        }
         if whole {
             return quote!(io.load(#k, &#b, #rows););
         }
@@ -69,7 +97,11 @@ impl<'a> Operations<'a> {
             !matches!(self.chain.buffers[v.buffer].place, Place::Output(_)),
             "what is written where it is handed over is not stored"
         );
+        let scales = self.scales[1].get(k).and_then(Option::as_ref);
         let (k, b, v) = (int(k), buffer(v.buffer), view(v, self.uses));
+        if let Some(scales) = scales {
+            return quote!(io.store_scaled(#k, &#b, #v, #rows, &#scales););
+        }
         quote!(io.store(#k, &#b, #v, #rows);)
     }
 }

@@ -2,6 +2,7 @@
 
 mod heads;
 mod layout;
+mod scales;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub(crate) use layout::module as layout;
+pub(crate) use scales::{module as scales, of as scales_of};
 
 /// What all parts of the constant look up.
 struct Cx<'a> {
@@ -105,7 +107,13 @@ fn tensor(cx: &Cx, t: &Tensor) -> TokenStream {
         ElementType::F16 => quote!(#types::F16),
         ElementType::F32 => quote!(#types::F32),
     };
-    quote!(#ty { layer: #minus #layer, h: #h, w: #w, c: #c, element: #element })
+    let scales = match scales_of(cx.scope, t.id, cx.uses) {
+        Some(scales) => quote!(Some(&#scales)),
+        None => quote!(None),
+    };
+    quote! {
+        #ty { layer: #minus #layer, h: #h, w: #w, c: #c, element: #element, scales: #scales }
+    }
 }
 
 fn placement(cx: &Cx) -> TokenStream {

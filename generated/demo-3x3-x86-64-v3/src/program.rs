@@ -36,6 +36,7 @@ pub static PROGRAM: Program = Program {
             w: 192,
             c: 3,
             element: ElementType::U8,
+            scales: None,
         },
         TensorSpec {
             layer: 7,
@@ -43,6 +44,7 @@ pub static PROGRAM: Program = Program {
             w: 12,
             c: 48,
             element: ElementType::F16,
+            scales: None,
         },
         TensorSpec {
             layer: 15,
@@ -50,6 +52,7 @@ pub static PROGRAM: Program = Program {
             w: 6,
             c: 30,
             element: ElementType::F32,
+            scales: None,
         },
         TensorSpec {
             layer: 22,
@@ -57,6 +60,7 @@ pub static PROGRAM: Program = Program {
             w: 12,
             c: 30,
             element: ElementType::F32,
+            scales: None,
         },
     ],
     tasks: &[

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ElementType {
-    /// Bytes: `b` stands for `b / 255`, as in frames that come from pictures.
+    /// Bytes: in frames, `b` stands for `b / 255`, as pictures have it; in other tensors for what the tensor's scales
+    /// say, a step and a zero per channel.
     U8,
     /// IEEE 754 half precision, little-endian.
     F16,

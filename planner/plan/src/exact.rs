@@ -31,6 +31,24 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::
     f64::deserialize(from).map(single)
 }
 
+/// Lists of such parameters.
+#[cfg(feature = "schema")]
+pub(crate) mod list {
+    use serde::Serialize;
+
+    use super::{Deserialize, Deserializer, Serializer, double, single};
+
+    pub(crate) fn serialize<S: Serializer>(list: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        let doubles: Vec<f64> = list.iter().map(|v| double(*v)).collect();
+        doubles.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        let doubles = Vec::<f64>::deserialize(from)?;
+        Ok(doubles.into_iter().map(single).collect())
+    }
+}
+
 /// Pairs of such parameters.
 #[cfg(feature = "schema")]
 pub(crate) mod pairs {

@@ -3,7 +3,7 @@
 use tessera_plan::limits::STAGE_TILES_MAX;
 
 use crate::{error::PlanError, options::PlanOptions, stages::StageCuts};
-use tessera_plan::graph::Graph;
+use tessera_plan::{graph::Graph, plan::ElementType};
 
 /// What the flags leave open.
 pub(super) enum Asked {
@@ -41,6 +41,10 @@ fn grids_and_ends(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> {
             formats,
             cuts: o.cuts.len(),
         });
+    }
+    let bytes = o.wire.objects.contains(&ElementType::U8) && !o.exact;
+    if bytes && o.ranges.is_none() {
+        return Err(PlanError::NoRanges);
     }
     let policies = o.borders.len();
     if policies > 1 && policies != o.cuts.len() {

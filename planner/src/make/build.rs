@@ -44,6 +44,7 @@ pub(super) fn build(
     let graph = &model.graph;
     let tiled = tile(graph, o, cuts)?;
     let mut dataflow = dataflow(model, o, cuts, &tiled);
+    scale(graph, o, &mut dataflow)?;
     let mut tasks = TaskGraph::of(&dataflow).map_err(|e| PlanError::of_dataflow(e, &dataflow))?;
     let parted = Parted {
         graph,
@@ -184,6 +185,17 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
             outputs: tail.outputs.clone(),
         },
     }
+}
+
+/// Gives tensors of bytes their scales.
+fn scale(graph: &Graph, o: &PlanOptions, d: &mut Dataflow) -> Result<(), PlanError> {
+    let of_bytes = |t: &&mut Tensor| t.element == ElementType::U8 && t.id != TensorIx::INPUT;
+    for t in d.tensors.iter_mut().filter(of_bytes) {
+        let ranges = o.ranges.as_ref().ok_or(PlanError::NoRanges)?;
+        let scales = ranges.scales(graph, t.id);
+        t.scales = Some(scales.ok_or(PlanError::NoRange { layer: t.layer })?);
+    }
+    Ok(())
 }
 
 /// Times of all tasks, per kind of edge.

@@ -87,6 +87,7 @@ pub fn boundary_tensors<'a>(
             shape: graph.shape(id),
             parts: 1,
             element: elements.crossing(id, &made),
+            scales: None,
         })
         .collect()
 }

@@ -28,6 +28,7 @@ const fn map(layer: i32) -> TensorSpec {
         w: 3,
         c: 1,
         element: ElementType::F32,
+        scales: None,
     }
 }
 

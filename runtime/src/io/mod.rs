@@ -9,12 +9,13 @@
 
 mod arena;
 mod buffer;
+mod scaled;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-use crate::{element, team::Team};
+use crate::{element, scales::Scales, team::Team};
 pub use arena::Arena;
 pub use buffer::{Buffer, View};
 use tessera_plan::{
@@ -88,6 +89,17 @@ impl<'a> TaskIo<'a> {
     /// # Panics
     /// If the input's box does not fit the buffer there: an error of the plan.
     pub fn load_rows(&mut self, k: usize, b: &Buffer, first: usize, rows: Range<usize>) {
+        self.load_with(k, b, first, rows, None);
+    }
+
+    fn load_with(
+        &mut self,
+        k: usize,
+        b: &Buffer,
+        first: usize,
+        rows: Range<usize>,
+        scales: Option<&Scales>,
+    ) {
         let whole = self.ports_in[k].region;
         assert!(
             (whole.w(), whole.ch()) == (b.w, b.c) && first + whole.h() <= b.h,
@@ -109,10 +121,19 @@ impl<'a> TaskIo<'a> {
         };
         let dst = &mut self.arena.floats[b.range()];
         for p in self.inputs[k] {
-            match p.element {
-                ElementType::U8 => load_piece::<1>(p, place, want, b, dst, element::u8_to_f32),
-                ElementType::F16 => load_piece::<2>(p, place, want, b, dst, element::f16_to_f32),
-                ElementType::F32 => load_piece::<4>(p, place, want, b, dst, element::f32_to_f32),
+            match (p.element, scales.map(|s| s.of(want.c.meet(p.region.c)))) {
+                (ElementType::U8, Some(scales)) => {
+                    load_piece::<1>(p, place, want, b, dst, |from, to| scales.load(from, to));
+                }
+                (ElementType::U8, None) => {
+                    load_piece::<1>(p, place, want, b, dst, element::u8_to_f32);
+                }
+                (ElementType::F16, _) => {
+                    load_piece::<2>(p, place, want, b, dst, element::f16_to_f32);
+                }
+                (ElementType::F32, _) => {
+                    load_piece::<4>(p, place, want, b, dst, element::f32_to_f32);
+                }
             }
         }
     }
@@ -137,6 +158,22 @@ impl<'a> TaskIo<'a> {
     /// # Panics
     /// If the box's size differs from the output's: an error of the plan.
     pub fn store(&mut self, k: usize, b: &Buffer, v: View, rows: Range<usize>) {
+        match self.elements_out[k] {
+            ElementType::F32 => self.store_with(k, b, v, rows, element::store_f32),
+            other => self.store_with(k, b, v, rows, |values, bytes| {
+                element::store(other, values, bytes);
+            }),
+        }
+    }
+
+    fn store_with(
+        &mut self,
+        k: usize,
+        b: &Buffer,
+        v: View,
+        rows: Range<usize>,
+        convert: impl Fn(&[f32], &mut [u8]),
+    ) {
         let src = &self.arena.floats[b.range()];
         let (out, element) = (&mut *self.outputs[k], self.elements_out[k]);
         let row_floats = v.w * b.c;
@@ -152,10 +189,7 @@ impl<'a> TaskIo<'a> {
             &src[first..first + row_floats]
         };
         let places = rows.zip(out.chunks_exact_mut(row_bytes.max(1)));
-        match element {
-            ElementType::F32 => places.for_each(|(y, place)| element::store_f32(row_of(y), place)),
-            _ => places.for_each(|(y, place)| element::store(element, row_of(y), place)),
-        }
+        places.for_each(|(y, place)| convert(row_of(y), place));
     }
 
     /// All of output `k`, where it lies: for tasks written by hand.

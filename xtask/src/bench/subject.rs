@@ -10,7 +10,7 @@ use tessera_planner::options::Target;
 use crate::{
     build::{self, Built},
     flags::{BenchArgs, ModelArgs},
-    model, plan,
+    model, plan, ranges,
 };
 
 /// A planned and compiled model.
@@ -38,6 +38,7 @@ impl Subject {
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         plan::require_weights(&loaded.source, &shown)?;
         let options = plan::options(&plan::in_floats(args.plan.clone()), from, false)?;
+        let options = ranges::calibrated(options, args.plan.calibrate_on.as_deref(), &loaded)?;
         let made = plan::make_plan(&loaded.model, &options)?;
         let target = options.target();
         let subject = Self {

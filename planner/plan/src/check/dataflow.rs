@@ -99,6 +99,14 @@ fn tensors(network: &Graph, d: &Dataflow) -> Rule {
             &|| format!("tensor {}", t.id.0),
             "partial sums are float32, of a convolution",
         )?;
+        let scaled = t.element == ElementType::U8 && t.id != TensorIx::INPUT;
+        rule(
+            t.scales
+                .as_ref()
+                .map_or(!scaled, |s| scaled && s.fit(t.shape.c)),
+            &|| format!("tensor {}", t.id.0),
+            "tensors of bytes, but for the input, have a step above 0 and a zero for every channel, and no others have",
+        )?;
         rule(
             known && channels.is_some_and(|c| t.shape == Shape { c, ..shape }),
             &|| format!("tensor {}", t.id.0),

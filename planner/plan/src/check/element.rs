@@ -61,6 +61,7 @@ mod tests {
             shape: Shape::new(2, 3, 4),
             parts: 1,
             element,
+            scales: None,
         };
         vec![tensor(-1, element), tensor(0, ElementType::F32)]
     }

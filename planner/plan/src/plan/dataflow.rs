@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::defaults::{is_one, one};
+use super::{
+    Scales,
+    defaults::{is_one, one},
+};
 use crate::{
     element::ElementType,
     graph::TensorIx,
@@ -44,6 +47,9 @@ pub struct Tensor {
     /// How the values of the tensor's objects are stored.
     #[serde(rename = "format")]
     pub element: ElementType,
+    /// What bytes stand for, if the tensor is of bytes and not the frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scales: Option<Scales>,
 }
 
 /// How tiles of a stage get what they need beyond their own shares of its maps (`docs/borders.md`). A stage names its

@@ -24,6 +24,7 @@ mod dataflow;
 pub(crate) mod defaults;
 mod estimates;
 mod kernel;
+mod scales;
 mod target;
 mod weights;
 
@@ -33,11 +34,12 @@ pub use chain::{ALIGN_FLOATS, Buffer, BufferIx, Chain, Firing, Order, Place, Ste
 pub use dataflow::{Border, Dataflow, Split, Stage, Tail, Tensor, Tile};
 pub use estimates::Estimates;
 pub use kernel::{Algorithm, ConvKernel, Isa};
+pub use scales::Scales;
 pub use target::TargetPlan;
 pub use weights::{Packing, Section, WeightFormat};
 
 /// Version of the plan's schema. A change of meaning or layout raises it (see CHANGELOG).
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// A complete plan, as written to `plan.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ fn program(kind: HeadKind, anchors: &'static [(f32, f32)], shape: [usize; 3]) ->
         w,
         c,
         element: ElementType::F32,
+        scales: None,
     };
     let entries = match kind {
         HeadKind::Gaussian { .. } => 9,

@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::unistd::{AccessFlags, access};
 
 use crate::{error::NodeError, optional};
-use tessera_runtime::{element, program::Program};
+use tessera_runtime::program::Program;
 
 /// Creates the folder before the node has tensors to write.
 ///
@@ -33,7 +33,7 @@ pub fn dump<'a>(
             continue;
         }
         let path = dir.join(format!("layer_{}.f32", s.layer));
-        let values = element::values(s.element, map);
+        let values = s.values(map);
         let bytes = tessera_picture::chw_from_tensor(&values, s.h, s.w, s.c);
         optional::write(&path, &bytes)
             .map_err(NodeError::io(format!("cannot write {}", path.display())))?;

@@ -12,7 +12,7 @@ use tessera_plan::files::records::{
     ClassScore, Detection, DropReason, Ending, Found, Record, Subject, Timing,
 };
 use tessera_protocol::Micros;
-use tessera_runtime::{element, program::Program};
+use tessera_runtime::program::Program;
 
 /// Most classes that the record of a classifier names.
 const TOP_CLASSES: usize = 5;
@@ -102,12 +102,7 @@ pub fn computed(
         .outputs
         .iter()
         .zip(outputs)
-        .map(|(&tensor, map)| {
-            (
-                tensor,
-                element::values(p.tensors[tensor as usize].element, map),
-            )
-        })
+        .map(|(&tensor, map)| (tensor, p.tensors[tensor as usize].values(map)))
         .collect();
     let of = |tensor: u16| {
         let map = maps.iter().find(|(t, _)| *t == tensor);

@@ -16,6 +16,7 @@ const fn input(element: ElementType) -> TensorSpec {
         w: 5,
         c: 1,
         element,
+        scales: None,
     }
 }
 

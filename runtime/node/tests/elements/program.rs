@@ -42,6 +42,7 @@ const fn tensor(layer: i32, [h, w, c]: [usize; 3], element: ElementType) -> Tens
         w,
         c,
         element,
+        scales: None,
     }
 }
 

@@ -83,6 +83,7 @@ pub static PROGRAM: Program = Program {
             w: SIDE,
             c: CHANNELS,
             element: ElementType::F32,
+            scales: None,
         },
         TensorSpec {
             layer: 0,
@@ -90,6 +91,7 @@ pub static PROGRAM: Program = Program {
             w: SIDE,
             c: CHANNELS,
             element: ElementType::F32,
+            scales: None,
         },
     ],
     tasks: &[

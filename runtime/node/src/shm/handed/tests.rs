@@ -38,6 +38,7 @@ const TENSOR: TensorSpec = TensorSpec {
     w: 4,
     c: 4,
     element: ElementType::F32,
+    scales: None,
 };
 
 static PROGRAM: Program = Program {
