@@ -4,10 +4,14 @@
     reason = "these comments are shown as help, where <name> is no tag"
 )]
 
+mod formats;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Serialize, Serializer};
+
+pub use formats::{BorderFlag, FrameFlag, WireFlag};
 
 const AFTER: &str = "\
 Begin with `cargo xtask demo`; README.md has a tour.
@@ -87,30 +91,6 @@ pub enum SplitFlag {
     Speed,
 }
 
-/// How values are stored that boards send each other.
-#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum WireFlag {
-    /// Half precision: every value rounded once, to 11 bits, by the task that makes it
-    F16,
-    /// As they are computed
-    F32,
-    /// Bytes, with a scale per channel from --calibrate-on: half of f16's bytes. What the network hands over is f16
-    U8,
-}
-
-/// How tiles get what they need beyond their own shares of a stage's maps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum BorderFlag {
-    /// Every tile computes its halo itself
-    Recompute,
-    /// A stage ends where the next layer needs a halo, which tiles then fetch: nothing is computed twice
-    Exchange,
-    /// Not built yet: tiles of one colour hand their borders to those of the other, as DeepThings has it
-    Reuse,
-}
-
 /// How boards share tasks.
 #[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -120,16 +100,6 @@ pub enum PlacementFlag {
     Home,
     /// Idle boards steal
     Steal,
-}
-
-/// How frames are stored.
-#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum FrameFlag {
-    /// Bytes: values between 0 and 1, as pictures have, rounded to multiples of 1/255
-    U8,
-    /// Any values
-    F32,
 }
 
 /// Kernels to choose from.

@@ -10,6 +10,7 @@ mod children;
 mod ci;
 mod cluster;
 mod command;
+mod compile;
 mod demo;
 mod diagnostics;
 mod emit;

@@ -24,10 +24,9 @@ use tessera_planner::{
 };
 
 use crate::{
-    build::{self, Built},
     children,
+    compile::{self, Built},
     model::{self, Loaded},
-    plan::require_weights,
     progress::Step,
     workspace,
 };
@@ -56,9 +55,12 @@ pub fn calibrated(
     );
     let found = pictures(folder)?;
     model::takes_pictures(&loaded.model.graph)?;
-    require_weights(&loaded.source, &loaded.model.graph.name)?;
+    ensure!(
+        loaded.model.weights.is_some(),
+        "--calibrate-on runs the network, which has no weights here: give --weights FILE"
+    );
     let plan = every_layer(loaded)?;
-    let built = build::cached(&plan, loaded, Target::Portable)?;
+    let built = compile::cached(&plan, loaded, Target::Portable)?;
     let ranges = measured(&plan, &built, &found)?;
     options.ranges = Some(ranges.into());
     let shown = folder.file_name().map(|n| n.to_string_lossy().into_owned());

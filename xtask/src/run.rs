@@ -13,8 +13,8 @@ use tessera_planner::{boards::Board, options::Target};
 
 use crate::{
     annotate::{LabelledBox, annotate},
-    build::{self, Built},
     cluster::{self, ClusterRun, Config, EdgeProcess, Inputs, Program},
+    compile::{self, Built},
     exit,
     files::{self, Output},
     flags::RunArgs,
@@ -176,7 +176,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let made = plan::make_plan(&loaded.model, &options)?;
     let targets = options.targets();
     let built: Vec<Built> = (targets.iter())
-        .map(|target| build::cached(&made, &loaded, *target))
+        .map(|target| compile::cached(&made, &loaded, *target))
         .collect::<Result<_>>()?;
     drop(loaded);
     let program = |board: &Board| {

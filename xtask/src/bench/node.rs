@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tessera_plan::files::events::Event;
 
-use crate::{build::Built, children};
+use crate::{children, compile::Built};
 
 /// Parameters of a timed run of a node.
 #[derive(Clone, Copy, Debug)]

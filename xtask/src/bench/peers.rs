@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use self::{engines::Peers, network::Network, table::Row};
 use super::{node, times::Times};
 use crate::{
-    build::{self, Built},
+    compile::{self, Built},
     flags::{BenchArgs, Fork, ModelArgs, PlanArgs},
     model,
     out::outln,
@@ -147,7 +147,7 @@ fn ours(args: &BenchArgs, darknet: Fork, network: &Network) -> Result<(String, B
     }
     let options = plan::options(&choices, &model, false)?;
     let made = plan::make_plan(&loaded.model, &options)?;
-    let built =
-        build::cached(&made, &loaded, options.target()).context("our own node of this network")?;
+    let built = compile::cached(&made, &loaded, options.target())
+        .context("our own node of this network")?;
     Ok((made.name, built))
 }

@@ -8,7 +8,7 @@ use tessera_plan::plan::Plan;
 use tessera_planner::options::Target;
 
 use crate::{
-    build::{self, Built},
+    compile::{self, Built},
     flags::{BenchArgs, ModelArgs},
     model, plan, ranges,
 };
@@ -42,7 +42,7 @@ impl Subject {
         let made = plan::make_plan(&loaded.model, &options)?;
         let target = options.target();
         let subject = Self {
-            built: build::cached(&made, &loaded, target)?,
+            built: compile::cached(&made, &loaded, target)?,
             plan: made,
             target,
             dir: tempfile::tempdir()?,

@@ -22,7 +22,7 @@ use tessera_planner::{
 };
 
 use crate::{
-    build, emit,
+    compile, emit,
     flags::{Fork, ModelArgs},
     model,
     progress::Step,
@@ -218,7 +218,7 @@ impl Bundle {
             }
             names.push(name);
         }
-        let node = build::compile(&name, target, &sources)?;
+        let node = compile::compile(&name, target, &sources)?;
         fs::copy(&node, dir.join("node")).context("cannot copy the node")?;
         let bundle = Self {
             target,

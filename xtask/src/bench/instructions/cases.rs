@@ -20,7 +20,7 @@ use tessera_planner::{
 
 use super::Run;
 use crate::{
-    build, emit,
+    compile, emit,
     flags::{Fork, ModelArgs},
     model, workspace,
 };
@@ -154,7 +154,7 @@ impl Bundle {
         for (case, plan, model) in &made {
             emit::write_case(&dir.join("cases"), case, plan, model, target)?;
         }
-        let node = build::compile(&name, target, &dir)?;
+        let node = compile::compile(&name, target, &dir)?;
         Ok(Self {
             names: made.iter().map(|m| m.0).collect(),
             dir,

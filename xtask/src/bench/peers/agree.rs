@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::network::Network;
-use crate::{build::Built, children};
+use crate::{children, compile::Built};
 
 /// For every engine: the largest difference between its output and Tessera's, relative to the largest value.
 /// Empty for a network with several heads, whose outputs cannot be matched.
