@@ -110,7 +110,13 @@ fn plans(ranges: Ranges) -> Vec<(&'static str, PlanOptions)> {
 }
 
 /// What the layers made, by file name.
-fn dumped(dir: &Path) -> Result<Vec<(OsString, Vec<u8>)>> {
+type Dump = Vec<(OsString, Vec<u8>)>;
+
+/// A dump, and the detections.
+type Seen = (Dump, String);
+
+/// Reads a dump.
+fn dumped(dir: &Path) -> Result<Dump> {
     let mut list = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -124,7 +130,7 @@ fn dumped(dir: &Path) -> Result<Vec<(OsString, Vec<u8>)>> {
 }
 
 /// What a source and two other edges make of a picture: the dump, and the detections.
-fn on_cluster(node: &NodeBinary, picture: &Path) -> Result<(Vec<(OsString, Vec<u8>)>, String)> {
+fn on_cluster(node: &NodeBinary, picture: &Path) -> Result<Seen> {
     let thieves = (0..2).map(|_| Edge::thief(1));
     let source = Edge {
         images: vec![picture.to_path_buf()],
@@ -148,7 +154,7 @@ fn on_cluster(node: &NodeBinary, picture: &Path) -> Result<(Vec<(OsString, Vec<u
 fn placement_changes_no_bit() -> Result<()> {
     let set = set()?;
     let picture = demo().join("demo.png");
-    let run = |name: &str| -> Result<_> {
+    let run = |name: &str| -> Result<Seen> {
         let dump = tempfile::tempdir()?;
         let mut flags: Vec<OsString> = vec!["--image".into(), picture.clone().into()];
         flags.extend(["--guard".into(), "--dump".into(), dump.path().into()]);

@@ -1,5 +1,5 @@
 //! However a network is cut, every bit of its outputs is the same: random small DAGs through
-//! emitted, compiled code, each in four plans of different grids, cuts, splits and row blocks, in one
+//! emitted, compiled code, each in four plans of different grids, cuts, splits, borders and row blocks, in one
 //! process and on clusters of several edges and workers.
 
 use std::{
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use tessera_plan::{
     graph::{Darknet, Graph},
-    plan::Split,
+    plan::{Border, Split},
 };
 use tessera_planner::{
     make,
@@ -85,11 +85,17 @@ fn entries(net: &Net) -> Result<Vec<Entry<'_>>> {
         let mut options = PlanOptions {
             split,
             grids: cuts.iter().map(|_| grid(&mut random)).collect(),
-            cuts,
+            // Of the plans of two stages, the halos of the last one are exchanged.
+            borders: match plan {
+                1 if cuts.len() == 2 => vec![Border::Recompute, Border::Exchange],
+                1 => vec![Border::Exchange],
+                _ => Vec::new(),
+            },
             rows: match split {
                 Split::Balanced | Split::Speed | Split::Channels => Rows::Rolling,
                 Split::Equal => Rows::Blocks(random.index(1, 3)),
             },
+            cuts,
             ..whole.clone()
         };
         fit(&net.model, &mut options)
