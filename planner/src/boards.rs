@@ -28,6 +28,8 @@ pub struct Board {
     pub target: Target,
     /// Tasks that the board computes at a time; at least 1.
     pub cores: usize,
+    /// Threads that share every task; at least 1. They have a core each: the board uses `cores * threads` cores.
+    pub threads: usize,
     /// Most threads that share a task when the board computes nothing else: the tail, or a stage of one tile.
     /// At most [`Self::cores`] threads work; plans set memory aside for the whole team.
     pub team: usize,
@@ -181,6 +183,7 @@ impl Board {
             source: true,
             target,
             cores: 1,
+            threads: 1,
             team: TEAM,
             team_gain: TEAM_GAIN,
             share: 1.0,
@@ -193,6 +196,17 @@ impl Board {
         }
     }
 
+    /// This board, an edge, with all of its cores on one task at a time; `None` where that is no other way to use them.
+    #[must_use]
+    pub fn with_team(&self) -> Option<Self> {
+        let threads = self.threads(true);
+        (threads > self.threads).then(|| Self {
+            cores: 1,
+            threads,
+            ..self.clone()
+        })
+    }
+
     /// A gateway with this board's target, four cores and no memory limit.
     #[must_use]
     pub fn gateway(&self) -> Self {
@@ -200,6 +214,7 @@ impl Board {
             name: "gateway".into(),
             source: false,
             cores: GATEWAY_CORES,
+            threads: 1,
             memory_bytes: None,
             ..self.clone()
         }
@@ -229,7 +244,10 @@ impl Board {
 
     /// True if both boards compute the same tasks in the same time, in the same memory.
     pub fn computes_like(&self, other: &Self) -> bool {
-        let key = |b: &Self| (b.source, b.cores, b.team, b.team_gain, b.task_overhead_s);
+        let key = |b: &Self| {
+            let cores = (b.cores, b.threads, b.team, b.team_gain);
+            (b.source, cores, b.task_overhead_s)
+        };
         key(self) == key(other) && self.kernels_like(other)
     }
 
@@ -270,6 +288,7 @@ impl Board {
             target: self.target.name().into(),
             core: self.core().into(),
             workers: self.cores,
+            threads: self.threads,
             share: self.share,
             memory_bytes: self.memory_bytes.unwrap_or(0),
             link_bits_per_s: (8.0 * self.link.bytes_per_s).round() as u64,
@@ -291,7 +310,8 @@ impl Board {
     )]
     pub fn network_s(&self, bytes: u64) -> f64 {
         if self.share < 1.0 {
-            bytes as f64 / (self.share * NET_BYTES_PER_S * self.cores.max(1) as f64)
+            let cores = (self.cores * self.threads).max(1);
+            bytes as f64 / (self.share * NET_BYTES_PER_S * cores as f64)
         } else {
             0.0
         }
@@ -300,10 +320,16 @@ impl Board {
     /// Number of threads that share a task. `alone`: the board computes nothing else during the task.
     pub fn threads(&self, alone: bool) -> usize {
         if alone {
-            self.team.clamp(1, self.cores.max(1))
+            self.threads.max(self.team.min(self.cores)).max(1)
         } else {
-            1
+            self.threads.max(1)
         }
+    }
+
+    /// Tasks per second of the whole board, of tasks that one thread computes in `seconds`.
+    #[expect(clippy::cast_precision_loss, reason = "few cores")]
+    pub fn rate(&self, seconds: f64) -> f64 {
+        self.cores.max(1) as f64 / self.shared_s(seconds, self.threads(false)).max(1e-12)
     }
 
     /// Seconds that `threads` threads take for a task that one thread computes in `seconds`.

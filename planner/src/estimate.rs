@@ -155,7 +155,8 @@ fn period(schedule: &Schedule, times: &[&[TaskTime]], boards: &[Board], tail_s: 
     let mut busy = vec![0.0; boards.len()];
     for (task, run) in schedule.runs.iter().enumerate() {
         let threads = times[run.board][task].threads as f64;
-        let cores = boards[run.board].cores.max(1) as f64;
+        let board = &boards[run.board];
+        let cores = (board.cores * board.threads).max(1) as f64;
         busy[run.board] += threads * (run.end_s - run.start_s) / cores;
     }
     busy.into_iter()

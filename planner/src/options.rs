@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tessera_plan::{
     graph::Graph,
-    plan::{Border, Placement, Split},
+    plan::{Border, Placement, Plan, Split},
 };
 
 use crate::{
@@ -66,6 +66,15 @@ pub struct PlanOptions {
     pub command: String,
     /// Where the boards' figures come from, in sentences: plans have them among their reasons.
     pub notes: Vec<String>,
+}
+
+/// Numbers of threads that share a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Team {
+    /// Of a task that a board has to itself: a tail, or a stage of one tile.
+    pub alone: usize,
+    /// Of every task.
+    pub each: usize,
 }
 
 /// What the search looks for.
@@ -171,15 +180,57 @@ impl PlanOptions {
         gateways.map(|b| b.cores).sum()
     }
 
-    /// Number of cores of all edges.
+    /// These options for boards whose cores share every task; `None` where that is no other way to use them.
+    #[must_use]
+    pub fn with_teams(&self) -> Option<Self> {
+        let teams: Vec<Option<Board>> = self.boards.iter().map(Board::with_team).collect();
+        teams.iter().any(Option::is_some).then(|| {
+            let boards = self.boards.iter().zip(teams);
+            Self {
+                boards: boards
+                    .map(|(b, team)| team.unwrap_or_else(|| b.clone()))
+                    .collect(),
+                ..self.clone()
+            }
+        })
+    }
+
+    /// These options for boards that use their cores as `plan` says.
+    #[must_use]
+    pub fn as_planned(&self, plan: &Plan) -> Self {
+        let used = |board: &Board| {
+            let planned = plan
+                .boards
+                .iter()
+                .find(|b| b.id > 0 && b.name == board.name);
+            planned.map_or_else(
+                || board.clone(),
+                |b| Board {
+                    cores: b.workers,
+                    threads: b.threads,
+                    ..board.clone()
+                },
+            )
+        };
+        Self {
+            boards: self.boards.iter().map(used).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Number of tasks that all edges compute at a time.
     pub fn cores(&self) -> usize {
         self.boards.iter().map(|b| b.cores.max(1)).sum()
     }
 
-    /// The largest number of threads that share a task on any board.
-    pub fn team(&self) -> usize {
-        let boards = self.boards.iter().chain([&self.gateway]);
-        boards.map(|b| b.team).max().unwrap_or(1)
+    /// The largest numbers of threads that share a task on any board: of a task that its board has to itself, and of every
+    /// task.
+    pub fn team(&self) -> Team {
+        let boards = || self.boards.iter().chain([&self.gateway]);
+        Team {
+            alone: boards().map(|b| b.team.max(b.threads)).max().unwrap_or(1),
+            each: boards().map(|b| b.threads).max().unwrap_or(1),
+        }
     }
 
     /// The least memory limit of an edge, in bytes.

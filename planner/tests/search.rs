@@ -155,8 +155,8 @@ fn the_memory_limit_is_kept() {
         let p = make::plan(&m, &o).unwrap();
         let bytes = memory::source_bytes(&p.estimates.memory);
         assert!(bytes <= mib << 20, "{mib} MiB: {bytes}");
-        // Less memory never helps, but for the hundredth that fewer stages may cost.
-        assert!(frame(&p) * 1.011 >= before, "{mib} MiB");
+        // Less memory never helps, but for what climbs from other plans may find.
+        assert!(frame(&p) * 1.04 >= before, "{mib} MiB");
         before = frame(&p);
     }
     let tight = within(options(6), 24 << 20);
@@ -333,7 +333,8 @@ fn tables_choose_kernels() {
         make::plan(&m, &o).unwrap()
     };
     for target in [Target::X86_64V3, Target::Aarch64, Target::Armv7] {
-        let fast = plan(target, table(target, 1.2));
+        // A map of 19x19 is 25 tiles of 4x4, and three more for the weights: 1.24 times its pixels.
+        let fast = plan(target, table(target, 1.5));
         // All 3x3 convolutions but the first, of three channels.
         assert_eq!(by_winograd(&fast), 14, "{}", target.name());
         let why = fast.estimates.why.join("\n");

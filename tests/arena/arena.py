@@ -72,7 +72,7 @@ def main():
         groups.append(group("tessera-g", gateway_quota, a.period))
         start("g", "gateway", groups[0], gateway["target"], ["gateway", "--listen", "10.77.0.1:7400", "--frames", str(a.frames),
               "--insecure-lan", "--records", t + "/records.jsonl", "--stats", t + "/gateway.json", "--threads", "2"]
-              + (["--workers", str(own["workers"]), "--id", str(own["id"])] if own else []))
+              + (["--workers", str(own.get("workers", 1)), "--worker-threads", str(own.get("threads", 1)), "--id", str(own["id"])] if own else []))
         time.sleep(0.5)
         before = None
         # The source starts last, when all others have joined.
@@ -80,7 +80,7 @@ def main():
             folder = group(f"tessera-{k}", quotas[k], a.period)
             groups.append(folder)
             args = ["edge", "--gateway", "10.77.0.1:7400", "--id", str(k + 1), "--listen", f"10.77.0.{10 + k}:7400", "--insecure-lan",
-                    "--workers", str(edges[k].get("workers", 1)), "--stats", f"{t}/edge{k}.json"]
+                    "--workers", str(edges[k].get("workers", 1)), "--threads", str(edges[k].get("threads", 1)), "--stats", f"{t}/edge{k}.json"]
             if k == 0:
                 for _ in range(600):
                     if open(t + "/gateway.out").read().count('"joined"') >= len(edges) - 1 + bool(own):

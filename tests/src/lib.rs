@@ -15,3 +15,4 @@ pub mod ranges;
 pub mod reference;
 pub mod relay;
 pub mod rig;
+pub mod simulated;

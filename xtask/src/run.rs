@@ -189,17 +189,18 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         }
     };
     let edges = options.boards.iter().filter(|b| !b.is_gateway);
-    let edges = edges.map(|board| EdgeProcess {
-        program: program(board),
-        workers: board.cores,
-    });
-
     let threads = args
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    // With a single tile, a board's other cores can only share that tile.
-    let one_tile = made.dataflow.stages.iter().any(|s| s.tiles.len() == 1);
-    let worker_threads = if one_tile { threads } else { 1 };
+    let one_tile = start::one_tile(&made);
+    let edges = (1..).zip(edges).map(|(id, board)| {
+        let (workers, planned) = start::cores(&made, id, board);
+        EdgeProcess {
+            program: program(board),
+            workers,
+            threads: if one_tile || planned > 1 { threads } else { 1 },
+        }
+    });
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
     let config = Config {
         gateway: program(&options.gateway),
@@ -207,7 +208,6 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         sources: usize::from(args.sources),
         gateway_edge: start::gateway_edge(&options, &made),
         threads,
-        worker_threads,
         inputs,
         thresh: args.thresh,
         nms: args.nms,

@@ -56,34 +56,60 @@ pub fn described(options: &PlanOptions, plan: &Plan, folders: &[(Target, PathBuf
         gateway.name,
         match gateway_edge(options, plan) {
             None => String::new(),
-            Some((id, workers)) => format!(" --workers {workers} --id {id}"),
+            Some((id, workers, 1)) => format!(" --workers {workers} --id {id}"),
+            Some((id, workers, threads)) => {
+                format!(" --workers {workers} --worker-threads {threads} --id {id}")
+            }
         }
     )?;
+    let one_tile = one_tile(plan);
     let edges = options.boards.iter().filter(|b| !b.is_gateway);
     for (id, board) in (1..).zip(edges) {
+        let (workers, mut threads) = cores(plan, id, board);
+        if one_tile {
+            threads = threads.max(board.threads(true));
+        }
+        let threads = match threads {
+            1 => String::new(),
+            n => format!(" --threads {n}"),
+        };
         let images = if board.source {
             " [--image FILE..]"
         } else {
             ""
         };
         outln!(
-            "  on {}: ./node edge --gateway {address} --id {id} --workers {} --insecure-lan{images}",
+            "  on {}: ./node edge --gateway {address} --id {id} --workers {workers}{threads} --insecure-lan{images}",
             board.name,
-            board.cores
         )?;
     }
     insecure()
 }
 
-/// Id and workers of the edge on the gateway's board; `None` if the boards have none, or the plan leaves it out.
-pub fn gateway_edge(options: &PlanOptions, plan: &Plan) -> Option<(usize, usize)> {
+/// Id of the edge on the gateway's board, its workers and threads of each; `None` if the boards have none, or the plan
+/// leaves it out.
+pub fn gateway_edge(options: &PlanOptions, plan: &Plan) -> Option<(usize, usize, usize)> {
     let at = options.boards.iter().position(|b| b.is_gateway)?;
     let mut tiles = plan.dataflow.stages.iter().flat_map(|s| &s.tiles);
     let takes = match plan.dataflow.placement {
         Placement::Home => tiles.any(|t| usize::from(t.home) == at),
         Placement::Steal => true,
     };
-    takes.then(|| (at + 1, options.boards[at].cores))
+    takes.then(|| {
+        let (workers, threads) = cores(plan, at + 1, &options.boards[at]);
+        (at + 1, workers, threads)
+    })
+}
+
+/// Workers of the edge `id` and threads of each, as the plan uses the board's cores.
+pub fn cores(plan: &Plan, id: usize, board: &Board) -> (usize, usize) {
+    let planned = plan.boards.iter().find(|b| b.id == id);
+    planned.map_or((board.cores, 1), |b| (b.workers, b.threads))
+}
+
+/// Whether a stage has a single tile, which only threads can share.
+pub fn one_tile(plan: &Plan) -> bool {
+    plan.dataflow.stages.iter().any(|s| s.tiles.len() == 1)
 }
 
 /// The gateway's address, with a port; its name if the file says no address.

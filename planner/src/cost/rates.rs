@@ -12,7 +12,10 @@ use crate::{
 pub fn rates(graph: &Graph, o: &PlanOptions) -> Vec<f64> {
     let kinds = Kinds::new(&o.boards);
     let of_kind: Vec<f64> = (kinds.boards.iter())
-        .map(|b| 1.0 / net_s(graph, o, b).max(1e-12))
+        .map(|b| {
+            let seconds = b.shared_s(net_s(graph, o, b), b.threads(false));
+            1.0 / seconds.max(1e-12)
+        })
         .collect();
     let cores = |(b, kind): (&Board, &usize)| {
         let cores = b.cores.max(1);

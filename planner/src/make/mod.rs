@@ -16,7 +16,7 @@ use crate::{
     memory,
     model::Model,
     options::PlanOptions,
-    search,
+    search::{self, Choice, Found, Given},
     stages::{StageCuts, exchanged},
 };
 pub use crate::{
@@ -75,13 +75,7 @@ fn faster(new: &Result<Plan, PlanError>, than: &Plan) -> bool {
 /// What flags fix is built; what they leave open is searched, and the choice is built.
 fn plan_as_asked(model: &Model, o: &PlanOptions) -> Result<Plan, PlanError> {
     let mut plan = match asked::asked(&model.graph, o)? {
-        Asked::Exactly(mut cuts) => {
-            if o.split == Split::Speed {
-                cuts.by_speed(&cost::rates(&model.graph, o));
-            }
-            let cuts = exchanged(&model.graph, (o.dump, o.split), &cuts, &o.borders)?;
-            exactly(model, o, &cuts)?
-        }
+        Asked::Exactly(cuts) => exactly(model, o, &cuts)?,
         Asked::Search { grids, ends } => searched(model, o, grids, ends)?,
     };
     if o.family() == Family::Auto {
@@ -97,12 +91,37 @@ fn plan_as_asked(model: &Model, o: &PlanOptions) -> Result<Plan, PlanError> {
     Ok(plan)
 }
 
-/// The plan of stages and grids that were asked for.
+/// The plan of stages and grids that were asked for, in the faster way to use boards' cores.
 fn exactly(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Plan, PlanError> {
+    let apart = exactly_on(model, o, cuts);
+    let Some(teams) = o.with_teams() else {
+        return apart;
+    };
+    let together = exactly_on(model, &teams, cuts);
+    let mut plan = match apart {
+        Ok(apart) if !faster(&together, &apart) => apart,
+        Ok(_) => together?,
+        Err(e) => together.map_err(|_| e)?,
+    };
+    let threads = plan.boards.iter().map(|b| b.threads).max().unwrap_or(1);
+    if threads > 1 {
+        let why = format!("a board's cores: up to {threads} threads share every task");
+        plan.estimates.why.push(why);
+    }
+    Ok(plan)
+}
+
+/// The plan of stages and grids for boards that use their cores as `o` says.
+fn exactly_on(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Plan, PlanError> {
+    let mut cuts = cuts.clone();
+    if o.split == Split::Speed {
+        cuts.by_speed(&cost::rates(&model.graph, o));
+    }
+    let cuts = exchanged(&model.graph, (o.dump, o.split), &cuts, &o.borders)?;
     // Among equal boards, the first few homes are good ones.
     let differ = Kinds::new(&o.boards).boards.len() > 1;
     let homes = if differ { Homes::Well } else { Homes::Quick };
-    let mut built = build(model, o, cuts, homes)?;
+    let mut built = build(model, o, &cuts, homes)?;
     let (needed, limit) = tightest(o, &built);
     if needed > limit {
         return Err(PlanError::OverLimit { limit, needed });
@@ -118,17 +137,61 @@ fn searched(
     grids: Option<Vec<[usize; 2]>>,
     ends: Option<Vec<usize>>,
 ) -> Result<Plan, PlanError> {
-    let given = search::Given::new(grids, ends);
-    let found = search::candidates(&model.graph, o, &given)?;
+    let given = Given::new(grids, ends);
+    let teams = o.with_teams();
+    let together = teams
+        .as_ref()
+        .map(|teams| chosen(model, teams, &given, None));
+    let rival = together
+        .as_ref()
+        .and_then(|t| Some(t.as_ref().ok()?.price()));
+    let apart = chosen(model, o, &given, rival);
+    let (best, other) = match (apart, together) {
+        (apart, None | Some(Err(_))) => (apart?, None),
+        (Err(_), Some(Ok(together))) => (together, None),
+        (Ok(apart), Some(Ok(together))) if together.price() < apart.price() => {
+            (together, Some(apart))
+        }
+        (Ok(apart), Some(Ok(together))) => (apart, Some(together)),
+    };
+    let Chosen { found, choice, .. } = &best;
+    let homes = Homes::Given(found.homes(*choice));
+    let mut built = build(model, best.o, found.cuts(*choice), homes)?;
+    let why = &mut built.plan.estimates.why;
+    *why = found.why(&given, &built.tasks, *choice);
+    if let Some(other) = other {
+        why.push(other.found.other_use_of_cores(other.choice));
+    }
+    Ok(built.plan)
+}
+
+/// The best plan for boards that use their cores in one way.
+struct Chosen<'a> {
+    o: &'a PlanOptions,
+    found: Found<'a>,
+    choice: Choice,
+}
+
+impl Chosen<'_> {
+    fn price(&self) -> f64 {
+        self.found.price(self.choice)
+    }
+}
+
+/// Searches for boards that use their cores as `o` says.
+fn chosen<'a>(
+    model: &'a Model,
+    o: &'a PlanOptions,
+    given: &Given,
+    rival: Option<f64>,
+) -> Result<Chosen<'a>, PlanError> {
+    let found = search::candidates(&model.graph, o, given, rival)?;
     // Only what is built is known exactly.
     let exact = |cuts: &StageCuts| {
         build(model, o, cuts, Homes::Quick).map_or((u64::MAX, 0), |b| tightest(o, &b))
     };
     let choice = found.choose(&exact)?;
-    let homes = Homes::Given(found.homes(choice));
-    let mut built = build(model, o, found.cuts(choice), homes)?;
-    built.plan.estimates.why = found.why(&given, &built.tasks, choice);
-    Ok(built.plan)
+    Ok(Chosen { o, found, choice })
 }
 
 /// Bytes that a plan needs on the board that is nearest to its limit; and the limit.

@@ -74,10 +74,17 @@ pub fn refine(
     }
     let tasks = TaskGraph::of(&plan.dataflow)?;
     let places = places(options, plan)?;
-    let mut said = scales::refine(graph, options, plan, &places, measured)?;
+    let mut used = options.as_planned(plan);
+    let mut said = scales::refine(graph, &mut used, plan, &places, measured)?;
     said.extend(links::refine(
-        graph, options, plan, &tasks, &places, measured,
+        graph, &mut used, plan, &tasks, &places, measured,
     ));
+    // Another plan may use the cores in another way.
+    let refined = used.boards.into_iter().chain([used.gateway]);
+    let boards = options.boards.iter_mut().chain([&mut options.gateway]);
+    for (board, refined) in boards.zip(refined) {
+        (board.scale, board.link) = (refined.scale, refined.link);
+    }
     Ok(said)
 }
 

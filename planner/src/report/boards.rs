@@ -11,9 +11,9 @@ pub(super) fn render(plan: &Plan) -> String {
         return String::new();
     }
     let header = [
-        "board", "node", "target", "core", "workers", "share", "memory", "link",
+        "board", "node", "target", "core", "workers", "threads", "share", "memory", "link",
     ];
-    let mut t = Table::new("<<<<>>>>", &header);
+    let mut t = Table::new("<<<<>>>>>", &header);
     for b in &plan.boards {
         let on_gateway = plan.estimates.gateway_workers > 0 && b.id == plan.estimates.edges + 1;
         let node = match (b.id, b.source) {
@@ -32,6 +32,7 @@ pub(super) fn render(plan: &Plan) -> String {
             &b.target,
             &b.core,
             &b.workers.to_string(),
+            &b.threads.to_string(),
             &format!("{:.0} %", 100.0 * b.share),
             &memory,
             &rate(b.link_bits_per_s),

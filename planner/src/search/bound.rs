@@ -79,8 +79,7 @@ fn stages_s(o: &PlanOptions, prefixes: &[Prefix], end: usize) -> f64 {
     let Some(whole) = prefixes.iter().find(|p| p.end == end) else {
         return 0.0;
     };
-    #[expect(clippy::cast_precision_loss, reason = "few cores")]
-    let rate = |(b, s): (&Board, &f64)| b.cores.max(1) as f64 / s.max(1e-12);
+    let rate = |(b, s): (&Board, &f64)| b.rate(*s);
     let rates: Vec<f64> = o.boards.iter().zip(&whole.seconds).map(rate).collect();
     let others: f64 = rates.iter().skip(1).sum();
     // Bytes for all of the work, if others did all of it.

@@ -23,6 +23,11 @@ impl Found<'_> {
         &self.list[choice.best].cuts
     }
 
+    /// What the goal minimises, of a choice.
+    pub fn price(&self, choice: Choice) -> f64 {
+        self.list[choice.best].price
+    }
+
     /// Homes of a choice's tasks.
     pub fn homes(&self, choice: Choice) -> &[usize] {
         &self.list[choice.best].seconds.homes

@@ -107,7 +107,7 @@ impl Moves<'_> {
                     list.push(joined);
                 }
             }
-            for point in self.points {
+            for point in self.ends {
                 if (first + 1..cuts.ends[i]).contains(point) {
                     let mut split = cuts.clone();
                     split.ends.insert(i, *point);

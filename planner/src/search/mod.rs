@@ -39,7 +39,7 @@ use self::{
     evaluate::{Evaluator, Tails},
     stages::Stages,
 };
-pub(crate) use self::{found::Found, given::Given, why::asked};
+pub(crate) use self::{choice::Choice, found::Found, given::Given, why::asked};
 use crate::{cost, error::PlanError, options::PlanOptions, stages::StageCuts};
 use tessera_plan::{
     graph::Graph,
@@ -50,10 +50,13 @@ use tessera_plan::{
 const STEPS_MAX: usize = 12;
 /// Plans whose homes are looked for at length.
 const POLISHED: usize = 8;
+/// So many times the price of another way to use boards' cores, a plan is not improved step by step.
+const RIVAL_MAX: f64 = 1.3;
 /// Largest number of parts per axis that a climb reaches.
 const PARTS_MAX: usize = 12;
 
-/// Times the plans of the search, and sorts them, the best first.
+/// Times the plans of the search, and sorts them, the best first. `rival` is the price of a plan that uses the boards in
+/// another way: where all are far above it, they stay as they are.
 ///
 /// # Errors
 /// When no plan is possible.
@@ -61,6 +64,7 @@ pub(crate) fn candidates<'a>(
     graph: &'a Graph,
     o: &'a PlanOptions,
     given: &Given,
+    rival: Option<f64>,
 ) -> Result<Found<'a>, PlanError> {
     let (lists, points) = first::cut_lists(graph, given);
     let mut found = Found {
@@ -84,6 +88,9 @@ pub(crate) fn candidates<'a>(
     found.add(timed);
     if found.list.is_empty() {
         return Err(found.nothing(refusal));
+    }
+    if rival.is_some_and(|price| found.list[0].price > RIVAL_MAX * price) {
+        return Ok(found);
     }
     let climbed = found.climbed(given);
     found.add(climbed);

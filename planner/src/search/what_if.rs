@@ -19,15 +19,15 @@ const STEPS_MAX: usize = 4;
 /// Least part of the time that must change to be told.
 const TOLD_MIN: f64 = 0.02;
 
-/// A switch at 100 Mbit/s. Its delay is assumed, not measured.
+/// A switch at 1 Gbit/s. Its delay is assumed, not measured.
 const WIRE: Link = Link {
-    bytes_per_s: 100e6 / 8.0,
-    delay_s: 0.4e-3,
+    bytes_per_s: 1e9 / 8.0,
+    delay_s: 0.2e-3,
     medium: Medium::Switched,
 };
 
 impl Found<'_> {
-    /// A line per change: one more board, wires instead of a shared channel, half-precision objects.
+    /// A line per change: one more board, wires instead of a shared channel, objects of the other precision.
     pub(super) fn what_if(&self, given: &Given, choice: Choice) -> Vec<String> {
         let now = self.list[choice.best].seconds.frame();
         let told = |(what, o): (String, PlanOptions)| {
@@ -57,15 +57,22 @@ impl Found<'_> {
             for b in wired.boards.iter_mut().chain([&mut wired.gateway]) {
                 b.link = WIRE;
             }
-            list.push(("every board on a wire of 100 Mbit/s".into(), wired));
+            list.push(("every board on a wire of 1 Gbit/s".into(), wired));
         }
-        if !o.exact && o.wire.objects.contains(&ElementType::F32) {
-            let wire = Wire {
-                objects: vec![ElementType::F16],
+        let objects = |element| PlanOptions {
+            wire: Wire {
+                objects: vec![element],
                 ..o.wire.clone()
-            };
-            let halves = PlanOptions { wire, ..o.clone() };
+            },
+            ..o.clone()
+        };
+        if !o.exact && o.wire.objects.contains(&ElementType::F32) {
+            let halves = objects(ElementType::F16);
             list.push(("objects in half precision (--wire f16)".into(), halves));
+        }
+        if !o.exact && o.wire.objects.contains(&ElementType::F16) {
+            let whole = objects(ElementType::F32);
+            list.push(("objects in full precision (--wire f32)".into(), whole));
         }
         if !o.exact && o.wire.frames == Some(ElementType::F32) {
             let wire = Wire {

@@ -97,12 +97,16 @@ impl Found<'_> {
             0 => String::new(),
             n => format!("; {} cannot be cut so finely", plural(n, "stage")),
         };
+        let threads = match o.first().threads {
+            1 => String::new(),
+            n => format!(" of {n} threads"),
+        };
         let over = self.list.iter().filter(|c| !c.fits()).count();
         let over = o.memory_bytes().map_or_else(String::new, |limit| {
             format!("; {over} above the memory limit of {}", bytes(limit))
         });
         format!(
-            "searched {} for {} of {}{refused}{over}",
+            "searched {} for {} of {}{threads}{refused}{over}",
             plural(self.list.len(), "plan"),
             plural(o.boards.len(), "edge"),
             plural(o.first().cores, "worker"),
@@ -175,6 +179,17 @@ impl Found<'_> {
         why
     }
 
+    /// Says what boards would take whose cores are used in this other way.
+    pub fn other_use_of_cores(&self, choice: Choice) -> String {
+        let threads = self.o.boards.iter().map(|b| b.threads).max().unwrap_or(1);
+        let way = if threads > 1 {
+            format!("if up to {threads} threads shared every task")
+        } else {
+            "if every core had a task of its own".into()
+        };
+        format!("{way}: {}", self.shown(&self.list[choice.best]))
+    }
+
     /// Says whether the cores of a board share one task or compute one task each.
     fn use_of_cores(&self, choice: Choice) -> String {
         let of = |c: &Candidate| {
@@ -227,7 +242,8 @@ impl Found<'_> {
 /// Says what limits the plan's speed.
 fn binds(o: &PlanOptions, c: &Candidate) -> String {
     let out = &c.seconds.stages;
-    let cores = o.cores();
+    let tasks = o.cores();
+    let cores: usize = o.boards.iter().map(|b| b.cores * b.threads).sum();
     let total = out.seconds.max(1e-9);
     #[expect(clippy::cast_precision_loss, reason = "few cores")]
     let busy = 100.0 * out.busy_s / (total * cores as f64);
@@ -236,7 +252,7 @@ fn binds(o: &PlanOptions, c: &Candidate) -> String {
         "the channel binds"
     } else if busy > 85.0 {
         "arithmetic on the edges binds"
-    } else if c.cuts.tiles() < cores {
+    } else if c.cuts.tiles() < tasks {
         "fewer tiles than cores: some edges idle"
     } else {
         "waiting binds: tiles differ in cost, or do not divide evenly among the edges"

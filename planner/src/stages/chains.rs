@@ -9,7 +9,7 @@ use super::{
 use crate::{
     chain::{self, ChainSpec, How},
     ftp::{Axis, StageGraph, Trace, axis::extent},
-    options::{PlanOptions, Target},
+    options::{PlanOptions, Target, Team},
     packing,
 };
 use tessera_plan::{
@@ -62,7 +62,7 @@ impl Parted<'_> {
             kernels: self.options.kernels_for(target),
             rows: self.options.rows,
             apart,
-            team: self.options.team(),
+            team: self.options.team().alone,
             elements: self.options.stored(self.graph),
         };
         let stages = self.stages.iter().zip(self.tiled);
@@ -152,13 +152,12 @@ fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<NodeIx> {
         .collect()
 }
 
-/// Threads that share a tile of a stage: up to `most` if the stage has a single tile, else 1, since other
-/// threads compute other tiles.
-pub fn team(stage: &StageGraph, [ys, xs]: [&AxisParts; 2], most: usize) -> usize {
+/// Threads that share a tile of a stage at most: where the stage has several, other threads may compute other tiles.
+pub fn team(stage: &StageGraph, [ys, xs]: [&AxisParts; 2], team: Team) -> usize {
     if ys.classes.len() * xs.classes.len() * stage.ranges.len().max(1) == 1 {
-        most
+        team.alone
     } else {
-        1
+        team.each
     }
 }
 

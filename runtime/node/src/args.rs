@@ -50,6 +50,8 @@ pub struct Args {
     pub threads: usize,
     /// Worker processes of an edge; of the edge on a gateway's board, which has none without the flag.
     pub workers: Option<usize>,
+    /// Threads of every worker of the edge on a gateway's board.
+    pub worker_threads: usize,
     /// Where tensors are dumped.
     pub dump: Option<PathBuf>,
     /// Where records go, one JSON line each; none: standard output.
@@ -98,6 +100,7 @@ impl Default for Args {
             upright: true,
             threads: 1,
             workers: None,
+            worker_threads: 1,
             dump: None,
             records: None,
             stats: None,
@@ -127,7 +130,8 @@ Usage: node [--program NAME] ROLE [FLAGS]
 
 Roles
   gateway   matches nodes, merges what they computed, computes the rest, writes records
-            --listen ADDR:PORT [--threads N] [--workers N] [--frames N] [--end-cluster] [--dump DIR]
+            --listen ADDR:PORT [--threads N] [--workers N [--worker-threads N]] [--frames N]
+            [--end-cluster] [--dump DIR]
   edge      computes tasks; brings frames when it has inputs
             --gateway HOST:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
   solo      everything in this process, no network
@@ -157,7 +161,8 @@ Flags
                         an edge on its own board too, which ends with it, and writes statistics to
                         FILE.edge [default: the gateway's board computes the tail only]
   --threads N           threads that share the layers of the tail, of a worker's task, or of solo;
-                        for workers where stages have fewer tiles than boards have cores [default: 1]
+                        for workers where boards have more cores than tiles at a time [default: 1]
+  --worker-threads N    the same for workers of the edge on a gateway's board [default: 1]
   --frames N            end the cluster after so many records [default: run until SIGTERM]
   --end-cluster         when this gateway ends, its edges end too [default: they wait for it to come back]
   --thresh T            report boxes that score above T [default: 0.25]
@@ -213,6 +218,9 @@ pub fn parse(
             Long("ignore-orientation") => a.upright = false,
             Long("threads") => a.threads = parsed(&mut parser, "--threads")?,
             Long("workers") => a.workers = Some(parsed(&mut parser, "--workers")?),
+            Long("worker-threads") => {
+                a.worker_threads = parsed(&mut parser, "--worker-threads")?;
+            }
             Long("dump") => a.dump = Some(parser.value().map_err(usage)?.into()),
             Long("records") => a.records = Some(parser.value().map_err(usage)?.into()),
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
@@ -327,7 +335,7 @@ fn bounds(a: &Args) -> Result<(), NodeError> {
     };
     share(a.thresh, "--thresh")?;
     share(a.nms, "--nms")?;
-    if a.threads > 1024 || !(1..=64).contains(&a.workers.unwrap_or(1)) {
+    if a.threads.max(a.worker_threads) > 1024 || !(1..=64).contains(&a.workers.unwrap_or(1)) {
         return Err(NodeError::Usage(
             "--threads goes up to 1024, --workers from 1 to 64".into(),
         ));

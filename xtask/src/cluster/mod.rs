@@ -30,11 +30,9 @@ pub struct Config<'a> {
     /// Number of sources.
     pub sources: usize,
     /// Id and worker processes of the edge on the gateway's board; `None` for no such edge.
-    pub gateway_edge: Option<(usize, usize)>,
+    pub gateway_edge: Option<(usize, usize, usize)>,
     /// Number of threads of the tail.
     pub threads: usize,
-    /// Number of threads of every worker.
-    pub worker_threads: usize,
     /// Files from which sources make frames.
     pub inputs: Inputs,
     /// Score threshold of detections, 0 to 1.
@@ -67,6 +65,8 @@ pub struct EdgeProcess<'a> {
     pub program: Program<'a>,
     /// Worker processes.
     pub workers: usize,
+    /// Number of threads of every worker.
+    pub threads: usize,
 }
 
 /// Results of a cluster's run.
@@ -174,8 +174,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
         flag("--dump", d.display().to_string());
     }
-    if let Some((id, workers)) = config.gateway_edge {
+    if let Some((id, workers, threads)) = config.gateway_edge {
         flag("--workers", workers.to_string());
+        flag("--worker-threads", threads.to_string());
         flag("--id", id.to_string());
     }
     args.push("--end-cluster".into());
@@ -190,7 +191,7 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         flag("--gateway", addr.to_string());
         flag("--id", (i + 1).to_string());
         flag("--workers", edge.workers.to_string());
-        flag("--threads", config.worker_threads.to_string());
+        flag("--threads", edge.threads.to_string());
         let (name, files) = match shares.get(i) {
             Some(Inputs::Images(f)) => ("--image", f.as_slice()),
             Some(Inputs::Tensors(f)) => ("--input-f32", f.as_slice()),

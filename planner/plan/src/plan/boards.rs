@@ -22,6 +22,9 @@ pub struct Board {
     /// Tasks that it computes at a time: worker processes.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub workers: usize,
+    /// Threads of each worker, which share its task.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub threads: usize,
     /// The part of a core's time that its processes get.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub share: f64,

@@ -5,7 +5,7 @@
 //! of. The size of a transfer is the seconds that the transfer takes on free media, so that links of several speeds
 //! can share a medium.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::boards::Medium;
 
@@ -13,10 +13,12 @@ use crate::boards::Medium;
 #[derive(Debug)]
 pub(super) struct Channel<T> {
     now_s: f64,
-    /// The medium of every node, and the part of its link's rate that the node itself can keep up with.
-    nodes: Vec<(Medium, f64)>,
-    /// Seconds left of each transfer, for every busy path.
-    paths: BTreeMap<Path, VecDeque<(f64, T)>>,
+    /// For every node: its way out, its way in, and the part of its link's rate that the node itself can keep up with.
+    nodes: Vec<(usize, usize, f64)>,
+    /// For every way: the number of busy paths over it.
+    busy: Vec<usize>,
+    /// The busy paths, ascending.
+    paths: Vec<Busy<T>>,
     /// Seconds of use: a second in which paths have half of a medium counts half.
     pub busy_s: f64,
 }
@@ -26,10 +28,22 @@ pub(super) struct Channel<T> {
 pub(super) struct Path {
     pub holder: usize,
     pub receiver: usize,
+    /// Transfers of one lane run one after the other, those of several at the same time.
+    pub lane: usize,
+}
+
+/// A path with transfers.
+#[derive(Debug)]
+struct Busy<T> {
+    path: Path,
+    /// Seconds left of each transfer.
+    queue: VecDeque<(f64, T)>,
+    /// The part of its link's rate that the path has: a share of the busier of its media, as far as its nodes keep up.
+    speed: f64,
 }
 
 /// A medium in one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Shared(usize),
     Out(usize),
@@ -40,17 +54,34 @@ enum Way {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct NextEnd {
     pub at_s: f64,
-    path: Path,
+    /// Index of its path.
+    at: usize,
 }
 
 impl<T> Channel<T> {
     /// Media without transfers. `nodes` has the medium of every node, and the part of its link's rate that the node can
     /// keep up with, above 0 and at most 1.
-    pub const fn new(nodes: Vec<(Medium, f64)>) -> Self {
+    pub fn new(nodes: impl IntoIterator<Item = (Medium, f64)>) -> Self {
+        let mut ways: Vec<Way> = Vec::new();
+        let mut number = |way: Way| {
+            ways.iter().position(|w| *w == way).unwrap_or_else(|| {
+                ways.push(way);
+                ways.len() - 1
+            })
+        };
+        let nodes = nodes.into_iter().enumerate().map(|(node, (medium, kept))| {
+            let [out, into] = match medium {
+                Medium::Shared(n) => [Way::Shared(n); 2],
+                Medium::Switched => [Way::Out(node), Way::In(node)],
+            };
+            (number(out), number(into), kept)
+        });
+        let nodes = nodes.collect();
         Self {
             now_s: 0.0,
             nodes,
-            paths: BTreeMap::new(),
+            busy: vec![0; ways.len()],
+            paths: Vec::new(),
             busy_s: 0.0,
         }
     }
@@ -58,33 +89,38 @@ impl<T> Channel<T> {
     /// Starts a transfer at `now_s` that takes `seconds` on a free channel.
     pub fn send(&mut self, now_s: f64, path: Path, seconds: f64, tag: T) {
         self.advance(now_s);
-        self.paths
-            .entry(path)
-            .or_default()
-            .push_back((seconds, tag));
+        match self.paths.binary_search_by_key(&path, |p| p.path) {
+            Ok(at) => self.paths[at].queue.push_back((seconds, tag)),
+            Err(at) => {
+                let queue = VecDeque::from([(seconds, tag)]);
+                let speed = 0.0;
+                self.paths.insert(at, Busy { path, queue, speed });
+                self.count(path, |n| n + 1);
+            }
+        }
     }
 
     /// The transfer that ends next, unless another transfer starts before; `None` if there are no transfers.
     pub fn next_end(&self) -> Option<NextEnd> {
-        let left = self.paths.iter().zip(self.speeds());
-        let left = left.filter_map(|((path, queue), speed)| {
-            let (left_s, _) = queue.front()?;
-            Some((*path, left_s.max(0.0) / speed))
+        let left = self.paths.iter().enumerate().filter_map(|(at, p)| {
+            let (left_s, _) = p.queue.front()?;
+            Some((at, left_s.max(0.0) / p.speed))
         });
-        let (path, left_s) = left.min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let (at, left_s) = left.min_by(|a, b| a.1.total_cmp(&b.1))?;
         Some(NextEnd {
             at_s: self.now_s + left_s,
-            path,
+            at,
         })
     }
 
     /// Ends the transfer that [`Self::next_end`] has named; returns the transfer's tag.
     pub fn end(&mut self, next: NextEnd) -> Option<T> {
         self.advance(next.at_s);
-        let queue = self.paths.get_mut(&next.path)?;
-        let ended = queue.pop_front();
-        if queue.is_empty() {
-            self.paths.remove(&next.path);
+        let busy = self.paths.get_mut(next.at)?;
+        let ended = busy.queue.pop_front();
+        if busy.queue.is_empty() {
+            let path = self.paths.remove(next.at).path;
+            self.count(path, |n| n - 1);
         }
         ended.map(|(_, tag)| tag)
     }
@@ -95,43 +131,30 @@ impl<T> Channel<T> {
         if self.paths.is_empty() {
             return;
         }
-        let speeds = self.speeds();
-        self.busy_s += passed_s * speeds.iter().sum::<f64>().min(1.0);
-        for (queue, speed) in self.paths.values_mut().zip(speeds) {
-            if let Some((left_s, _)) = queue.front_mut() {
-                *left_s -= passed_s * speed;
+        self.busy_s += passed_s * self.paths.iter().map(|p| p.speed).sum::<f64>().min(1.0);
+        for p in &mut self.paths {
+            if let Some((left_s, _)) = p.queue.front_mut() {
+                *left_s -= passed_s * p.speed;
             }
         }
     }
 
-    /// For every busy path: the part of its link's rate that it has. It is a share of the busier of its media, as far as
-    /// its nodes keep up.
+    /// Notes that a path has become busy or idle: all others have other shares.
     #[expect(clippy::cast_precision_loss, reason = "few boards")]
-    fn speeds(&self) -> Vec<f64> {
-        let mut busy: BTreeMap<Way, usize> = BTreeMap::new();
-        for path in self.paths.keys() {
-            let [out, into] = self.ways(*path);
-            *busy.entry(out).or_default() += 1;
-            if into != out {
-                *busy.entry(into).or_default() += 1;
-            }
+    fn count(&mut self, path: Path, change: fn(usize) -> usize) {
+        let Self { nodes, busy, .. } = self;
+        let ways = |p: Path| (nodes[p.holder].0, nodes[p.receiver].1);
+        let (out, into) = ways(path);
+        busy[out] = change(busy[out]);
+        if into != out {
+            busy[into] = change(busy[into]);
         }
-        let speed = |path: &Path| {
-            let sharers = self.ways(*path).map(|way| busy[&way]);
-            let share = 1.0 / sharers[0].max(sharers[1]) as f64;
-            let kept = |node: usize| self.nodes[node].1;
-            share.min(kept(path.holder)).min(kept(path.receiver))
-        };
-        self.paths.keys().map(speed).collect()
-    }
-
-    /// The media that a path leads over: that of its holder, and that of its receiver.
-    fn ways(&self, path: Path) -> [Way; 2] {
-        let way = |node: usize, switched: fn(usize) -> Way| match self.nodes[node].0 {
-            Medium::Shared(n) => Way::Shared(n),
-            Medium::Switched => switched(node),
-        };
-        [way(path.holder, Way::Out), way(path.receiver, Way::In)]
+        for p in &mut self.paths {
+            let (out, into) = ways(p.path);
+            let share = 1.0 / busy[out].max(busy[into]) as f64;
+            let kept = |node: usize| nodes[node].2;
+            p.speed = share.min(kept(p.path.holder)).min(kept(p.path.receiver));
+        }
     }
 }
 
@@ -149,7 +172,11 @@ mod tests {
     }
 
     const fn path(holder: usize, receiver: usize) -> Path {
-        Path { holder, receiver }
+        Path {
+            holder,
+            receiver,
+            lane: 0,
+        }
     }
 
     #[test]
@@ -187,11 +214,8 @@ mod tests {
     #[test]
     fn a_path_between_media_has_its_share_of_the_busier() {
         use Medium::{Shared, Switched};
-        let mut channel = Channel::new(
-            [Shared(0), Shared(0), Switched, Shared(1)]
-                .map(|m| (m, 1.0))
-                .into(),
-        );
+        let mut channel =
+            Channel::new([Shared(0), Shared(0), Switched, Shared(1)].map(|m| (m, 1.0)));
         channel.send(0.0, path(0, 1), 1.0, 'a');
         channel.send(0.0, path(1, 2), 1.0, 'b');
         channel.send(0.0, path(3, 2), 4.0, 'c');
@@ -202,7 +226,7 @@ mod tests {
     #[test]
     fn nodes_that_do_not_keep_up_leave_the_rest_to_others() {
         let nodes = [0.25, 1.0, 1.0].map(|kept| (Medium::Shared(0), kept));
-        let mut channel = Channel::new(nodes.into());
+        let mut channel = Channel::new(nodes);
         channel.send(0.0, path(0, 1), 1.0, 'a');
         assert_eq!(ends(&mut channel), [(4.0, 'a')]);
         assert_eq!(channel.busy_s, 1.0);

@@ -10,7 +10,7 @@ use tessera_plan::dataflow::{TaskGraph, TaskId};
 use super::{
     Run, Schedule,
     channel::{Channel, Path},
-    placement::{Objects, Placement, SOURCE},
+    placement::{Fetch, Objects, Placement, SOURCE},
 };
 use crate::{
     boards::{Board, Link},
@@ -28,6 +28,10 @@ const HOPS_TO_INPUT: f64 = 3.0;
 const HOPS_TO_RESULT: f64 = 3.0;
 /// Tasks that a board has in addition to the running ones: their inputs travel during the computation.
 const AHEAD: usize = 1;
+/// The same of a home board, which also asks early for a task whose inputs are being made.
+const AHEAD_HOME: usize = 2;
+/// Tasks of programs with more tasks are given when they are ready, not before.
+const EARLY_TASKS_MAX: usize = 1024;
 
 /// Kinds of events in virtual time.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,10 @@ enum Event {
     Asked { board: usize },
     /// The inputs of a task may begin to travel to its board.
     Inputs { task: usize },
+    /// An input of a task that was given early may begin to travel: its producer has made it since.
+    Made { task: usize, producer: usize },
+    /// The source learns that a home board computes, and has room beside.
+    Room,
     /// A task is computed.
     Computed { task: usize },
     /// The source learns that a task is computed.
@@ -124,8 +132,10 @@ pub(super) struct Cluster<'a> {
     nodes: Vec<Node>,
     /// For every task that a board has taken: the board and the task's turn.
     given: Vec<Option<(usize, usize)>>,
-    /// For every task: the number of holders that still send inputs.
+    /// For every task: the number of holders that still send inputs, and of inputs that are still being made.
     transfers: Vec<usize>,
+    /// For every task: whether its board has asked for the inputs.
+    asked: Vec<bool>,
     /// For every task: the number of producers that the source does not yet know to be done.
     missing: Vec<usize>,
     /// Tasks that the source knows to be ready and that no board has taken, ascending.
@@ -150,7 +160,7 @@ impl<'a> Cluster<'a> {
     ) -> Self {
         let tasks = &graph.tasks;
         let media = boards.iter().chain([gateway]);
-        let media = media.map(|b| (b.link.medium, b.keeps_up())).collect();
+        let media = media.map(|b| (b.link.medium, b.keeps_up()));
         let node = |b: &Board| Node {
             idle: b.cores.max(1),
             jobs: 0,
@@ -169,6 +179,7 @@ impl<'a> Cluster<'a> {
             nodes: boards.iter().map(node).collect(),
             given: vec![None; tasks.len()],
             transfers: vec![0; tasks.len()],
+            asked: vec![false; tasks.len()],
             missing: tasks.iter().map(|t| t.producers.len()).collect(),
             ready: (0..tasks.len())
                 .filter(|k| tasks[*k].producers.is_empty())
@@ -224,6 +235,8 @@ impl<'a> Cluster<'a> {
         match event {
             Event::Asked { board } => self.asked(board),
             Event::Inputs { task } => self.fetch(task),
+            Event::Made { task, producer } => self.made(task, producer),
+            Event::Room => self.lease(),
             Event::Computed { task } => self.computed(task),
             Event::Known { task } => self.known(task),
             Event::Result { task } => self.send_result(task),
@@ -273,7 +286,7 @@ impl<'a> Cluster<'a> {
             let hops = if remote { HOPS_TO_INPUT - 1.0 } else { 0.0 };
             self.foresee(hops * self.nodes[SOURCE].hop_s, Event::Inputs { task });
         }
-        if let Placement::Home(_) = self.placement {
+        if self.at_home() {
             self.lease();
             return;
         }
@@ -305,10 +318,51 @@ impl<'a> Cluster<'a> {
                 self.foresee(hops * self.nodes[board].hop_s, Event::Inputs { task });
             }
         }
+        // What is given now may be what others read.
+        while (0..self.nodes.len()).any(|board| self.lease_early(board)) {}
+    }
+
+    /// Gives a home board the first of its tasks whose inputs are all made or being made: the board asks for them at
+    /// once. Room is left for a task that can be computed, and for one whose inputs travel meanwhile.
+    fn lease_early(&mut self, board: usize) -> bool {
+        let Placement::Home(homes) = &self.placement else {
+            return false;
+        };
+        let (node, cores) = (&self.nodes[board], self.boards[board].cores.max(1));
+        if node.jobs + usize::from(node.idle == cores) > cores || homes.len() > EARLY_TASKS_MAX {
+            return false;
+        }
+        let coming = |task: &usize| {
+            let producers = &self.graph.tasks[*task].producers;
+            let mut given = producers.iter().map(|p| self.given[p.index()]);
+            homes[*task] == board
+                && self.given[*task].is_none()
+                && self.missing[*task] > 0
+                && given.all(|g| g.is_some())
+        };
+        let Some(task) = (0..homes.len()).find(coming) else {
+            return false;
+        };
+        let mut producers = self.graph.tasks[task].producers.iter();
+        let remote = producers.any(|p| homes[p.index()] != board);
+        let lease = if board == SOURCE { 0.0 } else { 1.0 };
+        let hops = if remote {
+            lease + HOPS_TO_INPUT - 1.0
+        } else {
+            lease
+        };
+        self.give(task, board);
+        self.foresee(hops * self.nodes[board].hop_s, Event::Inputs { task });
+        true
+    }
+
+    const fn at_home(&self) -> bool {
+        matches!(self.placement, Placement::Home(_))
     }
 
     fn has_room(&self, board: usize) -> bool {
-        self.nodes[board].jobs < self.boards[board].cores.max(1) + AHEAD
+        let ahead = if self.at_home() { AHEAD_HOME } else { AHEAD };
+        self.nodes[board].jobs < self.boards[board].cores.max(1) + ahead
     }
 
     /// Handles a board's request: the board gets a task, or waits for news of work.
@@ -360,12 +414,30 @@ impl<'a> Cluster<'a> {
         let Some((board, _)) = self.given[task] else {
             return;
         };
-        let at_home = matches!(self.placement, Placement::Home(_));
-        let fetch = self.objects.fetch(task, board, at_home);
+        let producers = self.graph.tasks[task].producers.iter();
+        let coming = producers.filter(|p| self.objects.place[p.index()].is_none());
+        self.transfers[task] = coming.count();
+        self.asked[task] = true;
+        let fetch = self.objects.fetch(task, board, self.at_home());
+        self.transfer(task, board, fetch);
+    }
+
+    /// Starts the transfer of an input that was made since a task's board has asked for it.
+    fn made(&mut self, task: usize, producer: usize) {
+        let Some((board, _)) = self.given[task] else {
+            return;
+        };
+        self.transfers[task] -= 1;
+        let fetch = self.objects.fetch_of(task, board, producer);
+        self.transfer(task, board, fetch);
+    }
+
+    /// Sends a task's inputs to its board.
+    fn transfer(&mut self, task: usize, board: usize, fetch: Fetch) {
         self.result.frame_bytes += fetch.frame;
         self.result.halo_bytes += fetch.halo;
-        self.transfers[task] = fetch.from.len();
-        if fetch.from.is_empty() {
+        self.transfers[task] += fetch.from.len();
+        if self.transfers[task] == 0 {
             self.loaded(task);
         }
         for (holder, bytes) in fetch.from {
@@ -373,6 +445,7 @@ impl<'a> Cluster<'a> {
             let path = Path {
                 holder,
                 receiver: board,
+                lane: if self.at_home() { task } else { 0 },
             };
             let transfer = Transfer::Inputs {
                 task,
@@ -408,6 +481,10 @@ impl<'a> Cluster<'a> {
                 end_s: self.now_s + time.seconds,
             };
             self.foresee(time.seconds, Event::Computed { task });
+            if self.at_home() {
+                let hops = if board == SOURCE { 0.0 } else { 1.0 };
+                self.foresee(hops * self.nodes[board].hop_s, Event::Room);
+            }
         }
     }
 
@@ -431,6 +508,7 @@ impl<'a> Cluster<'a> {
         let hops = if board == SOURCE { 0.0 } else { 1.0 };
         let hop_s = node.hop_s;
         self.foresee(hops * hop_s, Event::Known { task });
+        self.tell_readers(task, board);
         if self.graph.tasks[task].for_tail {
             let hops = hops + HOPS_TO_RESULT;
             self.foresee(hops * hop_s, Event::Result { task });
@@ -443,6 +521,23 @@ impl<'a> Cluster<'a> {
         }
     }
 
+    /// Sends what a task has made to the boards that have asked for it before.
+    fn tell_readers(&mut self, producer: usize, board: usize) {
+        let graph = self.graph;
+        for k in graph.tasks[producer].consumers.iter().map(|k| k.index()) {
+            let Some((reader, _)) = self.given[k].filter(|_| self.asked[k]) else {
+                continue;
+            };
+            let hop_s = if reader == board {
+                0.0
+            } else {
+                self.nodes[reader].hop_s.max(self.nodes[board].hop_s)
+            };
+            let task = k;
+            self.foresee(hop_s, Event::Made { task, producer });
+        }
+    }
+
     /// Handles the source's knowledge that a task is done: tasks that read its outputs may become ready.
     fn known(&mut self, task: usize) {
         if let (Placement::Home(_), Some((board, _))) = (&self.placement, self.given[task]) {
@@ -451,7 +546,7 @@ impl<'a> Cluster<'a> {
         for &k in &self.graph.tasks[task].consumers {
             let k = k.index();
             self.missing[k] -= 1;
-            if self.missing[k] == 0 {
+            if self.missing[k] == 0 && self.given[k].is_none() {
                 let at = self.ready.partition_point(|r| *r < k);
                 self.ready.insert(at, k);
             }
@@ -473,6 +568,7 @@ impl<'a> Cluster<'a> {
         let path = Path {
             holder: board,
             receiver: self.boards.len(),
+            lane: 0,
         };
         let transfer = Transfer::Result { board, bytes };
         (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);

@@ -6,7 +6,8 @@
 //! - A team of a board's cores computes a task that is its whole stage. In one frame, other boards have nothing
 //!   to do during such a task.
 //! - A policy assigns tasks to boards (`placement`): as clusters choose, or in given orders.
-//! - A task with a home is given to its board as soon as the task is ready and the source knows of room there.
+//! - A task with a home is given to its board as soon as its inputs are made or being made and the source knows of room
+//!   there. The board asks for the inputs at once; each then travels when it is made.
 //! - Without homes, a board with room asks for a task, gets the task, asks for the inputs, gets the inputs: every step is a
 //!   message.
 //! - All transfers share the channel (`channel`). The inputs that a board asks of another board come one task

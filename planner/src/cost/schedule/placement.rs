@@ -111,8 +111,23 @@ impl Objects {
     /// What `board` fetches of other boards to compute `task`. If the task `shares` with others at home on the board,
     /// nothing is fetched twice.
     pub fn fetch(&mut self, task: usize, board: usize, shares: bool) -> Fetch {
+        self.fetch_some(task, board, shares, |_| true)
+    }
+
+    /// What `board` fetches of one producer's outputs to compute `task` at home.
+    pub fn fetch_of(&mut self, task: usize, board: usize, producer: usize) -> Fetch {
+        self.fetch_some(task, board, true, |r| r.producer == Some(producer))
+    }
+
+    fn fetch_some(
+        &mut self,
+        task: usize,
+        board: usize,
+        shares: bool,
+        wanted: impl Fn(&Read) -> bool,
+    ) -> Fetch {
         let mut fetch = Fetch::default();
-        for r in &self.reads[task] {
+        for r in self.reads[task].iter().filter(|r| wanted(r)) {
             let Some(holder) = r.holder(&self.place).filter(|h| *h != board) else {
                 continue;
             };

@@ -73,6 +73,7 @@ impl OwnEdge {
         flag("--listen", SocketAddr::new(at.ip(), 0).to_string().into());
         flag("--id", id.to_string().into());
         flag("--workers", workers.to_string().into());
+        flag("--threads", a.worker_threads.to_string().into());
         flag(
             "--stuck-after",
             a.stuck_after.as_secs_f64().to_string().into(),

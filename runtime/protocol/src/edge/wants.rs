@@ -172,7 +172,10 @@ impl Edge {
         let (request, first) = (&mut self.search.request, self.config.retry_us[0]);
         self.wants.sources.retain(|who, told| {
             let never = told.request.is_none();
-            if never || room > told.room || (idle && !told.idle && room > 0) {
+            let rests = idle && !told.idle && room > 0;
+            // A board that was idle and computes now may be told early of what it computes next.
+            let computes = told.idle && !idle && room > 1;
+            if never || room > told.room || rests || computes {
                 request.0 += 1;
                 told.request = Some(*request);
                 // The numbers behind it are set aside for the leases.

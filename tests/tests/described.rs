@@ -1,0 +1,89 @@
+//! The clusters of `docs/clusters`: what their plans promise is what the simulated cluster does.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tessera_plan::{graph::Darknet, plan::Plan};
+use tessera_planner::{
+    boards::Board,
+    cluster,
+    kernel::costs::CostTable,
+    make,
+    model::Model,
+    options::{Costs, PlanOptions, Target},
+    weights,
+};
+use tessera_tests::{model, simulated};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn network(name: &str) -> Result<Model> {
+    let cfg = root().join("models").join(name).with_extension("cfg");
+    let text = std::fs::read_to_string(&cfg).with_context(|| cfg.display().to_string())?;
+    Ok(weights::without(model::graph(
+        name,
+        &text,
+        Darknet::Alexey,
+    )?))
+}
+
+/// Options for the boards of a file in `docs/clusters`.
+fn described(file: &str) -> Result<PlanOptions> {
+    let folder = root().join("docs/clusters");
+    let text = std::fs::read(folder.join(file))?;
+    let costs = |name: &str, _: Target| {
+        let table = std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string())?;
+        let table = CostTable::from_toml(&table).map_err(|e| e.to_string())?;
+        Ok(Costs::Table(table.into()))
+    };
+    let (read, mistakes) = cluster::read(&text, &costs);
+    ensure!(mistakes.is_empty(), "{file}: {mistakes:?}");
+    let read = read.context("no cluster")?;
+    Ok(PlanOptions {
+        boards: read.edges,
+        gateway: read.gateway,
+        ..PlanOptions::of(1, &Board::new(Target::Aarch64))
+    })
+}
+
+fn seconds(plan: &Plan) -> f64 {
+    plan.estimates.seconds["frame"]
+}
+
+/// Most that a frame on six boards may take, as a share of the time of the gateway's board alone.
+const OF_ONE_MAX: f64 = 0.4;
+/// Most that the planned time may differ from the simulated one, as a share of that.
+const SHARE_MAX: f64 = 0.12;
+
+#[test]
+fn six_boards_are_more_than_twice_as_fast_as_one() -> Result<()> {
+    let m = network("yolov2")?;
+    let options = described("six-pi3.toml")?;
+    let alone = PlanOptions {
+        offload: Some(0),
+        ..options.clone()
+    };
+    let alone_s = seconds(&make::plan(&m, &alone)?);
+    let plan = make::plan(&m, &options)?;
+    ensure!(
+        plan.boards.iter().any(|b| b.threads == 4),
+        "a board's cores share no task"
+    );
+    let line = simulated::frame(&m.graph, &plan, &options)?;
+    let why = plan.estimates.why.join("\n");
+    println!(
+        "planned {:.3} s, simulated {:.3} s to the tail and {:.3} s to the detections\n{why}",
+        seconds(&plan),
+        line.merged_s,
+        line.written_s
+    );
+    let planned_s = seconds(&plan);
+    for s in [planned_s, line.written_s] {
+        ensure!(s <= OF_ONE_MAX * alone_s, "{s:.3} s, alone {alone_s:.3} s");
+    }
+    let share = planned_s / line.written_s - 1.0;
+    ensure!(share.abs() <= SHARE_MAX, "{:+.1} %", 100.0 * share);
+    Ok(())
+}
