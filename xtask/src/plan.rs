@@ -76,7 +76,8 @@ fn borders(flags: &[BorderFlag]) -> Result<Vec<Border>> {
         BorderFlag::Recompute => Ok(Border::Recompute),
         BorderFlag::Exchange => Ok(Border::Exchange),
         BorderFlag::Reuse => bail!(
-            "--border reuse is not built yet: its tasks would wait for neighbours' borders of every layer, which plans              cannot say so far; give recompute or exchange (docs/borders.md)"
+            "--border reuse is not built yet: its tasks would wait for neighbours' borders of every layer, which plans \
+             cannot say so far; give recompute or exchange (docs/borders.md)"
         ),
     });
     each.collect()
