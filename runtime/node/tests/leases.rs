@@ -71,6 +71,7 @@ fn content(task: u32) -> Content {
         port,
         place: task * 3,
         region: Region::new([0, task as usize], [0, 2], [0, 3]),
+        rows: 2 * task,
     };
     Content {
         task,

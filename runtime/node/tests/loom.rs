@@ -177,6 +177,7 @@ fn content(task: u32) -> Content {
             port: PortIx::Input(0),
             place: task * 3,
             region: Region::new([0, task as usize], [0, 2], [0, 3]),
+            rows: 2 * task,
         }],
     }
 }

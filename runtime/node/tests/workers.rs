@@ -4,6 +4,7 @@
 //! `worker` it is a node.
 
 mod workers {
+    pub mod arriving;
     pub mod program;
     pub mod rig;
     pub mod tests;
@@ -11,7 +12,7 @@ mod workers {
 
 use std::{panic::catch_unwind, process::ExitCode, time::Instant};
 
-use crate::workers::{program::PROGRAM, tests};
+use crate::workers::{arriving, program::PROGRAM, tests};
 
 /// Name and body of every test.
 const TESTS: &[(&str, fn())] = &[
@@ -57,6 +58,23 @@ const TESTS: &[(&str, fn())] = &[
     (
         "later_workers_verify_the_weights_that_were_opened",
         tests::later_workers_verify_the_weights_that_were_opened,
+    ),
+    (
+        "rows_are_read_as_they_arrive",
+        arriving::rows_are_read_as_they_arrive,
+    ),
+    (
+        "who_waits_for_rows_is_not_stuck",
+        arriving::who_waits_for_rows_is_not_stuck,
+    ),
+    ("an_abandoned_job_ends", arriving::an_abandoned_job_ends),
+    (
+        "a_kill_while_it_waits_fails_its_job",
+        arriving::a_kill_while_it_waits_fails_its_job,
+    ),
+    (
+        "stopping_does_not_wait_for_rows",
+        arriving::stopping_does_not_wait_for_rows,
     ),
     ("stopping_ends_all", tests::stopping_ends_all),
     ("dropping_ends_all", tests::dropping_ends_all),

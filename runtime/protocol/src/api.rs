@@ -57,6 +57,9 @@ pub struct Job {
     pub inputs: Vec<Vec<(SlotId, Region)>>,
     /// For each output of the task: the slot of the packed output box. No other job writes this slot.
     pub outputs: Vec<SlotId>,
+    /// Slots of inputs whose last rows are still on their way, each with the number of rows that are here. No other
+    /// job reads these slots. More rows follow in [`EdgeOutput::Arrived`]; until then the worker reads none of them.
+    pub arriving: Vec<(SlotId, usize)>,
 }
 
 /// What a shell tells an edge's machine.
@@ -108,6 +111,22 @@ pub enum EdgeOutput<'a> {
     },
     /// Run a job on a worker; at most [`super::EdgeConfig::jobs_max`] jobs are out at a time.
     Run(Job),
+    /// More rows of an input of a job are here: the worker may read so many, from the box's first row on.
+    Arrived {
+        /// The job's id.
+        job: JobId,
+        /// One of the job's [`Job::arriving`] slots.
+        slot: SlotId,
+        /// Number of rows.
+        rows: usize,
+    },
+    /// The inputs of a job that are still on their way will not come, or nobody wants its outputs. The worker goes on
+    /// with whatever its slots hold, so that it is soon free. The shell answers with [`EdgeInput::Done`] or
+    /// [`EdgeInput::Failed`] as always; the machine makes no use of the outputs.
+    Abandon {
+        /// The job's id.
+        job: JobId,
+    },
     /// A frame of this source has ended. The gateway writes the record of the frame.
     FrameEnded {
         /// The frame's number.

@@ -26,4 +26,11 @@ pub trait Store {
 
     /// The slot's bytes for writing. The caller owns the slot: no task reads or writes the slot now.
     fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8];
+
+    /// What may be written of a slot whose rows a job reads as they arrive ([`crate::Job::arriving`]): the number of
+    /// bytes that are handed over to the job, and the bytes behind them. Of other slots, 0 and everything, as
+    /// [`Store::bytes_mut`].
+    fn open_bytes(&mut self, slot: SlotId) -> (usize, &mut [u8]) {
+        (0, self.bytes_mut(slot))
+    }
 }

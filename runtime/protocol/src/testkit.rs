@@ -56,4 +56,8 @@ impl Store for TestStore {
     fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
         self.0.bytes_mut(watched::SlotId(slot.0))
     }
+
+    fn open_bytes(&mut self, slot: SlotId) -> (usize, &mut [u8]) {
+        self.0.open_bytes(watched::SlotId(slot.0))
+    }
 }

@@ -66,6 +66,10 @@ pub struct Counters {
     pub jobs: u64,
     /// Jobs among [`Self::jobs`] that are tasks stolen from another node.
     pub stolen: u64,
+    /// Jobs that were begun before their inputs were complete.
+    pub streamed: u64,
+    /// Jobs among them whose inputs did not come.
+    pub abandoned: u64,
     /// Jobs that ended with the death of their worker.
     pub lost_jobs: u64,
     /// Frames that a source had no slot for, though its machine asked for a frame.
@@ -85,6 +89,8 @@ impl Counters {
     pub const fn add(&mut self, o: &Self) {
         self.jobs += o.jobs;
         self.stolen += o.stolen;
+        self.streamed += o.streamed;
+        self.abandoned += o.abandoned;
         self.lost_jobs += o.lost_jobs;
         self.unplaced += o.unplaced;
         self.hostile += o.hostile;

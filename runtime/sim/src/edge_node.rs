@@ -16,12 +16,15 @@ use super::{
 };
 use tessera_protocol::{
     Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameName, FrameNumber,
-    FrameOutcome, Job, JobId, NodeId, Notice, Refusal, store::Store,
+    FrameOutcome, Job, JobId, NodeId, Notice, ProgramInfo, Refusal,
+    store::{SlotId, Store},
 };
 
 /// An action that the machine asks its shell for.
 enum Action {
     Run(Job),
+    Arrived(JobId, SlotId, usize),
+    Abandon(JobId),
     Ended(FrameNumber, FrameMeta, FrameOutcome),
     Refused(Refusal),
     Stopped,
@@ -33,6 +36,43 @@ struct AssignedJob {
     job: Job,
     running: bool,
     started_us: u64,
+    /// Microseconds that the task takes when all inputs are there.
+    task_us: u64,
+    /// Earliest end by the rows that came so far.
+    end_us: u64,
+    /// Slots that are not complete, and their rows.
+    arriving: BTreeMap<SlotId, usize>,
+    /// The worker goes on without its inputs, and nobody wants what it makes.
+    abandoned: bool,
+}
+
+impl AssignedJob {
+    /// Notes that until now the worker had no other rows than those that are noted.
+    fn wait_for_rows(&mut self, core: &Core) {
+        if !self.running || self.arriving.is_empty() {
+            return;
+        }
+        let inputs = self.job.inputs.iter().map(|pieces| {
+            let ends = pieces
+                .iter()
+                .filter_map(|(slot, region)| Some(region.y.lo + self.arriving.get(slot)?));
+            ends.min()
+        });
+        let share = core.info.share_with_rows(self.job.task, inputs);
+        let left_us = (self.task_us as f64 * (1.0 - share)).round() as u64;
+        self.end_us = self.end_us.max(core.queue.now_us() + left_us);
+    }
+}
+
+/// Bytes of the first `rows` rows of a slot that a job reads.
+fn handed_bytes(info: &ProgramInfo, job: &Job, slot: SlotId, rows: usize) -> usize {
+    let inputs = info.tasks[job.task.index()].inputs.iter().zip(&job.inputs);
+    let found = inputs.filter_map(|(port, pieces)| {
+        let (_, region) = pieces.iter().find(|(s, _)| *s == slot)?;
+        let element = info.tensors[usize::from(port.tensor)].element;
+        Some(rows * region.w() * region.ch() * element.bytes())
+    });
+    found.max().unwrap_or(0)
 }
 
 /// A running edge.
@@ -160,6 +200,8 @@ impl EdgeNode {
                     continue;
                 }
                 EdgeOutput::Run(job) => Action::Run(job),
+                EdgeOutput::Arrived { job, slot, rows } => Action::Arrived(job, slot, rows),
+                EdgeOutput::Abandon { job } => Action::Abandon(job),
                 EdgeOutput::FrameEnded {
                     number,
                     meta,
@@ -176,6 +218,8 @@ impl EdgeNode {
             };
             match action {
                 Action::Run(job) => self.take(core, job)?,
+                Action::Arrived(job, slot, rows) => self.arrived(core, job, slot, rows),
+                Action::Abandon(job) => self.abandon(core, job),
                 Action::Ended(number, meta, outcome) => {
                     let frame = self.frame_id(number);
                     core.trace(|| format!("{} hears {frame:?} {outcome:?}", self.endpoint.index));
@@ -267,18 +311,30 @@ impl EdgeNode {
         }
         let known = core.ledger.run(node, job.frame, job.task);
         known.map_err(|v| core.fail(v))?;
+        let arriving: BTreeMap<SlotId, usize> = job.arriving.iter().copied().collect();
         for &(slot, _) in job.inputs.iter().flatten() {
-            self.store.lock_read(slot);
+            match arriving.get(&slot) {
+                Some(&rows) => {
+                    let bytes = handed_bytes(&core.info, &job, slot, rows);
+                    self.store.lock_arriving(slot, bytes);
+                }
+                None => self.store.lock_read(slot),
+            }
         }
         for &slot in &job.outputs {
             self.store.lock_write(slot);
         }
+        core.counters.streamed += u64::from(!arriving.is_empty());
         core.counters.stolen += u64::from(job.stolen);
         let id = job.id;
         let out = AssignedJob {
             job,
             running: false,
             started_us: 0,
+            task_us: 0,
+            end_us: 0,
+            arriving,
+            abandoned: false,
         };
         if self.jobs.insert(id, out).is_some() {
             return Err(core.fail(Violation::JobTwice { node }));
@@ -318,13 +374,64 @@ impl EdgeNode {
             if lost {
                 us = core.random.below(us + 1);
             }
+            (out.task_us, out.end_us) = (us, out.started_us + us);
+            if lost || out.arriving.is_empty() {
+                out.arriving.clear();
+                let event = Event::JobEnd {
+                    node: self.endpoint.index,
+                    incarnation: self.endpoint.incarnation,
+                    job: id,
+                    lost,
+                };
+                core.queue.push(out.end_us, event);
+            }
+        }
+    }
+
+    /// Hands more rows over to a job: what can be computed only with them is computed from now on.
+    fn arrived(&mut self, core: &mut Core, id: JobId, slot: SlotId, rows: usize) {
+        let Some(out) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let bytes = handed_bytes(&core.info, &out.job, slot, rows);
+        self.store.hand_over(slot, bytes);
+        if !out.arriving.contains_key(&slot) {
+            return; // its worker will die
+        }
+        out.wait_for_rows(core);
+        if bytes == self.store.job_bytes(slot).len() {
+            out.arriving.remove(&slot);
+        } else {
+            out.arriving.insert(slot, rows);
+        }
+        self.end_if_complete(core, id);
+    }
+
+    fn abandon(&mut self, core: &mut Core, id: JobId) {
+        let Some(out) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        out.wait_for_rows(core);
+        out.abandoned = true;
+        core.counters.abandoned += 1;
+        if !std::mem::take(&mut out.arriving).is_empty() {
+            self.end_if_complete(core, id);
+        }
+    }
+
+    /// Plans the end of a running job whose last rows have come.
+    fn end_if_complete(&mut self, core: &mut Core, id: JobId) {
+        let Some(out) = self.jobs.get(&id) else {
+            return;
+        };
+        if out.running && out.arriving.is_empty() {
             let event = Event::JobEnd {
                 node: self.endpoint.index,
                 incarnation: self.endpoint.incarnation,
                 job: id,
-                lost,
+                lost: false,
             };
-            core.queue.push(core.queue.now_us() + us, event);
+            core.queue.push(out.end_us, event);
         }
     }
 
@@ -344,13 +451,16 @@ impl EdgeNode {
             return Ok(());
         }
         let Some(AssignedJob {
-            job, started_us, ..
+            job,
+            started_us,
+            abandoned,
+            ..
         }) = self.jobs.remove(&id)
         else {
             return Ok(());
         };
-        if lost {
-            core.counters.lost_jobs += 1;
+        if lost || abandoned {
+            core.counters.lost_jobs += u64::from(lost);
             for &slot in &job.outputs {
                 // What it got done is of no use.
                 let bytes = self.store.job_bytes_mut(slot);

@@ -76,7 +76,7 @@ pub struct TaskSpan {
     pub task: TaskId,
     /// Index of the board.
     pub board: usize,
-    /// Time at which a worker began the task, with all inputs present.
+    /// Time at which a worker began the task; rows of its inputs may have been on their way.
     pub start_s: f64,
     /// Time at which the worker finished the task.
     pub end_s: f64,

@@ -37,6 +37,8 @@ struct WatchedSlot {
     bytes: Vec<u8>,
     readers: u32,
     writer: bool,
+    /// While a job reads what arrives: bytes that are handed over to the job.
+    handed_over: Option<usize>,
 }
 
 impl WatchedStore {
@@ -105,6 +107,26 @@ impl WatchedStore {
         s.readers += 1;
     }
 
+    /// Locks a slot for a job that reads the first `bytes` bytes, and more when they are here.
+    pub fn lock_arriving(&mut self, slot: SlotId, bytes: usize) {
+        let s = self.slot_mut(slot, "read by a job");
+        assert!(
+            s.readers == 0 && !s.writer,
+            "{slot:?}: arrives for a job while another uses it"
+        );
+        (s.readers, s.handed_over) = (1, Some(bytes));
+    }
+
+    /// Hands more of a slot over to the job that reads it: so many bytes in all.
+    pub fn hand_over(&mut self, slot: SlotId, bytes: usize) {
+        let s = self.slot_mut(slot, "read by a job");
+        let before = s.handed_over.replace(bytes);
+        assert!(
+            before.is_some_and(|b| b <= bytes) && bytes <= s.bytes.len(),
+            "{slot:?}: {bytes} bytes are handed over after {before:?}"
+        );
+    }
+
     /// Locks a slot for a job that begins to write the slot.
     pub fn lock_write(&mut self, slot: SlotId) {
         let s = self.slot_mut(slot, "written by a job");
@@ -119,6 +141,7 @@ impl WatchedStore {
     pub fn unlock_read(&mut self, slot: SlotId) {
         let s = self.slot_mut(slot, "read by a job");
         s.readers -= 1;
+        s.handed_over = None;
     }
 
     /// Unlocks a slot that a job has written.
@@ -178,6 +201,7 @@ impl Store for WatchedStore {
             bytes: content,
             readers: 0,
             writer: false,
+            handed_over: None,
         };
         self.slots.insert(id, slot);
         Some(id)
@@ -207,6 +231,13 @@ impl Store for WatchedStore {
             "{slot:?}: written while a job uses it"
         );
         &mut s.bytes
+    }
+
+    fn open_bytes(&mut self, slot: SlotId) -> (usize, &mut [u8]) {
+        match self.slot(slot, "written").handed_over {
+            Some(from) => (from, &mut self.slot_mut(slot, "written").bytes[from..]),
+            None => (0, self.bytes_mut(slot)),
+        }
     }
 }
 
@@ -279,6 +310,29 @@ mod tests {
         let a = s.alloc(4).unwrap();
         s.lock_read(a);
         s.free(a);
+    }
+
+    #[test]
+    fn what_arrives_is_written_behind_what_was_handed_over() {
+        let mut s = store();
+        let a = s.alloc(16).unwrap();
+        s.lock_arriving(a, 4);
+        let (from, open) = s.open_bytes(a);
+        assert_eq!((from, open.len()), (4, 12));
+        open.fill(1);
+        s.hand_over(a, 16);
+        assert_eq!(s.open_bytes(a).1.len(), 0);
+        s.unlock_read(a);
+        assert_eq!((s.open_bytes(a).0, s.bytes(a)[15]), (0, 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "written while a job uses it")]
+    fn write_of_all_that_arrives() {
+        let mut s = store();
+        let a = s.alloc(4).unwrap();
+        s.lock_arriving(a, 0);
+        s.bytes_mut(a);
     }
 
     #[test]

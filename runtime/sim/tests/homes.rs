@@ -83,6 +83,7 @@ struct Case {
     frames: u32,
     loss_ppm: u32,
     shared_bits_per_s: u64,
+    chunk_bytes: usize,
     seed: u64,
 }
 
@@ -96,6 +97,7 @@ impl Case {
             frames: 1,
             loss_ppm: 0,
             shared_bits_per_s: 0,
+            chunk_bytes: 1200,
             seed,
         }
     }
@@ -105,6 +107,7 @@ impl Case {
         let edge = |k: usize| {
             let mut e = EdgeSpec::new();
             e.config = e.config.placed(self.placement);
+            e.config.transfer.chunk_bytes = self.chunk_bytes;
             e.steal_frames = 2 * self.sources;
             if k < self.sources {
                 e = e.source(self.frames);
@@ -166,6 +169,8 @@ impl Case {
             late: stats().map(|s| s.late_leases + s.backups).sum(),
             fetched_bytes: fetched.sum(),
             runs: runs.into_values().collect(),
+            streamed: world.counters().streamed,
+            abandoned: world.counters().abandoned,
         }
     }
 
@@ -199,6 +204,9 @@ struct Ended {
     fetched_bytes: u64,
     /// For every task of every frame, the nodes that ran it.
     runs: Vec<Vec<u16>>,
+    /// Jobs that began before their inputs were complete, and those of them whose inputs did not come.
+    streamed: u64,
+    abandoned: u64,
 }
 
 impl Ended {
@@ -327,4 +335,43 @@ fn a_tenth_is_lost_and_the_frame_ends_in_time() {
             );
         }
     }
+}
+
+/// On a channel that is so slow that tasks wait for rows, every other board dies at many times of the frame.
+#[test]
+fn a_frame_survives_holders_that_die_while_their_rows_stream() {
+    let (mut streamed, mut abandoned) = (0, 0);
+    for placement in HOME_AND_STEAL {
+        for seed in seeds(2) {
+            let case = Case {
+                shared_bits_per_s: 1_000_000,
+                // Less than a row of a halo.
+                chunk_bytes: 128,
+                ..Case::new(placement, seed)
+            };
+            let usual = case.run(None);
+            assert_eq!((usual.whole, usual.abandoned), (1, 0));
+            assert!(usual.streamed > 0, "{placement:?}, seed {seed}");
+            for node in 2..=BOARDS {
+                for part in 0..12 {
+                    let at_us = SOURCE_US + (usual.took_us * (2 * part + 1)) / 24;
+                    let end = case.run(Some((at_us, Fault::Crash { node })));
+                    let name = format!("{placement:?}, seed {seed}, node {node} at {at_us}");
+                    assert_eq!(end.whole, 1, "{name}");
+                    assert!(
+                        end.took_us <= 2 * usual.took_us + LEASE_US,
+                        "{name}: {} us, usually {}",
+                        end.took_us,
+                        usual.took_us
+                    );
+                    streamed += end.streamed;
+                    abandoned += end.abandoned;
+                }
+            }
+        }
+    }
+    println!(
+        "{streamed} jobs began before their inputs were complete, {abandoned} of them in vain"
+    );
+    assert!(abandoned > 0);
 }

@@ -6,6 +6,9 @@
 //!
 //! In an arena all values are float32. Objects are bytes of their tensor's [`ElementType`]: [`TaskIo::load`]
 //! and [`TaskIo::store`] convert, row by row. What is read or written where it lies must be float32.
+//!
+//! A task may begin while rows of its inputs are on their way ([`PieceBytes::Arriving`]): a load waits for the rows
+//! that it brings.
 
 mod arena;
 mod buffer;
@@ -32,7 +35,23 @@ pub struct InputPiece<'a> {
     /// How its values are stored.
     pub element: ElementType,
     /// `region.len()` values, little-endian.
-    pub bytes: &'a [u8],
+    pub bytes: PieceBytes<'a>,
+}
+
+/// The packed values of a piece.
+#[derive(Clone, Copy, Debug)]
+pub enum PieceBytes<'a> {
+    /// All of them are here.
+    Here(&'a [u8]),
+    /// The last rows are on their way.
+    Arriving(&'a dyn ArrivingRows),
+}
+
+/// A piece whose rows arrive, from the first to the last.
+pub trait ArrivingRows: std::fmt::Debug {
+    /// The bytes of rows `rows`, counted from the piece's first row. Waits until they are here, or will not
+    /// come; then the bytes are any, and nobody uses what the task makes of them.
+    fn rows(&self, rows: Range<usize>) -> &[u8];
 }
 
 /// Everything a task touches.
@@ -63,13 +82,29 @@ impl<'a> InputPiece<'a> {
     /// If they are not float32, or not aligned: an error of the plan.
     pub fn floats(&self) -> &'a [f32] {
         assert_eq!(self.element, ElementType::F32, "values read in place");
-        element::floats(self.bytes)
+        element::floats(self.all())
+    }
+
+    /// All bytes, where they lie; waits for the last row.
+    pub fn all(&self) -> &'a [u8] {
+        self.rows(0..self.region.h())
+    }
+
+    /// The bytes of rows `rows`, counted from the piece's first row; waits for them.
+    fn rows(&self, rows: Range<usize>) -> &'a [u8] {
+        match self.bytes {
+            PieceBytes::Here(bytes) => {
+                let row_bytes = self.region.w() * self.region.ch() * self.element.bytes();
+                &bytes[rows.start * row_bytes..rows.end * row_bytes]
+            }
+            PieceBytes::Arriving(arriving) => arriving.rows(rows),
+        }
     }
 }
 
 impl<'a> TaskIo<'a> {
     /// Brings rows `rows` of input `k` from its pieces into buffer `b` as float32; with the first rows it
-    /// clears the padding.
+    /// clears the padding. Waits for rows that are on their way.
     ///
     /// # Panics
     /// If the buffer's shape differs from the input's box: an error of the plan. Values that no
@@ -230,8 +265,9 @@ fn load_piece<const BYTES: usize>(
         return;
     }
     let n = m.ch();
+    let src = p.rows(m.y.lo - p.region.y.lo..m.y.hi - p.region.y.lo);
     for y in m.y.lo..m.y.hi {
-        let (sy, dy) = (y - p.region.y.lo, y - place.box_lo + place.first);
+        let (sy, dy) = (y - m.y.lo, y - place.box_lo + place.first);
         let src_px = |x: usize| {
             (sy * p.region.w() + x - p.region.x.lo) * p.region.ch() + m.c.lo - p.region.c.lo
         };
@@ -239,7 +275,7 @@ fn load_piece<const BYTES: usize>(
         let mut bring = |x: usize, floats: usize| {
             let (s, d) = (src_px(x), dst_px(x));
             convert(
-                &p.bytes[s * BYTES..(s + floats) * BYTES],
+                &src[s * BYTES..(s + floats) * BYTES],
                 &mut dst[d..d + floats],
             );
         };

@@ -58,7 +58,7 @@ fn with_io(
         .map(|(region, memory)| InputPiece {
             region: *region,
             element,
-            bytes: memory.bytes(),
+            bytes: PieceBytes::Here(memory.bytes()),
         })
         .collect();
     let mut arena = ArenaMemory::new(ROOM.range().end);
@@ -146,7 +146,7 @@ fn read_in_place(element: ElementType) -> usize {
     let piece = InputPiece {
         region: PORT.region,
         element,
-        bytes: memory.bytes(),
+        bytes: PieceBytes::Here(memory.bytes()),
     };
     let io = TaskIo {
         ports_in: &[PORT],

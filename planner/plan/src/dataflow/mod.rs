@@ -8,6 +8,7 @@ mod crossing;
 mod needs;
 #[cfg(feature = "schema")]
 mod of_plan;
+mod rows;
 mod slots;
 
 use std::fmt;

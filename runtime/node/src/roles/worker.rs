@@ -174,7 +174,11 @@ impl Worker<'_> {
             if self.noted.elapsed() > NOTE_EVERY {
                 self.note();
             }
-            let took_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+            // Waiting for rows is no work.
+            let took = began
+                .elapsed()
+                .saturating_sub(*done.as_ref().unwrap_or(&Duration::ZERO));
+            let took_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
             if !self.taker.finish(lease, done.is_ok(), took_us) {
                 return Err(NodeError::Usage(
                     "the edge took this worker for dead".into(),
@@ -232,7 +236,8 @@ impl Worker<'_> {
         }
     }
 
-    fn compute(&mut self, lease: &mut JobLease) -> Result<(), JobFailure> {
+    /// Runs a leased job; returns for how long the task waited for rows of its inputs.
+    fn compute(&mut self, lease: &mut JobLease) -> Result<Duration, JobFailure> {
         self.taker.read(lease, &mut self.content)?;
         let id = self.content.task;
         // SAFETY: `taker` takes leases from this segment's table, and the content was read from the
@@ -249,7 +254,7 @@ impl Worker<'_> {
                 .map_err(|_| JobFailure::Panic(id))?;
             // Written to meanwhile, and still the right weights: once more.
             if !self.weights.recheck(self.program)? {
-                return Ok(());
+                return Ok(handed.waited());
             }
         }
     }

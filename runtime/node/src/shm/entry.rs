@@ -2,9 +2,9 @@
 //!
 //! The network process writes the entry before it queues the job. The worker that leased the job reads it.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::layout::{HEAD_WORDS, PIECE_WORDS};
+use super::layout::{HEAD_WORDS, PIECE_MARK, PIECE_WORDS};
 use crate::sync::Words;
 use tessera_plan::region::Region;
 
@@ -29,6 +29,8 @@ pub struct PieceAt {
     pub place: u32,
     /// The box of the port's tensor that the piece holds.
     pub region: Region,
+    /// Number of rows that are there; [`ALL_ROWS`](super::arrivals::ALL_ROWS) of a complete piece and of an output.
+    pub rows: u32,
 }
 
 /// The content of a job's entry: a task and its pieces.
@@ -57,10 +59,17 @@ pub(super) fn write(words: &impl Words, at: usize, content: &Content) {
         let Region { y, x, c } = p.region;
         // Sides of checked programs are far below 2^32.
         let axes = [y.lo, y.hi, x.lo, x.hi, c.lo, c.hi].map(|n| n as u32);
-        for (i, v) in [port, p.place].into_iter().chain(axes).enumerate() {
+        let mark = [p.rows, 0];
+        let all = [port, p.place].into_iter().chain(axes).chain(mark);
+        for (i, v) in all.enumerate() {
             words.store(at + HEAD_WORDS + k * PIECE_WORDS + i, v, Relaxed);
         }
     }
+}
+
+/// The word that holds how many rows of piece `k` are there, in an entry that begins at word `at`.
+pub(super) const fn mark(at: usize, k: usize) -> usize {
+    at + HEAD_WORDS + k * PIECE_WORDS + PIECE_MARK
 }
 
 /// Reads the entry that begins at word `at`.
@@ -88,6 +97,8 @@ pub(super) fn read(
             },
             place: word(1),
             region: Region::new(axis(2), axis(4), axis(6)),
+            // SYNC POINT "arrived", acquire side: the piece may have become complete since the job was queued.
+            rows: words.load(mark(at, k), Acquire),
         }
     }));
     Ok(())
@@ -110,6 +121,7 @@ mod tests {
                         PortIx::Output(k - 3)
                     },
                     place: 100 + k,
+                    rows: 7 * k,
                     region: {
                         let k = k as usize;
                         Region::new([k, k + 1], [k + 2, k + 3], [k + 4, k + 5])

@@ -1,8 +1,9 @@
 //! The inputs and outputs of a leased job, as a task uses them.
 
-use std::{marker::PhantomData, ptr::NonNull};
+use std::{marker::PhantomData, ptr::NonNull, time::Duration};
 
 use super::{
+    arrivals::{ALL_ROWS, ArrivingPiece},
     entry::{Content, PortIx},
     jobs::JobLease,
     segment::Segment,
@@ -12,7 +13,7 @@ use tessera_plan::{
     region::{Region, Span},
 };
 use tessera_runtime::{
-    io::{Arena, InputPiece, TaskIo},
+    io::{Arena, InputPiece, PieceBytes, TaskIo},
     program::{Program, TaskSpec},
     team::Team,
 };
@@ -42,10 +43,31 @@ pub enum BadJob {
 #[derive(Debug)]
 pub struct Handed<'l> {
     task: &'static TaskSpec,
-    inputs: Vec<Vec<InputPiece<'l>>>,
+    inputs: Vec<Vec<HandedPiece<'l>>>,
+    bytes: usize,
     outputs: Vec<&'l mut [u8]>,
     elements_out: Vec<ElementType>,
     lease: PhantomData<&'l mut JobLease>,
+}
+
+/// A piece of an input.
+#[derive(Debug)]
+enum HandedPiece<'l> {
+    Here(InputPiece<'l>),
+    Arriving(Region, ElementType, ArrivingPiece),
+}
+
+impl HandedPiece<'_> {
+    fn piece(&self) -> InputPiece<'_> {
+        match self {
+            Self::Here(piece) => *piece,
+            Self::Arriving(region, element, rows) => InputPiece {
+                region: *region,
+                element: *element,
+                bytes: PieceBytes::Arriving(rows),
+            },
+        }
+    }
 }
 
 /// The pieces of a job, found and checked but not yet borrowed.
@@ -65,10 +87,10 @@ impl<'l> Handed<'l> {
     ///
     /// # Safety
     /// `lease` and `content` come from `segment`'s own job table, and whoever filled the table keeps
-    /// the pieces' slots as they are until the job has ended: nobody writes the inputs, nobody else
-    /// touches the outputs. [`crate::workers::Workers::submit`] sees to that by loans.
+    /// the pieces' slots as they are until the job has ended: nobody writes the inputs (of an input that arrives: the
+    /// rows before its mark), nobody else touches the outputs. [`crate::workers::Workers::submit`] sees to that by loans.
     pub unsafe fn new(
-        _lease: &'l mut JobLease,
+        lease: &'l mut JobLease,
         segment: &'l Segment,
         content: &Content,
         program: &'static Program,
@@ -77,19 +99,29 @@ impl<'l> Handed<'l> {
         let task = task.ok_or(BadJob::Task(content.task))?;
         let element = |tensor: u16| program.tensors[tensor as usize].element;
         let found = find(segment, content, task, &element)?;
-        let mut inputs = vec![Vec::new(); task.inputs.len()];
-        for (p, span) in content.pieces.iter().zip(&found.spans) {
-            if let PortIx::Input(i) = p.port {
-                inputs[i as usize].push(InputPiece {
-                    region: p.region,
-                    element: element(task.inputs[i as usize].tensor),
+        let mut inputs: Vec<Vec<HandedPiece<'l>>> = Vec::new();
+        inputs.resize_with(task.inputs.len(), Vec::new);
+        for (k, (p, span)) in content.pieces.iter().zip(&found.spans).enumerate() {
+            let PortIx::Input(i) = p.port else { continue };
+            let (region, element) = (p.region, element(task.inputs[i as usize].tensor));
+            let all = u32::try_from(region.h()).unwrap_or(ALL_ROWS);
+            inputs[i as usize].push(if p.rows >= all {
+                HandedPiece::Here(InputPiece {
+                    region,
+                    element,
                     // SAFETY: the bytes lie in the segment, which outlives `'l`. The lease is
                     // borrowed for `'l`, so the job has not ended: by the caller's promise nobody
                     // writes its inputs. This job's own outputs do not overlap this piece (`find`
                     // has checked that).
-                    bytes: unsafe { span.as_ref() },
-                });
-            }
+                    bytes: PieceBytes::Here(unsafe { span.as_ref() }),
+                })
+            } else {
+                let row_bytes = region.w() * region.ch() * element.bytes();
+                let (words, at) = (segment.entries(), lease.mark(k));
+                // SAFETY: as above; by the caller's promise nobody writes rows before the mark.
+                let rows = unsafe { ArrivingPiece::new(words, at, *span, row_bytes) };
+                HandedPiece::Arriving(region, element, rows)
+            });
         }
         let outputs = found.output_pieces.iter().map(|&k| {
             let mut span = found.spans[k];
@@ -100,6 +132,7 @@ impl<'l> Handed<'l> {
         Ok(Self {
             task,
             inputs,
+            bytes: found.spans.iter().map(|s| s.len()).sum(),
             outputs: outputs.collect(),
             elements_out: task.outputs.iter().map(|p| element(p.tensor)).collect(),
             lease: PhantomData,
@@ -108,13 +141,26 @@ impl<'l> Handed<'l> {
 
     /// Bytes of all inputs and outputs together.
     pub fn bytes(&self) -> usize {
-        let inputs = self.inputs.iter().flatten().map(|p| p.bytes.len());
-        inputs.chain(self.outputs.iter().map(|o| o.len())).sum()
+        self.bytes
+    }
+
+    /// Time for which the task has waited for rows of its inputs.
+    pub fn waited(&self) -> Duration {
+        let pieces = self.inputs.iter().flatten();
+        let waited = pieces.map(|p| match p {
+            HandedPiece::Here(_) => Duration::ZERO,
+            HandedPiece::Arriving(.., rows) => rows.waited(),
+        });
+        waited.sum()
     }
 
     /// Runs the task on a team's threads.
     pub fn run(&mut self, weights: &[f32], arena: &mut [f32], team: &Team) {
-        let inputs: Vec<&[InputPiece<'_>]> = self.inputs.iter().map(Vec::as_slice).collect();
+        let inputs = self.inputs.iter();
+        let inputs: Vec<Vec<InputPiece<'_>>> = inputs
+            .map(|pieces| pieces.iter().map(HandedPiece::piece).collect())
+            .collect();
+        let inputs: Vec<&[InputPiece<'_>]> = inputs.iter().map(Vec::as_slice).collect();
         let mut outputs: Vec<&mut [u8]> = self.outputs.iter_mut().map(|o| &mut **o).collect();
         (self.task.run)(&mut TaskIo {
             ports_in: self.task.inputs,

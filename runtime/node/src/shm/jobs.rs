@@ -16,6 +16,7 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::{
+    arrivals,
     deque::{self, Full},
     entry::{self, Content},
     layout::{JOBS_MAX, LINE_WORDS, Layout, WORKERS_MAX},
@@ -129,6 +130,15 @@ pub struct Taker<W> {
 #[must_use = "a lease that is not finished is lost until its worker dies"]
 pub struct JobLease {
     item: Item,
+    /// First word of the job's entry.
+    at: usize,
+}
+
+impl JobLease {
+    /// The word of the entries that holds how many rows of piece `k` are there.
+    pub(super) const fn mark(&self, k: usize) -> usize {
+        entry::mark(self.at, k)
+    }
 }
 
 impl<W: Words> Dispatcher<W> {
@@ -175,6 +185,20 @@ impl<W: Words> Dispatcher<W> {
         }
         self.live[entry] = true;
         Ok(entry)
+    }
+
+    /// Notes that so many rows of a piece of a live job are there, or [`ALL_ROWS`](super::arrivals::ALL_ROWS). Returns
+    /// the word of the entries whose sleeper has to be woken, if a worker waits for these rows.
+    ///
+    /// # Panics
+    /// If the entry holds no job, or the job no such piece.
+    pub fn arrived(&self, entry: usize, piece: usize, rows: u32) -> Option<usize> {
+        assert!(
+            self.live[entry] && piece < self.layout.pieces,
+            "rows of a live job"
+        );
+        let at = entry::mark(entry * self.layout.entry_words(), piece);
+        arrivals::raise(&self.entries, at, rows).then_some(at)
     }
 
     /// The state of a live job.
@@ -284,7 +308,8 @@ impl<W: Words> Taker<W> {
             // Leased, by us or by somebody who did not come so far: nobody's to find any more.
             self.deque.remove(top);
             if won {
-                return Some(JobLease { item });
+                let at = item.entry * self.layout.entry_words();
+                return Some(JobLease { item, at });
             }
         }
     }
@@ -308,8 +333,7 @@ impl<W: Words> Taker<W> {
     /// # Errors
     /// When the entry is invalid.
     pub fn read(&self, lease: &JobLease, into: &mut Content) -> Result<(), entry::Spoiled> {
-        let at = lease.item.entry * self.layout.entry_words();
-        entry::read(&self.entries, at, self.layout.pieces, into)
+        entry::read(&self.entries, lease.at, self.layout.pieces, into)
     }
 
     /// Ends a lease; `done` tells whether the outputs are complete. Returns `false` when the owner has

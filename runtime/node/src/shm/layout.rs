@@ -5,7 +5,7 @@
 //! 4096    deque         top | bottom | cells: one 64-byte line each for the ends, then u32 cells
 //! +       states        one 64-byte line per job: state, microseconds it took
 //! +       workers       one 64-byte line per worker: process id, peak memory, jobs
-//! +       entries       per job: task, number of pieces, then 32 bytes per piece
+//! +       entries       per job: task, number of pieces, then 40 bytes per piece
 //! +       slots         values of objects, on a page boundary; places count 64-byte lines from here
 //! ```
 //!
@@ -26,7 +26,7 @@ use tessera_protocol::ProgramInfo;
 /// First bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"TSRSHM01";
 /// Version of this layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Words of 32 bits in a line of 64 bytes.
 pub const LINE_WORDS: usize = LINE_BYTES / 4;
 /// Most entries of a job table.
@@ -38,7 +38,9 @@ pub const PIECES_MAX: usize = 1 << 16;
 /// Words before the pieces of an entry, for the task and the number of pieces.
 pub const HEAD_WORDS: usize = 8;
 /// Words that a piece takes in an entry.
-pub const PIECE_WORDS: usize = 8;
+pub const PIECE_WORDS: usize = 10;
+/// Word of a piece that holds the number of rows that are there; the next one holds what a worker waits for.
+pub const PIECE_MARK: usize = 8;
 
 /// Counts that determine every offset of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

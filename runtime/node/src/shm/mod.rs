@@ -9,14 +9,17 @@
 //! | [`deque`] | bounded work stealing |
 //! | [`jobs`] | states of jobs, leases |
 //! | [`entry`] | a job's inputs and outputs as words |
+//! | [`arrivals`] | rows of inputs that arrive while their task runs; `futex` is how a worker sleeps |
 //! | [`worker_line`] | a worker's report of itself |
 //! | [`handed`] | the slots that a lease hands to its worker |
 //!
 //! `README.md` beside them argues why a worker may be killed at any instruction.
 
+pub mod arrivals;
 pub mod deque;
 pub mod entry;
 mod error;
+mod futex;
 pub mod handed;
 pub mod jobs;
 pub mod layout;
@@ -30,4 +33,4 @@ pub use handed::{BadJob, Handed};
 pub use jobs::{Dispatcher, JobLease, Status, Taker};
 pub use layout::Layout;
 pub use segment::{Segment, ShmWords};
-pub use slots::{SegmentStore, SlotLoan, SlotView};
+pub use slots::{ArrivingSlot, SegmentStore, SlotLoan, SlotView};

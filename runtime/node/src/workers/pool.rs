@@ -21,14 +21,15 @@ use super::{
     watch::{Debt, Watch},
 };
 use crate::shm::{
-    Dispatcher, Segment, SegmentStore, ShmWords, SlotLoan, SlotView, Status,
+    ArrivingSlot, Dispatcher, Segment, SegmentStore, ShmWords, SlotLoan, SlotView, Status,
+    arrivals::{self, ALL_ROWS},
     entry::{Content, PieceAt, PortIx},
 };
 use tessera_plan::{
     files::statistics::{TaskWork, Worker},
     region::Region,
 };
-use tessera_protocol::{Job, JobId, TaskId};
+use tessera_protocol::{Job, JobId, TaskId, store::SlotId};
 use tessera_runtime::{
     program::Program,
     weights::{Use, WeightsError, WeightsFile},
@@ -43,8 +44,29 @@ const GRACE: Duration = Duration::from_secs(1);
 struct Out {
     id: JobId,
     task: TaskId,
+    /// Inputs whose rows arrive, each with its piece.
+    arriving: Vec<ArrivingInput>,
+    /// Whether the job goes on without its inputs: how long it takes says nothing.
+    abandoned: bool,
     _inputs: Vec<SlotView>,
     _outputs: Vec<SlotLoan>,
+}
+
+/// An input of a job whose last rows were still on their way when the job was queued.
+#[derive(Debug)]
+struct ArrivingInput {
+    slot: ArrivingSlot,
+    /// Index of the piece in the job's entry.
+    piece: usize,
+    row_bytes: usize,
+    complete: bool,
+}
+
+impl Out {
+    /// Whether rows are missing.
+    fn waits(&self) -> bool {
+        self.arriving.iter().any(|a| !a.complete)
+    }
 }
 
 /// The worker processes and the jobs that they have.
@@ -55,6 +77,8 @@ pub struct Workers {
     program: &'static Program,
     segment: Segment,
     jobs: Dispatcher<ShmWords>,
+    /// The jobs' entries, in which workers wait for rows.
+    entries: ShmWords,
     /// The unfinished job of each entry of the job table.
     out: Vec<Option<Out>>,
     epoll: Epoll,
@@ -117,6 +141,7 @@ impl Workers {
             staff,
             program,
             segment: segment.clone(),
+            entries: segment.entries(),
             jobs: Dispatcher::new(
                 segment.deque(),
                 segment.states(),
@@ -174,25 +199,56 @@ impl Workers {
                 port: PortIx::Output(o as u32),
                 place: loan.place(),
                 region: port.region,
+                rows: ALL_ROWS,
             });
             lent_out.push(loan);
         }
-        let mut lent_in = Vec::new();
+        let (mut lent_in, mut arriving) = (Vec::new(), Vec::new());
         for (i, (pieces, port)) in job.inputs.iter().zip(task.inputs).enumerate() {
             // Pieces may overlap, so this finds missing ones, not every hole.
             let mut covered = 0;
             for &(slot, region) in pieces {
+                covered += port.region.meet(region).len();
+                let piece = PieceAt {
+                    port: PortIx::Input(i as u32),
+                    place: 0,
+                    region,
+                    rows: ALL_ROWS,
+                };
+                let small = || wrong("an input's slot is too small");
+                let coming = job.arriving.iter().find(|(s, _)| *s == slot);
+                if let Some(&(_, rows)) = coming {
+                    let row_bytes = bytes(port.tensor, region) / region.h().max(1);
+                    let rows = rows.min(region.h());
+                    let loan = store.lend_arriving(slot, 0);
+                    let loan = loan.ok_or_else(|| wrong("an arriving input's slot is in use"))?;
+                    if loan.length() < bytes(port.tensor, region) {
+                        return Err(small());
+                    }
+                    store.hand_over(slot, rows * row_bytes);
+                    let complete = rows == region.h();
+                    let rows = if complete { ALL_ROWS } else { rows as u32 };
+                    let place = loan.place();
+                    arriving.push(ArrivingInput {
+                        slot: loan,
+                        piece: self.content.pieces.len(),
+                        row_bytes,
+                        complete,
+                    });
+                    self.content.pieces.push(PieceAt {
+                        place,
+                        rows,
+                        ..piece
+                    });
+                    continue;
+                }
                 let view = store.lend(slot);
                 let view = view.ok_or_else(|| wrong("an input's slot is being written"))?;
                 if view.bytes().len() < bytes(port.tensor, region) {
-                    return Err(wrong("an input's slot is too small"));
+                    return Err(small());
                 }
-                covered += port.region.meet(region).len();
-                self.content.pieces.push(PieceAt {
-                    port: PortIx::Input(i as u32),
-                    place: view.place(),
-                    region,
-                });
+                let place = view.place();
+                self.content.pieces.push(PieceAt { place, ..piece });
                 lent_in.push(view);
             }
             if covered < port.region.len() {
@@ -203,12 +259,63 @@ impl Workers {
         self.out[entry] = Some(Out {
             id: job.id,
             task: job.task,
+            arriving,
+            abandoned: false,
             _inputs: lent_in,
             _outputs: lent_out,
         });
         self.staff.ring(1);
         self.watch.begin();
         Ok(())
+    }
+
+    /// Hands more rows of an input over to the job that reads them: `rows` from the first one on, which nobody writes any
+    /// more. A job that has ended meanwhile, or a slot that was complete, changes nothing.
+    ///
+    /// # Panics
+    /// If the slot is smaller.
+    pub fn arrived(&mut self, job: JobId, slot: SlotId, rows: usize, store: &mut SegmentStore) {
+        let mut out = self.out.iter_mut().enumerate();
+        let found = out.find_map(|(entry, o)| Some((entry, o.as_mut().filter(|o| o.id == job)?)));
+        let Some((entry, out)) = found else { return };
+        let mut arriving = out.arriving.iter_mut();
+        let Some(a) = arriving.find(|a| a.slot.slot() == slot && !a.complete) else {
+            return;
+        };
+        let bytes = rows * a.row_bytes;
+        store.hand_over(slot, bytes);
+        a.complete = bytes >= a.slot.length();
+        let mark = if a.complete { ALL_ROWS } else { rows as u32 };
+        if let Some(at) = self.jobs.arrived(entry, a.piece, mark) {
+            arrivals::wake(&self.entries, at);
+        }
+    }
+
+    /// Lets a job go on with whatever the slots of its inputs hold; nobody writes these any more, and nobody may use
+    /// what the job makes.
+    pub fn abandon(&mut self, job: JobId, store: &mut SegmentStore) {
+        let is_job = |o: &Option<Out>| o.as_ref().is_some_and(|o| o.id == job);
+        let Some(entry) = self.out.iter().position(is_job) else {
+            return;
+        };
+        for a in self.out[entry].iter().flat_map(|o| &o.arriving) {
+            store.hand_over(a.slot.slot(), a.slot.length());
+        }
+        self.wait_no_more(entry);
+    }
+
+    /// Lets the job of an entry go on without rows that are missing.
+    fn wait_no_more(&mut self, entry: usize) {
+        let Some(out) = &mut self.out[entry] else {
+            return;
+        };
+        out.abandoned |= out.waits();
+        for a in out.arriving.iter_mut().filter(|a| !a.complete) {
+            a.complete = true;
+            if let Some(at) = self.jobs.arrived(entry, a.piece, ALL_ROWS) {
+                arrivals::wake(&self.entries, at);
+            }
+        }
     }
 
     /// Checks the weights that the workers get, as unusable weights may keep workers from starting.
@@ -251,10 +358,12 @@ impl Workers {
                 Status::Queued | Status::Leased { .. } => continue,
                 Status::Failed => JobEnd::Failed,
                 Status::Done { worker, took_us } => {
-                    self.watch.took(task, took_us);
-                    let work = &mut self.work[task.index()];
-                    work.jobs += 1;
-                    work.busy_us += u64::from(took_us);
+                    if !out.abandoned {
+                        self.watch.took(task, took_us);
+                        let work = &mut self.work[task.index()];
+                        work.jobs += 1;
+                        work.busy_us += u64::from(took_us);
+                    }
                     JobEnd::Done { worker, took_us }
                 }
             };
@@ -304,7 +413,11 @@ impl Workers {
                 Status::Leased { worker } => {
                     if let Some(debt) = debts.get_mut(worker) {
                         let (id, task) = (out.id, out.task);
-                        *debt = Debt::Job { id, task };
+                        *debt = if out.waits() {
+                            Debt::Rows
+                        } else {
+                            Debt::Job { id, task }
+                        };
                     }
                 }
                 Status::Done { .. } | Status::Failed => {}
@@ -365,6 +478,7 @@ impl Workers {
     /// are still out. Returns the workers' statistics.
     pub fn stop(mut self) -> Vec<Worker> {
         self.jobs.withdraw();
+        (0..self.out.len()).for_each(|entry| self.wait_no_more(entry));
         self.staff.dismiss();
         let end = std::time::Instant::now() + GRACE;
         while self.staff.any() {

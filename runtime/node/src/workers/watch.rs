@@ -47,6 +47,8 @@ pub(super) enum Debt {
     Start,
     /// The worker has to take one of the jobs that wait.
     Take,
+    /// No step: the worker waits for rows of its job's inputs, which this process has not brought yet.
+    Rows,
     /// The worker has to finish a job.
     Job {
         /// The id of the job.
@@ -204,7 +206,7 @@ impl Watch {
             w.still = Duration::ZERO;
         }
         let stuck = match debt {
-            Debt::Nothing => None,
+            Debt::Nothing | Debt::Rows => None,
             _ if w.still >= stuck_after => Some(Stuck::Still(w.still)),
             _ if w.owing >= limit => Some(Stuck::Endless(w.owing)),
             _ => None,
@@ -246,7 +248,9 @@ mod tests {
             let stuck = seconds(&mut watch(), debt, |_| 7);
             assert_eq!(stuck, Some((10, Stuck::Still(10 * SECOND))), "{debt:?}");
         }
-        assert_eq!(seconds(&mut watch(), Debt::Nothing, |_| 7), None);
+        for debt in [Debt::Nothing, Debt::Rows] {
+            assert_eq!(seconds(&mut watch(), debt, |_| 7), None);
+        }
     }
 
     #[test]

@@ -208,6 +208,6 @@ fn conv(io: &mut TaskIo<'_>) {
 }
 
 fn tail(io: &mut TaskIo<'_>) {
-    let made = digest(io.inputs[0][0].bytes);
+    let made = digest(io.inputs[0][0].all());
     io.floats_out(0).copy_from_slice(&made);
 }

@@ -164,6 +164,7 @@ impl Rig {
             stolen: false,
             inputs: vec![pieces],
             outputs: vec![output],
+            arriving: Vec::new(),
         })
     }
 

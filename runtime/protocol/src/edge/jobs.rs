@@ -3,13 +3,18 @@
 //! A job takes all needed slots when it begins, or does not begin: no job waits for a slot
 //! while holding others. The job's slots are free again when the job is over. A worker keeps a job until
 //! the end, so a frame that ends meanwhile keeps its slots until the worker is through.
+//!
+//! An idle worker gets a job as soon as the first row of everything that is fetched is here, and reads rows as they
+//! arrive. When they will not arrive, the job is *abandoned*: the worker hurries through, and what it made is thrown away.
+//! The object then comes from its next holder, from the first row on, with the job that takes this one's place.
 
 use std::collections::BTreeMap;
 
 use super::{
-    Edge,
+    Edge, Event,
     pending_job::{
-        Fetch, FetchState, HeldLease, InputPiece, InputPull, InputSource, JobStage, PendingJob,
+        Abandoned, Fetch, FetchState, HeldLease, InputPiece, InputPull, InputSource, JobStage,
+        PendingJob,
     },
     slots::SlotUse,
 };
@@ -17,16 +22,94 @@ use crate::{
     FrameId, Job, JobId, Micros, ObjectId, TaskId, peer::Peer, pull::PullError,
     stats::count_fetched, store::Store,
 };
-use tessera_plan::dataflow::Need;
+use tessera_plan::dataflow::{Need, ObjectKey};
 
 impl Edge {
-    /// The next job for a worker.
+    /// The next job for a worker: one whose inputs are here, or, for an idle worker, one whose inputs are arriving.
     pub(super) fn next_run(&mut self) -> Option<Job> {
         let info = &self.info;
-        let mut all = self.jobs.iter_mut();
-        let (id, job) = all.find(|(_, j)| j.stage == JobStage::Loaded)?;
+        let of = |stage| move |(_, j): &(JobId, &PendingJob)| j.stage == stage;
+        let loaded = self.jobs.iter().find(of(JobStage::Loaded));
+        let (id, _) = loaded.or_else(|| {
+            let running = self.jobs.iter().filter(of(JobStage::Running)).count();
+            let idle = running < self.config.workers;
+            idle.then(|| self.next_loaded().filter(|(_, j)| j.may_begin()))?
+        })?;
+        let job = self.jobs.get_mut(id)?;
         job.stage = JobStage::Running;
         Some(job.to_job(id, info))
+    }
+
+    /// The job that will be loaded next: a worker that waited for rows of another would keep this one waiting. Jobs
+    /// that wait for objects that are not made do not count.
+    fn next_loaded(&self) -> Option<(JobId, &PendingJob)> {
+        let asks = |j: &PendingJob| {
+            let begun = |k: &usize| !j.early_needs.contains(k) || j.has_rows(*k);
+            j.stage == JobStage::Loading && j.awaits.is_empty() && j.fetches.keys().all(begun)
+        };
+        let loading = self.jobs.iter().filter(|(_, j)| asks(j));
+        loading.min_by_key(|(_, j)| j.missing_bytes(&self.info))
+    }
+
+    /// Notes that rows of a part of a need are here.
+    pub(super) fn rows_came(&mut self, tag: InputPull, rows: usize) {
+        let fetch = (self.jobs.get_mut(tag.job)).and_then(|j| j.fetches.get_mut(&tag.need));
+        let Some(FetchState::UnderWay(parts)) = fetch.map(|f| &mut f.state) else {
+            return;
+        };
+        if let Some(part) = parts.iter_mut().find(|p| p.region == tag.part) {
+            part.rows = part.rows.max(rows);
+        }
+        self.tell_rows(tag.job, tag.need);
+    }
+
+    /// Tells the worker of a job that more rows of a need are here.
+    fn tell_rows(&mut self, id: JobId, need: usize) {
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let more = job.more_rows(need);
+        let reads = job.stage == JobStage::Running && job.abandoned.is_none();
+        if let Some((slot, rows)) = more.filter(|_| reads) {
+            self.events.push_back(Event::Arrived {
+                job: id,
+                slot,
+                rows,
+            });
+        }
+    }
+
+    /// Takes the inputs that are on their way from a job that a worker has: its outcome will not count.
+    fn abandon(&mut self, id: JobId, why: Abandoned, store: &mut impl Store) {
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
+        if job.stage != JobStage::Running || job.fetches.is_empty() {
+            return;
+        }
+        job.abandoned = Some(why);
+        let frame = job.frame;
+        let given_up = self.cancel_fetches(id);
+        self.events.push_back(Event::Abandon(id));
+        for key in given_up {
+            self.start_waiting(frame, key, store);
+        }
+    }
+
+    /// Ends a job's transfers. Returns the objects that were under way.
+    fn cancel_fetches(&mut self, id: JobId) -> Vec<ObjectKey> {
+        let Some(job) = self.jobs.get_mut(id) else {
+            return Vec::new();
+        };
+        let needs = &self.info.tasks[job.task.index()].needs;
+        let mut given_up = Vec::new();
+        for (k, fetch) in std::mem::take(&mut job.fetches) {
+            if let FetchState::UnderWay(parts) = &fetch.state {
+                parts.iter().for_each(|p| self.receiver.cancel(p.pull));
+                given_up.push(needs[k].key);
+            }
+        }
+        given_up
     }
 
     /// Begins a job; `None` when there are not enough slots.
@@ -77,6 +160,7 @@ impl Edge {
                     slot,
                     region,
                     copy: false,
+                    rows: 0,
                 },
                 InputSource::Coming(slot, region) => {
                     awaits.insert(k, key.task()?);
@@ -85,6 +169,7 @@ impl Edge {
                         slot,
                         region,
                         copy: false,
+                        rows: 0,
                     }
                 }
                 InputSource::Remote(peer) | InputSource::Early(peer) => {
@@ -99,6 +184,7 @@ impl Edge {
                         slot,
                         region,
                         copy: true,
+                        rows: 0,
                     }
                 }
             });
@@ -119,6 +205,7 @@ impl Edge {
             early_needs,
             fetches,
             outputs: slots,
+            abandoned: None,
         };
         self.jobs.insert(id, job);
         for k in fetched {
@@ -140,14 +227,14 @@ impl Edge {
         let Some(fetch) = job.fetches.get_mut(&tag.need) else {
             return;
         };
-        let FetchState::UnderWay(pulls) = &mut fetch.state else {
+        let FetchState::UnderWay(parts) = &mut fetch.state else {
             return;
         };
         let (holder, frame) = (fetch.holder, job.frame);
         let need = self.info.tasks[job.task.index()].needs[tag.need];
         if how.is_ok() {
-            pulls.retain(|(_, part)| *part != tag.part);
-            let complete = pulls.is_empty();
+            parts.retain(|p| p.region != tag.part);
+            let complete = parts.is_empty();
             let part = Need {
                 region: tag.part,
                 ..need
@@ -156,6 +243,9 @@ impl Edge {
             if complete {
                 job.fetches.remove(&tag.need);
                 job.loaded_if_complete();
+            }
+            self.tell_rows(tag.job, tag.need);
+            if complete {
                 self.keep_for_others(tag.job, tag.need, store);
                 self.start_waiting(frame, need.key, store);
             }
@@ -189,20 +279,51 @@ impl Edge {
         let Some(job) = self.jobs.get(id) else { return };
         self.stats.jobs_starved += 1;
         let key = self.info.tasks[job.task.index()].needs[need].key;
-        let (frame, stolen, task) = (job.frame, job.stolen, job.task);
-        let early = job.early_needs.contains(&need);
-        self.give_up(id, store);
-        if early {
-            // The holder never said that it had the object.
-            if let Some(stolen) = stolen {
-                self.decline(now_us, frame, task, &stolen);
-            }
-            return;
+        // An early need's holder never said that it had the object.
+        let promised = job.stolen.is_none() && !job.early_needs.contains(&need);
+        let (number, lost) = (job.frame.number, key.task().filter(|_| promised));
+        if job.stage == JobStage::Running {
+            self.abandon(id, Abandoned::Starved { need, holder }, store);
+        } else if let Some(job) = self.jobs.remove(id) {
+            self.close_job(id, &job, false, store);
+            self.lease_starved(now_us, &job, need, holder);
         }
-        if let Some(stolen) = stolen {
-            self.stolen_starved(now_us, (frame, task), &stolen, key, holder);
-        } else if let Some(maker) = key.task() {
-            self.holder_lost(frame.number, maker, holder.who(), true);
+        if let Some(maker) = lost {
+            self.holder_lost(number, maker, holder.who(), true);
+        }
+    }
+
+    /// Gives back the lease of a closed job that could not get a need.
+    fn lease_starved(&mut self, now_us: Micros, job: &PendingJob, need: usize, holder: Peer) {
+        let key = self.info.tasks[job.task.index()].needs[need].key;
+        let (frame, task) = (job.frame, job.task);
+        match &job.stolen {
+            Some(stolen) if job.early_needs.contains(&need) => {
+                self.decline(now_us, frame, task, stolen);
+            }
+            Some(stolen) => self.stolen_starved(now_us, (frame, task), stolen, key, holder),
+            None => {}
+        }
+    }
+
+    /// Ends an abandoned job, whose worker is through.
+    fn end_abandoned(
+        &mut self,
+        now_us: Micros,
+        id: JobId,
+        job: &PendingJob,
+        why: Abandoned,
+        store: &mut impl Store,
+    ) {
+        let over = self.foreign.get(job.frame).is_some_and(|g| g.over);
+        self.close_job(id, job, false, store);
+        let Some(stolen) = job.stolen.filter(|s| !s.revoked && !over) else {
+            return;
+        };
+        match why {
+            Abandoned::Starved { need, holder } => self.lease_starved(now_us, job, need, holder),
+            // Leased once more after it was given up.
+            Abandoned::Unwanted => self.decline(now_us, job.frame, job.task, &stolen),
         }
     }
 
@@ -217,10 +338,8 @@ impl Edge {
     fn close_job(&mut self, id: JobId, job: &PendingJob, good: bool, store: &mut impl Store) {
         let mut given_up = Vec::new();
         for (k, fetch) in &job.fetches {
-            if let FetchState::UnderWay(pulls) = &fetch.state {
-                pulls
-                    .iter()
-                    .for_each(|(pull, _)| self.receiver.cancel(*pull));
+            if let FetchState::UnderWay(parts) = &fetch.state {
+                parts.iter().for_each(|p| self.receiver.cancel(p.pull));
                 given_up.push(self.info.tasks[job.task.index()].needs[*k].key);
             }
         }
@@ -308,6 +427,10 @@ impl Edge {
         let Some(job) = self.take_running(id) else {
             return;
         };
+        if let Some(why) = job.abandoned {
+            self.end_abandoned(now_us, id, &job, why, store);
+            return;
+        }
         self.close_job(id, &job, true, store);
         match &job.stolen {
             Some(stolen) => self.stolen_done(now_us, &job, stolen),
@@ -323,6 +446,10 @@ impl Edge {
             return;
         };
         self.stats.jobs_failed += 1;
+        if let Some(why) = job.abandoned {
+            self.end_abandoned(now_us, id, &job, why, store);
+            return;
+        }
         self.close_job(id, &job, false, store);
         match &job.stolen {
             Some(stolen) => self.stolen_failed(now_us, &job, stolen),
@@ -335,13 +462,24 @@ impl Edge {
         runs.then(|| self.jobs.remove(id))?
     }
 
-    /// Ends the jobs of a frame that no worker has yet.
+    /// Ends the jobs of a frame that no worker has yet, and those that a worker has and that lack inputs.
     pub(super) fn give_up_frame(&mut self, frame: FrameId, store: &mut impl Store) {
-        let ids: Vec<JobId> = (self.jobs.iter())
-            .filter(|(_, j)| j.frame == frame && j.stage != JobStage::Running)
-            .map(|(id, _)| id)
-            .collect();
+        let of_frame = self.jobs.iter().filter(|(_, j)| j.frame == frame);
+        let ids: Vec<JobId> = of_frame.map(|(id, _)| id).collect();
         for id in ids {
+            self.give_up_unwanted(id, store);
+        }
+    }
+
+    /// Ends a job whose outputs nobody wants, unless a worker has it and all its inputs are here.
+    pub(super) fn give_up_unwanted(&mut self, id: JobId, store: &mut impl Store) {
+        let runs = self
+            .jobs
+            .get(id)
+            .is_some_and(|j| j.stage == JobStage::Running);
+        if runs {
+            self.abandon(id, Abandoned::Unwanted, store);
+        } else {
             self.give_up(id, store);
         }
     }

@@ -82,8 +82,8 @@ use self::{
     wants::Wants,
 };
 use super::{
-    EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job, Micros,
-    ObjectId, ProgramInfo, Refusal, TaskId,
+    EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job, JobId,
+    Micros, ObjectId, ProgramInfo, Refusal, TaskId,
     chunk_server::ChunkServer,
     notice::{Notice, Notices},
     peer::Sender,
@@ -136,6 +136,12 @@ pub struct Edge {
 #[derive(Clone, Debug)]
 enum Event {
     FrameEnded(FrameNumber, FrameMeta, FrameOutcome),
+    Arrived {
+        job: JobId,
+        slot: SlotId,
+        rows: usize,
+    },
+    Abandon(JobId),
     Refused(Refusal),
     Stopped,
 }
@@ -224,6 +230,10 @@ impl Edge {
                 meta,
                 outcome,
             },
+            EdgeStep::Event(Event::Arrived { job, slot, rows }) => {
+                EdgeOutput::Arrived { job, slot, rows }
+            }
+            EdgeStep::Event(Event::Abandon(job)) => EdgeOutput::Abandon { job },
             EdgeStep::Event(Event::Refused(why)) => EdgeOutput::Refused(why),
             EdgeStep::Event(Event::Stopped) => EdgeOutput::Stopped,
             EdgeStep::Tell(notice) => EdgeOutput::Notice(notice),

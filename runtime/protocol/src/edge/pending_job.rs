@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     FrameId, Job, JobId, ProgramInfo, PullId, RequestId, TaskId, peer::Peer, store::SlotId,
 };
-use tessera_plan::region::Region;
+use tessera_plan::{dataflow::Need, region::Region};
 
 /// The need of a job's task that a pull serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,33 @@ pub struct Fetch {
 pub enum FetchState {
     /// It starts when no other task of this node fetches a part of the same box.
     Waits,
-    /// Pulls under way, and what they fetch.
-    UnderWay(Vec<(PullId, Region)>),
+    /// Pulls under way.
+    UnderWay(Vec<FetchedPart>),
+}
+
+/// A pull under way for a need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchedPart {
+    /// The pull.
+    pub pull: PullId,
+    /// The part of the need's box that the pull fetches.
+    pub region: Region,
+    /// Number of rows of the part that are here, with all rows before them.
+    pub rows: usize,
+}
+
+/// Why the outcome of a running job does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abandoned {
+    /// Nobody wants the outputs any more.
+    Unwanted,
+    /// A need could not be fetched.
+    Starved {
+        /// Index of the need in the task's needs.
+        need: usize,
+        /// The node that was to have the object.
+        holder: Peer,
+    },
 }
 
 /// The stage of a job.
@@ -43,7 +68,7 @@ pub enum JobStage {
     Loading,
     /// All inputs are here.
     Loaded,
-    /// A worker runs the job.
+    /// A worker runs the job, or waits for rows of its inputs.
     Running,
 }
 
@@ -81,6 +106,8 @@ pub struct PendingJob {
     pub fetches: BTreeMap<usize, Fetch>,
     /// For each output of the task, the slot.
     pub outputs: Vec<SlotId>,
+    /// Set when the worker's outcome does not count.
+    pub abandoned: Option<Abandoned>,
 }
 
 /// A slot that covers a part of an input.
@@ -94,6 +121,8 @@ pub struct InputPiece {
     pub region: Region,
     /// True when the slot belongs to this job alone.
     pub copy: bool,
+    /// While the need is fetched: number of rows of the box that are here, with all rows before them.
+    pub rows: usize,
 }
 
 /// The place where a need can be read.
@@ -186,6 +215,61 @@ impl PendingJob {
         }
     }
 
+    /// True when the rows of all inputs are here or on their way, so that a worker may begin: of every part that is
+    /// fetched, the first row has come.
+    pub fn may_begin(&self) -> bool {
+        self.stage == JobStage::Loading
+            && self.awaits.is_empty()
+            && self.fetches.keys().all(|k| self.has_rows(*k))
+    }
+
+    /// True when rows of all parts of a need that is fetched are here.
+    pub fn has_rows(&self, need: usize) -> bool {
+        match self.fetches.get(&need).map(|f| &f.state) {
+            None => true,
+            Some(FetchState::Waits) => false,
+            Some(FetchState::UnderWay(parts)) => parts.iter().all(|p| p.rows > 0),
+        }
+    }
+
+    /// Bytes of inputs that are made and not here.
+    pub fn missing_bytes(&self, info: &ProgramInfo) -> usize {
+        let needs = &info.tasks[self.task.index()].needs;
+        let missing = self.fetches.iter().map(|(k, f)| match &f.state {
+            FetchState::Waits => info.need_bytes(&needs[*k]),
+            FetchState::UnderWay(parts) => parts
+                .iter()
+                .map(|p| {
+                    let mut region = p.region;
+                    region.y.lo += p.rows.min(region.h());
+                    info.need_bytes(&Need {
+                        region,
+                        ..needs[*k]
+                    })
+                })
+                .sum(),
+        });
+        missing.sum()
+    }
+
+    /// The slot and the rows of a need's piece, if more rows of the piece are here than before.
+    pub fn more_rows(&mut self, need: usize) -> Option<(SlotId, usize)> {
+        let piece = self.pieces.get_mut(need)?;
+        let region = piece.region;
+        let to = |p: &FetchedPart| p.region.y.lo + p.rows - region.y.lo;
+        let rows = match self.fetches.get(&need).map(|f| &f.state) {
+            None => region.h(),
+            Some(FetchState::Waits) => 0,
+            Some(FetchState::UnderWay(parts)) => {
+                parts.iter().map(to).min().unwrap_or_else(|| region.h())
+            }
+        };
+        // A transfer that begins again, with smaller datagrams, has fewer rows than before.
+        let more = rows > piece.rows;
+        piece.rows = piece.rows.max(rows);
+        more.then_some((piece.slot, rows))
+    }
+
     /// The job in the form that the shell receives.
     pub fn to_job(&self, id: JobId, info: &ProgramInfo) -> Job {
         let mut inputs = vec![Vec::new(); info.tasks[self.task.index()].inputs.len()];
@@ -203,6 +287,9 @@ impl PendingJob {
             stolen: self.stolen.is_some(),
             inputs,
             outputs: self.outputs.clone(),
+            arriving: (self.fetches.keys())
+                .map(|k| (self.pieces[*k].slot, self.pieces[*k].rows))
+                .collect(),
         }
     }
 }

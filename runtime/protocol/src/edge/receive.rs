@@ -147,7 +147,11 @@ impl Edge {
             Message::ReportAck(reported) => self.on_report_ack(peer, reported, store),
             Message::Data(data) => {
                 let transfer = &mut self.stats.transfer;
-                (self.receiver).on_data(now_us, envelope, data, store, transfer)
+                let came = (self.receiver).on_data(now_us, envelope, data, store, transfer)?;
+                if let Some((tag, rows)) = came {
+                    self.rows_came(tag, rows);
+                }
+                Ok(())
             }
             Message::Absent { pull } => {
                 let transfer = &mut self.stats.transfer;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Edge,
-    pending_job::{FetchState, InputPull},
+    pending_job::{FetchState, FetchedPart, InputPull},
 };
 use crate::{
     FrameId, JobId, ProgramInfo, TaskId,
@@ -154,7 +154,11 @@ impl Edge {
             if early {
                 self.receiver.expect_later(pull);
             }
-            pulls.push((pull, part));
+            pulls.push(FetchedPart {
+                pull,
+                region: part,
+                rows: 0,
+            });
         }
         let Some(job) = self.jobs.get_mut(id) else {
             return;

@@ -239,15 +239,15 @@ impl Edge {
 
     pub(super) fn revoke(&mut self, request: RequestId, store: &mut impl Store) {
         let about = |j: &PendingJob| j.stolen.is_some_and(|s| s.request == request);
-        let mut loading = None;
+        let mut revoked = None;
         for (id, job) in self.jobs.iter_mut().filter(|(_, j)| about(j)) {
             if let Some(s) = &mut job.stolen {
                 s.revoked = true;
             }
-            loading = (job.stage != JobStage::Running).then_some(id);
+            revoked = Some(id);
         }
-        if let Some(id) = loading {
-            self.give_up(id, store);
+        if let Some(id) = revoked {
+            self.give_up_unwanted(id, store);
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{
     PullError,
     path::{Path, RequestedChunk, Rtt},
-    runs::scatter,
+    runs::scatter_open,
     transfer::{Destination, Pull},
 };
 use crate::{
@@ -299,7 +299,8 @@ impl<T: Copy> Receiver<T> {
         Ok(())
     }
 
-    /// Handles an arriving chunk.
+    /// Handles an arriving chunk. Returns the pull's tag, and the number of rows of its box that are here with all
+    /// rows before them, if the pull goes on.
     ///
     /// # Errors
     /// A [`Reject`] when the chunk was not requested. The slot stays unchanged then.
@@ -310,10 +311,10 @@ impl<T: Copy> Receiver<T> {
         data: &Data<'_>,
         store: &mut impl Store,
         stats: &mut TransferStats,
-    ) -> Result<(), Reject> {
+    ) -> Result<Option<(T, usize)>, Reject> {
         let Some(pull) = self.pulls.get_mut(&data.pull) else {
             stats.chunks_late += 1;
-            return Ok(());
+            return Ok(None);
         };
         if pull.holder.id != envelope.from || pull.holder.incarnation != envelope.incarnation {
             return Err(Reject::Unexpected);
@@ -322,7 +323,7 @@ impl<T: Copy> Receiver<T> {
             self.resume(now_us, data.pull);
         }
         let Some(pull) = self.pulls.get_mut(&data.pull) else {
-            return Ok(());
+            return Ok(None);
         };
         let (size, offset) = (pull.chunk_bytes, data.offset as usize);
         let end = (offset + size).min(pull.bytes());
@@ -346,17 +347,16 @@ impl<T: Copy> Receiver<T> {
                 line.path.spurious();
             }
         }
-        if !pull.got.set(chunk) {
+        if !pull.arrived(chunk) {
             stats.chunks_duplicate += 1;
-            return Ok(());
+            return Ok(None);
         }
         stats.chunks_received += 1;
         stats.bytes_received += data.bytes.len() as u64;
-        let (bytes, destination) = (store.bytes_mut(pull.destination.slot), pull.destination);
-        let n = destination.element.bytes();
-        scatter(
-            n,
-            bytes,
+        let destination = pull.destination;
+        scatter_open(
+            destination.element.bytes(),
+            store.open_bytes(destination.slot),
             destination.region,
             pull.region,
             offset,
@@ -364,8 +364,9 @@ impl<T: Copy> Receiver<T> {
         );
         if pull.got.full() {
             self.end(data.pull, Ok(()), stats);
+            return Ok(None);
         }
-        Ok(())
+        Ok(Some((pull.tag, pull.rows())))
     }
 
     /// The next holder whose large datagrams get lost while small ones arrive.

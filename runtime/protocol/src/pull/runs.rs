@@ -83,6 +83,35 @@ pub fn scatter(
     });
 }
 
+/// As [`scatter`], where only the bytes from `closed` on are open to be written: `open`, which begin with a row of
+/// `outer_box`. What lies before arrived earlier, with the same values.
+pub fn scatter_open(
+    value_bytes: usize,
+    (closed, open): (usize, &mut [u8]),
+    outer_box: Region,
+    inner_box: Region,
+    offset: usize,
+    bytes: &[u8],
+) {
+    let row_bytes = |r: Region| value_bytes * r.w() * r.ch();
+    let closed_rows = closed / row_bytes(outer_box).max(1);
+    let (mut outer, mut inner) = (outer_box, inner_box);
+    outer.y.lo = (outer.y.lo + closed_rows).min(outer.y.hi);
+    inner.y.lo = inner.y.lo.max(outer.y.lo).min(inner.y.hi);
+    let skipped = (inner.y.lo - inner_box.y.lo) * row_bytes(inner_box);
+    let first = skipped.saturating_sub(offset);
+    if let Some(fresh) = bytes.get(first..).filter(|b| !b.is_empty()) {
+        scatter(
+            value_bytes,
+            open,
+            outer,
+            inner,
+            offset + first - skipped,
+            fresh,
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -159,6 +188,25 @@ mod tests {
                 }
             }
             prop_assert_eq!(changed, inner.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn closed_rows_stay_as_they_are(
+            (outer, inner) in inside(), chunk in 1..20usize, n in 0..3usize, rows in 0..7usize,
+        ) {
+            let n = [1, 2, 4][n];
+            let closed = rows.min(outer.h()) * n * outer.w() * outer.ch();
+            let packed = values(n, inner);
+            let mut whole = vec![0xff; n * outer.len()];
+            scatter(n, &mut whole, outer, inner, 0, &packed);
+            let mut open = vec![0xff; n * outer.len() - closed];
+            for offset in (0..packed.len()).step_by(n * chunk) {
+                let end = (offset + n * chunk).min(packed.len());
+                scatter_open(n, (closed, &mut open), outer, inner, offset, &packed[offset..end]);
+            }
+            prop_assert_eq!(&open[..], &whole[closed..]);
         }
     }
 

@@ -335,7 +335,7 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     assert_eq!(give(1, id, 100, 200), Err(Reject::Range));
     assert_eq!(give(1, id, 0, 196), Err(Reject::Range));
     assert_eq!(give(1, id, 600, 4), Err(Reject::Range));
-    assert_eq!(give(1, PullId(id.0 + 1), 0, 200), Ok(()));
+    assert_eq!(give(1, PullId(id.0 + 1), 0, 200), Ok(None));
     assert_eq!(rig.store.bytes(to.slot), before);
     assert_eq!(rig.stats.chunks_late, 1);
     // An incarnation of the holder that was not asked.

@@ -39,6 +39,8 @@ pub struct Pull<T> {
     pub chunk_bytes: usize,
     /// The set of arrived chunks.
     pub got: Bitmap,
+    /// First chunk that has not arrived.
+    front: u32,
     chunks: u32,
     /// First chunk never requested.
     fresh: u32,
@@ -77,6 +79,7 @@ impl<T> Pull<T> {
             destination,
             chunk_bytes,
             got: Bitmap::new(chunks),
+            front: 0,
             chunks,
             fresh: 0,
             again: VecDeque::new(),
@@ -87,6 +90,21 @@ impl<T> Pull<T> {
             deferred_until_us: None,
             unknown: 0,
         }
+    }
+
+    /// Notes an arrived chunk; false when the chunk had arrived before.
+    pub fn arrived(&mut self, chunk: u32) -> bool {
+        let fresh = self.got.set(chunk);
+        while self.got.get(self.front) {
+            self.front += 1;
+        }
+        fresh
+    }
+
+    /// Number of rows of the box that have arrived with all rows before them.
+    pub fn rows(&self) -> usize {
+        let bytes = (self.front as usize * self.chunk_bytes).min(self.bytes());
+        bytes / (self.bytes() / self.region.h().max(1)).max(1)
     }
 
     /// Asks for everything again.
@@ -114,6 +132,7 @@ impl<T> Pull<T> {
         self.chunk_bytes = chunk_bytes;
         self.chunks = chunks_of(self.region, self.destination.element, chunk_bytes);
         self.got = Bitmap::new(self.chunks);
+        self.front = 0;
         self.fresh = 0;
         self.again.clear();
         self.repeated = 0;

@@ -159,6 +159,10 @@ impl Shell {
                         self.machine.handle(now, input, &mut self.store);
                     }
                 }
+                EdgeOutput::Arrived { job, slot, rows } => {
+                    self.workers.arrived(job, slot, rows, &mut self.store);
+                }
+                EdgeOutput::Abandon { job } => self.workers.abandon(job, &mut self.store),
                 EdgeOutput::FrameEnded {
                     number,
                     meta,

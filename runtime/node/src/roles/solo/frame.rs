@@ -9,7 +9,7 @@ use tessera_runtime::{
         AlignedBytes, ArenaMemory,
         guarded::{self, GuardedArena},
     },
-    io::{Arena, InputPiece, TaskIo},
+    io::{Arena, InputPiece, PieceBytes, TaskIo},
     profile::Profile,
     program::{Program, TensorSpec},
     team::Team,
@@ -142,7 +142,7 @@ impl<'p> SoloFrame<'p> {
             .map(|(region, memory)| InputPiece {
                 region: *region,
                 element,
-                bytes: memory.bytes(),
+                bytes: PieceBytes::Here(memory.bytes()),
             })
             .collect()
     }

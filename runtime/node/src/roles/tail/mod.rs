@@ -23,7 +23,7 @@ use tessera_plan::{
 use tessera_protocol::FrameId;
 use tessera_runtime::{
     arena::{AlignedBytes, ArenaMemory},
-    io::{Arena, InputPiece, TaskIo},
+    io::{Arena, InputPiece, PieceBytes, TaskIo},
     program::Program,
     team::Team,
     weights::Weights,
@@ -164,7 +164,7 @@ impl Work {
                 [InputPiece {
                     region: port.region,
                     element: tensor(port).element,
-                    bytes: view.bytes(),
+                    bytes: PieceBytes::Here(view.bytes()),
                 }]
             })
             .collect();
@@ -190,7 +190,7 @@ impl Work {
         let maps: Vec<&[u8]> = self.maps.iter().map(AlignedBytes::bytes).collect();
         if let Some(dir) = &self.dump {
             let made = p.tail.outputs.iter().copied().zip(maps.iter().copied());
-            let read = pieces.iter().map(|[piece]| piece.bytes);
+            let read = merged.inputs.iter().map(SlotView::bytes);
             let all = p.tail.inputs.iter().copied().zip(read).chain(made);
             if let Err(e) = dump(p, dir, all) {
                 tracing::warn!("a frame is not dumped: {e}");

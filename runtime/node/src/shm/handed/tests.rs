@@ -56,6 +56,7 @@ fn piece(port: PortIx, place: u32) -> PieceAt {
         port,
         place,
         region: Region::new([0, 2], [0, 4], [0, 4]),
+        rows: ALL_ROWS,
     }
 }
 

@@ -28,6 +28,39 @@ pub struct SlotLoan {
     pub(super) bytes: usize,
 }
 
+/// A slot lent to a reader of its rows, which may still be arriving. Dropping the loan returns the slot.
+#[derive(Debug)]
+pub struct ArrivingSlot {
+    pub(super) loans: Arc<[AtomicU32]>,
+    pub(super) slot: SlotId,
+    pub(super) place: u32,
+    pub(super) bytes: usize,
+}
+
+impl ArrivingSlot {
+    /// The slot.
+    pub fn slot(&self) -> SlotId {
+        self.slot
+    }
+
+    /// Start of the slot, in 64-byte lines from the slots' start.
+    pub fn place(&self) -> u32 {
+        self.place
+    }
+
+    /// Length of the slot in bytes.
+    pub fn length(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for ArrivingSlot {
+    fn drop(&mut self) {
+        // SYNC POINT "returned", release side.
+        self.loans[self.slot.0 as usize].store(0, Ordering::Release);
+    }
+}
+
 impl SlotView {
     /// The slot's bytes, as many as were allocated.
     pub fn bytes(&self) -> &[u8] {

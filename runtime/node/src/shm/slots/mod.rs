@@ -8,6 +8,7 @@ mod loan;
 
 use std::{
     collections::VecDeque,
+    ptr::NonNull,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -20,12 +21,14 @@ use super::{
     places::place,
     segment::Segment,
 };
-pub use loan::{SlotLoan, SlotView};
+pub use loan::{ArrivingSlot, SlotLoan, SlotView};
 use tessera_plan::{dataflow::SlotCount, files::statistics::SlotUsage};
 use tessera_protocol::store::{SlotId, Store};
 
 /// In a loan count: one borrower who may write.
 const WRITER: u32 = u32::MAX;
+/// In a loan count: one borrower who reads rows as they arrive.
+const ARRIVING: u32 = WRITER - 1;
 
 /// Most bytes of slots without content that keep their memory: slots that are taken again soon need not get it anew.
 const IDLE_BYTES_MAX: usize = 1 << 18;
@@ -46,6 +49,8 @@ struct Slot {
     class: u32,
     /// Bytes that the allocation asked for.
     bytes: usize,
+    /// While rows arrive: bytes that are handed over to the borrower.
+    handed_over: usize,
     taken: bool,
     /// Whether it is in [`SegmentStore::idle`].
     idle: bool,
@@ -103,6 +108,7 @@ impl SegmentStore {
                 place: at as u32,
                 class: class as u32,
                 bytes: 0,
+                handed_over: 0,
                 taken: false,
                 idle: false,
             });
@@ -168,7 +174,7 @@ impl SegmentStore {
         let s = self.slot(slot);
         // Loans for writing are made through `&mut self` alone: the count does not become WRITER
         // between the look and the step, it only falls when borrowers leave.
-        if self.loan(slot) >= WRITER - 1 {
+        if self.loan(slot) >= ARRIVING - 1 {
             return None;
         }
         self.loans[slot.0 as usize].fetch_add(1, Ordering::Relaxed);
@@ -179,6 +185,40 @@ impl SegmentStore {
             place: s.place,
             bytes: s.bytes,
         })
+    }
+
+    /// Lends a slot to a borrower who reads the first `bytes` bytes, and more when [`Self::hand_over`] says so; `None`
+    /// while the slot has any other loan. Meanwhile the rest of the slot may be written.
+    ///
+    /// # Panics
+    /// If the slot is free or smaller.
+    pub fn lend_arriving(&mut self, slot: SlotId, bytes: usize) -> Option<ArrivingSlot> {
+        let s = self.slot(slot);
+        assert!(bytes <= s.bytes, "slot {} is smaller", slot.0);
+        if self.loan(slot) != 0 {
+            return None;
+        }
+        self.wake(slot);
+        self.slots[slot.0 as usize].handed_over = bytes;
+        self.loans[slot.0 as usize].store(ARRIVING, Ordering::Relaxed);
+        Some(ArrivingSlot {
+            loans: Arc::clone(&self.loans),
+            slot,
+            place: s.place,
+            bytes: s.bytes,
+        })
+    }
+
+    /// Notes that the borrower of an arriving slot may read the first `bytes` bytes: call this function before the
+    /// borrower learns it. From then on nobody writes them.
+    ///
+    /// # Panics
+    /// If the slot is free or smaller.
+    pub fn hand_over(&mut self, slot: SlotId, bytes: usize) {
+        let s = self.slot(slot);
+        assert!(bytes <= s.bytes, "slot {} is smaller", slot.0);
+        let handed_over = &mut self.slots[slot.0 as usize].handed_over;
+        *handed_over = bytes.max(*handed_over);
     }
 
     /// The segment that holds the slots.
@@ -264,6 +304,24 @@ impl Store for SegmentStore {
         // SAFETY: as in `bytes`; nobody has borrowed the slot, and nobody can while `self` is
         // borrowed mutably.
         bytes.map_or(&mut [], |mut v| unsafe { v.as_mut() })
+    }
+
+    /// # Panics
+    /// If the slot is free, or lent otherwise than to a reader of what arrives.
+    fn open_bytes(&mut self, slot: SlotId) -> (usize, &mut [u8]) {
+        let s = self.slot(slot);
+        if self.loan(slot) != ARRIVING {
+            return (0, self.bytes_mut(slot));
+        }
+        let from = s.handed_over;
+        let bytes = self.segment.bytes(s.place, s.bytes).map(|all| {
+            // SAFETY: `hand_over` and `lend_arriving` keep `from` within the slot.
+            let open = unsafe { all.cast::<u8>().add(from) };
+            NonNull::slice_from_raw_parts(open, s.bytes - from)
+        });
+        // SAFETY: the borrower reads nothing behind what was handed over, and there is one (the count was 0). Others
+        // reach the slot through `self` alone, which is borrowed mutably.
+        (from, bytes.map_or(&mut [], |mut v| unsafe { v.as_mut() }))
     }
 }
 

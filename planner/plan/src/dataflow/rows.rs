@@ -1,0 +1,98 @@
+//! How far a task gets while rows of its inputs are still on their way.
+//!
+//! A chain computes each row as late as possible, so it reads its inputs from the first row to the last, at an even
+//! pace: some rows before it can make its first output row (the windows of all its layers), then so many for each.
+//! Simulator and schedule share this estimate; no result depends on it.
+
+use super::{TaskGraph, TaskId};
+
+impl TaskGraph {
+    /// Rows of an input that a task reads before it can make the first row of its output: those that are not there
+    /// for output rows alone.
+    ///
+    /// # Panics
+    /// If the graph has no such task or input.
+    pub fn rows_before_output(&self, task: TaskId, input: usize) -> usize {
+        let spec = &self.tasks[task.index()];
+        let port = spec.inputs[input];
+        let height = |tensor: u16| self.tensors[usize::from(tensor)].region.h();
+        let made = (spec.outputs.iter())
+            .map(|o| o.region.h() * height(port.tensor) / height(o.tensor).max(1))
+            .max();
+        port.region.h().saturating_sub(made.unwrap_or(0))
+    }
+
+    /// The share of a task's time, from 0 to 1, for which it needs no further rows: `ends` has per input the row of
+    /// the tensor before which all rows are there, or `None` where all of the input is there.
+    ///
+    /// # Panics
+    /// If the graph has no such task, or the task has fewer inputs.
+    pub fn share_with_rows(
+        &self,
+        task: TaskId,
+        ends: impl IntoIterator<Item = Option<usize>>,
+    ) -> f64 {
+        let spec = &self.tasks[task.index()];
+        let mut least = 1.0_f64;
+        for (k, end) in ends.into_iter().enumerate() {
+            let Some(end) = end else { continue };
+            let rows = spec.inputs[k].region.y;
+            let first = rows.lo + self.rows_before_output(task, k);
+            let here = end.saturating_sub(first) as f64;
+            let share = here / rows.hi.saturating_sub(first).max(1) as f64;
+            least = least.min(share);
+        }
+        least.clamp(0.0, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dataflow::{Port, TaskInfo, TensorInfo},
+        element::ElementType,
+        region::Region,
+    };
+
+    #[test]
+    fn windows_come_first_and_then_rows_at_an_even_pace() {
+        let tensor = |h| TensorInfo {
+            region: Region::new([0, h], [0, 8], [0, 1]),
+            element: ElementType::F32,
+        };
+        // The lower half of a map behind a pool, with a halo of four rows above.
+        let task = TaskInfo {
+            inputs: vec![Port {
+                tensor: 0,
+                region: Region::new([12, 32], [0, 8], [0, 1]),
+            }],
+            outputs: vec![Port {
+                tensor: 1,
+                region: Region::new([8, 16], [0, 8], [0, 1]),
+            }],
+            ..TaskInfo::default()
+        };
+        let other = TaskInfo {
+            inputs: vec![Port {
+                tensor: 0,
+                region: Region::new([0, 20], [0, 8], [0, 1]),
+            }],
+            outputs: vec![Port {
+                tensor: 1,
+                region: Region::new([0, 8], [0, 8], [0, 1]),
+            }],
+            ..TaskInfo::default()
+        };
+        let graph = TaskGraph::new(vec![tensor(32), tensor(16)], vec![other, task], vec![1]);
+        let graph = graph.unwrap();
+        let task = TaskId(1);
+        assert_eq!(graph.rows_before_output(task, 0), 4);
+        let share = |end| graph.share_with_rows(task, [end]);
+        assert_eq!([share(Some(12)), share(Some(16))], [0.0, 0.0]);
+        assert_eq!(
+            [share(Some(24)), share(Some(32)), share(None)],
+            [0.5, 1.0, 1.0]
+        );
+    }
+}
