@@ -274,21 +274,21 @@ impl Board {
         }
     }
 
-    /// The board as plans record it; edges have an `id`, the gateway has 0.
+    /// The board as plans record it, with so many worker processes; edges have an `id`, the gateway has 0.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "rates and delays are bounded"
     )]
-    pub fn recorded(&self, id: usize) -> Recorded {
+    pub fn recorded(&self, id: usize, workers: usize) -> Recorded {
         Recorded {
             name: self.name.clone(),
             id,
             address: self.address.clone().unwrap_or_default(),
             target: self.target.name().into(),
             core: self.core().into(),
-            workers: self.cores,
-            threads: self.threads,
+            workers,
+            threads: (self.cores * self.threads / workers.max(1)).max(1),
             share: self.share,
             memory_bytes: self.memory_bytes.unwrap_or(0),
             link_bits_per_s: (8.0 * self.link.bytes_per_s).round() as u64,
@@ -330,6 +330,11 @@ impl Board {
     #[expect(clippy::cast_precision_loss, reason = "few cores")]
     pub fn rate(&self, seconds: f64) -> f64 {
         self.cores.max(1) as f64 / self.shared_s(seconds, self.threads(false)).max(1e-12)
+    }
+
+    /// Whole frames that the board computes at a time: as many as there are teams among its cores.
+    pub fn whole_at_once(&self) -> usize {
+        (self.cores * self.threads / self.threads(true)).max(1)
     }
 
     /// Seconds that `threads` threads take for a task that one thread computes in `seconds`.

@@ -8,10 +8,13 @@ use crate::{
     ftp::{StageGraph, work::redundancy},
     memory,
     options::PlanOptions,
+    pace::{Frames, Pace},
+    whole,
 };
 use tessera_plan::{
     dataflow::{ObjectKey, Port, TaskGraph, TaskInfo},
     graph::Graph,
+    placement::ANYWHERE,
     plan::{Dataflow, Estimates, Placement, TargetPlan},
 };
 
@@ -59,15 +62,19 @@ pub struct Seconds {
     /// Seconds in which one thread of the first board computes all tasks and the tail, without transfers and
     /// overhead.
     pub one_thread: f64,
-    /// Seconds between frames of one source when frames follow each other: the use that one frame makes of the edge, the
-    /// medium or the gateway that it uses most.
-    pub period: f64,
+    /// Frames per second when frames follow each other.
+    pub pace: Pace,
 }
 
 impl Seconds {
     /// Seconds from the frame's arrival at its source to the network's outputs.
     pub fn frame(&self) -> f64 {
         self.stages.seconds + self.tail
+    }
+
+    /// Seconds between frames when frames of all sources follow each other.
+    pub fn period(&self) -> f64 {
+        1.0 / self.pace.fps()
     }
 }
 
@@ -111,23 +118,38 @@ pub enum Homes<'a> {
     Well,
     /// There.
     Given(&'a [usize]),
+    /// Nowhere: the tasks are [whole frames](crate::whole).
+    None,
 }
 
 /// Computes the expected seconds of a frame. `times` has a list per kind of edge: the times of all tasks, in
-/// task order.
+/// task order. A source has `in_flight` frames in flight.
 pub fn seconds(
     tasks: &TaskGraph,
     times: &[Vec<TaskTime>],
     tail: TailTime,
     o: &PlanOptions,
     homes: Homes<'_>,
+    in_flight: usize,
 ) -> Seconds {
     let kinds = Kinds::new(&o.boards);
     let of_boards: Vec<&[TaskTime]> = kinds.of.iter().map(|k| times[*k].as_slice()).collect();
     let gateway = &o.gateway;
     let first = times.first().into_iter().flatten();
+    let is_whole = matches!(homes, Homes::None);
     let Placed { homes, schedule } = match o.placement {
         Placement::Home => match homes {
+            // Alone, a frame runs on its source's board.
+            Homes::None => Placed {
+                homes: vec![ANYWHERE.into(); tasks.tasks.len()],
+                ..Placed::new(
+                    tasks,
+                    &o.boards,
+                    gateway,
+                    &of_boards,
+                    vec![0; tasks.tasks.len()],
+                )
+            },
             Homes::Quick => cost::place(tasks, &o.boards, gateway, &of_boards),
             Homes::Well => cost::place_well(tasks, &o.boards, gateway, &of_boards),
             Homes::Given(homes) => {
@@ -139,28 +161,27 @@ pub fn seconds(
             schedule: cost::schedule(tasks, &o.boards, gateway, &of_boards),
         },
     };
-    let period = period(&schedule, &of_boards, &o.boards, tail.gateway_s);
+    let tail_s = gateway.link.seconds(tail_frame_bytes(tasks)) + tail.gateway_s;
+    let frames = Frames {
+        tasks,
+        schedule: &schedule,
+        times: &of_boards,
+        tail_s: tail.gateway_s,
+        frame_s: schedule.seconds + tail_s,
+        in_flight,
+    };
+    let pace = if is_whole {
+        Pace::of_whole(&frames, o)
+    } else {
+        Pace::of_tasks(&frames, o)
+    };
     Seconds {
         stages: schedule,
         homes,
-        tail: gateway.link.seconds(tail_frame_bytes(tasks)) + tail.gateway_s,
+        tail: tail_s,
         one_thread: first.map(|t| t.one_thread_s).sum::<f64>() + tail.one_thread_s,
-        period,
+        pace,
     }
-}
-
-/// See [`Seconds::period`].
-#[expect(clippy::cast_precision_loss, reason = "few threads")]
-fn period(schedule: &Schedule, times: &[&[TaskTime]], boards: &[Board], tail_s: f64) -> f64 {
-    let mut busy = vec![0.0; boards.len()];
-    for (task, run) in schedule.runs.iter().enumerate() {
-        let threads = times[run.board][task].threads as f64;
-        let board = &boards[run.board];
-        let cores = (board.cores * board.threads).max(1) as f64;
-        busy[run.board] += threads * (run.end_s - run.start_s) / cores;
-    }
-    busy.into_iter()
-        .fold(tail_s.max(schedule.channel_s), f64::max)
 }
 
 /// Expected seconds of a frame that the gateway computes alone.
@@ -183,15 +204,19 @@ pub fn estimate(
         ("stages", expected.stages.seconds),
         ("tail", expected.tail),
         ("frame", expected.frame()),
-        ("period", expected.period),
+        ("period", expected.period()),
         ("one_thread", expected.one_thread),
         ("cores_busy", expected.stages.busy_s),
         ("channel_busy", expected.stages.channel_s),
     ];
     let ends = ends_s(d.stages.len(), tasks, &expected.stages);
     let ends = (ends.into_iter().enumerate()).map(|(i, end)| (format!("stage{i}.end"), round(end)));
-    let (workers, gateway_workers) = (o.first().cores, o.gateway_workers());
-    let memory = |t| memory::with_gateway(tasks, t, workers, gateway_workers);
+    let is_whole = expected.homes.contains(&usize::from(ANYWHERE));
+    let workers = |b: &Board| whole::workers(b, is_whole);
+    let of_gateway = o.boards.iter().filter(|b| b.is_gateway);
+    let (workers, gateway_workers) = (workers(o.first()), of_gateway.map(workers).sum());
+    let frames = d.frames_in_flight;
+    let memory = |t| memory::with_gateway(tasks, t, workers, gateway_workers, frames);
     Estimates {
         edges: o.boards.iter().filter(|b| !b.is_gateway).count(),
         workers,

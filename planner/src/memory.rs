@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use tessera_plan::{
     dataflow::{TaskGraph, edge_slots, gateway_slots, slots_bytes},
     kernel::{PAGE_FLOATS, block_floats},
-    limits::{GATEWAY_FRAMES, KEPT_FRAMES, SOURCE_FRAMES},
+    limits::{GATEWAY_FRAMES, KEPT_FRAMES},
     plan::{Chain, Section, Step, TargetPlan},
     region::Span,
 };
@@ -26,7 +26,8 @@ const GATEWAY_PROCESS_BYTES: u64 = 4 << 20;
 /// Bytes of a decoded picture of up to a megapixel, and of its file.
 const PICTURE_BYTES: u64 = 4 << 20;
 
-/// Bytes of memory by role and kind, under the keys of [`tessera_plan::plan::Estimates::memory`].
+/// Bytes of memory by role and kind, under the keys of [`tessera_plan::plan::Estimates::memory`]; a source has `frames`
+/// frames in flight.
 ///
 /// - `edge.arena`: one arena per worker, large enough for every chain.
 /// - `edge.weights`: the stages' sections, mapped read-only, one copy for all workers; of a stage that is cut by
@@ -39,7 +40,12 @@ const PICTURE_BYTES: u64 = 4 << 20;
 /// - `source.picture`: the picture that a source reads.
 /// - `gateway.arena`, `gateway.weights`: the tail's arena and weights; `gateway.merged`: the tail's inputs;
 ///   `gateway.process`: code, tables, stacks and buffers.
-pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<String, u64> {
+pub fn memory(
+    graph: &TaskGraph,
+    t: &TargetPlan,
+    workers: usize,
+    frames: usize,
+) -> BTreeMap<String, u64> {
     let arena = t.stages.iter().flatten().map(|c| c.arena_floats).max();
     let tail: Vec<&Section> = t.sections.iter().filter(|s| s.name == "tail").collect();
     let packed = |list: &[&Section]| -> u64 {
@@ -54,7 +60,7 @@ pub fn memory(graph: &TaskGraph, t: &TargetPlan, workers: usize) -> BTreeMap<Str
         ("edge.weights", edge_weights(graph, t)),
         ("edge.objects", objects(graph, 0, workers)),
         ("edge.processes", edge_processes(workers)),
-        ("source.objects", objects(graph, SOURCE_FRAMES, workers)),
+        ("source.objects", objects(graph, frames, workers)),
         ("source.picture", PICTURE_BYTES),
         ("gateway.arena", VALUE_BYTES * t.tail.arena_floats as u64),
         ("gateway.weights", packed(&tail)),
@@ -123,10 +129,11 @@ pub fn with_gateway(
     t: &TargetPlan,
     workers: usize,
     gateway_workers: usize,
+    frames: usize,
 ) -> BTreeMap<String, u64> {
-    let mut all = memory(graph, t, workers);
+    let mut all = memory(graph, t, workers, frames);
     if gateway_workers > 0 {
-        let on_gateway = memory(graph, t, gateway_workers).into_iter();
+        let on_gateway = memory(graph, t, gateway_workers, frames).into_iter();
         let on_gateway = on_gateway.filter(|(k, _)| k.starts_with("edge."));
         all.extend(on_gateway.map(|(k, v)| (format!("gateway.{k}"), v)));
     }

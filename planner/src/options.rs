@@ -38,6 +38,8 @@ pub struct PlanOptions {
     pub borders: Vec<Border>,
     /// What the search looks for.
     pub goal: Goal,
+    /// Edges that bring frames at the same time, for goals that count frames per second; at least 1.
+    pub cameras: usize,
     /// True for bit-exact kernels and float32 objects only.
     pub exact: bool,
     /// Element types of frames and objects: bytes and half precision unless flags ask for others. `exact` overrides
@@ -83,9 +85,9 @@ pub enum Goal {
     /// The shortest time from a frame to its detections.
     #[default]
     Latency,
-    /// The most frames of a source per second.
+    /// The most frames per second of all sources together.
     Throughput,
-    /// The shortest time of plans that compute so many frames per second; a number above 0.
+    /// The shortest time of plans that compute so many frames per second, of all sources together; a number above 0.
     FramesPerSecond(f64),
 }
 
@@ -119,6 +121,7 @@ impl PlanOptions {
             split: Split::Balanced,
             borders: Vec::new(),
             goal: Goal::Latency,
+            cameras: 1,
             exact: false,
             wire: Wire::default(),
             ranges: None,

@@ -40,6 +40,8 @@ pub struct Program {
     pub placement: Placement,
     /// Number of boards that [`TaskSpec::home`] counts; at least 1.
     pub boards: u16,
+    /// Frames that a source has in flight at a time; at least 1.
+    pub frames_in_flight: usize,
     /// First task of every stage, then the number of tasks.
     pub stage_starts: &'static [u32],
     /// The layers that the gateway computes when all stages are done.
@@ -109,7 +111,8 @@ pub struct TaskSpec {
     pub row: u16,
     /// Column of the tile in its stage's grid: for people.
     pub col: u16,
-    /// The board that the task belongs to; 0 is the source of the frame, whichever edge that is.
+    /// The board that the task belongs to; 0 is the source of the frame, whichever edge that is, and
+    /// [`ANYWHERE`](tessera_plan::placement::ANYWHERE) stands for none.
     pub home: u16,
     /// The boxes that the task reads.
     pub inputs: &'static [Port],

@@ -394,6 +394,7 @@ mod tests {
         tasks: &[],
         placement: Placement::Steal,
         boards: 1,
+        frames_in_flight: 2,
         stage_starts: &[0],
         tail: TailSpec {
             inputs: &[],

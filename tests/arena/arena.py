@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Runs a plan's nodes as a slow cluster on one machine, and compares times and bytes with the plan's estimates.
 
-    arena.py CRATE [--quotas 9000,4500,4500] [--gateway-quota 18000] [--rate 40300kbit] [--frames N] [--json FILE]
+    arena.py CRATE [--quotas 9000,4500,4500] [--gateway-quota 18000] [--rate 40300kbit] [--frames N]
+             [--sources N] [--json FILE]
 
 CRATE is the folder that `cargo xtask build` wrote; with several targets it has a folder for each. Edge k of plan.toml gets the k-th quota:
-microseconds of one core in every period (default: 20 ms). The gateway has a quota of its own (default: four times the mean; 0: none). Needs root.
+microseconds of one core in every period (default: 20 ms). The gateway has a quota of its own (default: four times the mean; 0: none). The first
+`--sources` edges bring `--frames` frames each; with several frames, frames per second are printed. Needs root.
 """
 import argparse, json, os, signal, subprocess, tempfile, time, tomllib
 
@@ -36,6 +38,7 @@ def main():
     p.add_argument("--period", type=int, default=20000)
     p.add_argument("--rate", default="40300kbit")
     p.add_argument("--frames", type=int, default=1)
+    p.add_argument("--sources", type=int, default=1)
     p.add_argument("--image", default=os.path.join(HERE, "../../models/demo/demo.png"))
     p.add_argument("--timeout", type=float, default=120)
     p.add_argument("--json")
@@ -48,7 +51,8 @@ def main():
     own = edges.pop() if plan["estimates"].get("gateway_workers") else None
     if own and plan["dataflow"].get("placement", "home") == "home":
         homes = {t.get("home", 0) for s in plan["dataflow"]["stages"] for t in s["tiles"]}
-        own = own if own["id"] - 1 in homes else None
+        # Tasks without a home (65535) may run on any board.
+        own = own if homes & {own["id"] - 1, 65535} else None
     gateway = next(b for b in plan["boards"] if b["id"] == 0)
     quotas = [int(q) for q in a.quotas.split(",")]
     quotas += quotas[-1:] * (len(edges) - len(quotas))
@@ -70,29 +74,33 @@ def main():
 
     try:
         groups.append(group("tessera-g", gateway_quota, a.period))
-        start("g", "gateway", groups[0], gateway["target"], ["gateway", "--listen", "10.77.0.1:7400", "--frames", str(a.frames),
+        start("g", "gateway", groups[0], gateway["target"], ["gateway", "--listen", "10.77.0.1:7400", "--frames", str(a.frames * a.sources),
               "--insecure-lan", "--records", t + "/records.jsonl", "--stats", t + "/gateway.json", "--threads", "2"]
               + (["--workers", str(own.get("workers", 1)), "--worker-threads", str(own.get("threads", 1)), "--id", str(own["id"])] if own else []))
         time.sleep(0.5)
         before = None
-        # The source starts last, when all others have joined.
-        for k in [*range(1, len(edges)), 0]:
+        # The sources start last, when all others have joined.
+        for k in [*range(a.sources, len(edges)), *reversed(range(a.sources))]:
             folder = group(f"tessera-{k}", quotas[k], a.period)
             groups.append(folder)
             args = ["edge", "--gateway", "10.77.0.1:7400", "--id", str(k + 1), "--listen", f"10.77.0.{10 + k}:7400", "--insecure-lan",
                     "--workers", str(edges[k].get("workers", 1)), "--threads", str(edges[k].get("threads", 1)), "--stats", f"{t}/edge{k}.json"]
-            if k == 0:
-                for _ in range(600):
-                    if open(t + "/gateway.out").read().count('"joined"') >= len(edges) - 1 + bool(own):
+            if k < a.sources:
+                for _ in range(600 if before is None else 0):
+                    if open(t + "/gateway.out").read().count('"joined"') >= len(edges) - a.sources + bool(own):
                         break
                     time.sleep(0.1)
-                time.sleep(1.0)
-                before = channel_bytes()
+                if before is None:
+                    time.sleep(1.0)
+                    before = channel_bytes()
                 args += ["--image"] + [a.image] * a.frames
             start(str(k), f"edge{k}", folder, edges[k]["target"], args)
-        end = time.time() + a.timeout
-        while processes["gateway"].poll() is None and time.time() < end:
+        begin = time.time()
+        records = []
+        while processes["gateway"].poll() is None and time.time() < begin + a.timeout:
             time.sleep(0.05)
+            records += [time.time() - begin] * (written(t + "/records.jsonl") - len(records))
+        records += [time.time() - begin] * (written(t + "/records.jsonl") - len(records))
         after = channel_bytes()
         for q in processes.values():
             if q.poll() is None:
@@ -104,7 +112,7 @@ def main():
                 q.wait(10)
             except subprocess.TimeoutExpired:
                 q.kill()
-        report(a, t, plan, edges, quotas, (after - before) / a.frames)
+        report(a, t, plan, edges, quotas, (after - before) / (a.frames * a.sources), records)
     finally:
         for q in processes.values():
             if q.poll() is None:
@@ -117,7 +125,21 @@ def main():
                 pass
 
 
-def report(a, t, plan, edges, quotas, sent):
+def written(records):
+    """Number of records so far."""
+    try:
+        return open(records).read().count("\n")
+    except OSError:
+        return 0
+
+
+def frames_per_second(records, in_flight):
+    """From the end of the first frames to the last one that others are behind: at both ends boards idle."""
+    steady = records[in_flight:len(records) - in_flight + 1]
+    return (len(steady) - 1) / (steady[-1] - steady[0]) if len(steady) > 1 else None
+
+
+def report(a, t, plan, edges, quotas, sent, records):
     stats = json.load(open(t + "/gateway.json"))
     tail = stats["frames"]["tail_us"] / 1e6 / max(1, stats["frames"]["detections"])
     planned, traffic = plan["estimates"]["seconds"], plan["estimates"]["traffic"]
@@ -135,10 +157,15 @@ def report(a, t, plan, edges, quotas, sent):
     rows = [("last tile, s", planned["stages"], best - tail), ("tail, s", planned["tail"], tail), ("detections, s", planned["frame"], best),
             ("MiB", traffic["expected.total"] / 2**20, sent / 2**20)]
     out["frames_s"] = frames
+    out["records_s"] = records
+    in_flight = plan["dataflow"].get("frames_in_flight", 2) * a.sources
+    out["fps"] = frames_per_second(records, in_flight)
     out["planned_measured"] = {name: [p, m] for name, p, m in rows}
     print(out["plan"], "quotas", quotas, "frames", [round(f, 3) for f in frames])
     for name, p, m in rows:
         print(f"  {name:14} planned {p:8.3f}  measured {m:8.3f}  {100 * (m / p - 1) if p else 0:+.0f} %")
+    if out["fps"]:
+        print(f"  frames per second: planned {1 / planned['period']:.4f}, measured {out['fps']:.4f}, {len(records)} in {records[-1]:.1f} s")
     for name, e in out["edges"].items():
         print(f"  {name:10}", e)
     if a.json:

@@ -223,7 +223,7 @@ fn a_board_reads_its_part_of_the_weights() -> Result<()> {
         for (task, tile) in tasks.tasks.iter_mut().zip(tiles) {
             task.home = home(tile);
         }
-        Ok(memory::memory(&tasks, target, 1)["edge.weights"])
+        Ok(memory::memory(&tasks, target, 1, 2)["edge.weights"])
     };
     let alone = weights(|_| 0)?;
     let shared = weights(|tile| u16::try_from(tile).unwrap_or(u16::MAX))?;

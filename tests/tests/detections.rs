@@ -94,6 +94,7 @@ fn program(graph: &graph::Graph) -> Program {
         tasks: &[],
         placement: Placement::Steal,
         boards: 1,
+        frames_in_flight: 2,
         stage_starts: &[0],
         tail: TailSpec {
             inputs: &[],

@@ -18,6 +18,7 @@ pub fn plan_args(edges: u16) -> PlanArgs {
         edges,
         workers: 1,
         team: 4,
+        cameras: 1,
         ..PlanArgs::default()
     }
 }

@@ -213,6 +213,15 @@ pub struct PlanArgs {
     /// a second [default: latency]
     #[arg(long, value_name = "GOAL", help_heading = "Stages and tiles")]
     pub goal: Option<String>,
+    /// Edges that bring frames at the same time, for goals that count frames a second
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "N",
+        help_heading = "Stages and tiles",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub cameras: u16,
     /// Plan only bit-exact kernels and float32 objects
     #[arg(long, conflicts_with = "kernels", help_heading = "Kernels")]
     pub exact: bool,

@@ -171,6 +171,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         split,
         borders: borders(&args.border)?,
         goal: goal(args.goal.as_deref())?,
+        cameras: args.cameras.into(),
         exact: args.exact,
         wire: wire(args),
         ranges: None,

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use tessera_plan::plan::{Placement, Plan};
+use tessera_plan::{
+    placement::ANYWHERE,
+    plan::{Placement, Plan},
+};
 use tessera_planner::{
     boards::Board,
     options::{PlanOptions, Target},
@@ -92,7 +95,7 @@ pub fn gateway_edge(options: &PlanOptions, plan: &Plan) -> Option<(usize, usize,
     let at = options.boards.iter().position(|b| b.is_gateway)?;
     let mut tiles = plan.dataflow.stages.iter().flat_map(|s| &s.tiles);
     let takes = match plan.dataflow.placement {
-        Placement::Home => tiles.any(|t| usize::from(t.home) == at),
+        Placement::Home => tiles.any(|t| t.home == ANYWHERE || usize::from(t.home) == at),
         Placement::Steal => true,
     };
     takes.then(|| {

@@ -61,6 +61,7 @@ pub(crate) fn module(scope: &Scope, name: &str) -> Module {
     let (heads, nms) = (heads::heads(&cx), heads::nms(&cx));
     let (sections, target) = (sections(&cx), scope.target);
     let (placement, boards) = (placement(&cx), int(flow.boards));
+    let frames_in_flight = int(flow.frames_in_flight);
     let letterbox = network.letterbox;
     let one = network.darknet == Darknet::Alexey;
     let (ty, kernels) = (cx.ty("Program"), uses.name(from::CRATE, "kernels"));
@@ -75,6 +76,7 @@ pub(crate) fn module(scope: &Scope, name: &str) -> Module {
             tasks: &[#tasks],
             placement: #placement,
             boards: #boards,
+            frames_in_flight: #frames_in_flight,
             stage_starts: &[#starts],
             tail: #tail,
             heads: &[#heads],

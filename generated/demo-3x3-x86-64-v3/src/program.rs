@@ -256,6 +256,7 @@ pub static PROGRAM: Program = Program {
     ],
     placement: Placement::Home,
     boards: 2,
+    frames_in_flight: 2,
     stage_starts: &[0, 9],
     tail: TailSpec {
         inputs: &[1],

@@ -3,8 +3,10 @@
 
 /// The id of the edge that a gateway starts on its own board, unless it is given another. Edges count from 1.
 pub const GATEWAY_EDGE_ID: u16 = u16::MAX;
-/// Frames that a source has in flight at a time.
+/// Frames that a source has in flight at a time, where a plan says nothing else.
 pub const SOURCE_FRAMES: usize = 2;
+/// Most frames of a source in flight: each of its heartbeats lists all of them, with names, in one datagram.
+pub const SOURCE_FRAMES_MAX: usize = 11;
 /// How many frames' outputs of stolen tasks an edge keeps for their owners.
 pub const KEPT_FRAMES: usize = 2;
 /// Frames of all sources that a gateway merges at a time.
@@ -27,7 +29,7 @@ pub const VALUES_MAX: usize = if usize::BITS > 33 {
 };
 /// Most threads that a plan may ask for.
 pub const TEAM_MAX: usize = 1 << 10;
-/// Most boards that tasks of a plan may have as homes.
-pub const BOARDS_MAX: usize = 1 << 16;
+/// Most boards that tasks of a plan may have as homes: one number is left for tasks without a home.
+pub const BOARDS_MAX: usize = (1 << 16) - 1;
 /// Longest `plan.toml`, in bytes.
 pub const PLAN_BYTES_MAX: usize = 64 << 20;

@@ -16,6 +16,10 @@ pub enum Placement {
     Steal,
 }
 
+/// The home of a task that has none: the task goes to the board of its source, or to an idle one. Only with
+/// [`Placement::Home`].
+pub const ANYWHERE: u16 = u16::MAX;
+
 /// The board that a node is for the frames of a source: tasks whose home is this board are computed there. Every
 /// source is its own board 0.
 pub fn board(node: u16, source: u16, boards: u16) -> u16 {

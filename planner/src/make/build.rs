@@ -1,19 +1,26 @@
 //! Builds a plan: its dataflow, and how every target computes it.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    boards::Kinds,
+    boards::{self, Kinds},
     cost::{self, LayerTimes, TaskTime},
     error::PlanError,
     estimate::{self, Homes, TailTime},
     ftp::StageGraph,
+    memory,
     model::Model,
     options::{PlanOptions, Target},
     stages::{self, AxisParts, Parted, StageCuts},
+    whole,
 };
 use tessera_plan::{
     dataflow::TaskGraph,
     graph::{Graph, NodeIx, TensorIx},
-    plan::{Board, Border, Dataflow, ElementType, Plan, SCHEMA_VERSION, Split, Tail, Tensor},
+    limits::SOURCE_FRAMES,
+    plan::{
+        Board, Border, Dataflow, ElementType, Plan, SCHEMA_VERSION, Split, Tail, TargetPlan, Tensor,
+    },
 };
 use tessera_plan_text::PlanText;
 
@@ -54,12 +61,27 @@ pub(super) fn build(
         options: o,
     };
     let targets = o.targets();
-    let target: std::collections::BTreeMap<_, _> = (targets.iter())
+    let target: BTreeMap<_, _> = (targets.iter())
         .map(|t| (t.name().to_string(), parted.target(*t)))
         .collect();
     let times = times(graph, o, &tiled);
     let tail = TailTime::new(graph, &tiled.tail, o);
-    let expected = estimate::seconds(&tasks, &times, tail, o, homes);
+    let is_whole = whole::is_whole(graph, cuts, o);
+    let (homes, in_flight) = if is_whole {
+        let fits = |n: usize| {
+            let (needed, limit) = tightest(o, &tasks, &target, true, n);
+            needed <= limit
+        };
+        let wanted = whole::frames_in_flight(o);
+        (
+            Homes::None,
+            (1..=wanted).rev().find(|n| fits(*n)).unwrap_or(1),
+        )
+    } else {
+        (homes, SOURCE_FRAMES)
+    };
+    dataflow.frames_in_flight = in_flight;
+    let expected = estimate::seconds(&tasks, &times, tail, o, homes, in_flight);
     let tiles = dataflow.stages.iter_mut().flat_map(|s| &mut s.tiles);
     for ((tile, task), home) in tiles.zip(&mut tasks.tasks).zip(&expected.homes) {
         tile.home = u16::try_from(*home).unwrap_or(0);
@@ -75,7 +97,7 @@ pub(super) fn build(
         network: graph.clone(),
         dataflow,
         target,
-        boards: recorded(o),
+        boards: recorded(o, is_whole),
         estimates,
     };
     plan.hash = plan.content_hash();
@@ -84,9 +106,44 @@ pub(super) fn build(
 
 /// The boards as the plan records them: edges by their ids, the one on the gateway's board last, then the gateway. Ids
 /// without gaps: an edge finds its homes by its id.
-fn recorded(o: &PlanOptions) -> Vec<Board> {
-    let edges = (o.boards.iter().zip(1..)).map(|(b, id)| b.recorded(id));
-    edges.chain([o.gateway.recorded(0)]).collect()
+fn recorded(o: &PlanOptions, is_whole: bool) -> Vec<Board> {
+    let edges =
+        (o.boards.iter().zip(1..)).map(|(b, id)| b.recorded(id, whole::workers(b, is_whole)));
+    edges
+        .chain([o.gateway.recorded(0, o.gateway.cores)])
+        .collect()
+}
+
+/// Bytes that a plan needs on the board that is nearest to its limit, and the limit, where sources have `in_flight` frames
+/// in flight.
+pub(super) fn tightest(
+    o: &PlanOptions,
+    tasks: &TaskGraph,
+    targets: &BTreeMap<String, TargetPlan>,
+    is_whole: bool,
+    in_flight: usize,
+) -> (u64, u64) {
+    let memory = |b: &boards::Board| {
+        let target = targets.get(b.target.name());
+        target.map(|t| memory::memory(tasks, t, whole::workers(b, is_whole), in_flight))
+    };
+    let kinds = Kinds::new(&o.boards);
+    let of_kind: Vec<_> = kinds.boards.iter().map(|b| memory(b)).collect();
+    let gateway = memory(&o.gateway).map_or(0, |m| memory::gateway_bytes(&m));
+    let edges = o.boards.iter().zip(&kinds.of).map(|(b, kind)| {
+        let needed = of_kind[*kind].as_ref().map_or(0, |m| {
+            if b.source {
+                memory::source_bytes(m)
+            } else {
+                memory::edge_bytes(m)
+            }
+        });
+        // The gateway's board has its edge beside it.
+        let beside = if b.is_gateway { gateway } else { 0 };
+        (needed + beside, b.memory_bytes)
+    });
+    let limited = o.gateway.memory_bytes.map(|limit| (gateway, Some(limit)));
+    memory::tightest(edges.chain(limited))
 }
 
 fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanError> {
@@ -176,6 +233,7 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
         digest: hex::encode(model.digest),
         placement: o.placement,
         boards: o.boards.len().max(1),
+        frames_in_flight: SOURCE_FRAMES,
         tensors,
         stages: stages_data,
         tail: Tail {

@@ -9,11 +9,10 @@ use build::{Built, build};
 use leaner::leaner;
 
 use crate::{
-    boards::{Board, Kinds},
+    boards::Kinds,
     cost,
     estimate::Homes,
     kernel::Family,
-    memory,
     model::Model,
     options::PlanOptions,
     search::{self, Choice, Found, Given},
@@ -23,7 +22,10 @@ pub use crate::{
     error::PlanError,
     stages::{check_grid, stages},
 };
-use tessera_plan::plan::{Plan, Split};
+use tessera_plan::{
+    placement::ANYWHERE,
+    plan::{Plan, Split},
+};
 
 /// Makes the plan of `options` for `model`. Where nothing fits the memory limit, kernels are made to
 /// work in less: with weights as trained, Winograd's with fewer tiles a call, then direct ones.
@@ -196,25 +198,11 @@ fn chosen<'a>(
 
 /// Bytes that a plan needs on the board that is nearest to its limit; and the limit.
 fn tightest(o: &PlanOptions, built: &Built) -> (u64, u64) {
-    let memory = |b: &Board| {
-        let target = built.plan.target.get(b.target.name());
-        target.map(|t| memory::memory(&built.tasks, t, b.cores))
-    };
-    let kinds = Kinds::new(&o.boards);
-    let of_kind: Vec<_> = kinds.boards.iter().map(|b| memory(b)).collect();
-    let gateway = memory(&o.gateway).map_or(0, |m| memory::gateway_bytes(&m));
-    let edges = o.boards.iter().zip(&kinds.of).map(|(b, kind)| {
-        let needed = of_kind[*kind].as_ref().map_or(0, |m| {
-            if b.source {
-                memory::source_bytes(m)
-            } else {
-                memory::edge_bytes(m)
-            }
-        });
-        // The gateway's board has its edge beside it.
-        let beside = if b.is_gateway { gateway } else { 0 };
-        (needed + beside, b.memory_bytes)
-    });
-    let limited = o.gateway.memory_bytes.map(|limit| (gateway, Some(limit)));
-    memory::tightest(edges.chain(limited))
+    let (plan, d) = (&built.plan, &built.plan.dataflow);
+    let is_whole = d
+        .stages
+        .iter()
+        .flat_map(|s| &s.tiles)
+        .any(|t| t.home == ANYWHERE);
+    build::tightest(o, &built.tasks, &plan.target, is_whole, d.frames_in_flight)
 }

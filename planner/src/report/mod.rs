@@ -17,6 +17,7 @@ use crate::{
 use tessera_plan::limits;
 use tessera_plan::{
     graph::{Graph, TensorIx},
+    placement::ANYWHERE,
     plan::{Dataflow, ElementType, Placement, Plan, Split, Stage, Tensor},
     region::Shape,
 };
@@ -75,6 +76,12 @@ fn placement(plan: &Plan) -> String {
         return "idle boards steal".into();
     }
     let homes = || d.stages.iter().flat_map(|s| &s.tiles).map(|t| t.home);
+    if homes().any(|h| h == ANYWHERE) {
+        return format!(
+            "whole frames, on their sources' boards or idle ones; a source has up to {} in flight",
+            d.frames_in_flight
+        );
+    }
     let of_board = |b: usize| homes().filter(|h| usize::from(*h) == b).count().to_string();
     let counts: Vec<String> = (0..d.boards).map(of_board).collect();
     format!(
@@ -386,7 +393,7 @@ fn memory_of_nodes(plan: &Plan) -> String {
             memory::source_bytes(m),
             &format!(
                 "the same, with {} of its own frames in flight: objects {}; a picture {}",
-                limits::SOURCE_FRAMES,
+                plan.dataflow.frames_in_flight,
                 bytes(get("source.objects")),
                 bytes(get("source.picture")),
             ),

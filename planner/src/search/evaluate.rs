@@ -18,6 +18,7 @@ use crate::{
     memory,
     options::{Goal, PlanOptions},
     stages::{StageCuts, boundary_tensors, stages as stages_of, wanted},
+    whole,
 };
 use tessera_plan::{dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES};
 
@@ -122,13 +123,18 @@ impl Evaluator<'_> {
         let times: Vec<Vec<TaskTime>> = (0..kinds).map(|k| of_kind(k).collect()).collect();
         let tail = self.tails.get(graph, o, cuts.offload());
         let limited = o.memory_bytes().is_some();
-        let seconds = estimate::seconds(&tasks, &times, tail, o, homes);
+        let (homes, in_flight) = if whole::is_whole(graph, cuts, o) {
+            (Homes::None, whole::frames_in_flight(o))
+        } else {
+            (homes, SOURCE_FRAMES)
+        };
+        let seconds = estimate::seconds(&tasks, &times, tail, o, homes, in_flight);
         Ok(Candidate {
             price: price(o.goal, &seconds),
             seconds,
             redundancy: redundancy(graph, estimate::macs(&tasks), cuts.offload()),
             cuts: cuts.clone(),
-            memory: limited.then(|| self.memory(list, &tasks)),
+            memory: limited.then(|| self.memory(list, &tasks, cuts)),
         })
     }
 
@@ -151,27 +157,31 @@ impl Evaluator<'_> {
             let needed = || {
                 let list = self.tiled(&c.cuts)?;
                 let tasks = self.task_graph(&list, &c.cuts).ok()?;
-                Some(self.memory(&list, &tasks))
+                Some(self.memory(&list, &tasks, &c.cuts))
             };
             needed().unwrap_or((0, u64::MAX))
         })
     }
 
-    fn memory(&self, list: &[Arc<TiledStage>], tasks: &TaskGraph) -> (u64, u64) {
+    fn memory(&self, list: &[Arc<TiledStage>], tasks: &TaskGraph, cuts: &StageCuts) -> (u64, u64) {
+        // Of whole frames, as many are in flight as there is memory for.
+        let is_whole = whole::is_whole(self.graph, cuts, self.o);
+        let in_flight = if is_whole { 1 } else { SOURCE_FRAMES };
         let needs: Vec<_> = list.iter().map(|s| self.stages.memory(s)).collect();
         let arena = needs.iter().map(|m| m.arena).max().unwrap_or(0);
         let weights: u64 = needs.iter().map(|m| m.weights).sum();
         let kinds = Kinds::new(&self.o.boards);
         let needed: Vec<u64> = (kinds.boards.iter())
             .map(|b| {
-                let frames = if b.source { SOURCE_FRAMES } else { 0 };
-                let objects = memory::objects(tasks, frames, b.cores);
+                let frames = if b.source { in_flight } else { 0 };
+                let workers = whole::workers(b, is_whole);
+                let objects = memory::objects(tasks, frames, workers);
                 let processes = if b.source {
-                    memory::source_processes(b.cores)
+                    memory::source_processes(workers)
                 } else {
-                    memory::edge_processes(b.cores)
+                    memory::edge_processes(workers)
                 };
-                arena * b.cores as u64 + weights + objects + processes
+                arena * workers as u64 + weights + objects + processes
             })
             .collect();
         let boards = self.o.boards.iter().zip(&kinds.of);
@@ -183,9 +193,9 @@ impl Evaluator<'_> {
 fn price(goal: Goal, seconds: &Seconds) -> f64 {
     match goal {
         Goal::Latency => seconds.frame(),
-        Goal::Throughput => seconds.period,
+        Goal::Throughput => seconds.period(),
         Goal::FramesPerSecond(wanted) => {
-            let late = (seconds.period - 1.0 / wanted).max(0.0);
+            let late = (seconds.period() - 1.0 / wanted).max(0.0);
             // A plan that is too slow is worse than all others.
             let penalty = if late > 0.0 {
                 TOO_SLOW * (1.0 + late)

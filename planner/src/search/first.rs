@@ -8,7 +8,11 @@ use super::{
     points,
     stages::Stages,
 };
-use crate::{options::PlanOptions, stages::StageCuts};
+use crate::{
+    options::{Goal, PlanOptions},
+    stages::StageCuts,
+    whole,
+};
 use tessera_plan::graph::Graph;
 
 /// Most tiles per core of grids for which cut lists are searched, unless memory is limited.
@@ -42,6 +46,9 @@ pub(super) fn plans(
     let mut all = Vec::new();
     if given.gateway_alone() {
         all.push(StageCuts::default());
+        if o.goal != Goal::Latency {
+            all.push(whole::cuts(stages.graph()));
+        }
     }
     let tiles_max = if o.memory_bytes().is_some() {
         usize::MAX

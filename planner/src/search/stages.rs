@@ -107,6 +107,11 @@ impl<'a> Stages<'a> {
         }
     }
 
+    /// The network.
+    pub const fn graph(&self) -> &Graph {
+        self.graph
+    }
+
     /// Number of edges that stages are evaluated for.
     pub const fn boards(&self) -> usize {
         self.o.boards.len()

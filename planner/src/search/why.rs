@@ -49,7 +49,7 @@ impl Found<'_> {
     pub(super) fn shown(&self, c: &Candidate) -> String {
         let frames = match self.o.goal {
             Goal::Latency => String::new(),
-            _ => format!(", {:.2} frames a second", 1.0 / c.seconds.period.max(1e-9)),
+            _ => format!(", {:.3} frames a second", c.seconds.pace.fps()),
         };
         format!(
             "{}: {:.3} s a frame{frames}, {:.2}x multiply-adds, {} on a source edge",
@@ -69,6 +69,9 @@ impl Found<'_> {
             why.extend(self.faster(choice));
             why.push(self.idle_edges(choice));
             return why;
+        }
+        if o.goal != Goal::Latency {
+            why.push(best.seconds.pace.shown(o));
         }
         why.push(binds(o, best));
         why.extend(self.gap(best));

@@ -42,6 +42,7 @@ pub const ADDER: Program = Program {
     tasks: &[],
     placement: Placement::Steal,
     boards: 1,
+    frames_in_flight: 2,
     stage_starts: &[0],
     tail: TailSpec {
         inputs: &[0],

@@ -1,7 +1,8 @@
 //! Outgoing transfers: the shell takes chunks one by one, directly from the slots.
 //!
 //! The server remembers nothing of a receiver except the ranges just requested. The number of ranges has a
-//! bound; the server drops a range beyond the bound, and the receiver asks again.
+//! bound; the server drops a range beyond the bound, and the receiver asks again. Of one source's frames, the oldest is
+//! served first.
 
 use std::collections::VecDeque;
 
@@ -57,7 +58,7 @@ impl ChunkServer {
         let Self { turns, later } = self;
         later.retain(|range| {
             if here(&range.object) {
-                turns.push_back(*range);
+                insert(turns, *range);
                 return false;
             }
             coming(&range.object)
@@ -98,7 +99,7 @@ impl ChunkServer {
                 end,
             };
             if here {
-                self.turns.push_back(range);
+                insert(&mut self.turns, range);
             } else {
                 self.later.push(range);
             }
@@ -143,4 +144,16 @@ impl ChunkServer {
             return Some(to);
         }
     }
+}
+
+/// Queues a range: behind all others, but before those of later frames of the same source.
+fn insert(turns: &mut VecDeque<QueuedRange>, range: QueuedRange) {
+    let frame = |r: &QueuedRange| r.object.frame;
+    let (source, incarnation) = (frame(&range).source, frame(&range).incarnation);
+    let later = |r: &QueuedRange| {
+        let same = (frame(r).source, frame(r).incarnation) == (source, incarnation);
+        same && frame(r).number > frame(&range).number
+    };
+    let at = turns.iter().position(later).unwrap_or(turns.len());
+    turns.insert(at, range);
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tessera_plan::{
     dataflow::{SlotCount, edge_slots, gateway_slots},
-    limits::{GATEWAY_FRAMES, SOURCE_FRAMES},
+    limits::{GATEWAY_FRAMES, SOURCE_FRAMES, SOURCE_FRAMES_MAX},
     placement::Placement,
 };
 
@@ -103,8 +103,11 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// Most frames of one source in flight: every heartbeat lists all of these frames, with names.
-    pub const FRAMES_MAX: usize = 8;
+    /// Most frames of one source in flight.
+    pub const FRAMES_MAX: usize = SOURCE_FRAMES_MAX;
+
+    /// Jobs of a home board beyond its workers: one whose inputs are fetched, and one whose inputs are still being made.
+    pub const FETCHED_AT_HOME: usize = 2;
 
     /// A configuration with the usual periods, two frames in flight and `workers + 1` jobs; see also
     /// [`Self::placed`].
@@ -134,7 +137,7 @@ impl EdgeConfig {
     #[must_use]
     pub const fn placed(mut self, placement: Placement) -> Self {
         let fetched = match placement {
-            Placement::Home => 2,
+            Placement::Home => Self::FETCHED_AT_HOME,
             Placement::Steal => 1,
         };
         self.jobs_max = self.workers + fetched;

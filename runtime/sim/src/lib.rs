@@ -38,6 +38,7 @@ mod queue;
 mod random;
 mod run;
 mod scenario;
+pub mod stream;
 pub mod timing;
 mod violation;
 mod watched_store;

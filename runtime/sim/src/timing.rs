@@ -145,7 +145,7 @@ pub enum TimingError {
 pub const SECONDS_MAX: f64 = 3_600.0;
 
 /// Virtual time at which the source starts: by then the other boards have joined and asked for work.
-const SOURCE_START_US: u64 = 100_000;
+pub(super) const SOURCE_START_US: u64 = 100_000;
 /// Virtual time between the starts of two nodes.
 const START_GAP_US: u64 = 100;
 
@@ -181,7 +181,7 @@ pub fn run(
     gateway: &GatewayTiming,
     links: &LinkTiming,
 ) -> Result<Timeline, TimingError> {
-    let config = world(info, boards, gateway, links)?;
+    let config = world(info, boards, gateway, links, &[1])?;
     let mut world = World::new(&config);
     world.run_until(SOURCE_START_US)?;
     let before: Vec<NodeBytes> = (0..=boards.len()).map(|k| bytes(&world, k)).collect();
@@ -211,11 +211,13 @@ pub fn run(
     })
 }
 
-fn world(
+/// A world of these boards, of which the first bring so many `frames` each.
+pub(super) fn world(
     info: &ProgramInfo,
     boards: &[BoardTiming],
     gateway: &GatewayTiming,
     links: &LinkTiming,
+    frames: &[u32],
 ) -> Result<WorldConfig, TimingError> {
     if boards.is_empty() {
         return Err(TimingError::NoBoard);
@@ -246,9 +248,9 @@ fn world(
         edge.attachment = attachment(board.bits_per_s, delay_us / 2);
         edge.steal_frames = tessera_plan::limits::KEPT_FRAMES;
         edge.start_us = (k as u64 + 1) * START_GAP_US;
-        if k == 0 {
-            edge = edge.source(1);
-            edge.start_us = SOURCE_START_US;
+        if let Some(&frames) = frames.get(k) {
+            edge = edge.source(frames);
+            edge.start_us = SOURCE_START_US + (k as u64) * START_GAP_US;
         }
         edges.push(edge);
     }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tessera_plan::{graph::Darknet, plan::Placement};
 use tessera_planner::{
     boards::Board,
-    options::{PlanOptions, Target},
+    options::{Goal, PlanOptions, Target},
     wire::Wire,
 };
 use tessera_tests::{
@@ -132,7 +132,7 @@ const FLOATS: fn() -> Wire = Wire::floats;
 const SHORT_VALUES: fn() -> Wire = Wire::default;
 
 /// Plans of the bundle.
-const PLANS: [PlanOf; 11] = [
+const PLANS: [PlanOf; 12] = [
     ("one-1x1", &[4], &[[1, 1]], FLOATS),
     ("one-2x3", &[4], &[[2, 3]], FLOATS),
     ("one-4x4", &[5], &[[4, 4]], FLOATS),
@@ -171,6 +171,8 @@ const PLANS: [PlanOf; 11] = [
         SHORT_VALUES,
     ),
     ("passthrough-12", &[12], &[[3, 2]], FLOATS),
+    // One task, without a home, whose output the gateway decodes.
+    ("whole-1x1", &[7], &[[1, 1]], FLOATS),
 ];
 
 /// Names of all programs.
@@ -198,6 +200,11 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
                     Placement::Steal
                 } else {
                     Placement::Home
+                },
+                goal: if name.starts_with("whole") {
+                    Goal::Throughput
+                } else {
+                    Goal::Latency
                 },
                 dump: true,
                 ..PlanOptions::of(edges, &Board::new(Target::Portable))

@@ -1,6 +1,7 @@
 //! Clusters without trouble: the same bits as one process, for any plan, edges, workers, sources.
 
 use anyhow::Result;
+use serde_json::Value;
 use tessera_tests::rig::{Cluster, Edge, SHORT, Setup};
 
 use crate::common::{Frames, LONG, node, number, programs};
@@ -95,6 +96,31 @@ fn several_sources_at_once() -> Result<()> {
         let each = stats["frames"]["each"].as_array().map_or(0, Vec::len);
         assert_eq!(each, 4, "one latency per frame");
     }
+    Ok(())
+}
+
+#[test]
+fn whole_frames_of_two_sources() -> Result<()> {
+    let node = node("whole-1x1");
+    let frames: Vec<Frames> = (0..2)
+        .map(|i| Frames::new(&node, 6, 20 + i))
+        .collect::<Result<_>>()?;
+    let sources = frames.iter().map(|f| Edge::source(1, f.files.clone()));
+    let setup = Setup {
+        edges: sources.chain([Edge::thief(2)]).collect(),
+        ..Setup::default()
+    };
+    let cluster = Cluster::start(&node, setup)?;
+    let records = cluster.wait_records(12, LONG)?;
+    for (i, f) in frames.iter().enumerate() {
+        f.check(i + 1, &records)?;
+        cluster.edges[i].event("finished", SHORT)?;
+    }
+    let (gateway, edges) = cluster.stop()?;
+    assert_eq!(number(&gateway, "/frames/detections"), 12);
+    let ran = |e: &Value| number(e, "/counters/tasks_own") + number(e, "/counters/tasks_stolen");
+    let ran: u64 = edges.iter().flatten().map(ran).sum();
+    assert!(ran >= 12, "every frame is a task of its own: {ran}");
     Ok(())
 }
 

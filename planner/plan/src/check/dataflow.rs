@@ -3,7 +3,8 @@
 use super::{Rule, rule};
 use crate::{
     graph::{Graph, NodeIx, Op, TensorIx},
-    limits::{BOARDS_MAX, LIST_MAX, STAGE_TILES_MAX},
+    limits::{BOARDS_MAX, LIST_MAX, SOURCE_FRAMES_MAX, STAGE_TILES_MAX},
+    placement::{ANYWHERE, Placement},
     plan::{Dataflow, ElementType, Plan, Split, Stage},
     region::{Region, Shape},
 };
@@ -19,7 +20,12 @@ pub(super) fn dataflow(plan: &Plan) -> Rule {
     rule(
         (1..=BOARDS_MAX).contains(&d.boards),
         &here,
-        "the number of boards must lie between 1 and 65536",
+        "the number of boards must lie between 1 and 65535",
+    )?;
+    rule(
+        (1..=SOURCE_FRAMES_MAX).contains(&d.frames_in_flight),
+        &here,
+        "a source has between 1 and 11 frames in flight",
     )?;
     tensors(&plan.network, d)?;
     let known = |t: &TensorIx| shape(d, *t).is_some();
@@ -148,10 +154,11 @@ fn tile(d: &Dataflow, i: usize, s: &Stage, k: usize) -> Rule {
         &place,
         "a region per input and output",
     )?;
+    let anywhere = t.home == ANYWHERE && d.placement == Placement::Home;
     rule(
-        usize::from(t.home) < d.boards,
+        anywhere || usize::from(t.home) < d.boards,
         &place,
-        "the home must be one of the boards",
+        "the home must be one of the boards, or none where tasks have homes",
     )?;
     let regions = t.inputs.iter().chain(&t.outputs);
     for (r, tensor) in regions.zip(s.inputs.iter().chain(&s.outputs)) {

@@ -105,7 +105,8 @@ pub struct Need {
 pub struct TaskInfo {
     /// Stage, from 0.
     pub stage: u16,
-    /// The board that the task belongs to; 0 is the source of the frame.
+    /// The board that the task belongs to; 0 is the source of the frame, and [`ANYWHERE`](crate::placement::ANYWHERE) stands
+    /// for none.
     pub home: u16,
     /// What it reads.
     pub inputs: Vec<Port>,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Scales,
-    defaults::{is_one, one},
+    defaults::{is_one, is_usual_flight, one, usual_flight},
 };
 use crate::{
     element::ElementType,
@@ -22,6 +22,9 @@ pub struct Dataflow {
     pub placement: Placement,
     /// Number of boards that [`Tile::home`] counts.
     pub boards: usize,
+    /// Frames that a source has in flight at a time.
+    #[serde(default = "usual_flight", skip_serializing_if = "is_usual_flight")]
+    pub frames_in_flight: usize,
     /// Tensors that cross a boundary: the input, stage outputs, the tail's outputs.
     pub tensors: Vec<Tensor>,
     /// Tiled stages, run on edges, in order.
@@ -121,6 +124,7 @@ pub struct Tile {
     /// once. A region may be empty if the map is coarser than the grid.
     pub outputs: Vec<Region>,
     /// The board that the task belongs to; 0 is the source of the frame, whichever edge that is.
+    /// [`ANYWHERE`](crate::placement::ANYWHERE) for a task that belongs to none.
     pub home: u16,
     /// Exact number of multiply-adds, halo included.
     pub macs: u64,

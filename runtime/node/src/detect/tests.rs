@@ -36,6 +36,7 @@ fn program(kind: HeadKind, anchors: &'static [(f32, f32)], shape: [usize; 3]) ->
         tasks: &[],
         placement: Placement::Steal,
         boards: 1,
+        frames_in_flight: 2,
         stage_starts: &[0],
         tail: TailSpec {
             inputs: &[0],

@@ -112,6 +112,7 @@ pub static PROGRAM: Program = Program {
     ],
     placement: Placement::Steal,
     boards: 1,
+    frames_in_flight: 2,
     stage_starts: &[0, 6, 12],
     tail: TailSpec {
         inputs: &[2],

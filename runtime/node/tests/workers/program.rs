@@ -107,6 +107,7 @@ pub static PROGRAM: Program = Program {
     ],
     placement: Placement::Steal,
     boards: 1,
+    frames_in_flight: 2,
     stage_starts: &[0, 9],
     tail: TailSpec {
         inputs: &[1],

@@ -16,6 +16,7 @@ use super::{
         Abandoned, Fetch, FetchState, HeldLease, InputPiece, InputPull, InputSource, JobStage,
         PendingJob,
     },
+    placement::anywhere::has_no_home,
     slots::SlotUse,
 };
 use crate::{
@@ -29,11 +30,14 @@ impl Edge {
     pub(super) fn next_run(&mut self) -> Option<Job> {
         let info = &self.info;
         let of = |stage| move |(_, j): &(JobId, &PendingJob)| j.stage == stage;
-        let loaded = self.jobs.iter().find(of(JobStage::Loaded));
-        let (id, _) = loaded.or_else(|| {
+        // A whole frame that waits for a worker may still be taken back.
+        let one_each = |task| has_no_home(info, task);
+        let loaded = self.jobs.next_loaded(self.config.workers.max(1), one_each);
+        let id = loaded.or_else(|| {
             let running = self.jobs.iter().filter(of(JobStage::Running)).count();
             let idle = running < self.config.workers;
-            idle.then(|| self.next_loaded().filter(|(_, j)| j.may_begin()))?
+            let next = idle.then(|| self.next_loaded().filter(|(_, j)| j.may_begin()))?;
+            next.map(|(id, _)| id)
         })?;
         let job = self.jobs.get_mut(id)?;
         job.stage = JobStage::Running;

@@ -5,7 +5,7 @@
 
 use super::{
     Edge,
-    placement::Choice,
+    placement::{Choice, MACS_PER_US_MIN, anywhere::has_no_home},
     send::Outgoing,
     task_table::{IssuedLease, TaskState},
 };
@@ -71,7 +71,7 @@ impl Edge {
         thief: Peer,
         request: RequestId,
     ) {
-        let until_us = now_us + self.config.lease_us.min(self.config.lease_us_max);
+        let until_us = now_us + self.config.lease_us.min(self.longest_us(task));
         self.next_expiry_us = self.next_expiry_us.min(until_us);
         // An idle worker may want to run a backup copy of the task.
         self.dirty = true;
@@ -95,6 +95,14 @@ impl Edge {
             frame.tasks.get_mut(task).early = early.then_some(sum);
             frame.tasks.refresh(task);
         }
+    }
+
+    /// Microseconds after which a lease is void although it is renewed: a board that computes may have to end a task before
+    /// this one.
+    fn longest_us(&self, task: TaskId) -> u64 {
+        let macs = self.info.tasks.get(task.index()).map_or(0, |t| t.macs);
+        let slow_us = 2 * (macs / MACS_PER_US_MIN);
+        self.config.lease_us_max.saturating_add(slow_us)
     }
 
     fn pick_for(&self, now_us: Micros, thief: Peer) -> Option<Choice> {
@@ -134,10 +142,11 @@ impl Edge {
         }
         known.renew = renew.seq;
         let waits = self.policy().waits();
-        let (lease, cap) = (self.config.lease_us, self.config.lease_us_max);
+        let lease = self.config.lease_us;
         let mut wanted = 0;
         for (i, r) in renew.leases.iter().enumerate() {
             let (number, task, request) = (r.number.get(), r.task.get(), r.request.get());
+            let cap = self.longest_us(task);
             let Some(frame) = self.frames.live_mut(number) else {
                 continue;
             };
@@ -148,6 +157,11 @@ impl Edge {
             let answers = t.lease.is_some_and(|l| l.answers(thief, request));
             if waits && !answers && t.missing > 0 {
                 // The task was given early, and its inputs come from elsewhere by now.
+                continue;
+            }
+            let elsewhere = t.lease.is_some() || t.job.is_some();
+            if !answers && elsewhere && has_no_home(&self.info, task) {
+                // Another board has the whole frame; who has begun it goes on all the same.
                 continue;
             }
             wanted |= 1 << i;

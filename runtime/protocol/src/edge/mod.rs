@@ -340,7 +340,7 @@ impl Edge {
         }
         if std::mem::take(&mut self.dirty) {
             self.start_own_jobs(now_us, store);
-            self.give_home_tasks(now_us);
+            self.give_home_tasks(now_us, store);
             if self.frames.len() == 0 && self.jobs.is_empty() && self.foreign.is_empty() {
                 self.slots.rest(store);
             }
@@ -458,6 +458,7 @@ impl Edge {
             peers: &self.peers,
             paces: &self.offers.paces,
             missing_after_us: self.offers.missing_after_us(),
+            pending: &self.jobs,
             jobs: self.jobs.len(),
             active: self.jobs.active(),
             foreign_bytes: self.slots.foreign_bytes(),

@@ -12,12 +12,17 @@
 use super::{
     Edge,
     peers::{KnownPeer, StandingWant},
-    placement::{Choice, Grant, Paces},
+    pending_job::JobStage,
+    placement::{
+        Choice, Grant, Paces,
+        anywhere::{has_no_home, has_whole_frames},
+    },
     send::Outgoing,
 };
 use crate::{
     Micros, NodeId, RequestId,
     peer::Peer,
+    store::Store,
     wire::{Heartbeat, Reject, Want},
 };
 
@@ -127,6 +132,7 @@ impl Edge {
     /// Notes which leases a board has; returns the number of those that may still be under way to it.
     fn note_held(&mut self, board: Peer, want: &Want<'_>) -> u32 {
         let mut under_way = 0;
+        let whole = has_whole_frames(&self.info);
         for (_, f) in self.frames.in_flight_mut() {
             for (_, t) in f.tasks.iter_mut().filter(|(_, t)| !t.done()) {
                 let Some(l) = t.lease.as_mut().filter(|l| l.thief.who() == board.who()) else {
@@ -135,7 +141,8 @@ impl Edge {
                 if want.held.iter().any(|h| h.get() == l.request) {
                     l.again = None;
                 } else {
-                    under_way += 1;
+                    // A board that had a whole frame and has it no more has ended it: the report comes behind.
+                    under_way += u32::from(!whole || l.again.is_some());
                 }
             }
         }
@@ -186,7 +193,7 @@ impl Edge {
     }
 
     /// Gives ready tasks to their home boards, and late tasks to idle ones.
-    pub(super) fn give_home_tasks(&mut self, now_us: Micros) {
+    pub(super) fn give_home_tasks(&mut self, now_us: Micros, store: &mut impl Store) {
         self.offers.next_late_us = None;
         if !self.policy().waits() {
             return;
@@ -204,6 +211,7 @@ impl Edge {
                         return;
                     }
                     self.stats.late_leases += u64::from(late);
+                    self.leave_to_other(choice, store);
                 }
                 Grant::NotBefore(at) => {
                     self.offers.next_late_us = Some(at);
@@ -211,6 +219,21 @@ impl Edge {
                 }
                 Grant::No => return,
             }
+        }
+    }
+
+    /// Gives up the own job of a whole frame that another board has now, unless a worker has begun it.
+    fn leave_to_other(&mut self, Choice { number, task }: Choice, store: &mut impl Store) {
+        let job = self.frames.live(number).and_then(|f| f.tasks.get(task).job);
+        let Some(id) = job.filter(|_| has_no_home(&self.info, task)) else {
+            return;
+        };
+        if self
+            .jobs
+            .get(id)
+            .is_some_and(|j| j.stage != JobStage::Running)
+        {
+            self.give_up(id, store);
         }
     }
 

@@ -7,7 +7,7 @@
 use super::{
     Edge,
     pending_job::{InputSource, JobStage, PendingJob},
-    placement::{Backup, Choice},
+    placement::{Backup, Choice, anywhere::has_no_home},
     task_table::ResultState,
 };
 use crate::{
@@ -79,6 +79,10 @@ impl Edge {
             let t = frame.tasks.get_mut(task);
             if t.returned > 0 && t.lease.is_none() {
                 self.stats.tasks_reissued += 1;
+            }
+            if has_no_home(&info, task) {
+                // It waited at another board, which is told when it renews the lease.
+                t.lease = None;
             }
             t.job = Some(id);
             t.job_since_us = now_us;

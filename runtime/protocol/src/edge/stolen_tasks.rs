@@ -8,6 +8,7 @@ use super::{
     Edge,
     foreign_frames::ForeignFrame,
     pending_job::{HeldLease, InputSource, JobStage, PendingJob},
+    placement::anywhere::has_no_home,
 };
 use crate::{
     FrameId, Micros, RequestId, TaskId,
@@ -240,7 +241,12 @@ impl Edge {
     pub(super) fn revoke(&mut self, request: RequestId, store: &mut impl Store) {
         let about = |j: &PendingJob| j.stolen.is_some_and(|s| s.request == request);
         let mut revoked = None;
+        let info = &self.info;
         for (id, job) in self.jobs.iter_mut().filter(|(_, j)| about(j)) {
+            if job.stage == JobStage::Running && has_no_home(info, job.task) {
+                // It may still end before the copy that another board has begun since.
+                continue;
+            }
             if let Some(s) = &mut job.stolen {
                 s.revoked = true;
             }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Edge, send::Outgoing};
+use super::{Edge, placement::anywhere::has_whole_frames, send::Outgoing};
 use crate::{
     Micros, NodeIncarnation, RequestId,
     peer::Peer,
@@ -169,13 +169,16 @@ impl Edge {
         let (room, idle) = (self.room(now_us), self.jobs.active() == 0);
         let most = self.config.retry_us[1];
         let mut due = Vec::new();
+        let whole = has_whole_frames(&self.info);
         let (request, first) = (&mut self.search.request, self.config.retry_us[0]);
         self.wants.sources.retain(|who, told| {
             let never = told.request.is_none();
             let rests = idle && !told.idle && room > 0;
             // A board that was idle and computes now may be told early of what it computes next.
             let computes = told.idle && !idle && room > 1;
-            if never || room > told.room || rests || computes {
+            // Sources give whole frames to boards that are free: they are told of tasks that others bring.
+            let busier = whole && room < told.room;
+            if never || busier || room > told.room || rests || computes {
                 request.0 += 1;
                 told.request = Some(*request);
                 // The numbers behind it are set aside for the leases.

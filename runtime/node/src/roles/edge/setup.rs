@@ -56,7 +56,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     .placed(info.placement);
     let config = EdgeConfig {
         frames_max: if source.is_some() {
-            usual.frames_max
+            program.frames_in_flight
         } else {
             0
         },

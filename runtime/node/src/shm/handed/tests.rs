@@ -46,6 +46,7 @@ static PROGRAM: Program = Program {
     tasks: &[TASK],
     placement: Placement::Steal,
     boards: 1,
+    frames_in_flight: 2,
     stage_starts: &[0, 1],
     ..crate::testing::ADDER
 };

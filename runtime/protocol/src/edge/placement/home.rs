@@ -7,9 +7,18 @@
 //! the first result counts. Leases that run out make tasks ready again, as with stealing, so homes that are dead or
 //! slow never stop a frame.
 
-use super::{Backup, Choice, Grant, Situation, boards::Homes, late::Lateness, steal::sound};
+use tessera_plan::placement::board;
+
+use super::{
+    Backup, Choice, Grant, Situation,
+    anywhere::{self, Place},
+    boards::Homes,
+    late::Lateness,
+    steal::sound,
+    turns::Turns,
+};
 use crate::{
-    Micros, TaskId,
+    FrameNumber, Micros, TaskId,
     edge::{
         own_frames::OwnFrame,
         peers::KnownPeer,
@@ -23,14 +32,28 @@ const EARLY_TASKS_MAX: usize = 1024;
 
 /// Of the oldest frame with a ready task of this node, the first one.
 pub fn next_own(s: &Situation<'_>) -> Option<Choice> {
-    sound(s).find_map(|(number, f)| {
-        let mine = |t: &TaskId| {
-            let alone = !f.tasks.get(*t).givable() || has_many_holders(&f.tasks, s, *t);
-            s.info.tasks[t.index()].home == 0 || alone
+    let (turns, homes) = (Turns::new(s), Homes::new(s));
+    let frames = sound(s).take_while(|(number, _)| turns.allow(0, *number));
+    let found = |(number, f): (FrameNumber, &OwnFrame)| {
+        let mine = |task: &TaskId| {
+            let t = f.tasks.get(*task);
+            let alone = !t.givable() || has_many_holders(&f.tasks, s, *task);
+            if anywhere::has_no_home(s.info, *task) && !alone {
+                let (choice, fits) = (
+                    Choice {
+                        number,
+                        task: *task,
+                    },
+                    |_| true,
+                );
+                return anywhere::place(s, &homes, choice, t, fits) == Place::Here;
+            }
+            s.info.tasks[task.index()].home == 0 || alone
         };
         let task = f.tasks.ready().find(mine).or_else(|| early(s, f, 0))?;
         Some(Choice { number, task })
-    })
+    };
+    { frames }.find_map(found)
 }
 
 /// The first task of a board whose inputs are still being made: the board can fetch each as soon as it is made.
@@ -54,8 +77,12 @@ pub fn backup(s: &Situation<'_>) -> Backup {
     if s.active >= s.config.workers.max(1) {
         return Backup::No;
     }
-    let lateness = Lateness::new(s);
-    match lateness.first(s.me, |_, t| t.job.is_none()) {
+    let (lateness, turns) = (Lateness::new(s), Turns::new(s));
+    let may = |c: Choice, t: &TaskState| t.job.is_none() && turns.allow(0, c.number);
+    if let Some(choice) = anywhere::waiting(s, s.me, may) {
+        return Backup::Now(choice);
+    }
+    match lateness.first(s.me, may) {
         None => Backup::No,
         Some((at, _)) if at > s.now_us => Backup::NotBefore(at),
         Some((_, choice)) => Backup::Now(choice),
@@ -64,14 +91,23 @@ pub fn backup(s: &Situation<'_>) -> Backup {
 
 /// A ready task whose home has room, else a late task for a board that is idle.
 pub fn for_home(s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
-    let homes = Homes::new(s);
+    let (homes, turns) = (Homes::new(s), Turns::new(s));
     for (number, f) in sound(s) {
         for task in f.tasks.ready() {
             let choice = Choice { number, task };
             let t = f.tasks.get(task);
             let home = s.info.tasks[task.index()].home;
-            if home == 0 || !t.givable() {
+            if home == 0 || !t.givable() || !turns.allow(home, number) {
                 continue;
+            }
+            if anywhere::has_no_home(s.info, task) {
+                match anywhere::place(s, &homes, choice, t, &fits) {
+                    Place::At(to) => {
+                        let late = false;
+                        return Grant::Now { choice, to, late };
+                    }
+                    Place::Here | Place::Nowhere => continue,
+                }
             }
             let may = |p: &&&KnownPeer| !t.distrusted.contains(&p.peer.who());
             if let Some(to) = homes.with_room(home).find(may)
@@ -85,8 +121,17 @@ pub fn for_home(s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
             }
         }
     }
-    if let Some(granted) = early_for_home(s, &homes, &fits) {
+    if let Some(granted) = early_for_home(s, &homes, &turns, &fits) {
         return granted;
+    }
+    for p in homes.present().filter(|p| anywhere::is_free(p)) {
+        let may = |c: Choice, t: &TaskState| {
+            t.givable() && !t.distrusted.contains(&p.peer.who()) && fits(c)
+        };
+        if let Some(choice) = anywhere::waiting(s, p.peer.who(), may) {
+            let (to, late) = (p.peer, true);
+            return Grant::Now { choice, to, late };
+        }
     }
     let idle: Vec<&KnownPeer> = (homes.present())
         .filter(|p| p.want.is_some_and(|w| w.idle && w.room() > 0))
@@ -98,8 +143,10 @@ pub fn for_home(s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
     let mut soonest: Option<Micros> = None;
     for p in idle {
         let who = p.peer.who();
+        let board = board(who.id.0, s.me.id.0, s.info.boards);
         let may = |choice: Choice, t: &TaskState| {
-            t.givable() && !t.distrusted.contains(&who) && fits(choice)
+            let turn = turns.allow(board, choice.number);
+            turn && t.givable() && !t.distrusted.contains(&who) && fits(choice)
         };
         match lateness.first(who, may) {
             Some((at, choice)) if at <= s.now_us => {
@@ -120,11 +167,15 @@ pub fn for_home(s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
 fn early_for_home(
     s: &Situation<'_>,
     homes: &Homes<'_>,
+    turns: &Turns,
     fits: &impl Fn(Choice) -> bool,
 ) -> Option<Grant> {
     let roomy = |p: &&&KnownPeer| p.want.is_some_and(|w| w.room() > 1 + u32::from(w.idle));
     for (number, f) in sound(s) {
         for (&home, boards) in homes.others() {
+            if !turns.allow(home, number) {
+                continue;
+            }
             let Some(to) = boards.iter().find(|p| roomy(p)) else {
                 continue;
             };

@@ -12,9 +12,14 @@
 
 use std::collections::BTreeMap;
 
-use tessera_plan::{dataflow::ObjectKey, placement::board};
+use tessera_plan::{
+    dataflow::ObjectKey,
+    placement::{ANYWHERE, board},
+};
 
-use super::{Choice, Situation, boards::Homes, steal::sound};
+use super::{
+    Choice, MACS_PER_US_MIN, Situation, anywhere::has_no_home, boards::Homes, steal::sound,
+};
 use crate::{Micros, NodeIncarnation, edge::task_table::TaskState};
 
 /// An idle node takes a task only if the task's board needs so many times as long.
@@ -127,6 +132,8 @@ impl<'a> Lateness<'a> {
             at(l.thief.who(), l.since_us.max(t.inputs_us), false);
         } else if t.job.is_some() {
             at(self.s.me, t.job_since_us.max(t.inputs_us), false);
+        } else if home == ANYWHERE {
+            // Whoever has room gets it.
         } else if ready && home == 0 {
             at(self.s.me, ready_us, true);
         } else if ready && homes.is_missing(home) {
@@ -165,6 +172,9 @@ impl<'a> Lateness<'a> {
 
     /// How much less than others the plan gives to a node: its board is slower, so that its tasks take longer.
     fn light(&self, node: NodeIncarnation) -> f64 {
+        if self.macs.contains_key(&ANYWHERE) {
+            return 1.0;
+        }
         let board = board(node.id.0, self.s.me.id.0, self.s.info.boards);
         let most = self.macs.values().copied().fold(0.0, f64::max);
         let own = self.macs.get(&board).copied().unwrap_or(0.0);
@@ -197,13 +207,19 @@ impl<'a> Lateness<'a> {
         waits_us: f64,
     ) -> Micros {
         let s = self.s;
-        let unknown_us = queue[k].since_us.saturating_add(s.config.backup_after_us);
+        let macs = s.info.tasks[queue[k].choice.task.index()].macs;
+        let slow_us = (s.config.backup_after_us).saturating_add(macs / MACS_PER_US_MIN);
+        let unknown_us = queue[k].since_us.saturating_add(slow_us);
         let Some(course) = self.course(node, queue, k) else {
             return unknown_us;
         };
         let overdue_us = PATIENCE * self.sources * course.expected_us + MARGIN_US;
         let overdue_at = course.after(overdue_us);
         let task = queue[k].choice.task;
+        if has_no_home(s.info, task) && !s.paces.knows(node) {
+            // Whole frames of other boards say little of this one.
+            return overdue_at.max(unknown_us);
+        }
         let Some(idle_us) = s.paces.expected_us(s.info, task, idle) else {
             return overdue_at.max(unknown_us);
         };

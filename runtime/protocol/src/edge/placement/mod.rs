@@ -15,17 +15,22 @@
 //!
 //! The gateway chooses the victim for a thief from its ring: the victims take turns.
 
+pub mod anywhere;
 mod boards;
 mod home;
 mod late;
 mod paces;
 mod steal;
+mod turns;
 
 pub use self::paces::Paces;
-use super::{own_frames::OwnFrames, peers::Peers};
+use super::{own_frames::OwnFrames, peers::Peers, pending_job::PendingJobs};
 use crate::{
     EdgeConfig, FrameNumber, Micros, NodeIncarnation, Placement, ProgramInfo, TaskId, peer::Peer,
 };
+
+/// Multiply-adds per microsecond that the slowest boards compute: tasks whose pace nobody knows may take as long as that.
+pub const MACS_PER_US_MIN: u64 = 200;
 
 /// The policy of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +55,9 @@ pub struct Situation<'a> {
     pub paces: &'a Paces,
     /// Time before which a home board may not have been heard yet.
     pub missing_after_us: Micros,
-    /// Jobs of this node: loading, loaded and running.
+    /// Jobs of this node.
+    pub pending: &'a PendingJobs,
+    /// Number of them: loading, loaded and running.
     pub jobs: usize,
     /// Those of them that do not wait for objects that are not made yet.
     pub active: usize,

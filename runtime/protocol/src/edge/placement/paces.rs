@@ -81,6 +81,11 @@ impl Paces {
         self.nodes.get(&node).map_or(0, |n| n.ended_us)
     }
 
+    /// True when a node has ended a task.
+    pub fn knows(&self, node: NodeIncarnation) -> bool {
+        self.nodes.contains_key(&node)
+    }
+
     fn slowness(&self, node: NodeIncarnation) -> f64 {
         self.nodes.get(&node).map_or(1.0, |n| n.slowness)
     }

@@ -1,0 +1,236 @@
+//! Frames per second: whole frames on the simulated cluster against what the boards could compute at most, and a first
+//! frame with others behind it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use tessera_plan::{dataflow::TaskGraph, graph::Darknet, placement::ANYWHERE, plan::Plan};
+use tessera_planner::{
+    cluster::{self, Cluster},
+    make,
+    model::Model,
+    options::{Costs, Goal, PlanOptions},
+    refine::task_times,
+    weights,
+};
+use tessera_protocol::ProgramInfo;
+use tessera_sim::{
+    Fault, ScheduledFault,
+    stream::{self, Sources, Stream},
+    timing::{BoardTiming, GatewayTiming, LinkTiming},
+};
+use tessera_tests::model;
+
+/// Part of the compute bound that must be reached.
+const REACHED: f64 = 0.9;
+/// Most by which a frame may take longer because others are behind it.
+const SLOWER_MAX: f64 = 1.1;
+/// Bytes on the channel for every byte of values.
+const BYTES_PER_VALUE_BYTE: f64 = 1.05;
+/// Seconds within which a source finds an idle board, and the board has fetched a frame.
+const FOUND_S: f64 = 2.0;
+/// Seconds without a renewal after which a lease is void.
+const LEASE_S: f64 = 1.5;
+
+/// Six boards with slow kernels, and a gateway that is as fast as four of them and computes frames too.
+fn boards() -> Result<Cluster> {
+    let mut text = String::from(
+        "version = 1\n[[link]]\nname = \"wifi\"\nrate = \"38.4Mbit\"\ndelay = \"15ms\"\n\
+         [[board]]\nname = \"hub\"\nroles = [\"gateway\", \"edge\"]\ntarget = \"portable\"\nshare = 0.9\n",
+    );
+    for k in 1..=6 {
+        text += &format!("[[board]]\nname = \"board {k}\"\ntarget = \"portable\"\nshare = 0.225\n");
+    }
+    let (cluster, found) = cluster::read(text.as_bytes(), &|_, _| Ok(Costs::default()));
+    cluster.with_context(|| format!("{found:?}"))
+}
+
+fn yolov2() -> Result<Model> {
+    let cfg = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/yolov2.cfg");
+    let text = std::fs::read_to_string(cfg)?;
+    let graph = model::graph("yolov2", &text, Darknet::Alexey)?;
+    Ok(weights::without(graph))
+}
+
+fn options(goal: Goal, cameras: usize) -> Result<PlanOptions> {
+    let Cluster { edges, gateway } = boards()?;
+    Ok(PlanOptions {
+        goal,
+        cameras,
+        boards: edges,
+        gateway,
+        ..PlanOptions::default()
+    })
+}
+
+/// A plan on its simulated boards.
+struct Case {
+    info: ProgramInfo,
+    boards: Vec<BoardTiming>,
+    gateway: GatewayTiming,
+    links: LinkTiming,
+    in_flight: usize,
+}
+
+impl Case {
+    fn new(m: &Model, o: &PlanOptions, plan: &Plan) -> Result<Self> {
+        let board = |(b, planned): (&_, &tessera_plan::plan::Board)| {
+            let times = task_times(&m.graph, o, plan, b);
+            BoardTiming {
+                workers: planned.workers,
+                ..BoardTiming::new(times.iter().map(|t| t.seconds).collect())
+            }
+        };
+        let link = o.gateway.link;
+        Ok(Self {
+            info: ProgramInfo {
+                plan_hash: [0; 32],
+                model_digest: [0; 32],
+                placement: plan.dataflow.placement,
+                boards: u16::try_from(plan.dataflow.boards)?,
+                graph: TaskGraph::of(&plan.dataflow)?,
+            },
+            boards: o.boards.iter().zip(&plan.boards).map(board).collect(),
+            gateway: GatewayTiming {
+                tail_s: plan.estimates.seconds["tail"],
+                ..GatewayTiming::default()
+            },
+            links: LinkTiming {
+                shared_bits_per_s: (8.0 * link.bytes_per_s * BYTES_PER_VALUE_BYTE) as u64,
+                delay_s: link.delay_s,
+                overhead_bytes: 0,
+            },
+            in_flight: plan.dataflow.frames_in_flight,
+        })
+    }
+
+    fn run(&self, sources: &Sources, faults: &[ScheduledFault]) -> Result<Stream> {
+        let Self {
+            info,
+            boards,
+            gateway,
+            links,
+            ..
+        } = self;
+        Ok(stream::run(info, boards, gateway, links, sources, faults)?)
+    }
+
+    fn stream(&self, boards: usize, frames: u32) -> Result<Stream> {
+        let sources = Sources {
+            boards,
+            frames,
+            in_flight: self.in_flight,
+            interval_s: 0.0,
+        };
+        self.run(&sources, &[])
+    }
+
+    /// Frames per second that all boards could compute if nothing had to travel.
+    fn bound(&self) -> f64 {
+        let rate = |b: &BoardTiming| b.workers as f64 / b.task_s.iter().sum::<f64>();
+        self.boards.iter().map(rate).sum()
+    }
+}
+
+#[test]
+fn whole_frames_reach_what_boards_can_compute() -> Result<()> {
+    let m = yolov2()?;
+    for cameras in [1, 6] {
+        let o = options(Goal::Throughput, cameras)?;
+        let plan = make::plan(&m, &o)?;
+        println!("{}", plan.estimates.why.join("\n"));
+        let tiles = || plan.dataflow.stages.iter().flat_map(|s| &s.tiles);
+        ensure!(
+            tiles().count() == 1 && tiles().all(|t| t.home == ANYWHERE),
+            "{} is no plan of whole frames",
+            plan.name
+        );
+        let case = Case::new(&m, &o, &plan)?;
+        let line = case.stream(cameras, if cameras == 1 { 36 } else { 7 })?;
+        let (fps, bound) = (line.fps(8), case.bound());
+        let planned = 1.0 / plan.estimates.seconds["period"];
+        println!(
+            "{cameras} cameras, {} in flight: simulated {fps:.4} frames/s, planned {planned:.4}, bound {bound:.4} ({:.1} %), {} MiB",
+            case.in_flight,
+            100.0 * fps / bound,
+            line.objects_bytes >> 20,
+        );
+        ensure!(fps >= REACHED * bound, "{fps} of {bound}");
+        ensure!((planned / fps - 1.0).abs() < 0.1, "{planned} {fps}");
+    }
+    Ok(())
+}
+
+/// What a frame of tiles takes with another one right behind it, for plans of one stage and of several.
+#[test]
+fn a_frame_does_not_suffer_from_the_next_one() -> Result<()> {
+    let m = yolov2()?;
+    let plans: [(&[usize], [usize; 2]); 3] = [
+        (&[16], [3, 3]),
+        (&[8, 16], [3, 2]),
+        (&[4, 8, 12, 16], [3, 2]),
+    ];
+    for (cuts, grid) in plans {
+        let mut o = PlanOptions {
+            cuts: cuts.to_vec(),
+            grids: vec![grid],
+            ..options(Goal::Latency, 1)?
+        };
+        o.boards.retain(|b| !b.is_gateway);
+        let plan = make::plan(&m, &o)?;
+        let case = Case::new(&m, &o, &plan)?;
+        let first = |frames: u32| -> Result<f64> {
+            let line = case.stream(1, frames)?;
+            let first = line.frames.iter().find(|f| f.number == 0);
+            Ok(first.context("the first frame")?.written_s)
+        };
+        let (alone_s, followed_s) = (first(1)?, first(3)?);
+        println!(
+            "{cuts:?} of {grid:?}: {alone_s:.3} s alone, {followed_s:.3} s with others behind it ({:+.1} %)",
+            100.0 * (followed_s / alone_s - 1.0)
+        );
+        ensure!(followed_s <= SLOWER_MAX * alone_s, "{cuts:?} of {grid:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_board_that_dies_with_a_frame_costs_its_lease() -> Result<()> {
+    let m = yolov2()?;
+    let o = options(Goal::Throughput, 1)?;
+    let plan = make::plan(&m, &o)?;
+    let case = Case::new(&m, &o, &plan)?;
+    let sources = Sources {
+        boards: 1,
+        frames: 2,
+        in_flight: 2,
+        interval_s: 0.0,
+    };
+    let second = |line: &Stream| line.frames.iter().find(|f| f.number == 1).cloned();
+    let whole = case.run(&sources, &[])?;
+    let whole = second(&whole).context("the second frame")?;
+    let [run] = whole.tasks.as_slice() else {
+        anyhow::bail!("nothing runs twice: {whole:?}");
+    };
+    ensure!(run.board != 0, "the first frame keeps its source busy");
+    let dies_s = f64::midpoint(run.start_s, run.end_s);
+    let crash = Fault::Crash {
+        node: run.board + 1,
+    };
+    let at_us = stream::START_US + (1e6 * dies_s) as u64;
+    let line = case.run(&sources, &[(at_us, crash)])?;
+    let again = second(&line).context("the second frame")?;
+    let [rerun] = again.tasks.as_slice() else {
+        anyhow::bail!("{again:?}");
+    };
+    println!(
+        "dies at {dies_s:.2} s, begun again at {:.2} s",
+        rerun.start_s
+    );
+    // Idle boards are asked for first, and the frame travels again.
+    ensure!(
+        rerun.board != run.board && rerun.start_s < dies_s + LEASE_S + FOUND_S,
+        "{rerun:?}"
+    );
+    Ok(())
+}
