@@ -35,6 +35,7 @@ const PICTURE_BYTES: u64 = 4 << 20;
 ///   tasks of several sources, reads more of the file; the system may drop such pages again.
 /// - `edge.objects`: copies of the inputs and outputs of the tasks at hand (one more than there are
 ///   workers), and outputs kept for other nodes.
+/// - `edge.shared`: what a board keeps of boxes that several of its tasks read, of as many frames as it keeps outputs of.
 /// - `edge.processes`: code, tables, stacks and buffers of the network process and the workers.
 /// - `source.objects`: on an edge that is a source, additionally its frames in flight with all their outputs.
 /// - `source.picture`: the picture that a source reads.
@@ -59,6 +60,7 @@ pub fn memory(
         ("edge.arena", arenas),
         ("edge.weights", edge_weights(graph, t)),
         ("edge.objects", objects(graph, 0, workers)),
+        ("edge.shared", shared(graph)),
         ("edge.processes", edge_processes(workers)),
         ("source.objects", objects(graph, frames, workers)),
         ("source.picture", PICTURE_BYTES),
@@ -70,6 +72,11 @@ pub fn memory(
     .into_iter()
     .map(|(k, v)| (k.to_string(), v))
     .collect()
+}
+
+/// Bytes of boxes that a board keeps for others of its tasks.
+fn shared(graph: &TaskGraph) -> u64 {
+    (KEPT_FRAMES * graph.shared_bytes()) as u64
 }
 
 /// Bytes of the stages' weights that a board reads at most.
@@ -123,7 +130,8 @@ pub const fn source_processes(workers: usize) -> u64 {
 }
 
 /// The same, with the edge of `gateway_workers` workers on the gateway's board, if there are any: `gateway.edge.arena`,
-/// `gateway.edge.weights`, `gateway.edge.objects`, `gateway.edge.processes`.
+/// `gateway.edge.weights`, `gateway.edge.objects`, `gateway.edge.shared`,
+/// `gateway.edge.processes`.
 pub fn with_gateway(
     graph: &TaskGraph,
     t: &TargetPlan,
@@ -161,6 +169,7 @@ pub fn source_bytes(memory: &BTreeMap<String, u64>) -> u64 {
     let parts = [
         "edge.arena",
         "edge.weights",
+        "edge.shared",
         "edge.processes",
         "source.objects",
         "source.picture",
@@ -173,6 +182,7 @@ pub fn edge_bytes(memory: &BTreeMap<String, u64>) -> u64 {
     let parts = [
         "edge.arena",
         "edge.weights",
+        "edge.shared",
         "edge.processes",
         "edge.objects",
     ];
@@ -185,6 +195,7 @@ pub fn gateway_edge_bytes(memory: &BTreeMap<String, u64>) -> u64 {
         "gateway.edge.arena",
         "gateway.edge.weights",
         "gateway.edge.objects",
+        "gateway.edge.shared",
         "gateway.edge.processes",
     ];
     sum(memory, &keys)

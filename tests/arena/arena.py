@@ -2,13 +2,17 @@
 """Runs a plan's nodes as a slow cluster on one machine, and compares times and bytes with the plan's estimates.
 
     arena.py CRATE [--quotas 9000,4500,4500] [--gateway-quota 18000] [--rate 40300kbit] [--frames N]
-             [--sources N] [--json FILE]
+             [--sources N] [--memory] [--json FILE]
 
 CRATE is the folder that `cargo xtask build` wrote; with several targets it has a folder for each. Edge k of plan.toml gets the k-th quota:
 microseconds of one core in every period (default: 20 ms). The gateway has a quota of its own (default: four times the mean; 0: none). The first
 `--sources` edges bring `--frames` frames each; with several frames, frames per second are printed. Needs root.
+
+--memory compares what each node's processes hold together (proportional set size, looked at every 20 ms) with the plan's figure. Each node then
+has copies of the program and the weights of its own, since the system counts a page that two nodes map only once. Looking takes time: times of
+such a run say little.
 """
-import argparse, json, os, signal, subprocess, tempfile, time, tomllib
+import argparse, json, os, shutil, signal, subprocess, tempfile, time, tomllib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NET = os.path.join(HERE, "net.sh")
@@ -30,6 +34,29 @@ def crate_of(crate, target):
     return own if os.path.isdir(own) else crate
 
 
+class Memory:
+    """The most bytes that the processes of each group held together."""
+
+    def __init__(self):
+        self.most, self.parts = {}, {}
+
+    def look(self, groups):
+        for name, folder in groups.items():
+            total, parts = 0, {}
+            for pid in open(folder + "/cgroup.procs").read().split():
+                try:
+                    lines = [line.split() for line in open(f"/proc/{pid}/smaps_rollup")]
+                except OSError:
+                    continue  # the process has ended since
+                for words in lines:
+                    if words[0] == "Pss:":
+                        total += int(words[1]) << 10
+                    if words[0] in ("Pss_Anon:", "Pss_File:", "Pss_Shmem:"):
+                        parts[words[0][4:-1].lower()] = parts.get(words[0][4:-1].lower(), 0) + (int(words[1]) << 10)
+            if total > self.most.get(name, 0):
+                self.most[name], self.parts[name] = total, parts
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("crate")
@@ -41,6 +68,7 @@ def main():
     p.add_argument("--sources", type=int, default=1)
     p.add_argument("--image", default=os.path.join(HERE, "../../models/demo/demo.png"))
     p.add_argument("--timeout", type=float, default=120)
+    p.add_argument("--memory", action="store_true")
     p.add_argument("--json")
     a = p.parse_args()
     crate = os.path.abspath(a.crate)
@@ -59,13 +87,19 @@ def main():
     gateway_quota = a.gateway_quota if a.gateway_quota is not None else 4 * sum(quotas) // len(quotas)
     t = tempfile.mkdtemp(prefix="arena")
     subprocess.run([NET, "up", str(len(edges)), a.rate], check=True)
-    processes, groups = {}, []
+    processes, groups, named, memory = {}, [], {}, Memory()
 
     def start(namespace, name, folder, target, args):
         command = f'echo $$ > {folder}/cgroup.procs; exec "$@"'
         home = crate_of(crate, target)
-        node = [home + "/target/node", args[0], "--weights", home + "/weights.bin", *args[1:]]
+        program, weights = home + "/target/node", home + "/weights.bin"
+        if a.memory:
+            own_folder = f"{t}/{name}"
+            os.makedirs(own_folder)
+            program, weights = (shutil.copy(file, own_folder) for file in (program, weights))
+        node = [program, args[0], "--weights", weights, *args[1:]]
         out = open(f"{t}/{name}.out", "w")
+        named[name] = folder
         words = ["bash", "-c", command, "x", NET, "in", namespace, *node]
         processes[name] = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT)
 
@@ -98,8 +132,10 @@ def main():
         begin = time.time()
         records = []
         while processes["gateway"].poll() is None and time.time() < begin + a.timeout:
-            time.sleep(0.05)
+            time.sleep(0.02 if a.memory else 0.05)
             records += [time.time() - begin] * (written(t + "/records.jsonl") - len(records))
+            if a.memory:
+                memory.look(named)
         records += [time.time() - begin] * (written(t + "/records.jsonl") - len(records))
         after = channel_bytes()
         for q in processes.values():
@@ -112,7 +148,7 @@ def main():
                 q.wait(10)
             except subprocess.TimeoutExpired:
                 q.kill()
-        report(a, t, plan, edges, quotas, (after - before) / (a.frames * a.sources), records)
+        report(a, t, plan, edges, quotas, (after - before) / (a.frames * a.sources), records, memory)
     finally:
         for q in processes.values():
             if q.poll() is None:
@@ -139,7 +175,7 @@ def frames_per_second(records, in_flight):
     return (len(steady) - 1) / (steady[-1] - steady[0]) if len(steady) > 1 else None
 
 
-def report(a, t, plan, edges, quotas, sent, records):
+def report(a, t, plan, edges, quotas, sent, records, memory):
     stats = json.load(open(t + "/gateway.json"))
     tail = stats["frames"]["tail_us"] / 1e6 / max(1, stats["frames"]["detections"])
     planned, traffic = plan["estimates"]["seconds"], plan["estimates"]["traffic"]
@@ -166,10 +202,25 @@ def report(a, t, plan, edges, quotas, sent, records):
         print(f"  {name:14} planned {p:8.3f}  measured {m:8.3f}  {100 * (m / p - 1) if p else 0:+.0f} %")
     if out["fps"]:
         print(f"  frames per second: planned {1 / planned['period']:.4f}, measured {out['fps']:.4f}, {len(records)} in {records[-1]:.1f} s")
+    if a.memory:
+        out["memory"] = memory_rows(plan["estimates"]["memory"], memory)
+        for name, row in out["memory"].items():
+            parts = ", ".join(f"{kind} {size / 2**20:.1f}" for kind, size in row["parts"].items())
+            print(f"  {name:14} planned {row['planned'] / 2**20:8.1f}  measured {row['measured'] / 2**20:8.1f} MiB ({parts})")
     for name, e in out["edges"].items():
         print(f"  {name:10}", e)
     if a.json:
         json.dump(out, open(a.json, "w"))
+
+
+def memory_rows(planned, memory):
+    """The plan's bytes and the measured ones of every node."""
+    edge = sum(planned[k] for k in planned if k.startswith("edge.") and k != "edge.objects")
+    figures = {"gateway": sum(v for k, v in planned.items() if k.startswith("gateway.")),
+               "edge0": edge + planned["source.objects"] + planned["source.picture"]}
+    thief = edge + planned["edge.objects"]
+    return {name: {"planned": figures.get(name, thief), "measured": most, "parts": memory.parts[name]}
+            for name, most in sorted(memory.most.items())}
 
 
 main()

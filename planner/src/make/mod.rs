@@ -189,8 +189,8 @@ fn chosen<'a>(
 ) -> Result<Chosen<'a>, PlanError> {
     let found = search::candidates(&model.graph, o, given, rival)?;
     // Only what is built is known exactly.
-    let exact = |cuts: &StageCuts| {
-        build(model, o, cuts, Homes::Quick).map_or((u64::MAX, 0), |b| tightest(o, &b))
+    let exact = |cuts: &StageCuts, homes: &[usize]| {
+        build(model, o, cuts, Homes::Given(homes)).map_or((u64::MAX, 0), |b| tightest(o, &b))
     };
     let choice = found.choose(&exact)?;
     Ok(Chosen { o, found, choice })

@@ -381,11 +381,12 @@ fn memory_of_nodes(plan: &Plan) -> String {
             "edge",
             memory::edge_bytes(m),
             &format!(
-                "arenas {}, weights {}, processes {}, objects {}",
+                "arenas {}, weights {}, processes {}, objects {}, boxes that tiles share {}",
                 bytes(get("edge.arena")),
                 bytes(get("edge.weights")),
                 bytes(get("edge.processes")),
                 bytes(get("edge.objects")),
+                bytes(get("edge.shared")),
             ),
         );
         row(

@@ -14,8 +14,8 @@ pub(crate) struct Choice {
     pub best: usize,
 }
 
-/// Builds a plan; returns the bytes on the edge with the least memory to spare, and that edge's limit.
-pub(crate) type Exact<'a> = &'a (dyn Fn(&StageCuts) -> (u64, u64) + Sync);
+/// Builds a plan with these homes; returns the bytes on the edge with the least memory to spare, and that edge's limit.
+pub(crate) type Exact<'a> = &'a (dyn Fn(&StageCuts, &[usize]) -> (u64, u64) + Sync);
 
 impl Found<'_> {
     /// Stages and grids of a choice.
@@ -40,7 +40,7 @@ impl Found<'_> {
     pub fn choose(&self, exact: Exact<'_>) -> Result<Choice, PlanError> {
         let fits = |c: &Candidate| {
             c.fits() && {
-                let (needed, limit) = exact(&c.cuts);
+                let (needed, limit) = exact(&c.cuts, &c.seconds.homes);
                 needed <= limit
             }
         };
@@ -75,7 +75,7 @@ impl Found<'_> {
     fn too_large(&self, exact: Exact<'_>) -> PlanError {
         let bytes = |c: &&Candidate| c.memory.map_or(0, |(needed, _)| needed);
         let least = self.list.iter().min_by_key(bytes);
-        let (smallest, limit) = least.map_or((0, 0), |c| exact(&c.cuts));
+        let (smallest, limit) = least.map_or((0, 0), |c| exact(&c.cuts, &c.seconds.homes));
         PlanError::Memory { limit, smallest }
     }
 }

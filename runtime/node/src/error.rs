@@ -11,7 +11,7 @@ pub enum NodeError {
     Usage(String),
     /// This processor cannot run the crate's kernels.
     #[error(
-        "this node was compiled for {target}, but this processor {missing}; compile it for another target"
+        "this node was compiled for {target}, but this processor has no {missing}; compile it for another target"
     )]
     Cpu {
         /// The target that the crate was compiled for.
