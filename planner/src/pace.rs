@@ -164,7 +164,8 @@ impl Pace {
         for (task, run) in f.schedule.runs.iter().enumerate() {
             let b = run.board;
             busy[b] += core_seconds(f, o, b, task);
-            first[b] = first[b].min(run.start_s);
+            // Rows for which a board's first task waits come while the board computes for the frame before.
+            first[b] = first[b].min(run.end_s - f.times[b][task].seconds);
             last[b] = last[b].max(run.end_s);
             // Source `k` is its own board 0: each of its tasks runs `k` boards further.
             for at in (0..cameras).map(|k| (b + k) % n) {

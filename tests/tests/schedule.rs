@@ -21,17 +21,17 @@ use tessera_sim::timing::{self, BoardTiming, GatewayTiming, LinkTiming, Timeline
 use tessera_tests::model;
 
 /// Most that the schedule of a cluster's own placement may differ from the simulated time, as a share of that. One
-/// plan, which fills the channel, is at 13.2 %: transfers that look lost are asked for again. Others are up to a quarter
-/// longer than simulated: the schedule begins tasks when all of their inputs are there, clusters when rows are.
-const SHARE_MAX: f64 = 0.25;
+/// plan, which fills the channel, is at 13.4 %: transfers that look lost are asked for again.
+const SHARE_MAX: f64 = 0.14;
 
-/// The same where objects are in half precision, which makes latencies count for more.
-const SHORT_SHARE_MAX: f64 = 0.25;
+/// The same where objects are in half precision, which makes latencies count for more. One plan, of short tasks, is at
+/// 17.4 %: rows that stream hide the transfers, and what is left are messages.
+const SHORT_SHARE_MAX: f64 = 0.18;
 
 /// Most by which the schedule of a frame with home boards may differ from the simulated time, as a share of that.
-/// It leaves out how sources and boards find each other, and late tasks. Inputs of several tasks of a board count as
-/// travelling side by side, where boards mostly fetch those of the first task first.
-const HOME_SHARE_MAX: f64 = 0.25;
+/// It leaves out how sources and boards find each other, late tasks, and that the first rows of a transfer come in few
+/// datagrams at a time. Two plans are at 19 %; half of all are within 4 %.
+const HOME_SHARE_MAX: f64 = 0.2;
 
 /// Bytes on the channel for every byte of values: chunks have headers, and every few of them a request.
 const BYTES_PER_VALUE_BYTE: f64 = 1.05;
@@ -98,7 +98,7 @@ fn orders(line: &Timeline, boards: usize) -> Orders {
         .collect()
 }
 
-fn compared(case: &Case, wire: Wire) -> Result<Found> {
+fn compared(case: &Case, wire: Wire, board: &Board) -> Result<Found> {
     let cfg = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../models")
         .join(case.net)
@@ -109,7 +109,7 @@ fn compared(case: &Case, wire: Wire) -> Result<Found> {
         grids: case.grids.to_vec(),
         cuts: case.cuts.to_vec(),
         wire,
-        ..PlanOptions::of(case.edges, &Board::new(Target::Aarch64))
+        ..PlanOptions::of(case.edges, board)
     };
     let (staged, _) = stages::stages(&graph, case.cuts, false)?;
     let layers = cost::LayerTimes::new(&graph, &options, options.first());
@@ -189,8 +189,13 @@ const FASTER_FIRST: &[Case] = &[
 
 /// Compares and prints.
 fn shown(case: &Case, wire: Wire) -> Result<Found> {
+    shown_on(case, wire, &Board::new(Target::Aarch64))
+}
+
+/// Compares and prints, for boards like this one.
+fn shown_on(case: &Case, wire: Wire, board: &Board) -> Result<Found> {
     let name = case.name();
-    let found = compared(case, wire).with_context(|| name.clone())?;
+    let found = compared(case, wire, board).with_context(|| name.clone())?;
     let simulated_s = found.simulated.merged_s;
     let off = |s: &Schedule| {
         let percent = 100.0 * (s.seconds / simulated_s - 1.0);
@@ -303,5 +308,34 @@ fn the_plan_that_is_estimated_fastest_is_fastest() -> Result<()> {
             case.name()
         );
     }
+    Ok(())
+}
+
+/// A part of each core's time and a slow channel: inputs take as long as tasks, so what is won by rows that stream shows.
+#[test]
+fn tasks_begin_while_their_inputs_travel() -> Result<()> {
+    let mut board = Board {
+        share: 0.0725,
+        ..Board::new(Target::X86_64V4)
+    };
+    board.link.bytes_per_s = 4.8e6;
+    board.link.delay_s = 3e-3;
+    let case = case("yolov2", &[4, 8, 12, 16], &[[3, 2]], 6);
+    let found = shown_on(&case, Wire::default(), &board)?;
+    let (homes, at_home) = &found.at_home;
+    let share = homes.seconds / at_home.merged_s - 1.0;
+    ensure!(
+        (-HOME_SHARE_MAX..SHORT_SHARE_MAX).contains(&share),
+        "scheduled {:+.1} %",
+        100.0 * share
+    );
+    // The frame's boxes have crossed the channel when the last board ends its first task; it began before.
+    let first_stage = (at_home.tasks.iter()).filter(|s| s.task.index() < 6 && s.board > 0);
+    let begun_s = first_stage.clone().map(|s| s.start_s).fold(0.0, f64::max);
+    let channel_s = homes.frame_bytes as f64 / board.link.bytes_per_s;
+    ensure!(
+        begun_s < channel_s / 2.0,
+        "the last task of the first stage begins after {begun_s:.3} s; its inputs take {channel_s:.3} s"
+    );
     Ok(())
 }

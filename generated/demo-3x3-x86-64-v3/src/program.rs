@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: e3b7a9dd6b294b2e643a2921160412c08cdad81743f41afd07a897b32bc9fdb0
+//! - plan: ae7149b11cbf8bd074b0104f145d686a48387cfb8921d8b39662d6017ca30f3f
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 #![forbid(unsafe_code)]
@@ -20,9 +20,9 @@ pub static PROGRAM: Program = Program {
     name: "demo-3x3-x86-64-v3",
     target: "x86-64-v3",
     plan_hash: [
-        0xe3, 0xb7, 0xa9, 0xdd, 0x6b, 0x29, 0x4b, 0x2e, 0x64, 0x3a, 0x29, 0x21, 0x16,
-        0x04, 0x12, 0xc0, 0x8c, 0xda, 0xd8, 0x17, 0x43, 0xf4, 0x1a, 0xfd, 0x07, 0xa8,
-        0x97, 0xb3, 0x2b, 0xc9, 0xfd, 0xb0,
+        0xae, 0x71, 0x49, 0xb1, 0x1c, 0xbf, 0x8b, 0xd0, 0x74, 0xb0, 0x10, 0x4f, 0x14,
+        0x5d, 0x68, 0x6a, 0x48, 0x38, 0x7c, 0xfb, 0x89, 0x21, 0xd8, 0xb3, 0x96, 0x62,
+        0xd6, 0x01, 0x7c, 0xa3, 0x0f, 0x3f,
     ],
     model_digest: [
         0xd5, 0x16, 0xe0, 0xce, 0xd8, 0xa6, 0xbc, 0xdb, 0x8b, 0xac, 0x80, 0x26, 0xa8,
@@ -110,7 +110,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 0,
             col: 2,
-            home: 1,
+            home: 0,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -194,7 +194,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 2,
             col: 0,
-            home: 0,
+            home: 1,
             inputs: &[
                 Port {
                     tensor: 0,
@@ -215,7 +215,7 @@ pub static PROGRAM: Program = Program {
             stage: 0,
             row: 2,
             col: 1,
-            home: 0,
+            home: 1,
             inputs: &[
                 Port {
                     tensor: 0,

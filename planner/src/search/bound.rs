@@ -35,6 +35,8 @@ impl Found<'_> {
         let (graph, o) = (self.graph, self.o);
         let mut ends: Vec<usize> = self.list.iter().map(|c| c.cuts.offload()).collect();
         ends.extend(&self.points);
+        // Other boards may compute from the frame on, whatever offload point is asked for.
+        ends.push(0);
         ends.sort_unstable();
         ends.dedup();
         let prefixes: Vec<Prefix> = ends.iter().map(|end| Prefix::new(graph, o, *end)).collect();

@@ -4,7 +4,7 @@
 //! `cargo xtask plan --model demo.cfg --grid 3x3 --offload 8 --edges 2 --target x86-64-v3`.
 //!
 //! - model: demo
-//! - plan: e3b7a9dd6b294b2e643a2921160412c08cdad81743f41afd07a897b32bc9fdb0
+//! - plan: ae7149b11cbf8bd074b0104f145d686a48387cfb8921d8b39662d6017ca30f3f
 //! - codegen: 0.1.0
 //! - target: x86-64-v3
 

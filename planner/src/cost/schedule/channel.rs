@@ -28,18 +28,35 @@ pub(super) struct Channel<T> {
 pub(super) struct Path {
     pub holder: usize,
     pub receiver: usize,
-    /// Transfers of one lane run one after the other, those of several at the same time.
-    pub lane: usize,
 }
 
 /// A path with transfers.
 #[derive(Debug)]
 struct Busy<T> {
     path: Path,
-    /// Seconds left of each transfer.
-    queue: VecDeque<(f64, T)>,
+    queue: VecDeque<Travelling<T>>,
     /// The part of its link's rate that the path has: a share of the busier of its media, as far as its nodes keep up.
     speed: f64,
+}
+
+/// A transfer.
+#[derive(Debug)]
+struct Travelling<T> {
+    /// Seconds left on free media.
+    left_s: f64,
+    /// When the transfer became the first of its path.
+    begun_s: f64,
+    tag: T,
+}
+
+/// A transfer that has ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ended<T> {
+    /// When the transfer became the first of its path.
+    pub begun_s: f64,
+    pub tag: T,
+    /// The transfer of the same path that begins now.
+    pub next: Option<T>,
 }
 
 /// A medium in one direction.
@@ -58,7 +75,7 @@ pub(super) struct NextEnd {
     at: usize,
 }
 
-impl<T> Channel<T> {
+impl<T: Copy> Channel<T> {
     /// Media without transfers. `nodes` has the medium of every node, and the part of its link's rate that the node can
     /// keep up with, above 0 and at most 1.
     pub fn new(nodes: impl IntoIterator<Item = (Medium, f64)>) -> Self {
@@ -86,16 +103,25 @@ impl<T> Channel<T> {
         }
     }
 
-    /// Starts a transfer at `now_s` that takes `seconds` on a free channel.
-    pub fn send(&mut self, now_s: f64, path: Path, seconds: f64, tag: T) {
+    /// Starts a transfer at `now_s` that takes `seconds` on a free channel. False if it waits for others of its path.
+    pub fn send(&mut self, now_s: f64, path: Path, seconds: f64, tag: T) -> bool {
         self.advance(now_s);
+        let sent = Travelling {
+            left_s: seconds,
+            begun_s: now_s,
+            tag,
+        };
         match self.paths.binary_search_by_key(&path, |p| p.path) {
-            Ok(at) => self.paths[at].queue.push_back((seconds, tag)),
+            Ok(at) => {
+                self.paths[at].queue.push_back(sent);
+                false
+            }
             Err(at) => {
-                let queue = VecDeque::from([(seconds, tag)]);
+                let queue = VecDeque::from([sent]);
                 let speed = 0.0;
                 self.paths.insert(at, Busy { path, queue, speed });
                 self.count(path, |n| n + 1);
+                true
             }
         }
     }
@@ -103,8 +129,8 @@ impl<T> Channel<T> {
     /// The transfer that ends next, unless another transfer starts before; `None` if there are no transfers.
     pub fn next_end(&self) -> Option<NextEnd> {
         let left = self.paths.iter().enumerate().filter_map(|(at, p)| {
-            let (left_s, _) = p.queue.front()?;
-            Some((at, left_s.max(0.0) / p.speed))
+            let first = p.queue.front()?;
+            Some((at, first.left_s.max(0.0) / p.speed))
         });
         let (at, left_s) = left.min_by(|a, b| a.1.total_cmp(&b.1))?;
         Some(NextEnd {
@@ -113,16 +139,24 @@ impl<T> Channel<T> {
         })
     }
 
-    /// Ends the transfer that [`Self::next_end`] has named; returns the transfer's tag.
-    pub fn end(&mut self, next: NextEnd) -> Option<T> {
+    /// Ends the transfer that [`Self::next_end`] has named.
+    pub fn end(&mut self, next: NextEnd) -> Option<Ended<T>> {
         self.advance(next.at_s);
         let busy = self.paths.get_mut(next.at)?;
-        let ended = busy.queue.pop_front();
-        if busy.queue.is_empty() {
+        let ended = busy.queue.pop_front()?;
+        let follower = busy.queue.front_mut().map(|first| {
+            first.begun_s = next.at_s;
+            first.tag
+        });
+        if follower.is_none() {
             let path = self.paths.remove(next.at).path;
             self.count(path, |n| n - 1);
         }
-        ended.map(|(_, tag)| tag)
+        Some(Ended {
+            begun_s: ended.begun_s,
+            tag: ended.tag,
+            next: follower,
+        })
     }
 
     fn advance(&mut self, to_s: f64) {
@@ -133,8 +167,8 @@ impl<T> Channel<T> {
         }
         self.busy_s += passed_s * self.paths.iter().map(|p| p.speed).sum::<f64>().min(1.0);
         for p in &mut self.paths {
-            if let Some((left_s, _)) = p.queue.front_mut() {
-                *left_s -= passed_s * p.speed;
+            if let Some(first) = p.queue.front_mut() {
+                first.left_s -= passed_s * p.speed;
             }
         }
     }
@@ -166,25 +200,25 @@ mod tests {
     fn ends(channel: &mut Channel<char>) -> Vec<(f64, char)> {
         let mut list = Vec::new();
         while let Some(next) = channel.next_end() {
-            list.extend(channel.end(next).map(|tag| (next.at_s, tag)));
+            list.extend(channel.end(next).map(|e| (next.at_s, e.tag)));
         }
         list
     }
 
     const fn path(holder: usize, receiver: usize) -> Path {
-        Path {
-            holder,
-            receiver,
-            lane: 0,
-        }
+        Path { holder, receiver }
     }
 
     #[test]
     fn a_holder_sends_one_thing_after_the_other() {
         let mut channel = Channel::new(vec![(Medium::Shared(0), 1.0); 3]);
-        channel.send(1.0, path(0, 1), 2.0, 'a');
-        channel.send(1.5, path(0, 1), 1.0, 'b');
-        assert_eq!(ends(&mut channel), [(3.0, 'a'), (4.0, 'b')]);
+        assert!(channel.send(1.0, path(0, 1), 2.0, 'a'));
+        assert!(!channel.send(1.5, path(0, 1), 1.0, 'b'));
+        let mut end = || channel.next_end().and_then(|next| channel.end(next));
+        let ended = |begun_s, tag, next| Some(Ended { begun_s, tag, next });
+        assert_eq!(end(), ended(1.0, 'a', Some('b')));
+        assert_eq!(end(), ended(3.0, 'b', None));
+        assert_eq!(end(), None);
         assert_eq!(channel.busy_s, 3.0);
     }
 

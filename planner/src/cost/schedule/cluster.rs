@@ -11,6 +11,7 @@ use super::{
     Run, Schedule,
     channel::{Channel, Path},
     placement::{Fetch, Objects, Placement, SOURCE},
+    streaming::{Inputs, Rows},
 };
 use crate::{
     boards::{Board, Link},
@@ -101,6 +102,10 @@ struct Node {
     jobs: usize,
     /// Tasks whose inputs have arrived, in the order in which the board got the tasks.
     loaded: BTreeSet<(usize, usize)>,
+    /// Tasks whose inputs travel or are still being made, in that order.
+    coming: BTreeSet<(usize, usize)>,
+    /// Number of cores that wait for rows.
+    waiting: usize,
     search: Search,
     /// Seconds of a message to or from the source.
     hop_s: f64,
@@ -115,6 +120,7 @@ enum Transfer {
         task: usize,
         holder: usize,
         bytes: u64,
+        rows: Rows,
     },
     Result {
         board: usize,
@@ -132,8 +138,8 @@ pub(super) struct Cluster<'a> {
     nodes: Vec<Node>,
     /// For every task that a board has taken: the board and the task's turn.
     given: Vec<Option<(usize, usize)>>,
-    /// For every task: the number of holders that still send inputs, and of inputs that are still being made.
-    transfers: Vec<usize>,
+    /// For every task: its inputs that travel or are still being made.
+    inputs: Vec<Inputs>,
     /// For every task: whether its board has asked for the inputs.
     asked: Vec<bool>,
     /// For every task: the number of producers that the source does not yet know to be done.
@@ -165,6 +171,8 @@ impl<'a> Cluster<'a> {
             idle: b.cores.max(1),
             jobs: 0,
             loaded: BTreeSet::new(),
+            coming: BTreeSet::new(),
+            waiting: 0,
             search: Search::Parked,
             hop_s: slower(b.link, boards[SOURCE].link).delay_s,
             network_s: 0.0,
@@ -178,7 +186,7 @@ impl<'a> Cluster<'a> {
             objects: Objects::new(graph),
             nodes: boards.iter().map(node).collect(),
             given: vec![None; tasks.len()],
-            transfers: vec![0; tasks.len()],
+            inputs: vec![Inputs::default(); tasks.len()],
             asked: vec![false; tasks.len()],
             missing: tasks.iter().map(|t| t.producers.len()).collect(),
             ready: (0..tasks.len())
@@ -206,8 +214,12 @@ impl<'a> Cluster<'a> {
                 (None, None) => break,
                 (event_s, Some(end)) if event_s.is_none_or(|at_s| end.at_s < at_s) => {
                     self.now_s = end.at_s;
-                    if let Some(transfer) = self.channel.end(end) {
-                        self.arrived(transfer);
+                    if let Some(ended) = self.channel.end(end) {
+                        self.arrived(ended.begun_s, ended.tag);
+                        if let Some(Transfer::Inputs { task, .. }) = ended.next {
+                            self.inputs[task].queued -= 1;
+                            self.comes(task);
+                        }
                     }
                 }
                 _ => {
@@ -243,19 +255,23 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    fn arrived(&mut self, transfer: Transfer) {
+    fn arrived(&mut self, begun_s: f64, transfer: Transfer) {
         match transfer {
             Transfer::Inputs {
                 task,
                 holder,
                 bytes,
+                rows,
             } => {
                 self.handled(holder, bytes);
-                if let Some((board, _)) = self.given[task] {
+                if let Some((board, turn)) = self.given[task] {
                     self.handled(board, bytes);
+                    if !self.nodes[board].coming.contains(&(turn, task)) {
+                        self.inputs[task].handled_s += self.boards[board].network_s(bytes);
+                    }
                 }
-                self.transfers[task] -= 1;
-                if self.transfers[task] == 0 {
+                self.inputs[task].ended(bytes, rows, begun_s, self.now_s);
+                if self.inputs[task].are_here() {
                     self.loaded(task);
                 }
             }
@@ -270,7 +286,7 @@ impl<'a> Cluster<'a> {
     fn handled(&mut self, board: usize, bytes: u64) {
         let cores = self.boards[board].cores.max(1);
         let node = &mut self.nodes[board];
-        if node.idle < cores {
+        if node.idle + node.waiting < cores {
             node.network_s += self.boards[board].network_s(bytes);
         }
     }
@@ -411,13 +427,14 @@ impl<'a> Cluster<'a> {
 
     /// Starts the transfers of a task's inputs to its board.
     fn fetch(&mut self, task: usize) {
-        let Some((board, _)) = self.given[task] else {
+        let Some((board, turn)) = self.given[task] else {
             return;
         };
         let producers = self.graph.tasks[task].producers.iter();
-        let coming = producers.filter(|p| self.objects.place[p.index()].is_none());
-        self.transfers[task] = coming.count();
+        let unmade = producers.filter(|p| self.objects.place[p.index()].is_none());
+        self.inputs[task].unmade = unmade.count();
         self.asked[task] = true;
+        self.nodes[board].coming.insert((turn, task));
         let fetch = self.objects.fetch(task, board, self.at_home());
         self.transfer(task, board, fetch);
     }
@@ -427,7 +444,7 @@ impl<'a> Cluster<'a> {
         let Some((board, _)) = self.given[task] else {
             return;
         };
-        self.transfers[task] -= 1;
+        self.inputs[task].unmade -= 1;
         let fetch = self.objects.fetch_of(task, board, producer);
         self.transfer(task, board, fetch);
     }
@@ -436,41 +453,72 @@ impl<'a> Cluster<'a> {
     fn transfer(&mut self, task: usize, board: usize, fetch: Fetch) {
         self.result.frame_bytes += fetch.frame;
         self.result.halo_bytes += fetch.halo;
-        self.transfers[task] += fetch.from.len();
-        if self.transfers[task] == 0 {
-            self.loaded(task);
-        }
-        for (holder, bytes) in fetch.from {
+        for (holder, bytes, rows) in fetch.from {
             let link = slower(self.boards[holder].link, self.boards[board].link);
             let path = Path {
                 holder,
                 receiver: board,
-                lane: if self.at_home() { task } else { 0 },
             };
             let transfer = Transfer::Inputs {
                 task,
                 holder,
                 bytes,
+                rows,
             };
-            (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
+            let begins = (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
+            self.inputs[task].sent(bytes, begins);
+        }
+        if self.inputs[task].are_here() {
+            self.loaded(task);
+        } else {
+            self.comes(task);
         }
     }
 
+    /// Lets the board of a task begin it if rows of all its inputs are there or travel.
+    fn comes(&mut self, task: usize) {
+        if let Some((board, _)) = self.given[task].filter(|_| self.inputs[task].come()) {
+            self.compute(board);
+        }
+    }
+
+    /// Notes that all inputs of a task are there.
     fn loaded(&mut self, task: usize) {
         let Some((board, turn)) = self.given[task] else {
             return;
         };
-        self.nodes[board].loaded.insert((turn, task));
-        self.compute(board);
+        if self.nodes[board].coming.remove(&(turn, task)) {
+            self.nodes[board].loaded.insert((turn, task));
+            self.compute(board);
+            return;
+        }
+        // A core waits with the task for the last rows.
+        self.nodes[board].waiting -= 1;
+        let seconds = self.times[board][task].seconds;
+        let end_s = self.inputs[task].end_s(self.result.runs[task].start_s, seconds);
+        self.result.runs[task].end_s = end_s;
+        self.foresee(end_s - self.now_s, Event::Computed { task });
     }
 
-    /// Lets idle cores of a board begin loaded tasks.
+    /// Lets idle cores of a board begin loaded tasks, and then tasks whose inputs travel.
     fn compute(&mut self, board: usize) {
         while self.nodes[board].idle > 0 {
-            let Some((_, task)) = self.nodes[board].loaded.pop_first() else {
-                return;
+            let node = &mut self.nodes[board];
+            let (task, complete) = if let Some((_, task)) = node.loaded.pop_first() {
+                (task, true)
+            } else {
+                // What will be there next: a core that waited for rows of another task would keep it waiting.
+                let inputs = |k: &&(usize, usize)| &self.inputs[k.1];
+                let made = node.coming.iter().filter(|k| inputs(k).unmade == 0);
+                let next = made.min_by_key(|k| inputs(k).left_bytes);
+                let Some(next) = next.filter(|k| inputs(k).come()).copied() else {
+                    return;
+                };
+                node.coming.remove(&next);
+                node.waiting += 1;
+                (next.1, false)
             };
-            self.nodes[board].idle -= 1;
+            node.idle -= 1;
             let time = self.times[board][task];
             #[expect(clippy::cast_precision_loss, reason = "few threads")]
             let threads = time.threads as f64;
@@ -480,7 +528,9 @@ impl<'a> Cluster<'a> {
                 start_s: self.now_s,
                 end_s: self.now_s + time.seconds,
             };
-            self.foresee(time.seconds, Event::Computed { task });
+            if complete {
+                self.foresee(time.seconds, Event::Computed { task });
+            }
             if self.at_home() {
                 let hops = if board == SOURCE { 0.0 } else { 1.0 };
                 self.foresee(hops * self.nodes[board].hop_s, Event::Room);
@@ -568,7 +618,6 @@ impl<'a> Cluster<'a> {
         let path = Path {
             holder: board,
             receiver: self.boards.len(),
-            lane: 0,
         };
         let transfer = Transfer::Result { board, bytes };
         (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);

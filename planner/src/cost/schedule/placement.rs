@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::streaming::Rows;
 use tessera_plan::{
     dataflow::{ObjectKey, TaskGraph, TaskId},
     region::Region,
@@ -27,6 +28,7 @@ pub(super) struct Read {
     pub bytes: u64,
     key: ObjectKey,
     region: Region,
+    rows: Rows,
 }
 
 impl Read {
@@ -57,8 +59,8 @@ pub(super) struct Fetch {
     pub frame: u64,
     /// Bytes of tasks' outputs.
     pub halo: u64,
-    /// Boards that hold the inputs, and the bytes from each; none from a board whose part is on the way already.
-    pub from: Vec<(usize, u64)>,
+    /// Boards that hold the inputs, and what comes from each; nothing from a board whose part is on the way already.
+    pub from: Vec<(usize, u64, Rows)>,
 }
 
 /// Bytes that a task reads, by where they lie.
@@ -75,13 +77,13 @@ pub(super) struct Split {
 impl Objects {
     /// The reads of all tasks of `graph`, before any task is computed.
     pub fn new(graph: &TaskGraph) -> Self {
-        let tasks = graph.tasks.iter();
-        let reads = tasks.map(|t| {
+        let reads = graph.tasks.iter().zip(0..).map(|(t, id)| {
             let read = t.needs.iter().map(|n| Read {
                 producer: n.key.task().map(TaskId::index),
                 bytes: graph.need_bytes(n) as u64,
                 key: n.key,
                 region: n.region,
+                rows: Rows::new(graph, TaskId(id), usize::from(n.input), n.region.y),
             });
             read.collect()
         });
@@ -142,9 +144,12 @@ impl Objects {
                 &mut fetch.frame
             };
             *sum += bytes;
-            match fetch.from.iter_mut().find(|(h, _)| *h == holder) {
-                Some((_, sum)) => *sum += bytes,
-                None => fetch.from.push((holder, bytes)),
+            match fetch.from.iter_mut().find(|(h, ..)| *h == holder) {
+                Some((_, sum, rows)) => {
+                    *sum += bytes;
+                    *rows = rows.and(r.rows);
+                }
+                None => fetch.from.push((holder, bytes, r.rows)),
             }
         }
         fetch
