@@ -10,10 +10,11 @@ use tessera_planner::{
     kernel::costs::CostTable,
     make,
     model::Model,
-    options::{Costs, PlanOptions, Target},
+    options::{Costs, Goal, PlanOptions, Target},
     weights,
 };
-use tessera_tests::{model, simulated};
+use tessera_sim::stream::Sources;
+use tessera_tests::{model, simulated::SimulatedCluster};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -72,7 +73,7 @@ fn six_boards_are_more_than_twice_as_fast_as_one() -> Result<()> {
         plan.boards.iter().any(|b| b.threads == 4),
         "a board's cores share no task"
     );
-    let line = simulated::frame(&m.graph, &plan, &options)?;
+    let line = SimulatedCluster::new(&m.graph, &plan, &options)?.frame()?;
     let why = plan.estimates.why.join("\n");
     println!(
         "planned {:.3} s, simulated {:.3} s to the tail and {:.3} s to the detections\n{why}",
@@ -86,5 +87,41 @@ fn six_boards_are_more_than_twice_as_fast_as_one() -> Result<()> {
     }
     let share = planned_s / line.written_s - 1.0;
     ensure!(share.abs() <= SHARE_MAX, "{:+.1} %", 100.0 * share);
+    Ok(())
+}
+
+/// Least frames per second of one camera, as a share of what all boards compute.
+const FPS_REACHED: f64 = 0.94;
+
+#[test]
+fn one_camera_keeps_six_boards_busy() -> Result<()> {
+    let m = network("yolov2")?;
+    let options = PlanOptions {
+        goal: Goal::Throughput,
+        ..described("six-pi3.toml")?
+    };
+    let plan = make::plan(&m, &options)?;
+    let cluster = SimulatedCluster::new(&m.graph, &plan, &options)?;
+    let sources = Sources {
+        boards: 1,
+        frames: 40,
+        in_flight: plan.dataflow.frames_in_flight,
+        interval_s: 0.0,
+    };
+    let (fps, most) = (
+        cluster.stream(&sources, &[])?.fps(8),
+        cluster.frames_per_second_max(),
+    );
+    let planned = 1.0 / plan.estimates.seconds["period"];
+    println!(
+        "planned {planned:.3} frames/s, simulated {fps:.3}, boards compute {most:.3}, {} in flight\n{}",
+        plan.dataflow.frames_in_flight,
+        plan.estimates.why.join("\n")
+    );
+    ensure!(fps >= FPS_REACHED * most, "{fps:.3} of {most:.3} frames/s");
+    ensure!(
+        (planned / fps - 1.0).abs() <= SHARE_MAX,
+        "planned {planned:.3}, simulated {fps:.3}"
+    );
     Ok(())
 }

@@ -4,29 +4,24 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use tessera_plan::{dataflow::TaskGraph, graph::Darknet, placement::ANYWHERE, plan::Plan};
+use tessera_plan::{graph::Darknet, placement::ANYWHERE, plan::Plan};
 use tessera_planner::{
     cluster::{self, Cluster},
     make,
     model::Model,
     options::{Costs, Goal, PlanOptions},
-    refine::task_times,
     weights,
 };
-use tessera_protocol::ProgramInfo;
 use tessera_sim::{
-    Fault, ScheduledFault,
+    Fault,
     stream::{self, Sources, Stream},
-    timing::{BoardTiming, GatewayTiming, LinkTiming},
 };
-use tessera_tests::model;
+use tessera_tests::{model, simulated::SimulatedCluster};
 
 /// Part of the compute bound that must be reached.
 const REACHED: f64 = 0.9;
 /// Most by which a frame may take longer because others are behind it.
 const SLOWER_MAX: f64 = 1.1;
-/// Bytes on the channel for every byte of values.
-const BYTES_PER_VALUE_BYTE: f64 = 1.05;
 /// Seconds within which a source finds an idle board, and the board has fetched a frame.
 const FOUND_S: f64 = 2.0;
 /// Seconds without a renewal after which a lease is void.
@@ -63,73 +58,15 @@ fn options(goal: Goal, cameras: usize) -> Result<PlanOptions> {
     })
 }
 
-/// A plan on its simulated boards.
-struct Case {
-    info: ProgramInfo,
-    boards: Vec<BoardTiming>,
-    gateway: GatewayTiming,
-    links: LinkTiming,
-    in_flight: usize,
-}
-
-impl Case {
-    fn new(m: &Model, o: &PlanOptions, plan: &Plan) -> Result<Self> {
-        let board = |(b, planned): (&_, &tessera_plan::plan::Board)| {
-            let times = task_times(&m.graph, o, plan, b);
-            BoardTiming {
-                workers: planned.workers,
-                ..BoardTiming::new(times.iter().map(|t| t.seconds).collect())
-            }
-        };
-        let link = o.gateway.link;
-        Ok(Self {
-            info: ProgramInfo {
-                plan_hash: [0; 32],
-                model_digest: [0; 32],
-                placement: plan.dataflow.placement,
-                boards: u16::try_from(plan.dataflow.boards)?,
-                graph: TaskGraph::of(&plan.dataflow)?,
-            },
-            boards: o.boards.iter().zip(&plan.boards).map(board).collect(),
-            gateway: GatewayTiming {
-                tail_s: plan.estimates.seconds["tail"],
-                ..GatewayTiming::default()
-            },
-            links: LinkTiming {
-                shared_bits_per_s: (8.0 * link.bytes_per_s * BYTES_PER_VALUE_BYTE) as u64,
-                delay_s: link.delay_s,
-                overhead_bytes: 0,
-            },
-            in_flight: plan.dataflow.frames_in_flight,
-        })
-    }
-
-    fn run(&self, sources: &Sources, faults: &[ScheduledFault]) -> Result<Stream> {
-        let Self {
-            info,
-            boards,
-            gateway,
-            links,
-            ..
-        } = self;
-        Ok(stream::run(info, boards, gateway, links, sources, faults)?)
-    }
-
-    fn stream(&self, boards: usize, frames: u32) -> Result<Stream> {
-        let sources = Sources {
-            boards,
-            frames,
-            in_flight: self.in_flight,
-            interval_s: 0.0,
-        };
-        self.run(&sources, &[])
-    }
-
-    /// Frames per second that all boards could compute if nothing had to travel.
-    fn bound(&self) -> f64 {
-        let rate = |b: &BoardTiming| b.workers as f64 / b.task_s.iter().sum::<f64>();
-        self.boards.iter().map(rate).sum()
-    }
+/// Frames of one or more cameras, as soon as there is room.
+fn stream(cluster: &SimulatedCluster, plan: &Plan, boards: usize, frames: u32) -> Result<Stream> {
+    let sources = Sources {
+        boards,
+        frames,
+        in_flight: plan.dataflow.frames_in_flight,
+        interval_s: 0.0,
+    };
+    cluster.stream(&sources, &[])
 }
 
 #[test]
@@ -145,13 +82,13 @@ fn whole_frames_reach_what_boards_can_compute() -> Result<()> {
             "{} is no plan of whole frames",
             plan.name
         );
-        let case = Case::new(&m, &o, &plan)?;
-        let line = case.stream(cameras, if cameras == 1 { 36 } else { 7 })?;
-        let (fps, bound) = (line.fps(8), case.bound());
+        let cluster = SimulatedCluster::new(&m.graph, &plan, &o)?;
+        let line = stream(&cluster, &plan, cameras, if cameras == 1 { 36 } else { 7 })?;
+        let (fps, bound) = (line.fps(8), cluster.frames_per_second_max());
         let planned = 1.0 / plan.estimates.seconds["period"];
         println!(
             "{cameras} cameras, {} in flight: simulated {fps:.4} frames/s, planned {planned:.4}, bound {bound:.4} ({:.1} %), {} MiB",
-            case.in_flight,
+            plan.dataflow.frames_in_flight,
             100.0 * fps / bound,
             line.objects_bytes >> 20,
         );
@@ -178,9 +115,9 @@ fn a_frame_does_not_suffer_from_the_next_one() -> Result<()> {
         };
         o.boards.retain(|b| !b.is_gateway);
         let plan = make::plan(&m, &o)?;
-        let case = Case::new(&m, &o, &plan)?;
+        let cluster = SimulatedCluster::new(&m.graph, &plan, &o)?;
         let first = |frames: u32| -> Result<f64> {
-            let line = case.stream(1, frames)?;
+            let line = stream(&cluster, &plan, 1, frames)?;
             let first = line.frames.iter().find(|f| f.number == 0);
             Ok(first.context("the first frame")?.written_s)
         };
@@ -199,7 +136,7 @@ fn a_board_that_dies_with_a_frame_costs_its_lease() -> Result<()> {
     let m = yolov2()?;
     let o = options(Goal::Throughput, 1)?;
     let plan = make::plan(&m, &o)?;
-    let case = Case::new(&m, &o, &plan)?;
+    let cluster = SimulatedCluster::new(&m.graph, &plan, &o)?;
     let sources = Sources {
         boards: 1,
         frames: 2,
@@ -207,7 +144,7 @@ fn a_board_that_dies_with_a_frame_costs_its_lease() -> Result<()> {
         interval_s: 0.0,
     };
     let second = |line: &Stream| line.frames.iter().find(|f| f.number == 1).cloned();
-    let whole = case.run(&sources, &[])?;
+    let whole = cluster.stream(&sources, &[])?;
     let whole = second(&whole).context("the second frame")?;
     let [run] = whole.tasks.as_slice() else {
         anyhow::bail!("nothing runs twice: {whole:?}");
@@ -218,7 +155,7 @@ fn a_board_that_dies_with_a_frame_costs_its_lease() -> Result<()> {
         node: run.board + 1,
     };
     let at_us = stream::START_US + (1e6 * dies_s) as u64;
-    let line = case.run(&sources, &[(at_us, crash)])?;
+    let line = cluster.stream(&sources, &[(at_us, crash)])?;
     let again = second(&line).context("the second frame")?;
     let [rerun] = again.tasks.as_slice() else {
         anyhow::bail!("{again:?}");

@@ -6,6 +6,7 @@ use crate::{
     options::{Goal, PlanOptions},
     stages::StageCuts,
     text::{bytes, count, plural},
+    whole,
 };
 use tessera_plan::{
     dataflow::TaskGraph,
@@ -73,9 +74,13 @@ impl Found<'_> {
         if o.goal != Goal::Latency {
             why.push(best.seconds.pace.shown(o));
         }
-        why.push(binds(o, best));
-        why.extend(self.gap(best));
-        why.extend(self.left_out(best));
+        if whole::is_whole(graph, &best.cuts, o) {
+            why.push("whole frames: any board computes them; times and bytes here are those of a frame on its source's board".into());
+        } else {
+            why.push(binds(o, best));
+            why.extend(self.gap(best));
+            why.extend(self.left_out(best));
+        }
         why.extend(self.faster(choice));
         why.extend(self.next_best(choice));
         why.extend(self.other_border(choice));
