@@ -358,7 +358,7 @@ fn unequal() -> PlanOptions {
         ..Board::new(Target::Portable)
     };
     PlanOptions {
-        boards: vec![board("a", 0.8), board("b", 0.4), board("c", 0.2)],
+        boards: vec![board("a", 0.1), board("b", 0.05), board("c", 0.025)],
         ..PlanOptions::default()
     }
 }

@@ -27,14 +27,14 @@ const FOUND_S: f64 = 2.0;
 /// Seconds without a renewal after which a lease is void.
 const LEASE_S: f64 = 1.5;
 
-/// Six boards with slow kernels, and a gateway that is as fast as four of them and computes frames too.
+/// Six boards with a small part of a core, and a gateway that is as fast as four of them and computes frames too.
 fn boards() -> Result<Cluster> {
     let mut text = String::from(
         "version = 1\n[[link]]\nname = \"wifi\"\nrate = \"38.4Mbit\"\ndelay = \"15ms\"\n\
-         [[board]]\nname = \"hub\"\nroles = [\"gateway\", \"edge\"]\ntarget = \"portable\"\nshare = 0.9\n",
+         [[board]]\nname = \"hub\"\nroles = [\"gateway\", \"edge\"]\ntarget = \"portable\"\nshare = 0.116\n",
     );
     for k in 1..=6 {
-        text += &format!("[[board]]\nname = \"board {k}\"\ntarget = \"portable\"\nshare = 0.225\n");
+        text += &format!("[[board]]\nname = \"board {k}\"\ntarget = \"portable\"\nshare = 0.029\n");
     }
     let (cluster, found) = cluster::read(text.as_bytes(), &|_, _| Ok(Costs::default()));
     cluster.with_context(|| format!("{found:?}"))

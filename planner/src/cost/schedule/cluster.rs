@@ -1,15 +1,13 @@
 //! Boards that compute a frame's tasks, in virtual time.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeSet, BinaryHeap},
-};
+use std::collections::BTreeSet;
 
 use tessera_plan::dataflow::{TaskGraph, TaskId};
 
 use super::{
     Run, Schedule,
     channel::{Channel, Path},
+    events::{Event, Events},
     placement::{Fetch, Objects, Placement, SOURCE},
     streaming::{Inputs, Rows},
 };
@@ -33,54 +31,6 @@ const AHEAD: usize = 1;
 const AHEAD_HOME: usize = 2;
 /// Tasks of programs with more tasks are given when they are ready, not before.
 const EARLY_TASKS_MAX: usize = 1024;
-
-/// Kinds of events in virtual time.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    /// A board's request for a task reaches the source.
-    Asked { board: usize },
-    /// The inputs of a task may begin to travel to its board.
-    Inputs { task: usize },
-    /// An input of a task that was given early may begin to travel: its producer has made it since.
-    Made { task: usize, producer: usize },
-    /// The source learns that a home board computes, and has room beside.
-    Room,
-    /// A task is computed.
-    Computed { task: usize },
-    /// The source learns that a task is computed.
-    Known { task: usize },
-    /// The gateway's request for a task's result has reached its board.
-    Result { task: usize },
-}
-
-/// An event and its time. The earliest event is the greatest; events of one time keep the order in which they
-/// were scheduled.
-#[derive(Clone, Copy, Debug)]
-struct Timed {
-    at_s: f64,
-    order: usize,
-    event: Event,
-}
-
-impl PartialEq for Timed {
-    fn eq(&self, o: &Self) -> bool {
-        self.cmp(o) == Ordering::Equal
-    }
-}
-
-impl Eq for Timed {}
-
-impl Ord for Timed {
-    fn cmp(&self, o: &Self) -> Ordering {
-        o.at_s.total_cmp(&self.at_s).then(o.order.cmp(&self.order))
-    }
-}
-
-impl PartialOrd for Timed {
-    fn partial_cmp(&self, o: &Self) -> Option<Ordering> {
-        Some(self.cmp(o))
-    }
-}
 
 /// State of a board, other than the source, in asking for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,8 +100,7 @@ pub(super) struct Cluster<'a> {
     /// inputs may lie with them.
     keeps_victim: bool,
     now_s: f64,
-    events: BinaryHeap<Timed>,
-    foreseen: usize,
+    events: Events,
     channel: Channel<Transfer>,
     result: Schedule,
 }
@@ -194,8 +143,7 @@ impl<'a> Cluster<'a> {
                 .collect(),
             keeps_victim: tasks.last().is_some_and(|t| t.stage > 0),
             now_s: 0.0,
-            events: BinaryHeap::new(),
-            foreseen: 0,
+            events: Events::default(),
             channel: Channel::new(media),
             result: Schedule {
                 runs: vec![Run::default(); tasks.len()],
@@ -208,7 +156,7 @@ impl<'a> Cluster<'a> {
     pub fn run(mut self) -> (Schedule, usize) {
         self.work_appeared();
         loop {
-            let event_s = self.events.peek().map(|e| e.at_s);
+            let event_s = self.events.next_s();
             let end = self.channel.next_end();
             match (event_s, end) {
                 (None, None) => break,
@@ -223,9 +171,11 @@ impl<'a> Cluster<'a> {
                     }
                 }
                 _ => {
-                    let Some(next) = self.events.pop() else { break };
-                    self.now_s = next.at_s;
-                    self.happen(next.event);
+                    let Some((at_s, event)) = self.events.pop() else {
+                        break;
+                    };
+                    self.now_s = at_s;
+                    self.happen(event);
                 }
             }
         }
@@ -235,12 +185,7 @@ impl<'a> Cluster<'a> {
     }
 
     fn foresee(&mut self, after_s: f64, event: Event) {
-        self.events.push(Timed {
-            at_s: self.now_s + after_s,
-            order: self.foreseen,
-            event,
-        });
-        self.foreseen += 1;
+        self.events.foresee(self.now_s + after_s, event);
     }
 
     fn happen(&mut self, event: Event) {
@@ -422,7 +367,7 @@ impl<'a> Cluster<'a> {
     fn give(&mut self, task: usize, board: usize) {
         self.ready.retain(|t| *t != task);
         self.nodes[board].jobs += 1;
-        self.given[task] = Some((board, self.foreseen));
+        self.given[task] = Some((board, self.events.foreseen()));
     }
 
     /// Starts the transfers of a task's inputs to its board.

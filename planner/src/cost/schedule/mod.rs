@@ -19,6 +19,7 @@
 
 mod channel;
 mod cluster;
+mod events;
 mod placement;
 mod streaming;
 
