@@ -36,7 +36,9 @@ impl Edge {
         let id = loaded.or_else(|| {
             let running = self.jobs.iter().filter(of(JobStage::Running)).count();
             let idle = running < self.config.workers;
-            let next = idle.then(|| self.next_loaded().filter(|(_, j)| j.may_begin()))?;
+            // A whole frame that is begun could not be taken back, while its rows wait behind others' on the channel.
+            let begins = |(_, j): &(JobId, &PendingJob)| j.may_begin() && !one_each(j.task);
+            let next = idle.then(|| self.next_loaded().filter(begins))?;
             next.map(|(id, _)| id)
         })?;
         let job = self.jobs.get_mut(id)?;
