@@ -27,11 +27,16 @@ pub fn is_whole(graph: &Graph, of: &StageCuts, o: &PlanOptions) -> bool {
 }
 
 /// Frames that a source has in flight, if its memory does not say less: one for every task that boards compute at a
-/// time, shared between the cameras, and one or two whose values travel meanwhile.
+/// time, shared between the cameras, and those whose values travel meanwhile: one, and where a single camera feeds all
+/// boards half as many again, since boards that end together wait for their next frames together.
 pub fn frames_in_flight(o: &PlanOptions) -> usize {
     let at_once: usize = o.boards.iter().map(Board::whole_at_once).sum();
     let cameras = o.cameras.max(1);
-    let ahead = if cameras == 1 { 2 } else { 1 };
+    let ahead = if cameras == 1 {
+        at_once.div_ceil(2).max(2)
+    } else {
+        1
+    };
     (at_once.div_ceil(cameras) + ahead).clamp(SOURCE_FRAMES, SOURCE_FRAMES_MAX)
 }
 

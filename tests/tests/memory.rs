@@ -36,8 +36,10 @@ fn stated_memory_is_what_nodes_set_aside() -> Result<()> {
     ] {
         let text = std::fs::read_to_string(models.join(name).with_extension("cfg"))?;
         let graph = model::graph("net", &text, Darknet::Alexey)?;
+        // A task per core: the count of workers is the test's.
         let board = Board {
             cores: workers,
+            team: 1,
             ..Board::new(Target::Portable)
         };
         let options = PlanOptions {
