@@ -19,12 +19,17 @@ NET = os.path.join(HERE, "net.sh")
 CGROUPS = "/sys/fs/cgroup/cpu"
 
 
+def write(file, value):
+    with open(file, "w") as f:
+        f.write(str(value))
+
+
 def group(name, quota, period):
-    """A group of processes that together get `quota` microseconds of every `period`; 0 for no limit."""
+    """A group of processes that together get `quota` microseconds of every `period`; 0 for no limit. The system takes no quota below 1000."""
     folder = f"{CGROUPS}/{name}"
     os.makedirs(folder, exist_ok=True)
-    open(folder + "/cpu.cfs_period_us", "w").write(str(period))
-    open(folder + "/cpu.cfs_quota_us", "w").write(str(quota if quota > 0 else -1))
+    write(folder + "/cpu.cfs_period_us", period)
+    write(folder + "/cpu.cfs_quota_us", quota if quota > 0 else -1)
     return folder
 
 
@@ -83,6 +88,8 @@ def main():
         own = own if homes & {own["id"] - 1, 65535} else None
     gateway = next(b for b in plan["boards"] if b["id"] == 0)
     quotas = [int(q) for q in a.quotas.split(",")]
+    if any(0 < q < 1000 for q in quotas):
+        p.error("a quota has 1000 microseconds at least: give a longer --period")
     quotas += quotas[-1:] * (len(edges) - len(quotas))
     gateway_quota = a.gateway_quota if a.gateway_quota is not None else 4 * sum(quotas) // len(quotas)
     t = tempfile.mkdtemp(prefix="arena")
@@ -121,7 +128,7 @@ def main():
                     "--workers", str(edges[k].get("workers", 1)), "--threads", str(edges[k].get("threads", 1)), "--stats", f"{t}/edge{k}.json"]
             if k < a.sources:
                 for _ in range(600 if before is None else 0):
-                    if open(t + "/gateway.out").read().count('"joined"') >= len(edges) - a.sources + bool(own):
+                    if open(t + "/gateway.out").read().count(" joined from ") >= len(edges) - a.sources + bool(own):
                         break
                     time.sleep(0.1)
                 if before is None:
@@ -142,7 +149,7 @@ def main():
             if q.poll() is None:
                 q.send_signal(signal.SIGTERM)
         for folder in groups:
-            open(folder + "/cpu.cfs_quota_us", "w").write("-1")
+            write(folder + "/cpu.cfs_quota_us", -1)
         for q in processes.values():
             try:
                 q.wait(10)
