@@ -15,4 +15,5 @@ pub mod ranges;
 pub mod reference;
 pub mod relay;
 pub mod rig;
+pub mod shipped;
 pub mod simulated;

@@ -19,6 +19,19 @@ pub fn graph(name: &str, text: &str, darknet: Darknet) -> Result<Graph> {
     Ok(graph)
 }
 
+/// A shipped network without weights: `name` is the cfg's path in `models`, without its ending.
+///
+/// # Errors
+/// When there is no such cfg, or the front end refuses it.
+pub fn shipped(name: &str) -> Result<Model> {
+    let cfg = crate::bundle::root()
+        .join("models")
+        .join(name)
+        .with_extension("cfg");
+    let text = std::fs::read_to_string(&cfg).with_context(|| cfg.display().to_string())?;
+    Ok(weights::without(graph(name, &text, Darknet::Alexey)?))
+}
+
 /// A model with the random weights of `seed`.
 ///
 /// # Errors

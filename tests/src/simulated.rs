@@ -79,13 +79,12 @@ impl SimulatedCluster {
     /// # Errors
     /// When the frame does not end.
     pub fn frame(&self) -> Result<Timeline> {
-        let Self {
-            info,
-            boards,
-            gateway,
-            links,
-        } = self;
-        Ok(timing::run(info, boards, gateway, links)?)
+        Ok(timing::run(
+            &self.info,
+            &self.boards,
+            &self.gateway,
+            &self.links,
+        )?)
     }
 
     /// Frames of several sources, with faults.
@@ -93,13 +92,14 @@ impl SimulatedCluster {
     /// # Errors
     /// When the frames do not end.
     pub fn stream(&self, sources: &Sources, faults: &[ScheduledFault]) -> Result<Stream> {
-        let Self {
-            info,
-            boards,
-            gateway,
-            links,
-        } = self;
-        Ok(stream::run(info, boards, gateway, links, sources, faults)?)
+        Ok(stream::run(
+            &self.info,
+            &self.boards,
+            &self.gateway,
+            &self.links,
+            sources,
+            faults,
+        )?)
     }
 
     /// Whole frames per second that all boards could compute if nothing had to travel.

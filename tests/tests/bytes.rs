@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde::Deserialize;
 use tessera_plan::{
     graph::Darknet,
     plan::{Border, ElementType},
@@ -20,9 +19,10 @@ use tessera_planner::{
 use tessera_tests::{
     bundle::{self, Bundle, Entry},
     model,
-    precision::{self, Found, Sheets, Thing},
+    precision::{self, Sheets},
     ranges,
     rig::{Cluster, Edge, NodeBinary, Setup},
+    shipped::{Detected, detect, evaluated, expected, folder},
 };
 
 const WITHIN: Duration = Duration::from_secs(120);
@@ -39,10 +39,6 @@ struct Set {
     _dir: tempfile::TempDir,
 }
 
-fn demo() -> PathBuf {
-    bundle::root().join("models/demo")
-}
-
 fn set() -> Result<&'static Set> {
     static SET: OnceLock<Result<Set, String>> = OnceLock::new();
     let set = SET.get_or_init(|| make().map_err(|e| format!("{e:#}")));
@@ -50,10 +46,10 @@ fn set() -> Result<&'static Set> {
 }
 
 fn make() -> Result<Set> {
-    let (cfg, weights) = (demo().join("demo.cfg"), demo().join("demo.weights"));
+    let (cfg, weights) = (folder().join("demo.cfg"), folder().join("demo.weights"));
     let model: Model = model::load(&cfg, &weights, Darknet::Alexey)?;
     let dir = tempfile::tempdir()?;
-    let pictures = Sheets::read(&demo().join("eval.json"))?.cut(&demo(), dir.path())?;
+    let pictures = Sheets::read(&folder().join("eval.json"))?.cut(&folder(), dir.path())?;
     let seen = pictures.iter().take(CALIBRATED).map(PathBuf::as_path);
     let (text, bytes) = (fs::read_to_string(cfg)?, fs::read(weights)?);
     let ranges = ranges::on_pictures(&model.graph, (&text, &bytes), seen)?;
@@ -153,7 +149,7 @@ fn on_cluster(node: &NodeBinary, picture: &Path) -> Result<Seen> {
 #[test]
 fn placement_changes_no_bit() -> Result<()> {
     let set = set()?;
-    let picture = demo().join("demo.png");
+    let picture = folder().join("demo.png");
     let run = |name: &str| -> Result<Seen> {
         let dump = tempfile::tempdir()?;
         let mut flags: Vec<OsString> = vec!["--image".into(), picture.clone().into()];
@@ -174,63 +170,22 @@ fn placement_changes_no_bit() -> Result<()> {
     Ok(())
 }
 
-/// What a record says of a detection.
-#[derive(Debug, Deserialize)]
-struct Box {
-    class: usize,
-    score: f32,
-    #[serde(rename = "box")]
-    bbox: [f32; 4],
-}
-
-#[derive(Deserialize)]
-struct Expected {
-    average_precision: std::collections::BTreeMap<String, f64>,
-    detections: Vec<Want>,
-}
-
-#[derive(Deserialize)]
-struct Want {
-    class: usize,
-    score: f32,
-    cx: f32,
-    cy: f32,
-    w: f32,
-    h: f32,
-}
-
-fn expected() -> Result<Expected> {
-    Ok(serde_json::from_slice(&fs::read(
-        demo().join("expected.json"),
-    )?)?)
-}
-
-/// Detections on every picture, in order.
-fn detect(name: &str, pictures: &[PathBuf], thresh: &str) -> Result<Vec<Vec<Box>>> {
-    let mut flags: Vec<OsString> = ["--thresh", thresh, "--nms", "0.45", "--threads", "2"]
-        .map(OsString::from)
-        .to_vec();
-    flags.push("--image".into());
-    flags.extend(pictures.iter().map(Into::into));
-    let records = set()?.bundle.node(name)?.solo_with(&flags, WITHIN)?;
-    ensure!(records.len() == pictures.len(), "{} records", records.len());
-    records
-        .iter()
-        .map(|r| Ok(serde_json::from_value(r["detections"].clone())?))
-        .collect()
-}
-
 /// The same six things as in float32, and how far off scores and boxes are, at most.
 #[test]
 fn the_shipped_picture() -> Result<()> {
     for name in PROGRAMS {
-        let found = detect(name, &[demo().join("demo.png")], "0.25")?.remove(0);
+        let found = detect(
+            &set()?.bundle.node(name)?,
+            &[folder().join("demo.png")],
+            "0.25",
+        )?
+        .remove(0);
         let want = expected()?.detections;
         ensure!(want.len() == 6 && found.len() == 6, "{name}: {found:?}");
         let (mut score, mut place) = (0f32, 0f32);
         for w in want {
-            let off = |f: &Box| {
-                let sides = f.bbox.into_iter().zip([w.cx, w.cy, w.w, w.h]);
+            let off = |f: &Detected| {
+                let sides = f.bbox.into_iter().zip(w.bbox());
                 sides.map(|(a, b)| (a - b).abs()).fold(0f32, f32::max)
             };
             let same = found.iter().filter(|f| f.class == w.class);
@@ -248,24 +203,12 @@ fn the_shipped_picture() -> Result<()> {
 /// Average precision on 200 pictures, of which the ranges know [`CALIBRATED`].
 #[test]
 fn average_precision() -> Result<()> {
-    let sheets = Sheets::read(&demo().join("eval.json"))?;
+    let sheets = Sheets::read(&folder().join("eval.json"))?;
     let things = sheets.things();
     let stated = expected()?.average_precision;
     for name in PROGRAMS {
-        let found: Vec<Found> = detect(name, &set()?.pictures, "0.005")?
-            .into_iter()
-            .enumerate()
-            .flat_map(|(picture, boxes)| {
-                boxes.into_iter().map(move |b| Found {
-                    picture,
-                    score: b.score,
-                    thing: Thing {
-                        class: b.class,
-                        bbox: b.bbox,
-                    },
-                })
-            })
-            .collect();
+        let set = set()?;
+        let found = evaluated(&set.bundle.node(name)?, &set.pictures)?;
         let mut worst = 0f64;
         for (class, thing) in sheets.names.iter().enumerate() {
             let ap = precision::average(&found, &things, class, 0.5)?;

@@ -1,10 +1,9 @@
 //! The demo's network finds what it was trained to find, through the committed crate,
 //! `generated/demo-3x3-x86-64-v3`, built as it lies there.
 
-use std::{ffi::OsString, fs, path::PathBuf, sync::OnceLock, time::Duration};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde::Deserialize;
 use tessera_plan::{graph::Darknet, plan::ElementType};
 use tessera_planner::{
     kernel::Storage,
@@ -14,24 +13,10 @@ use tessera_planner::{
 use tessera_tests::{
     bundle::{self, Entry},
     model,
-    precision::{self, Found, Sheets, Thing},
+    precision::{self, Sheets},
     rig::NodeBinary,
+    shipped::{Detected, detect, evaluated, expected, folder},
 };
-
-const WITHIN: Duration = Duration::from_secs(120);
-
-/// What a record says of a detection.
-#[derive(Debug, Deserialize)]
-struct Box {
-    class: usize,
-    score: f32,
-    #[serde(rename = "box")]
-    bbox: [f32; 4],
-}
-
-fn folder() -> PathBuf {
-    bundle::root().join("models/demo")
-}
 
 /// The committed node; a portable one where the processor cannot run it.
 fn node() -> Result<&'static NodeBinary> {
@@ -94,43 +79,6 @@ fn node_with(name: &str) -> Result<NodeBinary> {
     bundle::build("demo-precisions", bundle::host_targets()[0], &entries)?.node(name)
 }
 
-/// Detections on every picture, in order.
-fn detect(node: &NodeBinary, pictures: &[PathBuf], thresh: &str) -> Result<Vec<Vec<Box>>> {
-    let mut flags: Vec<OsString> = ["--thresh", thresh, "--nms", "0.45", "--threads", "2"]
-        .map(OsString::from)
-        .to_vec();
-    flags.push("--image".into());
-    flags.extend(pictures.iter().map(Into::into));
-    let records = node.solo_with(&flags, WITHIN)?;
-    ensure!(records.len() == pictures.len(), "{} records", records.len());
-    records
-        .iter()
-        .map(|r| Ok(serde_json::from_value(r["detections"].clone())?))
-        .collect()
-}
-
-#[derive(Deserialize)]
-struct Expected {
-    average_precision: std::collections::BTreeMap<String, f64>,
-    detections: Vec<Want>,
-}
-
-#[derive(Deserialize)]
-struct Want {
-    class: usize,
-    score: f32,
-    cx: f32,
-    cy: f32,
-    w: f32,
-    h: f32,
-}
-
-fn expected() -> Result<Expected> {
-    Ok(serde_json::from_slice(&fs::read(
-        folder().join("expected.json"),
-    )?)?)
-}
-
 /// The six things of the shipped picture, as the Python reference found them.
 #[test]
 fn the_shipped_picture() -> Result<()> {
@@ -152,11 +100,11 @@ fn finds_six(node: &NodeBinary, most: f32) -> Result<()> {
     let want = expected()?.detections;
     ensure!(want.len() == 6 && found.len() == 6, "{found:?}");
     for w in want {
-        let near = |f: &Box| {
+        let near = |f: &Detected| {
             let close = |(a, b): (f32, f32)| (a - b).abs() < most;
             f.class == w.class
                 && close((f.score, w.score))
-                && f.bbox.into_iter().zip([w.cx, w.cy, w.w, w.h]).all(close)
+                && f.bbox.into_iter().zip(w.bbox()).all(close)
         };
         let at = found.iter().position(near);
         found.remove(at.with_context(|| format!("class {} is missing: {found:?}", w.class))?);
@@ -189,20 +137,7 @@ fn precise(node: &NodeBinary) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let pictures = sheets.cut(&folder(), dir.path())?;
     ensure!(pictures.len() == 200, "{} pictures", pictures.len());
-    let found: Vec<Found> = detect(node, &pictures, "0.005")?
-        .into_iter()
-        .enumerate()
-        .flat_map(|(picture, boxes)| {
-            boxes.into_iter().map(move |b| Found {
-                picture,
-                score: b.score,
-                thing: Thing {
-                    class: b.class,
-                    bbox: b.bbox,
-                },
-            })
-        })
-        .collect();
+    let found = evaluated(node, &pictures)?;
     let things = sheets.things();
     let stated = expected()?.average_precision;
     let mut mean = 0.0;

@@ -1,38 +1,20 @@
 //! The clusters of `docs/clusters`: what their plans promise is what the simulated cluster does.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result, ensure};
-use tessera_plan::{graph::Darknet, plan::Plan};
+use tessera_plan::plan::Plan;
 use tessera_planner::{
     boards::Board,
     cluster,
     kernel::costs::CostTable,
     make,
-    model::Model,
     options::{Costs, Goal, PlanOptions, Target},
-    weights,
 };
 use tessera_sim::stream::Sources;
-use tessera_tests::{model, simulated::SimulatedCluster};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn network(name: &str) -> Result<Model> {
-    let cfg = root().join("models").join(name).with_extension("cfg");
-    let text = std::fs::read_to_string(&cfg).with_context(|| cfg.display().to_string())?;
-    Ok(weights::without(model::graph(
-        name,
-        &text,
-        Darknet::Alexey,
-    )?))
-}
+use tessera_tests::{bundle, model, simulated::SimulatedCluster};
 
 /// Options for the boards of a file in `docs/clusters`.
 fn described(file: &str) -> Result<PlanOptions> {
-    let folder = root().join("docs/clusters");
+    let folder = bundle::root().join("docs/clusters");
     let text = std::fs::read(folder.join(file))?;
     let costs = |name: &str, _: Target| {
         let table = std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string())?;
@@ -61,7 +43,7 @@ const SHARE_MAX: f64 = 0.13;
 
 #[test]
 fn six_boards_are_more_than_twice_as_fast_as_one() -> Result<()> {
-    let m = network("yolov2")?;
+    let m = model::shipped("yolov2")?;
     let options = described("six-pi3.toml")?;
     let alone = PlanOptions {
         offload: Some(0),
@@ -95,7 +77,7 @@ const FPS_REACHED: f64 = 0.94;
 
 #[test]
 fn one_camera_keeps_six_boards_busy() -> Result<()> {
-    let m = network("yolov2")?;
+    let m = model::shipped("yolov2")?;
     let options = PlanOptions {
         goal: Goal::Throughput,
         ..described("six-pi3.toml")?

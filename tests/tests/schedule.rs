@@ -18,7 +18,7 @@ use tessera_planner::{
 };
 use tessera_protocol::{Placement, ProgramInfo};
 use tessera_sim::timing::{self, BoardTiming, GatewayTiming, LinkTiming, Timeline};
-use tessera_tests::model;
+use tessera_tests::{model, simulated::BYTES_PER_VALUE_BYTE};
 
 /// Most that the schedule of a cluster's own placement may differ from the simulated time, as a share of that. One
 /// plan, which fills the channel, is at 13.4 %: transfers that look lost are asked for again.
@@ -32,9 +32,6 @@ const SHORT_SHARE_MAX: f64 = 0.18;
 /// It leaves out how sources and boards find each other, late tasks, and that the first rows of a transfer come in few
 /// datagrams at a time. Two plans are at 19 %; half of all are within 4 %.
 const HOME_SHARE_MAX: f64 = 0.2;
-
-/// Bytes on the channel for every byte of values: chunks have headers, and every few of them a request.
-const BYTES_PER_VALUE_BYTE: f64 = 1.05;
 
 /// A plan on so many edges.
 struct Case {

@@ -1,16 +1,12 @@
 //! Frames per second: whole frames on the simulated cluster against what the boards could compute at most, and a first
 //! frame with others behind it.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
-use tessera_plan::{graph::Darknet, placement::ANYWHERE, plan::Plan};
+use tessera_plan::{placement::ANYWHERE, plan::Plan};
 use tessera_planner::{
     cluster::{self, Cluster},
     make,
-    model::Model,
     options::{Costs, Goal, PlanOptions},
-    weights,
 };
 use tessera_sim::{
     Fault,
@@ -40,13 +36,6 @@ fn boards() -> Result<Cluster> {
     cluster.with_context(|| format!("{found:?}"))
 }
 
-fn yolov2() -> Result<Model> {
-    let cfg = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/yolov2.cfg");
-    let text = std::fs::read_to_string(cfg)?;
-    let graph = model::graph("yolov2", &text, Darknet::Alexey)?;
-    Ok(weights::without(graph))
-}
-
 fn options(goal: Goal, cameras: usize) -> Result<PlanOptions> {
     let Cluster { edges, gateway } = boards()?;
     Ok(PlanOptions {
@@ -71,7 +60,7 @@ fn stream(cluster: &SimulatedCluster, plan: &Plan, boards: usize, frames: u32) -
 
 #[test]
 fn whole_frames_reach_what_boards_can_compute() -> Result<()> {
-    let m = yolov2()?;
+    let m = model::shipped("yolov2")?;
     for cameras in [1, 6] {
         let o = options(Goal::Throughput, cameras)?;
         let plan = make::plan(&m, &o)?;
@@ -101,7 +90,7 @@ fn whole_frames_reach_what_boards_can_compute() -> Result<()> {
 /// What a frame of tiles takes with another one right behind it, for plans of one stage and of several.
 #[test]
 fn a_frame_does_not_suffer_from_the_next_one() -> Result<()> {
-    let m = yolov2()?;
+    let m = model::shipped("yolov2")?;
     let plans: [(&[usize], [usize; 2]); 3] = [
         (&[16], [3, 3]),
         (&[8, 16], [3, 2]),
@@ -133,7 +122,7 @@ fn a_frame_does_not_suffer_from_the_next_one() -> Result<()> {
 
 #[test]
 fn a_board_that_dies_with_a_frame_costs_its_lease() -> Result<()> {
-    let m = yolov2()?;
+    let m = model::shipped("yolov2")?;
     let o = options(Goal::Throughput, 1)?;
     let plan = make::plan(&m, &o)?;
     let cluster = SimulatedCluster::new(&m.graph, &plan, &o)?;

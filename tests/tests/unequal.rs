@@ -1,30 +1,18 @@
 //! Boards of different speeds: a plan for them against equal tiles that boards steal, in the simulated cluster.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
-use tessera_plan::{
-    dataflow::TaskGraph,
-    graph::Darknet,
-    plan::{Placement, Plan},
-};
+use tessera_plan::plan::{Placement, Plan};
 use tessera_planner::{
     cluster::{self, Cluster},
     make,
     model::Model,
     options::{Costs, PlanOptions},
-    refine::task_times,
-    weights,
 };
-use tessera_protocol::ProgramInfo;
-use tessera_sim::timing::{self, BoardTiming, GatewayTiming, LinkTiming, Timeline};
-use tessera_tests::model;
+use tessera_sim::timing::Timeline;
+use tessera_tests::{model, simulated::SimulatedCluster};
 
 /// Shares of a core: quotas of 9000, 4500, 4500, 4500, 2200 and 2200 us of 20 ms.
 const SHARES: [f64; 6] = [0.45, 0.225, 0.225, 0.225, 0.11, 0.11];
-
-/// Bytes on the channel for every byte of values.
-const BYTES_PER_VALUE_BYTE: f64 = 1.05;
 
 /// The boards, as `cluster.toml` describes them.
 fn boards() -> Result<Cluster> {
@@ -46,41 +34,9 @@ fn boards() -> Result<Cluster> {
     cluster.with_context(|| format!("{found:?}"))
 }
 
-fn yolov2() -> Result<Model> {
-    let cfg = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/yolov2.cfg");
-    let text = std::fs::read_to_string(cfg)?;
-    Ok(weights::without(model::graph(
-        "yolov2",
-        &text,
-        Darknet::Alexey,
-    )?))
-}
-
 /// A frame of a plan on the simulated boards.
 fn simulated(m: &Model, o: &PlanOptions, plan: &Plan) -> Result<Timeline> {
-    let info = ProgramInfo {
-        plan_hash: [0; 32],
-        model_digest: [0; 32],
-        placement: plan.dataflow.placement,
-        boards: u16::try_from(plan.dataflow.boards)?,
-        graph: TaskGraph::of(&plan.dataflow)?,
-    };
-    let board = |b| {
-        let times = task_times(&m.graph, o, plan, b);
-        BoardTiming::new(times.iter().map(|t| t.seconds).collect())
-    };
-    let boards: Vec<BoardTiming> = o.boards.iter().map(board).collect();
-    let link = o.gateway.link;
-    let links = LinkTiming {
-        shared_bits_per_s: (8.0 * link.bytes_per_s * BYTES_PER_VALUE_BYTE) as u64,
-        delay_s: link.delay_s,
-        overhead_bytes: 0,
-    };
-    let gateway = GatewayTiming {
-        tail_s: plan.estimates.seconds["tail"],
-        ..GatewayTiming::default()
-    };
-    Ok(timing::run(&info, &boards, &gateway, &links)?)
+    SimulatedCluster::new(&m.graph, plan, o)?.frame()
 }
 
 /// Equal tiles that boards steal: stages, grid, and how much faster a plan for the boards must be at least. Sixteen tiles in
@@ -98,7 +54,7 @@ const STOLEN: [(&[usize], [usize; 2], f64); 7] = [
 /// YOLOv2-608's first 16 layers by portable kernels.
 #[test]
 fn plans_for_unequal_boards_are_faster_than_stealing() -> Result<()> {
-    let m = yolov2()?;
+    let m = model::shipped("yolov2")?;
     let Cluster { edges, gateway } = boards()?;
     let o = PlanOptions {
         offload: Some(16),
@@ -142,7 +98,7 @@ fn a_board_that_slows_the_rest_is_left_out_by_name() -> Result<()> {
         gateway,
         ..PlanOptions::default()
     };
-    let plan = make::plan(&yolov2()?, &o)?;
+    let plan = make::plan(&model::shipped("yolov2")?, &o)?;
     let why = &plan.estimates.why;
     let left_out = why.iter().find(|line| line.starts_with("left out"));
     ensure!(

@@ -519,8 +519,8 @@ impl<'a> Cluster<'a> {
     /// Sends what a task has made to the boards that have asked for it before.
     fn tell_readers(&mut self, producer: usize, board: usize) {
         let graph = self.graph;
-        for k in graph.tasks[producer].consumers.iter().map(|k| k.index()) {
-            let Some((reader, _)) = self.given[k].filter(|_| self.asked[k]) else {
+        for task in graph.tasks[producer].consumers.iter().map(|k| k.index()) {
+            let Some((reader, _)) = self.given[task].filter(|_| self.asked[task]) else {
                 continue;
             };
             let hop_s = if reader == board {
@@ -528,7 +528,6 @@ impl<'a> Cluster<'a> {
             } else {
                 self.nodes[reader].hop_s.max(self.nodes[board].hop_s)
             };
-            let task = k;
             self.foresee(hop_s, Event::Made { task, producer });
         }
     }

@@ -1,0 +1,117 @@
+//! The shipped demo network: what it was trained to find, and what a node finds.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+
+use crate::{
+    bundle,
+    precision::{Found, Thing},
+    rig::NodeBinary,
+};
+
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// The folder of the network, its weights and its pictures.
+pub fn folder() -> PathBuf {
+    bundle::root().join("models/demo")
+}
+
+/// What a record says of a detection.
+#[derive(Debug, Deserialize)]
+pub struct Detected {
+    /// Number of the class.
+    pub class: usize,
+    /// Score, from 0 to 1.
+    pub score: f32,
+    /// Centre, width and height, as parts of the picture's sides.
+    #[serde(rename = "box")]
+    pub bbox: [f32; 4],
+}
+
+/// What the Python reference found, in float32: `expected.json`.
+#[derive(Debug, Deserialize)]
+pub struct Expected {
+    /// Average precision on the evaluation's pictures, by class name.
+    pub average_precision: BTreeMap<String, f64>,
+    /// The things of the shipped picture.
+    pub detections: Vec<Want>,
+}
+
+/// A thing of the shipped picture.
+#[derive(Debug, Deserialize)]
+pub struct Want {
+    /// Number of the class.
+    pub class: usize,
+    /// Score, from 0 to 1.
+    pub score: f32,
+    cx: f32,
+    cy: f32,
+    w: f32,
+    h: f32,
+}
+
+impl Want {
+    /// Centre, width and height, as [`Detected::bbox`] has them.
+    pub const fn bbox(&self) -> [f32; 4] {
+        [self.cx, self.cy, self.w, self.h]
+    }
+}
+
+/// Reads what is expected.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn expected() -> Result<Expected> {
+    let file = fs::read(folder().join("expected.json"))?;
+    Ok(serde_json::from_slice(&file)?)
+}
+
+/// A node's detections on every picture, in order.
+///
+/// # Errors
+/// When the node fails, or a picture has no record.
+pub fn detect(
+    node: &NodeBinary,
+    pictures: &[impl AsRef<Path>],
+    thresh: &str,
+) -> Result<Vec<Vec<Detected>>> {
+    let mut flags: Vec<OsString> = ["--thresh", thresh, "--nms", "0.45", "--threads", "2"]
+        .map(OsString::from)
+        .to_vec();
+    flags.push("--image".into());
+    flags.extend(pictures.iter().map(|p| p.as_ref().into()));
+    let records = node.solo_with(&flags, WITHIN)?;
+    ensure!(records.len() == pictures.len(), "{} records", records.len());
+    records
+        .iter()
+        .map(|r| Ok(serde_json::from_value(r["detections"].clone())?))
+        .collect()
+}
+
+/// A node's detections on the evaluation's pictures, as average precision takes them.
+///
+/// # Errors
+/// As [`detect`].
+pub fn evaluated(node: &NodeBinary, pictures: &[PathBuf]) -> Result<Vec<Found>> {
+    let found = detect(node, pictures, "0.005")?;
+    let each = found.into_iter().enumerate();
+    let each = each.flat_map(|(picture, boxes)| {
+        boxes.into_iter().map(move |b| Found {
+            picture,
+            score: b.score,
+            thing: Thing {
+                class: b.class,
+                bbox: b.bbox,
+            },
+        })
+    });
+    Ok(each.collect())
+}
