@@ -10,7 +10,8 @@ use tessera_planner::{
 };
 use tessera_sim::{
     Fault,
-    stream::{self, Sources, Stream},
+    stream::{Sources, Stream},
+    timing::SOURCE_START_US,
 };
 use tessera_tests::{model, simulated::SimulatedCluster};
 
@@ -143,7 +144,7 @@ fn a_board_that_dies_with_a_frame_costs_its_lease() -> Result<()> {
     let crash = Fault::Crash {
         node: run.board + 1,
     };
-    let at_us = stream::START_US + (1e6 * dies_s) as u64;
+    let at_us = SOURCE_START_US + (1e6 * dies_s) as u64;
     let line = cluster.stream(&sources, &[(at_us, crash)])?;
     let again = second(&line).context("the second frame")?;
     let [rerun] = again.tasks.as_slice() else {

@@ -59,10 +59,16 @@ pub fn described(options: &PlanOptions, plan: &Plan, folders: &[(Target, PathBuf
         gateway.name,
         match gateway_edge(options, plan) {
             None => String::new(),
-            Some((id, workers, 1)) => format!(" --workers {workers} --id {id}"),
-            Some((id, workers, threads)) => {
-                format!(" --workers {workers} --worker-threads {threads} --id {id}")
-            }
+            Some(GatewayEdge {
+                id,
+                workers,
+                threads: 1,
+            }) => format!(" --workers {workers} --id {id}"),
+            Some(GatewayEdge {
+                id,
+                workers,
+                threads,
+            }) => format!(" --workers {workers} --worker-threads {threads} --id {id}"),
         }
     )?;
     let one_tile = one_tile(plan);
@@ -89,9 +95,19 @@ pub fn described(options: &PlanOptions, plan: &Plan, folders: &[(Target, PathBuf
     insecure()
 }
 
-/// Id of the edge on the gateway's board, its workers and threads of each; `None` if the boards have none, or the plan
-/// leaves it out.
-pub fn gateway_edge(options: &PlanOptions, plan: &Plan) -> Option<(usize, usize, usize)> {
+/// The edge on the gateway's board.
+#[derive(Clone, Copy, Debug)]
+pub struct GatewayEdge {
+    /// Its id.
+    pub id: usize,
+    /// Its worker processes.
+    pub workers: usize,
+    /// Threads of each.
+    pub threads: usize,
+}
+
+/// The edge on the gateway's board; `None` if the boards have none, or the plan leaves it out.
+pub fn gateway_edge(options: &PlanOptions, plan: &Plan) -> Option<GatewayEdge> {
     let at = options.boards.iter().position(|b| b.is_gateway)?;
     let mut tiles = plan.dataflow.stages.iter().flat_map(|s| &s.tiles);
     let takes = match plan.dataflow.placement {
@@ -99,8 +115,13 @@ pub fn gateway_edge(options: &PlanOptions, plan: &Plan) -> Option<(usize, usize,
         Placement::Steal => true,
     };
     takes.then(|| {
-        let (workers, threads) = cores(plan, at + 1, &options.boards[at]);
-        (at + 1, workers, threads)
+        let id = at + 1;
+        let (workers, threads) = cores(plan, id, &options.boards[at]);
+        GatewayEdge {
+            id,
+            workers,
+            threads,
+        }
     })
 }
 

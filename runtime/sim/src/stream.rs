@@ -5,7 +5,7 @@ use super::{
     fault::ScheduledFault,
     timing::{
         BoardTiming, GatewayTiming, LinkTiming, SECONDS_MAX, SOURCE_START_US, TaskSpan,
-        TimingError, world,
+        TimingError, bytes, world,
     },
     world::World,
 };
@@ -80,7 +80,7 @@ impl Stream {
 }
 
 /// Simulates frames from their sources to their records, with `faults` at virtual times in microseconds; sources start at
-/// [`START_US`].
+/// [`SOURCE_START_US`].
 ///
 /// # Errors
 /// [`TimingError`] when inputs are invalid, or a frame does not end with detections.
@@ -104,23 +104,18 @@ pub fn run(
     }
     config.faults = faults.to_vec();
     let mut world = World::new(&config);
-    world.run_until(START_US)?;
+    world.run_until(SOURCE_START_US)?;
     if !world.run_until_finished((SECONDS_MAX * 1e6) as u64)? {
         return Err(TimingError::TooLong);
     }
-    let since_s = |us: u64| us.saturating_sub(START_US) as f64 / 1e6;
+    let since_s = |us: u64| us.saturating_sub(SOURCE_START_US) as f64 / 1e6;
     let mut list = Vec::new();
     for (id, record) in world.ledger().frames() {
         let written_us = record
             .written_us
             .filter(|_| record.heard == Some(FrameOutcome::Detections));
         let spans = world.job_spans().iter().filter(|s| s.frame == *id);
-        let tasks = spans.map(|s| TaskSpan {
-            task: s.task,
-            board: s.node - 1,
-            start_s: since_s(s.start_us),
-            end_s: since_s(s.end_us),
-        });
+        let tasks = spans.map(|s| TaskSpan::new(s, since_s));
         list.push(StreamFrame {
             source: usize::from(id.source.0) - 1,
             number: id.number.0,
@@ -130,16 +125,9 @@ pub fn run(
         });
     }
     list.sort_by(|a, b| a.written_s.total_cmp(&b.written_s));
-    let received = |k: usize| world.edge_stats(k).map_or(0, |s| s.transfer.bytes_received);
-    let edges: u64 = (1..=boards.len()).map(received).sum();
-    let of_gateway = world
-        .gateway_stats()
-        .map_or(0, |s| s.transfer.bytes_received);
+    let received = (0..=boards.len()).map(|k| bytes(&world, k).objects_received_bytes);
     Ok(Stream {
         frames: list,
-        objects_bytes: edges + of_gateway,
+        objects_bytes: received.sum(),
     })
 }
-
-/// Virtual time at which sources start, in microseconds.
-pub const START_US: u64 = SOURCE_START_US;

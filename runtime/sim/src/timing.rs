@@ -30,6 +30,7 @@
 use std::sync::Arc;
 
 use super::{
+    core::JobSpan,
     edge_spec::EdgeSpec,
     gateway_node::GatewaySpec,
     link::{Attachment, NetConfig},
@@ -69,7 +70,8 @@ pub struct LinkTiming {
     pub overhead_bytes: u64,
 }
 
-/// The span in which a board ran a task. Times are seconds since the frame entered at its source.
+/// The span in which a board ran a task. Times are seconds since the frame entered at its source; in
+/// [streams](super::stream), since the sources started.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TaskSpan {
     /// The task that ran.
@@ -145,7 +147,7 @@ pub enum TimingError {
 pub const SECONDS_MAX: f64 = 3_600.0;
 
 /// Virtual time at which the source starts: by then the other boards have joined and asked for work.
-pub(super) const SOURCE_START_US: u64 = 100_000;
+pub const SOURCE_START_US: u64 = 100_000;
 /// Virtual time between the starts of two nodes.
 const START_GAP_US: u64 = 100;
 
@@ -195,12 +197,8 @@ pub fn run(
         return Err(TimingError::TooLong);
     };
     let since_s = |us: u64| us.saturating_sub(entered_us) as f64 / 1e6;
-    let spans = world.job_spans().iter().map(|s| TaskSpan {
-        task: s.task,
-        board: s.node - 1,
-        start_s: since_s(s.start_us),
-        end_s: since_s(s.end_us),
-    });
+    let spans = world.job_spans().iter();
+    let spans = spans.map(|s| TaskSpan::new(s, since_s));
     let used = |k: usize| bytes(&world, k).minus(before[k]);
     Ok(Timeline {
         tasks: spans.collect(),
@@ -280,8 +278,20 @@ fn micros(seconds: f64) -> Result<u64, TimingError> {
     }
 }
 
+impl TaskSpan {
+    /// The span of a job; `since_s` tells seconds of a virtual time in microseconds.
+    pub(super) fn new(job: &JobSpan, since_s: impl Fn(u64) -> f64) -> Self {
+        Self {
+            task: job.task,
+            board: job.node - 1,
+            start_s: since_s(job.start_us),
+            end_s: since_s(job.end_us),
+        }
+    }
+}
+
 /// Bytes that a node has sent and received so far; node 0 is the gateway.
-fn bytes(world: &World, node: usize) -> NodeBytes {
+pub(super) fn bytes(world: &World, node: usize) -> NodeBytes {
     let stats = match node {
         0 => world.gateway_stats().map(|s| (&s.traffic, &s.transfer)),
         _ => world.edge_stats(node).map(|s| (&s.traffic, &s.transfer)),

@@ -16,6 +16,7 @@ use tessera_plan::files::{
     statistics::{EdgeStatistics, GatewayStatistics},
 };
 
+use crate::start::GatewayEdge;
 pub use inputs::Inputs;
 use inputs::name_files;
 use node::{Node, spawn};
@@ -29,8 +30,8 @@ pub struct Config<'a> {
     pub edges: Vec<EdgeProcess<'a>>,
     /// Number of sources.
     pub sources: usize,
-    /// Id and worker processes of the edge on the gateway's board; `None` for no such edge.
-    pub gateway_edge: Option<(usize, usize, usize)>,
+    /// The edge on the gateway's board; `None` for no such edge.
+    pub gateway_edge: Option<GatewayEdge>,
     /// Number of threads of the tail.
     pub threads: usize,
     /// Files from which sources make frames.
@@ -174,10 +175,10 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
         flag("--dump", d.display().to_string());
     }
-    if let Some((id, workers, threads)) = config.gateway_edge {
-        flag("--workers", workers.to_string());
-        flag("--worker-threads", threads.to_string());
-        flag("--id", id.to_string());
+    if let Some(edge) = config.gateway_edge {
+        flag("--workers", edge.workers.to_string());
+        flag("--worker-threads", edge.threads.to_string());
+        flag("--id", edge.id.to_string());
     }
     args.push("--end-cluster".into());
     let mut nodes = vec![spawn(config.gateway, "gateway".into(), &args, dir.path())?];
