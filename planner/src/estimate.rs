@@ -114,6 +114,8 @@ impl TailTime {
 pub enum Homes<'a> {
     /// Where a few schedules find them.
     Quick,
+    /// The same, if the frame then takes at most these seconds.
+    Below(f64),
     /// Where hundreds of schedules find them.
     Well,
     /// There.
@@ -123,7 +125,7 @@ pub enum Homes<'a> {
 }
 
 /// Computes the expected seconds of a frame. `times` has a list per kind of edge: the times of all tasks, in
-/// task order. A source has `in_flight` frames in flight.
+/// task order. A source has `in_flight` frames in flight. `None` only above the limit of [`Homes::Below`].
 pub fn seconds(
     tasks: &TaskGraph,
     times: &[Vec<TaskTime>],
@@ -131,12 +133,13 @@ pub fn seconds(
     o: &PlanOptions,
     homes: Homes<'_>,
     in_flight: usize,
-) -> Seconds {
+) -> Option<Seconds> {
     let kinds = Kinds::new(&o.boards);
     let of_boards: Vec<&[TaskTime]> = kinds.of.iter().map(|k| times[*k].as_slice()).collect();
     let gateway = &o.gateway;
     let first = times.first().into_iter().flatten();
     let is_whole = matches!(homes, Homes::None);
+    let tail_s = gateway.link.seconds(tail_frame_bytes(tasks)) + tail.gateway_s;
     let Placed { homes, schedule } = match o.placement {
         Placement::Home => match homes {
             // Alone, a frame runs on its source's board.
@@ -151,6 +154,9 @@ pub fn seconds(
                 )
             },
             Homes::Quick => cost::place(tasks, &o.boards, gateway, &of_boards),
+            Homes::Below(limit_s) => {
+                cost::place_below(tasks, &o.boards, gateway, &of_boards, limit_s - tail_s)?
+            }
             Homes::Well => cost::place_well(tasks, &o.boards, gateway, &of_boards),
             Homes::Given(homes) => {
                 Placed::new(tasks, &o.boards, gateway, &of_boards, homes.to_vec())
@@ -161,7 +167,6 @@ pub fn seconds(
             schedule: cost::schedule(tasks, &o.boards, gateway, &of_boards),
         },
     };
-    let tail_s = gateway.link.seconds(tail_frame_bytes(tasks)) + tail.gateway_s;
     let frames = Frames {
         tasks,
         schedule: &schedule,
@@ -175,13 +180,13 @@ pub fn seconds(
     } else {
         Pace::of_tasks(&frames, o)
     };
-    Seconds {
+    Some(Seconds {
         stages: schedule,
         homes,
         tail: tail_s,
         one_thread: first.map(|t| t.one_thread_s).sum::<f64>() + tail.one_thread_s,
         pace,
-    }
+    })
 }
 
 /// Expected seconds of a frame that the gateway computes alone.

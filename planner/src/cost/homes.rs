@@ -8,12 +8,13 @@
 //! for fewer, adds a tile for each core in turn and what boards choose that steal, times every choice by the schedule, and
 //! keeps the fastest.
 
-use std::cmp::Ordering;
-
 use rayon::prelude::*;
 use tessera_plan::dataflow::{TaskGraph, TaskId, TaskInfo};
 
-use super::{Schedule, TaskTime, schedule, schedule_at_home};
+use super::{
+    Schedule, TaskTime,
+    schedule::{Limit, Trials},
+};
 use crate::boards::Board;
 
 /// Most schedules that looking for homes may take, and most tasks in all of them together.
@@ -43,16 +44,59 @@ pub fn place(
     gateway: &Board,
     times: &[&[TaskTime]],
 ) -> Placed {
-    let timed = |homes| Placed::new(graph, boards, gateway, times, homes);
-    let stolen = schedule(graph, boards, gateway, times);
-    let stolen = stolen.runs.iter().map(|r| r.board).collect();
+    place_below(graph, boards, gateway, times, f64::INFINITY).unwrap_or_default()
+}
+
+/// Chooses homes as [`place`] does; `None` if the schedule of none of the choices takes at most `limit_s` seconds.
+///
+/// # Panics
+/// As [`place`].
+pub fn place_below(
+    graph: &TaskGraph,
+    boards: &[Board],
+    gateway: &Board,
+    times: &[&[TaskTime]],
+    limit_s: f64,
+) -> Option<Placed> {
+    place_in(&Trials::new(graph, boards, gateway, times), limit_s)
+}
+
+/// See [`place_below`].
+fn place_in(trials: &Trials<'_>, limit_s: f64) -> Option<Placed> {
+    let Trials {
+        graph,
+        boards,
+        times,
+        ..
+    } = *trials;
     let by_speed = by_speed(times);
     let counts = counts(boards.len()).into_iter();
-    let fewer = counts.map(|n| timed(of_fastest(graph, times, &by_speed[..n])));
-    let in_turn = in_turn(graph, boards, &by_speed).map(timed);
+    let fewer = counts.map(|n| of_fastest(graph, times, &by_speed[..n]));
+    let stolen = || trials.stolen().runs.iter().map(|r| r.board).collect();
+    let stolen = std::iter::once_with(stolen);
+    let in_turn = in_turn(graph, boards, &by_speed);
     // Of equals the first: more boards.
-    let all = fewer.chain([timed(stolen)]).chain(in_turn);
-    all.min_by(Placed::faster).unwrap_or_default()
+    fastest(trials, fewer.chain(stolen).chain(in_turn), None, limit_s)
+}
+
+/// The fastest choice of homes, the first of equals; `best` is the fastest so far. `None` if there is none of at most
+/// `limit_s` seconds.
+fn fastest(
+    trials: &Trials<'_>,
+    choices: impl Iterator<Item = Vec<usize>>,
+    mut best: Option<Placed>,
+    limit_s: f64,
+) -> Option<Placed> {
+    for homes in choices {
+        let best_s = best.as_ref().map_or(limit_s, |b| b.schedule.seconds);
+        let placed = Placed::below(trials, homes, Limit::seconds(best_s));
+        best = match (best, placed) {
+            (Some(best), Some(p)) if p.schedule.seconds >= best.schedule.seconds => Some(best),
+            (best, None) => best,
+            (_, better) => better,
+        };
+    }
+    best
 }
 
 /// Chooses homes as [`place`] does, and then looks further: for every number of boards, and by moving tasks one by one
@@ -66,15 +110,15 @@ pub fn place_well(
     gateway: &Board,
     times: &[&[TaskTime]],
 ) -> Placed {
-    let timed = |homes| Placed::new(graph, boards, gateway, times, homes);
+    let trials = Trials::new(graph, boards, gateway, times);
     let by_speed = by_speed(times);
     let schedules = (SCHEDULED_TASKS_MAX / graph.tasks.len().max(1)).min(SCHEDULES_MAX);
     // Without the slowest, without the two slowest, and so on.
     let fewer = (1..boards.len()).rev().take(schedules / 4);
-    let fewer = fewer.map(|n| timed(of_fastest(graph, times, &by_speed[..n])));
-    let all = std::iter::once(place(graph, boards, gateway, times)).chain(fewer);
-    let best = all.min_by(Placed::faster).unwrap_or_default();
-    improved(graph, boards.len(), best, schedules, &timed)
+    let fewer = fewer.map(|n| of_fastest(graph, times, &by_speed[..n]));
+    let placed = place_in(&trials, f64::INFINITY);
+    let best = fastest(&trials, fewer, placed, f64::INFINITY).unwrap_or_default();
+    improved(&trials, best, schedules)
 }
 
 impl Placed {
@@ -86,14 +130,14 @@ impl Placed {
         times: &[&[TaskTime]],
         homes: Vec<usize>,
     ) -> Self {
-        Self {
-            schedule: schedule_at_home(graph, boards, gateway, times, &homes),
-            homes,
-        }
+        let trials = Trials::new(graph, boards, gateway, times);
+        Self::below(&trials, homes, Limit::NONE).unwrap_or_default()
     }
 
-    fn faster(&self, other: &Self) -> Ordering {
-        self.schedule.seconds.total_cmp(&other.schedule.seconds)
+    /// The tasks at these homes, if that takes no more than `limit`.
+    fn below(trials: &Trials<'_>, homes: Vec<usize>, limit: Limit) -> Option<Self> {
+        let schedule = trials.at_home(&homes, limit)?;
+        Some(Self { homes, schedule })
     }
 
     /// What moving tasks is to lower.
@@ -103,13 +147,8 @@ impl Placed {
 }
 
 /// Moves tasks to other homes, and exchanges the homes of neighbours, while that makes the schedule faster.
-fn improved(
-    graph: &TaskGraph,
-    boards: usize,
-    mut best: Placed,
-    mut left: usize,
-    timed: &(dyn Fn(Vec<usize>) -> Placed + Sync),
-) -> Placed {
+fn improved(trials: &Trials<'_>, mut best: Placed, mut left: usize) -> Placed {
+    let (graph, boards) = (trials.graph, trials.boards.len());
     loop {
         let before = best.price();
         for task in 0..graph.tasks.len() {
@@ -119,7 +158,14 @@ fn improved(
                 None => return best,
             };
             let limit = best.price() * (1.0 - GAIN_MIN);
-            let timed: Vec<Placed> = near.into_par_iter().map(timed).collect();
+            let below = Limit {
+                price: limit,
+                channel_weight: CHANNEL_WEIGHT,
+            };
+            let near = near.into_par_iter();
+            let timed: Vec<Placed> = near
+                .filter_map(|homes| Placed::below(trials, homes, below))
+                .collect();
             let better = timed.into_iter().filter(|p| p.price() < limit);
             // Of equals the first.
             let better = better.min_by(|a, b| a.price().total_cmp(&b.price()));

@@ -7,7 +7,7 @@ mod schedule;
 mod tasks;
 
 pub use self::{
-    homes::{Placed, homes, place, place_well},
+    homes::{Placed, homes, place, place_below, place_well},
     layers::LayerTimes,
     rates::rates,
     schedule::{

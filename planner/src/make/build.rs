@@ -81,7 +81,7 @@ pub(super) fn build(
         (homes, SOURCE_FRAMES)
     };
     dataflow.frames_in_flight = in_flight;
-    let expected = estimate::seconds(&tasks, &times, tail, o, homes, in_flight);
+    let expected = estimate::seconds(&tasks, &times, tail, o, homes, in_flight).unwrap_or_default();
     let tiles = dataflow.stages.iter_mut().flat_map(|s| &mut s.tiles);
     for ((tile, task), home) in tiles.zip(&mut tasks.tasks).zip(&expected.homes) {
         tile.home = u16::try_from(*home).unwrap_or(0);

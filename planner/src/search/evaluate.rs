@@ -58,17 +58,16 @@ impl Evaluator<'_> {
     /// Schedules a plan; `None` when one of the plan's stages is impossible.
     pub fn candidate(&self, cuts: &StageCuts) -> Option<Result<Candidate, PlanError>> {
         let list = self.tiled(cuts)?;
-        Some(self.scheduled(&list, cuts, Homes::Quick))
+        self.scheduled(&list, cuts, Homes::Quick)
     }
 
     /// Schedules a plan with homes that are looked for at length.
     pub fn at_best_homes(&self, cuts: &StageCuts) -> Option<Candidate> {
         let list = self.tiled(cuts)?;
-        self.scheduled(&list, cuts, Homes::Well).ok()
+        self.scheduled(&list, cuts, Homes::Well)?.ok()
     }
 
-    /// Schedules a plan as [`Self::candidate`] does; `None` as well when computing alone says that the plan's price is
-    /// above `limit`.
+    /// Schedules a plan as [`Self::candidate`] does; `None` as well when the plan's price turns out to be above `limit`.
     pub fn candidate_below(&self, cuts: &StageCuts, limit: f64) -> Option<Candidate> {
         let list = self.tiled(cuts)?;
         let tail_s = self
@@ -85,7 +84,12 @@ impl Evaluator<'_> {
         if too_slow {
             return None;
         }
-        self.scheduled(&list, cuts, Homes::Quick).ok()
+        let homes = match self.o.goal {
+            // A frame's seconds are all of the price, or part of it.
+            Goal::Latency | Goal::FramesPerSecond(_) => Homes::Below(limit),
+            Goal::Throughput => Homes::Quick,
+        };
+        self.scheduled(&list, cuts, homes)?.ok()
     }
 
     /// Whether stages were evaluated for these boards and no others.
@@ -110,14 +114,18 @@ impl Evaluator<'_> {
             .collect()
     }
 
+    /// Schedules a plan; `None` above the limit of `homes`.
     fn scheduled(
         &self,
         list: &[Arc<TiledStage>],
         cuts: &StageCuts,
         homes: Homes<'_>,
-    ) -> Result<Candidate, PlanError> {
+    ) -> Option<Result<Candidate, PlanError>> {
         let Self { graph, o, .. } = *self;
-        let tasks = self.task_graph(list, cuts)?;
+        let tasks = match self.task_graph(list, cuts) {
+            Ok(tasks) => tasks,
+            Err(e) => return Some(Err(e)),
+        };
         let kinds = Kinds::new(&o.boards).boards.len();
         let of_kind = |k: usize| list.iter().flat_map(move |s| s.times[k].iter().copied());
         let times: Vec<Vec<TaskTime>> = (0..kinds).map(|k| of_kind(k).collect()).collect();
@@ -128,14 +136,14 @@ impl Evaluator<'_> {
         } else {
             (homes, SOURCE_FRAMES)
         };
-        let seconds = estimate::seconds(&tasks, &times, tail, o, homes, in_flight);
-        Ok(Candidate {
+        let seconds = estimate::seconds(&tasks, &times, tail, o, homes, in_flight)?;
+        Some(Ok(Candidate {
             price: price(o.goal, &seconds),
             seconds,
             redundancy: redundancy(graph, estimate::macs(&tasks), cuts.offload()),
             cuts: cuts.clone(),
             memory: limited.then(|| self.memory(list, &tasks, cuts)),
-        })
+        }))
     }
 
     fn task_graph(

@@ -7,8 +7,11 @@ use tessera_plan::dataflow::{TaskGraph, TaskId};
 use super::{
     Run, Schedule,
     channel::{Channel, Path},
+    early::Early,
     events::{Event, Events},
+    limit::{Left, Limit},
     placement::{Fetch, Objects, Placement, SOURCE},
+    reads::Reads,
     streaming::{Inputs, Rows},
 };
 use crate::{
@@ -84,7 +87,10 @@ pub(super) struct Cluster<'a> {
     gateway: &'a Board,
     times: &'a [&'a [TaskTime]],
     placement: Placement,
-    objects: Objects,
+    objects: Objects<'a>,
+    /// Empty without homes, and for programs of too many tasks.
+    early: Early,
+    left: Left,
     nodes: Vec<Node>,
     /// For every task that a board has taken: the board and the task's turn.
     given: Vec<Option<(usize, usize)>>,
@@ -111,9 +117,19 @@ impl<'a> Cluster<'a> {
         boards: &'a [Board],
         gateway: &'a Board,
         times: &'a [&'a [TaskTime]],
+        reads: &'a Reads,
         placement: Placement,
+        limit: Limit,
     ) -> Self {
         let tasks = &graph.tasks;
+        let early = match &placement {
+            Placement::Home(_) if tasks.len() <= EARLY_TASKS_MAX => Early::new(graph, boards.len()),
+            _ => Early::default(),
+        };
+        let left = match &placement {
+            Placement::Home(homes) => Left::new(boards, times, homes, limit),
+            _ => Left::new(boards, times, &[], limit),
+        };
         let media = boards.iter().chain([gateway]);
         let media = media.map(|b| (b.link.medium, b.keeps_up()));
         let node = |b: &Board| Node {
@@ -132,7 +148,9 @@ impl<'a> Cluster<'a> {
             gateway,
             times,
             placement,
-            objects: Objects::new(graph),
+            objects: Objects::new(reads),
+            early,
+            left,
             nodes: boards.iter().map(node).collect(),
             given: vec![None; tasks.len()],
             inputs: vec![Inputs::default(); tasks.len()],
@@ -152,10 +170,17 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Simulates the frame. The second value is the number of tasks that no board has taken.
-    pub fn run(mut self) -> (Schedule, usize) {
+    /// Simulates the frame. The second value is the number of tasks that no board has taken. `None` where the frame
+    /// turns out to be above the limit.
+    pub fn run(mut self) -> Option<(Schedule, usize)> {
+        if self.left.is_too_much() {
+            return None;
+        }
         self.work_appeared();
         loop {
+            if self.left.is_above(self.now_s, self.channel.busy_s) {
+                return None;
+            }
             let event_s = self.events.next_s();
             let end = self.channel.next_end();
             match (event_s, end) {
@@ -181,7 +206,7 @@ impl<'a> Cluster<'a> {
         }
         self.result.channel_s = self.channel.busy_s;
         let left = self.given.iter().filter(|g| g.is_none()).count();
-        (self.result, left)
+        Some((self.result, left))
     }
 
     fn foresee(&mut self, after_s: f64, event: Event) {
@@ -290,18 +315,10 @@ impl<'a> Cluster<'a> {
             return false;
         };
         let (node, cores) = (&self.nodes[board], self.boards[board].cores.max(1));
-        if node.jobs + usize::from(node.idle == cores) > cores || homes.len() > EARLY_TASKS_MAX {
+        if node.jobs + usize::from(node.idle == cores) > cores {
             return false;
         }
-        let coming = |task: &usize| {
-            let producers = &self.graph.tasks[*task].producers;
-            let mut given = producers.iter().map(|p| self.given[p.index()]);
-            homes[*task] == board
-                && self.given[*task].is_none()
-                && self.missing[*task] > 0
-                && given.all(|g| g.is_some())
-        };
-        let Some(task) = (0..homes.len()).find(coming) else {
+        let Some(task) = self.early.first(board) else {
             return false;
         };
         let mut producers = self.graph.tasks[task].producers.iter();
@@ -368,6 +385,9 @@ impl<'a> Cluster<'a> {
         self.ready.retain(|t| *t != task);
         self.nodes[board].jobs += 1;
         self.given[task] = Some((board, self.events.foreseen()));
+        if let Placement::Home(homes) = &self.placement {
+            self.early.taken(self.graph, homes, task);
+        }
     }
 
     /// Starts the transfers of a task's inputs to its board.
@@ -465,6 +485,7 @@ impl<'a> Cluster<'a> {
             };
             node.idle -= 1;
             let time = self.times[board][task];
+            self.left.begun(board, time.seconds);
             #[expect(clippy::cast_precision_loss, reason = "few threads")]
             let threads = time.threads as f64;
             self.result.busy_s += threads * time.seconds;
@@ -511,6 +532,7 @@ impl<'a> Cluster<'a> {
             self.result.seconds = self.result.seconds.max(self.now_s);
         }
         self.compute(board);
+        self.left.waits(board, self.now_s);
         if board != SOURCE && self.nodes[board].search == Search::Resting {
             self.ask(board, self.hops_to_source());
         }
@@ -541,6 +563,9 @@ impl<'a> Cluster<'a> {
             let k = k.index();
             self.missing[k] -= 1;
             if self.missing[k] == 0 && self.given[k].is_none() {
+                if let Placement::Home(homes) = &self.placement {
+                    self.early.remove(homes, k);
+                }
                 let at = self.ready.partition_point(|r| *r < k);
                 self.ready.insert(at, k);
             }

@@ -19,13 +19,17 @@
 
 mod channel;
 mod cluster;
+mod early;
 mod events;
+mod limit;
 mod placement;
+mod reads;
 mod streaming;
 
 use tessera_plan::dataflow::TaskGraph;
 
-use self::{cluster::Cluster, placement::Placement};
+pub(crate) use self::limit::Limit;
+use self::{cluster::Cluster, placement::Placement, reads::Reads};
 use super::tasks::TaskTime;
 use crate::boards::Board;
 
@@ -82,6 +86,70 @@ pub enum PlacementError {
     },
 }
 
+/// One frame on certain boards, whose schedules differ in where tasks run. What they have in common is made once.
+#[derive(Debug)]
+pub(super) struct Trials<'a> {
+    pub(super) graph: &'a TaskGraph,
+    pub(super) boards: &'a [Board],
+    gateway: &'a Board,
+    pub(super) times: &'a [&'a [TaskTime]],
+    reads: Reads,
+}
+
+impl<'a> Trials<'a> {
+    /// A frame of `graph` on `boards`, whose tail's inputs go to `gateway`. `times` has a slice per board: the times
+    /// of all tasks, in task order.
+    pub fn new(
+        graph: &'a TaskGraph,
+        boards: &'a [Board],
+        gateway: &'a Board,
+        times: &'a [&'a [TaskTime]],
+    ) -> Self {
+        Self {
+            graph,
+            boards,
+            gateway,
+            times,
+            reads: Reads::new(graph),
+        }
+    }
+
+    /// Boards take tasks as the boards of a cluster do that steal.
+    ///
+    /// # Panics
+    /// When there are fewer slices of times than boards, or fewer times in one than tasks.
+    pub fn stolen(&self) -> Schedule {
+        self.run(Placement::Steal, Limit::NONE)
+            .unwrap_or_default()
+            .0
+    }
+
+    /// The tasks have `homes`, a board per task: boards compute the tasks at home there, as the boards of a cluster do.
+    /// `None` where that takes more than `limit`.
+    ///
+    /// # Panics
+    /// As [`Self::stolen`], and when there are fewer homes than tasks.
+    pub fn at_home(&self, homes: &[usize], limit: Limit) -> Option<Schedule> {
+        let (schedule, _) = self.run(Placement::Home(homes.to_vec()), limit)?;
+        Some(schedule)
+    }
+
+    /// The schedule, and the number of tasks that no board has taken; `None` above the limit.
+    fn run(&self, placement: Placement, limit: Limit) -> Option<(Schedule, usize)> {
+        if self.graph.tasks.is_empty() || self.boards.is_empty() {
+            return Some((Schedule::default(), 0));
+        }
+        let Self {
+            graph,
+            boards,
+            gateway,
+            times,
+            ref reads,
+        } = *self;
+        Cluster::new(graph, boards, gateway, times, reads, placement, limit).run()
+    }
+}
+
 /// Simulates one frame on `boards` and sends the tail's inputs to `gateway`. `times` has a slice per board: the
 /// times of all tasks, in task order. Boards take tasks as the boards of a cluster do.
 ///
@@ -93,11 +161,7 @@ pub fn schedule(
     gateway: &Board,
     times: &[&[TaskTime]],
 ) -> Schedule {
-    if graph.tasks.is_empty() || boards.is_empty() {
-        return Schedule::default();
-    }
-    let cluster = Cluster::new(graph, boards, gateway, times, Placement::Steal);
-    cluster.run().0
+    Trials::new(graph, boards, gateway, times).stolen()
 }
 
 /// Simulates one frame whose tasks have `homes`, a board per task: boards compute the tasks at home there, as the
@@ -112,13 +176,8 @@ pub fn schedule_at_home(
     times: &[&[TaskTime]],
     homes: &[usize],
 ) -> Schedule {
-    if graph.tasks.is_empty() || boards.is_empty() {
-        return Schedule::default();
-    }
-    let placement = Placement::Home(homes.to_vec());
-    Cluster::new(graph, boards, gateway, times, placement)
-        .run()
-        .0
+    let trials = Trials::new(graph, boards, gateway, times);
+    trials.at_home(homes, Limit::NONE).unwrap_or_default()
 }
 
 /// Simulates one frame as [`schedule`] does, but every board computes the tasks that `orders` assigns to the
@@ -142,7 +201,8 @@ pub fn schedule_placed(
     }
     let queues = orders.iter().map(|o| o.iter().copied().collect());
     let placement = Placement::Given(queues.collect());
-    match Cluster::new(graph, boards, gateway, times, placement).run() {
+    let trials = Trials::new(graph, boards, gateway, times);
+    match trials.run(placement, Limit::NONE).unwrap_or_default() {
         (schedule, 0) => Ok(schedule),
         (_, tasks) => Err(PlacementError::NeverRun { tasks }),
     }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::streaming::Rows;
-use tessera_plan::{
-    dataflow::{ObjectKey, TaskGraph, TaskId},
-    region::Region,
+use super::{
+    reads::{Read, Reads},
+    streaming::Rows,
 };
+use tessera_plan::{dataflow::ObjectKey, region::Region};
 
 /// Policy by which boards get tasks.
 #[derive(Debug)]
@@ -20,32 +20,10 @@ pub(super) enum Placement {
     Given(Vec<VecDeque<usize>>),
 }
 
-/// The part of one object that a task reads.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Read {
-    /// The task that makes the object; `None` for the frame.
-    pub producer: Option<usize>,
-    pub bytes: u64,
-    key: ObjectKey,
-    region: Region,
-    rows: Rows,
-}
-
-impl Read {
-    /// The board that holds the object, for the board of every computed task; `None` if the object is not computed yet.
-    fn holder(&self, place: &[Option<usize>]) -> Option<usize> {
-        match self.producer {
-            None => Some(SOURCE),
-            Some(p) => place[p],
-        }
-    }
-}
-
 /// The objects that tasks read, and the boards that hold them.
 #[derive(Debug)]
-pub(super) struct Objects {
-    /// Reads of each task.
-    pub reads: Vec<Vec<Read>>,
+pub(super) struct Objects<'a> {
+    reads: &'a Reads,
     /// For each task: the board that computed the task, `None` before its end.
     pub place: Vec<Option<usize>>,
     /// Boxes of objects that a board has fetched for tasks at home there: other such tasks do not fetch them again.
@@ -74,22 +52,12 @@ pub(super) struct Split {
     pub here: u64,
 }
 
-impl Objects {
-    /// The reads of all tasks of `graph`, before any task is computed.
-    pub fn new(graph: &TaskGraph) -> Self {
-        let reads = graph.tasks.iter().zip(0..).map(|(t, id)| {
-            let read = t.needs.iter().map(|n| Read {
-                producer: n.key.task().map(TaskId::index),
-                bytes: graph.need_bytes(n) as u64,
-                key: n.key,
-                region: n.region,
-                rows: Rows::new(graph, TaskId(id), usize::from(n.input), n.region.y),
-            });
-            read.collect()
-        });
+impl<'a> Objects<'a> {
+    /// The objects of these reads, before any task is computed.
+    pub fn new(reads: &'a Reads) -> Self {
         Self {
-            reads: reads.collect(),
-            place: vec![None; graph.tasks.len()],
+            reads,
+            place: vec![None; reads.tasks()],
             fetched: BTreeMap::new(),
         }
     }
@@ -97,8 +65,8 @@ impl Objects {
     /// Bytes that `task` reads when `board` computes the task, by holder.
     pub fn split(&self, task: usize, board: usize) -> Split {
         let mut split = Split::default();
-        for r in &self.reads[task] {
-            let bytes = if r.holder(&self.place) == Some(board) {
+        for r in self.reads.of(task) {
+            let bytes = if r.holder(&self.place, SOURCE) == Some(board) {
                 &mut split.here
             } else if r.producer.is_some() {
                 &mut split.halo
@@ -129,8 +97,8 @@ impl Objects {
         wanted: impl Fn(&Read) -> bool,
     ) -> Fetch {
         let mut fetch = Fetch::default();
-        for r in self.reads[task].iter().filter(|r| wanted(r)) {
-            let Some(holder) = r.holder(&self.place).filter(|h| *h != board) else {
+        for r in self.reads.of(task).iter().filter(|r| wanted(r)) {
+            let Some(holder) = r.holder(&self.place, SOURCE).filter(|h| *h != board) else {
                 continue;
             };
             let mut bytes = r.bytes;
@@ -161,7 +129,7 @@ pub(super) const SOURCE: usize = 0;
 
 impl Placement {
     /// Picks the next task for `board` from the `ready` tasks, which ascend; `None` if the board gets no task.
-    pub fn pick(&mut self, ready: &[usize], objects: &Objects, board: usize) -> Option<usize> {
+    pub fn pick(&mut self, ready: &[usize], objects: &Objects<'_>, board: usize) -> Option<usize> {
         match self {
             Self::Steal if board == SOURCE => {
                 let elsewhere = |t: &usize| objects.split(*t, SOURCE).halo;
