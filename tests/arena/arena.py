@@ -2,17 +2,20 @@
 """Runs a plan's nodes as a slow cluster on one machine, and compares times and bytes with the plan's estimates.
 
     arena.py CRATE [--quotas 9000,4500,4500] [--gateway-quota 18000] [--rate 40300kbit] [--frames N]
-             [--sources N] [--memory] [--json FILE]
+             [--sources N] [--worker-share F] [--memory] [--json FILE]
 
 CRATE is the folder that `cargo xtask build` wrote; with several targets it has a folder for each. Edge k of plan.toml gets the k-th quota:
 microseconds of one core in every period (default: 20 ms). The gateway has a quota of its own (default: four times the mean; 0: none). The first
 `--sources` edges bring `--frames` frames each; with several frames, frames per second are printed. Needs root.
 
+--worker-share F slows kernels and leaves the network alone: the workers of each node get F of its quota, as boards have it whose kernels are 1/F
+times as slow as this machine's. In the cluster file, that is the boards' `speed`.
+
 --memory compares what each node's processes hold together (proportional set size, looked at every 20 ms) with the plan's figure. Each node then
 has copies of the program and the weights of its own, since the system counts a page that two nodes map only once. Looking takes time: times of
 such a run say little.
 """
-import argparse, json, os, shutil, signal, subprocess, tempfile, time, tomllib
+import argparse, json, os, shutil, signal, subprocess, tempfile, threading, time, tomllib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NET = os.path.join(HERE, "net.sh")
@@ -31,6 +34,43 @@ def group(name, quota, period):
     write(folder + "/cpu.cfs_period_us", period)
     write(folder + "/cpu.cfs_quota_us", quota if quota > 0 else -1)
     return folder
+
+
+class Workers(threading.Thread):
+    """Moves worker processes, as they start, into a group below their node's that has a part of its quota."""
+
+    def __init__(self, quotas, period, share):
+        super().__init__(daemon=True)
+        self.quotas, self.period, self.share, self.folders, self.ended = quotas, period, share, {}, False
+
+    def run(self):
+        while not self.ended:
+            for folder, quota in list(self.quotas.items()):
+                for pid in open(folder + "/cgroup.procs").read().split():
+                    try:
+                        words = open(f"/proc/{pid}/cmdline").read().split("\0")
+                    except OSError:
+                        continue  # the process has ended since
+                    if "worker" in words[1:5]:
+                        self.move(folder, pid, quota)
+            time.sleep(0.005)
+
+    def move(self, folder, pid, quota):
+        below = folder + "/workers"
+        if folder not in self.folders:
+            # The system takes no quota below 1000 microseconds: the period is longer instead.
+            longer = max(1.0, 1000 / (quota * self.share))
+            os.makedirs(below, exist_ok=True)
+            write(below + "/cpu.cfs_period_us", int(self.period * longer))
+            write(below + "/cpu.cfs_quota_us", int(quota * self.share * longer))
+            self.folders[folder] = below
+        write(below + "/cgroup.procs", pid)
+
+    def end(self):
+        self.ended = True
+        self.join()
+        for folder in self.folders.values():
+            write(folder + "/cpu.cfs_quota_us", -1)
 
 
 def crate_of(crate, target):
@@ -73,6 +113,7 @@ def main():
     p.add_argument("--sources", type=int, default=1)
     p.add_argument("--image", default=os.path.join(HERE, "../../models/demo/demo.png"))
     p.add_argument("--timeout", type=float, default=120)
+    p.add_argument("--worker-share", type=float)
     p.add_argument("--memory", action="store_true")
     p.add_argument("--json")
     a = p.parse_args()
@@ -90,11 +131,15 @@ def main():
     quotas = [int(q) for q in a.quotas.split(",")]
     if any(0 < q < 1000 for q in quotas):
         p.error("a quota has 1000 microseconds at least: give a longer --period")
+    if a.worker_share and a.memory:
+        p.error("--memory looks at whole nodes: leave --worker-share out")
     quotas += quotas[-1:] * (len(edges) - len(quotas))
     gateway_quota = a.gateway_quota if a.gateway_quota is not None else 4 * sum(quotas) // len(quotas)
     t = tempfile.mkdtemp(prefix="arena")
     subprocess.run([NET, "up", str(len(edges)), a.rate], check=True)
     processes, groups, named, memory = {}, [], {}, Memory()
+
+    workers = None
 
     def start(namespace, name, folder, target, args):
         command = f'echo $$ > {folder}/cgroup.procs; exec "$@"'
@@ -118,12 +163,18 @@ def main():
         start("g", "gateway", groups[0], gateway["target"], ["gateway", "--listen", "10.77.0.1:7400", "--frames", str(a.frames * a.sources),
               "--insecure-lan", "--records", t + "/records.jsonl", "--stats", t + "/gateway.json", "--threads", "2"]
               + (["--workers", str(own.get("workers", 1)), "--worker-threads", str(own.get("threads", 1)), "--id", str(own["id"])] if own else []))
+        if a.worker_share:
+            of_gateway = {groups[0]: gateway_quota} if gateway_quota > 0 else {}
+            workers = Workers(of_gateway, a.period, a.worker_share)
+            workers.start()
         time.sleep(0.5)
         before = None
         # The sources start last, when all others have joined.
         for k in [*range(a.sources, len(edges)), *reversed(range(a.sources))]:
             folder = group(f"tessera-{k}", quotas[k], a.period)
             groups.append(folder)
+            if workers and quotas[k] > 0:
+                workers.quotas[folder] = quotas[k]
             args = ["edge", "--gateway", "10.77.0.1:7400", "--id", str(k + 1), "--listen", f"10.77.0.{10 + k}:7400", "--insecure-lan",
                     "--workers", str(edges[k].get("workers", 1)), "--threads", str(edges[k].get("threads", 1)), "--stats", f"{t}/edge{k}.json"]
             if k < a.sources:
@@ -148,6 +199,8 @@ def main():
         for q in processes.values():
             if q.poll() is None:
                 q.send_signal(signal.SIGTERM)
+        if workers:
+            workers.end()
         for folder in groups:
             write(folder + "/cpu.cfs_quota_us", -1)
         for q in processes.values():
@@ -161,7 +214,7 @@ def main():
             if q.poll() is None:
                 q.kill()
         subprocess.run([NET, "down"])
-        for folder in groups:
+        for folder in [*(workers.folders.values() if workers else ()), *groups]:
             try:
                 os.rmdir(folder)
             except OSError:
