@@ -53,9 +53,6 @@ pub fn memory(
         VALUE_BYTES * list.iter().map(|s| s.floats as u64).sum::<u64>()
     };
     let arenas = VALUE_BYTES * arena.unwrap_or(0) as u64 * workers as u64;
-    // Each merged tensor has memory of its own.
-    let merged = gateway_slots(graph, GATEWAY_FRAMES).into_iter();
-    let merged = merged.map(|s| (s.bytes * s.count) as u64).sum();
     [
         ("edge.arena", arenas),
         ("edge.weights", edge_weights(graph, t)),
@@ -66,7 +63,7 @@ pub fn memory(
         ("source.picture", PICTURE_BYTES),
         ("gateway.arena", VALUE_BYTES * t.tail.arena_floats as u64),
         ("gateway.weights", packed(&tail)),
-        ("gateway.merged", merged),
+        ("gateway.merged", merged(graph)),
         ("gateway.process", GATEWAY_PROCESS_BYTES),
     ]
     .into_iter()
@@ -109,7 +106,7 @@ fn edge_weights(graph: &TaskGraph, t: &TargetPlan) -> u64 {
 }
 
 /// Values of the packed blocks that a chain reads, and of the pages around them.
-fn part_floats(chain: &Chain) -> u64 {
+pub fn part_floats(chain: &Chain) -> u64 {
     let read = |s: &Step| {
         let k = s.conv.as_ref()?;
         let block = block_floats(k.nr, k.size * k.size * k.cin, s.weights);
@@ -199,6 +196,17 @@ pub fn gateway_edge_bytes(memory: &BTreeMap<String, u64>) -> u64 {
         "gateway.edge.processes",
     ];
     sum(memory, &keys)
+}
+
+/// Bytes that the gateway needs for tasks of `graph`, with a tail whose arena and weights have `tail` bytes.
+pub fn gateway_least(graph: &TaskGraph, tail: u64) -> u64 {
+    tail + merged(graph) + GATEWAY_PROCESS_BYTES
+}
+
+/// Bytes of the tail's inputs. Each merged tensor has memory of its own.
+fn merged(graph: &TaskGraph) -> u64 {
+    let slots = gateway_slots(graph, GATEWAY_FRAMES).into_iter();
+    slots.map(|s| (s.bytes * s.count) as u64).sum()
 }
 
 /// Bytes that the gateway needs: its process, and arena, weights and merged inputs of the tail.

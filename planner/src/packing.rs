@@ -79,5 +79,7 @@ pub fn stage_floats(graph: &Graph, stage: &StageGraph, chains: &[&Chain]) -> usi
         let (nr, weights) = kernel_of(chains, *n);
         packed_floats(graph, &graph.nodes[*n], nr, weights).next_multiple_of(PAGE)
     };
-    stage.nodes.iter().map(of).sum()
+    // What adds partial sums has no weights.
+    let own = stage.nodes.iter().filter(|n| n.0 < graph.nodes.len());
+    own.map(of).sum()
 }

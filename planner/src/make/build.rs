@@ -11,12 +11,12 @@ use crate::{
     memory,
     model::Model,
     options::{PlanOptions, Target},
-    stages::{self, AxisParts, Parted, StageCuts},
+    stages::{self, AxisParts, Parted, StageCut, StageCuts},
     whole,
 };
 use tessera_plan::{
     dataflow::TaskGraph,
-    graph::{Graph, NodeIx, TensorIx},
+    graph::{Graph, TensorIx},
     limits::SOURCE_FRAMES,
     plan::{
         Board, Border, Dataflow, ElementType, Plan, SCHEMA_VERSION, Split, Tail, TargetPlan, Tensor,
@@ -154,20 +154,15 @@ fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanE
             Some(split) => split,
             None => break,
         };
-        parts.push(if cuts.channels[i] {
-            stages::cut_channels(graph, stage, grid[1], o)?
-        } else {
-            let network = stage.network(graph);
-            match (&cuts.shares[i], cuts.borders[i]) {
-                (Some(lengths), Border::Exchange) => {
-                    stages::grid_parts_at(network, stage, lengths)?
-                }
-                (Some(shares), _) => stages::grid_parts_by(network, stage, shares)?,
-                (None, _) => stages::grid_parts(network, stage, *grid, o.split)?,
-            }
-        });
+        let how = StageCut {
+            grid: *grid,
+            shares: cuts.shares[i].as_ref(),
+            border: cuts.borders[i],
+            channels: cuts.channels[i],
+        };
+        parts.push(stages::cut_stage(graph, stage, how, o)?);
         if let Some(made) = stage.sums {
-            share_sums(graph, made, stage.ranges.len(), later, &mut tail);
+            stages::share_sums(graph, made, stage.ranges.len(), later, &mut tail);
         }
     }
     Ok(Tiled {
@@ -175,28 +170,6 @@ fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanE
         parts,
         tail,
     })
-}
-
-/// Later stages and the tail read the partial sums of node `made`. Nobody gets them who has no other use for them: a
-/// dump shows what layers make.
-fn share_sums(
-    graph: &Graph,
-    made: NodeIx,
-    parts: usize,
-    later: &mut [StageGraph],
-    tail: &mut StageGraph,
-) {
-    let t = TensorIx::node(made);
-    tail.outputs.retain(|o| *o != t);
-    let mut reads = tail.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
-    if !reads.any(|i| *i == t) {
-        tail.inputs.retain(|i| *i != t);
-    }
-    for reader in later.iter_mut().chain([tail]) {
-        if reader.inputs.contains(&t) {
-            stages::read_sums(graph, reader, made, parts);
-        }
-    }
 }
 
 fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> Dataflow {
@@ -221,14 +194,10 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
     })
     .collect();
     let mut tensors = stages::boundary_tensors(graph, outputs, tail, o.stored(graph));
-    for stage in stages {
-        let partial = |t: &&mut Tensor| stage.sums.is_some_and(|n| t.id == TensorIx::node(n));
-        for t in tensors.iter_mut().filter(partial) {
-            t.parts = stage.ranges.len();
-            t.shape.c *= t.parts;
-            t.element = ElementType::F32;
-        }
-    }
+    let partial = stages
+        .iter()
+        .filter_map(|s| Some((s.sums?, s.ranges.len())));
+    stages::mark_sums(&mut tensors, partial);
     Dataflow {
         digest: hex::encode(model.digest),
         placement: o.placement,

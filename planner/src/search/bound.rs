@@ -43,8 +43,8 @@ impl Found<'_> {
         let offloads = ends.iter().filter(|end| **end > 0);
         offloads
             .map(|end| {
-                let tail = self.tails.get(graph, o, *end);
-                stages_s(o, &prefixes, *end) + tail.gateway_s()
+                let tail = self.tails.get(graph, o, *end, Vec::new());
+                stages_s(o, &prefixes, *end) + tail.time.gateway_s()
             })
             .min_by(f64::total_cmp)
     }

@@ -3,7 +3,12 @@
 
 use rayon::prelude::*;
 
-use super::{candidate::Candidate, evaluate::Evaluator, given::Given};
+use super::{
+    candidate::Candidate,
+    channels::{Form, with_form},
+    evaluate::Evaluator,
+    given::Given,
+};
 use crate::stages::{Shares, StageCuts, shares};
 use tessera_plan::plan::Border;
 
@@ -16,6 +21,10 @@ pub(super) struct Moves<'a> {
     pub points: &'a [usize],
     /// Layers behind which a stage's end may move: more than `points`.
     pub ends: &'a [usize],
+    /// Layers that stages cut by channels can have.
+    pub forms: &'a [Form],
+    /// Tasks that all edges compute at a time.
+    pub cores: usize,
     /// Whether cuts may change, and grids may.
     pub given: &'a Given,
     /// Speeds of the cores that compute a task each, in the order in which they get tiles.
@@ -60,11 +69,12 @@ impl Moves<'_> {
         if cuts.borders.contains(&Border::Exchange) {
             return list;
         }
-        if self.given.ends.as_ref().is_none_or(|ends| ends.len() == 1) && self.given.more_stages {
+        if self.given.may_cut() {
             self.other_cuts(cuts, &mut list);
         }
         if self.given.more_stages {
             self.other_grids(cuts, &mut list);
+            self.other_channels(cuts, &mut list);
         }
         list.sort_unstable();
         list.dedup();
@@ -128,12 +138,38 @@ impl Moves<'_> {
             for (grid, by_speed) in self.grids_near(cuts.grids[i]) {
                 for run in [i..i + 1, 0..i + 1, i..stages] {
                     let mut changed = cuts.clone();
-                    for k in run {
+                    for k in run.filter(|k| *k == i || !cuts.channels[*k]) {
                         changed.grids[k] = grid;
                         changed.shares[k].clone_from(&by_speed);
+                        changed.channels[k] = false;
                     }
                     list.push(changed);
                 }
+            }
+        }
+    }
+
+    /// Cuts layers by channels, in a range for each core; and what is cut by channels, in a range more or less.
+    fn other_channels(&self, cuts: &StageCuts, list: &mut Vec<StageCuts>) {
+        let free_end = self.given.ends.is_none();
+        for form in self.forms {
+            let spans = cuts.spans().zip(cuts.grids.iter().zip(&cuts.channels));
+            let same = spans
+                .filter(|(span, _)| *span == (form.first, form.end))
+                .map(|(_, how)| how)
+                .next();
+            let within = form.end <= cuts.offload() || free_end && form.first <= cuts.offload();
+            if same.is_none() && !(self.given.may_cut() && within) {
+                continue;
+            }
+            let most = form.ranges(self.cores);
+            let ranges = match same {
+                Some(([_, n], true)) => vec![n.saturating_sub(1), *n, n + 1, most],
+                _ => vec![most],
+            };
+            for n in ranges.into_iter().filter(|n| form.allows(*n)) {
+                let cut = form.cut(n, self.rates);
+                list.extend(cut.iter().map(|cut| with_form(cuts, *form, cut)));
             }
         }
     }

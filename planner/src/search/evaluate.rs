@@ -1,23 +1,21 @@
 //! Times plans that are put together from evaluated stages.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     candidate::Candidate,
-    stages::{StageKey, Stages, TiledStage},
+    stages::{StageKey, StageMemory, Stages, TiledStage},
+    tails::{Tail, Tails},
 };
 use crate::{
     boards::Kinds,
     cost::TaskTime,
     error::PlanError,
-    estimate::{self, Homes, Seconds, TailTime},
-    ftp::{StageGraph, work::redundancy},
+    estimate::{self, Homes, Seconds},
+    ftp::work::redundancy,
     memory,
     options::{Goal, PlanOptions},
-    stages::{StageCuts, boundary_tensors, stages as stages_of, wanted},
+    stages::{StageCuts, boundary_tensors, mark_sums, share_sums, stages as stages_of},
     whole,
 };
 use tessera_plan::{dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES};
@@ -33,25 +31,6 @@ pub(super) struct Evaluator<'a> {
     pub o: &'a PlanOptions,
     pub stages: &'a Stages<'a>,
     pub tails: &'a Tails,
-}
-
-/// Times of tails, by offload point.
-#[derive(Default)]
-pub(super) struct Tails(Mutex<BTreeMap<usize, TailTime>>);
-
-impl Tails {
-    /// The time of the tail behind an offload point.
-    pub fn get(&self, graph: &Graph, o: &PlanOptions, offload: usize) -> TailTime {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(time) = lock().get(&offload) {
-            return *time;
-        }
-        let wanted = wanted(graph, o.dump);
-        let tail = StageGraph::new(graph, offload, graph.layers.len(), &wanted);
-        let time = TailTime::new(graph, &tail, o);
-        lock().insert(offload, time);
-        time
-    }
 }
 
 impl Evaluator<'_> {
@@ -70,10 +49,7 @@ impl Evaluator<'_> {
     /// Schedules a plan as [`Self::candidate`] does; `None` as well when the plan's price turns out to be above `limit`.
     pub fn candidate_below(&self, cuts: &StageCuts, limit: f64) -> Option<Candidate> {
         let list = self.tiled(cuts)?;
-        let tail_s = self
-            .tails
-            .get(self.graph, self.o, cuts.offload())
-            .gateway_s();
+        let tail_s = self.tail(&list, cuts).time.gateway_s();
         let least_s: f64 = list.iter().map(|s| s.least_s).sum();
         let too_slow = match self.o.goal {
             Goal::Latency | Goal::FramesPerSecond(_) => {
@@ -99,19 +75,32 @@ impl Evaluator<'_> {
 
     /// The stages of a plan.
     pub fn tiled(&self, cuts: &StageCuts) -> Option<Vec<Arc<TiledStage>>> {
-        let grids = cuts.grids.iter().zip(cuts.shares.iter().zip(&cuts.borders));
-        let stages = cuts.spans().zip(grids);
-        stages
-            .map(|((first, end), (grid, (shares, border)))| {
-                self.stages.get(&StageKey {
-                    first,
-                    end,
-                    grid: *grid,
-                    shares: shares.clone(),
-                    border: *border,
-                })
-            })
-            .collect()
+        let (mut list, mut partial) = (Vec::new(), Vec::new());
+        for (i, (first, end)) in cuts.spans().enumerate() {
+            let sums = if partial.is_empty() {
+                Vec::new()
+            } else {
+                self.stages.reads(first, end, &partial)
+            };
+            let stage = self.stages.get(&StageKey {
+                first,
+                end,
+                grid: cuts.grids[i],
+                shares: cuts.shares[i].clone(),
+                border: cuts.borders[i],
+                channels: cuts.channels[i],
+                sums,
+            })?;
+            partial.extend(stage.partial());
+            list.push(stage);
+        }
+        Some(list)
+    }
+
+    /// The tail behind stages.
+    fn tail(&self, list: &[Arc<TiledStage>], cuts: &StageCuts) -> Arc<Tail> {
+        let partial = list.iter().filter_map(|s| s.partial()).collect();
+        self.tails.get(self.graph, self.o, cuts.offload(), partial)
     }
 
     /// Schedules a plan; `None` above the limit of `homes`.
@@ -129,8 +118,8 @@ impl Evaluator<'_> {
         let kinds = Kinds::new(&o.boards).boards.len();
         let of_kind = |k: usize| list.iter().flat_map(move |s| s.times[k].iter().copied());
         let times: Vec<Vec<TaskTime>> = (0..kinds).map(|k| of_kind(k).collect()).collect();
-        let tail = self.tails.get(graph, o, cuts.offload());
-        let limited = o.memory_bytes().is_some();
+        let tail = self.tail(list, cuts).time;
+        let limited = o.memory_bytes().is_some() || o.gateway.memory_bytes.is_some();
         let (homes, in_flight) = if whole::is_whole(graph, cuts, o) {
             (Homes::None, whole::frames_in_flight(o))
         } else {
@@ -139,10 +128,10 @@ impl Evaluator<'_> {
         let seconds = estimate::seconds(&tasks, &times, tail, o, homes, in_flight)?;
         Some(Ok(Candidate {
             price: price(o.goal, &seconds),
+            memory: limited.then(|| self.memory(list, &tasks, (cuts, &seconds.homes))),
             seconds,
             redundancy: redundancy(graph, estimate::macs(&tasks), cuts.offload()),
             cuts: cuts.clone(),
-            memory: limited.then(|| self.memory(list, &tasks, cuts)),
         }))
     }
 
@@ -151,9 +140,15 @@ impl Evaluator<'_> {
         list: &[Arc<TiledStage>],
         cuts: &StageCuts,
     ) -> Result<TaskGraph, PlanError> {
-        let (_, tail) = stages_of(self.graph, &cuts.ends, self.o.dump)?;
+        let (_, mut tail) = stages_of(self.graph, &cuts.ends, self.o.dump)?;
+        let partial = || list.iter().filter_map(|s| s.partial());
+        for (made, parts) in partial() {
+            share_sums(self.graph, made, parts, &mut [], &mut tail);
+        }
         let outputs = list.iter().map(|s| s.data.outputs.as_slice());
-        let tensors = boundary_tensors(self.graph, outputs, &tail, self.o.stored(self.graph));
+        let elements = self.o.stored(self.graph);
+        let mut tensors = boundary_tensors(self.graph, outputs, &tail, elements);
+        mark_sums(&mut tensors, partial());
         let stages = list.iter().map(|s| &s.data);
         Ok(TaskGraph::of_stages(&tensors, stages, &tail.inputs)?)
     }
@@ -165,19 +160,24 @@ impl Evaluator<'_> {
             let needed = || {
                 let list = self.tiled(&c.cuts)?;
                 let tasks = self.task_graph(&list, &c.cuts).ok()?;
-                Some(self.memory(&list, &tasks, &c.cuts))
+                Some(self.memory(&list, &tasks, (&c.cuts, &c.seconds.homes)))
             };
             needed().unwrap_or((0, u64::MAX))
         })
     }
 
-    fn memory(&self, list: &[Arc<TiledStage>], tasks: &TaskGraph, cuts: &StageCuts) -> (u64, u64) {
+    fn memory(
+        &self,
+        list: &[Arc<TiledStage>],
+        tasks: &TaskGraph,
+        (cuts, homes): (&StageCuts, &[usize]),
+    ) -> (u64, u64) {
         // Of whole frames, as many are in flight as there is memory for.
         let is_whole = whole::is_whole(self.graph, cuts, self.o);
         let in_flight = if is_whole { 1 } else { SOURCE_FRAMES };
         let needs: Vec<_> = list.iter().map(|s| self.stages.memory(s)).collect();
         let arena = needs.iter().map(|m| m.arena).max().unwrap_or(0);
-        let weights: u64 = needs.iter().map(|m| m.weights).sum();
+        let weights = needs.iter().map(|m| m.weights).sum::<u64>() + most_parts(&needs, homes);
         let kinds = Kinds::new(&self.o.boards);
         let needed: Vec<u64> = (kinds.boards.iter())
             .map(|b| {
@@ -192,9 +192,36 @@ impl Evaluator<'_> {
                 arena * workers as u64 + weights + objects + processes
             })
             .collect();
+        // A tail's chain is built for its memory, so only where that is limited.
+        let gateway = match self.o.gateway.memory_bytes {
+            Some(_) => {
+                let tail = self.tail(list, cuts);
+                memory::gateway_least(tasks, tail.memory(self.graph, self.o))
+            }
+            None => 0,
+        };
         let boards = self.o.boards.iter().zip(&kinds.of);
-        memory::tightest(boards.map(|(b, kind)| (needed[*kind], b.memory_bytes)))
+        let edges = boards.map(|(b, kind)| {
+            let beside = if b.is_gateway { gateway } else { 0 };
+            (needed[*kind] + beside, b.memory_bytes)
+        });
+        let limited = self.o.gateway.memory_bytes.map(|l| (gateway, Some(l)));
+        memory::tightest(edges.chain(limited))
     }
+}
+
+/// Bytes of the weights of stages cut by channels, on the board that reads most of them.
+fn most_parts(needs: &[&StageMemory], homes: &[usize]) -> u64 {
+    let mut of_homes: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut first = 0;
+    for m in needs {
+        for (task, bytes) in (first..).zip(&m.parts) {
+            let home = homes.get(task).copied().unwrap_or(0);
+            *of_homes.entry(home).or_insert(0) += bytes;
+        }
+        first += m.tiles;
+    }
+    of_homes.into_values().max().unwrap_or(0)
 }
 
 /// What a goal minimises.

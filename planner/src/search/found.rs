@@ -1,9 +1,7 @@
 //! Possible plans, as the search found them.
 
 use super::{
-    candidate::Candidate,
-    evaluate::{Evaluator, Tails},
-    stages::Stages,
+    candidate::Candidate, channels::Form, evaluate::Evaluator, stages::Stages, tails::Tails,
 };
 use crate::{error::PlanError, options::PlanOptions};
 use tessera_plan::graph::Graph;
@@ -19,6 +17,8 @@ pub(crate) struct Found<'a> {
     pub(super) points: Vec<usize>,
     /// Layers behind which a stage's end may move: more than those.
     pub(super) ends: Vec<usize>,
+    /// Layers that stages cut by channels can have.
+    pub(super) forms: Vec<Form>,
     /// Speeds of the edges' cores, in the order in which they get tiles.
     pub(super) rates: Vec<f64>,
 }

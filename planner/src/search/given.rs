@@ -24,6 +24,11 @@ impl Given {
         }
     }
 
+    /// Whether the search may cut a stage in two.
+    pub fn may_cut(&self) -> bool {
+        self.more_stages && self.ends.as_ref().is_none_or(|ends| ends.len() == 1)
+    }
+
     /// Whether the gateway may compute everything: neither a grid nor a stage was asked for.
     pub fn gateway_alone(&self) -> bool {
         self.more_stages && self.ends.is_none()

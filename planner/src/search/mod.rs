@@ -5,20 +5,22 @@
 //!    lists that are cheapest by rough costs (`paths`). `stages` evaluates every stage once, when a plan first has it.
 //! 3. [`crate::cost::schedule`] times all of these plans (`evaluate`), and the plan without stages if flags ask for
 //!    neither a grid nor a stage: the gateway can always compute everything.
-//! 4. `climb` improves the best of several sorts of plans step by step: stages get other ends and grids of their own, and,
-//!    where boards differ, tiles by speed.
-//! 5. `borders` adds the best plans with halos that are exchanged.
-//! 6. The best plans get homes that are looked for at length.
-//! 7. `choice` takes the best plan whose built form keeps the memory limit, or a plan with fewer stages that is at
+//! 4. `channels` makes plans of these whose late layers are cut by output channels.
+//! 5. `climb` improves the best of several sorts of plans step by step: stages get other ends and grids of their own,
+//!    stages cut by channels come and go, and, where boards differ, tiles and ranges by speed.
+//! 6. `borders` adds the best plans with halos that are exchanged.
+//! 7. The best plans get homes that are looked for at length.
+//! 8. `choice` takes the best plan whose built form keeps the memory limit, or a plan with fewer stages that is at
 //!    most 1 % slower: the model is too inexact for so small a gain to pay for a boundary. The one-stage plans are always
 //!    among the timed plans, so the choice is at most 1 % slower than the best one-stage plan.
-//! 8. `bound` says what no plan can beat, `what_if` what other boards and links would bring; `why` puts it into words.
+//! 9. `bound` says what no plan can beat, `what_if` what other boards and links would bring; `why` puts it into words.
 //!
 //! The result does not depend on the number of threads: every list has a fixed order.
 
 mod borders;
 mod bound;
 mod candidate;
+mod channels;
 mod choice;
 mod climb;
 mod evaluate;
@@ -28,6 +30,7 @@ mod given;
 mod paths;
 mod points;
 mod stages;
+mod tails;
 mod what_if;
 mod why;
 
@@ -36,8 +39,9 @@ use rayon::prelude::*;
 use self::{
     candidate::Candidate,
     climb::{Moves, climb},
-    evaluate::{Evaluator, Tails},
+    evaluate::Evaluator,
     stages::Stages,
+    tails::Tails,
 };
 pub(crate) use self::{choice::Choice, found::Found, given::Given, why::asked};
 use crate::{cost, error::PlanError, options::PlanOptions, stages::StageCuts};
@@ -75,6 +79,7 @@ pub(crate) fn candidates<'a>(
         tails: Tails::default(),
         ends: points::offloads(graph, &points),
         points,
+        forms: Vec::new(),
         rates: cost::rates(graph, o),
     };
     let mut plans = first::plans(o, given, &found.stages, &lists, &found.points);
@@ -84,13 +89,21 @@ pub(crate) fn candidates<'a>(
             .for_each(|cuts| cuts.by_speed(&found.rates)),
         _ => plans.extend(first::by_speed(&plans, found.rates_of_tiles())),
     }
-    let (timed, refusal) = timed(&found.evaluator(), &plans);
-    found.add(timed);
+    let (of_tiles, refusal) = timed(&found.evaluator(), &plans);
+    found.add(of_tiles);
     if found.list.is_empty() {
         return Err(found.nothing(refusal));
     }
     if rival.is_some_and(|price| found.list[0].price > RIVAL_MAX * price) {
         return Ok(found);
+    }
+    if given.more_stages {
+        found.forms = channels::forms(graph, o);
+    }
+    if given.may_cut() {
+        let plans = found.with_channels();
+        let by_channels = timed(&found.evaluator(), &plans).0;
+        found.add(by_channels);
     }
     let climbed = found.climbed(given);
     found.add(climbed);
@@ -120,7 +133,7 @@ fn timed(evaluator: &Evaluator<'_>, plans: &[StageCuts]) -> (Vec<Candidate>, Opt
 
 impl Found<'_> {
     /// What the best plans of several sorts become by climbing: of all plans, of those with one stage, with several,
-    /// and with few tiles.
+    /// with few tiles, with tiles by speed, and with stages cut by channels.
     fn climbed(&self, given: &Given) -> Vec<Candidate> {
         let moves = self.moves(given);
         let few = self.o.cores().div_ceil(2);
@@ -134,6 +147,9 @@ impl Found<'_> {
             self.list.iter().find(|c| staged(c) && stages(c) > 1),
             self.list.iter().find(|c| staged(c) && largest(c) <= few),
             self.list.iter().find(|c| staged(c) && by_speed(c)),
+            self.list
+                .iter()
+                .find(|c| staged(c) && channels::has_channels(c)),
         ]
         .into_iter()
         .flatten()
@@ -174,6 +190,8 @@ impl Found<'_> {
         Moves {
             points: &self.points,
             ends: &self.ends,
+            forms: &self.forms,
+            cores: self.o.cores(),
             given,
             rates: self.rates_of_tiles(),
             parts_max: PARTS_MAX,

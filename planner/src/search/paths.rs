@@ -74,6 +74,8 @@ pub(super) fn cheapest(
                 grid,
                 shares: None,
                 border: Border::Recompute,
+                channels: false,
+                sums: Vec::new(),
             };
             let Some(stage) = stages.get(&key) else {
                 continue;

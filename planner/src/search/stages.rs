@@ -12,14 +12,14 @@ use crate::{
     cost::{self, LayerTimes, TaskTime},
     error::PlanError,
     ftp::{Axis, StageGraph},
-    memory::VALUE_BYTES,
+    memory::{VALUE_BYTES, part_floats},
     options::PlanOptions,
     packing,
-    stages::{self, AxisParts, Shares},
+    stages::{self, AxisParts, Shares, StageCut},
 };
 use tessera_plan::{
-    graph::{Graph, TensorIx},
-    plan::{Border, Split, Stage},
+    graph::{Graph, NodeIx, TensorIx},
+    plan::{Border, Chain, Split, Stage},
     region::Region,
 };
 
@@ -43,13 +43,27 @@ pub(super) struct TiledStage {
     memory: OnceLock<StageMemory>,
 }
 
+impl TiledStage {
+    /// The convolution of which the stage makes partial sums, and how many parts.
+    pub fn partial(&self) -> Option<Partial> {
+        Some((self.graph.sums?, self.graph.ranges.len()))
+    }
+}
+
+/// A convolution of which partial sums travel, and the number of parts.
+pub(super) type Partial = (NodeIx, usize);
+
 /// Memory that a stage takes on an edge.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct StageMemory {
     /// Bytes of the largest tile's arena: a lower bound of the stage's arena.
     pub arena: u64,
-    /// Bytes of the stage's packed weights.
+    /// Bytes of the stage's packed weights, if all tiles read all of them.
     pub weights: u64,
+    /// Of a stage that is cut by channels: bytes of the weights that each tile reads.
+    pub parts: Vec<u64>,
+    /// Number of tiles.
+    pub tiles: usize,
 }
 
 /// What tells stages apart.
@@ -60,7 +74,14 @@ pub(super) struct StageKey {
     pub grid: [usize; 2],
     pub shares: Option<Shares>,
     pub border: Border,
+    /// Whether the grid's columns are ranges of channels.
+    pub channels: bool,
+    /// What the stage reads in partial sums.
+    pub sums: Vec<Partial>,
 }
+
+/// A stage and its cut axes.
+type Cut = (Arc<StageGraph>, [Arc<AxisParts>; 2]);
 
 /// An axis of a stage that is cut in parts of these shares, or in so many parts, for such a border.
 type AxisKey = (usize, usize, bool, usize, Vec<u64>, Border);
@@ -123,11 +144,12 @@ impl<'a> Stages<'a> {
         made.ok()
     }
 
-    /// Number of stages so far that are impossible, and why one of them is: the one that ends last.
+    /// Number of stages of tiles so far that are impossible, and why one of them is: the one that ends last.
     pub fn refused(&self) -> (usize, Option<PlanError>) {
         let known = self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
         let refused: BTreeMap<(usize, &StageKey), &PlanError> = known
             .iter()
+            .filter(|(key, _)| !key.channels)
             .filter_map(|(key, made)| Some(((key.end, key), made.as_ref().err()?)))
             .collect();
         let why = refused.values().next_back().map(|e| (*e).clone());
@@ -135,27 +157,51 @@ impl<'a> Stages<'a> {
     }
 
     /// Memory of a stage: its largest chain is built for it, so it is known only when asked for.
-    pub fn memory(&self, stage: &TiledStage) -> StageMemory {
-        *stage.memory.get_or_init(|| {
+    pub fn memory<'b>(&self, stage: &'b TiledStage) -> &'b StageMemory {
+        stage.memory.get_or_init(|| {
+            let (graph, layers) = (self.graph, &*stage.graph);
             let [ys, xs] = [&*stage.axes[0], &*stage.axes[1]];
+            let sums = layers.sums.map(|n| (n, stages::longest(graph, layers)));
             let how = How {
-                network: self.graph,
+                network: layers.network(graph),
                 filters: None,
-                sums: None,
+                sums: sums.as_ref().map(|(n, g)| (*n, g)),
                 kernels: self.o.kernels_for(self.o.target()),
                 rows: self.o.rows,
                 apart: &BTreeSet::new(),
-                team: stages::team(&stage.graph, [ys, xs], self.o.team()),
-                elements: self.o.stored(self.graph),
+                team: stages::team(layers, [ys, xs], self.o.team()),
+                elements: self.o.stored(graph),
             };
             let at = [(ys, longest(ys)), (xs, longest(xs))];
-            let chain = stages::tile_chain(self.graph, &stage.graph, "", at, how);
-            let floats = packing::stage_floats(self.graph, &stage.graph, &[&chain]);
+            let chains = stages::narrowed(graph, layers).into_iter().map(|part| {
+                let filters = part.filters;
+                stages::tile_chain(&part.graph, layers, "", at, How { filters, ..how })
+            });
+            let chains: Vec<Chain> = chains.collect();
+            let arena = chains.iter().map(|c| c.arena_floats).max().unwrap_or(0);
+            let (mut weights, mut parts) = (0, Vec::new());
+            if layers.ranges.is_empty() {
+                let chains: Vec<&Chain> = chains.iter().collect();
+                weights = VALUE_BYTES * packing::stage_floats(graph, layers, &chains) as u64;
+            } else {
+                parts.extend(chains.iter().map(|c| VALUE_BYTES * part_floats(c)));
+            }
             StageMemory {
-                arena: VALUE_BYTES * chain.arena_floats as u64,
-                weights: VALUE_BYTES * floats as u64,
+                arena: VALUE_BYTES * arena as u64,
+                weights,
+                parts,
+                tiles: stage.data.tiles.len(),
             }
         })
+    }
+
+    /// Those of `partial` that layers `first..end` read.
+    pub fn reads(&self, first: usize, end: usize, partial: &[Partial]) -> Vec<Partial> {
+        let Ok(stage) = self.stage_graph(first, end) else {
+            return Vec::new();
+        };
+        let read = |p: &&Partial| stage.inputs.contains(&TensorIx::node(p.0));
+        partial.iter().filter(read).copied().collect()
     }
 
     fn stage_graph(&self, first: usize, end: usize) -> Result<Arc<StageGraph>, PlanError> {
@@ -183,20 +229,47 @@ impl<'a> Stages<'a> {
         })
     }
 
-    fn tiled(&self, key: &StageKey) -> Result<TiledStage, PlanError> {
-        let (graph, o, grid) = (self.graph, self.o, key.grid);
+    /// A stage and its axes, which other grids share.
+    fn of_axes(&self, key: &StageKey, split: Split) -> Result<Cut, PlanError> {
         let stage = self.stage_graph(key.first, key.end)?;
-        let split = match (&key.shares, key.border) {
-            (Some(_), Border::Recompute) => Split::Speed,
-            _ => o.split,
-        };
-        stages::check_grid(graph, &stage, grid, split)?;
+        stages::check_grid(self.graph, &stage, key.grid, split)?;
         let axis = |axis| self.axis(&stage, key, axis);
         let (Some(ys), Some(xs)) = (axis(Axis::Y), axis(Axis::X)) else {
             return Err(PlanError::Tiles {
-                grid,
+                grid: key.grid,
                 largest: [1, 1],
             });
+        };
+        Ok((stage, [ys, xs]))
+    }
+
+    /// A stage that is cut by channels, or reads partial sums, and its axes.
+    fn of_its_own(&self, key: &StageKey) -> Result<Cut, PlanError> {
+        let mut stage = (*self.stage_graph(key.first, key.end)?).clone();
+        for (made, parts) in &key.sums {
+            stages::read_sums(self.graph, &mut stage, *made, *parts);
+        }
+        let how = StageCut {
+            grid: key.grid,
+            shares: key.shares.as_ref(),
+            border: key.border,
+            channels: key.channels,
+        };
+        let axes = stages::cut_stage(self.graph, &mut stage, how, self.o)?;
+        Ok((Arc::new(stage), axes.map(Arc::new)))
+    }
+
+    fn tiled(&self, key: &StageKey) -> Result<TiledStage, PlanError> {
+        let (graph, o, grid) = (self.graph, self.o, key.grid);
+        let split = match (&key.shares, key.border) {
+            _ if key.channels => Split::Channels,
+            (Some(_), Border::Recompute) => Split::Speed,
+            _ => o.split,
+        };
+        let (stage, [ys, xs]) = if key.channels || !key.sums.is_empty() {
+            self.of_its_own(key)?
+        } else {
+            self.of_axes(key, split)?
         };
         let data = stages::stage_data(graph, &stage, grid, (split, key.border), [&ys, &xs]);
         let times: Vec<Vec<TaskTime>> = (self.kinds.boards.iter())

@@ -186,7 +186,8 @@ pub fn tail_spec<'a>(tail: &'a StageGraph, [y, x]: &'a [Trace; 2]) -> ChainSpec<
     }
 }
 
-fn tail_chain(graph: &Graph, tail: &StageGraph, how: How<'_>) -> Chain {
+/// The chain of a tail.
+pub fn tail_chain(graph: &Graph, tail: &StageGraph, how: How<'_>) -> Chain {
     let network = tail.network(graph);
     let how = How { network, ..how };
     let whole = whole_maps(network, tail);

@@ -5,8 +5,14 @@ use std::collections::BTreeSet;
 use super::{
     chains::tile_chain,
     parts::{AxisParts, grid_parts},
+    shares::Shares,
 };
-use crate::{chain::How, error::PlanError, ftp::StageGraph, options::PlanOptions};
+use crate::{
+    chain::How,
+    error::PlanError,
+    ftp::{StageGraph, cuts::even},
+    options::PlanOptions,
+};
 use tessera_plan::{
     graph::{Graph, NodeIx, Op, TensorIx},
     kernel::vector,
@@ -15,32 +21,69 @@ use tessera_plan::{
     region::Span,
 };
 
-/// Cuts a stage to `parts` ranges of channels, whole packed blocks each; returns the rows and columns of its tiles,
-/// which are whole.
+/// How a stage can be cut by channels.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    /// The rows and columns of its tiles, which are whole.
+    axes: [AxisParts; 2],
+    /// The convolution whose input channels the ranges are, if there are two.
+    sums: Option<NodeIx>,
+    /// Channels of a packed block.
+    block: usize,
+    /// Channels that are cut.
+    channels: usize,
+}
+
+impl Blocks {
+    /// The blocks of a stage's channels.
+    ///
+    /// # Errors
+    /// When the stage is no convolution with pools and perhaps a second convolution.
+    pub fn new(graph: &Graph, stage: &StageGraph, o: &PlanOptions) -> Result<Self, PlanError> {
+        let layers = [stage.first_layer, stage.end_layer.saturating_sub(1)];
+        let (conv, sums) = convolutions(graph, stage).ok_or(PlanError::NoChannels { layers })?;
+        let axes = grid_parts(stage.network(graph), stage, [1, 1], Split::Channels)?;
+        let mut block = block(graph, stage, conv, &axes, o);
+        if sums.is_some() {
+            // Winograd's kernels take input channels in whole vectors.
+            let vectors = o.targets().into_iter().map(|t| vector(t.kernels()));
+            block = vectors.fold(block, least_common_multiple);
+        }
+        Ok(Self {
+            axes,
+            sums,
+            block,
+            channels: graph.nodes[conv].shape.c,
+        })
+    }
+
+    /// True if a second convolution adds up what the ranges give.
+    pub const fn is_pair(&self) -> bool {
+        self.sums.is_some()
+    }
+
+    /// The largest number of ranges.
+    pub fn most(&self) -> usize {
+        self.channels.div_ceil(self.block).min(STAGE_TILES_MAX)
+    }
+}
+
+/// Cuts a stage to `parts` ranges of channels, whole packed blocks each, in proportion to `shares` if there are any;
+/// returns the rows and columns of its tiles, which are whole.
 ///
 /// # Errors
 /// When the stage is no convolution with pools and perhaps a second convolution, or has fewer blocks than parts.
 pub fn cut_channels(
     graph: &Graph,
     stage: &mut StageGraph,
-    parts: usize,
+    (parts, shares): (usize, Option<&Shares>),
     o: &PlanOptions,
 ) -> Result<[AxisParts; 2], PlanError> {
     let layers = [stage.first_layer, stage.end_layer.saturating_sub(1)];
-    let (conv, sums) = convolutions(graph, stage).ok_or(PlanError::NoChannels { layers })?;
-    let network = stage.network(graph);
-    let axes = grid_parts(network, stage, [1, 1], Split::Channels)?;
-    let (mut block, cout) = (
-        block(graph, stage, conv, &axes, o),
-        graph.nodes[conv].shape.c,
-    );
-    if sums.is_some() {
-        // Winograd's kernels take input channels in whole vectors.
-        let vectors = o.targets().into_iter().map(|t| vector(t.kernels()));
-        block = vectors.fold(block, least_common_multiple);
-    }
+    let by_blocks = Blocks::new(graph, stage, o)?;
+    let (block, cout) = (by_blocks.block, by_blocks.channels);
     let blocks = cout.div_ceil(block);
-    if !(1..=blocks.min(STAGE_TILES_MAX)).contains(&parts) {
+    if !(1..=by_blocks.most()).contains(&parts) {
         return Err(PlanError::FewChannels {
             layers,
             parts,
@@ -48,12 +91,15 @@ pub fn cut_channels(
             block,
         });
     }
-    let end = |part: usize| (part * blocks / parts * block).min(cout);
-    stage.ranges = (0..parts)
-        .map(|part| Span::new(end(part), end(part + 1)))
-        .collect();
-    stage.sums = sums;
-    Ok(axes)
+    let ends: Vec<usize> = match shares {
+        Some([_, shares]) if shares.len() == parts => even(blocks, shares),
+        _ => (0..=parts).map(|part| part * blocks / parts).collect(),
+    };
+    let at = |end: usize| (end * block).min(cout);
+    let ranges = ends.windows(2).map(|w| Span::new(at(w[0]), at(w[1])));
+    stage.ranges = ranges.collect();
+    stage.sums = by_blocks.sums;
+    Ok(by_blocks.axes)
 }
 
 /// The convolution whose output channels are cut, and perhaps a second one whose input channels these are. There is

@@ -10,7 +10,7 @@ pub struct StageCuts {
     pub ends: Vec<usize>,
     /// Rows and columns of each stage's tiles.
     pub grids: Vec<[usize; 2]>,
-    /// Shares of each stage's rows and columns, if they differ. With [`Border::Exchange`], the rows and columns of the
+    /// Shares of each stage's rows and columns (or ranges of channels), if they differ. With [`Border::Exchange`], the rows and columns of the
     /// coarsest output themselves.
     pub shares: Vec<Option<Shares>>,
     /// Whether each stage's tiles are ranges of channels: as many as its grid has columns.
@@ -40,11 +40,10 @@ impl StageCuts {
         }
     }
 
-    /// Gives tiles shares by `rates`, one for each tile, where a grid has no more tiles than there are rates and the
-    /// rates differ.
+    /// Gives tiles and ranges of channels shares by `rates`, one for each, where a stage has no more of them than there are
+    /// rates and the rates differ.
     pub fn by_speed(&mut self, rates: &[f64]) {
-        let stages = self.grids.iter().zip(&self.channels);
-        let by_speed = stages.map(|(grid, channels)| shares(rates, *grid).filter(|_| !channels));
+        let by_speed = self.grids.iter().map(|grid| shares(rates, *grid));
         self.shares = by_speed.collect();
     }
 

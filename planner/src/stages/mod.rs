@@ -2,6 +2,7 @@
 
 mod chains;
 mod channels;
+mod cut;
 mod cuts;
 mod exchange;
 mod parts;
@@ -11,15 +12,16 @@ mod split;
 mod tiles;
 
 pub use self::{
-    chains::{Parted, tail_spec, team, tile_chain, tile_spec, whole_maps},
-    channels::cut_channels,
+    chains::{Parted, tail_chain, tail_spec, team, tile_chain, tile_spec, whole_maps},
+    channels::Blocks,
+    cut::{StageCut, cut_stage},
     cuts::{StageCuts, grid_name},
     exchange::{exchanged, exchanged_parts},
     parts::{
         AxisParts, check_grid, grid_parts, grid_parts_at, grid_parts_by, of_cut, parts, parts_at,
         parts_by,
     },
-    ranges::{Narrowed, narrowed, read_sums},
+    ranges::{Narrowed, longest, mark_sums, narrowed, read_sums, share_sums},
     shares::{Shares, shares},
     split::{stages, wanted},
     tiles::{boundary_tensors, stage_data},

@@ -13,7 +13,7 @@ use std::{borrow::Cow, sync::Arc};
 use crate::ftp::StageGraph;
 use tessera_plan::{
     graph::{Activation, Graph, NodeIx, Op, TensorIx},
-    plan::Chain,
+    plan::{Chain, ElementType, Tensor},
     region::Span,
 };
 
@@ -100,6 +100,40 @@ pub fn read_sums(graph: &Graph, stage: &mut StageGraph, made: NodeIx, parts: usi
     network.nodes[made].shape.c *= parts;
     stage.nodes.insert(0, added);
     stage.own = Some(Arc::new(network));
+}
+
+/// Later stages and the tail read the partial sums of node `made`. Nobody gets them who has no other use for them: a
+/// dump shows what layers make.
+pub fn share_sums(
+    graph: &Graph,
+    made: NodeIx,
+    parts: usize,
+    later: &mut [StageGraph],
+    tail: &mut StageGraph,
+) {
+    let t = TensorIx::node(made);
+    tail.outputs.retain(|o| *o != t);
+    let mut reads = tail.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+    if !reads.any(|i| *i == t) {
+        tail.inputs.retain(|i| *i != t);
+    }
+    for reader in later.iter_mut().chain([tail]) {
+        if reader.inputs.contains(&t) {
+            read_sums(graph, reader, made, parts);
+        }
+    }
+}
+
+/// Partial sums travel part behind part, as float32: `partial` has the nodes and the number of parts of each.
+pub fn mark_sums(tensors: &mut [Tensor], partial: impl IntoIterator<Item = (NodeIx, usize)>) {
+    for (made, parts) in partial {
+        let of_node = |t: &&mut Tensor| t.id == TensorIx::node(made);
+        for t in tensors.iter_mut().filter(of_node) {
+            t.parts = parts;
+            t.shape.c *= parts;
+            t.element = ElementType::F32;
+        }
+    }
 }
 
 /// Gives the steps that add partial sums their nodes of the plan's network.
