@@ -296,13 +296,19 @@ fn traffic(d: &Dataflow, tasks: &TaskGraph, expected: &Schedule) -> BTreeMap<Str
         map.extend(outputs.map(|(i, bytes)| (format!("expected.stage{i}"), *bytes)));
     }
     let sharing = frame_bytes(tasks) + inputs(0) + results;
-    let travels = expected.frame_bytes + expected.halo_bytes + results;
+    // What the gateway's own board makes need not travel to it. Without stages, the picture itself does.
+    let to_gateway = if expected.runs.is_empty() {
+        results
+    } else {
+        expected.result_bytes
+    };
+    let travels = expected.frame_bytes + expected.halo_bytes + to_gateway;
     for (key, bytes) in [
         ("results", results),
         ("work_sharing", sharing),
         ("expected.frame", expected.frame_bytes),
         ("expected.halos", expected.halo_bytes),
-        ("expected.results", results),
+        ("expected.results", to_gateway),
         ("expected.total", travels),
     ] {
         map.insert(key.to_string(), bytes);
