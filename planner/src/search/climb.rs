@@ -1,6 +1,14 @@
 //! Improves a plan step by step: of all plans that differ from it in one cut or in the grids of some stages, the
 //! best takes its place, until none is better.
 
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
 use rayon::prelude::*;
 
 use super::{
@@ -39,14 +47,22 @@ pub(super) fn climb(
     moves: &Moves<'_>,
     from: Candidate,
     steps: usize,
+    tried: &Tried,
 ) -> Candidate {
     let mut best = from;
     for _ in 0..steps {
         let near = moves.around(&best.cuts);
         let limit = best.price * (1.0 - GAIN_MIN);
+        let least = Least::new(limit);
         let timed: Vec<Candidate> = near
             .par_iter()
-            .filter_map(|cuts| evaluator.candidate_below(cuts, limit))
+            .filter_map(|cuts| {
+                let found = tried.below(evaluator, cuts, least.get())?;
+                if found.fits() {
+                    least.lower(found.price);
+                }
+                Some(found)
+            })
             .collect();
         let better = timed
             .into_iter()
@@ -59,6 +75,49 @@ pub(super) fn climb(
         }
     }
     best
+}
+
+/// The least price that several threads have found. All plans of that price are still timed, so the result does not depend
+/// on which thread is first.
+struct Least(AtomicU64);
+
+impl Least {
+    /// Prices are above 0, so their bits rise as they do.
+    const fn new(price: f64) -> Self {
+        Self(AtomicU64::new(price.to_bits()))
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
+    }
+
+    fn lower(&self, price: f64) {
+        self.0.fetch_min(price.max(0.0).to_bits(), Relaxed);
+    }
+}
+
+/// What climbs know of plans that they have met: each takes at least so much. Climbs on the same boards meet the same plans.
+#[derive(Default)]
+pub(super) struct Tried(Mutex<HashMap<StageCuts, f64>>);
+
+impl Tried {
+    /// A plan, if it is possible and its price is at most `limit`; or perhaps if it is not.
+    fn below(&self, evaluator: &Evaluator<'_>, cuts: &StageCuts, limit: f64) -> Option<Candidate> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock().get(cuts).is_some_and(|least| *least > limit) {
+            return None;
+        }
+        let found = evaluator.candidate_below(cuts, limit);
+        let least = found.as_ref().map_or(limit, |c| c.price);
+        // A plan that is not below this limit may be of just this price.
+        let least = if found.is_none() {
+            least.next_up()
+        } else {
+            least
+        };
+        lock().insert(cuts.clone(), least);
+        found
+    }
 }
 
 impl Moves<'_> {

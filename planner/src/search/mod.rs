@@ -38,7 +38,7 @@ use rayon::prelude::*;
 
 use self::{
     candidate::Candidate,
-    climb::{Moves, climb},
+    climb::{Moves, Tried, climb},
     evaluate::Evaluator,
     stages::Stages,
     tails::Tails,
@@ -160,8 +160,9 @@ impl Found<'_> {
         let evaluator = self.evaluator();
         let from = |cuts: &StageCuts| evaluator.candidate(cuts)?.ok();
         let climbed = starts.into_iter().filter_map(from);
+        let tried = Tried::default();
         climbed
-            .map(|c| climb(&evaluator, &moves, c, STEPS_MAX))
+            .map(|c| climb(&evaluator, &moves, c, STEPS_MAX, &tried))
             .collect()
     }
 

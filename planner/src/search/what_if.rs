@@ -3,7 +3,7 @@
 use super::{
     candidate::Candidate,
     choice::Choice,
-    climb::{Moves, climb},
+    climb::{Moves, Tried, climb},
     found::Found,
     given::Given,
 };
@@ -97,7 +97,7 @@ impl Found<'_> {
             rates: &rates,
             ..self.moves(given)
         };
-        let climbed = climb(&evaluator, &moves, from, STEPS_MAX);
+        let climbed = climb(&evaluator, &moves, from, STEPS_MAX, &Tried::default());
         let polished = evaluator.at_best_homes(&climbed.cuts);
         let seconds = |c: &Candidate| c.seconds.frame();
         Some(seconds(&climbed).min(polished.as_ref().map_or(f64::MAX, seconds)))

@@ -4,7 +4,7 @@ use super::shares::{Shares, shares};
 use tessera_plan::plan::Border;
 
 /// The ends and grids of a plan's stages.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageCuts {
     /// First layer behind every stage, ascending; the last one is the offload point.
     pub ends: Vec<usize>,
