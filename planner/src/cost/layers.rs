@@ -6,7 +6,10 @@
 
 #![expect(clippy::cast_precision_loss, reason = "estimates")]
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 use tessera_plan::graph::{Graph, NodeIx, Op, TensorIx};
 
@@ -31,7 +34,7 @@ pub struct LayerTimes<'a> {
     /// The board, for its share of a core's time and what was measured of it.
     board: &'a Board,
     /// Cached seconds of convolutions, by node and output.
-    known: RefCell<HashMap<(NodeIx, Made), f64>>,
+    known: Mutex<HashMap<(NodeIx, Made), f64>>,
 }
 
 impl<'a> LayerTimes<'a> {
@@ -44,7 +47,7 @@ impl<'a> LayerTimes<'a> {
             rows: o.rows,
             core: kernel::core(wanted.isa),
             board,
-            known: RefCell::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -57,7 +60,7 @@ impl<'a> LayerTimes<'a> {
     pub fn on<'b>(&'b self, graph: &'b Graph) -> LayerTimes<'b> {
         LayerTimes {
             graph,
-            known: RefCell::default(),
+            known: Mutex::default(),
             ..*self
         }
     }
@@ -112,11 +115,14 @@ impl<'a> LayerTimes<'a> {
 
     /// Seconds of a convolution's kernel.
     fn conv_s(&self, n: NodeIx, made: Made) -> f64 {
-        let mut known = self.known.borrow_mut();
-        *known.entry((n, made)).or_insert_with(|| {
-            let node = &self.graph.nodes[n];
-            kernel::conv_s(self.graph, node, made, self.wanted).unwrap_or(0.0)
-        })
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seconds) = lock().get(&(n, made)) {
+            return *seconds;
+        }
+        let node = &self.graph.nodes[n];
+        let seconds = kernel::conv_s(self.graph, node, made, self.wanted).unwrap_or(0.0);
+        lock().insert((n, made), seconds);
+        seconds
     }
 
     /// Seconds of copying inputs in, and of copying out what layers of the chain still read.

@@ -1,5 +1,7 @@
 //! A possible plan.
 
+use std::cmp::Ordering;
+
 use crate::{estimate::Seconds, stages::StageCuts};
 
 /// A possible plan with its expected time and memory.
@@ -15,6 +17,15 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// By price. Of equals, the number of tiles decides, then the cuts.
+    pub fn order(&self, other: &Self) -> Ordering {
+        let by_price = self.price.total_cmp(&other.price);
+        let by_tiles = self.cuts.tiles().cmp(&other.cuts.tiles());
+        by_price
+            .then(by_tiles)
+            .then_with(|| self.cuts.cmp(&other.cuts))
+    }
+
     /// Whether the plan keeps the memory limits, if there are any.
     pub fn fits(&self) -> bool {
         self.memory.is_none_or(|(needed, limit)| needed <= limit)

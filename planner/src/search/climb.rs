@@ -79,19 +79,19 @@ pub(super) fn climb(
 
 /// The least price that several threads have found. All plans of that price are still timed, so the result does not depend
 /// on which thread is first.
-struct Least(AtomicU64);
+pub(super) struct Least(AtomicU64);
 
 impl Least {
     /// Prices are above 0, so their bits rise as they do.
-    const fn new(price: f64) -> Self {
+    pub const fn new(price: f64) -> Self {
         Self(AtomicU64::new(price.to_bits()))
     }
 
-    fn get(&self) -> f64 {
+    pub fn get(&self) -> f64 {
         f64::from_bits(self.0.load(Relaxed))
     }
 
-    fn lower(&self, price: f64) {
+    pub fn lower(&self, price: f64) {
         self.0.fetch_min(price.max(0.0).to_bits(), Relaxed);
     }
 }

@@ -39,15 +39,10 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Adds plans, leaves out those that are there already, and sorts all by price. Of equals, the number of tiles
-    /// decides, then the cuts.
+    /// Adds plans, leaves out those that are there already, and sorts all by [`Candidate::order`].
     pub(super) fn add(&mut self, more: impl IntoIterator<Item = Candidate>) {
         self.list.extend(more);
-        self.list.sort_by(|a, b| {
-            let by_price = a.price.total_cmp(&b.price);
-            let by_tiles = a.cuts.tiles().cmp(&b.cuts.tiles());
-            by_price.then(by_tiles).then_with(|| a.cuts.cmp(&b.cuts))
-        });
+        self.list.sort_by(Candidate::order);
         self.list.dedup_by(|a, b| a.cuts == b.cuts);
     }
 

@@ -38,13 +38,18 @@ use rayon::prelude::*;
 
 use self::{
     candidate::Candidate,
-    climb::{Moves, Tried, climb},
+    climb::{Least, Moves, Tried, climb},
     evaluate::Evaluator,
     stages::Stages,
     tails::Tails,
 };
 pub(crate) use self::{choice::Choice, found::Found, given::Given, why::asked};
-use crate::{cost, error::PlanError, options::PlanOptions, stages::StageCuts};
+use crate::{
+    cost,
+    error::PlanError,
+    options::{Goal, PlanOptions},
+    stages::StageCuts,
+};
 use tessera_plan::{
     graph::Graph,
     plan::{Placement, Split},
@@ -89,6 +94,15 @@ pub(crate) fn candidates<'a>(
             .for_each(|cuts| cuts.by_speed(&found.rates)),
         _ => plans.extend(first::by_speed(&plans, found.rates_of_tiles())),
     }
+    // Of boards whose other use is far better, the best plan is enough.
+    let limited = o.memory_bytes().is_some() || o.goal != Goal::Latency;
+    if let Some(price) = rival.filter(|_| !limited)
+        && let Some(best) = best_of(&found.evaluator(), &plans)
+        && best.price > RIVAL_MAX * price
+    {
+        found.add([best]);
+        return Ok(found);
+    }
     let (of_tiles, refusal) = timed(&found.evaluator(), &plans);
     found.add(of_tiles);
     if found.list.is_empty() {
@@ -113,6 +127,17 @@ pub(crate) fn candidates<'a>(
         found.add(polished);
     }
     Ok(found)
+}
+
+/// The best of some plans, the others only as far as they may be better.
+fn best_of(evaluator: &Evaluator<'_>, plans: &[StageCuts]) -> Option<Candidate> {
+    let least = Least::new(f64::MAX);
+    let timed = plans.par_iter().filter_map(|cuts| {
+        let found = evaluator.candidate_below(cuts, least.get())?;
+        least.lower(found.price);
+        Some(found)
+    });
+    timed.min_by(Candidate::order)
 }
 
 /// Times plans; the second value says why one of them is impossible.

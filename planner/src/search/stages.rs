@@ -109,6 +109,8 @@ pub(super) struct Stages<'a> {
     graph: &'a Graph,
     o: &'a PlanOptions,
     kinds: Kinds<'a>,
+    /// Seconds of layers on each kind of board.
+    layers: Vec<LayerTimes<'a>>,
     wanted: Vec<TensorIx>,
     graphs: Known<(usize, usize), Result<Arc<StageGraph>, PlanError>>,
     axes: Known<AxisKey, Option<Arc<AxisParts>>>,
@@ -117,10 +119,13 @@ pub(super) struct Stages<'a> {
 
 impl<'a> Stages<'a> {
     pub fn new(graph: &'a Graph, o: &'a PlanOptions) -> Self {
+        let kinds = Kinds::new(&o.boards);
+        let layers = kinds.boards.iter().map(|b| LayerTimes::new(graph, o, b));
         Self {
             graph,
             o,
-            kinds: Kinds::new(&o.boards),
+            layers: layers.collect(),
+            kinds,
             wanted: stages::wanted(graph, o.dump),
             graphs: Known::new(),
             axes: Known::new(),
@@ -272,11 +277,9 @@ impl<'a> Stages<'a> {
             self.of_axes(key, split)?
         };
         let data = stages::stage_data(graph, &stage, grid, (split, key.border), [&ys, &xs]);
-        let times: Vec<Vec<TaskTime>> = (self.kinds.boards.iter())
-            .map(|board| {
-                let layers = LayerTimes::new(graph, o, board);
-                cost::stage_times(&layers, &stage, [&ys, &xs], board)
-            })
+        let kinds = self.kinds.boards.iter().zip(&self.layers);
+        let times: Vec<Vec<TaskTime>> = kinds
+            .map(|(board, layers)| cost::stage_times(layers, &stage, [&ys, &xs], board))
             .collect();
         let elements = o.stored(graph);
         let bytes = |(t, r): (&TensorIx, Region)| (r.len() * elements.read(*t).bytes()) as u64;

@@ -19,6 +19,12 @@ pub(super) struct Channel<T> {
     busy: Vec<usize>,
     /// The busy paths, ascending.
     paths: Vec<Busy<T>>,
+    /// Whether paths have become busy or idle since speeds were shared out.
+    has_changed: bool,
+    /// What ends next, if that is known.
+    next: Option<NextEnd>,
+    /// Queues of paths that are idle now.
+    spare: Vec<VecDeque<Travelling<T>>>,
     /// Seconds of use: a second in which paths have half of a medium counts half.
     pub busy_s: f64,
 }
@@ -99,6 +105,9 @@ impl<T: Copy> Channel<T> {
             nodes,
             busy: vec![0; ways.len()],
             paths: Vec::new(),
+            has_changed: false,
+            next: None,
+            spare: Vec::new(),
             busy_s: 0.0,
         }
     }
@@ -117,7 +126,8 @@ impl<T: Copy> Channel<T> {
                 false
             }
             Err(at) => {
-                let queue = VecDeque::from([sent]);
+                let mut queue = self.spare.pop().unwrap_or_default();
+                queue.push_back(sent);
                 let speed = 0.0;
                 self.paths.insert(at, Busy { path, queue, speed });
                 self.count(path, |n| n + 1);
@@ -127,7 +137,15 @@ impl<T: Copy> Channel<T> {
     }
 
     /// The transfer that ends next, unless another transfer starts before; `None` if there are no transfers.
-    pub fn next_end(&self) -> Option<NextEnd> {
+    pub fn next_end(&mut self) -> Option<NextEnd> {
+        if self.next.is_none() {
+            self.share_out();
+            self.next = self.first_end();
+        }
+        self.next
+    }
+
+    fn first_end(&self) -> Option<NextEnd> {
         let left = self.paths.iter().enumerate().filter_map(|(at, p)| {
             let first = p.queue.front()?;
             Some((at, first.left_s.max(0.0) / p.speed))
@@ -149,7 +167,8 @@ impl<T: Copy> Channel<T> {
             first.tag
         });
         if follower.is_none() {
-            let path = self.paths.remove(next.at).path;
+            let Busy { path, queue, .. } = self.paths.remove(next.at);
+            self.spare.push(queue);
             self.count(path, |n| n - 1);
         }
         Some(Ended {
@@ -160,11 +179,13 @@ impl<T: Copy> Channel<T> {
     }
 
     fn advance(&mut self, to_s: f64) {
+        self.next = None;
         let passed_s = (to_s - self.now_s).max(0.0);
         self.now_s = self.now_s.max(to_s);
-        if self.paths.is_empty() {
+        if self.paths.is_empty() || passed_s <= 0.0 {
             return;
         }
+        self.share_out();
         self.busy_s += passed_s * self.paths.iter().map(|p| p.speed).sum::<f64>().min(1.0);
         for p in &mut self.paths {
             if let Some(first) = p.queue.front_mut() {
@@ -173,21 +194,29 @@ impl<T: Copy> Channel<T> {
         }
     }
 
-    /// Notes that a path has become busy or idle: all others have other shares.
-    #[expect(clippy::cast_precision_loss, reason = "few boards")]
+    /// Notes that a path has become busy or idle: all others will have other shares.
     fn count(&mut self, path: Path, change: fn(usize) -> usize) {
         let Self { nodes, busy, .. } = self;
-        let ways = |p: Path| (nodes[p.holder].0, nodes[p.receiver].1);
-        let (out, into) = ways(path);
+        let (out, into) = (nodes[path.holder].0, nodes[path.receiver].1);
         busy[out] = change(busy[out]);
         if into != out {
             busy[into] = change(busy[into]);
         }
+        self.has_changed = true;
+    }
+
+    /// Gives every busy path its share.
+    #[expect(clippy::cast_precision_loss, reason = "few boards")]
+    fn share_out(&mut self) {
+        if !std::mem::take(&mut self.has_changed) {
+            return;
+        }
+        let Self { nodes, busy, .. } = self;
         for p in &mut self.paths {
-            let (out, into) = ways(p.path);
+            let (out, _, kept) = nodes[p.path.holder];
+            let (_, into, kept_there) = nodes[p.path.receiver];
             let share = 1.0 / busy[out].max(busy[into]) as f64;
-            let kept = |node: usize| nodes[node].2;
-            p.speed = share.min(kept(p.path.holder)).min(kept(p.path.receiver));
+            p.speed = share.min(kept).min(kept_there);
         }
     }
 }
