@@ -87,7 +87,12 @@ fn fastest(
     mut best: Option<Placed>,
     limit_s: f64,
 ) -> Option<Placed> {
+    let mut tried: Vec<Vec<usize>> = Vec::new();
     for homes in choices {
+        if tried.contains(&homes) {
+            continue;
+        }
+        tried.push(homes.clone());
         let best_s = best.as_ref().map_or(limit_s, |b| b.schedule.seconds);
         let placed = Placed::below(trials, homes, Limit::seconds(best_s));
         best = match (best, placed) {

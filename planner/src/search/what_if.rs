@@ -14,8 +14,9 @@ use crate::{
 };
 use tessera_plan::plan::ElementType;
 
-/// Most steps of a climb to a plan for other boards.
+/// Most steps of a climb to a plan for other links; and of one to a plan that is near the chosen one.
 const STEPS_MAX: usize = 4;
+const STEPS_NEAR_MAX: usize = 2;
 /// Least part of the time that must change to be told.
 const TOLD_MIN: f64 = 0.02;
 
@@ -97,7 +98,13 @@ impl Found<'_> {
             rates: &rates,
             ..self.moves(given)
         };
-        let climbed = climb(&evaluator, &moves, from, STEPS_MAX, &Tried::default());
+        let links = |o: &PlanOptions| o.boards.first().map(|b| b.link);
+        let steps = if links(o) == links(self.o) {
+            STEPS_NEAR_MAX
+        } else {
+            STEPS_MAX
+        };
+        let climbed = climb(&evaluator, &moves, from, steps, &Tried::default());
         let polished = evaluator.at_best_homes(&climbed.cuts);
         let seconds = |c: &Candidate| c.seconds.frame();
         Some(seconds(&climbed).min(polished.as_ref().map_or(f64::MAX, seconds)))
