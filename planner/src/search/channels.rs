@@ -203,6 +203,9 @@ impl Found<'_> {
             return Some(match other {
                 Some(c) => format!("best with stages cut by channels: {}", self.shown(c)),
                 None if self.forms.is_empty() => return None,
+                None if self.list.iter().any(has_channels) => {
+                    "no plan with stages cut by channels fits into the boards' memory".into()
+                }
                 None => "no plan with stages cut by channels was worth timing".into(),
             });
         }
