@@ -76,6 +76,18 @@ const TESTS: &[(&str, fn())] = &[
         "stopping_does_not_wait_for_rows",
         arriving::stopping_does_not_wait_for_rows,
     ),
+    (
+        "rows_leave_before_their_task_ends",
+        arriving::rows_leave_before_their_task_ends,
+    ),
+    (
+        "what_is_written_in_any_order_does_not_leave",
+        arriving::what_is_written_in_any_order_does_not_leave,
+    ),
+    (
+        "rows_that_left_are_not_made_anew",
+        arriving::rows_that_left_are_not_made_anew,
+    ),
     ("stopping_ends_all", tests::stopping_ends_all),
     ("dropping_ends_all", tests::dropping_ends_all),
     (

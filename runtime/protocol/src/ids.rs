@@ -81,3 +81,13 @@ pub struct ObjectId {
 /// A job that a machine handed to the shell. Job ids mean nothing to other nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u32);
+
+impl JobId {
+    /// The number of the run, as other nodes know it: never [`NO_RUN`](crate::wire::NO_RUN).
+    pub(crate) const fn run(self) -> u32 {
+        match self.0.wrapping_add(1) {
+            0 => u32::MAX,
+            run => run,
+        }
+    }
+}

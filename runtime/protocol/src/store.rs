@@ -27,6 +27,13 @@ pub trait Store {
     /// The slot's bytes for writing. The caller owns the slot: no task reads or writes the slot now.
     fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8];
 
+    /// What may be read of a slot that a job writes: the bytes that it has made, from the first row on, as far as that is
+    /// known. Nothing of a slot whose job is over.
+    fn made_bytes(&self, slot: SlotId) -> &[u8] {
+        let _ = slot;
+        &[]
+    }
+
     /// What may be written of a slot whose rows a job reads as they arrive ([`crate::Job::arriving`]): the number of
     /// bytes that are handed over to the job, and the bytes behind them. Of other slots, 0 and everything, as
     /// [`Store::bytes_mut`].

@@ -40,6 +40,23 @@ impl Default for TestStore {
     }
 }
 
+impl TestStore {
+    /// Lends a slot to a job that makes it; its bytes stay as they are.
+    pub fn begin(&mut self, slot: SlotId) {
+        self.0.lock_write(watched::SlotId(slot.0));
+    }
+
+    /// Notes that the job has made so many bytes.
+    pub fn make(&mut self, slot: SlotId, bytes: usize) {
+        self.0.make(watched::SlotId(slot.0), bytes);
+    }
+
+    /// Ends the job.
+    pub fn end(&mut self, slot: SlotId) {
+        self.0.unlock_write(watched::SlotId(slot.0));
+    }
+}
+
 impl Store for TestStore {
     fn alloc(&mut self, bytes: usize) -> Option<SlotId> {
         self.0.alloc(bytes).map(|slot| SlotId(slot.0))
@@ -55,6 +72,10 @@ impl Store for TestStore {
 
     fn bytes_mut(&mut self, slot: SlotId) -> &mut [u8] {
         self.0.bytes_mut(watched::SlotId(slot.0))
+    }
+
+    fn made_bytes(&self, slot: SlotId) -> &[u8] {
+        self.0.made_bytes(watched::SlotId(slot.0))
     }
 
     fn open_bytes(&mut self, slot: SlotId) -> (usize, &mut [u8]) {

@@ -52,6 +52,14 @@ impl AssignedJob {
         if !self.running || self.arriving.is_empty() {
             return;
         }
+        self.end_us = self.end_us_by_rows(core);
+    }
+
+    /// The earliest end if no further rows come before now.
+    fn end_us_by_rows(&self, core: &Core) -> u64 {
+        if self.arriving.is_empty() {
+            return self.end_us;
+        }
         let inputs = self.job.inputs.iter().map(|pieces| {
             let ends = pieces
                 .iter()
@@ -60,7 +68,15 @@ impl AssignedJob {
         });
         let share = core.info.share_with_rows(self.job.task, inputs);
         let left_us = (self.task_us as f64 * (1.0 - share)).round() as u64;
-        self.end_us = self.end_us.max(core.queue.now_us() + left_us);
+        self.end_us.max(core.queue.now_us() + left_us)
+    }
+
+    /// The share of the task that is certainly computed by now: what is left is computed without a pause.
+    fn share(&self, core: &Core) -> f64 {
+        let left_us = self
+            .end_us_by_rows(core)
+            .saturating_sub(core.queue.now_us());
+        (1.0 - left_us as f64 / self.task_us.max(1) as f64).clamp(0.0, 1.0)
     }
 }
 
@@ -185,10 +201,37 @@ impl EdgeNode {
             return Ok(());
         }
         core.counters.inputs += 1;
+        self.make(core);
         let now_us = self.endpoint.clock.local(core.queue.now_us());
         self.machine.handle(now_us, input, &mut self.store);
         self.drain(core)?;
         self.offer(core)
+    }
+
+    /// Writes the rows of outputs that running jobs have made by now.
+    fn make(&mut self, core: &mut Core) {
+        if self.frozen {
+            return;
+        }
+        let info = Arc::clone(&core.info);
+        for out in self.jobs.values().filter(|o| o.running && !o.abandoned) {
+            let share = out.share(core);
+            let job = &out.job;
+            let outputs = info.tasks[job.task.index()].outputs.iter();
+            for (port, &slot) in outputs.zip(&job.outputs) {
+                let element = info.tensors[usize::from(port.tensor)].element;
+                let row_bytes = port.region.w() * port.region.ch() * element.bytes();
+                let rows = info.rows_made(port, share);
+                let before = self.store.made(slot) / row_bytes.max(1);
+                if rows <= before {
+                    continue;
+                }
+                let mut region = port.region;
+                (region.y.lo, region.y.hi) = (port.region.y.lo + before, port.region.y.lo + rows);
+                let values = core.oracle.cut(job.frame, port.tensor, region);
+                exec::fill(self.store.make(slot, rows * row_bytes), &values, element);
+            }
+        }
     }
 
     fn drain(&mut self, core: &mut Core) -> Result<(), Failure> {

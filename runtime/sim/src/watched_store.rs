@@ -39,6 +39,8 @@ struct WatchedSlot {
     writer: bool,
     /// While a job reads what arrives: bytes that are handed over to the job.
     handed_over: Option<usize>,
+    /// While a job writes: bytes that it has made.
+    made: usize,
 }
 
 impl WatchedStore {
@@ -134,7 +136,22 @@ impl WatchedStore {
             !s.writer && s.readers == 0,
             "{slot:?}: written by a job while another uses it"
         );
-        s.writer = true;
+        (s.writer, s.made) = (true, 0);
+    }
+
+    /// Notes that the job that writes a slot has made its first `bytes` bytes. Returns those that it had not made before,
+    /// for the job to write.
+    pub fn make(&mut self, slot: SlotId, bytes: usize) -> &mut [u8] {
+        let s = self.slot_mut(slot, "written by a job");
+        assert!(s.writer, "{slot:?}: not locked for writing");
+        let before = s.made;
+        s.made = before.max(bytes);
+        &mut s.bytes[before..s.made]
+    }
+
+    /// Bytes that the job that writes a slot has made.
+    pub fn made(&self, slot: SlotId) -> usize {
+        self.slot(slot, "written by a job").made
     }
 
     /// Unlocks a slot that a job has read.
@@ -202,6 +219,7 @@ impl Store for WatchedStore {
             readers: 0,
             writer: false,
             handed_over: None,
+            made: 0,
         };
         self.slots.insert(id, slot);
         Some(id)
@@ -231,6 +249,11 @@ impl Store for WatchedStore {
             "{slot:?}: written while a job uses it"
         );
         &mut s.bytes
+    }
+
+    fn made_bytes(&self, slot: SlotId) -> &[u8] {
+        let s = self.slot(slot, "read");
+        if s.writer { &s.bytes[..s.made] } else { &[] }
     }
 
     fn open_bytes(&mut self, slot: SlotId) -> (usize, &mut [u8]) {
@@ -324,6 +347,18 @@ mod tests {
         assert_eq!(s.open_bytes(a).1.len(), 0);
         s.unlock_read(a);
         assert_eq!((s.open_bytes(a).0, s.bytes(a)[15]), (0, 1));
+    }
+
+    #[test]
+    fn what_a_job_has_made_can_be_read() {
+        let mut s = store();
+        let a = s.alloc(16).unwrap();
+        assert_eq!(s.made_bytes(a), []);
+        s.lock_write(a);
+        s.make(a, 4).fill(7);
+        assert_eq!((s.make(a, 4).len(), s.made_bytes(a)), (0, &[7; 4][..]));
+        s.unlock_write(a);
+        assert_eq!(s.made_bytes(a), []);
     }
 
     #[test]

@@ -141,13 +141,17 @@ impl Case {
     }
 
     /// Runs to the end of all frames; the simulator compares every value that a task or the tail reads.
-    fn run(&self, fault: Option<(u64, Fault)>) -> Ended {
+    fn run(&self, faults: impl IntoIterator<Item = (u64, Fault)>) -> Ended {
         let mut config = self.config();
-        config.faults.extend(fault);
+        config.faults.extend(faults);
+        config.gateway.config.transfer.chunk_bytes = self.chunk_bytes;
+        let name = format!(
+            "{:?} seed {} {:?}",
+            self.placement, self.seed, config.faults
+        );
         let mut world = World::new(&config);
         world.run_until(SOURCE_US + 1000).expect("boards that join");
         let finished = world.run_until_finished(SOURCE_US + 600_000_000);
-        let name = format!("{:?} seed {} {fault:?}", self.placement, self.seed);
         assert!(finished.unwrap_or_else(|e| panic!("{name}: {e}")), "{name}");
         let frames = world.ledger().frames().values();
         let took_us = frames.filter_map(|f| Some(f.written_us? - f.accepted_us));
@@ -171,6 +175,7 @@ impl Case {
             runs: runs.into_values().collect(),
             streamed: world.counters().streamed,
             abandoned: world.counters().abandoned,
+            early_chunks: stats().map(|s| s.transfer.chunks_sent_early).sum(),
         }
     }
 
@@ -207,6 +212,8 @@ struct Ended {
     /// Jobs that began before their inputs were complete, and those of them whose inputs did not come.
     streamed: u64,
     abandoned: u64,
+    /// Chunks that left before their task had ended.
+    early_chunks: u64,
 }
 
 impl Ended {
@@ -350,7 +357,8 @@ fn a_frame_survives_holders_that_die_while_their_rows_stream() {
                 ..Case::new(placement, seed)
             };
             let usual = case.run(None);
-            assert_eq!((usual.whole, usual.abandoned), (1, 0));
+            // A task that looks late on the full channel may be taken twice.
+            assert!(usual.whole == 1 && usual.abandoned <= usual.late);
             assert!(usual.streamed > 0, "{placement:?}, seed {seed}");
             for node in 2..=BOARDS {
                 for part in 0..12 {
@@ -374,4 +382,48 @@ fn a_frame_survives_holders_that_die_while_their_rows_stream() {
         "{streamed} jobs began before their inputs were complete, {abandoned} of them in vain"
     );
     assert!(abandoned > 0);
+}
+
+/// Tiles of a column lie on different boards, which fetch each other's rows while these are made. Nodes, their workers and
+/// the network fail at many times of the frame.
+#[test]
+fn a_frame_survives_makers_that_fail_while_their_rows_leave() {
+    let mut early_chunks = 0;
+    for placement in HOME_AND_STEAL {
+        for seed in seeds(2) {
+            let case = Case {
+                homes: (0..TILES).map(|k| (k % BOARDS) as u16).collect(),
+                chunk_bytes: 64,
+                loss_ppm: 10_000,
+                ..Case::new(placement, seed)
+            };
+            let usual = case.run(None);
+            assert_eq!(usual.whole, 1);
+            assert!(
+                usual.early_chunks > 100,
+                "{placement:?}, seed {seed}: {}",
+                usual.early_chunks
+            );
+            for node in 2..=BOARDS {
+                for part in 0..9 {
+                    let at_us = SOURCE_US + (usual.took_us * (2 * part + 1)) / 18;
+                    let pause = Fault::Pause { node, us: 200_000 };
+                    let faults = [
+                        Fault::Crash { node },
+                        Fault::CrashWorker { node },
+                        Fault::Freeze { node },
+                        pause,
+                    ];
+                    for fault in faults {
+                        let thaw = (at_us + LEASE_US, Fault::Thaw { node });
+                        let end = case.run([(at_us, fault), thaw]);
+                        let name = format!("{placement:?}, seed {seed}, {fault:?} at {at_us}");
+                        assert_eq!(end.whole, 1, "{name}");
+                        early_chunks += end.early_chunks;
+                    }
+                }
+            }
+        }
+    }
+    println!("{early_chunks} chunks left before their tasks had ended");
 }

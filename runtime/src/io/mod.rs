@@ -54,6 +54,12 @@ pub trait ArrivingRows: std::fmt::Debug {
     fn rows(&self, rows: Range<usize>) -> &[u8];
 }
 
+/// Who wants to know which rows of outputs are stored, while their task runs.
+pub trait MadeRows: std::fmt::Debug {
+    /// Notes that rows `rows` of output `output` are stored.
+    fn made(&self, output: usize, rows: Range<usize>);
+}
+
 /// Everything a task touches.
 #[derive(Debug)]
 pub struct TaskIo<'a> {
@@ -67,6 +73,8 @@ pub struct TaskIo<'a> {
     pub outputs: &'a mut [&'a mut [u8]],
     /// Per output how its values are stored.
     pub elements_out: &'a [ElementType],
+    /// Who hears of rows that [`Self::store`] has brought to their output.
+    pub made: Option<&'a dyn MadeRows>,
     /// `weights.bin` behind its header.
     pub weights: &'a [f32],
     /// Working memory of at least `arena_floats` values, 64-byte aligned. Its content is undefined.
@@ -223,8 +231,11 @@ impl<'a> TaskIo<'a> {
             let first = b.at(v.y + y, v.x);
             &src[first..first + row_floats]
         };
-        let places = rows.zip(out.chunks_exact_mut(row_bytes.max(1)));
+        let places = rows.clone().zip(out.chunks_exact_mut(row_bytes.max(1)));
         places.for_each(|(y, place)| convert(row_of(y), place));
+        if let Some(made) = self.made {
+            made.made(k, rows);
+        }
     }
 
     /// All of output `k`, where it lies: for tasks written by hand.

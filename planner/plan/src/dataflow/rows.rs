@@ -4,7 +4,7 @@
 //! pace: some rows before it can make its first output row (the windows of all its layers), then so many for each.
 //! Simulator and schedule share this estimate; no result depends on it.
 
-use super::{TaskGraph, TaskId};
+use super::{Port, TaskGraph, TaskId};
 
 impl TaskGraph {
     /// Rows of an input that a task reads before it can make the first row of its output: those that are not there
@@ -20,6 +20,19 @@ impl TaskGraph {
             .map(|o| o.region.h() * height(port.tensor) / height(o.tensor).max(1))
             .max();
         port.region.h().saturating_sub(made.unwrap_or(0))
+    }
+
+    /// Rows of an output that a task has made when this share of its time is over, from 0 to 1: it makes them at an even
+    /// pace.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "few rows, and a share of them"
+    )]
+    pub fn rows_made(&self, output: &Port, share: f64) -> usize {
+        let rows = output.region.h();
+        ((rows as f64 * share) as usize).min(rows)
     }
 
     /// The share of a task's time, from 0 to 1, for which it needs no further rows: `ends` has per input the row of

@@ -60,6 +60,9 @@ pub struct TransferStats {
     pub timeouts: u64,
     /// Chunks sent.
     pub chunks_sent: u64,
+    /// Chunks among them of objects that were still being made.
+    #[serde(default)]
+    pub chunks_sent_early: u64,
     /// Bytes in these.
     pub bytes_sent: u64,
     /// Requests refused because too many were waiting.

@@ -1,8 +1,8 @@
 //! Boards that compute a frame's tasks, in virtual time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tessera_plan::dataflow::{TaskGraph, TaskId};
+use tessera_plan::dataflow::TaskGraph;
 
 use super::{
     Run, Schedule,
@@ -28,6 +28,10 @@ const HOPS_TO_INPUT: f64 = 3.0;
 /// Messages from the end of a task on the source to the first byte of the result at the gateway: the source
 /// says where the result lies, the gateway asks for the result, the result comes.
 const HOPS_TO_RESULT: f64 = 3.0;
+/// Messages from the end of a task to the last rows of its result at the gateway, where the gateway has asked for them before.
+const HOPS_TO_LAST_ROWS: f64 = 1.0;
+/// Messages from the end of a task on the source until the gateway hears of it: without that no result counts.
+const HOPS_TO_WORD: f64 = 1.0;
 /// Tasks that a board has in addition to the running ones: their inputs travel during the computation.
 const AHEAD: usize = 1;
 /// The same of a home board, which also asks early for a task whose inputs are being made.
@@ -37,7 +41,7 @@ const EARLY_TASKS_MAX: usize = 1024;
 
 /// State of a board, other than the source, in asking for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Search {
+pub(super) enum Search {
     /// The board has no room for a task.
     Resting,
     /// The board's request is under way.
@@ -48,27 +52,27 @@ enum Search {
 
 /// A board's part in the frame.
 #[derive(Clone, Debug)]
-struct Node {
+pub(super) struct Node {
     /// Cores without a task.
-    idle: usize,
+    pub(super) idle: usize,
     /// Number of the board's tasks: loading, loaded and running.
-    jobs: usize,
+    pub(super) jobs: usize,
     /// Tasks whose inputs have arrived, in the order in which the board got the tasks.
-    loaded: BTreeSet<(usize, usize)>,
+    pub(super) loaded: BTreeSet<(usize, usize)>,
     /// Tasks whose inputs travel or are still being made, in that order.
-    coming: BTreeSet<(usize, usize)>,
+    pub(super) coming: BTreeSet<(usize, usize)>,
     /// Number of cores that wait for rows.
-    waiting: usize,
-    search: Search,
+    pub(super) waiting: usize,
+    pub(super) search: Search,
     /// Seconds of a message to or from the source.
-    hop_s: f64,
+    pub(super) hop_s: f64,
     /// Seconds of work on datagrams that the running tasks have yet to give up. See [`Board::network_s`].
-    network_s: f64,
+    pub(super) network_s: f64,
 }
 
 /// Purpose of a transfer to a board or to the gateway.
 #[derive(Clone, Copy, Debug)]
-enum Transfer {
+pub(super) enum Transfer {
     Inputs {
         task: usize,
         holder: usize,
@@ -82,33 +86,39 @@ enum Transfer {
 }
 
 pub(super) struct Cluster<'a> {
-    graph: &'a TaskGraph,
-    boards: &'a [Board],
-    gateway: &'a Board,
-    times: &'a [&'a [TaskTime]],
-    placement: Placement,
-    objects: Objects<'a>,
+    pub(super) graph: &'a TaskGraph,
+    pub(super) boards: &'a [Board],
+    pub(super) gateway: &'a Board,
+    pub(super) times: &'a [&'a [TaskTime]],
+    pub(super) placement: Placement,
+    pub(super) objects: Objects<'a>,
     /// Empty without homes, and for programs of too many tasks.
-    early: Early,
-    left: Left,
-    nodes: Vec<Node>,
+    pub(super) early: Early,
+    pub(super) left: Left,
+    pub(super) nodes: Vec<Node>,
     /// For every task that a board has taken: the board and the task's turn.
-    given: Vec<Option<(usize, usize)>>,
+    pub(super) given: Vec<Option<(usize, usize)>>,
     /// For every task: its inputs that travel or are still being made.
-    inputs: Vec<Inputs>,
+    pub(super) inputs: Vec<Inputs>,
     /// For every task: whether its board has asked for the inputs.
-    asked: Vec<bool>,
+    pub(super) asked: Vec<bool>,
+    /// For every task: whether its end is known, while it is computed.
+    pub(super) ends: Vec<bool>,
+    /// Rest of inputs of which rows travel, by task and producer.
+    pub(super) rest: BTreeMap<(usize, usize), (u64, Rows)>,
+    /// For every task: bytes of its result that are made and wait on its board.
+    pub(super) held: Vec<u64>,
     /// For every task: the number of producers that the source does not yet know to be done.
-    missing: Vec<usize>,
+    pub(super) missing: Vec<usize>,
     /// Tasks that the source knows to be ready and that no board has taken, ascending.
-    ready: Vec<usize>,
+    pub(super) ready: Vec<usize>,
     /// True if boards ask for the next task directly where they got the last one: with several stages, the next
     /// inputs may lie with them.
-    keeps_victim: bool,
-    now_s: f64,
-    events: Events,
-    channel: Channel<Transfer>,
-    result: Schedule,
+    pub(super) keeps_victim: bool,
+    pub(super) now_s: f64,
+    pub(super) events: Events,
+    pub(super) channel: Channel<Transfer>,
+    pub(super) result: Schedule,
 }
 
 impl<'a> Cluster<'a> {
@@ -155,6 +165,9 @@ impl<'a> Cluster<'a> {
             given: vec![None; tasks.len()],
             inputs: vec![Inputs::default(); tasks.len()],
             asked: vec![false; tasks.len()],
+            ends: vec![false; tasks.len()],
+            rest: BTreeMap::new(),
+            held: vec![0; tasks.len()],
             missing: tasks.iter().map(|t| t.producers.len()).collect(),
             ready: (0..tasks.len())
                 .filter(|k| tasks[*k].producers.is_empty())
@@ -209,7 +222,7 @@ impl<'a> Cluster<'a> {
         Some((self.result, left))
     }
 
-    fn foresee(&mut self, after_s: f64, event: Event) {
+    pub(super) fn foresee(&mut self, after_s: f64, event: Event) {
         self.events.foresee(self.now_s + after_s, event);
     }
 
@@ -221,7 +234,8 @@ impl<'a> Cluster<'a> {
             Event::Room => self.lease(),
             Event::Computed { task } => self.computed(task),
             Event::Known { task } => self.known(task),
-            Event::Result { task } => self.send_result(task),
+            Event::Rows { task, producer } => self.rows(task, producer),
+            Event::Result { task, part } => self.send_result(task, part),
         }
     }
 
@@ -402,20 +416,16 @@ impl<'a> Cluster<'a> {
         self.nodes[board].coming.insert((turn, task));
         let fetch = self.objects.fetch(task, board, self.at_home());
         self.transfer(task, board, fetch);
-    }
-
-    /// Starts the transfer of an input that was made since a task's board has asked for it.
-    fn made(&mut self, task: usize, producer: usize) {
-        let Some((board, _)) = self.given[task] else {
-            return;
-        };
-        self.inputs[task].unmade -= 1;
-        let fetch = self.objects.fetch_of(task, board, producer);
-        self.transfer(task, board, fetch);
+        let graph = self.graph;
+        for producer in graph.tasks[task].producers.iter().map(|p| p.index()) {
+            if self.ends[producer] && self.objects.place[producer].is_none() {
+                self.foresee_rows(task, producer);
+            }
+        }
     }
 
     /// Sends a task's inputs to its board.
-    fn transfer(&mut self, task: usize, board: usize, fetch: Fetch) {
+    pub(super) fn transfer(&mut self, task: usize, board: usize, fetch: Fetch) {
         self.result.frame_bytes += fetch.frame;
         self.result.halo_bytes += fetch.halo;
         for (holder, bytes, rows) in fetch.from {
@@ -441,7 +451,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Lets the board of a task begin it if rows of all its inputs are there or travel.
-    fn comes(&mut self, task: usize) {
+    pub(super) fn comes(&mut self, task: usize) {
         if let Some((board, _)) = self.given[task].filter(|_| self.inputs[task].come()) {
             self.compute(board);
         }
@@ -463,6 +473,7 @@ impl<'a> Cluster<'a> {
         let end_s = self.inputs[task].end_s(self.result.runs[task].start_s, seconds);
         self.result.runs[task].end_s = end_s;
         self.foresee(end_s - self.now_s, Event::Computed { task });
+        self.end_is_known(task);
     }
 
     /// Lets idle cores of a board begin loaded tasks, and then tasks whose inputs travel.
@@ -496,6 +507,7 @@ impl<'a> Cluster<'a> {
             };
             if complete {
                 self.foresee(time.seconds, Event::Computed { task });
+                self.end_is_known(task);
             }
             if self.at_home() {
                 let hops = if board == SOURCE { 0.0 } else { 1.0 };
@@ -526,8 +538,15 @@ impl<'a> Cluster<'a> {
         self.foresee(hops * hop_s, Event::Known { task });
         self.tell_readers(task, board);
         if self.graph.tasks[task].for_tail {
-            let hops = hops + HOPS_TO_RESULT;
-            self.foresee(hops * hop_s, Event::Result { task });
+            let part = self.result_parts(task) - 1;
+            let hops = if part > 0 {
+                let word_s = self.now_s + (hops + HOPS_TO_WORD) * hop_s;
+                self.result.seconds = self.result.seconds.max(word_s);
+                HOPS_TO_LAST_ROWS
+            } else {
+                hops + HOPS_TO_RESULT
+            };
+            self.foresee(hops * hop_s, Event::Result { task, part });
         } else {
             self.result.seconds = self.result.seconds.max(self.now_s);
         }
@@ -535,22 +554,6 @@ impl<'a> Cluster<'a> {
         self.left.waits(board, self.now_s);
         if board != SOURCE && self.nodes[board].search == Search::Resting {
             self.ask(board, self.hops_to_source());
-        }
-    }
-
-    /// Sends what a task has made to the boards that have asked for it before.
-    fn tell_readers(&mut self, producer: usize, board: usize) {
-        let graph = self.graph;
-        for task in graph.tasks[producer].consumers.iter().map(|k| k.index()) {
-            let Some((reader, _)) = self.given[task].filter(|_| self.asked[task]) else {
-                continue;
-            };
-            let hop_s = if reader == board {
-                0.0
-            } else {
-                self.nodes[reader].hop_s.max(self.nodes[board].hop_s)
-            };
-            self.foresee(hop_s, Event::Made { task, producer });
         }
     }
 
@@ -572,39 +575,13 @@ impl<'a> Cluster<'a> {
         }
         self.work_appeared();
     }
-
-    fn send_result(&mut self, task: usize) {
-        let Some(board) = self.objects.place[task] else {
-            return;
-        };
-        if self.boards[board].is_gateway {
-            self.result.seconds = self.result.seconds.max(self.now_s);
-            return;
-        }
-        let bytes = result_bytes(self.graph, task);
-        self.result.result_bytes += bytes;
-        let link = slower(self.boards[board].link, self.gateway.link);
-        let path = Path {
-            holder: board,
-            receiver: self.boards.len(),
-        };
-        let transfer = Transfer::Result { board, bytes };
-        (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
-    }
 }
 
 /// The first link with the lower rate and the longer delay of two links.
-fn slower(a: Link, b: Link) -> Link {
+pub(super) fn slower(a: Link, b: Link) -> Link {
     Link {
         bytes_per_s: a.bytes_per_s.min(b.bytes_per_s),
         delay_s: a.delay_s.max(b.delay_s),
         medium: a.medium,
     }
-}
-
-/// Bytes that the gateway wants of a task.
-fn result_bytes(graph: &TaskGraph, task: usize) -> u64 {
-    let needs = graph.tail_needs_of(TaskId(u32::try_from(task).unwrap_or(u32::MAX)));
-    let needs = graph.tail_needs[needs].iter();
-    needs.map(|n| graph.need_bytes(n) as u64).sum()
 }

@@ -17,8 +17,10 @@ pub(super) enum Event {
     Computed { task: usize },
     /// The source learns that a task is computed.
     Known { task: usize },
-    /// The gateway's request for a task's result has reached its board.
-    Result { task: usize },
+    /// Rows of an input of a task that was given early are made: its producer computes on.
+    Rows { task: usize, producer: usize },
+    /// Part `part` of a task's result is made, and travels to the gateway.
+    Result { task: usize, part: u32 },
 }
 
 /// An event and its time. The earliest event is the greatest; events of one time keep the order in which they

@@ -14,13 +14,15 @@
 //!   after the other, at the speed of the slower link of both boards.
 //! - An idle core takes a task when all its inputs travel, and computes as far as the rows that are there allow
 //!   (`streaming`).
-//! - Results travel to the gateway when the gateway has heard of them and asks; the core computes on.
+//! - Results travel to the gateway as they are made, in parts (`streaming`). A result counts when the gateway has heard that its task is
+//!   done. What a home board has asked for early also travels while it is made.
 //! - The output of a task stays on the board that computed the task. Boards do not reuse fetched copies.
 
 mod channel;
 mod cluster;
 mod early;
 mod events;
+mod leaving;
 mod limit;
 mod placement;
 mod reads;

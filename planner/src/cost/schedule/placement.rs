@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     reads::{Read, Reads},
-    streaming::Rows,
+    streaming::{self, Rows},
 };
 use tessera_plan::{dataflow::ObjectKey, region::Region};
 
@@ -87,6 +87,26 @@ impl<'a> Objects<'a> {
     /// What `board` fetches of one producer's outputs to compute `task` at home.
     pub fn fetch_of(&mut self, task: usize, board: usize, producer: usize) -> Fetch {
         self.fetch_some(task, board, true, |r| r.producer == Some(producer))
+    }
+
+    /// How one producer's outputs travel to `task` while they are made; `None` if they do not.
+    pub fn split_of(&self, task: usize, producer: usize) -> Option<streaming::Split> {
+        let mut reads = self.reads.of(task).iter();
+        reads.find(|r| r.producer == Some(producer))?.split
+    }
+
+    /// What [`Self::fetch_of`] tells, while `holder` computes the producer.
+    pub fn fetch_early(
+        &mut self,
+        task: usize,
+        board: usize,
+        producer: usize,
+        holder: usize,
+    ) -> Fetch {
+        let before = self.place[producer].replace(holder);
+        let fetch = self.fetch_of(task, board, producer);
+        self.place[producer] = before;
+        fetch
     }
 
     fn fetch_some(

@@ -1,6 +1,6 @@
 //! What tasks read, object by object. All schedules of a frame have this in common.
 
-use super::streaming::Rows;
+use super::streaming::{Rows, Split};
 use tessera_plan::{
     dataflow::{ObjectKey, TaskGraph, TaskId},
     region::Region,
@@ -15,6 +15,8 @@ pub(super) struct Read {
     pub key: ObjectKey,
     pub region: Region,
     pub rows: Rows,
+    /// How it travels while it is made; `None` if it does not.
+    pub split: Option<Split>,
 }
 
 impl Read {
@@ -42,6 +44,7 @@ impl Reads {
                 key: n.key,
                 region: n.region,
                 rows: Rows::new(graph, TaskId(id), usize::from(n.input), n.region.y),
+                split: Split::of(graph, TaskId(id), n),
             });
             read.collect()
         });

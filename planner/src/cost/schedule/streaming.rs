@@ -4,7 +4,7 @@
 //! that are there allow ([`TaskGraph::share_with_rows`]); from the moment at which that allows least on, it computes.
 
 use tessera_plan::{
-    dataflow::{TaskGraph, TaskId},
+    dataflow::{Need, TaskGraph, TaskId},
     region::Span,
 };
 
@@ -48,6 +48,59 @@ impl Rows {
     }
 }
 
+/// Bytes of an object below which rows do not travel before the object is made: half a step of the protocol.
+const PART_BYTES_MIN: u64 = 3600;
+
+/// The parts in which an object of `bytes` bytes travels while it is made: for each the bytes, and the share of its
+/// task's time after which it is made. Each is half of what is left; the last one is made with the object.
+pub(super) fn parts(bytes: u64) -> impl Iterator<Item = (u64, f64)> {
+    let (mut left, mut share_left) = (bytes, 1.0);
+    let mut over = false;
+    std::iter::from_fn(move || {
+        if over {
+            return None;
+        }
+        let half = left / 2;
+        over = half < PART_BYTES_MIN;
+        let part = if over { left } else { half };
+        left -= part;
+        share_left = if over { 0.0 } else { share_left / 2.0 };
+        Some((part, 1.0 - share_left))
+    })
+}
+
+/// The part of an object that a task reads, if it travels while the object is made: most of it, and then the rest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split {
+    /// What most of it, and what the rest mean to the reader.
+    pub rows: [Rows; 2],
+    /// The share of the maker's time after which most of it is made.
+    pub made: f64,
+}
+
+impl Split {
+    /// The rest is one of so many parts.
+    pub const PARTS: u64 = 8;
+
+    /// The split of a need of a task; `None` if it is too small, or the frame.
+    #[expect(clippy::cast_precision_loss, reason = "few rows")]
+    pub fn of(graph: &TaskGraph, task: TaskId, need: &Need) -> Option<Self> {
+        need.key.task()?;
+        let (input, rows) = (usize::from(need.input), need.region.y);
+        let object = graph.region(need.key)?.y;
+        let most = Self::PARTS as usize - 1;
+        let middle = rows.lo + (rows.hi - rows.lo) * most / Self::PARTS as usize;
+        if middle == rows.lo || (graph.need_bytes(need) as u64) < 2 * PART_BYTES_MIN {
+            return None;
+        }
+        let of = |lo, hi| Rows::new(graph, task, input, Span::new(lo, hi));
+        Some(Self {
+            rows: [of(rows.lo, middle), of(middle, rows.hi)],
+            made: (middle - object.lo) as f64 / (object.hi - object.lo).max(1) as f64,
+        })
+    }
+}
+
 /// The inputs of a task that travel to its board, or will.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inputs {
@@ -85,6 +138,17 @@ impl Inputs {
         }
     }
 
+    /// Notes that rows of an input travel, and that `parts` parts with `bytes` bytes will when they are made.
+    pub const fn promised(&mut self, bytes: u64, parts: usize) {
+        self.left += parts;
+        self.left_bytes += bytes;
+    }
+
+    /// Notes that a promised transfer waits for others of its path.
+    pub const fn waits(&mut self) {
+        self.queued += 1;
+    }
+
     /// Notes a transfer of `bytes` that took from `begun_s` until `ended_s`.
     pub fn ended(&mut self, bytes: u64, rows: Rows, begun_s: f64, ended_s: f64) {
         self.left_bytes -= bytes;
@@ -116,6 +180,17 @@ mod tests {
             inputs.ended(0, *rows, *begun_s, *ended_s);
         }
         inputs.end_s(start_s, 10.0)
+    }
+
+    #[test]
+    fn an_object_travels_in_halves() {
+        let all: Vec<(u64, f64)> = parts(32_000).collect();
+        assert_eq!(
+            all,
+            [(16_000, 0.5), (8_000, 0.75), (4_000, 0.875), (4_000, 1.0)]
+        );
+        assert_eq!(parts(7_000).collect::<Vec<_>>(), [(7_000, 1.0)]);
+        assert_eq!(parts(0).collect::<Vec<_>>(), [(0, 1.0)]);
     }
 
     #[test]

@@ -128,6 +128,8 @@ enum JobFailure {
     Bad(#[from] BadJob),
     #[error("task {0} panicked")]
     Panic(u32),
+    #[error("the weights were written to, and rows of task {0} had left")]
+    Left(u32),
     #[error(transparent)]
     Weights(#[from] WeightsError),
 }
@@ -255,6 +257,9 @@ impl Worker<'_> {
             // Written to meanwhile, and still the right weights: once more.
             if !self.weights.recheck(self.program)? {
                 return Ok(handed.waited());
+            }
+            if !handed.take_back() {
+                return Err(JobFailure::Left(id));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Rows of inputs that arrive while their task runs.
+//! Rows of inputs that arrive while their task runs, and rows of outputs that it has made.
 //!
 //! Two words of a piece in its job's entry: how many rows are there (the *mark*), which the network process raises, and
 //! how many rows the worker waits for. A worker reads no row behind the mark; the network process writes none before it.
@@ -8,20 +8,24 @@
 //! piece that will not be completed gets the mark [`ALL_ROWS`] too: nobody writes it any more, the task goes on with
 //! whatever its bytes are, and its outcome is thrown away.
 
+//!
+//! The mark of an output is the worker's: the network process reads rows before it while the task runs. Its second word tells
+//! the worker that rows may have left, so that it does not make them anew.
+
 use std::{
     cell::Cell,
     ops::Range,
     ptr::NonNull,
     sync::atomic::{
         AtomicU32,
-        Ordering::{Acquire, Relaxed, SeqCst},
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
     },
     time::{Duration, Instant},
 };
 
 use super::{futex, segment::ShmWords};
 use crate::sync::Words;
-use tessera_runtime::io::ArrivingRows;
+use tessera_runtime::io::{ArrivingRows, MadeRows};
 
 /// The mark of a piece that is complete.
 pub const ALL_ROWS: u32 = u32::MAX;
@@ -43,6 +47,61 @@ pub(super) fn raise(words: &impl Words, at: usize, rows: u32) -> bool {
 /// Wakes the worker that waits at word `at`.
 pub fn wake(words: &ShmWords, at: usize) {
     futex::wake(&words.as_ref()[at]);
+}
+
+/// The number of rows of an output that its worker has made, whose mark is word `at`; from now on rows may have left.
+pub(super) fn look(words: &impl Words, at: usize) -> u32 {
+    // SYNC POINT "made", acquire side. And either the worker sees below that rows may have left, or this process sees the
+    // mark that the worker has taken back: both sides write their word before they read the other's.
+    words.store(at + 1, 1, SeqCst);
+    words.load(at, SeqCst)
+}
+
+/// Takes the marks of outputs back, to make their rows anew; `false` if rows may have left.
+fn take_back(words: &impl Words, at: usize) -> bool {
+    words.store(at, 0, SeqCst);
+    words.load(at + 1, SeqCst) == 0
+}
+
+/// The outputs of a job, in the worker that makes them.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    words: ShmWords,
+    /// Per output the word of its mark, and its rows that are stored with all before them; `None` once others were
+    /// stored before.
+    marks: Vec<(usize, Cell<Option<usize>>)>,
+}
+
+impl Outputs {
+    /// Outputs whose marks are these words.
+    pub(super) fn new(words: ShmWords, marks: impl Iterator<Item = usize>) -> Self {
+        let marks = marks.map(|at| (at, Cell::new(Some(0)))).collect();
+        Self { words, marks }
+    }
+
+    /// Prepares to make all rows anew; `false` if rows have left, so that this job must not. Rows that are made anew
+    /// leave at the end of the task.
+    pub(super) fn take_back(&self) -> bool {
+        let taken = self.marks.iter().map(|(at, stored)| {
+            stored.set(None);
+            take_back(&self.words, *at)
+        });
+        taken.fold(true, |all, one| all & one)
+    }
+}
+
+impl MadeRows for Outputs {
+    fn made(&self, output: usize, rows: Range<usize>) {
+        let Some((at, stored)) = self.marks.get(output) else {
+            return;
+        };
+        let next = stored.get().filter(|n| *n == rows.start);
+        stored.set(next.map(|_| rows.end));
+        if next.is_some() {
+            // SYNC POINT "made", release side: whoever reads the mark sees the rows before it.
+            self.words.store(*at, rows.end as u32, Release);
+        }
+    }
 }
 
 /// A piece of an input whose last rows are still on their way, in the worker that reads it.
@@ -174,6 +233,31 @@ mod tests {
             }
             assert!(piece.rows(ROWS..ROWS).is_empty());
         });
+    }
+
+    #[test]
+    fn only_rows_in_order_are_marked() {
+        let layout = Layout {
+            plan_hash: [0; 32],
+            jobs: 1,
+            workers: 1,
+            pieces: 2,
+            slot_bytes: 64,
+        };
+        let s = Segment::create(&layout).unwrap();
+        let (words, at) = (s.entries(), [3, 9]);
+        let outputs = Outputs::new(s.entries(), at.into_iter());
+        outputs.made(0, 0..2);
+        outputs.made(1, 1..2);
+        outputs.made(0, 2..5);
+        outputs.made(1, 0..1);
+        outputs.made(2, 0..1);
+        assert_eq!(at.map(|at| words.load(at, Relaxed)), [5, 0]);
+        // Nobody has looked: the rows are made anew, and no mark tells of them.
+        assert!(outputs.take_back());
+        outputs.made(0, 0..5);
+        assert_eq!(look(&words, at[0]), 0);
+        assert!(!outputs.take_back(), "somebody has looked");
     }
 
     #[test]

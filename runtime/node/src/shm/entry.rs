@@ -29,7 +29,8 @@ pub struct PieceAt {
     pub place: u32,
     /// The box of the port's tensor that the piece holds.
     pub region: Region,
-    /// Number of rows that are there; [`ALL_ROWS`](super::arrivals::ALL_ROWS) of a complete piece and of an output.
+    /// Number of rows that are there; [`ALL_ROWS`](super::arrivals::ALL_ROWS) of a complete piece. Of an output, number of
+    /// rows that are made.
     pub rows: u32,
 }
 

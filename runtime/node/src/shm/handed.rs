@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, ptr::NonNull, time::Duration};
 
 use super::{
-    arrivals::{ALL_ROWS, ArrivingPiece},
+    arrivals::{ALL_ROWS, ArrivingPiece, Outputs},
     entry::{Content, PortIx},
     jobs::JobLease,
     segment::Segment,
@@ -46,6 +46,7 @@ pub struct Handed<'l> {
     inputs: Vec<Vec<HandedPiece<'l>>>,
     bytes: usize,
     outputs: Vec<&'l mut [u8]>,
+    made: Outputs,
     elements_out: Vec<ElementType>,
     lease: PhantomData<&'l mut JobLease>,
 }
@@ -123,10 +124,12 @@ impl<'l> Handed<'l> {
                 HandedPiece::Arriving(region, element, rows)
             });
         }
+        let marks = found.output_pieces.iter().map(|&k| lease.mark(k));
+        let made = Outputs::new(segment.entries(), marks);
         let outputs = found.output_pieces.iter().map(|&k| {
             let mut span = found.spans[k];
-            // SAFETY: as above; by the caller's promise nobody else touches the output, and no other
-            // piece of the job overlaps it.
+            // SAFETY: as above; by the caller's promise nobody else touches the output (rows before its mark are read, and
+            // nothing writes them again), and no other piece of the job overlaps it.
             unsafe { span.as_mut() }
         });
         Ok(Self {
@@ -134,6 +137,7 @@ impl<'l> Handed<'l> {
             inputs,
             bytes: found.spans.iter().map(|s| s.len()).sum(),
             outputs: outputs.collect(),
+            made,
             elements_out: task.outputs.iter().map(|p| element(p.tensor)).collect(),
             lease: PhantomData,
         })
@@ -154,6 +158,11 @@ impl<'l> Handed<'l> {
         waited.sum()
     }
 
+    /// Prepares to run the task once more; `false` if rows of its outputs have left, so that it must not.
+    pub fn take_back(&self) -> bool {
+        self.made.take_back()
+    }
+
     /// Runs the task on a team's threads.
     pub fn run(&mut self, weights: &[f32], arena: &mut [f32], team: &Team) {
         let inputs = self.inputs.iter();
@@ -168,6 +177,7 @@ impl<'l> Handed<'l> {
             inputs: &inputs,
             outputs: &mut outputs,
             elements_out: &self.elements_out,
+            made: Some(&self.made),
             weights,
             arena: Arena::new(arena),
             team,

@@ -201,6 +201,11 @@ impl<W: Words> Dispatcher<W> {
         arrivals::raise(&self.entries, at, rows).then_some(at)
     }
 
+    /// The word of the entries that holds how many rows of piece `piece` of the job are there.
+    pub(crate) fn mark(&self, entry: usize, piece: usize) -> usize {
+        entry::mark(entry * self.layout.entry_words(), piece)
+    }
+
     /// The state of a live job.
     pub fn status(&self, entry: usize) -> Status {
         let item = self.item(entry);

@@ -199,7 +199,7 @@ impl Workers {
                 port: PortIx::Output(o as u32),
                 place: loan.place(),
                 region: port.region,
-                rows: ALL_ROWS,
+                rows: 0,
             });
             lent_out.push(loan);
         }
@@ -256,6 +256,10 @@ impl Workers {
             }
         }
         let entry = self.jobs.submit(&self.content)?;
+        for (o, (&slot, port)) in job.outputs.iter().zip(task.outputs).enumerate() {
+            let row_bytes = bytes(port.tensor, port.region) / port.region.h().max(1);
+            store.note_mark(slot, self.jobs.mark(entry, o), row_bytes);
+        }
         self.out[entry] = Some(Out {
             id: job.id,
             task: job.task,

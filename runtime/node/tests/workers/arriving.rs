@@ -1,4 +1,4 @@
-//! Jobs whose inputs arrive while a worker has them.
+//! Jobs whose inputs arrive, and whose outputs leave, while a worker has them.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tessera_protocol::{
 };
 
 use super::{
-    program::{ADD, CHANNELS, SIDE},
+    program::{ADD, CHANNELS, PASS, SIDE, WEIGHT, value},
     rig::{PATIENCE, Rig, check, open_weights, quarter},
 };
 
@@ -20,6 +20,7 @@ const ROW: usize = 4 * SIDE * CHANNELS;
 struct Waiting {
     id: JobId,
     slot: SlotId,
+    output: SlotId,
     rows: Vec<u8>,
 }
 
@@ -31,8 +32,14 @@ fn submit_waiting(rig: &mut Rig, task: u32, frame: u32) -> Waiting {
     // Not numbers: a task that read them would spoil its output.
     bytes.fill(0xff);
     job.arriving = vec![(slot, 0)];
+    let output = job.outputs[0];
     let id = rig.submit_job(job, frame).expect("room for it");
-    Waiting { id, slot, rows }
+    Waiting {
+        id,
+        slot,
+        output,
+        rows,
+    }
 }
 
 impl Waiting {
@@ -134,4 +141,78 @@ pub fn stopping_does_not_wait_for_rows() {
     // It ended its job and left by itself: who is killed has noted nothing at its end.
     assert_eq!(stats[0].jobs, 0, "the job is not reported");
     assert!(stats[0].pid.is_none() && began.elapsed() < PATIENCE);
+}
+
+/// Waits until so many rows of a job's output are made, and compares them.
+fn until_made(rig: &Rig, waiting: &Waiting, rows: usize, frame: u32) {
+    let began = Instant::now();
+    loop {
+        let made = rig.store.made_bytes(waiting.output);
+        if made.len() >= rows * ROW {
+            assert_eq!(made.len(), rows * ROW);
+            let floats = made.chunks_exact(4);
+            for (k, bytes) in floats.enumerate() {
+                let (px, c) = (k / CHANNELS, k % CHANNELS);
+                let want = value(frame, px / SIDE, px % SIDE, c) + WEIGHT;
+                assert_eq!(bytes, want.to_le_bytes(), "value {k}");
+            }
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{} bytes are made", made.len());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The first rows of an output are there while the task lacks the last rows of its input.
+pub fn rows_leave_before_their_task_ends() {
+    let mut rig = Rig::new(3, 1);
+    for frame in 0..5 {
+        let waiting = submit_waiting(&mut rig, PASS, frame);
+        for to in 0..SIDE / 2 {
+            waiting.bring(&mut rig, to);
+            until_made(&rig, &waiting, SIDE / 2 + to, frame);
+            assert_eq!(rig.jobs_out(), 1);
+        }
+        waiting.bring(&mut rig, SIDE / 2);
+        rig.finish().iter().for_each(check);
+    }
+}
+
+/// Outputs that are not stored in order have no rows before the end.
+pub fn what_is_written_in_any_order_does_not_leave() {
+    let mut rig = Rig::new(3, 1);
+    let waiting = submit_waiting(&mut rig, ADD + 3, 1);
+    rig.all_leased();
+    assert!(rig.store.made_bytes(waiting.output).is_empty());
+    waiting.bring(&mut rig, SIDE / 2);
+    rig.finish().iter().for_each(check);
+}
+
+/// Rows that may have been computed with other weights count only if nobody has seen them.
+pub fn rows_that_left_are_not_made_anew() {
+    for looks in [true, false] {
+        let mut rig = Rig::new(3, 1);
+        let waiting = submit_waiting(&mut rig, PASS, 1);
+        rig.all_leased();
+        waiting.bring(&mut rig, 1);
+        if looks {
+            until_made(&rig, &waiting, SIDE / 2 + 1, 1);
+        }
+        let weights = std::fs::File::options()
+            .write(true)
+            .open(rig.dir.path().join("weights.bin"))
+            .expect("the weights");
+        let later = std::time::SystemTime::now() + Duration::from_secs(1);
+        weights.set_modified(later).expect("they are written to");
+        waiting.bring(&mut rig, SIDE / 2);
+        let ended = rig.finish();
+        if looks {
+            assert!(ended.iter().all(|e| e.made.is_none()));
+        } else {
+            ended.iter().for_each(check);
+        }
+        // The worker goes on.
+        rig.submit(ADD, 2);
+        rig.finish().iter().for_each(check);
+    }
 }

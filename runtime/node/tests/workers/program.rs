@@ -7,7 +7,7 @@ use tessera_plan::{
     region::{Region, Span},
 };
 use tessera_runtime::{
-    io::TaskIo,
+    io::{Buffer, TaskIo, View},
     program::{
         ElementType, NmsKind, Placement, Program, SectionSpec, TailSpec, TaskSpec, TensorSpec,
     },
@@ -31,6 +31,8 @@ pub const ABORT: u32 = 6;
 pub const TOIL: u32 = 7;
 /// Keeps the processor busy for as many milliseconds as its first value says; then like [`ADD`], the whole map.
 pub const SPIN: u32 = 8;
+/// Like [`ADD`], the whole map, row by row: loads a row and stores it before it loads the next.
+pub const PASS: u32 = 9;
 /// The one weight.
 pub const WEIGHT: f32 = 0.5;
 
@@ -104,11 +106,12 @@ pub static PROGRAM: Program = Program {
         task(&[whole(1)], 0, 0, aborts),
         task(&[whole(1)], 0, 0, toil),
         task(&[whole(1)], 0, 0, spin),
+        task(&[whole(1)], 0, 0, pass),
     ],
     placement: Placement::Steal,
     boards: 1,
     frames_in_flight: 2,
-    stage_starts: &[0, 9],
+    stage_starts: &[0, 10],
     tail: TailSpec {
         inputs: &[1],
         outputs: &[],
@@ -174,6 +177,35 @@ fn spin(io: &mut TaskIo<'_>) {
         std::hint::spin_loop();
     }
     add(io);
+}
+
+/// The map in the arena.
+const MAP: Buffer = Buffer {
+    offset: 0,
+    h: SIDE,
+    ring: SIDE,
+    w: SIDE,
+    c: CHANNELS,
+    pad_left: 0,
+    pad_right: 0,
+    zero_row: false,
+};
+
+fn pass(io: &mut TaskIo<'_>) {
+    let whole = View {
+        y: 0,
+        x: 0,
+        h: SIDE,
+        w: SIDE,
+    };
+    for y in 0..SIDE {
+        let row = y..y + 1;
+        io.load(0, &MAP, row.clone());
+        let weight = io.weights[0];
+        let ([], values) = io.arena.io(0, [], MAP.rows(&row));
+        values.iter_mut().for_each(|v| *v += weight);
+        io.store(0, &MAP, whole, row);
+    }
 }
 
 fn panics(_io: &mut TaskIo<'_>) {

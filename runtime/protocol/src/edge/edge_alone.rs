@@ -46,6 +46,11 @@ pub(super) enum Sent {
         generation: u16,
         holder: NodeId,
     },
+    /// The gateway hears who makes a task's outputs.
+    Announced {
+        task: TaskId,
+        holder: NodeId,
+    },
     Failed {
         request: u32,
         declined: bool,
@@ -247,10 +252,17 @@ fn translate(to: NodeId, m: &Message<'_>) -> Vec<Sent> {
         Message::ReportAck(r) => Sent::ReportAck { to, keep: r.keep },
         Message::Renewed { wanted, .. } => Sent::Renewed { wanted },
         Message::Results(r) => {
-            let one = |t: &wire::ResultEntry| Sent::Results {
-                task: t.task.get(),
-                generation: t.generation.get(),
-                holder: r.nodes[usize::from(t.holder)].id(),
+            let one = |t: &wire::ResultEntry| {
+                let (task, holder) = (t.task.get(), r.nodes[usize::from(t.holder)].id());
+                if t.early != 0 {
+                    return Sent::Announced { task, holder };
+                }
+                let generation = t.generation.get();
+                Sent::Results {
+                    task,
+                    generation,
+                    holder,
+                }
             };
             return r.tasks.iter().map(one).collect();
         }

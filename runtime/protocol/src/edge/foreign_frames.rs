@@ -12,6 +12,8 @@ use tessera_plan::region::Region;
 pub struct ForeignFrame {
     /// Outputs on this node, by task.
     pub outputs: BTreeMap<TaskId, Vec<SlotId>>,
+    /// The runs that made them, by task.
+    pub runs: BTreeMap<TaskId, u32>,
     /// What was fetched for other tasks of this board.
     pub shared: SharedBoxes,
     /// Number of this node's jobs that read or write the frame's slots.

@@ -41,6 +41,11 @@ impl Edge {
             let next = idle.then(|| self.next_loaded().filter(begins))?;
             next.map(|(id, _)| id)
         })?;
+        if self.serve.waits() {
+            // Others may wait for what this one will make.
+            let now_us = self.clock.unwrap_or(0);
+            self.next_made_us.get_or_insert(now_us + Self::MADE_US);
+        }
         let job = self.jobs.get_mut(id)?;
         job.stage = JobStage::Running;
         Some(job.to_job(id, info))
@@ -356,7 +361,7 @@ impl Edge {
         let own = self.own(job.frame);
         let kept = match own {
             Some(_) => self.keep_own(id, job, good),
-            None => self.keep_stolen(job, good),
+            None => self.keep_stolen(id, job, good),
         };
         if !kept {
             for &slot in &job.outputs {
@@ -369,7 +374,7 @@ impl Edge {
         for key in given_up {
             self.start_waiting(job.frame, key, store);
         }
-        self.serve_made();
+        self.serve_made(store);
         self.made_here(job.frame, job.task, store);
         match own {
             Some(number) => self.release_own_frame(number, store),

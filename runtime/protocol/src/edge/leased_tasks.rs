@@ -91,6 +91,8 @@ impl Edge {
             });
             t.reassigned();
             let early = t.missing > 0;
+            // The gateway hears who makes what it needs.
+            frame.fresh |= self.info.tasks[task.index()].for_tail;
             let sum = frame.tasks.assignments_of(&self.info, task);
             frame.tasks.get_mut(task).early = early.then_some(sum);
             frame.tasks.refresh(task);
@@ -219,7 +221,7 @@ impl Edge {
                 info,
                 report.task,
                 who,
-                l.since_us.max(inputs_us),
+                [l.since_us, inputs_us],
                 now_us,
                 true,
             );

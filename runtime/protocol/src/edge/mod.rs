@@ -27,6 +27,7 @@
 //! | `shared_boxes` | inputs that several tasks of this board read are fetched once |
 //! | `foreign_frames`, `slots` | objects kept for other nodes' frames, and slots reserved for own frames |
 //! | `peers` | other edges: addresses, and the numbers of their latest messages |
+//! | `serving` | objects that other nodes fetch, finished or still being made |
 //! | `receive`, `send` | datagrams in, and the queue of datagrams out |
 //!
 //! The edge encodes a control message at the time of sending, from the state at that time. The edge repeats each
@@ -51,6 +52,7 @@ mod reports;
 mod results;
 mod search;
 mod send;
+mod serving;
 mod shared_boxes;
 mod slots;
 mod stolen_tasks;
@@ -121,6 +123,8 @@ pub struct Edge {
     next_backup_us: Option<Micros>,
     receiver: Receiver<pending_job::InputPull>,
     serve: ChunkServer,
+    /// When to look again at outputs that are being made and that others wait for.
+    next_made_us: Option<Micros>,
     /// The outgoing queue.
     outgoing: VecDeque<Outgoing>,
     /// Events for the shell.
@@ -187,6 +191,7 @@ impl Edge {
             next_expiry_us: Micros::MAX,
             next_backup_us: None,
             serve: ChunkServer::default(),
+            next_made_us: None,
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
             notices: Notices::default(),
@@ -332,6 +337,9 @@ impl Edge {
         while let Some((tag, how)) = self.receiver.take_ended() {
             self.pull_ended(now_us, tag, how, store);
         }
+        if self.next_made_us.is_some_and(|at| at <= now_us) {
+            self.serve_made(store);
+        }
         if now_us >= self.next_expiry_us {
             self.expire_leases(now_us);
         }
@@ -359,6 +367,7 @@ impl Edge {
             self.results_next(),
             (self.next_expiry_us < Micros::MAX).then_some(self.next_expiry_us),
             self.next_backup_us,
+            self.next_made_us,
             self.receiver.next(),
         ];
         let latest = now_us + self.config.heartbeat_us;
@@ -392,50 +401,6 @@ impl Edge {
     fn own(&self, frame: FrameId) -> Option<FrameNumber> {
         (frame.source == self.config.id && frame.incarnation == self.config.incarnation)
             .then_some(frame.number)
-    }
-
-    /// The slot of an object on this node, and the box that the slot holds.
-    fn find(&self, object: &ObjectId) -> Option<(SlotId, Region)> {
-        find(
-            &self.frames,
-            &self.foreign,
-            &self.info,
-            self.own(object.frame),
-            object,
-        )
-    }
-
-    fn serve_next(&mut self, store: &impl Store) -> Option<SocketAddr> {
-        let (frames, foreign, info) = (&self.frames, &self.foreign, &self.info);
-        let me = self.me.who();
-        let lookup = |o: &ObjectId| {
-            let own = (o.frame.source == me.id && o.frame.incarnation == me.incarnation)
-                .then_some(o.frame.number);
-            find(frames, foreign, info, own, o)
-        };
-        let transfer = &mut self.stats.transfer;
-        let to = (self.serve).poll(self.me, lookup, store, transfer, &mut self.out)?;
-        Some(to.addr)
-    }
-
-    /// Queues what other nodes asked for while it was being made.
-    fn serve_made(&mut self) {
-        if !self.serve.waits() {
-            return;
-        }
-        let (frames, foreign, info) = (&self.frames, &self.foreign, &self.info);
-        let (me, jobs) = (self.me.who(), &self.jobs);
-        let here = |o: &ObjectId| {
-            let own = (o.frame.source == me.id && o.frame.incarnation == me.incarnation)
-                .then_some(o.frame.number);
-            find(frames, foreign, info, own, o).is_some()
-        };
-        let coming = |o: &ObjectId| {
-            o.key
-                .task()
-                .is_some_and(|t| jobs.making(o.frame, t).is_some())
-        };
-        self.serve.made(here, coming);
     }
 
     fn has_work(&self, now_us: Micros) -> bool {

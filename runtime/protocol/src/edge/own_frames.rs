@@ -24,6 +24,8 @@ pub struct OwnFrame {
     pub tasks: TaskTable,
     /// Outputs on this node, by task.
     pub outputs: BTreeMap<TaskId, Vec<SlotId>>,
+    /// The runs that made them, by task.
+    pub runs: BTreeMap<TaskId, u32>,
     /// What was fetched for other tasks of this board.
     pub shared: SharedBoxes,
     /// Number of this node's jobs that read or write the frame's slots.
@@ -88,6 +90,7 @@ impl OwnFrame {
         self.results_again = None;
         for (_, t) in self.tasks.iter_mut() {
             t.result = ResultState::Unsent;
+            t.announced = None;
         }
         self.tasks.reconsider(info);
     }
@@ -102,6 +105,7 @@ impl OwnFrames {
             slot,
             tasks: TaskTable::new(info),
             outputs: BTreeMap::new(),
+            runs: BTreeMap::new(),
             shared: SharedBoxes::default(),
             jobs: 0,
             open: false,

@@ -88,6 +88,8 @@ impl Edge {
             t.job_since_us = now_us;
             t.reassigned();
             let early = t.missing > 0;
+            // The gateway hears who makes what it needs.
+            frame.fresh |= self.info.tasks[task.index()].for_tail;
             let sum = frame.tasks.assignments_of(&info, task);
             frame.tasks.get_mut(task).early = early.then_some(sum);
             frame.tasks.refresh(task);
@@ -108,7 +110,7 @@ impl Edge {
             return Some(InputSource::Remote(latest.peer));
         }
         if t.job.is_some() {
-            let job = self.jobs.making(self.frame_id(number), task)?;
+            let (_, job) = self.jobs.making(self.frame_id(number), task)?;
             let slot = *job.outputs.get(usize::from(output))?;
             return Some(InputSource::Coming(slot, self.info.region(key)?));
         }
@@ -155,9 +157,9 @@ impl Edge {
     pub(super) fn own_done(&mut self, now_us: Micros, job: &PendingJob) {
         self.stats.tasks_own += 1;
         let me = self.me.who();
-        let since_us = (self.frames.live(job.frame.number)).map_or(now_us, |f| {
+        let since_us = (self.frames.live(job.frame.number)).map_or([now_us; 2], |f| {
             let t = f.tasks.get(job.task);
-            t.job_since_us.max(t.inputs_us)
+            [t.job_since_us, t.inputs_us]
         });
         self.offers
             .paces
@@ -185,6 +187,7 @@ impl Edge {
         let keep = good && frame.over.is_none() && !known;
         if keep {
             frame.outputs.insert(job.task, job.outputs.clone());
+            frame.runs.insert(job.task, id.run());
         }
         keep
     }

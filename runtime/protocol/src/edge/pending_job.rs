@@ -147,9 +147,9 @@ pub struct PendingJobs {
 
 impl PendingJobs {
     /// The job of this node that makes a task's outputs.
-    pub fn making(&self, frame: FrameId, task: TaskId) -> Option<&PendingJob> {
-        let mut all = self.jobs.values();
-        all.find(|j| j.frame == frame && j.task == task)
+    pub fn making(&self, frame: FrameId, task: TaskId) -> Option<(JobId, &PendingJob)> {
+        let mut all = self.iter();
+        all.find(|(_, j)| j.frame == frame && j.task == task)
     }
 
     /// Number of jobs.
@@ -226,6 +226,12 @@ impl PendingJobs {
 }
 
 impl PendingJob {
+    /// True while a worker makes outputs that will count when it is through.
+    pub fn counts(&self) -> bool {
+        let wanted = self.stolen.is_none_or(|s| !s.revoked);
+        self.stage == JobStage::Running && self.abandoned.is_none() && wanted
+    }
+
     /// Notes that all inputs are here, if they are.
     pub fn loaded_if_complete(&mut self) {
         let complete = self.fetches.is_empty() && self.awaits.is_empty();

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::{Edge, send::Outgoing};
+use super::Edge;
 use crate::{
     GATEWAY, Micros,
     peer::Peer,
     store::Store,
-    wire::{Envelope, Message, Reject, Request, parse, plan_prefix},
+    wire::{Envelope, Message, Reject, parse, plan_prefix},
 };
 
 impl Edge {
@@ -22,7 +22,7 @@ impl Edge {
         let kind = message.kind();
         if let Message::Pull(r) | Message::Grant(r) | Message::Nack(r) = &message {
             // The request may be for another incarnation of this node: the answer is then that the object is gone.
-            self.on_request(addr, &envelope, r);
+            self.on_request(now_us, addr, &envelope, r, store);
         } else {
             if envelope.to_incarnation != Some(self.me.incarnation) {
                 return Err(Reject::OtherIncarnation);
@@ -38,43 +38,6 @@ impl Edge {
         }
         self.stats.traffic.received.add(kind, bytes.len());
         Ok(())
-    }
-
-    fn on_request(&mut self, addr: SocketAddr, envelope: &Envelope, request: &Request<'_>) {
-        let for_me = envelope.to_incarnation == Some(self.me.incarnation);
-        let here = for_me && self.find(&request.object).is_some();
-        let object = request.object;
-        let maker = object.key.task().filter(|_| for_me && !here);
-        if maker.is_some_and(|t| self.jobs.making(object.frame, t).is_some()) {
-            let to = Peer {
-                id: envelope.from,
-                incarnation: envelope.incarnation,
-                addr,
-            };
-            self.serve
-                .request_later(to, request, &mut self.stats.transfer);
-            self.enqueue(Outgoing::Later {
-                to: addr,
-                incarnation: envelope.incarnation,
-                pull: request.pull,
-            });
-            return;
-        }
-        if !here {
-            self.enqueue(Outgoing::Absent {
-                to: addr,
-                incarnation: envelope.incarnation,
-                pull: request.pull,
-            });
-            return;
-        }
-        let to = Peer {
-            id: envelope.from,
-            incarnation: envelope.incarnation,
-            addr,
-        };
-        let transfer = &mut self.stats.transfer;
-        self.serve.request(to, request, transfer);
     }
 
     fn receive_from_gateway(
@@ -157,7 +120,7 @@ impl Edge {
                 let transfer = &mut self.stats.transfer;
                 self.receiver.on_absent(envelope, now_us, *pull, transfer)
             }
-            Message::Later { pull } => self.receiver.on_later(now_us, envelope, *pull),
+            Message::Later(later) => self.receiver.on_later(now_us, envelope, *later),
             _ => Err(Reject::Unexpected),
         }
     }

@@ -1,8 +1,15 @@
-//! Results: the edge tells the gateway which nodes hold finished tiles, until the gateway acknowledges.
+//! Results: the edge tells the gateway which nodes make tiles of the last stage, and which hold finished ones, until the
+//! gateway acknowledges.
 
-use super::{Edge, own_frames::OwnFrame, task_table::ResultState};
+use super::{
+    Edge,
+    own_frames::OwnFrame,
+    placement::anywhere::has_no_home,
+    task_table::{ResultState, TaskState},
+};
 use crate::{
-    FrameNumber, Micros,
+    EdgeConfig, FrameNumber, Micros, ProgramInfo, TaskId,
+    chunk_server::ChunkServer,
     peer::Peer,
     retry::Retry,
     wire::{LostResults, Message, PeerAddress, ResultEntry, Results, ResultsAck},
@@ -35,6 +42,7 @@ impl Edge {
                     if t.result == ResultState::Sent {
                         t.result = ResultState::Unsent;
                     }
+                    t.announced = t.announced.filter(|(_, heard)| *heard);
                 }
                 f.fresh = true;
             }
@@ -47,7 +55,7 @@ impl Edge {
         }
     }
 
-    /// Results of a frame that the gateway has not acknowledged, as many as fit a datagram.
+    /// Results of a frame, and makers of results, that the gateway has not acknowledged, as many as fit a datagram.
     pub(super) fn results(
         &mut self,
         now_us: Micros,
@@ -60,12 +68,19 @@ impl Edge {
         let (mut nodes, mut tasks) = (Vec::<PeerAddress>::new(), Vec::new());
         let mut full = false;
         for (k, t) in frame.tasks.iter_mut() {
-            if !self.info.tasks[k.index()].for_tail || t.result != ResultState::Unsent || !t.done()
-            {
+            if !self.info.tasks[k.index()].for_tail || t.result != ResultState::Unsent {
                 continue;
             }
+            let early = !t.done();
             let here = t.holders.iter().find(|h| **h == me);
-            let Some(&holder) = here.or_else(|| t.holders.first()) else {
+            let holder = if early {
+                let announced = t.announced.map(|(who, _)| who);
+                let fresh = t.maker(me).filter(|m| announced != Some(*m));
+                fresh.filter(|_| is_announced(&self.info, &self.config, k))
+            } else {
+                here.or_else(|| t.holders.first()).copied()
+            };
+            let Some(holder) = holder else {
                 continue;
             };
             let known = nodes.iter().position(|n| n.who() == holder);
@@ -90,12 +105,16 @@ impl Edge {
                 nodes.push(peer.address());
                 nodes.len() - 1
             });
-            t.result = ResultState::Sent;
+            if early {
+                t.announced = Some((holder, false));
+            } else {
+                t.result = ResultState::Sent;
+            }
             tasks.push(ResultEntry {
                 task: k.into(),
                 generation: t.generation.into(),
                 holder: index as u8,
-                pad: 0,
+                early: early.into(),
             });
         }
         frame.fresh |= full;
@@ -114,17 +133,23 @@ impl Edge {
         };
         for note in ack.tasks {
             let t = frame.tasks.get_mut(note.task.get());
+            if let Some((_, heard)) = &mut t.announced {
+                *heard = true;
+            }
+            if note.early != 0 {
+                continue;
+            }
             if note.merged != 0 {
                 t.result = ResultState::Merged;
             } else if note.generation.get() == t.generation && t.result == ResultState::Sent {
                 t.result = ResultState::Acknowledged;
             }
         }
-        let waits = frame
-            .tasks
-            .iter()
-            .any(|(_, t)| t.result == ResultState::Sent);
-        if !waits {
+        let waits = |t: &TaskState| {
+            let announced = t.announced.is_some_and(|(_, heard)| !heard) && !t.done();
+            t.result == ResultState::Sent || announced
+        };
+        if !frame.tasks.iter().any(|(_, t)| waits(t)) {
             frame.results_again = None;
         }
     }
@@ -197,4 +222,12 @@ impl Edge {
             tasks,
         })
     }
+}
+
+/// True if the gateway hears of a task before it is done: with a home, and with results of several steps.
+fn is_announced(info: &ProgramInfo, config: &EdgeConfig, task: TaskId) -> bool {
+    let needs = &info.tail_needs[info.tail_needs_of(task)];
+    let bytes: usize = needs.iter().map(|n| info.need_bytes(n)).sum();
+    let step = ChunkServer::STEP_CHUNKS as usize * config.transfer.chunk_bytes;
+    bytes >= step && !has_no_home(info, task)
 }

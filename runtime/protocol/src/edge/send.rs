@@ -7,7 +7,8 @@ use crate::{
     FrameNumber, Incarnation, Micros, NodeIncarnation, PullId, RequestId, TaskId,
     peer::Peer,
     wire::{
-        Failed, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew, Report, ReportAck,
+        Failed, Later, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew, Report,
+        ReportAck,
     },
 };
 
@@ -56,7 +57,7 @@ pub(super) enum Outgoing {
     Later {
         to: SocketAddr,
         incarnation: Incarnation,
-        pull: PullId,
+        later: Later,
     },
     Bye,
     Offer {
@@ -137,9 +138,9 @@ impl Edge {
             Outgoing::Later {
                 to,
                 incarnation,
-                pull,
+                later,
             } => {
-                Message::Later { pull }.encode(self.me.to(Some(incarnation)), &mut self.out);
+                Message::Later(later).encode(self.me.to(Some(incarnation)), &mut self.out);
                 Some((to, MessageKind::Later))
             }
             Outgoing::Offer { to } => self.write_to(&Message::Offer, to),

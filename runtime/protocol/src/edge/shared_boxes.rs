@@ -237,7 +237,7 @@ impl Edge {
 
     /// True unless a job has begun to fetch this need.
     fn waits_with(&self, frame: FrameId, task: TaskId, need: usize) -> bool {
-        self.jobs.making(frame, task).is_none_or(|job| {
+        self.jobs.making(frame, task).is_none_or(|(_, job)| {
             let fetch = job.fetches.get(&need);
             fetch.is_some_and(|f| f.state == FetchState::Waits)
         })

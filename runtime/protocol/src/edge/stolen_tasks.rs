@@ -11,7 +11,7 @@ use super::{
     placement::anywhere::has_no_home,
 };
 use crate::{
-    FrameId, Micros, RequestId, TaskId,
+    FrameId, JobId, Micros, RequestId, TaskId,
     peer::Peer,
     store::{SlotId, Store},
     wire::{Envelope, FailureReason, LeaseGrant, LostObject, Reject, key_to_wire},
@@ -168,7 +168,7 @@ impl Edge {
         let ObjectKey::Output { task, output } = key else {
             return None;
         };
-        let job = self.jobs.making(frame, task)?;
+        let (_, job) = self.jobs.making(frame, task)?;
         let slot = *job.outputs.get(usize::from(output))?;
         Some((slot, self.info.region(key)?))
     }
@@ -227,13 +227,14 @@ impl Edge {
 
     /// Ends a stolen task's job: keeps the outputs if they are `good`, the owner wants them and
     /// they are not here yet. Returns true when the outputs were kept.
-    pub(super) fn keep_stolen(&mut self, job: &PendingJob, good: bool) -> bool {
+    pub(super) fn keep_stolen(&mut self, id: JobId, job: &PendingJob, good: bool) -> bool {
         let wanted = job.stolen.is_some_and(|s| !s.revoked);
         let foreign = self.foreign.entry(job.frame, self.link.seq());
         foreign.jobs -= 1;
         let keep = good && wanted && !foreign.over && !foreign.outputs.contains_key(&job.task);
         if keep {
             foreign.outputs.insert(job.task, job.outputs.clone());
+            foreign.runs.insert(job.task, id.run());
         }
         keep
     }

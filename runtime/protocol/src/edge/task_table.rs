@@ -40,6 +40,8 @@ pub struct TaskState {
     pub generation: u16,
     /// The gateway's knowledge of the outputs.
     pub result: ResultState,
+    /// The node of which the gateway was told that it makes the outputs, and whether the gateway has answered.
+    pub announced: Option<(NodeIncarnation, bool)>,
     /// The node that finished the task first.
     pub first: Option<NodeId>,
     /// True when nothing can need the outputs again, so that the owner has freed its own.
@@ -120,6 +122,17 @@ impl TaskState {
     /// True when the outputs are there, or some node is to make them.
     pub fn is_coming(&self) -> bool {
         self.done() || self.lease.is_some() || self.job.is_some()
+    }
+
+    /// The node that makes the outputs, or will; of several the one that was announced. `me` is this node.
+    pub fn maker(&self, me: NodeIncarnation) -> Option<NodeIncarnation> {
+        let thief = self.lease.map(|l| l.thief.who());
+        let here = self.job.map(|_| me);
+        let announced = self.announced.map(|(who, _)| who);
+        announced
+            .filter(|a| thief == Some(*a) || here == Some(*a))
+            .or(thief)
+            .or(here)
     }
 
     /// Notes that another node than before is to finish the task.

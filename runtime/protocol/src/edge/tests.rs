@@ -9,7 +9,8 @@ use crate::{
     Incarnation, NodeId, PullId, RequestId, TaskId, Ticket, testkit,
     wire::{
         ChunkRange, ClusterState, FrameStatus, FrameStatusEntry, LeaseRef, LostResult, LostResults,
-        Message, NodeStatus, NodeStatusEntry, PeerAddress, Renew, Report, Request, Verdict,
+        Message, NodeStatus, NodeStatusEntry, PeerAddress, Renew, Report, Request, ResultNote,
+        ResultsAck, Verdict,
     },
 };
 use tessera_plan::dataflow::{ObjectKey, TaskGraph};
@@ -136,7 +137,9 @@ fn a_new_incarnation_has_neither_leases_nor_objects() {
     assert!(sent.contains(&result(0, THIEF.0)));
     // Another process of the thief: its number is smaller, and it says nothing about the end of the first.
     let newer = (THIEF.0, THIEF.1 - 1);
-    assert_eq!(rig.steal(newer, 1).len(), 1);
+    let given = rig.steal(newer, 1);
+    let leases = given.iter().filter(|s| matches!(s, Sent::Lease { .. }));
+    assert_eq!(leases.count(), 1);
     assert_eq!(rig.edge.stats().leases_orphaned, 0);
     // The answer to an earlier heartbeat does not tell which process ended; the gateway's next answer names the
     // node's process.
@@ -209,6 +212,7 @@ fn requests_for_another_incarnation_are_answered_absent() {
         },
         region: testkit::region([0, 2], [0, 2], 2),
         element: tessera_plan::element::ElementType::F32,
+        run: 0,
         chunk_bytes: 32,
         ranges: &ranges,
     };
@@ -301,4 +305,42 @@ fn outputs_whose_readers_ran_elsewhere_are_kept() {
     rig.sent();
     // The thief may be lost, and its band be run again.
     assert_eq!(rig.edge.stats().slots, 1 + 4 + 1);
+}
+
+#[test]
+fn an_answer_about_who_makes_a_task_is_none_about_its_result() {
+    let mut rig = EdgeAlone::source(|_| {});
+    rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open, 1)]);
+    let mut sent = rig.steal(THIEF, 1);
+    let (_, task) = lease(&sent);
+    sent.extend(rig.sent());
+    let holder = THIEF.0;
+    assert!(sent.contains(&Sent::Announced { task, holder }), "{sent:?}");
+    let result = Sent::Results {
+        task,
+        generation: 0,
+        holder,
+    };
+    assert!(rig.done(THIEF, task, 1).contains(&result));
+    let ack = |early: u8| {
+        [ResultNote {
+            task: task.into(),
+            generation: 0.into(),
+            merged: 0,
+            early,
+        }]
+    };
+    for (early, repeats) in [(1, true), (0, false)] {
+        let ack = ResultsAck {
+            number: FrameNumber(0),
+            tasks: &ack(early),
+        };
+        rig.receive((GATEWAY, 7), &Message::ResultsAck(ack));
+        let mut again = rig.sent();
+        for _ in 0..10 {
+            rig.now_us += 100_000;
+            again.extend(rig.sent());
+        }
+        assert_eq!(again.contains(&result), repeats, "{again:?}");
+    }
 }

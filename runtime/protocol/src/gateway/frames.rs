@@ -6,7 +6,7 @@ use crate::{
     FrameId, FrameMeta, Micros, NodeId, ProgramInfo, PullId, TaskId, peer::Peer, retry::Retry,
     store::SlotId, wire::NO_TASK,
 };
-use tessera_plan::dataflow::ObjectKey;
+use tessera_plan::dataflow::{Need, ObjectKey};
 
 /// A frame that has no record yet.
 #[derive(Debug)]
@@ -70,13 +70,15 @@ pub struct Merge {
     pub lost: BTreeMap<TaskId, MissingResult>,
 }
 
-/// A finished task's holder.
+/// The holder of a task's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldResult {
     /// The node that holds the outputs.
     pub peer: Peer,
     /// How often the owner has had the task done again.
     pub generation: u16,
+    /// True while the node is only known to make the outputs.
+    pub early: bool,
 }
 
 /// Outputs that a holder did not have; the gateway tells the owner until the owner names another holder.
@@ -95,6 +97,8 @@ pub enum NeedState {
     Wanted,
     /// This pull fetches the need.
     Pulling(PullId),
+    /// The need lies in its tensor, and the owner has not said yet that its maker has finished the task.
+    Fetched,
     /// The need is merged into its tensor.
     Merged,
 }
@@ -112,6 +116,7 @@ impl Merge {
         let held = HeldResult {
             peer: source,
             generation: 0,
+            early: false,
         };
         Self {
             slots,
@@ -128,8 +133,26 @@ impl Merge {
         self.needs[range].iter().all(|n| *n == NeedState::Merged)
     }
 
-    /// The first need that can be pulled now, and its holder.
-    pub fn startable(&self, now_us: Micros, info: &ProgramInfo) -> Option<(usize, Peer)> {
+    /// Number of pulls from nodes that are only known to make what is pulled.
+    pub fn early_pulls(&self, info: &ProgramInfo) -> usize {
+        let early = |(piece, need): &(&NeedState, &Need)| {
+            let held = self.holders.get(&maker_number(need.key));
+            matches!(piece, NeedState::Pulling(_)) && held.is_some_and(|h| h.early)
+        };
+        self.needs
+            .iter()
+            .zip(&info.tail_needs)
+            .filter(early)
+            .count()
+    }
+
+    /// The first need that can be pulled now, and its holder: of finished tasks, or of tasks that are being made.
+    pub fn startable(
+        &self,
+        now_us: Micros,
+        info: &ProgramInfo,
+        early: bool,
+    ) -> Option<(usize, Peer)> {
         if self.missing == 0 {
             return None;
         }
@@ -144,7 +167,7 @@ impl Merge {
             {
                 continue;
             }
-            if let Some(held) = self.holders.get(&task) {
+            if let Some(held) = self.holders.get(&task).filter(|h| h.early == early) {
                 return Some((k, held.peer));
             }
         }

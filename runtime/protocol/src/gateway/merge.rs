@@ -110,6 +110,7 @@ impl Gateway {
 
     pub(super) fn on_results(
         &mut self,
+        now_us: Micros,
         envelope: &Envelope,
         results: &Results<'_>,
     ) -> Result<(), Reject> {
@@ -126,24 +127,14 @@ impl Gateway {
             });
             return Ok(());
         };
+        let mut merged = Vec::new();
         if let FlightState::Open(merge) = &mut flight.state {
             for r in results.tasks {
                 let (task, generation) = (r.task.get(), r.generation.get());
+                let early = r.early != 0;
                 let range = self.info.tail_needs_of(task);
                 if range.is_empty() {
                     return Err(Reject::Id);
-                }
-                if let Some(held) = merge.holders.get(&task)
-                    && held.generation >= generation
-                {
-                    continue;
-                }
-                if merge
-                    .lost
-                    .get(&task)
-                    .is_some_and(|l| l.held.generation > generation)
-                {
-                    continue;
                 }
                 let mut peer = Peer::from(&results.nodes[usize::from(r.holder)]);
                 // Owners do not know their own address, and know other nodes' addresses less well than this node.
@@ -152,16 +143,49 @@ impl Gateway {
                 {
                     peer = n.peer;
                 }
-                for piece in &mut merge.needs[range] {
-                    if let NeedState::Pulling(pull) = *piece {
-                        self.receiver.cancel(pull);
-                        *piece = NeedState::Wanted;
+                let before = merge.holders.get(&task).copied();
+                // What a node makes counts when the owner says that this very node has finished it.
+                let same = before.is_some_and(|h| {
+                    h.early && (h.peer.who(), h.generation) == (peer.who(), generation)
+                });
+                let known = before.is_some_and(|h| {
+                    h.generation > generation || h.generation == generation && !h.early
+                });
+                if known || same && early {
+                    continue;
+                }
+                let lost = merge.lost.get(&task).map(|l| l.held.generation);
+                if lost.is_some_and(|l| l > generation || early && l == generation) {
+                    continue;
+                }
+                for k in range {
+                    match merge.needs[k] {
+                        NeedState::Fetched if same => {
+                            merged.push(k);
+                            continue;
+                        }
+                        NeedState::Pulling(pull) if same => {
+                            self.receiver.is_made(now_us, pull);
+                            continue;
+                        }
+                        NeedState::Pulling(pull) => self.receiver.cancel(pull),
+                        NeedState::Fetched => {}
+                        _ => continue,
                     }
+                    merge.needs[k] = NeedState::Wanted;
                 }
                 merge.lost.remove(&task);
-                merge.holders.insert(task, HeldResult { peer, generation });
+                let held = HeldResult {
+                    peer,
+                    generation,
+                    early,
+                };
+                merge.holders.insert(task, held);
                 self.dirty = true;
             }
+        }
+        for need in merged {
+            self.merged(now_us, TailPull { frame, need });
         }
         let tasks = results.tasks.iter().map(|r| r.task.get()).collect();
         self.enqueue(Outgoing::ResultsAck { frame, tasks });
@@ -175,6 +199,11 @@ impl Gateway {
             .map(|(id, f)| (f.turn, id))
             .collect();
         order.sort_unstable();
+        let open = self.frames.iter().filter_map(|(_, f)| match &f.state {
+            FlightState::Open(merge) => Some(merge.early_pulls(&self.info)),
+            _ => None,
+        });
+        let mut early_pulls: usize = open.sum();
         for (_, id) in order {
             let Some(flight) = self.frames.get_mut(id) else {
                 continue;
@@ -182,9 +211,19 @@ impl Gateway {
             let FlightState::Open(merge) = &mut flight.state else {
                 continue;
             };
-            while self.receiver.len() < self.config.pulls_max.max(1)
-                && let Some((k, holder)) = merge.startable(now_us, &self.info)
-            {
+            loop {
+                // What is being made must not be in the way of what is there.
+                let room = |pulls: usize| pulls < self.config.pulls_max.max(1);
+                let here = room(self.receiver.len() - early_pulls);
+                let next = merge.startable(now_us, &self.info, false);
+                let later = || merge.startable(now_us, &self.info, true);
+                let (early, (k, holder)) = if let Some(next) = next.filter(|_| here) {
+                    (false, next)
+                } else if let Some(next) = later().filter(|_| room(early_pulls)) {
+                    (true, next)
+                } else {
+                    break;
+                };
                 let need: &Need = &self.info.tail_needs[k];
                 let tensor = self.info.tail_inputs[usize::from(need.input)];
                 let place = Destination {
@@ -199,6 +238,10 @@ impl Gateway {
                 let tag = TailPull { frame: id, need: k };
                 let transfer = &mut self.stats.transfer;
                 let pull = (self.receiver).start(tag, holder, object, need.region, place, transfer);
+                if early {
+                    self.receiver.expect_later(pull);
+                    early_pulls += 1;
+                }
                 merge.needs[k] = NeedState::Pulling(pull);
             }
         }
@@ -212,21 +255,33 @@ impl Gateway {
         let FlightState::Open(merge) = &mut flight.state else {
             return;
         };
+        let task = maker_number(self.info.tail_needs[tag.need].key);
+        let held = merge.holders.get(&task).copied();
         if how.is_ok() {
-            merge.needs[tag.need] = NeedState::Merged;
-            merge.missing -= 1;
-            flight.progress_us = now_us;
-            self.stats.parts_merged += 1;
-            let need = &self.info.tail_needs[tag.need];
-            count_fetched(&mut self.stats.fetched_bytes, &self.info, need);
-            self.run_if_whole(tag.frame);
+            if held.is_some_and(|h| h.early) {
+                merge.needs[tag.need] = NeedState::Fetched;
+            } else {
+                self.merged(now_us, tag);
+            }
             return;
         }
         merge.needs[tag.need] = NeedState::Wanted;
-        let task = maker_number(self.info.tail_needs[tag.need].key);
-        let Some(held) = merge.holders.get(&task).copied() else {
+        let Some(held) = held else {
             return;
         };
+        if held.early {
+            // The owner never said that it was there.
+            merge.holders.remove(&task);
+            for piece in &mut merge.needs[self.info.tail_needs_of(task)] {
+                match *piece {
+                    NeedState::Pulling(pull) => self.receiver.cancel(pull),
+                    NeedState::Fetched => {}
+                    _ => continue,
+                }
+                *piece = NeedState::Wanted;
+            }
+            return;
+        }
         self.stats.parts_lost += 1;
         if task != crate::wire::NO_TASK {
             merge.holders.remove(&task);
@@ -244,6 +299,23 @@ impl Gateway {
         {
             merge.lost.insert(task, MissingResult { held, again });
         }
+    }
+
+    /// Notes that a part lies in its tensor, from a node that has finished its task.
+    fn merged(&mut self, now_us: Micros, part: TailPull) {
+        let Some(flight) = self.frames.get_mut(part.frame) else {
+            return;
+        };
+        let FlightState::Open(merge) = &mut flight.state else {
+            return;
+        };
+        merge.needs[part.need] = NeedState::Merged;
+        merge.missing -= 1;
+        flight.progress_us = now_us;
+        self.stats.parts_merged += 1;
+        let need = &self.info.tail_needs[part.need];
+        count_fetched(&mut self.stats.fetched_bytes, &self.info, need);
+        self.run_if_whole(part.frame);
     }
 
     /// Hands a frame to the tail when no part is missing.

@@ -49,7 +49,7 @@ impl Gateway {
         }
         match message {
             Message::StealGateway { seq } => self.on_steal_gateway(now_us, id, *seq),
-            Message::Results(r) => self.on_results(envelope, r),
+            Message::Results(r) => self.on_results(now_us, envelope, r),
             Message::Data(data) => {
                 let before = self.stats.transfer.chunks_received;
                 let transfer = &mut self.stats.transfer;
@@ -63,6 +63,7 @@ impl Gateway {
                 let transfer = &mut self.stats.transfer;
                 self.receiver.on_absent(envelope, now_us, *pull, transfer)
             }
+            Message::Later(later) => self.receiver.on_later(now_us, envelope, *later),
             Message::Bye => {
                 if let Some(n) = self.nodes.get_mut(id) {
                     n.left = true;

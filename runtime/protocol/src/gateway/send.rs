@@ -222,9 +222,14 @@ impl Gateway {
             FlightState::Waiting => return None,
             FlightState::Open(m) => (tasks.iter())
                 .filter_map(|&t| {
-                    let generation = m.holders.get(&t).map_or(0, |h| h.generation);
+                    let held = m.holders.get(&t);
+                    let generation = held.map_or(0, |h| h.generation);
                     let merged = m.has(&self.info, t);
-                    (merged || m.holders.contains_key(&t)).then(|| note(t, generation, merged))
+                    let early = held.is_some_and(|h| h.early) && !merged;
+                    (merged || held.is_some()).then(|| ResultNote {
+                        early: early.into(),
+                        ..note(t, generation, merged)
+                    })
                 })
                 .collect(),
             FlightState::Tail(_) => tasks.iter().map(|&t| note(t, 0, true)).collect(),
@@ -291,6 +296,6 @@ fn note(task: TaskId, generation: u16, merged: bool) -> ResultNote {
         task: task.into(),
         generation: generation.into(),
         merged: merged.into(),
-        pad: 0,
+        early: 0,
     }
 }

@@ -7,6 +7,7 @@
 //! a [`PullError`] and the pull's owner decides what follows: another holder, or having the task done again.
 
 mod bitmap;
+mod early;
 mod path;
 mod receiver;
 mod runs;

@@ -342,6 +342,16 @@ impl Path {
         self.backoff = 0;
     }
 
+    /// Forgets the outstanding chunks of a pull from `chunk` on: they are not made yet.
+    pub fn forget_from(&mut self, pull: PullId, chunk: u32) {
+        self.out.retain(|a| a.pull != pull || a.chunk < chunk);
+    }
+
+    /// True when a chunk is outstanding.
+    pub fn waits_for(&self, pull: PullId, chunk: u32) -> bool {
+        self.out.iter().any(|a| (a.pull, a.chunk) == (pull, chunk))
+    }
+
     /// Forgets the outstanding chunks of a pull that is over.
     pub fn forget(&mut self, pull: PullId) {
         self.out.retain(|a| a.pull != pull);

@@ -17,40 +17,40 @@ use crate::{
     peer::{Peer, Sender},
     stats::TransferStats,
     store::Store,
-    wire::{ChunkRange, Data, Envelope, Message, MessageKind, Reject},
+    wire::{ChunkRange, Data, Envelope, Message, MessageKind, NO_RUN, Reject},
 };
 use tessera_plan::region::Region;
 
 /// Fetches boxes of objects. `T` is the caller's tag for a pull.
 #[derive(Debug)]
 pub struct Receiver<T> {
-    config: TransferConfig,
-    pulls: BTreeMap<PullId, Pull<T>>,
-    paths: BTreeMap<NodeIncarnation, HolderPath>,
-    next: PullId,
+    pub(super) config: TransferConfig,
+    pub(super) pulls: BTreeMap<PullId, Pull<T>>,
+    pub(super) paths: BTreeMap<NodeIncarnation, HolderPath>,
+    pub(super) next: PullId,
     /// Number of chunks under way over all paths.
-    under_way: usize,
+    pub(super) under_way: usize,
     /// Round trips over all paths.
-    load: Rtt,
+    pub(super) load: Rtt,
     /// The path served last: the next turn starts with the next path.
-    turn: NodeIncarnation,
+    pub(super) turn: NodeIncarnation,
     /// True when nothing can be requested before something changes.
-    settled: bool,
-    ended: VecDeque<(T, Result<(), PullError>)>,
+    pub(super) settled: bool,
+    pub(super) ended: VecDeque<(T, Result<(), PullError>)>,
     /// Holders from which only small chunks arrive, in the order of detection.
-    narrowed: VecDeque<Peer>,
+    pub(super) narrowed: VecDeque<Peer>,
     /// Earliest time at which a deferred pull asks again.
-    next_deferred_us: Option<Micros>,
-    ranges: Vec<ChunkRange>,
+    pub(super) next_deferred_us: Option<Micros>,
+    pub(super) ranges: Vec<ChunkRange>,
 }
 
 /// A path, and the pulls with chunks to request over the path, first come, first served.
 #[derive(Debug)]
-struct HolderPath {
-    path: Path,
-    queue: VecDeque<PullId>,
+pub(super) struct HolderPath {
+    pub(super) path: Path,
+    pub(super) queue: VecDeque<PullId>,
     /// Number of pulls from this holder.
-    pulls: usize,
+    pub(super) pulls: usize,
 }
 
 impl<T: Copy> Receiver<T> {
@@ -73,16 +73,14 @@ impl<T: Copy> Receiver<T> {
         }
     }
 
-    /// Microseconds after which the receiver asks again for an object that is being made.
-    const DEFER_US: u64 = 300_000;
-    /// Microseconds after which the receiver asks again a holder that knows nothing of the object.
-    const UNKNOWN_US: u64 = 60_000;
-    /// How often a holder may know nothing of an object that should be made there.
-    const UNKNOWN_MAX: u8 = 5;
-
     /// Number of pulls.
     pub fn len(&self) -> usize {
         self.pulls.len()
+    }
+
+    /// True while objects travel that are made.
+    pub fn fetches(&self) -> bool {
+        self.pulls.values().any(|p| p.deferred_until_us.is_none())
     }
 
     /// Number of chunks under way.
@@ -129,99 +127,6 @@ impl<T: Copy> Receiver<T> {
         self.pulls.insert(id, pull);
         self.settled = false;
         id
-    }
-
-    /// Notes that a pull's object may not be made yet.
-    pub fn expect_later(&mut self, id: PullId) {
-        if let Some(pull) = self.pulls.get_mut(&id) {
-            pull.early = true;
-        }
-    }
-
-    /// Handles a holder's answer that the object is being made: the holder sends what was requested when the object
-    /// is there.
-    ///
-    /// # Errors
-    /// [`Reject::Unexpected`] when the holder was not asked.
-    pub fn on_later(
-        &mut self,
-        now_us: Micros,
-        envelope: &Envelope,
-        id: PullId,
-    ) -> Result<(), Reject> {
-        let asked = self.pulls.get(&id);
-        if !asked.is_some_and(|p| p.early && p.holder.id == envelope.from) {
-            return Err(Reject::Unexpected);
-        }
-        self.defer(id, now_us + Self::DEFER_US);
-        Ok(())
-    }
-
-    /// Takes a pull's requests back until then; chunks may arrive before.
-    fn defer(&mut self, id: PullId, until_us: Micros) {
-        let Some(pull) = self.pulls.get_mut(&id) else {
-            return;
-        };
-        pull.deferred_until_us = Some(until_us);
-        let next = self
-            .next_deferred_us
-            .map_or(until_us, |at| at.min(until_us));
-        self.next_deferred_us = Some(next);
-        if let Some(line) = self.paths.get_mut(&pull.holder.who()) {
-            self.under_way -= line.path.under_way();
-            line.path.forget(id);
-            line.path.answered();
-            self.under_way += line.path.under_way();
-            if std::mem::take(&mut pull.queued) {
-                line.queue.retain(|&p| p != id);
-            }
-        }
-        self.settled = false;
-    }
-
-    /// Continues a deferred pull whose first chunk has come: the others that were requested are under way.
-    fn resume(&mut self, now_us: Micros, id: PullId) {
-        let Some(pull) = self.pulls.get_mut(&id) else {
-            return;
-        };
-        if pull.deferred_until_us.take().is_none() {
-            return;
-        }
-        let Some(line) = self.paths.get_mut(&pull.holder.who()) else {
-            return;
-        };
-        for chunk in pull.requested() {
-            // Their round trips say nothing.
-            (line.path).ask(now_us, id, chunk, true, pull.chunk_len(chunk));
-            self.under_way += 1;
-        }
-        if pull.wanted() > 0 && !pull.queued {
-            pull.queued = true;
-            line.queue.push_back(id);
-        }
-        self.settled = false;
-    }
-
-    /// Asks again for deferred objects whose time has come.
-    fn ask_deferred(&mut self, now_us: Micros) {
-        if self.next_deferred_us.is_none_or(|at| at > now_us) {
-            return;
-        }
-        for (&id, pull) in &mut self.pulls {
-            if pull.deferred_until_us.is_none_or(|at| at > now_us) {
-                continue;
-            }
-            pull.ask_anew();
-            if let Some(line) = self.paths.get_mut(&pull.holder.who())
-                && !pull.queued
-            {
-                pull.queued = true;
-                line.queue.push_back(id);
-            }
-            self.settled = false;
-        }
-        let left = self.pulls.values().filter_map(|p| p.deferred_until_us);
-        self.next_deferred_us = left.min();
     }
 
     /// Ends a pull without a result. The receiver no longer writes to the pull's slot.
@@ -289,7 +194,7 @@ impl<T: Copy> Receiver<T> {
         let Some(pull) = asked.filter(|p| p.holder.id == envelope.from) else {
             return Err(Reject::Unexpected);
         };
-        if pull.early && pull.unknown < Self::UNKNOWN_MAX {
+        if pull.early && pull.run == NO_RUN && pull.unknown < Self::UNKNOWN_MAX {
             // The holder may not have its own lease yet.
             pull.unknown += 1;
             self.defer(id, now_us + Self::UNKNOWN_US);
@@ -319,18 +224,18 @@ impl<T: Copy> Receiver<T> {
         if pull.holder.id != envelope.from || pull.holder.incarnation != envelope.incarnation {
             return Err(Reject::Unexpected);
         }
-        if pull.deferred_until_us.is_some() {
-            self.resume(now_us, data.pull);
-        }
-        let Some(pull) = self.pulls.get_mut(&data.pull) else {
-            return Ok(None);
-        };
         let (size, offset) = (pull.chunk_bytes, data.offset as usize);
         let end = (offset + size).min(pull.bytes());
         if !offset.is_multiple_of(size) || offset + data.bytes.len() != end {
             return Err(Reject::Range);
         }
         let chunk = (offset / size) as u32;
+        if pull.early && chunk >= pull.made {
+            self.resume(now_us, data.pull, chunk);
+        }
+        let Some(pull) = self.pulls.get_mut(&data.pull) else {
+            return Ok(None);
+        };
         if let Some(line) = self.paths.get_mut(&pull.holder.who()) {
             self.under_way -= line.path.under_way();
             let rtt = line.path.arrive(now_us, data.pull, chunk, &self.config);

@@ -9,12 +9,12 @@ use super::*;
 use crate::{
     FrameId, FrameNumber, Incarnation, Micros, NodeId, ObjectId, ProgramInfo, PullId,
     TransferConfig,
-    chunk_server::ChunkServer,
+    chunk_server::{Answer, ChunkServer, Held, Place},
     peer::{Peer, Sender},
     stats::TransferStats,
     store::{SlotId, Store},
     testkit::{self, TestStore},
-    wire::{Message, Reject, parse, plan_prefix},
+    wire::{Message, NO_RUN, Reject, parse, plan_prefix},
 };
 
 /// The receiver's place on the network; holders are 1, 2, ...
@@ -61,12 +61,31 @@ fn content(region: Region, element: ElementType) -> Vec<u8> {
     bytes
 }
 
-/// A node that holds the whole frame.
+/// A node that holds the whole frame, or makes it.
 struct Holder {
     server: ChunkServer,
     stats: TransferStats,
     store: TestStore,
     slot: SlotId,
+    /// True while it makes the frame.
+    makes: bool,
+    /// The run that made the frame, or makes it.
+    run: u32,
+}
+
+impl Holder {
+    fn held(&self, whole: Region) -> Option<Held> {
+        let place = Place {
+            slot: self.slot,
+            region: whole,
+            run: self.run,
+        };
+        Some(if self.makes {
+            Held::Making(place)
+        } else {
+            Held::Here(place)
+        })
+    }
 }
 
 /// Holders 1, 2, ... with the whole frame, and a receiver.
@@ -112,6 +131,8 @@ impl PullRig {
                 stats: TransferStats::default(),
                 store,
                 slot,
+                makes: false,
+                run: NO_RUN,
             }
         });
         Self {
@@ -157,11 +178,26 @@ impl PullRig {
     }
 
     fn deliver(&mut self, to: u16, bytes: &[u8]) {
+        if to == u16::MAX {
+            return; // only time has passed
+        }
         let now_us = self.now_us();
         let (envelope, message) = parse(bytes, &self.info).expect("a sound datagram");
         if to == RECEIVER {
-            let Message::Data(data) = message else {
-                unreachable!("holders send data only")
+            let data = match message {
+                Message::Data(data) => data,
+                Message::Later(later) => {
+                    // One that comes late, or twice, changes nothing.
+                    let heard = self.receiver.on_later(now_us, &envelope, later);
+                    assert!(matches!(heard, Ok(()) | Err(Reject::Unexpected)));
+                    return;
+                }
+                Message::Absent { pull } => {
+                    let stats = &mut self.stats;
+                    let _ = self.receiver.on_absent(&envelope, now_us, pull, stats);
+                    return;
+                }
+                _ => unreachable!("holders send no requests"),
             };
             let (store, stats) = (&mut self.store, &mut self.stats);
             (self.receiver)
@@ -176,8 +212,58 @@ impl PullRig {
             unreachable!("receivers send requests only")
         };
         assert_eq!(envelope.to_incarnation, Some(peer(to).incarnation));
+        let whole = self.info.region(ObjectKey::Frame).expect("a frame");
         let holder = &mut self.holders[usize::from(to) - 1];
-        holder.server.request(peer(RECEIVER), &r, &mut holder.stats);
+        let (held, stats) = (holder.held(whole), &mut holder.stats);
+        let answer = (holder.server).request(peer(RECEIVER), &r, held, &holder.store, stats);
+        self.answer(to, answer);
+    }
+
+    /// Sends what a holder answers.
+    fn answer(&mut self, holder: u16, answer: Option<Answer>) {
+        let message = match answer {
+            Some(Answer::Later(later)) => Message::Later(later),
+            Some(Answer::Absent(pull)) => Message::Absent { pull },
+            None => return,
+        };
+        let mut out = Vec::new();
+        let me = sender(holder, &self.info);
+        message.encode(me.to(Some(peer(RECEIVER).incarnation)), &mut out);
+        self.send(holder, peer(RECEIVER).id, &out);
+    }
+
+    /// Lets the first holder make its frame row by row, one in `row_us` microseconds, until `pulls` pulls have ended.
+    fn run_while_made(&mut self, row_us: Micros, pulls: usize) {
+        let whole = self.info.region(ObjectKey::Frame).expect("a frame");
+        let row_bytes = whole.w() * whole.ch() * self.element.bytes();
+        let slot = self.holders[0].slot;
+        let began_us = self.now_us();
+        while self.ended.len() < pulls {
+            let now_us = self.now_us();
+            let rows = ((now_us - began_us) / row_us) as usize;
+            let holder = &mut self.holders[0];
+            if holder.makes {
+                holder.store.make(slot, rows.min(whole.h()) * row_bytes);
+            }
+            if holder.makes && rows > whole.h() {
+                holder.store.end(slot);
+                holder.makes = false;
+            }
+            let held = holder.held(whole);
+            let (answers, _) = holder.server.made(|_| held, &holder.store);
+            for (_, answer) in answers {
+                self.answer(1, Some(answer));
+            }
+            self.drain();
+            self.ended
+                .extend(std::iter::from_fn(|| self.receiver.take_ended()));
+            self.arrivals.push(now_us + 1000, (u16::MAX, Vec::new()));
+            while let Some((to, bytes)) = self.arrivals.pop(now_us + 1000) {
+                self.deliver(to, &bytes);
+                self.drain();
+            }
+            assert!(now_us < 600_000_000, "the pulls do not end");
+        }
     }
 
     /// Takes all datagrams that the machines have to send.
@@ -192,9 +278,9 @@ impl PullRig {
             let me = sender(id as u16, &self.info);
             loop {
                 let h = &mut self.holders[id - 1];
-                let slot = h.slot;
-                let lookup = |o: &ObjectId| (o.key == ObjectKey::Frame).then_some((slot, whole));
-                let sent = h.server.poll(me, lookup, &h.store, &mut h.stats, &mut out);
+                let held = h.held(whole);
+                let held = |o: &ObjectId| held.filter(|_| o.key == ObjectKey::Frame);
+                let sent = h.server.poll(me, held, &h.store, &mut h.stats, &mut out);
                 let Some(to) = sent else { break };
                 self.send(id as u16, to.id, &out);
             }
@@ -361,4 +447,86 @@ fn chunks_that_were_not_asked_for_change_nothing() {
         .on_absent(&sender(1, &rig.info).to(None), 0, id, &mut rig.stats);
     assert_eq!(heard, Ok(()));
     assert_eq!(rig.receiver.take_ended(), Some((0, Err(PullError::Absent))));
+}
+
+/// A rig whose first holder makes its frame, and a pull of all of it.
+fn making(seed: u64, loss_ppm: u32, element: ElementType) -> (PullRig, Destination) {
+    let conditions = LinkConditions {
+        loss_ppm,
+        duplicate_ppm: loss_ppm / 2,
+        ..LinkConditions::default()
+    };
+    let mut rig = PullRig::new(seed, conditions, element, 1);
+    let holder = &mut rig.holders[0];
+    (holder.makes, holder.run) = (true, 7);
+    holder.store.begin(holder.slot);
+    let whole = rig.info.region(ObjectKey::Frame).expect("a frame");
+    let to = rig.slot(whole);
+    let id = rig.pull(0, 1, whole, to);
+    rig.receiver.expect_later(id);
+    (rig, to)
+}
+
+#[test]
+fn rows_travel_while_they_are_made() {
+    for element in ELEMENTS {
+        let (mut rig, to) = making(5, 0, element);
+        rig.run_while_made(5_000, 1);
+        assert_eq!(rig.ended, [(0, Ok(()))]);
+        assert_eq!(rig.store.bytes(to.slot), content(to.region, element));
+        // Nothing was taken for lost, and little was left at the end.
+        let s = rig.stats;
+        assert_eq!((s.chunks_rerequested, s.timeouts), (0, 0));
+        let sent = rig.holders[0].stats;
+        assert_eq!(sent.chunks_sent, s.chunks_received);
+        let left = sent.chunks_sent - sent.chunks_sent_early;
+        assert!(left <= u64::from(ChunkServer::STEP_CHUNKS) + 1, "{left}");
+    }
+}
+
+#[test]
+fn rows_that_are_made_and_lost_arrive_exactly() {
+    let (mut early, mut all) = (0, 0);
+    for seed in 0..20 {
+        let element = ELEMENTS[seed as usize % 3];
+        let (mut rig, to) = making(seed, 100_000, element);
+        rig.run_while_made(3_000, 1);
+        assert_eq!(rig.ended, [(0, Ok(()))], "seed {seed}");
+        assert_eq!(rig.store.bytes(to.slot), content(to.region, element));
+        early += rig.holders[0].stats.chunks_sent_early;
+        all += rig.stats.chunks_received;
+    }
+    // Requests are lost too.
+    assert!(early > all / 2, "{early} of {all}");
+}
+
+#[test]
+fn rows_of_two_runs_do_not_meet() {
+    let (mut rig, _) = making(6, 0, ElementType::F32);
+    let whole = rig.info.region(ObjectKey::Frame).expect("a frame");
+    let slot = rig.holders[0].slot;
+    // Half of the frame is made and has left when another run takes its place.
+    rig.drain();
+    for step in 1..=200 {
+        let bytes = content(whole, ElementType::F32).len() * step.min(100) / 200;
+        rig.holders[0].store.make(slot, bytes);
+        let held = rig.holders[0].held(whole);
+        let holder = &mut rig.holders[0];
+        let (answers, _) = holder.server.made(|_| held, &holder.store);
+        for (_, answer) in answers {
+            rig.answer(1, Some(answer));
+        }
+        let until_us = rig.now_us() + 1000;
+        rig.arrivals.push(until_us, (u16::MAX, Vec::new()));
+        while let Some((to, bytes)) = rig.arrivals.pop(until_us) {
+            rig.deliver(to, &bytes);
+            rig.drain();
+        }
+    }
+    assert!(rig.holders[0].stats.chunks_sent_early > 0);
+    let before = rig.stats.chunks_received;
+    rig.holders[0].run = 8;
+    rig.run_while_made(1_000, 1);
+    assert_eq!(rig.ended, [(0, Err(PullError::Absent))]);
+    assert_eq!(rig.stats.chunks_received, before);
 }

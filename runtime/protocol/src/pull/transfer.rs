@@ -7,7 +7,7 @@ use crate::{
     Micros, ObjectId, PullId,
     peer::Peer,
     store::SlotId,
-    wire::{ChunkRange, Request, chunks_of},
+    wire::{ChunkRange, NO_RUN, Request, chunks_of},
 };
 use tessera_plan::{element::ElementType, region::Region};
 
@@ -54,6 +54,10 @@ pub struct Pull<T> {
     pub repeated: u32,
     /// True when the object may not be made yet.
     pub early: bool,
+    /// The run that makes the object, and of which chunks are here.
+    pub run: u32,
+    /// Of an early object: number of chunks that are known to be made, with all before them.
+    pub made: u32,
     /// When to ask again for an object that the holder does not have yet.
     pub deferred_until_us: Option<Micros>,
     /// How often the holder knew nothing of an object that should be made there.
@@ -87,6 +91,8 @@ impl<T> Pull<T> {
             begun: false,
             repeated: 0,
             early: false,
+            run: NO_RUN,
+            made: 0,
             deferred_until_us: None,
             unknown: 0,
         }
@@ -107,18 +113,39 @@ impl<T> Pull<T> {
         bytes / (self.bytes() / self.region.h().max(1)).max(1)
     }
 
-    /// Asks for everything again.
+    /// Chunks that may be requested before it is known that they are made.
+    const AHEAD_CHUNKS: u32 = 16;
+
+    /// Number of chunks that may be requested by now.
+    fn limit(&self) -> u32 {
+        if self.early {
+            self.chunks.min(self.made + Self::AHEAD_CHUNKS)
+        } else {
+            self.chunks
+        }
+    }
+
+    /// Number of chunks of the box.
+    pub const fn chunks(&self) -> u32 {
+        self.chunks
+    }
+
+    /// Asks for everything again that is not known to be made.
     pub fn ask_anew(&mut self) {
         self.deferred_until_us = None;
+        if self.made > 0 {
+            self.fresh = self.fresh.min(self.made);
+            return;
+        }
         self.fresh = 0;
         self.again.clear();
         self.repeated = 0;
         self.begun = false;
     }
 
-    /// Chunks that were requested and have not arrived.
-    pub fn requested(&self) -> impl Iterator<Item = u32> {
-        (0..self.fresh).filter(|c| !self.got.get(*c))
+    /// Chunks of a range that were requested and have not arrived.
+    pub fn requested(&self, range: std::ops::Range<u32>) -> impl Iterator<Item = u32> {
+        (range.start..range.end.min(self.fresh)).filter(|c| !self.got.get(*c))
     }
 
     /// Payload bytes of a chunk.
@@ -134,6 +161,7 @@ impl<T> Pull<T> {
         self.got = Bitmap::new(self.chunks);
         self.front = 0;
         self.fresh = 0;
+        self.made = 0;
         self.again.clear();
         self.repeated = 0;
     }
@@ -145,7 +173,7 @@ impl<T> Pull<T> {
 
     /// Number of chunks to request.
     pub fn wanted(&self) -> usize {
-        self.again.len() + (self.chunks - self.fresh) as usize
+        self.again.len() + self.limit().saturating_sub(self.fresh) as usize
     }
 
     /// True when some wanted chunks were requested before.
@@ -176,8 +204,8 @@ impl<T> Pull<T> {
             let (start, count, again) = match self.again.pop_front() {
                 Some(chunk) if self.got.get(chunk) => continue,
                 Some(chunk) => (chunk, 1, true),
-                None if self.fresh < self.chunks => {
-                    let count = (self.chunks - self.fresh).min(room as u32);
+                None if self.fresh < self.limit() => {
+                    let count = (self.limit() - self.fresh).min(room as u32);
                     self.fresh += count;
                     (self.fresh - count, count, false)
                 }
@@ -209,6 +237,7 @@ impl<T> Pull<T> {
             object: self.object,
             region: self.region,
             element: self.destination.element,
+            run: self.run,
             chunk_bytes: self.chunk_bytes as u16,
             ranges,
         }

@@ -12,7 +12,7 @@ use crate::{Incarnation, NodeId, ProgramInfo};
 pub const MAGIC: [u8; 4] = *b"tsra";
 
 /// Version of the datagrams' layout; bumped by a change of meaning or layout.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// The first 32 bytes of a datagram, in wire format.
 ///

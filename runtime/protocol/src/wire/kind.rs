@@ -68,7 +68,7 @@ kinds! {
     Offer = "offer",
     /// Edge to source: how many tasks the edge has room for, now and until its next want.
     Want = "want",
-    /// Holder to receiver: the requested object is being made here, and follows.
+    /// Holder to receiver: the requested object is being made here, and follows; how much of it is made.
     Later = "later",
 }
 

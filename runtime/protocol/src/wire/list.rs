@@ -139,7 +139,7 @@ piece! {
 }
 
 piece! {
-    /// A finished task and the holder of the outputs. 8 bytes.
+    /// A task, finished or not, and the holder of the outputs. 8 bytes.
     ResultEntry {
         /// The finished task.
         task: TaskField,
@@ -147,8 +147,8 @@ piece! {
         generation: U16,
         /// Index into the datagram's list of nodes.
         holder: u8,
-        /// Zero.
-        pad: u8,
+        /// 1: the holder is still making the outputs, or will; 0: the task is finished.
+        early: u8,
     }
 }
 
@@ -161,8 +161,8 @@ piece! {
         generation: U16,
         /// 1: the outputs are merged; 0: the gateway knows where the outputs are.
         merged: u8,
-        /// Zero.
-        pad: u8,
+        /// 1: the gateway knows only who is making the outputs.
+        early: u8,
     }
 }
 

@@ -3,7 +3,7 @@
 use zerocopy::little_endian::U32;
 
 use super::{
-    ClusterState, Data, Envelope, Failed, Heartbeat, LeaseGrant, LostResults, MessageKind,
+    ClusterState, Data, Envelope, Failed, Heartbeat, Later, LeaseGrant, LostResults, MessageKind,
     PeerAddress, Reject, Renew, Report, ReportAck, Request, Results, ResultsAck, Want,
     header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
@@ -57,9 +57,7 @@ pub enum Message<'a> {
     Bye,
     Offer,
     Want(Want<'a>),
-    Later {
-        pull: PullId,
-    },
+    Later(Later),
 }
 
 piece! {
@@ -129,9 +127,7 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
         MessageKind::Bye => r.end().map(|()| Message::Bye)?,
         MessageKind::Offer => r.end().map(|()| Message::Offer)?,
         MessageKind::Want => Message::Want(Want::read(r)?),
-        MessageKind::Later => Message::Later {
-            pull: PullId(number(r)?),
-        },
+        MessageKind::Later => Message::Later(Later::read(r)?),
     };
     Ok((envelope, message))
 }
@@ -175,7 +171,7 @@ impl Message<'_> {
             Self::Bye => MessageKind::Bye,
             Self::Offer => MessageKind::Offer,
             Self::Want(_) => MessageKind::Want,
-            Self::Later { .. } => MessageKind::Later,
+            Self::Later(_) => MessageKind::Later,
         }
     }
 
@@ -209,7 +205,8 @@ impl Message<'_> {
             Self::StealClient { request } | Self::NoWork { request } => {
                 w.piece(&raw_number(request.0))
             }
-            Self::Absent { pull } | Self::Later { pull } => w.piece(&raw_number(pull.0)),
+            Self::Absent { pull } => w.piece(&raw_number(pull.0)),
+            Self::Later(m) => m.write(&mut w),
             Self::Lease(m) => m.write(&mut w),
             Self::Renew(m) => m.write(&mut w),
             Self::Renewed { seq, wanted } => write_renewed(*seq, *wanted, &mut w),

@@ -58,7 +58,7 @@ pub use number::{
 pub use results::{LostResults, Results, ResultsAck};
 pub use steal::{Failed, FailureReason, LeaseGrant, Renew, Report, ReportAck};
 pub(super) use transfer::chunks_of;
-pub use transfer::{Data, Request};
+pub use transfer::{Data, Later, NO_RUN, Request};
 
 use crate::TaskId;
 

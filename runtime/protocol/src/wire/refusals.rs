@@ -151,6 +151,7 @@ fn boxes_and_chunks_must_lie_inside() {
             },
             region,
             element: tessera_plan::element::ElementType::F32,
+            run: 0,
             chunk_bytes,
             ranges: &ranges,
         };

@@ -136,7 +136,7 @@ fn lists() -> impl Strategy<Value = Lists> {
                         task: task.into(),
                         generation: (generation as u16).into(),
                         holder: (generation % 2) as u8,
-                        pad: 0,
+                        early: 0,
                     })
                     .collect(),
                 result_notes: (triples.iter())
@@ -144,7 +144,7 @@ fn lists() -> impl Strategy<Value = Lists> {
                         task: task.into(),
                         generation: (generation as u16).into(),
                         merged: (generation % 2) as u8,
-                        pad: 0,
+                        early: 0,
                     })
                     .collect(),
                 lost_results: (lost.iter())
@@ -188,6 +188,7 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
         },
         region: Region::new([0, 4], [2, 10], [0, 2]),
         element: tessera_plan::element::ElementType::F32,
+        run: n,
         chunk_bytes: 16,
         ranges: &l.ranges,
     };
@@ -293,7 +294,11 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             idle: n & 1 == 1,
             held: &l.held,
         }),
-        Message::Later { pull: PullId(n) },
+        Message::Later(Later {
+            pull: PullId(n),
+            run: n,
+            chunks: n,
+        }),
     ]
 }
 

@@ -24,10 +24,26 @@ pub struct Request<'a> {
     pub region: Region,
     /// The object's element type. Both sides take the type from the plan; the datagram does not contain it.
     pub element: ElementType,
+    /// The run of which the sender has chunks; [`NO_RUN`] while it has none, or none of a run that went on.
+    pub run: u32,
     /// Bytes per chunk: a multiple of 4, at most [`TransferConfig::CHUNK_BYTES_MAX`].
     pub chunk_bytes: u16,
     /// Chunks that the holder may send now.
     pub ranges: &'a [ChunkRange],
+}
+
+/// The number of no run. A run is one computation of a task by one process.
+pub const NO_RUN: u32 = 0;
+
+/// How far an object has come that is being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// The receiver's number of the transfer.
+    pub pull: PullId,
+    /// The run that makes the object; [`NO_RUN`] while nothing is made.
+    pub run: u32,
+    /// Number of chunks of the box that are made, with all chunks before them; 0 without a run.
+    pub chunks: u32,
 }
 
 /// One chunk of a packed box.
@@ -53,7 +69,17 @@ piece! {
         chunk_bytes: U16,
         ranges: u8,
         pad: u8,
+        run: U32,
         region: RawRegion,
+    }
+}
+
+piece! {
+    /// Body of [`Later`].
+    RawLater {
+        pull: PullField,
+        run: U32,
+        chunks: U32,
     }
 }
 
@@ -111,6 +137,7 @@ impl<'a> Request<'a> {
             },
             region,
             element,
+            run: raw.run.get(),
             chunk_bytes,
             ranges,
         })
@@ -129,9 +156,34 @@ impl<'a> Request<'a> {
             chunk_bytes: self.chunk_bytes.into(),
             ranges: self.ranges.len() as u8,
             pad: 0,
+            run: self.run.into(),
             region: RawRegion::new(self.region),
         });
         w.list(self.ranges, Self::RANGES_MAX);
+    }
+}
+
+impl Later {
+    pub(super) fn read(mut r: Reader<'_>) -> Result<Self, Reject> {
+        let raw = r.piece::<RawLater>()?;
+        r.end()?;
+        let (run, chunks) = (raw.run.get(), raw.chunks.get());
+        if (run == NO_RUN) != (chunks == 0) {
+            return Err(Reject::Value);
+        }
+        Ok(Self {
+            pull: raw.pull.get(),
+            run,
+            chunks,
+        })
+    }
+
+    pub(super) fn write(self, w: &mut Writer<'_>) {
+        w.piece(&RawLater {
+            pull: self.pull.into(),
+            run: self.run.into(),
+            chunks: self.chunks.into(),
+        });
     }
 }
 

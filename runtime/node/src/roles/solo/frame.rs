@@ -168,6 +168,7 @@ impl<'p> SoloFrame<'p> {
             inputs: &inputs,
             outputs: &mut outputs,
             elements_out: &elements,
+            made: None,
             weights: env.weights,
             arena: match (&mut env.profile, &mut env.guard) {
                 (Some(p), _) => Arena::profiled(env.arena.floats(), p),

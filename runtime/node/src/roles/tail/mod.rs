@@ -178,6 +178,7 @@ impl Work {
                 inputs: &inputs,
                 outputs: &mut outputs,
                 elements_out: &self.elements_out,
+                made: None,
                 weights: self.weights.floats(),
                 arena: Arena::new(self.arena.floats()),
                 team: &self.team,

@@ -16,10 +16,11 @@ use std::{
 };
 
 use super::{
+    arrivals,
     error::SegmentError,
     layout::{LINE_BYTES, PAGE_BYTES},
     places::place,
-    segment::Segment,
+    segment::{Segment, ShmWords},
 };
 pub use loan::{ArrivingSlot, SlotLoan, SlotView};
 use tessera_plan::{dataflow::SlotCount, files::statistics::SlotUsage};
@@ -51,6 +52,8 @@ struct Slot {
     bytes: usize,
     /// While rows arrive: bytes that are handed over to the borrower.
     handed_over: usize,
+    /// While a job writes: the word of the entries with the number of rows that it has made, and the bytes of a row.
+    mark: Option<(usize, usize)>,
     taken: bool,
     /// Whether it is in [`SegmentStore::idle`].
     idle: bool,
@@ -60,6 +63,8 @@ struct Slot {
 #[derive(Debug)]
 pub struct SegmentStore {
     segment: Segment,
+    /// The jobs' entries, with the marks of their outputs.
+    entries: ShmWords,
     classes: Vec<Class>,
     slots: Vec<Slot>,
     /// Per slot its readers, or [`WRITER`].
@@ -87,6 +92,7 @@ impl SegmentStore {
         segment.manage()?;
         let mut store = Self {
             segment: segment.clone(),
+            entries: segment.entries(),
             classes: Vec::new(),
             slots: Vec::with_capacity(places.len()),
             loans: (0..places.len()).map(|_| AtomicU32::new(0)).collect(),
@@ -109,6 +115,7 @@ impl SegmentStore {
                 class: class as u32,
                 bytes: 0,
                 handed_over: 0,
+                mark: None,
                 taken: false,
                 idle: false,
             });
@@ -221,6 +228,13 @@ impl SegmentStore {
         *handed_over = bytes.max(*handed_over);
     }
 
+    /// Notes where the job that a slot is lent to marks the rows of `row_bytes` bytes that it has made: in this word of
+    /// the entries, for as long as the slot is lent. It never writes those again.
+    pub(crate) fn note_mark(&mut self, slot: SlotId, at: usize, row_bytes: usize) {
+        self.slot(slot);
+        self.slots[slot.0 as usize].mark = Some((at, row_bytes));
+    }
+
     /// The segment that holds the slots.
     pub fn segment(&self) -> &Segment {
         &self.segment
@@ -236,6 +250,7 @@ impl SegmentStore {
             return None;
         }
         self.wake(slot);
+        self.slots[slot.0 as usize].mark = None;
         self.loans[slot.0 as usize].store(WRITER, Ordering::Relaxed);
         Some(SlotLoan {
             segment: self.segment.clone(),
@@ -304,6 +319,24 @@ impl Store for SegmentStore {
         // SAFETY: as in `bytes`; nobody has borrowed the slot, and nobody can while `self` is
         // borrowed mutably.
         bytes.map_or(&mut [], |mut v| unsafe { v.as_mut() })
+    }
+
+    /// # Panics
+    /// If the slot is free.
+    fn made_bytes(&self, slot: SlotId) -> &[u8] {
+        let s = self.slot(slot);
+        let mark = s.mark.filter(|_| self.loan(slot) == WRITER);
+        let Some((at, row_bytes)) = mark else {
+            return &[];
+        };
+        let rows = arrivals::look(&self.entries, at) as usize;
+        let bytes = rows.saturating_mul(row_bytes).min(s.bytes);
+        let bytes = self.segment.bytes(s.place, bytes);
+        // SAFETY: the bytes lie in the slot. They are rows before the mark, which the slot's one borrower, a job, does not
+        // write again (`Outputs`); nobody else writes the slot while it is lent, and the loan ends through `&mut` of the
+        // owner of this store alone: a job's loan is dropped by `Workers::drain`, which no borrow of these bytes outlives,
+        // since the machine copies them within one call.
+        bytes.map_or(&[], |v| unsafe { v.as_ref() })
     }
 
     /// # Panics

@@ -38,7 +38,8 @@ impl Paces {
     /// Most nodes; further ones count as usual.
     const NODES_MAX: usize = 256;
 
-    /// Notes that a node has finished a task that it got at `since_us`. `usual` is false for a node whose tasks are
+    /// Notes that a node has finished a task that it got at `since_us`, and whose inputs were made at `inputs_us`. If that was
+    /// later, the node may have begun with rows of them at any time between. `usual` is false for a node whose tasks are
     /// no measure for those of others: the source need not fetch the frame.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn finished(
@@ -46,15 +47,22 @@ impl Paces {
         info: &ProgramInfo,
         task: TaskId,
         node: NodeIncarnation,
-        since_us: Micros,
+        [since_us, inputs_us]: [Micros; 2],
         now_us: Micros,
         usual: bool,
     ) {
         let begun_us = since_us.max(self.ended_us(node));
-        let took_us = now_us.saturating_sub(begun_us).max(1) as f64;
-        let pace = took_us / work(info, task);
+        let pace_since = |at_us: Micros| {
+            let took_us = now_us.saturating_sub(at_us).max(1) as f64;
+            took_us / work(info, task)
+        };
+        let (least, most) = (pace_since(begun_us.max(inputs_us)), pace_since(begun_us));
         let stage = info.tasks[task.index()].stage;
         let slowness = self.slowness(node);
+        let pace = match self.stages.get(&stage) {
+            Some(known) => (known * slowness).clamp(least, most),
+            None => f64::midpoint(least, most),
+        };
         let slowness = match self.stages.get_mut(&stage) {
             Some(known) => {
                 let share = (pace / *known).clamp(1.0 / SLOWNESS_MAX, SLOWNESS_MAX);
@@ -138,21 +146,26 @@ mod tests {
         let task = TaskId(0);
         assert_eq!(paces.expected_us(&info, task, node(2)), None);
         // What the source takes says nothing of the others.
-        paces.finished(&info, task, node(1), 0, 10, false);
+        paces.finished(&info, task, node(1), [0; 2], 10, false);
         assert_eq!(paces.expected_us(&info, task, node(2)), None);
         for k in 1..20 {
-            paces.finished(&info, task, node(2), 1000 * (k - 1), 1000 * k, true);
-            paces.finished(&info, task, node(3), 2000 * (k - 1), 2000 * k, true);
+            paces.finished(&info, task, node(2), [1000 * (k - 1); 2], 1000 * k, true);
+            paces.finished(&info, task, node(3), [2000 * (k - 1); 2], 2000 * k, true);
         }
-        let expected = |n| paces.expected_us(&info, task, node(n)).unwrap();
-        assert!((900.0..1100.0).contains(&expected(2)), "{}", expected(2));
-        assert!((1800.0..2200.0).contains(&expected(3)), "{}", expected(3));
+        let expected = |paces: &Paces, n| paces.expected_us(&info, task, node(n)).unwrap();
+        let [two, three] = [2, 3].map(|n| expected(&paces, n));
+        assert!((900.0..1100.0).contains(&two), "{two}");
+        assert!((1800.0..2200.0).contains(&three), "{three}");
         // Another stage is not known, whatever is known of the nodes.
         assert_eq!(paces.expected_us(&info, TaskId(9), node(2)), None);
         assert_eq!(
             paces.at_most_us(&info, TaskId(9), node(2)),
             paces.expected_us(&info, task, node(2))
         );
+        // Who had rows of its inputs before the last of them was made is not faster for that.
+        let (begun, inputs) = (19_000, 19_900);
+        paces.finished(&info, task, node(2), [begun, inputs], 20_000, true);
+        assert!((expected(&paces, 2) / two - 1.0).abs() < 0.05);
         paces.forget(|n| n == node(3));
         assert_eq!(paces.ended_us(node(3)), 0);
     }
