@@ -1,5 +1,5 @@
 //! Stages that are cut by output channels give the bits of the same stages uncut, with direct kernels and with
-//! Winograd's, in one process and on a cluster; layers over whole maps run as tasks of one tile. Pairs of convolutions whose
+//! Winograd's, in equal ranges and by speed, in one process and on a cluster; layers over whole maps run as tasks of one tile. Pairs of convolutions whose
 //! middle channels are cut give the same bits wherever they run, and differ from uncut ones by the order of sums.
 
 use std::{
@@ -10,8 +10,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use tessera_plan::{dataflow::TaskGraph, graph::Darknet};
+use tessera_plan::{dataflow::TaskGraph, graph::Darknet, plan::Split};
 use tessera_planner::{
+    boards::Board,
     kernel::{Family, Storage},
     make, memory,
     options::PlanOptions,
@@ -90,12 +91,23 @@ fn plans() -> Vec<(&'static str, PlanOptions)> {
     let in_stage = pair(&exact, &[1, 4, 5, 8], &grids, &[false, true, true, false]);
     let grids = [[1, 1], [1, 3], [1, 2], [1, 1]];
     let by_tiles = pair(&halves, &[1, 3, 5, 8], &grids, &[false, true, true, false]);
+    // Ranges of other widths, for boards of three speeds.
+    let board = |share| Board {
+        share,
+        ..exact.boards[0].clone()
+    };
+    let by_speed = PlanOptions {
+        split: Split::Speed,
+        boards: [1.0, 0.5, 0.5, 0.2].map(board).to_vec(),
+        ..cut(&exact, CUT[0])
+    };
     let in_tail = pair(&exact, &[1, 3, 5], &grids[..3], &[false, true, true]);
     vec![
         ("pair-in-stage", in_stage),
         ("pair-by-tiles", by_tiles),
         ("pair-in-tail", in_tail),
         ("exact-cut", cut(&exact, CUT[0])),
+        ("speed-cut", by_speed),
         ("stored-cut", cut(&stored, [1, 1])),
         ("halves-cut", cut(&halves, [1, 1])),
         ("exact", exact),
@@ -158,6 +170,7 @@ fn ranges_of_channels_and_whole_maps_give_the_same_bits() -> Result<()> {
         ensure!(want.len() >= CUTS.len(), "{name}: {} layers", want.len());
         ensure!(want == have, "{name}: bits differ");
     }
+    ensure!(run("speed-cut")? == run("exact")?, "by speed: bits differ");
     // The tail's layers over whole maps, against a task's.
     let (tail, all) = (run("tail")?, run("exact")?);
     ensure!(
