@@ -8,8 +8,8 @@ CRATE is the folder that `cargo xtask build` wrote; with several targets it has 
 microseconds of one core in every period (default: 20 ms). The gateway has a quota of its own (default: four times the mean; 0: none). The first
 `--sources` edges bring `--frames` frames each; with several frames, frames per second are printed. Needs root.
 
---worker-share F slows kernels and leaves the network alone: the workers of each node get F of its quota, as boards have it whose kernels are 1/F
-times as slow as this machine's. In the cluster file, that is the boards' `speed`.
+--worker-share F slows kernels and leaves the network alone: workers and the tail get F of their node's quota, as boards have it whose kernels take 1/F
+times as long as this machine's. In the cluster file, that is the boards' `speed`.
 
 --memory compares what each node's processes hold together (proportional set size, looked at every 20 ms) with the plan's figure. Each node then
 has copies of the program and the weights of its own, since the system counts a page that two nodes map only once. Looking takes time: times of
@@ -37,25 +37,33 @@ def group(name, quota, period):
 
 
 class Workers(threading.Thread):
-    """Moves worker processes, as they start, into a group below their node's that has a part of its quota."""
+    """Moves what computes, workers and the tail's threads, as they start, into a group below their node's that has a part of its quota."""
 
     def __init__(self, quotas, period, share):
         super().__init__(daemon=True)
-        self.quotas, self.period, self.share, self.folders, self.ended = quotas, period, share, {}, False
+        self.quotas, self.period, self.share, self.folders, self.tails, self.ended = quotas, period, share, {}, set(), False
 
     def run(self):
         while not self.ended:
             for folder, quota in list(self.quotas.items()):
                 for pid in open(folder + "/cgroup.procs").read().split():
                     try:
-                        words = open(f"/proc/{pid}/cmdline").read().split("\0")
+                        self.look(folder, quota, pid)
                     except OSError:
                         continue  # the process has ended since
-                    if "worker" in words[1:5]:
-                        self.move(folder, pid, quota)
             time.sleep(0.005)
 
-    def move(self, folder, pid, quota):
+    def look(self, folder, quota, pid):
+        words = open(f"/proc/{pid}/cmdline").read().split("\0")
+        if "worker" in words[1:5]:
+            self.move(folder, quota, "cgroup.procs", pid)
+        elif "gateway" in words[1:2] and pid not in self.tails:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                if open(f"/proc/{pid}/task/{thread}/comm").read().startswith(("tail", "team")):
+                    self.move(folder, quota, "tasks", thread)
+                    self.tails.add(pid)
+
+    def move(self, folder, quota, file, which):
         below = folder + "/workers"
         if folder not in self.folders:
             # The system takes no quota below 1000 microseconds: the period is longer instead.
@@ -64,7 +72,7 @@ class Workers(threading.Thread):
             write(below + "/cpu.cfs_period_us", int(self.period * longer))
             write(below + "/cpu.cfs_quota_us", int(quota * self.share * longer))
             self.folders[folder] = below
-        write(below + "/cgroup.procs", pid)
+        write(f"{below}/{file}", which)
 
     def end(self):
         self.ended = True

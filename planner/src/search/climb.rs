@@ -13,8 +13,8 @@ use rayon::prelude::*;
 
 use super::{
     candidate::Candidate,
-    channels::{Form, with_form},
     evaluate::Evaluator,
+    forms::{Form, with_form},
     given::Given,
 };
 use crate::stages::{Shares, StageCuts, shares};

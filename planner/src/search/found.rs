@@ -1,8 +1,6 @@
 //! Possible plans, as the search found them.
 
-use super::{
-    candidate::Candidate, channels::Form, evaluate::Evaluator, stages::Stages, tails::Tails,
-};
+use super::{candidate::Candidate, evaluate::Evaluator, forms::Form, stages::Stages, tails::Tails};
 use crate::{error::PlanError, options::PlanOptions};
 use tessera_plan::graph::Graph;
 

@@ -25,6 +25,7 @@ mod choice;
 mod climb;
 mod evaluate;
 mod first;
+mod forms;
 mod found;
 mod given;
 mod paths;
@@ -112,7 +113,7 @@ pub(crate) fn candidates<'a>(
         return Ok(found);
     }
     if given.more_stages {
-        found.forms = channels::forms(graph, o);
+        found.forms = forms::forms(graph, o);
     }
     if given.may_cut() {
         let plans = found.with_channels();

@@ -25,7 +25,7 @@ pub struct TransferConfig {
     pub first_window_chunks: u32,
     /// Silence that counts as loss until the first round trip has been measured, in microseconds.
     pub first_rto_us: u64,
-    /// Lower bound of the silence that counts as loss, in microseconds.
+    /// Lower bound of the silence that counts as loss, in microseconds: a holder may be without its core for a scheduler's period.
     pub rto_us_min: u64,
     /// Upper bound of the silence that counts as loss, in microseconds.
     pub rto_us_max: u64,
@@ -56,7 +56,7 @@ impl Default for TransferConfig {
             receive_budget_bytes: 96 * 1200,
             first_window_chunks: 16,
             first_rto_us: 50_000,
-            rto_us_min: 5_000,
+            rto_us_min: 25_000,
             rto_us_max: 400_000,
             timeouts_max: 12,
         }
