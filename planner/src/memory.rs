@@ -72,7 +72,7 @@ pub fn memory(
 }
 
 /// Bytes of boxes that a board keeps for others of its tasks.
-fn shared(graph: &TaskGraph) -> u64 {
+pub fn shared(graph: &TaskGraph) -> u64 {
     (KEPT_FRAMES * graph.shared_bytes()) as u64
 }
 

@@ -69,6 +69,24 @@ fn where_weights_fit_no_board_they_are_cut() {
     }
 }
 
+#[test]
+fn exact_plans_have_no_partial_sums() {
+    let m = model("heavy", HEAVY.as_bytes());
+    let mut o = PlanOptions {
+        exact: true,
+        ..PlanOptions::of(4, &Board::new(Target::Aarch64))
+    };
+    for board in o.boards.iter_mut().chain([&mut o.gateway]) {
+        board.memory_bytes = Some(28 << 20);
+        board.link.bytes_per_s = 1e9 / 8.0;
+        board.link.medium = Medium::Switched;
+    }
+    let p = make::plan(&m, &o).unwrap();
+    assert!(!by_channels(&p).is_empty(), "{:?}", p.estimates.why);
+    let parts = p.dataflow.tensors.iter().map(|t| t.parts);
+    assert!(parts.max() <= Some(1), "{:?}", p.dataflow.stages);
+}
+
 /// YOLOv2's plan for six boards of four cores on links of this rate and medium, and their gateway.
 fn yolov2_on(bytes_per_s: f64, medium: Medium) -> Plan {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");

@@ -6,6 +6,7 @@ use super::{
     choice::Choice,
     forms::{Form, with_form},
     found::Found,
+    given::Given,
 };
 use crate::stages::{Shares, StageCuts};
 
@@ -71,7 +72,8 @@ impl Found<'_> {
             let here = self
                 .forms
                 .iter()
-                .filter(|f| f.first == at && f.end <= base.offload() && (pairs || !f.is_pair));
+                .filter(|f| f.first == at && f.end <= base.offload() && (pairs || !f.is_pair))
+                .filter(|f| f.allows(f.ranges(self.o.cores())));
             match here.max_by_key(|f| (f.is_pair, f.end)) {
                 Some(form) => {
                     cuts = with_form(&cuts, *form, &cut(form)?);
@@ -84,20 +86,23 @@ impl Found<'_> {
     }
 
     /// Says which layers are cut by channels, and what the best plan of the other kind takes.
-    pub(super) fn by_channels(&self, choice: Choice) -> Option<String> {
+    pub(super) fn by_channels(&self, given: &Given, choice: Choice) -> Option<String> {
         let best = &self.list[choice.best];
         let taken = has_channels(best);
         let mut others = self.list.iter().skip(choice.first_fit);
         let other =
             others.find(|c| c.fits() && !c.cuts.ends.is_empty() && has_channels(c) != taken);
         if !taken {
+            if !given.may_cut() {
+                return None;
+            }
             return Some(match other {
                 Some(c) => format!("best with stages cut by channels: {}", self.shown(c)),
                 None if self.forms.is_empty() => return None,
                 None if self.list.iter().any(has_channels) => {
                     "no plan with stages cut by channels fits into the boards' memory".into()
                 }
-                None => "no plan with stages cut by channels was worth timing".into(),
+                None => "no plan with stages cut by channels was possible".into(),
             });
         }
         let stages = best.cuts.spans().zip(&best.cuts.channels);

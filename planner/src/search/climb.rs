@@ -135,9 +135,16 @@ impl Moves<'_> {
             self.other_grids(cuts, &mut list);
             self.other_channels(cuts, &mut list);
         }
+        // A stage that is cut by channels may have been joined with another, or have other layers now.
+        let is_form = |span: (usize, usize)| self.forms.iter().any(|f| (f.first, f.end) == span);
+        let of_forms = |c: &StageCuts| {
+            c.spans()
+                .zip(&c.channels)
+                .all(|(s, by_channels)| !by_channels || is_form(s))
+        };
         list.sort_unstable();
         list.dedup();
-        list.retain(|c| c != cuts);
+        list.retain(|c| c != cuts && of_forms(c));
         list
     }
 

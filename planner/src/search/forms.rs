@@ -71,7 +71,7 @@ impl Form {
 
     /// Whether the form can be cut into so many ranges.
     pub fn allows(&self, ranges: usize) -> bool {
-        (1..=self.most).contains(&ranges)
+        (2..=self.most).contains(&ranges)
     }
 
     /// The numbers of ranges, and their shares, that a plan may try: equal ranges, and ranges by the speed of cores.

@@ -96,7 +96,8 @@ pub(crate) fn candidates<'a>(
         _ => plans.extend(first::by_speed(&plans, found.rates_of_tiles())),
     }
     // Of boards whose other use is far better, the best plan is enough.
-    let limited = o.memory_bytes().is_some() || o.goal != Goal::Latency;
+    let limited =
+        o.memory_bytes().is_some() || o.gateway.memory_bytes.is_some() || o.goal != Goal::Latency;
     if let Some(price) = rival.filter(|_| !limited)
         && let Some(best) = best_of(&found.evaluator(), &plans)
         && best.price > RIVAL_MAX * price

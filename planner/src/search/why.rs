@@ -84,7 +84,7 @@ impl Found<'_> {
         why.extend(self.faster(choice));
         why.extend(self.next_best(choice));
         why.extend(self.other_border(choice));
-        why.extend(self.by_channels(choice));
+        why.extend(self.by_channels(given, choice));
         if o.boards.iter().any(|b| b.team.min(b.cores) > 1) {
             why.push(self.use_of_cores(choice));
         }

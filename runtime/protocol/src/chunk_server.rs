@@ -244,7 +244,7 @@ impl ChunkServer {
                     range.told = made;
                     if range.run != NO_RUN {
                         let end = made.min(range.end);
-                        insert(turns, QueuedRange { end, ..*range });
+                        extend(turns, QueuedRange { end, ..*range });
                         range.next = end;
                     }
                     (Some(range.later(place.run, made)), range.next < range.end)
@@ -323,6 +323,19 @@ impl ChunkServer {
             }
             return Some(to);
         }
+    }
+}
+
+/// Queues a range behind the chunks of the same pull that go before it and still wait, else as [`insert`] does. So what
+/// waits here has at most one part among them.
+fn extend(turns: &mut VecDeque<QueuedRange>, range: QueuedRange) {
+    let goes_on = |t: &&mut QueuedRange| {
+        let same = (t.run, t.chunk_bytes) == (range.run, range.chunk_bytes);
+        t.is_of(range.to, range.pull) && t.end == range.next && same
+    };
+    match turns.iter_mut().find(goes_on) {
+        Some(before) => before.end = range.end,
+        None => insert(turns, range),
     }
 }
 

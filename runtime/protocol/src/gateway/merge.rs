@@ -127,15 +127,17 @@ impl Gateway {
             });
             return Ok(());
         };
+        // A message is taken as a whole, or not at all.
+        let is_read = |task| !self.info.tail_needs_of(task).is_empty();
+        if !results.tasks.iter().all(|r| is_read(r.task.get())) {
+            return Err(Reject::Id);
+        }
         let mut merged = Vec::new();
         if let FlightState::Open(merge) = &mut flight.state {
             for r in results.tasks {
                 let (task, generation) = (r.task.get(), r.generation.get());
                 let early = r.early != 0;
                 let range = self.info.tail_needs_of(task);
-                if range.is_empty() {
-                    return Err(Reject::Id);
-                }
                 let mut peer = Peer::from(&results.nodes[usize::from(r.holder)]);
                 // Owners do not know their own address, and know other nodes' addresses less well than this node.
                 if let Some(n) = self.nodes.get(peer.id)

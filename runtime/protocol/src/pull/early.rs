@@ -56,7 +56,11 @@ impl<T: Copy> Receiver<T> {
         }
         if later.chunks == 0 {
             if pull.made > 0 {
-                return Err(Reject::Unexpected);
+                // Rows that are made wait there for others that use the same channel.
+                if let Some(line) = self.paths.get_mut(&pull.holder.who()) {
+                    line.path.answered();
+                }
+                return Ok(());
             }
             self.defer(id, now_us + Self::DEFER_US);
             return Ok(());
