@@ -113,7 +113,9 @@ pub fn share_sums(
 ) {
     let t = TensorIx::node(made);
     tail.outputs.retain(|o| *o != t);
-    let mut reads = tail.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
+    // Nodes behind the graph's add the partial sums of other pairs.
+    let of_graph = tail.nodes.iter().filter(|n| n.0 < graph.nodes.len());
+    let mut reads = of_graph.flat_map(|n| &graph.nodes[*n].inputs);
     if !reads.any(|i| *i == t) {
         tail.inputs.retain(|i| *i != t);
     }
