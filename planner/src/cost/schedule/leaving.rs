@@ -104,7 +104,12 @@ impl Cluster<'_> {
             holder,
             receiver: board,
         };
-        let transfer = Transfer::Inputs { task, bytes, rows };
+        let transfer = Transfer::Inputs {
+            task,
+            holder,
+            bytes,
+            rows,
+        };
         if !(self.channel).send(self.now_s, path, link.seconds(bytes), transfer) {
             self.inputs[task].waits();
         }
@@ -166,7 +171,7 @@ impl Cluster<'_> {
             holder: board,
             receiver: self.boards.len(),
         };
-        let transfer = Transfer::Result;
+        let transfer = Transfer::Result { board, bytes };
         (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
     }
 }
