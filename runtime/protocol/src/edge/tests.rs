@@ -309,7 +309,8 @@ fn outputs_whose_readers_ran_elsewhere_are_kept() {
 
 #[test]
 fn an_answer_about_who_makes_a_task_is_none_about_its_result() {
-    let mut rig = EdgeAlone::source(|_| {});
+    // Chunks so small that every result has enough of them to be announced.
+    let mut rig = EdgeAlone::source(|c| c.transfer.chunk_bytes = 4);
     rig.state(&[FrameStatusEntry::new(FrameNumber(0), FrameStatus::Open, 1)]);
     let mut sent = rig.steal(THIEF, 1);
     let (_, task) = lease(&sent);
