@@ -64,15 +64,12 @@ class Workers(threading.Thread):
                     self.tails.add(pid)
 
     def move(self, folder, quota, file, which):
-        below = folder + "/workers"
         if folder not in self.folders:
             # The system takes no quota below 1000 microseconds: the period is longer instead.
             longer = max(1.0, 1000 / (quota * self.share))
-            os.makedirs(below, exist_ok=True)
-            write(below + "/cpu.cfs_period_us", int(self.period * longer))
-            write(below + "/cpu.cfs_quota_us", int(quota * self.share * longer))
-            self.folders[folder] = below
-        write(f"{below}/{file}", which)
+            name = os.path.relpath(folder, CGROUPS) + "/workers"
+            self.folders[folder] = group(name, int(quota * self.share * longer), int(self.period * longer))
+        write(f"{self.folders[folder]}/{file}", which)
 
     def end(self):
         self.ended = True

@@ -6,6 +6,7 @@ mod rates;
 mod schedule;
 mod tasks;
 
+pub(crate) use self::schedule::ROUNDING;
 pub use self::{
     homes::{Placed, homes, place, place_below, place_well},
     layers::LayerTimes,

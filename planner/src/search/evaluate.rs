@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     boards::Kinds,
-    cost::TaskTime,
+    cost::{ROUNDING, TaskTime},
     error::PlanError,
     estimate::{self, Homes, Seconds},
     ftp::work::redundancy,
@@ -19,9 +19,6 @@ use crate::{
     whole,
 };
 use tessera_plan::{dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES, placement::ANYWHERE};
-
-/// Sums in another order differ by less than this factor.
-const ROUNDING: f64 = 1.0 + 1e-9;
 
 /// More seconds than any frame takes.
 const TOO_SLOW: f64 = 1e6;

@@ -215,12 +215,8 @@ impl<T: Copy> Channel<T> {
         for p in &mut self.paths {
             let (out, _, kept) = nodes[p.path.holder];
             let (_, into, kept_there) = nodes[p.path.receiver];
-            let paths = if busy[out] < busy[into] {
-                busy[into]
-            } else {
-                busy[out]
-            };
-            p.speed = (1.0 / paths as f64).min(kept).min(kept_there);
+            let share = 1.0 / busy[out].max(busy[into]) as f64;
+            p.speed = share.min(kept).min(kept_there);
         }
     }
 }

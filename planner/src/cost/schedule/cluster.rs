@@ -6,7 +6,7 @@ use tessera_plan::dataflow::TaskGraph;
 
 use super::{
     Run, Schedule,
-    channel::{Channel, Path},
+    channel::Channel,
     early::Early,
     events::{Event, Events},
     limit::{Left, Limit},
@@ -186,7 +186,8 @@ impl<'a> Cluster<'a> {
     /// Simulates the frame. The second value is the number of tasks that no board has taken. `None` where the frame
     /// turns out to be above the limit.
     pub fn run(mut self) -> Option<(Schedule, usize)> {
-        if self.left.is_too_much() {
+        // Computing alone may take too long.
+        if self.left.is_above(0.0, 0.0) {
             return None;
         }
         self.work_appeared();
@@ -429,19 +430,8 @@ impl<'a> Cluster<'a> {
         self.result.frame_bytes += fetch.frame;
         self.result.halo_bytes += fetch.halo;
         for (holder, bytes, rows) in fetch.from {
-            let link = slower(self.boards[holder].link, self.boards[board].link);
-            let path = Path {
-                holder,
-                receiver: board,
-            };
-            let transfer = Transfer::Inputs {
-                task,
-                holder,
-                bytes,
-                rows,
-            };
-            let begins = (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
-            self.inputs[task].sent(bytes, begins);
+            self.inputs[task].promised(bytes, 1);
+            self.send_inputs(task, [holder, board], bytes, rows);
         }
         if self.inputs[task].are_here() {
             self.loaded(task);

@@ -20,7 +20,7 @@ impl Cluster<'_> {
         };
         if let Some((bytes, rows)) = self.rest.get(&(task, producer)).copied() {
             if let Some(holder) = self.objects.place[producer] {
-                self.send_promised(task, [holder, board], bytes, rows);
+                self.send_inputs(task, [holder, board], bytes, rows);
             }
             return;
         }
@@ -87,12 +87,12 @@ impl Cluster<'_> {
         self.rest.insert((task, producer), (rest, rows[1]));
         self.inputs[task].unmade -= 1;
         self.inputs[task].promised(bytes, 2);
-        self.send_promised(task, [holder, board], bytes - rest, rows[0]);
+        self.send_inputs(task, [holder, board], bytes - rest, rows[0]);
         self.comes(task);
     }
 
-    /// Starts a promised transfer of an input from one board to another.
-    pub(super) fn send_promised(
+    /// Starts a transfer of inputs, noted before, from one board to another.
+    pub(super) fn send_inputs(
         &mut self,
         task: usize,
         [holder, board]: [usize; 2],

@@ -5,8 +5,8 @@
 
 use crate::{boards::Board, cost::tasks::TaskTime};
 
-/// So much of a limit is allowed for rounding.
-const ROUNDING: f64 = 1.0 + 1e-9;
+/// So much of a limit is allowed for rounding: sums in another order differ by less than this factor.
+pub(crate) const ROUNDING: f64 = 1.0 + 1e-9;
 
 /// What a schedule may take at most.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +57,6 @@ impl Left {
             least_s,
             limit,
         }
-    }
-
-    /// True if computing alone takes too long.
-    pub fn is_too_much(&self) -> bool {
-        self.is_above(0.0, 0.0)
     }
 
     /// Notes that a core begins a task of `seconds`.

@@ -30,7 +30,7 @@ mod streaming;
 
 use tessera_plan::dataflow::TaskGraph;
 
-pub(crate) use self::limit::Limit;
+pub(crate) use self::limit::{Limit, ROUNDING};
 use self::{cluster::Cluster, placement::Placement, reads::Reads};
 use super::tasks::TaskTime;
 use crate::boards::Board;

@@ -129,22 +129,13 @@ impl Inputs {
         self.unmade == 0 && self.left == 0
     }
 
-    /// Notes a transfer of `bytes` that begins, or waits for others of its path.
-    pub const fn sent(&mut self, bytes: u64, begins: bool) {
-        self.left += 1;
-        self.left_bytes += bytes;
-        if !begins {
-            self.queued += 1;
-        }
-    }
-
-    /// Notes that rows of an input travel, and that `parts` parts with `bytes` bytes will when they are made.
+    /// Notes that `bytes` bytes of inputs travel in `parts` transfers, now or when they are made.
     pub const fn promised(&mut self, bytes: u64, parts: usize) {
         self.left += parts;
         self.left_bytes += bytes;
     }
 
-    /// Notes that a promised transfer waits for others of its path.
+    /// Notes that such a transfer waits for others of its path.
     pub const fn waits(&mut self) {
         self.queued += 1;
     }
@@ -175,7 +166,7 @@ mod tests {
     fn end_s(start_s: f64, transfers: &[(Rows, f64, f64)]) -> f64 {
         let mut inputs = Inputs::default();
         for (rows, begun_s, ended_s) in transfers {
-            inputs.sent(0, true);
+            inputs.promised(0, 1);
             assert!(inputs.come() && !inputs.are_here());
             inputs.ended(0, *rows, *begun_s, *ended_s);
         }

@@ -7,7 +7,6 @@
 //! A worker that lacks rows sleeps on the mark (futex(2)) until the network process has raised the mark far enough. A
 //! piece that will not be completed gets the mark [`ALL_ROWS`] too: nobody writes it any more, the task goes on with
 //! whatever its bytes are, and its outcome is thrown away.
-
 //!
 //! The mark of an output is the worker's: the network process reads rows before it while the task runs. Its second word tells
 //! the worker that rows may have left, so that it does not make them anew.

@@ -130,15 +130,11 @@ impl Edge {
         if !self.serve.waits() {
             return;
         }
-        let objects = Objects {
-            me: self.me.who(),
-            frames: &self.frames,
-            foreign: &self.foreign,
-            jobs: &self.jobs,
-            info: &self.info,
-        };
-        self.serve.fetches = self.receiver.fetches();
-        let (answers, grows) = self.serve.made(|o| objects.held(o), store);
+        let mut serve = std::mem::take(&mut self.serve);
+        serve.fetches = self.receiver.fetches();
+        let objects = self.objects();
+        let (answers, grows) = serve.made(|o| objects.held(o), store);
+        self.serve = serve;
         for (to, answer) in answers {
             self.answer(to, answer);
         }
