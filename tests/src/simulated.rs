@@ -59,7 +59,7 @@ impl SimulatedCluster {
                 model_digest: [0; 32],
                 placement: plan.dataflow.placement,
                 boards: u16::try_from(plan.dataflow.boards)?,
-                graph: TaskGraph::of(&plan.dataflow)?,
+                graph: TaskGraph::with_progress(plan)?,
             },
             boards: options.boards.iter().map(board).collect(),
             gateway: GatewayTiming {

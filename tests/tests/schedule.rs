@@ -121,7 +121,7 @@ fn compared(case: &Case, wire: Wire, board: &Board) -> Result<Found> {
         ));
     }
     let plan = make::plan(&weights::without(graph), &options)?;
-    let tasks = TaskGraph::of(&plan.dataflow)?;
+    let tasks = TaskGraph::with_progress(&plan)?;
     ensure!(tasks.tasks.len() == times.len(), "{} times", times.len());
     let of_boards: Vec<&[TaskTime]> = options.boards.iter().map(|_| &times[..]).collect();
     let info = ProgramInfo {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     buffers::Buffers,
     draft::{Draft, drafts},
-    flow::{Reading, flow},
+    flow::{Parts, Reading, flow},
     fused::Fused,
     place::{Placed, place_buffers, put_in_place},
     spec::{ChainSpec, How, is_second},
@@ -17,12 +17,44 @@ use crate::{
 };
 use tessera_plan::{
     graph::{Graph, Op},
-    plan::{Buffer, BufferIx, Chain, Step, View},
+    plan::{Buffer, BufferIx, Chain, Order, Step, View},
     region::Span,
 };
 
 /// Builds the chain of a tile whose outputs are `ends` (rows, columns per output).
 pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: How<'_>) -> Chain {
+    build_with(graph, spec, ends, how, smallest)
+}
+
+/// The steps of a chain in the order of their firings, without places in an arena: in a fraction of the time that
+/// [`build`] takes.
+pub fn build_order(
+    graph: &Graph,
+    spec: &ChainSpec<'_>,
+    ends: &[(Span, Span)],
+    how: How<'_>,
+) -> Chain {
+    build_with(graph, spec, ends, how, |reading, how, buffers, parts| {
+        let ops = flow(reading, how.rows, buffers, parts);
+        Placed {
+            order: Order {
+                prologue: rows::firings(&ops, &maps(buffers)),
+                ..Order::default()
+            },
+            buffers: buffers.to_vec(),
+            floats: 0,
+        }
+    })
+}
+
+/// Builds a chain, whose buffers `place` puts in their places.
+fn build_with(
+    graph: &Graph,
+    spec: &ChainSpec<'_>,
+    ends: &[(Span, Span)],
+    how: How<'_>,
+    place: impl Fn(&Reading<'_>, How<'_>, &[Buffer], Parts<'_>) -> Placed,
+) -> Chain {
     let threads = how.team.max(1);
     let fused = Fused::new(graph, spec, how.rows);
     let reading = Reading {
@@ -44,7 +76,12 @@ pub fn build(graph: &Graph, spec: &ChainSpec<'_>, ends: &[(Span, Span)], how: Ho
     let steps: Vec<Step> = drafts
         .map(|d| step(&reading, &fused, &buffers, how, d))
         .collect();
-    let placed = smallest(&reading, how, &buffers, &loads, &steps, &stores);
+    let parts = Parts {
+        loads: &loads,
+        steps: &steps,
+        stores: &stores,
+    };
+    let placed = place(&reading, how, &buffers, parts);
     let works = steps.iter().any(|s| s.scratch > 0);
     Chain {
         name: spec.name.to_string(),
@@ -145,6 +182,7 @@ fn step(
             out: [out.h, out.w, node.shape.c],
             whole: reading.needs_all(n, conv.as_ref()),
             team: threads,
+            streams: how.streams,
             tiles: how.kernels.tiles,
         },
         how.rows,
@@ -188,24 +226,13 @@ fn step(
 }
 
 /// Buffers in their places, for the order of firings whose arena is smaller.
-fn smallest(
-    reading: &Reading<'_>,
-    how: How<'_>,
-    buffers: &[Buffer],
-    loads: &[Option<View>],
-    steps: &[Step],
-    stores: &[Option<View>],
-) -> Placed {
-    let ops = flow(reading, how.rows, buffers, loads, steps, stores);
-    let maps: Vec<Map> = buffers
-        .iter()
-        .map(|b| Map {
-            h: b.h,
-            row: b.w * b.c,
-            stays: !b.place.is_arena(),
-        })
-        .collect();
-    let placed = |when| place_buffers(rows::schedule(&ops, &maps, when), buffers, loads, steps);
+fn smallest(reading: &Reading<'_>, how: How<'_>, buffers: &[Buffer], parts: Parts<'_>) -> Placed {
+    let ops = flow(reading, how.rows, buffers, parts);
+    let maps = maps(buffers);
+    let placed = |when| {
+        let schedule = rows::schedule(&ops, &maps, when);
+        place_buffers(schedule, buffers, parts.loads, parts.steps)
+    };
     let lazy = placed(When::Needed);
     // Only a buffer with several readers has one that others can be early for.
     if !rows::branches(&ops, &maps) {
@@ -217,4 +244,14 @@ fn smallest(
     } else {
         lazy
     }
+}
+
+/// The buffers' maps, as the schedule of rows sees them.
+fn maps(buffers: &[Buffer]) -> Vec<Map> {
+    let map = |b: &Buffer| Map {
+        h: b.h,
+        row: b.w * b.c,
+        stays: !b.place.is_arena(),
+    };
+    buffers.iter().map(map).collect()
 }

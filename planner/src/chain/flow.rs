@@ -65,14 +65,24 @@ impl Reading<'_> {
     }
 }
 
+/// What a chain consists of.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub loads: &'a [Option<View>],
+    pub steps: &'a [Step],
+    pub stores: &'a [Option<View>],
+}
+
 /// Loads, steps and stores for the schedule, numbered as [`tessera_plan::plan::Order`] says.
 pub(super) fn flow<'a>(
     reading: &'a Reading<'a>,
     rows: Rows,
     buffers: &[Buffer],
-    loads: &'a [Option<View>],
-    steps: &'a [Step],
-    stores: &'a [Option<View>],
+    Parts {
+        loads,
+        steps,
+        stores,
+    }: Parts<'a>,
 ) -> Vec<Flow<'a>> {
     let block = |b: &Buffer| rows::plain_height(b, rows);
     let copied = |v: &View| buffers[v.buffer].place.is_arena();

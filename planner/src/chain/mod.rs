@@ -11,6 +11,6 @@ mod pools;
 mod slices;
 mod spec;
 
-pub use build::build;
+pub use build::{build, build_order};
 pub use fused::Fused;
 pub use spec::{ChainSpec, How, input_region, region, signature};

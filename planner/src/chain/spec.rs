@@ -31,6 +31,8 @@ pub struct How<'a> {
     pub apart: &'a BTreeSet<NodeIx>,
     /// Threads that share a firing.
     pub team: usize,
+    /// Whether inputs come from other boards, and outputs leave for them, while the chain computes.
+    pub streams: bool,
     /// How inputs and outputs are stored: only float32 is read or written where it lies.
     pub elements: Elements<'a>,
 }

@@ -64,6 +64,9 @@ pub(super) fn build(
     let target: BTreeMap<_, _> = (targets.iter())
         .map(|t| (t.name().to_string(), parted.target(*t)))
         .collect();
+    if let Some(first) = target.get(o.target().name()) {
+        tasks.set_progress(&dataflow, &first.stages);
+    }
     let times = times(graph, o, &tiled);
     let tail = TailTime::new(graph, &tiled.tail, o);
     let is_whole = whole::is_whole(graph, cuts, o);

@@ -72,7 +72,7 @@ pub fn refine(
     if plan.network != *graph {
         return Err(RefineError::Network);
     }
-    let tasks = TaskGraph::of(&plan.dataflow)?;
+    let tasks = TaskGraph::with_progress(plan)?;
     let places = places(options, plan)?;
     let mut used = options.as_planned(plan);
     let mut said = scales::refine(graph, &mut used, plan, &places, measured)?;

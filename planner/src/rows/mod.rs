@@ -98,22 +98,7 @@ pub(crate) fn branches(ops: &[Op<'_>], maps: &[Map]) -> bool {
 /// its channels of every row.
 pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
     let mut run = Run::new(ops, maps, when);
-    // What nobody reads ends the chain; ends advance side by side.
-    let ends: Vec<usize> = (0..ops.len())
-        .filter(|o| ops[*o].writes.is_none_or(|b| run.readers[b.0].is_empty()))
-        .collect();
-    let behind = |run: &Run<'_>| {
-        ends.iter()
-            .copied()
-            .filter(|o| run.done[*o] < ops[*o].h)
-            .min_by(|a, b| {
-                // done / h, compared without division.
-                (run.done[*a] * ops[*b].h).cmp(&(run.done[*b] * ops[*a].h))
-            })
-    };
-    while let Some(op) = behind(&run) {
-        run.fire(op);
-    }
+    run.all();
     let rings = run
         .rings
         .iter()
@@ -140,6 +125,14 @@ pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
         rings,
         lives: run.lives,
     }
+}
+
+/// The firings of [`schedule`] when operations fire as they are needed, without anything else.
+pub(crate) fn firings(ops: &[Op<'_>], maps: &[Map]) -> Vec<Firing> {
+    let mut run = Run::new(ops, maps, When::Needed);
+    run.measures = false;
+    run.all();
+    given_away(ops, &run.firings)
 }
 
 /// Firings with the rows that other operations do in the place of those that were scheduled.
@@ -184,6 +177,8 @@ struct Run<'a> {
     /// Most rows of each buffer that were alive together.
     rings: Vec<usize>,
     lives: Vec<[usize; 2]>,
+    /// Whether rings and lives are wanted.
+    measures: bool,
 }
 
 impl<'a> Run<'a> {
@@ -219,6 +214,28 @@ impl<'a> Run<'a> {
             firings: Vec::new(),
             rings: vec![0; maps.len()],
             lives: vec![[usize::MAX, 0]; maps.len()],
+            measures: true,
+        }
+    }
+
+    /// Fires everything.
+    fn all(&mut self) {
+        let ops = self.ops;
+        // What nobody reads ends the chain; ends advance side by side.
+        let ends: Vec<usize> = (0..ops.len())
+            .filter(|o| ops[*o].writes.is_none_or(|b| self.readers[b.0].is_empty()))
+            .collect();
+        let behind = |run: &Self| {
+            ends.iter()
+                .copied()
+                .filter(|o| run.done[*o] < ops[*o].h)
+                .min_by(|a, b| {
+                    // done / h, compared without division.
+                    (run.done[*a] * ops[*b].h).cmp(&(run.done[*b] * ops[*a].h))
+                })
+        };
+        while let Some(op) = behind(self) {
+            self.fire(op);
         }
     }
 
@@ -246,18 +263,8 @@ impl<'a> Run<'a> {
         if self.done[op] != first {
             return;
         }
-        let now = self.firings.len();
-        for b in reads.iter().map(|r| r.buffer).chain(self.ops[op].writes) {
-            let [from, to] = &mut self.lives[b.0];
-            (*from, *to) = (now.min(*from), now);
-        }
-        if let Some(b) = self.ops[op].writes {
-            // Writers of a row's channels may be at different rows.
-            let others = self.writers[b.0].iter().filter(|w| !self.ops[**w].there);
-            let others = others.map(|w| self.done[*w]);
-            let (least, most) = others.fold((first, end), |(l, m), d| (l.min(d), m.max(d)));
-            let kept = self.oldest(b).min(least);
-            self.rings[b.0] = self.rings[b.0].max(most - kept);
+        if self.measures {
+            self.measure(op, [first, end], &reads);
         }
         self.firings.push(Firing {
             op,
@@ -273,6 +280,23 @@ impl<'a> Run<'a> {
                     self.fire(reader);
                 }
             }
+        }
+    }
+
+    /// Notes what the next firing keeps alive.
+    fn measure(&mut self, op: usize, [first, end]: [usize; 2], reads: &[Reads]) {
+        let now = self.firings.len();
+        for b in reads.iter().map(|r| r.buffer).chain(self.ops[op].writes) {
+            let [from, to] = &mut self.lives[b.0];
+            (*from, *to) = (now.min(*from), now);
+        }
+        if let Some(b) = self.ops[op].writes {
+            // Writers of a row's channels may be at different rows.
+            let others = self.writers[b.0].iter().filter(|w| !self.ops[**w].there);
+            let others = others.map(|w| self.done[*w]);
+            let (least, most) = others.fold((first, end), |(l, m), d| (l.min(d), m.max(d)));
+            let kept = self.oldest(b).min(least);
+            self.rings[b.0] = self.rings[b.0].max(most - kept);
         }
     }
 

@@ -152,7 +152,12 @@ impl Evaluator<'_> {
         let mut tensors = boundary_tensors(self.graph, outputs, &tail, elements);
         mark_sums(&mut tensors, partial());
         let stages = list.iter().map(|s| &s.data);
-        Ok(TaskGraph::of_stages(&tensors, stages, &tail.inputs)?)
+        let mut tasks = TaskGraph::of_stages(&tensors, stages, &tail.inputs)?;
+        let progress = list.iter().flat_map(|s| self.stages.progress(s));
+        for (task, progress) in tasks.tasks.iter_mut().zip(progress) {
+            task.progress = Some(Arc::clone(progress));
+        }
+        Ok(tasks)
     }
 
     /// Bytes on the source edge with the least memory to spare, and that edge's limit; of a plan without limits, the

@@ -18,6 +18,7 @@ use crate::{
     stages::{self, AxisParts, Shares, StageCut},
 };
 use tessera_plan::{
+    dataflow::Progress,
     graph::{Graph, NodeIx, TensorIx},
     plan::{Border, Chain, Split, Stage},
     region::Region,
@@ -41,6 +42,8 @@ pub(super) struct TiledStage {
     axes: [Arc<AxisParts>; 2],
     /// See [`Stages::memory`].
     memory: OnceLock<StageMemory>,
+    /// See [`Stages::progress`].
+    progress: OnceLock<Vec<Arc<Progress>>>,
 }
 
 impl TiledStage {
@@ -166,23 +169,9 @@ impl<'a> Stages<'a> {
         stage.memory.get_or_init(|| {
             let (graph, layers) = (self.graph, &*stage.graph);
             let [ys, xs] = [&*stage.axes[0], &*stage.axes[1]];
-            let sums = layers.sums.map(|n| (n, stages::longest(graph, layers)));
-            let how = How {
-                network: layers.network(graph),
-                filters: None,
-                sums: sums.as_ref().map(|(n, g)| (*n, g)),
-                kernels: self.o.kernels_for(self.o.target()),
-                rows: self.o.rows,
-                apart: &BTreeSet::new(),
-                team: stages::team(layers, [ys, xs], self.o.team()),
-                elements: self.o.stored(graph),
-            };
-            let at = [(ys, longest(ys)), (xs, longest(xs))];
-            let chains = stages::narrowed(graph, layers).into_iter().map(|part| {
-                let filters = part.filters;
-                stages::tile_chain(&part.graph, layers, "", at, How { filters, ..how })
+            let chains = self.chains(stage, [longest(ys), longest(xs)], |graph, at, how| {
+                stages::tile_chain(graph, layers, "", at, how)
             });
-            let chains: Vec<Chain> = chains.collect();
             let arena = chains.iter().map(|c| c.arena_floats).max().unwrap_or(0);
             let (mut weights, mut parts) = (0, Vec::new());
             if layers.ranges.is_empty() {
@@ -198,6 +187,61 @@ impl<'a> Stages<'a> {
                 tiles: stage.data.tiles.len(),
             }
         })
+    }
+
+    /// How far the stage's tiles get with some of their rows, by tile. Tiles of one row of the grid differ in their
+    /// columns alone; they get as far as the first one.
+    pub fn progress<'b>(&self, stage: &'b TiledStage) -> &'b [Arc<Progress>] {
+        stage.progress.get_or_init(|| {
+            let [ys, xs] = [&*stage.axes[0], &*stage.axes[1]];
+            let first = xs.firsts.first().copied().unwrap_or(0);
+            let rows = ys.firsts.iter().map(|row| {
+                let orders = self.chains(stage, [*row, first], |graph, at, how| {
+                    stages::tile_order(graph, &stage.graph, at, how)
+                });
+                let progress = orders.iter().map(|c| Arc::new(Progress::of(c)));
+                progress.collect::<Vec<_>>()
+            });
+            let rows: Vec<_> = rows.collect();
+            let columns = xs
+                .classes
+                .iter()
+                .flat_map(|_| 0..rows.first().map_or(0, Vec::len));
+            let tiles = ys.classes.iter();
+            tiles
+                .flat_map(|y| columns.clone().map(|part| Arc::clone(&rows[*y][part])))
+                .collect()
+        })
+    }
+
+    /// The chains of the tiles at one place of a stage's grid, as `make` makes them: one, or one for every range of
+    /// channels.
+    fn chains(
+        &self,
+        stage: &TiledStage,
+        [row, column]: [usize; 2],
+        make: impl Fn(&Graph, [(&AxisParts, usize); 2], How<'_>) -> Chain,
+    ) -> Vec<Chain> {
+        let (graph, layers) = (self.graph, &*stage.graph);
+        let [ys, xs] = [&*stage.axes[0], &*stage.axes[1]];
+        let sums = layers.sums.map(|n| (n, stages::longest(graph, layers)));
+        let how = How {
+            network: layers.network(graph),
+            filters: None,
+            sums: sums.as_ref().map(|(n, g)| (*n, g)),
+            kernels: self.o.kernels_for(self.o.target()),
+            rows: self.o.rows,
+            apart: &BTreeSet::new(),
+            team: stages::team(layers, [ys, xs], self.o.team()),
+            streams: stages::streams(layers, [ys, xs]),
+            elements: self.o.stored(graph),
+        };
+        let at = [(ys, row), (xs, column)];
+        let parts = stages::narrowed(graph, layers).into_iter().map(|part| {
+            let filters = part.filters;
+            make(&part.graph, at, How { filters, ..how })
+        });
+        parts.collect()
     }
 
     /// Those of `partial` that layers `first..end` read.
@@ -300,6 +344,7 @@ impl<'a> Stages<'a> {
             graph: stage,
             axes: [ys, xs],
             memory: OnceLock::new(),
+            progress: OnceLock::new(),
         })
     }
 }

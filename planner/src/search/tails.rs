@@ -79,6 +79,7 @@ impl Tail {
                 rows: o.rows,
                 apart: &BTreeSet::new(),
                 team: o.team().alone,
+                streams: false,
                 elements: o.stored(graph),
             };
             let chain = tail_chain(graph, &self.graph, how);

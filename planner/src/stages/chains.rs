@@ -63,6 +63,7 @@ impl Parted<'_> {
             rows: self.options.rows,
             apart,
             team: self.options.team().alone,
+            streams: false,
             elements: self.options.stored(self.graph),
         };
         let stages = self.stages.iter().zip(self.tiled);
@@ -74,6 +75,7 @@ impl Parted<'_> {
                     network,
                     sums: longest.as_ref().map(|(n, g)| (*n, g)),
                     team: team(stage, [ys, xs], self.options.team()),
+                    streams: streams(stage, [ys, xs]),
                     ..how
                 };
                 stage_chains(self.graph, stage, [ys, xs], how)
@@ -135,10 +137,23 @@ pub fn tile_chain(
     at: [(&AxisParts, usize); 2],
     how: How<'_>,
 ) -> Chain {
-    let [(ys, r), (xs, c)] = at;
+    chain::build(graph, &tile_spec(stage, name, at), &ends_of(at), how)
+}
+
+/// The same without places in an arena, which takes much less time.
+pub fn tile_order(
+    graph: &Graph,
+    stage: &StageGraph,
+    at: [(&AxisParts, usize); 2],
+    how: How<'_>,
+) -> Chain {
+    chain::build_order(graph, &tile_spec(stage, "", at), &ends_of(at), how)
+}
+
+/// Rows and columns of each output that the tile at these parts makes.
+fn ends_of([(ys, r), (xs, c)]: [(&AxisParts, usize); 2]) -> Vec<(Span, Span)> {
     let ends = ys.ends[r].iter().copied().zip(xs.ends[c].iter().copied());
-    let ends: Vec<(Span, Span)> = ends.collect();
-    chain::build(graph, &tile_spec(stage, name, at), &ends, how)
+    ends.collect()
 }
 
 /// Nodes whose weights are wanted transformed in one chain and otherwise in another: tiles of a stage may be
@@ -153,12 +168,17 @@ fn apart<'a>(chains: impl Iterator<Item = &'a Chain>) -> BTreeSet<NodeIx> {
 }
 
 /// Threads that share a tile of a stage at most: where the stage has several, other threads may compute other tiles.
-pub fn team(stage: &StageGraph, [ys, xs]: [&AxisParts; 2], team: Team) -> usize {
-    if ys.classes.len() * xs.classes.len() * stage.ranges.len().max(1) == 1 {
-        team.alone
-    } else {
+pub fn team(stage: &StageGraph, axes: [&AxisParts; 2], team: Team) -> usize {
+    if streams(stage, axes) {
         team.each
+    } else {
+        team.alone
     }
+}
+
+/// Whether rows of a stage's tiles come and go while the tiles are computed: those of a single tile lie where it is.
+pub fn streams(stage: &StageGraph, [ys, xs]: [&AxisParts; 2]) -> bool {
+    ys.classes.len() * xs.classes.len() * stage.ranges.len().max(1) > 1
 }
 
 /// The rows and columns of a tail's tensors: whole maps.

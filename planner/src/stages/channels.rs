@@ -153,6 +153,7 @@ fn block(
             rows: o.rows,
             apart: &BTreeSet::new(),
             team: 1,
+            streams: true,
             elements: o.stored(graph),
         };
         let chain = tile_chain(stage.network(graph), stage, "", [(ys, 0), (xs, 0)], how);

@@ -12,7 +12,9 @@ mod split;
 mod tiles;
 
 pub use self::{
-    chains::{Parted, tail_chain, tail_spec, team, tile_chain, tile_spec, whole_maps},
+    chains::{
+        Parted, streams, tail_chain, tail_spec, team, tile_chain, tile_order, tile_spec, whole_maps,
+    },
     channels::Blocks,
     cut::{StageCut, cut_stage},
     cuts::{StageCuts, grid_name},

@@ -218,10 +218,10 @@ impl EdgeNode {
             let share = out.share(core);
             let job = &out.job;
             let outputs = info.tasks[job.task.index()].outputs.iter();
-            for (port, &slot) in outputs.zip(&job.outputs) {
+            for (k, (port, &slot)) in outputs.zip(&job.outputs).enumerate() {
                 let element = info.tensors[usize::from(port.tensor)].element;
                 let row_bytes = port.region.w() * port.region.ch() * element.bytes();
-                let rows = info.rows_made(port, share);
+                let rows = info.rows_made(job.task, k, share);
                 let before = self.store.made(slot) / row_bytes.max(1);
                 if rows <= before {
                     continue;

@@ -8,10 +8,11 @@ mod crossing;
 mod needs;
 #[cfg(feature = "schema")]
 mod of_plan;
+mod progress;
 mod rows;
 mod slots;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     element::ElementType,
@@ -19,6 +20,7 @@ use crate::{
     region::Region,
 };
 use needs::Makers;
+pub use progress::Progress;
 pub use slots::{
     LINE_BYTES, PAGE_BYTES, SlotCount, edge_slots, gateway_slots, own_slots, slots_bytes,
 };
@@ -114,6 +116,8 @@ pub struct TaskInfo {
     pub outputs: Vec<Port>,
     /// Multiply-adds, for estimates.
     pub macs: u64,
+    /// Which rows it reads and makes when, for estimates; `None`: at an even pace.
+    pub progress: Option<Arc<Progress>>,
     /// Pieces that together cover its inputs, without empty ones. Derived.
     pub needs: Vec<Need>,
     /// Tasks whose outputs it reads, ascending. Derived.

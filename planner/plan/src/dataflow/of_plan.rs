@@ -1,9 +1,11 @@
 //! Task graphs of plans, and of stages that are not a plan yet.
 
-use super::{DataflowError, Port, TaskGraph, TaskInfo, TensorInfo};
+use std::sync::Arc;
+
+use super::{DataflowError, Port, Progress, TaskGraph, TaskInfo, TensorInfo};
 use crate::{
     graph::TensorIx,
-    plan::{Dataflow, Stage, Tensor},
+    plan::{Chain, Dataflow, Plan, Stage, Tensor},
     region::Region,
 };
 
@@ -55,5 +57,30 @@ impl TaskGraph {
             element: t.element,
         });
         Self::new(tensors.collect(), tasks, tail)
+    }
+
+    /// The task graph of a plan, with the progress of one target's chains. Those of other targets differ by the heights
+    /// of a few row blocks.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn with_progress(plan: &Plan) -> Result<Self, DataflowError> {
+        let mut graph = Self::of(&plan.dataflow)?;
+        if let Some(target) = plan.target.values().next() {
+            graph.set_progress(&plan.dataflow, &target.stages);
+        }
+        Ok(graph)
+    }
+
+    /// Gives tasks the progress of their classes' chains, of every stage of `d`.
+    pub fn set_progress(&mut self, d: &Dataflow, chains: &[Vec<Chain>]) {
+        let mut tasks = self.tasks.iter_mut();
+        for (stage, chains) in d.stages.iter().zip(chains) {
+            let progress: Vec<Arc<Progress>> =
+                chains.iter().map(|c| Arc::new(Progress::of(c))).collect();
+            for (tile, task) in stage.tiles.iter().zip(&mut tasks) {
+                task.progress = progress.get(tile.class).cloned();
+            }
+        }
     }
 }

@@ -528,7 +528,7 @@ impl<'a> Cluster<'a> {
         self.foresee(hops * hop_s, Event::Known { task });
         self.tell_readers(task, board);
         if self.graph.tasks[task].for_tail {
-            let part = self.result_parts(task) - 1;
+            let part = self.result_parts(task).len() - 1;
             let hops = if part > 0 {
                 let word_s = self.now_s + (hops + HOPS_TO_WORD) * hop_s;
                 self.result.seconds = self.result.seconds.max(word_s);

@@ -20,7 +20,7 @@ pub(super) enum Event {
     /// Rows of an input of a task that was given early are made: its producer computes on.
     Rows { task: usize, producer: usize },
     /// Part `part` of a task's result is made, and travels to the gateway.
-    Result { task: usize, part: u32 },
+    Result { task: usize, part: usize },
 }
 
 /// An event and its time. The earliest event is the greatest; events of one time keep the order in which they

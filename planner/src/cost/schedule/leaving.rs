@@ -1,15 +1,12 @@
 //! Outputs that travel while they are made: results to the gateway, and inputs of tasks that were given early.
 
-use tessera_plan::{
-    dataflow::{TaskGraph, TaskId},
-    placement::ANYWHERE,
-};
+use tessera_plan::placement::ANYWHERE;
 
 use super::{
     channel::Path,
     cluster::{Cluster, Transfer, slower},
     events::Event,
-    streaming::{Rows, Split, parts},
+    streaming::{Rows, Split},
 };
 
 impl Cluster<'_> {
@@ -74,7 +71,7 @@ impl Cluster<'_> {
         if self.objects.place[producer].is_some() || known {
             return;
         }
-        let Some(Split { rows, .. }) = self.objects.split_of(task, producer) else {
+        let Some(Split { rows, rest, .. }) = self.objects.split_of(task, producer) else {
             return;
         };
         let fetch = (self.objects).fetch_early(task, board, producer, holder);
@@ -83,7 +80,7 @@ impl Cluster<'_> {
         if bytes == 0 {
             return; // another task has asked for it
         }
-        let rest = bytes / Split::PARTS;
+        let rest = (bytes as f64 * rest) as u64;
         self.rest.insert((task, producer), (rest, rows[1]));
         self.inputs[task].unmade -= 1;
         self.inputs[task].promised(bytes, 2);
@@ -123,9 +120,9 @@ impl Cluster<'_> {
         let spec = &graph.tasks[task];
         if spec.for_tail && !self.boards[run.board].is_gateway {
             let seconds = self.times[run.board][task].seconds;
-            let before = self.result_parts(task) - 1;
-            let parts = parts(result_bytes(graph, task)).take(before as usize);
-            for (part, (_, share)) in (0..).zip(parts) {
+            let before = self.result_parts(task).len() - 1;
+            for part in 0..before {
+                let share = self.result_parts(task)[part].1;
                 let at_s = run.end_s - seconds * (1.0 - share);
                 let after_s = (at_s - self.now_s).max(0.0);
                 self.foresee(after_s, Event::Result { task, part });
@@ -136,16 +133,17 @@ impl Cluster<'_> {
         }
     }
 
-    /// Number of parts in which a task's result travels: one after its end, if the gateway does not hear of the task before.
-    pub(super) fn result_parts(&self, task: usize) -> u32 {
+    /// The parts in which a task's result travels: one after its end, if the gateway does not hear of the task before.
+    pub(super) fn result_parts(&self, task: usize) -> &[(u64, f64)] {
+        let parts = self.objects.result(task);
         if self.graph.tasks[task].home == ANYWHERE {
-            return 1;
+            return &parts[parts.len() - 1..];
         }
-        u32::try_from(parts(result_bytes(self.graph, task)).count()).unwrap_or(u32::MAX)
+        parts
     }
 
     /// Sends a part of a task's result to the gateway.
-    pub(super) fn send_result(&mut self, task: usize, part: u32) {
+    pub(super) fn send_result(&mut self, task: usize, part: usize) {
         let Some((board, _)) = self.given[task] else {
             return;
         };
@@ -153,14 +151,13 @@ impl Cluster<'_> {
             self.result.seconds = self.result.seconds.max(self.now_s);
             return;
         }
-        let all = result_bytes(self.graph, task);
-        let bytes = if self.result_parts(task) == 1 {
-            all
-        } else {
-            parts(all).nth(part as usize).map_or(0, |(bytes, _)| bytes)
+        let parts = self.result_parts(task);
+        let (bytes, last) = match parts {
+            [_] => (self.objects.result_bytes(task), true),
+            _ => (parts[part].0, part + 1 == parts.len()),
         };
         let bytes = bytes + std::mem::take(&mut self.held[task]);
-        if part + 1 < self.result_parts(task) && !self.nodes[board].coming.is_empty() {
+        if !last && !self.nodes[board].coming.is_empty() {
             // Rows for the gateway wait while their board fetches inputs.
             self.held[task] = bytes;
             return;
@@ -174,11 +171,4 @@ impl Cluster<'_> {
         let transfer = Transfer::Result { board, bytes };
         (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
     }
-}
-
-/// Bytes that the gateway wants of a task.
-pub(super) fn result_bytes(graph: &TaskGraph, task: usize) -> u64 {
-    let needs = graph.tail_needs_of(TaskId(u32::try_from(task).unwrap_or(u32::MAX)));
-    let needs = graph.tail_needs[needs].iter();
-    needs.map(|n| graph.need_bytes(n) as u64).sum()
 }

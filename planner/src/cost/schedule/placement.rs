@@ -78,6 +78,16 @@ impl<'a> Objects<'a> {
         split
     }
 
+    /// The parts in which a task's result travels: bytes, and the share of the task's time after which they are made.
+    pub fn result(&self, task: usize) -> &'a [(u64, f64)] {
+        self.reads.result(task)
+    }
+
+    /// Bytes that the gateway wants of a task.
+    pub fn result_bytes(&self, task: usize) -> u64 {
+        self.result(task).iter().map(|(bytes, _)| bytes).sum()
+    }
+
     /// What `board` fetches of other boards to compute `task`. If the task `shares` with others at home on the board,
     /// nothing is fetched twice.
     pub fn fetch(&mut self, task: usize, board: usize, shares: bool) -> Fetch {

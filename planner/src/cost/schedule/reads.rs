@@ -1,6 +1,6 @@
 //! What tasks read, object by object. All schedules of a frame have this in common.
 
-use super::streaming::{Rows, Split};
+use super::streaming::{Rows, Split, result_parts};
 use tessera_plan::{
     dataflow::{ObjectKey, TaskGraph, TaskId},
     region::Region,
@@ -30,9 +30,12 @@ impl Read {
     }
 }
 
-/// The reads of every task.
+/// What every task reads, and how its result travels.
 #[derive(Debug)]
-pub(super) struct Reads(Vec<Vec<Read>>);
+pub(super) struct Reads {
+    tasks: Vec<Vec<Read>>,
+    results: Vec<Vec<(u64, f64)>>,
+}
 
 impl Reads {
     /// The reads of all tasks of `graph`.
@@ -48,16 +51,25 @@ impl Reads {
             });
             read.collect()
         });
-        Self(reads.collect())
+        let ids = (0..).take(graph.tasks.len()).map(TaskId);
+        Self {
+            tasks: reads.collect(),
+            results: ids.map(|id| result_parts(graph, id)).collect(),
+        }
     }
 
     /// Number of tasks.
     pub const fn tasks(&self) -> usize {
-        self.0.len()
+        self.tasks.len()
     }
 
     /// The reads of a task.
     pub fn of(&self, task: usize) -> &[Read] {
-        &self.0[task]
+        &self.tasks[task]
+    }
+
+    /// See [`result_parts`].
+    pub fn result(&self, task: usize) -> &[(u64, f64)] {
+        &self.results[task]
     }
 }

@@ -3,8 +3,15 @@
 //! The rows of a transfer arrive at an even pace. At every moment a task can have got no further than the rows
 //! that are there allow ([`TaskGraph::share_with_rows`]); from the moment at which that allows least on, it computes.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "few rows, and shares of them"
+)]
+
 use tessera_plan::{
-    dataflow::{Need, TaskGraph, TaskId},
+    dataflow::{Need, ObjectKey, TaskGraph, TaskId},
     region::Span,
 };
 
@@ -21,16 +28,14 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Rows `rows` of input `input` of a task.
-    #[expect(clippy::cast_precision_loss, reason = "few rows")]
     pub fn new(graph: &TaskGraph, task: TaskId, input: usize, rows: Span) -> Self {
         let inputs = graph.tasks[task.index()].inputs.len();
         let share = |end| {
             let ends = (0..inputs).map(|k| (k == input).then_some(end));
             graph.share_with_rows(task, ends)
         };
-        let first = graph.tasks[task.index()].inputs[input].region.y.lo
-            + graph.rows_before_output(task, input);
-        let window = (first.saturating_sub(rows.lo) + 1) as f64 / (rows.hi - rows.lo).max(1) as f64;
+        let next = graph.next_row(task, input, rows.lo).saturating_sub(rows.lo);
+        let window = next as f64 / (rows.hi - rows.lo).max(1) as f64;
         Self {
             before: share(rows.lo),
             before_last: share(rows.hi.saturating_sub(1)),
@@ -51,21 +56,49 @@ impl Rows {
 /// Bytes of an object below which rows do not travel before the object is made: half a step of the protocol.
 const PART_BYTES_MIN: u64 = 3600;
 
-/// The parts in which an object of `bytes` bytes travels while it is made: for each the bytes, and the share of its
-/// task's time after which it is made. Each is half of what is left; the last one is made with the object.
-pub(super) fn parts(bytes: u64) -> impl Iterator<Item = (u64, f64)> {
+/// The share of a task's time after which what is made is as good as all.
+const SHARE_MADE: f64 = 0.99;
+
+/// The parts in which a task's result travels to the gateway while it is made: for each the bytes, and the share of the
+/// task's time after which the part is made. Each is half of what is left; the last one is made with the task.
+pub(super) fn result_parts(graph: &TaskGraph, task: TaskId) -> Vec<(u64, f64)> {
+    let needs = &graph.tail_needs[graph.tail_needs_of(task)];
+    let bytes = needs.iter().map(|n| graph.need_bytes(n) as u64).sum();
+    let made = |share: f64| {
+        let of = |n: &Need| match n.key {
+            ObjectKey::Frame => 1.0,
+            ObjectKey::Output { output, .. } => {
+                let rows = (n.region.y.len() as f64 * share).ceil() as usize;
+                graph.share_made(task, usize::from(output), rows)
+            }
+        };
+        needs.iter().map(of).fold(0.0, f64::max)
+    };
+    let mut list: Vec<(u64, f64)> = Vec::new();
+    let mut left = bytes;
+    for (part, share) in halves(bytes) {
+        let made = made(share);
+        if made > SHARE_MADE {
+            break;
+        }
+        list.push((part, made));
+        left -= part;
+    }
+    list.push((left, 1.0));
+    list
+}
+
+/// Parts of so many bytes, each half of what is left, with the share of the bytes that it ends at.
+fn halves(bytes: u64) -> impl Iterator<Item = (u64, f64)> {
     let (mut left, mut share_left) = (bytes, 1.0);
-    let mut over = false;
     std::iter::from_fn(move || {
-        if over {
+        let half = left / 2;
+        if half < PART_BYTES_MIN {
             return None;
         }
-        let half = left / 2;
-        over = half < PART_BYTES_MIN;
-        let part = if over { left } else { half };
-        left -= part;
-        share_left = if over { 0.0 } else { share_left / 2.0 };
-        Some((part, 1.0 - share_left))
+        left -= half;
+        share_left /= 2.0;
+        Some((half, 1.0 - share_left))
     })
 }
 
@@ -76,27 +109,39 @@ pub(super) struct Split {
     pub rows: [Rows; 2],
     /// The share of the maker's time after which most of it is made.
     pub made: f64,
+    /// The share of the rest, from 0 to 1.
+    pub rest: f64,
 }
 
 impl Split {
-    /// The rest is one of so many parts.
-    pub const PARTS: u64 = 8;
+    /// The rest is at least one of so many parts.
+    const PARTS: usize = 8;
 
-    /// The split of a need of a task; `None` if it is too small, or the frame.
-    #[expect(clippy::cast_precision_loss, reason = "few rows")]
+    /// The split of a need of a task; `None` if it is too small, or the frame, or made in one go.
     pub fn of(graph: &TaskGraph, task: TaskId, need: &Need) -> Option<Self> {
-        need.key.task()?;
-        let (input, rows) = (usize::from(need.input), need.region.y);
-        let object = graph.region(need.key)?.y;
-        let most = Self::PARTS as usize - 1;
-        let middle = rows.lo + (rows.hi - rows.lo) * most / Self::PARTS as usize;
-        if middle == rows.lo || (graph.need_bytes(need) as u64) < 2 * PART_BYTES_MIN {
+        let ObjectKey::Output {
+            task: maker,
+            output,
+        } = need.key
+        else {
+            return None;
+        };
+        if (graph.need_bytes(need) as u64) < 2 * PART_BYTES_MIN {
+            return None;
+        }
+        let (input, output) = (usize::from(need.input), usize::from(output));
+        let (rows, object) = (need.region.y, graph.region(need.key)?.y);
+        let most = rows.lo + rows.len() * (Self::PARTS - 1) / Self::PARTS;
+        let early = object.lo + graph.rows_made(maker, output, SHARE_MADE);
+        let middle = most.min(early);
+        if middle <= rows.lo {
             return None;
         }
         let of = |lo, hi| Rows::new(graph, task, input, Span::new(lo, hi));
         Some(Self {
             rows: [of(rows.lo, middle), of(middle, rows.hi)],
-            made: (middle - object.lo) as f64 / (object.hi - object.lo).max(1) as f64,
+            made: graph.share_made(maker, output, middle - object.lo),
+            rest: (rows.hi - middle) as f64 / rows.len().max(1) as f64,
         })
     }
 }
@@ -175,13 +220,9 @@ mod tests {
 
     #[test]
     fn an_object_travels_in_halves() {
-        let all: Vec<(u64, f64)> = parts(32_000).collect();
-        assert_eq!(
-            all,
-            [(16_000, 0.5), (8_000, 0.75), (4_000, 0.875), (4_000, 1.0)]
-        );
-        assert_eq!(parts(7_000).collect::<Vec<_>>(), [(7_000, 1.0)]);
-        assert_eq!(parts(0).collect::<Vec<_>>(), [(0, 1.0)]);
+        let all: Vec<(u64, f64)> = halves(32_000).collect();
+        assert_eq!(all, [(16_000, 0.5), (8_000, 0.75), (4_000, 0.875)]);
+        assert_eq!(halves(7_000).count() + halves(0).count(), 0);
     }
 
     #[test]
