@@ -304,14 +304,11 @@ impl Board {
 
     /// Seconds that `bytes` in datagrams take of the board's tasks while they run. With a quota (a share below 1), the
     /// tasks and the datagrams have it together; elsewhere another core, or an idle one, handles datagrams.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "objects are far smaller than 2^53 bytes"
-    )]
-    pub fn network_s(&self, bytes: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "few cores")]
+    pub fn network_s(&self, bytes: f64) -> f64 {
         if self.share < 1.0 {
             let cores = (self.cores * self.threads).max(1);
-            bytes as f64 / (self.share * NET_BYTES_PER_S * cores as f64)
+            bytes / (self.share * NET_BYTES_PER_S * cores as f64)
         } else {
             0.0
         }

@@ -113,7 +113,7 @@ impl Pace {
             let sent_s = if b.is_gateway {
                 0.0
             } else {
-                b.network_s(result_bytes as u64)
+                b.network_s(result_bytes)
             };
             b.whole_at_once() as f64 / (task_s + sent_s).max(1e-9)
         };

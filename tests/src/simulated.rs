@@ -17,6 +17,19 @@ use tessera_sim::{
 /// Bytes on the channel for every byte of values: chunks have headers, and every few of them a request.
 pub const BYTES_PER_VALUE_BYTE: f64 = 1.05;
 
+/// Bits per second of datagrams that carry so many bytes of values.
+pub fn bits_per_s(bytes_per_s: f64) -> u64 {
+    (8.0 * bytes_per_s * BYTES_PER_VALUE_BYTE) as u64
+}
+
+/// Bits per second of a board's own link; 0 where the board keeps up with a channel that all share.
+pub fn own_bits_per_s(b: &Board) -> u64 {
+    match b.link.medium {
+        Medium::Shared(_) if b.keeps_up() >= 1.0 => 0,
+        _ => bits_per_s(b.link.bytes_per_s * b.keeps_up()),
+    }
+}
+
 /// The boards of a plan. What the gateway's board computes travels to its gateway too, as over any link: the simulator
 /// knows no boards of two nodes.
 #[derive(Debug)]
@@ -39,17 +52,17 @@ impl SimulatedCluster {
             options.boards.iter().all(|b| b.link == link),
             "boards with links of several kinds are not simulated"
         );
-        let bits_per_s = (8.0 * link.bytes_per_s * BYTES_PER_VALUE_BYTE) as u64;
-        let (shared, own) = match link.medium {
-            Medium::Shared(_) => (bits_per_s, 0),
-            Medium::Switched => (0, bits_per_s),
+        let shared_bits_per_s = match link.medium {
+            Medium::Shared(_) => bits_per_s(link.bytes_per_s),
+            Medium::Switched => 0,
         };
         let board = |b: &Board| {
             let times = task_times(graph, &options, plan, b);
             BoardTiming {
                 task_s: times.iter().map(|t| t.seconds).collect(),
                 workers: b.cores,
-                bits_per_s: own,
+                bits_per_s: own_bits_per_s(b),
+                byte_s: b.network_s(1.0) / BYTES_PER_VALUE_BYTE,
             }
         };
         let tail_s = plan.estimates.seconds.get("tail").copied();
@@ -64,10 +77,10 @@ impl SimulatedCluster {
             boards: options.boards.iter().map(board).collect(),
             gateway: GatewayTiming {
                 tail_s: tail_s.context("a plan without seconds")?,
-                bits_per_s: own,
+                bits_per_s: own_bits_per_s(&options.gateway),
             },
             links: LinkTiming {
-                shared_bits_per_s: shared,
+                shared_bits_per_s,
                 delay_s: link.delay_s,
                 overhead_bytes: 0,
             },

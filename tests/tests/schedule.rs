@@ -18,7 +18,10 @@ use tessera_planner::{
 };
 use tessera_protocol::{Placement, ProgramInfo};
 use tessera_sim::timing::{self, BoardTiming, GatewayTiming, LinkTiming, Timeline};
-use tessera_tests::{model, simulated::BYTES_PER_VALUE_BYTE};
+use tessera_tests::{
+    model,
+    simulated::{BYTES_PER_VALUE_BYTE, bits_per_s, own_bits_per_s},
+};
 
 /// Most that the schedule of a cluster's own placement may differ from the simulated time, as a share of that. One
 /// plan, which fills the channel, is at 15 %: transfers that look lost are asked for again.
@@ -133,12 +136,14 @@ fn compared(case: &Case, wire: Wire, board: &Board) -> Result<Found> {
     };
     let board = BoardTiming {
         workers: options.first().cores,
+        byte_s: options.first().network_s(1.0) / BYTES_PER_VALUE_BYTE,
+        bits_per_s: own_bits_per_s(options.first()),
         ..BoardTiming::new(times.iter().map(|t| t.seconds).collect())
     };
     let link = options.first().link;
     let links = LinkTiming {
         // The planner's bytes per second are those of values.
-        shared_bits_per_s: (8.0 * link.bytes_per_s * BYTES_PER_VALUE_BYTE) as u64,
+        shared_bits_per_s: bits_per_s(link.bytes_per_s),
         delay_s: link.delay_s,
         overhead_bytes: 0,
     };

@@ -40,6 +40,8 @@ struct AssignedJob {
     task_us: u64,
     /// Earliest end by the rows that came so far.
     end_us: u64,
+    /// Nanoseconds of work on datagrams beyond the microseconds that are part of `end_us`.
+    owed_ns: u64,
     /// Slots that are not complete, and their rows.
     arriving: BTreeMap<SlotId, usize>,
     /// The worker goes on without its inputs, and nobody wants what it makes.
@@ -69,6 +71,15 @@ impl AssignedJob {
         let share = core.info.share_with_rows(self.job.task, inputs);
         let left_us = (self.task_us as f64 * (1.0 - share)).round() as u64;
         self.end_us.max(core.queue.now_us() + left_us)
+    }
+
+    /// Takes time of the task for datagrams, unless its worker waits for rows anyway.
+    fn give_up(&mut self, core: &Core, ns: u64) {
+        if self.running && self.end_us_by_rows(core) == self.end_us {
+            let owed_ns = self.owed_ns + ns;
+            self.end_us += owed_ns / 1000;
+            self.owed_ns = owed_ns % 1000;
+        }
     }
 
     /// The share of the task that is certainly computed by now: what is left is computed without a pause.
@@ -201,11 +212,22 @@ impl EdgeNode {
             return Ok(());
         }
         core.counters.inputs += 1;
+        if let EdgeInput::Datagram { bytes, .. } = &input {
+            self.spend(core, bytes.len());
+        }
         self.make(core);
         let now_us = self.endpoint.clock.local(core.queue.now_us());
         self.machine.handle(now_us, input, &mut self.store);
         self.drain(core)?;
         self.offer(core)
+    }
+
+    /// Takes time of running tasks for a datagram that is sent or received.
+    fn spend(&mut self, core: &Core, bytes: usize) {
+        if self.spec.byte_ns > 0 {
+            let ns = self.spec.byte_ns * bytes as u64;
+            self.jobs.values_mut().for_each(|job| job.give_up(core, ns));
+        }
     }
 
     /// Writes the rows of outputs that running jobs have made by now.
@@ -239,7 +261,9 @@ impl EdgeNode {
         for _ in 0..Self::OUTPUTS_MAX {
             let action = match self.machine.poll(now_us, &mut self.store) {
                 EdgeOutput::Send { to, bytes } => {
+                    let sent = bytes.len();
                     core.send(self.endpoint.index, self.endpoint.address, to, bytes)?;
+                    self.spend(core, sent);
                     continue;
                 }
                 EdgeOutput::Run(job) => Action::Run(job),
@@ -376,6 +400,7 @@ impl EdgeNode {
             started_us: 0,
             task_us: 0,
             end_us: 0,
+            owed_ns: 0,
             arriving,
             abandoned: false,
         };
@@ -490,7 +515,11 @@ impl EdgeNode {
     /// Ends a job: its worker has finished, or has died while it ran the job.
     pub fn job_end(&mut self, core: &mut Core, id: JobId, lost: bool) -> Result<(), Failure> {
         // Ended before by a worker's death.
-        if !self.jobs.get(&id).is_some_and(|o| o.running) {
+        let Some(out) = self.jobs.get(&id).filter(|o| o.running) else {
+            return Ok(());
+        };
+        if !lost && out.end_us > core.queue.now_us() {
+            self.end_if_complete(core, id);
             return Ok(());
         }
         let Some(AssignedJob {

@@ -14,6 +14,8 @@ pub struct EdgeSpec {
     pub macs_per_us: u64,
     /// Microseconds that every task takes in addition to its multiply-adds.
     pub task_us: u64,
+    /// Nanoseconds that a byte of a datagram takes of running tasks; 0 where another core handles datagrams.
+    pub byte_ns: u64,
     /// Parts per million of jobs that take [`Self::straggle_factor`] times as long.
     pub straggle_ppm: u32,
     /// Factor on the time of a straggling job.
@@ -61,6 +63,7 @@ impl EdgeSpec {
             attachment: Attachment::default(),
             macs_per_us: 1000,
             task_us: 100,
+            byte_ns: 0,
             straggle_ppm: 0,
             straggle_factor: 1,
             lose_ppm: 0,

@@ -48,6 +48,8 @@ pub struct BoardTiming {
     pub workers: usize,
     /// Bits per second of the board's own link, in each direction; 0 for no limit.
     pub bits_per_s: u64,
+    /// Seconds that a byte of a datagram takes of running tasks; 0 where another core handles datagrams.
+    pub byte_s: f64,
 }
 
 /// The gateway's tail time and link.
@@ -158,6 +160,7 @@ impl BoardTiming {
             task_s,
             workers: 1,
             bits_per_s: 0,
+            byte_s: 0.0,
         }
     }
 }
@@ -242,6 +245,7 @@ pub(super) fn world(
         task_us.push(times?);
         let mut edge = EdgeSpec::new();
         edge.config.workers = board.workers.max(1);
+        edge.byte_ns = micros(1e3 * board.byte_s)?;
         edge.config = edge.config.placed(info.placement);
         edge.attachment = attachment(board.bits_per_s, delay_us / 2);
         edge.steal_frames = tessera_plan::limits::KEPT_FRAMES;

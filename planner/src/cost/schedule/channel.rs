@@ -27,6 +27,8 @@ pub(super) struct Channel<T> {
     spare: Vec<VecDeque<Travelling<T>>>,
     /// Seconds of use: a second in which paths have half of a medium counts half.
     pub busy_s: f64,
+    /// For every node: the rate of its link, and the bytes that it has sent and received. Empty where nobody asks.
+    moved: Vec<(f64, f64)>,
 }
 
 /// Holder and receiver of transfers.
@@ -109,7 +111,22 @@ impl<T: Copy> Channel<T> {
             next: None,
             spare: Vec::new(),
             busy_s: 0.0,
+            moved: Vec::new(),
         }
+    }
+
+    /// Counts the bytes of every node from now on; `rates` has the bytes per second of each node's link.
+    pub fn count_bytes(&mut self, rates: impl IntoIterator<Item = f64>) {
+        self.moved = rates.into_iter().map(|rate| (rate, 0.0)).collect();
+    }
+
+    /// Bytes that a node has sent and received until `now_s`; 0 where they are not counted.
+    pub fn moved_bytes(&mut self, now_s: f64, node: usize) -> f64 {
+        if self.moved.is_empty() {
+            return 0.0;
+        }
+        self.advance(now_s);
+        self.moved[node].1
     }
 
     /// Starts a transfer at `now_s` that takes `seconds` on a free channel. False if it waits for others of its path.
@@ -190,6 +207,13 @@ impl<T: Copy> Channel<T> {
         for p in &mut self.paths {
             if let Some(first) = p.queue.front_mut() {
                 first.left_s -= passed_s * p.speed;
+            }
+            if !self.moved.is_empty() {
+                let Path { holder, receiver } = p.path;
+                let rate = self.moved[holder].0.min(self.moved[receiver].0);
+                let bytes = passed_s * p.speed * rate;
+                self.moved[holder].1 += bytes;
+                self.moved[receiver].1 += bytes;
             }
         }
     }
@@ -284,6 +308,20 @@ mod tests {
         channel.send(0.0, path(3, 2), 4.0, 'c');
         // `a` and `b` share a channel, `b` and `c` a port.
         assert_eq!(ends(&mut channel), [(2.0, 'a'), (2.0, 'b'), (5.0, 'c')]);
+    }
+
+    #[test]
+    fn bytes_are_counted_while_they_travel() {
+        let mut channel = Channel::new(vec![(Medium::Shared(0), 1.0); 3]);
+        channel.count_bytes([100.0, 100.0, 50.0]);
+        channel.send(0.0, path(0, 1), 2.0, 'a');
+        assert_eq!(channel.moved_bytes(0.5, 0), 50.0);
+        // Both have half of the medium, and the slower link has fewer bytes a second.
+        channel.send(1.0, path(0, 2), 1.0, 'b');
+        assert_eq!(channel.moved_bytes(2.0, 0), 100.0 + 50.0 + 25.0);
+        assert_eq!(channel.moved_bytes(2.0, 2), 25.0);
+        assert_eq!(ends(&mut channel), [(3.0, 'a'), (3.0, 'b')]);
+        assert_eq!(channel.moved_bytes(9.0, 1), 200.0);
     }
 
     #[test]

@@ -36,6 +36,8 @@ const HOPS_TO_WORD: f64 = 1.0;
 const AHEAD: usize = 1;
 /// The same of a home board, which also asks early for a task whose inputs are being made.
 const AHEAD_HOME: usize = 2;
+/// Seconds of work on datagrams that no task is late for.
+const LATE_S_MIN: f64 = 2e-4;
 /// Tasks of programs with more tasks are given when they are ready, not before.
 const EARLY_TASKS_MAX: usize = 1024;
 
@@ -66,23 +68,16 @@ pub(super) struct Node {
     pub(super) search: Search,
     /// Seconds of a message to or from the source.
     pub(super) hop_s: f64,
-    /// Seconds of work on datagrams that the running tasks have yet to give up. See [`Board::network_s`].
-    pub(super) network_s: f64,
+    /// Bytes that the board had sent and received when its running tasks last gave up time for datagrams. See
+    /// [`Board::network_s`].
+    pub(super) handled_bytes: f64,
 }
 
 /// Purpose of a transfer to a board or to the gateway.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Transfer {
-    Inputs {
-        task: usize,
-        holder: usize,
-        bytes: u64,
-        rows: Rows,
-    },
-    Result {
-        board: usize,
-        bytes: u64,
-    },
+    Inputs { task: usize, bytes: u64, rows: Rows },
+    Result,
 }
 
 pub(super) struct Cluster<'a> {
@@ -142,6 +137,10 @@ impl<'a> Cluster<'a> {
         };
         let media = boards.iter().chain([gateway]);
         let media = media.map(|b| (b.link.medium, b.keeps_up()));
+        let mut channel = Channel::new(media);
+        if boards.iter().any(|b| b.share < 1.0) {
+            channel.count_bytes(boards.iter().chain([gateway]).map(|b| b.link.bytes_per_s));
+        }
         let node = |b: &Board| Node {
             idle: b.cores.max(1),
             jobs: 0,
@@ -150,7 +149,7 @@ impl<'a> Cluster<'a> {
             waiting: 0,
             search: Search::Parked,
             hop_s: slower(b.link, boards[SOURCE].link).delay_s,
-            network_s: 0.0,
+            handled_bytes: 0.0,
         };
         Self {
             graph,
@@ -175,7 +174,7 @@ impl<'a> Cluster<'a> {
             keeps_victim: tasks.last().is_some_and(|t| t.stage > 0),
             now_s: 0.0,
             events: Events::default(),
-            channel: Channel::new(media),
+            channel,
             result: Schedule {
                 runs: vec![Run::default(); tasks.len()],
                 ..Schedule::default()
@@ -242,37 +241,38 @@ impl<'a> Cluster<'a> {
 
     fn arrived(&mut self, begun_s: f64, transfer: Transfer) {
         match transfer {
-            Transfer::Inputs {
-                task,
-                holder,
-                bytes,
-                rows,
-            } => {
-                self.handled(holder, bytes);
-                if let Some((board, turn)) = self.given[task] {
-                    self.handled(board, bytes);
-                    if !self.nodes[board].coming.contains(&(turn, task)) {
-                        self.inputs[task].handled_s += self.boards[board].network_s(bytes);
-                    }
+            Transfer::Inputs { task, bytes, rows } => {
+                if let Some((board, turn)) = self.given[task]
+                    && !self.nodes[board].coming.contains(&(turn, task))
+                {
+                    #[expect(clippy::cast_precision_loss, reason = "objects are far smaller")]
+                    let handled_s = self.boards[board].network_s(bytes as f64);
+                    self.inputs[task].handled_s += handled_s;
                 }
                 self.inputs[task].ended(bytes, rows, begun_s, self.now_s);
                 if self.inputs[task].are_here() {
                     self.loaded(task);
                 }
             }
-            Transfer::Result { board, bytes } => {
-                self.handled(board, bytes);
-                self.result.seconds = self.result.seconds.max(self.now_s);
-            }
+            Transfer::Result => self.result.seconds = self.result.seconds.max(self.now_s),
         }
     }
 
-    /// Notes that a board has sent or received `bytes`: its running tasks take longer.
-    fn handled(&mut self, board: usize, bytes: u64) {
-        let cores = self.boards[board].cores.max(1);
-        let node = &mut self.nodes[board];
-        if node.idle + node.waiting < cores {
-            node.network_s += self.boards[board].network_s(bytes);
+    /// Seconds that datagrams took of a board's running tasks since this was asked last, or since the first of them began.
+    fn handled_s(&mut self, board: usize) -> f64 {
+        if self.boards[board].share >= 1.0 {
+            return 0.0;
+        }
+        let bytes = self.channel.moved_bytes(self.now_s, board);
+        let before = std::mem::replace(&mut self.nodes[board].handled_bytes, bytes);
+        self.boards[board].network_s(bytes - before)
+    }
+
+    /// Notes that a core of a board begins to compute: what the board handled while no core did cost no task time.
+    fn computes(&mut self, board: usize) {
+        let node = &self.nodes[board];
+        if node.idle + node.waiting == self.boards[board].cores.max(1) {
+            self.handled_s(board);
         }
     }
 
@@ -458,6 +458,7 @@ impl<'a> Cluster<'a> {
             return;
         }
         // A core waits with the task for the last rows.
+        self.computes(board);
         self.nodes[board].waiting -= 1;
         let seconds = self.times[board][task].seconds;
         let end_s = self.inputs[task].end_s(self.result.runs[task].start_s, seconds);
@@ -484,7 +485,10 @@ impl<'a> Cluster<'a> {
                 node.waiting += 1;
                 (next.1, false)
             };
-            node.idle -= 1;
+            if complete {
+                self.computes(board);
+            }
+            self.nodes[board].idle -= 1;
             let time = self.times[board][task];
             self.left.begun(board, time.seconds);
             #[expect(clippy::cast_precision_loss, reason = "few threads")]
@@ -510,8 +514,8 @@ impl<'a> Cluster<'a> {
         let Some((board, _)) = self.given[task] else {
             return;
         };
-        let late_s = std::mem::take(&mut self.nodes[board].network_s);
-        if late_s > 0.0 {
+        let late_s = self.handled_s(board);
+        if late_s > LATE_S_MIN {
             self.result.runs[task].end_s = self.now_s + late_s;
             self.foresee(late_s, Event::Computed { task });
             return;

@@ -101,12 +101,7 @@ impl Cluster<'_> {
             holder,
             receiver: board,
         };
-        let transfer = Transfer::Inputs {
-            task,
-            holder,
-            bytes,
-            rows,
-        };
+        let transfer = Transfer::Inputs { task, bytes, rows };
         if !(self.channel).send(self.now_s, path, link.seconds(bytes), transfer) {
             self.inputs[task].waits();
         }
@@ -168,7 +163,7 @@ impl Cluster<'_> {
             holder: board,
             receiver: self.boards.len(),
         };
-        let transfer = Transfer::Result { board, bytes };
+        let transfer = Transfer::Result;
         (self.channel).send(self.now_s, path, link.seconds(bytes), transfer);
     }
 }
