@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use crate::{estimate::Seconds, stages::StageCuts};
 
 /// A possible plan with its expected time and memory.
+#[derive(Clone)]
 pub(super) struct Candidate {
     pub cuts: StageCuts,
     /// What the goal minimises.

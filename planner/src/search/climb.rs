@@ -77,6 +77,35 @@ pub(super) fn climb(
     best
 }
 
+/// Climbs from a plan that does not fit into the boards' memory to one that does, or to one that needs less: each step takes
+/// the plan that needs least.
+pub(super) fn to_less_memory(
+    evaluator: &Evaluator<'_>,
+    moves: &Moves<'_>,
+    from: &Candidate,
+    steps: usize,
+) -> Candidate {
+    let bytes = |c: &Candidate| c.memory.map_or(0, |(needed, _)| needed);
+    let mut best = from.clone();
+    for _ in 0..steps {
+        if best.fits() {
+            break;
+        }
+        let near = moves.around(&best.cuts);
+        let timed = near
+            .par_iter()
+            .filter_map(|cuts| evaluator.candidate(cuts)?.ok());
+        let timed: Vec<Candidate> = timed.collect();
+        // Of equals the first.
+        let least = timed.into_iter().min_by_key(bytes);
+        match least.filter(|c| bytes(c) < bytes(&best)) {
+            Some(c) => best = c,
+            None => break,
+        }
+    }
+    best
+}
+
 /// The least price that several threads have found. All plans of that price are still timed, so the result does not depend
 /// on which thread is first.
 pub(super) struct Least(AtomicU64);

@@ -121,6 +121,8 @@ pub(crate) fn candidates<'a>(
         let by_channels = timed(&found.evaluator(), &plans).0;
         found.add(by_channels);
     }
+    let leaner = found.leaner(given);
+    found.add(leaner);
     let climbed = found.climbed(given);
     found.add(climbed);
     found.with_borders();
@@ -159,14 +161,32 @@ fn timed(evaluator: &Evaluator<'_>, plans: &[StageCuts]) -> (Vec<Candidate>, Opt
 }
 
 impl Found<'_> {
+    /// Where no plan fits into the boards' memory, nor everything into the gateway's: what those that need least become, of those with stages cut by
+    /// channels and of the others.
+    fn leaner(&self, given: &Given) -> Vec<Candidate> {
+        if self.list.iter().any(Candidate::fits) {
+            return Vec::new();
+        }
+        let staged = || self.list.iter().filter(|c| !c.cuts.ends.is_empty());
+        let (evaluator, moves) = (self.evaluator(), self.moves(given));
+        let least = |by_channels: bool| {
+            let list = staged().filter(|c| channels::has_channels(c) == by_channels);
+            list.min_by_key(|c| c.memory.map_or(0, |(needed, _)| needed))
+        };
+        let from = [false, true].into_iter().filter_map(least);
+        from.map(|c| climb::to_less_memory(&evaluator, &moves, c, STEPS_MAX))
+            .collect()
+    }
+
     /// What the best plans of several sorts become by climbing: of all plans, of those with one stage, with several,
-    /// with few tiles, with tiles by speed, and with stages cut by channels.
+    /// with few tiles, with tiles by speed, with strips of rows or columns, and with stages cut by channels.
     fn climbed(&self, given: &Given) -> Vec<Candidate> {
         let moves = self.moves(given);
         let few = self.o.cores().div_ceil(2);
         let by_speed = |c: &Candidate| c.cuts.shares.iter().any(Option::is_some);
         let stages = |c: &Candidate| c.cuts.ends.len();
         let largest = |c: &Candidate| c.cuts.grids.iter().map(|g| g[0] * g[1]).max().unwrap_or(0);
+        let of_strips = |c: &Candidate, axis: usize| c.cuts.grids.iter().all(|g| g[axis] == 1);
         let staged = |c: &&Candidate| c.fits() && stages(c) > 0;
         let mut starts: Vec<&StageCuts> = [
             self.list.iter().find(staged),
@@ -174,6 +194,8 @@ impl Found<'_> {
             self.list.iter().find(|c| staged(c) && stages(c) > 1),
             self.list.iter().find(|c| staged(c) && largest(c) <= few),
             self.list.iter().find(|c| staged(c) && by_speed(c)),
+            self.list.iter().find(|c| staged(c) && of_strips(c, 0)),
+            self.list.iter().find(|c| staged(c) && of_strips(c, 1)),
             self.list
                 .iter()
                 .find(|c| staged(c) && channels::has_channels(c)),
