@@ -330,6 +330,13 @@ impl Workers {
         self.staff.weights().check(program, Use::Stages)
     }
 
+    /// Whether all workers that run wait for jobs, and at least one does: each has read and checked its weights.
+    pub fn are_ready(&self) -> bool {
+        let running = (0..self.staff.count()).filter(|w| self.staff.pid(*w).is_some());
+        let mut ready = running.map(|w| self.staff.is_ready(w)).peekable();
+        ready.peek().is_some() && ready.all(|r| r)
+    }
+
     /// Number of jobs that are queued or running.
     pub fn jobs_out(&self) -> usize {
         self.out.iter().flatten().count()

@@ -41,6 +41,9 @@ use tessera_runtime::program::Program;
 
 pub use setup::run;
 
+/// Microseconds between two looks at workers that are not ready yet.
+const READY_LOOK_US: u64 = 20_000;
+
 /// What an edge says of itself, as its machine counts it.
 type Statistics = EdgeStatistics<Traffic, NodeId>;
 
@@ -77,6 +80,7 @@ impl Shell {
         program: &Program,
         a: &Args,
     ) -> Result<(), NodeError> {
+        self.await_workers(&mut net, signals, program, a)?;
         while !self.stopped {
             net.receive(|now, from, bytes, sending| {
                 self.address.heard(now, from);
@@ -96,24 +100,7 @@ impl Shell {
             net.flush();
             (self.memory).look(now, || processes(&self.workers.statistics()));
             self.look_for_gateway(now, &net, a);
-            while let Some(asked) = signals.next() {
-                match asked {
-                    Asked::End(signal) => {
-                        tracing::info!("ends ({signal})");
-                        self.handle(now, EdgeInput::Leave, &mut net.sending());
-                        net.flush();
-                        self.stopped = true;
-                    }
-                    Asked::EndCluster => {
-                        tracing::warn!("SIGUSR2 is for the gateway: it ends the cluster");
-                    }
-                    Asked::Statistics => {
-                        if let Err(e) = write(a, &self.statistics(&net, program, a)) {
-                            tracing::warn!("{e}");
-                        }
-                    }
-                }
-            }
+            self.obey(&mut net, signals, program, a);
             if self.stopped {
                 break;
             }
@@ -138,6 +125,49 @@ impl Shell {
                     tracing::warn!("{e}");
                 }
                 Err(NodeError::Skipped(n))
+            }
+        }
+    }
+
+    /// Waits until all workers have read and checked their weights, which takes seconds where these are many: a board that
+    /// joined before would get tasks that wait for that. A worker that ends meanwhile is not waited for, if another is ready.
+    fn await_workers(
+        &mut self,
+        net: &mut Net,
+        signals: &Signals,
+        program: &Program,
+        a: &Args,
+    ) -> Result<(), NodeError> {
+        while !self.stopped && !self.workers.are_ready() {
+            if let Err(e) = self.workers.drain(|_, _| {}) {
+                return Err(self.without_workers(e.into(), program));
+            }
+            self.obey(net, signals, program, a);
+            wait::wait([self.workers.as_fd(), signals.as_fd()], READY_LOOK_US)?;
+        }
+        self.gateway = GatewayWatch::new(self.address.at(), net.clock.now());
+        Ok(())
+    }
+
+    /// Does what signals ask for.
+    fn obey(&mut self, net: &mut Net, signals: &Signals, program: &Program, a: &Args) {
+        while let Some(asked) = signals.next() {
+            match asked {
+                Asked::End(signal) => {
+                    tracing::info!("ends ({signal})");
+                    let now = net.clock.now();
+                    self.handle(now, EdgeInput::Leave, &mut net.sending());
+                    net.flush();
+                    self.stopped = true;
+                }
+                Asked::EndCluster => {
+                    tracing::warn!("SIGUSR2 is for the gateway: it ends the cluster");
+                }
+                Asked::Statistics => {
+                    if let Err(e) = write(a, &self.statistics(net, program, a)) {
+                        tracing::warn!("{e}");
+                    }
+                }
             }
         }
     }
