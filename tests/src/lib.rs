@@ -16,4 +16,3 @@ pub mod reference;
 pub mod relay;
 pub mod rig;
 pub mod shipped;
-pub mod simulated;

@@ -10,7 +10,8 @@ use tessera_planner::{
     options::{Costs, Goal, PlanOptions, Target},
 };
 use tessera_sim::stream::Sources;
-use tessera_tests::{bundle, model, simulated::SimulatedCluster};
+use tessera_simulate::SimulatedCluster;
+use tessera_tests::{bundle, model};
 
 /// Options for the boards of a file in `docs/clusters`.
 fn described(file: &str) -> Result<PlanOptions> {

@@ -18,10 +18,8 @@ use tessera_planner::{
 };
 use tessera_protocol::{Placement, ProgramInfo};
 use tessera_sim::timing::{self, BoardTiming, GatewayTiming, LinkTiming, Timeline};
-use tessera_tests::{
-    model,
-    simulated::{BYTES_PER_VALUE_BYTE, bits_per_s, own_bits_per_s},
-};
+use tessera_simulate::cluster::{BYTES_PER_VALUE_BYTE, bits_per_s, own_bits_per_s};
+use tessera_tests::model;
 
 /// Most that the schedule of a cluster's own placement may differ from the simulated time, as a share of that. One
 /// plan, which fills the channel, is at 15 %: transfers that look lost are asked for again.

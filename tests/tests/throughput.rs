@@ -13,7 +13,8 @@ use tessera_sim::{
     stream::{Sources, Stream},
     timing::SOURCE_START_US,
 };
-use tessera_tests::{model, simulated::SimulatedCluster};
+use tessera_simulate::SimulatedCluster;
+use tessera_tests::model;
 
 /// Part of the compute bound that must be reached.
 const REACHED: f64 = 0.9;
@@ -56,7 +57,7 @@ fn stream(cluster: &SimulatedCluster, plan: &Plan, boards: usize, frames: u32) -
         in_flight: plan.dataflow.frames_in_flight,
         interval_s: 0.0,
     };
-    cluster.stream(&sources, &[])
+    Ok(cluster.stream(&sources, &[])?)
 }
 
 #[test]

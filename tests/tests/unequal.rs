@@ -9,7 +9,8 @@ use tessera_planner::{
     options::{Costs, PlanOptions},
 };
 use tessera_sim::timing::Timeline;
-use tessera_tests::{model, simulated::SimulatedCluster};
+use tessera_simulate::SimulatedCluster;
+use tessera_tests::model;
 
 /// Shares of a core: quotas of 9000, 4500, 4500, 4500, 2200 and 2200 us of 20 ms.
 const SHARES: [f64; 6] = [0.45, 0.225, 0.225, 0.225, 0.11, 0.11];
@@ -36,7 +37,7 @@ fn boards() -> Result<Cluster> {
 
 /// A frame of a plan on the simulated boards.
 fn simulated(m: &Model, o: &PlanOptions, plan: &Plan) -> Result<Timeline> {
-    SimulatedCluster::new(&m.graph, plan, o)?.frame()
+    Ok(SimulatedCluster::new(&m.graph, plan, o)?.frame()?)
 }
 
 /// Equal tiles that boards steal: stages, grid, and how much faster a plan for the boards must be at least. Sixteen tiles in

@@ -50,7 +50,10 @@ pub fn run(args: &EmitArgs) -> Result<()> {
 }
 
 /// Reads and checks a plan.
-fn read(path: &Path) -> Result<Plan> {
+///
+/// # Errors
+/// When the file cannot be read, or is no valid plan.
+pub fn read(path: &Path) -> Result<Plan> {
     const ADVICE: &str = "no plan is that large; give the plan.toml that cargo xtask plan writes";
     let bytes = files::read(path, PLAN_BYTES_MAX as u64, ADVICE)?;
     let unusable = || format!("cannot use {}", path.display());

@@ -5,6 +5,7 @@
 )]
 
 mod formats;
+mod simulate;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Serialize, Serializer};
 
 pub use formats::{BorderFlag, FrameFlag, WireFlag};
+pub use simulate::SimulateArgs;
 
 const AFTER: &str = "\
 Begin with `cargo xtask demo`; README.md has a tour.
@@ -54,6 +56,8 @@ pub enum Command {
     Build(BuildArgs),
     /// Plan, compile and run a local cluster on pictures or tensors
     Run(Box<RunArgs>),
+    /// Run a plan on its boards in virtual time: latency, frames per second, bytes, a drawing
+    Simulate(SimulateArgs),
     /// Measure a plan on this machine in one process
     Bench(BenchArgs),
     /// Measure how fast kernels are on this machine, for plans to choose by

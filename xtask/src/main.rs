@@ -31,7 +31,9 @@ mod plan;
 mod predicted;
 mod progress;
 mod ranges;
+mod recorded;
 mod run;
+mod simulate;
 mod start;
 mod summary;
 mod workspace;
@@ -59,6 +61,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Emit(a) => emit_plan::run(&a),
         Command::Build(a) => build::run(&a),
         Command::Run(a) => run::run(&a),
+        Command::Simulate(a) => simulate::run(&a),
         Command::Bench(a) => bench::run(&a),
         Command::Calibrate(a) => calibrate::run(&a),
         Command::Mca => mca::run(),

@@ -11,6 +11,7 @@ use super::{
     oracle::Oracle,
     queue::Queue,
     random::RandomSource,
+    transfers::Transfers,
     violation::{Failure, Violation},
 };
 use tessera_protocol::{
@@ -128,9 +129,13 @@ pub(super) struct Core {
     pub counters: Counters,
     pub trace: bool,
     /// See [`super::WorldConfig::task_us`].
-    pub task_us: Vec<Vec<u64>>,
+    pub task_us: Vec<Arc<[u64]>>,
     /// Jobs that ran to their end; `None` unless the world records jobs.
     pub job_spans: Option<Vec<JobSpan>>,
+    /// What travelled; `None` unless the world records transfers.
+    pub transfers: Option<Transfers>,
+    /// See [`super::WorldConfig::values`].
+    pub values: bool,
     /// A task that kills every worker that runs the task.
     pub broken: Option<TaskId>,
     /// Index of the node that listens on each address.
@@ -185,6 +190,10 @@ impl Core {
                 describe(bytes, &self.info)
             )
         });
+        if let Some(transfers) = &mut self.transfers {
+            let times_us = [now_us, arrivals[0].unwrap_or(now_us)];
+            transfers.sent(&self.info, [node, target], times_us, bytes);
+        }
         for at_us in arrivals.into_iter().flatten() {
             self.queue.push(at_us, Event::Port(datagram.clone()));
         }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    assigned_job::{AssignedJob, handed_bytes},
     core::{Core, Event, JobSpan},
     edge_spec::{EdgeSpec, Stranger},
     endpoint::Endpoint,
@@ -16,7 +17,7 @@ use super::{
 };
 use tessera_protocol::{
     Edge, EdgeInput, EdgeOutput, EdgeStats, FrameId, FrameMeta, FrameName, FrameNumber,
-    FrameOutcome, Job, JobId, NodeId, Notice, ProgramInfo, Refusal,
+    FrameOutcome, Job, JobId, NodeId, Notice, Refusal,
     store::{SlotId, Store},
 };
 
@@ -29,77 +30,6 @@ enum Action {
     Refused(Refusal),
     Stopped,
     Wait(u64),
-}
-
-#[derive(Debug)]
-struct AssignedJob {
-    job: Job,
-    running: bool,
-    started_us: u64,
-    /// Microseconds that the task takes when all inputs are there.
-    task_us: u64,
-    /// Earliest end by the rows that came so far.
-    end_us: u64,
-    /// Nanoseconds of work on datagrams beyond the microseconds that are part of `end_us`.
-    owed_ns: u64,
-    /// Slots that are not complete, and their rows.
-    arriving: BTreeMap<SlotId, usize>,
-    /// The worker goes on without its inputs, and nobody wants what it makes.
-    abandoned: bool,
-}
-
-impl AssignedJob {
-    /// Notes that until now the worker had no other rows than those that are noted.
-    fn wait_for_rows(&mut self, core: &Core) {
-        if !self.running || self.arriving.is_empty() {
-            return;
-        }
-        self.end_us = self.end_us_by_rows(core);
-    }
-
-    /// The earliest end if no further rows come before now.
-    fn end_us_by_rows(&self, core: &Core) -> u64 {
-        if self.arriving.is_empty() {
-            return self.end_us;
-        }
-        let inputs = self.job.inputs.iter().map(|pieces| {
-            let ends = pieces
-                .iter()
-                .filter_map(|(slot, region)| Some(region.y.lo + self.arriving.get(slot)?));
-            ends.min()
-        });
-        let share = core.info.share_with_rows(self.job.task, inputs);
-        let left_us = (self.task_us as f64 * (1.0 - share)).round() as u64;
-        self.end_us.max(core.queue.now_us() + left_us)
-    }
-
-    /// Takes time of the task for datagrams, unless its worker waits for rows anyway.
-    fn give_up(&mut self, core: &Core, ns: u64) {
-        if self.running && self.end_us_by_rows(core) == self.end_us {
-            let owed_ns = self.owed_ns + ns;
-            self.end_us += owed_ns / 1000;
-            self.owed_ns = owed_ns % 1000;
-        }
-    }
-
-    /// The share of the task that is certainly computed by now: what is left is computed without a pause.
-    fn share(&self, core: &Core) -> f64 {
-        let left_us = self
-            .end_us_by_rows(core)
-            .saturating_sub(core.queue.now_us());
-        (1.0 - left_us as f64 / self.task_us.max(1) as f64).clamp(0.0, 1.0)
-    }
-}
-
-/// Bytes of the first `rows` rows of a slot that a job reads.
-fn handed_bytes(info: &ProgramInfo, job: &Job, slot: SlotId, rows: usize) -> usize {
-    let inputs = info.tasks[job.task.index()].inputs.iter().zip(&job.inputs);
-    let found = inputs.filter_map(|(port, pieces)| {
-        let (_, region) = pieces.iter().find(|(s, _)| *s == slot)?;
-        let element = info.tensors[usize::from(port.tensor)].element;
-        Some(rows * region.w() * region.ch() * element.bytes())
-    });
-    found.max().unwrap_or(0)
 }
 
 /// A running edge.
@@ -141,7 +71,7 @@ impl EdgeNode {
         Self {
             spec,
             endpoint,
-            store: WatchedStore::new(&slots, spec.spill),
+            store: WatchedStore::new(&slots, spec.spill).poisoned(core.values),
             machine: Edge::new(spec.config, info),
             jobs: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -248,6 +178,10 @@ impl EdgeNode {
                 if rows <= before {
                     continue;
                 }
+                if !core.values {
+                    self.store.make(slot, rows * row_bytes);
+                    continue;
+                }
                 let mut region = port.region;
                 (region.y.lo, region.y.hi) = (port.region.y.lo + before, port.region.y.lo + rows);
                 let values = core.oracle.cut(job.frame, port.tensor, region);
@@ -326,8 +260,10 @@ impl EdgeNode {
                 return Ok(());
             };
             let frame = self.frame_id(FrameNumber(self.brought));
-            let values = exec::frame_values(frame, frame_tensor.element, values);
-            exec::fill(self.store.bytes_mut(slot), &values, frame_tensor.element);
+            if core.values {
+                let values = exec::frame_values(frame, frame_tensor.element, values);
+                exec::fill(self.store.bytes_mut(slot), &values, frame_tensor.element);
+            }
             let meta = FrameMeta {
                 tag: core.random.word(),
                 name: FrameName::new(&format!("{frame:?}")),
@@ -493,14 +429,18 @@ impl EdgeNode {
             return;
         };
         if out.running && out.arriving.is_empty() {
-            let event = Event::JobEnd {
-                node: self.endpoint.index,
-                incarnation: self.endpoint.incarnation,
-                job: id,
-                lost: false,
-            };
-            core.queue.push(out.end_us, event);
+            self.end_at(core, id, out.end_us);
         }
+    }
+
+    fn end_at(&self, core: &mut Core, job: JobId, at_us: u64) {
+        let event = Event::JobEnd {
+            node: self.endpoint.index,
+            incarnation: self.endpoint.incarnation,
+            job,
+            lost: false,
+        };
+        core.queue.push(at_us, event);
     }
 
     /// Kills a worker in the middle of the job that was begun first.
@@ -569,6 +509,9 @@ impl EdgeNode {
     }
 
     fn compute(&mut self, core: &mut Core, job: &Job) -> Result<(), Failure> {
+        if !core.values {
+            return Ok(());
+        }
         let (node, frame, task) = (self.id(), job.frame, job.task);
         let info = Arc::clone(&core.info);
         let inputs = exec::gather(&self.store, &info, job).map_err(|error| {

@@ -34,6 +34,8 @@ pub struct EdgeSpec {
     pub clock_ppm: i32,
     /// Virtual time of the first start, in microseconds; 0 for a random time within the first milliseconds.
     pub start_us: u64,
+    /// Whether the edge runs on the gateway's board and has no link of its own.
+    pub on_gateway: bool,
     /// Why the edge does not belong to the cluster; `None` for an edge that belongs.
     pub stranger: Option<Stranger>,
 }
@@ -73,6 +75,7 @@ impl EdgeSpec {
             spill: true,
             clock_ppm: 0,
             start_us: 0,
+            on_gateway: false,
             stranger: None,
         }
     }

@@ -22,7 +22,9 @@ impl World {
             Event::Port(datagram) => {
                 if let Some(&node) = self.core.addresses.get(&datagram.to) {
                     let now_us = self.core.queue.now_us();
-                    let at_us = self.core.net.deliver(now_us, node, datagram.bytes.len());
+                    let from = self.core.addresses.get(&datagram.from).copied();
+                    let bytes = datagram.bytes.len();
+                    let at_us = self.core.net.deliver(now_us, from, node, bytes);
                     match at_us {
                         Some(at_us) if at_us <= now_us => self.deliver(datagram)?,
                         Some(at_us) => self.core.queue.push(at_us, Event::Deliver(datagram)),

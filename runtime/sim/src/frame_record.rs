@@ -22,6 +22,8 @@ pub struct FrameRecord {
     pub meta: FrameMeta,
     /// Virtual time at which the source accepted the frame, in microseconds.
     pub accepted_us: u64,
+    /// Virtual time at which a gateway last had everything that the tail reads, in microseconds.
+    pub merged_us: Option<u64>,
     /// Virtual time of the frame's last record at a gateway, in microseconds.
     pub written_us: Option<u64>,
     /// The outcome that the source has heard.

@@ -71,7 +71,7 @@ impl GatewayNode {
         Self {
             spec,
             endpoint,
-            store: WatchedStore::new(&spec.config.slots(&info), true),
+            store: WatchedStore::new(&spec.config.slots(&info), true).poisoned(core.values),
             machine: Gateway::new(spec.config, info),
             tails: BTreeMap::new(),
             notices: Vec::new(),
@@ -149,7 +149,10 @@ impl GatewayNode {
         inputs: Vec<SlotId>,
     ) -> Result<(), Failure> {
         core.trace(|| format!("0 runs the tail of {frame:?}"));
-        let taken = core.ledger.tail(self.endpoint.incarnation, frame, meta);
+        let at_us = core.queue.now_us();
+        let taken = core
+            .ledger
+            .tail(at_us, self.endpoint.incarnation, frame, meta);
         taken.map_err(|v| core.fail(v))?;
         let expected = core.info.tail_inputs.len();
         if inputs.len() != expected {
@@ -180,6 +183,31 @@ impl GatewayNode {
         let Some(inputs) = self.tails.remove(&frame) else {
             return Ok(());
         };
+        if core.values {
+            self.check_tail(core, frame, &inputs)?;
+        }
+        for &slot in &inputs {
+            self.store.unlock_read(slot);
+        }
+        core.trace(|| format!("0 ends the tail of {frame:?}, failed {failed}"));
+        let at_us = core.queue.now_us();
+        core.ledger
+            .tail_ended(at_us, self.endpoint.incarnation, frame, failed);
+        let input = if failed {
+            GatewayInput::TailFailed { frame }
+        } else {
+            GatewayInput::TailDone { frame }
+        };
+        self.input(core, input)
+    }
+
+    /// Compares what a tail read with what the oracle expects.
+    fn check_tail(
+        &self,
+        core: &mut Core,
+        frame: FrameId,
+        inputs: &[SlotId],
+    ) -> Result<(), Failure> {
         let tensors = core.oracle.tensors(frame);
         let info = Arc::clone(&core.info);
         for (input, (&slot, &t)) in inputs.iter().zip(&info.tail_inputs).enumerate() {
@@ -197,17 +225,7 @@ impl GatewayNode {
                     values: expected.len(),
                 }));
             }
-            self.store.unlock_read(slot);
         }
-        core.trace(|| format!("0 ends the tail of {frame:?}, failed {failed}"));
-        let at_us = core.queue.now_us();
-        core.ledger
-            .tail_ended(at_us, self.endpoint.incarnation, frame, failed);
-        let input = if failed {
-            GatewayInput::TailFailed { frame }
-        } else {
-            GatewayInput::TailDone { frame }
-        };
-        self.input(core, input)
+        Ok(())
     }
 }

@@ -32,6 +32,7 @@ impl Ledger {
         let record = FrameRecord {
             meta,
             accepted_us: at_us,
+            merged_us: None,
             written_us: None,
             heard: None,
             source_died_us: None,
@@ -98,6 +99,7 @@ impl Ledger {
     /// When that incarnation handed out the tail before, the source knows of the end, or the meta data changed.
     pub fn tail(
         &mut self,
+        at_us: u64,
         incarnation: Incarnation,
         frame: FrameId,
         meta: FrameMeta,
@@ -109,6 +111,7 @@ impl Ledger {
         if r.tails.insert(incarnation, Tail::Runs).is_some() {
             return Err(Violation::TailTwice { frame });
         }
+        r.merged_us = Some(at_us);
         Ok(())
     }
 
@@ -212,8 +215,8 @@ mod tests {
     #[test]
     fn a_frame_ends_once() {
         let mut l = ledger();
-        l.tail(FIRST, frame(0), META).unwrap();
-        let twice = l.tail(FIRST, frame(0), META);
+        l.tail(1, FIRST, frame(0), META).unwrap();
+        let twice = l.tail(1, FIRST, frame(0), META);
         assert_eq!(twice, Err(Violation::TailTwice { frame: frame(0) }));
         l.tail_ended(5, FIRST, frame(0), false);
         let reason = DropReason::SourceLost;
@@ -224,14 +227,14 @@ mod tests {
     #[test]
     fn drops_need_their_turn() {
         let mut l = ledger();
-        l.tail(FIRST, frame(0), META).unwrap();
+        l.tail(1, FIRST, frame(0), META).unwrap();
         let drop = l.dropped(6, FIRST, frame(0), META, DropReason::SourceLost);
         assert!(
             matches!(drop, Err(Violation::DropOutOfTurn { .. })),
             "{drop:?}"
         );
         let mut l = ledger();
-        l.tail(FIRST, frame(0), META).unwrap();
+        l.tail(1, FIRST, frame(0), META).unwrap();
         l.tail_ended(5, FIRST, frame(0), true);
         l.dropped(6, FIRST, frame(0), META, DropReason::TailFailed)
             .unwrap();
@@ -263,9 +266,9 @@ mod tests {
     fn meta_travels_unchanged() {
         let mut l = ledger();
         let other = FrameMeta { tag: 9, ..META };
-        let tail = l.tail(FIRST, frame(0), other);
+        let tail = l.tail(1, FIRST, frame(0), other);
         assert_eq!(tail, Err(Violation::Meta { frame: frame(0) }));
-        let unknown = l.tail(FIRST, frame(1), META);
+        let unknown = l.tail(1, FIRST, frame(1), META);
         assert!(
             matches!(unknown, Err(Violation::UnknownFrame { .. })),
             "{unknown:?}"

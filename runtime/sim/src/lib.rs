@@ -18,7 +18,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod assigned_job;
 mod core;
+pub mod course;
 mod datagram;
 mod edge_node;
 mod edge_spec;
@@ -40,6 +42,7 @@ mod run;
 mod scenario;
 pub mod stream;
 pub mod timing;
+mod transfers;
 mod violation;
 mod watched_store;
 mod world;
@@ -63,6 +66,7 @@ pub use self::{
     random::RandomSource,
     run::Summary,
     scenario::{Scenario, ScenarioKind},
+    transfers::Transfer,
     violation::{Failure, Violation},
     watched_store::WatchedStore,
     world::{World, WorldConfig},

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Every node is connected to a switch by a link of its own, equally fast in both directions; all nodes may
-//! share one radio channel besides. A lost datagram has still used the channel.
+//! share one radio channel besides. A node may instead be on a channel that it shares with some others
+//! ([`Attachment::channel`]). A lost datagram has still used the channel.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,11 @@ use super::random::RandomSource;
 pub struct Attachment {
     /// Bits per second in each direction; 0 for no limit.
     pub bits_per_s: u64,
+    /// The channel that the link is a part of: it carries one datagram of all of its nodes at a time, for as long as the
+    /// slower of sender and receiver needs. `None` for a link of the node's own.
+    pub channel: Option<u8>,
+    /// Bits per second that the node can send and that it can receive, whatever its link carries; 0 for no limit.
+    pub handled_bits_per_s: u64,
     /// Microseconds between the node and the middle of the network.
     pub delay_us: u64,
     /// Bytes that may wait before the link in each direction; the network drops datagrams beyond them.
@@ -28,9 +34,20 @@ impl Default for Attachment {
     fn default() -> Self {
         Self {
             bits_per_s: 0,
+            channel: None,
+            handled_bits_per_s: 0,
             delay_us: 100,
             queue_bytes: 256 * 1024,
         }
+    }
+}
+
+impl Attachment {
+    /// Bits per second of what the node shares with no other; 0 for no limit.
+    fn own_bits_per_s(&self) -> u64 {
+        let wire = self.channel.is_none().then_some(self.bits_per_s);
+        let limits = wire.into_iter().chain([self.handled_bits_per_s]);
+        limits.filter(|bits| *bits > 0).min().unwrap_or(0)
     }
 }
 
@@ -74,6 +91,12 @@ pub struct NetCounters {
     pub sent: u64,
     /// Payload bytes of the datagrams sent.
     pub sent_bytes: u64,
+    /// Bytes that were given to links, with headers, before any loss.
+    pub carried_bytes: u64,
+    /// Datagrams between nodes of one board, which use no link.
+    pub local: u64,
+    /// Their payload bytes.
+    pub local_bytes: u64,
     /// Datagrams lost at random.
     pub lost: u64,
     /// Datagrams dropped because they exceed the path's MTU.
@@ -93,6 +116,9 @@ impl NetCounters {
     pub const fn add(&mut self, o: &Self) {
         self.sent += o.sent;
         self.sent_bytes += o.sent_bytes;
+        self.carried_bytes += o.carried_bytes;
+        self.local += o.local;
+        self.local_bytes += o.local_bytes;
         self.lost += o.lost;
         self.too_long += o.too_long;
         self.duplicated += o.duplicated;
@@ -101,6 +127,9 @@ impl NetCounters {
         self.overflowed += o.overflowed;
     }
 }
+
+/// Virtual time of a datagram between nodes of one board, in microseconds. Assumed, not measured.
+const LOCAL_US: u64 = 50;
 
 /// A queue before a line of fixed rate. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +149,7 @@ impl Pipe {
     }
 
     const fn ns(&self, bytes: u64) -> u64 {
-        (bytes as u128 * 8_000_000_000 / self.bits_per_s as u128) as u64
+        ns(bytes, self.bits_per_s)
     }
 
     /// Time in nanoseconds at which the last bit of a datagram that arrives now leaves; `None` when the
@@ -137,8 +166,18 @@ impl Pipe {
     }
 }
 
+/// Nanoseconds of so many bytes; 0 without a limit.
+const fn ns(bytes: u64, bits_per_s: u64) -> u64 {
+    if bits_per_s == 0 {
+        return 0;
+    }
+    (bytes as u128 * 8_000_000_000 / bits_per_s as u128) as u64
+}
+
 #[derive(Debug)]
 struct NodeLinks {
+    bits_per_s: u64,
+    channel: Option<u8>,
     delay_us: u64,
     up: Pipe,
     down: Pipe,
@@ -150,6 +189,10 @@ pub struct Network {
     config: NetConfig,
     shared: Pipe,
     nodes: Vec<NodeLinks>,
+    /// The links of each node: nodes of one board share them.
+    links: Vec<usize>,
+    /// Virtual time in nanoseconds at which each channel is free.
+    channels: BTreeMap<u8, u64>,
     /// Pairs with conditions of their own, by (from, to).
     paths: BTreeMap<(usize, usize), LinkConditions>,
     /// Cut paths, by (from, to).
@@ -165,12 +208,15 @@ pub type Arrivals = [Option<u64>; 2];
 impl Network {
     /// A network of `nodes` without cuts.
     pub fn new(config: NetConfig, nodes: &[Attachment], random: RandomSource) -> Self {
-        let nodes = nodes
+        let links = (0..nodes.len()).collect();
+        let nodes: Vec<NodeLinks> = nodes
             .iter()
             .map(|a| NodeLinks {
+                bits_per_s: a.bits_per_s,
+                channel: a.channel,
                 delay_us: a.delay_us,
-                up: Pipe::new(a.bits_per_s, a.queue_bytes),
-                down: Pipe::new(a.bits_per_s, a.queue_bytes),
+                up: Pipe::new(a.own_bits_per_s(), a.queue_bytes),
+                down: Pipe::new(a.own_bits_per_s(), a.queue_bytes),
             })
             .collect();
         Self {
@@ -178,11 +224,23 @@ impl Network {
             shared: Pipe::new(config.shared_bits_per_s, u64::MAX >> 32),
             config,
             nodes,
+            links,
+            channels: BTreeMap::new(),
             paths: BTreeMap::new(),
             cuts: BTreeSet::new(),
             random,
             counters: NetCounters::default(),
         }
+    }
+
+    /// Puts a node on another node's board: they reach each other without the network, and share the other's links.
+    pub fn join(&mut self, node: usize, other: usize) {
+        self.links[node] = self.links[other];
+    }
+
+    /// Whether two nodes are on one board.
+    pub fn is_local(&self, from: usize, to: usize) -> bool {
+        self.links[from] == self.links[to]
     }
 
     /// Changes the conditions between all pairs.
@@ -219,13 +277,24 @@ impl Network {
             self.counters.cut += 1;
             return [None; 2];
         }
+        if self.is_local(from, to) {
+            self.counters.local += 1;
+            self.counters.local_bytes += len as u64;
+            return [Some(now_us + LOCAL_US), None];
+        }
         let bytes = len as u64 + self.config.overhead_bytes;
-        let left = self.nodes[from].up.pass(now_us * 1000, bytes);
+        self.counters.carried_bytes += bytes;
+        let [a, b] = [self.links[from], self.links[to]];
+        let left = self.nodes[a].up.pass(now_us * 1000, bytes);
+        let left = match self.nodes[a].channel {
+            Some(channel) => left.map(|t| self.on_air(t, channel, a, b, bytes)),
+            None => left,
+        };
         let Some(left) = left.and_then(|t| self.shared.pass(t, bytes)) else {
             self.counters.overflowed += 1;
             return [None; 2];
         };
-        let left = left.div_ceil(1000) + self.nodes[from].delay_us + self.nodes[to].delay_us;
+        let left = left.div_ceil(1000) + self.nodes[a].delay_us + self.nodes[b].delay_us;
         let w = self.paths.get(&(from, to)).copied();
         let w = w.unwrap_or(self.config.conditions);
         let limit = self.config.datagram_bytes_max;
@@ -257,11 +326,41 @@ impl Network {
         [first, second]
     }
 
+    /// Time in nanoseconds at which a channel has carried a datagram that is ready now. Nodes of a channel listen before
+    /// they send, so nothing is lost; the wait is at the senders, which bound it.
+    fn on_air(&mut self, now_ns: u64, channel: u8, from: usize, to: usize, bytes: u64) -> u64 {
+        let of = |node: usize| {
+            let on = self.nodes[node].channel == Some(channel);
+            on.then(|| ns(bytes, self.nodes[node].bits_per_s))
+        };
+        let took = of(from).max(of(to)).unwrap_or(0);
+        let free_at = self.channels.entry(channel).or_insert(0);
+        *free_at = now_ns.max(*free_at) + took;
+        *free_at
+    }
+
     /// Passes a datagram of `len` bytes from the queue through the receiver's link; returns the virtual time
-    /// at which the receiver has the datagram, or `None` when the queue is full.
-    pub fn deliver(&mut self, now_us: u64, to: usize, len: usize) -> Option<u64> {
+    /// at which the receiver has the datagram, or `None` when the queue is full. `from` is the sender, if a node sent it.
+    pub fn deliver(
+        &mut self,
+        now_us: u64,
+        from: Option<usize>,
+        to: usize,
+        len: usize,
+    ) -> Option<u64> {
+        if from.is_some_and(|from| self.is_local(from, to)) {
+            return Some(now_us);
+        }
         let bytes = len as u64 + self.config.overhead_bytes;
-        let t = self.nodes[to].down.pass(now_us * 1000, bytes);
+        let to = self.links[to];
+        let came_by = from.and_then(|f| self.nodes[self.links[f]].channel);
+        let here = match self.nodes[to].channel {
+            Some(channel) if came_by != Some(channel) => {
+                self.on_air(now_us * 1000, channel, to, to, bytes)
+            }
+            _ => now_us * 1000,
+        };
+        let t = self.nodes[to].down.pass(here, bytes);
         if t.is_none() {
             self.counters.overflowed += 1;
         }
@@ -289,6 +388,7 @@ mod tests {
             bits_per_s: 8_000_000,
             delay_us: 50,
             queue_bytes: 2_000,
+            ..Attachment::default()
         };
         let mut n = net(0, a, LinkConditions::default());
         // One byte per microsecond: 1000 up, 100 on the way.
@@ -296,10 +396,9 @@ mod tests {
         assert_eq!(n.send(0, 0, 1, 1000), [Some(2100), None]);
         assert_eq!(n.send(0, 2, 1, 1000), [Some(1100), None]);
         // Two came at once; the second waits for the first.
-        assert_eq!(n.deliver(1100, 1, 1000), Some(2100));
-        assert_eq!(n.deliver(1100, 1, 1000), Some(3100));
-        assert_eq!(n.deliver(1100, 1, 1000), Some(4100));
-        assert_eq!(n.deliver(1100, 1, 1000), None);
+        for expected in [Some(2100), Some(3100), Some(4100), None] {
+            assert_eq!(n.deliver(1100, Some(0), 1, 1000), expected);
+        }
         assert_eq!(n.counters.overflowed, 1);
     }
 
@@ -308,7 +407,47 @@ mod tests {
         let mut n = net(8_000_000, Attachment::default(), LinkConditions::default());
         assert_eq!(n.send(0, 0, 1, 1000), [Some(1200), None]);
         assert_eq!(n.send(0, 2, 1, 1000), [Some(2200), None]);
-        assert_eq!(n.deliver(2200, 1, 1000), Some(2200));
+        assert_eq!(n.deliver(2200, Some(0), 1, 1000), Some(2200));
+    }
+
+    /// Nodes 0 and 1 on a channel, 1 half as fast; node 2 on a wire of its own.
+    fn mixed() -> Network {
+        let node = |bits_per_s, channel| Attachment {
+            bits_per_s,
+            channel,
+            delay_us: 0,
+            ..Attachment::default()
+        };
+        let nodes = [
+            node(8_000_000, Some(3)),
+            node(4_000_000, Some(3)),
+            node(80_000_000, None),
+        ];
+        Network::new(NetConfig::default(), &nodes, RandomSource::new(1))
+    }
+
+    #[test]
+    fn a_channel_is_busy_for_as_long_as_the_slower_node_needs() {
+        let mut n = mixed();
+        assert_eq!(n.send(0, 0, 1, 1000), [Some(2000), None]);
+        assert_eq!(n.deliver(2000, Some(0), 1, 1000), Some(2000));
+        // From the wire to the channel: 100 us, and 1000 us when the channel is free.
+        assert_eq!(n.send(0, 2, 0, 1000), [Some(100), None]);
+        assert_eq!(n.deliver(100, Some(2), 0, 1000), Some(3000));
+        // From the channel to the wire.
+        assert_eq!(n.send(0, 0, 2, 1000), [Some(4000), None]);
+        assert_eq!(n.deliver(4000, Some(0), 2, 1000), Some(4100));
+    }
+
+    #[test]
+    fn nodes_of_one_board_use_no_link() {
+        let mut n = mixed();
+        n.join(1, 2);
+        assert_eq!(n.send(0, 1, 2, 1000), [Some(LOCAL_US), None]);
+        assert_eq!(n.deliver(LOCAL_US, Some(1), 2, 1000), Some(LOCAL_US));
+        // To others, the board's wire is the way.
+        assert_eq!(n.send(0, 1, 0, 1000), [Some(100), None]);
+        assert_eq!((n.counters.local, n.counters.carried_bytes), (1, 1000));
     }
 
     #[test]

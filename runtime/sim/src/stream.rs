@@ -2,27 +2,14 @@
 //! them for one frame.
 
 use super::{
+    course::{self, Course, Setup},
     fault::ScheduledFault,
-    timing::{
-        BoardTiming, GatewayTiming, LinkTiming, SECONDS_MAX, SOURCE_START_US, TaskSpan,
-        TimingError, bytes, world,
-    },
-    world::World,
+    link::LinkConditions,
+    timing::{BoardTiming, GatewayTiming, LinkTiming, SECONDS_MAX, TaskSpan, TimingError},
 };
 use tessera_protocol::{FrameOutcome, ProgramInfo};
 
-/// The frames of a stream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sources {
-    /// Number of boards that bring frames: the first ones.
-    pub boards: usize,
-    /// Frames of each source.
-    pub frames: u32,
-    /// Frames that a source has in flight at a time.
-    pub in_flight: usize,
-    /// Seconds between two frames of a source; 0 to bring frames as soon as there is room.
-    pub interval_s: f64,
-}
+pub use super::course::Sources;
 
 /// The course of a frame. Times are seconds since the sources started.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +36,14 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// The frames of a course, all of which ended with detections.
+    ///
+    /// # Errors
+    /// [`TimingError::TooLong`] when one did not.
+    pub fn of(course: &Course) -> Result<Self, TimingError> {
+        of(course)
+    }
+
     /// Frames per second while all sources bring frames: from the record of frame `first`, counted in the order of
     /// records, to the time when a source has brought its last frame. A frame counts for the part of its computation
     /// that lies between: few frames are exact enough then. Of copies of a task the first counts.
@@ -80,7 +75,7 @@ impl Stream {
 }
 
 /// Simulates frames from their sources to their records, with `faults` at virtual times in microseconds; sources start at
-/// [`SOURCE_START_US`].
+/// [`SOURCE_START_US`](super::timing::SOURCE_START_US).
 ///
 /// # Errors
 /// [`TimingError`] when inputs are invalid, or a frame does not end with detections.
@@ -92,42 +87,51 @@ pub fn run(
     sources: &Sources,
     faults: &[ScheduledFault],
 ) -> Result<Stream, TimingError> {
-    let frames = vec![sources.frames; sources.boards.min(boards.len())];
-    let mut config = world(info, boards, gateway, links, &frames)?;
-    for edge in config.edges.iter_mut().take(frames.len()) {
-        edge.config.frames_max = sources.in_flight;
-        edge.frame_interval_us = (sources.interval_s * 1e6) as u64;
-    }
-    // A board may hold frames of all sources.
-    for edge in &mut config.edges {
-        edge.steal_frames *= frames.len();
-    }
-    config.faults = faults.to_vec();
-    let mut world = World::new(&config);
-    world.run_until(SOURCE_START_US)?;
-    if !world.run_until_finished((SECONDS_MAX * 1e6) as u64)? {
+    let course = course::run(&Setup {
+        info,
+        boards,
+        gateway,
+        links,
+        sources,
+        faults,
+        conditions: LinkConditions::default(),
+        seed: 0,
+        values: true,
+        transfers: false,
+        seconds_max: SECONDS_MAX,
+    })?;
+    Stream::of(&course)
+}
+
+fn of(course: &Course) -> Result<Stream, TimingError> {
+    if !course.finished {
         return Err(TimingError::TooLong);
     }
-    let since_s = |us: u64| us.saturating_sub(SOURCE_START_US) as f64 / 1e6;
     let mut list = Vec::new();
-    for (id, record) in world.ledger().frames() {
-        let written_us = record
-            .written_us
-            .filter(|_| record.heard == Some(FrameOutcome::Detections));
-        let spans = world.job_spans().iter().filter(|s| s.frame == *id);
-        let tasks = spans.map(|s| TaskSpan::new(s, since_s));
+    for frame in &course.frames {
+        let written_s = frame
+            .written_s
+            .filter(|_| frame.outcome == Some(FrameOutcome::Detections));
+        let tasks = course.tasks.iter().filter(|t| t.frame == frame.id);
+        let tasks = tasks.map(|t| TaskSpan {
+            task: t.task,
+            board: t.board,
+            start_s: t.start_s,
+            end_s: t.end_s,
+        });
         list.push(StreamFrame {
-            source: usize::from(id.source.0) - 1,
-            number: id.number.0,
-            entered_s: since_s(record.accepted_us),
-            written_s: since_s(written_us.ok_or(TimingError::TooLong)?),
+            source: frame.source,
+            number: frame.number,
+            entered_s: frame.entered_s,
+            written_s: written_s.ok_or(TimingError::TooLong)?,
             tasks: tasks.collect(),
         });
     }
     list.sort_by(|a, b| a.written_s.total_cmp(&b.written_s));
-    let received = (0..=boards.len()).map(|k| bytes(&world, k).objects_received_bytes);
+    let edges = course.boards.iter().flatten().map(|s| s.transfer);
+    let nodes = edges.chain(course.gateway.iter().map(|s| s.transfer));
     Ok(Stream {
         frames: list,
-        objects_bytes: received.sum(),
+        objects_bytes: nodes.map(|t| t.bytes_received).sum(),
     })
 }

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use super::{
     core::JobSpan,
     edge_spec::EdgeSpec,
+    frame_record::FrameRecord,
     gateway_node::GatewaySpec,
     link::{Attachment, NetConfig},
     violation::Failure,
@@ -43,13 +44,21 @@ use tessera_protocol::{FrameOutcome, ProgramInfo, TaskId};
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoardTiming {
     /// Seconds that each task takes on one worker of this board, by task id.
-    pub task_s: Vec<f64>,
+    pub task_s: Arc<[f64]>,
     /// Tasks that run at the same time; at least 1.
     pub workers: usize,
-    /// Bits per second of the board's own link, in each direction; 0 for no limit.
+    /// Bits per second of the board's link, in each direction; 0 for no limit.
     pub bits_per_s: u64,
+    /// The channel that the link is a part of; `None` for a link of the board's own.
+    pub channel: Option<u8>,
+    /// Seconds from the board to another one like it, if not those of all links.
+    pub delay_s: Option<f64>,
+    /// Bits per second that the board can send and that it can receive, whatever its link carries; 0 for no limit.
+    pub handled_bits_per_s: u64,
     /// Seconds that a byte of a datagram takes of running tasks; 0 where another core handles datagrams.
     pub byte_s: f64,
+    /// Whether the board is the gateway's: the two nodes on it reach each other without a link, and have one to others.
+    pub is_gateway: bool,
 }
 
 /// The gateway's tail time and link.
@@ -57,8 +66,14 @@ pub struct BoardTiming {
 pub struct GatewayTiming {
     /// Seconds that the tail takes.
     pub tail_s: f64,
-    /// Bits per second of the gateway's own link, in each direction; 0 for no limit.
+    /// Bits per second of the gateway's link, in each direction; 0 for no limit.
     pub bits_per_s: u64,
+    /// The channel that the link is a part of; `None` for a link of the gateway's own.
+    pub channel: Option<u8>,
+    /// Bits per second that the gateway can send and that it can receive, whatever its link carries; 0 for no limit.
+    pub handled_bits_per_s: u64,
+    /// Seconds from the gateway to another board like it, if not those of all links.
+    pub delay_s: Option<f64>,
 }
 
 /// The network that all boards share.
@@ -66,7 +81,7 @@ pub struct GatewayTiming {
 pub struct LinkTiming {
     /// Bits per second of a channel that carries one datagram at a time, like a radio's; 0 for no such channel.
     pub shared_bits_per_s: u64,
-    /// Seconds from one node to another, in addition to the time that the bits take.
+    /// Seconds from one node to another, in addition to the time that the bits take: half of them at each node.
     pub delay_s: f64,
     /// Bytes of headers, preamble and gap around every datagram.
     pub overhead_bytes: u64,
@@ -155,12 +170,16 @@ const START_GAP_US: u64 = 100;
 
 impl BoardTiming {
     /// A board with one worker and a link without limit.
-    pub const fn new(task_s: Vec<f64>) -> Self {
+    pub fn new(task_s: Vec<f64>) -> Self {
         Self {
-            task_s,
+            task_s: task_s.into(),
             workers: 1,
             bits_per_s: 0,
+            channel: None,
+            delay_s: None,
+            handled_bits_per_s: 0,
             byte_s: 0.0,
+            is_gateway: false,
         }
     }
 }
@@ -195,8 +214,8 @@ pub fn run(
     }
     let record = world.ledger().frames().values().next();
     let record = record.filter(|r| r.heard == Some(FrameOutcome::Detections));
-    let Some((entered_us, written_us)) = record.and_then(|r| Some((r.accepted_us, r.written_us?)))
-    else {
+    let times = |r: &FrameRecord| Some((r.accepted_us, r.merged_us?, r.written_us?));
+    let Some((entered_us, merged_us, written_us)) = record.and_then(times) else {
         return Err(TimingError::TooLong);
     };
     let since_s = |us: u64| us.saturating_sub(entered_us) as f64 / 1e6;
@@ -205,7 +224,7 @@ pub fn run(
     let used = |k: usize| bytes(&world, k).minus(before[k]);
     Ok(Timeline {
         tasks: spans.collect(),
-        merged_s: since_s(written_us - config.gateway.tail_us),
+        merged_s: since_s(merged_us),
         written_s: since_s(written_us),
         boards: (1..=boards.len()).map(used).collect(),
         gateway: used(0),
@@ -223,13 +242,14 @@ pub(super) fn world(
     if boards.is_empty() {
         return Err(TimingError::NoBoard);
     }
-    let delay_us = micros(links.delay_s)?;
-    let attachment = |bits_per_s, delay_us| Attachment {
+    let delay_us = |own: Option<f64>| micros(own.unwrap_or(links.delay_s));
+    let attachment = |bits_per_s, channel, delay_us| Attachment {
         bits_per_s,
+        channel,
         delay_us,
         ..Attachment::default()
     };
-    let mut task_us = Vec::with_capacity(boards.len());
+    let mut task_us: Vec<Arc<[u64]>> = Vec::with_capacity(boards.len());
     let mut edges = Vec::with_capacity(boards.len());
     for (k, board) in boards.iter().enumerate() {
         let (found, expected) = (board.task_s.len(), info.tasks.len());
@@ -241,13 +261,29 @@ pub(super) fn world(
                 expected,
             });
         }
-        let times: Result<Vec<u64>, _> = board.task_s.iter().map(|&s| micros(s)).collect();
-        task_us.push(times?);
+        let equal = boards[..k]
+            .iter()
+            .position(|b| Arc::ptr_eq(&b.task_s, &board.task_s));
+        let times = match equal {
+            Some(equal) => Arc::clone(&task_us[equal]),
+            None => board
+                .task_s
+                .iter()
+                .map(|&s| micros(s))
+                .collect::<Result<_, _>>()?,
+        };
+        task_us.push(times);
         let mut edge = EdgeSpec::new();
         edge.config.workers = board.workers.max(1);
         edge.byte_ns = micros(1e3 * board.byte_s)?;
         edge.config = edge.config.placed(info.placement);
-        edge.attachment = attachment(board.bits_per_s, delay_us / 2);
+        edge.attachment = attachment(
+            board.bits_per_s,
+            board.channel,
+            delay_us(board.delay_s)? / 2,
+        );
+        edge.attachment.handled_bits_per_s = board.handled_bits_per_s;
+        edge.on_gateway = board.is_gateway;
         edge.steal_frames = tessera_plan::limits::KEPT_FRAMES;
         edge.start_us = (k as u64 + 1) * START_GAP_US;
         if let Some(&frames) = frames.get(k) {
@@ -261,7 +297,14 @@ pub(super) fn world(
         task_us,
         gateway: GatewaySpec {
             tail_us: micros(gateway.tail_s)?,
-            attachment: attachment(gateway.bits_per_s, delay_us.div_ceil(2)),
+            attachment: Attachment {
+                handled_bits_per_s: gateway.handled_bits_per_s,
+                ..attachment(
+                    gateway.bits_per_s,
+                    gateway.channel,
+                    delay_us(gateway.delay_s)?.div_ceil(2),
+                )
+            },
             ..GatewaySpec::default()
         },
         net: NetConfig {
@@ -274,7 +317,7 @@ pub(super) fn world(
     })
 }
 
-fn micros(seconds: f64) -> Result<u64, TimingError> {
+pub(super) fn micros(seconds: f64) -> Result<u64, TimingError> {
     if (0.0..=SECONDS_MAX).contains(&seconds) {
         Ok((seconds * 1e6).round() as u64)
     } else {
@@ -284,7 +327,7 @@ fn micros(seconds: f64) -> Result<u64, TimingError> {
 
 impl TaskSpan {
     /// The span of a job; `since_s` tells seconds of a virtual time in microseconds.
-    pub(super) fn new(job: &JobSpan, since_s: impl Fn(u64) -> f64) -> Self {
+    fn new(job: &JobSpan, since_s: impl Fn(u64) -> f64) -> Self {
         Self {
             task: job.task,
             board: job.node - 1,
@@ -295,7 +338,7 @@ impl TaskSpan {
 }
 
 /// Bytes that a node has sent and received so far; node 0 is the gateway.
-pub(super) fn bytes(world: &World, node: usize) -> NodeBytes {
+fn bytes(world: &World, node: usize) -> NodeBytes {
     let stats = match node {
         0 => world.gateway_stats().map(|s| (&s.traffic, &s.transfer)),
         _ => world.edge_stats(node).map(|s| (&s.traffic, &s.transfer)),

@@ -23,6 +23,8 @@ pub struct WatchedStore {
     peak_bytes: usize,
     used_bytes: usize,
     refused: u64,
+    /// Whether slots begin with values that nobody wrote.
+    poisoned: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,15 @@ impl WatchedStore {
             peak_bytes: 0,
             used_bytes: 0,
             refused: 0,
+            poisoned: true,
         }
+    }
+
+    /// This store, with slots that begin with zeroes instead of values that spoil every result unless `poisoned` is set.
+    #[must_use]
+    pub const fn poisoned(mut self, poisoned: bool) -> Self {
+        self.poisoned = poisoned;
+        self
     }
 
     /// A store with any number of slots of any size.
@@ -207,12 +217,16 @@ impl Store for WatchedStore {
         self.classes[class].free -= 1;
         let id = SlotId(self.made);
         self.made += 1;
-        // Signalling NaNs that differ from slot to slot: values nobody wrote spoil every result.
-        let poison = (0xff80_0001 | (self.made << 1)).to_le_bytes();
         self.used_bytes += bytes;
         self.peak_bytes = self.peak_bytes.max(self.used_bytes);
-        let mut content = poison.repeat(bytes.div_ceil(4));
-        content.truncate(bytes);
+        let mut content = vec![0; bytes];
+        if self.poisoned {
+            // Signalling NaNs that differ from slot to slot: values nobody wrote spoil every result.
+            let poison = (0xff80_0001 | (self.made << 1)).to_le_bytes();
+            for place in content.chunks_mut(4) {
+                place.copy_from_slice(&poison[..place.len()]);
+            }
+        }
         let slot = WatchedSlot {
             class,
             bytes: content,

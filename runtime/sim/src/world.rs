@@ -16,6 +16,7 @@ use super::{
     oracle::Oracle,
     queue::Queue,
     random::RandomSource,
+    transfers::{Transfer, Transfers},
     violation::{Failure, Violation},
 };
 use tessera_protocol::{
@@ -44,14 +45,23 @@ pub struct WorldConfig {
     pub faults: Vec<ScheduledFault>,
     /// Microseconds that each task takes, per edge and task; empty to derive the times from
     /// [`EdgeSpec`].
-    pub task_us: Vec<Vec<u64>>,
+    pub task_us: Vec<Arc<[u64]>>,
     /// Whether to record when every job ran, for [`World::job_spans`].
     pub record_jobs: bool,
+    /// Whether to record what travelled when, for [`World::transfers`].
+    pub record_transfers: bool,
+    /// Whether tasks compute values, and all values are checked. Times do not depend on it.
+    pub values: bool,
+    /// Processed events from which the world counts as broken.
+    pub events_max: u64,
     /// Whether to print every event to standard error.
     pub trace: bool,
 }
 
 impl WorldConfig {
+    /// Usual number of processed events from which a world counts as broken.
+    const EVENTS_MAX: u64 = 20_000_000;
+
     /// A configuration with a gateway, no edges and no faults.
     pub fn new(info: Arc<ProgramInfo>) -> Self {
         Self {
@@ -65,6 +75,9 @@ impl WorldConfig {
             faults: Vec::new(),
             task_us: Vec::new(),
             record_jobs: false,
+            record_transfers: false,
+            values: true,
+            events_max: Self::EVENTS_MAX,
             trace: false,
         }
     }
@@ -85,13 +98,12 @@ pub struct World {
     /// Ends of jobs and tails that wait for a paused node.
     pub(super) held: Vec<(usize, Event)>,
     happened: u64,
+    events_max: u64,
 }
 
 impl World {
     /// Pending events from which a world counts as broken.
     const EVENTS_PENDING_MAX: usize = 2_000_000;
-    /// Processed events from which a world counts as broken.
-    const EVENTS_MAX: u64 = 20_000_000;
 
     /// Virtual time by which all nodes have started, except those that start late.
     const START_US_MAX: u64 = 3_000;
@@ -103,9 +115,13 @@ impl World {
             .chain(config.edges.iter().map(|e| e.attachment))
             .collect();
         let n = attachments.len();
+        let mut net = Network::new(config.net.clone(), &attachments, random.fork(1));
+        for (node, _) in (1..).zip(&config.edges).filter(|(_, e)| e.on_gateway) {
+            net.join(node, 0);
+        }
         let core = Core {
             queue: Queue::default(),
-            net: Network::new(config.net.clone(), &attachments, random.fork(1)),
+            net,
             info: Arc::clone(&config.info),
             ledger: Ledger::default(),
             oracle: Oracle::new(Arc::clone(&config.info)),
@@ -115,6 +131,8 @@ impl World {
             trace: config.trace,
             task_us: config.task_us.clone(),
             job_spans: config.record_jobs.then(Vec::new),
+            transfers: config.record_transfers.then(Transfers::default),
+            values: config.values,
             addresses: std::collections::BTreeMap::new(),
             broken: config.broken_task,
         };
@@ -128,6 +146,7 @@ impl World {
             addresses: (0..n).map(|k| address(k, 0)).collect(),
             held: Vec::new(),
             happened: 0,
+            events_max: config.events_max,
         };
         for node in 0..n {
             let first = world.core.random.below(Self::START_US_MAX);
@@ -180,6 +199,17 @@ impl World {
     /// Spans of all jobs, ordered by their end; empty without [`WorldConfig::record_jobs`].
     pub fn job_spans(&self) -> &[JobSpan] {
         self.core.job_spans.as_deref().unwrap_or(&[])
+    }
+
+    /// What travelled between nodes, ordered by the beginnings; empty without [`WorldConfig::record_transfers`].
+    pub fn transfers(&self) -> Vec<Transfer> {
+        let recorded = self.core.transfers.as_ref();
+        recorded.map_or_else(Vec::new, Transfers::list)
+    }
+
+    /// Number of events that the world has processed.
+    pub const fn events(&self) -> u64 {
+        self.happened
     }
 
     /// Counters of an edge's machine; `None` while it is dead.
@@ -359,7 +389,7 @@ impl World {
             return Err(self.core.fail(Violation::TooManyEvents { events }));
         }
         self.happened += 1;
-        if self.happened > Self::EVENTS_MAX {
+        if self.happened > self.events_max {
             let events = self.happened;
             return Err(self.core.fail(Violation::Endless { events }));
         }

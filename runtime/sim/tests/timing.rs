@@ -72,7 +72,7 @@ fn one_board_takes_the_sum_of_its_tasks() {
     let boards = [board(|k| 0.01 * (k + 1) as f64)];
     let gateway = GatewayTiming {
         tail_s: 0.25,
-        bits_per_s: 0,
+        ..GatewayTiming::default()
     };
     let line = run(&boards, gateway, LinkTiming::default());
     check(&line, &boards);
@@ -125,8 +125,8 @@ fn run_large(boards: usize, shared: bool) -> Timeline {
         ..BoardTiming::new(vec![0.0005; info.tasks.len()])
     };
     let gateway = GatewayTiming {
-        tail_s: 0.0,
         bits_per_s: rate(!shared),
+        ..GatewayTiming::default()
     };
     let links = LinkTiming {
         shared_bits_per_s: rate(shared),

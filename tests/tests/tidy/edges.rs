@@ -39,6 +39,17 @@ const RULES: &[Rule] = &[
         &["tessera-plan", "tessera-protocol"],
         &["tessera-needs"],
     ),
+    // Plans on simulated boards: the planner's times, the simulator's world.
+    (
+        "tessera-simulate",
+        &[
+            "tessera-plan",
+            "tessera-planner",
+            "tessera-protocol",
+            "tessera-sim",
+        ],
+        &["tessera-needs"],
+    ),
     // Knows files and pixels, no plan: xtask checks pictures by it without linking a node.
     ("tessera-picture", &[], &["tessera-needs"]),
     (
@@ -64,10 +75,11 @@ const RULES: &[Rule] = &[
             "tessera-protocol",
             "tessera-runtime",
             "tessera-sim",
+            "tessera-simulate",
         ],
         &["tessera-needs"],
     ),
-    // The tool that a fresh clone builds first: no node, no protocol.
+    // The tool that a fresh clone builds first: no node.
     (
         "xtask",
         &[
@@ -77,6 +89,7 @@ const RULES: &[Rule] = &[
             "tessera-plan-text",
             "tessera-planner",
             "tessera-sim",
+            "tessera-simulate",
         ],
         &["tessera-needs", "tessera-tests"],
     ),
