@@ -20,7 +20,7 @@ use tessera_sim::{
     timing::{self, BoardTiming, GatewayTiming, LinkTiming, Timeline, TimingError},
 };
 
-use crate::{outcome::Outcome, settings::Settings};
+use crate::settings::Settings;
 
 /// Bytes on the channel for every byte of values: chunks have headers, and every few of them a request. Rates of links are
 /// those of values.
@@ -148,19 +148,10 @@ impl SimulatedCluster {
         self
     }
 
-    /// Simulates frames.
-    ///
-    /// # Errors
-    /// [`ClusterError`] when settings make no sense, or a machine breaks a rule of the simulator.
-    pub fn run(&self, settings: &Settings) -> Result<Outcome, ClusterError> {
-        let course = self.course(settings)?;
-        Ok(Outcome::new(self, settings, course))
-    }
-
     /// Simulates frames; what happened.
     ///
     /// # Errors
-    /// As [`Self::run`].
+    /// [`ClusterError`] when settings make no sense, or a machine breaks a rule of the simulator.
     pub fn course(&self, settings: &Settings) -> Result<Course, ClusterError> {
         Ok(course::run(&Setup {
             info: &self.info,

@@ -9,7 +9,10 @@ use tessera_sim::{
     stream::Stream,
 };
 
-use crate::{cluster::SimulatedCluster, settings::Settings};
+use crate::{
+    cluster::{ClusterError, SimulatedCluster},
+    settings::Settings,
+};
 
 /// What a simulation showed.
 #[derive(Clone, Debug)]
@@ -96,6 +99,17 @@ pub struct BoardUse {
     pub sent_bytes: u64,
     /// Bytes of values that others sent to it.
     pub received_bytes: u64,
+}
+
+impl SimulatedCluster {
+    /// Simulates frames.
+    ///
+    /// # Errors
+    /// As [`Self::course`].
+    pub fn run(&self, settings: &Settings) -> Result<Outcome, ClusterError> {
+        let course = self.course(settings)?;
+        Ok(Outcome::new(self, settings, course))
+    }
 }
 
 impl Outcome {

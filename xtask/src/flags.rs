@@ -5,6 +5,7 @@
 )]
 
 mod formats;
+mod paper;
 mod simulate;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Serialize, Serializer};
 
 pub use formats::{BorderFlag, FrameFlag, WireFlag};
+pub use paper::PaperArgs;
 pub use simulate::SimulateArgs;
 
 const AFTER: &str = "\
@@ -58,6 +60,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Run a plan on its boards in virtual time: latency, frames per second, bytes, a drawing
     Simulate(SimulateArgs),
+    /// Make the figures of the DeepThings paper again: its values, ours by its method, ours at our best
+    Paper(PaperArgs),
     /// Measure a plan on this machine in one process
     Bench(BenchArgs),
     /// Measure how fast kernels are on this machine, for plans to choose by

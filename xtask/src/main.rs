@@ -27,6 +27,7 @@ mod measured;
 mod model;
 mod names;
 mod out;
+mod paper;
 mod plan;
 mod predicted;
 mod progress;
@@ -61,6 +62,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Emit(a) => emit_plan::run(&a),
         Command::Build(a) => build::run(&a),
         Command::Run(a) => run::run(&a),
+        Command::Paper(a) => paper::run(&a),
         Command::Simulate(a) => simulate::run(&a),
         Command::Bench(a) => bench::run(&a),
         Command::Calibrate(a) => calibrate::run(&a),

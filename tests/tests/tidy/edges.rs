@@ -50,6 +50,12 @@ const RULES: &[Rule] = &[
         ],
         &["tessera-needs"],
     ),
+    // The paper's figures: systems as plans, in virtual time.
+    (
+        "tessera-evaluation",
+        &["tessera-plan", "tessera-planner", "tessera-simulate"],
+        &["tessera-needs"],
+    ),
     // Knows files and pixels, no plan: xtask checks pictures by it without linking a node.
     ("tessera-picture", &[], &["tessera-needs"]),
     (
@@ -90,6 +96,7 @@ const RULES: &[Rule] = &[
             "tessera-planner",
             "tessera-sim",
             "tessera-simulate",
+            "tessera-evaluation",
         ],
         &["tessera-needs", "tessera-tests"],
     ),

@@ -1,0 +1,51 @@
+//! The evaluation of the DeepThings paper again: its figures, with the paper's values, ours by its method, and ours at
+//! our best.
+//!
+//! ```text
+//!   systems ──> cell: plan, simulate one frame ──┐
+//!   boards ─────┘  (pi3: the paper's seconds)    ├──> figures ──> Markdown, CSV, drawings
+//!   memory: formulas and plans ──────────────────┤
+//!   published: what the paper says ──────────────┘
+//! ```
+//!
+//! A system is an entry of [`systems::SYSTEMS`]: how it plans, whose seconds its tasks take, and what the paper says of it.
+#![forbid(unsafe_code)]
+
+pub mod cell;
+pub mod figures;
+pub mod memory;
+pub mod pi3;
+pub mod plot;
+pub mod published;
+pub mod systems;
+
+use tessera_planner::{kernel::costs::CostError, make::PlanError};
+use tessera_simulate::ClusterError;
+
+/// Why a figure cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluationError {
+    /// A plan is impossible.
+    #[error("no plan: {0}")]
+    Plan(#[from] PlanError),
+    /// The shipped cost table cannot be read.
+    #[error("the costs of a Pi 3: {0}")]
+    Costs(#[from] CostError),
+    /// A plan cannot be simulated.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The network is not the paper's.
+    #[error(
+        "the network's first 16 layers are no chain of convolutions and pools, as YOLOv2's are"
+    )]
+    Network,
+    /// A simulated frame did not end.
+    #[error("{system} on {devices} boards: the frame does not end")]
+    Endless {
+        /// The system.
+        system: &'static str,
+        /// Boards.
+        devices: usize,
+    },
+}

@@ -1,0 +1,80 @@
+//! Boards of the paper's kind: one core of a Raspberry Pi 3 for every edge, all on one channel of 38.4 Mbit/s.
+
+use std::sync::Arc;
+
+use tessera_plan::{
+    graph::{Graph, Op},
+    plan::Plan,
+};
+use tessera_planner::{
+    boards::{Board, Link, Medium},
+    ftp::reuse::{Reuse, reuse},
+    kernel::costs::CostTable,
+    options::{Costs, Target},
+};
+
+use crate::{EvaluationError, published::LAYER_S};
+
+/// Layers that edges compute in the paper.
+pub const OFFLOAD: usize = LAYER_S.len();
+
+/// Seconds that a tile takes in the paper beside its layers: cropping, copies, queues. With it, and the time of the results on
+/// the channel, the layers' seconds give the paper's latencies of one device: 24.4, 31.1 and 38.7 s for 9, 16 and 25 tiles.
+pub const TILE_S: f64 = 0.19;
+
+/// Direct kernels of this table take 1.9 GFLOP/s, which is what the paper's engine does.
+const COSTS: &str = include_str!("../../docs/clusters/six-pi3-costs.toml");
+
+/// An edge.
+///
+/// # Errors
+/// When the cost table cannot be read.
+pub fn edge() -> Result<Board, EvaluationError> {
+    Ok(Board {
+        team: 1,
+        costs: Costs::Table(Arc::new(CostTable::from_toml(COSTS)?)),
+        link: Link {
+            bytes_per_s: 38.4e6 / 8.0,
+            delay_s: 3e-3,
+            medium: Medium::Shared(0),
+        },
+        ..Board::new(Target::Aarch64)
+    })
+}
+
+/// Seconds of a plan's tasks as the paper's program takes them: the layers' seconds by pixels of tiles' inputs, since it computes
+/// convolutions over whole input tiles and crops them. The plan has one stage.
+///
+/// # Errors
+/// When the stage is no chain of the paper's layers.
+pub fn paper_times(graph: &Graph, plan: &Plan) -> Result<Arc<[f64]>, EvaluationError> {
+    let stage = plan.dataflow.stages.first();
+    let tiles = stage
+        .and_then(|s| reuse(graph, s))
+        .ok_or(EvaluationError::Network)?;
+    if tiles.nodes.len() != OFFLOAD {
+        return Err(EvaluationError::Network);
+    }
+    let times = tiles.plain.iter().map(|tile| {
+        let of_layer =
+            |l: usize| LAYER_S[l] * pixels(tile.inputs[l].pixels(), input_pixels(graph, &tiles, l));
+        TILE_S + (0..OFFLOAD).map(of_layer).sum::<f64>()
+    });
+    Ok(times.collect())
+}
+
+/// Pixels of the whole input of an operation.
+fn input_pixels(graph: &Graph, tiles: &Reuse, operation: usize) -> u64 {
+    let shape = graph.shape(graph.nodes[tiles.nodes[operation]].inputs[0]);
+    (shape.h * shape.w) as u64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "maps are small")]
+fn pixels(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// Whether an operation is a convolution; the paper's other layers are pools.
+pub(crate) fn is_conv(graph: &Graph, tiles: &Reuse, operation: usize) -> bool {
+    matches!(graph.nodes[tiles.nodes[operation]].op, Op::Conv(_))
+}
