@@ -190,10 +190,15 @@ impl Program {
             macs: t.macs,
             ..TaskInfo::default()
         });
-        TaskGraph::new(
+        let graph = TaskGraph::new(
             tensors.collect(),
             tasks.collect(),
             self.tail.inputs.to_vec(),
-        )
+        )?;
+        Ok(if self.placement == Placement::Share {
+            graph.shared()
+        } else {
+            graph
+        })
     }
 }

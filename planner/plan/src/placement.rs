@@ -14,6 +14,16 @@ pub enum Placement {
     /// and a node without work asks for more. With several stages, a node prefers tasks whose inputs the node
     /// holds.
     Steal,
+    /// Work sharing, DeepThings' WSH and MoDNN: every task has a home board, and the gateway stands between all boards.
+    /// It takes the frame from its source and passes on what boards read of the frame and of each other's tiles.
+    Share,
+}
+
+impl Placement {
+    /// True if every task belongs to a board, which waits for it.
+    pub const fn has_homes(self) -> bool {
+        matches!(self, Self::Home | Self::Share)
+    }
 }
 
 /// The home of a task that has none: the task goes to the board of its source, or to an idle one. Only with

@@ -22,7 +22,8 @@ impl TaskGraph {
     /// Bytes that travel for one frame, by [`Self::kind`]. `makers` names, for each task, the node that runs it,
     /// `source` the node that holds the frame, `tail` the node that merges the tail's inputs. Every reader fetches
     /// what it needs of objects on other nodes. Of tasks that are `at_home` where they run, no value is fetched twice
-    /// to one node; for other tasks no node keeps what it fetched.
+    /// to one node; for other tasks no node keeps what it fetched. With work sharing, `tail` also fetches
+    /// [`Self::relayed`], and a source reads the frame from there as other nodes do.
     ///
     /// # Panics
     /// When there are fewer makers than tasks.
@@ -39,7 +40,8 @@ impl TaskGraph {
         let mut read = |needs: &[Need], reader: N, shares: bool| {
             for need in needs {
                 let holder = need.key.task().map_or(source, |t| makers[t.index()]);
-                if holder == reader {
+                let from_tail = self.is_shared() && need.key == ObjectKey::Frame && reader != tail;
+                if holder == reader && !from_tail {
                     continue;
                 }
                 let mut values = need.region.len();
@@ -55,6 +57,7 @@ impl TaskGraph {
             read(&task.needs, *reader, at_home(TaskId(id), *reader));
         }
         read(&self.tail_needs, tail, false);
+        read(&self.relayed, tail, false);
         bytes
     }
 

@@ -9,6 +9,7 @@ mod needs;
 #[cfg(feature = "schema")]
 mod of_plan;
 mod progress;
+mod relay;
 mod rows;
 mod slots;
 
@@ -140,6 +141,9 @@ pub struct TaskGraph {
     /// Objects that the tail reads, whole, without empty ones: `input` is an index into
     /// `tail_inputs`. Sorted by object.
     pub tail_needs: Vec<Need>,
+    /// With work sharing, the boxes that the gateway fetches to pass them on, sorted by object: the whole frame, and what
+    /// tasks read of other boards' tiles. `input` has no meaning. Empty otherwise. See [`Self::shared`].
+    pub relayed: Vec<Need>,
 }
 
 /// What is wrong with a task graph.
@@ -270,6 +274,7 @@ impl TaskGraph {
             tasks,
             tail_inputs,
             tail_needs,
+            relayed: Vec::new(),
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{DataflowError, Port, Progress, TaskGraph, TaskInfo, TensorInfo};
 use crate::{
     graph::TensorIx,
+    placement::Placement,
     plan::{Chain, Dataflow, Plan, Stage, Tensor},
     region::Region,
 };
@@ -16,7 +17,12 @@ impl TaskGraph {
     /// As [`Self::new`]; a dataflow that passed [`crate::check`] gives none for its form, but may exceed a
     /// bound.
     pub fn of(d: &Dataflow) -> Result<Self, DataflowError> {
-        Self::of_stages(&d.tensors, &d.stages, &d.tail.inputs)
+        let graph = Self::of_stages(&d.tensors, &d.stages, &d.tail.inputs)?;
+        Ok(if d.placement == Placement::Share {
+            graph.shared()
+        } else {
+            graph
+        })
     }
 
     /// The task graph of stages before they are a plan's, and of a tail that reads `tail_inputs`.

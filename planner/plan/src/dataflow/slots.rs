@@ -68,7 +68,9 @@ pub fn own_slots(graph: &TaskGraph, own_frames: usize, jobs: usize) -> Vec<SlotC
     for port in graph.tasks.iter().flat_map(|t| &t.outputs) {
         *slots.entry(graph.port_bytes(port)).or_insert(0) += own_frames;
     }
-    let copies = most_of_one_task(graph, |key| key != ObjectKey::Frame, false);
+    // With work sharing, a source too fetches the frame's boxes from the gateway.
+    let fetched = |key| key != ObjectKey::Frame || graph.is_shared();
+    let copies = most_of_one_task(graph, fetched, false);
     for (bytes, n) in copies {
         *slots.entry(bytes).or_insert(0) += n * jobs;
     }
@@ -78,12 +80,16 @@ pub fn own_slots(graph: &TaskGraph, own_frames: usize, jobs: usize) -> Vec<SlotC
         .collect()
 }
 
-/// The slots in which a gateway merges the tail's inputs, whole maps, of `frames` frames.
+/// The slots in which a gateway merges the tail's inputs, whole maps, of `frames` frames, and keeps the boxes that it
+/// passes on.
 pub fn gateway_slots(graph: &TaskGraph, frames: usize) -> Vec<SlotCount> {
     let mut slots = BTreeMap::new();
     for &t in &graph.tail_inputs {
         let tensor = &graph.tensors[t as usize];
         *slots.entry(tensor.bytes(tensor.region)).or_insert(0) += frames;
+    }
+    for relay in &graph.relayed {
+        *slots.entry(graph.need_bytes(relay)).or_insert(0) += frames;
     }
     list(slots)
 }
