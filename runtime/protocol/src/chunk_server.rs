@@ -269,18 +269,18 @@ impl ChunkServer {
         !self.later.is_empty()
     }
 
-    /// Writes the next chunk to `out`; returns the destination. `held` tells how this node has an object.
+    /// Writes the next chunk to `out`; returns the destination. `held` tells how this node has a box of an object.
     pub fn poll(
         &mut self,
         me: Sender,
-        held: impl Fn(&ObjectId) -> Option<Held>,
+        held: impl Fn(&ObjectId, Region) -> Option<Held>,
         store: &impl Store,
         stats: &mut TransferStats,
         out: &mut Vec<u8>,
     ) -> Option<Peer> {
         loop {
             let turn = self.turns.front_mut()?;
-            let found = match held(&turn.object) {
+            let found = match held(&turn.object, turn.region) {
                 Some(Held::Here(place)) if turn.takes(place.run) => {
                     Some((store.bytes(place.slot), place.region, false))
                 }

@@ -137,11 +137,16 @@ pub fn random(config: ProgramConfig, random: &mut RandomSource) -> ProgramInfo {
     }
 }
 
-/// Gives the tasks of a program random homes on up to `boards` boards: runs of neighbours, as planners choose them,
-/// now and then any board.
-pub fn give_homes(info: &mut ProgramInfo, boards: usize, random: &mut RandomSource) {
+/// Gives the tasks of a program random homes on up to `boards` boards, for a placement with homes: runs of neighbours, as
+/// planners choose them, now and then any board.
+pub fn give_homes(
+    info: &mut ProgramInfo,
+    placement: Placement,
+    boards: usize,
+    random: &mut RandomSource,
+) {
     let boards = random.index(1, boards.max(1)) as u16;
-    (info.placement, info.boards) = (Placement::Home, boards);
+    (info.placement, info.boards) = (placement, boards);
     let tasks = info.graph.tasks.len().max(1);
     let run = tasks.div_ceil(usize::from(boards));
     for (k, task) in info.graph.tasks.iter_mut().enumerate() {
@@ -150,6 +155,9 @@ pub fn give_homes(info: &mut ProgramInfo, boards: usize, random: &mut RandomSour
         } else {
             ((k / run) as u16).min(boards - 1)
         };
+    }
+    if placement == Placement::Share {
+        info.graph = info.graph.clone().shared();
     }
 }
 

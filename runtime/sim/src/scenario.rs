@@ -146,10 +146,10 @@ impl Scenario {
             ScenarioKind::Wide => random.index(8, 40),
             _ => random.index(1, 6),
         };
-        if placement == Placement::Home {
-            // The rest of the scenario is the same with both placements. Some boards may be missing.
+        if placement.has_homes() {
+            // The rest of the scenario is the same with all placements. Some boards may be missing.
             let mut homes = RandomSource::new(!seed);
-            program::give_homes(&mut info, n + 1, &mut homes);
+            program::give_homes(&mut info, placement, n + 1, &mut homes);
         }
         let sources = match kind {
             ScenarioKind::ManySources | ScenarioKind::FrozenWorkers => n,

@@ -60,12 +60,17 @@ fn program(placement: Placement, homes: &[u16]) -> ProgramInfo {
     };
     let mut tensors = vec![tensor(ElementType::U8)];
     tensors.extend((0..STAGES).map(|_| tensor(ElementType::F16)));
+    let graph = TaskGraph::new(tensors, tasks.collect(), vec![STAGES]).expect("tiles cover maps");
     ProgramInfo {
         plan_hash: [3; 32],
         model_digest: [4; 32],
         placement,
         boards: BOARDS as u16,
-        graph: TaskGraph::new(tensors, tasks.collect(), vec![STAGES]).expect("tiles cover maps"),
+        graph: if placement == Placement::Share {
+            graph.shared()
+        } else {
+            graph
+        },
     }
 }
 
@@ -191,9 +196,10 @@ impl Case {
                     .expect("a home")
             })
             .collect();
-        let all = info.crossing(1, &makers, 0, |t, n| at_home(t.index(), n));
-        let of_tail: usize = info.tail_needs.iter().map(|n| info.need_bytes(n)).sum();
-        all.iter().sum::<u64>() - of_tail as u64
+        let keeps = self.placement == Placement::Home;
+        let all = info.crossing(1, &makers, 0, |t, n| keeps && at_home(t.index(), n));
+        let of_gateway = (0..info.gateway_needs()).map(|k| info.need_bytes(info.gateway_need(k)));
+        all.iter().sum::<u64>() - of_gateway.sum::<usize>() as u64
     }
 }
 
@@ -223,6 +229,7 @@ impl Ended {
 }
 
 const HOME_AND_STEAL: [Placement; 2] = [Placement::Home, Placement::Steal];
+const ALL: [Placement; 3] = [Placement::Home, Placement::Steal, Placement::Share];
 
 #[test]
 fn nothing_goes_elsewhere_while_nothing_is_wrong() {
@@ -297,7 +304,7 @@ fn a_slow_board_is_helped() {
 /// Every edge dies at many times of the frame.
 #[test]
 fn a_frame_survives_every_other_board() {
-    for placement in HOME_AND_STEAL {
+    for placement in ALL {
         for seed in seeds(2) {
             let case = Case::new(placement, seed);
             let usual_us = case.run(None).took_us;
@@ -325,7 +332,7 @@ fn a_frame_survives_every_other_board() {
 
 #[test]
 fn a_tenth_is_lost_and_the_frame_ends_in_time() {
-    for placement in HOME_AND_STEAL {
+    for placement in ALL {
         for seed in seeds(16) {
             let case = Case::new(placement, seed);
             let usual_us = case.run(None).took_us;
@@ -348,7 +355,7 @@ fn a_tenth_is_lost_and_the_frame_ends_in_time() {
 #[test]
 fn a_frame_survives_holders_that_die_while_their_rows_stream() {
     let (mut streamed, mut abandoned) = (0, 0);
-    for placement in HOME_AND_STEAL {
+    for placement in ALL {
         for seed in seeds(2) {
             let case = Case {
                 shared_bits_per_s: 1_000_000,

@@ -1,7 +1,7 @@
 //! Seeded clusters in virtual time: each kind of trouble over a few dozen seeds.
 //!
 //! `TESSERA_SIM_SEEDS=N` runs N seeds per kind, `TESSERA_SIM_SEED=S` that seed alone,
-//! `TESSERA_SIM_PLACEMENT=steal|home` sets the placement of all seeds (else even seeds steal), and
+//! `TESSERA_SIM_PLACEMENT=steal|home|share` sets the placement of all seeds (else even seeds steal), and
 //! `TESSERA_SIM_TRACE=1` prints what happens.
 #![forbid(unsafe_code)]
 
@@ -36,6 +36,11 @@ impl Sum {
 
 /// Runs seeds `0..n` of a kind, or those that the environment asks for, and adds up.
 fn seeds(test: &str, kind: ScenarioKind, n: u64) -> Sum {
+    seeds_of(test, kind, n, None)
+}
+
+/// The same with the placement `usual` where the environment names none; `None`: one that depends on the seed.
+fn seeds_of(test: &str, kind: ScenarioKind, n: u64, usual: Option<Placement>) -> Sum {
     let one = env("TESSERA_SIM_SEED");
     let seeds = match one {
         Some(seed) => seed..seed + 1,
@@ -47,7 +52,11 @@ fn seeds(test: &str, kind: ScenarioKind, n: u64) -> Sum {
             let mut scenario = match std::env::var("TESSERA_SIM_PLACEMENT").as_deref() {
                 Ok("steal") => Scenario::placed(kind, seed, Placement::Steal),
                 Ok("home") => Scenario::placed(kind, seed, Placement::Home),
-                _ => Scenario::new(kind, seed),
+                Ok("share") => Scenario::placed(kind, seed, Placement::Share),
+                _ => match usual {
+                    Some(placement) => Scenario::placed(kind, seed, placement),
+                    None => Scenario::new(kind, seed),
+                },
             };
             scenario.world.trace = env("TESSERA_SIM_TRACE").is_some();
             scenario.run()
@@ -231,6 +240,50 @@ fn rough_but_no_source_lost() {
 #[test]
 fn chaos() {
     seeds("chaos", ScenarioKind::Chaos, 60);
+}
+
+/// Boards that share work through the gateway, in every kind of trouble.
+#[test]
+fn work_sharing() {
+    use ScenarioKind as K;
+    let name = "work_sharing";
+    let shared = |kind, n| seeds_of(name, kind, n, Some(Placement::Share));
+    for kind in [
+        K::Perfect,
+        K::Loss5,
+        K::Loss20,
+        K::DuplicateAndReorder,
+        K::NarrowPath,
+        K::Narrow,
+        K::ThiefCrash,
+        K::GatewayRestart,
+        K::PairCut,
+        K::SlowWorker,
+        K::WorkerCrash,
+        K::TinyBudget,
+        K::ManySources,
+        K::TinyStore,
+        K::Replay,
+        K::FrozenWorkers,
+        K::Rough,
+    ] {
+        shared(kind, 15).nothing_dropped();
+    }
+    for kind in [
+        K::SourceCrash,
+        K::Partition,
+        K::TailFails,
+        K::Pause,
+        K::Mutation,
+        K::Strangers,
+        K::Restarts,
+        K::Twins,
+        K::Chaos,
+    ] {
+        shared(kind, 15);
+    }
+    shared(K::Wide, 3).nothing_dropped();
+    shared(K::Long, 3).nothing_dropped();
 }
 
 #[test]

@@ -16,7 +16,10 @@ impl TaskGraph {
         let is_frame = |n: &&Need| n.key == ObjectKey::Frame;
         if let (Some(frame), true) = (
             self.tensors.first(),
-            self.tasks.iter().flat_map(|t| &t.needs).any(|n| is_frame(&n)),
+            self.tasks
+                .iter()
+                .flat_map(|t| &t.needs)
+                .any(|n| is_frame(&n)),
         ) {
             boxes.push(Need {
                 input: 0,
@@ -72,7 +75,11 @@ impl TaskGraph {
     pub fn gateway_needs_of(&self, maker: Option<TaskId>) -> impl Iterator<Item = usize> + use<> {
         let tail = match maker {
             Some(task) => self.tail_needs_of(task),
-            None => 0..self.tail_needs.partition_point(|n| n.key == ObjectKey::Frame),
+            None => {
+                0..self
+                    .tail_needs
+                    .partition_point(|n| n.key == ObjectKey::Frame)
+            }
         };
         let relays = range_of(&self.relayed, maker);
         let first = self.tail_needs.len();
@@ -82,6 +89,12 @@ impl TaskGraph {
     /// True if the gateway passes on anything of what a task made (`None`: of the frame).
     pub fn is_relayed(&self, maker: Option<TaskId>) -> bool {
         !range_of(&self.relayed, maker).is_empty()
+    }
+
+    /// True if a task reads the frame itself.
+    pub fn reads_frame(&self, task: TaskId) -> bool {
+        let spec = self.tasks.get(task.index());
+        spec.is_some_and(|t| t.needs.iter().any(|n| n.key == ObjectKey::Frame))
     }
 
     /// The box of which the gateway passes on `need`, as an index into [`Self::relayed`]; `None` if the gateway does not.
@@ -141,7 +154,12 @@ mod tests {
         let boxes: Vec<_> = (g.relayed.iter())
             .map(|n| (n.key.task().map(|t| t.0), n.region.y.lo, n.region.y.hi))
             .collect();
-        let halos = [(Some(0), 1, 2), (Some(1), 2, 3), (Some(1), 3, 4), (Some(2), 4, 5)];
+        let halos = [
+            (Some(0), 1, 2),
+            (Some(1), 2, 3),
+            (Some(1), 3, 4),
+            (Some(2), 4, 5),
+        ];
         assert_eq!(boxes[0], (None, 0, 6));
         assert_eq!(boxes[1..], halos);
         let of = |maker| -> Vec<usize> { g.gateway_needs_of(maker).collect() };
@@ -156,7 +174,10 @@ mod tests {
         let relays: Vec<_> = g.tasks[4].needs.iter().map(|n| g.relay_of(n)).collect();
         assert_eq!(relays, [Some(1), None, Some(4)]);
         // Slots of the whole frame, of four rows, and of the tail's map.
-        let slots: Vec<_> = gateway_slots(&g, 2).iter().map(|s| (s.bytes, s.count)).collect();
+        let slots: Vec<_> = gateway_slots(&g, 2)
+            .iter()
+            .map(|s| (s.bytes, s.count))
+            .collect();
         assert_eq!(slots, [(10, 8), (60, 4)]);
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Edge, Event};
 use crate::{
-    EdgeConfig, FrameId, Incarnation, Micros, NodeId, NodeIncarnation, Notice, Refusal, Ticket,
+    EdgeConfig, FrameId, GATEWAY, Incarnation, Micros, NodeId, NodeIncarnation, Notice, Refusal,
+    Ticket,
     info::PlanPrefix,
     peer::Peer,
     store::Store,
@@ -193,6 +194,7 @@ impl Edge {
         let fetches = self.jobs.iter().flat_map(|(_, j)| j.fetches.values());
         all.extend(fetches.map(|f| f.holder.id));
         all.remove(&self.config.id);
+        all.remove(&GATEWAY);
         let turn = self.link.turn;
         let (before, after): (Vec<_>, Vec<_>) = all.into_iter().partition(|&n| n <= turn);
         let list: Vec<NodeId> = (after.into_iter().chain(before))

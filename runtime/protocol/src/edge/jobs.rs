@@ -20,7 +20,7 @@ use super::{
     slots::SlotUse,
 };
 use crate::{
-    FrameId, Job, JobId, Micros, ObjectId, TaskId, peer::Peer, pull::PullError,
+    FrameId, GATEWAY, Job, JobId, Micros, ObjectId, TaskId, peer::Peer, pull::PullError,
     stats::count_fetched, store::Store,
 };
 use tessera_plan::dataflow::{Need, ObjectKey};
@@ -301,6 +301,8 @@ impl Edge {
         }
         if let Some(maker) = lost {
             self.holder_lost(number, maker, holder.who(), true);
+        } else if promised && holder.id == GATEWAY {
+            self.relay_lost(number, None);
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     task_table::{IssuedLease, TaskState},
 };
 use crate::{
-    FrameNumber, Micros, NodeIncarnation, RequestId, TaskId,
+    FrameNumber, GATEWAY, Micros, NodeIncarnation, RequestId, TaskId,
     peer::Peer,
     retry::Retry,
     wire::{self, Failed, FailureReason, NO_TASK, Reject, Renew, Report, ReportAck},
@@ -267,6 +267,8 @@ impl Edge {
                         let who = l.holder();
                         if l.task.get() != NO_TASK {
                             self.holder_lost(report.number, l.task.get(), who, true);
+                        } else if who.id == GATEWAY {
+                            self.relay_lost(report.number, None);
                         }
                     }
                 }

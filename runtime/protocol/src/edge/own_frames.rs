@@ -92,6 +92,8 @@ impl OwnFrame {
             t.result = ResultState::Unsent;
             t.announced = None;
         }
+        self.tasks.frame = ResultState::Unsent;
+        self.tasks.recount(info);
         self.tasks.reconsider(info);
     }
 }

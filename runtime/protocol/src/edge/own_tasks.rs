@@ -11,11 +11,12 @@ use super::{
     task_table::ResultState,
 };
 use crate::{
-    FrameNumber, FrameOutcome, JobId, Micros, NodeIncarnation, TaskId, peer::Peer, store::Store,
+    FrameNumber, FrameOutcome, GATEWAY, JobId, Micros, NodeIncarnation, TaskId, peer::Peer,
+    store::Store,
 };
 use tessera_plan::files::counters::{FRAME_RUNS_MAX, FrameRun};
 
-use tessera_plan::dataflow::ObjectKey;
+use tessera_plan::dataflow::{Need, ObjectKey};
 
 impl Edge {
     /// Begins tasks of own frames while there is room for jobs.
@@ -55,9 +56,12 @@ impl Edge {
         };
         let mut from = Vec::with_capacity(info.tasks[task.index()].needs.len());
         for need in &info.tasks[task.index()].needs {
-            let found = match frame.find(&info, need.key) {
+            let here =
+                (frame.find(&info, need.key)).filter(|_| !self.must_fetch(number, task, need));
+            let found = match here {
                 Some((slot, region)) => Some(InputSource::Local(slot, region)),
-                None => self.elsewhere(number, need.key),
+                None => (self.relay(number, task, need).map(InputSource::Remote))
+                    .or_else(|| self.elsewhere(number, need.key)),
             };
             match found {
                 Some(f) => from.push(f),
@@ -115,6 +119,26 @@ impl Edge {
             return Some(InputSource::Coming(slot, self.info.region(key)?));
         }
         Some(InputSource::Early(t.lease?.thief))
+    }
+
+    /// True if this source must fetch the frame back from the gateway, as other boards do: with work sharing, unless it
+    /// computes what nobody else can.
+    fn must_fetch(&self, number: FrameNumber, task: TaskId, need: &Need) -> bool {
+        need.key == ObjectKey::Frame && self.relay(number, task, need).is_some()
+    }
+
+    /// The gateway, if a task is to fetch an input from there.
+    pub(super) fn relay(&self, number: FrameNumber, task: TaskId, need: &Need) -> Option<Peer> {
+        let tasks = &self.frames.live(number)?.tasks;
+        let there = tasks.is_at_gateway(&self.info, need.key.task());
+        let passed_on = self.info.relay_of(need).is_some() && there;
+        // What several boards could not get, this one computes from what it has.
+        (passed_on && tasks.get(task).leasable()).then_some(())?;
+        Some(Peer {
+            id: GATEWAY,
+            incarnation: self.link.gateway?,
+            addr: self.config.gateway,
+        })
     }
 
     /// Takes back tasks that were given early and whose inputs come from elsewhere by now.
@@ -264,7 +288,7 @@ impl Edge {
             *self.stats.tasks_by_node.entry(holder.id).or_insert(0) += 1;
             frame.note_end(now_us, self.info.tasks[task.index()].stage);
         }
-        if self.info.tasks[task.index()].for_tail
+        if frame.tasks.is_for_gateway(&self.info, Some(task))
             && frame.tasks.get(task).result == ResultState::Unsent
         {
             frame.fresh = true;
@@ -279,6 +303,10 @@ impl Edge {
         holder: NodeIncarnation,
         distrust: bool,
     ) {
+        if holder.id == GATEWAY {
+            self.relay_lost(number, Some(task));
+            return;
+        }
         if holder == self.me.who() {
             // Outputs on this node are not lost, whoever cannot reach them.
             return;

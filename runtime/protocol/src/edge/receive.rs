@@ -7,7 +7,7 @@ use crate::{
     GATEWAY, Micros,
     peer::Peer,
     store::Store,
-    wire::{Envelope, Message, Reject, parse, plan_prefix},
+    wire::{Data, Envelope, Message, Reject, parse, plan_prefix},
 };
 
 impl Edge {
@@ -67,8 +67,28 @@ impl Edge {
                 Ok(())
             }
             Message::Stop => self.on_stop(),
+            Message::Data(data) => self.on_data(now_us, envelope, data, store),
+            Message::Absent { pull } => {
+                let transfer = &mut self.stats.transfer;
+                self.receiver.on_absent(envelope, now_us, *pull, transfer)
+            }
             _ => Err(Reject::Unexpected),
         }
+    }
+
+    fn on_data(
+        &mut self,
+        now_us: Micros,
+        envelope: &Envelope,
+        data: &Data<'_>,
+        store: &mut impl Store,
+    ) -> Result<(), Reject> {
+        let transfer = &mut self.stats.transfer;
+        let came = (self.receiver).on_data(now_us, envelope, data, store, transfer)?;
+        if let Some((tag, rows)) = came {
+            self.rows_came(tag, rows);
+        }
+        Ok(())
     }
 
     fn receive_from_edge(
@@ -108,14 +128,7 @@ impl Edge {
                 Ok(())
             }
             Message::ReportAck(reported) => self.on_report_ack(peer, reported, store),
-            Message::Data(data) => {
-                let transfer = &mut self.stats.transfer;
-                let came = (self.receiver).on_data(now_us, envelope, data, store, transfer)?;
-                if let Some((tag, rows)) = came {
-                    self.rows_came(tag, rows);
-                }
-                Ok(())
-            }
+            Message::Data(data) => self.on_data(now_us, envelope, data, store),
             Message::Absent { pull } => {
                 let transfer = &mut self.stats.transfer;
                 self.receiver.on_absent(envelope, now_us, *pull, transfer)

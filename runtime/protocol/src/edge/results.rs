@@ -8,11 +8,11 @@ use super::{
     task_table::{ResultState, TaskState},
 };
 use crate::{
-    EdgeConfig, FrameNumber, Micros, ProgramInfo, TaskId,
+    EdgeConfig, FrameNumber, GATEWAY, Micros, ProgramInfo, TaskId,
     chunk_server::ChunkServer,
     peer::Peer,
     retry::Retry,
-    wire::{LostResults, Message, PeerAddress, ResultEntry, Results, ResultsAck},
+    wire::{LostResults, Message, NO_TASK, PeerAddress, ResultEntry, Results, ResultsAck},
 };
 
 impl Edge {
@@ -44,6 +44,9 @@ impl Edge {
                     }
                     t.announced = t.announced.filter(|(_, heard)| *heard);
                 }
+                if f.tasks.frame == ResultState::Sent {
+                    f.tasks.frame = ResultState::Unsent;
+                }
                 f.fresh = true;
             }
             if std::mem::take(&mut f.fresh) {
@@ -67,10 +70,30 @@ impl Edge {
         let frame = self.frames.live_mut(number).filter(|f| f.open)?;
         let (mut nodes, mut tasks) = (Vec::<PeerAddress>::new(), Vec::new());
         let mut full = false;
-        for (k, t) in frame.tasks.iter_mut() {
-            if !self.info.tasks[k.index()].for_tail || t.result != ResultState::Unsent {
-                continue;
-            }
+        if frame.tasks.frame == ResultState::Unsent && frame.tasks.is_for_gateway(&self.info, None)
+        {
+            // The gateway knows that the frame is here, and is asked whether it has it.
+            let here = Peer {
+                id: me.id,
+                incarnation: me.incarnation,
+                addr: self.config.gateway,
+            };
+            nodes.push(here.address());
+            tasks.push(ResultEntry {
+                task: NO_TASK.into(),
+                generation: 0.into(),
+                holder: 0,
+                early: 0,
+            });
+            frame.tasks.frame = ResultState::Sent;
+        }
+        let ids = (0..self.info.tasks.len() as u32).map(TaskId);
+        let due: Vec<TaskId> = ids
+            .filter(|k| frame.tasks.get(*k).result == ResultState::Unsent)
+            .filter(|k| frame.tasks.is_for_gateway(&self.info, Some(*k)))
+            .collect();
+        for k in due {
+            let t = frame.tasks.get_mut(k);
             let early = !t.done();
             let here = t.holders.iter().find(|h| **h == me);
             let holder = if early {
@@ -128,11 +151,21 @@ impl Edge {
     }
 
     pub(super) fn on_results_ack(&mut self, ack: &ResultsAck<'_>) {
-        let Some(frame) = self.frames.live_mut(ack.number) else {
+        let Some(frame) = self.frames.live_mut(ack.number).filter(|f| f.open) else {
             return;
         };
+        let mut relays = false;
         for note in ack.tasks {
-            let t = frame.tasks.get_mut(note.task.get());
+            let task = note.task.get();
+            if task == NO_TASK {
+                if note.merged != 0 {
+                    relays |= frame.tasks.frame != ResultState::Merged;
+                    frame.tasks.frame = ResultState::Merged;
+                }
+                continue;
+            }
+            let relayed = self.info.is_relayed(Some(task));
+            let t = frame.tasks.get_mut(task);
             if let Some((_, heard)) = &mut t.announced {
                 *heard = true;
             }
@@ -140,7 +173,10 @@ impl Edge {
                 continue;
             }
             if note.merged != 0 {
+                relays |= relayed && t.result != ResultState::Merged;
                 t.result = ResultState::Merged;
+            } else if relayed {
+                // Asked again until the gateway has it: others wait for that.
             } else if note.generation.get() == t.generation && t.result == ResultState::Sent {
                 t.result = ResultState::Acknowledged;
             }
@@ -149,9 +185,28 @@ impl Edge {
             let announced = t.announced.is_some_and(|(_, heard)| !heard) && !t.done();
             t.result == ResultState::Sent || announced
         };
-        if !frame.tasks.iter().any(|(_, t)| waits(t)) {
+        let asks = frame.tasks.frame == ResultState::Sent;
+        if !asks && !frame.tasks.iter().any(|(_, t)| waits(t)) {
             frame.results_again = None;
         }
+        if relays {
+            frame.tasks.recount(&self.info);
+            self.dirty = true;
+        }
+    }
+
+    /// Notes that the gateway did not have what it was to pass on: it is told once more who holds that.
+    pub(super) fn relay_lost(&mut self, number: FrameNumber, maker: Option<TaskId>) {
+        let Some(frame) = self.frames.live_mut(number) else {
+            return;
+        };
+        match maker {
+            Some(task) => frame.tasks.get_mut(task).result = ResultState::Unsent,
+            None => frame.tasks.frame = ResultState::Unsent,
+        }
+        frame.fresh = true;
+        frame.tasks.recount(&self.info);
+        self.dirty = true;
     }
 
     pub(super) fn on_lost(&mut self, lost: &LostResults<'_>) {
@@ -174,6 +229,7 @@ impl Edge {
             } else {
                 t.result = ResultState::Unsent;
                 frame.fresh = true;
+                frame.tasks.recount(&self.info);
             }
         }
     }
@@ -184,6 +240,9 @@ impl Edge {
         for (_, frame) in self.frames.in_flight_mut() {
             frame.close(&info);
         }
+        // Only the former process had what is fetched from a gateway.
+        let gone = |p: &Peer| p.id == GATEWAY;
+        self.receiver.gone(gone, &mut self.stats.transfer);
         self.dirty = true;
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Edge;
 use crate::{
-    FrameNumber, Incarnation, Micros, NodeIncarnation, PullId, RequestId, TaskId,
+    FrameNumber, GATEWAY, Incarnation, Micros, NodeIncarnation, PullId, RequestId, TaskId,
     peer::Peer,
     wire::{
         Failed, Later, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew, Report,
@@ -176,7 +176,9 @@ impl Edge {
         let mut needs = Vec::with_capacity(self.info.tasks[task.index()].needs.len());
         for need in &self.info.tasks[task.index()].needs {
             let maker = need.key.task().map(|t| frame.tasks.get(t));
+            let relay = self.relay(number, task, need).map(Peer::who);
             let (holder, early) = match maker {
+                _ if relay.is_some() => (relay?, 0),
                 Some(t) if t.done() => {
                     let here = t.holders.iter().find(|h| **h == me);
                     (*here.or_else(|| t.holders.first())?, 0)
@@ -189,8 +191,8 @@ impl Edge {
             let index = match known {
                 Some(i) => i,
                 None => {
-                    // This node does not know its own address; the receiver does.
-                    let addr = if holder == me {
+                    // This node does not know its own address; the receiver does, and knows the gateway's better.
+                    let addr = if holder == me || holder.id == GATEWAY {
                         self.config.gateway
                     } else {
                         self.peers.get(holder)?.peer.addr

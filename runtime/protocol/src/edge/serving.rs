@@ -120,7 +120,7 @@ impl Edge {
             info: &self.info,
         };
         let (transfer, out) = (&mut self.stats.transfer, &mut self.out);
-        let to = (self.serve).poll(self.me, |o| objects.held(o), store, transfer, out)?;
+        let to = (self.serve).poll(self.me, |o, _| objects.held(o), store, transfer, out)?;
         Some(to.addr)
     }
 

@@ -85,7 +85,7 @@ impl Edge {
     /// The board that this node is for a frame; `None` where tasks have no homes.
     fn board_for(&self, frame: FrameId) -> Option<u16> {
         let boards = self.info.boards;
-        (self.policy().waits()).then(|| board(self.config.id.0, frame.source.0, boards))
+        (self.policy().keeps_boxes()).then(|| board(self.config.id.0, frame.source.0, boards))
     }
 
     fn is_at_home(&self, frame: FrameId, task: TaskId) -> bool {

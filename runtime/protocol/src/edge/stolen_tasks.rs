@@ -11,7 +11,7 @@ use super::{
     placement::anywhere::has_no_home,
 };
 use crate::{
-    FrameId, JobId, Micros, RequestId, TaskId,
+    FrameId, GATEWAY, JobId, Micros, RequestId, TaskId,
     peer::Peer,
     store::{SlotId, Store},
     wire::{Envelope, FailureReason, LeaseGrant, LostObject, Reject, key_to_wire},
@@ -136,6 +136,10 @@ impl Edge {
                     );
                     return;
                 }
+                None if holder.id == GATEWAY => InputSource::Remote(Peer {
+                    addr: self.config.gateway,
+                    ..holder
+                }),
                 // The owner does not know its own address.
                 None if holder.who() == stolen.owner.who() => InputSource::Remote(stolen.owner),
                 None => InputSource::Remote(holder),

@@ -13,7 +13,8 @@ use crate::{
 /// The state of a task of an own frame.
 #[derive(Clone, Debug, Default)]
 pub struct TaskState {
-    /// Number of producers that are not done.
+    /// Number of inputs that are not there: producers that are not done and, with work sharing, producers and the frame
+    /// of which the gateway does not have all that it passes on.
     pub missing: u32,
     /// The lease under which another node has the task, if any.
     pub lease: Option<IssuedLease>,
@@ -97,6 +98,8 @@ pub struct TaskTable {
     ready: BTreeSet<TaskId>,
     /// True when a task became undone: the set of needed tasks may have changed.
     undone: bool,
+    /// With work sharing, the gateway's knowledge of the frame.
+    pub frame: ResultState,
 }
 
 impl TaskState {
@@ -157,12 +160,56 @@ impl TaskTable {
             tasks: vec![TaskState::default(); info.tasks.len()],
             ready: BTreeSet::new(),
             undone: false,
+            frame: ResultState::Unsent,
         };
-        for (task, t) in all.tasks.iter_mut().zip(&info.tasks) {
-            task.missing = t.producers.len() as u32;
-        }
+        all.count_missing(info);
         all.reconsider(info);
         all
+    }
+
+    /// Counts again what is missing, after the gateway has got, or lost, what it passes on.
+    pub fn recount(&mut self, info: &ProgramInfo) {
+        if info.is_shared() {
+            self.count_missing(info);
+            (0..self.tasks.len() as u32).for_each(|k| self.refresh(TaskId(k)));
+        }
+    }
+
+    fn count_missing(&mut self, info: &ProgramInfo) {
+        for (k, spec) in info.tasks.iter().enumerate() {
+            let undone = spec.producers.iter().filter(|p| !self.get(**p).done());
+            let mut missing = undone.count();
+            if info.is_shared() {
+                let makers = spec.producers.iter().map(|p| Some(*p));
+                let frame = info.reads_frame(TaskId(k as u32)).then_some(None);
+                let at_gateway = |m: &Option<TaskId>| self.is_at_gateway(info, *m);
+                missing += makers.chain(frame).filter(|m| !at_gateway(m)).count();
+            }
+            self.tasks[k].missing = missing as u32;
+        }
+    }
+
+    /// True if the gateway has all that it passes on of what a task made (`None`: of the frame).
+    pub fn is_at_gateway(&self, info: &ProgramInfo, maker: Option<TaskId>) -> bool {
+        let known = maker.map_or(self.frame, |t| self.get(t).result);
+        known == ResultState::Merged || !info.is_relayed(maker)
+    }
+
+    /// True if the gateway should hear who holds a task's outputs (`None`: the frame): the tail reads them, or the gateway is
+    /// to pass them on to tasks that are not done.
+    pub fn is_for_gateway(&self, info: &ProgramInfo, maker: Option<TaskId>) -> bool {
+        let needed = |t: &TaskId| self.get(*t).needed;
+        match maker {
+            Some(task) => {
+                let spec = &info.tasks[task.index()];
+                let relayed = || info.is_relayed(maker) && spec.consumers.iter().any(needed);
+                spec.for_tail || relayed()
+            }
+            None => {
+                let all = (0..self.tasks.len() as u32).map(TaskId);
+                info.is_relayed(None) && { all }.any(|t| info.reads_frame(t) && needed(&t))
+            }
+        }
     }
 
     /// A task.

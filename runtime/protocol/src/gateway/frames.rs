@@ -6,7 +6,10 @@ use crate::{
     FrameId, FrameMeta, Micros, NodeId, ProgramInfo, PullId, TaskId, peer::Peer, retry::Retry,
     store::SlotId, wire::NO_TASK,
 };
-use tessera_plan::dataflow::{Need, ObjectKey};
+use tessera_plan::{
+    dataflow::{Need, ObjectKey},
+    region::Region,
+};
 
 /// A frame that has no record yet.
 #[derive(Debug)]
@@ -58,11 +61,11 @@ pub enum FlightState {
 /// A frame's tensors during the merge.
 #[derive(Debug)]
 pub struct Merge {
-    /// For each input of the tail, the slot of the whole tensor.
+    /// For each input of the tail, the slot of the whole tensor; then, for each box that the gateway passes on, a slot.
     pub slots: Vec<SlotId>,
-    /// The state of each need of the tail.
+    /// The state of each box that the gateway fetches, by [`gateway_need`](tessera_plan::dataflow::TaskGraph::gateway_need).
     pub needs: Vec<NeedState>,
-    /// Number of needs not merged yet.
+    /// Number of the tail's needs not merged yet.
     pub missing: usize,
     /// Holders of the outputs of tasks ([`NO_TASK`]: the holder of the frame).
     pub holders: BTreeMap<TaskId, HeldResult>,
@@ -120,30 +123,44 @@ impl Merge {
         };
         Self {
             slots,
-            needs: vec![NeedState::Wanted; info.tail_needs.len()],
+            needs: vec![NeedState::Wanted; info.gateway_needs()],
             missing: info.tail_needs.len(),
             holders: BTreeMap::from([(NO_TASK, held)]),
             lost: BTreeMap::new(),
         }
     }
 
-    /// True when all outputs of a task that the tail needs are merged.
+    /// True when all that the gateway fetches of a task's outputs ([`NO_TASK`]: of the frame) is merged.
     pub fn has(&self, info: &ProgramInfo, task: TaskId) -> bool {
-        let range = info.tail_needs_of(task);
-        self.needs[range].iter().all(|n| *n == NeedState::Merged)
+        let mut needs = info.gateway_needs_of(maker(task));
+        needs.all(|k| self.needs[k] == NeedState::Merged)
+    }
+
+    /// The slot that holds a box of an object, for nodes that fetch it from the gateway; and the box of that slot.
+    pub fn find(
+        &self,
+        info: &ProgramInfo,
+        key: ObjectKey,
+        region: Region,
+    ) -> Option<(SlotId, Region)> {
+        let need = Need {
+            input: 0,
+            key,
+            region,
+        };
+        let relay = info.relay_of(&need)?;
+        let merged = self.needs.get(info.tail_needs.len() + relay) == Some(&NeedState::Merged);
+        let slot = *self.slots.get(info.tail_inputs.len() + relay)?;
+        merged.then(|| (slot, info.relayed[relay].region))
     }
 
     /// Number of pulls from nodes that are only known to make what is pulled.
     pub fn early_pulls(&self, info: &ProgramInfo) -> usize {
-        let early = |(piece, need): &(&NeedState, &Need)| {
-            let held = self.holders.get(&maker_number(need.key));
+        let early = |(k, piece): &(usize, &NeedState)| {
+            let held = self.holders.get(&maker_number(info.gateway_need(*k).key));
             matches!(piece, NeedState::Pulling(_)) && held.is_some_and(|h| h.early)
         };
-        self.needs
-            .iter()
-            .zip(&info.tail_needs)
-            .filter(early)
-            .count()
+        self.needs.iter().enumerate().filter(early).count()
     }
 
     /// The first need that can be pulled now, and its holder: of finished tasks, or of tasks that are being made.
@@ -156,9 +173,8 @@ impl Merge {
         if self.missing == 0 {
             return None;
         }
-        let needs = self.needs.iter().zip(&info.tail_needs).enumerate();
-        for (k, (piece, need)) in needs {
-            let task = maker_number(need.key);
+        for (k, piece) in self.needs.iter().enumerate() {
+            let task = maker_number(info.gateway_need(k).key);
             if *piece != NeedState::Wanted
                 || self
                     .lost
@@ -178,6 +194,11 @@ impl Merge {
 /// The key of an object's maker in [`Merge::holders`].
 pub fn maker_number(key: ObjectKey) -> TaskId {
     key.task().unwrap_or(NO_TASK)
+}
+
+/// The maker that a key of [`Merge::holders`] stands for; `None` for the frame.
+pub fn maker(task: TaskId) -> Option<TaskId> {
+    (task != NO_TASK).then_some(task)
 }
 
 impl FramesInFlight {

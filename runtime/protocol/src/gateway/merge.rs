@@ -3,7 +3,8 @@
 use super::{
     Gateway, TailPull,
     frames::{
-        Announced, FlightState, HeldResult, Merge, MissingResult, NeedState, Stall, maker_number,
+        Announced, FlightState, HeldResult, Merge, MissingResult, NeedState, Stall, maker,
+        maker_number,
     },
     send::{Action, Outgoing},
 };
@@ -14,7 +15,7 @@ use crate::{
     retry::Retry,
     stats::count_fetched,
     store::{SlotId, Store},
-    wire::{Envelope, Reject, Results},
+    wire::{Envelope, NO_TASK, Reject, Results},
 };
 use tessera_plan::dataflow::Need;
 
@@ -77,12 +78,17 @@ impl Gateway {
         }
     }
 
-    /// Slots for all of the tail's inputs, or `None`.
+    /// Slots for all of the tail's inputs, and for what the gateway passes on, or `None`.
     fn tensors(&mut self, store: &mut impl Store) -> Option<Vec<SlotId>> {
-        let mut slots = Vec::with_capacity(self.info.tail_inputs.len());
-        for &t in &self.info.tail_inputs {
-            let tensor = self.info.tensors[usize::from(t)];
-            match store.alloc(tensor.bytes(tensor.region)) {
+        let tail = self.info.tail_inputs.iter().map(|t| {
+            let tensor = self.info.tensors[usize::from(*t)];
+            tensor.bytes(tensor.region)
+        });
+        let relayed = self.info.relayed.iter().map(|n| self.info.need_bytes(n));
+        let sizes: Vec<usize> = tail.chain(relayed).collect();
+        let mut slots = Vec::with_capacity(sizes.len());
+        for bytes in sizes {
+            match store.alloc(bytes) {
                 Some(slot) => slots.push(slot),
                 None => {
                     slots.into_iter().for_each(|s| store.free(s));
@@ -128,7 +134,10 @@ impl Gateway {
             return Ok(());
         };
         // A message is taken as a whole, or not at all.
-        let is_read = |task| !self.info.tail_needs_of(task).is_empty();
+        let is_read = |task| {
+            let mut needs = self.info.gateway_needs_of(maker(task));
+            needs.next().is_some() && (task != NO_TASK || self.info.is_relayed(None))
+        };
         if !results.tasks.iter().all(|r| is_read(r.task.get())) {
             return Err(Reject::Id);
         }
@@ -136,8 +145,12 @@ impl Gateway {
         if let FlightState::Open(merge) = &mut flight.state {
             for r in results.tasks {
                 let (task, generation) = (r.task.get(), r.generation.get());
+                if task == NO_TASK {
+                    // The source asks whether the frame is here; who holds it is known.
+                    continue;
+                }
                 let early = r.early != 0;
-                let range = self.info.tail_needs_of(task);
+                let range = self.info.gateway_needs_of(Some(task));
                 let mut peer = Peer::from(&results.nodes[usize::from(r.holder)]);
                 // Owners do not know their own address, and know other nodes' addresses less well than this node.
                 if let Some(n) = self.nodes.get(peer.id)
@@ -226,12 +239,21 @@ impl Gateway {
                 } else {
                     break;
                 };
-                let need: &Need = &self.info.tail_needs[k];
-                let tensor = self.info.tail_inputs[usize::from(need.input)];
-                let place = Destination {
-                    slot: merge.slots[usize::from(need.input)],
-                    region: self.info.tensors[usize::from(tensor)].region,
-                    element: self.info.tensors[usize::from(tensor)].element,
+                let need: &Need = self.info.gateway_need(k);
+                let place = match k.checked_sub(self.info.tail_needs.len()) {
+                    None => {
+                        let tensor = self.info.tail_inputs[usize::from(need.input)];
+                        Destination {
+                            slot: merge.slots[usize::from(need.input)],
+                            region: self.info.tensors[usize::from(tensor)].region,
+                            element: self.info.tensors[usize::from(tensor)].element,
+                        }
+                    }
+                    Some(relay) => Destination {
+                        slot: merge.slots[self.info.tail_inputs.len() + relay],
+                        region: need.region,
+                        element: self.info.element(need.key).unwrap_or_default(),
+                    },
                 };
                 let object = ObjectId {
                     frame: id,
@@ -257,7 +279,7 @@ impl Gateway {
         let FlightState::Open(merge) = &mut flight.state else {
             return;
         };
-        let task = maker_number(self.info.tail_needs[tag.need].key);
+        let task = maker_number(self.info.gateway_need(tag.need).key);
         let held = merge.holders.get(&task).copied();
         if how.is_ok() {
             if held.is_some_and(|h| h.early) {
@@ -274,23 +296,23 @@ impl Gateway {
         if held.early {
             // The owner never said that it was there.
             merge.holders.remove(&task);
-            for piece in &mut merge.needs[self.info.tail_needs_of(task)] {
-                match *piece {
+            for k in self.info.gateway_needs_of(Some(task)) {
+                match merge.needs[k] {
                     NeedState::Pulling(pull) => self.receiver.cancel(pull),
                     NeedState::Fetched => {}
                     _ => continue,
                 }
-                *piece = NeedState::Wanted;
+                merge.needs[k] = NeedState::Wanted;
             }
             return;
         }
         self.stats.parts_lost += 1;
         if task != crate::wire::NO_TASK {
             merge.holders.remove(&task);
-            for piece in &mut merge.needs[self.info.tail_needs_of(task)] {
-                if let NeedState::Pulling(pull) = *piece {
+            for k in self.info.gateway_needs_of(Some(task)) {
+                if let NeedState::Pulling(pull) = merge.needs[k] {
                     self.receiver.cancel(pull);
-                    *piece = NeedState::Wanted;
+                    merge.needs[k] = NeedState::Wanted;
                 }
             }
             self.enqueue(Outgoing::Lost { frame: tag.frame });
@@ -312,11 +334,21 @@ impl Gateway {
             return;
         };
         merge.needs[part.need] = NeedState::Merged;
-        merge.missing -= 1;
         flight.progress_us = now_us;
-        self.stats.parts_merged += 1;
-        let need = &self.info.tail_needs[part.need];
+        let need = self.info.gateway_need(part.need);
         count_fetched(&mut self.stats.fetched_bytes, &self.info, need);
+        if part.need < self.info.tail_needs.len() {
+            merge.missing -= 1;
+            self.stats.parts_merged += 1;
+        }
+        let task = maker_number(need.key);
+        if self.info.is_relayed(need.key.task()) && merge.has(&self.info, task) {
+            // Tasks wait for that. Should the message get lost, the owner asks again.
+            self.enqueue(Outgoing::ResultsAck {
+                frame: part.frame,
+                tasks: vec![task],
+            });
+        }
         self.run_if_whole(part.frame);
     }
 
@@ -332,8 +364,15 @@ impl Gateway {
             return;
         }
         let slots = std::mem::take(&mut merge.slots);
+        // Nobody needs what only tasks would still read.
+        for piece in &merge.needs {
+            if let NeedState::Pulling(pull) = *piece {
+                self.receiver.cancel(pull);
+            }
+        }
+        let inputs = slots[..self.info.tail_inputs.len()].to_vec();
         self.actions
-            .push_back(Action::Run(id, flight.announced, slots.clone()));
+            .push_back(Action::Run(id, flight.announced, inputs));
         flight.state = FlightState::Tail(slots);
     }
 

@@ -15,6 +15,7 @@
 //! | `known_nodes` | nodes that have registered, and which of their frames have ended |
 //! | `victim_ring` | nodes that have work; thieves are sent to them in turn |
 //! | `frames`, `merge` | frames in flight, and how their tensors are put together |
+//! | `serving` | boxes that edges fetch from the gateway, with work sharing |
 //! | `receive`, `send` | datagrams in, and the queue of datagrams out |
 //!
 //! The gateway knows nodes and frames from their latest heartbeats alone, so a restarted gateway
@@ -32,6 +33,7 @@ mod merge;
 mod receive;
 mod registration;
 mod send;
+mod serving;
 mod victim_ring;
 
 use std::{
@@ -48,8 +50,14 @@ use self::{
 };
 use super::{
     Drained, FrameId, GATEWAY, GatewayConfig, GatewayInput, GatewayOutput, Loss, Micros, Notice,
-    ProgramInfo, notice::Notices, peer::Sender, pull::Receiver, retry::Retry, stats::GatewayStats,
-    wire::plan_prefix,
+    ProgramInfo,
+    chunk_server::ChunkServer,
+    notice::Notices,
+    peer::Sender,
+    pull::Receiver,
+    retry::Retry,
+    stats::GatewayStats,
+    wire::{MessageKind, plan_prefix},
 };
 use crate::store::Store;
 
@@ -66,6 +74,8 @@ pub struct Gateway {
     ring: VictimRing,
     frames: FramesInFlight,
     receiver: Receiver<TailPull>,
+    /// With work sharing, what edges fetch from here.
+    serve: ChunkServer,
     /// The outgoing queue.
     outgoing: VecDeque<Outgoing>,
     /// Before this time no node can have been silent for too long.
@@ -81,7 +91,7 @@ pub struct Gateway {
     out: Vec<u8>,
 }
 
-/// The need of a frame's tail that a pull serves.
+/// The box of a frame that a pull fetches: for the tail, or to pass it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TailPull {
     frame: FrameId,
@@ -109,6 +119,7 @@ impl Gateway {
         };
         Self {
             receiver: Receiver::new(config.transfer),
+            serve: ChunkServer::default(),
             config,
             info,
             me,
@@ -184,6 +195,11 @@ impl Gateway {
             if let Some((to, kind)) = self.receiver.poll(now_us, self.me, transfer, out) {
                 self.stats.traffic.sent.add(kind, self.out.len());
                 return GatewayStep::Send(to.addr);
+            }
+            if let Some(to) = self.serve_next(store) {
+                let bytes = self.out.len();
+                self.stats.traffic.sent.add(MessageKind::Data, bytes);
+                return GatewayStep::Send(to);
             }
             // Polling may have ended pulls; each turn of this loop ends some or is the last.
             if !self.receiver.has_ended() && !self.dirty {

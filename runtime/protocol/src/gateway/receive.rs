@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Gateway, frames::Announced, send::Outgoing};
+use super::{Gateway, frames::Announced, send::Outgoing, sender};
 use crate::{
     DropReason, FrameId, Loss, Micros, NodeId, Notice,
     store::Store,
@@ -25,7 +25,7 @@ impl Gateway {
             if envelope.to_incarnation != Some(self.me.incarnation) {
                 return Err(Reject::OtherIncarnation);
             }
-            self.on_message(now_us, &envelope, &message, store)?;
+            self.on_message(now_us, addr, &envelope, &message, store)?;
         }
         self.stats.traffic.received.add(kind, bytes.len());
         Ok(())
@@ -34,6 +34,7 @@ impl Gateway {
     fn on_message(
         &mut self,
         now_us: Micros,
+        addr: SocketAddr,
         envelope: &Envelope,
         message: &Message<'_>,
         store: &mut impl Store,
@@ -50,6 +51,10 @@ impl Gateway {
         match message {
             Message::StealGateway { seq } => self.on_steal_gateway(now_us, id, *seq),
             Message::Results(r) => self.on_results(now_us, envelope, r),
+            Message::Pull(r) | Message::Grant(r) | Message::Nack(r) if self.info.is_shared() => {
+                self.on_request(sender(envelope, addr), r, store);
+                Ok(())
+            }
             Message::Data(data) => {
                 let before = self.stats.transfer.chunks_received;
                 let transfer = &mut self.stats.transfer;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::store::SlotId;
 use crate::{
-    DropReason, FrameId, GatewayOutput, Incarnation, Micros, NodeId, TaskId,
+    DropReason, FrameId, GatewayOutput, Incarnation, Micros, NodeId, PullId, TaskId,
     peer::Peer,
     wire::{
         ClusterState, FrameStatus, FrameStatusEntry, LostResult, LostResults, Message, MessageKind,
@@ -39,6 +39,8 @@ pub(super) enum Outgoing {
     ResultsAck { frame: FrameId, tasks: Vec<TaskId> },
     /// To an owner: outputs that the gateway could not get.
     Lost { frame: FrameId },
+    /// To a node: what it asked for is not here.
+    Absent { to: Peer, pull: PullId },
     /// To a node: the run is over.
     Stop { to: NodeId },
 }
@@ -164,6 +166,9 @@ impl Gateway {
             }
             Outgoing::ResultsAck { frame, tasks } => self.write_results_ack(frame, &tasks),
             Outgoing::Lost { frame } => self.write_lost(frame),
+            Outgoing::Absent { to, pull } => {
+                self.encode(&Message::Absent { pull }, to.addr, to.incarnation)
+            }
             Outgoing::Stop { to } => self.write_to(&Message::Stop, to),
         }
     }

@@ -18,7 +18,8 @@ pub struct Results<'a> {
     pub number: FrameNumber,
     /// Nodes that hold the tasks' outputs.
     pub nodes: &'a [PeerAddress],
-    /// Finished tasks, each with an index into `nodes`.
+    /// Finished tasks, each with an index into `nodes`. With work sharing, [`NO_TASK`] asks whether the gateway has the
+    /// frame.
     pub tasks: &'a [ResultEntry],
 }
 
@@ -64,9 +65,8 @@ impl<'a> Results<'a> {
         let nodes: &[PeerAddress] = r.list(raw.nodes.into(), Self::NODES_MAX)?;
         let tasks: &[ResultEntry] = r.list(raw.tasks.into(), Self::TASKS_MAX)?;
         r.end()?;
-        let exists = |t: &ResultEntry| {
-            t.task.get().index() < info.tasks.len() && usize::from(t.holder) < nodes.len()
-        };
+        let exists =
+            |t: &ResultEntry| exists(t.task.get(), info) && usize::from(t.holder) < nodes.len();
         if !tasks.iter().all(exists) {
             return Err(Reject::Id);
         }
@@ -93,10 +93,7 @@ impl<'a> ResultsAck<'a> {
         let raw = r.piece::<RawResults>()?;
         let tasks: &[ResultNote] = r.list(raw.tasks.into(), Results::TASKS_MAX)?;
         r.end()?;
-        if !tasks
-            .iter()
-            .all(|t| t.task.get().index() < info.tasks.len())
-        {
+        if !tasks.iter().all(|t| exists(t.task.get(), info)) {
             return Err(Reject::Id);
         }
         Ok(Self {
@@ -119,8 +116,7 @@ impl<'a> LostResults<'a> {
         let raw = r.piece::<RawResults>()?;
         let tasks: &[LostResult] = r.list(raw.tasks.into(), Self::TASKS_MAX)?;
         r.end()?;
-        let exists = |t: TaskId| t == NO_TASK || t.index() < info.tasks.len();
-        if !tasks.iter().all(|t| exists(t.task.get())) {
+        if !tasks.iter().all(|t| exists(t.task.get(), info)) {
             return Err(Reject::Id);
         }
         Ok(Self {
@@ -133,6 +129,11 @@ impl<'a> LostResults<'a> {
         w.piece(&RawResults::new(self.number, 0, self.tasks.len()));
         w.list(self.tasks, Self::TASKS_MAX);
     }
+}
+
+/// True for a task of the program, and for [`NO_TASK`], which stands for the frame.
+fn exists(task: TaskId, info: &ProgramInfo) -> bool {
+    task == NO_TASK || task.index() < info.tasks.len()
 }
 
 impl RawResults {

@@ -4,7 +4,8 @@
 //! Where ids are not 1 to `boards`, several edges are one board, or none is.
 //!
 //! A task that is *late* ([`super::late`]) goes to any node that has nothing to do. It may be leased already. Then the new lease takes the place of the old one: both nodes compute, and
-//! the first result counts. Leases that run out make tasks ready again, as with stealing, so homes that are dead or
+//! the first result counts. With work sharing, only tasks that are overdue or whose board is missing are late: the gateway's
+//! shares stay as they are. Leases that run out make tasks ready again, as with stealing, so homes that are dead or
 //! slow never stop a frame.
 
 use tessera_plan::placement::board;
@@ -59,7 +60,8 @@ pub fn next_own(s: &Situation<'_>) -> Option<Choice> {
 /// The first task of a board whose inputs are still being made: the board can fetch each as soon as it is made.
 /// Room for a task that can be computed is left, and for one whose inputs are fetched meanwhile.
 fn early(s: &Situation<'_>, f: &OwnFrame, home: u16) -> Option<TaskId> {
-    if s.info.tasks.len() > EARLY_TASKS_MAX {
+    // With work sharing, what a task reads must be at the gateway first.
+    if s.info.tasks.len() > EARLY_TASKS_MAX || s.info.is_shared() {
         return None;
     }
     if home == 0 && s.jobs + 2 + usize::from(s.active == 0) > s.config.jobs_max {

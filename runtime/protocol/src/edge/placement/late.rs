@@ -223,7 +223,7 @@ impl<'a> Lateness<'a> {
         let Some(idle_us) = s.paces.expected_us(s.info, task, idle) else {
             return overdue_at.max(unknown_us);
         };
-        if !course.measured {
+        if !course.measured || s.info.is_shared() {
             return overdue_at.max(unknown_us);
         }
         // The task in work ends sooner where it is than anywhere else, unless it is overdue.

@@ -110,7 +110,7 @@ impl Policy {
     pub fn next_own(self, s: &Situation<'_>) -> Option<Choice> {
         match self.0 {
             Placement::Steal => steal::next_own(s),
-            Placement::Home => home::next_own(s),
+            Placement::Home | Placement::Share => home::next_own(s),
         }
     }
 
@@ -118,7 +118,7 @@ impl Policy {
     pub fn backup(self, s: &Situation<'_>) -> Backup {
         match self.0 {
             Placement::Steal => steal::backup(s),
-            Placement::Home => home::backup(s),
+            Placement::Home | Placement::Share => home::backup(s),
         }
     }
 
@@ -133,7 +133,7 @@ impl Policy {
         match self.0 {
             Placement::Steal => steal::for_thief(s, thief, fits),
             // Boards are asked for nothing: they wait for what is given.
-            Placement::Home => None,
+            Placement::Home | Placement::Share => None,
         }
     }
 
@@ -141,20 +141,25 @@ impl Policy {
     pub fn for_home(self, s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
         match self.0 {
             Placement::Steal => Grant::No,
-            Placement::Home => home::for_home(s, fits),
+            Placement::Home | Placement::Share => home::for_home(s, fits),
         }
+    }
+
+    /// True when boards keep what they fetched for their other tasks of a frame.
+    pub fn keeps_boxes(self) -> bool {
+        self.0 == Placement::Home
     }
 
     /// True when boards wait for tasks that sources give, rather than ask for each.
     pub fn waits(self) -> bool {
-        self.0 == Placement::Home
+        self.0.has_homes()
     }
 
     /// True when this node has a task that another node may have.
     pub fn offers_work(self, s: &Situation<'_>) -> bool {
         match self.0 {
             Placement::Steal => steal::offers_work(s),
-            Placement::Home => home::offers_work(s),
+            Placement::Home | Placement::Share => home::offers_work(s),
         }
     }
 
@@ -162,7 +167,7 @@ impl Policy {
     pub fn wants_work(self, s: &Situation<'_>) -> bool {
         match self.0 {
             Placement::Steal => steal::wants_work(s),
-            Placement::Home => home::wants_work(s),
+            Placement::Home | Placement::Share => home::wants_work(s),
         }
     }
 
@@ -170,7 +175,7 @@ impl Policy {
     pub fn keeps_victim(self, info: &ProgramInfo) -> bool {
         match self.0 {
             Placement::Steal => steal::keeps_victim(info),
-            Placement::Home => false,
+            Placement::Home | Placement::Share => false,
         }
     }
 }
