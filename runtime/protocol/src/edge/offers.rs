@@ -113,12 +113,13 @@ impl Edge {
         let after = |n: u32| RequestId(first.0.saturating_add(n));
         // Leases under way have the first numbers, and take room.
         let next = before.map_or(first, |w| w.next);
-        let end = before.map_or_else(|| after(want.room.into()), |w| w.end);
+        let set_aside = before.map_or_else(|| after(want.room.into()), |w| w.set_aside);
         let free = u32::from(want.room).saturating_sub(under_way);
         known.want = Some(StandingWant {
             request: first,
             next,
-            end: end.min(RequestId(next.0.saturating_add(free))),
+            set_aside,
+            end: set_aside.min(RequestId(next.0.saturating_add(free))),
             idle: want.idle && under_way == 0,
         });
         self.dirty = true;
@@ -187,7 +188,7 @@ impl Edge {
         if let Some(known) = self.peers.get_mut(board.who())
             && let Some(want) = &mut known.want
         {
-            want.end = want.next;
+            (want.set_aside, want.end) = (want.next, want.next);
             known.full |= full;
         }
     }

@@ -34,7 +34,9 @@ pub struct StandingWant {
     pub request: RequestId,
     /// Number of the next lease.
     pub next: RequestId,
-    /// First number that the board has not set aside.
+    /// First number that the board has not set aside, unless it has declined a task since.
+    pub set_aside: RequestId,
+    /// First number that no lease may have now: leases that may still be under way take room.
     pub end: RequestId,
     /// True when the board had no task at all.
     pub idle: bool,

@@ -322,6 +322,8 @@ pub struct Stall {
     pub after_us: u64,
     /// Number of tasks whose outputs the tail reads: when all are finished, only the gateway has work left.
     pub for_tail: usize,
+    /// True with work sharing: a frame that waits for slots cannot make progress at its owner.
+    pub shared: bool,
 }
 
 impl Stall {
@@ -329,8 +331,12 @@ impl Stall {
         now_us.saturating_sub(progress_us) > self.after_us
     }
 
-    /// True when a waiting frame stands still at its owner.
+    /// True when a waiting frame stands still at its owner. With work sharing nobody knows before the frame has slots: one
+    /// that stood still with them waits for a while, and is tried again.
     fn of(self, now_us: Micros, f: &FrameInFlight) -> bool {
+        if self.shared {
+            return f.opened > 0 && !self.is_over(now_us, f.progress_us);
+        }
         usize::from(f.finished) < self.for_tail && self.is_over(now_us, f.progress_us)
     }
 }

@@ -26,6 +26,7 @@ impl Gateway {
         let stall = Stall {
             after_us: self.config.stall_us,
             for_tail: self.info.tasks.iter().filter(|t| t.for_tail).count(),
+            shared: self.info.is_shared(),
         };
         // Terminates: every turn opens or ends a waiting frame, or closes one that stands still.
         while let Some((id, still)) = self.frames.next_to_open(now_us, stall) {
@@ -64,6 +65,10 @@ impl Gateway {
             return;
         };
         self.stats.frames_closed += 1;
+        if let Some(flight) = self.frames.get_mut(id).filter(|_| self.info.is_shared()) {
+            // From now on it waits to be tried again.
+            flight.progress_us = now_us;
+        }
         self.cancel(&merge);
         self.free(merge.slots, store);
         self.push(now_us, id);
