@@ -237,12 +237,15 @@ fn nothing_goes_elsewhere_while_nothing_is_wrong() {
     let for_slow: Vec<u16> = [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 5].to_vec();
     for seed in seeds(3) {
         for shared_bits_per_s in [0, 38_400_000] {
-            for sources in [1, 2, 3] {
+            for (sources, placement) in [1, 2, 3]
+                .into_iter()
+                .flat_map(|n| [(n, Placement::Home), (n, Placement::Share)])
+            {
                 let case = Case {
                     sources,
                     frames: 4,
                     shared_bits_per_s,
-                    ..Case::new(Placement::Home, seed)
+                    ..Case::new(placement, seed)
                 };
                 case.undisturbed();
             }
@@ -263,8 +266,8 @@ impl Case {
         let end = self.run(None);
         let frames = self.sources as u64 * u64::from(self.frames);
         let name = format!(
-            "seed {}, {} sources, {:?}, {} bit/s",
-            self.seed, self.sources, self.slowness, self.shared_bits_per_s
+            "{:?}, seed {}, {} sources, {:?}, {} bit/s",
+            self.placement, self.seed, self.sources, self.slowness, self.shared_bits_per_s
         );
         assert_eq!((end.whole as u64, end.late), (frames, 0), "{name}");
         assert_eq!(end.done_twice(), 0, "{name}");

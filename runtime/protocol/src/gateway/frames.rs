@@ -1,6 +1,6 @@
 //! Frames in flight, from the first heartbeat that lists them to the record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     FrameId, FrameMeta, Micros, NodeId, ProgramInfo, PullId, TaskId, peer::Peer, retry::Retry,
@@ -268,12 +268,28 @@ impl FramesInFlight {
         let waiting = self
             .iter()
             .filter(|(_, f)| matches!(f.state, FlightState::Waiting));
+        let resting = self.resting(now_us, stall);
+        let still = |id: FrameId, f: &FrameInFlight| {
+            if stall.shared {
+                resting.contains(&id.source)
+            } else {
+                stall.of(now_us, f)
+            }
+        };
         let order = |id: FrameId, f: &FrameInFlight| {
             let of_source = rooms.get(&id.source).copied().unwrap_or(0);
-            (stall.of(now_us, f), of_source, f.turn)
+            (still(id, f), of_source, f.turn)
         };
         let next = waiting.min_by_key(|(id, f)| order(*id, f));
-        next.map(|(id, f)| (id, stall.of(now_us, f)))
+        next.map(|(id, f)| (id, still(id, f)))
+    }
+
+    /// Sources of frames that stood still with slots, and wait to be tried again.
+    fn resting(&self, now_us: Micros, stall: Stall) -> BTreeSet<NodeId> {
+        let waits = |f: &FrameInFlight| matches!(f.state, FlightState::Waiting);
+        let rests = |f: &FrameInFlight| waits(f) && stall.shared && stall.rests(now_us, f);
+        let all = self.iter().filter(|(_, f)| rests(f));
+        all.map(|(id, _)| id.source).collect()
     }
 
     /// The frame that gives up its slots: one that stands still, of the source that has the most open frames.
@@ -331,12 +347,16 @@ impl Stall {
         now_us.saturating_sub(progress_us) > self.after_us
     }
 
-    /// True when a waiting frame stands still at its owner. With work sharing nobody knows before the frame has slots: one
-    /// that stood still with them waits for a while, and is tried again.
+    /// True when a frame that stood still with slots is not to be tried again yet, with work sharing: some times as long as it
+    /// stood still. Whether a frame without slots would move, nobody knows there.
+    fn rests(self, now_us: Micros, f: &FrameInFlight) -> bool {
+        let times = if f.opened > 1 { 16 } else { 4 };
+        let rest_us = self.after_us.saturating_mul(times);
+        f.opened > 0 && now_us.saturating_sub(f.progress_us) <= rest_us
+    }
+
+    /// True when a waiting frame stands still at its owner.
     fn of(self, now_us: Micros, f: &FrameInFlight) -> bool {
-        if self.shared {
-            return f.opened > 0 && !self.is_over(now_us, f.progress_us);
-        }
         usize::from(f.finished) < self.for_tail && self.is_over(now_us, f.progress_us)
     }
 }
