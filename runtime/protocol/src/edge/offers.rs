@@ -114,13 +114,17 @@ impl Edge {
         // Leases under way have the first numbers, and take room.
         let next = before.map_or(first, |w| w.next);
         let set_aside = before.map_or_else(|| after(want.room.into()), |w| w.set_aside);
+        // A board that says that it is idle, and is, has room again for what was under way when it said so first.
+        let is_idle = want.idle && under_way == 0;
+        let full = before.filter(|w| !is_idle || w.next < w.end);
+        let end = full.map_or(set_aside, |w| w.end);
         let free = u32::from(want.room).saturating_sub(under_way);
         known.want = Some(StandingWant {
             request: first,
             next,
             set_aside,
-            end: set_aside.min(RequestId(next.0.saturating_add(free))),
-            idle: want.idle && under_way == 0,
+            end: end.min(RequestId(next.0.saturating_add(free))),
+            idle: is_idle,
         });
         self.dirty = true;
         self.enqueue(Outgoing::NoWork {
