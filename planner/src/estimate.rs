@@ -162,6 +162,7 @@ pub fn seconds(
                 Placed::new(tasks, &o.boards, gateway, &of_boards, homes.to_vec())
             }
         },
+        Placement::Share => cost::share(tasks, &o.boards, gateway, &of_boards),
         Placement::Steal => Placed {
             homes: vec![0; tasks.tasks.len()],
             schedule: cost::schedule(tasks, &o.boards, gateway, &of_boards),

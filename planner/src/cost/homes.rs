@@ -126,6 +126,30 @@ pub fn place_well(
     improved(&trials, best, schedules)
 }
 
+/// The homes of work sharing: of every stage, each board has an equal number of neighbouring tiles. Where tiles are cut by
+/// speed, one for each board, the faster board has the larger one.
+///
+/// # Panics
+/// When a board has fewer times than there are tasks.
+pub fn share(
+    graph: &TaskGraph,
+    boards: &[Board],
+    gateway: &Board,
+    times: &[&[TaskTime]],
+) -> Placed {
+    let by_speed = by_speed(times);
+    let mut homes: Vec<usize> = Vec::with_capacity(graph.tasks.len());
+    for stage in graph.tasks.chunk_by(|a, b| a.stage == b.stage) {
+        let n = stage.len();
+        homes.extend((0..n).map(|k| by_speed.get(k * boards.len() / n).copied().unwrap_or(0)));
+    }
+    let mut graph = graph.clone();
+    for (task, home) in graph.tasks.iter_mut().zip(&homes) {
+        task.home = u16::try_from(*home).unwrap_or(0);
+    }
+    Placed::new(&graph.shared(), boards, gateway, times, homes)
+}
+
 impl Placed {
     /// The tasks at these homes.
     pub fn new(

@@ -8,7 +8,7 @@ mod tasks;
 
 pub(crate) use self::schedule::ROUNDING;
 pub use self::{
-    homes::{Placed, homes, place, place_below, place_well},
+    homes::{Placed, homes, place, place_below, place_well, share},
     layers::LayerTimes,
     rates::rates,
     schedule::{

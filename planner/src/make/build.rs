@@ -18,6 +18,7 @@ use tessera_plan::{
     dataflow::TaskGraph,
     graph::{Graph, TensorIx},
     limits::SOURCE_FRAMES,
+    placement::Placement,
     plan::{
         Board, Border, Dataflow, ElementType, Plan, SCHEMA_VERSION, Split, Tail, TargetPlan, Tensor,
     },
@@ -89,6 +90,9 @@ pub(super) fn build(
     for ((tile, task), home) in tiles.zip(&mut tasks.tasks).zip(&expected.homes) {
         tile.home = u16::try_from(*home).unwrap_or(0);
         task.home = tile.home;
+    }
+    if o.placement == Placement::Share {
+        tasks = tasks.shared();
     }
     let first = target.get(o.target().name());
     let estimates = estimate::estimate(graph, &dataflow, &tasks, first, &expected, o);

@@ -84,8 +84,13 @@ fn placement(plan: &Plan) -> String {
     }
     let of_board = |b: usize| homes().filter(|h| usize::from(*h) == b).count().to_string();
     let counts: Vec<String> = (0..d.boards).map(of_board).collect();
+    let how = if d.placement == Placement::Share {
+        "work sharing through the gateway"
+    } else {
+        "home boards"
+    };
     format!(
-        "home boards; tasks of the source and of the others: {}",
+        "{how}; tasks of the source and of the others: {}",
         counts.join(" ")
     )
 }

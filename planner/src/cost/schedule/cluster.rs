@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tessera_plan::dataflow::TaskGraph;
+use tessera_plan::dataflow::{TaskGraph, TaskId};
 
 use super::{
     Run, Schedule,
@@ -27,7 +27,7 @@ const HOPS_FROM_WORK: f64 = 3.0;
 const HOPS_TO_INPUT: f64 = 3.0;
 /// Messages from the end of a task on the source to the first byte of the result at the gateway: the source
 /// says where the result lies, the gateway asks for the result, the result comes.
-const HOPS_TO_RESULT: f64 = 3.0;
+pub(super) const HOPS_TO_RESULT: f64 = 3.0;
 /// Messages from the end of a task to the last rows of its result at the gateway, where the gateway has asked for them before.
 const HOPS_TO_LAST_ROWS: f64 = 1.0;
 /// Messages from the end of a task on the source until the gateway hears of it: without that no result counts.
@@ -78,6 +78,8 @@ pub(super) struct Node {
 pub(super) enum Transfer {
     Inputs { task: usize, bytes: u64, rows: Rows },
     Result,
+    /// What the gateway passes on of a task's outputs, or of the frame, which `board` holds.
+    Relay { maker: Option<usize>, board: usize },
 }
 
 pub(super) struct Cluster<'a> {
@@ -128,7 +130,9 @@ impl<'a> Cluster<'a> {
     ) -> Self {
         let tasks = &graph.tasks;
         let early = match &placement {
-            Placement::Home(_) if tasks.len() <= EARLY_TASKS_MAX => Early::new(graph, boards.len()),
+            Placement::Home(_) if tasks.len() <= EARLY_TASKS_MAX && !graph.is_shared() => {
+                Early::new(graph, boards.len())
+            }
             _ => Early::default(),
         };
         let left = match &placement {
@@ -151,13 +155,16 @@ impl<'a> Cluster<'a> {
             hop_s: slower(b.link, boards[SOURCE].link).delay_s,
             handled_bytes: 0.0,
         };
+        let missing = missing(graph);
+        let mut objects = Objects::new(reads);
+        objects.gateway = graph.is_shared().then_some(boards.len());
         Self {
             graph,
             boards,
             gateway,
             times,
             placement,
-            objects: Objects::new(reads),
+            objects,
             early,
             left,
             nodes: boards.iter().map(node).collect(),
@@ -167,10 +174,8 @@ impl<'a> Cluster<'a> {
             ends: vec![false; tasks.len()],
             rest: BTreeMap::new(),
             held: vec![0; tasks.len()],
-            missing: tasks.iter().map(|t| t.producers.len()).collect(),
-            ready: (0..tasks.len())
-                .filter(|k| tasks[*k].producers.is_empty())
-                .collect(),
+            ready: (0..tasks.len()).filter(|k| missing[*k] == 0).collect(),
+            missing,
             keeps_victim: tasks.last().is_some_and(|t| t.stage > 0),
             now_s: 0.0,
             events: Events::default(),
@@ -189,6 +194,7 @@ impl<'a> Cluster<'a> {
         if self.left.is_above(0.0, 0.0) {
             return None;
         }
+        self.relay_frame();
         self.work_appeared();
         loop {
             if self.left.is_above(self.now_s, self.channel.busy_s) {
@@ -235,6 +241,8 @@ impl<'a> Cluster<'a> {
             Event::Computed { task } => self.computed(task),
             Event::Known { task } => self.known(task),
             Event::Rows { task, producer } => self.rows(task, producer),
+            Event::Relay { maker } => self.relay(maker),
+            Event::Relayed { maker } => self.relayed(maker),
             Event::Result { task, part } => self.send_result(task, part),
         }
     }
@@ -255,6 +263,9 @@ impl<'a> Cluster<'a> {
                 }
             }
             Transfer::Result => self.result.seconds = self.result.seconds.max(self.now_s),
+            Transfer::Relay { maker, board } => {
+                self.foresee(self.nodes[board].hop_s, Event::Relayed { maker });
+            }
         }
     }
 
@@ -283,8 +294,12 @@ impl<'a> Cluster<'a> {
                 break;
             };
             self.give(task, SOURCE);
-            let remote = self.objects.split(task, SOURCE).halo > 0;
-            let hops = if remote { HOPS_TO_INPUT - 1.0 } else { 0.0 };
+            let remote = self.objects.split(task, SOURCE);
+            let hops = if remote.frame + remote.halo > 0 {
+                HOPS_TO_INPUT - 1.0
+            } else {
+                0.0
+            };
             self.foresee(hops * self.nodes[SOURCE].hop_s, Event::Inputs { task });
         }
         if self.at_home() {
@@ -354,7 +369,11 @@ impl<'a> Cluster<'a> {
     }
 
     fn has_room(&self, board: usize) -> bool {
-        let ahead = if self.at_home() { AHEAD_HOME } else { AHEAD };
+        let ahead = if self.at_home() && !self.graph.is_shared() {
+            AHEAD_HOME
+        } else {
+            AHEAD
+        };
         self.nodes[board].jobs < self.boards[board].cores.max(1) + ahead
     }
 
@@ -415,7 +434,8 @@ impl<'a> Cluster<'a> {
         self.inputs[task].unmade = unmade.count();
         self.asked[task] = true;
         self.nodes[board].coming.insert((turn, task));
-        let fetch = self.objects.fetch(task, board, self.at_home());
+        let shares = self.at_home() && !self.graph.is_shared();
+        let fetch = self.objects.fetch(task, board, shares);
         self.transfer(task, board, fetch);
         let graph = self.graph;
         for producer in graph.tasks[task].producers.iter().map(|p| p.index()) {
@@ -556,8 +576,20 @@ impl<'a> Cluster<'a> {
         if let (Placement::Home(_), Some((board, _))) = (&self.placement, self.given[task]) {
             self.nodes[board].jobs -= 1;
         }
-        for &k in &self.graph.tasks[task].consumers {
-            let k = k.index();
+        if self.is_relayed(Some(task)) {
+            let hop_s = self.nodes[SOURCE].hop_s;
+            let maker = Some(task);
+            self.foresee(HOPS_TO_RESULT * hop_s, Event::Relay { maker });
+            self.work_appeared();
+            return;
+        }
+        let graph = self.graph;
+        self.is_there(graph.tasks[task].consumers.iter().map(|k| k.index()));
+    }
+
+    /// Notes that an input of these tasks is where they can have it.
+    pub(super) fn is_there(&mut self, readers: impl Iterator<Item = usize>) {
+        for k in readers {
             self.missing[k] -= 1;
             if self.missing[k] == 0 && self.given[k].is_none() {
                 if let Placement::Home(homes) = &self.placement {
@@ -569,6 +601,14 @@ impl<'a> Cluster<'a> {
         }
         self.work_appeared();
     }
+}
+
+/// For every task the number of its inputs that are not there: what tasks make and, with work sharing, the frame.
+fn missing(graph: &TaskGraph) -> Vec<usize> {
+    let frame = |id: u32| graph.is_shared() && graph.reads_frame(TaskId(id));
+    let each = graph.tasks.iter().zip(0..);
+    each.map(|(t, id)| t.producers.len() + usize::from(frame(id)))
+        .collect()
 }
 
 /// The first link with the lower rate and the longer delay of two links.

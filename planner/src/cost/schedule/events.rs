@@ -19,6 +19,10 @@ pub(super) enum Event {
     Known { task: usize },
     /// Rows of an input of a task that was given early are made: its producer computes on.
     Rows { task: usize, producer: usize },
+    /// What the gateway passes on of a task's outputs, or of the frame, may begin to travel to the gateway.
+    Relay { maker: Option<usize> },
+    /// The source learns that the gateway has that.
+    Relayed { maker: Option<usize> },
     /// Part `part` of a task's result is made, and travels to the gateway.
     Result { task: usize, part: usize },
 }

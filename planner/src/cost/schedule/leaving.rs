@@ -96,7 +96,7 @@ impl Cluster<'_> {
         bytes: u64,
         rows: Rows,
     ) {
-        let link = slower(self.boards[holder].link, self.boards[board].link);
+        let link = slower(self.link(holder), self.boards[board].link);
         let path = Path {
             holder,
             receiver: board,

@@ -16,6 +16,8 @@
 //!   (`streaming`).
 //! - Results travel to the gateway as they are made, in parts (`streaming`). A result counts when the gateway has heard that its task is
 //!   done. What a home board has asked for early also travels while it is made.
+//! - With work sharing (a graph that [is shared](TaskGraph::is_shared)), the gateway fetches the frame and what boards read of
+//!   each other's tiles, and boards fetch both from there (`sharing`).
 //! - The output of a task stays on the board that computed the task. Boards do not reuse fetched copies.
 
 mod channel;
@@ -26,6 +28,7 @@ mod leaving;
 mod limit;
 mod placement;
 mod reads;
+mod sharing;
 mod streaming;
 
 use tessera_plan::dataflow::TaskGraph;

@@ -28,6 +28,8 @@ pub(super) struct Objects<'a> {
     pub place: Vec<Option<usize>>,
     /// Boxes of objects that a board has fetched for tasks at home there: other such tasks do not fetch them again.
     fetched: BTreeMap<(usize, ObjectKey), Vec<Region>>,
+    /// With work sharing, the gateway's number among the holders.
+    pub gateway: Option<usize>,
 }
 
 /// Bytes that a board fetches for a task.
@@ -59,6 +61,7 @@ impl<'a> Objects<'a> {
             reads,
             place: vec![None; reads.tasks()],
             fetched: BTreeMap::new(),
+            gateway: None,
         }
     }
 
@@ -66,7 +69,7 @@ impl<'a> Objects<'a> {
     pub fn split(&self, task: usize, board: usize) -> Split {
         let mut split = Split::default();
         for r in self.reads.of(task) {
-            let bytes = if r.holder(&self.place, SOURCE) == Some(board) {
+            let bytes = if self.holder(r, board) == Some(board) {
                 &mut split.here
             } else if r.producer.is_some() {
                 &mut split.halo
@@ -119,6 +122,13 @@ impl<'a> Objects<'a> {
         fetch
     }
 
+    /// Who has what a task of `board` reads: with work sharing the gateway, but for what the board has made itself.
+    fn holder(&self, r: &Read, board: usize) -> Option<usize> {
+        let holder = r.holder(&self.place, SOURCE);
+        let own = r.producer.is_some() && holder == Some(board);
+        self.gateway.filter(|_| r.relayed && !own).or(holder)
+    }
+
     fn fetch_some(
         &mut self,
         task: usize,
@@ -128,7 +138,7 @@ impl<'a> Objects<'a> {
     ) -> Fetch {
         let mut fetch = Fetch::default();
         for r in self.reads.of(task).iter().filter(|r| wanted(r)) {
-            let Some(holder) = r.holder(&self.place, SOURCE).filter(|h| *h != board) else {
+            let Some(holder) = self.holder(r, board).filter(|h| *h != board) else {
                 continue;
             };
             let mut bytes = r.bytes;

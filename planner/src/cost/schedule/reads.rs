@@ -17,6 +17,8 @@ pub(super) struct Read {
     pub rows: Rows,
     /// How it travels while it is made; `None` if it does not.
     pub split: Option<Split>,
+    /// True if the gateway passes it on.
+    pub relayed: bool,
 }
 
 impl Read {
@@ -48,6 +50,7 @@ impl Reads {
                 region: n.region,
                 rows: Rows::new(graph, TaskId(id), usize::from(n.input), n.region.y),
                 split: Split::of(graph, TaskId(id), n),
+                relayed: graph.relay_of(n).is_some(),
             });
             read.collect()
         });
