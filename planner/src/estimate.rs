@@ -163,7 +163,7 @@ pub fn seconds(
             }
         },
         Placement::Share => cost::share(tasks, &o.boards, gateway, &of_boards),
-        Placement::Steal => Placed {
+        Placement::Steal | Placement::StealIdle => Placed {
             homes: vec![0; tasks.tasks.len()],
             schedule: cost::schedule(tasks, &o.boards, gateway, &of_boards),
         },

@@ -89,7 +89,8 @@ mod tests {
             "cargo xtask plan --model a.cfg --wire f16,f32 --frame-format u8 --row-block 3 --kernels winograd4 --edges 1 \
              --rate 38.4Mbit --delay 15ms",
             "cargo xtask plan --model a.cfg --goal fps=1.5 --cameras 6 --exact --cluster cluster.toml",
-            "cargo xtask plan --model a.cfg --placement steal --edges 3",
+            "cargo xtask plan --model a.cfg --placement steal --sources-steal no --edges 3",
+            "cargo xtask plan --model a.cfg --system bodp --edges 3",
             "cargo xtask plan --model a.cfg --wire u8,f16 --calibrate-on pictures --edges 3",
             "cargo xtask plan --model a.cfg --grid 3x3 --cuts 4,8 --border recompute,exchange --edges 3",
             "cargo xtask plan --model a.cfg --edges 3 --from-run plan.toml,edge1.json",
@@ -99,7 +100,7 @@ mod tests {
         // Every flag occurs above.
         let declared = PlanArgs::augment_args(ModelArgs::augment_args(Command::new("plan")));
         let names: BTreeSet<&str> = declared.get_arguments().filter_map(Arg::get_long).collect();
-        let seen = "model weights darknet grid offload cuts split border goal cameras placement exact wire calibrate-on frame-format no-rolling row-block kernels costs \
+        let seen = "model weights darknet grid offload cuts split border goal cameras placement sources-steal system exact wire calibrate-on frame-format no-rolling row-block kernels costs \
             tiles weights-format edges workers gateway-workers team memory target rate delay cluster from-run";
         assert_eq!(names, seen.split_whitespace().collect());
     }

@@ -108,6 +108,31 @@ pub enum PlacementFlag {
     Home,
     /// Idle boards steal
     Steal,
+    /// The gateway takes frames, hands every board an equal share of each stage, and passes on what boards read of each
+    /// other's tiles
+    Share,
+}
+
+/// Systems that the DeepThings paper compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemFlag {
+    /// DeepThings' work stealing
+    Wst,
+    /// Work sharing of fused tiles
+    Wsh,
+    /// MoDNN: every layer in strips, one for each edge
+    Bodp,
+}
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum YesNo {
+    /// It is
+    Yes,
+    /// It is not
+    No,
 }
 
 /// Kernels to choose from.
@@ -267,6 +292,24 @@ pub struct PlanArgs {
         help_heading = "Stages and tiles"
     )]
     pub placement: PlacementFlag,
+    /// Whether boards that bring frames steal too, with stealing: no is what DeepThings' released code does [default: yes]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "YES|NO",
+        help_heading = "Stages and tiles"
+    )]
+    pub sources_steal: Option<YesNo>,
+    /// A system of the DeepThings paper: sets placement, split, border, floats on the wire and --no-rolling; bodp also the
+    /// stages and the grid. Without --offload, 16 layers; without --grid, 5x5. See docs/systems.md
+    #[arg(
+        long,
+        value_enum,
+        value_name = "SYSTEM",
+        help_heading = "Stages and tiles",
+        conflicts_with_all = ["placement", "split", "border", "goal", "row_block", "cuts"]
+    )]
+    pub system: Option<SystemFlag>,
     /// Compute layer by layer on whole maps, as the paper does, instead of rolling rows
     #[arg(long, conflicts_with = "row_block", help_heading = "Kernels")]
     pub no_rolling: bool,

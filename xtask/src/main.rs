@@ -37,6 +37,7 @@ mod run;
 mod simulate;
 mod start;
 mod summary;
+mod systems;
 mod workspace;
 
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tessera_plan::plan::{Border, ElementType, Placement, Plan, Split};
+use tessera_plan::plan::{Border, ElementType, Plan, Split};
 use tessera_planner::{
     kernel::{Family, Storage, winograd::TILES},
     make,
@@ -17,15 +17,15 @@ use crate::{
     boards::{self, Boards},
     command, emit, files,
     flags::{
-        BorderFlag, FrameFlag, KernelsFlag, ModelArgs, PlacementFlag, PlanArgs, PlanCommand,
-        SplitFlag, WeightsFlag, WireFlag,
+        BorderFlag, FrameFlag, KernelsFlag, ModelArgs, PlanArgs, PlanCommand, SplitFlag,
+        WeightsFlag, WireFlag,
     },
     measured,
     model::{self, Source},
     names,
     out::{note, outln},
     progress::Step,
-    ranges, workspace,
+    ranges, systems, workspace,
 };
 
 /// The grids that `--grid` names, and for each whether its columns are ranges of channels.
@@ -126,6 +126,9 @@ pub fn in_floats(args: PlanArgs) -> PlanArgs {
 /// # Errors
 /// When a flag's value is invalid.
 pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOptions> {
+    let typed = args;
+    let boards = boards::of(args)?;
+    let args = &systems::flags(typed, &boards.edges)?;
     let split = match args.split {
         SplitFlag::Balanced => Split::Balanced,
         SplitFlag::Equal => Split::Equal,
@@ -153,15 +156,12 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         edges,
         gateway,
         target,
-    } = boards::of(args)?;
-    let placement = match args.placement {
-        PlacementFlag::Home => Placement::Home,
-        PlacementFlag::Steal => Placement::Steal,
-    };
+    } = boards;
     let resolved = PlanArgs {
         target,
-        ..args.clone()
+        ..typed.clone()
     };
+    let placement = systems::placement(args, &edges)?;
     let (grids, channels) = grids(args.grid.as_deref())?;
     let all = PlanOptions {
         grids,

@@ -123,6 +123,7 @@ fn placement(cx: &Cx) -> TokenStream {
     match cx.scope.plan.dataflow.placement {
         Placement::Home => quote!(#ty::Home),
         Placement::Steal => quote!(#ty::Steal),
+        Placement::StealIdle => quote!(#ty::StealIdle),
         Placement::Share => quote!(#ty::Share),
     }
 }

@@ -14,6 +14,9 @@ pub enum Placement {
     /// and a node without work asks for more. With several stages, a node prefers tasks whose inputs the node
     /// holds.
     Steal,
+    /// The same, but boards with frames of their own do not steal, as in the code that DeepThings' authors released.
+    #[serde(rename = "steal-idle")]
+    StealIdle,
     /// Work sharing, DeepThings' WSH and MoDNN: every task has a home board, and the gateway stands between all boards.
     /// It takes the frame from its source and passes on what boards read of the frame and of each other's tiles.
     Share,
@@ -23,6 +26,11 @@ impl Placement {
     /// True if every task belongs to a board, which waits for it.
     pub const fn has_homes(self) -> bool {
         matches!(self, Self::Home | Self::Share)
+    }
+
+    /// True if boards ask for tasks.
+    pub const fn steals(self) -> bool {
+        matches!(self, Self::Steal | Self::StealIdle)
     }
 }
 

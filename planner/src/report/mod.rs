@@ -72,8 +72,10 @@ fn head(plan: &Plan, graph: &Graph) -> String {
 /// The policy by which boards share tasks; with homes, the number of tasks of every board.
 fn placement(plan: &Plan) -> String {
     let d = &plan.dataflow;
-    if d.placement == Placement::Steal {
-        return "idle boards steal".into();
+    match d.placement {
+        Placement::Steal => return "idle boards steal".into(),
+        Placement::StealIdle => return "idle boards without frames of their own steal".into(),
+        Placement::Home | Placement::Share => {}
     }
     let homes = || d.stages.iter().flat_map(|s| &s.tiles).map(|t| t.home);
     if homes().any(|h| h == ANYWHERE) {

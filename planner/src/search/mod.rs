@@ -231,8 +231,8 @@ impl Found<'_> {
     /// Speeds by which tiles are cut: only homes give a tile to the core that it is cut for.
     fn rates_of_tiles(&self) -> &[f64] {
         match (self.o.placement, self.o.split) {
-            (Placement::Steal | Placement::Share, Split::Balanced | Split::Equal) => &[],
-            _ => &self.rates,
+            (Placement::Home, _) | (_, Split::Speed) => &self.rates,
+            _ => &[],
         }
     }
 

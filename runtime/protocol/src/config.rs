@@ -138,7 +138,7 @@ impl EdgeConfig {
     pub const fn placed(mut self, placement: Placement) -> Self {
         let fetched = match placement {
             Placement::Home => Self::FETCHED_AT_HOME,
-            Placement::Steal | Placement::Share => 1,
+            Placement::Steal | Placement::StealIdle | Placement::Share => 1,
         };
         self.jobs_max = self.workers + fetched;
         self

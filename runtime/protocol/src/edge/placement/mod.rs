@@ -109,7 +109,7 @@ impl Policy {
     /// The ready task of an own frame that this node should begin next.
     pub fn next_own(self, s: &Situation<'_>) -> Option<Choice> {
         match self.0 {
-            Placement::Steal => steal::next_own(s),
+            Placement::Steal | Placement::StealIdle => steal::next_own(s),
             Placement::Home | Placement::Share => home::next_own(s),
         }
     }
@@ -117,7 +117,7 @@ impl Policy {
     /// The leased task of an own frame that this node should run as well.
     pub fn backup(self, s: &Situation<'_>) -> Backup {
         match self.0 {
-            Placement::Steal => steal::backup(s),
+            Placement::Steal | Placement::StealIdle => steal::backup(s),
             Placement::Home | Placement::Share => home::backup(s),
         }
     }
@@ -131,7 +131,7 @@ impl Policy {
         fits: impl Fn(Choice) -> bool,
     ) -> Option<Choice> {
         match self.0 {
-            Placement::Steal => steal::for_thief(s, thief, fits),
+            Placement::Steal | Placement::StealIdle => steal::for_thief(s, thief, fits),
             // Boards are asked for nothing: they wait for what is given.
             Placement::Home | Placement::Share => None,
         }
@@ -140,7 +140,7 @@ impl Policy {
     /// The task of an own frame that a waiting board should have; `fits` as in [`Self::for_thief`].
     pub fn for_home(self, s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
         match self.0 {
-            Placement::Steal => Grant::No,
+            Placement::Steal | Placement::StealIdle => Grant::No,
             Placement::Home | Placement::Share => home::for_home(s, fits),
         }
     }
@@ -158,7 +158,7 @@ impl Policy {
     /// True when this node has a task that another node may have.
     pub fn offers_work(self, s: &Situation<'_>) -> bool {
         match self.0 {
-            Placement::Steal => steal::offers_work(s),
+            Placement::Steal | Placement::StealIdle => steal::offers_work(s),
             Placement::Home | Placement::Share => home::offers_work(s),
         }
     }
@@ -166,7 +166,7 @@ impl Policy {
     /// True when this node should ask other nodes for a task.
     pub fn wants_work(self, s: &Situation<'_>) -> bool {
         match self.0 {
-            Placement::Steal => steal::wants_work(s),
+            Placement::Steal | Placement::StealIdle => steal::wants_work(s),
             Placement::Home | Placement::Share => home::wants_work(s),
         }
     }
@@ -174,7 +174,7 @@ impl Policy {
     /// True when a victim that has given a task is asked for the next one before the gateway is.
     pub fn keeps_victim(self, info: &ProgramInfo) -> bool {
         match self.0 {
-            Placement::Steal => steal::keeps_victim(info),
+            Placement::Steal | Placement::StealIdle => steal::keeps_victim(info),
             Placement::Home | Placement::Share => false,
         }
     }

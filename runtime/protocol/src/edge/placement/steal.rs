@@ -6,7 +6,7 @@ use tessera_plan::dataflow::{Need, ObjectKey};
 
 use super::{Backup, Choice, Situation};
 use crate::{
-    FrameNumber, NodeIncarnation, ProgramInfo, TaskId,
+    FrameNumber, NodeIncarnation, Placement, ProgramInfo, TaskId,
     edge::{
         own_frames::OwnFrame,
         task_table::{TaskState, TaskTable},
@@ -73,7 +73,9 @@ pub fn offers_work(s: &Situation<'_>) -> bool {
 
 /// A node asks when no own task is ready and the node has room for a job and the job's outputs.
 pub fn wants_work(s: &Situation<'_>) -> bool {
-    s.jobs < s.config.jobs_max
+    let waits = s.info.placement == Placement::StealIdle && s.config.frames_max > 0;
+    !waits
+        && s.jobs < s.config.jobs_max
         && s.foreign_bytes < s.config.foreign_bytes_max
         && !sound(s).any(|(_, f)| f.tasks.ready().next().is_some())
 }
