@@ -80,9 +80,9 @@ impl Comparison {
             };
             frames * traffic.get(&key).copied().unwrap_or(0)
         };
-        let sent: u64 = (edges.iter())
-            .map(|(_, e)| e.counters.transfer.bytes_sent)
-            .sum();
+        let of_edges = edges.iter().map(|(_, e)| &e.counters.transfer);
+        let of_gateway = run.gateway.iter().map(|g| &g.counters.transfer);
+        let sent: u64 = of_edges.chain(of_gateway).map(|t| t.bytes_sent).sum();
         let runs = edges.iter().flat_map(|(_, e)| &e.counters.last_frames);
         let runs: Vec<&FrameRun> = runs.collect();
         let seconds = |key: &str| plan.estimates.seconds.get(key).copied();

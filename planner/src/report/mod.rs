@@ -279,12 +279,20 @@ fn traffic(plan: &Plan) -> String {
     let mut t = Table::plain(">><");
     let mut row = |n: u64, what: &str| t.row(&[&count(n), &bytes(n), what]);
     if !d.stages.is_empty() {
-        row(
-            get("expected.frame"),
-            "of the picture, from its source to other edges",
-        );
+        let (frame, halos) = if d.placement == Placement::Share {
+            (
+                "of the picture, from its source to the gateway, and tiles of it from there",
+                "between stages, to the gateway and from there",
+            )
+        } else {
+            (
+                "of the picture, from its source to other edges",
+                "between stages, from edge to edge",
+            )
+        };
+        row(get("expected.frame"), frame);
         if d.stages.len() > 1 {
-            row(get("expected.halos"), "between stages, from edge to edge");
+            row(get("expected.halos"), halos);
         }
     }
     row(

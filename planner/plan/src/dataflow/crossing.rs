@@ -62,9 +62,12 @@ impl TaskGraph {
     }
 
     /// The most bytes that a board keeps for tasks at home there, of boxes that others of them have fetched for one
-    /// frame: what they read of objects of other boards and any other one reads too.
+    /// frame: what they read of objects of other boards and any other one reads too. None with work sharing.
     #[must_use]
     pub fn shared_bytes(&self) -> usize {
+        if self.is_shared() {
+            return 0;
+        }
         let mut read: BTreeMap<(u16, ObjectKey), Vec<Region>> = BTreeMap::new();
         for task in &self.tasks {
             let maker_home = |n: &Need| n.key.task().map_or(0, |t| self.tasks[t.index()].home);
