@@ -76,10 +76,17 @@ pub(super) struct Node {
 /// Purpose of a transfer to a board or to the gateway.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Transfer {
-    Inputs { task: usize, bytes: u64, rows: Rows },
+    Inputs {
+        task: usize,
+        bytes: u64,
+        rows: Rows,
+    },
     Result,
     /// What the gateway passes on of a task's outputs, or of the frame, which `board` holds.
-    Relay { maker: Option<usize>, board: usize },
+    Relay {
+        maker: Option<usize>,
+        board: usize,
+    },
 }
 
 pub(super) struct Cluster<'a> {
