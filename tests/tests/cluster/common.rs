@@ -132,7 +132,7 @@ const FLOATS: fn() -> Wire = Wire::floats;
 const SHORT_VALUES: fn() -> Wire = Wire::default;
 
 /// Plans of the bundle.
-const PLANS: [PlanOf; 12] = [
+const PLANS: [PlanOf; 14] = [
     ("one-1x1", &[4], &[[1, 1]], FLOATS),
     ("one-2x3", &[4], &[[2, 3]], FLOATS),
     ("one-4x4", &[5], &[[4, 4]], FLOATS),
@@ -157,6 +157,9 @@ const PLANS: [PlanOf; 12] = [
         &[[6, 1], [3, 2]],
         SHORT_VALUES,
     ),
+    // Work sharing: of fused tiles, and of every layer in a strip for each edge, as MoDNN has it.
+    ("two-6x1-3x2-share", &[2, 5], &[[6, 1], [3, 2]], FLOATS),
+    ("bodp-3x1-share", &[1, 2, 3, 4, 5], &[[3, 1]; 5], FLOATS),
     // The convolution that the reorg reads lies in its stage; in the one before; and all is one stage.
     (
         "passthrough-4-8-11",
@@ -191,13 +194,16 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
     let entries: Vec<Entry<'_>> = PLANS
         .iter()
         .map(|(name, cuts, grids, wire)| {
-            let edges = if name.starts_with("two-6x1") { 3 } else { 2 };
+            let three = name.starts_with("two-6x1") || name.ends_with("-share");
+            let edges = if three { 3 } else { 2 };
             let options = PlanOptions {
                 grids: grids.to_vec(),
                 cuts: cuts.to_vec(),
                 wire: wire(),
                 placement: if name.ends_with("-steal") {
                     Placement::Steal
+                } else if name.ends_with("-share") {
+                    Placement::Share
                 } else {
                     Placement::Home
                 },
@@ -207,6 +213,7 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
                     Goal::Latency
                 },
                 dump: true,
+                exact: name.ends_with("-share"),
                 ..PlanOptions::of(edges, &Board::new(Target::Portable))
             };
             let model = if name.starts_with("passthrough") {

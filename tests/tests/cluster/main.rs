@@ -15,6 +15,7 @@ mod own_edge;
 mod records;
 mod refusals;
 mod rough;
+mod share;
 mod stuck;
 mod through;
 mod weights;
