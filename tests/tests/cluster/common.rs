@@ -13,7 +13,10 @@ use anyhow::{Context, Result, ensure};
 use nix::{fcntl::OFlag, sys::stat::Mode, unistd::mkfifo};
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera_plan::{graph::Darknet, plan::Placement};
+use tessera_plan::{
+    graph::Darknet,
+    plan::{Placement, Split},
+};
 use tessera_planner::{
     boards::Board,
     options::{Goal, PlanOptions, Target},
@@ -214,6 +217,11 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
                 },
                 dump: true,
                 exact: name.ends_with("-share"),
+                split: if name.starts_with("bodp") {
+                    Split::Equal
+                } else {
+                    Split::Balanced
+                },
                 ..PlanOptions::of(edges, &Board::new(Target::Portable))
             };
             let model = if name.starts_with("passthrough") {

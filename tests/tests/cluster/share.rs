@@ -62,18 +62,28 @@ fn every_board_gets_its_share_and_all_goes_through_the_gateway() -> Result<()> {
         let frame = floats(64 * 64 * 3);
         assert!(fetched(&gateway) > 3 * frame, "{name}");
         if name.starts_with("bodp") && late + backups == 0 {
-            // Rows of halo: two borders of 3x3 convolutions over maps of 64 x 64 x 3, 32 x 32 x 8 and 16 x 16 x 12. Strips of
-            // 22, 22 and 20 rows make pooled strips of 11, 11 and 10, and these 6, 6 and 4: one row comes from a neighbour.
             let of_edges: u64 = edges.iter().map(fetched).sum();
             let inputs = frame + floats(4 * 64 * 3);
             let sent_on = of_edges / 3 - inputs;
             let to_gateway = fetched(&gateway) / 3;
-            let last = floats(16 * 16 * 16);
+            // The tail reads every layer's map, for the dump.
+            let maps = [
+                64 * 64 * 8,
+                32 * 32 * 8,
+                32 * 32 * 12,
+                16 * 16 * 12,
+                16 * 16 * 16,
+            ];
+            let maps: u64 = maps.map(floats).iter().sum();
             assert_eq!(
                 to_gateway,
-                frame + sent_on + last,
-                "{name}: each halo travels twice"
+                frame + sent_on + maps,
+                "{name}: a halo travels twice"
             );
+            // Two borders of two rows each for the later two convolutions. The strips of 22, 22 and 20 rows are pooled to 11,
+            // 11 and 10, and these to 6, 6 and 4, which read a row and two of their neighbours' strips.
+            let halos = 4 * 32 * 8 + 4 * 16 * 12 + 3 * 32 * 12;
+            assert_eq!(sent_on, floats(halos), "{name}");
         }
     }
     Ok(())
@@ -168,7 +178,7 @@ fn two_sources_share_the_boards_and_one_may_die() -> Result<()> {
         let last = records.iter().filter(|r| r["source"] == 2).last();
         assert_eq!(
             last.context("a record")?["dropped"],
-            "source_lost",
+            "its source was lost",
             "{name}"
         );
         cluster.stop()?;
