@@ -53,7 +53,7 @@ fn bodp(n: usize) -> usize {
             .map(|k| [(k * each).min(h), ((k + 1) * each).min(h)])
             .collect()
     };
-    let (mut h, mut before, mut values) = (SIDE, Vec::new(), FRAME + RESULT);
+    let (mut h, mut before, mut values) = (SIDE, Vec::<[usize; 2]>::new(), FRAME + RESULT);
     for (pool, kernel, cin) in LAYERS {
         let out = if pool { h / 2 } else { h };
         let made = strips(out);
