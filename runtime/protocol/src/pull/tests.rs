@@ -279,7 +279,7 @@ impl PullRig {
             loop {
                 let h = &mut self.holders[id - 1];
                 let held = h.held(whole);
-                let held = |o: &ObjectId| held.filter(|_| o.key == ObjectKey::Frame);
+                let held = |o: &ObjectId, _: Region| held.filter(|_| o.key == ObjectKey::Frame);
                 let sent = h.server.poll(me, held, &h.store, &mut h.stats, &mut out);
                 let Some(to) = sent else { break };
                 self.send(id as u16, to.id, &out);
