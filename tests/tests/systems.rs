@@ -11,7 +11,8 @@ use tessera_planner::{
     wire::Wire,
 };
 use tessera_sim::stream::{Sources, StreamFrame};
-use tessera_tests::{model, simulated::SimulatedCluster};
+use tessera_simulate::SimulatedCluster;
+use tessera_tests::model;
 
 const MIB: f64 = 1_048_576.0;
 /// Most that datagrams may carry beyond the values, as a share of these.

@@ -175,7 +175,7 @@ fn two_sources_share_the_boards_and_one_may_die() -> Result<()> {
         doomed.kill()?;
         doomed.wait_alone(SHORT)?;
         let records = cluster.wait_records(5, LONG)?;
-        let last = records.iter().filter(|r| r["source"] == 2).last();
+        let last = records.iter().rfind(|r| r["source"] == 2);
         assert_eq!(
             last.context("a record")?["dropped"],
             "its source was lost",
