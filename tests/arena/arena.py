@@ -41,7 +41,7 @@ class Workers(threading.Thread):
 
     def __init__(self, quotas, period, share):
         super().__init__(daemon=True)
-        self.quotas, self.period, self.share, self.folders, self.tails, self.ended = quotas, period, share, {}, set(), False
+        self.quotas, self.period, self.share, self.folders, self.moved, self.ended = quotas, period, share, {}, set(), False
 
     def run(self):
         while not self.ended:
@@ -57,11 +57,12 @@ class Workers(threading.Thread):
         words = open(f"/proc/{pid}/cmdline").read().split("\0")
         if "worker" in words[1:5]:
             self.move(folder, quota, "cgroup.procs", pid)
-        elif "gateway" in words[1:2] and pid not in self.tails:
-            for thread in os.listdir(f"/proc/{pid}/task"):
+        elif "gateway" in words[1:2]:
+            # Threads of the tail start when they are needed.
+            for thread in set(os.listdir(f"/proc/{pid}/task")) - self.moved:
                 if open(f"/proc/{pid}/task/{thread}/comm").read().startswith(("tail", "team")):
                     self.move(folder, quota, "tasks", thread)
-                    self.tails.add(pid)
+                    self.moved.add(thread)
 
     def move(self, folder, quota, file, which):
         if folder not in self.folders:
