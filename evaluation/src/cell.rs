@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Version of what cells mean: raised when a system or its boards change, so that older results are made anew.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Most devices of the paper.
 pub const DEVICES_MAX: usize = 6;

@@ -47,7 +47,7 @@ pub fn files(memory: &Memory, cells: &[Cell]) -> Vec<File> {
          which simulates Raspberry Pi 3 class boards in virtual time ([how](../simulate.md)): one core an edge, one channel of 38.4 Mbit/s for all. The \
          results are the same on every machine. Sizes are MiB, times seconds; latency ends when the gateway has all results, as the paper counts it.\n\n\
          The paper does not state its rate; 38.4 Mbit/s is derived from its Figure 1. A tile takes the paper's seconds per layer by the pixels of its input tile, and \
-         0.19 s more (cropping, copies, queues), which its three latencies of one device have in common.\n\n",
+         0.19 s more (cropping, copies, queues), which its three latencies of one device have in common; a strip of one layer takes 0.08 s more, by the one of MoDNN.\n\n",
     );
     page += "| system | what it does |\n|---|---|\n";
     for s in SYSTEMS {
@@ -141,7 +141,7 @@ fn figure(shown: &Shown, cells: &[Cell], page: &mut String, files: &mut Vec<File
         for grid in system.grids() {
             let ours = row(cells, k, grid, shown.value);
             let at = grid.and_then(|g| GRIDS.iter().position(|x| *x == g));
-            let paper = at.and_then(|at| Some((shown.published)(system)?[at]));
+            let paper = (shown.published)(system).map(|of_grids| of_grids[at.unwrap_or(0)]);
             let label = grid.map_or_else(
                 || system.name.to_owned(),
                 |[r, c]| format!("{} {r}x{c}", system.name),
@@ -159,13 +159,18 @@ fn figure(shown: &Shown, cells: &[Cell], page: &mut String, files: &mut Vec<File
             let _ = writeln!(page, "| {label}{of} | {} |", each.join(" | "));
         }
     }
+    let (agree, pairs) = winners(shown, cells);
+    let _ = writeln!(
+        page,
+        "\nOf two systems of the paper on one grid and as many boards, the one with less is the same as in the paper in {agree} of {pairs} cases."
+    );
     for (place, cell) in Place::all().iter().zip(cells) {
         let grid = place
             .grid
             .map_or_else(String::new, |[r, c]| format!("{r}x{c}"));
         let at = place.grid.and_then(|g| GRIDS.iter().position(|x| *x == g));
-        let paper =
-            at.and_then(|at| Some((shown.published)(place.entry())?[at][place.devices - 1]));
+        let paper = (shown.published)(place.entry());
+        let paper = paper.map(|of_grids| of_grids[at.unwrap_or(0)][place.devices - 1]);
         let paper = paper.map_or_else(String::new, |v| v.to_string());
         let _ = writeln!(
             csv,
@@ -188,6 +193,33 @@ fn figure(shown: &Shown, cells: &[Cell], page: &mut String, files: &mut Vec<File
     }
 }
 
+/// Of pairs of systems on one grid and as many boards: how many have the same order as in the paper, and how many there are.
+pub fn winners_of_latency(cells: &[Cell]) -> (usize, usize) {
+    winners(&LATENCY, cells)
+}
+
+fn winners(shown: &Shown, cells: &[Cell]) -> (usize, usize) {
+    let (mut agree, mut pairs) = (0, 0);
+    for (at, grid) in GRIDS.iter().enumerate() {
+        let of_system = |(k, system): (usize, &System)| {
+            let paper = (shown.published)(system)?[at];
+            let grid = system.gridded.then_some(*grid);
+            Some((paper, row(cells, k, grid, shown.value)))
+        };
+        let rows: Vec<_> = SYSTEMS.iter().enumerate().filter_map(of_system).collect();
+        for (k, (paper, ours)) in rows.iter().enumerate() {
+            for (other_paper, other) in &rows[k + 1..] {
+                let all = paper.iter().zip(other_paper).zip(ours.iter().zip(other));
+                for ((p, q), (a, b)) in all {
+                    pairs += 1;
+                    agree += usize::from((p < q) == (a < b));
+                }
+            }
+        }
+    }
+    (agree, pairs)
+}
+
 /// The bars of a grid: of every system the paper's and ours, and those of searched plans.
 fn panel(shown: &Shown, cells: &[Cell], at: usize, title: &str) -> String {
     let mut series = Vec::new();
@@ -200,7 +232,11 @@ fn panel(shown: &Shown, cells: &[Cell], at: usize, title: &str) -> String {
             add(format!("{}, the paper", system.name), &paper[at]);
         }
         let grid = system.gridded.then_some(GRIDS[at]);
-        let of = if system.gridded { ", ours" } else { "" };
+        let of = if (shown.published)(system).is_some() {
+            ", ours"
+        } else {
+            ""
+        };
         add(
             format!("{}{of}", system.name),
             &row(cells, k, grid, shown.value),

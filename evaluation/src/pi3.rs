@@ -22,6 +22,9 @@ pub const OFFLOAD: usize = LAYER_S.len();
 /// the channel, the layers' seconds give the paper's latencies of one device: 24.4, 31.1 and 38.7 s for 9, 16 and 25 tiles.
 pub const TILE_S: f64 = 0.19;
 
+/// The same of a strip of one layer (MoDNN): its latency of one device, 17.0 s, less the layers' seconds and the time of the traffic.
+pub const STRIP_S: f64 = 0.08;
+
 /// Direct kernels of this table take 1.9 GFLOP/s, which is what the paper's engine does.
 const COSTS: &str = include_str!("../../docs/clusters/six-pi3-costs.toml");
 
@@ -43,24 +46,29 @@ pub fn edge() -> Result<Board, EvaluationError> {
 }
 
 /// Seconds of a plan's tasks as the paper's program takes them: the layers' seconds by pixels of tiles' inputs, since it computes
-/// convolutions over whole input tiles and crops them. The plan has one stage.
+/// convolutions over whole input tiles and crops them.
 ///
 /// # Errors
-/// When the stage is no chain of the paper's layers.
+/// When the stages are no chain of the paper's layers.
 pub fn paper_times(graph: &Graph, plan: &Plan) -> Result<Arc<[f64]>, EvaluationError> {
-    let stage = plan.dataflow.stages.first();
-    let tiles = stage
-        .and_then(|s| reuse(graph, s))
-        .ok_or(EvaluationError::Network)?;
-    if tiles.nodes.len() != OFFLOAD {
+    let (mut times, mut first) = (Vec::new(), 0);
+    for stage in &plan.dataflow.stages {
+        let tiles = reuse(graph, stage).ok_or(EvaluationError::Network)?;
+        let layers = LAYER_S.get(first..first + tiles.nodes.len());
+        let layers = layers.ok_or(EvaluationError::Network)?;
+        let beside_s = if layers.len() > 1 { TILE_S } else { STRIP_S };
+        times.extend(tiles.plain.iter().map(|tile| {
+            let of_layer = |(l, seconds): (usize, &f64)| {
+                seconds * pixels(tile.inputs[l].pixels(), input_pixels(graph, &tiles, l))
+            };
+            beside_s + layers.iter().enumerate().map(of_layer).sum::<f64>()
+        }));
+        first += layers.len();
+    }
+    if first != OFFLOAD {
         return Err(EvaluationError::Network);
     }
-    let times = tiles.plain.iter().map(|tile| {
-        let of_layer =
-            |l: usize| LAYER_S[l] * pixels(tile.inputs[l].pixels(), input_pixels(graph, &tiles, l));
-        TILE_S + (0..OFFLOAD).map(of_layer).sum::<f64>()
-    });
-    Ok(times.collect())
+    Ok(times.into())
 }
 
 /// Pixels of the whole input of an operation.

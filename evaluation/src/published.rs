@@ -47,6 +47,22 @@ pub const WST_S: [Devices; 3] = [
     [38.68, 21.23, 15.09, 11.60, 10.52, 9.24],
 ];
 
+/// Figure 12: traffic of a frame by work sharing: the same on any number of devices.
+pub const WSH_MIB: [Devices; 3] = [[13.79; 6], [16.23; 6], [18.99; 6]];
+
+/// Figure 13: latency of a frame by work sharing, on grids of 3x3, 4x4 and 5x5.
+pub const WSH_S: [Devices; 3] = [
+    [25.86, 15.60, 11.01, 9.70, 8.12, 8.13],
+    [32.50, 17.53, 13.52, 11.21, 9.32, 8.72],
+    [40.47, 22.59, 16.02, 13.06, 11.55, 10.27],
+];
+
+/// Figure 12: traffic of a frame by MoDNN's partition, beside every grid.
+pub const BODP_MIB: [Devices; 3] = [[9.87, 10.93, 12.87, 13.92, 17.05, 19.59]; 3];
+
+/// Figure 13: latency of a frame by MoDNN's partition, beside every grid.
+pub const BODP_S: [Devices; 3] = [[17.02, 10.20, 8.50, 7.57, 7.82, 8.08]; 3];
+
 /// Seconds of each layer on one core of a Raspberry Pi 3, by NNPACK (Figure 1).
 pub const LAYER_S: [f64; 16] = [
     1.20, 0.39, 2.26, 0.19, 1.66, 0.29, 1.66, 0.10, 1.37, 0.22, 1.36, 0.05, 1.25, 0.17, 1.24, 0.17,

@@ -10,7 +10,7 @@ use tessera_planner::{
 
 use crate::{
     pi3::OFFLOAD,
-    published::{Devices, WST_MIB, WST_S},
+    published::{BODP_MIB, BODP_S, Devices, WSH_MIB, WSH_S, WST_MIB, WST_S},
 };
 
 /// Grids of the paper.
@@ -40,14 +40,36 @@ pub struct System {
     pub options: fn(Option<[usize; 2]>, usize, &Board) -> PlanOptions,
     /// Whose seconds its tasks take.
     pub times: Times,
-    /// The paper's traffic in MiB, per grid.
+    /// The paper's traffic in MiB, per grid; the same for all grids if the system has none.
     pub published_mib: Option<&'static [Devices; 3]>,
-    /// The paper's latency in seconds, per grid.
+    /// The paper's latency in seconds, as for traffic.
     pub published_s: Option<&'static [Devices; 3]>,
 }
 
 /// All systems.
 pub const SYSTEMS: &[System] = &[
+    System {
+        key: "bodp",
+        name: "MoDNN",
+        what: "MoDNN's partition, `--system bodp`: a stage for every layer, a strip for every board, all of it through the gateway; \
+               with the seconds of the paper's program",
+        gridded: false,
+        options: strips,
+        times: Times::Paper,
+        published_mib: Some(&BODP_MIB),
+        published_s: Some(&BODP_S),
+    },
+    System {
+        key: "wsh",
+        name: "WSH",
+        what: "work sharing, `--system wsh`: the gateway takes the frame and hands every board an equal number of tiles; with the \
+               seconds of the paper's program",
+        gridded: true,
+        options: sharing,
+        times: Times::Paper,
+        published_mib: Some(&WSH_MIB),
+        published_s: Some(&WSH_S),
+    },
     System {
         key: "wst",
         name: "WST",
@@ -83,6 +105,23 @@ fn stealing(grid: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOption
         placement: Placement::Steal,
         kernels: Family::Direct,
         ..PlanOptions::of(edges, board)
+    }
+}
+
+/// The same tiles, an equal number for every board.
+fn sharing(grid: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
+    PlanOptions {
+        placement: Placement::Share,
+        ..stealing(grid, edges, board)
+    }
+}
+
+/// A stage for every layer, cut into a strip for every board.
+fn strips(_: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
+    PlanOptions {
+        cuts: (1..=OFFLOAD).collect(),
+        offload: None,
+        ..sharing(Some([edges, 1]), edges, board)
     }
 }
 
