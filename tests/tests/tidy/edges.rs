@@ -34,6 +34,8 @@ const RULES: &[Rule] = &[
         &["tessera-plan"],
         &["tessera-needs", "tessera-sim"],
     ),
+    // Sessions between nodes: knows names and addresses, no plan.
+    ("tessera-secure", &[], &["tessera-needs"]),
     (
         "tessera-sim",
         &["tessera-plan", "tessera-protocol"],
@@ -80,6 +82,7 @@ const RULES: &[Rule] = &[
             "tessera-planner",
             "tessera-protocol",
             "tessera-runtime",
+            "tessera-secure",
             "tessera-sim",
             "tessera-simulate",
         ],
