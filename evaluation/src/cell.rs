@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Version of what cells mean: raised when a system or its boards change, so that older results are made anew.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Most devices of the paper.
 pub const DEVICES_MAX: usize = 6;
@@ -24,6 +24,8 @@ pub struct Place {
     pub grid: Option<[usize; 2]>,
     /// Boards that compute.
     pub devices: usize,
+    /// Boards among them that bring a frame each.
+    pub sources: usize,
 }
 
 /// What was found there.
@@ -38,6 +40,8 @@ pub struct Cell {
     pub plan: String,
     /// Seconds until all results were at the gateway, as the paper counts them.
     pub latency_s: f64,
+    /// The same of the frame that took longest, if several sources bring one each.
+    pub longest_s: f64,
     /// MiB of values that travelled.
     pub values_mib: f64,
     /// MiB of datagrams' payloads, headers and messages of the protocol included.
@@ -47,27 +51,34 @@ pub struct Cell {
 }
 
 impl Place {
-    /// All places, in the order of systems, grids and devices.
+    /// All places, in the order of systems, grids, devices and sources.
     pub fn all() -> Vec<Self> {
         let mut list = Vec::new();
         for (system, entry) in SYSTEMS.iter().enumerate() {
             for grid in entry.grids() {
-                list.extend((1..=DEVICES_MAX).map(|devices| Self {
+                let place = |devices, sources| Self {
                     system,
                     grid,
                     devices,
-                }));
+                    sources,
+                };
+                list.extend((1..=DEVICES_MAX).map(|devices| place(devices, 1)));
+                list.extend((2..=DEVICES_MAX).map(|sources| place(DEVICES_MAX, sources)));
             }
         }
         list
     }
 
-    /// Its name in files: `wst-3x3-4`.
+    /// Its name in files: `wst-3x3-4`, with several sources `wst-3x3-6-2`.
     pub fn name(&self) -> String {
         let key = SYSTEMS[self.system].key;
+        let of = match self.sources {
+            1 => self.devices.to_string(),
+            n => format!("{}-{n}", self.devices),
+        };
         match self.grid {
-            Some([r, c]) => format!("{key}-{r}x{c}-{}", self.devices),
-            None => format!("{key}-{}", self.devices),
+            Some([r, c]) => format!("{key}-{r}x{c}-{of}"),
+            None => format!("{key}-{of}"),
         }
     }
 
@@ -77,7 +88,7 @@ impl Place {
     }
 }
 
-/// Plans and simulates. `model` is YOLOv2.
+/// Plans and simulates one frame of every source. `model` is YOLOv2.
 ///
 /// # Errors
 /// When no plan is possible, or the frame does not end.
@@ -96,7 +107,9 @@ pub fn run(place: Place, model: &Model) -> Result<Cell, EvaluationError> {
             SimulatedCluster::of_times(&plan, &boards, &options.gateway, 0.0)?
         }
     };
-    let outcome = cluster.run(&Settings::one_frame())?;
+    let mut settings = Settings::one_frame();
+    settings.sources.boards = place.sources;
+    let outcome = cluster.run(&settings)?;
     let endless = EvaluationError::Endless {
         system: system.name,
         devices: place.devices,
@@ -108,6 +121,7 @@ pub fn run(place: Place, model: &Model) -> Result<Cell, EvaluationError> {
         name: place.name(),
         plan: plan.name,
         latency_s: merged.first,
+        longest_s: merged.most,
         values_mib: mib(outcome.summary.values_bytes()),
         datagrams_mib: mib(outcome.summary.sent_bytes),
         stolen: outcome.summary.stolen,

@@ -58,6 +58,7 @@ pub fn files(memory: &Memory, cells: &[Cell]) -> Vec<File> {
     for shown in [TRAFFIC, LATENCY] {
         figure(&shown, cells, &mut page, &mut files);
     }
+    sources(cells, &mut page, &mut files);
     files.push(("README.md".to_owned(), page));
     files
 }
@@ -124,7 +125,7 @@ fn row(
 ) -> Vec<f64> {
     let places = Place::all();
     let with = places.iter().zip(cells);
-    with.filter(|(p, _)| p.system == system && p.grid == grid)
+    with.filter(|(p, _)| p.system == system && p.grid == grid && p.sources == 1)
         .map(|(_, c)| value(c))
         .collect()
 }
@@ -155,7 +156,7 @@ fn figure(shown: &Shown, cells: &[Cell], page: &mut String, files: &mut Vec<File
                 None => format!("{v:.2}"),
             });
             let each: Vec<String> = each.collect();
-            let of = if paper.is_some() { ", ours" } else { "" };
+            let of = of_ours(system);
             let _ = writeln!(page, "| {label}{of} | {} |", each.join(" | "));
         }
     }
@@ -164,7 +165,8 @@ fn figure(shown: &Shown, cells: &[Cell], page: &mut String, files: &mut Vec<File
         page,
         "\nOf two systems of the paper on one grid and as many boards, the one with less is the same as in the paper in {agree} of {pairs} cases."
     );
-    for (place, cell) in Place::all().iter().zip(cells) {
+    let of_one = Place::all().into_iter().zip(cells);
+    for (place, cell) in of_one.filter(|(place, _)| place.sources == 1) {
         let grid = place
             .grid
             .map_or_else(String::new, |[r, c]| format!("{r}x{c}"));
@@ -193,11 +195,97 @@ fn figure(shown: &Shown, cells: &[Cell], page: &mut String, files: &mut Vec<File
     }
 }
 
-/// Of pairs of systems on one grid and as many boards: how many have the same order as in the paper, and how many there are.
-pub fn winners_of_latency(cells: &[Cell]) -> (usize, usize) {
-    winners(&LATENCY, cells)
+/// What our values of a system are called beside the paper's.
+fn of_ours(system: &System) -> &'static str {
+    if system.published_s.is_some() {
+        ", ours"
+    } else {
+        ""
+    }
 }
 
+/// The longest latency when some of six boards bring a frame each.
+fn sources(cells: &[Cell], page: &mut String, files: &mut Vec<File>) {
+    *page += "\n## Several sources on six boards (Figure 14)\n\nSo many of six boards bring a frame each at the same time. Seconds until the gateway has the results of the \
+        last one; the frames per second are the sources divided by it.\n\n| system | 1 | 2 | 3 | 4 | 5 | 6 |\n|---|---|---|---|---|---|---|\n";
+    let mut csv = String::from("system,grid,sources,longest_s,frames_per_second,paper_s\n");
+    let places = Place::all();
+    let longest = |system: usize, grid: Option<[usize; 2]>| -> Vec<f64> {
+        let all = places.iter().zip(cells);
+        let same =
+            all.filter(|(p, _)| (p.system, p.grid, p.devices) == (system, grid, DEVICES_MAX));
+        same.map(|(_, c)| c.longest_s).collect()
+    };
+    let published = |system: &System, at: usize| (*system.published_sources_s?)[at];
+    for (k, system) in SYSTEMS.iter().enumerate() {
+        for grid in system.grids() {
+            let ours = longest(k, grid);
+            let at = grid.and_then(|g| GRIDS.iter().position(|x| *x == g));
+            let paper = published(system, at.unwrap_or(0));
+            let label = grid.map_or_else(
+                || system.name.to_owned(),
+                |[r, c]| format!("{} {r}x{c}", system.name),
+            );
+            if let Some(paper) = paper {
+                let cells: Vec<String> = paper.iter().map(|v| format!("{v:.1}")).collect();
+                let _ = writeln!(page, "| {label}, the paper | {} |", cells.join(" | "));
+            }
+            let each = ours.iter().enumerate().map(|(n, v)| match paper {
+                Some(paper) => format!("{v:.1} ({})", off(*v, paper[n])),
+                None => format!("{v:.1}"),
+            });
+            let each: Vec<String> = each.collect();
+            let of = of_ours(system);
+            let _ = writeln!(page, "| {label}{of} | {} |", each.join(" | "));
+            for (n, v) in ours.iter().enumerate() {
+                let paper = paper.map_or_else(String::new, |p| p[n].to_string());
+                let grid = grid.map_or_else(String::new, |[r, c]| format!("{r}x{c}"));
+                let fps = (n + 1) as f64 / v;
+                let _ = writeln!(
+                    csv,
+                    "{},{grid},{},{v:.4},{fps:.4},{paper}",
+                    system.key,
+                    n + 1
+                );
+            }
+        }
+    }
+    *page += "\nThe paper's gateway shares one frame after the other: its seconds of MoDNN and WSH are those of one frame times the sources. \
+        Ours works on several frames at a time, so boards that wait for one compute for another.\n";
+    files.push(("figure14.csv".to_owned(), csv));
+    for at in [0, 2] {
+        let [r, c] = GRIDS[at];
+        let mut series = Vec::new();
+        for (k, system) in SYSTEMS.iter().enumerate() {
+            let grid = system.gridded.then_some(GRIDS[at]);
+            let mut add = |name: String, values: &[f64]| {
+                let fps = values.iter().zip(1..).map(|(v, n)| Some(f64::from(n) / v));
+                let values = fps.collect();
+                series.push(Series { name, values });
+            };
+            if let Some(paper) = published(system, at) {
+                add(format!("{}, the paper", system.name), &paper);
+            }
+            add(
+                format!("{}{}", system.name, of_ours(system)),
+                &longest(k, grid),
+            );
+        }
+        let title = format!("Frames per second of several sources (Figure 14), {r}x{c} tiles");
+        let name = format!("figure14-{r}x{c}.svg");
+        let _ = writeln!(page, "\n![{title}]({name})");
+        let drawn = bars(&Bars {
+            title: &title,
+            values: "frames/s",
+            groups: "boards that bring frames",
+            names: (1..=DEVICES_MAX).map(|n| n.to_string()).collect(),
+            series,
+        });
+        files.push((name, drawn));
+    }
+}
+
+/// Of pairs of systems on one grid and as many boards: how many have the same order as in the paper, and how many there are.
 fn winners(shown: &Shown, cells: &[Cell]) -> (usize, usize) {
     let (mut agree, mut pairs) = (0, 0);
     for (at, grid) in GRIDS.iter().enumerate() {
@@ -232,11 +320,7 @@ fn panel(shown: &Shown, cells: &[Cell], at: usize, title: &str) -> String {
             add(format!("{}, the paper", system.name), &paper[at]);
         }
         let grid = system.gridded.then_some(GRIDS[at]);
-        let of = if (shown.published)(system).is_some() {
-            ", ours"
-        } else {
-            ""
-        };
+        let of = of_ours(system);
         add(
             format!("{}{of}", system.name),
             &row(cells, k, grid, shown.value),

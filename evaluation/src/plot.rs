@@ -27,10 +27,10 @@ pub struct Bars<'a> {
 }
 
 const WIDTH: f64 = 1000.0;
-const HEIGHT: f64 = 380.0;
+const HEIGHT: f64 = 392.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 64.0;
+const TOP: f64 = 76.0;
 const BOTTOM: f64 = 48.0;
 
 /// Draws bars.
@@ -56,7 +56,7 @@ pub fn bars(b: &Bars<'_>) -> String {
         svg.text("faint", [LEFT - 6.0, y(tick) + 4.0], Anchor::End, &label);
         tick += step;
     }
-    svg.text("faint", [12.0, TOP - 8.0], Anchor::Start, b.values);
+    svg.text("faint", [12.0, TOP - 16.0], Anchor::Start, b.values);
     let group = (WIDTH - LEFT - RIGHT) / b.names.len().max(1) as f64;
     let w = 0.8 * group / b.series.len().max(1) as f64;
     for (g, name) in b.names.iter().enumerate() {

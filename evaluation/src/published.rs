@@ -63,6 +63,24 @@ pub const BODP_MIB: [Devices; 3] = [[9.87, 10.93, 12.87, 13.92, 17.05, 19.59]; 3
 /// Figure 13: latency of a frame by MoDNN's partition, beside every grid.
 pub const BODP_S: [Devices; 3] = [[17.02, 10.20, 8.50, 7.57, 7.82, 8.08]; 3];
 
+/// Figure 14: the longest latency when one to six of six devices bring a frame each, on grids of 3x3, 4x4 and 5x5. Frames per
+/// second are the sources divided by it. The 4x4 bars are not in our reading of the drawing.
+pub const WST_SOURCES_S: [Option<Devices>; 3] = [
+    Some([5.6, 10.4, 14.7, 18.6, 22.3, 25.0]),
+    None,
+    Some([9.2, 15.8, 22.7, 28.4, 33.7, 38.7]),
+];
+
+/// The same by work sharing.
+pub const WSH_SOURCES_S: [Option<Devices>; 3] = [
+    Some([8.1, 16.4, 24.5, 32.8, 40.8, 49.7]),
+    None,
+    Some([10.3, 21.1, 30.8, 42.6, 51.1, 62.9]),
+];
+
+/// The same by MoDNN's partition, beside every grid.
+pub const BODP_SOURCES_S: [Option<Devices>; 3] = [Some([8.1, 16.4, 23.7, 32.0, 39.5, 48.3]); 3];
+
 /// Seconds of each layer on one core of a Raspberry Pi 3, by NNPACK (Figure 1).
 pub const LAYER_S: [f64; 16] = [
     1.20, 0.39, 2.26, 0.19, 1.66, 0.29, 1.66, 0.10, 1.37, 0.22, 1.36, 0.05, 1.25, 0.17, 1.24, 0.17,

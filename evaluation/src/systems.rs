@@ -10,7 +10,10 @@ use tessera_planner::{
 
 use crate::{
     pi3::OFFLOAD,
-    published::{BODP_MIB, BODP_S, Devices, WSH_MIB, WSH_S, WST_MIB, WST_S},
+    published::{
+        BODP_MIB, BODP_S, BODP_SOURCES_S, Devices, WSH_MIB, WSH_S, WSH_SOURCES_S, WST_MIB, WST_S,
+        WST_SOURCES_S,
+    },
 };
 
 /// Grids of the paper.
@@ -44,6 +47,8 @@ pub struct System {
     pub published_mib: Option<&'static [Devices; 3]>,
     /// The paper's latency in seconds, as for traffic.
     pub published_s: Option<&'static [Devices; 3]>,
+    /// The paper's longest latency with one to six sources on six devices, in seconds, where it was read.
+    pub published_sources_s: Option<&'static [Option<Devices>; 3]>,
 }
 
 /// All systems.
@@ -58,6 +63,7 @@ pub const SYSTEMS: &[System] = &[
         times: Times::Paper,
         published_mib: Some(&BODP_MIB),
         published_s: Some(&BODP_S),
+        published_sources_s: Some(&BODP_SOURCES_S),
     },
     System {
         key: "wsh",
@@ -69,6 +75,7 @@ pub const SYSTEMS: &[System] = &[
         times: Times::Paper,
         published_mib: Some(&WSH_MIB),
         published_s: Some(&WSH_S),
+        published_sources_s: Some(&WSH_SOURCES_S),
     },
     System {
         key: "wst",
@@ -80,6 +87,7 @@ pub const SYSTEMS: &[System] = &[
         times: Times::Paper,
         published_mib: Some(&WST_MIB),
         published_s: Some(&WST_S),
+        published_sources_s: Some(&WST_SOURCES_S),
     },
     System {
         key: "best",
@@ -91,6 +99,7 @@ pub const SYSTEMS: &[System] = &[
         times: Times::Planner,
         published_mib: None,
         published_s: None,
+        published_sources_s: None,
     },
 ];
 

@@ -58,7 +58,7 @@ fn found(place: Place, model: &Model, kept: &Path, fresh: bool, at: &str) -> Res
     if !fresh && let Some(cell) = read(&file) {
         return Ok(cell);
     }
-    let step = Step::begin(format!("Figures 12 and 13, {at}"));
+    let step = Step::begin(format!("Figures 12 to 14, {at}"));
     step.note(&place.name());
     let cell = cell::run(place, model).with_context(|| place.name())?;
     let text = serde_json::to_string_pretty(&cell)? + "\n";
