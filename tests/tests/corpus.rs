@@ -66,11 +66,12 @@ fn changed_files() {
     let seconds = seconds
         .and_then(|n| n.parse().ok())
         .map(Duration::from_secs);
-    let targets: [(&str, Body); 4] = [
+    let targets: [(&str, Body); 5] = [
         ("cfg", fuzz::cfg),
         ("weights", fuzz::weights),
         ("plan", fuzz::plan),
         ("datagram", fuzz::datagram),
+        ("secure", fuzz::secure),
     ];
     for (target, body) in targets {
         let read = |f: &PathBuf| std::fs::read(f).unwrap();
@@ -139,6 +140,29 @@ fn plans_are_of_this_schema() {
 #[test]
 fn datagram() {
     replay("datagram", fuzz::datagram);
+}
+
+#[test]
+fn secure() {
+    replay("secure", fuzz::secure);
+}
+
+/// The corpus has the inputs that go through all steps; `TESSERA_WRITE_CORPUS=1` writes these files anew.
+#[test]
+fn secure_seeds_are_kept() {
+    let folder = corpus("secure")[0].parent().unwrap().to_owned();
+    for (name, seed) in fuzz::secure_seeds() {
+        let file = folder.join(name);
+        if writes() {
+            std::fs::write(&file, &seed).unwrap();
+        }
+        let kept = std::fs::read(&file).unwrap_or_default();
+        assert!(
+            kept == seed,
+            "{}: TESSERA_WRITE_CORPUS=1 writes it",
+            file.display()
+        );
+    }
 }
 
 /// The corpus has a datagram of every kind that a small cluster sends, with the headers of today.

@@ -4,7 +4,9 @@
 mod datagram;
 mod front;
 mod plans;
+mod secure;
 
 pub use datagram::{datagram, seeds as datagram_seeds};
 pub use front::{WEIGHTY, cfg, weights};
 pub use plans::{plan, small_model, small_plan};
+pub use secure::{secure, seeds as secure_seeds};
