@@ -24,6 +24,7 @@ mod channel;
 mod cluster;
 mod early;
 mod events;
+mod giving;
 mod leaving;
 mod limit;
 mod placement;
