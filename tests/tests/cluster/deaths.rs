@@ -71,37 +71,41 @@ fn a_thief_dies_in_mid_task() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn every_board_may_die_in_mid_frame() -> Result<()> {
-    for name in ["two-6x1-3x2-homes", "two-6x1-3x2-steal"] {
-        let node = node(name);
-        for victim in [1, 2] {
-            let frames = Frames::new(&node, 2, 36)?;
-            let fifos = [frames.fifo("first")?, frames.fifo("second")?];
-            let setup = Setup {
-                edges: vec![
-                    Edge::source(1, fifos.clone()),
-                    Edge::thief(1),
-                    Edge::thief(1),
-                ],
-                ..Setup::default()
-            };
-            let cluster = Cluster::start(&node, setup)?;
-            let (source, doomed) = (&cluster.edges[0], &cluster.edges[victim]);
-            let worker = hold(source)?;
-            hold(doomed)?;
-            frames.feed(&fifos[0], 0)?;
-            frames.feed(&fifos[1], 1)?;
-            reaches(doomed, "/counters/steals_taken", 1)?;
-            doomed.kill()?;
-            doomed.wait_alone(SHORT)?;
-            source.pause_child(worker, false)?;
-            let records = cluster.wait_records(2, LONG)?;
-            frames.check(1, &records).context(name)?;
-            cluster.stop()?;
-        }
+/// Two frames, of which either thief dies with tasks.
+pub fn thieves_die(name: &str) -> Result<()> {
+    let node = node(name);
+    for victim in [1, 2] {
+        let frames = Frames::new(&node, 2, 36)?;
+        let fifos = [frames.fifo("first")?, frames.fifo("second")?];
+        let setup = Setup {
+            edges: vec![
+                Edge::source(1, fifos.clone()),
+                Edge::thief(1),
+                Edge::thief(1),
+            ],
+            ..Setup::default()
+        };
+        let cluster = Cluster::start(&node, setup)?;
+        let (source, doomed) = (&cluster.edges[0], &cluster.edges[victim]);
+        let worker = hold(source)?;
+        hold(doomed)?;
+        frames.feed(&fifos[0], 0)?;
+        frames.feed(&fifos[1], 1)?;
+        reaches(doomed, "/counters/steals_taken", 1)?;
+        doomed.kill()?;
+        doomed.wait_alone(SHORT)?;
+        source.pause_child(worker, false)?;
+        let records = cluster.wait_records(2, LONG)?;
+        frames.check(1, &records).context(name.to_owned())?;
+        cluster.stop()?;
     }
     Ok(())
+}
+
+#[test]
+fn every_board_may_die_in_mid_frame() -> Result<()> {
+    let plans = ["two-6x1-3x2-homes", "two-6x1-3x2-steal"];
+    plans.into_iter().try_for_each(thieves_die)
 }
 
 #[test]

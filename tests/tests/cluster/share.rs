@@ -2,14 +2,12 @@
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tessera_tests::{
-    relay::Faults,
-    rig::{Cluster, Edge, SHORT, Setup},
-};
+use tessera_tests::rig::{Cluster, Edge, SHORT, Setup};
 
 use crate::{
     common::{Frames, LONG, node, number},
-    deaths::{hold, reaches},
+    deaths::{hold, reaches, thieves_die},
+    rough::stands_loss,
 };
 
 const SYSTEMS: [&str; 2] = ["two-6x1-3x2-share", "bodp-3x1-share"];
@@ -91,59 +89,12 @@ fn every_board_gets_its_share_and_all_goes_through_the_gateway() -> Result<()> {
 
 #[test]
 fn every_board_may_die_in_mid_frame() -> Result<()> {
-    for name in SYSTEMS {
-        let node = node(name);
-        for victim in [1, 2] {
-            let frames = Frames::new(&node, 2, 51)?;
-            let fifos = [frames.fifo("first")?, frames.fifo("second")?];
-            let setup = Setup {
-                edges: vec![
-                    Edge::source(1, fifos.clone()),
-                    Edge::thief(1),
-                    Edge::thief(1),
-                ],
-                ..Setup::default()
-            };
-            let cluster = Cluster::start(&node, setup)?;
-            let (source, doomed) = (&cluster.edges[0], &cluster.edges[victim]);
-            let worker = hold(source)?;
-            hold(doomed)?;
-            frames.feed(&fifos[0], 0)?;
-            frames.feed(&fifos[1], 1)?;
-            reaches(doomed, "/counters/steals_taken", 1)?;
-            doomed.kill()?;
-            doomed.wait_alone(SHORT)?;
-            source.pause_child(worker, false)?;
-            let records = cluster.wait_records(2, LONG)?;
-            frames.check(1, &records).context(name)?;
-            cluster.stop()?;
-        }
-    }
-    Ok(())
+    SYSTEMS.into_iter().try_for_each(thieves_die)
 }
 
 #[test]
 fn a_tenth_is_lost_and_nothing_changes() -> Result<()> {
-    for name in SYSTEMS {
-        let node = node(name);
-        let frames = Frames::new(&node, 3, 52)?;
-        let setup = Setup {
-            edges: vec![
-                Edge::source(1, frames.files.clone()),
-                Edge::thief(1),
-                Edge::thief(1),
-            ],
-            relay: Some((Faults::rough(0.1), 7)),
-            ..Setup::default()
-        };
-        let cluster = Cluster::start(&node, setup)?;
-        let records = cluster.wait_records(3, LONG)?;
-        frames.check(1, &records).context(name)?;
-        let counters = cluster.relay.as_ref().context("a relay")?.counters();
-        assert!(counters.lost > 0, "{name}");
-        cluster.stop()?;
-    }
-    Ok(())
+    SYSTEMS.into_iter().try_for_each(stands_loss)
 }
 
 #[test]
