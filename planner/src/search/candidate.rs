@@ -27,6 +27,11 @@ impl Candidate {
             .then_with(|| self.cuts.cmp(&other.cuts))
     }
 
+    /// Bytes on the source edge with the least memory to spare; 0 without limits.
+    pub fn needed(&self) -> u64 {
+        self.memory.map_or(0, |(needed, _)| needed)
+    }
+
     /// Whether the plan keeps the memory limits, if there are any.
     pub fn fits(&self) -> bool {
         self.memory.is_none_or(|(needed, limit)| needed <= limit)

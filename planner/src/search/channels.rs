@@ -43,14 +43,13 @@ impl Found<'_> {
     fn bases(&self, farthest: usize) -> Vec<&StageCuts> {
         let stages = |c: &Candidate| c.cuts.ends.len();
         let is_far = |c: &Candidate| c.cuts.offload() == farthest;
-        let bytes = |c: &&Candidate| c.memory.map_or(0, |(needed, _)| needed);
         let leanest = self.list.iter().filter(|c| is_far(c) && c.memory.is_some());
         let mut bases: Vec<&StageCuts> = [
             self.list.iter().find(|c| stages(c) == 1),
             self.list.iter().find(|c| stages(c) > 1),
             self.list.iter().find(|c| stages(c) == 1 && is_far(c)),
             self.list.iter().find(|c| stages(c) > 1 && is_far(c)),
-            leanest.min_by_key(bytes),
+            leanest.min_by_key(|c| c.needed()),
         ]
         .into_iter()
         .flatten()

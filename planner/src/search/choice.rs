@@ -73,8 +73,7 @@ impl Found<'_> {
 
     /// The error that names the bytes of the smallest plan.
     fn too_large(&self, exact: Exact<'_>) -> PlanError {
-        let bytes = |c: &&Candidate| c.memory.map_or(0, |(needed, _)| needed);
-        let least = self.list.iter().min_by_key(bytes);
+        let least = self.list.iter().min_by_key(|c| c.needed());
         let (smallest, limit) = least.map_or((0, 0), |c| exact(&c.cuts, &c.seconds.homes));
         PlanError::Memory { limit, smallest }
     }

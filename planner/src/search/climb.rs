@@ -85,7 +85,6 @@ pub(super) fn to_less_memory(
     from: &Candidate,
     steps: usize,
 ) -> Candidate {
-    let bytes = |c: &Candidate| c.memory.map_or(0, |(needed, _)| needed);
     let mut best = from.clone();
     for _ in 0..steps {
         if best.fits() {
@@ -97,8 +96,8 @@ pub(super) fn to_less_memory(
             .filter_map(|cuts| evaluator.candidate(cuts)?.ok());
         let timed: Vec<Candidate> = timed.collect();
         // Of equals the first.
-        let least = timed.into_iter().min_by_key(bytes);
-        match least.filter(|c| bytes(c) < bytes(&best)) {
+        let least = timed.into_iter().min_by_key(Candidate::needed);
+        match least.filter(|c| c.needed() < best.needed()) {
             Some(c) => best = c,
             None => break,
         }

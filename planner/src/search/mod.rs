@@ -171,7 +171,7 @@ impl Found<'_> {
         let (evaluator, moves) = (self.evaluator(), self.moves(given));
         let least = |by_channels: bool| {
             let list = staged().filter(|c| channels::has_channels(c) == by_channels);
-            list.min_by_key(|c| c.memory.map_or(0, |(needed, _)| needed))
+            list.min_by_key(|c| c.needed())
         };
         let from = [false, true].into_iter().filter_map(least);
         from.map(|c| climb::to_less_memory(&evaluator, &moves, c, STEPS_MAX))

@@ -24,14 +24,7 @@ impl Cluster<'_> {
             let Some(task) = self.placement.pick(&self.ready, &self.objects, SOURCE) else {
                 break;
             };
-            self.give(task, SOURCE);
-            let remote = self.objects.split(task, SOURCE);
-            let hops = if remote.frame + remote.halo > 0 {
-                HOPS_TO_INPUT - 1.0
-            } else {
-                0.0
-            };
-            self.foresee(hops * self.nodes[SOURCE].hop_s, Event::Inputs { task });
+            self.give_ready(task, SOURCE);
         }
         if self.at_home() {
             self.lease();
@@ -55,14 +48,7 @@ impl Cluster<'_> {
                 let Some(task) = self.placement.pick(&self.ready, &self.objects, board) else {
                     break;
                 };
-                self.give(task, board);
-                let remote = self.objects.split(task, board);
-                let hops = if remote.frame + remote.halo > 0 {
-                    HOPS_TO_INPUT
-                } else {
-                    1.0
-                };
-                self.foresee(hops * self.nodes[board].hop_s, Event::Inputs { task });
+                self.give_ready(task, board);
             }
         }
         // What is given now may be what others read.
@@ -84,6 +70,18 @@ impl Cluster<'_> {
         };
         let mut producers = self.graph.tasks[task].producers.iter();
         let remote = producers.any(|p| homes[p.index()] != board);
+        self.give_with(task, board, remote);
+        true
+    }
+
+    /// Gives a ready task to a board, which asks for the inputs that it does not have.
+    fn give_ready(&mut self, task: usize, board: usize) {
+        let split = self.objects.split(task, board);
+        self.give_with(task, board, split.frame + split.halo > 0);
+    }
+
+    /// Gives a task to a board: the lease, unless the board is the source, and the request for inputs if some are `remote`.
+    fn give_with(&mut self, task: usize, board: usize, remote: bool) {
         let lease = if board == SOURCE { 0.0 } else { 1.0 };
         let hops = if remote {
             lease + HOPS_TO_INPUT - 1.0
@@ -92,7 +90,6 @@ impl Cluster<'_> {
         };
         self.give(task, board);
         self.foresee(hops * self.nodes[board].hop_s, Event::Inputs { task });
-        true
     }
 
     pub(super) const fn at_home(&self) -> bool {
@@ -115,15 +112,7 @@ impl Cluster<'_> {
             self.nodes[board].search = Search::Parked;
             return;
         };
-        self.give(task, board);
-        let hop_s = self.nodes[board].hop_s;
-        let remote = self.objects.split(task, board);
-        let hops = if remote.frame + remote.halo > 0 {
-            HOPS_TO_INPUT
-        } else {
-            1.0
-        };
-        self.foresee(hops * hop_s, Event::Inputs { task });
+        self.give_ready(task, board);
         if self.has_room(board) {
             self.ask(board, 1.0 + self.hops_to_source());
         } else {
