@@ -22,3 +22,4 @@ pub use self::{
     outcome::Outcome,
     settings::{Kill, Settings},
 };
+pub use tessera_sim::course::{FrameCourse, Sources};

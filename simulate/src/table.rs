@@ -39,7 +39,20 @@ pub fn render(plan: &Plan, cluster: &SimulatedCluster, settings: &Settings, o: &
             busy().fold(0.0, f64::max),
         );
     }
-    text
+    text + &without_homes(plan, cluster)
+}
+
+/// What there is to say when more boards are there than the plan has homes on.
+fn without_homes(plan: &Plan, cluster: &SimulatedCluster) -> String {
+    let (homes, boards) = (plan.dataflow.boards, cluster.boards.len());
+    if !plan.dataflow.placement.has_homes() || boards <= homes {
+        return String::new();
+    }
+    format!(
+        "The plan is for {}: tasks are at home on these, and the other {} compute only what is late there, and what their own\n         frames need. Plan for {boards} boards (--edges), or for boards that steal (--placement steal).\n",
+        plural(homes, "board"),
+        boards - homes,
+    )
 }
 
 fn numbers(plan: &Plan, o: &Outcome) -> Table {

@@ -163,6 +163,23 @@ fn three_hundred_boards_and_a_hundred_sources_take_less_than_a_minute() -> Resul
     Ok(())
 }
 
+/// Tasks have homes on the boards that were planned for; the table says what the others do.
+#[test]
+fn boards_that_nothing_was_planned_for_are_named() -> Result<()> {
+    for (placement, named) in [(Placement::Home, true), (Placement::Steal, false)] {
+        let made = demo(|o| o.placement = placement)?;
+        let seven = cluster(&made)?.with_boards(7);
+        let settings = Settings::one_frame();
+        let outcome = seven.run(&settings)?;
+        let table = table::render(&made.0, &seven, &settings, &outcome);
+        let words = "at home on these, and the other 4 compute only what is late";
+        assert_eq!(table.contains(words), named, "{table}");
+        let idle = outcome.boards.iter().filter(|b| b.tasks == 0).count();
+        assert_eq!(idle >= 4, named, "{placement:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_table_for_people() -> Result<()> {
     let made = demo(|_| {})?;
