@@ -155,8 +155,13 @@ impl<'a> Package<'a> {
                 chain.name,
                 if tiles == 1 { "tile" } else { "tiles" }
             );
-            let (module, kernels) =
-                chain::emit(scope, chain, [&stage.inputs, &stage.outputs], &title);
+            // Tasks that make strips alone make nothing of the stage's outputs.
+            let alone = stage
+                .tiles
+                .iter()
+                .any(|t| t.class == class && t.instead_of.is_some());
+            let outputs: &[_] = if alone { &[] } else { &stage.outputs };
+            let (module, kernels) = chain::emit(scope, chain, [&stage.inputs, outputs], &title);
             self.kernels.extend(kernels);
             let path = format!("{}/s{number}/{}.rs", place.dir, snake(&chain.name));
             self.add(&path, module)?;

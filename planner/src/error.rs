@@ -104,6 +104,40 @@ pub enum PlanError {
         /// Number of cuts.
         cuts: usize,
     },
+    /// Borders cannot be reused with work sharing.
+    #[error(
+        "--border reuse does not go with --placement share: there a board gets everything through the gateway, and a strip that travels twice costs more than it saves; take --placement home or steal"
+    )]
+    ReuseShared,
+    /// Borders of ranges of channels cannot be reused.
+    #[error(
+        "--border reuse: layers {first} to {last} are cut by channels, and such tiles have no borders; take a grid of rows and columns, or another policy for this stage"
+    )]
+    ReuseChannels {
+        /// First layer.
+        first: usize,
+        /// Last layer.
+        last: usize,
+    },
+    /// No stage has several tiles.
+    #[error("--border reuse: no stage has more than one tile, so there are no borders to reuse")]
+    ReuseAlone,
+    /// Nothing is left to compute for a tile of the second colour.
+    #[error(
+        "--border reuse: at layer {layer} a tile is narrower than what its neighbours compute of it, so that nothing would be left for it; take a coarser grid or shorter stages"
+    )]
+    ReuseNarrow {
+        /// The layer.
+        layer: usize,
+    },
+    /// Strips cannot be traced through a layer.
+    #[error(
+        "--border reuse: layer {layer} needs rows of its map's other end (Darknet's reorg), so that strips cannot be traced; end a stage before it"
+    )]
+    ReuseCyclic {
+        /// The layer.
+        layer: usize,
+    },
     /// A grid has no rows or columns, or more tiles than task ids can number.
     #[error("grid {rows}x{cols}: rows and columns must be at least 1 and tiles at most {max}")]
     Grid {

@@ -12,7 +12,7 @@ use crate::{
     whole,
 };
 use tessera_plan::{
-    dataflow::{ObjectKey, Port, TaskGraph, TaskInfo},
+    dataflow::{ObjectKey, Port, TaskGraph, TaskId, TaskInfo},
     graph::Graph,
     placement::ANYWHERE,
     plan::{Dataflow, Estimates, Placement, TargetPlan},
@@ -21,7 +21,7 @@ use tessera_plan::{
 /// Bytes of all inputs or of all outputs of a stage's tasks; `ports` selects inputs or outputs.
 pub fn stage_bytes(graph: &TaskGraph, stage: usize, ports: fn(&TaskInfo) -> &[Port]) -> u64 {
     let tasks = graph.tasks.iter().filter(|t| usize::from(t.stage) == stage);
-    let ports = tasks.flat_map(ports);
+    let ports = tasks.filter(|t| t.instead_of.is_none()).flat_map(ports);
     ports.map(|p| graph.port_bytes(p) as u64).sum()
 }
 
@@ -45,9 +45,10 @@ fn frame_bytes(graph: &TaskGraph) -> u64 {
     graph.tensors.first().map_or(0, |t| t.bytes(t.region)) as u64
 }
 
-/// Multiply-adds of all tasks together.
+/// Multiply-adds of all tasks together, if no task must stand in for another.
 pub fn macs(tasks: &TaskGraph) -> u64 {
-    tasks.tasks.iter().map(|t| t.macs).sum()
+    let expected = tasks.tasks.iter().filter(|t| t.instead_of.is_none());
+    expected.map(|t| t.macs).sum()
 }
 
 /// Expected seconds of a frame.
@@ -127,6 +128,83 @@ pub enum Homes<'a> {
 /// Computes the expected seconds of a frame. `times` has a list per kind of edge: the times of all tasks, in
 /// task order. A source has `in_flight` frames in flight. `None` only above the limit of [`Homes::Below`].
 pub fn seconds(
+    tasks: &TaskGraph,
+    times: &[Vec<TaskTime>],
+    tail: TailTime,
+    o: &PlanOptions,
+    homes: Homes<'_>,
+    in_flight: usize,
+) -> Option<Seconds> {
+    match InTime::new(tasks) {
+        Some(in_time) => in_time.seconds(tasks, times, (tail, o, homes, in_flight)),
+        None => seconds_in_time(tasks, times, tail, o, homes, in_flight),
+    }
+}
+
+/// A frame of which everything comes in time: no task stands in for another.
+struct InTime {
+    graph: TaskGraph,
+    /// The tasks of the whole graph that its tasks are, ascending.
+    kept: Vec<usize>,
+}
+
+impl InTime {
+    /// `None` if no task of `tasks` stands in for another anyway.
+    fn new(tasks: &TaskGraph) -> Option<Self> {
+        if !tasks.has_stand_ins() {
+            return None;
+        }
+        let (graph, kept) = tasks.without_stand_ins().ok()?;
+        let kept = kept.into_iter().map(TaskId::index).collect();
+        Some(Self { graph, kept })
+    }
+
+    /// The seconds of the frame, for all tasks of `tasks`: one that stands in for another is done where and when the other
+    /// one is, and is at home where what it makes is read.
+    fn seconds(
+        &self,
+        tasks: &TaskGraph,
+        times: &[Vec<TaskTime>],
+        (tail, o, homes, in_flight): (TailTime, &PlanOptions, Homes<'_>, usize),
+    ) -> Option<Seconds> {
+        let of_kept = |list: &Vec<TaskTime>| self.kept.iter().map(|k| list[*k]).collect();
+        let times: Vec<Vec<TaskTime>> = times.iter().map(of_kept).collect();
+        let given: Vec<usize>;
+        let homes = match homes {
+            Homes::Given(all) => {
+                given = self.kept.iter().map(|k| all[*k]).collect();
+                Homes::Given(&given)
+            }
+            other => other,
+        };
+        let mut found = seconds_in_time(&self.graph, &times, tail, o, homes, in_flight)?;
+        let place = |task: usize| self.kept.binary_search(&task).unwrap_or(0);
+        let all = || tasks.tasks.iter().enumerate();
+        let runs = all().map(|(k, t)| {
+            let maker = t.instead_of.map_or(k, TaskId::index);
+            found
+                .stages
+                .runs
+                .get(place(maker))
+                .copied()
+                .unwrap_or_default()
+        });
+        found.stages.runs = runs.collect();
+        let homes = all().map(|(k, t)| {
+            let reader = t.consumers.first().filter(|_| t.instead_of.is_some());
+            found
+                .homes
+                .get(place(reader.map_or(k, |r| r.index())))
+                .copied()
+                .unwrap_or(0)
+        });
+        found.homes = homes.collect();
+        Some(found)
+    }
+}
+
+/// [`seconds`] of a frame in which no task stands in for another.
+fn seconds_in_time(
     tasks: &TaskGraph,
     times: &[Vec<TaskTime>],
     tail: TailTime,

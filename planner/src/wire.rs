@@ -94,6 +94,15 @@ impl<'a> Elements<'a> {
         }
     }
 
+    /// Element type of a strip of a tensor, which one tile hands to another: that of the stage's outputs, but half precision
+    /// instead of bytes, since nobody has seen the range of its values.
+    pub fn strip(self, tensor: TensorIx) -> ElementType {
+        match self.read(tensor) {
+            ElementType::U8 => ElementType::F16,
+            element => element,
+        }
+    }
+
     /// Element type of a tensor that crosses a boundary. `made` are the tensors that stages make. Tensors that
     /// the tail makes never leave the gateway and stay float32.
     pub(crate) fn crossing(self, tensor: TensorIx, made: &BTreeSet<TensorIx>) -> ElementType {

@@ -116,8 +116,9 @@ pub struct TaskSpec {
     pub home: u16,
     /// The boxes that the task reads.
     pub inputs: &'static [Port],
-    /// The boxes that the task makes; output `k` is object (frame, task, k). The boxes of all tasks of a stage
-    /// cover each tensor exactly once.
+    /// The boxes that the task makes. The boxes of all tasks of a stage cover each tensor exactly once, but for
+    /// strips: what a later task makes too is an object of that task, which runs only if the object does not come in
+    /// time ([`TaskGraph::made`]).
     pub outputs: &'static [Port],
     /// Number of float32 values of working memory.
     pub arena_floats: usize,

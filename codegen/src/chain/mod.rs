@@ -91,7 +91,7 @@ fn table(chain: &Chain, layers: &[Option<Layer>]) -> Vec<String> {
             Some(vec![
                 format!("{} {}", step.layer, layer.what),
                 ins.collect::<Vec<_>>().join(", "),
-                format!("{}x{}x{}", out.h, out.w, out.c),
+                format!("{}x{}x{}", step.out.h, step.out.w, out.c),
                 step.firing.to_string(),
                 out.ring.to_string(),
                 layer.how.clone(),

@@ -78,6 +78,11 @@ impl<'a> Operations<'a> {
             int(number),
             buffer(v.buffer),
         );
+        // A part of a map that a step makes otherwise.
+        if self.chain.steps.iter().any(|s| s.out.buffer == v.buffer) {
+            let v = view(v, self.uses);
+            return quote!(io.load_box(#k, &#b, #v, #rows););
+        }
         if let Some(scales) = self.scales[0].get(number).and_then(Option::as_ref) {
             let first = if whole { int(0) } else { int(v.y) };
             return quote!(io.load_scaled(#k, &#b, #first, #rows, &#scales););

@@ -40,7 +40,7 @@ impl<'a> LayerCx<'a> {
         let node = narrowed(&scope.plan.network.nodes[step.node], step);
         let (buffers, out) = (&chain.buffers, &chain.buffers[step.out.buffer]);
         Self {
-            out: Out::new(out, step.channel, node.shape.c),
+            out: Out::new(out, &step.out, step.channel, node.shape.c),
             node,
             step,
             isa: scope.isa,

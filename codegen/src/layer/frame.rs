@@ -112,6 +112,8 @@ struct Call {
     /// Clears the padding of the output's buffer, where it has any.
     clear: TokenStream,
     sharing: Sharing,
+    /// The row of the output's buffer in which the first row lies.
+    first: usize,
     /// Values of a row of the output, padding included.
     row: TokenStream,
     /// Output channels.
@@ -150,6 +152,7 @@ impl Call {
             weights,
             clear,
             sharing: body.sharing,
+            first: out.first,
             row: int(out.row),
             channels: int(out.c),
             pixel: out.pixels_mut(),
@@ -161,16 +164,24 @@ impl Call {
     /// work.
     fn statements(&self, rows: &TokenStream) -> TokenStream {
         let is_variable = rows.to_string() == "rows";
+        if self.first > 0 && !is_variable {
+            // Rows count from the first that the layer writes; others lie above it in the buffer.
+            let statements = self.statements(&quote!(rows));
+            return quote!({ let rows = #rows; #statements });
+        }
         let clear = &self.clear;
         let clear = if clear.is_empty() || !is_variable {
             clear.clone()
         } else {
             quote!(if rows.start == 0 { #clear })
         };
-        let range = if is_variable {
-            quote!(&rows)
-        } else {
-            quote!(&(#rows))
+        let range = match (is_variable, self.first) {
+            (true, 0) => quote!(&rows),
+            (false, _) => quote!(&(#rows)),
+            (true, first) => {
+                let first = int(first);
+                quote!(&(rows.start + #first..rows.end + #first))
+            }
         };
         let works = matches!(self.sharing, Sharing::Own | Sharing::RowsWide(_));
         let (take, share) = (self.places.take(&range, works), self.share(rows));

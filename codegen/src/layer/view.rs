@@ -115,6 +115,8 @@ impl In {
 pub struct Out {
     /// Values of one padded row.
     pub row: usize,
+    /// The row of the buffer in which the first row lies.
+    pub first: usize,
     /// First value of a row's pixels, behind padding.
     pub lo: usize,
     /// First channel that is written: others before and behind may be other steps'.
@@ -134,16 +136,18 @@ pub struct Out {
 }
 
 impl Out {
-    /// The literals of `buffer`, of whose channels `own` are written from `channel` on.
-    pub fn new(buffer: &Buffer, channel: usize, own: usize) -> Self {
+    /// The literals of the box `view` of `buffer`, of whose channels `own` are written from `channel` on. What lies beside
+    /// the box is as good as padding.
+    pub fn new(buffer: &Buffer, view: &View, channel: usize, own: usize) -> Self {
         Self {
             row: (buffer.pad_left + buffer.w + buffer.pad_right) * buffer.c,
-            lo: buffer.pad_left * buffer.c,
+            first: view.y,
+            lo: (buffer.pad_left + view.x) * buffer.c,
             channel,
             own,
-            hi: (buffer.pad_left + buffer.w) * buffer.c,
-            h: buffer.h,
-            w: buffer.w,
+            hi: (buffer.pad_left + view.x + view.w) * buffer.c,
+            h: view.h,
+            w: view.w,
             c: buffer.c,
             zero_row: buffer.zero_row,
         }

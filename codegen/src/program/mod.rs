@@ -49,7 +49,8 @@ impl Cx<'_> {
 pub(crate) fn module(scope: &Scope, name: &str) -> Module {
     let (flow, network) = (&scope.plan.dataflow, &scope.plan.network);
     let uses = Uses::default();
-    let numbers = flow.tensors.iter().enumerate().map(|(i, t)| (t.id, i));
+    let maps = flow.tensors.iter().enumerate();
+    let numbers = maps.filter(|(_, t)| !t.is_strip()).map(|(i, t)| (t.id, i));
     let cx = Cx {
         scope,
         uses: &uses,
@@ -109,7 +110,8 @@ fn tensor(cx: &Cx, t: &Tensor) -> TokenStream {
         ElementType::F16 => quote!(#types::F16),
         ElementType::F32 => quote!(#types::F32),
     };
-    let scales = match scales_of(cx.scope, t.id, cx.uses) {
+    let known = (!t.is_strip()).then(|| scales_of(cx.scope, t.id, cx.uses));
+    let scales = match known.flatten() {
         Some(scales) => quote!(Some(&#scales)),
         None => quote!(None),
     };

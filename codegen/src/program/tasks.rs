@@ -23,8 +23,8 @@ fn task(cx: &Cx, number: usize, of: &Stage, tile: &Tile) -> TokenStream {
     let class = ident(&cx.scope.parts.stages[number][tile.class].name);
     let module = cx.uses.name("super", &stage(number).to_string());
     let (inputs, outputs) = (
-        ports(cx, &of.inputs, &tile.inputs),
-        ports(cx, &of.outputs, &tile.outputs),
+        ports(cx, &of.inputs, &tile.inputs, &tile.takes),
+        ports(cx, &of.outputs, &tile.outputs, &tile.gives),
     );
     let chain = chain(cx, &quote!(#module::#class), tile.macs);
     let ty = cx.ty("TaskSpec");
@@ -42,13 +42,19 @@ fn task(cx: &Cx, number: usize, of: &Stage, tile: &Tile) -> TokenStream {
     }
 }
 
-/// Tensors and the regions of them that a task reads or makes.
-fn ports(cx: &Cx, tensors: &[TensorIx], regions: &[Region]) -> TokenStream {
+/// Tensors and the regions of them that a task reads or makes, and whole strips, by their numbers.
+fn ports(cx: &Cx, tensors: &[TensorIx], regions: &[Region], strips: &[usize]) -> TokenStream {
     let each = tensors.iter().zip(regions).map(|(t, r)| {
         let (ty, tensor, region) = (cx.ty("Port"), cx.tensor(*t), region(cx, r));
         quote!(#ty { tensor: #tensor, region: #region })
     });
-    quote!(#(#each),*)
+    let strips = strips.iter().map(|t| {
+        let shape = cx.scope.plan.dataflow.tensors[*t].shape;
+        let (ty, tensor, region) = (cx.ty("Port"), int(*t), region(cx, &Region::whole(shape)));
+        quote!(#ty { tensor: #tensor, region: #region })
+    });
+    let all = each.chain(strips);
+    quote!(#(#all),*)
 }
 
 fn region(cx: &Cx, r: &Region) -> TokenStream {

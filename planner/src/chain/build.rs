@@ -8,7 +8,7 @@ use super::{
     flow::{Parts, Reading, flow},
     fused::Fused,
     place::{Placed, place_buffers, put_in_place},
-    spec::{ChainSpec, How, is_second},
+    spec::{ChainSpec, How, StripBox, is_second},
 };
 use crate::{
     ftp::cyclic,
@@ -69,7 +69,12 @@ fn build_with(
     let mut buffers = buffers.list;
     let read: BTreeSet<BufferIx> = drafts
         .iter()
-        .flat_map(|d| d.inputs.iter().map(|v| v.buffer).filter(|b| *b != d.out))
+        .flat_map(|d| {
+            d.inputs
+                .iter()
+                .map(|v| v.buffer)
+                .filter(|b| *b != d.out.buffer)
+        })
         .collect();
     put_in_place(&mut buffers, spec, how.elements, [&loads, &stores], &read);
     let drafts = drafts.into_iter();
@@ -118,7 +123,23 @@ fn loads(graph: &Graph, spec: &ChainSpec<'_>, buffers: &mut Buffers) -> Vec<Opti
             channel: 0,
         })
     };
-    (0..spec.inputs.len()).map(load).collect()
+    let inputs: Vec<Option<View>> = (0..spec.inputs.len()).map(load).collect();
+    let strip = |s: &StripBox| {
+        let buffer = buffers.of(graph, spec, s.tensor)?;
+        let held = spec.region(graph, s.tensor);
+        Some(View {
+            buffer,
+            y: s.y.lo - held.y.lo,
+            x: s.x.lo - held.x.lo,
+            h: s.y.len(),
+            w: s.x.len(),
+            channel: 0,
+        })
+    };
+    inputs
+        .into_iter()
+        .chain(spec.strips.iter().map(strip))
+        .collect()
 }
 
 /// Where outputs lie.
@@ -160,7 +181,7 @@ fn step(
     let network = sums.map_or(how.network, |s| s.1);
     let node = &network.nodes[n];
     let pools = fused.pool_of(n).is_some();
-    let out = &buffers[draft.out];
+    let out = &own_part(&buffers[draft.out.buffer], &draft.out);
     let first = draft.inputs.first().map(|v| &buffers[v.buffer]);
     let mut wanted = how.kernels;
     if how.apart.contains(&n) || sums.is_some() {
@@ -200,14 +221,7 @@ fn step(
         node: n,
         layer: node.layer,
         name: node.name.clone(),
-        out: View {
-            buffer: draft.out,
-            y: 0,
-            x: 0,
-            h: out.h,
-            w: out.w,
-            channel: 0,
-        },
+        out: draft.out,
         channel: fused.parts.get(&n).map_or(0, |p| p.channel),
         filters: how.filters.filter(|_| sums.is_none()),
         depth: how.filters.filter(|_| sums.is_some()),
@@ -222,6 +236,18 @@ fn step(
         weights,
         scratch,
         macs: draft.macs,
+    }
+}
+
+/// A buffer as the step sees it that writes the box `own`: what lies beside is as good as padding.
+fn own_part(buffer: &Buffer, own: &View) -> Buffer {
+    Buffer {
+        h: own.h,
+        ring: own.h,
+        w: own.w,
+        pad_left: buffer.pad_left + own.x,
+        pad_right: buffer.pad_right + buffer.w - own.x - own.w,
+        ..buffer.clone()
     }
 }
 

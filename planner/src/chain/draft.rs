@@ -4,14 +4,14 @@ use super::{buffers::Buffers, flow::Reading, fused::Fused, slices::Slice};
 use crate::ftp::{Axis, cyclic, halo, phase::phase, work::per_pixel};
 use tessera_plan::{
     graph::{NodeIx, Op, TensorIx},
-    plan::{BufferIx, View},
+    plan::View,
 };
 
 /// A step without its kernel.
 pub(super) struct Draft {
     pub node: NodeIx,
-    /// The buffer that it writes.
-    pub out: BufferIx,
+    /// The box that it writes.
+    pub out: View,
     pub inputs: Vec<View>,
     pub pad: [usize; 4],
     pub phase: [usize; 2],
@@ -39,13 +39,15 @@ fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: NodeIx)
     let Reading { graph, spec, .. } = *reading;
     let node = &graph.nodes[n];
     let t = TensorIx::node(n);
-    let out = spec.region(graph, t);
+    let out = spec.made(graph, t);
     // The concatenation's buffer is there from its first part on, a convolution's that pools is the
     // pool's.
     let part = fused.parts.get(&n).map(|p| p.node);
     let written = part.or_else(|| fused.pool_of(n)).unwrap_or(n);
-    let b = buffers.of(graph, spec, TensorIx::node(written))?;
+    let written = TensorIx::node(written);
+    let b = buffers.of(graph, spec, written)?;
     buffers.share(t, b);
+    let (own, all) = (spec.made(graph, written), spec.region(graph, written));
     let mut pad = [0; 4];
     let mut inputs = Vec::new();
     for (k, &i) in node.inputs.iter().enumerate() {
@@ -69,7 +71,15 @@ fn draft(reading: &Reading<'_>, fused: &Fused, buffers: &mut Buffers, n: NodeIx)
     }
     Some(Draft {
         node: n,
-        out: b,
+        out: View {
+            buffer: b,
+            // Rows may go on at the map's other end; those of a buffer with strips do not.
+            y: own.y.lo.saturating_sub(all.y.lo),
+            x: own.x.lo - all.x.lo,
+            h: own.y.len(),
+            w: own.x.len(),
+            channel: 0,
+        },
         inputs,
         pad,
         phase: [phase(node, out.y, Axis::Y), phase(node, out.x, Axis::X)],

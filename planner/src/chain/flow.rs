@@ -10,7 +10,7 @@ use crate::{
 };
 use tessera_plan::{
     graph::{Graph, NodeIx, TensorIx},
-    plan::{Buffer, ConvKernel, Place, Step, View},
+    plan::{Buffer, BufferIx, ConvKernel, Place, Step, View},
     region::Span,
 };
 
@@ -39,7 +39,7 @@ impl Reading<'_> {
     ) -> [usize; 2] {
         let Self { graph, spec, .. } = self;
         let node = &graph.nodes[n];
-        let out = spec.y.span(TensorIx::node(n));
+        let out = spec.made_y(TensorIx::node(n));
         let side = conv.map_or(1, ConvKernel::side);
         let [first, end] = rows.map(|row| out.lo + side * row);
         let (t, rows) = (node.inputs[k], Span::new(first, end));
@@ -56,7 +56,7 @@ impl Reading<'_> {
 
     /// Whether the first row of a node of several needs as much of an input of several as all rows do.
     pub fn needs_all(&self, n: NodeIx, conv: Option<&ConvKernel>) -> bool {
-        let h = self.spec.y.span(TensorIx::node(n)).len() / conv.map_or(1, ConvKernel::side);
+        let h = self.spec.made_y(TensorIx::node(n)).len() / conv.map_or(1, ConvKernel::side);
         h > 1
             && (0..self.graph.nodes[n].inputs.len()).any(|k| {
                 let [lo, hi] = self.rows(n, k, conv, [0, 1]);
@@ -87,15 +87,34 @@ pub(super) fn flow<'a>(
     let block = |b: &Buffer| rows::plain_height(b, rows);
     let copied = |v: &View| buffers[v.buffer].place.is_arena();
     // Two inputs may bring rows of one buffer: to the schedule the first brings all of them.
+    let inputs = reading.spec.inputs.len();
+    let of_buffer = |b: BufferIx| steps.iter().find(|s| s.out.buffer == b);
+    let strip = |v: &'a View| Flow {
+        there: false,
+        at: v.y,
+        counts_from: v.y,
+        h: v.h,
+        // Columns beside what a step makes come with the step's rows.
+        block: (of_buffer(v.buffer).filter(|s| (s.out.y, s.out.h) == (v.y, v.h)))
+            .map_or(1, |s| s.firing),
+        writes: Some(v.buffer),
+        rest: None,
+        reads: Box::new(|_, _| Vec::new()),
+    };
     let load = |(k, v): (usize, &'a Option<View>)| {
+        if let Some(v) = v.as_ref().filter(|_| k >= inputs) {
+            return strip(v);
+        }
         let v = v.as_ref().filter(|v| v.y == 0);
-        let rest = loads.get(k + 1).and_then(Option::as_ref);
+        let rest = loads[..inputs].get(k + 1).and_then(Option::as_ref);
         let rest = rest.filter(|r| r.y > 0 && v.is_some_and(|v| v.buffer == r.buffer));
         Flow {
             there: v.is_some_and(|v| !copied(v)),
             h: v.map_or(0, |v| buffers[v.buffer].h),
             block: v.map_or(1, |v| block(&buffers[v.buffer])),
             writes: v.map(|v| v.buffer),
+            at: 0,
+            counts_from: 0,
             rest: rest.map(|r| Rest {
                 row: r.y,
                 op: k + 1,
@@ -108,6 +127,8 @@ pub(super) fn flow<'a>(
         h: s.out.h,
         block: s.firing,
         writes: Some(s.out.buffer),
+        at: s.out.y,
+        counts_from: 0,
         rest: None,
         reads: Box::new(move |first, end| {
             let of = |(k, v): (usize, &View)| {
@@ -128,6 +149,8 @@ pub(super) fn flow<'a>(
         h: v.as_ref().filter(|v| stored(v)).map_or(0, |v| v.h),
         block: v.as_ref().map_or(1, |v| block(&buffers[v.buffer])),
         writes: None,
+        at: 0,
+        counts_from: 0,
         rest: None,
         reads: Box::new(move |first, end| {
             let of = |v: &View| Reads {

@@ -13,4 +13,4 @@ mod spec;
 
 pub use build::{build, build_order};
 pub use fused::Fused;
-pub use spec::{ChainSpec, How, input_region, region, signature};
+pub use spec::{ChainSpec, How, StripBox, input_region, region, signature};

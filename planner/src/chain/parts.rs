@@ -37,6 +37,9 @@ pub(super) fn parts_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<No
         let Op::Concat(list) = &graph.nodes[node].op else {
             continue;
         };
+        if spec.has_strips(TensorIx::node(node)) {
+            continue;
+        }
         let out = region(graph, TensorIx::node(node), spec.y, spec.x);
         let mut channel = 0;
         for part in list {

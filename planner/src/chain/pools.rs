@@ -25,7 +25,7 @@ pub(super) fn pools_in_kernels(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<
             _ => false,
         };
         let (out, held) = (
-            spec.region(graph, TensorIx::node(pool)),
+            spec.made(graph, TensorIx::node(pool)),
             spec.region(graph, *t),
         );
         if out.is_empty() || !(squares(p) && alone && works) {

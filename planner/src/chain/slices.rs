@@ -28,7 +28,11 @@ pub(super) fn slices_in_place(graph: &Graph, spec: &ChainSpec<'_>) -> BTreeMap<T
             .map(|n| &graph.nodes[*n])
             .filter(|n| n.inputs.contains(&t));
         let by_convolutions = readers.all(|n| matches!(&n.op, Op::Conv(c) if c.groups == 1));
-        if by_convolutions && !spec.outputs.contains(&t) && !found.contains_key(of) {
+        if by_convolutions
+            && !spec.outputs.contains(&t)
+            && !spec.has_strips(t)
+            && !found.contains_key(of)
+        {
             let channel = part.c.lo;
             found.insert(t, Slice { of: *of, channel });
         }

@@ -52,8 +52,23 @@ pub struct ChainSpec<'a> {
     pub y: &'a Trace,
     /// The columns of every tensor that the chain needs.
     pub x: &'a Trace,
+    /// The rows and the columns of every tensor that the chain makes itself, where it takes the rest as `strips`.
+    pub made: Option<[&'a Trace; 2]>,
+    /// Boxes of tensors that the chain loads, and otherwise makes itself. They are inputs behind `inputs`.
+    pub strips: &'a [StripBox],
     /// True if every input arrives as one packed map, which can be read in place. That is so for tails.
     pub packed: bool,
+}
+
+/// Rows and columns of a tensor that one tile hands to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StripBox {
+    /// The tensor.
+    pub tensor: TensorIx,
+    /// Rows.
+    pub y: Span,
+    /// Columns.
+    pub x: Span,
 }
 
 /// The region of a tensor that traces of rows and columns name, with all channels. Rows may go on at the map's other
@@ -98,7 +113,25 @@ impl ChainSpec<'_> {
     /// Whether a tensor has one reader in the chain, and none behind it.
     pub(super) fn is_read_once(&self, graph: &Graph, t: TensorIx) -> bool {
         let inputs = self.nodes.iter().flat_map(|n| &graph.nodes[*n].inputs);
-        inputs.filter(|i| **i == t).count() == 1 && !self.outputs.contains(&t)
+        inputs.filter(|i| **i == t).count() == 1
+            && !self.outputs.contains(&t)
+            && !self.has_strips(t)
+    }
+
+    /// Whether the chain takes parts of a tensor from others.
+    pub(super) fn has_strips(&self, t: TensorIx) -> bool {
+        self.strips.iter().any(|s| s.tensor == t)
+    }
+
+    /// The rows of a tensor that the chain makes itself.
+    pub(super) fn made_y(&self, t: TensorIx) -> Span {
+        self.made.map_or(self.y, |[y, _]| y).span(t)
+    }
+
+    /// The region of a tensor that the chain makes itself; all channels.
+    pub fn made(&self, graph: &Graph, t: TensorIx) -> Region {
+        let [y, x] = self.made.unwrap_or([self.y, self.x]);
+        region(graph, t, y, x)
     }
 
     /// The region of a tensor that the chain holds; all channels.

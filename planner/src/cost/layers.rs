@@ -65,6 +65,15 @@ impl<'a> LayerTimes<'a> {
         }
     }
 
+    /// The same, with direct kernels alone.
+    pub fn direct(&self) -> Self {
+        LayerTimes {
+            wanted: self.wanted.direct(),
+            known: Mutex::default(),
+            ..*self
+        }
+    }
+
     /// Seconds of a chain.
     pub fn chain_s(&self, spec: &ChainSpec<'_>) -> f64 {
         let fused = Fused::new(self.graph, spec, self.rows);
@@ -83,7 +92,7 @@ impl<'a> LayerTimes<'a> {
         let (graph, core) = (self.graph, &self.core);
         let node = &graph.nodes[n];
         let pool = fused.pool_of(n);
-        let out = spec.region(graph, TensorIx::node(pool.unwrap_or(n)));
+        let out = spec.made(graph, TensorIx::node(pool.unwrap_or(n)));
         if out.is_empty() {
             return 0.0;
         }
@@ -133,7 +142,12 @@ impl<'a> LayerTimes<'a> {
         };
         let outputs = spec.outputs.iter().filter(|t| read_here(t));
         let copied = spec.inputs.iter().chain(outputs);
-        let values: usize = copied.map(|t| spec.region(self.graph, *t).len()).sum();
+        let strips = spec.strips.iter();
+        let strips = strips.map(|s| s.y.len() * s.x.len() * self.graph.shape(s.tensor).c);
+        let values: usize = copied
+            .map(|t| spec.region(self.graph, *t).len())
+            .chain(strips)
+            .sum();
         (2 * VALUE_BYTES * values) as f64 / self.core.bytes_per_s
     }
 }

@@ -14,5 +14,5 @@ pub use self::{
     schedule::{
         Orders, PlacementError, Run, Schedule, schedule, schedule_at_home, schedule_placed,
     },
-    tasks::{TaskTime, net_s, stage_times, tail_s},
+    tasks::{TaskTime, net_s, reuse_times, stage_times, tail_s},
 };

@@ -7,7 +7,7 @@ use crate::{
     boards::Board,
     ftp::StageGraph,
     options::PlanOptions,
-    stages::{self, AxisParts},
+    stages::{self, AxisParts, ReuseStage},
 };
 
 /// Time and threads of a task on a board.
@@ -52,6 +52,27 @@ pub fn stage_times(
     let rows = ys.classes.iter().map(|y| &classes[*y]);
     rows.flat_map(|row| xs.classes.iter().flat_map(|x| row[*x].clone()))
         .collect()
+}
+
+/// Times of the tasks of a stage whose tiles have two colours.
+pub fn reuse_times(
+    layers: &LayerTimes<'_>,
+    stage: &StageGraph,
+    reuse: &ReuseStage,
+    board: &Board,
+) -> Vec<TaskTime> {
+    let network = stage.network(layers.graph());
+    let (direct, threads) = (layers.direct(), board.threads(false));
+    let of_class = |k: &usize| {
+        let one_thread_s = (direct.on(network)).chain_s(&reuse.tasks[*k].spec(stage, ""));
+        TaskTime {
+            seconds: board.shared_s(one_thread_s, threads) + board.task_overhead_s / board.share,
+            threads,
+            one_thread_s,
+        }
+    };
+    let classes: Vec<TaskTime> = reuse.firsts.iter().map(of_class).collect();
+    reuse.tasks.iter().map(|t| classes[t.class]).collect()
 }
 
 /// Seconds of a tail on whole maps, by one thread of a board.

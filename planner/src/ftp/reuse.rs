@@ -1,4 +1,5 @@
-//! The geometry of DeepThings' reuse-aware schedule, for comparison with plans.
+//! The geometry of DeepThings' reuse-aware schedule, for comparison with plans, those whose borders are reused among them
+//! (`stages/reuse.rs`).
 //!
 //! Tiles are coloured like a checkerboard. Tiles of the first colour run as usual and keep the
 //! borders that neighbours want of every layer; tiles of the second colour compute only what
@@ -18,7 +19,7 @@
 use super::{StageGraph, work::per_pixel};
 use tessera_plan::{
     graph::{Graph, NodeIx, Op, TensorIx},
-    plan::Stage,
+    plan::{Stage, Tile},
     region::{Region, Span},
 };
 
@@ -118,9 +119,13 @@ pub fn reuse(graph: &Graph, stage: &Stage) -> Option<Reuse> {
     if before != *output {
         return None;
     }
-    let plain: Vec<ReuseTile> = stage
-        .tiles
-        .iter()
+    // Of tasks that stand in for others the schedule knows nothing.
+    let mut tiles: Vec<&Tile> = (stage.tiles.iter())
+        .filter(|t| t.instead_of.is_none())
+        .collect();
+    tiles.sort_by_key(|t| (t.row, t.col));
+    let plain: Vec<ReuseTile> = tiles
+        .into_iter()
         .map(|t| {
             let mut tile = ReuseTile {
                 row: t.row,

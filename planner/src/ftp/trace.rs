@@ -13,7 +13,7 @@ use tessera_plan::{
 };
 
 /// The range of every tensor that a tile needs, along one axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     /// Ranges by tensor; tensors that are not needed are missing. Rows may go on at the map's other end
     /// ([`cyclic`]).

@@ -31,3 +31,14 @@ pub struct Wanted<'a> {
     /// sets are direct.
     pub costs: Option<&'a CostTable>,
 }
+
+impl Wanted<'_> {
+    /// The same with direct kernels alone.
+    #[must_use]
+    pub const fn direct(self) -> Self {
+        Self {
+            family: Family::Direct,
+            ..self
+        }
+    }
+}

@@ -3,7 +3,10 @@
 use tessera_plan::limits::STAGE_TILES_MAX;
 
 use crate::{error::PlanError, options::PlanOptions, stages::StageCuts};
-use tessera_plan::{graph::Graph, plan::ElementType};
+use tessera_plan::{
+    graph::Graph,
+    plan::{Border, ElementType, Placement},
+};
 
 /// What the flags leave open.
 pub(super) enum Asked {
@@ -105,4 +108,28 @@ fn grids_and_ends(graph: &Graph, o: &PlanOptions) -> Result<Asked, PlanError> {
             stages: ends.len(),
         }),
     }
+}
+
+/// Checks that borders can be reused where that is asked for.
+pub(super) fn reusable(cuts: &StageCuts, o: &PlanOptions) -> Result<(), PlanError> {
+    if !o.borders.contains(&Border::Reuse) || cuts.ends.is_empty() {
+        return Ok(());
+    }
+    if o.placement == Placement::Share {
+        return Err(PlanError::ReuseShared);
+    }
+    for (i, (first, end)) in cuts.spans().enumerate() {
+        let asked = o.borders.get(i).or_else(|| o.borders.first());
+        let exchanged = o.borders.contains(&Border::Exchange);
+        if cuts.channels[i] && (asked == Some(&Border::Reuse) && !exchanged) {
+            return Err(PlanError::ReuseChannels {
+                first,
+                last: end.saturating_sub(1),
+            });
+        }
+    }
+    if !cuts.borders.contains(&Border::Reuse) {
+        return Err(PlanError::ReuseAlone);
+    }
+    Ok(())
 }

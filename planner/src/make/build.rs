@@ -11,7 +11,7 @@ use crate::{
     memory,
     model::Model,
     options::{PlanOptions, Target},
-    stages::{self, AxisParts, Parted, StageCut, StageCuts},
+    stages::{self, AxisParts, Parted, ReuseStage, StageCut, StageCuts},
     whole,
 };
 use tessera_plan::{
@@ -36,6 +36,8 @@ struct Tiled {
     stages: Vec<StageGraph>,
     /// Rows and columns of tiles, per stage.
     parts: Vec<[AxisParts; 2]>,
+    /// Tasks of stages whose tiles have two colours, per stage.
+    reuse: Vec<Option<ReuseStage>>,
     tail: StageGraph,
 }
 
@@ -58,6 +60,7 @@ pub(super) fn build(
         graph,
         stages: &tiled.stages,
         tiled: &tiled.parts,
+        reuse: &tiled.reuse,
         tail: &tiled.tail,
         options: o,
     };
@@ -155,7 +158,7 @@ pub(super) fn tightest(
 
 fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanError> {
     let (mut stages, mut tail) = stages::stages(graph, &cuts.ends, o.dump)?;
-    let mut parts = Vec::new();
+    let (mut parts, mut reuse) = (Vec::new(), Vec::new());
     for (i, grid) in cuts.grids.iter().enumerate() {
         let (stage, later) = match stages[i..].split_first_mut() {
             Some(split) => split,
@@ -167,7 +170,12 @@ fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanE
             border: cuts.borders[i],
             channels: cuts.channels[i],
         };
-        parts.push(stages::cut_stage(graph, stage, how, o)?);
+        let axes = stages::cut_stage(graph, stage, how, o)?;
+        let reuses = cuts.borders[i] == Border::Reuse;
+        let [ys, xs] = &axes;
+        let tasks = reuses.then(|| ReuseStage::new(stage.network(graph), stage, [ys, xs]));
+        reuse.push(tasks.transpose()?);
+        parts.push(axes);
         if let Some(made) = stage.sums {
             stages::share_sums(graph, made, stage.ranges.len(), later, &mut tail);
         }
@@ -175,6 +183,7 @@ fn tile(graph: &Graph, o: &PlanOptions, cuts: &StageCuts) -> Result<Tiled, PlanE
     Ok(Tiled {
         stages,
         parts,
+        reuse,
         tail,
     })
 }
@@ -184,23 +193,30 @@ fn dataflow(model: &Model, o: &PlanOptions, cuts: &StageCuts, tiled: &Tiled) -> 
     let Tiled {
         stages,
         parts,
+        reuse,
         tail,
     } = tiled;
     let outputs = stages.iter().map(|s| s.outputs.as_slice());
+    let elements = o.stored(graph);
+    let mut tensors = stages::boundary_tensors(graph, outputs, tail, elements);
     let stages_data = (stages
         .iter()
-        .zip(parts)
+        .zip(parts.iter().zip(reuse))
         .zip(cuts.grids.iter().zip(cuts.shares.iter().zip(&cuts.borders))))
-    .map(|((stage, [ys, xs]), (grid, (shares, border)))| {
+    .map(|((stage, ([ys, xs], reuse)), (grid, (shares, border)))| {
         let split = match shares {
             _ if !stage.ranges.is_empty() => Split::Channels,
-            Some(_) if *border == Border::Recompute => Split::Speed,
+            Some(_) if *border != Border::Exchange => Split::Speed,
             _ => o.split,
         };
+        if let Some(reuse) = reuse {
+            let first = tensors.len();
+            tensors.extend(stages::strip_tensors(graph, stage, reuse, elements));
+            return stages::reuse_data(graph, stage, reuse, (*grid, split), first);
+        }
         stages::stage_data(graph, stage, *grid, (split, *border), [ys, xs])
     })
     .collect();
-    let mut tensors = stages::boundary_tensors(graph, outputs, tail, o.stored(graph));
     let partial = stages
         .iter()
         .filter_map(|s| Some((s.sums?, s.ranges.len())));
@@ -236,9 +252,15 @@ fn scale(graph: &Graph, o: &PlanOptions, d: &mut Dataflow) -> Result<(), PlanErr
 fn times(graph: &Graph, o: &PlanOptions, tiled: &Tiled) -> Vec<Vec<TaskTime>> {
     let of_board = |board| {
         let layers = LayerTimes::new(graph, o, board);
-        let stages = tiled.stages.iter().zip(&tiled.parts);
+        let stages = tiled
+            .stages
+            .iter()
+            .zip(tiled.parts.iter().zip(&tiled.reuse));
         stages
-            .flat_map(|(s, [ys, xs])| cost::stage_times(&layers, s, [ys, xs], board))
+            .flat_map(|(s, ([ys, xs], reuse))| match reuse {
+                Some(reuse) => cost::reuse_times(&layers, s, reuse, board),
+                None => cost::stage_times(&layers, s, [ys, xs], board),
+            })
             .collect()
     };
     Kinds::new(&o.boards)

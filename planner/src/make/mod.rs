@@ -23,8 +23,8 @@ pub use crate::{
     stages::{check_grid, stages},
 };
 use tessera_plan::{
-    placement::ANYWHERE,
-    plan::{Plan, Split},
+    placement::{ANYWHERE, Placement},
+    plan::{Border, Plan, Split},
 };
 
 /// Makes the plan of `options` for `model`. Where nothing fits the memory limit, kernels are made to
@@ -120,6 +120,7 @@ fn exactly_on(model: &Model, o: &PlanOptions, cuts: &StageCuts) -> Result<Plan, 
         cuts.by_speed(&cost::rates(&model.graph, o));
     }
     let cuts = exchanged(&model.graph, (o.dump, o.split), &cuts, &o.borders)?;
+    asked::reusable(&cuts, o)?;
     // Among equal boards, the first few homes are good ones.
     let differ = Kinds::new(&o.boards).boards.len() > 1;
     let homes = if differ { Homes::Well } else { Homes::Quick };
@@ -139,6 +140,9 @@ fn searched(
     grids: Option<Vec<[usize; 2]>>,
     ends: Option<Vec<usize>>,
 ) -> Result<Plan, PlanError> {
+    if o.borders.contains(&Border::Reuse) && o.placement == Placement::Share {
+        return Err(PlanError::ReuseShared);
+    }
     let given = Given::new(grids, ends);
     let teams = o.with_teams();
     let together = teams

@@ -2,7 +2,7 @@
 
 use tessera_plan::{
     graph::Graph,
-    plan::{Plan, Stage, Tile},
+    plan::{Border, Plan, Stage, Tile},
 };
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     cost::{self, LayerTimes, TaskTime},
     ftp::{Axis, StageGraph, axis::extent, stage::coarsest, work::untiled_macs},
     options::PlanOptions,
-    stages::{self, AxisParts},
+    stages::{self, AxisParts, ReuseStage},
 };
 
 /// Times of all tasks of a plan on a board, by the board's costs.
@@ -22,7 +22,14 @@ pub fn times(graph: &Graph, o: &PlanOptions, plan: &Plan, board: &Board) -> Vec<
         let again = parts(graph, &layered, stage);
         again.map_or_else(
             || by_macs(graph, o, board, stage, &layered),
-            |[ys, xs]| cost::stage_times(&layers, &layered, [&ys, &xs], board),
+            |[ys, xs]| {
+                let reuses = stage.border == Border::Reuse;
+                let reuse = reuses.then(|| ReuseStage::new(graph, &layered, [&ys, &xs]).ok());
+                match reuse.flatten() {
+                    Some(reuse) => cost::reuse_times(&layers, &layered, &reuse, board),
+                    None => cost::stage_times(&layers, &layered, [&ys, &xs], board),
+                }
+            },
         )
     };
     plan.dataflow.stages.iter().flat_map(of_stage).collect()
@@ -39,7 +46,13 @@ fn parts(graph: &Graph, layered: &StageGraph, stage: &Stage) -> Option<[AxisPart
         let at = |t| extent(graph, t, axis) == base;
         let coarse = stage.outputs.iter().position(|t| at(*t))?;
         let mut cut = vec![0];
-        for tile in &stage.tiles {
+        let mut tiles: Vec<&Tile> = stage
+            .tiles
+            .iter()
+            .filter(|t| t.instead_of.is_none())
+            .collect();
+        tiles.sort_by_key(|t| (t.row, t.col));
+        for tile in tiles {
             let region = tile.outputs.get(coarse)?;
             let (other, span) = match axis {
                 Axis::Y => (tile.col, region.y),
@@ -54,7 +67,15 @@ fn parts(graph: &Graph, layered: &StageGraph, stage: &Stage) -> Option<[AxisPart
     };
     let [ys, xs] = [axis(Axis::Y)?, axis(Axis::X)?];
     let how = (stage.split, stage.border);
-    let again = stages::stage_data(graph, layered, stage.grid, how, [&ys, &xs]);
+    let again = match stage.border {
+        Border::Reuse => {
+            let reuse = ReuseStage::new(graph, layered, [&ys, &xs]).ok()?;
+            stages::reuse_data(graph, layered, &reuse, (stage.grid, stage.split), 0)
+        }
+        Border::Recompute | Border::Exchange => {
+            stages::stage_data(graph, layered, stage.grid, how, [&ys, &xs])
+        }
+    };
     let macs = |s: &Stage| s.tiles.iter().map(|t| t.macs).collect::<Vec<_>>();
     (macs(&again) == macs(stage)).then_some([ys, xs])
 }

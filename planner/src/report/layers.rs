@@ -27,7 +27,10 @@ pub(super) fn render(plan: &Plan, graph: &Graph) -> String {
     let mut rows: Vec<Row> = Vec::new();
     for (i, (s, chains)) in plan.dataflow.stages.iter().zip(&target.stages).enumerate() {
         let tiles: Vec<u64> = (0..chains.len())
-            .map(|k| s.tiles.iter().filter(|t| t.class == k).count() as u64)
+            .map(|k| {
+                let of_class = s.tiles.iter().filter(|t| t.class == k);
+                of_class.filter(|t| t.instead_of.is_none()).count() as u64
+            })
             .collect();
         let nodes = graph
             .node_ixs()

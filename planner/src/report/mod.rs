@@ -3,6 +3,7 @@
 mod boards;
 mod borders;
 mod layers;
+mod strips;
 
 use std::fmt::Write as _;
 
@@ -18,7 +19,7 @@ use tessera_plan::limits;
 use tessera_plan::{
     graph::{Graph, TensorIx},
     placement::ANYWHERE,
-    plan::{Dataflow, ElementType, Placement, Plan, Split, Stage, Tensor},
+    plan::{Border, Dataflow, ElementType, Placement, Plan, Split, Stage, Tensor},
     region::Shape,
 };
 
@@ -34,6 +35,7 @@ pub fn render(plan: &Plan, graph: &Graph) -> String {
     s += &layers::render(plan, graph);
     s += &traffic(plan);
     s += &borders::render(plan, graph);
+    s += &strips::render(plan, graph);
     s += &with_reuse(plan, graph);
     s += &memory_of_nodes(plan);
     s += &time(plan);
@@ -77,7 +79,8 @@ fn placement(plan: &Plan) -> String {
         Placement::StealIdle => return "idle boards without frames of their own steal".into(),
         Placement::Home | Placement::Share => {}
     }
-    let homes = || d.stages.iter().flat_map(|s| &s.tiles).map(|t| t.home);
+    let tiles = || d.stages.iter().flat_map(|s| &s.tiles);
+    let homes = || tiles().filter(|t| t.instead_of.is_none()).map(|t| t.home);
     if homes().any(|h| h == ANYWHERE) {
         return format!(
             "whole frames, on their sources' boards or idle ones; a source has up to {} in flight",
@@ -125,7 +128,8 @@ fn stages(plan: &Plan, graph: &Graph) -> String {
     );
     let tasks = tessera_plan::dataflow::TaskGraph::of(d).ok();
     for (i, s) in d.stages.iter().enumerate() {
-        let macs = || s.tiles.iter().map(|t| t.macs);
+        let tiles = || s.tiles.iter().filter(|t| t.instead_of.is_none());
+        let macs = || tiles().map(|t| t.macs);
         let total: u64 = macs().sum();
         let moved = |ports| tasks.as_ref().map_or(0, |t| stage_bytes(t, i, ports));
         let split = format!("{:?}", s.split).to_lowercase();
@@ -136,7 +140,7 @@ fn stages(plan: &Plan, graph: &Graph) -> String {
             &layers_of(s),
             &grid_name(s.grid, s.split == Split::Channels),
             &split,
-            &s.tiles.len().to_string(),
+            &tiles().count().to_string(),
             &classes_in(s).to_string(),
             &count(total),
             &times(if untiled == 0 {
@@ -264,7 +268,7 @@ fn formats(d: &Dataflow) -> String {
     let frames = d.tensors.iter().filter(|t| t.id == TensorIx::INPUT);
     let mut parts: Vec<String> = frames.map(|t| format!("frames {}", name(t))).collect();
     let made = d.stages.iter().flat_map(|s| &s.outputs);
-    let made = made.filter_map(|id| d.tensors.iter().find(|t| t.id == *id));
+    let made = made.filter_map(|id| d.tensors.iter().find(|t| t.id == *id && !t.is_strip()));
     let mut objects: Vec<&str> = made.map(name).collect();
     objects.dedup();
     if !objects.is_empty() {
@@ -344,7 +348,8 @@ fn with_reuse(plan: &Plan, graph: &Graph) -> String {
     let mut any = false;
     let stages = plan.dataflow.stages.iter().enumerate();
     // Ranges of channels have no borders.
-    for (i, stage) in stages.filter(|(_, s)| s.split != Split::Channels) {
+    let plain = |s: &Stage| s.split != Split::Channels && s.border != Border::Reuse;
+    for (i, stage) in stages.filter(|(_, s)| plain(s)) {
         let Some(r) = reuse::reuse(graph, stage).filter(|r| r.plain.len() > 1) else {
             continue;
         };

@@ -58,6 +58,10 @@ pub(crate) struct Op<'a> {
     pub block: usize,
     /// Buffer that it fills; `None`: a store.
     pub writes: Option<BufferIx>,
+    /// The row of that buffer in which its first row lies. Others fill the rows before and behind its own.
+    pub at: usize,
+    /// The number of its first row in firings.
+    pub counts_from: usize,
     /// Rows that another operation does in its place.
     pub rest: Option<Rest>,
     /// What rows `first..end` read.
@@ -95,7 +99,7 @@ pub(crate) fn branches(ops: &[Op<'_>], maps: &[Map]) -> bool {
 }
 
 /// Schedules `ops` over the buffers of `maps`. Every buffer is filled by one of them, or by several, each with
-/// its channels of every row.
+/// its channels, or its columns, of its rows.
 pub(crate) fn schedule(ops: &[Op<'_>], maps: &[Map], when: When) -> Schedule {
     let mut run = Run::new(ops, maps, when);
     run.all();
@@ -140,9 +144,9 @@ fn given_away(ops: &[Op<'_>], firings: &[Firing]) -> Vec<Firing> {
     let parts = |f: &Firing| {
         let (end, rest) = (f.first + f.rows, ops[f.op].rest);
         let at = rest.map_or(end, |r| r.row.clamp(f.first, end));
-        let part = |op, first: usize, end: usize| Firing {
+        let part = |op: usize, first: usize, end: usize| Firing {
             op,
-            first,
+            first: ops[op].counts_from + first,
             rows: end - first,
             advance: 0,
         };
@@ -242,7 +246,15 @@ impl<'a> Run<'a> {
     /// The next rows of an operation, read by its next firing.
     fn next(&self, op: usize) -> (usize, usize) {
         let (first, o) = (self.done[op], &self.ops[op]);
-        (first, (first + o.block).min(o.h))
+        // Blocks begin at whole multiples of their height in the buffer, so that the ring's end divides none.
+        let end = (o.at + first) / o.block * o.block + o.block - o.at;
+        (first, end.min(o.h))
+    }
+
+    /// Rows that an operation must have done before the rows of its buffer before `end` are there.
+    fn wanted(&self, op: usize, end: usize) -> usize {
+        let o = &self.ops[op];
+        end.saturating_sub(o.at).min(o.h)
     }
 
     /// Fires an operation once, after everything that it needs.
@@ -254,7 +266,7 @@ impl<'a> Run<'a> {
             // written in its place, which can then come as late as these.
             for i in (0..self.writers[r.buffer.0].len()).rev() {
                 let writer = self.writers[r.buffer.0][i];
-                while self.done[writer] < r.hi {
+                while self.done[writer] < self.wanted(writer, r.hi) {
                     self.fire(writer);
                 }
             }
@@ -291,10 +303,20 @@ impl<'a> Run<'a> {
             (*from, *to) = (now.min(*from), now);
         }
         if let Some(b) = self.ops[op].writes {
-            // Writers of a row's channels may be at different rows.
-            let others = self.writers[b.0].iter().filter(|w| !self.ops[**w].there);
-            let others = others.map(|w| self.done[*w]);
-            let (least, most) = others.fold((first, end), |(l, m), d| (l.min(d), m.max(d)));
+            // Writers of a row's channels may be at different rows. Those that are done keep no row, and those that
+            // have not begun have none.
+            let ops = self.ops;
+            let [first, end] = [first, end].map(|row| ops[op].at + row);
+            let others = self.writers[b.0].iter().filter(|w| !ops[**w].there);
+            let (mut least, mut most) = (first, end);
+            for (w, done) in others.map(|w| (&ops[*w], self.done[*w])) {
+                if done < w.h {
+                    least = least.min(w.at + done);
+                }
+                if done > 0 {
+                    most = most.max(w.at + done);
+                }
+            }
             let kept = self.oldest(b).min(least);
             self.rings[b.0] = self.rings[b.0].max(most - kept);
         }
@@ -307,7 +329,7 @@ impl<'a> Run<'a> {
         let there = |r: &Reads| {
             self.writers[r.buffer.0]
                 .iter()
-                .all(|w| self.done[*w] >= r.hi)
+                .all(|w| self.done[*w] >= self.wanted(*w, r.hi))
         };
         first < end && (self.ops[op].reads)(first, end).iter().all(there)
     }
@@ -357,6 +379,8 @@ mod tests {
             h,
             block,
             writes: writes.map(BufferIx),
+            at: 0,
+            counts_from: 0,
             rest: None,
             reads: Box::new(reads),
         }
@@ -439,6 +463,31 @@ mod tests {
         ];
         let s = schedule(&ops, &maps([32; 4]), When::Needed);
         assert_eq!(s.rings, [5, 5, 1, 1]);
+    }
+
+    #[test]
+    fn several_fill_a_map_with_rows_above_and_below_and_columns_beside() {
+        // Rows 0 and 1 come from above, 2 to 8 are made, with columns beside, and row 9 comes from below.
+        let made = |at, h, block, counts_from| Op {
+            at,
+            counts_from,
+            ..op(h, block, Some(0), |_, _| Vec::new())
+        };
+        let ops = [
+            made(0, 2, 1, 0),
+            made(2, 7, 4, 2),
+            made(9, 1, 1, 9),
+            made(2, 7, 4, 0),
+            op(8, 1, None, window(0, 10, 3, 0)),
+        ];
+        let s = schedule(&ops, &maps([10]), When::Needed);
+        // Blocks of four rows, of which a window needs one more row than they have.
+        assert_eq!(s.rings, [8]);
+        let of = |op| s.order.firings().filter(move |f| f.op == op);
+        let rows = |op| of(op).map(|f| [f.first, f.rows]).collect::<Vec<_>>();
+        assert_eq!(rows(3), [[0, 2], [2, 4], [6, 1]]);
+        assert_eq!(rows(1), [[2, 2], [4, 4], [8, 1]]);
+        assert_eq!([rows(0), rows(2)], [vec![[0, 1], [1, 1]], vec![[9, 1]]]);
     }
 
     #[test]

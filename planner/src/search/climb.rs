@@ -152,8 +152,8 @@ impl Moves<'_> {
     /// The plans around a plan, each once, without the plan itself.
     fn around(&self, cuts: &StageCuts) -> Vec<StageCuts> {
         let mut list = Vec::new();
-        // Stages that were taken apart for their halos belong together.
-        if cuts.borders.contains(&Border::Exchange) {
+        // Stages that were taken apart for their halos belong together. Reuse is tried of plans that are good without it.
+        if cuts.borders.iter().any(|b| *b != Border::Recompute) {
             return list;
         }
         if self.given.may_cut() {

@@ -1,6 +1,6 @@
 //! Times plans that are put together from evaluated stages.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
     candidate::Candidate,
@@ -15,10 +15,14 @@ use crate::{
     ftp::work::redundancy,
     memory,
     options::{Goal, PlanOptions},
-    stages::{StageCuts, boundary_tensors, mark_sums, share_sums, stages as stages_of},
+    stages::{
+        StageCuts, boundary_tensors, mark_sums, share_sums, stages as stages_of, strip_tensors,
+    },
     whole,
 };
-use tessera_plan::{dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES, placement::ANYWHERE};
+use tessera_plan::{
+    dataflow::TaskGraph, graph::Graph, limits::SOURCE_FRAMES, placement::ANYWHERE, plan::Stage,
+};
 
 /// More seconds than any frame takes.
 const TOO_SLOW: f64 = 1e6;
@@ -151,7 +155,22 @@ impl Evaluator<'_> {
         let elements = self.o.stored(self.graph);
         let mut tensors = boundary_tensors(self.graph, outputs, &tail, elements);
         mark_sums(&mut tensors, partial());
-        let stages = list.iter().map(|s| &s.data);
+        let mut stages: Vec<Cow<'_, Stage>> = Vec::with_capacity(list.len());
+        for s in list {
+            let Some(reuse) = &s.reuse else {
+                stages.push(Cow::Borrowed(&s.data));
+                continue;
+            };
+            // Its strips have other numbers in every plan.
+            let (first, mut data) = (tensors.len(), s.data.clone());
+            for tile in &mut data.tiles {
+                let strips = tile.takes.iter_mut().chain(&mut tile.gives);
+                strips.for_each(|k| *k += first);
+            }
+            tensors.extend(strip_tensors(self.graph, &s.graph, reuse, elements));
+            stages.push(Cow::Owned(data));
+        }
+        let stages = stages.iter().map(|s| &**s);
         let mut tasks = TaskGraph::of_stages(&tensors, stages, &tail.inputs)?;
         let progress = list.iter().flat_map(|s| self.stages.progress(s));
         for (task, progress) in tasks.tasks.iter_mut().zip(progress) {

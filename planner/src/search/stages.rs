@@ -15,7 +15,7 @@ use crate::{
     memory::{VALUE_BYTES, part_floats},
     options::PlanOptions,
     packing,
-    stages::{self, AxisParts, Shares, StageCut},
+    stages::{self, AxisParts, ReuseStage, Shares, StageCut},
 };
 use tessera_plan::{
     dataflow::Progress,
@@ -38,7 +38,9 @@ pub(super) struct TiledStage {
     pub halo: u64,
     /// Bytes that all tiles read.
     pub inputs: u64,
-    graph: Arc<StageGraph>,
+    /// Its tasks, if its tiles have two colours.
+    pub reuse: Option<ReuseStage>,
+    pub graph: Arc<StageGraph>,
     axes: [Arc<AxisParts>; 2],
     /// See [`Stages::memory`].
     memory: OnceLock<StageMemory>,
@@ -82,6 +84,9 @@ pub(super) struct StageKey {
     /// What the stage reads in partial sums.
     pub sums: Vec<Partial>,
 }
+
+/// No nodes.
+static NONE: BTreeSet<NodeIx> = BTreeSet::new();
 
 /// A stage and its cut axes.
 type Cut = (Arc<StageGraph>, [Arc<AxisParts>; 2]);
@@ -193,6 +198,9 @@ impl<'a> Stages<'a> {
     /// columns alone; they get as far as the first one.
     pub fn progress<'b>(&self, stage: &'b TiledStage) -> &'b [Arc<Progress>] {
         stage.progress.get_or_init(|| {
+            if let Some(reuse) = &stage.reuse {
+                return self.reuse_progress(stage, reuse);
+            }
             let [ys, xs] = [&*stage.axes[0], &*stage.axes[1]];
             let first = xs.firsts.first().copied().unwrap_or(0);
             let rows = ys.firsts.iter().map(|row| {
@@ -214,6 +222,33 @@ impl<'a> Stages<'a> {
         })
     }
 
+    fn reuse_progress(&self, stage: &TiledStage, reuse: &ReuseStage) -> Vec<Arc<Progress>> {
+        let how = self.how(stage);
+        let of_class = reuse.firsts.iter().map(|k| {
+            let order = stages::reuse_order(self.graph, &stage.graph, &reuse.tasks[*k], how);
+            Arc::new(Progress::of(&order))
+        });
+        let classes: Vec<Arc<Progress>> = of_class.collect();
+        let tasks = reuse.tasks.iter();
+        tasks.map(|t| Arc::clone(&classes[t.class])).collect()
+    }
+
+    /// How the chains of a stage that is not cut by channels are computed.
+    fn how<'b>(&'b self, stage: &'b TiledStage) -> How<'b> {
+        let axes = [&*stage.axes[0], &*stage.axes[1]];
+        How {
+            network: stage.graph.network(self.graph),
+            filters: None,
+            sums: None,
+            kernels: self.o.kernels_for(self.o.target()),
+            rows: self.o.rows,
+            apart: &NONE,
+            team: stages::team(&stage.graph, axes, self.o.team()),
+            streams: stages::streams(&stage.graph, axes),
+            elements: self.o.stored(self.graph),
+        }
+    }
+
     /// The chains of the tiles at one place of a stage's grid, as `make` makes them: one, or one for every range of
     /// channels.
     fn chains(
@@ -226,15 +261,8 @@ impl<'a> Stages<'a> {
         let [ys, xs] = [&*stage.axes[0], &*stage.axes[1]];
         let sums = layers.sums.map(|n| (n, stages::longest(graph, layers)));
         let how = How {
-            network: layers.network(graph),
-            filters: None,
             sums: sums.as_ref().map(|(n, g)| (*n, g)),
-            kernels: self.o.kernels_for(self.o.target()),
-            rows: self.o.rows,
-            apart: &BTreeSet::new(),
-            team: stages::team(layers, [ys, xs], self.o.team()),
-            streams: stages::streams(layers, [ys, xs]),
-            elements: self.o.stored(graph),
+            ..self.how(stage)
         };
         let at = [(ys, row), (xs, column)];
         let parts = stages::narrowed(graph, layers).into_iter().map(|part| {
@@ -312,7 +340,7 @@ impl<'a> Stages<'a> {
         let (graph, o, grid) = (self.graph, self.o, key.grid);
         let split = match (&key.shares, key.border) {
             _ if key.channels => Split::Channels,
-            (Some(_), Border::Recompute) => Split::Speed,
+            (Some(_), Border::Recompute | Border::Reuse) => Split::Speed,
             _ => o.split,
         };
         let (stage, [ys, xs]) = if key.channels || !key.sums.is_empty() {
@@ -320,14 +348,32 @@ impl<'a> Stages<'a> {
         } else {
             self.of_axes(key, split)?
         };
-        let data = stages::stage_data(graph, &stage, grid, (split, key.border), [&ys, &xs]);
+        let reuses = key.border == Border::Reuse;
+        let reuse = reuses.then(|| ReuseStage::new(stage.network(graph), &stage, [&ys, &xs]));
+        let reuse = reuse.transpose()?;
+        let data = match &reuse {
+            Some(reuse) => stages::reuse_data(graph, &stage, reuse, (grid, split), 0),
+            None => stages::stage_data(graph, &stage, grid, (split, key.border), [&ys, &xs]),
+        };
         let kinds = self.kinds.boards.iter().zip(&self.layers);
         let times: Vec<Vec<TaskTime>> = kinds
-            .map(|(board, layers)| cost::stage_times(layers, &stage, [&ys, &xs], board))
+            .map(|(board, layers)| match &reuse {
+                Some(reuse) => cost::reuse_times(layers, &stage, reuse, board),
+                None => cost::stage_times(layers, &stage, [&ys, &xs], board),
+            })
             .collect();
+        // Tasks that stand in for others are not expected to run.
+        let expected = |list: &Vec<TaskTime>| -> Vec<TaskTime> {
+            let tiles = list.iter().zip(&data.tiles);
+            tiles
+                .filter(|(_, t)| t.instead_of.is_none())
+                .map(|(time, _)| *time)
+                .collect()
+        };
+        let run: Vec<Vec<TaskTime>> = times.iter().map(expected).collect();
         let elements = o.stored(graph);
         let bytes = |(t, r): (&TensorIx, Region)| (r.len() * elements.read(*t).bytes()) as u64;
-        let tiles = data.tiles.iter();
+        let tiles = data.tiles.iter().filter(|t| t.instead_of.is_none());
         let read = tiles.flat_map(|tile| stage.inputs.iter().zip(tile.inputs.iter().copied()));
         let inputs: u64 = read.map(bytes).sum();
         let whole = stage.inputs.iter();
@@ -335,12 +381,13 @@ impl<'a> Stages<'a> {
             .map(|t| bytes((t, Region::whole(graph.shape(*t)))))
             .sum();
         Ok(TiledStage {
-            compute_s: spread_s(o, &self.kinds, &times),
-            least_s: least_s(o, &self.kinds, &times),
+            compute_s: spread_s(o, &self.kinds, &run),
+            least_s: least_s(o, &self.kinds, &run),
             halo: inputs.saturating_sub(whole),
             inputs,
             times,
             data,
+            reuse,
             graph: stage,
             axes: [ys, xs],
             memory: OnceLock::new(),

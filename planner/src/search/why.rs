@@ -21,6 +21,7 @@ fn name(cuts: &StageCuts) -> String {
     let last = cuts.offload().saturating_sub(1);
     let how = |shares: &Option<_>, border: &Border| match (border, shares) {
         (Border::Exchange, _) => " exchanged",
+        (Border::Reuse, _) => " with borders reused",
         (_, Some(_)) => " by speed",
         _ => "",
     };
@@ -83,7 +84,7 @@ impl Found<'_> {
         }
         why.extend(self.faster(choice));
         why.extend(self.next_best(choice));
-        why.extend(self.other_border(choice));
+        why.extend(self.other_borders(choice));
         why.extend(self.by_channels(given, choice));
         if o.boards.iter().any(|b| b.team.min(b.cores) > 1) {
             why.push(self.use_of_cores(choice));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     parts::AxisParts,
     ranges::{self, narrowed},
+    reuse::{Part, ReuseStage, ReuseTask},
 };
 use crate::{
     chain::{self, ChainSpec, How},
@@ -27,6 +28,8 @@ pub struct Parted<'a> {
     pub stages: &'a [StageGraph],
     /// Rows and columns of the tiles of every stage.
     pub tiled: &'a [[AxisParts; 2]],
+    /// The tasks of stages whose tiles have two colours, per stage.
+    pub reuse: &'a [Option<ReuseStage>],
     /// The tail's nodes and tensors.
     pub tail: &'a StageGraph,
     /// What flags ask of the plan.
@@ -66,9 +69,9 @@ impl Parted<'_> {
             streams: false,
             elements: self.options.stored(self.graph),
         };
-        let stages = self.stages.iter().zip(self.tiled);
+        let stages = self.stages.iter().zip(self.tiled).zip(self.reuse);
         let chains = stages
-            .map(|(stage, [ys, xs])| {
+            .map(|((stage, [ys, xs]), reuse)| {
                 let network = stage.network(self.graph);
                 let longest = stage.sums.map(|n| (n, ranges::longest(self.graph, stage)));
                 let how = How {
@@ -78,7 +81,10 @@ impl Parted<'_> {
                     streams: streams(stage, [ys, xs]),
                     ..how
                 };
-                stage_chains(self.graph, stage, [ys, xs], how)
+                match reuse {
+                    Some(reuse) => reuse_chains(self.graph, stage, reuse, how),
+                    None => stage_chains(self.graph, stage, [ys, xs], how),
+                }
             })
             .collect();
         (chains, tail_chain(self.graph, self.tail, how))
@@ -112,6 +118,50 @@ fn stage_chains(
     list
 }
 
+/// The chains of a stage whose tiles have two colours. Two tasks may make one strip, in tiles of different shapes, so all
+/// have direct kernels: a sum is formed in one order then, wherever in a tile it lies.
+fn reuse_chains(graph: &Graph, stage: &StageGraph, reuse: &ReuseStage, how: How<'_>) -> Vec<Chain> {
+    let number = |class: usize| &reuse.tasks[reuse.firsts[class]];
+    let chain = |class: usize| {
+        let task = number(class);
+        let name = match task.part {
+            Part::First => format!("first_{class}"),
+            Part::InsteadOf(_) => format!("strips_{class}"),
+            Part::Second => format!("second_{class}"),
+        };
+        reuse_chain(graph, stage, task, &name, how)
+    };
+    (0..reuse.firsts.len()).map(chain).collect()
+}
+
+/// The chain of a task of such a stage.
+fn reuse_chain(
+    graph: &Graph,
+    stage: &StageGraph,
+    task: &ReuseTask,
+    name: &str,
+    how: How<'_>,
+) -> Chain {
+    let how = How {
+        kernels: how.kernels.direct(),
+        ..how
+    };
+    let network = stage.network(graph);
+    let mut chain = chain::build(network, &task.spec(stage, name), &task.ends, how);
+    ranges::name_sums(graph, stage, &mut chain);
+    chain
+}
+
+/// The same without places in an arena, which takes much less time.
+pub fn reuse_order(graph: &Graph, stage: &StageGraph, task: &ReuseTask, how: How<'_>) -> Chain {
+    let how = How {
+        kernels: how.kernels.direct(),
+        ..how
+    };
+    let network = stage.network(graph);
+    chain::build_order(network, &task.spec(stage, ""), &task.ends, how)
+}
+
 /// What a tile computes. The tile is given by the parts of each axis, and its index among them.
 pub fn tile_spec<'a>(
     stage: &'a StageGraph,
@@ -125,6 +175,8 @@ pub fn tile_spec<'a>(
         outputs: &stage.outputs,
         y: &ys.traces[r],
         x: &xs.traces[c],
+        made: None,
+        strips: &[],
         packed: false,
     }
 }
@@ -202,6 +254,8 @@ pub fn tail_spec<'a>(tail: &'a StageGraph, [y, x]: &'a [Trace; 2]) -> ChainSpec<
         outputs: &tail.outputs,
         y,
         x,
+        made: None,
+        strips: &[],
         packed: true,
     }
 }

@@ -35,7 +35,7 @@ use tessera_plan::{
 const AXES: [Axis; 2] = [Axis::Y, Axis::X];
 
 /// The plan `cuts` with the stages that have [`Border::Exchange`] in `borders` (one for each stage, or one for all)
-/// taken apart. Tensors that a dump shows leave the stages if `dump`. Stages of one tile and stages that are cut by channels stay as they are: they have no halo.
+/// taken apart. Those that have [`Border::Reuse`] are named so. Tensors that a dump shows leave the stages if `dump`. Stages of one tile and stages that are cut by channels stay as they are: they have no halo.
 ///
 /// # Errors
 /// When a stage's grid does not fit its layers.
@@ -50,6 +50,11 @@ pub fn exchanged(
     for (i, (first, end)) in cuts.spans().enumerate() {
         let border = borders.get(i).or_else(|| borders.first());
         let (grid, shares) = (cuts.grids[i], &cuts.shares[i]);
+        let reuses = border == Some(&Border::Reuse) && cuts.borders[i] == Border::Recompute;
+        if reuses && !cuts.channels[i] && grid != [1, 1] {
+            list.push(end, grid, shares.clone(), false, Border::Reuse);
+            continue;
+        }
         let exchanges = border == Some(&Border::Exchange) && cuts.borders[i] == Border::Recompute;
         if !exchanges || cuts.channels[i] || grid == [1, 1] {
             list.push(end, grid, shares.clone(), cuts.channels[i], cuts.borders[i]);

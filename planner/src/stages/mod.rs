@@ -7,13 +7,15 @@ mod cuts;
 mod exchange;
 mod parts;
 mod ranges;
+mod reuse;
 mod shares;
 mod split;
 mod tiles;
 
 pub use self::{
     chains::{
-        Parted, streams, tail_chain, tail_spec, team, tile_chain, tile_order, tile_spec, whole_maps,
+        Parted, reuse_order, streams, tail_chain, tail_spec, team, tile_chain, tile_order,
+        tile_spec, whole_maps,
     },
     channels::Blocks,
     cut::{StageCut, cut_stage},
@@ -24,7 +26,8 @@ pub use self::{
         parts_by,
     },
     ranges::{Narrowed, longest, mark_sums, narrowed, read_sums, share_sums},
+    reuse::ReuseStage,
     shares::{Shares, shares},
     split::{stages, wanted},
-    tiles::{boundary_tensors, stage_data},
+    tiles::{boundary_tensors, reuse_data, stage_data, strip_tensors},
 };

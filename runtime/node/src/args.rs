@@ -70,6 +70,9 @@ pub struct Args {
     pub guard: bool,
     /// Time layers too.
     pub profile: bool,
+    /// Numbers of the tasks that make strips in the place of tiles, among all such tasks, that are to run; [`u32::MAX`] is all
+    /// of them.
+    pub late: Vec<u32>,
     /// Address to bind.
     pub listen: Option<SocketAddr>,
     /// Address of the gateway.
@@ -109,6 +112,7 @@ impl Default for Args {
             names: None,
             repeat: 0,
             profile: false,
+            late: Vec::new(),
             guard: false,
             listen: None,
             gateway: None,
@@ -135,7 +139,7 @@ Roles
   edge      computes tasks; brings frames when it has inputs
             --gateway HOST:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
   solo      everything in this process, no network
-            inputs [--threads N] [--repeat N [--profile]] [--guard] [--dump DIR]
+            inputs [--threads N] [--repeat N [--profile]] [--guard] [--dump DIR] [--late-strips all]
   probe     measures its links to other probes, and its speed, when cargo xtask calibrate --cluster asks
             --listen ADDR:PORT
   info      prints what was compiled in
@@ -181,6 +185,8 @@ Flags
   --profile             time every layer of them, and the processor's best possible speed
   --guard               poison working memory, put a page behind it that nobody may touch, and
                         print how much of it each task uses
+  --late-strips LIST    of a plan whose borders are reused, take these strips as too late, so that they are
+                        computed again: numbers of pairs of neighbours, as 0,3, or all
   --program NAME        which network, when several were compiled in
   --insecure-lan        bind to other addresses than loopback; boards do not authenticate each
                         other yet, so everybody who reaches the port can take part
@@ -230,6 +236,7 @@ pub fn parse(
             Long("repeat") => a.repeat = parsed(&mut parser, "--repeat")?,
             Long("profile") => a.profile = true,
             Long("guard") => a.guard = true,
+            Long("late-strips") => a.late = late(&text(&mut parser)?)?,
             Long("listen") => a.listen = Some(listen(&text(&mut parser)?)?),
             Long("gateway") => a.gateway = Some(gateway(&text(&mut parser)?)?),
             Long("id") => a.id = parsed(&mut parser, "--id")?,
@@ -286,6 +293,21 @@ where
 fn text(parser: &mut lexopt::Parser) -> Result<String, NodeError> {
     let value = parser.value().and_then(|v| v.string());
     value.map_err(|e| NodeError::Usage(e.to_string()))
+}
+
+/// The value of `--late-strips`.
+fn late(text: &str) -> Result<Vec<u32>, NodeError> {
+    if text == "all" {
+        return Ok(vec![u32::MAX]);
+    }
+    let each = text.split(',').map(|n| {
+        n.parse().map_err(|_| {
+            NodeError::Usage(format!(
+                "--late-strips {text}: give numbers, as in 0,3, or all"
+            ))
+        })
+    });
+    each.collect()
 }
 
 /// The value of `--listen`: an address of this board.

@@ -135,6 +135,25 @@ impl<'a> TaskIo<'a> {
         self.load_with(k, b, first, rows, None);
     }
 
+    /// As [`Self::load`], of an input that is the box `v` of the buffer; what lies around it others bring or make. `rows`
+    /// counts from the buffer's first row.
+    ///
+    /// # Panics
+    /// If the input's box is not that of the buffer: an error of the plan.
+    pub fn load_box(&mut self, k: usize, b: &Buffer, v: View, rows: Range<usize>) {
+        let whole = self.ports_in[k].region;
+        assert!(
+            (whole.h(), whole.w(), whole.ch()) == (v.h, v.w, b.c) && v.x + v.w <= b.w,
+            "input {k} does not fit its box"
+        );
+        let place = Place {
+            box_lo: whole.y.lo,
+            first: v.y,
+            x: v.x,
+        };
+        self.load_at(k, b, place, rows, None);
+    }
+
     fn load_with(
         &mut self,
         k: usize,
@@ -145,7 +164,28 @@ impl<'a> TaskIo<'a> {
     ) {
         let whole = self.ports_in[k].region;
         assert!(
-            (whole.w(), whole.ch()) == (b.w, b.c) && first + whole.h() <= b.h,
+            (whole.w(), whole.ch()) == (b.w, b.c),
+            "input {k} does not fit its buffer"
+        );
+        let place = Place {
+            box_lo: whole.y.lo,
+            first,
+            x: 0,
+        };
+        self.load_at(k, b, place, rows, scales);
+    }
+
+    fn load_at(
+        &mut self,
+        k: usize,
+        b: &Buffer,
+        place: Place,
+        rows: Range<usize>,
+        scales: Option<&Scales>,
+    ) {
+        let (whole, first) = (self.ports_in[k].region, place.first);
+        assert!(
+            first + whole.h() <= b.h,
             "input {k} does not fit its buffer"
         );
         assert!(
@@ -158,10 +198,6 @@ impl<'a> TaskIo<'a> {
         let mut want = whole;
         let row_in = |row: usize| whole.y.lo + row - first;
         want.y = Span::new(row_in(rows.start), row_in(rows.end));
-        let place = Place {
-            box_lo: whole.y.lo,
-            first,
-        };
         let dst = &mut self.arena.floats[b.range()];
         for p in self.inputs[k] {
             match (p.element, scales.map(|s| s.of(want.c.meet(p.region.c)))) {
@@ -259,6 +295,8 @@ struct Place {
     box_lo: usize,
     /// The row of the buffer in which that row lies.
     first: usize,
+    /// The column of the buffer in which the box' first column lies.
+    x: usize,
 }
 
 /// Brings what `p` has of box `want` to its `place` in buffer `b`, whose memory is `dst`. `convert` writes the
@@ -282,7 +320,7 @@ fn load_piece<const BYTES: usize>(
         let src_px = |x: usize| {
             (sy * p.region.w() + x - p.region.x.lo) * p.region.ch() + m.c.lo - p.region.c.lo
         };
-        let dst_px = |x: usize| b.at(dy, x - want.x.lo) + m.c.lo - want.c.lo;
+        let dst_px = |x: usize| b.at(dy, place.x + x - want.x.lo) + m.c.lo - want.c.lo;
         let mut bring = |x: usize, floats: usize| {
             let (s, d) = (src_px(x), dst_px(x));
             convert(

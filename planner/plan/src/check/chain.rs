@@ -1,10 +1,10 @@
 //! Rules of a chain: buffers that lie in the arena, views that lie in their buffers, steps that write what
 //! they own.
 
-use super::{Rule, kernel, order, place, rule, scratch};
+use super::{Rule, kernel, order, place, reuse, rule, scratch};
 use crate::{
     limits::{LIST_MAX, VALUES_MAX},
-    plan::{Buffer, Chain, Isa, Step, Tile, View},
+    plan::{Buffer, Chain, Isa, Step, Tensor, Tile, View},
     region::{Region, Shape},
 };
 
@@ -85,9 +85,9 @@ fn views(c: &Chain, at: &dyn Fn() -> String) -> Rule {
         "only convolutions read some channels",
     )?;
     rule(
-        (0..c.loads.len()).all(|k| loads(c, k)),
+        (0..c.loads.len()).all(|k| loads(c, k) || reuse::is_patched(c, c.loads[k].as_ref())),
         at,
-        "an input fills its buffer, or the rows that the input before it leaves",
+        "an input fills its buffer, or the rows that the input before it leaves, or what steps leave",
     )
 }
 
@@ -124,9 +124,9 @@ fn step(c: &Chain, s: &Step, place: &str) -> Rule {
     let at = || place.to_string();
     let out = &c.buffers[s.out.buffer];
     rule(
-        fills(&s.out, out),
+        fills(&s.out, out) || reuse::is_patched(c, Some(&s.out)),
         &at,
-        "a step writes the whole of its buffer",
+        "a step writes the whole of its buffer, but for strips",
     )?;
     rule(
         s.pad.iter().all(|n| *n <= LIST_MAX),
@@ -134,7 +134,7 @@ fn step(c: &Chain, s: &Step, place: &str) -> Rule {
         "a step's border is too wide",
     )?;
     rule(
-        (1..=out.h).contains(&s.firing) && (1..=s.firing).contains(&s.row_block),
+        (1..=s.out.h).contains(&s.firing) && (1..=s.firing).contains(&s.row_block),
         &at,
         "firing must lie between 1 and the rows, row_block between 1 and firing",
     )?;
@@ -158,13 +158,26 @@ fn inside(v: &View, buffers: &[Buffer]) -> bool {
 }
 
 /// Whether a tile's regions are what its chain loads and stores.
-pub(super) fn fits(c: &Chain, tile: &Tile, place: &str) -> Rule {
+pub(super) fn fits(c: &Chain, tensors: &[Tensor], tile: &Tile, place: &str) -> Rule {
+    let strips = |list: &[usize]| -> Vec<Region> {
+        let each = list.iter().filter_map(|t| tensors.get(*t));
+        each.map(|t| Region::whole(t.shape)).collect()
+    };
+    let (takes, gives) = (strips(&tile.takes), strips(&tile.gives));
+    rule(
+        c.loads.len() == tile.inputs.len() + takes.len()
+            && c.stores.len() == tile.outputs.len() + gives.len(),
+        &|| place.to_string(),
+        "loads or stores do not match the tile",
+    )?;
     let same = |r: &Region, v: &Option<View>| match v {
         None => r.is_empty(),
         Some(v) => r.shape() == Shape::new(v.h, v.w, c.buffers[v.buffer].c),
     };
-    let inputs = tile.inputs.iter().zip(&c.loads).all(|(r, v)| same(r, v));
-    let outputs = tile.outputs.iter().zip(&c.stores).all(|(r, v)| same(r, v));
+    let mut inputs = tile.inputs.iter().chain(&takes).zip(&c.loads);
+    let inputs = inputs.all(|(r, v)| same(r, v));
+    let mut outputs = tile.outputs.iter().chain(&gives).zip(&c.stores);
+    let outputs = outputs.all(|(r, v)| same(r, v));
     rule(
         inputs && outputs,
         &|| place.to_string(),

@@ -1,11 +1,11 @@
 //! Rules of the dataflow: tensors, stages that follow each other, tiles that cover every output once.
 
-use super::{Rule, rule};
+use super::{Rule, reuse, rule};
 use crate::{
     graph::{Graph, NodeIx, Op, TensorIx},
     limits::{BOARDS_MAX, LIST_MAX, SOURCE_FRAMES_MAX, STAGE_TILES_MAX},
     placement::{ANYWHERE, Placement},
-    plan::{Dataflow, ElementType, Plan, Split, Stage},
+    plan::{Border, Dataflow, ElementType, Plan, Split, Stage, Tensor, Tile},
     region::{Region, Shape},
 };
 
@@ -50,6 +50,7 @@ pub(super) fn dataflow(plan: &Plan) -> Rule {
         layer = s.end_layer;
         stage(d, i, s)?;
     }
+    reuse::strips(d)?;
     let tail = || "tail".to_string();
     rule(
         d.tail.first_layer == layer && d.tail.end_layer >= layer,
@@ -83,11 +84,20 @@ fn tensors(network: &Graph, d: &Dataflow) -> Rule {
         "tensor 0 must be the network's input",
     )?;
     rule(
-        d.tensors.windows(2).all(|w| w[0].id < w[1].id),
+        d.tensors
+            .windows(2)
+            .all(|w| match [&w[0], &w[1]].map(Tensor::is_strip) {
+                [false, false] => w[0].id < w[1].id,
+                [is_before, is_strip] => is_strip || !is_before,
+            }),
         &here,
-        "tensors must be listed once, in order",
+        "tensors must be listed once, in order, and strips behind them",
     )?;
     for t in &d.tensors {
+        if t.is_strip() {
+            reuse::strip(network, t)?;
+            continue;
+        }
         let known = t.id.producer().is_none_or(|n| n.0 < network.nodes.len());
         rule(
             known,
@@ -123,34 +133,54 @@ fn tensors(network: &Graph, d: &Dataflow) -> Rule {
 }
 
 fn shape(d: &Dataflow, t: TensorIx) -> Option<Shape> {
-    d.tensors.iter().find(|x| x.id == t).map(|x| x.shape)
+    let tensor = d.tensors.iter().find(|x| x.id == t && !x.is_strip());
+    tensor.map(|x| x.shape)
 }
 
 fn stage(d: &Dataflow, i: usize, s: &Stage) -> Rule {
     let place = || format!("stage {i}");
-    let tiles = s.grid[0].checked_mul(s.grid[1]);
+    let number = s.grid[0].checked_mul(s.grid[1]);
+    let mut tiles: Vec<&Tile> = s.tiles.iter().filter(|t| t.instead_of.is_none()).collect();
     rule(
-        tiles == Some(s.tiles.len()) && !s.tiles.is_empty() && s.tiles.len() <= STAGE_TILES_MAX,
+        number == Some(tiles.len()) && !tiles.is_empty() && tiles.len() <= STAGE_TILES_MAX,
         &place,
         "tiles must fill the grid",
     )?;
-    for k in 0..s.tiles.len() {
-        tile(d, i, s, k)?;
+    reuse::stage(s, &place)?;
+    if s.border == Border::Reuse {
+        tiles.sort_by_key(|t| (t.row, t.col));
     }
-    covered(d, i, s)
+    for k in 0..tiles.len() {
+        tile(d, i, (s, &tiles), k)?;
+    }
+    for t in s.tiles.iter().filter(|t| t.instead_of.is_some()) {
+        ports(d, i, s, t)?;
+    }
+    covered(d, i, (s, &tiles))
 }
 
-/// Tile `k` of stage `i`.
-fn tile(d: &Dataflow, i: usize, s: &Stage, k: usize) -> Rule {
-    let t = &s.tiles[k];
+/// Tile `k` of stage `i`, whose tiles are `tiles`, row by row.
+fn tile(d: &Dataflow, i: usize, (s, tiles): (&Stage, &[&Tile]), k: usize) -> Rule {
+    let t = tiles[k];
     let place = || format!("stage {i}, tile {k}");
     rule(
         (t.row, t.col) == (k / s.grid[1], k % s.grid[1]),
         &place,
         "tiles must be row-major",
     )?;
+    ports(d, i, s, t)
+}
+
+/// What a task of stage `i` reads and makes, and its home.
+fn ports(d: &Dataflow, i: usize, s: &Stage, t: &Tile) -> Rule {
+    let place = || format!("stage {i}, tile {}x{}", t.row, t.col);
+    let outputs = if t.instead_of.is_some() {
+        0
+    } else {
+        s.outputs.len()
+    };
     rule(
-        t.inputs.len() == s.inputs.len() && t.outputs.len() == s.outputs.len(),
+        t.inputs.len() == s.inputs.len() && t.outputs.len() == outputs,
         &place,
         "a region per input and output",
     )?;
@@ -160,8 +190,8 @@ fn tile(d: &Dataflow, i: usize, s: &Stage, k: usize) -> Rule {
         &place,
         "the home must be one of the boards, or none where tasks have homes",
     )?;
-    let regions = t.inputs.iter().chain(&t.outputs);
-    for (r, tensor) in regions.zip(s.inputs.iter().chain(&s.outputs)) {
+    let inputs = t.inputs.iter().zip(&s.inputs);
+    for (r, tensor) in inputs.chain(t.outputs.iter().zip(&s.outputs)) {
         let Some(shape) = shape(d, *tensor) else {
             continue;
         };
@@ -185,7 +215,7 @@ fn tile(d: &Dataflow, i: usize, s: &Stage, k: usize) -> Rule {
 }
 
 /// Outputs are covered exactly once: rows of tiles abut, and so do columns, or ranges of channels.
-fn covered(d: &Dataflow, i: usize, s: &Stage) -> Rule {
+fn covered(d: &Dataflow, i: usize, (s, tiles): (&Stage, &[&Tile])) -> Rule {
     if s.split == Split::Channels {
         return covered_by_channels(d, i, s);
     }
@@ -194,7 +224,7 @@ fn covered(d: &Dataflow, i: usize, s: &Stage) -> Rule {
             continue;
         };
         let place = || format!("stage {i}, output {k}");
-        let at = |row: usize, col: usize| &s.tiles[row * s.grid[1] + col].outputs[k];
+        let at = |row: usize, col: usize| &tiles[row * s.grid[1] + col].outputs[k];
         for row in 0..s.grid[0] {
             for col in 0..s.grid[1] {
                 let r = at(row, col);

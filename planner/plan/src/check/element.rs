@@ -4,7 +4,7 @@
 use super::{Rule, rule};
 use crate::{
     graph::TensorIx,
-    plan::{Chain, ElementType, Place, Plan, Tensor},
+    plan::{Border, Chain, ElementType, Place, Plan, Tensor},
 };
 
 /// For plans whose stages have their chains.
@@ -13,6 +13,20 @@ pub(super) fn elements(plan: &Plan) -> Rule {
     for (name, t) in &plan.target {
         for (i, (s, chains)) in d.stages.iter().zip(&t.stages).enumerate() {
             let place = format!("target {name}, stage {i}");
+            if s.border == Border::Reuse {
+                for (tile, c) in s
+                    .tiles
+                    .iter()
+                    .filter_map(|t| Some((t, chains.get(t.class)?)))
+                {
+                    let gives = tile.gives.iter().filter_map(|t| d.tensors.get(*t));
+                    let own = s.outputs.iter().take(tile.outputs.len());
+                    let own = own.map(|id| element(&d.tensors, *id));
+                    let outputs = own.chain(gives.map(|t| t.element)).collect();
+                    floats_in_place(c, [Vec::new(), outputs], &place)?;
+                }
+                continue;
+            }
             for c in chains {
                 in_place(c, &d.tensors, [&s.inputs, &s.outputs], &place)?;
             }
@@ -29,15 +43,24 @@ fn in_place(
     [inputs, outputs]: [&[TensorIx]; 2],
     place: &str,
 ) -> Rule {
-    let is_float = |list: &[TensorIx], k: usize| {
-        let tensor = |id: &TensorIx| tensors.iter().find(|t| t.id == *id);
-        let tensor = list.get(k).and_then(tensor);
-        tensor.is_none_or(|t| t.element == ElementType::F32)
-    };
+    let elements = |list: &[TensorIx]| list.iter().map(|id| element(tensors, *id)).collect();
+    floats_in_place(c, [elements(inputs), elements(outputs)], place)
+}
+
+/// The element type of a tensor's objects; float32 if it does not cross a boundary.
+fn element(tensors: &[Tensor], id: TensorIx) -> ElementType {
+    let tensor = tensors.iter().find(|t| t.id == id && !t.is_strip());
+    tensor.map_or(ElementType::F32, |t| t.element)
+}
+
+/// For the element types of a chain's inputs and outputs.
+fn floats_in_place(c: &Chain, [inputs, outputs]: [Vec<ElementType>; 2], place: &str) -> Rule {
+    let is_float =
+        |list: &[ElementType], k: usize| list.get(k).is_none_or(|e| *e == ElementType::F32);
     let holds = c.buffers.iter().all(|b| match b.place {
         Place::Arena => true,
-        Place::Input(k) => is_float(inputs, k),
-        Place::Output(k) => is_float(outputs, k),
+        Place::Input(k) => is_float(&inputs, k),
+        Place::Output(k) => is_float(&outputs, k),
     });
     rule(
         holds,
@@ -61,6 +84,7 @@ mod tests {
             shape: Shape::new(2, 3, 4),
             parts: 1,
             element,
+            strip: None,
             scales: None,
         };
         vec![tensor(-1, element), tensor(0, ElementType::F32)]

@@ -18,7 +18,7 @@ pub(super) fn kernel(
     isa: Isa,
     at: &dyn Fn() -> String,
 ) -> Rule {
-    parameters(c, s, k, isa, at)?;
+    parameters(s, k, isa, at)?;
     reach(c, s, k, at)?;
     stores(c, s, k, at)?;
     winograd(s, k, isa, at)?;
@@ -26,8 +26,8 @@ pub(super) fn kernel(
 }
 
 /// Block sizes of the menu, and parameters that no index overflows by.
-fn parameters(c: &Chain, s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> String) -> Rule {
-    let cols = c.buffers[s.out.buffer].w.saturating_mul(k.side());
+fn parameters(s: &Step, k: &ConvKernel, isa: Isa, at: &dyn Fn() -> String) -> Rule {
+    let cols = s.out.w.saturating_mul(k.side());
     let fits = Sizes::new(k).is_some() || k.mr <= cols;
     rule(
         is_on_menu(k, isa) && fits && cols <= COLS_MAX,
@@ -77,7 +77,7 @@ fn reach(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rule {
         at,
         "a zero row for a kernel",
     )?;
-    let cols = c.buffers[s.out.buffer].w * k.side();
+    let cols = s.out.w * k.side();
     let reach = (k.size - 1)
         .checked_mul(k.dilation)
         .and_then(|n| n.checked_add((cols - 1).checked_mul(k.stride_x)?));
@@ -105,7 +105,7 @@ fn stores(c: &Chain, s: &Step, k: &ConvKernel, at: &dyn Fn() -> String) -> Rule 
         !s.joined
             || ((k.size, k.stride_x, k.pool) == (1, 1, false)
                 && x.w == b.w
-                && b.w == out.w
+                && [s.out.w, out.w] == [b.w; 2]
                 && [b, out].iter().all(|b| b.pad_left + b.pad_right == 0)),
         at,
         "rows that are joined have gaps",

@@ -6,6 +6,7 @@
 //! | `network` | the graph: nodes, shapes, what the weights file stores, heads |
 //! | `dataflow` | tensors, stages and their tiles, the tail |
 //! | `chain`, `order`, `place`, `scratch` | a chain's buffers, firings, memory |
+//! | `reuse` | tiles of two colours, strips, and buffers that steps and strips fill together |
 //! | `element` | objects that are computed with where they lie |
 //! | `step` | what a step computes of its node |
 //! | `kernel` | convolution kernels |
@@ -18,13 +19,14 @@ mod kernel;
 mod network;
 mod order;
 mod place;
+mod reuse;
 mod scratch;
 mod step;
 mod weights;
 
 use crate::{
     limits::LIST_MAX,
-    plan::{Plan, TargetPlan},
+    plan::{Border, Plan, TargetPlan},
 };
 
 /// A broken rule.
@@ -104,7 +106,8 @@ fn target(plan: &Plan, name: &str, t: &TargetPlan) -> Rule {
         for c in chains {
             let place = format!("target {name}, stage {i}, chain {}", c.name);
             rule(
-                c.loads.len() == s.inputs.len() && c.stores.len() == s.outputs.len(),
+                s.border == Border::Reuse
+                    || c.loads.len() == s.inputs.len() && c.stores.len() == s.outputs.len(),
                 &|| place.clone(),
                 "loads or stores do not match the stage",
             )?;
@@ -114,6 +117,7 @@ fn target(plan: &Plan, name: &str, t: &TargetPlan) -> Rule {
         for tile in &s.tiles {
             chain::fits(
                 &chains[tile.class],
+                &d.tensors,
                 tile,
                 &format!("target {name}, stage {i}, tile {}x{}", tile.row, tile.col),
             )?;

@@ -104,13 +104,13 @@ fn outputs(c: &Chain, s: &Step, node: &Node, at: &dyn Fn() -> String) -> Rule {
     )?;
     let side = s.conv.as_ref().map_or(1, ConvKernel::side);
     rule(
-        side.checked_mul(out.h).is_some_and(|h| h <= node.shape.h)
-            && side.checked_mul(out.w).is_some_and(|w| w <= node.shape.w),
+        side.checked_mul(s.out.h).is_some_and(|h| h <= node.shape.h)
+            && side.checked_mul(s.out.w).is_some_and(|w| w <= node.shape.w),
         at,
         "a step makes more rows or columns than its node",
     )?;
     rule(
-        node.op.is_local() || (out.h, out.w) == (node.shape.h, node.shape.w),
+        node.op.is_local() || (s.out.h, s.out.w) == (node.shape.h, node.shape.w),
         at,
         "an operation on whole maps makes a whole map",
     )

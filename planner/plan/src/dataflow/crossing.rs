@@ -23,7 +23,8 @@ impl TaskGraph {
     /// `source` the node that holds the frame, `tail` the node that merges the tail's inputs. Every reader fetches
     /// what it needs of objects on other nodes. Of tasks that are `at_home` where they run, no value is fetched twice
     /// to one node; for other tasks no node keeps what it fetched. With work sharing, `tail` also fetches
-    /// [`Self::relayed`], and a source reads the frame from there as other nodes do.
+    /// [`Self::relayed`], and a source reads the frame from there as other nodes do. A task that stands in for another
+    /// has read nothing if the other one's node made its outputs.
     ///
     /// # Panics
     /// When there are fewer makers than tasks.
@@ -54,6 +55,13 @@ impl TaskGraph {
             }
         };
         for ((task, reader), id) in self.tasks.iter().zip(makers).zip(0..) {
+            // Of what one node made, it is taken that it made all at once.
+            if task
+                .instead_of
+                .is_some_and(|t| makers[t.index()] == *reader)
+            {
+                continue;
+            }
             read(&task.needs, *reader, at_home(TaskId(id), *reader));
         }
         read(&self.tail_needs, tail, false);
@@ -69,7 +77,7 @@ impl TaskGraph {
             return 0;
         }
         let mut read: BTreeMap<(u16, ObjectKey), Vec<Region>> = BTreeMap::new();
-        for task in &self.tasks {
+        for task in self.tasks.iter().filter(|t| t.instead_of.is_none()) {
             let maker_home = |n: &Need| n.key.task().map_or(0, |t| self.tasks[t.index()].home);
             for need in task.needs.iter().filter(|n| maker_home(n) != task.home) {
                 let boxes = read.entry((task.home, need.key)).or_default();

@@ -5,6 +5,7 @@
 //! afterwards ids from the wire are compared with its tables and everything else may index them.
 
 mod crossing;
+mod instead;
 mod needs;
 #[cfg(feature = "schema")]
 mod of_plan;
@@ -127,6 +128,11 @@ pub struct TaskInfo {
     pub consumers: Vec<TaskId>,
     /// Whether the tail reads any of its outputs. Derived.
     pub for_tail: bool,
+    /// Tasks whose outputs it makes as well, behind its own, ascending. Derived.
+    pub gives: Vec<TaskId>,
+    /// The task that also makes all of its outputs, and is expected to: this one runs only if they do not come in time.
+    /// Derived.
+    pub instead_of: Option<TaskId>,
 }
 
 /// The tasks of one frame, and who needs what of whom.
@@ -206,6 +212,12 @@ pub enum DataflowError {
         /// The maker.
         producer: usize,
     },
+    /// Of what a task makes, another one makes some too, but not all, or not in this order.
+    #[error("task {task} shares some of its outputs with an earlier one, not all, or not in order")]
+    Shared {
+        /// The later task.
+        task: usize,
+    },
     /// A task reads more pieces than a lease can name.
     #[error("task {task} reads {pieces} pieces; {PIECES_MAX} are possible")]
     TooManyPieces {
@@ -217,7 +229,8 @@ pub enum DataflowError {
 }
 
 impl TaskGraph {
-    /// Works out who needs what. The derived fields of `tasks` are overwritten.
+    /// Works out who needs what. The derived fields of `tasks` are overwritten. Outputs that a later task makes too are
+    /// that task's ([`TaskInfo::gives`]), and are taken from the outputs of the earlier one.
     ///
     /// # Errors
     /// [`DataflowError`] when boxes leave their tensors, do not cover what is read, or tasks read
@@ -238,6 +251,7 @@ impl TaskGraph {
             let values = tensors[tensor].region.len();
             return Err(DataflowError::TooManyValues { tensor, values });
         }
+        instead::share(&mut tasks)?;
         let makers = Makers::new(&tensors, &tasks)?;
         for k in 0..tasks.len() {
             let needs = makers.needs(&tasks[k].inputs, Some(k))?;

@@ -35,15 +35,19 @@ impl TaskGraph {
         tail_inputs: &[TensorIx],
     ) -> Result<Self, DataflowError> {
         let index = |id| {
-            let at = tensors.iter().position(|t| t.id == id);
+            let at = tensors.iter().position(|t| t.id == id && !t.is_strip());
             at.map_or(u16::MAX, |i| i as u16)
         };
-        let ports = |ids: &[TensorIx], regions: &[Region]| {
+        let ports = |ids: &[TensorIx], regions: &[Region], strips: &[usize]| {
             let each = ids.iter().zip(regions);
             each.map(|(id, region)| Port {
                 tensor: index(*id),
                 region: *region,
             })
+            .chain(strips.iter().map(|t| Port {
+                tensor: u16::try_from(*t).unwrap_or(u16::MAX),
+                region: (tensors.get(*t)).map_or(Region::EMPTY, |t| Region::whole(t.shape)),
+            }))
             .collect()
         };
         let mut tasks = Vec::new();
@@ -51,8 +55,8 @@ impl TaskGraph {
             tasks.extend(stage.tiles.iter().map(|tile| TaskInfo {
                 stage: s as u16,
                 home: tile.home,
-                inputs: ports(&stage.inputs, &tile.inputs),
-                outputs: ports(&stage.outputs, &tile.outputs),
+                inputs: ports(&stage.inputs, &tile.inputs, &tile.takes),
+                outputs: ports(&stage.outputs, &tile.outputs, &tile.gives),
                 macs: tile.macs,
                 ..TaskInfo::default()
             }));

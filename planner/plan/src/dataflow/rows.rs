@@ -33,7 +33,7 @@ impl TaskGraph {
         }
     }
 
-    /// Rows of an output that a task has made when this share of its time is over, from 0 to 1.
+    /// Rows of an object (by its place among [those that the task makes](Self::made)) that a task has made when this share of its time is over, from 0 to 1.
     ///
     /// # Panics
     /// If the graph has no such task or output.
@@ -45,11 +45,17 @@ impl TaskGraph {
     )]
     pub fn rows_made(&self, task: TaskId, output: usize, share: f64) -> usize {
         let spec = &self.tasks[task.index()];
-        let rows = spec.outputs[output].region.h();
+        let rows = self.rows_of(task, output);
         match &spec.progress {
             Some(progress) => progress.rows_made(output, share),
             None => ((rows as f64 * share) as usize).min(rows),
         }
+    }
+
+    /// Rows of the object at this place among [those that a task makes](Self::made).
+    fn rows_of(&self, task: TaskId, place: usize) -> usize {
+        let made = self.made(task).nth(place);
+        made.map_or(0, |(_, port)| port.region.h())
     }
 
     /// The share of a task's time, from 0 to 1, after which it has made the first `rows` rows of an output.
@@ -61,7 +67,7 @@ impl TaskGraph {
         let spec = &self.tasks[task.index()];
         match &spec.progress {
             Some(progress) => progress.share_made(output, rows),
-            None => (rows as f64 / spec.outputs[output].region.h().max(1) as f64).min(1.0),
+            None => (rows as f64 / self.rows_of(task, output).max(1) as f64).min(1.0),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ObjectKey, TaskGraph};
+use super::{ObjectKey, TaskGraph, TaskId};
 
 /// Slots of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,13 +112,13 @@ fn most_of_one_task(
     outputs: bool,
 ) -> BTreeMap<usize, usize> {
     let mut most = BTreeMap::new();
-    for t in &graph.tasks {
+    for (t, id) in graph.tasks.iter().zip(0..) {
         let mut of_task: BTreeMap<usize, usize> = BTreeMap::new();
         for need in t.needs.iter().filter(|n| counts(n.key)) {
             *of_task.entry(graph.need_bytes(need)).or_insert(0) += 1;
         }
-        for port in t.outputs.iter().filter(|_| outputs) {
-            *of_task.entry(graph.port_bytes(port)).or_insert(0) += 1;
+        for (_, port) in graph.made(TaskId(id)).filter(|_| outputs) {
+            *of_task.entry(graph.port_bytes(&port)).or_insert(0) += 1;
         }
         for (bytes, n) in of_task {
             let known = most.entry(bytes).or_insert(0);

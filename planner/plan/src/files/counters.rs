@@ -148,6 +148,12 @@ pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
     pub backups: u64,
     /// As an owner: leases of tasks that were late at their home board.
     pub late_leases: u64,
+    /// As an owner: strips of a pair of neighbours that did not come in time, so that they were to be computed again.
+    #[serde(default)]
+    pub strips_late: u64,
+    /// Multiply-adds of the tasks that this edge finished, its own and others'.
+    #[serde(default)]
+    pub macs: u64,
     /// Jobs that failed in a worker.
     pub jobs_failed: u64,
     /// Jobs that ended because their inputs could not be fetched.

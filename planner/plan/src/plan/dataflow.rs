@@ -10,7 +10,7 @@ use crate::{
     element::ElementType,
     graph::TensorIx,
     placement::Placement,
-    region::{Region, Shape},
+    region::{Region, Shape, Span},
 };
 
 /// The stages and their tiles, the tail, and the tensors that travel between nodes.
@@ -50,6 +50,10 @@ pub struct Tensor {
     /// How the values of the tensor's objects are stored.
     #[serde(rename = "format")]
     pub element: ElementType,
+    /// The rows and columns of the map that the tensor is, if it is a strip: a box of a layer's output that a tile hands
+    /// to a neighbour. `shape` is the box's then, with all channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strip: Option<[Span; 2]>,
     /// What bytes stand for, if the tensor is of bytes and not the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scales: Option<Scales>,
@@ -68,6 +72,9 @@ pub enum Border {
     /// The stage needs a halo of its inputs alone, which tiles fetch from other tiles of the stages before it. Nothing
     /// is computed twice.
     Exchange,
+    /// Tiles are coloured like a checkerboard. Those of the first colour compute their halo, and hand strips of every
+    /// layer to their neighbours, which compute only what no strip covers (DeepThings 2018, section 3.3).
+    Reuse,
 }
 
 /// What a grid cuts, and where.
@@ -104,7 +111,8 @@ pub struct Stage {
     pub inputs: Vec<TensorIx>,
     /// Tensors that the stage makes for later stages or the tail.
     pub outputs: Vec<TensorIx>,
-    /// Tiles, row by row. Task ids count the tiles of all stages in order.
+    /// Tiles, row by row. Task ids count the tiles of all stages in order. With [`Border::Reuse`], the tiles of the first
+    /// colour, then tasks that make strips in their place, then the tiles of the second colour.
     pub tiles: Vec<Tile>,
 }
 
@@ -128,6 +136,24 @@ pub struct Tile {
     pub home: u16,
     /// Exact number of multiply-adds, halo included.
     pub macs: u64,
+    /// Strips that the tile takes from its neighbours: indices into [`Dataflow::tensors`]. They are further inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub takes: Vec<usize>,
+    /// Strips that the tile hands to its neighbours: indices into [`Dataflow::tensors`]. They are further outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gives: Vec<usize>,
+    /// The tile in whose place the task makes strips for the tile at `row` and `col`, if it is needed: an index into
+    /// [`Stage::tiles`]. Such a task makes no part of the stage's outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<usize>,
+}
+
+impl Tensor {
+    /// True if the tensor is a box of a map that one tile hands to another.
+    #[must_use]
+    pub const fn is_strip(&self) -> bool {
+        self.strip.is_some()
+    }
 }
 
 /// The layers from the offload point on, which the gateway computes on whole maps.

@@ -21,7 +21,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::error::SegmentError;
 use tessera_plan::dataflow::SlotCount;
 pub use tessera_plan::dataflow::{LINE_BYTES, PAGE_BYTES};
-use tessera_protocol::ProgramInfo;
+use tessera_protocol::{ProgramInfo, TaskId};
 
 /// First bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"TSRSHM01";
@@ -91,7 +91,8 @@ impl Layout {
     /// The segment of an edge (or, with no jobs and workers to speak of, of a gateway): `slots` as
     /// [`tessera_protocol::EdgeConfig::slots`] and [`tessera_protocol::GatewayConfig::slots`] give them.
     pub fn new(info: &ProgramInfo, slots: &[SlotCount], jobs: usize, workers: usize) -> Self {
-        let outputs = info.tasks.iter().map(|t| t.outputs.len()).max();
+        let tasks = (0..info.tasks.len() as u32).map(TaskId);
+        let outputs = tasks.map(|t| info.made(t).count()).max();
         Self {
             plan_hash: info.plan_hash,
             jobs,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::late::Late;
 use crate::statistics::answer;
 use tessera_plan::{dataflow::Port, element::ElementType, files::events::Event, region::Region};
 use tessera_runtime::{
@@ -60,9 +61,18 @@ impl<'p> SoloFrame<'p> {
         Self { program, objects }
     }
 
-    /// Runs the tasks of all stages in order.
-    pub fn stages(&mut self, env: &mut Env<'_>) {
+    /// Runs the tasks of all stages in order; of those that stand in for others the ones that `late` names.
+    pub fn stages(&mut self, late: &Late, env: &mut Env<'_>) {
         for (i, t) in self.program.tasks.iter().enumerate() {
+            match late.stands_in(i) {
+                Some(false) => continue,
+                // What it stands in for is too late.
+                Some(true) => t
+                    .outputs
+                    .iter()
+                    .for_each(|o| self.objects[o.tensor as usize].clear()),
+                None => {}
+            }
             self.run(i, t.inputs, t.outputs, env);
         }
     }

@@ -3,6 +3,7 @@
 //! Stage boundaries are real: every task reads pieces and writes its packed boxes, as on a cluster.
 
 mod frame;
+mod late;
 mod peak;
 mod times;
 
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use self::{
     frame::{Env, SoloFrame},
+    late::Late,
     times::Times,
 };
 use super::{
@@ -48,6 +50,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         profile: None,
         spare: Vec::new(),
     };
+    let late = Late::new(program, &a.late)?;
     let source = sources::open(program, a);
     let mut source = source.ok_or_else(|| NodeError::Usage("solo needs inputs".into()))?;
     code::let_go();
@@ -62,11 +65,11 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         };
         let (image, input, captured) = (image?, Rc::new(input), Captured::ago(0));
         if frames == 0 {
-            time(program, a, &input, &mut env, &mut times);
+            time(program, (a, &late), &input, &mut env, &mut times);
         }
         let (frame, outputs) = loop {
             let mut frame = SoloFrame::new(program, Rc::clone(&input));
-            frame.stages(&mut env);
+            frame.stages(&late, &mut env);
             let outputs = frame.tail(&mut env);
             // Written to meanwhile, and still the right weights: once more.
             if !weights.recheck(program)? {
@@ -122,7 +125,7 @@ fn publish(
 /// Computes a frame under the clock, as often as that is asked for, and tells the times of its layers.
 fn time(
     program: &Program,
-    a: &Args,
+    (a, late): (&Args, &Late),
     input: &Rc<AlignedBytes>,
     env: &mut Env<'_>,
     times: &mut Times,
@@ -132,13 +135,17 @@ fn time(
     let mut peak_flops: Option<f64> = None;
     for _ in 0..a.repeat {
         let mut run = (SoloFrame::new(program, Rc::clone(input)), &mut *env);
-        let outputs = times.note(&mut run, |(f, env)| f.stages(env), |(f, env)| f.tail(env));
+        let outputs = times.note(
+            &mut run,
+            |(f, env)| f.stages(late, env),
+            |(f, env)| f.tail(env),
+        );
         run.0.end(outputs, env);
         if profile.is_some() {
             // In a frame of its own: reading the clock for every firing would show in the whole.
             env.profile = profile.take();
             let mut frame = SoloFrame::new(program, Rc::clone(input));
-            frame.stages(env);
+            frame.stages(late, env);
             frame.tail(env);
             profile = env.profile.take();
             peak_flops = peak::flops(program.target).map(|f| f.max(peak_flops.unwrap_or(0.0)));
