@@ -67,6 +67,8 @@ pub struct Counters {
     pub jobs: u64,
     /// Jobs among [`Self::jobs`] that are tasks stolen from another node.
     pub stolen: u64,
+    /// Jobs among [`Self::jobs`] that are tasks in the place of others.
+    pub stand_ins: u64,
     /// Jobs that were begun before their inputs were complete.
     pub streamed: u64,
     /// Jobs among them whose inputs did not come.
@@ -90,6 +92,7 @@ impl Counters {
     pub const fn add(&mut self, o: &Self) {
         self.jobs += o.jobs;
         self.stolen += o.stolen;
+        self.stand_ins += o.stand_ins;
         self.streamed += o.streamed;
         self.abandoned += o.abandoned;
         self.lost_jobs += o.lost_jobs;

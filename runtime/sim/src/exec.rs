@@ -120,17 +120,18 @@ pub fn gather(
     job: &Job,
 ) -> Result<Vec<Vec<u32>>, PieceError> {
     let task = &info.tasks[job.task.index()];
-    if (task.inputs.len(), task.outputs.len()) != (job.inputs.len(), job.outputs.len()) {
+    let made = || info.made(job.task).map(|(_, port)| port);
+    if (task.inputs.len(), made().count()) != (job.inputs.len(), job.outputs.len()) {
         return Err(PieceError::Ports {
             inputs: job.inputs.len(),
             outputs: job.outputs.len(),
         });
     }
-    for (&slot, port) in job.outputs.iter().zip(&task.outputs) {
+    for (&slot, port) in job.outputs.iter().zip(made()) {
         size(
             slot,
             store.job_bytes(slot),
-            info.port_bytes(port),
+            info.port_bytes(&port),
             port.region,
         )?;
     }

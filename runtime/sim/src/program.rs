@@ -137,6 +137,64 @@ pub fn random(config: ProgramConfig, random: &mut RandomSource) -> ProgramInfo {
     }
 }
 
+/// Lets tasks of a program hand strips to others of their stage, as where borders are reused: tasks of even numbers to their
+/// neighbours of odd ones. Every pair has a task that makes the strips alone.
+///
+/// # Panics
+/// If the program becomes invalid, which is an error of this function.
+pub fn give_strips(info: &mut ProgramInfo, config: ProgramConfig, random: &mut RandomSource) {
+    let mut tensors = info.graph.tensors.clone();
+    let old = &info.graph.tasks;
+    let mut tasks: Vec<TaskInfo> = Vec::new();
+    let stages = old.last().map_or(0, |t| t.stage + 1);
+    for stage in 0..stages {
+        let first = old.partition_point(|t| t.stage < stage);
+        let of_stage: Vec<&TaskInfo> = old.iter().filter(|t| t.stage == stage).collect();
+        let plain = |k: usize| TaskInfo {
+            inputs: of_stage[k].inputs.clone(),
+            outputs: of_stage[k].outputs.clone(),
+            macs: of_stage[k].macs,
+            stage,
+            ..TaskInfo::default()
+        };
+        let mut colours: [Vec<TaskInfo>; 2] = [0, 1].map(|colour| {
+            let mine = (0..of_stage.len()).filter(|k| (first + k) % 2 == colour);
+            mine.map(plain).collect()
+        });
+        let mut alone = Vec::new();
+        for maker in 0..colours[0].len() {
+            for taker in [maker.wrapping_sub(1), maker, maker + 1] {
+                if colours[1].get(taker).is_none() || random.chance(250_000) {
+                    continue;
+                }
+                let strips: Vec<Port> = (0..random.index(1, 3))
+                    .map(|_| {
+                        let region = map(config, random);
+                        let element = [ElementType::F16, ElementType::F32][random.index(0, 1)];
+                        tensors.push(TensorInfo { region, element });
+                        let tensor = (tensors.len() - 1) as u16;
+                        Port { tensor, region }
+                    })
+                    .collect();
+                let [firsts, seconds] = &mut colours;
+                alone.push(TaskInfo {
+                    stage,
+                    inputs: firsts[maker].inputs.clone(),
+                    outputs: strips.clone(),
+                    macs: firsts[maker].macs / 4,
+                    ..TaskInfo::default()
+                });
+                firsts[maker].outputs.extend(&strips);
+                seconds[taker].inputs.extend(&strips);
+            }
+        }
+        let [firsts, seconds] = colours;
+        tasks.extend(firsts.into_iter().chain(alone).chain(seconds));
+    }
+    let tail = info.graph.tail_inputs.clone();
+    info.graph = TaskGraph::new(tensors, tasks, tail).expect("a program with strips");
+}
+
 /// Gives the tasks of a program random homes on up to `boards` boards, for a placement with homes: runs of neighbours, as
 /// planners choose them, now and then any board.
 pub fn give_homes(

@@ -140,8 +140,21 @@ impl Scenario {
 
     /// Makes the scenario of a kind and a seed, with this placement.
     pub fn placed(kind: ScenarioKind, seed: u64, placement: Placement) -> Self {
+        Self::of(kind, seed, placement, false)
+    }
+
+    /// The same, with tasks that hand strips to each other, as where borders are reused.
+    pub fn reusing(kind: ScenarioKind, seed: u64, placement: Placement) -> Self {
+        Self::of(kind, seed, placement, true)
+    }
+
+    fn of(kind: ScenarioKind, seed: u64, placement: Placement, strips: bool) -> Self {
         let mut random = RandomSource::new(seed ^ ((kind as u64) << 56));
         let mut info = program::random(programs(kind), &mut random);
+        if strips {
+            let mut own = RandomSource::new(seed.rotate_left(32) ^ 7);
+            program::give_strips(&mut info, programs(kind), &mut own);
+        }
         let n = match kind {
             ScenarioKind::Wide => random.index(8, 40),
             _ => random.index(1, 6),

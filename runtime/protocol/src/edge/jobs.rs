@@ -20,8 +20,11 @@ use super::{
     slots::SlotUse,
 };
 use crate::{
-    FrameId, GATEWAY, Job, JobId, Micros, ObjectId, TaskId, peer::Peer, pull::PullError,
-    stats::count_fetched, store::Store,
+    FrameId, GATEWAY, Job, JobId, Micros, ObjectId, ProgramInfo, TaskId,
+    peer::Peer,
+    pull::PullError,
+    stats::count_fetched,
+    store::{SlotId, Store},
 };
 use tessera_plan::dataflow::{Need, ObjectKey};
 
@@ -142,7 +145,8 @@ impl Edge {
         let copies = spec.needs.iter().zip(from);
         let copies =
             copies.filter(|(_, f)| matches!(f, InputSource::Remote(_) | InputSource::Early(_)));
-        let sizes: Vec<usize> = (spec.outputs.iter().map(|p| info.port_bytes(p)))
+        let made: Vec<usize> = info.made(task).map(|(_, p)| info.port_bytes(&p)).collect();
+        let sizes: Vec<usize> = (made.iter().copied())
             .chain(copies.map(|(n, _)| info.need_bytes(n)))
             .collect();
         let mut slots = Vec::with_capacity(sizes.len());
@@ -157,7 +161,7 @@ impl Edge {
                 }
             }
         }
-        let mut copies = slots.split_off(spec.outputs.len()).into_iter();
+        let mut copies = slots.split_off(made.len()).into_iter();
         let id = self.jobs.next_id();
         let (mut pieces, mut fetches) = (Vec::new(), BTreeMap::new());
         let mut awaits = BTreeMap::new();
@@ -365,19 +369,25 @@ impl Edge {
             Some(_) => self.keep_own(id, job, good),
             None => self.keep_stolen(id, job, good),
         };
-        if !kept {
-            for &slot in &job.outputs {
+        for (task, slots) in outputs_by_task(&self.info, job) {
+            if kept.contains(&task) {
+                continue;
+            }
+            for slot in slots {
                 self.slots.give(slot, store, &mut self.stats);
             }
         }
-        if kept && let Some(boxes) = self.boxes_of_mut(job.frame) {
-            boxes.over(job.task);
+        if let Some(boxes) = self.boxes_of_mut(job.frame) {
+            kept.iter().for_each(|task| boxes.over(*task));
         }
         for key in given_up {
             self.start_waiting(job.frame, key, store);
         }
         self.serve_made(store);
-        self.made_here(job.frame, job.task, store);
+        let info = std::sync::Arc::clone(&self.info);
+        for task in [job.task].iter().chain(&info.tasks[job.task.index()].gives) {
+            self.made_here(job.frame, *task, store);
+        }
         match own {
             Some(number) => self.release_own_frame(number, store),
             None => self.release_foreign_frame(job.frame, store),
@@ -445,6 +455,7 @@ impl Edge {
             return;
         }
         self.close_job(id, &job, true, store);
+        self.stats.macs += self.info.tasks[job.task.index()].macs;
         match &job.stolen {
             Some(stolen) => self.stolen_done(now_us, &job, stolen),
             None => {
@@ -496,4 +507,19 @@ impl Edge {
             self.give_up(id, store);
         }
     }
+}
+
+/// The slots of a job's outputs, by the task whose outputs they are: the job's own, and those to which it
+/// [gives](tessera_plan::dataflow::TaskInfo::gives).
+pub(super) fn outputs_by_task(info: &ProgramInfo, job: &PendingJob) -> Vec<(TaskId, Vec<SlotId>)> {
+    let mut slots = job.outputs.iter().copied();
+    let tasks = [job.task]
+        .into_iter()
+        .chain(info.tasks[job.task.index()].gives.iter().copied());
+    tasks
+        .map(|task| {
+            let outputs = info.tasks[task.index()].outputs.len();
+            (task, slots.by_ref().take(outputs).collect())
+        })
+        .collect()
 }

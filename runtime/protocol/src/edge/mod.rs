@@ -111,6 +111,8 @@ pub struct Edge {
     foreign: ForeignFrames,
     slots: Slots,
     jobs: PendingJobs,
+    /// True if some tasks of the program stand in for others.
+    has_stand_ins: bool,
     /// Tasks that read the frame itself, by home.
     frame_readers: BTreeMap<u16, Vec<TaskId>>,
     search: Search,
@@ -123,6 +125,8 @@ pub struct Edge {
     next_backup_us: Option<Micros>,
     receiver: Receiver<pending_job::InputPull>,
     serve: ChunkServer,
+    /// When a task may run that stands in for another.
+    next_strips_us: Option<Micros>,
     /// When to look again at outputs that are being made and that others wait for.
     next_made_us: Option<Micros>,
     /// The outgoing queue.
@@ -172,6 +176,7 @@ impl Edge {
         };
         Self {
             slots: Slots::new(&config, &info),
+            has_stand_ins: info.has_stand_ins(),
             frame_readers: shared_boxes::frame_readers(&info),
             receiver: Receiver::new(config.transfer),
             link: GatewayLink::new(&config),
@@ -191,6 +196,7 @@ impl Edge {
             next_expiry_us: Micros::MAX,
             next_backup_us: None,
             serve: ChunkServer::default(),
+            next_strips_us: None,
             next_made_us: None,
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
@@ -343,10 +349,12 @@ impl Edge {
         if now_us >= self.next_expiry_us {
             self.expire_leases(now_us);
         }
-        if self.next_backup_us.is_some_and(|at| at <= now_us) || self.offers.is_due(now_us) {
+        let due = [self.next_backup_us, self.next_strips_us];
+        if due.into_iter().flatten().any(|at| at <= now_us) || self.offers.is_due(now_us) {
             self.dirty = true;
         }
         if std::mem::take(&mut self.dirty) {
+            self.release_late_strips(now_us);
             self.start_own_jobs(now_us, store);
             self.give_home_tasks(now_us, store);
             if self.frames.len() == 0 && self.jobs.is_empty() && self.foreign.is_empty() {
@@ -367,6 +375,7 @@ impl Edge {
             self.results_next(),
             (self.next_expiry_us < Micros::MAX).then_some(self.next_expiry_us),
             self.next_backup_us,
+            self.next_strips_us,
             self.next_made_us,
             self.receiver.next(),
         ];

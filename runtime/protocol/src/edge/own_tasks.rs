@@ -6,8 +6,9 @@
 
 use super::{
     Edge,
+    jobs::outputs_by_task,
     pending_job::{InputSource, JobStage, PendingJob},
-    placement::{Backup, Choice, anywhere::has_no_home},
+    placement::{Backup, Choice, anywhere::has_no_home, strips},
     task_table::ResultState,
 };
 use crate::{
@@ -43,6 +44,25 @@ impl Edge {
                     return;
                 }
                 Backup::No => return,
+            }
+        }
+    }
+
+    /// Lets tasks run that stand in for late ones.
+    pub(super) fn release_late_strips(&mut self, now_us: Micros) {
+        self.next_strips_us = None;
+        if !self.has_stand_ins {
+            return;
+        }
+        for (_, frame) in self.frames.in_flight_mut() {
+            frame.tasks.note_ready(now_us);
+        }
+        let (late, next) = strips::late(&self.situation(now_us));
+        self.next_strips_us = next;
+        for (number, task) in late {
+            if let Some(frame) = self.frames.live_mut(number) {
+                frame.tasks.release(task);
+                self.stats.strips_late += 1;
             }
         }
     }
@@ -103,22 +123,24 @@ impl Edge {
 
     /// Where an object of an own frame is, or is being made, if it is not in a slot of this node.
     fn elsewhere(&self, number: FrameNumber, key: ObjectKey) -> Option<InputSource> {
-        let ObjectKey::Output { task, output } = key else {
+        let ObjectKey::Output { task, .. } = key else {
             return None;
         };
-        let t = self.frames.live(number)?.tasks.get(task);
+        let tasks = &self.frames.live(number)?.tasks;
+        let t = tasks.get(task);
         if t.done() {
             let peers = t.holders.iter().filter(|h| **h != self.me.who());
             let known = peers.filter_map(|h| self.peers.get(*h));
             let latest = known.max_by_key(|k| k.seen_us)?;
             return Some(InputSource::Remote(latest.peer));
         }
-        if t.job.is_some() {
-            let (_, job) = self.jobs.making(self.frame_id(number), task)?;
-            let slot = *job.outputs.get(usize::from(output))?;
+        let maker = tasks.maker_of(task);
+        if maker.job.is_some() {
+            let frame = self.frame_id(number);
+            let (_, _, slot) = self.jobs.making_object(&self.info, frame, key)?;
             return Some(InputSource::Coming(slot, self.info.region(key)?));
         }
-        Some(InputSource::Early(t.lease?.thief))
+        Some(InputSource::Early(maker.lease?.thief))
     }
 
     /// True if this source must fetch the frame back from the gateway, as other boards do: with work sharing, unless it
@@ -191,11 +213,11 @@ impl Edge {
         self.finished(now_us, job.frame.number, job.task, me);
     }
 
-    /// Ends an own task's job: keeps the outputs if they are `good` and not here yet. Returns true
-    /// when the outputs were kept.
-    pub(super) fn keep_own(&mut self, id: JobId, job: &PendingJob, good: bool) -> bool {
+    /// Ends an own task's job: keeps the outputs if they are `good` and not here yet. Returns the tasks whose outputs
+    /// were kept.
+    pub(super) fn keep_own(&mut self, id: JobId, job: &PendingJob, good: bool) -> Vec<TaskId> {
         let Some(frame) = self.frames.get_mut(job.frame.number) else {
-            return false;
+            return Vec::new();
         };
         frame.jobs -= 1;
         let t = frame.tasks.get_mut(job.task);
@@ -206,14 +228,17 @@ impl Edge {
             }
         }
         frame.tasks.refresh(job.task);
-        let settled = frame.tasks.get(job.task).settled;
-        let known = settled || frame.outputs.contains_key(&job.task);
-        let keep = good && frame.over.is_none() && !known;
-        if keep {
-            frame.outputs.insert(job.task, job.outputs.clone());
-            frame.runs.insert(job.task, id.run());
+        let mut kept = Vec::new();
+        for (task, slots) in outputs_by_task(&self.info, job) {
+            let settled = frame.tasks.get(task).settled;
+            let known = settled || frame.outputs.contains_key(&task);
+            if good && frame.over.is_none() && !known {
+                frame.outputs.insert(task, slots);
+                frame.runs.insert(task, id.run());
+                kept.push(task);
+            }
         }
-        keep
+        kept
     }
 
     /// Frees outputs that nothing can need again, after this node has finished `task`: outputs that only tasks read
@@ -264,13 +289,29 @@ impl Edge {
         }
     }
 
-    /// Notes that a node has finished a task.
+    /// Notes that a node has finished a task, and what the task makes besides.
     pub(super) fn finished(
         &mut self,
         now_us: Micros,
         number: FrameNumber,
         task: TaskId,
         holder: NodeIncarnation,
+    ) {
+        let info = std::sync::Arc::clone(&self.info);
+        for given in &info.tasks[task.index()].gives {
+            self.is_held(now_us, number, *given, holder, false);
+        }
+        self.is_held(now_us, number, task, holder, true);
+    }
+
+    /// Notes that a node holds a task's outputs; `ran`: it has run the task itself.
+    fn is_held(
+        &mut self,
+        now_us: Micros,
+        number: FrameNumber,
+        task: TaskId,
+        holder: NodeIncarnation,
+        ran: bool,
     ) {
         let Some(frame) = self.frames.live_mut(number) else {
             return;
@@ -284,7 +325,7 @@ impl Edge {
                 t.inputs_us = self.clock.unwrap_or(0);
             }
         }
-        if first && !known {
+        if first && !known && ran {
             *self.stats.tasks_by_node.entry(holder.id).or_insert(0) += 1;
             frame.note_end(now_us, self.info.tasks[task.index()].stage);
         }

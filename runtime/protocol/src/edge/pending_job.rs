@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     FrameId, Job, JobId, ProgramInfo, PullId, RequestId, TaskId, peer::Peer, store::SlotId,
 };
-use tessera_plan::{dataflow::Need, region::Region};
+use tessera_plan::{
+    dataflow::{Need, ObjectKey},
+    region::Region,
+};
 
 /// The need of a job's task that a pull serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +107,7 @@ pub struct PendingJob {
     pub early_needs: BTreeSet<usize>,
     /// Needs that are fetched.
     pub fetches: BTreeMap<usize, Fetch>,
-    /// For each output of the task, the slot.
+    /// For each object that the task [makes](tessera_plan::dataflow::TaskGraph::made), the slot.
     pub outputs: Vec<SlotId>,
     /// Set when the worker's outcome does not count.
     pub abandoned: Option<Abandoned>,
@@ -150,6 +153,20 @@ impl PendingJobs {
     pub fn making(&self, frame: FrameId, task: TaskId) -> Option<(JobId, &PendingJob)> {
         let mut all = self.iter();
         all.find(|(_, j)| j.frame == frame && j.task == task)
+    }
+
+    /// The job of this node that makes an object, and the object's slot.
+    pub fn making_object(
+        &self,
+        info: &ProgramInfo,
+        frame: FrameId,
+        key: ObjectKey,
+    ) -> Option<(JobId, &PendingJob, SlotId)> {
+        let of_frame = self.iter().filter(|(_, j)| j.frame == frame);
+        { of_frame }.find_map(|(id, j)| {
+            let place = info.place_among(j.task, key)?;
+            Some((id, j, *j.outputs.get(place)?))
+        })
     }
 
     /// Number of jobs.

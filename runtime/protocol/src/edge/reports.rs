@@ -128,8 +128,15 @@ impl Edge {
             // Outputs stay while jobs read them; the end of the frame releases them.
             if let Some(foreign) = self.foreign.get_mut(frame)
                 && foreign.jobs == 0
-                && let Some(slots) = foreign.outputs.remove(&task)
+                && let Some(mut slots) = foreign.outputs.remove(&task)
             {
+                // What the same run made besides is not wanted either.
+                let run = foreign.runs.get(&task).copied();
+                for given in &self.info.tasks[task.index()].gives {
+                    if foreign.runs.get(given).copied() == run {
+                        slots.extend(foreign.outputs.remove(given).into_iter().flatten());
+                    }
+                }
                 for slot in slots {
                     self.slots.give(slot, store, &mut self.stats);
                 }

@@ -175,7 +175,7 @@ impl Edge {
         let mut nodes: Vec<PeerAddress> = Vec::new();
         let mut needs = Vec::with_capacity(self.info.tasks[task.index()].needs.len());
         for need in &self.info.tasks[task.index()].needs {
-            let maker = need.key.task().map(|t| frame.tasks.get(t));
+            let maker = need.key.task().map(|t| frame.tasks.maker_of(t));
             let relay = self.relay(number, task, need).map(Peer::who);
             let (holder, early) = match maker {
                 _ if relay.is_some() => (relay?, 0),

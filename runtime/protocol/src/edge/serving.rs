@@ -32,13 +32,10 @@ impl Objects<'_> {
             let run = self.run(own, object).unwrap_or(NO_RUN);
             return Some(Held::Here(Place { slot, region, run }));
         }
-        let tessera_plan::dataflow::ObjectKey::Output { task, output } = object.key else {
-            return None;
-        };
-        let (id, job) = self.jobs.making(frame, task)?;
-        let (true, Some(&slot)) = (job.counts(), job.outputs.get(usize::from(output))) else {
+        let (id, job, slot) = self.jobs.making_object(self.info, frame, object.key)?;
+        if !job.counts() {
             return Some(Held::Coming);
-        };
+        }
         let (region, run) = (self.info.region(object.key)?, id.run());
         Some(Held::Making(Place { slot, region, run }))
     }

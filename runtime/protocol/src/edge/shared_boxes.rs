@@ -73,7 +73,13 @@ impl SharedBoxes {
 /// Tasks that read the frame itself, by home.
 pub fn frame_readers(graph: &TaskGraph) -> BTreeMap<u16, Vec<TaskId>> {
     let mut all: BTreeMap<u16, Vec<TaskId>> = BTreeMap::new();
-    for (task, id) in graph.tasks.iter().zip(0..) {
+    // A task that stands in for another is not expected to read anything.
+    for (task, id) in graph
+        .tasks
+        .iter()
+        .zip(0..)
+        .filter(|(t, _)| t.instead_of.is_none())
+    {
         if task.needs.iter().any(|n| n.key == ObjectKey::Frame) {
             all.entry(task.home).or_default().push(TaskId(id));
         }
@@ -203,7 +209,8 @@ impl Edge {
             Some(maker) => Some(&info.tasks[maker.index()].consumers),
             None => self.frame_readers.get(&board),
         };
-        let at_home = |t: &&TaskId| info.tasks[t.index()].home == board;
+        let expected = |t: TaskId| !info.stands_in(t);
+        let at_home = |t: &&TaskId| info.tasks[t.index()].home == board && expected(**t);
         let readers = readers.into_iter().flatten().filter(at_home);
         let readers: Vec<TaskId> = readers.copied().collect();
         for other in readers {

@@ -7,6 +7,7 @@
 use super::{
     Edge,
     foreign_frames::ForeignFrame,
+    jobs::outputs_by_task,
     pending_job::{HeldLease, InputSource, JobStage, PendingJob},
     placement::anywhere::has_no_home,
 };
@@ -169,11 +170,7 @@ impl Edge {
 
     /// The slot of an object that a job of this node is making, and the object's box.
     fn coming_here(&self, frame: FrameId, key: ObjectKey) -> Option<(SlotId, Region)> {
-        let ObjectKey::Output { task, output } = key else {
-            return None;
-        };
-        let (_, job) = self.jobs.making(frame, task)?;
-        let slot = *job.outputs.get(usize::from(output))?;
+        let (_, _, slot) = self.jobs.making_object(&self.info, frame, key)?;
         Some((slot, self.info.region(key)?))
     }
 
@@ -230,17 +227,20 @@ impl Edge {
     }
 
     /// Ends a stolen task's job: keeps the outputs if they are `good`, the owner wants them and
-    /// they are not here yet. Returns true when the outputs were kept.
-    pub(super) fn keep_stolen(&mut self, id: JobId, job: &PendingJob, good: bool) -> bool {
+    /// they are not here yet. Returns the tasks whose outputs were kept.
+    pub(super) fn keep_stolen(&mut self, id: JobId, job: &PendingJob, good: bool) -> Vec<TaskId> {
         let wanted = job.stolen.is_some_and(|s| !s.revoked);
         let foreign = self.foreign.entry(job.frame, self.link.seq());
         foreign.jobs -= 1;
-        let keep = good && wanted && !foreign.over && !foreign.outputs.contains_key(&job.task);
-        if keep {
-            foreign.outputs.insert(job.task, job.outputs.clone());
-            foreign.runs.insert(job.task, id.run());
+        let mut kept = Vec::new();
+        for (task, slots) in outputs_by_task(&self.info, job) {
+            if good && wanted && !foreign.over && !foreign.outputs.contains_key(&task) {
+                foreign.outputs.insert(task, slots);
+                foreign.runs.insert(task, id.run());
+                kept.push(task);
+            }
         }
-        keep
+        kept
     }
 
     pub(super) fn revoke(&mut self, request: RequestId, store: &mut impl Store) {

@@ -9,6 +9,7 @@ use crate::{
     JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, RequestId, TaskId, peer::Peer,
     retry::Retry,
 };
+use tessera_plan::dataflow::TaskInfo;
 
 /// The state of a task of an own frame.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +54,12 @@ pub struct TaskState {
     pub early: Option<u32>,
     /// True when anything that is not done needs the task.
     needed: bool,
+    /// The task that is expected to make the outputs: this one stands in for it.
+    pub instead_of: Option<TaskId>,
+    /// Tasks whose outputs this one makes as well.
+    gives: Vec<TaskId>,
+    /// True when a task that stands in for another may run: the other one is late, or was lost.
+    released: bool,
 }
 
 /// A lease that this node has given.
@@ -156,8 +163,13 @@ impl TaskTable {
 
     /// A table in which no task is done.
     pub fn new(info: &ProgramInfo) -> Self {
+        let state = |t: &TaskInfo| TaskState {
+            instead_of: t.instead_of,
+            gives: t.gives.clone(),
+            ..TaskState::default()
+        };
         let mut all = Self {
-            tasks: vec![TaskState::default(); info.tasks.len()],
+            tasks: info.tasks.iter().map(state).collect(),
             ready: BTreeSet::new(),
             undone: false,
             frame: ResultState::Unsent,
@@ -247,10 +259,22 @@ impl TaskTable {
         self.ready().any(|t| self.get(t).leasable())
     }
 
-    /// Updates whether a task is among the ready tasks.
+    /// Updates whether a task, and those that stand in for it, are among the ready tasks.
     pub fn refresh(&mut self, task: TaskId) {
+        self.refresh_one(task);
+        for k in 0..self.tasks[task.index()].gives.len() {
+            self.refresh_one(self.tasks[task.index()].gives[k]);
+        }
+    }
+
+    fn refresh_one(&mut self, task: TaskId) {
         let t = &self.tasks[task.index()];
-        let ready = t.needed && t.missing == 0 && !t.done() && t.lease.is_none() && t.job.is_none();
+        let ready = t.needed
+            && t.missing == 0
+            && !t.done()
+            && t.lease.is_none()
+            && t.job.is_none()
+            && !self.waits_for_other(task);
         if ready {
             self.ready.insert(task);
         } else {
@@ -259,19 +283,54 @@ impl TaskTable {
         }
     }
 
+    /// True while a task stands in for another that will run, and is not late: its outputs come from there.
+    pub fn waits_for_other(&self, task: TaskId) -> bool {
+        let t = self.get(task);
+        let other = t.instead_of.filter(|_| !t.released);
+        other.is_some_and(|o| self.get(o).needed)
+    }
+
+    /// Lets a task run that stands in for another.
+    pub fn release(&mut self, task: TaskId) {
+        let t = &mut self.tasks[task.index()];
+        t.released = true;
+        t.reassigned();
+        self.refresh(task);
+    }
+
+    /// The state of the task that makes a task's outputs, or will: its own, or that of the one that it stands in for. What
+    /// that one has made besides and is lost does not come from there again.
+    pub fn maker_of(&self, task: TaskId) -> &TaskState {
+        let t = self.get(task);
+        let other = t.instead_of.filter(|_| !t.is_coming());
+        let other = other.map(|o| self.get(o)).filter(|o| !o.done());
+        other.unwrap_or(t)
+    }
+
+    /// True when a task's outputs are there, or some node is to make them.
+    pub fn is_coming(&self, task: TaskId) -> bool {
+        self.maker_of(task).is_coming()
+    }
+
     /// A number that changes when another node is to make an input of the task.
     pub fn assignments_of(&self, info: &ProgramInfo, task: TaskId) -> u32 {
         let producers = info.tasks[task.index()].producers.iter();
-        producers.fold(0, |sum: u32, p| sum.wrapping_add(self.get(*p).assignments))
+        let of = |p: &TaskId| {
+            let t = self.get(*p);
+            let other = t.instead_of.map_or(0, |o| self.get(o).assignments);
+            t.assignments.wrapping_add(other)
+        };
+        producers.fold(0, |sum: u32, p| sum.wrapping_add(of(p)))
     }
 
     /// Tasks that no node has yet and whose inputs are all made or being made, some of them still being made.
     pub fn coming<'a>(&'a self, info: &'a ProgramInfo) -> impl Iterator<Item = TaskId> + 'a {
         let free = |t: &TaskState| t.needed && t.missing > 0 && !t.is_coming();
         let all = self.iter().filter(move |(_, t)| free(t));
+        let all = all.filter(|(task, _)| !self.waits_for_other(*task));
         let made = |task: TaskId| {
             let producers = &info.tasks[task.index()].producers;
-            producers.iter().all(|p| self.get(*p).is_coming())
+            producers.iter().all(|p| self.is_coming(*p))
         };
         all.map(|(task, _)| task).filter(move |task| made(*task))
     }

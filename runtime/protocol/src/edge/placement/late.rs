@@ -103,7 +103,7 @@ impl<'a> Lateness<'a> {
             sources: s.sources as f64,
             macs: BTreeMap::new(),
         };
-        for task in &s.info.tasks {
+        for task in s.info.tasks.iter().filter(|t| t.instead_of.is_none()) {
             *all.macs.entry(task.home).or_default() += task.macs as f64;
         }
         for (number, f) in sound(s) {
@@ -290,7 +290,8 @@ impl<'a> Lateness<'a> {
                 let makers = spec.producers.iter();
                 let makers = makers.filter(|p| !f.tasks.get(**p).done());
                 let end = |p: &tessera_plan::dataflow::TaskId| {
-                    ends.get(&Choice { number, task: *p }).copied()
+                    let end = |task| ends.get(&Choice { number, task }).copied();
+                    end(*p).or_else(|| end(f.tasks.get(*p).instead_of?))
                 };
                 let ready_us = makers.map(|p| end(p).unwrap_or(f64::INFINITY));
                 let ready_us = ready_us.fold(0.0, f64::max);

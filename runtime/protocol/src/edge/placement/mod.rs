@@ -11,6 +11,7 @@
 //! | [`Policy::for_home`] | tasks became ready, or a board has room |
 //! | [`Policy::offers_work`] | a heartbeat tells the gateway whether there are tasks to steal |
 //! | [`Policy::wants_work`] | this node might ask for a task |
+//! | [`strips::late`] | time has passed, or tasks have ended, and tasks stand in for others |
 //! | [`Policy::keeps_victim`] | a victim has given a task, and may be asked first the next time |
 //!
 //! The gateway chooses the victim for a thief from its ring: the victims take turns.
@@ -21,6 +22,7 @@ mod home;
 mod late;
 mod paces;
 mod steal;
+pub mod strips;
 mod turns;
 
 pub use self::paces::Paces;

@@ -97,7 +97,8 @@ fn pick_own(
             .map(|n| n.region.len())
             .sum()
     };
-    candidates(tasks).min_by_key(|&t| elsewhere(t))
+    // What stands in for others comes last: what it stands in for may still come.
+    candidates(tasks).min_by_key(|&t| (info.stands_in(t), elsewhere(t)))
 }
 
 /// Chooses a task for a thief. Ties go to the last task: a neighbour of the thief's earlier tasks.
@@ -118,7 +119,9 @@ fn pick_for(
                 _ => ours += region.len(),
             }
         }
-        (theirs, Reverse(ours))
+        // Others wait for borders: tiles that hand some over come first, and tasks that stand in for them last.
+        let gives = !info.tasks[task.index()].gives.is_empty();
+        (!info.stands_in(task), gives, theirs, Reverse(ours))
     };
     let leasable = |t: &TaskId| {
         let task = tasks.get(*t);
