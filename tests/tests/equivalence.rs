@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use tessera_plan::{
     graph::{Darknet, Graph},
-    plan::{Border, Split},
+    plan::{Border, Placement, Split},
 };
 use tessera_planner::{
     make,
@@ -28,7 +28,7 @@ use tessera_tests::{
     random::{self, RandomSource},
     random_net,
     reference::{self, Fork},
-    rig::{Cluster, Edge, Setup},
+    rig::{Cluster, Edge, NodeBinary, Setup},
 };
 
 /// Float32 against double precision, for one plan of each net.
@@ -102,7 +102,32 @@ fn entries(net: &Net) -> Result<Vec<Entry<'_>>> {
             .with_context(|| format!("net {}: {options:?}\n{}", net.seed, net.text))?;
         list.push(Entry::new(program(net.seed, plan + 1), &net.model, options));
     }
+    list.extend(reusing(net, &whole));
     Ok(list)
+}
+
+/// A plan whose tiles hand borders to each other, if the net can be cut so: by homes, or by stealing.
+fn reusing<'a>(net: &'a Net, whole: &PlanOptions) -> Option<Entry<'a>> {
+    let graph = &net.model.graph;
+    let mut random = RandomSource::new(net.seed + 3000);
+    let deep = cuts::deepest(graph);
+    for attempt in 0..12 {
+        let cuts = some_cuts(&mut random, graph, deep, 1 + attempt % 3);
+        let options = PlanOptions {
+            grids: cuts.iter().map(|_| grid(&mut random)).collect(),
+            borders: vec![Border::Reuse],
+            rows: random.pick(&[Rows::Rolling, Rows::Whole, Rows::Blocks(2), Rows::Blocks(3)]),
+            placement: random.pick(&[Placement::Home, Placement::Steal]),
+            cuts,
+            ..whole.clone()
+        };
+        let plan = make::plan(&net.model, &options).ok();
+        let strips = plan.is_some_and(|p| p.dataflow.tensors.iter().any(|t| t.strip.is_some()));
+        if strips {
+            return Some(Entry::new(program(net.seed, PLANS), &net.model, options));
+        }
+    }
+    None
 }
 
 fn program(seed: u64, plan: usize) -> String {
@@ -185,12 +210,22 @@ type Dump = Vec<(String, Vec<u8>)>;
 
 impl Set {
     fn solo(&self, net: &Net, plan: usize, input: &Path) -> Result<Dump> {
+        self.solo_with(net, plan, input, &[])
+    }
+
+    /// The node of a net's plan whose borders are reused, if there is one.
+    fn reusing(&self, net: &Net) -> Option<NodeBinary> {
+        self.bundle.node(&program(net.seed, PLANS)).ok()
+    }
+
+    fn solo_with(&self, net: &Net, plan: usize, input: &Path, more: &[&str]) -> Result<Dump> {
         let dump = tempfile::tempdir()?;
         let node = self.bundle.node(&program(net.seed, plan))?;
         let threads = 1 + plan % 3;
         let mut flags: Vec<OsString> = vec!["--input-f32".into(), input.into(), "--guard".into()];
         flags.extend(["--threads".into(), threads.to_string().into()]);
         flags.extend(["--dump".into(), dump.path().into()]);
+        flags.extend(more.iter().map(|f| OsString::from(*f)));
         let (_, said) = node.solo_says(&flags, WITHIN)?;
         arenas_are_full(&said)?;
         dumped(dump.path())
@@ -284,11 +319,33 @@ fn plans_agree(set: &Set, net: &Net) -> Result<usize> {
         let have = set.solo(net, plan, &input)?;
         compared += same(&want, &have).with_context(|| format!("plan {plan}"))?;
     }
+    if set.reusing(net).is_some() {
+        // All strips in time, all late, some of either.
+        let some = format!("0,{},{}", 2 + net.seed % 2, 5 + net.seed % 4);
+        for late in ["", "all", &some] {
+            let flags = ["--late-strips", late];
+            let flags = if late.is_empty() { &[][..] } else { &flags };
+            let have = set.solo_with(net, PLANS, &input, flags)?;
+            compared += same(&want, &have).with_context(|| format!("late strips: {late:?}"))?;
+        }
+    }
     Ok(compared)
 }
 
-/// One of the tiled plans on one to three edges of one or two workers, one or two of them sources.
+/// One of the tiled plans on a cluster.
 fn cluster_agrees(set: &Set, net: &Net) -> Result<usize> {
+    let plan = 1 + usize::try_from(net.seed)? / 6 % (PLANS - 1);
+    on_cluster(set, net, plan)
+}
+
+/// The plan whose borders are reused, on a cluster.
+fn reusing_cluster_agrees(set: &Set, net: &Net) -> Result<usize> {
+    set.reusing(net)
+        .map_or(Ok(0), |_| on_cluster(set, net, PLANS))
+}
+
+/// A plan on one to three edges of one or two workers, one or two of them sources.
+fn on_cluster(set: &Set, net: &Net, plan: usize) -> Result<usize> {
     let dir = tempfile::tempdir()?;
     let (_, input) = input(net, dir.path())?;
     let want = set.solo(net, 0, &input)?;
@@ -308,7 +365,6 @@ fn cluster_agrees(set: &Set, net: &Net) -> Result<usize> {
         threads: 1 + seed % 2,
         ..Setup::default()
     };
-    let plan = 1 + seed / 6 % (PLANS - 1);
     let node = set.bundle.node(&program(net.seed, plan))?;
     let cluster = Cluster::start(&node, setup)?;
     let agreed = cluster
@@ -327,6 +383,15 @@ fn every_cut_gives_the_same_bits() -> Result<()> {
 #[test]
 fn every_cluster_gives_the_same_bits() -> Result<()> {
     best()?.each(cluster_agrees)
+}
+
+/// Enough nets can be cut so that tiles hand borders to each other.
+#[test]
+fn reused_borders_give_the_same_bits_on_clusters() -> Result<()> {
+    let set = best()?;
+    let n = set.nets.iter().filter(|n| set.reusing(n).is_some()).count();
+    ensure!(2 * n > set.nets.len(), "{n} nets reuse borders");
+    set.each(reusing_cluster_agrees)
 }
 
 #[test]

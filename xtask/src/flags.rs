@@ -121,6 +121,8 @@ pub enum PlacementFlag {
 pub enum SystemFlag {
     /// DeepThings' work stealing
     Wst,
+    /// The same, with borders that neighbours reuse
+    WstS,
     /// Work sharing of fused tiles
     Wsh,
     /// MoDNN: every layer in strips, one for each edge

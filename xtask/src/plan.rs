@@ -71,14 +71,11 @@ fn goal(text: Option<&str>) -> Result<Goal> {
 }
 
 /// The border policies that `--border` names.
-fn borders(flags: &[BorderFlag]) -> Result<Vec<Border>> {
+fn borders(flags: &[BorderFlag]) -> Vec<Border> {
     let each = flags.iter().map(|f| match f {
-        BorderFlag::Recompute => Ok(Border::Recompute),
-        BorderFlag::Exchange => Ok(Border::Exchange),
-        BorderFlag::Reuse => bail!(
-            "--border reuse is not built yet: its tasks would wait for neighbours' borders of every layer, which plans \
-             cannot say so far; give recompute or exchange (docs/borders.md)"
-        ),
+        BorderFlag::Recompute => Border::Recompute,
+        BorderFlag::Exchange => Border::Exchange,
+        BorderFlag::Reuse => Border::Reuse,
     });
     each.collect()
 }
@@ -169,7 +166,7 @@ pub fn options(args: &PlanArgs, model: &ModelArgs, dump: bool) -> Result<PlanOpt
         offload: args.offload,
         cuts: args.cuts.clone(),
         split,
-        borders: borders(&args.border)?,
+        borders: borders(&args.border),
         goal: goal(args.goal.as_deref())?,
         cameras: args.cameras.into(),
         exact: args.exact,

@@ -145,7 +145,12 @@ fn measured(plan: &Plan, built: &Built, pictures: &[PathBuf]) -> Result<Ranges> 
             let said = String::from_utf8_lossy(&out.stderr);
             bail!("{}: the node failed:\n{said}", picture.display());
         }
-        for t in plan.dataflow.tensors.iter().filter(|t| t.layer >= 0) {
+        for t in plan
+            .dataflow
+            .tensors
+            .iter()
+            .filter(|t| t.layer >= 0 && !t.is_strip())
+        {
             add(&mut ranges, t, dump.path())
                 .with_context(|| format!("{}: layer {}", picture.display(), t.layer))?;
         }

@@ -33,13 +33,16 @@ pub fn flags(args: &PlanArgs, edges: &[Board]) -> Result<PlanArgs> {
     }
     let offload = args.offload.unwrap_or(OFFLOAD);
     match system {
-        SystemFlag::Wst | SystemFlag::Wsh => {
+        SystemFlag::Wst | SystemFlag::WstS | SystemFlag::Wsh => {
             args.offload = Some(offload);
             args.grid.get_or_insert_with(|| GRID.into());
             args.placement = match system {
-                SystemFlag::Wst => PlacementFlag::Steal,
-                _ => PlacementFlag::Share,
+                SystemFlag::Wst | SystemFlag::WstS => PlacementFlag::Steal,
+                SystemFlag::Wsh | SystemFlag::Bodp => PlacementFlag::Share,
             };
+            if system == SystemFlag::WstS {
+                args.border = vec![BorderFlag::Reuse];
+            }
         }
         SystemFlag::Bodp => {
             if args.grid.is_some() {

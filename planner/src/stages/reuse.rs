@@ -31,7 +31,7 @@ use crate::{
     ftp::{Axis, StageGraph, Trace, axis::extent, cyclic, halo, phase::phase, work::per_pixel},
 };
 use tessera_plan::{
-    graph::{Graph, NodeIx, TensorIx},
+    graph::{Graph, NodeIx, Op, TensorIx},
     region::Span,
 };
 
@@ -197,12 +197,11 @@ impl ReuseStage {
         stage: &StageGraph,
         [ys, xs]: [&AxisParts; 2],
     ) -> Result<Self, PlanError> {
-        if let Some(twice) = stage.inputs.windows(2).find(|w| w[0] == w[1]) {
-            let mut layers = stage.nodes.iter().map(|n| &graph.nodes[*n]);
-            let reader = layers
-                .find(|n| n.inputs.contains(&twice[0]))
-                .map_or(stage.first_layer, |n| n.layer);
-            return Err(PlanError::ReuseCyclic { layer: reader });
+        let is_reorg =
+            |n: &&NodeIx| matches!(graph.nodes[**n].op, Op::Reorg { reverse: false, .. });
+        if let Some(n) = stage.nodes.iter().find(is_reorg) {
+            let layer = graph.nodes[*n].layer;
+            return Err(PlanError::ReuseCyclic { layer });
         }
         let [rows, cols] = [ys.traces.len(), xs.traces.len()];
         // In a single row or column of tiles, every second part is of the first colour alone.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tessera_plan::{
     graph::Darknet,
-    plan::{Placement, Split},
+    plan::{Border, Placement, Plan, Split},
 };
 use tessera_planner::{
     boards::Board,
@@ -135,7 +135,7 @@ const FLOATS: fn() -> Wire = Wire::floats;
 const SHORT_VALUES: fn() -> Wire = Wire::default;
 
 /// Plans of the bundle.
-const PLANS: [PlanOf; 14] = [
+const PLANS: [PlanOf; 16] = [
     ("one-1x1", &[4], &[[1, 1]], FLOATS),
     ("one-2x3", &[4], &[[2, 3]], FLOATS),
     ("one-4x4", &[5], &[[4, 4]], FLOATS),
@@ -163,6 +163,9 @@ const PLANS: [PlanOf; 14] = [
     // Work sharing: of fused tiles, and of every layer in a strip for each edge, as MoDNN has it.
     ("two-6x1-3x2-share", &[2, 5], &[[6, 1], [3, 2]], FLOATS),
     ("bodp-3x1-share", &[1, 2, 3, 4, 5], &[[3, 1]; 5], FLOATS),
+    // Tiles of two colours that hand borders to each other.
+    ("reuse-3x3-homes", &[5], &[[3, 3]], FLOATS),
+    ("reuse-3x3-steal", &[5], &[[3, 3]], SHORT_VALUES),
     // The convolution that the reorg reads lies in its stage; in the one before; and all is one stage.
     (
         "passthrough-4-8-11",
@@ -197,12 +200,14 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
     let entries: Vec<Entry<'_>> = PLANS
         .iter()
         .map(|(name, cuts, grids, wire)| {
-            let three = name.starts_with("two-6x1") || name.ends_with("-share");
+            let reuse = name.starts_with("reuse");
+            let three = name.starts_with("two-6x1") || name.ends_with("-share") || reuse;
             let edges = if three { 3 } else { 2 };
             let options = PlanOptions {
                 grids: grids.to_vec(),
                 cuts: cuts.to_vec(),
                 wire: wire(),
+                borders: reuse.then_some(Border::Reuse).into_iter().collect(),
                 placement: if name.ends_with("-steal") {
                     Placement::Steal
                 } else if name.ends_with("-share") {
@@ -242,6 +247,14 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
 pub fn node(name: &str) -> NodeBinary {
     match BUNDLE.as_ref() {
         Ok(bundle) => bundle.node(name).unwrap(),
+        Err(e) => panic!("{e:#}"),
+    }
+}
+
+/// The plan of program `name`.
+pub fn plan(name: &str) -> &'static Plan {
+    match BUNDLE.as_ref() {
+        Ok(bundle) => bundle.plan(name).unwrap(),
         Err(e) => panic!("{e:#}"),
     }
 }

@@ -14,6 +14,7 @@ mod outputs;
 mod own_edge;
 mod records;
 mod refusals;
+mod reuse;
 mod rough;
 mod share;
 mod stuck;

@@ -23,7 +23,8 @@ pub enum BorderFlag {
     Recompute,
     /// A stage ends where the next layer needs a halo, which tiles then fetch: nothing is computed twice
     Exchange,
-    /// Not built yet: tiles of one colour hand their borders to those of the other, as DeepThings has it
+    /// Tiles of one colour hand their borders of every layer to those of the other, as DeepThings has it; what does not
+    /// come in time is computed again
     Reuse,
 }
 
