@@ -35,6 +35,26 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The reason's name in statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::BadMac1 => "bad_mac1",
+            Self::CookieDemanded => "cookie_demanded",
+            Self::AddressTooFast => "address_too_fast",
+            Self::BadHandshake => "bad_handshake",
+            Self::UnknownPeer => "unknown_peer",
+            Self::ReplayedInitiation => "replayed_initiation",
+            Self::PeerTooFast => "peer_too_fast",
+            Self::UnknownHandshake => "unknown_handshake",
+            Self::BadCookie => "bad_cookie",
+            Self::UnknownSession => "unknown_session",
+            Self::ExpiredSession => "expired_session",
+            Self::BadTag => "bad_tag",
+            Self::ReplayedData => "replayed_data",
+        }
+    }
+
     /// All reasons.
     pub const ALL: [Self; 14] = [
         Self::Malformed,

@@ -6,7 +6,10 @@ use curve25519_dalek::{MontgomeryPoint, scalar::clamp_integer};
 use zeroize::{Zeroize, Zeroizing};
 
 pub use crate::text::KeyError;
-use crate::text::{decode, encode};
+use crate::{
+    hash::derive,
+    text::{decode, encode},
+};
 
 /// A node's private key: an X25519 scalar (RFC 7748).
 pub struct PrivateKey([u8; 32]);
@@ -27,6 +30,12 @@ impl PrivateKey {
     /// The public key that belongs to this key: one operation on the curve.
     pub fn public(&self) -> PublicKey {
         PublicKey(MontgomeryPoint::mul_base_clamped(self.0).to_bytes())
+    }
+
+    /// The key of a second node on the same board, the edge that a gateway starts: it follows from the board's, so that a board
+    /// has one file.
+    pub fn of_second_node(&self) -> Self {
+        Self::from_random(derive(&self.0, &[b"tessera second node of a board"]))
     }
 
     /// False if `public` is a point of small order, with which no secret can be shared.
@@ -156,6 +165,8 @@ mod tests {
         assert_eq!(parse_public(&public.to_string()), Ok(public));
         assert_eq!(parse_private(&key.to_text()).unwrap().public(), public);
         assert_eq!(parse_secret(&secret.to_text()).unwrap().0, [7; 32]);
+        let second = key.of_second_node().public();
+        assert!(second != public && second == key.of_second_node().public());
         // Clamped: RFC 7748, section 5.
         let key = PrivateKey::from_random([0xff; 32]);
         assert_eq!((key.0[0], key.0[31]), (0xf8, 0x7f));

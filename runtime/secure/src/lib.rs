@@ -1,7 +1,7 @@
 //! Sessions between the nodes of a cluster, without I/O: who a datagram is from, and that nobody else reads or makes one.
 //!
 //! [`Sessions`] has no clock, socket, thread or source of randomness. Time is an argument, randomness is a seed, datagrams are byte
-//! slices. Nodes do not use it yet: see `docs/security.md` for what it will protect and what it will not.
+//! slices. [`Links`] is how nodes use it: peers by their numbers in the cluster. `docs/security.md` says what is protected from whom.
 //!
 //! # What it is made of
 //!
@@ -48,12 +48,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod code;
 mod config;
 mod cookie;
 mod counts;
 mod handshake;
 mod hash;
 mod keys;
+mod links;
 mod noise;
 mod peer;
 mod random;
@@ -66,11 +68,13 @@ mod transport;
 mod window;
 pub mod wire;
 
+pub use code::{CodeError, PairingCode, Side};
 pub use config::{Config, Limits, Times};
 pub use counts::{Counts, PerRefusal, Refusal};
 pub use keys::{
     ClusterSecret, KeyError, PrivateKey, PublicKey, parse_private, parse_public, parse_secret,
 };
+pub use links::{Changed, Invited, LinkCounts, Links, RATES, SenderOf, Way};
 pub use peer::{PeerConfig, SealError};
 pub use shared::{Output, PeerId};
 pub use table::{AddError, Opened, Sessions};

@@ -163,6 +163,11 @@ impl Peer {
         at.map(Place::Unconfirmed)
     }
 
+    /// True while a handshake that this node has begun is on its way.
+    pub(crate) const fn is_trying(&self) -> bool {
+        self.attempt.is_some()
+    }
+
     /// A new number that the peer is to call this node by; it names the peer's place, too.
     fn new_index(&self, shared: &mut Shared) -> u32 {
         let mut index = 0;

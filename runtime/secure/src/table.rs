@@ -248,6 +248,20 @@ impl Sessions {
         Ok(())
     }
 
+    /// Asks for new keys though there are some: the caller knows that the peer is another process now.
+    pub fn renew(&mut self, now: Micros, peer: PeerId) {
+        self.advance(now);
+        if let Some((peer, shared)) = self.get_mut(peer) {
+            peer.begin(shared);
+            shared.count_curve();
+        }
+    }
+
+    /// True while a handshake with the peer is on its way.
+    pub fn is_trying(&self, peer: PeerId) -> bool {
+        self.get(peer).is_some_and(Peer::is_trying)
+    }
+
     /// Seals a datagram for a peer in place and says where to send it. The payload lies behind [`HEAD_BYTES`] and before
     /// [`TAG_BYTES`] bytes of room. An empty payload is a keepalive.
     ///

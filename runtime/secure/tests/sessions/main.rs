@@ -5,6 +5,7 @@ mod crowd;
 mod hostile;
 mod joining;
 mod keys;
+mod links;
 mod net;
 mod replay;
 mod roaming;

@@ -1,0 +1,311 @@
+//! Sessions with the nodes of a cluster by their numbers: what stands between a node's state machine and its socket.
+//!
+//! A state machine speaks to a number, and says where it last heard of that node and which process it means ([`Way`]). This
+//! layer knows better where a node is, once the node has proved itself; it knows worse when the node has restarted
+//! elsewhere since, of which others tell the machine. So:
+//!
+//! - While a session works, its own address counts.
+//! - Without a session, or when the machine means another process than the one that this layer has heard, the machine's
+//!   address counts, and a handshake begins there.
+//!
+//! What arrives must name its sender's number in the payload, and that number must be the peer's: a node speaks for itself
+//! alone.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    ops::Range,
+};
+
+use crate::{
+    AddError, Config, Counts, HEAD_BYTES, Micros, Opened, Output, PeerConfig, PeerId, PublicKey,
+    SealError, Sessions, TAG_BYTES, rate::Bucket,
+};
+
+/// A node that may take part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invited {
+    /// The node's number in the cluster.
+    pub number: u16,
+    /// The node's name, for people.
+    pub name: String,
+    /// The node's public key.
+    pub public: PublicKey,
+}
+
+/// Where a datagram is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The receiver's number.
+    pub number: u16,
+    /// The receiver's process, as far as the sender knows it.
+    pub process: Option<u64>,
+    /// Where that process was last heard of.
+    pub address: SocketAddr,
+}
+
+/// The number and the process that a payload says it is from, and how heavy it is, as in [`RATES`]. Where payloads do not say it, [`Links::new`] takes `None`, and
+/// the peer of the session alone tells.
+pub type SenderOf = fn(&[u8]) -> Option<(u16, u64, u8)>;
+
+/// Microseconds between two payloads of a weight that a node may send in the long run, and how many in a row. Weight 0 has no
+/// limit. These are several times what a busy cluster sends; a node that sends more takes time of the others.
+pub const RATES: [(Micros, u32); 2] = [(50, 10_000), (100, 5_000)];
+
+/// What this layer counts besides [`Counts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Payloads of an invited node in another node's name, or in none.
+    pub impostors: u64,
+    /// Payloads of an invited node beyond [`RATES`].
+    pub floods: u64,
+    /// Datagrams that waited for a session and gave way to later ones, or whose receiver is not invited.
+    pub unsent: u64,
+}
+
+/// A node and what is known of it.
+struct Link {
+    peer: PeerId,
+    name: String,
+    public: PublicKey,
+    /// The process of the last payload under the present keys.
+    heard: Option<u64>,
+    /// How many more payloads of each weight are taken.
+    rates: [Bucket; 2],
+    /// The latest payload that waits for a session; empty if none does.
+    held: Vec<u8>,
+}
+
+/// A node's sessions with all invited nodes.
+pub struct Links {
+    sessions: Sessions,
+    links: BTreeMap<u16, Link>,
+    numbers: BTreeMap<PeerId, u16>,
+    sender_of: Option<SenderOf>,
+    counts: LinkCounts,
+    /// Nodes whose waiting payload can leave.
+    ready: VecDeque<u16>,
+    out: Vec<u8>,
+}
+
+/// How the nodes that may take part have changed: their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Nodes that may take part from now on.
+    pub added: Vec<String>,
+    /// Nodes that may not take part any more, or have another key.
+    pub removed: Vec<String>,
+    /// Their numbers.
+    pub removed_numbers: Vec<u16>,
+    /// Entries that could not be added.
+    pub wrong: Vec<AddError>,
+}
+
+impl Links {
+    /// Links without anybody invited. `sender_of` reads who a payload says it is from.
+    pub fn new(sessions: Sessions, sender_of: Option<SenderOf>) -> Self {
+        Self {
+            sessions,
+            links: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            sender_of,
+            counts: LinkCounts::default(),
+            ready: VecDeque::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// The settings of nodes' sessions.
+    pub fn config() -> Config {
+        Config {
+            times: crate::Times::NODES,
+            ..Config::default()
+        }
+    }
+
+    /// Makes exactly these nodes take part. Nodes that are no longer in the list, or with another key, lose their sessions
+    /// at once; the others keep theirs.
+    pub fn invite(&mut self, list: &[Invited]) -> Changed {
+        let mut changed = Changed::default();
+        let stays = |number: u16, link: &Link| {
+            (list.iter())
+                .any(|i| (i.number, &i.name, i.public) == (number, &link.name, link.public))
+        };
+        let gone: Vec<u16> = (self.links.iter())
+            .filter(|(number, link)| !stays(**number, link))
+            .map(|(&number, _)| number)
+            .collect();
+        for number in gone {
+            if let Some(link) = self.links.remove(&number) {
+                self.numbers.remove(&link.peer);
+                self.sessions.remove(&link.name);
+                changed.removed.push(link.name);
+                changed.removed_numbers.push(number);
+            }
+        }
+        for i in list {
+            if self.links.contains_key(&i.number) {
+                continue;
+            }
+            match self.sessions.add(&i.name, PeerConfig::new(i.public)) {
+                Ok(peer) => {
+                    let link = Link {
+                        peer,
+                        name: i.name.clone(),
+                        public: i.public,
+                        heard: None,
+                        rates: RATES.map(|(gap, burst)| Bucket::full(0, gap, burst)),
+                        held: Vec::new(),
+                    };
+                    self.links.insert(i.number, link);
+                    self.numbers.insert(peer, i.number);
+                    changed.added.push(i.name.clone());
+                }
+                Err(e) => changed.wrong.push(e),
+            }
+        }
+        changed
+    }
+
+    /// Seals a datagram in place: the payload lies behind [`HEAD_BYTES`] and before [`TAG_BYTES`] bytes of room. Returns where
+    /// to send it. Without a session a handshake begins, and a copy of the payload waits for its end; a later one takes its
+    /// place.
+    ///
+    /// # Errors
+    /// When the datagram cannot leave now.
+    pub fn seal(
+        &mut self,
+        now: Micros,
+        way: Way,
+        datagram: &mut [u8],
+    ) -> Result<SocketAddr, SealError> {
+        let Some(link) = self.links.get_mut(&way.number) else {
+            self.counts.unsent += 1;
+            return Err(SealError::NoPeer);
+        };
+        let is_open = self.sessions.is_open(now, link.peer);
+        let other = way.process.is_some() && link.heard.is_some() && way.process != link.heard;
+        let moves = !is_open || other || self.sessions.is_trying(link.peer);
+        if moves && self.sessions.address(link.peer) != Some(way.address) {
+            self.sessions.set_address(link.peer, way.address);
+        }
+        if is_open && other {
+            self.sessions.renew(now, link.peer);
+        }
+        let sealed = self.sessions.seal(now, link.peer, datagram);
+        if sealed == Err(SealError::NoSession) {
+            let payload = datagram
+                .get(HEAD_BYTES..datagram.len().saturating_sub(TAG_BYTES))
+                .unwrap_or_default();
+            self.counts.unsent += u64::from(!link.held.is_empty());
+            link.held.clear();
+            link.held.extend_from_slice(payload);
+        }
+        sealed
+    }
+
+    /// Opens a datagram in place: the sender's number and where the payload lies, if it has one for the caller.
+    pub fn open(
+        &mut self,
+        now: Micros,
+        from: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Option<(u16, Range<usize>)> {
+        let Opened::Payload { peer, range } = self.sessions.open(now, from, datagram) else {
+            return None;
+        };
+        let number = *self.numbers.get(&peer)?;
+        let Some(sender_of) = self.sender_of else {
+            return Some((number, range));
+        };
+        let said = sender_of(datagram.get(range.clone())?);
+        let Some((_, process, weight)) = said.filter(|(n, ..)| *n == number) else {
+            self.counts.impostors += 1;
+            return None;
+        };
+        let link = self.links.get_mut(&number)?;
+        link.heard = Some(process);
+        if let Some(kind) = usize::from(weight).checked_sub(1)
+            && let (Some(bucket), Some(&(gap, burst))) = (link.rates.get_mut(kind), RATES.get(kind))
+            && !bucket.pay(now, gap, burst)
+        {
+            self.counts.floods += 1;
+            return None;
+        }
+        Some((number, range))
+    }
+
+    /// The next datagram to send, and where. Call it after every other call until it has none.
+    pub fn poll(&mut self, now: Micros) -> Option<(SocketAddr, &[u8])> {
+        // Ends: each turn takes an event or a waiting payload.
+        loop {
+            if let Some(number) = self.ready.pop_front() {
+                if let Some(to) = self.release(now, number) {
+                    return Some((to, &self.out));
+                }
+                continue;
+            }
+            match self.sessions.poll(now) {
+                Output::Send { to, bytes } => {
+                    self.out.clear();
+                    self.out.extend_from_slice(bytes);
+                    return Some((to, &self.out));
+                }
+                Output::Established { peer, restarted } => {
+                    let number = self.numbers.get(&peer).copied();
+                    let link = number.and_then(|n| self.links.get_mut(&n));
+                    if let (Some(number), Some(link)) = (number, link) {
+                        if restarted {
+                            link.heard = None;
+                        }
+                        if !link.held.is_empty() {
+                            self.ready.push_back(number);
+                        }
+                    }
+                }
+                Output::GaveUp { .. } => {}
+                Output::WaitUntil(_) => return None,
+            }
+        }
+    }
+
+    /// Seals the payload that waits for a node.
+    fn release(&mut self, now: Micros, number: u16) -> Option<SocketAddr> {
+        let link = self.links.get_mut(&number)?;
+        self.out.clear();
+        self.out.resize(HEAD_BYTES, 0);
+        self.out.append(&mut link.held);
+        self.out.resize(self.out.len() + TAG_BYTES, 0);
+        self.sessions.seal(now, link.peer, &mut self.out).ok()
+    }
+
+    /// When to call [`Links::poll`] at the latest; [`Micros::MAX`] if nothing is to be done before another call.
+    pub fn next_deadline(&self) -> Micros {
+        if !self.ready.is_empty() {
+            return 0;
+        }
+        self.sessions.next_deadline().unwrap_or(Micros::MAX)
+    }
+
+    /// The name of a node.
+    pub fn name(&self, number: u16) -> Option<&str> {
+        self.links.get(&number).map(|l| &*l.name)
+    }
+
+    /// What the sessions did and refused.
+    pub const fn counts(&self) -> &Counts {
+        self.sessions.counts()
+    }
+
+    /// What this layer counts itself.
+    pub const fn link_counts(&self) -> LinkCounts {
+        self.counts
+    }
+}
+
+impl std::fmt::Debug for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.links.values().map(|l| &l.name).collect();
+        f.debug_struct("Links").field("nodes", &names).finish()
+    }
+}
