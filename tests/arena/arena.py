@@ -15,7 +15,7 @@ times as long as this machine's. In the cluster file, that is the boards' `speed
 has copies of the program and the weights of its own, since the system counts a page that two nodes map only once. Looking takes time: times of
 such a run say little.
 """
-import argparse, json, os, shutil, signal, subprocess, tempfile, threading, time, tomllib
+import argparse, json, os, re, shutil, signal, subprocess, tempfile, threading, time, tomllib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NET = os.path.join(HERE, "net.sh")
@@ -85,6 +85,28 @@ def crate_of(crate, target):
     return own if os.path.isdir(own) else crate
 
 
+def keys(folder, crate, gateway, edges, own):
+    """A cluster file with the plan's boards, their keys made by the node itself, and a secret: the boards' traffic is sealed as on a real network."""
+    def pair(name, target):
+        node = crate_of(crate, target) + "/target/node"
+        made = subprocess.run([node, "keygen", f"{folder}/{name}.key"], capture_output=True, text=True, check=True).stdout
+        return dict(re.findall(r'^(\w+) = "([^"]+)"', made, re.M))
+
+    # A secret looks like a private key.
+    pair("secret", gateway["target"])
+    os.rename(f"{folder}/secret.key", f"{folder}/cluster.secret")
+    roles = ["gateway", "edge"] if own else ["gateway"]
+    boards = [("hub", roles, "10.77.0.1:7400", gateway["target"])]
+    boards += [(f"edge{k}", ["edge", "source"], f"10.77.0.{10 + k}", b["target"]) for k, b in enumerate(edges)]
+    text = "version = 1\n"
+    for name, roles, address, target in boards:
+        made = pair(name, target)
+        text += f'[[board]]\nname = "{name}"\nroles = {json.dumps(roles)}\naddress = "{address}"\ntarget = "{target}"\nkey = "{made["key"]}"\n'
+        if own and name == "hub":
+            text += f'edge_key = "{made["edge_key"]}"\n'
+    write(folder + "/cluster.toml", text)
+
+
 class Memory:
     """The most bytes that the processes of each group held together."""
 
@@ -142,6 +164,7 @@ def main():
     quotas += quotas[-1:] * (len(edges) - len(quotas))
     gateway_quota = a.gateway_quota if a.gateway_quota is not None else 4 * sum(quotas) // len(quotas)
     t = tempfile.mkdtemp(prefix="arena")
+    keys(t, crate, gateway, edges, own)
     subprocess.run([NET, "up", str(len(edges)), a.rate], check=True)
     processes, groups, named, memory = {}, [], {}, Memory()
 
@@ -166,9 +189,9 @@ def main():
 
     try:
         groups.append(group("tessera-g", gateway_quota, a.period))
-        start("g", "gateway", groups[0], gateway["target"], ["gateway", "--listen", "10.77.0.1:7400", "--frames", str(a.frames * a.sources),
-              "--insecure-lan", "--records", t + "/records.jsonl", "--stats", t + "/gateway.json", "--threads", "2"]
-              + (["--workers", str(own.get("workers", 1)), "--worker-threads", str(own.get("threads", 1)), "--id", str(own["id"])] if own else []))
+        start("g", "gateway", groups[0], gateway["target"], ["gateway", "--config", t + "/cluster.toml", "--name", "hub", "--frames", str(a.frames * a.sources),
+              "--records", t + "/records.jsonl", "--stats", t + "/gateway.json", "--threads", "2"]
+              + (["--workers", str(own.get("workers", 1)), "--worker-threads", str(own.get("threads", 1))] if own else []))
         if a.worker_share:
             of_gateway = {groups[0]: gateway_quota} if gateway_quota > 0 else {}
             workers = Workers(of_gateway, a.period, a.worker_share)
@@ -181,7 +204,7 @@ def main():
             groups.append(folder)
             if workers and quotas[k] > 0:
                 workers.quotas[folder] = quotas[k]
-            args = ["edge", "--gateway", "10.77.0.1:7400", "--id", str(k + 1), "--listen", f"10.77.0.{10 + k}:7400", "--insecure-lan",
+            args = ["edge", "--config", t + "/cluster.toml", "--name", f"edge{k}", "--listen", f"10.77.0.{10 + k}:7400",
                     "--workers", str(edges[k].get("workers", 1)), "--threads", str(edges[k].get("threads", 1)), "--stats", f"{t}/edge{k}.json"]
             if k < a.sources:
                 for _ in range(600 if before is None else 0):

@@ -6,6 +6,8 @@ pub mod compare;
 pub mod cuts;
 pub mod fuzz;
 pub mod golden;
+pub mod insider;
+pub mod keys;
 pub mod mini;
 pub mod model;
 pub mod precision;

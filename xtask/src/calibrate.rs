@@ -28,6 +28,7 @@ use crate::{
     workspace,
 };
 
+mod asker;
 mod cases;
 mod cluster;
 mod results;

@@ -6,6 +6,7 @@
 
 mod formats;
 mod measure;
+mod members;
 mod paper;
 mod simulate;
 
@@ -16,6 +17,7 @@ use serde::{Serialize, Serializer};
 
 pub use formats::{BorderFlag, FrameFlag, WireFlag};
 pub use measure::{BenchArgs, CalibrateArgs};
+pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
 pub use paper::PaperArgs;
 pub use simulate::SimulateArgs;
 
@@ -68,6 +70,9 @@ pub enum Command {
     Bench(BenchArgs),
     /// Measure how fast kernels are on this machine, for plans to choose by
     Calibrate(CalibrateArgs),
+    /// Say who may take part in a cluster: make and change its file and its keys
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Look at the inner loops of ARM kernels with llvm-mca
     Mca,
     /// Work with Darknet weights files

@@ -24,6 +24,7 @@ mod images;
 mod inspect;
 mod mca;
 mod measured;
+mod members;
 mod model;
 mod names;
 mod out;
@@ -67,6 +68,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Simulate(a) => simulate::run(&a),
         Command::Bench(a) => bench::run(&a),
         Command::Calibrate(a) => calibrate::run(&a),
+        Command::Cluster(c) => members::run(&c),
         Command::Mca => mca::run(),
         Command::Weights(c) => inspect::weights(&c),
         Command::Ci(a) => ci::run(&a),

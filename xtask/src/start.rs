@@ -14,36 +14,28 @@ use tessera_planner::{
 
 use crate::{out::outln, workspace};
 
-/// Port of a gateway whose address names none.
-const PORT: &str = "7400";
-
 /// What stands below all commands.
-fn insecure() -> Result<()> {
+fn keys() -> Result<()> {
     outln!(
-        "Boards do not authenticate each other yet: --insecure-lan is for a network that you own."
-    )?;
-    Ok(())
+        "Nodes on a network need keys: cargo xtask cluster init makes them; copy cluster.toml, cluster.secret and NAME.key to each board."
+    )
 }
 
 /// Commands for equal boards at unknown addresses.
 pub fn alike() -> Result<()> {
     outln!(
-        "Copy these files to every board, the names to the gateway's. Then, where the gateway's board is 192.168.1.10:"
+        "Copy these files to every board, the names to the gateway's. Where the gateway's board is 192.168.1.10:"
     )?;
-    outln!("  on the gateway   ./node gateway --listen 192.168.1.10:7400 --insecure-lan")?;
-    outln!(
-        "  on every edge    ./node edge --gateway 192.168.1.10:7400 --id 1 --insecure-lan [--image FILE..]"
-    )?;
-    outln!(
-        "Every edge has another --id. A host name serves as well: --gateway raspberrypi.local:7400."
-    )?;
-    insecure()
+    outln!("  cargo xtask cluster init --gateway hub=192.168.1.10 --source pi-1 --edge pi-2")?;
+    outln!("  on the gateway   ./node gateway --config cluster.toml --name hub")?;
+    outln!("  on every edge    ./node edge --config cluster.toml --name pi-1 [--image FILE..]")?;
+    outln!("A host name serves as well: --gateway hub=raspberrypi.local.")?;
+    keys()
 }
 
 /// A command for every board of a described cluster. `folders` has the crate of each target.
 pub fn described(options: &PlanOptions, plan: &Plan, folders: &[(Target, PathBuf)]) -> Result<()> {
     let gateway = &options.gateway;
-    let address = with_port(gateway);
     outln!("Copy these files to the boards, the names to the gateway's. Then:")?;
     if folders.len() > 1 {
         for (target, dir) in folders {
@@ -55,20 +47,18 @@ pub fn described(options: &PlanOptions, plan: &Plan, folders: &[(Target, PathBuf
     }
     let threads = gateway.threads(true);
     outln!(
-        "  on {}: ./node gateway --listen {address} --threads {threads}{} --insecure-lan",
+        "  on {0}: ./node gateway --config cluster.toml --name {0} --threads {threads}{1}",
         gateway.name,
         match gateway_edge(options, plan) {
             None => String::new(),
             Some(GatewayEdge {
-                id,
                 workers,
                 threads: 1,
-            }) => format!(" --workers {workers} --id {id}"),
+                ..
+            }) => format!(" --workers {workers}"),
             Some(GatewayEdge {
-                id,
-                workers,
-                threads,
-            }) => format!(" --workers {workers} --worker-threads {threads} --id {id}"),
+                workers, threads, ..
+            }) => format!(" --workers {workers} --worker-threads {threads}"),
         }
     )?;
     let one_tile = one_tile(plan);
@@ -88,11 +78,11 @@ pub fn described(options: &PlanOptions, plan: &Plan, folders: &[(Target, PathBuf
             ""
         };
         outln!(
-            "  on {}: ./node edge --gateway {address} --id {id} --workers {workers}{threads} --insecure-lan{images}",
+            "  on {0}: ./node edge --config cluster.toml --name {0} --workers {workers}{threads}{images}",
             board.name,
         )?;
     }
-    insecure()
+    keys()
 }
 
 /// The edge on the gateway's board.
@@ -134,17 +124,4 @@ pub fn cores(plan: &Plan, id: usize, board: &Board) -> (usize, usize) {
 /// Whether a stage has a single tile, which only threads can share.
 pub fn one_tile(plan: &Plan) -> bool {
     plan.dataflow.stages.iter().any(|s| s.tiles.len() == 1)
-}
-
-/// The gateway's address, with a port; its name if the file says no address.
-fn with_port(gateway: &Board) -> String {
-    let host = gateway.address.as_ref().unwrap_or(&gateway.name);
-    if host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-    {
-        host.clone()
-    } else {
-        format!("{host}:{PORT}")
-    }
 }

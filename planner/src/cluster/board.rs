@@ -15,9 +15,9 @@ use crate::{
     units,
 };
 
-const KEYS: [&str; 14] = [
-    "address", "cores", "costs", "delay", "link", "memory", "name", "rate", "roles", "share",
-    "speed", "target", "team", "used",
+const KEYS: [&str; 17] = [
+    "address", "cores", "costs", "delay", "edge_key", "key", "link", "memory", "name", "rate",
+    "removed", "roles", "share", "speed", "target", "team", "used",
 ];
 
 /// Most cores of a board.
@@ -66,6 +66,15 @@ pub(super) fn read<'t>(
     let speed = reader.number(fields, "speed", SPEED_MAX);
     let memory = reader.parsed(fields, "memory", units::bytes);
     let address = reader.parsed(fields, "address", address);
+    // For nodes; here they need only look like keys.
+    for name in ["key", "edge_key"] {
+        reader.parsed(fields, name, key);
+    }
+    if let Some(removed) = reader.truth(fields, "removed").filter(|r| r.value) {
+        let help = "delete this [[board]] to plan without it, and start all nodes anew with that plan: their numbers change";
+        let message = "this board may not take part any more, and a plan would give it work";
+        reader.error(&removed.span, message, "removed", help);
+    }
     let link = link(reader, fields, links);
     let target = target?;
     let costs = reader.parsed(fields, "costs", |name| costs(name, target));
@@ -182,6 +191,17 @@ fn link(reader: &mut Reader<'_>, fields: Fields<'_, '_>, links: &[Named]) -> Lin
         link.delay_s = delay.value;
     }
     link
+}
+
+/// A public key: 32 bytes in base64.
+pub(super) fn key(text: &str) -> Result<(), &'static str> {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'+' || c == b'/';
+    let is_key = matches!(text.as_bytes(), [all @ .., b'='] if all.len() == 43 && all.iter().all(|c| fits(*c)));
+    if is_key {
+        Ok(())
+    } else {
+        Err("a public key has 44 characters of base64, as node keygen prints it")
+    }
 }
 
 /// A host, or a host and a port; nodes resolve it.

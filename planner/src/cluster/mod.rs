@@ -32,7 +32,7 @@ const EDGES_MAX: usize = 64;
 /// Most links of a cluster.
 const LINKS_MAX: usize = 64;
 
-const KEYS: [&str; 3] = ["board", "link", "version"];
+const KEYS: [&str; 4] = ["board", "link", "operator", "version"];
 
 /// The boards of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +92,7 @@ fn cluster<'t>(
 ) -> Option<Cluster> {
     reader.only(top, &KEYS);
     version(reader, top)?;
+    reader.parsed(top, "operator", board::key);
     let tables = reader.tables(top, "link", "a link", LINKS_MAX);
     let mut links: Vec<Named> = Vec::new();
     for (index, (table, span)) in tables.into_iter().enumerate() {

@@ -9,10 +9,12 @@ use lexopt::prelude::*;
 use crate::{
     error::NodeError,
     log::{self, Level},
+    trust::Flags,
     udp::GatewayName,
     workers::WorkersConfig,
 };
 use tessera_runtime::program::Program;
+use tessera_secure::PairingCode;
 
 /// What a node is asked to do.
 #[derive(Debug)]
@@ -31,6 +33,17 @@ pub enum Command {
     Gateway(&'static Program, Box<Args>),
     /// Compute tasks; bring frames, with inputs.
     Edge(&'static Program, Box<Args>),
+    /// Make a key pair in this file.
+    Keygen(PathBuf),
+    /// Join a cluster.
+    Join {
+        /// The code that the operator's machine shows.
+        code: PairingCode,
+        /// The operator's machine.
+        at: GatewayName,
+        /// Where the files go.
+        folder: PathBuf,
+    },
 }
 
 /// Flags of all roles; a role uses its own.
@@ -81,8 +94,8 @@ pub struct Args {
     pub id: u16,
     /// Frames after which a gateway ends; none: runs until told to end.
     pub frames: Option<u64>,
-    /// Bind to other addresses than loopback, without authentication.
-    pub insecure_lan: bool,
+    /// Where this node's keys are, and who may take part.
+    pub trust: Flags,
     /// Inherited socket of a worker, or of an edge that a gateway has started: the process ends when it ends.
     pub socket: Option<i32>,
     /// All edges end with this gateway.
@@ -118,7 +131,7 @@ impl Default for Args {
             gateway: None,
             id: 0,
             frames: None,
-            insecure_lan: false,
+            trust: Flags::default(),
             socket: None,
             end_cluster: false,
             stuck_after: WorkersConfig::default().stuck_after,
@@ -143,6 +156,10 @@ Roles
   probe     measures its links to other probes, and its speed, when cargo xtask calibrate --cluster asks
             --listen ADDR:PORT
   info      prints what was compiled in
+  join      joins a cluster: node join CODE --at HOST:PORT, as cargo xtask cluster pair shows them; writes
+            cluster.toml and this board's keys there, or into --into DIR
+  keygen    makes this board's key pair: node keygen [FILE], by default node.key; prints the public key for
+            cluster.toml
 
 Inputs
   --image FILE...       pictures (PNG, JPEG, BMP, PNM)
@@ -188,12 +205,24 @@ Flags
   --late-strips LIST    of a plan whose borders are reused, take these strips as too late, so that they are
                         computed again: numbers of pairs of neighbours, as 0,3, or all
   --program NAME        which network, when several were compiled in
-  --insecure-lan        bind to other addresses than loopback; boards do not authenticate each
-                        other yet, so everybody who reaches the port can take part
+
+Keys, without which a node stays on loopback (cargo xtask cluster init makes them)
+  --config FILE         cluster.toml: who may take part, with names, roles and public keys. Who is removed
+                        there is out within a second. Says --id, --gateway and a gateway's --listen, too
+  --name NAME           this board's name in that file
+  --key FILE            this node's private key [default: the credential node.key, or NAME.key beside
+                        cluster.toml]
+  --secret FILE         what all nodes of the cluster share [default: the credential cluster.secret, or
+                        cluster.secret beside the key]
 
 SIGTERM, SIGHUP and Ctrl-C end a node orderly, within two seconds. Edges of a gateway that has ended wait for
 it, and go on with their frames when it is back; SIGUSR2 to a gateway ends the whole cluster. Exit status: 0; 1 after an error, or when an input could
 not be read; 2 when the command line makes no sense.";
+
+/// What became of a flag.
+const NO_INSECURE_LAN: &str = "\
+--insecure-lan is gone: off loopback, nodes take part with keys alone. Make them with `cargo xtask cluster init`, and start \
+the node with --config cluster.toml --name NAME";
 
 /// Parses the command line.
 pub fn parse(
@@ -204,6 +233,9 @@ pub fn parse(
     let mut parser = lexopt::Parser::from_iter(words);
     let mut role: Option<String> = None;
     let mut name: Option<String> = None;
+    let mut keys: Option<PathBuf> = None;
+    let (mut code, mut at) = (None, None);
+    let mut folder = PathBuf::from(".");
     let mut a = Args::default();
     if let Some(level) = std::env::var_os(log::VARIABLE).filter(|l| !l.is_empty()) {
         let level = level.to_string_lossy().parse::<Level>();
@@ -241,7 +273,12 @@ pub fn parse(
             Long("gateway") => a.gateway = Some(gateway(&text(&mut parser)?)?),
             Long("id") => a.id = parsed(&mut parser, "--id")?,
             Long("frames") => a.frames = Some(parsed(&mut parser, "--frames")?),
-            Long("insecure-lan") => a.insecure_lan = true,
+            Long("config") => a.trust.config = Some(parser.value().map_err(usage)?.into()),
+            Long("name") => a.trust.name = Some(text(&mut parser)?),
+            Long("key") => a.trust.key = Some(parser.value().map_err(usage)?.into()),
+            Long("secret") => a.trust.secret = Some(parser.value().map_err(usage)?.into()),
+            Long("second-node") => a.trust.second_node = true,
+            Long("insecure-lan") => return Err(NodeError::Usage(NO_INSECURE_LAN.into())),
             Long("end-cluster") => a.end_cluster = true,
             Long("stuck-after") => {
                 let seconds: f64 = parsed(&mut parser, "--stuck-after")?;
@@ -253,8 +290,28 @@ pub fn parse(
             Long("log") => a.log = parsed(&mut parser, "--log")?,
             Long("socket") => a.socket = Some(parsed(&mut parser, "--socket")?),
             Value(v) if role.is_none() => role = Some(v.to_string_lossy().into_owned()),
+            Long("at") => at = Some(gateway(&text(&mut parser)?)?),
+            Long("into") => folder = parser.value().map_err(usage)?.into(),
+            Value(v) if role.as_deref() == Some("join") && code.is_none() => {
+                let parsed = v.to_string_lossy().parse::<PairingCode>();
+                code = Some(parsed.map_err(|e| NodeError::Usage(e.to_string()))?);
+            }
+            Value(v) if role.as_deref() == Some("keygen") && keys.is_none() => {
+                keys = Some(PathBuf::from(v));
+            }
             other => return Err(usage(other.unexpected())),
         }
+    }
+    if role.as_deref() == Some("keygen") {
+        return Ok(Command::Keygen(keys.unwrap_or_else(|| "node.key".into())));
+    }
+    if role.as_deref() == Some("join") {
+        let (Some(code), Some(at)) = (code, at) else {
+            return Err(NodeError::Usage(
+                "join needs the code and the place that cargo xtask cluster pair shows: node join CODE --at HOST:PORT".into(),
+            ));
+        };
+        return Ok(Command::Join { code, at, folder });
     }
     let program = pick(programs, name.as_deref())?;
     bounds(&a)?;
@@ -271,10 +328,10 @@ pub fn parse(
         Some("gateway") => Ok(Command::Gateway(program, Box::new(a))),
         Some("edge") => Ok(Command::Edge(program, Box::new(a))),
         Some(other) => Err(NodeError::Usage(format!(
-            "unknown role {other:?}: gateway, edge, solo, probe or info"
+            "unknown role {other:?}: gateway, edge, solo, probe, info, join or keygen"
         ))),
         None => Err(NodeError::Usage(
-            "no role given: gateway, edge, solo, probe or info".into(),
+            "no role given: gateway, edge, solo, probe, info, join or keygen".into(),
         )),
     }
 }

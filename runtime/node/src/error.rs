@@ -63,6 +63,12 @@ pub enum NodeError {
     /// The program's dataflow is inconsistent.
     #[error("this node was not compiled from a valid plan: {0}")]
     Program(#[from] tessera_plan::dataflow::DataflowError),
+    /// The node cannot prove who it is.
+    #[error(transparent)]
+    Trust(#[from] crate::trust::TrustError),
+    /// The board cannot join a cluster.
+    #[error("cannot join: {0}")]
+    Join(String),
     /// The node may not listen on the requested address.
     #[error(transparent)]
     Bind(#[from] crate::udp::BindError),

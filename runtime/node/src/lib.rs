@@ -8,6 +8,7 @@
 //! | `roles` | gateway, edge, worker, solo: what a process does |
 //! | [`sources`], [`sinks`] | where frames come from, where records go |
 //! | [`udp`] | the socket |
+//! | `trust` | keys, and who may take part |
 //! | [`log`], `console` | what it says, on which stream; neither holds it up |
 //! | `optional`, `faults` | files that may fail, signals that would end it without a word |
 //! | [`shm`], [`workers`] | the board's shared segment, and the processes that compute in it |
@@ -34,6 +35,7 @@ pub mod sync;
 #[cfg(test)]
 mod testing;
 mod this_binary;
+mod trust;
 pub mod udp;
 mod wait;
 pub mod workers;

@@ -197,6 +197,7 @@ mod tests {
             frames: Default::default(),
             slots: Default::default(),
             socket: Default::default(),
+            sessions: None,
             workers: vec![Worker {
                 worker: 0,
                 jobs: 9,
@@ -266,6 +267,7 @@ mod tests {
             frames: Default::default(),
             slots: Default::default(),
             socket: Default::default(),
+            sessions: Some(Default::default()),
         };
         let line = json_line(&gateway).unwrap();
         let read: GatewayStatistics = serde_json::from_str(&line).unwrap();

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::{
     Micros,
-    ids::{FrameId, JobId},
+    ids::{FrameId, JobId, NodeId},
     notice::Notice,
     refusal::Refusal,
+    to::To,
 };
 use crate::store::SlotId;
 use crate::{FrameName, FrameNumber, TaskId};
@@ -104,8 +105,8 @@ pub enum EdgeInput<'a> {
 pub enum EdgeOutput<'a> {
     /// Send a datagram of at most [`super::TransferConfig::DATAGRAM_BYTES_MAX`] bytes.
     Send {
-        /// The receiver's address.
-        to: SocketAddr,
+        /// The receiver.
+        to: To,
         /// The payload, valid until the next call.
         bytes: &'a [u8],
     },
@@ -168,6 +169,11 @@ pub enum GatewayInput<'a> {
         /// The frame whose tail failed.
         frame: FrameId,
     },
+    /// A node may not take part any more: it counts as gone at once.
+    Removed {
+        /// The node's id.
+        node: NodeId,
+    },
     /// End the run: the gateway tells every node to leave.
     Stop,
 }
@@ -177,8 +183,8 @@ pub enum GatewayInput<'a> {
 pub enum GatewayOutput<'a> {
     /// Send a datagram.
     Send {
-        /// The receiver's address.
-        to: SocketAddr,
+        /// The receiver.
+        to: To,
         /// The payload, valid until the next call.
         bytes: &'a [u8],
     },

@@ -115,6 +115,11 @@ impl QueuedRange {
 impl ChunkServer {
     /// Most waiting ranges.
     pub const RANGES_MAX: usize = 1024;
+    /// Most waiting ranges of one receiver, so that others find room.
+    pub const RANGES_OF_ONE: usize = Self::RANGES_MAX / 4;
+    /// Most chunks that wait to be sent to one receiver: more than any receiver has room for (`receive_budget_bytes`). So nobody
+    /// waits for more than these of each other receiver, whatever that one asks for.
+    pub const CHUNKS_OF_ONE: u32 = 1024;
     /// Chunks that are made and not sent, at which more of an object that is being made is sent.
     pub const STEP_CHUNKS: u32 = 6;
 
@@ -183,7 +188,20 @@ impl ChunkServer {
         self.fetches || self.turns.iter().any(|t| t.to.id != GATEWAY)
     }
 
-    fn add(&mut self, range: QueuedRange, here: bool, stats: &mut TransferStats) {
+    /// How many chunks find room for a receiver beside what it has already asked for; 0 when too many ranges wait.
+    fn room_for(&self, to: Peer) -> u32 {
+        let of_one = |r: &&QueuedRange| r.to.id == to.id;
+        let waiting = self.turns.iter().chain(&self.later);
+        if self.turns.len() + self.later.len() >= Self::RANGES_MAX
+            || waiting.filter(of_one).count() >= Self::RANGES_OF_ONE
+        {
+            return 0;
+        }
+        let chunks = self.turns.iter().filter(of_one).map(|r| r.end - r.next);
+        Self::CHUNKS_OF_ONE.saturating_sub(chunks.fold(0, u32::saturating_add))
+    }
+
+    fn add(&mut self, mut range: QueuedRange, here: bool, stats: &mut TransferStats) {
         // A receiver that repeats its request while the chunks still wait here gets the chunks once.
         let waits = |t: &QueuedRange| {
             t.is_of(range.to, range.pull) && t.next <= range.next && range.end <= t.end
@@ -198,9 +216,14 @@ impl ChunkServer {
         };
         if let Some(before) = self.later.iter_mut().find(goes_on) {
             before.end = before.end.max(range.end);
-        } else if self.turns.len() + self.later.len() >= Self::RANGES_MAX {
+            return;
+        }
+        let room = self.room_for(range.to);
+        if room == 0 {
             stats.requests_refused += 1;
         } else if here {
+            // The receiver asks again for what is cut off.
+            range.end = range.end.min(range.next.saturating_add(room));
             insert(&mut self.turns, range);
         } else {
             self.later.push(range);

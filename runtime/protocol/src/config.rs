@@ -34,15 +34,18 @@ pub struct TransferConfig {
 }
 
 impl TransferConfig {
-    /// Largest datagram in bytes: fills an Ethernet frame without IP fragments.
-    pub const DATAGRAM_BYTES_MAX: usize = 1472;
+    /// Bytes that a session adds to a datagram: its head and its tag. Also nodes without sessions leave this room, so that all
+    /// nodes send alike.
+    pub const SESSION_BYTES: usize = 32;
+    /// Largest datagram in bytes: sealed it fills an Ethernet frame without IP fragments.
+    pub const DATAGRAM_BYTES_MAX: usize = 1472 - Self::SESSION_BYTES;
     /// Largest payload of a chunk, in bytes.
-    pub const CHUNK_BYTES_MAX: usize = 1408;
+    pub const CHUNK_BYTES_MAX: usize = 1408 - Self::SESSION_BYTES;
     /// Payload of a chunk on a path that loses larger datagrams, in bytes. Together with all headers the
     /// payload stays below the 576 bytes that every host accepts (RFC 1122, section 3.3.2).
-    pub const NARROW_CHUNK_BYTES: usize = 480;
+    pub const NARROW_CHUNK_BYTES: usize = 480 - Self::SESSION_BYTES;
     /// Size limit in bytes of datagrams without a chunk, where this node can choose how many elements a list has.
-    pub const CONTROL_BYTES: usize = 548;
+    pub const CONTROL_BYTES: usize = 548 - Self::SESSION_BYTES;
     /// Microseconds after which the receiver tries larger chunks again.
     pub const NARROW_FOR_US: u64 = 600_000_000;
     /// Losses of large chunks after which the receiver tries smaller ones, if no large chunk has arrived.

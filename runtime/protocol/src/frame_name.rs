@@ -17,7 +17,7 @@ const CUT: &str = "\u{2026}";
 
 impl FrameName {
     /// Length of the longest name, in bytes.
-    pub const BYTES_MAX: usize = 79;
+    pub const BYTES_MAX: usize = 77;
 
     /// The empty name, of a frame without a name.
     pub const NONE: Self = Self {

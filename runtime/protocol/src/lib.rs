@@ -65,6 +65,7 @@ mod stats;
 pub mod store;
 #[cfg(test)]
 mod testkit;
+mod to;
 pub mod wire;
 
 pub use api::{
@@ -86,6 +87,7 @@ pub use stats::{
     Count, Drops, EdgeStats, GatewayStats, PerKind, PerReject, Traffic, TransferStats,
 };
 pub use tessera_plan::{dataflow::TaskId, placement::Placement};
+pub use to::To;
 
 /// Microseconds: a duration, or a time since a moment that each node fixes for itself. A node's times never
 /// go backwards; different nodes' times are not comparable.

@@ -77,6 +77,8 @@ pub enum Loss {
     Silent,
     /// Another process has registered under the node's id: the node was restarted.
     Replaced,
+    /// The node may not take part any more.
+    Removed,
 }
 
 impl fmt::Display for Loss {
@@ -85,6 +87,7 @@ impl fmt::Display for Loss {
             Self::Left => "it left",
             Self::Silent => "nothing was heard of it",
             Self::Replaced => "it was started anew",
+            Self::Removed => "it may not take part any more",
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    Incarnation, NodeId, NodeIncarnation,
+    Incarnation, NodeId, NodeIncarnation, To,
     wire::{Envelope, PeerAddress},
 };
 
@@ -41,6 +41,15 @@ impl Peer {
         NodeIncarnation {
             id: self.id,
             incarnation: self.incarnation,
+        }
+    }
+
+    /// The peer as a receiver.
+    pub const fn to(self) -> To {
+        To {
+            node: self.id,
+            incarnation: Some(self.incarnation),
+            addr: self.addr,
         }
     }
 

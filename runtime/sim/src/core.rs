@@ -139,6 +139,8 @@ pub(super) struct Core {
     pub transfers: Option<Transfers>,
     /// See [`super::WorldConfig::values`].
     pub values: bool,
+    /// See [`super::WorldConfig::sealed`].
+    pub sealed: bool,
     /// A task that kills every worker that runs the task.
     pub broken: Option<TaskId>,
     /// Index of the node that listens on each address.
@@ -169,7 +171,13 @@ impl Core {
         to: SocketAddr,
         bytes: &[u8],
     ) -> Result<(), Failure> {
-        if bytes.is_empty() || bytes.len() > TransferConfig::DATAGRAM_BYTES_MAX {
+        let most = TransferConfig::DATAGRAM_BYTES_MAX
+            + if self.sealed {
+                TransferConfig::SESSION_BYTES
+            } else {
+                0
+            };
+        if bytes.is_empty() || bytes.len() > most {
             let node = NodeId(node as u16);
             let bytes = bytes.len();
             return Err(self.fail(Violation::Datagram { node, bytes }));

@@ -148,6 +148,7 @@ impl EdgeNode {
         self.make(core);
         let now_us = self.endpoint.clock.local(core.queue.now_us());
         self.machine.handle(now_us, input, &mut self.store);
+        self.endpoint.pump(core)?;
         self.drain(core)?;
         self.offer(core)
     }
@@ -195,8 +196,7 @@ impl EdgeNode {
         for _ in 0..Self::OUTPUTS_MAX {
             let action = match self.machine.poll(now_us, &mut self.store) {
                 EdgeOutput::Send { to, bytes } => {
-                    let sent = bytes.len();
-                    core.send(self.endpoint.index, self.endpoint.address, to, bytes)?;
+                    let sent = self.endpoint.send(core, to, bytes)?;
                     self.spend(core, sent);
                     continue;
                 }

@@ -2,8 +2,14 @@
 
 use std::{collections::VecDeque, net::SocketAddr, rc::Rc};
 
-use super::core::{Core, Event};
-use tessera_protocol::Incarnation;
+use super::{
+    core::{Core, Event},
+    violation::Failure,
+};
+use tessera_protocol::{Incarnation, To};
+use tessera_secure::{
+    ClusterSecret, HEAD_BYTES, Invited, Links, PrivateKey, Sessions, TAG_BYTES, Way,
+};
 
 /// A clock with its own start time and rate, both different from those of virtual time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +50,14 @@ pub(super) fn address(node: usize, port: u32) -> SocketAddr {
     SocketAddr::from(([10, 0, hi, lo], 7000 + port as u16))
 }
 
+/// The private key of a node, which all of its processes have.
+fn private(node: usize) -> PrivateKey {
+    let mut bytes = [3; 32];
+    // Not at the beginning, of which three bits do not count.
+    bytes[8..16].copy_from_slice(&(node as u64).to_le_bytes());
+    PrivateKey::from_random(bytes)
+}
+
 /// A datagram with its sender.
 pub(super) type Arrived = (SocketAddr, Rc<[u8]>);
 
@@ -56,6 +70,8 @@ pub(super) struct Endpoint {
     /// Counts the node's processes from 0.
     pub incarnation: Incarnation,
     pub clock: Clock,
+    /// The node's sessions, in a world that has them.
+    links: Option<Links>,
     /// Virtual time until which the node stands still.
     pub paused: Option<u64>,
     /// Datagrams that arrived while the node stood still.
@@ -88,6 +104,7 @@ impl Endpoint {
             address,
             incarnation,
             clock,
+            links: None,
             paused: None,
             socket: VecDeque::new(),
             socket_bytes: 0,
@@ -98,8 +115,78 @@ impl Endpoint {
         }
     }
 
-    /// Sets the timer to the local time that the machine waits for.
+    /// Gives the node keys, and sessions with the nodes `others`. The `seed` is another one for each process.
+    pub fn seal(&mut self, seed: u64, others: impl Iterator<Item = usize>) {
+        let mut bytes = [9; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let secret = ClusterSecret::from_random([7; 32]);
+        let sessions = Sessions::new(private(self.index), secret, bytes, Links::config());
+        let mut links = Links::new(sessions, Some(tessera_protocol::wire::sender));
+        let others = others.filter(|&k| k != self.index).map(|k| Invited {
+            number: k as u16,
+            name: format!("node-{k}"),
+            public: private(k).public(),
+        });
+        links.invite(&others.collect::<Vec<_>>());
+        self.links = Some(links);
+    }
+
+    fn now(&self, core: &Core) -> u64 {
+        self.clock.local(core.queue.now_us())
+    }
+
+    /// Sends a machine's datagram, sealed in a world with sessions. Returns the bytes that leave.
+    pub fn send(&mut self, core: &mut Core, to: To, bytes: &[u8]) -> Result<usize, Failure> {
+        let now_us = self.now(core);
+        let Some(links) = &mut self.links else {
+            core.send(self.index, self.address, to.addr, bytes)?;
+            return Ok(bytes.len());
+        };
+        let way = Way {
+            number: to.node.0,
+            process: to.incarnation.map(|i| i.0),
+            address: to.addr,
+        };
+        let mut datagram = [&[0; HEAD_BYTES], bytes, &[0; TAG_BYTES]].concat();
+        if let Ok(at) = links.seal(now_us, way, &mut datagram) {
+            core.send(self.index, self.address, at, &datagram)?;
+        }
+        self.pump(core)?;
+        Ok(datagram.len())
+    }
+
+    /// Opens a datagram: the payload for the machine, if there is one.
+    pub fn open(
+        &mut self,
+        core: &mut Core,
+        from: SocketAddr,
+        bytes: &Rc<[u8]>,
+    ) -> Result<Option<Rc<[u8]>>, Failure> {
+        let now_us = self.now(core);
+        let Some(links) = &mut self.links else {
+            return Ok(Some(Rc::clone(bytes)));
+        };
+        let mut datagram = bytes.to_vec();
+        let opened = links.open(now_us, from, &mut datagram);
+        self.pump(core)?;
+        Ok(opened.map(|(_, payload)| datagram[payload].into()))
+    }
+
+    /// Sends what the sessions have to say.
+    pub fn pump(&mut self, core: &mut Core) -> Result<(), Failure> {
+        let now_us = self.now(core);
+        if let Some(links) = &mut self.links {
+            while let Some((to, bytes)) = links.poll(now_us) {
+                core.send(self.index, self.address, to, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the timer to the local time that the machine waits for, or the sessions if that is earlier.
     pub fn wait(&mut self, core: &mut Core, local: u64) {
+        let sessions = self.links.as_ref().map_or(u64::MAX, Links::next_deadline);
+        let local = local.min(sessions);
         self.wake_us = self.clock.global(local).max(core.queue.now_us());
         self.arm(core);
     }

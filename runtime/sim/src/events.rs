@@ -1,6 +1,6 @@
 //! Processes the events of a world, one after the other.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, rc::Rc};
 
 use super::{
     core::{Core, Event},
@@ -122,12 +122,27 @@ impl World {
             }
             return Ok(());
         }
-        self.datagram(node, datagram.from, &datagram.bytes)?;
+        self.opened(node, datagram.from, &datagram.bytes)?;
         // Shells may call early.
         if self.core.random.chance(10_000) {
             return self.tell_tick(node);
         }
         Ok(())
+    }
+
+    /// Gives the machine what a datagram holds for it. A message of sessions alone may set their timers.
+    fn opened(&mut self, node: usize, from: SocketAddr, bytes: &Rc<[u8]>) -> Result<(), Failure> {
+        let endpoint = match node {
+            0 => self.gateway.as_mut().map(|g| &mut g.endpoint),
+            _ => self.edges[node - 1].as_mut().map(|e| &mut e.endpoint),
+        };
+        let Some(endpoint) = endpoint else {
+            return Ok(());
+        };
+        match endpoint.open(&mut self.core, from, bytes)? {
+            Some(payload) => self.datagram(node, from, &payload),
+            None => self.tell_tick(node),
+        }
     }
 
     fn datagram(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) -> Result<(), Failure> {
@@ -190,7 +205,7 @@ impl World {
         }
         endpoint.paused = None;
         for (from, bytes) in endpoint.kept() {
-            self.datagram(node, from, &bytes)?;
+            self.opened(node, from, &bytes)?;
         }
         self.release(node)?;
         self.tell_tick(node)
@@ -319,7 +334,10 @@ impl World {
         if node == 0 {
             let mut spec = self.gateway_spec;
             spec.config.incarnation = incarnation;
-            let endpoint = Endpoint::new(0, at, incarnation, clock(spec.clock_ppm));
+            let mut endpoint = Endpoint::new(0, at, incarnation, clock(spec.clock_ppm));
+            if self.core.sealed {
+                endpoint.seal(incarnation.0, 0..self.addresses.len());
+            }
             self.gateway = Some(GatewayNode::new(spec, endpoint, &self.core));
         } else {
             let mut spec = self.edge_specs[node - 1];
@@ -329,7 +347,10 @@ impl World {
             });
             spec.config.incarnation = incarnation;
             spec.config.gateway = address(0, 0);
-            let endpoint = Endpoint::new(node, at, incarnation, clock(spec.clock_ppm));
+            let mut endpoint = Endpoint::new(node, at, incarnation, clock(spec.clock_ppm));
+            if self.core.sealed {
+                endpoint.seal(incarnation.0, 0..self.addresses.len());
+            }
             self.edges[node - 1] = Some(EdgeNode::new(spec, endpoint, &self.core));
         }
         self.core.random.word();

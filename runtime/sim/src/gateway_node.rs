@@ -99,10 +99,11 @@ impl GatewayNode {
         core.counters.inputs += 1;
         let now_us = self.endpoint.clock.local(core.queue.now_us());
         self.machine.handle(now_us, input, &mut self.store);
+        self.endpoint.pump(core)?;
         for _ in 0..Self::OUTPUTS_MAX {
             let action = match self.machine.poll(now_us, &mut self.store) {
                 GatewayOutput::Send { to, bytes } => {
-                    core.send(self.endpoint.index, self.endpoint.address, to, bytes)?;
+                    self.endpoint.send(core, to, bytes)?;
                     continue;
                 }
                 GatewayOutput::RunTail {

@@ -52,6 +52,8 @@ pub struct WorldConfig {
     pub record_transfers: bool,
     /// Whether tasks compute values, and all values are checked. Times do not depend on it.
     pub values: bool,
+    /// Whether all datagrams travel in sessions (`tessera_secure`), whose keys all nodes have.
+    pub sealed: bool,
     /// Processed events from which the world counts as broken.
     pub events_max: u64,
     /// Whether to print every event to standard error.
@@ -77,6 +79,7 @@ impl WorldConfig {
             record_jobs: false,
             record_transfers: false,
             values: true,
+            sealed: false,
             events_max: Self::EVENTS_MAX,
             trace: false,
         }
@@ -133,6 +136,7 @@ impl World {
             job_spans: config.record_jobs.then(Vec::new),
             transfers: config.record_transfers.then(Transfers::default),
             values: config.values,
+            sealed: config.sealed,
             addresses: std::collections::BTreeMap::new(),
             broken: config.broken_task,
         };

@@ -1,8 +1,8 @@
 //! Seeded clusters in virtual time: each kind of trouble over a few dozen seeds.
 //!
 //! `TESSERA_SIM_SEEDS=N` runs N seeds per kind, `TESSERA_SIM_SEED=S` that seed alone,
-//! `TESSERA_SIM_PLACEMENT=steal|home|share` sets the placement of all seeds (else even seeds steal), and
-//! `TESSERA_SIM_TRACE=1` prints what happens.
+//! `TESSERA_SIM_PLACEMENT=steal|home|share` sets the placement of all seeds (else even seeds steal),
+//! `TESSERA_SIM_SEALED=1` lets all datagrams travel in sessions, and `TESSERA_SIM_TRACE=1` prints what happens.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +41,16 @@ fn seeds(test: &str, kind: ScenarioKind, n: u64) -> Sum {
 
 /// The same with the placement `usual` where the environment names none; `None`: one that depends on the seed.
 fn seeds_of(test: &str, kind: ScenarioKind, n: u64, usual: Option<Placement>) -> Sum {
+    seeds_as(test, kind, n, (usual, false))
+}
+
+/// The same, in sessions if `sealed`.
+fn seeds_as(
+    test: &str,
+    kind: ScenarioKind,
+    n: u64,
+    (usual, sealed): (Option<Placement>, bool),
+) -> Sum {
     let one = env("TESSERA_SIM_SEED");
     let seeds = match one {
         Some(seed) => seed..seed + 1,
@@ -58,6 +68,7 @@ fn seeds_of(test: &str, kind: ScenarioKind, n: u64, usual: Option<Placement>) ->
                     None => Scenario::new(kind, seed),
                 },
             };
+            scenario.world.sealed = sealed || env("TESSERA_SIM_SEALED").is_some();
             scenario.world.trace = env("TESSERA_SIM_TRACE").is_some();
             scenario.run()
         }));
@@ -284,6 +295,40 @@ fn work_sharing() {
     }
     shared(K::Wide, 3).nothing_dropped();
     shared(K::Long, 3).nothing_dropped();
+}
+
+/// The same troubles with sessions between all nodes: what is replayed or changed does not even reach a machine, and every
+/// process of a node makes sessions anew, whatever its clock says.
+#[test]
+fn sealed() {
+    use ScenarioKind as K;
+    let sealed = |kind, n| seeds_as("sealed", kind, n, (None, true));
+    for kind in [
+        K::Perfect,
+        K::Loss5,
+        K::Loss20,
+        K::DuplicateAndReorder,
+        K::NarrowPath,
+        K::Narrow,
+        K::ThiefCrash,
+        K::GatewayRestart,
+        K::PairCut,
+        K::ManySources,
+        K::Replay,
+        K::Mutation,
+        K::Rough,
+    ] {
+        sealed(kind, 8).nothing_dropped();
+    }
+    for kind in [
+        K::SourceCrash,
+        K::Partition,
+        K::Pause,
+        K::Restarts,
+        K::Chaos,
+    ] {
+        sealed(kind, 8);
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ const RULES: &[Rule] = &[
     ("tessera-secure", &[], &["tessera-needs"]),
     (
         "tessera-sim",
-        &["tessera-plan", "tessera-protocol"],
+        &["tessera-plan", "tessera-protocol", "tessera-secure"],
         &["tessera-needs"],
     ),
     // Plans on simulated boards: the planner's times, the simulator's world.
@@ -67,6 +67,7 @@ const RULES: &[Rule] = &[
             "tessera-plan",
             "tessera-protocol",
             "tessera-runtime",
+            "tessera-secure",
         ],
         &["tessera-needs", "tessera-sim"],
     ),
@@ -97,6 +98,7 @@ const RULES: &[Rule] = &[
             "tessera-plan",
             "tessera-plan-text",
             "tessera-planner",
+            "tessera-secure",
             "tessera-sim",
             "tessera-simulate",
             "tessera-evaluation",

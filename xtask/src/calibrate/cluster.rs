@@ -4,14 +4,17 @@
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hasher},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket},
+    net::{SocketAddr, ToSocketAddrs},
     path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use tessera_plan::{
-    files::probe::{Answer, Ask, DATAGRAM_BYTES_MAX, PORT, VERSION},
+    files::{
+        cluster::ClusterFile,
+        probe::{Answer, Ask, PORT, VERSION},
+    },
     plan::Plan,
 };
 use tessera_plan_text::PlanText;
@@ -23,6 +26,7 @@ use tessera_planner::{
     text::Table,
 };
 
+use super::asker::{Asker, At};
 use crate::{
     boards,
     files::{self, Output},
@@ -45,7 +49,7 @@ const PLAN_BYTES_MAX: u64 = 256 << 20;
 /// A board with a probe, and what is known of it.
 struct Probed<'a> {
     board: &'a Board,
-    at: SocketAddr,
+    at: At,
     /// Of its best way to another board.
     bits_per_s: u64,
     delay_us: u64,
@@ -65,12 +69,14 @@ pub(super) fn run(file: &Path, plan: Option<&Path>, out: Option<&Path>) -> Resul
         .join(file.file_name().unwrap_or_default());
     let path = out.unwrap_or(&usual);
     let output = Output::check("--out", path)?;
-    let mut probed = probed(&cluster)?;
-    let socket = socket(&probed)?;
-    greet(&socket, &probed, plan.as_ref())?;
-    links(&socket, &mut probed)?;
+    let who: ClusterFile = toml::from_str(&text)?;
+    let mut probed = probed(&cluster, &who)?;
+    let on_v6 = probed.iter().any(|p| p.at.addr.is_ipv6());
+    let mut asker = Asker::new(&who, file.parent().unwrap_or(Path::new("")), on_v6)?;
+    greet(&mut asker, &probed, plan.as_ref())?;
+    links(&mut asker, &mut probed)?;
     if let Some(plan) = &plan {
-        speeds(&socket, &mut probed, &cluster, plan)?;
+        speeds(&mut asker, &mut probed, &cluster, plan)?;
     }
     let values: Vec<BoardValues<'_>> = probed.iter().map(Probed::values).collect();
     let text = rewritten(&text, &values).context("the cluster file has changed its form")?;
@@ -92,7 +98,13 @@ fn read_plan(path: &Path) -> Result<Plan> {
 }
 
 /// The boards and where their probes listen: the gateway first, then the edges.
-fn probed(cluster: &Cluster) -> Result<Vec<Probed<'_>>> {
+fn probed<'a>(cluster: &'a Cluster, who: &ClusterFile) -> Result<Vec<Probed<'a>>> {
+    let nodes = who.nodes();
+    let is_keyed = who.operator.is_some();
+    let number = |board: &Board| {
+        let node = (nodes.iter()).find(|n| n.board.name == board.name && !n.is_second);
+        node.filter(|_| is_keyed).map(|n| n.number)
+    };
     let edges = cluster.edges.iter().filter(|b| !b.is_gateway);
     let boards = std::iter::once(&cluster.gateway).chain(edges);
     boards
@@ -106,10 +118,15 @@ fn probed(cluster: &Cluster) -> Result<Vec<Probed<'_>>> {
                 found.with_context(|| format!("board {:?}: cannot find {host}", board.name));
             let mut found: Vec<SocketAddr> = found?.collect();
             found.sort_by_key(SocketAddr::is_ipv6);
-            let at = found.first().copied();
+            let addr = found.first().copied();
+            let addr =
+                addr.with_context(|| format!("board {:?}: no address of {host}", board.name))?;
             Ok(Probed {
                 board,
-                at: at.with_context(|| format!("board {:?}: no address of {host}", board.name))?,
+                at: At {
+                    addr,
+                    node: number(board),
+                },
                 bits_per_s: 0,
                 delay_us: u64::MAX,
                 speed: None,
@@ -118,43 +135,22 @@ fn probed(cluster: &Cluster) -> Result<Vec<Probed<'_>>> {
         .collect()
 }
 
-fn socket(probed: &[Probed<'_>]) -> Result<UdpSocket> {
-    let ip = match probed.iter().any(|p| p.at.is_ipv6()) {
-        true => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        false => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    };
-    UdpSocket::bind((ip, 0)).context("cannot open a socket")
-}
-
 /// A number that names a question.
 fn session() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
 /// Asks until an answer of the question's session comes; `None` if none comes in time.
-fn asked(
-    socket: &UdpSocket,
-    to: SocketAddr,
-    ask: &Ask,
-    within: Duration,
-) -> Result<Option<Answer>> {
+fn asked(asker: &mut Asker, to: At, ask: &Ask, within: Duration) -> Result<Option<Answer>> {
     let begun = Instant::now();
     let question = serde_json::to_vec(ask)?;
-    let mut buffer = [0; DATAGRAM_BYTES_MAX];
-    socket.set_read_timeout(Some(AGAIN))?;
     while begun.elapsed() < within {
-        // What is lost or refused is asked again.
-        let _ = socket.send_to(&question, to);
+        asker.send(to, &question);
         let sent = Instant::now();
         while sent.elapsed() < AGAIN {
-            let Ok((bytes, _)) = socket.recv_from(&mut buffer) else {
-                std::thread::sleep(Duration::from_millis(5));
-                continue;
-            };
-            let Ok(answer) = serde_json::from_slice::<Answer>(&buffer[..bytes]) else {
-                continue;
-            };
-            if answer.session() == ask.session() {
+            if let Some(answer) = asker.receive(AGAIN)
+                && answer.session() == ask.session()
+            {
                 return Ok(Some(answer));
             }
         }
@@ -163,7 +159,7 @@ fn asked(
 }
 
 /// Looks for all probes, and tells of all that are missing.
-fn greet(socket: &UdpSocket, probed: &[Probed<'_>], plan: Option<&Plan>) -> Result<()> {
+fn greet(asker: &mut Asker, probed: &[Probed<'_>], plan: Option<&Plan>) -> Result<()> {
     let mut missing = Vec::new();
     for p in probed {
         let (name, at) = (&p.board.name, p.at);
@@ -172,7 +168,7 @@ fn greet(socket: &UdpSocket, probed: &[Probed<'_>], plan: Option<&Plan>) -> Resu
             version: VERSION,
             session,
         };
-        match asked(socket, at, &hello, HELLO)? {
+        match asked(asker, at, &hello, HELLO)? {
             Some(Answer::Here {
                 plan: hash,
                 program,
@@ -185,14 +181,15 @@ fn greet(socket: &UdpSocket, probed: &[Probed<'_>], plan: Option<&Plan>) -> Resu
                 }
             }
             Some(Answer::Refused { why, .. }) => bail!("{name}: {why}"),
-            _ => missing.push(format!(
-                "  on {name}: ./node probe --listen {at}{}",
-                if at.ip().is_loopback() {
-                    ""
-                } else {
-                    " --insecure-lan"
-                }
+            _ if at.node.is_some() => missing.push(format!(
+                "  on {name}: ./node probe --config cluster.toml --name {name}"
             )),
+            _ if at.addr.ip().is_loopback() => {
+                missing.push(format!("  on {name}: ./node probe --listen {}", at.addr));
+            }
+            _ => bail!(
+                "{name} is not on this machine, so its probe needs keys: make them with cargo xtask cluster init"
+            ),
         }
     }
     ensure!(
@@ -206,7 +203,7 @@ fn greet(socket: &UdpSocket, probed: &[Probed<'_>], plan: Option<&Plan>) -> Resu
 }
 
 /// Measures the ways between the gateway and every edge, and between the first edge and the others.
-fn links(socket: &UdpSocket, probed: &mut [Probed<'_>]) -> Result<()> {
+fn links(asker: &mut Asker, probed: &mut [Probed<'_>]) -> Result<()> {
     let others = |first: usize| (first + 1..probed.len()).map(move |k| (first, k));
     let pairs: Vec<(usize, usize)> = others(0).chain(others(1)).collect();
     let step = Step::begin(format!("Measuring {} ways between boards", pairs.len()));
@@ -219,9 +216,10 @@ fn links(socket: &UdpSocket, probed: &mut [Probed<'_>]) -> Result<()> {
             let (name, peer) = (&probed[from].board.name, &probed[to].board.name);
             let link = Ask::Link {
                 session: session(),
-                to: probed[to].at,
+                to: probed[to].at.addr,
+                node: probed[to].at.node,
             };
-            let (bits, us) = match asked(socket, probed[from].at, &link, LINK)? {
+            let (bits, us) = match asked(asker, probed[from].at, &link, LINK)? {
                 Some(Answer::Linked {
                     bits_per_s,
                     delay_us,
@@ -244,7 +242,7 @@ fn links(socket: &UdpSocket, probed: &mut [Probed<'_>]) -> Result<()> {
 
 /// Times the probes' program on every board.
 fn speeds(
-    socket: &UdpSocket,
+    asker: &mut Asker,
     probed: &mut [Probed<'_>],
     cluster: &Cluster,
     plan: &Plan,
@@ -258,7 +256,7 @@ fn speeds(
     for p in probed {
         step.note(&p.board.name);
         let speed = Ask::Speed { session: session() };
-        let measured_s = match asked(socket, p.at, &speed, SPEED)? {
+        let measured_s = match asked(asker, p.at, &speed, SPEED)? {
             Some(Answer::Timed { frame_us, .. }) => Duration::from_micros(frame_us).as_secs_f64(),
             Some(Answer::Refused { why, .. }) => bail!("{}: {why}", p.board.name),
             _ => bail!("{} does not answer any more", p.board.name),

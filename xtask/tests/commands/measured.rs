@@ -82,10 +82,11 @@ struct Probe {
 }
 
 impl Probe {
-    fn start(folder: &Path) -> Self {
+    fn start(folder: &Path, flags: &[&str]) -> Self {
         let mut child = Command::new(folder.join("target/node"))
             .args(["probe", "--listen", "127.0.0.1:0", "--weights"])
             .arg(folder.join("weights.bin"))
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -179,7 +180,7 @@ fn plans_follow_what_was_measured() {
 /// Three probes on this machine: their links and speeds go into a copy of the cluster file, and plans follow them.
 fn calibrated(folder: &Folder, plan: &Plan) {
     let built = folder_of(plan);
-    let probes: Vec<Probe> = (0..3).map(|_| Probe::start(&built)).collect();
+    let probes: Vec<Probe> = (0..3).map(|_| Probe::start(&built, &[])).collect();
     let board = |name: &str, roles: &str, at: &str| {
         format!(
             "[[board]]\nname = \"{name}\" # {name}\nroles = [{roles}]\naddress = \"{at}\"\ntarget = \"portable\"\n"
@@ -239,6 +240,8 @@ fn calibrated(folder: &Folder, plan: &Plan) {
         measured.boards
     );
 
+    sealed(folder, &built, &cluster(["one", "two", "three"]));
+
     // Who does not answer is named, with what to start there.
     drop(probes);
     fs::write(
@@ -250,5 +253,88 @@ fn calibrated(folder: &Folder, plan: &Plan) {
     ran.says(
         1,
         &["3 of 3 boards", "on hub: ./node probe --listen 127.0.0.1:9"],
+    );
+}
+
+/// The same with keys: probes answer the operator, and each other.
+fn sealed(folder: &Folder, built: &Path, text: &str) {
+    fs::write(folder.at("keyed.toml"), text).unwrap();
+    let init = folder.run(&["cluster", "init", "--cluster", "keyed.toml"]);
+    init.says(0, &[]);
+    let config = folder.at("keyed.toml");
+    let config = config.to_str().unwrap();
+    let probe = |name| Probe::start(built, &["--config", config, "--name", name]);
+    let probes = ["hub", "a", "b"].map(probe);
+    let mut text = fs::read_to_string(config).unwrap();
+    for (name, probe) in ["\"one\"", "\"two\"", "\"three\""].iter().zip(&probes) {
+        text = text.replace(name, &format!("{:?}", probe.at));
+    }
+    fs::write(config, text).unwrap();
+    let flags = [
+        "calibrate",
+        "--cluster",
+        "keyed.toml",
+        "--out",
+        "sealed.toml",
+    ];
+    let (end, said) = xtask(folder, &flags);
+    assert_eq!(end, End::Code(0), "{said}");
+    let text = fs::read_to_string(folder.at("sealed.toml")).unwrap();
+    let rates = text.lines().filter(|l| l.starts_with("rate = "));
+    assert_eq!(rates.count(), 4, "{text}");
+    drop(probes);
+    paired(folder, built);
+    // Without the operator's key nobody answers.
+    fs::remove_file(folder.at("operator.key")).unwrap();
+    let (end, said) = xtask(folder, &flags);
+    assert_eq!(end, End::Code(1), "{said}");
+    assert!(said.contains("operator"), "{said}");
+}
+
+/// A board joins by a code, and finds itself in the file that it got.
+fn paired(folder: &Folder, built: &Path) {
+    let mut pair = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["cluster", "pair", "attic", "--cluster", "keyed.toml"])
+        .args(["--listen", "127.0.0.1:0", "--target", "portable"])
+        .current_dir(folder.at("."))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(pair.stdout.take().unwrap()).lines();
+    let line = lines.nth(1).unwrap().unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let ["./node", "join", code, "--at", at] = words[..] else {
+        panic!("{line}");
+    };
+    fs::create_dir(folder.at("attic")).unwrap();
+    let join = |code: &str| {
+        let mut node = Command::new(built.join("target/node"));
+        node.args(["join", code, "--at", at, "--into"]);
+        node.arg(folder.at("attic")).output().unwrap()
+    };
+    let joined = join(&code.to_lowercase());
+    assert!(joined.status.success(), "{joined:?}");
+    assert!(pair.wait().unwrap().success());
+    let [here, there] =
+        ["keyed.toml", "attic/cluster.toml"].map(|f| fs::read(folder.at(f)).unwrap());
+    assert_eq!(here, there);
+    let [here, there] =
+        ["cluster.secret", "attic/cluster.secret"].map(|f| fs::read(folder.at(f)).unwrap());
+    assert_eq!(here, there);
+    assert!(
+        !folder.at("attic.key").exists(),
+        "the board's key stays there"
+    );
+    let config = folder.at("attic/cluster.toml");
+    let config = config.to_str().unwrap();
+    let flags = ["--config", config, "--name", "attic"];
+    // It has the key that the file says.
+    drop(Probe::start(built, &flags));
+    // A second time, files are in the way.
+    let again = join(code);
+    assert!(!again.status.success());
+    assert!(
+        String::from_utf8_lossy(&again.stderr).contains("exists"),
+        "{again:?}"
     );
 }

@@ -8,12 +8,16 @@
 //! | [`statistics`] | `--stats FILE`, one JSON object | nodes | `xtask`, tests |
 //! | [`events`] | standard output of nodes, one JSON line an event | nodes | `xtask`, tests |
 //! | [`names`] | names of classes, one a line | people; `xtask`, beside `weights.bin` | nodes, `xtask` |
+//! | [`pairing`] | datagrams of a board that joins, one JSON object each | boards, `xtask` | both |
 //! | [`probe`] | datagrams of `probe` nodes, one JSON object each | probes, `xtask` | both |
+//! | [`cluster`] | `cluster.toml`, who takes part | people, `xtask` | nodes, the planner |
 //! | [`counters`] | the part of statistics that the state machines count | nodes | as above |
 
+pub mod cluster;
 pub mod counters;
 pub mod events;
 pub mod names;
+pub mod pairing;
 pub mod probe;
 pub mod records;
 pub mod statistics;

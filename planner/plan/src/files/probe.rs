@@ -8,13 +8,18 @@
 //! A probe sends bursts only to a node that answers its pings, so that nobody else can be flooded through it; bytes and
 //! time of a measurement are bounded. Everything may come twice or not at all: questions are repeated, and a question
 //! of a session that was answered gets the same answer again.
+//!
+//! With keys, these datagrams travel in sessions (`docs/security.md`): between boards, and between boards and the operator,
+//! whose number is [`OPERATOR`].
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+/// The number, among peers, of the machine that asks.
+pub const OPERATOR: u16 = u16::MAX;
 /// Version of the questions.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of a burst's datagrams, as large as those of transfers.
 pub const BURST_DATAGRAM_BYTES: usize = 1400;
 /// Most bytes of one burst.
@@ -41,6 +46,9 @@ pub enum Ask {
         session: u64,
         /// Where the other probe listens.
         to: SocketAddr,
+        /// The other probe's number in the cluster, with keys.
+        #[serde(default)]
+        node: Option<u16>,
     },
     /// How long does the whole network take on one thread?
     Speed {

@@ -21,6 +21,9 @@ pub struct EdgeStatistics<T = Traffic, N: Ord = u16> {
     pub slots: SlotUsage,
     /// The node's socket.
     pub socket: Socket,
+    /// The node's sessions with others, if it has keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
     /// The edge's worker processes.
     pub workers: Vec<Worker>,
     /// Tasks of the program that the workers computed, by task; those never computed are left out.
@@ -45,6 +48,9 @@ pub struct GatewayStatistics<T = Traffic> {
     pub slots: SlotUsage,
     /// The node's socket.
     pub socket: Socket,
+    /// The node's sessions with others, if it has keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
 }
 
 /// Statistics of a process that does everything itself.
@@ -198,6 +204,37 @@ pub struct SocketCounters {
     pub no_room: u64,
     /// Datagrams that the system would not send for another reason.
     pub send_errors: u64,
+}
+
+/// A node's sessions with others (`docs/security.md`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// Datagrams sealed.
+    pub sealed: u64,
+    /// Datagrams opened.
+    pub opened: u64,
+    /// Sessions that both sides have confirmed.
+    pub established: u64,
+    /// Handshakes that this node began, repeated ones too.
+    pub initiations_sent: u64,
+    /// Handshakes of others that were answered.
+    pub initiations_answered: u64,
+    /// Handshakes given up without an answer.
+    pub given_up: u64,
+    /// Cookies sent, which ask a sender under load to prove its address.
+    pub cookies_sent: u64,
+    /// Operations on the curve, which are what handshakes cost.
+    pub curve_operations: u64,
+    /// Changes of a peer's address.
+    pub addresses_changed: u64,
+    /// Payloads of an invited node in another node's name.
+    pub impostors: u64,
+    /// Payloads beyond what one node may send.
+    pub floods: u64,
+    /// Datagrams that gave way to later ones while a session was begun, or whose receiver is not invited.
+    pub unsent: u64,
+    /// Datagrams refused, by reason.
+    pub refused: std::collections::BTreeMap<String, u64>,
 }
 
 /// A worker of an edge, over all processes that were started for it.

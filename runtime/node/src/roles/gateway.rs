@@ -18,6 +18,7 @@ use crate::{
     sinks::{self, Writer, Written},
     sources::Tag,
     statistics::{self, tell},
+    trust::Trust,
     wait::{self, Asked, Signals, Waker},
 };
 use tessera_plan::files::{
@@ -26,7 +27,8 @@ use tessera_plan::files::{
     statistics::{GatewayFrames, GatewayStatistics, Role},
 };
 use tessera_protocol::{
-    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, Traffic,
+    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, NodeId,
+    Traffic,
 };
 use tessera_runtime::{
     program::Program,
@@ -41,11 +43,11 @@ const GOODBYE_US: u64 = 1_000_000;
 const RECORDS_STAND: Duration = Duration::from_secs(5);
 
 /// Runs the gateway role until the node ends.
-pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
+pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<(), NodeError> {
     let listen = a
         .listen
         .ok_or_else(|| NodeError::Usage("a gateway needs --listen ADDR:PORT".into()))?;
-    let net = Net::bind(listen, a.insecure_lan)?;
+    let net = Net::bind(listen, trust)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
     let own_edge = OwnEdge::start(program, a, net.socket().local())?;
     let records = sinks::open(a.records.as_deref())?;
@@ -61,8 +63,12 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let store = SegmentStore::new(&segment, &slots)?;
     let waker = Waker::new()?;
     let tail = Tail::start(program, weights, a, waker.clone(), config.frames_max)?;
+    let mut machine = Gateway::new(config, info);
+    if let Some(sources) = net.sources() {
+        machine.allow_sources(sources.into_iter().map(NodeId));
+    }
     let shell = Shell {
-        machine: Gateway::new(config, info),
+        machine,
         store,
         tail,
         writer: Writer::start(records, waker.clone())?,
@@ -143,6 +149,12 @@ impl Shell {
                 self.machine.handle(now, input, &mut self.store);
                 self.drain(now, sending);
             });
+            while let Some(number) = net.next_removed() {
+                let (now, node) = (net.clock.now(), NodeId(number));
+                let input = GatewayInput::Removed { node };
+                self.machine.handle(now, input, &mut self.store);
+                self.drain(now, &mut net.sending());
+            }
             waker.clear();
             while let Some(end) = self.tail.next() {
                 self.tail_ended(end, net.clock.now(), &mut net.sending());
@@ -182,9 +194,8 @@ impl Shell {
                 break;
             }
             let fds = [net.socket().as_fd(), waker.as_fd(), signals.as_fd()];
-            let until = self
-                .ending
-                .map_or(self.wake_at, |e| e.until.min(self.wake_at).max(now + 1_000));
+            let until = self.wake_at.min(net.wake_at());
+            let until = (self.ending).map_or(until, |e| e.until.min(until).max(now + 1_000));
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
         let statistics = self.write_statistics(&net, program, a);
@@ -383,6 +394,7 @@ impl Shell {
             frames: self.frames,
             slots: self.store.usage(),
             socket: net.statistics(),
+            sessions: net.session_statistics(),
         }
     }
 

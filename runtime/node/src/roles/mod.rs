@@ -9,6 +9,8 @@
 //! | [`solo`] | everything in one process, without a network |
 //! | [`probe`] | measures its links to other probes, and its own speed |
 //! | [`info`] | says what was compiled in |
+//! | `keygen` | makes a key pair ([`crate::trust`]) |
+//! | [`join`] | gets this board's keys and the cluster file, by a code that a person types |
 //!
 //! The command line is [`crate::args`]; where frames come from, [`crate::sources`]; where records go,
 //! [`crate::sinks`].
@@ -18,6 +20,8 @@ mod dump;
 mod edge;
 mod gateway;
 mod info;
+mod join;
+mod line;
 mod net;
 mod notices;
 mod own_edge;
@@ -27,7 +31,7 @@ mod solo;
 mod tail;
 mod worker;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use tessera_plan::dataflow::DataflowError;
 use tessera_protocol::ProgramInfo;
@@ -38,6 +42,7 @@ use crate::{
     console::{self, Patience},
     error::NodeError,
     faults, log, statistics,
+    trust::{self, Role, Trust},
 };
 
 /// Runs the role that the command line names, on one of `programs`.
@@ -67,6 +72,8 @@ fn run(command: Command) -> Result<(), NodeError> {
             let _ = console::out(&format!("{}\n", info::info(p)), Patience::Endless);
             Ok(())
         }
+        Command::Keygen(path) => keygen(&path),
+        Command::Join { code, at, folder } => join::run(&code, &at, &folder),
         Command::Solo(p, a) => {
             begin(p, &a)?;
             solo::run(p, &a)
@@ -75,19 +82,69 @@ fn run(command: Command) -> Result<(), NodeError> {
             log::start(a.log);
             worker::run(p, &a)
         }
-        Command::Probe(p, a) => {
+        Command::Probe(p, mut a) => {
             begin(p, &a)?;
-            probe::run(p, &a)
+            let trust = trusted(&mut a, Role::Probe)?;
+            probe::run(p, &a, trust)
         }
-        Command::Gateway(p, a) => {
+        Command::Gateway(p, mut a) => {
             begin(p, &a)?;
-            gateway::run(p, &a)
+            let trust = trusted(&mut a, Role::Gateway)?;
+            gateway::run(p, &a, trust)
         }
-        Command::Edge(p, a) => {
+        Command::Edge(p, mut a) => {
             begin(p, &a)?;
-            edge::run(p, &a)
+            let trust = trusted(&mut a, Role::Edge)?;
+            edge::run(p, &a, trust)
         }
     }
+}
+
+/// The node's keys, if it has any. What the cluster file says and no flag does is set in `a`.
+fn trusted(a: &mut Args, role: Role) -> Result<Option<Trust>, NodeError> {
+    let Some(trust) = Trust::of(&a.trust, role)? else {
+        return Ok(None);
+    };
+    let place = trust.place();
+    if role != Role::Probe {
+        match place.edge {
+            Some(number) if a.id == 0 || a.id == number => a.id = number,
+            Some(number) => {
+                return Err(NodeError::Usage(format!(
+                    "--id {} is not this edge's number, which is {number} by the order of the cluster file; leave --id out",
+                    a.id
+                )));
+            }
+            None if a.workers.is_some() => {
+                return Err(NodeError::Usage(
+                    "--workers: by the cluster file this board computes no tiles; give it roles = [\"gateway\", \"edge\"] there, or leave the flag out"
+                        .into(),
+                ));
+            }
+            None => {}
+        }
+    }
+    if let (Role::Edge, None, Some(host)) = (role, &a.gateway, &place.gateway) {
+        let name = host.parse().map_err(|e| {
+            NodeError::Usage(format!(
+                "the gateway's address in the cluster file, {host}: {e}"
+            ))
+        })?;
+        a.gateway = Some(name);
+    }
+    if role != Role::Edge {
+        a.listen = a.listen.or(place.listen);
+    }
+    Ok(Some(trust))
+}
+
+/// Makes a key pair, and says its public keys as `cluster.toml` has them.
+fn keygen(path: &Path) -> Result<(), NodeError> {
+    let [key, edge_key] = trust::keygen(path)?;
+    let text =
+        format!("key = {key:?}\nedge_key = {edge_key:?}    # only for a gateway with --workers\n");
+    let _ = console::out(&text, Patience::Endless);
+    Ok(())
 }
 
 /// What every role but the worker does first: paths that cannot be written are found before any work is done.

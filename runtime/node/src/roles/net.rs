@@ -3,25 +3,37 @@
 use std::net::SocketAddr;
 
 use crate::{
-    console::{self, Patience},
     error::NodeError,
+    trust::Trust,
     udp::{self, Inbox, Outbox, Socket},
     wait::Clock,
 };
 use tessera_plan::files::statistics;
-use tessera_protocol::{Incarnation, Micros};
+use tessera_protocol::{Incarnation, Micros, To};
+use tessera_secure::{HEAD_BYTES, Links, Refusal, TAG_BYTES, Way};
 
 /// Most batches taken from the socket in one turn of a loop, so that completions get theirs.
 const TURN_BATCHES_MAX: usize = 4;
 
-/// A node's connection to the other nodes: the socket, its batches and the node's clock.
+/// A node's connection to the other nodes: the socket, its batches and the node's clock. With keys, everything that
+/// arrives and leaves goes through sessions.
 #[derive(Debug)]
 pub struct Net {
     socket: Socket,
     inbox: Inbox,
     outbox: Outbox,
+    sealed: Option<Sealed>,
     /// The clock that times all of the node's events.
     pub clock: Clock,
+}
+
+/// A node's sessions, and the file that says with whom.
+#[derive(Debug)]
+struct Sealed {
+    trust: Trust,
+    links: Links,
+    /// Numbers of nodes that were removed and of which nobody has asked yet.
+    removed: Vec<u16>,
 }
 
 /// The queue of outgoing datagrams while a machine is drained.
@@ -29,35 +41,56 @@ pub struct Net {
 pub struct Sending<'a> {
     socket: &'a mut Socket,
     outbox: &'a mut Outbox,
+    links: Option<&'a mut Links>,
+    now: Micros,
 }
 
 impl Sending<'_> {
-    /// Queues a datagram for the address `to`.
-    pub fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
-        self.socket.send(self.outbox, to, bytes);
+    /// Queues a datagram for a node.
+    pub fn send(&mut self, to: To, bytes: &[u8]) {
+        let Some(links) = &mut self.links else {
+            self.socket.send(self.outbox, to.addr, bytes);
+            return;
+        };
+        let (way, now) = (way(to), self.now);
+        let len = HEAD_BYTES + bytes.len() + TAG_BYTES;
+        self.socket.send_with(self.outbox, len, |slot| {
+            slot[HEAD_BYTES..][..bytes.len()].copy_from_slice(bytes);
+            // What finds no session is lost for now, as on any way: machines repeat it.
+            links.seal(now, way, slot).ok()
+        });
+    }
+}
+
+fn way(to: To) -> Way {
+    Way {
+        number: to.node.0,
+        process: to.incarnation.map(|i| i.0),
+        address: to.addr,
     }
 }
 
 impl Net {
-    /// Binds to `at`. Addresses off loopback need `insecure_lan`, and give a warning.
+    /// Binds to `at`. Addresses off loopback need keys.
     ///
     /// # Errors
-    /// When the node must not or cannot bind to the address.
-    pub fn bind(at: SocketAddr, insecure_lan: bool) -> Result<Self, NodeError> {
-        let exposed = udp::check_bind(at, insecure_lan)?;
+    /// When the node must not or cannot bind to the address, or its keys cannot be used.
+    pub fn bind(at: SocketAddr, trust: Option<Trust>) -> Result<Self, NodeError> {
+        udp::check_bind(at, trust.is_some())?;
+        let sealed = trust.map(|trust| {
+            let links = trust.links()?;
+            Ok::<_, NodeError>(Sealed {
+                trust,
+                links,
+                removed: Vec::new(),
+            })
+        });
         let socket = Socket::bind(at).map_err(NodeError::io(format!("cannot listen on {at}")))?;
-        if exposed {
-            // Whatever is to be said otherwise.
-            let warning = format!(
-                "WARNING: listening on {} without authentication: everybody who reaches this address can feed frames to this node, read its data and end its run (--insecure-lan)\n",
-                socket.local()
-            );
-            console::err(&warning, Patience::Brief);
-        }
         Ok(Self {
             socket,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
+            sealed: sealed.transpose()?,
             clock: Clock::start(),
         })
     }
@@ -67,8 +100,23 @@ impl Net {
         &self.socket
     }
 
+    /// The numbers of the nodes that may bring frames; `None` for all, without keys.
+    pub fn sources(&self) -> Option<Vec<u16>> {
+        self.sealed.as_ref().map(|s| s.trust.sources())
+    }
+
+    /// The number of a node that has been removed from the cluster file since, each once.
+    pub fn next_removed(&mut self) -> Option<u16> {
+        self.sealed.as_mut()?.removed.pop()
+    }
+
+    /// True if datagrams are sealed.
+    pub const fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
     /// Receives the datagrams that have arrived, at most one turn's worth, and gives each datagram to `each` with
-    /// the time and the queue for answers.
+    /// the time and the queue for answers. With keys, `each` sees datagrams of invited nodes alone, each in its own name.
     pub fn receive(&mut self, mut each: impl FnMut(Micros, SocketAddr, &[u8], &mut Sending<'_>)) {
         for _ in 0..TURN_BATCHES_MAX {
             let count = self.socket.receive(&mut self.inbox);
@@ -77,13 +125,23 @@ impl Net {
                 let Some((from, bytes)) = self.inbox.get(i) else {
                     continue;
                 };
+                let mut links = self.sealed.as_mut().map(|s| &mut s.links);
+                let payload = match &mut links {
+                    None => 0..bytes.len(),
+                    Some(links) => match links.open(now, from, bytes) {
+                        Some((_, payload)) => payload,
+                        None => continue,
+                    },
+                };
                 let mut sending = Sending {
                     socket: &mut self.socket,
                     outbox: &mut self.outbox,
+                    links,
+                    now,
                 };
-                each(now, from, bytes, &mut sending);
+                each(now, from, &bytes[payload], &mut sending);
             }
-            self.socket.flush(&mut self.outbox);
+            self.flush();
             if count < udp::BATCH {
                 return;
             }
@@ -95,12 +153,34 @@ impl Net {
         Sending {
             socket: &mut self.socket,
             outbox: &mut self.outbox,
+            links: self.sealed.as_mut().map(|s| &mut s.links),
+            now: self.clock.now(),
         }
     }
 
-    /// Sends all queued datagrams.
+    /// Sends all queued datagrams, and those of the sessions themselves.
     pub fn flush(&mut self) {
+        if let Some(Sealed {
+            trust,
+            links,
+            removed,
+        }) = &mut self.sealed
+        {
+            let now = self.clock.now();
+            removed.extend(trust.follow(now, links));
+            while let Some((to, bytes)) = links.poll(now) {
+                self.socket.send(&mut self.outbox, to, bytes);
+            }
+        }
         self.socket.flush(&mut self.outbox);
+    }
+
+    /// When to call [`Net::flush`] at the latest, if nothing else happens.
+    pub fn wake_at(&self) -> Micros {
+        let sealed = self.sealed.as_ref();
+        sealed.map_or(Micros::MAX, |s| {
+            s.links.next_deadline().min(s.trust.look_at())
+        })
     }
 
     /// Counters and buffer sizes of the socket.
@@ -111,6 +191,28 @@ impl Net {
             receive_buffer: self.socket.receive_buffer_bytes(),
             send_buffer: self.socket.send_buffer_bytes(),
         }
+    }
+
+    /// Counters of the sessions, if there are any.
+    pub fn session_statistics(&self) -> Option<statistics::Sessions> {
+        let links = &self.sealed.as_ref()?.links;
+        let (c, own) = (links.counts(), links.link_counts());
+        let refused = Refusal::ALL.map(|why| (why.name().to_owned(), c.refused.get(why)));
+        Some(statistics::Sessions {
+            sealed: c.sealed,
+            opened: c.opened,
+            established: c.sessions_established,
+            initiations_sent: c.initiations_sent,
+            initiations_answered: c.initiations_answered,
+            given_up: c.handshakes_given_up,
+            cookies_sent: c.cookies_sent,
+            curve_operations: c.curve_operations,
+            addresses_changed: c.addresses_changed,
+            impostors: own.impostors,
+            floods: own.floods,
+            unsent: own.unsent,
+            refused: refused.into_iter().collect(),
+        })
     }
 }
 

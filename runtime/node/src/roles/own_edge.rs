@@ -82,8 +82,17 @@ impl OwnEdge {
         if let Some(path) = &a.stats {
             flag("--stats", statistics(path).into());
         }
-        if a.insecure_lan {
-            arguments.push("--insecure-lan".into());
+        for (name, path) in [
+            ("--config", &a.trust.config),
+            ("--key", &a.trust.key),
+            ("--secret", &a.trust.secret),
+        ] {
+            if let Some(path) = path {
+                arguments.extend([name.into(), path.clone().into()]);
+            }
+        }
+        if let Some(name) = &a.trust.name {
+            arguments.extend(["--name".into(), name.into(), "--second-node".into()]);
         }
         let mut edge = Self {
             binary: ThisBinary::find(),

@@ -13,15 +13,14 @@ use nix::{
 };
 
 use super::{
-    Socket,
+    DATAGRAM_BYTES_MAX, Socket,
     address::{NAME_BYTES, Name},
 };
-use tessera_protocol::TransferConfig;
 
 /// Most datagrams per system call.
 pub const BATCH: usize = 64;
 /// Room for one datagram.
-const SLOT_BYTES: usize = TransferConfig::DATAGRAM_BYTES_MAX;
+const SLOT_BYTES: usize = DATAGRAM_BYTES_MAX;
 /// How long a full send buffer is waited for before the batch is given up: what a radio link takes
 /// to drain a few datagrams.
 const ROOM_WAIT: Duration = Duration::from_millis(10);
@@ -118,13 +117,13 @@ impl Headers {
 }
 
 impl Inbox {
-    /// The sender and the payload of datagram `i` of the last [`Socket::receive`]; `None` behind the
-    /// last datagram, and for a dropped datagram.
-    pub fn get(&self, i: usize) -> Option<(SocketAddr, &[u8])> {
+    /// The sender and the bytes of datagram `i` of the last [`Socket::receive`], which may be changed in place; `None` behind
+    /// the last datagram, and for a dropped datagram.
+    pub fn get(&mut self, i: usize) -> Option<(SocketAddr, &mut [u8])> {
         if i >= self.count {
             return None;
         }
-        let bytes = &self.bytes[i * SLOT_BYTES..][..self.lens[i]];
+        let bytes = &mut self.bytes[i * SLOT_BYTES..][..self.lens[i]];
         Some((self.from[i]?, bytes))
     }
 }
@@ -193,9 +192,23 @@ impl Socket {
     }
 
     /// Puts a datagram into the outbox, after a flush when the outbox is full. A datagram longer than
-    /// [`TransferConfig::DATAGRAM_BYTES_MAX`] counts as an error and is dropped.
+    /// [`DATAGRAM_BYTES_MAX`] counts as an error and is dropped.
     pub fn send(&mut self, outbox: &mut Outbox, to: SocketAddr, bytes: &[u8]) {
-        if bytes.len() > SLOT_BYTES {
+        self.send_with(outbox, bytes.len(), |slot| {
+            slot.copy_from_slice(bytes);
+            Some(to)
+        });
+    }
+
+    /// Puts a datagram of `len` bytes into the outbox that `write` writes in place; `write` returns the receiver's address, or
+    /// `None` to send nothing. As [`Socket::send`] otherwise.
+    pub fn send_with(
+        &mut self,
+        outbox: &mut Outbox,
+        len: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<SocketAddr>,
+    ) {
+        if len > SLOT_BYTES {
             self.counters.send_errors += 1;
             return;
         }
@@ -203,8 +216,10 @@ impl Socket {
             self.flush(outbox);
         }
         let i = outbox.count;
-        outbox.bytes[i * SLOT_BYTES..][..bytes.len()].copy_from_slice(bytes);
-        outbox.lens[i] = bytes.len();
+        let Some(to) = write(&mut outbox.bytes[i * SLOT_BYTES..][..len]) else {
+            return;
+        };
+        outbox.lens[i] = len;
         outbox.to[i] = Some(to);
         outbox.count += 1;
     }

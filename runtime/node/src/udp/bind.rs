@@ -1,7 +1,7 @@
 //! The rules for the addresses that a node may bind to.
 //!
-//! Boards do not authenticate each other yet: a peer that reaches a node's port can take part, feed the node
-//! frames and end its run. So nodes bind to loopback addresses unless the command line allows others.
+//! Without keys, whoever reaches a node's port can take part, feed the node frames and end its run. So nodes without keys stay
+//! on loopback, where they are for trying things out.
 
 use std::net::SocketAddr;
 
@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 pub enum BindError {
     /// Other machines can reach the address.
     #[error(
-        "will not listen on {0}: boards do not authenticate each other yet, so everybody who reaches that address could take part; listen on a loopback address (127.0.0.1:PORT), or give --insecure-lan on a network that you trust"
+        "will not listen on {0} without keys: everybody who reaches that address could take part. Make keys with `cargo xtask cluster init`, copy cluster.toml, NAME.key and cluster.secret to the board, and start the node with --config cluster.toml --name NAME; or listen on a loopback address (127.0.0.1:PORT) to try things out"
     )]
     NotLoopback(SocketAddr),
     /// The gateway is on another machine, and answers need an address that the gateway can reach.
     #[error(
-        "the gateway {0} is not on this machine: reaching it means listening on the network, and boards do not authenticate each other yet; give --insecure-lan on a network that you trust"
+        "the gateway {0} is not on this machine, and this node has no keys: everybody on the network could take part. Make keys with `cargo xtask cluster init`, copy cluster.toml, NAME.key and cluster.secret to the board, and start the node with --config cluster.toml --name NAME"
     )]
     GatewayElsewhere(SocketAddr),
     /// A loopback address cannot reach another machine.
@@ -38,16 +38,15 @@ fn is_loopback(a: SocketAddr) -> bool {
     a.ip().to_canonical().is_loopback()
 }
 
-/// Checks an address to listen on. Returns `Ok(true)` when other machines can reach the address, which calls
-/// for a warning.
+/// Checks an address to listen on.
 ///
 /// # Errors
-/// [`BindError::NotLoopback`] when other machines can reach the address and `insecure_lan` is not set.
-pub fn check(listen: SocketAddr, insecure_lan: bool) -> Result<bool, BindError> {
-    match (is_loopback(listen), insecure_lan) {
-        (true, _) => Ok(false),
-        (false, true) => Ok(true),
-        (false, false) => Err(BindError::NotLoopback(listen)),
+/// [`BindError::NotLoopback`] when other machines can reach the address and the node has no keys.
+pub fn check(listen: SocketAddr, has_keys: bool) -> Result<(), BindError> {
+    if has_keys || is_loopback(listen) {
+        Ok(())
+    } else {
+        Err(BindError::NotLoopback(listen))
     }
 }
 
@@ -55,17 +54,17 @@ pub fn check(listen: SocketAddr, insecure_lan: bool) -> Result<bool, BindError> 
 /// of all interfaces otherwise.
 ///
 /// # Errors
-/// When the gateway cannot be reached from there, or `insecure_lan` is missing; see [`BindError`].
+/// When the gateway cannot be reached from there, or keys are missing; see [`BindError`].
 pub fn edge_address(
     asked: Option<SocketAddr>,
     gateway: SocketAddr,
-    insecure_lan: bool,
+    has_keys: bool,
 ) -> Result<SocketAddr, BindError> {
     if gateway.port() == 0 || gateway.ip().is_unspecified() || gateway.ip().is_multicast() {
         return Err(BindError::NoGateway(gateway));
     }
     let here = is_loopback(gateway);
-    if !here && !insecure_lan {
+    if !here && !has_keys {
         return Err(BindError::GatewayElsewhere(gateway));
     }
     let listen = asked.unwrap_or_else(|| {
@@ -92,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_without_the_flag() {
+    fn only_loopback_without_keys() {
         for text in [
             "127.0.0.1:0",
             "127.9.9.9:7",
             "[::1]:7",
             "[::ffff:127.0.0.1]:7",
         ] {
-            assert_eq!(check(at(text), false), Ok(false), "{text}");
+            assert_eq!(check(at(text), false), Ok(()), "{text}");
         }
         for text in [
             "0.0.0.0:0",
@@ -108,15 +107,15 @@ mod tests {
             "[::ffff:10.0.0.1]:7",
         ] {
             let e = check(at(text), false).unwrap_err();
-            assert!(e.to_string().contains("--insecure-lan"), "{e}");
-            assert_eq!(check(at(text), true), Ok(true), "{text}");
+            assert!(e.to_string().contains("--config cluster.toml"), "{e}");
+            assert_eq!(check(at(text), true), Ok(()), "{text}");
         }
     }
 
     #[test]
     fn an_edge_listens_where_its_gateway_can_answer() {
-        let ok = |asked: Option<&str>, gateway: &str, lan| {
-            edge_address(asked.map(at), at(gateway), lan).map(|a| a.to_string())
+        let ok = |asked: Option<&str>, gateway: &str, keys| {
+            edge_address(asked.map(at), at(gateway), keys).map(|a| a.to_string())
         };
         assert_eq!(ok(None, "127.0.0.1:7", false).unwrap(), "127.0.0.1:0");
         assert_eq!(ok(None, "[::1]:7", false).unwrap(), "[::1]:0");
@@ -127,7 +126,7 @@ mod tests {
             "127.0.0.2:5"
         );
         let e = ok(None, "10.0.0.1:7", false).unwrap_err();
-        assert!(e.to_string().contains("--insecure-lan"), "{e}");
+        assert!(e.to_string().contains("--config cluster.toml"), "{e}");
         assert!(matches!(
             ok(Some("127.0.0.1:0"), "10.0.0.1:7", true),
             Err(BindError::Apart { .. })

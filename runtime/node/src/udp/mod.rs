@@ -33,7 +33,12 @@ use tessera_protocol::TransferConfig;
 /// `net.core.rmem_max` and `wmem_max`.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Bytes that one datagram of up to [`TransferConfig::DATAGRAM_BYTES_MAX`] bytes takes in a receive buffer
+/// Longest datagram: the longest of the protocol's, with room for the head and the tag of a session. It fills an Ethernet
+/// frame without IP fragments.
+pub const DATAGRAM_BYTES_MAX: usize =
+    TransferConfig::DATAGRAM_BYTES_MAX + tessera_secure::HEAD_BYTES + tessera_secure::TAG_BYTES;
+
+/// Bytes that one datagram of up to [`DATAGRAM_BYTES_MAX`] bytes takes in a receive buffer
 /// (`skb->truesize`): 2048 for the data and its shared info, 256 for the `sk_buff`. Observed on Linux
 /// 6.x for every size between 800 and 1472 bytes.
 pub const DATAGRAM_TRUESIZE_BYTES: usize = 2304;

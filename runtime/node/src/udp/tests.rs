@@ -33,7 +33,7 @@ fn collect(socket: &mut Socket, count: u64) -> Vec<(SocketAddr, Vec<u8>)> {
 fn batches_arrive_whole_and_in_order() {
     let (mut a, mut b) = (local(), local());
     let mut outbox = Outbox::default();
-    let payload = |i: usize| vec![i as u8; i * 37 % (TransferConfig::DATAGRAM_BYTES_MAX + 1)];
+    let payload = |i: usize| vec![i as u8; i * 37 % (DATAGRAM_BYTES_MAX + 1)];
     let total = 2 * BATCH + 5;
     for i in 0..total {
         a.send(&mut outbox, b.local(), &payload(i));
@@ -69,7 +69,7 @@ fn both_families() {
 fn long_datagrams_are_dropped_and_counted() {
     let mut b = local();
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let sizes = [0, TransferConfig::DATAGRAM_BYTES_MAX + 1, 9000, 1, 65_000];
+    let sizes = [0, DATAGRAM_BYTES_MAX + 1, 9000, 1, 65_000];
     for n in sizes {
         stranger.send_to(&vec![7; n], b.local()).unwrap();
     }
@@ -79,11 +79,7 @@ fn long_datagrams_are_dropped_and_counted() {
     assert_eq!(b.counters.truncated, 3);
 
     let mut outbox = Outbox::default();
-    b.send(
-        &mut outbox,
-        b.local(),
-        &[0; TransferConfig::DATAGRAM_BYTES_MAX + 1],
-    );
+    b.send(&mut outbox, b.local(), &[0; DATAGRAM_BYTES_MAX + 1]);
     assert!(outbox.is_empty());
     assert_eq!(b.counters.send_errors, 1);
 }
@@ -126,11 +122,7 @@ fn the_budget_follows_the_receive_buffer() {
     let mut outbox = Outbox::default();
     let chunks = t.receive_budget_bytes / t.chunk_bytes;
     for _ in 0..chunks {
-        a.send(
-            &mut outbox,
-            b.local(),
-            &[1; TransferConfig::DATAGRAM_BYTES_MAX],
-        );
+        a.send(&mut outbox, b.local(), &[1; DATAGRAM_BYTES_MAX]);
     }
     a.flush(&mut outbox);
     assert_eq!(collect(&mut b, chunks as u64).len(), chunks);
@@ -143,7 +135,7 @@ fn drops_of_the_kernel_are_known() {
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let many = 2 * b.receive_buffer_bytes() / DATAGRAM_TRUESIZE_BYTES;
     for _ in 0..many {
-        let _ = stranger.send_to(&[0; TransferConfig::DATAGRAM_BYTES_MAX], b.local());
+        let _ = stranger.send_to(&[0; DATAGRAM_BYTES_MAX], b.local());
     }
     let Some(drops) = b.drops() else {
         return; // a kernel that does not tell
@@ -158,11 +150,7 @@ fn a_full_send_buffer_does_not_block_for_ever() {
     let sink = local();
     let mut outbox = Outbox::default();
     for _ in 0..4 * BATCH {
-        a.send(
-            &mut outbox,
-            sink.local(),
-            &[0; TransferConfig::DATAGRAM_BYTES_MAX],
-        );
+        a.send(&mut outbox, sink.local(), &[0; DATAGRAM_BYTES_MAX]);
     }
     a.flush(&mut outbox);
     let c = a.counters;

@@ -199,7 +199,7 @@ impl EdgeAlone {
             match self.edge.poll(self.now_us, &mut self.store) {
                 EdgeOutput::Send { to, bytes } => {
                     let (_, m) = parse(bytes, &self.info).expect("a sound datagram");
-                    let to = NodeId(to.port() - 100);
+                    let to = NodeId(to.addr.port() - 100);
                     if let Message::Heartbeat(b) = m {
                         self.heartbeats = b.seq;
                     }

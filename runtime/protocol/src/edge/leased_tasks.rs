@@ -82,7 +82,7 @@ impl Edge {
             if t.returned > 0 {
                 self.stats.tasks_reissued += 1;
             }
-            t.lease = Some(IssuedLease {
+            t.give(IssuedLease {
                 thief,
                 request,
                 since_us: now_us,
@@ -185,9 +185,23 @@ impl Edge {
         Ok(())
     }
 
-    pub(super) fn on_done(&mut self, now_us: Micros, thief: Peer, report: Report) {
+    /// Handles the report of a task that another node has finished.
+    ///
+    /// # Errors
+    /// [`Reject::Unexpected`] when the node never had a lease of the task by that request.
+    pub(super) fn on_done(
+        &mut self,
+        now_us: Micros,
+        thief: Peer,
+        report: Report,
+    ) -> Result<(), Reject> {
         let who = thief.who();
         let mut keep = false;
+        if let Some(frame) = self.frames.live(report.number)
+            && !frame.tasks.get(report.task).was_given(who, report.request)
+        {
+            return Err(Reject::Unexpected);
+        }
         self.measure(now_us, thief, report);
         if let Some(frame) = self.frames.live_mut(report.number) {
             let t = frame.tasks.get(report.task);
@@ -205,6 +219,7 @@ impl Edge {
             to: thief,
             reported: ReportAck { report, keep },
         });
+        Ok(())
     }
 
     /// Notes how long a leased task took.

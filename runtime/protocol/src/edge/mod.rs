@@ -64,7 +64,7 @@ mod tests;
 mod wants;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     sync::Arc,
 };
@@ -85,7 +85,7 @@ use self::{
 };
 use super::{
     EdgeConfig, EdgeInput, EdgeOutput, FrameId, FrameMeta, FrameNumber, FrameOutcome, Job, JobId,
-    Micros, ObjectId, ProgramInfo, Refusal, TaskId,
+    Micros, NodeId, ObjectId, ProgramInfo, Refusal, TaskId, To,
     chunk_server::ChunkServer,
     notice::{Notice, Notices},
     peer::Sender,
@@ -135,6 +135,8 @@ pub struct Edge {
     events: VecDeque<Event>,
     /// Notices for the operator.
     notices: Notices,
+    /// The nodes that may bring frames; `None` for all.
+    sources: Option<BTreeSet<NodeId>>,
     /// True when something has changed: tasks may be ready, or slots free.
     dirty: bool,
     out: Vec<u8>,
@@ -159,7 +161,7 @@ enum EdgeStep {
     Event(Event),
     Tell(Notice),
     Run(Job),
-    Send(SocketAddr),
+    Send(To),
     Wait(Micros),
 }
 
@@ -201,6 +203,7 @@ impl Edge {
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
             notices: Notices::default(),
+            sources: None,
             dirty: true,
             out: Vec::new(),
         }
@@ -263,6 +266,15 @@ impl Edge {
         self.link.changed = true;
     }
 
+    /// Says which nodes may bring frames. Others may give no tasks.
+    pub fn allow_sources(&mut self, sources: impl IntoIterator<Item = NodeId>) {
+        self.sources = Some(sources.into_iter().collect());
+    }
+
+    fn may_bring(&self, id: NodeId) -> bool {
+        self.sources.as_ref().is_none_or(|s| s.contains(&id))
+    }
+
     /// True when the gateway's present incarnation has accepted this node.
     pub fn joined(&self) -> bool {
         self.link.joined()
@@ -308,7 +320,7 @@ impl Edge {
             }
             let (transfer, out) = (&mut self.stats.transfer, &mut self.out);
             if let Some((to, kind)) = self.receiver.poll(now_us, self.me, transfer, out) {
-                return self.sent(to.addr, kind);
+                return self.sent(to.to(), kind);
             }
             if let Some(to) = self.serve_next(store) {
                 return self.sent(to, MessageKind::Data);
@@ -320,7 +332,7 @@ impl Edge {
         }
     }
 
-    fn sent(&mut self, to: SocketAddr, kind: MessageKind) -> EdgeStep {
+    fn sent(&mut self, to: To, kind: MessageKind) -> EdgeStep {
         self.stats.traffic.sent.add(kind, self.out.len());
         EdgeStep::Send(to)
     }

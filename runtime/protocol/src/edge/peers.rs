@@ -58,6 +58,8 @@ pub struct Peers {
 impl Peers {
     /// Most processes; a further process replaces the one silent for longest.
     pub const PEERS_MAX: usize = 1024;
+    /// Most processes of one node; a further one replaces the one silent for longest.
+    const PROCESSES_MAX: usize = 8;
 
     /// Notes a datagram from `peer`. `heartbeat` is the latest heartbeat that this node has sent.
     pub fn seen(&mut self, now_us: Micros, heartbeat: u32, peer: Peer) {
@@ -65,6 +67,17 @@ impl Peers {
             known.peer.addr = peer.addr;
             known.seen_us = now_us;
             return;
+        }
+        let of = |incarnation| NodeIncarnation {
+            id: peer.id,
+            incarnation,
+        };
+        let same = (self.known).range(of(Incarnation(0))..=of(Incarnation(u64::MAX)));
+        if same.clone().count() >= Self::PROCESSES_MAX {
+            let oldest = same.min_by_key(|(_, k)| k.seen_us).map(|(&who, _)| who);
+            if let Some(who) = oldest {
+                self.known.remove(&who);
+            }
         }
         if self.known.len() >= Self::PEERS_MAX {
             let oldest = self.known.iter().min_by_key(|(_, k)| k.seen_us);

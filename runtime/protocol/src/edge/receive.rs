@@ -110,6 +110,8 @@ impl Edge {
         self.peers.seen(now_us, self.link.seq(), peer);
         match message {
             Message::StealClient { request } => self.on_steal_client(now_us, peer, *request),
+            // Tasks are of their owner's frames, so who brings none has none to give.
+            Message::Lease(_) | Message::Offer if !self.may_bring(peer.id) => Err(Reject::Role),
             Message::Lease(lease) => self.on_lease(now_us, envelope, peer, lease, store),
             Message::NoWork { request } => self.on_no_work(now_us, envelope, *request),
             Message::Offer => {
@@ -119,10 +121,7 @@ impl Edge {
             Message::Want(want) => self.on_want(peer, want),
             Message::Renew(renew) => self.on_renew(now_us, peer, renew),
             Message::Renewed { seq, wanted } => self.on_renewed(peer, *seq, *wanted, store),
-            Message::Done(report) => {
-                self.on_done(now_us, peer, *report);
-                Ok(())
-            }
+            Message::Done(report) => self.on_done(now_us, peer, *report),
             Message::Failed(failed) => {
                 self.on_failed(peer, failed);
                 Ok(())

@@ -1,10 +1,8 @@
 //! Datagrams that an edge sends: the waiting queue, and encoding from the state at the time of sending.
 
-use std::net::SocketAddr;
-
 use super::Edge;
 use crate::{
-    FrameNumber, GATEWAY, Incarnation, Micros, NodeIncarnation, PullId, RequestId, TaskId,
+    FrameNumber, GATEWAY, Micros, NodeIncarnation, PullId, RequestId, TaskId, To,
     peer::Peer,
     wire::{
         Failed, Later, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew, Report,
@@ -50,13 +48,11 @@ pub(super) enum Outgoing {
         number: FrameNumber,
     },
     Absent {
-        to: SocketAddr,
-        incarnation: Incarnation,
+        to: Peer,
         pull: PullId,
     },
     Later {
-        to: SocketAddr,
-        incarnation: Incarnation,
+        to: Peer,
         later: Later,
     },
     Bye,
@@ -94,11 +90,11 @@ impl Edge {
         &mut self,
         now_us: Micros,
         outgoing: Outgoing,
-    ) -> Option<(SocketAddr, MessageKind)> {
+    ) -> Option<(To, MessageKind)> {
         match outgoing {
             Outgoing::Heartbeat => {
                 self.write_heartbeat(now_us);
-                Some((self.config.gateway, MessageKind::Heartbeat))
+                Some((self.to_gateway(), MessageKind::Heartbeat))
             }
             Outgoing::StealGateway => {
                 let seq = self.search.victim_seq;
@@ -127,22 +123,8 @@ impl Edge {
                 let (nodes, tasks) = self.results(now_us, number)?;
                 self.write_to_gateway(&Self::results_message(number, &nodes, &tasks))
             }
-            Outgoing::Absent {
-                to,
-                incarnation,
-                pull,
-            } => {
-                Message::Absent { pull }.encode(self.me.to(Some(incarnation)), &mut self.out);
-                Some((to, MessageKind::Absent))
-            }
-            Outgoing::Later {
-                to,
-                incarnation,
-                later,
-            } => {
-                Message::Later(later).encode(self.me.to(Some(incarnation)), &mut self.out);
-                Some((to, MessageKind::Later))
-            }
+            Outgoing::Absent { to, pull } => self.write_to(&Message::Absent { pull }, to),
+            Outgoing::Later { to, later } => self.write_to(&Message::Later(later), to),
             Outgoing::Offer { to } => self.write_to(&Message::Offer, to),
             Outgoing::Want { to } => self.write_want(to),
             Outgoing::Bye => self.write_to_gateway(&Message::Bye),
@@ -153,15 +135,23 @@ impl Edge {
         &mut self,
         message: &Message<'_>,
         to: Peer,
-    ) -> Option<(SocketAddr, MessageKind)> {
+    ) -> Option<(To, MessageKind)> {
         message.encode(self.me.to(Some(to.incarnation)), &mut self.out);
-        Some((to.addr, message.kind()))
+        Some((to.to(), message.kind()))
     }
 
-    fn write_to_gateway(&mut self, message: &Message<'_>) -> Option<(SocketAddr, MessageKind)> {
+    fn write_to_gateway(&mut self, message: &Message<'_>) -> Option<(To, MessageKind)> {
         let gateway = self.link.gateway?;
         message.encode(self.me.to(Some(gateway)), &mut self.out);
-        Some((self.config.gateway, message.kind()))
+        Some((self.to_gateway(), message.kind()))
+    }
+
+    const fn to_gateway(&self) -> To {
+        To {
+            node: GATEWAY,
+            incarnation: self.link.gateway,
+            addr: self.config.gateway,
+        }
     }
 
     /// The holders of a task's inputs: nodes, and for each need an index into the nodes.
@@ -218,7 +208,7 @@ impl Edge {
         number: FrameNumber,
         task: TaskId,
         request: RequestId,
-    ) -> Option<(SocketAddr, MessageKind)> {
+    ) -> Option<(To, MessageKind)> {
         let given = self.frames.live(number)?.tasks.get(task).lease?;
         if !given.answers(to, request) {
             return None;
@@ -239,7 +229,7 @@ impl Edge {
         self.write_to(&Message::Lease(lease), to)
     }
 
-    fn write_renew(&mut self, owner: Peer) -> Option<(SocketAddr, MessageKind)> {
+    fn write_renew(&mut self, owner: Peer) -> Option<(To, MessageKind)> {
         let (seq, jobs) = self.renewal(owner.who());
         let leases: Vec<LeaseRef> = (jobs.into_iter())
             .map(|(request, frame, task)| LeaseRef {
@@ -258,7 +248,7 @@ impl Edge {
         self.write_to(&Message::Renew(renew), owner)
     }
 
-    fn write_report(&mut self, request: RequestId) -> Option<(SocketAddr, MessageKind)> {
+    fn write_report(&mut self, request: RequestId) -> Option<(To, MessageKind)> {
         let owed = self.reports.owed.get(&request)?.clone();
         let report = Report {
             number: owed.frame.number,

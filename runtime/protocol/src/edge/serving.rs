@@ -7,7 +7,7 @@ use super::{
     send::Outgoing,
 };
 use crate::{
-    FrameNumber, Micros, NodeIncarnation, ObjectId, ProgramInfo,
+    FrameNumber, Micros, NodeIncarnation, ObjectId, ProgramInfo, To,
     chunk_server::{Answer, Held, Place},
     peer::Peer,
     store::Store,
@@ -93,22 +93,13 @@ impl Edge {
     }
 
     fn answer(&mut self, to: Peer, answer: Answer) {
-        let (incarnation, to) = (to.incarnation, to.addr);
         self.enqueue(match answer {
-            Answer::Later(later) => Outgoing::Later {
-                to,
-                incarnation,
-                later,
-            },
-            Answer::Absent(pull) => Outgoing::Absent {
-                to,
-                incarnation,
-                pull,
-            },
+            Answer::Later(later) => Outgoing::Later { to, later },
+            Answer::Absent(pull) => Outgoing::Absent { to, pull },
         });
     }
 
-    pub(super) fn serve_next(&mut self, store: &impl Store) -> Option<SocketAddr> {
+    pub(super) fn serve_next(&mut self, store: &impl Store) -> Option<To> {
         let objects = Objects {
             me: self.me.who(),
             frames: &self.frames,
@@ -118,7 +109,7 @@ impl Edge {
         };
         let (transfer, out) = (&mut self.stats.transfer, &mut self.out);
         let to = (self.serve).poll(self.me, |o, _| objects.held(o), store, transfer, out)?;
-        Some(to.addr)
+        Some(to.to())
     }
 
     /// Queues what other nodes asked for before it was made.

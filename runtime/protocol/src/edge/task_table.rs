@@ -3,7 +3,7 @@
 //! A task is *done* while some node holds its outputs. When the last holder is lost the task becomes *undone*,
 //! and runs again if a task that is not done, or the gateway, needs the outputs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
     JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, RequestId, TaskId, peer::Peer,
@@ -19,6 +19,8 @@ pub struct TaskState {
     pub missing: u32,
     /// The lease under which another node has the task, if any.
     pub lease: Option<IssuedLease>,
+    /// The last leases that were given for the task: only their holders' reports of it count.
+    given: VecDeque<(NodeIncarnation, RequestId)>,
     /// When the last of the inputs was made.
     pub inputs_us: Micros,
     /// When this node first saw that the task was ready, while it is ready.
@@ -143,6 +145,23 @@ impl TaskState {
             .filter(|a| thief == Some(*a) || here == Some(*a))
             .or(thief)
             .or(here)
+    }
+
+    /// Leases that are remembered. Who reports after so many later ones has computed in vain.
+    const GIVEN_MAX: usize = 8;
+
+    /// Notes that a node gets a lease of the task.
+    pub fn give(&mut self, lease: IssuedLease) {
+        if self.given.len() >= Self::GIVEN_MAX {
+            self.given.pop_front();
+        }
+        self.given.push_back((lease.thief.who(), lease.request));
+        self.lease = Some(lease);
+    }
+
+    /// True when the node has or had a lease of the task by this request.
+    pub fn was_given(&self, who: NodeIncarnation, request: RequestId) -> bool {
+        self.given.contains(&(who, request))
     }
 
     /// Notes that another node than before is to finish the task.

@@ -204,10 +204,7 @@ impl Edge {
     }
 
     /// Writes a want; `None` when the source was forgotten.
-    pub(super) fn write_want(
-        &mut self,
-        to: NodeIncarnation,
-    ) -> Option<(std::net::SocketAddr, MessageKind)> {
+    pub(super) fn write_want(&mut self, to: NodeIncarnation) -> Option<(crate::To, MessageKind)> {
         let told = self.wants.sources.get(&to)?;
         let (peer, request) = (told.peer, told.request?);
         let (room, idle) = (told.room, told.idle);

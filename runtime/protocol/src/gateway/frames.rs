@@ -263,11 +263,18 @@ impl FramesInFlight {
 
     /// The next frame to receive slots, and whether the frame stands still. Moving frames come first, then
     /// frames of the source with the fewest open frames, then the frame that has waited longest.
-    pub fn next_to_open(&self, now_us: Micros, stall: Stall) -> Option<(FrameId, bool)> {
+    /// A source with `most` open frames gets no further one.
+    pub fn next_to_open(
+        &self,
+        now_us: Micros,
+        stall: Stall,
+        most: usize,
+    ) -> Option<(FrameId, bool)> {
         let rooms = self.rooms();
-        let waiting = self
-            .iter()
-            .filter(|(_, f)| matches!(f.state, FlightState::Waiting));
+        let waiting = self.iter().filter(|(id, f)| {
+            let open = rooms.get(&id.source).copied().unwrap_or(0);
+            matches!(f.state, FlightState::Waiting) && open < most
+        });
         let resting = self.resting(now_us, stall);
         let still = |id: FrameId, f: &FrameInFlight| {
             if stall.shared {

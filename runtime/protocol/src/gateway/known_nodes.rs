@@ -274,6 +274,12 @@ impl KnownNodes {
         self.sources.len()
     }
 
+    /// Number of living nodes that have ever brought a frame.
+    pub fn living_sources(&self) -> usize {
+        let living = |id: &&NodeId| self.nodes.get(id).is_some_and(|n| n.alive);
+        self.sources.iter().filter(living).count()
+    }
+
     /// The known state of a node. A node that never came counts as dead once the gateway has `waited` long
     /// enough, and is `None` before; incarnation 0 belongs to no process.
     pub fn status(&self, id: NodeId, waited: bool) -> Option<NodeStatus> {

@@ -28,8 +28,11 @@ impl Gateway {
             for_tail: self.info.tasks.iter().filter(|t| t.for_tail).count(),
             shared: self.info.is_shared(),
         };
+        // Nobody takes the last place of another that brings frames, however many it lists.
+        let others = self.nodes.living_sources().saturating_sub(1);
+        let most = self.config.frames_max.saturating_sub(others).max(1);
         // Terminates: every turn opens or ends a waiting frame, or closes one that stands still.
-        while let Some((id, still)) = self.frames.next_to_open(now_us, stall) {
+        while let Some((id, still)) = self.frames.next_to_open(now_us, stall, most) {
             let source = self.nodes.living(id.source, id.incarnation).map(|n| n.peer);
             let Some(source) = source else {
                 // The source's incarnation has ended, and the frame has ended or ends with this call.

@@ -38,7 +38,6 @@ mod victim_ring;
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    net::SocketAddr,
     sync::Arc,
 };
 
@@ -49,8 +48,8 @@ use self::{
     victim_ring::VictimRing,
 };
 use super::{
-    Drained, FrameId, GATEWAY, GatewayConfig, GatewayInput, GatewayOutput, Loss, Micros, Notice,
-    ProgramInfo,
+    Drained, FrameId, GATEWAY, GatewayConfig, GatewayInput, GatewayOutput, Loss, Micros, NodeId,
+    Notice, ProgramInfo, To,
     chunk_server::ChunkServer,
     notice::Notices,
     peer::Sender,
@@ -86,6 +85,8 @@ pub struct Gateway {
     notices: Notices,
     /// True when further pulls may have become possible, or the opening of a frame.
     dirty: bool,
+    /// The nodes that may bring frames; `None` for all.
+    allowed: Option<BTreeSet<NodeId>>,
     /// Set once the run is to end: when to send `Stop` again, and the pause after that.
     stopping: Option<Retry>,
     out: Vec<u8>,
@@ -102,7 +103,7 @@ struct TailPull {
 enum GatewayStep {
     Do(Action),
     Tell(Notice),
-    Send(SocketAddr),
+    Send(To),
     Wait(Micros),
 }
 
@@ -133,9 +134,15 @@ impl Gateway {
             actions: VecDeque::new(),
             notices: Notices::default(),
             dirty: false,
+            allowed: None,
             stopping: None,
             out: Vec::new(),
         }
+    }
+
+    /// Says which nodes may bring frames.
+    pub fn allow_sources(&mut self, sources: impl IntoIterator<Item = NodeId>) {
+        self.allowed = Some(sources.into_iter().collect());
     }
 
     /// The gateway's counters so far.
@@ -155,6 +162,7 @@ impl Gateway {
             GatewayInput::Tick => {}
             GatewayInput::TailDone { frame } => self.tail_ended(now_us, frame, true, store),
             GatewayInput::TailFailed { frame } => self.tail_ended(now_us, frame, false, store),
+            GatewayInput::Removed { node } => self.lose(now_us, node, Loss::Removed, store),
             GatewayInput::Stop => {
                 self.stopping
                     .get_or_insert(Retry::now(now_us, self.config.retry_us[0]));
@@ -194,7 +202,7 @@ impl Gateway {
             let (transfer, out) = (&mut self.stats.transfer, &mut self.out);
             if let Some((to, kind)) = self.receiver.poll(now_us, self.me, transfer, out) {
                 self.stats.traffic.sent.add(kind, self.out.len());
-                return GatewayStep::Send(to.addr);
+                return GatewayStep::Send(to.to());
             }
             if let Some(to) = self.serve_next(store) {
                 let bytes = self.out.len();
@@ -295,7 +303,7 @@ impl Gateway {
 }
 
 /// The sender of a datagram as a peer.
-const fn sender(envelope: &super::wire::Envelope, addr: SocketAddr) -> super::peer::Peer {
+const fn sender(envelope: &super::wire::Envelope, addr: std::net::SocketAddr) -> super::peer::Peer {
     super::peer::Peer {
         id: envelope.from,
         incarnation: envelope.incarnation,

@@ -34,6 +34,10 @@ impl Gateway {
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         let peer = sender(envelope, addr);
+        let may_bring = self.allowed.as_ref().is_none_or(|a| a.contains(&peer.id));
+        if !may_bring && !heartbeat.frames.is_empty() {
+            return Err(Reject::Role);
+        }
         match self.admission(now_us, peer, envelope, heartbeat)? {
             Admission::Present => self.revive(peer),
             Admission::Registers => self.register(now_us, peer, store)?,

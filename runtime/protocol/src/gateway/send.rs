@@ -1,14 +1,12 @@
 //! Datagrams that the gateway sends: waiting replies, repeats, and encoding.
 
-use std::net::SocketAddr;
-
 use super::{
     Gateway,
     frames::{Announced, FlightState},
 };
 use crate::store::SlotId;
 use crate::{
-    DropReason, FrameId, GatewayOutput, Incarnation, Micros, NodeId, PullId, TaskId,
+    DropReason, FrameId, GatewayOutput, Incarnation, Micros, NodeId, PullId, TaskId, To,
     peer::Peer,
     wire::{
         ClusterState, FrameStatus, FrameStatusEntry, LostResult, LostResults, Message, MessageKind,
@@ -131,7 +129,7 @@ impl Gateway {
         &mut self,
         now_us: Micros,
         outgoing: Outgoing,
-    ) -> Option<(SocketAddr, MessageKind)> {
+    ) -> Option<(To, MessageKind)> {
         match outgoing {
             Outgoing::State { to, seq } => self.write_state(now_us, to, seq),
             Outgoing::Stranger { to, seq, verdict } => {
@@ -144,7 +142,7 @@ impl Gateway {
                     frames: &[],
                     nodes: &[],
                 };
-                self.encode(&Message::State(state), to.addr, to.incarnation)
+                Some(self.encode(&Message::State(state), to))
             }
             Outgoing::NodeStatus { to, about } => {
                 let nodes = [NodeStatusEntry::new(self.nodes.get(about)?.status())];
@@ -166,19 +164,12 @@ impl Gateway {
             }
             Outgoing::ResultsAck { frame, tasks } => self.write_results_ack(frame, &tasks),
             Outgoing::Lost { frame } => self.write_lost(frame),
-            Outgoing::Absent { to, pull } => {
-                self.encode(&Message::Absent { pull }, to.addr, to.incarnation)
-            }
+            Outgoing::Absent { to, pull } => Some(self.encode(&Message::Absent { pull }, to)),
             Outgoing::Stop { to } => self.write_to(&Message::Stop, to),
         }
     }
 
-    fn write_state(
-        &mut self,
-        now_us: Micros,
-        to: NodeId,
-        seq: u32,
-    ) -> Option<(SocketAddr, MessageKind)> {
+    fn write_state(&mut self, now_us: Micros, to: NodeId, seq: u32) -> Option<(To, MessageKind)> {
         let node = self.nodes.get(to)?;
         let started = self.clock.map_or(now_us, |c| c.0);
         let waited = now_us.saturating_sub(started)
@@ -218,11 +209,7 @@ impl Gateway {
         self.write_to(&Message::State(state), to)
     }
 
-    fn write_results_ack(
-        &mut self,
-        frame: FrameId,
-        tasks: &[TaskId],
-    ) -> Option<(SocketAddr, MessageKind)> {
+    fn write_results_ack(&mut self, frame: FrameId, tasks: &[TaskId]) -> Option<(To, MessageKind)> {
         let notes: Vec<ResultNote> = match &self.frames.get(frame)?.state {
             FlightState::Waiting => return None,
             FlightState::Open(m) => (tasks.iter())
@@ -246,7 +233,7 @@ impl Gateway {
         self.write_to_incarnation(&Message::ResultsAck(ack), frame.source, frame.incarnation)
     }
 
-    fn write_lost(&mut self, frame: FrameId) -> Option<(SocketAddr, MessageKind)> {
+    fn write_lost(&mut self, frame: FrameId) -> Option<(To, MessageKind)> {
         let FlightState::Open(m) = &self.frames.get(frame)?.state else {
             return None;
         };
@@ -270,9 +257,9 @@ impl Gateway {
         self.write_to_incarnation(&Message::Lost(lost), frame.source, frame.incarnation)
     }
 
-    fn write_to(&mut self, message: &Message<'_>, to: NodeId) -> Option<(SocketAddr, MessageKind)> {
+    fn write_to(&mut self, message: &Message<'_>, to: NodeId) -> Option<(To, MessageKind)> {
         let peer = self.nodes.get(to).filter(|n| n.alive)?.peer;
-        self.encode(message, peer.addr, peer.incarnation)
+        Some(self.encode(message, peer))
     }
 
     fn write_to_incarnation(
@@ -280,19 +267,14 @@ impl Gateway {
         message: &Message<'_>,
         to: NodeId,
         incarnation: Incarnation,
-    ) -> Option<(SocketAddr, MessageKind)> {
+    ) -> Option<(To, MessageKind)> {
         let peer = self.nodes.living(to, incarnation)?.peer;
-        self.encode(message, peer.addr, peer.incarnation)
+        Some(self.encode(message, peer))
     }
 
-    fn encode(
-        &mut self,
-        message: &Message<'_>,
-        to: SocketAddr,
-        incarnation: Incarnation,
-    ) -> Option<(SocketAddr, MessageKind)> {
-        message.encode(self.me.to(Some(incarnation)), &mut self.out);
-        Some((to, message.kind()))
+    fn encode(&mut self, message: &Message<'_>, to: Peer) -> (To, MessageKind) {
+        message.encode(self.me.to(Some(to.incarnation)), &mut self.out);
+        (to.to(), message.kind())
     }
 }
 

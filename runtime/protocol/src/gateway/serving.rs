@@ -1,14 +1,12 @@
 //! With work sharing, boxes that edges fetch from the gateway: the frame, and what boards read of each other's tiles.
 
-use std::net::SocketAddr;
-
 use super::{
     Gateway,
     frames::{FlightState, FramesInFlight},
     send::Outgoing,
 };
 use crate::{
-    ObjectId, ProgramInfo,
+    ObjectId, ProgramInfo, To,
     chunk_server::{Answer, Held, Place},
     peer::Peer,
     store::Store,
@@ -44,11 +42,11 @@ impl Gateway {
         }
     }
 
-    pub(super) fn serve_next(&mut self, store: &impl Store) -> Option<SocketAddr> {
+    pub(super) fn serve_next(&mut self, store: &impl Store) -> Option<To> {
         let (frames, info) = (&self.frames, &self.info);
         let (transfer, out) = (&mut self.stats.transfer, &mut self.out);
         let has = |object: &ObjectId, of: Region| held(frames, info, object, of);
         let to = self.serve.poll(self.me, has, store, transfer, out)?;
-        Some(to.addr)
+        Some(to.to())
     }
 }

@@ -5,14 +5,17 @@ use zerocopy::{
     little_endian::{U32, U64},
 };
 
-use super::number::{IncarnationField, NodeField};
+use super::{
+    MessageKind,
+    number::{IncarnationField, NodeField},
+};
 use crate::{Incarnation, NodeId, ProgramInfo};
 
 /// The first four bytes of every datagram.
 pub const MAGIC: [u8; 4] = *b"tsra";
 
 /// Version of the datagrams' layout; bumped by a change of meaning or layout.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 
 /// The first 32 bytes of a datagram, in wire format.
 ///
@@ -54,6 +57,19 @@ pub struct Envelope {
 pub fn plan_prefix(info: &ProgramInfo) -> u32 {
     let [a, b, c, d, ..] = info.plan_hash;
     u32::from_le_bytes([a, b, c, d])
+}
+
+/// The id and the incarnation that a datagram says it is from, and how heavy it is: 0 for objects, 1 for what is said about
+/// their transfers, 2 for the rest. `None` if it is none of this protocol's. Nothing else is checked.
+pub fn sender(datagram: &[u8]) -> Option<(u16, u64, u8)> {
+    use MessageKind::{Absent, Data, Grant, Later, Nack, Pull};
+    let (raw, _) = RawHeader::ref_from_prefix(datagram).ok()?;
+    let weight = match MessageKind::from_wire(raw.kind) {
+        Some(Data) => 0,
+        Some(Pull | Grant | Nack | Absent | Later) => 1,
+        _ => 2,
+    };
+    (raw.magic == MAGIC).then(|| (raw.from.get().0, raw.incarnation.get().0, weight))
 }
 
 /// Byte range of the checksum in a datagram.
@@ -159,11 +175,13 @@ pub enum Reject {
     Unexpected,
     /// The sender is not registered.
     Stranger,
+    /// The sender's role does not allow it.
+    Role,
 }
 
 impl Reject {
     /// All reasons, in the order of [`Reject::index`].
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Length,
         Self::Magic,
         Self::Version,
@@ -178,6 +196,7 @@ impl Reject {
         Self::OtherIncarnation,
         Self::Unexpected,
         Self::Stranger,
+        Self::Role,
     ];
 
     /// The reason's index in [`Reject::ALL`].
@@ -202,6 +221,7 @@ impl Reject {
             Self::OtherIncarnation => "other_incarnation",
             Self::Unexpected => "unexpected",
             Self::Stranger => "stranger",
+            Self::Role => "role",
         }
     }
 }

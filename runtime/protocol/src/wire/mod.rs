@@ -15,7 +15,7 @@
 //! | State | gateway, edge | seq, ticket, verdict, flags | frames (8), nodes (8) |
 //! | StealGateway, Victim | thief, gateway | seq; a node or none | |
 //! | StealClient, NoWork | thief, victim | request | |
-//! | Lease | victim, thief | request, frame, task, duration | holders (32), a holder per need (512) |
+//! | Lease | victim, thief | request, frame, task, duration | holders (31), a holder per need (512) |
 //! | Renew, Renewed | thief, owner | seq; which leases still hold | leases (64) |
 //! | Done, Failed, ReportAck | thief, owner | frame, task, request; why; whether kept | lost parts (64) |
 //! | Results, ResultsAck | owner, gateway | frame | nodes (16), tasks (100) |
@@ -43,8 +43,7 @@ mod transfer;
 mod writer;
 
 pub use gateway::{ClusterState, FrameStatus, Heartbeat, NodeStatus, Verdict};
-pub use header::seal;
-pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix};
+pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix, seal, sender};
 pub use home::Want;
 pub use kind::MessageKind;
 pub use list::{

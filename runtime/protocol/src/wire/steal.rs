@@ -127,7 +127,7 @@ piece! {
 
 impl<'a> LeaseGrant<'a> {
     /// Most nodes that hold inputs of one leased task.
-    pub const HOLDERS_MAX: usize = 32;
+    pub const HOLDERS_MAX: usize = 31;
     /// Marks a need whose object is being made.
     pub const EARLY: u8 = 0x80;
 

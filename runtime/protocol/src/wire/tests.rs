@@ -155,10 +155,12 @@ fn lists() -> impl Strategy<Value = Lists> {
                         incarnation: Incarnation(incarnation).into(),
                     })
                     .collect(),
-                ranges: (starts.iter())
-                    .map(|&s| ChunkRange {
+                // Each chunk once.
+                ranges: (0..16u32)
+                    .filter(|s| starts.contains(s))
+                    .map(|s| ChunkRange {
                         start: s.into(),
-                        count: (16 - s).into(),
+                        count: 1.into(),
                     })
                     .collect(),
                 bytes: words.iter().flat_map(|w| w.to_le_bytes()).collect(),

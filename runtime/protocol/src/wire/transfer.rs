@@ -28,7 +28,7 @@ pub struct Request<'a> {
     pub run: u32,
     /// Bytes per chunk: a multiple of 4, at most [`TransferConfig::CHUNK_BYTES_MAX`].
     pub chunk_bytes: u16,
-    /// Chunks that the holder may send now.
+    /// Chunks that the holder may send now: no more than the box has.
     pub ranges: &'a [ChunkRange],
 }
 
@@ -122,7 +122,9 @@ impl<'a> Request<'a> {
             let end = r.start.get().checked_add(r.count.get());
             r.count.get() > 0 && end.is_some_and(|end| end <= chunks)
         };
-        if !ranges.iter().all(inside) {
+        // A request asks for each chunk once: what it costs the holder is at most the box.
+        let wanted = ranges.iter().map(|r| u64::from(r.count.get()));
+        if !ranges.iter().all(inside) || wanted.sum::<u64>() > u64::from(chunks) {
             return Err(Reject::Range);
         }
         Ok(Self {

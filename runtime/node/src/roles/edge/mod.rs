@@ -87,7 +87,7 @@ impl Shell {
                 self.handle(now, EdgeInput::Datagram { from, bytes }, sending);
             });
             let now = net.clock.now();
-            self.follow_gateway(now, &net, waker, a);
+            self.follow_gateway(now, &net, waker);
             let mut sending = net.sending();
             if let Err(e) = self.collect(now, &mut sending) {
                 return Err(self.without_workers(e, program));
@@ -111,7 +111,7 @@ impl Shell {
                 signals.as_fd(),
             ];
             let until = self.gateway.look_at().min(self.wake_at);
-            let until = until.min(self.address.look_at());
+            let until = until.min(self.address.look_at()).min(net.wake_at());
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
         let mut last = self.statistics(&net, program, a);
@@ -292,9 +292,9 @@ impl Shell {
     }
 
     /// Sends to where the gateway is now, if its name leads elsewhere than before.
-    fn follow_gateway(&mut self, now: Micros, net: &Net, waker: &Waker, a: &Args) {
+    fn follow_gateway(&mut self, now: Micros, net: &Net, waker: &Waker) {
         let local = net.socket().local();
-        let allowed = |to| udp::edge_address(Some(local), to, a.insecure_lan).is_ok();
+        let allowed = |to| udp::edge_address(Some(local), to, net.is_sealed()).is_ok();
         if let Some(to) = self.address.moved(now, waker, allowed) {
             tracing::warn!("the gateway is silent; its name leads to {to} now");
             self.machine.gateway_moved(to);
@@ -346,6 +346,7 @@ impl Shell {
             frames: self.progress.statistics(),
             slots: self.store.usage(),
             socket: net.statistics(),
+            sessions: net.session_statistics(),
             workers,
             tasks: self.workers.work(),
             board_peak_bytes: self.memory.peak_bytes,

@@ -14,6 +14,7 @@ use crate::{
     },
     shm::{Layout, Segment, SegmentStore},
     sources::{self, Reader},
+    trust::Trust,
     udp,
     wait::{Signals, Waker},
     workers::{Workers, WorkersConfig},
@@ -26,7 +27,7 @@ use tessera_runtime::{
 };
 
 /// Runs the edge role until the node ends.
-pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
+pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<(), NodeError> {
     let named = a
         .gateway
         .as_ref()
@@ -39,8 +40,8 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     // Signals still have their usual effect: a name may be unknown for long.
     let address = GatewayAddress::find(named, a.listen);
     let gateway = address.at();
-    let listen = udp::edge_address(a.listen, gateway, a.insecure_lan)?;
-    let net = Net::bind(listen, a.insecure_lan)?;
+    let listen = udp::edge_address(a.listen, gateway, trust.is_some())?;
+    let net = Net::bind(listen, trust)?;
     // Workers get this file, whatever becomes of its path, and verify it again: it may be written to.
     let weights = WeightsFile::open(&a.weights)?;
     weights.check(program, Use::Stages)?;
@@ -78,9 +79,13 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         own_edge::end_with_gateway()?;
     }
     let waker = Waker::new()?;
+    let mut machine = Edge::new(config, info);
+    if let Some(sources) = net.sources() {
+        machine.allow_sources(sources.into_iter().map(NodeId));
+    }
     let shell = Shell {
         address,
-        machine: Edge::new(config, info),
+        machine,
         store,
         workers,
         source: source

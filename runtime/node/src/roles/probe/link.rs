@@ -1,11 +1,8 @@
 //! Pings and bursts to another probe.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use super::{Line, answer, said};
+use super::{Line, Other, answer, said};
 use tessera_plan::files::probe::{Answer, Ask, BURST_BYTES_MAX, BURST_DATAGRAM_BYTES};
 
 /// Pings of a measurement, and how many of them must be answered.
@@ -27,21 +24,25 @@ const COUNTED_WITHIN: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 /// When no probe answers there, or no burst arrives.
-pub(super) fn measure(line: &mut Line, session: u64, to: SocketAddr) -> Result<Answer, String> {
+pub(super) fn measure(line: &mut Line, session: u64, to: Other) -> Result<Answer, String> {
     let delay_us = delay_us(line, session, to)?;
     let (mut sent_bytes, mut arrived) = (0, 0);
     let mut burst_bytes = BURST_BYTES;
     let mut round = 0;
     loop {
         let sent = burst(line, (session, round), to, burst_bytes)?;
-        let (bytes, took_us) = counted(line, (session, round), to)
-            .ok_or_else(|| format!("{to} answers pings, and does not say what came of a burst"))?;
+        let (bytes, took_us) = counted(line, (session, round), to).ok_or_else(|| {
+            format!(
+                "{} answers pings, and does not say what came of a burst",
+                to.addr
+            )
+        })?;
         // The first datagram begins the time, and is not counted.
         sent_bytes += sent.saturating_sub(BURST_DATAGRAM_BYTES as u64);
         arrived += bytes;
         if took_us >= BURST_US || burst_bytes >= BURST_BYTES_MAX || bytes < sent / 2 {
             if bytes == 0 || took_us == 0 {
-                return Err(format!("nothing of a burst to {to} arrives"));
+                return Err(format!("nothing of a burst to {} arrives", to.addr));
             }
             return Ok(Answer::Linked {
                 session,
@@ -57,7 +58,7 @@ pub(super) fn measure(line: &mut Line, session: u64, to: SocketAddr) -> Result<A
 }
 
 /// Half of the median time there and back.
-fn delay_us(line: &mut Line, session: u64, to: SocketAddr) -> Result<u64, String> {
+fn delay_us(line: &mut Line, session: u64, to: Other) -> Result<u64, String> {
     let mut there_and_back: Vec<Duration> = Vec::new();
     for number in 0..PINGS {
         let begun = Instant::now();
@@ -70,7 +71,7 @@ fn delay_us(line: &mut Line, session: u64, to: SocketAddr) -> Result<u64, String
         }
     }
     if there_and_back.len() < PONGS_MIN {
-        return Err(format!("no probe answers at {to}"));
+        return Err(format!("no probe answers at {}", to.addr));
     }
     there_and_back.sort_unstable();
     let median = there_and_back[there_and_back.len() / 2];
@@ -79,9 +80,9 @@ fn delay_us(line: &mut Line, session: u64, to: SocketAddr) -> Result<u64, String
 
 /// Sends a burst of about so many bytes; returns the bytes.
 fn burst(
-    line: &Line,
+    line: &mut Line,
     (session, round): (u64, u32),
-    to: SocketAddr,
+    to: Other,
     bytes: u64,
 ) -> Result<u64, String> {
     let head = serde_json::to_vec(&Ask::Burst { session, round });
@@ -91,14 +92,14 @@ fn burst(
     let begun = Instant::now();
     let mut sent = 0;
     while sent < bytes && begun.elapsed() < SENDING_MAX {
-        let n = line.socket.send_to(&datagram, to);
-        sent += n.map_err(said(&format!("cannot send to {to}")))? as u64;
+        let n = line.send_bytes(to, &datagram);
+        sent += n.map_err(said(&format!("cannot send to {}", to.addr)))? as u64;
     }
     Ok(sent)
 }
 
 /// Bytes of a burst that arrived, and the microseconds that they took. The answer comes behind all of it.
-fn counted(line: &mut Line, (session, round): (u64, u32), to: SocketAddr) -> Option<(u64, u64)> {
+fn counted(line: &mut Line, (session, round): (u64, u32), to: Other) -> Option<(u64, u64)> {
     (0..COUNTS).find_map(|_| {
         line.send(to, &Ask::Count { session, round });
         let of_round = |a: &Answer| {
@@ -114,7 +115,7 @@ fn counted(line: &mut Line, (session, round): (u64, u32), to: SocketAddr) -> Opt
 /// The answer of a peer that `is_it`, within a time.
 fn awaited(
     line: &mut Line,
-    from: SocketAddr,
+    from: Other,
     within: Duration,
     is_it: impl Fn(&Answer) -> bool,
 ) -> Option<Answer> {
@@ -125,7 +126,7 @@ fn awaited(
             return None;
         }
         if let Some((found, peer, _)) = line.receive(left, answer)
-            && peer == from
+            && peer.is(from)
             && is_it(&found)
         {
             return Some(found);
