@@ -260,6 +260,7 @@ mod tests {
             frames: Default::default(),
             slots: Default::default(),
             socket: Default::default(),
+            sessions: None,
             workers: Vec::new(),
             tasks: Vec::new(),
             board_peak_bytes: 0,
