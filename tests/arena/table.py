@@ -3,14 +3,16 @@
 
     table.py [--target x86-64-v3] [--costs out/costs-x86-64-v3.toml] [--quota 2650] [--worker-share F] [--runs 3] [--only NAME;..] [--out DIR] [--simulate]
     table.py --simulate --factors 0.6,0.8 --runs 0      # simulated and planned alone, not as root
+    table.py --simulate --live docs/evaluation/live.md  # eight plans and the paper's systems, live beside simulated, into a page
 
 Six edges of one core and a gateway four times as fast on one channel of 38.4 Mbit/s; YOLOv2-608 with random weights. One edge alone runs first: how
 long its task and the tail take tells what a core is worth under a quota (less than its part of the time, since caches are cold after every pause).
 These factors go into the cluster file, as `share`, or as `speed` with --worker-share, which only slows kernels. Then every plan is made, built, and run
 `--runs` times; the fastest run counts, and the median of the bytes. Needs root. `--simulate` also simulates every plan for the same cluster file
-(`cargo xtask simulate`), and prints a second table: simulated beside planned and measured.
+(`cargo xtask simulate`), and prints a second table: simulated beside planned and measured. `--live FILE` does that also for the systems of the DeepThings paper
+on one, three and six edges, and writes both comparisons into FILE with the date, the machine and the command (`cargo xtask paper --live`).
 """
-import argparse, json, os, re, statistics, subprocess, sys, tomllib
+import argparse, datetime, json, os, re, signal, statistics, subprocess, sys, tomllib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -27,6 +29,17 @@ PLANS = [
     ("all layers, searched", [], False),
     ("all layers, searched, gateway's cores", [], True),
 ]
+# The paper's systems, and on how many edges they run.
+SYSTEMS = [
+    ("MoDNN", ["--system", "bodp"]),
+    ("WSH 3x3", ["--system", "wsh", "--grid", "3x3"]),
+    ("WST 3x3", ["--system", "wst", "--grid", "3x3"]),
+    ("ours at its best", ["--offload", "16"]),
+]
+SYSTEM_EDGES = [1, 3, 6]
+# How far the simulator may be from live runs.
+LATENCY_OFF, BYTES_OFF = 0.15, 0.02
+KEYS = ("last tile, s", "detections, s", "MiB")
 
 
 def cluster(a, factors, edges, own):
@@ -78,19 +91,62 @@ def simulated(a, name, crate):
     return {"last tile, s": s["merged_s"]["first"], "detections, s": s["latency_s"]["first"], "MiB": mib}
 
 
+def found(values, key):
+    """The measured value that counts: the least, since what else the machine does only adds; of bytes the median. `None` without runs."""
+    return (statistics.median if key == "MiB" else min)(values) if values else None
+
+
 def beside(rows):
     """The second table: a row is a plan's name with planned, simulated and measured values by key."""
-    print("\n| plan | last tile: planned, s | simulated, s | measured, s | simulated is off | detections: planned, s | simulated, s | measured, s | simulated is off "
-          "| MiB: planned | simulated | measured | simulated is off |")
-    print("|" + "---|" * 13)
+    lines = ["| plan | last tile: planned, s | simulated, s | measured, s | simulated is off | detections: planned, s | simulated, s | measured, s | simulated is off "
+             "| MiB: planned | simulated | measured | simulated is off |", "|" + "---|" * 13]
     for name, planned, sim, values in rows:
         cells = [name]
-        for key in ("last tile, s", "detections, s", "MiB"):
-            one = statistics.median if key == "MiB" else min
-            found = one(values[key]) if values[key] else None
-            cells += [f"{planned[key]:.2f}", f"{sim[key]:.2f}", "" if found is None else f"{found:.2f}"]
-            cells.append("" if not found else f"{100 * (sim[key] / found - 1):+.1f} %")
-        print("| " + " | ".join(cells) + " |", flush=True)
+        for key in KEYS:
+            live = found(values[key], key)
+            cells += [f"{planned[key]:.2f}", f"{sim[key]:.2f}", "" if live is None else f"{live:.2f}", off(sim[key], live)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def off(value, live):
+    return f"{100 * (value / live - 1):+.1f} %" if live else ""
+
+
+def systems_beside(rows):
+    """A table of the paper's systems: simulated beside live, a row per system and number of edges."""
+    lines = ["| system | edges | last tile: simulated, s | live, s | simulated is off | MiB: simulated | live | simulated is off |", "|" + "---|" * 8]
+    for (name, edges), _, sim, values in rows:
+        cells = [name, str(edges)]
+        for key in ("last tile, s", "MiB"):
+            live = found(values[key], key)
+            cells += [f"{sim[key]:.2f}", "" if live is None else f"{live:.2f}", off(sim[key], live)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def verdict(rows):
+    """How often the simulator is as near as it should be."""
+    def near(key, most):
+        pairs = [(sim[key], found(values[key], key)) for _, _, sim, values in rows]
+        pairs = [(sim, live) for sim, live in pairs if live]
+        return f"{sum(abs(sim / live - 1) <= most for sim, live in pairs)} of {len(pairs)}"
+    return (f"Within {100 * LATENCY_OFF:.0f} %: the last tile in {near('last tile, s', LATENCY_OFF)} plans, the detections in "
+            f"{near('detections, s', LATENCY_OFF)}. Bytes within {100 * BYTES_OFF:.0f} % in {near('MiB', BYTES_OFF)}.")
+
+
+def page(a, one, plans, systems):
+    """The page of `--live`."""
+    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), os.uname().machine)
+    command = " ".join(["table.py"] + sys.argv[1:])
+    lines = ["# Live beside simulated", "",
+             "Nodes of one machine as a slow cluster ([how](../arena.md)) beside the same plans in virtual time ([how](../simulate.md)): YOLOv2-608 with random weights, one channel of "
+             "38.4 Mbit/s. Of several runs the fastest counts, and the median of the bytes, which have all headers. Made by `cargo xtask paper --live`:", "",
+             f"`{command}`, {datetime.date.today()}, {cpu}, {os.cpu_count()} cores. {one}", "",
+             "## The paper's systems", "", *systems_beside(systems), "", verdict(systems), "",
+             "## Eight plans on six edges", "", *beside(plans), "", verdict(plans), ""]
+    with open(a.live, "w") as f:
+        f.write("\n".join(lines))
 
 
 def planned_values(plan):
@@ -122,6 +178,17 @@ def apart(planned, values):
     return f"{100 * (min(values) / planned - 1):+.0f} %" if planned else "-"
 
 
+def measure(a, factors, plans):
+    """Makes, builds, runs and simulates plans; yields name, flags' plan, planned values, simulated ones, measured runs."""
+    for name, flags, own, edges in plans:
+        label = name if isinstance(name, str) else f"{name[0]}, {name[1]}"
+        crate = build(a, label, cluster(a, factors, edges, own), flags)
+        plan = tomllib.load(open(crate + "/plan.toml", "rb"))
+        runs = run(a, crate)
+        sim = simulated(a, label, crate) if a.simulate else None
+        yield name, plan, planned_values(plan), sim, runs
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--target", default="x86-64-v3")
@@ -131,50 +198,55 @@ def main():
     p.add_argument("--worker-share", type=float)
     p.add_argument("--runs", type=int, default=3)
     p.add_argument("--simulate", action="store_true")
+    p.add_argument("--live", metavar="FILE", help="write simulated beside live, of the plans and of the paper's systems, to this page")
     p.add_argument("--factors", help="how fast an edge and the gateway compute relative to costs and quota, instead of a first run")
     p.add_argument("--only", help="names of plans, separated by semicolons")
     p.add_argument("--out", default=os.path.join(ROOT, "out", "arena"))
     a = p.parse_args()
+    a.simulate |= a.live is not None
+    # Whoever ends this command lets the arena remove its namespaces.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(a.out, exist_ok=True)
-    chosen = [s.strip() for s in a.only.split(";")] if a.only else [name for name, _, _ in PLANS]
-    rows, keys = [], ("last tile, s", "detections, s", "MiB")
-    if a.runs == 0:
+    chosen = [s.strip() for s in a.only.split(";")] if a.only else [name for name, _, _ in PLANS] + [name for name, _ in SYSTEMS]
+    plans = [(name, flags, own, EDGES) for name, flags, own in PLANS if name in chosen]
+    systems = [((name, n), flags, False, n) for name, flags in SYSTEMS for n in SYSTEM_EDGES if a.live and name in chosen]
+    rows, one_edge = [], "Planned and simulated alone."
+    if a.runs == 0 or a.factors:
         factors = [float(f) for f in (a.factors or "1,1").split(",")]
-        for name, flags, own in PLANS:
-            if name in chosen:
-                crate = build(a, name, cluster(a, factors, EDGES, own), flags)
-                plan = tomllib.load(open(crate + "/plan.toml", "rb"))
-                rows.append((name, planned_values(plan), simulated(a, name, crate), {k: [] for k in keys}))
-        return beside(rows)
-    crate = build(a, ONE, cluster(a, (1.0, 1.0), 1, False), ["--offload", "16", "--grid", "1x1"])
-    plan = tomllib.load(open(crate + "/plan.toml", "rb"))["estimates"]["seconds"]
-    runs = run(a, crate)
-    busy = min(r["edges"]["b1"]["busy_s"] for r in runs)
-    factors = (plan["cores_busy"] / busy, plan["tail"] / min(measured(runs, "tail, s")))
-    one = measured(runs, "last tile, s")
-    print(f"An edge computes 16 layers in {busy:.2f} s, {factors[0]:.3f} times as fast as planned; the gateway's factor is {factors[1]:.3f}.\n")
-    print("| plan | last tile: planned, s | measured, s | off | times one edge | detections: planned, s | measured, s | off | MiB: planned | measured |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    print(f"| {ONE} | | {seconds(one)} | | 1.00 | | {seconds(measured(runs, 'detections, s'))} | | | {statistics.median(measured(runs, 'MiB')):.2f} |", flush=True)
-    for name, flags, own in PLANS:
-        if name not in chosen:
-            continue
-        crate = build(a, name, cluster(a, factors, EDGES, own), flags)
-        plan = tomllib.load(open(crate + "/plan.toml", "rb"))
+        one = None
+    else:
+        crate = build(a, ONE, cluster(a, (1.0, 1.0), 1, False), ["--offload", "16", "--grid", "1x1"])
+        plan = tomllib.load(open(crate + "/plan.toml", "rb"))["estimates"]["seconds"]
         runs = run(a, crate)
-        cells = [f"{name}: `{plan['name'].removeprefix('yolov2-').removesuffix('-' + a.target)}`"]
-        for key in ("last tile, s", "detections, s"):
-            planned, values = runs[0]["planned_measured"][key][0], measured(runs, key)
-            cells += [f"{planned:.2f}", seconds(values), apart(planned, values)]
-            if key == "last tile, s":
-                cells.append(f"{min(one) / min(values):.2f}")
-        mib = measured(runs, "MiB")
-        cells += [f"{runs[0]['planned_measured']['MiB'][0]:.2f}", f"{statistics.median(mib):.2f}"]
-        print("| " + " | ".join(cells) + " |", flush=True)
+        busy = min(r["edges"]["b1"]["busy_s"] for r in runs)
+        factors = (plan["cores_busy"] / busy, plan["tail"] / min(measured(runs, "tail, s")))
+        one = measured(runs, "last tile, s")
+        one_edge = f"An edge computes 16 layers in {busy:.2f} s, {factors[0]:.3f} times as fast as planned; the gateway's factor is {factors[1]:.3f}."
+        print(one_edge + "\n")
+        print("| plan | last tile: planned, s | measured, s | off | times one edge | detections: planned, s | measured, s | off | MiB: planned | measured |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
+        print(f"| {ONE} | | {seconds(one)} | | 1.00 | | {seconds(measured(runs, 'detections, s'))} | | | {statistics.median(measured(runs, 'MiB')):.2f} |", flush=True)
+    for name, plan, planned, sim, runs in measure(a, factors, plans):
+        values = {k: measured(runs, k) for k in KEYS}
+        if runs and one:
+            cells = [f"{name}: `{plan['name'].removeprefix('yolov2-').removesuffix('-' + a.target)}`"]
+            for key in KEYS[:2]:
+                cells += [f"{planned[key]:.2f}", seconds(values[key]), apart(planned[key], values[key])]
+                if key == "last tile, s":
+                    cells.append(f"{min(one) / min(values[key]):.2f}")
+            cells += [f"{planned['MiB']:.2f}", f"{statistics.median(values['MiB']):.2f}"]
+            print("| " + " | ".join(cells) + " |", flush=True)
         if a.simulate:
-            rows.append((name, planned_values(plan), simulated(a, name, crate), {k: measured(runs, k) for k in keys}))
+            rows.append((name, planned, sim, values))
     if rows:
-        beside(rows)
+        print("\n" + "\n".join(beside(rows)), flush=True)
+    if a.live:
+        live = []
+        for name, _, planned, sim, runs in measure(a, factors, systems):
+            live.append((name, planned, sim, {k: measured(runs, k) for k in KEYS}))
+            print(f"{name[0]} on {name[1]}: simulated {sim['last tile, s']:.2f} s", flush=True)
+        print("\n" + "\n".join(systems_beside(live) + ["", verdict(live)]), flush=True)
+        page(a, one_edge, rows, live)
 
 
 main()
