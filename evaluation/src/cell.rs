@@ -1,129 +1,73 @@
-//! One system on so many boards: a plan, and one frame of it in virtual time.
+//! What was found of one case. Cells are kept in files between runs, so fields are plain numbers.
 
 use serde::{Deserialize, Serialize};
-use tessera_planner::{make, model::Model};
-use tessera_simulate::{Settings, SimulatedCluster};
 
-use crate::{
-    EvaluationError, pi3,
-    systems::{SYSTEMS, System, Times},
-};
-
-/// Version of what cells mean: raised when a system or its boards change, so that older results are made anew.
-pub const VERSION: u32 = 3;
-
-/// Most devices of the paper.
-pub const DEVICES_MAX: usize = 6;
-
-/// A place in the figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Index in [`SYSTEMS`].
-    pub system: usize,
-    /// The grid, if the system has one.
-    pub grid: Option<[usize; 2]>,
-    /// Boards that compute.
-    pub devices: usize,
-    /// Boards among them that bring a frame each.
-    pub sources: usize,
-}
-
-/// What was found there.
+/// What was found of a [`Case`](crate::case::Case). Sizes are of all frames together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
-    /// See [`VERSION`].
-    pub version: u32,
-    /// See [`Place::name`].
+    /// The case's name.
     pub name: String,
     /// Name of the plan.
     pub plan: String,
-    /// Seconds until all results were at the gateway, as the paper counts them.
+    /// Seconds of the first frame until all results were at the gateway, as the paper counts them.
     pub latency_s: f64,
-    /// The same of the frame that took longest, if several sources bring one each.
+    /// The same of the frame that took longest.
     pub longest_s: f64,
+    /// Seconds from a frame to its record, the mean of all frames.
+    pub detected_s: f64,
+    /// Frames per second, while all sources bring frames if there are enough of them to tell.
+    pub frames_per_second: f64,
     /// MiB of values that travelled.
     pub values_mib: f64,
     /// MiB of datagrams' payloads, headers and messages of the protocol included.
     pub datagrams_mib: f64,
     /// Tasks that ran away from where they are at home.
     pub stolen: usize,
+    /// Tasks that ran again.
+    pub copies: usize,
+    /// Chunks that were asked for again.
+    pub rerequested: u64,
+    /// The part of their time in which boards compute, 0 to 1, the mean of all boards.
+    pub boards_busy: f64,
+    /// The part of the time in which the gateway computes the tail: what remains of the network.
+    pub tail_busy: f64,
+    /// The part of the time that the gateway's link would need for all values, if they all took it.
+    pub channel_busy: f64,
+    /// Frames without a record.
+    pub unfinished: usize,
+    /// All frames, where boards died.
+    pub frames: Vec<FrameTimes>,
 }
 
-impl Place {
-    /// All places, in the order of systems, grids, devices and sources.
-    pub fn all() -> Vec<Self> {
-        let mut list = Vec::new();
-        for (system, entry) in SYSTEMS.iter().enumerate() {
-            for grid in entry.grids() {
-                let place = |devices, sources| Self {
-                    system,
-                    grid,
-                    devices,
-                    sources,
-                };
-                list.extend((1..=DEVICES_MAX).map(|devices| place(devices, 1)));
-                list.extend((2..=DEVICES_MAX).map(|sources| place(DEVICES_MAX, sources)));
-            }
-        }
-        list
-    }
+/// When a frame came, and how long it took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrameTimes {
+    /// When the source brought it, in seconds since the sources started.
+    pub entered_s: f64,
+    /// Seconds until its record; `None` without one.
+    pub took_s: Option<f64>,
+}
 
-    /// Its name in files: `wst-3x3-4`, with several sources `wst-3x3-6-2`.
-    pub fn name(&self) -> String {
-        let key = SYSTEMS[self.system].key;
-        let of = match self.sources {
-            1 => self.devices.to_string(),
-            n => format!("{}-{n}", self.devices),
-        };
-        match self.grid {
-            Some([r, c]) => format!("{key}-{r}x{c}-{of}"),
-            None => format!("{key}-{of}"),
-        }
-    }
+/// All cells, by the names of their cases.
+#[derive(Clone, Debug, Default)]
+pub struct Results(std::collections::BTreeMap<String, Cell>);
 
-    /// The system.
-    pub fn entry(&self) -> &'static System {
-        &SYSTEMS[self.system]
+impl Results {
+    /// The cell of a case.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn of(&self, name: &str) -> Result<&Cell, crate::EvaluationError> {
+        let missing = || crate::EvaluationError::Missing { name: name.into() };
+        self.0.get(name).ok_or_else(missing)
     }
 }
 
-/// Plans and simulates one frame of every source. `model` is YOLOv2.
-///
-/// # Errors
-/// When no plan is possible, or the frame does not end.
-#[expect(clippy::cast_precision_loss, reason = "sizes in MiB")]
-pub fn run(place: Place, model: &Model) -> Result<Cell, EvaluationError> {
-    let system = place.entry();
-    let board = pi3::edge()?;
-    let options = (system.options)(place.grid, place.devices, &board);
-    let plan = make::plan(model, &options)?;
-    let cluster = match system.times {
-        Times::Planner => SimulatedCluster::new(&model.graph, &plan, &options)?,
-        Times::Paper => {
-            let times = pi3::paper_times(&model.graph, &plan)?;
-            let boards = options.boards.iter().map(|b| (b, times.clone()));
-            let boards: Vec<_> = boards.collect();
-            SimulatedCluster::of_times(&plan, &boards, &options.gateway, 0.0)?
-        }
-    };
-    let mut settings = Settings::one_frame();
-    settings.sources.boards = place.sources;
-    let outcome = cluster.run(&settings)?;
-    let endless = EvaluationError::Endless {
-        system: system.name,
-        devices: place.devices,
-    };
-    let merged = outcome.summary.merged_s.ok_or(endless)?;
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    Ok(Cell {
-        version: VERSION,
-        name: place.name(),
-        plan: plan.name,
-        latency_s: merged.first,
-        longest_s: merged.most,
-        values_mib: mib(outcome.summary.values_bytes()),
-        datagrams_mib: mib(outcome.summary.sent_bytes),
-        stolen: outcome.summary.stolen,
-    })
+impl FromIterator<Cell> for Results {
+    fn from_iter<T: IntoIterator<Item = Cell>>(cells: T) -> Self {
+        let named = |c: Cell| (c.name.clone(), c);
+        Self(cells.into_iter().map(named).collect())
+    }
 }

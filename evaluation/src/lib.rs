@@ -1,20 +1,23 @@
 //! The evaluation of the DeepThings paper again: its figures, with the paper's values, ours by its method, and ours at
-//! our best.
+//! our best; and figures beyond it.
 //!
 //! ```text
-//!   systems ──> cell: plan, simulate one frame ──┐
-//!   boards ─────┘  (pi3: the paper's seconds)    ├──> figures ──> Markdown, CSV, drawings
-//!   memory: formulas and plans ──────────────────┤
-//!   published: what the paper says ──────────────┘
+//!   figures ── cases ──> case: plan, simulate ──> cells ──┐
+//!   systems ─────┘        (pi3: the paper's seconds)      ├──> figures ──> Markdown, CSV, drawings
+//!   memory: formulas and plans ───────────────────────────┤
+//!   published: what the paper says ───────────────────────┘
 //! ```
 //!
 //! A system is an entry of [`systems::SYSTEMS`]: how it plans, whose seconds its tasks take, and what the paper says of it.
+//! A figure is an entry of [`figures::FIGURES`]: the cases that it needs, and how it shows their cells.
 #![forbid(unsafe_code)]
 
+pub mod case;
 pub mod cell;
 pub mod figures;
 pub mod memory;
 pub mod pi3;
+pub mod place;
 pub mod plot;
 pub mod published;
 pub mod systems;
@@ -40,12 +43,16 @@ pub enum EvaluationError {
         "the network's first 16 layers are no chain of convolutions and pools, as YOLOv2's are"
     )]
     Network,
-    /// A simulated frame did not end.
-    #[error("{system} on {devices} boards: the frame does not end")]
+    /// No simulated frame ended.
+    #[error("{name}: no frame ends")]
     Endless {
-        /// The system.
-        system: &'static str,
-        /// Boards.
-        devices: usize,
+        /// The case.
+        name: String,
+    },
+    /// A figure shows a case that it did not ask for.
+    #[error("{name} was not simulated")]
+    Missing {
+        /// The case.
+        name: String,
     },
 }

@@ -43,12 +43,7 @@ const VALUE_BYTES: u64 = 4;
 #[expect(clippy::cast_precision_loss, reason = "sizes in MiB")]
 pub fn memory(model: &Model) -> Result<Memory, EvaluationError> {
     let graph = &model.graph;
-    let tiles = |grid| -> Result<Reuse, EvaluationError> {
-        let plan = plan(model, grid, true)?;
-        let found = plan.dataflow.stages.first().and_then(|s| reuse(graph, s));
-        let found = found.filter(|r| r.nodes.len() == OFFLOAD);
-        found.ok_or(EvaluationError::Network)
-    };
+    let tiles = |grid| -> Result<Reuse, EvaluationError> { tiles_of(model, grid, OFFLOAD) };
     let [whole, three, five] = [tiles([1, 1])?, tiles([3, 3])?, tiles([5, 5])?];
     let layer = |l: usize| {
         [
@@ -59,11 +54,7 @@ pub fn memory(model: &Model) -> Result<Memory, EvaluationError> {
         ]
     };
     let layers: Vec<[f64; 4]> = (0..OFFLOAD).map(layer).collect();
-    let weights: u64 = graph.layers[..OFFLOAD]
-        .iter()
-        .map(|l| VALUE_BYTES * l.weights as u64)
-        .sum();
-    let weights_mib = weights as f64 / MIB;
+    let weights_mib = weights_mib(graph, OFFLOAD);
     let total = |column: usize| {
         let most = layers.iter().map(|row| row[column]).fold(0.0, f64::max);
         most + weights_mib
@@ -72,7 +63,7 @@ pub fn memory(model: &Model) -> Result<Memory, EvaluationError> {
     let mut rolling = vec![[None; 3]; OFFLOAD];
     let mut rolling_totals = [0.0_f64; 3];
     for (column, grid) in [[1, 1], [3, 3], [5, 5]].into_iter().enumerate() {
-        let plan = plan(model, grid, false)?;
+        let plan = plan(model, grid, OFFLOAD, false)?;
         let chains = plan.target.values().next().and_then(|t| t.stages.first());
         for chain in chains.ok_or(EvaluationError::Network)? {
             for (layer, mib) in live_mib(chain) {
@@ -92,12 +83,45 @@ pub fn memory(model: &Model) -> Result<Memory, EvaluationError> {
     })
 }
 
-/// The first 16 layers on equal tiles, in float32.
-fn plan(model: &Model, grid: [usize; 2], whole_maps: bool) -> Result<Plan, EvaluationError> {
+/// MiB of the largest layer of the largest tile, with the weights, if the first `layers` layers are fused in a grid.
+///
+/// # Errors
+/// As [`memory`].
+pub fn fused_mib(model: &Model, grid: [usize; 2], layers: usize) -> Result<f64, EvaluationError> {
+    let graph = &model.graph;
+    let tiles = tiles_of(model, grid, layers)?;
+    let most = (0..layers).map(|l| largest_mib(graph, &tiles, l));
+    Ok(most.fold(0.0, f64::max) + weights_mib(graph, layers))
+}
+
+/// MiB of the weights of the first `layers` layers, as trained.
+#[expect(clippy::cast_precision_loss, reason = "sizes in MiB")]
+fn weights_mib(graph: &Graph, layers: usize) -> f64 {
+    let bytes = graph.layers[..layers].iter();
+    let bytes = bytes.map(|l| VALUE_BYTES * l.weights as u64).sum::<u64>();
+    bytes as f64 / MIB
+}
+
+/// The tiles of a grid of the first `layers` layers.
+fn tiles_of(model: &Model, grid: [usize; 2], layers: usize) -> Result<Reuse, EvaluationError> {
+    let plan = plan(model, grid, layers, true)?;
+    let first = plan.dataflow.stages.first();
+    let found = first.and_then(|s| reuse(&model.graph, s));
+    let found = found.filter(|r| r.nodes.len() == layers);
+    found.ok_or(EvaluationError::Network)
+}
+
+/// The first `layers` layers on equal tiles, in float32.
+fn plan(
+    model: &Model,
+    grid: [usize; 2],
+    layers: usize,
+    whole_maps: bool,
+) -> Result<Plan, EvaluationError> {
     use tessera_planner::options::Rows;
     let options = PlanOptions {
         grids: vec![grid],
-        offload: Some(OFFLOAD),
+        offload: Some(layers),
         split: Split::Equal,
         wire: Wire::floats(),
         rows: if whole_maps {

@@ -11,7 +11,7 @@ use tessera_planner::{
 use crate::{
     pi3::OFFLOAD,
     published::{
-        BODP_MIB, BODP_S, BODP_SOURCES_S, Devices, WSH_MIB, WSH_S, WSH_SOURCES_S, WST_MIB, WST_S,
+        BODP_MIB, BODP_S, BODP_SOURCES_S, OfGrids, WSH_MIB, WSH_S, WSH_SOURCES_S, WST_MIB, WST_S,
         WST_SOURCES_S,
     },
 };
@@ -43,12 +43,19 @@ pub struct System {
     pub options: fn(Option<[usize; 2]>, usize, &Board) -> PlanOptions,
     /// Whose seconds its tasks take.
     pub times: Times,
-    /// The paper's traffic in MiB, per grid; the same for all grids if the system has none.
-    pub published_mib: Option<&'static [Devices; 3]>,
-    /// The paper's latency in seconds, as for traffic.
-    pub published_s: Option<&'static [Devices; 3]>,
-    /// The paper's longest latency with one to six sources on six devices, in seconds, where it was read.
-    pub published_sources_s: Option<&'static [Option<Devices>; 3]>,
+    /// What the paper says of it; the same for all grids if the system has none.
+    pub published: Option<Published>,
+}
+
+/// What the paper says of a system.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// Traffic of a frame, in MiB, on one to six devices (Figure 12).
+    pub mib: &'static OfGrids,
+    /// Latency of a frame, in seconds, on one to six devices (Figure 13).
+    pub s: &'static OfGrids,
+    /// The longest latency of one to six sources on six devices, in seconds (Figure 14).
+    pub sources_s: &'static OfGrids,
 }
 
 /// All systems.
@@ -61,9 +68,11 @@ pub const SYSTEMS: &[System] = &[
         gridded: false,
         options: strips,
         times: Times::Paper,
-        published_mib: Some(&BODP_MIB),
-        published_s: Some(&BODP_S),
-        published_sources_s: Some(&BODP_SOURCES_S),
+        published: Some(Published {
+            mib: &BODP_MIB,
+            s: &BODP_S,
+            sources_s: &BODP_SOURCES_S,
+        }),
     },
     System {
         key: "wsh",
@@ -73,9 +82,11 @@ pub const SYSTEMS: &[System] = &[
         gridded: true,
         options: sharing,
         times: Times::Paper,
-        published_mib: Some(&WSH_MIB),
-        published_s: Some(&WSH_S),
-        published_sources_s: Some(&WSH_SOURCES_S),
+        published: Some(Published {
+            mib: &WSH_MIB,
+            s: &WSH_S,
+            sources_s: &WSH_SOURCES_S,
+        }),
     },
     System {
         key: "wst",
@@ -85,9 +96,11 @@ pub const SYSTEMS: &[System] = &[
         gridded: true,
         options: stealing,
         times: Times::Paper,
-        published_mib: Some(&WST_MIB),
-        published_s: Some(&WST_S),
-        published_sources_s: Some(&WST_SOURCES_S),
+        published: Some(Published {
+            mib: &WST_MIB,
+            s: &WST_S,
+            sources_s: &WST_SOURCES_S,
+        }),
     },
     System {
         key: "best",
@@ -97,14 +110,12 @@ pub const SYSTEMS: &[System] = &[
         gridded: false,
         options: searched,
         times: Times::Planner,
-        published_mib: None,
-        published_s: None,
-        published_sources_s: None,
+        published: None,
     },
 ];
 
 /// One stage of equal tiles that boards steal.
-fn stealing(grid: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
+pub fn stealing(grid: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
     PlanOptions {
         grids: grid.into_iter().collect(),
         offload: Some(OFFLOAD),
@@ -134,7 +145,8 @@ fn strips(_: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
     }
 }
 
-fn searched(_: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
+/// The planner's own choice for the first 16 layers.
+pub fn searched(_: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
     PlanOptions {
         offload: Some(OFFLOAD),
         kernels: Family::Direct,
@@ -149,6 +161,22 @@ impl System {
             GRIDS.iter().copied().map(Some).collect()
         } else {
             vec![None]
+        }
+    }
+
+    /// Its name in tables, with a grid.
+    pub fn label(&self, grid: Option<[usize; 2]>) -> String {
+        match grid {
+            Some([r, c]) => format!("{} {r}x{c}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    /// What our values of it are called beside the paper's.
+    pub const fn of_ours(&self) -> &'static str {
+        match self.published {
+            Some(_) => ", ours",
+            None => "",
         }
     }
 }

@@ -45,6 +45,14 @@ impl Step {
         }
     }
 
+    /// Leaves a line about a part of the step that is done.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => note!("{text}"),
+        }
+    }
+
     /// Ends the step and leaves one line with `text`.
     pub fn done(self, text: &str) {
         if let Some(bar) = &self.bar {
