@@ -114,7 +114,10 @@ impl Case {
         let merged = s.merged_s.ok_or_else(endless)?;
         let written = s.latency_s.ok_or_else(endless)?;
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let fps = s.steady_frames_per_second.unwrap_or(s.frames_per_second);
+        // Frames that all end together have no steady part.
+        let steady = s.steady_frames_per_second;
+        let steady = steady.filter(|fps| fps.is_finite() && *fps > 0.0);
+        let fps = steady.unwrap_or(s.frames_per_second);
         let channel_s = s.values_bytes() as f64 / options.gateway.link.bytes_per_s;
         let span_s = s.detected as f64 / s.frames_per_second.max(1e-9);
         let busy = outcome.boards.iter().map(|b| b.busy_share);

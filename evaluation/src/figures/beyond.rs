@@ -76,7 +76,7 @@ pub fn edge(network: &Network, speed: f64) -> Result<Board, EvaluationError> {
 
 /// A part of a whole, in percent.
 pub fn percent(part: f64) -> String {
-    format!("{:.0} %", 100.0 * part)
+    format!("{:.0} %", 100.0 * part.abs().min(1.0))
 }
 
 /// A plan's name without the model and the target.

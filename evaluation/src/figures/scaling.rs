@@ -97,7 +97,8 @@ fn show(results: &Results, out: &mut Section) -> Result<(), EvaluationError> {
         out.text,
         "\n## One frame on 1 to 64 boards\n\n\
          On Wi-Fi, {} boards make our frame {:.1} times as fast as one, and {} boards {:.1} times: one channel carries all of their values. \
-         On a switch of 1 Gbit/s these are {:.1} and {:.1} times, and work stealing on Wi-Fi never takes less than {:.1} s, when ours takes {:.1} s.",
+         On a switch of 1 Gbit/s these are {:.1} and {:.1} times: with many boards, bursts from all of them overflow the queue before one board's wire, and lost values are \
+         sent again. Work stealing on Wi-Fi never takes less than {:.1} s, when ours takes {:.1} s.",
         BOARDS[middle],
         of(2, 0) / of(2, middle),
         BOARDS[last],
