@@ -37,6 +37,8 @@ pub struct Board {
     pub team_gain: f64,
     /// The part of a core's time that the board's processes get, above 0 and at most 1: below 1 under a quota.
     pub share: f64,
+    /// Bytes per second that one core sends or receives in datagrams when it does nothing else.
+    pub core_bytes_per_s: f64,
     /// Source of the kernels' speed on the board.
     pub costs: Costs,
     /// How much longer than by its costs the board takes, as measured.
@@ -115,9 +117,9 @@ const TEAM_GAIN: f64 = 0.9;
 /// Messages and scheduling of a task, in seconds. Assumed, not measured.
 const TASK_OVERHEAD_S: f64 = 2e-3;
 
-/// Bytes per second that one core sends or receives in datagrams. Boards of 7.25 % of a core send 3.4 MB/s at most,
-/// by a fit to five runs of a cluster under quotas (EPYC, Zen 4, 2026-11).
-const NET_BYTES_PER_S: f64 = 47e6;
+/// Bytes per second that one core sends or receives in datagrams, where nobody measured it. Boards of 7.25 % of a core
+/// send 3.4 MB/s at most, by a fit to five runs of a cluster under quotas (EPYC, Zen 4, 2026-11).
+pub(crate) const NET_BYTES_PER_S: f64 = 47e6;
 
 impl Default for Link {
     fn default() -> Self {
@@ -187,6 +189,7 @@ impl Board {
             team: TEAM,
             team_gain: TEAM_GAIN,
             share: 1.0,
+            core_bytes_per_s: NET_BYTES_PER_S,
             costs: Costs::Shipped,
             scale: Scale::default(),
             task_overhead_s: TASK_OVERHEAD_S,
@@ -257,7 +260,9 @@ impl Board {
             (Costs::Table(a), Costs::Table(b)) => Arc::ptr_eq(a, b) || a == b,
             (a, b) => a == b,
         };
-        let same = self.target == other.target && self.share == other.share;
+        let same = self.target == other.target
+            && self.share == other.share
+            && self.core_bytes_per_s == other.core_bytes_per_s;
         same && self.scale == other.scale && costs
     }
 
@@ -299,7 +304,7 @@ impl Board {
 
     /// The part of its link's rate that the board keeps up with, above 0 and at most 1: datagrams take its time too.
     pub fn keeps_up(&self) -> f64 {
-        (self.share * NET_BYTES_PER_S / self.link.bytes_per_s).min(1.0)
+        (self.share * self.core_bytes_per_s / self.link.bytes_per_s).min(1.0)
     }
 
     /// Seconds that `bytes` in datagrams take of the board's tasks while they run. With a quota (a share below 1), the
@@ -308,7 +313,7 @@ impl Board {
     pub fn network_s(&self, bytes: f64) -> f64 {
         if self.share < 1.0 {
             let cores = (self.cores * self.threads).max(1);
-            bytes / (self.share * NET_BYTES_PER_S * cores as f64)
+            bytes / (self.share * self.core_bytes_per_s * cores as f64)
         } else {
             0.0
         }

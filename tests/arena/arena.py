@@ -2,7 +2,7 @@
 """Runs a plan's nodes as a slow cluster on one machine, and compares times and bytes with the plan's estimates.
 
     arena.py CRATE [--quotas 9000,4500,4500] [--gateway-quota 18000] [--rate 40300kbit] [--frames N]
-             [--sources N] [--worker-share F] [--memory] [--json FILE]
+             [--sources N] [--worker-share F] [--busy N] [--memory] [--json FILE]
 
 CRATE is the folder that `cargo xtask build` wrote; with several targets it has a folder for each. Edge k of plan.toml gets the k-th quota:
 microseconds of one core in every period (default: 20 ms). The gateway has a quota of its own (default: four times the mean; 0: none). The first
@@ -10,6 +10,9 @@ microseconds of one core in every period (default: 20 ms). The gateway has a quo
 
 --worker-share F slows kernels and leaves the network alone: workers and the tail get F of their node's quota, as boards have it whose kernels take 1/F
 times as long as this machine's. In the cluster file, that is the boards' `speed`.
+
+--busy N lets N more boards compute all the time, each alone and with an edge's quota, as the other edges of a larger cluster do: processors share
+caches, and often cores, so that a board that has the machine to itself is faster.
 
 --memory compares what each node's processes hold together (proportional set size, looked at every 20 ms) with the plan's figure. Each node then
 has copies of the program and the weights of its own, since the system counts a page that two nodes map only once. Looking takes time: times of
@@ -28,11 +31,14 @@ def write(file, value):
 
 
 def group(name, quota, period):
-    """A group of processes that together get `quota` microseconds of every `period`; 0 for no limit. The system takes no quota below 1000."""
+    """A group of processes that together get `quota` microseconds of every `period`; 0 for no limit. The system takes no quota below 1000: the period
+    is longer instead."""
+    if 0 < quota < 1000:
+        quota, period = 1000, int(1000 / quota * period)
     folder = f"{CGROUPS}/{name}"
     os.makedirs(folder, exist_ok=True)
     write(folder + "/cpu.cfs_period_us", period)
-    write(folder + "/cpu.cfs_quota_us", quota if quota > 0 else -1)
+    write(folder + "/cpu.cfs_quota_us", int(quota) if quota > 0 else -1)
     return folder
 
 
@@ -66,10 +72,7 @@ class Workers(threading.Thread):
 
     def move(self, folder, quota, file, which):
         if folder not in self.folders:
-            # The system takes no quota below 1000 microseconds: the period is longer instead.
-            longer = max(1.0, 1000 / (quota * self.share))
-            name = os.path.relpath(folder, CGROUPS) + "/workers"
-            self.folders[folder] = group(name, int(quota * self.share * longer), int(self.period * longer))
+            self.folders[folder] = group(os.path.relpath(folder, CGROUPS) + "/workers", quota * self.share, self.period)
         write(f"{self.folders[folder]}/{file}", which)
 
     def end(self):
@@ -142,6 +145,7 @@ def main():
     p.add_argument("--image", default=os.path.join(HERE, "../../models/demo/demo.png"))
     p.add_argument("--timeout", type=float, default=120)
     p.add_argument("--worker-share", type=float)
+    p.add_argument("--busy", type=int, default=0)
     p.add_argument("--memory", action="store_true")
     p.add_argument("--json")
     a = p.parse_args()
@@ -199,6 +203,10 @@ def main():
             workers = Workers(of_gateway, a.period, a.worker_share)
             workers.start()
         time.sleep(0.5)
+        for k in range(a.busy):
+            folder = group(f"tessera-busy{k}", quotas[0] * (a.worker_share or 1), a.period)
+            groups.append(folder)
+            start("g", f"busy{k}", folder, edges[0]["target"], ["solo", "--repeat", "1000000", "--image", a.image])
         before = None
         # The sources start last, when all others have joined.
         for k in [*range(a.sources, len(edges)), *reversed(range(a.sources))]:

@@ -2,12 +2,12 @@
 """Plans for a slow cluster that it first measures, runs the plans, and prints what was planned beside what was measured.
 
     table.py [--target x86-64-v3] [--costs out/costs-x86-64-v3.toml] [--quota 2650] [--worker-share F] [--runs 3] [--only NAME;..] [--out DIR] [--simulate]
-    table.py --simulate --factors 0.6,0.8 --runs 0      # simulated and planned alone, not as root
+    table.py --simulate --factors 0.6,0.8,1000 --runs 0      # simulated and planned alone, not as root
     table.py --simulate --live docs/evaluation/live.md  # eight plans and the paper's systems, live beside simulated, into a page
 
 Six edges of one core and a gateway four times as fast on one channel of 38.4 Mbit/s; YOLOv2-608 with random weights. One edge alone runs first: how
-long its task and the tail take tells what a core is worth under a quota (less than its part of the time, since caches are cold after every pause).
-These factors go into the cluster file, as `share`, or as `speed` with --worker-share, which only slows kernels. Then every plan is made, built, and run
+long nine tiles and the tail take tells what a core is worth under a quota (less than its part of the time, since caches are cold after every pause), and
+a frame on a fast channel what datagrams cost. These factors go into the cluster file. --worker-share only slows kernels. Then every plan is made, built, and run
 `--runs` times; the fastest run counts, and the median of the bytes. Needs root. `--simulate` also simulates every plan for the same cluster file
 (`cargo xtask simulate`), and prints a second table: simulated beside planned and measured. `--live FILE` does that also for the systems of the DeepThings paper
 on one, three and six edges, and writes both comparisons into FILE with the date, the machine and the command (`cargo xtask paper --live`).
@@ -43,14 +43,14 @@ KEYS = ("last tile, s", "detections, s", "MiB")
 
 
 def cluster(a, factors, edges, own):
-    """The text of a cluster file. `factors` has how fast an edge and the gateway compute, relative to the costs and the quota."""
+    """The text of a cluster file. `factors` has how fast kernels are on an edge and on the gateway, relative to the costs and the quota, and the
+    Mbit/s in datagrams of a whole core."""
     text = 'version = 1\n\n[[link]]\nname = "air"\nrate = "38.4Mbit"\ndelay = "1ms"\n'
     for k in range(edges + 1):
-        quota, factor = (4 * a.quota, factors[1]) if k == 0 else (a.quota, factors[0])
-        share, speed = (quota / a.period, factor) if a.worker_share else (quota / a.period * factor, 1.0)
+        quota, speed = (4 * a.quota, factors[1]) if k == 0 else (a.quota, factors[0])
         roles = (["gateway", "edge"] if own else ["gateway"]) if k == 0 else (["edge", "source"] if k == 1 else ["edge"])
         text += f'\n[[board]]\nname = "{"hub" if k == 0 else f"b{k}"}"\nroles = {json.dumps(roles)}\ntarget = "{a.target}"\ncores = 1\n'
-        text += f"share = {min(share, 1.0):.5f}\nspeed = {speed:.4f}\n"
+        text += f'share = {min(quota / a.period, 1.0):.5f}\nspeed = {speed:.4f}\ndatagrams = "{factors[2]:.0f}Mbit"\n'
         if a.costs:
             text += f'costs = "{os.path.abspath(a.costs)}"\n'
     return text
@@ -154,11 +154,11 @@ def planned_values(plan):
     return {"last tile, s": e["seconds"]["stages"], "detections, s": e["seconds"]["frame"], "MiB": e["traffic"]["expected.total"] / 2**20}
 
 
-def run(a, crate):
+def run(a, crate, flags=()):
     """What `arena.py` measured, a value per run."""
     runs = []
     for _ in range(a.runs):
-        words = [sys.executable, HERE + "/arena.py", crate, "--quotas", str(a.quota), "--period", str(a.period), "--json", a.out + "/run.json"]
+        words = [sys.executable, HERE + "/arena.py", crate, "--quotas", str(a.quota), "--period", str(a.period), "--json", a.out + "/run.json", *flags]
         words += ["--worker-share", str(a.worker_share)] if a.worker_share else []
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         runs.append(json.load(open(a.out + "/run.json")))
@@ -176,6 +176,25 @@ def seconds(values):
 
 def apart(planned, values):
     return f"{100 * (min(values) / planned - 1):+.0f} %" if planned else "-"
+
+
+UNMEASURED = (1.0, 1.0, 376)
+
+
+def alone(a, grid, busy):
+    """One edge computes 16 layers in tiles of `grid` beside `busy` boards that compute too: the runs, and how fast the edge and the tail were relative to the costs and the quota."""
+    crate = build(a, ONE, cluster(a, UNMEASURED, 1, False), ["--offload", "16", "--grid", grid])
+    plan = tomllib.load(open(crate + "/plan.toml", "rb"))["estimates"]["seconds"]
+    runs = run(a, crate, ["--busy", str(busy)])
+    busy = min(r["edges"]["b1"]["busy_s"] for r in runs)
+    return runs, plan["cores_busy"] / busy, plan["tail"] / min(measured(runs, "tail, s"))
+
+
+def datagrams(a):
+    """Mbit/s in datagrams of a whole core: how long a frame takes to the gateway where only the quota of its source limits it."""
+    crate = build(a, ONE, cluster(a, UNMEASURED, 1, False), ["--offload", "0"])
+    runs = run(a, crate, ["--rate", "10gbit"])
+    return max(r["planned_measured"]["MiB"][1] * 8.388608 / r["planned_measured"]["last tile, s"][1] for r in runs) * a.period / a.quota
 
 
 def measure(a, factors, plans):
@@ -199,7 +218,7 @@ def main():
     p.add_argument("--runs", type=int, default=3)
     p.add_argument("--simulate", action="store_true")
     p.add_argument("--live", metavar="FILE", help="write simulated beside live, of the plans and of the paper's systems, to this page")
-    p.add_argument("--factors", help="how fast an edge and the gateway compute relative to costs and quota, instead of a first run")
+    p.add_argument("--factors", help="how fast an edge and the gateway compute relative to costs and quota, and a core's Mbit/s in datagrams, instead of a first run")
     p.add_argument("--only", help="names of plans, separated by semicolons")
     p.add_argument("--out", default=os.path.join(ROOT, "out", "arena"))
     a = p.parse_args()
@@ -212,16 +231,16 @@ def main():
     systems = [((name, n), flags, False, n) for name, flags in SYSTEMS for n in SYSTEM_EDGES if a.live and name in chosen]
     rows, one_edge = [], "Planned and simulated alone."
     if a.runs == 0 or a.factors:
-        factors = [float(f) for f in (a.factors or "1,1").split(",")]
+        factors = [float(f) for f in (a.factors or "1,1,376").split(",")]
         one = None
     else:
-        crate = build(a, ONE, cluster(a, (1.0, 1.0), 1, False), ["--offload", "16", "--grid", "1x1"])
-        plan = tomllib.load(open(crate + "/plan.toml", "rb"))["estimates"]["seconds"]
-        runs = run(a, crate)
-        busy = min(r["edges"]["b1"]["busy_s"] for r in runs)
-        factors = (plan["cores_busy"] / busy, plan["tail"] / min(measured(runs, "tail, s")))
+        runs, _, tail = alone(a, "1x1", EDGES - 1)
+        # Tiles of the size that six edges get: a whole frame's rows are slower under a quota, since more of them is gone from the caches after each pause.
+        _, edge, _ = alone(a, "3x3", EDGES - 1)
+        factors = (edge, tail, datagrams(a))
         one = measured(runs, "last tile, s")
-        one_edge = f"An edge computes 16 layers in {busy:.2f} s, {factors[0]:.3f} times as fast as planned; the gateway's factor is {factors[1]:.3f}."
+        one_edge = (f"An edge computes nine tiles {edge:.3f} times as fast as planned; the gateway's factor is {tail:.3f}; "
+                    f"a core handles {factors[2]:.0f} Mbit/s of datagrams.")
         print(one_edge + "\n")
         print("| plan | last tile: planned, s | measured, s | off | times one edge | detections: planned, s | measured, s | off | MiB: planned | measured |")
         print("|---|---|---|---|---|---|---|---|---|---|")

@@ -9,15 +9,31 @@ use super::{
     table::{Fields, Placed, Reader},
 };
 use crate::{
-    boards::{Board, Costs, Link, Scale},
+    boards::{Board, Costs, Link, NET_BYTES_PER_S, Scale},
     cfg::suggest,
     target::Target,
     units,
 };
 
-const KEYS: [&str; 17] = [
-    "address", "cores", "costs", "delay", "edge_key", "key", "link", "memory", "name", "rate",
-    "removed", "roles", "share", "speed", "target", "team", "used",
+const KEYS: [&str; 18] = [
+    "address",
+    "cores",
+    "costs",
+    "datagrams",
+    "delay",
+    "edge_key",
+    "key",
+    "link",
+    "memory",
+    "name",
+    "rate",
+    "removed",
+    "roles",
+    "share",
+    "speed",
+    "target",
+    "team",
+    "used",
 ];
 
 /// Most cores of a board.
@@ -64,6 +80,7 @@ pub(super) fn read<'t>(
     let team = reader.whole(fields, "team", [1, CORES_MAX]);
     let share = reader.number(fields, "share", 1);
     let speed = reader.number(fields, "speed", SPEED_MAX);
+    let datagrams = reader.parsed(fields, "datagrams", units::rate_bits_per_s);
     let memory = reader.parsed(fields, "memory", units::bytes);
     let address = reader.parsed(fields, "address", address);
     // For nodes; here they need only look like keys.
@@ -88,6 +105,7 @@ pub(super) fn read<'t>(
             team: team.map_or(used, |t| t.value),
             share: share.map_or(1.0, |s| s.value),
             scale: speed.map_or_else(Scale::default, |s| Scale::all(1.0 / s.value)),
+            core_bytes_per_s: datagrams.map_or(NET_BYTES_PER_S, |d| d.value / 8.0),
             costs: costs.map(|c| c.value).unwrap_or_default(),
             memory_bytes: memory.map(|m| m.value),
             link,

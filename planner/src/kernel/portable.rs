@@ -4,8 +4,9 @@ use super::work::Work;
 
 /// Output channels of a block.
 const NR: usize = 8;
-/// Most pixels of a block.
-const MR_MAX: usize = 4;
+/// Pixels of a block. Of three, five or six pixels the compiler makes no vectors: a pixel takes five times as long (rustc 1.95,
+/// x86-64 and 8 channels).
+const MR: [usize; 3] = [1, 2, 4];
 
 /// The kernels of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +24,8 @@ impl Kernels {
     /// Channels of a block, and its pixels for rows of so many pixels and at least so few; pairs of them
     /// where kernels `pool`.
     pub fn best([w, most]: [usize; 2], pool: bool) -> [usize; 2] {
-        let mr = (1..=MR_MAX.min(most))
-            .filter(|m| !pool || m.is_multiple_of(2))
+        let mr = (MR.into_iter())
+            .filter(|m| *m <= most.max(1) && (!pool || m.is_multiple_of(2)))
             .min_by_key(|m| (steps(*m, w), std::cmp::Reverse(*m)))
             .unwrap_or(1);
         [NR, mr]
