@@ -151,9 +151,14 @@ impl Edge {
             let early =
                 |f: &InputSource| matches!(f, InputSource::Early(_) | InputSource::Coming(..));
             if self.policy().waits() && !from.iter().any(early) {
-                self.stats.steals_declined += 1;
-                let (why, lost) = (FailureReason::Full, Vec::new());
-                self.report_failure(now_us, frame, lease.task, &stolen, why, lost);
+                // Several sources may have filled the same room: then there is memory again when a task ends.
+                if self.jobs.len() > 0 {
+                    self.decline(now_us, frame, lease.task, &stolen);
+                } else {
+                    self.stats.steals_declined += 1;
+                    let (why, lost) = (FailureReason::Full, Vec::new());
+                    self.report_failure(now_us, frame, lease.task, &stolen, why, lost);
+                }
                 self.wants.rest(until_us);
             } else {
                 self.decline(now_us, frame, lease.task, &stolen);
