@@ -18,6 +18,8 @@ use tessera_tests::model;
 
 /// Part of the compute bound that must be reached.
 const REACHED: f64 = 0.9;
+/// The same for a whole run, at whose end boards idle.
+const WHOLE_RUN: f64 = 0.8;
 /// Most by which a frame may take longer because others are behind it.
 const SLOWER_MAX: f64 = 1.1;
 /// Seconds within which a source finds an idle board, and the board has fetched a frame.
@@ -63,9 +65,8 @@ fn stream(cluster: &SimulatedCluster, plan: &Plan, boards: usize, frames: u32) -
 #[test]
 fn whole_frames_reach_what_boards_can_compute() -> Result<()> {
     let m = model::shipped("yolov2")?;
-    // The last plan is for one camera, and has more frames in flight than six of them fill the boards' memory with.
-    for (planned_for, cameras, frames) in [(1, 1, 36), (6, 6, 7), (1, 6, 14)] {
-        let o = options(Goal::Throughput, planned_for)?;
+    for cameras in [1, 6] {
+        let o = options(Goal::Throughput, cameras)?;
         let plan = make::plan(&m, &o)?;
         println!("{}", plan.estimates.why.join("\n"));
         let tiles = || plan.dataflow.stages.iter().flat_map(|s| &s.tiles);
@@ -75,7 +76,7 @@ fn whole_frames_reach_what_boards_can_compute() -> Result<()> {
             plan.name
         );
         let cluster = SimulatedCluster::new(&m.graph, &plan, &o)?;
-        let line = stream(&cluster, &plan, cameras, frames)?;
+        let line = stream(&cluster, &plan, cameras, if cameras == 1 { 36 } else { 7 })?;
         let (fps, bound) = (line.fps(8), cluster.frames_per_second_max());
         let planned = 1.0 / plan.estimates.seconds["period"];
         println!(
@@ -87,6 +88,24 @@ fn whole_frames_reach_what_boards_can_compute() -> Result<()> {
         ensure!(fps >= REACHED * bound, "{fps} of {bound}");
         ensure!((planned / fps - 1.0).abs() < 0.1, "{planned} {fps}");
     }
+    Ok(())
+}
+
+/// Six cameras fill a board's memory with more frames than it has room for: it says so, and gets the others later.
+#[test]
+fn six_cameras_find_boards_that_were_full() -> Result<()> {
+    let m = model::shipped("yolov2")?;
+    let o = options(Goal::Throughput, 1)?;
+    let plan = make::plan(&m, &o)?;
+    let cluster = SimulatedCluster::new(&m.graph, &plan, &o)?;
+    let line = stream(&cluster, &plan, 6, 20)?;
+    let last_s = line
+        .frames
+        .iter()
+        .fold(0.0, |last, f| f.written_s.max(last));
+    let (fps, bound) = (f64::from(6 * 20) / last_s, cluster.frames_per_second_max());
+    println!("{fps:.4} frames/s of the whole run, bound {bound:.4}");
+    ensure!(fps >= WHOLE_RUN * bound, "{fps} of {bound}");
     Ok(())
 }
 
