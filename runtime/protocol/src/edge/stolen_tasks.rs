@@ -152,7 +152,7 @@ impl Edge {
                 |f: &InputSource| matches!(f, InputSource::Early(_) | InputSource::Coming(..));
             if self.policy().waits() && !from.iter().any(early) {
                 // Several sources may have filled the same room: then there is memory again when a task ends.
-                if self.jobs.len() > 0 {
+                if !self.jobs.is_empty() {
                     self.decline(now_us, frame, lease.task, &stolen);
                 } else {
                     self.stats.steals_declined += 1;
