@@ -20,7 +20,7 @@ pub struct PaperArgs {
     #[arg(long)]
     pub fresh: bool,
     /// Run the paper's systems and eight plans on a slow cluster of namespaces instead, simulate the same, and write both side by
-    /// side to live.md. As root, on a machine that does nothing else; what stands behind -- goes to tests/arena/table.py
+    /// side to a page. As root, on a machine that does nothing else; what stands behind -- goes to tests/arena/table.py
     #[arg(long, conflicts_with_all = ["only", "kept", "fresh"])]
     pub live: bool,
     /// Flags of tests/arena/table.py, with --live
