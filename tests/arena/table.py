@@ -34,6 +34,7 @@ SYSTEMS = [
     ("MoDNN", ["--system", "bodp"]),
     ("WSH 3x3", ["--system", "wsh", "--grid", "3x3"]),
     ("WST 3x3", ["--system", "wst", "--grid", "3x3"]),
+    ("WST-S 3x3", ["--system", "wst-s", "--grid", "3x3"]),
     ("ours at its best", ["--offload", "16"]),
 ]
 SYSTEM_EDGES = [1, 3, 6]
@@ -76,7 +77,7 @@ def build(a, name, text, flags):
 
 
 def cluster_file(a, name):
-    return f"{a.out}/{re.sub('[^a-z0-9]+', '-', name)}.toml"
+    return f"{a.out}/{re.sub('[^a-z0-9]+', '-', name.lower())}.toml"
 
 
 def simulated(a, name, crate):
@@ -86,8 +87,8 @@ def simulated(a, name, crate):
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
     s = json.load(open(a.out + "/simulated.json"))["summary"]
-    # What the arena counts has the headers of Ethernet, IP and UDP.
-    mib = (s["sent_bytes"] + 42 * s["datagrams"]) / 2**20
+    # What the arena counts has the headers of Ethernet, IP and UDP, and what a session adds to a datagram.
+    mib = (s["sent_bytes"] + (42 + 32) * s["datagrams"]) / 2**20
     return {"last tile, s": s["merged_s"]["first"], "detections, s": s["latency_s"]["first"], "MiB": mib}
 
 
@@ -138,13 +139,14 @@ def verdict(rows):
 def page(a, one, plans, systems):
     """The page of `--live`."""
     cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), os.uname().machine)
-    command = " ".join(["table.py"] + sys.argv[1:])
+    command = " ".join(["table.py"] + [os.path.relpath(word, ROOT) if os.path.isabs(word) else word for word in sys.argv[1:]])
     lines = ["# Live beside simulated", "",
              "Nodes of one machine as a slow cluster ([how](../arena.md)) beside the same plans in virtual time ([how](../simulate.md)): YOLOv2-608 with random weights, one channel of "
              "38.4 Mbit/s. Of several runs the fastest counts, and the median of the bytes, which have all headers. Made by `cargo xtask paper --live`:", "",
-             f"`{command}`, {datetime.date.today()}, {cpu}, {os.cpu_count()} cores. {one}", "",
-             "## The paper's systems", "", *systems_beside(systems), "", verdict(systems), "",
-             "## Eight plans on six edges", "", *beside(plans), "", verdict(plans), ""]
+             f"`{command}`, {datetime.date.today()}, {cpu}, {os.cpu_count()} cores. {one}", ""]
+    for title, rows, table in (("The paper's systems", systems, systems_beside), ("Eight plans on six edges", plans, beside)):
+        if rows:
+            lines += [f"## {title}", "", *table(rows), "", verdict(rows), ""]
     with open(a.live, "w") as f:
         f.write("\n".join(lines))
 

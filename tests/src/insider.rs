@@ -10,7 +10,7 @@ use tessera_protocol::{
     Incarnation, NodeId, ProgramInfo, Ticket,
     wire::{self, Envelope, Heartbeat, Message, NodeField, PeerAddress, parse},
 };
-use tessera_secure::{HEAD_BYTES, Links, TAG_BYTES, Way};
+use tessera_secure::{Links, Way};
 
 /// See the module.
 #[derive(Debug)]
@@ -74,8 +74,7 @@ impl Insider {
     /// Sends bytes to a node, sealed.
     pub fn send(&mut self, to: Way, payload: &[u8]) {
         let now = self.now();
-        let mut datagram = [&[0; HEAD_BYTES], payload, &[0; TAG_BYTES]].concat();
-        if let Ok(at) = self.links.seal(now, to, &mut datagram) {
+        if let Ok((at, datagram)) = self.links.sealed(now, to, payload) {
             let _ = self.socket.send_to(&datagram, at);
         }
         self.pump();

@@ -204,6 +204,21 @@ impl Links {
         sealed
     }
 
+    /// A payload sealed in a datagram of its own, and where to send it: what [`Links::seal`] does, for those who send seldom.
+    ///
+    /// # Errors
+    /// When the datagram cannot leave now.
+    pub fn sealed(
+        &mut self,
+        now: Micros,
+        way: Way,
+        payload: &[u8],
+    ) -> Result<(SocketAddr, Vec<u8>), SealError> {
+        let mut datagram = [&[0; HEAD_BYTES], payload, &[0; TAG_BYTES]].concat();
+        let at = self.seal(now, way, &mut datagram)?;
+        Ok((at, datagram))
+    }
+
     /// Opens a datagram in place: the sender's number and where the payload lies, if it has one for the caller.
     pub fn open(
         &mut self,

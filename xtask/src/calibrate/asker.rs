@@ -11,7 +11,7 @@ use tessera_plan::files::{
     cluster::ClusterFile,
     probe::{Answer, DATAGRAM_BYTES_MAX},
 };
-use tessera_secure::{HEAD_BYTES, Invited, Links, Sessions, TAG_BYTES, Way, parse_public};
+use tessera_secure::{Invited, Links, Sessions, Way, parse_public};
 
 use crate::members::key_file;
 
@@ -65,8 +65,7 @@ impl Asker {
                     process: None,
                     address: to.addr,
                 };
-                let mut datagram = [&[0; HEAD_BYTES], question, &[0; TAG_BYTES]].concat();
-                if let Ok(at) = links.seal(now, way, &mut datagram) {
+                if let Ok((at, datagram)) = links.sealed(now, way, question) {
                     let _ = self.socket.send_to(&datagram, at);
                 }
             }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use tessera_plan::files::pairing::{Answer, Ask, DATAGRAM_BYTES_MAX, Membership, PART_BYTES};
-use tessera_secure::{HEAD_BYTES, Links, PairingCode, Side, TAG_BYTES, Way};
+use tessera_secure::{Links, PairingCode, Side, Way};
 
 use super::{Edited, key_file, named, public, quoted};
 use crate::{flags::PairArgs, out::outln};
@@ -104,14 +104,13 @@ fn send(
     answer: &Answer,
 ) -> Result<()> {
     let payload = serde_json::to_vec(answer)?;
-    let mut datagram = [&[0; HEAD_BYTES], &payload[..], &[0; TAG_BYTES]].concat();
     let way = Way {
         number: Side::OTHER,
         process: None,
         address,
     };
     // What is lost is asked for again.
-    if let Ok(at) = links.seal(now, way, &mut datagram) {
+    if let Ok((at, datagram)) = links.sealed(now, way, &payload) {
         let _ = socket.send_to(&datagram, at);
     }
     Ok(())

@@ -152,13 +152,12 @@ impl Edge {
                 |f: &InputSource| matches!(f, InputSource::Early(_) | InputSource::Coming(..));
             if self.policy().waits() && !from.iter().any(early) {
                 // Several sources may have filled the same room: then there is memory again when a task ends.
-                if !self.jobs.is_empty() {
-                    self.decline(now_us, frame, lease.task, &stolen);
+                let why = if self.jobs.is_empty() {
+                    FailureReason::Full
                 } else {
-                    self.stats.steals_declined += 1;
-                    let (why, lost) = (FailureReason::Full, Vec::new());
-                    self.report_failure(now_us, frame, lease.task, &stolen, why, lost);
-                }
+                    FailureReason::Declined
+                };
+                self.decline_as(why, now_us, frame, lease.task, &stolen);
                 self.wants.rest(until_us);
             } else {
                 self.decline(now_us, frame, lease.task, &stolen);
@@ -186,15 +185,19 @@ impl Edge {
         task: TaskId,
         stolen: &HeldLease,
     ) {
+        self.decline_as(FailureReason::Declined, now_us, frame, task, stolen);
+    }
+
+    fn decline_as(
+        &mut self,
+        why: FailureReason,
+        now_us: Micros,
+        frame: FrameId,
+        task: TaskId,
+        stolen: &HeldLease,
+    ) {
         self.stats.steals_declined += 1;
-        self.report_failure(
-            now_us,
-            frame,
-            task,
-            stolen,
-            FailureReason::Declined,
-            Vec::new(),
-        );
+        self.report_failure(now_us, frame, task, stolen, why, Vec::new());
     }
 
     /// Reports a stolen task that a worker has finished.
