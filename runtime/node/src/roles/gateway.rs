@@ -14,8 +14,9 @@ use crate::{
     args::Args,
     detect::ImageFrame,
     error::NodeError,
+    labels,
     shm::{Layout, Segment, SegmentStore, SlotView},
-    sinks::{self, Writer, Written},
+    sinks::{self, Found, Writer, Written},
     sources::Tag,
     statistics::{self, tell},
     trust::Trust,
@@ -50,7 +51,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let net = Net::bind(listen, trust)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
     let own_edge = OwnEdge::start(program, a, net.socket().local())?;
-    let records = sinks::open(a.records.as_deref())?;
+    let records = sinks::open(&a.outputs, labels::classes(program), Found::Continued)?;
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let config = GatewayConfig {
