@@ -14,10 +14,15 @@ use tessera_tests::{fuzz, random::RandomSource};
 /// What is done with a file.
 type Body = fn(&[u8]);
 
+/// The folder of a corpus.
+fn folder(target: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    root.join("fuzz/corpus").join(target)
+}
+
 /// The files of a corpus, in the order of names.
 fn corpus(target: &str) -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let folder = root.join("fuzz/corpus").join(target);
+    let folder = folder(target);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|f| f.unwrap().path())
@@ -66,12 +71,14 @@ fn changed_files() {
     let seconds = seconds
         .and_then(|n| n.parse().ok())
         .map(Duration::from_secs);
-    let targets: [(&str, Body); 5] = [
+    let targets: [(&str, Body); 7] = [
         ("cfg", fuzz::cfg),
         ("weights", fuzz::weights),
         ("plan", fuzz::plan),
         ("datagram", fuzz::datagram),
         ("secure", fuzz::secure),
+        ("handshake", fuzz::handshake),
+        ("sealed", fuzz::sealed),
     ];
     for (target, body) in targets {
         let read = |f: &PathBuf| std::fs::read(f).unwrap();
@@ -145,23 +152,32 @@ fn datagram() {
 #[test]
 fn secure() {
     replay("secure", fuzz::secure);
+    replay("handshake", fuzz::handshake);
+    replay("sealed", fuzz::sealed);
 }
 
 /// The corpus has the inputs that go through all steps; `TESSERA_WRITE_CORPUS=1` writes these files anew.
 #[test]
 fn secure_seeds_are_kept() {
-    let folder = corpus("secure")[0].parent().unwrap().to_owned();
-    for (name, seed) in fuzz::secure_seeds() {
-        let file = folder.join(name);
-        if writes() {
-            std::fs::write(&file, &seed).unwrap();
+    for (target, seeds) in [
+        ("secure", fuzz::secure_seeds()),
+        ("handshake", fuzz::handshake_seeds()),
+        ("sealed", fuzz::sealed_seeds()),
+    ] {
+        let folder = folder(target);
+        for (name, seed) in seeds {
+            let file = folder.join(name);
+            if writes() {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(&file, &seed).unwrap();
+            }
+            let kept = std::fs::read(&file).unwrap_or_default();
+            assert!(
+                kept == seed,
+                "{}: TESSERA_WRITE_CORPUS=1 writes it",
+                file.display()
+            );
         }
-        let kept = std::fs::read(&file).unwrap_or_default();
-        assert!(
-            kept == seed,
-            "{}: TESSERA_WRITE_CORPUS=1 writes it",
-            file.display()
-        );
     }
 }
 

@@ -70,6 +70,7 @@ pub mod wire;
 
 pub use code::{CodeError, PairingCode, Side};
 pub use config::{Config, Limits, Times};
+pub use cookie::sign;
 pub use counts::{Counts, PerRefusal, Refusal};
 pub use keys::{
     ClusterSecret, KeyError, PrivateKey, PublicKey, parse_private, parse_public, parse_secret,

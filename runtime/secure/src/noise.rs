@@ -230,3 +230,46 @@ impl Cipher for ChaChaPoly {
         Ok(plain)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The AEAD of RFC 8439, appendix A.5: its nonce is a counter as sessions count. The tag depends on all of the sealed text.
+    #[test]
+    fn aead_of_rfc_8439() {
+        let key = "1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0";
+        let key: [u8; 32] = hex::decode(key).unwrap().try_into().unwrap();
+        let head = hex::decode("f33388860000000000004e91").unwrap();
+        let text = "Internet-Drafts are draft documents valid for a maximum of six months and may be updated, replaced, or \
+                    obsoleted by other documents at any time. It is inappropriate to use Internet-Drafts as reference material or to \
+                    cite them other than as /\u{201c}work in progress./\u{201d}";
+        let counter = u64::from_le_bytes([1, 2, 3, 4, 5, 6, 7, 8]);
+        let mut cipher = ChaChaPoly::default();
+        cipher.set(&key);
+        let mut sealed = vec![0; text.len() + TAG];
+        cipher.encrypt(counter, &head, text.as_bytes(), &mut sealed);
+        assert_eq!(
+            hex::encode(&sealed[..16]),
+            "64a0861575861af460f062c79be643bd"
+        );
+        let tag = hex::encode(&sealed[text.len()..]);
+        assert_eq!(tag, "eead9d67890cbb22392336fea1851f38");
+        let mut open = vec![0; text.len()];
+        assert_eq!(
+            cipher.decrypt(counter, &head, &sealed, &mut open).ok(),
+            Some(text.len())
+        );
+        assert_eq!(open, text.as_bytes());
+        for at in [0, text.len() - 1, text.len() + TAG - 1] {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(cipher.decrypt(counter, &head, &changed, &mut open).is_err());
+        }
+        assert!(
+            cipher
+                .decrypt(counter + 1, &head, &sealed, &mut open)
+                .is_err()
+        );
+    }
+}

@@ -98,7 +98,7 @@ fn headers(world: &World) -> std::collections::BTreeMap<(usize, usize), [u8; HEA
 }
 
 /// A program of four tiles, then two tiles that read the maps of three tiles each.
-fn program(placement: Placement) -> ProgramInfo {
+pub(super) fn program(placement: Placement) -> ProgramInfo {
     let boxed = |y, x, c| Region::new(y, x, [0, c]);
     let mut tasks = Vec::new();
     for k in 0..4 {

@@ -3,10 +3,14 @@
 
 mod datagram;
 mod front;
+mod handshake;
 mod plans;
+mod sealed;
 mod secure;
 
 pub use datagram::{datagram, seeds as datagram_seeds};
 pub use front::{WEIGHTY, cfg, weights};
+pub use handshake::{handshake, handshake_seeds};
 pub use plans::{plan, small_model, small_plan};
+pub use sealed::{sealed, sealed_seeds};
 pub use secure::{secure, seeds as secure_seeds};
