@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: measures a plan on this machine.
 //!
-//! There are three measurements: a plan alone, layer by layer, in one process ([`alone`]); the comparison with
+//! There are four measurements: a plan alone, layer by layer, in one process ([`alone`]); the comparison with
 //! other engines ([`peers`]); and executed instructions, which do not depend on the load of the machine
-//! ([`instructions`]).
+//! ([`instructions`]); and what sessions cost ([`seal`]).
 
 use anyhow::Result;
 
@@ -13,6 +13,7 @@ pub mod instructions;
 mod node;
 mod peers;
 mod profile;
+mod seal;
 mod subject;
 mod times;
 
@@ -21,6 +22,9 @@ mod times;
 /// # Errors
 /// When the model cannot be planned or compiled, or the measured program fails.
 pub fn run(args: &BenchArgs) -> Result<()> {
+    if args.seal {
+        return seal::run();
+    }
     let Some(model) = &args.model else {
         return instructions::run(&args.into());
     };

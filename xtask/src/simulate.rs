@@ -1,4 +1,6 @@
-//! `cargo xtask simulate`: a plan on its boards in virtual time.
+//! `cargo xtask simulate`: a plan on its boards in virtual time; or, with `--seeds`, random clusters in all kinds of trouble.
+
+mod seeds;
 
 use std::{
     path::{Path, PathBuf},
@@ -25,17 +27,21 @@ use crate::{
 /// # Errors
 /// When the plan or the boards cannot be used, a flag makes no sense, or a file cannot be written.
 pub fn run(args: &SimulateArgs) -> Result<()> {
+    if let Some(count) = args.seeds {
+        return seeds::run(args.seed, count);
+    }
+    let path = args.plan.as_ref().context("give a plan, or --seeds")?;
     let output =
         |flag, path: &Option<PathBuf>| path.as_ref().map(|p| Output::check(flag, p)).transpose();
     let json = output("--json", &args.json)?;
     let svg = output("--svg", &args.svg)?;
-    let plan = emit_plan::read(&args.plan)?;
+    let plan = emit_plan::read(path)?;
     let known = Known {
         cluster: args.cluster.clone(),
         costs: args.costs.clone(),
         from_run: args.from_run.clone(),
     };
-    let folder = args.plan.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or(Path::new(""));
     let options = on_links(recorded::options(&plan, folder, &known)?, args)?;
     let mut cluster = SimulatedCluster::new(&plan.network, &plan, &options)?;
     if let Some(boards) = args.boards {

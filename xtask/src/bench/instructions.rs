@@ -27,7 +27,7 @@ use crate::{
 mod cases;
 pub mod qemu;
 mod record;
-mod valgrind;
+pub mod valgrind;
 
 /// A program to count: a node's command line.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ const COUNTERS: [Counter; 3] = [
 ];
 
 /// A message that names the first of these programs that cannot be started; `None` if all start.
-fn missing(programs: &[&str]) -> Option<String> {
+pub fn missing(programs: &[&str]) -> Option<String> {
     let runs = |p: &&&str| {
         let out = Command::new(p).arg("--version").output();
         out.is_ok_and(|o| o.status.success())

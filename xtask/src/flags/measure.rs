@@ -8,7 +8,7 @@ use super::{ModelArgs, PlanArgs};
 
 /// `bench`.
 #[derive(Debug, Args)]
-#[command(mut_arg("model", |a| a.required(false).required_unless_present("instructions")))]
+#[command(mut_arg("model", |a| a.required(false).required_unless_present_any(["instructions", "seal"])))]
 pub struct BenchArgs {
     #[command(flatten)]
     pub model: Option<ModelArgs>,
@@ -18,6 +18,9 @@ pub struct BenchArgs {
     /// of small networks
     #[arg(long, conflicts_with_all = ["peers", "threads"])]
     pub instructions: bool,
+    /// Count what a session costs a datagram, in executed instructions of every target
+    #[arg(long, conflicts_with_all = ["model", "instructions", "peers"])]
+    pub seal: bool,
     /// Write the counts of the list to xtask/instructions.toml
     #[arg(long, requires = "instructions", conflicts_with = "model")]
     pub record: bool,

@@ -11,8 +11,12 @@ const BOARDS_MAX: i64 = 1000;
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
     /// The plan, as `plan` writes it beside the sources
-    #[arg(value_name = "PLAN.toml", value_hint = ValueHint::FilePath)]
-    pub plan: PathBuf,
+    #[arg(value_name = "PLAN.toml", value_hint = ValueHint::FilePath, required_unless_present = "seeds")]
+    pub plan: Option<PathBuf>,
+    /// Instead of a plan, run so many random clusters with sessions between their nodes: loss, partitions, restarts, wrong
+    /// clocks, hostile traffic and wrong boards, all rules checked at every step
+    #[arg(long, value_name = "N", conflicts_with = "plan", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub seeds: Option<u64>,
     /// File that describes boards and links [default: what the plan was made for]
     #[arg(long, value_name = "FILE", help_heading = "Boards", value_hint = ValueHint::FilePath)]
     pub cluster: Option<PathBuf>,
