@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod compare;
 pub mod cuts;
+pub mod faulty_edge;
 pub mod fuzz;
 pub mod golden;
 pub mod insider;

@@ -42,7 +42,7 @@ const CORES_MAX: usize = 64;
 /// Greatest speed of a board, relative to its costs.
 const SPEED_MAX: u32 = 1000;
 
-const ROLES: [&str; 3] = ["edge", "gateway", "source"];
+const ROLES: [&str; 4] = ["edge", "gateway", "source", "observer"];
 
 /// Finds the cost table that `costs = "..."` names for a target, or says why it cannot be used.
 pub type CostsOf<'a> = &'a dyn Fn(&str, Target) -> Result<Costs, String>;
@@ -56,7 +56,7 @@ pub(super) struct Described {
     pub span: Range<usize>,
 }
 
-/// Reads a board.
+/// Reads a board; `None` if it has a mistake, or is an observer.
 pub(super) fn read<'t>(
     reader: &mut Reader<'t>,
     (table, span): (&DeTable<'t>, Range<usize>),
@@ -69,10 +69,16 @@ pub(super) fn read<'t>(
         what: "a board",
     };
     reader.only(fields, &KEYS);
+    let [edge, gateway, source, observer] = roles(reader, fields);
+    if observer {
+        // It computes nothing: no plan knows of it.
+        required(reader, fields, "name", "desk");
+        reader.parsed(fields, "key", key);
+        return None;
+    }
     let name = required(reader, fields, "name", "porch");
     let target = required(reader, fields, "target", "aarch64");
     let target = target.and_then(|t| self::target(reader, &t));
-    let [edge, gateway, source] = roles(reader, fields);
     let cores = reader.whole(fields, "cores", [1, CORES_MAX]);
     let cores = cores.map_or(1, |c| c.value);
     let used = reader.whole(fields, "used", [1, cores]);
@@ -145,16 +151,16 @@ fn target(reader: &mut Reader<'_>, named: &Placed<String>) -> Option<Target> {
     target
 }
 
-/// Whether the board is an edge, the gateway, and a source of frames. Without roles it is an edge.
-fn roles(reader: &mut Reader<'_>, fields: Fields<'_, '_>) -> [bool; 3] {
+/// Whether the board is an edge, the gateway, a source of frames, and an observer. Without roles it is an edge.
+fn roles(reader: &mut Reader<'_>, fields: Fields<'_, '_>) -> [bool; 4] {
     let Some(list) = reader.texts(fields, "roles") else {
-        return [true, false, false];
+        return [true, false, false, false];
     };
     if list.value.is_empty() {
         let help = format!("leave the key out, or choose from {}", ROLES.join(", "));
         reader.error(&list.span, "a board without a role", "empty", help);
     }
-    let mut has = [false; 3];
+    let mut has = [false; 4];
     for role in &list.value {
         if let Some(at) = ROLES.iter().position(|r| *r == role.value) {
             has[at] = true;
@@ -166,6 +172,10 @@ fn roles(reader: &mut Reader<'_>, fields: Fields<'_, '_>) -> [bool; 3] {
         );
         let message = format!("no role {:?}", role.value);
         reader.error(&role.span, message, "unknown", help);
+    }
+    if has[3] && list.value.len() > 1 {
+        let help = "give the machine two names, one for each";
+        reader.error(&list.span, "an observer has no other role", "", help);
     }
     if has[1] && has[2] {
         let help =

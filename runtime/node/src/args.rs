@@ -9,7 +9,6 @@ use lexopt::prelude::*;
 use crate::{
     error::NodeError,
     log::{self, Level},
-    sinks::Outputs,
     trust::Flags,
     udp::GatewayName,
     workers::WorkersConfig,
@@ -34,6 +33,8 @@ pub enum Command {
     Gateway(&'static Program, Box<Args>),
     /// Compute tasks; bring frames, with inputs.
     Edge(&'static Program, Box<Args>),
+    /// Read records and metrics of a cluster.
+    Observe(Box<Args>),
     /// Make a key pair in this file.
     Keygen(PathBuf),
     /// Join a cluster.
@@ -68,8 +69,8 @@ pub struct Args {
     pub worker_threads: usize,
     /// Where tensors are dumped.
     pub dump: Option<PathBuf>,
-    /// Where records go, and in which forms.
-    pub outputs: Outputs,
+    /// Where records go, one JSON line each; none: standard output.
+    pub records: Option<PathBuf>,
     /// Where statistics go at the end.
     pub stats: Option<PathBuf>,
     /// Boxes that score above it are reported.
@@ -99,6 +100,8 @@ pub struct Args {
     pub trust: Flags,
     /// Inherited socket of a worker, or of an edge that a gateway has started: the process ends when it ends.
     pub socket: Option<i32>,
+    /// Share of the tasks that others computed for this source, in parts per million, that is computed again here.
+    pub verify_ppm: u32,
     /// All edges end with this gateway.
     pub end_cluster: bool,
     /// A worker that uses no processor time for so long, though it has something to do, is replaced.
@@ -119,7 +122,7 @@ impl Default for Args {
             workers: None,
             worker_threads: 1,
             dump: None,
-            outputs: Outputs::default(),
+            records: None,
             stats: None,
             thresh: 0.25,
             nms: 0.45,
@@ -134,6 +137,7 @@ impl Default for Args {
             frames: None,
             trust: Flags::default(),
             socket: None,
+            verify_ppm: 0,
             end_cluster: false,
             stuck_after: WorkersConfig::default().stuck_after,
             log: Level::default(),
@@ -152,10 +156,13 @@ Roles
             [--end-cluster] [--dump DIR]
   edge      computes tasks; brings frames when it has inputs
             --gateway HOST:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
+            [--verify SHARE]
   solo      everything in this process, no network
             inputs [--threads N] [--repeat N [--profile]] [--guard] [--dump DIR] [--late-strips all]
   probe     measures its links to other probes, and its speed, when cargo xtask calibrate --cluster asks
             --listen ADDR:PORT
+  observe   reads a cluster's records from its gateway and prints them, as the observer NAME of cluster.toml
+            --config FILE --name NAME [--gateway HOST:PORT] [--frames N] [--stats FILE]
   info      prints what was compiled in
   join      joins a cluster: node join CODE --at HOST:PORT, as cargo xtask cluster pair shows them; writes
             cluster.toml and this board's keys there, or into --into DIR
@@ -186,6 +193,8 @@ Flags
                         for workers where boards have more cores than tiles at a time [default: 1]
   --worker-threads N    the same for workers of the edge on a gateway's board [default: 1]
   --frames N            end the cluster after so many records [default: run until SIGTERM]
+  --verify SHARE        compute so much of what other boards computed for this source's frames again, and compare
+                        the bits: 0.05 is every twentieth task. Who is wrong twice is left out [default: 0]
   --end-cluster         when this gateway ends, its edges end too [default: they wait for it to come back]
   --thresh T            report boxes that score above T [default: 0.25]
   --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]
@@ -193,12 +202,6 @@ Flags
                         [default: weights.names beside weights.bin, if it is there]
   --records FILE        append records there, one JSON line a frame [default: standard output]; while they
                         cannot be written, a gateway takes no more frames
-  --rotate MIB          begin a new file of records before it has so many MiB; the one before is FILE.1, the
-                        oldest of those kept FILE.9 [default: one file]
-  --coco FILE           COCO results too, the JSON array that pycocotools reads; a gateway goes on with one that
-                        is there
-  --yolo DIR            YOLO text too: DIR/PICTURE.txt for every picture with detections
-  --yolo-scores         end the lines of --yolo with the score
   --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
   --stats FILE          write statistics there at the end and on SIGUSR1, as JSON
   --log LEVEL           what is said on standard error: off, error, warn, info, debug; also as TESSERA_LOG
@@ -267,14 +270,7 @@ pub fn parse(
                 a.worker_threads = parsed(&mut parser, "--worker-threads")?;
             }
             Long("dump") => a.dump = Some(parser.value().map_err(usage)?.into()),
-            Long("records") => a.outputs.records = Some(parser.value().map_err(usage)?.into()),
-            Long("rotate") => {
-                let mib: u32 = parsed(&mut parser, "--rotate")?;
-                a.outputs.rotate_bytes = Some(u64::from(mib.max(1)) << 20);
-            }
-            Long("coco") => a.outputs.coco = Some(parser.value().map_err(usage)?.into()),
-            Long("yolo") => a.outputs.yolo = Some(parser.value().map_err(usage)?.into()),
-            Long("yolo-scores") => a.outputs.yolo_scores = true,
+            Long("records") => a.records = Some(parser.value().map_err(usage)?.into()),
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
             Long("thresh") => a.thresh = parsed(&mut parser, "--thresh")?,
             Long("nms") => a.nms = parsed(&mut parser, "--nms")?,
@@ -294,6 +290,7 @@ pub fn parse(
             Long("second-node") => a.trust.second_node = true,
             Long("insecure-lan") => return Err(NodeError::Usage(NO_INSECURE_LAN.into())),
             Long("end-cluster") => a.end_cluster = true,
+            Long("verify") => a.verify_ppm = share(&text(&mut parser)?)?,
             Long("stuck-after") => {
                 let seconds: f64 = parsed(&mut parser, "--stuck-after")?;
                 let after = Duration::try_from_secs_f64(seconds).ok();
@@ -327,6 +324,9 @@ pub fn parse(
         };
         return Ok(Command::Join { code, at, folder });
     }
+    if role.as_deref() == Some("observe") {
+        return Ok(Command::Observe(Box::new(a)));
+    }
     let program = pick(programs, name.as_deref())?;
     bounds(&a)?;
     match role.as_deref() {
@@ -342,10 +342,10 @@ pub fn parse(
         Some("gateway") => Ok(Command::Gateway(program, Box::new(a))),
         Some("edge") => Ok(Command::Edge(program, Box::new(a))),
         Some(other) => Err(NodeError::Usage(format!(
-            "unknown role {other:?}: gateway, edge, solo, probe, info, join or keygen"
+            "unknown role {other:?}: gateway, edge, solo, probe, observe, info, join or keygen"
         ))),
         None => Err(NodeError::Usage(
-            "no role given: gateway, edge, solo, probe, info, join or keygen".into(),
+            "no role given: gateway, edge, solo, probe, observe, info, join or keygen".into(),
         )),
     }
 }
@@ -379,6 +379,22 @@ fn late(text: &str) -> Result<Vec<u32>, NodeError> {
         })
     });
     each.collect()
+}
+
+/// The value of `--verify`, in parts per million.
+fn share(text: &str) -> Result<u32, NodeError> {
+    let number = text.parse::<f64>().ok().filter(|n| (0.0..=1.0).contains(n));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and a million"
+    )]
+    let ppm = |n: f64| (n * 1e6).ceil() as u32;
+    number.map(ppm).ok_or_else(|| {
+        NodeError::Usage(format!(
+            "--verify {text}: give a share of tasks between 0 and 1, as in 0.05"
+        ))
+    })
 }
 
 /// The value of `--listen`: an address of this board.

@@ -103,6 +103,7 @@ mod tests {
                 frame: 2,
                 tag: 3,
                 file: file.map(Into::into),
+                wrong: None,
             },
             timing: epoch.map(|_| Timing {
                 captured_unix_ms: 1_764_354_164_123,
@@ -268,6 +269,7 @@ mod tests {
             slots: Default::default(),
             socket: Default::default(),
             sessions: Some(Default::default()),
+            observed: None,
         };
         let line = json_line(&gateway).unwrap();
         let read: GatewayStatistics = serde_json::from_str(&line).unwrap();

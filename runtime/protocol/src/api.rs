@@ -197,6 +197,8 @@ pub enum GatewayOutput<'a> {
         meta: FrameMeta,
         /// Time since the frame's source captured the frame, in microseconds.
         age_us: Micros,
+        /// A board that computed a part of the frame wrong, so that the frame was begun anew without it.
+        wrong: Option<NodeId>,
         /// The whole tensor for each of [`tessera_plan::dataflow::TaskGraph::tail_inputs`].
         inputs: Vec<SlotId>,
     },
@@ -209,6 +211,8 @@ pub enum GatewayOutput<'a> {
         meta: FrameMeta,
         /// Time since the frame's source captured the frame, in microseconds.
         age_us: Micros,
+        /// A board that computed a part of the frame wrong, so that the frame was begun anew without it.
+        wrong: Option<NodeId>,
         /// Why the frame has no detections.
         reason: DropReason,
     },

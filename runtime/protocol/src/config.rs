@@ -66,6 +66,20 @@ impl Default for TransferConfig {
     }
 }
 
+/// Which share of the tasks that other boards computed a source has computed again, to compare the outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verify {
+    /// The share, in parts per million; 0 for none.
+    pub ppm: u32,
+    /// A random number that nobody else has: it decides which tasks, so that nobody can tell before.
+    pub seed: u64,
+}
+
+impl Verify {
+    /// All tasks.
+    pub const ALL_PPM: u32 = 1_000_000;
+}
+
 /// Configuration of an edge's machine.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeConfig {
@@ -101,6 +115,10 @@ pub struct EdgeConfig {
     pub failures_max: u8,
     /// Microseconds after which an idle owner runs a backup copy of a leased task; `u64::MAX` for never.
     pub backup_after_us: u64,
+    /// Which tasks of this source's frames are computed again.
+    pub verify: Verify,
+    /// Names the instruction set that this node computes with: nodes with one number make the same bits of the same task.
+    pub arithmetic: u16,
     /// Bounds and timeouts for pulling objects.
     pub transfer: TransferConfig,
 }
@@ -131,6 +149,8 @@ impl EdgeConfig {
             backoff_us: [2_000, 100_000],
             failures_max: 8,
             backup_after_us: 3_000_000,
+            verify: Verify::default(),
+            arithmetic: 0,
             transfer: TransferConfig::default(),
         }
     }
@@ -147,9 +167,9 @@ impl EdgeConfig {
         self
     }
 
-    /// Number of jobs for which slots are set aside.
+    /// Number of jobs for which slots are set aside. Comparisons of outputs take those of one more.
     pub fn slot_jobs(&self) -> usize {
-        self.jobs_max.min(self.workers + 1)
+        self.jobs_max.min(self.workers + 1) + usize::from(self.verify.ppm > 0)
     }
 
     /// Slots with which this node never deadlocks on its own store, one entry per distinct size. The slots hold

@@ -72,7 +72,7 @@ pub use api::{
     Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, FrameOutcome, GatewayInput,
     GatewayOutput, Job,
 };
-pub use config::{EdgeConfig, GatewayConfig, TransferConfig};
+pub use config::{EdgeConfig, GatewayConfig, TransferConfig, Verify};
 pub use edge::Edge;
 pub use frame_name::FrameName;
 pub use gateway::Gateway;

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
 };
 
-use crate::{Micros, NodeId, info::PlanPrefix, refusal::Refusal};
+use crate::{FrameNumber, Micros, NodeId, TaskId, info::PlanPrefix, refusal::Refusal};
 
 /// An event of interest to an operator. The machines work the same when nobody reads notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,38 @@ pub enum Notice {
     IdContested {
         /// The id that both nodes claim.
         node: NodeId,
+    },
+    /// From a source: a board's outputs of a task were not what two other computations made. Frames that it had a part in
+    /// begin anew without it.
+    ResultsDiffer {
+        /// The board.
+        node: NodeId,
+        /// The frame.
+        number: FrameNumber,
+        /// The task.
+        task: TaskId,
+        /// True when the board gets no more tasks of this source.
+        left_out: bool,
+    },
+    /// From a source: two other boards made the same of a task, and this one something else. The frame is dropped.
+    OwnResultsDiffer {
+        /// The frame.
+        number: FrameNumber,
+        /// The task.
+        task: TaskId,
+    },
+    /// From a source: a board did not hand over its outputs several times in a row when they were to be compared. It gets no
+    /// tasks for a while.
+    ShowsNothing {
+        /// The board.
+        node: NodeId,
+    },
+    /// From the gateway: a source computes a frame anew, because a board that had a part in it was wrong.
+    BegunAnew {
+        /// The source.
+        node: NodeId,
+        /// The frame.
+        number: FrameNumber,
     },
     /// From an edge: another process of the gateway answers. This node registers with that process.
     GatewayRestarted,

@@ -75,6 +75,8 @@ pub struct Counters {
     pub abandoned: u64,
     /// Jobs that ended with the death of their worker.
     pub lost_jobs: u64,
+    /// Jobs whose outputs were made wrong on purpose.
+    pub wrong_jobs: u64,
     /// Frames that a source had no slot for, though its machine asked for a frame.
     pub unplaced: u64,
     /// Malformed and replayed datagrams that reached a node.
@@ -96,6 +98,7 @@ impl Counters {
         self.streamed += o.streamed;
         self.abandoned += o.abandoned;
         self.lost_jobs += o.lost_jobs;
+        self.wrong_jobs += o.wrong_jobs;
         self.unplaced += o.unplaced;
         self.hostile += o.hostile;
         self.unreachable += o.unreachable;

@@ -482,6 +482,17 @@ impl EdgeNode {
             }
         } else {
             self.compute(core, &job)?;
+            if core.random.chance(self.spec.wrong_ppm) {
+                core.counters.wrong_jobs += 1;
+                for &slot in &job.outputs {
+                    let bit = core.random.word() as usize;
+                    let bytes = self.store.job_bytes_mut(slot);
+                    let at = bit / 8 % bytes.len().max(1);
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte ^= 1 << (bit % 8);
+                    }
+                }
+            }
             if let Some(spans) = &mut core.job_spans {
                 spans.push(JobSpan {
                     node: self.endpoint.index,

@@ -22,6 +22,8 @@ pub struct EdgeSpec {
     pub straggle_factor: u64,
     /// Parts per million of jobs that end with the death of their worker.
     pub lose_ppm: u32,
+    /// Parts per million of jobs whose outputs are wrong: one bit of each is another one.
+    pub wrong_ppm: u32,
     /// Frames that each incarnation of the edge brings; 0 for an edge that is no source.
     pub frames: u32,
     /// Least microseconds between two frames; 0 to bring frames as fast as the machine takes them.
@@ -69,6 +71,7 @@ impl EdgeSpec {
             straggle_ppm: 0,
             straggle_factor: 1,
             lose_ppm: 0,
+            wrong_ppm: 0,
             frames: 0,
             frame_interval_us: 0,
             steal_frames: 1,

@@ -8,7 +8,7 @@ use super::{
     random::RandomSource,
     scenario::{Scenario, ScenarioKind},
 };
-use tessera_protocol::{Refusal, TaskId, TransferConfig};
+use tessera_protocol::{Refusal, TaskId, TransferConfig, Verify};
 
 /// Virtual time within which faults happen.
 const FAULTS_US: u64 = 4_000_000;
@@ -55,11 +55,28 @@ impl Scenario {
             ScenarioKind::Long => self.long(random),
             ScenarioKind::Rough => self.rough(random),
             ScenarioKind::Chaos => self.chaos(random),
+            ScenarioKind::WrongBoards => self.wrong_boards(random),
         }
         self.world.faults.sort_by_key(|f| f.0);
     }
 
-    fn edges(&mut self, mut f: impl FnMut(&mut EdgeSpec)) {
+    /// Boards that are no sources compute wrong, now and then or always.
+    fn wrong_boards(&mut self, random: &mut RandomSource) {
+        let seed = random.word();
+        let ppm = Verify::ALL_PPM;
+        self.edges(|e| {
+            if e.frames > 0 {
+                e.config.verify = Verify { ppm, seed };
+            } else if random.chance(600_000) {
+                e.wrong_ppm = random.pick(&[50_000, 300_000, 1_000_000]);
+            }
+        });
+        if random.chance(300_000) {
+            self.loss(30_000);
+        }
+    }
+
+    pub(super) fn edges(&mut self, mut f: impl FnMut(&mut EdgeSpec)) {
         self.world.edges.iter_mut().for_each(&mut f);
     }
 

@@ -37,6 +37,12 @@ pub struct Summary {
     pub edge_peak_bytes: usize,
     /// Number of times that a store was full.
     pub store_refused: u64,
+    /// Tasks that sources had computed again, to the same bits.
+    pub checked: u64,
+    /// How often boards were found to be wrong.
+    pub caught: u64,
+    /// Frames that were begun anew.
+    pub begun_anew: u64,
 }
 
 impl Summary {
@@ -54,6 +60,9 @@ impl Summary {
         self.idle_per_s += o.idle_per_s;
         self.edge_peak_bytes = self.edge_peak_bytes.max(o.edge_peak_bytes);
         self.store_refused += o.store_refused;
+        self.checked += o.checked;
+        self.caught += o.caught;
+        self.begun_anew += o.begun_anew;
     }
 }
 
@@ -114,6 +123,7 @@ impl Scenario {
         }
         self.forgotten(&w)?;
         self.outcomes(&w, &mut s)?;
+        self.accusations(&w, &mut s)?;
         for (node, bytes, refused) in w.peaks() {
             if node != NodeId(0) {
                 s.edge_peak_bytes = s.edge_peak_bytes.max(bytes);
@@ -186,6 +196,30 @@ impl Scenario {
                         return Err(fail(w, Violation::NoRecord { frame }));
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that nobody was said to be wrong who was not.
+    fn accusations(&self, w: &World, s: &mut Summary) -> Result<(), Failure> {
+        for node in 1..=self.world.edges.len() {
+            let Some(stats) = w.edge_stats(node) else {
+                continue;
+            };
+            let checks = &stats.checks;
+            s.checked += checks.equal;
+            s.caught += checks.wrong.values().sum::<u64>();
+            s.begun_anew += checks.frames_begun_anew;
+            let node = NodeId(node as u16);
+            let right = |id: &NodeId| {
+                let spec = self.world.edges.get(usize::from(id.0).wrapping_sub(1));
+                spec.is_none_or(|e| e.wrong_ppm == 0)
+            };
+            let accused = checks.wrong.keys().copied().find(right);
+            let accused = accused.or((checks.own_wrong > 0).then_some(node));
+            if let Some(accused) = accused {
+                return Err(fail(w, Violation::Accused { node, accused }));
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::{
     random::RandomSource,
     world::WorldConfig,
 };
-use tessera_protocol::{Placement, ProgramInfo, Refusal};
+use tessera_protocol::{Placement, ProgramInfo, Refusal, Verify};
 
 /// The faults and settings that a scenario tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,11 +69,13 @@ pub enum ScenarioKind {
     Rough,
     /// Every kind of fault at once.
     Chaos,
+    /// Some boards compute wrong bits, and sources have all that others compute computed again.
+    WrongBoards,
 }
 
 impl ScenarioKind {
     /// Every kind of scenario.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Perfect,
         Self::Loss1,
         Self::Loss5,
@@ -104,6 +106,7 @@ impl ScenarioKind {
         Self::Long,
         Self::Rough,
         Self::Chaos,
+        Self::WrongBoards,
     ];
 }
 
@@ -136,6 +139,14 @@ impl Scenario {
             Placement::Home
         };
         Self::placed(kind, seed, placement)
+    }
+
+    /// Lets all sources check a share of what others compute, in parts per million.
+    #[must_use]
+    pub fn verifying(mut self, ppm: u32) -> Self {
+        let seed = self.world.seed;
+        self.edges(|e| e.config.verify = Verify { ppm, seed });
+        self
     }
 
     /// Makes the scenario of a kind and a seed, with this placement.

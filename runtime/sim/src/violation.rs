@@ -109,6 +109,8 @@ pub enum Violation {
     Unfinished { node: NodeId },
     #[error("idle, the nodes sent {datagrams} datagrams in {us} us; {most} would do")]
     Chatter { datagrams: u64, us: u64, most: u64 },
+    #[error("node {node:?} says that node {accused:?} computed wrong, which it did not")]
+    Accused { node: NodeId, accused: NodeId },
     #[error("node {node:?} does not leave at the end of the run")]
     Lingers { node: NodeId },
     #[error("{events} events are under way")]

@@ -2,7 +2,7 @@
 //!
 //! `TESSERA_SIM_SEEDS=N` runs N seeds per kind, `TESSERA_SIM_SEED=S` that seed alone,
 //! `TESSERA_SIM_PLACEMENT=steal|home|share` sets the placement of all seeds (else even seeds steal),
-//! `TESSERA_SIM_SEALED=1` lets all datagrams travel in sessions, and `TESSERA_SIM_TRACE=1` prints what happens.
+//! `TESSERA_SIM_SEALED=1` lets all datagrams travel in sessions, `TESSERA_SIM_VERIFY=PPM` lets sources check what others compute, and `TESSERA_SIM_TRACE=1` prints what happens.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,6 +69,9 @@ fn seeds_as(
                 },
             };
             scenario.world.sealed = sealed || env("TESSERA_SIM_SEALED").is_some();
+            if let Some(ppm) = env("TESSERA_SIM_VERIFY") {
+                scenario = scenario.verifying(ppm as u32);
+            }
             scenario.world.trace = env("TESSERA_SIM_TRACE").is_some();
             scenario.run()
         }));
@@ -329,6 +332,67 @@ fn sealed() {
     ] {
         sealed(kind, 8);
     }
+}
+
+/// Boards that compute wrong bits are found, no other is accused, and no record is wrong: with every task of others computed
+/// again, the tail of every frame reads what the oracle says.
+#[test]
+fn wrong_boards() {
+    for placement in [Placement::Steal, Placement::Home, Placement::Share] {
+        let s = seeds_of(
+            "wrong_boards",
+            ScenarioKind::WrongBoards,
+            60,
+            Some(placement),
+        );
+        s.nothing_dropped()
+            .saw("wrong job", s.all.counters.wrong_jobs)
+            .saw("board that was caught", s.all.caught)
+            .saw("frame that began anew", s.all.begun_anew)
+            .saw("task that was right", s.all.checked);
+    }
+}
+
+/// Checks hold nobody up, whatever else happens, and accuse nobody.
+#[test]
+fn checks_in_trouble() {
+    use ScenarioKind as K;
+    for (kind, n) in [
+        (K::Loss20, 10),
+        (K::ThiefCrash, 20),
+        (K::GatewayRestart, 10),
+        (K::Partition, 20),
+        (K::PairCut, 10),
+        (K::SlowWorker, 10),
+        (K::WorkerCrash, 10),
+        (K::TinyStore, 20),
+        (K::Mutation, 10),
+        (K::Restarts, 20),
+        (K::Chaos, 20),
+    ] {
+        for seed in 0..n {
+            let ppm = [200_000, 1_000_000][seed as usize / 2 % 2];
+            let scenario = Scenario::new(kind, seed).verifying(ppm);
+            let run = scenario.run();
+            assert!(run.is_ok(), "{kind:?}, seed {seed}, {ppm} ppm: {run:?}");
+        }
+    }
+}
+
+/// What [`wrong_boards`] shows is due to the checks: it can fail.
+#[test]
+fn without_checks_wrong_bits_reach_records() {
+    let spoiled = |seed: &u64| {
+        let scenario = Scenario::new(ScenarioKind::WrongBoards, *seed).verifying(0);
+        let wrong = |v| {
+            matches!(
+                v,
+                Violation::WrongTail { .. } | Violation::WrongInput { .. }
+            )
+        };
+        scenario.run().is_err_and(|f| wrong(f.what))
+    };
+    assert!((0..30).filter(spoiled).count() > 5);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use tessera_plan::dataflow::ObjectKey;
 use tessera_protocol::{
     FrameId, FrameMeta, FrameNumber, Incarnation, NodeId, ObjectId, PullId, RequestId, TaskId,
     wire::{
-        self, ChunkRange, Envelope, FrameEntry, Heartbeat, Message, NO_RUN, PeerAddress, Report,
-        Request,
+        self, ChunkRange, Envelope, Finished, FrameEntry, Heartbeat, Message, NO_RUN, PeerAddress,
+        Report, Request,
     },
 };
 use tessera_secure::Way;
@@ -203,7 +203,11 @@ fn reports_of_tasks_that_were_not_given_do_not_count() -> Result<()> {
             };
             let me = scene.as_me(source);
             let to = Scene::way(source);
-            scene.insider.say(to, me, &Message::Done(report));
+            let done = Finished {
+                report,
+                arithmetic: 0,
+            };
+            scene.insider.say(to, me, &Message::Done(done));
         }
         scene.insider.listen(Duration::from_millis(1));
     }

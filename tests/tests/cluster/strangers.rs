@@ -13,9 +13,9 @@ use tessera_protocol::{
     FrameId, FrameMeta, FrameNumber, FrameOutcome, Incarnation, NodeId, ObjectId, ProgramInfo,
     PullId, RequestId, TaskId, Ticket,
     wire::{
-        ChunkRange, ClusterState, Data, Envelope, FrameEntry, FrameStatus, FrameStatusEntry,
-        Heartbeat, LeaseGrant, Message, NO_RUN, PeerAddress, Report, Request, ResultEntry,
-        ResultNote, Results, ResultsAck, Verdict,
+        ChunkRange, ClusterState, Data, Envelope, Finished, FrameEntry, FrameStatus,
+        FrameStatusEntry, Heartbeat, LeaseGrant, Message, NO_RUN, PeerAddress, Report, Request,
+        ResultEntry, ResultNote, Results, ResultsAck, Verdict,
     },
 };
 use tessera_tests::rig::{Cluster, Edge, NodeBinary, SHORT, wait_for};
@@ -157,6 +157,7 @@ fn all_merged(f: &Forger, all: &mut Vec<Vec<u8>>) {
         .collect();
     let ack = ResultsAck {
         number: FrameNumber(0),
+        attempt: 0,
         tasks: &notes,
     };
     f.add(all, 0, &Message::ResultsAck(ack));
@@ -203,6 +204,7 @@ fn invents_tasks(f: &Forger, all: &mut Vec<Vec<u8>>) {
         let lease = LeaseGrant {
             request: RequestId(n),
             number: FrameNumber(0),
+            attempt: 0,
             task: TaskId(0),
             lease_us: 1_000_000,
             holders: &holders,
@@ -227,7 +229,8 @@ fn reports_without_lease(f: &Forger, all: &mut Vec<Vec<u8>>) {
             task: TaskId(task),
             request: RequestId(1),
         };
-        f.add(all, 3, &Message::Done(report));
+        let arithmetic = 0;
+        f.add(all, 3, &Message::Done(Finished { report, arithmetic }));
     }
 }
 
@@ -256,6 +259,8 @@ fn results_for_another(f: &Forger, all: &mut Vec<Vec<u8>>) {
         .collect();
     let results = Results {
         number: FrameNumber(0),
+        attempt: 0,
+        wrong: NodeId(0),
         nodes: &nodes,
         tasks: &tasks,
     };
@@ -284,11 +289,16 @@ fn makes_records(f: &Forger, all: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// The program as a node knows it.
+/// The attacked program as a node knows it.
 pub fn info(node: &NodeBinary) -> Result<ProgramInfo> {
-    let plan = plan(PROGRAM);
+    info_of(node, PROGRAM)
+}
+
+/// A program as a node knows it.
+pub fn info_of(node: &NodeBinary, program: &str) -> Result<ProgramInfo> {
+    let plan = plan(program);
     let said = std::process::Command::new(&node.path)
-        .args(["--program", PROGRAM, "info"])
+        .args(["--program", program, "info"])
         .output()?;
     let said: serde_json::Value = serde_json::from_slice(&said.stdout)?;
     let bytes = |name: &str| -> Result<[u8; 32]> {

@@ -280,10 +280,15 @@ fn add(a: &AddArgs) -> Result<()> {
         None => {
             for role in &a.roles {
                 ensure!(
-                    ["edge", "source"].contains(&role.as_str()),
-                    "--roles {role}: a board that is added is an edge, a source, or both"
+                    ["edge", "source", "observer"].contains(&role.as_str()),
+                    "--roles {role}: a board that is added is an edge, a source, or both, or an observer"
                 );
             }
+            let observes = a.roles.iter().any(|r| r == "observer");
+            ensure!(
+                !observes || a.roles.len() == 1,
+                "--roles: an observer has no other role"
+            );
             edited.append(name, address, &a.target, &a.roles)?;
         }
     }

@@ -5,6 +5,10 @@ use serde::Deserialize;
 
 /// Port of a gateway or probe whose address names none.
 pub const PORT: u16 = 7400;
+/// Number of the first observer. Observers are no part of plans, so their numbers are apart from those of edges.
+pub const OBSERVERS_FROM: u16 = 0xf000;
+/// Most observers of a cluster.
+pub const OBSERVERS_MAX: u16 = 64;
 /// Largest file, in bytes.
 pub const BYTES_MAX: u64 = 1 << 20;
 
@@ -59,9 +63,14 @@ impl BoardEntry {
         }
     }
 
+    /// True if the board is there to read records and metrics, and for nothing else.
+    pub fn is_observer(&self) -> bool {
+        self.has("observer")
+    }
+
     /// True if the board computes tiles: every source does.
     pub fn is_edge(&self) -> bool {
-        self.has("edge") || self.has("source")
+        !self.is_observer() && (self.has("edge") || self.has("source"))
     }
 }
 
@@ -87,15 +96,26 @@ impl NodeEntry<'_> {
 
     /// True if the node may bring frames.
     pub fn is_source(&self) -> bool {
-        !self.is_second && self.board.has("source")
+        !self.is_second && self.board.has("source") && !self.is_observer()
     }
+
+    /// True if the node reads records and metrics, and does nothing else.
+    pub fn is_observer(&self) -> bool {
+        is_observer(self.number)
+    }
+}
+
+/// True for the numbers of observers.
+pub const fn is_observer(number: u16) -> bool {
+    number >= OBSERVERS_FROM && number < OBSERVERS_FROM + OBSERVERS_MAX
 }
 
 impl ClusterFile {
     /// All nodes with their numbers. The gateway has 0. Edges are counted from 1 in the order of the file, sources first; the
-    /// edge on the gateway's board comes last. Plans number their boards in the same way.
+    /// edge on the gateway's board comes last. Plans number their boards in the same way. Observers are counted apart, from
+    /// [`OBSERVERS_FROM`].
     pub fn nodes(&self) -> Vec<NodeEntry<'_>> {
-        let is_gateway = |b: &&BoardEntry| b.has("gateway");
+        let is_gateway = |b: &&BoardEntry| b.has("gateway") && !b.is_observer();
         let gateway = self.board.iter().find(is_gateway);
         let edges = (self.board.iter()).filter(|b| !is_gateway(b) && b.is_edge());
         let (sources, others): (Vec<_>, Vec<_>) = edges.partition(|b| b.has("source"));
@@ -114,7 +134,14 @@ impl ClusterFile {
                 board,
                 is_second,
             });
-        gateway.into_iter().chain(edges).collect()
+        let observers = self.board.iter().filter(|b| b.is_observer());
+        let numbers = OBSERVERS_FROM..OBSERVERS_FROM + OBSERVERS_MAX;
+        let observers = numbers.zip(observers).map(|(number, board)| NodeEntry {
+            number,
+            board,
+            is_second: false,
+        });
+        gateway.into_iter().chain(edges).chain(observers).collect()
     }
 }
 
@@ -169,5 +196,12 @@ mod tests {
         file.board[1].roles = Some(vec!["gateway".into()]);
         all.pop();
         assert_eq!(shown(&file), all);
+        // Who only looks on changes nobody's number, whatever else it is said to be.
+        file.board
+            .insert(0, board("desk", Some(&["observer", "source"])));
+        all.push((0xf000, "desk".into(), false, key("desk")));
+        assert_eq!(shown(&file), all);
+        let desk = file.nodes().pop().expect("the last");
+        assert!(desk.is_observer() && !desk.board.is_edge());
     }
 }

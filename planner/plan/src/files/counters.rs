@@ -3,7 +3,7 @@
 //! The machines keep datagrams by kind in tables of their own; in a file these are maps by name. `T` is
 //! whichever of the two, `N` the number of a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,56 @@ pub struct FrameRun<N = u16> {
     pub stage_us: Vec<u64>,
 }
 
+/// Checks of tasks that other boards computed, by a source that has a share of them computed again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "N: Deserialize<'de> + Ord"))]
+pub struct Checks<N: Ord = u16> {
+    /// Tasks that were to be computed again.
+    pub begun: u64,
+    /// Tasks whose outputs were the same, bit for bit.
+    pub equal: u64,
+    /// Tasks whose outputs were the same within the tolerance, by boards of different instruction sets.
+    pub close: u64,
+    /// Tasks whose outputs were not the same.
+    pub differed: u64,
+    /// How often a board was found to be wrong, by its number.
+    pub wrong: BTreeMap<N, u64>,
+    /// How often this source itself was.
+    pub own_wrong: u64,
+    /// How often three computations made three different outputs.
+    pub undecided: u64,
+    /// Outputs that could not be had for a comparison. What the source has computed counts.
+    pub unanswered: u64,
+    /// Comparisons left out for want of a slot.
+    pub skipped: u64,
+    /// Boards that get no more tasks.
+    pub left_out: BTreeSet<N>,
+    /// Frames that were begun anew without a board.
+    pub frames_begun_anew: u64,
+    /// Bytes fetched to be compared.
+    pub bytes: u64,
+}
+
+// Not derived: a board's number need not have a default.
+impl<N: Ord> Default for Checks<N> {
+    fn default() -> Self {
+        Self {
+            begun: 0,
+            equal: 0,
+            close: 0,
+            differed: 0,
+            wrong: BTreeMap::new(),
+            own_wrong: 0,
+            undecided: 0,
+            unanswered: 0,
+            skipped: 0,
+            left_out: BTreeSet::new(),
+            frames_begun_anew: 0,
+            bytes: 0,
+        }
+    }
+}
+
 /// An edge's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>, N: Deserialize<'de> + Ord"))]
@@ -151,6 +201,9 @@ pub struct EdgeCounters<T = Traffic, N: Ord = u16> {
     /// As an owner: strips of a pair of neighbours that did not come in time, so that they were to be computed again.
     #[serde(default)]
     pub strips_late: u64,
+    /// Checks of tasks of own frames that others computed.
+    #[serde(default)]
+    pub checks: Checks<N>,
     /// Multiply-adds of the tasks that this edge finished, its own and others'.
     #[serde(default)]
     pub macs: u64,
@@ -185,6 +238,9 @@ pub struct GatewayCounters<T = Traffic> {
     pub frames_accepted: u64,
     /// Frames that stood still and gave their room at the gateway to others, to be merged anew.
     pub frames_closed: u64,
+    /// Frames that their sources began anew, because a board was wrong.
+    #[serde(default)]
+    pub frames_begun_anew: u64,
     /// Frames that ended with detections.
     pub frames_detected: u64,
     /// Frames that ended without detections.

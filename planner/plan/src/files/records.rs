@@ -44,6 +44,9 @@ pub struct Subject {
     /// What its source calls the input: a file's name. A long one lacks its beginning, and starts with `…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// A board that had computed a part of it wrong: the frame was computed again without that board (`--verify`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<u16>,
 }
 
 /// When a frame entered, and how long it took.

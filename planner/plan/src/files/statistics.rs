@@ -51,6 +51,20 @@ pub struct GatewayStatistics<T = Traffic> {
     /// The node's sessions with others, if it has keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Sessions>,
+    /// What observers asked, if the cluster has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
+}
+
+/// What observers asked of a gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Questions that got an answer.
+    pub asked: u64,
+    /// Datagrams of these answers.
+    pub shown: u64,
+    /// What observers may not say, and questions beyond the rate.
+    pub refused: u64,
 }
 
 /// Statistics of a process that does everything itself.

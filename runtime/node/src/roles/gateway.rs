@@ -6,6 +6,7 @@ use std::{os::fd::AsFd, sync::Arc, time::Duration};
 use super::{
     net::{self, Net, Sending},
     notices,
+    observed::{ObservedGateway, is_of_observer},
     own_edge::OwnEdge,
     record::{self, Captured},
     tail::{MergedFrame, Tail, TailEnd},
@@ -14,9 +15,8 @@ use crate::{
     args::Args,
     detect::ImageFrame,
     error::NodeError,
-    labels,
     shm::{Layout, Segment, SegmentStore, SlotView},
-    sinks::{self, Found, Writer, Written},
+    sinks::{self, Writer, Written},
     sources::Tag,
     statistics::{self, tell},
     trust::Trust,
@@ -51,12 +51,13 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let net = Net::bind(listen, trust)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
     let own_edge = OwnEdge::start(program, a, net.socket().local())?;
-    let records = sinks::open(&a.outputs, labels::classes(program), Found::Continued)?;
+    let records = sinks::open(a.records.as_deref())?;
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
+    let incarnation = net::incarnation()?;
     let config = GatewayConfig {
         transfer: net.socket().transfer(),
-        ..GatewayConfig::new(net::incarnation()?)
+        ..GatewayConfig::new(incarnation)
     };
     // Nobody else maps it: the smallest job table there is.
     let slots = config.slots(&info);
@@ -83,6 +84,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         ending: None,
         failure: None,
         own_edge,
+        observed: net.is_observed().then(|| ObservedGateway::new(incarnation)),
     };
     tell(&Event::Listening {
         addr: net.socket().local().to_string(),
@@ -133,6 +135,8 @@ struct Shell {
     failure: Option<NodeError>,
     /// The edge on this board.
     own_edge: Option<OwnEdge>,
+    /// What observers may read, if the cluster has any.
+    observed: Option<ObservedGateway>,
 }
 
 impl Shell {
@@ -146,6 +150,10 @@ impl Shell {
     ) -> Result<(), NodeError> {
         loop {
             net.receive(|now, from, bytes, sending| {
+                if let Some(observed) = self.observed.as_mut().filter(|_| is_of_observer(bytes)) {
+                    observed.heard(now, from, bytes, |to, bytes| sending.send(to, bytes));
+                    return;
+                }
                 let input = GatewayInput::Datagram { from, bytes };
                 self.machine.handle(now, input, &mut self.store);
                 self.drain(now, sending);
@@ -155,6 +163,17 @@ impl Shell {
                 let input = GatewayInput::Removed { node };
                 self.machine.handle(now, input, &mut self.store);
                 self.drain(now, &mut net.sending());
+            }
+            if self
+                .observed
+                .as_ref()
+                .is_some_and(ObservedGateway::wants_metrics)
+            {
+                let line = statistics::json_line(&self.statistics(&net, program));
+                let now = net.clock.now();
+                if let (Some(observed), Ok(line)) = (&mut self.observed, line) {
+                    observed.set_metrics(now, line);
+                }
             }
             waker.clear();
             while let Some(end) = self.tail.next() {
@@ -283,23 +302,27 @@ impl Shell {
                     frame,
                     meta,
                     age_us,
+                    wrong,
                     inputs,
                 } => {
                     // A frame that gets no tail stays in flight: its source brings it to the next gateway.
                     if self.takes_records() {
                         let views = inputs.iter().map(|s| self.store.lend(*s)).collect();
-                        self.run_tail(now, frame, (meta, Captured::ago(age_us)), views);
+                        let about = (subject(frame, meta, wrong), Captured::ago(age_us));
+                        self.run_tail(now, frame, about, image(meta), views);
                     }
                 }
                 GatewayOutput::Drop {
                     frame,
                     meta,
                     age_us,
+                    wrong,
                     reason,
                 } => {
                     if self.promised < self.records_max {
                         self.promised += 1;
-                        let (subject, captured) = (subject(frame, meta), Captured::ago(age_us));
+                        let subject = subject(frame, meta, wrong);
+                        let captured = Captured::ago(age_us);
                         let record = record::dropped(subject, captured, image(meta), reason);
                         self.publish(Published::Dropped, record);
                     }
@@ -322,14 +345,15 @@ impl Shell {
         &mut self,
         now: Micros,
         frame: FrameId,
-        (meta, captured): (FrameMeta, Captured),
+        (subject, captured): (Subject, Captured),
+        image: ImageFrame,
         inputs: Option<Vec<SlotView>>,
     ) {
         let merged = |inputs| MergedFrame {
             frame,
-            subject: subject(frame, meta),
+            subject,
             captured,
-            image: image(meta),
+            image,
             inputs,
         };
         if inputs.is_some_and(|inputs| self.tail.submit(merged(inputs))) {
@@ -361,6 +385,9 @@ impl Shell {
     }
 
     fn publish(&mut self, what: Published, record: Record) {
+        if let Some(observed) = &mut self.observed {
+            observed.record(&record);
+        }
         if self.writer.submit(what, record).is_err() {
             self.fail(NodeError::RecordsWait);
         }
@@ -396,6 +423,7 @@ impl Shell {
             slots: self.store.usage(),
             socket: net.statistics(),
             sessions: net.session_statistics(),
+            observed: self.observed.as_ref().map(ObservedGateway::counts),
         }
     }
 
@@ -406,13 +434,14 @@ impl Shell {
     }
 }
 
-fn subject(frame: FrameId, meta: FrameMeta) -> Subject {
+fn subject(frame: FrameId, meta: FrameMeta, wrong: Option<NodeId>) -> Subject {
     Subject {
         source: frame.source.0,
         epoch: Some(frame.incarnation.0),
         frame: frame.number.0,
         tag: Tag::decode(meta.tag).index,
         file: Some(meta.name.as_str().to_string()).filter(|name| !name.is_empty()),
+        wrong: wrong.map(|board| board.0),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`worker`] | computes tasks of an edge's shared segment (started by the edge) |
 //! | [`solo`] | everything in one process, without a network |
 //! | [`probe`] | measures its links to other probes, and its own speed |
+//! | [`observe`] | reads records and metrics of a cluster; [`observed`] is the gateway's side |
 //! | [`info`] | says what was compiled in |
 //! | `keygen` | makes a key pair ([`crate::trust`]) |
 //! | [`join`] | gets this board's keys and the cluster file, by a code that a person types |
@@ -24,6 +25,8 @@ mod join;
 mod line;
 mod net;
 mod notices;
+mod observe;
+mod observed;
 mod own_edge;
 mod probe;
 mod record;
@@ -87,6 +90,12 @@ fn run(command: Command) -> Result<(), NodeError> {
             let trust = trusted(&mut a, Role::Probe)?;
             probe::run(p, &a, trust)
         }
+        Command::Observe(mut a) => {
+            log::start(a.log);
+            statistics::check(a.stats.as_deref())?;
+            let trust = trusted(&mut a, Role::Observer)?;
+            observe::run(&a, trust)
+        }
         Command::Gateway(p, mut a) => {
             begin(p, &a)?;
             let trust = trusted(&mut a, Role::Gateway)?;
@@ -106,7 +115,7 @@ fn trusted(a: &mut Args, role: Role) -> Result<Option<Trust>, NodeError> {
         return Ok(None);
     };
     let place = trust.place();
-    if role != Role::Probe {
+    if role != Role::Probe && role != Role::Observer {
         match place.edge {
             Some(number) if a.id == 0 || a.id == number => a.id = number,
             Some(number) => {

@@ -105,6 +105,11 @@ impl Net {
         self.sealed.as_ref().map(|s| s.trust.sources())
     }
 
+    /// True if the cluster has observers.
+    pub fn is_observed(&self) -> bool {
+        self.sealed.as_ref().is_some_and(|s| s.trust.is_observed())
+    }
+
     /// The number of a node that has been removed from the cluster file since, each once.
     pub fn next_removed(&mut self) -> Option<u16> {
         self.sealed.as_mut()?.removed.pop()
@@ -222,7 +227,13 @@ impl Net {
 /// # Errors
 /// When the system gives no random numbers.
 pub fn incarnation() -> Result<Incarnation, NodeError> {
-    let word =
-        getrandom::u64().map_err(|e| NodeError::io("cannot draw a random number")(e.into()))?;
-    Ok(Incarnation((word >> 11).max(1)))
+    Ok(Incarnation((random()? >> 11).max(1)))
+}
+
+/// A random number.
+///
+/// # Errors
+/// When the system gives none.
+pub fn random() -> Result<u64, NodeError> {
+    getrandom::u64().map_err(|e| NodeError::io("cannot draw a random number")(e.into()))
 }

@@ -63,6 +63,36 @@ pub fn say(notice: Notice) {
             "large datagrams of node {} at {addr} do not arrive, small ones do: asking for {chunk_bytes} bytes at a time, which is slower; is the MTU of the path smaller than that of the nodes?",
             from.0
         ),
+        Notice::ResultsDiffer {
+            node,
+            number,
+            task,
+            left_out,
+        } => tracing::error!(
+            "node {} computed task {} of frame {} wrong: two other computations agree; frames that it had a part in are computed again without it{}",
+            node.0,
+            task.0,
+            number.0,
+            if left_out {
+                ". It was wrong twice and gets no more tasks; look at its memory, its heat and its weights.bin, or who runs it"
+            } else {
+                ""
+            }
+        ),
+        Notice::OwnResultsDiffer { number, task } => tracing::error!(
+            "this node computed task {} of frame {} otherwise than two others, who agree; the frame is dropped. Look at this board's memory and heat",
+            task.0,
+            number.0
+        ),
+        Notice::ShowsNothing { node } => tracing::warn!(
+            "node {} did not hand over what it computed several times in a row when it was to be compared; it gets no tasks for half a minute",
+            node.0
+        ),
+        Notice::BegunAnew { node, number } => tracing::warn!(
+            "node {} computes its frame {} anew, because a board had a part of it wrong",
+            node.0,
+            number.0
+        ),
         Notice::GatewayRestarted => {
             tracing::info!("another process of the gateway answers; registering with it");
         }

@@ -183,11 +183,7 @@ mod tests {
 
     fn start(path: &Path) -> (Writer<u32>, Waker) {
         let waker = Waker::new().unwrap();
-        let outputs = sinks::Outputs {
-            records: Some(path.into()),
-            ..sinks::Outputs::default()
-        };
-        let records = sinks::open(&outputs, 80, sinks::Found::Continued).unwrap();
+        let records = sinks::open(Some(path)).unwrap();
         (Writer::start(records, waker.clone()).unwrap(), waker)
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tessera_plan::files::{
-    cluster::{ClusterFile, NodeEntry, PORT},
+    cluster::{ClusterFile, NodeEntry, PORT, is_observer},
     probe::OPERATOR,
 };
 use tessera_secure::{Invited, PublicKey, parse_public};
@@ -20,6 +20,8 @@ pub enum Role {
     Gateway,
     /// An edge.
     Edge,
+    /// Somebody who reads records and metrics.
+    Observer,
     /// A probe, on any board.
     Probe,
 }
@@ -73,12 +75,15 @@ impl Me {
         };
         let fits = match role {
             Role::Gateway => node.number == 0,
-            Role::Edge => node.number != 0,
+            Role::Edge => node.number != 0 && !node.is_observer(),
+            Role::Observer => node.is_observer(),
             Role::Probe => true,
         };
         if !fits {
             let is = if node.number == 0 {
                 "the gateway"
+            } else if node.is_observer() {
+                "an observer"
             } else {
                 "an edge"
             };
@@ -117,13 +122,15 @@ impl Me {
         };
         let of = |number| nodes.iter().find(|n| n.number == number).map(address);
         Place {
-            edge: if self.number == 0 {
-                second
-            } else {
-                Some(self.number)
+            edge: match self.number {
+                0 => second,
+                n if is_observer(n) => None,
+                n => Some(n),
             },
             gateway: of(0),
-            listen: of(self.number).map(|at| listen(&at)),
+            listen: of(self.number)
+                .filter(|_| !is_observer(self.number))
+                .map(|at| listen(&at)),
         }
     }
 }
@@ -159,10 +166,15 @@ fn listen(address: &str) -> SocketAddr {
     })
 }
 
-/// All nodes but `own` that may take part. A key that is none is told of, and its node left out.
+/// All nodes but `own` that may take part, as far as `own` speaks with them: the gateway alone speaks with observers. A key that
+/// is none is told of, and its node left out.
 pub fn invited(file: &ClusterFile, path: &Path, own: u16) -> Vec<Invited> {
     let nodes = file.nodes();
-    let others = nodes.iter().filter(|n| n.number != own);
+    let speaks = |n: &&NodeEntry<'_>| {
+        let observed = is_observer(own) || n.is_observer();
+        n.number != own && (!observed || own == 0 || n.number == 0)
+    };
+    let others = nodes.iter().filter(speaks);
     let keyed = others.filter_map(|n| {
         let public = parse_public(n.key()?);
         if let Err(e) = &public {
@@ -208,6 +220,10 @@ roles = ["edge"]
 [[board]]
 name = "porch"
 key = "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
+[[board]]
+name = "desk"
+roles = ["observer"]
+key = "MjEwOTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjE="
 "#;
 
     fn me(name: Option<&str>, role: Role, second: bool) -> Result<Me, String> {
@@ -231,9 +247,22 @@ key = "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
         let second = me(Some("hub"), Role::Edge, true).unwrap();
         assert_eq!((second.number, &*second.name), (3, "hub.edge"));
         assert_eq!(second.place(&file).edge, Some(3));
-        let invited = invited(&file, Path::new("c.toml"), 0);
-        let names: Vec<&str> = invited.iter().map(|i| &*i.name).collect();
-        assert_eq!(names, ["porch", "hub.edge"], "shed has no key");
+        let names = |own| -> Vec<String> {
+            let invited = invited(&file, Path::new("c.toml"), own);
+            invited.into_iter().map(|i| i.name).collect()
+        };
+        assert_eq!(names(0), ["porch", "hub.edge", "desk"], "shed has no key");
+        // Observers speak with the gateway alone.
+        assert_eq!(names(1), ["hub", "hub.edge"]);
+        let desk = me(Some("desk"), Role::Observer, false).unwrap();
+        assert_eq!(
+            (desk.number, names(desk.number)),
+            (0xf000, vec!["hub".into()])
+        );
+        assert_eq!(
+            desk.place(&file).gateway.as_deref(),
+            Some("192.168.1.10:7400")
+        );
     }
 
     #[test]
@@ -244,6 +273,8 @@ key = "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
             (Some("hub"), Role::Edge, false, "hub is the gateway"),
             (Some("porch"), Role::Gateway, false, "porch is an edge"),
             (Some("shed"), Role::Edge, false, "cargo xtask cluster init"),
+            (Some("desk"), Role::Edge, false, "desk is an observer"),
+            (Some("porch"), Role::Observer, false, "porch is an edge"),
         ] {
             let e = me(name, role, second).unwrap_err();
             assert!(e.contains(words), "{e}");

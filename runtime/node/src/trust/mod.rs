@@ -160,6 +160,24 @@ impl Trust {
         )
     }
 
+    /// True if the file lists anybody who reads records and metrics.
+    pub fn is_observed(&self) -> bool {
+        self.watch.file().nodes().iter().any(|n| n.is_observer())
+    }
+
+    /// Sessions of an observer, who speaks with the gateway alone.
+    ///
+    /// # Errors
+    /// As [`Trust::links`].
+    pub fn observer_links(&self) -> Result<Links, TrustError> {
+        self.sessions(None, &self.invited(self.watch.file()))
+    }
+
+    /// This node's number in the cluster.
+    pub const fn number(&self) -> u16 {
+        self.me.number
+    }
+
     /// Sessions with the probes of all boards and with the operator, who asks.
     ///
     /// # Errors

@@ -224,7 +224,9 @@ impl EdgeAlone {
     }
 
     pub fn done(&mut self, thief: (NodeId, u64), task: TaskId, request: u32) -> Vec<Sent> {
-        self.receive(thief, &Message::Done(report(task, request)));
+        let report = report(task, request);
+        let arithmetic = 0;
+        self.receive(thief, &Message::Done(wire::Finished { report, arithmetic }));
         self.sent()
     }
 }

@@ -20,6 +20,8 @@ pub struct ForeignFrame {
     pub jobs: usize,
     /// True when the frame has ended.
     pub over: bool,
+    /// The attempt at the frame that all of this belongs to.
+    pub attempt: u8,
     /// The latest heartbeat that this node had sent when it first heard of the frame.
     pub since: u32,
 }

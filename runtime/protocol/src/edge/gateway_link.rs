@@ -157,7 +157,7 @@ impl Edge {
             .map(|(n, f)| {
                 let age_us = now_us.saturating_sub(f.meta.captured_us);
                 let finished = f.finished_for_tail(&self.info);
-                FrameEntry::new(n, f.failed, finished, f.meta, age_us)
+                FrameEntry::new(n, f.failed, finished, f.meta, age_us).anew(f.attempt)
             })
             .collect();
         let ask: Vec<_> = (self.asking_about().into_iter())
@@ -295,9 +295,10 @@ impl Edge {
         }
         if let Some(seq) = answers.filter(|_| id != self.config.id) {
             let news: Vec<NodeIncarnation> = self.peers.known_since(id, seq).collect();
-            self.incarnations_ended(|p| {
+            let ended = |p: NodeIncarnation| {
                 p.id == id && (p.incarnation != present || !status.alive) && !news.contains(&p)
-            });
+            };
+            self.incarnations_ended(ended, store);
         }
     }
 

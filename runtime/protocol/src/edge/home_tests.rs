@@ -201,6 +201,7 @@ fn a_board_tells_its_room_until_it_is_heard() {
     let lease = Message::Lease(LeaseGrant {
         request: RequestId(request),
         number: FrameNumber(0),
+        attempt: 0,
         task: TaskId(2),
         lease_us: 1_000_000,
         holders: &holders,

@@ -459,7 +459,7 @@ impl Edge {
         match &job.stolen {
             Some(stolen) => self.stolen_done(now_us, &job, stolen),
             None => {
-                self.own_done(now_us, &job);
+                self.own_done(now_us, &job, store);
                 self.settle(job.frame.number, job.task, store);
             }
         }

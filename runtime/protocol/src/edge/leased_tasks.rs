@@ -5,6 +5,7 @@
 
 use super::{
     Edge,
+    own_frames::OwnFrame,
     placement::{Choice, MACS_PER_US_MIN, anywhere::has_no_home},
     send::Outgoing,
     task_table::{IssuedLease, TaskState},
@@ -13,7 +14,7 @@ use crate::{
     FrameNumber, GATEWAY, Micros, NodeIncarnation, RequestId, TaskId,
     peer::Peer,
     retry::Retry,
-    wire::{self, Failed, FailureReason, NO_TASK, Reject, Renew, Report, ReportAck},
+    wire::{self, Failed, FailureReason, Finished, NO_TASK, Reject, Renew, Report, ReportAck},
 };
 
 impl Edge {
@@ -44,7 +45,8 @@ impl Edge {
             }
             return Ok(());
         }
-        let found = self.pick_for(now_us, thief);
+        let out = self.verifier.suspects.is_out(now_us, thief.id);
+        let found = (!out).then(|| self.pick_for(now_us, thief)).flatten();
         if let Some(known) = self.peers.get_mut(thief.who()) {
             known.request = (request, found.is_none());
         }
@@ -153,7 +155,11 @@ impl Edge {
                 continue;
             };
             let t = frame.tasks.get_mut(task);
-            if t.done() || frame.failed {
+            if t.done() || frame.failed || frame.restart.is_some() {
+                continue;
+            }
+            if frame.attempt > 0 && !t.was_given(thief.who(), request) {
+                // Of an earlier attempt.
                 continue;
             }
             let answers = t.lease.is_some_and(|l| l.answers(thief, request));
@@ -193,23 +199,39 @@ impl Edge {
         &mut self,
         now_us: Micros,
         thief: Peer,
-        report: Report,
+        done: &Finished,
     ) -> Result<(), Reject> {
-        let who = thief.who();
+        let (who, report) = (thief.who(), done.report);
         let mut keep = false;
-        if let Some(frame) = self.frames.live(report.number)
-            && !frame.tasks.get(report.task).was_given(who, report.request)
-        {
+        let frame = self.frames.live(report.number);
+        let given = |f: &OwnFrame| f.tasks.get(report.task).was_given(who, report.request);
+        if frame.is_some_and(|f| f.attempt == 0 && !given(f)) {
             return Err(Reject::Unexpected);
         }
-        self.measure(now_us, thief, report);
-        if let Some(frame) = self.frames.live_mut(report.number) {
+        // Of a frame that began anew, leases of earlier attempts are void.
+        let counts = frame.is_some_and(|f| f.restart.is_none() && given(f));
+        if counts {
+            self.measure(now_us, thief, report);
+            self.verifier.suspects.ended(who.id);
+        }
+        let out = self.verifier.suspects.is_left_out(who.id);
+        if let Some(frame) = self.frames.live_mut(report.number).filter(|_| counts) {
             let t = frame.tasks.get(report.task);
             if t.holders.contains(&who) {
                 keep = true;
-            } else if !t.done() && !t.distrusted.contains(&who) {
+            } else if t.check.is_some() {
+                let (number, task, set) = (report.number, report.task, done.arithmetic);
+                keep = !out && self.check_reported(number, task, thief, set);
+                if !keep {
+                    self.end_lease(thief, report);
+                }
+            } else if !t.done() && !t.distrusted.contains(&who) && !out {
                 keep = true;
-                self.finished(now_us, report.number, report.task, who);
+                if t.chosen {
+                    self.begin_check(report.number, report.task, thief, done.arithmetic);
+                } else {
+                    self.finished(now_us, report.number, report.task, who);
+                }
             } else {
                 // The result is not needed, or the holder is distrusted.
                 self.end_lease(thief, report);
@@ -301,6 +323,7 @@ impl Edge {
     /// Takes back leases that were not renewed in time.
     pub(super) fn expire_leases(&mut self, now_us: Micros) {
         let mut next = Micros::MAX;
+        let mut late = std::collections::BTreeSet::new();
         for (_, frame) in self.frames.in_flight_mut() {
             let mut expired = Vec::new();
             for (k, t) in frame.tasks.iter_mut() {
@@ -312,6 +335,7 @@ impl Edge {
                 t.lease = None;
                 t.reassigned();
                 t.returned = t.returned.saturating_add(1);
+                late.insert(l.thief.id);
                 expired.push(k);
             }
             self.stats.leases_expired += expired.len() as u64;
@@ -321,6 +345,9 @@ impl Edge {
             }
         }
         self.next_expiry_us = next;
+        for board in late {
+            self.is_late(now_us, board);
+        }
     }
 
     pub(super) fn extend_leases(&mut self, by: u64) {

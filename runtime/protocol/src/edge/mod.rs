@@ -28,6 +28,7 @@
 //! | `foreign_frames`, `slots` | objects kept for other nodes' frames, and slots reserved for own frames |
 //! | `peers` | other edges: addresses, and the numbers of their latest messages |
 //! | `serving` | objects that other nodes fetch, finished or still being made |
+//! | `verify` | tasks that other boards computed are computed again, and who was wrong is left out |
 //! | `receive`, `send` | datagrams in, and the queue of datagrams out |
 //!
 //! The edge encodes a control message at the time of sending, from the state at that time. The edge repeats each
@@ -61,6 +62,7 @@ mod stolen_tests;
 mod task_table;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod wants;
 
 use std::{
@@ -75,12 +77,13 @@ use self::{
     offers::Offers,
     own_frames::OwnFrames,
     peers::Peers,
-    pending_job::PendingJobs,
+    pending_job::{PendingJobs, PullTag},
     placement::{Policy, Situation},
     reports::Reports,
     search::Search,
     send::Outgoing,
     slots::Slots,
+    verify::Verifier,
     wants::Wants,
 };
 use super::{
@@ -123,7 +126,9 @@ pub struct Edge {
     next_expiry_us: Micros,
     /// When a leased task may get a backup run.
     next_backup_us: Option<Micros>,
-    receiver: Receiver<pending_job::InputPull>,
+    /// Checks of what other boards made.
+    verifier: Verifier,
+    receiver: Receiver<pending_job::PullTag>,
     serve: ChunkServer,
     /// When a task may run that stands in for another.
     next_strips_us: Option<Micros>,
@@ -186,6 +191,7 @@ impl Edge {
             wants: Wants::default(),
             offers: Offers::default(),
             reports: Reports::default(),
+            verifier: Verifier::default(),
             config,
             info,
             me,
@@ -353,7 +359,10 @@ impl Edge {
             });
         }
         while let Some((tag, how)) = self.receiver.take_ended() {
-            self.pull_ended(now_us, tag, how, store);
+            match tag {
+                PullTag::Input(tag) => self.pull_ended(now_us, tag, how, store),
+                PullTag::Check(serial) => self.compare_pulled(now_us, serial, how, store),
+            }
         }
         if self.next_made_us.is_some_and(|at| at <= now_us) {
             self.serve_made(store);
@@ -361,11 +370,18 @@ impl Edge {
         if now_us >= self.next_expiry_us {
             self.expire_leases(now_us);
         }
-        let due = [self.next_backup_us, self.next_strips_us];
+        let due = [
+            self.next_backup_us,
+            self.next_strips_us,
+            self.verifier.next(),
+        ];
         if due.into_iter().flatten().any(|at| at <= now_us) || self.offers.is_due(now_us) {
             self.dirty = true;
         }
         if std::mem::take(&mut self.dirty) {
+            self.look_at_dispute(now_us);
+            self.restart_frames(now_us, store);
+            self.compare_next(now_us, store);
             self.release_late_strips(now_us);
             self.start_own_jobs(now_us, store);
             self.give_home_tasks(now_us, store);
@@ -389,6 +405,7 @@ impl Edge {
             self.next_backup_us,
             self.next_strips_us,
             self.next_made_us,
+            self.verifier.next(),
             self.receiver.next(),
         ];
         let latest = now_us + self.config.heartbeat_us;
@@ -404,7 +421,7 @@ impl Edge {
 
     fn take_frame(&mut self, slot: SlotId, meta: FrameMeta) {
         self.slots.adopt(slot, &mut self.stats);
-        self.frames.add(slot, meta, &self.info);
+        self.frames.add(slot, meta, self.config.verify, &self.info);
         self.stats.frames_accepted += 1;
         self.link.changed = true;
         self.dirty = true;

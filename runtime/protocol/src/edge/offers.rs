@@ -84,7 +84,8 @@ impl Edge {
     pub(super) fn offer(&mut self, to: Peer) {
         let brings = self.config.frames_max > 0 && self.policy().waits();
         let waits = self.peers.get(to.who()).is_some_and(|k| self.waits(k));
-        if brings && !waits && to.id != self.config.id && to.id.0 <= self.info.boards {
+        let out = (self.verifier.suspects).is_out(self.clock.unwrap_or(0), to.id);
+        if brings && !waits && !out && to.id != self.config.id && to.id.0 <= self.info.boards {
             self.enqueue(Outgoing::Offer { to });
         }
     }
@@ -99,6 +100,16 @@ impl Edge {
     pub(super) fn on_want(&mut self, board: Peer, want: &Want<'_>) -> Result<(), Reject> {
         if !self.policy().waits() {
             return Err(Reject::Unexpected);
+        }
+        if self
+            .verifier
+            .suspects
+            .is_out(self.clock.unwrap_or(0), board.id)
+        {
+            // It is answered, so that it does not ask again and again, and gets nothing.
+            let request = want.request;
+            self.enqueue(Outgoing::NoWork { to: board, request });
+            return Ok(());
         }
         let under_way = self.note_held(board, want);
         let Some(known) = self.peers.get_mut(board.who()) else {

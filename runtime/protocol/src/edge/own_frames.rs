@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::{
     shared_boxes::SharedBoxes,
     task_table::{ResultState, TaskTable},
+    verify::chosen::chosen,
 };
 use crate::{
-    FrameMeta, FrameNumber, FrameOutcome, Micros, ProgramInfo, TaskId, retry::Retry, store::SlotId,
-    wire::Heartbeat,
+    FrameMeta, FrameNumber, FrameOutcome, Micros, NodeId, NodeIncarnation, ProgramInfo, TaskId,
+    Verify, retry::Retry, store::SlotId, wire::Heartbeat,
 };
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
@@ -44,6 +45,14 @@ pub struct OwnFrame {
     pub stage_us: Vec<Micros>,
     /// When to repeat unanswered results to the gateway, and the pause after that.
     pub results_again: Option<Retry>,
+    /// How often the frame was begun anew.
+    pub attempt: u8,
+    /// Set when the frame is to begin anew, without these nodes.
+    pub restart: Option<Vec<NodeIncarnation>>,
+    /// The nodes without which the frame was begun anew.
+    pub without: Vec<NodeIncarnation>,
+    /// The board because of which it was begun anew last.
+    pub wrong: Option<NodeId>,
 }
 
 /// All own frames, by number.
@@ -83,6 +92,14 @@ impl OwnFrame {
         self.stage_us[stage] = now_us.saturating_sub(self.meta.captured_us);
     }
 
+    /// Begins the frame's tasks, or begins them anew.
+    pub fn table(&mut self, number: FrameNumber, verify: Verify, info: &ProgramInfo) {
+        self.tasks = TaskTable::new(info);
+        let frame = (number, self.attempt);
+        let is_chosen = |task| chosen(verify, frame, task);
+        self.tasks.choose(is_chosen, &self.without);
+    }
+
     /// Notes that the gateway holds nothing of the frame and accepts no results until a further notice.
     pub fn close(&mut self, info: &ProgramInfo) {
         self.open = false;
@@ -100,9 +117,15 @@ impl OwnFrame {
 
 impl OwnFrames {
     /// Adds a frame; returns its number.
-    pub fn add(&mut self, slot: SlotId, meta: FrameMeta, info: &ProgramInfo) -> FrameNumber {
+    pub fn add(
+        &mut self,
+        slot: SlotId,
+        meta: FrameMeta,
+        verify: Verify,
+        info: &ProgramInfo,
+    ) -> FrameNumber {
         let number = self.next;
-        let frame = OwnFrame {
+        let mut frame = OwnFrame {
             meta,
             slot,
             tasks: TaskTable::new(info),
@@ -117,7 +140,12 @@ impl OwnFrames {
             over: None,
             stage_us: Vec::new(),
             results_again: None,
+            attempt: 0,
+            restart: None,
+            without: Vec::new(),
+            wrong: None,
         };
+        frame.table(number, verify, info);
         self.frames.insert(number, frame);
         self.next.0 += 1;
         number

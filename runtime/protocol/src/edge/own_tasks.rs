@@ -9,7 +9,7 @@ use super::{
     jobs::outputs_by_task,
     pending_job::{InputSource, JobStage, PendingJob},
     placement::{Backup, Choice, anywhere::has_no_home, strips},
-    task_table::ResultState,
+    task_table::{IssuedLease, ResultState},
 };
 use crate::{
     FrameNumber, FrameOutcome, GATEWAY, JobId, Micros, NodeIncarnation, TaskId, peer::Peer,
@@ -200,7 +200,7 @@ impl Edge {
     }
 
     /// Notes that a worker has finished an own task.
-    pub(super) fn own_done(&mut self, now_us: Micros, job: &PendingJob) {
+    pub(super) fn own_done(&mut self, now_us: Micros, job: &PendingJob, store: &mut impl Store) {
         self.stats.tasks_own += 1;
         let me = self.me.who();
         let since_us = (self.frames.live(job.frame.number)).map_or([now_us; 2], |f| {
@@ -210,7 +210,10 @@ impl Edge {
         self.offers
             .paces
             .finished(&self.info, job.task, me, since_us, now_us, false);
-        self.finished(now_us, job.frame.number, job.task, me);
+        let number = job.frame.number;
+        if !self.check_computed(now_us, number, job.task, store) {
+            self.finished(now_us, number, job.task, me);
+        }
     }
 
     /// Ends an own task's job: keeps the outputs if they are `good` and not here yet. Returns the tasks whose outputs
@@ -297,11 +300,33 @@ impl Edge {
         task: TaskId,
         holder: NodeIncarnation,
     ) {
+        self.note_overtaken(now_us, number, task, holder);
         let info = std::sync::Arc::clone(&self.info);
         for given in &info.tasks[task.index()].gives {
             self.is_held(now_us, number, *given, holder, false);
         }
         self.is_held(now_us, number, task, holder, true);
+    }
+
+    /// Notes which board had a task for long that another node has finished.
+    fn note_overtaken(
+        &mut self,
+        now_us: Micros,
+        number: FrameNumber,
+        task: TaskId,
+        holder: NodeIncarnation,
+    ) {
+        let lease = self
+            .frames
+            .live(number)
+            .and_then(|f| f.tasks.get(task).lease);
+        let long = |l: &IssuedLease| {
+            let due_us = l.since_us.saturating_add(self.config.backup_after_us);
+            l.thief.who() != holder && due_us <= now_us
+        };
+        if let Some(l) = lease.filter(long) {
+            self.is_late(now_us, l.thief.id);
+        }
     }
 
     /// Notes that a node holds a task's outputs; `ran`: it has run the task itself.
@@ -363,8 +388,13 @@ impl Edge {
     }
 
     /// Handles ended incarnations: outputs that they held are lost, tasks that they had come back.
-    pub(super) fn incarnations_ended(&mut self, dead: impl Fn(NodeIncarnation) -> bool) {
+    pub(super) fn incarnations_ended(
+        &mut self,
+        dead: impl Fn(NodeIncarnation) -> bool,
+        store: &mut impl Store,
+    ) {
         self.return_leases(&dead);
+        self.checks_ended(&dead, store);
         self.peers.ended(&dead);
         self.offers.paces.forget(&dead);
         let info = std::sync::Arc::clone(&self.info);
@@ -416,6 +446,7 @@ impl Edge {
         self.events
             .push_back(super::Event::FrameEnded(number, meta, outcome));
         self.link.changed = true;
+        self.forget_checks(number, store);
         self.give_up_frame(self.frame_id(number), store);
         self.release_own_frame(number, store);
     }

@@ -10,6 +10,15 @@ use tessera_plan::{
     region::Region,
 };
 
+/// What a pull is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullTag {
+    /// An input of a job.
+    Input(InputPull),
+    /// The comparison with this number.
+    Check(u32),
+}
+
 /// The need of a job's task that a pull serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputPull {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::Edge;
+use super::{Edge, pending_job::PullTag};
 use crate::{
     GATEWAY, Micros,
     peer::Peer,
@@ -85,7 +85,7 @@ impl Edge {
     ) -> Result<(), Reject> {
         let transfer = &mut self.stats.transfer;
         let came = (self.receiver).on_data(now_us, envelope, data, store, transfer)?;
-        if let Some((tag, rows)) = came {
+        if let Some((PullTag::Input(tag), rows)) = came {
             self.rows_came(tag, rows);
         }
         Ok(())
@@ -121,7 +121,7 @@ impl Edge {
             Message::Want(want) => self.on_want(peer, want),
             Message::Renew(renew) => self.on_renew(now_us, peer, renew),
             Message::Renewed { seq, wanted } => self.on_renewed(peer, *seq, *wanted, store),
-            Message::Done(report) => self.on_done(now_us, peer, *report),
+            Message::Done(done) => self.on_done(now_us, peer, done),
             Message::Failed(failed) => {
                 self.on_failed(peer, failed);
                 Ok(())

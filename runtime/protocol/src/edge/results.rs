@@ -12,7 +12,7 @@ use crate::{
     chunk_server::ChunkServer,
     peer::Peer,
     retry::Retry,
-    wire::{LostResults, Message, NO_TASK, PeerAddress, ResultEntry, Results, ResultsAck},
+    wire::{LostResults, NO_TASK, PeerAddress, ResultEntry, Results, ResultsAck},
 };
 
 impl Edge {
@@ -33,7 +33,8 @@ impl Edge {
         }
         let most = self.config.retry_us[1];
         let mut due = Vec::new();
-        for (number, f) in self.frames.in_flight_mut().filter(|(_, f)| f.open) {
+        let speaks = |f: &OwnFrame| f.open && f.restart.is_none();
+        for (number, f) in self.frames.in_flight_mut().filter(|(_, f)| speaks(f)) {
             if let Some(again) = f.results_again
                 && again.is_due(now_us)
             {
@@ -99,7 +100,9 @@ impl Edge {
             let holder = if early {
                 let announced = t.announced.map(|(who, _)| who);
                 let fresh = t.maker(me).filter(|m| announced != Some(*m));
-                fresh.filter(|_| is_announced(&self.info, &self.config, k))
+                // What is to be checked does not count before.
+                let may = !t.chosen && is_announced(&self.info, &self.config, k);
+                fresh.filter(|_| may)
             } else {
                 here.or_else(|| t.holders.first()).copied()
             };
@@ -151,7 +154,8 @@ impl Edge {
     }
 
     pub(super) fn on_results_ack(&mut self, ack: &ResultsAck<'_>) {
-        let Some(frame) = self.frames.live_mut(ack.number).filter(|f| f.open) else {
+        let speaks = |f: &&mut OwnFrame| f.open && f.attempt == ack.attempt;
+        let Some(frame) = self.frames.live_mut(ack.number).filter(speaks) else {
             return;
         };
         let mut relays = false;
@@ -213,7 +217,8 @@ impl Edge {
         let me = self.me.who();
         for l in lost.tasks {
             let (task, holder) = (l.task.get(), l.holder());
-            let Some(frame) = self.frames.live_mut(lost.number) else {
+            let same = |f: &&mut OwnFrame| f.attempt == lost.attempt;
+            let Some(frame) = self.frames.live_mut(lost.number).filter(same) else {
                 return;
             };
             if task.index() >= self.info.tasks.len() {
@@ -268,18 +273,6 @@ impl Edge {
             frame.close(&info);
             self.dirty = true;
         }
-    }
-
-    pub(super) fn results_message<'a>(
-        number: FrameNumber,
-        nodes: &'a [PeerAddress],
-        tasks: &'a [ResultEntry],
-    ) -> Message<'a> {
-        Message::Results(Results {
-            number,
-            nodes,
-            tasks,
-        })
     }
 }
 

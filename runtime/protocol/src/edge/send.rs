@@ -5,8 +5,8 @@ use crate::{
     FrameNumber, GATEWAY, Micros, NodeIncarnation, PullId, RequestId, TaskId, To,
     peer::Peer,
     wire::{
-        Failed, Later, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew, Report,
-        ReportAck,
+        Failed, Finished, Later, LeaseGrant, LeaseRef, Message, MessageKind, PeerAddress, Renew,
+        Report, ReportAck, Results,
     },
 };
 
@@ -121,7 +121,15 @@ impl Edge {
             }
             Outgoing::Results { number } => {
                 let (nodes, tasks) = self.results(now_us, number)?;
-                self.write_to_gateway(&Self::results_message(number, &nodes, &tasks))
+                let frame = self.frames.live(number)?;
+                let message = Message::Results(Results {
+                    number,
+                    attempt: frame.attempt,
+                    wrong: frame.wrong.unwrap_or(GATEWAY),
+                    nodes: &nodes,
+                    tasks: &tasks,
+                });
+                self.write_to_gateway(&message)
             }
             Outgoing::Absent { to, pull } => self.write_to(&Message::Absent { pull }, to),
             Outgoing::Later { to, later } => self.write_to(&Message::Later(later), to),
@@ -221,6 +229,7 @@ impl Edge {
         let lease = LeaseGrant {
             request,
             number,
+            attempt: self.frames.live(number)?.attempt,
             task,
             lease_us: u32::try_from(left).unwrap_or(u32::MAX),
             holders: &holders,
@@ -257,7 +266,11 @@ impl Edge {
         };
         let owner = self.address(owed.owner);
         match &owed.failed {
-            None => self.write_to(&Message::Done(report), owner),
+            None => {
+                let arithmetic = self.config.arithmetic;
+                let done = Finished { report, arithmetic };
+                self.write_to(&Message::Done(done), owner)
+            }
             Some((why, lost)) => {
                 let lost = &lost[..lost.len().min(Failed::LOST_MAX)];
                 let failed = Failed {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Edge,
-    pending_job::{FetchState, FetchedPart, InputPull},
+    pending_job::{FetchState, FetchedPart, InputPull, PullTag},
 };
 use crate::{
     FrameId, JobId, ProgramInfo, TaskId,
@@ -141,11 +141,11 @@ impl Edge {
         }
         let mut pulls = Vec::with_capacity(parts.len());
         for part in parts {
-            let tag = InputPull {
+            let tag = PullTag::Input(InputPull {
                 job: id,
                 need: k,
                 part,
-            };
+            });
             let place = Destination {
                 slot: piece.slot,
                 region: piece.region,

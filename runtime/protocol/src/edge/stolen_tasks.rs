@@ -10,6 +10,7 @@ use super::{
     jobs::outputs_by_task,
     pending_job::{HeldLease, InputSource, JobStage, PendingJob},
     placement::anywhere::has_no_home,
+    shared_boxes::SharedBoxes,
 };
 use crate::{
     FrameId, GATEWAY, JobId, Micros, RequestId, TaskId,
@@ -66,6 +67,10 @@ impl Edge {
         } else {
             self.task_found(now_us, owner);
         }
+        if !self.is_of_attempt(frame, lease.attempt, store) {
+            self.decline(now_us, frame, lease.task, &stolen);
+            return Ok(());
+        }
         let has = |g: &ForeignFrame| g.outputs.contains_key(&lease.task) && !g.over;
         if self.foreign.get(frame).is_some_and(has) {
             // This node finished the task before; the owner does not know.
@@ -95,6 +100,37 @@ impl Edge {
         }
         self.begin_stolen(now_us, frame, lease, stolen, store);
         Ok(())
+    }
+
+    /// Drops what this node has of earlier attempts at a frame. Returns false while a worker still has a part of them, and for
+    /// an attempt that is over.
+    fn is_of_attempt(&mut self, frame: FrameId, attempt: u8, store: &mut impl Store) -> bool {
+        let Some(known) = self.foreign.get(frame).filter(|g| !g.over) else {
+            return true;
+        };
+        if attempt <= known.attempt {
+            return attempt == known.attempt;
+        }
+        for (_, job) in self.jobs.iter_mut().filter(|(_, j)| j.frame == frame) {
+            if let Some(s) = &mut job.stolen {
+                s.revoked = true;
+            }
+        }
+        self.reports.owed.retain(|_, r| r.frame != frame);
+        self.give_up_frame(frame, store);
+        let Some(foreign) = self.foreign.get_mut(frame) else {
+            return true;
+        };
+        if foreign.jobs > 0 {
+            return false;
+        }
+        foreign.attempt = attempt;
+        foreign.shared = SharedBoxes::default();
+        foreign.runs.clear();
+        for slot in std::mem::take(&mut foreign.outputs).into_values().flatten() {
+            self.slots.give(slot, store, &mut self.stats);
+        }
+        true
     }
 
     fn begin_stolen(
@@ -166,7 +202,9 @@ impl Edge {
             self.no_room(now_us);
             return;
         };
-        self.foreign.entry(frame, self.link.seq()).jobs += 1;
+        let foreign = self.foreign.entry(frame, self.link.seq());
+        foreign.jobs += 1;
+        foreign.attempt = lease.attempt;
         self.stats.steals_taken += 1;
         let renew = now_us + (stolen.lease_us / 4).max(1);
         self.reports.renew_by(renew);

@@ -14,6 +14,7 @@ fn given<'a>(request: u32, holder: &'a [PeerAddress]) -> Message<'a> {
     Message::Lease(wire::LeaseGrant {
         request: RequestId(request),
         number: FrameNumber(0),
+        attempt: 0,
         task: TaskId(0),
         lease_us: 1_000_000,
         holders: holder,

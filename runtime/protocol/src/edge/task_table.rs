@@ -6,8 +6,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
-    JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, RequestId, TaskId, peer::Peer,
-    retry::Retry,
+    JobId, Micros, NodeId, NodeIncarnation, ProgramInfo, RequestId, TaskId,
+    edge::verify::check::Check, peer::Peer, retry::Retry,
 };
 use tessera_plan::dataflow::TaskInfo;
 
@@ -48,6 +48,10 @@ pub struct TaskState {
     pub announced: Option<(NodeIncarnation, bool)>,
     /// The node that finished the task first.
     pub first: Option<NodeId>,
+    /// True if the task is checked when another node has finished it.
+    pub chosen: bool,
+    /// The check of what another node has made, while it lasts: the task is not done.
+    pub check: Option<Check>,
     /// True when nothing can need the outputs again, so that the owner has freed its own.
     pub settled: bool,
     /// How often the node that is to finish the task changed.
@@ -122,7 +126,7 @@ impl TaskState {
     pub const DECLINED_MAX: u8 = 32;
 
     /// True when the task may be given to a board that waits.
-    pub const fn givable(&self) -> bool {
+    pub fn givable(&self) -> bool {
         self.leasable() && self.declined < Self::DECLINED_MAX
     }
 
@@ -171,8 +175,16 @@ impl TaskState {
 
     /// True when another node may receive the task. After several leases without a result the owner runs the
     /// task itself.
-    pub const fn leasable(&self) -> bool {
-        self.returned < 3
+    pub fn leasable(&self) -> bool {
+        self.returned < 3 && self.check.is_none_or(|c| c.is_for_others())
+    }
+
+    /// Notes that a node's word on this task counts no more.
+    pub fn distrust(&mut self, who: NodeIncarnation) {
+        if !self.distrusted.contains(&who) {
+            self.distrusted.truncate(TaskTable::HOLDERS_MAX - 1);
+            self.distrusted.insert(0, who);
+        }
     }
 }
 
@@ -293,6 +305,7 @@ impl TaskTable {
             && !t.done()
             && t.lease.is_none()
             && t.job.is_none()
+            && !t.check.is_some_and(|c| c.waits())
             && !self.waits_for_other(task);
         if ready {
             self.ready.insert(task);
@@ -349,9 +362,33 @@ impl TaskTable {
         let all = all.filter(|(task, _)| !self.waits_for_other(*task));
         let made = |task: TaskId| {
             let producers = &info.tasks[task.index()].producers;
-            producers.iter().all(|p| self.is_coming(*p))
+            // What is to be checked is not there before it has been.
+            let comes = |p: &TaskId| {
+                let unchecked = self.get(*p).done() || !self.is_chosen(info, *p);
+                unchecked && self.is_coming(*p)
+            };
+            producers.iter().all(comes)
         };
         all.map(|(task, _)| task).filter(move |task| made(*task))
+    }
+
+    /// True if a task, or the one that makes its outputs besides, is checked when another node has finished it.
+    fn is_chosen(&self, info: &ProgramInfo, task: TaskId) -> bool {
+        let other = info.tasks[task.index()].instead_of;
+        self.get(task).chosen || other.is_some_and(|o| self.get(o).chosen)
+    }
+
+    /// Says which tasks are checked when another node has finished them, and which nodes' word on them does not count.
+    pub fn choose(&mut self, chosen: impl Fn(TaskId) -> bool, without: &[NodeIncarnation]) {
+        for (task, t) in self.iter_mut() {
+            t.chosen = chosen(task);
+            without.iter().for_each(|who| t.distrust(*who));
+        }
+    }
+
+    /// True while other nodes may compute a ready task, and this one should not yet.
+    pub fn is_for_others(&self, task: TaskId) -> bool {
+        self.get(task).check.is_some_and(|c| c.is_for_others())
     }
 
     /// Tasks that nodes got early and whose inputs come from elsewhere by now.
@@ -415,9 +452,8 @@ impl TaskTable {
         distrust: bool,
     ) -> bool {
         let t = &mut self.tasks[task.index()];
-        if distrust && !t.distrusted.contains(&holder) {
-            t.distrusted.truncate(Self::HOLDERS_MAX - 1);
-            t.distrusted.insert(0, holder);
+        if distrust {
+            t.distrust(holder);
         }
         let before = t.holders.len();
         t.holders.retain(|h| *h != holder);

@@ -8,9 +8,9 @@ use crate::GATEWAY;
 use crate::{
     Incarnation, NodeId, PullId, RequestId, TaskId, Ticket, testkit,
     wire::{
-        ChunkRange, ClusterState, FrameStatus, FrameStatusEntry, LeaseRef, LostResult, LostResults,
-        Message, NodeStatus, NodeStatusEntry, PeerAddress, Renew, Report, Request, ResultNote,
-        ResultsAck, Verdict,
+        ChunkRange, ClusterState, Finished, FrameStatus, FrameStatusEntry, LeaseRef, LostResult,
+        LostResults, Message, NodeStatus, NodeStatusEntry, PeerAddress, Renew, Report, Request,
+        ResultNote, ResultsAck, Verdict,
     },
 };
 use tessera_plan::dataflow::{ObjectKey, TaskGraph};
@@ -110,12 +110,13 @@ fn renewals_keep_leases_and_tell_what_is_not_wanted() {
 #[test]
 fn reports_about_nothing_known_are_answered() {
     let mut rig = EdgeAlone::source(|_| {});
-    let unknown = Report {
+    let report = Report {
         number: FrameNumber(9),
         task: TaskId(1),
         request: RequestId(1),
     };
-    rig.receive(THIEF, &Message::Done(unknown));
+    let arithmetic = 0;
+    rig.receive(THIEF, &Message::Done(Finished { report, arithmetic }));
     let seen_us = Sent::ReportAck {
         to: THIEF.0,
         keep: false,
@@ -167,6 +168,7 @@ fn lost_results_are_made_again_once() {
         incarnation: Incarnation(THIEF.1).into(),
     }];
     let lost = LostResults {
+        attempt: 0,
         number: FrameNumber(0),
         tasks: &lost,
     };
@@ -335,6 +337,7 @@ fn an_answer_about_who_makes_a_task_is_none_about_its_result() {
     for (early, repeats) in [(1, true), (0, false)] {
         let ack = ResultsAck {
             number: FrameNumber(0),
+            attempt: 0,
             tasks: &ack(early),
         };
         rig.receive((GATEWAY, 7), &Message::ResultsAck(ack));

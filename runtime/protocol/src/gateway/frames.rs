@@ -24,6 +24,8 @@ pub struct FrameInFlight {
     pub finished: u16,
     /// How often the gateway has given slots to the frame.
     pub opened: u16,
+    /// How often its source has begun the frame anew.
+    pub attempt: u8,
     /// When the frame last made progress: a task was finished, or a part merged.
     pub progress_us: Micros,
 }
@@ -37,6 +39,8 @@ pub struct Announced {
     pub age_us: Micros,
     /// When the announcement arrived, on this node's clock, in microseconds.
     pub at_us: Micros,
+    /// The board because of which the frame was begun anew last.
+    pub wrong: Option<NodeId>,
 }
 
 impl Announced {
@@ -229,6 +233,7 @@ impl FramesInFlight {
             state: FlightState::Waiting,
             finished,
             opened: 0,
+            attempt: 0,
             progress_us: now_us,
         };
         self.flights.insert(id, flight);

@@ -9,7 +9,7 @@ use super::{
     send::{Action, Outgoing},
 };
 use crate::{
-    DropReason, FrameId, FrameOutcome, Micros, ObjectId,
+    DropReason, FrameId, FrameOutcome, GATEWAY, Micros, Notice, ObjectId,
     peer::Peer,
     pull::{Destination, PullError},
     retry::Retry,
@@ -76,6 +76,33 @@ impl Gateway {
         self.free(merge.slots, store);
         self.push(now_us, id);
         self.dirty = true;
+    }
+
+    /// Notes how often a source has begun a frame anew: what the gateway has of earlier attempts is void.
+    pub(super) fn note_attempt(
+        &mut self,
+        now_us: Micros,
+        id: FrameId,
+        attempt: u8,
+        store: &mut impl Store,
+    ) {
+        let Some(flight) = self.frames.get_mut(id) else {
+            return;
+        };
+        // A frame whose tail runs ends with that.
+        if attempt <= flight.attempt || matches!(flight.state, FlightState::Tail(_)) {
+            return;
+        }
+        flight.attempt = attempt;
+        let open = matches!(flight.state, FlightState::Open(_));
+        self.stats.frames_begun_anew += 1;
+        self.notices.add(Notice::BegunAnew {
+            node: id.source,
+            number: id.number,
+        });
+        if open {
+            self.close(now_us, id, store);
+        }
     }
 
     fn cancel(&mut self, merge: &Merge) {
@@ -151,6 +178,11 @@ impl Gateway {
         }
         let mut merged = Vec::new();
         if let FlightState::Open(merge) = &mut flight.state {
+            if results.attempt != flight.attempt {
+                // Of an attempt that is over, or that the next heartbeat tells of.
+                return Ok(());
+            }
+            flight.announced.wrong = Some(results.wrong).filter(|w| *w != GATEWAY);
             for r in results.tasks {
                 let (task, generation) = (r.task.get(), r.generation.get());
                 if task == NO_TASK {

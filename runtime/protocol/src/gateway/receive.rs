@@ -110,10 +110,12 @@ impl Gateway {
                 meta: f.meta(),
                 age_us: f.age_us.get(),
                 at_us: now_us,
+                wrong: None,
             };
             if self.frames.note(frame, announced, f.finished.get()) {
                 self.stats.frames_accepted += 1;
             }
+            self.note_attempt(now_us, frame, f.attempt, store);
             if f.failed != 0 {
                 self.drop_frame(now_us, frame, DropReason::TaskFailed, store);
             }

@@ -57,12 +57,14 @@ impl Action {
                 frame,
                 meta: announced.meta,
                 age_us: announced.age(now_us),
+                wrong: announced.wrong,
                 inputs,
             },
             Self::Drop(frame, announced, reason) => GatewayOutput::Drop {
                 frame,
                 meta: announced.meta,
                 age_us: announced.age(now_us),
+                wrong: announced.wrong,
                 reason,
             },
         }
@@ -210,7 +212,9 @@ impl Gateway {
     }
 
     fn write_results_ack(&mut self, frame: FrameId, tasks: &[TaskId]) -> Option<(To, MessageKind)> {
-        let notes: Vec<ResultNote> = match &self.frames.get(frame)?.state {
+        let flight = self.frames.get(frame)?;
+        let attempt = flight.attempt;
+        let notes: Vec<ResultNote> = match &flight.state {
             FlightState::Waiting => return None,
             FlightState::Open(m) => (tasks.iter())
                 .filter_map(|&t| {
@@ -228,13 +232,16 @@ impl Gateway {
         };
         let ack = ResultsAck {
             number: frame.number,
+            attempt,
             tasks: &notes,
         };
         self.write_to_incarnation(&Message::ResultsAck(ack), frame.source, frame.incarnation)
     }
 
     fn write_lost(&mut self, frame: FrameId) -> Option<(To, MessageKind)> {
-        let FlightState::Open(m) = &self.frames.get(frame)?.state else {
+        let flight = self.frames.get(frame)?;
+        let attempt = flight.attempt;
+        let FlightState::Open(m) = &flight.state else {
             return None;
         };
         let tasks: Vec<LostResult> = (m.lost.iter())
@@ -252,6 +259,7 @@ impl Gateway {
         }
         let lost = LostResults {
             number: frame.number,
+            attempt,
             tasks: &tasks,
         };
         self.write_to_incarnation(&Message::Lost(lost), frame.source, frame.incarnation)

@@ -15,7 +15,7 @@ use crate::{Incarnation, NodeId, ProgramInfo};
 pub const MAGIC: [u8; 4] = *b"tsra";
 
 /// Version of the datagrams' layout; bumped by a change of meaning or layout.
-pub const VERSION: u8 = 6;
+pub const VERSION: u8 = 7;
 
 /// The first 32 bytes of a datagram, in wire format.
 ///

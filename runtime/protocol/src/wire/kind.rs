@@ -70,6 +70,10 @@ kinds! {
     Want = "want",
     /// Holder to receiver: the requested object is being made here, and follows; how much of it is made.
     Later = "later",
+    /// Observer to gateway: asks for records or metrics.
+    Watch = "watch",
+    /// Gateway to observer: some of them.
+    Shown = "shown",
 }
 
 impl MessageKind {

@@ -75,8 +75,8 @@ piece! {
         captured_us: U64,
         /// Microseconds from the capture to this announcement. Clocks of nodes differ, so only spans are comparable.
         age_us: U64,
-        /// Zero.
-        pad_end: u8,
+        /// How often the frame was begun anew.
+        attempt: u8,
         /// As in [`FrameMeta`]; zero behind the end of the name.
         name: [u8; FrameName::BYTES_MAX],
     }
@@ -281,9 +281,16 @@ impl FrameEntry {
             image_h: meta.image_h.into(),
             captured_us: meta.captured_us.into(),
             age_us: age_us.into(),
-            pad_end: 0,
+            attempt: 0,
             name,
         }
+    }
+
+    /// The same for a frame that was begun anew `attempt` times.
+    #[must_use]
+    pub const fn anew(mut self, attempt: u8) -> Self {
+        self.attempt = attempt;
+        self
     }
 
     /// True when the name is valid.

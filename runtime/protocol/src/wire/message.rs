@@ -3,8 +3,9 @@
 use zerocopy::little_endian::U32;
 
 use super::{
-    ClusterState, Data, Envelope, Failed, Heartbeat, Later, LeaseGrant, LostResults, MessageKind,
-    PeerAddress, Reject, Renew, Report, ReportAck, Request, Results, ResultsAck, Want,
+    ClusterState, Data, Envelope, Failed, Finished, Heartbeat, Later, LeaseGrant, LostResults,
+    MessageKind, PeerAddress, Reject, Renew, ReportAck, Request, Results, ResultsAck, Shown, Want,
+    Watch,
     header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
@@ -40,7 +41,7 @@ pub enum Message<'a> {
         seq: u32,
         wanted: u64,
     },
-    Done(Report),
+    Done(Finished),
     Failed(Failed<'a>),
     ReportAck(ReportAck),
     Results(Results<'a>),
@@ -58,6 +59,8 @@ pub enum Message<'a> {
     Offer,
     Want(Want<'a>),
     Later(Later),
+    Watch(Watch),
+    Shown(Shown<'a>),
 }
 
 piece! {
@@ -110,7 +113,7 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
             let (seq, wanted) = read_renewed(r)?;
             Message::Renewed { seq, wanted }
         }
-        MessageKind::Done => Message::Done(Report::read(r, info)?),
+        MessageKind::Done => Message::Done(Finished::read(r, info)?),
         MessageKind::Failed => Message::Failed(Failed::read(r, info)?),
         MessageKind::ReportAck => Message::ReportAck(ReportAck::read(r, info)?),
         MessageKind::Results => Message::Results(Results::read(r, info)?),
@@ -128,6 +131,28 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
         MessageKind::Offer => r.end().map(|()| Message::Offer)?,
         MessageKind::Want => Message::Want(Want::read(r)?),
         MessageKind::Later => Message::Later(Later::read(r)?),
+        MessageKind::Watch => Message::Watch(Watch::read(r)?),
+        MessageKind::Shown => Message::Shown(Shown::read(r)?),
+    };
+    Ok((envelope, message))
+}
+
+/// Decodes a datagram between an observer and the gateway: their plans need not be the same.
+///
+/// # Errors
+/// The first [`Reject`] that applies.
+pub fn parse_watch(bytes: &[u8]) -> Result<(Envelope, Message<'_>), Reject> {
+    if bytes.len() > TransferConfig::DATAGRAM_BYTES_MAX {
+        return Err(Reject::Length);
+    }
+    let mut r = Reader::new(bytes);
+    let raw = r.piece::<RawHeader>()?;
+    let envelope = raw.open(bytes)?;
+    let message = match MessageKind::from_wire(raw.kind) {
+        Some(MessageKind::Watch) => Message::Watch(Watch::read(r)?),
+        Some(MessageKind::Shown) => Message::Shown(Shown::read(r)?),
+        Some(_) => return Err(Reject::Role),
+        None => return Err(Reject::MessageKind),
     };
     Ok((envelope, message))
 }
@@ -172,6 +197,8 @@ impl Message<'_> {
             Self::Offer => MessageKind::Offer,
             Self::Want(_) => MessageKind::Want,
             Self::Later(_) => MessageKind::Later,
+            Self::Watch(_) => MessageKind::Watch,
+            Self::Shown(_) => MessageKind::Shown,
         }
     }
 
@@ -219,6 +246,8 @@ impl Message<'_> {
             Self::Pull(m) | Self::Grant(m) | Self::Nack(m) => m.write(&mut w),
             Self::Data(m) => m.write(&mut w),
             Self::Want(m) => m.write(&mut w),
+            Self::Watch(m) => m.write(&mut w),
+            Self::Shown(m) => m.write(&mut w),
             Self::Stop | Self::Bye | Self::Offer => {}
         }
         debug_assert!(out.len() <= TransferConfig::DATAGRAM_BYTES_MAX);

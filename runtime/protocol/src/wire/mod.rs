@@ -25,6 +25,7 @@
 //! | Absent, Later | holder, receiver | pull | |
 //! | Stop, Bye | gateway, edge | | |
 //! | Offer, Want | source, board | request, room, flags | held leases (64) |
+//! | Watch, Shown | observer, gateway | what, serial, offset, end | bytes |
 
 mod gateway;
 mod header;
@@ -40,6 +41,7 @@ mod steal;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod watch;
 mod writer;
 
 pub use gateway::{ClusterState, FrameStatus, Heartbeat, NodeStatus, Verdict};
@@ -50,14 +52,15 @@ pub use list::{
     ChunkRange, FrameEntry, FrameStatusEntry, LeaseRef, LostObject, LostResult, NodeStatusEntry,
     PeerAddress, RawRegion, ResultEntry, ResultNote, key_from_wire, key_to_wire,
 };
-pub use message::{Message, parse};
+pub use message::{Message, parse, parse_watch};
 pub use number::{
     FrameField, IncarnationField, NodeField, PullField, RequestField, TaskField, TicketField,
 };
 pub use results::{LostResults, Results, ResultsAck};
-pub use steal::{Failed, FailureReason, LeaseGrant, Renew, Report, ReportAck};
+pub use steal::{Failed, FailureReason, Finished, LeaseGrant, Renew, Report, ReportAck};
 pub(super) use transfer::chunks_of;
 pub use transfer::{Data, Later, NO_RUN, Request};
+pub use watch::{Shown, Watch, Watched};
 
 use crate::TaskId;
 

@@ -47,15 +47,19 @@ fn rejections_say_why() {
     assert_eq!(reject(|d| d[37] = 2, want), Reject::Value, "idle");
     assert_eq!(reject(|d| d[38] = 65, want), Reject::Count, "held");
     assert_eq!(reject(|d| d[38] = 1, want), Reject::Count, "held");
-    let done = Message::Done(Report {
-        number: FrameNumber(0),
-        task: TaskId(6),
-        request: RequestId(0),
+    let done = Message::Done(Finished {
+        report: Report {
+            number: FrameNumber(0),
+            task: TaskId(6),
+            request: RequestId(0),
+        },
+        arithmetic: 0,
     });
     assert_eq!(reject(|_| {}, done), Reject::Id);
     let lease = Message::Lease(LeaseGrant {
         request: RequestId(0),
         number: FrameNumber(0),
+        attempt: 0,
         task: TaskId(0),
         lease_us: 1,
         holders: &[],

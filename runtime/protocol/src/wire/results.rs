@@ -1,21 +1,23 @@
 //! Bodies about finished tasks, between owners and the gateway.
 
-use zerocopy::little_endian::U16;
-
 use super::{
     LostResult, NO_TASK, PeerAddress, Reject, ResultEntry, ResultNote,
     header::HEADER_BYTES,
     list::{Reader, piece},
-    number::FrameField,
+    number::{FrameField, NodeField},
     writer::Writer,
 };
-use crate::{FrameNumber, ProgramInfo, TaskId, TransferConfig};
+use crate::{FrameNumber, GATEWAY, NodeId, ProgramInfo, TaskId, TransferConfig};
 
 /// Finished tasks that the tail needs, and the nodes that hold the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Results<'a> {
     /// Number of the frame at the sender, who owns the frame.
     pub number: FrameNumber,
+    /// How often the frame was begun anew.
+    pub attempt: u8,
+    /// The board without which it was begun anew last, because what it had computed was wrong; [`GATEWAY`] for none.
+    pub wrong: NodeId,
     /// Nodes that hold the tasks' outputs.
     pub nodes: &'a [PeerAddress],
     /// Finished tasks, each with an index into `nodes`. With work sharing, [`NO_TASK`] asks whether the gateway has the
@@ -28,6 +30,8 @@ pub struct Results<'a> {
 pub struct ResultsAck<'a> {
     /// Number of the frame at the receiver, who owns the frame.
     pub number: FrameNumber,
+    /// How often the frame was begun anew, as far as the gateway knows.
+    pub attempt: u8,
     /// Tasks, each with a mark for merged outputs.
     pub tasks: &'a [ResultNote],
 }
@@ -37,6 +41,8 @@ pub struct ResultsAck<'a> {
 pub struct LostResults<'a> {
     /// Number of the frame at the receiver, who owns the frame.
     pub number: FrameNumber,
+    /// How often the frame was begun anew, as far as the gateway knows.
+    pub attempt: u8,
     /// Tasks, each with the holder that was asked for the outputs.
     pub tasks: &'a [LostResult],
 }
@@ -47,7 +53,9 @@ piece! {
         number: FrameField,
         nodes: u8,
         tasks: u8,
-        pad: U16,
+        attempt: u8,
+        pad: u8,
+        wrong: NodeField,
     }
 }
 
@@ -72,17 +80,19 @@ impl<'a> Results<'a> {
         }
         Ok(Self {
             number: raw.number.get(),
+            attempt: raw.attempt,
+            wrong: raw.wrong.get(),
             nodes,
             tasks,
         })
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.piece(&RawResults::new(
-            self.number,
-            self.nodes.len(),
-            self.tasks.len(),
-        ));
+        let frame = (self.number, self.attempt);
+        w.piece(&RawResults {
+            wrong: self.wrong.into(),
+            ..RawResults::new(frame, self.nodes.len(), self.tasks.len())
+        });
         w.list(self.nodes, Self::NODES_MAX);
         w.list(self.tasks, Self::TASKS_MAX);
     }
@@ -98,12 +108,14 @@ impl<'a> ResultsAck<'a> {
         }
         Ok(Self {
             number: raw.number.get(),
+            attempt: raw.attempt,
             tasks,
         })
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.piece(&RawResults::new(self.number, 0, self.tasks.len()));
+        let frame = (self.number, self.attempt);
+        w.piece(&RawResults::new(frame, 0, self.tasks.len()));
         w.list(self.tasks, Results::TASKS_MAX);
     }
 }
@@ -121,12 +133,14 @@ impl<'a> LostResults<'a> {
         }
         Ok(Self {
             number: raw.number.get(),
+            attempt: raw.attempt,
             tasks,
         })
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.piece(&RawResults::new(self.number, 0, self.tasks.len()));
+        let frame = (self.number, self.attempt);
+        w.piece(&RawResults::new(frame, 0, self.tasks.len()));
         w.list(self.tasks, Self::TASKS_MAX);
     }
 }
@@ -137,12 +151,14 @@ fn exists(task: TaskId, info: &ProgramInfo) -> bool {
 }
 
 impl RawResults {
-    fn new(number: FrameNumber, nodes: usize, tasks: usize) -> Self {
+    fn new((number, attempt): (FrameNumber, u8), nodes: usize, tasks: usize) -> Self {
         Self {
             number: number.into(),
             nodes: nodes as u8,
             tasks: tasks as u8,
-            pad: 0.into(),
+            attempt,
+            pad: 0,
+            wrong: GATEWAY.into(),
         }
     }
 }

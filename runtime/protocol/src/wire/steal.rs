@@ -19,6 +19,8 @@ pub struct LeaseGrant<'a> {
     pub request: RequestId,
     /// Number of the frame at the sender, who owns the frame.
     pub number: FrameNumber,
+    /// How often the frame was begun anew: what the receiver has of earlier attempts is void.
+    pub attempt: u8,
     /// The leased task.
     pub task: TaskId,
     /// Duration of the lease without a renewal, in microseconds.
@@ -48,6 +50,15 @@ pub struct Report {
     pub task: TaskId,
     /// Number of the request that the lease answered.
     pub request: RequestId,
+}
+
+/// A thief's report of a task that it has finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// The leased task.
+    pub report: Report,
+    /// The instruction set with which the thief computes, as in [`crate::EdgeConfig::arithmetic`].
+    pub arithmetic: u16,
 }
 
 /// A thief's report that it will not finish a leased task.
@@ -92,7 +103,7 @@ piece! {
         lease_us: U32,
         needs: U16,
         holders: u8,
-        pad: u8,
+        attempt: u8,
     }
 }
 
@@ -121,7 +132,7 @@ piece! {
         request: RequestField,
         detail: u8,
         lost: u8,
-        pad: U16,
+        arithmetic: U16,
     }
 }
 
@@ -149,6 +160,7 @@ impl<'a> LeaseGrant<'a> {
         Ok(Self {
             request: raw.request.get(),
             number: raw.number.get(),
+            attempt: raw.attempt,
             task: raw.task.get(),
             lease_us: raw.lease_us.get(),
             holders,
@@ -164,7 +176,7 @@ impl<'a> LeaseGrant<'a> {
             lease_us: self.lease_us.into(),
             needs: (self.needs.len() as u16).into(),
             holders: self.holders.len() as u8,
-            pad: 0,
+            attempt: self.attempt,
         });
         w.list(self.holders, Self::HOLDERS_MAX);
         w.list(self.needs, PIECES_MAX);
@@ -233,18 +245,26 @@ impl Report {
             request: self.request.into(),
             detail,
             lost: lost as u8,
-            pad: 0.into(),
+            arithmetic: 0.into(),
         }
     }
+}
 
+impl Finished {
     pub(super) fn read(mut r: Reader<'_>, info: &ProgramInfo) -> Result<Self, Reject> {
         let raw = r.piece::<RawReport>()?;
         r.end()?;
-        Self::open(raw, info)
+        Ok(Self {
+            report: Report::open(raw, info)?,
+            arithmetic: raw.arithmetic.get(),
+        })
     }
 
     pub(super) fn write(self, w: &mut Writer<'_>) {
-        w.piece(&self.raw(0, 0));
+        w.piece(&RawReport {
+            arithmetic: self.arithmetic.into(),
+            ..self.report.raw(0, 0)
+        });
     }
 }
 

@@ -74,6 +74,7 @@ fn lists() -> impl Strategy<Value = Lists> {
                 },
                 t ^ u64::from(w),
             )
+            .anew(w as u8)
         });
     let note = (any::<u32>(), status())
         .prop_map(|(n, s)| FrameStatusEntry::new(FrameNumber(n), s, n as u16));
@@ -233,6 +234,7 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
         Message::Lease(LeaseGrant {
             request: RequestId(n),
             number: FrameNumber(!n),
+            attempt: n as u8,
             // A band of the second stage reads all four tiles.
             task: TaskId(4),
             lease_us: n | 1,
@@ -250,7 +252,10 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             seq: n,
             wanted: u64::from(n) << 13,
         },
-        Message::Done(report),
+        Message::Done(Finished {
+            report,
+            arithmetic: n as u16,
+        }),
         Message::Failed(Failed {
             report,
             why: [
@@ -267,15 +272,19 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
         }),
         Message::Results(Results {
             number: FrameNumber(n),
+            attempt: n as u8,
+            wrong: NodeId(!n as u16),
             nodes: &l.nodes,
             tasks: &l.results,
         }),
         Message::ResultsAck(ResultsAck {
             number: FrameNumber(n),
+            attempt: n as u8,
             tasks: &l.result_notes,
         }),
         Message::Lost(LostResults {
             number: FrameNumber(n),
+            attempt: n as u8,
             tasks: &l.lost_results,
         }),
         Message::Pull(request),
@@ -300,6 +309,19 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             pull: PullId(n),
             run: n,
             chunks: n,
+        }),
+        Message::Watch(Watch {
+            what: [Watched::Records, Watched::Metrics][n as usize % 2],
+            serial: n,
+            from: u64::from(n) << 9,
+        }),
+        Message::Shown(Shown {
+            what: Watched::Metrics,
+            serial: n,
+            first: (n / 2).into(),
+            from: n.into(),
+            end: u64::from(n) + 9_000,
+            bytes: &l.bytes,
         }),
     ]
 }

@@ -20,7 +20,7 @@ use crate::{
     workers::{Workers, WorkersConfig},
 };
 use tessera_plan::limits;
-use tessera_protocol::{Edge, EdgeConfig, NodeId};
+use tessera_protocol::{Edge, EdgeConfig, NodeId, Verify};
 use tessera_runtime::{
     program::Program,
     weights::{Use, WeightsFile},
@@ -62,6 +62,11 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
             0
         },
         transfer: net.socket().transfer(),
+        verify: Verify {
+            ppm: a.verify_ppm,
+            seed: net::random()?,
+        },
+        arithmetic: arithmetic(program.target),
         ..usual
     };
     let slots = config.slots(&info, limits::KEPT_FRAMES);
@@ -104,4 +109,11 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     };
     code::let_go();
     shell.run(net, &signals, &waker, program, a)
+}
+
+/// A number for the instruction set that kernels of a target use: FNV-1a of the target's name.
+fn arithmetic(target: &str) -> u16 {
+    let fold = |h: u32, byte: u8| (h ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let hash = target.bytes().fold(0x811c_9dc5, fold);
+    (hash >> 16) as u16 ^ hash as u16
 }

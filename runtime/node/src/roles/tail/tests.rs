@@ -44,6 +44,7 @@ fn merged(store: &mut SegmentStore, number: u32, floats: &[f32]) -> MergedFrame 
             frame: number,
             tag: 7,
             file: Some("a.jpg".into()),
+            wrong: None,
         },
         captured: Captured::ago(5_000),
         image: ImageFrame {
@@ -123,6 +124,7 @@ fn every_frame_is_answered_and_only_good_ones_are_recorded() {
             frame: 2,
             tag: 7,
             file: Some("a.jpg".into()),
+            wrong: None,
         },
         timing: None,
         width: 3,

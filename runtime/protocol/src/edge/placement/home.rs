@@ -38,6 +38,9 @@ pub fn next_own(s: &Situation<'_>) -> Option<Choice> {
     let found = |(number, f): (FrameNumber, &OwnFrame)| {
         let mine = |task: &TaskId| {
             let t = f.tasks.get(*task);
+            if f.tasks.is_for_others(*task) {
+                return false;
+            }
             let alone = !t.givable() || has_many_holders(&f.tasks, s, *task);
             if anywhere::has_no_home(s.info, *task) && !alone {
                 let (choice, fits) = (

@@ -18,7 +18,9 @@ const CANDIDATES_MAX: usize = 512;
 
 /// Own frames whose tasks may run, oldest first.
 pub(super) fn sound<'a>(s: &Situation<'a>) -> impl Iterator<Item = (FrameNumber, &'a OwnFrame)> {
-    s.frames.in_flight().filter(|(_, f)| !f.failed)
+    s.frames
+        .in_flight()
+        .filter(|(_, f)| !f.failed && f.restart.is_none())
 }
 
 /// Of the oldest frame with a ready task, the task with the least input elsewhere; ties go to the first task.
@@ -98,7 +100,8 @@ fn pick_own(
             .sum()
     };
     // What stands in for others comes last: what it stands in for may still come.
-    candidates(tasks).min_by_key(|&t| (info.stands_in(t), elsewhere(t)))
+    let mine = candidates(tasks).filter(|t| !tasks.is_for_others(*t));
+    mine.min_by_key(|&t| (info.stands_in(t), elsewhere(t)))
 }
 
 /// Chooses a task for a thief. Ties go to the last task: a neighbour of the thief's earlier tasks.
