@@ -484,6 +484,15 @@ pub struct RunArgs {
     /// Write the detections of all pictures there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the detections of all pictures there as COCO results, the JSON that pycocotools reads
+    #[arg(long, value_name = "FILE")]
+    pub coco: Option<PathBuf>,
+    /// Write the detections of every picture there as YOLO text: DIR/PICTURE.txt
+    #[arg(long, value_name = "DIR")]
+    pub yolo: Option<PathBuf>,
+    /// End the lines of --yolo with the score
+    #[arg(long, requires = "yolo")]
+    pub yolo_scores: bool,
     /// Write the plan and the statistics of all nodes there, as JSON, for --from-run
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,

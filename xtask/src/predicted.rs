@@ -285,6 +285,7 @@ mod tests {
         source.counters.transfer.bytes_sent = 2 * (432 + 128) + 1400;
         thief.counters.fetched_bytes = vec![2 * 432, 2 * 128];
         let run = ClusterRun {
+            coco: None,
             records: Vec::new(),
             skipped: Vec::new(),
             gateway: None,

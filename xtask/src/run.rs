@@ -72,6 +72,7 @@ pub struct RunResult {
 /// Files that receive results in addition to standard output.
 struct Outputs {
     json: Option<Output>,
+    coco: Option<Output>,
     stats: Option<Output>,
     annotate: Option<Output>,
 }
@@ -86,8 +87,12 @@ impl Outputs {
         if let Some(folder) = &args.dump {
             files::check_folder("--dump", folder)?;
         }
+        if let Some(folder) = &args.yolo {
+            files::check_folder("--yolo", folder)?;
+        }
         Ok(Self {
             json: file("--json", &args.json)?,
+            coco: file("--coco", &args.coco)?,
             stats: file("--stats", &args.stats)?,
             annotate: file("--annotate", &args.annotate)?,
         })
@@ -105,6 +110,8 @@ impl Outputs {
             let text = serde_json::to_string_pretty(&json!({ "images": images }))? + "\n";
             file.write(text.as_bytes())
         });
+        let coco = self.coco.as_ref().zip(run.coco.as_ref());
+        let coco = coco.map(|(file, array)| file.write(array));
         let stats = self.stats.as_ref();
         let stats = stats.map(|file| file.write(measured::file(plan, run)?.as_bytes()));
         let annotate = self.annotate.as_ref().zip(first);
@@ -113,7 +120,7 @@ impl Outputs {
             note!("wrote {}", workspace::show(file.path()));
             Ok(())
         });
-        let done = [json, stats, annotate].into_iter().flatten();
+        let done = [json, coco, stats, annotate].into_iter().flatten();
         done.filter_map(Result::err).collect()
     }
 }
@@ -202,6 +209,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         }
     });
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
+    let yolo = args.yolo.as_ref().map(std::path::absolute).transpose()?;
     let config = Config {
         gateway: program(&options.gateway),
         edges: edges.collect(),
@@ -214,6 +222,9 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         letterbox: args.letterbox,
         upright: reading.upright,
         dump: dump.as_deref(),
+        coco: outputs.coco.is_some(),
+        yolo: yolo.as_deref(),
+        yolo_scores: args.yolo_scores,
     };
     let step = Step::begin("Running");
     let run = cluster::run(&config, &|seen, total| {

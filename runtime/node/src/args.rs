@@ -9,6 +9,7 @@ use lexopt::prelude::*;
 use crate::{
     error::NodeError,
     log::{self, Level},
+    sinks::Outputs,
     trust::Flags,
     udp::GatewayName,
     workers::WorkersConfig,
@@ -69,8 +70,8 @@ pub struct Args {
     pub worker_threads: usize,
     /// Where tensors are dumped.
     pub dump: Option<PathBuf>,
-    /// Where records go, one JSON line each; none: standard output.
-    pub records: Option<PathBuf>,
+    /// Where records go, and in which forms.
+    pub outputs: Outputs,
     /// Where statistics go at the end.
     pub stats: Option<PathBuf>,
     /// Boxes that score above it are reported.
@@ -122,7 +123,7 @@ impl Default for Args {
             workers: None,
             worker_threads: 1,
             dump: None,
-            records: None,
+            outputs: Outputs::default(),
             stats: None,
             thresh: 0.25,
             nms: 0.45,
@@ -202,6 +203,12 @@ Flags
                         [default: weights.names beside weights.bin, if it is there]
   --records FILE        append records there, one JSON line a frame [default: standard output]; while they
                         cannot be written, a gateway takes no more frames
+  --rotate MIB          begin a new file of records before it has so many MiB; the one before is FILE.1, the
+                        oldest of those kept FILE.9 [default: one file]
+  --coco FILE           COCO results too, the JSON array that pycocotools reads; a gateway goes on with one that
+                        is there
+  --yolo DIR            YOLO text too: DIR/PICTURE.txt for every picture with detections
+  --yolo-scores         end the lines of --yolo with the score
   --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
   --stats FILE          write statistics there at the end and on SIGUSR1, as JSON
   --log LEVEL           what is said on standard error: off, error, warn, info, debug; also as TESSERA_LOG
@@ -270,7 +277,14 @@ pub fn parse(
                 a.worker_threads = parsed(&mut parser, "--worker-threads")?;
             }
             Long("dump") => a.dump = Some(parser.value().map_err(usage)?.into()),
-            Long("records") => a.records = Some(parser.value().map_err(usage)?.into()),
+            Long("records") => a.outputs.records = Some(parser.value().map_err(usage)?.into()),
+            Long("rotate") => {
+                let mib: u32 = parsed(&mut parser, "--rotate")?;
+                a.outputs.rotate_bytes = Some(u64::from(mib.max(1)) << 20);
+            }
+            Long("coco") => a.outputs.coco = Some(parser.value().map_err(usage)?.into()),
+            Long("yolo") => a.outputs.yolo = Some(parser.value().map_err(usage)?.into()),
+            Long("yolo-scores") => a.outputs.yolo_scores = true,
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
             Long("thresh") => a.thresh = parsed(&mut parser, "--thresh")?,
             Long("nms") => a.nms = parsed(&mut parser, "--nms")?,

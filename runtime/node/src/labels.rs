@@ -77,7 +77,7 @@ impl FromIterator<String> for Labels {
 }
 
 /// Classes of a detector's last head, or values of a classifier.
-fn classes(program: &Program) -> usize {
+pub(crate) fn classes(program: &Program) -> usize {
     let outputs = || {
         program
             .tail

@@ -8,6 +8,7 @@ mod common;
 mod deaths;
 mod endings;
 mod equal;
+mod forms;
 mod host_names;
 mod incarnations;
 mod insiders;

@@ -46,6 +46,12 @@ pub struct Config<'a> {
     pub upright: bool,
     /// Folder for dumped tensors; `None` to dump nothing.
     pub dump: Option<&'a Path>,
+    /// The gateway writes COCO results too.
+    pub coco: bool,
+    /// Folder for YOLO text; `None` for none.
+    pub yolo: Option<&'a Path>,
+    /// Lines of YOLO text end with the score.
+    pub yolo_scores: bool,
 }
 
 /// A compiled node, and how this machine runs it.
@@ -75,6 +81,8 @@ pub struct EdgeProcess<'a> {
 pub struct ClusterRun {
     /// One record per frame, as the gateway wrote the record, with the name of the frame's file.
     pub records: Vec<Record>,
+    /// COCO results, if they were asked for.
+    pub coco: Option<Vec<u8>>,
     /// Inputs that a source could not read.
     pub skipped: Vec<Skipped>,
     /// Statistics of the gateway; `None` if the gateway died.
@@ -157,7 +165,7 @@ fn records(path: &Path) -> Result<Vec<Record>> {
 pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<ClusterRun> {
     let dir = tempfile::tempdir()?;
     let weights = config.gateway.weights.display().to_string();
-    let record_file = dir.path().join("records.jsonl");
+    let [record_file, coco] = ["records.jsonl", "coco.json"].map(|file| dir.path().join(file));
     let shares: Vec<Inputs> = (0..config.sources)
         .map(|i| config.inputs.share(i, config.sources))
         .collect();
@@ -175,10 +183,19 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
         flag("--dump", d.display().to_string());
     }
+    if config.coco {
+        flag("--coco", coco.display().to_string());
+    }
+    if let Some(folder) = config.yolo {
+        flag("--yolo", folder.display().to_string());
+    }
     if let Some(edge) = config.gateway_edge {
         flag("--workers", edge.workers.to_string());
         flag("--worker-threads", edge.threads.to_string());
         flag("--id", edge.id.to_string());
+    }
+    if config.yolo_scores {
+        args.push("--yolo-scores".into());
     }
     args.push("--end-cluster".into());
     let mut nodes = vec![spawn(config.gateway, "gateway".into(), &args, dir.path())?];
@@ -251,8 +268,12 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
     name_files(&mut found, &shares);
     let skipped = nodes.iter().flat_map(|n| n.events(Skipped::of)).collect();
     let (gateway, edges) = end(nodes, config.gateway_edge.is_some())?;
+    let coco = config.coco.then(|| std::fs::read(&coco));
     Ok(ClusterRun {
         records: found,
+        coco: coco
+            .transpose()
+            .context("the gateway left no COCO results")?,
         skipped,
         gateway,
         edges,

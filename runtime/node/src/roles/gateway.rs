@@ -15,8 +15,9 @@ use crate::{
     args::Args,
     detect::ImageFrame,
     error::NodeError,
+    labels,
     shm::{Layout, Segment, SegmentStore, SlotView},
-    sinks::{self, Writer, Written},
+    sinks::{self, Found, Writer, Written},
     sources::Tag,
     statistics::{self, tell},
     trust::Trust,
@@ -51,7 +52,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let net = Net::bind(listen, trust)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
     let own_edge = OwnEdge::start(program, a, net.socket().local())?;
-    let records = sinks::open(a.records.as_deref())?;
+    let records = sinks::open(&a.outputs, labels::classes(program), Found::Continued)?;
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let incarnation = net::incarnation()?;

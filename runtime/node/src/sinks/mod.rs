@@ -1,17 +1,23 @@
 //! Sinks of records. To add a kind of sink (a message broker, a database), add a file here that implements
 //! [`RecordSink`], and a line in `open`.
 
+mod coco;
 mod ndjson;
+mod picture_name;
+mod rotation;
+mod several;
 #[cfg(test)]
 mod tests;
 mod writer;
+mod yolo;
 
 use std::{
     fmt,
-    path::Path,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
+pub(crate) use coco::Found;
 pub(crate) use writer::{Writer, Written};
 
 use crate::error::NodeError;
@@ -89,10 +95,35 @@ impl Records {
     }
 }
 
-/// The sink that the command line names: a file, or standard output.
+/// Where records go, and in which forms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// Lines of JSON; none: standard output.
+    pub records: Option<PathBuf>,
+    /// Bytes that their file may have before a new one begins; none: any number.
+    pub rotate_bytes: Option<u64>,
+    /// An array of COCO results.
+    pub coco: Option<PathBuf>,
+    /// A folder of YOLO text.
+    pub yolo: Option<PathBuf>,
+    /// Lines of YOLO text end with the score.
+    pub yolo_scores: bool,
+}
+
+/// The sinks that the command line names, for a network of `classes` classes; `found` holds for COCO results that are there. Lines of JSON come last: who reads one finds
+/// the frame in the others.
 ///
 /// # Errors
-/// When the file cannot be opened.
-pub(crate) fn open(path: Option<&Path>) -> Result<Records, NodeError> {
-    ndjson::Ndjson::open(path).map(Records::new)
+/// When a file cannot be opened.
+pub(crate) fn open(outputs: &Outputs, classes: usize, found: Found) -> Result<Records, NodeError> {
+    let mut sinks: Vec<Box<dyn RecordSink>> = Vec::new();
+    if let Some(path) = &outputs.coco {
+        sinks.push(Box::new(coco::Coco::open(path, classes, found)?));
+    }
+    if let Some(folder) = &outputs.yolo {
+        sinks.push(Box::new(yolo::Yolo::open(folder, outputs.yolo_scores)?));
+    }
+    let lines = ndjson::Ndjson::open(outputs.records.as_deref())?;
+    sinks.push(Box::new(lines.rotated(outputs.rotate_bytes)));
+    Ok(Records::new(several::Several(sinks)))
 }

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::RecordSink;
+use super::{RecordSink, rotation};
 use crate::{
     console::{self, Patience},
     error::NodeError,
@@ -45,6 +45,9 @@ pub struct Ndjson {
     path: PathBuf,
     /// Frames that an earlier run of this node wrote.
     earlier: HashSet<Key>,
+    /// Bytes of the file, and how many it may have.
+    bytes: u64,
+    bytes_max: u64,
 }
 
 impl Ndjson {
@@ -64,6 +67,8 @@ impl Ndjson {
                 target: Target::Output,
                 path: "standard output".into(),
                 earlier: HashSet::new(),
+                bytes: 0,
+                bytes_max: u64::MAX,
             });
         };
         let error = || NodeError::io(format!("cannot write records to {}", path.display()));
@@ -73,6 +78,8 @@ impl Ndjson {
                 target: Target::Pipe,
                 path: path.into(),
                 earlier: HashSet::new(),
+                bytes: 0,
+                bytes_max: u64::MAX,
             });
         }
         let file = OpenOptions::new()
@@ -81,19 +88,53 @@ impl Ndjson {
             .open(path)
             .map_err(error())?;
         let whole = file.metadata().map_err(error())?;
-        let earlier = if whole.is_file() && whole.len() > 0 {
-            mend(path, &file, whole.len()).map_err(error())?
-        } else {
-            HashSet::new()
-        };
+        let mut earlier = HashSet::new();
+        if whole.is_file() && whole.len() > 0 {
+            earlier = mend(path, &file, whole.len()).map_err(error())?;
+        }
+        // A file that has just begun follows one that holds the frames before.
+        let before = rotation::older(path, 1);
+        if let Ok(m) = std::fs::metadata(&before)
+            && m.is_file()
+        {
+            let found = File::open(&before).and_then(|file| keys(file, m.len()));
+            earlier.extend(found.map_err(error())?);
+        }
+        let bytes = file.metadata().map_err(error())?.len();
         Ok(Self {
             target: Target::File(file),
             path: path.into(),
             earlier,
+            bytes,
+            bytes_max: u64::MAX,
         })
     }
 
+    /// The same sink, which begins a new file before one has more than `bytes_max` bytes.
+    pub fn rotated(self, bytes_max: Option<u64>) -> Self {
+        let bytes_max = bytes_max.unwrap_or(u64::MAX);
+        Self { bytes_max, ..self }
+    }
+
+    /// Begins a new file if a line of `len` bytes does not fit into this one.
+    fn make_room(&mut self, len: u64) -> std::io::Result<()> {
+        let fits = self.bytes == 0 || self.bytes.saturating_add(len) <= self.bytes_max;
+        if let (false, Target::File(file)) = (fits, &self.target)
+            && file.metadata()?.is_file()
+        {
+            rotation::rotate(&self.path)?;
+            let new = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&self.path)?;
+            (self.target, self.bytes) = (Target::File(new), 0);
+        }
+        Ok(())
+    }
+
     fn write(&mut self, line: &str) -> std::io::Result<()> {
+        self.make_room(line.len() as u64)?;
+        self.bytes += line.len() as u64;
         if let Target::Pipe = self.target {
             self.target = Target::File(OpenOptions::new().write(true).open(&self.path)?);
         }
@@ -126,8 +167,13 @@ fn mend(path: &Path, file: &File, len: u64) -> std::io::Result<HashSet<Key>> {
     if whole < len {
         file.set_len(whole)?;
     }
+    keys(old, whole)
+}
+
+/// The frames of the last lines of a file of `whole` bytes.
+fn keys(file: File, whole: u64) -> std::io::Result<HashSet<Key>> {
     let from = whole.saturating_sub(TAIL_BYTES);
-    let mut lines = BufReader::new(old);
+    let mut lines = BufReader::new(file);
     lines.seek(SeekFrom::Start(from))?;
     let mut lines = lines.take(whole - from);
     let (mut line, mut keys) = (Vec::new(), HashSet::new());
@@ -212,6 +258,41 @@ mod tests {
             })
             .collect();
         assert_eq!(what, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_full_file_gives_way_to_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        let line = json_line(&record(Some(7), 0, "a")).unwrap().len() as u64;
+        let open = || Ndjson::open(Some(&path)).unwrap().rotated(Some(3 * line));
+        let mut sink = open();
+        for frame in 0..9 {
+            sink.accept(&record(Some(7), frame, "a")).unwrap();
+        }
+        let frames = |path: &Path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let frame = |l| serde_json::from_str::<Record>(l).unwrap().subject.frame;
+            text.lines().map(frame).collect::<Vec<u32>>()
+        };
+        assert_eq!(frames(&path), [6, 7, 8]);
+        assert_eq!(frames(&rotation::older(&path, 1)), [3, 4, 5]);
+        assert_eq!(frames(&rotation::older(&path, 2)), [0, 1, 2]);
+        // A restart finds frames of the file before, too.
+        sink.accept(&record(Some(7), 9, "a")).unwrap();
+        let mut again = open();
+        for frame in [6, 9, 10] {
+            again.accept(&record(Some(7), frame, "again")).unwrap();
+        }
+        assert_eq!(frames(&path), [9, 10]);
+        // A line that is longer than a file may be has one of its own; the oldest files go.
+        let mut short = Ndjson::open(Some(&path)).unwrap().rotated(Some(1));
+        for frame in 11..31 {
+            short.accept(&record(Some(7), frame, "a")).unwrap();
+        }
+        assert_eq!(frames(&path), [30]);
+        assert_eq!(frames(&rotation::older(&path, rotation::KEPT)), [21]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 10);
     }
 
     #[test]

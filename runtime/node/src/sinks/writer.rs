@@ -183,7 +183,11 @@ mod tests {
 
     fn start(path: &Path) -> (Writer<u32>, Waker) {
         let waker = Waker::new().unwrap();
-        let records = sinks::open(Some(path)).unwrap();
+        let outputs = sinks::Outputs {
+            records: Some(path.into()),
+            ..sinks::Outputs::default()
+        };
+        let records = sinks::open(&outputs, 80, sinks::Found::Continued).unwrap();
         (Writer::start(records, waker.clone()).unwrap(), waker)
     }
 

@@ -21,7 +21,14 @@ use super::{
     dump::dump,
     record::{self, Captured, Reporting},
 };
-use crate::{args::Args, detect::ImageFrame, error::NodeError, memory, sinks, sources, statistics};
+use crate::{
+    args::Args,
+    detect::ImageFrame,
+    error::NodeError,
+    labels, memory,
+    sinks::{self, Found},
+    sources, statistics,
+};
 use tessera_plan::files::{
     records::{Record, Subject},
     statistics::{Role, SoloStatistics},
@@ -54,7 +61,7 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
     let source = sources::open(program, a);
     let mut source = source.ok_or_else(|| NodeError::Usage("solo needs inputs".into()))?;
     code::let_go();
-    let records = sinks::open(a.records.as_deref())?;
+    let records = sinks::open(&a.outputs, labels::classes(program), Found::Replaced)?;
     let reporting = Reporting::new(program, a)?;
     let mut times = Times::default();
     let mut frames = 0u32;
