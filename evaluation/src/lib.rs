@@ -43,6 +43,9 @@ pub enum EvaluationError {
         "the network's first 16 layers are no chain of convolutions and pools, as YOLOv2's are"
     )]
     Network,
+    /// The run cannot be described.
+    #[error("run.json: {0}")]
+    Run(#[from] serde_json::Error),
     /// No simulated frame ended.
     #[error("{name}: no frame ends")]
     Endless {

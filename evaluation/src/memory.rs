@@ -29,6 +29,17 @@ pub struct Memory {
     pub rolling: Vec<[Option<f64>; 3]>,
     /// The whole arena of each, with the weights of all layers as trained.
     pub rolling_totals: [f64; 3],
+    /// Where borders are reused (WST-S), strips that are kept for neighbours: 3x3, 5x5.
+    pub strips: [Strips; 2],
+}
+
+/// MiB of strips that tiles of the first colour keep for their neighbours, in float32, as the paper's program makes them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Strips {
+    /// Of the tile that keeps most.
+    pub most: f64,
+    /// Of all tiles of a frame.
+    pub all: f64,
 }
 
 /// Strips of BODP in the figure.
@@ -80,7 +91,18 @@ pub fn memory(model: &Model) -> Result<Memory, EvaluationError> {
         totals,
         rolling,
         rolling_totals,
+        strips: [&three, &five].map(|tiles| strips(graph, tiles)),
     })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes in MiB")]
+fn strips(graph: &Graph, tiles: &Reuse) -> Strips {
+    let bytes = tiles.donated(graph);
+    let mib = |bytes: u64| bytes as f64 / MIB;
+    Strips {
+        most: mib(bytes.iter().copied().max().unwrap_or(0)),
+        all: mib(bytes.iter().sum()),
+    }
 }
 
 /// MiB of the largest layer of the largest tile, with the weights, if the first `layers` layers are fused in a grid.

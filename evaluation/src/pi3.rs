@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use tessera_plan::{
     graph::{Graph, Op},
-    plan::Plan,
+    plan::{Border, Plan},
 };
 use tessera_planner::{
     boards::{Board, Link, Medium},
-    ftp::reuse::{Reuse, reuse},
+    ftp::{
+        reuse::{Reuse, reuse},
+        work::untiled_macs,
+    },
     kernel::costs::CostTable,
     options::{Costs, Target},
 };
@@ -49,7 +52,8 @@ pub fn edge() -> Result<Board, EvaluationError> {
 }
 
 /// Seconds of a plan's tasks on `board` as the paper's program takes them: the layers' seconds by pixels of tiles' inputs, since it
-/// computes convolutions over whole input tiles and crops them.
+/// computes convolutions over whole input tiles and crops them. Where borders are reused, an input tile is what the tile made itself with the strips
+/// of its neighbours around it. Tasks that make strips in the place of a tile are not in the paper, and take time by their multiply-adds.
 ///
 /// # Errors
 /// When the stages are no chain of the paper's layers.
@@ -61,16 +65,27 @@ pub fn paper_times(
     let slower = board.scale.at(0);
     let (mut times, mut first) = (Vec::new(), 0);
     for stage in &plan.dataflow.stages {
-        let tiles = reuse(graph, stage).ok_or(EvaluationError::Network)?;
-        let layers = LAYER_S.get(first..first + tiles.nodes.len());
+        let schedule = reuse(graph, stage).ok_or(EvaluationError::Network)?;
+        let layers = LAYER_S.get(first..first + schedule.nodes.len());
         let layers = layers.ok_or(EvaluationError::Network)?;
         let beside_s = if layers.len() > 1 { TILE_S } else { STRIP_S };
-        times.extend(tiles.plain.iter().map(|tile| {
+        let tiles = match stage.border {
+            Border::Reuse => &schedule.tiles,
+            Border::Recompute | Border::Exchange => &schedule.plain,
+        };
+        let untiled = untiled_macs(graph, stage.first_layer, stage.end_layer);
+        for task in &stage.tiles {
+            let tile = tiles.get(task.row * stage.grid[1] + task.col);
+            let tile = tile.ok_or(EvaluationError::Network)?;
             let of_layer = |(l, seconds): (usize, &f64)| {
-                seconds * pixels(tile.inputs[l].pixels(), input_pixels(graph, &tiles, l))
+                seconds * part(tile.inputs[l].pixels(), input_pixels(graph, &schedule, l))
             };
-            slower * (beside_s + layers.iter().enumerate().map(of_layer).sum::<f64>())
-        }));
+            let computes_s: f64 = match task.instead_of {
+                Some(_) => layers.iter().sum::<f64>() * part(task.macs, untiled),
+                None => layers.iter().enumerate().map(of_layer).sum(),
+            };
+            times.push(slower * (beside_s + computes_s));
+        }
         first += layers.len();
     }
     Ok(times.into())
@@ -83,7 +98,7 @@ fn input_pixels(graph: &Graph, tiles: &Reuse, operation: usize) -> u64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "maps are small")]
-fn pixels(part: u64, whole: u64) -> f64 {
+fn part(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 

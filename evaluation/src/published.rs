@@ -50,6 +50,20 @@ pub const WST_S: OfGrids = [
     Some([38.68, 21.23, 15.09, 11.60, 10.52, 9.24]),
 ];
 
+/// Figure 12: traffic of a frame by stealing with reused borders, on grids of 3x3, 4x4 and 5x5.
+pub const REUSE_MIB: OfGrids = [
+    Some([3.13, 6.04, 7.11, 8.82, 9.44, 9.47]),
+    Some([3.71, 7.91, 9.04, 10.06, 10.07, 11.18]),
+    Some([4.11, 8.67, 10.55, 10.79, 11.55, 12.62]),
+];
+
+/// Figure 13: latency of a frame by stealing with reused borders, on grids of 3x3, 4x4 and 5x5.
+pub const REUSE_S: OfGrids = [
+    Some([18.15, 11.48, 7.53, 7.19, 6.34, 6.25]),
+    Some([20.88, 11.95, 8.51, 8.20, 7.22, 7.10]),
+    Some([24.88, 14.32, 10.15, 7.79, 6.93, 7.03]),
+];
+
 /// Figure 12: traffic of a frame by work sharing: the same on any number of devices.
 pub const WSH_MIB: OfGrids = [Some([13.79; 6]), Some([16.23; 6]), Some([18.99; 6])];
 
@@ -72,6 +86,13 @@ pub const WST_SOURCES_S: OfGrids = [
     Some([5.6, 10.4, 14.7, 18.6, 22.3, 25.0]),
     None,
     Some([9.2, 15.8, 22.7, 28.4, 33.7, 38.7]),
+];
+
+/// The same by stealing with reused borders.
+pub const REUSE_SOURCES_S: OfGrids = [
+    Some([6.3, 9.7, 11.5, 13.9, 16.9, 18.7]),
+    None,
+    Some([7.0, 11.1, 15.6, 19.2, 22.8, 25.2]),
 ];
 
 /// The same by work sharing.

@@ -1,6 +1,6 @@
 //! The systems that are compared. One more system is one more entry of [`SYSTEMS`].
 
-use tessera_plan::plan::{Placement, Split};
+use tessera_plan::plan::{Border, Placement, Split};
 use tessera_planner::{
     boards::Board,
     kernel::Family,
@@ -11,8 +11,8 @@ use tessera_planner::{
 use crate::{
     pi3::OFFLOAD,
     published::{
-        BODP_MIB, BODP_S, BODP_SOURCES_S, OfGrids, WSH_MIB, WSH_S, WSH_SOURCES_S, WST_MIB, WST_S,
-        WST_SOURCES_S,
+        BODP_MIB, BODP_S, BODP_SOURCES_S, OfGrids, REUSE_MIB, REUSE_S, REUSE_SOURCES_S, WSH_MIB,
+        WSH_S, WSH_SOURCES_S, WST_MIB, WST_S, WST_SOURCES_S,
     },
 };
 
@@ -91,7 +91,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         key: "wst",
         name: "WST",
-        what: "work stealing, as the paper has it: `--split equal --no-rolling --wire f32 --frame-format f32 --placement steal`, with \
+        what: "work stealing, as the paper has it, `--system wst`: equal tiles of floats in one queue, from whose head boards take one at a time; with \
                the seconds of the paper's program",
         gridded: true,
         options: stealing,
@@ -100,6 +100,20 @@ pub const SYSTEMS: &[System] = &[
             mib: &WST_MIB,
             s: &WST_S,
             sources_s: &WST_SOURCES_S,
+        }),
+    },
+    System {
+        key: "wst-s",
+        name: "WST-S",
+        what: "work stealing with reused borders, `--system wst-s`: tiles of two colours, of which the second take strips of every layer from their \
+               neighbours; with the seconds of the paper's program",
+        gridded: true,
+        options: reusing,
+        times: Times::Paper,
+        published: Some(Published {
+            mib: &REUSE_MIB,
+            s: &REUSE_S,
+            sources_s: &REUSE_SOURCES_S,
         }),
     },
     System {
@@ -114,7 +128,7 @@ pub const SYSTEMS: &[System] = &[
     },
 ];
 
-/// One stage of equal tiles that boards steal.
+/// One stage of equal tiles in a queue, from which boards steal.
 pub fn stealing(grid: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
     PlanOptions {
         grids: grid.into_iter().collect(),
@@ -122,9 +136,17 @@ pub fn stealing(grid: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOp
         split: Split::Equal,
         rows: Rows::Whole,
         wire: Wire::floats(),
-        placement: Placement::Steal,
+        placement: Placement::Queue,
         kernels: Family::Direct,
         ..PlanOptions::of(edges, board)
+    }
+}
+
+/// The same tiles, which hand strips of their layers to their neighbours.
+pub fn reusing(grid: Option<[usize; 2]>, edges: usize, board: &Board) -> PlanOptions {
+    PlanOptions {
+        borders: vec![Border::Reuse],
+        ..stealing(grid, edges, board)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, error::Error, path::Path};
 
+use sha2::{Digest as _, Sha256};
 use tessera_evaluation::{
     cell::Results,
     figures::{self, FIGURES, Figure},
@@ -35,6 +36,31 @@ fn figures_are_those_that_the_program_makes() -> Done {
             committed == text,
             "{name} is not what the program makes: cargo xtask paper makes it anew"
         );
+    }
+    Ok(())
+}
+
+/// Every table and drawing is of the run that is named beside them.
+#[test]
+fn the_run_of_all_files_is_recorded() -> Done {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/evaluation");
+    let text = std::fs::read_to_string(folder.join("run.json"))?;
+    let run: serde_json::Value = serde_json::from_str(&text)?;
+    let page = std::fs::read_to_string(folder.join("README.md"))?;
+    let made = run["made"].as_str().ok_or("no sentence")?;
+    assert!(page.lines().any(|l| l == made), "{made}");
+    let mut named = BTreeSet::new();
+    for file in run["files"].as_array().ok_or("no files")? {
+        let name = file["name"].as_str().ok_or("no name")?;
+        let digest = Sha256::digest(std::fs::read(folder.join(name))?);
+        let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(file["sha256"].as_str(), Some(hex.as_str()), "{name}");
+        named.insert(name.to_owned());
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().into_string().map_err(|_| "a name")?;
+        let data = name.ends_with(".csv") || name.ends_with(".svg");
+        assert!(!data || named.contains(&name), "{name} is of no run");
     }
     Ok(())
 }

@@ -241,10 +241,12 @@ fn seconds_in_time(
             }
         },
         Placement::Share => cost::share(tasks, &o.boards, gateway, &of_boards),
-        Placement::Steal | Placement::StealIdle => Placed {
-            homes: vec![0; tasks.tasks.len()],
-            schedule: cost::schedule(tasks, &o.boards, gateway, &of_boards),
-        },
+        Placement::Steal | Placement::StealIdle | Placement::Queue | Placement::QueueIdle => {
+            Placed {
+                homes: vec![0; tasks.tasks.len()],
+                schedule: cost::schedule(tasks, &o.boards, gateway, &of_boards),
+            }
+        }
     };
     let frames = Frames {
         tasks,

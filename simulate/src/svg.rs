@@ -154,7 +154,7 @@ fn style(colours: usize) -> String {
         "text{font:12px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif}\n\
          .small{font-size:10px}.head{font-weight:600;font-size:13px}\n\
          .grid,.axis,.arrow,.fault,.outline{fill:none;stroke-width:1}\n\
-         .fault{stroke-dasharray:4 3;stroke:#cf222e}\n.arrow{stroke-opacity:.45}\n",
+         .fault{stroke-dasharray:4 3;stroke:#cf222e}.pale{fill-opacity:.45}\n.arrow{stroke-opacity:.45}\n",
     );
     for k in 0..colours {
         let colour = colour(k, colours);

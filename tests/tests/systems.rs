@@ -2,7 +2,10 @@
 //! beside the paper's Figure 12 and beside formulas that know nothing of the planner.
 
 use anyhow::{Context, Result, ensure};
-use tessera_plan::{placement::Placement, plan::Split};
+use tessera_plan::{
+    placement::Placement,
+    plan::{Border, Plan, Split},
+};
 use tessera_planner::{
     boards::Board,
     make,
@@ -10,7 +13,10 @@ use tessera_planner::{
     options::{PlanOptions, Rows, Target},
     wire::Wire,
 };
-use tessera_sim::stream::{Sources, StreamFrame};
+use tessera_sim::{
+    stream::{Sources, StreamFrame},
+    timing::{TaskSpan, Timeline},
+};
 use tessera_simulate::SimulatedCluster;
 use tessera_tests::model;
 
@@ -94,22 +100,27 @@ fn options(placement: Placement, cuts: &[usize], grid: [usize; 2], edges: usize)
 /// MiB of values that a plan expects to travel, and those that datagrams have in the simulated cluster.
 fn moved(m: &Model, options: &PlanOptions) -> Result<[f64; 2]> {
     let plan = make::plan(m, options)?;
-    let planned = plan.estimates.traffic["expected.total"] as f64;
+    let planned = plan.estimates.traffic["expected.total"];
     let line = SimulatedCluster::new(&m.graph, &plan, options)?.frame()?;
+    sent(&line, planned)
+}
+
+/// MiB of `expected` bytes of values, which all nodes have received together, and of datagrams, which have a little more.
+fn sent(line: &Timeline, expected: u64) -> Result<[f64; 2]> {
     let nodes = || line.boards.iter().chain([&line.gateway]);
     let values: u64 = nodes().map(|b| b.objects_received_bytes).sum();
     ensure!(
-        values as f64 == planned,
-        "{values} bytes of values in the simulated cluster, {planned} planned"
+        values == expected,
+        "{values} bytes of values in the simulated cluster, and not {expected}"
     );
     let sent: u64 = nodes().map(|b| b.sent_bytes).sum();
-    let overhead = sent as f64 / planned - 1.0;
+    let overhead = sent as f64 / expected as f64 - 1.0;
     ensure!(
         overhead < OVERHEAD_MAX,
         "datagrams have {:.1} % more than the values",
         100.0 * overhead
     );
-    Ok([planned / MIB, sent as f64 / MIB])
+    Ok([expected as f64 / MIB, sent as f64 / MIB])
 }
 
 #[test]
@@ -160,6 +171,162 @@ fn strips_of_every_layer_move_what_the_paper_says() -> Result<()> {
             (values - paper).abs() < READ_MIB,
             "{values} and not {paper}"
         );
+    }
+    Ok(())
+}
+
+/// Rows, or columns: half-open.
+type Rows = [usize; 2];
+
+/// Rows of every map, the frame's first, that a part of the output's `n` equal parts holds and makes; or columns.
+struct Part {
+    held: [Rows; 17],
+    made: [Rows; 17],
+}
+
+/// What a layer reads for these rows of its output.
+fn read(layer: usize, [lo, hi]: Rows) -> Rows {
+    let (pool, kernel, _) = LAYERS[layer];
+    let side = SIDE >> LAYERS[..layer].iter().filter(|l| l.0).count();
+    if pool {
+        [2 * lo, (2 * hi).min(side)]
+    } else {
+        [lo.saturating_sub(kernel / 2), (hi + kernel / 2).min(side)]
+    }
+}
+
+/// Parts of an axis. Of the second colour where `reuse` says so: what the parts beside one have of a layer is not made again.
+fn parts(n: usize, reuse: bool) -> Vec<Part> {
+    let each = 38_usize.div_ceil(n);
+    let plain = |k: usize| {
+        let mut held = [[k * each, ((k + 1) * each).min(38)]; 17];
+        for layer in (0..16).rev() {
+            held[layer] = read(layer, held[layer + 1]);
+        }
+        held
+    };
+    let part = |k: usize| {
+        let mut p = Part {
+            held: plain(k),
+            made: plain(k),
+        };
+        let before = k.checked_sub(1).filter(|_| reuse).map(plain);
+        let behind = (reuse && k + 1 < n).then(|| plain(k + 1));
+        for layer in (0..16).rev() {
+            p.held[layer] = read(layer, p.made[layer + 1]);
+            p.made[layer] = p.held[layer];
+            // Every tile reads the frame itself.
+            if layer > 0 {
+                let [lo, hi] = p.held[layer];
+                p.made[layer] = [
+                    before.map_or(lo, |b| b[layer][1].max(lo)),
+                    behind.map_or(hi, |b| b[layer][0].min(hi)),
+                ];
+            }
+        }
+        p
+    };
+    (0..n).map(part).collect()
+}
+
+const fn rows([lo, hi]: Rows) -> usize {
+    hi - lo
+}
+
+/// Bytes of floats that stealing moves in a grid of `n` x `n` tiles, by who ran which tile, where board 0 has the frame: inputs of
+/// tiles that ran elsewhere, strips that a tile has from a neighbour on another board, and the result.
+fn stolen(plan: &Plan, spans: &[TaskSpan], n: usize, reuse: bool) -> Result<u64> {
+    let (plain, small) = (parts(n, false), parts(n, true));
+    let tiles = &plan.dataflow.stages[0].tiles;
+    let mut at = vec![None; n * n];
+    for s in spans {
+        let tile = &tiles[s.task.index()];
+        ensure!(tile.instead_of.is_none(), "strips were late: {s:?}");
+        let before = at[n * tile.row + tile.col].replace(s.board);
+        ensure!(before.is_none(), "a tile ran twice: {s:?}");
+    }
+    let board = |r: usize, c: usize| at[n * r + c].context("a tile did not run");
+    let mut values = RESULT;
+    for (r, c) in (0..n).flat_map(|r| (0..n).map(move |c| (r, c))) {
+        let of = if reuse && (r + c) % 2 == 1 {
+            &small
+        } else {
+            &plain
+        };
+        let (y, x) = (&of[r], &of[c]);
+        let here = board(r, c)?;
+        if here != 0 {
+            values += rows(y.held[0]) * rows(x.held[0]) * 3;
+        }
+        for map in 1..16 {
+            let (_, _, channels) = LAYERS[map];
+            let ([y0, y1], [x0, x1]) = (y.held[map], x.held[map]);
+            let ([own_y0, own_y1], [own_x0, own_x1]) = (y.made[map], x.made[map]);
+            // Strips from above and below have all columns, those from the sides the rows that the tile makes.
+            for (strip, from) in [
+                ((own_y0 - y0) * (x1 - x0), [r.wrapping_sub(1), c]),
+                ((y1 - own_y1) * (x1 - x0), [r + 1, c]),
+                ((own_y1 - own_y0) * (own_x0 - x0), [r, c.wrapping_sub(1)]),
+                ((own_y1 - own_y0) * (x1 - own_x1), [r, c + 1]),
+            ] {
+                if strip > 0 && board(from[0], from[1])? != here {
+                    values += strip * channels;
+                }
+            }
+        }
+    }
+    Ok(4 * values as u64)
+}
+
+/// Rows of the paper's Figure 12, and ours beside them.
+#[test]
+fn stealing_moves_inputs_strips_and_the_result() -> Result<()> {
+    let m = model::shipped("yolov2")?;
+    let systems = [
+        (
+            "WST",
+            Border::Recompute,
+            [
+                [1.41, 5.17, 6.41, 6.81, 7.56, 7.98],
+                [1.41, 5.98, 7.93, 8.80, 9.29, 9.71],
+                [1.41, 7.56, 9.67, 10.95, 11.23, 11.69],
+            ],
+        ),
+        (
+            "WST-S",
+            Border::Reuse,
+            [
+                [3.13, 6.04, 7.11, 8.82, 9.44, 9.47],
+                [3.71, 7.91, 9.04, 10.06, 10.07, 11.18],
+                [4.11, 8.67, 10.55, 10.79, 11.55, 12.62],
+            ],
+        ),
+    ];
+    for (name, border, papers) in systems {
+        for (n, papers) in (3..).zip(papers) {
+            for (edges, paper) in (1..).zip(papers) {
+                let o = PlanOptions {
+                    borders: vec![border],
+                    ..options(Placement::Queue, &[16], [n, n], edges)
+                };
+                let plan = make::plan(&m, &o)?;
+                let line = SimulatedCluster::new(&m.graph, &plan, &o)?.frame()?;
+                let case = || format!("{name} {n}x{n}, {edges} boards");
+                let formula = stolen(&plan, &line.tasks, n, border == Border::Reuse);
+                let [values, sent] = sent(&line, formula.with_context(case)?).with_context(case)?;
+                println!(
+                    "{}: paper {paper:.2}, values {values:.2}, datagrams {sent:.2} MiB",
+                    case()
+                );
+                if edges == 1 {
+                    ensure!(
+                        (values - 4.0 * RESULT as f64 / MIB).abs() < 1e-9,
+                        "{}",
+                        case()
+                    );
+                }
+            }
+        }
     }
     Ok(())
 }

@@ -113,8 +113,10 @@ pub enum PlacementFlag {
     /// Every task has a home board; other boards take only what is late
     #[default]
     Home,
-    /// Idle boards steal
+    /// Idle boards steal the tile with the least input, and fetch the next one while they compute
     Steal,
+    /// Idle boards steal the next tile in order, one at a time, to the letter of DeepThings
+    Queue,
     /// The gateway takes frames, hands every board an equal share of each stage, and passes on what boards read of each
     /// other's tiles
     Share,

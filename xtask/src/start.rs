@@ -102,7 +102,11 @@ pub fn gateway_edge(options: &PlanOptions, plan: &Plan) -> Option<GatewayEdge> {
     let mut tiles = plan.dataflow.stages.iter().flat_map(|s| &s.tiles);
     let takes = match plan.dataflow.placement {
         Placement::Home => tiles.any(|t| t.home == ANYWHERE || usize::from(t.home) == at),
-        Placement::Steal | Placement::StealIdle | Placement::Share => true,
+        Placement::Steal
+        | Placement::StealIdle
+        | Placement::Queue
+        | Placement::QueueIdle
+        | Placement::Share => true,
     };
     takes.then(|| {
         let id = at + 1;

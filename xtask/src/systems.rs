@@ -37,7 +37,7 @@ pub fn flags(args: &PlanArgs, edges: &[Board]) -> Result<PlanArgs> {
             args.offload = Some(offload);
             args.grid.get_or_insert_with(|| GRID.into());
             args.placement = match system {
-                SystemFlag::Wst | SystemFlag::WstS => PlacementFlag::Steal,
+                SystemFlag::Wst | SystemFlag::WstS => PlacementFlag::Queue,
                 SystemFlag::Wsh | SystemFlag::Bodp => PlacementFlag::Share,
             };
             if system == SystemFlag::WstS {
@@ -76,6 +76,8 @@ pub fn placement(args: &PlanArgs, edges: &[Board]) -> Result<Placement> {
     Ok(match (args.placement, args.sources_steal) {
         (PlacementFlag::Steal, Some(YesNo::No)) => Placement::StealIdle,
         (PlacementFlag::Steal, _) => Placement::Steal,
+        (PlacementFlag::Queue, Some(YesNo::No)) => Placement::QueueIdle,
+        (PlacementFlag::Queue, _) => Placement::Queue,
         (_, Some(_)) => bail!(
             "--sources-steal is about boards that steal: add --placement steal or --system wst, or leave it out"
         ),

@@ -126,6 +126,8 @@ fn placement(cx: &Cx) -> TokenStream {
         Placement::Home => quote!(#ty::Home),
         Placement::Steal => quote!(#ty::Steal),
         Placement::StealIdle => quote!(#ty::StealIdle),
+        Placement::Queue => quote!(#ty::Queue),
+        Placement::QueueIdle => quote!(#ty::QueueIdle),
         Placement::Share => quote!(#ty::Share),
     }
 }

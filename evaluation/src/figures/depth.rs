@@ -14,7 +14,7 @@ use crate::{
     place::DEVICES_MAX,
     plot::{Bars, Series, bars},
     published::{DEPTHS, FIGURE_15},
-    systems::{GRIDS, Times, searched, stealing},
+    systems::{GRIDS, Times, reusing, searched},
 };
 
 /// The figure.
@@ -30,7 +30,7 @@ const BOARDS: [usize; 2] = [1, DEVICES_MAX];
 
 fn name(grid: Option<[usize; 2]>, layers: usize, boards: usize) -> String {
     match grid {
-        Some([r, c]) => format!("depth-wst-{r}x{c}-{layers}-{boards}"),
+        Some([r, c]) => format!("depth-wst-s-{r}x{c}-{layers}-{boards}"),
         None => format!("depth-best-{layers}-{boards}"),
     }
 }
@@ -42,7 +42,7 @@ fn cases() -> Result<Vec<Case>, EvaluationError> {
         for layers in DEPTHS {
             for boards in BOARDS {
                 let (options, times) = match grid {
-                    Some(_) => (stealing(grid, boards, &board), Times::Paper),
+                    Some(_) => (reusing(grid, boards, &board), Times::Paper),
                     None => (searched(None, boards, &board), Times::Planner),
                 };
                 list.push(Case {
@@ -63,7 +63,7 @@ fn cases() -> Result<Vec<Case>, EvaluationError> {
 
 fn show(model: &Model, results: &Results, out: &mut Section) -> Result<(), EvaluationError> {
     out.text += "\n## Layers fused (Figure 15)\n\n\
-        The first 4, 8 or 16 layers on six boards. The paper's values, in brackets, are those of stealing with reused borders; ours are of stealing without, and of the planner's own choice. \
+        The first 4, 8 or 16 layers on six boards. Stealing with reused borders (WST-S), the paper's values in brackets, and the planner's own choice. \
         Memory is the largest layer of the largest tile and the weights, MiB of a frame's traffic, and how many times as fast six boards are as one. \
         The paper's memory of 4 and 8 layers has the tiles of 16 layers in it; those of fewer layers are smaller.\n";
     let head = [
@@ -121,10 +121,14 @@ fn show(model: &Model, results: &Results, out: &mut Section) -> Result<(), Evalu
     let series = |(k, values): (usize, Vec<Option<f64>>)| {
         let name = match GRIDS.get(k / 2) {
             Some([r, c]) if k % 2 == 0 => format!("WST-S {r}x{c}, the paper"),
-            Some([r, c]) => format!("WST {r}x{c}, ours"),
+            Some([r, c]) => format!("WST-S {r}x{c}, ours"),
             None => "ours at its best".to_owned(),
         };
-        Series { name, values }
+        Series {
+            name,
+            values,
+            pale: k < 2 * GRIDS.len() && k % 2 == 0,
+        }
     };
     let title = "Layers fused (Figure 15): times as fast as one board";
     let svg = bars(&Bars {

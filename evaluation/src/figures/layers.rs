@@ -64,11 +64,24 @@ fn show(model: &Model, _: &Results, out: &mut Section) -> Result<(), EvaluationE
         "rolling, 5x5",
     ];
     out.table(&head, &rows);
+    let [three, five] = &m.strips;
+    let _ = writeln!(
+        out.text,
+        "\nWST-S has the same largest layers: tiles of the first colour are those of FTP. Such a tile keeps strips for its neighbours until they have them, up to \
+         {:.2} MiB with 3x3 tiles and {:.2} MiB with 5x5, so a board needs {:.2} and {:.2} MiB. A board that computes all tiles of a frame keeps {:.2} and {:.2} MiB of strips.",
+        three.most,
+        five.most,
+        m.totals[2] + three.most,
+        m.totals[3] + five.most,
+        three.all,
+        five.all,
+    );
     let column = |k: usize| m.layers.iter().map(|row| Some(row[k])).collect();
     let rolled = |k: usize| m.rolling.iter().map(|row| row[k]).collect();
     let series = |name: &str, values| Series {
         name: name.to_owned(),
         values,
+        pale: false,
     };
     out.files.push(("figure11.csv".to_owned(), csv));
     let drawn = bars(&Bars {

@@ -110,6 +110,7 @@ fn show(results: &Results, out: &mut Section) -> Result<(), EvaluationError> {
         .map(|((_, name, ..), cells)| Series {
             name: (*name).to_owned(),
             values: cells.iter().map(|c| Some(c.latency_s)).collect(),
+            pale: false,
         });
     let svg = bars(&Bars {
         title,

@@ -9,9 +9,11 @@ mod depth;
 mod failures;
 mod layers;
 mod media;
+mod run;
 mod scaling;
 mod shown;
 mod unequal;
+mod winners;
 
 use std::fmt::Write as _;
 
@@ -123,7 +125,7 @@ pub fn drawn(
 pub fn files(model: &Model, results: &Results, made: &str) -> Result<Vec<File>, EvaluationError> {
     let (mut paper, mut beyond) = (Section::default(), Section::default());
     paper.text = head(made);
-    beyond.text = beyond::HEAD.to_owned();
+    beyond.text = format!("{}\n{made}\n", beyond::HEAD);
     for figure in FIGURES {
         let section = match figure.page {
             Page::Paper => &mut paper,
@@ -133,6 +135,7 @@ pub fn files(model: &Model, results: &Results, made: &str) -> Result<Vec<File>, 
     }
     let mut files = paper.files;
     files.append(&mut beyond.files);
+    files.push(run::file(made, &files)?);
     files.push(("beyond.md".to_owned(), beyond.text));
     files.push(("README.md".to_owned(), paper.text));
     Ok(files)

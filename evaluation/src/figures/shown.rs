@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Figure, Page, Section, off};
+use super::{Figure, Page, Section, off, winners};
 use crate::{
     EvaluationError,
     case::Case,
@@ -25,8 +25,9 @@ struct Shown {
     value: fn(&Cell) -> f64,
     published: fn(&Published) -> &'static OfGrids,
     digits: usize,
-    /// What one to six counts.
+    /// What one to six counts, on the axis and in a word.
     groups: &'static str,
+    counted: &'static str,
     drawn: Drawn,
 }
 
@@ -39,13 +40,13 @@ struct Drawn {
 }
 
 /// Values of a system for one to six, and the paper's.
-struct Row<'a> {
-    system: usize,
-    grid: Option<[usize; 2]>,
+pub(super) struct Row<'a> {
+    pub system: usize,
+    pub grid: Option<[usize; 2]>,
     places: Vec<Place>,
     cells: Vec<&'a Cell>,
-    ours: Vec<f64>,
-    paper: Option<Devices>,
+    pub ours: Vec<f64>,
+    pub paper: Option<Devices>,
 }
 
 /// Figure 12.
@@ -76,12 +77,14 @@ const TRAFFIC_SHOWN: Shown = Shown {
     file: "figure12",
     title: "Traffic of one frame (Figure 12)",
     before: "",
-    after: "",
+    after: "The paper's WST-S sends all strips to the gateway, also when nobody steals. Here a board fetches those that it needs from the board that has them. \
+            [What differs](../systems.md#what-differs-from-the-paper), and why.",
     places: Place::of_one_source,
     value: |c| c.values_mib,
     published: |p| p.mib,
     digits: 2,
     groups: "boards that compute",
+    counted: "boards",
     drawn: Drawn {
         title: "Traffic of one frame (Figure 12)",
         unit: "MiB",
@@ -93,12 +96,13 @@ const LATENCY_SHOWN: Shown = Shown {
     file: "figure13",
     title: "Latency of one frame (Figure 13)",
     before: "",
-    after: "",
+    after: "[What differs](../systems.md#what-differs-from-the-paper), and why.",
     places: Place::of_one_source,
     value: |c| c.latency_s,
     published: |p| p.s,
     digits: 2,
     groups: "boards that compute",
+    counted: "boards",
     drawn: Drawn {
         title: "Latency of one frame (Figure 13)",
         unit: "s",
@@ -118,6 +122,7 @@ const SOURCES_SHOWN: Shown = Shown {
     published: |p| p.sources_s,
     digits: 1,
     groups: "boards that bring frames",
+    counted: "sources",
     drawn: Drawn {
         title: "Frames per second of several sources (Figure 14)",
         unit: "frames/s",
@@ -162,15 +167,7 @@ fn show(shown: &Shown, results: &Results, out: &mut Section) -> Result<(), Evalu
         .into_iter()
         .chain(counts.iter().map(String::as_str));
     out.table(&head.collect::<Vec<_>>(), &table(shown, &rows));
-    let (agree, pairs) = winners(&rows);
-    let _ = writeln!(
-        out.text,
-        "\nOf two systems of the paper on one grid and as many {}, the one with less is the same as in the paper in {agree} of {pairs} cases.",
-        match shown.groups {
-            "boards that bring frames" => "sources",
-            _ => "boards",
-        }
-    );
+    winners::show(&rows, shown.counted, out);
     if !shown.after.is_empty() {
         let _ = writeln!(out.text, "\n{}", shown.after);
     }
@@ -238,30 +235,6 @@ fn csv(rows: &[Row<'_>]) -> String {
     csv
 }
 
-/// Of pairs of systems on one grid and as many boards: how many have the same order as in the paper, and how many there are.
-fn winners(rows: &[Row<'_>]) -> (usize, usize) {
-    let (mut agree, mut pairs) = (0, 0);
-    for grid in GRIDS {
-        // A row with the grid compares with all others of it.
-        let gridded = |row: &&Row<'_>| row.grid == Some(grid) && row.paper.is_some();
-        if !rows.iter().any(|row| gridded(&row)) {
-            continue;
-        }
-        let of = rows.iter().filter(|r| r.grid.is_none_or(|g| g == grid));
-        let of: Vec<(Devices, &Row<'_>)> = of.filter_map(|r| Some((r.paper?, r))).collect();
-        for (k, (paper, row)) in of.iter().enumerate() {
-            for (other_paper, other) in &of[k + 1..] {
-                let papers = paper.iter().zip(other_paper);
-                for ((p, q), (a, b)) in papers.zip(row.ours.iter().zip(&other.ours)) {
-                    pairs += 1;
-                    agree += usize::from((p < q) == (a < b));
-                }
-            }
-        }
-    }
-    (agree, pairs)
-}
-
 /// The bars of a grid: of every system the paper's and ours, and those of searched plans. `None` where the paper's were not read.
 fn panel(shown: &Shown, rows: &[Row<'_>], grid: [usize; 2], title: &str) -> Option<String> {
     let of: Vec<&Row<'_>> = rows
@@ -270,19 +243,20 @@ fn panel(shown: &Shown, rows: &[Row<'_>], grid: [usize; 2], title: &str) -> Opti
         .collect();
     of.iter().find(|r| r.grid.is_some() && r.paper.is_some())?;
     let mut series = Vec::new();
-    let mut add = |name: String, values: &[f64]| {
+    let mut add = |name: String, values: &[f64], pale: bool| {
         let heights = values.iter().zip(1..);
         let values = heights
             .map(|(v, n)| Some((shown.drawn.height)(n, *v)))
             .collect();
-        series.push(Series { name, values });
+        series.push(Series { name, values, pale });
     };
     for row in of {
         let system = &SYSTEMS[row.system];
         if let Some(paper) = row.paper {
-            add(format!("{}, the paper", system.name), &paper);
+            add(format!("{}, the paper", system.name), &paper, true);
         }
-        add(format!("{}{}", system.name, system.of_ours()), &row.ours);
+        let name = format!("{}{}", system.name, system.of_ours());
+        add(name, &row.ours, false);
     }
     Some(bars(&Bars {
         title,

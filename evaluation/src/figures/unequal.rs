@@ -174,6 +174,7 @@ fn show(results: &Results, out: &mut Section) -> Result<(), EvaluationError> {
     let series = WAYS.iter().zip(&rows).map(|((_, name, _), cells)| Series {
         name: (*name).to_owned(),
         values: cells.iter().map(|c| Some(c.latency_s)).collect(),
+        pale: false,
     });
     let svg = bars(&Bars {
         title,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tessera_simulate::svg::{Anchor, Length, step};
 
-use super::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame, tick};
+use super::{Frame, LEFT, RIGHT, WIDTH, frame, tick};
 
 /// Points of one kind, from left to right; `None` breaks the line.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,8 +122,11 @@ fn range(axis: Axis, values: impl Iterator<Item = f64> + Clone, exact: bool) -> 
 
 /// Draws lines.
 pub fn lines(l: &Lines<'_>) -> String {
-    let names: Vec<&str> = l.lines.iter().map(|s| s.name.as_str()).collect();
-    let mut svg = frame(l.title, &names, l.values, l.across);
+    let names = l.lines.iter().enumerate();
+    let names: Vec<(String, &str)> = names
+        .map(|(k, s)| (format!("c{k}"), s.name.as_str()))
+        .collect();
+    let Frame { mut svg, top, foot } = frame(l.title, &names, names.len(), l.values, l.across);
     let points = || l.lines.iter().flat_map(|s| s.points.iter());
     let heights = points().filter_map(|(_, v)| *v);
     let x = Scale {
@@ -134,7 +137,7 @@ pub fn lines(l: &Lines<'_>) -> String {
     let y = Scale {
         axis: l.axes[1],
         values: range(l.axes[1], heights, false),
-        ends: [HEIGHT - BOTTOM, TOP],
+        ends: [foot, top],
     };
     for v in y.ticks() {
         tick(&mut svg, y.at(v), v);
@@ -144,13 +147,13 @@ pub fn lines(l: &Lines<'_>) -> String {
         false => l.ticks.clone(),
     };
     for v in across {
-        let at = [x.at(v), HEIGHT - BOTTOM + 16.0];
+        let at = [x.at(v), foot + 16.0];
         svg.text("", at, Anchor::Middle, &format!("{v}"));
     }
     for mark in &l.marks {
         let at = x.at(mark.at);
-        svg.line("fault", [at, TOP], [at, HEIGHT - BOTTOM]);
-        svg.text("small", [at + 4.0, TOP + 8.0], Anchor::Start, &mark.text);
+        svg.line("fault", [at, top], [at, foot]);
+        svg.text("small", [at + 4.0, top + 8.0], Anchor::Start, &mark.text);
     }
     for (k, line) in l.lines.iter().enumerate() {
         let (mut path, mut begun) = (String::new(), false);
@@ -172,7 +175,6 @@ pub fn lines(l: &Lines<'_>) -> String {
             }
         }
     }
-    let foot = HEIGHT - BOTTOM;
     svg.line("axis", [LEFT, foot], [WIDTH - RIGHT, foot]);
     svg.finish(l.title)
 }

@@ -10,13 +10,19 @@ pub enum Placement {
     /// that are late.
     #[default]
     Home,
-    /// Work stealing, DeepThings' WST: the owner takes tasks from the front, thieves receive tasks from the back,
-    /// and a node without work asks for more. With several stages, a node prefers tasks whose inputs the node
-    /// holds.
+    /// Work stealing, after DeepThings' WST: the owner takes tasks from the front, thieves receive tasks from the back,
+    /// and a node without work asks for more, while it still computes. With several stages, a node prefers tasks whose inputs
+    /// the node holds.
     Steal,
     /// The same, but boards with frames of their own do not steal, as in the code that DeepThings' authors released.
     #[serde(rename = "steal-idle")]
     StealIdle,
+    /// Work stealing to the letter of DeepThings: the tasks of a frame are one queue in their order. Its owner and thieves take
+    /// from the head, and a thief asks for the next task when the last one is computed.
+    Queue,
+    /// The same, but boards with frames of their own do not steal.
+    #[serde(rename = "queue-idle")]
+    QueueIdle,
     /// Work sharing, DeepThings' WSH and MoDNN: every task has a home board, and the gateway stands between all boards.
     /// It takes the frame from its source and passes on what boards read of the frame and of each other's tiles.
     Share,
@@ -30,7 +36,17 @@ impl Placement {
 
     /// True if boards ask for tasks.
     pub const fn steals(self) -> bool {
-        matches!(self, Self::Steal | Self::StealIdle)
+        !self.has_homes()
+    }
+
+    /// True if boards with frames of their own ask for tasks too.
+    pub const fn sources_steal(self) -> bool {
+        matches!(self, Self::Steal | Self::Queue)
+    }
+
+    /// True if the tasks of a frame are taken in their order, one at a time.
+    pub const fn is_queue(self) -> bool {
+        matches!(self, Self::Queue | Self::QueueIdle)
     }
 }
 

@@ -77,6 +77,11 @@ fn placement(plan: &Plan) -> String {
     match d.placement {
         Placement::Steal => return "idle boards steal".into(),
         Placement::StealIdle => return "idle boards without frames of their own steal".into(),
+        Placement::Queue => return "idle boards steal the next tile, one at a time".into(),
+        Placement::QueueIdle => {
+            return "idle boards without frames of their own steal the next tile, one at a time"
+                .into();
+        }
         Placement::Home | Placement::Share => {}
     }
     let tiles = || d.stages.iter().flat_map(|s| &s.tiles);

@@ -156,12 +156,14 @@ impl EdgeConfig {
     }
 
     /// The same with the usual number of jobs for this placement. With stealing one task is fetched while others
-    /// are computed; a home board also fetches for a task whose inputs are still being made.
+    /// are computed, unless the tasks are a queue to the letter of DeepThings; a home board also fetches for a task whose inputs
+    /// are still being made.
     #[must_use]
     pub const fn placed(mut self, placement: Placement) -> Self {
         let fetched = match placement {
             Placement::Home => Self::FETCHED_AT_HOME,
             Placement::Steal | Placement::StealIdle | Placement::Share => 1,
+            Placement::Queue | Placement::QueueIdle => 0,
         };
         self.jobs_max = self.workers + fetched;
         self

@@ -5,7 +5,8 @@
 use tessera_protocol::Placement;
 use tessera_sim::{Scenario, ScenarioKind, Summary};
 
-/// Seeds of a kind: `n`, or as many as `TESSERA_SIM_SEEDS` says. Even ones steal; in odd ones, tasks have home boards.
+/// Seeds of a kind: `n`, or as many as `TESSERA_SIM_SEEDS` says. Even ones steal, every other of them from a queue; in odd ones,
+/// tasks have home boards.
 fn run(kind: ScenarioKind, n: u64) -> Summary {
     let told = std::env::var("TESSERA_SIM_SEEDS").ok();
     let n = told.and_then(|n| n.parse().ok()).unwrap_or(n);
@@ -13,7 +14,8 @@ fn run(kind: ScenarioKind, n: u64) -> Summary {
     let one: Option<u64> = one.and_then(|n| n.parse().ok());
     let mut all = Summary::default();
     for seed in one.map_or(0..n, |s| s..s + 1) {
-        let placement = [Placement::Steal, Placement::Home][(seed % 2) as usize];
+        let placements = [Placement::Steal, Placement::Home, Placement::Queue];
+        let placement = placements[[0, 1, 2, 1][(seed % 4) as usize]];
         let scenario = Scenario::reusing(kind, seed, placement);
         match scenario.run() {
             Ok(run) => all.add(&run),

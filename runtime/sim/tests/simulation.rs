@@ -63,6 +63,7 @@ fn seeds_as(
                 Ok("steal") => Scenario::placed(kind, seed, Placement::Steal),
                 Ok("home") => Scenario::placed(kind, seed, Placement::Home),
                 Ok("share") => Scenario::placed(kind, seed, Placement::Share),
+                Ok("queue") => Scenario::placed(kind, seed, Placement::Queue),
                 _ => match usual {
                     Some(placement) => Scenario::placed(kind, seed, placement),
                     None => Scenario::new(kind, seed),
@@ -298,6 +299,33 @@ fn work_sharing() {
     }
     shared(K::Wide, 3).nothing_dropped();
     shared(K::Long, 3).nothing_dropped();
+}
+
+/// Boards that steal from the head of a queue, in trouble that moves tasks.
+#[test]
+fn stealing_from_a_queue() {
+    use ScenarioKind as K;
+    let name = "stealing_from_a_queue";
+    let queued = |kind, placement| seeds_of(name, kind, 10, Some(placement));
+    for kind in [
+        K::Perfect,
+        K::Loss20,
+        K::DuplicateAndReorder,
+        K::ThiefCrash,
+        K::GatewayRestart,
+        K::PairCut,
+        K::SlowWorker,
+        K::WorkerCrash,
+        K::ManySources,
+        K::TinyStore,
+        K::Rough,
+    ] {
+        queued(kind, Placement::Queue).nothing_dropped();
+        queued(kind, Placement::QueueIdle).nothing_dropped();
+    }
+    for kind in [K::SourceCrash, K::Partition, K::Pause, K::Chaos] {
+        queued(kind, Placement::Queue);
+    }
 }
 
 /// The same troubles with sessions between all nodes: what is replayed or changed does not even reach a machine, and every

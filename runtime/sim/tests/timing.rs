@@ -101,6 +101,43 @@ fn faster_boards_run_more_tasks() {
     assert!((0.1..0.5).contains(&line.merged_s), "{}", line.merged_s);
 }
 
+/// Runs 144 tiles and 12 bands on three boards; the order in which tiles were begun, and the least time between two tasks of a thief.
+fn taken(placement: Placement) -> (Vec<u32>, f64) {
+    let mut info = program_of(12);
+    info.placement = placement;
+    let boards = vec![BoardTiming::new(vec![0.05; info.tasks.len()]); 3];
+    let links = LinkTiming {
+        delay_s: 5e-3,
+        ..LinkTiming::default()
+    };
+    let line = timing::run(&info, &boards, &GatewayTiming::default(), &links);
+    let mut spans = line.expect("a frame that ends").tasks;
+    spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s).then(a.task.cmp(&b.task)));
+    let gaps = (1..3).flat_map(|board| {
+        let own: Vec<_> = spans.iter().filter(|t| t.board == board).collect();
+        let gaps = own.windows(2).map(|w| w[1].start_s - w[0].end_s);
+        gaps.collect::<Vec<_>>()
+    });
+    let least_s = gaps.fold(f64::INFINITY, f64::min);
+    let tiles = spans.iter().map(|t| t.task.0).filter(|t| *t < 144);
+    (tiles.collect(), least_s)
+}
+
+#[test]
+fn a_queue_is_taken_in_its_order_and_a_thief_asks_when_it_has_computed() {
+    let (order, gap_s) = taken(Placement::Queue);
+    assert_eq!(order.len(), 144);
+    // Thieves begin a little after they were given a tile: within a turn, the order of beginnings is not that of the queue.
+    let late = order.iter().zip(0..).map(|(t, n)| t.abs_diff(n)).max();
+    assert!(late <= Some(3), "{order:?}");
+    // A victim, a task, its inputs: a message there and back each.
+    assert!(gap_s > 5.5 * 5e-3, "{gap_s}");
+    // Otherwise thieves begin at the other end, and have fetched the next tile when they have computed one.
+    let (order, gap_s) = taken(Placement::Steal);
+    assert!(order[..6].contains(&143), "{order:?}");
+    assert!(gap_s < 5e-3, "{gap_s}");
+}
+
 #[test]
 fn workers_of_a_board_share_its_tasks() {
     let one = [board(|_| 0.05)];

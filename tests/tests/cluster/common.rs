@@ -165,7 +165,7 @@ const PLANS: [PlanOf; 16] = [
     ("bodp-3x1-share", &[1, 2, 3, 4, 5], &[[3, 1]; 5], FLOATS),
     // Tiles of two colours that hand borders to each other.
     ("reuse-3x3-homes", &[5], &[[3, 3]], FLOATS),
-    ("reuse-3x3-steal", &[5], &[[3, 3]], SHORT_VALUES),
+    ("reuse-3x3-queue", &[5], &[[3, 3]], SHORT_VALUES),
     // The convolution that the reorg reads lies in its stage; in the one before; and all is one stage.
     (
         "passthrough-4-8-11",
@@ -210,6 +210,8 @@ static BUNDLE: LazyLock<Result<Bundle>> = LazyLock::new(|| {
                 borders: reuse.then_some(Border::Reuse).into_iter().collect(),
                 placement: if name.ends_with("-steal") {
                     Placement::Steal
+                } else if name.ends_with("-queue") {
+                    Placement::Queue
                 } else if name.ends_with("-share") {
                     Placement::Share
                 } else {

@@ -10,7 +10,7 @@ use crate::{
     rough::stands_loss,
 };
 
-const PLANS: [&str; 2] = ["reuse-3x3-homes", "reuse-3x3-steal"];
+const PLANS: [&str; 2] = ["reuse-3x3-homes", "reuse-3x3-queue"];
 
 /// Multiply-adds of a frame's tiles, if all strips come in time.
 fn counted(name: &str) -> u64 {

@@ -59,12 +59,19 @@ fn flags_that_a_system_sets_cannot_be_given_beside_it() {
 fn systems_are_the_flags_that_the_docs_say() {
     let folder = Folder::new();
     for (flags, stages, grid, placement) in [
-        ("--system wst", 1, [5, 5], Placement::Steal),
+        ("--system wst", 1, [5, 5], Placement::Queue),
+        ("--system wst-s --grid 3x3", 1, [3, 3], Placement::Queue),
+        (
+            "--placement steal --offload 16 --grid 3x3",
+            1,
+            [3, 3],
+            Placement::Steal,
+        ),
         (
             "--system wst --sources-steal no",
             1,
             [5, 5],
-            Placement::StealIdle,
+            Placement::QueueIdle,
         ),
         ("--system wsh --grid 3x3", 1, [3, 3], Placement::Share),
         ("--system bodp --edges 4", 16, [4, 1], Placement::Share),

@@ -186,6 +186,11 @@ impl TaskState {
             self.distrusted.insert(0, who);
         }
     }
+
+    /// True when this node may receive the task.
+    pub fn may_go_to(&self, thief: NodeIncarnation) -> bool {
+        self.leasable() && !self.distrusted.contains(&thief)
+    }
 }
 
 impl TaskTable {

@@ -110,17 +110,19 @@ pub enum Grant {
 impl Policy {
     /// The ready task of an own frame that this node should begin next.
     pub fn next_own(self, s: &Situation<'_>) -> Option<Choice> {
-        match self.0 {
-            Placement::Steal | Placement::StealIdle => steal::next_own(s),
-            Placement::Home | Placement::Share => home::next_own(s),
+        if self.waits() {
+            home::next_own(s)
+        } else {
+            steal::next_own(s)
         }
     }
 
     /// The leased task of an own frame that this node should run as well.
     pub fn backup(self, s: &Situation<'_>) -> Backup {
-        match self.0 {
-            Placement::Steal | Placement::StealIdle => steal::backup(s),
-            Placement::Home | Placement::Share => home::backup(s),
+        if self.waits() {
+            home::backup(s)
+        } else {
+            steal::backup(s)
         }
     }
 
@@ -132,18 +134,20 @@ impl Policy {
         thief: NodeIncarnation,
         fits: impl Fn(Choice) -> bool,
     ) -> Option<Choice> {
-        match self.0 {
-            Placement::Steal | Placement::StealIdle => steal::for_thief(s, thief, fits),
-            // Boards are asked for nothing: they wait for what is given.
-            Placement::Home | Placement::Share => None,
+        // Boards that wait for what is given are asked for nothing.
+        if self.waits() {
+            None
+        } else {
+            steal::for_thief(s, thief, fits)
         }
     }
 
     /// The task of an own frame that a waiting board should have; `fits` as in [`Self::for_thief`].
     pub fn for_home(self, s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
-        match self.0 {
-            Placement::Steal | Placement::StealIdle => Grant::No,
-            Placement::Home | Placement::Share => home::for_home(s, fits),
+        if self.waits() {
+            home::for_home(s, fits)
+        } else {
+            Grant::No
         }
     }
 
@@ -159,25 +163,28 @@ impl Policy {
 
     /// True when this node has a task that another node may have.
     pub fn offers_work(self, s: &Situation<'_>) -> bool {
-        match self.0 {
-            Placement::Steal | Placement::StealIdle => steal::offers_work(s),
-            Placement::Home | Placement::Share => home::offers_work(s),
+        if self.waits() {
+            home::offers_work(s)
+        } else {
+            steal::offers_work(s)
         }
     }
 
     /// True when this node should ask other nodes for a task.
     pub fn wants_work(self, s: &Situation<'_>) -> bool {
-        match self.0 {
-            Placement::Steal | Placement::StealIdle => steal::wants_work(s),
-            Placement::Home | Placement::Share => home::wants_work(s),
+        if self.waits() {
+            home::wants_work(s)
+        } else {
+            steal::wants_work(s)
         }
     }
 
     /// True when a victim that has given a task is asked for the next one before the gateway is.
     pub fn keeps_victim(self, info: &ProgramInfo) -> bool {
-        match self.0 {
-            Placement::Steal | Placement::StealIdle => steal::keeps_victim(info),
-            Placement::Home | Placement::Share => false,
+        if self.waits() {
+            false
+        } else {
+            steal::keeps_victim(info)
         }
     }
 }

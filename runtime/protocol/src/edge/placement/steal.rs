@@ -1,4 +1,5 @@
-//! Work stealing: DeepThings' WST, with data locality for plans of several stages.
+//! Work stealing: after DeepThings' WST, with data locality for plans of several stages; or, where the program says so, to
+//! its letter: one queue of tasks in their order, of which all take the head ([`tessera_plan::placement::Placement::Queue`]).
 
 use std::cmp::Reverse;
 
@@ -6,7 +7,7 @@ use tessera_plan::dataflow::{Need, ObjectKey};
 
 use super::{Backup, Choice, Situation};
 use crate::{
-    FrameNumber, NodeIncarnation, Placement, ProgramInfo, TaskId,
+    FrameNumber, NodeIncarnation, ProgramInfo, TaskId,
     edge::{
         own_frames::OwnFrame,
         task_table::{TaskState, TaskTable},
@@ -23,17 +24,22 @@ pub(super) fn sound<'a>(s: &Situation<'a>) -> impl Iterator<Item = (FrameNumber,
         .filter(|(_, f)| !f.failed && f.restart.is_none())
 }
 
-/// Of the oldest frame with a ready task, the task with the least input elsewhere; ties go to the first task.
+/// Of the oldest frame with a ready task, the task with the least input elsewhere; ties go to the first task. With a queue,
+/// its head.
 pub fn next_own(s: &Situation<'_>) -> Option<Choice> {
     sound(s).find_map(|(number, f)| {
         let here = |t| f.outputs.contains_key(&t);
-        let task = pick_own(&f.tasks, s.info, here)?;
+        let task = if s.info.placement.is_queue() {
+            head(&f.tasks, s.info, |_| true)?
+        } else {
+            pick_own(&f.tasks, s.info, here)?
+        };
         Some(Choice { number, task })
     })
 }
 
 /// Of the oldest frame with a ready task, the task with the most input at the thief and the least here;
-/// ties go to the last task.
+/// ties go to the last task. With a queue, its head.
 pub fn for_thief(
     s: &Situation<'_>,
     thief: NodeIncarnation,
@@ -41,7 +47,11 @@ pub fn for_thief(
 ) -> Option<Choice> {
     sound(s).find_map(|(number, f)| {
         let here = |t| f.outputs.contains_key(&t);
-        let task = pick_for(&f.tasks, s.info, thief, here)?;
+        let task = if s.info.placement.is_queue() {
+            head(&f.tasks, s.info, |t| t.may_go_to(thief))?
+        } else {
+            pick_for(&f.tasks, s.info, thief, here)?
+        };
         let choice = Choice { number, task };
         fits(choice).then_some(choice)
     })
@@ -75,16 +85,16 @@ pub fn offers_work(s: &Situation<'_>) -> bool {
 
 /// A node asks when no own task is ready and the node has room for a job and the job's outputs.
 pub fn wants_work(s: &Situation<'_>) -> bool {
-    let waits = s.info.placement == Placement::StealIdle && s.config.frames_max > 0;
+    let waits = !s.info.placement.sources_steal() && s.config.frames_max > 0;
     !waits
         && s.jobs < s.config.jobs_max
         && s.foreign_bytes < s.config.foreign_bytes_max
         && !sound(s).any(|(_, f)| f.tasks.ready().next().is_some())
 }
 
-/// True with several stages: the victim's next task may read outputs that this node holds.
+/// True with several stages: the victim's next task may read outputs that this node holds. With a queue, victims take turns.
 pub fn keeps_victim(info: &ProgramInfo) -> bool {
-    info.tasks.last().is_some_and(|t| t.stage > 0)
+    !info.placement.is_queue() && info.tasks.last().is_some_and(|t| t.stage > 0)
 }
 
 /// Chooses an own task. `here` tells whether a task's outputs lie on this node; the frame always does.
@@ -126,11 +136,15 @@ fn pick_for(
         let gives = !info.tasks[task.index()].gives.is_empty();
         (!info.stands_in(task), gives, theirs, Reverse(ours))
     };
-    let leasable = |t: &TaskId| {
-        let task = tasks.get(*t);
-        task.leasable() && !task.distrusted.contains(&thief)
-    };
-    candidates(tasks).filter(leasable).max_by_key(|&t| score(t))
+    let may = |t: &TaskId| tasks.get(*t).may_go_to(thief);
+    candidates(tasks).filter(may).max_by_key(|&t| score(t))
+}
+
+/// The first task of the queue that `may` be taken. Where borders are reused, tiles that hand some over have lower numbers than
+/// those that take them, as in the paper. What stands in for others comes last.
+fn head(tasks: &TaskTable, info: &ProgramInfo, may: impl Fn(&TaskState) -> bool) -> Option<TaskId> {
+    let open = candidates(tasks).filter(|t| may(tasks.get(*t)));
+    open.min_by_key(|&t| (info.stands_in(t), t))
 }
 
 fn candidates(tasks: &TaskTable) -> impl Iterator<Item = TaskId> {
@@ -174,5 +188,26 @@ mod tests {
         assert_eq!(pick_for(&t, &info, other, here), Some(TaskId(11)));
         t.get_mut(TaskId(11)).returned = 3;
         assert_ne!(pick_for(&t, &info, THIEF, here), Some(TaskId(11)));
+    }
+
+    #[test]
+    fn all_take_the_head_of_a_queue() {
+        let info = testkit::two_stages(3);
+        let mut t = TaskTable::new(&info);
+        let thiefs = |t: &TaskTable| head(t, &info, |state| state.may_go_to(THIEF));
+        assert_eq!(head(&t, &info, |_| true), Some(TaskId(0)));
+        assert_eq!(thiefs(&t), Some(TaskId(0)));
+        t.finished(&info, TaskId(0), THIEF);
+        assert_eq!(thiefs(&t), Some(TaskId(1)));
+        // What thieves have lost too often is the owner's.
+        t.get_mut(TaskId(1)).returned = 3;
+        assert_eq!(thiefs(&t), Some(TaskId(2)));
+        assert_eq!(head(&t, &info, |_| true), Some(TaskId(1)));
+        // Tasks of the next stage lie behind those that were there.
+        for k in 1..6 {
+            t.finished(&info, TaskId(k), ME);
+        }
+        assert_eq!(t.ready().collect::<Vec<_>>(), [6, 7, 8, 9].map(TaskId));
+        assert_eq!(thiefs(&t), Some(TaskId(6)));
     }
 }
