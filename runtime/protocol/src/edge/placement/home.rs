@@ -8,6 +8,8 @@
 //! shares stay as they are. Leases that run out make tasks ready again, as with stealing, so homes that are dead or
 //! slow never stop a frame.
 
+use std::cell::LazyCell;
+
 use tessera_plan::placement::board;
 
 use super::{
@@ -199,9 +201,11 @@ fn early_for_home(
 
 /// True when a task waits for a board that nobody is: nodes that do not know this source should hear of it.
 pub fn offers_work(s: &Situation<'_>) -> bool {
-    let homes = Homes::new(s);
+    // Asked after every datagram, and mostly no task waits: then nobody looks for boards.
+    let homes = LazyCell::new(|| Homes::new(s));
     let nobody = |t: TaskId, table: &TaskTable| {
-        table.get(t).givable() && homes.is_missing(s.info.tasks[t.index()].home)
+        let home = s.info.tasks[t.index()].home;
+        home != 0 && table.get(t).givable() && homes.is_missing(home)
     };
     sound(s).any(|(_, f)| f.tasks.ready().any(|t| nobody(t, &f.tasks)))
 }
