@@ -23,7 +23,8 @@ use tessera_tests::model;
 const MIB: f64 = 1_048_576.0;
 /// Most that datagrams may carry beyond the values, as a share of these.
 const OVERHEAD_MAX: f64 = 0.06;
-/// Most values that may travel twice with stealing, as a share: what is asked for while it is made, and does not come soon, is asked for again.
+/// Most values that may travel twice with stealing, as a share: chunks that are asked for again although nothing
+/// was lost.
 const AGAIN_MAX: f64 = 0.08;
 /// How exactly bars can be read in the paper's figure, in MiB.
 const READ_MIB: f64 = 0.011;
@@ -264,8 +265,7 @@ fn stolen(plan: &Plan, spans: &[TaskSpan], n: usize, reuse: bool) -> Result<u64>
         if here != 0 {
             values += rows(y.held[0]) * rows(x.held[0]) * 3;
         }
-        for map in 1..16 {
-            let (_, _, channels) = LAYERS[map];
+        for (map, (_, _, channels)) in LAYERS.into_iter().enumerate().skip(1) {
             let ([y0, y1], [x0, x1]) = (y.held[map], x.held[map]);
             let ([own_y0, own_y1], [own_x0, own_x1]) = (y.made[map], x.made[map]);
             // Strips from above and below have all columns, those from the sides the rows that the tile makes.

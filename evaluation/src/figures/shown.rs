@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Figure, Page, Section, off, winners};
+use super::{
+    Figure, Page, Section, off,
+    winners::{self, Compared},
+};
 use crate::{
     EvaluationError,
     case::Case,
@@ -40,13 +43,13 @@ struct Drawn {
 }
 
 /// Values of a system for one to six, and the paper's.
-pub(super) struct Row<'a> {
-    pub system: usize,
-    pub grid: Option<[usize; 2]>,
+struct Row<'a> {
+    system: usize,
+    grid: Option<[usize; 2]>,
     places: Vec<Place>,
     cells: Vec<&'a Cell>,
-    pub ours: Vec<f64>,
-    pub paper: Option<Devices>,
+    ours: Vec<f64>,
+    paper: Option<Devices>,
 }
 
 /// Figure 12.
@@ -167,7 +170,15 @@ fn show(shown: &Shown, results: &Results, out: &mut Section) -> Result<(), Evalu
         .into_iter()
         .chain(counts.iter().map(String::as_str));
     out.table(&head.collect::<Vec<_>>(), &table(shown, &rows));
-    winners::show(&rows, shown.counted, out);
+    let compared = rows.iter().filter_map(|r| {
+        Some(Compared {
+            system: r.system,
+            grid: r.grid,
+            ours: r.ours.clone(),
+            paper: r.paper?,
+        })
+    });
+    winners::show(&compared.collect::<Vec<_>>(), shown.counted, out);
     if !shown.after.is_empty() {
         let _ = writeln!(out.text, "\n{}", shown.after);
     }

@@ -2,8 +2,24 @@
 
 use std::fmt::Write as _;
 
-use super::{Section, shown::Row};
-use crate::systems::{GRIDS, SYSTEMS};
+use super::Section;
+use crate::{
+    published::Devices,
+    systems::{GRIDS, SYSTEMS},
+};
+
+/// Values of a system of the paper for one to six: ours, and the paper's.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// Index in [`SYSTEMS`].
+    pub system: usize,
+    /// The grid, if the system has one.
+    pub grid: Option<[usize; 2]>,
+    /// Our values.
+    pub ours: Vec<f64>,
+    /// The paper's.
+    pub paper: Devices,
+}
 
 /// Two systems on the same grids.
 struct Pair {
@@ -16,16 +32,13 @@ struct Pair {
 
 /// Every two systems of the paper on every grid that the paper's values are known of. A system without a grid is compared with
 /// all that have one.
-fn pairs(rows: &[Row<'_>]) -> Vec<Pair> {
+fn pairs(rows: &[Compared]) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = Vec::new();
     for grid in GRIDS {
-        let of = rows
-            .iter()
-            .filter(|r| r.grid.is_none_or(|g| g == grid))
-            .filter_map(|r| Some((r.paper?, r)));
-        let of: Vec<_> = of.collect();
-        for (k, (paper, row)) in of.iter().enumerate() {
-            for (other_paper, other) in &of[k + 1..] {
+        let of = rows.iter().filter(|r| r.grid.is_none_or(|g| g == grid));
+        let of: Vec<&Compared> = of.collect();
+        for (k, row) in of.iter().enumerate() {
+            for other in &of[k + 1..] {
                 let systems = [row.system, other.system];
                 let known = pairs.iter().position(|p| p.systems == systems);
                 let at = known.unwrap_or_else(|| {
@@ -36,7 +49,7 @@ fn pairs(rows: &[Row<'_>]) -> Vec<Pair> {
                     });
                     pairs.len() - 1
                 });
-                let papers = paper.iter().zip(other_paper);
+                let papers = row.paper.iter().zip(&other.paper);
                 let all = papers.zip(row.ours.iter().zip(&other.ours));
                 for (n, ((p, q), (a, b))) in (1..).zip(all) {
                     pairs[at].cases += 1;
@@ -51,7 +64,7 @@ fn pairs(rows: &[Row<'_>]) -> Vec<Pair> {
 }
 
 /// In how many cases the winner is the paper's, and a table of all pairs; `counted` is what one to six counts.
-pub fn show(rows: &[Row<'_>], counted: &str, out: &mut Section) {
+pub fn show(rows: &[Compared], counted: &str, out: &mut Section) {
     let pairs = pairs(rows);
     let cases: usize = pairs.iter().map(|p| p.cases).sum();
     let other: usize = pairs.iter().map(|p| p.other.len()).sum();
