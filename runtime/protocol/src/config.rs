@@ -44,6 +44,9 @@ impl TransferConfig {
     /// Payload of a chunk on a path that loses larger datagrams, in bytes. Together with all headers the
     /// payload stays below the 576 bytes that every host accepts (RFC 1122, section 3.3.2).
     pub const NARROW_CHUNK_BYTES: usize = 480 - Self::SESSION_BYTES;
+    /// Payloads of chunks that a receiver tries on a path, in bytes, the largest first. The second fits through tunnels and
+    /// through IPv6's smallest MTU of 1,280 bytes.
+    pub const CHUNK_STEPS: [usize; 3] = [Self::CHUNK_BYTES_MAX, 1_160, Self::NARROW_CHUNK_BYTES];
     /// Size limit in bytes of datagrams without a chunk, where this node can choose how many elements a list has.
     pub const CONTROL_BYTES: usize = 548 - Self::SESSION_BYTES;
     /// Microseconds after which the receiver tries larger chunks again.
@@ -55,8 +58,8 @@ impl TransferConfig {
 impl Default for TransferConfig {
     fn default() -> Self {
         Self {
-            chunk_bytes: 1200,
-            receive_budget_bytes: 96 * 1200,
+            chunk_bytes: Self::CHUNK_BYTES_MAX,
+            receive_budget_bytes: 96 * Self::CHUNK_BYTES_MAX,
             first_window_chunks: 16,
             first_rto_us: 50_000,
             rto_us_min: 25_000,

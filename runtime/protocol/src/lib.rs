@@ -52,6 +52,7 @@ mod api;
 mod chunk_server;
 mod config;
 pub mod edge;
+pub mod exchange;
 mod frame_name;
 pub mod gateway;
 mod ids;

@@ -71,6 +71,9 @@ pub struct LinkConditions {
 pub struct NetConfig {
     /// Bits per second of a channel that carries one datagram at a time; 0 for no such channel.
     pub shared_bits_per_s: u64,
+    /// Bytes that may wait before that channel; the network drops datagrams beyond them. 0 for no limit: the wait is at the
+    /// senders, which bound it.
+    pub shared_queue_bytes: u64,
     /// Most payload bytes of a datagram; the network silently drops longer ones. 0 for no limit.
     pub datagram_bytes_max: usize,
     /// Bytes of headers, preamble and gap around every datagram.
@@ -219,9 +222,12 @@ impl Network {
                 down: Pipe::new(a.own_bits_per_s(), a.queue_bytes),
             })
             .collect();
+        let shared_queue_bytes = match config.shared_queue_bytes {
+            0 => u64::MAX >> 32,
+            bytes => bytes,
+        };
         Self {
-            // A radio has no queue of its own: the wait is at the senders, which bound it.
-            shared: Pipe::new(config.shared_bits_per_s, u64::MAX >> 32),
+            shared: Pipe::new(config.shared_bits_per_s, shared_queue_bytes),
             config,
             nodes,
             links,

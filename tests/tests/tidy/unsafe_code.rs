@@ -52,7 +52,13 @@ const ALLOWED: &[(&str, &str)] = &[
         "memory that processes hand over",
     ),
     ("runtime/node/src/udp/address.rs", "addresses of the system"),
-    ("runtime/node/src/udp/batch.rs", "several datagrams a call"),
+    ("runtime/node/src/udp/control.rs", "messages of the kernel"),
+    ("runtime/node/src/udp/inbox.rs", "several datagrams a call"),
+    ("runtime/node/src/udp/outbox.rs", "several datagrams a call"),
+    (
+        "runtime/node/src/udp/tests.rs",
+        "a socket option that nix does not have",
+    ),
     (
         "runtime/node/src/workers/handover.rs",
         "inherited descriptors",

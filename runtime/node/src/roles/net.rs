@@ -147,7 +147,7 @@ impl Net {
                 each(now, from, &bytes[payload], &mut sending);
             }
             self.flush();
-            if count < udp::BATCH {
+            if !self.inbox.was_full() {
                 return;
             }
         }

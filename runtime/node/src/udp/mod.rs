@@ -1,19 +1,23 @@
 //! The node's UDP socket: non-blocking, batched, without allocation per datagram.
 //!
-//! One system call receives or sends up to [`BATCH`] datagrams. A failure with a single
+//! One system call receives or sends up to [`BATCH`] datagrams, and where the kernel can, datagrams in a row pass it as one
+//! message. A failure with a single
 //! datagram (too long, no route, nobody listens) counts in [`SocketCounters`] and is never an error: the
 //! state machines above repeat lost datagrams.
 //!
 //! ```text
-//!   recvmmsg ─> Inbox  [BATCH x SLOT_BYTES] ─> (sender, bytes) ─> machine
-//!   machine  ─> Outbox [BATCH x SLOT_BYTES] ─> sendmmsg
+//!   recvmmsg ─> Inbox  ─> (sender, bytes) ─> machine
+//!   machine  ─> Outbox [BATCH datagrams] ─> sendmmsg
 //! ```
 
 mod address;
-mod batch;
 mod bind;
+mod control;
 mod drops;
 mod gateway_name;
+mod inbox;
+mod joined;
+mod outbox;
 
 use std::{
     io,
@@ -21,10 +25,11 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-pub use batch::{BATCH, Inbox, Outbox};
 pub use bind::{BindError, check as check_bind, edge_address};
 pub use gateway_name::{GatewayName, GatewayNameError};
+pub use inbox::Inbox;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
+pub use outbox::{BATCH, Outbox};
 
 use tessera_plan::files::statistics::SocketCounters;
 use tessera_protocol::TransferConfig;
@@ -50,6 +55,10 @@ pub struct Socket {
     local: SocketAddr,
     receive_buffer_bytes: usize,
     send_buffer_bytes: usize,
+    /// True when the kernel cuts messages into datagrams.
+    cuts: bool,
+    /// True when the kernel joins datagrams to messages.
+    joins: bool,
     /// Counts of datagrams and failures so far.
     pub counters: SocketCounters,
 }
@@ -60,6 +69,16 @@ impl Socket {
     /// # Errors
     /// When the address is in use or does not belong to this machine.
     pub fn bind(at: SocketAddr) -> io::Result<Self> {
+        let mut socket = Self::bind_plain(at)?;
+        if joined::works() {
+            socket.cuts = true;
+            socket.joins = joined::join(&socket.socket);
+        }
+        Ok(socket)
+    }
+
+    /// As [`Socket::bind`]; every message is a datagram.
+    fn bind_plain(at: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(at)?;
         socket.set_nonblocking(true)?;
         // The kernel gives what it is allowed to; what it gave is read back.
@@ -70,6 +89,8 @@ impl Socket {
             receive_buffer_bytes: getsockopt(&socket, sockopt::RcvBuf)?,
             send_buffer_bytes: getsockopt(&socket, sockopt::SndBuf)?,
             socket,
+            cuts: false,
+            joins: false,
             counters: SocketCounters::default(),
         })
     }

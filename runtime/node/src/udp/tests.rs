@@ -1,9 +1,12 @@
 use std::{
     net::{Ipv4Addr, UdpSocket},
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd},
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 use super::*;
 
@@ -155,4 +158,78 @@ fn a_full_send_buffer_does_not_block_for_ever() {
     a.flush(&mut outbox);
     let c = a.counters;
     assert_eq!(c.datagrams_sent + c.no_room, 4 * BATCH as u64);
+}
+
+#[test]
+fn equal_datagrams_pass_the_kernel_as_one_message_where_it_can() {
+    for joined in [false, true] {
+        let (mut a, mut b) = (local(), local());
+        if joined && !(a.cuts && b.joins) {
+            return; // a kernel that cannot
+        }
+        (a.cuts, b.joins) = (joined, b.joins && joined);
+        if !joined {
+            setsockopt(&b.socket, sockopt::UdpGroSegment, &false).unwrap();
+        }
+        let mut other = local();
+        let mut outbox = Outbox::default();
+        // A shorter last one, another receiver between, an empty one, and a longer one.
+        let lens = [900, 900, 900, 17, 900, 900, 0, 900, 1400];
+        for (k, len) in lens.into_iter().enumerate() {
+            a.send(&mut outbox, b.local(), &vec![k as u8; len]);
+            if k == 4 {
+                a.send(&mut outbox, other.local(), &[9; 900]);
+            }
+        }
+        a.flush(&mut outbox);
+        let all = collect(&mut b, lens.len() as u64);
+        let expected = lens
+            .into_iter()
+            .enumerate()
+            .map(|(k, len)| (a.local(), vec![k as u8; len]));
+        assert_eq!(all, expected.collect::<Vec<_>>(), "joined: {joined}");
+        assert_eq!(collect(&mut other, 1).len(), 1);
+        assert_eq!(a.counters.datagrams_sent, 1 + lens.len() as u64);
+        assert_eq!(a.counters.send_calls, 1);
+        // Many of them: more than one message holds.
+        for _ in 0..BATCH {
+            a.send(&mut outbox, b.local(), &[5; DATAGRAM_BYTES_MAX]);
+        }
+        a.flush(&mut outbox);
+        let all = collect(&mut b, (lens.len() + BATCH) as u64);
+        assert!(
+            all.iter()
+                .all(|(_, bytes)| *bytes == [5; DATAGRAM_BYTES_MAX])
+        );
+        assert_eq!(b.counters.truncated, 0);
+    }
+}
+
+#[test]
+fn a_kernel_that_refuses_to_cut_gets_single_datagrams() {
+    let (mut a, mut b) = (local(), local());
+    if !a.cuts {
+        return;
+    }
+    let mut outbox = Outbox::default();
+    // No checksums, no cutting: the kernel answers EIO.
+    let off: libc::c_int = 1;
+    // SAFETY: the descriptor is open, and the option takes an integer, whose size is given.
+    let set = unsafe {
+        libc::setsockopt(
+            a.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NO_CHECK,
+            std::ptr::from_ref(&off).cast(),
+            size_of_val(&off) as libc::socklen_t,
+        )
+    };
+    assert_eq!(set, 0);
+    for k in 0..5 {
+        a.send(&mut outbox, b.local(), &[k; 800]);
+    }
+    a.flush(&mut outbox);
+    assert_eq!(collect(&mut b, 5).len(), 5);
+    assert_eq!((a.counters.datagrams_sent, a.counters.send_errors), (5, 0));
+    assert!(!a.cuts);
 }

@@ -351,11 +351,11 @@ impl Edge {
             // This process stood still: renewals wait in its socket.
             self.extend_leases(gap);
         }
-        while let Some(from) = self.receiver.take_narrowed() {
+        while let Some((from, chunk_bytes)) = self.receiver.take_narrowed() {
             self.notices.add(Notice::NarrowPath {
                 from: from.id,
                 addr: from.addr,
-                chunk_bytes: crate::TransferConfig::NARROW_CHUNK_BYTES,
+                chunk_bytes,
             });
         }
         while let Some((tag, how)) = self.receiver.take_ended() {

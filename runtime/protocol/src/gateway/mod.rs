@@ -247,11 +247,11 @@ impl Gateway {
         if now_us >= self.next_silence_us {
             self.look_for_silence(now_us, store);
         }
-        while let Some(from) = self.receiver.take_narrowed() {
+        while let Some((from, chunk_bytes)) = self.receiver.take_narrowed() {
             self.notices.add(Notice::NarrowPath {
                 from: from.id,
                 addr: from.addr,
-                chunk_bytes: crate::TransferConfig::NARROW_CHUNK_BYTES,
+                chunk_bytes,
             });
         }
         while let Some((tag, how)) = self.receiver.take_ended() {

@@ -10,10 +10,12 @@ mod bitmap;
 mod early;
 mod path;
 mod receiver;
+mod rtt;
 mod runs;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod window;
 
 pub use receiver::Receiver;
 pub(super) use runs::{gather, scatter};

@@ -5,27 +5,25 @@
 //! requests, except for loss and reordering in the network. A chunk counts as
 //! lost when a chunk requested later has arrived and a round trip plus some tolerance for reordering
 //! has passed (as RACK does for TCP, RFC 8985, section 6.2), or when nothing has come for longer
-//! than the retransmission timeout (RFC 6298). At the first silence only the oldest chunk is requested again
-//! (a probe, as in RFC 8985, section 7): a holder that is merely slow answers in order, and its answers
-//! would come twice. The window grows by one chunk per round trip. The window
-//! shrinks on loss, and, as LEDBAT does (RFC 6817), when answers take longer than the shortest round trip.
+//! than the retransmission timeout (RFC 6298).
+//!
+//! A silence of about a round trip first makes the receiver ask again for the oldest chunk alone (a probe, as in RFC 8985,
+//! section 7, and RFC 9002, section 6.2): the answer shows at once which other chunks are lost. A holder that is merely slow
+//! answers in order, and costs one chunk too many. How many chunks may be under way is the [`Window`]'s to say.
 
 use std::collections::VecDeque;
 
-use super::PullError;
+use super::{PullError, rtt::Rtt, window::Window};
 use crate::{Micros, PullId, TransferConfig};
 
-/// Queueing delay that the window aims at, in microseconds.
-const TARGET_DELAY_US: u64 = 15_000;
-/// Span after which the shortest round trip is forgotten, at the latest after two spans, in microseconds: routes
-/// and loads change.
-const BASE_SPAN_US: u64 = 10_000_000;
-/// Smallest window in chunks: large enough to tell a single loss from silence.
-const WINDOW_CHUNKS_MIN: f32 = 4.0;
 /// Initial tolerance for reordering, in microseconds.
 const FIRST_REORDER_US: u64 = 1_000;
 /// Largest tolerance for reordering, in microseconds.
 const REORDER_US_MAX: u64 = 30_000;
+/// Shortest silence that leads to a probe, in microseconds: a holder that just lost its core for a moment is no reason.
+const PROBE_US_MIN: u64 = 8_000;
+/// Probes in a row before all outstanding chunks count as lost.
+const PROBES: u32 = 3;
 
 /// A requested chunk that has not arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +44,19 @@ pub struct RequestedChunk {
 pub struct Path {
     /// Outstanding chunks in the order of the requests.
     out: VecDeque<RequestedChunk>,
-    window: f32,
-    slow_start: bool,
+    window: Window,
     rtt: Rtt,
-    /// Shortest round trips of the last two spans, and the end of the present span.
-    base: [u64; 2],
-    base_until: Micros,
     /// Tolerance for reordering, in microseconds.
     reorder: u64,
     next_seq: u64,
     /// Highest `seq` that has arrived, plus one.
     arrived: u64,
-    /// Losses of chunks requested before this time do not shrink the window again.
-    shrunk_at: Micros,
+    /// Until when nothing counts as overtaken: the chunk that overtook may have answered an earlier request.
+    unsure_until_us: Micros,
+    /// The last time that a chunk arrived or was requested.
+    active_at: Micros,
+    /// When the next request may leave.
+    paced_until_us: Micros,
     /// Consecutive timeouts.
     silent: u32,
     /// When the last timeout was noticed. Chunks requested before then have as long again.
@@ -73,30 +71,9 @@ pub struct Path {
     larger_losses: u32,
     /// True when the receiver has reported this path as narrow.
     told: bool,
-    /// Doublings of the timeout. The doublings last until a chunk arrives that was requested only once: only such
-    /// a chunk's round trip is certain (Karn's rule).
+    /// Timeouts in a row, which double the next one. A chunk that was requested only once ends the row: only such a chunk's
+    /// round trip is certain (Karn's rule).
     backoff: u32,
-}
-
-/// Smoothed round trips and their variation (RFC 6298).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rtt {
-    smoothed: Option<(u64, u64)>,
-}
-
-impl Rtt {
-    /// Adds a measured round trip, in microseconds.
-    pub fn measure(&mut self, sample: u64) {
-        self.smoothed = Some(match self.smoothed {
-            None => (sample, sample / 2),
-            Some((rtt, var)) => ((rtt * 7 + sample) / 8, (var * 3 + rtt.abs_diff(sample)) / 4),
-        });
-    }
-
-    /// The retransmission timeout, in microseconds; `None` before the first round trip.
-    fn timeout(&self) -> Option<u64> {
-        self.smoothed.map(|(rtt, var)| rtt + (4 * var).max(1_000))
-    }
 }
 
 /// The losses that [`Path::overdue`] found.
@@ -112,15 +89,14 @@ impl Path {
     pub fn new(config: &TransferConfig) -> Self {
         Self {
             out: VecDeque::new(),
-            window: config.first_window_chunks.max(1) as f32,
-            slow_start: true,
+            window: Window::new(config.first_window_chunks),
             rtt: Rtt::default(),
-            base: [u64::MAX; 2],
-            base_until: 0,
             reorder: FIRST_REORDER_US,
             next_seq: 0,
             arrived: 0,
-            shrunk_at: 0,
+            unsure_until_us: 0,
+            active_at: 0,
+            paced_until_us: 0,
             silent: 0,
             timeout_at: 0,
             chunk_bytes: config.chunk_bytes,
@@ -137,18 +113,18 @@ impl Path {
         self.chunk_bytes
     }
 
-    /// Switches to small chunks when chunks larger than any that has arrived get lost repeatedly:
+    /// Switches to smaller chunks when chunks larger than any that has arrived get lost repeatedly:
     /// the path may silently lose large datagrams. Returns true on a switch.
     pub fn narrow(&mut self, now_us: Micros) -> bool {
-        let narrow = TransferConfig::NARROW_CHUNK_BYTES;
         let due = self.larger_losses >= TransferConfig::NARROW_AFTER;
-        if !due || self.chunk_bytes <= narrow {
+        let steps = TransferConfig::CHUNK_STEPS.into_iter();
+        let Some(narrow) = steps.filter(|_| due).find(|b| *b < self.chunk_bytes) else {
             return false;
-        }
+        };
         self.chunk_bytes = narrow;
         self.narrow_until_us = now_us + TransferConfig::NARROW_FOR_US;
         self.out.clear();
-        // Small chunks have had no chance yet.
+        // Smaller chunks have had no chance yet.
         (self.backoff, self.silent, self.larger_losses) = (0, 0, 0);
         true
     }
@@ -174,8 +150,28 @@ impl Path {
     }
 
     /// Most chunks that may be under way.
-    pub fn window(&self) -> usize {
-        self.window as usize
+    pub const fn window(&self) -> usize {
+        self.window.chunks()
+    }
+
+    /// Notes that a request for `chunks` chunks leaves; the next one is to wait a little.
+    pub fn pace(&mut self, now_us: Micros, chunks: usize) {
+        self.paced_until_us = self.paced_until_us.max(now_us) + self.window.pace(chunks);
+    }
+
+    /// True when requests are spread over time.
+    pub fn is_paced(&self) -> bool {
+        self.window.is_paced()
+    }
+
+    /// When the next request may leave.
+    pub const fn paced_until(&self) -> Micros {
+        self.paced_until_us
+    }
+
+    /// The shortest round trip of late, in microseconds; `u64::MAX` before the first one.
+    pub fn shortest(&self) -> u64 {
+        self.window.shortest()
     }
 
     /// Notes the request of a chunk.
@@ -189,61 +185,36 @@ impl Path {
             bytes,
         });
         self.next_seq += 1;
+        self.active_at = now_us;
     }
 
     /// Notes the arrival of a chunk, outstanding or not. Returns the chunk's round trip in microseconds when
-    /// the round trip is certain.
-    pub fn arrive(
-        &mut self,
-        now_us: Micros,
-        pull: PullId,
-        chunk: u32,
-        config: &TransferConfig,
-    ) -> Option<u64> {
+    /// the round trip is certain. The window grows to at most `most` chunks.
+    pub fn arrive(&mut self, now_us: Micros, pull: PullId, chunk: u32, most: usize) -> Option<u64> {
         self.silent = 0;
+        self.active_at = now_us;
         let found = |a: &RequestedChunk| a.pull == pull && a.chunk == chunk;
         let i = self.out.iter().position(found)?;
         let limited = self.out.len() * 2 >= self.window();
         let asked = self.out.remove(i)?;
         let sample = now_us.saturating_sub(asked.at);
-        let shortest = self.base[0].min(self.base[1]);
         // An answer that comes sooner than any before answers the first request, which nothing has overtaken.
-        if !asked.again || sample >= shortest {
+        if !asked.again || sample >= self.shortest() {
+            if asked.again && asked.seq + 1 > self.arrived {
+                self.unsure_until_us = now_us + self.reorder.max(self.rtt.usual() / 8);
+            }
             self.arrived = self.arrived.max(asked.seq + 1);
         }
         if asked.again {
-            // The chunk had been lost indeed.
+            // The chunk had been lost indeed, and the holder answers: there is no need to wait longer for the next one.
             self.reorder = (self.reorder - self.reorder / 16).max(FIRST_REORDER_US);
+            self.backoff = self.backoff.min(1);
             return None;
         }
         self.backoff = 0;
         self.rtt.measure(sample);
-        if now_us >= self.base_until {
-            self.base = [sample, self.base[0]];
-            self.base_until = now_us + BASE_SPAN_US;
-        }
-        self.base[0] = self.base[0].min(sample);
-        let delay = sample.saturating_sub(self.base[0].min(self.base[1]));
-        self.adapt(now_us, &asked, delay, limited);
-        let most = (config.receive_budget_bytes / config.chunk_bytes).max(1) as f32;
-        self.window = self.window.max(WINDOW_CHUNKS_MIN).min(most);
+        (self.window).arrive(now_us, asked.at, sample, limited, most.max(1) as f32);
         Some(sample)
-    }
-
-    /// Adapts the window to an answer that queued for `delay` microseconds.
-    fn adapt(&mut self, now_us: Micros, asked: &RequestedChunk, delay: u64, limited: bool) {
-        if delay > 2 * TARGET_DELAY_US {
-            // Other flows fill the same queue; one chunk per round trip would take too long to notice.
-            if asked.at >= self.shrunk_at {
-                self.shrink(now_us, 0.8);
-            }
-        } else if self.slow_start && limited {
-            self.window += 1.0;
-            self.slow_start = delay < TARGET_DELAY_US;
-        } else if limited {
-            let off = (TARGET_DELAY_US as f32 - delay as f32) / TARGET_DELAY_US as f32;
-            self.window += off / self.window;
-        }
     }
 
     /// Notes a duplicate chunk: the chunk that seemed lost had only been overtaken.
@@ -251,34 +222,46 @@ impl Path {
         self.reorder = (self.reorder * 2).min(REORDER_US_MAX);
     }
 
-    /// Silence that counts as loss, in microseconds. `load` covers all paths: this path may have been idle since
-    /// the network filled.
-    fn rto(&self, load: &Rtt, config: &TransferConfig) -> u64 {
+    /// Silence in which an answer would have come, in microseconds: at least `least`. `load` covers all paths: this path may
+    /// have been idle since the network filled.
+    fn silence(&self, load: &Rtt, config: &TransferConfig, least: u64) -> u64 {
         let own = self.rtt.timeout().unwrap_or(config.first_rto_us);
         let one = own.max(load.timeout().unwrap_or(0));
-        let one = one.clamp(config.rto_us_min, config.rto_us_max);
-        (one << self.backoff.min(10)).min(config.rto_us_max)
+        let one = one.clamp(least.min(config.rto_us_max), config.rto_us_max);
+        // The second probe does not wait longer than the first: one datagram is lost easily.
+        (one << self.backoff.saturating_sub(1).min(10)).min(config.rto_us_max)
     }
 
     /// How long a chunk may be overtaken before the chunk counts as lost, in microseconds.
     fn patience(&self) -> u64 {
-        self.rtt.smoothed.map_or(0, |(rtt, var)| rtt + var) + self.reorder
+        self.rtt.usual() + self.reorder
     }
 
-    fn due(&self, asked: &RequestedChunk, load: &Rtt, config: &TransferConfig) -> Micros {
-        let timeout = asked.at.max(self.timeout_at) + self.rto(load, config);
-        if asked.seq < self.arrived {
-            timeout.min(asked.at + self.patience())
-        } else {
-            timeout
+    /// When an overtaken chunk counts as lost.
+    fn overtaken_due(&self, asked: &RequestedChunk) -> Micros {
+        (asked.at + self.patience()).max(self.unsure_until_us)
+    }
+
+    /// When the silence of an outstanding chunk is too long.
+    fn silence_due(&self, asked: &RequestedChunk, load: &Rtt, config: &TransferConfig) -> Micros {
+        if self.backoff < PROBES {
+            let silence = self.silence(load, config, PROBE_US_MIN.min(config.rto_us_min));
+            return self.active_at.max(asked.at).max(self.timeout_at) + silence;
         }
+        asked.at.max(self.timeout_at) + self.silence(load, config, config.rto_us_min)
     }
 
     /// When to check for lost chunks.
     pub fn next(&self, load: &Rtt, config: &TransferConfig) -> Option<Micros> {
         // The chunk requested first is due first, except when only a later chunk has
         // been overtaken; then the check is a little late.
-        self.out.front().map(|a| self.due(a, load, config))
+        let first = self.out.front()?;
+        let due = self.silence_due(first, load, config);
+        Some(if first.seq < self.arrived {
+            due.min(self.overtaken_due(first))
+        } else {
+            due
+        })
     }
 
     /// Takes out the chunks that count as lost.
@@ -293,32 +276,37 @@ impl Path {
         mut lost: impl FnMut(RequestedChunk),
     ) -> Result<Overdue, PullError> {
         let mut found = Overdue::default();
-        let (rto, patience) = (self.rto(load, config), self.patience());
-        let (mut first, mut larger) = (None, false);
-        let probe = self.backoff == 0;
+        let (mut first, mut overtaken, mut larger) = (None, 0, false);
+        let probes = self.backoff < PROBES;
+        // A second probe asks for two: one of them is more likely to come than the only one.
+        let mut room = if probes {
+            1 + self.backoff.min(1)
+        } else {
+            u32::MAX
+        };
         while let Some(a) = self.out.front().copied() {
-            if a.seq < self.arrived && a.at + patience <= now_us {
+            if a.seq < self.arrived && self.overtaken_due(&a) <= now_us {
                 found.gap = true;
-            } else if found.timeout && probe {
-                break;
-            } else if a.at.max(self.timeout_at) + rto <= now_us {
+                overtaken += 1;
+                first.get_or_insert(a.at);
+            } else if room > 0 && self.silence_due(&a, load, config) <= now_us {
                 found.timeout = true;
+                room -= 1;
             } else {
                 break;
             }
-            first.get_or_insert(a.at);
             larger |= a.bytes > self.largest_bytes;
             self.out.pop_front();
             lost(a);
         }
         self.larger_losses += u32::from(larger);
-        if found.gap && first.is_some_and(|at| at >= self.shrunk_at) {
-            self.shrink(now_us, 0.75);
+        if let Some(asked_us) = first {
+            self.window.lose(now_us, asked_us, overtaken);
         }
         if found.timeout {
             // A probe takes the place of the chunk that it asks for again, and nothing is known to be lost yet.
-            if !probe {
-                self.shrink(now_us, 0.5);
+            if !probes {
+                self.window.fall_silent(now_us);
             }
             self.silent += 1;
             self.backoff += 1;
@@ -328,12 +316,6 @@ impl Path {
             }
         }
         Ok(found)
-    }
-
-    fn shrink(&mut self, now_us: Micros, factor: f32) {
-        self.slow_start = false;
-        self.window = (self.window * factor).max(WINDOW_CHUNKS_MIN);
-        self.shrunk_at = now_us;
     }
 
     /// Notes an answer without a chunk: the holder is there.
@@ -384,8 +366,8 @@ mod tests {
         for chunk in 0..4 {
             p.ask(0, PullId(1), chunk, false, 1200);
         }
-        p.arrive(2_000, PullId(1), 0, &CONFIG);
-        p.arrive(2_000, PullId(1), 2, &CONFIG);
+        p.arrive(2_000, PullId(1), 0, 64);
+        p.arrive(2_000, PullId(1), 2, 64);
         assert!(lost(&mut p, 3_000).0.is_empty());
         let due = p
             .next(&Rtt::default(), &CONFIG)
@@ -429,24 +411,48 @@ mod tests {
         let late = CONFIG.first_rto_us + 10_000;
         assert!(lost(&mut p, late).0.is_empty());
         for chunk in 0..8 {
-            p.arrive(late + u64::from(chunk) * 1_000, PullId(1), chunk, &CONFIG);
+            p.arrive(late + u64::from(chunk) * 1_000, PullId(1), chunk, 64);
             let found = lost(&mut p, late + u64::from(chunk) * 1_000);
             assert!(found.0.is_empty(), "{:?}", found.0);
         }
         let late = late + 7_000;
         assert_eq!(p.under_way(), 0);
         // A holder that stays silent has lost all.
-        for chunk in 8..12 {
+        for chunk in 8..20 {
             p.ask(late, PullId(1), chunk, false, 1200);
         }
         let mut now_us = late;
         let mut asked_again = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let due = p.next(&Rtt::default(), &CONFIG);
             now_us = now_us.max(due.expect("a chunk is waited for"));
             asked_again.push(lost(&mut p, now_us).0);
         }
-        assert_eq!(asked_again, [vec![8], vec![9, 10, 11]]);
+        let rest = (13..20).collect();
+        assert_eq!(asked_again, [vec![8], vec![9, 10], vec![11, 12], rest]);
+    }
+
+    #[test]
+    fn a_probe_shows_what_is_lost() {
+        let mut p = Path::new(&CONFIG);
+        for chunk in 0..6 {
+            p.ask(0, PullId(1), chunk, false, 1200);
+        }
+        p.arrive(10_000, PullId(1), 0, 64);
+        // The others are lost, and nothing overtakes them.
+        let due = p.next(&Rtt::default(), &CONFIG).expect("a probe");
+        assert!(due < 10_000 + 2 * CONFIG.first_rto_us);
+        assert_eq!(lost(&mut p, due).0, [1]);
+        p.ask(due, PullId(1), 1, true, 1200);
+        p.arrive(due + 10_000, PullId(1), 1, 64);
+        // Those behind may be on their way, if the holder was slow: a little patience.
+        let answered = due + 10_000;
+        assert!(lost(&mut p, answered).0.is_empty());
+        let due = p.next(&Rtt::default(), &CONFIG).expect("a check");
+        assert!(due < answered + 10_000);
+        let (chunks, found) = lost(&mut p, due);
+        assert_eq!(chunks, [2, 3, 4, 5]);
+        assert!(found.is_ok_and(|o| o.gap && !o.timeout));
     }
 
     #[test]
@@ -462,7 +468,7 @@ mod tests {
             }
             now_us += rtt;
             for c in first..chunk {
-                p.arrive(now_us, PullId(1), c, &CONFIG);
+                p.arrive(now_us, PullId(1), c, 64);
             }
         };
         round(&mut p, 1_000);
@@ -478,7 +484,7 @@ mod tests {
         assert!((20..60).contains(&slow));
         p.ask(2_000_000, PullId(1), 999_998, false, 1200);
         p.ask(2_000_000, PullId(1), 999_999, false, 1200);
-        p.arrive(2_001_000, PullId(1), 999_999, &CONFIG);
+        p.arrive(2_001_000, PullId(1), 999_999, 64);
         let due = p
             .next(&Rtt::default(), &CONFIG)
             .expect("a chunk is waited for");

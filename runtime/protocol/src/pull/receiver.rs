@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     PullError,
-    path::{Path, RequestedChunk, Rtt},
+    path::{Path, RequestedChunk},
+    rtt::Rtt,
     runs::scatter_open,
     transfer::{Destination, Pull},
 };
@@ -37,10 +38,12 @@ pub struct Receiver<T> {
     /// True when nothing can be requested before something changes.
     pub(super) settled: bool,
     pub(super) ended: VecDeque<(T, Result<(), PullError>)>,
-    /// Holders from which only small chunks arrive, in the order of detection.
-    pub(super) narrowed: VecDeque<Peer>,
+    /// Holders from which only smaller chunks arrive, with the bytes of these, in the order of detection.
+    pub(super) narrowed: VecDeque<(Peer, usize)>,
     /// Earliest time at which a deferred pull asks again.
     pub(super) next_deferred_us: Option<Micros>,
+    /// Earliest time at which a request may leave that waits for its turn in time.
+    pub(super) next_paced_us: Option<Micros>,
     pub(super) ranges: Vec<ChunkRange>,
 }
 
@@ -69,6 +72,7 @@ impl<T: Copy> Receiver<T> {
             ended: VecDeque::new(),
             narrowed: VecDeque::new(),
             next_deferred_us: None,
+            next_paced_us: None,
             ranges: Vec::new(),
         }
     }
@@ -238,14 +242,16 @@ impl<T: Copy> Receiver<T> {
         };
         if let Some(line) = self.paths.get_mut(&pull.holder.who()) {
             self.under_way -= line.path.under_way();
-            let rtt = line.path.arrive(now_us, data.pull, chunk, &self.config);
+            let most = budget_chunks(&self.config, line.path.shortest());
+            let rtt = line.path.arrive(now_us, data.pull, chunk, most);
             if let Some(sample) = rtt {
                 self.load.measure(sample);
             }
             self.under_way += line.path.under_way();
             self.settled = false;
             if line.path.prove(data.bytes.len(), &self.config) {
-                self.narrowed.push_back(pull.holder);
+                let bytes = line.path.chunk_bytes();
+                self.narrowed.push_back((pull.holder, bytes));
             }
             if pull.got.get(chunk) && pull.repeated > 0 {
                 pull.repeated -= 1;
@@ -274,8 +280,8 @@ impl<T: Copy> Receiver<T> {
         Ok(Some((pull.tag, pull.rows())))
     }
 
-    /// The next holder whose large datagrams get lost while small ones arrive.
-    pub fn take_narrowed(&mut self) -> Option<Peer> {
+    /// The next holder whose large datagrams get lost while smaller ones arrive, and the payload of these in bytes.
+    pub fn take_narrowed(&mut self) -> Option<(Peer, usize)> {
         self.narrowed.pop_front()
     }
 
@@ -294,6 +300,7 @@ impl<T: Copy> Receiver<T> {
         (self.paths.values())
             .filter_map(|l| l.path.next(&self.load, &self.config))
             .chain(self.next_deferred_us)
+            .chain(self.next_paced_us)
             .min()
     }
 
@@ -307,13 +314,18 @@ impl<T: Copy> Receiver<T> {
     ) -> Option<(Peer, MessageKind)> {
         self.ask_deferred(now_us);
         self.look_for_losses(now_us, stats);
+        if self.next_paced_us.is_some_and(|at| at <= now_us) {
+            self.settled = false;
+        }
         if self.settled {
             return None;
         }
-        let budget = (self.config.receive_budget_bytes / self.config.chunk_bytes).max(1);
+        let busy = self.paths.values().filter(|l| l.pulls > 0);
+        let shortest = busy.map(|l| l.path.shortest()).min();
+        let budget = budget_chunks(&self.config, shortest.unwrap_or(u64::MAX));
         let room = budget.saturating_sub(self.under_way);
         // Terminates: a turn without a request takes a pull out of its queue.
-        while let Some((id, pull)) = self.next_turn(room) {
+        while let Some((id, pull)) = self.next_turn(now_us, room) {
             self.turn = id;
             let asked = self.ask(now_us, id, pull, room, me, stats, out);
             if asked.is_some() {
@@ -325,13 +337,24 @@ impl<T: Copy> Receiver<T> {
     }
 
     /// The next holder, in turn, that may receive a request now, and the pull to request for.
-    fn next_turn(&self, room: usize) -> Option<(NodeIncarnation, PullId)> {
+    fn next_turn(&mut self, now_us: Micros, room: usize) -> Option<(NodeIncarnation, PullId)> {
         let after = self
             .paths
             .range((Bound::Excluded(self.turn), Bound::Unbounded));
         let order = after.chain(self.paths.range(..=self.turn));
-        let mut ready = order.filter_map(|(&id, _)| self.ready(id, room).map(|pull| (id, pull)));
-        ready.next()
+        let mut next_paced_us: Option<Micros> = None;
+        let mut ready = order.filter_map(|(&id, line)| {
+            let pull = self.ready(id, room)?;
+            let until_us = line.path.paced_until();
+            if until_us > now_us {
+                next_paced_us = Some(next_paced_us.map_or(until_us, |at| at.min(until_us)));
+                return None;
+            }
+            Some((id, pull))
+        });
+        let found = ready.next();
+        self.next_paced_us = next_paced_us;
+        found
     }
 
     /// The pull that may send a request to a holder now, if any.
@@ -341,8 +364,14 @@ impl<T: Copy> Receiver<T> {
         let wanted = self.pulls.get(&front)?.wanted();
         let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
         // A request for every arrived chunk would double the datagrams: request in quarters
-        // of a window, unless fewer chunks are wanted or nothing is under way.
-        let enough = (line.path.window() / 4).max(1);
+        // of a window, unless fewer chunks are wanted or nothing is under way. Larger requests would
+        // be answered by bursts that a short queue has no room for.
+        let most = if line.path.is_paced() {
+            PACED_CHUNKS
+        } else {
+            ASK_CHUNKS
+        };
+        let enough = (line.path.window() / 4).clamp(1, most);
         let worth = room >= enough.min(wanted) || line.path.under_way() == 0;
         (room > 0 && worth).then_some(front)
     }
@@ -361,10 +390,17 @@ impl<T: Copy> Receiver<T> {
         let line = self.paths.get_mut(&id)?;
         let pull = self.pulls.get_mut(&front)?;
         let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
+        let room = room.min(if line.path.is_paced() {
+            PACED_CHUNKS
+        } else {
+            ASK_CHUNKS_MAX
+        });
         let repeats = pull.repeats();
         let before = line.path.under_way();
         let again = pull.take_wanted(now_us, front, room, &mut line.path, &mut self.ranges);
-        self.under_way += line.path.under_way() - before;
+        let asked = line.path.under_way() - before;
+        self.under_way += asked;
+        line.path.pace(now_us, asked);
         stats.chunks_rerequested += u64::from(again);
         if pull.wanted() == 0 {
             line.queue.pop_front();
@@ -438,6 +474,28 @@ impl<T: Copy> Receiver<T> {
             self.paths.remove(&id);
         }
     }
+}
+
+/// Chunks for which a request is worth a datagram.
+const ASK_CHUNKS: usize = 32;
+/// The same where requests are spread over time, and the most of them.
+const PACED_CHUNKS: usize = 16;
+/// Most chunks of one request. A holder has room for more (`ChunkServer::CHUNKS_OF_ONE`).
+const ASK_CHUNKS_MAX: usize = 256;
+/// A node reads its socket at least this often, in microseconds, as far as a busy board can promise.
+const READ_WITHIN_US: u64 = 25_000;
+/// Most receive buffers that may be under way, on however long a path.
+const BUFFERS_MAX: u64 = 16;
+
+/// Most chunks that may be under way on paths whose shortest round trip is `shortest` microseconds. On a long path most of
+/// them are on the way at any time: what arrives between two looks at the socket has to fit into its buffer.
+fn budget_chunks(config: &TransferConfig, shortest: u64) -> usize {
+    let chunks = (config.receive_budget_bytes / config.chunk_bytes).max(1);
+    let buffers = match shortest {
+        u64::MAX => 1,
+        us => (us / READ_WITHIN_US).clamp(1, BUFFERS_MAX),
+    };
+    chunks * buffers as usize
 }
 
 /// Restarts all pulls from a holder, with chunks of another size.
