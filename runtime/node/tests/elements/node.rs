@@ -98,6 +98,16 @@ impl Node {
         serde_json::from_str(&line.expect("text")).expect("an event")
     }
 
+    /// Waits until the log of the node contains `words`.
+    #[allow(dead_code, reason = "not every test looks at logs")]
+    pub fn says(&self, words: &str) {
+        let began = Instant::now();
+        while !self.complaint().contains(words) {
+            assert!(began.elapsed() < PATIENCE, "{}", self.complaint());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     fn complaint(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
