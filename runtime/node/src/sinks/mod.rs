@@ -5,7 +5,6 @@ mod coco;
 mod ndjson;
 mod picture_name;
 mod rotation;
-mod several;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -54,25 +53,25 @@ pub enum OnFailure {
     LoseRecord,
 }
 
-/// A record sink that threads share.
+/// Record sinks that threads share. Each takes every record, in their order.
 #[derive(Clone, Debug)]
-pub struct Records(Arc<Mutex<dyn RecordSink>>);
+pub struct Records(Arc<Mutex<Vec<Box<dyn RecordSink>>>>);
 
 impl Records {
-    /// Wraps `sink` for use by several threads.
-    pub fn new(sink: impl RecordSink + 'static) -> Self {
-        Self(Arc::new(Mutex::new(sink)))
+    /// Wraps `sinks` for use by several threads.
+    pub fn new(sinks: Vec<Box<dyn RecordSink>>) -> Self {
+        Self(Arc::new(Mutex::new(sinks)))
     }
 
-    /// Hands a record to the sink.
+    /// Hands a record to every sink.
     ///
     /// # Errors
-    /// When the record is lost and the sink's policy is to end the node.
+    /// When a sink loses the record and its policy is to end the node: the first one's error. The others have the record.
     pub fn accept(&self, record: &Record) -> Result<(), NodeError> {
         self.with(|sink| sink.accept(record))
     }
 
-    /// Writes the records that the sink holds back.
+    /// Writes the records that the sinks hold back.
     ///
     /// # Errors
     /// As [`Records::accept`].
@@ -82,16 +81,18 @@ impl Records {
 
     fn with(
         &self,
-        act: impl FnOnce(&mut dyn RecordSink) -> Result<(), NodeError>,
+        mut act: impl FnMut(&mut dyn RecordSink) -> Result<(), NodeError>,
     ) -> Result<(), NodeError> {
-        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (act(&mut *sink), sink.on_failure()) {
-            (Err(e), OnFailure::LoseRecord) => {
-                tracing::error!("a record is lost: {e}");
-                Ok(())
+        let mut sinks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = Ok(());
+        for sink in sinks.iter_mut() {
+            match (act(&mut **sink), sink.on_failure()) {
+                (Err(e), OnFailure::EndNode) if first.is_ok() => first = Err(e),
+                (Err(e), _) => tracing::error!("a record is lost: {e}"),
+                (Ok(()), _) => {}
             }
-            (result, _) => result,
         }
+        first
     }
 }
 
@@ -125,5 +126,5 @@ pub(crate) fn open(outputs: &Outputs, classes: usize, found: Found) -> Result<Re
     }
     let lines = ndjson::Ndjson::open(outputs.records.as_deref())?;
     sinks.push(Box::new(lines.rotated(outputs.rotate_bytes)));
-    Ok(Records::new(several::Several(sinks)))
+    Ok(Records::new(sinks))
 }

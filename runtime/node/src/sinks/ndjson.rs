@@ -63,24 +63,12 @@ impl Ndjson {
                     closed,
                 ));
             }
-            return Ok(Self {
-                target: Target::Output,
-                path: "standard output".into(),
-                earlier: HashSet::new(),
-                bytes: 0,
-                bytes_max: u64::MAX,
-            });
+            return Ok(Self::new(Target::Output, Path::new("standard output")));
         };
         let error = || NodeError::io(format!("cannot write records to {}", path.display()));
         optional::check(path).map_err(error())?;
         if std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo()) {
-            return Ok(Self {
-                target: Target::Pipe,
-                path: path.into(),
-                earlier: HashSet::new(),
-                bytes: 0,
-                bytes_max: u64::MAX,
-            });
+            return Ok(Self::new(Target::Pipe, path));
         }
         let file = OpenOptions::new()
             .create(true)
@@ -102,12 +90,20 @@ impl Ndjson {
         }
         let bytes = file.metadata().map_err(error())?.len();
         Ok(Self {
-            target: Target::File(file),
-            path: path.into(),
             earlier,
             bytes,
-            bytes_max: u64::MAX,
+            ..Self::new(Target::File(file), path)
         })
+    }
+
+    fn new(target: Target, path: &Path) -> Self {
+        Self {
+            target,
+            path: path.into(),
+            earlier: HashSet::new(),
+            bytes: 0,
+            bytes_max: u64::MAX,
+        }
     }
 
     /// The same sink, which begins a new file before one has more than `bytes_max` bytes.

@@ -33,9 +33,9 @@ fn the_sink_says_what_a_lost_record_means() {
             dropped: DropReason::TaskFailed,
         },
     };
-    let patient = Records::new(Away(OnFailure::LoseRecord));
+    let patient = Records::new(vec![Box::new(Away(OnFailure::LoseRecord))]);
     assert!(patient.accept(&record).is_ok() && patient.flush().is_ok());
-    let strict = Records::new(Away(OnFailure::EndNode));
+    let strict = Records::new(vec![Box::new(Away(OnFailure::EndNode))]);
     let e = strict.accept(&record).unwrap_err();
     assert!(e.to_string().contains("frame 0"), "{e}");
     assert!(strict.flush().is_err());
