@@ -5,9 +5,8 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -18,6 +17,8 @@ use tessera_protocol::{
 };
 use tessera_secure::{HEAD_BYTES, Links, TAG_BYTES, Way};
 use tessera_sim::WatchedStore;
+
+use crate::turning::Turning;
 
 /// What a faulty board does with tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +34,9 @@ pub enum Fault {
 /// See the module. It ends when it is dropped.
 #[derive(Debug)]
 pub struct FaultyEdge {
-    over: Arc<AtomicBool>,
     /// Tasks that it was given.
     pub tasks: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Turning,
 }
 
 impl FaultyEdge {
@@ -53,7 +53,7 @@ impl FaultyEdge {
     ) -> Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_read_timeout(Some(Duration::from_millis(1)))?;
-        let (over, tasks) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let tasks = Arc::<AtomicU64>::default();
         // It never lacks room for a task that it does not compute.
         let workers = if fault == Fault::Noise { 1 } else { 512 };
         let config = EdgeConfig {
@@ -70,26 +70,10 @@ impl FaultyEdge {
             tasks: Arc::clone(&tasks),
             fault,
         };
-        let stop = Arc::clone(&over);
-        let thread = std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                node.turn();
-            }
-        });
         Ok(Self {
-            over,
             tasks,
-            thread: Some(thread),
+            _thread: Turning::start(move || node.turn()),
         })
-    }
-}
-
-impl Drop for FaultyEdge {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -19,3 +19,4 @@ pub mod reference;
 pub mod relay;
 pub mod rig;
 pub mod shipped;
+pub mod turning;

@@ -10,12 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tessera_plan::dataflow::ObjectKey;
 use tessera_protocol::{
-    FrameId, FrameMeta, FrameNumber, Incarnation, NodeId, ObjectId, PullId, RequestId, TaskId,
+    FrameMeta, FrameNumber, RequestId, TaskId,
     wire::{
-        self, ChunkRange, Envelope, Finished, FrameEntry, Heartbeat, Message, NO_RUN, PeerAddress,
-        Report, Request,
+        self, ChunkRange, Envelope, Finished, FrameEntry, Heartbeat, Message, PeerAddress, Report,
     },
 };
 use tessera_secure::Way;
@@ -29,7 +27,7 @@ use crate::{
     common::{Frames, LONG, node, number},
     deaths::reaches,
     sealed::{refused, setup, three},
-    strangers::{ALL, Forger, PROGRAM, info},
+    strangers::{ALL, Forger, PROGRAM, info, request_of_frame},
 };
 
 fn address(node: &Process, event: &str) -> Result<SocketAddr> {
@@ -233,22 +231,7 @@ fn pulls_cost_a_holder_no_more_than_the_box() -> Result<()> {
         count: chunks.into(),
     };
     for (pull, ranges) in [(1, vec![all; 64]), (2, vec![all; 2]), (3, vec![all])] {
-        let request = Request {
-            pull: PullId(pull),
-            object: ObjectId {
-                frame: FrameId {
-                    source: NodeId(1),
-                    incarnation: Incarnation(source.incarnation().0),
-                    number: FrameNumber(0),
-                },
-                key: ObjectKey::Frame,
-            },
-            region: frame.region,
-            element: frame.element,
-            run: NO_RUN,
-            chunk_bytes: 1200,
-            ranges: &ranges,
-        };
+        let request = request_of_frame(&info, source.incarnation(), pull, &ranges);
         for _ in 0..4 {
             let me = scene.as_me(source);
             let to = Scene::way(source);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tessera_plan::{dataflow::ObjectKey, files::cluster::OBSERVERS_FROM};
+use tessera_plan::files::cluster::OBSERVERS_FROM;
 use tessera_protocol::{
-    FrameId, FrameNumber, NodeId, ObjectId, PullId, RequestId, TaskId,
-    wire::{self, ChunkRange, Envelope, Finished, Message, MessageKind, NO_RUN, Report, Request},
+    FrameNumber, RequestId, TaskId,
+    wire::{self, ChunkRange, Envelope, Finished, Message, MessageKind, Report},
 };
 use tessera_secure::Way;
 use tessera_tests::{
@@ -20,7 +20,7 @@ use crate::{
     common::{Frames, LONG, node, number},
     deaths::reaches,
     sealed::{refused, setup},
-    strangers::info,
+    strangers::{info, request_of_frame},
 };
 
 /// A source, a thief, and somebody who looks on.
@@ -105,28 +105,13 @@ fn observers_can_do_nothing_else() -> Result<()> {
         address: source,
     };
     frames.feed(&fifo, 0)?;
-    let frame = info.tensors[0];
     let ranges = [ChunkRange {
         start: 0.into(),
         count: 1.into(),
     }];
     for turn in 0..50 {
-        let pull = Message::Pull(Request {
-            pull: PullId(turn),
-            object: ObjectId {
-                frame: FrameId {
-                    source: NodeId(1),
-                    incarnation: desk.me.incarnation,
-                    number: FrameNumber(0),
-                },
-                key: ObjectKey::Frame,
-            },
-            region: frame.region,
-            element: frame.element,
-            run: NO_RUN,
-            chunk_bytes: 1200,
-            ranges: &ranges,
-        });
+        let life = desk.me.incarnation;
+        let pull = Message::Pull(request_of_frame(&info, life, turn, &ranges));
         let report = Report {
             number: FrameNumber(0),
             task: TaskId(turn % 16),

@@ -7,9 +7,8 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -23,6 +22,7 @@ use tessera_tests::{
     insider::Insider,
     keys::Keys,
     rig::{Cluster, Edge},
+    turning::Turning,
 };
 
 use crate::{
@@ -53,33 +53,20 @@ fn time() -> Duration {
 
 /// A thread that sends until it is dropped.
 struct Sender {
-    over: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Turning,
 }
 
 impl Sender {
     fn start(mut turn: impl FnMut() -> u64 + Send + 'static) -> Self {
-        let (over, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let (stop, count) = (Arc::clone(&over), Arc::clone(&sent));
-        let thread = std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                count.fetch_add(turn(), Ordering::Relaxed);
-            }
+        let sent = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&sent);
+        let thread = Turning::start(move || {
+            count.fetch_add(turn(), Ordering::Relaxed);
         });
         Self {
-            over,
             sent,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Sender {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            _thread: thread,
         }
     }
 }

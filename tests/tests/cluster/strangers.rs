@@ -85,23 +85,34 @@ impl Forger {
     }
 
     fn pull<'a>(&self, pull: u32, ranges: &'a [ChunkRange]) -> Message<'a> {
-        let frame = self.info.tensors[0];
-        Message::Pull(Request {
-            pull: PullId(pull),
-            object: ObjectId {
-                frame: FrameId {
-                    source: NodeId(1),
-                    incarnation: Incarnation(self.lives[1]),
-                    number: FrameNumber(0),
-                },
-                key: ObjectKey::Frame,
+        let life = Incarnation(self.lives[1]);
+        Message::Pull(request_of_frame(&self.info, life, pull, ranges))
+    }
+}
+
+/// A request for chunks of the first frame of source 1, whose process is `life`.
+pub fn request_of_frame<'a>(
+    info: &ProgramInfo,
+    life: Incarnation,
+    pull: u32,
+    ranges: &'a [ChunkRange],
+) -> Request<'a> {
+    let frame = info.tensors[0];
+    Request {
+        pull: PullId(pull),
+        object: ObjectId {
+            frame: FrameId {
+                source: NodeId(1),
+                incarnation: life,
+                number: FrameNumber(0),
             },
-            region: frame.region,
-            element: frame.element,
-            run: NO_RUN,
-            chunk_bytes: 1200,
-            ranges,
-        })
+            key: ObjectKey::Frame,
+        },
+        region: frame.region,
+        element: frame.element,
+        run: NO_RUN,
+        chunk_bytes: 1200,
+        ranges,
     }
 }
 
