@@ -281,6 +281,52 @@ fn files_that_make_no_cluster_are_refused() {
             "at most 65",
         ),
         (" ".repeat(cluster::BYTES_MAX + 1), "1 MiB"),
+        (source(""), "no name"),
+        (source("name = \"front\"\n"), "no from"),
+        (
+            source("name = \"9\"\nfrom = \"0\"\n"),
+            "begin with a letter",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"rstp://a\"\n"),
+            "no kind of stream",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\nfsp = 2\n"),
+            "was `fps` meant?",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\nfps = 0\n"),
+            "above 0 and up to 1000",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\nfps = \"2\"\n"),
+            "`fps` is a number",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\nkeep = \"some\"\n"),
+            "all (no frame",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\nthresh = 2\n"),
+            "from 0 to 1",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\nboard = \"prch\"\n"),
+            "was \"porch\" meant?",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\nboard = \"hub\"\n"),
+            "\"hub\" brings no frames",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\n[[source]]\nname = \"a\"\nfrom = \"1\"\n"),
+            "a second source \"a\"",
+        ),
+        (
+            source("name = \"a\"\nfrom = \"0\"\n").replace("[\"edge\"]", "[\"edge\", \"source\"]"),
+            "several boards bring frames",
+        ),
     ] {
         let (cluster, found) = cluster::read(text.as_bytes(), &shipped);
         let shown: String = found.iter().map(|d| format!("{d}\n")).collect();
@@ -291,6 +337,20 @@ fn files_that_make_no_cluster_are_refused() {
     }
     let (cluster, found) = cluster::read(b"version = 1\n\xff", &shipped);
     assert!(cluster.is_none() && found[0].span.line == 2, "{found:?}");
+}
+
+/// [`TWO`] with a source of these lines.
+fn source(lines: &str) -> String {
+    format!("{TWO}[[source]]\n{lines}")
+}
+
+#[test]
+fn sources_change_no_plan() {
+    let with = source(
+        "name = \"front\"\nfrom = \"rtsp://cam/live\"\nfps = 2\nkeep = \"all\"\ntimeout = 3\n",
+    );
+    let more = "[[source]]\nname = \"yard\"\nboard = \"porch\"\nfrom = \"0\"\nletterbox = true\nthresh = 0.5\n";
+    assert_eq!(read(&(with + more)), read(TWO));
 }
 
 fn yolov2() -> Model {

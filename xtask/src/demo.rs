@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    flags::{DemoArgs, Fork, ModelArgs, PlanArgs, RunArgs},
+    flags::{DemoArgs, Fork, ModelArgs, PlanArgs, RunArgs, SourceArgs},
     out::{out, outln},
     predicted::Comparison,
     run, summary, workspace,
@@ -42,6 +42,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         plan: plan_args(args.edges),
         names: Some(folder.join("demo.names")),
         sources: 1,
+        from: SourceArgs::default(),
         image: vec![folder.join("demo.png")],
         input_f32: Vec::new(),
         thresh: 0.25,

@@ -9,6 +9,7 @@ mod measure;
 mod members;
 mod paper;
 mod simulate;
+mod sources;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ pub use measure::{BenchArgs, CalibrateArgs};
 pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
 pub use paper::PaperArgs;
 pub use simulate::SimulateArgs;
+pub use sources::SourceArgs;
 
 const AFTER: &str = "\
 Begin with `cargo xtask demo`; README.md has a tour.
@@ -459,8 +461,10 @@ pub struct RunArgs {
     /// How many of the edges bring pictures; fewer pictures than sources are given to every source
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub sources: u16,
+    #[command(flatten)]
+    pub from: SourceArgs,
     /// Pictures (PNG, JPEG, BMP, PNM)
-    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present = "input_f32", conflicts_with = "input_f32")]
+    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present_any = ["input_f32", "source", "cluster"], conflicts_with_all = ["input_f32", "source"])]
     pub image: Vec<PathBuf>,
     /// Raw little-endian float32 tensors, C x H x W, as the network's input
     #[arg(long, num_args = 1.., value_name = "FILE")]
@@ -499,7 +503,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
     /// Write the first picture with its boxes there, as PNG
-    #[arg(long, value_name = "FILE", conflicts_with = "input_f32")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input_f32", "source"])]
     pub annotate: Option<PathBuf>,
 }
 

@@ -12,6 +12,9 @@ use crate::cluster::ClusterRun;
 pub struct Image {
     /// The file from which the source made the frame.
     pub file: Option<String>,
+    /// The source's name, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_name: Option<String>,
     /// Times of the frame: its entry and its duration.
     #[serde(flatten)]
     pub timing: Option<Timing>,
@@ -50,6 +53,7 @@ fn image(record: &Record, labels: &[String]) -> Image {
     }
     Image {
         file: record.subject.file.clone(),
+        source_name: record.subject.source_name.clone(),
         timing: record.timing,
         width: record.width,
         height: record.height,

@@ -36,6 +36,7 @@ mod ranges;
 mod recorded;
 mod run;
 mod simulate;
+mod sources;
 mod start;
 mod summary;
 mod systems;

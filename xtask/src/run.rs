@@ -24,7 +24,7 @@ use crate::{
     plan,
     predicted::Comparison,
     progress::Step,
-    ranges, start, summary, workspace,
+    ranges, sources, start, summary, workspace,
 };
 
 /// Checks inputs before minutes are spent on planning and compiling.
@@ -36,6 +36,7 @@ fn check_inputs(inputs: &Inputs, options: tessera_picture::Options, graph: &Grap
                 tessera_picture::check(f, options)?;
             }
         }
+        Inputs::Sources(_) => model::takes_pictures(graph)?,
         Inputs::Tensors(files) => {
             let s = graph.input;
             let want = 4 * s.len() as u64;
@@ -153,6 +154,21 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
             args.sources
         );
     }
+    let mut found = Vec::new();
+    if args.image.is_empty() && args.input_f32.is_empty() {
+        found = sources::of(&args.from, flags.cluster.as_deref())?;
+        if found.is_empty() {
+            bail!(
+                "nothing to look at: give --source, --image or --input-f32, or a [[source]] in the cluster file"
+            );
+        }
+    }
+    let of_file = found.iter().filter_map(|s| Some(s.edge? + 1)).max();
+    let source_edges = usize::from(args.sources).max(of_file.unwrap_or(0));
+    let own_threshs = found
+        .iter()
+        .filter_map(|s| Some((s.name.as_ref()?.to_string(), s.thresh?.get())));
+    let own_threshs: Vec<(String, f64)> = own_threshs.collect();
     let outputs = Outputs::check(args)?;
     let shown = args
         .model
@@ -168,10 +184,12 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
             .map(std::path::absolute)
             .collect::<std::io::Result<Vec<_>>>()
     };
-    let inputs = if args.input_f32.is_empty() {
+    let inputs = if !args.input_f32.is_empty() {
+        Inputs::Tensors(absolute(&args.input_f32)?)
+    } else if !args.image.is_empty() {
         Inputs::Images(absolute(&args.image)?)
     } else {
-        Inputs::Tensors(absolute(&args.input_f32)?)
+        Inputs::Sources(found)
     };
     let reading = tessera_picture::Options {
         upright: !args.ignore_orientation,
@@ -213,11 +231,13 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let config = Config {
         gateway: program(&options.gateway),
         edges: edges.collect(),
-        sources: usize::from(args.sources),
+        sources: source_edges,
+        frames: args.from.frames,
         gateway_edge: start::gateway_edge(&options, &made),
         threads,
         inputs,
         thresh: args.thresh,
+        threshs: own_threshs,
         nms: args.nms,
         letterbox: args.letterbox,
         upright: reading.upright,
@@ -227,8 +247,9 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         yolo_scores: args.yolo_scores,
     };
     let step = Step::begin("Running");
-    let run = cluster::run(&config, &|seen, total| {
-        step.note(&format!("{seen} of {total} frames"))
+    let run = cluster::run(&config, &|seen, total| match total {
+        Some(total) => step.note(&format!("{seen} of {total} frames")),
+        None => step.note(&format!("{seen} frames")),
     })?;
     step.done(&format!("{} frame(s)", run.records.len()));
     let images = images(&run, &labels);
@@ -337,6 +358,7 @@ mod tests {
         };
         let found = Image {
             file: None,
+            source_name: None,
             timing: None,
             width: 64,
             height: 48,

@@ -11,7 +11,8 @@ use crate::{cluster::ClusterRun, images::Image};
 pub fn detections(images: &[Image]) -> String {
     let mut s = String::new();
     for image in images {
-        let file = image.file.as_deref().unwrap_or("?");
+        let source = image.source_name.as_deref();
+        let file = image.file.as_deref().or(source).unwrap_or("?");
         let _ = writeln!(s, "{file} ({} x {})", image.width, image.height);
         if let Some(reason) = image.dropped {
             let _ = writeln!(s, "  dropped: {}", reason.text());

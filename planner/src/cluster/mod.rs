@@ -6,6 +6,7 @@
 mod board;
 mod link;
 mod rewrite;
+mod source;
 mod table;
 
 use std::ops::Range;
@@ -22,6 +23,7 @@ use self::{
     table::{Fields, Reader},
 };
 use crate::{boards::Board, cfg::diag::Diagnostic};
+use tessera_plan::files::sources::{SOURCES_MAX, SourceName};
 
 /// Version of the file's form.
 pub const VERSION: usize = 1;
@@ -32,7 +34,7 @@ const EDGES_MAX: usize = 64;
 /// Most links of a cluster.
 const LINKS_MAX: usize = 64;
 
-const KEYS: [&str; 4] = ["board", "link", "operator", "version"];
+const KEYS: [&str; 5] = ["board", "link", "operator", "source", "version"];
 
 /// The boards of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,10 +120,44 @@ fn cluster<'t>(
         boards.push(read);
     }
     // A board with a mistake is missing here: what it was for is unknown.
+    if reader.found.is_empty() {
+        sources(reader, top, &boards);
+    }
     if !reader.found.is_empty() {
         return None;
     }
     split(reader, top, boards)
+}
+
+/// Checks all `[[source]]`.
+fn sources<'t>(reader: &mut Reader<'t>, top: Fields<'_, 't>, boards: &[Described]) {
+    let reads: Vec<(&str, bool)> = (boards.iter())
+        .map(|b| (b.board.name.as_str(), b.board.source && !b.gateway))
+        .collect();
+    let tables = reader.tables(top, "source", "a source", source::ALL_MAX);
+    let mut names: Vec<SourceName> = Vec::new();
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for entry in tables {
+        let span = entry.1.clone();
+        let Some((name, board)) = source::read(reader, entry, &reads) else {
+            continue;
+        };
+        if names.contains(&name.value) {
+            let message = format!("a second source {:?}", name.value.as_str());
+            reader.error(&name.span, message, "", "give it another name");
+        }
+        names.push(name.value);
+        let at = counts.iter().position(|(b, _)| *b == board);
+        let at = at.unwrap_or_else(|| {
+            counts.push((board.clone(), 0));
+            counts.len() - 1
+        });
+        counts[at].1 += 1;
+        if counts[at].1 == SOURCES_MAX + 1 {
+            let message = format!("{board} has more than {SOURCES_MAX} sources");
+            reader.error(&span, message, "", "give some to another board");
+        }
+    }
 }
 
 fn version(reader: &mut Reader<'_>, top: Fields<'_, '_>) -> Option<()> {

@@ -177,6 +177,25 @@ impl<'t> Reader<'t> {
         })
     }
 
+    /// A number that `check` takes.
+    pub fn checked<E: Display>(
+        &mut self,
+        fields: Fields<'_, '_>,
+        key: &str,
+        check: impl Fn(f64) -> Result<(), E>,
+    ) {
+        let number = self.value(fields, key, "a number", |v| match v {
+            DeValue::Float(n) => n.as_str().parse::<f64>().ok(),
+            DeValue::Integer(n) if n.radix() == 10 => n.as_str().parse().ok(),
+            _ => None,
+        });
+        if let Some(Placed { value, span }) = number
+            && let Err(e) = check(value)
+        {
+            self.error(&span, format!("`{key}`: {e}"), "", "");
+        }
+    }
+
     /// `true` or `false`.
     pub fn truth(&mut self, fields: Fields<'_, '_>, key: &str) -> Option<Placed<bool>> {
         self.value(fields, key, "true or false", |v| match v {

@@ -14,6 +14,9 @@ use crate::{
     udp::GatewayName,
     workers::WorkersConfig,
 };
+use tessera_plan::files::sources::{
+    Fps, Keep, Named, Origin, SourceEntry, SourceError, Threshold, TimeoutS,
+};
 use tessera_runtime::program::Program;
 use tessera_secure::PairingCode;
 
@@ -58,6 +61,16 @@ pub struct Args {
     pub images: Vec<PathBuf>,
     /// Raw tensor files that frames are made of.
     pub tensors: Vec<PathBuf>,
+    /// Sources of frames.
+    pub sources: Vec<Named<Origin>>,
+    /// Sources that the cluster file gives to this board.
+    pub listed: Vec<SourceEntry>,
+    /// Most frames per second of sources.
+    pub fps: Vec<Named<Fps>>,
+    /// What becomes of sources' frames that come too fast.
+    pub keep: Vec<Named<Keep>>,
+    /// Time without a frame after which a stream is begun anew.
+    pub timeouts: Vec<Named<TimeoutS>>,
     /// Keep pictures' shape.
     pub letterbox: bool,
     /// Turn pictures as their EXIF orientation says.
@@ -76,6 +89,8 @@ pub struct Args {
     pub stats: Option<PathBuf>,
     /// Boxes that score above it are reported.
     pub thresh: f32,
+    /// The same for sources with names.
+    pub threshs: Vec<(String, f32)>,
     /// Boxes that overlap a better one by more are not reported.
     pub nms: f32,
     /// Class names, for records; none: those beside the weights.
@@ -117,6 +132,11 @@ impl Default for Args {
             weights: PathBuf::from("weights.bin"),
             images: Vec::new(),
             tensors: Vec::new(),
+            sources: Vec::new(),
+            listed: Vec::new(),
+            fps: Vec::new(),
+            keep: Vec::new(),
+            timeouts: Vec::new(),
             letterbox: false,
             upright: true,
             threads: 1,
@@ -126,6 +146,7 @@ impl Default for Args {
             outputs: Outputs::default(),
             stats: None,
             thresh: 0.25,
+            threshs: Vec::new(),
             nms: 0.45,
             names: None,
             repeat: 0,
@@ -171,6 +192,14 @@ Roles
             cluster.toml
 
 Inputs
+  --source [NAME=]FROM... a picture, a video, a folder, a pattern ('shots/**/*.jpg'), a list (.txt, .csv, .streams; .toml: its [[source]] tables),
+                        a camera's number (0 is /dev/video0), v4l2:DEVICE, pi: (ribbon cable), a URL
+                        (rtsp://camera/live), - (standard input) or test:. Up to 16 at once; all but
+                        pictures need ffmpeg
+  --fps [NAME=]N        at most so many frames a second, of the source NAME or of all
+  --keep [NAME=]WHICH   all: no frame is left out; newest: those that come faster than the cluster computes
+                        are [default: all of files, the newest of cameras and streams]
+  --timeout [NAME=]S    begin a stream anew after so many seconds without a frame [default: 5]
   --image FILE...       pictures (PNG, JPEG, BMP, PNM)
   --input-f32 FILE...   raw little-endian float32 tensors, C x H x W
   --letterbox           keep the pictures' shape instead of stretching them
@@ -197,7 +226,7 @@ Flags
   --verify SHARE        compute so much of what other boards computed for this source's frames again, and compare
                         the bits: 0.05 is every twentieth task. Who is wrong twice is left out [default: 0]
   --end-cluster         when this gateway ends, its edges end too [default: they wait for it to come back]
-  --thresh T            report boxes that score above T [default: 0.25]
+  --thresh [NAME=]T     report boxes that score above T, of the source NAME or of all [default: 0.25]
   --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]
   --names FILE          class names, one per line, for `label` in records
                         [default: weights.names beside weights.bin, if it is there]
@@ -266,6 +295,15 @@ pub fn parse(
             Long("image") => a
                 .images
                 .extend(parser.values().map_err(usage)?.map(PathBuf::from)),
+            Long("source") => {
+                for text in parser.values().map_err(usage)? {
+                    let text = text.string().map_err(usage)?;
+                    a.sources.push(source(&text)?);
+                }
+            }
+            Long("fps") => a.fps.push(parsed(&mut parser, "--fps")?),
+            Long("keep") => a.keep.push(parsed(&mut parser, "--keep")?),
+            Long("timeout") => a.timeouts.push(parsed(&mut parser, "--timeout")?),
             Long("input-f32") => a
                 .tensors
                 .extend(parser.values().map_err(usage)?.map(PathBuf::from)),
@@ -286,7 +324,7 @@ pub fn parse(
             Long("yolo") => a.outputs.yolo = Some(parser.value().map_err(usage)?.into()),
             Long("yolo-scores") => a.outputs.yolo_scores = true,
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
-            Long("thresh") => a.thresh = parsed(&mut parser, "--thresh")?,
+            Long("thresh") => thresh(&mut a, parsed(&mut parser, "--thresh")?),
             Long("nms") => a.nms = parsed(&mut parser, "--nms")?,
             Long("names") => a.names = Some(parser.value().map_err(usage)?.into()),
             Long("repeat") => a.repeat = parsed(&mut parser, "--repeat")?,
@@ -347,8 +385,10 @@ pub fn parse(
         Some("info") => Ok(Command::Info(program)),
         Some("worker") => Ok(Command::Worker(program, Box::new(a))),
         Some("solo") => {
-            if a.images.is_empty() && a.tensors.is_empty() {
-                return Err(NodeError::Usage("solo needs --image or --input-f32".into()));
+            if a.images.is_empty() && a.tensors.is_empty() && a.sources.is_empty() {
+                return Err(NodeError::Usage(
+                    "solo needs --source, --image or --input-f32".into(),
+                ));
             }
             Ok(Command::Solo(program, Box::new(a)))
         }
@@ -393,6 +433,22 @@ fn late(text: &str) -> Result<Vec<u32>, NodeError> {
         })
     });
     each.collect()
+}
+
+/// A value of `--source`. Its error does not repeat the text, which may hold a password.
+fn source(text: &str) -> Result<Named<Origin>, NodeError> {
+    text.parse()
+        .map_err(|e: SourceError| NodeError::Usage(format!("--source: {e}")))
+}
+
+/// Sets a threshold of one source or of all.
+fn thresh(a: &mut Args, value: Named<Threshold>) {
+    #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
+    let number = value.value.get() as f32;
+    match value.name {
+        Some(name) => a.threshs.push((name.to_string(), number)),
+        None => a.thresh = number,
+    }
 }
 
 /// The value of `--verify`, in parts per million.
@@ -463,9 +519,10 @@ fn bounds(a: &Args) -> Result<(), NodeError> {
             "--threads goes up to 1024, --workers from 1 to 64".into(),
         ));
     }
-    if !a.images.is_empty() && !a.tensors.is_empty() {
+    let pictures = !a.images.is_empty() || !a.sources.is_empty();
+    if pictures && !a.tensors.is_empty() {
         return Err(NodeError::Usage(
-            "give --image or --input-f32, not both".into(),
+            "give --source and --image, or --input-f32, not both".into(),
         ));
     }
     Ok(())

@@ -78,6 +78,19 @@ pub enum NodeError {
     /// The node ended before it could write this many records of dropped frames.
     #[error("{0} record(s) of dropped frames could not be written")]
     RecordsLost(usize),
+    /// Frames cannot be had from where they should come.
+    #[error("{from}: {what}")]
+    Source {
+        /// From where, without secrets.
+        from: String,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// ffmpeg is missing.
+    #[error(
+        "videos, cameras and streams need ffmpeg, and it is not installed: sudo apt install ffmpeg"
+    )]
+    NoFfmpeg,
     /// The decoder failed on an input.
     #[error("{0} cannot be decoded")]
     Decoder(String),

@@ -102,11 +102,14 @@ mod tests {
                 epoch,
                 frame: 2,
                 tag: 3,
+                source_name: epoch.map(|_| "front".into()),
                 file: file.map(Into::into),
                 wrong: None,
             },
             timing: epoch.map(|_| Timing {
                 captured_unix_ms: 1_764_354_164_123,
+                started_unix_ms: 1_764_354_164_130,
+                ended_unix_ms: 1_764_354_164_935,
                 latency_ms: 812.5,
             }),
             width: 640,
@@ -131,7 +134,7 @@ mod tests {
         };
         check(
             &record(Some(7), None, Ending::Computed(found)),
-            r#"{"captured_unix_ms":1764354164123,"detections":[{"box":[0.5,0.25,0.125,1.0],"box_px":[-1,2,80,480],"class":16,"label":"dog","objectness":0.5,"score":0.8999999761581421}],"epoch":7,"frame":2,"height":480,"latency_ms":812.5,"source":1,"tag":3,"width":640}"#,
+            r#"{"captured_unix_ms":1764354164123,"detections":[{"box":[0.5,0.25,0.125,1.0],"box_px":[-1,2,80,480],"class":16,"label":"dog","objectness":0.5,"score":0.8999999761581421}],"ended_unix_ms":1764354164935,"epoch":7,"frame":2,"height":480,"latency_ms":812.5,"source":1,"source_name":"front","started_unix_ms":1764354164130,"tag":3,"width":640}"#,
         );
         let best = ClassScore {
             class: 4,
@@ -154,7 +157,7 @@ mod tests {
             check(
                 &record(Some(7), None, Ending::Dropped { dropped }),
                 &format!(
-                    r#"{{"captured_unix_ms":1764354164123,"dropped":"{text}","epoch":7,"frame":2,"height":480,"latency_ms":812.5,"source":1,"tag":3,"width":640}}"#
+                    r#"{{"captured_unix_ms":1764354164123,"dropped":"{text}","ended_unix_ms":1764354164935,"epoch":7,"frame":2,"height":480,"latency_ms":812.5,"source":1,"source_name":"front","started_unix_ms":1764354164130,"tag":3,"width":640}}"#
                 ),
             );
         }

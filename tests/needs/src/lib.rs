@@ -8,6 +8,8 @@
 //! | `golden` | the folder `../shared/golden` | `TESSERA_GOLDEN=1` |
 //! | `ftp_facts` | `../shared/arena/ftp_facts.py` and `python3` | `TESSERA_GOLDEN=1` |
 //! | `aarch64`, `armv7` | a cross linker, an emulator, Rust's standard library for that processor | `TESSERA_CROSS=1` |
+//! | `ffmpeg` | `ffmpeg` in the path | `TESSERA_TOOLS=1` |
+//! | `mosquitto` | `mosquitto` and `mosquitto_sub` in the path, or `mosquitto` in `/usr/sbin` | `TESSERA_TOOLS=1` |
 //! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
 //! | `x86_64v3`, `x86_64v4` | this processor | nothing |
 //! | `portable` | every processor | nothing |
@@ -50,7 +52,7 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 11] = [
     need("memory_group", None, || {
         look::control_group("memory", "memory.limit_in_bytes")
     }),
@@ -68,6 +70,8 @@ const NEEDS: [Need; 9] = [
     need("x86_64v3", None, look::x86_64v3),
     need("x86_64v4", None, look::x86_64v4),
     need("portable", None, Vec::new),
+    need("ffmpeg", Some("TESSERA_TOOLS"), || look::in_path("ffmpeg")),
+    need("mosquitto", Some("TESSERA_TOOLS"), look::mosquitto),
 ];
 
 /// Marks a test as ignored where one of its needs is not met; the crate's page lists the needs.

@@ -17,10 +17,19 @@ fn beside(path: &str) -> Vec<String> {
     (!there).then(|| path.to_owned()).into_iter().collect()
 }
 
-fn in_path(program: &str) -> Vec<String> {
+/// A program of the path.
+pub fn in_path(program: &str) -> Vec<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     (!there).then(|| program.to_owned()).into_iter().collect()
+}
+
+/// A broker of messages, and its clients.
+pub fn mosquitto() -> Vec<String> {
+    let broker = in_path("mosquitto");
+    let beside = Path::new("/usr/sbin/mosquitto").is_file();
+    let broker = if beside { Vec::new() } else { broker };
+    [broker, in_path("mosquitto_sub"), in_path("mosquitto_pub")].concat()
 }
 
 /// Outputs of the real Darknet.

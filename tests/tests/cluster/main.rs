@@ -23,6 +23,7 @@ mod rough;
 mod sealed;
 mod share;
 mod strangers;
+mod streams;
 mod stuck;
 mod through;
 mod weights;

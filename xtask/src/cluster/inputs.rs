@@ -1,8 +1,16 @@
 //! The input files of sources.
 
-use std::path::PathBuf;
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
-use tessera_plan::files::records::Record;
+use anyhow::{Context, Result};
+use tessera_plan::files::{records::Record, sources::SourceName};
+
+use crate::sources::Source;
 
 /// Files from which sources make frames.
 #[derive(Clone, Debug)]
@@ -11,19 +19,41 @@ pub enum Inputs {
     Images(Vec<PathBuf>),
     /// Raw C, H, W float32 files.
     Tensors(Vec<PathBuf>),
+    /// What nodes find out themselves.
+    Sources(Vec<Source>),
 }
 
 impl Inputs {
-    /// Number of frames.
-    pub fn len(&self) -> usize {
-        self.files().len()
+    /// Number of frames, if it is known before.
+    pub fn frames(&self) -> Option<usize> {
+        match self {
+            Self::Images(f) | Self::Tensors(f) => Some(f.len()),
+            Self::Sources(_) => None,
+        }
     }
 
     /// The files.
     pub fn files(&self) -> &[PathBuf] {
         match self {
             Self::Images(f) | Self::Tensors(f) => f,
+            Self::Sources(_) => &[],
         }
+    }
+
+    /// The flags of an edge that reads all of this; its files are in `dir` and begin with `name`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn flags(&self, dir: &Path, name: &str) -> Result<Vec<String>> {
+        let (flag, files) = match self {
+            Self::Images(f) => ("--image", f),
+            Self::Tensors(f) => ("--input-f32", f),
+            Self::Sources(sources) => {
+                return source_flags(sources, &dir.join(format!("{name}.toml")));
+            }
+        };
+        let each = files.iter().map(|f| f.display().to_string());
+        Ok(each.flat_map(|f| [flag.to_owned(), f]).collect())
     }
 
     /// The files of source `i` of `n`: every n-th file, or all files when there are fewer files than sources.
@@ -38,8 +68,47 @@ impl Inputs {
         match self {
             Self::Images(f) => Self::Images(pick(f)),
             Self::Tensors(f) => Self::Tensors(pick(f)),
+            Self::Sources(sources) => {
+                let is_its = |(at, s): &(usize, &Source)| s.edge.map_or(at % n == i, |e| e == i);
+                let its = sources.iter().enumerate().filter(is_its);
+                Self::Sources(its.map(|(_, s)| s.clone()).collect())
+            }
         }
     }
+}
+
+/// Flags for sources. What has a name, or must not be seen by `ps`, stands in a file.
+fn source_flags(sources: &[Source], file: &Path) -> Result<Vec<String>> {
+    let mut flags = Vec::new();
+    let mut tables = Vec::new();
+    for source in sources {
+        let shown = source.from.to_string();
+        let hidden = (shown != source.from.secret())
+            .then(|| SourceName::made_of("camera").numbered(tables.len() + 1));
+        match source.name.clone().or(hidden) {
+            Some(name) => tables.push(toml::Value::from(source.table(&name))),
+            None => {
+                flags.extend(["--source".to_owned(), shown]);
+                if let Some(fps) = source.fps {
+                    flags.extend(["--fps".to_owned(), fps.get().to_string()]);
+                }
+            }
+        }
+    }
+    if !tables.is_empty() {
+        let mut whole = toml::Table::new();
+        whole.insert("source".into(), tables.into());
+        let mut options = OpenOptions::new();
+        let mut to = options
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(file)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        to.write_all(toml::to_string(&whole)?.as_bytes())?;
+        flags.extend(["--source".to_owned(), file.display().to_string()]);
+    }
+    Ok(flags)
 }
 
 /// Sets the file name of every record: a record's tag is the index among its source's inputs.
@@ -71,7 +140,7 @@ mod tests {
         assert_eq!(shares[0].files(), inputs(&["a", "c", "e"]).files());
         assert_eq!(shares[1].files(), inputs(&["b", "d"]).files());
         // With fewer files than sources, every source gets all files.
-        assert_eq!(inputs(&["a"]).share(1, 2).len(), 1);
+        assert_eq!(inputs(&["a"]).share(1, 2).frames(), Some(1));
         let record = |(source, tag)| Record {
             subject: Subject {
                 source,

@@ -36,8 +36,12 @@ pub struct Config<'a> {
     pub threads: usize,
     /// Files from which sources make frames.
     pub inputs: Inputs,
+    /// Frames after which the run ends; `None`: all.
+    pub frames: Option<u64>,
     /// Score threshold of detections, 0 to 1.
     pub thresh: f32,
+    /// The same for sources with names.
+    pub threshs: Vec<(String, f64)>,
     /// Overlap (IoU) above which non-maximum suppression drops a box, 0 to 1.
     pub nms: f32,
     /// True to keep the pictures' aspect ratio.
@@ -158,18 +162,19 @@ fn records(path: &Path) -> Result<Vec<Record>> {
 }
 
 /// Starts a cluster, waits for all frames, ends the nodes, and collects the nodes' records and statistics.
-/// `progress` receives the numbers of finished and of expected frames.
+/// `progress` receives the numbers of finished and of expected frames, if they are known.
 ///
 /// # Errors
 /// When a node cannot start, all work is stuck, or the gateway dies.
-pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<ClusterRun> {
+pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Result<ClusterRun> {
     let dir = tempfile::tempdir()?;
     let weights = config.gateway.weights.display().to_string();
     let [record_file, coco] = ["records.jsonl", "coco.json"].map(|file| dir.path().join(file));
     let shares: Vec<Inputs> = (0..config.sources)
         .map(|i| config.inputs.share(i, config.sources))
         .collect();
-    let total: usize = shares.iter().map(Inputs::len).sum();
+    // Of videos and cameras nobody knows it before.
+    let total: Option<usize> = shares.iter().map(Inputs::frames).sum();
 
     let mut args: Vec<String> = ["gateway", "--listen", "127.0.0.1:0", "--weights", &weights]
         .map(String::from)
@@ -178,6 +183,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
     flag("--threads", config.threads.to_string());
     flag("--records", record_file.display().to_string());
     flag("--thresh", config.thresh.to_string());
+    for (name, score) in &config.threshs {
+        flag("--thresh", format!("{name}={score}"));
+    }
     flag("--nms", config.nms.to_string());
     if let Some(d) = config.dump {
         std::fs::create_dir_all(d).with_context(|| format!("cannot make {}", d.display()))?;
@@ -210,13 +218,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         flag("--id", (i + 1).to_string());
         flag("--workers", edge.workers.to_string());
         flag("--threads", edge.threads.to_string());
-        let (name, files) = match shares.get(i) {
-            Some(Inputs::Images(f)) => ("--image", f.as_slice()),
-            Some(Inputs::Tensors(f)) => ("--input-f32", f.as_slice()),
-            None => ("--image", &[][..]),
-        };
-        for f in files {
-            flag(name, f.display().to_string());
+        let name = format!("edge {}", i + 1);
+        if let Some(share) = shares.get(i) {
+            args.extend(share.flags(dir.path(), &name)?);
         }
         if !config.upright {
             args.push("--ignore-orientation".into());
@@ -224,7 +228,6 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         if config.letterbox {
             args.push("--letterbox".into());
         }
-        let name = format!("edge {}", i + 1);
         nodes.push(spawn(edge.program, name, &args, dir.path())?);
     }
 
@@ -237,7 +240,12 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
             waited = Duration::ZERO;
             progress(seen, total);
         }
-        if seen + skipped >= total {
+        let sources = &nodes[1..=config.sources.min(config.edges.len())];
+        let is_over = match total {
+            Some(total) => seen + skipped >= total,
+            None => ended(sources).is_some_and(|frames| seen as u64 >= frames),
+        };
+        if is_over || config.frames.is_some_and(|most| seen as u64 >= most) {
             break found;
         }
         for (i, n) in nodes.iter_mut().enumerate() {
@@ -265,6 +273,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         std::thread::sleep(Duration::from_millis(5));
     };
     let seconds = begun.elapsed().as_secs_f64();
+    if let Some(most) = config.frames {
+        found.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    }
     name_files(&mut found, &shares);
     let skipped = nodes.iter().flat_map(|n| n.events(Skipped::of)).collect();
     let (gateway, edges) = end(nodes, config.gateway_edge.is_some())?;
@@ -279,6 +290,22 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, usize)) -> Result<Clust
         edges,
         seconds,
     })
+}
+
+/// Frames of all sources together, once all have ended.
+fn ended(sources: &[Node]) -> Option<u64> {
+    let frames = |event: &Event| match event {
+        Event::Finished {
+            detections,
+            dropped,
+            ..
+        } => Some(detections + dropped),
+        _ => None,
+    };
+    sources
+        .iter()
+        .map(|n| n.events(frames).first().copied())
+        .sum()
 }
 
 /// Ends the nodes and reads their statistics, those of the gateway's edge last. The gateway tells its edges to leave;

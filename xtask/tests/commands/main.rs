@@ -16,6 +16,7 @@ mod paper;
 mod plans;
 mod real_nodes;
 mod rig;
+mod sources;
 mod stand_ins;
 mod systems;
 mod told_to_end;

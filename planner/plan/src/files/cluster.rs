@@ -3,6 +3,8 @@
 
 use serde::Deserialize;
 
+use super::sources::SourceEntry;
+
 /// Port of a gateway or probe whose address names none.
 pub const PORT: u16 = 7400;
 /// Number of the first observer. Observers are no part of plans, so their numbers are apart from those of edges.
@@ -13,13 +15,17 @@ pub const OBSERVERS_MAX: u16 = 64;
 pub const BYTES_MAX: u64 = 1 << 20;
 
 /// The file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct ClusterFile {
     /// The boards, in the order of the file.
     #[serde(default)]
     pub board: Vec<BoardEntry>,
     /// Public key of the machine that asks probes.
     pub operator: Option<String>,
+    /// Where frames come from, in the order of the file. Here a node skips no key that it does not know: a misspelt limit must
+    /// not be taken for no limit.
+    #[serde(default)]
+    pub source: Vec<SourceEntry>,
 }
 
 /// A board of the file.
@@ -111,6 +117,18 @@ pub const fn is_observer(number: u16) -> bool {
 }
 
 impl ClusterFile {
+    /// The sources that the board `name` reads. A source that names no board is read by the only board that is a source.
+    pub fn sources_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a SourceEntry> {
+        let nodes = self.nodes();
+        let mut sources = nodes.iter().filter(|n| n.is_source() && !n.board.removed);
+        let only = match (sources.next(), sources.next()) {
+            (Some(only), None) => only.board.name == name,
+            _ => false,
+        };
+        let reads = move |s: &&SourceEntry| s.board.as_deref().map_or(only, |b| b == name);
+        self.source.iter().filter(reads)
+    }
+
     /// All nodes with their numbers. The gateway has 0. Edges are counted from 1 in the order of the file, sources first; the
     /// edge on the gateway's board comes last. Plans number their boards in the same way. Observers are counted apart, from
     /// [`OBSERVERS_FROM`].
@@ -169,6 +187,7 @@ mod tests {
                 board("yard", Some(&["source"])),
             ],
             operator: None,
+            source: Vec::new(),
         };
         let shown = |file: &ClusterFile| -> Vec<(u16, String, bool, Option<String>)> {
             (file.nodes().iter())

@@ -4,6 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use super::statistics::Memory;
 
+/// What a stream of frames does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamState {
+    /// Its first frame is there, at its beginning or after a new one.
+    Streaming,
+    /// It brings nothing; it is begun anew.
+    Stalled,
+    /// It has ended though it has no end; it is begun anew.
+    Lost,
+    /// It has ended.
+    Ended,
+}
+
 /// Something that happened. In its JSON line, the field `event` holds its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -30,6 +44,16 @@ pub enum Event {
         file: String,
         /// What is wrong with it.
         error: String,
+    },
+    /// A stream of frames (a camera, a video) begins, stands still, or is gone.
+    Source {
+        /// Name of the source.
+        name: String,
+        /// What happened.
+        state: StreamState,
+        /// Why, and what to do about it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// All frames of an edge have ended, and no more will come.
     Finished {

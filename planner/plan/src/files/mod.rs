@@ -11,6 +11,7 @@
 //! | [`pairing`] | datagrams of a board that joins, one JSON object each | boards, `xtask` | both |
 //! | [`probe`] | datagrams of `probe` nodes, one JSON object each | probes, `xtask` | both |
 //! | [`cluster`] | `cluster.toml`, who takes part | people, `xtask` | nodes, the planner |
+//! | [`sources`] | `--source`, `[[source]]` of `cluster.toml` | people | nodes, the planner, `xtask` |
 //! | [`counters`] | the part of statistics that the state machines count | nodes | as above |
 
 pub mod cluster;
@@ -20,5 +21,6 @@ pub mod names;
 pub mod pairing;
 pub mod probe;
 pub mod records;
+pub mod sources;
 pub mod statistics;
 pub mod weights;

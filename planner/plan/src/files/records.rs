@@ -1,12 +1,14 @@
 //! What became of a frame: one JSON line each, in the order in which frames end.
 //!
 //! ```text
-//! {"source":1,"epoch":17,"frame":0,"tag":0,"file":"a.jpg","captured_unix_ms":1764354164123,"latency_ms":812.4,
-//!  "width":768,"height":576,"detections":[{"class":16,"label":"dog","score":0.9,...}]}
-//! {"source":1,"epoch":17,"frame":1,"tag":1,"file":"b.jpg","captured_unix_ms":1764354164935,"latency_ms":2011.0,
-//!  "width":768,"height":576,"dropped":"its source was lost"}
+//! {"source":1,"epoch":17,"frame":0,"tag":0,"file":"a.jpg","captured_unix_ms":1764354164123,
+//!  "started_unix_ms":1764354164123,"ended_unix_ms":1764354164935,"latency_ms":812.4,"width":768,"height":576,"detections":[{"class":16,"label":"dog","score":0.9,...}]}
+//! {"source":1,"epoch":17,"frame":1,"tag":1,"source_name":"front","captured_unix_ms":1764354164935,
+//!  "started_unix_ms":1764354164940,"ended_unix_ms":1764354166946,"latency_ms":2011.0,"width":768,"height":576,
+//!  "dropped":"its source was lost"}
 //! ```
-//! (Here in two lines; each is one.)
+//! (Here in several lines; each is one.) Fields are added and never change their meaning: who reads records skips those that
+//! it does not know. A change that breaks readers is a line of its own in `CHANGELOG.md`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -41,6 +43,9 @@ pub struct Subject {
     pub frame: u32,
     /// Counts the source's inputs from 0, those that could not be read included.
     pub tag: u32,
+    /// The source's name (`--source NAME=..`, `[[source]]`), if it has one. A node may have several sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_name: Option<String>,
     /// What its source calls the input: a file's name. A long one lacks its beginning, and starts with `…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -55,6 +60,12 @@ pub struct Timing {
     /// When its source had it whole, in milliseconds since 1970 (UTC). By the clock of the node that writes the
     /// record, for all sources: it may be wrong, as clocks of boards are, and serves people alone.
     pub captured_unix_ms: u64,
+    /// When the cluster began with it, by the same clock: a camera's frame has waited for its turn until then.
+    #[serde(default)]
+    pub started_unix_ms: u64,
+    /// When this record was made, by the same clock.
+    #[serde(default)]
+    pub ended_unix_ms: u64,
     /// From then to this record, in milliseconds, by clocks that only run forwards. The source counts until it tells
     /// its gateway of the frame, the gateway counts the rest; the way of that message, under a millisecond in a
     /// network at rest, is in neither.

@@ -135,6 +135,26 @@ pub struct SourceFrames {
     pub latency_us: u64,
     /// The last frames, one by one, in the order of their ends.
     pub each: Vec<EndedFrame>,
+    /// The streams among the sources: cameras and videos.
+    #[serde(default)]
+    pub streams: Vec<StreamCounts>,
+}
+
+/// What a stream of frames brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamCounts {
+    /// Name of the source.
+    pub name: String,
+    /// Frames that were decoded.
+    pub brought: u64,
+    /// Frames that were taken; those that could not enter for want of room are among them.
+    pub taken: u64,
+    /// Frames that a newer one replaced before they were taken.
+    pub replaced: u64,
+    /// How often the stream was begun anew.
+    pub restarts: u64,
+    /// How often it was begun anew because it stood still.
+    pub stalls: u64,
 }
 
 /// How one frame of a source went.

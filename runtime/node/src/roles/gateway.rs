@@ -18,7 +18,7 @@ use crate::{
     labels,
     shm::{Layout, Segment, SegmentStore, SlotView},
     sinks::{self, Found, Writer, Written},
-    sources::Tag,
+    sources::{Tag, split},
     statistics::{self, tell},
     trust::Trust,
     wait::{self, Asked, Signals, Waker},
@@ -309,7 +309,7 @@ impl Shell {
                     // A frame that gets no tail stays in flight: its source brings it to the next gateway.
                     if self.takes_records() {
                         let views = inputs.iter().map(|s| self.store.lend(*s)).collect();
-                        let about = (subject(frame, meta, wrong), Captured::ago(age_us));
+                        let about = (subject(frame, meta, wrong), captured(meta, age_us));
                         self.run_tail(now, frame, about, image(meta), views);
                     }
                 }
@@ -323,7 +323,7 @@ impl Shell {
                     if self.promised < self.records_max {
                         self.promised += 1;
                         let subject = subject(frame, meta, wrong);
-                        let captured = Captured::ago(age_us);
+                        let captured = captured(meta, age_us);
                         let record = record::dropped(subject, captured, image(meta), reason);
                         self.publish(Published::Dropped, record);
                     }
@@ -435,13 +435,26 @@ impl Shell {
     }
 }
 
+/// When a frame of this age was captured, and when work on it began.
+fn captured(meta: FrameMeta, age_us: Micros) -> Captured {
+    Captured::ago(age_us).having_waited(Tag::decode(meta.tag).waited)
+}
+
 fn subject(frame: FrameId, meta: FrameMeta, wrong: Option<NodeId>) -> Subject {
+    let name = meta.name.as_str();
+    let (source_name, file) = if Tag::decode(meta.tag).is_named {
+        let (source, file) = split(name);
+        (Some(source.to_owned()), file)
+    } else {
+        (None, name)
+    };
     Subject {
         source: frame.source.0,
         epoch: Some(frame.incarnation.0),
         frame: frame.number.0,
         tag: Tag::decode(meta.tag).index,
-        file: Some(meta.name.as_str().to_string()).filter(|name| !name.is_empty()),
+        source_name,
+        file: Some(file.to_owned()).filter(|name| !name.is_empty()),
         wrong: wrong.map(|board| board.0),
     }
 }

@@ -114,6 +114,7 @@ fn trusted(a: &mut Args, role: Role) -> Result<Option<Trust>, NodeError> {
     let Some(trust) = Trust::of(&a.trust, role)? else {
         return Ok(None);
     };
+    listed(a, &trust, role);
     let place = trust.place();
     if role != Role::Probe && role != Role::Observer {
         match place.edge {
@@ -145,6 +146,20 @@ fn trusted(a: &mut Args, role: Role) -> Result<Option<Trust>, NodeError> {
         a.listen = a.listen.or(place.listen);
     }
     Ok(Some(trust))
+}
+
+/// Sources of the cluster file: those of this board for its edge, and their thresholds for the gateway.
+fn listed(a: &mut Args, trust: &Trust, role: Role) {
+    match role {
+        Role::Edge => a.listed = trust.sources_here(),
+        Role::Gateway => {
+            let mut of_file = trust.thresholds();
+            // Flags come later: they hold.
+            of_file.append(&mut a.threshs);
+            a.threshs = of_file;
+        }
+        Role::Observer | Role::Probe => {}
+    }
 }
 
 /// Makes a key pair, and says its public keys as `cluster.toml` has them.

@@ -22,6 +22,8 @@ const TOP_CLASSES: usize = 5;
 pub struct Reporting {
     /// Score threshold: a record names the boxes that score above it.
     pub score: f32,
+    /// The same for sources with names.
+    pub scores: Vec<(String, f32)>,
     /// Most overlap of a box with a better one; boxes that overlap more are suppressed.
     pub nms: f32,
     /// Names of the classes.
@@ -36,9 +38,17 @@ impl Reporting {
     pub fn new(program: &Program, a: &Args) -> Result<Self, NodeError> {
         Ok(Self {
             score: a.thresh,
+            scores: a.threshs.clone(),
             nms: a.nms,
             labels: Labels::load(program, a.names.as_deref(), &a.weights)?,
         })
+    }
+
+    /// The score threshold that holds for frames of this source; of two for one source, the later one.
+    fn score_of(&self, source: Option<&str>) -> f32 {
+        let own = self.scores.iter().rev();
+        let own = source.and_then(|name| own.clone().find(|(n, _)| n == name));
+        own.map_or(self.score, |(_, score)| *score)
     }
 }
 
@@ -49,6 +59,8 @@ pub struct Captured {
     age: Duration,
     /// Time at which the frame had the age `age`.
     at: Instant,
+    /// From its capture to the beginning of the work on it.
+    waited: Duration,
 }
 
 impl Captured {
@@ -57,6 +69,22 @@ impl Captured {
         Self {
             age: Duration::from_micros(age_us),
             at: Instant::now(),
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// The same frame, which waited for so long before work on it began.
+    pub fn having_waited(self, waited: Duration) -> Self {
+        Self { waited, ..self }
+    }
+
+    /// The capture time of a frame that work begins on now; without a time it is captured now, too.
+    pub fn at(captured: Option<Instant>) -> Self {
+        let age = captured.map_or(Duration::ZERO, |at| at.elapsed());
+        Self {
+            age,
+            at: Instant::now(),
+            waited: age,
         }
     }
 
@@ -64,9 +92,14 @@ impl Captured {
     fn timing(self) -> Timing {
         let latency = self.age.saturating_add(self.at.elapsed());
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let captured = since.unwrap_or_default().saturating_sub(latency);
+        let ended = since.unwrap_or_default();
+        let captured = ended.saturating_sub(latency);
+        let started = captured.saturating_add(self.waited).min(ended);
+        let unix_ms = |at: Duration| u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
         Timing {
-            captured_unix_ms: u64::try_from(captured.as_millis()).unwrap_or(u64::MAX),
+            captured_unix_ms: unix_ms(captured),
+            started_unix_ms: unix_ms(started),
+            ended_unix_ms: unix_ms(ended),
             // Whole microseconds.
             latency_ms: (latency.as_secs_f64() * 1e6).round() / 1e3,
         }
@@ -109,7 +142,8 @@ pub fn computed(
         map.map_or(&[][..], |(_, map)| map)
     };
     let heads: Vec<&[f32]> = p.heads.iter().map(|h| of(h.tensor)).collect();
-    let detections = detect::detections(p, &heads, image, how.score, how.nms);
+    let score = how.score_of(subject.source_name.as_deref());
+    let detections = detect::detections(p, &heads, image, score, how.nms);
     let classifier = maps.first().filter(|_| p.heads.is_empty());
     let found = Found {
         detections: detections
@@ -160,5 +194,31 @@ mod tests {
         let endless = Captured::ago(Micros::MAX).timing();
         assert_eq!(endless.captured_unix_ms, 0);
         assert!(endless.latency_ms.is_finite());
+    }
+
+    #[test]
+    fn a_frame_waits_between_its_capture_and_its_start() {
+        let captured = Captured::ago(3_000_000).having_waited(Duration::from_secs(1));
+        let t = captured.timing();
+        assert_eq!(t.started_unix_ms - t.captured_unix_ms, 1000);
+        assert!(t.ended_unix_ms - t.started_unix_ms >= 1999);
+        // However long a source says that it waited, work does not begin after its end.
+        let odd = Captured::ago(5)
+            .having_waited(Duration::from_secs(1600))
+            .timing();
+        assert!(odd.started_unix_ms <= odd.ended_unix_ms);
+    }
+
+    #[test]
+    fn sources_have_their_own_thresholds() {
+        let how = Reporting {
+            score: 0.25,
+            scores: vec![("front".into(), 0.5), ("front".into(), 0.75)],
+            nms: 0.45,
+            labels: Labels::default(),
+        };
+        assert_eq!(how.score_of(None), 0.25);
+        assert_eq!(how.score_of(Some("yard")), 0.25);
+        assert_eq!(how.score_of(Some("front")), 0.75);
     }
 }

@@ -217,6 +217,7 @@ mod tests {
                 frame,
                 tag: 0,
                 file: Some(what.into()),
+                source_name: None,
                 wrong: None,
             },
             timing: None,

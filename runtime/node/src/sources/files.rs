@@ -18,10 +18,10 @@ impl Files {
         }
     }
 
-    /// The next file's name; empty behind the last file.
+    /// The name of the file that [`Files::next`] gave last; empty before the first one.
     pub fn name(&self) -> String {
-        let next = self.files.get(self.next);
-        next.map_or_else(String::new, |p| p.display().to_string())
+        let last = self.next.checked_sub(1).and_then(|at| self.files.get(at));
+        last.map_or_else(String::new, |p| p.display().to_string())
     }
 
     /// Returns the next file and moves on; `None` behind the last file.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{FrameSource, files::Files};
+use super::{FrameSource, SourceFrame, files::Files};
 use crate::{detect::ImageFrame, error::NodeError};
 use tessera_runtime::{element, program::TensorSpec};
 
@@ -37,9 +37,10 @@ impl FrameSource for Pictures {
         self.files.name()
     }
 
-    fn next(&mut self, into: &mut [u8]) -> Option<Result<ImageFrame, NodeError>> {
+    fn next(&mut self, into: &mut [u8]) -> Option<Result<SourceFrame, NodeError>> {
         let file = self.files.next()?;
-        Some(read(file, self.input, self.letterbox, self.options, into))
+        let image = read(file, self.input, self.letterbox, self.options, into);
+        Some(image.map(SourceFrame::from))
     }
 
     fn is_over(&self) -> bool {

@@ -4,10 +4,11 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    time::Instant,
 };
 
-use super::{FrameSource, Tag};
-use crate::{detect::ImageFrame, error::NodeError, shm::SlotLoan, wait::Waker};
+use super::{FrameSource, SourceFrame, Tag, tag};
+use crate::{error::NodeError, shm::SlotLoan, wait::Waker};
 use tessera_protocol::{FrameMeta, FrameName, store::SlotId};
 
 /// The result of reading into a slot.
@@ -30,6 +31,24 @@ pub struct ReadFrame {
     pub name: String,
     /// The meta data of the frame, without its time; or the error that skips the frame.
     pub meta: Result<FrameMeta, NodeError>,
+    /// When the frame was captured, where that was before it entered.
+    pub captured: Option<Instant>,
+}
+
+impl ReadFrame {
+    /// Tells the frame's age in its tag, for it enters now; returns the age in microseconds.
+    pub fn enters(&self, meta: &mut FrameMeta) -> u64 {
+        let Some(captured) = self.captured else {
+            return 0;
+        };
+        let waited = captured.elapsed();
+        let tag = Tag {
+            waited,
+            ..Tag::decode(meta.tag)
+        };
+        meta.tag = tag.encode();
+        u64::try_from(waited.as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 /// What the thread is asked to do: read the next frame into a slot.
@@ -124,17 +143,18 @@ fn read_all(
 ) {
     let mut index = 0u32;
     while let Ok(Errand { slot, mut loan }) = errands.recv() {
+        let next = catch_unwind(AssertUnwindSafe(|| source.next(loan.bytes_mut())));
         let name = source.name();
-        let next = catch_unwind(AssertUnwindSafe(|| source.next(loan.bytes_mut())))
-            .unwrap_or_else(|_| Some(Err(NodeError::Decoder(name.clone()))));
+        let next = next.unwrap_or_else(|_| Some(Err(NodeError::Decoder(name.clone()))));
         // The slot goes back before the machine gets it.
         drop(loan);
         let reading = Reading {
             slot,
             is_over: next.is_none() || source.is_over(),
-            frame: next.map(|image| ReadFrame {
+            frame: next.map(|frame| ReadFrame {
                 index,
-                meta: image.map(|image| meta(index, &name, image)),
+                captured: frame.as_ref().ok().and_then(|f| f.captured),
+                meta: frame.map(|frame| meta(index, source.source(), &name, frame)),
                 name,
             }),
         };
@@ -146,14 +166,21 @@ fn read_all(
     }
 }
 
-fn meta(index: u32, name: &str, image: ImageFrame) -> FrameMeta {
+fn meta(index: u32, source: Option<&str>, name: &str, frame: SourceFrame) -> FrameMeta {
+    let image = frame.image;
     let tag = Tag {
         index,
         letterbox: image.letterbox,
+        is_named: source.is_some(),
+        ..Tag::default()
+    };
+    let name = match source {
+        Some(source) => FrameName::new(&tag::join(source, name)),
+        None => FrameName::new(name),
     };
     FrameMeta {
         tag: tag.encode(),
-        name: FrameName::new(name),
+        name,
         image_w: image.width,
         image_h: image.height,
         captured_us: 0,

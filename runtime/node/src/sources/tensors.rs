@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{FrameSource, files::Files};
+use super::{FrameSource, SourceFrame, files::Files};
 use crate::{detect::ImageFrame, error::NodeError};
 use tessera_plan::element::ElementType;
 use tessera_runtime::{element, program::TensorSpec};
@@ -33,9 +33,9 @@ impl FrameSource for Tensors {
         self.files.name()
     }
 
-    fn next(&mut self, into: &mut [u8]) -> Option<Result<ImageFrame, NodeError>> {
+    fn next(&mut self, into: &mut [u8]) -> Option<Result<SourceFrame, NodeError>> {
         let file = self.files.next()?;
-        Some(read(file, self.input, into))
+        Some(read(file, self.input, into).map(SourceFrame::from))
     }
 
     fn is_over(&self) -> bool {

@@ -41,15 +41,15 @@ fn frames_are_written_in_the_inputs_element_type() {
         element::store(input.element, &values, &mut want);
         let mut from_tensor = tessera_runtime::arena::AlignedBytes::new(input.bytes());
         let mut source = tensors::Tensors::new(&files, input);
-        assert!(source.name().ends_with("a.f32"));
         source.next(from_tensor.bytes_mut()).unwrap().unwrap();
+        assert!(source.name().ends_with("a.f32"));
         assert_eq!(from_tensor.bytes(), want, "{:?}", input.element);
         assert!(source.is_over() && source.next(from_tensor.bytes_mut()).is_none());
 
         let mut source =
             pictures::Pictures::new(&picture, input, false, tessera_picture::Options::default());
         from_tensor.bytes_mut().fill(9);
-        let image = source.next(from_tensor.bytes_mut()).unwrap().unwrap();
+        let image = source.next(from_tensor.bytes_mut()).unwrap().unwrap().image;
         assert_eq!((image.width, image.height, image.letterbox), (5, 3, false));
         assert_eq!(from_tensor.bytes(), want, "{:?}", input.element);
     }
@@ -80,10 +80,10 @@ struct Stream(u8);
 
 impl FrameSource for Stream {
     fn name(&self) -> String {
-        format!("frame {}", self.0)
+        format!("frame {}", self.0.saturating_sub(1))
     }
 
-    fn next(&mut self, into: &mut [u8]) -> Option<Result<ImageFrame, NodeError>> {
+    fn next(&mut self, into: &mut [u8]) -> Option<Result<SourceFrame, NodeError>> {
         let k = self.0;
         self.0 += 1;
         match k {
@@ -92,7 +92,7 @@ impl FrameSource for Stream {
             4.. => None,
             _ => {
                 into.fill(k);
-                Some(Ok(ImageFrame::default()))
+                Some(Ok(SourceFrame::default()))
             }
         }
     }
@@ -161,7 +161,7 @@ fn pictures_are_turned_as_the_command_line_says() {
         let files = [file.clone()];
         let mut source = pictures::Pictures::new(&files, &FLOATS, false, options);
         let mut into = tessera_runtime::arena::AlignedBytes::new(FLOATS.bytes());
-        let image = source.next(into.bytes_mut()).unwrap().unwrap();
+        let image = source.next(into.bytes_mut()).unwrap().unwrap().image;
         assert_eq!((image.width, image.height), size);
     }
 }

@@ -15,7 +15,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-use tessera_plan::files::{cluster::ClusterFile, pairing::Membership};
+use tessera_plan::files::{cluster::ClusterFile, pairing::Membership, sources::SourceEntry};
 use tessera_secure::{
     Changed, Invited, KeyError, Links, PrivateKey, SenderOf, Sessions, parse_private, parse_secret,
 };
@@ -158,6 +158,23 @@ impl Trust {
             Some(tessera_protocol::wire::sender),
             &self.invited(self.watch.file()),
         )
+    }
+
+    /// The sources that the file gives to this board.
+    pub fn sources_here(&self) -> Vec<SourceEntry> {
+        if self.me.is_second {
+            return Vec::new();
+        }
+        let file = self.watch.file();
+        file.sources_of(&self.me.board).cloned().collect()
+    }
+
+    /// Thresholds of sources, by their names.
+    pub fn thresholds(&self) -> Vec<(String, f32)> {
+        let sources = self.watch.file().source.iter();
+        #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
+        let own = sources.filter_map(|s| Some((s.name.to_string(), s.thresh?.get() as f32)));
+        own.collect()
     }
 
     /// True if the file lists anybody who reads records and metrics.

@@ -8,7 +8,10 @@ use std::{
     path::Path,
 };
 
-use tessera_plan::files::cluster::{BYTES_MAX, ClusterFile};
+use tessera_plan::files::{
+    cluster::{BYTES_MAX, ClusterFile},
+    sources::mask_all,
+};
 
 use super::TrustError;
 use tessera_protocol::Micros;
@@ -93,7 +96,7 @@ fn read(path: &Path) -> Result<(ClusterFile, Mark), TrustError> {
         .map_err(failed)?;
     let parsed = toml::from_str(&text).map_err(|e| TrustError::Form {
         path: path.into(),
-        cause: e.to_string(),
+        cause: mask_all(&e.to_string()),
     })?;
     Ok((parsed, mark(&found)))
 }

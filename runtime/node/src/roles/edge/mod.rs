@@ -32,7 +32,7 @@ use crate::{
 };
 use tessera_plan::files::{
     events::Event,
-    statistics::{EdgeStatistics, Role, Worker},
+    statistics::{EdgeStatistics, Role, SourceFrames, StreamCounts, Worker},
 };
 use tessera_protocol::{
     Edge, EdgeInput, EdgeOutput, JobId, Micros, NodeId, Refusal, Traffic, wire::MessageKind,
@@ -53,6 +53,8 @@ struct Shell {
     store: SegmentStore,
     workers: Workers,
     source: Option<Reader>,
+    /// What the streams among the sources have brought.
+    streams: Option<Box<dyn Fn() -> Vec<StreamCounts>>>,
     /// A frame that was read while the machine had no room for it any more.
     ready: Option<Reading>,
     /// Whether the machine knows that no input is left.
@@ -259,15 +261,16 @@ impl Shell {
                 index,
                 name,
                 meta: Err(e),
+                ..
             }) => {
                 self.machine.return_frame_slot(slot, &mut self.store);
                 self.progress.skipped();
                 skipped(*index, name, e);
             }
             Some(_) if !self.machine.wants_frame() => self.ready = Some(reading),
-            Some(ReadFrame { meta: Ok(meta), .. }) => {
+            Some(frame @ ReadFrame { meta: Ok(meta), .. }) => {
                 let mut meta = *meta;
-                meta.captured_us = now;
+                meta.captured_us = now.saturating_sub(frame.enters(&mut meta));
                 self.progress.accepted();
                 self.handle(now, EdgeInput::Frame { slot, meta }, sending);
             }
@@ -343,7 +346,10 @@ impl Shell {
         Statistics {
             process: statistics::process(Role::Edge, a.id, program),
             counters: self.machine.stats().clone(),
-            frames: self.progress.statistics(),
+            frames: SourceFrames {
+                streams: self.streams.as_ref().map(|now| now()).unwrap_or_default(),
+                ..self.progress.statistics()
+            },
             slots: self.store.usage(),
             socket: net.statistics(),
             sessions: net.session_statistics(),

@@ -76,7 +76,7 @@ impl Progress {
     pub fn statistics(&self) -> SourceFrames {
         SourceFrames {
             each: self.kept.iter().copied().collect(),
-            ..self.counts
+            ..self.counts.clone()
         }
     }
 }

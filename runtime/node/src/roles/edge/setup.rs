@@ -47,7 +47,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     weights.check(program, Use::Stages)?;
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
-    let source = sources::open(program, a);
+    let source = sources::open(program, a)?;
     let usual = EdgeConfig::new(
         NodeId(a.id),
         net::incarnation()?,
@@ -93,8 +93,9 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         machine,
         store,
         workers,
+        streams: source.as_ref().map(|s| Box::new(s.counts()) as _),
         source: source
-            .map(|s| Reader::start(s, waker.clone()))
+            .map(|s| Reader::start(s.source, waker.clone()))
             .transpose()?,
         ready: None,
         said_no_more: false,

@@ -58,19 +58,22 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         spare: Vec::new(),
     };
     let late = Late::new(program, &a.late)?;
-    let source = sources::open(program, a);
-    let mut source = source.ok_or_else(|| NodeError::Usage("solo needs inputs".into()))?;
+    let source = sources::open(program, a)?;
+    let source = source.ok_or_else(|| NodeError::Usage("solo needs inputs".into()))?;
+    let mut source = source.source;
     code::let_go();
     let records = sinks::open(&a.outputs, labels::classes(program), Found::Replaced)?;
     let reporting = Reporting::new(program, a)?;
     let mut times = Times::default();
     let mut frames = 0u32;
-    loop {
-        let (name, mut input) = (source.name(), AlignedBytes::new(program.tensors[0].bytes()));
-        let Some(image) = source.next(input.bytes_mut()) else {
+    while a.frames.is_none_or(|most| u64::from(frames) < most) {
+        let mut input = AlignedBytes::new(program.tensors[0].bytes());
+        let Some(frame) = source.next(input.bytes_mut()) else {
             break;
         };
-        let (image, input, captured) = (image?, Rc::new(input), Captured::ago(0));
+        let (frame, input) = (frame?, Rc::new(input));
+        let (image, name) = (frame.image, source.name());
+        let captured = Captured::at(frame.captured);
         if frames == 0 {
             time(program, (a, &late), &input, &mut env, &mut times);
         }
@@ -87,7 +90,8 @@ pub fn run(program: &'static Program, a: &Args) -> Result<(), NodeError> {
         let subject = Subject {
             frame: frames,
             tag: frames,
-            file: Some(name),
+            source_name: source.source().map(Into::into),
+            file: Some(name).filter(|name| !name.is_empty()),
             ..Subject::default()
         };
         let record = publish(program, a, (subject, captured, image), &outputs, &reporting);
