@@ -51,6 +51,10 @@ const ALLOWED: &[(&str, &str)] = &[
         "runtime/node/src/shm/slots/mod.rs",
         "memory that processes hand over",
     ),
+    (
+        "runtime/node/src/sources/stream/child.rs",
+        "a child that ends with its parent",
+    ),
     ("runtime/node/src/udp/address.rs", "addresses of the system"),
     ("runtime/node/src/udp/control.rs", "messages of the kernel"),
     ("runtime/node/src/udp/inbox.rs", "several datagrams a call"),
