@@ -8,7 +8,10 @@
 //! shares stay as they are. Leases that run out make tasks ready again, as with stealing, so homes that are dead or
 //! slow never stop a frame.
 
-use std::cell::LazyCell;
+use std::{
+    cell::{LazyCell, RefCell},
+    collections::BTreeMap,
+};
 
 use tessera_plan::placement::board;
 
@@ -147,6 +150,12 @@ pub fn for_home(s: &Situation<'_>, fits: impl Fn(Choice) -> bool) -> Grant {
         return Grant::No;
     }
     let lateness = Lateness::new(s);
+    // Every idle node is asked about the same tasks.
+    let known = RefCell::new(BTreeMap::new());
+    let fits = |c: Choice| {
+        let mut known = known.borrow_mut();
+        *known.entry(c).or_insert_with(|| fits(c))
+    };
     let mut soonest: Option<Micros> = None;
     for p in idle {
         let who = p.peer.who();

@@ -10,7 +10,7 @@
 //! - when the home comes to its end long after the idle node would, and the idle node gets no task of its own before;
 //! - when the home has taken several times as long as expected for it and for all tasks before it.
 
-use std::collections::BTreeMap;
+use std::{cell::LazyCell, collections::BTreeMap};
 
 use tessera_plan::{
     dataflow::ObjectKey,
@@ -156,11 +156,12 @@ impl<'a> Lateness<'a> {
         let allowed = |c: &Choice| state(c).is_some_and(|t| may(*c, t));
         let now = |c: &Choice| (self.s.now_us, *c);
         let homeless = self.homeless.iter().filter(|c| allowed(c)).map(now);
-        let waits_us = self.waits_us(node);
+        // Most nodes are not asked for it: few tasks are far behind.
+        let waits_us = LazyCell::new(|| self.waits_us(node));
         let queues = self.queues.iter().filter(|(n, _)| **n != node);
         let late = queues.flat_map(|(n, queue)| {
             let each = (0..queue.len()).filter(|k| allowed(&queue[*k].choice));
-            each.map(|k| (self.late_at(*n, queue, k, node, waits_us), queue[k].choice))
+            each.map(|k| (self.late_at(*n, queue, k, node, &waits_us), queue[k].choice))
         });
         let order = |(at, c): &(Micros, Choice)| {
             let taken = state(c).is_some_and(TaskState::is_coming);
@@ -204,7 +205,7 @@ impl<'a> Lateness<'a> {
         queue: &[Waiting],
         k: usize,
         idle: NodeIncarnation,
-        waits_us: f64,
+        waits_us: &LazyCell<f64, impl FnOnce() -> f64>,
     ) -> Micros {
         let s = self.s;
         let macs = s.info.tasks[queue[k].choice.task.index()].macs;
@@ -233,7 +234,7 @@ impl<'a> Lateness<'a> {
         // Of other sources' tasks, which a board may have before, a source knows nothing.
         let guard = if s.sources > 1 { PATIENCE } else { GUARD };
         let bound_us = guard * self.sources * self.light(node) * idle_us + MARGIN_US;
-        if course.left_us > bound_us && waits_us > bound_us {
+        if course.left_us > bound_us && **waits_us > bound_us {
             return s.now_us;
         }
         let slow_at = course.after(course.slow_after_us(bound_us));
