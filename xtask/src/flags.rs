@@ -8,6 +8,7 @@ mod formats;
 mod measure;
 mod members;
 mod paper;
+mod report;
 mod simulate;
 mod sources;
 
@@ -20,6 +21,7 @@ pub use formats::{BorderFlag, FrameFlag, WireFlag};
 pub use measure::{BenchArgs, CalibrateArgs};
 pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
 pub use paper::PaperArgs;
+pub use report::ReportArgs;
 pub use simulate::SimulateArgs;
 pub use sources::SourceArgs;
 
@@ -66,6 +68,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Run a plan on its boards in virtual time: latency, frames per second, bytes, a drawing
     Simulate(SimulateArgs),
+    /// Show a plan as one page: the network, its tiles, memory and bytes of every board, a frame's course, what binds
+    Report(ReportArgs),
     /// Make the figures of the DeepThings paper again: its values, ours by its method, ours at our best
     Paper(PaperArgs),
     /// Measure a plan on this machine in one process

@@ -34,6 +34,7 @@ mod predicted;
 mod progress;
 mod ranges;
 mod recorded;
+mod report;
 mod run;
 mod simulate;
 mod sources;
@@ -67,6 +68,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Run(a) => run::run(&a),
         Command::Paper(a) => paper::run(&a),
         Command::Simulate(a) => simulate::run(&a),
+        Command::Report(a) => report::run(&a),
         Command::Bench(a) => bench::run(&a),
         Command::Calibrate(a) => calibrate::run(&a),
         Command::Cluster(c) => members::run(&c),

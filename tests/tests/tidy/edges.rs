@@ -52,6 +52,12 @@ const RULES: &[Rule] = &[
         ],
         &["tessera-needs"],
     ),
+    // A plan as a page: its drawings, and what the simulator showed.
+    (
+        "tessera-report",
+        &["tessera-plan", "tessera-planner", "tessera-simulate"],
+        &["tessera-needs"],
+    ),
     // The paper's figures: systems as plans, in virtual time.
     (
         "tessera-evaluation",
@@ -102,6 +108,7 @@ const RULES: &[Rule] = &[
             "tessera-sim",
             "tessera-simulate",
             "tessera-evaluation",
+            "tessera-report",
         ],
         &["tessera-needs", "tessera-tests"],
     ),
