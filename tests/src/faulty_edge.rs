@@ -12,8 +12,9 @@ use std::{
 
 use anyhow::Result;
 use tessera_protocol::{
-    Edge, EdgeConfig, EdgeInput, EdgeOutput, Incarnation, NodeId, ProgramInfo, store::Store,
-    wire::MessageKind,
+    Edge, EdgeConfig, EdgeInput, EdgeOutput, Incarnation, NodeId, ProgramInfo,
+    store::Store,
+    wire::{MAGIC, MessageKind},
 };
 use tessera_secure::{HEAD_BYTES, Links, TAG_BYTES, Way};
 use tessera_sim::WatchedStore;
@@ -116,7 +117,8 @@ impl Node {
             let now = self.now();
             let job = match self.machine.poll(now, &mut self.store) {
                 EdgeOutput::Send { to, bytes } => {
-                    let renews = bytes.get(5) == Some(&(MessageKind::Renew as u8));
+                    let renews = bytes.starts_with(&MAGIC)
+                        && bytes.get(5) == Some(&(MessageKind::Renew as u8));
                     if renews && self.fault == Fault::Silent {
                         continue;
                     }

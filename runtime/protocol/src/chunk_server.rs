@@ -15,7 +15,7 @@ use super::{
     peer::{Peer, Sender},
     pull::gather,
     stats::TransferStats,
-    wire::{Data, Later, Message, NO_RUN, Request, seal},
+    wire::{Later, NO_RUN, Request, open_chunk, seal_chunk},
 };
 use crate::PullId;
 use crate::store::{SlotId, Store};
@@ -322,12 +322,7 @@ impl ChunkServer {
             let offset = turn.next as usize * turn.chunk_bytes;
             let end = (offset + turn.chunk_bytes).min(turn.value_bytes * turn.region.len());
             turn.next += 1;
-            let head = Data {
-                pull: turn.pull,
-                offset: offset as u32,
-                bytes: &[],
-            };
-            Message::Data(head).encode_open(me.to(Some(turn.to.incarnation)), out);
+            open_chunk(me.id, turn.pull, offset as u32, out);
             gather(
                 turn.value_bytes,
                 bytes,
@@ -336,7 +331,7 @@ impl ChunkServer {
                 offset..end,
                 out,
             );
-            seal(out);
+            seal_chunk(out, &me.to(Some(turn.to.incarnation)));
             stats.chunks_sent += 1;
             stats.chunks_sent_early += u64::from(early);
             stats.bytes_sent += (end - offset) as u64;

@@ -39,14 +39,16 @@ impl TransferConfig {
     pub const SESSION_BYTES: usize = 32;
     /// Largest datagram in bytes: sealed it fills an Ethernet frame without IP fragments.
     pub const DATAGRAM_BYTES_MAX: usize = 1472 - Self::SESSION_BYTES;
+    /// Bytes of the header of a chunk.
+    pub const CHUNK_HEAD_BYTES: usize = 16;
     /// Largest payload of a chunk, in bytes.
-    pub const CHUNK_BYTES_MAX: usize = 1408 - Self::SESSION_BYTES;
+    pub const CHUNK_BYTES_MAX: usize = Self::DATAGRAM_BYTES_MAX - Self::CHUNK_HEAD_BYTES;
     /// Payload of a chunk on a path that loses larger datagrams, in bytes. Together with all headers the
     /// payload stays below the 576 bytes that every host accepts (RFC 1122, section 3.3.2).
-    pub const NARROW_CHUNK_BYTES: usize = 480 - Self::SESSION_BYTES;
+    pub const NARROW_CHUNK_BYTES: usize = 528 - Self::CHUNK_HEAD_BYTES - Self::SESSION_BYTES;
     /// Payloads of chunks that a receiver tries on a path, in bytes, the largest first. The second fits through tunnels and
     /// through IPv6's smallest MTU of 1,280 bytes.
-    pub const CHUNK_STEPS: [usize; 3] = [Self::CHUNK_BYTES_MAX, 1_160, Self::NARROW_CHUNK_BYTES];
+    pub const CHUNK_STEPS: [usize; 3] = [Self::CHUNK_BYTES_MAX, 1_184, Self::NARROW_CHUNK_BYTES];
     /// Size limit in bytes of datagrams without a chunk, where this node can choose how many elements a list has.
     pub const CONTROL_BYTES: usize = 548 - Self::SESSION_BYTES;
     /// Microseconds after which the receiver tries larger chunks again.

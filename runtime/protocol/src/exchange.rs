@@ -100,6 +100,11 @@ impl Exchange {
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         let (envelope, message) = parse(bytes, &self.info)?;
+        if let Message::Data(data) = &message {
+            let (me, stats) = (self.me, &mut self.stats);
+            (self.receiver).on_data(now_us, me, envelope.from, data, store, stats)?;
+            return Ok(());
+        }
         if envelope.to_incarnation != Some(self.me.incarnation) {
             return Err(Reject::OtherIncarnation);
         }
@@ -115,9 +120,6 @@ impl Exchange {
                 if let Some(answer) = answer.filter(|_| self.answers.len() < ANSWERS_MAX) {
                     self.answers.push_back((to, answer));
                 }
-            }
-            Message::Data(data) => {
-                (self.receiver).on_data(now_us, &envelope, data, store, &mut self.stats)?;
             }
             Message::Absent { pull } => {
                 (self.receiver).on_absent(&envelope, now_us, *pull, &mut self.stats)?;

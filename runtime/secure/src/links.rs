@@ -44,7 +44,7 @@ pub struct Way {
     pub address: SocketAddr,
 }
 
-/// The number and the process that a payload says it is from, and how heavy it is, as in [`RATES`]. Where payloads do not say it, [`Links::new`] takes `None`, and
+/// The number and the process that a payload says it is from (0 if it does not say the process), and how heavy it is, as in [`RATES`]. Where payloads do not say it, [`Links::new`] takes `None`, and
 /// the peer of the session alone tells.
 pub type SenderOf = fn(&[u8]) -> Option<(u16, u64, u8)>;
 
@@ -239,7 +239,9 @@ impl Links {
             return None;
         };
         let link = self.links.get_mut(&number)?;
-        link.heard = Some(process);
+        if process != 0 {
+            link.heard = Some(process);
+        }
         if let Some(kind) = usize::from(weight).checked_sub(1)
             && let (Some(bucket), Some(&(gap, burst))) = (link.rates.get_mut(kind), RATES.get(kind))
             && !bucket.pay(now, gap, burst)

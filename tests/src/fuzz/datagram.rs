@@ -11,7 +11,7 @@ use tessera_plan::{
     plan::{ElementType, Placement},
     region::Region,
 };
-use tessera_protocol::{ProgramInfo, TransferConfig, wire};
+use tessera_protocol::{Incarnation, NodeId, ProgramInfo, TransferConfig, wire};
 use tessera_sim::{EdgeSpec, HostileConfig, World, WorldConfig};
 
 /// Most datagrams of one input.
@@ -71,6 +71,10 @@ const START: u64 = 30_000;
 
 /// Sets all fields of the header but the kind; the checksum last.
 fn fix(payload: &mut [u8], header: &[u8; HEADER]) {
+    if payload.first() == Some(&wire::CHUNK_MARK) {
+        fix_chunk(payload, header);
+        return;
+    }
     if let Some(place) = payload.first_chunk_mut::<HEADER>() {
         let kind = place[5];
         *place = *header;
@@ -79,11 +83,32 @@ fn fix(payload: &mut [u8], header: &[u8; HEADER]) {
     }
 }
 
+/// As [`fix`], for a chunk.
+fn fix_chunk(payload: &mut [u8], header: &[u8; HEADER]) {
+    let word = |at: usize| {
+        let bytes = header[at..].first_chunk();
+        bytes.map_or(0, |b| u64::from_le_bytes(*b))
+    };
+    let [from, plan] = [word(4) >> 16, word(24)];
+    let envelope = wire::Envelope {
+        from: NodeId(from as u16),
+        incarnation: Incarnation(word(8)),
+        to_incarnation: Some(Incarnation(word(16))).filter(|i| i.0 != 0),
+        plan: plan as u32,
+    };
+    if let Some(head) = payload.first_chunk_mut::<4>() {
+        head[1] = wire::VERSION;
+        head[2..].copy_from_slice(&envelope.from.0.to_le_bytes());
+        wire::seal_chunk(payload, &envelope);
+    }
+}
+
 /// The header of a datagram between each pair of nodes that exchanged datagrams, by (from, to).
 fn headers(world: &World) -> std::collections::BTreeMap<(usize, usize), [u8; HEADER]> {
     let node = |a| (0..3).find(|&k| world.address(k) == a);
     let mut headers = std::collections::BTreeMap::new();
-    for (from, to, bytes) in world.seen() {
+    let whole = |seen: &(_, _, &[u8])| seen.2.starts_with(&wire::MAGIC);
+    for (from, to, bytes) in world.seen().filter(whole) {
         if let (Some(from), Some(to), Some(header)) = (node(from), node(to), bytes.first_chunk()) {
             let header: [u8; HEADER] = *header;
             // A later header may contain the receiver's incarnation.
@@ -184,7 +209,11 @@ pub fn seeds() -> Vec<(u8, Vec<u8>)> {
                 .unwrap_or(0);
             let mut seed = vec![how, 0, 1, lo, hi];
             seed.extend_from_slice(bytes);
-            by_kind.insert(bytes.get(5).copied().unwrap_or(0), seed);
+            let kind = match bytes {
+                [wire::CHUNK_MARK, ..] => u8::MAX,
+                _ => bytes.get(5).copied().unwrap_or(0),
+            };
+            by_kind.insert(kind, seed);
         }
     }
     by_kind.into_iter().collect()

@@ -3,94 +3,17 @@
 //!
 //! The input is a list of steps of four bytes, `[what, a, b, c]`; for messages of any content, theirs follows.
 
-use std::net::SocketAddr;
+use tessera_secure::{HEAD_BYTES, Opened, TAG_BYTES, sign, wire};
 
-use tessera_secure::{
-    ClusterSecret, Config, HEAD_BYTES, Opened, Output, PeerConfig, PeerId, PrivateKey, Sessions,
-    TAG_BYTES, sign, wire,
-};
+use super::pair::{Pair, address, key, secret};
 
 /// Most steps of one input.
 const MOST: usize = 200;
 
-fn secret() -> ClusterSecret {
-    ClusterSecret::from_random([9; 32])
-}
-
-fn key(node: u8) -> PrivateKey {
-    PrivateKey::from_random([node + 1; 32])
-}
-
-fn address(node: u8) -> SocketAddr {
-    ([10, 0, 0, node], 7400).into()
-}
-
-/// A node, and a peer that it knows.
-struct Pair {
-    now: u64,
-    nodes: [Sessions; 2],
-    peers: [PeerId; 2],
-    /// Handshake messages to node 0.
-    seen: Vec<Vec<u8>>,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let table = |node: u8| {
-            let mut table = Sessions::new(key(node), secret(), [node; 32], Config::default());
-            let config = PeerConfig {
-                address: Some(address(1 - node)),
-                ..PeerConfig::new(key(1 - node).public())
-            };
-            let peer = table.add("peer", config).expect("a peer");
-            (table, peer)
-        };
-        let ((a, to_b), (b, to_a)) = (table(0), table(1));
-        Self {
-            now: 1_000_000,
-            nodes: [a, b],
-            peers: [to_b, to_a],
-            seen: Vec::new(),
-        }
-    }
-
-    /// Takes what `node` has to send to the other; `lost` keeps it from arriving.
-    fn carry(&mut self, node: usize, lost: bool) {
-        let mut sent = 0;
-        loop {
-            let bytes = match self.nodes[node].poll(self.now) {
-                Output::Send { bytes, .. } => bytes.to_vec(),
-                Output::WaitUntil(_) => return,
-                _ => continue,
-            };
-            sent += 1;
-            assert!(sent <= Config::default().limits.queue + 8, "bounded");
-            if node == 1 && self.seen.len() < 32 {
-                self.seen.push(bytes.clone());
-            }
-            if !lost {
-                let from = address(node as u8);
-                self.nodes[1 - node].open(self.now, from, &mut bytes.clone());
-            }
-        }
-    }
-
-    fn meet(&mut self, node: usize, lost: bool) {
-        let _ = self.nodes[node].connect(self.now, self.peers[node]);
-        for turn in 0..4 {
-            self.carry((node + turn) % 2, lost);
-        }
-    }
-
-    /// Node 0 hears a message whose `mac1` is right.
-    fn hears(&mut self, from: u8, mut message: Vec<u8>) {
-        sign(&secret(), &key(0).public(), &mut message);
-        let opened = self.nodes[0].open(self.now, address(from), &mut message);
-        assert!(
-            matches!(opened, Opened::Handshake | Opened::Refused(_)),
-            "{opened:?}"
-        );
-    }
+/// Node 0 hears a message whose `mac1` is right.
+fn hears(pair: &mut Pair, from: u8, mut message: Vec<u8>) {
+    sign(&secret(), &key(0).public(), &mut message);
+    pair.hears(usize::from(from), message);
 }
 
 /// Checks that such messages are not fatal, open nothing, make a bounded number of answers, and keep no true peer out.
@@ -115,20 +38,23 @@ pub fn handshake(bytes: &[u8]) {
                 let mut message = vec![b; len];
                 message[..4].copy_from_slice(&[kind, 0, 0, 0]);
                 message[4..4 + content.len()].copy_from_slice(content);
-                pair.hears(c % 5, message);
+                hears(&mut pair, c % 5, message);
             }
             // A true one, changed at one place behind its kind.
-            1 if c != 0 && !pair.seen.is_empty() => {
-                let mut changed = pair.seen[usize::from(a) % pair.seen.len()].clone();
-                let at = 4 + usize::from(b) % (changed.len() - 4);
-                changed[at] ^= c;
-                pair.hears(1 + b % 3, changed);
+            1 if c != 0 => {
+                if let Some(mut changed) = pair.recording(a) {
+                    let at = 4 + usize::from(b) % (changed.len() - 4);
+                    changed[at] ^= c;
+                    hears(&mut pair, 1 + b % 3, changed);
+                }
             }
-            // A true one again, as it was.
-            2 if !pair.seen.is_empty() => {
-                let again = pair.seen[usize::from(a) % pair.seen.len()].clone();
-                let opened = pair.nodes[0].open(pair.now, address(b % 4), &mut again.clone());
-                assert!(!matches!(opened, Opened::Payload { .. }), "{opened:?}");
+            // A true one again, as it was; if it was lost, this is the first time.
+            2 => {
+                if let Some(mut again) = pair.recording(a) {
+                    let from = address(usize::from(b % 4));
+                    let opened = pair.nodes[0].open(pair.now, from, &mut again);
+                    assert!(!matches!(opened, Opened::Payload { .. }), "{opened:?}");
+                }
             }
             3 => pair.now += u64::from(a) << (b % 20),
             4 => pair.carry(usize::from(a % 2), b % 2 == 0),

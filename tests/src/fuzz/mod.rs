@@ -4,6 +4,7 @@
 mod datagram;
 mod front;
 mod handshake;
+mod pair;
 mod plans;
 mod sealed;
 mod secure;

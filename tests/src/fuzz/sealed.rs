@@ -92,13 +92,20 @@ fn hears(
     assert_eq!((number, bytes), (SPEAKER, payload));
     let said = wire::sender(bytes).map(|(number, ..)| number);
     assert_eq!(said, Some(SPEAKER), "in its own name");
-    let _ = wire::parse(bytes, info);
+    if let Ok((envelope, wire::Message::Data(data))) = wire::parse(bytes, info) {
+        let _ = data.check(&envelope);
+    }
     let _ = wire::parse_watch(bytes);
 }
 
 /// Sets magic, version, sender and plan, and the checksum; the kind stays.
 fn repair(payload: &mut [u8], info: &tessera_protocol::ProgramInfo, how: u8) {
     if payload.len() < 32 {
+        return;
+    }
+    if payload[0] == wire::CHUNK_MARK {
+        payload[1] = wire::VERSION;
+        payload[2..4].copy_from_slice(&SPEAKER.to_le_bytes());
         return;
     }
     payload[..4].copy_from_slice(&wire::MAGIC);
@@ -110,16 +117,26 @@ fn repair(payload: &mut [u8], info: &tessera_protocol::ProgramInfo, how: u8) {
     wire::seal(payload);
 }
 
+/// Stands for a chunk, whose header has no kind.
+const CHUNK: u8 = u8::MAX;
+
 /// Inputs of every kind of datagram.
 pub fn sealed_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let one = |how: u8, kind: u8, fill: u8, len: u16| {
         let [lo, hi] = len.to_le_bytes();
         let mut all = vec![how, lo, hi];
-        all.extend((0..len).map(|k| if k == 5 { kind } else { fill }));
+        all.extend((0..len).map(|k| match k {
+            0 if kind == CHUNK => wire::CHUNK_MARK,
+            5 => kind,
+            _ => fill,
+        }));
         all
     };
     let each = |how: u8, fill: u8, len: u16| -> Vec<u8> {
-        (0..30).flat_map(|kind| one(how, kind, fill, len)).collect()
+        (0..30)
+            .chain([CHUNK])
+            .flat_map(|kind| one(how, kind, fill, len))
+            .collect()
     };
     vec![
         ("empty", [one(0, 0, 0, 40), each(4, 0, 48)].concat()),

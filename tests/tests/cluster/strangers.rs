@@ -197,12 +197,9 @@ fn amplifies(f: &Forger, all: &mut Vec<Vec<u8>>) {
 fn invents_data(f: &Forger, all: &mut Vec<Vec<u8>>) {
     let bytes = [7; 1200];
     for pull in 0..200 {
-        let data = Data {
-            pull: PullId(pull % 50),
-            offset: 0,
-            bytes: &bytes,
-        };
-        f.add(all, (pull % 3) as u16, &Message::Data(data));
+        let from = (pull % 3) as u16;
+        let data = Data::new(&f.envelope(from), PullId(pull % 50), 0, &bytes);
+        f.add(all, from, &Message::Data(data));
     }
 }
 

@@ -89,4 +89,25 @@ impl Found {
             again_percent: percent(transfer(&|t| t.chunks_rerequested)),
         }
     }
+
+    /// The mean of at least one run of a cell. A figure that any run lacks is missing.
+    pub fn mean(runs: &[Self]) -> Self {
+        let mean = |f: &dyn Fn(&Self) -> f64| runs.iter().map(f).sum::<f64>() / runs.len() as f64;
+        let some = |f: &dyn Fn(&Self) -> Option<f64>| {
+            let all: Option<Vec<f64>> = runs.iter().map(f).collect();
+            all.map(|v| v.iter().sum::<f64>() / v.len() as f64)
+        };
+        Self {
+            fetches: [0, 1].map(|k| mean(&|r| r.fetches[k] as f64) as usize),
+            seconds: mean(&|r| r.seconds),
+            p50_ms: some(&|r| r.p50_ms),
+            p99_ms: some(&|r| r.p99_ms),
+            goodput: mean(&|r| r.goodput),
+            cpu_ms_per_mb: some(&|r| r.cpu_ms_per_mb),
+            beyond_percent: some(&|r| r.beyond_percent),
+            duplicate_percent: some(&|r| r.duplicate_percent),
+            again_percent: some(&|r| r.again_percent),
+            ..runs[0].clone()
+        }
+    }
 }

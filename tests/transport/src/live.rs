@@ -3,11 +3,10 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     os::fd::AsFd,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    time::Duration,
+    sync::atomic::Ordering,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use nix::{
     poll::{PollFd, PollFlags, ppoll},
     sys::time::TimeSpec,
@@ -21,91 +20,8 @@ use crate::{
     node::{Node, Wire},
     now::{Clock, thread_cpu_us},
     relay::Relay,
+    stage::{self, NodeEnd, Stage},
 };
-
-/// What the threads of a run tell each other.
-#[derive(Debug, Default)]
-pub struct Stage {
-    /// Nodes that have their sessions.
-    pub ready: AtomicUsize,
-    /// Set when fetches may begin.
-    pub begun: AtomicBool,
-    /// Receivers that have everything.
-    pub done: AtomicUsize,
-    /// Set at the end.
-    pub over: AtomicBool,
-}
-
-/// What a node's thread returns: what it did, and when its last fetch ended by the run's clock.
-pub type NodeEnd = Result<(NodeFound, u64)>;
-
-impl Stage {
-    /// Waits for the nodes, lets them begin, and ends them when all is fetched or the time is over. Returns the time of the
-    /// beginning.
-    ///
-    /// # Errors
-    /// When the nodes do not get ready.
-    pub fn run(
-        &self,
-        load: &Load,
-        relay: Option<&Relay>,
-        clock: Clock,
-        seconds_max: u64,
-    ) -> Result<u64> {
-        let receivers = (0..load.nodes)
-            .filter(|n| !load.fetches_of(*n).is_empty())
-            .count();
-        let nap = || std::thread::sleep(Duration::from_millis(2));
-        let started = clock.now_us();
-        while self.ready.load(Ordering::Acquire) < load.nodes {
-            if clock.now_us() > started + 30_000_000 {
-                self.over.store(true, Ordering::Release);
-                return Err(anyhow!("nodes do not reach each other"));
-            }
-            nap();
-        }
-        if let Some(relay) = relay {
-            relay.begin();
-        }
-        let began = clock.now_us();
-        self.begun.store(true, Ordering::Release);
-        while self.done.load(Ordering::Acquire) < receivers
-            && clock.now_us() < began + 1_000_000 * seconds_max
-        {
-            nap();
-        }
-        self.over.store(true, Ordering::Release);
-        Ok(began)
-    }
-}
-
-/// Sums up a run.
-///
-/// # Errors
-/// When a node failed.
-pub fn sum_up(
-    cell: &Cell,
-    carrier: &str,
-    load: &Load,
-    began: Result<u64>,
-    clock: Clock,
-    ends: Vec<NodeEnd>,
-) -> Result<Found> {
-    let over = clock.now_us();
-    let ends = ends.into_iter().collect::<Result<Vec<_>>>()?;
-    let began = began?;
-    let whole: usize = ends.iter().map(|(n, _)| n.took_us.len()).sum();
-    let last = ends.iter().map(|(_, last)| *last).max().unwrap_or(0);
-    let is_whole = whole == load.fetches.len();
-    let seconds = 1e-6 * (if is_whole { last } else { over }).saturating_sub(began) as f64;
-    // Without all boxes, what came is counted by the mean of them.
-    let payload = load.bytes() * whole / load.fetches.len().max(1);
-    let nodes: Vec<NodeFound> = ends.into_iter().map(|(n, _)| n).collect();
-    let wanted = load.fetches.len();
-    Ok(Found::new(
-        cell, carrier, wanted, payload, seconds, &nodes, true,
-    ))
-}
 
 struct SocketWire<'a> {
     socket: &'a mut Socket,
@@ -203,21 +119,11 @@ pub fn run(cell: &Cell, load: &Load, seed: u64, seconds_max: u64) -> Result<Foun
         .then(|| Relay::start(cell, real.clone(), seed))
         .transpose()?;
     let addresses = relay.as_ref().map_or(&real, |r| &r.public);
-    let (stage, clock) = (Stage::default(), Clock::start());
-    let (began, ends) = std::thread::scope(|scope| {
-        let threads: Vec<_> = (sockets.into_iter().enumerate())
-            .map(|(k, socket)| {
-                let node = Node::new(load, k, socket.transfer(), addresses);
-                let stage = &stage;
-                scope.spawn(move || thread(node, socket, stage, clock))
-            })
-            .collect();
-        let began = stage.run(load, relay.as_ref(), clock, seconds_max);
-        let ends = threads.into_iter().map(|t| {
-            let end = t.join().map_err(|_| anyhow!("a node's thread panicked"));
-            end.context("node").flatten()
-        });
-        (began, ends.collect::<Vec<NodeEnd>>())
-    });
-    sum_up(cell, "tessera", load, began, clock, ends)
+    let nodes = (sockets.into_iter().enumerate())
+        .map(|(k, socket)| {
+            let node = Node::new(load, k, socket.transfer(), addresses);
+            move |stage: &Stage, clock| thread(node, socket, stage, clock)
+        })
+        .collect();
+    stage::play(cell, "tessera", load, relay.as_ref(), seconds_max, nodes)
 }

@@ -1,7 +1,7 @@
 //! Compares how our nodes carry objects with QUIC, over the same networks: see `docs/transport/README.md`.
 //!
 //! ```text
-//! cargo run --release -- [--only TEXT] [--carriers tessera,simulated,streams,datagrams] [--runs N] [--out DIR] [--keep DIR]
+//! cargo run --release -- [--only TEXT] [--carriers tessera,simulated,streams,datagrams] [--runs N [--mean]] [--out DIR] [--keep DIR]
 //! ```
 
 mod cell;
@@ -13,6 +13,7 @@ mod now;
 mod quic;
 mod relay;
 mod report;
+mod stage;
 mod store;
 mod virtual_time;
 
@@ -32,6 +33,8 @@ struct Flags {
     only: String,
     carriers: Vec<String>,
     runs: u64,
+    /// Whether a cell shows the mean of its runs, and not the middle one by time.
+    mean: bool,
     out: Option<PathBuf>,
     /// Folders of earlier tables: their runs are kept unless they run again.
     keep: Vec<PathBuf>,
@@ -42,6 +45,7 @@ fn flags() -> Result<Flags> {
         only: String::new(),
         carriers: ["tessera", "simulated", "streams"].map(Into::into).to_vec(),
         runs: 1,
+        mean: false,
         out: None,
         keep: Vec::new(),
     };
@@ -54,6 +58,7 @@ fn flags() -> Result<Flags> {
                 flags.carriers = list.split(',').map(Into::into).collect();
             }
             Long("runs") => flags.runs = parser.value()?.parse::<u64>()?.max(1),
+            Long("mean") => flags.mean = true,
             Long("keep") => flags.keep.push(parser.value()?.into()),
             Long("out") => flags.out = Some(parser.value()?.into()),
             other => return Err(other.unexpected().into()),
@@ -90,7 +95,11 @@ fn main() -> Result<()> {
             if runs.is_empty() {
                 continue;
             }
-            let middle = runs.swap_remove(runs.len() / 2);
+            let middle = if flags.mean {
+                Found::mean(&runs)
+            } else {
+                runs.swap_remove(runs.len() / 2)
+            };
             eprintln!(
                 "{:34} {:17} {:4}/{:4} {:8.3} s  p50 {:8.1?} p99 {:8.1?} ms  {:7.1} Mbit/s  cpu {:6.2?} ms/MB  beyond {:6.2} %  dup {:5.2?} again {:5.2?} %",
                 middle.cell.name,
@@ -129,7 +138,7 @@ fn main() -> Result<()> {
 
 fn write(out: &std::path::Path, all: &[Found], text: &str) -> Result<()> {
     std::fs::create_dir_all(out)?;
-    let head = "# Objects by nodes and by QUIC\n\nMade by the command in [README](README.md). One run each, or the middle one by time.\n";
+    let head = "# Objects by nodes and by QUIC\n\nMade by the command in [README](README.md). Live: one run each, or the middle one by time. Simulated: the mean of ten seeds.\n";
     std::fs::write(out.join("table.md"), format!("{head}{text}"))?;
     std::fs::write(
         out.join("table.json"),

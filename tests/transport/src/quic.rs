@@ -24,10 +24,10 @@ use tokio::{sync::Notify, task::LocalSet};
 use crate::{
     cell::Cell,
     found::{Found, NodeFound},
-    live::{NodeEnd, Stage, sum_up},
     load::Load,
     now::{Clock, thread_cpu_us},
     relay::Relay,
+    stage::{self, NodeEnd, Stage},
 };
 
 /// How objects travel.
@@ -377,51 +377,42 @@ pub fn run(cell: &Cell, load: &Load, way: Way, seed: u64, seconds_max: u64) -> R
         .then(|| Relay::start(cell, real.clone(), seed))
         .transpose()?;
     let addresses = relay.as_ref().map_or(&real, |r| &r.public);
-    let (stage, clock) = (Stage::default(), Clock::start());
     let largest = load.fetches.iter().map(|f| f.bytes).max().unwrap_or(0);
     let content: Bytes = (0..largest)
         .map(|k| (k * 7 >> 3) as u8)
         .collect::<Vec<u8>>()
         .into();
-    let (began, ends) = std::thread::scope(|scope| {
-        let threads: Vec<_> = (sockets.into_iter().enumerate())
-            .map(|(index, socket)| {
-                let (stage, keys, content) = (&stage, &keys, content.clone());
-                scope.spawn(move || -> NodeEnd {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .enable_all()
-                        .build()?;
-                    let node = Node {
-                        load: load.clone(),
-                        index,
-                        way,
-                        content,
-                        slots: RefCell::default(),
-                        connections: RefCell::default(),
-                        clock,
-                        took_us: RefCell::default(),
-                        last_us: Mutable::new(0),
-                    };
-                    let local = LocalSet::new();
-                    local.block_on(&runtime, async move {
-                        let mut endpoint = Endpoint::new(
-                            EndpointConfig::default(),
-                            Some(keys.server.clone()),
-                            socket,
-                            Arc::new(TokioRuntime),
-                        )?;
-                        endpoint.set_default_client_config(keys.client.clone());
-                        Rc::new(node).run(endpoint, addresses.clone(), stage).await
-                    })
+    let nodes = (sockets.into_iter().enumerate())
+        .map(|(index, socket)| {
+            let (keys, content) = (&keys, content.clone());
+            move |stage: &Stage, clock: Clock| -> NodeEnd {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
+                let node = Node {
+                    load: load.clone(),
+                    index,
+                    way,
+                    content,
+                    slots: RefCell::default(),
+                    connections: RefCell::default(),
+                    clock,
+                    took_us: RefCell::default(),
+                    last_us: Mutable::new(0),
+                };
+                let local = LocalSet::new();
+                local.block_on(&runtime, async move {
+                    let mut endpoint = Endpoint::new(
+                        EndpointConfig::default(),
+                        Some(keys.server.clone()),
+                        socket,
+                        Arc::new(TokioRuntime),
+                    )?;
+                    endpoint.set_default_client_config(keys.client.clone());
+                    Rc::new(node).run(endpoint, addresses.clone(), stage).await
                 })
-            })
-            .collect();
-        let began = stage.run(load, relay.as_ref(), clock, seconds_max);
-        let ends = threads.into_iter().map(|t| {
-            let end = t.join().map_err(|_| anyhow!("a node's thread panicked"));
-            end.context("node").flatten()
-        });
-        (began, ends.collect::<Vec<NodeEnd>>())
-    });
-    sum_up(cell, way.name(), load, began, clock, ends)
+            }
+        })
+        .collect();
+    stage::play(cell, way.name(), load, relay.as_ref(), seconds_max, nodes)
 }

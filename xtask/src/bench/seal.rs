@@ -21,8 +21,8 @@ use crate::{
     workspace,
 };
 
-/// Payloads: a control message, a chunk with its header, the longest datagram.
-const PAYLOADS: [usize; 3] = [48, 1_240, 1_440];
+/// Payloads: a control message, a chunk of a narrow path with its header, the largest chunk with its header.
+const PAYLOADS: [usize; 3] = [48, 512, 1_440];
 /// Datagrams of the two runs.
 const DATAGRAMS: [u64; 2] = [100, 1_100];
 

@@ -54,6 +54,8 @@ pub struct GatewayLink {
 impl GatewayLink {
     /// Pause before the edge reports a change that can wait, such as running out of work, in microseconds.
     const LAZY_US: u64 = 20_000;
+    /// Periods between the heartbeats of a node at rest.
+    const REST_BEATS: u64 = 2;
 
     /// A link on which nothing was sent yet.
     pub fn new(config: &EdgeConfig) -> Self {
@@ -93,8 +95,8 @@ impl GatewayLink {
         self.seq
     }
 
-    /// When the next heartbeat is due.
-    pub fn next(&self, now_us: Micros, has_work: bool) -> Micros {
+    /// When the next heartbeat is due. `at_rest` says that this node has nothing to do with any frame.
+    pub fn next(&self, now_us: Micros, has_work: bool, at_rest: bool) -> Micros {
         let Some(last) = self.last else { return now_us };
         if self.stopped {
             return Micros::MAX;
@@ -107,6 +109,9 @@ impl GatewayLink {
         }
         let regular = if self.answered < self.first {
             last + self.pause_us.max(self.rtt * 2)
+        } else if at_rest {
+            // An unanswered one is repeated soon, so a node at rest is not lost sooner.
+            last + Self::REST_BEATS * self.heartbeat_us
         } else {
             last + self.heartbeat_us
         };

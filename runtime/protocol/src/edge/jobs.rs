@@ -51,7 +51,35 @@ impl Edge {
         }
         let job = self.jobs.get_mut(id)?;
         job.stage = JobStage::Running;
-        Some(job.to_job(id, info))
+        let run = job.to_job(id, &self.info);
+        self.rank_fetches();
+        Some(run)
+    }
+
+    /// Tells the receiver which boxes cores wait for: those of jobs that read rows as they arrive, and of as many others as
+    /// workers are idle, the first first. The rest is fetched ahead.
+    pub(super) fn rank_fetches(&mut self) {
+        let running = self
+            .jobs
+            .iter()
+            .filter(|(_, j)| j.stage == JobStage::Running);
+        let mut idle = self.config.workers.saturating_sub(running.count());
+        for (_, job) in self.jobs.iter() {
+            let ahead = job.stage == JobStage::Loading && idle == 0;
+            let takes_worker = match job.stage {
+                JobStage::Running => false,
+                JobStage::Loaded => true,
+                // What is not made yet keeps no worker from the next job.
+                JobStage::Loading => job.early_needs.is_empty() && job.awaits.is_empty(),
+            };
+            idle -= usize::from(takes_worker && idle > 0);
+            for fetch in job.fetches.values() {
+                if let FetchState::UnderWay(parts) = &fetch.state {
+                    let pulls = parts.iter().map(|p| p.pull);
+                    pulls.for_each(|p| self.receiver.set_ahead(p, ahead));
+                }
+            }
+        }
     }
 
     /// The job that will be loaded next: a worker that waited for rows of another would keep this one waiting. Jobs
@@ -226,6 +254,7 @@ impl Edge {
         for k in fetched {
             self.start_fetch(id, k, store);
         }
+        self.rank_fetches();
         Some(id)
     }
 
@@ -392,6 +421,7 @@ impl Edge {
             Some(number) => self.release_own_frame(number, store),
             None => self.release_foreign_frame(job.frame, store),
         }
+        self.rank_fetches();
     }
 
     /// Continues jobs of this node that wait for a task's outputs; gives up those that wait in vain.

@@ -385,7 +385,7 @@ impl Edge {
             self.release_late_strips(now_us);
             self.start_own_jobs(now_us, store);
             self.give_home_tasks(now_us, store);
-            if self.frames.len() == 0 && self.jobs.is_empty() && self.foreign.is_empty() {
+            if self.is_at_rest() {
                 self.slots.rest(store);
             }
         }
@@ -393,9 +393,18 @@ impl Edge {
         self.tell_wants(now_us);
     }
 
+    /// True when this node has nothing to do with any frame.
+    fn is_at_rest(&self) -> bool {
+        self.frames.len() == 0 && self.jobs.is_empty() && self.foreign.is_empty()
+    }
+
+    fn next_heartbeat(&self, now_us: Micros) -> Micros {
+        (self.link).next(now_us, self.has_work(now_us), self.is_at_rest())
+    }
+
     fn wake(&self, now_us: Micros) -> Micros {
         let times = [
-            Some(self.link.next(now_us, self.has_work(now_us))),
+            Some(self.next_heartbeat(now_us)),
             self.search_next(now_us),
             self.wants.next(now_us),
             self.offers.next(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Edge, pending_job::PullTag};
 use crate::{
-    GATEWAY, Micros,
+    GATEWAY, Micros, NodeId,
     peer::Peer,
     store::Store,
     wire::{Data, Envelope, Message, Reject, parse, plan_prefix},
@@ -20,7 +20,9 @@ impl Edge {
     ) -> Result<(), Reject> {
         let (envelope, message) = parse(bytes, &self.info)?;
         let kind = message.kind();
-        if let Message::Pull(r) | Message::Grant(r) | Message::Nack(r) = &message {
+        if let Message::Data(data) = &message {
+            self.on_data(now_us, addr, envelope.from, data, store)?;
+        } else if let Message::Pull(r) | Message::Grant(r) | Message::Nack(r) = &message {
             // The request may be for another incarnation of this node: the answer is then that the object is gone.
             self.on_request(now_us, addr, &envelope, r, store);
         } else {
@@ -67,7 +69,6 @@ impl Edge {
                 Ok(())
             }
             Message::Stop => self.on_stop(),
-            Message::Data(data) => self.on_data(now_us, envelope, data, store),
             Message::Absent { pull } => {
                 let transfer = &mut self.stats.transfer;
                 self.receiver.on_absent(envelope, now_us, *pull, transfer)
@@ -79,12 +80,21 @@ impl Edge {
     fn on_data(
         &mut self,
         now_us: Micros,
-        envelope: &Envelope,
+        addr: SocketAddr,
+        from: NodeId,
         data: &Data<'_>,
         store: &mut impl Store,
     ) -> Result<(), Reject> {
-        let transfer = &mut self.stats.transfer;
-        let came = (self.receiver).on_data(now_us, envelope, data, store, transfer)?;
+        let holder = self.receiver.holder_of(data.pull);
+        if from == GATEWAY && holder.is_some_and(|h| Some(h.incarnation) != self.link.gateway) {
+            return Err(Reject::Stale);
+        }
+        let (me, transfer) = (self.me, &mut self.stats.transfer);
+        let came = (self.receiver).on_data(now_us, me, from, data, store, transfer)?;
+        if let Some(holder) = holder.filter(|_| from != GATEWAY) {
+            let peer = Peer { addr, ..holder };
+            self.peers.seen(now_us, self.link.seq(), peer);
+        }
         if let Some((PullTag::Input(tag), rows)) = came {
             self.rows_came(tag, rows);
         }
@@ -127,7 +137,6 @@ impl Edge {
                 Ok(())
             }
             Message::ReportAck(reported) => self.on_report_ack(peer, reported, store),
-            Message::Data(data) => self.on_data(now_us, envelope, data, store),
             Message::Absent { pull } => {
                 let transfer = &mut self.stats.transfer;
                 self.receiver.on_absent(envelope, now_us, *pull, transfer)

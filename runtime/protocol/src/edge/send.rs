@@ -67,7 +67,7 @@ pub(super) enum Outgoing {
 impl Edge {
     /// Queues the messages that are due, for the first time or again.
     pub(super) fn repeat(&mut self, now_us: Micros) {
-        if self.link.next(now_us, self.has_work(now_us)) <= now_us {
+        if self.next_heartbeat(now_us) <= now_us {
             // The heartbeat is written at once, so that it is due only once.
             if !self
                 .outgoing

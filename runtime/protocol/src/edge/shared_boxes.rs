@@ -261,8 +261,12 @@ impl Edge {
                 waits.filter(|(k, f)| needs[**k].key == key && f.state == FetchState::Waits);
             waiting.extend(waits.map(|(k, _)| (id, *k)));
         }
+        if waiting.is_empty() {
+            return;
+        }
         for (id, k) in waiting {
             self.start_fetch(id, k, store);
         }
+        self.rank_fetches();
     }
 }

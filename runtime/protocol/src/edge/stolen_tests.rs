@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     GATEWAY, Incarnation, NodeId, PullId, RequestId, TaskId,
-    wire::{self, Data, Message, PeerAddress},
+    wire::{self, Data, Envelope, Message, PeerAddress},
 };
 
 /// A lease of task 0 whose input lies with its owner.
@@ -54,11 +54,13 @@ fn a_lease_counts_once_and_only_when_it_was_asked_for() {
     assert!(rig.sent().contains(&Sent::Other(MessageKind::Pull)));
     // A chunk for another pull changes nothing.
     let bytes = [1; 16];
-    let data = Data {
-        pull: PullId(99),
-        offset: 0,
-        bytes: &bytes,
+    let envelope = Envelope {
+        from: victim.0,
+        incarnation: Incarnation(victim.1),
+        to_incarnation: None,
+        plan: 0,
     };
+    let data = Data::new(&envelope, PullId(99), 0, &bytes);
     rig.receive(victim, &Message::Data(data));
     assert_eq!(rig.edge.stats().transfer.chunks_late, 1);
 }

@@ -6,7 +6,7 @@ use super::{Gateway, frames::Announced, send::Outgoing, sender};
 use crate::{
     DropReason, FrameId, Loss, Micros, NodeId, Notice,
     store::Store,
-    wire::{Envelope, Heartbeat, Message, Reject, parse},
+    wire::{Data, Envelope, Heartbeat, Message, Reject, parse},
 };
 
 impl Gateway {
@@ -19,7 +19,9 @@ impl Gateway {
     ) -> Result<(), Reject> {
         let (envelope, message) = parse(bytes, &self.info)?;
         let kind = message.kind();
-        if let Message::Heartbeat(heartbeat) = message {
+        if let Message::Data(data) = &message {
+            self.on_data(now_us, envelope.from, data, store)?;
+        } else if let Message::Heartbeat(heartbeat) = message {
             self.on_heartbeat(now_us, addr, &envelope, &heartbeat, store)?;
         } else {
             if envelope.to_incarnation != Some(self.me.incarnation) {
@@ -55,15 +57,6 @@ impl Gateway {
                 self.on_request(sender(envelope, addr), r, store);
                 Ok(())
             }
-            Message::Data(data) => {
-                let before = self.stats.transfer.chunks_received;
-                let transfer = &mut self.stats.transfer;
-                (self.receiver).on_data(now_us, envelope, data, store, transfer)?;
-                if self.stats.transfer.chunks_received > before {
-                    self.alive(now_us, id);
-                }
-                Ok(())
-            }
             Message::Absent { pull } => {
                 let transfer = &mut self.stats.transfer;
                 self.receiver.on_absent(envelope, now_us, *pull, transfer)
@@ -78,6 +71,27 @@ impl Gateway {
             }
             _ => Err(Reject::Unexpected),
         }
+    }
+
+    fn on_data(
+        &mut self,
+        now_us: Micros,
+        from: NodeId,
+        data: &Data<'_>,
+        store: &mut impl Store,
+    ) -> Result<(), Reject> {
+        let known = self.nodes.get(from).ok_or(Reject::Stranger)?;
+        let holder = self.receiver.holder_of(data.pull);
+        if holder.is_some_and(|h| h.incarnation != known.peer.incarnation) {
+            return Err(Reject::Stale);
+        }
+        let before = self.stats.transfer.chunks_received;
+        let (me, transfer) = (self.me, &mut self.stats.transfer);
+        (self.receiver).on_data(now_us, me, from, data, store, transfer)?;
+        if self.stats.transfer.chunks_received > before {
+            self.alive(now_us, from);
+        }
+        Ok(())
     }
 
     fn alive(&mut self, now_us: Micros, id: NodeId) {

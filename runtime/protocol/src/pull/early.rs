@@ -4,7 +4,10 @@
 //! requested that are not made: the holder sends these when they are, so no timer waits for them. The receiver asks for
 //! them again after a while, in case the holder's word was lost.
 
-use super::receiver::Receiver;
+use super::{
+    receiver::{Receiver, enqueue},
+    transfer::Pull,
+};
 use crate::{
     Micros, PullId,
     wire::{Envelope, Later, NO_RUN, Reject},
@@ -108,7 +111,8 @@ impl<T: Copy> Receiver<T> {
         self.next_deferred_us = next.chain(self.next_deferred_us).min();
         if pull.wanted() > 0 && !pull.queued {
             pull.queued = true;
-            line.queue.push_back(id);
+            let ahead = pull.ahead;
+            enqueue(&mut line.queue, &self.pulls, id, ahead, false);
         }
         self.settled = false;
     }
@@ -154,16 +158,22 @@ impl<T: Copy> Receiver<T> {
         if self.next_deferred_us.is_none_or(|at| at > now_us) {
             return;
         }
-        for (&id, pull) in &mut self.pulls {
-            if pull.deferred_until_us.is_none_or(|at| at > now_us) {
+        let due = |p: &Pull<T>| p.deferred_until_us.is_some_and(|at| at <= now_us);
+        let all = self.pulls.iter().filter(|(_, p)| due(p));
+        for id in all.map(|(&id, _)| id).collect::<Vec<_>>() {
+            let Some(pull) = self.pulls.get_mut(&id) else {
                 continue;
+            };
+            if pull.unknown == 0 {
+                pull.ask_one();
+            } else {
+                pull.ask_anew();
             }
-            pull.ask_anew();
-            if let Some(line) = self.paths.get_mut(&pull.holder.who())
-                && !pull.queued
-            {
-                pull.queued = true;
-                line.queue.push_back(id);
+            let was_queued = std::mem::replace(&mut pull.queued, true);
+            let (holder, ahead) = (pull.holder.who(), pull.ahead);
+            let line = self.paths.get_mut(&holder).filter(|_| !was_queued);
+            if let Some(line) = line {
+                enqueue(&mut line.queue, &self.pulls, id, ahead, false);
             }
             self.settled = false;
         }

@@ -8,6 +8,8 @@
 
 mod bitmap;
 mod early;
+#[cfg(test)]
+mod order_tests;
 mod path;
 mod receiver;
 mod rtt;

@@ -22,6 +22,31 @@ const FIRST_REORDER_US: u64 = 1_000;
 const REORDER_US_MAX: u64 = 30_000;
 /// Shortest silence that leads to a probe, in microseconds: a holder that just lost its core for a moment is no reason.
 const PROBE_US_MIN: u64 = 8_000;
+/// Chunks of a path's first request. Their round trip is taken for that of an empty path, so they are few: when many nodes
+/// begin at once, each would wait for the others' chunks, and take the longer way for the usual one.
+const FIRST_CHUNKS: usize = 2;
+/// How long the second request waits for the first answer, in microseconds.
+const FIRST_GAP_US: u64 = 4_000;
+/// Requests in which a window's chunks are asked for, at least. More of them are more bytes; fewer would leave the path without
+/// chunks before the next one is worth it.
+const WINDOW_PARTS: usize = 2;
+/// The same where chunks get lost: so does a request, with all that it asks for.
+const LOSSY_PARTS: usize = 4;
+/// Loss from which on that counts.
+const PARTS_LOSS: f32 = 0.01;
+/// Chunks for which a request is surely worth a datagram.
+const ASK_CHUNKS: usize = 32;
+/// The same where requests are spread over time, and the most of them.
+const PACED_CHUNKS: usize = 16;
+/// Most chunks of one request. A holder has room for more (`ChunkServer::CHUNKS_OF_ONE`).
+const ASK_CHUNKS_MAX: usize = 256;
+/// Loss from which on what is asked for again is asked for twice, where nothing waits: each round trip that a box takes longer
+/// costs more than the copies.
+const COPIES_LOSS: f32 = 0.03;
+/// How much one chunk counts in the share of lost ones.
+const LOSS_GAIN: f32 = 1.0 / 64.0;
+/// Most chunks that count as lost at once: a lost request loses many.
+const LOST_AT_ONCE: u32 = 4;
 /// Probes in a row before all outstanding chunks count as lost.
 const PROBES: u32 = 3;
 
@@ -71,6 +96,8 @@ pub struct Path {
     larger_losses: u32,
     /// True when the receiver has reported this path as narrow.
     told: bool,
+    /// The share of chunks that got lost of late.
+    loss: f32,
     /// Timeouts in a row, which double the next one. A chunk that was requested only once ends the row: only such a chunk's
     /// round trip is certain (Karn's rule).
     backoff: u32,
@@ -104,6 +131,7 @@ impl Path {
             largest_bytes: 0,
             larger_losses: 0,
             told: false,
+            loss: 0.0,
             backoff: 0,
         }
     }
@@ -156,7 +184,44 @@ impl Path {
 
     /// Notes that a request for `chunks` chunks leaves; the next one is to wait a little.
     pub fn pace(&mut self, now_us: Micros, chunks: usize) {
-        self.paced_until_us = self.paced_until_us.max(now_us) + self.window.pace(chunks);
+        let is_first = self.next_seq == chunks as u64;
+        let gap_us = if is_first && self.is_new() {
+            FIRST_GAP_US
+        } else {
+            self.window.pace(chunks)
+        };
+        self.paced_until_us = self.paced_until_us.max(now_us) + gap_us;
+    }
+
+    /// True until an answer has shown how long a round trip is.
+    fn is_new(&self) -> bool {
+        self.shortest() == u64::MAX
+    }
+
+    /// Most chunks of the next request.
+    pub fn request_chunks_max(&self) -> usize {
+        if self.next_seq == 0 {
+            FIRST_CHUNKS
+        } else if self.is_paced() {
+            PACED_CHUNKS
+        } else {
+            ASK_CHUNKS_MAX
+        }
+    }
+
+    /// Chunks for which a request is worth a datagram: a request for every chunk that arrives would double the datagrams.
+    pub fn worth_asking(&self) -> usize {
+        let most = if self.is_paced() {
+            PACED_CHUNKS
+        } else {
+            ASK_CHUNKS
+        };
+        let parts = if self.loss > PARTS_LOSS {
+            LOSSY_PARTS
+        } else {
+            WINDOW_PARTS
+        };
+        (self.window() / parts).clamp(1, most)
     }
 
     /// True when requests are spread over time.
@@ -172,6 +237,11 @@ impl Path {
     /// The shortest round trip of late, in microseconds; `u64::MAX` before the first one.
     pub fn shortest(&self) -> u64 {
         self.window.shortest()
+    }
+
+    /// True when what is asked for again is worth two requests: the path loses much, and has room.
+    pub fn wants_copies(&self) -> bool {
+        self.loss > COPIES_LOSS && !self.window.waits()
     }
 
     /// Notes the request of a chunk.
@@ -197,6 +267,7 @@ impl Path {
         let i = self.out.iter().position(found)?;
         let limited = self.out.len() * 2 >= self.window();
         let asked = self.out.remove(i)?;
+        self.loss -= self.loss * LOSS_GAIN;
         let sample = now_us.saturating_sub(asked.at);
         // An answer that comes sooner than any before answers the first request, which nothing has overtaken.
         if !asked.again || sample >= self.shortest() {
@@ -212,6 +283,9 @@ impl Path {
             return None;
         }
         self.backoff = 0;
+        if self.is_new() {
+            self.paced_until_us = now_us;
+        }
         self.rtt.measure(sample);
         (self.window).arrive(now_us, asked.at, sample, limited, most.max(1) as f32);
         Some(sample)
@@ -237,6 +311,12 @@ impl Path {
         self.rtt.usual() + self.reorder
     }
 
+    /// True while a silence leads to a probe. Where much gets lost, it rather is loss than a slow holder, and each probe that
+    /// gets lost would cost a round trip.
+    fn probes(&self) -> bool {
+        self.backoff < PROBES && !self.wants_copies()
+    }
+
     /// When an overtaken chunk counts as lost.
     fn overtaken_due(&self, asked: &RequestedChunk) -> Micros {
         (asked.at + self.patience()).max(self.unsure_until_us)
@@ -244,7 +324,7 @@ impl Path {
 
     /// When the silence of an outstanding chunk is too long.
     fn silence_due(&self, asked: &RequestedChunk, load: &Rtt, config: &TransferConfig) -> Micros {
-        if self.backoff < PROBES {
+        if self.probes() {
             let silence = self.silence(load, config, PROBE_US_MIN.min(config.rto_us_min));
             return self.active_at.max(asked.at).max(self.timeout_at) + silence;
         }
@@ -277,7 +357,7 @@ impl Path {
     ) -> Result<Overdue, PullError> {
         let mut found = Overdue::default();
         let (mut first, mut overtaken, mut larger) = (None, 0, false);
-        let probes = self.backoff < PROBES;
+        let probes = self.probes();
         // A second probe asks for two: one of them is more likely to come than the only one.
         let mut room = if probes {
             1 + self.backoff.min(1)
@@ -301,11 +381,14 @@ impl Path {
         }
         self.larger_losses += u32::from(larger);
         if let Some(asked_us) = first {
+            for _ in 0..overtaken.min(LOST_AT_ONCE) {
+                self.loss += (1.0 - self.loss) * LOSS_GAIN;
+            }
             self.window.lose(now_us, asked_us, overtaken);
         }
         if found.timeout {
             // A probe takes the place of the chunk that it asks for again, and nothing is known to be lost yet.
-            if !probes {
+            if self.backoff >= PROBES {
                 self.window.fall_silent(now_us);
             }
             self.silent += 1;

@@ -13,7 +13,7 @@ use super::{
     transfer::{Destination, Pull},
 };
 use crate::{
-    Micros, ObjectId, PullId, TransferConfig,
+    Micros, NodeId, ObjectId, PullId, TransferConfig,
     ids::NodeIncarnation,
     peer::{Peer, Sender},
     stats::TransferStats,
@@ -125,12 +125,26 @@ impl<T: Copy> Receiver<T> {
                 pulls: 0,
             });
         line.pulls += 1;
-        line.queue.push_back(id);
         let chunk_bytes = line.path.chunk_bytes();
         let pull = Pull::new(tag, holder, object, region, destination, chunk_bytes);
         self.pulls.insert(id, pull);
+        enqueue(&mut line.queue, &self.pulls, id, false, false);
         self.settled = false;
         id
+    }
+
+    /// Notes whether a core waits for a pull's box, or whether it is fetched ahead.
+    pub fn set_ahead(&mut self, id: PullId, ahead: bool) {
+        let pull = self.pulls.get_mut(&id);
+        let Some(pull) = pull.filter(|p| p.ahead != ahead) else {
+            return;
+        };
+        pull.ahead = ahead;
+        let (holder, queued) = (pull.holder.who(), pull.queued);
+        if let Some(line) = self.paths.get_mut(&holder).filter(|_| queued) {
+            line.queue.retain(|&p| p != id);
+            enqueue(&mut line.queue, &self.pulls, id, ahead, false);
+        }
     }
 
     /// Ends a pull without a result. The receiver no longer writes to the pull's slot.
@@ -208,15 +222,22 @@ impl<T: Copy> Receiver<T> {
         Ok(())
     }
 
-    /// Handles an arriving chunk. Returns the pull's tag, and the number of rows of its box that are here with all
-    /// rows before them, if the pull goes on.
+    /// The node that a pull asks for chunks.
+    pub fn holder_of(&self, id: PullId) -> Option<Peer> {
+        self.pulls.get(&id).map(|p| p.holder)
+    }
+
+    /// Handles a chunk that arrives at `me` and says that it is from node `from`. Returns the pull's tag, and the number of
+    /// rows of its box that are here with all rows before them, if the pull goes on.
     ///
     /// # Errors
-    /// A [`Reject`] when the chunk was not requested. The slot stays unchanged then.
+    /// A [`Reject`] when the chunk was not requested of this process of the sender, or by this process of the receiver, or
+    /// was damaged on the way. The slot stays unchanged then.
     pub fn on_data(
         &mut self,
         now_us: Micros,
-        envelope: &Envelope,
+        me: Sender,
+        from: NodeId,
         data: &Data<'_>,
         store: &mut impl Store,
         stats: &mut TransferStats,
@@ -225,9 +246,15 @@ impl<T: Copy> Receiver<T> {
             stats.chunks_late += 1;
             return Ok(None);
         };
-        if pull.holder.id != envelope.from || pull.holder.incarnation != envelope.incarnation {
+        if pull.holder.id != from {
             return Err(Reject::Unexpected);
         }
+        let holder = Sender {
+            id: from,
+            incarnation: pull.holder.incarnation,
+            plan: me.plan,
+        };
+        data.check(&holder.to(Some(me.incarnation)))?;
         let (size, offset) = (pull.chunk_bytes, data.offset as usize);
         let end = (offset + size).min(pull.bytes());
         if !offset.is_multiple_of(size) || offset + data.bytes.len() != end {
@@ -253,7 +280,9 @@ impl<T: Copy> Receiver<T> {
                 let bytes = line.path.chunk_bytes();
                 self.narrowed.push_back((pull.holder, bytes));
             }
-            if pull.got.get(chunk) && pull.repeated > 0 {
+            if pull.got.get(chunk) && pull.copied > 0 {
+                pull.copied -= 1;
+            } else if pull.got.get(chunk) && pull.repeated > 0 {
                 pull.repeated -= 1;
                 line.path.spurious();
             }
@@ -352,7 +381,18 @@ impl<T: Copy> Receiver<T> {
             }
             Some((id, pull))
         });
-        let found = ready.next();
+        // Of those that may ask, one for a box that a core waits for.
+        let mut found = None;
+        for (id, pull) in &mut ready {
+            let ahead = self.pulls.get(&pull).is_some_and(|p| p.ahead);
+            if !ahead || found.is_none() {
+                found = Some((id, pull));
+            }
+            if !ahead {
+                break;
+            }
+        }
+        drop(ready);
         self.next_paced_us = next_paced_us;
         found
     }
@@ -363,15 +403,8 @@ impl<T: Copy> Receiver<T> {
         let front = *line.queue.front()?;
         let wanted = self.pulls.get(&front)?.wanted();
         let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
-        // A request for every arrived chunk would double the datagrams: request in quarters
-        // of a window, unless fewer chunks are wanted or nothing is under way. Larger requests would
-        // be answered by bursts that a short queue has no room for.
-        let most = if line.path.is_paced() {
-            PACED_CHUNKS
-        } else {
-            ASK_CHUNKS
-        };
-        let enough = (line.path.window() / 4).clamp(1, most);
+        // Unless fewer are wanted, or nothing is under way.
+        let enough = line.path.worth_asking();
         let worth = room >= enough.min(wanted) || line.path.under_way() == 0;
         (room > 0 && worth).then_some(front)
     }
@@ -390,11 +423,7 @@ impl<T: Copy> Receiver<T> {
         let line = self.paths.get_mut(&id)?;
         let pull = self.pulls.get_mut(&front)?;
         let room = room.min(line.path.window().saturating_sub(line.path.under_way()));
-        let room = room.min(if line.path.is_paced() {
-            PACED_CHUNKS
-        } else {
-            ASK_CHUNKS_MAX
-        });
+        let room = room.min(line.path.request_chunks_max());
         let repeats = pull.repeats();
         let before = line.path.under_way();
         let again = pull.take_wanted(now_us, front, room, &mut line.path, &mut self.ranges);
@@ -443,9 +472,9 @@ impl<T: Copy> Receiver<T> {
                         return;
                     };
                     pull.miss(a.chunk);
-                    if !pull.queued {
-                        pull.queued = true;
-                        queue.push_front(a.pull);
+                    if !std::mem::replace(&mut pull.queued, true) {
+                        let ahead = pull.ahead;
+                        enqueue(queue, pulls, a.pull, ahead, true);
                     }
                 });
             self.under_way -= before - line.path.under_way();
@@ -476,12 +505,24 @@ impl<T: Copy> Receiver<T> {
     }
 }
 
-/// Chunks for which a request is worth a datagram.
-const ASK_CHUNKS: usize = 32;
-/// The same where requests are spread over time, and the most of them.
-const PACED_CHUNKS: usize = 16;
-/// Most chunks of one request. A holder has room for more (`ChunkServer::CHUNKS_OF_ONE`).
-const ASK_CHUNKS_MAX: usize = 256;
+/// Puts a pull into the queue of its path: those that a core waits for before those that are fetched ahead, of these and
+/// of those in the order in which they came, or `first` of them.
+pub(super) fn enqueue<T>(
+    queue: &mut VecDeque<PullId>,
+    pulls: &BTreeMap<PullId, Pull<T>>,
+    id: PullId,
+    ahead: bool,
+    first: bool,
+) {
+    let is_ahead = |p: &PullId| pulls.get(p).is_some_and(|p| p.ahead);
+    let at = match (ahead, first) {
+        (false, true) => Some(0),
+        (true, false) => None,
+        (false, false) | (true, true) => queue.iter().position(is_ahead),
+    };
+    queue.insert(at.unwrap_or(queue.len()), id);
+}
+
 /// A node reads its socket at least this often, in microseconds, as far as a busy board can promise.
 const READ_WITHIN_US: u64 = 25_000;
 /// Most receive buffers that may be under way, on however long a path.

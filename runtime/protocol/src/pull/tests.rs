@@ -14,7 +14,7 @@ use crate::{
     stats::TransferStats,
     store::{SlotId, Store},
     testkit::{self, TestStore},
-    wire::{Message, NO_RUN, Reject, parse, plan_prefix},
+    wire::{Data, Message, NO_RUN, Reject, parse, plan_prefix},
 };
 
 /// The receiver's place on the network; holders are 1, 2, ...
@@ -199,9 +199,10 @@ impl PullRig {
                 }
                 _ => unreachable!("holders send no requests"),
             };
+            let me = sender(RECEIVER, &self.info);
             let (store, stats) = (&mut self.store, &mut self.stats);
             (self.receiver)
-                .on_data(now_us, &envelope, &data, store, stats)
+                .on_data(now_us, me, envelope.from, &data, store, stats)
                 .expect("a chunk of this pull");
             return;
         }
@@ -408,14 +409,12 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     let id = rig.pull(0, 1, region, to);
     let before = rig.store.bytes(to.slot).to_vec();
     let mut give = |from: u16, pull: PullId, offset: u32, len: usize| {
-        let data = crate::wire::Data {
-            pull,
-            offset,
-            bytes: &vec![1; len],
-        };
-        let envelope = sender(from, &rig.info).to(None);
+        let (me, bytes) = (sender(RECEIVER, &rig.info), vec![1; len]);
+        let envelope = sender(from, &rig.info).to(Some(me.incarnation));
+        let data = Data::new(&envelope, pull, offset, &bytes);
         let (store, stats) = (&mut rig.store, &mut rig.stats);
-        rig.receiver.on_data(0, &envelope, &data, store, stats)
+        rig.receiver
+            .on_data(0, me, NodeId(from), &data, store, stats)
     };
     assert_eq!(give(2, id, 0, 200), Err(Reject::Unexpected));
     assert_eq!(give(1, id, 100, 200), Err(Reject::Range));
@@ -424,24 +423,33 @@ fn chunks_that_were_not_asked_for_change_nothing() {
     assert_eq!(give(1, PullId(id.0 + 1), 0, 200), Ok(None));
     assert_eq!(rig.store.bytes(to.slot), before);
     assert_eq!(rig.stats.chunks_late, 1);
-    // An incarnation of the holder that was not asked.
-    let envelope = Sender {
-        incarnation: Incarnation(5),
-        ..sender(1, &rig.info)
-    }
-    .to(None);
     assert_eq!(
         rig.receiver
             .on_absent(&sender(2, &rig.info).to(None), 0, id, &mut rig.stats),
         Err(Reject::Unexpected)
     );
-    let data = crate::wire::Data {
-        pull: id,
-        offset: 0,
-        bytes: &[1; 200],
+    // Between other processes than those that asked and were asked, and one that was damaged.
+    let me = sender(RECEIVER, &rig.info);
+    let (holder, bytes) = (sender(1, &rig.info), [1; 200]);
+    let other = Sender {
+        incarnation: Incarnation(5),
+        ..holder
     };
-    let refused = (rig.receiver).on_data(0, &envelope, &data, &mut rig.store, &mut rig.stats);
-    assert_eq!(refused, Err(Reject::Unexpected));
+    let mut sums: Vec<Data<'_>> = [other.to(Some(me.incarnation)), holder.to(None)]
+        .iter()
+        .map(|e| Data::new(e, id, 0, &bytes))
+        .collect();
+    let sound = Data::new(&holder.to(Some(me.incarnation)), id, 0, &bytes);
+    sums.push(Data {
+        sum: sound.sum ^ 1,
+        ..sound
+    });
+    for data in sums {
+        let (store, stats) = (&mut rig.store, &mut rig.stats);
+        let refused = (rig.receiver).on_data(0, me, NodeId(1), &data, store, stats);
+        assert_eq!(refused, Err(Reject::Sum));
+    }
+    assert_eq!(rig.store.bytes(to.slot), before);
     let heard = rig
         .receiver
         .on_absent(&sender(1, &rig.info).to(None), 0, id, &mut rig.stats);

@@ -46,12 +46,18 @@ pub struct Pull<T> {
     fresh: u32,
     /// Chunks to request again.
     again: VecDeque<u32>,
+    /// Chunks to request once more, right behind a repeated request of them.
+    copies: VecDeque<u32>,
     /// True when the pull stands in a path's queue of pulls with chunks to request.
     pub queued: bool,
     /// True when the pull has requested at least one chunk.
     pub begun: bool,
     /// Number of repeated chunks without a second copy so far.
     pub repeated: u32,
+    /// Number of chunks that were requested twice at a time, and of which one has come.
+    pub copied: u32,
+    /// True when no core waits for the box: it is fetched ahead.
+    pub ahead: bool,
     /// True when the object may not be made yet.
     pub early: bool,
     /// The run that makes the object, and of which chunks are here.
@@ -87,9 +93,12 @@ impl<T> Pull<T> {
             chunks,
             fresh: 0,
             again: VecDeque::new(),
+            copies: VecDeque::new(),
             queued: true,
             begun: false,
             repeated: 0,
+            copied: 0,
+            ahead: false,
             early: false,
             run: NO_RUN,
             made: 0,
@@ -130,7 +139,16 @@ impl<T> Pull<T> {
         self.chunks
     }
 
-    /// Asks for everything again that is not known to be made.
+    /// Asks for the first chunk again that is not known to be made. The answer tells how many are; those of them that were
+    /// requested are then waited for, and asked for again if they do not come.
+    pub fn ask_one(&mut self) {
+        self.deferred_until_us = None;
+        if self.fresh > self.made && !self.again.contains(&self.made) {
+            self.again.push_back(self.made);
+        }
+    }
+
+    /// Asks for everything again, of an object of which nothing is known to be made.
     pub fn ask_anew(&mut self) {
         self.deferred_until_us = None;
         if self.made > 0 {
@@ -138,9 +156,14 @@ impl<T> Pull<T> {
             return;
         }
         self.fresh = 0;
-        self.again.clear();
-        self.repeated = 0;
+        self.forget_repeats();
         self.begun = false;
+    }
+
+    fn forget_repeats(&mut self) {
+        self.again.clear();
+        self.copies.clear();
+        (self.repeated, self.copied) = (0, 0);
     }
 
     /// Chunks of a range that were requested and have not arrived.
@@ -162,8 +185,7 @@ impl<T> Pull<T> {
         self.front = 0;
         self.fresh = 0;
         self.made = 0;
-        self.again.clear();
-        self.repeated = 0;
+        self.forget_repeats();
     }
 
     /// Size of the packed box in bytes.
@@ -173,17 +195,19 @@ impl<T> Pull<T> {
 
     /// Number of chunks to request.
     pub fn wanted(&self) -> usize {
-        self.again.len() + self.limit().saturating_sub(self.fresh) as usize
+        let repeats = self.again.len() + self.copies.len();
+        repeats + self.limit().saturating_sub(self.fresh) as usize
     }
 
     /// True when some wanted chunks were requested before.
     pub fn repeats(&self) -> bool {
-        !self.again.is_empty()
+        !(self.again.is_empty() && self.copies.is_empty())
     }
 
     /// Notes that a requested chunk has not arrived.
     pub fn miss(&mut self, chunk: u32) {
-        if !self.got.get(chunk) {
+        // Of two requests at a time, both may have got lost.
+        if !self.got.get(chunk) && !self.again.contains(&chunk) {
             self.again.push_back(chunk);
         }
     }
@@ -199,11 +223,28 @@ impl<T> Pull<T> {
         ranges: &mut Vec<ChunkRange>,
     ) -> u32 {
         ranges.clear();
-        let before = self.repeated;
+        let mut repeated = 0;
+        // Copies leave in a request of their own: one of both may get lost.
+        let copies = self.again.is_empty();
+        // While there is more to ask for, what is missing is not what the box waits for.
+        let last = self.fresh >= self.limit();
+        let copy = !copies && last && path.wants_copies();
         while room > 0 && ranges.len() < Request::RANGES_MAX / 2 {
-            let (start, count, again) = match self.again.pop_front() {
+            let next = if copies {
+                self.copies.pop_front()
+            } else {
+                self.again.pop_front()
+            };
+            let (start, count, again) = match next {
                 Some(chunk) if self.got.get(chunk) => continue,
-                Some(chunk) => (chunk, 1, true),
+                Some(chunk) => {
+                    if copy && !self.copies.contains(&chunk) {
+                        self.copies.push_back(chunk);
+                    }
+                    self.repeated += u32::from(!copies);
+                    self.copied += u32::from(copies);
+                    (chunk, 1, true)
+                }
                 None if self.fresh < self.limit() => {
                     let count = (self.limit() - self.fresh).min(room as u32);
                     self.fresh += count;
@@ -216,7 +257,7 @@ impl<T> Pull<T> {
                 path.ask(now_us, id, chunk, again, left.min(self.chunk_bytes));
             }
             room -= count as usize;
-            self.repeated += u32::from(again);
+            repeated += u32::from(again);
             match ranges.last_mut() {
                 Some(r) if r.start.get() + r.count.get() == start => {
                     r.count = (r.count.get() + count).into();
@@ -227,7 +268,7 @@ impl<T> Pull<T> {
                 }),
             }
         }
-        self.repeated - before
+        repeated
     }
 
     /// The body of a request for `ranges`.

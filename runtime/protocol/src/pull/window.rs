@@ -14,8 +14,11 @@ const TARGET_DELAY_US: u64 = 15_000;
 /// Span after which the shortest round trip is forgotten, at the latest after two spans, in microseconds: routes
 /// and loads change.
 const BASE_SPAN_US: u64 = 10_000_000;
-/// Smallest window in chunks: large enough to tell a single loss from silence.
-const CHUNKS_MIN: f32 = 4.0;
+/// Queueing delay that ends slow start, in microseconds. As much again is requested by then and waits a round trip later.
+const SLOW_START_DELAY_US: u64 = TARGET_DELAY_US / 2;
+/// Smallest window in chunks: large enough to tell a single loss from silence, and for a share of a channel that others fill
+/// whose shortest round trips were measured when it was emptier.
+const CHUNKS_MIN: f32 = 8.0;
 /// The window grows by one chunk in this time once it is near its size, or in a round trip if that is shorter, in
 /// microseconds: on long paths, one per round trip would take minutes.
 const GROWTH_US: f32 = 25_000.0;
@@ -93,7 +96,8 @@ impl Window {
             }
         } else if self.slow_start && limited {
             self.chunks += 1.0;
-            self.slow_start = delay < TARGET_DELAY_US;
+            // Not of one answer: it may have been overtaken.
+            self.slow_start = self.queued < SLOW_START_DELAY_US;
         } else if limited {
             let off = (TARGET_DELAY_US as f32 - delay as f32) / TARGET_DELAY_US as f32;
             let growth = (self.shortest() as f32 / GROWTH_US).clamp(1.0, GROWTH_MAX);
@@ -109,6 +113,11 @@ impl Window {
             .min(TARGET_DELAY_US / 2)
     }
 
+    /// True while answers wait so long that lost chunks count as congestion.
+    pub fn waits(&self) -> bool {
+        self.queued > self.notable()
+    }
+
     /// Notes that `chunks` chunks got lost, the first of them requested at `asked_us`.
     pub fn lose(&mut self, now_us: Micros, asked_us: Micros, chunks: u32) {
         self.round[1] += chunks;
@@ -122,7 +131,7 @@ impl Window {
         }
         if heavy {
             self.shrink(now_us, 0.5);
-        } else if self.queued > self.notable() {
+        } else if self.waits() {
             let base = self.shortest() as f32;
             let keep = base / (base + self.queued as f32);
             self.shrink(now_us, keep.max(0.75));
@@ -131,11 +140,7 @@ impl Window {
 
     /// Notes that nothing came for long, though it was asked for again.
     pub fn fall_silent(&mut self, now_us: Micros) {
-        let keep = if self.queued > self.notable() {
-            0.5
-        } else {
-            0.8
-        };
+        let keep = if self.waits() { 0.5 } else { 0.8 };
         self.shrink(now_us, keep);
     }
 

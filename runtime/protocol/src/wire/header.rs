@@ -6,8 +6,8 @@ use zerocopy::{
 };
 
 use super::{
-    MessageKind,
     number::{IncarnationField, NodeField},
+    sum::Sum,
 };
 use crate::{Incarnation, NodeId, ProgramInfo};
 
@@ -15,9 +15,9 @@ use crate::{Incarnation, NodeId, ProgramInfo};
 pub const MAGIC: [u8; 4] = *b"tsra";
 
 /// Version of the datagrams' layout; bumped by a change of meaning or layout.
-pub const VERSION: u8 = 7;
+pub const VERSION: u8 = 8;
 
-/// The first 32 bytes of a datagram, in wire format.
+/// The first 32 bytes of a datagram, in wire format; chunks have a shorter header ([`super::Data`]).
 ///
 /// ```text
 ///  0        4   5    6      8            16           24     28     32
@@ -44,9 +44,9 @@ pub(super) const HEADER_BYTES: usize = size_of::<RawHeader>();
 pub struct Envelope {
     /// The sender's id.
     pub from: NodeId,
-    /// The sender's incarnation.
+    /// The sender's incarnation; 0 of a chunk, which does not say it.
     pub incarnation: Incarnation,
-    /// The receiver's incarnation; `None` while the sender does not know the incarnation. Any other incarnation
+    /// The receiver's incarnation; `None` while the sender does not know the incarnation, and of a chunk. Any other incarnation
     /// must reject the datagram.
     pub to_incarnation: Option<Incarnation>,
     /// First four bytes of the plan's hash.
@@ -59,45 +59,17 @@ pub fn plan_prefix(info: &ProgramInfo) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-/// The id and the incarnation that a datagram says it is from, and how heavy it is: 0 for objects, 1 for what is said about
-/// their transfers, 2 for the rest. `None` if it is none of this protocol's. Nothing else is checked.
-pub fn sender(datagram: &[u8]) -> Option<(u16, u64, u8)> {
-    use MessageKind::{Absent, Data, Grant, Later, Nack, Pull};
-    let (raw, _) = RawHeader::ref_from_prefix(datagram).ok()?;
-    let weight = match MessageKind::from_wire(raw.kind) {
-        Some(Data) => 0,
-        Some(Pull | Grant | Nack | Absent | Later) => 1,
-        _ => 2,
-    };
-    (raw.magic == MAGIC).then(|| (raw.from.get().0, raw.incarnation.get().0, weight))
-}
-
 /// Byte range of the checksum in a datagram.
 const SUM: std::ops::Range<usize> = 28..32;
 
-/// The checksum of a datagram, without the checksum field itself. UDP's checksum has 16 bits, and not every
-/// adapter verifies it; a chunk with a wrong bit would be merged for good. This checksum uses no secret and does
-/// not protect against forgery.
+/// The checksum of a datagram, without the checksum field itself.
 fn sum(datagram: &[u8]) -> u32 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    // One-to-one in both arguments: a single changed word always changes the result.
-    let step = |h: u64, word: u64| {
-        let h = (h ^ word).wrapping_mul(ODD);
-        h ^ h >> 29
-    };
-    let take = |h: u64, bytes: &[u8]| {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let h = (words.iter()).fold(h, |h, w| step(h, u64::from_le_bytes(*w)));
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        step(h, u64::from_le_bytes(last))
-    };
-    let h = take(datagram.len() as u64, &datagram[..SUM.start]);
-    let h = take(h, &datagram[SUM.end..]);
-    (h ^ h >> 32) as u32
+    let h = Sum::default().word(datagram.len() as u64);
+    let h = h.bytes(&datagram[..SUM.start]);
+    h.bytes(&datagram[SUM.end..]).end()
 }
 
-/// Writes the checksum into a complete datagram.
+/// Writes the checksum into a complete datagram, other than a chunk's.
 pub fn seal(datagram: &mut [u8]) {
     let sum = sum(datagram);
     datagram[SUM].copy_from_slice(&sum.to_le_bytes());

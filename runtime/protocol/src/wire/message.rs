@@ -3,9 +3,9 @@
 use zerocopy::little_endian::U32;
 
 use super::{
-    ClusterState, Data, Envelope, Failed, Finished, Heartbeat, Later, LeaseGrant, LostResults,
-    MessageKind, PeerAddress, Reject, Renew, ReportAck, Request, Results, ResultsAck, Shown, Want,
-    Watch,
+    CHUNK_MARK, ClusterState, Data, Envelope, Failed, Finished, Heartbeat, Later, LeaseGrant,
+    LostResults, MessageKind, PeerAddress, Reject, Renew, ReportAck, Request, Results, ResultsAck,
+    Shown, Want, Watch,
     header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
@@ -71,13 +71,17 @@ piece! {
 }
 
 /// Decodes a datagram and checks everything that needs no state. Heartbeats and states of other plans
-/// pass: both sides must be able to report the mismatch.
+/// pass: both sides must be able to report the mismatch. Of a chunk, the checksum is still to be checked ([`Data::check`]).
 ///
 /// # Errors
 /// The first [`Reject`] that applies; the caller counts the rejections.
 pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Message<'a>), Reject> {
     if bytes.len() > TransferConfig::DATAGRAM_BYTES_MAX {
         return Err(Reject::Length);
+    }
+    if bytes.first() == Some(&CHUNK_MARK) {
+        let (envelope, data) = Data::read(bytes, plan_prefix(info))?;
+        return Ok((envelope, Message::Data(data)));
     }
     let mut r = Reader::new(bytes);
     let raw = r.piece::<RawHeader>()?;
@@ -122,7 +126,8 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
         MessageKind::Pull => Message::Pull(Request::read(r, info)?),
         MessageKind::Grant => Message::Grant(Request::read(r, info)?),
         MessageKind::Nack => Message::Nack(Request::read(r, info)?),
-        MessageKind::Data => Message::Data(Data::read(r)?),
+        // A chunk has a header of its own.
+        MessageKind::Data => return Err(Reject::MessageKind),
         MessageKind::Absent => Message::Absent {
             pull: PullId(number(r)?),
         },
@@ -207,14 +212,12 @@ impl Message<'_> {
     /// # Panics
     /// When a list is longer than its bound: a programming error of the caller.
     pub fn encode(&self, envelope: Envelope, out: &mut Vec<u8>) {
-        self.encode_open(envelope, out);
-        seal(out);
-    }
-
-    /// Writes the datagram without the checksum. The caller appends bytes; [`seal`] completes the datagram.
-    pub(crate) fn encode_open(&self, envelope: Envelope, out: &mut Vec<u8>) {
         out.clear();
         let mut w = Writer::new(out);
+        if let Self::Data(data) = self {
+            data.write(envelope.from, &mut w);
+            return;
+        }
         w.piece(&envelope.raw(self.kind() as u8));
         match self {
             Self::Heartbeat(m) => m.write(&mut w),
@@ -244,12 +247,12 @@ impl Message<'_> {
             Self::ResultsAck(m) => m.write(&mut w),
             Self::Lost(m) => m.write(&mut w),
             Self::Pull(m) | Self::Grant(m) | Self::Nack(m) => m.write(&mut w),
-            Self::Data(m) => m.write(&mut w),
             Self::Want(m) => m.write(&mut w),
             Self::Watch(m) => m.write(&mut w),
             Self::Shown(m) => m.write(&mut w),
-            Self::Stop | Self::Bye | Self::Offer => {}
+            Self::Stop | Self::Bye | Self::Offer | Self::Data(_) => {}
         }
+        seal(out);
         debug_assert!(out.len() <= TransferConfig::DATAGRAM_BYTES_MAX);
     }
 }

@@ -1,7 +1,7 @@
 //! The layout of datagrams and the checks on incoming ones.
 //!
 //! A datagram is a `RawHeader`, a fixed body for its [`MessageKind`], and for some kinds lists whose
-//! lengths stand in the body. All integers are little-endian and all pieces are unaligned zerocopy
+//! lengths stand in the body; chunks have a shorter header ([`Data`]). All integers are little-endian and all pieces are unaligned zerocopy
 //! structs, so [`parse`] consists of comparisons and pointer casts. [`parse`] checks everything that
 //! needs no state: lengths, counts, ids and boxes against the program. The parsed message
 //! needs no further checks of that sort, and [`parse`] never panics.
@@ -21,12 +21,13 @@
 //! | Results, ResultsAck | owner, gateway | frame | nodes (16), tasks (100) |
 //! | Lost | gateway, owner | frame | tasks (64) |
 //! | Pull, Grant, Nack | receiver, holder | pull, object, box, chunk size | ranges (64) |
-//! | Data | holder, receiver | pull, offset | bytes |
+//! | Data | holder, receiver | (a header of its own) | bytes |
 //! | Absent, Later | holder, receiver | pull | |
 //! | Stop, Bye | gateway, edge | | |
 //! | Offer, Want | source, board | request, room, flags | held leases (64) |
 //! | Watch, Shown | observer, gateway | what, serial, offset, end | bytes |
 
+mod chunk;
 mod gateway;
 mod header;
 mod home;
@@ -37,15 +38,19 @@ mod number;
 #[cfg(test)]
 mod refusals;
 mod results;
+mod sender;
 mod steal;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod transfer;
 mod watch;
 mod writer;
 
+pub(crate) use chunk::open_chunk;
+pub use chunk::{CHUNK_MARK, Data, seal_chunk};
 pub use gateway::{ClusterState, FrameStatus, Heartbeat, NodeStatus, Verdict};
-pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix, seal, sender};
+pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix, seal};
 pub use home::Want;
 pub use kind::MessageKind;
 pub use list::{
@@ -57,9 +62,10 @@ pub use number::{
     FrameField, IncarnationField, NodeField, PullField, RequestField, TaskField, TicketField,
 };
 pub use results::{LostResults, Results, ResultsAck};
+pub use sender::sender;
 pub use steal::{Failed, FailureReason, Finished, LeaseGrant, Renew, Report, ReportAck};
 pub(super) use transfer::chunks_of;
-pub use transfer::{Data, Later, NO_RUN, Request};
+pub use transfer::{Later, NO_RUN, Request};
 pub use watch::{Shown, Watch, Watched};
 
 use crate::TaskId;

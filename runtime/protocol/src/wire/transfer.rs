@@ -46,17 +46,6 @@ pub struct Later {
     pub chunks: u32,
 }
 
-/// One chunk of a packed box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Data<'a> {
-    /// The receiver's number of the transfer.
-    pub pull: PullId,
-    /// Byte offset of the chunk in the packed box; a multiple of 4.
-    pub offset: u32,
-    /// Little-endian values of the object's element type.
-    pub bytes: &'a [u8],
-}
-
 piece! {
     /// Body of [`Request`].
     RawRequest {
@@ -80,14 +69,6 @@ piece! {
         pull: PullField,
         run: U32,
         chunks: U32,
-    }
-}
-
-piece! {
-    /// Body of [`Data`].
-    RawData {
-        pull: PullField,
-        offset: U32,
     }
 }
 
@@ -186,32 +167,5 @@ impl Later {
             run: self.run.into(),
             chunks: self.chunks.into(),
         });
-    }
-}
-
-impl<'a> Data<'a> {
-    pub(super) fn read(mut r: Reader<'a>) -> Result<Self, Reject> {
-        let raw = r.piece::<RawData>()?;
-        let (pull, offset) = (raw.pull.get(), raw.offset.get());
-        let bytes = r.rest();
-        if bytes.is_empty() || bytes.len() > TransferConfig::CHUNK_BYTES_MAX {
-            return Err(Reject::Length);
-        }
-        if !offset.is_multiple_of(4) {
-            return Err(Reject::Value);
-        }
-        Ok(Self {
-            pull,
-            offset,
-            bytes,
-        })
-    }
-
-    pub(super) fn write(&self, w: &mut Writer<'_>) {
-        w.piece(&RawData {
-            pull: self.pull.into(),
-            offset: self.offset.into(),
-        });
-        w.bytes(self.bytes);
     }
 }
