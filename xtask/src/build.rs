@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use crate::{
-    compile::compile, emit, flags::BuildArgs, measured, model, names, out::outln, plan, ranges,
-    start, workspace,
+    compile::compile_with, emit, flags::BuildArgs, measured, model, names, out::outln, plan,
+    ranges, start, workspace,
 };
 
 /// Runs `cargo xtask build`.
@@ -30,7 +30,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         let dir = emit::folder(&made, target.name(), &out);
         emit::write_crate(&made, weights, target.name(), &dir)?;
         names::write(&dir, &names)?;
-        let node = compile(&made.name, target, &dir)?;
+        let node = compile_with(&made.name, target, &dir, &args.with)?;
         outln!("node:    {}", workspace::show(&node))?;
         if weights.is_some() {
             outln!("weights: {}", workspace::show(&emit::weights_file(&dir)))?;

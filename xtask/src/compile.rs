@@ -23,15 +23,23 @@ pub fn shared_target() -> PathBuf {
 /// # Errors
 /// When cargo or a linker is missing, or the build fails.
 pub fn compile(name: &str, target: Target, dir: &Path) -> Result<PathBuf> {
+    compile_with(name, target, dir, &[])
+}
+
+/// The same, with these features of the node.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(name: &str, target: Target, dir: &Path, with: &[String]) -> Result<PathBuf> {
     let triple = target.triple();
     let step = Step::begin(format!("Compiling {name} for {}", target.name()));
-    let mut out = cargo_build(triple, dir, true)?;
+    let mut out = cargo_build(triple, dir, with, true)?;
     if lacks_static_library(&out) {
         note!(
             "note: no static C library for {triple} (Fedora: install glibc-static): the node is linked \
              dynamically and needs a C library as new as this machine's"
         );
-        out = cargo_build(triple, dir, false)?;
+        out = cargo_build(triple, dir, with, false)?;
     }
     if !out.status.success() {
         bail!(
@@ -52,7 +60,7 @@ pub fn compile(name: &str, target: Target, dir: &Path) -> Result<PathBuf> {
     Ok(node)
 }
 
-fn cargo_build(triple: &str, dir: &Path, by_settings: bool) -> Result<Output> {
+fn cargo_build(triple: &str, dir: &Path, with: &[String], by_settings: bool) -> Result<Output> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args(["build", "--release", "--quiet", "--target", triple])
@@ -63,6 +71,9 @@ fn cargo_build(triple: &str, dir: &Path, by_settings: bool) -> Result<Output> {
         .arg(dir.join("Cargo.toml"))
         .current_dir(workspace::root())
         .stdin(Stdio::null());
+    for feature in with {
+        cargo.args(["--features", &format!("tessera-node/{feature}")]);
+    }
     if by_settings {
         cargo.arg("--config").arg(dir.join(SETTINGS));
     }

@@ -450,6 +450,9 @@ pub struct BuildArgs {
     /// <model>.names beside the cfg, or coco.names for 80 classes]
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
+    /// What nodes are built with beside: mqtt (docs/mqtt.md). It makes them larger
+    #[arg(long, value_name = "WHAT", value_parser = ["mqtt"])]
+    pub with: Vec<String>,
 }
 
 /// `run`.

@@ -9,6 +9,7 @@ use lexopt::prelude::*;
 use crate::{
     error::NodeError,
     log::{self, Level},
+    mqtt::flags::MqttFlags,
     sinks::Outputs,
     trust::Flags,
     udp::GatewayName,
@@ -85,6 +86,8 @@ pub struct Args {
     pub dump: Option<PathBuf>,
     /// Where records go, and in which forms.
     pub outputs: Outputs,
+    /// The broker that hears of records, and how.
+    pub mqtt: MqttFlags,
     /// Where statistics go at the end.
     pub stats: Option<PathBuf>,
     /// Boxes that score above it are reported.
@@ -144,6 +147,7 @@ impl Default for Args {
             worker_threads: 1,
             dump: None,
             outputs: Outputs::default(),
+            mqtt: MqttFlags::default(),
             stats: None,
             thresh: 0.25,
             threshs: Vec::new(),
@@ -238,6 +242,14 @@ Flags
                         is there
   --yolo DIR            YOLO text too: DIR/PICTURE.txt for every picture with detections
   --yolo-scores         end the lines of --yolo with the score
+  --mqtt HOST[:PORT]    a gateway tells this broker of its frames, and Home Assistant of its devices; of nodes that
+                        were built with it (cargo xtask build --with mqtt)
+  --mqtt-login FILE     its first line is USER:PASSWORD for the broker
+  --mqtt-classes A,B    names of the classes that are counted [default: those that most people ask for]
+  --mqtt-id ID          what tells this cluster from others at the broker [default: made of the gateway's key, or
+                        of the machine's id]
+  --mqtt-prefix PREFIX  Home Assistant's; '' tells it nothing [default: homeassistant]
+  --mqtt-remove         take back all that this cluster's gateway has left at the broker, and end
   --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
   --stats FILE          write statistics there at the end and on SIGUSR1, as JSON
   --log LEVEL           what is said on standard error: off, error, warn, info, debug; also as TESSERA_LOG
@@ -323,6 +335,12 @@ pub fn parse(
             Long("coco") => a.outputs.coco = Some(parser.value().map_err(usage)?.into()),
             Long("yolo") => a.outputs.yolo = Some(parser.value().map_err(usage)?.into()),
             Long("yolo-scores") => a.outputs.yolo_scores = true,
+            Long("mqtt") => a.mqtt.broker = Some(text(&mut parser)?),
+            Long("mqtt-login") => a.mqtt.login = Some(parser.value().map_err(usage)?.into()),
+            Long("mqtt-id") => a.mqtt.id = Some(text(&mut parser)?),
+            Long("mqtt-prefix") => a.mqtt.prefix = Some(text(&mut parser)?),
+            Long("mqtt-classes") => a.mqtt.classes = Some(text(&mut parser)?),
+            Long("mqtt-remove") => a.mqtt.remove = true,
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
             Long("thresh") => thresh(&mut a, parsed(&mut parser, "--thresh")?),
             Long("nms") => a.nms = parsed(&mut parser, "--nms")?,

@@ -86,6 +86,10 @@ pub enum NodeError {
         /// What is wrong, and what to do.
         what: String,
     },
+    /// Nothing can be said to a broker.
+    #[cfg(feature = "mqtt")]
+    #[error("--mqtt: {0}")]
+    Mqtt(#[from] tessera_mqtt::MqttError),
     /// ffmpeg is missing.
     #[error(
         "videos, cameras and streams need ffmpeg, and it is not installed: sudo apt install ffmpeg"

@@ -64,6 +64,12 @@ impl Labels {
         Ok(Self(list.into()))
     }
 
+    /// All names, by the numbers of their classes.
+    #[cfg(feature = "mqtt")]
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
+
     /// The name of a class; `None` when the file holds no name for the class.
     pub fn of(&self, class: u32) -> Option<String> {
         self.0.get(class as usize).cloned()

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `roles` | gateway, edge, worker, solo: what a process does |
 //! | [`sources`], [`sinks`] | where frames come from, where records go |
+//! | `mqtt` | a broker that hears of records, with the feature `mqtt` |
 //! | [`udp`] | the socket |
 //! | `trust` | keys, and who may take part |
 //! | [`log`], `console` | what it says, on which stream; neither holds it up |
@@ -25,6 +26,7 @@ mod faults;
 mod labels;
 pub mod log;
 pub mod memory;
+mod mqtt;
 mod optional;
 mod roles;
 pub mod shm;

@@ -317,3 +317,15 @@ fn a_password_is_in_no_line_that_a_node_writes() -> Result<()> {
     ensure!(edge.wait(SHORT)? == End::Code(0));
     Ok(())
 }
+
+#[test]
+fn a_node_without_mqtt_says_how_to_build_one_with_it() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut command = node("one-2x3").command("gateway");
+    command.args(["--listen", "127.0.0.1:0", "--mqtt", "hub.local"]);
+    let gateway = Process::start(command, "gateway", dir.path())?;
+    ensure!(gateway.wait(LONG)? == End::Code(2));
+    let said = gateway.errors();
+    ensure!(said.contains("cargo xtask build --with mqtt"), "{said}");
+    Ok(())
+}

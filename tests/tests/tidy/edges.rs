@@ -66,9 +66,12 @@ const RULES: &[Rule] = &[
     ),
     // Knows files and pixels, no plan: xtask checks pictures by it without linking a node.
     ("tessera-picture", &[], &["tessera-needs"]),
+    // Records to a broker: knows no plan and no node.
+    ("tessera-mqtt", &["tessera-plan"], &["tessera-needs"]),
     (
         "tessera-node",
         &[
+            "tessera-mqtt",
             "tessera-picture",
             "tessera-plan",
             "tessera-protocol",

@@ -16,6 +16,7 @@ use crate::{
     detect::ImageFrame,
     error::NodeError,
     labels,
+    mqtt::{self, Broker},
     shm::{Layout, Segment, SegmentStore, SlotView},
     sinks::{self, Found, Writer, Written},
     sources::{Tag, split},
@@ -49,10 +50,16 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let listen = a
         .listen
         .ok_or_else(|| NodeError::Usage("a gateway needs --listen ADDR:PORT".into()))?;
+    if a.mqtt.remove {
+        return mqtt::remove(program, a, trust.as_ref());
+    }
+    let broker = Broker::open(program, a, trust.as_ref())?;
     let net = Net::bind(listen, trust)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
     let own_edge = OwnEdge::start(program, a, net.socket().local())?;
-    let records = sinks::open(&a.outputs, labels::classes(program), Found::Continued)?;
+    let beside = broker.iter().map(Broker::sink).collect();
+    let classes = labels::classes(program);
+    let records = sinks::open_beside(beside, &a.outputs, classes, Found::Continued)?;
     let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let incarnation = net::incarnation()?;
@@ -85,6 +92,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         ending: None,
         failure: None,
         own_edge,
+        broker,
         observed: net.is_observed().then(|| ObservedGateway::new(incarnation)),
     };
     tell(&Event::Listening {
@@ -136,6 +144,8 @@ struct Shell {
     failure: Option<NodeError>,
     /// The edge on this board.
     own_edge: Option<OwnEdge>,
+    /// Who hears of records and boards.
+    broker: Option<Broker>,
     /// What observers may read, if the cluster has any.
     observed: Option<ObservedGateway>,
 }
@@ -192,6 +202,9 @@ impl Shell {
                     edge.look(now);
                 }
             }
+            if let Some(broker) = &mut self.broker {
+                broker.look(now, self.machine.nodes());
+            }
             while let Some(asked) = signals.next() {
                 match asked {
                     Asked::End(signal) => self.end(now, a.end_cluster, signal.as_str()),
@@ -220,6 +233,9 @@ impl Shell {
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
         let statistics = self.write_statistics(&net, program, a);
+        if let Some(broker) = &self.broker {
+            broker.stop();
+        }
         self.ended(statistics)
     }
 

@@ -117,7 +117,19 @@ pub struct Outputs {
 /// # Errors
 /// When a file cannot be opened.
 pub(crate) fn open(outputs: &Outputs, classes: usize, found: Found) -> Result<Records, NodeError> {
-    let mut sinks: Vec<Box<dyn RecordSink>> = Vec::new();
+    open_beside(Vec::new(), outputs, classes, found)
+}
+
+/// The same, behind `sinks`.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_beside(
+    mut sinks: Vec<Box<dyn RecordSink>>,
+    outputs: &Outputs,
+    classes: usize,
+    found: Found,
+) -> Result<Records, NodeError> {
     if let Some(path) = &outputs.coco {
         sinks.push(Box::new(coco::Coco::open(path, classes, found)?));
     }

@@ -169,6 +169,21 @@ impl Trust {
         file.sources_of(&self.me.board).cloned().collect()
     }
 
+    /// This node's public key, as text: it stays the same over restarts.
+    #[cfg(feature = "mqtt")]
+    pub fn public_key(&self) -> String {
+        self.me.public.to_string()
+    }
+
+    /// Numbers and names of the nodes that compute tiles.
+    #[cfg(feature = "mqtt")]
+    pub fn boards(&self) -> Vec<(u16, String)> {
+        let nodes = self.watch.file().nodes();
+        let edges =
+            (nodes.iter()).filter(|n| n.number != 0 && !n.is_observer() && !n.board.removed);
+        edges.map(|n| (n.number, n.name())).collect()
+    }
+
     /// Thresholds of sources, by their names.
     pub fn thresholds(&self) -> Vec<(String, f32)> {
         let sources = self.watch.file().source.iter();

@@ -216,6 +216,11 @@ impl Gateway {
         }
     }
 
+    /// All nodes that the gateway knows, and which of them count as alive.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, bool)> + '_ {
+        self.nodes.iter().map(|n| (n.peer.id, n.alive))
+    }
+
     /// How far the run is from its end, for a shell that exits with the run.
     pub fn drained(&self) -> Drained {
         let alive: BTreeSet<_> = (self.nodes.iter())

@@ -1,0 +1,353 @@
+//! The latest value of every topic, and which of them the broker has not heard.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tessera_plan::files::records::{Ending, Found, Record};
+
+use crate::{
+    discovery,
+    message::{Board, Message},
+    settings::{About, Settings},
+    slug::slug,
+};
+
+/// Most sources. Their names come over a network.
+const SOURCES_MAX: usize = 256;
+/// Most boards.
+const BOARDS_MAX: usize = 256;
+/// Least time between two values of rate and latency.
+const STATS_EVERY: Duration = Duration::from_secs(10);
+/// Frames that a rate is measured over.
+const RATE_FRAMES: usize = 64;
+
+/// A source of frames.
+#[derive(Debug, Default)]
+struct Source {
+    /// When its last frames ended.
+    ends: VecDeque<Instant>,
+    latency_ms: Option<f64>,
+    dropped: u64,
+    told: Option<Instant>,
+}
+
+/// Everything that is said.
+#[derive(Debug)]
+pub struct State {
+    settings: Settings,
+    about: About,
+    sources: BTreeMap<String, Source>,
+    boards: BTreeMap<String, Board>,
+    values: BTreeMap<String, (Vec<u8>, bool)>,
+    /// Topics whose values the broker has not heard.
+    unsaid: BTreeSet<String>,
+    /// Home Assistant has not heard of all devices.
+    devices_unsaid: bool,
+}
+
+impl State {
+    /// Nothing yet.
+    pub const fn new(settings: Settings, about: About) -> Self {
+        Self {
+            settings,
+            about,
+            sources: BTreeMap::new(),
+            boards: BTreeMap::new(),
+            values: BTreeMap::new(),
+            unsaid: BTreeSet::new(),
+            devices_unsaid: true,
+        }
+    }
+
+    /// Takes the record of a frame that ended `now`.
+    pub fn record(&mut self, record: &Record, now: Instant) {
+        let name = record.subject.source_name.clone();
+        let name = slug(&name.unwrap_or_else(|| format!("source{}", record.subject.source)));
+        if !self.sources.contains_key(&name) {
+            if self.sources.len() == SOURCES_MAX {
+                return;
+            }
+            self.devices_unsaid = true;
+        }
+        let source = self.sources.entry(name.clone()).or_default();
+        let found = match &record.ending {
+            Ending::Computed(found) => Some(found),
+            Ending::Dropped { .. } => {
+                source.dropped += 1;
+                None
+            }
+        };
+        source.latency_ms = record.timing.map(|t| t.latency_ms).or(source.latency_ms);
+        if source.ends.len() == RATE_FRAMES {
+            source.ends.pop_front();
+        }
+        source.ends.push_back(now);
+        let is_due = source
+            .told
+            .is_none_or(|at| now.duration_since(at) >= STATS_EVERY);
+        let stats = is_due.then(|| {
+            source.told = Some(now);
+            stats(source)
+        });
+        let base = format!("{}/{name}", self.settings.base());
+        if let Some(stats) = stats {
+            // Said though it may be the same: what is not said again counts as unknown.
+            let topic = format!("{base}/stats");
+            self.values.remove(&topic);
+            self.set(topic, stats, true);
+        }
+        // A frame that was lost says nothing of what is there.
+        if let Some(found) = found {
+            for (class, count) in counts(found, &self.settings.classes) {
+                self.set(format!("{base}/{class}"), count.to_string(), true);
+            }
+            self.set(
+                format!("{base}/detections"),
+                detections(record, found),
+                false,
+            );
+        }
+    }
+
+    /// Takes how the boards are; those that are not named any more are gone.
+    pub fn boards(&mut self, boards: &[Board]) {
+        for board in boards.iter().take(BOARDS_MAX) {
+            let name = slug(&board.name);
+            let known = self.boards.insert(name.clone(), board.clone());
+            self.devices_unsaid |= known.is_none();
+            let alive = if board.alive { "online" } else { "offline" };
+            let topic = format!("{}/board/{name}/status", self.settings.base());
+            self.set(topic, alive.to_owned(), true);
+        }
+    }
+
+    fn set(&mut self, topic: String, value: String, retain: bool) {
+        let value = (value.into_bytes(), retain);
+        // An event is one though it says the same as the one before.
+        if retain && self.values.get(&topic) == Some(&value) {
+            return;
+        }
+        self.values.insert(topic.clone(), value);
+        self.unsaid.insert(topic);
+    }
+
+    /// The broker, or Home Assistant, knows nothing: all is said again.
+    pub fn forget(&mut self) {
+        self.devices_unsaid = true;
+        // What was found once is no news.
+        let kept = self.values.iter().filter(|(_, (_, retain))| *retain);
+        self.unsaid = kept.map(|(topic, _)| topic.clone()).collect();
+    }
+
+    /// The devices, if Home Assistant has not heard of them all.
+    pub fn devices(&mut self) -> Vec<Message> {
+        if !std::mem::take(&mut self.devices_unsaid) {
+            return Vec::new();
+        }
+        let Some(prefix) = &self.settings.prefix else {
+            return Vec::new();
+        };
+        let sources: Vec<&str> = self.sources.keys().map(String::as_str).collect();
+        discovery::devices(&self.settings, &self.about, prefix, &sources, &self.boards)
+    }
+
+    /// True if [`State::devices`] has something to say.
+    pub const fn has_devices(&self) -> bool {
+        self.devices_unsaid
+    }
+
+    /// A value that the broker has not heard; it counts as heard from now on.
+    pub fn next(&mut self) -> Option<Message> {
+        let topic = self.unsaid.pop_first()?;
+        let (payload, retain) = self.values.get(&topic)?.clone();
+        Some(Message {
+            topic,
+            payload,
+            retain,
+        })
+    }
+
+    /// The broker did not take the value.
+    pub fn put_back(&mut self, message: Message) {
+        self.unsaid.insert(message.topic);
+    }
+}
+
+/// How many objects of each class there are, by the classes' slugs.
+fn counts(found: &Found, classes: &[String]) -> BTreeMap<String, usize> {
+    let of = |class: &String| {
+        let is_it = |d: &&tessera_plan::files::records::Detection| d.label.as_ref() == Some(class);
+        (slug(class), found.detections.iter().filter(is_it).count())
+    };
+    classes.iter().map(of).collect()
+}
+
+/// Rate and latency.
+#[expect(clippy::cast_precision_loss, reason = "at most 64 frames")]
+fn stats(source: &Source) -> String {
+    let span = (source.ends.back().zip(source.ends.front()))
+        .map(|(last, first)| last.duration_since(*first).as_secs_f64());
+    let fps = span.filter(|s| *s > 0.0);
+    let fps = fps.map(|s| ((source.ends.len() - 1) as f64 / s * 100.0).round() / 100.0);
+    let latency_ms = source.latency_ms.map(f64::round);
+    json!({ "fps": fps, "latency_ms": latency_ms, "dropped": source.dropped }).to_string()
+}
+
+/// All that a frame shows, for programs.
+fn detections(record: &Record, found: &Found) -> String {
+    json!({
+        "frame": record.subject.frame,
+        "captured_unix_ms": record.timing.map(|t| t.captured_unix_ms),
+        "width": record.width,
+        "height": record.height,
+        "detections": found.detections,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_plan::files::records::{Detection, DropReason, Subject, Timing};
+
+    pub fn record(source: &str, labels: &[&str]) -> Record {
+        let detection = |label: &&str| Detection {
+            class: 0,
+            label: Some((*label).into()),
+            score: 0.5,
+            objectness: 0.5,
+            bbox: [0.5; 4],
+            box_px: [1; 4],
+        };
+        Record {
+            subject: Subject {
+                source: 1,
+                source_name: Some(source.into()),
+                ..Subject::default()
+            },
+            timing: Some(Timing {
+                latency_ms: 812.4,
+                ..Timing::default()
+            }),
+            width: 64,
+            height: 48,
+            ending: Ending::Computed(Found {
+                detections: labels.iter().map(detection).collect(),
+                top: None,
+            }),
+        }
+    }
+
+    fn state() -> State {
+        let settings = Settings::new("hub".parse().unwrap(), "a1");
+        let labels = ["person", "dog"].map(String::from);
+        let settings = settings.with_classes(None, &labels).unwrap();
+        State::new(settings, About::default())
+    }
+
+    fn said(state: &mut State) -> Vec<(String, String)> {
+        let text = |m: Message| (m.topic, String::from_utf8(m.payload).unwrap());
+        std::iter::from_fn(|| state.next()).map(text).collect()
+    }
+
+    fn topics(state: &mut State) -> Vec<String> {
+        said(state).into_iter().map(|(topic, _)| topic).collect()
+    }
+
+    #[test]
+    fn counts_are_said_when_they_change() {
+        let mut state = state();
+        let now = Instant::now();
+        state.record(&record("front", &["person", "person", "cat"]), now);
+        let first = said(&mut state);
+        let value = |topic: &str| {
+            first
+                .iter()
+                .find(|(t, _)| t == topic)
+                .map(|(_, v)| v.as_str())
+        };
+        assert_eq!(value("tessera/a1/front/person"), Some("2"));
+        assert_eq!(value("tessera/a1/front/dog"), Some("0"));
+        assert!(
+            value("tessera/a1/front/stats")
+                .unwrap()
+                .contains("\"latency_ms\":812.0")
+        );
+        assert_eq!(first.len(), 4, "cats are not counted: {first:?}");
+        // The same again is an event alone.
+        state.record(&record("front", &["person", "person"]), now);
+        assert_eq!(topics(&mut state), ["tessera/a1/front/detections"]);
+        state.record(&record("front", &["person"]), now + STATS_EVERY);
+        let later = said(&mut state);
+        assert_eq!(later.len(), 3);
+        assert!(
+            later.iter().any(|(_, v)| v.contains("\"fps\":0.2")),
+            "{later:?}"
+        );
+    }
+
+    #[test]
+    fn whoever_comes_later_hears_all_but_events() {
+        let mut state = state();
+        state.record(&record("front", &["dog"]), Instant::now());
+        state.boards(&[Board {
+            name: "porch".into(),
+            alive: true,
+        }]);
+        let all = said(&mut state);
+        assert!(state.next().is_none());
+        state.forget();
+        let again = said(&mut state);
+        assert_eq!(again.len(), all.len() - 1);
+        assert!(again.iter().all(|(t, _)| !t.ends_with("detections")));
+        // While the broker is gone, a value gives way to the next.
+        for n in 0..1000 {
+            state.record(
+                &record("front", if n % 2 == 0 { &[] } else { &["dog"] }),
+                Instant::now(),
+            );
+        }
+        assert!(said(&mut state).len() <= 4);
+    }
+
+    #[test]
+    fn lost_frames_change_no_count_and_hostile_names_no_topic() {
+        let mut state = state();
+        let mut lost = record("../#", &[]);
+        lost.ending = Ending::Dropped {
+            dropped: DropReason::TaskFailed,
+        };
+        state.record(&lost, Instant::now());
+        assert_eq!(topics(&mut state), ["tessera/a1/x/stats"]);
+        for n in 0..2 * SOURCES_MAX {
+            state.record(&record(&format!("s{n}"), &[]), Instant::now());
+        }
+        assert_eq!(state.sources.len(), SOURCES_MAX);
+    }
+
+    #[test]
+    fn devices_are_told_when_one_is_new() {
+        let mut state = state();
+        assert_eq!(state.devices().len(), 1, "the gateway");
+        assert!(state.devices().is_empty());
+        state.record(&record("front", &[]), Instant::now());
+        assert!(state.has_devices() && state.devices().len() == 1);
+        state.record(&record("front", &[]), Instant::now());
+        assert!(state.devices().is_empty());
+        let board = |alive| {
+            [Board {
+                name: "porch".into(),
+                alive,
+            }]
+        };
+        state.boards(&board(true));
+        assert_eq!(state.devices().len(), 2);
+        state.boards(&board(false));
+        assert!(state.devices().is_empty(), "it only came and went");
+        state.forget();
+        assert_eq!(state.devices().len(), 2);
+    }
+}
