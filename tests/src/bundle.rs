@@ -153,7 +153,11 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
         write_weights(&dir.join(weights_file(name)), plan, entry.model, target)
             .with_context(|| format!("{name}: weights"))?;
     }
-    let node = compile(&dir, &dir, &package, target, Some(level))?;
+    let how = Build {
+        level: Some(level),
+        feature: None,
+    };
+    let node = compile(&dir, &dir, &package, target, how)?;
     Ok(Bundle {
         runner: runner(target)?,
         node,
@@ -220,21 +224,53 @@ fn write_weights(path: &Path, plan: &Plan, model: &Model, target: Target) -> Res
 /// # Errors
 /// When the plan in `dir` cannot be read or is not `model`'s, or when the crate does not compile.
 pub fn committed(dir: &Path, model: &Model) -> Result<NodeBinary> {
+    committed_with(dir, model, None)
+}
+
+/// As [`committed`], with the node's HTTP service.
+///
+/// # Errors
+/// As [`committed`].
+pub fn committed_serving(dir: &Path, model: &Model) -> Result<NodeBinary> {
+    committed_with(dir, model, Some("service"))
+}
+
+fn committed_with(dir: &Path, model: &Model, feature: Option<&str>) -> Result<NodeBinary> {
     let text = fs::read_to_string(dir.join("plan.toml"))?;
     let plan = Plan::from_toml(&text)?;
     let target = plan.target.keys().find_map(|t| Target::from_name(t));
     let target = target.context("a plan without a known target")?;
-    let out = root().join("target/tessera-tests").join(&plan.name);
+    let folder = [Some(&*plan.name), feature].into_iter().flatten();
+    let folder = folder.collect::<Vec<_>>().join("-");
+    let out = root().join("target/tessera-tests").join(folder);
     fs::create_dir_all(&out)?;
     let lock = File::create(out.with_extension("lock"))?;
     lock.lock().context("waiting for another test's crate")?;
     let weights = out.join("weights.bin");
     write_weights(&weights, &plan, model, target)?;
-    let node = compile(dir, &out, &plan.name, target, None)?;
+    let node = compile(
+        dir,
+        &out,
+        &plan.name,
+        target,
+        Build {
+            level: None,
+            feature,
+        },
+    )?;
     Ok(NodeBinary {
         runner: runner(target)?,
         ..NodeBinary::new(node, weights)
     })
+}
+
+/// How a crate is compiled.
+#[derive(Clone, Copy)]
+struct Build<'a> {
+    /// Optimisation of the crate's own code; `None`: as nodes are shipped.
+    level: Option<u8>,
+    /// A feature of the node.
+    feature: Option<&'a str>,
 }
 
 /// Compiles the crate in `dir`, in the target folder of all emitted crates, so that cargo compiles the
@@ -244,7 +280,7 @@ fn compile(
     out: &Path,
     package: &str,
     target: Target,
-    level: Option<u8>,
+    how: Build<'_>,
 ) -> Result<PathBuf> {
     // The same versions as the workspace's own; cargo strikes out what is not needed.
     fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock"))?;
@@ -260,7 +296,10 @@ fn compile(
             // From inside the workspace, for the cross linkers in its configuration.
             .current_dir(root())
             .stdin(Stdio::null());
-        if let Some(level) = level {
+        if let Some(feature) = how.feature {
+            command.args(["--features", &format!("tessera-node/{feature}")]);
+        }
+        if let Some(level) = how.level {
             for setting in [format!("opt-level={level}"), "debug=0".into()] {
                 let setting = format!("profile.release.package.{package}.{setting}");
                 command.args(["--config", &setting]);

@@ -115,6 +115,14 @@ pub struct Built {
 /// # Errors
 /// As [`emit::write_crate`] and [`compile`].
 pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
+    cached_with(plan, loaded, target, &[])
+}
+
+/// The same, with these features of the node.
+///
+/// # Errors
+/// As [`cached`].
+pub fn cached_with(plan: &Plan, loaded: &Loaded, target: Target, with: &[String]) -> Result<Built> {
     let key = &plan.digest()[..12];
     let dir = workspace::root()
         .join("target")
@@ -122,7 +130,7 @@ pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
         .join(format!("{}-{key}", plan.name));
     let dir = emit::folder(plan, target.name(), &dir);
     emit::write_crate(plan, loaded.model.weights.as_deref(), target.name(), &dir)?;
-    let node = compile(&plan.name, target, &dir)?;
+    let node = compile_with(&plan.name, target, &dir, with)?;
     Ok(Built {
         weights: emit::weights_file(&dir),
         node,

@@ -51,6 +51,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         ignore_orientation: false,
         threads: None,
         dump: None,
+        http: None,
+        http_token: None,
         coco: None,
         yolo: None,
         yolo_scores: false,

@@ -450,8 +450,8 @@ pub struct BuildArgs {
     /// <model>.names beside the cfg, or coco.names for 80 classes]
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
-    /// What nodes are built with beside: mqtt (docs/mqtt.md). It makes them larger
-    #[arg(long, value_name = "WHAT", value_parser = ["mqtt"])]
+    /// What nodes are built with beside: mqtt (docs/mqtt.md), service: HTTP (docs/service.md). It makes them larger
+    #[arg(long, value_name = "WHAT", value_parser = ["mqtt", "service"])]
     pub with: Vec<String>,
 }
 
@@ -471,7 +471,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub from: SourceArgs,
     /// Pictures (PNG, JPEG, BMP, PNM)
-    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present_any = ["input_f32", "source", "cluster"], conflicts_with_all = ["input_f32", "source"])]
+    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present_any = ["input_f32", "source", "cluster", "http"], conflicts_with_all = ["input_f32", "source"])]
     pub image: Vec<PathBuf>,
     /// Raw little-endian float32 tensors, C x H x W, as the network's input
     #[arg(long, num_args = 1.., value_name = "FILE")]
@@ -494,6 +494,12 @@ pub struct RunArgs {
     /// Folder for layer_K.f32 (C x H x W) of stage boundaries, heads and the convolutions before them, of the last frame
     #[arg(long, value_name = "DIR")]
     pub dump: Option<PathBuf>,
+    /// The gateway answers over HTTP there, as in 127.0.0.1:32168, and goes on until Ctrl-C (docs/service.md)
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["json", "coco", "stats", "annotate"])]
+    pub http: Option<std::net::SocketAddr>,
+    /// File (mode 600) of the word that HTTP clients must send; needed where other machines can ask
+    #[arg(long, value_name = "FILE", requires = "http")]
+    pub http_token: Option<PathBuf>,
     /// Write the detections of all pictures there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -1,7 +1,6 @@
 //! `cargo xtask`: the command for all tasks of people, from planning to checks.
 #![forbid(unsafe_code)]
 
-mod annotate;
 mod bench;
 mod boards;
 mod build;

@@ -8,12 +8,12 @@ use std::{
 use anyhow::{Result, bail};
 use image::{Rgb, RgbImage};
 use serde_json::json;
+use tessera_annotate::{LabelledBox, annotate};
 use tessera_plan::{files::records::Detection, graph::Graph, plan::Plan};
 use tessera_planner::{boards::Board, options::Target};
 
 use crate::{
-    annotate::{LabelledBox, annotate},
-    cluster::{self, ClusterRun, Config, EdgeProcess, Inputs, Program},
+    cluster::{self, ClusterRun, Config, EdgeProcess, Http, Inputs, Program},
     compile::{self, Built},
     exit,
     files::{self, Output},
@@ -157,7 +157,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let mut found = Vec::new();
     if args.image.is_empty() && args.input_f32.is_empty() {
         found = sources::of(&args.from, flags.cluster.as_deref())?;
-        if found.is_empty() {
+        if found.is_empty() && args.http.is_none() {
             bail!(
                 "nothing to look at: give --source, --image or --input-f32, or a [[source]] in the cluster file"
             );
@@ -201,7 +201,11 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let made = plan::make_plan(&loaded.model, &options)?;
     let targets = options.targets();
     let built: Vec<Built> = (targets.iter())
-        .map(|target| compile::cached(&made, &loaded, *target))
+        .map(|target| {
+            // One binary for all nodes of a local cluster.
+            let with: Vec<String> = args.http.iter().map(|_| "service".into()).collect();
+            compile::cached_with(&made, &loaded, *target, &with)
+        })
         .collect::<Result<_>>()?;
     drop(loaded);
     let program = |board: &Board| {
@@ -228,7 +232,15 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     });
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
     let yolo = args.yolo.as_ref().map(std::path::absolute).transpose()?;
+    let token = args.http_token.as_ref().map(std::path::absolute);
+    let token = token.transpose()?;
+    let class_names = args.http.map(|_| names_file(&labels)).transpose()?;
     let config = Config {
+        http: args.http.map(|at| Http {
+            at,
+            token: token.as_deref(),
+            names: class_names.as_ref().map(|f| f.path()),
+        }),
         gateway: program(&options.gateway),
         edges: edges.collect(),
         sources: source_edges,
@@ -260,6 +272,13 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         images,
         unwritten,
     })
+}
+
+/// The class names, for a gateway that tells them itself.
+fn names_file(labels: &[String]) -> Result<tempfile::NamedTempFile> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), labels.join("\n") + "\n")?;
+    Ok(file)
 }
 
 /// The picture with its boxes, as a PNG file.

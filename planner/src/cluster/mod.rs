@@ -6,6 +6,7 @@
 mod board;
 mod link;
 mod rewrite;
+mod service;
 mod source;
 mod table;
 
@@ -34,7 +35,7 @@ const EDGES_MAX: usize = 64;
 /// Most links of a cluster.
 const LINKS_MAX: usize = 64;
 
-const KEYS: [&str; 5] = ["board", "link", "operator", "source", "version"];
+const KEYS: [&str; 6] = ["board", "link", "operator", "service", "source", "version"];
 
 /// The boards of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +96,7 @@ fn cluster<'t>(
     reader.only(top, &KEYS);
     version(reader, top)?;
     reader.parsed(top, "operator", board::key);
+    service::read(reader, top);
     let tables = reader.tables(top, "link", "a link", LINKS_MAX);
     let mut links: Vec<Named> = Vec::new();
     for (index, (table, span)) in tables.into_iter().enumerate() {

@@ -125,8 +125,25 @@ pub struct Args {
     pub end_cluster: bool,
     /// A worker that uses no processor time for so long, though it has something to do, is replaced.
     pub stuck_after: Duration,
+    /// Where and how a gateway speaks HTTP.
+    pub http: Http,
+    /// The edge on a gateway's board gets posted pictures by its standard input.
+    pub posts: bool,
     /// Which events are said on standard error.
     pub log: Level,
+}
+
+/// Where and how a gateway speaks HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// Address and port; none: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// File of the word that clients must know.
+    pub token: Option<PathBuf>,
+    /// How failures of detection are told.
+    pub profile: Option<String>,
+    /// Seconds that a posted picture has.
+    pub deadline: Option<Duration>,
 }
 
 impl Default for Args {
@@ -166,6 +183,8 @@ impl Default for Args {
             verify_ppm: 0,
             end_cluster: false,
             stuck_after: WorkersConfig::default().stuck_after,
+            http: Http::default(),
+            posts: false,
             log: Level::default(),
         }
     }
@@ -179,7 +198,7 @@ Usage: node [--program NAME] ROLE [FLAGS]
 Roles
   gateway   matches nodes, merges what they computed, computes the rest, writes records
             --listen ADDR:PORT [--threads N] [--workers N [--worker-threads N]] [--frames N]
-            [--end-cluster] [--dump DIR]
+            [--end-cluster] [--dump DIR] [--http ADDR:PORT [--http-token FILE]]
   edge      computes tasks; brings frames when it has inputs
             --gateway HOST:PORT --id N [--listen ADDR:PORT] [--workers N] [--threads N] [inputs]
             [--verify SHARE]
@@ -230,6 +249,14 @@ Flags
   --verify SHARE        compute so much of what other boards computed for this source's frames again, and compare
                         the bits: 0.05 is every twentieth task. Who is wrong twice is left out [default: 0]
   --end-cluster         when this gateway ends, its edges end too [default: they wait for it to come back]
+  --http ADDR:PORT      a gateway answers over HTTP there, as in 127.0.0.1:32168: health, metrics, status, and with
+                        --workers detection of posted pictures (docs/service.md). Needs a node with the
+                        service built in [default: nowhere]
+  --http-token FILE     file (mode 600) of the word that clients must send; needed where other machines can ask
+                        [default: the credential http.token, or http.token beside cluster.toml, if it is there]
+  --http-profile WHICH  how failures of detection are told: deepstack by status codes, codeproject with status
+                        200 [default: deepstack]
+  --http-deadline S     seconds that a posted picture has [default: 30]
   --thresh [NAME=]T     report boxes that score above T, of the source NAME or of all [default: 0.25]
   --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]
   --names FILE          class names, one per line, for `label` in records
@@ -344,6 +371,13 @@ pub fn parse(
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
             Long("thresh") => thresh(&mut a, parsed(&mut parser, "--thresh")?),
             Long("nms") => a.nms = parsed(&mut parser, "--nms")?,
+            Long("http") => a.http.listen = Some(http(&text(&mut parser)?)?),
+            Long("http-token") => a.http.token = Some(parser.value().map_err(usage)?.into()),
+            Long("http-profile") => a.http.profile = Some(text(&mut parser)?),
+            Long("http-deadline") => {
+                a.http.deadline = Some(seconds("--http-deadline", &mut parser)?);
+            }
+            Long("posts") => a.posts = true,
             Long("names") => a.names = Some(parser.value().map_err(usage)?.into()),
             Long("repeat") => a.repeat = parsed(&mut parser, "--repeat")?,
             Long("profile") => a.profile = true,
@@ -361,13 +395,7 @@ pub fn parse(
             Long("insecure-lan") => return Err(NodeError::Usage(NO_INSECURE_LAN.into())),
             Long("end-cluster") => a.end_cluster = true,
             Long("verify") => a.verify_ppm = share(&text(&mut parser)?)?,
-            Long("stuck-after") => {
-                let seconds: f64 = parsed(&mut parser, "--stuck-after")?;
-                let after = Duration::try_from_secs_f64(seconds).ok();
-                a.stuck_after = after.filter(|d| !d.is_zero()).ok_or_else(|| {
-                    NodeError::Usage(format!("--stuck-after {seconds} is no time; give seconds"))
-                })?;
-            }
+            Long("stuck-after") => a.stuck_after = seconds("--stuck-after", &mut parser)?,
             Long("log") => a.log = parsed(&mut parser, "--log")?,
             Long("socket") => a.socket = Some(parsed(&mut parser, "--socket")?),
             Value(v) if role.is_none() => role = Some(v.to_string_lossy().into_owned()),
@@ -430,6 +458,24 @@ where
     let text = text(parser)?;
     text.parse()
         .map_err(|e| NodeError::Usage(format!("{flag} {text}: {e}")))
+}
+
+/// The value of a flag that is a time in seconds.
+fn seconds(flag: &str, parser: &mut lexopt::Parser) -> Result<Duration, NodeError> {
+    let seconds: f64 = parsed(parser, flag)?;
+    let time = Duration::try_from_secs_f64(seconds).ok();
+    time.filter(|d| !d.is_zero())
+        .ok_or_else(|| NodeError::Usage(format!("{flag} {seconds} is no time; give seconds")))
+}
+
+/// The value of `--http`.
+fn http(text: &str) -> Result<SocketAddr, NodeError> {
+    text.parse().map_err(|_| {
+        NodeError::Usage(format!(
+            "--http {text}: this is no address with a port; give 127.0.0.1:32168 for this machine alone, or 0.0.0.0:32168 \
+             and --http-token FILE for others too"
+        ))
+    })
 }
 
 /// The next value, as text.

@@ -66,6 +66,10 @@ pub enum NodeError {
     /// The node cannot prove who it is.
     #[error(transparent)]
     Trust(#[from] crate::trust::TrustError),
+    /// The gateway cannot answer over HTTP.
+    #[cfg(feature = "service")]
+    #[error(transparent)]
+    Service(#[from] tessera_service::ServiceError),
     /// The board cannot join a cluster.
     #[error("cannot join: {0}")]
     Join(String),
@@ -107,6 +111,14 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// A flag needs what this binary was built without.
+    #[cfg(not(feature = "service"))]
+    pub fn no_service(flag: &str) -> Self {
+        Self::Usage(format!(
+            "{flag}: this node was built without its HTTP service; build it with `cargo xtask build --with service`"
+        ))
+    }
+
     /// Returns a function that adds the attempted action to an I/O error.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();

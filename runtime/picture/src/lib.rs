@@ -31,7 +31,7 @@ pub use error::PictureError;
 pub use file::open;
 pub use jpeg::Damage;
 pub use letterbox::letterbox_size;
-pub use load::{Options, check, load, load_with};
+pub use load::{Options, check, check_bytes, load, load_bytes, load_with};
 pub use pixels::Picture;
 pub use resize::to_input;
 pub use tensor::{TensorSizeError, chw_from_tensor, tensor_from_chw};

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Read, Seek},
+    io::{BufRead, BufReader, Cursor, Read, Seek},
     path::Path,
 };
 
@@ -60,7 +60,15 @@ pub fn load(path: &Path) -> Result<Picture, PictureError> {
 /// # Errors
 /// As [`load`].
 pub fn load_with(path: &Path, options: Options) -> Result<Picture, PictureError> {
-    Opened::new(path, options)?.decode()
+    of_file(path)?.open(options)?.decode()
+}
+
+/// Decodes a picture file that is in memory. `name` stands for the path in errors.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_bytes(name: &str, bytes: &[u8], options: Options) -> Result<Picture, PictureError> {
+    of_bytes(name, bytes).open(options)?.decode()
 }
 
 /// Performs all checks that [`load_with`] performs before it decodes the picture.
@@ -68,14 +76,48 @@ pub fn load_with(path: &Path, options: Options) -> Result<Picture, PictureError>
 /// # Errors
 /// As [`load`].
 pub fn check(path: &Path, options: Options) -> Result<(), PictureError> {
-    Opened::new(path, options)?.examine().map(|_| ())
+    of_file(path)?.open(options)?.examine().map(|_| ())
+}
+
+/// Performs all checks that [`load_bytes`] performs before it decodes the picture.
+///
+/// # Errors
+/// As [`load`].
+pub fn check_bytes(name: &str, bytes: &[u8], options: Options) -> Result<(), PictureError> {
+    of_bytes(name, bytes).open(options)?.examine().map(|_| ())
+}
+
+/// Where a picture file is read from.
+struct Place<'a, R> {
+    path: &'a Path,
+    file: R,
+    file_bytes: u64,
+    /// Reads it once more from the beginning, beside a decoder that has the file.
+    again: Box<dyn Fn() -> Result<Box<dyn BufRead + 'a>, PictureError> + 'a>,
+}
+
+fn of_file(path: &Path) -> Result<Place<'_, BufReader<File>>, PictureError> {
+    let (file, file_bytes) = open(path)?;
+    Ok(Place {
+        path,
+        file: BufReader::new(file),
+        file_bytes,
+        again: Box::new(move || Ok(Box::new(BufReader::new(open(path)?.0)))),
+    })
+}
+
+fn of_bytes<'a>(name: &'a str, bytes: &'a [u8]) -> Place<'a, Cursor<&'a [u8]>> {
+    Place {
+        path: Path::new(name),
+        file: Cursor::new(bytes),
+        file_bytes: bytes.len() as u64,
+        again: Box::new(move || Ok(Box::new(bytes))),
+    }
 }
 
 /// A file that may be a picture.
-struct Opened<'a> {
-    path: &'a Path,
-    file: BufReader<File>,
-    file_bytes: u64,
+struct Opened<'a, R> {
+    place: Place<'a, R>,
     format: ImageFormat,
     /// Whether its samples are numbers in text.
     is_plain: bool,
@@ -93,15 +135,15 @@ struct Examined<D> {
     needed_bytes: u64,
 }
 
-impl<'a> Opened<'a> {
-    fn new(path: &'a Path, options: Options) -> Result<Self, PictureError> {
-        let (file, file_bytes) = open(path)?;
-        if file_bytes == 0 {
+impl<'a, R: BufRead + Seek + 'a> Place<'a, R> {
+    fn open(mut self, options: Options) -> Result<Opened<'a, R>, PictureError> {
+        let path = self.path;
+        if self.file_bytes == 0 {
             return Err(PictureError::Empty { path: path.into() });
         }
-        let mut file = BufReader::new(file);
         let mut head = Vec::new();
-        file.by_ref()
+        self.file
+            .by_ref()
             .take(HEAD_BYTES)
             .read_to_end(&mut head)
             .map_err(io(path))?;
@@ -111,10 +153,8 @@ impl<'a> Opened<'a> {
             ) => f,
             _ => return Err(PictureError::Unknown { path: path.into() }),
         };
-        Ok(Self {
-            path,
-            file,
-            file_bytes,
+        Ok(Opened {
+            place: self,
             format,
             is_plain: pnm::is_plain(&head),
             upright: options.upright,
@@ -123,15 +163,17 @@ impl<'a> Opened<'a> {
                 .unwrap_or_else(budget::decode_bytes_now),
         })
     }
+}
 
+impl<'a, R: BufRead + Seek + 'a> Opened<'a, R> {
     /// Finds size, layout and orientation, and whether the file is whole and fits into memory.
-    fn examine(mut self) -> Result<Examined<impl ImageDecoder>, PictureError> {
+    fn examine(mut self) -> Result<Examined<impl ImageDecoder + use<'a, R>>, PictureError> {
         let (mut extra_bytes, mut orientation) = (0, Orientation::NoTransforms);
         match self.format {
             ImageFormat::Jpeg => (extra_bytes, orientation) = self.examine_jpeg()?,
             ImageFormat::Png => {
                 self.rewind()?;
-                orientation = orientation::of_png(&mut self.file);
+                orientation = orientation::of_png(&mut self.place.file);
             }
             _ => {}
         }
@@ -139,9 +181,14 @@ impl<'a> Opened<'a> {
             orientation = Orientation::NoTransforms;
         }
         self.rewind()?;
-        let (path, format, file_bytes) = (self.path, self.format, self.file_bytes);
-        let (is_plain, budget_bytes) = (self.is_plain, self.budget_bytes);
-        let mut reader = ImageReader::with_format(self.file, format);
+        let (format, is_plain, budget_bytes) = (self.format, self.is_plain, self.budget_bytes);
+        let Place {
+            path,
+            file,
+            file_bytes,
+            again,
+        } = self.place;
+        let mut reader = ImageReader::with_format(file, format);
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(budget_bytes);
         reader.limits(limits);
@@ -156,7 +203,7 @@ impl<'a> Opened<'a> {
         let pixels = u64::from(width) * u64::from(height);
         let short = pixels.div_ceil(pixels_per_byte_max(format)) > file_bytes;
         let channels = u64::from(decoder.color_type().channel_count());
-        if short || is_plain && !has_samples(path, pixels * channels)? {
+        if short || is_plain && !has_samples(path, again()?, pixels * channels)? {
             return Err(PictureError::Short {
                 path: path.into(),
                 width,
@@ -178,7 +225,7 @@ impl<'a> Opened<'a> {
     /// Follows a JPEG file's data. Gives the bytes that decoding takes besides its pixels, and its
     /// orientation.
     fn examine_jpeg(&mut self) -> Result<(u64, Orientation), PictureError> {
-        let (path, file_bytes) = (self.path, self.file_bytes);
+        let (path, file_bytes) = (self.place.path, self.place.file_bytes);
         // Not even the file would fit.
         if file_bytes > self.budget_bytes {
             let budget_bytes = self.budget_bytes;
@@ -190,7 +237,12 @@ impl<'a> Opened<'a> {
         }
         self.rewind()?;
         let mut data = Vec::new();
-        let read = self.file.by_ref().take(file_bytes).read_to_end(&mut data);
+        let read = self
+            .place
+            .file
+            .by_ref()
+            .take(file_bytes)
+            .read_to_end(&mut data);
         read.map_err(io(path))?;
         let damaged = |cause| PictureError::Damaged {
             path: path.into(),
@@ -216,11 +268,11 @@ impl<'a> Opened<'a> {
     }
 
     fn rewind(&mut self) -> Result<(), PictureError> {
-        self.file.rewind().map_err(io(self.path))
+        self.place.file.rewind().map_err(io(self.place.path))
     }
 
     fn decode(self) -> Result<Picture, PictureError> {
-        let path = self.path;
+        let path = self.place.path;
         let examined = self.examine()?;
         let (width, height) = (examined.width, examined.height);
         let refused = |_| PictureError::Refused {
@@ -307,9 +359,8 @@ fn fits(
 }
 
 /// Whether a plain PNM file has so many samples.
-fn has_samples(path: &Path, samples: u64) -> Result<bool, PictureError> {
-    let (file, _) = open(path)?;
-    pnm::is_whole(BufReader::new(file), samples).map_err(io(path))
+fn has_samples(path: &Path, file: impl BufRead, samples: u64) -> Result<bool, PictureError> {
+    pnm::is_whole(file, samples).map_err(io(path))
 }
 
 fn samples(path: &Path, format: ImageFormat, color: ColorType) -> Result<Samples, PictureError> {

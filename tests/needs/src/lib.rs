@@ -11,6 +11,7 @@
 //! | `ffmpeg` | `ffmpeg` in the path | `TESSERA_TOOLS=1` |
 //! | `mosquitto` | `mosquitto` and `mosquitto_sub` in the path, or `mosquitto` in `/usr/sbin` | `TESSERA_TOOLS=1` |
 //! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
+//! | `curl`, `python3_requests` | the program; the module of Python | nothing |
 //! | `x86_64v3`, `x86_64v4` | this processor | nothing |
 //! | `portable` | every processor | nothing |
 //!
@@ -52,7 +53,7 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 13] = [
     need("memory_group", None, || {
         look::control_group("memory", "memory.limit_in_bytes")
     }),
@@ -66,6 +67,10 @@ const NEEDS: [Need; 11] = [
     }),
     need("armv7", Some("TESSERA_CROSS"), || {
         look::cross("armv7-unknown-linux-gnueabihf")
+    }),
+    need("curl", None, || look::program("curl", &["--version"])),
+    need("python3_requests", None, || {
+        look::program("python3", &["-c", "import requests"])
     }),
     need("x86_64v3", None, look::x86_64v3),
     need("x86_64v4", None, look::x86_64v4),

@@ -32,6 +32,14 @@ pub fn mosquitto() -> Vec<String> {
     [broker, in_path("mosquitto_sub"), in_path("mosquitto_pub")].concat()
 }
 
+/// A program that runs with these arguments.
+pub fn program(name: &str, arguments: &[&str]) -> Vec<String> {
+    let ran = Command::new(name).args(arguments).output();
+    let works = ran.is_ok_and(|out| out.status.success());
+    let what = [&[name], arguments].concat().join(" ");
+    (!works).then_some(what).into_iter().collect()
+}
+
 /// Outputs of the real Darknet.
 pub fn golden() -> Vec<String> {
     beside("../shared/golden")

@@ -68,6 +68,14 @@ const RULES: &[Rule] = &[
     ("tessera-picture", &[], &["tessera-needs"]),
     // Records to a broker: knows no plan and no node.
     ("tessera-mqtt", &["tessera-plan"], &["tessera-needs"]),
+    // Boxes on pictures: knows pixels alone.
+    ("tessera-annotate", &[], &["tessera-needs"]),
+    // What a gateway speaks over HTTP: sees records and plain data, no machine.
+    (
+        "tessera-service",
+        &["tessera-annotate", "tessera-picture", "tessera-plan"],
+        &["tessera-needs"],
+    ),
     (
         "tessera-node",
         &[
@@ -77,6 +85,8 @@ const RULES: &[Rule] = &[
             "tessera-protocol",
             "tessera-runtime",
             "tessera-secure",
+            // With its feature `service` alone.
+            "tessera-service",
         ],
         &["tessera-needs", "tessera-sim"],
     ),
@@ -102,6 +112,7 @@ const RULES: &[Rule] = &[
     (
         "xtask",
         &[
+            "tessera-annotate",
             "tessera-codegen",
             "tessera-picture",
             "tessera-plan",

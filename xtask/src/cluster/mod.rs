@@ -16,14 +16,27 @@ use tessera_plan::files::{
     statistics::{EdgeStatistics, GatewayStatistics},
 };
 
-use crate::start::GatewayEdge;
+use crate::{out::note, start::GatewayEdge};
 pub use inputs::Inputs;
 use inputs::name_files;
 use node::{Node, spawn};
 
+/// Where the gateway of a local cluster speaks HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct Http<'a> {
+    /// Address and port.
+    pub at: SocketAddr,
+    /// File of the word that clients must know.
+    pub token: Option<&'a Path>,
+    /// File of class names.
+    pub names: Option<&'a Path>,
+}
+
 /// Configuration of a local cluster.
 #[derive(Debug)]
 pub struct Config<'a> {
+    /// Where the gateway speaks HTTP. It goes on after the last frame then, until somebody ends the command.
+    pub http: Option<Http<'a>>,
     /// The gateway's program.
     pub gateway: Program<'a>,
     /// The edges; the first `sources` of them hold frames.
@@ -202,6 +215,22 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
         flag("--worker-threads", edge.threads.to_string());
         flag("--id", edge.id.to_string());
     }
+    if let Some(http) = &config.http {
+        flag("--http", http.at.to_string());
+        if let Some(token) = http.token {
+            flag("--http-token", token.display().to_string());
+        }
+        if let Some(names) = http.names {
+            flag("--names", names.display().to_string());
+        }
+        if config.gateway_edge.is_none() {
+            // Posted pictures enter by an edge on the gateway's board.
+            flag("--workers", "1".into());
+        }
+    }
+    if config.http.is_some() && config.letterbox {
+        args.push("--letterbox".into());
+    }
     if config.yolo_scores {
         args.push("--yolo-scores".into());
     }
@@ -273,6 +302,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
         std::thread::sleep(Duration::from_millis(5));
     };
     let seconds = begun.elapsed().as_secs_f64();
+    if config.http.is_some() {
+        serve(&mut nodes[0])?;
+    }
     if let Some(most) = config.frames {
         found.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     }
@@ -306,6 +338,23 @@ fn ended(sources: &[Node]) -> Option<u64> {
         .iter()
         .map(|n| n.events(frames).first().copied())
         .sum()
+}
+
+/// Says where the gateway answers, and waits for its end. A signal to the command ends all nodes.
+fn serve(gateway: &mut Node) -> Result<()> {
+    let addr = |event: &Event| match event {
+        Event::Serving { addr } => Some(addr.clone()),
+        _ => None,
+    };
+    if let Some(addr) = gateway.events(addr).first() {
+        note!("http://{addr}/ answers; Ctrl-C ends the cluster");
+    }
+    loop {
+        if let Some(status) = gateway.child.try_wait()? {
+            bail!("the gateway ended ({status}):\n{}", gateway.complaint());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Ends the nodes and reads their statistics, those of the gateway's edge last. The gateway tells its edges to leave;

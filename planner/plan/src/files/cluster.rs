@@ -26,6 +26,19 @@ pub struct ClusterFile {
     /// not be taken for no limit.
     #[serde(default)]
     pub source: Vec<SourceEntry>,
+    /// What the gateway speaks over HTTP; without the table, nothing.
+    pub service: Option<ServiceEntry>,
+}
+
+/// What a gateway speaks over HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct ServiceEntry {
+    /// Address and port.
+    pub http: String,
+    /// File of the word that clients must know, beside the cluster file unless its path is absolute.
+    pub token: Option<String>,
+    /// How failures of detection are told: `deepstack` or `codeproject`.
+    pub profile: Option<String>,
 }
 
 /// A board of the file.
@@ -103,6 +116,11 @@ impl NodeEntry<'_> {
     /// True if the node may bring frames.
     pub fn is_source(&self) -> bool {
         !self.is_second && self.board.has("source") && !self.is_observer()
+    }
+
+    /// True if the node may bring frames, its own or those that are posted to the gateway of `file`.
+    pub fn brings_frames(&self, file: &ClusterFile) -> bool {
+        self.is_source() || self.is_second && file.service.is_some()
     }
 
     /// True if the node reads records and metrics, and does nothing else.
@@ -188,6 +206,7 @@ mod tests {
             ],
             operator: None,
             source: Vec::new(),
+            service: None,
         };
         let shown = |file: &ClusterFile| -> Vec<(u16, String, bool, Option<String>)> {
             (file.nodes().iter())

@@ -251,6 +251,9 @@ pub struct GatewayCounters<T = Traffic> {
     pub hints_empty: u64,
     /// Boxes merged into the tail's inputs.
     pub parts_merged: u64,
+    /// Tasks whose outputs the gateway merged, by the node that had them; of frames that became whole.
+    #[serde(default)]
+    pub tasks_by_node: BTreeMap<u16, u64>,
     /// Boxes that did not lie where their owner had said.
     pub parts_lost: u64,
     /// Bytes of boxes fetched whole, by kind: the frame, then the outputs of every stage.

@@ -29,6 +29,11 @@ pub enum Event {
         /// Name of the compiled program.
         program: String,
     },
+    /// A gateway answers over HTTP.
+    Serving {
+        /// Address and port that it is bound to.
+        addr: String,
+    },
     /// An edge was registered by its gateway.
     Joined {
         /// Number of the edge.

@@ -4,11 +4,13 @@ use super::program_info;
 use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
 use super::{
+    gateway_state::Look,
     net::{self, Net, Sending},
     notices,
     observed::{ObservedGateway, is_of_observer},
     own_edge::OwnEdge,
     record::{self, Captured},
+    served::{self, Served},
     tail::{MergedFrame, Tail, TailEnd},
 };
 use crate::{
@@ -54,9 +56,11 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         return mqtt::remove(program, a, trust.as_ref());
     }
     let broker = Broker::open(program, a, trust.as_ref())?;
+    let service = served::config(a, trust.as_ref())?;
+    let edges = trust.as_ref().map_or_else(Vec::new, Trust::edges);
     let net = Net::bind(listen, trust)?;
     let weights = Weights::open(&a.weights, program, Use::Tail)?;
-    let own_edge = OwnEdge::start(program, a, net.socket().local())?;
+    let own_edge = OwnEdge::start(program, a, net.socket().local(), service.is_some())?;
     let beside = broker.iter().map(Broker::sink).collect();
     let classes = labels::classes(program);
     let records = sinks::open_beside(beside, &a.outputs, classes, Found::Continued)?;
@@ -73,11 +77,12 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let store = SegmentStore::new(&segment, &slots)?;
     let waker = Waker::new()?;
     let tail = Tail::start(program, weights, a, waker.clone(), config.frames_max)?;
+    let served = service.map(|how| Served::start(how, program, a, edges, waker.clone()));
     let mut machine = Gateway::new(config, info);
     if let Some(sources) = net.sources() {
         machine.allow_sources(sources.into_iter().map(NodeId));
     }
-    let shell = Shell {
+    let mut shell = Shell {
         machine,
         store,
         tail,
@@ -94,7 +99,15 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         own_edge,
         broker,
         observed: net.is_observed().then(|| ObservedGateway::new(incarnation)),
+        served: served.transpose()?,
+        flights_max: config.frames_max,
     };
+    shell.follow_own_edge();
+    if let Some(served) = &shell.served {
+        tell(&Event::Serving {
+            addr: served.addr().to_string(),
+        });
+    }
     tell(&Event::Listening {
         addr: net.socket().local().to_string(),
         program: program.name.into(),
@@ -148,6 +161,10 @@ struct Shell {
     broker: Option<Broker>,
     /// What observers may read, if the cluster has any.
     observed: Option<ObservedGateway>,
+    /// What is spoken over HTTP, if anything.
+    served: Option<Served>,
+    /// Most frames that the machine takes at a time.
+    flights_max: usize,
 }
 
 impl Shell {
@@ -187,6 +204,9 @@ impl Shell {
                 }
             }
             waker.clear();
+            if let Some(served) = self.served.as_ref().filter(|s| s.wants_look()) {
+                served.show(self.look(&net, program));
+            }
             while let Some(end) = self.tail.next() {
                 self.tail_ended(end, net.clock.now(), &mut net.sending());
             }
@@ -200,6 +220,7 @@ impl Shell {
                 self.drain(now, &mut net.sending());
                 if let Some(edge) = self.own_edge.as_mut().filter(|_| self.ending.is_none()) {
                     edge.look(now);
+                    self.follow_own_edge();
                 }
             }
             if let Some(broker) = &mut self.broker {
@@ -237,6 +258,29 @@ impl Shell {
             broker.stop();
         }
         self.ended(statistics)
+    }
+
+    /// Tells the HTTP service of an edge that has been started on this board.
+    fn follow_own_edge(&mut self) {
+        if let (Some(served), Some(edge)) = (&self.served, &mut self.own_edge) {
+            served.follow(edge);
+        }
+    }
+
+    /// The gateway as it is now.
+    fn look(&self, net: &Net, program: &Program) -> Look {
+        let now = net.clock.now();
+        Look {
+            now,
+            statistics: self.statistics(net, program),
+            nodes: self.machine.nodes_at(now),
+            flights: self.machine.frames_at(now),
+            flights_max: self.flights_max,
+            last_makers: self.machine.last_makers().to_vec(),
+            records_waiting: self.writer.waiting().count(),
+            records_stand: self.said_records_stand,
+            ends: self.ending.is_some(),
+        }
     }
 
     /// Says when records cannot be written, and when they can again.
@@ -366,11 +410,13 @@ impl Shell {
         image: ImageFrame,
         inputs: Option<Vec<SlotView>>,
     ) {
+        let score = self.served.as_mut().and_then(|s| s.score(&subject));
         let merged = |inputs| MergedFrame {
             frame,
             subject,
             captured,
             image,
+            score,
             inputs,
         };
         if inputs.is_some_and(|inputs| self.tail.submit(merged(inputs))) {
@@ -404,6 +450,9 @@ impl Shell {
     fn publish(&mut self, what: Published, record: Record) {
         if let Some(observed) = &mut self.observed {
             observed.record(&record);
+        }
+        if let Some(served) = &mut self.served {
+            served.record(&record);
         }
         if self.writer.submit(what, record).is_err() {
             self.fail(NodeError::RecordsWait);

@@ -9,6 +9,7 @@
 //! | [`solo`] | everything in one process, without a network |
 //! | [`probe`] | measures its links to other probes, and its own speed |
 //! | [`observe`] | reads records and metrics of a cluster; [`observed`] is the gateway's side |
+//! | `served` | what a gateway speaks over HTTP, if that was compiled in |
 //! | [`info`] | says what was compiled in |
 //! | `keygen` | makes a key pair ([`crate::trust`]) |
 //! | [`join`] | gets this board's keys and the cluster file, by a code that a person types |
@@ -20,6 +21,7 @@ mod code;
 mod dump;
 mod edge;
 mod gateway;
+mod gateway_state;
 mod info;
 mod join;
 mod line;
@@ -30,6 +32,11 @@ mod observed;
 mod own_edge;
 mod probe;
 mod record;
+#[cfg(feature = "service")]
+mod served;
+#[cfg(not(feature = "service"))]
+#[path = "unserved.rs"]
+mod served;
 mod solo;
 mod tail;
 mod worker;

@@ -3,15 +3,20 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Read},
-    net::SocketAddr,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    io,
+    net::{Shutdown, SocketAddr},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::{Path, PathBuf},
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
 use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -45,14 +50,27 @@ pub struct OwnEdge {
     starts: u32,
     /// When the edge is started again.
     again_at: Micros,
+    /// Its line has not been asked for yet.
+    is_new: bool,
+}
+
+/// The number of the edge on the board of a gateway with these flags.
+pub fn own_id(a: &Args) -> u16 {
+    if a.id == 0 { GATEWAY_EDGE_ID } else { a.id }
 }
 
 impl OwnEdge {
-    /// Starts the edge of a gateway that listens at `at`; none without `--workers`.
+    /// Starts the edge of a gateway that listens at `at`; none without `--workers`. With `posts`, it makes frames of pictures
+    /// that come by [`OwnEdge::next_line`].
     ///
     /// # Errors
     /// When other edges could not reach it, or no process can be started.
-    pub fn start(program: &Program, a: &Args, at: SocketAddr) -> Result<Option<Self>, NodeError> {
+    pub fn start(
+        program: &Program,
+        a: &Args,
+        at: SocketAddr,
+        posts: bool,
+    ) -> Result<Option<Self>, NodeError> {
         let Some(workers) = a.workers else {
             return Ok(None);
         };
@@ -63,7 +81,7 @@ impl OwnEdge {
                 at.port()
             )));
         }
-        let id = if a.id == 0 { GATEWAY_EDGE_ID } else { a.id };
+        let id = own_id(a);
         let mut arguments: Vec<OsString> = ["--program", program.name, "edge", "--socket", "0"]
             .map(OsString::from)
             .to_vec();
@@ -91,6 +109,12 @@ impl OwnEdge {
                 arguments.extend([name.into(), path.clone().into()]);
             }
         }
+        if posts {
+            arguments.push("--posts".into());
+            if a.letterbox {
+                arguments.push("--letterbox".into());
+            }
+        }
         if let Some(name) = &a.trust.name {
             arguments.extend(["--name".into(), name.into(), "--second-node".into()]);
         }
@@ -100,6 +124,7 @@ impl OwnEdge {
             running: None,
             starts: 0,
             again_at: 0,
+            is_new: false,
         };
         let started = edge.begin();
         started.map_err(NodeError::io("cannot start the edge of this board"))?;
@@ -116,7 +141,16 @@ impl OwnEdge {
             .stdout(Stdio::null())
             .spawn()?;
         self.running = Some(Running { child, socket });
+        self.is_new = true;
         Ok(())
+    }
+
+    /// The line to an edge that has been started, once for each start.
+    #[cfg(feature = "service")]
+    pub fn next_line(&mut self) -> Option<UnixStream> {
+        let new = std::mem::take(&mut self.is_new);
+        let running = self.running.as_ref().filter(|_| new)?;
+        running.socket.try_clone().ok()
     }
 
     /// Starts an edge that has ended again, a moment later, a few times.
@@ -150,6 +184,8 @@ impl Drop for OwnEdge {
         let Some(Running { mut child, socket }) = self.running.take() else {
             return;
         };
+        // Whoever has the line, too, need not close it.
+        let _ = socket.shutdown(Shutdown::Both);
         drop(socket);
         let until = Instant::now() + END_WITHIN;
         while matches!(child.try_wait(), Ok(None)) {
@@ -170,17 +206,19 @@ fn statistics(gateway: &Path) -> PathBuf {
     path.into()
 }
 
-/// Asks this process to end in good order when its standard input ends: the gateway that started it is gone.
+/// Asks this process to end in good order when the other end of its standard input is closed: the gateway that started it is
+/// gone. What comes there is left to others.
 ///
 /// # Errors
 /// When no thread can be started.
 pub fn end_with_gateway() -> Result<(), NodeError> {
     let wait = || {
-        let mut byte = [0];
+        let stdin = io::stdin();
         loop {
-            match io::stdin().read(&mut byte) {
-                Ok(n) if n > 0 => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            // Nothing is asked for: what is always told is that the line is hung up.
+            let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(0) | Err(Errno::EINTR) => {}
                 _ => break,
             }
         }

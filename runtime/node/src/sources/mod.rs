@@ -13,6 +13,8 @@
 mod expand;
 mod files;
 mod pictures;
+#[cfg(feature = "service")]
+mod posted;
 mod reader;
 mod several;
 mod stream;
@@ -103,6 +105,12 @@ impl Opened {
 /// When a source cannot be had: nothing is at a path, or ffmpeg is missing.
 pub(crate) fn open(program: &'static Program, a: &Args) -> Result<Option<Opened>, NodeError> {
     let input = &program.tensors[0];
+    if a.posts {
+        return Ok(Some(Opened {
+            source: posted(program, a)?,
+            streams: Vec::new(),
+        }));
+    }
     if !a.tensors.is_empty() {
         return Ok(Some(Opened {
             source: Box::new(tensors::Tensors::new(&a.tensors, input)),
@@ -172,5 +180,21 @@ fn takes_colours(input: &TensorSpec) -> Result<(), NodeError> {
     match input.c {
         1 | 3 => Ok(()),
         channels => Err(tessera_picture::PictureError::Channels { channels }.into()),
+    }
+}
+
+/// Pictures that are posted to the gateway on this board.
+fn posted(program: &'static Program, a: &Args) -> Result<Box<dyn FrameSource>, NodeError> {
+    #[cfg(feature = "service")]
+    {
+        let letterbox = a.letterbox || program.letterbox;
+        let source = posted::Posted::on_stdin(&program.tensors[0], letterbox);
+        let source = source.map_err(NodeError::io("cannot hear of posted pictures"))?;
+        Ok(Box::new(source))
+    }
+    #[cfg(not(feature = "service"))]
+    {
+        let _ = (program, a);
+        Err(NodeError::no_service("--posts"))
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{FrameSource, SourceFrame, files::Files};
 use crate::{detect::ImageFrame, error::NodeError};
+use tessera_picture::Picture;
 use tessera_runtime::{element, program::TensorSpec};
 
 /// A source that reads a list of picture files.
@@ -55,19 +56,29 @@ fn read(
     options: tessera_picture::Options,
     into: &mut [u8],
 ) -> Result<ImageFrame, NodeError> {
-    let (h, w, c) = (input.h, input.w, input.c);
-    if c != 1 && c != 3 {
-        return Err(tessera_picture::PictureError::Channels { channels: c }.into());
+    if input.c != 1 && input.c != 3 {
+        return Err(tessera_picture::PictureError::Channels { channels: input.c }.into());
     }
     let p = tessera_picture::load_with(file, options)?;
+    Ok(write(&p, input, letterbox, into))
+}
+
+/// Writes a picture as the network's input, which takes grey values or colours.
+pub(super) fn write(
+    p: &Picture,
+    input: &TensorSpec,
+    letterbox: bool,
+    into: &mut [u8],
+) -> ImageFrame {
+    let (h, w, c) = (input.h, input.w, input.c);
     let size = input.element.bytes();
-    tessera_picture::to_input(&p, [h, w, c], letterbox, |at, row| {
+    tessera_picture::to_input(p, [h, w, c], letterbox, |at, row| {
         let place = &mut into[size * at..][..size * row.len()];
         element::store(input.element, row, place);
     });
-    Ok(ImageFrame {
+    ImageFrame {
         width: p.width(),
         height: p.height(),
         letterbox,
-    })
+    }
 }

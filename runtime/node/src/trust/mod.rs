@@ -15,7 +15,11 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-use tessera_plan::files::{cluster::ClusterFile, pairing::Membership, sources::SourceEntry};
+use tessera_plan::files::{
+    cluster::{ClusterFile, ServiceEntry},
+    pairing::Membership,
+    sources::SourceEntry,
+};
 use tessera_secure::{
     Changed, Invited, KeyError, Links, PrivateKey, SenderOf, Sessions, parse_private, parse_secret,
 };
@@ -28,6 +32,10 @@ use tessera_protocol::Micros;
 const KEY_CREDENTIAL: &str = "node.key";
 /// The name of the file of a cluster's secret, also among systemd's credentials.
 pub const SECRET_FILE: &str = "cluster.secret";
+
+/// The name of the file of the word that HTTP clients must know, also among systemd's credentials.
+#[cfg(feature = "service")]
+const TOKEN_FILE: &str = "http.token";
 
 /// Why a node cannot prove who it is, or whom it speaks to.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +84,11 @@ pub enum TrustError {
     /// Flags without the one that they go with.
     #[error("--name, --key and --secret go with --config cluster.toml")]
     Stray,
+    /// A file has no token.
+    #[error(
+        "{0}: give one word of 16 to 256 letters, as `head -c 24 /dev/urandom | base64` makes it"
+    )]
+    Token(PathBuf),
     /// The system gives no random numbers.
     #[error("cannot draw a random number: {0}")]
     Random(std::io::Error),
@@ -269,9 +282,23 @@ impl Trust {
 
     /// The numbers of nodes that may bring frames.
     pub fn sources(&self) -> Vec<u16> {
-        let nodes = self.watch.file().nodes();
-        let sources = nodes.iter().filter(|n| n.is_source());
+        let file = self.watch.file();
+        let nodes = file.nodes();
+        let sources = nodes.iter().filter(|n| n.brings_frames(file));
         sources.map(|n| n.number).collect()
+    }
+
+    /// The numbers and names of all edges.
+    pub fn edges(&self) -> Vec<(u16, String)> {
+        let nodes = self.watch.file().nodes();
+        let edges = nodes.iter().filter(|n| n.number != 0 && !n.is_observer());
+        edges.map(|n| (n.number, n.name())).collect()
+    }
+
+    /// What the file says of the gateway's HTTP service, and the folder in which it lies.
+    pub fn service(&self) -> Option<(&ServiceEntry, &Path)> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        Some((self.watch.file().service.as_ref()?, folder))
     }
 
     /// When to call [`Trust::follow`] again.
@@ -312,6 +339,27 @@ impl Trust {
         }
         removed_numbers
     }
+}
+
+/// The word in a file that nobody else may read, that clients of the gateway's HTTP service must know: of the file `flag`, else of
+/// the credential `http.token`, else of `http.token` in `folder`. `None` when there is none of these.
+///
+/// # Errors
+/// When the file `flag` is missing, others may read the file, or it holds no word of 16 to 256 letters.
+#[cfg(feature = "service")]
+pub fn token(flag: Option<&Path>, folder: Option<&Path>) -> Result<Option<String>, TrustError> {
+    // Without a cluster file, nothing lies beside it.
+    let beside = folder.map_or_else(PathBuf::new, |f| f.join(TOKEN_FILE));
+    let path = secret_file::find(flag, TOKEN_FILE, beside);
+    if flag.is_none() && !path.exists() {
+        return Ok(None);
+    }
+    let text = secret_file::read(&path)?;
+    let word = text.trim();
+    if !(16..=256).contains(&word.len()) || !word.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(TrustError::Token(path));
+    }
+    Ok(Some(word.to_owned()))
 }
 
 /// Makes a key pair in a new file; returns what `cluster.toml` says of it: the public keys of the board and of the edge that a

@@ -403,6 +403,13 @@ impl Gateway {
         if merge.missing > 0 {
             return;
         }
+        let made = merge.holders.iter().filter(|(task, _)| **task != NO_TASK);
+        self.last_makers.clear();
+        self.last_makers
+            .extend(made.map(|(task, held)| (*task, held.peer.id)));
+        for (_, maker) in &self.last_makers {
+            *self.stats.tasks_by_node.entry(maker.0).or_default() += 1;
+        }
         let slots = std::mem::take(&mut merge.slots);
         // Nobody needs what only tasks would still read.
         for piece in &merge.needs {

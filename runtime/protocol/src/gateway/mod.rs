@@ -16,6 +16,7 @@
 //! | `victim_ring` | nodes that have work; thieves are sent to them in turn |
 //! | `frames`, `merge` | frames in flight, and how their tensors are put together |
 //! | `serving` | boxes that edges fetch from the gateway, with work sharing |
+//! | `view` | what is known at one time, for people |
 //! | `receive`, `send` | datagrams in, and the queue of datagrams out |
 //!
 //! The gateway knows nodes and frames from their latest heartbeats alone, so a restarted gateway
@@ -35,12 +36,14 @@ mod registration;
 mod send;
 mod serving;
 mod victim_ring;
+mod view;
 
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
+pub use self::view::{FrameView, NodeView, Stage};
 use self::{
     frames::FramesInFlight,
     known_nodes::KnownNodes,
@@ -49,7 +52,7 @@ use self::{
 };
 use super::{
     Drained, FrameId, GATEWAY, GatewayConfig, GatewayInput, GatewayOutput, Loss, Micros, NodeId,
-    Notice, ProgramInfo, To,
+    Notice, ProgramInfo, TaskId, To,
     chunk_server::ChunkServer,
     notice::Notices,
     peer::Sender,
@@ -87,6 +90,8 @@ pub struct Gateway {
     dirty: bool,
     /// The nodes that may bring frames; `None` for all.
     allowed: Option<BTreeSet<NodeId>>,
+    /// Of the last frame that became whole: tasks whose outputs the gateway has merged, and who had them.
+    last_makers: Vec<(TaskId, NodeId)>,
     /// Set once the run is to end: when to send `Stop` again, and the pause after that.
     stopping: Option<Retry>,
     out: Vec<u8>,
@@ -135,6 +140,7 @@ impl Gateway {
             notices: Notices::default(),
             dirty: false,
             allowed: None,
+            last_makers: Vec::new(),
             stopping: None,
             out: Vec::new(),
         }

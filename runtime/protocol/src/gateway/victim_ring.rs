@@ -30,6 +30,11 @@ impl VictimRing {
         Some(node)
     }
 
+    /// True when the node has work.
+    pub fn has(&self, node: NodeId) -> bool {
+        self.nodes.contains(&node)
+    }
+
     /// True when no node has work.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()

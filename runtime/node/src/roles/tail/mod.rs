@@ -40,6 +40,8 @@ pub struct MergedFrame {
     pub captured: Captured,
     /// The picture that the frame was made from.
     pub image: ImageFrame,
+    /// Score above which the record names boxes; `None` for the usual one.
+    pub score: Option<f32>,
     /// Whole input tensors of the tail, in the order of its inputs.
     pub inputs: Vec<SlotView>,
 }
@@ -199,7 +201,11 @@ impl Work {
         }
         let subject = merged.subject.clone();
         let (captured, image) = (merged.captured, merged.image);
-        let record = record::computed(p, subject, captured, image, &maps, &self.reporting);
+        let how = Reporting {
+            score: merged.score.unwrap_or(self.reporting.score),
+            ..self.reporting.clone()
+        };
+        let record = record::computed(p, subject, captured, image, &maps, &how);
         Ok(Some(record))
     }
 }

@@ -53,6 +53,7 @@ fn merged(store: &mut SegmentStore, number: u32, floats: &[f32]) -> MergedFrame 
             height: 2,
             letterbox: false,
         },
+        score: None,
         inputs: vec![store.lend(slot).unwrap()],
     }
 }

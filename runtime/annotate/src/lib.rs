@@ -1,5 +1,7 @@
 //! Draws detections onto a picture: boxes in a colour per class, labels on chips.
 
+#![forbid(unsafe_code)]
+
 mod font;
 
 use font::Font;
