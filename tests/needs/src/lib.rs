@@ -11,7 +11,8 @@
 //! | `ffmpeg` | `ffmpeg` in the path | `TESSERA_TOOLS=1` |
 //! | `mosquitto` | `mosquitto` and `mosquitto_sub` in the path, or `mosquitto` in `/usr/sbin` | `TESSERA_TOOLS=1` |
 //! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
-//! | `curl`, `python3_requests` | the program; the module of Python | nothing |
+//! | `curl` | `curl` in the path | `TESSERA_TOOLS=1` |
+//! | `python3_requests` | the module of Python | nothing |
 //! | `x86_64v3`, `x86_64v4` | this processor | nothing |
 //! | `portable` | every processor | nothing |
 //!
@@ -68,7 +69,7 @@ const NEEDS: [Need; 13] = [
     need("armv7", Some("TESSERA_CROSS"), || {
         look::cross("armv7-unknown-linux-gnueabihf")
     }),
-    need("curl", None, || look::program("curl", &["--version"])),
+    need("curl", Some("TESSERA_TOOLS"), || look::program("curl", &["--version"])),
     need("python3_requests", None, || {
         look::program("python3", &["-c", "import requests"])
     }),
