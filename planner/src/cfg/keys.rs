@@ -179,6 +179,26 @@ impl<'a> Keys<'a> {
         usize::try_from(n).ok()
     }
 
+    /// A whole number of at least `min` and at most `max`; `None` after an error.
+    pub fn size_up_to(
+        &self,
+        key: &'static str,
+        default: i64,
+        min: i64,
+        max: usize,
+    ) -> Option<usize> {
+        let n = self.size(key, default, min)?;
+        if n > max {
+            self.error(
+                key,
+                format!("`{key}={n}` in [{}] must be at most {max}", self.name()),
+                "correct the number",
+            );
+            return None;
+        }
+        Some(n)
+    }
+
     /// A flag: any number but 0 is set.
     pub fn flag(&self, key: &'static str) -> bool {
         self.int(key, 0) != 0

@@ -12,19 +12,14 @@ use tessera_plan::{
 };
 
 /// Largest number of classes that is accepted.
-const CLASSES_MAX: i64 = 1 << 20;
+const CLASSES_MAX: usize = 1 << 20;
+/// Largest number of boxes of a cell.
+const BOXES_MAX: usize = 4096;
+/// Largest number of cells in a row of a detection layer.
+const SIDE_MAX: usize = 4096;
 
 fn classes(keys: &Keys<'_>) -> Option<usize> {
-    let n = keys.size("classes", 20, 1)?;
-    if n as u64 > CLASSES_MAX.unsigned_abs() {
-        keys.error(
-            "classes",
-            format!("{n} classes are too many"),
-            "correct the number",
-        );
-        return None;
-    }
-    Some(n)
+    keys.size_up_to("classes", 20, 1, CLASSES_MAX)
 }
 
 /// `num` pairs of values of the `anchors` key. Missing values are 0.5, the initial value of Darknet's buffer
@@ -224,7 +219,7 @@ pub(super) fn gaussian(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
 pub(super) fn region(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
     let here = l.here();
     let classes = classes(keys);
-    let num = keys.size("num", 1, 1).filter(|n| *n <= 4096);
+    let num = keys.size_up_to("num", 1, 1, BOXES_MAX);
     let coords = keys.size("coords", 4, 1);
     let softmax = keys.flag("softmax");
     let nms = nms(keys);
@@ -272,10 +267,10 @@ pub(super) fn region(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
 }
 
 pub(super) fn detection(l: &mut Lowering<'_>, keys: &Keys<'_>) -> Made {
-    let classes = keys.size("classes", 1, 1).filter(|n| *n <= 1 << 20);
+    let classes = keys.size_up_to("classes", 1, 1, CLASSES_MAX);
     let coords = keys.size("coords", 1, 1);
-    let num = keys.size("num", 1, 1).filter(|n| *n <= 4096);
-    let side = keys.size("side", 7, 1).filter(|n| *n <= 4096);
+    let num = keys.size_up_to("num", 1, 1, BOXES_MAX);
+    let side = keys.size_up_to("side", 7, 1, SIDE_MAX);
     let softmax = keys.flag("softmax");
     let sqrt = keys.flag("sqrt");
     let (Some(classes), Some(coords), Some(num), Some(side), Some(v)) =

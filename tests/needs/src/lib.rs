@@ -69,7 +69,9 @@ const NEEDS: [Need; 13] = [
     need("armv7", Some("TESSERA_CROSS"), || {
         look::cross("armv7-unknown-linux-gnueabihf")
     }),
-    need("curl", Some("TESSERA_TOOLS"), || look::program("curl", &["--version"])),
+    need("curl", Some("TESSERA_TOOLS"), || {
+        look::program("curl", &["--version"])
+    }),
     need("python3_requests", None, || {
         look::program("python3", &["-c", "import requests"])
     }),
