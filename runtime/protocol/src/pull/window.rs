@@ -14,11 +14,8 @@ const TARGET_DELAY_US: u64 = 15_000;
 /// Span after which the shortest round trip is forgotten, at the latest after two spans, in microseconds: routes
 /// and loads change.
 const BASE_SPAN_US: u64 = 10_000_000;
-/// Queueing delay that ends slow start, in microseconds. As much again is requested by then and waits a round trip later.
-const SLOW_START_DELAY_US: u64 = TARGET_DELAY_US / 2;
-/// Smallest window in chunks: large enough to tell a single loss from silence, and for a share of a channel that others fill
-/// whose shortest round trips were measured when it was emptier.
-const CHUNKS_MIN: f32 = 8.0;
+/// Smallest window in chunks: large enough to tell a single loss from silence.
+const CHUNKS_MIN: f32 = 4.0;
 /// The window grows by one chunk in this time once it is near its size, or in a round trip if that is shorter, in
 /// microseconds: on long paths, one per round trip would take minutes.
 const GROWTH_US: f32 = 25_000.0;
@@ -97,7 +94,7 @@ impl Window {
         } else if self.slow_start && limited {
             self.chunks += 1.0;
             // Not of one answer: it may have been overtaken.
-            self.slow_start = self.queued < SLOW_START_DELAY_US;
+            self.slow_start = self.queued < TARGET_DELAY_US;
         } else if limited {
             let off = (TARGET_DELAY_US as f32 - delay as f32) / TARGET_DELAY_US as f32;
             let growth = (self.shortest() as f32 / GROWTH_US).clamp(1.0, GROWTH_MAX);
