@@ -22,6 +22,13 @@ pub fn bytes(n: u64) -> String {
     format!("{:.digits$}", ByteSize(n).display().iec())
 }
 
+/// Formats bits per second: `38.4 Mbit/s`.
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
+pub fn rate(bits_per_s: u64) -> String {
+    let text = format!("{:.1}", bits_per_s as f64 / 1e6);
+    format!("{} Mbit/s", text.strip_suffix(".0").unwrap_or(&text))
+}
+
 /// Formats a number and a noun, in the plural unless `n` is 1: `1 edge`, `6 edges`.
 pub fn plural(n: usize, what: &str) -> String {
     format!(

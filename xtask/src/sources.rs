@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 use tessera_plan::files::{
     cluster::{BYTES_MAX, ClusterFile},
-    sources::{Fps, Keep, Named, Origin, SourceName, Threshold, TimeoutS},
+    sources::{self, Fps, Keep, Named, Origin, SourceName, Threshold, TimeoutS},
 };
 
 use crate::{files, flags::SourceArgs};
@@ -121,28 +121,15 @@ fn of_file(file: &Path) -> Result<Vec<Source>> {
 
 /// Sets what a flag says of one source or of all.
 fn apply<T: Copy>(
-    sources: &mut [Source],
+    all: &mut [Source],
     values: &[Named<T>],
     flag: &str,
     set: impl Fn(&mut Source, T),
 ) -> Result<()> {
-    // What holds for one source comes behind what holds for all.
-    for value in values.iter().filter(|v| v.name.is_none()) {
-        sources.iter_mut().for_each(|s| set(s, value.value));
-    }
-    for value in values.iter().filter(|v| v.name.is_some()) {
-        let mut meant = sources
-            .iter_mut()
-            .filter(|s| s.name == value.name)
-            .peekable();
-        ensure!(
-            meant.peek().is_some(),
-            "{flag} {}=..: no source has that name; --source NAME=.. gives one",
-            value.name.as_ref().map_or("", SourceName::as_str)
-        );
-        meant.for_each(|s| set(s, value.value));
-    }
-    Ok(())
+    let applied = sources::apply(all, values, |s| s.name.as_ref(), set);
+    applied.map_err(|name| {
+        anyhow!("{flag} {name}=..: no source has that name; --source NAME=.. gives one")
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tessera_plan::plan::{Board, Plan};
 
-use crate::text::{Table, bytes};
+use crate::text::{Table, bytes, rate};
 
 /// The table of boards; empty for equal boards that flags ask for.
 pub(super) fn render(plan: &Plan) -> String {
@@ -39,11 +39,4 @@ pub(super) fn render(plan: &Plan) -> String {
         ]);
     }
     format!("\nboards\n{}", t.render(2))
-}
-
-/// A rate as `38.4 Mbit/s`.
-#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
-fn rate(bits_per_s: u64) -> String {
-    let text = format!("{:.1}", bits_per_s as f64 / 1e6);
-    format!("{} Mbit/s", text.strip_suffix(".0").unwrap_or(&text))
 }

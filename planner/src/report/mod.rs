@@ -37,7 +37,7 @@ pub fn render(plan: &Plan, graph: &Graph) -> String {
     s += &borders::render(plan, graph);
     s += &strips::render(plan, graph);
     s += &with_reuse(plan, graph);
-    s += &memory_of_nodes(plan);
+    s += &memory_table(plan);
     s += &time(plan);
     s.push_str("\nwhy\n");
     for w in &plan.estimates.why {
@@ -395,17 +395,29 @@ fn boards(plan: &Plan) -> String {
     }
 }
 
-fn memory_of_nodes(plan: &Plan) -> String {
-    let m = &plan.estimates.memory;
-    let workers = plan.estimates.workers;
-    let get = |k: &str| m.get(k).copied().unwrap_or(0);
+fn memory_table(plan: &Plan) -> String {
     let mut t = Table::plain("<>><");
-    let mut row = |role: &str, n: u64, what: &str| t.row(&[role, &count(n), &bytes(n), what]);
+    for (role, n, what) in memory_of_nodes(plan) {
+        t.row(&[role, &count(n), &bytes(n), &what]);
+    }
+    format!(
+        "\nmemory per node in bytes, at most ({} per edge; the kernel's socket buffers are not counted)\n{}",
+        plural(plan.estimates.workers, "worker"),
+        t.render(2)
+    )
+}
+
+/// What nodes need at most: the role, bytes, and what they consist of in words.
+pub fn memory_of_nodes(plan: &Plan) -> Vec<(&'static str, u64, String)> {
+    let m = &plan.estimates.memory;
+    let get = |k: &str| m.get(k).copied().unwrap_or(0);
+    let mut rows = Vec::new();
+    let mut row = |role, n, what| rows.push((role, n, what));
     if !plan.dataflow.stages.is_empty() {
         row(
             "edge",
             memory::edge_bytes(m),
-            &format!(
+            format!(
                 "arenas {}, weights {}, processes {}, objects {}, boxes that tiles share {}",
                 bytes(get("edge.arena")),
                 bytes(get("edge.weights")),
@@ -417,7 +429,7 @@ fn memory_of_nodes(plan: &Plan) -> String {
         row(
             "source",
             memory::source_bytes(m),
-            &format!(
+            format!(
                 "the same, with {} of its own frames in flight: objects {}; a picture {}",
                 plan.dataflow.frames_in_flight,
                 bytes(get("source.objects")),
@@ -428,7 +440,7 @@ fn memory_of_nodes(plan: &Plan) -> String {
     row(
         "gateway",
         memory::gateway_bytes(m),
-        &format!(
+        format!(
             "arena {}, weights {}, process {}, {} frames merged {}",
             bytes(get("gateway.arena")),
             bytes(get("gateway.weights")),
@@ -441,7 +453,7 @@ fn memory_of_nodes(plan: &Plan) -> String {
         row(
             "its edge",
             memory::gateway_edge_bytes(m),
-            &format!(
+            format!(
                 "{}: arenas {}, weights {}, objects {}",
                 plural(plan.estimates.gateway_workers, "worker"),
                 bytes(get("gateway.edge.arena")),
@@ -450,11 +462,7 @@ fn memory_of_nodes(plan: &Plan) -> String {
             ),
         );
     }
-    format!(
-        "\nmemory per node in bytes, at most ({} per edge; the kernel's socket buffers are not counted)\n{}",
-        plural(workers, "worker"),
-        t.render(2)
-    )
+    rows
 }
 
 fn time(plan: &Plan) -> String {

@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 use tessera_plan::plan::{Board, Plan};
-use tessera_planner::text::{bytes, count};
+use tessera_planner::{
+    report::memory_of_nodes,
+    text::{bytes, count, rate},
+};
 use tessera_simulate::{Outcome, SimulatedCluster};
 
 /// Most boards that are listed.
@@ -38,24 +41,11 @@ pub fn table(plan: &Plan, cluster: &SimulatedCluster, o: &Outcome) -> Markup {
 
 /// What a node's processes hold, by role.
 pub fn memory(plan: &Plan) -> Markup {
-    let known = &plan.estimates.memory;
-    let of = |role: &str| -> Vec<(String, u64)> {
-        let prefix = format!("{role}.");
-        let own = known
-            .iter()
-            .filter_map(|(k, v)| Some((k.strip_prefix(&prefix)?.to_owned(), *v)));
-        own.filter(|(k, _)| !k.contains('.')).collect()
-    };
     html! {
         div.wide { table {
             thead { tr { th { "role" } th.n { "together" } th { "of it" } } }
-            tbody { @for role in ["edge", "gateway"] {
-                @let parts = of(role);
-                tr {
-                    td { (role) }
-                    td.n { (bytes(parts.iter().map(|(_, v)| v).sum())) }
-                    td { (parts.iter().map(|(k, v)| format!("{k} {}", bytes(*v))).collect::<Vec<_>>().join(", ")) }
-                }
+            tbody { @for (role, n, parts) in memory_of_nodes(plan) {
+                tr { td { (role) } td.n { (bytes(n)) } td { (parts) } }
             } }
         } }
     }
@@ -73,9 +63,4 @@ fn cores(b: &Board) -> String {
         (w, 1) => format!("{w}{share}, a task each"),
         (w, t) => format!("{w} x {t}{share}"),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
-fn rate(bits_per_s: u64) -> String {
-    format!("{} Mbit/s", bits_per_s as f64 / 1e6)
 }

@@ -1,15 +1,12 @@
 //! `--cluster`: plans, mistakes, and a cluster of nodes for two instruction sets.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::path::Path;
 
 use serde_json::Value;
 use tessera_plan::plan::Plan;
-use tessera_tests::rig::{End, Group};
 
 use crate::rig::Folder;
 
-/// Longest time to compile two nodes and to run them.
-const LIMIT: Duration = Duration::from_secs(900);
 /// Largest accepted difference of scores and boxes between instruction sets.
 const CLOSE: f64 = 2e-4;
 
@@ -99,24 +96,9 @@ fn mistakes_in_a_cluster_are_shown_in_place() {
 
 /// Detections of the demo's picture on the boards that `flags` describe.
 fn detections(folder: &Folder, flags: &[&str]) -> Vec<Value> {
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo");
-    let json = folder.at("found.json");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command
-        .args(["run", "--exact", "--grid", "2x2", "--offload", "8"])
-        .args(flags)
-        .arg("--model")
-        .arg(demo.join("demo.cfg"))
-        .arg("--image")
-        .arg(demo.join("demo.png"))
-        .arg("--json")
-        .arg(&json)
-        .env("TMPDIR", folder.at("."))
-        .current_dir(folder.at("."));
-    let group = Group::start(command, "xtask", &folder.at(".")).unwrap();
-    let end = group.wait(LIMIT).unwrap();
-    assert_eq!(end, End::Code(0), "{}", group.errors());
-    let found: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/demo.png");
+    let picture = picture.display().to_string();
+    let found = folder.run_demo(&[flags, &["--exact", "--image", &picture]].concat());
     found["images"][0]["detections"].as_array().unwrap().clone()
 }
 

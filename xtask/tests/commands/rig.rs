@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -11,6 +11,8 @@ use tessera_tests::rig::{End, Group};
 
 /// Longest run.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Longest time to compile a node and to run it.
+const COMPILED: Duration = Duration::from_secs(900);
 /// Address space of a run, in KiB.
 const ADDRESS_KIB: u32 = 1 << 20;
 
@@ -45,6 +47,26 @@ impl Folder {
         let done = cp.arg("-r").arg(other.at(".")).arg(copy.at("."));
         assert!(done.status().unwrap().success());
         copy
+    }
+
+    /// Runs the demo's network inside the folder, two rows and columns of tiles; what `--json` says of it.
+    pub fn run_demo(&self, flags: &[&str]) -> serde_json::Value {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo");
+        let json = self.at("found.json");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .args(["run", "--grid", "2x2", "--offload", "8"])
+            .args(flags)
+            .arg("--model")
+            .arg(demo.join("demo.cfg"))
+            .arg("--json")
+            .arg(&json)
+            .env("TMPDIR", self.at("."))
+            .current_dir(self.at("."));
+        let group = Group::start(command, "xtask", &self.at(".")).unwrap();
+        let end = group.wait(COMPILED).unwrap();
+        assert_eq!(end, End::Code(0), "{}", group.errors());
+        serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap()
     }
 
     /// Runs `xtask` inside the folder.

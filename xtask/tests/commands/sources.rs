@@ -1,14 +1,10 @@
 //! `run --source`, and `[[source]]` in a cluster file.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path};
 
 use serde_json::Value;
-use tessera_tests::rig::{End, Group};
 
 use crate::rig::Folder;
-
-/// Longest time to compile a node and to run it.
-const LIMIT: Duration = Duration::from_secs(900);
 
 const CLUSTER: &str = "\
 version = 1
@@ -26,22 +22,7 @@ target = \"portable\"
 
 /// The demo's pictures as `flags` name them.
 fn found(folder: &Folder, flags: &[&str]) -> Vec<(Value, String)> {
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo");
-    let json = folder.at("found.json");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command
-        .args(["run", "--grid", "2x2", "--offload", "8"])
-        .args(flags)
-        .arg("--model")
-        .arg(demo.join("demo.cfg"))
-        .arg("--json")
-        .arg(&json)
-        .env("TMPDIR", folder.at("."))
-        .current_dir(folder.at("."));
-    let group = Group::start(command, "xtask", &folder.at(".")).unwrap();
-    let end = group.wait(LIMIT).unwrap();
-    assert_eq!(end, End::Code(0), "{}", group.errors());
-    let text: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let text = folder.run_demo(flags);
     let images = text["images"].as_array().unwrap().iter();
     let named = |i: &Value| {
         assert!(!i["detections"].as_array().unwrap().is_empty(), "{i}");

@@ -15,7 +15,7 @@ pub struct Tag {
     pub index: u32,
     /// Whether the picture was letterboxed: the gateway maps boxes back accordingly.
     pub letterbox: bool,
-    /// Whether the frame's name begins with the name of its source ([`join`]).
+    /// Whether the frame's name begins with the name of its source and a slash.
     pub is_named: bool,
     /// From the frame's capture to its entry, in steps of 100 us; at most 28 minutes are told.
     pub waited: Duration,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::expand::{self, Item};
 use crate::{args::Args, error::NodeError};
-use tessera_plan::files::sources::{Keep, Named, Origin, SOURCES_MAX, SourceEntry, SourceName};
+use tessera_plan::files::sources::{
+    self, Keep, Named, Origin, SOURCES_MAX, SourceEntry, SourceName,
+};
 
 /// A source that is to be read.
 #[derive(Clone, Debug)]
@@ -139,27 +141,19 @@ fn apply<T: Copy>(
     flag: &str,
     set: impl Fn(&mut Wanted, T),
 ) -> Result<(), NodeError> {
-    // What holds for all comes first, so that what holds for one stands.
-    for general in values.iter().filter(|v| v.name.is_none()) {
-        all.iter_mut().for_each(|w| set(w, general.value));
-    }
-    for value in values {
-        let Some(name) = &value.name else { continue };
-        let Some(wanted) = all.iter_mut().find(|w| w.name.as_ref() == Some(name)) else {
-            let names: Vec<&str> = all
-                .iter()
-                .filter_map(|w| Some(w.name.as_ref()?.as_str()))
-                .collect();
-            let known = if names.is_empty() {
-                "no source has a name: --source NAME=.. gives one".into()
-            } else {
-                format!("sources are {}", names.join(", "))
-            };
-            return Err(NodeError::Usage(format!("{flag} {name}=..: {known}")));
-        };
-        set(wanted, value.value);
-    }
-    Ok(())
+    let Err(name) = sources::apply(all, values, |w| w.name.as_ref(), set) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = all
+        .iter()
+        .filter_map(|w| Some(w.name.as_ref()?.as_str()))
+        .collect();
+    let known = if names.is_empty() {
+        "no source has a name: --source NAME=.. gives one".into()
+    } else {
+        format!("sources are {}", names.join(", "))
+    };
+    Err(NodeError::Usage(format!("{flag} {name}=..: {known}")))
 }
 
 #[cfg(test)]

@@ -167,6 +167,31 @@ impl<T: FromStr<Err = SourceError>> FromStr for Named<T> {
     }
 }
 
+/// Sets what a flag says of all sources, then what it says of those of a name, so that this stands.
+///
+/// # Errors
+/// The first name that no source has.
+pub fn apply<'v, S, T: Copy>(
+    sources: &mut [S],
+    values: &'v [Named<T>],
+    name_of: impl Fn(&S) -> Option<&SourceName>,
+    set: impl Fn(&mut S, T),
+) -> Result<(), &'v SourceName> {
+    for value in values.iter().filter(|v| v.name.is_none()) {
+        sources.iter_mut().for_each(|s| set(s, value.value));
+    }
+    for value in values {
+        let Some(name) = &value.name else { continue };
+        let mut meant = sources
+            .iter_mut()
+            .filter(|s| name_of(s) == Some(name))
+            .peekable();
+        meant.peek().ok_or(name)?;
+        meant.for_each(|s| set(s, value.value));
+    }
+    Ok(())
+}
+
 /// A number within bounds, which an error of its own describes.
 macro_rules! bounded {
     ($(#[$doc:meta])* $name:ident, $from:expr, $to:expr, $error:ident) => {
