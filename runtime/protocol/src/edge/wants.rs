@@ -208,10 +208,19 @@ impl Edge {
         let told = self.wants.sources.get(&to)?;
         let (peer, request) = (told.peer, told.request?);
         let (room, idle) = (told.room, told.idle);
-        let held: Vec<RequestField> = (self.jobs.iter())
+        let jobs = (self.jobs.iter())
             .filter_map(|(_, j)| j.stolen.filter(|s| s.owner.who() == to))
-            .map(|s| s.request.into())
+            .map(|s| s.request);
+        // What this board has ended takes no room, though its source may hear of the end only after this. Where several sources
+        // fill the same room, each has one task fewer until it has heard.
+        let alone = self.wants.sources.len() < 2;
+        let ended = (self.reports.owed.iter())
+            .filter(|(_, r)| alone && r.owner.who() == to)
+            .map(|(request, _)| *request);
+        let held: Vec<RequestField> = jobs
+            .chain(ended)
             .take(Want::HELD_MAX)
+            .map(RequestField::from)
             .collect();
         let want = Want {
             request,

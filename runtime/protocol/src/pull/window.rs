@@ -14,8 +14,9 @@ const TARGET_DELAY_US: u64 = 15_000;
 /// Span after which the shortest round trip is forgotten, at the latest after two spans, in microseconds: routes
 /// and loads change.
 const BASE_SPAN_US: u64 = 10_000_000;
-/// Smallest window in chunks: large enough to tell a single loss from silence.
-const CHUNKS_MIN: f32 = 4.0;
+/// Smallest window in chunks: large enough to tell a single loss from silence, and for a share of a channel that others fill
+/// whose shortest round trips were measured when it was emptier.
+const CHUNKS_MIN: f32 = 8.0;
 /// The window grows by one chunk in this time once it is near its size, or in a round trip if that is shorter, in
 /// microseconds: on long paths, one per round trip would take minutes.
 const GROWTH_US: f32 = 25_000.0;

@@ -20,7 +20,7 @@ pub struct Want<'a> {
     pub room: u8,
     /// True when the sender has no task at all.
     pub idle: bool,
-    /// Numbers of the receiver's leases that the sender has: the receiver repeats the others.
+    /// Numbers of the receiver's leases that the sender has, or has ended: the receiver repeats the others.
     pub held: &'a [RequestField],
 }
 
