@@ -11,6 +11,11 @@ use crate::Micros;
 
 /// Queueing delay that the window aims at, in microseconds.
 const TARGET_DELAY_US: u64 = 15_000;
+/// Queueing delay from which on slow start grows slower, in microseconds: what fills the queue next must not overflow it
+/// (conservative slow start, RFC 9406, section 4.2).
+const SLOWER_DELAY_US: u64 = TARGET_DELAY_US / 4;
+/// Chunks by which the window then grows with each that arrives (the same section: a quarter).
+const SLOWER_GROWTH: f32 = 0.25;
 /// Span after which the shortest round trip is forgotten, at the latest after two spans, in microseconds: routes
 /// and loads change.
 const BASE_SPAN_US: u64 = 10_000_000;
@@ -93,7 +98,7 @@ impl Window {
                 self.shrink(now_us, keep.max(0.8));
             }
         } else if self.slow_start && limited {
-            self.chunks += 1.0;
+            self.chunks += if self.queued < SLOWER_DELAY_US { 1.0 } else { SLOWER_GROWTH };
             // Not of one answer: it may have been overtaken.
             self.slow_start = self.queued < TARGET_DELAY_US;
         } else if limited {
