@@ -191,6 +191,24 @@ fn a_node_that_leaves_is_not_waited_for() {
 }
 
 /// A datagram as a stranger would make it.
+/// A source looks for the second board of its plan, which comes later, as long as it has frames.
+#[test]
+fn a_board_that_joins_is_told_to_sources_that_look_for_it() {
+    let late_us = 30_000;
+    let mut c = Cluster::changed(&[1, 0], |world| {
+        let mut info = ProgramInfo::clone(&world.info);
+        (info.placement, info.boards) = (Placement::Home, 2);
+        let half = info.graph.tasks.iter_mut().step_by(2);
+        half.for_each(|t| t.home = 1);
+        world.info = Arc::new(info);
+        world.edges[1].start_us = late_us;
+    });
+    // Sooner than the source's next heartbeat, and than a board counts as missing.
+    c.run_us(late_us + 50_000);
+    assert!(c.edge(2).steals_taken > 0, "it computes");
+    c.check();
+}
+
 fn forged(info: &ProgramInfo, to: Incarnation, message: Message<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let envelope = Envelope {

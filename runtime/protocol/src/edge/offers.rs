@@ -71,7 +71,8 @@ impl Offers {
 impl Edge {
     /// Home boards that this source has not heard of yet.
     pub(super) fn homes_to_find(&self) -> Vec<NodeId> {
-        if !self.policy().waits() || self.config.frames_max == 0 || self.link.no_more {
+        let brings = !self.link.no_more || self.frames.len() > 0;
+        if !self.policy().waits() || self.config.frames_max == 0 || !brings {
             return Vec::new();
         }
         let waits = |id: NodeId| (self.peers.iter()).any(|p| p.peer.id == id && self.waits(p));

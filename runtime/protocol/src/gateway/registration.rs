@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Gateway, send::Outgoing, sender};
+use super::{Gateway, known_nodes::KnownNode, send::Outgoing, sender};
 use crate::{
     FrameNumber, Loss, Micros, Notice, Refusal,
     info::PlanPrefix,
@@ -171,5 +171,13 @@ impl Gateway {
         self.stats.nodes_joined += 1;
         let (node, addr) = (peer.id, peer.addr);
         self.notices.add(Notice::Joined { node, addr });
+        // Who asked for the node before it was there, a source that looks for its boards, hears of it now.
+        let asked = |n: &&KnownNode| n.alive && n.peer.id != node && n.asked.contains(&node);
+        let to: Vec<_> = (self.nodes.iter().filter(asked))
+            .map(|n| n.peer.id)
+            .collect();
+        for to in to {
+            self.enqueue(Outgoing::NodeStatus { to, about: node });
+        }
     }
 }

@@ -98,7 +98,11 @@ impl Window {
                 self.shrink(now_us, keep.max(0.8));
             }
         } else if self.slow_start && limited {
-            self.chunks += if self.queued < SLOWER_DELAY_US { 1.0 } else { SLOWER_GROWTH };
+            self.chunks += if self.queued < SLOWER_DELAY_US {
+                1.0
+            } else {
+                SLOWER_GROWTH
+            };
             // Not of one answer: it may have been overtaken.
             self.slow_start = self.queued < TARGET_DELAY_US;
         } else if limited {
