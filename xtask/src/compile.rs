@@ -110,6 +110,13 @@ pub struct Built {
     pub weights: PathBuf,
 }
 
+/// The folder of a plan's crates that nobody asked for by name.
+pub fn folder(plan: &Plan) -> PathBuf {
+    let key = &plan.digest()[..12];
+    let target = workspace::root().join("target").join("tessera");
+    target.join(format!("{}-{key}", plan.name))
+}
+
 /// Emits and compiles a plan under `target/tessera/<name>-<digest>`: different plans never share a folder.
 ///
 /// # Errors
@@ -123,12 +130,7 @@ pub fn cached(plan: &Plan, loaded: &Loaded, target: Target) -> Result<Built> {
 /// # Errors
 /// As [`cached`].
 pub fn cached_with(plan: &Plan, loaded: &Loaded, target: Target, with: &[String]) -> Result<Built> {
-    let key = &plan.digest()[..12];
-    let dir = workspace::root()
-        .join("target")
-        .join("tessera")
-        .join(format!("{}-{key}", plan.name));
-    let dir = emit::folder(plan, target.name(), &dir);
+    let dir = emit::folder(plan, target.name(), &folder(plan));
     emit::write_crate(plan, loaded.model.weights.as_deref(), target.name(), &dir)?;
     let node = compile_with(&plan.name, target, &dir, with)?;
     Ok(Built {

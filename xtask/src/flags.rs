@@ -4,6 +4,7 @@
     reason = "these comments are shown as help, where <name> is no tag"
 )]
 
+mod deploy;
 mod formats;
 mod measure;
 mod members;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Serialize, Serializer};
 
+pub use deploy::{DeployArgs, OverArgs, RollbackArgs, UndeployArgs};
 pub use formats::{BorderFlag, FrameFlag, WireFlag};
 pub use measure::{BenchArgs, CalibrateArgs};
 pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
@@ -79,6 +81,12 @@ pub enum Command {
     /// Say who may take part in a cluster: make and change its file and its keys
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Bring the nodes of a plan to the boards of a cluster file over ssh, and run them there (docs/deploy.md)
+    Deploy(Box<DeployArgs>),
+    /// Run the version before on all boards again
+    Rollback(RollbackArgs),
+    /// End the nodes on boards, and remove all that was brought there
+    Undeploy(UndeployArgs),
     /// Look at the inner loops of ARM kernels with llvm-mca
     Mca,
     /// Work with Darknet weights files
@@ -542,17 +550,6 @@ pub struct InspectArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-impl BenchArgs {
-    /// The thread counts asked for, or `default`.
-    pub fn threads_or(&self, default: &[usize]) -> Vec<usize> {
-        if self.threads.is_empty() {
-            default.to_vec()
-        } else {
-            self.threads.clone()
-        }
-    }
 }
 
 /// `weights`.

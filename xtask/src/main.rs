@@ -11,6 +11,7 @@ mod cluster;
 mod command;
 mod compile;
 mod demo;
+mod deploy;
 mod diagnostics;
 mod emit;
 mod emit_plan;
@@ -71,6 +72,9 @@ fn execute(command: Command) -> Result<()> {
         Command::Bench(a) => bench::run(&a),
         Command::Calibrate(a) => calibrate::run(&a),
         Command::Cluster(c) => members::run(&c),
+        Command::Deploy(a) => deploy::run(&a),
+        Command::Rollback(a) => deploy::rollback(&a),
+        Command::Undeploy(a) => deploy::undeploy(&a),
         Command::Mca => mca::run(),
         Command::Weights(c) => inspect::weights(&c),
         Command::Ci(a) => ci::run(&a),

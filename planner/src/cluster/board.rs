@@ -15,7 +15,7 @@ use crate::{
     units,
 };
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "address",
     "cores",
     "costs",
@@ -31,6 +31,7 @@ const KEYS: [&str; 18] = [
     "roles",
     "share",
     "speed",
+    "ssh",
     "target",
     "team",
     "used",
@@ -89,6 +90,8 @@ pub(super) fn read<'t>(
     let datagrams = reader.parsed(fields, "datagrams", units::rate_bits_per_s);
     let memory = reader.parsed(fields, "memory", units::bytes);
     let address = reader.parsed(fields, "address", address);
+    // For deployments.
+    reader.text(fields, "ssh");
     // For nodes; here they need only look like keys.
     for name in ["key", "edge_key"] {
         reader.parsed(fields, name, key);

@@ -301,8 +301,9 @@ Keys, without which a node stays on loopback (cargo xtask cluster init makes the
                         cluster.secret beside the key]
 
 SIGTERM, SIGHUP and Ctrl-C end a node orderly, within two seconds. Edges of a gateway that has ended wait for
-it, and go on with their frames when it is back; SIGUSR2 to a gateway ends the whole cluster. Exit status: 0; 1 after an error, or when an input could
-not be read; 2 when the command line makes no sense.";
+it, and go on with their frames when it is back; SIGUSR2 to a gateway ends the whole cluster; an edge takes no
+more frames of its own from then on. Exit status: 0; 1 after an error, or when an input could not be read; 2 when the
+command line makes no sense. A service manager (NOTIFY_SOCKET, WATCHDOG_USEC) hears of the start, the state and the end.";
 
 /// What became of a flag.
 const NO_INSECURE_LAN: &str = "\

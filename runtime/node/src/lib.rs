@@ -9,6 +9,7 @@
 //! | [`sources`], [`sinks`] | where frames come from, where records go |
 //! | `mqtt` | a broker that hears of records, with the feature `mqtt` |
 //! | [`udp`] | the socket |
+//! | `notify` | what the service manager hears |
 //! | `trust` | keys, and who may take part |
 //! | [`log`], `console` | what it says, on which stream; neither holds it up |
 //! | `optional`, `faults` | files that may fail, signals that would end it without a word |
@@ -27,6 +28,7 @@ mod labels;
 pub mod log;
 pub mod memory;
 mod mqtt;
+mod notify;
 mod optional;
 mod roles;
 pub mod shm;

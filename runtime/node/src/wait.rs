@@ -78,7 +78,7 @@ impl AsFd for Waker {
 pub enum Asked {
     /// SIGTERM, SIGINT, SIGHUP: end this node in good order.
     End(Signal),
-    /// SIGUSR2: end this node, and the cluster with it.
+    /// SIGUSR2: a gateway ends, and the cluster with it; an edge takes no more frames.
     EndCluster,
     /// SIGUSR1: write the statistics collected so far.
     Statistics,

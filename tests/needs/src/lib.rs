@@ -10,6 +10,7 @@
 //! | `aarch64`, `armv7` | a cross linker, an emulator, Rust's standard library for that processor | `TESSERA_CROSS=1` |
 //! | `ffmpeg` | `ffmpeg` in the path | `TESSERA_TOOLS=1` |
 //! | `mosquitto` | `mosquitto` and `mosquitto_sub` in the path, or `mosquitto` in `/usr/sbin` | `TESSERA_TOOLS=1` |
+//! | `sshd` | `sshd`, `ssh`, `ip`, `python3`, and root's right to make namespaces | `TESSERA_TOOLS=1` |
 //! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
 //! | `curl` | `curl` in the path | `TESSERA_TOOLS=1` |
 //! | `python3_requests` | the module of Python | nothing |
@@ -54,7 +55,7 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 14] = [
     need("memory_group", None, || {
         look::control_group("memory", "memory.limit_in_bytes")
     }),
@@ -79,6 +80,7 @@ const NEEDS: [Need; 13] = [
     need("x86_64v4", None, look::x86_64v4),
     need("portable", None, Vec::new),
     need("ffmpeg", Some("TESSERA_TOOLS"), || look::in_path("ffmpeg")),
+    need("sshd", Some("TESSERA_TOOLS"), look::sshd),
     need("mosquitto", Some("TESSERA_TOOLS"), look::mosquitto),
 ];
 

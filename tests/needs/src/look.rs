@@ -32,6 +32,15 @@ pub fn mosquitto() -> Vec<String> {
     [broker, in_path("mosquitto_sub"), in_path("mosquitto_pub")].concat()
 }
 
+/// What boards with real sshd are made of: namespaces, and root's right to make them.
+pub fn sshd() -> Vec<String> {
+    let beside = Path::new("/usr/sbin/sshd").is_file();
+    let server = if beside { Vec::new() } else { in_path("sshd") };
+    let others = ["ssh", "scp", "ip", "python3"].map(in_path).concat();
+    let namespaces = program("unshare", &["-m", "-n", "-p", "--fork", "true"]);
+    [server, others, namespaces].concat()
+}
+
 /// A program that runs with these arguments.
 pub fn program(name: &str, arguments: &[&str]) -> Vec<String> {
     let ran = Command::new(name).args(arguments).output();

@@ -21,6 +21,7 @@ mod refusals;
 mod reuse;
 mod rough;
 mod sealed;
+mod service_manager;
 mod share;
 mod strangers;
 mod streams;

@@ -90,3 +90,14 @@ pub struct CalibrateArgs {
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub rounds: u16,
 }
+
+impl BenchArgs {
+    /// The thread counts asked for, or `default`.
+    pub fn threads_or(&self, default: &[usize]) -> Vec<usize> {
+        if self.threads.is_empty() {
+            default.to_vec()
+        } else {
+            self.threads.clone()
+        }
+    }
+}

@@ -50,6 +50,8 @@ pub struct BoardEntry {
     pub roles: Option<Vec<String>>,
     /// Host name or address, the gateway's with a port if it is not [`PORT`].
     pub address: Option<String>,
+    /// What ssh connects to, for deployments: `user@host` or `ssh://user@host:port`; without it, the host of the address.
+    pub ssh: Option<String>,
     /// Its public key: 44 characters of base64.
     pub key: Option<String>,
     /// Public key of the edge that a gateway starts on its own board.

@@ -19,6 +19,7 @@ use crate::{
     error::NodeError,
     labels,
     mqtt::{self, Broker},
+    notify::Notify,
     shm::{Layout, Segment, SegmentStore, SlotView},
     sinks::{self, Found, Writer, Written},
     sources::{Tag, split},
@@ -101,6 +102,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         observed: net.is_observed().then(|| ObservedGateway::new(incarnation)),
         served: served.transpose()?,
         flights_max: config.frames_max,
+        notify: Notify::of_environment(false),
     };
     shell.follow_own_edge();
     if let Some(served) = &shell.served {
@@ -112,6 +114,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         addr: net.socket().local().to_string(),
         program: program.name.into(),
     });
+    shell.notify.ready();
     shell.run(net, &signals, &waker, program, a)
 }
 
@@ -165,6 +168,8 @@ struct Shell {
     served: Option<Served>,
     /// Most frames that the machine takes at a time.
     flights_max: usize,
+    /// The service manager.
+    notify: Notify,
 }
 
 impl Shell {
@@ -223,6 +228,7 @@ impl Shell {
                     self.follow_own_edge();
                 }
             }
+            self.notify.turn(now, || takes_part(self.machine.nodes()));
             if let Some(broker) = &mut self.broker {
                 broker.look(now, self.machine.nodes());
             }
@@ -249,7 +255,7 @@ impl Shell {
                 break;
             }
             let fds = [net.socket().as_fd(), waker.as_fd(), signals.as_fd()];
-            let until = self.wake_at.min(net.wake_at());
+            let until = self.wake_at.min(net.wake_at()).min(self.notify.wake_at());
             let until = (self.ending).map_or(until, |e| e.until.min(until).max(now + 1_000));
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
@@ -310,6 +316,7 @@ impl Shell {
                 "; its edges wait for it to come back"
             }
         );
+        self.notify.stopping();
         let until = now + GOODBYE_US;
         self.ending = Some(Ending { until, cluster });
         if cluster {
@@ -498,6 +505,21 @@ impl Shell {
             statistics::write(path, &self.statistics(net, program))
         })
     }
+}
+
+/// Which edges live, in words.
+fn takes_part(nodes: impl Iterator<Item = (NodeId, bool)>) -> String {
+    let mut alive: Vec<u16> = nodes
+        .filter(|(_, alive)| *alive)
+        .map(|(n, _)| n.0)
+        .collect();
+    if alive.is_empty() {
+        return "no edge takes part yet".into();
+    }
+    alive.sort_unstable();
+    alive.dedup();
+    let numbers: Vec<String> = alive.iter().map(u16::to_string).collect();
+    format!("edges take part: {}", numbers.join(" "))
 }
 
 /// When a frame of this age was captured, and when work on it began.

@@ -100,7 +100,7 @@ pub fn say(notice: Notice) {
 }
 
 /// Advice for the operator about a refusal.
-fn advice(why: Refusal) -> &'static str {
+pub fn advice(why: Refusal) -> &'static str {
     match why {
         Refusal::Plan => "it runs another plan; build every node from the same plan.toml",
         Refusal::Model => {

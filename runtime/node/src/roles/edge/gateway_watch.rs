@@ -60,6 +60,16 @@ impl GatewayWatch {
         self.gateway = to;
     }
 
+    /// The state, in words.
+    pub fn state(&self) -> String {
+        let gateway = self.gateway;
+        match self.state {
+            State::Absent { .. } => format!("waiting for the gateway at {gateway}"),
+            State::There => format!("joined the gateway at {gateway}"),
+            State::Gone => format!("the gateway at {gateway} does not answer"),
+        }
+    }
+
     /// The time of the next look, unless another event comes first.
     pub fn look_at(&self) -> Micros {
         match self.state {

@@ -23,6 +23,7 @@ use crate::{
     args::Args,
     error::NodeError,
     memory::BoardMemory,
+    notify::Notify,
     shm::SegmentStore,
     sources::{ReadFrame, Reader, Reading, Tag},
     statistics::{self, tell},
@@ -71,6 +72,10 @@ struct Shell {
     stopped: bool,
     /// Jobs that are over; empty between turns.
     over: Vec<(JobId, JobEnd)>,
+    /// No frames are taken any more.
+    drains: bool,
+    /// The service manager.
+    notify: Notify,
 }
 
 impl Shell {
@@ -83,6 +88,7 @@ impl Shell {
         a: &Args,
     ) -> Result<(), NodeError> {
         self.await_workers(&mut net, signals, program, a)?;
+        self.notify.ready();
         while !self.stopped {
             net.receive(|now, from, bytes, sending| {
                 self.address.heard(now, from);
@@ -103,6 +109,9 @@ impl Shell {
             (self.memory).look(now, || processes(&self.workers.statistics()));
             self.look_for_gateway(now, &net, a);
             self.obey(&mut net, signals, program, a);
+            self.notify.turn(now, || {
+                status(&self.gateway, self.refused, self.drains, &self.progress)
+            });
             if self.stopped {
                 break;
             }
@@ -114,8 +123,10 @@ impl Shell {
             ];
             let until = self.gateway.look_at().min(self.wake_at);
             let until = until.min(self.address.look_at()).min(net.wake_at());
+            let until = until.min(self.notify.wake_at());
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
+        self.notify.stopping();
         let mut last = self.statistics(&net, program, a);
         // They note their memory once more when they end.
         last.workers = self.workers.stop();
@@ -162,15 +173,24 @@ impl Shell {
                     net.flush();
                     self.stopped = true;
                 }
-                Asked::EndCluster => {
-                    tracing::warn!("SIGUSR2 is for the gateway: it ends the cluster");
-                }
+                Asked::EndCluster => self.drain_frames(),
                 Asked::Statistics => {
                     if let Err(e) = write(a, &self.statistics(net, program, a)) {
                         tracing::warn!("{e}");
                     }
                 }
             }
+        }
+    }
+
+    /// Takes no more frames. Those that were taken go on; this node goes on computing for others.
+    fn drain_frames(&mut self) {
+        if !self.drains {
+            self.drains = true;
+            tracing::info!(
+                "takes no more frames (SIGUSR2); {} are under way",
+                self.progress.under_way()
+            );
         }
     }
 
@@ -231,7 +251,7 @@ impl Shell {
 
     /// Moves the source's frames into the machine as fast as it wants them.
     fn feed(&mut self, now: Micros, sending: &mut Sending<'_>) {
-        let Some(source) = &mut self.source else {
+        let Some(source) = self.source.as_mut().filter(|_| !self.drains) else {
             return;
         };
         if self.ready.is_none() {
@@ -357,6 +377,21 @@ impl Shell {
             tasks: self.workers.work(),
             board_peak_bytes: self.memory.peak_bytes,
         }
+    }
+}
+
+/// What this node does, for whoever looks after it. Tools read these words: docs/deploy.md.
+fn status(
+    gateway: &GatewayWatch,
+    refused: Option<Refusal>,
+    drains: bool,
+    progress: &Progress,
+) -> String {
+    match (drains, progress.under_way(), refused) {
+        (true, 0, _) => "drained: every frame that was taken has its record".into(),
+        (true, n, _) => format!("draining: {n} frames under way"),
+        (false, _, Some(why)) => format!("refused: {}", notices::advice(why)),
+        (false, _, None) => gateway.state(),
     }
 }
 

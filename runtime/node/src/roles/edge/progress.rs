@@ -57,10 +57,15 @@ impl Progress {
         self.counts.skipped
     }
 
+    /// Number of accepted frames that have no record yet.
+    pub fn under_way(&self) -> u64 {
+        let c = &self.counts;
+        c.accepted.saturating_sub(c.detections + c.dropped)
+    }
+
     /// Whether all accepted frames have their records.
     pub fn all_ended(&self) -> bool {
-        let c = &self.counts;
-        c.detections + c.dropped == c.accepted
+        self.under_way() == 0
     }
 
     /// The event that the node prints at the end of the inputs.

@@ -8,6 +8,7 @@ use crate::{
     args::Args,
     error::NodeError,
     memory::BoardMemory,
+    notify::Notify,
     roles::{
         code,
         net::{self, Net},
@@ -107,6 +108,8 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         refused: None,
         stopped: false,
         over: Vec::new(),
+        drains: false,
+        notify: Notify::of_environment(a.socket.is_some()),
     };
     code::let_go();
     shell.run(net, &signals, &waker, program, a)
