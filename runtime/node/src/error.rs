@@ -105,6 +105,9 @@ pub enum NodeError {
     /// The node could not read this many inputs, and has named each of them before.
     #[error("{0} input(s) could not be read and were skipped")]
     Skipped(u64),
+    /// A doctor has found something.
+    #[error("{0} fault(s) found; docs/doctor.md has a row for each")]
+    Faults(usize),
     /// The system cannot start threads.
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),

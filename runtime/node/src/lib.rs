@@ -14,6 +14,7 @@
 //! | [`log`], `console` | what it says, on which stream; neither holds it up |
 //! | `optional`, `faults` | files that may fail, signals that would end it without a word |
 //! | [`shm`], [`workers`] | the board's shared segment, and the processes that compute in it |
+//! | `doctor` | what is likely to be wrong with the board |
 //! | [`detect`] | Darknet's decoding of detections |
 
 #[cfg(not(target_endian = "little"))]
@@ -22,6 +23,7 @@ compile_error!("segments and datagrams are little-endian");
 mod args;
 mod console;
 pub mod detect;
+mod doctor;
 mod error;
 mod faults;
 mod labels;

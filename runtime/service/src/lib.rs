@@ -55,7 +55,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use self::{
     detection::Profile,
-    state::{About, Board, Flight, State, Tile},
+    state::{About, Board, Flight, State, Tile, TurnedAway},
 };
 use self::{
     http::Server,

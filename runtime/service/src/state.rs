@@ -71,6 +71,19 @@ pub struct Board {
     pub has_work: bool,
 }
 
+/// A node that may not take part.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TurnedAway {
+    /// The number that it claims.
+    pub number: u16,
+    /// Where it is.
+    pub address: String,
+    /// Why: `plan`, `model`, `number_in_use` or `bad_number`.
+    pub why: &'static str,
+    /// Seconds since that was said.
+    pub ago_s: f64,
+}
+
 /// A frame that has no record yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Flight {
@@ -101,6 +114,8 @@ pub struct State {
     pub flights: Vec<Flight>,
     /// Most frames that the gateway takes at a time.
     pub flights_max: usize,
+    /// Nodes that were turned away lately.
+    pub turned_away: Vec<TurnedAway>,
     /// Of the last whole frame: tasks, and the boards that computed them.
     pub last_makers: Vec<(u64, u16)>,
     /// Tasks whose outputs the gateway merged, by board.

@@ -68,17 +68,25 @@ const RULES: &[Rule] = &[
     ("tessera-picture", &[], &["tessera-needs"]),
     // Records to a broker: knows no plan and no node.
     ("tessera-mqtt", &["tessera-plan"], &["tessera-needs"]),
+    // How a board is: knows files of Linux, no plan and no node.
+    ("tessera-health", &[], &["tessera-needs"]),
     // Boxes on pictures: knows pixels alone.
     ("tessera-annotate", &[], &["tessera-needs"]),
     // What a gateway speaks over HTTP: sees records and plain data, no machine.
     (
         "tessera-service",
-        &["tessera-annotate", "tessera-picture", "tessera-plan"],
+        &[
+            "tessera-annotate",
+            "tessera-health",
+            "tessera-picture",
+            "tessera-plan",
+        ],
         &["tessera-needs"],
     ),
     (
         "tessera-node",
         &[
+            "tessera-health",
             "tessera-mqtt",
             "tessera-picture",
             "tessera-plan",
@@ -114,6 +122,7 @@ const RULES: &[Rule] = &[
         &[
             "tessera-annotate",
             "tessera-codegen",
+            "tessera-health",
             "tessera-picture",
             "tessera-plan",
             "tessera-plan-text",

@@ -1,5 +1,7 @@
 //! What a node in its `probe` role is asked and answers: one JSON object a datagram.
 //!
+//! `calibrate --cluster` measures links with it, `doctor --cluster` asks how boards and the ways between them are.
+//!
 //! ```text
 //!  calibrate ──Link──> probe A ──Ping, Burst, Count──> probe B
 //!            <─Linked─         <──Pong, Counted──────
@@ -19,13 +21,17 @@ use serde::{Deserialize, Serialize};
 /// The number, among peers, of the machine that asks.
 pub const OPERATOR: u16 = u16::MAX;
 /// Version of the questions.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Bytes of a burst's datagrams, as large as those of transfers.
 pub const BURST_DATAGRAM_BYTES: usize = 1400;
 /// Most bytes of one burst.
 pub const BURST_BYTES_MAX: u64 = 8 << 20;
 /// Longest datagram that is not of a burst.
 pub const DATAGRAM_BYTES_MAX: usize = 1400;
+/// Most letters of a text that one answer holds; its form in JSON may be up to twice as long.
+pub const PART_LETTERS_MAX: usize = 500;
+/// Most parts of a text.
+pub const PARTS_MAX: u32 = 256;
 /// Port of a probe whose address names none.
 pub const PORT: u16 = 7400;
 
@@ -52,6 +58,28 @@ pub enum Ask {
     },
     /// How long does the whole network take on one thread?
     Speed {
+        /// Names the question.
+        session: u64,
+    },
+    /// How well do evenly sent datagrams travel to another probe?
+    Way {
+        /// Names the question.
+        session: u64,
+        /// Where the other probe listens.
+        to: SocketAddr,
+        /// The other probe's number in the cluster, with keys.
+        #[serde(default)]
+        node: Option<u16>,
+    },
+    /// How is the board? Looks at it once a session, for seconds.
+    Health {
+        /// Names the question.
+        session: u64,
+        /// Which part of the answer, from 0.
+        part: u32,
+    },
+    /// Whose datagrams have arrived of late?
+    Heard {
         /// Names the question.
         session: u64,
     },
@@ -111,6 +139,37 @@ pub enum Answer {
         /// Microseconds of the fastest of a few frames.
         frame_us: u64,
     },
+    /// To [`Ask::Way`].
+    Travelled {
+        /// The question.
+        session: u64,
+        /// Half of the median time there and back.
+        delay_us: u64,
+        /// Half of the time there and back that nine of ten do not exceed.
+        slow_us: u64,
+        /// Datagrams sent, of [`BURST_DATAGRAM_BYTES`] each.
+        sent: u64,
+        /// Datagrams of these that arrived.
+        arrived: u64,
+    },
+    /// To [`Ask::Health`].
+    Health {
+        /// The question.
+        session: u64,
+        /// Which part this is.
+        part: u32,
+        /// Number of parts, at most [`PARTS_MAX`].
+        parts: u32,
+        /// The part: at most [`PART_LETTERS_MAX`] letters of JSON, a checkup of the crate `tessera-health`.
+        text: String,
+    },
+    /// To [`Ask::Heard`].
+    Heard {
+        /// The question.
+        session: u64,
+        /// Addresses from which a datagram came in the last seconds, whatever was in it.
+        from: Vec<SocketAddr>,
+    },
     /// To [`Ask::Ping`].
     Pong {
         /// The sender's measurement.
@@ -145,6 +204,9 @@ impl Ask {
             Self::Hello { session, .. }
             | Self::Link { session, .. }
             | Self::Speed { session }
+            | Self::Way { session, .. }
+            | Self::Health { session, .. }
+            | Self::Heard { session }
             | Self::Ping { session, .. }
             | Self::Burst { session, .. }
             | Self::Count { session, .. } => *session,
@@ -159,6 +221,9 @@ impl Answer {
             Self::Here { session, .. }
             | Self::Linked { session, .. }
             | Self::Timed { session, .. }
+            | Self::Travelled { session, .. }
+            | Self::Health { session, .. }
+            | Self::Heard { session, .. }
             | Self::Pong { session, .. }
             | Self::Counted { session, .. }
             | Self::Refused { session, .. } => *session,

@@ -12,6 +12,7 @@ use super::{
     record::{self, Captured},
     served::{self, Served},
     tail::{MergedFrame, Tail, TailEnd},
+    turned_away::AllTurnedAway,
 };
 use crate::{
     args::Args,
@@ -103,6 +104,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         served: served.transpose()?,
         flights_max: config.frames_max,
         notify: Notify::of_environment(false),
+        turned_away: AllTurnedAway::default(),
     };
     shell.follow_own_edge();
     if let Some(served) = &shell.served {
@@ -170,6 +172,8 @@ struct Shell {
     flights_max: usize,
     /// The service manager.
     notify: Notify,
+    /// Who was turned away lately.
+    turned_away: AllTurnedAway,
 }
 
 impl Shell {
@@ -283,6 +287,7 @@ impl Shell {
             flights: self.machine.frames_at(now),
             flights_max: self.flights_max,
             last_makers: self.machine.last_makers().to_vec(),
+            turned_away: self.turned_away.now(now),
             records_waiting: self.writer.waiting().count(),
             records_stand: self.said_records_stand,
             ends: self.ending.is_some(),
@@ -395,7 +400,10 @@ impl Shell {
                         self.publish(Published::Dropped, record);
                     }
                 }
-                GatewayOutput::Notice(notice) => notices::say(notice),
+                GatewayOutput::Notice(notice) => {
+                    self.turned_away.hear(now, &notice);
+                    notices::say(notice);
+                }
                 GatewayOutput::WaitUntil(at) => {
                     self.wake_at = at;
                     return;

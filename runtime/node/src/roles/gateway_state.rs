@@ -1,5 +1,6 @@
 //! A gateway at one time, for those who look on.
 
+use super::turned_away::TurnedAway;
 use tessera_plan::files::statistics::GatewayStatistics;
 use tessera_protocol::{
     Micros, NodeId, TaskId, Traffic,
@@ -22,6 +23,8 @@ pub struct Look {
     pub flights_max: usize,
     /// Of the last whole frame: tasks, and who computed them.
     pub last_makers: Vec<(TaskId, NodeId)>,
+    /// Nodes that were turned away lately.
+    pub turned_away: Vec<TurnedAway>,
     /// Records that wait to be written.
     pub records_waiting: usize,
     /// True while records cannot be written.

@@ -2,6 +2,7 @@
 //! and says travels in sessions: a probe then answers the operator and boards that `cluster.toml` lists, and nobody else.
 
 use std::{
+    collections::VecDeque,
     io,
     net::{SocketAddr, UdpSocket},
     time::{Duration, Instant},
@@ -13,6 +14,10 @@ use crate::{
     udp::{self, DATAGRAM_BYTES_MAX},
 };
 use tessera_secure::{HEAD_BYTES, Links, TAG_BYTES, Way};
+
+/// Senders that are remembered, and for how long.
+const HEARD_MAX: usize = 24;
+const HEARD_WITHIN: Duration = Duration::from_secs(4);
 
 /// Whoever is at the other end.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +46,7 @@ pub struct Line {
     begun: Instant,
     buffer: [u8; 2048],
     out: Vec<u8>,
+    heard: VecDeque<(SocketAddr, Instant)>,
 }
 
 impl Line {
@@ -67,7 +73,29 @@ impl Line {
             begun: Instant::now(),
             buffer: [0; 2048],
             out: Vec::new(),
+            heard: VecDeque::new(),
         })
+    }
+
+    /// Addresses from which a datagram came in the last seconds, whatever was in it.
+    pub fn heard(&self) -> Vec<SocketAddr> {
+        let all = self.heard.iter();
+        let recent = all.filter(|(_, at)| at.elapsed() < HEARD_WITHIN);
+        recent.map(|(addr, _)| *addr).collect()
+    }
+
+    fn note(&mut self, from: SocketAddr) {
+        let now = Instant::now();
+        match self.heard.back_mut() {
+            Some((last, at)) if *last == from => *at = now,
+            _ => {
+                self.heard.retain(|(a, _)| *a != from);
+                self.heard.push_back((from, now));
+                if self.heard.len() > HEARD_MAX {
+                    self.heard.pop_front();
+                }
+            }
+        }
     }
 
     /// The address of the socket.
@@ -98,6 +126,7 @@ impl Line {
         let within = within.min(due).max(Duration::from_micros(100));
         self.socket.set_read_timeout(Some(within)).ok()?;
         let (bytes, addr) = self.socket.recv_from(&mut self.buffer).ok()?;
+        self.note(addr);
         let (now, datagram) = (self.now(), &mut self.buffer[..bytes]);
         let (node, payload) = match &mut self.links {
             None => (None, 0..bytes),

@@ -8,6 +8,7 @@
 //! | [`worker`] | computes tasks of an edge's shared segment (started by the edge) |
 //! | [`solo`] | everything in one process, without a network |
 //! | [`probe`] | measures its links to other probes, and its own speed |
+//! | `doctor` | looks for what is likely to be wrong with this board ([`crate::doctor`]) |
 //! | [`observe`] | reads records and metrics of a cluster; [`observed`] is the gateway's side |
 //! | `served` | what a gateway speaks over HTTP, if that was compiled in |
 //! | [`info`] | says what was compiled in |
@@ -39,6 +40,7 @@ mod served;
 mod served;
 mod solo;
 mod tail;
+mod turned_away;
 mod worker;
 
 use std::{path::Path, process::ExitCode};
@@ -50,6 +52,7 @@ use tessera_runtime::program::Program;
 use crate::{
     args::{self, Args, Command},
     console::{self, Patience},
+    doctor,
     error::NodeError,
     faults, log, statistics,
     trust::{self, Role, Trust},
@@ -96,6 +99,10 @@ fn run(command: Command) -> Result<(), NodeError> {
             begin(p, &a)?;
             let trust = trusted(&mut a, Role::Probe)?;
             probe::run(p, &a, trust)
+        }
+        Command::Doctor(p, mut a) => {
+            log::start(a.log);
+            doctor::run(p, &mut a)
         }
         Command::Observe(mut a) => {
             log::start(a.log);
@@ -158,14 +165,14 @@ fn trusted(a: &mut Args, role: Role) -> Result<Option<Trust>, NodeError> {
 /// Sources of the cluster file: those of this board for its edge, and their thresholds for the gateway.
 fn listed(a: &mut Args, trust: &Trust, role: Role) {
     match role {
-        Role::Edge => a.listed = trust.sources_here(),
+        Role::Edge | Role::Probe => a.listed = trust.sources_here(),
         Role::Gateway => {
             let mut of_file = trust.thresholds();
             // Flags come later: they hold.
             of_file.append(&mut a.threshs);
             a.threshs = of_file;
         }
-        Role::Observer | Role::Probe => {}
+        Role::Observer => {}
     }
 }
 

@@ -18,9 +18,9 @@ use tessera_plan::{
     files::records::{Record, Subject},
     region::Span,
 };
-use tessera_protocol::{NodeId, TaskId, gateway::Stage};
+use tessera_protocol::{NodeId, Refusal, TaskId, gateway::Stage};
 use tessera_runtime::program::Program;
-use tessera_service::{About, Board, Config, Flight, Service, State, Tile};
+use tessera_service::{About, Board, Config, Flight, Service, State, Tile, TurnedAway};
 
 /// The time that a posted picture has, if no flag says: as CodeProject.AI gives it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -208,6 +208,19 @@ fn state(look: Look) -> State {
             .collect(),
         flights_max: look.flights_max,
         last_makers: pairs(&look.last_makers),
+        turned_away: (look.turned_away.iter())
+            .map(|t| TurnedAway {
+                number: t.node.0,
+                address: t.addr.to_string(),
+                why: match t.why {
+                    Refusal::Plan => "plan",
+                    Refusal::Model => "model",
+                    Refusal::IdInUse => "number_in_use",
+                    Refusal::BadId => "bad_number",
+                },
+                ago_s: seconds(look.now.saturating_sub(t.at)),
+            })
+            .collect(),
         tasks_by_board: (c.tasks_by_node.iter())
             .map(|(n, count)| (*n, *count))
             .collect(),

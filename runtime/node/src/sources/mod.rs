@@ -8,6 +8,7 @@
 //! | `stream` | frames that ffmpeg decodes: videos, cameras, URLs |
 //! | `several` | several sources as one, each in its turn |
 //! | `reader` | the thread that reads frames into slots |
+//! | `trial` | whether each source brings a frame |
 //! | `tag` | what travels to the gateway with a frame |
 
 mod expand;
@@ -22,6 +23,7 @@ mod tag;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod wanted;
 
 use std::{sync::Arc, time::Instant};
@@ -38,6 +40,7 @@ use self::{
 pub(crate) use reader::{ReadFrame, Reader, Reading};
 pub use tag::Tag;
 pub(crate) use tag::split;
+pub(crate) use trial::{Trial, trials};
 
 /// A frame that a source has written.
 #[derive(Clone, Copy, Debug, Default)]

@@ -16,7 +16,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 
 use tessera_plan::files::{
-    cluster::{ClusterFile, ServiceEntry},
+    cluster::{BoardEntry, ClusterFile, ServiceEntry},
     pairing::Membership,
     sources::SourceEntry,
 };
@@ -216,6 +216,18 @@ impl Trust {
     /// As [`Trust::links`].
     pub fn observer_links(&self) -> Result<Links, TrustError> {
         self.sessions(None, &self.invited(self.watch.file()))
+    }
+
+    /// Hosts of this board and of the others, as far as the file says them.
+    pub fn hosts(&self) -> (Option<String>, Vec<String>) {
+        let boards = self.watch.file().board.iter();
+        let boards = boards.filter(|b| !b.removed && !b.is_observer());
+        let (own, others): (Vec<_>, Vec<_>) = boards.partition(|b| b.name == self.me.board);
+        let host = |b: &BoardEntry| b.address.clone();
+        (
+            own.into_iter().find_map(host),
+            others.into_iter().filter_map(host).collect(),
+        )
     }
 
     /// This node's number in the cluster.

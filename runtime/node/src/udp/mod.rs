@@ -36,7 +36,7 @@ use tessera_protocol::TransferConfig;
 
 /// What is asked of the kernel for each direction, in bytes; it gives at most
 /// `net.core.rmem_max` and `wmem_max`.
-const BUFFER_BYTES: usize = 1 << 20;
+const BUFFER_BYTES: usize = tessera_health::facts::RECEIVE_BYTES;
 
 /// Longest datagram: the longest of the protocol's, with room for the head and the tag of a session. It fills an Ethernet
 /// frame without IP fragments.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use tessera_health::{Health, Root};
 use tessera_plan::files::records::Ending;
 
 use super::Server;
@@ -57,6 +58,13 @@ pub fn status(server: &Server, shown: &Shown) -> Value {
             "makers": makers(shown, &f.makers),
         })).collect::<Vec<_>>(),
         "queue_max": state.flights_max,
+        "turned_away": state.turned_away.iter().map(|t| json!({
+            "board": about.board(t.number),
+            "address": t.address,
+            "why": t.why,
+            "ago_s": t.ago_s,
+        })).collect::<Vec<_>>(),
+        "handshakes_refused": state.sessions.as_ref().map(|s| &s.refused),
         "tiles": about.tiles,
         "last_makers": makers(shown, &state.last_makers),
         "frames": {
@@ -74,7 +82,12 @@ pub fn status(server: &Server, shown: &Shown) -> Value {
             "received_bytes": state.traffic[1].bytes,
             "chunks_asked_again": state.transfer.chunks_rerequested,
             "timeouts": state.transfer.timeouts,
+            "chunks": state.transfer.chunks_received,
+            "receive_buffer_bytes": state.socket.receive_buffer,
+            "socket_drops": state.socket.kernel_drops,
         },
+        // Of the gateway's board; others do not tell theirs.
+        "health": Health::of_files(&Root::default()),
         "records_waiting": state.records_waiting,
         "memory_bytes": state.memory.anonymous_bytes + state.memory.file_bytes + state.memory.shared_bytes,
     })

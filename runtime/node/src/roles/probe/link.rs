@@ -59,8 +59,25 @@ pub(super) fn measure(line: &mut Line, session: u64, to: Other) -> Result<Answer
 
 /// Half of the median time there and back.
 fn delay_us(line: &mut Line, session: u64, to: Other) -> Result<u64, String> {
+    Ok(half_us(pings(line, session, to, PINGS)?, 50))
+}
+
+/// Half of the time that so many of a hundred do not exceed; `times` are sorted.
+pub(super) fn half_us(times: Vec<Duration>, percent: usize) -> u64 {
+    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    let time = times.get(at).copied().unwrap_or_default();
+    u64::try_from(time.as_micros() / 2).unwrap_or(u64::MAX)
+}
+
+/// Times of so many pings there and back, sorted; of those that were answered.
+pub(super) fn pings(
+    line: &mut Line,
+    session: u64,
+    to: Other,
+    count: u32,
+) -> Result<Vec<Duration>, String> {
     let mut there_and_back: Vec<Duration> = Vec::new();
-    for number in 0..PINGS {
+    for number in 0..count {
         let begun = Instant::now();
         line.send(to, &Ask::Ping { session, number });
         let pong = Answer::Pong { session, number };
@@ -74,8 +91,16 @@ fn delay_us(line: &mut Line, session: u64, to: Other) -> Result<u64, String> {
         return Err(format!("no probe answers at {}", to.addr));
     }
     there_and_back.sort_unstable();
-    let median = there_and_back[there_and_back.len() / 2];
-    Ok(u64::try_from(median.as_micros() / 2).unwrap_or(u64::MAX))
+    Ok(there_and_back)
+}
+
+/// A datagram of a burst.
+pub(super) fn datagram(session: u64, round: u32) -> Result<Vec<u8>, String> {
+    let head = serde_json::to_vec(&Ask::Burst { session, round });
+    let mut datagram = head.map_err(|e| e.to_string())?;
+    // Blanks, which JSON allows behind a value.
+    datagram.resize(BURST_DATAGRAM_BYTES, b' ');
+    Ok(datagram)
 }
 
 /// Sends a burst of about so many bytes; returns the bytes.
@@ -85,10 +110,7 @@ fn burst(
     to: Other,
     bytes: u64,
 ) -> Result<u64, String> {
-    let head = serde_json::to_vec(&Ask::Burst { session, round });
-    let mut datagram = head.map_err(|e| e.to_string())?;
-    // Blanks, which JSON allows behind a value.
-    datagram.resize(BURST_DATAGRAM_BYTES, b' ');
+    let datagram = datagram(session, round)?;
     let begun = Instant::now();
     let mut sent = 0;
     while sent < bytes && begun.elapsed() < SENDING_MAX {
@@ -99,7 +121,11 @@ fn burst(
 }
 
 /// Bytes of a burst that arrived, and the microseconds that they took. The answer comes behind all of it.
-fn counted(line: &mut Line, (session, round): (u64, u32), to: Other) -> Option<(u64, u64)> {
+pub(super) fn counted(
+    line: &mut Line,
+    (session, round): (u64, u32),
+    to: Other,
+) -> Option<(u64, u64)> {
     (0..COUNTS).find_map(|_| {
         line.send(to, &Ask::Count { session, round });
         let of_round = |a: &Answer| {

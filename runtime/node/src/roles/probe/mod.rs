@@ -1,4 +1,4 @@
-//! `probe`: a node that measures its links to other probes, and how long its program takes. It answers one question
+//! `probe`: a node that measures its links to other probes, how long its program takes, and how its board is. It answers one question
 //! after the other, and keeps nothing but the last answers.
 //!
 //! | file | is |
@@ -6,16 +6,20 @@
 //! | `link.rs` | pings and bursts to another probe |
 //! | `received.rs` | what came of another probe's burst |
 //! | `speed.rs` | times the program in a process of its own |
+//! | `way.rs` | loss and delay of evenly sent datagrams to another probe |
+//! | `health.rs` | how the board is, in parts |
 
+mod health;
 mod link;
 mod received;
 mod speed;
+mod way;
 
 use std::{collections::VecDeque, io, time::Duration};
 
-use self::received::Received;
+use self::{health::Told, received::Received};
 use super::line::{Line, Other};
-use crate::{args::Args, error::NodeError, statistics::tell, trust::Trust};
+use crate::{args::Args, doctor::Doctor, error::NodeError, statistics::tell, trust::Trust};
 use tessera_plan::files::{
     events::Event,
     probe::{Answer, Ask, BURST_DATAGRAM_BYTES, DATAGRAM_BYTES_MAX, VERSION},
@@ -44,6 +48,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let at = a.listen.ok_or_else(|| {
         NodeError::Usage("probe needs --listen ADDR:PORT, an address of this board".into())
     })?;
+    let doctor = Doctor::new(program, a, trust.as_ref());
     let mut line = Line::bind(at, trust)?;
     let local = line.local()?;
     tell(&Event::Listening {
@@ -52,6 +57,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     });
     let mut answers: VecDeque<Answer> = VecDeque::new();
     let mut received = Received::default();
+    let mut told = Told::default();
     loop {
         let Some((ask, from, bytes)) = line.receive(Duration::from_secs(60), question) else {
             continue;
@@ -63,7 +69,18 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
             Ask::Count { round, .. } => {
                 line.send(from, &received.counted((from.addr, session, round)))
             }
-            Ask::Hello { .. } | Ask::Link { .. } | Ask::Speed { .. } => {
+            Ask::Heard { .. } => {
+                let heard = line.heard();
+                line.send(
+                    from,
+                    &Answer::Heard {
+                        session,
+                        from: heard,
+                    },
+                );
+            }
+            Ask::Health { part, .. } => line.send(from, &told.part(&doctor, session, part)),
+            Ask::Hello { .. } | Ask::Link { .. } | Ask::Speed { .. } | Ask::Way { .. } => {
                 let known = answers.iter().position(|a| a.session() == session);
                 let known = known.and_then(|k| answers.remove(k));
                 let found = known.unwrap_or_else(|| found(program, a, &mut line, &ask));
@@ -96,6 +113,10 @@ fn found(program: &Program, a: &Args, line: &mut Line, ask: &Ask) -> Answer {
         Ask::Link { to, node, .. } => {
             let (addr, node) = (*to, *node);
             link::measure(line, session, Other { addr, node })
+        }
+        Ask::Way { to, node, .. } => {
+            let (addr, node) = (*to, *node);
+            way::measure(line, session, Other { addr, node })
         }
         _ => speed::measure(program, a, session),
     };

@@ -22,6 +22,7 @@ mod said;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub use self::{
     counts::Counts,
     ffmpeg::{Ffmpeg, Recipe},
     origin::StreamOrigin,
+    trial::first_frame,
 };
 use super::SourceFrame;
 use crate::{detect::ImageFrame, error::NodeError};

@@ -111,7 +111,7 @@ impl Supervisor {
                 Arrived::Frame => {}
                 Arrived::End => {
                     let (status, complaints) = running.ended();
-                    return Ending::Over(self.why(status, &complaints, is_first));
+                    return Ending::Over(why(status, &complaints, is_first));
                 }
                 Arrived::Nothing => {
                     let s = patience.unwrap_or_default().as_secs_f64();
@@ -139,25 +139,6 @@ impl Supervisor {
                 Put::Closed => return Ending::Closed,
             }
         }
-    }
-
-    /// Why ffmpeg has ended; `None` if it had come to the end of what it read.
-    fn why(
-        &self,
-        status: Option<ExitStatus>,
-        complaints: &[String],
-        had_no_frame: bool,
-    ) -> Option<String> {
-        let is_well = status.is_some_and(|s| s.success());
-        if is_well && !had_no_frame {
-            return None;
-        }
-        let advice = advice::advice(complaints);
-        Some(match (advice.is_empty(), status) {
-            (false, _) => advice,
-            (true, Some(status)) if !is_well => format!("ffmpeg ended: {status}"),
-            (true, _) => "there is no picture in it".into(),
-        })
     }
 
     /// Tells the reader that a file is over.
@@ -195,14 +176,38 @@ impl Supervisor {
     }
 
     const fn secret(&self) -> Option<&StreamUrl> {
-        match &self.recipe.how {
-            StreamOrigin::Url(url) => Some(url),
-            _ => None,
-        }
+        secret(&self.recipe)
     }
 }
 
-fn not_started(e: &NotStarted) -> String {
+/// The URL whose secrets nobody may see.
+pub const fn secret(recipe: &Recipe) -> Option<&StreamUrl> {
+    match &recipe.how {
+        StreamOrigin::Url(url) => Some(url),
+        _ => None,
+    }
+}
+
+/// Why ffmpeg has ended; `None` if it had come to the end of what it read.
+pub fn why(
+    status: Option<ExitStatus>,
+    complaints: &[String],
+    had_no_frame: bool,
+) -> Option<String> {
+    let is_well = status.is_some_and(|s| s.success());
+    if is_well && !had_no_frame {
+        return None;
+    }
+    let advice = advice::advice(complaints);
+    Some(match (advice.is_empty(), status) {
+        (false, _) => advice,
+        (true, Some(status)) if !is_well => format!("ffmpeg ended: {status}"),
+        (true, _) => "there is no picture in it".into(),
+    })
+}
+
+/// Why a program was not started, and what to do.
+pub fn not_started(e: &NotStarted) -> String {
     let NotStarted { program, cause } = e;
     if cause.kind() != io::ErrorKind::NotFound {
         return format!("cannot start {program}: {cause}");
