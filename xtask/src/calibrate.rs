@@ -28,7 +28,6 @@ use crate::{
     workspace,
 };
 
-mod asker;
 mod cases;
 mod cluster;
 mod results;

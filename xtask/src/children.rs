@@ -110,9 +110,21 @@ fn stop() {
     running.signal(Signal::SIGCONT);
 }
 
+/// What is to be put in order before a signal ends the command.
+static AT_END: Mutex<Option<fn()>> = Mutex::new(None);
+
+/// Calls `tidy` before a signal ends the command.
+pub fn at_end(tidy: fn()) {
+    *AT_END.lock().unwrap_or_else(PoisonError::into_inner) = Some(tidy);
+}
+
 /// Ends all children, then the command, with the exit code of `signal`.
 fn end(signal: Signal) {
     running().told = Some(signal);
+    let tidy = *AT_END.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tidy) = tidy {
+        tidy();
+    }
     if running().groups.is_empty() {
         std::process::exit(code(signal));
     }

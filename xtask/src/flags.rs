@@ -5,6 +5,7 @@
 )]
 
 mod deploy;
+mod doctor;
 mod formats;
 mod measure;
 mod members;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Serialize, Serializer};
 
 pub use deploy::{DeployArgs, OverArgs, RollbackArgs, UndeployArgs};
+pub use doctor::{DoctorArgs, TopArgs};
 pub use formats::{BorderFlag, FrameFlag, WireFlag};
 pub use measure::{BenchArgs, CalibrateArgs};
 pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
@@ -87,6 +89,10 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// End the nodes on boards, and remove all that was brought there
     Undeploy(UndeployArgs),
+    /// Look for what is likely to be wrong with this machine as a board, or with a cluster: each in one line
+    Doctor(DoctorArgs),
+    /// Watch a running cluster: boards, who computes what, frames, the network
+    Top(TopArgs),
     /// Look at the inner loops of ARM kernels with llvm-mca
     Mca,
     /// Work with Darknet weights files

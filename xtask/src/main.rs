@@ -13,11 +13,13 @@ mod compile;
 mod demo;
 mod deploy;
 mod diagnostics;
+mod doctor;
 mod emit;
 mod emit_plan;
 mod exit;
 mod files;
 mod flags;
+mod gateway;
 #[cfg(test)]
 mod generated;
 mod images;
@@ -31,6 +33,7 @@ mod out;
 mod paper;
 mod plan;
 mod predicted;
+mod probes;
 mod progress;
 mod ranges;
 mod recorded;
@@ -41,6 +44,7 @@ mod sources;
 mod start;
 mod summary;
 mod systems;
+mod top;
 mod workspace;
 
 use std::process::ExitCode;
@@ -75,6 +79,8 @@ fn execute(command: Command) -> Result<()> {
         Command::Deploy(a) => deploy::run(&a),
         Command::Rollback(a) => deploy::rollback(&a),
         Command::Undeploy(a) => deploy::undeploy(&a),
+        Command::Doctor(a) => doctor::run(&a),
+        Command::Top(a) => top::run(&a),
         Command::Mca => mca::run(),
         Command::Weights(c) => inspect::weights(&c),
         Command::Ci(a) => ci::run(&a),

@@ -12,6 +12,8 @@
 //! | `mosquitto` | `mosquitto` and `mosquitto_sub` in the path, or `mosquitto` in `/usr/sbin` | `TESSERA_TOOLS=1` |
 //! | `sshd` | `sshd`, `ssh`, `ip`, `python3`, and root's right to make namespaces | `TESSERA_TOOLS=1` |
 //! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
+//! | `network_namespaces` | the right to make network namespaces, and iproute2 | nothing |
+//! | `faketime` | `faketime` in the path | nothing |
 //! | `curl` | `curl` in the path | `TESSERA_TOOLS=1` |
 //! | `python3_requests` | the module of Python | nothing |
 //! | `x86_64v3`, `x86_64v4` | this processor | nothing |
@@ -55,10 +57,12 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 16] = [
     need("memory_group", None, || {
         look::control_group("memory", "memory.limit_in_bytes")
     }),
+    need("network_namespaces", None, look::network_namespaces),
+    need("faketime", None, || look::in_path("faketime")),
     need("freezer_group", None, || {
         look::control_group("freezer", "freezer.state")
     }),

@@ -70,6 +70,23 @@ pub fn control_group(controller: &str, file: &str) -> Vec<String> {
     (!there).then_some(what).into_iter().collect()
 }
 
+/// The right to make network namespaces with an interface between them.
+pub fn network_namespaces() -> Vec<String> {
+    let name = format!("tessera-look-{}", std::process::id());
+    let run = |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let ran = Command::new("ip").args(words).output();
+        ran.is_ok_and(|out| out.status.success())
+    };
+    let there = run(&format!("netns add {name}"));
+    let linked = there && run(&format!("-n {name} link add end0 type veth peer name end1"));
+    if there {
+        run(&format!("netns del {name}"));
+    }
+    let what = "ip netns (iproute2, and the right to use it)";
+    (!linked).then_some(what.to_owned()).into_iter().collect()
+}
+
 /// What compiling and running a program for `triple` takes: `.cargo/config.toml` names the tools.
 pub fn cross(triple: &str) -> Vec<String> {
     let config = fs::read_to_string(root().join(".cargo/config.toml")).unwrap_or_default();

@@ -1,19 +1,13 @@
 //! `calibrate --cluster`: measures links and boards between nodes that run as probes, and writes what they find into a
 //! copy of the cluster file.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher, Hasher},
-    net::{SocketAddr, ToSocketAddrs},
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use tessera_plan::{
     files::{
         cluster::ClusterFile,
-        probe::{Answer, Ask, PORT, VERSION},
+        probe::{Answer, Ask, VERSION},
     },
     plan::Plan,
 };
@@ -26,17 +20,15 @@ use tessera_planner::{
     text::Table,
 };
 
-use super::asker::{Asker, At};
 use crate::{
     boards,
     files::{self, Output},
     out::{note, out, outln},
+    probes::{self, Asker, At, asked, session},
     progress::Step,
     workspace,
 };
 
-/// Time between repeats of a question.
-const AGAIN: Duration = Duration::from_millis(500);
 /// Longest wait for a probe that is there to say so.
 const HELLO: Duration = Duration::from_secs(3);
 /// Longest wait for a link.
@@ -110,17 +102,8 @@ fn probed<'a>(cluster: &'a Cluster, who: &ClusterFile) -> Result<Vec<Probed<'a>>
     boards
         .map(|board| {
             let host = board.address.as_ref().unwrap_or(&board.name);
-            let found = match host.to_socket_addrs() {
-                Ok(found) => Ok(found),
-                Err(_) => (host.as_str(), PORT).to_socket_addrs(),
-            };
-            let found =
-                found.with_context(|| format!("board {:?}: cannot find {host}", board.name));
-            let mut found: Vec<SocketAddr> = found?.collect();
-            found.sort_by_key(SocketAddr::is_ipv6);
-            let addr = found.first().copied();
-            let addr =
-                addr.with_context(|| format!("board {:?}: no address of {host}", board.name))?;
+            let addr = probes::address(host);
+            let addr = addr.with_context(|| format!("board {:?}", board.name))?;
             Ok(Probed {
                 board,
                 at: At {
@@ -133,29 +116,6 @@ fn probed<'a>(cluster: &'a Cluster, who: &ClusterFile) -> Result<Vec<Probed<'a>>
             })
         })
         .collect()
-}
-
-/// A number that names a question.
-fn session() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
-/// Asks until an answer of the question's session comes; `None` if none comes in time.
-fn asked(asker: &mut Asker, to: At, ask: &Ask, within: Duration) -> Result<Option<Answer>> {
-    let begun = Instant::now();
-    let question = serde_json::to_vec(ask)?;
-    while begun.elapsed() < within {
-        asker.send(to, &question);
-        let sent = Instant::now();
-        while sent.elapsed() < AGAIN {
-            if let Some(answer) = asker.receive(AGAIN)
-                && answer.session() == ask.session()
-            {
-                return Ok(Some(answer));
-            }
-        }
-    }
-    Ok(None)
 }
 
 /// Looks for all probes, and tells of all that are missing.

@@ -17,7 +17,7 @@ use crate::members::key_file;
 
 /// A probe.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct At {
+pub struct At {
     /// Where it listens.
     pub addr: SocketAddr,
     /// Its number in the cluster, with keys.
@@ -25,7 +25,7 @@ pub(super) struct At {
 }
 
 /// See the module.
-pub(super) struct Asker {
+pub struct Asker {
     socket: UdpSocket,
     links: Option<Links>,
     begun: Instant,
