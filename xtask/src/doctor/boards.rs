@@ -29,6 +29,8 @@ const CLOCK_MS: u64 = 5_000;
 pub struct BoardAt {
     /// Its name.
     pub name: String,
+    /// Its number in the cluster.
+    pub number: u16,
     /// Where its probe should be.
     pub at: At,
     /// What its probe said: name of the program, hash of the plan.
@@ -61,6 +63,7 @@ impl Asked {
                 probes::address(host).with_context(|| format!("board {:?}", node.board.name))?;
             boards.push(BoardAt {
                 name: node.board.name.clone(),
+                number: node.number,
                 at: At {
                     addr,
                     node: is_keyed.then_some(node.number),

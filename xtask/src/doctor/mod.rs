@@ -102,7 +102,8 @@ fn cluster(a: &DoctorArgs, path: &Path) -> Result<Seen> {
         Some(at) => Some(Target::new(at, token)?),
         None => Target::of(&who, folder, token)?,
     };
-    let mut up = Vec::new();
+    // By number: a gateway without keys does not know the file's names.
+    let mut up: Vec<u16> = Vec::new();
     if let Some(target) = &target {
         let step = Step::begin("Asking the gateway");
         let looked = running::look(target);
@@ -111,9 +112,10 @@ fn cluster(a: &DoctorArgs, path: &Path) -> Result<Seen> {
             Ok((before, now)) => {
                 seen.gateway_answers = true;
                 seen.findings.extend(running::check(&before, &now));
-                up.extend(now.boards.iter().filter(|b| b.up).map(|b| b.name.clone()));
-                let gateway = who.nodes().first().map(|n| n.name());
-                up.extend(gateway.clone());
+                up.push(0);
+                up.extend(now.boards.iter().filter(|b| b.up).map(|b| b.number));
+                let nodes = who.nodes();
+                let gateway = nodes.iter().find(|n| n.number == 0).map(|n| n.name());
                 seen.boards
                     .extend(gateway.map(|name| (name, now.health.clone())));
             }
@@ -153,7 +155,7 @@ fn cluster(a: &DoctorArgs, path: &Path) -> Result<Seen> {
         seen.findings.extend(findings);
     }
     let silent = asked.boards.iter().filter(|b| b.hello.is_none());
-    let silent: Vec<_> = silent.filter(|b| !up.contains(&b.name)).collect();
+    let silent: Vec<_> = silent.filter(|b| !up.contains(&b.number)).collect();
     let running = asked.boards.len() - silent.len() - asked.answering().count();
     // Of a board that should run and does not, the gateway has told.
     for board in silent {

@@ -101,6 +101,7 @@ mod tests {
         let addr = taken.local_addr().unwrap();
         let board = BoardAt {
             name: "shed".into(),
+            number: 1,
             at: At { addr, node: None },
             hello: None,
         };

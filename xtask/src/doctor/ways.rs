@@ -168,6 +168,7 @@ mod tests {
     fn who_hears_whom_says_what_is_wrong() {
         let at = |name: &str, port| BoardAt {
             name: name.into(),
+            number: port,
             at: At {
                 addr: ([127, 0, 0, 1], port).into(),
                 node: None,
