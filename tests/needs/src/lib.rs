@@ -11,6 +11,7 @@
 //! | `ffmpeg` | `ffmpeg` in the path | `TESSERA_TOOLS=1` |
 //! | `mosquitto` | `mosquitto` and `mosquitto_sub` in the path, or `mosquitto` in `/usr/sbin` | `TESSERA_TOOLS=1` |
 //! | `sshd` | `sshd`, `ssh`, `ip`, `python3`, and root's right to make namespaces | `TESSERA_TOOLS=1` |
+//! | `systemd` | `/lib/systemd/systemd`, and the right to make control groups of version 2 | nothing |
 //! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
 //! | `network_namespaces` | the right to make network namespaces, and iproute2 | nothing |
 //! | `faketime` | `faketime` in the path | nothing |
@@ -57,7 +58,7 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 16] = [
+const NEEDS: [Need; 17] = [
     need("memory_group", None, || {
         look::control_group("memory", "memory.limit_in_bytes")
     }),
@@ -85,6 +86,7 @@ const NEEDS: [Need; 16] = [
     need("portable", None, Vec::new),
     need("ffmpeg", Some("TESSERA_TOOLS"), || look::in_path("ffmpeg")),
     need("sshd", Some("TESSERA_TOOLS"), look::sshd),
+    need("systemd", None, look::systemd),
     need("mosquitto", Some("TESSERA_TOOLS"), look::mosquitto),
 ];
 

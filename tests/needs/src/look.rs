@@ -41,6 +41,25 @@ pub fn sshd() -> Vec<String> {
     [server, others, namespaces].concat()
 }
 
+/// A systemd that can be started in a namespace.
+pub fn systemd() -> Vec<String> {
+    let mut missing = Vec::new();
+    if !Path::new("/lib/systemd/systemd").is_file() {
+        missing.push("systemd".into());
+    }
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let groups = mounts.lines().map(|l| l.split_whitespace());
+    let mut groups = groups.filter_map(|mut f| Some((f.nth(1)?, f.next()?)));
+    let root = groups
+        .find(|(_, kind)| *kind == "cgroup2")
+        .map(|(at, _)| at);
+    let group = root.map(|r| Path::new(r).join(format!("tessera-look-{}", std::process::id())));
+    if !group.is_some_and(|g| fs::create_dir(&g).is_ok() && fs::remove_dir(&g).is_ok()) {
+        missing.push("the right to make control groups of version 2".into());
+    }
+    missing
+}
+
 /// A program that runs with these arguments.
 pub fn program(name: &str, arguments: &[&str]) -> Vec<String> {
     let ran = Command::new(name).args(arguments).output();

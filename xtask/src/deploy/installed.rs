@@ -97,9 +97,11 @@ impl Installed {
         self.active.as_deref() == Some("active")
     }
 
-    /// True if this version runs.
+    /// True if this version runs, and takes frames if it is a source: one that was drained for another version that did not come
+    /// takes none until it is started anew.
     pub fn runs_version(&self, id: &str) -> bool {
-        self.runs() && self.current.as_deref() == Some(id)
+        let drains = self.status.as_ref().is_some_and(|s| s.starts_with("drain"));
+        self.runs() && self.current.as_deref() == Some(id) && !drains
     }
 }
 
@@ -118,6 +120,8 @@ mod tests {
         assert_eq!(read.files["22"], "versions/xyz.part/weights.bin");
         assert!(!read.foreign_unit && !read.own_key);
         assert_eq!(read.previous.as_deref(), Some("def"));
+        let drained = Installed::read("active\tactive\nstatus\tdrained: all\ncurrent\tabc\n");
+        assert!(drained.runs() && !drained.runs_version("abc"));
         assert_eq!(Installed::read(""), Installed::default());
         assert!(Installed::read("unit\tforeign\n").foreign_unit);
     }

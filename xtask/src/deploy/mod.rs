@@ -15,8 +15,8 @@ mod content;
 mod installed;
 mod over;
 mod places;
-mod probe;
-mod remote;
+pub mod probe;
+pub mod remote;
 mod rollback;
 mod send;
 mod shown;
@@ -152,11 +152,14 @@ fn fits(planned: &Planned, seen: &[Seen]) -> Result<()> {
                 Some(best) => format!("write target = {:?} into its [[board]]", best.name()),
                 None => "no target of Tessera's fits it".into(),
             };
+            let bits = s
+                .probe
+                .bits
+                .map_or(String::new(), |b| format!(", {b} bits"));
             note!(
-                "error: {name}: its target is {}, but the board is {} with {} features: {help}",
+                "error: {name}: its target is {}, but the board is {}{bits}: {help}",
                 target.name(),
-                s.probe.machine,
-                s.probe.features.len()
+                s.probe.machine
             );
         }
         if board.cores > s.probe.cores {

@@ -65,17 +65,16 @@ impl Remote {
     /// # Errors
     /// When the board cannot be reached, root's rights cannot be had, or the script fails; the error says what to do.
     pub fn run(&self, script: &str) -> Result<String> {
-        self.run_with(script, false, |_| Ok(()))
+        self.run_with(script, |_| Ok(()))
     }
 
-    /// The same, with a standard input that `write` fills; with `compress`, it travels compressed.
+    /// The same, with a standard input that `write` fills. It travels compressed: programs become a third, zeros nothing.
     ///
     /// # Errors
     /// As [`Remote::run`], and when `write` fails.
     pub fn run_with(
         &self,
         script: &str,
-        compress: bool,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<String> {
         let mut ssh = Command::new("ssh");
@@ -85,10 +84,7 @@ impl Remote {
         for option in OPTIONS {
             ssh.args(["-o", option]);
         }
-        if compress {
-            ssh.arg("-C");
-        }
-        ssh.args(["-T", "--", &self.destination])
+        ssh.args(["-C", "-T", "--", &self.destination])
             .arg(format!("sh -c {} sh {}", quoted(AS_ROOT), quoted(script)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

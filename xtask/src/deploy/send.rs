@@ -13,9 +13,6 @@ use super::{
     version::{BoardVersion, Item},
 };
 
-/// Compression pays where this part of the bytes, or more, is zeros.
-const ZEROS_MIN: f64 = 0.25;
-
 /// How a file comes into its version.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,12 +71,7 @@ pub fn send(remote: &Remote, id: &str, all: &[Sending]) -> Result<()> {
         .filter(|s| s.from.is_none())
         .map(|s| &s.item)
         .collect();
-    let [whole, needed] = sent.iter().fold([0, 0], |[whole, needed], i| {
-        [whole + i.bytes, needed + i.needed_bytes]
-    });
-    let zeros = whole.saturating_sub(needed) as f64;
-    let compress = zeros > ZEROS_MIN * whole as f64;
-    remote.run_with(&script(id, all), compress, |stdin| -> io::Result<()> {
+    remote.run_with(&script(id, all), |stdin| -> io::Result<()> {
         for item in sent {
             item.content.write(stdin)?;
         }

@@ -1,6 +1,6 @@
 //! The turn from what runs to a version that all boards have: drain, switch, wait for all. Deploy and rollback share it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::{board::Seen, over, switch};
@@ -68,24 +68,14 @@ pub fn turn(id: &str, all: &[Turning], now: bool) -> Result<Vec<Turned>> {
     // The gateway first: it turns away nodes of another plan.
     let (gateways, edges): (Vec<&Turning>, Vec<&Turning>) =
         to_turn.iter().copied().partition(|t| t.edges.is_some());
-    let mut failed = Vec::new();
-    for group in [gateways, edges] {
-        let ended = over::each(&group, |t| switch::switch(&t.seen.remote, id));
-        for (t, end) in group.iter().zip(ended) {
-            match end {
-                Ok(()) => note!("{}: started", t.seen.remote.name),
-                Err(e) => {
-                    note!("error: {}", exit::with_causes(&e));
-                    failed.push(&t.seen);
-                }
-            }
-        }
-    }
-    ensure!(
-        failed.is_empty(),
-        "version {id} does not run on {}; it runs on the others. Repeat the command when that is mended, or go back with cargo xtask rollback",
-        names(failed.into_iter())
-    );
+    let before = "Repeat the command when that is mended, or go back with cargo xtask rollback";
+    start(id, &gateways).with_context(|| {
+        format!(
+            "the gateway does not run version {id}, and the edges were not switched: {}; their sources take no more frames. {before}",
+            names(edges.iter().map(|t| &t.seen))
+        )
+    })?;
+    start(id, &edges).with_context(|| format!("the others run version {id}. {before}"))?;
     let ended = over::each(all, |t| {
         let name = t.seen.remote.name.clone();
         match switch::join(&t.seen.remote, t.edges.as_deref()) {
@@ -107,6 +97,27 @@ pub fn turn(id: &str, all: &[Turning], now: bool) -> Result<Vec<Turned>> {
         }
     });
     Ok(ended)
+}
+
+/// Starts the version on boards.
+fn start(id: &str, group: &[&Turning]) -> Result<()> {
+    let mut failed = Vec::new();
+    let ended = over::each(group, |t| switch::switch(&t.seen.remote, id));
+    for (t, end) in group.iter().zip(ended) {
+        match end {
+            Ok(()) => note!("{}: started", t.seen.remote.name),
+            Err(e) => {
+                note!("error: {}", exit::with_causes(&e));
+                failed.push(&t.seen);
+            }
+        }
+    }
+    ensure!(
+        failed.is_empty(),
+        "no start on {}, see above",
+        names(failed.into_iter())
+    );
+    Ok(())
 }
 
 /// Says which boards do not take part.

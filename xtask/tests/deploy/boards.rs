@@ -1,5 +1,5 @@
-//! Boards: a network namespace each, with a root of its own over this machine's, a real sshd, and the stand-in for systemd. All
-//! processes of a board end with it, since it is a namespace of processes, too.
+//! Boards: a network namespace each, with a root of its own over this machine's, a real sshd, and systemd, or a script that stands
+//! in for it. All processes of a board end with it, since it is a namespace of processes, too.
 
 use std::{
     collections::BTreeSet,
@@ -17,27 +17,79 @@ use tempfile::TempDir;
 /// Longest wait for something that is expected.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Mounts a root over this machine's, and runs sshd in it.
-const BOARD: &str = r#"
+/// Mounts a root over this machine's, with the board's own files.
+const ROOT: &str = r#"
 set -e
 mount --make-rprivate /
 mount -t tmpfs none "$1/layer"
 mkdir "$1/layer/upper" "$1/layer/work"
 mount -t overlay none -o "lowerdir=/,upperdir=$1/layer/upper,workdir=$1/layer/work" "$1/root"
 mount -t proc proc "$1/root/proc"
-mount --rbind /dev "$1/root/dev"
 mount -t tmpfs none "$1/root/run"
 mount -t tmpfs none "$1/root/opt"
 mount -t tmpfs none "$1/root/tmp"
 mkdir -p "$1/root/run/sshd" "$1/root/etc/ssh/tessera"
 cp -r "$1/files/." "$1/root/"
+"#;
+
+/// Runs sshd alone.
+const SSHD: &str = r#"
+mount --rbind /dev "$1/root/dev"
 chroot "$1/root" /usr/sbin/sshd -D -e -f /etc/ssh/tessera/sshd_config
 "#;
+
+/// Runs systemd, which starts sshd and nothing else of this machine's units. Units with mount namespaces of their own want `/` to be
+/// a mount, so this is no mere `chroot`.
+const SYSTEMD: &str = r#"
+cd "$1/root"
+mount -t sysfs none sys
+mount -t cgroup2 none sys/fs/cgroup
+mount -t tmpfs none dev
+mkdir dev/pts dev/shm
+for d in null zero full random urandom tty; do touch "dev/$d"; mount --bind "/dev/$d" "dev/$d"; done
+mount -t tmpfs none dev/shm
+mount -t devpts none dev/pts
+ln -s /proc/self/fd dev/fd
+ln -s pts/ptmx dev/ptmx
+rm -rf etc/systemd/system/*.wants
+mkdir -p etc/systemd/system/basic.target.wants
+ln -s ../lab-sshd.service etc/systemd/system/basic.target.wants/lab-sshd.service
+mkdir old-root
+pivot_root . old-root
+umount -l old-root
+rmdir old-root
+# As on a machine of its own: mounts of credentials reach units so.
+mount --make-rshared /
+exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=basic.target
+"#;
+
+const SSHD_UNIT: &str = "[Service]\nExecStart=/usr/sbin/sshd -D -e -f /etc/ssh/tessera/sshd_config\nRuntimeDirectory=sshd\n";
+
+/// Who starts nodes on a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manager {
+    /// The script `systemctl.py`.
+    StandIn,
+    /// systemd itself.
+    Systemd,
+}
+
+/// The folder of control groups of version 2.
+fn control_groups() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/mounts").ok()?;
+    let mut fields = mounts
+        .lines()
+        .map(|l| l.split_whitespace().collect::<Vec<_>>());
+    fields
+        .find(|f| f.get(2) == Some(&"cgroup2"))
+        .map(|f| PathBuf::from(f[1]))
+}
 
 /// Two boards and the operator's machine, on one switch.
 pub struct Lab {
     dir: TempDir,
     prefix: String,
+    manager: Manager,
     boards: Vec<(String, Child)>,
 }
 
@@ -53,7 +105,7 @@ fn ip(args: &str) {
 
 impl Lab {
     /// Starts boards; board `k` has the address `10.77.0.(2 + k)`.
-    pub fn new(names: &[&str]) -> Self {
+    pub fn new(names: &[&str], manager: Manager) -> Self {
         let dir = tempfile::tempdir().unwrap();
         static LABS: AtomicU32 = AtomicU32::new(0);
         let lab = LABS.fetch_add(1, Ordering::Relaxed);
@@ -61,6 +113,7 @@ impl Lab {
         let mut lab = Self {
             dir,
             prefix,
+            manager,
             boards: Vec::new(),
         };
         let op = lab.namespace("op");
@@ -99,6 +152,11 @@ impl Lab {
         format!("{}-{name}", self.prefix)
     }
 
+    /// The control group of a board.
+    fn group(&self, name: &str) -> Option<PathBuf> {
+        Some(control_groups()?.join(self.namespace(name)))
+    }
+
     pub fn ssh_config(&self) -> PathBuf {
         self.dir.path().join("ssh_config")
     }
@@ -115,6 +173,7 @@ impl Lab {
             "root",
             "files/etc/ssh/tessera",
             "files/usr/bin",
+            "files/etc/systemd/system",
             "files/srv",
         ] {
             fs::create_dir_all(folder.join(part)).unwrap();
@@ -135,31 +194,38 @@ impl Lab {
         let config = "Port 22\nHostKey /etc/ssh/tessera/host_key\nAuthorizedKeysFile /etc/ssh/tessera/authorized_keys\nPermitRootLogin prohibit-password\n\
             PasswordAuthentication no\nStrictModes no\nUsePAM no\nPidFile none\nPrintMotd no\nSubsystem sftp internal-sftp\n";
         fs::write(files.join("etc/ssh/tessera/sshd_config"), config).unwrap();
-        for (name, text) in [
+        let unit = files.join("etc/systemd/system/lab-sshd.service");
+        fs::write(unit, SSHD_UNIT).unwrap();
+        let scripts = [
             ("systemctl", include_str!("systemctl.py")),
             ("journalctl", include_str!("journalctl.sh")),
-        ] {
+        ];
+        for (name, text) in scripts.iter().filter(|_| self.manager == Manager::StandIn) {
             let path = files.join("usr/bin").join(name);
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         }
-        let log = fs::File::create(folder.join("sshd.log")).unwrap();
-        let child = Command::new("ip")
-            .args(["netns", "exec", &self.namespace(name)])
-            .args([
-                "unshare",
-                "-m",
-                "-p",
-                "--fork",
-                "--kill-child",
-                "sh",
-                "-c",
-                BOARD,
-                "sh",
-            ])
+        let log = fs::File::create(folder.join("board.log")).unwrap();
+        let ns = self.namespace(name);
+        // A group of its own, which is the root of what systemd sees.
+        let (enter, unshare, run) = match self.manager {
+            Manager::StandIn => (String::new(), "", SSHD),
+            Manager::Systemd => {
+                let group = self.group(name).unwrap();
+                fs::create_dir(&group).unwrap();
+                let enter = format!("echo $$ >'{}/cgroup.procs'; ", group.display());
+                (enter, "-C -u -i", SYSTEMD)
+            }
+        };
+        let script = format!(
+            "{enter}exec ip netns exec {ns} unshare -m -p {unshare} --fork --kill-child sh -c \"$2\" sh \"$1\""
+        );
+        let child = Command::new("sh")
+            .args(["-c", &script, "sh"])
             .arg(&folder)
+            .arg(ROOT.to_owned() + run)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
@@ -315,6 +381,29 @@ impl Drop for Lab {
             let _ = Command::new("ip")
                 .args(["netns", "del", &self.namespace(name)])
                 .output();
+            if let Some(group) = self.group(name).filter(|g| g.exists()) {
+                remove_group(&group);
+            }
         }
+    }
+}
+
+/// Removes a control group and those below it, once their processes are gone.
+fn remove_group(group: &Path) {
+    for _ in 0..50 {
+        let find = Command::new("find")
+            .arg(group)
+            .args(["-depth", "-type", "d"])
+            .output();
+        let all = find
+            .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+            .unwrap_or_default();
+        for below in all.lines() {
+            let _ = fs::remove_dir(below);
+        }
+        if !group.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use boards::{Lab, wait};
+use boards::{Lab, Manager, wait};
 use serde_json::Value;
 use tessera_needs::needs;
 
@@ -17,8 +17,8 @@ const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/demo/demo.cf
 const BOARDS: [&str; 3] = ["hub", "porch", "shed"];
 
 /// Boards with a cluster file and keys beside it. The source reads a picture over and over.
-fn lab() -> Lab {
-    let lab = Lab::new(&BOARDS);
+fn lab(manager: Manager) -> Lab {
+    let lab = Lab::new(&BOARDS, manager);
     let hub = ["--gateway", "hub=10.77.0.2"];
     let others = ["--source", "porch=10.77.0.3", "--edge", "shed=10.77.0.4"];
     let words = [
@@ -96,6 +96,30 @@ fn frames(lab: &Lab) -> BTreeMap<u64, Vec<u64>> {
     all
 }
 
+/// Checks that so many processes were the source, and that each frame that they took has one record.
+#[track_caller]
+fn every_frame_once(lab: &Lab, processes: usize) {
+    let all = frames(lab);
+    assert_eq!(
+        all.len(),
+        processes,
+        "a source process for each version that ran"
+    );
+    for (epoch, mut numbers) in all {
+        numbers.sort_unstable();
+        let whole: Vec<u64> = (0..).take(numbers.len()).collect();
+        assert_eq!(numbers, whole, "every frame of {epoch:x} once");
+    }
+}
+
+/// Checks that a process of the source that has ended took as many frames as there are records of it.
+fn took_what_was_recorded(lab: &Lab, epoch: u64) {
+    let text = lab.says("porch", "cat /var/lib/tessera/stats.json");
+    let stats: Value = serde_json::from_str(&text).unwrap();
+    let records = frames(lab)[&epoch].len() as u64;
+    assert_eq!(stats["frames"]["accepted"], records, "{}", stats["frames"]);
+}
+
 fn count(lab: &Lab) -> usize {
     frames(lab).values().map(Vec::len).sum()
 }
@@ -109,7 +133,7 @@ fn more_records(lab: &Lab, more: usize) {
 #[needs(sshd)]
 #[test]
 fn a_cluster_is_deployed_changed_taken_back_and_removed() {
-    let lab = lab();
+    let lab = lab(Manager::StandIn);
     let bare: Vec<_> = BOARDS.map(|b| lab.files(b)).into();
 
     // A dry run changes nothing.
@@ -127,6 +151,12 @@ fn a_cluster_is_deployed_changed_taken_back_and_removed() {
     for (name, files) in BOARDS.iter().zip(&bare) {
         unchanged(&lab, name, files);
     }
+
+    // The source notes what it took, by a flag of its board alone.
+    lab.says(
+        "porch",
+        "echo 'TESSERA_FLAGS=\"--stats /var/lib/tessera/stats.json\"' >/etc/default/tessera",
+    );
 
     // The first version: all join, and frames get records.
     deploy(&lab, "3x3", &[]).ends(
@@ -185,6 +215,7 @@ fn a_cluster_is_deployed_changed_taken_back_and_removed() {
     deploy(&lab, "2x2", &["shed"]).ends(1, &["a plan runs on all boards"]);
 
     // Another plan while frames come: each has one record.
+    let told_first = *frames(&lab).keys().next().unwrap();
     let told = deploy(&lab, "2x2", &["--json"])
         .ends(0, &["porch: drained"])
         .json();
@@ -201,6 +232,7 @@ fn a_cluster_is_deployed_changed_taken_back_and_removed() {
     );
     let second = current(&lab, "hub");
     assert_ne!(first, second);
+    took_what_was_recorded(&lab, told_first);
     more_records(&lab, 3);
 
     // Back to the first one, and again no frame is lost.
@@ -209,14 +241,7 @@ fn a_cluster_is_deployed_changed_taken_back_and_removed() {
     assert_eq!(BOARDS.map(|b| current(&lab, b)), [first.as_str(); 3]);
     assert_eq!(lab.says("porch", "readlink /opt/tessera/previous"), second);
     more_records(&lab, 3);
-    let all = frames(&lab);
-    assert_eq!(all.len(), 3, "a source process for each version that ran");
-    for (epoch, mut numbers) in all {
-        let from = *numbers.iter().min().unwrap();
-        numbers.sort_unstable();
-        let whole: Vec<u64> = (from..).take(numbers.len()).collect();
-        assert_eq!(numbers, whole, "every frame of {epoch:x} once");
-    }
+    every_frame_once(&lab, 3);
 
     // A node whose loop stands is started again by its watchdog.
     lab.says(
@@ -256,7 +281,7 @@ fn a_cluster_is_deployed_changed_taken_back_and_removed() {
 #[needs(sshd)]
 #[test]
 fn what_fails_on_one_board_is_named_and_repeating_goes_on() {
-    let lab = lab();
+    let lab = lab(Manager::StandIn);
 
     // A board that cannot be reached: nobody is touched.
     lab.wire("shed", false);
@@ -316,7 +341,8 @@ fn what_fails_on_one_board_is_named_and_repeating_goes_on() {
             "hub: has version",
             "shed: Job for tessera.service failed",
             "--nonsense",
-            "does not run on shed; it runs on the others",
+            "the others run version",
+            "no start on shed",
         ],
     );
     lab.says("shed", "rm /etc/default/tessera");
@@ -328,9 +354,116 @@ fn what_fails_on_one_board_is_named_and_repeating_goes_on() {
 
     // Nothing to go back to.
     over(&lab, "rollback", &[]).ends(1, &["hub has no version before"]);
+    // A gateway that does not start: the edges stay as they are, and the way back sets the drained source going again.
+    let first = current(&lab, "porch");
+    lab.says("hub", "echo TESSERA_FLAGS=--nonsense >/etc/default/tessera");
+    deploy(&lab, "2x2", &[]).ends(
+        1,
+        &[
+            "no start on hub",
+            "the edges were not switched",
+            "porch, shed",
+        ],
+    );
+    assert_eq!(current(&lab, "porch"), first);
+    let says = "systemctl show -p StatusText --value tessera.service";
+    assert!(lab.says("porch", says).starts_with("drained"));
+    lab.says("hub", "rm /etc/default/tessera");
+    over(&lab, "rollback", &[]).ends(0, &["porch: joined"]);
+    more_records(&lab, 3);
+
     // A board that cannot be reached is named; the others are done.
     lab.wire("shed", false);
     over(&lab, "undeploy", &[]).ends(1, &["hub: removed", "shed: ", "the others are done"]);
     lab.wire("shed", true);
     over(&lab, "undeploy", &["shed"]).ends(0, &["shed: removed"]);
+}
+
+#[needs(sshd, systemd)]
+#[test]
+fn systemd_itself_starts_watches_and_ends_nodes() {
+    let lab = lab(Manager::Systemd);
+    // The gateway's board computes tiles, too.
+    let file = lab.at("cluster.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replace("[\"gateway\"]", "[\"gateway\", \"edge\"]"),
+    )
+    .unwrap();
+    lab.xtask(&["cluster", "init"]).ends(0, &["1 new"]);
+    let show = |name: &str, property: &str| {
+        lab.says(
+            name,
+            &format!("systemctl show -p {property} --value tessera.service"),
+        )
+    };
+    deploy(&lab, "3x3", &[]).ends(
+        0,
+        &[
+            "edges take part: 1 2 3",
+            "joined the gateway at 10.77.0.2:7400",
+        ],
+    );
+    let first = current(&lab, "hub");
+    more_records(&lab, 3);
+    for name in BOARDS {
+        assert_eq!(show(name, "ActiveState"), "active");
+        assert_eq!(show(name, "UnitFileState"), "enabled");
+        let status = format!("cat /proc/{}/status", show(name, "MainPID"));
+        let status = lab.says(name, &status);
+        let line = |begin: &str| {
+            status
+                .lines()
+                .find(|l| l.starts_with(begin))
+                .unwrap()
+                .to_owned()
+        };
+        let uid: u32 = line("Uid:")
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((61_184..=65_519).contains(&uid), "a user of its own: {uid}");
+        assert_eq!(
+            line("CapBnd:").split_whitespace().nth(1),
+            Some("0000000000000000")
+        );
+        assert_eq!(line("NoNewPrivs:").split_whitespace().nth(1), Some("1"));
+        assert_eq!(
+            line("Seccomp:").split_whitespace().nth(1),
+            Some("2"),
+            "system calls are filtered"
+        );
+    }
+    // The other plan takes over under a stream of frames.
+    deploy(&lab, "2x2", &[]).ends(0, &["porch: drained"]);
+    assert_ne!(current(&lab, "hub"), first);
+    more_records(&lab, 3);
+    every_frame_once(&lab, 2);
+    // The watchdog.
+    lab.says(
+        "shed",
+        "kill -STOP $(systemctl show -p MainPID --value tessera.service)",
+    );
+    wait(|| (show("shed", "NRestarts") == "1").then_some(()));
+    wait(|| {
+        show("shed", "StatusText")
+            .starts_with("joined")
+            .then_some(())
+    });
+    // A gateway that is killed comes back, and frames go on.
+    lab.says(
+        "hub",
+        "kill -KILL $(systemctl show -p MainPID --value tessera.service)",
+    );
+    wait(|| show("hub", "StatusText").contains("1 2 3").then_some(()));
+    more_records(&lab, 3);
+    over(&lab, "undeploy", &[]).ends(0, &["porch: removed", "/var/lib/tessera"]);
+    for name in BOARDS {
+        assert_eq!(show(name, "LoadState"), "not-found");
+        let left = lab.says(name, "ls -d /opt/* /etc/systemd/system/*tessera* /var/lib/*tessera* /var/lib/private/* /run/*tessera* 2>/dev/null || true");
+        assert_eq!(left, "", "{name}");
+    }
 }
