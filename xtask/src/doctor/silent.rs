@@ -11,9 +11,10 @@ use tessera_health::{Finding, Reach, Tcp, UdpReach, reach};
 
 use super::boards::BoardAt;
 
-/// Datagrams sent, and the time for what comes back of each.
-const TRIES: u32 = 3;
-const WITHIN: Duration = Duration::from_millis(300);
+/// Datagrams sent, and the time for what comes back of each. Linux says to one asker about once a second that nothing listens,
+/// and the questions to a probe may have used that up.
+const TRIES: u32 = 5;
+const WITHIN: Duration = Duration::from_millis(800);
 /// Longest wait for a connection.
 const CONNECTED: Duration = Duration::from_secs(2);
 
