@@ -114,6 +114,8 @@ impl Limits {
     pub const PEERS_MAX: usize = 1 << 10;
     /// Most earlier sessions of a peer that are still opened with. WireGuard keeps one; when both sides begin at once, two keys change.
     pub const PREVIOUS_MAX: usize = 3;
+    /// Most processes of a peer before the present one whose sessions are kept: boards with a copied key.
+    pub const EARLIER_MAX: usize = 2;
     /// Most sessions of a peer that wait for their first data.
     pub const UNCONFIRMED_MAX: usize = 4;
 }

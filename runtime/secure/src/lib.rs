@@ -42,7 +42,7 @@
 //!
 //! let mut datagram = [&[0; HEAD_BYTES][..], b"hello", &[0; TAG_BYTES]].concat();
 //! assert_eq!(b.seal(10, peer, &mut datagram)?, at_gateway);
-//! let Opened::Payload { peer, range } = a.open(11, at_edge, &mut datagram) else { panic!() };
+//! let Opened::Payload { peer, range, .. } = a.open(11, at_edge, &mut datagram) else { panic!() };
 //! assert_eq!((a.name(peer), &datagram[range]), (Some("edge-1"), &b"hello"[..]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

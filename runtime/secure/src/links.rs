@@ -7,6 +7,7 @@
 //! - While a session works, its own address counts.
 //! - Without a session, or when the machine means another process than the one that this layer has heard, the machine's
 //!   address counts, and a handshake begins there.
+//! - Two boards with one key are two processes of one peer: each is answered under its own session, so that the machine can tell them so.
 //!
 //! What arrives must name its sender's number in the payload, and that number must be the peer's: a node speaks for itself
 //! alone.
@@ -19,7 +20,7 @@ use std::{
 
 use crate::{
     AddError, Config, Counts, HEAD_BYTES, Micros, Opened, Output, PeerConfig, PeerId, PublicKey,
-    SealError, Sessions, TAG_BYTES, rate::Bucket,
+    SealError, Sessions, TAG_BYTES, config::Limits, rate::Bucket,
 };
 
 /// A node that may take part.
@@ -52,6 +53,10 @@ pub type SenderOf = fn(&[u8]) -> Option<(u16, u64, u8)>;
 /// limit. These are several times what a busy cluster sends; a node that sends more takes time of the others.
 pub const RATES: [(Micros, u32); 2] = [(50, 10_000), (100, 5_000)];
 
+/// How long a process that was there before is answered under its own session after its latest payload, in microseconds: nodes at
+/// rest speak twice a second. The first is for a process that has not spoken since the present one is there, and has likely ended.
+const BEFORE_US: [Micros; 2] = [700_000, 2_000_000];
+
 /// What this layer counts besides [`Counts`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkCounts {
@@ -69,11 +74,24 @@ struct Link {
     name: String,
     public: PublicKey,
     /// The process of the last payload under the present keys.
-    heard: Option<u64>,
+    heard: Option<Process>,
+    /// Processes that were there before, and until when each is answered under its own session.
+    before: Vec<(Process, Micros)>,
     /// How many more payloads of each weight are taken.
     rates: [Bucket; 2],
     /// The latest payload that waits for a session; empty if none does.
     held: Vec<u8>,
+}
+
+/// A process of a node that has spoken.
+#[derive(Clone, Copy)]
+struct Process {
+    /// The number that it gives itself.
+    number: u64,
+    /// The number that its sessions have.
+    boot: u64,
+    /// When it spoke last.
+    at_us: Micros,
 }
 
 /// A node's sessions with all invited nodes.
@@ -99,6 +117,29 @@ pub struct Changed {
     pub removed_numbers: Vec<u16>,
     /// Entries that could not be added.
     pub wrong: Vec<AddError>,
+}
+
+impl Link {
+    /// Notes a payload of a process.
+    fn came(&mut self, process: Process, earlier: bool) {
+        if earlier {
+            self.keep(process, BEFORE_US[1]);
+        } else if let Some(before) = self.heard.replace(process)
+            && before.boot != process.boot
+        {
+            self.keep(before, BEFORE_US[0]);
+        }
+    }
+
+    /// Remembers a process that is not the present one.
+    fn keep(&mut self, process: Process, for_us: Micros) {
+        self.before.retain(|(b, _)| b.boot != process.boot);
+        if self.before.len() > Limits::EARLIER_MAX {
+            self.before.remove(0);
+        }
+        let until_us = process.at_us.saturating_add(for_us);
+        self.before.push((process, until_us));
+    }
 }
 
 impl Links {
@@ -154,6 +195,7 @@ impl Links {
                         name: i.name.clone(),
                         public: i.public,
                         heard: None,
+                        before: Vec::new(),
                         rates: RATES.map(|(gap, burst)| Bucket::full(0, gap, burst)),
                         held: Vec::new(),
                     };
@@ -183,8 +225,17 @@ impl Links {
             self.counts.unsent += 1;
             return Err(SealError::NoPeer);
         };
+        let heard = link.heard.map(|h| h.number);
+        let before = link.before.iter().find(|(b, until_us)| {
+            Some(b.number) == way.process && heard != way.process && now < *until_us
+        });
+        if let Some((b, _)) = before
+            && let Ok(at) = (self.sessions).seal_earlier(now, link.peer, b.boot, datagram)
+        {
+            return Ok(at);
+        }
         let is_open = self.sessions.is_open(now, link.peer);
-        let other = way.process.is_some() && link.heard.is_some() && way.process != link.heard;
+        let other = way.process.is_some() && heard.is_some() && way.process != heard;
         let moves = !is_open || other || self.sessions.is_trying(link.peer);
         if moves && self.sessions.address(link.peer) != Some(way.address) {
             self.sessions.set_address(link.peer, way.address);
@@ -226,7 +277,13 @@ impl Links {
         from: SocketAddr,
         datagram: &mut [u8],
     ) -> Option<(u16, Range<usize>)> {
-        let Opened::Payload { peer, range } = self.sessions.open(now, from, datagram) else {
+        let Opened::Payload {
+            peer,
+            range,
+            boot,
+            earlier,
+        } = self.sessions.open(now, from, datagram)
+        else {
             return None;
         };
         let number = *self.numbers.get(&peer)?;
@@ -240,7 +297,12 @@ impl Links {
         };
         let link = self.links.get_mut(&number)?;
         if process != 0 {
-            link.heard = Some(process);
+            let process = Process {
+                number: process,
+                boot,
+                at_us: now,
+            };
+            link.came(process, earlier);
         }
         if let Some(kind) = usize::from(weight).checked_sub(1)
             && let (Some(bucket), Some(&(gap, burst))) = (link.rates.get_mut(kind), RATES.get(kind))
@@ -273,7 +335,8 @@ impl Links {
                     let link = number.and_then(|n| self.links.get_mut(&n));
                     if let (Some(number), Some(link)) = (number, link) {
                         if restarted {
-                            link.heard = None;
+                            let before = link.heard.take();
+                            before.into_iter().for_each(|b| link.keep(b, BEFORE_US[0]));
                         }
                         if !link.held.is_empty() {
                             self.ready.push_back(number);

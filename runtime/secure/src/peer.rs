@@ -1,8 +1,13 @@
 //! A peer: its sessions, the handshake on its way, its timers.
 
+mod earlier;
+mod timers;
+
 use std::net::SocketAddr;
 
 use thiserror::Error;
+
+use earlier::EarlierProcesses;
 
 use crate::{
     Micros,
@@ -82,6 +87,18 @@ enum Place {
     Current,
     Previous(usize),
     Unconfirmed(usize),
+    Earlier(usize),
+}
+
+/// What came of data that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// True if there is a payload.
+    pub payload: bool,
+    /// The boot of the process that it is of.
+    pub boot: u64,
+    /// True if that process was there before the present one.
+    pub earlier: bool,
 }
 
 /// See the module.
@@ -99,6 +116,10 @@ pub(crate) struct Peer {
     /// Earlier sessions, the latest last: datagrams under their keys may still be on their way.
     previous: Vec<Session>,
     unconfirmed: Vec<Unconfirmed>,
+    /// Sessions with the processes of this peer that were there before.
+    earlier: EarlierProcesses,
+    /// Where the latest datagram of the current session came from.
+    heard_at: Option<SocketAddr>,
     attempt: Option<Attempt>,
     initiated_us: Option<Micros>,
     /// How many more initiations are answered: of the confirmed boot, and of others, so that recordings of these do not shut that out.
@@ -129,6 +150,8 @@ impl Peer {
             current: None,
             previous: Vec::new(),
             unconfirmed: Vec::new(),
+            earlier: EarlierProcesses::default(),
+            heard_at: None,
             attempt: None,
             initiated_us: None,
             answered: [Bucket::full(
@@ -161,6 +184,7 @@ impl Peer {
         }
         let at = self.unconfirmed.iter().position(|u| is(&u.session));
         at.map(Place::Unconfirmed)
+            .or_else(|| self.earlier.find(index).map(Place::Earlier))
     }
 
     /// True while a handshake that this node has begun is on its way.
@@ -321,9 +345,13 @@ impl Peer {
     fn establish(&mut self, shared: &mut Shared, session: Session, stamp: Stamp) {
         let restarted = self.boots.confirm(stamp);
         if restarted {
-            // A process that has ended sends no more.
-            self.current = None;
+            // The process before has ended, or it is another board with the same key.
+            let address = self.heard_at.take().or(self.address);
             self.previous.clear();
+            self.previous.extend(self.earlier.take(stamp.boot));
+            if let Some((before, address)) = self.current.take().zip(address) {
+                self.earlier.keep(before, address);
+            }
         }
         let opened = !self.is_open(shared);
         let times = shared.config.times;
@@ -378,6 +406,7 @@ impl Peer {
     }
 
     fn move_to(&mut self, shared: &mut Shared, from: SocketAddr) {
+        self.heard_at = Some(from);
         if self.address != Some(from) {
             self.address = Some(from);
             shared.counts.addresses_changed += 1;
@@ -467,19 +496,35 @@ impl Peer {
         true
     }
 
-    /// Opens data for this node's session `index`. True if there is a payload.
+    /// Seals a datagram for the process of an earlier boot, and says where to send it.
+    pub(crate) fn seal_earlier(
+        &mut self,
+        shared: &Shared,
+        boot: u64,
+        datagram: &mut [u8],
+    ) -> Option<SocketAddr> {
+        if datagram.len() < HEAD_BYTES + TAG_BYTES {
+            return None;
+        }
+        let (times, limits) = (shared.config.times, shared.config.limits);
+        let reject_us = times.reject_after_us;
+        (self.earlier).seal(boot, shared.now, reject_us, limits, datagram)
+    }
+
+    /// Opens data for this node's session `index`.
     pub(crate) fn open(
         &mut self,
         shared: &mut Shared,
         from: SocketAddr,
         datagram: &mut [u8],
         (index, counter): (u32, u64),
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Came, Refusal> {
         let place = self.find(index).ok_or(Refusal::UnknownSession)?;
         let session = match place {
             Place::Current => self.current.as_mut(),
             Place::Previous(k) => self.previous.get_mut(k),
             Place::Unconfirmed(k) => self.unconfirmed.get_mut(k).map(|u| &mut u.session),
+            Place::Earlier(k) => self.earlier.at(k),
         };
         let session = session.ok_or(Refusal::UnknownSession)?;
         let (now, times) = (shared.now, shared.config.times);
@@ -489,9 +534,22 @@ impl Peer {
         }
         let newest = session.open(datagram, counter)?;
         let renew = session.facts.initiated && age >= times.last_rekey_us();
+        let payload = datagram.len() > HEAD_BYTES + TAG_BYTES;
+        let boot = session.facts.boot;
+        if let Place::Earlier(k) = place {
+            if newest {
+                self.earlier.moved(k, from);
+            }
+            let earlier = true;
+            return Ok(Came {
+                payload,
+                boot,
+                earlier,
+            });
+        }
         let current = match place {
             Place::Current => true,
-            Place::Previous(_) => false,
+            Place::Previous(_) | Place::Earlier(_) => false,
             Place::Unconfirmed(k) => self.confirm(shared, k),
         };
         if current {
@@ -506,72 +564,16 @@ impl Peer {
         if renew {
             self.begin(shared);
         }
-        let payload = datagram.len() > HEAD_BYTES + TAG_BYTES;
         if payload && self.keepalive_due.is_none() {
             let due = now.saturating_add(times.keepalive_us);
             self.keepalive_due = Some(due);
             shared.wake_at(due);
         }
-        Ok(payload)
-    }
-
-    /// Does what is due, and says when the next is.
-    pub(crate) fn tick(&mut self, shared: &mut Shared) -> Micros {
-        let (now, times) = (shared.now, shared.config.times);
-        let over = |s: &mut Session| s.age_us(now) >= times.reject_after_us;
-        self.current.take_if(over);
-        self.previous.retain_mut(|s| !over(s));
-        self.unconfirmed
-            .retain(|u| u.session.age_us(now) < times.unconfirmed_us);
-        if let Some(attempt) = self.attempt.as_ref().filter(|a| a.next_us <= now) {
-            if attempt.give_up_us <= now {
-                self.attempt = None;
-                shared.counts.handshakes_given_up += 1;
-                shared.tell(Event::GaveUp { peer: self.id });
-            } else {
-                self.send_initiation(shared);
-            }
-        }
-        let due = |timer: &mut Option<Micros>| timer.take_if(|at| *at <= now).is_some();
-        if due(&mut self.keepalive_due) {
-            self.send_keepalive(shared);
-        }
-        if due(&mut self.confirm_due) && self.current.as_ref().is_some_and(|s| !s.heard) {
-            self.send_keepalive(shared);
-            self.confirm_due = Some(now.saturating_add(times.retry_us));
-        }
-        if due(&mut self.silence_due) {
-            self.begin(shared);
-        }
-        if due(&mut self.persistent_due) {
-            if !self.send_keepalive(shared) {
-                self.begin(shared);
-            }
-            self.touch(shared);
-        }
-        self.next_due(shared)
-    }
-
-    fn next_due(&self, shared: &Shared) -> Micros {
-        let times = shared.config.times;
-        let ends = |s: &Session, after: Micros| s.facts.born_us.saturating_add(after);
-        let sessions = self.current.iter().chain(&self.previous);
-        let sessions = sessions.map(|s| ends(s, times.reject_after_us));
-        let waiting = self
-            .unconfirmed
-            .iter()
-            .map(|u| ends(&u.session, times.unconfirmed_us));
-        let attempt = self.attempt.iter().map(|a| a.next_us);
-        let timers = [
-            self.keepalive_due,
-            self.silence_due,
-            self.persistent_due,
-            self.confirm_due,
-        ];
-        let all = sessions
-            .chain(waiting)
-            .chain(attempt)
-            .chain(timers.into_iter().flatten());
-        all.min().unwrap_or(Micros::MAX)
+        let earlier = false;
+        Ok(Came {
+            payload,
+            boot,
+            earlier,
+        })
     }
 }

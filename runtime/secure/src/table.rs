@@ -73,6 +73,10 @@ pub enum Opened {
         peer: PeerId,
         /// Where it lies in the buffer.
         range: Range<usize>,
+        /// The number of the peer's process that it is of: another one after each start.
+        boot: u64,
+        /// True if that process was there before the present one.
+        earlier: bool,
     },
     /// An empty datagram of a peer: it lives.
     Keepalive {
@@ -281,6 +285,24 @@ impl Sessions {
         to
     }
 
+    /// Seals a datagram for a process of the peer that was there before ([`Opened::Payload`]), as [`Sessions::seal`] does for the present one.
+    ///
+    /// # Errors
+    /// If there is no session with such a process, or no longer, or no room. The payload is as it was then, and no handshake begins.
+    pub fn seal_earlier(
+        &mut self,
+        now: Micros,
+        peer: PeerId,
+        boot: u64,
+        datagram: &mut [u8],
+    ) -> Result<SocketAddr, SealError> {
+        self.advance(now);
+        let (peer, shared) = self.get_mut(peer).ok_or(SealError::NoPeer)?;
+        let to = peer.seal_earlier(shared, boot, datagram);
+        shared.counts.sealed += u64::from(to.is_some());
+        to.ok_or(SealError::NoSession)
+    }
+
     /// Opens a datagram in place. A refused datagram changes nothing but counters and the buffer.
     pub fn open(&mut self, now: Micros, from: SocketAddr, datagram: &mut [u8]) -> Opened {
         self.advance(now);
@@ -296,15 +318,21 @@ impl Sessions {
         match wire::parse(datagram)? {
             Message::Data { receiver, counter } => {
                 let (peer, shared) = self.called(receiver).ok_or(Refusal::UnknownSession)?;
-                let payload = peer.open(shared, from, datagram, (receiver, counter))?;
+                let came = peer.open(shared, from, datagram, (receiver, counter))?;
                 let peer = peer.id;
-                if !payload {
+                if !came.payload {
                     shared.counts.keepalives_received += 1;
                     return Ok(Opened::Keepalive { peer });
                 }
                 shared.counts.opened += 1;
                 let range = HEAD_BYTES..datagram.len() - TAG_BYTES;
-                return Ok(Opened::Payload { peer, range });
+                let (boot, earlier) = (came.boot, came.earlier);
+                return Ok(Opened::Payload {
+                    peer,
+                    range,
+                    boot,
+                    earlier,
+                });
             }
             Message::Initiation(message) => {
                 self.check_mac1(message)?;

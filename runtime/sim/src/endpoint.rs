@@ -115,14 +115,14 @@ impl Endpoint {
         }
     }
 
-    /// Gives the node keys, and sessions with the nodes `others`. The `seed` is another one for each process.
-    pub fn seal(&mut self, seed: u64, others: impl Iterator<Item = usize>) {
+    /// Gives the node the keys of the node `key`, and sessions with the nodes `others`. The `seed` is another one for each process.
+    pub fn seal(&mut self, key: usize, seed: u64, others: impl Iterator<Item = usize>) {
         let mut bytes = [9; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let secret = ClusterSecret::from_random([7; 32]);
-        let sessions = Sessions::new(private(self.index), secret, bytes, Links::config());
+        let sessions = Sessions::new(private(key), secret, bytes, Links::config());
         let mut links = Links::new(sessions, Some(tessera_protocol::wire::sender));
-        let others = others.filter(|&k| k != self.index).map(|k| Invited {
+        let others = others.filter(|&k| k != key).map(|k| Invited {
             number: k as u16,
             name: format!("node-{k}"),
             public: private(k).public(),

@@ -336,7 +336,7 @@ impl World {
             spec.config.incarnation = incarnation;
             let mut endpoint = Endpoint::new(0, at, incarnation, clock(spec.clock_ppm));
             if self.core.sealed {
-                endpoint.seal(incarnation.0, 0..self.addresses.len());
+                endpoint.seal(0, incarnation.0, 0..self.addresses.len());
             }
             self.gateway = Some(GatewayNode::new(spec, endpoint, &self.core));
         } else {
@@ -349,7 +349,9 @@ impl World {
             spec.config.gateway = address(0, 0);
             let mut endpoint = Endpoint::new(node, at, incarnation, clock(spec.clock_ppm));
             if self.core.sealed {
-                endpoint.seal(incarnation.0, 0..self.addresses.len());
+                // Somebody copied the card of the board whose twin it is, with its key.
+                let key = usize::from(spec.config.id.0);
+                endpoint.seal(key, incarnation.0, 0..self.addresses.len());
             }
             self.edges[node - 1] = Some(EdgeNode::new(spec, endpoint, &self.core));
         }

@@ -305,8 +305,10 @@ impl Scenario {
                 // It begins later.
                 e.start_us = random.between(100_000, 800_000);
                 self.faults_end_us = self.faults_end_us.max(e.start_us + 1_000);
+                self.late_twins.push((1, k));
+            } else {
+                self.refused.push((k, refusal));
             }
-            self.refused.push((k, refusal));
             self.world.edges.push(e);
         }
         self.refused.sort_by_key(|r| r.0);

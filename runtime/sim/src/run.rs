@@ -1,5 +1,7 @@
 //! Runs a scenario to its end and checks the rules.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
     core::Counters,
     frame_record::FrameRecord,
@@ -165,14 +167,30 @@ impl Scenario {
         Ok(())
     }
 
-    /// Edges that the gateway should refuse now: of two live edges with one id, the one that has not joined.
+    /// Edges that the gateway should refuse now: of live edges with one id, those that have not joined.
     fn refused_now(&self, w: &World) -> Vec<(usize, Refusal)> {
         let mut refused = self.refused.clone();
-        for &(a, b) in &self.twins {
-            if w.incarnation(a).is_some() && w.incarnation(b).is_some() {
-                let out = if w.joined(a) { b } else { a };
-                refused.push((out, Refusal::IdInUse));
+        let mut of_one_id: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for &(of, twin) in &self.twins {
+            of_one_id.entry(of).or_default().extend([of, twin]);
+        }
+        // Without sessions, the edge that was there first stays. A handshake may take longer than until the second one is there.
+        for &(of, late) in &self.late_twins {
+            if self.world.sealed {
+                of_one_id.entry(of).or_default().extend([of, late]);
+            } else {
+                refused.push((late, Refusal::IdInUse));
             }
+        }
+        for all in of_one_id.into_values() {
+            let mut live: Vec<usize> = (all.into_iter())
+                .filter(|k| w.incarnation(*k).is_some())
+                .collect();
+            let stays = live.iter().position(|k| w.joined(*k)).unwrap_or(0);
+            if stays < live.len() {
+                live.remove(stays);
+            }
+            refused.extend(live.into_iter().map(|k| (k, Refusal::IdInUse)));
         }
         refused.sort_by_key(|r| r.0);
         refused

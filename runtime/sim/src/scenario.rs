@@ -123,6 +123,8 @@ pub struct Scenario {
     pub refused: Vec<(usize, Refusal)>,
     /// Pairs of edges with one id: while both live, the gateway refuses one of them.
     pub twins: Vec<(usize, usize)>,
+    /// The same, of which the second begins later.
+    pub late_twins: Vec<(usize, usize)>,
     /// Edges whose frames must have ended by [`Self::faults_end_us`].
     pub sound: Vec<usize>,
     /// Whether every frame of a killed source must have a record, because the links are good enough for
@@ -200,6 +202,7 @@ impl Scenario {
             may_drop: Vec::new(),
             refused: Vec::new(),
             twins: Vec::new(),
+            late_twins: Vec::new(),
             sound: Vec::new(),
             records_of_dead: false,
         };

@@ -193,7 +193,7 @@ impl Net {
     pub fn hand(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) -> Opened {
         let mut bytes = bytes.to_vec();
         let opened = self.nodes[node].sessions.open(self.now, from, &mut bytes);
-        if let Opened::Payload { peer, range } = opened.clone() {
+        if let Opened::Payload { peer, range, .. } = opened.clone() {
             let from = self.number(node, peer);
             self.nodes[node].got.push((from, bytes[range].to_vec()));
         }
