@@ -30,7 +30,9 @@ impl Peer {
         if due(&mut self.keepalive_due) {
             self.send_keepalive(shared);
         }
-        if due(&mut self.confirm_due) && self.current.as_ref().is_some_and(|s| !s.heard) {
+        // Where both sides began at once, the peer may never send under these keys; and after a while it has forgotten them.
+        let waits = |s: &Session| !s.heard && s.age_us(now) < times.unconfirmed_us;
+        if due(&mut self.confirm_due) && self.current.as_ref().is_some_and(waits) {
             self.send_keepalive(shared);
             self.confirm_due = Some(now.saturating_add(times.retry_us));
         }

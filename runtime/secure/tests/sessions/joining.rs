@@ -128,6 +128,18 @@ fn both_begin_at_once() {
     }
 }
 
+/// Each side goes on with the session that it began, and never hears data under it.
+#[test]
+fn who_began_at_once_falls_silent() {
+    let mut net = Net::new(2);
+    net.connect(0, 1);
+    net.connect(1, 0);
+    net.run_for(net.config.times.unconfirmed_us + SECOND);
+    let sent = net.log.len();
+    net.run_for(net.config.times.rekey_after_us / 2);
+    assert_eq!(net.log.len(), sent);
+}
+
 #[test]
 fn either_side_restarts() {
     for (restarts, other) in [(0, 1), (1, 0)] {

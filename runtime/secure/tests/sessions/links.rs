@@ -236,6 +236,46 @@ fn a_peer_that_restarts_at_its_place_is_found_by_its_silence() {
     assert_eq!(net.got(0).last(), Some(&(1, vec![1, 1, 77])));
 }
 
+/// Somebody has copied the card of node 1: three boards have its key.
+#[test]
+fn boards_with_one_key_are_answered_each() {
+    let mut net = Net::new();
+    for (process, port) in [(2, 8), (3, 9)] {
+        net.nodes.push(Node::start(1, process, port));
+    }
+    let boards = [(1, 1, 7), (3, 2, 8), (4, 3, 9)];
+    // Each joins by itself.
+    for (node, ..) in boards {
+        let _ = net.send(node, 0, None, 7);
+        net.run(600);
+    }
+    net.got(0);
+    let handshakes = |net: &Net| net.nodes[0].links.counts().sessions_established;
+    let before = handshakes(&net);
+    for _ in 0..20 {
+        for (node, ..) in boards {
+            net.send(node, 0, None, 7).unwrap();
+        }
+        net.run(3);
+        assert_eq!(net.got(0).len(), boards.len());
+        for (_, process, port) in boards {
+            net.send(0, 1, Some(process), port).unwrap();
+        }
+        net.run(500);
+        for (node, ..) in boards {
+            assert_eq!(net.got(node), [(0, vec![0, 1, 77])], "board {node}");
+        }
+    }
+    assert_eq!(handshakes(&net), before, "nobody had to join again");
+    // One of them ends; what is meant for it after a while looks for it at its place.
+    net.nodes.truncate(4);
+    net.send(1, 0, None, 7).unwrap();
+    net.run(3_000);
+    net.send(0, 1, Some(1), 7).unwrap();
+    net.run(3);
+    assert_eq!(net.got(1).len(), 1);
+}
+
 #[test]
 fn lists_change_while_others_speak() {
     let mut net = Net::new();
