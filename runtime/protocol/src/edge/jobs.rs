@@ -35,7 +35,10 @@ impl Edge {
         let of = |stage| move |(_, j): &(JobId, &PendingJob)| j.stage == stage;
         // A whole frame that waits for a worker may still be taken back.
         let one_each = |task| has_no_home(info, task);
-        let loaded = self.jobs.next_loaded(self.config.workers.max(1), one_each);
+        // Where a board computes for several sources, a frame of one may wait for a board that stands still: it holds up no others.
+        let in_order = self.wants.sources() + usize::from(self.frames.len() > 0) < 2;
+        let workers = self.config.workers.max(1);
+        let loaded = self.jobs.next_loaded(workers, in_order, one_each);
         let id = loaded.or_else(|| {
             let running = self.jobs.iter().filter(of(JobStage::Running)).count();
             let idle = running < self.config.workers;

@@ -190,18 +190,21 @@ impl PendingJobs {
     }
 
     /// The job that a worker should have next: of all that have their inputs the first, but of one source's frames the
-    /// oldest. A task of a later frame waits while one of an earlier frame is on its way here: it would keep the worker.
+    /// oldest, if `in_order`. A task of a later frame waits while one of an earlier frame is on its way here: it would keep the worker.
     /// Of tasks for which `one_each` is true, there are as many with workers as there are `workers`.
-    pub fn next_loaded(&self, workers: usize, one_each: impl Fn(TaskId) -> bool) -> Option<JobId> {
+    pub fn next_loaded(
+        &self,
+        workers: usize,
+        in_order: bool,
+        one_each: impl Fn(TaskId) -> bool,
+    ) -> Option<JobId> {
         let running = self.jobs.values().filter(|j| j.stage == JobStage::Running);
         let full = running.count() >= workers;
         let source = |j: &PendingJob| (j.frame.source, j.frame.incarnation);
         let first = |j: &PendingJob| {
             let before = |o: &PendingJob| source(o) == source(j) && o.frame.number < j.frame.number;
-            !self
-                .jobs
-                .values()
-                .any(|o| o.stage != JobStage::Running && before(o))
+            let mut waiting = (self.jobs.values()).filter(|o| o.stage != JobStage::Running);
+            !in_order || !waiting.any(before)
         };
         let may =
             |j: &PendingJob| j.stage == JobStage::Loaded && !(full && one_each(j.task)) && first(j);
