@@ -58,7 +58,11 @@ impl Manager {
         let mut buffer = [0; 4096];
         while !self.heard.iter().any(|l| is_it(l)) {
             anyhow::ensure!(Instant::now() < until, "heard {:?}", self.heard);
-            let bytes = self.socket.recv(&mut buffer)?;
+            // A child that ends interrupts the call.
+            let bytes = match self.socket.recv(&mut buffer) {
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                bytes => bytes?,
+            };
             let text = String::from_utf8_lossy(&buffer[..bytes]);
             let lines = text.lines().map(Into::into);
             self.heard.extend(lines);
