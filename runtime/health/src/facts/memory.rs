@@ -67,16 +67,14 @@ fn groups(root: &Root) -> Vec<Group> {
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
             continue;
         };
-        let (base, read): (_, fn(&Root, String) -> Option<Group>) = match controllers {
-            "" => ("sys/fs/cgroup", second_version),
-            _ if controllers.split(',').any(|c| c == "memory") => {
-                ("sys/fs/cgroup/memory", first_version)
-            }
+        let version = match controllers {
+            "" => SECOND,
+            _ if controllers.split(',').any(|c| c == "memory") => FIRST,
             _ => continue,
         };
         let mut path = path.trim_matches('/');
         loop {
-            found.extend(read(root, format!("{base}/{path}")));
+            found.extend(group(root, &version, path));
             match path.rsplit_once('/') {
                 Some((above, _)) => path = above,
                 None if path.is_empty() => break,
@@ -87,30 +85,49 @@ fn groups(root: &Root) -> Vec<Group> {
     found
 }
 
-fn second_version(root: &Root, folder: String) -> Option<Group> {
-    let number = |file: &str| u64::try_from(root.number(format!("{folder}/{file}"))?).ok();
-    let in_file = |file: &str, key| value(&root.text(format!("{folder}/{file}"))?, key);
-    // `max` is no number, and no limit.
-    let limit = number("memory.max")?;
-    let files = in_file("memory.stat", "inactive_file").unwrap_or(0);
-    Some(Group {
-        limit,
-        used: number("memory.current")?.saturating_sub(files),
-        killed: in_file("memory.events", "oom_kill").unwrap_or(0),
-        folder,
-    })
+/// Where a version of control groups tells of memory, in a group's folder.
+struct Version {
+    folder: &'static str,
+    limit: &'static str,
+    /// From so many bytes on, that is no limit.
+    unlimited: u64,
+    used: &'static str,
+    /// In `memory.stat`: pages of files that can be given back at once.
+    files: &'static str,
+    /// The file that counts ended processes.
+    events: &'static str,
 }
 
-fn first_version(root: &Root, folder: String) -> Option<Group> {
+const SECOND: Version = Version {
+    folder: "sys/fs/cgroup",
+    // `max` is no number, and no limit.
+    limit: "memory.max",
+    unlimited: u64::MAX,
+    used: "memory.current",
+    files: "inactive_file",
+    events: "memory.events",
+};
+
+const FIRST: Version = Version {
+    folder: "sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    // The largest number of pages.
+    unlimited: 1 << 60,
+    used: "memory.usage_in_bytes",
+    files: "total_inactive_file",
+    events: "memory.oom_control",
+};
+
+fn group(root: &Root, version: &Version, path: &str) -> Option<Group> {
+    let folder = format!("{}/{path}", version.folder);
     let number = |file: &str| u64::try_from(root.number(format!("{folder}/{file}"))?).ok();
     let in_file = |file: &str, key| value(&root.text(format!("{folder}/{file}"))?, key);
-    // No limit is the largest number of pages.
-    let limit = number("memory.limit_in_bytes").filter(|n| *n < 1 << 60)?;
-    let files = in_file("memory.stat", "total_inactive_file").unwrap_or(0);
+    let limit = number(version.limit).filter(|n| *n < version.unlimited)?;
+    let files = in_file("memory.stat", version.files).unwrap_or(0);
     Some(Group {
         limit,
-        used: number("memory.usage_in_bytes")?.saturating_sub(files),
-        killed: in_file("memory.oom_control", "oom_kill").unwrap_or(0),
+        used: number(version.used)?.saturating_sub(files),
+        killed: in_file(version.events, "oom_kill").unwrap_or(0),
         folder,
     })
 }
