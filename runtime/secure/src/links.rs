@@ -134,6 +134,7 @@ impl Link {
     /// Remembers a process that is not the present one.
     fn keep(&mut self, process: Process, for_us: Micros) {
         self.before.retain(|(b, _)| b.boot != process.boot);
+        // The present one may be among them: it was told of as restarted before it spoke.
         if self.before.len() > Limits::EARLIER_MAX {
             self.before.remove(0);
         }
