@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
+use tessera_plan::files::cluster::ClusterFile;
 use tessera_planner::{
     boards::{Board, Link},
     cluster::{self, BYTES_MAX, Cluster},
@@ -82,6 +83,15 @@ pub fn read(file: &Path) -> Result<(Cluster, String)> {
     let cluster =
         cluster.with_context(|| format!("{shown}: {} problem(s), see above", mistakes.len()))?;
     Ok((cluster, String::from_utf8(text)?))
+}
+
+/// What the cluster file says of nodes, of a file that [`read`] finds no mistakes in.
+///
+/// # Errors
+/// As [`read`].
+pub fn entries(file: &Path) -> Result<ClusterFile> {
+    let (_, text) = read(file)?;
+    Ok(toml::from_str(&text)?)
 }
 
 /// The best target for the machine that xtask runs on.

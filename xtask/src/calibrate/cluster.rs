@@ -101,9 +101,7 @@ fn probed<'a>(cluster: &'a Cluster, who: &ClusterFile) -> Result<Vec<Probed<'a>>
     let boards = std::iter::once(&cluster.gateway).chain(edges);
     boards
         .map(|board| {
-            let host = board.address.as_ref().unwrap_or(&board.name);
-            let addr = probes::address(host);
-            let addr = addr.with_context(|| format!("board {:?}", board.name))?;
+            let addr = probes::of_board(&board.name, board.address.as_deref())?;
             Ok(Probed {
                 board,
                 at: At {

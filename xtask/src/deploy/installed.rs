@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     places::{HOME, MARK, OWN_KEY, PLAN, UNIT, UNIT_FILE},
     probe::facts,
+    remote::quoted,
 };
 
 /// Prints facts as the probe's script does, whose function `say` it uses.
@@ -30,14 +31,8 @@ if cd {HOME} 2>/dev/null; then
         while read -r f; do printf 'have\t%s\n' "$(sha256sum "$f")"; done
 fi
 "#,
-        mark = shell_word(MARK)
+        mark = quoted(MARK)
     )
-}
-
-/// A text without single quotes as one word of a shell.
-fn shell_word(text: &str) -> String {
-    debug_assert!(!text.contains('\''));
-    format!("'{text}'")
 }
 
 /// What a board has of earlier deployments.

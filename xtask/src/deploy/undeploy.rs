@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     over,
     places::{HOME, MARK, OWN_KEY, UNIT, UNIT_FILE},
-    remote::Remote,
+    remote::{Remote, quoted},
 };
 use crate::{
     exit,
@@ -97,6 +97,7 @@ pub fn run(args: &UndeployArgs) -> Result<()> {
 
 /// Ends the unit, if it is ours, and removes all places. Prints a line for each thing that was there.
 fn script(dry: bool, keep_records: bool) -> String {
+    let mark = quoted(MARK);
     let state = if keep_records { "" } else { STATE };
     let kept = if keep_records {
         "for f in /var/lib/tessera /var/lib/private/tessera; do [ ! -e \"$f\" ] || echo \"left $f\"; done\n"
@@ -121,7 +122,7 @@ fn script(dry: bool, keep_records: bool) -> String {
     format!(
         "set -eu\nours=\n\
          gone() {{ if [ -e \"$1\" ] || [ -L \"$1\" ]; then {remove} \"$1\"; echo \"removed $1\"; fi; }}\n\
-         if [ -e {UNIT_FILE} ]; then\n    if [ \"$(head -n 1 {UNIT_FILE})\" = '{MARK}' ]; then\n        ours=yes\n        {end}gone {UNIT_FILE}\n\
+         if [ -e {UNIT_FILE} ]; then\n    if [ \"$(head -n 1 {UNIT_FILE})\" = {mark} ]; then\n        ours=yes\n        {end}gone {UNIT_FILE}\n\
          \x20   else\n        echo 'left {UNIT_FILE}, which no deploy wrote'\n    fi\nfi\n{reload}\
          for f in {HOME} /etc/default/tessera {state}; do gone \"$f\"; done\n{kept}\
          [ ! -e {OWN_KEY} ] || echo 'left {OWN_KEY}, which was made on the board'\n"

@@ -58,9 +58,7 @@ impl Asked {
             .iter()
             .filter(|n| !n.is_second && !n.is_observer() && !n.board.removed)
         {
-            let host = node.board.address.as_ref().unwrap_or(&node.board.name);
-            let addr =
-                probes::address(host).with_context(|| format!("board {:?}", node.board.name))?;
+            let addr = probes::of_board(&node.board.name, node.board.address.as_deref())?;
             boards.push(BoardAt {
                 name: node.board.name.clone(),
                 number: node.number,

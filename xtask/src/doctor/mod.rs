@@ -21,7 +21,6 @@ use serde::Serialize;
 use tessera_health::{
     Aims, Board, Checkup, Finding, Health, Kind, Root, Severity, board, facts, lines,
 };
-use tessera_plan::files::cluster::ClusterFile;
 
 use crate::{
     boards as described, exit,
@@ -90,8 +89,7 @@ fn here(root: &Path) -> Seen {
 }
 
 fn cluster(a: &DoctorArgs, path: &Path) -> Result<Seen> {
-    let (_, text) = described::read(path)?;
-    let who: ClusterFile = toml::from_str(&text)?;
+    let who = described::entries(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut seen = Seen {
         findings: file::check(&who, folder),

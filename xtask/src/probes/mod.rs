@@ -22,11 +22,15 @@ pub fn session() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Where the probe of a host listens.
+/// Where the probe of a board listens: at its `address` in the cluster file, else at the host of its name.
 ///
 /// # Errors
 /// When nobody knows the host.
-pub fn address(host: &str) -> Result<SocketAddr> {
+pub fn of_board(name: &str, address: Option<&str>) -> Result<SocketAddr> {
+    self::address(address.unwrap_or(name)).with_context(|| format!("board {name:?}"))
+}
+
+fn address(host: &str) -> Result<SocketAddr> {
     let found = match host.to_socket_addrs() {
         Ok(found) => Ok(found),
         Err(_) => (host, PORT).to_socket_addrs(),

@@ -22,7 +22,6 @@ use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
 };
-use tessera_plan::files::cluster::ClusterFile;
 
 use self::{seen::Seen, view::View};
 use crate::{
@@ -61,8 +60,7 @@ fn target(a: &TopArgs) -> Result<Target> {
         return Target::new(at, token);
     }
     let path = &a.cluster;
-    let (_, text) = boards::read(path).context("or give the gateway's address: --at ADDR:PORT")?;
-    let who: ClusterFile = toml::from_str(&text)?;
+    let who = boards::entries(path).context("or give the gateway's address: --at ADDR:PORT")?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let found = Target::of(&who, folder, token)?;
     found.with_context(|| {
