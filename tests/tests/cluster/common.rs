@@ -321,15 +321,20 @@ impl Frames {
 
     /// Checks that `records` of `source` are exactly one per frame, with the same bits.
     pub fn check(&self, source: usize, records: &[Value]) -> Result<()> {
+        self.check_first(self.expected.len(), source, records)
+    }
+
+    /// As [`Self::check`], of the first `count` frames: no more were given to the source.
+    pub fn check_first(&self, count: usize, source: usize, records: &[Value]) -> Result<()> {
+        let expected = &self.expected[..count];
         let mut mine: Vec<&Value> = records.iter().filter(|r| r["source"] == source).collect();
         mine.sort_by_key(|r| r["tag"].as_u64());
         ensure!(
-            mine.len() == self.expected.len(),
-            "{} of {} records: {mine:?}",
+            mine.len() == count,
+            "{} of {count} records: {mine:?}",
             mine.len(),
-            self.expected.len()
         );
-        for (r, e) in mine.iter().zip(&self.expected) {
+        for (r, e) in mine.iter().zip(expected) {
             same(r, e)?;
         }
         Ok(())
