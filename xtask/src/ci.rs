@@ -1,6 +1,10 @@
 //! `cargo xtask ci`: the checks that a change must pass, the fastest ones first.
 
-use std::{process::Command, time::Instant};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -26,6 +30,57 @@ fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
     }
     note!("  {:.0} s", begun.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// Test targets that may be run once more.
+const AGAIN_MAX: usize = 2;
+
+/// The arguments of the targets that `cargo test --no-fail-fast` names at its end, a line each:
+/// ``    `-p tessera-tests --test cluster` ``.
+fn failed_targets<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Vec<String>> {
+    lines
+        .filter_map(|l| l.strip_prefix("    `")?.strip_suffix('`'))
+        .filter(|l| l.starts_with("-p "))
+        .map(|l| l.split(' ').map(str::to_owned).collect())
+        .collect()
+}
+
+/// Runs all tests. Tests of whole clusters share two cores with each other's processes: a target that fails is run once
+/// more, alone, and is named at the end if it then passes. More than [`AGAIN_MAX`] such targets are no accident.
+fn run_tests(env: &[(&str, &str)]) -> Result<Vec<String>> {
+    let begun = Instant::now();
+    note!("$ cargo test --workspace --no-fail-fast");
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .envs(env.iter().copied())
+        .current_dir(workspace::root())
+        .stderr(Stdio::piped());
+    let mut child = children::spawn(&mut command).context("cannot start cargo")?;
+    let mut lines = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        for line in BufReader::new(stderr).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            note!("{line}");
+            lines.push(line);
+        }
+    }
+    let status = child.wait()?;
+    note!("  {:.0} s", begun.elapsed().as_secs_f32());
+    if status.success() {
+        return Ok(Vec::new());
+    }
+    let failed = failed_targets(lines.iter().map(String::as_str));
+    if failed.is_empty() || failed.len() > AGAIN_MAX {
+        bail!("cargo test --workspace failed");
+    }
+    for target in &failed {
+        let args: Vec<&str> = std::iter::once("test")
+            .chain(target.iter().map(String::as_str))
+            .collect();
+        cargo(&args, env)?;
+    }
+    Ok(failed.iter().map(|t| t.join(" ")).collect())
 }
 
 /// Environment variables that forbid tests to skip for a missing need; `tests/needs` describes each variable.
@@ -79,7 +134,7 @@ pub fn run(args: &CiArgs) -> Result<()> {
         ],
         &[],
     )?;
-    cargo(&["test", "--workspace"], &demanded(args.cross))?;
+    let unsteady = run_tests(&demanded(args.cross))?;
     cargo(
         &["doc", "--workspace", "--no-deps", "--quiet"],
         &[("RUSTDOCFLAGS", "-D warnings")],
@@ -102,6 +157,33 @@ pub fn run(args: &CiArgs) -> Result<()> {
         strict: args.cross,
         ..Asked::default()
     })?;
+    for target in unsteady {
+        note!(
+            "cargo test {target} failed among the others and passed alone: find out what it waits for"
+        );
+    }
     note!("all checks passed");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_targets_are_read() {
+        let said = "error: 2 targets failed:
+    `-p tessera-tests --test cluster`
+    `-p tessera-node --lib`
+    `no target`
+error: test failed, to rerun pass `-p tessera-node --lib`";
+        assert_eq!(
+            failed_targets(said.lines()),
+            [
+                vec!["-p", "tessera-tests", "--test", "cluster"],
+                vec!["-p", "tessera-node", "--lib"]
+            ]
+        );
+        assert!(failed_targets("error: could not compile `x`".lines()).is_empty());
+    }
 }
