@@ -58,7 +58,7 @@ fn a_thief_dies_in_mid_task() -> Result<()> {
 
     let records = cluster.wait_records(1, LONG)?;
     frames.check(1, &records)?;
-    frames.check_dump(&cluster)?;
+    frames.check_dump(&cluster, &records)?;
     let (_, edges) = cluster.stop()?;
     let stats = edges[0].as_ref().context("the source lives")?;
     assert!(number(stats, "/counters/leases_issued") >= 1);
@@ -125,7 +125,7 @@ fn a_worker_dies_in_mid_task() -> Result<()> {
     source.kill_child(worker)?;
     let records = cluster.wait_records(1, LONG)?;
     frames.check(1, &records)?;
-    frames.check_dump(&cluster)?;
+    frames.check_dump(&cluster, &records)?;
     let (_, edges) = cluster.stop()?;
     let stats = edges[0].as_ref().context("the source lives")?;
     assert_eq!(number(stats, "/workers/0/starts"), 2);
@@ -207,7 +207,7 @@ fn the_gateway_restarts_and_nobody_else_does() -> Result<()> {
     cluster.edges[0].pause_child(worker, false)?;
     let records = cluster.wait_records(1, LONG)?;
     frames.check(1, &records)?;
-    frames.check_dump(&cluster)?;
+    frames.check_dump(&cluster, &records)?;
     let (_, edges) = cluster.stop()?;
     assert!(edges.iter().all(Option::is_some), "both edges lived on");
     Ok(())

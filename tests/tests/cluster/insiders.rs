@@ -68,7 +68,7 @@ impl Scene {
         self.frames.feed(&self.fifo, 0)?;
         let records = self.cluster.wait_records(1, LONG)?;
         self.frames.check(1, &records)?;
-        self.frames.check_dump(&self.cluster)?;
+        self.frames.check_dump(&self.cluster, &records)?;
         let (gateway, edges) = self.cluster.stop()?;
         let [source, thief] = edges.try_into().ok().context("two edges")?;
         Ok([
@@ -211,7 +211,7 @@ fn reports_of_tasks_that_were_not_given_do_not_count() -> Result<()> {
     }
     let records = scene.cluster.wait_records(1, LONG)?;
     scene.frames.check(1, &records)?;
-    scene.frames.check_dump(&scene.cluster)?;
+    scene.frames.check_dump(&scene.cluster, &records)?;
     let (gateway, _) = scene.cluster.stop()?;
     // Nobody was sent to the insider for anything.
     assert_eq!(number(&gateway, "/counters/parts_lost"), 0, "{gateway}");

@@ -141,7 +141,7 @@ fn observers_can_do_nothing_else() -> Result<()> {
     }
     let records = cluster.wait_records(1, LONG)?;
     frames.check(1, &records)?;
-    frames.check_dump(&cluster)?;
+    frames.check_dump(&cluster, &records)?;
     assert!(
         !desk.got.iter().any(|(_, kind)| *kind != MessageKind::Shown),
         "{:?}",

@@ -52,7 +52,7 @@ fn the_gateways_board_computes_tiles() -> Result<()> {
     cluster.edges[0].pause_child(worker, false)?;
     let records = cluster.wait_records(1, LONG)?;
     frames.check(1, &records)?;
-    frames.check_dump(&cluster)?;
+    frames.check_dump(&cluster, &records)?;
     assert_eq!(cluster.gateway.stop(SHORT)?, End::Code(0));
     let own = statistics(&cluster)?;
     assert_eq!(number(&own, "/counters/tasks_own"), 0);

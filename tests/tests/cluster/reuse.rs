@@ -44,7 +44,7 @@ fn what_is_computed_is_what_is_counted() -> Result<()> {
         let cluster = Cluster::start(&node, three(&frames.files))?;
         let records = cluster.wait_records(4, LONG)?;
         frames.check(1, &records).context(name)?;
-        frames.check_dump(&cluster)?;
+        frames.check_dump(&cluster, &records)?;
         let (_, edges) = cluster.stop()?;
         let edges: Vec<Value> = edges.into_iter().flatten().collect();
         let again = ["strips_late", "late_leases", "backups", "tasks_reissued"];

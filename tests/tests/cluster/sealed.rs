@@ -62,7 +62,7 @@ fn sealed_clusters_compute_the_same() -> Result<()> {
         }
         let records = cluster.wait_records(3, LONG)?;
         frames.check(1, &records)?;
-        frames.check_dump(&cluster)?;
+        frames.check_dump(&cluster, &records)?;
         let (gateway, edges) = cluster.stop()?;
         assert!(number(&gateway, "/sessions/established") >= 3, "{gateway}");
         for edge in edges.iter().flatten() {

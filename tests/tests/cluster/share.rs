@@ -43,7 +43,7 @@ fn every_board_gets_its_share_and_all_goes_through_the_gateway() -> Result<()> {
         let cluster = Cluster::start(&node, setup)?;
         let records = cluster.wait_records(3, LONG)?;
         frames.check(1, &records).context(name)?;
-        frames.check_dump(&cluster)?;
+        frames.check_dump(&cluster, &records)?;
         let (gateway, edges) = cluster.stop()?;
         let edges: Vec<Value> = edges.into_iter().flatten().collect();
         assert_eq!(edges.len(), 3);

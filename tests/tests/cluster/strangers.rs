@@ -364,7 +364,7 @@ fn attack(attack: Attack) -> Result<()> {
     frames.feed(&fifo, 0)?;
     let records = cluster.wait_records(1, LONG)?;
     frames.check(1, &records)?;
-    frames.check_dump(&cluster)?;
+    frames.check_dump(&cluster, &records)?;
     stranger.set_read_timeout(Some(Duration::from_millis(50)))?;
     assert!(stranger.recv_from(&mut [0; 2048]).is_err(), "an answer");
     let (gateway, edges) = cluster.stop()?;
