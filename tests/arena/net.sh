@@ -5,7 +5,7 @@
 #   net.sh up 6 40300kbit     # gateway 10.77.0.1, edges 10.77.0.10 to .15
 #   net.sh in g CMD...        # run CMD in the gateway's namespace
 #   net.sh in 0 CMD...        # run CMD on edge 0
-#   net.sh bytes              # bytes that entered the channel so far
+#   net.sh bytes              # bytes that left over the channel so far, with all headers
 #   net.sh down
 #
 # 40300kbit give 38.4 Mbit/s of payload.
@@ -51,7 +51,9 @@ down() {
 case ${1:-} in
 up) down; up "${2:?number of edges}" "${3:-40300kbit}" ;;
 in) ns=$P-${2:?node}; shift 2; exec ip netns exec "$ns" "$@" ;;
-bytes) ip netns exec $P-ap awk '/tx/ { sub(/:/, " "); n += $2 } END { print n + 0 }' /proc/net/dev ;;
+# The channel's own count: a batch of datagrams that the kernel carries as one packet has one header in a device's count,
+# and a header per datagram in the queue's.
+bytes) tc -n $P-ap -s qdisc show dev chan | awk '$1 == "Sent" { n += $2 } END { print n + 0 }' ;;
 down) down ;;
 *) sed -n '2,12p' "$0"; exit 2 ;;
 esac
