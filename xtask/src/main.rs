@@ -1,6 +1,7 @@
 //! `cargo xtask`: the command for all tasks of people, from planning to checks.
 #![forbid(unsafe_code)]
 
+mod address;
 mod bench;
 mod boards;
 mod build;

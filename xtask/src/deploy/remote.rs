@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tessera_plan::files::cluster::BoardEntry;
 
-use crate::children;
+use crate::{address, children};
 
 /// Nobody is asked for a password; a board that does not answer is given up.
 const OPTIONS: [&str; 4] = [
@@ -45,7 +45,7 @@ impl Remote {
         let destination = board
             .ssh
             .clone()
-            .unwrap_or_else(|| host(address).to_owned());
+            .unwrap_or_else(|| address::host(address).to_owned());
         ensure!(
             !destination.is_empty()
                 && !destination.starts_with('-')
@@ -132,17 +132,6 @@ impl Remote {
             return said.into();
         };
         format!("{said}\n  help: {advice}")
-    }
-}
-
-/// The host of an address that may have a port.
-fn host(address: &str) -> &str {
-    if let Some(inner) = address.strip_prefix('[') {
-        return inner.split_once(']').map_or(inner, |(host, _)| host);
-    }
-    match address.split_once(':') {
-        Some((host, port)) if !port.contains(':') => host,
-        _ => address,
     }
 }
 

@@ -7,6 +7,7 @@ use tessera_plan::files::cluster::ClusterFile;
 use ureq::{Agent, http::Uri};
 
 use super::Status;
+use crate::address;
 
 /// Longest wait for an answer.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -103,11 +104,7 @@ impl Target {
         let host = gateway.and_then(|b| b.address.clone().or_else(|| Some(b.name.clone())));
         let at = match host {
             Some(host) if listen.ip().is_unspecified() => {
-                let host = match host.rsplit_once(':') {
-                    Some((host, port)) if port.parse::<u16>().is_ok() => host.to_owned(),
-                    _ => host,
-                };
-                format!("{host}:{}", listen.port())
+                address::with_port(address::host(&host), listen.port())
             }
             _ => listen.to_string(),
         };
