@@ -83,6 +83,13 @@ impl EdgeSpec {
         }
     }
 
+    /// Microseconds that a worker takes for a task of so many multiply-adds, in the mean of jobs that straggle and of others.
+    pub const fn mean_us(&self, macs: u64) -> u64 {
+        let us = self.task_us + macs / self.macs_per_us;
+        let slower = self.straggle_factor.saturating_sub(1);
+        us + us * slower * self.straggle_ppm as u64 / 1_000_000
+    }
+
     /// Makes the edge a source of `frames` frames with at most two frames in flight.
     pub const fn source(mut self, frames: u32) -> Self {
         self.frames = frames;

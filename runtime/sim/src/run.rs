@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     core::Counters,
+    edge_spec::EdgeSpec,
     frame_record::FrameRecord,
     link::NetCounters,
     scenario::Scenario,
     violation::{Failure, Violation},
     world::World,
 };
-use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId, Refusal};
+use tessera_protocol::{DropReason, FrameId, FrameOutcome, NodeId, Refusal, Verify};
 
 /// Totals of a scenario's run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +69,8 @@ impl Summary {
     }
 }
 
-/// Virtual time after the last fault within which all frames must have ended.
+/// Virtual time after the last fault within which all frames must have ended, beside what sources need to compute again what they
+/// check.
 const RECOVERY_US_MAX: u64 = 200_000_000;
 /// Longest state of an idle machine as debug text.
 const STATE_BYTES_MAX: usize = 100_000;
@@ -97,7 +99,7 @@ impl Scenario {
             return Err(fail(&w, Violation::HeldUp { node }));
         }
         w.end_hostile_traffic();
-        if !w.run_until_finished(self.faults_end_us + RECOVERY_US_MAX)? {
+        if !w.run_until_finished(self.faults_end_us + RECOVERY_US_MAX + self.checks_us())? {
             return Err(fail(&w, stuck(&w)));
         }
         let mut s = Summary {
@@ -136,6 +138,18 @@ impl Scenario {
         s.counters = w.counters();
         leave(&mut w)?;
         Ok(s)
+    }
+
+    /// The longest virtual time that a source's workers need to compute again what it has checked. No other board does that for it, so
+    /// a slow source that checks everything takes as long for its frames as if it were alone, however many boards there are.
+    fn checks_us(&self) -> u64 {
+        let tasks = &self.world.info.tasks;
+        let of = |e: &EdgeSpec| {
+            let frame_us: u64 = tasks.iter().map(|t| e.mean_us(t.macs)).sum();
+            let all_us = u64::from(e.frames) * frame_us / e.config.workers.max(1) as u64;
+            all_us * u64::from(e.config.verify.ppm) / u64::from(Verify::ALL_PPM)
+        };
+        self.world.edges.iter().map(of).max().unwrap_or(0)
     }
 
     /// Most datagrams that idle nodes may send in [`IDLE_US`]: a heartbeat each way per node and period, and

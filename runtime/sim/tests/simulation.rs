@@ -241,6 +241,25 @@ fn many_nodes_and_tiles() {
     seeds("many_nodes_and_tiles", ScenarioKind::Wide, 5).nothing_dropped();
 }
 
+/// A source that is twenty times as slow as its boards and checks everything computes each task itself, and ends all its frames.
+#[test]
+fn a_slow_source_that_checks_everything_ends_its_frames() {
+    let run = |ppm| {
+        let mut scenario = Scenario::new(ScenarioKind::Wide, 711).verifying(ppm);
+        scenario.world.sealed = true;
+        let s = scenario.run().unwrap();
+        assert_eq!(s.detections, s.frames);
+        s
+    };
+    let (usual, checks) = (run(0), run(1_000_000));
+    assert!(checks.checked > 0 && checks.caught == 0, "{checks:?}");
+    // No board computed a task of its frames for the source, so there is nothing that it could have waited for.
+    assert!(
+        checks.recovery_us > 10 * usual.recovery_us,
+        "{usual:?} {checks:?}"
+    );
+}
+
 #[test]
 fn hundreds_of_frames() {
     seeds("hundreds_of_frames", ScenarioKind::Long, 5).nothing_dropped();
