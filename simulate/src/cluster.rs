@@ -161,6 +161,7 @@ impl SimulatedCluster {
             sources: &settings.sources,
             faults: &settings.faults(),
             conditions: settings.conditions(),
+            verify_ppm: settings.verify_ppm(),
             seed: settings.seed,
             values: settings.values,
             transfers: true,

@@ -56,6 +56,7 @@ struct SettingsPart {
     in_flight: usize,
     interval_s: f64,
     loss: f64,
+    verify: f64,
     kills: Vec<KillPart>,
 }
 
@@ -240,6 +241,7 @@ pub fn write(
             in_flight: settings.sources.in_flight,
             interval_s: settings.sources.interval_s,
             loss: settings.loss,
+            verify: settings.verify,
             kills: kills.collect(),
         },
         summary: summary(plan, o),

@@ -20,6 +20,8 @@ pub struct Settings {
     pub sources: Sources,
     /// Share of datagrams that the network loses, from 0 to 1.
     pub loss: f64,
+    /// Share of the tasks that others compute for a source which the source computes again, from 0 to 1.
+    pub verify: f64,
     /// Boards that are killed.
     pub kills: Vec<Kill>,
     /// Seed of all chance.
@@ -41,6 +43,7 @@ impl Settings {
                 interval_s: 0.0,
             },
             loss: 0.0,
+            verify: 0.0,
             kills: Vec::new(),
             seed: 1,
             values: false,
@@ -60,6 +63,16 @@ impl Settings {
             (at_us, Fault::Crash { node: k.node })
         };
         self.kills.iter().map(fault).collect()
+    }
+
+    /// The share that sources check, in parts per million.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share"
+    )]
+    pub(crate) fn verify_ppm(&self) -> u32 {
+        (1e6 * self.verify).round() as u32
     }
 
     /// What happens to datagrams.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use tessera_plan::plan::Plan;
 use tessera_planner::text::{Table, bytes, count, plural};
+use tessera_protocol::EdgeStats;
 
 use crate::{
     cluster::SimulatedCluster,
@@ -87,6 +88,9 @@ fn numbers(plan: &Plan, o: &Outcome) -> Table {
     number("frames that had not ended", s.unfinished as u64);
     number("tasks away from home", s.stolen as u64);
     number("tasks run again", s.copies as u64);
+    let checks = |b: &EdgeStats| b.checks.equal + b.checks.close;
+    let checked = o.course.boards.iter().flatten().map(checks).sum();
+    number("of these, to check what others had made", checked);
     number("leases without a result", s.leases_lost);
     number("chunks asked for again", s.rerequested);
     number("datagrams lost", o.course.net.lost);

@@ -106,6 +106,27 @@ fn frames_outlive_a_board_and_the_killed_source_brings_none() -> Result<()> {
     Ok(())
 }
 
+/// What a source checks it computes itself: all tasks of all frames where it checks everything.
+#[test]
+fn a_source_that_checks_everything_computes_everything() -> Result<()> {
+    for placement in [Placement::Home, Placement::Steal] {
+        let made = demo(|o| o.placement = placement)?;
+        let cluster = cluster(&made)?;
+        let mut settings = Settings::one_frame();
+        settings.sources.frames = 4;
+        let of_source = |o: &Outcome| o.boards[0].tasks;
+        let usual = cluster.run(&settings)?;
+        settings.verify = 1.0;
+        let outcome = cluster.run(&settings)?;
+        let all = 4 * cluster.info.tasks.len();
+        assert!(of_source(&usual) < all && of_source(&outcome) == all);
+        let checks = &outcome.course.boards[0].as_ref().unwrap().checks;
+        assert_eq!((checks.begun, checks.differed), (checks.equal, 0));
+        assert!(checks.equal > 0 && outcome.summary.detected == 4);
+    }
+    Ok(())
+}
+
 /// Every byte of values crosses once in a quiet world, so the counts are the plan's.
 #[test]
 fn bytes_of_a_quiet_frame_are_those_of_the_plan() -> Result<()> {

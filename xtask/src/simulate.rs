@@ -110,6 +110,7 @@ fn settings(args: &SimulateArgs, in_flight: usize, cluster: &SimulatedCluster) -
             interval_s: interval.context("--interval")?.unwrap_or(0.0),
         },
         loss: args.loss / 100.0,
+        verify: args.verify,
         kills: kills.collect::<Result<_>>()?,
         seed: args.seed,
         values: args.check,

@@ -13,7 +13,9 @@ use super::{
     },
     world::World,
 };
-use tessera_protocol::{EdgeStats, FrameId, FrameOutcome, GatewayStats, ProgramInfo, TaskId};
+use tessera_protocol::{
+    EdgeStats, FrameId, FrameOutcome, GatewayStats, ProgramInfo, TaskId, Verify,
+};
 
 /// Where frames come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,8 @@ pub struct Setup<'a> {
     pub faults: &'a [ScheduledFault],
     /// What happens to datagrams between all nodes.
     pub conditions: LinkConditions,
+    /// Share of the tasks that others compute for it which a source checks, in parts per million.
+    pub verify_ppm: u32,
     /// Seed of all chance.
     pub seed: u64,
     /// Whether tasks compute values and all values are checked, which takes long and changes no time.
@@ -158,6 +162,10 @@ pub fn run(setup: &Setup<'_>) -> Result<Course, TimingError> {
     for edge in config.edges.iter_mut().take(frames.len()) {
         edge.config.frames_max = sources.in_flight;
         edge.frame_interval_us = micros(sources.interval_s)?;
+        edge.config.verify = Verify {
+            ppm: setup.verify_ppm,
+            seed: setup.seed,
+        };
     }
     // A board may hold frames of all sources.
     for edge in &mut config.edges {

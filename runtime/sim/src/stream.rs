@@ -95,6 +95,7 @@ pub fn run(
         sources,
         faults,
         conditions: LinkConditions::default(),
+        verify_ppm: 0,
         seed: 0,
         values: true,
         transfers: false,

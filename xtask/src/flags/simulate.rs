@@ -51,6 +51,9 @@ pub struct SimulateArgs {
     /// Time between two frames of a source, as in 500ms [default: as soon as there is room]
     #[arg(long, value_name = "TIME", help_heading = "Frames")]
     pub interval: Option<String>,
+    /// Share of the tasks that other boards computed which sources compute again, to compare the results: as a node's --verify
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Frames", value_parser = share)]
+    pub verify: f64,
     /// Kill node K after T seconds, as in 3@0.5; 0 is the gateway. Several, with commas between them
     #[arg(
         long,
@@ -80,6 +83,11 @@ fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse();
     let number = number.ok().filter(|p| (0.0..=90.0).contains(p));
     number.ok_or_else(|| "give a percentage from 0 to 90, as in 2.5".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|s| (0.0..=1.0).contains(s));
+    number.ok_or_else(|| "give a share of tasks between 0 and 1, as in 0.05".to_owned())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
