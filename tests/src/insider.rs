@@ -30,6 +30,8 @@ pub struct Insider {
     pub heard_of: Vec<PeerAddress>,
     /// Kinds of all that has arrived.
     pub got: Vec<(u16, wire::MessageKind)>,
+    /// Where its payloads go instead of to the node that they are for: then they cost what they cost it, and nobody else anything.
+    pub aside: Option<SocketAddr>,
 }
 
 impl Insider {
@@ -57,6 +59,7 @@ impl Insider {
             gateway_life: None,
             heard_of: Vec::new(),
             got: Vec::new(),
+            aside: None,
         })
     }
 
@@ -75,7 +78,7 @@ impl Insider {
     pub fn send(&mut self, to: Way, payload: &[u8]) {
         let now = self.now();
         if let Ok((at, datagram)) = self.links.sealed(now, to, payload) {
-            let _ = self.socket.send_to(&datagram, at);
+            let _ = self.socket.send_to(&datagram, self.aside.unwrap_or(at));
         }
         self.pump();
     }

@@ -65,6 +65,8 @@ pub struct Setup {
     pub relay: Option<(Faults, u64)>,
     /// Further flags of the gateway.
     pub flags: Vec<String>,
+    /// True for a gateway that dumps no tensors: writing them takes time.
+    pub no_dump: bool,
 }
 
 /// A running cluster.
@@ -369,7 +371,9 @@ fn start_gateway(
     command.args(["--listen", at]);
     command.args(["--threads", &setup.threads.max(1).to_string()]);
     command.arg("--records").arg(dir.join("records.jsonl"));
-    command.arg("--dump").arg(dir.join("dump"));
+    if !setup.no_dump {
+        command.arg("--dump").arg(dir.join("dump"));
+    }
     if let Some(frames) = setup.frames {
         command.args(["--frames", &frames.to_string()]);
     }

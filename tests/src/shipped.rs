@@ -10,9 +10,12 @@ use std::{
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
+use tessera_plan::graph::Darknet;
+use tessera_planner::options::{PlanOptions, Target};
 
 use crate::{
-    bundle,
+    bundle::{self, Entry},
+    model,
     precision::{Found, Thing},
     rig::NodeBinary,
 };
@@ -22,6 +25,26 @@ const WITHIN: Duration = Duration::from_secs(120);
 /// The folder of the network, its weights and its pictures.
 pub fn folder() -> PathBuf {
     bundle::root().join("models/demo")
+}
+
+/// The committed node; a portable one where the processor cannot run it.
+///
+/// # Errors
+/// When a node cannot be compiled.
+pub fn node() -> Result<NodeBinary> {
+    let dir = folder();
+    let (cfg, weights) = (dir.join("demo.cfg"), dir.join("demo.weights"));
+    let model = model::load(&cfg, &weights, Darknet::Alexey)?;
+    if bundle::host_targets().contains(&Target::X86_64V3) {
+        let committed = bundle::root().join("generated/demo-3x3-x86-64-v3");
+        return bundle::committed(&committed, &model);
+    }
+    let options = PlanOptions {
+        grids: vec![[3, 3]],
+        ..PlanOptions::default()
+    };
+    let entry = Entry::new("demo", &model, options);
+    bundle::build("demo", Target::Portable, &[entry])?.node("demo")
 }
 
 /// What a record says of a detection.

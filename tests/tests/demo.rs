@@ -5,40 +5,20 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use tessera_plan::{graph::Darknet, plan::ElementType};
-use tessera_planner::{
-    kernel::Storage,
-    options::{PlanOptions, Target},
-    wire::Wire,
-};
+use tessera_planner::{kernel::Storage, options::PlanOptions, wire::Wire};
 use tessera_tests::{
     bundle::{self, Entry},
     model,
     precision::{self, Sheets},
     rig::NodeBinary,
-    shipped::{Detected, detect, evaluated, expected, folder},
+    shipped::{self, Detected, detect, evaluated, expected, folder},
 };
 
 /// The committed node; a portable one where the processor cannot run it.
 fn node() -> Result<&'static NodeBinary> {
     static NODE: OnceLock<Result<NodeBinary, String>> = OnceLock::new();
-    let node = NODE.get_or_init(|| make().map_err(|e| format!("{e:#}")));
+    let node = NODE.get_or_init(|| shipped::node().map_err(|e| format!("{e:#}")));
     node.as_ref().map_err(|e| anyhow!("{e}"))
-}
-
-fn make() -> Result<NodeBinary> {
-    let dir = folder();
-    let (cfg, weights) = (dir.join("demo.cfg"), dir.join("demo.weights"));
-    let model = model::load(&cfg, &weights, Darknet::Alexey)?;
-    if bundle::host_targets().contains(&Target::X86_64V3) {
-        let committed = bundle::root().join("generated/demo-3x3-x86-64-v3");
-        return bundle::committed(&committed, &model);
-    }
-    let options = PlanOptions {
-        grids: vec![[3, 3]],
-        ..PlanOptions::default()
-    };
-    let entry = Entry::new("demo", &model, options);
-    bundle::build("demo", Target::Portable, &[entry])?.node("demo")
 }
 
 /// Nodes of other precisions than the committed one's, on the best target here: float32 throughout; weights in half

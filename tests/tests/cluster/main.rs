@@ -16,6 +16,7 @@ mod observers;
 mod outputs;
 mod own_edge;
 mod pace;
+mod price;
 mod records;
 mod refusals;
 mod reuse;

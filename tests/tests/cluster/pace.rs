@@ -1,7 +1,8 @@
 //! What attacks cost a cluster in frames. Measured, not asserted: a machine that has other things to do would fail.
 //!
-//! `cargo test --release -p tessera-tests --test cluster pace -- --ignored --nocapture`: frames of the same time with and without
-//! each attack, turn by turn. `TESSERA_PACE_SECONDS` is the time of each.
+//! `cargo test --release -p tessera-tests --test cluster pace -- --ignored --nocapture`: frames of the same time undisturbed, with an
+//! attacker that takes the same processor time on this machine and aims at nobody, and under each attack, turn by turn.
+//! `TESSERA_PACE_SECONDS` is the time of each.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -45,7 +46,7 @@ enum Attack {
 }
 
 /// Time of one run.
-fn time() -> Duration {
+pub fn time() -> Duration {
     let seconds = std::env::var("TESSERA_PACE_SECONDS").ok();
     let seconds = seconds.and_then(|s| s.parse().ok());
     Duration::from_secs(seconds.unwrap_or(20))
@@ -71,9 +72,22 @@ impl Sender {
     }
 }
 
+/// What an attacker hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aim {
+    Nodes,
+    /// A socket that nobody reads.
+    Nobody,
+}
+
 /// 10,000 initiations a second.
-fn initiations(gateway: SocketAddr) -> Result<Sender> {
+fn initiations(gateway: SocketAddr, aim: Aim) -> Result<Sender> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let unread = UdpSocket::bind("127.0.0.1:0")?;
+    let to = match aim {
+        Aim::Nodes => gateway,
+        Aim::Nobody => unread.local_addr()?,
+    };
     let mut message = [0u8; 152];
     message[0] = 1;
     let (begun, mut sent) = (Instant::now(), 0u64);
@@ -84,8 +98,9 @@ fn initiations(gateway: SocketAddr) -> Result<Sender> {
             for byte in &mut message[4..] {
                 *byte = byte.wrapping_mul(167).wrapping_add(13);
             }
-            let _ = socket.send_to(&message, gateway);
+            let _ = socket.send_to(&message, to);
         }
+        let _open = &unread;
         sent += n;
         std::thread::sleep(Duration::from_millis(1));
         n
@@ -93,7 +108,7 @@ fn initiations(gateway: SocketAddr) -> Result<Sender> {
 }
 
 /// All that an invited board may say to source and gateway, as fast as it can.
-fn flood(keys: &Keys, program: &str, gateway: SocketAddr) -> Result<Sender> {
+fn flood(keys: &Keys, program: &str, gateway: SocketAddr, aim: Aim) -> Result<Sender> {
     let links = keys.links("edge-3", 5, Some(wire::sender))?;
     let mut insider = Insider::new(3, links, info_of(&node(program), program)?, gateway)?;
     let source = insider.join(1)?;
@@ -102,8 +117,13 @@ fn flood(keys: &Keys, program: &str, gateway: SocketAddr) -> Result<Sender> {
         process: Some(source.incarnation().0),
         address: source.addr(),
     };
+    let unread = UdpSocket::bind("127.0.0.1:0")?;
+    if aim == Aim::Nobody {
+        insider.aside = Some(unread.local_addr()?);
+    }
     let mut seq = 0;
     Ok(Sender::start(move || {
+        let _open = &unread;
         let to_gateway = insider.gateway();
         for _ in 0..20 {
             seq += 1;
@@ -126,7 +146,7 @@ fn flood(keys: &Keys, program: &str, gateway: SocketAddr) -> Result<Sender> {
 }
 
 /// Frames that a cluster ends within the time.
-fn frames(program: &str, attack: Attack, verify: &str) -> Result<(u64, u64)> {
+fn frames(program: &str, attack: Attack, verify: &str, aim: Aim) -> Result<(u64, u64)> {
     let keys = three()?;
     let node = node(program);
     let some = Frames::new(&node, 3, 99)?;
@@ -142,8 +162,8 @@ fn frames(program: &str, attack: Attack, verify: &str) -> Result<(u64, u64)> {
     let mut sender = None;
     match attack {
         Attack::Nothing => {}
-        Attack::Initiations => sender = Some(initiations(gateway)?),
-        Attack::Flood => sender = Some(flood(&keys, program, gateway)?),
+        Attack::Initiations => sender = Some(initiations(gateway, aim)?),
+        Attack::Flood => sender = Some(flood(&keys, program, gateway, aim)?),
         Attack::Board(fault) => {
             let links = keys.links("edge-3", 9, Some(wire::sender))?;
             board = Some(FaultyEdge::start(
@@ -180,7 +200,7 @@ fn frames(program: &str, attack: Attack, verify: &str) -> Result<(u64, u64)> {
 fn pace_under_attack() -> Result<()> {
     println!("{} s each", time().as_secs());
     println!(
-        "program             attack               frames  undisturbed   share   datagrams/s or tasks"
+        "program             attack               frames  undisturbed   share  aimed at nobody   share   datagrams/s or tasks"
     );
     for program in ["one-4x4-steal", "two-6x1-3x2-homes"] {
         for (attack, verify) in [
@@ -190,12 +210,21 @@ fn pace_under_attack() -> Result<()> {
             (Attack::Board(Fault::Never), "0"),
             (Attack::Board(Fault::Silent), "0"),
         ] {
-            let (usual, _) = frames(program, Attack::Nothing, verify)?;
-            let (attacked, did) = frames(program, attack, verify)?;
+            let (usual, _) = frames(program, Attack::Nothing, verify, Aim::Nodes)?;
+            let (attacked, did) = frames(program, attack, verify, Aim::Nodes)?;
+            // A board that takes tasks costs this machine nothing beside.
+            let aside = match attack {
+                Attack::Initiations | Attack::Flood => {
+                    frames(program, attack, verify, Aim::Nobody)?.0
+                }
+                Attack::Nothing | Attack::Board(_) => usual,
+            };
+            let share = |of: u64| attacked as f64 / of.max(1) as f64 * 100.0;
             println!(
-                "{program:19} {:20} {attacked:6} {usual:12} {:6.0} %   {did}",
+                "{program:19} {:20} {attacked:6} {usual:12} {:6.0} % {aside:16} {:6.0} %   {did}",
                 format!("{attack:?}"),
-                attacked as f64 / usual.max(1) as f64 * 100.0
+                share(usual),
+                share(aside),
             );
         }
     }
