@@ -29,6 +29,11 @@ publish = false
 tessera-node = {{ path = {node_path} }}
 tessera-runtime = {{ path = {runtime_path} }}
 
+# What a gateway may speak besides. Each brings large libraries, so nodes of edges are built without.
+[features]
+mqtt = ["tessera-node/mqtt"]
+service = ["tessera-node/service"]
+
 [profile.release]
 opt-level = 3
 debug = "line-tables-only"
@@ -36,10 +41,42 @@ debug = "line-tables-only"
 codegen-units = 1
 lto = "off"
 
-# Libraries compile side by side. Profiles and backtraces name their functions without lines.
+# Libraries are to be small: boards are. Profiles and backtraces name their functions without lines.
 [profile.release.package."*"]
-codegen-units = 16
+opt-level = "s"
+codegen-units = 1
 debug = false
+
+# Those that work on every byte of a picture, a datagram or a tile are to be fast.
+[profile.release.package.fdeflate]
+opt-level = 3
+
+[profile.release.package.image]
+opt-level = 3
+
+[profile.release.package.miniz_oxide]
+opt-level = 3
+
+[profile.release.package.png]
+opt-level = 3
+
+[profile.release.package.ring]
+opt-level = 3
+
+[profile.release.package.sha2]
+opt-level = 3
+
+[profile.release.package.tessera-picture]
+opt-level = 3
+
+[profile.release.package.tessera-runtime]
+opt-level = 3
+
+[profile.release.package.tessera-secure]
+opt-level = 3
+
+[profile.release.package.zune-jpeg]
+opt-level = 3
 "#
     )
 }

@@ -14,7 +14,7 @@ use crate::{
     model::{self, Loaded},
     names,
     out::outln,
-    plan, ranges, start, workspace,
+    plan, ranges, start, strip, workspace,
 };
 
 /// A plan that was made of flags, and what its crates are made of.
@@ -82,7 +82,9 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     for target in planned.options.targets() {
         let dir = planned.emit(target, &out)?;
         let node = planned.compile(target, &dir, &args.with)?;
-        outln!("node:    {}", workspace::show(&node))?;
+        let board = strip::stripped(&node, target)?;
+        outln!("node:    {}", workspace::show(&board))?;
+        outln!("symbols: {}", workspace::show(&node))?;
         if planned.loaded.model.weights.is_some() {
             outln!("weights: {}", workspace::show(&emit::weights_file(&dir)))?;
         }

@@ -72,7 +72,7 @@ fn cargo_build(triple: &str, dir: &Path, with: &[String], by_settings: bool) -> 
         .current_dir(workspace::root())
         .stdin(Stdio::null());
     for feature in with {
-        cargo.args(["--features", &format!("tessera-node/{feature}")]);
+        cargo.args(["--features", feature]);
     }
     if by_settings {
         cargo.arg("--config").arg(dir.join(SETTINGS));

@@ -43,6 +43,7 @@ mod run;
 mod simulate;
 mod sources;
 mod start;
+mod strip;
 mod summary;
 mod systems;
 mod top;

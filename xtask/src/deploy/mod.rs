@@ -40,7 +40,7 @@ use self::{
     version::{BoardVersion, Deployment, Parts},
 };
 pub use self::{rollback::run as rollback, undeploy::run as undeploy};
-use crate::{build::Planned, compile, flags::DeployArgs, out::note, plan};
+use crate::{build::Planned, compile, flags::DeployArgs, out::note, plan, strip};
 
 /// Room that is left free beside what is sent, in bytes.
 const SPARE_BYTES: u64 = 16 << 20;
@@ -198,7 +198,7 @@ fn build(planned: &Planned, with: &[String], serves: bool) -> Result<(Nodes, Pat
             let node = planned.compile(target, &dir, &with)?;
             let kept = node.with_file_name("node-gateway");
             std::fs::copy(&node, &kept)?;
-            gateway = Some(kept);
+            gateway = Some(strip::stripped(&kept, target)?);
         }
         let others = options
             .boards
@@ -206,6 +206,7 @@ fn build(planned: &Planned, with: &[String], serves: bool) -> Result<(Nodes, Pat
             .any(|b| b.target == target && !b.is_gateway);
         if others || !is_gateways || with.is_empty() {
             let node = planned.compile(target, &dir, &[])?;
+            let node = strip::stripped(&node, target)?;
             if is_gateways && with.is_empty() {
                 gateway = Some(node.clone());
             }
