@@ -53,6 +53,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         dump: None,
         http: None,
         http_token: None,
+        zmq: None,
+        zmq_allow: None,
         coco: None,
         yolo: None,
         yolo_scores: false,

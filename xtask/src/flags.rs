@@ -514,6 +514,12 @@ pub struct RunArgs {
     /// File (mode 600) of the word that HTTP clients must send; needed where other machines can ask
     #[arg(long, value_name = "FILE", requires = "http")]
     pub http_token: Option<PathBuf>,
+    /// The gateway answers Frigate's ZeroMQ detector there, too, as in tcp://127.0.0.1:5555 (docs/frigate.md)
+    #[arg(long, value_name = "ENDPOINT", requires = "http")]
+    pub zmq: Option<String>,
+    /// Addresses that may connect to --zmq from other machines, between commas, or any
+    #[arg(long, value_name = "ADDR,..", requires = "zmq")]
+    pub zmq_allow: Option<String>,
     /// Write the detections of all pictures there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -240,6 +240,8 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
             at,
             token: token.as_deref(),
             names: class_names.as_ref().map(|f| f.path()),
+            zmq: args.zmq.as_deref(),
+            zmq_allow: args.zmq_allow.as_deref(),
         }),
         gateway: program(&options.gateway),
         edges: edges.collect(),

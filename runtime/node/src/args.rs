@@ -141,7 +141,7 @@ pub struct Args {
     pub root: PathBuf,
 }
 
-/// Where and how a gateway speaks HTTP.
+/// Where and how a gateway speaks HTTP, and Frigate's protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http {
     /// Address and port; none: nowhere.
@@ -152,6 +152,12 @@ pub struct Http {
     pub profile: Option<String>,
     /// Seconds that a posted picture has.
     pub deadline: Option<Duration>,
+    /// Endpoint of Frigate's ZeroMQ detector; none: nowhere.
+    pub zmq: Option<String>,
+    /// Addresses that may connect to it.
+    pub zmq_allow: Option<String>,
+    /// Seconds that a tensor of Frigate's has.
+    pub zmq_deadline: Option<Duration>,
 }
 
 impl Default for Args {
@@ -272,6 +278,11 @@ pub fn parse(
             Long("http-profile") => a.http.profile = Some(text(&mut parser)?),
             Long("http-deadline") => {
                 a.http.deadline = Some(seconds("--http-deadline", &mut parser)?);
+            }
+            Long("zmq") => a.http.zmq = Some(text(&mut parser)?),
+            Long("zmq-allow") => a.http.zmq_allow = Some(text(&mut parser)?),
+            Long("zmq-deadline") => {
+                a.http.zmq_deadline = Some(seconds("--zmq-deadline", &mut parser)?);
             }
             Long("posts") => a.posts = true,
             Long("names") => a.names = Some(parser.value().map_err(usage)?.into()),

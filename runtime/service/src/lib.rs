@@ -1,4 +1,5 @@
-//! What a gateway speaks over HTTP: health, metrics, status, the detection of posted pictures, the last picture.
+//! What a gateway speaks over HTTP: health, metrics, status, the detection of posted pictures, the last picture; and Frigate's
+//! ZeroMQ detector protocol.
 //!
 //! The node's loop owns a [`Service`] and never waits for it. The service runs on a thread of its own, on which tokio has one
 //! thread; between both stand bounded queues and a mailbox of one place:
@@ -21,12 +22,14 @@
 //! | `picture` | the last picture with its boxes |
 //! | `why` | what binds, in one sentence |
 //! | `http` | connections, who may ask, routes, answers |
+//! | `frigate` | the same for Frigate's ZeroMQ detector |
 
 #![forbid(unsafe_code)]
 
 mod detection;
 pub mod edge_line;
 mod feed;
+pub mod frigate;
 mod http;
 mod hub;
 mod metrics;
@@ -73,14 +76,16 @@ const SCORES_MAX: usize = 32 * POSTS_MAX;
 /// How a service is reached.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Address and port; port 0 lets the system choose.
-    pub listen: SocketAddr,
+    /// Address and port of HTTP; port 0 lets the system choose. `None`: no HTTP.
+    pub listen: Option<SocketAddr>,
     /// What clients must know; needed off loopback.
     pub token: Option<String>,
     /// How failures of detection are told, if a request does not say.
     pub profile: Profile,
     /// Time that a posted picture has from its request's first byte to its answer.
     pub deadline: Duration,
+    /// Where and how Frigate's protocol is spoken, if at all.
+    pub frigate: Option<frigate::Config>,
 }
 
 /// Why a service cannot run.
@@ -101,15 +106,35 @@ pub enum ServiceError {
         /// The system's error.
         cause: io::Error,
     },
+    /// Everybody in the network could ask by Frigate's protocol.
+    #[error(
+        "--zmq {0} can be reached from other machines, so say who may connect: --zmq-allow 192.168.1.20, the address of Frigate's \
+         machine, or --zmq-allow any"
+    )]
+    NobodyAllowed(frigate::Endpoint),
+    /// The system does not give the endpoint.
+    #[error("--zmq {endpoint}: {cause}")]
+    ListenFrigate {
+        /// The endpoint.
+        endpoint: frigate::Endpoint,
+        /// The system's error.
+        cause: io::Error,
+    },
+    /// Pictures could not enter the cluster.
+    #[error(
+        "--zmq needs an edge on the gateway's board, through which pictures enter the cluster: start it with --workers 1"
+    )]
+    NoEdge,
     /// The system gives no thread.
-    #[error("cannot start the HTTP service: {0}")]
+    #[error("cannot start the service: {0}")]
     Thread(io::Error),
 }
 
 /// The loop's end of the service. No call waits.
 #[derive(Debug)]
 pub struct Service {
-    addr: SocketAddr,
+    addr: Option<SocketAddr>,
+    endpoint: Option<frigate::Endpoint>,
     about: Arc<About>,
     tally: Tally,
     counts: Arc<Counts>,
@@ -132,16 +157,16 @@ impl Service {
         about: About,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ServiceError> {
-        if config.token.is_none() && !config.listen.ip().is_loopback() {
-            return Err(ServiceError::NoToken(config.listen));
-        }
-        let failed = |cause| ServiceError::Listen {
-            addr: config.listen,
-            cause,
-        };
-        let listener = TcpListener::bind(config.listen).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let addr = listener.local_addr().map_err(failed)?;
+        let listening = config
+            .listen
+            .map(|at| listen_http(at, &config))
+            .transpose()?;
+        let (listener, addr) = listening.unzip();
+        let to_frigate = config.frigate.clone();
+        let to_frigate = to_frigate
+            .map(|how| listen_frigate(how, &about))
+            .transpose()?;
+        let endpoint = to_frigate.as_ref().map(|(_, how)| how.endpoint.clone());
         let about = Arc::new(about);
         let counts = Arc::<Counts>::default();
         let wanted = Arc::<AtomicBool>::default();
@@ -180,7 +205,14 @@ impl Service {
             runtime.block_on(async move {
                 tokio::spawn(hub.hear(heard));
                 tokio::spawn(feed::feed(posts, pictures, started));
-                http::serve(listener, Arc::new(server)).await;
+                let server = Arc::new(server);
+                if let Some((listener, how)) = to_frigate {
+                    tokio::spawn(frigate::serve(listener, how, Arc::clone(&server)));
+                }
+                match listener {
+                    Some(listener) => http::serve(listener, server).await,
+                    None => std::future::pending().await,
+                }
             });
         };
         // Not joined at the end: no client keeps the node from leaving.
@@ -188,6 +220,7 @@ impl Service {
         thread.spawn(run).map_err(ServiceError::Thread)?;
         Ok(Self {
             addr,
+            endpoint,
             tally: Tally::new(&about),
             about,
             counts,
@@ -201,9 +234,14 @@ impl Service {
         })
     }
 
-    /// Where the service listens.
-    pub const fn addr(&self) -> SocketAddr {
+    /// Where HTTP is spoken.
+    pub const fn addr(&self) -> Option<SocketAddr> {
         self.addr
+    }
+
+    /// Where Frigate's protocol is spoken.
+    pub const fn endpoint(&self) -> Option<&frigate::Endpoint> {
+        self.endpoint.as_ref()
     }
 
     /// Whether anybody waits for [`Service::show`]; once for each wish.
@@ -249,6 +287,37 @@ impl Service {
         // Full only when edges end faster than anybody could post.
         let _ = self.edges.try_send(socket);
     }
+}
+
+fn listen_http(at: SocketAddr, config: &Config) -> Result<(TcpListener, SocketAddr), ServiceError> {
+    if config.token.is_none() && !at.ip().is_loopback() {
+        return Err(ServiceError::NoToken(at));
+    }
+    let failed = |cause| ServiceError::Listen { addr: at, cause };
+    let listener = TcpListener::bind(at).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
+}
+
+/// Listens for Frigate; the endpoint of what is returned has the port that the system chose.
+fn listen_frigate(
+    how: frigate::Config,
+    about: &About,
+) -> Result<(frigate::Listener, frigate::Config), ServiceError> {
+    if how.endpoint.is_reached_from_elsewhere() && how.allowed == frigate::Allowed::Nobody {
+        return Err(ServiceError::NobodyAllowed(how.endpoint));
+    }
+    if about.own_edge.is_none() {
+        return Err(ServiceError::NoEdge);
+    }
+    let listened = how.endpoint.listen();
+    let bound = listened.and_then(|l| l.endpoint().map(|endpoint| (l, endpoint)));
+    let (listener, endpoint) = bound.map_err(|cause| ServiceError::ListenFrigate {
+        endpoint: how.endpoint.clone(),
+        cause,
+    })?;
+    Ok((listener, frigate::Config { endpoint, ..how }))
 }
 
 #[cfg(test)]

@@ -66,40 +66,50 @@ impl End {
     ];
 }
 
+/// The way by which a picture came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// Posted over HTTP.
+    Http,
+    /// As a tensor of Frigate's.
+    Zmq,
+}
+
 /// Numbers of posted pictures at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PostCounts {
-    ended: [u64; End::ALL.len()],
+    ended: [[u64; End::ALL.len()]; 2],
     /// Pictures that wait.
     pub in_flight: u64,
 }
 
 impl PostCounts {
-    /// Numbers by result.
-    pub fn results(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        End::ALL.iter().map(|(_, name)| *name).zip(self.ended)
+    /// Numbers by result, of those that came by one way.
+    pub fn results(&self, via: Via) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let names = End::ALL.iter().map(|(_, name)| *name);
+        names.zip(self.ended[via as usize])
     }
 }
 
 /// Counts that two threads read and one writes.
 #[derive(Debug, Default)]
 pub struct Counts {
-    ended: [AtomicU64; End::ALL.len()],
+    ended: [[AtomicU64; End::ALL.len()]; 2],
     in_flight: AtomicU64,
 }
 
 impl Counts {
     /// Counts the end of a picture.
-    pub fn ended(&self, how: End) {
+    pub fn ended(&self, via: Via, how: End) {
         let at = End::ALL.iter().position(|(e, _)| *e == how).unwrap_or(0);
-        self.ended[at].fetch_add(1, Ordering::Relaxed);
+        self.ended[via as usize][at].fetch_add(1, Ordering::Relaxed);
     }
 
     /// The numbers now.
     pub fn now(&self) -> PostCounts {
         let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
         PostCounts {
-            ended: self.ended.each_ref().map(load),
+            ended: self.ended.each_ref().map(|of| of.each_ref().map(load)),
             in_flight: load(&self.in_flight),
         }
     }

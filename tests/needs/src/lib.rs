@@ -17,6 +17,7 @@
 //! | `faketime` | `faketime` in the path | nothing |
 //! | `curl` | `curl` in the path | `TESSERA_TOOLS=1` |
 //! | `python3_requests` | the module of Python | nothing |
+//! | `python3_zmq` | ZeroMQ's module of Python, of `python3` in the path or of Debian's | `TESSERA_TOOLS=1` |
 //! | `x86_64v3`, `x86_64v4` | this processor | nothing |
 //! | `portable` | every processor | nothing |
 //!
@@ -58,7 +59,7 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 17] = [
+const NEEDS: [Need; 18] = [
     need("memory_group", None, || {
         look::control_group("memory", "memory.limit_in_bytes")
     }),
@@ -81,6 +82,7 @@ const NEEDS: [Need; 17] = [
     need("python3_requests", None, || {
         look::program("python3", &["-c", "import requests"])
     }),
+    need("python3_zmq", Some("TESSERA_TOOLS"), look::python3_zmq),
     need("x86_64v3", None, look::x86_64v3),
     need("x86_64v4", None, look::x86_64v4),
     need("portable", None, Vec::new),

@@ -32,6 +32,15 @@ pub fn mosquitto() -> Vec<String> {
     [broker, in_path("mosquitto_sub"), in_path("mosquitto_pub")].concat()
 }
 
+/// ZeroMQ's module of Python. A machine may have a Python of its own before Debian's.
+pub fn python3_zmq() -> Vec<String> {
+    let import = ["-c", "import zmq"];
+    let all = ["python3", "/usr/bin/python3"].map(|p| program(p, &import));
+    let has_it = all.iter().any(Vec::is_empty);
+    let missing = (!has_it).then(|| "python3-zmq".to_owned());
+    missing.into_iter().collect()
+}
+
 /// What boards with real sshd are made of: namespaces, and root's right to make them.
 pub fn sshd() -> Vec<String> {
     let beside = Path::new("/usr/sbin/sshd").is_file();

@@ -8,6 +8,7 @@ mod common;
 mod deadlines;
 mod detection;
 mod forms;
+mod frigate;
 mod live;
 mod metrics;
 mod programs;

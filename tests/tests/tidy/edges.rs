@@ -80,9 +80,12 @@ const RULES: &[Rule] = &[
             "tessera-health",
             "tessera-picture",
             "tessera-plan",
+            "tessera-zmtp",
         ],
         &["tessera-needs"],
     ),
+    // ZeroMQ's wire protocol: knows bytes alone.
+    ("tessera-zmtp", &[], &["tessera-needs"]),
     (
         "tessera-node",
         &[

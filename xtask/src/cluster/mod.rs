@@ -30,6 +30,10 @@ pub struct Http<'a> {
     pub token: Option<&'a Path>,
     /// File of class names.
     pub names: Option<&'a Path>,
+    /// Endpoint of Frigate's ZeroMQ detector.
+    pub zmq: Option<&'a str>,
+    /// Addresses that may connect to it.
+    pub zmq_allow: Option<&'a str>,
 }
 
 /// Configuration of a local cluster.
@@ -222,6 +226,12 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
         }
         if let Some(names) = http.names {
             flag("--names", names.display().to_string());
+        }
+        if let Some(endpoint) = http.zmq {
+            flag("--zmq", endpoint.into());
+        }
+        if let Some(allowed) = http.zmq_allow {
+            flag("--zmq-allow", allowed.into());
         }
         if config.gateway_edge.is_none() {
             // Posted pictures enter by an edge on the gateway's board.

@@ -39,6 +39,10 @@ pub struct ServiceEntry {
     pub token: Option<String>,
     /// How failures of detection are told: `deepstack` or `codeproject`.
     pub profile: Option<String>,
+    /// Endpoint of Frigate's ZeroMQ detector: `tcp://ADDRESS:PORT` or `ipc:///PATH`.
+    pub zmq: Option<String>,
+    /// Addresses that may connect to it from other machines, between commas, or `any`.
+    pub zmq_allow: Option<String>,
 }
 
 /// A board of the file.

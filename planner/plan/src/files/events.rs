@@ -34,6 +34,11 @@ pub enum Event {
         /// Address and port that it is bound to.
         addr: String,
     },
+    /// A gateway answers Frigate's ZeroMQ detector.
+    Detecting {
+        /// The endpoint that it is bound to, as in `tcp://127.0.0.1:5555`.
+        endpoint: String,
+    },
     /// An edge was registered by its gateway.
     Joined {
         /// Number of the edge.

@@ -70,6 +70,12 @@ Flags
   --http-profile WHICH  how failures of detection are told: deepstack by status codes, codeproject with status
                         200 [default: deepstack]
   --http-deadline S     seconds that a posted picture has [default: 30]
+  --zmq ENDPOINT        a gateway answers Frigate's ZeroMQ detector there, as in tcp://*:5555 or
+                        ipc:///run/tessera/zmq (docs/frigate.md). Needs a node with the service built in, and --workers
+                        [default: nowhere]
+  --zmq-allow ADDR,..   addresses that may connect there from other machines, or any
+  --zmq-deadline S      seconds that a tensor has until its answer; less than Frigate's request_timeout_ms
+                        [default: 1.2]
   --thresh [NAME=]T     report boxes that score above T, of the source NAME or of all [default: 0.25]
   --nms T               suppress boxes that overlap a better one by more than T [default: 0.45]
   --names FILE          class names, one per line, for `label` in records

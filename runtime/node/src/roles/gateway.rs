@@ -108,9 +108,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     };
     shell.follow_own_edge();
     if let Some(served) = &shell.served {
-        tell(&Event::Serving {
-            addr: served.addr().to_string(),
-        });
+        served.tell();
     }
     tell(&Event::Listening {
         addr: net.socket().local().to_string(),

@@ -10,20 +10,28 @@ use crate::{
     args::Args,
     error::NodeError,
     labels::{self, Labels},
+    statistics::tell,
     trust::{self, Trust},
     wait::Waker,
 };
 use tessera_plan::{
     dataflow::TaskInfo,
-    files::records::{Record, Subject},
+    files::{
+        cluster::ServiceEntry,
+        events::Event,
+        records::{Record, Subject},
+    },
     region::Span,
 };
 use tessera_protocol::{NodeId, Refusal, TaskId, gateway::Stage};
 use tessera_runtime::program::Program;
-use tessera_service::{About, Board, Config, Flight, Service, State, Tile, TurnedAway};
+use tessera_service::{About, Board, Config, Flight, Service, State, Tile, TurnedAway, frigate};
 
 /// The time that a posted picture has, if no flag says: as CodeProject.AI gives it.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The time that a tensor of Frigate's has, if no flag says: less than the `request_timeout_ms` that `docs/frigate.md` advises.
+const ZMQ_DEADLINE: Duration = Duration::from_millis(1200);
 
 /// A gateway's service.
 #[derive(Debug)]
@@ -54,10 +62,12 @@ pub fn address(a: &Args, trust: Option<&Trust>) -> Result<Option<SocketAddr>, No
 /// # Errors
 /// When a flag makes no sense, or the token cannot be read.
 pub fn config(a: &Args, trust: Option<&Trust>) -> Result<Option<Config>, NodeError> {
-    let Some(listen) = address(a, trust)? else {
-        return Ok(None);
-    };
+    let listen = address(a, trust)?;
     let file = trust.and_then(Trust::service);
+    let frigate = frigate(a, file.map(|(entry, _)| entry))?;
+    if listen.is_none() && frigate.is_none() {
+        return Ok(None);
+    }
     let named = file.and_then(|(entry, folder)| Some(folder.join(entry.token.as_ref()?)));
     let flag = a.http.token.as_deref().or(named.as_deref());
     let profile = a.http.profile.as_ref();
@@ -71,6 +81,31 @@ pub fn config(a: &Args, trust: Option<&Trust>) -> Result<Option<Config>, NodeErr
         token: trust::token(flag, file.map(|(_, folder)| folder))?,
         profile: profile.transpose()?.unwrap_or_default(),
         deadline: a.http.deadline.unwrap_or(DEADLINE),
+        frigate,
+    }))
+}
+
+/// Where and how Frigate's protocol is spoken; `None` when it is not asked for.
+fn frigate(a: &Args, file: Option<&ServiceEntry>) -> Result<Option<frigate::Config>, NodeError> {
+    let wrong = |what: &str, text: &str, e: frigate::EndpointError| {
+        NodeError::Usage(format!("{what} {text}: {e}"))
+    };
+    let named = file.and_then(|f| f.zmq.as_ref());
+    let Some(endpoint) = a.http.zmq.as_ref().or(named) else {
+        if a.http.zmq_allow.is_some() || a.http.zmq_deadline.is_some() {
+            return Err(NodeError::Usage(
+                "--zmq-.. flags go with --zmq ENDPOINT".into(),
+            ));
+        }
+        return Ok(None);
+    };
+    let allowed = a.http.zmq_allow.as_ref();
+    let allowed = allowed.or_else(|| file?.zmq_allow.as_ref());
+    let allowed = allowed.map(|text| text.parse().map_err(|e| wrong("--zmq-allow", text, e)));
+    Ok(Some(frigate::Config {
+        endpoint: (endpoint.parse()).map_err(|e| wrong("--zmq", endpoint, e))?,
+        allowed: allowed.transpose()?.unwrap_or_default(),
+        deadline: a.http.zmq_deadline.unwrap_or(ZMQ_DEADLINE),
     }))
 }
 
@@ -108,9 +143,18 @@ impl Served {
         Ok(Self(Service::start(config, about, move || waker.wake())?))
     }
 
-    /// Where the service listens.
-    pub const fn addr(&self) -> SocketAddr {
-        self.0.addr()
+    /// Tells on standard output where the service listens.
+    pub fn tell(&self) {
+        if let Some(addr) = self.0.addr() {
+            tell(&Event::Serving {
+                addr: addr.to_string(),
+            });
+        }
+        if let Some(endpoint) = self.0.endpoint() {
+            tell(&Event::Detecting {
+                endpoint: endpoint.to_string(),
+            });
+        }
     }
 
     /// Tells the service of an edge that was started on this board.

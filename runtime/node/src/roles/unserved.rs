@@ -21,6 +21,9 @@ pub fn config(a: &Args, trust: Option<&Trust>) -> Result<Option<Config>, NodeErr
     if a.http.listen.is_some() {
         return Err(NodeError::no_service("--http"));
     }
+    if a.http.zmq.is_some() {
+        return Err(NodeError::no_service("--zmq"));
+    }
     if trust.and_then(Trust::service).is_some() {
         return Err(NodeError::no_service("[service] of the cluster file"));
     }
@@ -43,7 +46,7 @@ impl Served {
     }
 
     /// See `served`.
-    pub const fn addr(&self) -> std::net::SocketAddr {
+    pub fn tell(&self) {
         match *self {}
     }
 

@@ -20,7 +20,7 @@ use crate::{
     detection::{self, CONFIDENCE_MIN, Form, Profile, Wish},
     edge_line::PICTURE_BYTES_MAX,
     picture,
-    posts::{End, Outcome},
+    posts::{End, Outcome, Via},
 };
 
 /// Most bytes of a body: a picture, and what a form puts around it.
@@ -110,11 +110,11 @@ pub async fn detect(
     let counts = server.posts.counts();
     match done {
         Ok(value) => {
-            counts.ended(End::Ok);
+            counts.ended(Via::Http, End::Ok);
             answer::json(StatusCode::OK, &value)
         }
         Err(failure) => {
-            counts.ended(failure.end);
+            counts.ended(Via::Http, failure.end);
             failed(&failure, profile, took)
         }
     }

@@ -1,6 +1,6 @@
 //! Which answer a request gets.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use hyper::{
     Method, Request, StatusCode,
@@ -21,7 +21,8 @@ pub async fn route(server: Arc<Server>, request: Request<Incoming>) -> Answer {
     let query = ask::query(request.uri());
     let path = request.uri().path().to_owned();
     let headers = request.headers();
-    if server.config.listen.ip().is_loopback() && !ask::is_local(headers) {
+    let is_loopback = |at: SocketAddr| at.ip().is_loopback();
+    if server.config.listen.is_some_and(is_loopback) && !ask::is_local(headers) {
         return answer::error(
             StatusCode::FORBIDDEN,
             "this service answers to names of this machine alone: localhost, 127.0.0.1",

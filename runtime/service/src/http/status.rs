@@ -7,7 +7,7 @@ use tessera_health::{Health, Root};
 use tessera_plan::files::records::Ending;
 
 use super::Server;
-use crate::{hub::LastFrame, shown::Shown, why::why_so_fast};
+use crate::{hub::LastFrame, posts::Via, shown::Shown, why::why_so_fast};
 
 /// The rate of frames is that of so many seconds.
 const RATE_S: f64 = 10.0;
@@ -32,7 +32,7 @@ pub fn status(server: &Server, shown: &Shown) -> Value {
         })
         .collect();
     let last = server.hub.last();
-    let posts: serde_json::Map<String, Value> = (shown.posts.results())
+    let posts: serde_json::Map<String, Value> = (shown.posts.results(Via::Http))
         .map(|(name, n)| (name.to_owned(), n.into()))
         .collect();
     let why = shown.hindrances();

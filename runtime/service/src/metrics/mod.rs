@@ -14,6 +14,7 @@ use prometheus_client::{
 use tessera_plan::files::records::DropReason;
 
 use crate::{
+    posts::Via,
     shown::Shown,
     tally::{BOUNDS_S, Times},
 };
@@ -387,10 +388,19 @@ fn network(out: &mut Families<'_>, shown: &Shown) -> fmt::Result {
 }
 
 fn posts(out: &mut Families<'_>, shown: &Shown) -> fmt::Result {
+    let results = |via| {
+        let each = shown.posts.results(via);
+        each.map(|(result, n)| (vec![("result", result.to_owned())], number(n)))
+    };
     out.counters(
         "tessera_http_pictures",
         "Posted pictures, by what became of them",
-        (shown.posts.results()).map(|(result, n)| (vec![("result", result.to_owned())], number(n))),
+        results(Via::Http),
+    )?;
+    out.counters(
+        "tessera_zmq_pictures",
+        "Pictures of Frigate's ZeroMQ detector, by what became of them",
+        results(Via::Zmq),
     )?;
     out.gauges(
         "tessera_http_pictures_in_flight",
