@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::{frame, peer::Violation};
+use crate::{frame, violation::Violation};
 
 /// Longest context of a PING, in bytes.
 const CONTEXT_MAX: usize = 16;

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, BytesMut};
 
-use crate::peer::Violation;
+use crate::violation::Violation;
 
 const MORE: u8 = 1;
 const LONG: u8 = 2;

@@ -20,9 +20,11 @@ mod command;
 mod frame;
 mod peer;
 mod request;
+mod violation;
 
-pub use peer::{Limits, Peer, Violation};
+pub use peer::{Limits, Peer};
 pub use request::Request;
+pub use violation::Violation;
 
 #[cfg(test)]
 mod tests;
