@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    flags::{DemoArgs, Fork, ModelArgs, PlanArgs, RunArgs, SourceArgs},
+    flags::{DemoArgs, Fork, ModelArgs, PlanArgs, RunArgs, ServiceArgs, SourceArgs},
     out::{out, outln},
     predicted::Comparison,
     run, summary, workspace,
@@ -51,10 +51,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         ignore_orientation: false,
         threads: None,
         dump: None,
-        http: None,
-        http_token: None,
-        zmq: None,
-        zmq_allow: None,
+        service: ServiceArgs::default(),
+        trace: None,
         coco: None,
         yolo: None,
         yolo_scores: false,

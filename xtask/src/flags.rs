@@ -11,8 +11,10 @@ mod measure;
 mod members;
 mod paper;
 mod report;
+mod service;
 mod simulate;
 mod sources;
+mod trace;
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +28,10 @@ pub use measure::{BenchArgs, CalibrateArgs};
 pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
 pub use paper::PaperArgs;
 pub use report::ReportArgs;
+pub use service::ServiceArgs;
 pub use simulate::SimulateArgs;
 pub use sources::SourceArgs;
+pub use trace::TraceArgs;
 
 const AFTER: &str = "\
 Begin with `cargo xtask demo`; README.md has a tour.
@@ -93,6 +97,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Watch a running cluster: boards, who computes what, frames, the network
     Top(TopArgs),
+    /// Put what nodes wrote with --trace together, as one file for Perfetto (docs/trace.md)
+    Trace(TraceArgs),
     /// Look at the inner loops of ARM kernels with llvm-mca
     Mca,
     /// Work with Darknet weights files
@@ -508,18 +514,11 @@ pub struct RunArgs {
     /// Folder for layer_K.f32 (C x H x W) of stage boundaries, heads and the convolutions before them, of the last frame
     #[arg(long, value_name = "DIR")]
     pub dump: Option<PathBuf>,
-    /// The gateway answers over HTTP there, as in 127.0.0.1:32168, and goes on until Ctrl-C (docs/service.md)
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["json", "coco", "stats", "annotate"])]
-    pub http: Option<std::net::SocketAddr>,
-    /// File (mode 600) of the word that HTTP clients must send; needed where other machines can ask
-    #[arg(long, value_name = "FILE", requires = "http")]
-    pub http_token: Option<PathBuf>,
-    /// The gateway answers Frigate's ZeroMQ detector there, too, as in tcp://127.0.0.1:5555 (docs/frigate.md)
-    #[arg(long, value_name = "ENDPOINT", requires = "http")]
-    pub zmq: Option<String>,
-    /// Addresses that may connect to --zmq from other machines, between commas, or any
-    #[arg(long, value_name = "ADDR,..", requires = "zmq")]
-    pub zmq_allow: Option<String>,
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Write what all nodes did and when there, for Perfetto (docs/trace.md)
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Write the detections of all pictures there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -47,6 +47,7 @@ mod strip;
 mod summary;
 mod systems;
 mod top;
+mod trace;
 mod workspace;
 
 use std::process::ExitCode;
@@ -83,6 +84,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Undeploy(a) => deploy::undeploy(&a),
         Command::Doctor(a) => doctor::run(&a),
         Command::Top(a) => top::run(&a),
+        Command::Trace(a) => trace::run(&a),
         Command::Mca => mca::run(),
         Command::Weights(c) => inspect::weights(&c),
         Command::Ci(a) => ci::run(&a),

@@ -157,7 +157,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let mut found = Vec::new();
     if args.image.is_empty() && args.input_f32.is_empty() {
         found = sources::of(&args.from, flags.cluster.as_deref())?;
-        if found.is_empty() && args.http.is_none() {
+        if found.is_empty() && args.service.http.is_none() {
             bail!(
                 "nothing to look at: give --source, --image or --input-f32, or a [[source]] in the cluster file"
             );
@@ -203,7 +203,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     let built: Vec<Built> = (targets.iter())
         .map(|target| {
             // One binary for all nodes of a local cluster.
-            let with: Vec<String> = args.http.iter().map(|_| "service".into()).collect();
+            let with: Vec<String> = args.service.http.iter().map(|_| "service".into()).collect();
             compile::cached_with(&made, &loaded, *target, &with)
         })
         .collect::<Result<_>>()?;
@@ -232,16 +232,16 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
     });
     let dump = args.dump.as_ref().map(std::path::absolute).transpose()?;
     let yolo = args.yolo.as_ref().map(std::path::absolute).transpose()?;
-    let token = args.http_token.as_ref().map(std::path::absolute);
+    let token = args.service.http_token.as_ref().map(std::path::absolute);
     let token = token.transpose()?;
-    let class_names = args.http.map(|_| names_file(&labels)).transpose()?;
+    let class_names = args.service.http.map(|_| names_file(&labels)).transpose()?;
     let config = Config {
-        http: args.http.map(|at| Http {
+        http: args.service.http.map(|at| Http {
             at,
             token: token.as_deref(),
             names: class_names.as_ref().map(|f| f.path()),
-            zmq: args.zmq.as_deref(),
-            zmq_allow: args.zmq_allow.as_deref(),
+            zmq: args.service.zmq.as_deref(),
+            zmq_allow: args.service.zmq_allow.as_deref(),
         }),
         gateway: program(&options.gateway),
         edges: edges.collect(),
@@ -256,6 +256,7 @@ pub fn execute(args: &RunArgs) -> Result<RunResult> {
         letterbox: args.letterbox,
         upright: reading.upright,
         dump: dump.as_deref(),
+        trace: args.trace.as_deref(),
         coco: outputs.coco.is_some(),
         yolo: yolo.as_deref(),
         yolo_scores: args.yolo_scores,

@@ -94,6 +94,8 @@ pub struct Args {
     pub mqtt: MqttFlags,
     /// Where statistics go at the end.
     pub stats: Option<PathBuf>,
+    /// Where a trace goes.
+    pub trace: Option<PathBuf>,
     /// Boxes that score above it are reported.
     pub thresh: f32,
     /// The same for sources with names.
@@ -180,6 +182,7 @@ impl Default for Args {
             outputs: Outputs::default(),
             mqtt: MqttFlags::default(),
             stats: None,
+            trace: None,
             thresh: 0.25,
             threshs: Vec::new(),
             nms: 0.45,
@@ -271,6 +274,7 @@ pub fn parse(
             Long("mqtt-classes") => a.mqtt.classes = Some(text(&mut parser)?),
             Long("mqtt-remove") => a.mqtt.remove = true,
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
+            Long("trace") => a.trace = Some(parser.value().map_err(usage)?.into()),
             Long("thresh") => thresh(&mut a, parsed(&mut parser, "--thresh")?),
             Long("nms") => a.nms = parsed(&mut parser, "--nms")?,
             Long("http") => a.http.listen = Some(http(&text(&mut parser)?)?),

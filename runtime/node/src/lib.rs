@@ -14,6 +14,7 @@
 //! | [`log`], `console` | what it says, on which stream; neither holds it up |
 //! | `optional`, `faults` | files that may fail, signals that would end it without a word |
 //! | [`shm`], [`workers`] | the board's shared segment, and the processes that compute in it |
+//! | `trace` | what it did and when, for Perfetto |
 //! | `doctor` | what is likely to be wrong with the board |
 //! | [`detect`] | Darknet's decoding of detections |
 
@@ -41,6 +42,7 @@ pub mod sync;
 #[cfg(test)]
 mod testing;
 mod this_binary;
+mod trace;
 mod trust;
 pub mod udp;
 mod wait;

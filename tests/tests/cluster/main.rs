@@ -28,5 +28,6 @@ mod strangers;
 mod streams;
 mod stuck;
 mod through;
+mod trace;
 mod weights;
 mod wrong;

@@ -84,6 +84,8 @@ const RULES: &[Rule] = &[
         ],
         &["tessera-needs"],
     ),
+    // What nodes write for Perfetto, and how it becomes one file: knows events, no plan and no node.
+    ("tessera-trace", &[], &["tessera-needs"]),
     // ZeroMQ's wire protocol: knows bytes alone.
     ("tessera-zmtp", &[], &["tessera-needs"]),
     (
@@ -98,6 +100,7 @@ const RULES: &[Rule] = &[
             "tessera-secure",
             // With its feature `service` alone.
             "tessera-service",
+            "tessera-trace",
         ],
         &["tessera-needs", "tessera-sim"],
     ),
@@ -116,6 +119,7 @@ const RULES: &[Rule] = &[
             "tessera-secure",
             "tessera-sim",
             "tessera-simulate",
+            "tessera-trace",
         ],
         &["tessera-needs"],
     ),
@@ -135,6 +139,7 @@ const RULES: &[Rule] = &[
             "tessera-simulate",
             "tessera-evaluation",
             "tessera-report",
+            "tessera-trace",
         ],
         &["tessera-needs", "tessera-tests"],
     ),

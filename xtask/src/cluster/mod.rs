@@ -41,6 +41,8 @@ pub struct Http<'a> {
 pub struct Config<'a> {
     /// Where the gateway speaks HTTP. It goes on after the last frame then, until somebody ends the command.
     pub http: Option<Http<'a>>,
+    /// Where the trace of all nodes goes.
+    pub trace: Option<&'a Path>,
     /// The gateway's program.
     pub gateway: Program<'a>,
     /// The edges; the first `sources` of them hold frames.
@@ -244,6 +246,11 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
     if config.yolo_scores {
         args.push("--yolo-scores".into());
     }
+    let traces = config.trace.map(|_| dir.path());
+    let trace = |node: usize| traces.map(|d| d.join(format!("{node}.trace")));
+    if let Some(file) = trace(0) {
+        args.extend(["--trace".into(), file.display().to_string()]);
+    }
     args.push("--end-cluster".into());
     let mut nodes = vec![spawn(config.gateway, "gateway".into(), &args, dir.path())?];
     let addr = listening(&mut nodes[0])?;
@@ -260,6 +267,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
         let name = format!("edge {}", i + 1);
         if let Some(share) = shares.get(i) {
             args.extend(share.flags(dir.path(), &name)?);
+        }
+        if let Some(file) = trace(i + 1) {
+            args.extend(["--trace".into(), file.display().to_string()]);
         }
         if !config.upright {
             args.push("--ignore-orientation".into());
@@ -321,6 +331,12 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
     name_files(&mut found, &shares);
     let skipped = nodes.iter().flat_map(|n| n.events(Skipped::of)).collect();
     let (gateway, edges) = end(nodes, config.gateway_edge.is_some())?;
+    if let Some(out) = config.trace {
+        let all = (0..=config.edges.len()).filter_map(trace);
+        let own = trace(0).map(|f| f.with_extension("trace.edge"));
+        let own = own.filter(|f| f.is_file());
+        crate::trace::write(&all.chain(own).collect::<Vec<_>>(), out)?;
+    }
     let coco = config.coco.then(|| std::fs::read(&coco));
     Ok(ClusterRun {
         records: found,

@@ -98,6 +98,8 @@ Flags
   --mqtt-remove         take back all that this cluster's gateway has left at the broker, and end
   --dump DIR            write layer_K.f32 (C x H x W) of the last frame's boundary tensors
   --stats FILE          write statistics there at the end and on SIGUSR1, as JSON
+  --trace FILE          write what this node does and when, for Perfetto (docs/trace.md); a gateway with --workers
+                        writes FILE.edge, too
   --json                doctor: print JSON
   --root DIR            doctor: look at the files of a board below DIR [default: /]
   --log LEVEL           what is said on standard error: off, error, warn, info, debug; also as TESSERA_LOG

@@ -25,6 +25,7 @@ use crate::{
     sinks::{self, Found, Writer, Written},
     sources::{Tag, split},
     statistics::{self, tell},
+    trace::Trace,
     trust::Trust,
     wait::{self, Asked, Signals, Waker},
 };
@@ -80,12 +81,14 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let waker = Waker::new()?;
     let tail = Tail::start(program, weights, a, waker.clone(), config.frames_max)?;
     let served = service.map(|how| Served::start(how, program, a, edges, waker.clone()));
+    let trace = Trace::open(a.trace.as_deref(), 0, 0, &info)?;
     let mut machine = Gateway::new(config, info);
     if let Some(sources) = net.sources() {
         machine.allow_sources(sources.into_iter().map(NodeId));
     }
     let mut shell = Shell {
         machine,
+        trace,
         store,
         tail,
         writer: Writer::start(records, waker.clone())?,
@@ -138,6 +141,8 @@ enum Published {
 
 struct Shell {
     machine: Gateway,
+    /// What happens, and when.
+    trace: Trace,
     store: SegmentStore,
     tail: Tail,
     writer: Writer<Published>,
@@ -189,6 +194,7 @@ impl Shell {
                     observed.heard(now, from, bytes, |to, bytes| sending.send(to, bytes));
                     return;
                 }
+                self.trace.received(now, bytes);
                 let input = GatewayInput::Datagram { from, bytes };
                 self.machine.handle(now, input, &mut self.store);
                 self.drain(now, sending);
@@ -368,7 +374,10 @@ impl Shell {
     fn drain(&mut self, now: Micros, sending: &mut Sending<'_>) {
         loop {
             match self.machine.poll(now, &mut self.store) {
-                GatewayOutput::Send { to, bytes } => sending.send(to, bytes),
+                GatewayOutput::Send { to, bytes } => {
+                    self.trace.sent(now, to, bytes);
+                    sending.send(to, bytes);
+                }
                 GatewayOutput::RunTail {
                     frame,
                     meta,
@@ -445,6 +454,7 @@ impl Shell {
         let frame = end.frame;
         self.tails_out -= 1;
         self.frames.tail_us += end.busy_us;
+        self.trace.tail_ended(now, frame, end.busy_us);
         match end.record {
             Ok(Some(record)) => self.publish(Published::Detections(frame), record),
             Ok(None) => {

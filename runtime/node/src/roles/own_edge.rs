@@ -98,7 +98,10 @@ impl OwnEdge {
         );
         flag("--log", a.log.to_string().into());
         if let Some(path) = &a.stats {
-            flag("--stats", statistics(path).into());
+            flag("--stats", beside(path).into());
+        }
+        if let Some(path) = &a.trace {
+            flag("--trace", beside(path).into());
         }
         for (name, path) in [
             ("--config", &a.trust.config),
@@ -199,8 +202,8 @@ impl Drop for OwnEdge {
     }
 }
 
-/// Where the edge's statistics go: beside the gateway's own.
-fn statistics(gateway: &Path) -> PathBuf {
+/// Where a file of the edge goes: beside the gateway's own.
+fn beside(gateway: &Path) -> PathBuf {
     let mut path = gateway.as_os_str().to_owned();
     path.push(".edge");
     path.into()

@@ -27,6 +27,7 @@ use crate::{
     shm::SegmentStore,
     sources::{ReadFrame, Reader, Reading, Tag},
     statistics::{self, tell},
+    trace::Trace,
     udp,
     wait::{self, Asked, Signals, Waker},
     workers::{JobEnd, Workers},
@@ -76,6 +77,8 @@ struct Shell {
     drains: bool,
     /// The service manager.
     notify: Notify,
+    /// What happens, and when.
+    trace: Trace,
 }
 
 impl Shell {
@@ -92,6 +95,7 @@ impl Shell {
         while !self.stopped {
             net.receive(|now, from, bytes, sending| {
                 self.address.heard(now, from);
+                self.trace.received(now, bytes);
                 self.handle(now, EdgeInput::Datagram { from, bytes }, sending);
             });
             let now = net.clock.now();
@@ -203,8 +207,12 @@ impl Shell {
     fn drain(&mut self, now: Micros, sending: &mut Sending<'_>) {
         loop {
             match self.machine.poll(now, &mut self.store) {
-                EdgeOutput::Send { to, bytes } => sending.send(to, bytes),
+                EdgeOutput::Send { to, bytes } => {
+                    self.trace.sent(now, to, bytes);
+                    sending.send(to, bytes);
+                }
                 EdgeOutput::Run(job) => {
+                    self.trace.runs(now, &job);
                     if let Err(e) = self.workers.submit(&job, &mut self.store) {
                         tracing::error!("a job was not taken: {e}");
                         let input = EdgeInput::Failed { job: job.id };
@@ -219,7 +227,10 @@ impl Shell {
                     number,
                     meta,
                     outcome,
-                } => self.progress.ended(now, number.0, meta, outcome),
+                } => {
+                    self.trace.frame_ended(now, number.0);
+                    self.progress.ended(now, number.0, meta, outcome);
+                }
                 EdgeOutput::Refused(why) => self.refused_by_gateway(why),
                 EdgeOutput::Notice(notice) => notices::say(notice),
                 EdgeOutput::Stopped => {
@@ -238,6 +249,7 @@ impl Shell {
     fn collect(&mut self, now: Micros, sending: &mut Sending<'_>) -> Result<(), NodeError> {
         let mut over = std::mem::take(&mut self.over);
         let drained = self.workers.drain(|job, how| over.push((job, how)));
+        self.trace.ended(now, &over);
         for (job, how) in over.drain(..) {
             let input = match how {
                 JobEnd::Done { .. } => EdgeInput::Done { job },
@@ -292,6 +304,7 @@ impl Shell {
                 let mut meta = *meta;
                 meta.captured_us = now.saturating_sub(frame.enters(&mut meta));
                 self.progress.accepted();
+                self.trace.frame_began(now);
                 self.handle(now, EdgeInput::Frame { slot, meta }, sending);
             }
         }

@@ -15,6 +15,7 @@ use crate::{
     },
     shm::{Layout, Segment, SegmentStore},
     sources::{self, Reader},
+    trace::Trace,
     trust::Trust,
     udp,
     wait::{Signals, Waker},
@@ -71,6 +72,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         ..usual
     };
     let slots = config.slots(&info, limits::KEPT_FRAMES);
+    let trace = Trace::open(a.trace.as_deref(), a.id, config.workers, &info)?;
     let layout = Layout::new(&info, &slots, config.jobs_max, config.workers);
     let segment = Segment::create(&layout)?;
     let store = SegmentStore::new(&segment, &slots)?;
@@ -91,6 +93,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     }
     let shell = Shell {
         address,
+        trace,
         machine,
         store,
         workers,
