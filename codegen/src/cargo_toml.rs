@@ -31,6 +31,7 @@ tessera-runtime = {{ path = {runtime_path} }}
 
 # What a gateway may speak besides. Each brings large libraries, so nodes of edges are built without.
 [features]
+alerts = ["tessera-node/alerts"]
 mqtt = ["tessera-node/mqtt"]
 service = ["tessera-node/service"]
 

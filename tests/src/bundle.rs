@@ -155,7 +155,7 @@ pub fn build_at(level: u8, name: &str, target: Target, entries: &[Entry<'_>]) ->
     }
     let how = Build {
         level: Some(level),
-        feature: None,
+        features: &[],
     };
     let node = compile(&dir, &dir, &package, target, how)?;
     Ok(Bundle {
@@ -224,24 +224,23 @@ fn write_weights(path: &Path, plan: &Plan, model: &Model, target: Target) -> Res
 /// # Errors
 /// When the plan in `dir` cannot be read or is not `model`'s, or when the crate does not compile.
 pub fn committed(dir: &Path, model: &Model) -> Result<NodeBinary> {
-    committed_with(dir, model, None)
+    committed_with(dir, model, &[])
 }
 
-/// As [`committed`], with the node's HTTP service.
+/// As [`committed`], with the node's HTTP service and alerts.
 ///
 /// # Errors
 /// As [`committed`].
 pub fn committed_serving(dir: &Path, model: &Model) -> Result<NodeBinary> {
-    committed_with(dir, model, Some("service"))
+    committed_with(dir, model, &["service", "alerts"])
 }
 
-fn committed_with(dir: &Path, model: &Model, feature: Option<&str>) -> Result<NodeBinary> {
+fn committed_with(dir: &Path, model: &Model, features: &[&str]) -> Result<NodeBinary> {
     let text = fs::read_to_string(dir.join("plan.toml"))?;
     let plan = Plan::from_toml(&text)?;
     let target = plan.target.keys().find_map(|t| Target::from_name(t));
     let target = target.context("a plan without a known target")?;
-    let folder = [Some(&*plan.name), feature].into_iter().flatten();
-    let folder = folder.collect::<Vec<_>>().join("-");
+    let folder = [&[&*plan.name], features].concat().join("-");
     let out = root().join("target/tessera-tests").join(folder);
     fs::create_dir_all(&out)?;
     let lock = File::create(out.with_extension("lock"))?;
@@ -255,7 +254,7 @@ fn committed_with(dir: &Path, model: &Model, feature: Option<&str>) -> Result<No
         target,
         Build {
             level: None,
-            feature,
+            features,
         },
     )?;
     Ok(NodeBinary {
@@ -269,8 +268,8 @@ fn committed_with(dir: &Path, model: &Model, feature: Option<&str>) -> Result<No
 struct Build<'a> {
     /// Optimisation of the crate's own code; `None`: as nodes are shipped.
     level: Option<u8>,
-    /// A feature of the node.
-    feature: Option<&'a str>,
+    /// Features of the node.
+    features: &'a [&'a str],
 }
 
 /// Compiles the crate in `dir`, in the target folder of all emitted crates, so that cargo compiles the
@@ -296,7 +295,7 @@ fn compile(
             // From inside the workspace, for the cross linkers in its configuration.
             .current_dir(root())
             .stdin(Stdio::null());
-        if let Some(feature) = how.feature {
+        for feature in how.features {
             command.args(["--features", &format!("tessera-node/{feature}")]);
         }
         if let Some(level) = how.level {

@@ -77,6 +77,15 @@ impl Keys {
         Ok(Self { dir, names })
     }
 
+    /// Adds `text` to the cluster file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn add(&self, text: &str) -> Result<()> {
+        let mut file = OpenOptions::new().append(true).open(self.file())?;
+        Ok(file.write_all(text.as_bytes())?)
+    }
+
     /// The cluster file.
     pub fn file(&self) -> PathBuf {
         self.dir.path().join("cluster.toml")

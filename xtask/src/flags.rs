@@ -470,8 +470,9 @@ pub struct BuildArgs {
     /// <model>.names beside the cfg, or coco.names for 80 classes]
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
-    /// What nodes are built with beside: mqtt (docs/mqtt.md), service: HTTP (docs/service.md). It makes them larger
-    #[arg(long, value_name = "WHAT", value_parser = ["mqtt", "service"])]
+    /// What nodes are built with beside: alerts (docs/alerts.md), mqtt (docs/mqtt.md), service: HTTP (docs/service.md). It
+    /// makes them larger
+    #[arg(long, value_name = "WHAT", value_parser = ["alerts", "mqtt", "service"])]
     pub with: Vec<String>,
 }
 

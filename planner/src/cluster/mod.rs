@@ -3,6 +3,7 @@
 //! One reading reports all mistakes, each with its place. An unknown key is a mistake: a misspelt limit must not
 //! be taken for no limit.
 
+mod alert;
 mod board;
 mod link;
 mod rewrite;
@@ -35,7 +36,9 @@ const EDGES_MAX: usize = 64;
 /// Most links of a cluster.
 const LINKS_MAX: usize = 64;
 
-const KEYS: [&str; 6] = ["board", "link", "operator", "service", "source", "version"];
+const KEYS: [&str; 7] = [
+    "alert", "board", "link", "operator", "service", "source", "version",
+];
 
 /// The boards of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +100,7 @@ fn cluster<'t>(
     version(reader, top)?;
     reader.parsed(top, "operator", board::key);
     service::read(reader, top);
+    alerts(reader, top);
     let tables = reader.tables(top, "link", "a link", LINKS_MAX);
     let mut links: Vec<Named> = Vec::new();
     for (index, (table, span)) in tables.into_iter().enumerate() {
@@ -129,6 +133,21 @@ fn cluster<'t>(
         return None;
     }
     split(reader, top, boards)
+}
+
+/// Checks all `[[alert]]`.
+fn alerts<'t>(reader: &mut Reader<'t>, top: Fields<'_, 't>) {
+    let mut names: Vec<String> = Vec::new();
+    for entry in reader.tables(top, "alert", "an alert", alert::ALL_MAX) {
+        let Some(name) = alert::read(reader, entry) else {
+            continue;
+        };
+        if names.contains(&name.value) {
+            let message = format!("a second alert {:?}", name.value);
+            reader.error(&name.span, message, "", "give it another name");
+        }
+        names.push(name.value);
+    }
 }
 
 /// Checks all `[[source]]`.

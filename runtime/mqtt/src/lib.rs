@@ -76,6 +76,11 @@ impl Mqtt {
         locked(&self.shared.state).record(record, Instant::now());
     }
 
+    /// Takes an alert: who listens then hears of it.
+    pub fn alert(&self, name: &str, json: &str) {
+        locked(&self.shared.state).alert(name, json);
+    }
+
     /// Takes how all boards are now.
     pub fn boards(&self, boards: &[Board]) {
         locked(&self.shared.state).boards(boards);

@@ -112,6 +112,12 @@ impl State {
         }
     }
 
+    /// Takes an alert.
+    pub fn alert(&mut self, name: &str, json: &str) {
+        let topic = format!("{}/alert/{}", self.settings.base(), slug(name));
+        self.set(topic, json.to_owned(), false);
+    }
+
     /// Takes how the boards are; those that are not named any more are gone.
     pub fn boards(&mut self, boards: &[Board]) {
         for board in boards.iter().take(BOARDS_MAX) {

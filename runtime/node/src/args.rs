@@ -92,6 +92,8 @@ pub struct Args {
     pub outputs: Outputs,
     /// The broker that hears of records, and how.
     pub mqtt: MqttFlags,
+    /// Where alerts are written, a line of JSON each.
+    pub alerts: Option<PathBuf>,
     /// Where statistics go at the end.
     pub stats: Option<PathBuf>,
     /// Where a trace goes.
@@ -181,6 +183,7 @@ impl Default for Args {
             dump: None,
             outputs: Outputs::default(),
             mqtt: MqttFlags::default(),
+            alerts: None,
             stats: None,
             trace: None,
             thresh: 0.25,
@@ -267,6 +270,7 @@ pub fn parse(
             Long("coco") => a.outputs.coco = Some(parser.value().map_err(usage)?.into()),
             Long("yolo") => a.outputs.yolo = Some(parser.value().map_err(usage)?.into()),
             Long("yolo-scores") => a.outputs.yolo_scores = true,
+            Long("alerts") => a.alerts = Some(parser.value().map_err(usage)?.into()),
             Long("mqtt") => a.mqtt.broker = Some(text(&mut parser)?),
             Long("mqtt-login") => a.mqtt.login = Some(parser.value().map_err(usage)?.into()),
             Long("mqtt-id") => a.mqtt.id = Some(text(&mut parser)?),

@@ -90,6 +90,10 @@ pub enum NodeError {
         /// What is wrong, and what to do.
         what: String,
     },
+    /// A rule makes no sense.
+    #[cfg(feature = "alerts")]
+    #[error(transparent)]
+    Alerts(#[from] tessera_alerts::RuleError),
     /// Nothing can be said to a broker.
     #[cfg(feature = "mqtt")]
     #[error("--mqtt: {0}")]

@@ -65,7 +65,7 @@ impl Labels {
     }
 
     /// All names, by the numbers of their classes.
-    #[cfg(feature = "mqtt")]
+    #[cfg(any(feature = "mqtt", feature = "alerts"))]
     pub fn all(&self) -> &[String] {
         &self.0
     }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `roles` | gateway, edge, worker, solo: what a process does |
 //! | [`sources`], [`sinks`] | where frames come from, where records go |
+//! | `alerts` | what people want to hear of, with the feature `alerts` |
 //! | `mqtt` | a broker that hears of records, with the feature `mqtt` |
 //! | [`udp`] | the socket |
 //! | `notify` | what the service manager hears |
@@ -21,6 +22,7 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("segments and datagrams are little-endian");
 
+mod alerts;
 mod args;
 mod console;
 pub mod detect;

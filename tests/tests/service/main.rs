@@ -3,6 +3,7 @@
 //!
 //! Nothing here depends on speed: where pictures must wait, the workers that would compute them are stopped.
 
+mod alerts;
 mod client;
 mod common;
 mod deadlines;

@@ -68,6 +68,8 @@ const RULES: &[Rule] = &[
     ("tessera-picture", &[], &["tessera-needs"]),
     // Records to a broker: knows no plan and no node.
     ("tessera-mqtt", &["tessera-plan"], &["tessera-needs"]),
+    // What people want to hear of: records and plain data.
+    ("tessera-alerts", &["tessera-plan"], &[]),
     // How a board is: knows files of Linux, no plan and no node.
     ("tessera-health", &[], &["tessera-needs"]),
     // Boxes on pictures: knows pixels alone.
@@ -91,6 +93,7 @@ const RULES: &[Rule] = &[
     (
         "tessera-node",
         &[
+            "tessera-alerts",
             "tessera-health",
             "tessera-mqtt",
             "tessera-picture",

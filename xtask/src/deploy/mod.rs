@@ -77,7 +77,7 @@ pub fn run(args: &DeployArgs) -> Result<()> {
         .filter(|s| s.installed.own_key)
         .map(|s| s.remote.name.clone())
         .collect();
-    let (nodes, gateway_node) = build(&planned, &args.with, file.service.is_some())?;
+    let (nodes, gateway_node) = build(&planned, &spoken(&args.with, &file))?;
     let deployment = Deployment::of(&Parts {
         plan: &planned.plan,
         options: &planned.options,
@@ -180,12 +180,22 @@ fn fits(planned: &Planned, seen: &[Seen]) -> Result<()> {
 /// The targets with folders and nodes of their own.
 type Nodes = Vec<(tessera_planner::options::Target, PathBuf, PathBuf)>;
 
-/// Builds a node for each target, and the gateway's, which alone has what it speaks beside.
-fn build(planned: &Planned, with: &[String], serves: bool) -> Result<(Nodes, PathBuf)> {
-    let mut with = with.to_vec();
-    if serves && !with.iter().any(|w| w == "service") {
-        with.push("service".into());
+/// What the gateway's node is built with: what is asked for, and what tables of the cluster file ask for.
+fn spoken(with: &[String], file: &ClusterFile) -> Vec<String> {
+    let mut all = with.to_vec();
+    for (asked, feature) in [
+        (!file.alert.is_empty(), "alerts"),
+        (file.service.is_some(), "service"),
+    ] {
+        if asked && !all.iter().any(|w| w == feature) {
+            all.push(feature.into());
+        }
     }
+    all
+}
+
+/// Builds a node for each target, and the gateway's, which alone is built `with` what it speaks beside.
+fn build(planned: &Planned, with: &[String]) -> Result<(Nodes, PathBuf)> {
     let options = &planned.options;
     // Different plans never share a folder.
     let out = compile::folder(&planned.plan);

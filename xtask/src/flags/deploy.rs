@@ -16,9 +16,9 @@ pub struct DeployArgs {
     /// Class names, one per line [default: <model>.names beside the cfg, or coco.names for 80 classes]
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
-    /// What the gateway's node is built with beside: mqtt (docs/mqtt.md), service: HTTP (docs/service.md; the cluster
-    /// file's table `service` asks for it)
-    #[arg(long, value_name = "WHAT", value_parser = ["mqtt", "service"])]
+    /// What the gateway's node is built with beside: alerts (docs/alerts.md), mqtt (docs/mqtt.md), service: HTTP
+    /// (docs/service.md); tables `alert` and `service` of the cluster file ask for theirs
+    #[arg(long, value_name = "WHAT", value_parser = ["alerts", "mqtt", "service"])]
     pub with: Vec<String>,
     /// Look at the boards, build, and say what would be sent and done; change nothing on boards
     #[arg(long)]

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::sources::SourceEntry;
+use super::{alerts::AlertEntry, sources::SourceEntry};
 
 /// Port of a gateway or probe whose address names none.
 pub const PORT: u16 = 7400;
@@ -28,6 +28,9 @@ pub struct ClusterFile {
     pub source: Vec<SourceEntry>,
     /// What the gateway speaks over HTTP; without the table, nothing.
     pub service: Option<ServiceEntry>,
+    /// What people want to hear of, in the order of the file.
+    #[serde(default)]
+    pub alert: Vec<AlertEntry>,
 }
 
 /// What a gateway speaks over HTTP.
@@ -213,6 +216,7 @@ mod tests {
             operator: None,
             source: Vec::new(),
             service: None,
+            alert: Vec::new(),
         };
         let shown = |file: &ClusterFile| -> Vec<(u16, String, bool, Option<String>)> {
             (file.nodes().iter())

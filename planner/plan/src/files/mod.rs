@@ -11,9 +11,11 @@
 //! | [`pairing`] | datagrams of a board that joins, one JSON object each | boards, `xtask` | both |
 //! | [`probe`] | datagrams of `probe` nodes, one JSON object each | probes, `xtask` | both |
 //! | [`cluster`] | `cluster.toml`, who takes part | people, `xtask` | nodes, the planner |
+//! | [`alerts`] | `[[alert]]` of `cluster.toml` | people | nodes, the planner |
 //! | [`sources`] | `--source`, `[[source]]` of `cluster.toml` | people | nodes, the planner, `xtask` |
 //! | [`counters`] | the part of statistics that the state machines count | nodes | as above |
 
+pub mod alerts;
 pub mod cluster;
 pub mod counters;
 pub mod events;

@@ -88,6 +88,8 @@ Flags
                         is there
   --yolo DIR            YOLO text too: DIR/PICTURE.txt for every picture with detections
   --yolo-scores         end the lines of --yolo with the score
+  --alerts FILE         append what [[alert]] tables of the cluster file are about there, one JSON line each; of nodes
+                        that were built with it (cargo xtask build --with alerts)
   --mqtt HOST[:PORT]    a gateway tells this broker of its frames, and Home Assistant of its devices; of nodes that
                         were built with it (cargo xtask build --with mqtt)
   --mqtt-login FILE     its first line is USER:PASSWORD for the broker

@@ -26,10 +26,29 @@ impl Broker {
     }
 
     /// Nothing to say it to.
+    #[cfg(feature = "alerts")]
+    pub const fn events(&self) -> Events {
+        match *self {}
+    }
+
+    /// Nothing to say it to.
     pub fn look(&mut self, _: Micros, _: impl Iterator<Item = (NodeId, bool)>) {}
 
     /// Nothing to say it to.
     pub const fn stop(&self) {}
+}
+
+/// Nobody to say anything to.
+#[cfg(feature = "alerts")]
+#[derive(Debug)]
+pub enum Events {}
+
+#[cfg(feature = "alerts")]
+impl Events {
+    /// Never called.
+    pub const fn say(&self, _: &str, _: &str) {
+        match *self {}
+    }
 }
 
 /// Nothing was said.

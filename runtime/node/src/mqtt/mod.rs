@@ -7,7 +7,11 @@ pub mod flags;
 #[cfg(feature = "mqtt")]
 mod present;
 
+#[cfg(all(feature = "alerts", not(feature = "mqtt")))]
+pub use absent::Events;
 #[cfg(not(feature = "mqtt"))]
 pub use absent::{Broker, remove};
+#[cfg(all(feature = "alerts", feature = "mqtt"))]
+pub use present::Events;
 #[cfg(feature = "mqtt")]
 pub use present::{Broker, remove};

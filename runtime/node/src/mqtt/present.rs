@@ -59,6 +59,12 @@ impl Broker {
         Box::new(Sink(Arc::clone(&self.mqtt)))
     }
 
+    /// Says what happens, to whoever listens then.
+    #[cfg(feature = "alerts")]
+    pub fn events(&self) -> Events {
+        Events(Arc::clone(&self.mqtt))
+    }
+
     /// Says how the boards are, once a second.
     pub fn look(&mut self, now: Micros, nodes: impl Iterator<Item = (NodeId, bool)>) {
         if now < self.look_at {
@@ -134,6 +140,19 @@ fn id(program: &Program, trust: Option<&Trust>) -> String {
     );
     let digest = Sha256::digest(text.as_bytes());
     digest[..3].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Says what happens.
+#[cfg(feature = "alerts")]
+#[derive(Debug)]
+pub struct Events(Arc<Mqtt>);
+
+#[cfg(feature = "alerts")]
+impl Events {
+    /// Says the alert of this name.
+    pub fn say(&self, name: &str, json: &str) {
+        self.0.alert(name, json);
+    }
 }
 
 /// Says what records say.

@@ -15,6 +15,7 @@ use super::{
     turned_away::AllTurnedAway,
 };
 use crate::{
+    alerts,
     args::Args,
     detect::ImageFrame,
     error::NodeError,
@@ -58,16 +59,18 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     if a.mqtt.remove {
         return mqtt::remove(program, a, trust.as_ref());
     }
+    let weights = Weights::open(&a.weights, program, Use::Tail)?;
+    // Before any thread starts: a thread that takes a signal by itself would end the process.
+    let signals = Signals::new()?;
     let broker = Broker::open(program, a, trust.as_ref())?;
     let service = served::config(a, trust.as_ref())?;
+    let alerts = alerts::sink(program, a, trust.as_ref(), broker.as_ref())?;
     let edges = trust.as_ref().map_or_else(Vec::new, Trust::edges);
     let net = Net::bind(listen, trust)?;
-    let weights = Weights::open(&a.weights, program, Use::Tail)?;
     let own_edge = OwnEdge::start(program, a, net.socket().local(), service.is_some())?;
-    let beside = broker.iter().map(Broker::sink).collect();
+    let beside = broker.iter().map(Broker::sink).chain(alerts).collect();
     let classes = labels::classes(program);
     let records = sinks::open_beside(beside, &a.outputs, classes, Found::Continued)?;
-    let signals = Signals::new()?;
     let info = Arc::new(program_info(program)?);
     let incarnation = net::incarnation()?;
     let config = GatewayConfig {

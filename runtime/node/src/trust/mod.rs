@@ -16,6 +16,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 
 use tessera_plan::files::{
+    alerts::AlertEntry,
     cluster::{BoardEntry, ClusterFile, ServiceEntry},
     pairing::Membership,
     sources::SourceEntry,
@@ -195,6 +196,11 @@ impl Trust {
         let edges =
             (nodes.iter()).filter(|n| n.number != 0 && !n.is_observer() && !n.board.removed);
         edges.map(|n| (n.number, n.name())).collect()
+    }
+
+    /// What people want to hear of.
+    pub fn alerts(&self) -> &[AlertEntry] {
+        &self.watch.file().alert
     }
 
     /// Thresholds of sources, by their names.
