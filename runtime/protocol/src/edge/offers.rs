@@ -224,6 +224,9 @@ impl Edge {
             let granted = (self.policy()).for_home(&situation, |c| self.lease_fits(c));
             match granted {
                 Grant::Now { choice, to, late } => {
+                    if late {
+                        self.taken_over(now_us, choice, to.id);
+                    }
                     if !self.give(now_us, choice, to) {
                         return;
                     }

@@ -34,6 +34,7 @@ impl Edge {
             }
             match policy.backup(&self.situation(now_us)) {
                 Backup::Now(choice) => {
+                    self.taken_over(now_us, choice, self.config.id);
                     if !self.start_own(now_us, choice, store) {
                         return;
                     }

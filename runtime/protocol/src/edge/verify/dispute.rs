@@ -6,7 +6,11 @@ use super::{
 };
 use crate::{
     FrameNumber, Micros, NodeId, NodeIncarnation, Notice, TaskId,
-    edge::{Edge, own_frames::OwnFrame},
+    edge::{
+        Edge,
+        own_frames::OwnFrame,
+        placement::{Choice, anywhere::has_no_home},
+    },
     peer::Peer,
     store::Store,
 };
@@ -209,6 +213,23 @@ impl Edge {
     pub(in crate::edge) fn is_late(&mut self, now_us: Micros, board: NodeId) {
         self.verifier.suspects.late(now_us, board);
         self.peers.ended(|who| who.id == board);
+    }
+
+    /// Notes that `by` takes over a task that is late at the board that has it, where tasks have homes. A board of which four are
+    /// taken over and that ends none meanwhile gets no others for a while, long before a lease of it runs out: each costs a frame the
+    /// time until it is late.
+    pub(in crate::edge) fn taken_over(&mut self, now_us: Micros, choice: Choice, by: NodeId) {
+        let Choice { number, task } = choice;
+        if !self.policy().waits() || has_no_home(&self.info, task) {
+            return;
+        }
+        let frame = self.frames.live(number);
+        let lease = frame.and_then(|f| f.tasks.get(task).lease);
+        if let Some(l) = lease.filter(|l| l.thief.id != by)
+            && self.verifier.suspects.taken_over(l.thief.id)
+        {
+            self.is_late(now_us, l.thief.id);
+        }
     }
 
     /// Takes back what a board has been given, and forgets that it waits for tasks.

@@ -13,6 +13,8 @@ struct Suspect {
     silent: u8,
     /// Tasks in a row that it was given and did not end in time.
     late: u8,
+    /// Tasks in a row that others took over because they were late there.
+    taken_over: u8,
     /// Until when it gets no tasks for that.
     rests_until_us: Micros,
 }
@@ -35,6 +37,8 @@ impl Suspects {
     /// none; one that was restarted is soon asked again.
     const LATE_US: u64 = 1_000_000;
     const LATE_US_MAX: u64 = 256_000_000;
+    /// Tasks in a row that others took over, after which a board counts as late with one: a slow board ends some in between.
+    const TAKEN_OVER_MAX: u8 = 4;
     /// Most boards: as many as nodes know each other.
     const KNOWN_MAX: usize = 1024;
 
@@ -83,10 +87,23 @@ impl Suspects {
         s.rests_until_us = s.rests_until_us.max(now_us.saturating_add(rest_us));
     }
 
+    /// Notes that another node takes over a task that is late at a board. Returns true if the board counts as late with that.
+    pub fn taken_over(&mut self, board: NodeId) -> bool {
+        let Some(s) = self.entry(board) else {
+            return false;
+        };
+        s.taken_over = s.taken_over.saturating_add(1);
+        let late = s.taken_over >= Self::TAKEN_OVER_MAX;
+        if late {
+            s.taken_over = 0;
+        }
+        late
+    }
+
     /// Notes that a board has ended a task.
     pub fn ended(&mut self, board: NodeId) {
         if let Some(s) = self.known.get_mut(&board) {
-            s.late = 0;
+            (s.late, s.taken_over) = (0, 0);
         }
     }
 
@@ -146,6 +163,17 @@ mod tests {
         all.late(now_us, NodeId(4));
         now_us += 700_000_000;
         assert!(!all.is_out(now_us, NodeId(4)));
+    }
+
+    #[test]
+    fn who_ends_some_of_its_tasks_is_not_late() {
+        let mut all = Suspects::default();
+        for _ in 0..20 {
+            assert!(!all.taken_over(NodeId(5)) && !all.taken_over(NodeId(5)));
+            all.ended(NodeId(5));
+        }
+        let late = (1..=8).filter(|_| all.taken_over(NodeId(5)));
+        assert_eq!(late.collect::<Vec<_>>(), [4, 8]);
     }
 
     #[test]
