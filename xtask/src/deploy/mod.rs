@@ -205,7 +205,7 @@ fn build(planned: &Planned, with: &[String]) -> Result<(Nodes, PathBuf)> {
         let dir = planned.emit(target, &out)?;
         let is_gateways = options.gateway.target == target;
         if is_gateways && !with.is_empty() {
-            let node = planned.compile(target, &dir, &with)?;
+            let node = planned.compile(target, &dir, with)?;
             let kept = node.with_file_name("node-gateway");
             std::fs::copy(&node, &kept)?;
             gateway = Some(strip::stripped(&kept, target)?);
