@@ -54,6 +54,10 @@ ln -s pts/ptmx dev/ptmx
 rm -rf etc/systemd/system/*.wants
 mkdir -p etc/systemd/system/basic.target.wants
 ln -s ../lab-sshd.service etc/systemd/system/basic.target.wants/lab-sshd.service
+# Where this machine has udev, it would give the board's interface another hardware address, and nobody would reach the old one.
+for unit in systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service; do
+    ln -sf /dev/null "etc/systemd/system/$unit"
+done
 mkdir old-root
 pivot_root . old-root
 umount -l old-root
