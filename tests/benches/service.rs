@@ -23,12 +23,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use common::{DETECT, LONG, Served, picture};
-use tessera_tests::rig::SHORT;
+use tessera_tests::{
+    rig::SHORT,
+    shipped::{SIZE, pixels},
+};
 
 /// Requests before the first that counts.
 const WARM: usize = 100;
-/// The demo network's input.
-const SIZE: [usize; 2] = [160, 192];
 
 fn main() -> Result<()> {
     let mut requests = 1000;
@@ -117,28 +118,9 @@ fn measure<F: FnMut() -> Result<()>>(
     served.stop()
 }
 
-/// The demo's picture as pixels of the network's size.
-fn rgb() -> Result<Vec<u8>> {
-    let picture = tessera_picture::load(&tessera_tests::shipped::folder().join("demo.png"))?;
-    let [h, w] = SIZE;
-    let mut rgb = vec![0; h * w * 3];
-    tessera_picture::to_input(&picture, [h, w, 3], false, |at, row| {
-        for (byte, value) in rgb[at..].iter_mut().zip(row) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "values are 0..1"
-            )]
-            let rounded = (value * 255.0).round() as u8;
-            *byte = rounded;
-        }
-    });
-    Ok(rgb)
-}
-
 fn small() -> Result<Vec<u8>> {
     let [h, w] = SIZE;
-    Ok([format!("P6\n{w} {h}\n255\n").as_bytes(), &rgb()?].concat())
+    Ok([format!("P6\n{w} {h}\n255\n").as_bytes(), &pixels()?].concat())
 }
 
 /// A REQ socket, as far as one request after the other needs it.
@@ -166,7 +148,7 @@ impl Detector {
         let header = format!(
             "{{\"shape\":[1,{h},{w},3],\"dtype\":\"uint8\",\"model_type\":\"yologeneric\"}}"
         );
-        let data = rgb()?;
+        let data = pixels()?;
         let mut request = vec![1, 0, 1, u8::try_from(header.len())?];
         request.extend(header.as_bytes());
         request.push(2);

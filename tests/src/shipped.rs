@@ -47,6 +47,31 @@ pub fn node() -> Result<NodeBinary> {
     bundle::build("demo", Target::Portable, &[entry])?.node("demo")
 }
 
+/// The network's input: height and width.
+pub const SIZE: [usize; 2] = [160, 192];
+
+/// The shipped picture as pixels of the network's size: rows of red, green and blue bytes.
+///
+/// # Errors
+/// When the picture cannot be read.
+pub fn pixels() -> Result<Vec<u8>> {
+    let picture = tessera_picture::load(&folder().join("demo.png"))?;
+    let [h, w] = SIZE;
+    let mut rgb = vec![0; h * w * 3];
+    tessera_picture::to_input(&picture, [h, w, 3], false, |at, row| {
+        for (byte, value) in rgb[at..].iter_mut().zip(row) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "values are 0..1"
+            )]
+            let rounded = (value * 255.0).round() as u8;
+            *byte = rounded;
+        }
+    });
+    Ok(rgb)
+}
+
 /// What a record says of a detection.
 #[derive(Debug, Deserialize)]
 pub struct Detected {

@@ -11,13 +11,10 @@ use serde_json::Value;
 use tessera_needs::needs;
 use tessera_tests::{
     rig::SHORT,
-    shipped::{expected, folder},
+    shipped::{SIZE, expected, pixels},
 };
 
 use crate::common::{Served, hold};
-
-/// The network's input.
-const SIZE: [usize; 2] = [160, 192];
 
 /// Python with ZeroMQ; a machine may have several.
 fn python() -> &'static str {
@@ -32,22 +29,8 @@ fn python() -> &'static str {
 
 /// The demo's picture as Frigate sends it: pixels of the network's size.
 fn tensor(dir: &Path) -> Result<PathBuf> {
-    let picture = tessera_picture::load(&folder().join("demo.png"))?;
-    let [h, w] = SIZE;
-    let mut rgb = vec![0; h * w * 3];
-    tessera_picture::to_input(&picture, [h, w, 3], false, |at, row| {
-        for (byte, value) in rgb[at..].iter_mut().zip(row) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "values are 0..1"
-            )]
-            let rounded = (value * 255.0).round() as u8;
-            *byte = rounded;
-        }
-    });
     let file = dir.join("picture.rgb");
-    std::fs::write(&file, rgb)?;
+    std::fs::write(&file, pixels()?)?;
     Ok(file)
 }
 
