@@ -9,6 +9,7 @@ mod doctor;
 mod formats;
 mod measure;
 mod members;
+mod package;
 mod paper;
 mod report;
 mod service;
@@ -26,6 +27,7 @@ pub use doctor::{DoctorArgs, TopArgs};
 pub use formats::{BorderFlag, FrameFlag, WireFlag};
 pub use measure::{BenchArgs, CalibrateArgs};
 pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
+pub use package::{ManualArgs, PackageArgs, PackageForm};
 pub use paper::PaperArgs;
 pub use report::ReportArgs;
 pub use service::ServiceArgs;
@@ -99,6 +101,11 @@ pub enum Command {
     Top(TopArgs),
     /// Put what nodes wrote with --trace together, as one file for Perfetto (docs/trace.md)
     Trace(TraceArgs),
+    /// Pack the nodes of a plan for boards without Rust: archives, Debian packages, container images, an app for Home
+    /// Assistant (docs/package.md)
+    Package(Box<PackageArgs>),
+    /// Write manual pages and shell completions, of this command and of nodes
+    Manual(ManualArgs),
     /// Look at the inner loops of ARM kernels with llvm-mca
     Mca,
     /// Work with Darknet weights files

@@ -25,12 +25,14 @@ mod gateway;
 mod generated;
 mod images;
 mod inspect;
+mod manual;
 mod mca;
 mod measured;
 mod members;
 mod model;
 mod names;
 mod out;
+mod package;
 mod paper;
 mod plan;
 mod predicted;
@@ -85,6 +87,8 @@ fn execute(command: Command) -> Result<()> {
         Command::Doctor(a) => doctor::run(&a),
         Command::Top(a) => top::run(&a),
         Command::Trace(a) => trace::run(&a),
+        Command::Package(a) => package::run(&a),
+        Command::Manual(a) => manual::run(&a),
         Command::Mca => mca::run(),
         Command::Weights(c) => inspect::weights(&c),
         Command::Ci(a) => ci::run(&a),

@@ -1,7 +1,5 @@
 //! The command line of a node.
 
-mod help;
-
 use std::{
     ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
 };
@@ -22,6 +20,9 @@ use tessera_plan::files::sources::{
 };
 use tessera_runtime::program::Program;
 use tessera_secure::PairingCode;
+
+/// What `node --help` says. `cargo xtask manual` makes the manual page and completions of it.
+const HELP: &str = include_str!("args/help.txt");
 
 /// What a node is asked to do.
 #[derive(Debug)]
@@ -236,7 +237,7 @@ pub fn parse(
     }
     while let Some(word) = parser.next().map_err(usage)? {
         match word {
-            Short('h') | Long("help") => return Ok(Command::Help(help::TEXT.into())),
+            Short('h') | Long("help") => return Ok(Command::Help(HELP.trim_end().into())),
             Long("program") => name = Some(text(&mut parser)?),
             Long("weights") => a.weights = parser.value().map_err(usage)?.into(),
             Long("image") => a

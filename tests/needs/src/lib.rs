@@ -16,6 +16,12 @@
 //! | `network_namespaces` | the right to make network namespaces, and iproute2 | nothing |
 //! | `faketime` | `faketime` in the path | nothing |
 //! | `curl` | `curl` in the path | `TESSERA_TOOLS=1` |
+//! | `bash` | `bash` in the path | nothing |
+//! | `dpkg` | `dpkg`, `dpkg-deb`, and root, who installs packages | `TESSERA_TOOLS=1` |
+//! | `jq` | `jq` in the path | `TESSERA_TOOLS=1` |
+//! | `mandoc`, `skopeo`, `umoci` | those in the path; root for `umoci` | `TESSERA_TOOLS=1` |
+//! | `python3_yaml` | the module of Python | `TESSERA_TOOLS=1` |
+//! | `xz` | `tar` and `xz` in the path | `TESSERA_TOOLS=1` |
 //! | `python3_requests` | the module of Python | nothing |
 //! | `python3_zmq` | ZeroMQ's module of Python, of `python3` in the path or of Debian's | `TESSERA_TOOLS=1` |
 //! | `x86_64v3`, `x86_64v4` | this processor | nothing |
@@ -59,7 +65,28 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 18] = [
+const NEEDS: [Need; 26] = [
+    need("bash", None, || look::in_path("bash")),
+    need("dpkg", Some("TESSERA_TOOLS"), || {
+        [
+            look::in_path("dpkg"),
+            look::in_path("dpkg-deb"),
+            look::root_user(),
+        ]
+        .concat()
+    }),
+    need("jq", Some("TESSERA_TOOLS"), || look::in_path("jq")),
+    need("mandoc", Some("TESSERA_TOOLS"), || look::in_path("mandoc")),
+    need("skopeo", Some("TESSERA_TOOLS"), || look::in_path("skopeo")),
+    need("umoci", Some("TESSERA_TOOLS"), || {
+        [look::in_path("umoci"), look::root_user()].concat()
+    }),
+    need("xz", Some("TESSERA_TOOLS"), || {
+        [look::in_path("tar"), look::in_path("xz")].concat()
+    }),
+    need("python3_yaml", Some("TESSERA_TOOLS"), || {
+        look::program("python3", &["-c", "import yaml"])
+    }),
     need("memory_group", None, || {
         look::control_group("memory", "memory.limit_in_bytes")
     }),

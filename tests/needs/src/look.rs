@@ -24,6 +24,14 @@ pub fn in_path(program: &str) -> Vec<String> {
     (!there).then(|| program.to_owned()).into_iter().collect()
 }
 
+/// The right to do what root alone may.
+pub fn root_user() -> Vec<String> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("Uid:"));
+    let is_root = line.and_then(|l| l.split_whitespace().nth(1)) == Some("0");
+    (!is_root).then(|| "root".to_owned()).into_iter().collect()
+}
+
 /// A broker of messages, and its clients.
 pub fn mosquitto() -> Vec<String> {
     let broker = in_path("mosquitto");

@@ -14,7 +14,7 @@ mod board;
 mod content;
 mod installed;
 mod over;
-mod places;
+pub mod places;
 pub mod probe;
 pub mod remote;
 mod rollback;
@@ -23,7 +23,7 @@ mod shown;
 mod switch;
 mod turn;
 mod undeploy;
-mod unit;
+pub mod unit;
 mod version;
 
 use std::path::PathBuf;
@@ -39,7 +39,10 @@ use self::{
     unit::Start,
     version::{BoardVersion, Deployment, Parts},
 };
-pub use self::{rollback::run as rollback, undeploy::run as undeploy};
+pub use self::{
+    over::file as cluster_file, rollback::run as rollback, undeploy::run as undeploy,
+    version::start_of,
+};
 use crate::{build::Planned, compile, flags::DeployArgs, out::note, plan, strip};
 
 /// Room that is left free beside what is sent, in bytes.

@@ -41,9 +41,25 @@ pub struct Unit<'a> {
 /// Most memory of one file of records, in MiB; ten of them are kept.
 const ROTATE_MIB: u32 = 64;
 
+/// How it is watched, and what it may take. A node that reads much from a slow card is not late; one whose loop stands for so
+/// long is.
+pub const RUNNING: &str = "\
+TimeoutStartSec=300
+TimeoutStopSec=10
+WatchdogSec=20
+Restart=always
+RestartSec=2
+DynamicUser=yes
+StateDirectory=tessera
+StateDirectoryMode=0700
+LimitMEMLOCK=infinity
+LimitNOFILE=4096
+OOMScoreAdjust=-200
+";
+
 /// Rights that no node needs. `@resources` must stay: nodes choose their cores. `/proc` must stay whole: nodes read what the
 /// board's memory is.
-const HARDENING: &str = "\
+pub const HARDENING: &str = "\
 ProtectSystem=strict
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
@@ -72,7 +88,7 @@ UMask=0077
 /// Boards without cameras have no devices.
 const NO_DEVICES: &str = "PrivateDevices=yes\nProtectHome=yes\n";
 /// Sources read cameras, and files of people where these let everybody read them.
-const CAMERAS: &str = "\
+pub const CAMERAS: &str = "\
 DevicePolicy=closed
 DeviceAllow=char-video4linux rw
 DeviceAllow=char-media rw
@@ -81,14 +97,36 @@ SupplementaryGroups=video
 ProtectHome=read-only
 ";
 
+impl Start {
+    /// The role, as it is named on a node's command line.
+    pub fn role(&self) -> &'static str {
+        match self {
+            Self::Gateway { .. } => "gateway",
+            Self::Edge { .. } => "edge",
+        }
+    }
+
+    /// The flags that say which cores work.
+    pub fn cores(&self) -> String {
+        match self {
+            Self::Gateway { threads, edge } => {
+                let edge = edge.map_or_else(String::new, |(workers, threads)| {
+                    format!(" --workers {workers} --worker-threads {threads}")
+                });
+                format!("--threads {threads}{edge}")
+            }
+            Self::Edge {
+                workers, threads, ..
+            } => format!("--workers {workers} --threads {threads}"),
+        }
+    }
+}
+
 impl Unit<'_> {
     /// The text of the unit's file.
     pub fn text(&self) -> String {
         let name = self.board;
-        let role = match self.start {
-            Start::Gateway { .. } => "gateway",
-            Start::Edge { .. } => "edge",
-        };
+        let role = self.start.role();
         let mut s = format!(
             "{MARK}\n[Unit]\nDescription=Tessera {role} {name}\nWants=network-online.target\nAfter=network-online.target\n\
              StartLimitIntervalSec=0\n\n[Service]\nType=notify\n"
@@ -114,9 +152,7 @@ impl Unit<'_> {
         if let Some(token) = self.token {
             credential(token, &kept(token));
         }
-        // A node that reads much from a slow card is not late; one whose loop stands for so long is.
-        s += "TimeoutStartSec=300\nTimeoutStopSec=10\nWatchdogSec=20\nRestart=always\nRestartSec=2\n\
-              DynamicUser=yes\nStateDirectory=tessera\nStateDirectoryMode=0700\nLimitMEMLOCK=infinity\nLimitNOFILE=4096\nOOMScoreAdjust=-200\n";
+        s += RUNNING;
         s += match self.start {
             Start::Edge { source: true, .. } => CAMERAS,
             _ => NO_DEVICES,
@@ -128,17 +164,11 @@ impl Unit<'_> {
 
     fn flags(&self) -> String {
         match self.start {
-            Start::Gateway { threads, edge } => {
-                let edge = edge.map_or_else(String::new, |(workers, threads)| {
-                    format!(" --workers {workers} --worker-threads {threads}")
-                });
-                format!(
-                    " --threads {threads}{edge} --records ${{STATE_DIRECTORY}}/{RECORDS} --rotate {ROTATE_MIB}"
-                )
-            }
-            Start::Edge {
-                workers, threads, ..
-            } => format!(" --workers {workers} --threads {threads}"),
+            Start::Gateway { .. } => format!(
+                " {} --records ${{STATE_DIRECTORY}}/{RECORDS} --rotate {ROTATE_MIB}",
+                self.start.cores()
+            ),
+            Start::Edge { .. } => format!(" {}", self.start.cores()),
         }
     }
 }

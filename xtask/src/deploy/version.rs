@@ -117,10 +117,46 @@ impl Deployment {
     }
 }
 
+/// The target of a node, and how it is started, as the plan uses the board's cores.
+///
+/// # Errors
+/// When the plan does not know the board.
+pub fn start_of(
+    options: &PlanOptions,
+    plan: &Plan,
+    node: &NodeEntry<'_>,
+) -> Result<(Target, Start)> {
+    let gateway = &options.gateway;
+    if node.number == 0 {
+        let edge = start::gateway_edge(options, plan);
+        let start = Start::Gateway {
+            threads: gateway.threads(true),
+            edge: edge.map(|e| (e.workers, e.threads)),
+        };
+        return Ok((gateway.target, start));
+    }
+    let id = usize::from(node.number);
+    let board = options.boards.get(id - 1);
+    let board = board
+        .filter(|b| b.name == node.board.name)
+        .context("the plan does not know this board")?;
+    let (workers, mut threads) = start::cores(plan, id, board);
+    if start::one_tile(plan) {
+        threads = threads.max(board.threads(true));
+    }
+    let source = node.is_source();
+    let start = Start::Edge {
+        workers,
+        threads,
+        source,
+    };
+    Ok((board.target, start))
+}
+
 impl Parts<'_> {
     fn board(&self, node: &NodeEntry<'_>) -> Result<BoardVersion> {
         let name = &node.board.name;
-        let (target, start) = self.start(node)?;
+        let (target, start) = start_of(self.options, self.plan, node)?;
         let found = self.nodes.iter().find(|(t, ..)| *t == target);
         let (_, dir, program) = found.context("no node was built for its target")?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
@@ -206,35 +242,6 @@ impl Parts<'_> {
             items: items.collect::<Result<_>>()?,
             start,
         })
-    }
-
-    /// The target of a node, and how it is started, as the plan uses the board's cores.
-    fn start(&self, node: &NodeEntry<'_>) -> Result<(Target, Start)> {
-        let gateway = &self.options.gateway;
-        if node.number == 0 {
-            let edge = start::gateway_edge(self.options, self.plan);
-            let start = Start::Gateway {
-                threads: gateway.threads(true),
-                edge: edge.map(|e| (e.workers, e.threads)),
-            };
-            return Ok((gateway.target, start));
-        }
-        let id = usize::from(node.number);
-        let board = self.options.boards.get(id - 1);
-        let board = board
-            .filter(|b| b.name == node.board.name)
-            .context("the plan does not know this board")?;
-        let (workers, mut threads) = start::cores(self.plan, id, board);
-        if start::one_tile(self.plan) {
-            threads = threads.max(board.threads(true));
-        }
-        let source = node.is_source();
-        let start = Start::Edge {
-            workers,
-            threads,
-            source,
-        };
-        Ok((board.target, start))
     }
 
     /// The file of the word for HTTP clients, if the gateway is to have one.
