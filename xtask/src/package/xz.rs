@@ -3,31 +3,36 @@
 use std::{
     fs::File,
     io::{BufWriter, Write},
-    num::NonZeroU64,
     path::Path,
     thread,
 };
 
 use anyhow::{Context, Result};
-use lzma_rust2::{XzOptions, XzWriterMt};
+use liblzma::{
+    stream::{Check, MtStreamBuilder},
+    write::XzEncoder,
+};
 
 use super::tree::Tree;
 
 /// xz's own default. Weights hardly become smaller at any level; the node does.
 const LEVEL: u32 = 6;
 /// Bytes that a thread compresses by themselves. The blocks do not depend on the number of threads.
-const BLOCK_BYTES: NonZeroU64 = NonZeroU64::new(8 << 20).expect("not 0");
+const BLOCK_BYTES: u64 = 8 << 20;
 
 /// Writes a compressed archive of `tree` to `to`; every path in it begins with `root`.
 ///
 /// # Errors
 /// When a file cannot be read, or `to` cannot be written.
 pub fn archive<W: Write>(tree: &Tree, root: &str, to: W) -> Result<W> {
-    let mut options = XzOptions::with_preset(LEVEL);
-    options.set_block_size(Some(BLOCK_BYTES));
     let threads = thread::available_parallelism().map_or(1, |n| n.get().min(8));
-    let threads = u32::try_from(threads).unwrap_or(1);
-    let xz = XzWriterMt::new(to, options, threads)?;
+    let stream = MtStreamBuilder::new()
+        .preset(LEVEL)
+        .block_size(BLOCK_BYTES)
+        .check(Check::Crc64)
+        .threads(u32::try_from(threads).unwrap_or(1))
+        .encoder()?;
+    let xz = XzEncoder::new_stream(to, stream);
     let xz = tree.tar(root, BufWriter::with_capacity(1 << 16, xz))?;
     let xz = xz
         .into_inner()
