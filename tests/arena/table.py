@@ -3,6 +3,7 @@
 
     table.py [--target x86-64-v3] [--costs out/costs-x86-64-v3.toml] [--quota 2650] [--worker-share F] [--runs 3] [--only NAME;..] [--out DIR] [--simulate]
     table.py --simulate --factors 0.6,0.8,1000 --runs 0      # simulated and planned alone, not as root
+    table.py --plan "5x5=--offload 16 --grid 5x5" --plan "5x5, reuse=--offload 16 --grid 5x5 --border reuse"     # these plans instead of the eight
     table.py --simulate --live docs/evaluation/live.md  # eight plans and the paper's systems, live beside simulated, into a page
 
 Six edges of one core and a gateway four times as fast on one channel of 38.4 Mbit/s; YOLOv2-608 with random weights. One edge alone runs first: how
@@ -12,7 +13,7 @@ until the fastest two runs agree within 5 %, at most `--runs` times; the fastest
 (`cargo xtask simulate`), and prints a second table: simulated beside planned and measured. `--live FILE` does that also for the systems of the DeepThings paper
 on one, three and six edges, and writes both comparisons into FILE with the date, the machine and the command (`cargo xtask paper --live`).
 """
-import argparse, datetime, json, os, re, signal, statistics, subprocess, sys, tomllib
+import argparse, datetime, json, os, re, shlex, signal, statistics, subprocess, sys, tomllib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -230,6 +231,7 @@ def main():
     p.add_argument("--live", metavar="FILE", help="write simulated beside live, of the plans and of the paper's systems, to this page")
     p.add_argument("--factors", help="how fast an edge and the gateway compute relative to costs and quota, and a core's Mbit/s in datagrams, instead of a first run")
     p.add_argument("--only", help="names of plans, separated by semicolons")
+    p.add_argument("--plan", action="append", metavar="NAME=FLAGS", help="a plan with these flags instead of the eight; may be given several times")
     p.add_argument("--out", default=os.path.join(ROOT, "out", "arena"))
     a = p.parse_args()
     a.simulate |= a.live is not None
@@ -238,6 +240,9 @@ def main():
     os.makedirs(a.out, exist_ok=True)
     chosen = [s.strip() for s in a.only.split(";")] if a.only else [name for name, _, _ in PLANS] + [name for name, _ in SYSTEMS]
     plans = [(name, flags, own, EDGES) for name, flags, own in PLANS if name in chosen]
+    if a.plan:
+        given = [plan.partition("=") for plan in a.plan]
+        plans = [(name, shlex.split(flags), False, EDGES) for name, _, flags in given]
     systems = [((name, n), flags, False, n) for name, flags in SYSTEMS for n in SYSTEM_EDGES if a.live and name in chosen]
     rows, one_edge = [], "Planned and simulated alone."
     if a.runs == 0 or a.factors:
