@@ -247,7 +247,9 @@ impl BoardUse {
             .iter()
             .zip(runs)
             .filter(|(t, _)| t.board == board);
-        let busy_s: f64 = tasks.clone().map(|(t, _)| t.end_s - t.start_s).sum();
+        // A sum of nothing is minus zero, which people would read.
+        let spans = tasks.clone().map(|(t, _)| t.end_s - t.start_s);
+        let busy_s = spans.fold(0.0, |all, span| all + span);
         let [from_s, until_s] = span_s(course);
         let workers = cluster.boards[board].1.workers as f64;
         let all_s = (until_s - from_s) * workers;
