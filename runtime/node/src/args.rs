@@ -99,6 +99,8 @@ pub struct Args {
     pub stats: Option<PathBuf>,
     /// Where a trace goes.
     pub trace: Option<PathBuf>,
+    /// Where a trace goes that SIGPROF asks for.
+    pub trace_when_asked: Option<PathBuf>,
     /// Boxes that score above it are reported.
     pub thresh: f32,
     /// The same for sources with names.
@@ -187,6 +189,7 @@ impl Default for Args {
             alerts: None,
             stats: None,
             trace: None,
+            trace_when_asked: None,
             thresh: 0.25,
             threshs: Vec::new(),
             nms: 0.45,
@@ -280,6 +283,9 @@ pub fn parse(
             Long("mqtt-remove") => a.mqtt.remove = true,
             Long("stats") => a.stats = Some(parser.value().map_err(usage)?.into()),
             Long("trace") => a.trace = Some(parser.value().map_err(usage)?.into()),
+            Long("trace-when-asked") => {
+                a.trace_when_asked = Some(parser.value().map_err(usage)?.into());
+            }
             Long("thresh") => thresh(&mut a, parsed(&mut parser, "--thresh")?),
             Long("nms") => a.nms = parsed(&mut parser, "--nms")?,
             Long("http") => a.http.listen = Some(http(&text(&mut parser)?)?),

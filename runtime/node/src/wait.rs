@@ -82,6 +82,8 @@ pub enum Asked {
     EndCluster,
     /// SIGUSR1: write the statistics collected so far.
     Statistics,
+    /// SIGPROF: begin a trace, or end the one that is made.
+    Trace,
 }
 
 /// A file descriptor that receives this process' signals.
@@ -103,6 +105,7 @@ impl Signals {
             Signal::SIGHUP,
             Signal::SIGUSR1,
             Signal::SIGUSR2,
+            Signal::SIGPROF,
         ] {
             set.add(signal);
         }
@@ -123,6 +126,7 @@ impl Signals {
         Some(match Signal::try_from(signal).ok()? {
             Signal::SIGUSR1 => Asked::Statistics,
             Signal::SIGUSR2 => Asked::EndCluster,
+            Signal::SIGPROF => Asked::Trace,
             signal => Asked::End(signal),
         })
     }

@@ -13,7 +13,7 @@
 mod board;
 mod content;
 mod installed;
-mod over;
+pub mod over;
 pub mod places;
 pub mod probe;
 pub mod remote;

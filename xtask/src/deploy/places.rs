@@ -9,7 +9,7 @@
 //! /etc/systemd/system/tessera.service
 //! /etc/default/tessera             a board's own flags, if somebody wrote it
 //! /etc/tessera/node.key            a key that was made on the board, if it was
-//! /var/lib/tessera                 records of the gateway; a link to /var/lib/private/tessera
+//! /var/lib/tessera                 records of the gateway, a trace that was asked for; a link to /var/lib/private/tessera
 //! ```
 
 /// The name of the unit, and of its file.
@@ -28,5 +28,7 @@ pub const PLAN: &str = "plan";
 pub const OWN_KEY: &str = "/etc/tessera/node.key";
 /// The gateway's records, below the unit's folder of state.
 pub const RECORDS: &str = "records.jsonl";
+/// A trace that is asked for, below the same folder.
+pub const TRACE: &str = "trace";
 /// The first line of the unit's file: only such a file is replaced or removed.
 pub const MARK: &str = "# Written by cargo xtask deploy: the next one writes it anew.";

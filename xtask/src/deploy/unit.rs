@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::places::{HOME, MARK, OWN_KEY, RECORDS, SECRET};
+use super::places::{HOME, MARK, OWN_KEY, RECORDS, SECRET, TRACE};
 
 /// How a node is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Unit<'_> {
         let _ = writeln!(
             s,
             "ExecStart={HOME}/current/node {role} --config ${{CREDENTIALS_DIRECTORY}}/cluster.toml --name {name} \
-             --weights {HOME}/current/weights.bin{} $TESSERA_FLAGS",
+             --weights {HOME}/current/weights.bin --trace-when-asked ${{STATE_DIRECTORY}}/{TRACE}{} $TESSERA_FLAGS",
             self.flags()
         );
         let mut credential = |name: &str, from: &str| {

@@ -124,6 +124,29 @@ fn count(lab: &Lab) -> usize {
     frames(lab).values().map(Vec::len).sum()
 }
 
+/// A trace of the running boards: all of them are in it, frames end in it, and Perfetto's rules hold. Nothing is left behind.
+#[track_caller]
+fn traced(lab: &Lab) {
+    let files = BOARDS.map(|b| lab.files(b));
+    for _ in 0..2 {
+        over(lab, "trace", &["--cluster", "cluster.toml", "--frames", "3", "--out", "trace.json"])
+            .ends(0, &["of 3 boards ended meanwhile", "trace.json"]);
+        let text = fs::read_to_string(lab.at("trace.json")).unwrap();
+        let whole: Value = serde_json::from_str(&text).unwrap();
+        let events: Vec<tessera_trace::Event> =
+            serde_json::from_value(whole["traceEvents"].clone()).unwrap();
+        assert_eq!(tessera_trace::check(&events), []);
+        let processes: BTreeSet<u32> = events.iter().map(|e| e.pid).collect();
+        let boards = [0, 1, 2].map(tessera_trace::tracks::process);
+        assert_eq!(processes, BTreeSet::from(boards));
+        let ended = |e: &&tessera_trace::Event| e.ph == tessera_trace::Phase::End;
+        assert!(events.iter().filter(ended).count() >= 3);
+    }
+    for (name, files) in BOARDS.iter().zip(&files) {
+        unchanged(lab, name, files);
+    }
+}
+
 /// Waits for so many more records.
 fn more_records(lab: &Lab, more: usize) {
     let before = count(lab);
@@ -196,6 +219,8 @@ fn a_cluster_is_deployed_changed_taken_back_and_removed() {
             .then_some(())
     });
     more_records(&lab, 3);
+
+    traced(&lab);
 
     // The same again: nothing is sent, nobody is started anew.
     let pids = BOARDS.map(|b| lab.says(b, "systemctl show -p MainPID --value tessera.service"));

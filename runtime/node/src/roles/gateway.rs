@@ -84,7 +84,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let waker = Waker::new()?;
     let tail = Tail::start(program, weights, a, waker.clone(), config.frames_max)?;
     let served = service.map(|how| Served::start(how, program, a, edges, waker.clone()));
-    let trace = Trace::open(a.trace.as_deref(), 0, 0, &info)?;
+    let trace = Trace::open(a, 0, 0, &info)?;
     let mut machine = Gateway::new(config, info);
     if let Some(sources) = net.sources() {
         machine.allow_sources(sources.into_iter().map(NodeId));
@@ -247,6 +247,10 @@ impl Shell {
                 match asked {
                     Asked::End(signal) => self.end(now, a.end_cluster, signal.as_str()),
                     Asked::EndCluster => self.end(now, true, "SIGUSR2"),
+                    Asked::Trace => {
+                        self.trace.turn();
+                        self.own_edge.iter().for_each(OwnEdge::turn_trace);
+                    }
                     Asked::Statistics => {
                         if let Err(e) = self.write_statistics(&net, program, a) {
                             tracing::warn!("{e}");

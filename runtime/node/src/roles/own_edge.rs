@@ -103,6 +103,9 @@ impl OwnEdge {
         if let Some(path) = &a.trace {
             flag("--trace", beside(path).into());
         }
+        if let Some(path) = &a.trace_when_asked {
+            flag("--trace-when-asked", beside(path).into());
+        }
         for (name, path) in [
             ("--config", &a.trust.config),
             ("--key", &a.trust.key),
@@ -154,6 +157,14 @@ impl OwnEdge {
         let new = std::mem::take(&mut self.is_new);
         let running = self.running.as_ref().filter(|_| new)?;
         running.socket.try_clone().ok()
+    }
+
+    /// Asks the edge to begin or to end its trace.
+    pub fn turn_trace(&self) {
+        let pid = self.running.as_ref().map(|r| r.child.id());
+        if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGPROF);
+        }
     }
 
     /// Starts an edge that has ended again, a moment later, a few times.

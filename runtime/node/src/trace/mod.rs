@@ -9,7 +9,10 @@ mod time;
 mod transfers;
 mod workers;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tessera_protocol::{
     FrameId, Job, JobId, Micros, NodeId, ProgramInfo, To,
@@ -18,11 +21,20 @@ use tessera_protocol::{
 use tessera_trace::{Event, Phase, clock, tracks};
 
 use self::{file::File, time::time, transfers::Transfers, workers::WorkerTracks};
-use crate::{error::NodeError, workers::JobEnd};
+use crate::{args::Args, error::NodeError, workers::JobEnd};
 
-/// A trace, or none.
-#[derive(Debug, Default)]
-pub struct Trace(Option<Box<Tracer>>);
+/// A node's trace, if it makes one now.
+#[derive(Debug)]
+pub struct Trace {
+    now: Option<Box<Tracer>>,
+    /// Where one goes that is asked for later.
+    when_asked: Option<PathBuf>,
+    node: u16,
+    workers: usize,
+    info: Arc<ProgramInfo>,
+    /// Frames that have entered.
+    frames: u32,
+}
 
 #[derive(Debug)]
 struct Tracer {
@@ -31,26 +43,55 @@ struct Tracer {
     info: Arc<ProgramInfo>,
     file: File,
     workers: WorkerTracks,
-    /// Frames that have entered.
-    frames: u32,
+    /// Frames that entered before the trace began.
+    frames_before: u32,
     pulls: Transfers,
     serves: Transfers,
 }
 
 impl Trace {
-    /// The trace of a node, 0 being the gateway, in a new file; none without a path.
+    /// The trace of a node, 0 being the gateway, as its flags ask for it.
     ///
     /// # Errors
     /// When the file cannot be made.
     pub fn open(
-        path: Option<&Path>,
+        a: &Args,
         node: u16,
         workers: usize,
         info: &Arc<ProgramInfo>,
     ) -> Result<Self, NodeError> {
-        let Some(path) = path else {
-            return Ok(Self(None));
+        let mut trace = Self {
+            now: None,
+            when_asked: a.trace_when_asked.clone(),
+            node,
+            workers,
+            info: Arc::clone(info),
+            frames: 0,
         };
+        trace.now = a.trace.as_deref().map(|p| trace.begin(p)).transpose()?;
+        Ok(trace)
+    }
+
+    /// Ends the trace that is made, or begins one in the file for it; does nothing without such a file.
+    pub fn turn(&mut self) {
+        if let Some(tracer) = self.now.take() {
+            // The end of the file may wait for the disk, and the loop must not.
+            let thread = std::thread::Builder::new().name("trace end".into());
+            let _ = thread.spawn(move || drop(tracer));
+            return;
+        }
+        let Some(path) = self.when_asked.clone() else {
+            tracing::warn!("SIGPROF asks for a trace, and there is no --trace-when-asked FILE");
+            return;
+        };
+        match self.begin(&path) {
+            Ok(tracer) => self.now = Some(tracer),
+            Err(e) => tracing::warn!("{e}"),
+        }
+    }
+
+    fn begin(&self, path: &Path) -> Result<Box<Tracer>, NodeError> {
+        let (node, info) = (self.node, &self.info);
         let pid = tracks::process(node);
         let mut file = File::create(path)?;
         let name = match node {
@@ -65,27 +106,27 @@ impl Trace {
         } else {
             thread(tracks::LEASES, "leases given");
             thread(tracks::FRAMES, "frames");
-            for worker in 0..workers {
+            for worker in 0..self.workers {
                 let at = u32::try_from(worker).unwrap_or(u32::MAX);
                 thread(tracks::WORKERS + at, &format!("worker {worker}"));
             }
         }
-        Ok(Self(Some(Box::new(Tracer {
+        Ok(Box::new(Tracer {
             node: NodeId(node),
             pid,
             info: Arc::clone(info),
             file,
             workers: WorkerTracks::default(),
-            frames: 0,
+            frames_before: self.frames,
             pulls: Transfers::new(tracks::PULLS, "fetches"),
             serves: Transfers::new(tracks::SERVES, "hands over"),
-        }))))
+        }))
     }
 
     /// A datagram leaves.
     #[inline]
     pub fn sent(&mut self, now: Micros, to: To, bytes: &[u8]) {
-        if let Some(t) = &mut self.0 {
+        if let Some(t) = &mut self.now {
             t.sent(now, to.node, bytes);
         }
     }
@@ -93,7 +134,7 @@ impl Trace {
     /// A datagram has arrived.
     #[inline]
     pub fn received(&mut self, now: Micros, bytes: &[u8]) {
-        if let Some(t) = &mut self.0 {
+        if let Some(t) = &mut self.now {
             t.received(now, bytes);
         }
     }
@@ -101,7 +142,7 @@ impl Trace {
     /// A job goes to the workers.
     #[inline]
     pub fn runs(&mut self, now: Micros, job: &Job) {
-        if let Some(t) = &mut self.0 {
+        if let Some(t) = &mut self.now {
             t.workers.queued(now, job);
         }
     }
@@ -109,7 +150,7 @@ impl Trace {
     /// Jobs have ended, as far as this turn of the loop has seen.
     #[inline]
     pub fn ended(&mut self, now: Micros, over: &[(JobId, JobEnd)]) {
-        if let Some(t) = &mut self.0
+        if let Some(t) = &mut self.now
             && !over.is_empty()
         {
             let (node, pid, file) = (t.node, t.pid, &mut t.file);
@@ -139,11 +180,8 @@ impl Trace {
     /// A frame of this node's has entered the cluster.
     #[inline]
     pub fn frame_began(&mut self, now: Micros) {
-        if let Some(t) = &mut self.0 {
-            let number = t.frames;
-            t.frames += 1;
-            self.frame(Phase::Begin, now, number);
-        }
+        self.frame(Phase::Begin, now, self.frames);
+        self.frames = self.frames.wrapping_add(1);
     }
 
     /// A frame of this node's has its record.
@@ -153,7 +191,10 @@ impl Trace {
     }
 
     fn frame(&mut self, ph: Phase, now: Micros, number: u32) {
-        if let Some(t) = &mut self.0 {
+        // What entered before has no beginning here.
+        if let Some(t) = &mut self.now
+            && number >= t.frames_before
+        {
             let event = Event::new(ph, t.pid, tracks::FRAMES, format!("frame {number}"));
             t.file.put(Event {
                 id: Some(number.into()),
@@ -165,7 +206,7 @@ impl Trace {
     /// The gateway's own layers of a frame are computed.
     #[inline]
     pub fn tail_ended(&mut self, now: Micros, frame: FrameId, busy_us: u64) {
-        if let Some(t) = &mut self.0 {
+        if let Some(t) = &mut self.now {
             let (begin, end) = t.workers.slot(0, now, busy_us);
             let event = Event::new(Phase::Slice, t.pid, tracks::TAIL, "tail")
                 .cat("compute")

@@ -178,6 +178,7 @@ impl Shell {
                     self.stopped = true;
                 }
                 Asked::EndCluster => self.drain_frames(),
+                Asked::Trace => self.trace.turn(),
                 Asked::Statistics => {
                     if let Err(e) = write(a, &self.statistics(net, program, a)) {
                         tracing::warn!("{e}");

@@ -72,7 +72,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         ..usual
     };
     let slots = config.slots(&info, limits::KEPT_FRAMES);
-    let trace = Trace::open(a.trace.as_deref(), a.id, config.workers, &info)?;
+    let trace = Trace::open(a, a.id, config.workers, &info)?;
     let layout = Layout::new(&info, &slots, config.jobs_max, config.workers);
     let segment = Segment::create(&layout)?;
     let store = SegmentStore::new(&segment, &slots)?;

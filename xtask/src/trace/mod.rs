@@ -1,4 +1,7 @@
-//! `cargo xtask trace`: what nodes wrote with `--trace FILE`, as one file on the gateway's clock (`docs/trace.md`).
+//! `cargo xtask trace`: what nodes wrote with `--trace FILE`, or write now (`--cluster`), as one file on the gateway's clock
+//! (`docs/trace.md`).
+
+mod boards;
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +15,10 @@ use crate::{flags::TraceArgs, out::note};
 /// # Errors
 /// When a file cannot be read, or the files do not go together.
 pub fn run(args: &TraceArgs) -> Result<()> {
-    write(&args.files, &args.out)
+    match &args.cluster {
+        Some(cluster) => boards::run(cluster, args),
+        None => write(&args.files, &args.out),
+    }
 }
 
 /// Puts nodes' files together.
