@@ -108,7 +108,10 @@ fn wait(remotes: &[Remote], args: &TraceArgs) -> Result<usize> {
         }
         if began.elapsed() >= within {
             if frames == 0 {
-                bail!("no frame ended within {} s: does a source bring any? (cargo xtask top)", args.within);
+                bail!(
+                    "no frame ended within {} s: does a source bring any? (cargo xtask top)",
+                    args.within
+                );
             }
             note!(
                 "only {} ended within {} s",

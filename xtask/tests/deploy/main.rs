@@ -129,8 +129,19 @@ fn count(lab: &Lab) -> usize {
 fn traced(lab: &Lab) {
     let files = BOARDS.map(|b| lab.files(b));
     for _ in 0..2 {
-        over(lab, "trace", &["--cluster", "cluster.toml", "--frames", "3", "--out", "trace.json"])
-            .ends(0, &["of 3 boards ended meanwhile", "trace.json"]);
+        over(
+            lab,
+            "trace",
+            &[
+                "--cluster",
+                "cluster.toml",
+                "--frames",
+                "3",
+                "--out",
+                "trace.json",
+            ],
+        )
+        .ends(0, &["of 3 boards ended meanwhile", "trace.json"]);
         let text = fs::read_to_string(lab.at("trace.json")).unwrap();
         let whole: Value = serde_json::from_str(&text).unwrap();
         let events: Vec<tessera_trace::Event> =
