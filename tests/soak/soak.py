@@ -321,7 +321,7 @@ def draw(w, path):
 
 
 def build():
-    words = ["cargo", "xtask", "build", "--model", DEMO + "/demo.cfg", "--grid", "3x3", "--offload", "8", "--edges", str(EDGES), "--with", "mqtt,service"]
+    words = ["cargo", "xtask", "build", "--model", DEMO + "/demo.cfg", "--grid", "3x3", "--offload", "8", "--edges", str(EDGES), "--with", "mqtt", "--with", "service"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n{done.stdout}{done.stderr}")

@@ -14,6 +14,7 @@
 //! | `systemd` | `/lib/systemd/systemd`, and the right to make control groups of version 2 | nothing |
 //! | `memory_group`, `freezer_group` | the right to make a control group of that kind (version 1) | nothing |
 //! | `network_namespaces` | the right to make network namespaces, and iproute2 | nothing |
+//! | `mounts` | the right to mount file systems | nothing |
 //! | `faketime` | `faketime` in the path | nothing |
 //! | `curl` | `curl` in the path | `TESSERA_TOOLS=1` |
 //! | `bash` | `bash` in the path | nothing |
@@ -65,7 +66,10 @@ const fn need(
     }
 }
 
-const NEEDS: [Need; 26] = [
+const NEEDS: [Need; 27] = [
+    need("mounts", None, || {
+        look::program("unshare", &["--mount", "true"])
+    }),
     need("bash", None, || look::in_path("bash")),
     need("dpkg", Some("TESSERA_TOOLS"), || {
         [

@@ -9,6 +9,7 @@ mod deaths;
 mod endings;
 mod equal;
 mod forms;
+mod full_disk;
 mod host_names;
 mod incarnations;
 mod insiders;

@@ -140,8 +140,7 @@ impl Tree {
                 (None, Some((mode, body))) => {
                     let (bytes, read) = body.open()?;
                     let mut header = header(EntryType::Regular, *mode, bytes);
-                    tar.append_data(&mut header, format!("{root}{path}"), read)
-                        .with_context(|| path.clone())?;
+                    append(&mut tar, &mut header, &format!("{root}{path}"), read)?;
                 }
                 (None, None) => {}
             }
@@ -192,8 +191,26 @@ pub fn fresh(dir: &Path) -> Result<()> {
 
 fn folder<W: Write>(tar: &mut Builder<W>, path: &str, mode: u32) -> Result<()> {
     let mut header = header(EntryType::Directory, mode, 0);
-    tar.append_data(&mut header, path, io::empty())
-        .with_context(|| path.to_owned())
+    append(tar, &mut header, path, io::empty())
+}
+
+/// Adds an entry. Paths that a header can hold are written as they are: `set_path` leaves out the dot that stands before all paths
+/// of a Debian package.
+fn append<W: Write>(
+    tar: &mut Builder<W>,
+    header: &mut Header,
+    path: &str,
+    read: impl Read,
+) -> Result<()> {
+    let shown = || path.to_owned();
+    let bytes = path.as_bytes();
+    let name = header.as_gnu_mut().map(|h| &mut h.name);
+    let Some(place) = name.and_then(|name| name.get_mut(..bytes.len())) else {
+        return tar.append_data(header, path, read).with_context(shown);
+    };
+    place.copy_from_slice(bytes);
+    header.set_cksum();
+    tar.append(header, read).with_context(shown)
 }
 
 fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
@@ -204,6 +221,9 @@ fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
     header.set_mtime(time());
     header.set_uid(0);
     header.set_gid(0);
+    // Both fit. Those who unpack as root go by numbers, those who list by names.
+    let _ = header.set_username("root");
+    let _ = header.set_groupname("root");
     header
 }
 

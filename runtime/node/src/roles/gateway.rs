@@ -23,7 +23,7 @@ use crate::{
     mqtt::{self, Broker},
     notify::Notify,
     shm::{Layout, Segment, SegmentStore, SlotView},
-    sinks::{self, Found, Writer, Written},
+    sinks::{self, Found, Outputs, Writer, Written},
     sources::{Tag, split},
     statistics::{self, tell},
     trace::Trace,
@@ -70,7 +70,11 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let own_edge = OwnEdge::start(program, a, net.socket().local(), service.is_some())?;
     let beside = broker.iter().map(Broker::sink).chain(alerts).collect();
     let classes = labels::classes(program);
-    let records = sinks::open_beside(beside, &a.outputs, classes, Found::Continued)?;
+    let outputs = Outputs {
+        waits_for_room: a.frames.is_none(),
+        ..a.outputs.clone()
+    };
+    let records = sinks::open_beside(beside, &outputs, classes, Found::Continued)?;
     let info = Arc::new(program_info(program)?);
     let incarnation = net::incarnation()?;
     let config = GatewayConfig {

@@ -103,6 +103,8 @@ pub struct Outputs {
     pub records: Option<PathBuf>,
     /// Bytes that their file may have before a new one begins; none: any number.
     pub rotate_bytes: Option<u64>,
+    /// Lines of JSON wait while their disk is full. Whoever runs until somebody ends it goes on when there is room.
+    pub waits_for_room: bool,
     /// An array of COCO results.
     pub coco: Option<PathBuf>,
     /// A folder of YOLO text.
@@ -137,6 +139,7 @@ pub(crate) fn open_beside(
         sinks.push(Box::new(yolo::Yolo::open(folder, outputs.yolo_scores)?));
     }
     let lines = ndjson::Ndjson::open(outputs.records.as_deref())?;
-    sinks.push(Box::new(lines.rotated(outputs.rotate_bytes)));
+    let lines = lines.rotated(outputs.rotate_bytes);
+    sinks.push(Box::new(lines.waiting_for_room(outputs.waits_for_room)));
     Ok(Records::new(sinks))
 }

@@ -6,9 +6,10 @@
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write},
     os::unix::fs::{FileExt, FileTypeExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{RecordSink, rotation};
@@ -23,6 +24,9 @@ use tessera_plan::files::records::{Record, Subject};
 /// Bytes at the end of an existing file that are looked at: far more than the frames that can be in
 /// flight when a gateway dies.
 const TAIL_BYTES: u64 = 4 << 20;
+
+/// Between two attempts to write to a full disk.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_secs(1);
 
 /// What tells a frame from all others.
 type Key = (u16, u64, u32);
@@ -48,6 +52,8 @@ pub struct Ndjson {
     /// Bytes of the file, and how many it may have.
     bytes: u64,
     bytes_max: u64,
+    /// A full disk delays a record, as a full pipe does.
+    waits_for_room: bool,
 }
 
 impl Ndjson {
@@ -103,6 +109,7 @@ impl Ndjson {
             earlier: HashSet::new(),
             bytes: 0,
             bytes_max: u64::MAX,
+            waits_for_room: false,
         }
     }
 
@@ -110,6 +117,14 @@ impl Ndjson {
     pub fn rotated(self, bytes_max: Option<u64>) -> Self {
         let bytes_max = bytes_max.unwrap_or(u64::MAX);
         Self { bytes_max, ..self }
+    }
+
+    /// The same sink, which waits while the disk is full instead of losing a record.
+    pub fn waiting_for_room(self, waits_for_room: bool) -> Self {
+        Self {
+            waits_for_room,
+            ..self
+        }
     }
 
     /// Begins a new file if a line of `len` bytes does not fit into this one.
@@ -130,11 +145,15 @@ impl Ndjson {
 
     fn write(&mut self, line: &str) -> std::io::Result<()> {
         self.make_room(line.len() as u64)?;
+        let before = self.bytes;
         self.bytes += line.len() as u64;
         if let Target::Pipe = self.target {
             self.target = Target::File(OpenOptions::new().write(true).open(&self.path)?);
         }
         match &mut self.target {
+            Target::File(f) if self.waits_for_room && f.metadata()?.is_file() => {
+                append_when_there_is_room(f, before, line)
+            }
             Target::File(f) => f.write_all(line.as_bytes()),
             _ => console::out(line, Patience::Endless),
         }
@@ -153,6 +172,25 @@ impl RecordSink for Ndjson {
                 "cannot write a record to {}",
                 self.path.display()
             )))
+    }
+}
+
+/// Appends a line to a file of `len` bytes. While its disk is full, what was written of the line is cut off again, and the call
+/// waits: until there is room, or until the node ends.
+fn append_when_there_is_room(file: &mut File, len: u64, line: &str) -> std::io::Result<()> {
+    loop {
+        let error = match file.write_all(line.as_bytes()) {
+            Ok(()) => return Ok(()),
+            Err(e) => e,
+        };
+        file.set_len(len)?;
+        if !matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        ) {
+            return Err(error);
+        }
+        std::thread::sleep(LOOK_FOR_ROOM_EVERY);
     }
 }
 
