@@ -18,14 +18,14 @@ use crate::common::{Frames, LONG, node};
 /// Frames of the run.
 const FRAMES: usize = 12;
 
-/// A file system of 64 KiB.
+/// A file system of 8 MiB.
 struct Disk(TempDir);
 
 impl Disk {
     fn new() -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
             .arg(dir.path())
             .status()?;
         ensure!(mounted.success(), "mount: {mounted}");
