@@ -7,6 +7,7 @@
 mod deploy;
 mod doctor;
 mod formats;
+mod inspect;
 mod measure;
 mod members;
 mod package;
@@ -25,6 +26,7 @@ use serde::{Serialize, Serializer};
 pub use deploy::{DeployArgs, OverArgs, RollbackArgs, UndeployArgs};
 pub use doctor::{DoctorArgs, TopArgs};
 pub use formats::{BorderFlag, FrameFlag, WireFlag};
+pub use inspect::{InspectArgs, WeightsCommand};
 pub use measure::{BenchArgs, CalibrateArgs};
 pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
 pub use package::{ManualArgs, PackageArgs, PackageForm};
@@ -556,36 +558,6 @@ pub struct DemoArgs {
     /// Number of edge nodes
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub edges: u16,
-}
-
-/// `inspect`.
-#[derive(Debug, Args)]
-pub struct InspectArgs {
-    /// Darknet cfg; a bare name is also looked up in models/
-    pub cfg: PathBuf,
-    /// Which Darknet is followed where the forks differ
-    #[arg(long, value_enum, default_value_t, value_name = "FORK")]
-    pub darknet: Fork,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `weights`.
-#[derive(Debug, Subcommand)]
-pub enum WeightsCommand {
-    /// Write deterministic random weights with sane statistics as a Darknet file
-    Random {
-        /// Darknet cfg; a bare name is also looked up in models/
-        #[arg(long, value_name = "CFG")]
-        model: PathBuf,
-        /// Seed; the same seed gives the same file
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// File to write
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
 }
 
 /// `ci`.

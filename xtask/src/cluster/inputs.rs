@@ -28,7 +28,7 @@ impl Inputs {
     pub fn frames(&self) -> Option<usize> {
         match self {
             Self::Images(f) | Self::Tensors(f) => Some(f.len()),
-            Self::Sources(_) => None,
+            Self::Sources(sources) => sources.is_empty().then_some(0),
         }
     }
 
@@ -141,6 +141,8 @@ mod tests {
         assert_eq!(shares[1].files(), inputs(&["b", "d"]).files());
         // With fewer files than sources, every source gets all files.
         assert_eq!(inputs(&["a"]).share(1, 2).frames(), Some(1));
+        // Whoever only answers over HTTP waits for no frames.
+        assert_eq!(Inputs::Sources(Vec::new()).frames(), Some(0));
         let record = |(source, tag)| Record {
             subject: Subject {
                 source,

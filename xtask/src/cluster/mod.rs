@@ -281,7 +281,9 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
     }
 
     let (mut seen, mut waited, mut looked) = (0, Duration::ZERO, Instant::now());
+    let mut serving = Serving::default();
     let mut found = loop {
+        serving.tell(&nodes[0]);
         let found = records(&record_file)?;
         let skipped: usize = nodes.iter().map(|n| n.events(Skipped::of).len()).sum();
         if found.len() != seen {
@@ -323,7 +325,7 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
     };
     let seconds = begun.elapsed().as_secs_f64();
     if config.http.is_some() {
-        serve(&mut nodes[0])?;
+        serve(&mut nodes[0], serving)?;
     }
     if let Some(most) = config.frames {
         found.truncate(usize::try_from(most).unwrap_or(usize::MAX));
@@ -366,16 +368,32 @@ fn ended(sources: &[Node]) -> Option<u64> {
         .sum()
 }
 
-/// Says where the gateway answers, and waits for its end. A signal to the command ends all nodes.
-fn serve(gateway: &mut Node) -> Result<()> {
-    let addr = |event: &Event| match event {
-        Event::Serving { addr } => Some(addr.clone()),
-        _ => None,
-    };
-    if let Some(addr) = gateway.events(addr).first() {
-        note!("http://{addr}/ answers; Ctrl-C ends the cluster");
+/// Whether it was said where the gateway answers over HTTP.
+#[derive(Debug, Default)]
+struct Serving {
+    told: bool,
+}
+
+impl Serving {
+    /// Says it once, as soon as the gateway has said it.
+    fn tell(&mut self, gateway: &Node) {
+        let addr = |event: &Event| match event {
+            Event::Serving { addr } => Some(addr.clone()),
+            _ => None,
+        };
+        if !self.told
+            && let Some(addr) = gateway.events(addr).first()
+        {
+            note!("http://{addr}/ answers; Ctrl-C ends the cluster");
+            self.told = true;
+        }
     }
+}
+
+/// Waits for the gateway's end. A signal to the command ends all nodes.
+fn serve(gateway: &mut Node, mut serving: Serving) -> Result<()> {
     loop {
+        serving.tell(gateway);
         if let Some(status) = gateway.child.try_wait()? {
             bail!("the gateway ended ({status}):\n{}", gateway.complaint());
         }

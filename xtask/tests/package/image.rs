@@ -132,12 +132,12 @@ fn an_unpacked_image_detects() {
         .args(["unpack", "--image", &image])
         .arg(&bundle));
     let root = bundle.join("rootfs");
-    fs::copy(demo().join("demo.png"), root.join("tmp/demo.png")).unwrap();
+    fs::copy(demo().join("demo.png"), root.join("demo.png")).unwrap();
     let config = json(&bundle.join("config.json"));
     assert_eq!(config["process"]["args"][0], "/tessera/node");
     assert_eq!(config["process"]["user"]["uid"], 65534);
     let mut node = Command::new("chroot");
     node.arg("--userspec=65534:65534").arg(&root);
     node.args(["/tessera/node", "solo", "--weights", "/tessera/weights.bin"]);
-    detects(node.args(["--image", "/tmp/demo.png"]));
+    detects(node.args(["--image", "/demo.png"]));
 }
