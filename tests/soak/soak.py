@@ -9,7 +9,7 @@ In the end the sources take no more frames, and the cluster rests for a minute. 
 the same, and memory (proportional set size), open files, and processor time at rest must be within their bounds. `samples.csv` has all samples, `soak.svg` shows
 them. Needs root (a small disk of its own), ffmpeg, mosquitto and python3-matplotlib. Exit status: 0; 1 when anything is out of bounds.
 """
-import argparse, collections, csv, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
+import argparse, collections, csv, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -155,6 +155,23 @@ class Cluster:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
+class Pictures(threading.Thread):
+    """Gives an edge one picture a second, as long as the edge takes them."""
+
+    def __init__(self, pipe, picture):
+        super().__init__(daemon=True)
+        self.pipe, self.picture, self.ends = pipe, picture, threading.Event()
+
+    def run(self):
+        with self.pipe:
+            while not self.ends.wait(1.0):
+                try:
+                    self.pipe.write(self.picture)
+                    self.pipe.flush()
+                except BrokenPipeError:
+                    return
+
+
 class Watch:
     """Samples of all nodes, and what happened when."""
 
@@ -175,13 +192,6 @@ class Watch:
             if time.monotonic() >= self.next:
                 self.next += EVERY
                 self.sample()
-            pictures = self.cluster.running[f"edge{PICTURES}"].stdin
-            if pictures:
-                try:
-                    pictures.write(self.cluster.picture)
-                    pictures.flush()
-                except BrokenPipeError:
-                    pass
             time.sleep(max(0, min(1.0, at - self.now())))
 
     def sample(self):
@@ -212,6 +222,8 @@ def slope(points):
 
 def day(c, w, minutes):
     whole = minutes * 60
+    pictures = Pictures(c.running[f"edge{PICTURES}"].stdin, c.picture)
+    pictures.start()
     for part, what in PLAN:
         w.until(part * whole)
         w.note(what)
@@ -249,8 +261,7 @@ def day(c, w, minutes):
     w.note("sources take no more frames")
     for k in range(1, EDGES):
         c.running[f"edge{k}"].send_signal(signal.SIGUSR2)
-    c.running[f"edge{PICTURES}"].stdin.close()
-    c.running[f"edge{PICTURES}"].stdin = None
+    pictures.ends.set()
     w.until(w.now() + 20)
 
 
