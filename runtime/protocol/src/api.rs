@@ -10,6 +10,7 @@ use super::{
     notice::Notice,
     refusal::Refusal,
     to::To,
+    wire::Condition,
 };
 use crate::store::SlotId;
 use crate::{FrameName, FrameNumber, TaskId};
@@ -95,6 +96,9 @@ pub enum EdgeInput<'a> {
     },
     /// This source will bring no more frames.
     NoMoreFrames,
+    /// How this node's board is now. The gateway hears the latest with a heartbeat, once after this node has joined and from then
+    /// on at most every ten seconds.
+    Condition(Condition),
     /// This node is about to leave: drain the machine once more, then exit. The frames in flight of this
     /// source are dropped.
     Leave,

@@ -22,6 +22,7 @@
 //!        thief ── Done ─────────> owner ── Results ──────────────> │
 //!                                         holders <───── Pull ──── │  Data, into whole tensors
 //!        all edges <──────────────────────────────────── State ─── │  after the tail
+//!        all edges ── Condition ───────────────────────────────> │  for people, every ten seconds
 //! ```
 //!
 //! 1. The source's edge owns the frame and the state of each of its tasks: waiting, ready, leased,

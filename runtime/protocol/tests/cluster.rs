@@ -7,7 +7,7 @@ use tessera_plan::element::ElementType;
 use tessera_protocol::{
     Drained, EdgeConfig, EdgeStats, FrameOutcome, GatewayStats, Incarnation, NodeId, Notice,
     Placement, ProgramInfo, Refusal, RequestId, Traffic,
-    wire::{Envelope, Message, MessageKind, Reject, plan_prefix},
+    wire::{Condition, Envelope, Message, MessageKind, Reject, plan_prefix},
 };
 use tessera_sim::{EdgeSpec, Fault, LinkConditions, Stranger, World, WorldConfig, program};
 
@@ -410,4 +410,88 @@ fn slots_are_for_own_frames_first() {
     for node in [1, 2] {
         assert!(c.edge(node).slots_peak as usize <= enough);
     }
+}
+
+/// What the gateway knows of boards, by node, in hundredths of a degree.
+fn temperatures(c: &Cluster) -> Vec<(u16, Option<i16>)> {
+    let all = c.world.conditions();
+    all.iter()
+        .map(|(node, known)| (node.0, known.said.temperature_centi_c))
+        .collect()
+}
+
+const fn warm(temperature_centi_c: i16) -> Condition {
+    Condition {
+        temperature_centi_c: Some(temperature_centi_c),
+        throttled: None,
+        memory_available_mib: None,
+        memory_mib: None,
+        busy_permille: None,
+        signal_dbm: None,
+    }
+}
+
+#[test]
+fn the_gateway_knows_how_boards_are() {
+    let mut c = Cluster::new(&[0, 0]);
+    c.run_until(|c| c.world.drained().is_some_and(|d| d.alive == 2));
+    assert_eq!(temperatures(&c), [], "nobody has said anything");
+    let tell = |c: &mut Cluster, node, t| {
+        let told = c.world.set_condition(node, warm(t));
+        told.expect("no broken rule");
+    };
+    tell(&mut c, 2, 5_000);
+    c.run_us(1_000_000);
+    assert_eq!(temperatures(&c), [(2, Some(5_000))]);
+    tell(&mut c, 2, 8_100);
+    c.run_us(20_000_000);
+    assert_eq!(temperatures(&c), [(2, Some(8_100))]);
+    // The gateway's next process hears it again.
+    let now_us = c.world.now_us();
+    c.world.schedule(now_us + 1, Fault::Crash { node: 0 });
+    let start = Fault::Start {
+        node: 0,
+        moved: false,
+    };
+    c.world.schedule(now_us + 100_000, start);
+    c.run_us(5_000_000);
+    assert_eq!(temperatures(&c), [(2, Some(8_100))]);
+    let age_us = c.world.conditions()[0].1.age_us;
+    assert!(age_us <= 5_000_000, "{age_us}");
+    assert_eq!(
+        c.edge(2).traffic.sent.get(MessageKind::Condition).datagrams,
+        3
+    );
+}
+
+#[test]
+fn only_a_nodes_own_process_says_how_its_board_is() {
+    let mut c = Cluster::new(&[0]);
+    c.run_until(|c| c.world.drained().is_some_and(|d| d.alive == 1));
+    let info = Arc::clone(&c.info);
+    let gateway = c.world.incarnation(0).expect("a living gateway");
+    let edge = c.world.incarnation(1).expect("a living edge");
+    let from = c.world.address(1);
+    let mut say = |from_node, incarnation, seq, t| {
+        let envelope = Envelope {
+            from: NodeId(from_node),
+            incarnation,
+            to_incarnation: Some(gateway),
+            plan: plan_prefix(&info),
+        };
+        let mut out = Vec::new();
+        let condition = warm(t);
+        Message::Condition { seq, condition }.encode(envelope, &mut out);
+        c.world.inject(0, from, &out).expect("no broken rule");
+    };
+    say(7, edge, 1, 1_000);
+    say(1, Incarnation(edge.0 + 1), 1, 2_000);
+    say(1, edge, 6, 3_000);
+    // A late one, and the same once more.
+    say(1, edge, 5, 4_000);
+    say(1, edge, 6, 5_000);
+    assert_eq!(temperatures(&c), [(1, Some(3_000))]);
+    let rejected = &c.gateway().traffic.rejected;
+    assert_eq!(rejected.get(Reject::Stranger), 1);
+    assert_eq!(rejected.get(Reject::Stale), 3);
 }

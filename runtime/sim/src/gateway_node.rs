@@ -12,7 +12,8 @@ use super::{
 };
 use tessera_protocol::{
     Drained, DropReason, FrameId, FrameMeta, GATEWAY, Gateway, GatewayConfig, GatewayInput,
-    GatewayOutput, GatewayStats, Incarnation, Notice, store::SlotId,
+    GatewayOutput, GatewayStats, Incarnation, NodeId, Notice, gateway::ConditionView,
+    store::SlotId,
 };
 
 /// The gateway of a [`WorldConfig`](crate::WorldConfig).
@@ -82,6 +83,12 @@ impl GatewayNode {
     /// The machine's counts of nodes and frames that are not done.
     pub fn drained(&self) -> Drained {
         self.machine.drained()
+    }
+
+    /// What the machine knows of boards at this time of the world.
+    pub fn conditions(&self, now_us: u64) -> Vec<(NodeId, ConditionView)> {
+        let now_us = self.endpoint.clock.local(now_us);
+        self.machine.conditions_at(now_us).collect()
     }
 
     /// The machine's counters.

@@ -21,7 +21,7 @@ use super::{
 };
 use tessera_protocol::{
     Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId, Notice,
-    ProgramInfo, TaskId,
+    ProgramInfo, TaskId, gateway::ConditionView, wire::Condition,
 };
 
 /// The configuration of a world.
@@ -248,6 +248,23 @@ impl World {
             Some(e) => e.input(&mut self.core, EdgeInput::Leave),
             None => Ok(()),
         }
+    }
+
+    /// Tells an edge how its board is.
+    ///
+    /// # Errors
+    /// [`Failure`] when a machine breaks a rule.
+    pub fn set_condition(&mut self, node: usize, condition: Condition) -> Result<(), Failure> {
+        match &mut self.edges[node - 1] {
+            Some(e) => e.input(&mut self.core, EdgeInput::Condition(condition)),
+            None => Ok(()),
+        }
+    }
+
+    /// What the gateway knows of boards; empty while it is dead.
+    pub fn conditions(&self) -> Vec<(NodeId, ConditionView)> {
+        let gateway = self.gateway.as_ref();
+        gateway.map_or_else(Vec::new, |g| g.conditions(self.now_us()))
     }
 
     /// The gateway's counts of nodes and frames that are not done; `None` while the gateway is dead.

@@ -322,6 +322,9 @@ impl Edge {
 
     fn welcome(&mut self, now_us: Micros, contested: bool) {
         self.offers.joined(now_us);
+        if !self.link.joined() {
+            self.condition.joined();
+        }
         self.link.verdict = Some(Verdict::Welcome);
         self.dirty = true;
         if contested && !self.link.contested {

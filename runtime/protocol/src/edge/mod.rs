@@ -13,6 +13,7 @@
 //! | file | is about |
 //! |---|---|
 //! | `gateway_link` | heartbeats to the gateway and the answers: who is alive, the states of frames |
+//! | `condition` | how this board is, told to the gateway |
 //! | `own_frames`, `task_table` | own frames, and the state of each frame's tasks |
 //! | `own_tasks` | own tasks that this node runs, and the consequences when any node finishes a task |
 //! | `leased_tasks` | own tasks that thieves run: this node is the victim |
@@ -34,6 +35,7 @@
 //! The edge encodes a control message at the time of sending, from the state at that time. The edge repeats each
 //! message until the answer arrives, or until the next heartbeat contains the same content.
 
+mod condition;
 #[cfg(test)]
 mod edge_alone;
 mod foreign_frames;
@@ -72,6 +74,7 @@ use std::{
 };
 
 use self::{
+    condition::ToldCondition,
     foreign_frames::ForeignFrames,
     gateway_link::GatewayLink,
     offers::Offers,
@@ -109,6 +112,7 @@ pub struct Edge {
     /// Time of the latest call.
     clock: Option<Micros>,
     link: GatewayLink,
+    condition: ToldCondition,
     peers: Peers,
     frames: OwnFrames,
     foreign: ForeignFrames,
@@ -187,6 +191,7 @@ impl Edge {
             frame_readers: shared_boxes::frame_readers(&info),
             receiver: Receiver::new(config.transfer),
             link: GatewayLink::new(&config),
+            condition: ToldCondition::default(),
             search: Search::new(&config),
             wants: Wants::default(),
             offers: Offers::default(),
@@ -238,6 +243,7 @@ impl Edge {
                 self.link.changed = true;
                 self.slots.frames_over(store);
             }
+            EdgeInput::Condition(condition) => self.condition.set(condition),
             EdgeInput::Leave => self.leave(),
         }
     }

@@ -55,6 +55,7 @@ pub(super) enum Outgoing {
         to: Peer,
         later: Later,
     },
+    Condition,
     Bye,
     Offer {
         to: Peer,
@@ -94,6 +95,7 @@ impl Edge {
         match outgoing {
             Outgoing::Heartbeat => {
                 self.write_heartbeat(now_us);
+                self.tell_condition(now_us);
                 Some((self.to_gateway(), MessageKind::Heartbeat))
             }
             Outgoing::StealGateway => {
@@ -135,6 +137,10 @@ impl Edge {
             Outgoing::Later { to, later } => self.write_to(&Message::Later(later), to),
             Outgoing::Offer { to } => self.write_to(&Message::Offer, to),
             Outgoing::Want { to } => self.write_want(to),
+            Outgoing::Condition => {
+                let message = self.condition.next()?;
+                self.write_to_gateway(&message)
+            }
             Outgoing::Bye => self.write_to_gateway(&Message::Bye),
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     FrameNumber, FrameOutcome, Incarnation, Micros, NodeId, NodeIncarnation, Ticket,
     peer::Peer,
     retry::Retry,
-    wire::{Heartbeat, NodeStatus, PeerAddress},
+    wire::{Condition, Heartbeat, NodeStatus, PeerAddress, Reject},
 };
 
 /// An incarnation of a node, as the gateway knows it.
@@ -50,6 +50,19 @@ pub struct KnownNode {
     pub asked: Vec<NodeId>,
     /// When to repeat to the node what the node does not seem to know, and the pause after that.
     pub push: Option<Retry>,
+    /// What the node said last of its board.
+    pub condition: Option<KnownCondition>,
+}
+
+/// How a node's board was when the node last said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownCondition {
+    /// What was said.
+    pub said: Condition,
+    /// When it was heard.
+    pub at_us: Micros,
+    /// Number of the message.
+    seq: u32,
 }
 
 /// Processes that ask to take part under the id of a node that counts as alive.
@@ -93,6 +106,7 @@ impl KnownNode {
             over: BTreeMap::new(),
             asked: Vec::new(),
             push: None,
+            condition: None,
         }
     }
 
@@ -132,6 +146,24 @@ impl KnownNode {
         if self.over.is_empty() {
             self.push = None;
         }
+    }
+
+    /// Notes what the node says of its board.
+    ///
+    /// # Errors
+    /// [`Reject::Stale`] when the node has said something later.
+    pub fn on_condition(
+        &mut self,
+        now_us: Micros,
+        seq: u32,
+        said: Condition,
+    ) -> Result<(), Reject> {
+        if self.condition.is_some_and(|known| seq <= known.seq) {
+            return Err(Reject::Stale);
+        }
+        let at_us = now_us;
+        self.condition = Some(KnownCondition { said, at_us, seq });
+        Ok(())
     }
 
     /// True when the latest heartbeat lists the frame.

@@ -43,7 +43,7 @@ use std::{
     sync::Arc,
 };
 
-pub use self::view::{FrameView, NodeView, Stage};
+pub use self::view::{ConditionView, FrameView, NodeView, Stage};
 use self::{
     frames::FramesInFlight,
     known_nodes::KnownNodes,

@@ -42,14 +42,14 @@ impl Gateway {
         store: &mut impl Store,
     ) -> Result<(), Reject> {
         let (id, incarnation) = (envelope.from, envelope.incarnation);
-        if self.nodes.living(id, incarnation).is_none() {
+        let Some(node) = self.nodes.living(id, incarnation) else {
             let known = self.nodes.get(id).is_some();
             return Err(if known {
                 Reject::Stale
             } else {
                 Reject::Stranger
             });
-        }
+        };
         match message {
             Message::StealGateway { seq } => self.on_steal_gateway(now_us, id, *seq),
             Message::Results(r) => self.on_results(now_us, envelope, r),
@@ -62,6 +62,7 @@ impl Gateway {
                 self.receiver.on_absent(envelope, now_us, *pull, transfer)
             }
             Message::Later(later) => self.receiver.on_later(now_us, envelope, *later),
+            Message::Condition { seq, condition } => node.on_condition(now_us, *seq, *condition),
             Message::Bye => {
                 if let Some(n) = self.nodes.get_mut(id) {
                     n.left = true;

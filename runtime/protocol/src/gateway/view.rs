@@ -7,7 +7,10 @@ use super::{
     frames::{FlightState, FrameInFlight},
     known_nodes::KnownNode,
 };
-use crate::{FrameId, FrameMeta, Micros, NodeId, TaskId, wire::NO_TASK};
+use crate::{
+    FrameId, FrameMeta, Micros, NodeId, TaskId,
+    wire::{Condition, NO_TASK},
+};
 
 /// A registered node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,17 @@ pub struct NodeView {
     pub brought: u32,
     /// True while the node has tasks that others may steal.
     pub has_work: bool,
+    /// How its board was when it last said so.
+    pub condition: Option<ConditionView>,
+}
+
+/// What a node said of its board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConditionView {
+    /// What it said.
+    pub said: Condition,
+    /// Time since that was heard, in microseconds.
+    pub age_us: Micros,
 }
 
 /// The stage of a frame at the gateway.
@@ -56,6 +70,13 @@ pub struct FrameView {
     pub makers: Vec<(TaskId, NodeId)>,
 }
 
+fn condition(n: &KnownNode, now_us: Micros) -> Option<ConditionView> {
+    n.condition.map(|known| ConditionView {
+        said: known.said,
+        age_us: now_us.saturating_sub(known.at_us),
+    })
+}
+
 impl Gateway {
     /// All registered nodes, by id.
     pub fn nodes_at(&self, now_us: Micros) -> Vec<NodeView> {
@@ -69,9 +90,18 @@ impl Gateway {
                 frames: self.frames.iter().filter(of_it).count(),
                 brought: n.next.0,
                 has_work: self.ring.has(n.peer.id),
+                condition: condition(n, now_us),
             }
         };
         self.nodes.iter().map(view).collect()
+    }
+
+    /// What registered nodes said of their boards.
+    pub fn conditions_at(
+        &self,
+        now_us: Micros,
+    ) -> impl Iterator<Item = (NodeId, ConditionView)> + '_ {
+        (self.nodes.iter()).filter_map(move |n| Some((n.peer.id, condition(n, now_us)?)))
     }
 
     /// Of the last frame that became whole: tasks whose outputs were merged here, and the nodes that had them.

@@ -74,6 +74,8 @@ kinds! {
     Watch = "watch",
     /// Gateway to observer: some of them.
     Shown = "shown",
+    /// Edge to gateway: how the edge's board is.
+    Condition = "condition",
 }
 
 impl MessageKind {

@@ -3,9 +3,9 @@
 use zerocopy::little_endian::U32;
 
 use super::{
-    CHUNK_MARK, ClusterState, Data, Envelope, Failed, Finished, Heartbeat, Later, LeaseGrant,
-    LostResults, MessageKind, PeerAddress, Reject, Renew, ReportAck, Request, Results, ResultsAck,
-    Shown, Want, Watch,
+    CHUNK_MARK, ClusterState, Condition, Data, Envelope, Failed, Finished, Heartbeat, Later,
+    LeaseGrant, LostResults, MessageKind, PeerAddress, Reject, Renew, ReportAck, Request, Results,
+    ResultsAck, Shown, Want, Watch,
     header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
@@ -61,6 +61,10 @@ pub enum Message<'a> {
     Later(Later),
     Watch(Watch),
     Shown(Shown<'a>),
+    Condition {
+        seq: u32,
+        condition: Condition,
+    },
 }
 
 piece! {
@@ -138,6 +142,10 @@ pub fn parse<'a>(bytes: &'a [u8], info: &ProgramInfo) -> Result<(Envelope, Messa
         MessageKind::Later => Message::Later(Later::read(r)?),
         MessageKind::Watch => Message::Watch(Watch::read(r)?),
         MessageKind::Shown => Message::Shown(Shown::read(r)?),
+        MessageKind::Condition => {
+            let (seq, condition) = Condition::read(r)?;
+            Message::Condition { seq, condition }
+        }
     };
     Ok((envelope, message))
 }
@@ -204,6 +212,7 @@ impl Message<'_> {
             Self::Later(_) => MessageKind::Later,
             Self::Watch(_) => MessageKind::Watch,
             Self::Shown(_) => MessageKind::Shown,
+            Self::Condition { .. } => MessageKind::Condition,
         }
     }
 
@@ -250,6 +259,7 @@ impl Message<'_> {
             Self::Want(m) => m.write(&mut w),
             Self::Watch(m) => m.write(&mut w),
             Self::Shown(m) => m.write(&mut w),
+            Self::Condition { seq, condition } => condition.write(*seq, &mut w),
             Self::Stop | Self::Bye | Self::Offer | Self::Data(_) => {}
         }
         seal(out);

@@ -26,8 +26,10 @@
 //! | Stop, Bye | gateway, edge | | |
 //! | Offer, Want | source, board | request, room, flags | held leases (64) |
 //! | Watch, Shown | observer, gateway | what, serial, offset, end | bytes |
+//! | Condition | edge, gateway | seq, temperature, throttling, memory, load, signal | |
 
 mod chunk;
+mod condition;
 mod gateway;
 mod header;
 mod home;
@@ -49,6 +51,7 @@ mod writer;
 
 pub(crate) use chunk::open_chunk;
 pub use chunk::{CHUNK_MARK, Data, seal_chunk};
+pub use condition::Condition;
 pub use gateway::{ClusterState, FrameStatus, Heartbeat, NodeStatus, Verdict};
 pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix, seal};
 pub use home::Want;

@@ -69,6 +69,68 @@ fn rejections_say_why() {
 }
 
 #[test]
+fn boards_say_what_can_be() {
+    let warm = Condition {
+        temperature_centi_c: Some(8_100),
+        throttled: Some(0x5_0005),
+        memory_available_mib: Some(300),
+        memory_mib: Some(900),
+        busy_permille: Some(1000),
+        signal_dbm: Some(-56),
+    };
+    let message = Message::Condition {
+        seq: 1,
+        condition: warm,
+    };
+    let set = |at: usize, bytes: &[u8]| {
+        let bytes = bytes.to_vec();
+        move |d: &mut Vec<u8>| d[at..at + bytes.len()].copy_from_slice(&bytes)
+    };
+    let number = |n: u32| n.to_le_bytes();
+    for (what, at, bytes) in [
+        ("a bit without a meaning", 36, number(1 << 4).to_vec()),
+        ("more available than there is", 40, number(901).to_vec()),
+        ("too much memory", 44, number(u32::MAX).to_vec()),
+        ("absolute zero", 48, (-27_315i16).to_le_bytes().to_vec()),
+        ("a fire", 48, i16::MAX.to_le_bytes().to_vec()),
+        ("more than all the time", 50, 1001u16.to_le_bytes().to_vec()),
+        ("too strong a signal", 52, vec![1]),
+    ] {
+        assert_eq!(reject(set(at, &bytes), message), Reject::Value, "{what}");
+    }
+    assert_eq!(reject(|d| d.truncate(52), message), Reject::Length);
+    assert_eq!(reject(|d| d.push(0), message), Reject::Length);
+    // Values that cannot be do not travel.
+    let odd = Condition {
+        temperature_centi_c: Some(i16::MAX),
+        throttled: Some(u32::MAX),
+        memory_available_mib: Some(0),
+        memory_mib: Some(u32::MAX),
+        busy_permille: Some(u16::MAX),
+        signal_dbm: Some(i8::MAX),
+    };
+    let odd = Message::Condition {
+        seq: 2,
+        condition: odd,
+    };
+    let info = info();
+    let mut out = Vec::new();
+    odd.encode(envelope(&info), &mut out);
+    let Ok((_, Message::Condition { condition, .. })) = parse(&out, &info) else {
+        panic!("refused");
+    };
+    let nearest = Condition {
+        temperature_centi_c: Some(20_000),
+        throttled: Some(0x000f_000f),
+        memory_available_mib: Some(1),
+        memory_mib: Some(Condition::MEMORY_MIB_MAX),
+        busy_permille: Some(1000),
+        signal_dbm: Some(-1),
+    };
+    assert_eq!(condition, nearest);
+}
+
+#[test]
 fn names_of_frames_have_a_bound() {
     let meta = FrameMeta {
         name: FrameName::new("street.jpg"),
@@ -123,7 +185,15 @@ fn a_changed_bit_is_noticed() {
     let mut out = Vec::new();
     let bytes: Vec<u8> = (0..44).collect();
     let data = Data::new(&envelope(&info), PullId(1), 8, &bytes);
-    for message in [Message::Data(data), Message::Absent { pull: PullId(1) }] {
+    let condition = Message::Condition {
+        seq: 1,
+        condition: Condition::default(),
+    };
+    for message in [
+        Message::Data(data),
+        Message::Absent { pull: PullId(1) },
+        condition,
+    ] {
         message.encode(envelope(&info), &mut out);
         for bit in 0..8 * out.len() {
             out[bit / 8] ^= 1 << (bit % 8);

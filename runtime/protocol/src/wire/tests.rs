@@ -169,6 +169,20 @@ fn lists() -> impl Strategy<Value = Lists> {
         )
 }
 
+/// What a board may say of itself, and what it does not know.
+fn condition(n: u32) -> Condition {
+    let known = |bit: u32| n >> bit & 1 == 1;
+    let condition = Condition {
+        temperature_centi_c: known(0).then_some(n as i16),
+        throttled: known(1).then_some(n >> 7),
+        memory_available_mib: known(2).then_some(!n),
+        memory_mib: known(3).then_some(n),
+        busy_permille: known(4).then_some(n as u16 % 1001),
+        signal_dbm: known(5).then_some((n >> 9) as i8),
+    };
+    condition.bounded()
+}
+
 /// A message of every kind.
 fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
     let report = Report {
@@ -319,6 +333,10 @@ fn messages<'a>(l: &'a Lists, n: u32) -> Vec<Message<'a>> {
             end: u64::from(n) + 9_000,
             bytes: &l.bytes[..l.bytes.len().min(Shown::BYTES_MAX)],
         }),
+        Message::Condition {
+            seq: n,
+            condition: condition(n),
+        },
     ]
 }
 
