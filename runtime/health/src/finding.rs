@@ -117,6 +117,20 @@ kinds! {
     ClusterFile = "cluster-file",
 }
 
+impl Kind {
+    /// Whether a board's gateway may have heard of it: see [`crate::told`].
+    pub const fn is_told(self) -> bool {
+        matches!(
+            self,
+            Self::UnderVoltage
+                | Self::UnderVoltageBefore
+                | Self::Throttled
+                | Self::ThrottledBefore
+                | Self::Hot
+        )
+    }
+}
+
 /// One thing that is likely to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {

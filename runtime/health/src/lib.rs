@@ -15,7 +15,7 @@ pub mod facts;
 mod finding;
 mod root;
 
-pub use checks::{Aims, Reach, Tcp, UdpReach, Way, board, reach, way};
+pub use checks::{Aims, Reach, Tcp, UdpReach, Way, board, reach, told, way};
 pub use checkup::{Checkup, Health};
 pub use facts::Board;
 pub use finding::{Finding, Kind, Severity, lines};

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    message::{Board, Message},
+    known_board::KnownBoard,
+    message::Message,
     settings::{About, Settings},
     slug::slug,
 };
@@ -24,7 +25,7 @@ pub fn devices(
     about: &About,
     prefix: &str,
     sources: &[&str],
-    boards: &BTreeMap<String, Board>,
+    boards: &BTreeMap<String, KnownBoard>,
 ) -> Vec<Message> {
     let mut devices = vec![device(
         prefix,
@@ -40,32 +41,70 @@ pub fn devices(
         about,
         components(settings, sources),
     )];
-    for (name, board) in boards {
+    for (name, known) in boards {
         let id = format!("{}_{name}", settings.device());
-        let status = format!("{}/board/{name}/status", settings.base());
-        let link = json!({
-            "platform": "binary_sensor",
-            "unique_id": format!("{id}_link"),
-            "name": "Connection",
-            "device_class": "connectivity",
-            "entity_category": "diagnostic",
-            "state_topic": status,
-            "payload_on": "online",
-            "payload_off": "offline",
-            "default_entity_id": format!("binary_sensor.tessera_{name}_connection"),
-        });
         let about_it = json!({
             "identifiers": [id],
-            "name": format!("Tessera {}", board.name),
+            "name": format!("Tessera {}", known.board.name),
             "manufacturer": "Tessera",
             "model": "Board",
             "sw_version": about.version,
             "via_device": settings.device(),
         });
-        let all = Map::from_iter([("link".to_owned(), link)]);
+        let all = of_board(settings, &id, name, known);
         devices.push(device(prefix, &id, about_it, settings, about, all));
     }
     devices
+}
+
+/// A board's connection, and what it has said of itself.
+fn of_board(settings: &Settings, id: &str, name: &str, known: &KnownBoard) -> Map<String, Value> {
+    let base = format!("{}/board/{name}", settings.base());
+    let link = json!({
+        "platform": "binary_sensor",
+        "unique_id": format!("{id}_link"),
+        "name": "Connection",
+        "device_class": "connectivity",
+        "entity_category": "diagnostic",
+        "state_topic": format!("{base}/status"),
+        "payload_on": "online",
+        "payload_off": "offline",
+        "default_entity_id": format!("binary_sensor.tessera_{name}_connection"),
+    });
+    let mut all = Map::from_iter([("link".to_owned(), link)]);
+    if known.has_temperature {
+        let temperature = json!({
+            "platform": "sensor",
+            "unique_id": format!("{id}_temperature"),
+            "name": "Temperature",
+            "device_class": "temperature",
+            "unit_of_measurement": "°C",
+            "state_class": "measurement",
+            "entity_category": "diagnostic",
+            "state_topic": format!("{base}/health"),
+            // `None` counts as unknown.
+            "value_template": "{{ value_json.temperature_c }}",
+            "expire_after": EXPIRE_S,
+            "default_entity_id": format!("sensor.tessera_{name}_temperature"),
+        });
+        all.insert("temperature".into(), temperature);
+    }
+    if known.has_throttled {
+        let throttled = json!({
+            "platform": "binary_sensor",
+            "unique_id": format!("{id}_throttled"),
+            "name": "Slowed down",
+            "device_class": "problem",
+            "entity_category": "diagnostic",
+            "state_topic": format!("{base}/health"),
+            "value_template":
+                "{{ 'None' if value_json.throttled is none else 'ON' if value_json.throttled else 'OFF' }}",
+            "expire_after": EXPIRE_S,
+            "default_entity_id": format!("binary_sensor.tessera_{name}_slowed_down"),
+        });
+        all.insert("throttled".into(), throttled);
+    }
+    all
 }
 
 /// The topic of a device's configuration.
@@ -161,6 +200,7 @@ fn components(settings: &Settings, sources: &[&str]) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Board, BoardHealth};
 
     /// Home Assistant's rules of a device's message, as far as a message can break them.
     fn valid(message: &Message) -> Value {
@@ -219,10 +259,16 @@ mod tests {
             version: "0.1.0".into(),
             model: "yolov2 on 3 boards".into(),
         };
-        let porch = Board {
+        let mut porch = KnownBoard::default();
+        porch.follow(&Board {
             name: "Porch 2".into(),
             alive: true,
-        };
+            health: Some(BoardHealth {
+                temperature_c: Some(81.0),
+                throttled: Some(true),
+                ..BoardHealth::default()
+            }),
+        });
         let boards = BTreeMap::from([("porch_2".to_owned(), porch)]);
         let all = devices(
             &settings,
@@ -242,6 +288,17 @@ mod tests {
         assert_eq!(
             texts[1]["components"]["link"]["device_class"],
             "connectivity"
+        );
+        let heat = &texts[1]["components"]["temperature"];
+        let topic = "tessera/a1_b2/board/porch_2/health";
+        assert_eq!(
+            (&heat["state_topic"], &heat["unit_of_measurement"]),
+            (&json!(topic), &json!("°C"))
+        );
+        let throttled = &texts[1]["components"]["throttled"];
+        assert_eq!(
+            (&throttled["platform"], &throttled["device_class"]),
+            (&json!("binary_sensor"), &json!("problem"))
         );
     }
 

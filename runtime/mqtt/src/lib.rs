@@ -12,6 +12,7 @@
 //! | `settings` | the broker, who logs in, what is published |
 //! | `slug` | names as topics and ids may have them |
 //! | `message` | what is said, and of whom |
+//! | `known_board` | a board, with what Home Assistant hears of it |
 //! | `state` | the latest value of every topic |
 //! | `discovery` | the devices that Home Assistant is told of |
 //! | `link` | two threads: connect, publish, hear Home Assistant's birth, take all back |
@@ -22,6 +23,7 @@
 
 mod backoff;
 mod discovery;
+mod known_board;
 mod link;
 mod message;
 mod settings;
@@ -38,7 +40,7 @@ use tessera_plan::files::records::Record;
 
 pub use self::{
     link::remove,
-    message::Board,
+    message::{Board, BoardHealth},
     settings::{About, Broker, MqttError, Settings},
 };
 use self::{
@@ -83,7 +85,7 @@ impl Mqtt {
 
     /// Takes how all boards are now.
     pub fn boards(&self, boards: &[Board]) {
-        locked(&self.shared.state).boards(boards);
+        locked(&self.shared.state).boards(boards, Instant::now());
     }
 
     /// Says that the gateway is gone; waits a moment for the broker.

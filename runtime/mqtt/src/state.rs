@@ -10,7 +10,8 @@ use tessera_plan::files::records::{Ending, Found, Record};
 
 use crate::{
     discovery,
-    message::{Board, Message},
+    known_board::KnownBoard,
+    message::{Board, BoardHealth, Message},
     settings::{About, Settings},
     slug::slug,
 };
@@ -40,7 +41,7 @@ pub struct State {
     settings: Settings,
     about: About,
     sources: BTreeMap<String, Source>,
-    boards: BTreeMap<String, Board>,
+    boards: BTreeMap<String, KnownBoard>,
     values: BTreeMap<String, (Vec<u8>, bool)>,
     /// Topics whose values the broker has not heard.
     unsaid: BTreeSet<String>,
@@ -119,14 +120,22 @@ impl State {
     }
 
     /// Takes how the boards are; those that are not named any more are gone.
-    pub fn boards(&mut self, boards: &[Board]) {
+    pub fn boards(&mut self, boards: &[Board], now: Instant) {
         for board in boards.iter().take(BOARDS_MAX) {
             let name = slug(&board.name);
-            let known = self.boards.insert(name.clone(), board.clone());
-            self.devices_unsaid |= known.is_none();
+            self.devices_unsaid |= !self.boards.contains_key(&name);
+            let known = self.boards.entry(name.clone()).or_default();
+            self.devices_unsaid |= known.follow(board);
+            let health = known.health_to_say(now);
+            let base = format!("{}/board/{name}", self.settings.base());
             let alive = if board.alive { "online" } else { "offline" };
-            let topic = format!("{}/board/{name}/status", self.settings.base());
-            self.set(topic, alive.to_owned(), true);
+            self.set(format!("{base}/status"), alive.to_owned(), true);
+            if let Some(health) = health {
+                // Said though it may be the same, as rates are.
+                let topic = format!("{base}/health");
+                self.values.remove(&topic);
+                self.set(topic, health_of_board(health), true);
+            }
         }
     }
 
@@ -200,6 +209,17 @@ fn stats(source: &Source) -> String {
     let fps = fps.map(|s| ((source.ends.len() - 1) as f64 / s * 100.0).round() / 100.0);
     let latency_ms = source.latency_ms.map(f64::round);
     json!({ "fps": fps, "latency_ms": latency_ms, "dropped": source.dropped }).to_string()
+}
+
+/// How a board is.
+fn health_of_board(health: BoardHealth) -> String {
+    json!({
+        "temperature_c": health.temperature_c,
+        "throttled": health.throttled,
+        "memory_available_bytes": health.memory_available_bytes,
+        "memory_bytes": health.memory_bytes,
+    })
+    .to_string()
 }
 
 /// All that a frame shows, for programs.
@@ -299,10 +319,12 @@ mod tests {
     fn whoever_comes_later_hears_all_but_events() {
         let mut state = state();
         state.record(&record("front", &["dog"]), Instant::now());
-        state.boards(&[Board {
+        let porch = Board {
             name: "porch".into(),
             alive: true,
-        }]);
+            health: None,
+        };
+        state.boards(&[porch], Instant::now());
         let all = said(&mut state);
         assert!(state.next().is_none());
         state.forget();
@@ -347,13 +369,63 @@ mod tests {
             [Board {
                 name: "porch".into(),
                 alive,
+                health: None,
             }]
         };
-        state.boards(&board(true));
+        state.boards(&board(true), Instant::now());
         assert_eq!(state.devices().len(), 2);
-        state.boards(&board(false));
+        state.boards(&board(false), Instant::now());
         assert!(state.devices().is_empty(), "it only came and went");
         state.forget();
         assert_eq!(state.devices().len(), 2);
+    }
+
+    #[test]
+    fn boards_say_how_they_are_now_and_then() {
+        let mut state = state();
+        let now = Instant::now();
+        let board = |health| {
+            [Board {
+                name: "porch".into(),
+                alive: true,
+                health,
+            }]
+        };
+        let warm = |temperature_c, throttled| {
+            board(Some(BoardHealth {
+                temperature_c,
+                throttled,
+                ..BoardHealth::default()
+            }))
+        };
+        let porch = |state: &mut State| {
+            let devices = state.devices();
+            let text = devices.last().map(|m| m.payload.clone())?;
+            let text: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            let all = text["components"].as_object().unwrap();
+            Some(all.keys().cloned().collect::<Vec<_>>())
+        };
+        state.boards(&board(None), now);
+        assert_eq!(porch(&mut state).unwrap(), ["link"]);
+        assert_eq!(topics(&mut state), ["tessera/a1/board/porch/status"]);
+        state.boards(&warm(Some(81.2), None), now);
+        assert_eq!(porch(&mut state).unwrap(), ["link", "temperature"]);
+        let first = said(&mut state);
+        assert_eq!(first[0].0, "tessera/a1/board/porch/health");
+        assert!(first[0].1.contains("\"temperature_c\":81.2"), "{first:?}");
+        // A change may wait; the same is said again, so that it does not count as unknown.
+        state.boards(&warm(Some(82.0), None), now + Duration::from_secs(9));
+        assert!(said(&mut state).is_empty());
+        for n in [10, 20] {
+            state.boards(&warm(Some(82.0), None), now + Duration::from_secs(n));
+            assert!(said(&mut state)[0].1.contains("82.0"));
+        }
+        state.boards(&warm(None, Some(true)), now + Duration::from_secs(30));
+        let all = porch(&mut state).unwrap();
+        assert_eq!(all, ["link", "temperature", "throttled"]);
+        said(&mut state);
+        // Who says nothing any more is not spoken for.
+        state.boards(&board(None), now + Duration::from_secs(60));
+        assert!(said(&mut state).is_empty() && porch(&mut state).is_none());
     }
 }

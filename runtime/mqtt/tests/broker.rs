@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera_mqtt::{About, Board, Mqtt, Settings, remove};
+use tessera_mqtt::{About, Board, BoardHealth, Mqtt, Settings, remove};
 use tessera_needs::needs;
 use tessera_plan::files::records::{Detection, Ending, Found, Record, Subject, Timing};
 
@@ -186,11 +186,19 @@ fn values_devices_and_goodbyes_are_kept_and_taken_back() {
     mqtt.boards(&[Board {
         name: "porch".into(),
         alive: true,
+        health: Some(BoardHealth {
+            temperature_c: Some(81.5),
+            throttled: Some(true),
+            memory_available_bytes: Some(1 << 20),
+            memory_bytes: None,
+        }),
     }]);
     mqtt.record(&record(&["person", "person"]));
     broker.wait("tessera/a1b2c3/front/person", "2", &[]);
     broker.wait("tessera/a1b2c3/front/dog", "0", &[]);
     broker.wait("tessera/a1b2c3/board/porch/status", "online", &[]);
+    let health = r#"{"memory_available_bytes":1048576,"memory_bytes":null,"temperature_c":81.5,"throttled":true}"#;
+    broker.wait("tessera/a1b2c3/board/porch/health", health, &[]);
     broker.wait(STATUS, "online", &[]);
     mqtt.record(&record(&["dog"]));
     broker.wait("tessera/a1b2c3/front/person", "0", &[]);

@@ -144,7 +144,7 @@ pub struct Args {
     pub log: Level,
     /// Print JSON.
     pub json: bool,
-    /// The root of the board's files that a doctor reads.
+    /// The root of the board's files, which say how the board is.
     pub root: PathBuf,
 }
 

@@ -17,6 +17,7 @@
 //! | [`shm`], [`workers`] | the board's shared segment, and the processes that compute in it |
 //! | `trace` | what it did and when, for Perfetto |
 //! | `doctor` | what is likely to be wrong with the board |
+//! | `condition` | how the board is, for the gateway |
 //! | [`detect`] | Darknet's decoding of detections |
 
 #[cfg(not(target_endian = "little"))]
@@ -24,6 +25,7 @@ compile_error!("segments and datagrams are little-endian");
 
 mod alerts;
 mod args;
+mod condition;
 mod console;
 pub mod detect;
 mod doctor;

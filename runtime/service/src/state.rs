@@ -1,6 +1,7 @@
 //! What a gateway shows of itself: plain data, made by its loop at one time. Nothing in it changes afterwards.
 
 use serde::Serialize;
+use tessera_health::{Health, Root};
 use tessera_plan::files::{
     counters::{Count, Drops, TransferStats},
     statistics::{GatewayFrames, Memory, Sessions, SlotUsage, Socket},
@@ -29,6 +30,8 @@ pub struct About {
     pub tiles: Vec<Tile>,
     /// Number of the edge on the gateway's board, which brings posted pictures; `None` without such an edge.
     pub own_edge: Option<u16>,
+    /// Where the files of the gateway's board are, which say how it is.
+    pub root: Root,
 }
 
 impl About {
@@ -69,6 +72,21 @@ pub struct Board {
     pub frames_brought: u64,
     /// True while it has tasks that others may take.
     pub has_work: bool,
+    /// How the board was when it last said so.
+    pub health: Option<Health>,
+    /// Seconds since then.
+    pub health_age_s: f64,
+}
+
+impl Board {
+    /// What a board said of itself longer ago is history, in seconds: it speaks every ten.
+    const HEALTH_S: f64 = 60.0;
+
+    /// How the board is, if it takes part and has said so lately.
+    pub fn health_now(&self) -> Option<&Health> {
+        let is_now = self.up && self.health_age_s < Self::HEALTH_S;
+        self.health.as_ref().filter(|_| is_now)
+    }
 }
 
 /// A node that may not take part.

@@ -68,6 +68,13 @@ pub fn why_so_fast(shown: &Shown) -> Why {
         );
         return why("slow", text);
     }
+    let trouble = |(name, b): &(String, crate::state::Board)| {
+        let trouble = b.health_now()?.trouble()?;
+        Some(format!("{name} {trouble}."))
+    };
+    if let Some(text) = boards.iter().find_map(trouble) {
+        return why("slow", text);
+    }
     let total: u64 = state.tasks_by_board.iter().map(|(_, n)| n).sum();
     let even = total as f64 / boards.len().max(1) as f64;
     let least = boards.iter().min_by_key(|(_, b)| shown.tasks_of(b.number));
@@ -140,6 +147,21 @@ mod tests {
         });
         assert!(lossy.text.contains("5 % of what"), "{lossy:?}");
         let slow = shown(|s| s.state.tasks_by_board = vec![(1, 95), (2, 5)]);
+        let hot = |age_s| {
+            shown(|s| {
+                s.state.boards[1].health = Some(tessera_health::Health {
+                    temperature_c: Some(81.2),
+                    throttled: Some(true),
+                    ..Default::default()
+                });
+                s.state.boards[1].health_age_s = age_s;
+            })
+        };
+        assert_eq!(
+            hot(3.0).text,
+            "edge-2 is slowed down because of heat (81 degrees): it needs a heat sink and a fan."
+        );
+        assert_eq!(hot(300.0).kind, "good", "that was long ago");
         assert!(
             slow.text.starts_with("edge-2 computes only 5 %"),
             "{slow:?}"

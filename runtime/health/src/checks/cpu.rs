@@ -3,7 +3,7 @@
 use crate::{Finding, Kind, facts::Board};
 
 /// A Pi throttles from here on.
-const HOT_C: f64 = 80.0;
+pub const HOT_C: f64 = 80.0;
 
 pub fn check(now: &Board) -> Vec<Finding> {
     let mut found = Vec::new();

@@ -11,11 +11,12 @@ mod way;
 
 use std::net::Ipv4Addr;
 
+pub use cpu::HOT_C;
 pub use reach::{Reach, Tcp, Udp as UdpReach, reach};
 pub use way::{Way, way};
 
 use crate::{
-    Finding,
+    Finding, Health,
     facts::{Board, ReceiveBuffer},
 };
 
@@ -42,6 +43,18 @@ pub fn board(before: &Board, now: &Board, aims: &Aims) -> Vec<Finding> {
     found.extend(network::check(before, now, aims));
     found.extend(udp::check(before, now, aims));
     found.extend(clock::check(now));
+    found
+}
+
+/// What is likely to be wrong with a board by what it told its gateway.
+pub fn told(health: &Health) -> Vec<Finding> {
+    let now = Board {
+        power: health.power(),
+        temperature_c: health.temperature_c,
+        ..Board::default()
+    };
+    let mut found = power::check(&now);
+    found.extend(cpu::check(&now));
     found
 }
 

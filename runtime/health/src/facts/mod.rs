@@ -1,6 +1,7 @@
 //! What a board's files say at one time.
 
 mod addresses;
+mod busy;
 mod clock;
 mod heat;
 mod memory;
@@ -11,10 +12,11 @@ mod speed;
 mod udp;
 
 pub use addresses::addresses;
+pub use busy::ProcessorTime;
 pub use clock::Clock;
 pub use heat::temperature_c;
 pub use memory::{Group, Memory};
-pub use network::{Interface, Network, Route, Wifi};
+pub use network::{Interface, Network, Route, Wifi, signal_dbm};
 pub use power::Power;
 pub use receive::{PACKET_BYTES, RECEIVE_BYTES, ReceiveBuffer, given as receive_buffer};
 pub use speed::{CoreClock, clocks};

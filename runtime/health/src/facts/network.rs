@@ -96,7 +96,7 @@ fn interface(root: &Root, name: &str, wireless: &str) -> Interface {
         is_up: root.text(at("operstate")).as_deref() == Some("up"),
         wifi: is_wifi.then(|| Wifi {
             power_save: power_save(root, name),
-            signal_dbm: signal_dbm(wireless, name),
+            signal_dbm: level_dbm(wireless, name),
         }),
         received: count("rx_packets"),
         errors: count("rx_errors") + count("rx_fifo_errors") + count("tx_errors"),
@@ -113,8 +113,17 @@ fn power_save(root: &Root, name: &str) -> Option<bool> {
     }
 }
 
+/// Strength of the strongest signal of Wi-Fi, in dBm. It asks no program.
+pub fn signal_dbm(root: &Root) -> Option<f64> {
+    let text = root.text("proc/net/wireless")?;
+    let names = text.lines().filter_map(|l| Some(l.split_once(':')?.0));
+    names
+        .filter_map(|name| level_dbm(&text, name.trim()))
+        .max_by(f64::total_cmp)
+}
+
 /// Lines of `/proc/net/wireless`: `wlan0: 0000   54.  -56.  -256 ..`, of which the third number is the level.
-fn signal_dbm(text: &str, name: &str) -> Option<f64> {
+fn level_dbm(text: &str, name: &str) -> Option<f64> {
     let line = text.lines().find_map(|l| {
         let (its, rest) = l.trim_start().split_once(':')?;
         (its == name).then_some(rest)

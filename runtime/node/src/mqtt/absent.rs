@@ -1,7 +1,7 @@
 //! A node that was built without the library.
 
 use crate::{args::Args, error::NodeError, sinks::RecordSink, trust::Trust};
-use tessera_protocol::{Micros, NodeId};
+use tessera_protocol::{Micros, NodeId, gateway::ConditionView};
 use tessera_runtime::program::Program;
 
 /// No broker.
@@ -32,7 +32,13 @@ impl Broker {
     }
 
     /// Nothing to say it to.
-    pub fn look(&mut self, _: Micros, _: impl Iterator<Item = (NodeId, bool)>) {}
+    pub fn look(
+        &mut self,
+        _: Micros,
+        _: impl Iterator<Item = (NodeId, bool)>,
+        _: impl Iterator<Item = (NodeId, ConditionView)>,
+    ) {
+    }
 
     /// Nothing to say it to.
     pub const fn stop(&self) {}

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
-use tessera_mqtt::{About, Board, Mqtt, Settings};
+use tessera_mqtt::{About, Board, BoardHealth, Mqtt, Settings};
 use tessera_plan::files::records::Record;
-use tessera_protocol::{Micros, NodeId};
+use tessera_protocol::{Micros, NodeId, gateway::ConditionView};
 use tessera_runtime::program::Program;
 
 use crate::{
     args::Args,
+    condition,
     console::{self, Patience},
     error::NodeError,
     labels::Labels,
@@ -19,6 +20,8 @@ use crate::{
 
 /// Between two looks at the boards.
 const LOOK_US: Micros = 1_000_000;
+/// What a board said of itself longer ago is not said on.
+const HEALTH_US: Micros = 60_000_000;
 
 /// A broker, and the boards that it hears of.
 #[derive(Debug)]
@@ -46,7 +49,13 @@ impl Broker {
             model: program.name.into(),
         };
         let listed = trust.map(Trust::boards).unwrap_or_default();
-        let board = |(number, name)| (number, Board { name, alive: false });
+        let board = |(number, name)| {
+            let board = Board {
+                name,
+                ..Board::default()
+            };
+            (number, board)
+        };
         Ok(Some(Self {
             mqtt: Arc::new(Mqtt::start(settings, about)?),
             boards: listed.into_iter().map(board).collect(),
@@ -66,7 +75,12 @@ impl Broker {
     }
 
     /// Says how the boards are, once a second.
-    pub fn look(&mut self, now: Micros, nodes: impl Iterator<Item = (NodeId, bool)>) {
+    pub fn look(
+        &mut self,
+        now: Micros,
+        nodes: impl Iterator<Item = (NodeId, bool)>,
+        conditions: impl Iterator<Item = (NodeId, ConditionView)>,
+    ) {
         if now < self.look_at {
             return;
         }
@@ -74,9 +88,21 @@ impl Broker {
         for (NodeId(number), alive) in nodes {
             let board = self.boards.entry(number).or_insert_with(|| Board {
                 name: format!("edge {number}"),
-                alive,
+                ..Board::default()
             });
-            board.alive = alive;
+            (board.alive, board.health) = (alive, None);
+        }
+        for (NodeId(number), known) in conditions {
+            let board = self.boards.get_mut(&number);
+            if let Some(board) = board.filter(|b| b.alive && known.age_us < HEALTH_US) {
+                let health = condition::heard(&known.said);
+                board.health = Some(BoardHealth {
+                    temperature_c: health.temperature_c,
+                    throttled: health.throttled,
+                    memory_available_bytes: health.memory_available_bytes,
+                    memory_bytes: health.memory_bytes,
+                });
+            }
         }
         let boards: Vec<Board> = self.boards.values().cloned().collect();
         self.mqtt.boards(&boards);

@@ -245,7 +245,7 @@ impl Shell {
             }
             self.notify.turn(now, || takes_part(self.machine.nodes()));
             if let Some(broker) = &mut self.broker {
-                broker.look(now, self.machine.nodes());
+                broker.look(now, self.machine.nodes(), self.machine.conditions_at(now));
             }
             while let Some(asked) = signals.next() {
                 match asked {

@@ -97,6 +97,7 @@ impl OwnEdge {
             a.stuck_after.as_secs_f64().to_string().into(),
         );
         flag("--log", a.log.to_string().into());
+        flag("--root", a.root.clone().into());
         if let Some(path) = &a.stats {
             flag("--stats", beside(path).into());
         }

@@ -8,12 +8,14 @@ use super::{
 };
 use crate::{
     args::Args,
+    condition,
     error::NodeError,
     labels::{self, Labels},
     statistics::tell,
     trust::{self, Trust},
     wait::Waker,
 };
+use tessera_health::Root;
 use tessera_plan::{
     dataflow::TaskInfo,
     files::{
@@ -139,6 +141,7 @@ impl Served {
             boards,
             tiles: tiles(program)?,
             own_edge: a.workers.map(|_| own_id(a)),
+            root: Root::new(&a.root),
         };
         Ok(Self(Service::start(config, about, move || waker.wake())?))
     }
@@ -233,6 +236,8 @@ fn state(look: Look) -> State {
                 frames_in_flight: n.frames,
                 frames_brought: u64::from(n.brought),
                 has_work: n.has_work,
+                health: n.condition.map(|c| condition::heard(&c.said)),
+                health_age_s: n.condition.map_or(0.0, |c| seconds(c.age_us)),
             })
             .collect(),
         flights: (look.flights.iter())

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use tessera_health::{Health, Root};
+use tessera_health::Health;
 use tessera_plan::files::records::Ending;
 
 use super::Server;
@@ -28,6 +28,8 @@ pub fn status(server: &Server, shown: &Shown) -> Value {
                 "has_work": b.has_work,
                 "tasks": shown.tasks_of(b.number),
                 "on_gateways_board": about.own_edge == Some(b.number),
+                "health": b.health,
+                "health_age_s": b.health.as_ref().map(|_| b.health_age_s),
             })
         })
         .collect();
@@ -86,8 +88,8 @@ pub fn status(server: &Server, shown: &Shown) -> Value {
             "receive_buffer_bytes": state.socket.receive_buffer,
             "socket_drops": state.socket.kernel_drops,
         },
-        // Of the gateway's board; others do not tell theirs.
-        "health": Health::of_files(&Root::default()),
+        // Of the gateway's board, whether it has an edge or not.
+        "health": Health::of_files(&about.root),
         "records_waiting": state.records_waiting,
         "memory_bytes": state.memory.anonymous_bytes + state.memory.file_bytes + state.memory.shared_bytes,
     })

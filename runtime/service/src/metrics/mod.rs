@@ -11,11 +11,13 @@ use prometheus_client::{
     metrics::{MetricType, exemplar::Exemplar},
     registry::Registry,
 };
+use tessera_health::Health;
 use tessera_plan::files::records::DropReason;
 
 use crate::{
     posts::Via,
     shown::Shown,
+    state::Board,
     tally::{BOUNDS_S, Times},
 };
 
@@ -304,6 +306,7 @@ fn boards(out: &mut Families<'_>, shown: &Shown) -> fmt::Result {
             (labels, number(shown.tasks_of(b.number)))
         }),
     )?;
+    health(out, &boards)?;
     let nodes = shown.state.nodes;
     let events = [
         ("joined", nodes[0]),
@@ -323,6 +326,62 @@ fn boards(out: &mut Families<'_>, shown: &Shown) -> fmt::Result {
             .map(|(event, n)| (vec![("event", event.to_owned())], number(n))),
     )
 }
+
+/// What boards say of themselves. A measurement that a board does not know, or has not told lately, has no sample: sums and means
+/// over boards are of those that do.
+fn health(out: &mut Families<'_>, boards: &[(String, Board)]) -> fmt::Result {
+    let each = |value: fn(&Health) -> Option<f64>| {
+        boards.iter().filter_map(move |(name, b)| {
+            let value = value(b.health_now()?)?;
+            Some((vec![("edge", name.clone())], value))
+        })
+    };
+    out.gauges(
+        "tessera_edge_temperature_celsius",
+        "Temperature of the board's processor",
+        each(|h| h.temperature_c),
+    )?;
+    let throttled = boards.iter().flat_map(|(name, b)| {
+        let power = b.health_now().map(Health::power).unwrap_or_default();
+        THROTTLED.iter().map(move |(reason, bit)| {
+            let labels = vec![("edge", name.clone()), ("reason", (*reason).to_owned())];
+            (labels, f64::from(u8::from(power.bit(*bit))))
+        })
+    });
+    out.gauges(
+        "tessera_edge_throttled",
+        "1 while the board's firmware says so: a Raspberry Pi that is slowed down, by reason",
+        throttled,
+    )?;
+    out.gauges(
+        "tessera_edge_memory_bytes",
+        "Memory of the board",
+        each(|h| h.memory_bytes.map(number)),
+    )?;
+    out.gauges(
+        "tessera_edge_memory_available_bytes",
+        "Memory of the board that new processes can have",
+        each(|h| h.memory_available_bytes.map(number)),
+    )?;
+    out.gauges(
+        "tessera_edge_busy_ratio",
+        "Share of the board's processor time that was used in the last ten seconds, from 0 to 1",
+        each(|h| h.busy),
+    )?;
+    out.gauges(
+        "tessera_edge_wifi_signal_dbm",
+        "Strength of the board's Wi-Fi signal",
+        each(|h| h.signal_dbm),
+    )
+}
+
+/// Bits of the firmware's word that tell of now.
+const THROTTLED: [(&str, u32); 4] = [
+    ("under_voltage", 0),
+    ("capped", 1),
+    ("throttled", 2),
+    ("soft_limit", 3),
+];
 
 fn network(out: &mut Families<'_>, shown: &Shown) -> fmt::Result {
     let state = &shown.state;

@@ -109,6 +109,53 @@ fn buckets_are_cumulative_and_names_are_escaped() {
 }
 
 #[test]
+fn boards_that_tell_have_their_measurements() {
+    let mut shown = (*shown()).clone();
+    let health = Health {
+        temperature_c: Some(81.25),
+        throttled: Some(true),
+        throttle_flags: Some(0x5_0005),
+        memory_available_bytes: Some(300 << 20),
+        ..Health::default()
+    };
+    shown.state.boards = vec![Board {
+        number: 1,
+        up: true,
+        health: Some(health),
+        health_age_s: 3.0,
+        ..Board::default()
+    }];
+    let samples = |shown: &Shown| {
+        let text = text(&Arc::new(shown.clone()), Form::OpenMetrics).unwrap();
+        check(&text, Form::OpenMetrics).1
+    };
+    let now = samples(&shown);
+    let of = |name: &str| format!("tessera_edge_{name}{{edge=\"porch\"}}");
+    assert_eq!(value(&now, &of("temperature_celsius")), 81.25);
+    assert_eq!(value(&now, &of("memory_available_bytes")), 314_572_800.0);
+    let has = |samples: &[(String, f64)], series: &str| samples.iter().any(|(s, _)| s == series);
+    assert!(!has(&now, &of("busy_ratio")), "it does not know");
+    let throttled = |samples: &[(String, f64)], edge: &str, reason: &str| {
+        let series = format!("tessera_edge_throttled{{edge=\"{edge}\",reason=\"{reason}\"}}");
+        value(samples, &series)
+    };
+    for (reason, on) in [
+        ("under_voltage", 1.0),
+        ("capped", 0.0),
+        ("throttled", 1.0),
+        ("soft_limit", 0.0),
+    ] {
+        assert_eq!(throttled(&now, "porch", reason), on, "{reason}");
+        assert_eq!(throttled(&now, "shed", reason), 0.0, "it never came");
+    }
+    // What it said before it went is history.
+    shown.state.boards[0].up = false;
+    let later = samples(&shown);
+    assert!(!has(&later, &of("temperature_celsius")));
+    assert_eq!(throttled(&later, "porch", "throttled"), 0.0);
+}
+
+#[test]
 fn clients_get_the_form_that_they_ask_for() {
     let prometheus =
         "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     args::Args,
+    condition::BoardWatch,
     error::NodeError,
     memory::BoardMemory,
     notify::Notify,
@@ -65,6 +66,8 @@ struct Shell {
     said_finished: bool,
     progress: Progress,
     memory: BoardMemory,
+    /// How the board is, for the gateway.
+    board: BoardWatch,
     address: GatewayAddress,
     /// When the machine wants to be called again.
     wake_at: Micros,
@@ -106,6 +109,9 @@ impl Shell {
             }
             waker.clear();
             self.feed(now, &mut sending);
+            if let Some(condition) = self.board.next() {
+                self.handle(now, EdgeInput::Condition(condition), &mut sending);
+            }
             if now >= self.wake_at {
                 self.handle(now, EdgeInput::Tick, &mut sending);
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{GatewayAddress, GatewayWatch, Progress, Shell};
 use crate::{
     args::Args,
+    condition::BoardWatch,
     error::NodeError,
     memory::BoardMemory,
     notify::Notify,
@@ -21,6 +22,7 @@ use crate::{
     wait::{Signals, Waker},
     workers::{Workers, WorkersConfig},
 };
+use tessera_health::Root;
 use tessera_plan::limits;
 use tessera_protocol::{Edge, EdgeConfig, NodeId, Verify};
 use tessera_runtime::{
@@ -106,6 +108,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         said_finished: false,
         progress: Progress::default(),
         memory: BoardMemory::default(),
+        board: BoardWatch::start(Root::new(&a.root))?,
         wake_at: 0,
         gateway: GatewayWatch::new(gateway, net.clock.now()),
         refused: None,
