@@ -116,6 +116,9 @@ fn cluster(a: &DoctorArgs, path: &Path) -> Result<Seen> {
                 let gateway = nodes.iter().find(|n| n.number == 0).map(|n| n.name());
                 seen.boards
                     .extend(gateway.map(|name| (name, now.health.clone())));
+                let told = now.boards.iter();
+                let told = told.filter_map(|b| Some((b.name.clone(), b.health_now()?.clone())));
+                seen.boards.extend(told);
             }
             // Where the file promises a service, and probes may run instead of the cluster.
             Err(e) if a.gateway.at.is_none() => note!("note: {e}"),
@@ -165,7 +168,7 @@ fn cluster(a: &DoctorArgs, path: &Path) -> Result<Seen> {
     }
     if running > 0 {
         note!(
-            "note: {running} board(s) run the cluster, so only the gateway was asked of them; for their power, heat, memory and network run \
+            "note: {running} board(s) run the cluster, so only the gateway was asked of them; for their memory and network run \
              node doctor there, or start a node probe beside them (docs/doctor.md)"
         );
     }
@@ -174,6 +177,10 @@ fn cluster(a: &DoctorArgs, path: &Path) -> Result<Seen> {
 
 /// Takes what a board said of itself.
 fn told(seen: &mut Seen, name: String, checkup: Checkup) {
+    // It says itself what the gateway may have heard of its power and heat.
+    seen.boards.retain(|(known, _)| *known != name);
+    seen.findings
+        .retain(|f| f.board.as_ref() != Some(&name) || !f.kind.is_told());
     let findings = checkup.findings.into_iter();
     seen.findings.extend(findings.map(|f| f.on(name.clone())));
     seen.findings.extend(boards::clock(&name, checkup.unix_ms));

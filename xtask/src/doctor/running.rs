@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use tessera_health::{Finding, Kind};
+use tessera_health::{Finding, Kind, told};
 
 use crate::gateway::{Status, Target, Trouble};
 
@@ -78,6 +78,10 @@ pub fn check(before: &Status, now: &Status) -> Vec<Finding> {
         ));
     }
     found.extend(network(before, now));
+    for board in &now.boards {
+        let of_it = board.health_now().map(told).unwrap_or_default();
+        found.extend(of_it.into_iter().map(|f| f.on(board.name.clone())));
+    }
     found
 }
 
@@ -174,6 +178,8 @@ fn network(before: &Status, now: &Status) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use tessera_health::Health;
+
     use super::*;
     use crate::gateway::{Board, TurnedAway};
 
@@ -201,6 +207,18 @@ mod tests {
     fn what_a_gateway_tells() {
         assert_eq!(kinds(|_| ()), []);
         assert_eq!(kinds(|s| s.boards[0].up = false), [Kind::BoardMissing]);
+        let hot = |age_s| {
+            kinds(|s| {
+                s.boards[0].health = Some(Health {
+                    temperature_c: Some(81.0),
+                    throttle_flags: Some(0x4_0004),
+                    ..Health::default()
+                });
+                s.boards[0].health_age_s = Some(age_s);
+            })
+        };
+        assert_eq!(hot(4.0), [Kind::Throttled, Kind::Hot]);
+        assert_eq!(hot(400.0), [], "that was long ago");
         for (why, kind) in [
             ("plan", Kind::OtherPlan),
             ("model", Kind::OtherModel),

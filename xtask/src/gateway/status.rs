@@ -79,6 +79,24 @@ pub struct Board {
     pub tasks: u64,
     /// It is the edge on the gateway's board.
     pub on_gateways_board: bool,
+    /// How it was when it last said so.
+    #[serde(default)]
+    pub health: Option<Health>,
+    /// Seconds since then.
+    #[serde(default)]
+    pub health_age_s: Option<f64>,
+}
+
+impl Board {
+    /// What a board said of itself longer ago is history, in seconds: it speaks every ten.
+    const HEALTH_S: f64 = 60.0;
+
+    /// How it is, if it takes part and has said so lately.
+    pub fn health_now(&self) -> Option<&Health> {
+        let age_s = self.health_age_s.unwrap_or(0.0);
+        let is_now = self.up && age_s < Self::HEALTH_S;
+        self.health.as_ref().filter(|_| is_now)
+    }
 }
 
 /// A frame without a record.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tessera_health::Health;
+
 use crate::gateway::{Board, Status};
 
 /// See the module.
@@ -35,8 +37,8 @@ pub struct Row {
     pub brought: u64,
     /// It has tasks that others may take.
     pub has_work: bool,
-    /// Degrees of its processor, and whether the firmware slows it down; of the gateway's board alone.
-    pub heat: Option<(f64, bool)>,
+    /// How it is, as far as it has said so lately.
+    pub health: Health,
 }
 
 impl Seen {
@@ -86,14 +88,11 @@ impl Seen {
             in_flight: b.frames_in_flight,
             brought: b.frames_brought,
             has_work: b.has_work,
-            heat: (b.on_gateways_board)
-                .then(|| {
-                    Some((
-                        self.now.health.temperature_c?,
-                        self.now.health.throttled == Some(true),
-                    ))
-                })
-                .flatten(),
+            health: b.health_now().cloned().unwrap_or_else(|| {
+                // The gateway looks at its own board itself.
+                let own = Some(&self.now.health).filter(|_| b.on_gateways_board);
+                own.cloned().unwrap_or_default()
+            }),
         };
         self.now.boards.iter().map(row).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use tessera_health::Health;
 use tessera_planner::text::{Table, bytes, count};
 
 use super::seen::{Row, Seen, ranges};
@@ -16,7 +17,7 @@ pub fn table(seen: &Seen) -> String {
         time(s.up_s),
         s.why.text
     );
-    let mut t = Table::new("<<>>>><", &HEADER);
+    let mut t = Table::new("<<>>>>><", &HEADER);
     for row in seen.rows() {
         let cells = cells(&row);
         t.row(&cells.each_ref().map(String::as_str));
@@ -27,30 +28,40 @@ pub fn table(seen: &Seen) -> String {
 }
 
 /// Names of the columns.
-pub const HEADER: [&str; 7] = [
+pub const HEADER: [&str; 8] = [
     "board",
     "state",
     "share",
     "tiles/s",
     "in flight",
     "heat",
+    "free",
     "tiles of the last frame",
 ];
 
 /// A board's cells, in the order of [`HEADER`].
-pub fn cells(row: &Row) -> [String; 7] {
+pub fn cells(row: &Row) -> [String; 8] {
     [
         row.name.clone(),
         row.state.clone(),
         format!("{:.0} %", 100.0 * row.share),
         row.per_s.map_or_else(|| "-".into(), |n| format!("{n:.1}")),
         row.in_flight.to_string(),
-        row.heat.map_or_else(
-            || "-".into(),
-            |(c, slowed)| format!("{c:.0} C{}", if slowed { " slowed" } else { "" }),
-        ),
+        heat(&row.health),
+        (row.health.memory_available_bytes).map_or_else(|| "-".into(), bytes),
         ranges(&row.tiles),
     ]
+}
+
+/// `61 C slowed`.
+fn heat(health: &Health) -> String {
+    let slowed = health.throttled == Some(true);
+    match (health.temperature_c, slowed) {
+        (Some(c), true) => format!("{c:.0} C slowed"),
+        (Some(c), false) => format!("{c:.0} C"),
+        (None, true) => "slowed".into(),
+        (None, false) => "-".into(),
+    }
 }
 
 /// What became of frames, and how long they took.

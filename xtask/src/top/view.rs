@@ -99,11 +99,11 @@ impl View {
     }
 
     fn boards(&self, frame: &mut Frame<'_>, area: Rect, seen: &Seen) {
-        let style = |row: &Row| match (row.up, row.heat) {
+        let style = |row: &Row| match (row.up, row.health.trouble()) {
             (false, _) => self.colour(Color::Red),
-            (true, Some((_, true))) => self.colour(Color::Yellow),
-            (true, _) if row.state != "up" => self.colour(Color::Yellow),
-            (true, _) => Style::new(),
+            (true, Some(_)) => self.colour(Color::Yellow),
+            (true, None) if row.state != "up" => self.colour(Color::Yellow),
+            (true, None) => Style::new(),
         };
         let rows = seen.rows();
         let rows = rows
@@ -116,6 +116,7 @@ impl View {
             Constraint::Length(8),
             Constraint::Length(9),
             Constraint::Length(11),
+            Constraint::Length(8),
             Constraint::Fill(3),
         ];
         let head = TableRow::new(HEADER).style(Style::new().add_modifier(Modifier::BOLD));

@@ -46,6 +46,17 @@ fn status() -> Status {
     s.boards[1].up = false;
     s.boards[1].silent_s = 42.0;
     s.boards[2].on_gateways_board = true;
+    let warm = |c| Health {
+        temperature_c: Some(c),
+        throttled: Some(false),
+        memory_available_bytes: Some(312 << 20),
+        ..Health::default()
+    };
+    s.boards[0].health = Some(warm(48.2));
+    s.boards[0].health_age_s = Some(4.0);
+    // It said so before it went.
+    s.boards[1].health = Some(warm(81.0));
+    s.boards[1].health_age_s = Some(45.0);
     s.frames.computed = 1234;
     let ended = |frame, ms| Ended {
         frame,
