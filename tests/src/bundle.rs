@@ -227,12 +227,12 @@ pub fn committed(dir: &Path, model: &Model) -> Result<NodeBinary> {
     committed_with(dir, model, &[])
 }
 
-/// As [`committed`], with the node's HTTP service and alerts.
+/// As [`committed`], with the node's HTTP service, alerts and MQTT.
 ///
 /// # Errors
 /// As [`committed`].
 pub fn committed_serving(dir: &Path, model: &Model) -> Result<NodeBinary> {
-    committed_with(dir, model, &["service", "alerts"])
+    committed_with(dir, model, &["service", "alerts", "mqtt"])
 }
 
 fn committed_with(dir: &Path, model: &Model, features: &[&str]) -> Result<NodeBinary> {

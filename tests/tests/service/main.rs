@@ -4,6 +4,7 @@
 //! Nothing here depends on speed: where pictures must wait, the workers that would compute them are stopped.
 
 mod alerts;
+mod boards;
 mod client;
 mod common;
 mod deadlines;

@@ -5,7 +5,8 @@ use tessera_tests::rig::{Edge, End, SHORT, wait_for};
 
 use crate::common::{LONG, Served, picture};
 
-fn value(text: &str, series: &str) -> Option<f64> {
+/// The value of a series.
+pub fn value(text: &str, series: &str) -> Option<f64> {
     let line = text.lines().find_map(|l| l.strip_prefix(series))?;
     line.trim().parse().ok()
 }
