@@ -35,7 +35,7 @@ pub const HEADER: [&str; 8] = [
     "tiles/s",
     "in flight",
     "heat",
-    "free",
+    "free MiB",
     "tiles of the last frame",
 ];
 
@@ -48,7 +48,7 @@ pub fn cells(row: &Row) -> [String; 8] {
         row.per_s.map_or_else(|| "-".into(), |n| format!("{n:.1}")),
         row.in_flight.to_string(),
         heat(&row.health),
-        (row.health.memory_available_bytes).map_or_else(|| "-".into(), bytes),
+        (row.health.memory_available_bytes).map_or_else(|| "-".into(), |n| (n >> 20).to_string()),
         ranges(&row.tiles),
     ]
 }
