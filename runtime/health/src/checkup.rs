@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Finding, Root, checks,
+    Finding, Root,
     facts::{self, Board, Memory, Power},
 };
 
@@ -71,7 +71,7 @@ impl Health {
                 "is slowed down because of heat{degrees}: it needs a heat sink and a fan"
             ));
         }
-        let is_hot = self.temperature_c.is_some_and(|c| c >= checks::HOT_C);
+        let is_hot = self.temperature_c.is_some_and(|c| c >= facts::HOT_C);
         is_hot.then(|| {
             format!("is too hot{degrees}, so it is slowed down: it needs a heat sink and a fan")
         })

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tessera_health::{Health, Root, facts::ProcessorTime};
-use tessera_protocol::wire::Condition;
+use tessera_protocol::Condition;
 
 use crate::error::NodeError;
 

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::{
     Micros,
+    condition::Condition,
     ids::{FrameId, JobId, NodeId},
     notice::Notice,
     refusal::Refusal,
     to::To,
-    wire::Condition,
 };
 use crate::store::SlotId;
 use crate::{FrameName, FrameNumber, TaskId};

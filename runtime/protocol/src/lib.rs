@@ -51,6 +51,7 @@
 
 mod api;
 mod chunk_server;
+mod condition;
 mod config;
 pub mod edge;
 pub mod exchange;
@@ -74,6 +75,7 @@ pub use api::{
     Drained, DropReason, EdgeInput, EdgeOutput, FrameMeta, FrameOutcome, GatewayInput,
     GatewayOutput, Job,
 };
+pub use condition::Condition;
 pub use config::{EdgeConfig, GatewayConfig, TransferConfig, Verify};
 pub use edge::Edge;
 pub use frame_name::FrameName;

@@ -5,9 +5,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tessera_plan::element::ElementType;
 use tessera_protocol::{
-    Drained, EdgeConfig, EdgeStats, FrameOutcome, GatewayStats, Incarnation, NodeId, Notice,
-    Placement, ProgramInfo, Refusal, RequestId, Traffic,
-    wire::{Condition, Envelope, Message, MessageKind, Reject, plan_prefix},
+    Condition, Drained, EdgeConfig, EdgeStats, FrameOutcome, GatewayStats, Incarnation, NodeId,
+    Notice, Placement, ProgramInfo, Refusal, RequestId, Traffic,
+    wire::{Envelope, Message, MessageKind, Reject, plan_prefix},
 };
 use tessera_sim::{EdgeSpec, Fault, LinkConditions, Stranger, World, WorldConfig, program};
 

@@ -20,8 +20,8 @@ use super::{
     violation::{Failure, Violation},
 };
 use tessera_protocol::{
-    Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId, Notice,
-    ProgramInfo, TaskId, gateway::ConditionView, wire::Condition,
+    Condition, Drained, EdgeInput, EdgeStats, GatewayInput, GatewayStats, Incarnation, NodeId,
+    Notice, ProgramInfo, TaskId, gateway::ConditionView,
 };
 
 /// The configuration of a world.

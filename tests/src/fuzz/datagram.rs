@@ -11,7 +11,7 @@ use tessera_plan::{
     plan::{ElementType, Placement},
     region::Region,
 };
-use tessera_protocol::{Incarnation, NodeId, ProgramInfo, TransferConfig, wire};
+use tessera_protocol::{Condition, Incarnation, NodeId, ProgramInfo, TransferConfig, wire};
 use tessera_sim::{EdgeSpec, HostileConfig, World, WorldConfig};
 
 /// Most datagrams of one input.
@@ -197,7 +197,7 @@ pub fn seeds() -> Vec<(u8, Vec<u8>)> {
         world.run_until(400_000).expect("no rule broken");
         by_kind.extend(seen(&world));
         // What only a shell begins comes last, so that all else is as it is without it.
-        let begun = world.set_condition(2, wire::Condition::default());
+        let begun = world.set_condition(2, Condition::default());
         begun.expect("no rule broken");
         world.run_until(1_400_000).expect("no rule broken");
         for (kind, seed) in seen(&world) {

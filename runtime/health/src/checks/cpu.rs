@@ -1,9 +1,9 @@
 //! Heat and clocks.
 
-use crate::{Finding, Kind, facts::Board};
-
-/// A Pi throttles from here on.
-pub const HOT_C: f64 = 80.0;
+use crate::{
+    Finding, Kind,
+    facts::{Board, HOT_C},
+};
 
 pub fn check(now: &Board) -> Vec<Finding> {
     let mut found = Vec::new();

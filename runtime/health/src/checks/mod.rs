@@ -11,7 +11,6 @@ mod way;
 
 use std::net::Ipv4Addr;
 
-pub use cpu::HOT_C;
 pub use reach::{Reach, Tcp, Udp as UdpReach, reach};
 pub use way::{Way, way};
 

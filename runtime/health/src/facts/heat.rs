@@ -2,6 +2,9 @@
 
 use crate::Root;
 
+/// Degrees Celsius from which on a Raspberry Pi is slowed down.
+pub const HOT_C: f64 = 80.0;
+
 /// Degrees Celsius of the hottest zone that is the processor's.
 pub fn temperature_c(root: &Root) -> Option<f64> {
     let folder = "sys/class/thermal";

@@ -14,7 +14,7 @@ mod udp;
 pub use addresses::addresses;
 pub use busy::ProcessorTime;
 pub use clock::Clock;
-pub use heat::temperature_c;
+pub use heat::{HOT_C, temperature_c};
 pub use memory::{Group, Memory};
 pub use network::{Interface, Network, Route, Wifi, signal_dbm};
 pub use power::Power;

@@ -1,10 +1,7 @@
 //! How this board is, told to the gateway. Nobody acknowledges it and nothing is repeated: the next one takes its place.
 
 use super::{Edge, send::Outgoing};
-use crate::{
-    Micros,
-    wire::{Condition, Message},
-};
+use crate::{Condition, Micros, wire::Message};
 
 /// What the shell said of the board, and what the gateway heard.
 #[derive(Debug, Default)]

@@ -9,10 +9,10 @@ use std::{
 };
 
 use crate::{
-    FrameNumber, FrameOutcome, Incarnation, Micros, NodeId, NodeIncarnation, Ticket,
+    Condition, FrameNumber, FrameOutcome, Incarnation, Micros, NodeId, NodeIncarnation, Ticket,
     peer::Peer,
     retry::Retry,
-    wire::{Condition, Heartbeat, NodeStatus, PeerAddress, Reject},
+    wire::{Heartbeat, NodeStatus, PeerAddress, Reject},
 };
 
 /// An incarnation of a node, as the gateway knows it.

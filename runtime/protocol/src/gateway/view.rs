@@ -7,10 +7,7 @@ use super::{
     frames::{FlightState, FrameInFlight},
     known_nodes::KnownNode,
 };
-use crate::{
-    FrameId, FrameMeta, Micros, NodeId, TaskId,
-    wire::{Condition, NO_TASK},
-};
+use crate::{Condition, FrameId, FrameMeta, Micros, NodeId, TaskId, wire::NO_TASK};
 
 /// A registered node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

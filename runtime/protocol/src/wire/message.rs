@@ -3,15 +3,17 @@
 use zerocopy::little_endian::U32;
 
 use super::{
-    CHUNK_MARK, ClusterState, Condition, Data, Envelope, Failed, Finished, Heartbeat, Later,
-    LeaseGrant, LostResults, MessageKind, PeerAddress, Reject, Renew, ReportAck, Request, Results,
-    ResultsAck, Shown, Want, Watch,
+    CHUNK_MARK, ClusterState, Data, Envelope, Failed, Finished, Heartbeat, Later, LeaseGrant,
+    LostResults, MessageKind, PeerAddress, Reject, Renew, ReportAck, Request, Results, ResultsAck,
+    Shown, Want, Watch,
     header::{RawHeader, plan_prefix, seal},
     list::{Reader, piece},
     steal::{read_renewed, write_renewed},
     writer::Writer,
 };
-use crate::{GATEWAY, Incarnation, NodeId, ProgramInfo, PullId, RequestId, TransferConfig};
+use crate::{
+    Condition, GATEWAY, Incarnation, NodeId, ProgramInfo, PullId, RequestId, TransferConfig,
+};
 
 /// The decoded content of a datagram. The lists are borrowed from the datagram or from the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,7 +51,6 @@ mod writer;
 
 pub(crate) use chunk::open_chunk;
 pub use chunk::{CHUNK_MARK, Data, seal_chunk};
-pub use condition::Condition;
 pub use gateway::{ClusterState, FrameStatus, Heartbeat, NodeStatus, Verdict};
 pub use header::{Envelope, MAGIC, Reject, VERSION, plan_prefix, seal};
 pub use home::Want;

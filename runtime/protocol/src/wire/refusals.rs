@@ -5,8 +5,8 @@ use super::{
     *,
 };
 use crate::{
-    FrameId, FrameMeta, FrameName, FrameNumber, Incarnation, NodeId, ObjectId, PullId, Refusal,
-    RequestId, TaskId, Ticket, testkit,
+    Condition, FrameId, FrameMeta, FrameName, FrameNumber, Incarnation, NodeId, ObjectId, PullId,
+    Refusal, RequestId, TaskId, Ticket, testkit,
 };
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;

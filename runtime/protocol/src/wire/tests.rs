@@ -2,9 +2,9 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    DropReason, EdgeConfig, FrameId, FrameMeta, FrameName, FrameNumber, FrameOutcome, Incarnation,
-    NodeId, ObjectId, ProgramInfo, PullId, Refusal, RequestId, TaskId, Ticket, TransferConfig,
-    testkit,
+    Condition, DropReason, EdgeConfig, FrameId, FrameMeta, FrameName, FrameNumber, FrameOutcome,
+    Incarnation, NodeId, ObjectId, ProgramInfo, PullId, Refusal, RequestId, TaskId, Ticket,
+    TransferConfig, testkit,
 };
 use tessera_plan::dataflow::ObjectKey;
 use tessera_plan::region::Region;
