@@ -13,7 +13,10 @@ use tessera_plan::files::{
     probe::{Answer, Ask, PARTS_MAX, VERSION},
 };
 
-use crate::probes::{self, Asker, At, all_asked, asked, session};
+use crate::{
+    exit,
+    probes::{self, Asker, At, all_asked, asked, session},
+};
 
 /// Longest wait for a probe that is there to say so.
 const HELLO: Duration = Duration::from_secs(3);
@@ -41,6 +44,8 @@ pub struct BoardAt {
 pub struct Asked {
     /// The gateway's board first.
     pub boards: Vec<BoardAt>,
+    /// Numbers of boards whose names lead nowhere, and what that is.
+    pub nowhere: Vec<(u16, Finding)>,
     /// The socket.
     pub asker: Asker,
 }
@@ -49,16 +54,23 @@ impl Asked {
     /// All boards of the file, of which none was asked.
     ///
     /// # Errors
-    /// When an address or a key cannot be had.
+    /// When a key cannot be had.
     pub fn new(who: &ClusterFile, folder: &Path) -> Result<Self> {
         let is_keyed = who.operator.is_some();
-        let mut boards = Vec::new();
+        let (mut boards, mut nowhere) = (Vec::new(), Vec::new());
         let nodes = who.nodes();
         for node in nodes
             .iter()
             .filter(|n| !n.is_second && !n.is_observer() && !n.board.removed)
         {
-            let addr = probes::of_board(&node.board.name, node.board.address.as_deref())?;
+            let (name, address) = (&node.board.name, node.board.address.as_deref());
+            let addr = match probes::of_board(name, address) {
+                Ok(addr) => addr,
+                Err(e) => {
+                    nowhere.push((node.number, leads_nowhere(name, address, &e)));
+                    continue;
+                }
+            };
             boards.push(BoardAt {
                 name: node.board.name.clone(),
                 number: node.number,
@@ -72,6 +84,7 @@ impl Asked {
         let on_v6 = boards.iter().any(|b| b.at.addr.is_ipv6());
         Ok(Self {
             boards,
+            nowhere,
             asker: Asker::new(who, folder, on_v6)?,
         })
     }
@@ -161,6 +174,19 @@ impl Asked {
     }
 }
 
+/// A board whose address cannot be looked up.
+fn leads_nowhere(name: &str, address: Option<&str>, e: &anyhow::Error) -> Finding {
+    let host = address.unwrap_or(name);
+    Finding::fault(
+        Kind::Absent,
+        format!("nothing on the network is called {host}"),
+        exit::with_causes(e),
+        "is it on, and has it that host name? Names that end in .local need mDNS (sudo apt install libnss-mdns); or write its \
+         address into its [[board]]",
+    )
+    .on(name)
+}
+
 /// Boards whose nodes are of another plan than most.
 pub fn plans(asked: &Asked) -> Vec<Finding> {
     let here = |b: &BoardAt| Some((b.name.clone(), b.hello.clone()?.1));
@@ -230,6 +256,21 @@ fn differs(name: &str, there_ms: u64, here_ms: u64) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_lead_nowhere_are_found_and_others_are_asked() {
+        let file = "version = 1\n\n[[board]]\nname = \"hub\"\nroles = [\"gateway\"]\naddress = \"127.0.0.1\"\n\n\
+                    [[board]]\nname = \"shed\"\nroles = [\"edge\"]\naddress = \"shed.invalid\"\n";
+        let file = toml::from_str(file).unwrap();
+        let asked = Asked::new(&file, Path::new("")).unwrap();
+        assert_eq!(asked.boards.len(), 1);
+        let [(number, finding)] = &asked.nowhere[..] else {
+            panic!("{:?}", asked.nowhere);
+        };
+        assert_eq!((*number, finding.kind), (1, Kind::Absent));
+        let line = finding.line();
+        assert!(line.starts_with("shed: fault: nothing on the network is called shed.invalid"));
+    }
 
     #[test]
     fn the_odd_plan_is_named() {

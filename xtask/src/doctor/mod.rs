@@ -135,6 +135,9 @@ fn cluster(a: &DoctorArgs, path: &Path) -> Result<Seen> {
         }
         Err(e) => return Err(e),
     };
+    // A board that takes part was found by another way.
+    let nowhere = asked.nowhere.drain(..).filter(|(n, _)| !up.contains(n));
+    seen.findings.extend(nowhere.map(|(_, finding)| finding));
     asked.greet()?;
     step.done(&format!(
         "{} of {} boards run one",
