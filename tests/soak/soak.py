@@ -9,7 +9,7 @@ In the end the sources take no more frames, and the cluster rests for a minute. 
 the same, and memory (proportional set size), open files, and processor time at rest must be within their bounds. `samples.csv` has all samples, `soak.svg` shows
 them. Needs root (a small disk of its own), ffmpeg, mosquitto and python3-matplotlib. Exit status: 0; 1 when anything is out of bounds.
 """
-import argparse, collections, csv, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.request
+import argparse, collections, csv, json, os, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time, urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -20,12 +20,12 @@ CAMERAS = [(1, "porch", 4), (2, "garden", 2)]
 PICTURES = 3
 # Between two samples, seconds; a camera sleeps and a disk is full for so long, and the cluster rests so long.
 EVERY, PAUSE = 5, 60
-# Of these bytes, the disk of the records.
-DISK = 8 << 20
+# Of these bytes, the disk of the records: twice of what twenty minutes write.
+DISK = 64 << 20
 # What the issue of a home asks for.
 SLOPE_MIB_PER_HOUR, REST_CORES = 1.0, 0.01
-# A process is not judged for its first minutes, when caches and pools fill.
-WARM_S = 120
+# A process is not judged for its first minutes, when caches and pools fill, nor by fewer samples.
+WARM_S, SAMPLES = 120, 60
 # Node that watches, when a part of the whole time has passed.
 PLAN = [(0.10, "camera still"), (0.25, "gateway restarted"), (0.40, "broker restarted"), (0.55, "edge 4 killed"), (0.65, "disk full")]
 
@@ -214,7 +214,7 @@ class Watch:
 def slope(points):
     """Least squares, per hour, of what a process holds once it is warm; no number for processes that lived too short."""
     points = [(at / 3600, mib) for at, mib, _ in points if at - points[0][0] >= WARM_S]
-    if len(points) < 24:
+    if len(points) < SAMPLES:
         return None
     mean = [sum(c) / len(points) for c in zip(*points)]
     return sum((x - mean[0]) * (y - mean[1]) for x, y in points) / sum((x - mean[0]) ** 2 for x, _ in points)
@@ -251,7 +251,7 @@ def day(c, w, minutes):
             with open(filler, "wb", buffering=0) as f:
                 try:
                     while True:
-                        f.write(bytes(4096))
+                        f.write(bytes(65536))
                 except OSError:
                     pass
             w.until(w.now() + PAUSE)
@@ -295,8 +295,8 @@ def judge(c, w, cores):
         if grows is not None:
             rows.append((f"{name}, life {life}: MiB per hour", f"{grows:+.2f} of {points[-1][1]:.1f}", f"below {SLOPE_MIB_PER_HOUR}", grows < SLOPE_MIB_PER_HOUR))
             warm = [n for at, _, n in points if at - points[0][0] >= WARM_S]
-            late, early = max(warm[len(warm) // 2:]), max(warm[:len(warm) // 2])
-            rows.append((f"{name}, life {life}: open files, first and second half", f"{early}, {late}", "no growth", late <= early))
+            late, early = statistics.median(warm[len(warm) // 2:]), statistics.median(warm[:len(warm) // 2])
+            rows.append((f"{name}, life {life}: open files, first and second half", f"{early:.0f}, {late:.0f}", "no growth", late <= early))
     for name, used in cores.items():
         rows.append((f"{name}: processor at rest", f"{100 * used:.2f} %", f"below {100 * REST_CORES:.0f} %", used < REST_CORES))
     ended = [what for _, what in w.events if "ended with" in what and not what.endswith(" 0")]

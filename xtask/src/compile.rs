@@ -52,10 +52,13 @@ pub fn compile_with(name: &str, target: Target, dir: &Path, with: &[String]) -> 
     // The shared folder holds one binary per name; a crate keeps its own copy.
     let node = dir.join("target").join("node");
     std::fs::create_dir_all(dir.join("target"))?;
-    let part = dir.join("target").join("node.part");
+    let part = tempfile::Builder::new()
+        .prefix("node.")
+        .tempfile_in(dir.join("target"))?
+        .into_temp_path();
     std::fs::copy(&built, &part)
         .with_context(|| format!("the build left no {}", built.display()))?;
-    std::fs::rename(&part, &node)?;
+    part.persist(&node)?;
     step.done(&workspace::show(&node));
     Ok(node)
 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufWriter, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -107,16 +108,17 @@ fn pack_weights(
 ) -> Result<u64> {
     let file = weights_file(dir);
     let step = Step::begin("Packing weights");
-    // The file gets its real name only when complete.
-    let part = dir.join("weights.bin.part");
-    let mut w = BufWriter::with_capacity(
-        1 << 20,
-        fs::File::create(&part).with_context(|| format!("cannot write {}", part.display()))?,
-    );
+    // The file gets its real name only when complete. Another command may write the same plan's meanwhile.
+    let part = tempfile::Builder::new()
+        .prefix("weights.bin.")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(dir)
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    let mut w = BufWriter::with_capacity(1 << 20, part);
     pack::write(plan, weights, target, &mut w)?;
-    w.flush()?;
-    drop(w);
-    fs::rename(&part, &file)?;
+    let part = w.into_inner().map_err(std::io::IntoInnerError::into_error);
+    let part = part.with_context(|| format!("cannot write {}", file.display()))?;
+    part.persist(&file)?;
     let bytes = fs::metadata(&file)?.len();
     let changed = rounding(plan, target, weights).map(|r| {
         format!(
