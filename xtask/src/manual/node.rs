@@ -109,9 +109,14 @@ fn help() -> Result<Help> {
     Ok(help)
 }
 
-/// An entry's name and its description, which begins at a column.
+/// An entry's name and its description, which begins at a column, or behind the space that follows a longer name.
 fn split(entry: &'static str, column: usize) -> Result<(&'static str, &'static str)> {
-    let (name, text) = entry.split_at_checked(column).context("a short line")?;
+    let is_longer = entry.as_bytes().get(column - 1).is_some_and(|b| *b != b' ');
+    let end = match entry.get(column..).and_then(|rest| rest.find(' ')) {
+        Some(more) if is_longer => column + more,
+        _ => column,
+    };
+    let (name, text) = entry.split_at_checked(end).context("a short line")?;
     Ok((name.trim_end(), text.trim()))
 }
 
