@@ -9,7 +9,7 @@ use tessera_planner::options::{PlanOptions, Target};
 use crate::{
     compile::compile_with,
     emit,
-    flags::{BuildArgs, ModelArgs, PlanArgs},
+    flags::{BuildArgs, PlannedArgs},
     measured,
     model::{self, Loaded},
     names,
@@ -35,13 +35,14 @@ impl Planned {
     ///
     /// # Errors
     /// When the model cannot be used, or no plan fits.
-    pub fn of(model: &ModelArgs, args: &PlanArgs, names: Option<&Path>) -> Result<Self> {
+    pub fn of(args: &PlannedArgs) -> Result<Self> {
+        let (model, flags) = (&args.model, &args.plan);
         let loaded = model::load(model)?;
-        let options = plan::options(args, model, false)?;
-        let options = measured::refined(options, &args.from_run, &loaded.model)?;
-        let options = ranges::calibrated(options, args.calibrate_on.as_deref(), &loaded)?;
+        let options = plan::options(flags, model, false)?;
+        let options = measured::refined(options, &flags.from_run, &loaded.model)?;
+        let options = ranges::calibrated(options, flags.calibrate_on.as_deref(), &loaded)?;
         let plan = plan::make_plan(&loaded.model, &options)?;
-        let names = names::of(names, &loaded.cfg, &loaded.model.graph)?;
+        let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
         Ok(Self {
             loaded,
             options,
@@ -76,7 +77,7 @@ impl Planned {
 /// # Errors
 /// When planning, emitting or compiling fails.
 pub fn run(args: &BuildArgs) -> Result<()> {
-    let planned = Planned::of(&args.model, &args.plan, args.names.as_deref())?;
+    let planned = Planned::of(&args.planned)?;
     let out = workspace::root().join("generated").join(&planned.plan.name);
     let mut folders = Vec::new();
     for target in planned.options.targets() {
@@ -91,7 +92,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         folders.push((target, dir));
     }
     if let model::Source::None { looked } = &planned.loaded.source {
-        let shown = args.model.model.file_name();
+        let shown = args.planned.model.model.file_name();
         let shown = shown.map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         outln!("{}", plan::missing_weights(looked, &shown))?;
     }
@@ -99,7 +100,7 @@ pub fn run(args: &BuildArgs) -> Result<()> {
         let (_, dir) = &folders[0];
         outln!("names:   {}", workspace::show(&dir.join("weights.names")))?;
     }
-    if args.plan.cluster.is_some() {
+    if args.planned.plan.cluster.is_some() {
         start::described(&planned.options, &planned.plan, &folders)
     } else {
         start::alike()

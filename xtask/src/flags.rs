@@ -12,6 +12,7 @@ mod measure;
 mod members;
 mod package;
 mod paper;
+mod planned;
 mod report;
 mod service;
 mod simulate;
@@ -31,6 +32,7 @@ pub use measure::{BenchArgs, CalibrateArgs};
 pub use members::{AddArgs, ClusterCommand, InitArgs, PairArgs, RemoveArgs, RotateArgs};
 pub use package::{ManualArgs, PackageArgs, PackageForm};
 pub use paper::PaperArgs;
+pub use planned::PlannedArgs;
 pub use report::ReportArgs;
 pub use service::ServiceArgs;
 pub use simulate::SimulateArgs;
@@ -472,13 +474,7 @@ pub struct EmitArgs {
 #[derive(Debug, Args)]
 pub struct BuildArgs {
     #[command(flatten)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    pub plan: PlanArgs,
-    /// Class names, one per line, for weights.names: a gateway writes them into its records [default:
-    /// <model>.names beside the cfg, or coco.names for 80 classes]
-    #[arg(long, value_name = "FILE")]
-    pub names: Option<PathBuf>,
+    pub planned: PlannedArgs,
     /// What nodes are built with beside: alerts (docs/alerts.md), mqtt (docs/mqtt.md), service: HTTP (docs/service.md). It
     /// makes them larger
     #[arg(long, value_name = "WHAT", value_parser = ["alerts", "mqtt", "service"])]

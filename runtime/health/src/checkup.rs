@@ -32,6 +32,9 @@ pub struct Health {
 }
 
 impl Health {
+    /// What a board said of itself longer ago is history, in seconds: it speaks every ten.
+    pub const TOLD_FOR_S: f64 = 60.0;
+
     /// Reads it from the board's files alone, which takes no time.
     pub fn of_files(root: &Root) -> Self {
         let (memory, power) = (Memory::read(root), Power::of_files(root));

@@ -1,8 +1,8 @@
 //! A board, with what Home Assistant hears of it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::message::{Board, BoardHealth};
+use crate::message::{Board, BoardHealth, MEASURED_EVERY};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -18,9 +18,6 @@ pub struct KnownBoard {
 }
 
 impl KnownBoard {
-    /// Least time between two equal values.
-    const EVERY: Duration = Duration::from_secs(10);
-
     /// Takes how the board is. True if there is an entity more than before.
     pub fn follow(&mut self, board: &Board) -> bool {
         let health = board.health.unwrap_or_default();
@@ -34,7 +31,7 @@ impl KnownBoard {
     /// How the board is, if that should be said `now`: what is not said again counts as unknown.
     pub fn health_to_say(&mut self, now: Instant) -> Option<BoardHealth> {
         let health = self.board.health?;
-        let rests = |at: Instant| now.duration_since(at) < Self::EVERY;
+        let rests = |at: Instant| now.duration_since(at) < MEASURED_EVERY;
         if self.said.is_some_and(rests) {
             return None;
         }

@@ -1,5 +1,10 @@
 //! What is said, and of whom.
 
+use std::time::Duration;
+
+/// Least time between two values of a measurement.
+pub const MEASURED_EVERY: Duration = Duration::from_secs(10);
+
 /// A board, as the gateway knows it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Board {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use serde_json::json;
@@ -11,7 +11,7 @@ use tessera_plan::files::records::{Ending, Found, Record};
 use crate::{
     discovery,
     known_board::KnownBoard,
-    message::{Board, BoardHealth, Message},
+    message::{Board, BoardHealth, MEASURED_EVERY, Message},
     settings::{About, Settings},
     slug::slug,
 };
@@ -20,8 +20,6 @@ use crate::{
 const SOURCES_MAX: usize = 256;
 /// Most boards.
 const BOARDS_MAX: usize = 256;
-/// Least time between two values of rate and latency.
-const STATS_EVERY: Duration = Duration::from_secs(10);
 /// Frames that a rate is measured over.
 const RATE_FRAMES: usize = 64;
 
@@ -88,17 +86,14 @@ impl State {
         source.ends.push_back(now);
         let is_due = source
             .told
-            .is_none_or(|at| now.duration_since(at) >= STATS_EVERY);
+            .is_none_or(|at| now.duration_since(at) >= MEASURED_EVERY);
         let stats = is_due.then(|| {
             source.told = Some(now);
             stats(source)
         });
         let base = format!("{}/{name}", self.settings.base());
         if let Some(stats) = stats {
-            // Said though it may be the same: what is not said again counts as unknown.
-            let topic = format!("{base}/stats");
-            self.values.remove(&topic);
-            self.set(topic, stats, true);
+            self.set_again(format!("{base}/stats"), stats);
         }
         // A frame that was lost says nothing of what is there.
         if let Some(found) = found {
@@ -131,10 +126,7 @@ impl State {
             let alive = if board.alive { "online" } else { "offline" };
             self.set(format!("{base}/status"), alive.to_owned(), true);
             if let Some(health) = health {
-                // Said though it may be the same, as rates are.
-                let topic = format!("{base}/health");
-                self.values.remove(&topic);
-                self.set(topic, health_of_board(health), true);
+                self.set_again(format!("{base}/health"), health_of_board(health));
             }
         }
     }
@@ -147,6 +139,12 @@ impl State {
         }
         self.values.insert(topic.clone(), value);
         self.unsaid.insert(topic);
+    }
+
+    /// The same for a measurement, which is said though it may be the same: what is not said again counts as unknown.
+    fn set_again(&mut self, topic: String, value: String) {
+        self.values.remove(&topic);
+        self.set(topic, value, true);
     }
 
     /// The broker, or Home Assistant, knows nothing: all is said again.
@@ -236,6 +234,8 @@ fn detections(record: &Record, found: &Found) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use tessera_plan::files::records::{Detection, DropReason, Subject, Timing};
 
@@ -306,7 +306,7 @@ mod tests {
         // The same again is an event alone.
         state.record(&record("front", &["person", "person"]), now);
         assert_eq!(topics(&mut state), ["tessera/a1/front/detections"]);
-        state.record(&record("front", &["person"]), now + STATS_EVERY);
+        state.record(&record("front", &["person"]), now + MEASURED_EVERY);
         let later = said(&mut state);
         assert_eq!(later.len(), 3);
         assert!(

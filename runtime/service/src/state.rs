@@ -79,12 +79,9 @@ pub struct Board {
 }
 
 impl Board {
-    /// What a board said of itself longer ago is history, in seconds: it speaks every ten.
-    const HEALTH_S: f64 = 60.0;
-
     /// How the board is, if it takes part and has said so lately.
     pub fn health_now(&self) -> Option<&Health> {
-        let is_now = self.up && self.health_age_s < Self::HEALTH_S;
+        let is_now = self.up && self.health_age_s < Health::TOLD_FOR_S;
         self.health.as_ref().filter(|_| is_now)
     }
 }

@@ -281,7 +281,10 @@ pub fn run(config: &Config<'_>, progress: &dyn Fn(usize, Option<usize>)) -> Resu
     }
 
     let (mut seen, mut waited, mut looked) = (0, Duration::ZERO, Instant::now());
-    let mut serving = Serving::default();
+    // Without --http there is nothing to say.
+    let mut serving = Serving {
+        told: config.http.is_none(),
+    };
     let mut found = loop {
         serving.tell(&nodes[0]);
         let found = records(&record_file)?;
@@ -369,7 +372,7 @@ fn ended(sources: &[Node]) -> Option<u64> {
 }
 
 /// Whether it was said where the gateway answers over HTTP.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Serving {
     told: bool,
 }

@@ -40,8 +40,8 @@ use self::{
     version::{BoardVersion, Deployment, Parts},
 };
 pub use self::{
-    over::file as cluster_file, rollback::run as rollback, undeploy::run as undeploy,
-    version::start_of,
+    over::file as cluster_file, rollback::run as rollback, switch::unit as unit_property,
+    undeploy::run as undeploy, version::start_of,
 };
 use crate::{build::Planned, compile, flags::DeployArgs, out::note, plan, strip};
 
@@ -61,8 +61,9 @@ struct Sent<'a> {
 /// When a board cannot be reached or does not fit, planning or building fails, or nodes do not start or join. What is done then
 /// is told, and repeating the command goes on.
 pub fn run(args: &DeployArgs) -> Result<()> {
-    let mut flags = args.plan.clone();
+    let mut flags = args.planned.clone();
     let path = flags
+        .plan
         .cluster
         .get_or_insert_with(|| "cluster.toml".into())
         .clone();
@@ -71,8 +72,8 @@ pub fn run(args: &DeployArgs) -> Result<()> {
     note!("looking at {}", text::plural(remotes.len(), "board"));
     let seen = over::each(&remotes, Seen::look);
     let seen = over::all_or_none(seen, "nothing was changed on any board")?;
-    let planned = Planned::of(&args.model, &flags, args.names.as_deref())?;
-    let shown = args.model.model.to_string_lossy();
+    let planned = Planned::of(&flags)?;
+    let shown = flags.model.model.to_string_lossy();
     plan::require_weights(&planned.loaded.source, &shown)?;
     fits(&planned, &seen)?;
     let keys_there: Vec<String> = seen

@@ -26,6 +26,8 @@ pub const MANIFEST: &str = "manifest";
 pub const PLAN: &str = "plan";
 /// The private key that was made on the board itself.
 pub const OWN_KEY: &str = "/etc/tessera/node.key";
+/// The unit's folder of state.
+pub const STATE: &str = "/var/lib/tessera";
 /// The gateway's records, below the unit's folder of state.
 pub const RECORDS: &str = "records.jsonl";
 /// A trace that is asked for, below the same folder.

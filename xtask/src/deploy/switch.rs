@@ -14,7 +14,7 @@ const DRAIN_LOOKS: u32 = 240;
 const JOIN_LOOKS: u32 = 120;
 
 /// A function of the scripts: a property of the unit.
-fn unit() -> String {
+pub fn unit() -> String {
     format!("unit() {{ systemctl show -p \"$1\" --value {UNIT}; }}\n")
 }
 

@@ -4,18 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{ModelArgs, PlanArgs};
+use super::PlannedArgs;
 
 /// `deploy`.
 #[derive(Debug, Args)]
 pub struct DeployArgs {
     #[command(flatten)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    pub plan: PlanArgs,
-    /// Class names, one per line [default: <model>.names beside the cfg, or coco.names for 80 classes]
-    #[arg(long, value_name = "FILE")]
-    pub names: Option<PathBuf>,
+    pub planned: PlannedArgs,
     /// What the gateway's node is built with beside: alerts (docs/alerts.md), mqtt (docs/mqtt.md), service: HTTP
     /// (docs/service.md); tables `alert` and `service` of the cluster file ask for theirs
     #[arg(long, value_name = "WHAT", value_parser = ["alerts", "mqtt", "service"])]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{ModelArgs, PlanArgs};
+use super::PlannedArgs;
 
 /// What a package is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,12 +29,7 @@ impl PackageForm {
 #[derive(Debug, Args)]
 pub struct PackageArgs {
     #[command(flatten)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    pub plan: PlanArgs,
-    /// Class names, one per line [default: <model>.names beside the cfg, or coco.names for 80 classes]
-    #[arg(long, value_name = "FILE")]
-    pub names: Option<PathBuf>,
+    pub planned: PlannedArgs,
     /// What is made [default: all]
     #[arg(long, value_enum, value_name = "FORM,..", value_delimiter = ',')]
     pub form: Vec<PackageForm>,

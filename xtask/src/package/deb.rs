@@ -4,18 +4,18 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
 use clap_complete::Shell;
-use flate2::{Compression, GzBuilder};
+use flate2::Compression;
 use md5::{Digest, Md5};
 
 use super::{
-    boards,
+    boards, gz,
     identity::processor,
     parts::{Board, Parts},
     tarball::{LICENSE, data},
@@ -190,9 +190,7 @@ fn copyright() -> String {
     text
 }
 
-/// Bytes as `gzip -9n` packs them: without a name or a time.
-pub fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut gz = GzBuilder::new().write(Vec::new(), Compression::best());
-    gz.write_all(bytes)?;
-    gz.finish()
+/// Bytes as `gzip -9n` packs them.
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    gz::packed(bytes, Compression::best())
 }

@@ -15,6 +15,7 @@
 mod app;
 mod boards;
 mod deb;
+mod gz;
 mod icon;
 mod identity;
 mod oci;
@@ -49,8 +50,8 @@ use crate::{
 /// # Errors
 /// When planning or building fails, or a package cannot be written.
 pub fn run(args: &PackageArgs) -> Result<()> {
-    let planned = Planned::of(&args.model, &args.plan, args.names.as_deref())?;
-    let shown = args.model.model.to_string_lossy();
+    let planned = Planned::of(&args.planned)?;
+    let shown = args.planned.model.model.to_string_lossy();
     plan::require_weights(&planned.loaded.source, &shown)?;
     let parts = parts(&planned, args)?;
     let out = args
@@ -115,7 +116,7 @@ fn parts(planned: &Planned, args: &PackageArgs) -> Result<Parts> {
         starts: boards::started(
             &planned.options,
             &planned.plan,
-            args.plan.cluster.as_deref(),
+            args.planned.plan.cluster.as_deref(),
         )?,
     })
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use flate2::{Compression, GzBuilder};
+use flate2::Compression;
 use oci_spec::image::{
     ANNOTATION_REF_NAME, ANNOTATION_TITLE, ANNOTATION_VERSION, Arch, ConfigBuilder, Descriptor,
     HistoryBuilder, ImageConfigurationBuilder, ImageIndexBuilder, ImageManifestBuilder, MediaType,
@@ -18,6 +18,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
+    gz,
     identity::processor,
     parts::{Board, Parts},
     tarball::data,
@@ -107,9 +108,8 @@ impl Layout {
     fn layer(&self, files: &Tree) -> Result<(Descriptor, String)> {
         let plain = files.tar("", Vec::new())?;
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(&plain)));
-        let mut gz = GzBuilder::new().write(Vec::new(), Compression::default());
-        std::io::Write::write_all(&mut gz, &plain)?;
-        let layer = self.blob(&gz.finish()?, MediaType::ImageLayerGzip)?;
+        let packed = gz::packed(&plain, Compression::default())?;
+        let layer = self.blob(&packed, MediaType::ImageLayerGzip)?;
         Ok((layer, digest))
     }
 

@@ -13,15 +13,14 @@ use tessera_planner::text;
 use crate::{
     deploy::{
         over,
-        places::{TRACE, UNIT, UNIT_FILE},
+        places::{STATE, TRACE, UNIT, UNIT_FILE},
         remote::Remote,
+        unit_property,
     },
     flags::{OverArgs, TraceArgs},
     out::note,
 };
 
-/// The folder of state of a deployed node.
-const STATE: &str = "/var/lib/tessera";
 /// Between two looks at how many frames have ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A trace takes so long at least: clocks are compared by heartbeats, which come at least once a second.
@@ -29,12 +28,9 @@ const SHORTEST: Duration = Duration::from_secs(4);
 /// Tenths of a second that a node has to end its file.
 const END_LOOKS: u32 = 50;
 
-/// Functions of the scripts: the node's process; whether its file has its end.
-fn functions() -> String {
-    format!(
-        "set -u\npid=$(systemctl show -p MainPID --value {UNIT})\n\
-         is_whole() {{ [ \"$(tail -c 2 \"$1\" 2>/dev/null)\" = ']' ]; }}\n"
-    )
+/// The beginning of the scripts: the node's process.
+fn process() -> String {
+    format!("set -u\n{}pid=$(unit MainPID)\n", unit_property())
 }
 
 /// Traces the boards of a cluster until `--frames` frames have ended.
@@ -73,7 +69,7 @@ pub fn run(cluster: &Path, args: &TraceArgs) -> Result<()> {
 
 /// Lets a node begin a trace. One that somebody else has begun is ended: there is one at a time.
 fn begin(remote: &Remote) -> Result<()> {
-    let script = functions()
+    let script = process()
         + &format!(
             "[ \"${{pid:-0}}\" -gt 0 ] || {{ echo 'no node runs there: cargo xtask deploy' >&2; exit 1; }}\n\
              grep -q -e --trace-when-asked {UNIT_FILE} || {{ echo 'its node knows no traces: cargo xtask deploy' >&2; exit 1; }}\n\
@@ -125,9 +121,10 @@ fn wait(remotes: &[Remote], args: &TraceArgs) -> Result<usize> {
 
 /// Lets a node end its trace; the file, and that of the edge on a gateway's board. The board keeps neither.
 fn end(remote: &Remote) -> Result<Vec<String>> {
-    let script = functions()
+    let script = process()
         + &format!(
-            "cd {STATE} || exit 1\n[ -e {TRACE} ] || exit 0\n\
+            "is_whole() {{ [ \"$(tail -c 2 \"$1\" 2>/dev/null)\" = ']' ]; }}\n\
+             cd {STATE} || exit 1\n[ -e {TRACE} ] || exit 0\n\
              is_whole {TRACE} || kill -PROF \"$pid\"\nn=0\n\
              while [ $n -lt {END_LOOKS} ]; do\n    is_whole {TRACE} && {{ [ ! -e {TRACE}.edge ] || is_whole {TRACE}.edge; }} && break\n    \
              sleep 0.1\n    n=$((n + 1))\ndone\n"

@@ -1,8 +1,9 @@
 //! A node that was built with the library.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
+use tessera_health::Health;
 use tessera_mqtt::{About, Board, BoardHealth, Mqtt, Settings};
 use tessera_plan::files::records::Record;
 use tessera_protocol::{Micros, NodeId, gateway::ConditionView};
@@ -20,8 +21,6 @@ use crate::{
 
 /// Between two looks at the boards.
 const LOOK_US: Micros = 1_000_000;
-/// What a board said of itself longer ago is not said on.
-const HEALTH_US: Micros = 60_000_000;
 
 /// A broker, and the boards that it hears of.
 #[derive(Debug)]
@@ -94,7 +93,9 @@ impl Broker {
         }
         for (NodeId(number), known) in conditions {
             let board = self.boards.get_mut(&number);
-            if let Some(board) = board.filter(|b| b.alive && known.age_us < HEALTH_US) {
+            if let Some(board) = board.filter(|b| {
+                b.alive && Duration::from_micros(known.age_us).as_secs_f64() < Health::TOLD_FOR_S
+            }) {
                 let health = condition::heard(&known.said);
                 board.health = Some(BoardHealth {
                     temperature_c: health.temperature_c,

@@ -151,9 +151,7 @@ impl Ndjson {
             self.target = Target::File(OpenOptions::new().write(true).open(&self.path)?);
         }
         match &mut self.target {
-            Target::File(f) if self.waits_for_room && f.metadata()?.is_file() => {
-                append_when_there_is_room(f, before, line)
-            }
+            Target::File(f) if self.waits_for_room => append_when_there_is_room(f, before, line),
             Target::File(f) => f.write_all(line.as_bytes()),
             _ => console::out(line, Patience::Endless),
         }
@@ -183,11 +181,16 @@ fn append_when_there_is_room(file: &mut File, len: u64, line: &str) -> std::io::
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
-        file.set_len(len)?;
-        if !matches!(
+        let is_full = matches!(
             error.kind(),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-        ) {
+        );
+        // A device that is full stays so.
+        let is_file = file.metadata()?.is_file();
+        if is_file {
+            file.set_len(len)?;
+        }
+        if !is_full || !is_file {
             return Err(error);
         }
         std::thread::sleep(LOOK_FOR_ROOM_EVERY);
