@@ -1,5 +1,6 @@
 //! The memory that this process uses, and a board's processes together.
 
+use crate::wait::Clock;
 use tessera_plan::files::statistics::Memory;
 use tessera_protocol::Micros;
 
@@ -28,8 +29,11 @@ fn kilobytes(text: &str, key: &str) -> u64 {
     word.and_then(|w| w.parse().ok()).unwrap_or(0)
 }
 
-/// Time between two looks at a board's memory. A look walks the page tables of all of the board's processes.
+/// Least time between two looks at a board's memory.
 const LOOK_US: Micros = 250_000;
+/// Looks take at most this part of the time: each walks the page tables of all of the board's processes, on a core that has
+/// tiles to compute.
+const LOOK_PART: Micros = 1000;
 
 /// The memory of a board's processes together, looked at now and then.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,8 +47,9 @@ impl BoardMemory {
     /// Looks at this process and at `workers`, if it is time.
     pub fn look(&mut self, now: Micros, workers: impl FnOnce() -> Vec<u32>) {
         if now >= self.look_at {
-            self.look_at = now + LOOK_US;
+            let clock = Clock::start();
             self.look_now(&workers());
+            self.look_at = now + LOOK_US.max(LOOK_PART * clock.now());
         }
     }
 
@@ -76,7 +81,9 @@ mod tests {
         assert!(found > 0 && found <= now().peak_bytes);
         board.look(5 + LOOK_US - 1, || panic!("not yet"));
         let own = std::process::id();
-        board.look(5 + LOOK_US, || vec![own]);
+        let at = board.look_at;
+        assert!(at >= 5 + LOOK_US);
+        board.look(at, || vec![own]);
         assert!(board.peak_bytes > found, "twice the process");
     }
 

@@ -29,12 +29,13 @@ use crate::{
     workspace,
 };
 
-/// Channels in and out, and sides of the map: common sizes of networks' maps and of their tiles.
+/// Channels in and out, and sides of the map: common sizes of networks' maps and of their tiles. The largest are those of
+/// a whole frame, whose rows do not stay in the caches between two turns.
 const SHAPES: [(usize, usize, &[usize]); 7] = [
-    (16, 32, &[104, 26]),
-    (32, 64, &[104, 26]),
-    (64, 128, &[76, 26, 10]),
-    (128, 256, &[52, 26, 10]),
+    (16, 32, &[208, 104, 26]),
+    (32, 64, &[304, 104, 26]),
+    (64, 128, &[152, 76, 26, 10]),
+    (128, 256, &[76, 52, 26, 10]),
     (256, 512, &[38, 13, 8]),
     (512, 1024, &[19, 10]),
     (1024, 1024, &[19]),

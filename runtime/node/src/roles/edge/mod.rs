@@ -116,7 +116,10 @@ impl Shell {
                 self.handle(now, EdgeInput::Tick, &mut sending);
             }
             net.flush();
-            (self.memory).look(now, || processes(&self.workers.statistics()));
+            // What only statistics tell costs nothing where nobody asks for them.
+            if a.stats.is_some() {
+                (self.memory).look(now, || processes(&self.workers.statistics()));
+            }
             self.look_for_gateway(now, &net, a);
             self.obey(&mut net, signals, program, a);
             self.notify.turn(now, || {
