@@ -32,14 +32,14 @@ pub struct ClusterFileArg {
 pub struct InitArgs {
     #[command(flatten)]
     pub at: ClusterFileArg,
-    /// The gateway's board, for a new file
-    #[arg(long, value_name = "NAME[=ADDRESS]")]
+    /// The gateway's board, for a new file; USER is who logs in there by ssh [default: as ssh is configured]
+    #[arg(long, value_name = "NAME[=[USER@]ADDRESS]")]
     pub gateway: Option<String>,
     /// Boards that bring frames and compute tiles, for a new file
-    #[arg(long, num_args = 1.., value_name = "NAME[=ADDRESS]")]
+    #[arg(long, num_args = 1.., value_name = "NAME[=[USER@]ADDRESS]")]
     pub source: Vec<String>,
     /// Boards that compute tiles, for a new file
-    #[arg(long, num_args = 1.., value_name = "NAME[=ADDRESS]")]
+    #[arg(long, num_args = 1.., value_name = "NAME[=[USER@]ADDRESS]")]
     pub edge: Vec<String>,
     /// Target of all these boards
     #[arg(long, value_name = "TARGET", default_value = "aarch64")]
@@ -52,7 +52,7 @@ pub struct AddArgs {
     #[command(flatten)]
     pub at: ClusterFileArg,
     /// The board, and its address where the name is none
-    #[arg(value_name = "NAME[=ADDRESS]")]
+    #[arg(value_name = "NAME[=[USER@]ADDRESS]")]
     pub name: String,
     /// Its target
     #[arg(long, value_name = "TARGET", default_value = "aarch64")]
@@ -71,7 +71,7 @@ pub struct PairArgs {
     #[command(flatten)]
     pub at: ClusterFileArg,
     /// The board: one of the file, or a new one that computes tiles, with its address where the name is none
-    #[arg(value_name = "NAME[=ADDRESS]")]
+    #[arg(value_name = "NAME[=[USER@]ADDRESS]")]
     pub name: String,
     /// Target of a new board
     #[arg(long, value_name = "TARGET", default_value = "aarch64")]

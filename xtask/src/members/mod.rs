@@ -115,17 +115,11 @@ impl Edited {
     }
 
     /// Appends a board.
-    fn append(
-        &mut self,
-        name: &str,
-        address: Option<&str>,
-        target: &str,
-        roles: &[String],
-    ) -> Result<()> {
-        check_name(name)?;
+    fn append(&mut self, board: Named<'_>, target: &str, roles: &[String]) -> Result<()> {
+        check_name(board.name)?;
         check_target(target)?;
         self.text = self.text.trim_end().to_owned() + "\n";
-        self.text += &text::board(name, address, target, roles);
+        self.text += &text::board(board, target, roles);
         self.file = parse(&self.path, &self.text)?;
         Ok(())
     }
@@ -159,11 +153,29 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Name and address of `NAME[=ADDRESS]`.
-fn named(text: &str) -> (&str, Option<&str>) {
-    match text.split_once('=') {
-        Some((name, address)) => (name, Some(address)),
+/// A board as flags name it: `NAME[=[USER@]ADDRESS]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Named<'a> {
+    name: &'a str,
+    /// Where its node is reached.
+    address: Option<&'a str>,
+    /// Who logs in there by ssh.
+    user: Option<&'a str>,
+}
+
+fn named(text: &str) -> Named<'_> {
+    let (name, rest) = match text.split_once('=') {
+        Some((name, rest)) => (name, Some(rest)),
         None => (text, None),
+    };
+    let (user, address) = match rest.and_then(|r| r.split_once('@')) {
+        Some((user, address)) => (Some(user), Some(address)),
+        None => (None, rest),
+    };
+    Named {
+        name,
+        address,
+        user,
     }
 }
 
@@ -249,11 +261,12 @@ fn begin(a: &InitArgs) -> Result<String> {
         .chain(a.edge.iter().map(|e| (e.as_str(), roles(&["edge"]))));
     let mut names: Vec<&str> = Vec::new();
     for (board, roles) in boards {
-        let (name, address) = named(board);
+        let board = named(board);
+        let name = board.name;
         check_name(name)?;
         ensure!(!names.contains(&name), "two boards are called {name:?}");
         names.push(name);
-        text += &text::board(name, address, &a.target, &roles);
+        text += &text::board(board, &a.target, &roles);
     }
     Ok(text)
 }
@@ -269,7 +282,8 @@ fn check_target(name: &str) -> Result<()> {
 
 fn add(a: &AddArgs) -> Result<()> {
     let mut edited = Edited::read(&a.at.file)?;
-    let (name, address) = named(&a.name);
+    let given = named(&a.name);
+    let name = given.name;
     check_name(name)?;
     let before = numbers(&edited.file);
     match edited.file.board.iter().find(|b| b.name == name) {
@@ -289,7 +303,7 @@ fn add(a: &AddArgs) -> Result<()> {
                 !observes || a.roles.len() == 1,
                 "--roles: an observer has no other role"
             );
-            edited.append(name, address, &a.target, &a.roles)?;
+            edited.append(given, &a.target, &a.roles)?;
         }
     }
     edited.give_key(name, a.key.as_deref(), false)?;

@@ -24,10 +24,11 @@ const LINGER: Duration = Duration::from_secs(1);
 /// When the file cannot be read or written, nobody can listen there, or no board comes in time.
 pub(super) fn run(a: &PairArgs) -> Result<()> {
     let mut edited = Edited::read(&a.at.file)?;
-    let (name, address) = named(&a.name);
+    let given = named(&a.name);
+    let name = given.name;
     super::check_name(name)?;
     if !edited.file.board.iter().any(|b| b.name == name) {
-        edited.append(name, address, &a.target, &["edge".to_owned()])?;
+        edited.append(given, &a.target, &["edge".to_owned()])?;
     }
     let secret = key_file::read_secret(&edited.folder().join(key_file::SECRET))
         .context("the cluster's secret; cargo xtask cluster init makes it")?;

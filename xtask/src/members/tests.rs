@@ -27,6 +27,39 @@ fn keys(file: &Path) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
+fn boards_of_flags() {
+    for (text, name, address, user) in [
+        ("hub", "hub", None, None),
+        ("hub=10.0.0.1:7400", "hub", Some("10.0.0.1:7400"), None),
+        ("hub=pi@10.0.0.1", "hub", Some("10.0.0.1"), Some("pi")),
+        (
+            "hub=pi@[fd00::1]:7400",
+            "hub",
+            Some("[fd00::1]:7400"),
+            Some("pi"),
+        ),
+    ] {
+        let expected = Named {
+            name,
+            address,
+            user,
+        };
+        assert_eq!(named(text), expected, "{text}");
+    }
+    let text = text::board(
+        named("hub=pi@10.0.0.1:7400"),
+        "aarch64",
+        &["gateway".to_owned()],
+    );
+    assert!(
+        text.contains("address = \"10.0.0.1:7400\"\nssh = \"pi@10.0.0.1\"\n"),
+        "{text}"
+    );
+    let file: ClusterFile = toml::from_str(&("version = 1\n".to_owned() + &text)).unwrap();
+    assert_eq!(file.board[0].ssh.as_deref(), Some("pi@10.0.0.1"));
+}
+
+#[test]
 fn a_cluster_is_made_and_changed() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("cluster.toml");

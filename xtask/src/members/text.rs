@@ -1,5 +1,8 @@
 //! Pieces of cluster files.
 
+use super::Named;
+use crate::address;
+
 /// The beginning of a new file.
 pub const HEAD: &str = "\
 # The boards of a cluster. docs/cluster.md has all keys; cargo xtask cluster changes who may take part.
@@ -7,10 +10,15 @@ version = 1
 ";
 
 /// A board.
-pub fn board(name: &str, address: Option<&str>, target: &str, roles: &[String]) -> String {
+pub(super) fn board(board: Named<'_>, target: &str, roles: &[String]) -> String {
+    let name = board.name;
     let mut text = format!("\n[[board]]\nname = {name:?}\nroles = {roles:?}\n");
-    if let Some(address) = address {
+    if let Some(address) = board.address {
         text += &format!("address = {address:?}\n");
+        if let Some(user) = board.user {
+            let ssh = format!("{user}@{}", address::host(address));
+            text += &format!("ssh = {ssh:?}\n");
+        }
     }
     text + &format!("target = {target:?}\n")
 }
