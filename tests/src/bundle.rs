@@ -299,7 +299,12 @@ fn compile(
             command.args(["--features", &format!("tessera-node/{feature}")]);
         }
         if let Some(level) = how.level {
-            for setting in [format!("opt-level={level}"), "debug=0".into()] {
+            // More units than one: a crate is compiled by all cores. Nobody else compiles meanwhile, since cargo locks the folder.
+            for setting in [
+                format!("opt-level={level}"),
+                "debug=0".into(),
+                "codegen-units=16".into(),
+            ] {
                 let setting = format!("profile.release.package.{package}.{setting}");
                 command.args(["--config", &setting]);
             }
