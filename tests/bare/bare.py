@@ -121,8 +121,6 @@ def main():
             print(f"\n$ {text}", flush=True)
             good, took = user.types(text, FOUND if k == LINES - 1 else None)
             rows.append((took, good, line))
-            if not good:
-                break
     finally:
         if camera:
             camera.end()
