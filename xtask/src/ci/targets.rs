@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::{children, out::note, strip, workspace};
 
-/// Targets whose tests mostly wait, by package and name. Where boards' memory or times are weighed, nothing else may be told by it.
+/// Targets whose tests mostly wait, by package and name.
 const WAITING: &[(&str, &str)] = &[
     ("tessera-mqtt", "broker"),
     ("tessera-node", "tessera_node"),
@@ -29,7 +29,7 @@ const WAITING: &[(&str, &str)] = &[
 ];
 
 /// Failed targets that may be run once more.
-const AGAIN_MAX: usize = 2;
+const AGAIN_MAX: usize = 4;
 /// Targets in the list of the slowest ones.
 const SHOWN: usize = 15;
 
