@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """From bare boards to a first detection: types the lines of the README's section "Put it on boards", as they stand there, and says how long each took.
 
-    bare.py [--base out/bare] [--keep]
+    bare.py [--base /var/tmp/tessera-bare] [--keep]
 
 The boards have the README's names and addresses: namespaces with a Debian that debootstrap has made, with its own systemd and sshd, and a user `pi` whom a new key lets in. A camera at the README's
 address shows the demo's picture by RTSP. The user's machine is this one, in a fresh clone of the commit, on a terminal where questions are answered as people do. Two things stand in for what is
@@ -101,7 +101,7 @@ class User:
 
 def main():
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--base", default=f"{ROOT}/out/bare", help="where the bare Debian is kept for another time")
+    flags.add_argument("--base", default="/var/tmp/tessera-bare", help="where the bare Debian is kept for another time")
     flags.add_argument("--keep", action="store_true", help="leave the clone and the boards' files")
     args = flags.parse_args()
     wanted = [(line, line) for line in lines()]

@@ -126,7 +126,7 @@ class Boards:
             os.chown(path, *map(int, user))
         self.write(f"{upper}/etc/sudoers.d/010_pi-nopasswd", "pi ALL=(ALL) NOPASSWD: ALL\n", 0o440)
         self.write(f"{upper}/etc/hostname", name + "\n")
-        self.write(f"{upper}/etc/hosts", self.hosts)
+        self.write(f"{upper}/etc/hosts", f"127.0.1.1 {name}\n" + self.hosts)
         shutil.copyfile(os.path.realpath("/etc/resolv.conf"), f"{upper}/etc/resolv.conf")
         os.makedirs(f"{upper}/etc/systemd/system", exist_ok=True)
         for unit in MASKED:
