@@ -63,6 +63,14 @@ impl Insider {
         })
     }
 
+    /// From now on it looks for what has arrived and does not wait, so that it is as busy without answers as with them.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn never_wait(&self) -> Result<()> {
+        Ok(self.socket.set_nonblocking(true)?)
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
     }

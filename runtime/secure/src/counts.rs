@@ -32,6 +32,8 @@ pub enum Refusal {
     BadTag,
     /// Data that came before, or is older than the replay window.
     ReplayedData,
+    /// Data of a peer that is shut out for a while, since it sent far too much. It was not opened.
+    ShutOut,
 }
 
 impl Refusal {
@@ -52,11 +54,12 @@ impl Refusal {
             Self::ExpiredSession => "expired_session",
             Self::BadTag => "bad_tag",
             Self::ReplayedData => "replayed_data",
+            Self::ShutOut => "shut_out",
         }
     }
 
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::BadMac1,
         Self::CookieDemanded,
@@ -71,6 +74,7 @@ impl Refusal {
         Self::ExpiredSession,
         Self::BadTag,
         Self::ReplayedData,
+        Self::ShutOut,
     ];
 }
 

@@ -20,7 +20,10 @@ use std::{
 
 use crate::{
     AddError, Config, Counts, HEAD_BYTES, Micros, Opened, Output, PeerConfig, PeerId, PublicKey,
-    SealError, Sessions, TAG_BYTES, config::Limits, rate::Bucket,
+    SealError, Sessions, TAG_BYTES,
+    config::Limits,
+    flood::{Meter, Verdict},
+    shut::{ShutOut, ShutOuts},
 };
 
 /// A node that may take part.
@@ -45,13 +48,13 @@ pub struct Way {
     pub address: SocketAddr,
 }
 
-/// The number and the process that a payload says it is from (0 if it does not say the process), and how heavy it is, as in [`RATES`]. Where payloads do not say it, [`Links::new`] takes `None`, and
+/// The number and the process that a payload says it is from (0 if it does not say the process), and how heavy it is, as in [`crate::RATES`]. Where payloads do not say it, [`Links::new`] takes `None`, and
 /// the peer of the session alone tells.
 pub type SenderOf = fn(&[u8]) -> Option<(u16, u64, u8)>;
 
-/// Microseconds between two payloads of a weight that a node may send in the long run, and how many in a row. Weight 0 has no
-/// limit. These are several times what a busy cluster sends; a node that sends more takes time of the others.
-pub const RATES: [(Micros, u32); 2] = [(50, 10_000), (100, 5_000)];
+/// Weights of what has none of its own.
+const LIGHT: u8 = 1;
+const HEAVY: u8 = 2;
 
 /// How long a process that was there before is answered under its own session after its latest payload, in microseconds: nodes at
 /// rest speak twice a second. The first is for a process that has not spoken since the present one is there, and has likely ended.
@@ -62,8 +65,10 @@ const BEFORE_US: [Micros; 2] = [700_000, 2_000_000];
 pub struct LinkCounts {
     /// Payloads of an invited node in another node's name, or in none.
     pub impostors: u64,
-    /// Payloads of an invited node beyond [`RATES`].
+    /// Payloads of an invited node beyond [`crate::RATES`].
     pub floods: u64,
+    /// How often an invited node was shut out for a while.
+    pub shut_out: u64,
     /// Datagrams that waited for a session and gave way to later ones, or whose receiver is not invited.
     pub unsent: u64,
 }
@@ -77,8 +82,8 @@ struct Link {
     heard: Option<Process>,
     /// Processes that were there before, and until when each is answered under its own session.
     before: Vec<(Process, Micros)>,
-    /// How many more payloads of each weight are taken.
-    rates: [Bucket; 2],
+    /// What it has sent lately.
+    meter: Meter,
     /// The latest payload that waits for a session; empty if none does.
     held: Vec<u8>,
 }
@@ -104,6 +109,8 @@ pub struct Links {
     /// Nodes whose waiting payload can leave.
     ready: VecDeque<u16>,
     out: Vec<u8>,
+    /// Nodes that are shut out.
+    shut: ShutOuts,
 }
 
 /// How the nodes that may take part have changed: their names.
@@ -154,6 +161,7 @@ impl Links {
             counts: LinkCounts::default(),
             ready: VecDeque::new(),
             out: Vec::new(),
+            shut: ShutOuts::default(),
         }
     }
 
@@ -180,6 +188,7 @@ impl Links {
         for number in gone {
             if let Some(link) = self.links.remove(&number) {
                 self.numbers.remove(&link.peer);
+                self.shut.remove(number);
                 self.sessions.remove(&link.name);
                 changed.removed.push(link.name);
                 changed.removed_numbers.push(number);
@@ -197,7 +206,7 @@ impl Links {
                         public: i.public,
                         heard: None,
                         before: Vec::new(),
-                        rates: RATES.map(|(gap, burst)| Bucket::full(0, gap, burst)),
+                        meter: Meter::new(),
                         held: Vec::new(),
                     };
                     self.links.insert(i.number, link);
@@ -278,14 +287,20 @@ impl Links {
         from: SocketAddr,
         datagram: &mut [u8],
     ) -> Option<(u16, Range<usize>)> {
-        let Opened::Payload {
-            peer,
-            range,
-            boot,
-            earlier,
-        } = self.sessions.open(now, from, datagram)
-        else {
-            return None;
+        let (peer, range, boot, earlier) = match self.sessions.open(now, from, datagram) {
+            Opened::Payload {
+                peer,
+                range,
+                boot,
+                earlier,
+            } => (peer, range, boot, earlier),
+            Opened::Keepalive { peer } => {
+                // It costs as much as anything else.
+                let number = *self.numbers.get(&peer)?;
+                self.takes(now, number, HEAVY);
+                return None;
+            }
+            Opened::Handshake | Opened::Refused(_) => return None,
         };
         let number = *self.numbers.get(&peer)?;
         let Some(sender_of) = self.sender_of else {
@@ -294,6 +309,7 @@ impl Links {
         let said = sender_of(datagram.get(range.clone())?);
         let Some((_, process, weight)) = said.filter(|(n, ..)| *n == number) else {
             self.counts.impostors += 1;
+            self.takes(now, number, HEAVY);
             return None;
         };
         let link = self.links.get_mut(&number)?;
@@ -305,18 +321,44 @@ impl Links {
             };
             link.came(process, earlier);
         }
-        if let Some(kind) = usize::from(weight).checked_sub(1)
-            && let (Some(bucket), Some(&(gap, burst))) = (link.rates.get_mut(kind), RATES.get(kind))
-            && !bucket.pay(now, gap, burst)
-        {
-            self.counts.floods += 1;
-            return None;
+        self.takes(now, number, weight).then_some((number, range))
+    }
+
+    /// Whether one more payload of a node is taken. One that is not may be the last for a while.
+    fn takes(&mut self, now: Micros, number: u16, weight: u8) -> bool {
+        let Some(link) = self.links.get_mut(&number) else {
+            return false;
+        };
+        let verdict = link.meter.note(now, weight);
+        self.counts.floods += u64::from(verdict != Verdict::Taken);
+        if let Verdict::ShutOut(for_us) = verdict {
+            let until_us = now.saturating_add(for_us);
+            self.counts.shut_out += 1;
+            self.sessions.shut_out(now, link.peer, until_us);
+            self.shut.add(ShutOut {
+                number,
+                name: link.name.clone(),
+                place: link.peer.place,
+                for_us,
+                until_us,
+            });
         }
-        Some((number, range))
+        verdict == Verdict::Taken
+    }
+
+    /// The payload that was opened last for a node was of no use: data that nobody has asked for, which has no weight of its own.
+    pub fn was_useless(&mut self, now: Micros, number: u16) {
+        self.takes(now, number, LIGHT);
+    }
+
+    /// The nodes that are shut out, since they sent far too much.
+    pub const fn shut_out(&self) -> &ShutOuts {
+        &self.shut
     }
 
     /// The next datagram to send, and where. Call it after every other call until it has none.
     pub fn poll(&mut self, now: Micros) -> Option<(SocketAddr, &[u8])> {
+        self.shut.look(now);
         // Ends: each turn takes an event or a waiting payload.
         loop {
             if let Some(number) = self.ready.pop_front() {
@@ -365,7 +407,8 @@ impl Links {
         if !self.ready.is_empty() {
             return 0;
         }
-        self.sessions.next_deadline().unwrap_or(Micros::MAX)
+        let sessions = self.sessions.next_deadline().unwrap_or(Micros::MAX);
+        sessions.min(self.shut.next_end())
     }
 
     /// The name of a node.

@@ -129,6 +129,8 @@ pub(crate) struct Peer {
     persistent_due: Option<Micros>,
     /// When the first datagram under new keys is sent again, so that the peer can use them.
     confirm_due: Option<Micros>,
+    /// Nothing of this peer is opened before this time.
+    shut_until: Micros,
 }
 
 impl Peer {
@@ -163,7 +165,20 @@ impl Peer {
             silence_due: None,
             persistent_due,
             confirm_due: None,
+            shut_until: 0,
         }
+    }
+
+    /// True while nothing of this peer is opened.
+    pub(crate) const fn is_shut_out(&self, now: Micros) -> bool {
+        now < self.shut_until
+    }
+
+    /// Opens nothing of this peer before this time.
+    pub(crate) const fn shut_out(&mut self, until: Micros) {
+        self.shut_until = until;
+        // Its silence says nothing then.
+        self.silence_due = None;
     }
 
     /// True if datagrams can be sealed.
@@ -467,7 +482,8 @@ impl Peer {
         let renew = (session.facts.initiated && worn) || age >= times.last_rekey_us();
         self.keepalive_due = None;
         self.touch(shared);
-        if datagram.len() > HEAD_BYTES + TAG_BYTES && self.silence_due.is_none() {
+        let waits = self.silence_due.is_none() && !self.is_shut_out(now);
+        if datagram.len() > HEAD_BYTES + TAG_BYTES && waits {
             let due = now
                 .saturating_add(times.silence_us())
                 .saturating_add(shared.jitter());

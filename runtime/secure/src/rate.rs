@@ -47,6 +47,11 @@ impl Bucket {
         }
     }
 
+    /// A bucket that is empty.
+    pub(crate) const fn empty(now: Micros) -> Self {
+        Self { credit: 0, at: now }
+    }
+
     fn credit_at(&self, now: Micros) -> Micros {
         self.credit.saturating_add(now.saturating_sub(self.at))
     }

@@ -261,6 +261,14 @@ impl Sessions {
         }
     }
 
+    /// Opens nothing of the peer before this time. What is sent to it is sealed as usual.
+    pub fn shut_out(&mut self, now: Micros, peer: PeerId, until: Micros) {
+        self.advance(now);
+        if let Some((peer, _)) = self.get_mut(peer) {
+            peer.shut_out(until);
+        }
+    }
+
     /// True while a handshake with the peer is on its way.
     pub fn is_trying(&self, peer: PeerId) -> bool {
         self.get(peer).is_some_and(Peer::is_trying)
@@ -318,6 +326,10 @@ impl Sessions {
         match wire::parse(datagram)? {
             Message::Data { receiver, counter } => {
                 let (peer, shared) = self.called(receiver).ok_or(Refusal::UnknownSession)?;
+                // Before the tag is looked at, which is what opening costs. Whoever names the peer's place here can only be refused.
+                if peer.is_shut_out(shared.now) {
+                    return Err(Refusal::ShutOut);
+                }
                 let came = peer.open(shared, from, datagram, (receiver, counter))?;
                 let peer = peer.id;
                 if !came.payload {

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use tessera_protocol::{
-    FrameMeta, FrameNumber, RequestId, TaskId,
+    FrameMeta, FrameNumber, PullId, RequestId, TaskId,
     wire::{
         self, ChunkRange, Envelope, Finished, FrameEntry, Heartbeat, Message, PeerAddress, Report,
     },
@@ -244,23 +244,87 @@ fn pulls_cost_a_holder_no_more_than_the_box() -> Result<()> {
     Ok(())
 }
 
+/// How a flood of an insider is met.
+fn flood_is_cut(
+    scene: Scene,
+    to_node: Option<u16>,
+    message: impl Fn(u32) -> Vec<u8>,
+) -> Result<[serde_json::Value; 3]> {
+    let mut scene = scene;
+    let (to, victim) = match to_node {
+        None => (scene.insider.gateway(), None),
+        Some(number) => (
+            Scene::way(scene.meet(number)?),
+            Some(usize::from(number) - 1),
+        ),
+    };
+    let ask = |scene: &Scene| {
+        let node = victim.map_or(&scene.cluster.gateway, |k| &scene.cluster.edges[k]);
+        node.ask(SHORT)
+    };
+    // First it is shut out, then its datagrams are kept away.
+    for counter in [
+        "/sessions/floods",
+        "/sessions/shut_out",
+        "/sessions/kept_away",
+    ] {
+        wait_for(LONG, || {
+            for seq in 0..10_000 {
+                scene.insider.send(to, &message(seq));
+            }
+            Ok((number(&ask(&scene)?, counter) > 0).then_some(()))
+        })
+        .with_context(|| counter.to_owned())?;
+    }
+    // Now it is quiet, and heard again.
+    wait_for(LONG, || {
+        let now = ask(&scene)?;
+        let shut = now
+            .pointer("/sessions/shut_out_now")
+            .and_then(|v| v.as_array());
+        let none = shut.context("names of nodes")?.is_empty();
+        Ok(none.then_some(()))
+    })?;
+    let before = number(&ask(&scene)?, "/sessions/opened");
+    wait_for(LONG, || {
+        scene.insider.send(to, &message(0));
+        Ok((number(&ask(&scene)?, "/sessions/opened") > before).then_some(()))
+    })?;
+    scene.end()
+}
+
 #[test]
-fn a_flood_of_an_insider_is_cut() -> Result<()> {
+fn who_floods_the_gateway_is_shut_out() -> Result<()> {
     let mut scene = Scene::new()?;
     scene.insider.join(1)?;
-    let to = scene.insider.gateway();
     let me = Envelope {
         to_incarnation: scene.insider.gateway_life,
         ..scene.insider.me
     };
-    wait_for(LONG, || {
-        for seq in 0..3_000 {
-            (scene.insider).say(to, me, &Message::StealGateway { seq });
-        }
-        let stats = scene.cluster.gateway.ask(SHORT)?;
-        Ok((number(&stats, "/sessions/floods") > 0).then_some(()))
-    })?;
-    scene.end()?;
+    let asks = move |seq| {
+        let mut payload = Vec::new();
+        Message::StealGateway { seq }.encode(me, &mut payload);
+        payload
+    };
+    let [gateway, ..] = flood_is_cut(scene, None, asks)?;
+    assert_eq!(number(&gateway, "/sessions/impostors"), 0);
+    Ok(())
+}
+
+/// Objects are not limited by their number, so what nobody asked for must be told from what somebody did.
+#[test]
+fn who_floods_a_source_with_objects_is_shut_out() -> Result<()> {
+    let mut scene = Scene::new()?;
+    let source = scene.meet(1)?;
+    let me = scene.as_me(source);
+    let data = move |pull: u32| {
+        let mut payload = Vec::new();
+        let data = wire::Data::new(&me, PullId(pull), 0, &[7; 1200]);
+        Message::Data(data).encode(me, &mut payload);
+        payload
+    };
+    let [_, source, _] = flood_is_cut(scene, Some(1), data)?;
+    assert!(number(&source, "/counters/transfer/chunks_late") > 5_000);
     Ok(())
 }
 

@@ -121,6 +121,8 @@ fn flood(keys: &Keys, program: &str, gateway: SocketAddr, aim: Aim) -> Result<Se
     if aim == Aim::Nobody {
         insider.aside = Some(unread.local_addr()?);
     }
+    // Who is not answered must not become slower by that: aimed at nobody, or shut out, it takes the same processor time.
+    insider.never_wait()?;
     let mut seq = 0;
     Ok(Sender::start(move || {
         let _open = &unread;

@@ -265,6 +265,15 @@ pub struct Sessions {
     pub impostors: u64,
     /// Payloads beyond what one node may send.
     pub floods: u64,
+    /// How often a node was shut out for a while, since it sent far more than that.
+    #[serde(default)]
+    pub shut_out: u64,
+    /// Datagrams of nodes that were shut out which the kernel kept away from the socket. Those that it did not are among `refused`.
+    #[serde(default)]
+    pub kept_away: u64,
+    /// The names of nodes that are shut out now.
+    #[serde(default)]
+    pub shut_out_now: Vec<String>,
     /// Datagrams that gave way to later ones while a session was begun, or whose receiver is not invited.
     pub unsent: u64,
     /// Datagrams refused, by reason.

@@ -5,7 +5,7 @@ use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
 use super::{
     gateway_state::Look,
-    net::{self, Net, Sending},
+    net::{self, Heard, Net, Sending},
     notices,
     observed::{ObservedGateway, is_of_observer},
     own_edge::OwnEdge,
@@ -199,12 +199,14 @@ impl Shell {
             net.receive(|now, from, bytes, sending| {
                 if let Some(observed) = self.observed.as_mut().filter(|_| is_of_observer(bytes)) {
                     observed.heard(now, from, bytes, |to, bytes| sending.send(to, bytes));
-                    return;
+                    return Heard::Useful;
                 }
                 self.trace.received(now, bytes);
+                let before = self.useless();
                 let input = GatewayInput::Datagram { from, bytes };
                 self.machine.handle(now, input, &mut self.store);
                 self.drain(now, sending);
+                Heard::of(before, self.useless())
             });
             while let Some(number) = net.next_removed() {
                 let (now, node) = (net.clock.now(), NodeId(number));
@@ -283,6 +285,12 @@ impl Shell {
             broker.stop();
         }
         self.ended(statistics)
+    }
+
+    /// Datagrams that were of no use so far.
+    fn useless(&self) -> u64 {
+        let stats = self.machine.stats();
+        net::useless(&stats.traffic, &stats.transfer)
     }
 
     /// Tells the HTTP service of an edge that has been started on this board.

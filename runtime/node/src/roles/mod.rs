@@ -21,6 +21,7 @@
 mod code;
 mod dump;
 mod edge;
+mod floods;
 mod gateway;
 mod gateway_state;
 mod info;

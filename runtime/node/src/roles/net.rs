@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::floods::Floods;
 use crate::{
     error::NodeError,
     trust::Trust,
@@ -9,7 +10,7 @@ use crate::{
     wait::Clock,
 };
 use tessera_plan::files::statistics;
-use tessera_protocol::{Incarnation, Micros, To};
+use tessera_protocol::{Incarnation, Micros, To, Traffic, TransferStats};
 use tessera_secure::{HEAD_BYTES, Links, Refusal, TAG_BYTES, Way};
 
 /// Most batches taken from the socket in one turn of a loop, so that completions get theirs.
@@ -32,8 +33,34 @@ pub struct Net {
 struct Sealed {
     trust: Trust,
     links: Links,
+    floods: Floods,
     /// Numbers of nodes that were removed and of which nobody has asked yet.
     removed: Vec<u16>,
+}
+
+/// Whether a datagram was of use to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It was, or is limited by its kind.
+    Useful,
+    /// It was refused, or is data that nobody waits for.
+    Useless,
+}
+
+impl Heard {
+    /// What [`useless`] says, before and after.
+    pub fn of(before: u64, after: u64) -> Self {
+        if before == after {
+            Self::Useful
+        } else {
+            Self::Useless
+        }
+    }
+}
+
+/// Datagrams that a machine refused, or that held data which nobody waited for.
+pub fn useless(traffic: &Traffic, transfer: &TransferStats) -> u64 {
+    traffic.rejected.total() + transfer.chunks_late + transfer.chunks_duplicate
 }
 
 /// The queue of outgoing datagrams while a machine is drained.
@@ -82,6 +109,7 @@ impl Net {
             Ok::<_, NodeError>(Sealed {
                 trust,
                 links,
+                floods: Floods::default(),
                 removed: Vec::new(),
             })
         });
@@ -121,8 +149,12 @@ impl Net {
     }
 
     /// Receives the datagrams that have arrived, at most one turn's worth, and gives each datagram to `each` with
-    /// the time and the queue for answers. With keys, `each` sees datagrams of invited nodes alone, each in its own name.
-    pub fn receive(&mut self, mut each: impl FnMut(Micros, SocketAddr, &[u8], &mut Sending<'_>)) {
+    /// the time and the queue for answers. With keys, `each` sees datagrams of invited nodes alone, each in its own name. It returns
+    /// [`Heard::Useless`] for what was of no use, so that a sender of much of that can be shut out.
+    pub fn receive(
+        &mut self,
+        mut each: impl FnMut(Micros, SocketAddr, &[u8], &mut Sending<'_>) -> Heard,
+    ) {
         for _ in 0..TURN_BATCHES_MAX {
             let count = self.socket.receive(&mut self.inbox);
             let now = self.clock.now();
@@ -131,10 +163,10 @@ impl Net {
                     continue;
                 };
                 let mut links = self.sealed.as_mut().map(|s| &mut s.links);
-                let payload = match &mut links {
-                    None => 0..bytes.len(),
+                let (number, payload) = match &mut links {
+                    None => (0, 0..bytes.len()),
                     Some(links) => match links.open(now, from, bytes) {
-                        Some((_, payload)) => payload,
+                        Some(opened) => opened,
                         None => continue,
                     },
                 };
@@ -144,7 +176,11 @@ impl Net {
                     links,
                     now,
                 };
-                each(now, from, &bytes[payload], &mut sending);
+                if each(now, from, &bytes[payload], &mut sending) == Heard::Useless
+                    && let Some(links) = sending.links
+                {
+                    links.was_useless(now, number);
+                }
             }
             self.flush();
             if !self.inbox.was_full() {
@@ -168,6 +204,7 @@ impl Net {
         if let Some(Sealed {
             trust,
             links,
+            floods,
             removed,
         }) = &mut self.sealed
         {
@@ -176,6 +213,7 @@ impl Net {
             while let Some((to, bytes)) = links.poll(now) {
                 self.socket.send(&mut self.outbox, to, bytes);
             }
+            floods.follow(links, &self.socket);
         }
         self.socket.flush(&mut self.outbox);
     }
@@ -192,15 +230,21 @@ impl Net {
     pub fn statistics(&self) -> statistics::Socket {
         statistics::Socket {
             counters: self.socket.counters,
-            kernel_drops: self.socket.drops(),
+            kernel_drops: (self.socket.drops()).map(|n| n.saturating_sub(self.kept_away())),
             receive_buffer: self.socket.receive_buffer_bytes(),
             send_buffer: self.socket.send_buffer_bytes(),
         }
     }
 
+    /// Datagrams of nodes that are shut out which the kernel has kept away.
+    fn kept_away(&self) -> u64 {
+        let sealed = self.sealed.as_ref();
+        sealed.map_or(0, |s| s.floods.kept_away(&self.socket))
+    }
+
     /// Counters of the sessions, if there are any.
     pub fn session_statistics(&self) -> Option<statistics::Sessions> {
-        let links = &self.sealed.as_ref()?.links;
+        let Sealed { links, floods, .. } = self.sealed.as_ref()?;
         let (c, own) = (links.counts(), links.link_counts());
         let refused = Refusal::ALL.map(|why| (why.name().to_owned(), c.refused.get(why)));
         Some(statistics::Sessions {
@@ -215,6 +259,9 @@ impl Net {
             addresses_changed: c.addresses_changed,
             impostors: own.impostors,
             floods: own.floods,
+            shut_out: own.shut_out,
+            kept_away: floods.kept_away(&self.socket),
+            shut_out_now: floods.names(),
             unsent: own.unsent,
             refused: refused.into_iter().collect(),
         })

@@ -14,6 +14,7 @@ mod address;
 mod bind;
 mod control;
 mod drops;
+mod filter;
 mod gateway_name;
 mod inbox;
 mod joined;

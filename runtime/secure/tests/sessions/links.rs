@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use tessera_secure::{
-    ClusterSecret, HEAD_BYTES, Invited, Links, PrivateKey, SealError, Sessions, TAG_BYTES, Way,
+    ClusterSecret, HEAD_BYTES, Invited, Links, PrivateKey, Refusal, SealError, Sessions, ShutOuts,
+    TAG_BYTES, Way,
 };
 
 const MS: u64 = 1_000;
@@ -192,12 +193,104 @@ fn floods_of_an_invited_node_are_cut() {
         let least = most - 5 * MS / gap_us;
         assert!((least..=most).contains(&taken), "{weight}: {taken}");
     }
-    assert!(net.nodes[0].links.link_counts().floods > 4_000);
-    // A moment later it is heard again.
-    net.run(100);
-    net.say(1, 0, None, 7, &[1, 1, 0, 2]).unwrap();
+    let counts = net.nodes[0].links.link_counts();
+    assert!((2_000..2_100).contains(&counts.floods), "{counts:?}");
+}
+
+/// Who floods: a payload of a weight, or what it says.
+#[test]
+fn who_goes_on_is_shut_out_for_a_while() {
+    let keepalive: &[u8] = &[];
+    let impostor: &[u8] = &[2, 1, 0, 0];
+    for flood in [&[1, 1, 0, 2][..], &[1, 1, 0, 1], keepalive, impostor] {
+        let mut net = Net::new();
+        let _ = net.send(1, 0, None, 7);
+        let _ = net.send(2, 0, None, 7);
+        net.run(10);
+        net.got(0);
+        for _ in 0..15_000 {
+            net.say(1, 0, None, 7, flood).unwrap();
+        }
+        net.run(3);
+        net.got(0);
+        let links = &net.nodes[0].links;
+        let shut: Vec<_> = links.shut_out().iter().cloned().collect();
+        assert_eq!(shut.len(), 1, "{flood:?}");
+        assert_eq!((shut[0].number, shut[0].for_us), (1, 1_000_000));
+        assert_eq!(shut[0].name, "node-1");
+        // What was not opened is told from what was by the head alone.
+        let opened = links.counts().opened + links.counts().keepalives_received;
+        let unopened = links.counts().refused.get(Refusal::ShutOut);
+        assert!((7_000..13_000).contains(&opened), "{flood:?}: {opened}");
+        assert!(unopened > 2_000, "{flood:?}: {unopened}");
+        net.say(1, 0, None, 7, &[1, 1, 5]).unwrap();
+        let (.., datagram) = net.flying.last().unwrap();
+        assert_eq!(ShutOuts::place(datagram), Some(shut[0].place));
+        // The others are heard.
+        net.send(2, 0, None, 7).unwrap();
+        net.run(3);
+        assert_eq!(net.got(0), [(2, vec![2, 1, 77])]);
+        // It wakes by itself when the time is over.
+        let version = net.nodes[0].links.shut_out().version();
+        assert!(net.nodes[0].links.next_deadline() <= shut[0].until_us);
+        net.run(1_000);
+        assert_eq!(net.nodes[0].links.shut_out().iter().count(), 0);
+        assert_ne!(net.nodes[0].links.shut_out().version(), version);
+        assert!(net.nodes[0].links.next_deadline() > net.now);
+        net.got(0);
+        net.say(1, 0, None, 7, &[1, 1, 0, 2]).unwrap();
+        net.run(3);
+        assert_eq!(net.got(0), [(1, vec![1, 1, 0, 2])]);
+        // Nobody has lost a session.
+        assert_eq!(net.nodes[0].links.counts().sessions_established, 2);
+        assert_eq!(net.nodes[0].links.link_counts().shut_out, 1);
+    }
+}
+
+/// Objects that nobody asked for have no weight; the machine says that they were useless.
+#[test]
+fn useless_payloads_count() {
+    let mut net = Net::new();
+    let _ = net.send(1, 0, None, 7);
+    net.run(10);
+    for _ in 0..13_000 {
+        net.nodes[0].links.was_useless(net.now, 1);
+    }
+    net.got(0);
+    net.send(1, 0, None, 7).unwrap();
     net.run(3);
-    assert_eq!(net.got(0).len(), 1);
+    assert_eq!(net.got(0), []);
+    // What is removed is not shut out any more.
+    let shut = |net: &Net| net.nodes[0].links.shut_out().iter().count();
+    assert_eq!(shut(&net), 1);
+    net.nodes[0].links.invite(&invited(&[2]));
+    assert_eq!(shut(&net), 0);
+}
+
+/// Neither strangers nor recordings bring it upon a node.
+#[test]
+fn nobody_else_can_have_a_node_shut_out() {
+    let mut net = Net::new();
+    let _ = net.send(1, 0, None, 7);
+    net.run(10);
+    net.say(1, 0, None, 7, &[1, 1, 0, 2]).unwrap();
+    let recorded = net.flying.last().unwrap().2.clone();
+    net.run(3);
+    net.got(0);
+    for k in 0..30_000u32 {
+        let mut bytes = recorded.clone();
+        if k % 2 == 0 {
+            bytes[20] ^= 1;
+        }
+        assert_eq!(
+            net.nodes[0].links.open(net.now, address(1, 9), &mut bytes),
+            None
+        );
+    }
+    assert_eq!(net.nodes[0].links.link_counts().shut_out, 0);
+    net.send(1, 0, None, 7).unwrap();
+    net.run(3);
+    assert_eq!(net.got(0), [(1, vec![1, 1, 77])]);
 }
 
 #[test]

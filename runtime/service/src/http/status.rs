@@ -66,6 +66,7 @@ pub fn status(server: &Server, shown: &Shown) -> Value {
             "why": t.why,
             "ago_s": t.ago_s,
         })).collect::<Vec<_>>(),
+        "shut_out": state.sessions.as_ref().map(|s| &s.shut_out_now),
         "handshakes_refused": state.sessions.as_ref().map(|s| &s.refused),
         "tiles": about.tiles,
         "last_makers": makers(shown, &state.last_makers),

@@ -443,6 +443,22 @@ fn network(out: &mut Families<'_>, shown: &Shown) -> fmt::Result {
         "tessera_handshakes",
         "Handshakes of sessions between nodes",
         results.map(|(result, n)| (vec![("result", result.to_owned())], number(n))),
+    )?;
+    let unopened = sessions.refused.get("shut_out").copied().unwrap_or(0);
+    let ends = [
+        ("opened", sessions.floods),
+        ("unopened", unopened),
+        ("kept_away", sessions.kept_away),
+    ];
+    out.counters(
+        "tessera_flood_datagrams",
+        "Datagrams dropped because their sender sent more than a node has to",
+        ends.map(|(end, n)| (vec![("end", end.to_owned())], number(n))),
+    )?;
+    out.gauges(
+        "tessera_edge_shut_out",
+        "1 for a board of which nothing is taken for a while because it sends far too much",
+        (sessions.shut_out_now.iter()).map(|name| (vec![("edge", name.clone())], number(1))),
     )
 }
 

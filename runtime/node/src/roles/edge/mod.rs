@@ -16,7 +16,7 @@ use self::{
     progress::Progress,
 };
 use super::{
-    net::{Net, Sending},
+    net::{self, Heard, Net, Sending},
     notices,
 };
 use crate::{
@@ -99,7 +99,9 @@ impl Shell {
             net.receive(|now, from, bytes, sending| {
                 self.address.heard(now, from);
                 self.trace.received(now, bytes);
+                let before = self.useless();
                 self.handle(now, EdgeInput::Datagram { from, bytes }, sending);
+                Heard::of(before, self.useless())
             });
             let now = net.clock.now();
             self.follow_gateway(now, &net, waker);
@@ -206,6 +208,12 @@ impl Shell {
                 self.progress.under_way()
             );
         }
+    }
+
+    /// Datagrams that were of no use so far.
+    fn useless(&self) -> u64 {
+        let stats = self.machine.stats();
+        net::useless(&stats.traffic, &stats.transfer)
     }
 
     /// One input, then all that the machine asks for.
