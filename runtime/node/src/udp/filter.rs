@@ -157,11 +157,10 @@ mod tests {
                 data(3, 1400),
             ];
             let kept = |places: &[u16]| -> Vec<Vec<u8>> {
-                (all.iter().cloned())
-                    .filter(|b| {
-                        b.len() < 8 || !ShutOuts::place(b).is_some_and(|p| places.contains(&p))
-                    })
-                    .collect()
+                let stays = |b: &&Vec<u8>| {
+                    b.len() < 8 || !ShutOuts::place(b).is_some_and(|p| places.contains(&p))
+                };
+                (all.iter().filter(stays).cloned()).collect()
             };
             for places in [&[3, 1023][..], &[], &[259], &[4, 3, 1022]] {
                 to.keep_away(places).unwrap();
