@@ -173,6 +173,12 @@ pub enum GatewayInput<'a> {
         /// The frame whose tail failed.
         frame: FrameId,
     },
+    /// People are to see a frame whose tail ran: fetch it whole from its source, which has it until the gateway ends it. A
+    /// [`GatewayOutput::Fetched`] follows unless [`GatewayInput::TailDone`] or [`GatewayInput::TailFailed`] comes before.
+    Fetch {
+        /// The frame.
+        frame: FrameId,
+    },
     /// A node may not take part any more: it counts as gone at once.
     Removed {
         /// The node's id.
@@ -219,6 +225,15 @@ pub enum GatewayOutput<'a> {
         wrong: Option<NodeId>,
         /// Why the frame has no detections.
         reason: DropReason,
+    },
+    /// The outcome of [`GatewayInput::Fetch`].
+    Fetched {
+        /// The frame.
+        frame: FrameId,
+        /// The meta that the frame's source gave.
+        meta: FrameMeta,
+        /// The slot of all of tensor 0, until the frame's end; `None` when its source is gone or there is no slot.
+        picture: Option<SlotId>,
     },
     /// A message for the operator of the cluster.
     Notice(Notice),

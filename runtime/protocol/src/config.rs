@@ -196,6 +196,8 @@ pub struct GatewayConfig {
     pub frames_max: usize,
     /// Most pulls at the same time.
     pub pulls_max: usize,
+    /// Most frames that the gateway fetches whole at the same time, for people; each takes a slot for all of tensor 0.
+    pub pictures_max: usize,
     /// Longest time between two calls of the machine, in microseconds; equal to the edges' heartbeat period.
     pub heartbeat_us: u64,
     /// Microseconds of silence after which a node counts as dead.
@@ -215,6 +217,7 @@ impl GatewayConfig {
             incarnation,
             frames_max: GATEWAY_FRAMES,
             pulls_max: 32,
+            pictures_max: 0,
             heartbeat_us: 250_000,
             dead_after_us: 1_500_000,
             stall_us: 5_000_000,
@@ -223,8 +226,18 @@ impl GatewayConfig {
         }
     }
 
-    /// Slots that hold `frames_max` frames, one entry per distinct size.
+    /// Slots that hold `frames_max` frames, and the whole frames for people, one entry per distinct size.
     pub fn slots(&self, info: &ProgramInfo) -> Vec<SlotCount> {
-        gateway_slots(info, self.frames_max)
+        let mut slots = gateway_slots(info, self.frames_max);
+        let (bytes, count) = (
+            info.tensors[0].bytes(info.tensors[0].region),
+            self.pictures_max,
+        );
+        match slots.binary_search_by_key(&bytes, |s| s.bytes) {
+            Ok(at) => slots[at].count += count,
+            Err(at) if count > 0 => slots.insert(at, SlotCount { bytes, count }),
+            Err(_) => {}
+        }
+        slots
     }
 }

@@ -85,6 +85,8 @@ pub struct Counters {
     pub unreachable: u64,
     /// Datagrams that a paused node's full socket dropped.
     pub socket_full: u64,
+    /// Frames that the gateway fetched whole.
+    pub pictures: u64,
     /// Inputs given to all machines.
     pub inputs: u64,
 }
@@ -103,6 +105,7 @@ impl Counters {
         self.hostile += o.hostile;
         self.unreachable += o.unreachable;
         self.socket_full += o.socket_full;
+        self.pictures += o.pictures;
         self.inputs += o.inputs;
     }
 }

@@ -12,8 +12,9 @@ use super::{
 };
 use tessera_protocol::{
     Drained, DropReason, FrameId, FrameMeta, GATEWAY, Gateway, GatewayConfig, GatewayInput,
-    GatewayOutput, GatewayStats, Incarnation, NodeId, Notice, gateway::ConditionView,
-    store::SlotId,
+    GatewayOutput, GatewayStats, Incarnation, NodeId, Notice,
+    gateway::ConditionView,
+    store::{SlotId, Store},
 };
 
 /// The gateway of a [`WorldConfig`](crate::WorldConfig).
@@ -46,6 +47,7 @@ impl Default for GatewaySpec {
 enum Action {
     Tail(FrameId, FrameMeta, Vec<SlotId>),
     Drop(FrameId, FrameMeta, DropReason),
+    Fetched(FrameId, Option<SlotId>),
     Wait(u64),
 }
 
@@ -125,6 +127,7 @@ impl GatewayNode {
                     reason,
                     ..
                 } => Action::Drop(frame, meta, reason),
+                GatewayOutput::Fetched { frame, picture, .. } => Action::Fetched(frame, picture),
                 GatewayOutput::Notice(notice) => {
                     core.trace(|| format!("0 says {notice:?}"));
                     self.notices.push(notice);
@@ -139,6 +142,13 @@ impl GatewayNode {
                     let (at_us, incarnation) = (core.queue.now_us(), self.endpoint.incarnation);
                     let dropped = core.ledger.dropped(at_us, incarnation, frame, meta, reason);
                     dropped.map_err(|v| core.fail(v))?;
+                }
+                Action::Fetched(frame, picture) => {
+                    if let Some(slot) = picture {
+                        self.check_picture(core, frame, slot)?;
+                    }
+                    let done = GatewayInput::TailDone { frame };
+                    self.machine.handle(now_us, done, &mut self.store);
                 }
                 Action::Wait(t) => {
                     self.endpoint.wait(core, t);
@@ -203,10 +213,26 @@ impl GatewayNode {
             .tail_ended(at_us, self.endpoint.incarnation, frame, failed);
         let input = if failed {
             GatewayInput::TailFailed { frame }
+        } else if self.spec.config.pictures_max > 0 {
+            // It has ended when it was seen.
+            GatewayInput::Fetch { frame }
         } else {
             GatewayInput::TailDone { frame }
         };
         self.input(core, input)
+    }
+
+    /// Compares a frame that was fetched whole with the one that its source brought.
+    fn check_picture(&self, core: &mut Core, frame: FrameId, slot: SlotId) -> Result<(), Failure> {
+        core.trace(|| format!("0 has {frame:?}"));
+        core.counters.pictures += 1;
+        let tensor = &core.info.tensors[0];
+        let expected = exec::frame_values(frame, tensor.element, tensor.region.len());
+        let found = exec::unpack(self.store.bytes(slot), tensor.element);
+        if core.values && !found.eq(expected) {
+            return Err(core.fail(Violation::WrongPicture { frame }));
+        }
+        Ok(())
     }
 
     /// Compares what a tail read with what the oracle expects.

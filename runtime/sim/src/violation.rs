@@ -67,6 +67,8 @@ pub enum Violation {
     },
     #[error("the tail got {found} inputs, not {expected}")]
     TailInputs { found: usize, expected: usize },
+    #[error("{frame:?} came whole to the gateway with other values")]
+    WrongPicture { frame: FrameId },
     #[error("the meta of {frame:?} came to the gateway changed")]
     Meta { frame: FrameId },
     #[error("{frame:?} ended twice")]

@@ -462,3 +462,25 @@ fn rooms_that_are_never_given_away_hold_up_others() {
     };
     assert!((0..20).filter(held_up).count() > 3);
 }
+
+/// Frames that people are to see come whole from their sources before they end; where a source is gone, the frame ends without.
+#[test]
+fn whole_frames_come_to_the_gateway() {
+    use ScenarioKind::{GatewayRestart, Loss20, Mutation, Partition, SourceCrash};
+    for kind in [Loss20, Mutation, Partition, SourceCrash, GatewayRestart] {
+        let mut all = Summary::default();
+        for seed in 0..env("TESSERA_SIM_SEEDS").unwrap_or(8) {
+            let mut scenario = Scenario::new(kind, seed);
+            scenario.world.gateway.config.pictures_max = 2;
+            match scenario.run() {
+                Ok(s) => all.add(&s),
+                Err(failure) => panic!("{kind:?}, seed {seed}: {failure}"),
+            }
+        }
+        println!("{kind:?}: {} of {}", all.counters.pictures, all.frames);
+        assert!(
+            2 * all.counters.pictures > all.frames as u64,
+            "{kind:?}: {all:?}"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! Merging of a frame's tensors, and the ends of frames.
 
 use super::{
-    Gateway, TailPull,
+    Gateway, GatewayPull, TailPull,
     frames::{
         Announced, FlightState, HeldResult, Merge, MissingResult, NeedState, Stall, maker,
         maker_number,
@@ -136,7 +136,7 @@ impl Gateway {
         Some(slots)
     }
 
-    fn free(&mut self, slots: Vec<SlotId>, store: &mut impl Store) {
+    pub(super) fn free(&mut self, slots: Vec<SlotId>, store: &mut impl Store) {
         self.stats.slots -= slots.len() as u64;
         slots.into_iter().for_each(|s| store.free(s));
     }
@@ -299,7 +299,7 @@ impl Gateway {
                     frame: id,
                     key: need.key,
                 };
-                let tag = TailPull { frame: id, need: k };
+                let tag = GatewayPull::Part(TailPull { frame: id, need: k });
                 let transfer = &mut self.stats.transfer;
                 let pull = (self.receiver).start(tag, holder, object, need.region, place, transfer);
                 if early {
@@ -437,6 +437,7 @@ impl Gateway {
         let Some(flight) = self.frames.remove(id) else {
             return;
         };
+        self.end_picture(id, store);
         if let FlightState::Tail(slots) = flight.state {
             self.free(slots, store);
         }

@@ -15,6 +15,7 @@
 //! | `known_nodes` | nodes that have registered, and which of their frames have ended |
 //! | `victim_ring` | nodes that have work; thieves are sent to them in turn |
 //! | `frames`, `merge` | frames in flight, and how their tensors are put together |
+//! | `pictures` | whole frames that people are to see |
 //! | `serving` | boxes that edges fetch from the gateway, with work sharing |
 //! | `view` | what is known at one time, for people |
 //! | `receive`, `send` | datagrams in, and the queue of datagrams out |
@@ -31,6 +32,7 @@
 mod frames;
 mod known_nodes;
 mod merge;
+mod pictures;
 mod receive;
 mod registration;
 mod send;
@@ -47,6 +49,7 @@ pub use self::view::{ConditionView, FrameView, NodeView, Stage};
 use self::{
     frames::FramesInFlight,
     known_nodes::KnownNodes,
+    pictures::Pictures,
     send::{Action, Outgoing},
     victim_ring::VictimRing,
 };
@@ -75,7 +78,9 @@ pub struct Gateway {
     nodes: KnownNodes,
     ring: VictimRing,
     frames: FramesInFlight,
-    receiver: Receiver<TailPull>,
+    receiver: Receiver<GatewayPull>,
+    /// Frames that are fetched whole, for people.
+    pictures: Pictures,
     /// With work sharing, what edges fetch from here.
     serve: ChunkServer,
     /// The outgoing queue.
@@ -95,6 +100,15 @@ pub struct Gateway {
     /// Set once the run is to end: when to send `Stop` again, and the pause after that.
     stopping: Option<Retry>,
     out: Vec<u8>,
+}
+
+/// What a pull fetches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GatewayPull {
+    /// A box, for the tail or to pass it on.
+    Part(TailPull),
+    /// A whole frame, for people.
+    Picture(FrameId),
 }
 
 /// The box of a frame that a pull fetches: for the tail, or to pass it on.
@@ -125,6 +139,7 @@ impl Gateway {
         };
         Self {
             receiver: Receiver::new(config.transfer),
+            pictures: Pictures::default(),
             serve: ChunkServer::default(),
             config,
             info,
@@ -168,6 +183,7 @@ impl Gateway {
             GatewayInput::Tick => {}
             GatewayInput::TailDone { frame } => self.tail_ended(now_us, frame, true, store),
             GatewayInput::TailFailed { frame } => self.tail_ended(now_us, frame, false, store),
+            GatewayInput::Fetch { frame } => self.fetch(frame, store),
             GatewayInput::Removed { node } => self.lose(now_us, node, Loss::Removed, store),
             GatewayInput::Stop => {
                 self.stopping
@@ -266,7 +282,10 @@ impl Gateway {
             });
         }
         while let Some((tag, how)) = self.receiver.take_ended() {
-            self.pull_ended(now_us, tag, how);
+            match tag {
+                GatewayPull::Part(part) => self.pull_ended(now_us, part, how),
+                GatewayPull::Picture(frame) => self.picture_ended(frame, how, store),
+            }
         }
         if std::mem::take(&mut self.dirty) {
             self.open_frames(now_us, store);

@@ -48,6 +48,7 @@ pub(super) enum Outgoing {
 pub(super) enum Action {
     Run(FrameId, Announced, Vec<SlotId>),
     Drop(FrameId, Announced, DropReason),
+    Fetched(FrameId, Announced, Option<SlotId>),
 }
 
 impl Action {
@@ -66,6 +67,11 @@ impl Action {
                 age_us: announced.age(now_us),
                 wrong: announced.wrong,
                 reason,
+            },
+            Self::Fetched(frame, announced, picture) => GatewayOutput::Fetched {
+                frame,
+                meta: announced.meta,
+                picture,
             },
         }
     }
