@@ -42,5 +42,16 @@ pub(super) fn read<'t>(
             .then_some(())
             .ok_or("a URL that begins with http:// or https://")
     });
+    reader.text(fields, "stills");
+    for (key, most) in [
+        ("stills_max", AlertEntry::STILLS_MAX),
+        ("stills_mib", AlertEntry::STILLS_MIB_MAX),
+    ] {
+        reader.whole(fields, key, [1, most as usize]);
+        if table.contains_key(key) && !table.contains_key("stills") {
+            let help = "add stills = \"FOLDER\"";
+            reader.error(&span, format!("`{key}` without `stills`"), "", help);
+        }
+    }
     reader.text(fields, "name")
 }

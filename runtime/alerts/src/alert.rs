@@ -3,7 +3,10 @@
 use serde::Serialize;
 use tessera_plan::files::records::Record;
 
-use crate::{rule::Rule, tracker::Track};
+use crate::{
+    rule::{Rule, Stills},
+    tracker::Track,
+};
 
 /// What is said of an object, as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +37,12 @@ pub struct Alert {
     /// Centre x, centre y, width, height, relative to the picture.
     #[serde(rename = "box")]
     pub bbox: [f32; 4],
+    /// Name of the file with its picture, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub still: Option<String>,
+    /// Where its picture is kept.
+    #[serde(skip)]
+    pub stills: Option<Stills>,
     /// Where it is posted.
     #[serde(skip)]
     pub webhook: Option<String>,
@@ -54,6 +63,8 @@ impl Alert {
             label: seen.label.clone(),
             score: seen.score,
             bbox: [seen.bbox.x, seen.bbox.y, seen.bbox.w, seen.bbox.h],
+            still: None,
+            stills: rule.stills.clone(),
             webhook: rule.webhook.clone(),
         }
     }

@@ -28,7 +28,7 @@ use tessera_plan::files::records::{Ending, Record};
 
 pub use self::{
     alert::Alert,
-    rule::{RULES_MAX, Rule, RuleError},
+    rule::{RULES_MAX, Rule, RuleError, Stills},
     tracker::TRACKS_MAX,
 };
 use self::{

@@ -1,6 +1,6 @@
 //! `[[alert]]` of `cluster.toml`: what people want to hear of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tessera_plan::files::alerts::AlertEntry;
 
@@ -17,6 +17,9 @@ const NAME_MAX: usize = 64;
 const SCORE: f32 = 0.5;
 const FRAMES: u32 = 3;
 const COOLDOWN_S: f64 = 60.0;
+/// Pictures and MiB that a folder keeps whose rules do not say them.
+const STILLS: u32 = 200;
+const STILLS_MIB: u32 = 64;
 /// Longest pause between two alerts, in seconds: a week.
 const COOLDOWN_MAX_S: f64 = 7.0 * 86_400.0;
 
@@ -34,9 +37,30 @@ pub enum RuleError {
     /// Two rules have one name.
     #[error("[[alert]] {0:?} is there twice: give each a name of its own")]
     Twice(String),
+    /// Two rules have one folder with different bounds.
+    #[error(
+        "[[alert]] {name:?}: another one keeps {folder:?} too: give both the same stills_max and stills_mib, or folders of their own"
+    )]
+    Stills {
+        /// The second rule's name.
+        name: String,
+        /// The folder.
+        folder: String,
+    },
     /// There are too many.
     #[error("{0} [[alert]] tables: at most {RULES_MAX} are looked at")]
     TooMany(usize),
+}
+
+/// Where pictures of alerts are kept, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stills {
+    /// The folder, as it is written.
+    pub folder: String,
+    /// Most pictures.
+    pub max: u32,
+    /// Most bytes.
+    pub bytes_max: u64,
 }
 
 /// What people want to hear of.
@@ -46,6 +70,8 @@ pub struct Rule {
     pub name: String,
     /// Where alerts are posted.
     pub webhook: Option<String>,
+    /// Where its pictures are kept.
+    pub stills: Option<Stills>,
     classes: BTreeSet<String>,
     sources: BTreeSet<String>,
     zone: Option<Zone>,
@@ -76,7 +102,20 @@ impl Rule {
         if let Some(twice) = entries.iter().find(|e| !names.insert(&e.name)) {
             return Err(RuleError::Twice(twice.name.clone()));
         }
-        entries.iter().map(|e| Self::of(e, labels)).collect()
+        let rules: Vec<Self> = (entries.iter())
+            .map(|e| Self::of(e, labels))
+            .collect::<Result<_, _>>()?;
+        let mut folders: BTreeMap<&str, &Stills> = BTreeMap::new();
+        for rule in &rules {
+            let Some(stills) = &rule.stills else { continue };
+            if *folders.entry(&stills.folder).or_insert(stills) != stills {
+                return Err(RuleError::Stills {
+                    name: rule.name.clone(),
+                    folder: stills.folder.clone(),
+                });
+            }
+        }
+        Ok(rules)
     }
 
     fn of(entry: &AlertEntry, labels: &[String]) -> Result<Self, RuleError> {
@@ -123,9 +162,28 @@ impl Rule {
         if !entry.webhook.as_ref().is_none_or(is_url) {
             return wrong("webhook: give a URL that begins with http:// or https://".into());
         }
+        let max = entry.stills_max.unwrap_or(STILLS);
+        let mib = entry.stills_mib.unwrap_or(STILLS_MIB);
+        if max == 0 || max > AlertEntry::STILLS_MAX || mib == 0 || mib > AlertEntry::STILLS_MIB_MAX
+        {
+            return wrong(format!(
+                "stills_max = {max}, stills_mib = {mib}: give 1 to {} pictures and 1 to {} MiB",
+                AlertEntry::STILLS_MAX,
+                AlertEntry::STILLS_MIB_MAX
+            ));
+        }
+        if entry.stills.as_deref() == Some("") {
+            return wrong("stills: give a folder".into());
+        }
+        let stills = entry.stills.clone().map(|folder| Stills {
+            folder,
+            max,
+            bytes_max: u64::from(mib) << 20,
+        });
         Ok(Self {
             name: entry.name.clone(),
             webhook: entry.webhook.clone(),
+            stills,
             classes: entry.classes.iter().cloned().collect(),
             sources: entry.sources.iter().cloned().collect(),
             zone: zone.flatten(),

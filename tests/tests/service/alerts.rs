@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tessera_tests::{
     keys::Keys,
@@ -66,6 +66,37 @@ fn hook(listener: &TcpListener) -> Result<Value> {
     Ok(serde_json::from_str(body)?)
 }
 
+/// The picture of an alert is its frame, and the box lies around the ball.
+fn shows(picture: &Path, alert: &Value) -> Result<()> {
+    let seen = tessera_picture::load(picture)?;
+    ensure!((seen.width(), seen.height()) == (256, 256), "its shape");
+    let frame = alert["frame"].as_u64().context("a frame")?;
+    let [x, y] = ball(usize::try_from(frame)?).context("its ball")?;
+    let pixel = |x: f32, y: f32| seen.pixel(x as usize, y as usize).map(i32::from);
+    let near = |p: [i32; 3], q: [i32; 3]| p.iter().zip(q).all(|(a, b)| (a - b).abs() < 40);
+    ensure!(
+        near(pixel(x, y), [230, 120, 30]),
+        "{:?}: a ball",
+        pixel(x, y)
+    );
+    ensure!(
+        near(pixel(180.0, 205.0), [40, 60, 190]),
+        "the box that nobody asked for"
+    );
+    let part = |k: usize| alert["box"][k].as_f64().context("a box");
+    let (left, middle) = (part(0)? - part(2)? / 2.0, part(1)?);
+    // The edge that is drawn is a few pixels wide: some column there has one colour from top to bottom, which is not the ball's.
+    let [left, middle] = [left, middle].map(|v| (v * SIDE as f64) as f32);
+    let drawn = (-2..6).any(|dx| {
+        let at = |dy: i32| pixel(left + dx as f32, middle + dy as f32);
+        (-8..8).all(|dy| near(at(dy), at(0)))
+            && !near(at(0), pixel(left - 8.0, middle))
+            && !near(at(0), [20, 20, 20])
+    });
+    ensure!(drawn, "no edge of a box at {left}, {middle}");
+    Ok(())
+}
+
 #[test]
 fn every_ball_is_told_of_once() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -79,6 +110,7 @@ fn every_ball_is_told_of_once() -> Result<()> {
         .collect::<Result<_>>()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let hooks = listener.local_addr()?;
+    let stills = dir.path().join("stills");
     let keys = Keys::new(&[("porch", &["edge", "source"])])?;
     keys.add(&format!(
         "[[alert]]
@@ -88,7 +120,10 @@ zone = [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]
 frames = 2
 cooldown = 0
 webhook = \"http://{hooks}/ball\"
-"
+stills = \"{}\"
+stills_max = 1
+",
+        stills.display()
     ))?;
     let heard = thread::spawn(move || (0..2).map(|_| hook(&listener)).collect::<Result<Vec<_>>>());
     let file = dir.path().join("alerts.jsonl");
@@ -134,5 +169,16 @@ webhook = \"http://{hooks}/ball\"
         let frame = alert["frame"].as_u64().context("a frame")? as usize;
         ensure!((first + 1..begin + ROLLS).contains(&frame), "{alert}");
     }
-    Ok(())
+    // The folder keeps one picture: the last alert's.
+    let kept: Vec<_> = fs::read_dir(&stills)?.collect::<Result<_, _>>()?;
+    let [last] = &kept[..] else { bail!("{kept:?}") };
+    let named = alerts
+        .iter()
+        .map(|a| a["still"].as_str().context("a picture"));
+    let named: Vec<&str> = named.collect::<Result<_>>()?;
+    ensure!(
+        named[0] != named[1] && last.file_name() == named[1],
+        "{named:?}, {last:?}"
+    );
+    shows(&last.path(), &alerts[1])
 }

@@ -94,6 +94,8 @@ const RULES: &[Rule] = &[
         "tessera-node",
         &[
             "tessera-alerts",
+            // With its feature `alerts` alone.
+            "tessera-annotate",
             "tessera-health",
             "tessera-mqtt",
             "tessera-picture",

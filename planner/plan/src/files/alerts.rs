@@ -30,11 +30,34 @@ pub struct AlertEntry {
     /// Where the alert is posted as JSON: a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<String>,
+    /// The folder that gets the picture of each alert; a relative path begins where the file lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stills: Option<String>,
+    /// Most pictures that are kept there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stills_max: Option<u32>,
+    /// Most MiB that these take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stills_mib: Option<u32>,
 }
 
 impl AlertEntry {
     /// Keys of the table.
-    pub const KEYS: [&'static str; 8] = [
-        "classes", "cooldown", "frames", "name", "score", "sources", "webhook", "zone",
+    pub const KEYS: [&'static str; 11] = [
+        "classes",
+        "cooldown",
+        "frames",
+        "name",
+        "score",
+        "sources",
+        "stills",
+        "stills_max",
+        "stills_mib",
+        "webhook",
+        "zone",
     ];
+    /// Most pictures that a folder may be told to keep.
+    pub const STILLS_MAX: u32 = 100_000;
+    /// Most MiB that a folder may be told to keep.
+    pub const STILLS_MIB_MAX: u32 = 1 << 20;
 }

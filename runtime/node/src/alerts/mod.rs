@@ -6,9 +6,27 @@ mod absent;
 #[cfg(feature = "alerts")]
 mod present;
 #[cfg(feature = "alerts")]
+mod stills;
+#[cfg(feature = "alerts")]
+mod voice;
+#[cfg(feature = "alerts")]
 mod webhook;
 
+use crate::sinks::RecordSink;
+
 #[cfg(not(feature = "alerts"))]
-pub use absent::sink;
+pub use absent::{Stills, WAIT_MAX, open};
 #[cfg(feature = "alerts")]
-pub use present::sink;
+pub use {
+    present::open,
+    stills::{Stills, WAIT_MAX},
+};
+
+/// What a gateway has of alerts.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Follows objects.
+    pub sink: Option<Box<dyn RecordSink>>,
+    /// Wants pictures of some frames.
+    pub stills: Option<Stills>,
+}

@@ -9,6 +9,7 @@ use super::{
     notices,
     observed::{ObservedGateway, is_of_observer},
     own_edge::OwnEdge,
+    pictures::Pictures,
     record::{self, Captured},
     served::{self, Served},
     tail::{MergedFrame, Tail, TailEnd},
@@ -37,7 +38,7 @@ use tessera_plan::files::{
 };
 use tessera_protocol::{
     FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, NodeId,
-    Traffic,
+    Traffic, store::Store,
 };
 use tessera_runtime::{
     program::Program,
@@ -64,11 +65,11 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let signals = Signals::new()?;
     let broker = Broker::open(program, a, trust.as_ref())?;
     let service = served::config(a, trust.as_ref())?;
-    let alerts = alerts::sink(program, a, trust.as_ref(), broker.as_ref())?;
+    let alerts = alerts::open(program, a, trust.as_ref(), broker.as_ref())?;
     let edges = trust.as_ref().map_or_else(Vec::new, Trust::edges);
     let net = Net::bind(listen, trust)?;
     let own_edge = OwnEdge::start(program, a, net.socket().local(), service.is_some())?;
-    let beside = broker.iter().map(Broker::sink).chain(alerts).collect();
+    let beside = broker.iter().map(Broker::sink).chain(alerts.sink).collect();
     let classes = labels::classes(program);
     let outputs = Outputs {
         waits_for_room: a.frames.is_none(),
@@ -79,6 +80,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
     let incarnation = net::incarnation()?;
     let config = GatewayConfig {
         transfer: net.socket().transfer(),
+        pictures_max: alerts.stills.as_ref().map_or(0, |_| alerts::WAIT_MAX),
         ..GatewayConfig::new(incarnation)
     };
     // Nobody else maps it: the smallest job table there is.
@@ -104,6 +106,7 @@ pub fn run(program: &'static Program, a: &Args, trust: Option<Trust>) -> Result<
         wake_at: 0,
         frames: GatewayFrames::default(),
         tails_out: 0,
+        pictures: Pictures::new(alerts.stills),
         promised: 0,
         records_max: a.frames.unwrap_or(u64::MAX),
         ending: None,
@@ -163,6 +166,8 @@ struct Shell {
     frames: GatewayFrames,
     /// Frames that the tail works at or will.
     tails_out: usize,
+    /// Frames that people are to see.
+    pictures: Pictures,
     /// Records that are written, wait to be, or will come from the tail.
     promised: u64,
     /// Most records there may be.
@@ -245,6 +250,7 @@ impl Shell {
                     self.follow_own_edge();
                 }
             }
+            self.give_up_pictures(now, &mut net.sending());
             self.notify.turn(now, || takes_part(self.machine.nodes()));
             if let Some(broker) = &mut self.broker {
                 broker.look(now, self.machine.nodes(), self.machine.conditions_at(now));
@@ -277,6 +283,7 @@ impl Shell {
             }
             let fds = [net.socket().as_fd(), waker.as_fd(), signals.as_fd()];
             let until = self.wake_at.min(net.wake_at()).min(self.notify.wake_at());
+            let until = until.min(self.pictures.wake_at());
             let until = (self.ending).map_or(until, |e| e.until.min(until).max(now + 1_000));
             wait::wait(fds, until.saturating_sub(net.clock.now()))?;
         }
@@ -426,6 +433,16 @@ impl Shell {
                         self.publish(Published::Dropped, record);
                     }
                 }
+                GatewayOutput::Fetched {
+                    frame,
+                    meta,
+                    picture,
+                } => {
+                    let bytes = picture.map(|slot| self.store.bytes(slot));
+                    if self.pictures.end(frame, image(meta), bytes) {
+                        self.frame_ended(now, frame);
+                    }
+                }
                 GatewayOutput::Notice(notice) => {
                     self.turned_away.hear(now, &notice);
                     notices::say(notice);
@@ -504,9 +521,13 @@ impl Shell {
     fn written(&mut self, written: Written<Published>, now: Micros, sending: &mut Sending<'_>) {
         match written {
             Written::Record(Published::Detections(frame)) => {
-                self.frames.detections += 1;
-                let input = GatewayInput::TailDone { frame };
-                self.machine.handle(now, input, &mut self.store);
+                if self.ending.is_none() && self.pictures.begin(frame, now) {
+                    // Its source has it until it ends.
+                    let input = GatewayInput::Fetch { frame };
+                    self.machine.handle(now, input, &mut self.store);
+                } else {
+                    self.frame_ended(now, frame);
+                }
                 self.drain(now, sending);
             }
             Written::Record(Published::Dropped) => self.frames.dropped += 1,
@@ -515,6 +536,21 @@ impl Shell {
                 self.fail(e);
             }
             Written::All => self.writer_is_over = true,
+        }
+    }
+
+    /// A frame has its record, and nobody needs its pixels any more.
+    fn frame_ended(&mut self, now: Micros, frame: FrameId) {
+        self.frames.detections += 1;
+        let input = GatewayInput::TailDone { frame };
+        self.machine.handle(now, input, &mut self.store);
+    }
+
+    /// Ends frames that have been waited for too long.
+    fn give_up_pictures(&mut self, now: Micros, sending: &mut Sending<'_>) {
+        while let Some(frame) = self.pictures.give_up(now, self.ending.is_some()) {
+            self.frame_ended(now, frame);
+            self.drain(now, sending);
         }
     }
 

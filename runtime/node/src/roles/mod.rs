@@ -3,6 +3,7 @@
 //! | role | does |
 //! |---|---|
 //! | [`gateway`] | registers nodes, matches thieves with victims, merges, runs the [`tail`], writes records |
+//! | [`pictures`] | frames that people are to see |
 //! | [`own_edge`] | the edge on the gateway's board, which the gateway starts with `--workers` |
 //! | [`edge`] | computes tasks; a source when it has inputs |
 //! | [`worker`] | computes tasks of an edge's shared segment (started by the edge) |
@@ -32,6 +33,7 @@ mod notices;
 mod observe;
 mod observed;
 mod own_edge;
+mod pictures;
 mod probe;
 mod record;
 #[cfg(feature = "service")]

@@ -203,6 +203,12 @@ impl Trust {
         &self.watch.file().alert
     }
 
+    /// The folder that the cluster file lies in.
+    #[cfg(feature = "alerts")]
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
     /// Thresholds of sources, by their names.
     pub fn thresholds(&self) -> Vec<(String, f32)> {
         let sources = self.watch.file().source.iter();
