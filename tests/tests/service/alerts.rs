@@ -69,10 +69,18 @@ fn hook(listener: &TcpListener) -> Result<Value> {
 /// The picture of an alert is its frame, and the box lies around the ball.
 fn shows(picture: &Path, alert: &Value) -> Result<()> {
     let seen = tessera_picture::load(picture)?;
-    ensure!((seen.width(), seen.height()) == (256, 256), "its shape");
+    // As the network saw it, in the shape of what was taken: a square.
+    let side = seen.width();
+    ensure!(
+        side == seen.height() && side >= 64,
+        "{side} x {}",
+        seen.height()
+    );
+    let scale = side as f32 / SIDE as f32;
     let frame = alert["frame"].as_u64().context("a frame")?;
     let [x, y] = ball(usize::try_from(frame)?).context("its ball")?;
-    let pixel = |x: f32, y: f32| seen.pixel(x as usize, y as usize).map(i32::from);
+    let at = |v: f32| ((v * scale) as usize).min(side as usize - 1);
+    let pixel = |x: f32, y: f32| seen.pixel(at(x), at(y)).map(i32::from);
     let near = |p: [i32; 3], q: [i32; 3]| p.iter().zip(q).all(|(a, b)| (a - b).abs() < 40);
     ensure!(
         near(pixel(x, y), [230, 120, 30]),
