@@ -4,6 +4,7 @@ use super::program_info;
 use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
 use super::{
+    described::{captured, image, subject},
     gateway_state::Look,
     net::{self, Heard, Net, Sending},
     notices,
@@ -25,7 +26,6 @@ use crate::{
     notify::Notify,
     shm::{Layout, Segment, SegmentStore, SlotView},
     sinks::{self, Found, Outputs, Writer, Written},
-    sources::{Tag, split},
     statistics::{self, tell},
     trace::Trace,
     trust::Trust,
@@ -37,8 +37,8 @@ use tessera_plan::files::{
     statistics::{GatewayFrames, GatewayStatistics, Role},
 };
 use tessera_protocol::{
-    FrameId, FrameMeta, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, NodeId,
-    Traffic, store::Store,
+    FrameId, Gateway, GatewayConfig, GatewayInput, GatewayOutput, Micros, NodeId, Traffic,
+    store::Store,
 };
 use tessera_runtime::{
     program::Program,
@@ -591,36 +591,4 @@ fn takes_part(nodes: impl Iterator<Item = (NodeId, bool)>) -> String {
     alive.dedup();
     let numbers: Vec<String> = alive.iter().map(u16::to_string).collect();
     format!("edges take part: {}", numbers.join(" "))
-}
-
-/// When a frame of this age was captured, and when work on it began.
-fn captured(meta: FrameMeta, age_us: Micros) -> Captured {
-    Captured::ago(age_us).having_waited(Tag::decode(meta.tag).waited)
-}
-
-fn subject(frame: FrameId, meta: FrameMeta, wrong: Option<NodeId>) -> Subject {
-    let name = meta.name.as_str();
-    let (source_name, file) = if Tag::decode(meta.tag).is_named {
-        let (source, file) = split(name);
-        (Some(source.to_owned()), file)
-    } else {
-        (None, name)
-    };
-    Subject {
-        source: frame.source.0,
-        epoch: Some(frame.incarnation.0),
-        frame: frame.number.0,
-        tag: Tag::decode(meta.tag).index,
-        source_name,
-        file: Some(file.to_owned()).filter(|name| !name.is_empty()),
-        wrong: wrong.map(|board| board.0),
-    }
-}
-
-fn image(meta: FrameMeta) -> ImageFrame {
-    ImageFrame {
-        width: meta.image_w,
-        height: meta.image_h,
-        letterbox: Tag::decode(meta.tag).letterbox,
-    }
 }

@@ -3,6 +3,7 @@
 //! | role | does |
 //! |---|---|
 //! | [`gateway`] | registers nodes, matches thieves with victims, merges, runs the [`tail`], writes records |
+//! | [`described`] | what a frame's source says of it |
 //! | [`pictures`] | frames that people are to see |
 //! | [`own_edge`] | the edge on the gateway's board, which the gateway starts with `--workers` |
 //! | [`edge`] | computes tasks; a source when it has inputs |
@@ -20,6 +21,7 @@
 //! [`crate::sinks`].
 
 mod code;
+mod described;
 mod dump;
 mod edge;
 mod floods;
