@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 use tessera_health::{Health, Root};
-use tessera_plan::files::{
-    counters::{Count, Drops, TransferStats},
-    statistics::{GatewayFrames, Memory, Sessions, SlotUsage, Socket},
+use tessera_plan::{
+    files::{
+        counters::{Count, Drops, TransferStats},
+        statistics::{GatewayFrames, Memory, Sessions, SlotUsage, Socket},
+    },
+    limits::GATEWAY_EDGE_ID,
 };
 
 /// What is always true of a gateway's process.
@@ -35,10 +38,14 @@ pub struct About {
 }
 
 impl About {
-    /// The name of a board: the cluster file's, or `edge-N`.
+    /// The name of a board: the cluster file's; `gateway` for the edge on the gateway's board that has no number of its own; or `edge-N`.
     pub fn board(&self, number: u16) -> String {
         let named = self.boards.iter().find(|(n, _)| *n == number);
-        named.map_or_else(|| format!("edge-{number}"), |(_, name)| name.clone())
+        match named {
+            Some((_, name)) => name.clone(),
+            None if number == GATEWAY_EDGE_ID => "gateway".into(),
+            None => format!("edge-{number}"),
+        }
     }
 }
 

@@ -90,9 +90,9 @@ fn a_posted_picture_is_a_frame_of_the_cluster() -> Result<()> {
     assert_eq!(status["posts"]["ended"]["ok"], 4, "{status}");
     assert_eq!(status["frames"]["last"][0]["name"], "post-4");
     let metrics = client.get("/metrics")?.text();
-    let ok = "tessera_frames_total{source=\"edge-65535\",result=\"ok\"} 4\n";
+    let ok = "tessera_frames_total{source=\"gateway\",result=\"ok\"} 4\n";
     assert!(metrics.contains(ok), "{metrics}");
-    let balls = "tessera_detections_total{source=\"edge-65535\",class=\"ball\"} 8\n";
+    let balls = "tessera_detections_total{source=\"gateway\",class=\"ball\"} 8\n";
     assert!(metrics.contains(balls), "{metrics}");
     served.stop()
 }

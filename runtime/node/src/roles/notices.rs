@@ -1,11 +1,17 @@
 //! Turns a machine's notices about its cluster into log lines.
 
-use tessera_protocol::{Notice, Refusal};
+use tessera_protocol::{Loss, Notice, Refusal};
 
 /// Logs a notice for the operator.
 pub fn say(notice: Notice) {
     match notice {
         Notice::Joined { node, addr } => tracing::info!("node {} joined from {addr}", node.0),
+        Notice::Lost {
+            node,
+            addr,
+            why: why @ Loss::Left,
+            frames: 0,
+        } => tracing::info!("node {} at {addr} is gone: {why}", node.0),
         Notice::Lost {
             node,
             addr,
