@@ -33,9 +33,9 @@ pub struct PackageArgs {
     /// What is made [default: all]
     #[arg(long, value_enum, value_name = "FORM,..", value_delimiter = ',')]
     pub form: Vec<PackageForm>,
-    /// What the nodes are built with beside: mqtt (docs/mqtt.md), service: HTTP (docs/service.md), or nothing, for edges
-    /// [default: mqtt and service]
-    #[arg(long, value_name = "WHAT", value_parser = ["mqtt", "service", "nothing"])]
+    /// What the nodes are built with beside: alerts (docs/alerts.md), mqtt (docs/mqtt.md), service: HTTP (docs/service.md), or
+    /// nothing, for edges [default: alerts, mqtt and service]
+    #[arg(long, value_name = "WHAT", value_parser = ["alerts", "mqtt", "service", "nothing"])]
     pub with: Vec<String>,
     /// Name and address in the packages, as in 'Ada <ada@example.org>' [default: of DEBFULLNAME and DEBEMAIL]
     #[arg(long, value_name = "NAME <ADDRESS>")]

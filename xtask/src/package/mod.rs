@@ -89,7 +89,7 @@ pub fn run(args: &PackageArgs) -> Result<()> {
 fn parts(planned: &Planned, args: &PackageArgs) -> Result<Parts> {
     // Whichever board becomes the gateway, its node can do what a gateway does.
     let with = match args.with.as_slice() {
-        [] => vec!["mqtt".to_owned(), "service".to_owned()],
+        [] => ["alerts", "mqtt", "service"].map(str::to_owned).to_vec(),
         some => some.iter().filter(|w| *w != "nothing").cloned().collect(),
     };
     let out = compile::folder(&planned.plan);
