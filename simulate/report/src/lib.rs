@@ -8,12 +8,15 @@
 //!        ────> tiles     where each stage is cut, and whose tile is where
 //!   outcome ─> timeline  (tessera_simulate)         ──> page
 //!           ─> boards    memory, bytes, busy time
+//!   files ──> beside     what simulate, bench and paper made
 //! ```
 #![forbid(unsafe_code)]
 
+mod beside;
 mod boards;
 mod network;
 mod page;
 mod tiles;
 
+pub use beside::{Bench, Beside, Drawing};
 pub use page::render;

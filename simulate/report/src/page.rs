@@ -5,15 +5,21 @@ use tessera_plan::plan::Plan;
 use tessera_planner::text::{bytes, plural};
 use tessera_simulate::{Outcome, Settings, SimulatedCluster, outcome::kind_names, timeline};
 
-use crate::{boards, network, tiles};
+use crate::{beside::Beside, boards, network, tiles};
 
 /// Stages whose tiles are drawn.
 const STAGES_MAX: usize = 24;
 
 const STYLE: &str = include_str!("page.css");
 
-/// A plan and its simulation on `cluster` as one HTML page.
-pub fn render(plan: &Plan, cluster: &SimulatedCluster, settings: &Settings, o: &Outcome) -> String {
+/// A plan and its simulation on `cluster` as one HTML page, with what is there `beside`.
+pub fn render(
+    plan: &Plan,
+    cluster: &SimulatedCluster,
+    settings: &Settings,
+    o: &Outcome,
+    beside: &Beside,
+) -> String {
     let title = format!(
         "{} on {}",
         plan.network.name,
@@ -49,6 +55,7 @@ pub fn render(plan: &Plan, cluster: &SimulatedCluster, settings: &Settings, o: &
                 (boards::memory(plan))
                 h2 { "Bytes between boards" }
                 (traffic(plan, o))
+                (beside.sections(&plan.name))
             }
         }
     };

@@ -13,6 +13,15 @@ pub struct ReportArgs {
     /// The page [default: report.html beside the plan]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
+    /// Drawings of runs in virtual time, for the same page: files of simulate --svg
+    #[arg(long, num_args = 1.., value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
+    pub simulated: Vec<PathBuf>,
+    /// Measurements, for the same page: what bench --json printed
+    #[arg(long, num_args = 1.., value_name = "FILE.json", value_hint = ValueHint::FilePath)]
+    pub bench: Vec<PathBuf>,
+    /// Drawings of the evaluation, for the same page: the folder of paper, docs/evaluation
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub figures: Option<PathBuf>,
     /// File that describes boards and links [default: what the plan was made for]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub cluster: Option<PathBuf>,

@@ -15,6 +15,7 @@ mod measured;
 mod paper;
 mod plans;
 mod real_nodes;
+mod report;
 mod rig;
 mod sources;
 mod stand_ins;
