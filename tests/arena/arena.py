@@ -2,7 +2,8 @@
 """Runs a plan's nodes as a slow cluster on one machine, and compares times and bytes with the plan's estimates.
 
     arena.py CRATE [--quotas 9000,4500,4500] [--gateway-quota 18000] [--rate 40300kbit] [--frames N]
-             [--sources N] [--worker-share F] [--busy N] [--memory] [--json FILE]
+             [--sources N] [--worker-share F] [--busy N] [--memory] [--json FILE] [--tick-us N]
+             [--keep]
 
 CRATE is the folder that `cargo xtask build` wrote; with several targets it has a folder for each. Edge k of plan.toml gets the k-th quota:
 microseconds of one core in every period (default: 20 ms). The gateway has a quota of its own (default: four times the mean; 0: none). The first
@@ -17,6 +18,11 @@ caches, and often cores, so that a board that has the machine to itself is faste
 --memory compares what each node's processes hold together (proportional set size, looked at every 20 ms) with the plan's figure. Each node then
 has copies of the program and the weights of its own, since the system counts a page that two nodes map only once. Looking takes time: times of
 such a run say little.
+
+A kernel looks at quotas when its clock ticks, every 4 ms in most: a process that may run 1 ms in every 20 runs 4 and then waits for 80. So a process on
+every processor wakes up every --tick-us (1000 us; 0: none), which makes the system look; quotas are kept to within that time then.
+
+--keep leaves what the nodes said and their statistics in a folder, whose name is printed.
 """
 import argparse, json, os, re, shutil, signal, subprocess, sys, tempfile, threading, time, tomllib
 
@@ -80,6 +86,14 @@ class Workers(threading.Thread):
         self.join()
         for folder in self.folders.values():
             write(folder + "/cpu.cfs_quota_us", -1)
+
+
+def ticks(interval_us):
+    """A process for each processor that only wakes up, before all others."""
+    wake = ("import os, sys, time\nos.sched_setaffinity(0, {int(sys.argv[1])})\nos.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))\n"
+            "parent = os.getppid()\nwhile os.getppid() == parent:\n    time.sleep(int(sys.argv[2]) / 1e6)\n")
+    processors = sorted(os.sched_getaffinity(0)) if interval_us > 0 else []
+    return [subprocess.Popen([sys.executable, "-c", wake, str(processor), str(interval_us)]) for processor in processors]
 
 
 def crate_of(crate, target):
@@ -148,6 +162,8 @@ def main():
     p.add_argument("--busy", type=int, default=0)
     p.add_argument("--memory", action="store_true")
     p.add_argument("--json")
+    p.add_argument("--tick-us", type=int, default=1000)
+    p.add_argument("--keep", action="store_true")
     a = p.parse_args()
     # Whoever ends this command leaves no namespace behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -172,9 +188,8 @@ def main():
     t = tempfile.mkdtemp(prefix="arena")
     keys(t, crate, gateway, edges, own)
     subprocess.run([NET, "up", str(len(edges)), a.rate], check=True)
-    processes, groups, named, memory = {}, [], {}, Memory()
-
-    workers = None
+    processes, groups, named, memory, workers = {}, [], {}, Memory(), None
+    ticking = ticks(a.tick_us)
 
     def start(namespace, name, folder, target, args):
         command = f'echo $$ > {folder}/cgroup.procs; exec "$@"'
@@ -249,7 +264,7 @@ def main():
                 q.kill()
         report(a, t, plan, edges, quotas, (after - before) / (a.frames * a.sources), records, memory)
     finally:
-        for q in processes.values():
+        for q in [*processes.values(), *ticking]:
             if q.poll() is None:
                 q.kill()
         subprocess.run([NET, "down"])
@@ -258,6 +273,10 @@ def main():
                 os.rmdir(folder)
             except OSError:
                 pass
+        if a.keep:
+            print("kept", t)
+        else:
+            shutil.rmtree(t, ignore_errors=True)
 
 
 def written(records):

@@ -317,7 +317,7 @@ pub struct PlanArgs {
         help_heading = "Frames and objects"
     )]
     pub wire: Vec<WireFlag>,
-    /// Folder of pictures on which the network runs first, for the ranges of --wire u8
+    /// Folder of pictures, or a picture, on which the network runs first, for the ranges of --wire u8
     #[arg(long, value_name = "DIR", conflicts_with = "exact", help_heading = "Frames and objects", value_hint = ValueHint::DirPath)]
     #[serde(serialize_with = "lossy_or_none")]
     pub calibrate_on: Option<PathBuf>,

@@ -72,8 +72,11 @@ pub fn calibrated(
     Ok(options)
 }
 
-/// The pictures of a folder, by name.
+/// The pictures of a folder, by name; a picture alone stands for itself.
 fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.is_file() {
+        return Ok(vec![folder.to_owned()]);
+    }
     let shown = workspace::show(folder);
     let entries = fs::read_dir(folder).with_context(|| format!("--calibrate-on {shown}"))?;
     let mut list = Vec::new();
@@ -178,6 +181,13 @@ fn add(ranges: &mut Ranges, t: &Tensor, dump: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_stands_for_itself() {
+        let demo = workspace::root().join("models/demo/demo.png");
+        let found = pictures(&demo).unwrap();
+        assert_eq!(found, [demo]);
+    }
 
     #[test]
     fn pictures_are_taken_by_name_and_files_of_other_kinds_are_left() -> Result<()> {
