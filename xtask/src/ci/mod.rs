@@ -92,7 +92,6 @@ pub fn run(args: &CiArgs) -> Result<()> {
         &[],
     )?;
     let unsteady = targets::run(&demanded(args.cross))?;
-    cargo(&["test", "--workspace", "--doc", "--quiet"], &[])?;
     cargo(
         &["doc", "--workspace", "--no-deps", "--quiet"],
         &[("RUSTDOCFLAGS", "-D warnings")],

@@ -1,9 +1,11 @@
-//! All test targets: compiled by one call of cargo, then run here, two at a time.
+//! All test targets: those that compute run by `cargo test --workspace`, the others beside it.
 //!
 //! Cargo runs targets one after another. Half of them compute or compile; the others mostly wait, for boards that start,
-//! time-outs, cameras. So there are two lanes, one of each kind, which take half the time of one.
+//! time-outs, cameras. So there are two lanes, one of each kind, which take half the time of one. Cargo runs targets by a program
+//! (`.ci/target`) that passes over those of the other lane.
 
 use std::{
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Mutex,
@@ -190,7 +192,79 @@ fn lane(targets: &[&Target], env: &[(&str, &str)], ended: &Mutex<Vec<Ran>>) -> R
     Ok(())
 }
 
-/// Compiles and runs all tests but those in documentation. Tests of whole clusters share two cores with each other's processes: a target
+/// What `cargo test --workspace` said and how long its targets took, in the order in which they ran.
+#[derive(Default)]
+struct Said {
+    passed: bool,
+    /// Flags of the targets that failed: `-p tessera-tests --test cluster`.
+    failed: Vec<String>,
+    /// What ran, as cargo names it.
+    took: Vec<(String, Duration)>,
+}
+
+/// The flags in a line of the list with which `cargo test --no-fail-fast` ends: ``    `-p tessera-tests --test cluster` ``.
+fn failed_target(line: &str) -> Option<&str> {
+    let flags = line.strip_prefix("    `")?.strip_suffix('`')?;
+    flags.starts_with("-p ").then_some(flags)
+}
+
+/// The target that cargo says it runs now: `     Running tests/golden.rs (target/debug/deps/golden-0)`.
+fn begun_target(line: &str) -> Option<&str> {
+    let what = line.strip_prefix("     Running ");
+    what.or_else(|| line.strip_prefix("   Doc-tests "))
+}
+
+/// Calls the README's test command, which passes over the targets `beside`.
+fn cargo_test(beside: &[&Target], env: &[(&str, &str)]) -> Result<Said> {
+    note!("$ cargo test --workspace --no-fail-fast");
+    let host = host()?.to_uppercase().replace('-', "_");
+    let list: Vec<String> = beside
+        .iter()
+        .map(|t| t.executable.display().to_string())
+        .collect();
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .envs(env.iter().copied())
+        .env(
+            format!("CARGO_TARGET_{host}_RUNNER"),
+            workspace::root().join(".ci/target"),
+        )
+        .env("TESSERA_BESIDE", list.join("\n"))
+        .current_dir(workspace::root())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = children::spawn(&mut command).context("cannot start cargo")?;
+    let mut said = Said::default();
+    let mut running: Option<(String, Instant)> = None;
+    if let Some(stderr) = child.stderr.take() {
+        for line in BufReader::new(stderr).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            note!("{line}");
+            said.failed.extend(failed_target(&line).map(str::to_owned));
+            if let Some(name) = begun_target(&line) {
+                let before = running.replace((name.to_owned(), Instant::now()));
+                said.took
+                    .extend(before.map(|(name, at)| (name, at.elapsed())));
+            }
+        }
+    }
+    said.took
+        .extend(running.map(|(name, at)| (name, at.elapsed())));
+    said.passed = child.wait()?.success();
+    Ok(said)
+}
+
+/// The compiler's name of this machine.
+fn host() -> Result<String> {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let out = rustc.arg("-vV").output().context("cannot start rustc")?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let host = text.lines().find_map(|l| l.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc -vV names no host")
+}
+
+/// Compiles and runs all tests. Tests of whole clusters share two cores with each other's processes: a target
 /// that fails is run once more, alone, and is returned if it then passes. More than [`AGAIN_MAX`] such targets are no accident.
 ///
 /// # Errors
@@ -198,60 +272,81 @@ fn lane(targets: &[&Target], env: &[(&str, &str)], ended: &Mutex<Vec<Ran>>) -> R
 pub fn run(env: &[(&str, &str)]) -> Result<Vec<String>> {
     let targets = compiled()?;
     let begun = Instant::now();
-    note!("{} test targets, two at a time", targets.len());
-    let (waiting, busy): (Vec<&Target>, Vec<&Target>) = targets.iter().partition(|t| t.waits());
+    let waiting: Vec<&Target> = targets.iter().filter(|t| t.waits()).collect();
+    ensure!(
+        waiting.len() == WAITING.len(),
+        "a target of WAITING in xtask/src/ci/targets.rs is not there any more"
+    );
     let ended = Mutex::new(Vec::new());
-    thread::scope(|scope| -> Result<()> {
+    let said = thread::scope(|scope| -> Result<Said> {
         let other = scope.spawn(|| lane(&waiting, env, &ended));
-        let mine = lane(&busy, env, &ended);
+        let said = cargo_test(&waiting, env);
         other
             .join()
             .unwrap_or_else(|e| std::panic::resume_unwind(e))?;
-        mine
+        said
     })?;
-    let mut ended = ended
+    let ended: Vec<Ran> = ended
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     note!("  {:.0} s", begun.elapsed().as_secs_f32());
-    ended.sort_by_key(|r| std::cmp::Reverse(r.took));
-    note!("the slowest test targets:");
-    for ran in ended.iter().take(SHOWN) {
-        let lane = if ran.target.waits() {
-            "waits"
-        } else {
-            "computes"
-        };
-        note!(
-            "{:6.0} s  {:8}  {}",
-            ran.took.as_secs_f32(),
-            lane,
-            ran.target.flags
-        );
-    }
-    let failed: Vec<&Ran> = ended.iter().filter(|r| !r.passed).collect();
-    let names = |all: &[&Ran]| {
-        let names: Vec<&str> = all.iter().map(|r| &*r.target.flags).collect();
-        names.join(", ")
-    };
+    show_slowest(&said, &ended);
+    ensure!(
+        said.passed || !said.failed.is_empty(),
+        "cargo test --workspace failed"
+    );
+    let beside = ended.iter().filter(|r| !r.passed);
+    let mut failed = said.failed;
+    failed.extend(beside.map(|r| r.target.flags.clone()));
     ensure!(
         failed.len() <= AGAIN_MAX,
         "tests failed: {}",
-        names(&failed)
+        failed.join(", ")
     );
-    for ran in &failed {
+    for flags in &failed {
         note!("once more, alone:");
-        ensure!(
-            ran.target.run(env)?.passed,
-            "cargo test {} failed",
-            ran.target.flags
-        );
+        let target = targets.iter().find(|t| t.flags == *flags);
+        let target = target.with_context(|| format!("cargo test {flags} failed"))?;
+        ensure!(target.run(env)?.passed, "cargo test {flags} failed");
     }
-    Ok(failed.iter().map(|r| r.target.flags.clone()).collect())
+    Ok(failed)
+}
+
+fn show_slowest(said: &Said, beside: &[Ran]) {
+    let cargos = said
+        .took
+        .iter()
+        .map(|(name, took)| (took, "computes", name));
+    let besides = beside.iter().map(|r| (&r.took, "waits", &r.target.flags));
+    let mut all: Vec<_> = cargos.chain(besides).collect();
+    all.sort_by_key(|(took, ..)| std::cmp::Reverse(*took));
+    note!("the slowest test targets:");
+    for (took, lane, name) in all.into_iter().take(SHOWN) {
+        note!("{:6.0} s  {lane:8}  {name}", took.as_secs_f32());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cargo_says_is_read() {
+        let failed = "    `-p tessera-tests --test cluster`";
+        assert_eq!(
+            failed_target(failed),
+            Some("-p tessera-tests --test cluster")
+        );
+        assert_eq!(failed_target("    `no target`"), None);
+        let running = "     Running tests/golden.rs (target/debug/deps/golden-0)";
+        let name = "tests/golden.rs (target/debug/deps/golden-0)";
+        assert_eq!(begun_target(running), Some(name));
+        assert_eq!(
+            begun_target("   Doc-tests tessera_runtime"),
+            Some("tessera_runtime")
+        );
+        assert_eq!(begun_target("   Compiling syn v3.0.10"), None);
+    }
 
     #[test]
     fn targets_of_lines() {
