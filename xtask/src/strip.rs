@@ -65,22 +65,15 @@ fn strippers(target: Target) -> Vec<Command> {
     all
 }
 
-/// The toolchain's libraries, which its programs need.
-///
-/// # Errors
-/// When there is no rustc.
-pub fn libraries() -> io::Result<PathBuf> {
+/// The toolchain's `rust-objcopy`, and where its libraries are.
+fn objcopy() -> io::Result<(PathBuf, PathBuf)> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let out = Command::new(rustc)
         .args(["--print", "sysroot"])
         .current_dir(crate::workspace::root())
         .output()?;
-    Ok(PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()).join("lib"))
-}
-
-/// The toolchain's `rust-objcopy`, and where its libraries are.
-fn objcopy() -> io::Result<(PathBuf, PathBuf)> {
-    let libraries = libraries()?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&out.stdout).trim());
+    let libraries = sysroot.join("lib");
     for entry in fs::read_dir(libraries.join("rustlib"))? {
         let program = entry?.path().join("bin").join("rust-objcopy");
         if program.is_file() {
