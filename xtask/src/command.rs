@@ -75,7 +75,7 @@ mod tests {
 
     fn recorded(command: &str) -> String {
         let args = parse(command);
-        of(&args.model, &args.plan)
+        of(&args.planned.model, &args.planned.plan)
     }
 
     #[test]
@@ -111,10 +111,10 @@ mod tests {
             "cargo xtask plan --team 4 --split balanced --workers 1 --kernels auto --darknet alexey \
              --model /a/b/c.cfg --weights ../x/y.weights --costs out/costs.toml",
         );
-        args.plan.memory = Some(" 64 MiB".into());
-        args.plan.grid = Some("5x5, 3x2".into());
+        args.planned.plan.memory = Some(" 64 MiB".into());
+        args.planned.plan.grid = Some("5x5, 3x2".into());
         assert_eq!(
-            of(&args.model, &args.plan),
+            of(&args.planned.model, &args.planned.plan),
             "cargo xtask plan --model c.cfg --weights y.weights --grid 5x5,3x2 --costs costs.toml --edges 2 \
              --memory 64MiB"
         );

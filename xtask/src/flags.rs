@@ -430,13 +430,7 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 pub struct PlanCommand {
     #[command(flatten)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    pub plan: PlanArgs,
-    /// Class names, one per line, for weights.names: a gateway writes them into its records [default:
-    /// <model>.names beside the cfg, or coco.names for 80 classes]
-    #[arg(long, value_name = "FILE")]
-    pub names: Option<PathBuf>,
+    pub planned: PlannedArgs,
     /// Folder that receives the crate [default: generated/<model>-<grid>-<target>]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -211,17 +211,22 @@ pub fn run(args: &PlanCommand) -> Result<()> {
     if let Some(out) = args.out.as_deref().filter(|_| !args.dry_run) {
         files::check_folder("--out", out)?;
     }
-    let loaded = model::load(&args.model)?;
+    let loaded = model::load(&args.planned.model)?;
     let shown = args
+        .planned
         .model
         .model
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let options = options(&args.plan, &args.model, false)?;
-    let options = measured::refined(options, &args.plan.from_run, &loaded.model)?;
-    let options = ranges::calibrated(options, args.plan.calibrate_on.as_deref(), &loaded)?;
+    let options = options(&args.planned.plan, &args.planned.model, false)?;
+    let options = measured::refined(options, &args.planned.plan.from_run, &loaded.model)?;
+    let options = ranges::calibrated(options, args.planned.plan.calibrate_on.as_deref(), &loaded)?;
     let plan = make_plan(&loaded.model, &options)?;
-    let names = names::of(args.names.as_deref(), &loaded.cfg, &loaded.model.graph)?;
+    let names = names::of(
+        args.planned.names.as_deref(),
+        &loaded.cfg,
+        &loaded.model.graph,
+    )?;
     let out: PathBuf = args
         .out
         .clone()

@@ -9,7 +9,7 @@ use tessera_plan::plan::Plan;
 use tessera_planner::{options::PlanOptions, weights};
 
 use crate::{
-    flags::{Cli, Command, PlanArgs, PlanCommand},
+    flags::{Cli, Command, PlanArgs, PlanCommand, PlannedArgs},
     measured,
     out::note,
     plan,
@@ -31,11 +31,11 @@ pub struct Known {
 /// # Errors
 /// When the plan's command cannot be read, or a file that it names is neither here nor beside the plan.
 pub fn options(plan: &Plan, folder: &Path, known: &Known) -> Result<PlanOptions> {
-    let PlanCommand {
+    let PlannedArgs {
         model,
         plan: mut args,
         ..
-    } = command(plan)?;
+    } = command(plan)?.planned;
     let find = |name: &Path, flag: &str| -> Result<PathBuf> {
         let beside = folder.join(name);
         let mut places = [name.to_owned(), beside].into_iter();
